@@ -1,0 +1,51 @@
+"""The command line: parse, call a recipe, print. Each command imports what it needs only when it runs."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from s4mi import __version__
+from s4mi.cli import data, demo, evaluate, methods, predict, train
+from s4mi.errors import S4miError
+
+app = typer.Typer(
+    name="s4mi",
+    help="Machine supervision for medical imaging: many images, few labels.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data.app, name="data")
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("methods")(methods.methods)
+app.command("demo")(demo.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"s4mi {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and leave."
+    ),
+) -> None:
+    """Machine supervision for medical imaging: many images, few labels."""
+
+
+def main() -> None:
+    """Run the command line; bad input ends it with one line on standard error and exit status 1."""
+    try:
+        app()
+    except S4miError as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; finished work is kept", style="yellow")
+        sys.exit(130)

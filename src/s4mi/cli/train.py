@@ -1,0 +1,90 @@
+"""`s4mi train`: one run."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from s4mi.recipes.train import Progress
+
+
+def train(
+    run_file: Path = typer.Argument(
+        ..., metavar="RUN.yaml", help="Settings of the run; studies/single/ holds examples."
+    ),
+    overrides: list[str] = typer.Argument(
+        None, metavar="[KEY=VALUE]...", help="Settings that replace the file's, e.g. optim.lr=1e-3"
+    ),
+    out: Path = typer.Option(..., "-o", "--out", metavar="RUN_DIR", help="Folder of the run."),
+    resume: bool = typer.Option(False, "--resume", help="Continue a run that was interrupted."),
+) -> None:
+    """Train, choose the best epoch on validation, score it once on test, and leave a record."""
+    from s4mi.cli.console import print_scores, setup_logging
+    from s4mi.config import load_run_config
+    from s4mi.recipes.train import train as train_run
+
+    setup_logging()
+    config = load_run_config(run_file, overrides or ())
+    with _Live() as live:
+        record = train_run(config, out, resume=resume, watch=live.watch)
+    typer.echo(
+        f"{record.method} ({record.backbone}) on {record.dataset}"
+        f"{' (synthetic)' if record.synthetic else ''}: {record.labels.train_labelled} labelled images, "
+        f"best epoch {record.best_epoch} of {record.epochs} by validation {record.metric}, {record.cost.seconds:.0f} s"
+    )
+    print_scores({"val": record.val, "test": record.test})
+    typer.echo(f"record: {out / 'record.json'}")
+
+
+class _Live:
+    """A progress bar on a terminal, a line an epoch elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[facts]}"),
+            console=self._console, disable=not sys.stderr.isatty(),
+        )  # fmt: skip
+        self._task = self._bar.add_task("", total=None, facts="")
+        self._said = 0
+
+    def __enter__(self) -> "_Live":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def watch(self, progress: "Progress") -> None:
+        """Show how far the run is."""
+        description = {
+            "decode": "decoding images",
+            "train": f"epoch {progress.epoch}/{progress.epochs}",
+            "evaluate": "scoring the best epoch",
+        }[progress.phase]
+        facts = _facts(progress)
+        self._bar.update(
+            self._task, description=description, completed=progress.done, total=progress.total, facts=facts
+        )
+        finished = progress.latest.epoch if progress.latest else 0
+        if self._bar.disable and finished > self._said:
+            self._said = finished
+            self._console.print(f"epoch {finished}/{progress.epochs}  {facts}", highlight=False)
+
+
+def _facts(progress: "Progress") -> str:
+    parts = []
+    if progress.latest is not None:
+        parts.append(f"loss {progress.latest.losses['total']:.4f}")
+        parts += [f"val {name} {value:.4f}" for name, value in list(progress.latest.val.items())[:1]]
+    if progress.images_per_second:
+        parts.append(f"{progress.images_per_second:.1f} images/s")
+    if progress.seconds_left is not None:
+        minutes, seconds = divmod(round(progress.seconds_left), 60)
+        parts.append(f"{minutes}:{seconds:02d} left")
+    return "  ".join(parts)

@@ -1,0 +1,1 @@
+"""From files on disk to augmented batches on the training device."""

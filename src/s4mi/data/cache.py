@@ -1,0 +1,335 @@
+"""Decode once: every image and mask of a data set as uint8 arrays on disk, keyed by the content they were made from.
+
+    <cache>/<key>/images.npy   (N, S, S, 3) uint8     N entries: one an image, or one a tile
+                  masks.npy    (N, S, S)    uint8     class indices, IGNORE where there is no mask
+                  index.npz    row, corner, size, pixels, checksum
+
+The key hashes the bytes of the source files and every setting that changes a pixel, so a changed image, mask or setting
+makes a new cache and nothing is ever stale. Building happens in a folder of its own that is renamed into place under a
+lock: two runs that start together decode once, and a killed one leaves nothing half done.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from s4mi.data.images import Grid, Pixels, image_size, normalise_red, read_image, read_mask, resize_image, resize_mask
+from s4mi.data.manifest import Manifest, Row
+from s4mi.errors import S4miError
+from s4mi.records import IGNORE
+
+FORMAT = 1
+CHECKED_BYTES = 2 << 30
+"""A cache up to this size is checked whole on reuse; of a larger one a fixed sample of entries is."""
+
+log = logging.getLogger("s4mi")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From file to network input, the same in training, evaluation and prediction.
+
+    Attributes:
+        image_size: side S of the stored square, in pixels.
+        resize_through: side of a square to resize to on the way (the paper goes through 480), or None.
+        tile: cut pages into tiles of this many pixels first (the paper: 480), or None to take each image whole.
+        red_channel_normalisation: replace red by R / sqrt(R² + G² + B²).
+    """
+
+    image_size: int
+    resize_through: int | None = None
+    tile: int | None = None
+    red_channel_normalisation: bool = False
+
+    def grid(self, size: tuple[int, int]) -> Grid:
+        """How an image of this (height, width) is cut; one tile with the whole image when tiling is off."""
+        return Grid(*size, tile=self.tile or max(size))
+
+    def image(self, pixels: Pixels) -> Pixels:
+        """An image or tile (H, W, 3) as it is stored: (S, S, 3)."""
+        if self.resize_through is not None:
+            pixels = resize_image(pixels, (self.resize_through, self.resize_through))
+        pixels = resize_image(pixels, (self.image_size, self.image_size))
+        return normalise_red(pixels) if self.red_channel_normalisation else pixels
+
+    def images(self, pixels: Pixels) -> Pixels:
+        """All entries of an image (H, W, 3): (tiles, S, S, 3)."""
+        if self.tile is None:
+            return self.image(pixels)[None]
+        grid = self.grid((pixels.shape[0], pixels.shape[1]))
+        return np.stack([self.image(grid.cut(pixels, corner)) for corner in grid.corners])
+
+    def masks(self, mask: Pixels) -> Pixels:
+        """All entries of a mask (H, W): (tiles, S, S), padding marked to be ignored."""
+        size = (self.image_size, self.image_size)
+        if self.tile is None:
+            return resize_mask(mask, size)[None]
+        grid = self.grid((mask.shape[0], mask.shape[1]))
+        return np.stack([resize_mask(grid.cut(mask, corner, fill=IGNORE), size) for corner in grid.corners])
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Decoded images, memory-mapped.
+
+    Attributes:
+        key: content hash.
+        images: (N, S, S, 3) uint8.
+        masks: (N, S, S) uint8, or None when the task needs none.
+        row: (N,) position in the manifest of each entry, ascending.
+        size: (R, 2) height and width in the file, per manifest row.
+        pixels: (N, K) pixels of each mask class per entry, or (N, 0).
+        reused: whether the arrays were there already.
+    """
+
+    key: str
+    images: Pixels
+    masks: Pixels | None
+    row: NDArray[np.int64]
+    size: NDArray[np.int64]
+    pixels: NDArray[np.int64]
+    reused: bool
+
+    def entries_of(self, rows: Iterable[int]) -> NDArray[np.int64]:
+        """Positions of the entries that belong to these manifest rows, ascending."""
+        return np.flatnonzero(np.isin(self.row, np.fromiter(rows, dtype=np.int64))).astype(np.int64)
+
+
+def open_cache(
+    manifest: Manifest,
+    preprocessing: Preprocessing,
+    *,
+    folder: Path,
+    with_masks: bool,
+    progress: Progress | None = None,
+) -> Cache:
+    """Open the cache of a data set below `folder`, decoding it first where it is missing or damaged.
+
+    Raises:
+        S4miError: an image or mask cannot be read or does not fit; all files are tried, the first fault is named with
+            its manifest line and the rest are counted.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    masks = [row.mask if with_masks else None for row in manifest.rows]
+    files = [row.image for row in manifest.rows] + [mask for mask in masks if mask is not None]
+    digests = _Fingerprints(folder / "fingerprints.sqlite").of(files)
+    key = _key(manifest, preprocessing, masks=masks, digests=digests, with_masks=with_masks)
+    home = folder / key
+    with FileLock(folder / f"{key}.lock"):
+        if home.exists():
+            cache = _open(home, key, reused=True)
+            if cache is not None:
+                return cache
+            log.warning("cache %s is damaged; decoding the images again", key)
+            shutil.rmtree(home)
+        for leftover in folder.glob(f"{key}.building-*"):
+            shutil.rmtree(leftover)
+        building = folder / f"{key}.building-{os.getpid()}"
+        try:
+            _build(building, manifest, preprocessing, with_masks=with_masks, progress=progress)
+            building.rename(home)
+        except OSError as error:
+            raise S4miError(
+                f"{folder}: cannot write the image cache ({error}); set data.cache to another disk"
+            ) from error
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+        cache = _open(home, key, reused=False)
+        if cache is None:
+            raise S4miError(f"{home}: what was just written reads back differently; check the disk")
+        return cache
+
+
+def _key(
+    manifest: Manifest,
+    preprocessing: Preprocessing,
+    *,
+    masks: Sequence[Path | None],
+    digests: dict[Path, str],
+    with_masks: bool,
+) -> str:
+    contents = {
+        "format": FORMAT,
+        "preprocessing": asdict(preprocessing),
+        "mask_values": {str(value): name for value, name in manifest.spec.mask_values.items()} if with_masks else None,
+        "images": [digests[row.image] for row in manifest.rows],
+        "masks": [digests[mask] if mask is not None else None for mask in masks] if with_masks else None,
+    }
+    return hashlib.blake2b(json.dumps(contents).encode(), digest_size=16).hexdigest()
+
+
+def _build(
+    home: Path, manifest: Manifest, preprocessing: Preprocessing, *, with_masks: bool, progress: Progress | None
+) -> None:
+    sizes = _sizes(manifest)
+    tiles = np.array([len(preprocessing.grid((int(h), int(w))).corners) for h, w in sizes], dtype=np.int64)
+    first = np.concatenate([[0], np.cumsum(tiles)])
+    side, total = preprocessing.image_size, int(tiles.sum())
+    home.mkdir()
+    images = np.lib.format.open_memmap(home / "images.npy", mode="w+", dtype=np.uint8, shape=(total, side, side, 3))
+    mask_shape = (total, side, side) if with_masks else (0, side, side)
+    masks = np.lib.format.open_memmap(home / "masks.npy", mode="w+", dtype=np.uint8, shape=mask_shape)
+    classes = len(manifest.spec.mask_classes) if with_masks else 0
+    pixels = np.zeros((total, classes), dtype=np.int64)
+    checksum = np.zeros(total, dtype=np.uint32)
+
+    def decode(number: int) -> str | None:
+        row, place = manifest.rows[number], slice(first[number], first[number + 1])
+        try:
+            decoded = preprocessing.images(_image(row))
+            images[place] = decoded
+            mask = np.full(decoded.shape[:3], IGNORE, dtype=np.uint8)
+            if with_masks:
+                if row.mask is not None:
+                    mask = preprocessing.masks(
+                        _mask(row, manifest, size=(int(sizes[number][0]), int(sizes[number][1])))
+                    )
+                masks[place] = mask
+                pixels[place] = [np.bincount(piece.ravel(), minlength=256)[:classes] for piece in mask]
+            checksum[place] = [_checksum(i, m if with_masks else None) for i, m in zip(decoded, mask, strict=True)]
+        except S4miError as error:
+            return str(error)
+        return None
+
+    _report_all(_in_threads(decode, len(manifest.rows), progress), manifest)
+    for array in (images, masks):
+        array.flush()
+    row_of_entry = np.repeat(np.arange(len(manifest.rows)), tiles)
+    np.savez(home / "index.npz", row=row_of_entry, size=sizes, pixels=pixels, checksum=checksum)
+
+
+def _sizes(manifest: Manifest) -> NDArray[np.int64]:
+    sizes = np.zeros((len(manifest.rows), 2), dtype=np.int64)
+
+    def measure(number: int) -> str | None:
+        row = manifest.rows[number]
+        try:
+            sizes[number] = image_size(row.image)
+        except S4miError as error:
+            return f"image {row.image.name!r} {error}"
+        return None
+
+    _report_all(_in_threads(measure, len(manifest.rows), None), manifest)
+    return sizes
+
+
+def _image(row: Row) -> Pixels:
+    try:
+        return read_image(row.image)
+    except S4miError as error:
+        raise S4miError(f"image {row.image.name!r} {error}") from error
+
+
+def _mask(row: Row, manifest: Manifest, *, size: tuple[int, int]) -> Pixels:
+    assert row.mask is not None
+    try:
+        mask = read_mask(row.mask, manifest.spec.mask_values)
+    except S4miError as error:
+        raise S4miError(f"mask {row.mask.name!r} {error}") from error
+    if mask.shape != size:
+        (height, width), (image_height, image_width) = mask.shape, size
+        raise S4miError(
+            f"mask {row.mask.name!r} is {height}×{width} but its image is {image_height}×{image_width}; "
+            "re-export the mask at the image's size"
+        )
+    return mask
+
+
+def _in_threads(work: Callable[[int], str | None], count: int, progress: Progress | None) -> list[tuple[int, str]]:
+    faults = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for number, fault in enumerate(pool.map(work, range(count))):
+            if fault is not None:
+                faults.append((number, fault))
+            if progress is not None:
+                progress(number + 1, count)
+    return faults
+
+
+def _report_all(faults: Sequence[tuple[int, str]], manifest: Manifest) -> None:
+    if not faults:
+        return
+    number, message = faults[0]
+    more = f" (and {len(faults) - 1} more; see all with: s4mi data check {manifest.folder})" if len(faults) > 1 else ""
+    raise S4miError(f"{manifest.folder / manifest.rows[number].place}: {message}{more}")
+
+
+def _open(home: Path, key: str, *, reused: bool) -> Cache | None:
+    """The cache in `home`, or None if it is damaged."""
+    try:
+        images: Any = np.load(home / "images.npy", mmap_mode="r")
+        masks: Any = np.load(home / "masks.npy", mmap_mode="r")
+        with np.load(home / "index.npz") as index:
+            row, size, pixels, checksum = (index[name] for name in ("row", "size", "pixels", "checksum"))
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    has_masks = pixels.shape[1] > 0
+    if len(images) != len(row) or (has_masks and len(masks) != len(row)):
+        return None
+    for entry in _to_check(len(row), images.nbytes + masks.nbytes):
+        if _checksum(images[entry], masks[entry] if has_masks else None) != checksum[entry]:
+            return None
+    return Cache(
+        key=key, images=images, masks=masks if has_masks else None, row=row, size=size, pixels=pixels, reused=reused
+    )
+
+
+def _to_check(entries: int, size: int) -> NDArray[np.int64]:
+    if size <= CHECKED_BYTES:
+        return np.arange(entries)
+    return np.unique(np.linspace(0, entries - 1, num=max(1, entries * CHECKED_BYTES // size)).astype(np.int64))
+
+
+def _checksum(image: Pixels, mask: Pixels | None) -> int:
+    checksum = zlib.crc32(np.ascontiguousarray(image).data)
+    return checksum if mask is None else zlib.crc32(np.ascontiguousarray(mask).data, checksum)
+
+
+class _Fingerprints:
+    """Content hashes of files, remembered by path, size and time so that unchanged files are not reread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def of(self, files: Iterable[Path]) -> dict[Path, str]:
+        wanted = list(dict.fromkeys(files))
+        with sqlite3.connect(self._path, timeout=60) as database:
+            database.execute("CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, stamp TEXT, digest TEXT)")
+            known = {
+                path: (stamp, digest)
+                for path, stamp, digest in database.execute("SELECT path, stamp, digest FROM files")
+            }
+        digests: dict[Path, str] = {}
+        fresh: list[tuple[str, str, str]] = []
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for file, stamp, digest in pool.map(lambda file: _fingerprint(file, known.get(str(file))), wanted):
+                digests[file] = digest
+                if known.get(str(file)) != (stamp, digest):
+                    fresh.append((str(file), stamp, digest))
+        if fresh:
+            with sqlite3.connect(self._path, timeout=60) as database:
+                database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", fresh)
+        return digests
+
+
+def _fingerprint(file: Path, known: tuple[str, str] | None) -> tuple[Path, str, str]:
+    state = file.stat()
+    stamp = f"{state.st_size}-{state.st_mtime_ns}"
+    if known is not None and known[0] == stamp:
+        return file, stamp, known[1]
+    with file.open("rb") as stream:
+        return file, stamp, hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -1,0 +1,229 @@
+"""Say what a folder of images is and everything that is wrong with it, each fault with its place and its cure.
+
+A data set folder is checked row by row against its manifest: every image and mask is decoded. A folder that holds
+several is checked folder by folder. Of a plain folder it is said what an import would find, and which command that is.
+"""
+
+import csv
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from s4mi.data.images import SUFFIXES
+from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, read_manifest
+from s4mi.data.sources.folder import read_folder, some
+from s4mi.data.sources.isic2017 import is_isic2017, read_isic2017
+from s4mi.data.sources.table import arguments, find_tables, guess_options, read_tables
+from s4mi.data.sources.tabular import TABLE_SUFFIXES, read_table
+from s4mi.data.sources.writing import BACKGROUND, PART_NAMES, Found, Naming, name_mask_values, scan_masks
+from s4mi.data.spec import SPEC_NAME, Finding, Severity
+from s4mi.data.survey import Look, Place, Progress, Summary, look_at_all, shown, summarise
+from s4mi.errors import S4miError
+
+
+@dataclass(frozen=True)
+class Report:
+    """One checked folder.
+
+    Attributes:
+        kind: what sort of folder it is, in words.
+        summary: None when too little could be read to count anything.
+        command: for a plain folder, the import that makes a data set of it.
+    """
+
+    path: Path
+    kind: str
+    name: str
+    summary: Summary | None
+    findings: tuple[Finding, ...]
+    command: str | None = None
+
+    def count(self, severity: Severity) -> int:
+        """How many findings are of this severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+
+def check_path(path: Path, *, progress: Progress | None = None) -> list[Report]:
+    """Check a data set folder, every data set folder in a folder, or a plain folder or table.
+
+    `progress` is told how many images of a folder are decoded, and of how many.
+
+    Raises:
+        S4miError: there is nothing at `path`, or nothing that could be images.
+    """
+    path = path.expanduser()
+    if not path.exists():
+        raise S4miError(f"{path}: is not there; name a folder of images, a data set folder or a table")
+    if path.name in (SPEC_NAME, MANIFEST_NAME):
+        path = path.parent
+    if path.is_file() and path.suffix.lower() not in TABLE_SUFFIXES:
+        raise S4miError(f"{path}: is neither a folder nor a table ({', '.join(TABLE_SUFFIXES)}); name one")
+    say = progress or (lambda *_: None)
+    if _is_dataset(path):
+        return [_check_dataset(path, say)]
+    members = sorted(folder for folder in path.iterdir() if _is_dataset(folder)) if path.is_dir() else []
+    return [_check_dataset(folder, say) for folder in members] or [_check_plain(path.resolve(), say)]
+
+
+def _is_dataset(folder: Path) -> bool:
+    return (folder / SPEC_NAME).is_file() or (folder / MANIFEST_NAME).is_file()
+
+
+def _check_dataset(folder: Path, say: Progress) -> Report:
+    manifest, findings = read_manifest(folder)
+    if manifest is None:
+        return Report(folder, "a data set that cannot be read", folder.name, None, tuple(findings))
+    spec, root = manifest.spec, (folder / manifest.spec.root).resolve()
+    looks = look_at_all(manifest.rows, root, place=_in_manifest, mask_values=spec.mask_values, say=say)
+    findings = [
+        *findings,
+        *_about_spec(manifest, complete=not findings),
+        *_about_all(looks, root, place=_in_manifest),
+        *_unlisted(folder, root),
+    ]
+    findings.sort(key=lambda finding: (finding.file != SPEC_NAME, finding.file, finding.line or 0))
+    summary = summarise(looks, spec.classes, mask_classes=spec.mask_classes)
+    return Report(folder, "a data set", spec.name, summary, tuple(findings))
+
+
+def _check_plain(path: Path, say: Progress) -> Report:
+    """What an import would find, and the command for it."""
+    found, command = _find(path)
+    findings = list(found.findings)
+    values, _ = scan_masks([row.mask for row in found.rows if row.mask], say=lambda *_: None)
+    try:
+        mask_values = name_mask_values(values, naming=Naming(name=path.name))
+    except S4miError as error:
+        mask_values = {value: BACKGROUND if value == 0 else f"class_{value}" for value in sorted(values | {0})}
+        command += [word for value, name in mask_values.items() for word in ("--mask-value", f"{value}={name}")]
+        findings.append(Finding("mask-values", "warning", ".", None, str(error)))
+    if nested := _nested(path):
+        message = f"{some(nested)} look like data sets of their own, not classes; check and import each by itself"
+        findings.append(Finding("nested", "warning", ".", None, message))
+    place = partial(_in_folder, folder=found.folder)
+    looks = look_at_all(found.rows, found.folder, place=place, mask_values=mask_values, say=say)
+    findings += _about_all(looks, found.folder, place=place)
+    summary = summarise(looks, found.classes, mask_classes=tuple(mask_values.values()))
+    return Report(path, found.kind, path.name, summary, tuple(findings), command=shlex.join(command))
+
+
+def _find(path: Path) -> tuple[Found, list[str]]:
+    destination = ["-o", f"datasets/{path.stem if path.is_file() else path.name}"]
+    begin = ["s4mi", "data", "import"]
+    if path.is_dir() and is_isic2017(path):
+        return read_isic2017(path), [*begin, "isic2017", str(path), *destination]
+    if tables := find_tables(path):
+        options = guess_options(read_table(next(iter(tables.values()))))
+        return read_tables(path, options), [*begin, "table", str(path), *destination, *arguments(options)]
+    return read_folder(path), [*begin, "folder", str(path), *destination]
+
+
+def _nested(path: Path) -> list[str]:
+    """Sub-folders with a table or a folder `images` of their own."""
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir()) if path.is_dir() else []
+    others = [folder for folder in folders if folder.name.lower() not in PART_NAMES]
+    tables = {file.parent for folder in others for file in folder.iterdir() if file.suffix.lower() in TABLE_SUFFIXES}
+    return [folder.name for folder in others if folder in tables or (folder / "images").is_dir()]
+
+
+def _in_manifest(row: Row) -> tuple[str, int | None]:
+    return MANIFEST_NAME, row.line
+
+
+def _in_folder(row: Row, folder: Path) -> tuple[str, int | None]:
+    return shown(row.image, folder), None
+
+
+def _about_spec(manifest: Manifest, *, complete: bool) -> list[Finding]:
+    """What `dataset.yaml` promises and no row holds; not said of a manifest that lost rows to errors."""
+    spec, rows = manifest.spec, manifest.rows
+    text = (manifest.folder / SPEC_NAME).read_text(encoding="utf-8-sig")
+    findings = []
+
+    def say(code: str, key: str, *, message: str, severity: Severity = "warning") -> None:
+        lines = (number for number, line in enumerate(text.splitlines(), start=1) if line.startswith(f"{key}:"))
+        findings.append(Finding(code, severity, SPEC_NAME, next(lines, None), f"{key}: {message}"))
+
+    masked = sum(row.mask is not None for row in rows)
+    if masked and not spec.mask_values:
+        message = (
+            f"is empty though {masked} images have masks; name the pixel values, e.g. {{0: background, 255: lesion}}"
+        )
+        say("no-mask-values", "mask_values", message=message, severity="error")
+    if not complete or not rows:
+        return findings
+    for task in spec.tasks:
+        if not any(row.annotated(task) for row in rows):
+            cell = "mask" if task == "segmentation" else "label"
+            say("task-without-annotation", "tasks", message=f"{task} is named, but no row has a {cell}; fill in some")
+    absent = [name for name in spec.classes if not any(name in (row.labels or ()) for row in rows)]
+    if absent and any(row.labels is not None for row in rows):
+        say("class-without-images", "classes", message=f"no row shows {some(absent)}; remove the name or label images")
+    return findings
+
+
+def _about_all(looks: Sequence[Look], root: Path, *, place: Place) -> list[Finding]:
+    """The findings of each row, and those that only show when rows are compared."""
+    findings = [finding for look in looks for finding in look.findings]
+    first: dict[bytes, Row] = {}
+    findings += [
+        _same_content(look.row, other, root=root, place=place)
+        for look in looks
+        if look.digest is not None and (other := first.setdefault(look.digest, look.row)) is not look.row
+    ]
+    for what, cells in (("split", [look.row.split for look in looks]), ("group", [look.row.group for look in looks])):
+        without = [look.row for look, cell in zip(looks, cells, strict=True) if cell is None]
+        if 0 < len(without) < len(looks):
+            file, line = place(without[0])
+            message = (
+                f"{len(without)} of {len(looks)} rows, the first of them here, have no {what}; fill in all or none"
+            )
+            findings.append(Finding(f"{what}-missing", "warning", file, line, message))
+    return findings
+
+
+def _same_content(row: Row, other: Row, *, root: Path, place: Place) -> Finding:
+    file, line = place(row)
+    where = f" in line {other.line}" if place(other)[1] is not None else ""
+    message = f"image {shown(row.image, root)!r} has the same content as {shown(other.image, root)!r}{where}"
+    if row.split != other.split:
+        message += (
+            f", which is in {other.split or 'no part'} and this one in {row.split or 'no part'}; remove one of them"
+        )
+        return Finding("duplicate-across-splits", "error", file, line, message)
+    if row.labels != other.labels:
+        message += f", which is labelled {_labels(other)} and this one {_labels(row)}"
+    return Finding("duplicate-image", "warning", file, line, f"{message}; keep one")
+
+
+def _labels(row: Row) -> str:
+    return "not at all" if row.labels is None else repr(";".join(row.labels) or "none")
+
+
+def _unlisted(folder: Path, root: Path) -> list[Finding]:
+    """Files beside the listed images and masks that no row mentions, counted by folder."""
+    with (folder / MANIFEST_NAME).open(encoding="utf-8-sig", newline="") as file:
+        cells = [cell for record in csv.DictReader(file) for cell in (record.get("image"), record.get("mask")) if cell]
+    # Read anew: rows with a fault are not in the manifest, yet they do mention their files.
+    listed = {Path(os.path.normpath(root / cell.strip())) for cell in cells}
+    findings = []
+    for place in sorted({path.parent for path in listed}):
+        if not place.is_dir():
+            continue
+        # Beside the data set's own files anything may lie; in a folder of images everything should be listed.
+        anything = place not in (root, folder.resolve())
+        strangers = sorted(
+            path.name
+            for path in place.iterdir()
+            if path not in listed
+            and path.is_file()
+            and not path.name.startswith(".")
+            and (anything or path.suffix.lower() in SUFFIXES)
+        )
+        if strangers:
+            message = f"{len(strangers)} files that no row mentions: {some(strangers)}; add rows or move them away"
+            findings.append(Finding("unlisted-file", "warning", shown(place, root), None, message))
+    return findings

@@ -1,0 +1,247 @@
+"""A data set on disk: `dataset.yaml` says what it is, `manifest.csv` lists its images, one a row.
+
+    dataset.yaml   name, tasks, classes, mask_values, channels, root, source, licence, synthetic
+    manifest.csv   id, image, mask, label, group, split
+
+Only the column `image` is required. An empty `label` or `mask` means not annotated, which is a normal state here.
+Several labels of one image are separated by `;`; in a multi-label set `none` says annotated, with no class present.
+`group` is the patient or lesion that must never be on two sides of a split; `split` is train, val or test where the
+data set comes with an official one. Paths are relative to `root`, which is relative to the folder of `dataset.yaml`.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from s4mi.data.spec import NO_CLASS, SPEC_NAME, DatasetSpec, Finding, fault, read_spec, write_spec
+from s4mi.errors import S4miError, nearest
+from s4mi.records import Part, TaskKind, write_text_atomically
+
+MANIFEST_NAME = "manifest.csv"
+COLUMNS = ("id", "image", "mask", "label", "group", "split")
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of a manifest. `labels` is None when not annotated and empty when annotated with no class present."""
+
+    id: str
+    image: Path
+    mask: Path | None
+    labels: tuple[str, ...] | None
+    group: str | None
+    split: Part | None
+    line: int
+
+    @property
+    def place(self) -> str:
+        """Where a message about this row points."""
+        return f"{MANIFEST_NAME}:{self.line}"
+
+    def annotated(self, kind: TaskKind) -> bool:
+        """Whether this row can teach or test `kind`."""
+        return self.mask is not None if kind == "segmentation" else self.labels is not None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A data set: its description and its rows, with `image` and `mask` as absolute paths."""
+
+    folder: Path
+    spec: DatasetSpec
+    rows: tuple[Row, ...]
+
+    @property
+    def official(self) -> bool:
+        """Whether the rows come with a split of their own."""
+        return any(row.split is not None for row in self.rows)
+
+
+def read_manifest(folder: Path) -> tuple[Manifest | None, list[Finding]]:
+    """Read a data set folder; list everything wrong that shows without opening an image.
+
+    The manifest is None when `dataset.yaml` or the header of `manifest.csv` cannot be used at all. Rows with an error
+    are left out of it.
+    """
+    spec, findings = read_spec(folder)
+    if spec is None:
+        return None, findings
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        findings.append(fault("no-manifest", MANIFEST_NAME, None, "not there; make one with: s4mi data import"))
+        return None, findings
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        findings.append(fault("encoding", MANIFEST_NAME, None, f"is not UTF-8 (byte {error.start}); save it as UTF-8"))
+        return None, findings
+    try:
+        header, records = _records(text)
+    except csv.Error as error:
+        findings.append(fault("bad-csv", MANIFEST_NAME, None, f"is not CSV ({error}); look for an unclosed quote"))
+        return None, findings
+    findings.extend(_wrong_columns(header))
+    if "image" not in header:
+        return None, findings
+    rows: list[Row] = []
+    first_line: dict[str, int] = {}
+    root = (folder / spec.root).resolve()
+    for line, record in records:
+        row, wrong = _read_row(record, line, spec=spec, root=root)
+        findings.extend(wrong)
+        if row is None:
+            continue
+        if row.id in first_line:
+            message = (
+                f"id {row.id!r} stands already in line {first_line[row.id]}; give each image one row and its own id"
+            )
+            findings.append(fault("duplicate-id", MANIFEST_NAME, row.line, message))
+            continue
+        first_line[row.id] = row.line
+        rows.append(row)
+    if not rows and not any(finding.severity == "error" for finding in findings):
+        findings.append(fault("empty-manifest", MANIFEST_NAME, 1, "lists no images; add rows or import them again"))
+    findings.extend(_groups_on_two_sides(rows))
+    return Manifest(folder=folder, spec=spec, rows=tuple(rows)), findings
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read a data set folder for use.
+
+    Raises:
+        S4miError: anything is wrong that shows without opening an image; the first fault is named, the others counted.
+    """
+    manifest, findings = read_manifest(folder)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors or manifest is None:
+        more = f" (and {len(errors) - 1} more; see all with: s4mi data check {folder})" if len(errors) > 1 else ""
+        raise S4miError(f"{folder / errors[0].place}: {errors[0].message}{more}")
+    return manifest
+
+
+def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:
+    """Write `dataset.yaml` and `manifest.csv` into `folder`; image and mask paths below its root become relative."""
+    root = (folder / spec.root).resolve()
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        label = "" if row.labels is None else ";".join(row.labels) or NO_CLASS
+        mask = "" if row.mask is None else _relative(row.mask, root)
+        writer.writerow([row.id, _relative(row.image, root), mask, label, row.group or "", row.split or ""])
+    write_text_atomically(folder / MANIFEST_NAME, table.getvalue())
+    write_spec(folder, spec)
+
+
+def _records(text: str) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
+    """The header, and every record with the line it ends in; raises csv.Error."""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    header = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = header
+    return header, [(reader.line_num, record) for record in reader]
+
+
+def _wrong_columns(header: Sequence[str]) -> list[Finding]:
+    if not header:
+        message = "is empty; the first line must be: " + ",".join(COLUMNS)
+        return [fault("empty-manifest", MANIFEST_NAME, 1, message)]
+    findings = []
+    for name in dict.fromkeys(header):
+        if name not in COLUMNS:
+            message = f"column {name!r} is unknown{nearest(name, COLUMNS)}; columns are: {', '.join(COLUMNS)}"
+            findings.append(fault("unknown-column", MANIFEST_NAME, 1, message))
+        elif header.count(name) > 1:
+            message = f"column {name!r} stands {header.count(name)} times; keep one"
+            findings.append(fault("column-twice", MANIFEST_NAME, 1, message))
+    if "image" not in header:
+        message = "the column 'image' is missing; the first line must be: " + ",".join(COLUMNS)
+        findings.append(fault("no-image-column", MANIFEST_NAME, 1, message))
+    return findings
+
+
+def _read_row(
+    record: dict[str, str | None], line: int, *, spec: DatasetSpec, root: Path
+) -> tuple[Row | None, list[Finding]]:
+    findings: list[Finding] = []
+
+    def wrong(code: str, message: str) -> None:
+        findings.append(fault(code, MANIFEST_NAME, line, message))
+
+    if None in record or any(value is None for value in record.values()):
+        wrong("ragged-row", "has not as many cells as the header; quote cells that hold commas")
+        return None, findings
+    cells = {key: (value or "").strip() for key, value in record.items()}
+    if not cells["image"]:
+        wrong("no-image", "the cell 'image' is empty; name a file or remove the row")
+        return None, findings
+    image = root / cells["image"]
+    if not image.is_file():
+        wrong("missing-image", f"image {cells['image']!r} is not in {root}; mend the path, or `root` in {SPEC_NAME}")
+    mask = root / cells["mask"] if cells.get("mask") else None
+    if mask is not None and not mask.is_file():
+        wrong(
+            "missing-mask",
+            f"mask {cells['mask']!r} is not in {root}; mend the path, or empty the cell if there is none",
+        )
+    labels = _read_labels(cells.get("label", ""), spec, wrong)
+    split = cells.get("split", "")
+    if split not in ("", *PARTS):
+        cure = nearest(split, PARTS) or "; write one of them, or nothing"
+        wrong("unknown-split", f"split {split!r} is not train, val or test{cure}")
+    if findings:
+        return None, findings
+    row = Row(
+        id=cells.get("id") or Path(cells["image"]).with_suffix("").as_posix(),
+        image=image,
+        mask=mask,
+        labels=labels,
+        group=cells.get("group") or None,
+        split=next((part for part in PARTS if part == split), None),
+        line=line,
+    )
+    return row, findings
+
+
+def _read_labels(cell: str, spec: DatasetSpec, wrong: Callable[[str, str], None]) -> tuple[str, ...] | None:
+    if not cell:
+        return None
+    names = () if cell == NO_CLASS else tuple(name.strip() for name in cell.split(";"))
+    for name in names:
+        if name not in spec.classes:
+            known = ", ".join(spec.classes) or "none are listed"
+            cure = nearest(name, spec.classes) or "; mend the cell or add the name to `classes`"
+            wrong("unknown-class", f"label {name!r} is not a class of {SPEC_NAME} ({known}){cure}")
+    if "multiclass" in spec.tasks and len(names) != 1:
+        wrong("label-count", f"label {cell!r} names {len(names)} classes; the task multiclass wants one")
+    if len(set(names)) < len(names):
+        wrong("label-twice", f"label {cell!r} names a class twice; name it once")
+    return names
+
+
+def _groups_on_two_sides(rows: Sequence[Row]) -> list[Finding]:
+    first: dict[str, Row] = {}
+    findings = []
+    for row in rows:
+        if row.group is None or row.split is None:
+            continue
+        seen = first.setdefault(row.group, row)
+        if seen.split != row.split:
+            message = (
+                f"group {row.group!r} is in {row.split} here and in {seen.split} in line {seen.line}; "
+                "keep all images of a patient on one side"
+            )
+            findings.append(fault("group-on-two-sides", MANIFEST_NAME, row.line, message))
+    return findings
+
+
+def _relative(path: Path, root: Path) -> str:
+    # A link below the root stays a link: where it points to may be a store of nameless files.
+    for place in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100  (Path.resolve would follow the link)
+        if place.is_relative_to(root):
+            return place.relative_to(root).as_posix()
+    return path.resolve().as_posix()

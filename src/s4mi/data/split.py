@@ -1,0 +1,188 @@
+"""Who trains, who chooses, who tests, and whose labels may be read. By group, stratified, nested, saved and hashed.
+
+One idea serves all of it: an order of the groups in which every prefix holds each stratum in proportion. Within a
+stratum the groups are shuffled and spread evenly over [0, 1); sorting all groups by that position gives the order.
+Training, validation and test are consecutive stretches of it; the labelled x % are the first x % of the training
+stretch's own order, so that a smaller fraction always lies inside a larger one.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from s4mi.data.manifest import PARTS, Manifest
+from s4mi.errors import S4miError
+from s4mi.records import Part, TaskKind, write_text_atomically
+
+SIZE_BINS = 4
+"""Images with masks and no labels are stratified by foreground share, in this many equally filled bins."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Manifest rows by part, in ascending order; `labelled` are the training rows whose annotation may be read."""
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    test: tuple[int, ...]
+    labelled: tuple[int, ...]
+    hash: str
+
+    def rows(self, part: Part) -> tuple[int, ...]:
+        """Rows of one part."""
+        return {"train": self.train, "val": self.val, "test": self.test}[part]
+
+
+def make_split(
+    manifest: Manifest,
+    kind: TaskKind,
+    *,
+    label_fraction: float,
+    ratios: tuple[float, float, float] | None,
+    split_seed: int,
+    fraction_seed: int,
+    foreground: Sequence[float] | None = None,
+) -> Split:
+    """Split a data set for one task.
+
+    Args:
+        label_fraction: percent in (0, 100] of the annotated training images whose annotation may be used.
+        ratios: shares of training, validation and test summing to 1, or None to take the manifest's official split.
+        split_seed: draws the parts. fraction_seed: draws the labelled images among the training part.
+        foreground: foreground share of each row's mask, used to stratify where there are no labels.
+
+    Raises:
+        S4miError: a part would be without annotated images, or an official split is asked for and incomplete.
+    """
+    strata = _strata(manifest, kind, foreground)
+    parts = _official(manifest) if ratios is None else _random(manifest, strata, ratios=ratios, seed=split_seed)
+    for part in PARTS:
+        # The official test part may lack what this task needs; then the run says it has no test score.
+        if part != "test" and not any(manifest.rows[number].annotated(kind) for number in parts[part]):
+            raise S4miError(
+                f"{manifest.folder}: the {part} part of the split holds no image annotated for {kind}; "
+                "annotate some, or choose other split.ratios"
+            )
+    annotated = [number for number in parts["train"] if manifest.rows[number].annotated(kind)]
+    target = max(1, round(len(annotated) * label_fraction / 100))
+    order = _spread(_groups(manifest, annotated), strata, np.random.default_rng([fraction_seed, 1]))
+    labelled = tuple(sorted(_prefix(order, target)))
+    return Split(
+        train=parts["train"], val=parts["val"], test=parts["test"], labelled=labelled,
+        hash=_hash(manifest, parts, labelled),
+    )  # fmt: skip
+
+
+def save_split(split: Split, manifest: Manifest, path: Path) -> None:
+    """Write a split as ids, so that a person can read it and another run can be held against it."""
+    names = {part: [manifest.rows[number].id for number in split.rows(part)] for part in PARTS}
+    names["labelled"] = [manifest.rows[number].id for number in split.labelled]  # type: ignore[index]
+    write_text_atomically(path, json.dumps({"hash": split.hash, **names}, indent=1) + "\n")
+
+
+def read_split_hash(path: Path) -> str:
+    """The hash of a saved split.
+
+    Raises:
+        S4miError: the file is missing or damaged.
+    """
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["hash"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise S4miError(f"{path}: is no saved split ({error}); train the run again") from error
+
+
+def _strata(manifest: Manifest, kind: TaskKind, foreground: Sequence[float] | None) -> list[Hashable]:
+    """A stratum per row: its class, the rarest of its classes, or its foreground bin; None when not annotated."""
+    frequency = Counter(name for row in manifest.rows for name in row.labels or ())
+    annotated = [number for number, row in enumerate(manifest.rows) if row.annotated(kind)]
+    strata: list[Hashable] = [None] * len(manifest.rows)
+    by_label = all(manifest.rows[number].labels is not None for number in annotated)
+    if by_label:
+        for number in annotated:
+            labels = manifest.rows[number].labels or ()
+            strata[number] = min(labels, key=lambda name: (frequency[name], name)) if labels else ""
+    elif foreground is not None:
+        edges = np.quantile([foreground[number] for number in annotated], np.linspace(0, 1, SIZE_BINS + 1)[1:-1])
+        for number in annotated:
+            strata[number] = int(np.searchsorted(edges, foreground[number], side="right"))
+    return strata
+
+
+def _official(manifest: Manifest) -> dict[Part, tuple[int, ...]]:
+    missing = next((row for row in manifest.rows if row.split is None), None)
+    if missing is not None:
+        raise S4miError(
+            f"{manifest.folder / missing.place}: has no split, but split.kind=official wants one in every row; "
+            "fill the column `split` or pass split.kind=random"
+        )
+    return {
+        part: tuple(number for number, row in enumerate(manifest.rows) if row.split == part) for part in PARTS
+    }  # fmt: skip
+
+
+def _random(
+    manifest: Manifest, strata: Sequence[Hashable], *, ratios: tuple[float, float, float], seed: int
+) -> dict[Part, tuple[int, ...]]:
+    groups = _groups(manifest, range(len(manifest.rows)))
+    order = _spread(groups, strata, np.random.default_rng([seed, 0]))
+    total = len(manifest.rows)
+    train = _prefix(order, round(total * ratios[0]))
+    rest = order[_groups_in(order, len(train)) :]
+    val = _prefix(rest, round(total * ratios[1]))
+    test = [number for group in rest[_groups_in(rest, len(val)) :] for number in group]
+    return {"train": tuple(sorted(train)), "val": tuple(sorted(val)), "test": tuple(sorted(test))}
+
+
+def _groups(manifest: Manifest, rows: Sequence[int] | range) -> list[list[int]]:
+    """Rows that must stay together. Sorted by id, so that the order of lines in the manifest does not matter."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number in sorted(rows, key=lambda number: manifest.rows[number].id):
+        row = manifest.rows[number]
+        groups.setdefault(("group", row.group) if row.group else ("id", row.id), []).append(number)
+    return list(groups.values())
+
+
+def _spread(groups: Sequence[list[int]], strata: Sequence[Hashable], generator: np.random.Generator) -> list[list[int]]:
+    """The groups in an order whose every prefix holds each stratum in proportion to its images."""
+    size: Counter[Hashable] = Counter(strata[number] for group in groups for number in group)
+    by_stratum: dict[Hashable, list[list[int]]] = {}
+    for group in groups:
+        # A group of several strata counts for its rarest: that one is the hardest to keep in proportion.
+        rarest = min((strata[number] for number in group), key=lambda stratum: (size[stratum], str(stratum)))
+        by_stratum.setdefault(rarest, []).append(group)
+    placed: list[tuple[float, float, list[int]]] = []
+    for stratum in sorted(by_stratum, key=str):
+        members = by_stratum[stratum]
+        images = sum(map(len, members))
+        before = 0
+        for position in generator.permutation(len(members)):
+            group = members[position]
+            placed.append(((before + len(group) / 2) / images, generator.random(), group))
+            before += len(group)
+    return [group for _, _, group in sorted(placed, key=lambda item: item[:2])]
+
+
+def _prefix(order: Sequence[list[int]], target: int) -> list[int]:
+    """The rows of the first groups, whose number comes nearest to `target`; at least one group."""
+    taken: list[int] = []
+    for group in order:
+        if taken and len(taken) + len(group) / 2 > target:
+            break
+        taken.extend(group)
+    return taken
+
+
+def _groups_in(order: Sequence[list[int]], rows: int) -> int:
+    """How many groups of `order` make up its first `rows` rows."""
+    return int(np.searchsorted(np.cumsum([len(group) for group in order]), rows, side="left")) + 1 if rows else 0
+
+
+def _hash(manifest: Manifest, parts: Mapping[Part, Sequence[int]], labelled: Sequence[int]) -> str:
+    names = [sorted(manifest.rows[number].id for number in rows) for rows in (*parts.values(), labelled)]
+    return hashlib.blake2b(json.dumps(names).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,1 @@
+"""The loop, the optimiser, checkpoints and inference, shared by every method."""

@@ -1,0 +1,106 @@
+"""Checkpoints that survive `kill -9` at any moment.
+
+    last.safetensors    weights after the last finished epoch
+    training.pt         optimiser, schedule and counters of the same epoch
+    best.safetensors    weights of the best epoch by validation
+
+`last.safetensors` and `training.pt` belong together but are two files. Both are first written beside their place;
+replacing `training.pt` is the moment the new epoch counts, and if the process dies before the weights follow, the next
+`load` finds them waiting and moves them.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from s4mi.errors import S4miError
+
+LAST = "last.safetensors"
+BEST = "best.safetensors"
+TRAINING = "training.pt"
+
+
+def save_last(folder: Path, weights: Mapping[str, Tensor], training: Mapping[str, Any], *, epoch: int) -> None:
+    """Save the state after `epoch`: a later `load_last` sees all of it or the epoch before, whatever happens."""
+    waiting = folder / f"{LAST}.new"
+    _write_weights(waiting, weights, epoch=epoch)
+    _write_training(folder / f"{TRAINING}.new", {**training, "epoch": epoch})
+    (folder / f"{TRAINING}.new").replace(folder / TRAINING)
+    waiting.replace(folder / LAST)
+    _sync(folder)
+
+
+def save_best(folder: Path, weights: Mapping[str, Tensor], *, epoch: int) -> None:
+    """Save the weights of the best epoch so far, atomically."""
+    _write_weights(folder / f"{BEST}.new", weights, epoch=epoch)
+    (folder / f"{BEST}.new").replace(folder / BEST)
+    _sync(folder)
+
+
+def load_last(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Weights and training state of the last saved epoch on the CPU, or None if no epoch was finished.
+
+    Raises:
+        S4miError: the files are damaged.
+    """
+    path = folder / TRAINING
+    if not path.exists():
+        return None
+    try:
+        training: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip and pickle each raise their own
+        raise S4miError(f"{path}: is damaged ({error}); start the run again in another folder") from error
+    waiting = folder / f"{LAST}.new"
+    if waiting.exists() and _epoch_of(waiting) == training["epoch"]:
+        waiting.replace(folder / LAST)
+    if _epoch_of(folder / LAST) != training["epoch"]:
+        raise S4miError(f"{folder / LAST}: is not of epoch {training['epoch']}; start the run again in another folder")
+    return load_weights(folder / LAST), training
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weight file, on the CPU.
+
+    Raises:
+        S4miError: it is not there or damaged.
+    """
+    if not path.exists():
+        raise S4miError(f"{path}: not there; the run has not finished an epoch")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise S4miError(f"{path}: is damaged ({error})") from error
+
+
+def _write_weights(path: Path, weights: Mapping[str, Tensor], *, epoch: int) -> None:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    save_file(tensors, path, metadata={"epoch": str(epoch)})
+    _sync(path)
+
+
+def _write_training(path: Path, training: Mapping[str, Any]) -> None:
+    torch.save(dict(training), path)
+    _sync(path)
+
+
+def _epoch_of(path: Path) -> int | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return int((file.metadata() or {}).get("epoch", -1))
+    except (OSError, SafetensorError):
+        return None
+
+
+def _sync(path: Path) -> None:
+    """Push a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,33 @@
+"""From a trained method to answers: batched logits, and tiles put together to a page."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from s4mi.contract import Batch, Classifier, Segmenter
+
+
+@torch.inference_mode()
+def infer(fabric: Fabric, method: Classifier | Segmenter, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Tensor]]:
+    """Each batch with its float32 logits; the method is left in evaluation mode."""
+    method.eval()
+    for batch in batches:
+        with fabric.autocast():
+            logits = method.logits(batch.images)
+        yield batch, logits.float()
+
+
+def probabilities(logits: Tensor, *, multilabel: bool) -> Tensor:
+    """(B, K) logits → (B, K) probabilities, which sum to 1 unless `multilabel`."""
+    return logits.sigmoid() if multilabel else logits.softmax(dim=1)
+
+
+def resize_probabilities(logits: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
+    """(N, K, S, S) logits → (N, K, height, width) softmax probabilities, bilinear."""
+    resized = F.interpolate(logits.softmax(dim=1), size=size, mode="bilinear", align_corners=False)
+    return np.asarray(resized.cpu().numpy(), dtype=np.float32)

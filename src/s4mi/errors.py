@@ -1,0 +1,26 @@
+"""What goes wrong because of the input, said in one line: place, value, cure."""
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class S4miError(Exception):
+    """Bad input or a bad setting. The message is one line and is all the user sees; never a traceback."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint ``; did you mean 'x'?`` naming the known word closest to `word`, or ``''`` when none is close."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def require_extra(module: str, *, extra: str, purpose: str) -> ModuleType:
+    """Import an optional `module`, or raise the one-line cure naming the extra of this package that brings it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise S4miError(
+            f"{purpose} needs the package {module!r}; install it with: pip install 's4mi[{extra}]'"
+        ) from error

@@ -1,0 +1,241 @@
+"""Scores of classification and segmentation, from probabilities and truth.
+
+Classification comes from torchmetrics, surface distances from MONAI. What is fixed here is the part that tools disagree
+on: how empty masks, absent classes and ignored pixels count. `records.SegmentationScores` states the rule.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics.functional import classification as tm
+
+from s4mi.records import IGNORE, ClassificationScores, ClassScores, SegmentationScores
+
+CALIBRATION_BINS = 15
+
+
+def score_multiclass(
+    probabilities: Tensor, truth: Tensor, classes: Sequence[str], *, majority: int
+) -> ClassificationScores:
+    """Scores of (N, K) probabilities against (N,) int64 truth; `majority` is the commonest labelled training class."""
+    k = len(classes)
+    predicted = probabilities.argmax(dim=1)
+    present = torch.bincount(truth, minlength=k) > 0
+    per_class = _per_class(_one_hot(predicted, k), probabilities, _one_hot(truth, k), classes)
+    recall = tm.multiclass_recall(predicted, truth, k, average="none")
+    accuracy = float(tm.multiclass_accuracy(predicted, truth, k, average="micro"))
+    return ClassificationScores(
+        images=len(truth),
+        f1_micro=float(tm.multiclass_f1_score(predicted, truth, k, average="micro")),
+        f1_macro=_f1_macro(per_class),
+        recall_micro=accuracy,
+        recall_macro=float(recall[present].mean()),
+        balanced_accuracy=float(recall[present].mean()),
+        auroc=_mean([scores.auroc for scores in per_class.values()]),
+        average_precision=_mean([scores.average_precision for scores in per_class.values()]),
+        calibration_error=float(tm.multiclass_calibration_error(probabilities, truth, k, n_bins=CALIBRATION_BINS)),
+        majority_f1_macro=_f1_macro(
+            _per_class(_one_hot(torch.full_like(truth, majority), k), None, _one_hot(truth, k), classes)
+        ),
+        per_class=per_class,
+        confusion=tm.multiclass_confusion_matrix(predicted, truth, k).tolist(),
+    )
+
+
+def score_multilabel(
+    probabilities: Tensor, truth: Tensor, classes: Sequence[str], *, majority: Tensor
+) -> ClassificationScores:
+    """Scores of (N, K) probabilities, cut at 1/2, against (N, K) 0/1 truth.
+
+    `majority` (K,) says of each class whether most labelled training images show it. Balanced accuracy is the mean of
+    sensitivity and specificity, averaged over classes.
+    """
+    k, answers = len(classes), truth.long()
+    predicted = (probabilities > 0.5).long()
+    per_class = _per_class(predicted, probabilities, answers, classes)
+    counts = tm.multilabel_confusion_matrix(predicted, answers, k).reshape(k, 4)  # TN, FP, FN, TP
+    tn, fp, fn, tp = counts.double().unbind(1)
+    sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
+    return ClassificationScores(
+        images=len(answers),
+        f1_micro=float(tm.multilabel_f1_score(predicted, answers, k, average="micro")),
+        f1_macro=_f1_macro(per_class),
+        recall_micro=float(tm.multilabel_recall(predicted, answers, k, average="micro")),
+        recall_macro=float(torch.nanmean(sensitivity)),
+        balanced_accuracy=float(torch.nanmean((sensitivity + specificity) / 2)),
+        auroc=_mean([scores.auroc for scores in per_class.values()]),
+        average_precision=_mean([scores.average_precision for scores in per_class.values()]),
+        calibration_error=float(
+            tm.binary_calibration_error(probabilities.flatten(), answers.flatten(), n_bins=CALIBRATION_BINS)
+        ),
+        majority_f1_macro=_f1_macro(_per_class(majority.long().expand_as(answers), None, answers, classes)),
+        per_class=per_class,
+        confusion=counts.tolist(),
+    )
+
+
+def _per_class(
+    predicted: Tensor, probabilities: Tensor | None, truth: Tensor, classes: Sequence[str]
+) -> dict[str, ClassScores]:
+    """Each class against the rest: (N, K) 0/1 predictions and truth."""
+    scores = {}
+    for k, name in enumerate(classes):
+        p, t = predicted[:, k], truth[:, k]
+        tp, support, given = int((p & t).sum()), int(t.sum()), int(p.sum())
+        defined = probabilities is not None and 0 < support < len(t)
+        scores[name] = ClassScores(
+            support=support,
+            f1=2 * tp / (support + given) if support + given else None,
+            recall=tp / support if support else None,
+            precision=tp / given if given else None,
+            auroc=float(tm.binary_auroc(probabilities[:, k], t)) if defined and probabilities is not None else None,
+            average_precision=(
+                float(tm.binary_average_precision(probabilities[:, k], t))
+                if defined and probabilities is not None
+                else None
+            ),
+        )
+    return scores
+
+
+def _f1_macro(per_class: dict[str, ClassScores]) -> float:
+    """Mean F1 of the classes that are there or were predicted; 2TP / (2TP + FP + FN) of any other is 0 / 0."""
+    return _mean([scores.f1 for scores in per_class.values()]) or 0.0
+
+
+def _one_hot(indices: Tensor, k: int) -> Tensor:
+    return torch.nn.functional.one_hot(indices, k)
+
+
+def _ratio(part: Tensor, whole: Tensor) -> Tensor:
+    return torch.where(whole > 0, part / whole.clamp_min(1), torch.nan)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def confusion(predicted: Tensor, truth: Tensor, classes: int) -> Tensor:
+    """(K, K) int64 counts[truth, predicted] of the pixels that are not `IGNORE`, on the tensors' device."""
+    known = truth != IGNORE
+    return torch.bincount(truth[known] * classes + predicted[known], minlength=classes**2).reshape(classes, classes)
+
+
+def scores_of_confusion(counts: NDArray[np.int64]) -> dict[str, float]:
+    """iou, dice (means over foreground classes) and pixel_accuracy, pooled over all pixels counted."""
+    overlap, union, both = _overlaps(counts)
+    return {
+        "iou": _nanmean(_quotients(overlap, union)[1:]) or 0.0,
+        "dice": _nanmean(_quotients(2 * overlap, both)[1:]) or 0.0,
+        "pixel_accuracy": float(np.trace(counts) / max(1, counts.sum())),
+    }
+
+
+@dataclass
+class SegmentationTally:
+    """Collects the scores of one image after another, each at its own resolution.
+
+    Attributes:
+        classes: names, background first.
+        distances: whether to measure surface distances, which takes far longer than everything else.
+    """
+
+    classes: Sequence[str]
+    distances: bool = True
+    _pooled: NDArray[np.int64] = field(init=False)
+    _iou: list[list[float]] = field(init=False, default_factory=list)
+    _dice: list[list[float]] = field(init=False, default_factory=list)
+    _hd95: list[list[float]] = field(init=False, default_factory=list)
+    _assd: list[list[float]] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        k = len(self.classes)
+        self._pooled = np.zeros((k, k), dtype=np.int64)
+
+    def add(self, predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
+        """Count one image: (H, W) predicted classes against (H, W) truth with `IGNORE`."""
+        k, known = len(self.classes), truth != IGNORE
+        counts = np.bincount(truth[known].astype(np.int64) * k + predicted[known], minlength=k * k).reshape(k, k)
+        self._pooled += counts
+        overlap, union, both = _overlaps(counts)
+        self._iou.append(_quotients(overlap, union)[1:])
+        self._dice.append(_quotients(2 * overlap, both)[1:])
+        if self.distances:
+            hd95, assd = zip(*(_surface(predicted == c, (truth == c) & known) for c in range(1, k)), strict=True)
+            self._hd95.append(list(hd95))
+            self._assd.append(list(assd))
+
+    def scores(self) -> SegmentationScores:
+        """The scores of all images so far; at least one."""
+        overlap, union, both = _overlaps(self._pooled)
+        iou, dice = _quotients(overlap, union), _quotients(2 * overlap, both)
+        pooled = scores_of_confusion(self._pooled)
+        per_image = {name: _column_means(rows) for name, rows in (("hd95", self._hd95), ("assd", self._assd))}
+        per_class = {
+            name: ClassScores(
+                support=int(self._pooled[c].sum()),
+                iou=_known(iou[c]),
+                dice=_known(dice[c]),
+                hd95=_known(per_image["hd95"][c - 1]) if c and per_image["hd95"] else None,
+                assd=_known(per_image["assd"][c - 1]) if c and per_image["assd"] else None,
+            )
+            for c, name in enumerate(self.classes)
+        }
+        return SegmentationScores(
+            images=len(self._iou),
+            iou=pooled["iou"],
+            dice=pooled["dice"],
+            iou_image=_nanmean(_column_means(self._iou)) or 0.0,
+            dice_image=_nanmean(_column_means(self._dice)) or 0.0,
+            hd95=_nanmean(per_image["hd95"]),
+            assd=_nanmean(per_image["assd"]),
+            pixel_accuracy=pooled["pixel_accuracy"],
+            per_class=per_class,
+        )
+
+
+def _overlaps(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Per class, from counts[truth, predicted]: pixels in both, in either, and the sum of the two areas."""
+    overlap = np.diag(counts)
+    both = counts.sum(axis=0) + counts.sum(axis=1)
+    return overlap, both - overlap, both
+
+
+def _quotients(part: NDArray[np.int64], whole: NDArray[np.int64]) -> list[float]:
+    """part / whole, NaN where a class is absent from truth and prediction alike."""
+    return [float(p / w) if w else float("nan") for p, w in zip(part, whole, strict=True)]
+
+
+def _surface(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[float, float]:
+    """(HD95, ASSD) in pixels; NaN when both are empty, the image's diagonal when one is."""
+    if not predicted.any() and not truth.any():
+        return float("nan"), float("nan")
+    if not predicted.any() or not truth.any():
+        diagonal = float(np.hypot(*truth.shape))
+        return diagonal, diagonal
+    p, t = torch.from_numpy(predicted)[None, None].float(), torch.from_numpy(truth)[None, None].float()
+    hd95 = compute_hausdorff_distance(p, t, include_background=True, percentile=95)
+    assd = compute_average_surface_distance(p, t, include_background=True, symmetric=True)
+    return float(hd95), float(assd)
+
+
+def _column_means(rows: Sequence[Sequence[float]]) -> list[float]:
+    """Per foreground class, the mean over the images for which the score is defined."""
+    if not rows:
+        return []
+    return [_nanmean(column) if _nanmean(column) is not None else float("nan") for column in zip(*rows, strict=True)]  # type: ignore[misc]
+
+
+def _nanmean(values: Sequence[float]) -> float | None:
+    known = [value for value in values if value == value]
+    return sum(known) / len(known) if known else None
+
+
+def _known(value: float) -> float | None:
+    return value if value == value else None

@@ -1,0 +1,1 @@
+"""One file is one method: its configuration above its class, its formula in view."""

@@ -1,0 +1,70 @@
+"""Transfer learning: a backbone with a new head, fine-tuned on the labelled images (S4MI section 3.1.1).
+
+z = W · backbone(x) + b
+loss(z, y)        multi-class: softmax; multi-label: one sigmoid a class
+"""
+
+from typing import ClassVar, Literal, final
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from s4mi.contract import Batch, Classifier, Losses, MethodConfig, Task, ViewSpec
+from s4mi.maths.losses import WeightRule, class_weights, cross_entropy, focal, multilabel_cross_entropy
+from s4mi.nets.backbone import IMAGENET, Backbone
+from s4mi.records import TaskKind
+
+
+class TransferConfig(MethodConfig):
+    """Settings of transfer learning; the defaults are the paper's."""
+
+    summary: ClassVar[str] = "fine-tune a pre-trained backbone on the labelled images"
+    paper: ClassVar[str] = "Singh et al. 2024, S4MI, section 3.1 (transfer learning from ImageNet)"
+    tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
+    default_views: ClassVar[ViewSpec] = ViewSpec(
+        translation=0.05, scale=(0.8, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02
+    )
+
+    name: Literal["transfer"] = "transfer"
+    backbone: str = Field("resnet50", description="any timm name, or tiny_resnet, tiny_vit, tiny_swin")
+    weights: str = Field(IMAGENET, description="imagenet, none, or the path of a weight file")
+    criterion: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="multi-label: binary, per class")
+    gamma: float = Field(2.0, ge=0, description="of the focal loss")
+    class_weights: WeightRule | tuple[float, ...] = Field(
+        "none", description="none, inverse or median frequency of the labelled training images, or numbers"
+    )
+
+    @property
+    def backbone_name(self) -> str:
+        return self.backbone
+
+    def build(self, task: Task) -> "Transfer":
+        return Transfer(self, task)
+
+
+@final
+class Transfer(Classifier):
+    """A backbone and a linear head."""
+
+    weight: Tensor | None
+
+    def __init__(self, config: TransferConfig, task: Task) -> None:
+        super().__init__()
+        self.config = config
+        self.multilabel = task.kind == "multilabel"
+        self.backbone = Backbone(config.backbone, image_size=task.image_size, weights=config.weights)
+        self.head = nn.Linear(self.backbone.features, len(task.classes))
+        weight = class_weights(task.counts, config.class_weights)
+        self.register_buffer("weight", weight, persistent=False)
+
+    def logits(self, images: Tensor) -> Tensor:
+        z: Tensor = self.head(self.backbone(images))
+        return z
+
+    def loss(self, batch: Batch) -> Losses:
+        z, y = self.logits(batch.images), batch.known_labels
+        if self.config.criterion == "focal":
+            return Losses(focal=focal(z, y, gamma=self.config.gamma, weight=self.weight))
+        if self.multilabel:
+            return Losses(cross_entropy=multilabel_cross_entropy(z, y, self.weight))
+        return Losses(cross_entropy=cross_entropy(z, y, self.weight))

@@ -1,0 +1,1 @@
+"""Whole jobs, read from top to bottom: train, evaluate, predict, demo."""

@@ -1,0 +1,138 @@
+"""Scores: quick ones at network resolution while training chooses, full ones at each image's own size at the end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from s4mi.config import RunConfig
+from s4mi.contract import Classifier, Segmenter
+from s4mi.data.batches import PlainBatches
+from s4mi.data.images import read_mask
+from s4mi.engine.inference import infer, probabilities, resize_probabilities
+from s4mi.errors import S4miError
+from s4mi.maths.metrics import (
+    SegmentationTally,
+    confusion,
+    score_multiclass,
+    score_multilabel,
+    scores_of_confusion,
+)
+from s4mi.recipes.prepare import Prepared, prepare
+from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
+from s4mi.records import ClassificationScores, Part, Scores, SegmentationScores
+
+EVALUATION_BATCH = 32
+
+
+def evaluate_run(run: Path, part: Part) -> Scores:
+    """Score the best weights of a finished run on one part of its own split.
+
+    Raises:
+        S4miError: no such run, or the part holds nothing that is annotated.
+    """
+    run_dir = RunDir(run)
+    config = run_dir.config()
+    fabric = make_fabric(config)
+    prepared = prepare(config)
+    run_dir.check_split(prepared.split)
+    method = load_method(fabric, config, prepared.task, run_dir.best)
+    scores = evaluate(fabric, method, config, prepared, part)
+    if scores is None:
+        raise S4miError(f"{config.data.path}: the {part} part has nothing annotated for {prepared.task.kind}")
+    return scores
+
+
+def evaluate(
+    fabric: Fabric, method: Classifier | Segmenter, config: RunConfig, prepared: Prepared, part: Part
+) -> Scores | None:
+    """Full scores of one part, or None if nothing in it is annotated. Segmentation is scored on the original pixels."""
+    rows = prepared.annotated(part)
+    if not rows:
+        return None
+    if isinstance(method, Segmenter):
+        return _segmentation(fabric, method, config, prepared, rows)
+    return _classification(fabric, method, prepared, rows)
+
+
+def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared) -> dict[str, float]:
+    """The scores that may choose the best epoch, on the validation part at network resolution."""
+    rows = prepared.annotated("val")
+    if isinstance(method, Segmenter):
+        k = len(prepared.task.classes)
+        counts = torch.zeros(k, k, dtype=torch.int64, device=fabric.device)
+        for batch, logits in infer(fabric, method, _batches(fabric, prepared, rows)):
+            counts += confusion(logits.argmax(dim=1), batch.known_masks, k)
+        return scores_of_confusion(counts.cpu().numpy())
+    scores = _classification(fabric, method, prepared, rows)
+    named = ("f1_macro", "f1_micro", "recall_macro", "recall_micro", "balanced_accuracy", "auroc")
+    return {name: value for name in named if (value := getattr(scores, name)) is not None}
+
+
+def _classification(
+    fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, rows: list[int]
+) -> ClassificationScores:
+    multilabel = prepared.task.kind == "multilabel"
+    entries, given = [], []
+    for batch, logits in infer(fabric, method, _batches(fabric, prepared, rows)):
+        given.append(probabilities(logits, multilabel=multilabel).cpu())
+        entries.append(batch.rows)
+    answers = _mean_over_tiles(torch.cat(given), torch.cat(entries), rows)
+    shows = torch.from_numpy(prepared.shows[rows])
+    shown = torch.tensor(prepared.task.counts)
+    if multilabel:
+        majority = 2 * shown > prepared.task.labelled
+        return score_multilabel(answers, shows.long(), prepared.task.classes, majority=majority)
+    truth = shows.long().argmax(dim=1)
+    return score_multiclass(answers, truth, prepared.task.classes, majority=int(shown.argmax()))
+
+
+def _mean_over_tiles(given: Tensor, row_of_entry: Tensor, rows: list[int]) -> Tensor:
+    """(N, K) answers of tiles → (R, K): an image's answer is the mean of its tiles'."""
+    position = torch.searchsorted(torch.tensor(rows), row_of_entry)
+    total = torch.zeros(len(rows), given.shape[1]).index_add_(0, position, given)
+    return total / torch.bincount(position, minlength=len(rows))[:, None]
+
+
+def _segmentation(
+    fabric: Fabric, method: Segmenter, config: RunConfig, prepared: Prepared, rows: list[int]
+) -> SegmentationScores:
+    tally = SegmentationTally(prepared.task.classes)
+    for row, logits in _pages(fabric, method, prepared, rows):
+        mask = prepared.manifest.rows[row].mask
+        assert mask is not None
+        size = (int(prepared.cache.size[row][0]), int(prepared.cache.size[row][1]))
+        predicted = page_classes(logits, config, size)
+        tally.add(predicted, read_mask(mask, prepared.manifest.spec.mask_values))
+    return tally.scores()
+
+
+def page_classes(logits: Tensor, config: RunConfig, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(T, K, S, S) logits of the tiles of one image → (height, width) classes at the image's own size."""
+    grid = config.data.preprocessing.grid(size)
+    if config.data.tile is None:
+        page = resize_probabilities(logits, size)[0]
+    else:
+        page = grid.stitch(resize_probabilities(logits, (grid.tile, grid.tile)))
+    classes: NDArray[np.uint8] = page.argmax(axis=0).astype(np.uint8)
+    return classes
+
+
+def _pages(fabric: Fabric, method: Segmenter, prepared: Prepared, rows: list[int]) -> Iterator[tuple[int, Tensor]]:
+    """Each row with the logits of all its tiles, batched across images."""
+    waiting: dict[int, list[Tensor]] = {}
+    tiles = np.bincount(prepared.cache.row, minlength=len(prepared.manifest.rows))
+    for batch, logits in infer(fabric, method, _batches(fabric, prepared, rows)):
+        for row, one in zip(batch.rows.tolist(), logits, strict=True):
+            waiting.setdefault(row, []).append(one)
+            if len(waiting[row]) == tiles[row]:
+                yield row, torch.stack(waiting.pop(row))
+
+
+def _batches(fabric: Fabric, prepared: Prepared, rows: list[int]) -> PlainBatches:
+    entries = prepared.cache.entries_of(rows)
+    return PlainBatches(prepared.source(fabric.device), entries, batch_size=EVALUATION_BATCH)

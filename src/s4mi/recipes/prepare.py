@@ -1,0 +1,150 @@
+"""What every job needs first: the manifest, its decoded images, the split and the task, checked against each other."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from s4mi.config import RunConfig
+from s4mi.contract import Task
+from s4mi.data.batches import Source
+from s4mi.data.cache import Cache, open_cache
+from s4mi.data.manifest import Manifest, load_manifest
+from s4mi.data.spec import DatasetSpec
+from s4mi.data.split import Split, make_split
+from s4mi.errors import S4miError
+from s4mi.records import LabelCounts, Part, TaskKind
+
+log = logging.getLogger("s4mi")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything about the data that a run needs.
+
+    Attributes:
+        labels: (N,) int64 class of each cache entry (-1: none) or (N, K) 0/1 (NaN: none); None for segmentation.
+        shows: (R, K) bool, which classes each manifest row shows.
+    """
+
+    manifest: Manifest
+    cache: Cache
+    split: Split
+    task: Task
+    labels: Tensor | None
+    shows: NDArray[np.bool_]
+
+    def source(self, device: torch.device) -> Source:
+        """The images and targets, for batches on `device`."""
+        return Source(cache=self.cache, labels=self.labels, device=device)
+
+    def annotated(self, part: Part) -> list[int]:
+        """Manifest rows of a part that can be scored."""
+        return [row for row in self.split.rows(part) if self.manifest.rows[row].annotated(self.task.kind)]
+
+    @property
+    def label_counts(self) -> LabelCounts:
+        """How many images each part holds, and what the labelled ones show."""
+        shown = self.shows[list(self.split.labelled)].sum(axis=0)
+        return LabelCounts(
+            train_images=len(self.split.train),
+            train_labelled=len(self.split.labelled),
+            val=len(self.split.val),
+            test=len(self.split.test),
+            per_class={name: int(count) for name, count in zip(self.task.classes, shown, strict=True)},
+        )
+
+
+def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = None) -> Prepared:
+    """Read, decode and split the data set of a run.
+
+    Raises:
+        S4miError: the data set is wrong, does not fit the method, or leaves a class without labelled images.
+    """
+    manifest = load_manifest(config.data.path)
+    kind = task_kind(config, manifest.spec)
+    segmentation = kind == "segmentation"
+    cache = open_cache(
+        manifest, config.data.preprocessing, folder=config.data.cache, with_masks=segmentation, progress=progress
+    )
+    shows, foreground = _shows_pixels(cache, manifest) if segmentation else (_shows_labels(manifest), None)
+    split = make_split(
+        manifest,
+        kind,
+        label_fraction=config.label_fraction,
+        ratios=config.split.ratios if _random(config, manifest) else None,
+        split_seed=config.seed if config.split.seed is None else config.split.seed,
+        fraction_seed=config.seed,
+        foreground=foreground,
+    )
+    classes = manifest.spec.classes_of(kind)
+    _check_classes(config, manifest, split, shows=shows, kind=kind)
+    labelled = list(split.labelled)
+    counts = cache.pixels[cache.entries_of(labelled)].sum(axis=0) if segmentation else shows[labelled].sum(axis=0)
+    task = Task(
+        kind=kind,
+        classes=classes,
+        image_size=config.data.image_size,
+        counts=tuple(int(count) for count in counts),
+        labelled=len(labelled),
+    )
+    labels = None if segmentation else _labels(manifest, kind, shows)[cache.row]
+    return Prepared(manifest=manifest, cache=cache, split=split, task=task, labels=labels, shows=shows)
+
+
+def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:
+    """The one task that both the method and the data set know.
+
+    Raises:
+        S4miError: there is none.
+    """
+    for kind in spec.tasks:
+        if kind in config.method.tasks:
+            return kind
+    raise S4miError(
+        f"method {config.method.name!r} does {' or '.join(sorted(config.method.tasks))}, but {config.data.path} is for "
+        f"{' and '.join(spec.tasks) or 'no task, as nothing in it is annotated'}; "
+        "choose another method (s4mi methods) or data set"
+    )
+
+
+def _random(config: RunConfig, manifest: Manifest) -> bool:
+    return config.split.kind == "random" or (config.split.kind == "auto" and not manifest.official)
+
+
+def _shows_labels(manifest: Manifest) -> NDArray[np.bool_]:
+    classes = manifest.spec.classes
+    return np.array([[name in (row.labels or ()) for name in classes] for row in manifest.rows], dtype=bool)
+
+
+def _shows_pixels(cache: Cache, manifest: Manifest) -> tuple[NDArray[np.bool_], list[float]]:
+    """Which mask classes each row shows, and its share of foreground."""
+    pixels = np.zeros((len(manifest.rows), cache.pixels.shape[1]), dtype=np.int64)
+    np.add.at(pixels, cache.row, cache.pixels)
+    foreground = pixels[:, 1:].sum(axis=1) / np.maximum(1, pixels.sum(axis=1))
+    return pixels > 0, foreground.tolist()
+
+
+def _labels(manifest: Manifest, kind: TaskKind, shows: NDArray[np.bool_]) -> Tensor:
+    annotated = np.array([row.labels is not None for row in manifest.rows])
+    if kind == "multilabel":
+        return torch.from_numpy(np.where(annotated[:, None], shows.astype(np.float32), np.nan).astype(np.float32))
+    return torch.from_numpy(np.where(annotated, shows.argmax(axis=1), -1).astype(np.int64))
+
+
+def _check_classes(
+    config: RunConfig, manifest: Manifest, split: Split, *, shows: NDArray[np.bool_], kind: TaskKind
+) -> None:
+    available = shows[list(split.train)].sum(axis=0)
+    labelled = shows[list(split.labelled)].sum(axis=0)
+    for k, name in enumerate(manifest.spec.classes_of(kind)):
+        if labelled[k]:
+            continue
+        where = f"class {name!r} has no labelled training image at label_fraction={config.label_fraction:g}"
+        if kind == "multiclass" and available[k]:
+            raise S4miError(f"{where}, of {available[k]} there are; raise label_fraction or change seed")
+        log.warning("%s; it cannot be learnt", where)

@@ -1,0 +1,123 @@
+"""A run's folder: what is in it, and how a trained method comes out of it again."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from s4mi.config import RunConfig, load_run_config
+from s4mi.contract import Classifier, Method, Segmenter, Task
+from s4mi.data.split import Split, read_split_hash
+from s4mi.engine.checkpoint import BEST, load_weights
+from s4mi.errors import S4miError
+from s4mi.records import RECORD_NAME
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The layout of a run's folder."""
+
+    path: Path
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def split_path(self) -> Path:
+        return self.path / "split.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        return self.checkpoints / BEST
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run ended and left its record."""
+        return (self.path / RECORD_NAME).exists()
+
+    def config(self) -> RunConfig:
+        """The resolved settings of this run.
+
+        Raises:
+            S4miError: this is no run.
+        """
+        if not self.config_path.exists():
+            raise S4miError(
+                f"{self.path}: is no run (it holds no config.yaml); make one with: s4mi train RUN.yaml -o {self.path}"
+            )
+        return load_run_config(self.config_path)
+
+    def check_split(self, split: Split) -> None:
+        """Refuse to score a run on another split than it was trained with: test images may have been trained on.
+
+        Raises:
+            S4miError: the data set has changed since.
+        """
+        trained = read_split_hash(self.split_path)
+        if trained != split.hash:
+            raise S4miError(
+                f"{self.split_path}: the run was trained on split {trained}, but the data set now gives {split.hash}; "
+                "restore its manifest, or train again"
+            )
+
+
+def make_fabric(config: RunConfig) -> Fabric:
+    """Device, precision and processes as the run asks for them."""
+    hardware = config.hardware
+    cuda = hardware.accelerator in ("cuda", "gpu") or (hardware.accelerator == "auto" and torch.cuda.is_available())
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    if hardware.precision == "auto":
+        precision = "bf16-mixed" if cuda else "32-true"
+    else:
+        precision = "32-true" if hardware.precision == "32" else hardware.precision
+    if hardware.threads is not None:
+        torch.set_num_threads(hardware.threads)
+    if hardware.deterministic and cuda:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA when it starts; see torch's notes
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        return Fabric(
+            accelerator=hardware.accelerator,
+            devices=hardware.devices,
+            num_nodes=hardware.num_nodes,
+            strategy=hardware.strategy,
+            precision=precision,
+        )
+    except (ValueError, RuntimeError, TypeError) as error:  # Fabric's own checks of accelerator, devices and strategy
+        raise S4miError(f"hardware: {str(error).splitlines()[0]}; see the section hardware of the run file") from error
+
+
+def build_method(config: RunConfig, task: Task) -> Method:
+    """The run's method with fresh weights drawn from its seed."""
+    torch.manual_seed(config.seed)
+    return config.method.build(task)
+
+
+def load_method(fabric: Fabric, config: RunConfig, task: Task, weights: Path) -> Classifier | Segmenter:
+    """A trained method on the fabric's device, in evaluation mode.
+
+    Raises:
+        S4miError: there are no weights, or they belong to another network.
+    """
+    # Its weights come from the run, so nothing is downloaded or drawn for it.
+    blank = config.model_copy(update={"method": config.method.model_copy(update={"weights": "none"})})
+    method = build_method(blank, task)
+    try:
+        method.load_state_dict(load_weights(weights))
+    except RuntimeError as error:
+        raise S4miError(f"{weights}: are weights of another network ({str(error).splitlines()[0]})") from error
+    if not isinstance(method, Classifier | Segmenter):
+        raise S4miError(f"{weights}: a {config.method.name} run predicts nothing; fine-tune it first")
+    return method.to(fabric.device).eval()

@@ -1,0 +1,376 @@
+"""One training run, from settings to record.
+
+<run>/config.yaml                  every setting, resolved
+      dataset.yaml                 classes and mask values of the data set
+      split.json                   who trains, chooses and tests, and its hash
+      metrics.jsonl                a line an epoch
+      checkpoints/                 last.safetensors + training.pt, best.safetensors
+      record.json                  the RunRecord: written last, so its presence means finished
+"""
+
+import math
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from s4mi.config import RunConfig, differences, save_run_config
+from s4mi.contract import Classifier, Segmenter
+from s4mi.data.batches import TrainBatches
+from s4mi.data.spec import write_spec
+from s4mi.data.split import save_split
+from s4mi.engine.checkpoint import load_last, save_best, save_last
+from s4mi.engine.fit import LossNotFiniteError, Step, fit
+from s4mi.engine.optim import make_optimizer, make_scheduler
+from s4mi.errors import S4miError
+from s4mi.recipes.evaluate import evaluate, validate
+from s4mi.recipes.prepare import Prepared, prepare
+from s4mi.recipes.run_dir import RunDir, build_method, load_method, make_fabric
+from s4mi.records import Cost, EpochRecord, RunRecord, read_epochs, read_record, write_record, write_text_atomically
+
+VERSIONS = ("s4mi", "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning-fabric", "numpy")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, for a person to watch.
+
+    Attributes:
+        phase: decoding images, training, or scoring the best weights.
+        done, total: images decoded, or optimiser steps of the whole run.
+        epoch, epochs: 0 before training.
+        latest: the last finished epoch, or None.
+        images_per_second: of training so far in this session.
+        seconds_left: estimate for the rest of training, or None while unknown.
+    """
+
+    phase: Literal["decode", "train", "evaluate"]
+    done: int
+    total: int
+    epoch: int = 0
+    epochs: int = 0
+    latest: EpochRecord | None = None
+    images_per_second: float = 0.0
+    seconds_left: float | None = None
+
+
+Watcher = Callable[[Progress], None]
+
+
+def train(config: RunConfig, run: Path, *, resume: bool = False, watch: Watcher = lambda _: None) -> RunRecord:
+    """Train, choose the best epoch on validation, score it once on test, and leave a record.
+
+    With `resume`, a finished run is returned as it is and an unfinished one continues after its last finished epoch,
+    ending with the weights of an uninterrupted run (to the bit on one CPU).
+
+    Raises:
+        S4miError: bad settings or data, a folder that is in use, or a loss that is not finite.
+    """
+    run_dir = RunDir(run)
+    _check_folder(run_dir, config, resume=resume)
+    if run_dir.finished:
+        return read_record(run)
+    fabric = make_fabric(config)
+    fabric.launch()
+    prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
+    if resume and run_dir.split_path.exists():
+        run_dir.check_split(prepared.split)
+    state = _State.begin(fabric, config, prepared, run_dir)
+    if fabric.is_global_zero:
+        save_run_config(config, run_dir.config_path)
+        write_spec(run, prepared.manifest.spec)
+        save_split(prepared.split, prepared.manifest, run_dir.split_path)
+        _keep_epochs(run_dir, state.epoch)
+    _train(fabric, config, prepared, run_dir, state, watch)
+    watch(Progress("evaluate", 0, 1, config.epochs, config.epochs, state.latest))
+    record = _record(fabric, config, prepared, run_dir, state)
+    if fabric.is_global_zero:
+        write_record(record, run)
+    return record
+
+
+@dataclass
+class _State:
+    """What changes while a run goes on, all of it saved after each epoch."""
+
+    method: Classifier | Segmenter
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    epoch: int = 0
+    best_epoch: int = 0
+    best: float = -math.inf
+    seconds: float = 0.0
+    images: int = 0
+    started: str = ""
+    latest: EpochRecord | None = None
+
+    @classmethod
+    def begin(cls, fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir) -> "_State":
+        """Fresh, or as the last finished epoch left it."""
+        method = build_method(config, prepared.task)
+        if not isinstance(method, Classifier | Segmenter):
+            raise S4miError(f"method {config.method.name!r} cannot be trained by s4mi train yet")
+        saved = load_last(run_dir.checkpoints)
+        if saved is not None:
+            method.load_state_dict(saved[0])
+        method = method.to(fabric.device)
+        if fabric.device.type != "mps":  # where convolutions are fastest on CPUs and GPUs alike
+            method = method.to(memory_format=torch.channels_last)
+        optimizer = make_optimizer(config.optim, method.parameters(), device=fabric.device)
+        state = cls(method, optimizer, make_scheduler(config.optim, optimizer), started=_now())
+        if saved is not None:
+            state._restore(saved[1])
+        return state
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scheduler.load_state_dict(saved["scheduler"])
+        self.epoch, self.best_epoch, self.best = saved["epoch"], saved["best_epoch"], saved["best"]
+        self.seconds, self.images, self.started = saved["seconds"], saved["images"], saved["started"]
+
+    def saved(self) -> dict[str, Any]:
+        """All but the weights, of plain types that torch loads safely."""
+        names = ("best_epoch", "best", "seconds", "images", "started")
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            **{name: getattr(self, name) for name in names},
+        }
+
+
+def _train(
+    fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir, state: _State, watch: Watcher
+) -> None:
+    """The remaining epochs: after each, validate, log and save."""
+    stream = TrainBatches(
+        prepared.source(fabric.device),
+        prepared.cache.entries_of(prepared.split.labelled),
+        batch_size=config.batch_size,
+        views=config.method.views,
+        seed=config.seed,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+    )
+    steps = fit(
+        fabric,
+        state.method,
+        state.optimizer,
+        state.scheduler,
+        stream,
+        epochs=config.epochs,
+        first_epoch=state.epoch + 1,
+        seed=config.seed,
+        clip_norm=config.optim.clip_norm,
+    )
+    clock = _Clock(state, steps_left=(config.epochs - state.epoch) * stream.steps)
+    epoch: list[Step] = []
+    for step in _named_if_not_finite(steps, config, prepared):
+        epoch.append(step)
+        clock.step(step)
+        watch(clock.progress(step, config.epochs))
+        if step.ends_epoch:
+            clock.pause()
+            _end_epoch(fabric, config, prepared, run_dir, state, epoch, clock)
+            watch(clock.progress(step, config.epochs))
+            epoch = []
+            clock.resume()
+
+
+def _end_epoch(
+    fabric: Fabric,
+    config: RunConfig,
+    prepared: Prepared,
+    run_dir: RunDir,
+    state: _State,
+    steps: list[Step],
+    clock: "_Clock",
+) -> None:
+    scores = validate(fabric, state.method, prepared)
+    metric = config.metric(prepared.task.kind)
+    state.epoch = steps[-1].epoch
+    better = scores.get(metric, -math.inf) > state.best
+    if better:
+        state.best, state.best_epoch = scores[metric], state.epoch
+    images = sum(step.images for step in steps) * fabric.world_size
+    state.seconds += clock.epoch_seconds
+    state.images += images
+    state.latest = EpochRecord(
+        epoch=state.epoch,
+        losses=_means(steps),
+        val=scores,
+        lr=float(state.scheduler.get_last_lr()[0]),
+        seconds=clock.epoch_seconds,
+        images_per_second=images / max(clock.epoch_seconds, 1e-9),
+    )
+    if not fabric.is_global_zero:
+        return
+    run_dir.checkpoints.mkdir(parents=True, exist_ok=True)
+    weights = state.method.state_dict()
+    if better or not run_dir.best.exists():
+        save_best(run_dir.checkpoints, weights, epoch=state.epoch)
+    with run_dir.metrics.open("a", encoding="utf-8") as file:
+        file.write(state.latest.model_dump_json() + "\n")
+    save_last(run_dir.checkpoints, weights, state.saved(), epoch=state.epoch)
+
+
+class _Clock:
+    """Time spent training, without the validation in between, and what that promises for the rest."""
+
+    def __init__(self, state: _State, *, steps_left: int) -> None:
+        self._state = state
+        self._steps_left = self._total = steps_left
+        self._images = 0
+        self._spent = 0.0
+        self._all_spent = 0.0
+        self._begin = self._session = time.monotonic()
+        self.epoch_seconds = 0.0
+
+    def step(self, step: Step) -> None:
+        self._steps_left -= 1
+        self._images += step.images
+
+    def pause(self) -> None:
+        """The epoch's training is over."""
+        self.epoch_seconds = time.monotonic() - self._begin
+        self._spent += self.epoch_seconds
+
+    def resume(self) -> None:
+        """The next epoch begins."""
+        self._begin = time.monotonic()
+
+    def progress(self, step: Step, epochs: int) -> Progress:
+        done = self._total - self._steps_left
+        elapsed = time.monotonic() - self._session
+        training = self._spent if step.ends_epoch else self._spent + time.monotonic() - self._begin
+        return Progress(
+            phase="train",
+            done=epochs * step.of - self._steps_left,
+            total=epochs * step.of,
+            epoch=step.epoch,
+            epochs=epochs,
+            latest=self._state.latest,
+            images_per_second=self._images / max(training, 1e-9),
+            seconds_left=elapsed / done * self._steps_left,
+        )
+
+
+def _named_if_not_finite(steps: Iterator[Step], config: RunConfig, prepared: Prepared) -> Iterator[Step]:
+    """The steps; a loss that is not finite becomes one line naming the step, the images and what to try."""
+    try:
+        yield from steps
+    except LossNotFiniteError as error:
+        ids = [prepared.manifest.rows[row].id for row in dict.fromkeys(error.rows)]
+        shown = ", ".join(ids[:16]) + (f" and {len(ids) - 16} more" if len(ids) > 16 else "")
+        terms = ", ".join(f"{name} {value:g}" for name, value in error.terms.items() if name != "total")
+        raise S4miError(
+            f"epoch {error.epoch}, step {error.index}: the loss is not finite ({terms}) on the images {shown}; "
+            f"try a smaller optim.lr (now {config.optim.lr:g}), optim.clip_norm=1 or hardware.precision=32, "
+            "then go on from the last epoch with --resume"
+        ) from error
+
+
+def _means(steps: list[Step]) -> dict[str, float]:
+    """Mean of each loss term over an epoch; the one moment at which losses leave the device."""
+    names = list(steps[0].losses)
+    table = torch.stack([torch.stack([step.losses[name].float() for name in names]) for step in steps])
+    return dict(zip(names, table.mean(dim=0).tolist(), strict=True))
+
+
+def _check_folder(run_dir: RunDir, config: RunConfig, *, resume: bool) -> None:
+    if not run_dir.path.exists() or not any(run_dir.path.iterdir()):
+        return
+    if not run_dir.config_path.exists():
+        raise S4miError(f"{run_dir.path}: holds files but no run; choose an empty folder")
+    if not resume:
+        raise S4miError(f"{run_dir.path}: holds a run already; pass --resume to continue it, or choose another folder")
+    changed = differences(run_dir.config(), config)
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise S4miError(
+            f"{run_dir.config_path}: the run was started with other settings ({'; '.join(changed[:3])}{more}); "
+            "resume with the same, or choose another folder"
+        )
+
+
+def _keep_epochs(run_dir: RunDir, last: int) -> None:
+    """Drop the lines of epochs that will run again."""
+    kept = [epoch.model_dump_json() for epoch in read_epochs(run_dir.path) if epoch.epoch <= last]
+    write_text_atomically(run_dir.metrics, "".join(line + "\n" for line in kept))
+
+
+def _record(fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir, state: _State) -> RunRecord:
+    fabric.barrier()
+    method = load_method(fabric, config, prepared.task, run_dir.best)
+    val = evaluate(fabric, method, config, prepared, "val")
+    test = evaluate(fabric, method, config, prepared, "test")
+    return RunRecord(
+        method=config.method.name,
+        backbone=config.method.backbone_name,
+        dataset=prepared.manifest.spec.name,
+        synthetic=prepared.manifest.spec.synthetic,
+        task=prepared.task.kind,
+        classes=list(prepared.task.classes),
+        label_fraction=config.label_fraction,
+        seed=config.seed,
+        config_hash=config.hash,
+        split_hash=prepared.split.hash,
+        data_hash=prepared.cache.key,
+        metric=config.metric(prepared.task.kind),
+        best_epoch=state.best_epoch,
+        epochs=config.epochs,
+        labels=prepared.label_counts,
+        val=val,
+        test=test,
+        cost=Cost(
+            seconds=state.seconds,
+            images_per_second=state.images / max(state.seconds, 1e-9),
+            peak_memory_mib=_peak_memory(fabric.device),
+            parameters=sum(parameter.numel() for parameter in state.method.parameters()),
+            device=_device_name(fabric.device),
+        ),
+        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+        git_revision=_git_revision(),
+        started=state.started,
+        finished=_now(),
+    )
+
+
+def _peak_memory(device: torch.device) -> float:
+    """MiB: of the device where it is a GPU, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes on macOS, KiB on Linux
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({torch.get_num_threads()} threads)"
+
+
+def _git_revision() -> str | None:
+    """The commit that this file belongs to, when it is tracked by git; a user's own repository around it is not it."""
+    here = Path(__file__)
+    with suppress(OSError, subprocess.SubprocessError):
+        for command in (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"]):
+            answer = subprocess.run(["git", *command], cwd=here.parent, capture_output=True, text=True, check=True)
+        return answer.stdout.strip()
+    return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,233 @@
+"""One self-contained HTML page on a set of runs: opens offline, on a phone, in the dark, and prints.
+
+The verdict comes first, then a section per data set, then every run with its settings and hashes, then how to read it.
+Everything is computed from records; nothing on the page asks the network for anything.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from s4mi.records import Scores, write_text_atomically
+from s4mi.report import figures
+from s4mi.report.comparison import Comparison, compare, doubts, technique_of
+from s4mi.report.runs import ReportRun, load_runs
+from s4mi.report.scores import MISSING, TASK_NAMES, Metric, metric_of, percent
+from s4mi.report.tables import (
+    MAJORITY,
+    CostRow,
+    DetailTable,
+    ResultTable,
+    cost_rows,
+    detail_table,
+    result_table,
+    span,
+)
+from s4mi.report.verdict import finding, rank, verdict
+
+__all__ = ["ReportRun", "Sheet", "load_runs", "write_report"]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A picture made elsewhere, such as predictions beside their truth.
+
+    Attributes:
+        png: the bytes of a PNG file.
+        alt: what the picture shows, for who cannot see it.
+        dataset: name of the data set whose section it belongs to; None puts it in a section of its own.
+    """
+
+    title: str
+    caption: str
+    png: bytes
+    alt: str
+    dataset: str | None = None
+
+    @property
+    def source(self) -> str:
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+
+@dataclass(frozen=True)
+class Figure:
+    svg: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One task of a data set. `finding` is empty where the head of the page says it already."""
+
+    comparison: Comparison
+    name: str
+    finding: str
+    table: ResultTable
+    detail: DetailTable
+    costs: tuple[CostRow, ...]
+    figures: tuple[Figure, ...]
+
+    @property
+    def facts(self) -> str:
+        """The images and classes behind the numbers, in one line."""
+        labels = [record.labels for record in self.comparison.records]
+        train, val, test = (span([getattr(each, name) for each in labels]) for name in ("train_images", "val", "test"))
+        classes = ", ".join(self.comparison.records[0].classes)
+        return f"{train} training, {val} validation and {test} test images. Classes: {classes}."
+
+
+@dataclass(frozen=True)
+class DataSet:
+    name: str
+    synthetic: bool
+    parts: tuple[Part, ...]
+    sheets: tuple[Sheet, ...]
+
+
+def write_report(
+    runs: Sequence[ReportRun],
+    path: Path,
+    *,
+    title: str,
+    notes: Sequence[str] = (),
+    sheets: Sequence[Sheet] = (),
+    classification: str | None = None,
+    segmentation: str | None = None,
+) -> Path:
+    """Write the page on `runs` to `path`, whole or not at all, and return `path`.
+
+    Args:
+        notes: lines to show below the verdict, such as those of `load_runs` on unfinished runs.
+        classification: metric that leads classification; macro F1 when None.
+        segmentation: metric that leads segmentation; IoU when None.
+
+    Raises:
+        S4miError: there is no metric of that name.
+    """
+    records = [run.record for run in runs]
+    chosen = {"multiclass": classification, "multilabel": classification, "segmentation": segmentation}
+    comparisons = compare(records)
+    tables = [result_table(each, metric_of(each.task, chosen[each.task])) for each in comparisons]
+    parts = [
+        _part(comparison, table, runs, say=len(tables) > 3)
+        for comparison, table in zip(comparisons, tables, strict=True)
+    ]
+    names = list(dict.fromkeys(part.comparison.dataset for part in parts))
+    page = _environment().from_string(files("s4mi.report").joinpath("page.html.jinja").read_text(encoding="utf-8"))
+    text = page.render(
+        title=title,
+        verdict=verdict(tables),
+        notes=[*doubts(records), *notes],
+        synthetic=sorted({record.dataset for record in records if record.synthetic}),
+        datasets=[_dataset(name, parts, sheets) for name in names],
+        sheets=[sheet for sheet in sheets if sheet.dataset not in names],
+        runs=sorted(runs, key=lambda run: run.directory),
+        last=max((record.finished for record in records), default=""),
+        majority=MAJORITY,
+    )
+    write_text_atomically(path, text)
+    return path
+
+
+def _dataset(name: str, parts: Sequence[Part], sheets: Sequence[Sheet]) -> DataSet:
+    own = tuple(part for part in parts if part.comparison.dataset == name)
+    return DataSet(
+        name=name,
+        synthetic=any(part.comparison.synthetic for part in own),
+        parts=own,
+        sheets=tuple(sheet for sheet in sheets if sheet.dataset == name),
+    )
+
+
+def _part(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun], *, say: bool) -> Part:
+    return Part(
+        comparison=comparison,
+        name=TASK_NAMES[comparison.task],
+        finding=finding(table) if say else "",
+        table=table,
+        detail=detail_table(comparison),
+        costs=cost_rows(comparison, table.metric),
+        figures=_figures(comparison, table, runs),
+    )
+
+
+def _figures(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun]) -> tuple[Figure, ...]:
+    metric = table.metric
+    drawn = [
+        (
+            figures.score_by_fraction(comparison, metric=metric),
+            f"What labels buy: test {metric.label} by number of labelled images. Points are means, bars are 95 % "
+            "intervals over seeds, small dots are single seeds.",
+        ),
+        (
+            figures.cost_score(comparison, metric=metric),
+            f"What it costs: test {metric.label} by training time, a point per label fraction, larger for more labels.",
+        ),
+        (
+            figures.per_class_bars(comparison, metric=metric),
+            "Each class on test, at the largest label fraction. A line that leaves the axis is an interval wider than "
+            "the scores there are.",
+        ),
+        _confusion(comparison, table),
+        (
+            figures.learning_curves(comparison, runs),
+            "Learning curves at the smallest and the largest label fraction, one line per run. The marker is the epoch "
+            "that validation chose.",
+        ),
+    ]
+    return tuple(Figure(Markup(svg), caption) for svg, caption in drawn if svg)
+
+
+def _confusion(comparison: Comparison, table: ResultTable) -> tuple[str | None, str]:
+    """The mistakes of the best technique at the largest label fraction that was tested."""
+    rankings = [ranking for column in range(len(table.columns)) if (ranking := rank(table, column))]
+    if not rankings:
+        return None, ""
+    best, fraction = rankings[-1].entries[0].technique, rankings[-1].column.fraction
+    counted = "test images summed over seeds"
+    if comparison.task == "multilabel":
+        counted += "; found and missed share the images that show the class, the other two those that do not"
+    else:
+        counted += ", shaded by their share of the true class"
+    svg = figures.confusion(comparison, best, fraction=fraction)
+    return svg, f"Where {best.label} errs at {percent(fraction)} of the labels: {counted}."
+
+
+def _environment() -> Environment:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "percent": percent,
+        "duration": _duration,
+        "score": _score,
+        "technique": technique_of,
+        "tied": _tied,
+    }
+    environment.globals |= {"task_names": TASK_NAMES, "metric_of": metric_of, "technique_of": technique_of}
+    return environment
+
+
+def _tied(text: str) -> str:
+    """Keep a number with its sign, its unit and its neighbour when a line breaks."""
+    for loose in (" ± ", "n = ", " %", " ·"):
+        text = text.replace(loose, loose.replace(" ", "\N{NO-BREAK SPACE}"))
+    return text
+
+
+def _duration(seconds: float) -> str:
+    """`48 s`, `12 min 5 s`, `3 h 20 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _score(scores: Scores | None, metric: Metric) -> str:
+    value = getattr(scores, metric.name, None)
+    return MISSING if value is None else f"{value:.{metric.digits}f}"

@@ -1,0 +1,103 @@
+"""The scores a report can show: how each is named, rounded and read, and which way is better."""
+
+from dataclasses import dataclass
+
+from s4mi.errors import S4miError, nearest
+from s4mi.records import RunRecord, TaskKind
+
+TASK_NAMES: dict[TaskKind, str] = {
+    "multiclass": "multi-class classification",
+    "multilabel": "multi-label classification",
+    "segmentation": "segmentation",
+}
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One score of a run.
+
+    Attributes:
+        name: field of `ClassificationScores` or `SegmentationScores`, and column name in a CSV.
+        label: how people call it.
+        digits: decimals to print.
+        bounded: lies in [0, 1].
+        higher_is_better: False for distances and errors.
+    """
+
+    name: str
+    label: str
+    digits: int = 3
+    bounded: bool = True
+    higher_is_better: bool = True
+
+    @property
+    def per_class(self) -> str:
+        """Field of `ClassScores` that holds this score for one class."""
+        return self.name.removesuffix("_macro").removesuffix("_micro")
+
+
+CLASSIFICATION = (
+    Metric("f1_macro", "macro F1"),
+    Metric("recall_macro", "macro recall"),
+    Metric("f1_micro", "micro F1"),
+    Metric("recall_micro", "micro recall"),
+    Metric("balanced_accuracy", "balanced accuracy"),
+    Metric("auroc", "AUROC"),
+    Metric("average_precision", "average precision"),
+    Metric("calibration_error", "calibration error", higher_is_better=False),
+)
+SEGMENTATION = (
+    Metric("iou", "IoU"),
+    Metric("dice", "Dice"),
+    Metric("iou_image", "IoU per image"),
+    Metric("dice_image", "Dice per image"),
+    Metric("hd95", "HD95 (px)", digits=1, bounded=False, higher_is_better=False),
+    Metric("assd", "ASSD (px)", digits=1, bounded=False, higher_is_better=False),
+    Metric("pixel_accuracy", "pixel accuracy"),
+)
+
+
+def metrics_of(task: TaskKind) -> tuple[Metric, ...]:
+    """Every score of a task, the one that leads its table first."""
+    return SEGMENTATION if task == "segmentation" else CLASSIFICATION
+
+
+def metric_of(task: TaskKind, name: str | None = None) -> Metric:
+    """The score called `name`, or the one that leads the task: macro F1 for classification, IoU for segmentation.
+
+    Raises:
+        S4miError: the task has no such score.
+    """
+    known = {metric.name: metric for metric in metrics_of(task)}
+    if name is None:
+        return metrics_of(task)[0]
+    if name not in known:
+        raise S4miError(f"metric {name!r}: {TASK_NAMES[task]} has {', '.join(known)}{nearest(name, known)}")
+    return known[name]
+
+
+def score_of(record: RunRecord, metric: Metric) -> float | None:
+    """The score on the test part; None where it was not tested or is undefined. Validation is never a stand-in."""
+    value = getattr(record.test, metric.name, None)
+    return None if value is None else float(value)
+
+
+def class_value(record: RunRecord, metric: Metric, *, class_name: str) -> float | None:
+    """The score of one class on the test part, or None."""
+    scores = record.test.per_class.get(class_name) if record.test else None
+    value = getattr(scores, metric.per_class, None)
+    return None if value is None else float(value)
+
+
+def majority_value(record: RunRecord, metric: Metric) -> float | None:
+    """What always giving the most frequent labelled training answer scores on test; known for macro F1 alone."""
+    if record.test is None or record.test.kind != "classification" or metric.name != "f1_macro":
+        return None
+    return record.test.majority_f1_macro
+
+
+def percent(fraction: float) -> str:
+    """A label fraction in percent as people write it: `10 %`."""
+    return f"{fraction:g} %"

@@ -1,0 +1,81 @@
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s4mi.maths.stats import Interval, mean_interval
+
+scores = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+@settings(deadline=None)
+@given(st.lists(scores, min_size=2, max_size=12), st.sampled_from([0.5, 0.8, 0.95, 0.99]))
+def test_the_interval_is_that_of_scipy(values: list[float], level: float) -> None:
+    error = scipy.stats.sem(values)
+    ours = mean_interval(values, level=level)
+    assert ours.mean == pytest.approx(np.mean(values), rel=1e-9, abs=1e-9)
+    if error > 1e-9:  # scipy answers nan where all values are equal
+        low, high = scipy.stats.t.interval(level, len(values) - 1, loc=np.mean(values), scale=error)
+        assert ours.low == pytest.approx(low, rel=1e-7, abs=1e-7)
+        assert ours.high == pytest.approx(high, rel=1e-7, abs=1e-7)
+
+
+def test_two_values_by_hand() -> None:
+    # s = √2/2 · |0.6 - 0.4| and t(1, 0.975) = tan(0.475 π), so the half width is 0.1 · 12.7062
+    interval = mean_interval([0.4, 0.6])
+    assert interval.mean == pytest.approx(0.5)
+    assert interval.half_width == pytest.approx(0.1 * math.tan(0.475 * math.pi))
+
+
+def test_95_of_100_intervals_hold_the_true_mean() -> None:
+    rng = np.random.default_rng(0)
+    trials, truth = 4000, 0.7
+    intervals = [mean_interval(rng.normal(truth, 0.05, size=3)) for _ in range(trials)]
+    covered = sum(i.low <= truth <= i.high for i in intervals) / trials
+    four_standard_errors = 4 * math.sqrt(0.95 * 0.05 / trials)
+    assert covered == pytest.approx(0.95, abs=four_standard_errors)
+
+
+def test_one_value_invents_no_interval() -> None:
+    assert mean_interval([0.25]) == Interval(mean=0.25, low=None, high=None, n=1)
+    assert mean_interval([0.25]).half_width is None
+
+
+@settings(deadline=None)
+@given(scores, st.integers(2, 9))
+def test_equal_values_have_no_width(value: float, n: int) -> None:
+    assert mean_interval([value] * n) == Interval(mean=value, low=value, high=value, n=n)
+
+
+@settings(deadline=None)
+@given(st.lists(scores, min_size=1, max_size=8), st.randoms())
+def test_the_order_of_the_values_is_nothing(values: list[float], random: object) -> None:
+    shuffled = values.copy()
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert mean_interval(shuffled) == mean_interval(values)
+
+
+def test_clear_of_needs_two_intervals_without_a_common_point() -> None:
+    low, high = Interval(0.2, 0.1, 0.3, 2), Interval(0.5, 0.4, 0.6, 2)
+    assert low.clear_of(high)
+    assert high.clear_of(low)
+    assert not low.clear_of(Interval(0.4, 0.3, 0.5, 2))
+    assert not low.clear_of(Interval(0.9, None, None, 1))
+
+
+@pytest.mark.parametrize(
+    ("values", "level", "message"),
+    [
+        ([], 0.95, "at least one value"),
+        ([[0.1, 0.2]], 0.95, "flat sequence"),
+        ([0.1, math.nan], 0.95, "nan"),
+        ([0.1, math.inf], 0.95, "inf"),
+        ([0.1, 0.2], 1.0, "level is 1.0"),
+    ],
+)
+def test_what_has_no_interval_is_refused_by_name(values: list, level: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mean_interval(values, level=level)
