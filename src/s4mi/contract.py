@@ -41,7 +41,7 @@ class Batch:
 
     Attributes:
         images: (B, 3, H, W) float in [0, 1]; networks normalise for themselves.
-        rows: (B,) int64 on the CPU: positions in the cache, for naming an image in a message.
+        rows: (B,) int64 on the CPU: positions in the manifest, for naming an image in a message.
         labels: (B,) int64 class indices, or (B, K) float 0/1 for multi-label tasks, or None.
         masks: (B, H, W) int64 class indices with `records.IGNORE`, or None.
     """

@@ -18,6 +18,7 @@ from torch import Tensor
 from s4mi.contract import Batch, ViewSpec
 from s4mi.data.cache import Cache
 from s4mi.data.views import Views, apply_on_cpu, apply_on_device, draw_views
+from s4mi.errors import S4miError
 
 RESIDENT_SHARE = 0.4
 """The arrays move to the accelerator when they fill no more than this share of its free memory."""
@@ -44,6 +45,9 @@ class TrainBatches:
 
     Batches are balanced: 17 images at a batch size of 16 are 9 and 8, never 16 and 1, so nothing is dropped and batch
     normalisation always has something to average.
+
+    Raises:
+        S4miError: a process would have a batch without an image.
     """
 
     def __init__(
@@ -64,6 +68,11 @@ class TrainBatches:
         self._seed = seed
         self._rank, self._world = rank, world
         self.steps = math.ceil(len(entries) / (batch_size * world))
+        if len(entries) < self.steps * world:
+            raise S4miError(
+                f"{len(entries)} training images in batches of {batch_size} leave one of {world} processes without an "
+                "image; use fewer hardware.devices or a larger batch_size"
+            )
         self._resident = _resident(source)
 
     def order(self, epoch: int) -> list[NDArray[np.int64]]:

@@ -15,9 +15,11 @@ import logging
 import os
 import shutil
 import sqlite3
+import sys
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -121,47 +123,39 @@ def open_cache(
 
     Raises:
         S4miError: an image or mask cannot be read or does not fit; all files are tried, the first fault is named with
-            its manifest line and the rest are counted.
+            its manifest line and the rest are counted. Or `folder` cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        key = _key(manifest, preprocessing, folder=folder, with_masks=with_masks)
+        home = folder / key
+        with FileLock(folder / f"{key}.lock"):
+            if home.exists():
+                cache = _open(home, key, reused=True)
+                if cache is not None:
+                    return cache
+                log.warning("cache %s is damaged; decoding the images again", key)
+                shutil.rmtree(home)
+            for leftover in folder.glob(f"{key}.building-*"):
+                shutil.rmtree(leftover)
+            building = folder / f"{key}.building-{os.getpid()}"
+            try:
+                _build(building, manifest, preprocessing, with_masks=with_masks, progress=progress)
+                building.rename(home)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+            cache = _open(home, key, reused=False)
+    except (OSError, sqlite3.Error) as error:
+        raise S4miError(f"{folder}: cannot write the image cache ({error}); set data.cache to another disk") from error
+    if cache is None:
+        raise S4miError(f"{home}: what was just written reads back differently; check the disk")
+    return cache
+
+
+def _key(manifest: Manifest, preprocessing: Preprocessing, *, folder: Path, with_masks: bool) -> str:
     masks = [row.mask if with_masks else None for row in manifest.rows]
     files = [row.image for row in manifest.rows] + [mask for mask in masks if mask is not None]
     digests = _Fingerprints(folder / "fingerprints.sqlite").of(files)
-    key = _key(manifest, preprocessing, masks=masks, digests=digests, with_masks=with_masks)
-    home = folder / key
-    with FileLock(folder / f"{key}.lock"):
-        if home.exists():
-            cache = _open(home, key, reused=True)
-            if cache is not None:
-                return cache
-            log.warning("cache %s is damaged; decoding the images again", key)
-            shutil.rmtree(home)
-        for leftover in folder.glob(f"{key}.building-*"):
-            shutil.rmtree(leftover)
-        building = folder / f"{key}.building-{os.getpid()}"
-        try:
-            _build(building, manifest, preprocessing, with_masks=with_masks, progress=progress)
-            building.rename(home)
-        except OSError as error:
-            raise S4miError(
-                f"{folder}: cannot write the image cache ({error}); set data.cache to another disk"
-            ) from error
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
-        cache = _open(home, key, reused=False)
-        if cache is None:
-            raise S4miError(f"{home}: what was just written reads back differently; check the disk")
-        return cache
-
-
-def _key(
-    manifest: Manifest,
-    preprocessing: Preprocessing,
-    *,
-    masks: Sequence[Path | None],
-    digests: dict[Path, str],
-    with_masks: bool,
-) -> str:
     contents = {
         "format": FORMAT,
         "preprocessing": asdict(preprocessing),
@@ -180,9 +174,8 @@ def _build(
     first = np.concatenate([[0], np.cumsum(tiles)])
     side, total = preprocessing.image_size, int(tiles.sum())
     home.mkdir()
-    images = np.lib.format.open_memmap(home / "images.npy", mode="w+", dtype=np.uint8, shape=(total, side, side, 3))
-    mask_shape = (total, side, side) if with_masks else (0, side, side)
-    masks = np.lib.format.open_memmap(home / "masks.npy", mode="w+", dtype=np.uint8, shape=mask_shape)
+    images = _on_disk(home / "images.npy", (total, side, side, 3))
+    masks = _on_disk(home / "masks.npy", (total if with_masks else 0, side, side))
     classes = len(manifest.spec.mask_classes) if with_masks else 0
     pixels = np.zeros((total, classes), dtype=np.int64)
     checksum = np.zeros(total, dtype=np.uint32)
@@ -210,6 +203,15 @@ def _build(
         array.flush()
     row_of_entry = np.repeat(np.arange(len(manifest.rows)), tiles)
     np.savez(home / "index.npz", row=row_of_entry, size=sizes, pixels=pixels, checksum=checksum)
+
+
+def _on_disk(path: Path, shape: tuple[int, ...]) -> Pixels:
+    """A new array in a file, its room on the disk taken at once: a full disk found later would kill the process."""
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    if sys.platform == "linux":
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _sizes(manifest: Manifest) -> NDArray[np.int64]:
@@ -275,7 +277,7 @@ def _open(home: Path, key: str, *, reused: bool) -> Cache | None:
         masks: Any = np.load(home / "masks.npy", mmap_mode="r")
         with np.load(home / "index.npz") as index:
             row, size, pixels, checksum = (index[name] for name in ("row", "size", "pixels", "checksum"))
-    except (OSError, ValueError, KeyError, EOFError):
+    except Exception:  # damaged files make numpy and zipfile raise nearly anything
         return None
     has_masks = pixels.shape[1] > 0
     if len(images) != len(row) or (has_masks and len(masks) != len(row)):
@@ -307,12 +309,7 @@ class _Fingerprints:
 
     def of(self, files: Iterable[Path]) -> dict[Path, str]:
         wanted = list(dict.fromkeys(files))
-        with sqlite3.connect(self._path, timeout=60) as database:
-            database.execute("CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, stamp TEXT, digest TEXT)")
-            known = {
-                path: (stamp, digest)
-                for path, stamp, digest in database.execute("SELECT path, stamp, digest FROM files")
-            }
+        known = self._known()
         digests: dict[Path, str] = {}
         fresh: list[tuple[str, str, str]] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -321,15 +318,36 @@ class _Fingerprints:
                 if known.get(str(file)) != (stamp, digest):
                     fresh.append((str(file), stamp, digest))
         if fresh:
-            with sqlite3.connect(self._path, timeout=60) as database:
+            with self._database() as database:
                 database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", fresh)
         return digests
 
+    def _known(self) -> dict[str, tuple[str, str]]:
+        try:
+            with self._database() as database:
+                rows = database.execute("SELECT path, stamp, digest FROM files").fetchall()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:  # damaged; it only saves time
+            self._path.unlink(missing_ok=True)
+            return {}
+        return {path: (stamp, digest) for path, stamp, digest in rows}
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._path, timeout=60)) as database, database:
+            database.execute("CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, stamp TEXT, digest TEXT)")
+            yield database
+
 
 def _fingerprint(file: Path, known: tuple[str, str] | None) -> tuple[Path, str, str]:
-    state = file.stat()
-    stamp = f"{state.st_size}-{state.st_mtime_ns}"
-    if known is not None and known[0] == stamp:
-        return file, stamp, known[1]
-    with file.open("rb") as stream:
-        return file, stamp, hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    try:
+        state = file.stat()
+        # The time of the last change to the file's entry too: a file put in place of another may keep its own time.
+        stamp = f"{state.st_size}-{state.st_mtime_ns}-{state.st_ctime_ns}"
+        if known is not None and known[0] == stamp:
+            return file, stamp, known[1]
+        with file.open("rb") as stream:
+            return file, stamp, hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise S4miError(f"{file}: cannot be read ({error.strerror}); make it readable or mend the manifest") from error

@@ -224,9 +224,9 @@ def _read_pixels(path: Path) -> Pixels:
     if path.suffix.lower() in _TIFF:
         return to_uint8(_read_tiff(path))
     with _opened(path) as image:
-        if image.mode == "F" or image.mode.startswith("I"):
-            return to_uint8(np.asarray(image))
         upright = ImageOps.exif_transpose(image)
+        if upright.mode == "F" or upright.mode.startswith("I"):
+            return to_uint8(np.asarray(upright))
         return np.asarray(upright.convert("L" if upright.mode in ("L", "1", "LA") else "RGB"))
 
 

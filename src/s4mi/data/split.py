@@ -1,26 +1,28 @@
 """Who trains, who chooses, who tests, and whose labels may be read. By group, stratified, nested, saved and hashed.
 
-One idea serves all of it: an order of the groups in which every prefix holds each stratum in proportion. Within a
-stratum the groups are shuffled and spread evenly over [0, 1); sorting all groups by that position gives the order.
-Training, validation and test are consecutive stretches of it; the labelled x % are the first x % of the training
-stretch's own order, so that a smaller fraction always lies inside a larger one.
+One idea serves all of it: an order of the groups in which every prefix looks like the whole. It is grown greedily: the
+next group is the one after which the counts of every class, of unannotated images and of groups are nearest to their
+share (as iterative stratification does, Sechidis et al. 2011, but by group and at every length at once); which of the
+groups of like fit comes first is chance. Training, validation and test are consecutive stretches of such an
+order; the labelled x % are the first x % of an order of the annotated training images, so that a smaller fraction
+always lies inside a larger one.
 """
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.errors import S4miError
 from s4mi.records import Part, TaskKind, write_text_atomically
 
 SIZE_BINS = 4
-"""Images with masks and no labels are stratified by foreground share, in this many equally filled bins."""
+"""Images with masks and no labels are kept in proportion by foreground share, in this many equally filled bins."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,21 @@ def make_split(
     Raises:
         S4miError: a part would be without annotated images, or an official split is asked for and incomplete.
     """
-    strata = _strata(manifest, kind, foreground)
-    parts = _official(manifest) if ratios is None else _random(manifest, strata, ratios=ratios, seed=split_seed)
+    traits = _traits(manifest, kind, foreground)
+    parts = _official(manifest) if ratios is None else _random(manifest, traits, ratios=ratios, seed=split_seed)
     for part in PARTS:
         # The official test part may lack what this task needs; then the run says it has no test score.
-        if part != "test" and not any(manifest.rows[number].annotated(kind) for number in parts[part]):
+        if ratios is None and part == "test":
+            continue
+        if not any(manifest.rows[number].annotated(kind) for number in parts[part]):
+            cure = "pass split.kind=random" if ratios is None else "choose other split.ratios or smaller groups"
             raise S4miError(
                 f"{manifest.folder}: the {part} part of the split holds no image annotated for {kind}; "
-                "annotate some, or choose other split.ratios"
+                f"annotate more, or {cure}"
             )
     annotated = [number for number in parts["train"] if manifest.rows[number].annotated(kind)]
     target = max(1, round(len(annotated) * label_fraction / 100))
-    order = _spread(_groups(manifest, annotated), strata, np.random.default_rng([fraction_seed, 1]))
+    order = _spread(_groups(manifest, annotated), traits, np.random.default_rng([fraction_seed, 1]))
     labelled = tuple(sorted(_prefix(order, target)))
     return Split(
         train=parts["train"], val=parts["val"], test=parts["test"], labelled=labelled,
@@ -97,21 +102,20 @@ def read_split_hash(path: Path) -> str:
         raise S4miError(f"{path}: is no saved split ({error}); train the run again") from error
 
 
-def _strata(manifest: Manifest, kind: TaskKind, foreground: Sequence[float] | None) -> list[Hashable]:
-    """A stratum per row: its class, the rarest of its classes, or its foreground bin; None when not annotated."""
-    frequency = Counter(name for row in manifest.rows for name in row.labels or ())
-    annotated = [number for number, row in enumerate(manifest.rows) if row.annotated(kind)]
-    strata: list[Hashable] = [None] * len(manifest.rows)
-    by_label = all(manifest.rows[number].labels is not None for number in annotated)
+def _traits(manifest: Manifest, kind: TaskKind, foreground: Sequence[float] | None) -> NDArray[np.float64]:
+    """(R, D) what to keep in proportion: a column per class, or per foreground bin, and one for unannotated images."""
+    annotated = np.array([row.annotated(kind) for row in manifest.rows])
+    by_label = all(row.labels is not None for row in manifest.rows if row.annotated(kind)) and manifest.spec.classes
     if by_label:
-        for number in annotated:
-            labels = manifest.rows[number].labels or ()
-            strata[number] = min(labels, key=lambda name: (frequency[name], name)) if labels else ""
-    elif foreground is not None:
-        edges = np.quantile([foreground[number] for number in annotated], np.linspace(0, 1, SIZE_BINS + 1)[1:-1])
-        for number in annotated:
-            strata[number] = int(np.searchsorted(edges, foreground[number], side="right"))
-    return strata
+        shows = [[name in (row.labels or ()) for name in manifest.spec.classes] for row in manifest.rows]
+        columns = np.array(shows, dtype=np.float64)
+    elif foreground is not None and annotated.any():
+        shares = np.asarray(foreground)
+        edges = np.quantile(shares[annotated], np.linspace(0, 1, SIZE_BINS + 1)[1:-1])
+        columns = np.eye(SIZE_BINS)[np.searchsorted(edges, shares, side="right")]
+    else:
+        columns = np.zeros((len(manifest.rows), 0))
+    return np.column_stack([columns * annotated[:, None], ~annotated])
 
 
 def _official(manifest: Manifest) -> dict[Part, tuple[int, ...]]:
@@ -127,10 +131,10 @@ def _official(manifest: Manifest) -> dict[Part, tuple[int, ...]]:
 
 
 def _random(
-    manifest: Manifest, strata: Sequence[Hashable], *, ratios: tuple[float, float, float], seed: int
+    manifest: Manifest, traits: NDArray[np.float64], *, ratios: tuple[float, float, float], seed: int
 ) -> dict[Part, tuple[int, ...]]:
     groups = _groups(manifest, range(len(manifest.rows)))
-    order = _spread(groups, strata, np.random.default_rng([seed, 0]))
+    order = _spread(groups, traits, np.random.default_rng([seed, 0]))
     total = len(manifest.rows)
     train = _prefix(order, round(total * ratios[0]))
     rest = order[_groups_in(order, len(train)) :]
@@ -148,24 +152,41 @@ def _groups(manifest: Manifest, rows: Sequence[int] | range) -> list[list[int]]:
     return list(groups.values())
 
 
-def _spread(groups: Sequence[list[int]], strata: Sequence[Hashable], generator: np.random.Generator) -> list[list[int]]:
-    """The groups in an order whose every prefix holds each stratum in proportion to its images."""
-    size: Counter[Hashable] = Counter(strata[number] for group in groups for number in group)
-    by_stratum: dict[Hashable, list[list[int]]] = {}
-    for group in groups:
-        # A group of several strata counts for its rarest: that one is the hardest to keep in proportion.
-        rarest = min((strata[number] for number in group), key=lambda stratum: (size[stratum], str(stratum)))
-        by_stratum.setdefault(rarest, []).append(group)
-    placed: list[tuple[float, float, list[int]]] = []
-    for stratum in sorted(by_stratum, key=str):
-        members = by_stratum[stratum]
-        images = sum(map(len, members))
-        before = 0
-        for position in generator.permutation(len(members)):
-            group = members[position]
-            placed.append(((before + len(group) / 2) / images, generator.random(), group))
-            before += len(group)
-    return [group for _, _, group in sorted(placed, key=lambda item: item[:2])]
+def _spread(
+    groups: Sequence[list[int]], traits: NDArray[np.float64], generator: np.random.Generator
+) -> list[list[int]]:
+    """The groups in an order whose every prefix holds each trait, and groups at all, in proportion to its images."""
+    if not groups:
+        return []
+    sizes = np.array([len(group) for group in groups], dtype=np.float64)
+    counts = np.array([[*traits[group].sum(axis=0), 1.0] for group in groups])
+    kinds, kind_of = np.unique(np.column_stack([sizes, counts]), axis=0, return_inverse=True)
+    waiting = _shuffled(kind_of.ravel(), len(kinds), generator)
+    share = counts.sum(axis=0) / sizes.sum()
+    # How far a group of each kind would push every count from its share; rare traits weigh more.
+    push = (kinds[:, 1:] - kinds[:, :1] * share) / np.sqrt(np.maximum(share, 1e-12))
+    length = np.square(push).sum(axis=1)
+    # Groups that fit nearly as well are left to chance; without it, a group of a make-up of its own would stand at the
+    # same place of the order whatever the seed.
+    slack = length.mean()
+    off = np.zeros(push.shape[1])
+    order: list[list[int]] = []
+    for _ in groups:
+        distance = length + 2 * (push @ off) + slack * generator.random(len(kinds))
+        chosen = int(distance.argmin())
+        order.append(groups[waiting[chosen].pop()])
+        off += push[chosen]
+        if not waiting[chosen]:
+            length[chosen] = np.inf
+    return order
+
+
+def _shuffled(kind_of: NDArray[np.intp], kinds: int, generator: np.random.Generator) -> list[list[int]]:
+    """Per kind the positions of its groups, in random order."""
+    waiting: list[list[int]] = [[] for _ in range(kinds)]
+    for position in generator.permutation(len(kind_of)):
+        waiting[kind_of[position]].append(int(position))
+    return waiting
 
 
 def _prefix(order: Sequence[list[int]], target: int) -> list[int]:

@@ -10,7 +10,6 @@ on a grid of 1/32 pixel and rounds to whole grey levels.
 """
 
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -95,7 +94,7 @@ def apply_on_cpu(
         for n in numbers:
             image = _warp(images[n], matrices[n], cv2.INTER_LINEAR)
             if blurred[n]:
-                image = cv2.GaussianBlur(image, (0, 0), _sigma(side), borderType=cv2.BORDER_REFLECT)
+                image = cv2.GaussianBlur(image, (0, 0), _sigma(side), borderType=cv2.BORDER_REFLECT_101)
             warped[n] = image if colours is None else cv2.transform(image, colours[n])
             if masks is not None and warped_masks is not None:
                 warped_masks[n] = _warp(masks[n], matrices[n], cv2.INTER_NEAREST)
@@ -200,7 +199,7 @@ def _blur(pixels: Tensor) -> Tensor:
 
 
 def _workers() -> int:
-    return os.cpu_count() or 1
+    return torch.get_num_threads()  # the share of the cores that this process was given
 
 
 @cache
