@@ -13,11 +13,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import platformdirs
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from s4mi.contract import MethodConfig
 from s4mi.data.cache import Preprocessing
 from s4mi.engine.optim import OptimConfig
-from s4mi.errors import S4miError, nearest
+from s4mi.errors import S4miError, closest, nearest
 from s4mi.methods.classification.transfer import TransferConfig
 from s4mi.methods.segmentation.supervised import SupervisedConfig
 from s4mi.records import TaskKind, write_text_atomically
@@ -27,6 +28,7 @@ METHOD_CONFIGS: tuple[type[MethodConfig], ...] = get_args(get_args(AnyMethodConf
 
 CLASSIFICATION_METRICS = ("f1_macro", "f1_micro", "recall_macro", "recall_micro", "balanced_accuracy", "auroc")
 SEGMENTATION_METRICS = ("iou", "dice", "pixel_accuracy")
+SECTIONS = ("data", "split", "optim", "hardware")
 
 
 class _Section(BaseModel):
@@ -110,11 +112,14 @@ class RunConfig(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _method_by_name(cls, contents: Any) -> Any:
-        """`method: dedl` is short for `method: {name: dedl}`."""
-        if isinstance(contents, dict) and isinstance(contents.get("method"), str):
-            return {**contents, "method": {"name": contents["method"]}}
-        return contents
+    def _short_forms(cls, contents: Any) -> Any:
+        """`method: dedl` is short for `method: {name: dedl}`; a section with nothing in it is one of defaults."""
+        if not isinstance(contents, dict):
+            return contents
+        full = {"data": {}, **contents}
+        if isinstance(full.get("method"), str):
+            full["method"] = {"name": full["method"]}
+        return {key: {} if value is None and key in SECTIONS else value for key, value in full.items()}
 
     @model_validator(mode="after")
     def _selectable(self) -> "RunConfig":
@@ -144,10 +149,13 @@ def load_run_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         contents = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise S4miError(f"{path}: not there; write a run file or take one from studies/") from error
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+    except OSError as error:
+        raise S4miError(f"{path}: cannot be read ({error.strerror}); give a run file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark is not None else str(path)
-        raise S4miError(f"{place}: is not YAML ({str(error).splitlines()[0]})") from error
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise S4miError(f"{place}: is not YAML ({problem})") from error
     if not isinstance(contents, dict):
         raise S4miError(f"{path}: must hold keys and values, beginning with: data: {{path: …}}")
     return make_run_config(apply_overrides(contents, overrides), origin=str(path))
@@ -163,8 +171,8 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
         config = RunConfig.model_validate(contents)
     except ValidationError as error:
         raise S4miError(f"{origin}: {_explain(error)}") from error
-    data = config.data.model_copy(update={"path": config.data.path.expanduser().absolute()})
-    return config.model_copy(update={"data": data})
+    folders = {name: getattr(config.data, name).expanduser().absolute() for name in ("path", "cache")}
+    return config.model_copy(update={"data": config.data.model_copy(update=folders)})
 
 
 def apply_overrides(contents: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -187,10 +195,11 @@ def apply_overrides(contents: dict[str, Any], overrides: Sequence[str]) -> dict[
         for part in path:
             if part == "method" and isinstance(place.get(part), str):
                 place[part] = {"name": place[part]}
-            inner = place.setdefault(part, {})
-            if not isinstance(inner, dict):
+            inner = place.get(part)
+            if not isinstance(inner, dict | None):
                 raise S4miError(f"{override!r}: {part!r} holds {inner!r}, not settings of its own")
-            place = inner
+            place[part] = inner or {}
+            place = place[part]
         place[last] = value
     return result
 
@@ -231,24 +240,57 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _explain(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    names = {config.model_fields["name"].default for config in METHOD_CONFIGS}
+    """The first problem, in one line and in the user's own names."""
+    problems = error.errors()
+    methods = {str(config.model_fields["name"].default): config for config in METHOD_CONFIGS}
     # pydantic puts the chosen method's name into the path of a method's setting; the user did not write it there.
-    loc = [
-        str(part)
-        for i, part in enumerate(problem["loc"])
-        if not (i == 1 and problem["loc"][0] == "method" and part in names)
-    ]
-    place = ".".join(loc)
+    section, name = (*problems[0]["loc"], None, None)[:2]
+    method = methods.get(str(name)) if section == "method" else None
+    known = _known_settings(method)
+    # A value that may be of several types has a problem with each; the reading that got furthest says most.
+    place = _setting(problems[0], known, within_method=method is not None)
+    same = [one for one in problems if _setting(one, known, within_method=method is not None) == place]
+    problem = max(same, key=lambda one: len(one["loc"]))
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        return f"{place} is no setting{nearest(place, setting_names())}"
-    if problem["type"] == "missing":
+        return f"{place} is no setting{f' of {name}' if method else ''}{_hint(place, known)}"
+    if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
+        message = "too few values"
+    elif problem["type"] == "missing":
         return f"{place} is missing; add it to the file or pass {place}=…"
-    if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+    if problem["type"] == "union_tag_not_found":
+        return "method.name is missing; see: s4mi methods"
+    if problem["type"] == "union_tag_invalid":
         given = str((problem.get("ctx") or {}).get("tag", ""))
-        return f"method {given!r} is unknown{nearest(given, names)}; see: s4mi methods"
+        return f"method {given!r} is unknown{nearest(given, methods)}; see: s4mi methods"
     return f"{place}: {message} (given: {problem['input']!r})" if place else message
+
+
+def _known_settings(method: type[MethodConfig] | None) -> list[str]:
+    """Every setting, with those of one method only where it is known."""
+    if method is None:
+        return setting_names()
+    own = [f"method.{name}" for name in setting_names(method)]
+    return [name for name in setting_names() if not name.startswith("method.")] + own
+
+
+def _setting(problem: ErrorDetails, known: Sequence[str], *, within_method: bool) -> str:
+    """The setting a problem is with; below it pydantic adds positions in a list and its own names of types."""
+    parts = [str(part) for i, part in enumerate(problem["loc"]) if not (within_method and i == 1)]
+    if problem["type"] != "extra_forbidden":
+        for end in range(len(parts), 1, -1):
+            if ".".join(parts[:end]) in known:
+                return ".".join(parts[:end])
+    return ".".join(parts)
+
+
+def _hint(place: str, known: Sequence[str]) -> str:
+    """The setting of that name in another section, or else one of this section that is spelt alike."""
+    section, _, last = place.rpartition(".")
+    names = {name.rpartition(".")[2]: name for name in reversed(known)}
+    beside = {name.rpartition(".")[2]: name for name in known if not section or name.rpartition(".")[0] == section}
+    found = names.get(last) or beside.get(closest(last, beside) or "")
+    return f"; did you mean {found!r}?" if found else ""
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

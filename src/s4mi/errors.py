@@ -12,8 +12,13 @@ class S4miError(Exception):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint ``; did you mean 'x'?`` naming the known word closest to `word`, or ``''`` when none is close."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = closest(word, known)
+    return f"; did you mean {close!r}?" if close is not None else ""
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word closest to `word`, or None when none is close."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
 
 
 def require_extra(module: str, *, extra: str, purpose: str) -> ModuleType:

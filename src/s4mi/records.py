@@ -7,13 +7,13 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from s4mi.errors import S4miError
 
-FORMAT = 1
+FORMAT: Final = 1
 RECORD_NAME = "record.json"
 
 TaskKind = Literal["multiclass", "multilabel", "segmentation"]
@@ -110,7 +110,7 @@ class Cost(Frozen):
 class RunRecord(Frozen):
     """One finished training run."""
 
-    format: int = FORMAT
+    format: Literal[1] = FORMAT
     method: str
     backbone: str
     dataset: str
@@ -176,7 +176,7 @@ def read_record(run_dir: Path) -> RunRecord:
     path = run_dir / RECORD_NAME
     try:
         return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise S4miError(
             f"{path}: not there, so this is no finished run; finish it with: s4mi train --resume"
         ) from error

@@ -205,7 +205,7 @@ def _build(
     np.savez(home / "index.npz", row=row_of_entry, size=sizes, pixels=pixels, checksum=checksum)
 
 
-def _on_disk(path: Path, shape: tuple[int, ...]) -> Pixels:
+def _on_disk(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
     """A new array in a file, its room on the disk taken at once: a full disk found later would kill the process."""
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     if sys.platform == "linux":

@@ -1,11 +1,10 @@
 """Who trains, who chooses, who tests, and whose labels may be read. By group, stratified, nested, saved and hashed.
 
 One idea serves all of it: an order of the groups in which every prefix looks like the whole. It is grown greedily: the
-next group is the one after which the counts of every class, of unannotated images and of groups are nearest to their
-share (as iterative stratification does, Sechidis et al. 2011, but by group and at every length at once); which of the
-groups of like fit comes first is chance. Training, validation and test are consecutive stretches of such an
-order; the labelled x % are the first x % of an order of the annotated training images, so that a smaller fraction
-always lies inside a larger one.
+next group is the one that best brings the counts of every class, of unannotated images and of groups to their share
+(as iterative stratification does, Sechidis et al. 2011, but by group and at every length at once), give or take what
+chance adds. Training, validation and test are consecutive stretches of such an order; the labelled x % are the first
+x % of an order of the annotated training images, so that a smaller fraction always lies inside a larger one.
 """
 
 import hashlib
@@ -166,18 +165,16 @@ def _spread(
     # How far a group of each kind would push every count from its share; rare traits weigh more.
     push = (kinds[:, 1:] - kinds[:, :1] * share) / np.sqrt(np.maximum(share, 1e-12))
     length = np.square(push).sum(axis=1)
-    # Groups that fit nearly as well are left to chance; without it, a group of a make-up of its own would stand at the
-    # same place of the order whatever the seed.
-    slack = length.mean()
+    # Chance says how far off the counts must be before the next group of a kind is taken, so that the few of a kind
+    # stand anywhere in the order; the one group of a make-up of its own would otherwise always stand at its middle.
+    reluctance = 2 * length * generator.random(len(kinds))
     off = np.zeros(push.shape[1])
     order: list[list[int]] = []
     for _ in groups:
-        distance = length + 2 * (push @ off) + slack * generator.random(len(kinds))
-        chosen = int(distance.argmin())
+        chosen = int((reluctance + 2 * (push @ off)).argmin())
         order.append(groups[waiting[chosen].pop()])
         off += push[chosen]
-        if not waiting[chosen]:
-            length[chosen] = np.inf
+        reluctance[chosen] = 2 * length[chosen] * generator.random() if waiting[chosen] else np.inf
     return order
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, StepLR
@@ -20,17 +20,24 @@ class OptimConfig(BaseModel):
     weight_decay: float = Field(1e-5, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     schedule: Literal["cosine", "step", "constant"] = Field("cosine", description="stepped once an epoch")
-    cosine_epochs: int = Field(50, gt=0, description="epochs from lr down to min_lr")
+    cosine_epochs: int = Field(50, gt=0, description="epochs from lr down to min_lr; then it climbs again")
     min_lr: float = Field(3.4e-4, ge=0, description="of cosine")
     step_epochs: int = Field(20, gt=0, description="of step: epochs between two drops")
     step_factor: float = Field(0.1, gt=0, le=1, description="of step")
     clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient")
 
+    @model_validator(mode="after")
+    def _downwards(self) -> "OptimConfig":
+        if self.schedule == "cosine" and self.min_lr > self.lr:
+            raise ValueError(f"min_lr {self.min_lr:g} is above lr {self.lr:g}; set optim.min_lr below it too")
+        return self
+
 
 def make_optimizer(config: OptimConfig, parameters: Iterable[nn.Parameter], *, device: torch.device) -> Optimizer:
     """The optimiser, in its fused form where the device has one."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    fused = device.type in ("cpu", "cuda")
+    # A fused step unscales 16-bit gradients for itself, which leaves no moment to clip them.
+    fused = device.type == "cpu" or (device.type == "cuda" and config.clip_norm is None)
     if config.name == "adam":
         return Adam(trained, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
     if config.name == "adamw":

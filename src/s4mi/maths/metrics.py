@@ -66,8 +66,8 @@ def score_multilabel(
         f1_micro=float(tm.multilabel_f1_score(predicted, answers, k, average="micro")),
         f1_macro=_f1_macro(per_class),
         recall_micro=float(tm.multilabel_recall(predicted, answers, k, average="micro")),
-        recall_macro=float(torch.nanmean(sensitivity)),
-        balanced_accuracy=float(torch.nanmean((sensitivity + specificity) / 2)),
+        recall_macro=_nanmean(sensitivity.tolist()) or 0.0,
+        balanced_accuracy=_nanmean(((sensitivity + specificity) / 2).tolist()) or 0.0,
         auroc=_mean([scores.auroc for scores in per_class.values()]),
         average_precision=_mean([scores.average_precision for scores in per_class.values()]),
         calibration_error=float(
@@ -167,7 +167,7 @@ class SegmentationTally:
         self._iou.append(_quotients(overlap, union)[1:])
         self._dice.append(_quotients(2 * overlap, both)[1:])
         if self.distances:
-            hd95, assd = zip(*(_surface(predicted == c, (truth == c) & known) for c in range(1, k)), strict=True)
+            hd95, assd = zip(*(_surface((predicted == c) & known, (truth == c) & known) for c in range(1, k)), strict=True)
             self._hd95.append(list(hd95))
             self._assd.append(list(assd))
 
@@ -227,9 +227,8 @@ def _surface(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[fl
 
 def _column_means(rows: Sequence[Sequence[float]]) -> list[float]:
     """Per foreground class, the mean over the images for which the score is defined."""
-    if not rows:
-        return []
-    return [_nanmean(column) if _nanmean(column) is not None else float("nan") for column in zip(*rows, strict=True)]  # type: ignore[misc]
+    means = [_nanmean(column) for column in zip(*rows, strict=True)]
+    return [float("nan") if mean is None else mean for mean in means]
 
 
 def _nanmean(values: Sequence[float]) -> float | None:

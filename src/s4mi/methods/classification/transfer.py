@@ -1,7 +1,7 @@
 """Transfer learning: a backbone with a new head, fine-tuned on the labelled images (S4MI section 3.1.1).
 
 z = W · backbone(x) + b
-loss(z, y)        multi-class: softmax; multi-label: one sigmoid a class
+loss(z, y)        multi-class: softmax, w_y weighs the class; multi-label: one sigmoid a class, w weighs its "yes"
 """
 
 from typing import ClassVar, Literal, final
@@ -10,7 +10,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from s4mi.contract import Batch, Classifier, Losses, MethodConfig, Task, ViewSpec
-from s4mi.maths.losses import WeightRule, class_weights, cross_entropy, focal, multilabel_cross_entropy
+from s4mi.maths.losses import (
+    WeightRule,
+    class_weights,
+    cross_entropy,
+    focal,
+    multilabel_cross_entropy,
+    positive_weights,
+)
 from s4mi.nets.backbone import IMAGENET, Backbone
 from s4mi.records import TaskKind
 
@@ -31,7 +38,7 @@ class TransferConfig(MethodConfig):
     criterion: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="multi-label: binary, per class")
     gamma: float = Field(2.0, ge=0, description="of the focal loss")
     class_weights: WeightRule | tuple[float, ...] = Field(
-        "none", description="none, inverse or median frequency of the labelled training images, or numbers"
+        "none", description="none, inverse or median frequency of labelled training images, or numbers; multi-label: of a yes"
     )
 
     @property
@@ -54,7 +61,10 @@ class Transfer(Classifier):
         self.multilabel = task.kind == "multilabel"
         self.backbone = Backbone(config.backbone, image_size=task.image_size, weights=config.weights)
         self.head = nn.Linear(self.backbone.features, len(task.classes))
-        weight = class_weights(task.counts, config.class_weights)
+        if self.multilabel:
+            weight = positive_weights(task.counts, task.labelled, config.class_weights)
+        else:
+            weight = class_weights(task.counts, config.class_weights)
         self.register_buffer("weight", weight, persistent=False)
 
     def logits(self, images: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ CE(z, y)                    or, as a setting, 1/2 [Dice(z, y) + CE(z, y)]
 
 from typing import ClassVar, Literal, final
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from s4mi.contract import Batch, Losses, MethodConfig, Segmenter, Task, ViewSpec
@@ -28,7 +28,7 @@ class SupervisedConfig(MethodConfig):
     name: Literal["dedl"] = "dedl"
     encoder: str = Field("resnet34", description="any encoder of segmentation_models_pytorch, or tu- and a timm name")
     weights: str = Field(IMAGENET, description="of the encoder: imagenet, none, or the path of a weight file")
-    decoder_channels: tuple[int, ...] = Field(
+    decoder_channels: tuple[PositiveInt, ...] = Field(
         (256, 128, 64, 32, 16),
         min_length=3,
         max_length=5,
@@ -67,6 +67,7 @@ class Supervised(Segmenter):
         self.unet = UNet(
             config.encoder,
             classes=len(task.classes),
+            image_size=task.image_size,
             weights=config.weights,
             decoder_channels=config.decoder_channels,
             attention=config.attention,

@@ -1,0 +1,46 @@
+# Verbs of the house; CI runs the same ones. `make demo` and `make test` set everything up by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check format docs bench clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"s4mi needs Python 3.11 to 3.13, this is {v[0]}.{v[1]}: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY) ## compare techniques on drawn images and write a report (at most six minutes after set-up)
+	$(BIN)/s4mi demo --out s4mi-demo
+
+test: $(READY) ## the fast tests
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: $(READY) ## all tests, slow ones too
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY) ## formatting, lint, strict types, import contracts, generated pages
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+format: $(READY) ## put the code in its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(READY) ## write docs/reference from the code
+	$(BIN)/python docs/generate.py
+
+bench: $(READY) ## time the data path side by side with what a user would write instead
+	$(BIN)/python benchmarks/data_path.py
+
+clean: ## remove the environment and everything made by tools
+	rm -rf $(VENV) s4mi-demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -1,0 +1,108 @@
+"""Write docs/reference/ from the code: the command line, every setting, the methods. `--check` only compares."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import typer.main
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from s4mi.cli import app
+from s4mi.config import METHOD_CONFIGS, RunConfig
+from s4mi.data.spec import DatasetSpec
+
+REFERENCE = Path(__file__).parent / "reference"
+HEAD = "<!-- Written by docs/generate.py; change the code, then run `make docs`. -->\n\n"
+
+
+def command_line() -> str:
+    """Every command with its arguments and options."""
+    return HEAD + "# Command line\n\n" + "\n".join(_commands(typer.main.get_command(app), "s4mi"))
+
+
+def _commands(command: Any, name: str) -> Iterator[str]:
+    # typer brings a command framework of its own in some versions and uses click in others; both look like this.
+    inner: dict[str, Any] | None = getattr(command, "commands", None)
+    if inner is not None:
+        for sub, below in inner.items():
+            yield from _commands(below, f"{name} {sub}")
+        return
+    context = command.make_context(name, [], resilient_parsing=True)
+    usage = " ".join(command.collect_usage_pieces(context))
+    yield f"## `{name}`\n\n{(command.help or '').strip()}\n\n```\n{name} {usage}\n```\n"
+    rows = [record for parameter in command.params if (record := parameter.get_help_record(context))]
+    rows = [(flag, text) for flag, text in rows if "--help" not in flag]
+    if rows:
+        yield "| option | meaning |\n|---|---|"
+        yield "\n".join(f"| `{_cell(flag)}` | {_cell(text)} |" for flag, text in rows) + "\n"
+
+
+def settings() -> str:
+    """Every setting of a run file."""
+    parts = [HEAD + "# Settings of a run\n\nGiven in the run file, or after it as `key=value`.\n"]
+    parts.append(_table(RunConfig, "", skip=("method",)))
+    for config in METHOD_CONFIGS:
+        name = config.model_fields["name"].default
+        parts.append(
+            f"\n## `method: {name}`\n\n{config.summary.capitalize()}. {config.paper}.\n\n" + _table(config, "method.")
+        )
+    parts.append("\n# `dataset.yaml`\n\n" + _table(DatasetSpec, ""))
+    return "\n".join(parts)
+
+
+def _table(model: type[BaseModel], prefix: str, skip: tuple[str, ...] = ()) -> str:
+    return "| key | default | meaning |\n|---|---|---|\n" + "\n".join(_rows(model, prefix, skip)) + "\n"
+
+
+def _rows(model: type[BaseModel], prefix: str, skip: tuple[str, ...]) -> Iterator[str]:
+    views = getattr(model, "default_views", None)
+    for name, field in model.model_fields.items():
+        if name in skip:
+            continue
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            default = views if name == "views" else None
+            yield from (_row(f"{prefix}{name}.{key}", value, default, key) for key, value in inner.model_fields.items())
+        else:
+            yield _row(f"{prefix}{name}", field)
+
+
+def _row(key: str, field: FieldInfo, defaults: BaseModel | None = None, name: str = "") -> str:
+    default: Any = getattr(defaults, name) if defaults is not None else field.default
+    if default is PydanticUndefined:
+        shown = "required" if field.default_factory is None else "user cache folder"
+    else:
+        shown = f"`{list(default) if isinstance(default, tuple) else default}`"
+    choices = [repr(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+    meaning = "; ".join(
+        part for part in (field.description or "", "one of " + ", ".join(choices) if choices else "") if part
+    )
+    return f"| `{key}` | {shown} | {_cell(meaning)} |"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def main() -> None:
+    """Write the pages, or with `--check` fail if one is out of date."""
+    pages = {"command-line.md": command_line(), "settings.md": settings()}
+    stale = [name for name, text in pages.items() if _read(REFERENCE / name) != text]
+    if "--check" in sys.argv[1:]:
+        if stale:
+            sys.exit(f"docs/reference is out of date ({', '.join(stale)}); run: make docs")
+        return
+    REFERENCE.mkdir(exist_ok=True)
+    for name, text in pages.items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+if __name__ == "__main__":
+    main()

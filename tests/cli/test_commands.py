@@ -1,0 +1,103 @@
+"""The command line as a user meets it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from conftest import DEDL
+from s4mi.cli import main
+from s4mi.config import RunConfig, save_run_config
+
+Quick = Callable[..., RunConfig]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left: its exit status and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def s4mi(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Run a command line in this process, through the same `main` as the installed program."""
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["s4mi", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        code = left.value.code
+        return Done(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run
+
+
+def test_help_imports_neither_torch_nor_timm() -> None:
+    code = (
+        "import sys\nfrom s4mi.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([name for name in ('torch', 'timm', 'monai', 'numpy', 'polars') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "methods", "demo", "data"])
+def test_help_names_every_command(s4mi: Command, command: str) -> None:
+    assert command in s4mi("--help").stdout
+
+
+def test_methods_are_listed_with_their_papers(s4mi: Command) -> None:
+    shown = " ".join(s4mi("methods").stdout.split())
+    for word in ("transfer", "dedl", "Singh", "Cirrone"):
+        assert word in shown
+
+
+def test_a_run_is_trained_evaluated_and_used_by_commands_alone(
+    s4mi: Command, tmp_path: Path, lesions: Path, quick: Quick
+) -> None:
+    save_run_config(quick(lesions, DEDL), tmp_path / "run.yaml")
+    run = tmp_path / "run"
+    trained = s4mi("train", tmp_path / "run.yaml", "epochs=2", "method.decoder_channels=[8, 8, 8]", "-o", run)
+    assert trained.returncode == 0, trained.stderr
+    assert "epoch 2/2" in trained.stderr
+    assert "images/s" in trained.stderr
+    assert "(synthetic)" in trained.stdout
+    scores = json.loads(s4mi("evaluate", run, "--split", "test", "--json").stdout)
+    assert scores["kind"] == "segmentation"
+    assert f"{scores['iou']:.4f}" in s4mi("evaluate", run).stdout
+    predicted = s4mi("predict", run, lesions / "images", "-o", tmp_path / "masks")
+    assert predicted.returncode == 0, predicted.stderr
+    assert len(list((tmp_path / "masks").glob("*.png"))) == 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["method.encodr=resnet18"], "method.encodr is no setting; did you mean 'method.encoder'?"),
+        (["epochs=many"], "epochs: "),
+        (["optim.lr"], "'optim.lr' is no setting; write key=value"),
+        (["data.path=/nowhere"], "/nowhere/dataset.yaml: not there"),
+        (["method.encoder=resnet19"], "encoder 'resnet19' is unknown; did you mean 'resnet18'?"),
+        (["data.image_size=30"], "30 is no multiple of the U-Net's stride"),
+    ],
+)
+def test_bad_input_is_one_line_and_no_traceback(
+    s4mi: Command, tmp_path: Path, lesions: Path, quick: Quick, arguments: list[str], message: str
+) -> None:
+    save_run_config(quick(lesions, DEDL), tmp_path / "run.yaml")
+    done = s4mi("train", tmp_path / "run.yaml", *arguments, "-o", tmp_path / "run")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -1,0 +1,83 @@
+"""What every test may use: small drawn data sets and quick run settings."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from s4mi.config import RunConfig, make_run_config
+from s4mi.data.sources.synthetic import write_synthetic
+
+REASON = "S4MI_DATA names no folder of real images"
+
+
+def pytest_configure() -> None:
+    """Test processes share the cores: one thread each, or they slow each other down tenfold."""
+    torch.set_num_threads(1)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Real images are not part of the project; without them their tests say so and are skipped."""
+    if item.get_closest_marker("real") and not Path(os.environ.get("S4MI_DATA", "")).is_dir():
+        pytest.skip(REASON)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real images; only for tests marked `real`."""
+    if "S4MI_DATA" not in os.environ:
+        pytest.skip(REASON)
+    return Path(os.environ["S4MI_DATA"])
+
+
+@pytest.fixture(scope="session")
+def lesions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 drawn lesions of 48 pixels, three classes, with masks and patients."""
+    folder = tmp_path_factory.mktemp("lesions") / "data"
+    write_synthetic("lesions", folder, count=60, size=48, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 drawn cell images of 48 pixels, five labels, with masks and patients."""
+    folder = tmp_path_factory.mktemp("cells") / "data"
+    write_synthetic("cells", folder, count=40, size=48, seed=1)
+    return folder
+
+
+DEDL: dict[str, Any] = {
+    "name": "dedl",
+    "encoder": "tiny_resnet",
+    "weights": "none",
+    "decoder_channels": [16, 8, 8],
+}
+TRANSFER: dict[str, Any] = {"name": "transfer", "backbone": "tiny_resnet", "weights": "none"}
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for the whole session, as a user has one."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def quick(cache_dir: Path) -> Callable[..., RunConfig]:
+    """Settings of a run of seconds: `quick(data, method, epochs=…, seed=…)`."""
+
+    def make(folder: Path, method: dict[str, Any], **changes: Any) -> RunConfig:
+        contents = {
+            "data": {"path": folder, "image_size": 32, "cache": cache_dir, **changes.pop("data", {})},
+            "method": method,
+            "epochs": 3,
+            "batch_size": 8,
+            "optim": {"lr": 1e-3},
+            "hardware": {"accelerator": "cpu"},
+            **changes,
+        }
+        return make_run_config(contents, origin="test")
+
+    return make

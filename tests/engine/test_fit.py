@@ -1,0 +1,131 @@
+"""The loop, held against a loop written out by hand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from s4mi.contract import Batch, Batches, Classifier, Losses
+from s4mi.engine.fit import LossNotFiniteError, fit
+from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
+
+
+@final
+class Line(Classifier):
+    """z = Wx on the mean colour; notes which hooks were called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = nn.Linear(3, 2)
+        self.calls: list[str] = []
+
+    def logits(self, images: Tensor) -> Tensor:
+        z: Tensor = self.head(images.mean(dim=(2, 3)))
+        return z
+
+    def loss(self, batch: Batch) -> Losses:
+        z = self.logits(batch.images)
+        entropy = nn.functional.cross_entropy(z, batch.known_labels)
+        return Losses(entropy=entropy, size=0.01 * self.head.weight.square().sum())
+
+    def before_epoch(self, images: Batches) -> None:
+        self.calls.append(f"epoch of {len(list(images))}")
+
+    def after_step(self, progress: float) -> None:
+        self.calls.append(f"{progress:.3f}")
+
+
+@dataclass
+class Made:
+    """Two batches, the same every epoch; one image can be spoilt."""
+
+    steps: int = 2
+    spoilt_epoch: int = 0
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        generator = torch.Generator().manual_seed(step)
+        images = torch.rand(4, 3, 5, 5, generator=generator)
+        if epoch == self.spoilt_epoch and step == 1:
+            images[2] = torch.nan
+        return Batch(images=images, rows=torch.arange(4) + 4 * step, labels=torch.tensor([0, 1, 0, 1]))
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        for step in range(self.steps):
+            yield self.batch(epoch, step)
+
+    def plain(self) -> Batches:
+        return [self.batch(-1, step) for step in range(self.steps)]
+
+
+def run(method: Line, stream: Made, *, epochs: int, first: int = 1) -> list[dict[str, float]]:
+    config = OptimConfig(lr=0.1, schedule="step", step_epochs=1)
+    optimizer = make_optimizer(config, method.parameters(), device=torch.device("cpu"))
+    fabric = Fabric(accelerator="cpu", devices=1)
+    steps = fit(fabric, method, optimizer, make_scheduler(config, optimizer), stream, epochs=epochs, first_epoch=first)
+    return [{name: float(loss) for name, loss in step.losses.items()} for step in steps]
+
+
+def test_the_loop_does_what_a_plain_loop_does() -> None:
+    method, by_hand, stream = Line(), Line(), Made()
+    losses = run(method, stream, epochs=3)
+    optimizer = torch.optim.Adam(by_hand.parameters(), lr=0.1, weight_decay=1e-5)
+    expected = []
+    for epoch in range(1, 4):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.1 * 0.1 ** (epoch - 1)
+        for batch in stream.epoch(epoch):
+            total = by_hand.loss(batch).total
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+            expected.append(float(total.detach()))
+    assert [step["total"] for step in losses] == pytest.approx(expected, rel=1e-5)
+    torch.testing.assert_close(method.head.weight, by_hand.head.weight)
+
+
+def test_total_is_the_sum_of_the_named_terms() -> None:
+    for step in run(Line(), Made(), epochs=2):
+        assert step["total"] == pytest.approx(step["entropy"] + step["size"])
+
+
+def test_hooks_are_called_once_an_epoch_and_once_a_step_with_progress_up_to_one() -> None:
+    method = Line()
+    run(method, Made(), epochs=2)
+    assert method.calls == ["epoch of 2", "0.250", "0.500", "epoch of 2", "0.750", "1.000"]
+
+
+def test_a_loss_that_is_not_finite_is_named_with_its_step_and_images() -> None:
+    with pytest.raises(LossNotFiniteError) as caught:
+        run(Line(), Made(spoilt_epoch=2), epochs=3)
+    assert (caught.value.epoch, caught.value.index, caught.value.rows) == (2, 2, (4, 5, 6, 7))
+    assert caught.value.terms["size"] < 1
+
+
+def test_the_global_generator_is_seeded_by_epoch_so_that_a_resumed_run_draws_the_same() -> None:
+    drawn: list[float] = []
+
+    @final
+    class Drawing(Classifier):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def logits(self, images: Tensor) -> Tensor:
+            return images.mean(dim=(2, 3)) * self.weight
+
+        def loss(self, batch: Batch) -> Losses:  # noqa: ARG002
+            drawn.append(float(torch.rand(())))
+            return Losses(nothing=self.weight.sum())
+
+    for first in (1, 3):
+        method, config = Drawing(), OptimConfig()
+        optimizer = make_optimizer(config, method.parameters(), device=torch.device("cpu"))
+        fabric = Fabric(accelerator="cpu", devices=1)
+        list(fit(fabric, method, optimizer, make_scheduler(config, optimizer), Made(), epochs=4, first_epoch=first))
+    assert len(set(drawn[:8])) == 8
+    assert drawn[8:] == drawn[4:8]
