@@ -1,5 +1,6 @@
 """`s4mi train`: one run."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +28,11 @@ def train(
 
     setup_logging()
     config = load_run_config(run_file, overrides or ())
-    with _Live() as live:
+    speaks = os.environ.get("LOCAL_RANK", "0") == "0"  # of several processes one; Fabric numbers the others it starts
+    with _Live(shown=speaks) as live:
         record = train_run(config, out, resume=resume, watch=live.watch)
+    if not speaks:
+        return
     typer.echo(
         f"{record.method} ({record.backbone}) on {record.dataset}"
         f"{' (synthetic)' if record.synthetic else ''}: {record.labels.train_labelled} labelled images, "
@@ -41,16 +45,17 @@ def train(
 class _Live:
     """A progress bar on a terminal, a line an epoch elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shown: bool) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
         self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[facts]}"),
-            console=self._console, disable=not sys.stderr.isatty(),
+            console=self._console, disable=not (shown and sys.stderr.isatty()),
         )  # fmt: skip
         self._task = self._bar.add_task("", total=None, facts="")
+        self._lines = shown and self._bar.disable
         self._said = 0
 
     def __enter__(self) -> "_Live":
@@ -72,7 +77,7 @@ class _Live:
             self._task, description=description, completed=progress.done, total=progress.total, facts=facts
         )
         finished = progress.latest.epoch if progress.latest else 0
-        if self._bar.disable and finished > self._said:
+        if self._lines and finished > self._said:
             self._said = finished
             self._console.print(f"epoch {finished}/{progress.epochs}  {facts}", highlight=False)
 

@@ -167,7 +167,9 @@ class SegmentationTally:
         self._iou.append(_quotients(overlap, union)[1:])
         self._dice.append(_quotients(2 * overlap, both)[1:])
         if self.distances:
-            hd95, assd = zip(*(_surface((predicted == c) & known, (truth == c) & known) for c in range(1, k)), strict=True)
+            hd95, assd = zip(
+                *(_surface((predicted == c) & known, (truth == c) & known) for c in range(1, k)), strict=True
+            )
             self._hd95.append(list(hd95))
             self._assd.append(list(assd))
 

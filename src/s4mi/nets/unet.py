@@ -1,6 +1,7 @@
 """U-Nets on the encoders of segmentation_models_pytorch (any of its names, or a timm name after `tu-`)."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import segmentation_models_pytorch as smp
@@ -95,7 +96,7 @@ def _smp_unet(encoder: str, *, image_size: int, weights: str, **shape: Any) -> n
         check_file(encoder.removeprefix(TIMM), weights)
         overlay = {"pretrained_cfg_overlay": {"file": weights}}
     try:
-        with fitting(weights, encoder):
+        with fitting(weights, encoder) if overlay else nullcontext():
             try:
                 return create(start, img_size=image_size, **overlay)  # transformers are built for one size
             except TypeError as error:

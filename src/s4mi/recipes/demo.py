@@ -42,13 +42,14 @@ class Arm:
     kind: Kind
     method: dict[str, Any]
     seconds_per_image: float
+    lr: float = 2e-3
 
 
 ARMS = (
     Arm("lesions", {**DEDL, "decoder_channels": [64, 32, 16, 8]}, 0.010),
     Arm("lesions", {**TRANSFER, "backbone": "tiny_resnet"}, 0.005),
-    Arm("lesions", {**TRANSFER, "backbone": "tiny_vit"}, 0.010),
-    Arm("lesions", {**TRANSFER, "backbone": "tiny_swin"}, 0.020),
+    Arm("lesions", {**TRANSFER, "backbone": "tiny_vit"}, 0.010, lr=5e-4),
+    Arm("lesions", {**TRANSFER, "backbone": "tiny_swin"}, 0.020, lr=5e-4),
     Arm("cells", {**DEDL, "decoder_channels": [64, 32, 16, 8]}, 0.010),
     Arm("cells", {**TRANSFER, "backbone": "tiny_resnet", "class_weights": "none"}, 0.005),
 )
@@ -127,7 +128,7 @@ def plan(out: Path, *, seeds: int) -> Iterator[Planned]:
                         "seed": seed,
                         "epochs": epochs,
                         "batch_size": 16,
-                        "optim": {"lr": 2e-3, "min_lr": 1e-5, "cosine_epochs": epochs},
+                        "optim": {"lr": arm.lr, "min_lr": 1e-5, "cosine_epochs": epochs},
                     },
                     origin="demo",
                 )

@@ -209,7 +209,7 @@ def _end_epoch(
     state.images += images
     state.latest = EpochRecord(
         epoch=state.epoch,
-        losses=_means(steps),
+        losses=_means(fabric, steps),
         val=scores,
         lr=float(state.scheduler.get_last_lr()[0]),
         seconds=clock.epoch_seconds,
@@ -282,11 +282,12 @@ def _named_if_not_finite(steps: Iterator[Step], config: RunConfig, prepared: Pre
         ) from error
 
 
-def _means(steps: list[Step]) -> dict[str, float]:
-    """Mean of each loss term over an epoch; the one moment at which losses leave the device."""
+def _means(fabric: Fabric, steps: list[Step]) -> dict[str, float]:
+    """Mean of each loss term over an epoch and all processes; the one moment at which losses leave the device."""
     names = list(steps[0].losses)
     table = torch.stack([torch.stack([step.losses[name].float() for name in names]) for step in steps])
-    return dict(zip(names, table.mean(dim=0).tolist(), strict=True))
+    means: torch.Tensor = fabric.all_reduce(table.mean(dim=0), reduce_op="mean")  # type: ignore[assignment]
+    return dict(zip(names, means.tolist(), strict=True))
 
 
 def _check_folder(run_dir: RunDir, config: RunConfig, *, resume: bool) -> None:

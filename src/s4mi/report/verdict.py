@@ -71,17 +71,24 @@ def finding(table: ResultTable) -> str:
 
 
 def verdict(tables: Sequence[ResultTable]) -> list[str]:
-    """At most three sentences on all tables: one each where they are few, counts where they are many."""
+    """At most three sentences: one a table where techniques compete in few of them, counts where they do in many."""
     if not tables:
         return ["There is no finished run yet."]
-    if len(tables) <= 3:
-        return [finding(table) for table in tables]
+    contested = [table for table in tables if _contested(table)]
+    if len(tables) <= 3 or 1 <= len(contested) <= 3:
+        return [finding(table) for table in (contested or tables)]
     sentences = []
     for name, column in (("smallest", 0), ("largest", -1)):
         rankings = [ranking for table in tables if (ranking := rank(table, column % len(table.columns)))]
         if sentence := _counts(rankings, name):
             sentences.append(sentence)
     return sentences or ["Nowhere were two techniques tested, so there is nothing to compare."]
+
+
+def _contested(table: ResultTable) -> bool:
+    """Whether some label fraction was tested with two techniques."""
+    rankings = (rank(table, column) for column in range(len(table.columns)))
+    return any(ranking is not None and len(ranking.entries) > 1 for ranking in rankings)
 
 
 def _clause(ranking: Ranking, table: ResultTable) -> str:

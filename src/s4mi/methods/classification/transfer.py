@@ -38,7 +38,8 @@ class TransferConfig(MethodConfig):
     criterion: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="multi-label: binary, per class")
     gamma: float = Field(2.0, ge=0, description="of the focal loss")
     class_weights: WeightRule | tuple[float, ...] = Field(
-        "none", description="none, inverse or median frequency of labelled training images, or numbers; multi-label: of a yes"
+        "none",
+        description="none, inverse or median frequency of labelled training images, or numbers; multi-label: of a yes",
     )
 
     @property
