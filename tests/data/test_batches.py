@@ -45,7 +45,13 @@ ALL = np.arange(40)
 
 
 def stream(
-    entries: Any = ALL, *, of: Source = LESIONS, batch_size: int = 8, views: ViewSpec = VARIED, seed: int = 0, **where: int
+    entries: Any = ALL,
+    *,
+    of: Source = LESIONS,
+    batch_size: int = 8,
+    views: ViewSpec = VARIED,
+    seed: int = 0,
+    **where: int,
 ) -> TrainBatches:
     return TrainBatches(of, np.asarray(entries), batch_size=batch_size, views=views, seed=seed, **where)
 

@@ -67,17 +67,17 @@ def assert_same_contents(left: Cache, right: Cache) -> None:
         assert np.array_equal(getattr(left, name), getattr(right, name)), name
 
 
-@pytest.fixture()
+@pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
     return dataset(tmp_path / "set")
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.fixture()
+@pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The images decoded so far."""
     paths: list[Path] = []

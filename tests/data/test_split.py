@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
@@ -134,7 +135,7 @@ def test_a_patients_annotations_are_read_together_or_not_at_all(data: Manifest, 
 @given(data=grouped(), seed=seeds)
 def test_a_smaller_label_fraction_lies_inside_a_larger_one(data: Manifest, seed: int) -> None:
     splits = [possible(data, seed=seed, fraction=fraction) for fraction in FRACTIONS]
-    for smaller, larger in zip(splits, splits[1:], strict=False):
+    for smaller, larger in itertools.pairwise(splits):
         assert set(smaller.labelled) <= set(larger.labelled)
     assert len({(split.train, split.val, split.test) for split in splits}) == 1
     everything = tuple(number for number in splits[-1].train if data.rows[number].labels is not None)

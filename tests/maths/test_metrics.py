@@ -282,9 +282,9 @@ def test_surface_distances_of_two_squares_three_pixels_apart_by_hand() -> None:
     tally.add(square(10, 10), square(10, 13))
     scores = tally.scores()
     assert scores.hd95 == pytest.approx(3)
-    # Of the 36 pixels of each outline: 10 at the far side are 3 away. On the two long sides, 2 are 2 away, 2 are 1
-    # away and 14 are on the other outline. 8 on the near side, inside the other square, are 3 from its near side,
-    # or closer to its long sides: 1, 2, 3, 3, 3, 3, 2, 1.
+    # Of the 36 pixels of an outline, the 10 on the side away from the other square are 3 from it. Along each of the two
+    # shifted sides one is 2 away, one is 1 away and the rest lie on the other outline. The last side lies within the
+    # other square, its ends on the outline: 3 from the side it has moved to, or nearer to a shifted side.
     assert scores.assd == pytest.approx((10 * 3 + 2 * (2 + 1) + (1 + 2 + 3 + 3 + 3 + 3 + 2 + 1)) / 36)
 
 

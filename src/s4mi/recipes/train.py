@@ -9,18 +9,10 @@
 """
 
 import math
-import platform
-import resource
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -38,36 +30,10 @@ from s4mi.engine.optim import make_optimizer, make_scheduler
 from s4mi.errors import S4miError
 from s4mi.recipes.evaluate import evaluate, validate
 from s4mi.recipes.prepare import Prepared, prepare
+from s4mi.recipes.progress import Clock, Progress, Watcher
 from s4mi.recipes.run_dir import RunDir, build_method, load_method, make_fabric
+from s4mi.recipes.surroundings import device_name, git_revision, now, peak_memory, versions
 from s4mi.records import Cost, EpochRecord, RunRecord, read_epochs, read_record, write_record, write_text_atomically
-
-VERSIONS = ("s4mi", "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning-fabric", "numpy")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is, for a person to watch.
-
-    Attributes:
-        phase: decoding images, training, or scoring the best weights.
-        done, total: images decoded, or optimiser steps of the whole run.
-        epoch, epochs: 0 before training.
-        latest: the last finished epoch, or None.
-        images_per_second: of training so far in this session.
-        seconds_left: estimate for the rest of training, or None while unknown.
-    """
-
-    phase: Literal["decode", "train", "evaluate"]
-    done: int
-    total: int
-    epoch: int = 0
-    epochs: int = 0
-    latest: EpochRecord | None = None
-    images_per_second: float = 0.0
-    seconds_left: float | None = None
-
-
-Watcher = Callable[[Progress], None]
 
 
 def train(config: RunConfig, run: Path, *, resume: bool = False, watch: Watcher = lambda _: None) -> RunRecord:
@@ -130,7 +96,7 @@ class _State:
         if fabric.device.type != "mps":  # where convolutions are fastest on CPUs and GPUs alike
             method = method.to(memory_format=torch.channels_last)
         optimizer = make_optimizer(config.optim, method.parameters(), device=fabric.device)
-        state = cls(method, optimizer, make_scheduler(config.optim, optimizer), started=_now())
+        state = cls(method, optimizer, make_scheduler(config.optim, optimizer), started=now())
         if saved is not None:
             state._restore(saved[1])
         return state
@@ -175,16 +141,16 @@ def _train(
         seed=config.seed,
         clip_norm=config.optim.clip_norm,
     )
-    clock = _Clock(state, steps_left=(config.epochs - state.epoch) * stream.steps)
+    clock = Clock(steps_left=(config.epochs - state.epoch) * stream.steps)
     epoch: list[Step] = []
     for step in _named_if_not_finite(steps, config, prepared):
         epoch.append(step)
         clock.step(step)
-        watch(clock.progress(step, config.epochs))
+        watch(clock.progress(step, config.epochs, latest=state.latest))
         if step.ends_epoch:
             clock.pause()
             _end_epoch(fabric, config, prepared, run_dir, state, epoch, clock)
-            watch(clock.progress(step, config.epochs))
+            watch(clock.progress(step, config.epochs, latest=state.latest))
             epoch = []
             clock.resume()
 
@@ -196,7 +162,7 @@ def _end_epoch(
     run_dir: RunDir,
     state: _State,
     steps: list[Step],
-    clock: "_Clock",
+    clock: Clock,
 ) -> None:
     scores = validate(fabric, state.method, prepared)
     metric = config.metric(prepared.task.kind)
@@ -224,47 +190,6 @@ def _end_epoch(
     with run_dir.metrics.open("a", encoding="utf-8") as file:
         file.write(state.latest.model_dump_json() + "\n")
     save_last(run_dir.checkpoints, weights, state.saved(), epoch=state.epoch)
-
-
-class _Clock:
-    """Time spent training, without the validation in between, and what that promises for the rest."""
-
-    def __init__(self, state: _State, *, steps_left: int) -> None:
-        self._state = state
-        self._steps_left = self._total = steps_left
-        self._images = 0
-        self._spent = 0.0
-        self._all_spent = 0.0
-        self._begin = self._session = time.monotonic()
-        self.epoch_seconds = 0.0
-
-    def step(self, step: Step) -> None:
-        self._steps_left -= 1
-        self._images += step.images
-
-    def pause(self) -> None:
-        """The epoch's training is over."""
-        self.epoch_seconds = time.monotonic() - self._begin
-        self._spent += self.epoch_seconds
-
-    def resume(self) -> None:
-        """The next epoch begins."""
-        self._begin = time.monotonic()
-
-    def progress(self, step: Step, epochs: int) -> Progress:
-        done = self._total - self._steps_left
-        elapsed = time.monotonic() - self._session
-        training = self._spent if step.ends_epoch else self._spent + time.monotonic() - self._begin
-        return Progress(
-            phase="train",
-            done=epochs * step.of - self._steps_left,
-            total=epochs * step.of,
-            epoch=step.epoch,
-            epochs=epochs,
-            latest=self._state.latest,
-            images_per_second=self._images / max(training, 1e-9),
-            seconds_left=elapsed / done * self._steps_left,
-        )
 
 
 def _named_if_not_finite(steps: Iterator[Step], config: RunConfig, prepared: Prepared) -> Iterator[Step]:
@@ -338,40 +263,12 @@ def _record(fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunD
         cost=Cost(
             seconds=state.seconds,
             images_per_second=state.images / max(state.seconds, 1e-9),
-            peak_memory_mib=_peak_memory(fabric.device),
+            peak_memory_mib=peak_memory(fabric.device),
             parameters=sum(parameter.numel() for parameter in state.method.parameters()),
-            device=_device_name(fabric.device),
+            device=device_name(fabric.device),
         ),
-        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
-        git_revision=_git_revision(),
+        versions=versions(),
+        git_revision=git_revision(),
         started=state.started,
-        finished=_now(),
+        finished=now(),
     )
-
-
-def _peak_memory(device: torch.device) -> float:
-    """MiB: of the device where it is a GPU, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes on macOS, KiB on Linux
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} ({torch.get_num_threads()} threads)"
-
-
-def _git_revision() -> str | None:
-    """The commit that this file belongs to, when it is tracked by git; a user's own repository around it is not it."""
-    here = Path(__file__)
-    with suppress(OSError, subprocess.SubprocessError):
-        for command in (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"]):
-            answer = subprocess.run(["git", *command], cwd=here.parent, capture_output=True, text=True, check=True)
-        return answer.stdout.strip()
-    return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

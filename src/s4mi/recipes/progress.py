@@ -1,0 +1,76 @@
+"""How far a run is, for whoever watches it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from s4mi.engine.fit import Step
+from s4mi.records import EpochRecord
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, for a person to watch.
+
+    Attributes:
+        phase: decoding images, training, or scoring the best weights.
+        done, total: images decoded, or optimiser steps of the whole run.
+        epoch, epochs: 0 before training.
+        latest: the last finished epoch, or None.
+        images_per_second: of training so far in this session.
+        seconds_left: estimate for the rest of training, or None while unknown.
+    """
+
+    phase: Literal["decode", "train", "evaluate"]
+    done: int
+    total: int
+    epoch: int = 0
+    epochs: int = 0
+    latest: EpochRecord | None = None
+    images_per_second: float = 0.0
+    seconds_left: float | None = None
+
+
+Watcher = Callable[[Progress], None]
+
+
+class Clock:
+    """Time spent training, without the validation in between, and what that promises for the rest."""
+
+    def __init__(self, *, steps_left: int) -> None:
+        self._steps_left = self._total = steps_left
+        self._images = 0
+        self._spent = 0.0
+        self._begin = self._session = time.monotonic()
+        self.epoch_seconds = 0.0
+
+    def step(self, step: Step) -> None:
+        """A step was taken."""
+        self._steps_left -= 1
+        self._images += step.images
+
+    def pause(self) -> None:
+        """The epoch's training is over."""
+        self.epoch_seconds = time.monotonic() - self._begin
+        self._spent += self.epoch_seconds
+
+    def resume(self) -> None:
+        """The next epoch begins."""
+        self._begin = time.monotonic()
+
+    def progress(self, step: Step, epochs: int, *, latest: EpochRecord | None) -> Progress:
+        """How far the run is after `step`."""
+        done = self._total - self._steps_left
+        elapsed = time.monotonic() - self._session
+        training = self._spent if step.ends_epoch else self._spent + time.monotonic() - self._begin
+        return Progress(
+            phase="train",
+            done=epochs * step.of - self._steps_left,
+            total=epochs * step.of,
+            epoch=step.epoch,
+            epochs=epochs,
+            latest=latest,
+            images_per_second=self._images / max(training, 1e-9),
+            seconds_left=elapsed / done * self._steps_left,
+        )
