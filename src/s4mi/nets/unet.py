@@ -51,11 +51,16 @@ class UNet(nn.Module):
         `image_size`, H = W in pixels, is for transformers, which are built for one size; a CNN takes any.
 
         Raises:
-            S4miError: an unknown encoder, a size it cannot take, or weights that cannot be had or do not fit.
+            S4miError: an unknown encoder, a size or widths it cannot have, or weights that are not there or do not fit.
         """
         super().__init__()
         check_encoder(encoder)
         check_weights(weights)
+        if attention is not None and min(decoder_channels) < 16:
+            raise S4miError(
+                f"attention {attention!r} squeezes 16-fold, which leaves nothing of decoder_channels "
+                f"{list(decoder_channels)}; make each at least 16"
+            )
         size = image_size or 64
         if weights == IMAGENET and not _has_imagenet(encoder):
             raise no_imagenet(encoder)

@@ -77,6 +77,7 @@ def demo(out: Path, *, seeds: int = 2, seconds: float = SECONDS, say: Callable[[
     for kind in COUNTS:
         say(f"drawing {COUNTS[kind]} synthetic {kind}")
         manifests[kind] = write_synthetic(kind, out / "data" / kind, count=COUNTS[kind], size=96, seed=0)
+    (out / "runs").mkdir(exist_ok=True)
     left_out: list[str] = []
     pace: dict[int, float] = {}
     slowness = 1.0

@@ -1,0 +1,128 @@
+import copy
+import math
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
+
+CPU = torch.device("cpu")
+
+
+def lr_by_epoch(config: OptimConfig, epochs: int) -> list[float]:
+    """The learning rate during each epoch, and after the last."""
+    optimizer = make_optimizer(config, [nn.Parameter(torch.zeros(1))], device=CPU)
+    scheduler = make_scheduler(config, optimizer)
+    rates = []
+    for _ in range(epochs):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return [*rates, optimizer.param_groups[0]["lr"]]
+
+
+def test_the_defaults_are_the_paper_s() -> None:
+    config = OptimConfig()
+    optimizer = make_optimizer(config, [nn.Parameter(torch.zeros(1))], device=CPU)
+    assert type(optimizer) is Adam
+    assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (3.6e-4, 1e-5)
+    assert (config.schedule, config.cosine_epochs, config.min_lr) == ("cosine", 50, 3.4e-4)
+
+
+@pytest.mark.parametrize(("lr", "min_lr", "epochs"), [(3.6e-4, 3.4e-4, 50), (1e-2, 0, 7)])
+def test_cosine_is_its_formula(lr: float, min_lr: float, epochs: int) -> None:
+    rates = lr_by_epoch(OptimConfig(lr=lr, min_lr=min_lr, cosine_epochs=epochs), epochs)
+    expected = [min_lr + (lr - min_lr) * (1 + math.cos(math.pi * t / epochs)) / 2 for t in range(epochs + 1)]
+    assert rates == pytest.approx(expected, abs=1e-12)
+    assert rates[-1] == pytest.approx(min_lr, abs=1e-12)
+
+
+def test_step_drops_every_so_many_epochs() -> None:
+    config = OptimConfig(schedule="step", lr=0.8, step_epochs=2, step_factor=0.5)
+    assert lr_by_epoch(config, 5) == pytest.approx([0.8, 0.8, 0.4, 0.4, 0.2, 0.2])
+
+
+def test_constant_stays() -> None:
+    assert lr_by_epoch(OptimConfig(schedule="constant", lr=0.3), 20) == [0.3] * 21
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("adam", lambda p: Adam(p, lr=0.01, weight_decay=0.1)),
+        ("adamw", lambda p: AdamW(p, lr=0.01, weight_decay=0.1)),
+        ("sgd", lambda p: SGD(p, lr=0.01, weight_decay=0.1, momentum=0.8)),
+    ],
+)
+def test_the_fused_optimisers_do_what_the_plain_ones_do(name, reference) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 1))
+    other = copy.deepcopy(net)
+    config = OptimConfig(name=name, lr=0.01, weight_decay=0.1, momentum=0.8, schedule="constant")
+    ours: Optimizer = make_optimizer(config, net.parameters(), device=CPU)
+    plain: Optimizer = reference(other.parameters())
+    assert ours.defaults["fused"] is True
+    for _ in range(5):
+        images = torch.randn(8, 4)
+        for module, optimizer in ((net, ours), (other, plain)):
+            optimizer.zero_grad()
+            module(images).square().mean().backward()
+            optimizer.step()
+    for left, right in zip(net.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(left, right)
+
+
+def test_what_is_frozen_is_left_alone() -> None:
+    net = nn.Linear(2, 1)
+    net.bias.requires_grad_(False)
+    optimizer = make_optimizer(OptimConfig(), net.parameters(), device=CPU)
+    assert [id(parameter) for parameter in optimizer.param_groups[0]["params"]] == [id(net.weight)]
+
+
+def test_gradients_that_are_clipped_on_a_gpu_are_not_unscaled_within_the_step() -> None:
+    parameters = [nn.Parameter(torch.zeros(1))]
+    fused = [
+        make_optimizer(OptimConfig(clip_norm=clip), parameters, device=torch.device(device)).defaults["fused"]
+        for clip, device in ((None, "cuda"), (1.0, "cuda"), (1.0, "cpu"), (None, "mps"))
+    ]
+    assert fused == [True, False, True, False]
+
+
+def test_a_cosine_that_would_climb_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"min_lr 0\.00034 is above lr 0\.0001; set optim\.min_lr below it too"):
+        OptimConfig(lr=1e-4)
+    assert OptimConfig(lr=1e-4, min_lr=1e-4).lr == 1e-4
+    assert OptimConfig(lr=1e-4, schedule="step").lr == 1e-4  # min_lr is of the cosine alone
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"lr": 0}, {"weight_decay": -1}, {"momentum": 1}, {"cosine_epochs": 0}, {"step_factor": 2}, {"clip_norm": 0}],
+)
+def test_values_out_of_range_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(settings))):
+        OptimConfig.model_validate(settings)
+
+
+def test_a_schedule_goes_on_from_its_saved_state() -> None:
+    config = OptimConfig(lr=1e-2, min_lr=0, cosine_epochs=6)
+    whole = lr_by_epoch(config, 6)
+    optimizer = make_optimizer(config, [nn.Parameter(torch.zeros(1))], device=CPU)
+    scheduler = make_scheduler(config, optimizer)
+    for _ in range(3):
+        optimizer.step()
+        scheduler.step()
+    saved = copy.deepcopy((optimizer.state_dict(), scheduler.state_dict()))
+    again = make_optimizer(config, [nn.Parameter(torch.zeros(1))], device=CPU)
+    resumed = make_scheduler(config, again)
+    again.load_state_dict(saved[0])
+    resumed.load_state_dict(saved[1])
+    rates = []
+    for _ in range(3):
+        rates.append(again.param_groups[0]["lr"])
+        again.step()
+        resumed.step()
+    assert [*rates, again.param_groups[0]["lr"]] == pytest.approx(whole[3:], abs=1e-15)

@@ -1,0 +1,162 @@
+"""What every method keeps to, whatever it computes. A new method needs one row in `SMALL`."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from s4mi.config import METHOD_CONFIGS
+from s4mi.contract import Batch, Classifier, Method, MethodConfig, Segmenter, Task, ViewSpec
+from s4mi.engine.checkpoint import load_weights, save_best
+from s4mi.records import IGNORE, TaskKind
+
+SMALL: dict[str, dict[str, Any]] = {
+    "transfer": {"backbone": "tiny_resnet", "weights": "none", "class_weights": "inverse"},
+    "dedl": {"encoder": "tiny_resnet", "weights": "none", "decoder_channels": [16, 8, 8], "class_weights": "median"},
+}
+"""Settings of each method that make it small enough to train here in an instant, by the method's name."""
+
+SIZE, CLASSES = 32, 3
+
+
+def name_of(config: type[MethodConfig]) -> str:
+    return str(config.model_fields["name"].default)
+
+
+CASES = [
+    pytest.param(config, kind, id=f"{name_of(config)}-{kind}")
+    for config in METHOD_CONFIGS
+    for kind in sorted(config.tasks)
+    if name_of(config) in SMALL
+]
+every_method = pytest.mark.parametrize("config", METHOD_CONFIGS, ids=name_of)
+every_task_of_every_method = pytest.mark.parametrize(("config", "kind"), CASES)
+
+
+@every_method
+def test_there_is_a_small_variant_of_the_method(config: type[MethodConfig]) -> None:
+    name = name_of(config)
+    assert name in SMALL, (
+        f"add a row for {name!r} to SMALL in {Path(__file__).name}, so that it is tested like the rest"
+    )
+
+
+@every_method
+def test_the_method_says_what_it_is(config: type[MethodConfig]) -> None:
+    assert config.summary
+    assert "\n" not in config.summary
+    assert config.paper
+    assert config.tasks
+    assert isinstance(config.default_views, ViewSpec)
+    assert name_of(config) in config.model_fields["name"].annotation.__args__  # type: ignore[union-attr]
+    assert config().views == config.default_views
+
+
+def test_no_two_methods_have_one_name() -> None:
+    names = [name_of(config) for config in METHOD_CONFIGS]
+    assert len(set(names)) == len(names)
+
+
+def build(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Method:
+    task = Task(kind=kind, classes=("a", "b", "c")[:CLASSES], image_size=SIZE, counts=(6, 3, 1), labelled=10)
+    torch.manual_seed(seed)
+    return config.model_validate(SMALL[name_of(config)]).build(task)
+
+
+def batch_of(kind: TaskKind, *, size: int = 6, seed: int = 0) -> Batch:
+    """Images that show what their labels or masks say by their colour."""
+    generator = torch.Generator().manual_seed(seed)
+    images = 0.3 * torch.rand(size, 3, SIZE, SIZE, generator=generator)
+    rows = torch.arange(size)
+    if kind == "segmentation":
+        masks = torch.randint(CLASSES, (size, SIZE // 8, SIZE // 8), generator=generator)
+        masks = masks.repeat_interleave(8, dim=1).repeat_interleave(8, dim=2)
+        images += 0.7 * torch.nn.functional.one_hot(masks, CLASSES).movedim(-1, 1)
+        return Batch(images, rows, masks=masks.masked_fill(torch.rand(masks.shape, generator=generator) < 0.1, IGNORE))
+    shown = torch.randint(CLASSES, (size,), generator=generator)
+    one_hot = torch.nn.functional.one_hot(shown, CLASSES).float()
+    images += 0.7 * one_hot[:, :, None, None]
+    return Batch(images, rows, labels=shown if kind == "multiclass" else one_hot)
+
+
+@every_task_of_every_method
+def test_the_loss_is_finite_scalar_terms_that_sum_to_the_total(config: type[MethodConfig], kind: TaskKind) -> None:
+    losses = build(config, kind).loss(batch_of(kind))
+    for name, term in losses.items():
+        assert term.shape == (), name
+        assert torch.isfinite(term), name
+    torch.testing.assert_close(losses.total, sum(losses.values(), torch.tensor(0.0)))
+
+
+@every_task_of_every_method
+def test_a_gradient_reaches_every_parameter_that_is_trained(config: type[MethodConfig], kind: TaskKind) -> None:
+    method = build(config, kind)
+    method.loss(batch_of(kind)).total.backward()
+    for name, parameter in method.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+
+
+@every_task_of_every_method
+def test_a_step_downhill_lowers_the_loss(config: type[MethodConfig], kind: TaskKind) -> None:
+    method, batch = build(config, kind), batch_of(kind)
+    optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], lr=1e-4)
+    torch.manual_seed(1)
+    before = method.loss(batch).total
+    before.backward()
+    optimizer.step()
+    torch.manual_seed(1)
+    assert method.loss(batch).total < before
+
+
+@every_task_of_every_method
+def test_the_method_is_drawn_from_the_seed_and_nothing_else(config: type[MethodConfig], kind: TaskKind) -> None:
+    one, same, other = (build(config, kind, seed=seed) for seed in (3, 3, 4))
+    states = [method.state_dict() for method in (one, same, other)]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    assert any(not torch.equal(states[0][key], states[2][key]) for key in states[0])
+    losses = []
+    for method in (one, same):
+        torch.manual_seed(5)
+        losses.append(method.loss(batch_of(kind)).total)
+    assert torch.equal(*losses)
+
+
+def logits_of(method: Method, images: Tensor) -> Tensor:
+    assert isinstance(method, Classifier | Segmenter)
+    with torch.no_grad():
+        return method.eval().logits(images)
+
+
+@every_task_of_every_method
+def test_logits_are_one_score_a_class_for_each_image_by_itself(config: type[MethodConfig], kind: TaskKind) -> None:
+    method = build(config, kind)
+    if not isinstance(method, Classifier | Segmenter):
+        pytest.skip("it labels nothing by itself")
+    assert isinstance(method, Segmenter) == (kind == "segmentation")
+    images = batch_of(kind, size=3).images
+    logits = logits_of(method, images)
+    assert logits.shape == (3, CLASSES, SIZE, SIZE) if kind == "segmentation" else (3, CLASSES)
+    for i in range(3):
+        torch.testing.assert_close(logits_of(method, images[i : i + 1]), logits[i : i + 1], rtol=1e-4, atol=1e-5)
+
+
+@every_task_of_every_method
+def test_a_checkpoint_brings_the_method_back(config: type[MethodConfig], kind: TaskKind, tmp_path: Path) -> None:
+    method, other = build(config, kind, seed=0), build(config, kind, seed=1)
+    method.loss(batch_of(kind))  # moves the statistics of batch normalisation
+    save_best(tmp_path, method.state_dict(), epoch=1)
+    other.load_state_dict(load_weights(tmp_path / "best.safetensors"))
+    assert all(torch.equal(tensor, other.state_dict()[key]) for key, tensor in method.state_dict().items())
+    if isinstance(method, Classifier | Segmenter):
+        images = batch_of(kind, size=3).images
+        assert torch.equal(logits_of(method, images), logits_of(other, images))
+
+
+@every_task_of_every_method
+def test_the_counts_of_the_task_are_in_no_checkpoint(config: type[MethodConfig], kind: TaskKind) -> None:
+    """A run is evaluated on other data than it was trained on; class weights are not part of the network."""
+    assert not [name for name in build(config, kind).state_dict() if name == "weight"]

@@ -1,0 +1,220 @@
+from pathlib import Path
+
+import pytest
+import segmentation_models_pytorch as smp
+import timm
+import torch
+import torchvision
+from huggingface_hub import constants
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from s4mi.errors import S4miError
+from s4mi.nets.backbone import IMAGENET_MEAN, IMAGENET_STD, tiny_resnet
+from s4mi.nets.unet import UNet, check_encoder
+
+SMALL = (16, 8, 8)
+DEEP = (16, 16, 8, 8, 8)
+
+
+def one_line(error: pytest.ExceptionInfo[S4miError]) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("encoder", "channels", "size"),
+    [
+        ("tiny_resnet", SMALL, 40),
+        ("tiny_resnet", (16, 16, 8, 8), 48),
+        ("tiny_resnet", DEEP, 96),
+        ("resnet18", SMALL, 40),
+        ("resnet18", DEEP, 96),
+        ("mobilenet_v2", (16, 16, 8, 8), 48),
+        ("tu-mobilenetv3_small_050", DEEP, 64),
+        ("tu-swin_tiny_patch4_window7_224", DEEP, 64),
+    ],
+)
+def test_the_answer_is_as_large_as_the_image(encoder: str, channels: tuple[int, ...], size: int) -> None:
+    net = UNet(encoder, classes=3, image_size=size, decoder_channels=channels)
+    assert net.training
+    with torch.no_grad():
+        assert net.eval()(torch.rand(2, 3, size, size)).shape == (2, 3, size, size)
+
+
+def test_a_cnn_takes_images_of_any_size_and_shape() -> None:
+    net = UNet("tiny_resnet", classes=2, image_size=64, decoder_channels=SMALL).eval()
+    with torch.no_grad():
+        assert net(torch.rand(1, 3, 32, 72)).shape == (1, 2, 32, 72)
+
+
+@pytest.mark.parametrize("encoder", ["tiny_resnet", "resnet18"])
+def test_attention_adds_squeeze_and_excitation_to_the_decoder(encoder: str) -> None:
+    plain, scse = (UNet(encoder, classes=2, decoder_channels=(32, 16, 16), attention=kind) for kind in (None, "scse"))
+    names = {type(module).__name__ for module in scse.modules()}
+    assert "SCSEModule" in names
+    assert "SCSEModule" not in {type(module).__name__ for module in plain.modules()}
+    with torch.no_grad():
+        assert scse.eval()(torch.rand(1, 3, 32, 32)).shape == (1, 2, 32, 32)
+
+
+def test_attention_on_a_decoder_too_narrow_for_it_is_refused() -> None:
+    with pytest.raises(S4miError) as error:
+        UNet("tiny_resnet", classes=2, decoder_channels=(32, 16, 8), attention="scse")
+    assert one_line(error) == (
+        "attention 'scse' squeezes 16-fold, which leaves nothing of decoder_channels [32, 16, 8]; make each at least 16"
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoder", "channels"),
+    [("resnet18", SMALL), ("tiny_resnet", SMALL), ("resnet18", DEEP), ("efficientnet-b0", DEEP)],
+)
+def test_what_is_trained_is_what_a_gradient_reaches(encoder: str, channels: tuple[int, ...]) -> None:
+    net = UNet(encoder, classes=2, decoder_channels=channels)
+    net(torch.rand(2, 3, 64, 64)).square().sum().backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.requires_grad == (parameter.grad is not None), name
+    frozen = [name for name, parameter in net.named_parameters() if not parameter.requires_grad]
+    if encoder == "resnet18" and channels == SMALL:  # 3 of its 5 stages are looked at
+        assert {name.split(".")[2] for name in frozen} == {"layer3", "layer4"}
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    states = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        states.append(UNet("resnet18", classes=2, decoder_channels=SMALL).state_dict())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+@pytest.mark.parametrize(
+    ("encoder", "mean", "std"),
+    [
+        ("resnet34", IMAGENET_MEAN, IMAGENET_STD),
+        ("tiny_resnet", IMAGENET_MEAN, IMAGENET_STD),
+        ("mobilenet_v2", IMAGENET_MEAN, IMAGENET_STD),
+        ("tu-tf_efficientnet_lite0", (0.5,) * 3, (0.5,) * 3),
+        ("timm-tf_efficientnet_lite0", (0.5,) * 3, (0.5,) * 3),
+        ("xception", (0.5,) * 3, (0.5,) * 3),
+    ],
+)
+def test_images_are_normalised_as_in_pre_training(
+    encoder: str, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    normalise = UNet(encoder, classes=2, decoder_channels=SMALL).normalise
+    images = torch.rand(1, 3, 4, 4)
+    expected = torch.stack([(images[:, c] - mean[c]) / std[c] for c in range(3)], dim=1)
+    torch.testing.assert_close(normalise(images), expected)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ("resnet43", "encoder 'resnet43' is unknown; did you mean 'resnet34'?; any timm name works after 'tu-'"),
+        ("tiny_resnett", "did you mean 'tiny_resnet'?"),
+        ("vit_tiny_patch16_224", "any timm name works after 'tu-'"),
+        ("tu-resnet81", "encoder 'tu-resnet81' is unknown"),
+        ("tu-resnet18.imagenet", "'resnet18' has no weights 'imagenet'"),
+    ],
+)
+def test_an_unknown_encoder_is_refused_with_what_there_is(encoder: str, message: str) -> None:
+    with pytest.raises(S4miError) as error:
+        check_encoder(encoder)
+    assert message in one_line(error)
+
+
+def test_an_encoder_without_a_pyramid_is_refused() -> None:
+    with pytest.raises(S4miError) as error:
+        UNet("tu-vit_tiny_patch16_224", classes=2, image_size=64)
+    assert one_line(error).startswith("encoder 'tu-vit_tiny_patch16_224' makes no U-Net (")
+
+
+@pytest.mark.parametrize("encoder", ["tiny_resnet", "dpn92", "tu-darknet17"])
+def test_imagenet_weights_that_nobody_has_are_refused(encoder: str) -> None:
+    with pytest.raises(S4miError) as error:
+        UNet(encoder, classes=2, weights="imagenet")
+    assert one_line(error).startswith(f"{encoder!r} has no ImageNet weights; pass method.weights=none")
+
+
+@pytest.mark.parametrize("encoder", ["resnet34", "tu-resnet18"])
+def test_weights_that_cannot_be_downloaded_are_a_line_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encoder: str
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(S4miError) as error:
+        UNet(encoder, classes=2, weights="imagenet")
+    assert one_line(error).startswith(f"ImageNet weights of '{encoder}' cannot be downloaded (")
+    assert "method.weights=none" in one_line(error)
+
+
+def written(tensors: dict[str, Tensor], folder: Path) -> str:
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "w.safetensors")
+    return str(folder / "w.safetensors")
+
+
+def encoder_of(net: UNet) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = net.net.get_submodule("encoder").state_dict()
+    return state
+
+
+@pytest.mark.parametrize(
+    ("encoder", "source"),
+    [
+        ("resnet18", lambda: smp.encoders.get_encoder("resnet18")),
+        ("resnet18", lambda: torchvision.models.resnet18()),
+        ("resnet18", lambda: timm.create_model("resnet18")),
+        ("tiny_resnet", tiny_resnet),
+    ],
+    ids=["smp", "torchvision", "timm", "tiny"],
+)
+def test_the_encoder_takes_all_weights_of_a_file(tmp_path: Path, encoder: str, source) -> None:
+    given = source().state_dict()
+    net = UNet(encoder, classes=2, weights=written(given, tmp_path), decoder_channels=SMALL)
+    loaded = encoder_of(net)
+    assert all(torch.equal(tensor, given[name]) for name, tensor in loaded.items())
+
+
+def test_an_encoder_of_timm_takes_a_file_of_timm(tmp_path: Path) -> None:
+    given = timm.create_model("resnet18").state_dict()
+    net = UNet("tu-resnet18", classes=2, weights=written(given, tmp_path), decoder_channels=DEEP)
+    loaded = encoder_of(net)
+    assert len(loaded) == len(given) - 2  # but for the head
+    assert all(torch.equal(tensor, given[name.removeprefix("model.")]) for name, tensor in loaded.items())
+
+
+def _without_a_stage(net: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in net.state_dict().items() if not name.startswith("layer4")}
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18", "tiny_resnet"])
+def test_weights_that_do_not_fit_are_refused_in_a_line(tmp_path: Path, encoder: str) -> None:
+    net = tiny_resnet() if encoder == "tiny_resnet" else timm.create_model("resnet18")
+
+    def refused(path: str) -> str:
+        with pytest.raises(S4miError) as error:
+            UNet(encoder, classes=2, weights=path, decoder_channels=DEEP)
+        return one_line(error)
+
+    partial = refused(written(_without_a_stage(net), tmp_path))
+    assert "w.safetensors: holds " in partial
+    assert "'layer4.0.conv1.weight' is missing" in partial
+    wrong = refused(written({**net.state_dict(), "layer1.0.conv1.weight": torch.zeros(2)}, tmp_path))
+    assert f"w.safetensors: does not fit '{encoder}' (size mismatch for layer1.0.conv1.weight" in wrong
+    (tmp_path / "note.pth").write_text("no weights")
+    assert "note.pth: is no weight file" in refused(str(tmp_path / "note.pth"))
+    assert "is no file" in refused(str(tmp_path / "nowhere.pth"))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("encoder", ["tu-tf_efficientnet_lite0", "timm-tf_efficientnet_lite0"])
+def test_real_weights_make_an_encoder(real_data: Path, encoder: str) -> None:
+    path = real_data / "weights" / "tf_efficientnet_lite0.safetensors"
+    net = UNet(encoder, classes=2, image_size=96, weights=str(path), decoder_channels=DEEP).eval()
+    given = timm.models.load_state_dict(str(path))
+    for name, tensor in encoder_of(net).items():
+        assert torch.equal(tensor, given[name.removeprefix("model.")]), name
+    with torch.no_grad():
+        assert torch.isfinite(net(torch.rand(1, 3, 96, 96))).all()
