@@ -253,7 +253,7 @@ def _explain(error: ValidationError) -> str:
     problem = max(same, key=lambda one: len(one["loc"]))
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        return f"{place} is no setting{f' of {name}' if method else ''}{_hint(place, known)}"
+        return f"{place} is no setting{_hint(place, known) or (f' of {name}' if method else '')}"
     if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
         message = "too few values"
     elif problem["type"] == "missing":

@@ -24,9 +24,12 @@ IGNORE = 255
 
 
 class Frozen(BaseModel):
-    """Immutable, and strict about unknown fields, so that an older format is noticed and not misread."""
+    """Immutable, and strict about unknown fields, so that an older format is noticed and not misread.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A number that is not finite is written as NaN or Infinity: as null, the record could not be read again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class ClassScores(Frozen):

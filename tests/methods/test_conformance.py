@@ -139,7 +139,7 @@ def test_logits_are_one_score_a_class_for_each_image_by_itself(config: type[Meth
     assert isinstance(method, Segmenter) == (kind == "segmentation")
     images = batch_of(kind, size=3).images
     logits = logits_of(method, images)
-    assert logits.shape == (3, CLASSES, SIZE, SIZE) if kind == "segmentation" else (3, CLASSES)
+    assert logits.shape == ((3, CLASSES, SIZE, SIZE) if kind == "segmentation" else (3, CLASSES))
     for i in range(3):
         torch.testing.assert_close(logits_of(method, images[i : i + 1]), logits[i : i + 1], rtol=1e-4, atol=1e-5)
 
