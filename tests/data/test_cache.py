@@ -171,6 +171,18 @@ def test_the_padding_of_a_tile_is_to_be_ignored(manifest: Manifest, folder: Path
     assert cache.pixels[:4].sum() == SIZE[0] * SIZE[1]
 
 
+def test_a_turned_scan_of_16_bits_is_cut_upright(manifest: Manifest, folder: Path) -> None:
+    lying = Image.Exif()
+    lying[0x0112] = 6  # orientation: a quarter turn
+    scan = (photo(0, (40, 70))[:, :, 0]).astype(np.uint16) * 257
+    Image.fromarray(scan).save(manifest.rows[0].image, exif=lying)
+    cache = opened(manifest, folder, with_masks=False, tile=40, image_size=40)
+    assert cache.size[0].tolist() == [70, 40]
+    assert (cache.row == 0).sum() == 2
+    upright = np.rot90(scan // 257, -1)
+    assert np.abs(cache.images[0, :, :, 0].astype(int) - upright[:40]).max() <= 1  # stretched between percentiles
+
+
 def test_the_entries_of_rows_are_all_their_tiles(manifest: Manifest, folder: Path) -> None:
     cache = opened(manifest, folder, tile=32)
     assert cache.row.tolist() == [0] * 4 + [1] * 4 + [2] * 4

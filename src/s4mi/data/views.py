@@ -87,21 +87,23 @@ def apply_on_cpu(
     matrices = _pixel_matrices(views.affine.numpy(), side)
     colours = None if views.colour is None else _byte_colours(views.colour.numpy())
     blurred = np.zeros(count, dtype=bool) if views.blur is None else views.blur.numpy()
-    warped = np.empty_like(images)
-    warped_masks = None if masks is None else np.empty_like(masks)
+    # Written by the threads themselves: torch would bring threads of its own, which wait for each other spinning.
+    pixels = np.empty(images.shape, dtype=np.float32)
+    classes = None if masks is None else np.empty(masks.shape, dtype=np.int64)
 
     def apply(numbers: Sequence[int]) -> None:
         for n in numbers:
             image = _warp(images[n], matrices[n], cv2.INTER_LINEAR)
             if blurred[n]:
                 image = cv2.GaussianBlur(image, (0, 0), _sigma(side), borderType=cv2.BORDER_REFLECT_101)
-            warped[n] = image if colours is None else cv2.transform(image, colours[n])
-            if masks is not None and warped_masks is not None:
-                warped_masks[n] = _warp(masks[n], matrices[n], cv2.INTER_NEAREST)
+            if colours is not None:
+                image = cv2.transform(image, colours[n])
+            np.divide(image, np.float32(255), out=pixels[n])
+            if masks is not None and classes is not None:
+                classes[n] = _warp(masks[n], matrices[n], cv2.INTER_NEAREST)
 
     list(_threads().map(apply, [range(start, count, _workers()) for start in range(min(count, _workers()))]))
-    pixels = torch.from_numpy(warped).permute(0, 3, 1, 2).float().div_(255)
-    return pixels, None if warped_masks is None else torch.from_numpy(warped_masks).long()
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2), None if classes is None else torch.from_numpy(classes)
 
 
 def apply_on_device(images: Tensor, masks: Tensor | None, views: Views) -> tuple[Tensor, Tensor | None]:
