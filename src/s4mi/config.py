@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from s4mi.contract import MethodConfig
-from s4mi.data.cache import Preprocessing
+from s4mi.data.preprocessing import Preprocessing
 from s4mi.engine.optim import OptimConfig
 from s4mi.errors import S4miError, closest, nearest
 from s4mi.methods.classification.transfer import TransferConfig

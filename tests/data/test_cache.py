@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from s4mi.data import cache as module
-from s4mi.data.cache import Cache, Preprocessing, open_cache
+from s4mi.data.cache import Cache, open_cache
 from s4mi.data.images import Pixels
 from s4mi.data.manifest import Manifest, load_manifest
+from s4mi.data.preprocessing import Preprocessing
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
 

@@ -2,7 +2,7 @@
 
     <cache>/<key>/images.npy   (N, S, S, 3) uint8     N entries: one an image, or one a tile
                   masks.npy    (N, S, S)    uint8     class indices, IGNORE where there is no mask
-                  index.npz    row, corner, size, pixels, checksum
+                  index.npz    row, size, pixels, checksum
 
 The key hashes the bytes of the source files and every setting that changes a pixel, so a changed image, mask or setting
 makes a new cache and nothing is ever stale. Building happens in a folder of its own that is renamed into place under a
@@ -17,9 +17,8 @@ import shutil
 import sqlite3
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,10 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from s4mi.data.images import Grid, Pixels, image_size, normalise_red, read_image, read_mask, resize_image, resize_mask
+from s4mi.data.fingerprints import Fingerprints
+from s4mi.data.images import Pixels, image_size, read_image, read_mask
 from s4mi.data.manifest import Manifest, Row
+from s4mi.data.preprocessing import Preprocessing
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
 
@@ -39,49 +40,6 @@ CHECKED_BYTES = 2 << 30
 
 log = logging.getLogger("s4mi")
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """From file to network input, the same in training, evaluation and prediction.
-
-    Attributes:
-        image_size: side S of the stored square, in pixels.
-        resize_through: side of a square to resize to on the way (the paper goes through 480), or None.
-        tile: cut pages into tiles of this many pixels first (the paper: 480), or None to take each image whole.
-        red_channel_normalisation: replace red by R / sqrt(R² + G² + B²).
-    """
-
-    image_size: int
-    resize_through: int | None = None
-    tile: int | None = None
-    red_channel_normalisation: bool = False
-
-    def grid(self, size: tuple[int, int]) -> Grid:
-        """How an image of this (height, width) is cut; one tile with the whole image when tiling is off."""
-        return Grid(*size, tile=self.tile or max(size))
-
-    def image(self, pixels: Pixels) -> Pixels:
-        """An image or tile (H, W, 3) as it is stored: (S, S, 3)."""
-        if self.resize_through is not None:
-            pixels = resize_image(pixels, (self.resize_through, self.resize_through))
-        pixels = resize_image(pixels, (self.image_size, self.image_size))
-        return normalise_red(pixels) if self.red_channel_normalisation else pixels
-
-    def images(self, pixels: Pixels) -> Pixels:
-        """All entries of an image (H, W, 3): (tiles, S, S, 3)."""
-        if self.tile is None:
-            return self.image(pixels)[None]
-        grid = self.grid((pixels.shape[0], pixels.shape[1]))
-        return np.stack([self.image(grid.cut(pixels, corner)) for corner in grid.corners])
-
-    def masks(self, mask: Pixels) -> Pixels:
-        """All entries of a mask (H, W): (tiles, S, S), padding marked to be ignored."""
-        size = (self.image_size, self.image_size)
-        if self.tile is None:
-            return resize_mask(mask, size)[None]
-        grid = self.grid((mask.shape[0], mask.shape[1]))
-        return np.stack([resize_mask(grid.cut(mask, corner, fill=IGNORE), size) for corner in grid.corners])
 
 
 @dataclass(frozen=True)
@@ -155,7 +113,7 @@ def open_cache(
 def _key(manifest: Manifest, preprocessing: Preprocessing, *, folder: Path, with_masks: bool) -> str:
     masks = [row.mask if with_masks else None for row in manifest.rows]
     files = [row.image for row in manifest.rows] + [mask for mask in masks if mask is not None]
-    digests = _Fingerprints(folder / "fingerprints.sqlite").of(files)
+    digests = Fingerprints(folder / "fingerprints.sqlite").of(files)
     contents = {
         "format": FORMAT,
         "preprocessing": asdict(preprocessing),
@@ -299,55 +257,3 @@ def _to_check(entries: int, size: int) -> NDArray[np.int64]:
 def _checksum(image: Pixels, mask: Pixels | None) -> int:
     checksum = zlib.crc32(np.ascontiguousarray(image).data)
     return checksum if mask is None else zlib.crc32(np.ascontiguousarray(mask).data, checksum)
-
-
-class _Fingerprints:
-    """Content hashes of files, remembered by path, size and time so that unchanged files are not reread."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def of(self, files: Iterable[Path]) -> dict[Path, str]:
-        wanted = list(dict.fromkeys(files))
-        known = self._known()
-        digests: dict[Path, str] = {}
-        fresh: list[tuple[str, str, str]] = []
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for file, stamp, digest in pool.map(lambda file: _fingerprint(file, known.get(str(file))), wanted):
-                digests[file] = digest
-                if known.get(str(file)) != (stamp, digest):
-                    fresh.append((str(file), stamp, digest))
-        if fresh:
-            with self._database() as database:
-                database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", fresh)
-        return digests
-
-    def _known(self) -> dict[str, tuple[str, str]]:
-        try:
-            with self._database() as database:
-                rows = database.execute("SELECT path, stamp, digest FROM files").fetchall()
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:  # damaged; it only saves time
-            self._path.unlink(missing_ok=True)
-            return {}
-        return {path: (stamp, digest) for path, stamp, digest in rows}
-
-    @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=60)) as database, database:
-            database.execute("CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, stamp TEXT, digest TEXT)")
-            yield database
-
-
-def _fingerprint(file: Path, known: tuple[str, str] | None) -> tuple[Path, str, str]:
-    try:
-        state = file.stat()
-        # The time of the last change to the file's entry too: a file put in place of another may keep its own time.
-        stamp = f"{state.st_size}-{state.st_mtime_ns}-{state.st_ctime_ns}"
-        if known is not None and known[0] == stamp:
-            return file, stamp, known[1]
-        with file.open("rb") as stream:
-            return file, stamp, hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    except OSError as error:
-        raise S4miError(f"{file}: cannot be read ({error.strerror}); make it readable or mend the manifest") from error

@@ -132,13 +132,18 @@ def _official(manifest: Manifest) -> dict[Part, tuple[int, ...]]:
 def _random(
     manifest: Manifest, traits: NDArray[np.float64], *, ratios: tuple[float, float, float], seed: int
 ) -> dict[Part, tuple[int, ...]]:
+    """Shares of the images of annotated groups; a group without any annotation can only teach, so it goes to train."""
     groups = _groups(manifest, range(len(manifest.rows)))
-    order = _spread(groups, traits, np.random.default_rng([seed, 0]))
-    total = len(manifest.rows)
+    bare = [group for group in groups if traits[group, -1].all()]
+    order = _spread(
+        [group for group in groups if not traits[group, -1].all()], traits, np.random.default_rng([seed, 0])
+    )
+    total = sum(map(len, order))
     train = _prefix(order, round(total * ratios[0]))
     rest = order[_groups_in(order, len(train)) :]
     val = _prefix(rest, round(total * ratios[1]))
     test = [number for group in rest[_groups_in(rest, len(val)) :] for number in group]
+    train += [number for group in bare for number in group]
     return {"train": tuple(sorted(train)), "val": tuple(sorted(val)), "test": tuple(sorted(test))}
 
 
