@@ -75,7 +75,7 @@ def quick(cache_dir: Path) -> Callable[..., RunConfig]:
             "epochs": 3,
             "batch_size": 8,
             "optim": {"lr": 1e-3},
-            "hardware": {"accelerator": "cpu"},
+            "hardware": {"accelerator": "cpu", "checkpoint_seconds": 0},
             **changes,
         }
         return make_run_config(contents, origin="test")

@@ -88,6 +88,7 @@ class HardwareConfig(_Section):
         "auto", description="auto: bf16-mixed on a GPU, else 32"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of this process; none: one a core")
+    checkpoint_seconds: float = Field(10.0, ge=0, description="least time between two checkpoints, each after an epoch")
     deterministic: bool = Field(True, description="same seed, same device: same weights")
 
     @field_validator("precision", mode="before")

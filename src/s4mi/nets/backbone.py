@@ -40,7 +40,7 @@ def tiny_swin(*, image_size: int) -> nn.Module:
     """A Swin transformer of 1-1-2-1 blocks, 32 wide, with windows of 4 patches (1.4 M parameters)."""
     net: nn.Module = SwinTransformer(
         img_size=image_size,
-        patch_size=2,
+        patch_size=4,
         embed_dim=32,
         depths=(1, 1, 2, 1),
         num_heads=(1, 2, 4, 8),

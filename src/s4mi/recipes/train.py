@@ -9,8 +9,9 @@
 """
 
 import math
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, watch: Watcher 
 
 @dataclass
 class _State:
-    """What changes while a run goes on, all of it saved after each epoch."""
+    """What changes while a run goes on. `best_weights` are those not yet on the disk."""
 
     method: Classifier | Segmenter
     optimizer: Optimizer
@@ -82,6 +83,8 @@ class _State:
     images: int = 0
     started: str = ""
     latest: EpochRecord | None = None
+    best_weights: dict[str, torch.Tensor] | None = None
+    saved_at: float = field(default_factory=time.monotonic)
 
     @classmethod
     def begin(cls, fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir) -> "_State":
@@ -183,13 +186,23 @@ def _end_epoch(
     )
     if not fabric.is_global_zero:
         return
-    run_dir.checkpoints.mkdir(parents=True, exist_ok=True)
-    weights = state.method.state_dict()
-    if better or not run_dir.best.exists():
-        save_best(run_dir.checkpoints, weights, epoch=state.epoch)
+    if better or state.epoch == 1:
+        state.best_weights = {name: tensor.detach().clone() for name, tensor in state.method.state_dict().items()}
     with run_dir.metrics.open("a", encoding="utf-8") as file:
         file.write(state.latest.model_dump_json() + "\n")
-    save_last(run_dir.checkpoints, weights, state.saved(), epoch=state.epoch)
+    due = time.monotonic() - state.saved_at >= config.hardware.checkpoint_seconds
+    if due or state.epoch == config.epochs:
+        _save(run_dir, state)
+
+
+def _save(run_dir: RunDir, state: _State) -> None:
+    """Write a checkpoint; the best weights first, so that the last ones never speak of a best that is not there."""
+    run_dir.checkpoints.mkdir(parents=True, exist_ok=True)
+    if state.best_weights is not None:
+        save_best(run_dir.checkpoints, state.best_weights, epoch=state.best_epoch)
+        state.best_weights = None
+    save_last(run_dir.checkpoints, state.method.state_dict(), state.saved(), epoch=state.epoch)
+    state.saved_at = time.monotonic()
 
 
 def _named_if_not_finite(steps: Iterator[Step], config: RunConfig, prepared: Prepared) -> Iterator[Step]:
