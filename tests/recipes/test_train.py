@@ -110,6 +110,19 @@ def test_a_run_stopped_in_an_epoch_resumes_to_the_same_weights(
     assert [epoch.epoch for epoch in read_epochs(run)] == [1, 2, 3, 4]
 
 
+def test_epochs_since_the_last_checkpoint_run_again_and_are_logged_once(
+    tmp_path: Path, finished: Path, lesions: Path, quick: Quick
+) -> None:
+    config, run = quick(lesions, DEDL, epochs=4, hardware={"accelerator": "cpu", "checkpoint_seconds": 3600}), tmp_path
+    with pytest.raises(StoppedError):
+        train(config, run, watch=stop_after(3))
+    assert len(read_epochs(run)) == 3
+    assert not (run / "checkpoints" / "training.pt").exists()
+    train(config, run, resume=True)
+    assert [epoch.epoch for epoch in read_epochs(run)] == [1, 2, 3, 4]
+    torch.testing.assert_close(weights(run, "best"), weights(finished, "best"), rtol=0, atol=0)
+
+
 def test_kill_9_at_a_random_moment_resumes_to_the_same_weights(
     tmp_path: Path, finished: Path, lesions: Path, quick: Quick
 ) -> None:
