@@ -13,6 +13,7 @@ from s4mi.contract import Classifier, Method, Segmenter, Task
 from s4mi.data.split import Split, read_split_hash
 from s4mi.engine.checkpoint import BEST, load_weights
 from s4mi.errors import S4miError
+from s4mi.nets.backbone import NONE
 from s4mi.records import RECORD_NAME
 
 
@@ -99,10 +100,11 @@ def make_fabric(config: RunConfig) -> Fabric:
         raise S4miError(f"hardware: {str(error).splitlines()[0]}; see the section hardware of the run file") from error
 
 
-def build_method(config: RunConfig, task: Task) -> Method:
-    """The run's method with fresh weights drawn from its seed."""
+def build_method(config: RunConfig, task: Task, *, pretrained: bool = True) -> Method:
+    """The run's method with fresh weights drawn from its seed; not `pretrained` where a checkpoint will replace them."""
+    method = config.method if pretrained else config.method.model_copy(update={"weights": NONE})
     torch.manual_seed(config.seed)
-    return config.method.build(task)
+    return method.build(task)
 
 
 def load_method(fabric: Fabric, config: RunConfig, task: Task, weights: Path) -> Classifier | Segmenter:
@@ -111,9 +113,7 @@ def load_method(fabric: Fabric, config: RunConfig, task: Task, weights: Path) ->
     Raises:
         S4miError: there are no weights, or they belong to another network.
     """
-    # Its weights come from the run, so nothing is downloaded or drawn for it.
-    blank = config.model_copy(update={"method": config.method.model_copy(update={"weights": "none"})})
-    method = build_method(blank, task)
+    method = build_method(config, task, pretrained=False)
     try:
         method.load_state_dict(load_weights(weights))
     except RuntimeError as error:

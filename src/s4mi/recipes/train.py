@@ -89,10 +89,10 @@ class _State:
     @classmethod
     def begin(cls, fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir) -> "_State":
         """Fresh, or as the last finished epoch left it."""
-        method = build_method(config, prepared.task)
+        saved = load_last(run_dir.checkpoints)
+        method = build_method(config, prepared.task, pretrained=saved is None)
         if not isinstance(method, Classifier | Segmenter):
             raise S4miError(f"method {config.method.name!r} cannot be trained by s4mi train yet")
-        saved = load_last(run_dir.checkpoints)
         if saved is not None:
             method.load_state_dict(saved[0])
         method = method.to(fabric.device)
@@ -170,9 +170,10 @@ def _end_epoch(
     scores = validate(fabric, state.method, prepared)
     metric = config.metric(prepared.task.kind)
     state.epoch = steps[-1].epoch
-    better = scores.get(metric, -math.inf) > state.best
+    score = scores.get(metric, math.nan)  # some scores are not defined on every validation part
+    better = state.epoch == 1 or score > state.best
     if better:
-        state.best, state.best_epoch = scores[metric], state.epoch
+        state.best, state.best_epoch = -math.inf if math.isnan(score) else score, state.epoch
     images = sum(step.images for step in steps) * fabric.world_size
     state.seconds += clock.epoch_seconds
     state.images += images
@@ -186,7 +187,7 @@ def _end_epoch(
     )
     if not fabric.is_global_zero:
         return
-    if better or state.epoch == 1:
+    if better:
         state.best_weights = {name: tensor.detach().clone() for name, tensor in state.method.state_dict().items()}
     with run_dir.metrics.open("a", encoding="utf-8") as file:
         file.write(state.latest.model_dump_json() + "\n")
