@@ -101,7 +101,7 @@ def make_fabric(config: RunConfig) -> Fabric:
 
 
 def build_method(config: RunConfig, task: Task, *, pretrained: bool = True) -> Method:
-    """The run's method with fresh weights drawn from its seed; not `pretrained` where a checkpoint will replace them."""
+    """The run's method, drawn from its seed; not `pretrained` where a checkpoint will replace the weights anyway."""
     method = config.method if pretrained else config.method.model_copy(update={"weights": NONE})
     torch.manual_seed(config.seed)
     return method.build(task)
