@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 
@@ -15,8 +16,15 @@ REASON = "S4MI_DATA names no folder of real images"
 
 
 def pytest_configure() -> None:
-    """Test processes share the cores: one thread each, or they slow each other down tenfold."""
+    """Test processes share the cores: one thread each, or they slow each other down tenfold.
+
+    On CI the examples of property tests are always the same, so that a change is judged by what it changes; at home
+    they are new each time.
+    """
     torch.set_num_threads(1)
+    hypothesis.settings.register_profile("ci", derandomize=True)
+    if os.environ.get("CI"):
+        hypothesis.settings.load_profile("ci")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

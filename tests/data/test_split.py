@@ -164,9 +164,21 @@ def test_the_same_seed_gives_the_same_split(data: Manifest, seed: int) -> None:
 @given(data=grouped(), seed=seeds)
 def test_parts_are_within_one_group_of_the_size_asked_for(data: Manifest, seed: int) -> None:
     split = possible(data, seed=seed)
-    largest = max(Counter(row.group or row.id for row in data.rows).values())
+    of = [row.group or row.id for row in data.rows]
+    annotated = {group for group, row in zip(of, data.rows, strict=True) if row.labels is not None}
+    largest, whole = max(Counter(of).values()), sum(group in annotated for group in of)
     for part, share in (("train", 0.7), ("val", 0.1)):
-        assert abs(len(split.rows(part)) - share * len(data.rows)) <= largest
+        placed = [number for number in split.rows(part) if of[number] in annotated]
+        assert abs(len(placed) - share * whole) <= largest
+
+
+@few
+@given(data=grouped(), seed=seeds)
+def test_a_patient_without_any_annotation_is_trained_on(data: Manifest, seed: int) -> None:
+    split = possible(data, seed=seed)
+    of = [row.group or row.id for row in data.rows]
+    annotated = {group for group, row in zip(of, data.rows, strict=True) if row.labels is not None}
+    assert all(of[number] in annotated for number in (*split.val, *split.test))
 
 
 @few
