@@ -45,10 +45,8 @@ def positive_weights(counts: Sequence[int], labelled: int, rule: WeightRule | Se
     Raises:
         S4miError: numbers that are no weights, or not one a class.
     """
-    if rule == "none":
-        return None
-    if not isinstance(rule, str):
-        return _numbers(rule, classes=len(counts))
+    if rule == "none" or not isinstance(rule, str):
+        return class_weights(counts, rule)
     n = torch.tensor([float(count) for count in counts])
     mixed = (n > 0) & (n < labelled)
     reference = labelled - n if rule == "inverse" else torch.where(n > 0, n, torch.nan).nanquantile(0.5)

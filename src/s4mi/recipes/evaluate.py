@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.config import RunConfig
+from s4mi.config import CLASSIFICATION_METRICS, RunConfig
 from s4mi.contract import Classifier, Segmenter
 from s4mi.data.batches import PlainBatches
 from s4mi.data.images import read_mask
@@ -69,8 +69,7 @@ def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared)
             counts += confusion(logits.argmax(dim=1), batch.known_masks, k)
         return scores_of_confusion(counts.cpu().numpy())
     scores = _classification(fabric, method, prepared, rows)
-    named = ("f1_macro", "f1_micro", "recall_macro", "recall_micro", "balanced_accuracy", "auroc")
-    return {name: value for name in named if (value := getattr(scores, name)) is not None}
+    return {name: value for name in CLASSIFICATION_METRICS if (value := getattr(scores, name)) is not None}
 
 
 def _classification(
