@@ -9,7 +9,8 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
-from s4mi.cli.data import SHOWN, app
+from s4mi.cli.data import app
+from s4mi.cli.facts import SHOWN
 from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
 
@@ -88,6 +89,7 @@ def test_json_is_one_document_and_nothing_else(classes: Path, tmp_path: Path) ->
         "file": "manifest.csv",
         "line": finding["line"],
         "message": "image 'naevus/p0_0.png' is an empty file (0 bytes); copy it again from its source",
+        "rows": [finding["line"]],
     }
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from s4mi.data import cache as module
 from s4mi.data.cache import Cache, open_cache
-from s4mi.data.images import Pixels
+from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.errors import S4miError
@@ -84,9 +84,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     paths: list[Path] = []
     read = module.read_image
 
-    def counted(path: Path) -> Pixels:
+    def counted(path: Path, intensity: Intensity) -> Pixels:
         paths.append(path)
-        return read(path)
+        return read(path, intensity)
 
     monkeypatch.setattr(module, "read_image", counted)
     return paths

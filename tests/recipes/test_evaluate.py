@@ -10,8 +10,8 @@ import torch
 
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
-from s4mi.data.images import read_mask
 from s4mi.data.manifest import load_manifest
+from s4mi.data.masks import read_mask
 from s4mi.errors import S4miError
 from s4mi.recipes.evaluate import evaluate_run, page_classes
 from s4mi.recipes.predict import predict_run

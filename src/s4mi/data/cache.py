@@ -28,8 +28,10 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from s4mi.data.fingerprints import Fingerprints
-from s4mi.data.images import Pixels, image_size, read_image, read_mask
+from s4mi.data.formats.intensity import Pixels
+from s4mi.data.images import image_size, read_image
 from s4mi.data.manifest import Manifest, Row
+from s4mi.data.masks import read_mask
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
@@ -117,6 +119,7 @@ def _key(manifest: Manifest, preprocessing: Preprocessing, *, folder: Path, with
     contents = {
         "format": FORMAT,
         "preprocessing": asdict(preprocessing),
+        "intensity": str(manifest.spec.rule),
         "mask_values": {str(value): name for value, name in manifest.spec.mask_values.items()} if with_masks else None,
         "images": [digests[row.image] for row in manifest.rows],
         "masks": [digests[mask] if mask is not None else None for mask in masks] if with_masks else None,
@@ -141,7 +144,7 @@ def _build(
     def decode(number: int) -> str | None:
         row, place = manifest.rows[number], slice(first[number], first[number + 1])
         try:
-            decoded = preprocessing.images(_image(row))
+            decoded = preprocessing.images(_image(row, manifest))
             images[place] = decoded
             mask = np.full(decoded.shape[:3], IGNORE, dtype=np.uint8)
             if with_masks:
@@ -187,9 +190,9 @@ def _sizes(manifest: Manifest) -> NDArray[np.int64]:
     return sizes
 
 
-def _image(row: Row) -> Pixels:
+def _image(row: Row, manifest: Manifest) -> Pixels:
     try:
-        return read_image(row.image)
+        return read_image(row.image, manifest.spec.rule)
     except S4miError as error:
         raise S4miError(f"image {row.image.name!r} {error}") from error
 

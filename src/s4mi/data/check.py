@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from s4mi.data.images import SUFFIXES
+from s4mi.data.files import is_image_file
 from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, read_manifest
-from s4mi.data.sources.folder import read_folder, some
+from s4mi.data.sources.folder import read_folder
+from s4mi.data.sources.found import PART_NAMES, Found, Naming
 from s4mi.data.sources.isic2017 import is_isic2017, read_isic2017
+from s4mi.data.sources.mask_naming import BACKGROUND, name_mask_values, scan_masks
+from s4mi.data.sources.matching import some
 from s4mi.data.sources.table import arguments, find_tables, guess_options, read_tables
 from s4mi.data.sources.tabular import TABLE_SUFFIXES, read_table
-from s4mi.data.sources.writing import BACKGROUND, PART_NAMES, Found, Naming, name_mask_values, scan_masks
 from s4mi.data.spec import SPEC_NAME, Finding, Severity
 from s4mi.data.survey import Look, Place, Progress, Summary, look_at_all, shown, summarise
 from s4mi.errors import S4miError
@@ -221,7 +223,7 @@ def _unlisted(folder: Path, root: Path) -> list[Finding]:
             if path not in listed
             and path.is_file()
             and not path.name.startswith(".")
-            and (anything or path.suffix.lower() in SUFFIXES)
+            and (anything or is_image_file(path))
         )
         if strangers:
             message = f"{len(strangers)} files that no row mentions: {some(strangers)}; add rows or move them away"

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from s4mi.data.images import Grid, Pixels, normalise_red, resize_image, resize_mask
+from s4mi.data.formats.intensity import Pixels
+from s4mi.data.images import normalise_red, resize_image, resize_mask
+from s4mi.data.tiles import Grid
 from s4mi.records import IGNORE
 
 

@@ -1,5 +1,6 @@
 """`dataset.yaml`: what a data set is, and the shape of everything that may be found wrong with one."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from s4mi.data.formats.intensity import DEFAULT, Intensity
 from s4mi.errors import S4miError, nearest
 from s4mi.records import TaskKind, write_text_atomically
 
@@ -19,7 +21,11 @@ NO_CLASS = "none"
 IGNORED_CLASS = "ignore"
 """In `mask_values`: pixels that are no class and enter no loss and no score."""
 
-Severity = Literal["error", "warning"]
+MaskKey = int | str
+"""What codes a class in a mask file: a number from 0 to 255, or a colour as `#rrggbb`."""
+
+Severity = Literal["error", "warning", "note"]
+"""An error makes the data set unusable or untrue, a warning should be looked at, a note is worth knowing."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,8 @@ class Finding:
         code: short stable name, e.g. `missing-mask`.
         file: the file to open, relative to the data set's folder.
         line: line in that file, or None.
-        message: place, value and cure in one line, without file and line.
+        message: value and cure in one line, without file and line.
+        rows: lines of the manifest that it concerns, the first in `line`; empty where it concerns no rows.
     """
 
     code: str
@@ -38,6 +45,7 @@ class Finding:
     file: str
     line: int | None
     message: str
+    rows: tuple[int, ...] = ()
 
     @property
     def place(self) -> str:
@@ -56,10 +64,13 @@ class DatasetSpec(BaseModel):
     name: str = Field(min_length=1)
     tasks: tuple[TaskKind, ...] = Field(description="what can be learnt from its annotations; empty when it has none")
     classes: tuple[str, ...] = Field((), description="names that the column `label` may hold")
-    mask_values: dict[int, str] = Field(
+    mask_values: dict[MaskKey, str] = Field(
         {},
-        description="pixel value → class name, background first; several values may share a name; `ignore` is no class",
+        description="pixel value, or colour as '#rrggbb', → class name, background first; several may share a name; "
+        "`ignore` is no class",
     )
+    intensity: str = Field(DEFAULT, description="how images of more than 8 bits become 0..255")
+    conversion: str = Field("", description="in words, what the import made of files that were no 8-bit pictures")
     channels: Literal["rgb", "grey"] = "rgb"
     root: str = Field("", description="folder that the manifest's paths start from")
     source: str = ""
@@ -76,14 +87,30 @@ class DatasetSpec(BaseModel):
             raise ValueError("classes: too few for the task; list every class name of the column `label`")
         if "segmentation" in self.tasks and len(self.mask_classes) < 2:
             raise ValueError("mask_values: name at least two classes, e.g. {0: background, 255: lesion}")
-        if any(not 0 <= value <= 255 for value in self.mask_values):
+        colours = [key for key in self.mask_values if isinstance(key, str)]
+        if any(isinstance(key, int) and not 0 <= key <= 255 for key in self.mask_values):
             raise ValueError("mask_values: pixel values lie between 0 and 255")
+        if wrong := next((key for key in colours if not re.fullmatch("#[0-9a-f]{6}", key)), None):
+            raise ValueError(f"mask_values: {wrong!r} is no number and no colour; write e.g. 255 or '#ff0000'")
+        if colours and len(colours) < len(self.mask_values):
+            raise ValueError("mask_values: are all numbers or all colours; write numbers as greys, e.g. '#000000'")
         for name in self.classes:
-            if not name or ";" in name or name == NO_CLASS:
-                raise ValueError(f"classes: {name!r} cannot name a class; it is empty, holds ';' or is the word 'none'")
+            if not name.isprintable() or name in ("", NO_CLASS) or ";" in name:
+                raise ValueError(
+                    f"classes: {name!r} cannot name a class; it is empty, 'none', or holds ';' or a control"
+                )
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("classes: a name stands twice")
+        try:
+            Intensity.parse(self.intensity)
+        except S4miError as error:
+            raise ValueError(f"intensity: {error}") from error
         return self
+
+    @property
+    def rule(self) -> Intensity:
+        """`intensity`, to be used."""
+        return Intensity.parse(self.intensity)
 
     @property
     def mask_classes(self) -> tuple[str, ...]:
@@ -114,8 +141,9 @@ def write_spec(folder: Path, spec: DatasetSpec) -> None:
 
 
 def fault(code: str, file: str, line: int | None, message: str) -> Finding:
-    """A finding of severity error."""
-    return Finding(code=code, severity="error", file=file, line=line, message=message)
+    """A finding of severity error; a line of another file than `dataset.yaml` is a row of the manifest."""
+    rows = () if line is None or file == SPEC_NAME else (line,)
+    return Finding(code=code, severity="error", file=file, line=line, message=message, rows=rows)
 
 
 def read_spec(folder: Path) -> tuple[DatasetSpec | None, list[Finding]]:

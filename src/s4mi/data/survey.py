@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from s4mi.data.images import ImageError, image_size, read_image, read_mask
+from s4mi.data.formats.frame import ImageError
+from s4mi.data.images import image_size, read_image
 from s4mi.data.manifest import PARTS, Row
-from s4mi.data.sources.writing import in_threads
-from s4mi.data.spec import Finding, Severity
+from s4mi.data.masks import read_mask
+from s4mi.data.parallel import in_parallel
+from s4mi.data.spec import Finding, MaskKey, Severity
 from s4mi.records import IGNORE
 
 Size = tuple[int, int]
@@ -78,18 +80,19 @@ class Look:
 
 
 def look_at_all(
-    rows: Sequence[Row], root: Path, *, place: Place, mask_values: Mapping[int, str], say: Progress
+    rows: Sequence[Row], root: Path, *, place: Place, mask_values: Mapping[MaskKey, str], say: Progress
 ) -> list[Look]:
     look = partial(_look, root=root, place=place, mask_values=mask_values)
-    return list(in_threads(look, rows, say=say))
+    return list(in_parallel(look, rows, say=say))
 
 
-def _look(row: Row, *, root: Path, place: Place, mask_values: Mapping[int, str]) -> Look:
+def _look(row: Row, *, root: Path, place: Place, mask_values: Mapping[MaskKey, str]) -> Look:
     findings: list[Finding] = []
 
     def say(code: str, message: str, severity: Severity = "error") -> None:
         file, line = place(row)
-        findings.append(Finding(code=code, severity=severity, file=file, line=line, message=message))
+        rows = () if line is None else (line,)
+        findings.append(Finding(code=code, severity=severity, file=file, line=line, message=message, rows=rows))
 
     look = Look(row)
     try:

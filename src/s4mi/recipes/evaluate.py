@@ -12,7 +12,7 @@ from torch import Tensor
 from s4mi.config import CLASSIFICATION_METRICS, RunConfig
 from s4mi.contract import Classifier, Segmenter
 from s4mi.data.batches import PlainBatches
-from s4mi.data.images import read_mask
+from s4mi.data.masks import read_mask
 from s4mi.engine.inference import infer, probabilities, resize_probabilities
 from s4mi.errors import S4miError
 from s4mi.maths.metrics import (

@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from PIL import Image
@@ -16,7 +15,10 @@ from torch import Tensor
 
 from s4mi.config import RunConfig
 from s4mi.contract import Classifier, Segmenter, Task
-from s4mi.data.images import SUFFIXES, Pixels, read_image
+from s4mi.data.files import SUFFIXES, is_image_file
+from s4mi.data.formats.intensity import Intensity, Pixels
+from s4mi.data.images import read_image
+from s4mi.data.masks import encode_mask
 from s4mi.data.spec import NO_CLASS, DatasetSpec, load_spec
 from s4mi.engine.inference import probabilities
 from s4mi.errors import S4miError
@@ -83,7 +85,7 @@ def predict_run(
     writer = _Masks(out, images, config, spec) if kind == "segmentation" else _Table(out / "predictions.csv", task)
     failed = _Errors(out / "errors.csv")
     with writer:
-        for done, decoded in enumerate(_decoded(images, config), start=1):
+        for done, decoded in enumerate(_decoded(images, config, spec.rule), start=1):
             if isinstance(decoded, _Unreadable):
                 failed.add(decoded)
             else:
@@ -97,7 +99,7 @@ def _find(inputs: Sequence[Path]) -> Iterator[_Input]:
     found = 0
     for given in inputs:
         if given.is_dir():
-            files = sorted(path for path in given.rglob("*") if path.suffix.lower() in SUFFIXES)
+            files = sorted(path for path in given.rglob("*") if path.is_file() and is_image_file(path))
             yield from (_Input(path, path.relative_to(given).as_posix()) for path in files)
             found += len(files)
         elif given.exists():
@@ -109,12 +111,12 @@ def _find(inputs: Sequence[Path]) -> Iterator[_Input]:
         raise S4miError(f"{inputs[0]}: holds no images ({', '.join(sorted(SUFFIXES))})")
 
 
-def _decoded(images: Sequence[_Input], config: RunConfig) -> Iterator[_Decoded | _Unreadable]:
+def _decoded(images: Sequence[_Input], config: RunConfig, intensity: Intensity) -> Iterator[_Decoded | _Unreadable]:
     """The images in order, decoded in threads a little ahead of the network."""
 
     def decode(image: _Input) -> _Decoded | _Unreadable:
         try:
-            pixels = read_image(image.path)
+            pixels = read_image(image.path, intensity)
         except S4miError as error:
             return _Unreadable(image.path, str(error))
         return _Decoded(image.name, (pixels.shape[0], pixels.shape[1]), config.data.preprocessing.images(pixels))
@@ -171,8 +173,7 @@ class _Masks:
     def __init__(self, output: Path, images: Sequence[_Input], config: RunConfig, spec: DatasetSpec) -> None:
         self.output = output
         self._config = config
-        first_value = {name: value for value, name in reversed(spec.mask_values.items())}
-        self._values = np.array([first_value[name] for name in spec.mask_classes], dtype=np.uint8)
+        self._mask_values = spec.mask_values
         seen: dict[str, str] = {}
         for image in images:
             place = str(Path(image.name).with_suffix(".png"))
@@ -193,7 +194,7 @@ class _Masks:
         classes = page_classes(logits, self._config, decoded.size)
         path = self.output / Path(decoded.name).with_suffix(".png")
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(self._values[classes]).save(path)
+        Image.fromarray(encode_mask(classes, self._mask_values)).save(path)
 
 
 class _Errors:

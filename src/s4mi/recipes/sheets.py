@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from s4mi.data.images import Pixels, read_image, read_mask, resize_image, resize_mask
+from s4mi.data.formats.intensity import Pixels
+from s4mi.data.images import read_image, resize_image, resize_mask
 from s4mi.data.manifest import Manifest
+from s4mi.data.masks import read_mask
 from s4mi.records import IGNORE
 
 CELL = 112
@@ -26,7 +28,7 @@ def examples_sheet(manifest: Manifest, *, per_class: int) -> bytes:
     for name in manifest.spec.classes:
         chosen = [row for row in manifest.rows if name in (row.labels or ()) and row.id not in used][:per_class]
         used.update(row.id for row in chosen)
-        rows.append([_cell(read_image(row.image)) for row in chosen])
+        rows.append([_cell(read_image(row.image, manifest.spec.rule)) for row in chosen])
     return _png(rows)
 
 
@@ -37,7 +39,7 @@ def segmentation_sheet(manifest: Manifest, ids: Sequence[str], predictions: Sequ
     for name in ids:
         row = by_id[name]
         assert row.mask is not None
-        image, truth = read_image(row.image), read_mask(row.mask, manifest.spec.mask_values)
+        image, truth = read_image(row.image, manifest.spec.rule), read_mask(row.mask, manifest.spec.mask_values)
         cells = [_cell(image), _compare(image, truth, truth)]
         for folder in predictions:
             predicted = read_mask(folder / f"{row.image.stem}.png", manifest.spec.mask_values)

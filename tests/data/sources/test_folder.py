@@ -8,7 +8,9 @@ from PIL import Image
 
 from s4mi.data.manifest import Row, load_manifest
 from s4mi.data.sources.folder import FolderOptions, read_folder
-from s4mi.data.sources.writing import Found, Naming, Written, name_mask_values, tasks_of, write_import
+from s4mi.data.sources.found import Found, Naming
+from s4mi.data.sources.mask_naming import name_mask_values
+from s4mi.data.sources.writing import Handling, Written, tasks_of, write_import
 from s4mi.errors import S4miError
 
 
@@ -38,7 +40,7 @@ def seen(found: Found) -> dict[str, tuple[str | None, tuple[str, ...] | None, st
 
 
 def write(found: Found, folder: Path, *, copy: bool = False, force: bool = False, **naming: object) -> Written:
-    return write_import(found, folder, naming=Naming("x", **naming), copy=copy, force=force)  # type: ignore[arg-type]
+    return write_import(found, folder, naming=Naming("x", **naming), handling=Handling(copy=copy, force=force))  # type: ignore[arg-type]
 
 
 def test_a_folder_per_class_labels_its_images_and_others_stay_unlabelled(tmp_path: Path) -> None:
@@ -128,10 +130,10 @@ def test_one_class_alone_is_no_task(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_images_says_what_it_holds(tmp_path: Path) -> None:
-    with pytest.raises(S4miError, match=r"it holds \.dcm"):
-        read_folder(touch(tmp_path, "a.dcm", "b.dcm"))
+    with pytest.raises(S4miError, match=r"it holds \.mha"):
+        read_folder(touch(tmp_path, "a.mha", "b.mha"))
     with pytest.raises(S4miError, match="is not a folder"):
-        read_folder(tmp_path / "a.dcm")
+        read_folder(tmp_path / "a.mha")
 
 
 def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from PIL import Image
 
 from s4mi.data.check import check_path
 from s4mi.data.manifest import load_manifest
+from s4mi.data.sources.found import Naming
 from s4mi.data.sources.isic2017 import read_isic2017
-from s4mi.data.sources.writing import Naming, write_import
+from s4mi.data.sources.writing import write_import
 from s4mi.errors import S4miError
 
 DIAGNOSES = {"melanoma": "1.0,0.0", "seborrheic_keratosis": "0.0,1.0", "nevus": "0.0,0.0"}

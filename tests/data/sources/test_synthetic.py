@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from s4mi.data.images import read_image, read_mask
+from s4mi.data.images import read_image
 from s4mi.data.manifest import read_manifest
+from s4mi.data.masks import read_mask
 from s4mi.data.sources import synthetic, synthetic_cells
 from s4mi.data.sources.synthetic import Drawing, Kind, draw_cells, draw_lesions, write_synthetic
 from s4mi.errors import S4miError

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from s4mi.data.manifest import load_manifest
+from s4mi.data.sources.found import Found, Naming
 from s4mi.data.sources.table import TableOptions, arguments, find_tables, guess_options, read_tables
 from s4mi.data.sources.tabular import read_table
-from s4mi.data.sources.writing import Found, Naming, tasks_of, write_import
+from s4mi.data.sources.writing import Handling, tasks_of, write_import
 from s4mi.errors import S4miError
 
 
@@ -182,7 +183,7 @@ def test_a_missing_file_stops_the_import_unless_such_rows_are_to_be_left_out(tmp
     found = read_tables(tmp_path / "s")
     with pytest.raises(S4miError, match=r"labels\.csv:3: image 'b\.png' .* \(and 1 more"):
         write_import(found, tmp_path / "out", naming=Naming("x"))
-    write_import(found, tmp_path / "out", naming=Naming("x"), skip_missing=True)
+    write_import(found, tmp_path / "out", naming=Naming("x"), handling=Handling(skip_missing=True))
     assert [row.id for row in load_manifest(tmp_path / "out").rows] == ["a"]
 
 

@@ -8,15 +8,15 @@ SRC/{train,val,test}/...             any of these, with an official split
 """
 
 import os
-import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from s4mi.data.images import SUFFIXES
+from s4mi.data.files import SUFFIXES, is_image_file, stem_of, suffix_of
 from s4mi.data.manifest import Row
-from s4mi.data.sources.writing import PART_NAMES, Found
+from s4mi.data.sources.found import PART_NAMES, Found
+from s4mi.data.sources.grouping import group_by_name
+from s4mi.data.sources.matching import Naming, match, some
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 from s4mi.records import Part
@@ -61,7 +61,7 @@ def read_folder(source: Path, options: FolderOptions | None = None) -> Found:
     if not rows:
         raise S4miError(f"{source}: {_nothing(source)}")
     if options.group_pattern:
-        rows, wrong = _grouped(rows, options.group_pattern, source=source)
+        rows, wrong = group_by_name(rows, options.group_pattern, source=source)
         findings.extend(wrong)
     findings.extend(_left_out(source))
     classes = tuple(sorted({name for row in rows for name in row.labels or ()}))
@@ -78,7 +78,7 @@ def read_folder(source: Path, options: FolderOptions | None = None) -> Found:
 
 def image_files(folder: Path) -> list[Path]:
     """Every image file in or below `folder` by its ending, in order; hidden files and folders are passed over."""
-    return [path for path in visible_files(folder) if path.suffix.lower() in SUFFIXES]
+    return [path for path in visible_files(folder) if is_image_file(path)]
 
 
 def visible_files(folder: Path) -> list[Path]:
@@ -94,16 +94,11 @@ def visible_files(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-def some(names: Sequence[str], *, most: int = 3) -> str:
-    """The first few names in quotes, for a message."""
-    return ", ".join(map(repr, names[:most])) + (", …" if len(names) > most else "")
-
-
 def _parts(source: Path) -> list[tuple[Part | None, Path]]:
     """The parts of an official split, where every folder with images is called like one; else the source itself."""
     folders = [path for path in _sub_folders(source) if image_files(path)]
     named = {path: PART_NAMES.get(path.name.lower()) for path in folders}
-    beside = any(path.suffix.lower() in SUFFIXES for path in source.iterdir() if path.is_file())
+    beside = any(is_image_file(path) for path in source.iterdir() if path.is_file())
     if not folders or beside or None in named.values():
         return [(None, source)]
     return [(part, path) for path, part in named.items()]
@@ -117,12 +112,13 @@ def _read_part(
     images = image_files(image_root)
     masks: list[Path] = []
     if mask_root != image_root:
-        masks = [path for path in image_files(mask_root) if path.stem.endswith(options.mask_suffix)]
+        masks = [path for path in image_files(mask_root) if stem_of(path).endswith(options.mask_suffix)]
         images = [path for path in images if not path.is_relative_to(mask_root)]
     elif options.mask_suffix:
-        masks = [path for path in images if path.stem.endswith(options.mask_suffix)]
-        images = [path for path in images if not path.stem.endswith(options.mask_suffix)]
-    mask_of, findings = _matched(images, masks, image_root=image_root, mask_root=mask_root, options=options)
+        masks = [path for path in images if stem_of(path).endswith(options.mask_suffix)]
+        images = [path for path in images if not stem_of(path).endswith(options.mask_suffix)]
+    naming = Naming(mask_suffix=options.mask_suffix)
+    mask_of, findings = match(images, masks, image_root=image_root, mask_root=mask_root, naming=naming)
     rows = [
         Row(
             id="",
@@ -138,67 +134,14 @@ def _read_part(
     return rows, [replace(finding, file=_name(mask_root, source)) for finding in findings]
 
 
-def _matched(
-    images: Sequence[Path], masks: Sequence[Path], *, image_root: Path, mask_root: Path, options: FolderOptions
-) -> tuple[dict[Path, Path], list[Finding]]:
-    """The mask of every image: the one at the same place below its root, else the only one of the same name."""
-    cut = len(options.mask_suffix)
-    stem_of = {mask: mask.stem[: len(mask.stem) - cut] for mask in masks}
-    by_place = {mask.relative_to(mask_root).parent / stem_of[mask]: mask for mask in masks}
-    counts = Counter(stem_of.values())
-    by_name = {stem: mask for mask, stem in stem_of.items() if counts[stem] == 1}
-    mask_of = {}
-    for image in images:
-        mask = by_place.get(image.relative_to(image_root).with_suffix("")) or by_name.get(image.stem)
-        if mask is not None:
-            mask_of[image] = mask
-    findings = []
-    unused = [mask.name for mask in masks if mask not in set(mask_of.values())]
-    if unused:
-        message = (
-            f"{len(unused)} of {len(masks)} masks have no image of their name: {some(unused)}; {_suffix_hint(options)}"
-        )
-        findings.append(Finding("mask-without-image", "warning" if mask_of else "error", "", None, message))
-    twice = [mask.name for mask, count in Counter(mask_of.values()).items() if count > 1]
-    if twice:
-        message = f"{len(twice)} masks fit several images: {some(twice)}; give each image a name of its own"
-        findings.append(Finding("mask-of-several-images", "error", "", None, message))
-    return mask_of, findings
-
-
-def _suffix_hint(options: FolderOptions) -> str:
-    return "mend --mask-suffix" if options.mask_suffix else "if they end in more, name it with --mask-suffix"
-
-
 def _labels(image: Path, root: Path) -> tuple[str, ...] | None:
     place = image.relative_to(root).parts
     return None if len(place) == 1 or place[0].lower() in UNLABELLED else (place[0],)
 
 
-def _grouped(rows: Sequence[Row], pattern: str, *, source: Path) -> tuple[list[Row], list[Finding]]:
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise S4miError(f"--group-pattern {pattern!r}: is no regular expression ({error})") from error
-    if expression.groups < 1:
-        raise S4miError(f"--group-pattern {pattern!r}: has no group; put the patient's part in brackets: ([^_]+)_.*")
-    grouped, unmatched = [], []
-    for row in rows:
-        match = expression.search(row.image.name)
-        if match is None or not match.group(1):
-            unmatched.append(_name(row.image, source))
-        else:
-            grouped.append(replace(row, group=match.group(1)))
-    findings = []
-    if unmatched:
-        message = f"{len(unmatched)} file names do not match --group-pattern {pattern!r}: {some(unmatched)}; widen it"
-        findings.append(Finding("no-group", "error", ".", None, message))
-    return grouped, findings
-
-
 def _left_out(source: Path) -> list[Finding]:
     """Files that are no images by their ending; said, because a forgotten format looks like missing data."""
-    names = [_name(path, source) for path in visible_files(source) if path.suffix.lower() not in SUFFIXES]
+    names = [_name(path, source) for path in visible_files(source) if not is_image_file(path)]
     if not names:
         return []
     message = f"{len(names)} files are no images by their ending: {some(names)}; convert them if they should be"
@@ -206,7 +149,7 @@ def _left_out(source: Path) -> list[Finding]:
 
 
 def _nothing(source: Path) -> str:
-    endings = Counter(path.suffix.lower() or path.name for path in visible_files(source))
+    endings = Counter(suffix_of(path) or path.name for path in visible_files(source))
     held = f"; it holds {', '.join(ending for ending, _ in endings.most_common(4))}" if endings else "; it is empty"
     return f"no images with an ending of {', '.join(sorted(SUFFIXES))}{held}"
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from s4mi.data.images import SUFFIXES
+from s4mi.data.files import SUFFIXES, suffix_of
 from s4mi.data.manifest import MANIFEST_NAME, PARTS, Row
+from s4mi.data.sources.found import PART_NAMES, Found
 from s4mi.data.sources.tabular import TABLE_SUFFIXES, Record, Table, read_table
-from s4mi.data.sources.writing import PART_NAMES, Found
 from s4mi.data.spec import NO_CLASS, Finding
 from s4mi.errors import S4miError, nearest
 from s4mi.records import Part
@@ -101,6 +101,20 @@ def read_tables(source: Path, options: TableOptions | None = None) -> Found:
     return Found(folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel)
 
 
+def labels_of(
+    table: Table, options: TableOptions, *, source: Path
+) -> tuple[dict[str, tuple[str, ...] | None], list[Finding]]:
+    """The labels of every record, by the name in its column of images, whose files are not looked up.
+
+    Raises:
+        S4miError: a column is missing.
+    """
+    guessed = guess_options(table).image if options.image is None and "image" not in table.columns else options.image
+    reading = _Reading(table, replace(options, image=guessed), part=None, source=source)
+    labels = {record.cells[reading.image]: reading.labels(record) for record in table.records}
+    return labels, reading.findings
+
+
 def _only_table(folder: Path) -> Path | None:
     tables = sorted(
         path
@@ -163,6 +177,10 @@ class _Reading:
             rows.append(row)
         return rows
 
+    def labels(self, record: Record) -> tuple[str, ...] | None:
+        """What a record says its image shows; None where it says nothing."""
+        return self._one_hot(record) if self.options.one_hot else self._labels(record)
+
     def _column(self, wanted: str | None, *, usual: str, option: str) -> str | None:
         if wanted is None:
             return usual if usual in self.table.columns else None
@@ -173,7 +191,7 @@ class _Reading:
         mask = self._file(record, self.mask, what="mask", lookup=self.masks) if self.mask else None
         if not record.cells[self.image]:
             self._wrong("no-image", record, f"the cell {self.image!r} is empty; name a file or remove the row")
-        labels = self._one_hot(record) if self.options.one_hot else self._labels(record)
+        labels = self.labels(record)
         split = self._split(record)
         if image is None:
             return None
@@ -240,7 +258,7 @@ class _Lookup:
 
     def find(self, cell: str) -> Path | None:
         name = cell.replace("\\", "/")
-        endings = [""] if Path(name).suffix.lower() in SUFFIXES else ["", *sorted(SUFFIXES)]
+        endings = [""] if suffix_of(Path(name)) in SUFFIXES else ["", *sorted(SUFFIXES)]
         tries = (folder / f"{name}{ending}" for folder in self.folders for ending in endings)
         return next((Path(os.path.normpath(path)) for path in tries if path.is_file()), None)
 
@@ -255,7 +273,7 @@ def guess_options(table: Table) -> TableOptions:
     def called(*names: str) -> str | None:
         return next((column for name in names for column in table.columns if column.lower() == name), None)
 
-    files = [c for c in table.columns if any(Path(record.cells[c]).suffix.lower() in SUFFIXES for record in first)]
+    files = [c for c in table.columns if any(suffix_of(Path(record.cells[c])) in SUFFIXES for record in first)]
     named = called("image", "image_path", "filename", "file_name", "file", "path")
     split = called("split", "part", "set", "subset")
     options = TableOptions(

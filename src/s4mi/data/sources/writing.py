@@ -2,71 +2,34 @@
 
 Images are referenced where they lie unless a copy is asked for. The reference (`root` in `dataset.yaml`) is relative
 where the source lies below the folder that holds the data set, because the two then move together; anywhere else it is
-absolute, so that moving the data set folder alone does not break it.
+absolute, so that moving the data set folder alone does not break it. Where anything is written out of larger files,
+everything is put into the data set folder.
+
+What was done is noted in a journal in the data set folder: an import that was interrupted goes on where it was.
 """
 
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 from pydantic import ValidationError
 
-from s4mi.data.images import ImageError, is_grey, mask_file_values
+from s4mi.data.files import read_header
+from s4mi.data.formats.frame import ImageError
+from s4mi.data.formats.intensity import Intensity
 from s4mi.data.manifest import MANIFEST_NAME, Row, read_manifest, write_dataset
-from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding
+from s4mi.data.parallel import in_parallel
+from s4mi.data.sources.extracting import Wanted, write_out
+from s4mi.data.sources.found import Found, Naming, Progress
+from s4mi.data.sources.frames import Frames, expand
+from s4mi.data.sources.journal import Journal
+from s4mi.data.sources.mask_naming import name_mask_values, scan_masks
+from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, MaskKey
 from s4mi.errors import S4miError
-from s4mi.records import Part, TaskKind
-
-S = TypeVar("S")
-T = TypeVar("T")
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
-
-PART_NAMES: Mapping[str, Part] = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-"""What people call the parts of a split."""
-
-BACKGROUND = "background"
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a source holds, before anything is decoded.
-
-    Attributes:
-        folder: where the source lies; images and masks are usually below it.
-        kind: how it is laid out, in words.
-        rows: the images that can be used; `id` is still empty.
-        classes: every class name, in the order of a classifier's outputs.
-        findings: what is wrong or worth saying, with files relative to `folder`.
-        multilabel: an image may show any number of classes.
-    """
-
-    folder: Path
-    kind: str
-    rows: tuple[Row, ...]
-    classes: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    multilabel: bool = False
-
-
-@dataclass(frozen=True)
-class Naming:
-    """What a source does not say of itself."""
-
-    name: str
-    source: str = ""
-    licence: str = ""
-    foreground: str = "foreground"
-    mask_values: Mapping[int, str] = field(default_factory=dict)
+from s4mi.records import TaskKind
 
 
 @dataclass(frozen=True)
@@ -79,14 +42,33 @@ class Written:
     findings: tuple[Finding, ...]
 
 
+@dataclass(frozen=True)
+class Handling:
+    """What an import does with the files.
+
+    Attributes:
+        copy: copy images and masks into the data set folder instead of pointing to them.
+        force: replace the data set that is there.
+        skip_missing: leave rows out whose files are not there.
+        frames: which frames of files that hold several.
+        intensity: how images of more than 8 bits become 0..255.
+        keep_dicom: point to DICOM files of one picture as they are, with whatever they say of the patient.
+    """
+
+    copy: bool = False
+    force: bool = False
+    skip_missing: bool = False
+    frames: Frames = field(default_factory=Frames)
+    intensity: Intensity = field(default_factory=Intensity)
+    keep_dicom: bool = False
+
+
 def write_import(
     found: Found,
     destination: Path,
     *,
     naming: Naming,
-    copy: bool = False,
-    force: bool = False,
-    skip_missing: bool = False,
+    handling: Handling | None = None,
     progress: Progress | None = None,
 ) -> Written:
     """Make a data set folder of what was found; the source is only read.
@@ -95,28 +77,83 @@ def write_import(
         S4miError: something found is an error, the destination is taken, or masks hold values nobody has named.
     """
     destination = destination.expanduser().resolve()
+    handling = handling or Handling()
     say = progress or (lambda *_: None)
-    _refuse_errors(found, skip_missing=skip_missing)
-    _refuse_destination(found, destination, force=force)
-    ids = _ids(found)
-    rows = tuple(replace(row, id=name) for row, name in zip(found.rows, ids, strict=True))
-    masks = [row.mask for row in rows if row.mask is not None]
-    values, unread = scan_masks(masks, say=lambda done, of: say("reading masks", done, of))
-    if masks and len(unread) == len(masks):
-        raise S4miError(f"{unread[0]} (and so it is with all {len(masks)} masks)")
-    mask_values = name_mask_values(values, naming=naming) if masks else {}
-    spec = _spec(found, naming=naming, mask_values=mask_values, grey=_all_grey(rows))
+    _refuse_errors(found, skip_missing=handling.skip_missing)
+    _refuse_destination(found, destination, force=handling.force)
+    found = expand(found, handling.frames, keep_dicom=handling.keep_dicom, say=say)
+    _refuse_errors(found, skip_missing=handling.skip_missing)
+    found = replace(found, rows=tuple(_named(found)))
     try:
-        if copy:
-            rows = _copied(rows, found.folder, destination=destination, say=say)
-        else:
-            spec = spec.model_copy(update={"root": _root(found.folder, destination)})
-        write_dataset(destination, spec, rows)
+        with Journal(destination) as journal:
+            return _write(found, destination, naming, handling, journal=journal, say=say)
     except OSError as error:
         raise S4miError(f"{destination}: cannot be written ({error}); make room, or name another folder") from error
+
+
+def _write(
+    found: Found, destination: Path, naming: Naming, handling: Handling, *, journal: Journal, say: Progress
+) -> Written:
+    rows, findings = found.rows, list(found.findings)
+    places = _places(found, destination) if handling.copy or found.extracts else {}
+    codes: set[MaskKey] = set()
+    if found.extracts:
+        rows, codes, lost = _write_extracts(found, places, handling.intensity, journal=journal, say=say)
+        findings += lost
+    masks = [row.mask for row in rows if row.mask is not None and row.mask not in found.extracts]
+    values, unread = scan_masks(masks, journal=journal, say=lambda done, of: say("reading masks", done, of))
+    if masks and len(unread) == len(masks) and not codes:
+        raise S4miError(f"{unread[0]} (and so it is with all {len(masks)} masks)")
+    mask_values = name_mask_values(values | codes, naming=naming) if any(row.mask for row in rows) else {}
+    spec = _spec(replace(found, rows=rows), naming=naming, mask_values=mask_values)
+    spec = spec.model_copy(update={"intensity": str(handling.intensity), "conversion": _conversion(found, handling)})
+    if places:
+        _copy_all({path: place for path, place in places.items() if path not in found.extracts}, say=say)
+        rows = tuple(
+            replace(row, image=places[row.image], mask=None if row.mask is None else places[row.mask]) for row in rows
+        )
+    else:
+        spec = spec.model_copy(update={"root": _root(found.folder, destination)})
+    grey = _all_grey(rows, say=say)
+    spec = spec.model_copy(update={"channels": "grey" if grey else "rgb"})
+    write_dataset(destination, spec, rows)
     _, wrong = read_manifest(destination)
     wrong = [replace(finding, file=str(destination / finding.file)) for finding in wrong]
-    return Written(destination, spec, rows, findings=(*found.findings, *unread, *wrong))
+    return Written(destination, spec, rows, findings=(*findings, *unread, *wrong))
+
+
+def _write_extracts(
+    found: Found, places: dict[Path, Path], intensity: Intensity, *, journal: Journal, say: Progress
+) -> tuple[tuple[Row, ...], set[MaskKey], list[Finding]]:
+    """Write out what lies inside larger files: the rows that could be, the codes of their masks, and what was lost."""
+    images = {row.image for row in found.rows} & set(found.extracts)
+    masks = {row.mask for row in found.rows if row.mask is not None} & set(found.extracts)
+    wanted = [
+        Wanted(found.extracts[path], places[path], mask=path in masks) for path in sorted(images | masks)
+    ]  # fmt: skip
+    written = write_out(wanted, intensity, journal=journal, say=say)
+    rows, findings = [], []
+    for row in found.rows:
+        target = next((places[path] for path in (row.image, row.mask) if path and places[path] in written.failed), None)
+        if target is None:
+            rows.append(row)
+            continue
+        file = found.extracts[row.image].file if row.image in found.extracts else row.image
+        message = f"{written.failed[target]}; the row {row.id!r} is left out"
+        findings.append(Finding("undecodable", "warning", str(file), None, message))
+    return tuple(rows), set(written.codes), findings
+
+
+def _conversion(found: Found, handling: Handling) -> str:
+    """In words, what was made of files that were no 8-bit pictures."""
+    if not found.extracts:
+        return ""
+    files = {extract.file for extract in found.extracts.values()}
+    endings = ", ".join(sorted({file.suffix.lower() or "without ending" for file in files}))
+    return (
+        f"{len(found.extracts)} pictures written as 8-bit PNG out of {len(files)} files ({endings}); the file's own "
+        f"window where it has one, else {handling.intensity} over the file; nothing else of the files was kept"
+    )
 
 
 def tasks_of(found: Found) -> tuple[TaskKind, ...]:
@@ -129,62 +166,6 @@ def tasks_of(found: Found) -> tuple[TaskKind, ...]:
     if any(row.mask is not None for row in found.rows):
         tasks.append("segmentation")
     return tuple(tasks)
-
-
-def name_mask_values(values: Iterable[int], *, naming: Naming) -> dict[int, str]:
-    """Pixel value → class name for masks that hold `values`.
-
-    Masks with one value beside 0 need no names: 0 is background, the other one `naming.foreground`.
-
-    Raises:
-        S4miError: there are more values, or values that `naming.mask_values` leaves out.
-    """
-    present = sorted(set(values))
-    shown = ", ".join(map(str, present[:8])) + (f", … ({len(present)} in all)" if len(present) > 8 else "")
-    if naming.mask_values:
-        if missing := sorted(set(present) - set(naming.mask_values)):
-            raise S4miError(
-                f"masks hold the values {shown}, and {', '.join(map(str, missing[:8]))} is not named; "
-                f"add --mask-value {missing[0]}=NAME, or NAME 'ignore' for pixels without annotation"
-            )
-        return dict(sorted(naming.mask_values.items(), key=lambda pair: (pair[1] != BACKGROUND, pair[0])))
-    inside = [value for value in present if value != 0]
-    if len(inside) > 1:
-        cure = (
-            "name each: --mask-value 0=background " + " ".join(f"--mask-value {value}=NAME" for value in inside)
-            if len(inside) <= 8
-            else "re-export them with one number per class, in a format without loss"
-        )
-        raise S4miError(f"masks hold the values {shown}, so which is what is unclear; {cure}")
-    return {0: BACKGROUND, (inside[0] if inside else 255): naming.foreground}
-
-
-def in_threads(work: Callable[[S], T], items: Sequence[S], *, say: Callable[[int, int], None]) -> Iterator[T]:
-    """`work` of every item, in order, on all cores; decoding and reading release the interpreter."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for number, result in enumerate(pool.map(work, items), start=1):
-            say(number, len(items))
-            yield result
-
-
-def scan_masks(masks: Sequence[Path], *, say: Callable[[int, int], None]) -> tuple[set[int], list[Finding]]:
-    """Every pixel value the masks hold, and the masks that cannot be read, as warnings."""
-
-    def values_of(path: Path) -> tuple[int, ...] | ImageError:
-        try:
-            return mask_file_values(path)
-        except ImageError as error:
-            return error
-
-    present: set[int] = set()
-    unread: list[Finding] = []
-    for path, values in zip(masks, in_threads(values_of, masks, say=say), strict=True):
-        if isinstance(values, ImageError):
-            message = f"mask {path.name!r} {values}"
-            unread.append(Finding(code=values.code, severity="warning", file=str(path), line=None, message=message))
-        else:
-            present.update(values)
-    return present, unread
 
 
 def _refuse_errors(found: Found, *, skip_missing: bool) -> None:
@@ -205,8 +186,12 @@ def _refuse_destination(found: Found, destination: Path, *, force: bool) -> None
         raise S4miError(f"{destination}: holds a {taken[0]} already; name another folder, or replace it with --force")
 
 
+def _named(found: Found) -> list[Row]:
+    """The rows with ids: the shortest of stem, path without ending and whole path that tells all images apart."""
+    return [replace(row, id=name) for row, name in zip(found.rows, _ids(found), strict=True)]
+
+
 def _ids(found: Found) -> list[str]:
-    """The shortest of stem, path without ending and whole path that tells all images apart."""
     paths = [_below(row.image, found.folder) for row in found.rows]
     stems = [path.stem for path in paths]
     unended = [path.with_suffix("").as_posix() for path in paths]
@@ -221,25 +206,32 @@ def _below(path: Path, folder: Path) -> PurePosixPath:
     return PurePosixPath(inside.as_posix())
 
 
-def _all_grey(rows: Sequence[Row]) -> bool:
-    def grey(path: Path) -> bool | None:
-        try:
-            return is_grey(path)
-        except ImageError:
-            return None
+def _all_grey(rows: Sequence[Row], *, say: Progress) -> bool:
+    """Whether every image that can be read has one channel; the first one with colours settles it."""
+    answers = in_parallel(_is_grey, [row.image for row in rows], say=lambda done, of: say("reading headers", done, of))
+    seen = False
+    for answer in answers:
+        if answer is False:
+            answers.close()
+            return False
+        seen = seen or answer is True
+    return seen
 
-    answers = set(in_threads(grey, [row.image for row in rows], say=lambda *_: None))
-    return answers - {None} == {True}
+
+def _is_grey(path: Path) -> bool | None:
+    try:
+        return read_header(path).channels < 3
+    except ImageError:
+        return None
 
 
-def _spec(found: Found, *, naming: Naming, mask_values: dict[int, str], grey: bool) -> DatasetSpec:
+def _spec(found: Found, *, naming: Naming, mask_values: dict[MaskKey, str]) -> DatasetSpec:
     try:
         return DatasetSpec(
             name=naming.name,
             tasks=tasks_of(found),
             classes=found.classes,
             mask_values=mask_values,
-            channels="grey" if grey else "rgb",
             source=naming.source,
             licence=naming.licence,
         )
@@ -255,16 +247,13 @@ def _root(source: Path, destination: Path) -> str:
     return source.as_posix()
 
 
-def _copied(rows: Sequence[Row], source: Path, *, destination: Path, say: Progress) -> tuple[Row, ...]:
-    """Copy what the rows name to `images/` and `masks/`; a file that is there in its full size is not copied again."""
-    images = _targets([row.image for row in rows], source, folder=destination / "images")
-    masks = _targets([row.mask for row in rows if row.mask is not None], source, folder=destination / "masks")
-    pairs = [*images.items(), *masks.items()]
-    list(in_threads(lambda path: _copy(path, images.get(path) or masks[path]), [path for path, _ in pairs],
-                    say=lambda done, of: say("copying", done, of)))  # fmt: skip
-    return tuple(
-        replace(row, image=images[row.image], mask=None if row.mask is None else masks[row.mask]) for row in rows
-    )
+def _places(found: Found, destination: Path) -> dict[Path, Path]:
+    """Where every image and mask goes below the data set folder."""
+    masks = [row.mask for row in found.rows if row.mask is not None]
+    return {
+        **_targets([row.image for row in found.rows], found.folder, folder=destination / "images"),
+        **_targets(masks, found.folder, folder=destination / "masks"),
+    }
 
 
 def _targets(paths: Sequence[Path], source: Path, *, folder: Path) -> dict[Path, Path]:
@@ -277,10 +266,20 @@ def _targets(paths: Sequence[Path], source: Path, *, folder: Path) -> dict[Path,
     return {path: folder / place for path, place in places.items()}
 
 
-def _copy(path: Path, target: Path) -> None:
-    if target.exists() and target.stat().st_size == path.stat().st_size:
-        return
+def _copy_all(places: Mapping[Path, Path], *, say: Progress) -> None:
+    copies = in_parallel(_copy, list(places.items()), say=lambda done, of: say("copying", done, of))
+    deque(copies, maxlen=0)
+
+
+def _copy(pair: tuple[Path, Path]) -> None:
+    """Copy a file with its time, atomically; one that is there already, with size and time, is not copied again."""
+    path, target = pair
+    state = path.stat()
+    if target.exists():
+        there = target.stat()
+        if (there.st_size, there.st_mtime_ns) == (state.st_size, state.st_mtime_ns):
+            return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".copying-") as room:
-        shutil.copyfile(path, Path(room) / target.name)
-        (Path(room) / target.name).replace(target)
+    part = target.with_name(f".{target.name}.part")
+    shutil.copy2(path, part)
+    part.replace(target)

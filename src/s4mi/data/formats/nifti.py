@@ -1,0 +1,67 @@
+"""NIfTI volumes, slice by slice, through nibabel (extra `nifti`).
+
+A volume is turned to the nearest of the standard orientations (right, anterior, superior) and cut along its third axis,
+from the feet up; a slice is shown as `numpy.rot90` of the array, so that anterior is at the top.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s4mi.data.formats.frame import Frame, Header, ImageError, explained
+from s4mi.errors import require_extra
+
+SUFFIXES = (".nii", ".nii.gz")
+
+
+def header(path: Path) -> Header:
+    """From the header of the file; `frames` counts the slices.
+
+    Raises:
+        ImageError: the file is missing, empty or no NIfTI image of two or three dimensions.
+    """
+    with _opened(path) as image:
+        shape = image.shape
+        colour = image.get_data_dtype().names is not None
+        return Header(
+            shape[2] if len(shape) > 2 else 1, shape[1], shape[0], channels=3 if colour else 1,
+            dtype="uint8" if colour else str(image.get_data_dtype()),
+        )  # fmt: skip
+
+
+def frames(path: Path) -> Iterator[Frame]:
+    """Every slice, in the values that the file means (its slope and intercept applied).
+
+    Raises:
+        ImageError: the file is missing, empty, truncated or no NIfTI image of two or three dimensions.
+    """
+    with _opened(path) as image:
+        stored = image.dataobj  # an array already where the volume had to be turned
+        scaled = (getattr(stored, "slope", 1), getattr(stored, "inter", 0)) != (1, 0)
+        volume: Any = image.get_fdata(dtype=np.float32) if scaled else np.asanyarray(stored)
+        if volume.ndim == 2:
+            volume = volume[:, :, None]
+        for number in range(volume.shape[2]):
+            piece = volume[:, :, number]
+            if piece.dtype.names is not None:
+                piece = np.stack([piece[name] for name in piece.dtype.names[:3]], axis=2)
+            yield Frame(np.ascontiguousarray(np.rot90(piece)))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The image in standard orientation, its pixels not yet read."""
+    nibabel = require_extra("nibabel", extra="nifti", purpose=f"{path.name}: reading NIfTI")
+    with explained(path):
+        try:
+            image = nibabel.load(path)
+        except nibabel.filebasedimages.ImageFileError as error:
+            raise ImageError("not-an-image", "is no NIfTI file; give it the ending of its true format") from error
+        shape = image.shape
+        if len(shape) not in (2, 3):
+            sizes = "×".join(map(str, shape))
+            raise ImageError("undecodable", f"has {len(shape)} dimensions ({sizes}) where 2 or 3 are wanted; split it")
+        yield nibabel.as_closest_canonical(image) if len(shape) == 3 else image

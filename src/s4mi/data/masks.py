@@ -1,0 +1,131 @@
+"""Read masks as class indices, whatever codes a class in the file: a number, a palette entry or a colour."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s4mi.data.files import read_frame, suffix_of
+from s4mi.data.formats import raster, tiff
+from s4mi.data.formats.frame import Frame, ImageError
+from s4mi.data.formats.intensity import Pixels
+from s4mi.data.spec import IGNORED_CLASS, MaskKey
+from s4mi.records import IGNORE
+
+MOST_COLOURS = 64
+"""A file with more colours is a photograph, or a mask in a format that blurs edges."""
+
+
+def read_mask(path: Path, mask_values: Mapping[MaskKey, str]) -> Pixels:
+    """(H, W) uint8 class indices, in the order in which `mask_values` first names them; `IGNORE` for ignored pixels.
+
+    Raises:
+        ImageError: the file cannot be read, or holds a value or colour that `mask_values` lacks.
+    """
+    return decode_mask(read_mask_frame(path), mask_values)
+
+
+def mask_file_values(path: Path) -> tuple[MaskKey, ...]:
+    """The distinct codes of a mask file, ascending: numbers, or `#rrggbb` where it is coloured.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    return mask_codes(read_mask_frame(path))
+
+
+def read_mask_frame(path: Path) -> Frame:
+    """The numbers of a mask file: palette indices of a palette image, 0 and 1 of a 1-bit one.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    suffix = suffix_of(path)
+    if suffix in raster.SUFFIXES:
+        return raster.codes(path)
+    return tiff.codes(path) if suffix in tiff.SUFFIXES else read_frame(path)
+
+
+def mask_codes(frame: Frame) -> tuple[MaskKey, ...]:
+    """The distinct codes in a decoded mask, ascending.
+
+    Raises:
+        ImageError: they are no whole numbers from 0 to 255, and no colours.
+    """
+    return _distinct(_codes(frame.values))
+
+
+def decode_mask(frame: Frame, mask_values: Mapping[MaskKey, str]) -> Pixels:
+    """(H, W) uint8 class indices of a decoded mask.
+
+    Raises:
+        ImageError: it holds a value or colour that `mask_values` lacks.
+    """
+    codes = _codes(frame.values)
+    if codes.dtype == np.uint8 and any(isinstance(key, str) for key in mask_values):
+        codes = codes.astype(np.uint32) * 0x010101  # a mask whose every colour is a grey
+    names = list(dict.fromkeys(name for name in mask_values.values() if name != IGNORED_CLASS))
+    index_of = {key: IGNORE if name == IGNORED_CLASS else names.index(name) for key, name in mask_values.items()}
+    strangers = [key for key in _distinct(codes) if key not in index_of]
+    if strangers:
+        shown = ", ".join(map(str, strangers[:5])) + (", …" if len(strangers) > 5 else "")
+        raise ImageError(
+            "mask-value",
+            f"holds the value {shown} which mask_values ({', '.join(map(str, mask_values))}) does not name; "
+            f"add it to mask_values in dataset.yaml or re-export the mask",
+        )
+    numbers = {key if isinstance(key, int) else int(key[1:], 16): index for key, index in index_of.items()}
+    known = np.array(sorted(numbers), dtype=np.uint32)
+    indices = np.array([numbers[int(number)] for number in known], dtype=np.uint8)
+    if codes.dtype == np.uint8:
+        table = np.zeros(256, dtype=np.uint8)
+        table[known] = indices
+        return np.asarray(table[codes], dtype=np.uint8)
+    return np.asarray(indices[np.searchsorted(known, codes)], dtype=np.uint8)
+
+
+def encode_mask(classes: Pixels, mask_values: Mapping[MaskKey, str]) -> Pixels:
+    """Class indices (H, W) in the codes of the data set's own masks: (H, W) numbers or (H, W, 3) colours."""
+    first = {name: key for key, name in reversed(list(mask_values.items()))}
+    names = dict.fromkeys(name for name in mask_values.values() if name != IGNORED_CLASS)
+    keys = [first[name] for name in names]
+    if any(isinstance(key, str) for key in keys):
+        table = np.array([tuple(bytes.fromhex(str(key).removeprefix("#"))) for key in keys], dtype=np.uint8)
+    else:
+        table = np.array(keys, dtype=np.uint8)
+    return np.asarray(table[classes], dtype=np.uint8)
+
+
+def _distinct(codes: NDArray[Any]) -> tuple[MaskKey, ...]:
+    if codes.dtype == np.uint8:
+        return tuple(int(value) for value in np.flatnonzero(np.bincount(codes.ravel(), minlength=256)))
+    # Runs of one colour are long in masks: looking at their first pixels alone is many times faster than sorting all.
+    flat = codes.ravel()
+    starts = flat[np.flatnonzero(np.diff(flat, prepend=~flat[:1]))]
+    colours = np.unique(starts)
+    if len(colours) > MOST_COLOURS:
+        raise ImageError(
+            "bad-mask",
+            f"is a colour image ({len(colours)} colours); re-export the mask with one number or colour a class",
+        )
+    return tuple(f"#{code:06x}" for code in colours)
+
+
+def _codes(values: NDArray[Any]) -> NDArray[Any]:
+    """(H, W) uint8 numbers, or (H, W) uint32 colours 0xrrggbb where any pixel is coloured."""
+    if values.dtype != np.bool_ and not (
+        np.issubdtype(values.dtype, np.number) and values.min() >= 0 and values.max() <= 255 and not (values % 1).any()
+    ):
+        message = f"is of type {values.dtype} where a mask holds whole numbers from 0 to 255; re-export it"
+        if np.issubdtype(values.dtype, np.integer):
+            message = f"holds values up to {values.max()} where a mask holds 0 to 255; re-export it with small numbers"
+        raise ImageError("bad-mask", message)
+    codes = values.astype(np.uint8)
+    if codes.ndim == 2:
+        return codes
+    if (codes[:, :, :1] == codes[:, :, :3]).all():
+        return codes[:, :, 0]
+    red, green, blue = (codes[:, :, channel].astype(np.uint32) for channel in range(3))
+    return red << 16 | green << 8 | blue

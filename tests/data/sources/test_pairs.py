@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from s4mi.data.manifest import load_manifest
+from s4mi.data.masks import read_mask
+from s4mi.data.sources.found import Naming as DataNaming
+from s4mi.data.sources.matching import Naming
+from s4mi.data.sources.pairs import PairsOptions, read_pairs
+from s4mi.data.sources.writing import write_import
+from s4mi.errors import S4miError
+
+
+def files(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.array([[0, 255], [0, 255]], dtype=np.uint8)).save(path)
+    return folder
+
+
+def pairs(source: Path, **options: object) -> dict[str, str | None]:
+    found = read_pairs(source, PairsOptions(**options))  # type: ignore[arg-type]
+    return {row.image.name: None if row.mask is None else row.mask.name for row in found.rows}
+
+
+def test_names_are_matched_by_their_rules(tmp_path: Path) -> None:
+    files(tmp_path, "images/img_a_x.png", "images/img_b_x.png", "masks/seg-a-m.bmp", "masks/seg-b-m.bmp")
+    rule = Naming(image_prefix="img_", image_suffix="_x", mask_prefix="seg-", mask_suffix="-m")
+    assert pairs(tmp_path, naming=rule) == {"img_a_x.png": "seg-a-m.bmp", "img_b_x.png": "seg-b-m.bmp"}
+
+
+def test_an_image_without_a_mask_is_not_annotated_and_a_mask_without_an_image_is_said(tmp_path: Path) -> None:
+    files(tmp_path, "images/a.png", "images/b.png", "masks/a.png", "masks/z.png")
+    found = read_pairs(tmp_path)
+    assert [row.mask is not None for row in found.rows] == [True, False]
+    assert {finding.code: finding.severity for finding in found.findings} == {
+        "mask-without-image": "warning", "no-mask": "note"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_the_official_split_may_stand_outside_or_inside(tmp_path: Path, outside: bool) -> None:
+    for part in ("train", "validation", "test"):
+        for what in ("images", "masks"):
+            files(tmp_path, f"{part}/{what}/{part}1.png" if outside else f"{what}/{part}/{part}1.png")
+    found = read_pairs(tmp_path)
+    assert [row.split for row in found.rows] == (["test", "train", "val"])
+    assert all(row.mask is not None and row.mask.name == row.image.name for row in found.rows)
+
+
+def test_the_same_name_in_two_folders_is_matched_by_place(tmp_path: Path) -> None:
+    files(tmp_path, "images/p1/a.png", "images/p2/a.png", "masks/p1/a.png", "masks/p2/a.png")
+    found = read_pairs(tmp_path)
+    assert all(row.mask is not None and row.mask.parent.name == row.image.parent.name for row in found.rows)
+
+
+def test_patients_come_from_names(tmp_path: Path) -> None:
+    files(tmp_path, "images/p1_a.png", "images/p1_b.png", "masks/p1_a.png")
+    found = read_pairs(tmp_path, PairsOptions(group_pattern="^([^_]+)_"))
+    assert [row.group for row in found.rows] == ["p1", "p1"]
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "cure"),
+    [
+        (["images/a.png"], ["masks/a_seg.png"], "say --mask-suffix '_seg'"),
+        (["images/a.png"], ["masks/m-a.png"], "say --mask-prefix 'm-'"),
+        (["images/case1_im.png"], ["masks/case1_gt.png"], "say --image-suffix 'im' --mask-suffix 'gt'"),
+        (["images/a.png"], ["masks/z.png"], "an image is called 'a.png'"),
+    ],
+)
+def test_when_nothing_matches_the_rule_is_guessed(
+    tmp_path: Path, images: list[str], masks: list[str], cure: str
+) -> None:
+    files(tmp_path, *images, *masks)
+    found = read_pairs(tmp_path)
+    assert cure in found.findings[0].message
+    with pytest.raises(S4miError, match="1 of 1 masks have no image"):
+        write_import(found, tmp_path.parent / f"{tmp_path.name}-out", naming=DataNaming("x"))
+
+
+def test_a_folder_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    files(tmp_path, "pictures/a.png")
+    with pytest.raises(S4miError, match=r"images: is not there; name the folder with --images \(there are: pictures\)"):
+        read_pairs(tmp_path)
+
+
+def test_volumes_are_cut_alike(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    generator = np.random.default_rng(0)
+    volume = generator.integers(-500, 500, (6, 7, 4)).astype(np.int16)
+    mask = (volume > 0).astype(np.uint8)
+    for what, array in (("images", volume), ("masks", mask)):
+        (tmp_path / "source" / what).mkdir(parents=True)
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "source" / what / "p1.nii.gz")
+    write_import(read_pairs(tmp_path / "source"), tmp_path / "out", naming=DataNaming("x"))
+    manifest = load_manifest(tmp_path / "out")
+    assert [row.id for row in manifest.rows] == [f"p1_{n:03d}" for n in range(4)]
+    assert {row.group for row in manifest.rows} == {"images/p1"}
+    for number, row in enumerate(manifest.rows):
+        assert row.mask is not None
+        assert np.array_equal(read_mask(row.mask, manifest.spec.mask_values), np.rot90(mask[:, :, number]))

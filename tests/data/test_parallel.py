@@ -1,0 +1,64 @@
+import os
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from s4mi.data.parallel import in_parallel
+
+
+def doubled(number: int) -> int:
+    return 2 * number
+
+
+def process(_: int) -> int:
+    return os.getpid()
+
+
+def fail_at(number: int, *, bad: int) -> int:
+    if number == bad:
+        raise ValueError("bad luck")
+    return number
+
+
+def touched(number: int, *, folder: Path) -> int:
+    (folder / str(number)).touch()
+    time.sleep(0.005)
+    return number
+
+
+@pytest.mark.parametrize("few", [1000, 1])
+def test_results_come_in_order_with_progress(few: int) -> None:
+    said: list[tuple[int, int]] = []
+    results = list(in_parallel(doubled, range(100), few=few, say=lambda done, of: said.append((done, of))))
+    assert results == [2 * number for number in range(100)]
+    assert said == [(number, 100) for number in range(1, 101)]
+
+
+def test_many_items_go_through_other_processes_and_few_do_not() -> None:
+    assert set(in_parallel(process, range(20))) == {os.getpid()}
+    assert os.getpid() not in set(in_parallel(process, range(20), few=1))
+
+
+@pytest.mark.parametrize("few", [1000, 1])
+def test_what_goes_wrong_is_raised(few: int) -> None:
+    with pytest.raises(ValueError, match="bad luck"):
+        list(in_parallel(partial(fail_at, bad=7), range(50), few=few))
+
+
+@pytest.mark.parametrize("few", [10_000, 1])
+def test_only_a_bounded_number_are_under_way(tmp_path: Path, few: int) -> None:
+    results = in_parallel(partial(touched, folder=tmp_path), range(3000), few=few, at_once=4)
+    next(results)
+    results.close()
+    assert len(list(tmp_path.iterdir())) < 1500
+
+
+def test_a_script_without_a_guard_may_call_it(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("from s4mi.data.parallel import in_parallel\nprint(sum(in_parallel(abs, range(-9, 0), few=1)))\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "45"
