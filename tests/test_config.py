@@ -131,8 +131,16 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
         (DEDL, "optim.lr=.nan", "run.yaml: optim.lr: Input should be greater than 0"),
         (DEDL, "optim.lr=1e-5", "run.yaml: optim: min_lr 0.00034 is above lr 1e-05; set optim.min_lr below it too"),
         (DEDL, "seed=1.5", "run.yaml: seed: Input should be a valid integer"),
-        (DEDL, "label_fraction=101", "run.yaml: label_fraction: Input should be less than or equal to 100"),
-        (DEDL, "split.kind=odd", "run.yaml: split.kind: Input should be 'auto', 'official' or 'random'"),
+        (
+            DEDL,
+            "label_fraction=101",
+            "run.yaml: label_fraction: 101.0 is no amount of labels; a number of percent is above 0 and at most 100",
+        ),
+        (
+            DEDL,
+            "split.kind=odd",
+            "run.yaml: split.kind: Input should be 'auto', 'official', 'random', 'kfold' or 'file'",
+        ),
         (DEDL, "split.ratios=[1, 2, 3]", "split.ratios: [1.0, 2.0, 3.0] are no shares; give three positive numbers"),
         (DEDL, "split.ratios=[0.5, 0.5]", "run.yaml: split.ratios: too few values (given: [0.5, 0.5])"),
         (DEDL, "split.ratios=[0.9, 0.1, 0]", "are no shares"),

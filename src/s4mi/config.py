@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from s4mi.contract import MethodConfig
+from s4mi.data.fractions import LabelAmount
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.engine.optim import OptimConfig
 from s4mi.errors import S4miError, closest, nearest
@@ -45,6 +46,9 @@ class DataConfig(_Section):
     red_channel_normalisation: bool = Field(
         False, description="R / sqrt(R² + G² + B²), the paper's for RGB lesion sets"
     )
+    allow_leakage: bool = Field(
+        False, description="train although the same image or patient is on two sides of the split; the report says so"
+    )
     cache: Path = Field(
         default_factory=lambda: platformdirs.user_cache_path("s4mi"), description="folder of the decoded images"
     )
@@ -63,11 +67,14 @@ class DataConfig(_Section):
 class SplitConfig(_Section):
     """Who trains, chooses and tests."""
 
-    kind: Literal["auto", "official", "random"] = Field(
+    kind: Literal["auto", "official", "random", "kfold", "file"] = Field(
         "auto", description="official: the manifest's column `split`; auto: official where there is one, else random"
     )
     ratios: tuple[float, float, float] = Field((0.7, 0.1, 0.2), description="train, val, test; of a random split")
-    seed: int | None = Field(None, ge=0, description="of a random split; none: the run's seed")
+    folds: int = Field(5, ge=3, description="parts of equal size, of a k-fold split")
+    fold: int = Field(0, ge=0, description="which of them tests, from 0; the next one validates")
+    seed: int | None = Field(None, ge=0, description="of a random or k-fold split; none: the run's seed")
+    file: Path | None = Field(None, description="a saved split, for kind file; made by: s4mi data split … -o FILE")
 
     @field_validator("ratios")
     @classmethod
@@ -75,6 +82,14 @@ class SplitConfig(_Section):
         if min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
             raise ValueError(f"{list(ratios)} are no shares; give three positive numbers that sum to 1")
         return ratios
+
+    @model_validator(mode="after")
+    def _complete(self) -> "SplitConfig":
+        if self.kind == "file" and self.file is None:
+            raise ValueError("file: is missing; kind file takes the split of split.file=FILE")
+        if self.kind == "kfold" and self.fold >= self.folds:
+            raise ValueError(f"fold: {self.fold} is none of the {self.folds} folds; they count from 0")
+        return self
 
 
 class HardwareConfig(_Section):
@@ -103,7 +118,9 @@ class RunConfig(_Section):
     data: DataConfig
     method: AnyMethodConfig
     split: SplitConfig = SplitConfig()
-    label_fraction: float = Field(100.0, gt=0, le=100, description="percent of the annotated training images to use")
+    label_fraction: float | str = Field(
+        100.0, description="of the annotated training images: percent, or e.g. '50 images' or '5 patients'"
+    )
     seed: int = Field(0, ge=0)
     epochs: int = Field(50, ge=1)
     batch_size: int = Field(16, ge=1)
@@ -122,12 +139,25 @@ class RunConfig(_Section):
             full["method"] = {"name": full["method"]}
         return {key: {} if value is None and key in SECTIONS else value for key, value in full.items()}
 
+    @field_validator("label_fraction")
+    @classmethod
+    def _amount(cls, given: float | str) -> float | str:
+        try:
+            return LabelAmount.parse(given).setting
+        except S4miError as error:
+            raise ValueError(str(error)) from error
+
     @model_validator(mode="after")
     def _selectable(self) -> "RunConfig":
         known = SEGMENTATION_METRICS if "segmentation" in self.method.tasks else CLASSIFICATION_METRICS
         if self.select is not None and self.select not in known:
             raise ValueError(f"select: {self.select!r} is none of {', '.join(known)}{nearest(self.select, known)}")
         return self
+
+    @property
+    def amount(self) -> LabelAmount:
+        """`label_fraction`, to be used."""
+        return LabelAmount.parse(self.label_fraction)
 
     def metric(self, kind: TaskKind) -> str:
         """Name of the validation score that chooses the best epoch."""
@@ -136,7 +166,9 @@ class RunConfig(_Section):
     @property
     def hash(self) -> str:
         """Of everything that can change the result except the images themselves, which have a hash of their own."""
-        contents = self.model_dump(mode="json", exclude={"hardware": True, "data": {"path", "cache"}})
+        contents = self.model_dump(
+            mode="json", exclude={"hardware": True, "data": {"path", "cache", "allow_leakage"}, "split": {"file"}}
+        )  # the images and the split have hashes of their own, and what is allowed changes no weight
         return hashlib.blake2b(json.dumps(contents, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -173,7 +205,9 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
     except ValidationError as error:
         raise S4miError(f"{origin}: {_explain(error)}") from error
     folders = {name: getattr(config.data, name).expanduser().absolute() for name in ("path", "cache")}
-    return config.model_copy(update={"data": config.data.model_copy(update=folders)})
+    file = None if config.split.file is None else config.split.file.expanduser().absolute()
+    split = config.split.model_copy(update={"file": file})
+    return config.model_copy(update={"data": config.data.model_copy(update=folders), "split": split})
 
 
 def apply_overrides(contents: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -214,7 +248,7 @@ def save_run_config(config: RunConfig, path: Path) -> None:
 def differences(left: RunConfig, right: RunConfig) -> list[str]:
     """Settings that differ between two configs, as `key: left → right`; hardware and cache do not count."""
     a, b = (dict(_leaves(config.model_dump(mode="json"))) for config in (left, right))
-    ignored = ("hardware.", "data.cache")
+    ignored = ("hardware.", "data.cache", "data.allow_leakage")
     return [
         f"{key}: {a.get(key)} → {b.get(key)}"
         for key in sorted({*a, *b})

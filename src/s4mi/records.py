@@ -121,6 +121,8 @@ class RunRecord(Frozen):
     task: TaskKind
     classes: list[str]
     label_fraction: float = Field(description="percent of the annotated training images whose annotation was used")
+    labels_asked: str = Field("", description="what was asked for, such as `10 %`, `50 images` or `5 patients`")
+    leaks: int = Field(0, description="pairs of images alike on two sides of the split, which was allowed")
     seed: int
     config_hash: str
     split_hash: str

@@ -36,6 +36,9 @@ def source(count: int = 40, *, masks: bool = True, labels: bool = True) -> Sourc
         row=10 * np.arange(count),
         size=np.full((10 * count, 2), SIDE),
         pixels=np.zeros((count, 2), dtype=np.int64),
+        thumbnails=np.zeros((10 * count, 32, 32, 3), dtype=np.uint8),
+        digests=np.array([str(number) for number in range(10 * count)]),
+        foreground=np.zeros(10 * count),
         reused=False,
     )
     return Source(cache=cache, labels=torch.arange(count) if labels else None, device=CPU)

@@ -333,7 +333,7 @@ def test_a_flipped_bit_is_noticed_and_mended(
     assert opened(manifest, folder).reused or not in_pixels
 
 
-@pytest.mark.parametrize("name", ["images.npy", "masks.npy", "index.npz"])
+@pytest.mark.parametrize("name", ["images.npy", "masks.npy", "thumbnails.npy", "index.npz"])
 @pytest.mark.parametrize("kept", [None, 0, 100, 1000])
 def test_a_lost_or_shortened_file_is_noticed_and_mended(
     manifest: Manifest, folder: Path, name: str, kept: int | None, decoded: list[Path]

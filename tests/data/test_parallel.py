@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from s4mi.data.parallel import in_parallel
+from s4mi.data.parallel import WAITING, in_parallel, in_threads
 
 
 def doubled(number: int) -> int:
@@ -62,3 +62,17 @@ def test_a_script_without_a_guard_may_call_it(tmp_path: Path) -> None:
     script.write_text("from s4mi.data.parallel import in_parallel\nprint(sum(in_parallel(abs, range(-9, 0), few=1)))\n")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "45"
+
+
+def test_threads_share_what_they_write_to_and_only_a_few_wait() -> None:
+    seen: list[int] = []
+
+    def work(number: int) -> int:
+        seen.append(number)
+        return number
+
+    results = in_threads(work, 5000)
+    assert next(results) == 0
+    assert len(seen) <= WAITING + 1
+    assert list(results) == list(range(1, 5000))
+    assert sorted(seen) == list(range(5000))

@@ -9,9 +9,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from s4mi.data.manifest import PARTS, Manifest, Row
+from s4mi.data.fractions import LabelAmount
+from s4mi.data.manifest import PARTS, Manifest, Row, load_manifest
+from s4mi.data.proportions import proportions
+from s4mi.data.sources.found import Naming
+from s4mi.data.sources.table import TableOptions, read_tables
+from s4mi.data.sources.writing import write_import
 from s4mi.data.spec import DatasetSpec
-from s4mi.data.split import SIZE_BINS, Split, make_split, read_split_hash, save_split
+from s4mi.data.split import SIZE_BINS, Division, make_split, traits_of
+from s4mi.data.split_file import Split, read_split_hash, save_split
 from s4mi.errors import S4miError
 from s4mi.records import Part, TaskKind
 
@@ -47,18 +53,21 @@ def split_of(
     data: Manifest,
     kind: TaskKind = "multiclass",
     *,
-    fraction: float = 100.0,
+    fraction: float | str = 100.0,
+    division: Division | None = None,
     ratios: tuple[float, float, float] | None = RATIOS,
     seed: int = 0,
     fraction_seed: int | None = None,
     foreground: list[float] | None = None,
 ) -> Split:
+    division = division or (
+        Division("official") if ratios is None else Division("random", ratios=ratios, seed=seed)
+    )  # fmt: skip
     return make_split(
         data,
         kind,
-        label_fraction=fraction,
-        ratios=ratios,
-        split_seed=seed,
+        division=division,
+        amount=LabelAmount.parse(fraction),
         fraction_seed=seed if fraction_seed is None else fraction_seed,
         foreground=foreground,
     )
@@ -355,3 +364,169 @@ def test_a_damaged_saved_split_is_one_line(tmp_path: Path, text: str | None) -> 
         (tmp_path / "split.json").write_text(text)
     with pytest.raises(S4miError, match=r"split\.json: is no saved split \([^\n]*\); train the run again$"):
         read_split_hash(tmp_path / "split.json")
+
+
+@few
+@given(data=grouped(), seed=seeds, folds=st.integers(3, 6))
+def test_every_annotated_image_is_tested_in_exactly_one_fold(data: Manifest, seed: int, folds: int) -> None:
+    division = [Division("kfold", folds=folds, fold=fold, seed=seed) for fold in range(folds)]
+    splits = [possible(data, division=one) for one in division]
+    tested = [number for split in splits for number in split.test]
+    assert len(set(tested)) == len(tested)
+    of = [row.group or row.id for row in data.rows]
+    annotated = {group for group, row in zip(of, data.rows, strict=True) if row.labels is not None}
+    assert {of[number] for number in tested} == annotated
+    for split, following in zip(splits, [*splits[1:], splits[0]], strict=True):
+        assert split.val == following.test
+        assert sorted([*split.train, *split.val, *split.test]) == list(range(len(data.rows)))
+
+
+@few
+@given(data=labelled_singles, seed=seeds)
+def test_folds_are_of_one_size(data: Manifest, seed: int) -> None:
+    sizes = [len(split_of(data, division=Division("kfold", folds=3, fold=fold, seed=seed)).test) for fold in range(3)]
+    assert max(sizes) - min(sizes) <= 1
+
+
+@few
+@given(data=grouped(), seed=seeds, kind=st.sampled_from(["random", "kfold"]))
+def test_every_class_is_within_the_stated_tolerance(data: Manifest, seed: int, kind: str) -> None:
+    division = Division(kind, seed=seed)  # type: ignore[arg-type]
+    split = possible(data, division=division, fraction=30)
+    counts_ = proportions(data, split, {"30 %": split.labelled}, traits_of(data, "multiclass", None))
+    assert counts_.within_tolerance, counts_.worst_at
+
+
+@settings(max_examples=15, deadline=None)
+@given(classes=st.integers(2, 14), images=st.integers(40, 300), per_group=st.integers(1, 6), seed=st.integers(0, 9999))
+def test_every_label_of_many_is_within_the_stated_tolerance(
+    classes: int, images: int, per_group: int, seed: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    names = tuple(map(str, range(classes)))
+    spec = DatasetSpec(name="set", tasks=("multilabel",), classes=names)
+    shown = generator.random((images, classes)) < generator.uniform(0.02, 0.5, classes)
+    labels = [tuple(np.array(names)[some].tolist()) for some in shown]
+    groups = [f"p{group}" for group in generator.integers(0, max(5, images // per_group), images)]
+    data = manifest(*map(row, range(images), labels, groups), spec=spec)
+    split = possible(data, kind="multilabel", seed=seed, fraction=10)
+    counts_ = proportions(data, split, {"10 %": split.labelled}, traits_of(data, "multilabel", None))
+    assert counts_.within_tolerance, counts_.worst_at
+
+
+AMOUNTS = ("1 image", 5, "3 patients", "10 images", 30, "10 patients", "20 images", 100)
+
+
+@few
+@given(data=grouped(), seed=seeds)
+def test_amounts_of_whatever_unit_lie_inside_larger_ones(data: Manifest, seed: int) -> None:
+    labelled = []
+    for amount in AMOUNTS:
+        try:
+            labelled.append(set(split_of(data, seed=seed, fraction=amount).labelled))
+        except S4miError:
+            continue
+    for one, other in itertools.combinations(labelled, 2):
+        assert one <= other or other <= one
+
+
+def test_a_number_of_images_or_patients_is_what_one_gets() -> None:
+    data = manifest(*(row(number, (CLASSES[number % 3],), f"patient {number // 4}") for number in range(120)))
+    groups = lambda rows: {data.rows[number].group for number in rows}  # noqa: E731
+    for seed in range(3):
+        assert len(groups(split_of(data, fraction="5 patients", seed=seed).labelled)) == 5
+        assert len(split_of(data, fraction="8 images", seed=seed).labelled) == 8
+    alone = singles(*"abc" * 30)
+    assert len(split_of(alone, fraction="17 images").labelled) == 17
+
+
+@pytest.mark.parametrize(
+    ("amount", "there"), [("85 images", "84 with annotation"), ("22 patients", "21 with annotation")]
+)
+def test_more_than_there_is_is_one_line(amount: str, there: str) -> None:
+    data = manifest(*(row(number, (CLASSES[number % 3],), f"patient {number // 4}") for number in range(120)))
+    with pytest.raises(S4miError, match=rf"asks for {amount}, but the training part has {there}; ask for fewer"):
+        split_of(data, fraction=amount)
+
+
+def test_a_saved_split_is_used_as_it_was(tmp_path: Path) -> None:
+    data = singles(*"aaabbc" * 10)
+    split = split_of(data, seed=4, fraction=30)
+    save_split(split, data, tmp_path / "split.json", fractions={"30 %": split.labelled}, settings={"seed": 4})
+    shuffled = dataclasses.replace(data, rows=tuple(reversed(data.rows)))
+    again = split_of(shuffled, division=Division("file", file=tmp_path / "split.json"), fraction=30, seed=4)
+    assert again.hash == split.hash
+    assert ids(shuffled, again.test) == ids(data, split.test)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda parts: parts["test"].append("strange"), "1 images are not in the manifest, the first is 'strange'"),
+        (lambda parts: parts["test"].pop(), "1 images are in no part"),
+        (lambda parts: parts["test"].append(parts["train"][0]), "is in train and in test"),
+        (lambda parts: parts.pop("val"), "is no saved split"),
+    ],
+)
+def test_a_saved_split_that_does_not_fit_is_one_line(tmp_path: Path, change, words: str) -> None:  # type: ignore[no-untyped-def]
+    data, path = singles(*"aaabbc" * 10), tmp_path / "split.json"
+    save_split(split_of(data), data, path)
+    contents = json.loads(path.read_text())
+    change(contents)
+    path.write_text(json.dumps(contents))
+    with pytest.raises(S4miError, match=words) as caught:
+        split_of(data, division=Division("file", file=path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_saved_split_with_a_patient_on_two_sides_is_refused(tmp_path: Path) -> None:
+    data, path = singles(*"aaabbc" * 10), tmp_path / "split.json"
+    split = split_of(data)
+    save_split(split, data, path)
+    one, other = split.train[0], split.test[0]
+    rows = [dataclasses.replace(r, group="p" if n in (one, other) else None) for n, r in enumerate(data.rows)]
+    with pytest.raises(S4miError, match="group 'p' is in train and in test"):
+        split_of(dataclasses.replace(data, rows=tuple(rows)), division=Division("file", file=path))
+
+
+@pytest.mark.parametrize(
+    ("given_", "shown"),
+    [(10, "10 %"), (10.0, "10 %"), ("10%", "10 %"), ("2.5 percent", "2.5 %"), ("50 images", "50 images"),
+     ("1 image", "1 image"), ("5 groups", "5 patients")],
+)  # fmt: skip
+def test_an_amount_is_read_from_what_people_write(given_: float | str, shown: str) -> None:
+    assert str(LabelAmount.parse(given_)) == shown
+    assert LabelAmount.parse(LabelAmount.parse(given_).setting) == LabelAmount.parse(given_)
+
+
+@pytest.mark.parametrize("given_", [0, -1, 101, "0 images", "2.5 images", "many", "", "10 lesions", "1.2.3"])
+def test_anything_else_is_no_amount(given_: float | str) -> None:
+    with pytest.raises(S4miError, match="is no amount of labels; "):
+        LabelAmount.parse(given_)
+
+
+def test_ten_thousand_images_are_split_in_proportion() -> None:
+    generator = np.random.default_rng(0)
+    groups = generator.integers(0, 3000, 10_000)
+    data = manifest(
+        *(row(n, (CLASSES[int(k)],), f"p{groups[n]}") for n, k in enumerate(generator.integers(0, 3, 10_000)))
+    )
+    split = split_of(data, fraction=10)
+    assert proportions(data, split, {"10 %": split.labelled}, traits_of(data, "multiclass", None)).within_tolerance
+
+
+@pytest.mark.real
+def test_the_eyes_of_900_patients_are_split_by_patient_with_every_disease_in_proportion(
+    real_data: Path, tmp_path: Path
+) -> None:
+    names = tuple(f"eye_{letter}" for letter in "NDGCAHMO")
+    options = TableOptions(one_hot=names, one_hot_prefix="eye_", group="patient")
+    write_import(read_tables(real_data / "fundus", options), tmp_path / "fundus", naming=Naming("fundus"))
+    data = load_manifest(tmp_path / "fundus")
+    assert len({r.group for r in data.rows}) == 900
+    for seed in range(3):
+        split = split_of(data, "multilabel", seed=seed, fraction=10)
+        counts_ = proportions(data, split, {"10 %": split.labelled}, traits_of(data, "multilabel", None))
+        assert counts_.within_tolerance, counts_.worst_at
+        sides = [{data.rows[number].group for number in split.rows(part)} for part in PARTS]
+        assert sum(map(len, sides)) == 900

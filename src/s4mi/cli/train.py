@@ -38,6 +38,10 @@ def train(
         f"{' (synthetic)' if record.synthetic else ''}: {record.labels.train_labelled} labelled images, "
         f"best epoch {record.best_epoch} of {record.epochs} by validation {record.metric}, {record.cost.seconds:.0f} s"
     )
+    if record.leaks:
+        typer.echo(
+            f"the split leaks: {record.leaks} pairs of the same image or patient on two sides; scores are too good"
+        )
     print_scores({"val": record.val, "test": record.test})
     typer.echo(f"record: {out / 'record.json'}")
 

@@ -2,7 +2,8 @@
 
     <cache>/<key>/images.npy   (N, S, S, 3) uint8     N entries: one an image, or one a tile
                   masks.npy    (N, S, S)    uint8     class indices, IGNORE where there is no mask
-                  index.npz    row, size, pixels, checksum
+                  thumbnails.npy (R, 32, 32, 3) uint8   one an image, to find copies by
+                  index.npz    row, size, pixels, checksum, digests, foreground
 
 The key hashes the bytes of the source files and every setting that changes a pixel, so a changed image, mask or setting
 makes a new cache and nothing is ever stale. Building happens in a folder of its own that is renamed into place under a
@@ -17,8 +18,7 @@ import shutil
 import sqlite3
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,18 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from s4mi.data.duplicates import SIDE, thumbnail
 from s4mi.data.fingerprints import Fingerprints
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size, read_image
 from s4mi.data.manifest import Manifest, Row
-from s4mi.data.masks import read_mask
+from s4mi.data.masks import foreground_share, read_mask
+from s4mi.data.parallel import in_threads
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
 
-FORMAT = 1
+FORMAT = 2
 CHECKED_BYTES = 2 << 30
 """A cache up to this size is checked whole on reuse; of a larger one a fixed sample of entries is."""
 
@@ -55,6 +57,9 @@ class Cache:
         row: (N,) position in the manifest of each entry, ascending.
         size: (R, 2) height and width in the file, per manifest row.
         pixels: (N, K) pixels of each mask class per entry, or (N, 0).
+        thumbnails: (R, 32, 32, 3) uint8, of the whole image of each manifest row, before anything was done to it.
+        digests: (R,) hash of the bytes of each image file, in hexadecimal.
+        foreground: (R,) share of foreground in each mask at its own resolution, 0 where there is none.
         reused: whether the arrays were there already.
     """
 
@@ -64,6 +69,9 @@ class Cache:
     row: NDArray[np.int64]
     size: NDArray[np.int64]
     pixels: NDArray[np.int64]
+    thumbnails: Pixels
+    digests: NDArray[np.str_]
+    foreground: NDArray[np.float64]
     reused: bool
 
     def entries_of(self, rows: Iterable[int]) -> NDArray[np.int64]:
@@ -87,7 +95,8 @@ def open_cache(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        key = _key(manifest, preprocessing, folder=folder, with_masks=with_masks)
+        digests = _digests(manifest, folder=folder, with_masks=with_masks)
+        key = _key(manifest, preprocessing, digests=digests, with_masks=with_masks)
         home = folder / key
         with FileLock(folder / f"{key}.lock"):
             if home.exists():
@@ -100,7 +109,8 @@ def open_cache(
                 shutil.rmtree(leftover)
             building = folder / f"{key}.building-{os.getpid()}"
             try:
-                _build(building, manifest, preprocessing, with_masks=with_masks, progress=progress)
+                images = [digests[row.image] for row in manifest.rows]
+                _build(building, manifest, preprocessing, digests=images, with_masks=with_masks, progress=progress)
                 building.rename(home)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
@@ -112,10 +122,13 @@ def open_cache(
     return cache
 
 
-def _key(manifest: Manifest, preprocessing: Preprocessing, *, folder: Path, with_masks: bool) -> str:
+def _digests(manifest: Manifest, *, folder: Path, with_masks: bool) -> dict[Path, str]:
+    masks = [row.mask for row in manifest.rows if with_masks and row.mask is not None]
+    return Fingerprints(folder / "fingerprints.sqlite").of([*(row.image for row in manifest.rows), *masks])
+
+
+def _key(manifest: Manifest, preprocessing: Preprocessing, *, digests: Mapping[Path, str], with_masks: bool) -> str:
     masks = [row.mask if with_masks else None for row in manifest.rows]
-    files = [row.image for row in manifest.rows] + [mask for mask in masks if mask is not None]
-    digests = Fingerprints(folder / "fingerprints.sqlite").of(files)
     contents = {
         "format": FORMAT,
         "preprocessing": asdict(preprocessing),
@@ -128,7 +141,13 @@ def _key(manifest: Manifest, preprocessing: Preprocessing, *, folder: Path, with
 
 
 def _build(
-    home: Path, manifest: Manifest, preprocessing: Preprocessing, *, with_masks: bool, progress: Progress | None
+    home: Path,
+    manifest: Manifest,
+    preprocessing: Preprocessing,
+    *,
+    digests: Sequence[str],
+    with_masks: bool,
+    progress: Progress | None,
 ) -> None:
     sizes = _sizes(manifest)
     tiles = np.array([len(preprocessing.grid((int(h), int(w))).corners) for h, w in sizes], dtype=np.int64)
@@ -137,6 +156,8 @@ def _build(
     home.mkdir()
     images = _on_disk(home / "images.npy", (total, side, side, 3))
     masks = _on_disk(home / "masks.npy", (total if with_masks else 0, side, side))
+    thumbnails = _on_disk(home / "thumbnails.npy", (len(manifest.rows), SIDE, SIDE, 3))
+    foreground = np.zeros(len(manifest.rows))
     classes = len(manifest.spec.mask_classes) if with_masks else 0
     pixels = np.zeros((total, classes), dtype=np.int64)
     checksum = np.zeros(total, dtype=np.uint32)
@@ -144,14 +165,16 @@ def _build(
     def decode(number: int) -> str | None:
         row, place = manifest.rows[number], slice(first[number], first[number + 1])
         try:
-            decoded = preprocessing.images(_image(row, manifest))
+            whole = _image(row, manifest)
+            thumbnails[number] = thumbnail(whole)
+            decoded = preprocessing.images(whole)
             images[place] = decoded
             mask = np.full(decoded.shape[:3], IGNORE, dtype=np.uint8)
             if with_masks:
                 if row.mask is not None:
-                    mask = preprocessing.masks(
-                        _mask(row, manifest, size=(int(sizes[number][0]), int(sizes[number][1])))
-                    )
+                    own = _mask(row, manifest, size=(int(sizes[number][0]), int(sizes[number][1])))
+                    foreground[number] = foreground_share(own)
+                    mask = preprocessing.masks(own)
                 masks[place] = mask
                 pixels[place] = [np.bincount(piece.ravel(), minlength=256)[:classes] for piece in mask]
             checksum[place] = [_checksum(i, m if with_masks else None) for i, m in zip(decoded, mask, strict=True)]
@@ -160,10 +183,13 @@ def _build(
         return None
 
     _report_all(_in_threads(decode, len(manifest.rows), progress), manifest)
-    for array in (images, masks):
+    for array in (images, masks, thumbnails):
         array.flush()
     row_of_entry = np.repeat(np.arange(len(manifest.rows)), tiles)
-    np.savez(home / "index.npz", row=row_of_entry, size=sizes, pixels=pixels, checksum=checksum)
+    np.savez(
+        home / "index.npz", row=row_of_entry, size=sizes, pixels=pixels, checksum=checksum,
+        digests=np.array(digests, dtype=np.str_), foreground=foreground,
+    )  # fmt: skip
 
 
 def _on_disk(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
@@ -214,12 +240,11 @@ def _mask(row: Row, manifest: Manifest, *, size: tuple[int, int]) -> Pixels:
 
 def _in_threads(work: Callable[[int], str | None], count: int, progress: Progress | None) -> list[tuple[int, str]]:
     faults = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for number, fault in enumerate(pool.map(work, range(count))):
-            if fault is not None:
-                faults.append((number, fault))
-            if progress is not None:
-                progress(number + 1, count)
+    for number, fault in enumerate(in_threads(work, count)):
+        if fault is not None:
+            faults.append((number, fault))
+        if progress is not None:
+            progress(number + 1, count)
     return faults
 
 
@@ -236,19 +261,22 @@ def _open(home: Path, key: str, *, reused: bool) -> Cache | None:
     try:
         images: Any = np.load(home / "images.npy", mmap_mode="r")
         masks: Any = np.load(home / "masks.npy", mmap_mode="r")
+        thumbnails: Any = np.load(home / "thumbnails.npy", mmap_mode="r")
         with np.load(home / "index.npz") as index:
             row, size, pixels, checksum = (index[name] for name in ("row", "size", "pixels", "checksum"))
+            digests, foreground = index["digests"], index["foreground"]
     except Exception:  # damaged files make numpy and zipfile raise nearly anything
         return None
     has_masks = pixels.shape[1] > 0
-    if len(images) != len(row) or (has_masks and len(masks) != len(row)):
+    if len(images) != len(row) or (has_masks and len(masks) != len(row)) or len(thumbnails) != len(size):
         return None
     for entry in _to_check(len(row), images.nbytes + masks.nbytes):
         if _checksum(images[entry], masks[entry] if has_masks else None) != checksum[entry]:
             return None
     return Cache(
-        key=key, images=images, masks=masks if has_masks else None, row=row, size=size, pixels=pixels, reused=reused
-    )
+        key=key, images=images, masks=masks if has_masks else None, row=row, size=size, pixels=pixels,
+        thumbnails=thumbnails, digests=digests, foreground=foreground, reused=reused,
+    )  # fmt: skip
 
 
 def _to_check(entries: int, size: int) -> NDArray[np.int64]:

@@ -86,6 +86,12 @@ def decode_mask(frame: Frame, mask_values: Mapping[MaskKey, str]) -> Pixels:
     return np.asarray(indices[np.searchsorted(known, codes)], dtype=np.uint8)
 
 
+def foreground_share(mask: Pixels) -> float:
+    """Share of foreground among the pixels of a mask of class indices that are not ignored; 0 where there are none."""
+    known = int((mask != IGNORE).sum())
+    return int(((mask > 0) & (mask != IGNORE)).sum()) / known if known else 0.0
+
+
 def encode_mask(classes: Pixels, mask_values: Mapping[MaskKey, str]) -> Pixels:
     """Class indices (H, W) in the codes of the data set's own masks: (H, W) numbers or (H, W, 3) colours."""
     first = {name: key for key, name in reversed(list(mask_values.items()))}

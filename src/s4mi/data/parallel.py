@@ -1,6 +1,9 @@
 """Do one thing to many files on every core: results in order, progress told, stopped at once by an interruption."""
 
-from collections.abc import Callable, Generator, Sequence
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import joblib
@@ -10,6 +13,8 @@ FEW = 256
 of opening a picture is Python and holds the interpreter; a process takes a second to start and about 150 MB."""
 AT_ONCE = 32
 """Items that a process is handed at a time."""
+WAITING = 256
+"""Items that wait for a thread, or to be asked for."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -43,4 +48,18 @@ def in_parallel(
             say(number, len(items))
             yield result
     finally:
-        results.close()
+        with warnings.catch_warnings():  # joblib regrets work that was begun and is not wanted any more
+            warnings.simplefilter("ignore")
+            results.close()
+
+
+def in_threads(work: Callable[[int], T], count: int) -> Iterator[T]:
+    """`work` of the numbers below `count`, in order, in threads: for work that writes into shared arrays."""
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(joblib.cpu_count()) as pool:
+        for number in range(count):
+            waiting.append(pool.submit(work, number))
+            if len(waiting) > WAITING:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -3,105 +3,123 @@
 One idea serves all of it: an order of the groups in which every prefix looks like the whole. It is grown greedily: the
 next group is the one that best brings the counts of every class, of unannotated images and of groups to their share
 (as iterative stratification does, Sechidis et al. 2011, but by group and at every length at once), give or take what
-chance adds. Training, validation and test are consecutive stretches of such an order; the labelled x % are the first
-x % of an order of the annotated training images, so that a smaller fraction always lies inside a larger one.
+chance adds. Training, validation and test are consecutive stretches of such an order, and so are the folds of a cross
+validation; the labelled x % are the first x % of an order of the annotated training images, so that a smaller fraction
+always lies inside a larger one.
+
+The tolerance, which `TOLERANCE` states and the tests hold: in each part, fold and fraction the count of a class is off
+its share by at most that many times what one group holds of it at most.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.fractions import LabelAmount
 from s4mi.data.manifest import PARTS, Manifest
+from s4mi.data.split_file import Split, hash_of, read_parts
 from s4mi.errors import S4miError
-from s4mi.records import Part, TaskKind, write_text_atomically
+from s4mi.records import Part, TaskKind
 
 SIZE_BINS = 4
 """Images with masks and no labels are kept in proportion by foreground share, in this many equally filled bins."""
+TOLERANCE = 3.0
+"""Times the most images of a class that one group holds (1 where images have no groups)."""
+ALL = LabelAmount(100)
 
 
 @dataclass(frozen=True)
-class Split:
-    """Manifest rows by part, in ascending order; `labelled` are the training rows whose annotation may be read."""
+class Division:
+    """How a data set is divided into training, validation and test.
 
-    train: tuple[int, ...]
-    val: tuple[int, ...]
-    test: tuple[int, ...]
-    labelled: tuple[int, ...]
-    hash: str
+    Attributes:
+        kind: random: by `ratios`. kfold: `folds` equal stretches, of which `fold` tests, the next one validates and the
+            rest trains. official: the manifest's column `split`. file: the parts of a saved split.
+        seed: draws the order that random and kfold cut up.
+    """
 
-    def rows(self, part: Part) -> tuple[int, ...]:
-        """Rows of one part."""
-        return {"train": self.train, "val": self.val, "test": self.test}[part]
+    kind: Literal["random", "kfold", "official", "file"] = "random"
+    ratios: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    folds: int = 5
+    fold: int = 0
+    seed: int = 0
+    file: Path | None = None
 
 
 def make_split(
     manifest: Manifest,
     kind: TaskKind,
     *,
-    label_fraction: float,
-    ratios: tuple[float, float, float] | None,
-    split_seed: int,
+    division: Division,
+    amount: LabelAmount = ALL,
     fraction_seed: int,
     foreground: Sequence[float] | None = None,
 ) -> Split:
     """Split a data set for one task.
 
     Args:
-        label_fraction: percent in (0, 100] of the annotated training images whose annotation may be used.
-        ratios: shares of training, validation and test summing to 1, or None to take the manifest's official split.
-        split_seed: draws the parts. fraction_seed: draws the labelled images among the training part.
+        amount: how many of the annotated training images may be used with their annotation.
+        fraction_seed: draws which those are.
         foreground: foreground share of each row's mask, used to stratify where there are no labels.
 
     Raises:
-        S4miError: a part would be without annotated images, or an official split is asked for and incomplete.
+        S4miError: a part would be without annotated images, there are fewer images or patients than asked for, or an
+            official or saved split does not fit the manifest.
     """
-    traits = _traits(manifest, kind, foreground)
-    parts = _official(manifest) if ratios is None else _random(manifest, traits, ratios=ratios, seed=split_seed)
+    traits = traits_of(manifest, kind, foreground)
+    parts = _divide(manifest, traits, division)
     for part in PARTS:
         # The official test part may lack what this task needs; then the run says it has no test score.
-        if ratios is None and part == "test":
+        if division.kind in ("official", "file") and part == "test":
             continue
         if not any(manifest.rows[number].annotated(kind) for number in parts[part]):
-            cure = "pass split.kind=random" if ratios is None else "choose other split.ratios or smaller groups"
+            cure = {"official": "pass split.kind=random", "file": "take another split.file"}.get(
+                division.kind, "choose other split.ratios or smaller groups"
+            )
             raise S4miError(
                 f"{manifest.folder}: the {part} part of the split holds no image annotated for {kind}; "
                 f"annotate more, or {cure}"
             )
-    annotated = [number for number in parts["train"] if manifest.rows[number].annotated(kind)]
-    target = max(1, round(len(annotated) * label_fraction / 100))
-    order = _spread(_groups(manifest, annotated), traits, np.random.default_rng([fraction_seed, 1]))
-    labelled = tuple(sorted(_prefix(order, target)))
+    order = label_order(manifest, kind, traits, train=parts["train"], seed=fraction_seed)
+    labelled = tuple(sorted(first_labels(manifest, order, amount)))
     return Split(
         train=parts["train"], val=parts["val"], test=parts["test"], labelled=labelled,
-        hash=_hash(manifest, parts, labelled),
+        hash=hash_of(manifest, parts, labelled),
     )  # fmt: skip
 
 
-def save_split(split: Split, manifest: Manifest, path: Path) -> None:
-    """Write a split as ids, so that a person can read it and another run can be held against it."""
-    names = {part: [manifest.rows[number].id for number in split.rows(part)] for part in PARTS}
-    names["labelled"] = [manifest.rows[number].id for number in split.labelled]  # type: ignore[index]
-    write_text_atomically(path, json.dumps({"hash": split.hash, **names}, indent=1) + "\n")
+def label_order(
+    manifest: Manifest, kind: TaskKind, traits: NDArray[np.float64], *, train: Sequence[int], seed: int
+) -> list[list[int]]:
+    """The annotated training images by group, in the order in which growing fractions take them."""
+    annotated = [number for number in train if manifest.rows[number].annotated(kind)]
+    return _spread(_groups(manifest, annotated), traits, np.random.default_rng([seed, 1]))
 
 
-def read_split_hash(path: Path) -> str:
-    """The hash of a saved split.
+def first_labels(manifest: Manifest, order: Sequence[list[int]], amount: LabelAmount) -> list[int]:
+    """The rows whose labels may be read: the first groups of `order` that make up `amount`, as near as groups allow.
 
     Raises:
-        S4miError: the file is missing or damaged.
+        S4miError: there are fewer images or patients than asked for.
     """
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["hash"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise S4miError(f"{path}: is no saved split ({error}); train the run again") from error
+    images = sum(map(len, order))
+    there = len(order) if amount.unit == "patients" else images
+    if amount.unit != "percent" and amount.value > there:
+        raise S4miError(
+            f"{manifest.folder}: label_fraction asks for {amount}, but the training part has {there} with annotation; "
+            "ask for fewer"
+        )
+    if amount.unit == "patients":
+        return [number for group in order[: int(amount.value)] for number in group]
+    target = amount.value if amount.unit == "images" else max(1, round(images * amount.value / 100))
+    return _prefix(order, int(target))
 
 
-def _traits(manifest: Manifest, kind: TaskKind, foreground: Sequence[float] | None) -> NDArray[np.float64]:
+def traits_of(manifest: Manifest, kind: TaskKind, foreground: Sequence[float] | None) -> NDArray[np.float64]:
     """(R, D) what to keep in proportion: a column per class, or per foreground bin, and one for unannotated images."""
     annotated = np.array([row.annotated(kind) for row in manifest.rows])
     by_label = all(row.labels is not None for row in manifest.rows if row.annotated(kind)) and manifest.spec.classes
@@ -129,22 +147,46 @@ def _official(manifest: Manifest) -> dict[Part, tuple[int, ...]]:
     }  # fmt: skip
 
 
-def _random(
-    manifest: Manifest, traits: NDArray[np.float64], *, ratios: tuple[float, float, float], seed: int
-) -> dict[Part, tuple[int, ...]]:
-    """Shares of the images of annotated groups; a group without any annotation can only teach, so it goes to train."""
+def _divide(manifest: Manifest, traits: NDArray[np.float64], division: Division) -> dict[Part, tuple[int, ...]]:
+    if division.kind == "official":
+        return _official(manifest)
+    if division.kind == "file":
+        assert division.file is not None
+        return read_parts(division.file, manifest)
+    return _drawn(manifest, traits, division)
+
+
+def _drawn(manifest: Manifest, traits: NDArray[np.float64], division: Division) -> dict[Part, tuple[int, ...]]:
+    """Stretches of the annotated groups; a group without any annotation can only teach, so it goes to train."""
     groups = _groups(manifest, range(len(manifest.rows)))
     bare = [group for group in groups if traits[group, -1].all()]
     order = _spread(
-        [group for group in groups if not traits[group, -1].all()], traits, np.random.default_rng([seed, 0])
+        [group for group in groups if not traits[group, -1].all()], traits, np.random.default_rng([division.seed, 0])
     )
     total = sum(map(len, order))
-    train = _prefix(order, round(total * ratios[0]))
-    rest = order[_groups_in(order, len(train)) :]
-    val = _prefix(rest, round(total * ratios[1]))
-    test = [number for group in rest[_groups_in(rest, len(val)) :] for number in group]
-    train += [number for group in bare for number in group]
+    if division.kind == "kfold":
+        folds = _folds(order, division.folds)
+        test, val = folds[division.fold], folds[(division.fold + 1) % division.folds]
+        train = [number for fold in folds if fold is not test and fold is not val for number in fold]
+    else:
+        train = _prefix(order, round(total * division.ratios[0]))
+        rest = order[_groups_in(order, len(train)) :]
+        val = _prefix(rest, round(total * division.ratios[1]))
+        test = [number for group in rest[_groups_in(rest, len(val)) :] for number in group]
+    train = train + [number for group in bare for number in group]
     return {"train": tuple(sorted(train)), "val": tuple(sorted(val)), "test": tuple(sorted(test))}
+
+
+def _folds(order: Sequence[list[int]], count: int) -> list[list[int]]:
+    """`count` stretches of `order`, each ending where the rows so far come nearest to their share."""
+    total, taken, rest = sum(map(len, order)), 0, list(order)
+    folds = []
+    for number in range(1, count):
+        fold = _prefix(rest, max(1, round(total * number / count) - taken))
+        rest = rest[_groups_in(rest, len(fold)) :]
+        taken += len(fold)
+        folds.append(fold)
+    return [*folds, [number for group in rest for number in group]]
 
 
 def _groups(manifest: Manifest, rows: Sequence[int] | range) -> list[list[int]]:
@@ -204,8 +246,3 @@ def _prefix(order: Sequence[list[int]], target: int) -> list[int]:
 def _groups_in(order: Sequence[list[int]], rows: int) -> int:
     """How many groups of `order` make up its first `rows` rows."""
     return int(np.searchsorted(np.cumsum([len(group) for group in order]), rows, side="left")) + 1 if rows else 0
-
-
-def _hash(manifest: Manifest, parts: Mapping[Part, Sequence[int]], labelled: Sequence[int]) -> str:
-    names = [sorted(manifest.rows[number].id for number in rows) for rows in (*parts.values(), labelled)]
-    return hashlib.blake2b(json.dumps(names).encode(), digest_size=8).hexdigest()

@@ -1,7 +1,7 @@
 """What every job needs first: the manifest, its decoded images, the split and the task, checked against each other."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.config import RunConfig
+from s4mi.config import RunConfig, SplitConfig
 from s4mi.contract import Task
 from s4mi.data.batches import Source
 from s4mi.data.cache import Cache, open_cache
+from s4mi.data.fractions import LabelAmount
+from s4mi.data.leakage import Leak, describe, find_leaks
 from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.spec import DatasetSpec
-from s4mi.data.split import Split, make_split
+from s4mi.data.split import Division, make_split
+from s4mi.data.split_file import Split
 from s4mi.errors import S4miError
 from s4mi.records import LabelCounts, Part, TaskKind
 
@@ -29,6 +32,7 @@ class Prepared:
     Attributes:
         labels: (N,) int64 class of each cache entry (-1: none) or (N, K) 0/1 (NaN: none); None for segmentation.
         shows: (R, K) bool, which classes each manifest row shows.
+        leaks: pairs of images that are the same on two sides of the split, which was allowed.
     """
 
     manifest: Manifest
@@ -37,6 +41,7 @@ class Prepared:
     task: Task
     labels: Tensor | None
     shows: NDArray[np.bool_]
+    leaks: int
 
     def source(self, device: torch.device) -> Source:
         """The images and targets, for batches on `device`."""
@@ -45,6 +50,12 @@ class Prepared:
     def annotated(self, part: Part) -> list[int]:
         """Manifest rows of a part that can be scored."""
         return [row for row in self.split.rows(part) if self.manifest.rows[row].annotated(self.task.kind)]
+
+    def label_percent(self, asked: LabelAmount) -> float:
+        """The percentage of the annotated training images whose labels are read: as asked, or as it came out."""
+        if asked.unit == "percent":
+            return asked.value
+        return 100 * len(self.split.labelled) / len(self.annotated("train"))
 
     @property
     def label_counts(self) -> LabelCounts:
@@ -75,12 +86,13 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     split = make_split(
         manifest,
         kind,
-        label_fraction=config.label_fraction,
-        ratios=config.split.ratios if _random(config, manifest) else None,
-        split_seed=config.seed if config.split.seed is None else config.split.seed,
+        division=division_of(config.split, manifest, seed=config.seed),
+        amount=config.amount,
         fraction_seed=config.seed,
         foreground=foreground,
     )
+    leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
+    _check_leaks(config, manifest, leaks)
     classes = manifest.spec.classes_of(kind)
     _check_classes(config, manifest, split, shows=shows, kind=kind)
     labelled = list(split.labelled)
@@ -93,7 +105,9 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         labelled=len(labelled),
     )
     labels = None if segmentation else _labels(manifest, kind, shows)[cache.row]
-    return Prepared(manifest=manifest, cache=cache, split=split, task=task, labels=labels, shows=shows)
+    return Prepared(
+        manifest=manifest, cache=cache, split=split, task=task, labels=labels, shows=shows, leaks=len(leaks)
+    )
 
 
 def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:
@@ -112,8 +126,15 @@ def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:
     )
 
 
-def _random(config: RunConfig, manifest: Manifest) -> bool:
-    return config.split.kind == "random" or (config.split.kind == "auto" and not manifest.official)
+def division_of(config: SplitConfig, manifest: Manifest, *, seed: int) -> Division:
+    """How the run, whose seed is `seed`, divides the data set."""
+    kind = config.kind
+    if kind == "auto":
+        kind = "official" if manifest.official else "random"
+    return Division(
+        kind=kind, ratios=config.ratios, folds=config.folds, fold=config.fold,
+        seed=seed if config.seed is None else config.seed, file=config.file,
+    )  # fmt: skip
 
 
 def _shows_labels(manifest: Manifest) -> NDArray[np.bool_]:
@@ -125,8 +146,7 @@ def _shows_pixels(cache: Cache, manifest: Manifest) -> tuple[NDArray[np.bool_], 
     """Which mask classes each row shows, and its share of foreground."""
     pixels = np.zeros((len(manifest.rows), cache.pixels.shape[1]), dtype=np.int64)
     np.add.at(pixels, cache.row, cache.pixels)
-    foreground = pixels[:, 1:].sum(axis=1) / np.maximum(1, pixels.sum(axis=1))
-    return pixels > 0, foreground.tolist()
+    return pixels > 0, cache.foreground.tolist()
 
 
 def _labels(manifest: Manifest, kind: TaskKind, shows: NDArray[np.bool_]) -> Tensor:
@@ -134,6 +154,19 @@ def _labels(manifest: Manifest, kind: TaskKind, shows: NDArray[np.bool_]) -> Ten
     if kind == "multilabel":
         return torch.from_numpy(np.where(annotated[:, None], shows.astype(np.float32), np.nan).astype(np.float32))
     return torch.from_numpy(np.where(annotated, shows.argmax(axis=1), -1).astype(np.int64))
+
+
+def _check_leaks(config: RunConfig, manifest: Manifest, leaks: Sequence[Leak]) -> None:
+    """Refuse a split with the same image or patient on two sides, or warn of it where it was allowed."""
+    if not leaks:
+        return
+    more = f", and {len(leaks) - 1} more pairs" if len(leaks) > 1 else ""
+    if not config.data.allow_leakage:
+        raise S4miError(
+            f"{describe(leaks[0], manifest)}{more}; remove one of each, or give both the same group; see all with "
+            f"s4mi data check {manifest.folder}, or train all the same with data.allow_leakage=true"
+        )
+    log.warning("the split leaks, which was allowed: %s%s; its scores are too good", describe(leaks[0], manifest), more)
 
 
 def _check_classes(
@@ -144,7 +177,7 @@ def _check_classes(
     for k, name in enumerate(manifest.spec.classes_of(kind)):
         if labelled[k]:
             continue
-        where = f"class {name!r} has no labelled training image at label_fraction={config.label_fraction:g}"
+        where = f"class {name!r} has no labelled training image at label_fraction={config.label_fraction}"
         if kind == "multiclass" and available[k]:
             raise S4miError(f"{where}, of {available[k]} there are; raise label_fraction or change seed")
         log.warning("%s; it cannot be learnt", where)

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 
 from s4mi.config import RunConfig, load_run_config
 from s4mi.contract import Classifier, Method, Segmenter, Task
-from s4mi.data.split import Split, read_split_hash
+from s4mi.data.split_file import Split, read_split_hash
 from s4mi.engine.checkpoint import BEST, load_weights
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import NONE

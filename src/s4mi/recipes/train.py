@@ -24,7 +24,7 @@ from s4mi.config import RunConfig, differences, save_run_config
 from s4mi.contract import Classifier, Segmenter
 from s4mi.data.batches import TrainBatches
 from s4mi.data.spec import write_spec
-from s4mi.data.split import save_split
+from s4mi.data.split_file import save_split
 from s4mi.engine.checkpoint import load_last, save_best, save_last
 from s4mi.engine.fit import LossNotFiniteError, Step, fit
 from s4mi.engine.optim import make_optimizer, make_scheduler
@@ -263,7 +263,9 @@ def _record(fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunD
         synthetic=prepared.manifest.spec.synthetic,
         task=prepared.task.kind,
         classes=list(prepared.task.classes),
-        label_fraction=config.label_fraction,
+        label_fraction=prepared.label_percent(config.amount),
+        labels_asked=str(config.amount),
+        leaks=prepared.leaks,
         seed=config.seed,
         config_hash=config.hash,
         split_hash=prepared.split.hash,

@@ -90,7 +90,7 @@ def compare(records: Sequence[RunRecord]) -> tuple[Comparison, ...]:
     latest: dict[tuple[object, ...], RunRecord] = {}
     for record in sorted(records, key=lambda r: (r.finished, r.config_hash)):
         latest[_seat(record)] = record
-    kept = sorted(latest.values(), key=_seat)
+    kept = sorted(_in_columns(list(latest.values())), key=_seat)
     groups = sorted({(record.dataset, record.task) for record in kept})
     return tuple(
         Comparison(dataset, task, tuple(r for r in kept if (r.dataset, r.task) == (dataset, task)))
@@ -109,6 +109,12 @@ def doubts(records: Sequence[RunRecord]) -> list[str]:
                 f"{count} runs; only the one that finished last counts"
             )
     for comparison in compare(records):
+        leaking = [record.leaks for record in comparison.records if record.leaks]
+        if leaking:
+            notes.append(
+                f"{comparison.title}: {len(leaking)} of {len(comparison.records)} runs were scored on a split with up "
+                f"to {max(leaking)} pairs of the same image or patient on two sides; their scores are too good"
+            )
         contents = {record.data_hash for record in comparison.records}
         if len(contents) > 1:
             notes.append(
@@ -116,6 +122,19 @@ def doubts(records: Sequence[RunRecord]) -> list[str]:
                 f"({', '.join(sorted(digest[:8] for digest in contents))}); compare them with care"
             )
     return notes
+
+
+def _in_columns(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Runs that asked for the same number of images or patients as one column, whatever share it was for each seed."""
+    shares: dict[tuple[str, TaskKind, str], list[float]] = {}
+    for record in records:
+        if record.labels_asked and not record.labels_asked.endswith("%"):
+            shares.setdefault((record.dataset, record.task, record.labels_asked), []).append(record.label_fraction)
+    return [
+        record if column is None else record.model_copy(update={"label_fraction": sum(column) / len(column)})
+        for record in records
+        for column in [shares.get((record.dataset, record.task, record.labels_asked))]
+    ]
 
 
 def _seat(record: RunRecord) -> tuple[str, TaskKind, str, str, float, int]:

@@ -1,0 +1,109 @@
+"""Split a data set without training: the same parts and labels as a run with these settings has."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from s4mi.data.formats.frame import ImageError
+from s4mi.data.fractions import LabelAmount
+from s4mi.data.manifest import Manifest, load_manifest
+from s4mi.data.masks import foreground_share, read_mask
+from s4mi.data.parallel import in_parallel
+from s4mi.data.proportions import Proportions, proportions
+from s4mi.data.spec import MaskKey
+from s4mi.data.split import Division, first_labels, label_order, make_split, traits_of
+from s4mi.data.split_file import Split, save_split
+from s4mi.errors import S4miError
+from s4mi.records import TaskKind
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Divided:
+    """A split, the rows labelled at each fraction, and how they came out."""
+
+    manifest: Manifest
+    kind: TaskKind
+    division: Division
+    seed: int
+    split: Split
+    fractions: dict[str, tuple[int, ...]]
+    counts: Proportions
+
+
+def split_dataset(
+    folder: Path,
+    *,
+    division: Division | None,
+    kind: TaskKind | None = None,
+    seed: int = 0,
+    amounts: Sequence[LabelAmount] = (LabelAmount(100),),
+    progress: Progress = lambda *_: None,
+) -> Divided:
+    """Split the data set in `folder` as a run of seed `seed` does.
+
+    Args:
+        division: None for the official split where there is one, else at random.
+        kind: the task; None for the first that the data set names.
+
+    Raises:
+        S4miError: the data set cannot be read, or not be split so.
+    """
+    manifest = load_manifest(folder)
+    kind = _kind(manifest, kind)
+    if division is None:
+        division = Division("official" if manifest.official else "random", seed=seed)
+    foreground = _foreground(manifest, progress) if kind == "segmentation" else None
+    whole = make_split(manifest, kind, division=division, fraction_seed=seed, foreground=foreground)
+    traits = traits_of(manifest, kind, foreground)
+    order = label_order(manifest, kind, traits, train=whole.train, seed=seed)
+    fractions = {str(amount): tuple(sorted(first_labels(manifest, order, amount))) for amount in amounts}
+    counts = proportions(manifest, whole, fractions, traits)
+    return Divided(manifest, kind, division, seed, split=whole, fractions=fractions, counts=counts)
+
+
+def save_divided(divided: Divided, path: Path) -> None:
+    """Write the split, so that a person can read it and a run can take it with `split.kind=file`."""
+    division = divided.division
+    settings: dict[str, object] = {"task": divided.kind, "kind": division.kind, "seed": division.seed}
+    if division.kind == "random":
+        settings["ratios"] = list(division.ratios)
+    if division.kind == "kfold":
+        settings |= {"folds": division.folds, "fold": division.fold}
+    settings["fraction_seed"] = divided.seed
+    save_split(divided.split, divided.manifest, path, fractions=divided.fractions, settings=settings)
+
+
+def _kind(manifest: Manifest, wanted: TaskKind | None) -> TaskKind:
+    tasks = manifest.spec.tasks
+    if not tasks:
+        raise S4miError(f"{manifest.folder}: nothing in it is annotated, so there is nothing to split; annotate some")
+    if wanted is not None and wanted not in tasks:
+        raise S4miError(f"{manifest.folder}: is not for {wanted}; choose --task {' or '.join(tasks)}")
+    return wanted or tasks[0]
+
+
+def _foreground(manifest: Manifest, progress: Progress) -> list[float]:
+    """Share of foreground in each mask at its own resolution, as the decode cache has it."""
+    masks = [row.mask for row in manifest.rows if row.mask is not None]
+    work = partial(_share, mask_values=manifest.spec.mask_values)
+    shares = iter(in_parallel(work, masks, say=progress))
+    found = np.zeros(len(manifest.rows))
+    for number, row in enumerate(manifest.rows):
+        if row.mask is not None:
+            share = next(shares)
+            if isinstance(share, str):
+                raise S4miError(f"{manifest.folder / row.place}: mask {row.mask.name!r} {share}")
+            found[number] = share
+    return found.tolist()
+
+
+def _share(mask: Path, *, mask_values: dict[MaskKey, str]) -> float | str:
+    try:
+        return foreground_share(read_mask(mask, mask_values))
+    except ImageError as error:
+        return str(error)

@@ -1,0 +1,73 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from conftest import DEDL, TRANSFER
+from s4mi.cli.data import app
+from s4mi.config import RunConfig
+from s4mi.data.split_file import read_split_hash
+from s4mi.errors import S4miError
+from s4mi.recipes.prepare import prepare
+
+
+def run(*words: object) -> Result:
+    result = CliRunner().invoke(app, ["split", *map(str, words)], catch_exceptions=False, env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    return result
+
+
+@pytest.mark.parametrize("task", ["multiclass", "segmentation"])
+@pytest.mark.parametrize("division", [{}, {"kind": "kfold", "folds": 4, "fold": 2}])
+def test_the_command_gives_the_split_that_a_run_has(
+    lesions: Path, tmp_path: Path, quick: Callable[..., RunConfig], task: str, division: dict[str, object]
+) -> None:
+    method = DEDL if task == "segmentation" else TRANSFER
+    config = quick(lesions, method, split=division, seed=3, label_fraction="100%")
+    options = [word for key, value in division.items() for word in (f"--{key}", value)]
+    run(lesions, "-o", tmp_path / "split.json", "--task", task, "--seed", 3, *options)
+    assert read_split_hash(tmp_path / "split.json") == prepare(config).split.hash
+    saved = {"kind": "file", "file": str(tmp_path / "split.json")}
+    assert prepare(quick(lesions, method, split=saved, seed=3)).split.hash == prepare(config).split.hash
+
+
+def test_the_labels_at_a_fraction_are_those_a_run_reads(
+    lesions: Path, tmp_path: Path, quick: Callable[..., RunConfig]
+) -> None:
+    run(lesions, "-o", tmp_path / "split.json", "--fractions", "30, 12 images,3 patients")
+    saved = json.loads((tmp_path / "split.json").read_text())
+    for name in ("30 %", "12 images", "3 patients"):
+        prepared = prepare(quick(lesions, TRANSFER, label_fraction=name))
+        assert saved["fractions"][name] == [prepared.manifest.rows[row].id for row in prepared.split.labelled]
+
+
+def test_the_table_counts_every_class_in_every_part(lesions: Path) -> None:
+    document = json.loads(run(lesions, "--json", "--fractions", "10,100").stdout)
+    assert document["images"]["train"] + document["images"]["val"] + document["images"]["test"] == 60
+    for counts in document["classes"].values():
+        assert counts["100 %"] == counts["train"] >= counts["10 %"]
+    shown = run(lesions, "--show").stdout
+    for words in ("train", "val", "test", "labels 10 %", "patients", "within the tolerance of 3"):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--kind", "randm"], "did you mean 'random'"),
+        (["--task", "multilabel"], "is not for multilabel; choose --task multiclass or segmentation"),
+        (["--kind", "random", "--ratios", "1,1,1"], "are no shares"),
+        (["--kind", "kfold", "--fold", "5"], "is none of 5 folds"),
+        (["--kind", "file"], "name it with --file"),
+        (["--kind", "file", "--file", "nothing.json"], "nothing.json: cannot be read"),
+        (["--fractions", "1000 images"], "asks for 1000 images, but the training part has"),
+        (["--kind", "official"], "has no split, but split.kind=official wants one in every row"),
+    ],
+)
+def test_what_cannot_be_is_one_line(lesions: Path, options: list[str], words: str) -> None:
+    with pytest.raises(S4miError) as caught:
+        run(lesions, *options)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
