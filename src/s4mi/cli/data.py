@@ -1,7 +1,7 @@
 """`s4mi data`: make data set folders from images, and find what is wrong with them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,13 +24,16 @@ def check(
         Path, typer.Argument(help="A data set folder, a folder of several, a folder of images, or a table.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates/--no-duplicates", help="Whether to compare every image with every other.")
+    ] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail the check as well.")] = False,
 ) -> None:
     """Decode everything; say what is there and what is wrong, with file, line and cure. Errors end it with status 1."""
     from s4mi.data.check import check_path
 
     with progress_bar() as bar:
-        reports = check_path(path, progress=lambda done, of: bar("decoding", done, of))
+        reports = check_path(path, duplicates=duplicates, progress=lambda done, of: bar("decoding", done, of))
     errors, warnings = (sum(report.count(severity) for report in reports) for severity in ("error", "warning"))
     if as_json:
         typer.echo(_as_json(reports, errors=errors, warnings=warnings))
@@ -54,6 +57,7 @@ def _print_report(report: "Report", *, several: bool) -> None:
             size = f"{sizes.distinct} sizes from {least} to {greatest}, median {size}"
         print_facts(
             ("images", str(images)),
+            ("pictures in them", str(summary.frames) if summary.frames > images else ""),
             ("height×width", size),
             ("channels", counted(pair for pair in summary.channels.items() if pair[1])),
             ("labelled", f"{summary.labelled} of {images}"),
@@ -64,6 +68,15 @@ def _print_report(report: "Report", *, several: bool) -> None:
             ("neither", f"{summary.unannotated} of {images} are unannotated" if summary.unannotated else ""),
             ("patients", f"{summary.groups}{each}" if summary.groups else "not known"),
             ("official split", counted(summary.splits.items()) or "none"),
+            *(
+                _spread(name, parts, summary.splits)
+                for name, parts in summary.classes_by_part.items()
+                if summary.splits
+            ),
+            *(
+                (f"  pixels in {part}", ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items()))
+                for part, shares in summary.foreground_by_part.items()
+            ),
         )
     print_findings(report.findings, folder=report.path.name if several else "")
     if report.command is not None:
@@ -77,3 +90,9 @@ def _as_json(reports: Sequence["Report"], *, errors: int, warnings: int) -> str:
 
     document = {"errors": errors, "warnings": warnings, "reports": [asdict(report) for report in reports]}
     return json.dumps(document, default=str, indent=2)
+
+
+def _spread(name: str, parts: Mapping[str, int], splits: Mapping[str, int]) -> tuple[str, str]:
+    """A class, and how many images of each part show it."""
+    shares = (f"{part} {count} ({100 * count / splits[part]:.1f} %)" for part, count in parts.items())
+    return f"  {name}", ", ".join(shares)

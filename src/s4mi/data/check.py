@@ -7,22 +7,28 @@ several is checked folder by folder. Of a plain folder it is said what an import
 import csv
 import os
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from s4mi.data.doctor.balance import balance
+from s4mi.data.doctor.copies import copies, missing_cells
+from s4mi.data.doctor.formats import mixed_files
+from s4mi.data.doctor.look import Codes, Looks, Place, Progress, look_at_all, shown
+from s4mi.data.doctor.patients import same_patient
+from s4mi.data.doctor.survey import Summary, summarise
 from s4mi.data.files import is_image_file
 from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, read_manifest
+from s4mi.data.sources.dermofit import is_dermofit, read_dermofit
 from s4mi.data.sources.folder import read_folder
 from s4mi.data.sources.found import PART_NAMES, Found, Naming
 from s4mi.data.sources.isic2017 import is_isic2017, read_isic2017
 from s4mi.data.sources.mask_naming import BACKGROUND, name_mask_values, scan_masks
 from s4mi.data.sources.matching import some
+from s4mi.data.sources.medmnist import is_medmnist, read_medmnist
 from s4mi.data.sources.table import arguments, find_tables, guess_options, read_tables
 from s4mi.data.sources.tabular import TABLE_SUFFIXES, read_table
 from s4mi.data.spec import SPEC_NAME, Finding, Severity
-from s4mi.data.survey import Look, Place, Progress, Summary, look_at_all, shown, summarise
 from s4mi.errors import S4miError
 
 
@@ -48,10 +54,12 @@ class Report:
         return sum(finding.severity == severity for finding in self.findings)
 
 
-def check_path(path: Path, *, progress: Progress | None = None) -> list[Report]:
+def check_path(path: Path, *, duplicates: bool = True, progress: Progress | None = None) -> list[Report]:
     """Check a data set folder, every data set folder in a folder, or a plain folder or table.
 
-    `progress` is told how many images of a folder are decoded, and of how many.
+    Args:
+        duplicates: also compare every image with every other.
+        progress: told how many images of a folder are decoded, and of how many.
 
     Raises:
         S4miError: there is nothing at `path`, or nothing that could be images.
@@ -61,41 +69,47 @@ def check_path(path: Path, *, progress: Progress | None = None) -> list[Report]:
         raise S4miError(f"{path}: is not there; name a folder of images, a data set folder or a table")
     if path.name in (SPEC_NAME, MANIFEST_NAME):
         path = path.parent
-    if path.is_file() and path.suffix.lower() not in TABLE_SUFFIXES:
+    if path.is_file() and path.suffix.lower() not in TABLE_SUFFIXES and not is_medmnist(path):
         raise S4miError(f"{path}: is neither a folder nor a table ({', '.join(TABLE_SUFFIXES)}); name one")
     say = progress or (lambda *_: None)
     if _is_dataset(path):
-        return [_check_dataset(path, say)]
+        return [_check_dataset(path, say, duplicates=duplicates)]
     members = sorted(folder for folder in path.iterdir() if _is_dataset(folder)) if path.is_dir() else []
-    return [_check_dataset(folder, say) for folder in members] or [_check_plain(path.resolve(), say)]
+    return [_check_dataset(folder, say, duplicates=duplicates) for folder in members] or [
+        _check_plain(path.resolve(), say, duplicates=duplicates)
+    ]
 
 
 def _is_dataset(folder: Path) -> bool:
     return (folder / SPEC_NAME).is_file() or (folder / MANIFEST_NAME).is_file()
 
 
-def _check_dataset(folder: Path, say: Progress) -> Report:
+def _check_dataset(folder: Path, say: Progress, *, duplicates: bool) -> Report:
     manifest, findings = read_manifest(folder)
     if manifest is None:
         return Report(folder, "a data set that cannot be read", folder.name, None, tuple(findings))
     spec, root = manifest.spec, (folder / manifest.spec.root).resolve()
-    looks = look_at_all(manifest.rows, root, place=_in_manifest, mask_values=spec.mask_values, say=say)
+    codes = Codes(spec.mask_values, spec.classes, spec.rule)
+    looks = look_at_all(manifest.rows, root, place=_in_manifest, codes=codes, say=say)
+    summary = summarise(looks.looks, spec.classes, mask_classes=spec.mask_classes)
     findings = [
         *findings,
         *_about_spec(manifest, complete=not findings),
-        *_about_all(looks, root, place=_in_manifest),
+        *_about_all(looks, root, place=_in_manifest, duplicates=duplicates),
+        *(balance(summary) if summary.labelled else ()),
         *_unlisted(folder, root),
     ]
     findings.sort(key=lambda finding: (finding.file != SPEC_NAME, finding.file, finding.line or 0))
-    summary = summarise(looks, spec.classes, mask_classes=spec.mask_classes)
     return Report(folder, "a data set", spec.name, summary, tuple(findings))
 
 
-def _check_plain(path: Path, say: Progress) -> Report:
+def _check_plain(path: Path, say: Progress, *, duplicates: bool) -> Report:
     """What an import would find, and the command for it."""
     found, command = _find(path)
     findings = list(found.findings)
-    values, _ = scan_masks([row.mask for row in found.rows if row.mask], say=lambda *_: None)
+    # What lies in archives and among other pages shows when it is imported; the files themselves can be looked at now.
+    rows = [row for row in found.rows if row.image not in found.extracts]
+    values, _ = scan_masks([row.mask for row in rows if row.mask])
     try:
         mask_values = name_mask_values(values, naming=Naming(name=path.name))
     except S4miError as error:
@@ -106,15 +120,19 @@ def _check_plain(path: Path, say: Progress) -> Report:
         message = f"{some(nested)} look like data sets of their own, not classes; check and import each by itself"
         findings.append(Finding("nested", "warning", ".", None, message))
     place = partial(_in_folder, folder=found.folder)
-    looks = look_at_all(found.rows, found.folder, place=place, mask_values=mask_values, say=say)
-    findings += _about_all(looks, found.folder, place=place)
-    summary = summarise(looks, found.classes, mask_classes=tuple(mask_values.values()))
+    looks = look_at_all(rows, found.folder, place=place, codes=Codes(mask_values, found.classes), say=say)
+    findings += _about_all(looks, found.folder, place=place, duplicates=duplicates)
+    summary = summarise(looks.looks, found.classes, mask_classes=tuple(mask_values.values()))
     return Report(path, found.kind, path.name, summary, tuple(findings), command=shlex.join(command))
 
 
 def _find(path: Path) -> tuple[Found, list[str]]:
     destination = ["-o", f"datasets/{path.stem if path.is_file() else path.name}"]
     begin = ["s4mi", "data", "import"]
+    if is_dermofit(path):
+        return read_dermofit(path), [*begin, "dermofit", str(path), *destination]
+    if is_medmnist(path):
+        return read_medmnist(path), [*begin, "medmnist", str(path), *destination]
     if path.is_dir() and is_isic2017(path):
         return read_isic2017(path), [*begin, "isic2017", str(path), *destination]
     if tables := find_tables(path):
@@ -167,42 +185,16 @@ def _about_spec(manifest: Manifest, *, complete: bool) -> list[Finding]:
     return findings
 
 
-def _about_all(looks: Sequence[Look], root: Path, *, place: Place) -> list[Finding]:
+def _about_all(looks: Looks, root: Path, *, place: Place, duplicates: bool) -> list[Finding]:
     """The findings of each row, and those that only show when rows are compared."""
-    findings = [finding for look in looks for finding in look.findings]
-    first: dict[bytes, Row] = {}
-    findings += [
-        _same_content(look.row, other, root=root, place=place)
-        for look in looks
-        if look.digest is not None and (other := first.setdefault(look.digest, look.row)) is not look.row
+    rows = [look.row for look in looks.looks]
+    return [
+        *(finding for look in looks.looks for finding in look.findings),
+        *(copies(looks, root, place=place) if duplicates else ()),
+        *missing_cells(rows, place),
+        *same_patient(rows, place),
+        *mixed_files(looks.looks, place),
     ]
-    for what, cells in (("split", [look.row.split for look in looks]), ("group", [look.row.group for look in looks])):
-        without = [look.row for look, cell in zip(looks, cells, strict=True) if cell is None]
-        if 0 < len(without) < len(looks):
-            file, line = place(without[0])
-            message = (
-                f"{len(without)} of {len(looks)} rows, the first of them here, have no {what}; fill in all or none"
-            )
-            findings.append(Finding(f"{what}-missing", "warning", file, line, message))
-    return findings
-
-
-def _same_content(row: Row, other: Row, *, root: Path, place: Place) -> Finding:
-    file, line = place(row)
-    where = f" in line {other.line}" if place(other)[1] is not None else ""
-    message = f"image {shown(row.image, root)!r} has the same content as {shown(other.image, root)!r}{where}"
-    if row.split != other.split:
-        message += (
-            f", which is in {other.split or 'no part'} and this one in {row.split or 'no part'}; remove one of them"
-        )
-        return Finding("duplicate-across-splits", "error", file, line, message)
-    if row.labels != other.labels:
-        message += f", which is labelled {_labels(other)} and this one {_labels(row)}"
-    return Finding("duplicate-image", "warning", file, line, f"{message}; keep one")
-
-
-def _labels(row: Row) -> str:
-    return "not at all" if row.labels is None else repr(";".join(row.labels) or "none")
 
 
 def _unlisted(folder: Path, root: Path) -> list[Finding]:
