@@ -3,6 +3,7 @@
 import itertools
 
 import cv2
+import joblib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -72,6 +73,7 @@ def test_blocks_find_what_comparing_every_pair_finds(count: int, block: int, sid
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "BLOCK", block)
+        patch.setattr(duplicates, "ROOM", 9 * count * joblib.cpu_count() * block)
         assert [(pair.first, pair.second) for pair in near_duplicates(thumbnails, sides=places)] == naive
 
 

@@ -1,7 +1,7 @@
 """`s4mi data`: make data set folders from images, and find what is wrong with them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +27,14 @@ def check(
     duplicates: Annotated[
         bool, typer.Option("--duplicates/--no-duplicates", help="Whether to compare every image with every other.")
     ] = True,
+    embeddings: Annotated[
+        str,
+        typer.Option("--embeddings", metavar="BACKBONE", help="Also find images that this timm network finds alike."),
+    ] = "",
+    weights: Annotated[str, typer.Option("--weights", help="Of that network: imagenet, none, or a file.")] = "imagenet",
+    distance: Annotated[
+        float, typer.Option("--distance", min=0, max=1, help="Greatest cosine distance of images that are alike.")
+    ] = 0.03,
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail the check as well.")] = False,
 ) -> None:
     """Decode everything; say what is there and what is wrong, with file, line and cure. Errors end it with status 1."""
@@ -34,6 +42,8 @@ def check(
 
     with progress_bar() as bar:
         reports = check_path(path, duplicates=duplicates, progress=lambda done, of: bar("decoding", done, of))
+        if embeddings:
+            reports = [_with_likeness(report, embeddings, weights, distance=distance, bar=bar) for report in reports]
     errors, warnings = (sum(report.count(severity) for report in reports) for severity in ("error", "warning"))
     if as_json:
         typer.echo(_as_json(reports, errors=errors, warnings=warnings))
@@ -43,6 +53,24 @@ def check(
         print_line(f"{how_many(errors, 'error')}, {how_many(warnings, 'warning')}", style="red" if errors else "green")
     if errors or (strict and warnings):
         raise typer.Exit(1)
+
+
+def _with_likeness(
+    report: "Report", backbone: str, weights: str, *, distance: float, bar: Callable[[str, int, int], None]
+) -> "Report":
+    """The report, with what a network finds alike."""
+    from dataclasses import replace
+
+    from s4mi.errors import S4miError
+    from s4mi.recipes.likeness import Likeness, alike
+
+    if report.command is not None:
+        raise S4miError(f"{report.path}: is no data set folder yet, and --embeddings wants one; import it first")
+    likeness = Likeness(backbone, weights=weights, distance=distance)
+    found = alike(
+        report.path, likeness, known=report.findings, progress=lambda done, of: bar("comparing images", done, of)
+    )
+    return replace(report, findings=(*report.findings, *found))
 
 
 def _print_report(report: "Report", *, several: bool) -> None:

@@ -12,11 +12,13 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
 
 from s4mi.data.formats.intensity import Pixels
+from s4mi.data.parallel import in_threads
 
 SIDE = 32
 """Of a thumbnail, in pixels."""
@@ -31,7 +33,9 @@ SURROUNDING = 3.0
 """Sigma of the surrounding whose mean and contrast are taken out, in pixels of a thumbnail."""
 LUMA = np.array([0.299, 0.587, 0.114])
 BLOCK = 1024
-"""Hashes that are compared with all others at a time."""
+"""Thumbnails that are hashed at a time."""
+ROOM = 256 << 20
+"""Bytes that comparing hashes may take."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +108,17 @@ def _hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def _candidates(codes: NDArray[np.uint64], places: NDArray[np.intp] | None) -> Iterator[tuple[int, int]]:
-    """Pairs of close hashes, in order. All pairs are compared, a block at a time."""
-    for start in range(0, len(codes), BLOCK):
-        block, rest = codes[start : start + BLOCK, None], codes[None, start:]
-        close = np.bitwise_count(block ^ rest) <= MOST_BITS
+    """Pairs of close hashes, in order. All pairs are compared, a block of rows at a time, in threads."""
+    block = max(1, ROOM // (9 * max(1, len(codes)) * joblib.cpu_count()))
+    starts = range(0, len(codes), block)
+
+    def close(number: int) -> NDArray[np.intp]:
+        start = starts[number]
+        one, rest = codes[start : start + block, None], codes[None, start:]
+        near = np.bitwise_count(one ^ rest) <= MOST_BITS
         if places is not None:
-            close &= places[start : start + BLOCK, None] != places[None, start:]
-        for first, second in zip(*np.nonzero(np.triu(close, 1)), strict=True):
-            yield start + int(first), start + int(second)
+            near &= places[start : start + block, None] != places[None, start:]
+        return np.argwhere(np.triu(near, 1)) + start
+
+    for pairs in in_threads(close, len(starts)):
+        yield from ((int(first), int(second)) for first, second in pairs)

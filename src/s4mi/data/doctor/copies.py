@@ -21,7 +21,9 @@ def copies(looks: Looks, root: Path, *, place: Place) -> Iterator[Finding]:
         if other is not look:
             yield _finding(look.row, other.row, "has the same content as", root=root, place=place, exact=True)
     kept = [number for number, look in enumerate(looks.looks) if look.digest is not None and first[look.digest] is look]
-    for pair in near_duplicates(looks.thumbnails[np.array(kept, dtype=np.int64)]):
+    whole = len(kept) == len(looks.looks)  # then there is nothing to leave out, and no copy to make
+    thumbnails = looks.thumbnails if whole else looks.thumbnails[np.array(kept, dtype=np.int64)]
+    for pair in near_duplicates(thumbnails):
         before, row = looks.looks[kept[pair.first]].row, looks.looks[kept[pair.second]].row
         if row.group is not None and row.group == before.group and row.split == before.split:
             continue
