@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from s4mi.data.check import check_path
 from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.found import Naming
 from s4mi.data.sources.isic2017 import read_isic2017
+from s4mi.data.sources.tabular import read_table
 from s4mi.data.sources.writing import write_import
 from s4mi.errors import S4miError
 
@@ -101,3 +103,31 @@ def test_labels_of_images_that_are_not_there_are_said(archives: Path) -> None:
 def test_a_folder_of_anything_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(S4miError, match="unpack the official archives"):
         read_isic2017(tmp_path)
+
+
+@pytest.mark.real
+def test_the_real_images_in_the_official_layout_are_2000_150_and_600(real_data: Path, tmp_path: Path) -> None:
+    source = tmp_path / "archives"
+    for (name, part), suffix in zip(PARTS.items(), ("train", "val", "test"), strict=True):
+        data, masks = source / f"ISIC-2017_{name}_Data", source / f"ISIC-2017_{name}_Part1_GroundTruth"
+        data.mkdir(parents=True)
+        masks.mkdir()
+        lines = ["image_id,melanoma,seborrheic_keratosis"]
+        for record in read_table(next((real_data / "isic2017" / suffix).glob("*.csv"))).records:
+            stem, label = Path(record.cells["image"]).stem, record.cells["label"]
+            (data / f"{stem}.jpg").symlink_to(next((real_data / "isic2017" / suffix).rglob(f"{stem}.jpg")))
+            (data / f"{stem}_superpixels.png").write_bytes(b"")
+            mask = real_data / "isic2017" / suffix / "masks" / f"{stem}.png"
+            if mask.exists():
+                (masks / f"{stem}_segmentation.png").symlink_to(mask)
+            lines.append(f"{stem},{DIAGNOSES[label]}")
+        (source / f"ISIC-2017_{name}_Part3_GroundTruth.csv").write_text("\n".join(lines) + "\n")
+        assert part
+    written = write_import(read_isic2017(source), tmp_path / "out", naming=Naming("isic2017", foreground="lesion"))
+    assert Counter(row.split for row in written.rows) == {"train": 2000, "val": 150, "test": 600}
+    assert Counter((row.split, *(row.labels or ())) for row in written.rows) == {
+        ("train", "nevus"): 1372, ("train", "melanoma"): 374, ("train", "seborrheic_keratosis"): 254,
+        ("val", "nevus"): 78, ("val", "melanoma"): 30, ("val", "seborrheic_keratosis"): 42,
+        ("test", "nevus"): 393, ("test", "melanoma"): 117, ("test", "seborrheic_keratosis"): 90,
+    }  # fmt: skip
+    assert sum(row.mask is not None for row in written.rows) == 2150
