@@ -188,3 +188,18 @@ def test_real_images_import_and_check_without_an_error(name: str, tmp_path: Path
     source = Path(os.environ["S4MI_DATA"]) / name
     assert run("import", "table", source, "-o", tmp_path / name, *column).exit_code == 0
     assert run("check", tmp_path / name).exit_code == 0
+
+
+def test_ctrl_c_ends_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from s4mi import cli
+    from s4mi.data import check as module
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "check_path", interrupted)
+    monkeypatch.setattr("sys.argv", ["s4mi", "data", "check", "somewhere"])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 130
+    assert capsys.readouterr().err == "interrupted; finished work is kept\n"

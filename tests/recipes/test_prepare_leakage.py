@@ -32,17 +32,13 @@ def leaking(lesions: Path, tmp_path: Path) -> Path:
     sides = ("train", "train", "train", "val", "test")
     groups = {group: number for number, group in enumerate(sorted({str(row.group) for row in data.rows}))}
     rows = [
-        row.__class__(
-            row.id,
-            folder / row.image.relative_to(lesions),
-            folder / row.mask.relative_to(lesions),
-            labels=row.labels,
-            group=row.group,
+        replace(
+            row,
+            image=folder / row.image.relative_to(lesions),
+            mask=None if row.mask is None else folder / row.mask.relative_to(lesions),
             split=sides[groups[str(row.group)] % 5],
-            line=row.line,
-        )  # fmt: skip
+        )
         for row in data.rows
-        if row.mask is not None
     ]
     first = next(row for row in rows if row.split == "train")
     picture, mask = cv2.imread(str(first.image)), cv2.imread(str(first.mask), cv2.IMREAD_UNCHANGED)

@@ -9,6 +9,9 @@ from s4mi import __version__
 from s4mi.cli import data, demo, evaluate, methods, predict, train
 from s4mi.errors import S4miError
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
+
 app = typer.Typer(
     name="s4mi",
     help="Machine supervision for medical imaging: many images, few labels.",
@@ -46,6 +49,7 @@ def main() -> None:
     except S4miError as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
         sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; finished work is kept", style="yellow")
-        sys.exit(130)
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:  # typer has made this of Ctrl-C
+            Console(stderr=True).print("interrupted; finished work is kept", style="yellow")
+        raise

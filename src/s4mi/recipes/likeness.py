@@ -24,8 +24,8 @@ BLOCK = 2048
 """Images that are compared with all others at a time."""
 DISTANCE = 0.03
 """Cosine distance up to which images are called alike. With efficientnet-lite0 (ImageNet) at 128 pixels the nearest
-other image was further than 0.025 for all of 600 each of PH², fundus and nuclei, and nearer than 0.05 for 1 to 5 % of the
-latter two. Of copies with warmer colours most were nearer than 0.03, of mirrored ones half, of cropped ones none."""
+other image was further than 0.025 for all of 600 each of PH², fundus and nuclei, and nearer than 0.05 for 1 to 5 % of
+the latter two. Of copies with warmer colours most were nearer than 0.03, of mirrored half, of cropped ones none."""
 
 Progress = Callable[[int, int], None]
 
