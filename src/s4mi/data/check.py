@@ -22,11 +22,12 @@ from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, read_manifest
 from s4mi.data.sources.dermofit import is_dermofit, read_dermofit
 from s4mi.data.sources.folder import read_folder
 from s4mi.data.sources.found import PART_NAMES, Found, Naming
+from s4mi.data.sources.guessing import arguments, guess_options
 from s4mi.data.sources.isic2017 import is_isic2017, read_isic2017
 from s4mi.data.sources.mask_naming import BACKGROUND, name_mask_values, scan_masks
 from s4mi.data.sources.matching import some
 from s4mi.data.sources.medmnist import is_medmnist, read_medmnist
-from s4mi.data.sources.table import arguments, find_tables, guess_options, read_tables
+from s4mi.data.sources.table import find_tables, read_tables
 from s4mi.data.sources.tabular import TABLE_SUFFIXES, read_table
 from s4mi.data.spec import SPEC_NAME, Finding, Severity
 from s4mi.errors import S4miError

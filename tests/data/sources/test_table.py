@@ -12,7 +12,8 @@ from PIL import Image
 
 from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.found import Found, Naming
-from s4mi.data.sources.table import TableOptions, arguments, find_tables, guess_options, read_tables
+from s4mi.data.sources.guessing import arguments, guess_options
+from s4mi.data.sources.table import TableOptions, find_tables, read_tables
 from s4mi.data.sources.tabular import read_table
 from s4mi.data.sources.writing import Handling, tasks_of, write_import
 from s4mi.errors import S4miError

@@ -19,6 +19,7 @@ from s4mi.data.parallel import in_parallel
 from s4mi.data.sources.folder import image_files
 from s4mi.data.sources.found import Extract, Found
 from s4mi.data.sources.grouping import group_by_name
+from s4mi.data.sources.guessing import guess_options
 from s4mi.data.sources.matching import Naming, match, some
 from s4mi.data.sources.table import TableOptions, labels_of
 from s4mi.data.sources.tabular import read_table
@@ -160,7 +161,8 @@ def _with_labels(
     path = table.expanduser() if table.is_absolute() or table.exists() else source / table
     contents = read_table(path)
     columns = [name for name in contents.columns if name in CLASSES]
-    options = TableOptions(one_hot=tuple(columns)) if columns else TableOptions()
+    image = guess_options(contents).image if "image" not in contents.columns else None
+    options = TableOptions(image=image, one_hot=tuple(columns))
     if not columns and "label" not in contents.columns:
         raise S4miError(f"{path}:1: has neither a column 'label' nor one of {', '.join(CLASSES)}; rename its columns")
     labels, findings = labels_of(contents, options, source=path.parent)

@@ -6,8 +6,7 @@ class present) or in one column of 0 and 1 per class; an empty cell is not annot
 """
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, suffix_of
@@ -109,8 +108,7 @@ def labels_of(
     Raises:
         S4miError: a column is missing.
     """
-    guessed = guess_options(table).image if options.image is None and "image" not in table.columns else options.image
-    reading = _Reading(table, replace(options, image=guessed), part=None, source=source)
+    reading = _Reading(table, options, part=None, source=source)
     labels = {record.cells[reading.image]: reading.labels(record) for record in table.records}
     return labels, reading.findings
 
@@ -261,55 +259,6 @@ class _Lookup:
         endings = [""] if suffix_of(Path(name)) in SUFFIXES else ["", *sorted(SUFFIXES)]
         tries = (folder / f"{name}{ending}" for folder in self.folders for ending in endings)
         return next((Path(os.path.normpath(path)) for path in tries if path.is_file()), None)
-
-
-def guess_options(table: Table) -> TableOptions:
-    """The options that fit the names and contents of a table's columns; for a suggestion, never for an import."""
-    first = table.records[:200]
-
-    def holds(column: str, wanted: Iterable[str]) -> bool:
-        return all(record.cells[column].lower() in wanted for record in first)
-
-    def called(*names: str) -> str | None:
-        return next((column for name in names for column in table.columns if column.lower() == name), None)
-
-    files = [c for c in table.columns if any(suffix_of(Path(record.cells[c])) in SUFFIXES for record in first)]
-    named = called("image", "image_path", "filename", "file_name", "file", "path")
-    split = called("split", "part", "set", "subset")
-    options = TableOptions(
-        image=named or next(iter(files), None) or called("image_id", "id") or table.columns[0],
-        mask=called("mask", "mask_path", "segmentation"),
-        label=called("label", "labels", "class", "diagnosis", "dx", "target", "category", "finding", "findings"),
-        group=called("group", "patient", "patient_id", "patientid", "subject", "subject_id", "lesion_id", "case"),
-        split=split if split and holds(split, (*PART_NAMES, "")) else None,
-    )
-    if options.label is not None:
-        return options
-    by_prefix: dict[str, list[str]] = {}
-    for column in table.columns:
-        if "_" in column and holds(column, (*YES, *NO)):
-            by_prefix.setdefault(column[: column.rindex("_") + 1], []).append(column)
-    prefix, columns = next(((p, names) for p, names in by_prefix.items() if len(names) > 1), ("", []))
-    return replace(options, one_hot=tuple(columns), one_hot_prefix=prefix)
-
-
-def arguments(options: TableOptions) -> list[str]:
-    """The command-line arguments that say `options`, leaving out what is so anyway."""
-    usual = (
-        ("image", "--image"),
-        ("mask", "--mask"),
-        ("label", "--label"),
-        ("group", "--group"),
-        ("split", "--split-column"),
-    )
-    said = []
-    for name, flag in usual:
-        column = getattr(options, name)
-        if column is not None and column != name:
-            said += [flag, column]
-    if options.one_hot:
-        said += ["--one-hot", ",".join(options.one_hot)]
-    return said + (["--one-hot-prefix", options.one_hot_prefix] if options.one_hot_prefix else [])
 
 
 def _name(path: Path, source: Path) -> str:
