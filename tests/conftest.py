@@ -63,7 +63,7 @@ DEDL: dict[str, Any] = {
     "weights": "none",
     "decoder_channels": [16, 8, 8],
 }
-TRANSFER: dict[str, Any] = {"name": "transfer", "backbone": "tiny_resnet", "weights": "none"}
+TRANSFER: dict[str, Any] = {"name": "finetune", "backbone": "tiny_resnet", "weights": "none"}
 
 
 @pytest.fixture(scope="session")

@@ -20,11 +20,11 @@ from s4mi.config import (
 )
 from s4mi.contract import ViewSpec
 from s4mi.errors import S4miError
-from s4mi.methods.classification.transfer import TransferConfig
+from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.methods.segmentation.supervised import SupervisedConfig
 
 DEDL = "data: {path: images}\nmethod: dedl\n"
-TRANSFER = "data: {path: images}\nmethod: {name: transfer, backbone: tiny_resnet}\n"
+TRANSFER = "data: {path: images}\nmethod: {name: finetune, backbone: tiny_resnet}\n"
 
 
 def load(tmp_path: Path, text: str, *overrides: str) -> RunConfig:
@@ -71,8 +71,8 @@ def test_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("method.class_weights=inverse", lambda c: c.method.class_weights == "inverse"),
         ("method.class_weights=[1, 2.5]", lambda c: c.method.class_weights == (1, 2.5)),
         ("method.views.scale=[0.5, 1]", lambda c: c.method.views.scale == (0.5, 1)),
-        ("method=transfer", lambda c: isinstance(c.method, TransferConfig)),
-        ("method={name: transfer, backbone: tiny_vit}", lambda c: c.method.backbone == "tiny_vit"),
+        ("method=finetune", lambda c: isinstance(c.method, FinetuneConfig)),
+        ("method={name: finetune, backbone: tiny_vit}", lambda c: c.method.backbone == "tiny_vit"),
         ("hardware.precision=32", lambda c: c.hardware.precision == "32"),
         ("data.path=a=b", lambda c: c.data.path.name == "a=b"),
         ("label_fraction=10", lambda c: c.label_fraction == 10),
@@ -84,8 +84,8 @@ def test_an_override_sets_one_setting(tmp_path: Path, override: str, read) -> No
 
 
 def test_overrides_apply_in_order_and_go_into_the_short_form_of_a_method(tmp_path: Path) -> None:
-    config = load(tmp_path, DEDL, "method.encoder=resnet18", "seed=1", "method.encoder=resnet50", "method=transfer")
-    assert config.method == TransferConfig()
+    config = load(tmp_path, DEDL, "method.encoder=resnet18", "seed=1", "method.encoder=resnet50", "method=finetune")
+    assert config.method == FinetuneConfig()
     assert config.seed == 1
     config = load(tmp_path, TRANSFER, "method=dedl", "method.attention=scse")
     assert config.method == SupervisedConfig(attention="scse")
@@ -120,8 +120,8 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
         (DEDL, "optim.momentun=0", "run.yaml: optim.momentun is no setting; did you mean 'optim.momentum'?"),
         (DEDL, "method.encodr=x", "run.yaml: method.encodr is no setting; did you mean 'method.encoder'?"),
         (DEDL, "method.views.rotaton=1", "method.views.rotaton is no setting; did you mean 'method.views.rotation'?"),
-        (DEDL, "method.backbone=x", "run.yaml: method.backbone is no setting of dedl"),  # it is one of transfer
-        (TRANSFER, "method.encoder=x", "run.yaml: method.encoder is no setting of transfer"),
+        (DEDL, "method.backbone=x", "run.yaml: method.backbone is no setting of dedl"),  # it is one of finetune
+        (TRANSFER, "method.encoder=x", "run.yaml: method.encoder is no setting of finetune"),
         (DEDL, "lr=1", "run.yaml: lr is no setting; did you mean 'optim.lr'?"),
         (DEDL, "encoder=x", "run.yaml: encoder is no setting; did you mean 'method.encoder'?"),
         (DEDL, "xyzzy=1", "run.yaml: xyzzy is no setting"),
@@ -215,7 +215,7 @@ CHANGES: list[dict[str, Any]] = [
     {"data": {"path": "images", "tile": 480}},
     {"method": {"name": "dedl", "encoder": "resnet18"}},
     {"method": {"name": "dedl", "views": {"flip": False}}},
-    {"method": "transfer"},
+    {"method": "finetune"},
 ]
 ELSEWHERE: list[dict[str, Any]] = [
     {"hardware": {"accelerator": "cpu", "threads": 2}},
@@ -263,7 +263,7 @@ configs = st.builds(
         [
             {"name": "dedl", "attention": "scse", "class_weights": [0.1, 2, 1e-3]},
             {"name": "dedl", "views": {"scale": [0.3, 0.7]}},
-            {"name": "transfer", "criterion": "focal", "class_weights": "median"},
+            {"name": "finetune", "criterion": "focal", "class_weights": "median"},
         ]
     ),
     data=st.sampled_from([{"path": "a b"}, {"path": "Bilder/äöü", "tile": 480}]),
@@ -285,14 +285,14 @@ def test_differences_are_named_with_both_values() -> None:
     left = made(optim={"lr": 1e-3})
     right = made(optim={"lr": 2e-3}, seed=4, hardware={"threads": 3}, data={"path": "images", "cache": "other"})
     assert differences(left, right) == ["optim.lr: 0.001 → 0.002", "seed: 0 → 4"]
-    assert "method.name: dedl → transfer" in differences(left, made(method="transfer"))
-    assert "method.encoder: resnet34 → None" in differences(left, made(method="transfer"))
+    assert "method.name: dedl → finetune" in differences(left, made(method="finetune"))
+    assert "method.encoder: resnet34 → None" in differences(left, made(method="finetune"))
 
 
 def test_the_best_epoch_is_chosen_by_a_score_that_fits_the_task() -> None:
     assert made().metric("segmentation") == "iou"
-    assert made(method="transfer").metric("multilabel") == "f1_macro"
-    assert made(method="transfer", select="auroc").metric("multiclass") == "auroc"
+    assert made(method="finetune").metric("multilabel") == "f1_macro"
+    assert made(method="finetune", select="auroc").metric("multiclass") == "auroc"
 
 
 def test_every_setting_has_a_dotted_name() -> None:

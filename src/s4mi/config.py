@@ -20,11 +20,11 @@ from s4mi.data.fractions import LabelAmount
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.engine.optim import OptimConfig
 from s4mi.errors import S4miError, closest, nearest
-from s4mi.methods.classification.transfer import TransferConfig
+from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.methods.segmentation.supervised import SupervisedConfig
 from s4mi.records import TaskKind, write_text_atomically
 
-AnyMethodConfig = Annotated[TransferConfig | SupervisedConfig, Field(discriminator="name")]
+AnyMethodConfig = Annotated[FinetuneConfig | SupervisedConfig, Field(discriminator="name")]
 METHOD_CONFIGS: tuple[type[MethodConfig], ...] = get_args(get_args(AnyMethodConfig)[0])
 
 CLASSIFICATION_METRICS = ("f1_macro", "f1_micro", "recall_macro", "recall_micro", "balanced_accuracy", "auroc")

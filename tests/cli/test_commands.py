@@ -60,7 +60,7 @@ def test_help_names_every_command(s4mi: Command, command: str) -> None:
 
 def test_methods_are_listed_with_their_papers(s4mi: Command) -> None:
     shown = " ".join(s4mi("methods").stdout.split())
-    for word in ("transfer", "dedl", "Singh", "Cirrone"):
+    for word in ("finetune", "dedl", "Singh", "Cirrone"):
         assert word in shown
 
 

@@ -13,7 +13,7 @@ from s4mi.engine.checkpoint import load_weights, save_best
 from s4mi.records import IGNORE, TaskKind
 
 SMALL: dict[str, dict[str, Any]] = {
-    "transfer": {"backbone": "tiny_resnet", "weights": "none", "class_weights": "inverse"},
+    "finetune": {"backbone": "tiny_resnet", "weights": "none", "class_weights": "inverse"},
     "dedl": {"encoder": "tiny_resnet", "weights": "none", "decoder_channels": [16, 8, 8], "class_weights": "median"},
 }
 """Settings of each method that make it small enough to train here in an instant, by the method's name."""

@@ -33,7 +33,7 @@ COUNTS: dict[Kind, int] = {"lesions": 200, "cells": 140}
 EPOCHS = {10: 40, 100: 16}
 """More epochs where there are fewer labels, so that both see a similar number of batches."""
 
-TRANSFER = {"name": "transfer", "weights": "none", "class_weights": "inverse"}
+TRANSFER = {"name": "finetune", "weights": "none", "class_weights": "inverse"}
 DEDL = {"name": "dedl", "weights": "none", "criterion": "dice_cross_entropy", "encoder": "tiny_resnet"}
 
 

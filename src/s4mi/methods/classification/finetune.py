@@ -22,7 +22,7 @@ from s4mi.nets.backbone import IMAGENET, Backbone
 from s4mi.records import TaskKind
 
 
-class TransferConfig(MethodConfig):
+class FinetuneConfig(MethodConfig):
     """Settings of transfer learning; the defaults are the paper's."""
 
     summary: ClassVar[str] = "fine-tune a pre-trained backbone on the labelled images"
@@ -32,7 +32,7 @@ class TransferConfig(MethodConfig):
         translation=0.05, scale=(0.8, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02
     )
 
-    name: Literal["transfer"] = "transfer"
+    name: Literal["finetune"] = "finetune"
     backbone: str = Field("resnet50", description="any timm name, or tiny_resnet, tiny_vit, tiny_swin")
     weights: str = Field(IMAGENET, description="imagenet, none, or the path of a weight file")
     criterion: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="multi-label: binary, per class")
@@ -46,17 +46,17 @@ class TransferConfig(MethodConfig):
     def backbone_name(self) -> str:
         return self.backbone
 
-    def build(self, task: Task) -> "Transfer":
-        return Transfer(self, task)
+    def build(self, task: Task) -> "Finetune":
+        return Finetune(self, task)
 
 
 @final
-class Transfer(Classifier):
+class Finetune(Classifier):
     """A backbone and a linear head."""
 
     weight: Tensor | None
 
-    def __init__(self, config: TransferConfig, task: Task) -> None:
+    def __init__(self, config: FinetuneConfig, task: Task) -> None:
         super().__init__()
         self.config = config
         self.multilabel = task.kind == "multilabel"

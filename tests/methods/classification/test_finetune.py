@@ -9,7 +9,7 @@ from torch import Tensor
 from s4mi.contract import Batch, Task
 from s4mi.errors import S4miError
 from s4mi.maths.losses import focal
-from s4mi.methods.classification.transfer import Transfer, TransferConfig
+from s4mi.methods.classification.finetune import Finetune, FinetuneConfig
 from s4mi.nets.backbone import tiny_resnet
 from s4mi.records import TaskKind
 
@@ -18,9 +18,9 @@ def task(kind: TaskKind = "multiclass") -> Task:
     return Task(kind=kind, classes=("a", "b", "c"), image_size=32, counts=(10, 30, 60), labelled=100)
 
 
-def built(kind: TaskKind = "multiclass", **settings: object) -> Transfer:
+def built(kind: TaskKind = "multiclass", **settings: object) -> Finetune:
     torch.manual_seed(0)
-    return TransferConfig.model_validate({"backbone": "tiny_resnet", "weights": "none", **settings}).build(task(kind))
+    return FinetuneConfig.model_validate({"backbone": "tiny_resnet", "weights": "none", **settings}).build(task(kind))
 
 
 def batch(kind: TaskKind = "multiclass") -> Batch:
@@ -30,13 +30,13 @@ def batch(kind: TaskKind = "multiclass") -> Batch:
     return Batch(images, torch.arange(5), labels=labels if kind == "multiclass" else labels.float())
 
 
-def logits(method: Transfer, given: Batch) -> Tensor:
+def logits(method: Finetune, given: Batch) -> Tensor:
     """W · backbone(x) + b"""
     return method.backbone(given.images) @ method.head.weight.T + method.head.bias
 
 
 def test_the_defaults_are_the_paper_s() -> None:
-    config = TransferConfig()
+    config = FinetuneConfig()
     assert (config.backbone, config.weights, config.criterion) == ("resnet50", "imagenet", "cross_entropy")
     assert config.backbone_name == "resnet50"
     assert config.gamma == 2
