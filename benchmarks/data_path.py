@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from s4mi.contract import ViewSpec
+from s4mi.contract import MultiCrop, ViewSpec
 from s4mi.data.batches import Source, TrainBatches
 from s4mi.data.cache import open_cache
 from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
@@ -202,7 +202,7 @@ def _training(
     decoded = open_cache(manifest, preprocessing, folder=cache, with_masks=manifest.rows[0].mask is not None)
     print(f"decoded once, {title.split(';')[0]}: {setup.images / (time.perf_counter() - began):,.0f} images/s")
     source = Source(cache=decoded, labels=torch.zeros(setup.images, dtype=torch.int64), device=torch.device("cpu"))
-    stream = TrainBatches(source, np.arange(setup.images), batch_size=BATCH, views=views, seed=0)
+    stream = TrainBatches(source, np.arange(setup.images), batch_size=BATCH, crops=MultiCrop((views,)), seed=0)
     numbers = itertools.count(1)
     loader = DataLoader(dataset, BATCH, shuffle=True, num_workers=setup.workers, persistent_workers=True)
 

@@ -15,9 +15,16 @@ from s4mi.errors import S4miError
 
 FORMAT: Final = 1
 RECORD_NAME = "record.json"
+MAP_NAME = "feature_map.json"
 
 TaskKind = Literal["multiclass", "multilabel", "segmentation"]
 Part = Literal["train", "val", "test"]
+
+LEAST_STD = 0.02
+LEAST_RANK = 1.5
+MOST_ENTROPY = 0.995
+"""Pre-training has collapsed beyond these. From random weights, features of dermoscopic images already have a standard
+deviation of 0.04 to 0.4 and an effective rank of 8 or more. A teacher's entropy near 1 is one answer for all images."""
 
 IGNORE = 255
 """Mask value of a pixel that has no annotation: it enters no loss and no score."""
@@ -110,11 +117,25 @@ class Cost(Frozen):
     device: str
 
 
+class Pretraining(Frozen):
+    """The pre-training run that a run started from."""
+
+    method: str
+    config_hash: str
+    encoder: str = Field(description="backbone whose weights were taken")
+    weights_hash: str = Field(description="content hash of those weights")
+    epochs: int
+    images: int = Field(description="training images it learnt from")
+    seconds: float = Field(description="what it cost; other runs may share it")
+
+
 class RunRecord(Frozen):
     """One finished training run."""
 
     format: Literal[1] = FORMAT
     method: str
+    technique: str = Field("", description="the method and its start, as a table calls them; empty: the method")
+    pretraining: Pretraining | None = Field(None, description="where the weights come from, if from a run of s4mi")
     backbone: str
     dataset: str
     synthetic: bool = Field(description="the images are drawn, not photographed; say so wherever results are shown")
@@ -140,12 +161,95 @@ class RunRecord(Frozen):
     finished: str
 
 
+class Spread(Frozen):
+    """How different the features of different images are."""
+
+    std: float = Field(
+        description="standard deviation of unit-length features, mean over dimensions, times sqrt(D): 1 is the most, "
+        "0 is collapse"
+    )
+    effective_rank: float = Field(description="exp of the entropy of the singular values' shares; 1 is collapse")
+    dimensions: int
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether these features have stopped telling images apart."""
+        return self.std < LEAST_STD or self.effective_rank < LEAST_RANK
+
+
+class Health(Frozen):
+    """What the encoders of a pre-training run look like from outside, on training images without augmentation.
+
+    `features` has one entry an encoder, and one for each other space that the loss works in, such as CASS's logits.
+    """
+
+    features: dict[str, Spread]
+    signals: dict[str, float] = Field(
+        default_factory=dict, description="of the method: DINO's teacher_entropy, in [0, 1]"
+    )
+    knn: dict[str, float] = Field(
+        default_factory=dict,
+        description="macro F1 on validation of the nearest labelled training images, an encoder each",
+    )
+
+    @property
+    def collapsed(self) -> tuple[str, ...]:
+        """What has collapsed: names of encoders and of other spaces, or `teacher`."""
+        uniform = self.signals.get("teacher_entropy", 0.0) > MOST_ENTROPY
+        return (*(name for name, features in self.features.items() if features.collapsed), *["teacher"] * uniform)
+
+
+class PretrainingRecord(Frozen):
+    """One finished pre-training run."""
+
+    format: Literal[1] = FORMAT
+    kind: Literal["pretraining"] = "pretraining"
+    method: str
+    backbone: str
+    encoders: dict[str, str] = Field(description="file of each encoder's weights, below the run's folder")
+    dataset: str
+    synthetic: bool
+    images: int = Field(description="training images it learnt from; no label of theirs was used")
+    seed: int
+    config_hash: str
+    split_hash: str
+    data_hash: str
+    epochs: int
+    start: Health = Field(description="before the first step")
+    end: Health
+    cost: Cost
+    versions: dict[str, str]
+    git_revision: str | None
+    started: str
+    finished: str
+
+
+class MapPoint(Frozen):
+    """An image on the two-dimensional map of an encoder's features."""
+
+    id: str
+    part: Part | None = Field(description="None where it is in no part of a split")
+    labels: list[str] | None = Field(description="its classes; None where it is not annotated")
+    x: float
+    y: float
+
+
+class FeatureMap(Frozen):
+    """Features of images, projected to a plane for a person to look at; `feature_map.json` of a pre-training run."""
+
+    encoder: str
+    projection: Literal["pca", "umap"]
+    explained: float | None = Field(description="share of the features' variance that the plane shows; of pca")
+    points: list[MapPoint]
+
+
 class EpochRecord(Frozen):
     """One line of `metrics.jsonl`."""
 
     epoch: int = Field(ge=1)
     losses: dict[str, float] = Field(description="mean over the epoch of each named term, and of their `total`")
     val: dict[str, float] = Field(description="validation scores at network resolution")
+    health: Health | None = Field(None, description="of pre-training")
     lr: float
     seconds: float
     images_per_second: float
@@ -167,26 +271,58 @@ def write_text_atomically(path: Path, text: str) -> None:
         raise
 
 
-def write_record(record: RunRecord, run_dir: Path) -> None:
+def write_record(record: RunRecord | PretrainingRecord, run_dir: Path) -> None:
     """Write `record.json` into `run_dir`, atomically."""
     write_text_atomically(run_dir / RECORD_NAME, record.model_dump_json(indent=2) + "\n")
 
 
 def read_record(run_dir: Path) -> RunRecord:
-    """Read `record.json` of `run_dir`.
+    """Read `record.json` of a run that ended as a classifier or segmenter.
+
+    Raises:
+        S4miError: there is none (the run is not finished), it is of another format, or of a pre-training run.
+    """
+    record = read_any_record(run_dir)
+    if isinstance(record, PretrainingRecord):
+        raise S4miError(
+            f"{run_dir}: a {record.method} run learns features and no answers; fine-tune it first: "
+            f"s4mi train RUN.yaml method.pretrained={run_dir}"
+        )
+    return record
+
+
+def read_pretraining(run_dir: Path) -> PretrainingRecord:
+    """Read `record.json` of a pre-training run.
+
+    Raises:
+        S4miError: there is none (the run is not finished), it is of another format, or of another kind of run.
+    """
+    record = read_any_record(run_dir)
+    if isinstance(record, RunRecord):
+        raise S4miError(f"{run_dir}: is a {record.method} run, no pre-training; give the folder of one such as dino's")
+    return record
+
+
+def read_any_record(run_dir: Path) -> RunRecord | PretrainingRecord:
+    """Read `record.json` of `run_dir`, whatever the run was for.
 
     Raises:
         S4miError: there is none (the run is not finished), or it is of another format.
     """
     path = run_dir / RECORD_NAME
     try:
-        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        of_pretraining = json.loads(text).get("kind") == "pretraining"
     except (FileNotFoundError, NotADirectoryError) as error:
         raise S4miError(
             f"{path}: not there, so this is no finished run; finish it with: s4mi train --resume"
         ) from error
     except UnicodeDecodeError as error:
         raise S4miError(f"{path}: is damaged (byte {error.start} is no text); train the run again") from error
+    except (json.JSONDecodeError, AttributeError):
+        of_pretraining = False  # validation says what is wrong with it
+    try:
+        return (PretrainingRecord if of_pretraining else RunRecord).model_validate_json(text)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s4mi.contract import Batch, ViewSpec
+from s4mi.contract import Batch, MultiCrop, ViewSpec
 from s4mi.data import batches as module
 from s4mi.data.batches import PlainBatches, Source, TrainBatches
 from s4mi.data.cache import Cache
@@ -57,7 +57,7 @@ def stream(
     seed: int = 0,
     **where: int,
 ) -> TrainBatches:
-    return TrainBatches(of, np.asarray(entries), batch_size=batch_size, views=views, seed=seed, **where)
+    return TrainBatches(of, np.asarray(entries), batch_size=batch_size, crops=MultiCrop((views,)), seed=seed, **where)
 
 
 def rows(batches: Iterator[Batch]) -> list[list[int]]:
@@ -205,11 +205,11 @@ def test_what_goes_wrong_while_a_batch_is_made_is_not_lost(monkeypatch: pytest.M
     made = module.apply_on_cpu
     calls: list[int] = []
 
-    def breaks(*given: Any) -> Any:
+    def breaks(*given: Any, **size: Any) -> Any:
         calls.append(1)
         if len(calls) > broken:
             raise S4miError("the disk went away")
-        return made(*given)
+        return made(*given, **size)
 
     monkeypatch.setattr(module, "apply_on_cpu", breaks)
     seen = []
@@ -236,11 +236,11 @@ def test_the_next_batch_is_made_while_one_is_used(monkeypatch: pytest.MonkeyPatc
     second = threading.Event()
     calls: list[int] = []
 
-    def noted(*given: Any) -> Any:
+    def noted(*given: Any, **size: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
             second.set()
-        return made(*given)
+        return made(*given, **size)
 
     monkeypatch.setattr(module, "apply_on_cpu", noted)
     epoch = stream().epoch(1)

@@ -1,6 +1,7 @@
 import math
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torchvision.transforms import functional as peer
 
 from s4mi.contract import ViewSpec
 from s4mi.data.sources.synthetic import draw_lesions
-from s4mi.data.views import TOLERANCE, Views, apply_on_cpu, apply_on_device, draw_views, invert
+from s4mi.data.views import TOLERANCE, Views, apply_on_cpu, apply_on_device, draw_views, invert, join_views
 
 Pixels = NDArray[np.uint8]
 Applier = Callable[[Pixels, Pixels | None, Views], tuple[Tensor, Tensor | None]]
@@ -83,8 +84,10 @@ def as_square(affine: Tensor) -> Tensor:
         ViewSpec(**GEOMETRY, **COLOUR),
         ViewSpec(rotation=0, flip=False, blur=1),
         ViewSpec(**GEOMETRY, **COLOUR, blur=0.5),
+        ViewSpec(**GEOMETRY, aspect=(0.5, 2), blur=0.5, blur_sigma=(0.1, 4)),
+        ViewSpec(rotation=0, flip=False, **COLOUR, grey=0.5, jitter=0.5),
     ],
-    ids=["turn and flip", "geometry", "colour", "both", "blur", "all"],
+    ids=["turn and flip", "geometry", "colour", "both", "blur", "all", "aspect and blurs", "grey"],
 )
 def test_both_appliers_give_the_same_pixels(spec: ViewSpec, seed: int) -> None:
     views = drawn(spec, seed=seed)
@@ -97,7 +100,7 @@ def test_both_appliers_give_the_same_pixels(spec: ViewSpec, seed: int) -> None:
 
 
 def test_both_appliers_agree_on_what_the_blur_sees_beyond_the_edge() -> None:
-    views = Views(affine=drawn(NONE).affine, colour=None, blur=torch.ones(len(IMAGES), dtype=torch.bool))
+    views = Views(affine=drawn(NONE).affine, colour=None, blur=torch.ones(len(IMAGES)))
     difference = 255 * (apply_on_cpu(IMAGES, None, views)[0] - on_device(IMAGES, None, views)[0]).abs()
     assert difference.amax() < 1.5
 
@@ -204,7 +207,7 @@ def test_what_becomes_of_an_image_does_not_depend_on_its_batch(applied: Applier)
 @both
 def test_the_blur_is_for_the_images_it_was_drawn_for(applied: Applier) -> None:
     chosen = torch.tensor([n % 2 == 0 for n in range(len(IMAGES))])
-    images, _ = applied(IMAGES, None, Views(affine=drawn(NONE).affine, colour=None, blur=chosen))
+    images, _ = applied(IMAGES, None, Views(affine=drawn(NONE).affine, colour=None, blur=chosen.float()))
     same = [np.array_equal(after, before) for after, before in zip(bytes_of(images), IMAGES, strict=True)]
     assert same == (~chosen).tolist()
 
@@ -213,7 +216,7 @@ def test_the_blur_is_for_the_images_it_was_drawn_for(applied: Applier) -> None:
 @pytest.mark.parametrize(("side", "sigma"), [(16, 0.3), (SIDE, SIDE / 224), (224, 1.0), (448, 2.0)])
 def test_the_blur_is_a_gaussian_of_one_pixel_at_224(applied: Applier, side: int, sigma: float) -> None:
     image = next(draw_lesions(1, size=max(side, 32), seed=2)).image[:side, :side]
-    blur = Views(affine=torch.eye(2, 3)[None], colour=None, blur=torch.tensor([True]))
+    blur = Views(affine=torch.eye(2, 3)[None], colour=None, blur=torch.ones(1))
     expected = gaussian_filter(image.astype(np.float64), sigma=(sigma, sigma, 0), mode="mirror")
     blurred = 255 * applied(image[None].copy(), None, blur)[0][0].permute(1, 2, 0).numpy()
     assert np.abs(blurred - expected).mean() < 0.5
@@ -372,3 +375,99 @@ def assert_equal(left: Views, right: Views) -> None:
         assert (a is None) == (b is None)
         if a is not None and b is not None:
             assert torch.equal(a, b)
+
+
+def test_solarisation_inverts_what_is_bright_in_both_appliers() -> None:
+    chosen = torch.tensor([n % 2 == 0 for n in range(len(IMAGES))])
+    views = Views(affine=drawn(NONE).affine, colour=None, blur=None, solarise=chosen)
+    expected = np.where((IMAGES >= 128) & chosen.numpy()[:, None, None, None], 255 - IMAGES, IMAGES)
+    for applied in (apply_on_cpu, on_device):
+        assert np.array_equal(bytes_of(applied(IMAGES, None, views)[0]), expected)
+
+
+def test_grey_takes_the_colour_out_and_leaves_the_luma() -> None:
+    images, _ = apply_on_cpu(IMAGES, None, drawn(ViewSpec(rotation=0, flip=False, grey=1)))
+    assert (images.amax(dim=1) - images.amin(dim=1)).max() < 2 / 255
+    luma = (IMAGES * np.array([0.299, 0.587, 0.114])).sum(axis=3)
+    assert np.abs(255 * images[:, 0].numpy() - luma).max() <= 1
+
+
+def test_what_is_chosen_by_chance_is_chosen_that_often() -> None:
+    spec = ViewSpec(rotation=0, flip=False, brightness=0.4, jitter=0.8, grey=0.2, blur=0.5, solarise=0.1)
+    views = drawn(spec, 4000)
+    assert views.colour is not None
+    assert views.blur is not None
+    assert views.solarise is not None
+    grey = (views.colour[:, 0, :3] - views.colour[:, 1, :3]).abs().amax(dim=1) < 1e-6
+    still = (views.colour[:, :, :3] @ torch.ones(3) - 1).abs().amax(dim=1) < 1e-6
+    for share, expected in (
+        (grey, 0.2), (still, 0.2), (views.blur > 0, 0.5), (views.solarise, 0.1)
+    ):  # fmt: skip
+        assert abs(share.float().mean() - expected) < 0.03  # four standard deviations
+
+
+@quick
+@given(area=areas, seed=seeds)
+def test_the_sides_of_a_crop_are_in_the_ratio_asked_for_and_inside_the_image(
+    area: tuple[float, float], seed: int
+) -> None:
+    affine = drawn(ViewSpec(rotation=0, flip=False, scale=area, aspect=(0.5, 2)), 16, seed).affine
+    width, height = affine[:, 0, 0], affine[:, 1, 1]
+    assert max(width.max(), height.max()) <= 1 + 1e-6
+    assert (width / height).min() >= 0.5 - 1e-4
+    assert (width / height).max() <= 2 + 1e-4
+    corners = torch.tensor([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)])
+    assert (corners @ affine.transpose(1, 2)).abs().max() <= 1 + 1e-5
+    whole = (width < 1) & (height < 1)
+    product = (width * height)[whole]
+    assert ((product >= area[0] - 1e-4) & (product <= area[1] + 1e-4)).all()
+
+
+def test_views_of_another_size_are_the_resized_image() -> None:
+    """One of half the size that changes nothing else is what OpenCV's bilinear resizing gives."""
+    half = SIDE // 2
+    expected = np.stack([cv2.resize(image, (half, half), interpolation=cv2.INTER_LINEAR) for image in IMAGES])
+    views = drawn(NONE)
+    on_cpu, masks = apply_on_cpu(IMAGES, MASKS, views, size=half)
+    assert masks is not None
+    assert on_cpu.shape == (len(IMAGES), 3, half, half)
+    assert masks.shape == (len(IMAGES), half, half)
+    there, _ = apply_on_device(torch.from_numpy(IMAGES), None, views, size=half)
+    for given_pixels in (on_cpu, there):
+        assert np.abs(bytes_of(given_pixels).astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("side", [32, 96, 130])
+def test_both_appliers_agree_on_several_views_of_another_size(side: int) -> None:
+    spec = ViewSpec(**GEOMETRY, **COLOUR, aspect=(0.75, 1.33), blur=0.5, blur_sigma=(0.1, 2), grey=0.2)
+    views = join_views([drawn(spec, seed=seed) for seed in range(3)])
+    on_cpu, cpu_masks = apply_on_cpu(IMAGES, MASKS, views, size=side)
+    there, there_masks = apply_on_device(torch.from_numpy(IMAGES), torch.from_numpy(MASKS), views, size=side)
+    assert on_cpu.shape == there.shape == (3 * len(IMAGES), 3, side, side)
+    assert (255 * (on_cpu - there).abs()).mean(dim=(1, 2, 3)).max() < TOLERANCE
+    assert cpu_masks is not None
+    assert there_masks is not None
+    assert (cpu_masks == there_masks).float().mean(dim=(1, 2)).min() > 0.98
+
+
+@both
+def test_several_views_stand_one_view_of_all_images_after_the_other(applied: Applier) -> None:
+    parts = [drawn(NONE), drawn(ViewSpec(**GEOMETRY, **COLOUR, blur=1, solarise=0.5), seed=1)]
+    together, _ = applied(IMAGES, None, join_views(parts))
+    apart = torch.cat([applied(IMAGES, None, part)[0] for part in parts])
+    torch.testing.assert_close(together, apart, rtol=0, atol=1e-5)
+    assert np.array_equal(bytes_of(together[: len(IMAGES)]), IMAGES)
+
+
+def test_joined_views_are_taken_apart_again() -> None:
+    parts = [drawn(NONE), drawn(ViewSpec(**COLOUR, blur=0.5)), drawn(ViewSpec(solarise=0.5))]
+    joined, n = join_views(parts), len(IMAGES)
+    assert len(joined) == 3 * n
+    assert torch.equal(joined[n : 2 * n].affine, parts[1].affine)
+    assert joined.colour is not None
+    assert torch.equal(joined.colour[:n], torch.eye(3, 4).expand(n, 3, 4))
+    assert torch.equal(joined.colour[n : 2 * n], parts[1].colour)
+    assert joined.blur is not None
+    assert not joined.blur[:n].any()
+    assert joined.solarise is not None
+    assert not joined.solarise[: 2 * n].any()

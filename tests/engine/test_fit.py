@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Batches, Classifier, Losses
+from s4mi.contract import Batch, Batches, Classifier, Losses, Moment
 from s4mi.engine.fit import LossNotFiniteError, fit
 from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
 
@@ -36,8 +36,18 @@ class Line(Classifier):
     def before_epoch(self, images: Batches) -> None:
         self.calls.append(f"epoch of {len(list(images))}")
 
-    def after_step(self, progress: float) -> None:
-        self.calls.append(f"{progress:.3f}")
+    def before_step(self, moment: Moment) -> None:
+        assert self.head.weight.grad is None or not self.calls[-1].startswith("backward")
+        self.calls.append(f"step {moment.step}, epoch {moment.epoch:g}")
+
+    def after_backward(self, moment: Moment) -> None:
+        assert self.head.weight.grad is not None
+        self.before = self.head.weight.detach().clone()
+        self.calls.append(f"backward {moment.step}")
+
+    def after_step(self, moment: Moment) -> None:
+        assert not torch.equal(self.before, self.head.weight)
+        self.calls.append(f"{moment.progress:.3f}")
 
 
 @dataclass
@@ -62,7 +72,7 @@ class Made:
         return [self.batch(-1, step) for step in range(self.steps)]
 
 
-def run(method: Line, stream: Made, *, epochs: int, first: int = 1) -> list[dict[str, float]]:
+def run(method: Classifier, stream: Made, *, epochs: int, first: int = 1) -> list[dict[str, float]]:
     config = OptimConfig(lr=0.1, schedule="step", step_epochs=1)
     optimizer = make_optimizer(config, method.parameters(), device=torch.device("cpu"))
     fabric = Fabric(accelerator="cpu", devices=1)
@@ -93,10 +103,17 @@ def test_total_is_the_sum_of_the_named_terms() -> None:
         assert step["total"] == pytest.approx(step["entropy"] + step["size"])
 
 
-def test_hooks_are_called_once_an_epoch_and_once_a_step_with_progress_up_to_one() -> None:
+def test_hooks_are_called_in_their_order_with_progress_up_to_one() -> None:
     method = Line()
     run(method, Made(), epochs=2)
-    assert method.calls == ["epoch of 2", "0.250", "0.500", "epoch of 2", "0.750", "1.000"]
+    assert method.calls == [
+        "epoch of 2",
+        *("step 0, epoch 0", "backward 0", "0.250"),
+        *("step 1, epoch 0.5", "backward 1", "0.500"),
+        "epoch of 2",
+        *("step 2, epoch 1", "backward 2", "0.750"),
+        *("step 3, epoch 1.5", "backward 3", "1.000"),
+    ]
 
 
 def test_a_loss_that_is_not_finite_is_named_with_its_step_and_images() -> None:
@@ -129,3 +146,31 @@ def test_the_global_generator_is_seeded_by_epoch_so_that_a_resumed_run_draws_the
         list(fit(fabric, method, optimizer, make_scheduler(config, optimizer), Made(), epochs=4, first_epoch=first))
     assert len(set(drawn[:8])) == 8
     assert drawn[8:] == drawn[4:8]
+
+
+def test_a_gradient_that_a_method_takes_away_moves_no_weight() -> None:
+    @final
+    class Frozen(Classifier):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.free, self.held = nn.Linear(3, 2), nn.Linear(3, 2)
+
+        def logits(self, images: Tensor) -> Tensor:
+            colour = images.mean(dim=(2, 3))
+            z: Tensor = self.free(colour) + self.held(colour)
+            return z
+
+        def loss(self, batch: Batch) -> Losses:
+            return Losses(entropy=nn.functional.cross_entropy(self.logits(batch.images), batch.known_labels))
+
+        def after_backward(self, moment: Moment) -> None:
+            if moment.epoch < 1:
+                self.held.weight.grad = None
+
+    for epochs, moved in ((1, False), (2, True)):
+        method = Frozen()
+        before = {name: weight.detach().clone() for name, weight in method.named_parameters()}
+        run(method, Made(), epochs=epochs)
+        assert torch.equal(before["held.weight"], method.held.weight) != moved
+        assert not torch.equal(before["free.weight"], method.free.weight)

@@ -1,5 +1,6 @@
 """What every method keeps to, whatever it computes. A new method needs one row in `SMALL`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,15 @@ from s4mi.records import IGNORE, TaskKind
 
 SMALL: dict[str, dict[str, Any]] = {
     "finetune": {"backbone": "tiny_resnet", "weights": "none", "class_weights": "inverse"},
+    "dino": {
+        "backbone": "tiny_resnet", "weights": "none", "hidden": 16, "bottleneck": 8, "prototypes": 12, "local_crops": 2,
+        "frozen_epochs": 0,
+    },
+    "cass": {"cnn": "tiny_resnet", "vit": "tiny_vit", "weights": "none", "embedding": 24, "variance_weight": 0.5},
+    "simclr": {"backbone": "tiny_resnet", "weights": "none", "hidden": 16, "projection": 8},
+    "simmim": {"backbone": "tiny_vit", "weights": "none", "square": 8},
     "dedl": {"encoder": "tiny_resnet", "weights": "none", "decoder_channels": [16, 8, 8], "class_weights": "median"},
-}
+}  # fmt: skip
 """Settings of each method that make it small enough to train here in an instant, by the method's name."""
 
 SIZE, CLASSES = 32, 3
@@ -65,7 +73,18 @@ def build(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Metho
     return config.model_validate(SMALL[name_of(config)]).build(task)
 
 
-def batch_of(kind: TaskKind, *, size: int = 6, seed: int = 0) -> Batch:
+def batch_of(config: type[MethodConfig], kind: TaskKind, *, size: int = 6, seed: int = 0) -> Batch:
+    """A batch as the method wants it: views and local crops here are darker copies."""
+    batch, crops = plain_batch(kind, size=size, seed=seed), config.model_validate(SMALL[name_of(config)]).crops(SIZE)
+    if config.unlabelled:
+        batch = replace(batch, labels=None, masks=None)
+    views = torch.cat([batch.images * 0.9**n for n in range(len(crops.images))])
+    masks = None if batch.masks is None else batch.masks.repeat(len(crops.images), 1, 1)
+    local = [torch.nn.functional.interpolate(batch.images * 0.8**n, crops.local_size) for n in range(len(crops.local))]
+    return replace(batch, images=views, masks=masks, local=torch.cat(local) if local else None)
+
+
+def plain_batch(kind: TaskKind, *, size: int, seed: int = 0) -> Batch:
     """Images that show what their labels or masks say by their colour."""
     generator = torch.Generator().manual_seed(seed)
     images = 0.3 * torch.rand(size, 3, SIZE, SIZE, generator=generator)
@@ -83,7 +102,7 @@ def batch_of(kind: TaskKind, *, size: int = 6, seed: int = 0) -> Batch:
 
 @every_task_of_every_method
 def test_the_loss_is_finite_scalar_terms_that_sum_to_the_total(config: type[MethodConfig], kind: TaskKind) -> None:
-    losses = build(config, kind).loss(batch_of(kind))
+    losses = build(config, kind).loss(batch_of(config, kind))
     for name, term in losses.items():
         assert term.shape == (), name
         assert torch.isfinite(term), name
@@ -93,7 +112,7 @@ def test_the_loss_is_finite_scalar_terms_that_sum_to_the_total(config: type[Meth
 @every_task_of_every_method
 def test_a_gradient_reaches_every_parameter_that_is_trained(config: type[MethodConfig], kind: TaskKind) -> None:
     method = build(config, kind)
-    method.loss(batch_of(kind)).total.backward()
+    method.loss(batch_of(config, kind)).total.backward()
     for name, parameter in method.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, name
@@ -102,7 +121,7 @@ def test_a_gradient_reaches_every_parameter_that_is_trained(config: type[MethodC
 
 @every_task_of_every_method
 def test_a_step_downhill_lowers_the_loss(config: type[MethodConfig], kind: TaskKind) -> None:
-    method, batch = build(config, kind), batch_of(kind)
+    method, batch = build(config, kind), batch_of(config, kind)
     optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], lr=1e-4)
     torch.manual_seed(1)
     before = method.loss(batch).total
@@ -121,7 +140,7 @@ def test_the_method_is_drawn_from_the_seed_and_nothing_else(config: type[MethodC
     losses = []
     for method in (one, same):
         torch.manual_seed(5)
-        losses.append(method.loss(batch_of(kind)).total)
+        losses.append(method.loss(batch_of(config, kind)).total)
     assert torch.equal(*losses)
 
 
@@ -137,7 +156,7 @@ def test_logits_are_one_score_a_class_for_each_image_by_itself(config: type[Meth
     if not isinstance(method, Classifier | Segmenter):
         pytest.skip("it labels nothing by itself")
     assert isinstance(method, Segmenter) == (kind == "segmentation")
-    images = batch_of(kind, size=3).images
+    images = plain_batch(kind, size=3).images
     logits = logits_of(method, images)
     assert logits.shape == ((3, CLASSES, SIZE, SIZE) if kind == "segmentation" else (3, CLASSES))
     for i in range(3):
@@ -147,12 +166,12 @@ def test_logits_are_one_score_a_class_for_each_image_by_itself(config: type[Meth
 @every_task_of_every_method
 def test_a_checkpoint_brings_the_method_back(config: type[MethodConfig], kind: TaskKind, tmp_path: Path) -> None:
     method, other = build(config, kind, seed=0), build(config, kind, seed=1)
-    method.loss(batch_of(kind))  # moves the statistics of batch normalisation
+    method.loss(batch_of(config, kind))  # moves the statistics of batch normalisation
     save_best(tmp_path, method.state_dict(), epoch=1)
     other.load_state_dict(load_weights(tmp_path / "best.safetensors"))
     assert all(torch.equal(tensor, other.state_dict()[key]) for key, tensor in method.state_dict().items())
     if isinstance(method, Classifier | Segmenter):
-        images = batch_of(kind, size=3).images
+        images = plain_batch(kind, size=3).images
         assert torch.equal(logits_of(method, images), logits_of(other, images))
 
 

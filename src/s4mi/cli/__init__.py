@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from s4mi import __version__
-from s4mi.cli import data, demo, evaluate, methods, predict, train
+from s4mi.cli import data, demo, embed, evaluate, explain, methods, predict, report, study, train
 from s4mi.errors import S4miError
 
 INTERRUPTED = 130
@@ -20,9 +20,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
+app.add_typer(study.app, name="study")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("explain")(explain.explain)
+app.command("embed")(embed.embed)
+app.command("report")(report.report)
 app.command("methods")(methods.methods)
 app.command("demo")(demo.demo)
 

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from s4mi.recipes.progress import Progress
+    from s4mi.records import PretrainingRecord, RunRecord
 
 
 def train(
@@ -21,10 +22,14 @@ def train(
     out: Path = typer.Option(..., "-o", "--out", metavar="RUN_DIR", help="Folder of the run."),
     resume: bool = typer.Option(False, "--resume", help="Continue a run that was interrupted."),
 ) -> None:
-    """Train, choose the best epoch on validation, score it once on test, and leave a record."""
-    from s4mi.cli.console import print_scores, setup_logging
+    """Train, choose the best epoch on validation, score it once on test, and leave a record.
+
+    A method that pre-trains (s4mi methods) uses no label, watches the features, and leaves encoders to fine-tune from.
+    """
+    from s4mi.cli.console import setup_logging
     from s4mi.config import load_run_config
     from s4mi.recipes.train import train as train_run
+    from s4mi.records import PretrainingRecord
 
     setup_logging()
     config = load_run_config(run_file, overrides or ())
@@ -33,17 +38,55 @@ def train(
         record = train_run(config, out, resume=resume, watch=live.watch)
     if not speaks:
         return
+    if isinstance(record, PretrainingRecord):
+        _say_pretrained(record, out)
+    else:
+        _say_trained(record)
+    typer.echo(f"record: {out / 'record.json'}")
+
+
+def _say_trained(record: "RunRecord") -> None:
+    from s4mi.cli.console import print_scores
+
     typer.echo(
-        f"{record.method} ({record.backbone}) on {record.dataset}"
+        f"{record.technique or record.method} ({record.backbone}) on {record.dataset}"
         f"{' (synthetic)' if record.synthetic else ''}: {record.labels.train_labelled} labelled images, "
         f"best epoch {record.best_epoch} of {record.epochs} by validation {record.metric}, {record.cost.seconds:.0f} s"
     )
+    if record.pretraining is not None:
+        typer.echo(
+            f"started from {record.pretraining.method}, {record.pretraining.epochs} epochs on "
+            f"{record.pretraining.images} images without labels"
+        )
     if record.leaks:
         typer.echo(
             f"the split leaks: {record.leaks} pairs of the same image or patient on two sides; scores are too good"
         )
     print_scores({"val": record.val, "test": record.test})
-    typer.echo(f"record: {out / 'record.json'}")
+
+
+def _say_pretrained(record: "PretrainingRecord", out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    typer.echo(
+        f"{record.method} ({record.backbone}) on {record.dataset}{' (synthetic)' if record.synthetic else ''}: "
+        f"{record.images} images without labels, {record.epochs} epochs, {record.cost.seconds:.0f} s"
+    )
+    table = Table("features of", "standard deviation", "effective rank", "k-NN macro F1", box=None, pad_edge=False)
+    for name, end in record.end.features.items():
+        start = record.start.features[name]
+        table.add_row(
+            name,
+            f"{start.std:.3f} → {end.std:.3f} of 1",
+            f"{start.effective_rank:.1f} → {end.effective_rank:.1f} of {end.dimensions}",
+            f"{record.start.knn[name]:.3f} → {record.end.knn[name]:.3f}" if name in record.end.knn else "–",
+        )
+    Console().print(table)
+    for name, value in record.end.signals.items():
+        typer.echo(f"{name.replace('_', ' ')}: {value:.3f}")
+    for name in record.encoders:
+        typer.echo(f"fine-tune it with: method.backbone={name} method.pretrained={out}")
 
 
 class _Live:
@@ -91,6 +134,8 @@ def _facts(progress: "Progress") -> str:
     if progress.latest is not None:
         parts.append(f"loss {progress.latest.losses['total']:.4f}")
         parts += [f"val {name} {value:.4f}" for name, value in list(progress.latest.val.items())[:1]]
+        if (health := progress.latest.health) is not None:
+            parts += [f"{name} std {features.std:.3f}" for name, features in health.features.items()]
     if progress.images_per_second:
         parts.append(f"{progress.images_per_second:.1f} images/s")
     if progress.seconds_left is not None:

@@ -7,7 +7,7 @@ therefore sees what an uninterrupted one sees there, and any process can name th
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.contract import Batch, ViewSpec
+from s4mi.contract import Batch, MultiCrop, ViewSpec
 from s4mi.data.cache import Cache
-from s4mi.data.views import Views, apply_on_cpu, apply_on_device, draw_views
+from s4mi.data.views import Views, apply_on_cpu, apply_on_device, draw_views, join_views
 from s4mi.errors import S4miError
 
 RESIDENT_SHARE = 0.4
@@ -56,7 +56,7 @@ class TrainBatches:
         entries: NDArray[np.int64],
         *,
         batch_size: int,
-        views: ViewSpec,
+        crops: MultiCrop,
         seed: int,
         rank: int = 0,
         world: int = 1,
@@ -64,7 +64,7 @@ class TrainBatches:
         self._source = source
         self._entries = entries
         self._batch_size = batch_size
-        self._views = views
+        self._crops = crops
         self._seed = seed
         self._rank, self._world = rank, world
         self.steps = math.ceil(len(entries) / (batch_size * world))
@@ -74,6 +74,15 @@ class TrainBatches:
                 "image; use fewer hardware.devices or a larger batch_size"
             )
         self._resident = _resident(source)
+
+    def __len__(self) -> int:
+        """Entries of an epoch."""
+        return len(self._entries)
+
+    @property
+    def least_views(self) -> int:
+        """Views of the network's own size in the smallest batch of one process."""
+        return len(self._entries) // (self.steps * self._world) * len(self._crops.images)
 
     def order(self, epoch: int) -> list[NDArray[np.int64]]:
         """The entries of every batch of an epoch, over all processes."""
@@ -97,11 +106,19 @@ class TrainBatches:
 
     def _batch(self, epoch: int, step: int, entries: NDArray[np.int64]) -> Batch:
         generator = torch.Generator().manual_seed(_mix(self._seed, epoch, step))
-        views = draw_views(self._views, len(entries), generator)
         # Every process draws the views of the whole batch and keeps its share: the images seen do not depend on how
         # many processes there are.
         mine = slice(self._rank, None, self._world)
-        return _make(self._source, entries[mine], self._resident, views[mine])
+
+        def draw(specs: Sequence[ViewSpec]) -> Views:
+            return join_views([draw_views(spec, len(entries), generator)[mine] for spec in specs])
+
+        own, crops = entries[mine], self._crops
+        batch = _make(self._source, own, self._resident, draw(crops.images))
+        if not crops.local:
+            return batch
+        local = _images(self._source, own, self._resident, draw(crops.local), size=crops.local_size)
+        return replace(batch, local=local)
 
 
 @final
@@ -147,8 +164,22 @@ def _make(source: Source, entries: NDArray[np.int64], resident: _Resident | None
     return Batch(images=images, rows=rows, labels=labels, masks=masks)
 
 
+def _images(
+    source: Source, entries: NDArray[np.int64], resident: _Resident | None, views: Views, *, size: int
+) -> Tensor:
+    """Views of `size` pixels of the images alone."""
+    without = replace(source, cache=replace(source.cache, masks=None))
+    bare = None if resident is None else replace(resident, masks=None)
+    return _pixels(without, entries, bare, views, size=size)[0]
+
+
 def _pixels(
-    source: Source, entries: NDArray[np.int64], resident: _Resident | None, views: Views | None
+    source: Source,
+    entries: NDArray[np.int64],
+    resident: _Resident | None,
+    views: Views | None,
+    *,
+    size: int | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Images (B, 3, S, S) in [0, 1] and masks (B, S, S) on the device, by the faster applier for it."""
     cache, device = source.cache, source.device
@@ -158,10 +189,10 @@ def _pixels(
     else:
         read = cache.images[entries], None if cache.masks is None else cache.masks[entries]
         if device.type == "cpu" and views is not None:
-            return apply_on_cpu(*read, views)
+            return apply_on_cpu(*read, views, size=size)
         images, masks = _to(device, read[0]), None if read[1] is None else _to(device, read[1])
     if views is not None:
-        return apply_on_device(images, masks, views)
+        return apply_on_device(images, masks, views, size=size)
     return images.permute(0, 3, 1, 2).float().div_(255), None if masks is None else masks.long()
 
 

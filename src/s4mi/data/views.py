@@ -7,6 +7,8 @@ is a matrix it can be inverted exactly. Colour is a 3×4 matrix on RGB in [0, 1]
 Two appliers give the same pixels: on the CPU one `cv2.warpAffine` per image, in threads; on an accelerator one
 `grid_sample` per batch. They agree within `TOLERANCE` (mean absolute difference, in grey levels of 255): OpenCV samples
 on a grid of 1/32 pixel and rounds to whole grey levels.
+
+Several views of each image stand one view after the other: of B images, view n is of image n mod B.
 """
 
 import math
@@ -14,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,24 +33,42 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Views:
-    """One view per image of a batch.
+    """N views.
 
     Attributes:
-        affine: (B, 2, 3) float32, output → input coordinates.
-        colour: (B, 3, 4) float32 on RGB in [0, 1], clamped afterwards; None when nothing changes.
-        blur: (B,) bool, or None when no image is blurred.
+        affine: (N, 2, 3) float32, output → input coordinates.
+        colour: (N, 3, 4) float32 on RGB in [0, 1], clamped afterwards; None when nothing changes.
+        blur: (N,) float32 sigma in pixels of an output of 224, 0 where nothing is blurred; or None when nothing is.
+        solarise: (N,) bool, whether what is brighter than 1/2 is inverted; or None when nothing is.
     """
 
     affine: Tensor
     colour: Tensor | None
     blur: Tensor | None
+    solarise: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.affine)
 
     def __getitem__(self, part: slice) -> "Views":
-        return Views(
-            affine=self.affine[part],
-            colour=None if self.colour is None else self.colour[part],
-            blur=None if self.blur is None else self.blur[part],
-        )
+        taken: dict[str, Any] = {name: None if value is None else value[part] for name, value in vars(self).items()}
+        return Views(**taken)
+
+
+def join_views(parts: Sequence[Views]) -> Views:
+    """The views of all parts, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    neutral = {"colour": torch.eye(3, 4), "blur": torch.tensor(0.0), "solarise": torch.tensor(False)}
+    joined: dict[str, Any] = {"affine": torch.cat([part.affine for part in parts])}
+    for name, nothing in neutral.items():
+        given = [getattr(part, name) for part in parts]
+        known = [
+            nothing.expand(len(part), *nothing.shape) if value is None else value
+            for part, value in zip(parts, given, strict=True)
+        ]
+        joined[name] = None if all(value is None for value in given) else torch.cat(known)
+    return Views(**joined)
 
 
 def draw_views(spec: ViewSpec, count: int, generator: torch.Generator) -> Views:
@@ -62,71 +83,118 @@ def draw_views(spec: ViewSpec, count: int, generator: torch.Generator) -> Views:
         flips=_signs(count, generator) if spec.flip else torch.ones(count, 2),
         place=torch.stack([uniform(-1, 1), uniform(-1, 1)], dim=1),
         shift=2 * spec.translation * torch.stack([uniform(-1, 1), uniform(-1, 1)], dim=1),
+        aspect=None if spec.aspect == (1, 1) else uniform(*map(math.log, spec.aspect)).exp(),
     )
-    colour = None
-    if spec.brightness or spec.contrast or spec.saturation or spec.hue:
-        colour = _colour(
-            brightness=uniform(1 - spec.brightness, 1 + spec.brightness),
-            contrast=uniform(1 - spec.contrast, 1 + spec.contrast),
-            saturation=uniform(1 - spec.saturation, 1 + spec.saturation),
-            turn=uniform(-spec.hue, spec.hue) * (2 * math.pi),
-        )
-    blur = torch.rand(count, generator=generator) < spec.blur if spec.blur else None
-    return Views(affine=affine, colour=colour, blur=blur)
+    return Views(
+        affine=affine,
+        colour=_draw_colour(spec, count, generator),
+        blur=_draw_blur(spec, count, generator) if spec.blur else None,
+        solarise=torch.rand(count, generator=generator) < spec.solarise if spec.solarise else None,
+    )
+
+
+def _draw_colour(spec: ViewSpec, count: int, generator: torch.Generator) -> Tensor | None:
+    """(N, 3, 4), or None where the colour stays as it is."""
+    if not (spec.brightness or spec.contrast or spec.saturation or spec.hue or spec.grey):
+        return None
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.empty(count).uniform_(low, high, generator=generator)
+
+    def chosen(probability: float) -> Tensor:
+        return torch.rand(count, generator=generator) < probability
+
+    factors = {
+        "brightness": uniform(1 - spec.brightness, 1 + spec.brightness),
+        "contrast": uniform(1 - spec.contrast, 1 + spec.contrast),
+        "saturation": uniform(1 - spec.saturation, 1 + spec.saturation),
+        "turn": uniform(-spec.hue, spec.hue) * (2 * math.pi),
+    }
+    if spec.jitter < 1:
+        jittered = chosen(spec.jitter)
+        neutral = {"turn": 0.0}
+        factors = {name: value.where(jittered, neutral.get(name, 1.0)) for name, value in factors.items()}
+    if spec.grey:
+        factors["saturation"] = factors["saturation"].masked_fill(chosen(spec.grey), 0.0)
+    return _colour(**factors)
+
+
+def _draw_blur(spec: ViewSpec, count: int, generator: torch.Generator) -> Tensor:
+    """(N,) sigma, 0 where nothing is blurred."""
+    chosen = torch.rand(count, generator=generator) < spec.blur
+    return torch.empty(count).uniform_(*spec.blur_sigma, generator=generator) * chosen
 
 
 def apply_on_cpu(
-    images: NDArray[np.uint8], masks: NDArray[np.uint8] | None, views: Views
+    images: NDArray[np.uint8], masks: NDArray[np.uint8] | None, views: Views, *, size: int | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Apply views to (B, S, S, 3) uint8 images and (B, S, S) masks, one image a thread.
+    """Apply N views to (B, S, S, 3) uint8 images and (B, S, S) masks, in threads.
+
+    Args:
+        size: side Z of the output, S when None.
 
     Returns:
-        (B, 3, S, S) float32 in [0, 1], stored channels-last, and (B, S, S) int64 or None.
+        (N, 3, Z, Z) float32 in [0, 1], stored channels-last, and (N, Z, Z) int64 or None.
     """
-    count, side = images.shape[0], images.shape[1]
-    matrices = _pixel_matrices(views.affine.numpy(), side)
+    count, stored, side = len(images), images.shape[1], size or images.shape[1]
+    matrices = _pixel_matrices(views.affine.numpy(), stored, side)
     colours = None if views.colour is None else _byte_colours(views.colour.numpy())
-    blurred = np.zeros(count, dtype=bool) if views.blur is None else views.blur.numpy()
+    sigmas = np.zeros(len(views)) if views.blur is None else views.blur.numpy()
+    solarised = np.zeros(len(views), dtype=bool) if views.solarise is None else views.solarise.numpy()
     # Written by the threads themselves: torch would bring threads of its own, which wait for each other spinning.
-    pixels = np.empty(images.shape, dtype=np.float32)
-    classes = None if masks is None else np.empty(masks.shape, dtype=np.int64)
+    pixels = np.empty((len(views), side, side, 3), dtype=np.float32)
+    classes = None if masks is None else np.empty((len(views), side, side), dtype=np.int64)
 
     def apply(numbers: Sequence[int]) -> None:
         for n in numbers:
-            image = _warp(images[n], matrices[n], cv2.INTER_LINEAR)
-            if blurred[n]:
-                image = cv2.GaussianBlur(image, (0, 0), _sigma(side), borderType=cv2.BORDER_REFLECT_101)
+            image = _warp(images[n % count], matrices[n], side, cv2.INTER_LINEAR)
+            if sigmas[n]:
+                image = cv2.GaussianBlur(image, (0, 0), _sigma(sigmas[n], side), borderType=cv2.BORDER_REFLECT_101)
             if colours is not None:
                 image = cv2.transform(image, colours[n])
+            if solarised[n]:
+                image = np.where(image >= 128, 255 - image, image)
             np.divide(image, np.float32(255), out=pixels[n])
             if masks is not None and classes is not None:
-                classes[n] = _warp(masks[n], matrices[n], cv2.INTER_NEAREST)
+                classes[n] = _warp(masks[n % count], matrices[n], side, cv2.INTER_NEAREST)
 
-    list(_threads().map(apply, [range(start, count, _workers()) for start in range(min(count, _workers()))]))
+    list(_threads().map(apply, [range(start, len(views), _workers()) for start in range(min(len(views), _workers()))]))
     return torch.from_numpy(pixels).permute(0, 3, 1, 2), None if classes is None else torch.from_numpy(classes)
 
 
-def apply_on_device(images: Tensor, masks: Tensor | None, views: Views) -> tuple[Tensor, Tensor | None]:
-    """Apply views to (B, S, S, 3) uint8 images and (B, S, S) uint8 masks, as tensors on any device.
+def apply_on_device(
+    images: Tensor, masks: Tensor | None, views: Views, *, size: int | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Apply N views to (B, S, S, 3) uint8 images and (B, S, S) uint8 masks, as tensors on any device.
+
+    Args:
+        size: side Z of the output, S when None.
 
     Returns:
-        (B, 3, S, S) float32 in [0, 1], stored channels-last, and (B, S, S) int64 or None.
+        (N, 3, Z, Z) float32 in [0, 1], stored channels-last, and (N, Z, Z) int64 or None.
     """
-    device, side = images.device, images.shape[1]
+    device, side, times = images.device, size or images.shape[1], len(views) // len(images)
     affine = views.affine.to(device, non_blocking=True)
-    grid = F.affine_grid(affine, [len(images), 3, side, side], align_corners=False)
-    pixels = images.permute(0, 3, 1, 2).float().div_(255)
+    grid = F.affine_grid(affine, [len(views), 3, side, side], align_corners=False)
+    pixels = images.permute(0, 3, 1, 2).float().div_(255).repeat(times, 1, 1, 1)
     pixels = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     if views.blur is not None:
-        pixels = torch.where(views.blur.to(device)[:, None, None, None], _blur(pixels), pixels)
+        pixels = _blur(pixels, views.blur)
     if views.colour is not None:
         colour = views.colour.to(device, non_blocking=True)
         pixels = torch.einsum("bij,bjhw->bihw", colour[:, :, :3], pixels) + colour[:, :, 3, None, None]
         pixels = pixels.clamp_(0, 1)
+    if views.solarise is not None:
+        inverted = views.solarise.to(device, non_blocking=True)[:, None, None, None] & (pixels >= 0.5)
+        pixels = torch.where(inverted, 1 - pixels, pixels)
     if masks is not None:
         # Nearest neighbour of class numbers below 256: exact in float32.
         seen = F.grid_sample(
-            masks[:, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
+            masks[:, None].float().repeat(times, 1, 1, 1),
+            grid,
+            mode="nearest",
+            padding_mode="reflection",
+            align_corners=False,
         )
         masks = seen[:, 0].long()
     return pixels.contiguous(memory_format=torch.channels_last), masks
@@ -139,12 +207,17 @@ def invert(affine: Tensor) -> Tensor:
     return torch.cat([back, -back @ shift], dim=2)
 
 
-def _geometry(*, angle: Tensor, side: Tensor, flips: Tensor, place: Tensor, shift: Tensor) -> Tensor:
-    """Crop a square of side `side` at `place` (±1: at the edge), flip it, turn it by `angle`, shift it: (B, 2, 3)."""
+def _geometry(
+    *, angle: Tensor, side: Tensor, flips: Tensor, place: Tensor, shift: Tensor, aspect: Tensor | None
+) -> Tensor:
+    """Crop `side`, or a rectangle of that area, at `place` (±1: at the edge), flip it, turn it, shift it: (N, 2, 3)."""
+    sides = side[:, None].expand(-1, 2)
+    if aspect is not None:
+        sides = torch.stack([side * aspect.sqrt(), side / aspect.sqrt()], dim=1).clamp_max(1)
     cosine, sine = angle.cos(), angle.sin()
     turn = torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
-    linear = turn * (side[:, None] * flips)[:, None, :]
-    offset = place * (1 - side)[:, None] + shift
+    linear = turn * (sides * flips)[:, None, :]
+    offset = place * (1 - sides) + shift
     return torch.cat([linear, offset[:, :, None]], dim=2)
 
 
@@ -166,12 +239,14 @@ def _colour(*, brightness: Tensor, contrast: Tensor, saturation: Tensor, turn: T
     return torch.cat([linear, offset], dim=2)
 
 
-def _pixel_matrices(affine: NDArray[np.float32], side: int) -> NDArray[np.float64]:
-    """The same maps between pixel indices, as OpenCV wants them: x = (u + 1) · side / 2 - 1/2."""
+def _pixel_matrices(affine: NDArray[np.float32], stored: int, side: int) -> NDArray[np.float64]:
+    """The same maps from pixel indices of an output of `side` to those of the stored image, as OpenCV wants them.
+
+    Pixel x of an image of side S stands at u = (2x + 1) / S - 1.
+    """
     linear = affine[:, :, :2].astype(np.float64)
-    centre = (side - 1) / 2
-    offset = affine[:, :, 2] * (side / 2) + centre - linear.sum(axis=2) * centre
-    return np.concatenate([linear, offset[:, :, None]], axis=2)
+    offset = (affine[:, :, 2] + linear.sum(axis=2) * (1 / side - 1) + 1) * (stored / 2) - 1 / 2
+    return np.concatenate([linear * (stored / side), offset[:, :, None]], axis=2)
 
 
 def _byte_colours(colour: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -179,25 +254,29 @@ def _byte_colours(colour: NDArray[np.float32]) -> NDArray[np.float32]:
     return colour * np.array([1, 1, 1, 255], dtype=np.float32)
 
 
-def _warp(pixels: NDArray[np.uint8], matrix: NDArray[np.float64], interpolation: int) -> NDArray[np.uint8]:
+def _warp(pixels: NDArray[np.uint8], matrix: NDArray[np.float64], side: int, interpolation: int) -> NDArray[np.uint8]:
     flags = interpolation | cv2.WARP_INVERSE_MAP
-    shape = (pixels.shape[1], pixels.shape[0])
-    warped = cv2.warpAffine(pixels, matrix, shape, flags=flags, borderMode=cv2.BORDER_REFLECT)
+    warped = cv2.warpAffine(pixels, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT)
     return np.asarray(warped, dtype=np.uint8)
 
 
-def _sigma(side: int) -> float:
-    return max(side / 224, 0.3)
+def _sigma(sigma: float, side: int) -> float:
+    return max(sigma * side / 224, 0.3)
 
 
-def _blur(pixels: Tensor) -> Tensor:
-    sigma = _sigma(pixels.shape[-1])
-    radius = max(1, math.ceil(4 * sigma))
-    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=pixels.device) / sigma) ** 2)
-    taps = (taps / taps.sum()).expand(3, 1, -1)
+def _blur(pixels: Tensor, sigmas: Tensor) -> Tensor:
+    """(N, 3, H, W) images, each blurred with its own of (N,) sigmas on the CPU, 0 for not at all."""
+    count, side = len(pixels), pixels.shape[-1]
+    own = (sigmas * (side / 224)).clamp_min(0.3)[:, None]
+    radius = min(max(1, math.ceil(4 * float(own.max()))), side - 1)
+    place = torch.arange(-radius, radius + 1)
+    taps = torch.exp(-0.5 * (place / own) ** 2).where(place.abs() <= (4 * own).ceil(), 0.0)
+    taps = taps.where(sigmas[:, None] > 0, (place == 0).float())
+    taps = (taps / taps.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0).to(pixels.device, non_blocking=True)
     padded = F.pad(pixels, (radius,) * 4, mode="reflect")
-    rows = F.conv2d(padded, taps[:, :, :, None], groups=3)
-    return F.conv2d(rows, taps[:, :, None, :], groups=3)
+    one = padded.reshape(1, count * 3, side + 2 * radius, side + 2 * radius)
+    rows = F.conv2d(one, taps[:, None, :, None], groups=count * 3)
+    return F.conv2d(rows, taps[:, None, None, :], groups=count * 3).reshape(count, 3, side, side)
 
 
 def _workers() -> int:

@@ -1,7 +1,7 @@
 """THE loop. One generator shared by every method; whoever consumes its `Step`s logs, validates and saves."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from s4mi.contract import Batch, Losses, Method, Stream
+from s4mi.contract import Batch, Losses, Method, Moment, Stream
 
 CHECK_EVERY = 32
 """Steps between two looks at the loss on an accelerator, where every look waits for the device."""
@@ -79,19 +79,22 @@ def fit(
         method.train()
         method.before_epoch(stream.plain())
         for index, batch in enumerate(stream.epoch(epoch), start=1):
+            moment = Moment((epoch - 1) * stream.steps + index - 1, stream.steps, total_steps)
+            method.before_step(moment)
             losses = Losses(**module(_Held(batch)))
             total = losses.total
             optimizer.zero_grad(set_to_none=True)
             fabric.backward(total)
+            method.after_backward(moment)
             if clip_norm is not None:
                 fabric.clip_gradients(module, optimizer, max_norm=clip_norm)
             optimizer.step()
-            method.after_step(((epoch - 1) * stream.steps + index) / total_steps)
+            method.after_step(replace(moment, step=moment.step + 1))
             seen = {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()}
             watch.see(epoch, index, rows=batch.rows, losses=seen, last=index == stream.steps)
             if index == stream.steps:
                 scheduler.step()
-            yield Step(epoch=epoch, index=index, of=stream.steps, losses=seen, images=len(batch.images))
+            yield Step(epoch=epoch, index=index, of=stream.steps, losses=seen, images=len(batch.rows))
 
 
 class _Held:

@@ -1,8 +1,7 @@
 """Backbones: any timm name, three tiny networks for demonstrations, and where their weights come from."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+import math
+from collections.abc import Callable
 from typing import Any
 
 import timm
@@ -14,12 +13,10 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError, nearest
+from s4mi.nets.weights import IMAGENET, NONE, check_file, check_weights, fetching, fitting, load_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-IMAGENET = "imagenet"
-NONE = "none"
 
 
 def tiny_resnet(**_: Any) -> nn.Module:
@@ -28,15 +25,21 @@ def tiny_resnet(**_: Any) -> nn.Module:
     return net
 
 
-def tiny_vit(*, image_size: int) -> nn.Module:
+def tiny_vit(*, image_size: int, any_size: bool = False) -> nn.Module:
     """A ViT of 4 blocks, 96 wide, with patches of 8 pixels (0.5 M parameters)."""
     net: nn.Module = VisionTransformer(
-        img_size=image_size, patch_size=8, embed_dim=96, depth=4, num_heads=4, num_classes=0
+        img_size=image_size,
+        patch_size=8,
+        embed_dim=96,
+        depth=4,
+        num_heads=4,
+        num_classes=0,
+        dynamic_img_size=any_size,
     )
     return net
 
 
-def tiny_swin(*, image_size: int) -> nn.Module:
+def tiny_swin(*, image_size: int, any_size: bool = False) -> nn.Module:
     """A Swin transformer of 1-1-2-1 blocks, 32 wide, with windows of 4 patches (1.4 M parameters)."""
     net: nn.Module = SwinTransformer(
         img_size=image_size,
@@ -46,6 +49,7 @@ def tiny_swin(*, image_size: int) -> nn.Module:
         num_heads=(1, 2, 4, 8),
         window_size=4,
         num_classes=0,
+        strict_img_size=not any_size,
     )
     return net
 
@@ -75,8 +79,11 @@ class Normalise(nn.Module):
 class Backbone(nn.Module):
     """A timm network without its head: (B, 3, H, W) in [0, 1] → (B, `features`)."""
 
-    def __init__(self, name: str, *, image_size: int, weights: str = NONE) -> None:
+    def __init__(self, name: str, *, image_size: int, weights: str = NONE, any_size: bool = False) -> None:
         """Build the network `name` with `weights`: "imagenet" (downloaded by timm), "none", or the path of a file.
+
+        Args:
+            any_size: it shall take images of other sizes than `image_size` too, where it can.
 
         Raises:
             S4miError: unknown name, a size the network cannot take, or weights that cannot be had or do not fit.
@@ -84,7 +91,8 @@ class Backbone(nn.Module):
         super().__init__()
         check_backbone(name)
         check_weights(weights)
-        self.net = _build(name, image_size=image_size, weights=weights)
+        self.name = name
+        self.net = _build(name, image_size=image_size, weights=weights, any_size=any_size)
         config = getattr(self.net, "pretrained_cfg", {}) or {}
         self.normalise = Normalise(config.get("mean", IMAGENET_MEAN), config.get("std", IMAGENET_STD))
         self.features = _width(self.net, name=name, image_size=image_size)
@@ -92,6 +100,37 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor = self.net(self.normalise(images))
         return features
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1], H = W → (B, C, h, w), the last features that still have a place.
+
+        Raises:
+            S4miError: the network gives none in a form that is known here.
+        """
+        give: Any = getattr(self.net, "forward_features", None)
+        features = give(self.normalise(images)) if give is not None else torch.empty(0)
+        if features.ndim == 3:  # tokens, those of the whole image first
+            tokens = features[:, getattr(self.net, "num_prefix_tokens", 0) :]
+            side = math.isqrt(tokens.shape[1])
+            return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
+        if features.ndim != 4:
+            raise S4miError(f"{self.name!r} gives no map of features; choose another backbone")
+        return features.permute(0, 3, 1, 2) if getattr(self.net, "output_fmt", "") == "NHWC" else features
+
+    def check_size(self, size: int, *, setting: str) -> None:
+        """Raise `S4miError` if images of `size` pixels, which `setting` asks for, are not for this network."""
+        patch = _patch(self.net)
+        if size % patch:
+            near = max(1, round(size / patch)) * patch
+            raise S4miError(f"{setting} {size} is no multiple of the patches of {self.name!r}, {patch}; take {near}")
+        was_training = self.training
+        try:
+            with torch.no_grad():
+                self.eval()(torch.zeros(1, 3, size, size))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            line = str(error).strip().partition("\n")[0]
+            raise S4miError(f"{self.name!r} cannot take images of {size} pixels ({line}); change {setting}") from error
+        self.train(was_training)
 
 
 def check_backbone(name: str) -> None:
@@ -102,12 +141,6 @@ def check_backbone(name: str) -> None:
     tagged = timm.list_models(f"{network}.*", pretrained=True) if tag else []
     if tag and name not in tagged:
         raise S4miError(f"{network!r} has no weights {tag!r}; it has {', '.join(tagged) or 'none'}")
-
-
-def check_weights(weights: str) -> None:
-    """Raise `S4miError` if `weights` is neither "imagenet", "none" nor a file that is there."""
-    if weights not in (IMAGENET, NONE) and not Path(weights).is_file():
-        raise S4miError(f"weights {weights!r} is no file; pass 'imagenet', 'none' or the path of a weight file")
 
 
 def no_imagenet(name: str) -> S4miError:
@@ -121,117 +154,58 @@ def bad_size(name: str, image_size: int, reason: BaseException) -> S4miError:
     return S4miError(f"{name!r} cannot take images of {image_size} pixels ({line}); change data.image_size")
 
 
-@contextmanager
-def fetching(name: str, weights: str) -> Iterator[None]:
-    """Say in one line that weights cannot be downloaded, whatever it is that timm, the hub and its http client raise.
-
-    Their errors have no class in common. Those of the network's own arguments go through.
-    """
-    try:
-        yield
-    except Exception as error:
-        own = isinstance(error, AssertionError | TypeError | ValueError) and not isinstance(error, OSError)
-        if weights != IMAGENET or own:
-            raise
-        line = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise S4miError(
-            f"ImageNet weights of {name!r} cannot be downloaded ({line}); "
-            "pass method.weights=none to start from random weights, or method.weights=FILE"
-        ) from error
-
-
-def read_weights(path: str, wanted: Mapping[str, Tensor], *, name: str) -> dict[str, Tensor]:
-    """The `wanted` tensors of a weight file; what else is there, such as a head, is left alone.
-
-    Raises:
-        S4miError: it is no weight file, or some of the tensors are not in it.
-    """
-    try:
-        given: dict[str, Tensor] = timm.models.load_state_dict(path)
-    except Exception as error:  # pickle, zip and safetensors each raise their own
-        line = str(error).strip().partition("\n")[0]
-        raise S4miError(f"{path}: is no weight file ({line}); pass a .safetensors or .pth of {name!r}") from error
-    # The counter of batches is no weight: old files do not have it, and torch does without it.
-    needed = [key for key in wanted if not key.endswith("num_batches_tracked")]
-    missing = [key for key in needed if key not in given]
-    if missing:
-        share = 1 - len(missing) / len(needed)
-        raise S4miError(
-            f"{path}: holds {share:.0%} of the tensors of {name!r}, {missing[0]!r} is missing; "
-            "pass weights of this network"
-        )
-    return {key: given[key] for key in wanted if key in given}
-
-
-def load_file(net: nn.Module, path: str, *, name: str) -> None:
-    """Load the weights of all of `net` from a file.
-
-    Raises:
-        S4miError: it is no weight file, or does not fit.
-    """
-    with fitting(path, name):
-        net.load_state_dict(read_weights(path, net.state_dict(), name=name))
-
-
-@contextmanager
-def fitting(path: str, name: str) -> Iterator[None]:
-    """Say in one line that tensors of a file have other shapes than the network's."""
-    try:
-        yield
-    except RuntimeError as error:
-        line = str(error).strip().splitlines()[:2][-1].strip()  # under torch's heading, the first of the tensors
-        raise S4miError(f"{path}: does not fit {name!r} ({line}); pass weights of this network") from error
-
-
-def check_file(name: str, path: str) -> None:
-    """Raise `S4miError` unless all tensors of the timm network `name`, but for its head, are in the file."""
-    with torch.device("meta"):
-        wanted = timm.create_model(name, num_classes=0).state_dict()
-    read_weights(path, wanted, name=name)
-
-
-def _build(name: str, *, image_size: int, weights: str) -> nn.Module:
+def _build(name: str, *, image_size: int, weights: str, any_size: bool) -> nn.Module:
     if name in TINY:
-        return _tiny(name, image_size=image_size, weights=weights)
+        return _tiny(name, image_size=image_size, weights=weights, any_size=any_size)
     if weights == IMAGENET and not timm.models.is_model_pretrained(name):
         raise no_imagenet(name)
     try:
         if weights in (IMAGENET, NONE):
-            return _timm(name, image_size=image_size, weights=weights)
+            return _timm(name, image_size=image_size, weights=weights, any_size=any_size)
         check_file(name, weights)
+        overlay = {"file": weights}
         with fitting(weights, name):
-            return _timm(name, image_size=image_size, weights=weights, pretrained_cfg_overlay={"file": weights})
+            return _timm(
+                name, image_size=image_size, weights=weights, any_size=any_size, pretrained_cfg_overlay=overlay
+            )
     except (AssertionError, ValueError) as error:
         raise bad_size(name, image_size, error) from error
 
 
-def _tiny(name: str, *, image_size: int, weights: str) -> nn.Module:
+def _tiny(name: str, *, image_size: int, weights: str, any_size: bool) -> nn.Module:
     if weights == IMAGENET:
         raise no_imagenet(name)
-    net = TINY[name](image_size=image_size)
+    net = TINY[name](image_size=image_size, any_size=any_size)
     if weights != NONE:
         load_file(net, weights, name=name)
     return net
 
 
-def _timm(name: str, *, image_size: int, weights: str, **overlay: Any) -> nn.Module:
-    def create(**size: int) -> nn.Module:
-        with fetching(name, weights):
-            net: nn.Module = timm.create_model(name, pretrained=weights != NONE, num_classes=0, **overlay, **size)
-        return net
+def _timm(name: str, *, image_size: int, weights: str, any_size: bool, **overlay: Any) -> nn.Module:
+    # Transformers build their position embedding for one size; ViTs can be told to resample it, Swins to pad their
+    # windows. A CNN knows none of these words and takes any size.
+    fixed: list[dict[str, Any]] = [{"img_size": image_size}, {}]
+    free = [{"img_size": image_size, "dynamic_img_size": True}, {"img_size": image_size, "strict_img_size": False}]
+    for size in [*(free if any_size else []), *fixed]:
+        try:
+            with fetching(name, weights):
+                net: nn.Module = timm.create_model(name, pretrained=weights != NONE, num_classes=0, **overlay, **size)
+            return net
+        except TypeError as error:
+            if not any(word in str(error) for word in size):
+                raise
+    raise AssertionError("a network without any word about size was refused for such a word")
 
-    try:
-        return create(img_size=image_size)  # transformers build their position embedding for it
-    except TypeError as error:
-        if "img_size" not in str(error):
-            raise
-        return create()  # a CNN takes any size
+
+def _patch(net: nn.Module) -> int:
+    """Side of the patches a transformer cuts images into; 1 where any size will do."""
+    embed = getattr(net, "patch_embed", None)
+    return embed.patch_size[0] if isinstance(embed, PatchEmbed) and not embed.dynamic_img_pad else 1
 
 
 def _width(net: nn.Module, *, name: str, image_size: int) -> int:
     """How many features the network gives, found with an image of the size, which it may not be able to take."""
-    embed = getattr(net, "patch_embed", None)
-    patch = embed.patch_size[0] if isinstance(embed, PatchEmbed) and not embed.dynamic_img_pad else 1
+    patch = _patch(net)
     if image_size % patch:  # timm leaves the pixels beyond the last whole patch out and says nothing
         near = max(1, round(image_size / patch)) * patch
         raise S4miError(f"data.image_size {image_size} is no multiple of the patches of {name!r}, {patch}; take {near}")

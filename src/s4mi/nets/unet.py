@@ -13,20 +13,8 @@ from timm.models import FeatureListNet
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError, nearest
-from s4mi.nets.backbone import (
-    IMAGENET,
-    NONE,
-    Normalise,
-    bad_size,
-    check_backbone,
-    check_file,
-    check_weights,
-    fetching,
-    fitting,
-    load_file,
-    no_imagenet,
-    tiny_resnet,
-)
+from s4mi.nets.backbone import Normalise, bad_size, check_backbone, no_imagenet, tiny_resnet
+from s4mi.nets.weights import IMAGENET, NONE, check_file, check_weights, fetching, fitting, load_file
 
 TINY_ENCODERS = ("tiny_resnet",)
 TIMM = "tu-"

@@ -1,4 +1,4 @@
-"""The demonstration: small networks on images that s4mi draws itself, compared at two label fractions, as a report.
+"""The demonstration: a study of small networks on images that s4mi draws itself, as a report.
 
 It always ends in time: before each run its length is estimated from what the machine has shown so far, and a run that
 would not fit is left out and named in the report. Finished runs are kept: a second call goes on where the first ended.
@@ -11,95 +11,97 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from s4mi.config import RunConfig, make_run_config
+from s4mi.config import PlannedRun, make_study, plan_study
 from s4mi.data.manifest import Manifest
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.run_dir import RunDir
 from s4mi.recipes.sheets import examples_sheet, segmentation_sheet
 from s4mi.recipes.train import train
-from s4mi.records import RunRecord, Scores
+from s4mi.records import PretrainingRecord, RunRecord, Scores
 from s4mi.report.html import Sheet, write_report
-from s4mi.report.runs import load_runs
+from s4mi.report.runs import load_pretrainings, load_runs
 
 Kind = Literal["lesions", "cells"]
 
 SECONDS = 300.0
 """Time for drawing, training and scoring; the report needs some seconds more."""
-SCORING = 4.0
+SCORING = 1.0
 """Seconds that a run takes beside training."""
 IMAGE_SIZE = 64
 COUNTS: dict[Kind, int] = {"lesions": 200, "cells": 140}
-EPOCHS = {10: 40, 100: 16}
+EPOCHS = {10: 40, 100: 12}
 """More epochs where there are fewer labels, so that both see a similar number of batches."""
+PRETRAINING_EPOCHS = 20
+CNN, VIT = "tiny_resnet", "tiny_vit"
+RATE = {CNN: 2e-3, VIT: 5e-4}
+"""Learning rate of each network."""
 
-TRANSFER = {"name": "finetune", "weights": "none", "class_weights": "inverse"}
-DEDL = {"name": "dedl", "weights": "none", "criterion": "dice_cross_entropy", "encoder": "tiny_resnet"}
+SECONDS_PER_IMAGE = {"finetune": 0.007, "dedl": 0.010, "dino": 0.012, "cass": 0.010}
+"""What a training image costs on a slow machine, until this one has shown what it costs here."""
 
 
 @dataclass(frozen=True)
-class Arm:
-    """A technique with its network on one data set, and how long an image took on a slow machine, in seconds."""
+class DemoRun:
+    """One run of the demonstration; `name` is that of its folder."""
 
     kind: Kind
-    method: dict[str, Any]
-    seconds_per_image: float
-    lr: float = 2e-3
-
-
-ARMS = (
-    Arm("lesions", {**DEDL, "decoder_channels": [64, 32, 16, 8]}, 0.010),
-    Arm("lesions", {**TRANSFER, "backbone": "tiny_resnet"}, 0.005),
-    Arm("lesions", {**TRANSFER, "backbone": "tiny_vit"}, 0.010, lr=5e-4),
-    Arm("cells", {**DEDL, "decoder_channels": [64, 32, 16, 8]}, 0.010),
-    Arm("cells", {**TRANSFER, "backbone": "tiny_resnet", "class_weights": "none"}, 0.005),
-    Arm("lesions", {**TRANSFER, "backbone": "tiny_swin"}, 0.010, lr=5e-4),
-)
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One run of the demonstration."""
-
     name: str
-    arm: Arm
-    fraction: int
-    config: RunConfig
+    planned: PlannedRun
 
     @property
     def images(self) -> float:
         """Images that training will see."""
-        return 0.7 * COUNTS[self.arm.kind] * self.fraction / 100 * self.config.epochs
+        config = self.planned.config
+        fraction = 100.0 if config.method.unlabelled else float(config.label_fraction)
+        return 0.7 * COUNTS[self.kind] * fraction / 100 * config.epochs
+
+    @property
+    def like(self) -> tuple[str, str]:
+        """Runs that cost the same per image have the same."""
+        return self.planned.config.method.name, self.planned.config.method.backbone_name
+
+
+class Budget:
+    """Time that is left, and what a run will take of it by what runs like it have taken."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self._pace: dict[tuple[str, str], float] = {}
+        self._slowness = 1.0
+
+    def lacks(self, run: DemoRun) -> float | None:
+        """Seconds that `run` would take, if they are not there."""
+        expected = SECONDS_PER_IMAGE[run.like[0]] * self._slowness
+        seconds = run.images * self._pace.get(run.like, expected) + SCORING
+        return seconds if time.monotonic() + seconds > self._end else None
+
+    def learn(self, run: DemoRun, record: RunRecord | PretrainingRecord) -> None:
+        """Expect of runs like this one what it has cost, and of others that this machine is as slow with them."""
+        self._pace[run.like] = record.cost.seconds / run.images
+        self._slowness = max(self._slowness, self._pace[run.like] / SECONDS_PER_IMAGE[run.like[0]])
 
 
 def demo(out: Path, *, seeds: int = 2, seconds: float = SECONDS, say: Callable[[str], None] = lambda _: None) -> Path:
     """Draw the data, train what fits into `seconds`, write `out/report.html` and return its path."""
-    begin = time.monotonic()
+    budget = Budget(seconds)
     manifests: dict[Kind, Manifest] = {}
     for kind in COUNTS:
         say(f"drawing {COUNTS[kind]} synthetic {kind}")
         manifests[kind] = write_synthetic(kind, out / "data" / kind, count=COUNTS[kind], size=96, seed=0)
-    (out / "runs").mkdir(exist_ok=True)
     left_out: list[str] = []
-    pace: dict[int, float] = {}
-    slowness = 1.0
-    for planned in plan(out, seeds=seeds):
-        run = out / "runs" / planned.name
-        expected = planned.images * pace.get(id(planned.arm), planned.arm.seconds_per_image * slowness) + SCORING
-        if not RunDir(run).finished and time.monotonic() - begin + expected > seconds:
-            left_out.append(f"{planned.name}: left out, it would have taken about {expected:.0f} s more than there was")
-            say(left_out[-1])
-            continue
-        record = train(planned.config, run, resume=True)
-        pace[id(planned.arm)] = record.cost.seconds / planned.images
-        slowness = max(slowness, pace[id(planned.arm)] / planned.arm.seconds_per_image)
-        say(f"{planned.name}: {_result(record)}")
+    for run in plan(out, seeds=seeds):
+        line = _run(run, out, budget)
+        if not line.startswith("test") and not line.startswith("features"):
+            left_out.append(f"{run.name}: {line}")
+        say(f"{run.name}: {line}")
     say("writing the report")
-    runs, notes = load_runs(out / "runs")
+    runs, notes = load_runs(out)
     return write_report(
         runs,
         out / "report.html",
         title="s4mi demonstration",
+        pretrainings=load_pretrainings(out),
         notes=[*_NOTES, *notes, *left_out],
         sheets=list(_sheets(out, manifests)),
     )
@@ -110,37 +112,78 @@ _NOTES = (
     "the numbers show how to read a report, not what the techniques can do.",
     f"All networks start from random weights. Runs with 10 % of the labels train for {EPOCHS[10]} epochs and runs with "
     f"100 % for {EPOCHS[100]}, so that both see a similar number of batches.",
+    f"DINO and CASS learn from all training images for {PRETRAINING_EPOCHS} epochs before, without labels; CASS with its "
+    "variance term, as without it it collapses from random weights.",
 )
 
 
-def plan(out: Path, *, seeds: int) -> Iterator[Planned]:
+def plan(out: Path, *, seeds: int) -> Iterator[DemoRun]:
     """All runs in the order of their worth: first every comparison once, then again with the next seed."""
     for seed in range(seeds):
-        for arm in ARMS:
-            for fraction, epochs in EPOCHS.items():
-                network = arm.method.get("backbone", arm.method.get("encoder"))
-                config = make_run_config(
-                    {
-                        "data": {
-                            "path": out / "data" / arm.kind,
-                            "image_size": IMAGE_SIZE,
-                            "cache": out / "cache",
-                        },
-                        "method": arm.method,
-                        "label_fraction": fraction,
-                        "seed": seed,
-                        "epochs": epochs,
-                        "batch_size": 16,
-                        "optim": {"lr": arm.lr, "min_lr": 1e-5, "cosine_epochs": epochs},
-                    },
-                    origin="demo",
-                )
-                name = f"{arm.kind}-{arm.method['name']}-{network}-{fraction}-seed{seed}"
-                yield Planned(name=name, arm=arm, fraction=fraction, config=config)
+        for kind in COUNTS:
+            study = make_study({**_study(kind, out), "seeds": [seed]}, origin="demo")
+            for planned in plan_study(study, (out / kind).absolute()):
+                yield DemoRun(kind=kind, name=f"{kind}/{planned.name}", planned=planned)
 
 
-def _result(record: RunRecord) -> str:
-    return f"test {record.metric} {_score(record.test, record.metric)} in {record.cost.seconds:.0f} s"
+def _study(kind: Kind, out: Path) -> dict[str, Any]:
+    """What is compared on one data set."""
+    dedl = {"name": "dedl", "weights": "none", "criterion": "dice_cross_entropy", "encoder": CNN}
+    arms: list[dict[str, Any]] = [{"name": "dedl", "method": {**dedl, "decoder_channels": [64, 32, 16, 8]}}]
+    networks = (CNN, VIT) if kind == "lesions" else (CNN,)
+    starts = (None, "dino", "cass") if kind == "lesions" else (None,)
+    weights = "inverse" if kind == "lesions" else "none"
+    for network in networks:
+        for start in starts:
+            finetune = {"name": "finetune", "backbone": network, "weights": "none", "class_weights": weights}
+            source = f"dino-{network}" if start == "dino" else start
+            name = f"{start or 'scratch'}-{network}"
+            arms.append({"name": name, "method": finetune, "optim": {"lr": RATE[network]}, "pretraining": source})
+    return {
+        "data": {"path": out / "data" / kind, "image_size": IMAGE_SIZE, "cache": out / "cache"},
+        "settings": {"optim": {"lr": RATE[CNN], "min_lr": 1e-5}},
+        "pretraining": _pretraining() if kind == "lesions" else {},
+        "arms": [
+            {
+                **arm,
+                "label_fractions": [fraction],
+                "epochs": epochs,
+                "optim": {**arm.get("optim", {}), "cosine_epochs": epochs},
+            }
+            for fraction, epochs in EPOCHS.items()
+            for arm in arms
+        ],
+    }
+
+
+def _pretraining() -> dict[str, Any]:
+    schedule = {"epochs": PRETRAINING_EPOCHS, "health": {"patience": 0, "every": 2}}
+    head = {"hidden": 256, "bottleneck": 64, "prototypes": 256, "local_crops": 4}
+    runs: dict[str, Any] = {}
+    for network in (CNN, VIT):
+        dino = {"name": "dino", "backbone": network, "weights": "none", **head}
+        optim = {"lr": RATE[network] / 2, "cosine_epochs": PRETRAINING_EPOCHS}
+        runs[f"dino-{network}"] = {**schedule, "method": dino, "optim": optim}
+    cass = {"name": "cass", "cnn": CNN, "vit": VIT, "weights": "none", "embedding": 256, "variance_weight": 1.0}
+    runs["cass"] = {**schedule, "method": cass, "optim": {"lr": RATE[VIT], "cosine_epochs": PRETRAINING_EPOCHS}}
+    return runs
+
+
+def _run(run: DemoRun, out: Path, budget: Budget) -> str:
+    """Train if there is time, and say in a line what came of it."""
+    folder = out / run.name
+    if not RunDir(folder).finished:
+        needs = run.planned.needs
+        if needs is not None and not RunDir(out / run.kind / needs).finished:
+            return f"left out, as {needs} was"
+        if (missing := budget.lacks(run)) is not None:
+            return f"left out, it would have taken about {missing:.0f} s more than there was"
+    record = train(run.planned.config, folder, resume=True)
+    budget.learn(run, record)
+    if isinstance(record, RunRecord):
+        return f"test {record.metric} {_score(record.test, record.metric)} in {record.cost.seconds:.0f} s"
+    spreads = ", ".join(f"{name} {after.std:.2f}" for name, after in record.end.features.items())
+    return f"features' standard deviation {spreads} in {record.cost.seconds:.0f} s"
 
 
 def _score(scores: Scores | None, metric: str) -> str:
@@ -157,17 +200,17 @@ def _sheets(out: Path, manifests: dict[Kind, Manifest]) -> Iterator[Sheet]:
             alt=f"Examples of the synthetic {kind}: a row for each of {rows}",
             dataset=manifest.spec.name,
         )
-        runs = [out / "runs" / f"{kind}-dedl-tiny_resnet-{fraction}-seed0" for fraction in EPOCHS]
+        runs = [out / kind / "runs" / f"dedl-{fraction}pct-seed0" for fraction in EPOCHS]
         runs = [run for run in runs if RunDir(run).finished]
         if runs:
-            yield _masks(out, kind, manifest, runs)
+            yield _masks(out / kind, kind, manifest, runs)
 
 
 def _masks(out: Path, kind: Kind, manifest: Manifest, runs: list[Path]) -> Sheet:
     ids = json.loads(RunDir(runs[0]).split_path.read_text(encoding="utf-8"))["test"][:4]
     images = [row.image for row in manifest.rows if row.id in ids]
     folders = [predict_run(run, images, out / "predictions" / run.name).output for run in runs]
-    columns = ["image", "truth", *(run.name.split("-")[3] + " % of the masks" for run in runs)]
+    columns = ["image", "truth", *(f"{RunDir(run).config().amount} of the masks" for run in runs)]
     return Sheet(
         title="Predicted masks",
         caption=f"Test images. Columns: {', '.join(columns)}. Green: found; orange: missed; purple: found where "

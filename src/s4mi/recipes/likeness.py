@@ -17,7 +17,8 @@ from s4mi.data.images import read_image, resize_image
 from s4mi.data.manifest import Manifest, Row, load_manifest
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import Finding
-from s4mi.nets.backbone import IMAGENET, Backbone
+from s4mi.nets.backbone import Backbone
+from s4mi.nets.weights import IMAGENET
 
 BATCH = 64
 BLOCK = 2048

@@ -41,7 +41,9 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class _Input:
+class ImageFile:
+    """An image to be answered, and the name it is answered under."""
+
     path: Path
     name: str
 
@@ -56,7 +58,9 @@ class _Decoded:
 
 
 @dataclass(frozen=True)
-class _Unreadable:
+class Unreadable:
+    """An image that could not be read, and why."""
+
     path: Path
     message: str
 
@@ -78,15 +82,15 @@ def predict_run(
     config, spec = run_dir.config(), load_spec(run)
     kind = task_kind(config, spec)
     task = Task(kind=kind, classes=spec.classes_of(kind), image_size=config.data.image_size, counts=(), labelled=0)
-    images = list(_find(inputs))
+    images = list(find_images(inputs))
     out.mkdir(parents=True, exist_ok=True)
     fabric = make_fabric(config)
     method = load_method(fabric, config, task, run_dir.best)
     writer = _Masks(out, images, config, spec) if kind == "segmentation" else _Table(out / "predictions.csv", task)
-    failed = _Errors(out / "errors.csv")
+    failed = ErrorList(out / "errors.csv")
     with writer:
         for done, decoded in enumerate(_decoded(images, config, spec.rule), start=1):
-            if isinstance(decoded, _Unreadable):
+            if isinstance(decoded, Unreadable):
                 failed.add(decoded)
             else:
                 writer.write(decoded, _logits(fabric, method, decoded))
@@ -94,16 +98,20 @@ def predict_run(
     return Predicted(output=writer.output, answered=len(images) - failed.count, failed=failed.count)
 
 
-def _find(inputs: Sequence[Path]) -> Iterator[_Input]:
-    """Every image file, with the name it is answered under: its path below the folder that was given."""
+def find_images(inputs: Sequence[Path]) -> Iterator[ImageFile]:
+    """Every image file; its name is its path below the folder that was given.
+
+    Raises:
+        S4miError: something is not there, or there are no images.
+    """
     found = 0
     for given in inputs:
         if given.is_dir():
             files = sorted(path for path in given.rglob("*") if path.is_file() and is_image_file(path))
-            yield from (_Input(path, path.relative_to(given).as_posix()) for path in files)
+            yield from (ImageFile(path, path.relative_to(given).as_posix()) for path in files)
             found += len(files)
         elif given.exists():
-            yield _Input(given, given.name)
+            yield ImageFile(given, given.name)
             found += 1
         else:
             raise S4miError(f"{given}: not there; name image files or folders that hold some")
@@ -111,18 +119,18 @@ def _find(inputs: Sequence[Path]) -> Iterator[_Input]:
         raise S4miError(f"{inputs[0]}: holds no images ({', '.join(sorted(SUFFIXES))})")
 
 
-def _decoded(images: Sequence[_Input], config: RunConfig, intensity: Intensity) -> Iterator[_Decoded | _Unreadable]:
+def _decoded(images: Sequence[ImageFile], config: RunConfig, intensity: Intensity) -> Iterator[_Decoded | Unreadable]:
     """The images in order, decoded in threads a little ahead of the network."""
 
-    def decode(image: _Input) -> _Decoded | _Unreadable:
+    def decode(image: ImageFile) -> _Decoded | Unreadable:
         try:
             pixels = read_image(image.path, intensity)
         except S4miError as error:
-            return _Unreadable(image.path, str(error))
+            return Unreadable(image.path, str(error))
         return _Decoded(image.name, (pixels.shape[0], pixels.shape[1]), config.data.preprocessing.images(pixels))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting: deque[Future[_Decoded | _Unreadable]] = deque()
+        waiting: deque[Future[_Decoded | Unreadable]] = deque()
         for image in images:
             waiting.append(pool.submit(decode, image))
             if len(waiting) > AHEAD:
@@ -170,7 +178,7 @@ class _Table:
 class _Masks:
     """A PNG per image, with the pixel values that the data set's own masks have."""
 
-    def __init__(self, output: Path, images: Sequence[_Input], config: RunConfig, spec: DatasetSpec) -> None:
+    def __init__(self, output: Path, images: Sequence[ImageFile], config: RunConfig, spec: DatasetSpec) -> None:
         self.output = output
         self._config = config
         self._mask_values = spec.mask_values
@@ -197,7 +205,7 @@ class _Masks:
         Image.fromarray(encode_mask(classes, self._mask_values)).save(path)
 
 
-class _Errors:
+class ErrorList:
     """`errors.csv`, written only when there is something to say."""
 
     def __init__(self, path: Path) -> None:
@@ -205,7 +213,8 @@ class _Errors:
         self._path = path
         path.unlink(missing_ok=True)
 
-    def add(self, unreadable: _Unreadable) -> None:
+    def add(self, unreadable: Unreadable) -> None:
+        """One more line."""
         with self._path.open("a", newline="", encoding="utf-8") as file:
             rows = csv.writer(file, lineterminator="\n")
             if not self.count:

@@ -15,10 +15,10 @@ from s4mi.data.batches import Source
 from s4mi.data.cache import Cache, open_cache
 from s4mi.data.fractions import LabelAmount
 from s4mi.data.leakage import Leak, describe, find_leaks
-from s4mi.data.manifest import Manifest, load_manifest
+from s4mi.data.manifest import PARTS, Manifest, load_manifest
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.split import Division, make_split
-from s4mi.data.split_file import Split
+from s4mi.data.split_file import Split, hash_of
 from s4mi.errors import S4miError
 from s4mi.records import LabelCounts, Part, TaskKind
 
@@ -77,6 +77,8 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         S4miError: the data set is wrong, does not fit the method, or leaves a class without labelled images.
     """
     manifest = load_manifest(config.data.path)
+    if config.method.unlabelled and not manifest.spec.tasks:
+        return _without_annotation(config, manifest, progress)
     kind = task_kind(config, manifest.spec)
     segmentation = kind == "segmentation"
     cache = open_cache(
@@ -94,7 +96,8 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
     _check_leaks(config, manifest, leaks)
     classes = manifest.spec.classes_of(kind)
-    _check_classes(config, manifest, split, shows=shows, kind=kind)
+    if not config.method.unlabelled:
+        _check_classes(config, manifest, split, shows=shows, kind=kind)
     labelled = list(split.labelled)
     counts = cache.pixels[cache.entries_of(labelled)].sum(axis=0) if segmentation else shows[labelled].sum(axis=0)
     task = Task(
@@ -108,6 +111,23 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     return Prepared(
         manifest=manifest, cache=cache, split=split, task=task, labels=labels, shows=shows, leaks=len(leaks)
     )
+
+
+def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callable[[int, int], None] | None) -> Prepared:
+    """For pre-training on images of which nothing is known: all of them train, but for an official test part."""
+    cache = open_cache(
+        manifest, config.data.preprocessing, folder=config.data.cache, with_masks=False, progress=progress
+    )
+    rows = range(len(manifest.rows))
+    parts: dict[Part, tuple[int, ...]] = {
+        part: tuple(row for row in rows if (manifest.rows[row].split or "train") == part) for part in PARTS
+    }
+    split = Split(**parts, labelled=(), hash=hash_of(manifest, parts, ()))
+    leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
+    _check_leaks(config, manifest, leaks)
+    task = Task(kind="multiclass", classes=(), image_size=config.data.image_size, counts=(), labelled=0)
+    shows = np.zeros((len(manifest.rows), 0), dtype=bool)
+    return Prepared(manifest=manifest, cache=cache, split=split, task=task, labels=None, shows=shows, leaks=len(leaks))
 
 
 def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:

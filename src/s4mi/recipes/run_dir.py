@@ -13,7 +13,6 @@ from s4mi.contract import Classifier, Method, Segmenter, Task
 from s4mi.data.split_file import Split, read_split_hash
 from s4mi.engine.checkpoint import BEST, load_weights
 from s4mi.errors import S4miError
-from s4mi.nets.backbone import NONE
 from s4mi.records import RECORD_NAME
 
 
@@ -102,7 +101,7 @@ def make_fabric(config: RunConfig) -> Fabric:
 
 def build_method(config: RunConfig, task: Task, *, pretrained: bool = True) -> Method:
     """The run's method, drawn from its seed; not `pretrained` where a checkpoint will replace the weights anyway."""
-    method = config.method if pretrained else config.method.model_copy(update={"weights": NONE})
+    method = config.method if pretrained else config.method.from_scratch()
     torch.manual_seed(config.seed)
     return method.build(task)
 

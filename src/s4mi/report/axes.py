@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from s4mi.maths.stats import Interval
 from s4mi.report.comparison import Comparison, Technique
@@ -37,10 +37,12 @@ def one_axes(*, height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
 
 def looks_of(comparison: Comparison) -> dict[Technique, Look]:
     """The same look for a technique in every figure of a comparison."""
-    return {
-        technique: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
-        for i, technique in enumerate(comparison.techniques)
-    }
+    return {technique: nth_look(i) for i, technique in enumerate(comparison.techniques)}
+
+
+def nth_look(i: int) -> Look:
+    """The look of the `i`-th of several lines, from 0; after the palette's end colours repeat, with other markers."""
+    return Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
 
 
 def line_style(look: Look) -> dict[str, Any]:
@@ -96,6 +98,12 @@ def plain_scale(axes: Axes, which: Literal["x", "y"], *, logarithmic: bool) -> N
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
         axis.set_minor_locator(NullLocator())
     axis.set_major_formatter("{x:g}")
+
+
+def epoch_axis(axes: Axes) -> None:
+    """Whole epochs along the horizontal axis."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
 
 
 def axis_label(metric: Metric) -> str:

@@ -11,7 +11,7 @@ from s4mi.report.scores import TASK_NAMES, Metric, majority_value, percent, scor
 
 @dataclass(frozen=True, order=True)
 class Technique:
-    """A method on a backbone: one row of a table, one colour in a figure."""
+    """A method with its start, on a backbone: one row of a table, one colour in a figure."""
 
     method: str
     backbone: str
@@ -76,7 +76,7 @@ class Comparison:
 
 def technique_of(record: RunRecord) -> Technique:
     """The row a run belongs to."""
-    return Technique(record.method, record.backbone)
+    return Technique(record.technique or record.method, record.backbone)
 
 
 def interval_over(records: Sequence[RunRecord], value: Callable[[RunRecord], float | None]) -> Interval | None:
@@ -103,9 +103,9 @@ def doubts(records: Sequence[RunRecord]) -> list[str]:
     notes = []
     for seat, count in sorted(Counter(_seat(record) for record in records).items()):
         if count > 1:
-            dataset, task, method, backbone, fraction, seed = seat
+            dataset, task, technique, fraction, seed = seat
             notes.append(
-                f"{dataset}, {task}, {method} · {backbone}, {percent(fraction)}, seed {seed}: "
+                f"{dataset}, {task}, {technique.label}, {percent(fraction)}, seed {seed}: "
                 f"{count} runs; only the one that finished last counts"
             )
     for comparison in compare(records):
@@ -137,5 +137,5 @@ def _in_columns(records: Sequence[RunRecord]) -> list[RunRecord]:
     ]
 
 
-def _seat(record: RunRecord) -> tuple[str, TaskKind, str, str, float, int]:
-    return (record.dataset, record.task, record.method, record.backbone, record.label_fraction, record.seed)
+def _seat(record: RunRecord) -> tuple[str, TaskKind, Technique, float, int]:
+    return (record.dataset, record.task, technique_of(record), record.label_fraction, record.seed)

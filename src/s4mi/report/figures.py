@@ -20,6 +20,7 @@ from s4mi.report.axes import (
     Look,
     axis_label,
     draw_intervals,
+    epoch_axis,
     keep_possible,
     label_fractions,
     legend_below,
@@ -95,7 +96,7 @@ def learning_curves(comparison: Comparison, runs: Sequence[ReportRun]) -> str | 
         plain_scale(above, "y", logarithmic=lowest > 0 and highest > 5 * lowest)
         above.set_ylabel("training loss")
         below.set_ylabel(f"validation {_label(comparison, metric)}")
-        below.set_xlabel("epoch")
+        epoch_axis(below)
         for technique, look in looks.items():
             below.plot([], [], marker=look.marker, color=look.colour, markersize=5, label=technique.label)
         for fraction in fractions if len(fractions) > 1 else ():

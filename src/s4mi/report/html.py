@@ -7,17 +7,17 @@ Everything is computed from records; nothing on the page asks the network for an
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from s4mi.records import Scores, write_text_atomically
+from s4mi.records import PretrainingRecord, RunRecord, write_text_atomically
 from s4mi.report import figures
-from s4mi.report.comparison import Comparison, compare, doubts, technique_of
-from s4mi.report.runs import ReportRun, load_runs
-from s4mi.report.scores import MISSING, TASK_NAMES, Metric, metric_of, percent
+from s4mi.report.comparison import Comparison, compare, doubts
+from s4mi.report.pretraining import collapses, in_order
+from s4mi.report.pretraining_section import PretrainingSection, pretraining_section
+from s4mi.report.runs import PretrainingRun, ReportRun, load_pretrainings, load_runs
+from s4mi.report.scores import TASK_NAMES, metric_of, percent
 from s4mi.report.tables import (
     MAJORITY,
     CostRow,
@@ -28,9 +28,13 @@ from s4mi.report.tables import (
     result_table,
     span,
 )
+from s4mi.report.template import Figure, duration, environment
 from s4mi.report.verdict import finding, rank, verdict
 
-__all__ = ["ReportRun", "Sheet", "load_runs", "write_report"]
+__all__ = ["PretrainingRun", "ReportRun", "Sheet", "load_pretrainings", "load_runs", "write_report"]
+
+
+ONLY_PRETRAINED = "No run was fine-tuned and tested yet; there is pre-training alone."
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,6 @@ class Sheet:
     @property
     def source(self) -> str:
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
-
-
-@dataclass(frozen=True)
-class Figure:
-    svg: Markup
-    caption: str
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,12 @@ class Part:
 
 @dataclass(frozen=True)
 class DataSet:
+    """The section of one data set; `pretraining` is None where no run learnt from it without labels."""
+
     name: str
     synthetic: bool
     parts: tuple[Part, ...]
+    pretraining: PretrainingSection | None
     sheets: tuple[Sheet, ...]
 
 
@@ -94,6 +95,7 @@ def write_report(
     path: Path,
     *,
     title: str,
+    pretrainings: Sequence[PretrainingRun] = (),
     notes: Sequence[str] = (),
     sheets: Sequence[Sheet] = (),
     classification: str | None = None,
@@ -102,6 +104,7 @@ def write_report(
     """Write the page on `runs` to `path`, whole or not at all, and return `path`.
 
     Args:
+        pretrainings: pre-training runs, those of `load_pretrainings`.
         notes: lines to show below the verdict, such as those of `load_runs` on unfinished runs.
         classification: metric that leads classification; macro F1 when None.
         segmentation: metric that leads segmentation; IoU when None.
@@ -117,29 +120,36 @@ def write_report(
         _part(comparison, table, runs, say=len(tables) > 3)
         for comparison, table in zip(comparisons, tables, strict=True)
     ]
-    names = list(dict.fromkeys(part.comparison.dataset for part in parts))
-    page = _environment().from_string(files("s4mi.report").joinpath("page.html.jinja").read_text(encoding="utf-8"))
+    pretrainings = in_order(pretrainings)
+    names = list(dict.fromkeys([*(c.dataset for c in comparisons), *(run.record.dataset for run in pretrainings)]))
+    every: list[RunRecord | PretrainingRecord] = [*records, *(run.record for run in pretrainings)]
+    page = environment().get_template("page.html.jinja")
     text = page.render(
         title=title,
-        verdict=verdict(tables),
-        notes=[*doubts(records), *notes],
-        synthetic=sorted({record.dataset for record in records if record.synthetic}),
-        datasets=[_dataset(name, parts, sheets) for name in names],
+        verdict=verdict(tables) if runs or not pretrainings else [ONLY_PRETRAINED],
+        notes=[*doubts(records), *collapses(pretrainings), *notes],
+        synthetic=sorted({record.dataset for record in every if record.synthetic}),
+        datasets=[_dataset(name, parts, pretrainings, sheets) for name in names],
         sheets=[sheet for sheet in sheets if sheet.dataset not in names],
         runs=sorted(runs, key=lambda run: run.directory),
-        last=max((record.finished for record in records), default=""),
+        pretrainings=pretrainings,
+        last=max((record.finished for record in every), default=""),
         majority=MAJORITY,
     )
     write_text_atomically(path, text)
     return path
 
 
-def _dataset(name: str, parts: Sequence[Part], sheets: Sequence[Sheet]) -> DataSet:
+def _dataset(
+    name: str, parts: Sequence[Part], pretrainings: Sequence[PretrainingRun], sheets: Sequence[Sheet]
+) -> DataSet:
     own = tuple(part for part in parts if part.comparison.dataset == name)
+    learnt = [run for run in pretrainings if run.record.dataset == name]
     return DataSet(
         name=name,
-        synthetic=any(part.comparison.synthetic for part in own),
+        synthetic=any([*(part.comparison.synthetic for part in own), *(run.record.synthetic for run in learnt)]),
         parts=own,
+        pretraining=pretraining_section(learnt) if learnt else None,
         sheets=tuple(sheet for sheet in sheets if sheet.dataset == name),
     )
 
@@ -166,7 +176,8 @@ def _figures(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRu
         ),
         (
             figures.cost_score(comparison, metric=metric),
-            f"What it costs: test {metric.label} by training time, a point per label fraction, larger for more labels.",
+            f"What it costs: test {metric.label} by training time, a point per label fraction, larger for more labels."
+            + _shared_cost(comparison),
         ),
         (
             figures.per_class_bars(comparison, metric=metric),
@@ -198,36 +209,13 @@ def _confusion(comparison: Comparison, table: ResultTable) -> tuple[str | None, 
     return svg, f"Where {best.label} errs at {percent(fraction)} of the labels: {counted}."
 
 
-def _environment() -> Environment:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {
-        "percent": percent,
-        "duration": _duration,
-        "score": _score,
-        "technique": technique_of,
-        "tied": _tied,
+def _shared_cost(comparison: Comparison) -> str:
+    """What the times do not hold: the pre-training that several runs start from."""
+    told = {
+        f"{duration(row.pretraining_seconds)} for {row.technique.label}"
+        for row in cost_rows(comparison, metric_of(comparison.task))
+        if row.pretraining_seconds is not None
     }
-    environment.globals |= {"task_names": TASK_NAMES, "metric_of": metric_of, "technique_of": technique_of}
-    return environment
-
-
-def _tied(text: str) -> str:
-    """Keep a number with its sign, its unit and its neighbour when a line breaks."""
-    for loose in (" ± ", "n = ", " %", " ·"):
-        text = text.replace(loose, loose.replace(" ", "\N{NO-BREAK SPACE}"))
-    return text
-
-
-def _duration(seconds: float) -> str:
-    """`48 s`, `12 min 5 s`, `3 h 20 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def _score(scores: Scores | None, metric: Metric) -> str:
-    value = getattr(scores, metric.name, None)
-    return MISSING if value is None else f"{value:.{metric.digits}f}"
+    return (
+        f" Pre-training comes on top, shared by all runs that start from it: {', '.join(sorted(told))}." if told else ""
+    )

@@ -86,6 +86,11 @@ def finish(figure: Figure, *, title: str, description: str) -> str:
     )
 
 
+def standalone(svg: str) -> str:
+    """A drawing of `finish` as a file of its own, which lies on no page: dark ink on white."""
+    return svg.replace(' style="', ' style="background:#fff;color:#1b1f24;', 1) + "\n"
+
+
 def _slim(root: ET.Element) -> None:
     """Drop what a page has no use for: namespaces, its own style sheet, blanks and needless decimals."""
     for element in root.iter():

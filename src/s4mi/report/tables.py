@@ -116,12 +116,16 @@ class DetailTable:
 
 @dataclass(frozen=True)
 class CostRow:
-    """What a run of one cell cost on the mean over its seeds, beside its score. Memory in MiB."""
+    """What a run of one cell cost on the mean over its seeds, beside its score. Memory in MiB.
+
+    `pretraining_seconds` come on top, once for all the runs that start from one pre-training; None where none does.
+    """
 
     technique: Technique
     column: Column
     score: Cell
     seconds: float
+    pretraining_seconds: float | None
     images_per_second: float
     peak_memory_mib: float
     parameters: int
@@ -203,6 +207,7 @@ def cost_rows(comparison: Comparison, metric: Metric) -> tuple[CostRow, ...]:
                 column=column,
                 score=Cell(interval, n, digits=metric.digits),
                 seconds=sum(cost.seconds for cost in costs) / n,
+                pretraining_seconds=_pretraining_seconds(records),
                 images_per_second=sum(cost.images_per_second for cost in costs) / n,
                 peak_memory_mib=sum(cost.peak_memory_mib for cost in costs) / n,
                 parameters=max(cost.parameters for cost in costs),
@@ -235,23 +240,7 @@ def to_csv(tables: Sequence[ResultTable]) -> str:
     """Every cell of the tables as one CSV row, at full precision; an unknown number is an empty field."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        [
-            "dataset",
-            "task",
-            "metric",
-            "method",
-            "backbone",
-            "label_fraction",
-            "labelled_fewest",
-            "labelled_most",
-            "n",
-            "mean",
-            "low",
-            "high",
-            "best",
-        ]
-    )
+    writer.writerow(CSV_HEADER)
     for table in tables:
         rows = [(row.technique.method, row.technique.backbone, row.cells) for row in table.rows]
         if table.reference:
@@ -263,6 +252,12 @@ def to_csv(tables: Sequence[ResultTable]) -> str:
                 i = cell.interval
                 writer.writerow([*head, *at, *((i.n, i.mean, i.low, i.high) if i else (0, "", "", "")), int(cell.best)])
     return out.getvalue()
+
+
+def _pretraining_seconds(records: Sequence[RunRecord]) -> float | None:
+    """Mean over the pre-training runs that these started from, each counted once."""
+    seconds = {started.config_hash: started.seconds for r in records if (started := r.pretraining) is not None}
+    return sum(seconds.values()) / len(seconds) if seconds else None
 
 
 def _best_mean(comparison: Comparison, fraction: float, metric: Metric) -> float | None:

@@ -11,6 +11,7 @@ from s4mi.errors import S4miError
 from s4mi.maths.losses import focal
 from s4mi.methods.classification.finetune import Finetune, FinetuneConfig
 from s4mi.nets.backbone import tiny_resnet
+from s4mi.nets.weights import save_encoder
 from s4mi.records import TaskKind
 
 
@@ -107,3 +108,64 @@ def test_the_backbone_starts_from_a_weight_file_and_the_head_afresh(tmp_path: Pa
 def test_a_batch_without_labels_is_a_mistake() -> None:
     with pytest.raises(AssertionError, match="without labels"):
         built().loss(Batch(torch.rand(2, 3, 32, 32), torch.arange(2)))
+
+
+def test_a_linear_probe_trains_the_head_alone_on_features_that_stay() -> None:
+    method, given = built(linear_probe=True), batch()
+    method.train()
+    method.before_epoch([])
+    before = {name: tensor.clone() for name, tensor in method.backbone.state_dict().items()}
+    features = method.backbone(given.images)
+    method.loss(given).total.backward()
+    assert {name for name, weight in method.named_parameters() if weight.grad is not None} == {
+        "head.weight",
+        "head.bias",
+    }
+    assert all(torch.equal(tensor, before[name]) for name, tensor in method.backbone.state_dict().items())
+    assert torch.equal(method.eval().backbone(given.images), features)  # batch normalisation used what it had learnt
+
+
+def test_fine_tuning_trains_everything() -> None:
+    method = built()
+    method.train()
+    method.before_epoch([])
+    assert method.backbone.training
+    method.loss(batch()).total.backward()
+    assert all(weight.grad is not None for weight in method.parameters())
+
+
+@pytest.mark.parametrize(
+    ("settings", "pretraining", "technique"),
+    [
+        ({}, None, "transfer"),
+        ({"weights": "file.pth"}, None, "transfer"),
+        ({"weights": "none"}, None, "transfer from scratch"),
+        ({"weights": "none"}, "dino", "dino"),
+        ({"linear_probe": True}, "cass", "cass, linear probe"),
+        ({"linear_probe": True}, None, "transfer, linear probe"),
+    ],
+)
+def test_a_table_calls_it_by_what_it_starts_from(settings, pretraining: str | None, technique: str) -> None:
+    assert FinetuneConfig.model_validate(settings).technique(pretraining) == technique
+
+
+def test_it_starts_from_the_encoder_of_a_run_whatever_the_weights_say(tmp_path: Path) -> None:
+    encoder = tiny_resnet()
+    save_encoder(encoder, tmp_path, "tiny_resnet")
+    method = built(weights="imagenet", pretrained=tmp_path)
+    assert all(
+        torch.equal(tensor, encoder.state_dict()[key]) for key, tensor in method.backbone.net.state_dict().items()
+    )
+
+
+def test_an_encoder_of_another_network_is_named() -> None:
+    with pytest.raises(S4miError, match=r"holds no encoders; give the folder of a finished pre-training run"):
+        built(pretrained=Path("nowhere"))
+
+
+def test_the_networks_of_a_run_are_named_when_another_is_asked_for(tmp_path: Path) -> None:
+    for name in ("resnet18", "hf-hub:a/vit"):
+        save_encoder(tiny_resnet(), tmp_path, name)
+    message = r"is a pre-training run of hf-hub:a/vit and resnet18, not of 'tiny_resnet'; set method.backbone to hf-hub:a/vit or"
+    with pytest.raises(S4miError, match=message):
+        built(pretrained=tmp_path)

@@ -1,15 +1,18 @@
-"""Transfer learning: a backbone with a new head, fine-tuned on the labelled images (S4MI section 3.1.1).
+"""Fine-tuning: a pre-trained backbone with a new head, on the labelled images (S4MI section 3.1.1).
 
-z = W · backbone(x) + b
+From ImageNet weights this is transfer learning; from a run of DINO or CASS it is the second half of self-supervision.
+
+z = W · backbone(x) + b           all of it is trained, or, as a linear probe, W and b alone
 loss(z, y)        multi-class: softmax, w_y weighs the class; multi-label: one sigmoid a class, w weighs its "yes"
 """
 
+from pathlib import Path
 from typing import ClassVar, Literal, final
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Classifier, Losses, MethodConfig, Task, ViewSpec
+from s4mi.contract import Batch, Batches, Classifier, Losses, MethodConfig, Task, ViewSpec
 from s4mi.maths.losses import (
     WeightRule,
     class_weights,
@@ -18,23 +21,30 @@ from s4mi.maths.losses import (
     multilabel_cross_entropy,
     positive_weights,
 )
-from s4mi.nets.backbone import IMAGENET, Backbone
+from s4mi.nets.backbone import Backbone, check_backbone
+from s4mi.nets.weights import IMAGENET, NONE, encoder_file
 from s4mi.records import TaskKind
 
 
 class FinetuneConfig(MethodConfig):
-    """Settings of transfer learning; the defaults are the paper's."""
+    """Settings of fine-tuning; the defaults are the paper's transfer learning."""
 
     summary: ClassVar[str] = "fine-tune a pre-trained backbone on the labelled images"
-    paper: ClassVar[str] = "Singh et al. 2024, S4MI, section 3.1 (transfer learning from ImageNet)"
+    paper: ClassVar[str] = "Singh et al. 2024, S4MI, section 3.1 (transfer learning; the second half of DINO and CASS)"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
     default_views: ClassVar[ViewSpec] = ViewSpec(
         translation=0.05, scale=(0.8, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02
     )
 
+    starts: ClassVar[dict[str, str | None]] = {"weights": NONE, "pretrained": None}
+
     name: Literal["finetune"] = "finetune"
     backbone: str = Field("resnet50", description="any timm name, or tiny_resnet, tiny_vit, tiny_swin")
     weights: str = Field(IMAGENET, description="imagenet, none, or the path of a weight file")
+    pretrained: Path | None = Field(
+        None, description="folder of a pre-training run to start from; weights is not looked at then"
+    )
+    linear_probe: bool = Field(False, description="train the head alone, on features that stay as they are")
     criterion: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="multi-label: binary, per class")
     gamma: float = Field(2.0, ge=0, description="of the focal loss")
     class_weights: WeightRule | tuple[float, ...] = Field(
@@ -45,6 +55,10 @@ class FinetuneConfig(MethodConfig):
     @property
     def backbone_name(self) -> str:
         return self.backbone
+
+    def technique(self, pretraining: str | None = None) -> str:
+        start = pretraining or ("transfer from scratch" if self.weights == NONE else "transfer")
+        return f"{start}, linear probe" if self.linear_probe else start
 
     def build(self, task: Task) -> "Finetune":
         return Finetune(self, task)
@@ -60,13 +74,22 @@ class Finetune(Classifier):
         super().__init__()
         self.config = config
         self.multilabel = task.kind == "multilabel"
-        self.backbone = Backbone(config.backbone, image_size=task.image_size, weights=config.weights)
+        weights = config.weights
+        if config.pretrained is not None:
+            check_backbone(config.backbone)
+            weights = str(encoder_file(config.pretrained, config.backbone))
+        self.backbone = Backbone(config.backbone, image_size=task.image_size, weights=weights)
+        self.backbone.requires_grad_(not config.linear_probe)
         self.head = nn.Linear(self.backbone.features, len(task.classes))
         if self.multilabel:
             weight = positive_weights(task.counts, task.labelled, config.class_weights)
         else:
             weight = class_weights(task.counts, config.class_weights)
         self.register_buffer("weight", weight, persistent=False)
+
+    def before_epoch(self, images: Batches) -> None:
+        if self.config.linear_probe:
+            self.backbone.eval()  # or batch normalisation would go on learning
 
     def logits(self, images: Tensor) -> Tensor:
         z: Tensor = self.head(self.backbone(images))

@@ -12,8 +12,8 @@ from torch import Tensor
 from s4mi.contract import Batch, Losses, MethodConfig, Segmenter, Task, ViewSpec
 from s4mi.errors import S4miError
 from s4mi.maths.losses import WeightRule, class_weights, cross_entropy, dice
-from s4mi.nets.backbone import IMAGENET
 from s4mi.nets.unet import UNet
+from s4mi.nets.weights import IMAGENET
 from s4mi.records import TaskKind
 
 

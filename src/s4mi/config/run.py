@@ -1,35 +1,41 @@
-"""The only door for settings: a YAML file, then `key=value` overrides, then validation. Nothing below reads settings.
-
-The union `AnyMethodConfig` is the registry of methods: a new method is one file and one name here.
-"""
+"""The settings of one run. The union `AnyMethodConfig` is the registry: a new method is one file and one name here."""
 
 import hashlib
 import json
-import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args
 
 import platformdirs
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
+from s4mi.config.explain import explain
+from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig
 from s4mi.data.fractions import LabelAmount
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.engine.optim import OptimConfig
-from s4mi.errors import S4miError, closest, nearest
+from s4mi.errors import S4miError, nearest
 from s4mi.methods.classification.finetune import FinetuneConfig
+from s4mi.methods.pretraining.cass import CassConfig
+from s4mi.methods.pretraining.dino import DinoConfig
+from s4mi.methods.pretraining.simclr import SimclrConfig
+from s4mi.methods.pretraining.simmim import SimmimConfig
 from s4mi.methods.segmentation.supervised import SupervisedConfig
 from s4mi.records import TaskKind, write_text_atomically
 
-AnyMethodConfig = Annotated[FinetuneConfig | SupervisedConfig, Field(discriminator="name")]
+AnyMethodConfig = Annotated[
+    FinetuneConfig | DinoConfig | CassConfig | SimclrConfig | SimmimConfig | SupervisedConfig,
+    Field(discriminator="name"),
+]
 METHOD_CONFIGS: tuple[type[MethodConfig], ...] = get_args(get_args(AnyMethodConfig)[0])
+
+METHODS = {str(config.model_fields["name"].default): config for config in METHOD_CONFIGS}
 
 CLASSIFICATION_METRICS = ("f1_macro", "f1_micro", "recall_macro", "recall_micro", "balanced_accuracy", "auroc")
 SEGMENTATION_METRICS = ("iou", "dice", "pixel_accuracy")
-SECTIONS = ("data", "split", "optim", "hardware")
+SECTIONS = ("data", "split", "optim", "health", "hardware")
 
 
 class _Section(BaseModel):
@@ -92,6 +98,20 @@ class SplitConfig(_Section):
         return self
 
 
+class HealthConfig(_Section):
+    """How pre-training is watched, which has no labels to tell it whether it goes well."""
+
+    every: int = Field(1, ge=1, description="epochs between two looks at the features")
+    images: int = Field(512, ge=8, description="training images that are looked at, spread over all of them")
+    knn: bool = Field(
+        False, description="also let the nearest labelled training images vote on the validation images, and score that"
+    )
+    neighbours: int = Field(20, ge=1, description="of the vote")
+    patience: int = Field(
+        5, ge=0, description="looks in a row at collapsed features that stop the run; 0: warn, and never stop"
+    )
+
+
 class HardwareConfig(_Section):
     """Where and how it is computed. Nothing here belongs to what is computed, so it is not part of the config hash."""
 
@@ -126,6 +146,7 @@ class RunConfig(_Section):
     batch_size: int = Field(16, ge=1)
     optim: OptimConfig = OptimConfig()
     select: str | None = Field(None, description="validation score that chooses the best epoch; none: f1_macro or iou")
+    health: HealthConfig = Field(HealthConfig(), description="of pre-training")
     hardware: HardwareConfig = HardwareConfig()
 
     @model_validator(mode="before")
@@ -167,8 +188,15 @@ class RunConfig(_Section):
     def hash(self) -> str:
         """Of everything that can change the result except the images themselves, which have a hash of their own."""
         contents = self.model_dump(
-            mode="json", exclude={"hardware": True, "data": {"path", "cache", "allow_leakage"}, "split": {"file"}}
-        )  # the images and the split have hashes of their own, and what is allowed changes no weight
+            mode="json",
+            exclude={
+                "hardware": True,
+                "health": True,
+                "data": {"path", "cache", "allow_leakage"},
+                "split": {"file"},
+                "method": {"pretrained"},
+            },
+        )  # images, split and pre-trained weights have hashes of their own; being watched or allowed changes no weight
         return hashlib.blake2b(json.dumps(contents, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -178,19 +206,7 @@ def load_run_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     Raises:
         S4miError: no such file, no YAML, an unknown key (the nearest is named) or a value that does not fit.
     """
-    try:
-        contents = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise S4miError(f"{path}: not there; write a run file or take one from studies/") from error
-    except OSError as error:
-        raise S4miError(f"{path}: cannot be read ({error.strerror}); give a run file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark is not None else str(path)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise S4miError(f"{place}: is not YAML ({problem})") from error
-    if not isinstance(contents, dict):
-        raise S4miError(f"{path}: must hold keys and values, beginning with: data: {{path: …}}")
+    contents = read_settings(path, first="data: {path: …}")
     return make_run_config(apply_overrides(contents, overrides), origin=str(path))
 
 
@@ -203,40 +219,15 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
     try:
         config = RunConfig.model_validate(contents)
     except ValidationError as error:
-        raise S4miError(f"{origin}: {_explain(error)}") from error
+        raise S4miError(f"{origin}: {explain(error, RunConfig, METHODS)}") from error
     folders = {name: getattr(config.data, name).expanduser().absolute() for name in ("path", "cache")}
     file = None if config.split.file is None else config.split.file.expanduser().absolute()
     split = config.split.model_copy(update={"file": file})
-    return config.model_copy(update={"data": config.data.model_copy(update=folders), "split": split})
-
-
-def apply_overrides(contents: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """`contents` with each `dotted.key=value` set; values are read as YAML, so `[1, 2]`, `null` and `1e-3` work.
-
-    Raises:
-        S4miError: an override without `=`, or one that goes through a value.
-    """
-    result: dict[str, Any] = json.loads(json.dumps(contents, default=str))
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key:
-            raise S4miError(f"{override!r} is no setting; write key=value, e.g. optim.lr=1e-3")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise S4miError(f"{override!r}: the value is not YAML; quote it") from error
-        *path, last = key.split(".")
-        place = result
-        for part in path:
-            if part == "method" and isinstance(place.get(part), str):
-                place[part] = {"name": place[part]}
-            inner = place.get(part)
-            if not isinstance(inner, dict | None):
-                raise S4miError(f"{override!r}: {part!r} holds {inner!r}, not settings of its own")
-            place[part] = inner or {}
-            place = place[part]
-        place[last] = value
-    return result
+    method = config.method
+    if isinstance(method, FinetuneConfig) and method.pretrained is not None:
+        method = method.model_copy(update={"pretrained": method.pretrained.expanduser().absolute()})
+    data = config.data.model_copy(update=folders)
+    return config.model_copy(update={"data": data, "split": split, "method": method})
 
 
 def save_run_config(config: RunConfig, path: Path) -> None:
@@ -248,84 +239,12 @@ def save_run_config(config: RunConfig, path: Path) -> None:
 def differences(left: RunConfig, right: RunConfig) -> list[str]:
     """Settings that differ between two configs, as `key: left → right`; hardware and cache do not count."""
     a, b = (dict(_leaves(config.model_dump(mode="json"))) for config in (left, right))
-    ignored = ("hardware.", "data.cache", "data.allow_leakage")
+    ignored = ("hardware.", "health.", "data.cache", "data.allow_leakage")
     return [
         f"{key}: {a.get(key)} → {b.get(key)}"
         for key in sorted({*a, *b})
         if a.get(key) != b.get(key) and not key.startswith(ignored)
     ]
-
-
-def setting_names(model: type[BaseModel] = RunConfig) -> list[str]:
-    """Every setting as a dotted name."""
-    names: list[str] = []
-    for name, info in model.model_fields.items():
-        names.append(name)
-        for inner in _models_in(info.annotation):
-            names.extend(f"{name}.{below}" for below in setting_names(inner))
-    return list(dict.fromkeys(names))
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    elif get_origin(annotation) in (Union, types.UnionType, Annotated):
-        for part in get_args(annotation):
-            yield from _models_in(part)
-
-
-def _explain(error: ValidationError) -> str:
-    """The first problem, in one line and in the user's own names."""
-    problems = error.errors()
-    methods = {str(config.model_fields["name"].default): config for config in METHOD_CONFIGS}
-    # pydantic puts the chosen method's name into the path of a method's setting; the user did not write it there.
-    section, name = (*problems[0]["loc"], None, None)[:2]
-    method = methods.get(str(name)) if section == "method" else None
-    known = _known_settings(method)
-    # A value that may be of several types has a problem with each; the reading that got furthest says most.
-    place = _setting(problems[0], known, within_method=method is not None)
-    same = [one for one in problems if _setting(one, known, within_method=method is not None) == place]
-    problem = max(same, key=lambda one: len(one["loc"]))
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return f"{place} is no setting{_hint(place, known) or (f' of {name}' if method else '')}"
-    if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
-        message = "too few values"
-    elif problem["type"] == "missing":
-        return f"{place} is missing; add it to the file or pass {place}=…"
-    if problem["type"] == "union_tag_not_found":
-        return "method.name is missing; see: s4mi methods"
-    if problem["type"] == "union_tag_invalid":
-        given = str((problem.get("ctx") or {}).get("tag", ""))
-        return f"method {given!r} is unknown{nearest(given, methods)}; see: s4mi methods"
-    return f"{place}: {message} (given: {problem['input']!r})" if place else message
-
-
-def _known_settings(method: type[MethodConfig] | None) -> list[str]:
-    """Every setting, with those of one method only where it is known."""
-    if method is None:
-        return setting_names()
-    own = [f"method.{name}" for name in setting_names(method)]
-    return [name for name in setting_names() if not name.startswith("method.")] + own
-
-
-def _setting(problem: ErrorDetails, known: Sequence[str], *, within_method: bool) -> str:
-    """The setting a problem is with; below it pydantic adds positions in a list and its own names of types."""
-    parts = [str(part) for i, part in enumerate(problem["loc"]) if not (within_method and i == 1)]
-    if problem["type"] != "extra_forbidden":
-        for end in range(len(parts), 1, -1):
-            if ".".join(parts[:end]) in known:
-                return ".".join(parts[:end])
-    return ".".join(parts)
-
-
-def _hint(place: str, known: Sequence[str]) -> str:
-    """The setting of that name in another section, or else one of this section that is spelt alike."""
-    section, _, last = place.rpartition(".")
-    names = {name.rpartition(".")[2]: name for name in reversed(known)}
-    beside = {name.rpartition(".")[2]: name for name in known if not section or name.rpartition(".")[0] == section}
-    found = names.get(last) or beside.get(closest(last, beside) or "")
-    return f"; did you mean {found!r}?" if found else ""
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

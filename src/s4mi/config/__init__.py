@@ -1,0 +1,45 @@
+"""The only door for settings: a YAML file, then `key=value` words, then validation. Nothing below reads settings."""
+
+from s4mi.config.explain import setting_names
+from s4mi.config.run import (
+    CLASSIFICATION_METRICS,
+    METHOD_CONFIGS,
+    SEGMENTATION_METRICS,
+    AnyMethodConfig,
+    DataConfig,
+    HardwareConfig,
+    HealthConfig,
+    RunConfig,
+    SplitConfig,
+    differences,
+    load_run_config,
+    make_run_config,
+    save_run_config,
+)
+from s4mi.config.study import Arm, PlannedRun, StudyConfig, load_study, make_study, plan_study
+from s4mi.config.yaml_file import apply_overrides, read_settings
+
+__all__ = [
+    "CLASSIFICATION_METRICS",
+    "METHOD_CONFIGS",
+    "SEGMENTATION_METRICS",
+    "AnyMethodConfig",
+    "Arm",
+    "DataConfig",
+    "HardwareConfig",
+    "HealthConfig",
+    "PlannedRun",
+    "RunConfig",
+    "SplitConfig",
+    "StudyConfig",
+    "apply_overrides",
+    "differences",
+    "load_run_config",
+    "load_study",
+    "make_run_config",
+    "make_study",
+    "plan_study",
+    "read_settings",
+    "save_run_config",
+    "setting_names",
+]

@@ -1,0 +1,192 @@
+"""DINO: self-distillation with no labels (Caron et al. 2021; S4MI section 3.1).
+
+    g = head(backbone(crop))                    K logits, one a prototype
+    P_s = softmax(g_s / τ_s)                    the student sees all crops of an image
+    P_t = softmax((g_t - c) / τ_t)              the teacher sees the large ones; centred by c, sharpened by a small τ_t
+    loss = mean of -Σ_k P_t log P_s             over all pairs of a teacher's and a student's crop that differ
+    θ_t ← m θ_t + (1 - m) θ_s                   m rises to 1 along a cosine
+    c   ← m_c c + (1 - m_c) mean(g_t)
+
+Crops of one size go through a network together. The large crops share one recipe of augmentation, whose chances of
+blur and solarisation are the mean of those that the paper gives its first and second.
+"""
+
+import math
+from copy import deepcopy
+from typing import ClassVar, Literal, final
+
+import torch
+from pydantic import Field, PositiveInt, field_validator
+from torch import Tensor, nn
+
+from s4mi.contract import Batch, Losses, MethodConfig, Moment, MultiCrop, Pretrainer, Task, ViewSpec
+from s4mi.maths.ema import cosine_momentum, follow
+from s4mi.maths.processes import mean_over_processes
+from s4mi.nets.backbone import Backbone
+from s4mi.nets.heads import PrototypeHead
+from s4mi.nets.weights import IMAGENET
+from s4mi.records import TaskKind
+
+
+class DinoConfig(MethodConfig):
+    """Settings of DINO; the defaults are the paper's, but for what few images and random weights need.
+
+    4,096 prototypes instead of 65,536, and batch normalisation in the head: features of images that resemble each other
+    otherwise leave it nearly parallel, and the teacher gives all of them the same answer (docs/decisions/0010).
+    """
+
+    summary: ClassVar[str] = "pre-train a backbone without labels: a student predicts its teacher's view of an image"
+    paper: ClassVar[str] = "Caron et al. 2021, Emerging Properties in Self-Supervised Vision Transformers (DINO)"
+    tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
+    unlabelled: ClassVar[bool] = True
+    cure: ClassVar[str] = (
+        "lower method.teacher_temperature or optim.lr, set method.batch_norm=true, or start from ImageNet weights"
+    )
+    default_views: ClassVar[ViewSpec] = ViewSpec(
+        scale=(0.4, 1.0), aspect=(3 / 4, 4 / 3), brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, jitter=0.8,
+        grey=0.2, blur=0.55, blur_sigma=(0.1, 2.0), solarise=0.1,
+    )  # fmt: skip
+
+    name: Literal["dino"] = "dino"
+    backbone: str = Field("resnet50", description="any timm name, or tiny_resnet, tiny_vit, tiny_swin")
+    weights: str = Field(IMAGENET, description="to start from: imagenet, none, or the path of a weight file")
+    local_crops: int = Field(6, ge=0, description="small crops of each image, beside the two large ones")
+    local_size: PositiveInt | None = Field(
+        None, description="their side, pixels; none: 3/7 of the image size (paper: 96 of 224), a multiple of 16"
+    )
+    local_scale: tuple[float, float] = Field((0.05, 0.4), description="their least and greatest area")
+    hidden: PositiveInt = Field(2048, description="width of the head")
+    bottleneck: PositiveInt = Field(256, description="width before the prototypes")
+    batch_norm: bool = Field(True, description="in the head; paper: without")
+    prototypes: PositiveInt = Field(4096, description="outputs of the head; near the number of images, or fewer")
+    student_temperature: float = Field(0.1, gt=0)
+    teacher_temperature: float = Field(0.04, gt=0)
+    first_teacher_temperature: float = Field(0.04, gt=0, description="in the first epoch; it moves from there")
+    warmup_epochs: int = Field(30, ge=0, description="epochs until the teacher's temperature is reached")
+    momentum: float = Field(0.996, ge=0, le=1, description="of the teacher at first; it rises to 1")
+    centre_momentum: float = Field(0.9, ge=0, lt=1)
+    frozen_epochs: int = Field(1, ge=0, description="first epochs in which the prototypes stand still")
+
+    @field_validator("local_scale")
+    @classmethod
+    def _ordered(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < scale[0] <= scale[1] <= 1:
+            raise ValueError(f"{list(scale)} is no range of areas; give two numbers with 0 < least <= greatest <= 1")
+        return scale
+
+    @property
+    def backbone_name(self) -> str:
+        return self.backbone
+
+    def local_side(self, image_size: int) -> int:
+        """Side of the small crops in pixels."""
+        return self.local_size or max(16, 16 * round(image_size * 3 / 7 / 16))
+
+    def crops(self, image_size: int) -> MultiCrop:
+        local = self.views.model_copy(update={"scale": self.local_scale})
+        return MultiCrop((self.views,) * 2, (local,) * self.local_crops, self.local_side(image_size))
+
+    def temperature(self, epoch: int) -> float:
+        """The teacher's in an epoch, which counts from 0."""
+        if epoch >= self.warmup_epochs:
+            return self.teacher_temperature
+        share = epoch / max(1, self.warmup_epochs - 1)
+        return self.first_teacher_temperature + share * (self.teacher_temperature - self.first_teacher_temperature)
+
+    def build(self, task: Task) -> "Dino":
+        return Dino(self, task)
+
+
+class Tower(nn.Module):
+    """A backbone and its head: (B, 3, H, W) → (B, K)."""
+
+    def __init__(self, backbone: Backbone, head: PrototypeHead) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, images: Tensor) -> Tensor:
+        g: Tensor = self.head(self.backbone(images))
+        return g
+
+
+@final
+class Dino(Pretrainer):
+    """A student, and a teacher that is its moving average."""
+
+    centre: Tensor
+
+    def __init__(self, config: DinoConfig, task: Task) -> None:
+        super().__init__()
+        self.config = config
+        backbone = Backbone(
+            config.backbone, image_size=task.image_size, weights=config.weights, any_size=config.local_crops > 0
+        )
+        if config.local_crops:
+            backbone.check_size(config.local_side(task.image_size), setting="method.local_size")
+        head = PrototypeHead(
+            backbone.features,
+            hidden=config.hidden,
+            bottleneck=config.bottleneck,
+            prototypes=config.prototypes,
+            batch_norm=config.batch_norm,
+        )
+        self.student = Tower(backbone, head)
+        self.teacher = deepcopy(self.student).requires_grad_(False)
+        self.register_buffer("centre", torch.zeros(config.prototypes))
+        self.temperature = config.temperature(0)
+        self._entropies: list[Tensor] = []
+
+    def encoders(self) -> dict[str, nn.Module]:
+        return {self.config.backbone: self.teacher.backbone}
+
+    def before_step(self, moment: Moment) -> None:
+        self.temperature = self.config.temperature(int(moment.epoch))
+
+    def loss(self, batch: Batch) -> Losses:
+        views, count = batch.images, len(batch.rows)
+        with torch.no_grad():
+            g_t = self.teacher(views).float().unflatten(0, (-1, count))  # (2, B, K)
+            p_t = ((g_t - self.centre) / self.temperature).softmax(dim=-1)
+            self._watch(p_t)
+        g_s = self.student(views)
+        if batch.local is not None:
+            g_s = torch.cat([g_s, self.student(batch.local)])
+        log_p_s = (g_s.float() / self.config.student_temperature).log_softmax(dim=-1).unflatten(0, (-1, count))
+        loss = self_distillation(p_t, log_p_s)
+        self._move_centre(g_t)
+        return Losses(distillation=loss)
+
+    def after_backward(self, moment: Moment) -> None:
+        if moment.epoch < self.config.frozen_epochs:
+            self.student.head.prototypes.weight.grad = None
+
+    def after_step(self, moment: Moment) -> None:
+        momentum = cosine_momentum(self.config.momentum, moment.progress)
+        follow(self.teacher.parameters(), self.student.parameters(), momentum=momentum)
+
+    def signals(self) -> dict[str, float]:
+        """The entropy of the teacher's answers as a share of the greatest there is: 1 is no answer, 0 one for all."""
+        if not self._entropies:
+            return {}
+        entropy, self._entropies = torch.stack(self._entropies).mean().item(), []
+        return {"teacher_entropy": entropy / math.log(self.config.prototypes)}
+
+    def _watch(self, p_t: Tensor) -> None:
+        self._entropies.append(torch.special.entr(p_t).sum(dim=-1).mean())
+
+    @torch.no_grad()
+    def _move_centre(self, g_t: Tensor) -> None:
+        self.centre.lerp_(mean_over_processes(g_t.mean(dim=(0, 1))), 1 - self.config.centre_momentum)
+
+
+def self_distillation(p_t: Tensor, log_p_s: Tensor) -> Tensor:
+    """Mean of -Σ_k P_t log P_s over images and over pairs of different crops.
+
+    Args:
+        p_t: (T, B, K) the teacher's answers. log_p_s: (S, B, K) the student's, of which the first T are of the same
+            crops.
+    """
+    teachers, students = len(p_t), len(log_p_s)
+    all_pairs = (p_t.sum(dim=0) * log_p_s.sum(dim=0)).sum(dim=-1)  # Σ_t Σ_s P_t log P_s, multiplied out once
+    same_crop = (p_t * log_p_s[:teachers]).sum(dim=(0, -1))
+    return -(all_pairs - same_crop).mean() / (teachers * students - min(teachers, students))

@@ -1,0 +1,92 @@
+"""SimMIM: masked image modelling, simply (Xie et al. 2022).
+
+    x̃ = x with a share of its squares replaced by a learnt colour
+    y = head(backbone(x̃))                      a 1×1 convolution that gives each place of the last map its pixels
+    loss = mean of |x - y| over what was hidden, x normalised
+
+The paper hides patch embeddings, which only a transformer has. Hiding pixels behind one learnt colour gives a
+transformer's hidden patches one learnt embedding too, and lets a CNN be trained the same way.
+"""
+
+from typing import ClassVar, Literal, final
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from s4mi.contract import Batch, Losses, MethodConfig, Pretrainer, Task, ViewSpec
+from s4mi.errors import S4miError
+from s4mi.nets.backbone import Backbone
+from s4mi.nets.weights import IMAGENET
+from s4mi.records import TaskKind
+
+
+class SimmimConfig(MethodConfig):
+    """Settings of SimMIM; the defaults are the paper's."""
+
+    summary: ClassVar[str] = "pre-train a backbone without labels: draw the squares of an image that were hidden"
+    paper: ClassVar[str] = "Xie et al. 2022, SimMIM: A Simple Framework for Masked Image Modeling"
+    tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
+    unlabelled: ClassVar[bool] = True
+    cure: ClassVar[str] = "lower optim.lr, change method.masked, or start from method.weights=imagenet"
+    default_views: ClassVar[ViewSpec] = ViewSpec(rotation=0, scale=(0.67, 1.0), aspect=(3 / 4, 4 / 3))
+
+    name: Literal["simmim"] = "simmim"
+    backbone: str = Field("vit_base_patch16_224", description="any timm name, or tiny_resnet, tiny_vit, tiny_swin")
+    weights: str = Field(IMAGENET, description="to start from: imagenet, none, or the path of a weight file")
+    square: PositiveInt = Field(32, description="side of a hidden square, pixels")
+    masked: float = Field(0.6, gt=0, lt=1, description="share of the squares that is hidden")
+
+    @property
+    def backbone_name(self) -> str:
+        return self.backbone
+
+    def build(self, task: Task) -> "Simmim":
+        return Simmim(self, task)
+
+
+@final
+class Simmim(Pretrainer):
+    """A backbone, the colour that hides, and a head that draws."""
+
+    def __init__(self, config: SimmimConfig, task: Task) -> None:
+        super().__init__()
+        if task.image_size % config.square or task.image_size == config.square:
+            raise S4miError(
+                f"method.square {config.square} does not divide data.image_size {task.image_size} into several; "
+                f"take {max(1, task.image_size // 8)} or another divisor"
+            )
+        self.config = config
+        self.backbone = Backbone(config.backbone, image_size=task.image_size, weights=config.weights)
+        with torch.no_grad():
+            _, channels, side, _ = self.backbone.eval().feature_map(torch.zeros(1, 3, *[task.image_size] * 2)).shape
+        self.backbone.train()
+        if task.image_size % side:
+            raise S4miError(
+                f"{config.backbone!r} makes a map of {side} places of {task.image_size} pixels, which do not divide; "
+                "change data.image_size"
+            )
+        stride = task.image_size // side
+        self.colour = nn.Parameter(torch.zeros(3, 1, 1))
+        self.head = nn.Sequential(nn.Conv2d(channels, 3 * stride**2, kernel_size=1), nn.PixelShuffle(stride))
+
+    def encoders(self) -> dict[str, nn.Module]:
+        return {self.config.backbone: self.backbone}
+
+    def loss(self, batch: Batch) -> Losses:
+        images, normalise = batch.images, self.backbone.normalise
+        hidden = hidden_squares(images, square=self.config.square, share=self.config.masked)  # (B, 1, H, W)
+        colour = self.colour * normalise.std + normalise.mean  # learnt on the scale that the network sees
+        drawn = self.head(self.backbone.feature_map(torch.where(hidden, colour, images)))
+        off = (normalise(images) - drawn).abs().float() * hidden
+        return Losses(reconstruction=off.sum() / (3 * hidden.sum()))
+
+
+def hidden_squares(images: Tensor, *, square: int, share: float) -> Tensor:
+    """(B, 1, H, W) bool: `share` of the squares of each of (B, 3, H, W) images, drawn from torch's global generator."""
+    count, side = len(images), images.shape[-1] // square
+    wanted = min(max(1, round(share * side**2)), side**2 - 1)
+    # On the CPU, so that the same seed hides the same squares on any device.
+    rank = torch.rand(count, side**2).argsort(dim=1).argsort(dim=1)
+    hidden = (rank < wanted).reshape(count, 1, side, side).to(images.device, non_blocking=True)
+    return hidden.repeat_interleave(square, dim=2).repeat_interleave(square, dim=3)

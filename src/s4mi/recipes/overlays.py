@@ -1,0 +1,138 @@
+"""Saliency maps as pictures: laid over their image, and all side by side on one sheet as in Figure 2 of S4MI."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from s4mi.data.formats.intensity import Pixels
+
+STRENGTH = 0.6
+"""Share of the colour in an overlay; the rest is the image in grey."""
+BRIGHTEST = 99.0
+"""Percentile of a map that is drawn brightest. A gradient has few very great values, beside which the rest is black."""
+
+CELL, GAP, BLOCK_GAP, MARGIN = 168, 6, 22, 14
+LINE, TEXT = 17, 12
+PAPER, INK, FAINT = (255, 255, 255), (24, 24, 24), (105, 105, 105)
+OUTLINE = (86, 180, 233)
+"""Okabe–Ito sky blue: seen on skin and on inferno alike."""
+
+
+def overlay(pixels: Pixels, saliency: NDArray[np.float32]) -> Pixels:
+    """An image (H, W, 3) in grey under the colours of its map (H, W): dark is little, yellow is much."""
+    top = float(np.percentile(saliency, BRIGHTEST)) or float(saliency.max()) or 1.0
+    colours = mpl.colormaps["inferno"](np.clip(saliency / top, 0, 1))[:, :, :3] * 255
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
+    return np.asarray(np.rint((1 - STRENGTH) * grey + STRENGTH * colours), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One run's share of a row: its overlays at the image's own size, each with a caption, and a caption for all."""
+
+    caption: str
+    pictures: tuple[Pixels, ...]
+    captions: tuple[str, ...]
+
+
+class Sheet:
+    """Rows of an image and what each run makes of it, kept small as they come."""
+
+    def __init__(self, titles: Sequence[tuple[str, str]], columns: Sequence[str], *, note: str = "") -> None:
+        """Begin a sheet.
+
+        Args:
+            titles: two lines over each run's block.
+            columns: title of each column of a block.
+            note: a line below all.
+        """
+        self._titles, self._columns, self._note = titles, columns, note
+        self._rows: list[Image.Image] = []
+
+    def add(self, name: str, truth: str, pixels: Pixels, blocks: Sequence[Block], mask: Pixels | None) -> None:
+        """One more image, with its name, its truth, and the outline of its mask (H, W) of 0 and 1 if it has one."""
+        cell = _cell(pixels, mask)
+        below = cell.height + 2
+        strip = Image.new("RGB", (self._width, below + 2 * LINE + 2 * GAP), PAPER)
+        draw = ImageDraw.Draw(strip)
+        strip.paste(cell, (MARGIN, 0))
+        _write(draw, (MARGIN, below), name, width=CELL)
+        _write(draw, (MARGIN, below + LINE), truth, width=CELL, colour=FAINT)
+        for i, block in enumerate(blocks):
+            _write(draw, (self._left(i, 0), below), block.caption, width=self._block_width)
+            for j, (picture, caption) in enumerate(zip(block.pictures, block.captions, strict=True)):
+                left = self._left(i, j)
+                strip.paste(_cell(picture, mask), (left, 0))
+                _write(draw, (left, below + LINE), caption, width=CELL, colour=FAINT)
+        self._rows.append(strip)
+
+    def png(self) -> bytes:
+        """The sheet as it is now."""
+        header, footer = MARGIN + 3 * LINE + GAP, (LINE + GAP if self._note else 0)
+        below = header + sum(strip.height for strip in self._rows)
+        sheet = Image.new("RGB", (self._width, below + footer + MARGIN), PAPER)
+        draw = ImageDraw.Draw(sheet)
+        _write(draw, (MARGIN, MARGIN + 2 * LINE), "image", width=CELL, bold=True)
+        for i, (first, second) in enumerate(self._titles):
+            _write(draw, (self._left(i, 0), MARGIN), first, width=self._block_width, bold=True)
+            _write(draw, (self._left(i, 0), MARGIN + LINE), second, width=self._block_width, colour=FAINT)
+            for j, column in enumerate(self._columns):
+                _write(draw, (self._left(i, j), MARGIN + 2 * LINE), column, width=CELL, bold=True)
+        top = header
+        for strip in self._rows:
+            sheet.paste(strip, (0, top))
+            top += strip.height
+        _write(draw, (MARGIN, below), self._note, width=self._width - 2 * MARGIN, colour=FAINT)
+        buffer = io.BytesIO()
+        sheet.save(buffer, "PNG", optimize=True)
+        return buffer.getvalue()
+
+    @property
+    def _block_width(self) -> int:
+        return len(self._columns) * (CELL + GAP) - GAP
+
+    @property
+    def _width(self) -> int:
+        return MARGIN + CELL + len(self._titles) * (BLOCK_GAP + self._block_width) + MARGIN
+
+    def _left(self, block: int, column: int) -> int:
+        """Left edge of a column, in pixels."""
+        return MARGIN + CELL + BLOCK_GAP + block * (self._block_width + BLOCK_GAP) + column * (CELL + GAP)
+
+
+def _cell(pixels: Pixels, mask: Pixels | None) -> Image.Image:
+    """The picture as large as fits into a cell, with the outline of the mask."""
+    height, width = pixels.shape[:2]
+    scale = CELL / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+    if mask is not None:
+        on = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
+        small[cv2.morphologyEx(on, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0] = OUTLINE
+    return Image.fromarray(small)
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    text: str,
+    *,
+    width: int,
+    colour: tuple[int, int, int] = INK,
+    bold: bool = False,
+) -> None:
+    """One line of text, cut short where it would be wider than `width` pixels."""
+    face = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    font = ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / face), TEXT)
+    if font.getlength(text) > width:
+        while text and font.getlength(f"{text}…") > width:
+            text = text[:-1]
+        text = f"{text}…"
+    draw.text(place, text, font=font, fill=colour)

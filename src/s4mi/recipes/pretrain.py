@@ -1,0 +1,95 @@
+"""Pre-training without labels: the same loop, watched by the health of its features instead of a validation score.
+
+<run>/encoders/<backbone>.safetensors   what was learnt, in timm's format
+      seen.txt                          which images it was learnt from
+      feature_map.json                  images on a plane, for a person to look at
+      record.json                       the PretrainingRecord
+"""
+
+import numpy as np
+
+from s4mi.contract import Pretrainer
+from s4mi.nets.backbone import Backbone
+from s4mi.nets.weights import save_encoder
+from s4mi.recipes.embed import feature_map
+from s4mi.recipes.health import Doctor, backbones, features_of
+from s4mi.recipes.progress import Progress, Watcher
+from s4mi.recipes.session import Session
+from s4mi.recipes.start import write_seen
+from s4mi.recipes.surroundings import git_revision, now, versions
+from s4mi.records import MAP_NAME, FeatureMap, Health, Part, PretrainingRecord, write_text_atomically
+
+MAP_IMAGES = 1000
+"""Training and validation images on the map, at most."""
+
+
+def pretrain(session: Session, method: Pretrainer, watch: Watcher) -> PretrainingRecord:
+    """Train all epochs, look at the features after each, and leave the encoders of the last.
+
+    Raises:
+        S4miError: the features have collapsed for `health.patience` looks in a row, or as `Session.epochs` does.
+    """
+    doctor = Doctor(session, method)
+    if session.fabric.is_global_zero:
+        write_seen(session.run_dir.path, session.prepared)
+    start = doctor.first_look()
+    for epoch in session.epochs(watch):
+        due = epoch.epoch % session.config.health.every == 0
+        health = doctor.look() if due else None
+        session.keep(epoch.model_copy(update={"health": health}))
+        if health is not None:
+            doctor.judge(epoch.epoch, health)
+    watch(Progress("evaluate", 0, 1, session.config.epochs, session.config.epochs, session.latest))
+    files = {}
+    for name, encoder in backbones(method).items():
+        if session.fabric.is_global_zero:
+            path = save_encoder(encoder.net, session.run_dir.path, name)
+            files[name] = path.relative_to(session.run_dir.path).as_posix()
+    first = next(iter(backbones(method).items()))
+    drawn = _map(session, *first)
+    if session.fabric.is_global_zero:
+        write_text_atomically(session.run_dir.path / MAP_NAME, drawn.model_dump_json() + "\n")
+    latest = None if session.latest is None else session.latest.health
+    return _record(session, files, start=start, end=latest or doctor.look())
+
+
+def _map(session: Session, name: str, encoder: Backbone) -> FeatureMap:
+    """Training and validation images on a plane; the test part is not looked at."""
+    prepared = session.prepared
+    parts: list[tuple[int, Part]] = [(row, "train") for row in prepared.split.train]
+    parts += [(row, "val") for row in prepared.split.val]
+    parts = [parts[n] for n in np.unique(np.linspace(0, len(parts) - 1, min(MAP_IMAGES, len(parts))).astype(int))]
+    features = features_of(session.fabric, encoder, prepared, [row for row, _ in parts])
+    rows = [prepared.manifest.rows[row] for row, _ in parts]
+    return feature_map(
+        features,
+        ids=[row.id for row in rows],
+        parts=[part for _, part in parts],
+        labels=[row.labels for row in rows],
+        encoder=name,
+        seed=session.config.seed,
+    )
+
+
+def _record(session: Session, files: dict[str, str], *, start: Health, end: Health) -> PretrainingRecord:
+    config, prepared = session.config, session.prepared
+    return PretrainingRecord(
+        method=config.method.name,
+        backbone=config.method.backbone_name,
+        encoders=files,
+        dataset=prepared.manifest.spec.name,
+        synthetic=prepared.manifest.spec.synthetic,
+        images=len(prepared.split.train),
+        seed=config.seed,
+        config_hash=config.hash,
+        split_hash=prepared.split.hash,
+        data_hash=prepared.cache.key,
+        epochs=config.epochs,
+        start=start,
+        end=end,
+        cost=session.cost,
+        versions=versions(),
+        git_revision=git_revision(),
+        started=session.started,
+        finished=now(),
+    )

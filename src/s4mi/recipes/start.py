@@ -1,0 +1,62 @@
+"""Where a run's weights come from, when they come from a pre-training run: checked, and put on record."""
+
+import hashlib
+from pathlib import Path
+
+from s4mi.config import RunConfig
+from s4mi.data.manifest import PARTS
+from s4mi.errors import S4miError
+from s4mi.methods.classification.finetune import FinetuneConfig
+from s4mi.nets.weights import encoder_file
+from s4mi.recipes.prepare import Prepared
+from s4mi.records import Pretraining, read_pretraining, write_text_atomically
+
+SEEN = "seen.txt"
+"""A line an image that a pre-training run has learnt from: the hash of the file's bytes."""
+
+
+def write_seen(run: Path, prepared: Prepared) -> None:
+    """Put on record which images a pre-training run learns from."""
+    digests = sorted({str(prepared.cache.digests[row]) for row in prepared.split.train})
+    write_text_atomically(run / SEEN, "".join(f"{digest}\n" for digest in digests))
+
+
+def pretraining_of(config: RunConfig, prepared: Prepared) -> Pretraining | None:
+    """The pre-training run that the run starts from, or None if from none.
+
+    Raises:
+        S4miError: it is no finished pre-training run, is one of other networks, or has learnt from images that this run
+            validates or tests with, which `data.allow_leakage` allows.
+    """
+    method = config.method
+    if not isinstance(method, FinetuneConfig) or method.pretrained is None:
+        return None
+    run = method.pretrained
+    record = read_pretraining(run)
+    weights = encoder_file(run, method.backbone)
+    if not config.data.allow_leakage:
+        _check_unseen(run, prepared)
+    return Pretraining(
+        method=record.method,
+        config_hash=record.config_hash,
+        encoder=method.backbone,
+        weights_hash=hashlib.blake2b(weights.read_bytes(), digest_size=8).hexdigest(),
+        epochs=record.epochs,
+        images=record.images,
+        seconds=record.cost.seconds,
+    )
+
+
+def _check_unseen(run: Path, prepared: Prepared) -> None:
+    try:
+        seen = set((run / SEEN).read_text(encoding="utf-8").split())
+    except OSError as error:
+        raise S4miError(f"{run / SEEN}: cannot be read ({error.strerror}); pre-train again") from error
+    for part in PARTS:
+        rows = [row for row in prepared.split.rows(part) if prepared.cache.digests[row] in seen]
+        if part != "train" and rows:
+            raise S4miError(
+                f"{run}: has learnt from {len(rows)} images of this run's {part} part, such as "
+                f"{prepared.manifest.rows[rows[0]].id!r}; give both runs the same split.seed, or go on all the same "
+                "with data.allow_leakage=true"
+            )

@@ -1,0 +1,222 @@
+"""What a study file comes to: which runs, in which order, with which settings; and what is said when it is wrong."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from s4mi.config import PlannedRun, RunConfig, load_study, make_run_config, make_study, plan_study
+from s4mi.errors import S4miError
+
+DINO: dict[str, Any] = {"method": {"name": "dino", "backbone": "tiny_resnet"}, "epochs": 7}
+FINETUNE: dict[str, Any] = {"method": {"name": "finetune", "backbone": "tiny_resnet", "weights": "none"}}
+STUDY: dict[str, Any] = {
+    "data": {"path": "/data"},
+    "label_fractions": [10, 100],
+    "seeds": [0, 1, 2],
+    "pretraining": {"dino": DINO},
+    "arms": [FINETUNE, {**FINETUNE, "pretraining": "dino"}],
+}
+
+
+def plan(out: Path = Path("/out"), **changes: Any) -> list[PlannedRun]:
+    return list(plan_study(make_study({**STUDY, **changes}, origin="study.yaml"), out))
+
+
+def refusal(**changes: Any) -> str:
+    with pytest.raises(S4miError) as error:
+        make_study({**STUDY, **changes}, origin="study.yaml")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def arms(runs: list[PlannedRun]) -> list[RunConfig]:
+    return [run.config for run in runs if not run.config.method.unlabelled]
+
+
+def test_every_arm_runs_at_every_label_fraction_and_seed_and_every_pre_training_once_a_seed() -> None:
+    runs = plan()
+    assert len(runs) == 3 * (1 + 2 * 2)
+    assert len({run.name for run in runs}) == len(runs)
+    met = {(run.config.seed, run.config.label_fraction, run.needs is not None) for run in runs[1:5]}
+    assert met == {(0, fraction, started) for fraction in (10, 100) for started in (False, True)}
+    assert [run.name for run in runs if run.config.method.unlabelled] == [
+        f"pretraining/dino-seed{seed}" for seed in (0, 1, 2)
+    ]
+
+
+def test_a_seed_is_compared_whole_before_the_next_begins() -> None:
+    seeds = [run.config.seed for run in plan(seeds=[5, 3])]
+    assert seeds == [5] * 5 + [3] * 5
+
+
+def test_a_run_comes_after_the_one_it_needs_which_is_of_its_own_seed() -> None:
+    done: set[str] = set()
+    needed = []
+    for run in plan():
+        if run.needs is not None:
+            assert run.needs in done
+            assert run.needs == f"pretraining/dino-seed{run.config.seed}"
+            needed.append(run.needs)
+        done.add(run.name)
+    assert len(needed) == 6  # two fractions, three seeds
+    assert len(set(needed)) == 3
+
+
+def test_an_arm_starts_from_the_folder_of_the_pre_training_below_that_of_the_study() -> None:
+    started = [run for run in plan(Path("/out")) if run.needs]
+    assert {run.config.method.pretrained for run in started} == {  # type: ignore[attr-defined]
+        Path("/out") / "pretraining" / f"dino-seed{seed}" for seed in (0, 1, 2)
+    }
+    others = [config.method.pretrained for config in arms([run for run in plan() if not run.needs])]  # type: ignore[attr-defined]
+    assert set(others) == {None}
+
+
+def test_the_hash_of_a_run_does_not_depend_on_the_folder_of_the_study() -> None:
+    here, there = plan(Path("/here")), plan(Path("/there"))
+    assert [run.config.hash for run in here] == [run.config.hash for run in there]
+    assert [run.config.method for run in here] != [run.config.method for run in there]
+
+
+def test_settings_of_an_arm_lie_over_those_of_the_study_which_lie_over_the_defaults() -> None:
+    own = {**FINETUNE, "name": "own", "epochs": 9, "optim": {"lr": 0.5}}
+    runs = plan(settings={"epochs": 4, "batch_size": 2, "optim": {"lr": 1, "weight_decay": 0.25}}, arms=[FINETUNE, own])
+    config = {run.name: run.config for run in runs}
+    study, arm = config["runs/transfer-from-scratch-tiny_resnet-10pct-seed0"], config["runs/own-10pct-seed0"]
+    assert (study.epochs, study.batch_size, study.optim.lr, study.optim.weight_decay) == (4, 2, 1, 0.25)
+    assert (arm.epochs, arm.batch_size, arm.optim.lr, arm.optim.weight_decay) == (9, 2, 0.5, 0.25)
+    assert study.optim.momentum == RunConfig.model_fields["optim"].default.momentum
+    pretraining = runs[0].config
+    assert (pretraining.epochs, pretraining.batch_size, pretraining.optim.lr) == (7, 2, 1)
+
+
+def test_an_arm_is_the_run_that_its_settings_are_in_a_run_file() -> None:
+    runs = plan(seeds=[4], split={"kind": "kfold", "folds": 3, "fold": 1})
+    contents = {
+        "data": {"path": "/data"}, "split": {"kind": "kfold", "folds": 3, "fold": 1}, "seed": 4, "label_fraction": 10,
+        **FINETUNE,
+    }  # fmt: skip
+    assert make_run_config(contents, origin="by hand") in [run.config for run in runs]
+
+
+def test_a_method_may_be_given_by_its_name_alone() -> None:
+    contents = {"pretraining": {"simclr": {"method": "simclr"}}, "arms": [{"method": "finetune"}]}
+    (pretraining, arm) = plan(seeds=[0], label_fractions=[100], **contents)
+    assert pretraining.config.method.name == "simclr"
+    assert arm.config.method.name == "finetune"
+    by_name = {"method": "finetune", "pretraining": "dino"}
+    assert plan(arms=[by_name])[1].config.method.pretrained == Path("/out/pretraining/dino-seed0")  # type: ignore[attr-defined]
+
+
+def test_an_arm_may_have_label_fractions_of_its_own() -> None:
+    runs = plan(seeds=[0], arms=[{**FINETUNE, "label_fractions": ["5 patients", 50]}, {**FINETUNE, "name": "other"}])
+    fractions = [config.label_fraction for config in arms(runs)]
+    assert fractions == ["5 patients", 50, 10, 100]
+
+
+def test_names_can_be_those_of_folders_on_any_system() -> None:
+    odd = {**FINETUNE, "name": 'a/b: "best" <arm>? 100 %|*'}
+    file = {**FINETUNE, "method": {**FINETUNE["method"], "linear_probe": True}, "pretraining": "dino, 200: ep/1"}
+    runs = plan(
+        label_fractions=[12.5, "50 images", "1 patient"], arms=[odd, file], pretraining={"dino, 200: ep/1": DINO}
+    )
+    assert len({run.name for run in runs}) == len(runs) == 3 * 7
+    for run in runs:
+        folder, name = run.name.split("/")
+        assert folder == ("pretraining" if run.config.method.unlabelled else "runs")
+        assert re.fullmatch(r"[\w.+-]+", name), name
+        assert not name.startswith((".", "-")), name
+
+
+def test_an_arm_without_a_name_is_called_by_technique_and_network() -> None:
+    probe = {"method": {**FINETUNE["method"], "linear_probe": True}, "pretraining": "dino"}
+    names = [run.name for run in plan(seeds=[0], label_fractions=[10], arms=[FINETUNE, probe])]
+    assert names == [
+        "pretraining/dino-seed0",
+        "runs/transfer-from-scratch-tiny_resnet-10pct-seed0",
+        "runs/dino-linear-probe-tiny_resnet-10pct-seed0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seedss": [0]}, "study.yaml: seedss is no setting; did you mean 'seeds'?"),
+        ({"label_fraction": [1]}, "study.yaml: label_fraction is no setting; did you mean 'label_fractions'?"),
+        ({"data": {"path": "x", "image_siz": 3}}, "data.image_siz is no setting; did you mean 'data.image_size'?"),
+        ({"arms": []}, "study.yaml: arms: "),
+        ({"seeds": []}, "study.yaml: seeds: "),
+        ({"data": {}}, "study.yaml: data.path is missing"),
+        (
+            {"arms": [{**FINETUNE, "pretraining": "dyno"}]},
+            "study.yaml: arms: pretraining 'dyno' is none of the study's; did you mean 'dino'?",
+        ),
+        (
+            {"pretraining": {"dino": FINETUNE}},
+            "study.yaml: pretraining 'dino': method 'finetune' needs labels; make it an arm",
+        ),
+        (
+            {"pretraining": {"dino": {**DINO, "epocs": 1}}},
+            "study.yaml: pretraining 'dino': epocs is no setting; did you mean 'epochs'?",
+        ),
+        (
+            {"arms": [{**FINETUNE, "name": "best", "method": {"name": "finetune", "bakbone": "x"}}]},
+            "study.yaml: arm 'best': method.bakbone is no setting; did you mean 'method.backbone'?",
+        ),
+        (
+            {"arms": [{**FINETUNE, "name": "best", "optim": {"lr": "fast"}}]},
+            "study.yaml: arm 'best': optim.lr: Input should be a valid number",
+        ),
+        (
+            {"arms": [{**FINETUNE, "pretraining": "dino", "bach_size": 3}]},
+            "study.yaml: arm 'dino': bach_size is no setting; did you mean 'batch_size'?",
+        ),
+        (
+            {"arms": [{"method": "dedl", "pretraining": "dino"}]},
+            "study.yaml: arm 'dino': method.pretrained is no setting of dedl",
+        ),
+        ({"arms": [FINETUNE, {**FINETUNE, "epochs": 3}]}, "give one a name: …"),
+        ({"label_fractions": [10, 0]}, "0.0 is no amount of labels"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place_before_anything_runs(changes: dict[str, Any], message: str) -> None:
+    said = refusal(**changes)
+    assert message in said
+    assert said.startswith("study.yaml: ")
+
+
+def test_two_arms_of_one_folder_are_refused_by_that_name() -> None:
+    arm = {**FINETUNE, "name": "best one"}
+    said = refusal(arms=[arm, {**FINETUNE, "name": "best-one"}])
+    assert said == "study.yaml: two arms are called 'best-one-10pct-seed0'; give one a name: …"
+
+
+def test_overrides_change_the_study(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(STUDY), encoding="utf-8")
+    study = load_study(path, ["seeds=[0]", "data.path=/other", "settings.epochs=2", "pretraining.dino.epochs=3"])
+    assert study.seeds == (0,)
+    runs = list(plan_study(study, Path("/out")))
+    assert len(runs) == 5
+    assert {run.config.data.path for run in runs} == {Path("/other")}
+    assert [run.config.epochs for run in runs] == [3, 2, 2, 2, 2]
+    with pytest.raises(S4miError) as error:
+        load_study(path, ["sedes=[0]"])
+    assert str(error.value) == f"{path}: sedes is no setting; did you mean 'seeds'?"
+
+
+def test_a_seed_among_the_settings_is_refused_as_the_study_has_seeds_of_its_own() -> None:
+    """It would give several folders, each named after another seed, one and the same run."""
+    assert "seeds" in refusal(settings={"seed": 9})
+    assert "seeds" in refusal(arms=[{**FINETUNE, "seed": 8}])
+
+
+def test_a_label_fraction_among_the_settings_of_an_arm_is_refused_and_not_passed_over() -> None:
+    """`label_fraction: 50` for `label_fractions: [50]` is one letter."""
+    assert "label_fractions" in refusal(arms=[{**FINETUNE, "label_fraction": 50}])
+
+
+def test_two_pre_trainings_of_one_folder_are_refused() -> None:
+    assert "dino-a" in refusal(pretraining={"dino a": DINO, "dino-a": DINO}, arms=[FINETUNE])

@@ -1,0 +1,68 @@
+"""A report is made of whatever is there, and says what is not."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import TRANSFER
+from s4mi.config import RunConfig
+from s4mi.errors import S4miError
+from s4mi.recipes.report import report
+from s4mi.recipes.train import train
+
+Quick = Callable[..., RunConfig]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quick) -> Path:
+    """One finished run, one that is not, and one of pre-training."""
+    folder = tmp_path_factory.mktemp("runs")
+    train(quick(lesions, TRANSFER, epochs=1), folder / "deep" / "done")
+    shutil.copytree(folder / "deep" / "done", folder / "half")
+    (folder / "half" / "record.json").unlink()
+    train(quick(lesions, {"name": "simclr", "backbone": "tiny_resnet", "weights": "none"}, epochs=1), folder / "pre")
+    return folder
+
+
+def test_the_page_holds_what_is_finished_and_names_what_is_not(runs: Path, tmp_path: Path) -> None:
+    made = report(runs, tmp_path / "report.html", title="Mine & yours")
+    assert (made.runs, made.pretrainings) == (1, 1)
+    assert [note.split(":")[0] for note in made.notes] == ["half"]
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<h1>Mine &amp; yours</h1>" in text
+    assert "half: not finished (1 epoch so far)" in text
+    assert "Pre-training without labels" in text
+    assert "Map of the features of tiny_resnet after simclr" in text
+
+
+def test_without_a_title_the_page_has_the_folders_name(runs: Path, tmp_path: Path) -> None:
+    report(runs, tmp_path / "report.html")
+    assert f"<h1>{runs.name}</h1>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("ending", "start"), [("csv", "dataset,task"), ("md", "## "), ("tex", "% needs")])
+def test_another_ending_writes_the_tables_alone(runs: Path, tmp_path: Path, ending: str, start: str) -> None:
+    report(runs, tmp_path / f"table.{ending}")
+    assert (tmp_path / f"table.{ending}").read_text(encoding="utf-8").startswith(start)
+
+
+def test_a_folder_of_unfinished_runs_still_has_a_page(runs: Path, tmp_path: Path) -> None:
+    made = report(runs / "half", tmp_path / "report.html")
+    assert (made.runs, made.pretrainings, len(made.notes)) == (0, 0, 1)
+    assert "There is no finished run yet." in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("folder", "out", "message"),
+    [
+        ("nowhere", "r.html", "no such folder"),
+        (".", "r.html", "holds no run; make one with: s4mi train"),
+        (".", "r.pdf", r"\.pdf is no format of a report; end it in \.html, \.csv, \.md, \.tex"),
+        (".", "report", "no ending is no format of a report"),
+    ],
+)
+def test_what_cannot_be_reported_is_one_line(tmp_path: Path, folder: str, out: str, message: str) -> None:
+    with pytest.raises(S4miError, match=message):
+        report(tmp_path / folder, tmp_path / out)

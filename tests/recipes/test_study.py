@@ -1,0 +1,229 @@
+"""A study from its file to its records: every run once, whatever fails on the way."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from conftest import TRANSFER
+from s4mi.config import PlannedRun, StudyConfig, load_run_config, make_study, plan_study
+from s4mi.engine.checkpoint import load_weights
+from s4mi.recipes.progress import Progress, Watcher
+from s4mi.recipes.study import Outcome, run_study
+from s4mi.recipes.train import train
+from s4mi.records import PretrainingRecord, RunRecord
+
+DINO: dict[str, Any] = {
+    "name": "dino", "backbone": "tiny_resnet", "weights": "none", "local_crops": 0, "hidden": 16, "bottleneck": 8,
+    "prototypes": 16,
+}  # fmt: skip
+SIMMIM: dict[str, Any] = {"name": "simmim", "backbone": "tiny_resnet", "weights": "none"}
+NAMES = [
+    "pretraining/dino-seed0",
+    "runs/transfer-from-scratch-tiny_resnet-50pct-seed0",
+    "runs/transfer-from-scratch-tiny_resnet-100pct-seed0",
+    "runs/dino-tiny_resnet-50pct-seed0",
+    "runs/dino-tiny_resnet-100pct-seed0",
+]
+Studied = Callable[..., StudyConfig]
+
+
+@pytest.fixture(scope="module")
+def studied(lesions: Path, cache_dir: Path) -> Studied:
+    """A study of tiny networks at two label fractions and one seed."""
+
+    def make(**changes: Any) -> StudyConfig:
+        contents = {
+            "data": {"path": lesions, "image_size": 32, "cache": cache_dir},
+            "label_fractions": [50, 100],
+            "seeds": [0],
+            "settings": {
+                "epochs": 1, "batch_size": 8, "optim": {"lr": 1e-3},
+                "hardware": {"accelerator": "cpu", "checkpoint_seconds": 0},
+            },
+            "pretraining": {"dino": {"method": DINO}},
+            "arms": [{"method": TRANSFER}, {"method": TRANSFER, "pretraining": "dino"}],
+            **changes,
+        }  # fmt: skip
+        return make_study(contents, origin="study.yaml")
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, studied: Studied) -> tuple[StudyConfig, Path, list[Outcome]]:
+    """The study, run."""
+    study, out = studied(), tmp_path_factory.mktemp("studies") / "study"
+    return study, out, run_study(study, out)
+
+
+Finished = tuple[StudyConfig, Path, list[Outcome]]
+
+
+def test_every_planned_run_is_run_in_the_order_of_the_plan(finished: Finished) -> None:
+    study, out, outcomes = finished
+    assert [outcome.planned for outcome in outcomes] == list(plan_study(study, out))
+    assert [outcome.planned.name for outcome in outcomes] == NAMES
+    assert [outcome.failure for outcome in outcomes] == [""] * 5
+    assert [type(outcome.record) for outcome in outcomes] == [PretrainingRecord] + 4 * [RunRecord]
+    assert {path.parent.relative_to(out).as_posix() for path in out.rglob("record.json")} == set(NAMES)
+    for outcome in outcomes:
+        config = load_run_config(out / outcome.planned.name / "config.yaml")
+        assert outcome.record is not None
+        assert outcome.planned.config.hash == config.hash == outcome.record.config_hash
+
+
+def test_a_run_of_a_study_is_the_same_run_by_itself(tmp_path: Path, finished: Finished) -> None:
+    _, out, outcomes = finished
+    alone = train(outcomes[1].planned.config, tmp_path / "alone")
+    assert isinstance(alone, RunRecord)
+    assert isinstance(outcomes[1].record, RunRecord)
+    assert alone.test == outcomes[1].record.test
+    ends = [load_weights(run / "checkpoints" / "last.safetensors") for run in (tmp_path / "alone", out / NAMES[1])]
+    torch.testing.assert_close(*ends, rtol=0, atol=0)
+
+
+def test_all_label_fractions_start_from_the_same_weights_and_only_those_arms(finished: Finished) -> None:
+    outcomes = finished[2]
+    started = [outcome.record.pretraining for outcome in outcomes if isinstance(outcome.record, RunRecord)]
+    assert started[0] is None
+    assert started[1] is None
+    assert started[2] == started[3]
+    assert started[2] is not None
+    assert outcomes[0].record is not None
+    assert started[2].config_hash == outcomes[0].record.config_hash
+    assert [outcome.record.technique for outcome in outcomes if isinstance(outcome.record, RunRecord)] == [
+        "transfer from scratch", "transfer from scratch", "dino", "dino",
+    ]  # fmt: skip
+
+
+def test_arms_at_one_fraction_read_the_same_labels(finished: Finished) -> None:
+    _, out, _ = finished
+    splits = {name: json.loads((out / name / "split.json").read_text()) for name in NAMES}
+    for fraction in ("50pct", "100pct"):
+        scratch, dino = (splits[name] for name in NAMES[1:] if f"-{fraction}-" in name)
+        assert scratch == dino
+    assert set(splits[NAMES[1]]["labelled"]) < set(splits[NAMES[2]]["labelled"])
+    assert {tuple(split["test"]) for split in splits.values()} == {tuple(splits[NAMES[0]]["test"])}
+
+
+def test_a_second_call_trains_nothing_again(finished: Finished) -> None:
+    study, out, outcomes = finished
+    files = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+
+    def watch(planned: PlannedRun) -> Watcher:
+        pytest.fail(f"{planned.name} begins again")
+
+    said: list[Outcome] = []
+    again = run_study(study, out, done=said.append, watch=watch)
+    assert again == outcomes == said
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == files
+
+
+def test_only_what_is_not_finished_is_run_and_ends_the_same(tmp_path: Path, finished: Finished) -> None:
+    study, out, outcomes = finished
+    copy = tmp_path / "study"
+    shutil.copytree(out, copy)
+    for name in NAMES[1:]:
+        shutil.rmtree(copy / name)
+    begun: list[str] = []
+
+    def watch(planned: PlannedRun) -> Watcher:
+        begun.append(planned.name)
+        return lambda _: None
+
+    again = run_study(study, copy, watch=watch)
+    assert begun == NAMES[1:]
+    assert again[0].record == outcomes[0].record
+    for one, other in zip(again, outcomes, strict=True):
+        if isinstance(one.record, RunRecord) and isinstance(other.record, RunRecord):
+            assert one.record.test == other.record.test
+            assert one.record.pretraining == other.record.pretraining
+
+
+def test_a_finished_study_may_be_moved(tmp_path: Path, finished: Finished) -> None:
+    study, out, outcomes = finished
+    shutil.copytree(out, tmp_path / "moved")
+    again = run_study(study, tmp_path / "moved")
+    assert [outcome.failure for outcome in again] == [""] * 5
+    assert [outcome.record for outcome in again] == [outcome.record for outcome in outcomes]
+
+
+def test_an_interruption_goes_through_and_the_study_goes_on_from_there(
+    tmp_path: Path, studied: Studied, finished: Finished
+) -> None:
+    study = studied(label_fractions=[100], arms=[{"method": TRANSFER, "pretraining": "dino"}])
+    reached: list[str] = []
+
+    def watch(planned: PlannedRun) -> Watcher:
+        reached.append(planned.name)
+
+        def stop(progress: Progress) -> None:
+            if planned.name.startswith("runs") and progress.phase == "evaluate":
+                raise KeyboardInterrupt
+
+        return stop
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path, watch=watch)
+    assert reached == [NAMES[0], NAMES[4]]
+    pretrained = (tmp_path / NAMES[0] / "record.json").read_bytes()
+    outcomes = run_study(study, tmp_path)
+    assert (tmp_path / NAMES[0] / "record.json").read_bytes() == pretrained
+    whole = finished[2][4].record
+    assert isinstance(outcomes[1].record, RunRecord)
+    assert isinstance(whole, RunRecord)
+    assert outcomes[1].record.test == whole.test
+
+
+BAD = {"simmim": {"method": {**SIMMIM, "square": 7}}, "dino": {"method": DINO}}
+ARMS = [{"method": TRANSFER, "pretraining": "simmim"}, {"method": TRANSFER, "pretraining": "dino"}]
+
+
+def test_what_fails_stops_only_the_runs_that_need_it_which_say_so(tmp_path: Path, studied: Studied) -> None:
+    said: list[Outcome] = []
+    outcomes = run_study(studied(pretraining=BAD, arms=ARMS), tmp_path, done=said.append)
+    assert said == outcomes
+    by_name = {outcome.planned.name: outcome for outcome in outcomes}
+    assert by_name["pretraining/simmim-seed0"].failure.startswith("method.square 7 does not divide data.image_size 32")
+    assert by_name["pretraining/simmim-seed0"].record is None
+    for fraction in (50, 100):
+        waiting = by_name[f"runs/simmim-tiny_resnet-{fraction}pct-seed0"]
+        assert waiting.record is None
+        assert waiting.failure == "pretraining/simmim-seed0, which it starts from, has failed"
+        assert isinstance(by_name[f"runs/dino-tiny_resnet-{fraction}pct-seed0"].record, RunRecord)
+    assert isinstance(by_name["pretraining/dino-seed0"].record, PretrainingRecord)
+
+
+def test_once_mended_the_rest_is_run_and_nothing_else(tmp_path: Path, studied: Studied) -> None:
+    first = run_study(studied(pretraining=BAD, arms=ARMS, label_fractions=[100]), tmp_path)
+    assert [outcome.record is None for outcome in first] == [True, False, True, False]
+    mended = {**BAD, "simmim": {"method": {**SIMMIM, "square": 8}}}
+    begun: list[str] = []
+
+    def watch(planned: PlannedRun) -> Watcher:
+        begun.append(planned.name)
+        return lambda _: None
+
+    second = run_study(studied(pretraining=mended, arms=ARMS, label_fractions=[100]), tmp_path, watch=watch)
+    assert [outcome.failure for outcome in second] == [""] * 4
+    assert begun == ["pretraining/simmim-seed0", "runs/simmim-tiny_resnet-100pct-seed0"]
+    assert [second[n].record for n in (1, 3)] == [first[n].record for n in (1, 3)]
+
+
+def test_a_run_with_other_settings_in_its_folder_fails_and_is_kept(
+    tmp_path: Path, studied: Studied, finished: Finished
+) -> None:
+    shutil.copytree(finished[1] / NAMES[1], tmp_path / NAMES[1])
+    kept = (tmp_path / NAMES[1] / "record.json").read_bytes()
+    settings = {"epochs": 2, "batch_size": 8, "hardware": {"accelerator": "cpu"}}
+    outcomes = run_study(
+        studied(settings=settings, arms=[{"method": TRANSFER}], pretraining={}, label_fractions=[50]), tmp_path
+    )
+    assert [outcome.planned.name for outcome in outcomes] == [NAMES[1]]
+    assert "other settings (epochs: 1 → 2" in outcomes[0].failure
+    assert (tmp_path / NAMES[1] / "record.json").read_bytes() == kept
