@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format docs bench clean
+.PHONY: help demo test test-all check format docs bench bench-quick clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -39,8 +39,13 @@ format: $(READY) ## put the code in its format
 docs: $(READY) ## write docs/reference from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(READY) ## time the data path side by side with what a user would write instead
+bench: $(READY) ## time data path and pre-training side by side with what a user would write instead
 	$(BIN)/python benchmarks/data_path.py
+	$(BIN)/python benchmarks/pretraining.py
+
+bench-quick: $(READY) ## the same with few images, few rounds and small networks
+	$(BIN)/python benchmarks/data_path.py --images 48 --rounds 2
+	$(BIN)/python benchmarks/pretraining.py --quick --rounds 3
 
 clean: ## remove the environment and everything made by tools
 	rm -rf $(VENV) s4mi-demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info

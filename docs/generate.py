@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from s4mi.cli import app
-from s4mi.config import METHOD_CONFIGS, RunConfig
+from s4mi.config import METHOD_CONFIGS, Arm, RunConfig, StudyConfig
 from s4mi.data.spec import DatasetSpec
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -49,6 +49,9 @@ def settings() -> str:
         parts.append(
             f"\n## `method: {name}`\n\n{config.summary.capitalize()}. {config.paper}.\n\n" + _table(config, "method.")
         )
+    parts.append("\n# Settings of a study\n\n" + _table(StudyConfig, "", skip=("data", "split")))
+    parts.append("`data` and `split` are as in a run.\n\nEach of `arms`:\n\n" + _table(Arm, "", skip=("settings",)))
+    parts.append("Beside these stand the settings of its runs, as in a run file.\n")
     parts.append("\n# `dataset.yaml`\n\n" + _table(DatasetSpec, ""))
     return "\n".join(parts)
 
@@ -73,7 +76,8 @@ def _rows(model: type[BaseModel], prefix: str, skip: tuple[str, ...]) -> Iterato
 def _row(key: str, field: FieldInfo, defaults: BaseModel | None = None, name: str = "") -> str:
     default: Any = getattr(defaults, name) if defaults is not None else field.default
     if default is PydanticUndefined:
-        shown = "required" if field.default_factory is None else "user cache folder"
+        made = {None: "required", dict: "`{}`"}  # what else is made is the cache's folder
+        shown = made.get(field.default_factory, "user cache folder")  # type: ignore[arg-type]
     else:
         shown = f"`{list(default) if isinstance(default, tuple) else default}`"
     choices = [repr(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]

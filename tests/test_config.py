@@ -14,7 +14,9 @@ from s4mi.config import (
     apply_overrides,
     differences,
     load_run_config,
+    load_study,
     make_run_config,
+    plan_study,
     save_run_config,
     setting_names,
 )
@@ -296,24 +298,56 @@ def test_the_best_epoch_is_chosen_by_a_score_that_fits_the_task() -> None:
 
 
 def test_every_setting_has_a_dotted_name() -> None:
-    names = setting_names()
+    names = setting_names(RunConfig)
     assert len(set(names)) == len(names)
     for name in ("seed", "data.path", "optim.lr", "method.name", "method.encoder", "method.backbone"):
         assert name in names
     assert "method.views.rotation" in names
 
 
-STUDIES = sorted((Path(__file__).parents[1] / "studies").rglob("*.yaml"))
+SHIPPED = Path(__file__).parents[1] / "studies"
+RUNS = sorted((SHIPPED / "single").glob("*.yaml"))
+STUDIES = sorted(path for path in SHIPPED.rglob("*.yaml") if path not in RUNS)
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_every_shipped_run_file_loads(path: Path) -> None:
     config = load_run_config(path, ["data.path=images"])
     assert config.data.path.name == "images"
 
 
-def test_run_files_are_shipped() -> None:
-    assert STUDIES
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_shipped_study_comes_to_runs_that_load(path: Path) -> None:
+    runs = list(plan_study(load_study(path, ["data.path=images"]), Path("out")))
+    assert {run.config.data.path.name for run in runs} == {"images"}
+    assert {run.needs for run in runs} - {None} <= {run.name for run in runs}
+
+
+def test_run_files_and_studies_are_shipped() -> None:
+    assert RUNS
+    assert {path.stem for path in STUDIES} == {"isic2017", "dermofit", "dermatomyositis", "classification"}
+
+
+@pytest.mark.parametrize("name", ["isic2017", "dermofit", "dermatomyositis"])
+def test_the_papers_studies_are_the_papers(name: str) -> None:
+    """S4MI sections 3.1, 3.2.1, 3.3 and 4.1."""
+    runs = list(plan_study(load_study(SHIPPED / "paper" / f"{name}.yaml"), Path("out")))
+    pretraining = [run.config for run in runs if run.config.method.unlabelled]
+    finetuning = [run.config for run in runs if not run.config.method.unlabelled]
+    assert {config.seed for config in pretraining} == {config.seed for config in finetuning} == set(range(5))
+    assert {config.method.backbone_name for config in finetuning} == {"resnet50", "vit_base_patch16_224"}
+    assert {config.label_fraction for config in finetuning} == {10, 100}
+    assert len(finetuning) == 2 * 3 * 2 * 5  # networks, techniques, fractions, seeds
+    assert len(pretraining) == 3 * 5  # CASS trains both networks at once
+    assert {config.epochs for config in pretraining} == {100}
+    assert {config.epochs for config in finetuning} == {50}
+    for config in (*pretraining, *finetuning):
+        assert (config.batch_size, config.data.image_size) == (16, 224)
+        assert (config.optim.lr, config.optim.min_lr, config.optim.weight_decay) == (3.6e-4, 3.4e-4, 1e-5)
+        assert config.data.red_channel_normalisation == (name != "dermatomyositis")
+        assert config.data.resize_through == (480 if name != "dermatomyositis" else None)
+    for config in pretraining:
+        assert config.method.weights == "imagenet"
 
 
 def leaves(tree: dict[str, Any], prefix: Sequence[str] = ()) -> list[str]:
@@ -328,5 +362,5 @@ def test_a_saved_config_holds_every_setting(tmp_path: Path) -> None:
     save_run_config(made(), tmp_path / "config.yaml")
     saved = leaves(yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8")))
     own = {f"method.{name}" for name in setting_names(SupervisedConfig)}
-    wanted = {name for name in setting_names() if not name.startswith("method.")} | own
+    wanted = {name for name in setting_names(RunConfig) if not name.startswith("method.")} | own
     assert set(saved) == {name for name in wanted if not any(other.startswith(f"{name}.") for other in wanted)}

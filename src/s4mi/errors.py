@@ -16,9 +16,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close!r}?" if close is not None else ""
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word closest to `word`, or None when none is close."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
+def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The known word closest to `word`, or None when none is close; `cutoff` is difflib's, from 0 to 1."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)), None)
 
 
 def require_extra(module: str, *, extra: str, purpose: str) -> ModuleType:

@@ -33,8 +33,8 @@ def test_two_runs_are_explained_beside_each_other(
     assert run(monkeypatch, tmp_path / "one", lesions, "-o", out, "--beside", tmp_path / "two", *options) == 0
     shown = capsys.readouterr().out
     assert "3 images (synthetic), predicted class" in shown
-    assert "one: finetune tiny_resnet" in shown
-    assert "two: finetune tiny_resnet" in shown
+    assert "one: transfer from scratch tiny_resnet" in shown
+    assert "two: transfer from scratch tiny_resnet" in shown
     assert (out / "sheet.png").is_file()
     assert len(list(out.glob("*_input_gradient.png"))) == 6
 

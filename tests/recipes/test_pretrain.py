@@ -132,6 +132,14 @@ def test_an_encoder_file_is_the_trained_encoder_to_the_bit(name: str, finished: 
         assert len(moved) > 3, "the encoder has not learnt"
 
 
+def test_dino_leaves_the_teacher(finished: Finished) -> None:
+    _, run = finished("dino")
+    weights = load_weights(run / "checkpoints" / "last.safetensors")
+    encoder = load_weights(run / "encoders" / "tiny_vit.safetensors")
+    assert all(torch.equal(weights[f"teacher.backbone.net.{key}"], tensor) for key, tensor in encoder.items())
+    assert not torch.equal(weights["student.backbone.net.cls_token"], encoder["cls_token"])
+
+
 @every_method
 def test_a_run_stopped_in_an_epoch_resumes_to_the_same_encoders(name: str, tmp_path: Path, finished: Finished) -> None:
     config, whole = finished(name)

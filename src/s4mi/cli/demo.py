@@ -10,7 +10,7 @@ def demo(
     seeds: int = typer.Option(2, min=1, help="How often each comparison is repeated with another seed."),
     seconds: float = typer.Option(300, min=1, help="Time until the report; what does not fit is left out."),
 ) -> None:
-    """Compare the supervised arms on two drawn data sets and write a report, in at most six minutes on two cores."""
+    """Compare techniques on two drawn data sets and write a report, in at most six minutes on two cores."""
     import time
 
     begin = time.monotonic()  # the first import of the libraries from a cold disk counts as well
@@ -30,6 +30,6 @@ def demo(
         seconds=seconds - (time.monotonic() - begin),
         say=lambda line: console.print(f"{time.monotonic() - begin:5.0f} s  {line}"),
     )
-    for table in result_tables([run.record for run in load_runs(out / "runs")[0]]):
+    for table in result_tables([run.record for run in load_runs(out)[0]]):
         print_result_table(table)
     typer.echo(f"report: {report.resolve()}")

@@ -11,6 +11,8 @@ def predict(
     out: Path = typer.Option(..., "-o", "--out", help="Folder for the answers."),
 ) -> None:
     """Probabilities as CSV (classification), or a mask per image at its own size (segmentation)."""
+    import sys
+
     from rich.console import Console
     from rich.progress import Progress
 
@@ -18,7 +20,7 @@ def predict(
     from s4mi.recipes.predict import predict_run
 
     setup_logging()
-    with Progress(console=Console(stderr=True)) as bar:
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("predicting", total=None)
         result = predict_run(
             run, images, out, progress=lambda done, total: bar.update(task, completed=done, total=total)

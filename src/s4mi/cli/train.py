@@ -118,6 +118,7 @@ class _Live:
             "decode": "decoding images",
             "train": f"epoch {progress.epoch}/{progress.epochs}",
             "evaluate": "scoring the best epoch",
+            "export": "writing the encoders",
         }[progress.phase]
         facts = _facts(progress)
         self._bar.update(

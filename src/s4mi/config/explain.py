@@ -73,9 +73,10 @@ def _setting(problem: ErrorDetails, known: Sequence[str], *, within_method: bool
 
 
 def _hint(place: str, known: Sequence[str]) -> str:
-    """The setting of that name in another section, or else one of this section that is spelt alike."""
+    """One nearly of that name at the top, one of that name in another section, or one of this section spelt alike."""
     section, _, last = place.rpartition(".")
     names = {name.rpartition(".")[2]: name for name in reversed(known)}
     beside = {name.rpartition(".")[2]: name for name in known if not section or name.rpartition(".")[0] == section}
-    found = names.get(last) or beside.get(closest(last, beside) or "")
+    misspelt = "" if section else closest(last, [name for name in known if "." not in name], cutoff=0.8)
+    found = misspelt or names.get(last) or beside.get(closest(last, beside) or "")
     return f"; did you mean {found!r}?" if found else ""

@@ -170,6 +170,8 @@ class RunConfig(_Section):
 
     @model_validator(mode="after")
     def _selectable(self) -> "RunConfig":
+        if self.method.unlabelled:  # nothing is scored
+            return self
         known = SEGMENTATION_METRICS if "segmentation" in self.method.tasks else CLASSIFICATION_METRICS
         if self.select is not None and self.select not in known:
             raise ValueError(f"select: {self.select!r} is none of {', '.join(known)}{nearest(self.select, known)}")
@@ -237,9 +239,12 @@ def save_run_config(config: RunConfig, path: Path) -> None:
 
 
 def differences(left: RunConfig, right: RunConfig) -> list[str]:
-    """Settings that differ between two configs, as `key: left → right`; hardware and cache do not count."""
+    """Settings that differ between two configs, as `key: left → right`.
+
+    Where it is computed, how it is watched, and the folders of the cache and of a pre-training run do not count.
+    """
     a, b = (dict(_leaves(config.model_dump(mode="json"))) for config in (left, right))
-    ignored = ("hardware.", "health.", "data.cache", "data.allow_leakage")
+    ignored = ("hardware.", "health.", "data.cache", "data.allow_leakage", "method.pretrained")
     return [
         f"{key}: {a.get(key)} → {b.get(key)}"
         for key in sorted({*a, *b})

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from s4mi.config.explain import explain
 from s4mi.config.run import DataConfig, RunConfig, SplitConfig, make_run_config
@@ -37,7 +37,7 @@ class Arm(_Section):
     name: str = Field("", description="of its folders; none: technique and network")
     settings: dict[str, Any] = Field(default_factory=dict, description="of its runs, as in a run file")
     pretraining: str | None = Field(None, description="which of the study's pre-training runs it starts from")
-    label_fractions: tuple[float | str, ...] | None = Field(None, description="instead of the study's")
+    label_fractions: tuple[float | str, ...] | None = Field(None, min_length=1, description="instead of the study's")
 
     @model_validator(mode="before")
     @classmethod
@@ -47,6 +47,11 @@ class Arm(_Section):
             return contents
         own = {key: value for key, value in contents.items() if key in cls.model_fields}
         return {**own, "settings": {key: value for key, value in contents.items() if key not in own}}
+
+    @field_validator("label_fractions")
+    @classmethod
+    def _once(cls, given: tuple[float | str, ...] | None) -> tuple[float | str, ...] | None:
+        return None if given is None else _different(given)
 
 
 class StudyConfig(_Section):
@@ -61,6 +66,33 @@ class StudyConfig(_Section):
         default_factory=dict, description="runs without labels by name, each with settings as in a run file"
     )
     arms: tuple[Arm, ...] = Field(min_length=1, description="what is compared")
+
+    @field_validator("label_fractions")
+    @classmethod
+    def _once(cls, given: tuple[float | str, ...]) -> tuple[float | str, ...]:
+        return _different(given)
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise ValueError(f"{list(seeds)} are no seeds of several runs; give different numbers of at least 0")
+        return seeds
+
+    @model_validator(mode="after")
+    def _in_its_place(self) -> "StudyConfig":
+        """What a study varies is not settled in the settings of a run."""
+        places = {"settings": self.settings}
+        places |= {f"arms: {arm.name or number}": arm.settings for number, arm in enumerate(self.arms, start=1)}
+        for place, settings in places.items():
+            for key, plural in (("label_fraction", "label_fractions"), ("seed", "seeds")):
+                if key in settings:
+                    own = " of the arm" if key == "label_fraction" and place != "settings" else " of the study"
+                    raise ValueError(f"{place}: {key} is not for a run of a study; set {plural}{own}")
+        for name, settings in self.pretraining.items():
+            if "seed" in settings:
+                raise ValueError(f"pretraining: {name}: seed is not for a run of a study; set seeds of the study")
+        return self
 
     @model_validator(mode="after")
     def _named(self) -> "StudyConfig":
@@ -120,6 +152,7 @@ def plan_study(study: StudyConfig, out: Path, *, origin: str = "study") -> Itera
             "split": study.split.model_dump(mode="json"),
             "seed": seed,
         }
+        seen: set[str] = set()
         for name, own in study.pretraining.items():
             settings = _merged(_merged(common, study.settings), own)
             config = make_run_config(settings, origin=f"{origin}: pretraining {name!r}")
@@ -127,8 +160,10 @@ def plan_study(study: StudyConfig, out: Path, *, origin: str = "study") -> Itera
                 raise S4miError(
                     f"{origin}: pretraining {name!r}: method {config.method.name!r} needs labels; make it an arm"
                 )
+            if _pretraining(name, seed) in seen:
+                raise S4miError(f"{origin}: pretraining {name!r} has the folder of another one; choose another name")
+            seen.add(_pretraining(name, seed))
             yield PlannedRun(_pretraining(name, seed), config)
-        seen: set[str] = set()
         for arm in study.arms:
             for run in _arm(study, arm, common, out, seed=seed, origin=origin):
                 if run.name in seen:
@@ -161,12 +196,32 @@ def _file_name(text: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_.+" else "-" for letter in kept)
 
 
+def _different(amounts: tuple[float | str, ...]) -> tuple[float | str, ...]:
+    """The amounts as they are, if they can be told apart."""
+    try:
+        known = [LabelAmount.parse(amount) for amount in amounts]
+    except S4miError as error:
+        raise ValueError(str(error)) from error
+    if len(set(known)) < len(known):
+        raise ValueError(f"{list(amounts)} names an amount twice; name each once")
+    return amounts
+
+
 def _merged(settings: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """`settings` with `more` laid over it, section by section; a method given by name is a section too."""
+    """`settings` with `more` laid over it, section by section.
+
+    A method given by its name is a section too; one of another name takes the place of all that was there.
+    """
     result = dict(settings)
     for key, value in more.items():
-        below, above = (
-            {"name": side} if key == "method" and isinstance(side, str) else side for side in (result.get(key), value)
-        )
+        below, above = result.get(key), value
+        if key == "method":
+            below, above = ({"name": side} if isinstance(side, str) else side for side in (below, above))
+            if (
+                isinstance(below, dict)
+                and isinstance(above, dict)
+                and above.get("name", below.get("name")) != below.get("name")
+            ):
+                below = None
         result[key] = _merged(below, above) if isinstance(below, dict) and isinstance(above, dict) else above
     return result

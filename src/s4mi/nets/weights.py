@@ -113,6 +113,8 @@ def classifier_of(name: str, weights: str) -> nn.Linear | None:
     if not isinstance(key, str) or f"{key}.weight" not in given:
         return None
     weight = given[f"{key}.weight"].float()
+    if weight.ndim != 2:
+        return None
     layer = nn.Linear(weight.shape[1], weight.shape[0])
     layer.load_state_dict({"weight": weight, "bias": given[f"{key}.bias"].float()})
     return layer

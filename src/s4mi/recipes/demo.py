@@ -91,10 +91,10 @@ def demo(out: Path, *, seeds: int = 2, seconds: float = SECONDS, say: Callable[[
         manifests[kind] = write_synthetic(kind, out / "data" / kind, count=COUNTS[kind], size=96, seed=0)
     left_out: list[str] = []
     for run in plan(out, seeds=seeds):
-        line = _run(run, out, budget)
-        if not line.startswith("test") and not line.startswith("features"):
-            left_out.append(f"{run.name}: {line}")
-        say(f"{run.name}: {line}")
+        reason = _left_out(run, out, budget)
+        if reason is not None:
+            left_out.append(f"{run.name}: left out, {reason}")
+        say(f"{run.name}: {_run(run, out, budget)}" if reason is None else left_out[-1])
     say("writing the report")
     runs, notes = load_runs(out)
     return write_report(
@@ -112,8 +112,8 @@ _NOTES = (
     "the numbers show how to read a report, not what the techniques can do.",
     f"All networks start from random weights. Runs with 10 % of the labels train for {EPOCHS[10]} epochs and runs with "
     f"100 % for {EPOCHS[100]}, so that both see a similar number of batches.",
-    f"DINO and CASS learn from all training images for {PRETRAINING_EPOCHS} epochs before, without labels; CASS with its "
-    "variance term, as without it it collapses from random weights.",
+    f"DINO and CASS learn from all training images for {PRETRAINING_EPOCHS} epochs before, without labels; CASS with "
+    "its variance term, as without it it collapses from random weights.",
 )
 
 
@@ -169,21 +169,25 @@ def _pretraining() -> dict[str, Any]:
     return runs
 
 
+def _left_out(run: DemoRun, out: Path, budget: Budget) -> str | None:
+    """Why there is no time for a run, or None if there is or it is finished."""
+    if RunDir(out / run.name).finished:
+        return None
+    needs = run.planned.needs
+    if needs is not None and not RunDir(out / run.kind / needs).finished:
+        return f"as {needs} was"
+    missing = budget.lacks(run)
+    return None if missing is None else f"it would have taken about {missing:.0f} s more than there was"
+
+
 def _run(run: DemoRun, out: Path, budget: Budget) -> str:
-    """Train if there is time, and say in a line what came of it."""
-    folder = out / run.name
-    if not RunDir(folder).finished:
-        needs = run.planned.needs
-        if needs is not None and not RunDir(out / run.kind / needs).finished:
-            return f"left out, as {needs} was"
-        if (missing := budget.lacks(run)) is not None:
-            return f"left out, it would have taken about {missing:.0f} s more than there was"
-    record = train(run.planned.config, folder, resume=True)
+    """Train, and say in a line what came of it."""
+    record = train(run.planned.config, out / run.name, resume=True)
     budget.learn(run, record)
     if isinstance(record, RunRecord):
         return f"test {record.metric} {_score(record.test, record.metric)} in {record.cost.seconds:.0f} s"
     spreads = ", ".join(f"{name} {after.std:.2f}" for name, after in record.end.features.items())
-    return f"features' standard deviation {spreads} in {record.cost.seconds:.0f} s"
+    return f"standard deviation of features {spreads} in {record.cost.seconds:.0f} s"
 
 
 def _score(scores: Scores | None, metric: str) -> str:

@@ -32,7 +32,7 @@ class Doctor:
     """Looks at the features of a run's encoders, and stops the run when they have collapsed.
 
     Raises:
-        S4miError: the k-NN score is asked for and there are no class labels to vote with.
+        S4miError: there is but one image, or the k-NN score is asked for and there are no class labels to vote with.
     """
 
     def __init__(self, session: Session, method: Pretrainer) -> None:
@@ -41,6 +41,8 @@ class Doctor:
         if self._settings.knn:
             _check_knn(session.prepared)
         train = session.prepared.split.train
+        if len(train) < 2:
+            raise S4miError(f"{session.config.data.path}: pre-training compares images, and there is one; add more")
         chosen = np.unique(np.linspace(0, len(train) - 1, min(self._settings.images, len(train))).astype(int))
         self._rows = [train[number] for number in chosen]
         self._ill = 0  # looks in a row

@@ -18,7 +18,7 @@ from s4mi.data.leakage import Leak, describe, find_leaks
 from s4mi.data.manifest import PARTS, Manifest, load_manifest
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.split import Division, make_split
-from s4mi.data.split_file import Split, hash_of
+from s4mi.data.split_file import Split, hash_of, read_parts
 from s4mi.errors import S4miError
 from s4mi.records import LabelCounts, Part, TaskKind
 
@@ -114,14 +114,18 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
 
 
 def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callable[[int, int], None] | None) -> Prepared:
-    """For pre-training on images of which nothing is known: all of them train, but for an official test part."""
+    """For pre-training on images of which nothing is known: all of them train, but for the parts of an official split.
+
+    A saved split (`split.kind=file`) is kept to as well.
+    """
     cache = open_cache(
         manifest, config.data.preprocessing, folder=config.data.cache, with_masks=False, progress=progress
     )
-    rows = range(len(manifest.rows))
     parts: dict[Part, tuple[int, ...]] = {
-        part: tuple(row for row in rows if (manifest.rows[row].split or "train") == part) for part in PARTS
+        part: tuple(row for row, one in enumerate(manifest.rows) if (one.split or "train") == part) for part in PARTS
     }
+    if config.split.kind == "file" and config.split.file is not None:
+        parts = read_parts(config.split.file, manifest)
     split = Split(**parts, labelled=(), hash=hash_of(manifest, parts, ()))
     leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
     _check_leaks(config, manifest, leaks)
@@ -133,10 +137,14 @@ def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callabl
 def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:
     """The one task that both the method and the data set know.
 
+    Pre-training, which knows them all, takes the one that its encoders will be fine-tuned for, so that the split is the
+    same: that of the labels where there are any.
+
     Raises:
         S4miError: there is none.
     """
-    for kind in spec.tasks:
+    kinds = sorted(spec.tasks, key=lambda kind: kind == "segmentation") if config.method.unlabelled else spec.tasks
+    for kind in kinds:
         if kind in config.method.tasks:
             return kind
     raise S4miError(

@@ -6,6 +6,8 @@
       record.json                       the PretrainingRecord
 """
 
+from importlib.util import find_spec
+
 import numpy as np
 
 from s4mi.contract import Pretrainer
@@ -39,7 +41,7 @@ def pretrain(session: Session, method: Pretrainer, watch: Watcher) -> Pretrainin
         session.keep(epoch.model_copy(update={"health": health}))
         if health is not None:
             doctor.judge(epoch.epoch, health)
-    watch(Progress("evaluate", 0, 1, session.config.epochs, session.config.epochs, session.latest))
+    watch(Progress("export", 0, 1, session.config.epochs, session.config.epochs, session.latest))
     files = {}
     for name, encoder in backbones(method).items():
         if session.fabric.is_global_zero:
@@ -54,7 +56,7 @@ def pretrain(session: Session, method: Pretrainer, watch: Watcher) -> Pretrainin
 
 
 def _map(session: Session, name: str, encoder: Backbone) -> FeatureMap:
-    """Training and validation images on a plane; the test part is not looked at."""
+    """Training and validation images on a plane, by UMAP where it is installed; the test part is not looked at."""
     prepared = session.prepared
     parts: list[tuple[int, Part]] = [(row, "train") for row in prepared.split.train]
     parts += [(row, "val") for row in prepared.split.val]
@@ -67,6 +69,7 @@ def _map(session: Session, name: str, encoder: Backbone) -> FeatureMap:
         parts=[part for _, part in parts],
         labels=[row.labels for row in rows],
         encoder=name,
+        projection="umap" if find_spec("umap") is not None else "pca",
         seed=session.config.seed,
     )
 

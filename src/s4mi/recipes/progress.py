@@ -14,7 +14,7 @@ class Progress:
     """How far a run is, for a person to watch.
 
     Attributes:
-        phase: decoding images, training, or scoring the best weights.
+        phase: decoding images, training, scoring the best weights, or writing the encoders.
         done, total: images decoded, or optimiser steps of the whole run.
         epoch, epochs: 0 before training.
         latest: the last finished epoch, or None.
@@ -22,7 +22,7 @@ class Progress:
         seconds_left: estimate for the rest of training, or None while unknown.
     """
 
-    phase: Literal["decode", "train", "evaluate"]
+    phase: Literal["decode", "train", "evaluate", "export"]
     done: int
     total: int
     epoch: int = 0

@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from s4mi.config import RunConfig, load_run_config
 from s4mi.contract import Classifier, Method, Segmenter, Task
 from s4mi.data.split_file import Split, read_split_hash
-from s4mi.engine.checkpoint import BEST, load_weights
+from s4mi.engine.checkpoint import BEST, TRAINING, load_weights
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME
 
@@ -41,6 +41,11 @@ class RunDir:
     @property
     def best(self) -> Path:
         return self.checkpoints / BEST
+
+    @property
+    def begun(self) -> bool:
+        """Whether an epoch was saved that training goes on from."""
+        return (self.checkpoints / TRAINING).exists()
 
     @property
     def finished(self) -> bool:
@@ -110,13 +115,17 @@ def load_method(fabric: Fabric, config: RunConfig, task: Task, weights: Path) ->
     """A trained method on the fabric's device, in evaluation mode.
 
     Raises:
-        S4miError: there are no weights, or they belong to another network.
+        S4miError: there are no weights, they belong to another network, or the method answers nothing.
     """
     method = build_method(config, task, pretrained=False)
+    if not isinstance(method, Classifier | Segmenter):
+        run = weights.parent.parent
+        raise S4miError(
+            f"{run}: a {config.method.name} run predicts nothing; fine-tune it first: "
+            f"s4mi train RUN.yaml method.pretrained={run}"
+        )
     try:
         method.load_state_dict(load_weights(weights))
     except RuntimeError as error:
         raise S4miError(f"{weights}: are weights of another network ({str(error).splitlines()[0]})") from error
-    if not isinstance(method, Classifier | Segmenter):
-        raise S4miError(f"{weights}: a {config.method.name} run predicts nothing; fine-tune it first")
     return method.to(fabric.device).eval()

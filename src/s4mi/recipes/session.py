@@ -71,6 +71,8 @@ class Session:
             write_spec(run_dir.path, prepared.manifest.spec)
             save_split(prepared.split, prepared.manifest, run_dir.split_path)
             _keep_epochs(run_dir, session.epoch)
+        fabric.barrier()
+        session.latest = next(reversed(read_epochs(run_dir.path)), None)
         return session
 
     @property
@@ -143,6 +145,8 @@ class Session:
 
     def save(self) -> None:
         """Write a checkpoint; the best weights first, so that the last ones never speak of a best that is not there."""
+        if not self.fabric.is_global_zero:
+            return
         self.run_dir.checkpoints.mkdir(parents=True, exist_ok=True)
         if self.best_weights is not None:
             save_best(self.run_dir.checkpoints, self.best_weights, epoch=self.best_epoch)

@@ -11,6 +11,7 @@ from s4mi.nets.weights import encoder_file
 from s4mi.recipes.prepare import Prepared
 from s4mi.records import Pretraining, read_pretraining, write_text_atomically
 
+PRETRAINING = "pretraining.json"
 SEEN = "seen.txt"
 """A line an image that a pre-training run has learnt from: the hash of the file's bytes."""
 
@@ -21,8 +22,10 @@ def write_seen(run: Path, prepared: Prepared) -> None:
     write_text_atomically(run / SEEN, "".join(f"{digest}\n" for digest in digests))
 
 
-def pretraining_of(config: RunConfig, prepared: Prepared) -> Pretraining | None:
-    """The pre-training run that the run starts from, or None if from none.
+def pretraining_of(config: RunConfig, prepared: Prepared, run: Path, *, resumed: bool) -> Pretraining | None:
+    """The pre-training run that the run in the folder `run` starts from, or None if from none.
+
+    It is put on record there. A run that is `resumed` has its weights already and may go on without that folder.
 
     Raises:
         S4miError: it is no finished pre-training run, is one of other networks, or has learnt from images that this run
@@ -31,12 +34,14 @@ def pretraining_of(config: RunConfig, prepared: Prepared) -> Pretraining | None:
     method = config.method
     if not isinstance(method, FinetuneConfig) or method.pretrained is None:
         return None
-    run = method.pretrained
-    record = read_pretraining(run)
-    weights = encoder_file(run, method.backbone)
+    note = run / PRETRAINING
+    if resumed and note.exists():
+        return Pretraining.model_validate_json(note.read_text(encoding="utf-8"))
+    record = read_pretraining(method.pretrained)
+    weights = encoder_file(method.pretrained, method.backbone)
     if not config.data.allow_leakage:
-        _check_unseen(run, prepared)
-    return Pretraining(
+        _check_unseen(method.pretrained, prepared)
+    pretraining = Pretraining(
         method=record.method,
         config_hash=record.config_hash,
         encoder=method.backbone,
@@ -45,6 +50,8 @@ def pretraining_of(config: RunConfig, prepared: Prepared) -> Pretraining | None:
         images=record.images,
         seconds=record.cost.seconds,
     )
+    write_text_atomically(note, pretraining.model_dump_json(indent=2) + "\n")
+    return pretraining
 
 
 def _check_unseen(run: Path, prepared: Prepared) -> None:

@@ -33,6 +33,7 @@ def run_study(
     Args:
         done: called after each run. watch: makes the watcher of a run that is about to begin.
     """
+    out.mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
     failed: set[str] = set()
     for planned in plan_study(study, out.absolute()):

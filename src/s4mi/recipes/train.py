@@ -3,6 +3,7 @@
 <run>/config.yaml                  every setting, resolved
       dataset.yaml                 classes and mask values of the data set
       split.json                   who trains, chooses and tests, and its hash
+      pretraining.json             which pre-training run it starts from, if any
       metrics.jsonl                a line an epoch
       checkpoints/                 last.safetensors + training.pt, best.safetensors
       record.json                  the RunRecord: written last, so its presence means finished
@@ -47,7 +48,7 @@ def train(
     prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
     if resume and run_dir.split_path.exists():
         run_dir.check_split(prepared.split)
-    pretraining = pretraining_of(config, prepared)
+    pretraining = pretraining_of(config, prepared, run, resumed=run_dir.begun)
     session = Session.begin(fabric, config, prepared, run_dir)
     if isinstance(session.method, Pretrainer):
         record: RunRecord | PretrainingRecord = pretrain(session, session.method, watch)

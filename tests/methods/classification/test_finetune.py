@@ -166,6 +166,8 @@ def test_an_encoder_of_another_network_is_named() -> None:
 def test_the_networks_of_a_run_are_named_when_another_is_asked_for(tmp_path: Path) -> None:
     for name in ("resnet18", "hf-hub:a/vit"):
         save_encoder(tiny_resnet(), tmp_path, name)
-    message = r"is a pre-training run of hf-hub:a/vit and resnet18, not of 'tiny_resnet'; set method.backbone to hf-hub:a/vit or"
+    message = (
+        r"is a pre-training run of hf-hub:a/vit and resnet18, not of 'tiny_resnet'; set method.backbone to hf-hub:a/vi"
+    )
     with pytest.raises(S4miError, match=message):
         built(pretrained=tmp_path)
