@@ -11,8 +11,8 @@ optimiser, as `s4mi train` sets them up. Both sides have the same timm networks 
 crops, which are noise and in memory before the clock starts; each as its own data path hands them over, the peers'
 normalised beforehand. Nothing is timed before the losses of both have been found to be the same.
 
-Each side takes all of torch's threads in its turn. Where other processes want the cores too, set OMP_WAIT_POLICY=passive:
-threads that spin while they wait make either side up to ten times slower, at random.
+Each side takes all of torch's threads in its turn. Where other processes want the cores too, set
+OMP_WAIT_POLICY=passive: threads that spin while they wait make either side up to ten times slower, at random.
 
 Memory is the peak of a process of its own for each side, less what that process held before it built a network; Linux
 tells it.
@@ -110,7 +110,11 @@ class Contest(ABC):
 
 @dataclass(frozen=True)
 class DinoContest(Contest):
-    """Two large and six small crops of each image; the head's sizes are those of lightly's example or the paper's."""
+    """Two large and six small crops of each image.
+
+    Attributes:
+        head: hidden width, bottleneck and prototypes: those of lightly's example, or our defaults.
+    """
 
     backbone: str
     local_size: int
@@ -251,14 +255,14 @@ OUR_HEAD = (DinoConfig().hidden, DinoConfig().bottleneck, DinoConfig().prototype
 DINO, CASS = 1e-4, 1e-5
 
 SMALL: list[Contest] = [
-    DinoContest("DINO, ResNet-18, lightly's head, 2 × 96 + 6 × 48", 96, 8, 9, 2, DINO, "resnet18", 48, EXAMPLE_HEAD),
-    DinoContest("DINO, ResNet-18, our head, 2 × 96 + 6 × 48", 96, 8, 9, 2, DINO, "resnet18", 48, OUR_HEAD),
+    DinoContest("DINO, ResNet-18, head 512, 2 × 96 + 6 × 48", 96, 8, 9, 2, DINO, "resnet18", 48, EXAMPLE_HEAD),
+    DinoContest("DINO, ResNet-18, head 2048, 2 × 96 + 6 × 48", 96, 8, 9, 2, DINO, "resnet18", 48, OUR_HEAD),
     CassContest("CASS, ResNet-18 + ViT-Ti, 96", 96, 16, 9, 3, CASS, "resnet18", "vit_tiny_patch16_224"),
 ]
 LARGE: list[Contest] = [
-    DinoContest("DINO, ResNet-50, our head, 2 × 224 + 6 × 96", 224, 8, 3, 1, DINO, "resnet50", 96, OUR_HEAD),
+    DinoContest("DINO, ResNet-50, head 2048, 2 × 224 + 6 × 96", 224, 8, 3, 1, DINO, "resnet50", 96, OUR_HEAD),
     DinoContest(
-        "DINO, ViT-Ti/16, our head, 2 × 224 + 6 × 96", 224, 8, 3, 1, DINO, "vit_tiny_patch16_224", 96, OUR_HEAD
+        "DINO, ViT-Ti/16, head 2048, 2 × 224 + 6 × 96", 224, 8, 3, 1, DINO, "vit_tiny_patch16_224", 96, OUR_HEAD
     ),
     CassContest("CASS, ResNet-50 + ViT-B/16, 224", 224, 8, 3, 1, CASS, "resnet50", "vit_base_patch16_224"),
 ]

@@ -13,7 +13,6 @@ import torch
 import yaml
 
 from conftest import TRANSFER
-from s4mi import records
 from s4mi.config import RunConfig
 from s4mi.contract import Pretrainer
 from s4mi.data.manifest import load_manifest
@@ -28,6 +27,7 @@ from s4mi.recipes.progress import Progress
 from s4mi.recipes.run_dir import build_method
 from s4mi.recipes.train import train
 from s4mi.records import FeatureMap, Health, PretrainingRecord, read_epochs, read_pretraining
+from s4mi.records import pretraining as records
 
 Quick = Callable[..., RunConfig]
 

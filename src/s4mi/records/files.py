@@ -1,0 +1,102 @@
+"""Records as files of a run's folder, written whole or not at all."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from s4mi.errors import S4miError
+from s4mi.records.run import EpochRecord, PretrainingRecord, RunRecord
+
+RECORD_NAME = "record.json"
+MAP_NAME = "feature_map.json"
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write `text` so that a reader, or a machine that loses power, sees the old file or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_record(record: RunRecord | PretrainingRecord, run_dir: Path) -> None:
+    """Write `record.json` into `run_dir`, atomically."""
+    write_text_atomically(run_dir / RECORD_NAME, record.model_dump_json(indent=2) + "\n")
+
+
+def read_record(run_dir: Path) -> RunRecord:
+    """Read `record.json` of a run that ended as a classifier or segmenter.
+
+    Raises:
+        S4miError: there is none (the run is not finished), it is of another format, or of a pre-training run.
+    """
+    record = read_any_record(run_dir)
+    if isinstance(record, PretrainingRecord):
+        raise S4miError(
+            f"{run_dir}: a {record.method} run learns features and no answers; fine-tune it first: "
+            f"s4mi train RUN.yaml method.pretrained={run_dir}"
+        )
+    return record
+
+
+def read_pretraining(run_dir: Path) -> PretrainingRecord:
+    """Read `record.json` of a pre-training run.
+
+    Raises:
+        S4miError: there is none (the run is not finished), it is of another format, or of another kind of run.
+    """
+    record = read_any_record(run_dir)
+    if isinstance(record, RunRecord):
+        raise S4miError(f"{run_dir}: is a {record.method} run, no pre-training; give the folder of one such as dino's")
+    return record
+
+
+def read_any_record(run_dir: Path) -> RunRecord | PretrainingRecord:
+    """Read `record.json` of `run_dir`, whatever the run was for.
+
+    Raises:
+        S4miError: there is none (the run is not finished), or it is of another format.
+    """
+    path = run_dir / RECORD_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+        of_pretraining = json.loads(text).get("kind") == "pretraining"
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise S4miError(
+            f"{path}: not there, so this is no finished run; finish it with: s4mi train --resume"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise S4miError(f"{path}: is damaged (byte {error.start} is no text); train the run again") from error
+    except (json.JSONDecodeError, AttributeError):
+        of_pretraining = False  # validation says what is wrong with it
+    try:
+        return (PretrainingRecord if of_pretraining else RunRecord).model_validate_json(text)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise S4miError(f"{path}: {place or 'file'}: {problem['msg']}; was it written by another version?") from error
+
+
+def read_epochs(run_dir: Path) -> list[EpochRecord]:
+    """The epochs in `metrics.jsonl`, oldest first; a torn last line (the process was killed) is left out."""
+    path = run_dir / "metrics.jsonl"
+    if not path.exists():
+        return []
+    epochs = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            epochs.append(EpochRecord.model_validate(json.loads(line)))
+        except (json.JSONDecodeError, ValidationError):
+            break
+    return epochs

@@ -1,0 +1,99 @@
+"""The records of a run: one when it has finished, one an epoch."""
+
+from typing import Final, Literal
+
+from pydantic import Field
+
+from s4mi.records.pretraining import Health, Pretraining
+from s4mi.records.scores import Frozen, Scores, TaskKind
+
+FORMAT: Final = 1
+
+
+class LabelCounts(Frozen):
+    """How many images each part holds and how many of the training images carry the annotation that was used."""
+
+    train_images: int
+    train_labelled: int = Field(description="training images whose annotation this run may read")
+    val: int
+    test: int
+    per_class: dict[str, int] = Field(description="labelled training images showing each class")
+
+
+class Cost(Frozen):
+    """What the run cost. Seconds add up over resumed sessions."""
+
+    seconds: float
+    images_per_second: float = Field(description="training images per second of training time")
+    peak_memory_mib: float = Field(description="peak resident memory of the process, or peak device memory on a GPU")
+    parameters: int
+    device: str
+
+
+class RunRecord(Frozen):
+    """One finished training run."""
+
+    format: Literal[1] = FORMAT
+    method: str
+    technique: str = Field("", description="the method and its start, as a table calls them; empty: the method")
+    pretraining: Pretraining | None = Field(None, description="where the weights come from, if from a run of s4mi")
+    backbone: str
+    dataset: str
+    synthetic: bool = Field(description="the images are drawn, not photographed; say so wherever results are shown")
+    task: TaskKind
+    classes: list[str]
+    label_fraction: float = Field(description="percent of the annotated training images whose annotation was used")
+    labels_asked: str = Field("", description="what was asked for, such as `10 %`, `50 images` or `5 patients`")
+    leaks: int = Field(0, description="pairs of images alike on two sides of the split, which was allowed")
+    seed: int
+    config_hash: str
+    split_hash: str
+    data_hash: str = Field(description="content hash of the decoded images and masks")
+    metric: str = Field(description="name of the score that chose the best epoch, read on validation only")
+    best_epoch: int
+    epochs: int
+    labels: LabelCounts
+    val: Scores | None = Field(discriminator="kind")
+    test: Scores | None = Field(discriminator="kind")
+    cost: Cost
+    versions: dict[str, str]
+    git_revision: str | None = Field(description="revision of the s4mi source checkout, when it runs from one")
+    started: str = Field(description="ISO 8601, UTC")
+    finished: str
+
+
+class PretrainingRecord(Frozen):
+    """One finished pre-training run."""
+
+    format: Literal[1] = FORMAT
+    kind: Literal["pretraining"] = "pretraining"
+    method: str
+    backbone: str
+    encoders: dict[str, str] = Field(description="file of each encoder's weights, below the run's folder")
+    dataset: str
+    synthetic: bool
+    images: int = Field(description="training images it learnt from; no label of theirs was used")
+    seed: int
+    config_hash: str
+    split_hash: str
+    data_hash: str
+    epochs: int
+    start: Health = Field(description="before the first step")
+    end: Health
+    cost: Cost
+    versions: dict[str, str]
+    git_revision: str | None
+    started: str
+    finished: str
+
+
+class EpochRecord(Frozen):
+    """One line of `metrics.jsonl`."""
+
+    epoch: int = Field(ge=1)
+    losses: dict[str, float] = Field(description="mean over the epoch of each named term, and of their `total`")
+    val: dict[str, float] = Field(description="validation scores at network resolution")
+    health: Health | None = Field(None, description="of pre-training")
+    lr: float
+    seconds: float
+    images_per_second: float
