@@ -27,6 +27,7 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -385,8 +386,8 @@ def _memory(contest: Contest) -> tuple[float, float] | None:
     """MiB at the peak of a few steps of ours and of theirs, each in a fresh process."""
     if not Path("/proc/self/status").exists():
         return None
-    with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        ours, theirs = pool.starmap(_peak, [(contest, True), (contest, False)], chunksize=1)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        ours, theirs = pool.map(_peak, (contest, contest), (True, False))
     return ours, theirs
 
 

@@ -26,7 +26,7 @@ from s4mi.errors import S4miError
 from s4mi.recipes.prepare import Prepared
 from s4mi.recipes.progress import Clock, Watcher
 from s4mi.recipes.run_dir import RunDir, build_method
-from s4mi.recipes.surroundings import device_name, now, peak_memory
+from s4mi.recipes.surroundings import device_name, forget_peak_memory, now, peak_memory
 from s4mi.records import Cost, EpochRecord, read_epochs, write_text_atomically
 
 
@@ -54,6 +54,7 @@ class Session:
     @classmethod
     def begin(cls, fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir) -> "Session":
         """Fresh, or as the last finished epoch left it; the run's settings and split are on the disk afterwards."""
+        forget_peak_memory(fabric.device)
         saved = load_last(run_dir.checkpoints)
         method = build_method(config, prepared.task, pretrained=saved is None)
         if saved is not None:

@@ -19,6 +19,17 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
+def forget_peak_memory(device: torch.device) -> None:
+    """Let `peak_memory` count from now on: a study trains one run after the other in one process.
+
+    Without Linux and without a GPU there is no way to, and the peak is that of the process so far.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory(device: torch.device) -> float:
     """MiB: of the device where it is a GPU, else of this process."""
     if device.type == "cuda":
