@@ -386,9 +386,11 @@ def _memory(contest: Contest) -> tuple[float, float] | None:
     """MiB at the peak of a few steps of ours and of theirs, each in a fresh process."""
     if not Path("/proc/self/status").exists():
         return None
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        ours, theirs = pool.map(_peak, (contest, contest), (True, False))
-    return ours, theirs
+    peaks = []
+    for ours in (True, False):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            peaks.append(pool.submit(_peak, contest, ours).result())
+    return peaks[0], peaks[1]
 
 
 def _peak(contest: Contest, ours: bool) -> float:
