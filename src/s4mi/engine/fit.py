@@ -81,9 +81,9 @@ def fit(
         for index, batch in enumerate(stream.epoch(epoch), start=1):
             moment = Moment((epoch - 1) * stream.steps + index - 1, stream.steps, total_steps)
             method.before_step(moment)
+            optimizer.zero_grad(set_to_none=True)  # before the activations need the room that old gradients take
             losses = Losses(**module(_Held(batch)))
             total = losses.total
-            optimizer.zero_grad(set_to_none=True)
             fabric.backward(total)
             method.after_backward(moment)
             if clip_norm is not None:
