@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from s4mi.report.tables import ResultTable
 
 
-def setup_logging() -> None:
-    """Warnings of this package go to standard error as single lines; those of libraries stay quiet."""
+def setup_logging(*, facts: bool = True) -> None:
+    """Warnings of this package, and `facts` such as the weights loaded, go to standard error; libraries stay quiet."""
     import warnings
 
     from rich.console import Console
@@ -20,7 +20,7 @@ def setup_logging() -> None:
     handler = RichHandler(console=Console(stderr=True, soft_wrap=True), show_time=False, show_path=False)
     logger = logging.getLogger("s4mi")
     logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if facts else logging.WARNING)
     for name in ("lightning.fabric", "lightning_fabric", "huggingface_hub", "timm", "httpx"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(torch|lightning_fabric|monai|torchmetrics|timm)(\..*)?")

@@ -43,7 +43,7 @@ def run(
     from s4mi.report.runs import load_pretrainings, load_runs
     from s4mi.report.tables import result_tables
 
-    setup_logging()
+    setup_logging(facts=False)  # of a hundred runs, each has its record
     study = load_study(study_file, overrides or ())
     outcomes = run_study(study, out, done=_say)
     runs, notes = load_runs(out)
