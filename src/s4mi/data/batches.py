@@ -75,15 +75,6 @@ class TrainBatches:
             )
         self._resident = _resident(source)
 
-    def __len__(self) -> int:
-        """Entries of an epoch."""
-        return len(self._entries)
-
-    @property
-    def least_views(self) -> int:
-        """Views of the network's own size in the smallest batch of one process."""
-        return len(self._entries) // (self.steps * self._world) * len(self._crops.images)
-
     def order(self, epoch: int) -> list[NDArray[np.int64]]:
         """The entries of every batch of an epoch, over all processes."""
         generator = np.random.default_rng([self._seed, 2, epoch])

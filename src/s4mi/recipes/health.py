@@ -46,12 +46,12 @@ class Doctor:
         chosen = np.unique(np.linspace(0, len(train) - 1, min(self._settings.images, len(train))).astype(int))
         self._rows = [train[number] for number in chosen]
         self._ill = 0  # looks in a row
-        for epoch in read_epochs(session.run_dir.path):
-            if epoch.health is not None:
-                self._ill = self._ill + 1 if epoch.health.collapsed else 0
 
     def first_look(self) -> Health:
-        """Before the first step; a resumed run remembers it."""
+        """Before the first step; a resumed run remembers it, and what was seen since."""
+        for epoch in read_epochs(self._session.run_dir.path):
+            if epoch.health is not None:
+                self._ill = self._ill + 1 if epoch.health.collapsed else 0
         path = self._session.run_dir.path / FIRST_LOOK
         if self._session.epoch and path.exists():
             return Health.model_validate_json(path.read_text(encoding="utf-8"))

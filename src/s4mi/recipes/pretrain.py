@@ -32,6 +32,7 @@ def pretrain(session: Session, method: Pretrainer, watch: Watcher) -> Pretrainin
         S4miError: the features have collapsed for `health.patience` looks in a row, or as `Session.epochs` does.
     """
     doctor = Doctor(session, method)
+    session.put_on_record()
     if session.fabric.is_global_zero:
         write_seen(session.run_dir.path, session.prepared)
     start = doctor.first_look()

@@ -53,7 +53,11 @@ class Session:
 
     @classmethod
     def begin(cls, fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir) -> "Session":
-        """Fresh, or as the last finished epoch left it; the run's settings and split are on the disk afterwards."""
+        """Fresh, or as the last finished epoch left it; nothing is written yet.
+
+        Raises:
+            S4miError: a network that cannot be built, or batches that batch normalisation can do nothing with.
+        """
         forget_peak_memory(fabric.device)
         saved = load_last(run_dir.checkpoints)
         method = build_method(config, prepared.task, pretrained=saved is None)
@@ -67,14 +71,18 @@ class Session:
         session = cls(fabric, config, prepared, run_dir, method, optimizer, scheduler, started=now())
         if saved is not None:
             session._restore(saved[1])
-        if fabric.is_global_zero:
-            save_run_config(config, run_dir.config_path)
-            write_spec(run_dir.path, prepared.manifest.spec)
-            save_split(prepared.split, prepared.manifest, run_dir.split_path)
-            _keep_epochs(run_dir, session.epoch)
-        fabric.barrier()
-        session.latest = next(reversed(read_epochs(run_dir.path)), None)
+        session._check_batches()
         return session
+
+    def put_on_record(self) -> None:
+        """Write the run's settings and split, and drop the lines of epochs that will run again."""
+        if self.fabric.is_global_zero:
+            save_run_config(self.config, self.run_dir.config_path)
+            write_spec(self.run_dir.path, self.prepared.manifest.spec)
+            save_split(self.prepared.split, self.prepared.manifest, self.run_dir.split_path)
+            _keep_epochs(self.run_dir, self.epoch)
+        self.fabric.barrier()
+        self.latest = next(reversed(read_epochs(self.run_dir.path)), None)
 
     @property
     def entries(self) -> NDArray[np.int64]:
@@ -97,10 +105,9 @@ class Session:
         """Train the remaining epochs; after each comes its record, to be completed and given to `keep`.
 
         Raises:
-            S4miError: a loss that is not finite, or batches that batch normalisation can do nothing with.
+            S4miError: a loss that is not finite.
         """
         stream = self._stream()
-        _check_batches(self.method, stream, self.config)
         steps = fit(
             self.fabric,
             self.method,
@@ -166,6 +173,24 @@ class Session:
             world=self.fabric.world_size,
         )
 
+    def _check_batches(self) -> None:
+        """Refuse batches of one image where batch normalisation would compare it with nothing but itself."""
+        config, images, world = self.config, len(self.entries), self.fabric.world_size
+        steps = math.ceil(images / (config.batch_size * world))
+        views = images // (steps * world) * len(config.method.crops(config.data.image_size).images)
+        if isinstance(self.method, Segmenter) or views > 1:  # a map of pixels has enough to average
+            return
+        learns = any(
+            module.weight is not None and module.weight.requires_grad
+            for module in self.method.modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        )
+        if learns:
+            raise S4miError(
+                f"batches of one image (batch_size {config.batch_size}, {images} training images) leave batch "
+                "normalisation nothing to average; raise batch_size or label_fraction, or choose a network without it"
+            )
+
     def _end_epoch(self, steps: list[Step], seconds: float) -> EpochRecord:
         images = sum(step.images for step in steps) * self.fabric.world_size
         self.epoch = steps[-1].epoch
@@ -214,22 +239,6 @@ def check_folder(run_dir: RunDir, config: RunConfig, *, resume: bool) -> None:
         raise S4miError(
             f"{run_dir.config_path}: the run was started with other settings ({'; '.join(changed[:3])}{more}); "
             "resume with the same, or choose another folder"
-        )
-
-
-def _check_batches(method: Method, stream: TrainBatches, config: RunConfig) -> None:
-    """Refuse batches of one image where batch normalisation would compare that image with nothing but itself."""
-    if isinstance(method, Segmenter) or stream.least_views > 1:  # a map of pixels has enough to average
-        return
-    learns = any(
-        module.training and module.weight is not None and module.weight.requires_grad
-        for module in method.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
-    )
-    if learns:
-        raise S4miError(
-            f"batches of one image (batch_size {config.batch_size}, {len(stream)} training images) leave batch "
-            "normalisation nothing to average; raise batch_size or label_fraction, or choose a network without it"
         )
 
 

@@ -25,7 +25,7 @@ def write_seen(run: Path, prepared: Prepared) -> None:
 def pretraining_of(config: RunConfig, prepared: Prepared, run: Path, *, resumed: bool) -> Pretraining | None:
     """The pre-training run that the run in the folder `run` starts from, or None if from none.
 
-    It is put on record there. A run that is `resumed` has its weights already and may go on without that folder.
+    A run that is `resumed` has its weights already, knows where from, and may go on without that folder.
 
     Raises:
         S4miError: it is no finished pre-training run, is one of other networks, or has learnt from images that this run
@@ -34,14 +34,13 @@ def pretraining_of(config: RunConfig, prepared: Prepared, run: Path, *, resumed:
     method = config.method
     if not isinstance(method, FinetuneConfig) or method.pretrained is None:
         return None
-    note = run / PRETRAINING
-    if resumed and note.exists():
-        return Pretraining.model_validate_json(note.read_text(encoding="utf-8"))
+    if resumed and (run / PRETRAINING).exists():
+        return Pretraining.model_validate_json((run / PRETRAINING).read_text(encoding="utf-8"))
     record = read_pretraining(method.pretrained)
     weights = encoder_file(method.pretrained, method.backbone)
     if not config.data.allow_leakage:
         _check_unseen(method.pretrained, prepared)
-    pretraining = Pretraining(
+    return Pretraining(
         method=record.method,
         config_hash=record.config_hash,
         encoder=method.backbone,
@@ -50,8 +49,12 @@ def pretraining_of(config: RunConfig, prepared: Prepared, run: Path, *, resumed:
         images=record.images,
         seconds=record.cost.seconds,
     )
-    write_text_atomically(note, pretraining.model_dump_json(indent=2) + "\n")
-    return pretraining
+
+
+def write_pretraining(run: Path, pretraining: Pretraining | None) -> None:
+    """Put on record which pre-training run a run starts from, if from one."""
+    if pretraining is not None:
+        write_text_atomically(run / PRETRAINING, pretraining.model_dump_json(indent=2) + "\n")
 
 
 def _check_unseen(run: Path, prepared: Prepared) -> None:

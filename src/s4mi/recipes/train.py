@@ -23,7 +23,7 @@ from s4mi.recipes.pretrain import pretrain
 from s4mi.recipes.progress import Progress, Watcher
 from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
 from s4mi.recipes.session import Session, check_folder
-from s4mi.recipes.start import pretraining_of
+from s4mi.recipes.start import pretraining_of, write_pretraining
 from s4mi.recipes.surroundings import git_revision, now, versions
 from s4mi.records import Pretraining, PretrainingRecord, RunRecord, read_any_record, write_record
 
@@ -79,6 +79,9 @@ def _supervise(
 ) -> RunRecord:
     """Train, choose the best epoch on validation, score it once on test."""
     config, metric = session.config, session.config.metric(session.prepared.task.kind)
+    session.put_on_record()
+    if session.fabric.is_global_zero:
+        write_pretraining(session.run_dir.path, pretraining)
     for epoch in session.epochs(watch):
         scores = validate(session.fabric, method, session.prepared)
         # Some scores are not defined on every validation part.
