@@ -2,16 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from s4mi.contract import WeightRule
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
-
-WeightRule = Literal["none", "inverse", "median"]
 
 
 def class_weights(counts: Sequence[int], rule: WeightRule | Sequence[float]) -> Tensor | None:
@@ -116,3 +114,8 @@ def dice(logits: Tensor, targets: Tensor, *, epsilon: float = 1e-5) -> Tensor:
     over = (0, *range(2, logits.dim()))
     overlap = (p * q).sum(over)
     return (1 - (2 * overlap + epsilon) / (p.square().sum(over) + q.square().sum(over) + epsilon)).mean()
+
+
+def dice_cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
+    """½ [Dice + cross-entropy], the supervised loss of S4MI section 4.2.1; `weight` is that of the cross-entropy."""
+    return (dice(logits, targets) + cross_entropy(logits, targets, weight)) / 2

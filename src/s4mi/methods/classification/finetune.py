@@ -12,9 +12,8 @@ from typing import ClassVar, Literal, final
 from pydantic import Field
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Batches, Classifier, Losses, MethodConfig, Task, ViewSpec
+from s4mi.contract import Batch, Batches, Classifier, Losses, MethodConfig, Task, ViewSpec, WeightRule
 from s4mi.maths.losses import (
-    WeightRule,
     class_weights,
     cross_entropy,
     focal,

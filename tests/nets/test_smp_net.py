@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import IMAGENET_MEAN, IMAGENET_STD, tiny_resnet
-from s4mi.nets.unet import UNet, check_encoder
+from s4mi.nets.smp_net import ARCHITECTURES, PAPER_CHANNELS, ArchitectureName, SmpNet, check_encoder
 
 SMALL = (16, 8, 8)
 DEEP = (16, 16, 8, 8, 8)
@@ -37,21 +39,121 @@ def one_line(error: pytest.ExceptionInfo[S4miError]) -> str:
     ],
 )
 def test_the_answer_is_as_large_as_the_image(encoder: str, channels: tuple[int, ...], size: int) -> None:
-    net = UNet(encoder, classes=3, image_size=size, decoder_channels=channels)
+    net = SmpNet(encoder, classes=3, image_size=size, decoder_channels=channels)
     assert net.training
     with torch.no_grad():
         assert net.eval()(torch.rand(2, 3, size, size)).shape == (2, 3, size, size)
 
 
+every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
+
+
+def test_all_of_the_library_but_dpt_is_there() -> None:
+    assert {*ARCHITECTURES, "dpt"} == set(smp.MODEL_ARCHITECTURES_MAPPING)
+    assert tuple(ARCHITECTURES) == get_args(ArchitectureName)
+
+
+@every_architecture
+def test_the_network_is_the_library_s_on_normalised_images(architecture: str) -> None:
+    net = SmpNet("resnet18", architecture=architecture, classes=3, image_size=128).eval()
+    torch.manual_seed(0)
+    peer = smp.create_model(architecture, "resnet18", encoder_weights=None, classes=3).eval()
+    peer.load_state_dict(net.net.state_dict())
+    assert net.stride == peer.encoder.output_stride
+    images = torch.rand(2, 3, 128, 128)
+    with torch.no_grad():
+        torch.testing.assert_close(net(images), peer(net.normalise(images)))
+
+
+@pytest.mark.parametrize("architecture", ["unet", "pan", "pspnet"])  # strides 32, 16 and 8
+def test_images_of_any_size_are_padded_and_the_answer_cropped(architecture: str) -> None:
+    net = SmpNet("mobilenet_v2", architecture=architecture, classes=2, image_size=130).eval()
+    images = torch.rand(1, 3, 130, 141)
+    below, right = -130 % net.stride, -141 % net.stride
+    padded = torch.cat([images, images[:, :, -1:].expand(-1, -1, below, -1)], dim=2)
+    padded = torch.cat([padded, padded[..., -1:].expand(-1, -1, -1, right)], dim=3)
+    with torch.no_grad():
+        torch.testing.assert_close(net(images), net(padded)[:, :, :130, :141])
+
+
+@every_architecture
+def test_a_gradient_reaches_all_that_is_trained_in_every_architecture(architecture: str) -> None:
+    net = SmpNet("resnet18", architecture=architecture, classes=2)
+    images = torch.rand(2 if ARCHITECTURES[architecture].pooled else 1, 3, 128, 128)
+    net(images).square().sum().backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.requires_grad == (parameter.grad is not None), name
+
+
+def test_a_transformer_is_built_for_the_padded_size() -> None:
+    net = SmpNet("tu-swin_tiny_patch4_window7_224", classes=2, image_size=50).eval()
+    with torch.no_grad():
+        assert net(torch.rand(1, 3, 50, 50)).shape == (1, 2, 50, 50)
+
+
+@pytest.mark.parametrize("architecture", [name for name, known in ARCHITECTURES.items() if known.widths])
+def test_the_decoder_is_as_deep_and_as_wide_as_asked_for(architecture: str) -> None:
+    net = SmpNet("resnet18", architecture=architecture, classes=2, decoder_channels=(32, 24, 16)).eval()
+    assert net.stride == 8
+    with torch.no_grad():
+        features = net.encode(torch.rand(1, 3, 64, 64))
+        decoded = net.net.get_submodule("decoder")(features)
+    assert [tuple(map_.shape[2:]) for map_ in features] == [(64, 64), (32, 32), (16, 16), (8, 8)]
+    assert decoded.shape == (1, 16, 64, 64)
+
+
+@pytest.mark.parametrize("architecture", [name for name, known in ARCHITECTURES.items() if known.attention])
+def test_attention_is_in_every_architecture_that_knows_it(architecture: str) -> None:
+    net = SmpNet("resnet18", architecture=architecture, classes=2, attention="scse")
+    assert "SCSEModule" in {type(module).__name__ for module in net.modules()}
+
+
+@pytest.mark.parametrize("architecture", [name for name, known in ARCHITECTURES.items() if known.pooled])
+def test_one_image_is_answered_but_not_learnt_from_where_whole_images_are_averaged(architecture: str) -> None:
+    net = SmpNet("resnet18", architecture=architecture, classes=2)
+    with pytest.raises(S4miError) as error:
+        net(torch.rand(1, 3, 128, 128))
+    assert one_line(error).startswith(f"{architecture!r} compares whole images within a batch and cannot learn")
+    with torch.no_grad():
+        assert net.eval()(torch.rand(1, 3, 128, 128)).shape == (1, 2, 128, 128)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"architecture": "unett"},
+            "architecture 'unett' is none of unet, unetplusplus, manet, linknet, fpn, pspnet, ",
+        ),
+        ({"architecture": "unett"}, "segformer; did you mean 'unet'?"),
+        ({"architecture": "dpt"}, "architecture 'dpt' is none of unet, "),
+        (
+            {"architecture": "fpn", "decoder_channels": PAPER_CHANNELS},
+            "decoder_channels is for unet, unetplusplus and manet; leave it out for 'fpn'",
+        ),
+        ({"architecture": "manet", "attention": "scse"}, "attention is for unet and unetplusplus; leave it out for 'm"),
+        ({"architecture": "fpn", "encoder": "tiny_resnet"}, "encoder 'tiny_resnet' is for unet; choose another for"),
+        ({"architecture": "unetplusplus", "encoder": "mit_b0"}, "encoder 'mit_b0' makes no UNet++ ("),
+        ({"architecture": "pan", "encoder": "tu-pvt_v2_b0"}, "encoder 'tu-pvt_v2_b0' makes no PAN ("),
+        ({"architecture": "pan", "encoder": "tu-vgg11"}, "makes no PAN (its last stages cannot be dilated); choose"),
+        ({"architecture": "pan", "image_size": 64}, "'pan/resnet18' cannot take images of 64 pixels ("),
+    ],
+)
+def test_what_does_not_go_together_is_refused_in_a_line(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(S4miError) as error:
+        SmpNet(**{"encoder": "resnet18", "classes": 2, **settings})
+    assert message in one_line(error)
+
+
 def test_a_cnn_takes_images_of_any_size_and_shape() -> None:
-    net = UNet("tiny_resnet", classes=2, image_size=64, decoder_channels=SMALL).eval()
+    net = SmpNet("tiny_resnet", classes=2, image_size=64, decoder_channels=SMALL).eval()
     with torch.no_grad():
         assert net(torch.rand(1, 3, 32, 72)).shape == (1, 2, 32, 72)
 
 
 @pytest.mark.parametrize("encoder", ["tiny_resnet", "resnet18"])
 def test_attention_adds_squeeze_and_excitation_to_the_decoder(encoder: str) -> None:
-    plain, scse = (UNet(encoder, classes=2, decoder_channels=(32, 16, 16), attention=kind) for kind in (None, "scse"))
+    plain, scse = (SmpNet(encoder, classes=2, decoder_channels=(32, 16, 16), attention=kind) for kind in (None, "scse"))
     names = {type(module).__name__ for module in scse.modules()}
     assert "SCSEModule" in names
     assert "SCSEModule" not in {type(module).__name__ for module in plain.modules()}
@@ -61,7 +163,7 @@ def test_attention_adds_squeeze_and_excitation_to_the_decoder(encoder: str) -> N
 
 def test_attention_on_a_decoder_too_narrow_for_it_is_refused() -> None:
     with pytest.raises(S4miError) as error:
-        UNet("tiny_resnet", classes=2, decoder_channels=(32, 16, 8), attention="scse")
+        SmpNet("tiny_resnet", classes=2, decoder_channels=(32, 16, 8), attention="scse")
     assert one_line(error) == (
         "attention 'scse' squeezes 16-fold, which leaves nothing of decoder_channels [32, 16, 8]; make each at least 16"
     )
@@ -72,7 +174,7 @@ def test_attention_on_a_decoder_too_narrow_for_it_is_refused() -> None:
     [("resnet18", SMALL), ("tiny_resnet", SMALL), ("resnet18", DEEP), ("efficientnet-b0", DEEP)],
 )
 def test_what_is_trained_is_what_a_gradient_reaches(encoder: str, channels: tuple[int, ...]) -> None:
-    net = UNet(encoder, classes=2, decoder_channels=channels)
+    net = SmpNet(encoder, classes=2, decoder_channels=channels)
     net(torch.rand(2, 3, 64, 64)).square().sum().backward()
     for name, parameter in net.named_parameters():
         assert parameter.requires_grad == (parameter.grad is not None), name
@@ -85,7 +187,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     states = []
     for _ in range(2):
         torch.manual_seed(3)
-        states.append(UNet("resnet18", classes=2, decoder_channels=SMALL).state_dict())
+        states.append(SmpNet("resnet18", classes=2, decoder_channels=SMALL).state_dict())
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
@@ -103,7 +205,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 def test_images_are_normalised_as_in_pre_training(
     encoder: str, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
-    normalise = UNet(encoder, classes=2, decoder_channels=SMALL).normalise
+    normalise = SmpNet(encoder, classes=2, decoder_channels=SMALL).normalise
     images = torch.rand(1, 3, 4, 4)
     expected = torch.stack([(images[:, c] - mean[c]) / std[c] for c in range(3)], dim=1)
     torch.testing.assert_close(normalise(images), expected)
@@ -127,14 +229,14 @@ def test_an_unknown_encoder_is_refused_with_what_there_is(encoder: str, message:
 
 def test_an_encoder_without_a_pyramid_is_refused() -> None:
     with pytest.raises(S4miError) as error:
-        UNet("tu-vit_tiny_patch16_224", classes=2, image_size=64)
+        SmpNet("tu-vit_tiny_patch16_224", classes=2, image_size=64)
     assert one_line(error).startswith("encoder 'tu-vit_tiny_patch16_224' makes no U-Net (")
 
 
 @pytest.mark.parametrize("encoder", ["tiny_resnet", "dpn92", "tu-darknet17"])
 def test_imagenet_weights_that_nobody_has_are_refused(encoder: str) -> None:
     with pytest.raises(S4miError) as error:
-        UNet(encoder, classes=2, weights="imagenet")
+        SmpNet(encoder, classes=2, weights="imagenet")
     assert one_line(error).startswith(f"{encoder!r} has no ImageNet weights; pass method.weights=none")
 
 
@@ -145,7 +247,7 @@ def test_weights_that_cannot_be_downloaded_are_a_line_with_the_cure(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(S4miError) as error:
-        UNet(encoder, classes=2, weights="imagenet")
+        SmpNet(encoder, classes=2, weights="imagenet")
     assert one_line(error).startswith(f"ImageNet weights of '{encoder}' cannot be downloaded (")
     assert "method.weights=none" in one_line(error)
 
@@ -155,7 +257,7 @@ def written(tensors: dict[str, Tensor], folder: Path) -> str:
     return str(folder / "w.safetensors")
 
 
-def encoder_of(net: UNet) -> dict[str, Tensor]:
+def encoder_of(net: SmpNet) -> dict[str, Tensor]:
     state: dict[str, Tensor] = net.net.get_submodule("encoder").state_dict()
     return state
 
@@ -170,16 +272,16 @@ def encoder_of(net: UNet) -> dict[str, Tensor]:
     ],
     ids=["smp", "torchvision", "timm", "tiny"],
 )
-def test_the_encoder_takes_all_weights_of_a_file(tmp_path: Path, encoder: str, source) -> None:
+def test_the_encoder_takes_all_weights_of_a_file(tmp_path: Path, encoder: str, source: Callable[[], nn.Module]) -> None:
     given = source().state_dict()
-    net = UNet(encoder, classes=2, weights=written(given, tmp_path), decoder_channels=SMALL)
+    net = SmpNet(encoder, classes=2, weights=written(given, tmp_path), decoder_channels=SMALL)
     loaded = encoder_of(net)
     assert all(torch.equal(tensor, given[name]) for name, tensor in loaded.items())
 
 
 def test_an_encoder_of_timm_takes_a_file_of_timm(tmp_path: Path) -> None:
     given = timm.create_model("resnet18").state_dict()
-    net = UNet("tu-resnet18", classes=2, weights=written(given, tmp_path), decoder_channels=DEEP)
+    net = SmpNet("tu-resnet18", classes=2, weights=written(given, tmp_path), decoder_channels=DEEP)
     loaded = encoder_of(net)
     assert len(loaded) == len(given) - 2  # but for the head
     assert all(torch.equal(tensor, given[name.removeprefix("model.")]) for name, tensor in loaded.items())
@@ -195,7 +297,7 @@ def test_weights_that_do_not_fit_are_refused_in_a_line(tmp_path: Path, encoder: 
 
     def refused(path: str) -> str:
         with pytest.raises(S4miError) as error:
-            UNet(encoder, classes=2, weights=path, decoder_channels=DEEP)
+            SmpNet(encoder, classes=2, weights=path, decoder_channels=DEEP)
         return one_line(error)
 
     partial = refused(written(_without_a_stage(net), tmp_path))
@@ -212,7 +314,7 @@ def test_weights_that_do_not_fit_are_refused_in_a_line(tmp_path: Path, encoder: 
 @pytest.mark.parametrize("encoder", ["tu-tf_efficientnet_lite0", "timm-tf_efficientnet_lite0"])
 def test_real_weights_make_an_encoder(real_data: Path, encoder: str) -> None:
     path = real_data / "weights" / "tf_efficientnet_lite0.safetensors"
-    net = UNet(encoder, classes=2, image_size=96, weights=str(path), decoder_channels=DEEP).eval()
+    net = SmpNet(encoder, classes=2, image_size=96, weights=str(path), decoder_channels=DEEP).eval()
     given = timm.models.load_state_dict(str(path))
     for name, tensor in encoder_of(net).items():
         assert torch.equal(tensor, given[name.removeprefix("model.")]), name

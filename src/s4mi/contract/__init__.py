@@ -1,0 +1,29 @@
+"""The contract between methods, data and the loop. Abstract here, final in `methods/`.
+
+A method gets a `Batch`, gives named `Losses`; the loop adds them up, steps the optimiser and calls the hooks.
+"""
+
+from s4mi.contract.batch import Batch, Batches, Losses, Moment, Stream, Task
+from s4mi.contract.method import Classifier, Method, Pretrainer, Segmenter
+from s4mi.contract.settings import MethodConfig, Mixture, SemiSupervisedConfig, WeightRule, sigmoid_ramp
+from s4mi.contract.views import MultiCrop, ViewSpec
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "Classifier",
+    "Losses",
+    "Method",
+    "MethodConfig",
+    "Mixture",
+    "Moment",
+    "MultiCrop",
+    "Pretrainer",
+    "Segmenter",
+    "SemiSupervisedConfig",
+    "Stream",
+    "Task",
+    "ViewSpec",
+    "WeightRule",
+    "sigmoid_ramp",
+]

@@ -1,0 +1,265 @@
+"""Networks of segmentation_models_pytorch: its architectures on its encoders or, after `tu-`, on those of timm."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from segmentation_models_pytorch.base import SegmentationHead
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+from timm.models import FeatureListNet
+from torch import Tensor, nn
+
+from s4mi.errors import S4miError, nearest
+from s4mi.nets.backbone import Normalise, bad_size, check_backbone, no_imagenet, tiny_resnet
+from s4mi.nets.segmentation import SegmentationNet
+from s4mi.nets.weights import IMAGENET, NONE, check_file, check_weights, fetching, fitting, load_file
+
+TINY_ENCODERS = ("tiny_resnet",)
+TIMM = "tu-"
+"""What segmentation_models_pytorch puts before a timm name."""
+
+PAPER_CHANNELS = (256, 128, 64, 32, 16)
+"""Widths of a decoder's blocks from the deepest up where none are given."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What there is to know of an architecture.
+
+    Attributes:
+        label: its name in a table.
+        stride: sides of images are multiples of it; of a U-Net's kin with `PAPER_CHANNELS`.
+        widths: whether the widths of the decoder's blocks, and by their number its depth, can be chosen.
+        attention: whether its decoder knows squeeze and excitation.
+        pooled: whether it normalises means of whole images over the batch, for which one image is too few.
+    """
+
+    label: str
+    stride: int
+    widths: bool = False
+    attention: bool = False
+    pooled: bool = False
+
+
+ArchitectureName = Literal[
+    "unet", "unetplusplus", "manet", "linknet", "fpn", "pspnet", "pan", "deeplabv3", "deeplabv3plus", "upernet",
+    "segformer",
+]  # fmt: skip
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "unet": Architecture("U-Net", 32, widths=True, attention=True),
+    "unetplusplus": Architecture("UNet++", 32, widths=True, attention=True),
+    "manet": Architecture("MA-Net", 32, widths=True),
+    "linknet": Architecture("LinkNet", 32),
+    "fpn": Architecture("FPN", 32),
+    "pspnet": Architecture("PSPNet", 8),
+    "pan": Architecture("PAN", 16, pooled=True),
+    "deeplabv3": Architecture("DeepLabV3", 8, pooled=True),
+    "deeplabv3plus": Architecture("DeepLabV3+", 16, pooled=True),
+    "upernet": Architecture("UPerNet", 32, pooled=True),
+    "segformer": Architecture("SegFormer", 32),
+}
+"""All of segmentation_models_pytorch but DPT, whose encoders are plain ViTs that give tokens beside their features."""
+
+_PROBE = 128
+"""Side in pixels of the image that a network without a given size is looked through with; PAN takes none smaller."""
+
+
+@final
+class SmpNet(SegmentationNet):
+    """(B, 3, H, W) in [0, 1] → (B, `classes`, H, W) logits by an encoder, a decoder and a head."""
+
+    def __init__(
+        self,
+        encoder: str,
+        *,
+        architecture: str = "unet",
+        classes: int,
+        image_size: int | None = None,
+        weights: str = NONE,
+        decoder_channels: Sequence[int] | None = None,
+        attention: Literal["scse"] | None = None,
+    ) -> None:
+        """Build one of `ARCHITECTURES` on an encoder with `weights` as for a backbone.
+
+        Args:
+            image_size: H = W in pixels, for transformers, which are built for one size; a CNN takes any.
+            decoder_channels: widths from the deepest block up, as many as the net is deep; None: `PAPER_CHANNELS`.
+                For a U-Net and its kin.
+            attention: squeeze and excitation in the decoder, where the architecture knows it.
+
+        Raises:
+            S4miError: an unknown architecture or encoder, two that do not go together, a size or settings they cannot
+                have, or weights that are not there or do not fit.
+        """
+        super().__init__()
+        check_architecture(architecture)
+        check_encoder(encoder)
+        check_weights(weights)
+        _check_decoder(architecture, decoder_channels, attention)
+        if weights == IMAGENET and not _has_imagenet(encoder):
+            raise no_imagenet(encoder)
+        self.architecture, self.encoder = architecture, encoder
+        self.stride = 2 ** len(decoder_channels) if decoder_channels else ARCHITECTURES[architecture].stride
+        size = image_size or _PROBE
+        if encoder in TINY_ENCODERS:
+            if architecture != "unet":
+                raise S4miError(
+                    f"encoder {encoder!r} is for unet; choose another for {architecture!r}, such as resnet18"
+                )
+            self.net = _tiny_unet(decoder_channels or PAPER_CHANNELS, classes=classes, attention=attention)
+        else:
+            self.net = _smp_net(
+                encoder,
+                architecture,
+                image_size=size + -size % self.stride,
+                weights=weights,
+                classes=classes,
+                **_decoder_settings(architecture, decoder_channels, attention),
+            )
+        if weights not in (IMAGENET, NONE) and not encoder.startswith(TIMM):
+            load_file(self.net.get_submodule("encoder"), weights, name=encoder)
+        self.normalise = _normalise(encoder)
+        _freeze_unused(self, image_size=size)
+
+    def _features(self, images: Tensor) -> list[Tensor]:
+        if ARCHITECTURES[self.architecture].pooled and self.training and len(images) == 1:
+            raise S4miError(
+                f"{self.architecture!r} compares whole images within a batch and cannot learn from a batch of one; "
+                "use larger batches, or another architecture such as unet"
+            )
+        x = self.normalise(images)
+        features = self.net.get_submodule("encoder")(x)
+        return [x, *features] if self.encoder in TINY_ENCODERS else list(features)  # others give x itself
+
+    def _logits(self, features: Sequence[Tensor]) -> Tensor:
+        logits: Tensor = self.net.get_submodule("segmentation_head")(self.net.get_submodule("decoder")(list(features)))
+        return logits
+
+
+def _decoder_settings(
+    architecture: str, channels: Sequence[int] | None, attention: Literal["scse"] | None
+) -> dict[str, Any]:
+    """What is passed on to segmentation_models_pytorch; settings an architecture does not know it would not refuse."""
+    known = ARCHITECTURES[architecture]
+    widths = tuple(channels or PAPER_CHANNELS)
+    return {
+        **({"encoder_depth": len(widths), "decoder_channels": widths} if known.widths else {}),
+        **({"decoder_attention_type": attention} if known.attention else {}),
+    }
+
+
+def _smp_net(encoder: str, architecture: str, *, image_size: int, weights: str, **shape: Any) -> nn.Module:
+    """The network of segmentation_models_pytorch; `shape` goes to its decoder and head."""
+
+    def create(start: str | bool | None, **timm_only: Any) -> nn.Module:
+        with fetching(encoder, weights):
+            net: nn.Module = smp.create_model(architecture, encoder, encoder_weights=start, **shape, **timm_only)
+        return net
+
+    def create_timm() -> nn.Module:
+        start, overlay = None if weights == NONE else True, {}
+        if weights not in (IMAGENET, NONE):
+            check_file(encoder.removeprefix(TIMM), weights)
+            overlay = {"pretrained_cfg_overlay": {"file": weights}}
+        with fitting(weights, encoder) if overlay else nullcontext():
+            try:
+                return create(start, img_size=image_size, **overlay)  # transformers are built for one size
+            except TypeError as error:
+                if "img_size" not in str(error):
+                    raise
+                return create(start, **overlay)
+
+    try:
+        return create_timm() if encoder.startswith(TIMM) else create(IMAGENET if weights == IMAGENET else None)
+    except (AssertionError, TypeError, ValueError) as error:
+        if isinstance(error, TypeError) and "output_stride" not in str(error):  # which transformers do not have
+            raise
+        reason = str(error) or "its last stages cannot be dilated"
+        raise S4miError(
+            f"encoder {encoder!r} makes no {ARCHITECTURES[architecture].label} ({reason}); choose another, such as "
+            "resnet34"
+        ) from error
+
+
+def _tiny_unet(channels: Sequence[int], *, classes: int, attention: Literal["scse"] | None) -> nn.Module:
+    """The same decoder on the tiny ResNet-10, which segmentation_models_pytorch does not have."""
+    depth = len(channels)
+    encoder = FeatureListNet(tiny_resnet(), out_indices=tuple(range(depth)))
+    decoder = UnetDecoder(
+        encoder_channels=(3, *encoder.feature_info.channels()),
+        decoder_channels=tuple(channels),
+        n_blocks=depth,
+        attention_type=attention,
+    )
+    head = SegmentationHead(channels[-1], classes, kernel_size=3)
+    return nn.ModuleDict({"encoder": encoder, "decoder": decoder, "segmentation_head": head})
+
+
+def check_architecture(name: str) -> None:
+    """Raise `S4miError` with what there is if `name` is none of `ARCHITECTURES`."""
+    if name not in ARCHITECTURES:
+        raise S4miError(f"architecture {name!r} is none of {', '.join(ARCHITECTURES)}{nearest(name, ARCHITECTURES)}")
+
+
+def check_encoder(name: str) -> None:
+    """Raise `S4miError` naming the nearest known encoder if segmentation_models_pytorch has none of this name."""
+    known = encoder_names()
+    if name not in known and not (name.startswith(TIMM) and timm.is_model(name.removeprefix(TIMM))):
+        raise S4miError(f"encoder {name!r} is unknown{nearest(name, known)}; any timm name works after {TIMM!r}")
+    if name.startswith(TIMM):
+        check_backbone(name.removeprefix(TIMM))
+
+
+def encoder_names() -> list[str]:
+    """All encoders but those of timm."""
+    return [*TINY_ENCODERS, *smp.encoders.get_encoder_names()]
+
+
+def _check_decoder(architecture: str, channels: Sequence[int] | None, attention: Literal["scse"] | None) -> None:
+    """Raise `S4miError` for settings of the decoder that the architecture does not have."""
+    known = ARCHITECTURES[architecture]
+    if channels is not None and not known.widths:
+        raise S4miError(f"decoder_channels is for unet, unetplusplus and manet; leave it out for {architecture!r}")
+    if attention is not None and not known.attention:
+        raise S4miError(f"attention is for unet and unetplusplus; leave it out for {architecture!r}")
+    if attention is not None and min(channels or PAPER_CHANNELS) < 16:
+        raise S4miError(
+            f"attention {attention!r} squeezes 16-fold, which leaves nothing of decoder_channels "
+            f"{list(channels or PAPER_CHANNELS)}; make each at least 16"
+        )
+
+
+def _has_imagenet(encoder: str) -> bool:
+    if encoder.startswith(TIMM):
+        return bool(timm.models.is_model_pretrained(encoder.removeprefix(TIMM)))
+    return encoder not in TINY_ENCODERS and IMAGENET in smp.encoders.encoders[encoder]["pretrained_settings"]
+
+
+def _normalise(encoder: str) -> Normalise:
+    """What the encoder was trained on, from timm, as segmentation_models_pytorch asks a server for it."""
+    if encoder in ("xception", "inceptionv4", "inceptionresnetv2"):  # by other names in timm
+        return Normalise((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    name = encoder.removeprefix(TIMM).removeprefix("timm-")
+    known = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    return Normalise(known.mean, known.std) if known else Normalise()
+
+
+def _freeze_unused(net: SmpNet, *, image_size: int) -> None:
+    """Take out of training what no gradient reaches, such as the deep stages under a shallow decoder.
+
+    Training on several devices waits for the gradient of every parameter that is to be trained.
+    """
+    weights = [weight for weight in net.parameters() if weight.requires_grad]
+    try:
+        logits: Tensor = net.eval()(torch.zeros(1, 3, image_size, image_size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        name = net.encoder if net.architecture == "unet" else f"{net.architecture}/{net.encoder}"
+        raise bad_size(name, image_size, error) from error
+    for weight, gradient in zip(weights, torch.autograd.grad(logits.sum(), weights, allow_unused=True), strict=True):
+        weight.requires_grad_(gradient is not None)
+    net.train()
