@@ -33,12 +33,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from s4mi.contract import MultiCrop, ViewSpec
-from s4mi.data.batches import Source, TrainBatches
+from s4mi.data.batches import TrainBatches
 from s4mi.data.cache import open_cache
 from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.data.sources.synthetic import Drawing, draw_lesions
 from s4mi.data.spec import DatasetSpec
+from s4mi.data.supply import Source
 from s4mi.data.views import apply_on_cpu, apply_on_device, draw_views
 
 PAGE = (768, 1024)

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s4mi.contract import Batch, MultiCrop, ViewSpec
-from s4mi.data import batches as module
-from s4mi.data.batches import PlainBatches, Source, TrainBatches
+from s4mi.data import supply as module
+from s4mi.data.batches import PlainBatches, TrainBatches
 from s4mi.data.cache import Cache
 from s4mi.data.sources.synthetic import draw_lesions
+from s4mi.data.supply import Source
 from s4mi.errors import S4miError
 
 SIDE = 32

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from s4mi.config import RunConfig, SplitConfig
 from s4mi.contract import Task
-from s4mi.data.batches import Source
 from s4mi.data.cache import Cache, open_cache
 from s4mi.data.fractions import LabelAmount
 from s4mi.data.leakage import Leak, describe, find_leaks
@@ -19,6 +18,7 @@ from s4mi.data.manifest import PARTS, Manifest, load_manifest
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.split import Division, make_split
 from s4mi.data.split_file import Split, hash_of, read_parts
+from s4mi.data.supply import Source
 from s4mi.errors import S4miError
 from s4mi.records import LabelCounts, Part, TaskKind
 
