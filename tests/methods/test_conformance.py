@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from s4mi.config import METHOD_CONFIGS
-from s4mi.contract import Batch, Classifier, Method, MethodConfig, Segmenter, Task, ViewSpec
+from s4mi.contract import Batch, Classifier, Method, MethodConfig, Segmenter, SemiSupervisedConfig, Task, ViewSpec
 from s4mi.engine.checkpoint import load_weights, save_best
 from s4mi.records import IGNORE, TaskKind
 
@@ -23,6 +23,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "simclr": {"backbone": "tiny_resnet", "weights": "none", "hidden": 16, "projection": 8},
     "simmim": {"backbone": "tiny_vit", "weights": "none", "square": 8},
     "dedl": {"encoder": "tiny_resnet", "weights": "none", "decoder_channels": [16, 8, 8], "class_weights": "median"},
+    "cross_teaching": {"cnn": "tiny_resnet", "transformer": "tiny_swin_unet", "transformer_weights": "none"},
+    "cross_pseudo_supervision": {"network": "tiny_resnet"},
+    "co_training": {"network": "tiny_resnet"},
+    "mean_teacher": {"network": "tiny_resnet", "passes": 2, "class_weights": "inverse"},
+    "adversarial": {"network": "tiny_resnet", "evaluator": 8},
+    "self_training": {"network": "tiny_resnet"},
+    "weak_to_strong": {"network": "tiny_resnet", "confidence": 0.3},
 }  # fmt: skip
 """Settings of each method that make it small enough to train here in an instant, by the method's name."""
 
@@ -75,9 +82,14 @@ def build(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Metho
 
 def batch_of(config: type[MethodConfig], kind: TaskKind, *, size: int = 6, seed: int = 0) -> Batch:
     """A batch as the method wants it: views and local crops here are darker copies."""
-    batch, crops = plain_batch(kind, size=size, seed=seed), config.model_validate(SMALL[name_of(config)]).crops(SIZE)
+    settings = config.model_validate(SMALL[name_of(config)])
+    batch, crops = plain_batch(kind, size=size, seed=seed), settings.crops(SIZE)
     if config.unlabelled:
         batch = replace(batch, labels=None, masks=None)
+    if isinstance(settings, SemiSupervisedConfig):
+        others = plain_batch(kind, size=size, seed=seed + 100).images
+        views = [others * 0.9**n for n in range(1 + len(settings.strong_views))]
+        return replace(batch, unlabelled=torch.cat(views))
     views = torch.cat([batch.images * 0.9**n for n in range(len(crops.images))])
     masks = None if batch.masks is None else batch.masks.repeat(len(crops.images), 1, 1)
     local = [torch.nn.functional.interpolate(batch.images * 0.8**n, crops.local_size) for n in range(len(crops.local))]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from s4mi.config.explain import explain
 from s4mi.config.yaml_file import apply_overrides, read_settings
-from s4mi.contract import MethodConfig
+from s4mi.contract import MethodConfig, SemiSupervisedConfig
 from s4mi.data.fractions import LabelAmount
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.engine.optim import OptimConfig
@@ -22,11 +22,30 @@ from s4mi.methods.pretraining.cass import CassConfig
 from s4mi.methods.pretraining.dino import DinoConfig
 from s4mi.methods.pretraining.simclr import SimclrConfig
 from s4mi.methods.pretraining.simmim import SimmimConfig
+from s4mi.methods.segmentation.adversarial import AdversarialConfig
+from s4mi.methods.segmentation.co_training import CoTrainingConfig
+from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
+from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
+from s4mi.methods.segmentation.mean_teacher import MeanTeacherConfig
+from s4mi.methods.segmentation.self_training import SelfTrainingConfig
 from s4mi.methods.segmentation.supervised import SupervisedConfig
+from s4mi.methods.segmentation.weak_to_strong import WeakToStrongConfig
 from s4mi.records import TaskKind, write_text_atomically
 
 AnyMethodConfig = Annotated[
-    FinetuneConfig | DinoConfig | CassConfig | SimclrConfig | SimmimConfig | SupervisedConfig,
+    FinetuneConfig
+    | DinoConfig
+    | CassConfig
+    | SimclrConfig
+    | SimmimConfig
+    | SupervisedConfig
+    | CrossTeachingConfig
+    | CrossPseudoSupervisionConfig
+    | CoTrainingConfig
+    | MeanTeacherConfig
+    | AdversarialConfig
+    | SelfTrainingConfig
+    | WeakToStrongConfig,
     Field(discriminator="name"),
 ]
 METHOD_CONFIGS: tuple[type[MethodConfig], ...] = get_args(get_args(AnyMethodConfig)[0])
@@ -143,6 +162,9 @@ class RunConfig(_Section):
     )
     seed: int = Field(0, ge=0)
     epochs: int = Field(50, ge=1)
+    epoch_steps: int | None = Field(
+        None, ge=1, description="optimiser steps of an epoch, so that few images are seen often; none: each image once"
+    )
     batch_size: int = Field(16, ge=1)
     optim: OptimConfig = OptimConfig()
     select: str | None = Field(None, description="validation score that chooses the best epoch; none: f1_macro or iou")
@@ -175,6 +197,15 @@ class RunConfig(_Section):
         known = SEGMENTATION_METRICS if "segmentation" in self.method.tasks else CLASSIFICATION_METRICS
         if self.select is not None and self.select not in known:
             raise ValueError(f"select: {self.select!r} is none of {', '.join(known)}{nearest(self.select, known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _mixable(self) -> "RunConfig":
+        if isinstance(self.method, SemiSupervisedConfig):
+            try:
+                self.method.mixture(self.batch_size, unlabelled=1)
+            except S4miError as error:
+                raise ValueError(str(error)) from error
         return self
 
     @property

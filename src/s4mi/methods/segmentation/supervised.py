@@ -2,6 +2,11 @@
 
 z = unet(x)
 CE(z, y)                    or, as a setting, 1/2 [Dice(z, y) + CE(z, y)]
+
+With its autoencoder post-processing, an MLP goes over the rows of the logits and learns together with the U-Net:
+
+z' = autoencoder(z)
+CE(z, y) + CE(z', y)        or the halves of Dice and CE of both
 """
 
 from typing import ClassVar, Literal, final
@@ -9,12 +14,17 @@ from typing import ClassVar, Literal, final
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, MethodConfig, Segmenter, Task, ViewSpec
-from s4mi.errors import S4miError
-from s4mi.maths.losses import WeightRule, class_weights, cross_entropy, dice
-from s4mi.nets.unet import UNet
+from s4mi.contract import Batch, Losses, MethodConfig, Segmenter, Task, ViewSpec, WeightRule
+from s4mi.maths.losses import class_weights, cross_entropy, dice
+from s4mi.nets.autoencoder import WidthAutoencoder
+from s4mi.nets.committee import Choice
+from s4mi.nets.networks import network_label
+from s4mi.nets.segmentation import say_padding
+from s4mi.nets.smp_net import ArchitectureName, SmpNet
 from s4mi.nets.weights import IMAGENET
 from s4mi.records import TaskKind
+
+RAW, POST_PROCESSED = "raw", "post-processed"
 
 
 class SupervisedConfig(MethodConfig):
@@ -26,15 +36,19 @@ class SupervisedConfig(MethodConfig):
     default_views: ClassVar[ViewSpec] = ViewSpec()
 
     name: Literal["dedl"] = "dedl"
+    architecture: ArchitectureName = "unet"
     encoder: str = Field("resnet34", description="any encoder of segmentation_models_pytorch, or tu- and a timm name")
     weights: str = Field(IMAGENET, description="of the encoder: imagenet, none, or the path of a weight file")
-    decoder_channels: tuple[PositiveInt, ...] = Field(
-        (256, 128, 64, 32, 16),
+    decoder_channels: tuple[PositiveInt, ...] | None = Field(
+        None,
         min_length=3,
         max_length=5,
-        description="widths from the deepest block up; sets the depth",
+        description="widths from the deepest block up; sets the depth; none: 256, 128, 64, 32, 16",
     )
     attention: Literal["scse"] | None = Field(None, description="squeeze and excitation in the decoder")
+    autoencoder: tuple[PositiveInt, ...] | None = Field(
+        None, min_length=1, description="hidden widths of the autoencoder that post-processes the logits; none: without"
+    )
     criterion: Literal["cross_entropy", "dice_cross_entropy"] = "cross_entropy"
     class_weights: WeightRule | tuple[float, ...] = Field(
         "none",
@@ -43,7 +57,11 @@ class SupervisedConfig(MethodConfig):
 
     @property
     def backbone_name(self) -> str:
-        return f"{self.encoder} U-Net"
+        return network_label(f"{self.architecture}/{self.encoder}")
+
+    def technique(self, pretraining: str | None = None) -> str:
+        name = super().technique(pretraining)
+        return name if self.autoencoder is None else f"{name} with autoencoder"
 
     def build(self, task: Task) -> "Supervised":
         return Supervised(self, task)
@@ -51,35 +69,57 @@ class SupervisedConfig(MethodConfig):
 
 @final
 class Supervised(Segmenter):
-    """A U-Net and its cross-entropy."""
+    """A U-Net and its cross-entropy; where an autoencoder post-processes, either of the two answers counts."""
 
     weight: Tensor | None
 
     def __init__(self, config: SupervisedConfig, task: Task) -> None:
         super().__init__()
-        stride = 2 ** len(config.decoder_channels)
-        if task.image_size % stride:
-            near = max(stride, round(task.image_size / stride) * stride)
-            raise S4miError(
-                f"data.image_size {task.image_size} is no multiple of the U-Net's stride {stride}; take {near}"
-            )
         self.config = config
-        self.unet = UNet(
+        self.net = SmpNet(
             config.encoder,
+            architecture=config.architecture,
             classes=len(task.classes),
             image_size=task.image_size,
             weights=config.weights,
             decoder_channels=config.decoder_channels,
             attention=config.attention,
         )
+        say_padding(task.image_size, self.net.stride)
+        hidden = config.autoencoder
+        self.autoencoder = None if hidden is None else WidthAutoencoder(task.image_size, hidden)
+        self.choice = None if hidden is None else Choice((RAW, POST_PROCESSED), default=POST_PROCESSED)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
     def logits(self, images: Tensor) -> Tensor:
-        z: Tensor = self.unet(images)
-        return z
+        z: Tensor = self.net(images)
+        if self.autoencoder is None or self.chosen == RAW:
+            return z
+        post_processed: Tensor = self.autoencoder(z)
+        return post_processed
+
+    def readings(self, images: Tensor) -> dict[str, Tensor]:
+        if self.autoencoder is None:
+            return {}
+        z = self.net(images)
+        return {RAW: z, POST_PROCESSED: self.autoencoder(z)}
+
+    @property
+    def chosen(self) -> str:
+        return "" if self.choice is None else self.choice.name
+
+    def choose(self, reading: str) -> None:
+        if self.choice is not None:
+            self.choice.take(reading)
 
     def loss(self, batch: Batch) -> Losses:
-        z, y = self.logits(batch.images), batch.known_masks
+        z, y = self.net(batch.images), batch.known_masks
+        losses = self._losses(z, y)
+        if self.autoencoder is None:
+            return losses
+        return Losses(**losses, post_processed=self._losses(self.autoencoder(z), y).total)
+
+    def _losses(self, z: Tensor, y: Tensor) -> Losses:
         if self.config.criterion == "cross_entropy":
             return Losses(cross_entropy=cross_entropy(z, y, self.weight))
         return Losses(dice=dice(z, y) / 2, cross_entropy=cross_entropy(z, y, self.weight) / 2)

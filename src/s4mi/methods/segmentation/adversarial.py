@@ -1,0 +1,89 @@
+"""DAN: a segmenter against an evaluator of masks (Zhang et al. 2017).
+
+    p = softmax(segmenter(x)), p_u likewise of images without masks
+    supervised    ½ [Dice(p, y) + CE(p, y)]
+    evaluation    BCE(evaluator(x, p), 1) + BCE(evaluator(x_u, p_u), 0)      teaches the evaluator alone
+    convincing    BCE(evaluator(x_u, p_u), 1)                               teaches the segmenter alone
+
+The evaluator learns to tell the masks of annotated images from those of the others. The segmenter learns to make it
+believe that all of them were annotated.
+"""
+
+from typing import ClassVar, Literal, final
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, PositiveInt
+from torch import Tensor
+from torch.func import functional_call
+
+from s4mi.contract import Batch, Losses, Moment, Segmenter, SemiSupervisedConfig, Task
+from s4mi.maths.losses import class_weights, dice_cross_entropy
+from s4mi.nets.evaluator import Evaluator
+from s4mi.nets.networks import build_network, network_label
+from s4mi.nets.weights import NONE
+
+
+class AdversarialConfig(SemiSupervisedConfig):
+    """Settings of the deep adversarial network."""
+
+    summary: ClassVar[str] = "train a U-Net whose masks of images without annotation pass for those of annotated ones"
+    paper: ClassVar[str] = "Zhang et al. 2017, Deep Adversarial Networks for Biomedical Image Segmentation (DAN)"
+
+    name: Literal["adversarial"] = "adversarial"
+    network: str = Field("small_unet", description="small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER")
+    weights: str = Field(NONE, description="of its encoder: imagenet, none, or the path of a weight file")
+    evaluator: PositiveInt = Field(
+        32, description="channels of the evaluator's first layer; each next has twice as many"
+    )
+    unlabelled_weight: float = Field(0.1, ge=0, description="of what is learnt from images without masks")
+    ramp_up: float = Field(0.4, ge=0, le=1, description="share of training over which that weight rises; 0: at once")
+
+    @property
+    def backbone_name(self) -> str:
+        return network_label(self.network)
+
+    def build(self, task: Task) -> "Adversarial":
+        return Adversarial(self, task)
+
+
+@final
+class Adversarial(Segmenter):
+    """A segmenter and the evaluator it has to convince."""
+
+    weight: Tensor | None
+
+    def __init__(self, config: AdversarialConfig, task: Task) -> None:
+        super().__init__()
+        self.config = config
+        self.network = build_network(
+            config.network, classes=len(task.classes), image_size=task.image_size, weights=config.weights
+        )
+        self.evaluator = Evaluator(classes=len(task.classes), width=config.evaluator)
+        self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
+        self.strength = config.unlabelled_weight
+
+    def logits(self, images: Tensor) -> Tensor:
+        z: Tensor = self.network(images)
+        return z
+
+    def before_step(self, moment: Moment) -> None:
+        self.strength = self.config.strength(moment.progress)
+
+    def loss(self, batch: Batch) -> Losses:
+        x, y, known = torch.cat([batch.images, batch.known_unlabelled]), batch.known_masks, len(batch.known_masks)
+        z = self.logits(x)
+        masks = z.softmax(dim=1)
+        believed = self.evaluator(x, masks.detach())  # (B + U,)
+        still = {name: weight.detach() for name, weight in self.evaluator.named_parameters()}
+        convinced: Tensor = functional_call(self.evaluator, still, (x[known:], masks[known:]))
+        return Losses(
+            supervised=dice_cross_entropy(z[:known], y, self.weight),
+            evaluation=binary(believed[:known], 1) + binary(believed[known:], 0),
+            convincing=self.strength * binary(convinced, 1),
+        )
+
+
+def binary(logits: Tensor, answer: float) -> Tensor:
+    """Mean binary cross-entropy of (N,) logits against one answer for all."""
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, answer))

@@ -1,0 +1,112 @@
+"""UA-MT: a mean teacher that teaches only where it is certain (Yu et al. 2019; after Tarvainen & Valpola 2017).
+
+    q_t = softmax(teacher(x_u + noise_t)), t = 1..T        dropout on: each pass sees a little differently
+    q = mean of q_t, u = -Σ_k q log q                      what the teacher says, and how uncertain it is
+    consistent   mean of (softmax(p_u) - q)² where u < (3/4 + ramp/4) log K
+    supervised   ½ [Dice(p, y) + CE(p, y)]
+
+The teacher is the moving average of the student's weights. The threshold rises to log K, the greatest uncertainty there
+is, while training goes on.
+"""
+
+import math
+from copy import deepcopy
+from typing import ClassVar, Literal, final
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from s4mi.contract import Batch, Losses, Moment, Segmenter, SemiSupervisedConfig, Task, sigmoid_ramp
+from s4mi.maths.ema import follow
+from s4mi.maths.losses import class_weights, dice_cross_entropy
+from s4mi.maths.pseudo_labels import entropy
+from s4mi.nets.committee import Committee
+from s4mi.nets.networks import build_network, network_label
+from s4mi.nets.weights import NONE
+
+
+class MeanTeacherConfig(SemiSupervisedConfig):
+    """Settings of the uncertainty-aware mean teacher; the defaults are the paper's.
+
+    Networks without dropout, which most encoders are, differ between passes by the noise alone.
+    """
+
+    summary: ClassVar[str] = "train a U-Net that agrees with its own moving average wherever that one is certain"
+    paper: ClassVar[str] = "Yu et al. 2019, Uncertainty-Aware Self-Ensembling Model (UA-MT)"
+
+    name: Literal["mean_teacher"] = "mean_teacher"
+    network: str = Field("small_unet", description="small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER")
+    weights: str = Field(NONE, description="of its encoder: imagenet, none, or the path of a weight file")
+    unlabelled_weight: float = Field(0.1, ge=0, description="of what is learnt from images without masks")
+    ramp_up: float = Field(1.0, ge=0, le=1, description="share of training over which that weight rises; 0: at once")
+    momentum: float = Field(0.99, ge=0, lt=1, description="of the teacher; less in the first steps")
+    passes: PositiveInt = Field(8, description="of the teacher over each image")
+    noise: float = Field(0.1, ge=0, description="standard deviation of what is added to the teacher's images")
+
+    @property
+    def backbone_name(self) -> str:
+        return network_label(self.network)
+
+    def build(self, task: Task) -> "MeanTeacher":
+        return MeanTeacher(self, task)
+
+
+@final
+class MeanTeacher(Segmenter):
+    """A student, and a teacher that is its moving average; either answers."""
+
+    weight: Tensor | None
+
+    def __init__(self, config: MeanTeacherConfig, task: Task) -> None:
+        super().__init__()
+        self.config = config
+        student = build_network(
+            config.network, classes=len(task.classes), image_size=task.image_size, weights=config.weights
+        )
+        teacher = deepcopy(student).requires_grad_(False)
+        self.committee = Committee({"student": student, "teacher": teacher}, average=False, default="teacher")
+        self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
+        self.strength = config.unlabelled_weight
+        self.most = math.log(len(task.classes))  # the greatest entropy there is
+        self.threshold = self.most
+
+    @property
+    def chosen(self) -> str:
+        return self.committee.choice.name
+
+    def choose(self, reading: str) -> None:
+        self.committee.choice.take(reading)
+
+    def readings(self, images: Tensor) -> dict[str, Tensor]:
+        return self.committee.readings(images)
+
+    def logits(self, images: Tensor) -> Tensor:
+        z: Tensor = self.committee(images)
+        return z
+
+    def before_step(self, moment: Moment) -> None:
+        self.strength = self.config.strength(moment.progress)
+        self.threshold = (0.75 + 0.25 * sigmoid_ramp(moment.progress)) * self.most
+
+    def loss(self, batch: Batch) -> Losses:
+        x, x_u, y = batch.images, batch.known_unlabelled, batch.known_masks
+        p, p_u = self.committee["student"](torch.cat([x, x_u])).tensor_split([len(y)])
+        q = self._teach(x_u)
+        certain = (entropy(q) < self.threshold)[:, None]  # (U, 1, H, W)
+        difference = (p_u.softmax(dim=1) - q).square() * certain
+        consistent = difference.sum() / (certain.sum() * q.shape[1]).clamp_min(1)
+        return Losses(supervised=dice_cross_entropy(p, y, self.weight), consistent=self.strength * consistent)
+
+    def after_step(self, moment: Moment) -> None:
+        momentum = min(1 - 1 / (moment.step + 1), self.config.momentum)
+        student, teacher = self.committee["student"], self.committee["teacher"]
+        follow(teacher.parameters(), student.parameters(), momentum=momentum)
+
+    @torch.no_grad()
+    def _teach(self, x_u: Tensor) -> Tensor:
+        """(U, K, H, W) the mean of the teacher's answers over all passes, in one batch."""
+        seen = x_u.repeat(self.config.passes, 1, 1, 1)
+        noise = (self.config.noise * torch.randn_like(seen)).clamp_(-2 * self.config.noise, 2 * self.config.noise)
+        q: Tensor = self.committee["teacher"](seen + noise).float().softmax(dim=1)
+        return torch.stack(q.chunk(self.config.passes)).mean(dim=0)

@@ -1,0 +1,129 @@
+"""UniMatch-style consistency from weak to strong (Yang et al. 2023, after FixMatch, Sohn et al. 2020).
+
+    w = network(x_u), as it is; s_1, s_2 = network(strong views of x_u: colours, blur, and patches of other images)
+    f = decoder(encoder(x_u), half of its channels dropped)
+    c = where max softmax(w) ≥ confidence
+    supervised   ½ [Dice(p, y) + CE(p, y)]
+    images       ½ [CE(s_1, argmax w) + CE(s_2, argmax w)] over c
+    features     CE(f, argmax w) over c
+
+What the network says of a plain image, where it is sure, is what it shall say of the same image in disguise. The terms
+over c are means over all pixels, so that few sure ones weigh little.
+"""
+
+from typing import ClassVar, Literal, final
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from s4mi.contract import Batch, Losses, Moment, Segmenter, SemiSupervisedConfig, Task, ViewSpec
+from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
+from s4mi.maths.pseudo_labels import confident
+from s4mi.nets.networks import build_network, network_label
+from s4mi.nets.weights import NONE
+from s4mi.records import IGNORE
+
+STRONG = ViewSpec(
+    brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25, jitter=0.8, grey=0.2, blur=0.5, blur_sigma=(0.5, 2.0)
+)
+"""The colours of a strong view; the geometry is the weak view's."""
+
+
+class WeakToStrongConfig(SemiSupervisedConfig):
+    """Settings of consistency from weak to strong; the defaults are UniMatch's."""
+
+    summary: ClassVar[str] = "train a U-Net that says of a disguised image what it surely says of the plain one"
+    paper: ClassVar[str] = (
+        "Yang et al. 2023, Revisiting Weak-to-Strong Consistency (UniMatch); Sohn et al. 2020, FixMatch"
+    )
+
+    name: Literal["weak_to_strong"] = "weak_to_strong"
+    network: str = Field("small_unet", description="small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER")
+    weights: str = Field(NONE, description="of its encoder: imagenet, none, or the path of a weight file")
+    confidence: float = Field(0.95, ge=0, lt=1, description="least probability of a label that is learnt from")
+    feature_dropout: float = Field(0.5, ge=0, lt=1, description="share of the encoder's channels dropped; 0: no term")
+    cutmix: float = Field(0.5, ge=0, le=1, description="probability that a strong view has a patch of another image")
+    strong: ViewSpec = Field(STRONG, description="colours of the strong views")
+
+    @property
+    def backbone_name(self) -> str:
+        return network_label(self.network)
+
+    @property
+    def strong_views(self) -> tuple[ViewSpec, ...]:
+        return (self.strong, self.strong)
+
+    def build(self, task: Task) -> "WeakToStrong":
+        return WeakToStrong(self, task)
+
+
+@final
+class WeakToStrong(Segmenter):
+    """A network that is consistent with itself."""
+
+    weight: Tensor | None
+
+    def __init__(self, config: WeakToStrongConfig, task: Task) -> None:
+        super().__init__()
+        self.config = config
+        self.network = build_network(
+            config.network, classes=len(task.classes), image_size=task.image_size, weights=config.weights
+        )
+        self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
+        self.strength = config.unlabelled_weight
+
+    def logits(self, images: Tensor) -> Tensor:
+        z: Tensor = self.network(images)
+        return z
+
+    def before_step(self, moment: Moment) -> None:
+        self.strength = self.config.strength(moment.progress)
+
+    def loss(self, batch: Batch) -> Losses:
+        x, y = batch.images, batch.known_masks
+        weak, *strong = batch.known_unlabelled.chunk(3)  # each (U, 3, H, W)
+        size = (x.shape[-2], x.shape[-1])
+        features = self.network.encode(torch.cat([x, weak]))
+        p, w = self.network.decode(features, size).tensor_split([len(x)])
+        labels = confident(w, self.config.confidence)
+        boxes = [cutmix_boxes(weak, self.config.cutmix) for _ in strong]
+        mixed = torch.cat([cut(view, box) for view, box in zip(strong, boxes, strict=True)])
+        wanted = torch.cat([cut(labels, box[:, 0]) for box in boxes])
+        losses = {
+            "supervised": dice_cross_entropy(p, y, self.weight),
+            "images": self.strength / 2 * over_all_pixels(self.logits(mixed), wanted),
+        }
+        if self.config.feature_dropout:
+            dropped = [F.dropout2d(level[len(x) :], self.config.feature_dropout) for level in features]
+            f = self.network.decode(dropped, size)
+            losses["features"] = self.strength / 2 * over_all_pixels(f, labels)
+        return Losses(**losses)
+
+
+def over_all_pixels(logits: Tensor, labels: Tensor) -> Tensor:
+    """The cross-entropy of the pixels that are known, divided by the number of all."""
+    return cross_entropy(logits, labels) * (labels != IGNORE).float().mean()
+
+
+def cutmix_boxes(images: Tensor, probability: float) -> Tensor:
+    """(U, 1, H, W) bool: for each image, with `probability`, a box of 2 to 40 % of its area and sides of up to 1 : 3.
+
+    Where none is drawn, it is False all over (Yun et al. 2019, as UniMatch draws it).
+    """
+    count, _, height, width = images.shape
+    area = torch.empty(count).uniform_(0.02, 0.4) * height * width
+    ratio = torch.empty(count).uniform_(0.3, 1 / 0.3)
+    tall, wide = (area * ratio).sqrt().clamp_max(height), (area / ratio).sqrt().clamp_max(width)
+    top, left = torch.rand(count) * (height - tall), torch.rand(count) * (width - wide)
+    drawn = torch.rand(count) < probability
+    y, x = torch.arange(height)[None, :, None], torch.arange(width)[None, None, :]
+    (top, left, tall, wide, drawn) = (each[:, None, None] for each in (top, left, tall, wide, drawn))
+    inside = (y >= top) & (y < top + tall) & (x >= left) & (x < left + wide) & drawn
+    return inside[:, None].to(images.device)
+
+
+def cut(images: Tensor, boxes: Tensor) -> Tensor:
+    """Each of the (U, ...) images with the box filled from the one before it in the batch."""
+    return torch.where(boxes, images.roll(1, dims=0), images)
