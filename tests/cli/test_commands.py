@@ -90,7 +90,8 @@ def test_a_run_is_trained_evaluated_and_used_by_commands_alone(
         (["optim.lr"], "'optim.lr' is no setting; write key=value"),
         (["data.path=/nowhere"], "/nowhere/dataset.yaml: not there"),
         (["method.encoder=resnet19"], "encoder 'resnet19' is unknown; did you mean 'resnet18'?"),
-        (["data.image_size=30"], "30 is no multiple of the U-Net's stride"),
+        (["method.class_weights=[1, 2, 3]"], "class_weights names 3 numbers but there are 2 classes"),
+        (["method={name: mean_teacher, labelled_per_batch: 99}"], "labelled_per_batch 99 leaves no room for an image"),
     ],
 )
 def test_bad_input_is_one_line_and_no_traceback(

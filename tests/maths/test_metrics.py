@@ -330,3 +330,111 @@ def test_scores_of_an_empty_confusion_are_zero_not_nan() -> None:
     scores = scores_of_confusion(np.zeros((2, 2), dtype=np.int64))
     assert not any(math.isnan(value) for value in scores.values())
     assert scores == {"iou": 0, "dice": 0, "pixel_accuracy": 0}
+
+
+def classes_in(*names: int) -> NDArray[np.uint8]:
+    """A mask whose columns show these classes, one after the other."""
+    return np.repeat(np.array([names], dtype=np.uint8), 4, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth", "iou", "dice"),
+    [
+        # classes of the pixels, a column each; scores of class a (1) and b (2)
+        ((0, 0), (0, 0), (None, None), (None, None)),  # in neither: undefined
+        ((1, 0), (0, 0), (0, None), (0, None)),  # only predicted: a false alarm scores 0
+        ((0, 0), (1, 0), (0, None), (0, None)),  # only in truth: a miss scores 0
+        ((1, 1), (1, 0), (1 / 2, None), (2 / 3, None)),
+        ((2, 0), (1, 0), (0, 0), (0, 0)),  # one class taken for another costs both
+        ((1, 2, 2), (1, 1, 2), (1 / 2, 1 / 2), (2 / 3, 2 / 3)),
+        ((1, 1), (1, IGNORE), (1, None), (1, None)),  # nobody knows the second pixel
+        ((2, 1), (IGNORE, 1), (1, None), (1, None)),  # nor whether b is there
+        ((1, 2), (IGNORE, IGNORE), (None, None), (None, None)),
+    ],
+)
+def test_what_an_image_scores_by_itself(
+    predicted: tuple[int, ...],
+    truth: tuple[int, ...],
+    iou: tuple[float | None, ...],
+    dice: tuple[float | None, ...],
+) -> None:
+    tally = SegmentationTally(["background", "a", "b"])
+    tally.add(classes_in(*predicted), classes_in(*truth), image="x", group="p")
+    (one,) = tally.per_image()
+    assert (one.image, one.group) == ("x", "p")
+    assert one.iou == dict(zip("ab", iou, strict=True))
+    assert one.dice == pytest.approx(dict(zip("ab", dice, strict=True)))
+    diagonal = float(np.hypot(4, len(truth)))
+    for name, value in one.iou.items():
+        if value in (None, 0, 1):
+            expected = {None: None, 0: pytest.approx(diagonal), 1: 0}[value]
+            assert (one.hd95[name], one.assd[name]) == (expected, expected)
+
+
+@settings(deadline=None, max_examples=12)
+@given(seed=seeds, classes=st.integers(2, 4), images=st.integers(1, 3))
+def test_each_image_scores_what_it_scores_alone(seed: int, classes: int, images: int) -> None:
+    names = ["background", *"abc"[: classes - 1]]
+    together = SegmentationTally(names)
+    for i in range(images):
+        predicted, truth = masks(seed + i, classes=classes)
+        together.add(predicted, truth, image=str(i))
+        alone = SegmentationTally(names)
+        alone.add(predicted, truth, image=str(i))
+        assert together.per_image()[i] == alone.per_image()[0]
+        scores = alone.scores()
+        for name in names[1:]:
+            assert together.per_image()[i].iou[name] == scores.per_class[name].iou
+            assert together.per_image()[i].hd95[name] == scores.per_class[name].hd95
+
+
+def test_distances_that_are_not_measured_are_none() -> None:
+    tally = SegmentationTally(["background", "lesion"], distances=False)
+    tally.add(painted(HALF), painted(FULL))
+    assert (tally.per_image()[0].hd95, tally.per_image()[0].assd) == ({"lesion": None}, {"lesion": None})
+
+
+def test_a_patient_with_many_images_counts_once() -> None:
+    tally = SegmentationTally(["background", "lesion"], distances=False)
+    for _ in range(3):
+        tally.add(painted(FULL), painted(FULL), group="many")
+    tally.add(painted(HALF), painted(FULL), group="one")
+    tally.add(painted(NONE), painted(FULL), group="one")
+    scores = tally.scores()
+    assert scores.iou_image == pytest.approx((1 + 1 + 1 + 1 / 2 + 0) / 5)
+    assert scores.iou_patient == pytest.approx((1 + (1 / 2 + 0) / 2) / 2)
+    assert scores.dice_patient == pytest.approx((1 + (2 / 3 + 0) / 2) / 2)
+
+
+def test_an_image_of_no_known_patient_is_a_patient_of_its_own() -> None:
+    tally = SegmentationTally(["background", "lesion"], distances=False)
+    tally.add(painted(FULL), painted(FULL), group="p")
+    tally.add(painted(FULL), painted(FULL), group="p")
+    tally.add(painted(NONE), painted(FULL))
+    tally.add(painted(HALF), painted(FULL))
+    assert tally.scores().iou_patient == pytest.approx((1 + 0 + 1 / 2) / 3)
+
+
+def test_without_any_group_no_score_is_by_patient() -> None:
+    tally = SegmentationTally(["background", "lesion"], distances=False)
+    tally.add(painted(HALF), painted(FULL))
+    assert (tally.scores().iou_patient, tally.scores().dice_patient) == (None, None)
+
+
+def test_images_in_which_a_class_is_absent_leave_their_patient_out_of_its_mean() -> None:
+    tally = SegmentationTally(["background", "a", "b"], distances=False)
+    tally.add(painted(HALF), painted(FULL), group="p")  # a: 1/2, b: absent
+    tally.add(2 * painted(HALF), 2 * painted(HALF), group="q")  # a: absent, b: 1
+    assert tally.scores().iou_patient == pytest.approx((1 / 2 + 1) / 2)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=seeds, classes=st.integers(2, 4), images=st.integers(1, 4))
+def test_with_one_image_a_patient_the_means_over_patients_are_those_over_images(
+    seed: int, classes: int, images: int
+) -> None:
+    tally = SegmentationTally(["background", *"abc"[: classes - 1]], distances=False)
+    for i in range(images):
+        tally.add(*masks(seed + i, classes=classes), group=str(i))
+    scores = tally.scores()
+    assert (scores.iou_patient, scores.dice_patient) == pytest.approx((scores.iou_image, scores.dice_image))

@@ -1,6 +1,7 @@
 """Prediction answers any image at its own size, and goes on past broken ones."""
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,14 @@ from PIL import Image
 
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
+from s4mi.data.images import read_image
+from s4mi.data.manifest import load_manifest
+from s4mi.data.masks import read_mask
+from s4mi.data.split_file import read_parts
 from s4mi.errors import S4miError
+from s4mi.recipes.mask_overlays import compared, tinted
 from s4mi.recipes.predict import predict_run
+from s4mi.recipes.run_dir import RunDir
 from s4mi.recipes.train import train
 
 Quick = Callable[..., RunConfig]
@@ -101,3 +108,153 @@ def test_nothing_to_predict_is_one_line(tmp_path: Path, runs: Path, given: str) 
     (tmp_path / "empty").mkdir()
     with pytest.raises(S4miError, match=r"nowhere: not there|empty: holds no images"):
         predict_run(runs / "multiclass", [tmp_path / given], tmp_path / "out")
+
+
+def picture(path: Path) -> np.ndarray:
+    with Image.open(path) as opened:
+        return np.asarray(opened.convert("RGB"))
+
+
+def test_an_overlay_is_the_image_under_its_predicted_mask_at_its_own_size(
+    tmp_path: Path, runs: Path, images: Path
+) -> None:
+    out = tmp_path / "out"
+    result = predict_run(runs / "segmentation", [images], out, overlay=True)
+    assert (result.overlays, result.legend) == (out / "overlays", "lesion sky blue")
+    for name in ("wide.png", "high.jpg", "more/grey.png"):
+        classes = read_mask((out / name).with_suffix(".png"), {0: "background", 255: "lesion"})
+        expected = tinted(read_image(images / name), classes)
+        np.testing.assert_array_equal(picture((out / "overlays" / name).with_suffix(".png")), expected)
+
+
+def test_masks_are_the_same_with_overlays_and_without(tmp_path: Path, runs: Path, images: Path) -> None:
+    for name, overlay in (("with", True), ("without", False)):
+        predict_run(runs / "segmentation", [images], tmp_path / name, overlay=overlay)
+    for name in ("wide", "high", "more/grey"):
+        assert (tmp_path / f"with/{name}.png").read_bytes() == (tmp_path / f"without/{name}.png").read_bytes()
+    assert not (tmp_path / "without" / "overlays").exists()
+
+
+def test_overlays_of_a_data_set_show_hits_misses_and_false_alarms(tmp_path: Path, runs: Path, lesions: Path) -> None:
+    out = tmp_path / "out"
+    result = predict_run(runs / "segmentation", [lesions], out, overlay=True)
+    manifest = load_manifest(lesions)
+    assert (result.answered, result.failed) == (len(manifest.rows), 0)
+    assert result.legend == "found green, missed orange, wrong purple, outline of the truth white"
+    assert {path.stem for path in (out / "overlays").iterdir()} == {row.id for row in manifest.rows}
+    for row in manifest.rows[:5]:
+        assert row.mask is not None
+        truth = read_mask(row.mask, manifest.spec.mask_values)
+        predicted = read_mask(out / f"{row.id}.png", manifest.spec.mask_values)
+        expected = compared(read_image(row.image, manifest.spec.rule), truth, predicted)
+        np.testing.assert_array_equal(picture(out / "overlays" / f"{row.id}.png"), expected)
+
+
+def test_a_data_set_gives_its_images_and_not_its_masks(tmp_path: Path, runs: Path, lesions: Path) -> None:
+    predict_run(runs / "multiclass", [lesions], tmp_path / "all")
+    ids = [row.id for row in load_manifest(lesions).rows]
+    assert [row["image"] for row in rows(tmp_path / "all" / "predictions.csv")] == ids
+
+
+def test_a_part_of_a_data_set_is_that_of_the_runs_own_split(tmp_path: Path, runs: Path, lesions: Path) -> None:
+    manifest = load_manifest(lesions)
+    predict_run(runs / "multiclass", [lesions], tmp_path / "test", part="test")
+    parts = read_parts(RunDir(runs / "multiclass").split_path, manifest)
+    expected = [manifest.rows[number].id for number in parts["test"]]
+    assert [row["image"] for row in rows(tmp_path / "test" / "predictions.csv")] == expected
+
+
+def test_ids_with_folders_and_dots_keep_both_in_the_name_of_their_mask(
+    tmp_path: Path, runs: Path, lesions: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(lesions, data)
+    manifest = (data / "manifest.csv").read_text(encoding="utf-8").splitlines()
+    first = manifest[1].split(",", 1)
+    (data / "manifest.csv").write_text("\n".join([manifest[0], f"deep/a.v2,{first[1]}"]) + "\n", encoding="utf-8")
+    predict_run(runs / "segmentation", [data], tmp_path / "out", overlay=True)
+    assert (tmp_path / "out" / "deep_a.v2.png").is_file()
+    assert (tmp_path / "out" / "overlays" / "deep_a.v2.png").is_file()
+
+
+def test_a_row_without_a_mask_has_an_overlay_of_its_prediction_alone(tmp_path: Path, runs: Path, lesions: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(lesions, data)
+    lines = (data / "manifest.csv").read_text(encoding="utf-8").splitlines()
+    place = lines[0].split(",").index("mask")
+    cells = lines[1].split(",")
+    cells[place] = ""
+    lines = [lines[0], ",".join(cells), lines[2]]
+    (data / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    result = predict_run(runs / "segmentation", [data], tmp_path / "out", overlay=True)
+    assert result.legend == "lesion sky blue; found green, missed orange, wrong purple, outline of the truth white"
+    manifest = load_manifest(data)
+    row = manifest.rows[0]
+    classes = read_mask(tmp_path / "out" / f"{row.id}.png", manifest.spec.mask_values)
+    expected = tinted(read_image(row.image), classes)
+    np.testing.assert_array_equal(picture(tmp_path / "out" / "overlays" / f"{row.id}.png"), expected)
+
+
+def test_a_truth_of_another_size_gets_a_line(tmp_path: Path, runs: Path, lesions: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(lesions, data)
+    mask = load_manifest(data).rows[0].mask
+    assert mask is not None
+    with Image.open(mask) as opened:
+        half = opened.resize((24, 24), Image.Resampling.NEAREST)
+    half.save(mask)
+    result = predict_run(runs / "segmentation", [data], tmp_path / "out", overlay=True)
+    assert (result.answered, result.failed) == (59, 1)
+    (error,) = rows(tmp_path / "out" / "errors.csv")
+    assert error["image"] == str(mask)
+    assert "mask is 24×24 but its image is 48×48" in error["error"]
+    assert predict_run(runs / "segmentation", [data], tmp_path / "plain").failed == 0
+
+
+@pytest.mark.parametrize(
+    ("run", "given", "settings", "message"),
+    [
+        ("multiclass", "data", {"overlay": True}, "is a multiclass run and predicts no masks .* leave out --overlay"),
+        (
+            "segmentation",
+            "images",
+            {"part": "test"},
+            "is no data set, so none of its images is known to be in the test",
+        ),
+        ("segmentation", "cells", {"overlay": True}, "is a mask of .* but .* was trained on background, lesion"),
+        ("segmentation", "cells", {"part": "test"}, "which of its images are the test part .* --split all"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(
+    tmp_path: Path,
+    runs: Path,
+    lesions: Path,
+    cells: Path,
+    images: Path,
+    run: str,
+    given: str,
+    settings: dict[str, object],
+    message: str,
+) -> None:
+    folder = {"data": lesions, "images": images, "cells": cells}[given]
+    with pytest.raises(S4miError, match=message) as error:
+        predict_run(runs / run, [folder], tmp_path / "out", **settings)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_image_is_overwritten_by_its_mask(tmp_path: Path, runs: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+    with pytest.raises(S4miError, match=r"a\.png: would be overwritten by a predicted mask; choose another folder"):
+        predict_run(runs / "segmentation", [tmp_path], tmp_path)
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_an_overlay_is_no_mask_of_another_image(tmp_path: Path, runs: Path) -> None:
+    (tmp_path / "in" / "overlays").mkdir(parents=True)
+    for name in ("a.png", "overlays/a.png"):
+        Image.new("RGB", (9, 9)).save(tmp_path / "in" / name)
+    predict_run(runs / "segmentation", [tmp_path / "in"], tmp_path / "out")
+    with pytest.raises(S4miError, match="would overwrite that of"):
+        predict_run(runs / "segmentation", [tmp_path / "in"], tmp_path / "out", overlay=True)

@@ -59,6 +59,7 @@ def test_a_run_leaves_everything_it_promises(finished: Path) -> None:
         "split.json",
         "metrics.jsonl",
         "record.json",
+        "test_images.csv",
         "checkpoints/last.safetensors",
         "checkpoints/training.pt",
         "checkpoints/best.safetensors",

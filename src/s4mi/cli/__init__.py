@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from s4mi import __version__
-from s4mi.cli import data, demo, embed, evaluate, explain, methods, predict, report, study, train
+from s4mi.cli import data, demo, embed, evaluate, explain, methods, predict, report, sheet, study, train
 from s4mi.errors import S4miError
 
 INTERRUPTED = 130
@@ -26,6 +26,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("embed")(embed.embed)
+app.command("sheet")(sheet.sheet)
 app.command("report")(report.report)
 app.command("methods")(methods.methods)
 app.command("demo")(demo.demo)

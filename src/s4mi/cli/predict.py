@@ -1,14 +1,36 @@
 """`s4mi predict`: use a trained run on any images."""
 
+from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from s4mi.records import Part
+
+
+class Split(StrEnum):
+    """Parts of a split, or all of it."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+    all = "all"
 
 
 def predict(
     run: Path = typer.Argument(..., metavar="RUN_DIR"),
-    images: list[Path] = typer.Argument(..., metavar="IMAGES_OR_FOLDER...", help="Image files, or folders to search."),
+    images: list[Path] = typer.Argument(
+        ..., metavar="IMAGES...", help="Image files, folders to search, or data set folders."
+    ),
     out: Path = typer.Option(..., "-o", "--out", help="Folder for the answers."),
+    overlay: bool = typer.Option(
+        False, "--overlay", help="Segmentation: also lay each mask over its image, beside the truth where it is known."
+    ),
+    split: Split = typer.Option(
+        Split.all, "--split", help="Of a data set, the images in this part of the run's own split."
+    ),
 ) -> None:
     """Probabilities as CSV (classification), or a mask per image at its own size (segmentation)."""
     import sys
@@ -23,9 +45,16 @@ def predict(
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("predicting", total=None)
         result = predict_run(
-            run, images, out, progress=lambda done, total: bar.update(task, completed=done, total=total)
+            run,
+            images,
+            out,
+            overlay=overlay,
+            part=None if split is Split.all else cast("Part", split.value),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     typer.echo(f"{result.answered} images answered: {result.output}")
+    if result.overlays is not None:
+        typer.echo(f"overlays ({result.legend}): {result.overlays}")
     if result.failed:
         typer.echo(f"{result.failed} could not be read: {out / 'errors.csv'}", err=True)
         raise typer.Exit(1)

@@ -11,13 +11,16 @@ def report(
         Path("report.html"), "-o", "--out", help="The page, .html; or its result tables: .csv, .md, .tex."
     ),
     title: str | None = typer.Option(None, help="Of the page.  [default: the folder's name]"),
+    sheets: bool = typer.Option(
+        True, "--sheets/--no-sheets", help="Show masks that segmentation runs predict for some test images."
+    ),
 ) -> None:
     """Compare all finished runs in one page that opens anywhere, and say what is not finished."""
     from s4mi.cli.console import setup_logging
     from s4mi.recipes.report import report as make_report
 
     setup_logging()
-    made = make_report(folder, out, title=title)
+    made = make_report(folder, out, title=title, sheets=sheets)
     for note in made.notes:
         typer.echo(note, err=True)
     finished = made.runs + made.pretrainings

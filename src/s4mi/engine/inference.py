@@ -11,6 +11,9 @@ from torch import Tensor
 
 from s4mi.contract import Batch, Classifier, Segmenter
 
+ONLY = ""
+"""Name of the reading of a method that gives one answer only."""
+
 
 @torch.inference_mode()
 def infer(fabric: Fabric, method: Classifier | Segmenter, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Tensor]]:
@@ -20,6 +23,18 @@ def infer(fabric: Fabric, method: Classifier | Segmenter, batches: Iterable[Batc
         with fabric.autocast():
             logits = method.logits(batch.images)
         yield batch, logits.float()
+
+
+@torch.inference_mode()
+def infer_readings(
+    fabric: Fabric, method: Segmenter, batches: Iterable[Batch]
+) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
+    """Each batch with the float32 logits of every reading by its name; `ONLY` is that of a method with one alone."""
+    method.eval()
+    for batch in batches:
+        with fabric.autocast():
+            readings = method.readings(batch.images) or {ONLY: method.logits(batch.images)}
+        yield batch, {name: logits.float() for name, logits in readings.items()}
 
 
 def probabilities(logits: Tensor, *, multilabel: bool) -> Tensor:

@@ -4,7 +4,7 @@ Classification comes from torchmetrics, surface distances from MONAI. What is fi
 on: how empty masks, absent classes and ignored pixels count. `records.SegmentationScores` states the rule.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional import classification as tm
 
-from s4mi.records import IGNORE, ClassificationScores, ClassScores, SegmentationScores
+from s4mi.records import IGNORE, ClassificationScores, ClassScores, ImageScores, SegmentationScores
 
 CALIBRATION_BINS = 15
 
@@ -149,57 +149,94 @@ class SegmentationTally:
     classes: Sequence[str]
     distances: bool = True
     _pooled: NDArray[np.int64] = field(init=False)
-    _iou: list[list[float]] = field(init=False, default_factory=list)
-    _dice: list[list[float]] = field(init=False, default_factory=list)
-    _hd95: list[list[float]] = field(init=False, default_factory=list)
-    _assd: list[list[float]] = field(init=False, default_factory=list)
+    _images: list[ImageScores] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         k = len(self.classes)
         self._pooled = np.zeros((k, k), dtype=np.int64)
 
-    def add(self, predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
-        """Count one image: (H, W) predicted classes against (H, W) truth with `IGNORE`."""
+    def add(
+        self, predicted: NDArray[np.uint8], truth: NDArray[np.uint8], *, image: str = "", group: str | None = None
+    ) -> None:
+        """Count one image: (H, W) predicted classes against (H, W) truth with `IGNORE`.
+
+        Args:
+            image: what it is called. group: the patient it is of, if that is known.
+        """
         k, known = len(self.classes), truth != IGNORE
         counts = np.bincount(truth[known].astype(np.int64) * k + predicted[known], minlength=k * k).reshape(k, k)
         self._pooled += counts
         overlap, union, both = _overlaps(counts)
-        self._iou.append(_quotients(overlap, union)[1:])
-        self._dice.append(_quotients(2 * overlap, both)[1:])
-        if self.distances:
-            hd95, assd = zip(
-                *(_surface((predicted == c) & known, (truth == c) & known) for c in range(1, k)), strict=True
+        undefined = (float("nan"), float("nan"))
+        surface = [
+            _surface((predicted == c) & known, (truth == c) & known) if self.distances else undefined
+            for c in range(1, k)
+        ]
+        self._images.append(
+            ImageScores(
+                image=image,
+                group=group,
+                iou=self._by_class(_quotients(overlap, union)[1:]),
+                dice=self._by_class(_quotients(2 * overlap, both)[1:]),
+                hd95=self._by_class([hd95 for hd95, _ in surface]),
+                assd=self._by_class([assd for _, assd in surface]),
             )
-            self._hd95.append(list(hd95))
-            self._assd.append(list(assd))
+        )
+
+    def per_image(self) -> tuple[ImageScores, ...]:
+        """What each image scores by itself, in the order in which they were added."""
+        return tuple(self._images)
 
     def scores(self) -> SegmentationScores:
         """The scores of all images so far; at least one."""
         overlap, union, both = _overlaps(self._pooled)
         iou, dice = _quotients(overlap, union), _quotients(2 * overlap, both)
         pooled = scores_of_confusion(self._pooled)
-        per_image = {name: _column_means(rows) for name, rows in (("hd95", self._hd95), ("assd", self._assd))}
+        hd95, assd = (self._class_means([getattr(one, name) for one in self._images]) for name in ("hd95", "assd"))
         per_class = {
             name: ClassScores(
                 support=int(self._pooled[c].sum()),
                 iou=_known(iou[c]),
                 dice=_known(dice[c]),
-                hd95=_known(per_image["hd95"][c - 1]) if c and per_image["hd95"] else None,
-                assd=_known(per_image["assd"][c - 1]) if c and per_image["assd"] else None,
+                hd95=hd95.get(name),
+                assd=assd.get(name),
             )
             for c, name in enumerate(self.classes)
         }
+        images = {name: [getattr(one, name) for one in self._images] for name in ("iou", "dice")}
+        patients = {name: self._per_patient(values) for name, values in images.items()}
+        grouped = any(one.group is not None for one in self._images)
         return SegmentationScores(
-            images=len(self._iou),
+            images=len(self._images),
             iou=pooled["iou"],
             dice=pooled["dice"],
-            iou_image=_nanmean(_column_means(self._iou)) or 0.0,
-            dice_image=_nanmean(_column_means(self._dice)) or 0.0,
-            hd95=_nanmean(per_image["hd95"]),
-            assd=_nanmean(per_image["assd"]),
+            iou_image=self._mean(images["iou"]) or 0.0,
+            dice_image=self._mean(images["dice"]) or 0.0,
+            iou_patient=(self._mean(patients["iou"]) or 0.0) if grouped else None,
+            dice_patient=(self._mean(patients["dice"]) or 0.0) if grouped else None,
+            hd95=_mean(list(hd95.values())),
+            assd=_mean(list(assd.values())),
             pixel_accuracy=pooled["pixel_accuracy"],
             per_class=per_class,
         )
+
+    def _by_class(self, values: Sequence[float]) -> dict[str, float | None]:
+        return {name: _known(value) for name, value in zip(self.classes[1:], values, strict=True)}
+
+    def _class_means(self, rows: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+        """Of each foreground class, the mean over the rows for which the score is defined."""
+        return {name: _mean([row[name] for row in rows]) for name in self.classes[1:]}
+
+    def _mean(self, rows: Sequence[Mapping[str, float | None]]) -> float | None:
+        """Mean over the foreground classes of their means over rows."""
+        return _mean(list(self._class_means(rows).values()))
+
+    def _per_patient(self, rows: Sequence[Mapping[str, float | None]]) -> list[dict[str, float | None]]:
+        """A row for each patient: the means of the rows of their images. An image of nobody known stands alone."""
+        of: dict[object, list[Mapping[str, float | None]]] = {}
+        for number, (one, row) in enumerate(zip(self._images, rows, strict=True)):
+            of.setdefault(number if one.group is None else one.group, []).append(row)
+        return [self._class_means(own) for own in of.values()]
 
 
 def _overlaps(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -225,12 +262,6 @@ def _surface(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[fl
     hd95 = compute_hausdorff_distance(p, t, include_background=True, percentile=95)
     assd = compute_average_surface_distance(p, t, include_background=True, symmetric=True)
     return float(hd95), float(assd)
-
-
-def _column_means(rows: Sequence[Sequence[float]]) -> list[float]:
-    """Per foreground class, the mean over the images for which the score is defined."""
-    means = [_nanmean(column) for column in zip(*rows, strict=True)]
-    return [float("nan") if mean is None else mean for mean in means]
 
 
 def _nanmean(values: Sequence[float]) -> float | None:

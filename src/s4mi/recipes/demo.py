@@ -4,7 +4,6 @@ It always ends in time: before each run its length is estimated from what the ma
 would not fit is left out and named in the report. Finished runs are kept: a second call goes on where the first ended.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from typing import Any, Literal
 from s4mi.config import PlannedRun, make_study, plan_study
 from s4mi.data.manifest import Manifest
 from s4mi.data.sources.synthetic import write_synthetic
-from s4mi.recipes.predict import predict_run
+from s4mi.recipes.compare_sheet import CAPTION, compare_sheet
 from s4mi.recipes.run_dir import RunDir
-from s4mi.recipes.sheets import examples_sheet, segmentation_sheet
+from s4mi.recipes.sheets import examples_sheet
 from s4mi.recipes.train import train
 from s4mi.records import PretrainingRecord, RunRecord, Scores
 from s4mi.report.html import Sheet, write_report
@@ -213,19 +212,14 @@ def _sheets(out: Path, manifests: dict[Kind, Manifest]) -> Iterator[Sheet]:
         runs = [out / kind / "runs" / f"dedl-{fraction}pct-seed0" for fraction in EPOCHS]
         runs = [run for run in runs if RunDir(run).finished]
         if runs:
-            yield _masks(out / kind, kind, manifest, runs)
+            yield _masks(kind, manifest, runs)
 
 
-def _masks(out: Path, kind: Kind, manifest: Manifest, runs: list[Path]) -> Sheet:
-    ids = json.loads(RunDir(runs[0]).split_path.read_text(encoding="utf-8"))["test"][:4]
-    images = [row.image for row in manifest.rows if row.id in ids]
-    folders = [predict_run(run, images, out / "predictions" / run.name).output for run in runs]
-    columns = ["image", "truth", *(f"{RunDir(run).config().amount} of the masks" for run in runs)]
+def _masks(kind: Kind, manifest: Manifest, runs: list[Path]) -> Sheet:
     return Sheet(
         title="Predicted masks",
-        caption=f"Test images. Columns: {', '.join(columns)}. Green: found; orange: missed; purple: found where "
-        "nothing is; the white line is the truth.",
-        png=segmentation_sheet(manifest, ids, folders),
+        caption=f"Test images, {CAPTION}",
+        png=compare_sheet(runs, manifest, part="test", images=4),
         alt=f"Four test images of the synthetic {kind} with their true and predicted masks",
         dataset=manifest.spec.name,
     )

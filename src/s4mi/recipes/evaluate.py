@@ -1,6 +1,7 @@
 """Scores: quick ones at network resolution while training chooses, full ones at each image's own size at the end."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from s4mi.config import CLASSIFICATION_METRICS, RunConfig
 from s4mi.contract import Classifier, Segmenter
 from s4mi.data.batches import PlainBatches
 from s4mi.data.masks import read_mask
-from s4mi.engine.inference import infer, probabilities, resize_probabilities
+from s4mi.engine.inference import infer, infer_readings, probabilities, resize_probabilities
 from s4mi.errors import S4miError
 from s4mi.maths.metrics import (
     SegmentationTally,
@@ -24,9 +25,23 @@ from s4mi.maths.metrics import (
 )
 from s4mi.recipes.prepare import Prepared, prepare
 from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
-from s4mi.records import ClassificationScores, Part, Scores, SegmentationScores
+from s4mi.records import ClassificationScores, ImageScores, Part, Scores, SegmentationScores
 
 EVALUATION_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Full scores of one part of the split.
+
+    Attributes:
+        readings: the scores of every reading of a segmenter that has several, by name; that of `scores` is among them.
+        images: of a segmenter, the scores of each image by itself.
+    """
+
+    scores: Scores
+    readings: dict[str, SegmentationScores] = field(default_factory=dict)
+    images: tuple[ImageScores, ...] = ()
 
 
 def evaluate_run(run: Path, part: Part) -> Scores:
@@ -41,35 +56,46 @@ def evaluate_run(run: Path, part: Part) -> Scores:
     prepared = prepare(config)
     run_dir.check_split(prepared.split)
     method = load_method(fabric, config, prepared.task, run_dir.best)
-    scores = evaluate(fabric, method, config, prepared, part)
-    if scores is None:
+    evaluation = evaluate(fabric, method, config, prepared, part)
+    if evaluation is None:
         raise S4miError(f"{config.data.path}: the {part} part has nothing annotated for {prepared.task.kind}")
-    return scores
+    return evaluation.scores
 
 
 def evaluate(
     fabric: Fabric, method: Classifier | Segmenter, config: RunConfig, prepared: Prepared, part: Part
-) -> Scores | None:
+) -> Evaluation | None:
     """Full scores of one part, or None if nothing in it is annotated. Segmentation is scored on the original pixels."""
     rows = prepared.annotated(part)
     if not rows:
         return None
     if isinstance(method, Segmenter):
         return _segmentation(fabric, method, config, prepared, rows)
-    return _classification(fabric, method, prepared, rows)
+    return Evaluation(_classification(fabric, method, prepared, rows))
 
 
-def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared) -> dict[str, float]:
-    """The scores that may choose the best epoch, on the validation part at network resolution."""
+def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, *, metric: str) -> dict[str, float]:
+    """The scores that may choose the best epoch, on the validation part at network resolution.
+
+    Of a segmenter with several readings the best by `metric` is chosen here and now; the scores are that one's, with
+    each reading's `metric` beside them.
+    """
     rows = prepared.annotated("val")
-    if isinstance(method, Segmenter):
-        k = len(prepared.task.classes)
-        counts = torch.zeros(k, k, dtype=torch.int64, device=fabric.device)
-        for batch, logits in infer(fabric, method, _batches(fabric, prepared, rows)):
-            counts += confusion(logits.argmax(dim=1), batch.known_masks, k)
-        return scores_of_confusion(counts.cpu().numpy())
-    scores = _classification(fabric, method, prepared, rows)
-    return {name: value for name in CLASSIFICATION_METRICS if (value := getattr(scores, name)) is not None}
+    if not isinstance(method, Segmenter):
+        given = _classification(fabric, method, prepared, rows)
+        return {name: value for name in CLASSIFICATION_METRICS if (value := getattr(given, name)) is not None}
+    k = len(prepared.task.classes)
+    counts: dict[str, Tensor] = {}
+    for batch, readings in infer_readings(fabric, method, _batches(fabric, prepared, rows)):
+        for name, logits in readings.items():
+            seen = confusion(logits.argmax(dim=1), batch.known_masks, k)
+            counts[name] = counts[name] + seen if name in counts else seen
+    scores = {name: scores_of_confusion(seen.cpu().numpy()) for name, seen in counts.items()}
+    best = max(scores, key=lambda name: scores[name][metric])
+    method.choose(best)
+    if len(scores) == 1:
+        return scores[best]
+    return {**scores[best], **{f"{metric} of {name}": own[metric] for name, own in scores.items()}}
 
 
 def _classification(
@@ -99,15 +125,20 @@ def _mean_over_tiles(given: Tensor, row_of_entry: Tensor, rows: list[int]) -> Te
 
 def _segmentation(
     fabric: Fabric, method: Segmenter, config: RunConfig, prepared: Prepared, rows: list[int]
-) -> SegmentationScores:
-    tally = SegmentationTally(prepared.task.classes)
-    for row, logits in _pages(fabric, method, prepared, rows):
-        mask = prepared.manifest.rows[row].mask
-        assert mask is not None
+) -> Evaluation:
+    chosen = method.chosen
+    tallies: dict[str, SegmentationTally] = {}
+    for row, readings in _pages(fabric, method, prepared, rows):
+        own = prepared.manifest.rows[row]
+        assert own.mask is not None
+        truth = read_mask(own.mask, prepared.manifest.spec.mask_values)
         size = (int(prepared.cache.size[row][0]), int(prepared.cache.size[row][1]))
-        predicted = page_classes(logits, config, size)
-        tally.add(predicted, read_mask(mask, prepared.manifest.spec.mask_values))
-    return tally.scores()
+        for name, logits in readings.items():
+            if name not in tallies:  # surface distances take far longer than all else: they are the chosen one's alone
+                tallies[name] = SegmentationTally(prepared.task.classes, distances=name == chosen)
+            tallies[name].add(page_classes(logits, config, size), truth, image=own.id, group=own.group)
+    scores = {name: tally.scores() for name, tally in tallies.items()}
+    return Evaluation(scores[chosen], readings=scores if len(scores) > 1 else {}, images=tallies[chosen].per_image())
 
 
 def page_classes(logits: Tensor, config: RunConfig, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -121,15 +152,18 @@ def page_classes(logits: Tensor, config: RunConfig, size: tuple[int, int]) -> ND
     return classes
 
 
-def _pages(fabric: Fabric, method: Segmenter, prepared: Prepared, rows: list[int]) -> Iterator[tuple[int, Tensor]]:
-    """Each row with the logits of all its tiles, batched across images."""
-    waiting: dict[int, list[Tensor]] = {}
+def _pages(
+    fabric: Fabric, method: Segmenter, prepared: Prepared, rows: list[int]
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """Each row with the logits of all its tiles by reading, batched across images."""
+    waiting: dict[int, list[dict[str, Tensor]]] = {}
     tiles = np.bincount(prepared.cache.row, minlength=len(prepared.manifest.rows))
-    for batch, logits in infer(fabric, method, _batches(fabric, prepared, rows)):
-        for row, one in zip(batch.rows.tolist(), logits, strict=True):
-            waiting.setdefault(row, []).append(one)
+    for batch, readings in infer_readings(fabric, method, _batches(fabric, prepared, rows)):
+        for place, row in enumerate(batch.rows.tolist()):
+            waiting.setdefault(row, []).append({name: logits[place] for name, logits in readings.items()})
             if len(waiting[row]) == tiles[row]:
-                yield row, torch.stack(waiting.pop(row))
+                page = waiting.pop(row)
+                yield row, {name: torch.stack([tile[name] for tile in page]) for name in readings}
 
 
 def _batches(fabric: Fabric, prepared: Prepared, rows: list[int]) -> PlainBatches:

@@ -1,4 +1,4 @@
-"""Saliency maps as pictures: laid over their image, and all side by side on one sheet as in Figure 2 of S4MI."""
+"""Saliency maps laid over their image, and the sheet on which runs stand side by side, as in Figure 2 of S4MI."""
 
 import io
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from s4mi.data.formats.intensity import Pixels
+from s4mi.recipes.mask_overlays import SKY_BLUE, Colour
 
 STRENGTH = 0.6
 """Share of the colour in an overlay; the rest is the image in grey."""
@@ -21,8 +22,8 @@ BRIGHTEST = 99.0
 CELL, GAP, BLOCK_GAP, MARGIN = 168, 6, 22, 14
 LINE, TEXT = 17, 12
 PAPER, INK, FAINT = (255, 255, 255), (24, 24, 24), (105, 105, 105)
-OUTLINE = (86, 180, 233)
-"""Okabe–Ito sky blue: seen on skin and on inferno alike."""
+OUTLINE = SKY_BLUE
+"""Seen on skin and on inferno alike."""
 
 
 def overlay(pixels: Pixels, saliency: NDArray[np.float32]) -> Pixels:
@@ -45,20 +46,33 @@ class Block:
 class Sheet:
     """Rows of an image and what each run makes of it, kept small as they come."""
 
-    def __init__(self, titles: Sequence[tuple[str, str]], columns: Sequence[str], *, note: str = "") -> None:
+    def __init__(
+        self,
+        titles: Sequence[tuple[str, str]],
+        columns: Sequence[str],
+        *,
+        note: str = "",
+        legend: Sequence[tuple[Colour, str]] = (),
+        outline: Colour = OUTLINE,
+        outlined_image: bool = True,
+    ) -> None:
         """Begin a sheet.
 
         Args:
             titles: two lines over each run's block.
-            columns: title of each column of a block.
+            columns: title of each column of a block; where all are empty, their line is left out.
             note: a line below all.
+            legend: colours and what they mean, below all.
+            outline: colour of the outline of masks.
+            outlined_image: outline the mask on the image itself too.
         """
-        self._titles, self._columns, self._note = titles, columns, note
+        self._titles, self._columns, self._note, self._legend = titles, columns, note, legend
+        self._outline, self._outlined_image = outline, outlined_image
         self._rows: list[Image.Image] = []
 
     def add(self, name: str, truth: str, pixels: Pixels, blocks: Sequence[Block], mask: Pixels | None) -> None:
-        """One more image, with its name, its truth, and the outline of its mask (H, W) of 0 and 1 if it has one."""
-        cell = _cell(pixels, mask)
+        """One more image, with its name, its truth, and its mask (H, W) of classes if it has one; 0 is outside."""
+        cell = self._cell(pixels, mask if self._outlined_image else None)
         below = cell.height + 2
         strip = Image.new("RGB", (self._width, below + 2 * LINE + 2 * GAP), PAPER)
         draw = ImageDraw.Draw(strip)
@@ -69,30 +83,67 @@ class Sheet:
             _write(draw, (self._left(i, 0), below), block.caption, width=self._block_width)
             for j, (picture, caption) in enumerate(zip(block.pictures, block.captions, strict=True)):
                 left = self._left(i, j)
-                strip.paste(_cell(picture, mask), (left, 0))
+                strip.paste(self._cell(picture, mask), (left, 0))
                 _write(draw, (left, below + LINE), caption, width=CELL, colour=FAINT)
         self._rows.append(strip)
 
     def png(self) -> bytes:
         """The sheet as it is now."""
-        header, footer = MARGIN + 3 * LINE + GAP, (LINE + GAP if self._note else 0)
-        below = header + sum(strip.height for strip in self._rows)
-        sheet = Image.new("RGB", (self._width, below + footer + MARGIN), PAPER)
+        last = 2 if any(self._columns) else 1
+        header = MARGIN + (last + 1) * LINE + GAP
+        feet = [strip for strip in (self._key(), self._footnote()) if strip is not None]
+        height = header + sum(strip.height for strip in (*self._rows, *feet)) + MARGIN
+        sheet = Image.new("RGB", (self._width, height), PAPER)
         draw = ImageDraw.Draw(sheet)
-        _write(draw, (MARGIN, MARGIN + 2 * LINE), "image", width=CELL, bold=True)
+        _write(draw, (MARGIN, MARGIN + 2 * LINE * any(self._columns)), "image", width=CELL, bold=True)
         for i, (first, second) in enumerate(self._titles):
             _write(draw, (self._left(i, 0), MARGIN), first, width=self._block_width, bold=True)
             _write(draw, (self._left(i, 0), MARGIN + LINE), second, width=self._block_width, colour=FAINT)
             for j, column in enumerate(self._columns):
                 _write(draw, (self._left(i, j), MARGIN + 2 * LINE), column, width=CELL, bold=True)
         top = header
-        for strip in self._rows:
+        for strip in (*self._rows, *feet):
             sheet.paste(strip, (0, top))
             top += strip.height
-        _write(draw, (MARGIN, below), self._note, width=self._width - 2 * MARGIN, colour=FAINT)
         buffer = io.BytesIO()
         sheet.save(buffer, "PNG", optimize=True)
         return buffer.getvalue()
+
+    def _key(self) -> Image.Image | None:
+        """Each colour as a square with its meaning, in as many lines as they need."""
+        if not self._legend:
+            return None
+        places, left, line = [], MARGIN, 0
+        for _, text in self._legend:
+            needed = LINE + round(_font().getlength(text))
+            if left > MARGIN and left + needed > self._width - MARGIN:
+                left, line = MARGIN, line + 1
+            places.append((left, line * LINE))
+            left += needed + LINE
+        strip = Image.new("RGB", (self._width, (line + 1) * LINE + GAP), PAPER)
+        draw = ImageDraw.Draw(strip)
+        for (colour, text), (left, top) in zip(self._legend, places, strict=True):
+            draw.rectangle((left, top + 2, left + TEXT - 2, top + TEXT), fill=colour, outline=FAINT)
+            _write(draw, (left + LINE, top), text, width=self._width - MARGIN - left - LINE, colour=FAINT)
+        return strip
+
+    def _footnote(self) -> Image.Image | None:
+        if not self._note:
+            return None
+        strip = Image.new("RGB", (self._width, LINE + GAP), PAPER)
+        _write(ImageDraw.Draw(strip), (MARGIN, 0), self._note, width=self._width - 2 * MARGIN, colour=FAINT)
+        return strip
+
+    def _cell(self, pixels: Pixels, mask: Pixels | None) -> Image.Image:
+        """The picture as large as fits into a cell, with the outline of the mask and of the classes in it."""
+        height, width = pixels.shape[:2]
+        scale = CELL / max(height, width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+        if mask is not None:
+            on = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
+            small[cv2.morphologyEx(on, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0] = self._outline
+        return Image.fromarray(small)
 
     @property
     def _block_width(self) -> int:
@@ -107,16 +158,9 @@ class Sheet:
         return MARGIN + CELL + BLOCK_GAP + block * (self._block_width + BLOCK_GAP) + column * (CELL + GAP)
 
 
-def _cell(pixels: Pixels, mask: Pixels | None) -> Image.Image:
-    """The picture as large as fits into a cell, with the outline of the mask."""
-    height, width = pixels.shape[:2]
-    scale = CELL / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
-    if mask is not None:
-        on = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
-        small[cv2.morphologyEx(on, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0] = OUTLINE
-    return Image.fromarray(small)
+def _font(*, bold: bool = False) -> ImageFont.FreeTypeFont:
+    face = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / face), TEXT)
 
 
 def _write(
@@ -129,8 +173,7 @@ def _write(
     bold: bool = False,
 ) -> None:
     """One line of text, cut short where it would be wider than `width` pixels."""
-    face = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    font = ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / face), TEXT)
+    font = _font(bold=bold)
     if font.getlength(text) > width:
         while text and font.getlength(f"{text}…") > width:
             text = text[:-1]

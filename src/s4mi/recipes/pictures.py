@@ -1,22 +1,24 @@
-"""Which images are explained: files and folders, or rows of a data set with their labels and masks."""
+"""Which images are looked at: files and folders, or rows of a data set with their labels and masks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from s4mi.data.files import stem_of
+from s4mi.data.formats.intensity import Pixels
 from s4mi.data.manifest import MANIFEST_NAME, Manifest, load_manifest
-from s4mi.data.spec import SPEC_NAME, MaskKey
+from s4mi.data.masks import read_mask
+from s4mi.data.spec import IGNORED_CLASS, SPEC_NAME, MaskKey
 from s4mi.data.split_file import read_parts
 from s4mi.errors import S4miError
-from s4mi.recipes.predict import find_images
+from s4mi.recipes.inputs import Unreadable, find_images
 from s4mi.recipes.run_dir import RunDir
 from s4mi.records import Part
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image to be explained, and what is known of it.
+    """An image to be looked at, and what is known of it.
 
     Attributes:
         name: its own among the others, and fit for a file name; without ending.
@@ -31,6 +33,11 @@ class Picture:
     mask: Path | None = None
     mask_values: Mapping[MaskKey, str] = field(default_factory=dict)
     synthetic: bool = False
+
+    @property
+    def mask_classes(self) -> tuple[str, ...]:
+        """Names of the classes of its mask, background first."""
+        return tuple(dict.fromkeys(name for name in self.mask_values.values() if name != IGNORED_CLASS))
 
 
 def find_pictures(
@@ -47,8 +54,8 @@ def find_pictures(
     """
     pictures: list[Picture] = []
     for given in inputs:
-        if (given / SPEC_NAME).is_file() and (given / MANIFEST_NAME).is_file():
-            found = list(_rows(load_manifest(given), runs, part))
+        if is_data_set(given):
+            found = pictures_of(load_manifest(given), runs, part)
         else:
             found = [Picture(image.path, _flat(image.name)) for image in find_images([given])]
         if labelled:
@@ -79,16 +86,23 @@ def spread(labels: Sequence[tuple[str, ...] | None], limit: int) -> list[int]:
     )
 
 
-def _rows(manifest: Manifest, runs: Sequence[RunDir], part: Part | None) -> Iterator[Picture]:
-    numbers = set(range(len(manifest.rows)))
+def is_data_set(folder: Path) -> bool:
+    """Whether the folder holds a data set, and not just images."""
+    return (folder / SPEC_NAME).is_file() and (folder / MANIFEST_NAME).is_file()
+
+
+def pictures_of(manifest: Manifest, runs: Sequence[RunDir], part: Part | None) -> list[Picture]:
+    """The images of a data set, or those that are in this part of the split of every run.
+
+    Raises:
+        S4miError: there are none, or the data set is not that of the runs.
+    """
+    numbers: Sequence[int] = range(len(manifest.rows))
     if part is not None:
-        for run in runs:
-            numbers &= set(_part_of(run, manifest, part))
-    if not numbers:
-        raise S4miError(f"{manifest.folder}: no image is in the {part} part of every run; choose with --split")
-    for number in sorted(numbers):
-        row = manifest.rows[number]
-        yield Picture(
+        numbers = rows_in_part(manifest, runs, part, cure="take any of them with --split all")
+    rows = [manifest.rows[number] for number in numbers]
+    return [
+        Picture(
             path=row.image,
             name=row.id.replace("/", "_"),
             labels=row.labels,
@@ -96,16 +110,53 @@ def _rows(manifest: Manifest, runs: Sequence[RunDir], part: Part | None) -> Iter
             mask_values=manifest.spec.mask_values,
             synthetic=manifest.spec.synthetic,
         )
+        for row in rows
+    ]
 
 
-def _part_of(run: RunDir, manifest: Manifest, part: Part) -> tuple[int, ...]:
+def rows_in_part(manifest: Manifest, runs: Sequence[RunDir], part: Part, *, cure: str) -> list[int]:
+    """Rows of the manifest that are in this part of the split of every run, ascending.
+
+    Args:
+        cure: what to do where a run was not trained on this data set.
+
+    Raises:
+        S4miError: there are none, or the data set is not that of the runs.
+    """
+    numbers = set(range(len(manifest.rows)))
+    for run in runs:
+        try:
+            numbers &= set(read_parts(run.split_path, manifest)[part])
+        except S4miError as error:
+            raise S4miError(
+                f"{manifest.folder}: which of its images are the {part} part of {run.path} is not known ({error}); "
+                f"{cure}"
+            ) from error
+    if not numbers:
+        raise S4miError(f"{manifest.folder}: no image is in the {part} part of every run; choose with --split")
+    return sorted(numbers)
+
+
+def read_truth(picture: Picture, size: tuple[int, int]) -> Pixels | Unreadable | None:
+    """(height, width) class indices of the picture's mask; None if it has none.
+
+    Args:
+        size: (height, width) of the picture, which its mask must have as well.
+    """
+    if picture.mask is None:
+        return None
     try:
-        return read_parts(run.split_path, manifest)[part]
+        mask = read_mask(picture.mask, picture.mask_values)
     except S4miError as error:
-        raise S4miError(
-            f"{manifest.folder}: which of its images are the {part} part of {run.path} is not known ({error}); "
-            "explain any of them with --split all"
-        ) from error
+        return Unreadable(picture.mask, str(error))
+    if mask.shape != size:
+        (height, width), (own_height, own_width) = size, mask.shape
+        message = (
+            f"mask is {own_height}×{own_width} but its image is {height}×{width}; "
+            "re-export the mask at the image's size"
+        )
+        return Unreadable(picture.mask, message)
+    return mask
 
 
 def _flat(name: str) -> str:

@@ -7,127 +7,190 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-import torch
-from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor
 
-from s4mi.config import RunConfig
-from s4mi.contract import Classifier, Segmenter, Task
-from s4mi.data.files import SUFFIXES, is_image_file
-from s4mi.data.formats.intensity import Intensity, Pixels
-from s4mi.data.images import read_image
+from s4mi.contract import Task
+from s4mi.data.formats.intensity import Pixels
+from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import encode_mask
-from s4mi.data.spec import NO_CLASS, DatasetSpec, load_spec
+from s4mi.data.spec import NO_CLASS
 from s4mi.engine.inference import probabilities
 from s4mi.errors import S4miError
-from s4mi.recipes.evaluate import page_classes
-from s4mi.recipes.prepare import task_kind
-from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
+from s4mi.recipes.inputs import ErrorList, ImageFile, Unreadable, find_images
+from s4mi.recipes.mask_overlays import class_colour, compared, tinted
+from s4mi.recipes.pictures import Picture, is_data_set, pictures_of, read_truth
+from s4mi.recipes.predictor import Predictor
+from s4mi.recipes.run_dir import RunDir
+from s4mi.records import Part
+
+__all__ = ["ErrorList", "ImageFile", "Predicted", "Unreadable", "find_images", "predict_run"]
 
 AHEAD = 16
 """Images decoded ahead of the network."""
-TILES_AT_ONCE = 32
+OVERLAYS = "overlays"
+"""Folder of the overlays, below that of the masks."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What `predict_run` wrote: the file or folder of answers, and how many images it answered and could not read."""
+    """What `predict_run` wrote.
+
+    Attributes:
+        output: the file or folder of answers. overlays: the folder of overlays, if they were asked for.
+        legend: what the colours of the overlays mean, in a line.
+        answered: images. failed: images that could not be read.
+    """
 
     output: Path
     answered: int
     failed: int
+    overlays: Path | None = None
+    legend: str = ""
 
 
 @dataclass(frozen=True)
-class ImageFile:
-    """An image to be answered, and the name it is answered under."""
+class _Asked:
+    """An image to be answered: what a table calls it, and the path of its mask below a folder, without ending."""
 
-    path: Path
     name: str
+    place: str
+    picture: Picture
 
 
 @dataclass(frozen=True)
 class _Decoded:
-    """One image ready for the network: its (height, width) and its (T, S, S, 3) tiles."""
+    """One image ready for the network: its (height, width) and its (T, S, S, 3) tiles.
 
-    name: str
+    `pixels` (H, W, 3) and `truth` (H, W) are there only where an overlay wants them.
+    """
+
+    asked: _Asked
     size: tuple[int, int]
     tiles: Pixels
+    pixels: Pixels | None
+    truth: Pixels | None
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """An image that could not be read, and why."""
+class _Writer(Protocol):
+    output: Path
 
-    path: Path
-    message: str
+    def __enter__(self) -> object: ...
+    def __exit__(self, *_: object) -> None: ...
+    def write(self, decoded: _Decoded, logits: Tensor) -> None:
+        """The answer to one image."""
 
 
 def predict_run(
-    run: Path, inputs: Sequence[Path], out: Path, *, progress: Callable[[int, int], None] = lambda *_: None
+    run: Path,
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    overlay: bool = False,
+    part: Part | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Predicted:
-    """Answer every image in `inputs` (files, or folders searched recursively).
+    """Answer every image in `inputs`: files, folders searched recursively, or the rows of data sets.
 
     Classification writes `out/predictions.csv`: image, a probability per class, and the answer (for multi-label tasks
     the classes above 1/2, joined by `;`). Segmentation writes a PNG mask per image at its own size, with the pixel
     values of the data set it was trained on. An image that cannot be read gets a line in `out/errors.csv`; the others
     go on.
 
+    Args:
+        overlay: also write the image with its mask laid over it, in `out/overlays`; where a data set has the true mask,
+            with what was found, missed and wrongly seen.
+        part: of a data set, the images in this part of the run's own split; None for all.
+
     Raises:
-        S4miError: no such run, no images, or two images that would be written to one place.
+        S4miError: no such run, no images, overlays of a classifier, a part of what is no data set, or a file that would
+            be written over an image or another answer.
     """
-    run_dir = RunDir(run)
-    config, spec = run_dir.config(), load_spec(run)
-    kind = task_kind(config, spec)
-    task = Task(kind=kind, classes=spec.classes_of(kind), image_size=config.data.image_size, counts=(), labelled=0)
-    images = list(find_images(inputs))
+    images = _find(inputs, RunDir(run), part)
+    predictor = Predictor(run)
+    if overlay:
+        _check_overlays(predictor, images)
+    writer: _Writer
+    if predictor.task.kind == "segmentation":
+        writer = _Masks(out, images, predictor, overlay=overlay)
+    else:
+        writer = _Table(out / "predictions.csv", predictor.task)
     out.mkdir(parents=True, exist_ok=True)
-    fabric = make_fabric(config)
-    method = load_method(fabric, config, task, run_dir.best)
-    writer = _Masks(out, images, config, spec) if kind == "segmentation" else _Table(out / "predictions.csv", task)
     failed = ErrorList(out / "errors.csv")
     with writer:
-        for done, decoded in enumerate(_decoded(images, config, spec.rule), start=1):
+        for done, decoded in enumerate(_decoded(images, predictor, overlay=overlay), start=1):
             if isinstance(decoded, Unreadable):
                 failed.add(decoded)
             else:
-                writer.write(decoded, _logits(fabric, method, decoded))
+                writer.write(decoded, predictor.logits(decoded.tiles))
             progress(done, len(images))
-    return Predicted(output=writer.output, answered=len(images) - failed.count, failed=failed.count)
+    return Predicted(
+        output=writer.output,
+        answered=len(images) - failed.count,
+        failed=failed.count,
+        overlays=out / OVERLAYS if overlay else None,
+        legend=_legend(predictor, images) if overlay else "",
+    )
 
 
-def find_images(inputs: Sequence[Path]) -> Iterator[ImageFile]:
-    """Every image file; its name is its path below the folder that was given.
-
-    Raises:
-        S4miError: something is not there, or there are no images.
-    """
-    found = 0
-    for given in inputs:
-        if given.is_dir():
-            files = sorted(path for path in given.rglob("*") if path.is_file() and is_image_file(path))
-            yield from (ImageFile(path, path.relative_to(given).as_posix()) for path in files)
-            found += len(files)
-        elif given.exists():
-            yield ImageFile(given, given.name)
-            found += 1
-        else:
-            raise S4miError(f"{given}: not there; name image files or folders that hold some")
-    if not found:
-        raise S4miError(f"{inputs[0]}: holds no images ({', '.join(sorted(SUFFIXES))})")
+def _find(inputs: Sequence[Path], run: RunDir, part: Part | None) -> list[_Asked]:
+    data_sets = [given for given in inputs if is_data_set(given)]
+    files = [given for given in inputs if given not in data_sets]
+    if part is not None and not data_sets:
+        raise S4miError(
+            f"{inputs[0]}: is no data set, so none of its images is known to be in the {part} part; "
+            "leave out --split, or give a folder with dataset.yaml and manifest.csv"
+        )
+    asked: list[_Asked] = []
+    for image in find_images(files) if files else ():
+        place = Path(image.name).with_suffix("").as_posix()
+        asked.append(_Asked(image.name, place, Picture(image.path, place)))
+    for folder in data_sets:
+        asked += [_Asked(one.name, one.name, one) for one in pictures_of(load_manifest(folder), [run], part)]
+    return asked
 
 
-def _decoded(images: Sequence[ImageFile], config: RunConfig, intensity: Intensity) -> Iterator[_Decoded | Unreadable]:
+def _check_overlays(predictor: Predictor, images: Sequence[_Asked]) -> None:
+    """Refuse overlays of what has no masks, or of truths in other classes than those of the run."""
+    run, classes = predictor.run.path, predictor.task.classes
+    if predictor.task.kind != "segmentation":
+        raise S4miError(
+            f"{run}: is a {predictor.task.kind} run and predicts no masks to lay over images; leave out --overlay, "
+            f"or see where it looks with: s4mi explain {run}"
+        )
+    for image in images:
+        if image.picture.mask is not None and image.picture.mask_classes != classes:
+            raise S4miError(
+                f"{image.picture.mask}: is a mask of {', '.join(image.picture.mask_classes)}, but {run} was trained on "
+                f"{', '.join(classes)}; give the images alone, or a data set of these classes"
+            )
+
+
+def _legend(predictor: Predictor, images: Sequence[_Asked]) -> str:
+    """The colours of overlays without a truth, of those with one, or both."""
+    known = {image.picture.mask is not None for image in images}
+    classes = [f"{name} {class_colour(index)[0]}" for index, name in enumerate(predictor.task.classes) if index]
+    lines = [", ".join(classes)] if False in known else []
+    if True in known:
+        lines.append("found green, missed orange, wrong purple, outline of the truth white")
+    return "; ".join(lines)
+
+
+def _decoded(images: Sequence[_Asked], predictor: Predictor, *, overlay: bool) -> Iterator[_Decoded | Unreadable]:
     """The images in order, decoded in threads a little ahead of the network."""
 
-    def decode(image: ImageFile) -> _Decoded | Unreadable:
+    def decode(image: _Asked) -> _Decoded | Unreadable:
         try:
-            pixels = read_image(image.path, intensity)
+            pixels = predictor.read(image.picture.path)
         except S4miError as error:
-            return Unreadable(image.path, str(error))
-        return _Decoded(image.name, (pixels.shape[0], pixels.shape[1]), config.data.preprocessing.images(pixels))
+            return Unreadable(image.picture.path, str(error))
+        size = (pixels.shape[0], pixels.shape[1])
+        truth = read_truth(image.picture, size) if overlay else None
+        if isinstance(truth, Unreadable):
+            return truth
+        return _Decoded(image, size, predictor.tiles(pixels), pixels if overlay else None, truth)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         waiting: deque[Future[_Decoded | Unreadable]] = deque()
@@ -137,15 +200,6 @@ def _decoded(images: Sequence[ImageFile], config: RunConfig, intensity: Intensit
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-@torch.inference_mode()
-def _logits(fabric: Fabric, method: Classifier | Segmenter, decoded: _Decoded) -> Tensor:
-    """(T, K, ...) float32 logits of the tiles of one image."""
-    tiles = torch.from_numpy(decoded.tiles).to(fabric.device).permute(0, 3, 1, 2).float().div_(255)
-    with fabric.autocast():
-        logits = torch.cat([method.logits(chunk) for chunk in torch.split(tiles, TILES_AT_ONCE)])
-    return logits.float()
 
 
 class _Table:
@@ -172,24 +226,29 @@ class _Table:
             answer = ";".join(above) or NO_CLASS
         else:
             answer = self._classes[max(range(len(given)), key=given.__getitem__)]
-        self._rows.writerow([decoded.name, *(f"{p:.6f}" for p in given), answer])
+        self._rows.writerow([decoded.asked.name, *(f"{p:.6f}" for p in given), answer])
 
 
 class _Masks:
-    """A PNG per image, with the pixel values that the data set's own masks have."""
+    """A PNG per image, with the pixel values that the data set's own masks have, and its overlay if that is wanted."""
 
-    def __init__(self, output: Path, images: Sequence[ImageFile], config: RunConfig, spec: DatasetSpec) -> None:
+    def __init__(self, output: Path, images: Sequence[_Asked], predictor: Predictor, *, overlay: bool) -> None:
         self.output = output
-        self._config = config
-        self._mask_values = spec.mask_values
-        seen: dict[str, str] = {}
+        self._predictor = predictor
+        self._folders = (output, output / OVERLAYS) if overlay else (output,)
+        given = {path.resolve() for one in images for path in (one.picture.path, one.picture.mask) if path is not None}
+        taken: dict[Path, str] = {}
         for image in images:
-            place = str(Path(image.name).with_suffix(".png"))
-            if place in seen:
-                raise S4miError(
-                    f"{image.path}: its mask would overwrite that of {seen[place]!r}; predict them into two folders"
-                )
-            seen[place] = image.name
+            for folder in self._folders:
+                path = folder / f"{image.place}.png"
+                if path in taken:
+                    raise S4miError(
+                        f"{image.picture.path}: its mask would overwrite that of {taken[path]!r}; "
+                        "predict them into two folders"
+                    )
+                if path.resolve() in given:
+                    raise S4miError(f"{path}: would be overwritten by a predicted mask; choose another folder with -o")
+                taken[path] = image.name
 
     def __enter__(self) -> None:
         pass
@@ -199,25 +258,13 @@ class _Masks:
 
     def write(self, decoded: _Decoded, logits: Tensor) -> None:
         """The tiles put together, at the image's own size."""
-        classes = page_classes(logits, self._config, decoded.size)
-        path = self.output / Path(decoded.name).with_suffix(".png")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(encode_mask(classes, self._mask_values)).save(path)
-
-
-class ErrorList:
-    """`errors.csv`, written only when there is something to say."""
-
-    def __init__(self, path: Path) -> None:
-        self.count = 0
-        self._path = path
-        path.unlink(missing_ok=True)
-
-    def add(self, unreadable: Unreadable) -> None:
-        """One more line."""
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            if not self.count:
-                rows.writerow(["image", "error"])
-            rows.writerow([str(unreadable.path), unreadable.message])
-        self.count += 1
+        classes = self._predictor.page(logits, decoded.size)
+        pictures = [encode_mask(classes, self._predictor.spec.mask_values)]
+        if decoded.pixels is not None and decoded.truth is not None:
+            pictures.append(compared(decoded.pixels, decoded.truth, classes))
+        elif decoded.pixels is not None:
+            pictures.append(tinted(decoded.pixels, classes))
+        for folder, picture in zip(self._folders, pictures, strict=True):
+            path = folder / f"{decoded.asked.place}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path)

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from s4mi.config import RunConfig, differences, save_run_config
-from s4mi.contract import Method, Segmenter
+from s4mi.contract import Method, Segmenter, SemiSupervisedConfig, Stream
 from s4mi.data.batches import TrainBatches
+from s4mi.data.mixed_batches import MixedBatches
 from s4mi.data.spec import write_spec
 from s4mi.data.split_file import save_split
 from s4mi.engine.checkpoint import load_last, save_best, save_last
@@ -28,6 +29,13 @@ from s4mi.recipes.progress import Clock, Watcher
 from s4mi.recipes.run_dir import RunDir, build_method
 from s4mi.recipes.surroundings import device_name, forget_peak_memory, now, peak_memory
 from s4mi.records import Cost, EpochRecord, read_epochs, write_text_atomically
+
+
+class _Common(TypedDict):
+    seed: int
+    steps: int | None
+    rank: int
+    world: int
 
 
 @dataclass
@@ -89,6 +97,12 @@ class Session:
         """The cache entries that are trained on: all of the training part, or those whose annotation may be read."""
         split = self.prepared.split
         return self.prepared.cache.entries_of(split.train if self.config.method.unlabelled else split.labelled)
+
+    @property
+    def unlabelled(self) -> NDArray[np.int64]:
+        """The cache entries of the training part whose annotation is not there or must not be read."""
+        split = self.prepared.split
+        return self.prepared.cache.entries_of(sorted({*split.train} - {*split.labelled}))
 
     @property
     def cost(self) -> Cost:
@@ -162,22 +176,30 @@ class Session:
         save_last(self.run_dir.checkpoints, self.method.state_dict(), self._saved(), epoch=self.epoch)
         self.saved_at = time.monotonic()
 
-    def _stream(self) -> TrainBatches:
-        return TrainBatches(
-            self.prepared.source(self.fabric.device),
-            self.entries,
-            batch_size=self.config.batch_size,
-            crops=self.config.method.crops(self.config.data.image_size),
-            seed=self.config.seed,
-            rank=self.fabric.global_rank,
-            world=self.fabric.world_size,
+    def _stream(self) -> Stream:
+        config, source = self.config, self.prepared.source(self.fabric.device)
+        common = _Common(
+            seed=config.seed, steps=config.epoch_steps, rank=self.fabric.global_rank, world=self.fabric.world_size
         )
+        if isinstance(config.method, SemiSupervisedConfig):
+            unlabelled = self.unlabelled
+            return MixedBatches(
+                source,
+                self.entries,
+                unlabelled,
+                mixture=config.method.mixture(config.batch_size, unlabelled=len(unlabelled)),
+                views=config.method.views,
+                **common,
+            )
+        crops = config.method.crops(config.data.image_size)
+        return TrainBatches(source, self.entries, batch_size=config.batch_size, crops=crops, **common)
 
     def _check_batches(self) -> None:
         """Refuse batches of one image where batch normalisation would compare it with nothing but itself."""
         config, images, world = self.config, len(self.entries), self.fabric.world_size
         steps = math.ceil(images / (config.batch_size * world))
-        views = images // (steps * world) * len(config.method.crops(config.data.image_size).images)
+        fewest = images // (steps * world) if config.epoch_steps is None else config.batch_size
+        views = fewest * len(config.method.crops(config.data.image_size).images)
         if isinstance(self.method, Segmenter) or views > 1:  # a map of pixels has enough to average
             return
         learns = any(

@@ -25,7 +25,16 @@ from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
 from s4mi.recipes.session import Session, check_folder
 from s4mi.recipes.start import pretraining_of, write_pretraining
 from s4mi.recipes.surroundings import git_revision, now, versions
-from s4mi.records import Pretraining, PretrainingRecord, RunRecord, read_any_record, write_record
+from s4mi.records import (
+    TEST_IMAGES_NAME,
+    Pretraining,
+    PretrainingRecord,
+    Reading,
+    RunRecord,
+    read_any_record,
+    write_image_scores,
+    write_record,
+)
 
 
 def train(
@@ -83,7 +92,7 @@ def _supervise(
     if session.fabric.is_global_zero:
         write_pretraining(session.run_dir.path, pretraining)
     for epoch in session.epochs(watch):
-        scores = validate(session.fabric, method, session.prepared)
+        scores = validate(session.fabric, method, session.prepared, metric=metric)
         # Some scores are not defined on every validation part.
         session.keep(epoch.model_copy(update={"val": scores}), score=scores.get(metric, math.nan))
     watch(Progress("evaluate", 0, 1, config.epochs, config.epochs, session.latest))
@@ -96,6 +105,9 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
     method = load_method(fabric, config, prepared.task, session.run_dir.best)
     val = evaluate(fabric, method, config, prepared, "val")
     test = evaluate(fabric, method, config, prepared, "test")
+    if test is not None and test.images and fabric.is_global_zero:
+        write_image_scores(test.images, session.run_dir.path / TEST_IMAGES_NAME)
+    of_val, of_test = ({} if part is None else part.readings for part in (val, test))
     return RunRecord(
         method=config.method.name,
         technique=config.method.technique(None if pretraining is None else pretraining.method),
@@ -116,8 +128,12 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         best_epoch=session.best_epoch,
         epochs=config.epochs,
         labels=prepared.label_counts,
-        val=val,
-        test=test,
+        val=None if val is None else val.scores,
+        test=None if test is None else test.scores,
+        reading=method.chosen if isinstance(method, Segmenter) else "",
+        readings={
+            name: Reading(val=of_val.get(name), test=of_test.get(name)) for name in dict.fromkeys([*of_val, *of_test])
+        },
         cost=session.cost,
         versions=versions(),
         git_revision=git_revision(),

@@ -13,6 +13,7 @@ from s4mi.records.files import (
     write_record,
     write_text_atomically,
 )
+from s4mi.records.per_image import TEST_IMAGES_NAME, ImageScores, write_image_scores
 from s4mi.records.pretraining import (
     LEAST_RANK,
     LEAST_STD,
@@ -23,7 +24,7 @@ from s4mi.records.pretraining import (
     Pretraining,
     Spread,
 )
-from s4mi.records.run import FORMAT, Cost, EpochRecord, LabelCounts, PretrainingRecord, RunRecord
+from s4mi.records.run import FORMAT, Cost, EpochRecord, LabelCounts, PretrainingRecord, Reading, RunRecord
 from s4mi.records.scores import (
     IGNORE,
     ClassificationScores,
@@ -43,6 +44,7 @@ __all__ = [
     "MAP_NAME",
     "MOST_ENTROPY",
     "RECORD_NAME",
+    "TEST_IMAGES_NAME",
     "ClassScores",
     "ClassificationScores",
     "Cost",
@@ -50,11 +52,13 @@ __all__ = [
     "FeatureMap",
     "Frozen",
     "Health",
+    "ImageScores",
     "LabelCounts",
     "MapPoint",
     "Part",
     "Pretraining",
     "PretrainingRecord",
+    "Reading",
     "RunRecord",
     "Scores",
     "SegmentationScores",
@@ -64,6 +68,7 @@ __all__ = [
     "read_epochs",
     "read_pretraining",
     "read_record",
+    "write_image_scores",
     "write_record",
     "write_text_atomically",
 ]

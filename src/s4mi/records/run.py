@@ -5,7 +5,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from s4mi.records.pretraining import Health, Pretraining
-from s4mi.records.scores import Frozen, Scores, TaskKind
+from s4mi.records.scores import Frozen, Scores, SegmentationScores, TaskKind
 
 FORMAT: Final = 1
 
@@ -28,6 +28,13 @@ class Cost(Frozen):
     peak_memory_mib: float = Field(description="peak resident memory of the process, or peak device memory on a GPU")
     parameters: int
     device: str
+
+
+class Reading(Frozen):
+    """Scores of one of the several answers that some segmenters give; surface distances are the chosen one's alone."""
+
+    val: SegmentationScores | None
+    test: SegmentationScores | None
 
 
 class RunRecord(Frozen):
@@ -55,6 +62,8 @@ class RunRecord(Frozen):
     labels: LabelCounts
     val: Scores | None = Field(discriminator="kind")
     test: Scores | None = Field(discriminator="kind")
+    reading: str = Field("", description="which of its readings validation chose: `val` and `test` are of that one")
+    readings: dict[str, Reading] = Field(default_factory=dict, description="of a segmenter that gives several answers")
     cost: Cost
     versions: dict[str, str]
     git_revision: str | None = Field(description="revision of the s4mi source checkout, when it runs from one")

@@ -58,9 +58,10 @@ class ClassificationScores(Frozen):
 class SegmentationScores(Frozen):
     """Segmentation on one part of the split, at each image's own resolution; means are over foreground classes.
 
-    `iou` and `dice` pool the pixels of all images; `iou_image` and `dice_image` average over images. A class absent
-    from truth and prediction alike leaves that image out of its mean; absent from truth only, the image scores 0. Where
-    one of the two is empty, surface distances count as the image's diagonal.
+    `iou` and `dice` pool the pixels of all images; `iou_image` and `dice_image` average over images; `iou_patient` and
+    `dice_patient` over patients, each of whom counts with the mean of their images. A class absent from truth and
+    prediction alike leaves that image out of its mean; absent from one of them only, the image scores 0. Where one of
+    the two is empty, surface distances count as the image's diagonal.
     """
 
     kind: Literal["segmentation"] = "segmentation"
@@ -69,6 +70,10 @@ class SegmentationScores(Frozen):
     dice: float
     iou_image: float
     dice_image: float
+    iou_patient: float | None = Field(
+        None, description="None where no image has a group; an image without one is a patient of its own"
+    )
+    dice_patient: float | None = None
     hd95: float | None = Field(description="95th percentile Hausdorff distance, pixels of the original image")
     assd: float | None = Field(description="average symmetric surface distance, pixels of the original image")
     pixel_accuracy: float

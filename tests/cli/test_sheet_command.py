@@ -1,0 +1,83 @@
+"""`s4mi sheet`, and the overlays of `s4mi predict`, as a user meets them."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import DEDL, TRANSFER
+from s4mi.cli import main
+from s4mi.config import RunConfig
+from s4mi.recipes.train import train
+
+Quick = Callable[..., RunConfig]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quick) -> Path:
+    """A run of segmentation, and a classifier."""
+    folder = tmp_path_factory.mktemp("runs")
+    train(quick(lesions, DEDL, epochs=1), folder / "dedl")
+    train(quick(lesions, TRANSFER, epochs=1), folder / "classifier")
+    return folder
+
+
+@pytest.fixture
+def s4mi(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Exit status, standard output and standard error of a command line, run through the program's own `main`."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["s4mi", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        shown = capsys.readouterr()
+        return left.value.code or 0, shown.out, shown.err
+
+    return run
+
+
+def test_a_sheet_is_written_where_it_was_asked_for(s4mi, runs: Path, lesions: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sheet.png"
+    status, shown, _ = s4mi("sheet", runs / "dedl", "--data", lesions, "-o", out, "--images", 2, "--split", "val")
+    assert (status, shown.strip()) == (0, f"side by side: {out}")
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sheet_of_a_classifier_is_one_line(s4mi, runs: Path, tmp_path: Path) -> None:
+    status, shown, error = s4mi("sheet", runs / "classifier", "-o", tmp_path / "sheet.png")
+    assert (status, shown, error.count("\n")) == (1, "", 1)
+    assert "predicts no masks" in error
+
+
+def test_predict_says_where_the_overlays_are_and_what_their_colours_mean(
+    s4mi, runs: Path, lesions: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    status, shown, _ = s4mi("predict", runs / "dedl", lesions, "-o", out, "--overlay", "--split", "test")
+    assert status == 0
+    assert (
+        f"overlays (found green, missed orange, wrong purple, outline of the truth white): {out / 'overlays'}" in shown
+    )
+    assert len(list((out / "overlays").glob("*.png"))) == len(list(out.glob("*.png"))) > 0
+
+
+def test_a_part_of_what_is_no_data_set_is_one_line(s4mi, runs: Path, lesions: Path, tmp_path: Path) -> None:
+    image = next(lesions.rglob("*.png"))
+    status, shown, error = s4mi("predict", runs / "dedl", image, "-o", tmp_path / "out", "--split", "test")
+    assert (status, shown, error.count("\n")) == (1, "", 1)
+    assert "is no data set" in error
+
+
+def test_a_report_can_do_without_sheets(s4mi, runs: Path, tmp_path: Path) -> None:
+    for option, there in ((), True), (("--no-sheets",), False):
+        status, _, error = s4mi("report", runs, "-o", tmp_path / "r.html", *option)
+        assert (status, error) == (0, "")
+        assert ("Predicted masks" in (tmp_path / "r.html").read_text(encoding="utf-8")) is there
+
+
+def test_the_commands_import_no_torch_before_they_run() -> None:
+    code = "import sys, s4mi.cli, s4mi.recipes.report; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,42 @@
+"""The table of images has a line for each image and class, and says nothing where nothing is known."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from s4mi.records.per_image import ImageScores, write_image_scores
+
+ONE = ImageScores(
+    image="a, b",
+    group=None,
+    iou={"lesion": 0.5, "hair": None},
+    dice={"lesion": 2 / 3, "hair": None},
+    hd95={"lesion": 3.0, "hair": None},
+    assd={"lesion": 1.25, "hair": None},
+)
+
+
+def test_each_image_and_class_is_a_line_and_what_is_undefined_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "test_images.csv"
+    write_image_scores([ONE, ONE.model_copy(update={"image": "c", "group": "p1"})], path)
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["image", "group", "class", "iou", "dice", "hd95", "assd"],
+        ["a, b", "", "lesion", "0.500000", "0.666667", "3.000000", "1.250000"],
+        ["a, b", "", "hair", "", "", "", ""],
+        ["c", "p1", "lesion", "0.500000", "0.666667", "3.000000", "1.250000"],
+        ["c", "p1", "hair", "", "", "", ""],
+    ]
+
+
+def test_a_table_of_no_images_is_its_header(tmp_path: Path) -> None:
+    write_image_scores([], tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8") == "image,group,class,iou,dice,hd95,assd\n"
+
+
+def test_scores_of_an_image_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        ONE.image = "another"  # type: ignore[misc]
