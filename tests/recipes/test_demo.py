@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from s4mi.recipes.demo import CNN, COUNTS, EPOCHS, VIT, Budget, demo, plan
+from s4mi.recipes.demo import Budget, demo
+from s4mi.recipes.demo_plan import CNN, COUNTS, EPOCHS, MASK_FRACTIONS, VIT, plan
 from s4mi.recipes.run_dir import RunDir
 from s4mi.report.runs import load_runs
 
@@ -23,6 +24,11 @@ def test_the_plan_holds_every_technique_on_both_networks_at_every_fraction_once_
     scratch = {run.name for run in runs if "scratch" in run.name and run.kind == "lesions"}
     assert len(scratch) == 2 * len(EPOCHS) * 2
     assert {run.kind for run in runs} == set(COUNTS)
+    masks = [run.planned.config for run in runs if run.kind == "lesions" and run.planned.config.epoch_steps]
+    assert sorted((config.method.name, config.label_fraction) for config in masks) == sorted(
+        2 * [(name, part) for name in ("dedl", "cross_teaching") for part in MASK_FRACTIONS]
+    )
+    assert len({(config.epochs, config.epoch_steps, config.batch_size) for config in masks}) == 1
 
 
 def test_what_a_run_starts_from_comes_before_it(tmp_path: Path) -> None:

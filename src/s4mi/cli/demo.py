@@ -7,7 +7,7 @@ import typer
 
 def demo(
     out: Path = typer.Option(Path("s4mi-demo"), "-o", "--out", help="Folder for data, runs and report."),
-    seeds: int = typer.Option(3, min=1, help="How often each comparison is repeated with another seed."),
+    seeds: int = typer.Option(2, min=1, help="How often each comparison is repeated with another seed."),
     seconds: float = typer.Option(300, min=1, help="Time until the report; what does not fit is left out."),
 ) -> None:
     """Compare techniques on two drawn data sets and write a report, in at most six minutes on two cores."""

@@ -98,7 +98,8 @@ class CoTraining(Segmenter):
     def _deceive(self, z: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """Images on which the network that gave `z` of `x` is worse: by the masks, else by what it said itself."""
         target = torch.cat([y, hard(z[len(y) :])])
-        (slope,) = torch.autograd.grad(cross_entropy(z, target), x, retain_graph=True)
+        errs = target.numel() * cross_entropy(z, target)  # a sum, whose slopes half precision does not round to 0
+        (slope,) = torch.autograd.grad(errs, x, retain_graph=True)
         return (x.detach() + self.config.deception * slope.sign()).clamp(0, 1)
 
 

@@ -8,22 +8,28 @@ Each network teaches the other what it sees in images that nobody has annotated.
 neighbourhoods, one across the image, so that their mistakes are not the same.
 """
 
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from s4mi.contract import Batch, Losses, Moment, Segmenter, SemiSupervisedConfig, Task
 from s4mi.maths.losses import class_weights, dice, dice_cross_entropy
-from s4mi.maths.pseudo_labels import hard
+from s4mi.maths.pseudo_labels import confident
 from s4mi.nets.committee import Committee
 from s4mi.nets.networks import build_network, network_label
 from s4mi.nets.weights import IMAGENET, NONE
 
 
 class CrossTeachingConfig(SemiSupervisedConfig):
-    """Settings of cross teaching; the defaults are the paper's."""
+    """Settings of cross teaching.
+
+    Networks that have not learnt anything yet teach each other nothing good, and a network that stays behind teaches
+    its mistakes. The default recipe therefore lets the weight of what is taught rise over all of training to a tenth, as
+    the authors' code does; the paper's formula has the full weight from the first step on. Each setting that is given
+    goes before its recipe's.
+    """
 
     summary: ClassVar[str] = "train a CNN and a transformer on few masks; each labels the other images for the other"
     paper: ClassVar[str] = "Luo et al. 2022, Semi-Supervised Medical Image Segmentation via Cross Teaching"
@@ -34,6 +40,18 @@ class CrossTeachingConfig(SemiSupervisedConfig):
     transformer: str = Field("swin_unet", description="swin_unet, tiny_swin_unet, or as for cnn")
     cnn_weights: str = Field(NONE, description="of its encoder: imagenet, none, or the path of a weight file")
     transformer_weights: str = Field(IMAGENET, description="likewise")
+    recipe: Literal["s4mi", "paper"] = Field("s4mi", description="what unlabelled_weight and ramp_up are unless given")
+    unlabelled_weight: float = Field(0.1, ge=0, description="of what is learnt from images without masks; paper: 1")
+    ramp_up: float = Field(1.0, ge=0, le=1, description="share of training over which that weight rises; paper: 0")
+    confidence: float = Field(0.0, ge=0, lt=1, description="least probability of a label that is learnt from; paper: 0")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_the_recipe(cls, given: Any) -> Any:
+        """The paper's settings lie below those that are given."""
+        if not isinstance(given, dict) or given.get("recipe") != "paper":
+            return given
+        return {"unlabelled_weight": 1.0, "ramp_up": 0.0, **given}
 
     @property
     def backbone_name(self) -> str:
@@ -86,5 +104,9 @@ class CrossTeaching(Segmenter):
         p, p_u = self.committee["cnn"](x).tensor_split([len(y)])  # (B, K, H, W), (U, K, H, W)
         q, q_u = self.committee["transformer"](x).tensor_split([len(y)])
         supervised = dice_cross_entropy(p, y, self.weight) + dice_cross_entropy(q, y, self.weight)
-        taught = dice(p_u, hard(q_u)) + dice(q_u, hard(p_u))
+        taught = dice(p_u, self._labels(q_u)) + dice(q_u, self._labels(p_u))
         return Losses(supervised=supervised, taught=self.strength * taught)
+
+    def _labels(self, logits: Tensor) -> Tensor:
+        """(U, H, W) what one network says to the other."""
+        return confident(logits, self.config.confidence)

@@ -118,7 +118,7 @@ def cutmix_boxes(images: Tensor, probability: float) -> Tensor:
     tall, wide = (area * ratio).sqrt().clamp_max(height), (area / ratio).sqrt().clamp_max(width)
     top, left = torch.rand(count) * (height - tall), torch.rand(count) * (width - wide)
     drawn = torch.rand(count) < probability
-    y, x = torch.arange(height)[None, :, None], torch.arange(width)[None, None, :]
+    y, x = torch.arange(height)[None, :, None] + 0.5, torch.arange(width)[None, None, :] + 0.5  # pixels' centres
     (top, left, tall, wide, drawn) = (each[:, None, None] for each in (top, left, tall, wide, drawn))
     inside = (y >= top) & (y < top + tall) & (x >= left) & (x < left + wide) & drawn
     return inside[:, None].to(images.device)
