@@ -20,9 +20,10 @@ from s4mi.config import (
     save_run_config,
     setting_names,
 )
-from s4mi.contract import ViewSpec
+from s4mi.contract import Mixture, ViewSpec
 from s4mi.errors import S4miError
 from s4mi.methods.classification.finetune import FinetuneConfig
+from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
 from s4mi.methods.segmentation.supervised import SupervisedConfig
 
 DEDL = "data: {path: images}\nmethod: dedl\n"
@@ -325,7 +326,13 @@ def test_every_shipped_study_comes_to_runs_that_load(path: Path) -> None:
 
 def test_run_files_and_studies_are_shipped() -> None:
     assert RUNS
-    assert {path.stem for path in STUDIES} == {"isic2017", "dermofit", "dermatomyositis", "classification"}
+    papers = {"isic2017", "dermofit", "dermatomyositis"}
+    names = {path.relative_to(SHIPPED).with_suffix("").as_posix() for path in STUDIES}
+    assert names == {
+        *(f"paper/{name}{part}" for name in papers for part in ("", "-segmentation")),
+        "small/classification",
+        "small/segmentation",
+    }
 
 
 @pytest.mark.parametrize("name", ["isic2017", "dermofit", "dermatomyositis"])
@@ -348,6 +355,36 @@ def test_the_papers_studies_are_the_papers(name: str) -> None:
         assert config.data.resize_through == (480 if name != "dermatomyositis" else None)
     for config in pretraining:
         assert config.method.weights == "imagenet"
+
+
+@pytest.mark.parametrize("name", ["isic2017", "dermofit", "dermatomyositis"])
+def test_the_papers_studies_of_segmentation_are_the_papers(name: str) -> None:
+    """S4MI sections 3.2, 3.3 and 4.2: figure 5 without its bar at 0 %."""
+    runs = [run.config for run in plan_study(load_study(SHIPPED / "paper" / f"{name}-segmentation.yaml"), Path("out"))]
+    assert sorted((run.method.name, run.label_fraction, run.seed) for run in runs) == sorted(
+        (method, fraction, seed)
+        for method in ("dedl", "cross_teaching")
+        for fraction in (10, 30, 50, 70, 100)
+        for seed in range(5)
+    )
+    for run in runs:
+        assert (run.epochs, run.epoch_steps, run.batch_size, run.data.image_size) == (50, None, 16, 224)
+        assert (run.optim.lr, run.optim.min_lr, run.optim.weight_decay) == (3.6e-4, 3.4e-4, 1e-5)
+        if isinstance(run.method, CrossTeachingConfig):
+            assert (run.method.cnn, run.method.transformer) == ("small_unet", "swin_unet")
+            assert (run.method.cnn_weights, run.method.transformer_weights) == ("none", "imagenet")
+            assert (run.method.unlabelled_weight, run.method.ramp_up, run.method.confidence) == (1, 0, 0)
+            assert run.method.mixture(16, unlabelled=100) == Mixture(8, 8)
+            assert run.method.mixture(16, unlabelled=0) == Mixture(15, 1)
+        else:
+            assert (run.method.backbone_name, run.method.starts) == ("resnet34 U-Net", {"weights": "none"})
+
+
+def test_in_the_small_study_of_segmentation_every_technique_takes_the_same_steps() -> None:
+    runs = [run.config for run in plan_study(load_study(SHIPPED / "small" / "segmentation.yaml"), Path("out"))]
+    assert {(run.epochs, run.epoch_steps, run.batch_size) for run in runs} == {(20, 20, 16)}
+    assert {run.method.name for run in runs} == {n for n, method in METHODS.items() if "segmentation" in method.tasks and not method.unlabelled}
+    assert all(run.method == run.method.from_scratch() for run in runs)  # nothing to download
 
 
 def leaves(tree: dict[str, Any], prefix: Sequence[str] = ()) -> list[str]:

@@ -1,4 +1,6 @@
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
@@ -6,7 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from s4mi.contract import Batch, Classifier, Losses, Method, Pretrainer, Segmenter, ViewSpec
+from s4mi.config import make_run_config
+from s4mi.contract import (
+    Batch,
+    Classifier,
+    Losses,
+    Method,
+    Mixture,
+    Pretrainer,
+    Segmenter,
+    SemiSupervisedConfig,
+    ViewSpec,
+    sigmoid_ramp,
+)
+from s4mi.errors import S4miError
+from s4mi.methods.segmentation.self_training import SelfTrainingConfig
+from s4mi.methods.segmentation.weak_to_strong import WeakToStrongConfig
 
 
 @settings(deadline=None, max_examples=25)
@@ -47,6 +64,8 @@ def test_a_batch_says_what_it_lacks() -> None:
     full = Batch(batch.images, batch.rows, labels=torch.ones(1), masks=torch.zeros(1, 2, 2))
     assert full.known_labels is full.labels
     assert full.known_masks is full.masks
+    with pytest.raises(AssertionError, match="without unlabelled images"):
+        _ = full.known_unlabelled
 
 
 @pytest.mark.parametrize("kind", [Method, Classifier, Segmenter, Pretrainer])
@@ -84,3 +103,88 @@ def test_the_bounds_of_a_view_are_allowed() -> None:
     spec = ViewSpec(rotation=180, scale=(1e-3, 1), translation=1, hue=0.5, blur=1, brightness=0)
     assert spec.scale == (1e-3, 1)
     assert ViewSpec().scale == (1, 1)
+
+
+@pytest.mark.parametrize(("share", "risen"), [(0, 0.0067379), (0.5, 0.2865048), (0.8, 0.8187308), (1, 1)])
+def test_the_ramp_by_hand(share: float, risen: float) -> None:
+    assert sigmoid_ramp(share) == pytest.approx(risen, abs=1e-7)
+
+
+@settings(deadline=None, max_examples=50)
+@given(ramp_up=st.floats(0, 1), weight=st.floats(0, 10), moments=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_the_weight_rises_to_the_end_of_the_ramp_and_stays(
+    ramp_up: float, weight: float, moments: tuple[float, float]
+) -> None:
+    config = SelfTrainingConfig(unlabelled_weight=weight, ramp_up=ramp_up)
+    before, after = (config.strength(moment) for moment in sorted(moments))
+    assert 0 <= before <= after <= weight
+    if max(moments) >= ramp_up:
+        assert after == weight
+    else:
+        assert after == pytest.approx(weight * math.exp(-5 * (1 - max(moments) / ramp_up) ** 2))
+
+
+@pytest.mark.parametrize(
+    ("settings", "batch_size", "unlabelled", "expected"),
+    [
+        ({}, 16, 100, (8, 8)),
+        ({}, 16, 1, (8, 8)),
+        ({}, 16, 0, (15, 1)),
+        ({}, 17, 100, (8, 9)),
+        ({}, 2, 100, (1, 1)),
+        ({}, 2, 0, (1, 1)),
+        ({"labelled_per_batch": 4}, 16, 100, (4, 12)),
+        ({"labelled_per_batch": 4}, 16, 0, (4, 12)),
+        ({"labelled_per_batch": 15}, 16, 100, (15, 1)),
+    ],
+)
+def test_a_batch_is_half_annotated_or_all_but_one_or_as_asked(
+    settings: dict[str, int], batch_size: int, unlabelled: int, expected: tuple[int, int]
+) -> None:
+    mixture = SelfTrainingConfig.model_validate(settings).mixture(batch_size, unlabelled=unlabelled)
+    assert mixture == Mixture(*expected)
+
+
+def test_a_mixture_has_the_strong_views_of_the_method() -> None:
+    config = WeakToStrongConfig()
+    assert config.mixture(16, unlabelled=1) == Mixture(8, 8, (config.strong, config.strong))
+
+
+REFUSED = [
+    (
+        {"labelled_per_batch": 16}, 16,
+        "method.labelled_per_batch 16 leaves no room for an image without a mask in a batch of 16; lower it, or raise "
+        "batch_size",
+    ),
+    (
+        {"labelled_per_batch": 20}, 16,
+        "method.labelled_per_batch 20 leaves no room for an image without a mask in a batch of 16; lower it, or raise "
+        "batch_size",
+    ),
+    ({}, 1, "batch_size 1 has no room for images with and without a mask; raise it to at least 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "batch_size", "message"), REFUSED)
+@pytest.mark.parametrize("unlabelled", [0, 5])
+def test_a_batch_without_room_for_both_kinds_is_refused(
+    settings: dict[str, int], batch_size: int, message: str, unlabelled: int
+) -> None:
+    with pytest.raises(S4miError) as error:
+        SelfTrainingConfig.model_validate(settings).mixture(batch_size, unlabelled=unlabelled)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(("settings", "batch_size", "message"), REFUSED)
+@pytest.mark.parametrize("name", ["cross_teaching", "mean_teacher"])
+def test_so_is_a_run_when_its_settings_are_read(
+    settings: dict[str, Any], batch_size: int, message: str, name: str
+) -> None:
+    contents = {"data": {"path": "images"}, "method": {"name": name, **settings}, "batch_size": batch_size}
+    with pytest.raises(S4miError) as error:
+        make_run_config(contents, origin="run.yaml")
+    assert str(error.value).startswith("run.yaml: ")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    allowed = make_run_config({**contents, "batch_size": 32}, origin="run.yaml")
+    assert isinstance(allowed.method, SemiSupervisedConfig)

@@ -11,7 +11,15 @@ from monai.losses import DiceLoss
 from torch import Tensor
 
 from s4mi.errors import S4miError
-from s4mi.maths.losses import class_weights, cross_entropy, dice, focal, multilabel_cross_entropy, positive_weights
+from s4mi.maths.losses import (
+    class_weights,
+    cross_entropy,
+    dice,
+    dice_cross_entropy,
+    focal,
+    multilabel_cross_entropy,
+    positive_weights,
+)
 from s4mi.records import IGNORE
 
 
@@ -59,7 +67,45 @@ def test_cross_entropy_is_that_of_torch(weight: Tensor | None) -> None:
     )
 
 
-@pytest.mark.parametrize("loss", [cross_entropy, dice, focal])
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_half_dice_and_half_cross_entropy_are_monai_s_and_torch_s(weight: Tensor | None) -> None:
+    """In double precision; the weights are those of the cross-entropy alone."""
+    logits, targets = pixels(3)
+    logits = logits.double().requires_grad_()
+    weight = None if weight is None else weight.double()
+    oracle = DiceLoss(squared_pred=True, batch=True, softmax=True, to_onehot_y=True, smooth_nr=1e-5, smooth_dr=1e-5)
+    expected = 0.5 * oracle(logits, targets[:, None]) + 0.5 * F.cross_entropy(logits, targets, weight=weight)
+    ours = dice_cross_entropy(logits, targets, weight)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)
+    gradients = [torch.autograd.grad(one, logits)[0] for one in (ours, expected)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-8)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**20), weighted=st.booleans())
+def test_half_dice_and_half_cross_entropy_written_out(seed: int, weighted: bool) -> None:
+    logits, targets = pixels(seed)
+    targets = holed(targets, seed)
+    overlap, p_squared, q_squared, nats, amount = [0.0] * 3, [0.0] * 3, [0.0] * 3, 0.0, 0.0
+    for b, i, j in itertools.product(range(2), range(6), range(6)):
+        y = int(targets[b, i, j])
+        if y == IGNORE:
+            continue
+        z = logits[b, :, i, j].tolist()
+        p = [math.exp(each) / sum(math.exp(other) for other in z) for each in z]
+        for k in range(3):
+            overlap[k] += p[k] * (y == k)
+            p_squared[k] += p[k] ** 2
+            q_squared[k] += y == k
+        w = WEIGHT[y].item() if weighted else 1.0
+        nats -= w * math.log(p[y])
+        amount += w
+    dices = [1 - (2 * overlap[k] + 1e-5) / (p_squared[k] + q_squared[k] + 1e-5) for k in range(3)]
+    ours = dice_cross_entropy(logits, targets, WEIGHT if weighted else None)
+    assert ours.item() == pytest.approx((sum(dices) / 3 + nats / amount) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, dice, dice_cross_entropy, focal])
 def test_a_batch_that_is_all_ignored_costs_nothing_and_has_a_gradient(loss) -> None:
     logits, targets = pixels(4)
     logits.requires_grad_()
@@ -71,12 +117,14 @@ def test_a_batch_that_is_all_ignored_costs_nothing_and_has_a_gradient(loss) -> N
 
 
 @settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 2**20), weighted=st.booleans(), name=st.sampled_from(["cross_entropy", "dice", "focal"]))
+@given(
+    seed=st.integers(0, 2**20), weighted=st.booleans(), name=st.sampled_from(["cross_entropy", "dice", "both", "focal"])
+)
 def test_ignored_pixels_change_nothing(seed: int, weighted: bool, name: str) -> None:
     logits, targets = pixels(seed)
     targets = holed(targets, seed)
     weight = {"weight": WEIGHT} if weighted and name != "dice" else {}
-    loss = {"cross_entropy": cross_entropy, "dice": dice, "focal": focal}[name]
+    loss = {"cross_entropy": cross_entropy, "dice": dice, "both": dice_cross_entropy, "focal": focal}[name]
     other = torch.where((targets == IGNORE)[:, None], 50 * torch.rand_like(logits), logits)
     torch.testing.assert_close(loss(other, targets, **weight), loss(logits, targets, **weight))
 

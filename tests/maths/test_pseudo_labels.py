@@ -1,0 +1,101 @@
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from s4mi.maths.pseudo_labels import confident, entropy, hard
+from s4mi.records import IGNORE
+
+
+def drawn(seed: int, *, classes: int = 3) -> Tensor:
+    """(2, K, 4, 5) logits."""
+    return 2 * torch.randn(2, classes, 4, 5, generator=torch.Generator().manual_seed(seed))
+
+
+def softmax(scores: list[float]) -> list[float]:
+    return [math.exp(score) / sum(math.exp(other) for other in scores) for score in scores]
+
+
+def places(z: Tensor) -> list[tuple[int, int, int]]:
+    return list(itertools.product(range(z.shape[0]), range(z.shape[2]), range(z.shape[3])))
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**20), classes=st.integers(2, 5), threshold=st.floats(0, 0.99))
+def test_labels_are_the_most_probable_classes_and_left_out_where_these_are_improbable(
+    seed: int, classes: int, threshold: float
+) -> None:
+    z = drawn(seed, classes=classes)
+    every, sure = hard(z), confident(z, threshold)
+    assert every.dtype == sure.dtype == torch.int64
+    for b, i, j in places(z):
+        p = softmax(z[b, :, i, j].tolist())
+        assert every[b, i, j] == p.index(max(p))
+        if abs(max(p) - threshold) > 1e-5:
+            assert sure[b, i, j] == (p.index(max(p)) if max(p) >= threshold else IGNORE)
+
+
+def test_a_label_at_the_threshold_is_learnt_from() -> None:
+    even = torch.zeros(1, 2, 1, 1)
+    assert confident(even, 0.5).item() == 0
+    assert confident(even, 0.5001).item() == IGNORE
+
+
+def test_confidence_zero_leaves_no_pixel_out() -> None:
+    assert torch.equal(confident(drawn(0), 0.0), hard(drawn(0)))
+
+
+def test_confidence_is_judged_in_single_precision() -> None:
+    """The softmax of these is 0.9519, which half precision takes for 0.9531."""
+    z = torch.tensor([[2.984375, 0.0]], dtype=torch.bfloat16)
+    assert confident(z, 0.9525).item() == IGNORE
+    assert confident(z, 0.9515).item() == 0
+
+
+@pytest.mark.parametrize("label", [hard, lambda z: confident(z, 0.5)], ids=["hard", "confident"])
+def test_no_gradient_flows_into_a_label(label) -> None:  # type: ignore[no-untyped-def]
+    z = drawn(0).requires_grad_()
+    assert not label(z).requires_grad
+    # not even where it is used as a number
+    (gradient,) = torch.autograd.grad((label(z) * z.sum(dim=1)).sum(), z)
+    torch.testing.assert_close(gradient, label(z)[:, None].expand_as(z).float())
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**20), classes=st.integers(2, 5))
+def test_entropy_is_its_formula_and_at_most_that_of_a_guess(seed: int, classes: int) -> None:
+    z = drawn(seed, classes=classes)
+    h = entropy(z.softmax(dim=1))
+    assert h.shape == (2, 4, 5)
+    for b, i, j in places(z):
+        naive = -sum(p * math.log(p) for p in softmax(z[b, :, i, j].tolist()))
+        assert h[b, i, j].item() == pytest.approx(naive, abs=1e-5)
+    assert (h >= 0).all()
+    assert (h <= math.log(classes) + 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("p", "nats"),
+    [
+        ((1.0, 0.0), 0.0),
+        ((0.0, 1.0), 0.0),
+        ((0.5, 0.5), math.log(2)),
+        ((0.0, 0.5, 0.5), math.log(2)),
+        ((0.25,) * 4, math.log(4)),
+    ],
+)
+def test_entropy_by_hand(p: tuple[float, ...], nats: float) -> None:
+    assert entropy(torch.tensor([p])).item() == pytest.approx(nats, abs=1e-6)
+
+
+def test_the_entropy_of_an_answer_that_leaves_no_doubt_has_a_finite_gradient() -> None:
+    """-log p grows without bound towards 0, which a softmax in single precision reaches."""
+    z = torch.tensor([[200.0, -200.0, 0.0]], requires_grad=True)
+    p = z.softmax(dim=1)
+    assert (p == 0).sum() == 2
+    (gradient,) = torch.autograd.grad(entropy(p).sum(), z)
+    assert torch.equal(gradient, torch.zeros(1, 3))

@@ -1,0 +1,137 @@
+"""The adversarial method against its formulas, and who learns from what."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from monai.losses import DiceLoss
+from torch import Tensor, nn
+
+from s4mi.contract import Batch, Moment, Task
+from s4mi.methods.segmentation.adversarial import Adversarial, AdversarialConfig, binary
+from s4mi.records import IGNORE
+
+TASK = Task(kind="segmentation", classes=("background", "a", "b"), image_size=32, counts=(60, 30, 10), labelled=8)
+MONAI = DiceLoss(squared_pred=True, batch=True, softmax=True, to_onehot_y=True, smooth_nr=1e-5, smooth_dr=1e-5)
+
+
+def built(**settings: Any) -> Adversarial:
+    torch.manual_seed(0)
+    small = {"network": "tiny_resnet", "evaluator": 8, "ramp_up": 0, "unlabelled_weight": 1}
+    return AdversarialConfig.model_validate({**small, **settings}).build(TASK)
+
+
+def batch() -> Batch:
+    """5 images with masks, of which a fifth is ignored, and 3 without."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(8, 3, 32, 32, generator=generator)
+    masks = torch.randint(3, (5, 32, 32), generator=generator)
+    masks[torch.rand(masks.shape, generator=generator) < 0.2] = IGNORE
+    return Batch(images[:5], torch.arange(8), masks=masks, unlabelled=images[5:])
+
+
+def half_dice_half_cross_entropy(z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Of the N pixels that are not ignored as one image: logits (1, K, N, 1), classes (1, 1, N, 1)."""
+    scores, classes = z.movedim(1, -1)[y != IGNORE].T[None, :, :, None], y[y != IGNORE][None, None, :, None]
+    value: Tensor = 0.5 * MONAI(scores, classes) + 0.5 * F.cross_entropy(scores, classes[:, 0], weight=weight)
+    return value
+
+
+def trained(module: nn.Module) -> list[Tensor]:
+    return [weight for weight in module.parameters() if weight.requires_grad]
+
+
+def yes(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
+
+
+def test_the_losses_are_the_formulas() -> None:
+    method, given = built(class_weights=(1, 2, 3), unlabelled_weight=0.3), batch()
+    losses = method.loss(given)
+    x = torch.cat([given.images, given.known_unlabelled])
+    z = method.network(x)
+    p = torch.exp(z) / torch.exp(z).sum(dim=1, keepdim=True)
+    # each image by itself, before the evaluator
+    believed = [yes(method.evaluator(x[i : i + 1], p[i : i + 1]).item()) for i in range(8)]
+    of_labelled = sum(-math.log(belief) for belief in believed[:5]) / 5
+    of_others = sum(-math.log(1 - belief) for belief in believed[5:]) / 3
+    convincing = 0.3 * sum(-math.log(belief) for belief in believed[5:]) / 3
+    assert list(losses) == ["supervised", "evaluation", "convincing"]
+    assert losses["evaluation"].item() == pytest.approx(of_labelled + of_others, abs=1e-5)
+    assert losses["convincing"].item() == pytest.approx(convincing, abs=1e-5)
+    supervised = half_dice_half_cross_entropy(z[:5], given.known_masks, torch.tensor([1.0, 2.0, 3.0]))
+    torch.testing.assert_close(losses["supervised"], supervised, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("term", "of_network", "of_evaluator"),
+    [("supervised", True, False), ("evaluation", False, True), ("convincing", True, False)],
+)
+def test_each_term_teaches_one_of_the_two(term: str, of_network: bool, of_evaluator: bool) -> None:
+    method = built()
+    loss = method.loss(batch())[term]
+    for module, learns in ((method.network, of_network), (method.evaluator, of_evaluator)):
+        gradients = torch.autograd.grad(loss, trained(module), allow_unused=True, retain_graph=True)
+        reached = [gradient for gradient in gradients if gradient is not None]
+        assert len(reached) == (len(gradients) if learns else 0)
+        assert not learns or max(gradient.abs().max() for gradient in reached) > 0
+
+
+def test_after_one_backward_pass_each_has_the_gradient_of_its_own_terms() -> None:
+    method, given = built(unlabelled_weight=0.3), batch()
+    method.loss(given).total.backward()  # type: ignore[no-untyped-call]
+    x = torch.cat([given.images, given.known_unlabelled])
+    z = method.network(x)
+    p = z.softmax(dim=1)
+    truth = torch.tensor([1.0] * 5 + [0.0] * 3)
+    believed = method.evaluator(x, p.detach())
+    evaluation = sum(F.binary_cross_entropy_with_logits(believed[own], truth[own]) for own in (truth == 1, truth == 0))
+    ours = torch.autograd.grad(torch.as_tensor(evaluation), trained(method.evaluator))
+    torch.testing.assert_close([weight.grad for weight in trained(method.evaluator)], list(ours), rtol=1e-3, atol=1e-6)
+    convincing = -F.logsigmoid(method.evaluator(x[5:], p[5:])).mean()
+    segmenting = half_dice_half_cross_entropy(z[:5], given.known_masks, torch.ones(3)) + 0.3 * convincing
+    theirs = torch.autograd.grad(segmenting, trained(method.network))
+    torch.testing.assert_close([weight.grad for weight in trained(method.network)], list(theirs), rtol=1e-3, atol=1e-6)
+
+
+def test_a_step_of_the_segmenter_convinces_the_evaluator() -> None:
+    method, given = built(), batch()
+    before = method.loss(given)["convincing"]
+    before.backward()  # type: ignore[no-untyped-call]
+    torch.optim.SGD(trained(method.network), lr=0.01).step()
+    assert method.loss(given)["convincing"] < before
+
+
+@pytest.mark.parametrize(("step", "risen"), [(0, math.exp(-5)), (20, math.exp(-5 / 4)), (40, 1.0), (100, 1.0)])
+def test_the_weight_of_convincing_rises_and_the_evaluator_s_does_not(step: int, risen: float) -> None:
+    full, method = built(), built(unlabelled_weight=0.1, ramp_up=0.4)
+    for one in (full, method):
+        one.before_step(Moment(step, 10, 100))
+    losses = [one.loss(batch()) for one in (full, method)]
+    torch.testing.assert_close(losses[1]["convincing"], 0.1 * risen * losses[0]["convincing"])
+    for name in ("supervised", "evaluation"):
+        assert torch.equal(losses[1][name], losses[0][name])
+
+
+@pytest.mark.parametrize(("logits", "answer", "nats"), [((0.0,), 1, math.log(2)), ((0.0, math.log(3)), 0, 1.0397208)])
+def test_the_binary_cross_entropy_by_hand(logits: tuple[float, ...], answer: float, nats: float) -> None:
+    # ½ [log 2 + log 4] for the second
+    assert binary(torch.tensor(logits), answer).item() == pytest.approx(nats)
+
+
+def test_masks_that_show_nothing_give_finite_losses_and_gradients() -> None:
+    method, full = built(class_weights="inverse"), batch()
+    masks = torch.full((5, 32, 32), IGNORE)
+    losses = method.loss(Batch(full.images, full.rows, masks=masks, unlabelled=full.unlabelled))
+    assert losses["supervised"] == 0
+    gradients = torch.autograd.grad(losses.total, trained(method))
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_the_segmenter_answers() -> None:
+    method, x = built().eval(), batch().images
+    with torch.no_grad():
+        assert torch.equal(method.logits(x), method.network(x))
+    assert method.readings(x) == {}

@@ -1,0 +1,124 @@
+"""Cross pseudo supervision against MONAI's Dice and torch's cross-entropy of the pixels that are known."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from monai.losses import DiceLoss
+from torch import Tensor
+
+from s4mi.contract import Batch, Moment, Task
+from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervision, CrossPseudoSupervisionConfig
+from s4mi.records import IGNORE
+
+TASK = Task(kind="segmentation", classes=("background", "a", "b"), image_size=32, counts=(60, 30, 10), labelled=8)
+MONAI = DiceLoss(squared_pred=True, batch=True, softmax=True, to_onehot_y=True, smooth_nr=1e-5, smooth_dr=1e-5)
+
+
+def built(*, seed: int = 0, **settings: Any) -> CrossPseudoSupervision:
+    torch.manual_seed(seed)
+    return CrossPseudoSupervisionConfig.model_validate({"network": "tiny_resnet", **settings}).build(TASK)
+
+
+def batch() -> Batch:
+    """8 images with masks, of which a fifth is ignored, and 8 without."""
+    generator = torch.Generator().manual_seed(1)
+    images, others = torch.rand(2, 8, 3, 32, 32, generator=generator)
+    masks = torch.randint(3, (8, 32, 32), generator=generator)
+    masks[torch.rand(masks.shape, generator=generator) < 0.2] = IGNORE
+    return Batch(images, torch.arange(16), masks=masks, unlabelled=others)
+
+
+def half_dice_half_cross_entropy(z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Of the N pixels that are not ignored as one image: logits (1, K, N, 1), classes (1, 1, N, 1)."""
+    scores, classes = z.movedim(1, -1)[y != IGNORE].T[None, :, :, None], y[y != IGNORE][None, None, :, None]
+    value: Tensor = 0.5 * MONAI(scores, classes) + 0.5 * F.cross_entropy(scores, classes[:, 0], weight=weight)
+    return value
+
+
+def by_hand(z: Tensor, labels: Tensor) -> Tensor:
+    """Mean over pixels of -log softmax(z) of the label, written out."""
+    p = z.exp() / z.exp().sum(dim=1, keepdim=True)
+    of_classes = [-(p[:, k].log() * (labels == k)) for k in range(3)]
+    return torch.stack(of_classes).sum() / labels.numel()
+
+
+def answers(method: CrossPseudoSupervision) -> dict[str, list[Tensor]]:
+    """What each network answers from now on."""
+    seen: dict[str, list[Tensor]] = {"first": [], "second": []}
+    for name, one in seen.items():
+        method.committee[name].register_forward_hook(lambda _module, _given, z, one=one: one.append(z))
+    return seen
+
+
+def test_losses_and_their_gradients_are_the_formulas_and_labels_are_constants() -> None:
+    method, given = built(class_weights=(1, 2, 3), unlabelled_weight=0.7), batch()
+    seen = answers(method)
+    losses = method.loss(given)
+    assert [[len(z) for z in of_one] for of_one in seen.values()] == [[16], [16]]  # asked once, for all images
+    z = [seen["first"][0], seen["second"][0]]
+    (p, p_u), (q, q_u) = z[0].chunk(2), z[1].chunk(2)
+    weight = torch.tensor([1.0, 2.0, 3.0])  # not for what is learnt without masks
+    labels_of_p, labels_of_q = (torch.tensor(one.argmax(dim=1).tolist()) for one in (p_u, q_u))
+    expected = {
+        "supervised": half_dice_half_cross_entropy(p, given.known_masks, weight)
+        + half_dice_half_cross_entropy(q, given.known_masks, weight),
+        "crossed": 0.7 * (by_hand(p_u, labels_of_q) + by_hand(q_u, labels_of_p)),
+    }
+    assert list(losses) == list(expected)
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value, rtol=2e-6, atol=2e-6)
+        ours, theirs = (torch.autograd.grad(one, z, retain_graph=True) for one in (losses[name], value))
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-8)
+
+
+def test_the_networks_start_apart_and_from_one_seed_alike() -> None:
+    one, same = built(seed=3), built(seed=3)
+    first, second = (list(one.committee[name].parameters()) for name in ("first", "second"))
+    drawn = [(a, b) for a, b in zip(first, second, strict=True) if a.dim() == 4]  # the convolutions
+    assert drawn
+    assert not any(torch.equal(a, b) for a, b in drawn)
+    for a, b in zip(one.parameters(), same.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("step", "risen"), [(0, math.exp(-5)), (50, math.exp(-5 / 4)), (100, 1.0)])
+def test_the_weight_rises_over_training(step: int, risen: float) -> None:
+    plain, method = built(unlabelled_weight=1), built(ramp_up=1)
+    for one in (plain, method):
+        one.before_step(Moment(step, 10, 100))
+    losses = [one.loss(batch()) for one in (plain, method)]
+    torch.testing.assert_close(losses[1]["crossed"], 1.5 * risen * losses[0]["crossed"])
+    assert torch.equal(losses[1]["supervised"], losses[0]["supervised"])
+
+
+def test_the_answer_is_one_network_s_or_their_average_and_checkpoints_remember_which() -> None:
+    method, other, x = built().eval(), built(seed=1).eval(), batch().images
+    with torch.no_grad():
+        readings = method.readings(x)
+        assert list(readings) == ["first", "second", "average"]
+        mean = (readings["first"].softmax(dim=1) + readings["second"].softmax(dim=1)) / 2
+        torch.testing.assert_close(readings["average"].softmax(dim=1), mean)
+        for name, logits in readings.items():
+            method.choose(name)
+            other.load_state_dict(method.state_dict())
+            assert other.chosen == name
+            assert torch.equal(other.logits(x), logits)
+
+
+@pytest.mark.parametrize("everywhere", [0, IGNORE], ids=["background", "unknown"])
+def test_masks_that_show_nothing_give_finite_losses_and_gradients(everywhere: int) -> None:
+    method, full = built(class_weights="inverse"), batch()
+    masks = torch.full((8, 32, 32), everywhere)
+    losses = method.loss(Batch(full.images, full.rows, masks=masks, unlabelled=torch.zeros(8, 3, 32, 32)))
+    assert (losses["supervised"] == 0) == (everywhere == IGNORE)
+    trained = [weight for weight in method.parameters() if weight.requires_grad]
+    assert all(torch.isfinite(gradient).all() for gradient in torch.autograd.grad(losses.total, trained))
+
+
+def test_the_defaults_are_the_paper_s() -> None:
+    config = CrossPseudoSupervisionConfig()
+    assert (config.network, config.unlabelled_weight, config.ramp_up) == ("small_unet", 1.5, 0)
+    assert config.backbone_name == "2 × U-Net (small)"

@@ -1,0 +1,225 @@
+"""Cross teaching against MONAI's Dice and torch's cross-entropy of the pixels that are known."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from monai.losses import DiceLoss
+from torch import Tensor, nn
+
+from s4mi.contract import Batch, Moment, Task
+from s4mi.engine.checkpoint import load_weights, save_best
+from s4mi.errors import S4miError
+from s4mi.methods.segmentation.cross_teaching import CrossTeaching, CrossTeachingConfig
+from s4mi.records import IGNORE
+
+TASK = Task(kind="segmentation", classes=("background", "a", "b"), image_size=32, counts=(60, 30, 10), labelled=8)
+SMALL = {"recipe": "paper", "cnn": "tiny_resnet", "transformer": "tiny_swin_unet", "transformer_weights": "none"}
+MONAI = DiceLoss(squared_pred=True, batch=True, softmax=True, to_onehot_y=True, smooth_nr=1e-5, smooth_dr=1e-5)
+
+
+def built(*, seed: int = 0, **settings: Any) -> CrossTeaching:
+    torch.manual_seed(seed)
+    return CrossTeachingConfig.model_validate({**SMALL, **settings}).build(TASK)
+
+
+def batch() -> Batch:
+    """8 images with masks, of which a fifth is ignored, and 8 without."""
+    generator = torch.Generator().manual_seed(1)
+    images, others = torch.rand(2, 8, 3, 32, 32, generator=generator)
+    masks = torch.randint(3, (8, 32, 32), generator=generator)
+    masks[torch.rand(masks.shape, generator=generator) < 0.2] = IGNORE
+    return Batch(images, torch.arange(16), masks=masks, unlabelled=others)
+
+
+def known(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The N pixels that are not ignored as one image: logits (1, K, N, 1), classes (1, 1, N, 1)."""
+    there = y != IGNORE
+    return z.movedim(1, -1)[there].T[None, :, :, None], y[there][None, None, :, None]
+
+
+def dice(z: Tensor, y: Tensor) -> Tensor:
+    value: Tensor = MONAI(*known(z, y))
+    return value
+
+
+def half_dice_half_cross_entropy(z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+    scores, classes = known(z, y)
+    return 0.5 * dice(z, y) + 0.5 * F.cross_entropy(scores, classes[:, 0], weight=weight)
+
+
+def answers(method: CrossTeaching) -> dict[str, list[Tensor]]:
+    """What each network answers from now on."""
+    seen: dict[str, list[Tensor]] = {"cnn": [], "transformer": []}
+    for name, one in seen.items():
+        method.committee[name].register_forward_hook(lambda _module, _given, z, one=one: one.append(z))
+    return seen
+
+
+def weights_of(network: nn.Module) -> list[Tensor]:
+    return [weight for weight in network.parameters() if weight.requires_grad]
+
+
+@pytest.mark.parametrize("class_weights", ["none", (1, 2, 3)])
+def test_losses_and_their_gradients_are_the_formulas(class_weights: object) -> None:
+    method, given = built(class_weights=class_weights, unlabelled_weight=0.7), batch()
+    seen = answers(method)
+    losses = method.loss(given)
+    z = [seen["cnn"][0], seen["transformer"][0]]
+    (p, p_u), (q, q_u) = z[0].chunk(2), z[1].chunk(2)
+    weight = None if class_weights == "none" else torch.tensor([1.0, 2.0, 3.0])
+    expected = {
+        "supervised": half_dice_half_cross_entropy(p, given.known_masks, weight)
+        + half_dice_half_cross_entropy(q, given.known_masks, weight),
+        "taught": 0.7 * (dice(p_u, q_u.argmax(dim=1)) + dice(q_u, p_u.argmax(dim=1))),
+    }
+    assert list(losses) == list(expected)
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value, rtol=0, atol=2e-6)
+        ours, theirs = (torch.autograd.grad(one, z, retain_graph=True) for one in (losses[name], value))
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-8)
+
+
+def test_what_a_network_is_not_sure_enough_of_teaches_nothing() -> None:
+    method, given = built(), batch()
+    seen = answers(method)
+    torch.manual_seed(7)  # the transformer skips blocks
+    method.loss(given)
+    of_transformer = seen["transformer"][0][8:].softmax(dim=1).amax(dim=1).flatten().sort().values
+    method.config = method.config.model_copy(update={"confidence": of_transformer[4000:4002].mean().item()})
+    torch.manual_seed(7)
+    taught = method.loss(given)["taught"]
+    z = [of_one[1] for of_one in seen.values()]
+    p_u, q_u = (one[8:] for one in z)
+    labels, sure = [], []
+    for one in (p_u, q_u):
+        probability, classes = one.softmax(dim=1).max(dim=1)
+        sure.append(probability >= method.config.confidence)
+        labels.append(torch.where(sure[-1], classes, IGNORE))
+    assert sure[1].sum() == 8 * 32 * 32 - 4001
+    torch.testing.assert_close(taught, dice(p_u, labels[1]) + dice(q_u, labels[0]), rtol=0, atol=2e-6)
+    of_p, of_q = (gradient[8:].abs().sum(dim=1) for gradient in torch.autograd.grad(taught, z))
+    assert torch.equal(of_p > 0, sure[1])
+    assert torch.equal(of_q > 0, sure[0])
+
+
+@pytest.mark.parametrize(("pupil", "teacher"), [("cnn", "transformer"), ("transformer", "cnn")])
+def test_what_teaches_a_network_are_constants(pupil: str, teacher: str) -> None:
+    method, given = built(), batch()
+    seen = answers(method)
+    taught = method.loss(given)["taught"]
+    labels = torch.tensor(seen[teacher][0][8:].argmax(dim=1).tolist())  # numbers, without a history
+    of_pupil = weights_of(method.committee[pupil])
+    ours = torch.autograd.grad(taught, of_pupil, retain_graph=True)
+    theirs = torch.autograd.grad(dice(seen[pupil][0][8:], labels), of_pupil, retain_graph=True)
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
+    assert max(gradient.abs().max().item() for gradient in ours) > 1e-4
+
+
+def test_each_network_is_asked_once_for_all_images() -> None:
+    method = built()
+    seen = answers(method)
+    method.loss(batch())
+    assert [[tuple(z.shape) for z in of_one] for of_one in seen.values()] == [[(16, 3, 32, 32)], [(16, 3, 32, 32)]]
+
+
+def test_the_masks_of_the_unlabelled_are_taught_without_class_weights() -> None:
+    terms = []
+    for class_weights in ("none", (1, 2, 3), "inverse"):
+        method = built(class_weights=class_weights)
+        torch.manual_seed(7)  # the transformer skips blocks
+        terms.append(method.loss(batch()))
+    assert len({losses["taught"].item() for losses in terms}) == 1
+    assert len({losses["supervised"].item() for losses in terms}) == 3
+
+
+@pytest.mark.parametrize(("step", "risen"), [(0, math.exp(-5)), (50, math.exp(-5 / 4)), (100, 1.0)])
+def test_the_weight_rises_over_training(step: int, risen: float) -> None:
+    plain, method = built(), built(unlabelled_weight=0.1, ramp_up=1)
+    plain.before_step(Moment(step, 10, 100))
+    method.before_step(Moment(step, 10, 100))
+    losses = []
+    for one in (plain, method):
+        torch.manual_seed(7)
+        losses.append(one.loss(batch()))
+    torch.testing.assert_close(losses[1]["taught"], 0.1 * risen * losses[0]["taught"])
+    assert torch.equal(losses[1]["supervised"], losses[0]["supervised"])
+
+
+def test_one_step_moves_both_networks() -> None:
+    method = built()
+    before = {name: weight.clone() for name, weight in method.named_parameters()}
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.1)
+    method.loss(batch()).total.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    for network in ("cnn", "transformer"):
+        first, *_, last = (name for name in before if name.startswith(f"committee.networks.{network}."))
+        for name in (first, last):
+            assert not torch.equal(method.get_parameter(name), before[name]), name
+
+
+def test_the_answer_is_one_network_s_or_their_average() -> None:
+    method, x = built().eval(), batch().images
+    with torch.no_grad():
+        readings = method.readings(x)
+        assert list(readings) == ["cnn", "transformer", "average"]
+        assert method.chosen == "average"
+        for name, logits in readings.items():
+            method.choose(name)
+            assert method.chosen == name
+            assert torch.equal(method.logits(x), logits)
+    mean = (readings["cnn"].softmax(dim=1) + readings["transformer"].softmax(dim=1)) / 2
+    torch.testing.assert_close(readings["average"].softmax(dim=1), mean)
+    with pytest.raises(S4miError, match="reading 'swin' is none of cnn, transformer, average"):
+        method.choose("swin")
+
+
+def test_a_checkpoint_knows_which_reading_was_chosen(tmp_path: Path) -> None:
+    method, other = built().eval(), built(seed=1).eval()
+    method.choose("cnn")
+    save_best(tmp_path, method.state_dict(), epoch=1)
+    other.load_state_dict(load_weights(tmp_path / "best.safetensors"))
+    assert other.chosen == "cnn"
+    with torch.no_grad():
+        assert torch.equal(other.logits(batch().images), method.readings(batch().images)["cnn"])
+
+
+@pytest.mark.parametrize("everywhere", [0, IGNORE], ids=["background", "unknown"])
+def test_masks_that_show_nothing_give_finite_losses_and_gradients(everywhere: int) -> None:
+    method, full = built(class_weights="inverse"), batch()
+    given = Batch(
+        full.images, full.rows, masks=torch.full((8, 32, 32), everywhere), unlabelled=torch.zeros(8, 3, 32, 32)
+    )
+    losses = method.loss(given)
+    assert all(torch.isfinite(term) for term in losses.values())
+    assert (losses["supervised"] == 0) == (everywhere == IGNORE)
+    gradients = torch.autograd.grad(losses.total, weights_of(method))
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_the_networks_are_the_paper_s() -> None:
+    config = CrossTeachingConfig()
+    assert (config.cnn, config.transformer) == ("small_unet", "swin_unet")
+    assert (config.cnn_weights, config.transformer_weights) == ("none", "imagenet")
+    assert (config.confidence, config.class_weights) == (0, "none")
+    assert config.backbone_name == "U-Net (small) + Swin-UNet"
+    assert (config.from_scratch().cnn_weights, config.from_scratch().transformer_weights) == ("none", "none")
+
+
+@pytest.mark.parametrize(
+    ("settings", "weight", "ramp_up"),
+    [
+        ({}, 0.1, 1.0),
+        ({"recipe": "s4mi", "ramp_up": 0.5}, 0.1, 0.5),
+        ({"recipe": "paper"}, 1.0, 0.0),
+        ({"recipe": "paper", "ramp_up": 0.5}, 1.0, 0.5),
+        ({"unlabelled_weight": 2, "recipe": "paper"}, 2.0, 0.0),
+    ],
+)
+def test_a_recipe_says_what_is_not_given(settings: dict[str, Any], weight: float, ramp_up: float) -> None:
+    config = CrossTeachingConfig.model_validate(settings)
+    assert (config.unlabelled_weight, config.ramp_up) == (weight, ramp_up)
+    assert CrossTeachingConfig.model_validate(config.model_dump()) == config  # as a record of a run is read again

@@ -1,0 +1,184 @@
+"""Self-training against its formula, and when the labels are made anew."""
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from monai.losses import DiceLoss
+from torch import Tensor
+
+from s4mi.contract import Batch, Moment, Task
+from s4mi.methods.segmentation.self_training import SelfTraining, SelfTrainingConfig
+from s4mi.records import IGNORE
+
+TASK = Task(kind="segmentation", classes=("background", "a", "b"), image_size=32, counts=(60, 30, 10), labelled=8)
+MONAI = DiceLoss(squared_pred=True, batch=True, softmax=True, to_onehot_y=True, smooth_nr=1e-5, smooth_dr=1e-5)
+
+
+def built(*, seed: int = 0, **settings: Any) -> SelfTraining:
+    torch.manual_seed(seed)
+    return SelfTrainingConfig.model_validate({"network": "tiny_resnet", **settings}).build(TASK)
+
+
+def batch() -> Batch:
+    """4 images with masks, of which a fifth is ignored, and 4 without."""
+    generator = torch.Generator().manual_seed(1)
+    images, others = torch.rand(2, 4, 3, 32, 32, generator=generator)
+    masks = torch.randint(3, (4, 32, 32), generator=generator)
+    masks[torch.rand(masks.shape, generator=generator) < 0.2] = IGNORE
+    return Batch(images, torch.arange(8), masks=masks, unlabelled=others)
+
+
+def half_dice_half_cross_entropy(z: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Of the N pixels that are not ignored as one image: logits (1, K, N, 1), classes (1, 1, N, 1)."""
+    scores, classes = z.movedim(1, -1)[y != IGNORE].T[None, :, :, None], y[y != IGNORE][None, None, :, None]
+    value: Tensor = 0.5 * MONAI(scores, classes) + 0.5 * F.cross_entropy(scores, classes[:, 0], weight=weight)
+    return value
+
+
+def learn(method: SelfTraining) -> None:
+    """What a step does to the network, statistics of batches included."""
+    with torch.no_grad():
+        for weight in method.network.parameters():
+            weight.add_(0.02 * torch.randn_like(weight))
+        method.train().logits(batch().images)
+
+
+def state(network: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def alike(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def in_second_round(**settings: Any) -> SelfTraining:
+    """A method half-way, whose network is no longer what its teacher is."""
+    method = built(rounds=2, **settings)
+    learn(method)
+    method.before_step(Moment(5, 5, 10))
+    learn(method)
+    return method
+
+
+def between(values: Tensor) -> float:
+    """A number in the middle of the values that is none of them, nor near one."""
+    middle = values.flatten().sort().values[values.numel() // 3 : 2 * values.numel() // 3]
+    widest = middle.diff().argmax()
+    return ((middle[widest] + middle[widest + 1]) / 2).item()
+
+
+def labels_by_hand(z: Tensor, confidence: float) -> Tensor:
+    """Pixel by pixel: the most probable class, unless it is improbable."""
+    labels = torch.full((z.shape[0], *z.shape[2:]), IGNORE)
+    for u, i, j in itertools.product(*map(range, labels.shape)):
+        scores = z[u, :, i, j].tolist()
+        p = [math.exp(score) / sum(math.exp(other) for other in scores) for score in scores]
+        if max(p) >= confidence:
+            labels[u, i, j] = p.index(max(p))
+    return labels
+
+
+@pytest.mark.parametrize("unsure", [False, True])
+def test_the_loss_is_the_formula_with_the_labels_of_the_last_round(unsure: bool) -> None:
+    given = batch()
+    method = in_second_round(class_weights=(1, 2, 3), unlabelled_weight=0.7)
+    with torch.no_grad():
+        q_u = method.teacher.eval()(given.known_unlabelled)
+    confidence = between(q_u.softmax(dim=1).amax(dim=1)) if unsure else 0.0
+    labels = labels_by_hand(q_u, confidence)
+    assert (0.2 < (labels == IGNORE).float().mean() < 0.8) == unsure
+    method.config = method.config.model_copy(update={"confidence": confidence})
+    asked: list[Tensor] = []
+    method.network.register_forward_hook(lambda _module, _given, z: asked.append(z))
+    losses = method.train().loss(given)
+    (z,) = asked  # once, for all images
+    weight = torch.tensor([1.0, 2.0, 3.0])  # not for what is learnt without masks
+    expected = {
+        "supervised": half_dice_half_cross_entropy(z[:4], given.known_masks, weight),
+        "taught": 0.7 * half_dice_half_cross_entropy(z[4:], labels),
+    }
+    assert list(losses) == list(expected)
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value, rtol=0, atol=2e-6)
+        ours, theirs = (torch.autograd.grad(one, z, retain_graph=True)[0] for one in (losses[name], value))
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-8)
+
+
+def test_in_the_first_round_the_masks_alone_teach() -> None:
+    method = built(rounds=3)
+    for step in range(4):
+        method.before_step(Moment(step, 5, 12))
+        losses = method.loss(batch())
+        assert losses["taught"].item() == 0
+        trained = [weight for weight in method.network.parameters() if weight.requires_grad]
+        total, supervised = (
+            torch.autograd.grad(one, trained, retain_graph=True) for one in (losses.total, losses["supervised"])
+        )
+        torch.testing.assert_close(total, supervised)
+    method.before_step(Moment(4, 5, 12))
+    assert method.loss(batch())["taught"] > 0
+
+
+def test_the_teacher_is_the_network_as_it_was_when_the_round_began() -> None:
+    method, began = built(rounds=3), {}
+    for step in range(12):
+        method.before_step(Moment(step, 5, 12))
+        if step % 4 == 0:
+            began = state(method.network)
+        assert alike(state(method.teacher), began), step
+        method.loss(batch())
+        assert alike(state(method.teacher), began), step  # its statistics do not move either
+        learn(method)
+        assert not alike(state(method.network), began)
+
+
+@pytest.mark.parametrize(("rounds", "total"), [(1, 7), (4, 10), (5, 9), (49, 49), (7, 4)])
+def test_rounds_begin_as_soon_as_their_share_of_training_is_over(rounds: int, total: int) -> None:
+    method = built(rounds=rounds)
+    for step in range(total):
+        method.before_step(Moment(step, 2, total))
+        over = [n for n in range(rounds) if n * total <= step * rounds]
+        assert int(method.round) == over[-1]
+        assert method.strength == (1 if over[-1] else 0)
+
+
+def test_a_run_that_was_interrupted_within_a_round_goes_on_with_the_same_teacher() -> None:
+    method, fresh = in_second_round(), built(rounds=2, seed=1)
+    fresh.load_state_dict(method.state_dict())
+    losses = []
+    for one in (method, fresh):
+        one.before_step(Moment(7, 5, 10))
+        losses.append(one.loss(batch()))
+    assert losses[0]["taught"] > 0
+    assert [torch.equal(losses[0][name], losses[1][name]) for name in losses[0]] == [True, True]
+    assert not alike(state(fresh.teacher), state(fresh.network))
+
+
+def test_where_nothing_is_sure_enough_nothing_is_learnt() -> None:
+    method = in_second_round(confidence=0.999)
+    losses = method.loss(batch())
+    assert losses["taught"].item() == 0
+    trained = [weight for weight in method.network.parameters() if weight.requires_grad]
+    gradients = torch.autograd.grad(losses["taught"], trained)
+    assert all((gradient == 0).all() for gradient in gradients)
+
+
+def test_the_weight_rises_over_training_from_the_second_round_on() -> None:
+    config = SelfTrainingConfig(network="tiny_resnet", rounds=4, unlabelled_weight=0.5, ramp_up=1)
+    method = config.build(TASK)
+    for step, weight in ((0, 0.0), (24, 0.0), (25, math.exp(-5 * 0.75**2) / 2), (50, math.exp(-5 / 4) / 2)):
+        method.before_step(Moment(step, 10, 100))
+        assert method.strength == pytest.approx(weight)
+
+
+def test_the_teacher_learns_nothing_and_the_network_answers() -> None:
+    method, x = in_second_round(), batch().images
+    assert not any(weight.requires_grad for weight in method.teacher.parameters())
+    with torch.no_grad():
+        assert torch.equal(method.eval().logits(x), method.network(x))
+        assert not torch.equal(method.logits(x), method.teacher(x))
+    assert method.readings(x) == {}

@@ -1,0 +1,117 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from s4mi.errors import S4miError
+from s4mi.nets.committee import AVERAGE, Choice, Committee, mean_logits
+
+
+def committee(seed: int = 0, *, average: bool = True, default: str = AVERAGE) -> Committee:
+    """Two networks that label each pixel by itself."""
+    torch.manual_seed(seed)
+    return Committee({"a": nn.Conv2d(3, 4, 1), "b": nn.Conv2d(3, 4, 1)}, average=average, default=default)
+
+
+IMAGES = torch.rand(2, 3, 5, 6, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_choice_is_its_default_until_another_is_taken() -> None:
+    choice = Choice(("a", "b", "c"), default="b")
+    assert choice.name == "b"
+    choice.take("c")
+    assert choice.name == "c"
+    with pytest.raises(S4miError, match=r"^reading 'd' is none of a, b, c$"):
+        choice.take("d")
+    assert choice.name == "c"
+
+
+def test_a_choice_survives_a_checkpoint() -> None:
+    choice, other = Choice(("a", "b"), default="a"), Choice(("a", "b"), default="a")
+    choice.take("b")
+    other.load_state_dict(choice.state_dict())
+    assert other.name == "b"
+    choice.take("a")
+    assert other.name == "b"  # a copy, not the same tensor
+
+
+def test_the_readings_are_each_network_s_answer_and_then_their_average() -> None:
+    net = committee()
+    readings = net.readings(IMAGES)
+    assert list(readings) == ["a", "b", "average"]
+    assert torch.equal(readings["a"], net["a"](IMAGES))
+    assert torch.equal(readings["b"], net["b"](IMAGES))
+    mean = (net["a"](IMAGES).softmax(dim=1) + net["b"](IMAGES).softmax(dim=1)) / 2
+    torch.testing.assert_close(readings["average"].softmax(dim=1), mean)
+
+
+@pytest.mark.parametrize("average", [True, False])
+def test_the_reading_that_was_chosen_answers(average: bool) -> None:
+    net = committee(average=average, default="b")
+    readings = net.readings(IMAGES)
+    assert list(readings) == ["a", "b", *(["average"] if average else [])]
+    assert net.choice.name == "b"
+    for name, logits in readings.items():
+        net.choice.take(name)
+        assert torch.equal(net(IMAGES), logits)
+
+
+def test_without_an_average_there_is_none_to_choose() -> None:
+    with pytest.raises(S4miError, match="reading 'average' is none of a, b"):
+        committee(average=False, default="a").choice.take(AVERAGE)
+
+
+def test_the_average_answers_by_default() -> None:
+    net = committee()
+    assert net.choice.name == AVERAGE
+    assert torch.equal(net(IMAGES), net.readings(IMAGES)[AVERAGE])
+
+
+@pytest.mark.parametrize(("chosen", "asked"), [("a", ["a"]), ("b", ["b"]), ("average", ["a", "b"])])
+def test_no_network_is_asked_that_does_not_answer(chosen: str, asked: list[str]) -> None:
+    net, calls = committee(), []
+    for name in ("a", "b"):
+        net[name].register_forward_hook(lambda _module, _given, _z, name=name: calls.append(name))
+    net.choice.take(chosen)
+    net(IMAGES)
+    assert calls == asked
+
+
+def test_a_checkpoint_brings_networks_and_choice_back() -> None:
+    net, other = committee(0), committee(1)
+    net.choice.take("a")
+    other.load_state_dict(net.state_dict())
+    assert other.choice.name == "a"
+    assert torch.equal(other(IMAGES), net(IMAGES))
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**20), count=st.integers(1, 4))
+def test_the_softmax_of_the_mean_is_the_mean_of_the_softmaxes(seed: int, count: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = [3 * torch.randn(2, 3, 2, generator=generator) for _ in range(count)]
+    p = mean_logits(*logits).softmax(dim=1)
+    torch.testing.assert_close(mean_logits(*logits).exp(), p)  # they are its logarithm
+    for b in range(2):
+        for i in range(2):
+            for k in range(3):
+                mean = sum(share(z[b, :, i], k) for z in logits) / count
+                assert p[b, k, i].item() == pytest.approx(mean, abs=1e-5)
+
+
+def share(z: Tensor, k: int) -> float:
+    return math.exp(z[k]) / sum(math.exp(each) for each in z)
+
+
+def test_the_mean_of_certain_answers_is_finite() -> None:
+    one, other = torch.tensor([[1000.0, -1000.0, 0.0]]), torch.tensor([[-1000.0, 1000.0, 0.0]])
+    mean = mean_logits(one, other)
+    assert torch.isfinite(mean).all()
+    torch.testing.assert_close(mean.softmax(dim=1), torch.tensor([[0.5, 0.5, 0.0]]))
+
+
+def test_the_mean_of_half_precision_is_in_single_precision() -> None:
+    assert mean_logits(torch.zeros(1, 2, dtype=torch.bfloat16)).dtype == torch.float32
