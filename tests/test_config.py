@@ -383,7 +383,11 @@ def test_the_papers_studies_of_segmentation_are_the_papers(name: str) -> None:
 def test_in_the_small_study_of_segmentation_every_technique_takes_the_same_steps() -> None:
     runs = [run.config for run in plan_study(load_study(SHIPPED / "small" / "segmentation.yaml"), Path("out"))]
     assert {(run.epochs, run.epoch_steps, run.batch_size) for run in runs} == {(20, 20, 16)}
-    assert {run.method.name for run in runs} == {n for n, method in METHODS.items() if "segmentation" in method.tasks and not method.unlabelled}
+    assert {run.method.name for run in runs} == {
+        str(method.model_fields["name"].default)
+        for method in METHOD_CONFIGS
+        if "segmentation" in method.tasks and not method.unlabelled
+    }
     assert all(run.method == run.method.from_scratch() for run in runs)  # nothing to download
 
 

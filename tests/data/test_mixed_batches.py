@@ -157,3 +157,13 @@ def test_plain_batches_are_every_entry_once_in_order() -> None:
 @pytest.mark.parametrize("steps", [1, 3, 50])
 def test_an_epoch_has_the_steps_that_were_asked_for(steps: int) -> None:
     assert len(list(stream(steps=steps).epoch(1))) == steps
+
+
+def test_what_the_masks_of_unlabelled_images_are_changes_nothing() -> None:
+    masks = LESIONS.cache.masks.copy()
+    masks[6:] = 1 - masks[6:]
+    other = Source(cache=dataclasses.replace(LESIONS.cache, masks=masks), labels=None, device=LESIONS.device)
+    entries = (np.arange(6), np.arange(6, 40))
+    streams = [MixedBatches(of, *entries, mixture=HALVES, views=TURNED, seed=0).epoch(1) for of in (LESIONS, other)]
+    for one, same in zip(*streams, strict=True):
+        assert all(torch.equal(getattr(one, name), getattr(same, name)) for name in ("images", "masks", "unlabelled"))

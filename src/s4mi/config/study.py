@@ -13,6 +13,7 @@
 A pre-training run is made once a seed, and every label fraction starts from it.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,7 +194,8 @@ def _pretraining(name: str, seed: int) -> str:
 def _file_name(text: str) -> str:
     """As a folder may be called on any system."""
     kept = text.replace("%", "pct").replace(", ", "-").replace(" ", "-")
-    return "".join(letter if letter.isalnum() or letter in "-_.+" else "-" for letter in kept)
+    spelled = "".join(letter if letter.isalnum() or letter in "-_.+" else "-" for letter in kept)
+    return re.sub("-{2,}", "-", spelled).strip("-")
 
 
 def _different(amounts: tuple[float | str, ...]) -> tuple[float | str, ...]:

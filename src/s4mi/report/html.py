@@ -16,6 +16,7 @@ from s4mi.report import figures
 from s4mi.report.comparison import Comparison, compare, doubts
 from s4mi.report.pretraining import collapses, in_order
 from s4mi.report.pretraining_section import PretrainingSection, pretraining_section
+from s4mi.report.readings import ReadingRow, reading_rows
 from s4mi.report.runs import PretrainingRun, ReportRun, load_pretrainings, load_runs
 from s4mi.report.scores import TASK_NAMES, metric_of, percent
 from s4mi.report.tables import (
@@ -67,6 +68,7 @@ class Part:
     finding: str
     table: ResultTable
     detail: DetailTable
+    readings: tuple[ReadingRow, ...]
     costs: tuple[CostRow, ...]
     figures: tuple[Figure, ...]
 
@@ -161,6 +163,7 @@ def _part(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun],
         finding=finding(table) if say else "",
         table=table,
         detail=detail_table(comparison),
+        readings=reading_rows(comparison, table.metric),
         costs=cost_rows(comparison, table.metric),
         figures=_figures(comparison, table, runs),
     )

@@ -53,6 +53,8 @@ SEGMENTATION = (
     Metric("dice", "Dice"),
     Metric("iou_image", "IoU per image"),
     Metric("dice_image", "Dice per image"),
+    Metric("iou_patient", "IoU per patient"),
+    Metric("dice_patient", "Dice per patient"),
     Metric("hd95", "HD95 (px)", digits=1, bounded=False, higher_is_better=False),
     Metric("assd", "ASSD (px)", digits=1, bounded=False, higher_is_better=False),
     Metric("pixel_accuracy", "pixel accuracy"),

@@ -26,8 +26,8 @@ class CrossTeachingConfig(SemiSupervisedConfig):
     """Settings of cross teaching.
 
     Networks that have not learnt anything yet teach each other nothing good, and a network that stays behind teaches
-    its mistakes. The default recipe therefore lets the weight of what is taught rise over all of training to a tenth, as
-    the authors' code does; the paper's formula has the full weight from the first step on. Each setting that is given
+    its mistakes. The default recipe therefore lets the weight of what is taught rise over all of training to a tenth,
+    as the authors' code does; the paper's formula has the full weight from the first step on. A setting that is given
     goes before its recipe's.
     """
 

@@ -74,8 +74,7 @@ class SelfTraining(Segmenter):
     def loss(self, batch: Batch) -> Losses:
         x_u, y = batch.known_unlabelled, batch.known_masks
         p, p_u = self.logits(torch.cat([batch.images, x_u])).tensor_split([len(y)])
-        labels = self._label(x_u)
-        taught = dice_cross_entropy(p_u, labels)
+        taught = dice_cross_entropy(p_u, self._label(x_u)) if self.strength else torch.zeros((), device=p.device)
         return Losses(supervised=dice_cross_entropy(p, y, self.weight), taught=self.strength * taught)
 
     @torch.no_grad()

@@ -8,7 +8,7 @@
     features     CE(f, argmax w) over c
 
 What the network says of a plain image, where it is sure, is what it shall say of the same image in disguise. The terms
-over c are means over all pixels, so that few sure ones weigh little.
+over c are means over all pixels, so that few sure ones weigh little, and count half beside the supervised one.
 """
 
 from typing import ClassVar, Literal, final
