@@ -4,11 +4,12 @@ A method gets a `Batch`, gives named `Losses`; the loop adds them up, steps the 
 """
 
 from s4mi.contract.batch import Batch, Batches, Losses, Moment, Stream, Task
-from s4mi.contract.method import Classifier, Method, Pretrainer, Segmenter
+from s4mi.contract.method import Answers, Classifier, Method, Pretrainer, Segmenter
 from s4mi.contract.settings import MethodConfig, Mixture, SemiSupervisedConfig, WeightRule, sigmoid_ramp
 from s4mi.contract.views import MultiCrop, ViewSpec
 
 __all__ = [
+    "Answers",
     "Batch",
     "Batches",
     "Classifier",

@@ -1,6 +1,7 @@
 """What a method is: abstract here, final in `methods/`."""
 
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -39,27 +40,31 @@ class Classifier(Method):
         """(B, 3, H, W) in [0, 1] → (B, K)."""
 
 
+class Answers(Protocol):
+    """Several answers to the same images, of which validation chooses one; two networks and their average are three."""
+
+    @property
+    def chosen(self) -> str:
+        """The name of the one that counts."""
+
+    def choose(self, name: str) -> None:
+        """Let the one of this name count from now on; checkpoints remember it."""
+
+    def readings(self, images: Tensor) -> dict[str, Tensor]:
+        """All of them by name, each (B, K, H, W) logits of (B, 3, H, W) in [0, 1]."""
+
+
 class Segmenter(Method):
-    """A method that ends as a labeller of pixels. `readings`, `chosen` and `choose` are hooks too."""
+    """A method that ends as a labeller of pixels. `answers` is a hook too."""
 
     @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] → (B, K, H, W)."""
 
-    def readings(self, images: Tensor) -> dict[str, Tensor]:
-        """The answers among which validation chooses, by name, each (B, K, H, W); empty where `logits` is the only one.
-
-        Two networks and their average are three readings of one method.
-        """
-        return {}
-
     @property
-    def chosen(self) -> str:
-        """Which of the `readings` `logits` gives."""
-        return ""
-
-    def choose(self, reading: str) -> None:
-        """Let `logits` give this one of the `readings` from now on; checkpoints remember it."""
+    def answers(self) -> Answers | None:
+        """The answers among which validation chooses the one that `logits` gives; None where there is only one."""
+        return None
 
 
 class Pretrainer(Method):

@@ -33,7 +33,8 @@ def infer_readings(
     method.eval()
     for batch in batches:
         with fabric.autocast():
-            readings = method.readings(batch.images) or {ONLY: method.logits(batch.images)}
+            several = method.answers
+            readings = {ONLY: method.logits(batch.images)} if several is None else several.readings(batch.images)
         yield batch, {name: logits.float() for name, logits in readings.items()}
 
 

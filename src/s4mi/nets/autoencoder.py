@@ -6,6 +6,10 @@ from typing import final
 
 from torch import Tensor, nn
 
+from s4mi.nets.committee import Choice
+
+RAW, POST_PROCESSED = "raw", "post-processed"
+
 
 @final
 class WidthAutoencoder(nn.Module):
@@ -24,3 +28,37 @@ class WidthAutoencoder(nn.Module):
     def forward(self, logits: Tensor) -> Tensor:
         post_processed: Tensor = self.layers(logits)
         return post_processed
+
+
+@final
+class PostProcessed(nn.Module):
+    """A network with an autoencoder over its logits, (B, 3, H, W) → (B, K, H, `width`): either of the two answers."""
+
+    def __init__(self, net: nn.Module, *, width: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.net = net
+        self.autoencoder = WidthAutoencoder(width, hidden)
+        self.choice = Choice((RAW, POST_PROCESSED), default=POST_PROCESSED)
+
+    @property
+    def chosen(self) -> str:
+        """The name of the answer that counts."""
+        return self.choice.name
+
+    def choose(self, name: str) -> None:
+        """Let the answer of this name count.
+
+        Raises:
+            S4miError: there is none of this name.
+        """
+        self.choice.take(name)
+
+    def readings(self, images: Tensor) -> dict[str, Tensor]:
+        """The logits before and after the autoencoder."""
+        z = self.net(images)
+        return {RAW: z, POST_PROCESSED: self.autoencoder(z)}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The answer that counts."""
+        z: Tensor = self.net(images)
+        return z if self.chosen == RAW else self.autoencoder(z)

@@ -14,7 +14,7 @@ from s4mi.config import CLASSIFICATION_METRICS, RunConfig
 from s4mi.contract import Classifier, Segmenter
 from s4mi.data.batches import PlainBatches
 from s4mi.data.masks import read_mask
-from s4mi.engine.inference import infer, infer_readings, probabilities, resize_probabilities
+from s4mi.engine.inference import ONLY, infer, infer_readings, probabilities, resize_probabilities
 from s4mi.errors import S4miError
 from s4mi.maths.metrics import (
     SegmentationTally,
@@ -92,9 +92,9 @@ def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared,
             counts[name] = counts[name] + seen if name in counts else seen
     scores = {name: scores_of_confusion(seen.cpu().numpy()) for name, seen in counts.items()}
     best = max(scores, key=lambda name: scores[name][metric])
-    method.choose(best)
-    if len(scores) == 1:
+    if method.answers is None:
         return scores[best]
+    method.answers.choose(best)
     return {**scores[best], **{f"{metric} of {name}": own[metric] for name, own in scores.items()}}
 
 
@@ -126,7 +126,7 @@ def _mean_over_tiles(given: Tensor, row_of_entry: Tensor, rows: list[int]) -> Te
 def _segmentation(
     fabric: Fabric, method: Segmenter, config: RunConfig, prepared: Prepared, rows: list[int]
 ) -> Evaluation:
-    chosen = method.chosen
+    chosen = ONLY if method.answers is None else method.answers.chosen
     tallies: dict[str, SegmentationTally] = {}
     for row, readings in _pages(fabric, method, prepared, rows):
         own = prepared.manifest.rows[row]

@@ -248,10 +248,10 @@ def test_masks_that_show_nothing_give_finite_losses_and_gradients(everywhere: in
 def test_the_networks_start_apart_and_their_average_answers() -> None:
     method, x = built().eval(), batch().images
     with torch.no_grad():
-        readings = method.readings(x)
+        readings = method.answers.readings(x)
         assert not torch.allclose(readings["first"], readings["second"])
         mean = (readings["first"].softmax(dim=1) + readings["second"].softmax(dim=1)) / 2
         torch.testing.assert_close(method.logits(x).softmax(dim=1), mean)
-        assert method.chosen == "average"
-        method.choose("second")
+        assert method.answers.chosen == "average"
+        method.answers.choose("second")
         assert torch.equal(method.logits(x), readings["second"])

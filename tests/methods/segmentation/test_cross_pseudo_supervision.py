@@ -97,14 +97,14 @@ def test_the_weight_rises_over_training(step: int, risen: float) -> None:
 def test_the_answer_is_one_network_s_or_their_average_and_checkpoints_remember_which() -> None:
     method, other, x = built().eval(), built(seed=1).eval(), batch().images
     with torch.no_grad():
-        readings = method.readings(x)
+        readings = method.answers.readings(x)
         assert list(readings) == ["first", "second", "average"]
         mean = (readings["first"].softmax(dim=1) + readings["second"].softmax(dim=1)) / 2
         torch.testing.assert_close(readings["average"].softmax(dim=1), mean)
         for name, logits in readings.items():
-            method.choose(name)
+            method.answers.choose(name)
             other.load_state_dict(method.state_dict())
-            assert other.chosen == name
+            assert other.answers.chosen == name
             assert torch.equal(other.logits(x), logits)
 
 

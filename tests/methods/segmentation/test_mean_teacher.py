@@ -195,15 +195,15 @@ def test_the_teacher_answers_and_is_in_the_checkpoint() -> None:
     method, other, x = built().eval(), built(seed=1).eval(), batch().images
     student, teacher = (method.committee[name] for name in ("student", "teacher"))
     with torch.no_grad():
-        assert list(method.readings(x)) == ["student", "teacher"]
-        assert method.chosen == "teacher"
+        assert list(method.answers.readings(x)) == ["student", "teacher"]
+        assert method.answers.chosen == "teacher"
         assert torch.equal(method.logits(x), teacher(x))
         other.load_state_dict(method.state_dict())
         assert torch.equal(other.logits(x), teacher(x))
-        method.choose("student")
+        method.answers.choose("student")
         assert torch.equal(method.logits(x), student(x))
         other.load_state_dict(method.state_dict())
-        assert other.chosen == "student"
+        assert other.answers.chosen == "student"
 
 
 def test_the_defaults_are_the_paper_s() -> None:

@@ -67,14 +67,8 @@ class CoTraining(Segmenter):
         self.strength = config.unlabelled_weight
 
     @property
-    def chosen(self) -> str:
-        return self.committee.choice.name
-
-    def choose(self, reading: str) -> None:
-        self.committee.choice.take(reading)
-
-    def readings(self, images: Tensor) -> dict[str, Tensor]:
-        return self.committee.readings(images)
+    def answers(self) -> Committee:
+        return self.committee
 
     def logits(self, images: Tensor) -> Tensor:
         z: Tensor = self.committee(images)

@@ -16,15 +16,12 @@ from torch import Tensor
 
 from s4mi.contract import Batch, Losses, MethodConfig, Segmenter, Task, ViewSpec, WeightRule
 from s4mi.maths.losses import class_weights, cross_entropy, dice
-from s4mi.nets.autoencoder import WidthAutoencoder
-from s4mi.nets.committee import Choice
+from s4mi.nets.autoencoder import PostProcessed
 from s4mi.nets.networks import network_label
 from s4mi.nets.segmentation import say_padding
 from s4mi.nets.smp_net import ArchitectureName, SmpNet
 from s4mi.nets.weights import IMAGENET
 from s4mi.records import TaskKind
-
-RAW, POST_PROCESSED = "raw", "post-processed"
 
 
 class SupervisedConfig(MethodConfig):
@@ -76,7 +73,7 @@ class Supervised(Segmenter):
     def __init__(self, config: SupervisedConfig, task: Task) -> None:
         super().__init__()
         self.config = config
-        self.net = SmpNet(
+        net = SmpNet(
             config.encoder,
             architecture=config.architecture,
             classes=len(task.classes),
@@ -85,39 +82,25 @@ class Supervised(Segmenter):
             decoder_channels=config.decoder_channels,
             attention=config.attention,
         )
-        say_padding(task.image_size, self.net.stride)
+        say_padding(task.image_size, net.stride)
         hidden = config.autoencoder
-        self.autoencoder = None if hidden is None else WidthAutoencoder(task.image_size, hidden)
-        self.choice = None if hidden is None else Choice((RAW, POST_PROCESSED), default=POST_PROCESSED)
+        self.net = net if hidden is None else PostProcessed(net, width=task.image_size, hidden=hidden)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
+
+    @property
+    def answers(self) -> PostProcessed | None:
+        return self.net if isinstance(self.net, PostProcessed) else None
 
     def logits(self, images: Tensor) -> Tensor:
         z: Tensor = self.net(images)
-        if self.autoencoder is None or self.chosen == RAW:
-            return z
-        post_processed: Tensor = self.autoencoder(z)
-        return post_processed
-
-    def readings(self, images: Tensor) -> dict[str, Tensor]:
-        if self.autoencoder is None:
-            return {}
-        z = self.net(images)
-        return {RAW: z, POST_PROCESSED: self.autoencoder(z)}
-
-    @property
-    def chosen(self) -> str:
-        return "" if self.choice is None else self.choice.name
-
-    def choose(self, reading: str) -> None:
-        if self.choice is not None:
-            self.choice.take(reading)
+        return z
 
     def loss(self, batch: Batch) -> Losses:
-        z, y = self.net(batch.images), batch.known_masks
-        losses = self._losses(z, y)
-        if self.autoencoder is None:
-            return losses
-        return Losses(**losses, post_processed=self._losses(self.autoencoder(z), y).total)
+        x, y = batch.images, batch.known_masks
+        if self.answers is None:
+            return self._losses(self.logits(x), y)
+        z, post_processed = self.answers.readings(x).values()
+        return Losses(**self._losses(z, y), post_processed=self._losses(post_processed, y).total)
 
     def _losses(self, z: Tensor, y: Tensor) -> Losses:
         if self.config.criterion == "cross_entropy":
