@@ -104,8 +104,11 @@ class SemiSupervisedConfig(MethodConfig):
 
     unlabelled_weight: float = Field(1.0, ge=0, description="of what is learnt from images without masks")
     ramp_up: float = Field(0.0, ge=0, le=1, description="share of training over which that weight rises; 0: at once")
+    labelled_share: float = Field(
+        0.5, gt=0, lt=1, description="of a batch that has masks; all but one image where every image has one"
+    )
     labelled_per_batch: PositiveInt | None = Field(
-        None, description="images with masks in a batch; none: half, and all but one where every image has a mask"
+        None, description="images with masks in a batch, whatever that share"
     )
     class_weights: WeightRule | tuple[float, ...] = Field(
         "none",
@@ -123,13 +126,16 @@ class SemiSupervisedConfig(MethodConfig):
         Raises:
             S4miError: no image without a mask would be in a batch, or none with one.
         """
-        labelled = self.labelled_per_batch or (batch_size // 2 if unlabelled else batch_size - 1)
-        if not 0 < labelled < batch_size:
+        if batch_size < 2:
+            raise S4miError(
+                f"batch_size {batch_size} has no room for images with and without a mask; raise it to at least 2"
+            )
+        share = min(max(round(self.labelled_share * batch_size), 1), batch_size - 1)
+        labelled = self.labelled_per_batch or (share if unlabelled else batch_size - 1)
+        if labelled >= batch_size:
             raise S4miError(
                 f"method.labelled_per_batch {labelled} leaves no room for an image without a mask in a batch of "
                 f"{batch_size}; lower it, or raise batch_size"
-                if labelled
-                else f"batch_size {batch_size} has no room for images with and without a mask; raise it to at least 2"
             )
         return Mixture(labelled, batch_size - labelled, self.strong_views)
 

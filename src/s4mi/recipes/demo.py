@@ -96,7 +96,7 @@ _NOTES = (
     f"All networks start from random weights. Classification with 10 % of the labels trains for {EPOCHS[10]} epochs "
     f"and with 100 % for {EPOCHS[100]}.",
     f"Segmentation of lesions takes {MASK_EPOCHS * MASK_STEPS} steps of 16 images whatever the technique and the "
-    "number of masks; eight of cross teaching's have none, or one where all have.",
+    "number of masks; four of cross teaching's have none, or one where all have.",
     f"DINO and CASS learn from all training images for {PRETRAINING_EPOCHS} epochs before, without labels; CASS with "
     "its variance term, as without it it collapses from random weights.",
 )

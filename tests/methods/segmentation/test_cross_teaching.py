@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from monai.losses import DiceLoss
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Moment, Task
+from s4mi.contract import Batch, Mixture, Moment, Task
 from s4mi.engine.checkpoint import load_weights, save_best
 from s4mi.errors import S4miError
 from s4mi.methods.segmentation.cross_teaching import CrossTeaching, CrossTeachingConfig
@@ -222,4 +222,10 @@ def test_the_networks_are_the_paper_s() -> None:
 def test_a_recipe_says_what_is_not_given(settings: dict[str, Any], weight: float, ramp_up: float) -> None:
     config = CrossTeachingConfig.model_validate(settings)
     assert (config.unlabelled_weight, config.ramp_up) == (weight, ramp_up)
+    assert config.labelled_share == (0.5 if settings.get("recipe") == "paper" else 0.75)
     assert CrossTeachingConfig.model_validate(config.model_dump()) == config  # as a record of a run is read again
+
+
+@pytest.mark.parametrize(("batch_size", "labelled"), [(16, 12), (8, 6), (4, 3), (3, 2), (2, 1)])
+def test_three_quarters_of_a_batch_have_masks_and_at_least_one_image_has_none(batch_size: int, labelled: int) -> None:
+    assert CrossTeachingConfig().mixture(batch_size, unlabelled=100) == Mixture(labelled, batch_size - labelled)

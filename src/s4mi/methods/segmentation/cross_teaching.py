@@ -27,8 +27,8 @@ class CrossTeachingConfig(SemiSupervisedConfig):
 
     Networks that have not learnt anything yet teach each other nothing good, and a network that stays behind teaches
     its mistakes. The default recipe therefore lets the weight of what is taught rise over all of training to a tenth,
-    as the authors' code does; the paper's formula has the full weight from the first step on. A setting that is given
-    goes before its recipe's.
+    as the authors' code does, and has masks for three quarters of a batch. The paper's has the full weight from the
+    first step on, and masks for half. A setting that is given goes before its recipe's.
     """
 
     summary: ClassVar[str] = "train a CNN and a transformer on few masks; each labels the other images for the other"
@@ -40,9 +40,17 @@ class CrossTeachingConfig(SemiSupervisedConfig):
     transformer: str = Field("swin_unet", description="swin_unet, tiny_swin_unet, or as for cnn")
     cnn_weights: str = Field(NONE, description="of its encoder: imagenet, none, or the path of a weight file")
     transformer_weights: str = Field(IMAGENET, description="likewise")
-    recipe: Literal["s4mi", "paper"] = Field("s4mi", description="what unlabelled_weight and ramp_up are unless given")
+    recipe: Literal["s4mi", "paper"] = Field(
+        "s4mi", description="what unlabelled_weight, ramp_up and labelled_share are unless given"
+    )
     unlabelled_weight: float = Field(0.1, ge=0, description="of what is learnt from images without masks; paper: 1")
     ramp_up: float = Field(1.0, ge=0, le=1, description="share of training over which that weight rises; paper: 0")
+    labelled_share: float = Field(
+        0.75,
+        gt=0,
+        lt=1,
+        description="of a batch that has masks; all but one image where every image has one; paper: 0.5",
+    )
     confidence: float = Field(0.0, ge=0, lt=1, description="least probability of a label that is learnt from; paper: 0")
 
     @model_validator(mode="before")
@@ -51,7 +59,7 @@ class CrossTeachingConfig(SemiSupervisedConfig):
         """The paper's settings lie below those that are given."""
         if not isinstance(given, dict) or given.get("recipe") != "paper":
             return given
-        return {"unlabelled_weight": 1.0, "ramp_up": 0.0, **given}
+        return {"unlabelled_weight": 1.0, "ramp_up": 0.0, "labelled_share": 0.5, **given}
 
     @property
     def backbone_name(self) -> str:
