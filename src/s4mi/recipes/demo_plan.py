@@ -13,12 +13,12 @@ IMAGE_SIZE = 64
 COUNTS: dict[Kind, int] = {"lesions": 200, "cells": 140}
 EPOCHS = {10: 40, 100: 14}
 """Of classification, and of the masks of cells: more epochs where there are fewer labels."""
-PRETRAINING_EPOCHS = 16
+PRETRAINING_EPOCHS = 14
 CNN, VIT, SWIN = "tiny_resnet", "tiny_vit", "tiny_swin_unet"
 RATE = {CNN: 2e-3, VIT: 5e-4}
 """Learning rate of each network."""
 MASK_FRACTIONS = (10, 50, 100)
-MASK_EPOCHS, MASK_STEPS = 10, 12
+MASK_EPOCHS, MASK_STEPS = 8, 10
 """Of the masks of lesions: as many steps for each technique and fraction."""
 DEDL = {
     "name": "dedl",
