@@ -11,14 +11,14 @@ Kind = Literal["lesions", "cells"]
 
 IMAGE_SIZE = 64
 COUNTS: dict[Kind, int] = {"lesions": 200, "cells": 140}
-EPOCHS = {10: 40, 100: 14}
+EPOCHS = {10: 40, 100: 12}
 """Of classification, and of the masks of cells: more epochs where there are fewer labels."""
-PRETRAINING_EPOCHS = 14
+PRETRAINING_EPOCHS = 11
 CNN, VIT, SWIN = "tiny_resnet", "tiny_vit", "tiny_swin_unet"
 RATE = {CNN: 2e-3, VIT: 5e-4}
 """Learning rate of each network."""
 MASK_FRACTIONS = (10, 50, 100)
-MASK_EPOCHS, MASK_STEPS = 8, 10
+MASK_EPOCHS, MASK_STEPS = 7, 10
 """Of the masks of lesions: as many steps for each technique and fraction."""
 DEDL = {
     "name": "dedl",
