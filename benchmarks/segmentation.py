@@ -48,7 +48,9 @@ class CrossTeachingContest(Contest):
         return True
 
     def method(self) -> CrossTeaching:
-        config = CrossTeachingConfig(cnn=self.cnn, transformer=self.transformer, transformer_weights="none")
+        config = CrossTeachingConfig(
+            recipe="paper", cnn=self.cnn, transformer=self.transformer, transformer_weights="none"
+        )
         return config.build(self.task)
 
     def peer(self) -> "PlainLoop":
