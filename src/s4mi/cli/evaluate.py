@@ -1,17 +1,10 @@
 """`s4mi evaluate`: score a finished run."""
 
-from enum import StrEnum
 from pathlib import Path
 
 import typer
 
-
-class Part(StrEnum):
-    """Parts of a split."""
-
-    train = "train"
-    val = "val"
-    test = "test"
+from s4mi.cli.parts import Part
 
 
 def evaluate(

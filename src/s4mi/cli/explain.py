@@ -2,13 +2,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from s4mi.cli.parts import Split
+
 if TYPE_CHECKING:
     from s4mi.recipes.explain_scores import ExplainSummary, Mean
-    from s4mi.records import Part
 
 
 class MapMethod(StrEnum):
@@ -17,15 +18,6 @@ class MapMethod(StrEnum):
     input_gradient = "input_gradient"
     smooth_grad = "smooth_grad"
     grad_cam = "grad_cam"
-
-
-class Split(StrEnum):
-    """Parts of a split, or all of it."""
-
-    train = "train"
-    val = "val"
-    test = "test"
-    all = "all"
 
 
 def explain(
@@ -71,7 +63,7 @@ def explain(
             out,
             methods=[name for name in MAP_NAMES if not method or name in method],
             target=target or None,
-            part=None if split is Split.all else cast("Part", split.value),
+            part=split.part,
             limit=limit,
             tolerance=tolerance,
             sanity=sanity,

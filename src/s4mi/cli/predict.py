@@ -1,22 +1,10 @@
 """`s4mi predict`: use a trained run on any images."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import typer
 
-if TYPE_CHECKING:
-    from s4mi.records import Part
-
-
-class Split(StrEnum):
-    """Parts of a split, or all of it."""
-
-    train = "train"
-    val = "val"
-    test = "test"
-    all = "all"
+from s4mi.cli.parts import Split
 
 
 def predict(
@@ -49,7 +37,7 @@ def predict(
             images,
             out,
             overlay=overlay,
-            part=None if split is Split.all else cast("Part", split.value),
+            part=split.part,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     typer.echo(f"{result.answered} images answered: {result.output}")

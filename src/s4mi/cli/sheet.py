@@ -1,17 +1,10 @@
 """`s4mi sheet`: segmentation runs side by side on the same images."""
 
-from enum import StrEnum
 from pathlib import Path
 
 import typer
 
-
-class Part(StrEnum):
-    """Parts of a split."""
-
-    train = "train"
-    val = "val"
-    test = "test"
+from s4mi.cli.parts import Part
 
 
 def sheet(

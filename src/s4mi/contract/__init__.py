@@ -5,7 +5,14 @@ A method gets a `Batch`, gives named `Losses`; the loop adds them up, steps the 
 
 from s4mi.contract.batch import Batch, Batches, Losses, Moment, Stream, Task
 from s4mi.contract.method import Answers, Classifier, Method, Pretrainer, Segmenter
-from s4mi.contract.settings import MethodConfig, Mixture, SemiSupervisedConfig, WeightRule, sigmoid_ramp
+from s4mi.contract.semi_supervised import (
+    Mixture,
+    NetworkConfig,
+    SemiSupervised,
+    SemiSupervisedConfig,
+    sigmoid_ramp,
+)
+from s4mi.contract.settings import MethodConfig, WeightRule
 from s4mi.contract.views import MultiCrop, ViewSpec
 
 __all__ = [
@@ -19,8 +26,10 @@ __all__ = [
     "Mixture",
     "Moment",
     "MultiCrop",
+    "NetworkConfig",
     "Pretrainer",
     "Segmenter",
+    "SemiSupervised",
     "SemiSupervisedConfig",
     "Stream",
     "Task",

@@ -40,15 +40,23 @@ class Classifier(Method):
         """(B, 3, H, W) in [0, 1] → (B, K)."""
 
 
+class Choice(Protocol):
+    """Which of several answers counts; checkpoints remember it."""
+
+    @property
+    def name(self) -> str:
+        """The one that counts."""
+
+    def take(self, name: str) -> None:
+        """Let the one of this name count from now on."""
+
+
 class Answers(Protocol):
     """Several answers to the same images, of which validation chooses one; two networks and their average are three."""
 
     @property
-    def chosen(self) -> str:
-        """The name of the one that counts."""
-
-    def choose(self, name: str) -> None:
-        """Let the one of this name count from now on; checkpoints remember it."""
+    def choice(self) -> Choice:
+        """Which of them counts."""
 
     def readings(self, images: Tensor) -> dict[str, Tensor]:
         """All of them by name, each (B, K, H, W) logits of (B, 3, H, W) in [0, 1]."""

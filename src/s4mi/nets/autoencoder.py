@@ -40,19 +40,6 @@ class PostProcessed(nn.Module):
         self.autoencoder = WidthAutoencoder(width, hidden)
         self.choice = Choice((RAW, POST_PROCESSED), default=POST_PROCESSED)
 
-    @property
-    def chosen(self) -> str:
-        """The name of the answer that counts."""
-        return self.choice.name
-
-    def choose(self, name: str) -> None:
-        """Let the answer of this name count.
-
-        Raises:
-            S4miError: there is none of this name.
-        """
-        self.choice.take(name)
-
     def readings(self, images: Tensor) -> dict[str, Tensor]:
         """The logits before and after the autoencoder."""
         z = self.net(images)
@@ -61,4 +48,4 @@ class PostProcessed(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The answer that counts."""
         z: Tensor = self.net(images)
-        return z if self.chosen == RAW else self.autoencoder(z)
+        return z if self.choice.name == RAW else self.autoencoder(z)

@@ -52,19 +52,6 @@ class Committee(nn.Module):
         self.average = average
         self.choice = Choice((*networks, AVERAGE) if average else tuple(networks), default=default)
 
-    @property
-    def chosen(self) -> str:
-        """The name of the answer that counts."""
-        return self.choice.name
-
-    def choose(self, name: str) -> None:
-        """Let the answer of this name count.
-
-        Raises:
-            S4miError: there is none of this name.
-        """
-        self.choice.take(name)
-
     def __getitem__(self, name: str) -> nn.Module:
         return self.networks[name]
 
@@ -75,7 +62,7 @@ class Committee(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The answer that was chosen, (B, K, H, W) logits."""
-        name = self.chosen
+        name = self.choice.name
         logits: Tensor = self.readings(images)[AVERAGE] if name == AVERAGE else self.networks[name](images)
         return logits
 

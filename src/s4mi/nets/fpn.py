@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import TINY, Backbone, check_backbone
+from s4mi.nets.segmentation import pad
 from s4mi.nets.weights import NONE
 
 STRIDES = (4, 8, 16, 32)
@@ -62,10 +63,7 @@ class FPN(nn.Module):
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) in [0, 1] → feature maps of the padded images at strides 4, 8, 16 and 32."""
-        height, width = images.shape[-2:]
-        below, right = -height % self.stride, -width % self.stride
-        if below or right:
-            images = F.pad(images, (0, right, 0, below), mode="replicate")
+        images = pad(images, self.stride)
         maps: list[Tensor] = self.encoder.forward_intermediates(
             self.normalise(images), indices=self.levels, output_fmt="NCHW", intermediates_only=True
         )

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from s4mi.contract import Task
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.segmentation import SegmentationNet, say_padding
 from s4mi.nets.small_unet import SmallUNet
@@ -38,6 +39,11 @@ def build_network(name: str, *, classes: int, image_size: int, weights: str = NO
     net = _build(name, classes=classes, image_size=image_size, weights=weights)
     say_padding(image_size, net.stride)
     return net
+
+
+def network_for(task: Task, name: str, weights: str = NONE) -> SegmentationNet:
+    """`build_network` with the classes and the image size of a task."""
+    return build_network(name, classes=len(task.classes), image_size=task.image_size, weights=weights)
 
 
 def network_label(name: str) -> str:

@@ -29,11 +29,7 @@ class SegmentationNet(nn.Module, ABC):
     @final
     def encode(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) in [0, 1] → feature maps, finest first."""
-        height, width = images.shape[-2:]
-        below, right = -height % self.stride, -width % self.stride
-        if below or right:
-            images = F.pad(images, (0, right, 0, below), mode="replicate")
-        return self._features(images)
+        return self._features(pad(images, self.stride))
 
     @final
     def decode(self, features: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
@@ -48,6 +44,13 @@ class SegmentationNet(nn.Module, ABC):
     @abstractmethod
     def _logits(self, features: Sequence[Tensor]) -> Tensor:
         """(B, K, H, W) logits at the size of the images that the features are of."""
+
+
+def pad(images: Tensor, stride: int) -> Tensor:
+    """(B, 3, H, W) → the same, with the last rows and columns repeated until the sides are multiples of `stride`."""
+    height, width = images.shape[-2:]
+    below, right = -height % stride, -width % stride
+    return F.pad(images, (0, right, 0, below), mode="replicate") if below or right else images
 
 
 @cache

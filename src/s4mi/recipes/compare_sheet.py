@@ -59,7 +59,6 @@ def write_compare_sheet(
     """
     if out.suffix.lower() != ".png":
         raise S4miError(f"{out}: a sheet is a PNG file; end it in .png")
-    _records(runs)  # says of a run that is none what it is, before its data set is looked for
     manifest = load_manifest(data if data is not None else RunDir(runs[0]).config().data.path)
     png = compare_sheet(runs, manifest, part=part, images=images, progress=progress)
     out.parent.mkdir(parents=True, exist_ok=True)

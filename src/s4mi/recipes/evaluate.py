@@ -94,7 +94,7 @@ def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared,
     best = max(scores, key=lambda name: scores[name][metric])
     if method.answers is None:
         return scores[best]
-    method.answers.choose(best)
+    method.answers.choice.take(best)
     return {**scores[best], **{f"{metric} of {name}": own[metric] for name, own in scores.items()}}
 
 
@@ -126,7 +126,7 @@ def _mean_over_tiles(given: Tensor, row_of_entry: Tensor, rows: list[int]) -> Te
 def _segmentation(
     fabric: Fabric, method: Segmenter, config: RunConfig, prepared: Prepared, rows: list[int]
 ) -> Evaluation:
-    chosen = ONLY if method.answers is None else method.answers.chosen
+    chosen = ONLY if method.answers is None else method.answers.choice.name
     tallies: dict[str, SegmentationTally] = {}
     for row, readings in _pages(fabric, method, prepared, rows):
         own = prepared.manifest.rows[row]

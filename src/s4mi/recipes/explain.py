@@ -13,9 +13,9 @@ from s4mi.data.masks import read_mask
 from s4mi.errors import S4miError, nearest
 from s4mi.recipes.explain_scores import ExplainSummary, MapScores, MaskScores, score_map, summarise, write_scores
 from s4mi.recipes.explainer import MAP_NAMES, TRUTH, Explained, Explainer, MapName
+from s4mi.recipes.inputs import ErrorList, Unreadable
 from s4mi.recipes.overlays import Block, Sheet, overlay
 from s4mi.recipes.pictures import Picture, find_pictures, spread
-from s4mi.recipes.predict import ErrorList, Unreadable
 from s4mi.records import IGNORE, Part, write_text_atomically
 
 LIMIT = 16

@@ -19,14 +19,12 @@ from s4mi.data.masks import encode_mask
 from s4mi.data.spec import NO_CLASS
 from s4mi.engine.inference import probabilities
 from s4mi.errors import S4miError
-from s4mi.recipes.inputs import ErrorList, ImageFile, Unreadable, find_images
+from s4mi.recipes.inputs import ErrorList, Unreadable, find_images
 from s4mi.recipes.mask_overlays import class_colour, compared, tinted
 from s4mi.recipes.pictures import Picture, is_data_set, pictures_of, read_truth
 from s4mi.recipes.predictor import Predictor
 from s4mi.recipes.run_dir import RunDir
 from s4mi.records import Part
-
-__all__ = ["ErrorList", "ImageFile", "Predicted", "Unreadable", "find_images", "predict_run"]
 
 AHEAD = 16
 """Images decoded ahead of the network."""

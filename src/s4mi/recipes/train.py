@@ -130,7 +130,7 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         labels=prepared.label_counts,
         val=None if val is None else val.scores,
         test=None if test is None else test.scores,
-        reading=method.answers.chosen if isinstance(method, Segmenter) and method.answers is not None else "",
+        reading=method.answers.choice.name if isinstance(method, Segmenter) and method.answers is not None else "",
         readings={
             name: Reading(val=of_val.get(name), test=of_test.get(name)) for name in dict.fromkeys([*of_val, *of_test])
         },

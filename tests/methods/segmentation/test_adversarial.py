@@ -6,15 +6,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from monai.losses import DiceLoss
+from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Moment, Task
+from s4mi.contract import Batch, Moment
 from s4mi.methods.segmentation.adversarial import Adversarial, AdversarialConfig, binary
 from s4mi.records import IGNORE
-
-TASK = Task(kind="segmentation", classes=("background", "a", "b"), image_size=32, counts=(60, 30, 10), labelled=8)
-MONAI = DiceLoss(squared_pred=True, batch=True, softmax=True, to_onehot_y=True, smooth_nr=1e-5, smooth_dr=1e-5)
 
 
 def built(**settings: Any) -> Adversarial:
@@ -24,19 +21,7 @@ def built(**settings: Any) -> Adversarial:
 
 
 def batch() -> Batch:
-    """5 images with masks, of which a fifth is ignored, and 3 without."""
-    generator = torch.Generator().manual_seed(1)
-    images = torch.rand(8, 3, 32, 32, generator=generator)
-    masks = torch.randint(3, (5, 32, 32), generator=generator)
-    masks[torch.rand(masks.shape, generator=generator) < 0.2] = IGNORE
-    return Batch(images[:5], torch.arange(8), masks=masks, unlabelled=images[5:])
-
-
-def half_dice_half_cross_entropy(z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Of the N pixels that are not ignored as one image: logits (1, K, N, 1), classes (1, 1, N, 1)."""
-    scores, classes = z.movedim(1, -1)[y != IGNORE].T[None, :, :, None], y[y != IGNORE][None, None, :, None]
-    value: Tensor = 0.5 * MONAI(scores, classes) + 0.5 * F.cross_entropy(scores, classes[:, 0], weight=weight)
-    return value
+    return batch_of(5, 3)
 
 
 def trained(module: nn.Module) -> list[Tensor]:

@@ -6,18 +6,16 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
-from monai.losses import DiceLoss
 from torch import Tensor
 
-from s4mi.contract import Batch, Moment, Task
+from s4mi.contract import Batch, Moment
 from s4mi.methods.segmentation.co_training import CoTraining, CoTrainingConfig, divergence, jensen_shannon
 from s4mi.records import IGNORE
 
-TASK = Task(kind="segmentation", classes=("background", "a", "b"), image_size=32, counts=(60, 30, 10), labelled=8)
-MONAI = DiceLoss(squared_pred=True, batch=True, softmax=True, to_onehot_y=True, smooth_nr=1e-5, smooth_dr=1e-5)
 OTHER = {"first": "second", "second": "first"}
 
 
@@ -27,19 +25,7 @@ def built(*, seed: int = 0, **settings: Any) -> CoTraining:
 
 
 def batch() -> Batch:
-    """8 images with masks, of which a fifth is ignored, and 8 without."""
-    generator = torch.Generator().manual_seed(1)
-    images, others = torch.rand(2, 8, 3, 32, 32, generator=generator)
-    masks = torch.randint(3, (8, 32, 32), generator=generator)
-    masks[torch.rand(masks.shape, generator=generator) < 0.2] = IGNORE
-    return Batch(images, torch.arange(16), masks=masks, unlabelled=others)
-
-
-def half_dice_half_cross_entropy(z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Of the N pixels that are not ignored as one image: logits (1, K, N, 1), classes (1, 1, N, 1)."""
-    scores, classes = z.movedim(1, -1)[y != IGNORE].T[None, :, :, None], y[y != IGNORE][None, None, :, None]
-    value: Tensor = 0.5 * MONAI(scores, classes) + 0.5 * F.cross_entropy(scores, classes[:, 0], weight=weight)
-    return value
+    return batch_of(8, 8)
 
 
 def kl(target: Tensor, z: Tensor) -> Tensor:
@@ -252,6 +238,6 @@ def test_the_networks_start_apart_and_their_average_answers() -> None:
         assert not torch.allclose(readings["first"], readings["second"])
         mean = (readings["first"].softmax(dim=1) + readings["second"].softmax(dim=1)) / 2
         torch.testing.assert_close(method.logits(x).softmax(dim=1), mean)
-        assert method.answers.chosen == "average"
-        method.answers.choose("second")
+        assert method.answers.choice.name == "average"
+        method.answers.choice.take("second")
         assert torch.equal(method.logits(x), readings["second"])

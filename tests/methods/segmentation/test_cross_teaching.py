@@ -6,19 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from monai.losses import DiceLoss
+from few_masks import MONAI, TASK, batch_of, half_dice_half_cross_entropy, known
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Mixture, Moment, Task
+from s4mi.contract import Batch, Mixture, Moment
 from s4mi.engine.checkpoint import load_weights, save_best
 from s4mi.errors import S4miError
 from s4mi.methods.segmentation.cross_teaching import CrossTeaching, CrossTeachingConfig
 from s4mi.records import IGNORE
 
-TASK = Task(kind="segmentation", classes=("background", "a", "b"), image_size=32, counts=(60, 30, 10), labelled=8)
 SMALL = {"recipe": "paper", "cnn": "tiny_resnet", "transformer": "tiny_swin_unet", "transformer_weights": "none"}
-MONAI = DiceLoss(squared_pred=True, batch=True, softmax=True, to_onehot_y=True, smooth_nr=1e-5, smooth_dr=1e-5)
 
 
 def built(*, seed: int = 0, **settings: Any) -> CrossTeaching:
@@ -27,28 +24,12 @@ def built(*, seed: int = 0, **settings: Any) -> CrossTeaching:
 
 
 def batch() -> Batch:
-    """8 images with masks, of which a fifth is ignored, and 8 without."""
-    generator = torch.Generator().manual_seed(1)
-    images, others = torch.rand(2, 8, 3, 32, 32, generator=generator)
-    masks = torch.randint(3, (8, 32, 32), generator=generator)
-    masks[torch.rand(masks.shape, generator=generator) < 0.2] = IGNORE
-    return Batch(images, torch.arange(16), masks=masks, unlabelled=others)
-
-
-def known(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The N pixels that are not ignored as one image: logits (1, K, N, 1), classes (1, 1, N, 1)."""
-    there = y != IGNORE
-    return z.movedim(1, -1)[there].T[None, :, :, None], y[there][None, None, :, None]
+    return batch_of(8, 8)
 
 
 def dice(z: Tensor, y: Tensor) -> Tensor:
     value: Tensor = MONAI(*known(z, y))
     return value
-
-
-def half_dice_half_cross_entropy(z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
-    scores, classes = known(z, y)
-    return 0.5 * dice(z, y) + 0.5 * F.cross_entropy(scores, classes[:, 0], weight=weight)
 
 
 def answers(method: CrossTeaching) -> dict[str, list[Tensor]]:
@@ -166,23 +147,23 @@ def test_the_answer_is_one_network_s_or_their_average() -> None:
     with torch.no_grad():
         readings = method.answers.readings(x)
         assert list(readings) == ["cnn", "transformer", "average"]
-        assert method.answers.chosen == "average"
+        assert method.answers.choice.name == "average"
         for name, logits in readings.items():
-            method.answers.choose(name)
-            assert method.answers.chosen == name
+            method.answers.choice.take(name)
+            assert method.answers.choice.name == name
             assert torch.equal(method.logits(x), logits)
     mean = (readings["cnn"].softmax(dim=1) + readings["transformer"].softmax(dim=1)) / 2
     torch.testing.assert_close(readings["average"].softmax(dim=1), mean)
     with pytest.raises(S4miError, match="reading 'swin' is none of cnn, transformer, average"):
-        method.answers.choose("swin")
+        method.answers.choice.take("swin")
 
 
 def test_a_checkpoint_knows_which_reading_was_chosen(tmp_path: Path) -> None:
     method, other = built().eval(), built(seed=1).eval()
-    method.answers.choose("cnn")
+    method.answers.choice.take("cnn")
     save_best(tmp_path, method.state_dict(), epoch=1)
     other.load_state_dict(load_weights(tmp_path / "best.safetensors"))
-    assert other.answers.chosen == "cnn"
+    assert other.answers.choice.name == "cnn"
     with torch.no_grad():
         assert torch.equal(other.logits(batch().images), method.answers.readings(batch().images)["cnn"])
 

@@ -6,16 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from monai.losses import DiceLoss
+from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor
 
-from s4mi.contract import Batch, Moment, Task
+from s4mi.contract import Batch, Moment
 from s4mi.methods.segmentation.mean_teacher import MeanTeacher, MeanTeacherConfig
-from s4mi.records import IGNORE
 
-TASK = Task(kind="segmentation", classes=("background", "a", "b"), image_size=32, counts=(60, 30, 10), labelled=8)
-MONAI = DiceLoss(squared_pred=True, batch=True, softmax=True, to_onehot_y=True, smooth_nr=1e-5, smooth_dr=1e-5)
 QUIET = {"noise": 0, "passes": 1}
 """The teacher's answer is then the same each time: the tiny ResNet has no dropout."""
 
@@ -31,19 +27,7 @@ def built(*, seed: int = 0, **settings: Any) -> MeanTeacher:
 
 
 def batch(unlabelled: int = 4) -> Batch:
-    """4 images with masks, of which a fifth is ignored, and others without."""
-    generator = torch.Generator().manual_seed(1)
-    images = torch.rand(4 + unlabelled, 3, 32, 32, generator=generator)
-    masks = torch.randint(3, (4, 32, 32), generator=generator)
-    masks[torch.rand(masks.shape, generator=generator) < 0.2] = IGNORE
-    return Batch(images[:4], torch.arange(len(images)), masks=masks, unlabelled=images[4:])
-
-
-def half_dice_half_cross_entropy(z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Of the N pixels that are not ignored as one image: logits (1, K, N, 1), classes (1, 1, N, 1)."""
-    scores, classes = z.movedim(1, -1)[y != IGNORE].T[None, :, :, None], y[y != IGNORE][None, None, :, None]
-    value: Tensor = 0.5 * MONAI(scores, classes) + 0.5 * F.cross_entropy(scores, classes[:, 0], weight=weight)
-    return value
+    return batch_of(4, unlabelled)
 
 
 def watch(method: MeanTeacher) -> dict[str, list[tuple[Tensor, Tensor]]]:
@@ -87,9 +71,9 @@ def between(values: Tensor) -> float:
 
 
 @pytest.mark.parametrize(("noise", "passes"), [(0.0, 1), (0.1, 3)])
-def test_the_loss_is_the_formula(noise: float, passes: int) -> None:
+def test_the_loss_is_the_formula(noise: float, passes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     method, given = built(noise=noise, passes=passes, class_weights=(1, 2, 3), unlabelled_weight=0.7), batch(2)
-    method.threshold = between(uncertainty(method, given.known_unlabelled))
+    monkeypatch.setattr(MeanTeacher, "threshold", between(uncertainty(method, given.known_unlabelled)))
     seen = watch(method)
     losses = method.loss(given)
     ((_, z),) = seen["student"]  # asked once, for all images
@@ -103,10 +87,12 @@ def test_the_loss_is_the_formula(noise: float, passes: int) -> None:
     torch.testing.assert_close(losses["supervised"], supervised, rtol=0, atol=2e-6)
 
 
-def test_the_gradient_is_that_of_the_formula_and_uncertain_pixels_teach_nothing() -> None:
+def test_the_gradient_is_that_of_the_formula_and_uncertain_pixels_teach_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     method, given = built(**QUIET), batch()
     u = uncertainty(method, given.known_unlabelled)
-    method.threshold = between(u)
+    monkeypatch.setattr(MeanTeacher, "threshold", between(u))
     seen = watch(method)
     consistent = method.loss(given)["consistent"]
     z, q = seen["student"][0][1], seen["teacher"][0][1].softmax(dim=1)
@@ -121,9 +107,9 @@ def test_the_gradient_is_that_of_the_formula_and_uncertain_pixels_teach_nothing(
     assert (ours[:4] == 0).all()  # where there are masks, there is no teacher
 
 
-def test_where_nothing_is_certain_nothing_is_learnt() -> None:
+def test_where_nothing_is_certain_nothing_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     method = built(**QUIET)
-    method.threshold = 0.0
+    monkeypatch.setattr(MeanTeacher, "threshold", 0.0)
     consistent = method.loss(batch())["consistent"]
     assert consistent.item() == 0
     of_student = [weight for weight in method.committee["student"].parameters() if weight.requires_grad]
@@ -196,14 +182,14 @@ def test_the_teacher_answers_and_is_in_the_checkpoint() -> None:
     student, teacher = (method.committee[name] for name in ("student", "teacher"))
     with torch.no_grad():
         assert list(method.answers.readings(x)) == ["student", "teacher"]
-        assert method.answers.chosen == "teacher"
+        assert method.answers.choice.name == "teacher"
         assert torch.equal(method.logits(x), teacher(x))
         other.load_state_dict(method.state_dict())
         assert torch.equal(other.logits(x), teacher(x))
-        method.answers.choose("student")
+        method.answers.choice.take("student")
         assert torch.equal(method.logits(x), student(x))
         other.load_state_dict(method.state_dict())
-        assert other.answers.chosen == "student"
+        assert other.answers.choice.name == "student"
 
 
 def test_the_defaults_are_the_paper_s() -> None:

@@ -6,16 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from monai.losses import DiceLoss
+from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor
 
-from s4mi.contract import Batch, Moment, Task
+from s4mi.contract import Batch, Moment
 from s4mi.methods.segmentation.self_training import SelfTraining, SelfTrainingConfig
 from s4mi.records import IGNORE
-
-TASK = Task(kind="segmentation", classes=("background", "a", "b"), image_size=32, counts=(60, 30, 10), labelled=8)
-MONAI = DiceLoss(squared_pred=True, batch=True, softmax=True, to_onehot_y=True, smooth_nr=1e-5, smooth_dr=1e-5)
 
 
 def built(*, seed: int = 0, **settings: Any) -> SelfTraining:
@@ -24,19 +20,7 @@ def built(*, seed: int = 0, **settings: Any) -> SelfTraining:
 
 
 def batch() -> Batch:
-    """4 images with masks, of which a fifth is ignored, and 4 without."""
-    generator = torch.Generator().manual_seed(1)
-    images, others = torch.rand(2, 4, 3, 32, 32, generator=generator)
-    masks = torch.randint(3, (4, 32, 32), generator=generator)
-    masks[torch.rand(masks.shape, generator=generator) < 0.2] = IGNORE
-    return Batch(images, torch.arange(8), masks=masks, unlabelled=others)
-
-
-def half_dice_half_cross_entropy(z: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Of the N pixels that are not ignored as one image: logits (1, K, N, 1), classes (1, 1, N, 1)."""
-    scores, classes = z.movedim(1, -1)[y != IGNORE].T[None, :, :, None], y[y != IGNORE][None, None, :, None]
-    value: Tensor = 0.5 * MONAI(scores, classes) + 0.5 * F.cross_entropy(scores, classes[:, 0], weight=weight)
-    return value
+    return batch_of(4, 4)
 
 
 def learn(method: SelfTraining) -> None:
@@ -55,11 +39,18 @@ def alike(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
+def at(method: SelfTraining, step: int, *, per_epoch: int, total: int) -> None:
+    """What the loop calls between two steps."""
+    if step:
+        method.after_step(Moment(step, per_epoch, total))
+    method.before_step(Moment(step, per_epoch, total))
+
+
 def in_second_round(**settings: Any) -> SelfTraining:
     """A method half-way, whose network is no longer what its teacher is."""
     method = built(rounds=2, **settings)
     learn(method)
-    method.before_step(Moment(5, 5, 10))
+    at(method, 5, per_epoch=5, total=10)
     learn(method)
     return method
 
@@ -111,7 +102,7 @@ def test_the_loss_is_the_formula_with_the_labels_of_the_last_round(unsure: bool)
 def test_in_the_first_round_the_masks_alone_teach() -> None:
     method = built(rounds=3)
     for step in range(4):
-        method.before_step(Moment(step, 5, 12))
+        at(method, step, per_epoch=5, total=12)
         losses = method.loss(batch())
         assert losses["taught"].item() == 0
         trained = [weight for weight in method.network.parameters() if weight.requires_grad]
@@ -119,14 +110,14 @@ def test_in_the_first_round_the_masks_alone_teach() -> None:
             torch.autograd.grad(one, trained, retain_graph=True) for one in (losses.total, losses["supervised"])
         )
         torch.testing.assert_close(total, supervised)
-    method.before_step(Moment(4, 5, 12))
+    at(method, 4, per_epoch=5, total=12)
     assert method.loss(batch())["taught"] > 0
 
 
 def test_the_teacher_is_the_network_as_it_was_when_the_round_began() -> None:
     method, began = built(rounds=3), {}
     for step in range(12):
-        method.before_step(Moment(step, 5, 12))
+        at(method, step, per_epoch=5, total=12)
         if step % 4 == 0:
             began = state(method.network)
         assert alike(state(method.teacher), began), step
@@ -140,10 +131,14 @@ def test_the_teacher_is_the_network_as_it_was_when_the_round_began() -> None:
 def test_rounds_begin_as_soon_as_their_share_of_training_is_over(rounds: int, total: int) -> None:
     method = built(rounds=rounds)
     for step in range(total):
-        method.before_step(Moment(step, 2, total))
+        before = state(method.teacher)
+        learn(method)
+        at(method, step, per_epoch=2, total=total)
         over = [n for n in range(rounds) if n * total <= step * rounds]
-        assert int(method.round) == over[-1]
-        assert method.strength == (1 if over[-1] else 0)
+        assert method.round == over[-1]
+        begins = step > 0 and over != [n for n in range(rounds) if n * total <= (step - 1) * rounds]
+        assert alike(state(method.teacher), state(method.network)) == begins
+        assert alike(state(method.teacher), before) == (not begins)
 
 
 def test_a_run_that_was_interrupted_within_a_round_goes_on_with_the_same_teacher() -> None:
@@ -169,10 +164,12 @@ def test_where_nothing_is_sure_enough_nothing_is_learnt() -> None:
 
 def test_the_weight_rises_over_training_from_the_second_round_on() -> None:
     config = SelfTrainingConfig(network="tiny_resnet", rounds=4, unlabelled_weight=0.5, ramp_up=1)
+    torch.manual_seed(0)
     method = config.build(TASK)
+    taught = built(rounds=4).loss(batch())["taught"]  # at full weight
     for step, weight in ((0, 0.0), (24, 0.0), (25, math.exp(-5 * 0.75**2) / 2), (50, math.exp(-5 / 4) / 2)):
         method.before_step(Moment(step, 10, 100))
-        assert method.strength == pytest.approx(weight)
+        torch.testing.assert_close(method.loss(batch())["taught"], weight * taught)
 
 
 def test_the_teacher_learns_nothing_and_the_network_answers() -> None:

@@ -155,22 +155,22 @@ def test_the_readings_are_the_logits_before_and_after_the_autoencoder_and_one_is
         assert list(readings) == ["raw", "post-processed"]
         assert torch.equal(readings["raw"], raw)
         assert torch.equal(readings["post-processed"], autoencoder_of(method)(raw))
-        assert method.answers.chosen == "post-processed"
+        assert method.answers.choice.name == "post-processed"
         assert torch.equal(method.logits(images), readings["post-processed"])
         for name in ("raw", "post-processed"):
-            method.answers.choose(name)
-            assert method.answers.chosen == name
+            method.answers.choice.take(name)
+            assert method.answers.choice.name == name
             assert torch.equal(method.logits(images), readings[name])
     with pytest.raises(S4miError, match="reading 'best' is none of raw, post-processed"):
-        method.answers.choose("best")
+        method.answers.choice.take("best")
 
 
 def test_a_checkpoint_knows_which_reading_was_chosen(tmp_path: Path) -> None:
     method, other, images = with_autoencoder().eval(), with_autoencoder().eval(), batch().images
-    method.answers.choose("raw")
+    method.answers.choice.take("raw")
     save_best(tmp_path, method.state_dict(), epoch=1)
     other.load_state_dict(load_weights(tmp_path / "best.safetensors"))
-    assert other.answers.chosen == "raw"
+    assert other.answers.choice.name == "raw"
     with torch.no_grad():
         assert torch.equal(other.logits(images), method.answers.readings(images)["raw"])
 

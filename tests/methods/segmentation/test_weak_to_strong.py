@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
+from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
-from monai.losses import DiceLoss
 from torch import Tensor
 
-from s4mi.contract import Batch, Moment, Task
+from s4mi.contract import Batch, Moment
 from s4mi.methods.segmentation.weak_to_strong import (
     WeakToStrong,
     WeakToStrongConfig,
@@ -24,8 +23,6 @@ from s4mi.methods.segmentation.weak_to_strong import (
 )
 from s4mi.records import IGNORE
 
-TASK = Task(kind="segmentation", classes=("background", "a", "b"), image_size=32, counts=(60, 30, 10), labelled=8)
-MONAI = DiceLoss(squared_pred=True, batch=True, softmax=True, to_onehot_y=True, smooth_nr=1e-5, smooth_dr=1e-5)
 PLAIN = {"cutmix": 0, "feature_dropout": 0}
 
 
@@ -37,12 +34,7 @@ def built(**settings: Any) -> WeakToStrong:
 
 
 def batch() -> Batch:
-    """4 images with masks, of which a fifth is ignored, and 4 without in a weak and two strong views."""
-    generator = torch.Generator().manual_seed(1)
-    images, weak, first, second = torch.rand(4, 4, 3, 32, 32, generator=generator)
-    masks = torch.randint(3, (4, 32, 32), generator=generator)
-    masks[torch.rand(masks.shape, generator=generator) < 0.2] = IGNORE
-    return Batch(images, torch.arange(8), masks=masks, unlabelled=torch.cat([weak, first, second]))
+    return batch_of(4, 4, views=3)
 
 
 @dataclass
@@ -71,13 +63,6 @@ def watch(method: WeakToStrong, monkeypatch: pytest.MonkeyPatch) -> Seen:
     monkeypatch.setattr(method.network, "encode", encoding)
     monkeypatch.setattr(method.network, "decode", decoding)
     return seen
-
-
-def half_dice_half_cross_entropy(z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Of the N pixels that are not ignored as one image: logits (1, K, N, 1), classes (1, 1, N, 1)."""
-    scores, classes = z.movedim(1, -1)[y != IGNORE].T[None, :, :, None], y[y != IGNORE][None, None, :, None]
-    value: Tensor = 0.5 * MONAI(scores, classes) + 0.5 * F.cross_entropy(scores, classes[:, 0], weight=weight)
-    return value
 
 
 def softmax(scores: list[float]) -> list[float]:

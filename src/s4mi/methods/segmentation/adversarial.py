@@ -17,22 +17,19 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 from torch.func import functional_call
 
-from s4mi.contract import Batch, Losses, Moment, Segmenter, SemiSupervisedConfig, Task
+from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.nets.evaluator import Evaluator
-from s4mi.nets.networks import build_network, network_label
-from s4mi.nets.weights import NONE
+from s4mi.nets.networks import network_for, network_label
 
 
-class AdversarialConfig(SemiSupervisedConfig):
+class AdversarialConfig(NetworkConfig):
     """Settings of the deep adversarial network."""
 
     summary: ClassVar[str] = "train a U-Net whose masks of images without annotation pass for those of annotated ones"
     paper: ClassVar[str] = "Zhang et al. 2017, Deep Adversarial Networks for Biomedical Image Segmentation (DAN)"
 
     name: Literal["adversarial"] = "adversarial"
-    network: str = Field("small_unet", description="small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER")
-    weights: str = Field(NONE, description="of its encoder: imagenet, none, or the path of a weight file")
     evaluator: PositiveInt = Field(
         32, description="channels of the evaluator's first layer; each next has twice as many"
     )
@@ -48,27 +45,22 @@ class AdversarialConfig(SemiSupervisedConfig):
 
 
 @final
-class Adversarial(Segmenter):
+class Adversarial(SemiSupervised):
     """A segmenter and the evaluator it has to convince."""
 
+    config: AdversarialConfig
     weight: Tensor | None
 
     def __init__(self, config: AdversarialConfig, task: Task) -> None:
         super().__init__()
         self.config = config
-        self.network = build_network(
-            config.network, classes=len(task.classes), image_size=task.image_size, weights=config.weights
-        )
+        self.network = network_for(task, config.network, config.weights)
         self.evaluator = Evaluator(classes=len(task.classes), width=config.evaluator)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
-        self.strength = config.unlabelled_weight
 
     def logits(self, images: Tensor) -> Tensor:
         z: Tensor = self.network(images)
         return z
-
-    def before_step(self, moment: Moment) -> None:
-        self.strength = self.config.strength(moment.progress)
 
     def loss(self, batch: Batch) -> Losses:
         x, y, known = torch.cat([batch.images, batch.known_unlabelled]), batch.known_masks, len(batch.known_masks)

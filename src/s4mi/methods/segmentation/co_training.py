@@ -15,15 +15,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, Moment, Segmenter, SemiSupervisedConfig, Task
+from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
 from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
 from s4mi.maths.pseudo_labels import entropy, hard
 from s4mi.nets.committee import Committee
-from s4mi.nets.networks import build_network, network_label
-from s4mi.nets.weights import NONE
+from s4mi.nets.networks import network_for, network_label
 
 
-class CoTrainingConfig(SemiSupervisedConfig):
+class CoTrainingConfig(NetworkConfig):
     """Settings of deep co-training."""
 
     summary: ClassVar[str] = (
@@ -32,8 +31,6 @@ class CoTrainingConfig(SemiSupervisedConfig):
     paper: ClassVar[str] = "Qiao et al. 2018, Deep Co-Training; Peng et al. 2020 for segmentation"
 
     name: Literal["co_training"] = "co_training"
-    network: str = Field("small_unet", description="small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER")
-    weights: str = Field(NONE, description="of both encoders: imagenet, none, or the path of a weight file")
     diversity: float = Field(0.5, ge=0, description="weight of the diversity beside that of the agreement")
     deception: float = Field(0.03, ge=0, le=1, description="how far a pixel of a deceiving image moves, in [0, 1]")
     ramp_up: float = Field(0.4, ge=0, le=1, description="share of training over which that weight rises; 0: at once")
@@ -47,24 +44,19 @@ class CoTrainingConfig(SemiSupervisedConfig):
 
 
 @final
-class CoTraining(Segmenter):
+class CoTraining(SemiSupervised):
     """Two networks that agree; either, or their average, answers."""
 
+    config: CoTrainingConfig
     weight: Tensor | None
 
     def __init__(self, config: CoTrainingConfig, task: Task) -> None:
         super().__init__()
         self.config = config
         self.committee = Committee(
-            {
-                name: build_network(
-                    config.network, classes=len(task.classes), image_size=task.image_size, weights=config.weights
-                )
-                for name in ("first", "second")
-            }
+            {name: network_for(task, config.network, config.weights) for name in ("first", "second")}
         )
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
-        self.strength = config.unlabelled_weight
 
     @property
     def answers(self) -> Committee:
@@ -73,9 +65,6 @@ class CoTraining(Segmenter):
     def logits(self, images: Tensor) -> Tensor:
         z: Tensor = self.committee(images)
         return z
-
-    def before_step(self, moment: Moment) -> None:
-        self.strength = self.config.strength(moment.progress)
 
     def loss(self, batch: Batch) -> Losses:
         first, second, y = self.committee["first"], self.committee["second"], batch.known_masks

@@ -14,23 +14,20 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, Moment, Segmenter, SemiSupervisedConfig, Task
+from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
 from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
 from s4mi.maths.pseudo_labels import hard
 from s4mi.nets.committee import Committee
-from s4mi.nets.networks import build_network, network_label
-from s4mi.nets.weights import NONE
+from s4mi.nets.networks import network_for, network_label
 
 
-class CrossPseudoSupervisionConfig(SemiSupervisedConfig):
+class CrossPseudoSupervisionConfig(NetworkConfig):
     """Settings of cross pseudo supervision; its weight is that of the paper's experiments on Cityscapes and VOC."""
 
     summary: ClassVar[str] = "train two networks of one kind on few masks; each labels the other images for the other"
     paper: ClassVar[str] = "Chen et al. 2021, Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision"
 
     name: Literal["cross_pseudo_supervision"] = "cross_pseudo_supervision"
-    network: str = Field("small_unet", description="small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER")
-    weights: str = Field(NONE, description="of both encoders: imagenet, none, or the path of a weight file")
     unlabelled_weight: float = Field(1.5, ge=0, description="of what is learnt from images without masks")
 
     @property
@@ -42,24 +39,19 @@ class CrossPseudoSupervisionConfig(SemiSupervisedConfig):
 
 
 @final
-class CrossPseudoSupervision(Segmenter):
+class CrossPseudoSupervision(SemiSupervised):
     """Two networks that label for each other; either, or their average, answers."""
 
+    config: CrossPseudoSupervisionConfig
     weight: Tensor | None
 
     def __init__(self, config: CrossPseudoSupervisionConfig, task: Task) -> None:
         super().__init__()
         self.config = config
         self.committee = Committee(
-            {
-                name: build_network(
-                    config.network, classes=len(task.classes), image_size=task.image_size, weights=config.weights
-                )
-                for name in ("first", "second")
-            }
+            {name: network_for(task, config.network, config.weights) for name in ("first", "second")}
         )
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
-        self.strength = config.unlabelled_weight
 
     @property
     def answers(self) -> Committee:
@@ -68,9 +60,6 @@ class CrossPseudoSupervision(Segmenter):
     def logits(self, images: Tensor) -> Tensor:
         z: Tensor = self.committee(images)
         return z
-
-    def before_step(self, moment: Moment) -> None:
-        self.strength = self.config.strength(moment.progress)
 
     def loss(self, batch: Batch) -> Losses:
         x, y = torch.cat([batch.images, batch.known_unlabelled]), batch.known_masks

@@ -14,11 +14,11 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, Moment, Segmenter, SemiSupervisedConfig, Task
+from s4mi.contract import Batch, Losses, SemiSupervised, SemiSupervisedConfig, Task
 from s4mi.maths.losses import class_weights, dice, dice_cross_entropy
 from s4mi.maths.pseudo_labels import confident
 from s4mi.nets.committee import Committee
-from s4mi.nets.networks import build_network, network_label
+from s4mi.nets.networks import network_for, network_label
 from s4mi.nets.weights import IMAGENET, NONE
 
 
@@ -70,25 +70,22 @@ class CrossTeachingConfig(SemiSupervisedConfig):
 
 
 @final
-class CrossTeaching(Segmenter):
+class CrossTeaching(SemiSupervised):
     """A CNN and a transformer that teach each other; either, or their average, answers."""
 
+    config: CrossTeachingConfig
     weight: Tensor | None
 
     def __init__(self, config: CrossTeachingConfig, task: Task) -> None:
         super().__init__()
-        classes, size = len(task.classes), task.image_size
         self.config = config
         self.committee = Committee(
             {
-                "cnn": build_network(config.cnn, classes=classes, image_size=size, weights=config.cnn_weights),
-                "transformer": build_network(
-                    config.transformer, classes=classes, image_size=size, weights=config.transformer_weights
-                ),
+                "cnn": network_for(task, config.cnn, config.cnn_weights),
+                "transformer": network_for(task, config.transformer, config.transformer_weights),
             }
         )
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
-        self.strength = config.unlabelled_weight
 
     @property
     def answers(self) -> Committee:
@@ -97,9 +94,6 @@ class CrossTeaching(Segmenter):
     def logits(self, images: Tensor) -> Tensor:
         z: Tensor = self.committee(images)
         return z
-
-    def before_step(self, moment: Moment) -> None:
-        self.strength = self.config.strength(moment.progress)
 
     def loss(self, batch: Batch) -> Losses:
         x, y = torch.cat([batch.images, batch.known_unlabelled]), batch.known_masks

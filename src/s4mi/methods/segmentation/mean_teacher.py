@@ -17,16 +17,15 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, Moment, Segmenter, SemiSupervisedConfig, Task, sigmoid_ramp
+from s4mi.contract import Batch, Losses, Moment, NetworkConfig, SemiSupervised, Task, sigmoid_ramp
 from s4mi.maths.ema import follow
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import entropy
 from s4mi.nets.committee import Committee
-from s4mi.nets.networks import build_network, network_label
-from s4mi.nets.weights import NONE
+from s4mi.nets.networks import network_for, network_label
 
 
-class MeanTeacherConfig(SemiSupervisedConfig):
+class MeanTeacherConfig(NetworkConfig):
     """Settings of the uncertainty-aware mean teacher; the defaults are the paper's.
 
     Networks without dropout, which most encoders are, differ between passes by the noise alone.
@@ -36,8 +35,6 @@ class MeanTeacherConfig(SemiSupervisedConfig):
     paper: ClassVar[str] = "Yu et al. 2019, Uncertainty-Aware Self-Ensembling Model (UA-MT)"
 
     name: Literal["mean_teacher"] = "mean_teacher"
-    network: str = Field("small_unet", description="small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER")
-    weights: str = Field(NONE, description="of its encoder: imagenet, none, or the path of a weight file")
     unlabelled_weight: float = Field(0.1, ge=0, description="of what is learnt from images without masks")
     ramp_up: float = Field(1.0, ge=0, le=1, description="share of training over which that weight rises; 0: at once")
     momentum: float = Field(0.99, ge=0, lt=1, description="of the teacher; less in the first steps")
@@ -53,23 +50,20 @@ class MeanTeacherConfig(SemiSupervisedConfig):
 
 
 @final
-class MeanTeacher(Segmenter):
+class MeanTeacher(SemiSupervised):
     """A student, and a teacher that is its moving average; either answers."""
 
+    config: MeanTeacherConfig
     weight: Tensor | None
 
     def __init__(self, config: MeanTeacherConfig, task: Task) -> None:
         super().__init__()
         self.config = config
-        student = build_network(
-            config.network, classes=len(task.classes), image_size=task.image_size, weights=config.weights
-        )
+        student = network_for(task, config.network, config.weights)
         teacher = deepcopy(student).requires_grad_(False)
         self.committee = Committee({"student": student, "teacher": teacher}, average=False, default="teacher")
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
-        self.strength = config.unlabelled_weight
         self.most = math.log(len(task.classes))  # the greatest entropy there is
-        self.threshold = self.most
 
     @property
     def answers(self) -> Committee:
@@ -79,9 +73,10 @@ class MeanTeacher(Segmenter):
         z: Tensor = self.committee(images)
         return z
 
-    def before_step(self, moment: Moment) -> None:
-        self.strength = self.config.strength(moment.progress)
-        self.threshold = (0.75 + 0.25 * sigmoid_ramp(moment.progress)) * self.most
+    @property
+    def threshold(self) -> float:
+        """The uncertainty, now, from which on the teacher does not teach."""
+        return (0.75 + 0.25 * sigmoid_ramp(self.moment.progress)) * self.most
 
     def loss(self, batch: Batch) -> Losses:
         x, x_u, y = batch.images, batch.known_unlabelled, batch.known_masks

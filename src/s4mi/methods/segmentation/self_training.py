@@ -15,22 +15,19 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, Moment, Segmenter, SemiSupervisedConfig, Task
+from s4mi.contract import Batch, Losses, Moment, NetworkConfig, SemiSupervised, Task
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import confident
-from s4mi.nets.networks import build_network, network_label
-from s4mi.nets.weights import NONE
+from s4mi.nets.networks import network_for, network_label
 
 
-class SelfTrainingConfig(SemiSupervisedConfig):
+class SelfTrainingConfig(NetworkConfig):
     """Settings of self-training."""
 
     summary: ClassVar[str] = "train a U-Net in rounds; from the second on it learns from its own labels of the last one"
     paper: ClassVar[str] = "Bai et al. 2017, Semi-Supervised Learning for Network-Based Cardiac MR Image Segmentation"
 
     name: Literal["self_training"] = "self_training"
-    network: str = Field("small_unet", description="small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER")
-    weights: str = Field(NONE, description="of its encoder: imagenet, none, or the path of a weight file")
     rounds: PositiveInt = Field(4, description="of equal length; each begins with new labels, the first with none")
     confidence: float = Field(0.0, ge=0, lt=1, description="least probability of a label that is learnt from; paper: 0")
 
@@ -43,39 +40,40 @@ class SelfTrainingConfig(SemiSupervisedConfig):
 
 
 @final
-class SelfTraining(Segmenter):
+class SelfTraining(SemiSupervised):
     """A network, and what it was when the round began."""
 
+    config: SelfTrainingConfig
     weight: Tensor | None
-    round: Tensor
 
     def __init__(self, config: SelfTrainingConfig, task: Task) -> None:
         super().__init__()
         self.config = config
-        self.network = build_network(
-            config.network, classes=len(task.classes), image_size=task.image_size, weights=config.weights
-        )
+        self.network = network_for(task, config.network, config.weights)
         self.teacher = deepcopy(self.network).requires_grad_(False)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
-        self.register_buffer("round", torch.tensor(0))
-        self.strength = 0.0
 
     def logits(self, images: Tensor) -> Tensor:
         z: Tensor = self.network(images)
         return z
 
-    def before_step(self, moment: Moment) -> None:
-        now = moment.step * self.config.rounds // moment.total
-        if now > int(self.round):
-            self.teacher.load_state_dict(self.network.state_dict())
-            self.round.fill_(now)
-        self.strength = self.config.strength(moment.progress) if now else 0.0
+    @property
+    def round(self) -> int:
+        """The round that the next step belongs to, from 0."""
+        return self._round(self.moment.step, self.moment.total)
 
     def loss(self, batch: Batch) -> Losses:
         x_u, y = batch.known_unlabelled, batch.known_masks
         p, p_u = self.logits(torch.cat([batch.images, x_u])).tensor_split([len(y)])
-        taught = dice_cross_entropy(p_u, self._label(x_u)) if self.strength else torch.zeros((), device=p.device)
+        taught = dice_cross_entropy(p_u, self._label(x_u)) if self.round else torch.zeros((), device=p.device)
         return Losses(supervised=dice_cross_entropy(p, y, self.weight), taught=self.strength * taught)
+
+    def after_step(self, moment: Moment) -> None:
+        if self._round(moment.step, moment.total) > self._round(moment.step - 1, moment.total):
+            self.teacher.load_state_dict(self.network.state_dict())
+
+    def _round(self, steps: int, total: int) -> int:
+        return min(steps * self.config.rounds // total, self.config.rounds - 1)
 
     @torch.no_grad()
     def _label(self, x_u: Tensor) -> Tensor:

@@ -18,11 +18,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, Moment, Segmenter, SemiSupervisedConfig, Task, ViewSpec
+from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task, ViewSpec
 from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
 from s4mi.maths.pseudo_labels import confident
-from s4mi.nets.networks import build_network, network_label
-from s4mi.nets.weights import NONE
+from s4mi.nets.networks import network_for, network_label
 from s4mi.records import IGNORE
 
 STRONG = ViewSpec(
@@ -31,7 +30,7 @@ STRONG = ViewSpec(
 """The colours of a strong view; the geometry is the weak view's."""
 
 
-class WeakToStrongConfig(SemiSupervisedConfig):
+class WeakToStrongConfig(NetworkConfig):
     """Settings of consistency from weak to strong; the defaults are UniMatch's."""
 
     summary: ClassVar[str] = "train a U-Net that says of a disguised image what it surely says of the plain one"
@@ -40,8 +39,6 @@ class WeakToStrongConfig(SemiSupervisedConfig):
     )
 
     name: Literal["weak_to_strong"] = "weak_to_strong"
-    network: str = Field("small_unet", description="small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER")
-    weights: str = Field(NONE, description="of its encoder: imagenet, none, or the path of a weight file")
     confidence: float = Field(0.95, ge=0, lt=1, description="least probability of a label that is learnt from")
     feature_dropout: float = Field(0.5, ge=0, lt=1, description="share of the encoder's channels dropped; 0: no term")
     cutmix: float = Field(0.5, ge=0, le=1, description="probability that a strong view has a patch of another image")
@@ -60,26 +57,21 @@ class WeakToStrongConfig(SemiSupervisedConfig):
 
 
 @final
-class WeakToStrong(Segmenter):
+class WeakToStrong(SemiSupervised):
     """A network that is consistent with itself."""
 
+    config: WeakToStrongConfig
     weight: Tensor | None
 
     def __init__(self, config: WeakToStrongConfig, task: Task) -> None:
         super().__init__()
         self.config = config
-        self.network = build_network(
-            config.network, classes=len(task.classes), image_size=task.image_size, weights=config.weights
-        )
+        self.network = network_for(task, config.network, config.weights)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
-        self.strength = config.unlabelled_weight
 
     def logits(self, images: Tensor) -> Tensor:
         z: Tensor = self.network(images)
         return z
-
-    def before_step(self, moment: Moment) -> None:
-        self.strength = self.config.strength(moment.progress)
 
     def loss(self, batch: Batch) -> Losses:
         x, y = batch.images, batch.known_masks
