@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from s4mi.config.explain import explain
 from s4mi.config.yaml_file import apply_overrides, read_settings
-from s4mi.contract import MethodConfig, SemiSupervisedConfig
+from s4mi.contract import MethodConfig, PretrainedConfig, SemiSupervisedConfig
 from s4mi.data.fractions import LabelAmount
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.engine.optim import OptimConfig
@@ -27,6 +27,7 @@ from s4mi.methods.segmentation.co_training import CoTrainingConfig
 from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
 from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
 from s4mi.methods.segmentation.mean_teacher import MeanTeacherConfig
+from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig
 from s4mi.methods.segmentation.self_training import SelfTrainingConfig
 from s4mi.methods.segmentation.supervised import SupervisedConfig
 from s4mi.methods.segmentation.weak_to_strong import WeakToStrongConfig
@@ -45,7 +46,9 @@ AnyMethodConfig = Annotated[
     | MeanTeacherConfig
     | AdversarialConfig
     | SelfTrainingConfig
-    | WeakToStrongConfig,
+    | WeakToStrongConfig
+    | PicieConfig
+    | MdcConfig,
     Field(discriminator="name"),
 ]
 METHOD_CONFIGS: tuple[type[MethodConfig], ...] = get_args(get_args(AnyMethodConfig)[0])
@@ -152,10 +155,14 @@ class HardwareConfig(_Section):
 
 
 class RunConfig(_Section):
-    """One training run. The defaults are the paper's (S4MI section 3.3)."""
+    """One training run. The defaults are the paper's (S4MI section 3.3); some methods have others for `optim`."""
 
     data: DataConfig
     method: AnyMethodConfig
+    task: TaskKind | None = Field(
+        None,
+        description="which of the data set's tasks; none: the method's own, of pre-training that of the labels",
+    )
     split: SplitConfig = SplitConfig()
     label_fraction: float | str = Field(
         100.0, description="of the annotated training images: percent, or e.g. '50 images' or '5 patients'"
@@ -180,7 +187,12 @@ class RunConfig(_Section):
         full = {"data": {}, **contents}
         if isinstance(full.get("method"), str):
             full["method"] = {"name": full["method"]}
-        return {key: {} if value is None and key in SECTIONS else value for key, value in full.items()}
+        full = {key: {} if value is None and key in SECTIONS else value for key, value in full.items()}
+        method, optim = full.get("method"), full.get("optim", {})
+        config = METHODS.get(method.get("name", "")) if isinstance(method, dict) else None
+        if config is not None and isinstance(optim, dict):
+            full["optim"] = {**config.default_optim, **optim}
+        return full
 
     @field_validator("label_fraction")
     @classmethod
@@ -192,7 +204,7 @@ class RunConfig(_Section):
 
     @model_validator(mode="after")
     def _selectable(self) -> "RunConfig":
-        if self.method.unlabelled:  # nothing is scored
+        if self.method.pretrains:  # nothing is scored
             return self
         known = SEGMENTATION_METRICS if "segmentation" in self.method.tasks else CLASSIFICATION_METRICS
         if self.select is not None and self.select not in known:
@@ -227,9 +239,9 @@ class RunConfig(_Section):
                 "health": True,
                 "data": {"path", "cache", "allow_leakage"},
                 "split": {"file"},
-                "method": {"pretrained"},
+                "method": {"pretrained", "classes"},
             },
-        )  # images, split and pre-trained weights have hashes of their own; being watched or allowed changes no weight
+        )  # images, split and pre-trained weights have hashes of their own; being watched or named changes no weight
         return hashlib.blake2b(json.dumps(contents, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -257,7 +269,7 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
     file = None if config.split.file is None else config.split.file.expanduser().absolute()
     split = config.split.model_copy(update={"file": file})
     method = config.method
-    if isinstance(method, FinetuneConfig) and method.pretrained is not None:
+    if isinstance(method, PretrainedConfig) and method.pretrained is not None:
         method = method.model_copy(update={"pretrained": method.pretrained.expanduser().absolute()})
     data = config.data.model_copy(update=folders)
     return config.model_copy(update={"data": data, "split": split, "method": method})
@@ -272,10 +284,11 @@ def save_run_config(config: RunConfig, path: Path) -> None:
 def differences(left: RunConfig, right: RunConfig) -> list[str]:
     """Settings that differ between two configs, as `key: left → right`.
 
-    Where it is computed, how it is watched, and the folders of the cache and of a pre-training run do not count.
+    Where it is computed, how it is watched, what its clusters are called, and the folders of the cache and of a
+    pre-training run do not count.
     """
     a, b = (dict(_leaves(config.model_dump(mode="json"))) for config in (left, right))
-    ignored = ("hardware.", "health.", "data.cache", "data.allow_leakage", "method.pretrained")
+    ignored = ("hardware.", "health.", "data.cache", "data.allow_leakage", "method.pretrained", "method.classes")
     return [
         f"{key}: {a.get(key)} → {b.get(key)}"
         for key in sorted({*a, *b})

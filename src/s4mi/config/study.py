@@ -10,7 +10,8 @@
       - {method: {name: finetune, backbone: resnet50}}
       - {method: {name: finetune, backbone: resnet50}, pretraining: dino}
 
-A pre-training run is made once a seed, and every label fraction starts from it.
+A pre-training run is made once a seed, and every label fraction starts from it. A technique that learns without labels
+has one run a seed, at 0 %, whatever the fractions.
 """
 
 import re
@@ -22,10 +23,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from s4mi.config.explain import explain
-from s4mi.config.run import DataConfig, RunConfig, SplitConfig, make_run_config
+from s4mi.config.run import METHODS, DataConfig, RunConfig, SplitConfig, make_run_config
 from s4mi.config.yaml_file import apply_overrides, read_settings
+from s4mi.contract import MethodConfig
 from s4mi.data.fractions import LabelAmount
 from s4mi.errors import S4miError, nearest
+from s4mi.records import TaskKind
 
 
 class _Section(BaseModel):
@@ -155,9 +158,9 @@ def plan_study(study: StudyConfig, out: Path, *, origin: str = "study") -> Itera
         }
         seen: set[str] = set()
         for name, own in study.pretraining.items():
-            settings = _merged(_merged(common, study.settings), own)
+            settings = _merged(_merged(common, study.settings), {"task": _task(study, name), **own})
             config = make_run_config(settings, origin=f"{origin}: pretraining {name!r}")
-            if not config.method.unlabelled:
+            if not config.method.pretrains:
                 raise S4miError(
                     f"{origin}: pretraining {name!r}: method {config.method.name!r} needs labels; make it an arm"
                 )
@@ -173,17 +176,32 @@ def plan_study(study: StudyConfig, out: Path, *, origin: str = "study") -> Itera
                 yield run
 
 
+def _task(study: StudyConfig, pretraining: str) -> TaskKind | None:
+    """Segmentation, where that is what all arms do that start from a pre-training run: it shall have their split."""
+    arms = [_method_of(study, arm) for arm in study.arms if arm.pretraining == pretraining]
+    return "segmentation" if arms and all(arm is not None and arm.tasks == {"segmentation"} for arm in arms) else None
+
+
+def _method_of(study: StudyConfig, arm: Arm) -> type[MethodConfig] | None:
+    """The method of an arm, or None where it is not known."""
+    method = _merged(study.settings, arm.settings).get("method")
+    return METHODS.get(str(method["name"] if isinstance(method, dict) and "name" in method else method))
+
+
 def _arm(
     study: StudyConfig, arm: Arm, common: dict[str, Any], out: Path, *, seed: int, origin: str
 ) -> Iterator[PlannedRun]:
     needs = None if arm.pretraining is None else _pretraining(arm.pretraining, seed)
-    for fraction in arm.label_fractions or study.label_fractions:
+    method = _method_of(study, arm)
+    without_labels = method is not None and method.unlabelled and not method.pretrains
+    fractions = (100.0,) if without_labels else arm.label_fractions or study.label_fractions
+    for fraction in fractions:
         settings = _merged(_merged(common, study.settings), {**arm.settings, "label_fraction": fraction})
         if needs is not None:
             settings = _merged(settings, {"method": {"pretrained": str(out / needs)}})
         config = make_run_config(settings, origin=f"{origin}: arm {arm.name or arm.pretraining or 'without a name'!r}")
         technique = arm.name or f"{config.method.technique(arm.pretraining)}-{config.method.backbone_name}"
-        amount = str(LabelAmount.parse(fraction)).replace(" ", "")
+        amount = "0%" if without_labels else str(LabelAmount.parse(fraction)).replace(" ", "")
         yield PlannedRun(f"runs/{_file_name(technique)}-{_file_name(amount)}-seed{seed}", config, needs)
 
 

@@ -4,7 +4,7 @@ A method gets a `Batch`, gives named `Losses`; the loop adds them up, steps the 
 """
 
 from s4mi.contract.batch import Batch, Batches, Losses, Moment, Stream, Task
-from s4mi.contract.method import Answers, Classifier, Method, Pretrainer, Segmenter
+from s4mi.contract.method import Answers, Classifier, CollapseError, Matching, Method, Pretrainer, Segmenter
 from s4mi.contract.semi_supervised import (
     Mixture,
     NetworkConfig,
@@ -12,7 +12,7 @@ from s4mi.contract.semi_supervised import (
     SemiSupervisedConfig,
     sigmoid_ramp,
 )
-from s4mi.contract.settings import MethodConfig, WeightRule
+from s4mi.contract.settings import MethodConfig, PretrainedConfig, WeightRule
 from s4mi.contract.views import MultiCrop, ViewSpec
 
 __all__ = [
@@ -20,13 +20,16 @@ __all__ = [
     "Batch",
     "Batches",
     "Classifier",
+    "CollapseError",
     "Losses",
+    "Matching",
     "Method",
     "MethodConfig",
     "Mixture",
     "Moment",
     "MultiCrop",
     "NetworkConfig",
+    "PretrainedConfig",
     "Pretrainer",
     "Segmenter",
     "SemiSupervised",

@@ -42,6 +42,8 @@ class Batch:
         labels: (B,) int64 class indices, or (B, K) float 0/1 for multi-label tasks, or None.
         masks: (V·B, H, W) int64 class indices with `records.IGNORE`, or None.
         local: (L·B, 3, h, h) smaller crops of the same images, crop after crop, or None.
+        affine: (V·B, 2, 3) float: each view's geometry, from its coordinates to those of the image as it is stored, as
+            `torch.nn.functional.affine_grid` takes it; or None where images are shown as they are stored.
         unlabelled: (W·U, 3, H, W) U other images, whose annotation is not there or must not be read: W views of each,
             view after view, all with one geometry; or None.
     """
@@ -52,6 +54,7 @@ class Batch:
     masks: Tensor | None = None
     local: Tensor | None = None
     unlabelled: Tensor | None = None
+    affine: Tensor | None = None
 
     @property
     def known_labels(self) -> Tensor:
@@ -70,6 +73,12 @@ class Batch:
         """`unlabelled`, for a method that cannot do without them."""
         assert self.unlabelled is not None, "this method was given a batch without unlabelled images"
         return self.unlabelled
+
+    @property
+    def known_affine(self) -> Tensor:
+        """`affine`, for a method that cannot do without it."""
+        assert self.affine is not None, "this method was given a batch without the geometry of its views"
+        return self.affine
 
 
 Batches = Iterable[Batch]
@@ -127,7 +136,4 @@ class Stream(Protocol):
     steps: int
 
     def epoch(self, epoch: int, /) -> Iterator[Batch]:
-        """The batches of an epoch, in order; epochs count from 1."""
-
-    def plain(self) -> Batches:
-        """The same images as they are stored: unaugmented and in order."""
+        """The batches of an epoch, in order; epochs count from 1. None is made before it is asked for."""

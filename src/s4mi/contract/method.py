@@ -8,6 +8,10 @@ from torch import Tensor, nn
 from s4mi.contract.batch import Batch, Batches, Losses, Moment
 
 
+class CollapseError(Exception):
+    """What a method learns has become the same for all images or pixels; the message says what was seen."""
+
+
 class Method(nn.Module, ABC):
     """Anything the loop can train.
 
@@ -19,8 +23,12 @@ class Method(nn.Module, ABC):
     def loss(self, batch: Batch) -> Losses:
         """The method's loss on `batch`: the paper's formula, readable."""
 
-    def before_epoch(self, images: Batches) -> None:
-        """Called before each epoch with the training images, unaugmented (PiCIE clusters here)."""
+    def before_epoch(self, batches: Batches) -> None:
+        """Called before each epoch with the batches that it will train on, in their order (PiCIE clusters here).
+
+        Raises:
+            CollapseError: there is nothing left to learn from; training begins again or stops.
+        """
 
     def before_step(self, moment: Moment) -> None:
         """Called before each loss (schedules of the loss go here)."""
@@ -29,7 +37,15 @@ class Method(nn.Module, ABC):
         """Called when the gradients are there and not yet used (DINO keeps its prototypes still here)."""
 
     def after_step(self, moment: Moment) -> None:
-        """Called after each optimiser step, which `moment` counts already (moving averages go here)."""
+        """Called after each optimiser step, which `moment` counts already (moving averages go here).
+
+        Raises:
+            CollapseError: as `before_epoch` does.
+        """
+
+    def signals(self) -> dict[str, float]:
+        """What else tells of the health of training, by name, since it was last asked."""
+        return {}
 
 
 class Classifier(Method):
@@ -62,8 +78,22 @@ class Answers(Protocol):
         """All of them by name, each (B, K, H, W) logits of (B, 3, H, W) in [0, 1]."""
 
 
+class Matching(Protocol):
+    """Clusters found without masks, which get their classes from those that the validation images have."""
+
+    @property
+    def count(self) -> int:
+        """How many clusters there are."""
+
+    def clusters(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] → (B, count, H, W) logits of the clusters."""
+
+    def take(self, classes: Tensor) -> None:
+        """Let (count,) be the class of each cluster from now on."""
+
+
 class Segmenter(Method):
-    """A method that ends as a labeller of pixels. `answers` is a hook too."""
+    """A method that ends as a labeller of pixels. `answers` and `matching` are hooks too."""
 
     @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
@@ -74,12 +104,14 @@ class Segmenter(Method):
         """The answers among which validation chooses the one that `logits` gives; None where there is only one."""
         return None
 
+    @property
+    def matching(self) -> Matching | None:
+        """The clusters to which validation gives the classes that `logits` answers; None where masks taught it."""
+        return None
+
 
 class Pretrainer(Method):
-    """A method that ends as one or more encoders, learnt without labels.
-
-    `embedders` and `signals` are hooks too.
-    """
+    """A method that ends as one or more encoders, learnt without labels. `embedders` is a hook too."""
 
     @abstractmethod
     def encoders(self) -> dict[str, nn.Module]:
@@ -87,8 +119,4 @@ class Pretrainer(Method):
 
     def embedders(self) -> dict[str, nn.Module]:
         """What makes the (B, D) vectors that the loss compares, by name, where their health must be watched as well."""
-        return {}
-
-    def signals(self) -> dict[str, float]:
-        """What else tells of the health of training, by name, since it was last asked."""
         return {}

@@ -1,6 +1,7 @@
 """The settings of a method, and how they become one."""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -33,9 +34,13 @@ class MethodConfig(BaseModel, ABC):
     """The settings that say where weights come from, and what each is for random ones."""
     unlabelled: ClassVar[bool] = False
     """Whether it learns from all training images and needs no annotation."""
+    pretrains: ClassVar[bool] = False
+    """Whether it ends as encoders to be fine-tuned, and answers nothing itself."""
 
     cure: ClassVar[str] = ""
-    """What to try when pre-training collapses."""
+    """What to try when what it learns collapses."""
+    default_optim: ClassVar[dict[str, Any]] = {}
+    """How it is optimised unless the run says otherwise, where that is not the paper's for all the others."""
 
     default_views: ClassVar[ViewSpec]
     """How its training images are varied unless the run says otherwise."""
@@ -57,6 +62,21 @@ class MethodConfig(BaseModel, ABC):
         name = str(type(self).model_fields["name"].default)
         return name if pretraining is None else f"{name} from {pretraining}"
 
+    @property
+    def own_classes(self) -> tuple[str, ...]:
+        """What its answers are called where the data set has no classes; empty where it can do nothing then."""
+        return ()
+
+    @property
+    def named(self) -> bool:
+        """Whether people have given these names, rather than the method."""
+        return False
+
+    @property
+    def restarts_allowed(self) -> int:
+        """How often training begins again with other weights after a collapse."""
+        return 0
+
     def from_scratch(self) -> Self:
         """The same with random weights, to be filled from a checkpoint."""
         return self.model_copy(update=self.starts)
@@ -69,3 +89,19 @@ class MethodConfig(BaseModel, ABC):
     @abstractmethod
     def build(self, task: Task) -> Method:
         """The method with fresh weights, drawn from torch's global generator."""
+
+
+class PretrainedConfig(MethodConfig, ABC):
+    """What the methods have in common whose backbone can come from a pre-training run."""
+
+    starts: ClassVar[dict[str, str | None]] = {"weights": "none", "pretrained": None}
+
+    backbone: str
+    weights: str = Field("imagenet", description="imagenet, none, or the path of a weight file")
+    pretrained: Path | None = Field(
+        None, description="folder of a pre-training run to start from; weights is not looked at then"
+    )
+
+    @property
+    def backbone_name(self) -> str:
+        return self.backbone

@@ -65,10 +65,6 @@ class TrainBatches:
         order = self.order(epoch)
         return ahead(self.steps, lambda step: self._batch(epoch, step, order[step]))
 
-    def plain(self) -> "PlainBatches":
-        """The same entries as they are stored, in order."""
-        return PlainBatches(self._source, self._entries, batch_size=self._batch_size)
-
     def _batch(self, epoch: int, step: int, entries: NDArray[np.int64]) -> Batch:
         generator = torch.Generator().manual_seed(seed_of(self._seed, epoch, step))
         # Every process draws the views of the whole batch and keeps its share: the images seen do not depend on how
@@ -79,7 +75,8 @@ class TrainBatches:
             return join_views([draw_views(spec, len(entries), generator)[mine] for spec in specs])
 
         own, crops = entries[mine], self._crops
-        batch = self._supply.batch(own, draw(crops.images))
+        views = draw(crops.images)
+        batch = replace(self._supply.batch(own, views), affine=views.affine.to(self._source.device, non_blocking=True))
         if not crops.local:
             return batch
         return replace(batch, local=self._supply.images(own, draw(crops.local), size=crops.local_size))

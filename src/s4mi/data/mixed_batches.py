@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from s4mi.contract import Batch, Mixture, ViewSpec
-from s4mi.data.batches import PlainBatches
 from s4mi.data.order import Draw, ahead, seed_of, stretch
 from s4mi.data.supply import Source, Supply
 from s4mi.data.views import draw_views, join_views
@@ -69,11 +68,6 @@ class MixedBatches:
         """The batches of an epoch; while one is used, the next is made in a thread of its own."""
         order = self.order(epoch)
         return ahead(self.steps, lambda step: self._batch(epoch, step, *order[step]))
-
-    def plain(self) -> PlainBatches:
-        """The entries of both streams as they are stored, in order."""
-        entries = np.unique(np.concatenate([self._labelled, self._unlabelled]))
-        return PlainBatches(self._source, entries, batch_size=self._mixture.labelled + self._mixture.unlabelled)
 
     def _batch(self, epoch: int, step: int, labelled: NDArray[np.int64], unlabelled: NDArray[np.int64]) -> Batch:
         generator = torch.Generator().manual_seed(seed_of(self._seed, epoch, step))

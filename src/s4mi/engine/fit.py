@@ -69,6 +69,7 @@ def fit(
     what an uninterrupted one draws there.
 
     Raises:
+        CollapseError: the method says so.
         LossNotFiniteError: as soon as it is seen; the weights are spoilt by then.
     """
     module, optimizer = fabric.setup(_Training(method), optimizer)
@@ -77,7 +78,8 @@ def fit(
     for epoch in range(first_epoch, epochs + 1):
         torch.manual_seed(int(np.random.SeedSequence([seed, 3, epoch]).generate_state(1)[0]))
         method.train()
-        method.before_epoch(stream.plain())
+        with fabric.autocast():
+            method.before_epoch(stream.epoch(epoch))
         for index, batch in enumerate(stream.epoch(epoch), start=1):
             moment = Moment((epoch - 1) * stream.steps + index - 1, stream.steps, total_steps)
             method.before_step(moment)

@@ -1,6 +1,6 @@
 """From a trained method to answers: batched logits, and tiles put together to a page."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -15,14 +15,21 @@ ONLY = ""
 """Name of the reading of a method that gives one answer only."""
 
 
-@torch.inference_mode()
 def infer(fabric: Fabric, method: Classifier | Segmenter, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Tensor]]:
     """Each batch with its float32 logits; the method is left in evaluation mode."""
+    return infer_with(fabric, method, method.logits, batches)
+
+
+@torch.inference_mode()
+def infer_with(
+    fabric: Fabric, method: Classifier | Segmenter, give: Callable[[Tensor], Tensor], batches: Iterable[Batch]
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Each batch with what one of the method's functions gives for its images; it is left in evaluation mode."""
     method.eval()
     for batch in batches:
         with fabric.autocast():
-            logits = method.logits(batch.images)
-        yield batch, logits.float()
+            given = give(batch.images)
+        yield batch, given.float()
 
 
 @torch.inference_mode()

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from s4mi.maths.kmeans_steps import (
     MOST_CLUSTERS,
+    TooFewPointsError,
     Totals,
     as_points,
     assign,
@@ -38,6 +39,7 @@ __all__ = [
     "MOST_CLUSTERS",
     "Clustering",
     "MiniBatchKMeans",
+    "TooFewPointsError",
     "assign",
     "centroid_distances",
     "cluster_shares",

@@ -48,9 +48,13 @@ def check_clusters(clusters: int) -> None:
         raise S4miError(f"{clusters} clusters cannot be had; ask for 1 to {MOST_CLUSTERS}")
 
 
-def too_few(points: int, different: int, clusters: int) -> S4miError:
+class TooFewPointsError(S4miError):
+    """Fewer points differ than there shall be clusters."""
+
+
+def too_few(points: int, different: int, clusters: int) -> TooFewPointsError:
     """What to say of points of which fewer differ than there shall be clusters."""
-    return S4miError(
+    return TooFewPointsError(
         f"{clusters} clusters cannot be made of {points} points of which {different} differ; "
         "ask for fewer clusters or give more points"
     )

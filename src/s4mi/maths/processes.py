@@ -26,3 +26,21 @@ def from_all_processes(tensor: Tensor) -> Tensor:
     dist.all_gather(parts, own)
     parts[dist.get_rank()] = own + len(parts) * (tensor - own)
     return torch.cat(parts)
+
+
+def sum_over_processes(tensor: Tensor) -> Tensor:
+    """The sum of each process's tensor, which carries no gradient."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return tensor
+    total = tensor.clone()
+    dist.all_reduce(total)
+    return total
+
+
+def from_first_process(tensor: Tensor) -> Tensor:
+    """The tensor of the first process, for all."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return tensor
+    own = tensor.clone()
+    dist.broadcast(own, src=0)
+    return own

@@ -135,6 +135,15 @@ def encoder_path(run: Path, name: str) -> Path:
     return run / ENCODERS / f"{name.replace('/', '--')}.safetensors"
 
 
+def start_weights(weights: str, *, pretrained: Path | None, name: str) -> str:
+    """`weights`, or the file of the encoder `name` that a pre-training run left, where one is given.
+
+    Raises:
+        S4miError: the run has none, or none of this name.
+    """
+    return weights if pretrained is None else str(encoder_file(pretrained, name))
+
+
 def encoder_file(run: Path, name: str) -> Path:
     """The weights of the encoder `name` that a pre-training run left in its folder.
 

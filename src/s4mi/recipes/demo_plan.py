@@ -43,7 +43,7 @@ class DemoRun:
         config = self.planned.config
         if config.epoch_steps is not None:
             return config.epochs * config.epoch_steps * config.batch_size
-        fraction = 100.0 if config.method.unlabelled else float(config.label_fraction)
+        fraction = 100.0 if config.method.pretrains else float(config.label_fraction)
         return 0.7 * COUNTS[self.kind] * fraction / 100 * config.epochs
 
     @property

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.config import CLASSIFICATION_METRICS, RunConfig
-from s4mi.contract import Classifier, Segmenter
+from s4mi.contract import Classifier, Matching, Segmenter
 from s4mi.data.batches import PlainBatches
 from s4mi.data.masks import read_mask
-from s4mi.engine.inference import ONLY, infer, infer_readings, probabilities, resize_probabilities
+from s4mi.engine.inference import ONLY, infer, infer_readings, infer_with, probabilities, resize_probabilities
 from s4mi.errors import S4miError
+from s4mi.maths.matching import match_clusters
 from s4mi.maths.metrics import (
     SegmentationTally,
     confusion,
@@ -78,12 +79,14 @@ def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared,
     """The scores that may choose the best epoch, on the validation part at network resolution.
 
     Of a segmenter with several readings the best by `metric` is chosen here and now; the scores are that one's, with
-    each reading's `metric` beside them.
+    each reading's `metric` beside them. Clusters are given their classes here too.
     """
     rows = prepared.annotated("val")
     if not isinstance(method, Segmenter):
         given = _classification(fabric, method, prepared, rows)
         return {name: value for name in CLASSIFICATION_METRICS if (value := getattr(given, name)) is not None}
+    if method.matching is not None:
+        return scores_of_confusion(_match(fabric, method, method.matching, prepared, rows))
     k = len(prepared.task.classes)
     counts: dict[str, Tensor] = {}
     for batch, readings in infer_readings(fabric, method, _batches(fabric, prepared, rows)):
@@ -96,6 +99,21 @@ def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared,
         return scores[best]
     method.answers.choice.take(best)
     return {**scores[best], **{f"{metric} of {name}": own[metric] for name, own in scores.items()}}
+
+
+def _match(
+    fabric: Fabric, method: Segmenter, matching: Matching, prepared: Prepared, rows: list[int]
+) -> NDArray[np.int64]:
+    """Give each cluster the class that its pixels in these images have; the confusion of classes that comes of it."""
+    classes, clusters = len(prepared.task.classes), matching.count
+    k = max(classes, clusters)
+    seen = torch.zeros(k, k, dtype=torch.int64, device=fabric.device)
+    for batch, logits in infer_with(fabric, method, matching.clusters, _batches(fabric, prepared, rows)):
+        seen += confusion(logits.argmax(dim=1), batch.known_masks, k)
+    pixels: NDArray[np.int64] = seen.cpu().numpy()[:classes, :clusters]  # truth, cluster
+    class_of = match_clusters(pixels.T)
+    matching.take(torch.from_numpy(class_of))
+    return pixels @ np.eye(classes, dtype=np.int64)[class_of]
 
 
 def _classification(

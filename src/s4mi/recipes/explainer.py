@@ -164,7 +164,7 @@ class _Network:
 
 
 def _check_classifier(run: Path, config: RunConfig) -> None:
-    if config.method.unlabelled:
+    if config.method.pretrains:
         raise S4miError(f"{run}: is a pre-training run and knows no classes; fine-tune it, then explain that run")
     if "segmentation" in config.method.tasks:
         raise S4miError(f"{run}: is a segmentation run, whose masks say where it looks; use: s4mi predict {run}")

@@ -12,7 +12,7 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import read_image
 from s4mi.data.spec import load_spec
 from s4mi.recipes.evaluate import page_classes
-from s4mi.recipes.prepare import task_kind
+from s4mi.recipes.prepare import answer_spec, task_kind
 from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
 
 TILES_AT_ONCE = 32
@@ -28,7 +28,8 @@ class Predictor:
             S4miError: this is no run, it has no weights, or its method answers nothing.
         """
         self.run = RunDir(run)
-        self.config, self.spec = self.run.config(), load_spec(run)
+        self.config = self.run.config()
+        self.spec = answer_spec(self.config, load_spec(run))
         kind = task_kind(self.config, self.spec)
         size = self.config.data.image_size
         self.task = Task(kind=kind, classes=self.spec.classes_of(kind), image_size=size, counts=(), labelled=0)

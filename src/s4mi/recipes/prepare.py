@@ -77,7 +77,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         S4miError: the data set is wrong, does not fit the method, or leaves a class without labelled images.
     """
     manifest = load_manifest(config.data.path)
-    if config.method.unlabelled and not manifest.spec.tasks:
+    if config.method.unlabelled and not config.method.tasks & {*manifest.spec.tasks}:
         return _without_annotation(config, manifest, progress)
     kind = task_kind(config, manifest.spec)
     segmentation = kind == "segmentation"
@@ -114,7 +114,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
 
 
 def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callable[[int, int], None] | None) -> Prepared:
-    """For pre-training on images of which nothing is known: all of them train, but for the parts of an official split.
+    """For learning from images of which nothing is known: all of them train, but for the parts of an official split.
 
     A saved split (`split.kind=file`) is kept to as well.
     """
@@ -129,8 +129,10 @@ def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callabl
     split = Split(**parts, labelled=(), hash=hash_of(manifest, parts, ()))
     leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
     _check_leaks(config, manifest, leaks)
-    task = Task(kind="multiclass", classes=(), image_size=config.data.image_size, counts=(), labelled=0)
-    shows = np.zeros((len(manifest.rows), 0), dtype=bool)
+    own = config.method.own_classes
+    kind: TaskKind = "segmentation" if own else "multiclass"
+    task = Task(kind=kind, classes=own, image_size=config.data.image_size, counts=(0,) * len(own), labelled=0)
+    shows = np.zeros((len(manifest.rows), len(own)), dtype=bool)
     return Prepared(manifest=manifest, cache=cache, split=split, task=task, labels=None, shows=shows, leaks=len(leaks))
 
 
@@ -138,12 +140,18 @@ def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:
     """The one task that both the method and the data set know.
 
     Pre-training, which knows them all, takes the one that its encoders will be fine-tuned for, so that the split is the
-    same: that of the labels where there are any.
+    same: that of the labels where there are any, unless the run names another.
 
     Raises:
         S4miError: there is none.
     """
-    kinds = sorted(spec.tasks, key=lambda kind: kind == "segmentation") if config.method.unlabelled else spec.tasks
+    if config.task is not None:
+        if config.task not in spec.tasks or config.task not in config.method.tasks:
+            side = f"{config.data.path}" if config.task not in spec.tasks else f"method {config.method.name!r}"
+            known = spec.tasks if config.task not in spec.tasks else sorted(config.method.tasks)
+            raise S4miError(f"task: {side} is not for {config.task}, but for {' and '.join(known) or 'no task'}")
+        return config.task
+    kinds = sorted(spec.tasks, key=lambda kind: kind == "segmentation") if config.method.pretrains else spec.tasks
     for kind in kinds:
         if kind in config.method.tasks:
             return kind
@@ -152,6 +160,16 @@ def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:
         f"{' and '.join(spec.tasks) or 'no task, as nothing in it is annotated'}; "
         "choose another method (s4mi methods) or data set"
     )
+
+
+def answer_spec(config: RunConfig, spec: DatasetSpec) -> DatasetSpec:
+    """The description of what a run answers: the data set's own, but for clusters where there are no masks."""
+    names = config.method.own_classes
+    if not names or "segmentation" in spec.tasks:
+        return spec
+    values = (0, 255) if len(names) == 2 and config.method.named else range(len(names))
+    mask_values = dict(zip(values, names, strict=True))
+    return spec.model_copy(update={"tasks": ("segmentation",), "mask_values": mask_values})
 
 
 def division_of(config: SplitConfig, manifest: Manifest, *, seed: int) -> Division:

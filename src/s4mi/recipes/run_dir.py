@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 
 from s4mi.config import RunConfig, load_run_config
 from s4mi.contract import Classifier, Method, Segmenter, Task
+from s4mi.data.order import seed_of
 from s4mi.data.split_file import Split, read_split_hash
 from s4mi.engine.checkpoint import BEST, TRAINING, load_weights
 from s4mi.errors import S4miError
@@ -104,10 +105,13 @@ def make_fabric(config: RunConfig) -> Fabric:
         raise S4miError(f"hardware: {str(error).splitlines()[0]}; see the section hardware of the run file") from error
 
 
-def build_method(config: RunConfig, task: Task, *, pretrained: bool = True) -> Method:
-    """The run's method, drawn from its seed; not `pretrained` where a checkpoint will replace the weights anyway."""
+def build_method(config: RunConfig, task: Task, *, pretrained: bool = True, start: int = 0) -> Method:
+    """The run's method, drawn from its seed; not `pretrained` where a checkpoint will replace the weights anyway.
+
+    Another `start` of a run that begins again draws other weights.
+    """
     method = config.method if pretrained else config.method.from_scratch()
-    torch.manual_seed(config.seed)
+    torch.manual_seed(seed_of(config.seed, start) if start else config.seed)
     return method.build(task)
 
 

@@ -1,5 +1,6 @@
 """A run while it goes on: its state, its epochs one after the other, and what is kept of each."""
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from s4mi.config import RunConfig, differences, save_run_config
-from s4mi.contract import Method, Segmenter, SemiSupervisedConfig, Stream
+from s4mi.contract import CollapseError, Method, Pretrainer, Segmenter, SemiSupervisedConfig, Stream
 from s4mi.data.batches import TrainBatches
 from s4mi.data.mixed_batches import MixedBatches
 from s4mi.data.spec import write_spec
@@ -29,6 +30,8 @@ from s4mi.recipes.progress import Clock, Watcher
 from s4mi.recipes.run_dir import RunDir, build_method
 from s4mi.recipes.surroundings import device_name, forget_peak_memory, now, peak_memory
 from s4mi.records import Cost, EpochRecord, read_epochs, write_text_atomically
+
+log = logging.getLogger("s4mi")
 
 
 class _Common(TypedDict):
@@ -54,6 +57,7 @@ class Session:
     best: float = -math.inf
     seconds: float = 0.0
     images: int = 0
+    restarts: int = 0
     started: str = ""
     latest: EpochRecord | None = None
     best_weights: dict[str, torch.Tensor] | None = None
@@ -118,9 +122,20 @@ class Session:
     def epochs(self, watch: Watcher) -> Iterator[EpochRecord]:
         """Train the remaining epochs; after each comes its record, to be completed and given to `keep`.
 
+        After a collapse training begins again with other weights, as often as the method allows.
+
         Raises:
-            S4miError: a loss that is not finite.
+            S4miError: a loss that is not finite, or one collapse too many.
         """
+        while True:
+            try:
+                yield from self._epochs(watch)
+            except CollapseError as collapse:
+                self._begin_again(collapse)
+            else:
+                return
+
+    def _epochs(self, watch: Watcher) -> Iterator[EpochRecord]:
         stream = self._stream()
         steps = fit(
             self.fabric,
@@ -213,6 +228,28 @@ class Session:
                 "normalisation nothing to average; raise batch_size or label_fraction, or choose a network without it"
             )
 
+    def _begin_again(self, collapse: CollapseError) -> None:
+        """Other weights, a fresh optimiser, and the first epoch again.
+
+        Raises:
+            S4miError: that was done as often as the method allows.
+        """
+        config, allowed = self.config, self.config.method.restarts_allowed
+        state = f"epoch {self.epoch + 1}: {collapse}"
+        if self.restarts >= allowed:
+            tried = f", also after {allowed} fresh starts" if allowed else ""
+            raise S4miError(f"{state}{tried}; {config.method.cure}, or raise method.restarts")
+        self.restarts += 1
+        log.warning("%s; training begins again with other weights (%d of %d times)", state, self.restarts, allowed)
+        self.method.load_state_dict(build_method(config, self.prepared.task, start=self.restarts).state_dict())
+        self.optimizer = make_optimizer(config.optim, self.method.parameters(), device=self.fabric.device)
+        self.scheduler = make_scheduler(config.optim, self.optimizer)
+        self.epoch, self.best_epoch, self.best = 0, 0, -math.inf
+        self.latest, self.best_weights = None, None
+        if self.fabric.is_global_zero:
+            _keep_epochs(self.run_dir, 0)
+        self.fabric.barrier()
+
     def _end_epoch(self, steps: list[Step], seconds: float) -> EpochRecord:
         images = sum(step.images for step in steps) * self.fabric.world_size
         self.epoch = steps[-1].epoch
@@ -222,6 +259,7 @@ class Session:
             epoch=self.epoch,
             losses=_means(self.fabric, steps),
             val={},
+            signals={} if isinstance(self.method, Pretrainer) else self.method.signals(),
             lr=float(self.scheduler.get_last_lr()[0]),
             seconds=seconds,
             images_per_second=images / max(seconds, 1e-9),
@@ -232,10 +270,11 @@ class Session:
         self.scheduler.load_state_dict(saved["scheduler"])
         self.epoch, self.best_epoch, self.best = saved["epoch"], saved["best_epoch"], saved["best"]
         self.seconds, self.images, self.started = saved["seconds"], saved["images"], saved["started"]
+        self.restarts = saved["restarts"]
 
     def _saved(self) -> dict[str, Any]:
         """All but the weights, of plain types that torch loads safely."""
-        names = ("best_epoch", "best", "seconds", "images", "started")
+        names = ("best_epoch", "best", "seconds", "images", "started", "restarts")
         return {
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),

@@ -4,9 +4,9 @@ import hashlib
 from pathlib import Path
 
 from s4mi.config import RunConfig
+from s4mi.contract import PretrainedConfig
 from s4mi.data.manifest import PARTS
 from s4mi.errors import S4miError
-from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.nets.weights import encoder_file
 from s4mi.recipes.prepare import Prepared
 from s4mi.records import Pretraining, read_pretraining, write_text_atomically
@@ -32,7 +32,7 @@ def pretraining_of(config: RunConfig, prepared: Prepared, run: Path, *, resumed:
             validates or tests with, which `data.allow_leakage` allows.
     """
     method = config.method
-    if not isinstance(method, FinetuneConfig) or method.pretrained is None:
+    if not isinstance(method, PretrainedConfig) or method.pretrained is None:
         return None
     if resumed and (run / PRETRAINING).exists():
         return Pretraining.model_validate_json((run / PRETRAINING).read_text(encoding="utf-8"))
@@ -67,6 +67,6 @@ def _check_unseen(run: Path, prepared: Prepared) -> None:
         if part != "train" and rows:
             raise S4miError(
                 f"{run}: has learnt from {len(rows)} images of this run's {part} part, such as "
-                f"{prepared.manifest.rows[rows[0]].id!r}; give both runs the same split.seed, or go on all the same "
-                "with data.allow_leakage=true"
+                f"{prepared.manifest.rows[rows[0]].id!r}; give both runs the same split.seed and task, or go on all "
+                "the same with data.allow_leakage=true"
             )

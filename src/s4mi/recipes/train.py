@@ -91,7 +91,16 @@ def _supervise(
     session.put_on_record()
     if session.fabric.is_global_zero:
         write_pretraining(session.run_dir.path, pretraining)
+    scored = bool(session.prepared.annotated("val"))
+    if not scored and config.method.own_classes != session.prepared.task.classes:
+        raise S4miError(
+            f"{config.data.path}: no validation image has a mask, by which clusters get their classes; add some, or "
+            "import the images without masks, which leaves the clusters for you to name"
+        )
     for epoch in session.epochs(watch):
+        if not scored:  # nothing can choose: the last epoch is the best
+            session.keep(epoch, score=float(epoch.epoch))
+            continue
         scores = validate(session.fabric, method, session.prepared, metric=metric)
         # Some scores are not defined on every validation part.
         session.keep(epoch.model_copy(update={"val": scores}), score=scores.get(metric, math.nan))
@@ -117,8 +126,8 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         synthetic=prepared.manifest.spec.synthetic,
         task=prepared.task.kind,
         classes=list(prepared.task.classes),
-        label_fraction=prepared.label_percent(config.amount),
-        labels_asked=str(config.amount),
+        label_fraction=0.0 if config.method.unlabelled else prepared.label_percent(config.amount),
+        labels_asked="0 %" if config.method.unlabelled else str(config.amount),
         leaks=prepared.leaks,
         seed=config.seed,
         config_hash=config.hash,
@@ -127,13 +136,14 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         metric=config.metric(prepared.task.kind),
         best_epoch=session.best_epoch,
         epochs=config.epochs,
-        labels=prepared.label_counts,
+        labels=prepared.label_counts if not config.method.unlabelled else prepared.label_counts.without_labels(),
         val=None if val is None else val.scores,
         test=None if test is None else test.scores,
         reading=method.answers.choice.name if isinstance(method, Segmenter) and method.answers is not None else "",
         readings={
             name: Reading(val=of_val.get(name), test=of_test.get(name)) for name in dict.fromkeys([*of_val, *of_test])
         },
+        restarts=session.restarts,
         cost=session.cost,
         versions=versions(),
         git_revision=git_revision(),

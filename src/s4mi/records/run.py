@@ -19,6 +19,10 @@ class LabelCounts(Frozen):
     test: int
     per_class: dict[str, int] = Field(description="labelled training images showing each class")
 
+    def without_labels(self) -> "LabelCounts":
+        """The same where no annotation of a training image was read."""
+        return self.model_copy(update={"train_labelled": 0, "per_class": dict.fromkeys(self.per_class, 0)})
+
 
 class Cost(Frozen):
     """What the run cost. Seconds add up over resumed sessions."""
@@ -64,6 +68,7 @@ class RunRecord(Frozen):
     test: Scores | None = Field(discriminator="kind")
     reading: str = Field("", description="which of its readings validation chose: `val` and `test` are of that one")
     readings: dict[str, Reading] = Field(default_factory=dict, description="of a segmenter that gives several answers")
+    restarts: int = Field(0, description="times that training began again, with other weights, after a collapse")
     cost: Cost
     versions: dict[str, str]
     git_revision: str | None = Field(description="revision of the s4mi source checkout, when it runs from one")
@@ -103,6 +108,7 @@ class EpochRecord(Frozen):
     losses: dict[str, float] = Field(description="mean over the epoch of each named term, and of their `total`")
     val: dict[str, float] = Field(description="validation scores at network resolution")
     health: Health | None = Field(None, description="of pre-training")
+    signals: dict[str, float] = Field(default_factory=dict, description="what else tells how training goes")
     lr: float
     seconds: float
     images_per_second: float

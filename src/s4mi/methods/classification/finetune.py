@@ -6,13 +6,12 @@ z = W · backbone(x) + b           all of it is trained, or, as a linear probe, 
 loss(z, y)        multi-class: softmax, w_y weighs the class; multi-label: one sigmoid a class, w weighs its "yes"
 """
 
-from pathlib import Path
 from typing import ClassVar, Literal, final
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Batches, Classifier, Losses, MethodConfig, Task, ViewSpec, WeightRule
+from s4mi.contract import Batch, Batches, Classifier, Losses, PretrainedConfig, Task, ViewSpec, WeightRule
 from s4mi.maths.losses import (
     class_weights,
     cross_entropy,
@@ -21,11 +20,11 @@ from s4mi.maths.losses import (
     positive_weights,
 )
 from s4mi.nets.backbone import Backbone, check_backbone
-from s4mi.nets.weights import IMAGENET, NONE, encoder_file
+from s4mi.nets.weights import NONE, start_weights
 from s4mi.records import TaskKind
 
 
-class FinetuneConfig(MethodConfig):
+class FinetuneConfig(PretrainedConfig):
     """Settings of fine-tuning; the defaults are the paper's transfer learning."""
 
     summary: ClassVar[str] = "fine-tune a pre-trained backbone on the labelled images"
@@ -35,14 +34,8 @@ class FinetuneConfig(MethodConfig):
         translation=0.05, scale=(0.8, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02
     )
 
-    starts: ClassVar[dict[str, str | None]] = {"weights": NONE, "pretrained": None}
-
     name: Literal["finetune"] = "finetune"
     backbone: str = Field("resnet50", description="any timm name, or tiny_resnet, tiny_vit, tiny_swin")
-    weights: str = Field(IMAGENET, description="imagenet, none, or the path of a weight file")
-    pretrained: Path | None = Field(
-        None, description="folder of a pre-training run to start from; weights is not looked at then"
-    )
     linear_probe: bool = Field(False, description="train the head alone, on features that stay as they are")
     criterion: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="multi-label: binary, per class")
     gamma: float = Field(2.0, ge=0, description="of the focal loss")
@@ -50,10 +43,6 @@ class FinetuneConfig(MethodConfig):
         "none",
         description="none, inverse or median frequency of labelled training images, or numbers; multi-label: of a yes",
     )
-
-    @property
-    def backbone_name(self) -> str:
-        return self.backbone
 
     def technique(self, pretraining: str | None = None) -> str:
         start = pretraining or ("transfer from scratch" if self.weights == NONE else "transfer")
@@ -73,10 +62,8 @@ class Finetune(Classifier):
         super().__init__()
         self.config = config
         self.multilabel = task.kind == "multilabel"
-        weights = config.weights
-        if config.pretrained is not None:
-            check_backbone(config.backbone)
-            weights = str(encoder_file(config.pretrained, config.backbone))
+        check_backbone(config.backbone)
+        weights = start_weights(config.weights, pretrained=config.pretrained, name=config.backbone)
         self.backbone = Backbone(config.backbone, image_size=task.image_size, weights=weights)
         self.backbone.requires_grad_(not config.linear_probe)
         self.head = nn.Linear(self.backbone.features, len(task.classes))
@@ -86,7 +73,7 @@ class Finetune(Classifier):
             weight = class_weights(task.counts, config.class_weights)
         self.register_buffer("weight", weight, persistent=False)
 
-    def before_epoch(self, images: Batches) -> None:
+    def before_epoch(self, batches: Batches) -> None:
         if self.config.linear_probe:
             self.backbone.eval()  # or batch normalisation would go on learning
 

@@ -39,6 +39,7 @@ class DinoConfig(MethodConfig):
     paper: ClassVar[str] = "Caron et al. 2021, Emerging Properties in Self-Supervised Vision Transformers (DINO)"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
+    pretrains: ClassVar[bool] = True
     cure: ClassVar[str] = (
         "lower method.teacher_temperature or optim.lr, set method.batch_norm=true, or start from ImageNet weights"
     )

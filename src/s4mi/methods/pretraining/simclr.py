@@ -26,6 +26,7 @@ class SimclrConfig(MethodConfig):
     paper: ClassVar[str] = "Chen et al. 2020, A Simple Framework for Contrastive Learning of Visual Representations"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
+    pretrains: ClassVar[bool] = True
     cure: ClassVar[str] = (
         "raise batch_size, lower method.temperature or optim.lr, or start from method.weights=imagenet"
     )

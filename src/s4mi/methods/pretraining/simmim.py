@@ -28,6 +28,7 @@ class SimmimConfig(MethodConfig):
     paper: ClassVar[str] = "Xie et al. 2022, SimMIM: A Simple Framework for Masked Image Modeling"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
+    pretrains: ClassVar[bool] = True
     cure: ClassVar[str] = "lower optim.lr, change method.masked, or start from method.weights=imagenet"
     default_views: ClassVar[ViewSpec] = ViewSpec(rotation=0, scale=(0.67, 1.0), aspect=(3 / 4, 4 / 3))
 

@@ -1,0 +1,111 @@
+"""Clusters of the pixel features of one pass over the images: where they lie, and which pixel is in which.
+
+k-means is fitted on the first batches, whose features are kept for it; their order is random, so that they are a sample
+of all. Then the centroids stand still, and every other batch is labelled as it comes and forgotten. Each image is
+therefore seen once, and all labels are by the same centroids.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from s4mi.maths.kmeans import MiniBatchKMeans, assign, centroid_distances
+from s4mi.maths.processes import from_first_process, sum_over_processes
+
+START_POINTS = 2**15
+"""Pixels, at least, that k-means starts with."""
+
+
+@dataclass(frozen=True)
+class PixelLabels:
+    """What was found.
+
+    Attributes:
+        centroids: (K, D) float32 of unit length.
+        labels: of each batch, (B, h, w) uint8 clusters of its pixels.
+        counts: (K,) int64 pixels of each cluster, over all processes.
+    """
+
+    centroids: Tensor
+    labels: tuple[Tensor, ...]
+    counts: Tensor
+
+    @property
+    def largest(self) -> float:
+        """Share of the pixels that the largest cluster holds."""
+        return float(self.counts.max() / self.counts.sum())
+
+    @property
+    def empty(self) -> int:
+        """Clusters without a pixel."""
+        return int((self.counts == 0).sum())
+
+    @property
+    def distance(self) -> float:
+        """The greatest cosine distance, in [0, 2], between two centroids."""
+        return float(centroid_distances(self.centroids).max())
+
+
+@final
+class PixelClusters:
+    """Gathers the pixel features of an epoch, batch after batch; `finish` says what clusters they are."""
+
+    def __init__(self, clusters: int, *, generator: torch.Generator, kept_batches: int) -> None:
+        """Prepare for batches of features.
+
+        Args:
+            generator: of all draws, on any device.
+            kept_batches: so many of the first batches does k-means look at.
+
+        Raises:
+            S4miError: more than 255 clusters.
+        """
+        self._clusters = clusters
+        self._kmeans = MiniBatchKMeans(clusters, generator=generator, start_points=START_POINTS)
+        self._kept_batches = kept_batches
+        self._kept: list[Tensor] = []
+        self._centroids: Tensor | None = None
+        self._labels: list[Tensor] = []
+        self._counts: Tensor | None = None
+
+    def see(self, features: Tensor) -> None:
+        """Take the next batch of (B, D, h, w) features, of any length.
+
+        Raises:
+            S4miError: numbers that are not finite, or fewer different pixels than clusters.
+        """
+        if self._centroids is not None:
+            self._label(features, self._centroids)
+            return
+        self._kmeans.update(_as_points(features))
+        self._kept.append(features)
+        if len(self._kept) == self._kept_batches:
+            self._fix()
+
+    def finish(self) -> PixelLabels:
+        """The clusters of all batches that were seen."""
+        centroids = self._fix() if self._centroids is None else self._centroids
+        assert self._counts is not None, "there were no batches"
+        return PixelLabels(centroids, tuple(self._labels), counts=sum_over_processes(self._counts))
+
+    def _fix(self) -> Tensor:
+        """From here on the centroids stand still: those of the first process, for all."""
+        self._centroids = from_first_process(self._kmeans.centroids)
+        kept, self._kept = self._kept, []
+        for features in kept:
+            self._label(features, self._centroids)
+        return self._centroids
+
+    def _label(self, features: Tensor, centroids: Tensor) -> None:
+        found = assign(_as_points(features), centroids)
+        counts = torch.bincount(found, minlength=self._clusters)
+        self._counts = counts if self._counts is None else self._counts + counts
+        count, _, height, width = features.shape
+        self._labels.append(found.to(torch.uint8).reshape(count, height, width))
+
+
+def _as_points(features: Tensor) -> Tensor:
+    """(B, D, h, w) → (B·h·w, D)."""
+    return features.permute(0, 2, 3, 1).flatten(0, 2)

@@ -1,0 +1,88 @@
+"""Clusters of pixels as a segmenter: each pixel is in the cluster of the nearest centroid, and each cluster a class."""
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from s4mi.errors import S4miError, nearest
+from s4mi.nets.fpn import FPN
+
+
+@final
+class Clusters(nn.Module):
+    """(B, 3, H, W) in [0, 1] → (B, K, H, W) logits: a class is as likely as the likeliest of its clusters.
+
+    Which class a cluster is, validation says (`take`); where people have `named` the clusters, theirs is the last word.
+    """
+
+    centroids: Tensor
+    matched: Tensor
+    named: Tensor | None
+
+    def __init__(
+        self,
+        net: FPN,
+        *,
+        count: int,
+        views: int,
+        centred: bool,
+        classes: Sequence[str],
+        named: Mapping[int, str] | None = None,
+    ) -> None:
+        """Prepare for `count` clusters of the features of `net`.
+
+        Args:
+            views: centroids of so many views are kept; those of the first answer.
+            centred: take the mean over an image from its features.
+            named: the class of each cluster.
+
+        Raises:
+            S4miError: not every cluster is named, or one by a class that is not there.
+        """
+        super().__init__()
+        self.net, self.count, self.centred, self.classes = net, count, centred, len(classes)
+        self.register_buffer("centroids", torch.zeros(views, count, net.width))
+        self.register_buffer("matched", torch.arange(count).clamp_max(self.classes - 1))
+        self.register_buffer("named", None if named is None else _named(named, count, classes), persistent=False)
+
+    def directions(self, features: Tensor) -> Tensor:
+        """(B, D, h, w) features of any length → float32, of unit length at every pixel."""
+        z = features.float()
+        if self.centred:
+            z = z - z.mean(dim=(2, 3), keepdim=True)
+        return F.normalize(z, dim=1)
+
+    def clusters(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] → (B, `count`, H, W) cosines with the centroids, which serve as logits."""
+        z = self.directions(self.net(images))
+        cosines = torch.einsum("bdhw,kd->bkhw", z, self.centroids[0])
+        return F.interpolate(cosines, size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        cosines = self.clusters(images)
+        class_of = self.matched if self.named is None else self.named
+        # A class without a cluster is less likely than all: cosines are not below -1.
+        logits = cosines.new_full((len(cosines), self.classes, *cosines.shape[2:]), -10.0)
+        return logits.index_reduce(1, class_of, cosines, "amax")
+
+    def take(self, classes: Tensor) -> None:
+        """Let (`count`,) be the class of each cluster from now on."""
+        self.matched.copy_(classes)
+
+
+def _named(named: Mapping[int, str], count: int, classes: Sequence[str]) -> Tensor:
+    if sorted(named) != list(range(count)):
+        raise S4miError(
+            f"method.classes names the clusters {', '.join(map(str, sorted(named)))}, but there are 0 to {count - 1}; "
+            "name each of them, several may share a name"
+        )
+    for number, name in named.items():
+        if name not in classes:
+            raise S4miError(
+                f"method.classes: cluster {number} is {name!r}, which is none of {', '.join(classes)}"
+                f"{nearest(name, classes)}"
+            )
+    return torch.tensor([classes.index(named[number]) for number in range(count)])
