@@ -279,7 +279,7 @@ def test_what_cannot_be_explained_is_one_line(
 
 
 def test_a_pre_training_run_is_one_line(tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FinetuneConfig, "unlabelled", True)
+    monkeypatch.setattr(FinetuneConfig, "pretrains", True)
     with pytest.raises(S4miError, match="is a pre-training run and knows no classes; fine-tune it"):
         explain([runs / "vit"], [tmp_path], tmp_path / "out")
 
