@@ -64,9 +64,9 @@ class Clusters(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         cosines = self.clusters(images)
         class_of = self.matched if self.named is None else self.named
+        member = (class_of == torch.arange(self.classes, device=class_of.device)[:, None])[:, None, :, None, None]
         # A class without a cluster is less likely than all: cosines are not below -1.
-        logits = cosines.new_full((len(cosines), self.classes, *cosines.shape[2:]), -10.0)
-        return logits.index_reduce(1, class_of, cosines, "amax")
+        return torch.stack([torch.where(of_class, cosines, -10.0).amax(dim=1) for of_class in member], dim=1)
 
     def take(self, classes: Tensor) -> None:
         """Let (`count`,) be the class of each cluster from now on."""

@@ -18,6 +18,7 @@ from s4mi.recipes.demo_plan import (
     MASK_EPOCHS,
     MASK_FRACTIONS,
     MASK_STEPS,
+    PICIE_EPOCHS,
     PRETRAINING_EPOCHS,
     DemoRun,
     Kind,
@@ -35,7 +36,9 @@ SECONDS = 300.0
 SCORING = 1.0
 """Seconds that a run takes beside training."""
 
-SECONDS_PER_IMAGE = {"finetune": 0.007, "dedl": 0.010, "cross_teaching": 0.02, "dino": 0.008, "cass": 0.008}
+SECONDS_PER_IMAGE = {
+    "finetune": 0.007, "dedl": 0.010, "cross_teaching": 0.02, "picie": 0.02, "dino": 0.008, "cass": 0.008,
+}  # fmt: skip
 """What a training image costs on a slow machine, until this one has shown what it costs here."""
 
 
@@ -85,7 +88,10 @@ def demo(out: Path, *, seeds: int = 2, seconds: float = SECONDS, say: Callable[[
 
 
 MASK_RUNS: dict[Kind, tuple[str, ...]] = {
-    "lesions": tuple(f"{name}-{part}pct-seed0" for part in MASK_FRACTIONS[:2] for name in ("dedl", "cross-teaching")),
+    "lesions": (
+        "picie-0pct-seed0",
+        *(f"{name}-{part}pct-seed0" for part in MASK_FRACTIONS[:2] for name in ("dedl", "cross-teaching")),
+    ),
     "cells": tuple(f"dedl-{part}pct-seed0" for part in EPOCHS),
 }
 """The runs whose masks are shown side by side."""
@@ -97,6 +103,8 @@ _NOTES = (
     f"and with 100 % for {EPOCHS[100]}.",
     f"Segmentation of lesions takes {MASK_EPOCHS * MASK_STEPS} steps of 16 images whatever the technique and the "
     "number of masks; four of cross teaching's have none, or one where all have.",
+    f"PiCIE looks at no mask of a training image; it learns from all of them for {PICIE_EPOCHS} epochs, in clusters of "
+    "which validation masks say what they are.",
     f"DINO and CASS learn from all training images for {PRETRAINING_EPOCHS} epochs before, without labels; CASS with "
     "its variance term, as without it it collapses from random weights.",
 )

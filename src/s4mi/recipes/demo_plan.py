@@ -20,6 +20,8 @@ RATE = {CNN: 2e-3, VIT: 5e-4}
 MASK_FRACTIONS = (10, 50, 100)
 MASK_EPOCHS, MASK_STEPS = 7, 10
 """Of the masks of lesions: as many steps for each technique and fraction."""
+PICIE_EPOCHS = 5
+PICIE = {"name": "picie", "backbone": CNN, "weights": "none", "clusters": 8}
 DEDL = {
     "name": "dedl",
     "weights": "none",
@@ -43,7 +45,7 @@ class DemoRun:
         config = self.planned.config
         if config.epoch_steps is not None:
             return config.epochs * config.epoch_steps * config.batch_size
-        fraction = 100.0 if config.method.pretrains else float(config.label_fraction)
+        fraction = 100.0 if config.method.unlabelled else float(config.label_fraction)
         return 0.7 * COUNTS[self.kind] * fraction / 100 * config.epochs
 
     @property
@@ -90,7 +92,9 @@ def _at(fraction: int, epochs: int, arm: dict[str, Any]) -> dict[str, Any]:
 
 
 def _masks() -> Iterator[dict[str, Any]]:
-    """Supervised and cross teaching, step for step alike."""
+    """Without masks; then supervised and cross teaching, step for step alike."""
+    constant = {"name": "adam", "lr": 1e-3, "schedule": "constant"}
+    yield {"name": "picie", "method": PICIE, "epochs": PICIE_EPOCHS, "optim": constant}
     cross_teaching = {"name": "cross_teaching", "cnn": CNN, "transformer": SWIN, "transformer_weights": "none"}
     for name, method in (("dedl", DEDL), ("cross-teaching", cross_teaching)):
         yield {

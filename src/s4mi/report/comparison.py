@@ -115,6 +115,13 @@ def doubts(records: Sequence[RunRecord]) -> list[str]:
                 f"{comparison.title}: {len(leaking)} of {len(comparison.records)} runs were scored on a split with up "
                 f"to {max(leaking)} pairs of the same image or patient on two sides; their scores are too good"
             )
+        again = [record for record in comparison.records if record.restarts]
+        if again:
+            named = ", ".join(f"{technique_of(record).label} seed {record.seed}" for record in again)
+            notes.append(
+                f"{comparison.title}: {len(again)} runs collapsed and began again with other weights, up to "
+                f"{max(record.restarts for record in again)} times ({named})"
+            )
         contents = {record.data_hash for record in comparison.records}
         if len(contents) > 1:
             notes.append(

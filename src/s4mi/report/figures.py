@@ -34,7 +34,7 @@ from s4mi.report.comparison import Comparison, Technique, interval_over, techniq
 from s4mi.report.runs import ReportRun
 from s4mi.report.scores import Metric, class_value, metric_of, metrics_of, percent, score_of
 from s4mi.report.svg import BLUE, INK, drawing, finish
-from s4mi.report.tables import MAJORITY, Cell, columns_of
+from s4mi.report.tables import MAJORITY, Cell, Column, columns_of
 
 
 def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -> str | None:
@@ -43,8 +43,7 @@ def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -
     with drawing():
         figure, axes = one_axes(height=2.5)
         columns = columns_of(comparison)
-        ticks = [(column.fewest + column.most) / 2 for column in columns]
-        logarithmic = ticks[0] > 0 and ticks[-1] >= 4 * ticks[0]
+        ticks, logarithmic = _places(columns)
         told = []
         for place, (technique, look) in enumerate(looks_of(comparison).items()):
             # Neighbours step aside so that no bar hides another.
@@ -61,6 +60,8 @@ def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -
                 axes.plot([x] * len(known), known, ".", color=look.colour, alpha=0.45, markersize=4)
                 told.append(f"{technique.label} at {column.title}: {Cell(interval, interval.n, metric.digits).text}")
             draw_intervals(axes, points, look, label=technique.label)
+            if points and all(column.most == 0 for column in columns if comparison.at(technique, column.fraction)):
+                axes.axhline(points[0][1].mean, color=look.colour, linestyle=":", linewidth=0.9, zorder=0)
         if not told:
             return None
         label_fractions(axes, columns, ticks, logarithmic=logarithmic)
@@ -75,9 +76,10 @@ def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -
 def learning_curves(comparison: Comparison, runs: Sequence[ReportRun]) -> str | None:
     """Training loss and the validation score that chose the epoch, one thin line per run, its best epoch marked.
 
-    Of many label fractions the smallest and the largest are drawn; all of them would be a tangle.
+    Of many label fractions the smallest and the largest are drawn, and what takes no labels; all would be a tangle.
     """
-    fractions = sorted({comparison.fractions[0], comparison.fractions[-1]})
+    some = [fraction for fraction in comparison.fractions if fraction > 0] or [0.0]
+    fractions = sorted({comparison.fractions[0], some[0], some[-1]})
     runs = [run for run in runs if run.epochs and run.record in comparison.records]
     runs = [run for run in runs if run.record.label_fraction in fractions]
     if not runs:
@@ -243,6 +245,16 @@ def _draw_run(above: Axes, below: Axes, run: ReportRun, look: Look, *, dash: str
     best = [point for point in scores if point[0] == run.record.best_epoch]
     if best:
         below.plot(*best[0], marker=look.marker, color=look.colour, markersize=5)
+
+
+def _places(columns: Sequence[Column]) -> tuple[list[float], bool]:
+    """Where the label fractions stand on their axis, and whether that is logarithmic, with a place of its own for 0."""
+    images = [(column.fewest + column.most) / 2 for column in columns]
+    some = [count for count in images if count > 0]
+    if not some or some[-1] < 4 * some[0]:
+        return images, False
+    nothing = some[0] / min(4, (some[-1] / some[0]) ** 0.5)
+    return [count or nothing for count in images], True
 
 
 def _heat(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:

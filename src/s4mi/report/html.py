@@ -175,7 +175,7 @@ def _figures(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRu
         (
             figures.score_by_fraction(comparison, metric=metric),
             f"What labels buy: test {metric.label} by number of labelled images. Points are means, bars are 95 % "
-            "intervals over seeds, small dots are single seeds.",
+            "intervals over seeds, small dots are single seeds." + _at_zero(comparison),
         ),
         (
             figures.cost_score(comparison, metric=metric),
@@ -190,8 +190,11 @@ def _figures(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRu
         _confusion(comparison, table),
         (
             figures.learning_curves(comparison, runs),
-            "Learning curves at the smallest and the largest label fraction, one line per run. The marker is the epoch "
-            "that validation chose.",
+            "Learning curves at the smallest and the largest label fraction, and without labels, one line per run. The "
+            "marker is the epoch that validation chose."
+            if comparison.fractions[0] == 0
+            else "Learning curves at the smallest and the largest label fraction, one line per run. The marker is the "
+            "epoch that validation chose.",
         ),
     ]
     return tuple(Figure(Markup(svg), caption) for svg, caption in drawn if svg)
@@ -210,6 +213,16 @@ def _confusion(comparison: Comparison, table: ResultTable) -> tuple[str | None, 
         counted += ", shaded by their share of the true class"
     svg = figures.confusion(comparison, best, fraction=fraction)
     return svg, f"Where {best.label} errs at {percent(fraction)} of the labels: {counted}."
+
+
+def _at_zero(comparison: Comparison) -> str:
+    """What 0 % of the labels means, where something was trained with none."""
+    if comparison.fractions[0] > 0:
+        return ""
+    return (
+        " At 0 % no annotation of a training image was read; validation masks said which class each cluster is. The "
+        "dotted line is the mean there."
+    )
 
 
 def _shared_cost(comparison: Comparison) -> str:

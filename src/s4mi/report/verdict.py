@@ -58,9 +58,13 @@ def rank(table: ResultTable, column: int) -> Ranking | None:
 
 
 def finding(table: ResultTable) -> str:
-    """One sentence: the best technique at the smallest and at the largest label fraction, and whether it is clear."""
+    """One sentence: the best technique at the smallest and at the largest label fraction, and whether it is clear.
+
+    Where something was tested without labels, that comes first.
+    """
     where = f"{table.dataset}, {TASK_NAMES[table.task]}"
-    ends = [rank(table, column) for column in sorted({0, len(table.columns) - 1})]
+    some = [number for number, column in enumerate(table.columns) if column.fraction > 0] or [0]
+    ends = [rank(table, column) for column in sorted({0, some[0], some[-1]})]
     known = [ranking for ranking in ends if ranking]
     if not known:
         return f"{where}: no run was tested yet, so there is nothing to compare."
@@ -78,8 +82,10 @@ def verdict(tables: Sequence[ResultTable]) -> list[str]:
     if len(tables) <= 3 or 1 <= len(contested) <= 3:
         return [finding(table) for table in (contested or tables)]
     sentences = []
-    for name, column in (("smallest", 0), ("largest", -1)):
-        rankings = [ranking for table in tables if (ranking := rank(table, column % len(table.columns)))]
+    for name, end in (("smallest", 0), ("largest", -1)):
+        some = [[number for number, column in enumerate(table.columns) if column.fraction > 0] for table in tables]
+        ranked = [rank(table, numbers[end]) for table, numbers in zip(tables, some, strict=True) if numbers]
+        rankings = [ranking for ranking in ranked if ranking]
         if sentence := _counts(rankings, name):
             sentences.append(sentence)
     return sentences or ["Nowhere were two techniques tested, so there is nothing to compare."]
