@@ -332,6 +332,7 @@ def test_run_files_and_studies_are_shipped() -> None:
         *(f"paper/{name}{part}" for name in papers for part in ("", "-segmentation")),
         "small/classification",
         "small/segmentation",
+        "small/without-masks",
     }
 
 

@@ -24,9 +24,7 @@ def plan(study_file: Path = STUDY, overrides: list[str] = OVERRIDES) -> None:
     runs = list(plan_study(load_study(study_file, overrides or ()), Path()))
     for planned in runs:
         typer.echo(f"{planned.name}  {planned.config.hash}" + (f"  from {planned.needs}" if planned.needs else ""))
-    typer.echo(
-        f"{len(runs)} runs, {sum(run.needs is None and run.config.method.pretrains for run in runs)} without labels"
-    )
+    typer.echo(f"{len(runs)} runs, {sum(run.config.method.unlabelled for run in runs)} without labels")
 
 
 @app.command()

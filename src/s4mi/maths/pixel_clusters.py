@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from s4mi.maths.kmeans import MiniBatchKMeans, assign, centroid_distances
+from s4mi.maths.kmeans_steps import as_points
 from s4mi.maths.processes import from_first_process, sum_over_processes
 
 START_POINTS = 2**15
@@ -79,7 +80,7 @@ class PixelClusters:
         if self._centroids is not None:
             self._label(features, self._centroids)
             return
-        self._kmeans.update(_as_points(features))
+        self._kmeans.update(_pixels(features))
         self._kept.append(features)
         if len(self._kept) == self._kept_batches:
             self._fix()
@@ -99,13 +100,13 @@ class PixelClusters:
         return self._centroids
 
     def _label(self, features: Tensor, centroids: Tensor) -> None:
-        found = assign(_as_points(features), centroids)
+        found = assign(as_points(_pixels(features), cosine=True), centroids)
         counts = torch.bincount(found, minlength=self._clusters)
         self._counts = counts if self._counts is None else self._counts + counts
         count, _, height, width = features.shape
         self._labels.append(found.to(torch.uint8).reshape(count, height, width))
 
 
-def _as_points(features: Tensor) -> Tensor:
+def _pixels(features: Tensor) -> Tensor:
     """(B, D, h, w) → (B·h·w, D)."""
     return features.permute(0, 2, 3, 1).flatten(0, 2)

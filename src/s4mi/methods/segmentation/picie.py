@@ -15,6 +15,7 @@ Clusters have no names. Validation masks match them to classes, for scoring; wit
 themselves, until someone looks at them and names them (`classes`).
 """
 
+import math
 from abc import ABC
 from typing import Any, ClassVar, Literal, final
 
@@ -38,6 +39,7 @@ from s4mi.contract import (
 from s4mi.maths.geometry import warp
 from s4mi.maths.kmeans import MOST_CLUSTERS, TooFewPointsError
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
+from s4mi.maths.processes import sum_over_processes
 from s4mi.nets.clusters import Clusters
 from s4mi.nets.fpn import FPN
 from s4mi.nets.segmentation import say_padding
@@ -122,7 +124,8 @@ class ClusteringConfig(PretrainedConfig, ABC):
 
     def technique(self, pretraining: str | None = None) -> str:
         start = pretraining or ("scratch" if self.weights == NONE else None)
-        return super().technique(start)
+        name = super().technique(start)
+        return name if self.clusters is None else f"{name}, {self.clusters} clusters"
 
 
 class PicieConfig(ClusteringConfig):
@@ -176,7 +179,9 @@ class PixelClustering(Segmenter):
             named=config.classes,
         )
         self.found: tuple[PixelLabels, ...] = ()
-        self.step = 0
+        self.moment = Moment(step=0, per_epoch=1, total=1)
+        self.answered: Tensor | None = None
+        self.largest_answer = math.nan
 
     @property
     def matching(self) -> Clusters:
@@ -188,7 +193,10 @@ class PixelClustering(Segmenter):
 
     @torch.no_grad()
     def before_epoch(self, batches: Batches) -> None:
-        """Cluster the pixels of the epoch's own views; their labels stay in memory, a byte each."""
+        """Cluster the pixels of the epoch's own views; their labels stay in memory, a byte each.
+
+        Batch normalisation sees each batch as training will, and its running averages follow the weights.
+        """
         draws = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         count, kept = self.answer.count, self.config.kept_batches
         views = [PixelClusters(count, generator=draws, kept_batches=kept) for _ in range(self.views)]
@@ -204,7 +212,16 @@ class PixelClustering(Segmenter):
             self.answer.centroids[number] = found.centroids
 
     def before_step(self, moment: Moment) -> None:
-        self.step = moment.step % moment.per_epoch
+        self.moment = moment
+
+    def after_step(self, moment: Moment) -> None:
+        """What the network itself says at the end of an epoch, whatever its labels were, must not be one cluster."""
+        if moment.step % moment.per_epoch or self.answered is None:
+            return
+        answered, self.answered = sum_over_processes(self.answered), None
+        self.largest_answer = float(answered.max() / answered.sum())
+        if self.largest_answer > MOST_OF_ALL:
+            raise CollapseError(f"{self.largest_answer:.2%} of the pixels are answered with one cluster")
 
     def features(self, batch: Batch) -> tuple[Tensor, ...]:
         """(B, D, h, w) of each view, in the geometry of the first, of unit length at every pixel."""
@@ -214,28 +231,35 @@ class PixelClustering(Segmenter):
 
     def loss(self, batch: Batch) -> Losses:
         z = self.features(batch)
-        pairs = [(v, w) for v in range(self.views) for w in range(self.views)]
-        terms = {(v, w): self._classify(z[v], w) for v, w in pairs}
-        within = torch.stack([terms[pair] for pair in pairs if pair[0] == pair[1]]).mean()
         if self.views == 1:
-            return Losses(within=within)
-        across = torch.stack([terms[pair] for pair in pairs if pair[0] != pair[1]]).mean()
-        return Losses(within=within / 2, across=across / 2)
+            return Losses(within=self._classify(z[0], 0))
+        (l_11, l_12), (l_21, l_22) = [[self._classify(z_v, w) for w in range(2)] for z_v in z]  # L(z_v, y_w, μ_w)
+        return Losses(within=(l_11 + l_22) / 4, across=(l_12 + l_21) / 4)
 
     def _classify(self, z: Tensor, view: int) -> Tensor:
         """L(z, y, μ) with labels and centroids of a view."""
         found = self.found[view]
         logits = torch.einsum("bdhw,kd->bkhw", z, found.centroids)
+        step = self.moment.step % self.moment.per_epoch
+        if view == 0 and 2 * (step + 1) > self.moment.per_epoch:
+            self._count(logits)
         weight = None
         if self.config.balance:
             weight = torch.where(found.counts > 0, found.counts.sum() / found.counts.clamp_min(1), 0)
-        return F.cross_entropy(logits, found.labels[self.step].long(), weight)
+        return F.cross_entropy(logits, found.labels[step].long(), weight)
+
+    @torch.no_grad()
+    def _count(self, logits: Tensor) -> None:
+        """How often each cluster is answered in the second half of an epoch."""
+        counts = torch.bincount(logits.argmax(dim=1).flatten(), minlength=self.answer.count)
+        self.answered = counts if self.answered is None else self.answered + counts
 
     def signals(self) -> dict[str, float]:
         if not self.found:
             return {}
         return {
             "largest_cluster": max(found.largest for found in self.found),
+            "largest_answer": self.largest_answer,
             "empty_clusters": float(max(found.empty for found in self.found)),
             "centroid_distance": min(found.distance for found in self.found),
         }
@@ -243,7 +267,7 @@ class PixelClustering(Segmenter):
     def _check(self, found: PixelLabels) -> None:
         if found.largest > MOST_OF_ALL:
             raise CollapseError(f"one cluster holds {found.largest:.2%} of the pixels")
-        if len(found.counts) - found.empty < 2:
+        if len(found.counts) - found.empty < min(len(found.counts), self.answer.classes):
             raise CollapseError(f"{found.empty} of {len(found.counts)} clusters are empty")
         if found.distance < APART:
             raise CollapseError(f"no two centroids are further apart than {found.distance:.1e} in cosine distance")
