@@ -126,9 +126,9 @@ def test_headings_come_in_order_and_links_arrive(text: str) -> None:
 
 def test_tables_have_captions_scopes_and_their_own_scrolling(text: str) -> None:
     page = Page(text)
-    assert len(page.all("caption")) == len(page.all("table")) == 9
+    assert len(page.all("caption")) == len(page.all("table")) == 12
     assert all(head.get("scope") in ("col", "row") for head in page.all("th"))
-    assert len([a for a in page.all("div") if a.get("class") == "scroll" and a["tabindex"] == "0"]) == 9
+    assert len([a for a in page.all("div") if a.get("class") == "scroll" and a["tabindex"] == "0"]) == 12
 
 
 def test_two_seeds_that_overlap_are_not_told_apart_at_the_top(text: str) -> None:

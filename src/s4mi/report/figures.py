@@ -43,7 +43,7 @@ def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -
     with drawing():
         figure, axes = one_axes(height=2.5)
         columns = columns_of(comparison)
-        ticks, logarithmic = _places(columns)
+        ticks, logarithmic = places_of(columns)
         told = []
         for place, (technique, look) in enumerate(looks_of(comparison).items()):
             # Neighbours step aside so that no bar hides another.
@@ -247,7 +247,7 @@ def _draw_run(above: Axes, below: Axes, run: ReportRun, look: Look, *, dash: str
         below.plot(*best[0], marker=look.marker, color=look.colour, markersize=5)
 
 
-def _places(columns: Sequence[Column]) -> tuple[list[float], bool]:
+def places_of(columns: Sequence[Column]) -> tuple[list[float], bool]:
     """Where the label fractions stand on their axis, and whether that is logarithmic, with a place of its own for 0."""
     images = [(column.fewest + column.most) / 2 for column in columns]
     some = [count for count in images if count > 0]

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from s4mi.records import PretrainingRecord, RunRecord, write_text_atomically
 from s4mi.report import figures
 from s4mi.report.comparison import Comparison, compare, doubts
+from s4mi.report.labels_section import LabelsSection, labels_section
 from s4mi.report.pretraining import collapses, in_order
 from s4mi.report.pretraining_section import PretrainingSection, pretraining_section
 from s4mi.report.readings import ReadingRow, reading_rows
@@ -61,7 +62,11 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Part:
-    """One task of a data set. `finding` is empty where the head of the page says it already."""
+    """One task of a data set.
+
+    `finding` is empty where the head of the page says it already; `labels` is None with one label fraction
+    or one technique.
+    """
 
     comparison: Comparison
     name: str
@@ -71,6 +76,7 @@ class Part:
     readings: tuple[ReadingRow, ...]
     costs: tuple[CostRow, ...]
     figures: tuple[Figure, ...]
+    labels: LabelsSection | None
 
     @property
     def facts(self) -> str:
@@ -166,6 +172,7 @@ def _part(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun],
         readings=reading_rows(comparison, table.metric),
         costs=cost_rows(comparison, table.metric),
         figures=_figures(comparison, table, runs),
+        labels=labels_section(comparison, table.metric, runs),
     )
 
 

@@ -1,5 +1,6 @@
 """The runs below a folder: what each left behind, and which never finished."""
 
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,26 +11,33 @@ from s4mi.errors import S4miError
 from s4mi.records import (
     MAP_NAME,
     RECORD_NAME,
+    TEST_IMAGES_NAME,
     EpochRecord,
     FeatureMap,
+    ImageScores,
     PretrainingRecord,
     RunRecord,
     read_any_record,
     read_epochs,
 )
 from s4mi.report.collapse import collapsed
+from s4mi.report.per_image import read_image_scores
 
 CONFIG_NAME = "config.yaml"
 
 
 @dataclass(frozen=True)
 class ReportRun:
-    """One finished run as a report shows it; `directory` is a label relative to the folder, never a machine's path."""
+    """One finished run as a report shows it; `directory` is a label relative to the folder, never a machine's path.
+
+    `images` are the scores of each test image, where the run left any: a segmentation run does.
+    """
 
     record: RunRecord
     epochs: tuple[EpochRecord, ...]
     config_text: str
     directory: str
+    images: tuple[ImageScores, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,8 @@ def load_runs(folder: Path) -> tuple[list[ReportRun], list[str]]:
     """Every finished run at or below `folder`, sorted by directory, and a one-line note on each that is not.
 
     A folder with a `config.yaml` and no `record.json` is a run that has not finished. A record that cannot be read
-    becomes a note too: one broken run never hides the others. Pre-training runs are for `load_pretrainings`.
+    becomes a note too: one broken run never hides the others; one whose scores of images cannot be read counts
+    without them. Pre-training runs are for `load_pretrainings`.
 
     Raises:
         S4miError: there is no such folder.
@@ -60,7 +69,8 @@ def load_runs(folder: Path) -> tuple[list[ReportRun], list[str]]:
         try:
             record = read_any_record(directory)
             if isinstance(record, RunRecord):
-                runs.append(ReportRun(record, tuple(read_epochs(directory)), _config_text(directory), label))
+                epochs, text = tuple(read_epochs(directory)), _config_text(directory)
+                runs.append(ReportRun(record, epochs, text, label, _images(directory, label, notes)))
         except (S4miError, OSError, UnicodeDecodeError) as error:
             problem = str(error).removeprefix(f"{directory / RECORD_NAME}: ")
             notes.append(f"{label}: left out, {RECORD_NAME} cannot be read: {problem}")
@@ -101,6 +111,17 @@ def _directories(folder: Path) -> Iterator[tuple[Path, str]]:
 def _config_text(directory: Path) -> str:
     config = directory / CONFIG_NAME
     return config.read_text(encoding="utf-8") if config.exists() else ""
+
+
+def _images(directory: Path, label: str, notes: list[str]) -> tuple[ImageScores, ...]:
+    """The scores of test images; where they cannot be read there are none, and a note more."""
+    try:
+        return read_image_scores(directory)
+    except (S4miError, OSError, UnicodeDecodeError, csv.Error) as error:
+        notes.append(
+            f"{label}: counted without its scores of single images, {TEST_IMAGES_NAME} cannot be read: {error}"
+        )
+        return ()
 
 
 def _feature_map(directory: Path) -> FeatureMap | None:

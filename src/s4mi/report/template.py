@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from s4mi.maths.stats import Interval
 from s4mi.records import Scores
 from s4mi.report.comparison import technique_of
+from s4mi.report.per_image import over_patients
 from s4mi.report.scores import MISSING, TASK_NAMES, Metric, metric_of, percent
 
 
@@ -25,7 +27,14 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"percent": percent, "duration": duration, "score": _score, "tied": _tied}
+    made.filters |= {
+        "percent": percent,
+        "duration": duration,
+        "score": _score,
+        "tied": _tied,
+        "over_patients": over_patients,
+        "trusted": _trusted,
+    }
     made.globals |= {"task_names": TASK_NAMES, "metric_of": metric_of, "technique_of": technique_of}
     return made
 
@@ -42,7 +51,7 @@ def duration(seconds: float) -> str:
 
 def _tied(text: str) -> str:
     """Keep a number with its sign, its unit and its neighbour when a line breaks."""
-    for loose in (" ± ", "n = ", " %", " ·", " → "):
+    for loose in (" ± ", "n = ", " %", " ·", " → ", "≤ "):
         text = text.replace(loose, loose.replace(" ", "\N{NO-BREAK SPACE}"))
     return text
 
@@ -50,3 +59,12 @@ def _tied(text: str) -> str:
 def _score(scores: Scores | None, metric: Metric) -> str:
     value = getattr(scores, metric.name, None)
     return MISSING if value is None else f"{value:.{metric.digits}f}"
+
+
+def _trusted(interval: Interval, metric: Metric) -> str:
+    """A mean over images with its interval over patients: `0.864, 95 % interval 0.841–0.889 over n = 13 patients`."""
+    mean = f"{interval.mean:.{metric.digits}f}"
+    if interval.low is None or interval.high is None:
+        return f"{mean}, n = {interval.n} patient"
+    low, high = (f"{end:.{metric.digits}f}" for end in (interval.low, interval.high))
+    return f"{mean}, 95 % interval {low}–{high} over n = {interval.n} patients"

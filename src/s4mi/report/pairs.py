@@ -1,0 +1,212 @@
+"""Techniques in pairs: whether one is ahead of the other over seeds, and over patients within these seeds."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from s4mi.maths.paired import PairedTest, holm, paired_patients, paired_seeds
+from s4mi.records import RunRecord
+from s4mi.report.comparison import Comparison, Technique
+from s4mi.report.per_image import image_values, patients_of
+from s4mi.report.runs import ReportRun
+from s4mi.report.scores import MISSING, Metric, score_of
+from s4mi.report.tables import Column, columns_of
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A paired test and its p after Holm's correction for all pairs that were tested alike; made for printing."""
+
+    test: PairedTest
+    digits: int
+    holm: float | None = None
+
+    @property
+    def difference(self) -> str:
+        """`+0.031 ± 0.012`."""
+        interval = self.test.difference
+        half = "" if interval.half_width is None else f" ± {interval.half_width:.{self.digits}f}"
+        return f"{_signed(interval.mean, self.digits)}{half}"
+
+    @property
+    def span(self) -> str:
+        """`+0.019 to +0.044`, for an interval that is not even."""
+        interval = self.test.difference
+        if interval.low is None or interval.high is None:
+            return MISSING
+        return f"{_signed(interval.low, self.digits)} to {_signed(interval.high, self.digits)}"
+
+    @property
+    def mean(self) -> str:
+        return _signed(self.test.difference.mean, self.digits)
+
+    @property
+    def effect(self) -> str:
+        return MISSING if self.test.effect is None else _signed(self.test.effect, 2)
+
+    @property
+    def p(self) -> str:
+        return probability(self.test.p)
+
+    @property
+    def p_holm(self) -> str:
+        return probability(self.holm)
+
+    @property
+    def n(self) -> int:
+        return self.test.difference.n
+
+    @property
+    def told_apart(self) -> bool:
+        return self.holm is not None and self.holm < ALPHA
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two techniques at one label fraction; differences are `ahead` minus `behind`, on the mean better and worse.
+
+    Attributes:
+        seeds: over the seeds that both were trained with, on the same split; at least two.
+        patients: over the patients of their test images in those seeds; None where a run has no score of images.
+    """
+
+    column: Column
+    ahead: Technique
+    behind: Technique
+    seeds: Evidence
+    patients: Evidence | None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All pairs of a comparison at its smallest and its largest label fraction. `untested` have one seed in common."""
+
+    rows: tuple[Pair, ...]
+    untested: int
+
+    @property
+    def over_patients(self) -> bool:
+        return any(row.patients for row in self.rows)
+
+    @property
+    def finding(self) -> str:
+        """How many pairs can be told apart; empty where there is no pair."""
+        tested = [row for row in self.rows if row.seeds.test.p is not None]
+        rest = len(self.rows) - len(tested) + self.untested
+        if not tested:
+            why = "fewer than two seeds in common, or no spread between seeds"
+            return f"No pair of techniques is tested, and nothing is claimed of any: {why}." if rest else ""
+        ns = sorted({row.seeds.n for row in tested})
+        seeds = f"n = {ns[0]} seeds" if len(ns) == 1 else f"n = {ns[0]} to {ns[-1]} seeds"
+        told = f"Of {_count(len(tested))} tested, {_none(row.seeds for row in tested)} can be told apart over {seeds}"
+        if self.over_patients:
+            told += f", and {_none(row.patients for row in self.rows)} over the test patients of these runs"
+        told += f" (p < {ALPHA:g} after Holm's correction)."
+        if rest:
+            told += f" Untested: {_count(rest)} with fewer than two seeds in common, or no spread between seeds."
+        return told
+
+
+def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> Pairs:
+    """Every pair at the smallest label fraction above 0, at the largest, and at 0 where two learn without labels.
+
+    Two runs make a pair where seed and split are the same: then they were tested on the same images, and had the same
+    ones to learn from. Holm's correction is for all rows, of either kind of test by itself.
+    """
+    own = (comparison.dataset, comparison.task)
+    images = {_key(run.record): run for run in runs if (run.record.dataset, run.record.task) == own}
+    some = [fraction for fraction in comparison.fractions if fraction > 0] or [0.0]
+    ends = {comparison.fractions[0], some[0], some[-1]}
+    rows, untested = [], 0
+    for column in columns_of(comparison):
+        if column.fraction not in ends:
+            continue
+        for one, other in itertools.combinations(comparison.techniques, 2):
+            both = _in_common(comparison, metric, one, other, fraction=column.fraction)
+            if len(both) >= 2:
+                rows.append(_pair(column, one, other, both, metric, images))
+            else:
+                untested += len(both)
+    over_seeds = holm([row.seeds.test.p for row in rows])
+    over_patients = holm([None if row.patients is None else row.patients.test.p for row in rows])
+    corrected = [
+        replace(row, seeds=replace(row.seeds, holm=s), patients=row.patients and replace(row.patients, holm=p))
+        for row, s, p in zip(rows, over_seeds, over_patients, strict=True)
+    ]
+    corrected.sort(key=lambda row: (row.column.fraction, 2.0 if row.seeds.test.p is None else row.seeds.test.p))
+    return Pairs(tuple(corrected), untested)
+
+
+def probability(p: float | None) -> str:
+    """`0.031`, `< 0.001`, or a dash where nothing could be tested."""
+    if p is None:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _in_common(
+    comparison: Comparison, metric: Metric, one: Technique, other: Technique, *, fraction: float
+) -> list[tuple[RunRecord, RunRecord]]:
+    """The runs of two techniques that were tested on the same split with the same seed, by seed."""
+    theirs = {(record.seed, record.split_hash): record for record in comparison.at(other, fraction)}
+    both = [(own, theirs.get((own.seed, own.split_hash))) for own in comparison.at(one, fraction)]
+    return [(a, b) for a, b in both if b and score_of(a, metric) is not None and score_of(b, metric) is not None]
+
+
+def _pair(
+    column: Column,
+    one: Technique,
+    other: Technique,
+    both: Sequence[tuple[RunRecord, RunRecord]],
+    metric: Metric,
+    images: dict[tuple[str, str], ReportRun],
+) -> Pair:
+    differences = [(score_of(a, metric) or 0.0) - (score_of(b, metric) or 0.0) for a, b in both]
+    leads = sum(differences) >= 0 if metric.higher_is_better else sum(differences) <= 0
+    if not leads:
+        one, other, both = other, one, [(b, a) for a, b in both]
+        differences = [-difference for difference in differences]
+    seeds = Evidence(paired_seeds(differences), metric.digits)
+    return Pair(column, one, other, seeds, _over_patients(both, metric, images))
+
+
+def _over_patients(
+    both: Sequence[tuple[RunRecord, RunRecord]], metric: Metric, images: dict[tuple[str, str], ReportRun]
+) -> Evidence | None:
+    """Differences on every image of every seed, pooled; None where any run of the pair has none to give."""
+    differences: list[float] = []
+    patients: list[str] = []
+    for a, b in both:
+        runs = [images.get(_key(record)) for record in (a, b)]
+        tables = [run.images if run else () for run in runs]
+        mine, yours = (image_values(table, metric) for table in tables)
+        shared = [name for name in mine if name in yours]
+        if not shared:
+            return None
+        whose = patients_of(tables[0])
+        differences += [mine[name] - yours[name] for name in shared]
+        patients += [whose[name] for name in shared]
+    return Evidence(paired_patients(differences, patients, rng=np.random.default_rng(0)), metric.digits)
+
+
+def _signed(value: float, digits: int) -> str:
+    """A difference always has a sign, the minus as wide as the plus."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _key(record: RunRecord) -> tuple[str, str]:
+    """Which run a record is of, also where the comparison has moved it to another column."""
+    return record.config_hash, record.finished
+
+
+def _count(pairs: int) -> str:
+    return f"{pairs} pair{'' if pairs == 1 else 's'}"
+
+
+def _none(evidence: Iterable[Evidence | None]) -> str:
+    """How many are told apart."""
+    return f"{sum(one is not None and one.told_apart for one in evidence) or 'none'}"
