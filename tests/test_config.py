@@ -24,10 +24,12 @@ from s4mi.contract import Mixture, ViewSpec
 from s4mi.errors import S4miError
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
+from s4mi.methods.segmentation.picie import PicieConfig
 from s4mi.methods.segmentation.supervised import SupervisedConfig
 
 DEDL = "data: {path: images}\nmethod: dedl\n"
 TRANSFER = "data: {path: images}\nmethod: {name: finetune, backbone: tiny_resnet}\n"
+PICIE = "data: {path: images}\nmethod: picie\n"
 
 
 def load(tmp_path: Path, text: str, *overrides: str) -> RunConfig:
@@ -54,6 +56,42 @@ def test_the_defaults_are_the_paper_s(tmp_path: Path) -> None:
     assert config.split.ratios == (0.7, 0.1, 0.2)
     assert (config.label_fraction, config.seed) == (100, 0)
     assert isinstance(config.method, SupervisedConfig)
+
+
+@pytest.mark.parametrize("name", ["picie", "mdc"])
+def test_what_learns_without_masks_is_optimised_its_own_way_unless_settings_say_otherwise(
+    tmp_path: Path, name: str
+) -> None:
+    text = PICIE.replace("picie", name)
+    own = load(tmp_path, text).optim
+    assert (own.name, own.lr, own.schedule) == ("sgd", 1e-4, "step")
+    assert own == load(tmp_path, text + "optim:\n").optim
+    given = load(tmp_path, text, "optim.name=adam", "optim.weight_decay=0").optim
+    assert given == own.model_copy(update={"name": "adam", "weight_decay": 0})
+    paper = {"name": "adam", "lr": 3.6e-4, "schedule": "cosine"}
+    assert load(tmp_path, text, f"optim={paper}").optim == load(tmp_path, DEDL).optim
+    assert load(tmp_path, DEDL, f"method={name}").optim == own
+    # A saved file says all, so that it is the same run whatever the defaults are by then.
+    save_run_config(load(tmp_path, text), tmp_path / "saved.yaml")
+    assert yaml.safe_load((tmp_path / "saved.yaml").read_text(encoding="utf-8"))["optim"]["name"] == "sgd"
+    assert load_run_config(tmp_path / "saved.yaml").optim == own
+
+
+def test_names_of_clusters_are_no_setting_that_training_depends_on(tmp_path: Path) -> None:
+    named = load(tmp_path, PICIE, "method.classes={0: background, 1: lesion}")
+    assert isinstance(named.method, PicieConfig)
+    assert named.method.classes == {0: "background", 1: "lesion"}
+    assert named.hash == load(tmp_path, PICIE).hash
+    assert differences(load(tmp_path, PICIE), named) == []
+    assert load(tmp_path, PICIE, "method.clusters=2").hash != named.hash
+    save_run_config(named, tmp_path / "saved.yaml")
+    assert load_run_config(tmp_path / "saved.yaml") == named
+
+
+def test_the_task_is_a_setting(tmp_path: Path) -> None:
+    assert load(tmp_path, TRANSFER).task is None
+    assert load(tmp_path, TRANSFER, "task=multilabel").task == "multilabel"
+    assert load(tmp_path, TRANSFER, "task=multilabel").hash != load(tmp_path, TRANSFER).hash
 
 
 def test_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +196,16 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
         (DEDL, "method=deld", "run.yaml: method 'deld' is unknown; did you mean 'dedl'?; see: s4mi methods"),
         (DEDL, "method={}", "run.yaml: method.name is missing; see: s4mi methods"),
         (DEDL, "method=5", "run.yaml: method: Input should be a valid dictionary"),
+        (PICIE, "task=segmentaton", "run.yaml: task: Input should be 'multiclass', 'multilabel' or 'segmentation'"),
+        (PICIE, "method.classes={0: skin, 2: lesion}", "run.yaml: method.classes: [0, 2] are not all clusters; name"),
+        (PICIE, "method.classes={0: lesion, 1: lesion}", "run.yaml: method.classes: all clusters are of one class"),
+        (PICIE, "method.classes={a: skin, 1: lesion}", "run.yaml: method.classes: Input should be a valid integer"),
+        (PICIE, "method.classes=[skin, lesion]", "run.yaml: method.classes: Input should be a valid dictionary"),
+        (PICIE, "method.clusters=1", "run.yaml: method.clusters: Input should be greater than or equal to 2"),
+        (PICIE, "method.clusters=256", "run.yaml: method.clusters: Input should be less than or equal to 255"),
+        (PICIE, "method.recipe=papers", "run.yaml: method.recipe: Input should be 's4mi' or 'paper'"),
+        (PICIE, "method.encoder=x", "run.yaml: method.encoder is no setting of picie"),
+        (PICIE, "select=f1_macro", "run.yaml: select: 'f1_macro' is none of iou, dice, pixel_accuracy"),
         # what is not there
         ("method: dedl\n", "seed=1", "run.yaml: data.path is missing; add it to the file or pass data.path=…"),
         ("data:\nmethod: dedl\n", "seed=1", "run.yaml: data.path is missing"),
@@ -360,8 +408,15 @@ def test_the_papers_studies_are_the_papers(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["isic2017", "dermofit", "dermatomyositis"])
 def test_the_papers_studies_of_segmentation_are_the_papers(name: str) -> None:
-    """S4MI sections 3.2, 3.3 and 4.2: figure 5 without its bar at 0 %."""
+    """S4MI sections 3.2, 3.3 and 4.2: figure 5, whose bar at 0 % is PiCIE."""
     runs = [run.config for run in plan_study(load_study(SHIPPED / "paper" / f"{name}-segmentation.yaml"), Path("out"))]
+    without_masks = [run for run in runs if run.method.unlabelled]
+    assert [(run.method.name, run.seed) for run in without_masks] == [("picie", seed) for seed in range(5)]
+    for run in without_masks:
+        assert run.method == PicieConfig(recipe="paper", backbone="resnet34", weights="imagenet")
+        assert (run.epochs, run.epoch_steps, run.batch_size, run.data.image_size) == (50, None, 64, 224)
+        assert (run.optim.name, run.optim.lr, run.optim.schedule) == ("sgd", 1e-4, "step")
+    runs = [run for run in runs if not run.method.unlabelled]
     assert sorted((run.method.name, run.label_fraction, run.seed) for run in runs) == sorted(
         (method, fraction, seed)
         for method in ("dedl", "cross_teaching")

@@ -66,6 +66,10 @@ def test_a_batch_says_what_it_lacks() -> None:
     assert full.known_masks is full.masks
     with pytest.raises(AssertionError, match="without unlabelled images"):
         _ = full.known_unlabelled
+    with pytest.raises(AssertionError, match="without the geometry of its views"):
+        _ = full.known_affine
+    seen = Batch(batch.images, batch.rows, affine=torch.eye(2, 3)[None])
+    assert seen.known_affine is seen.affine
 
 
 @pytest.mark.parametrize("kind", [Method, Classifier, Segmenter, Pretrainer])

@@ -116,6 +116,68 @@ def test_an_arm_may_have_label_fractions_of_its_own() -> None:
     assert fractions == ["5 patients", 50, 10, 100]
 
 
+PICIE: dict[str, Any] = {"method": {"name": "picie", "backbone": "tiny_resnet", "weights": "none"}}
+DEDL: dict[str, Any] = {"method": {"name": "dedl", "encoder": "tiny_resnet", "weights": "none"}}
+
+
+def test_an_arm_that_learns_without_labels_runs_once_a_seed_at_no_label_fraction() -> None:
+    mdc = {"method": {**PICIE["method"], "name": "mdc"}}
+    runs = plan(arms=[PICIE, {**mdc, "label_fractions": [5, 50]}, DEDL], pretraining={})
+    names = [run.name for run in runs]
+    assert [name for name in names if "dedl" not in name] == [
+        f"runs/{name}-from-scratch-tiny_resnet-0pct-seed{seed}" for seed in (0, 1, 2) for name in ("picie", "mdc")
+    ]
+    assert len(names) == 3 * (2 + 2)
+    assert {run.config.label_fraction for run in runs if run.config.method.unlabelled} == {100}
+    once = {run.config.hash for run in runs if run.config.method.unlabelled}
+    assert len(once) == 6
+
+
+def test_an_arm_without_labels_may_start_from_a_pre_training_run() -> None:
+    (_, arm) = plan(arms=[{**PICIE, "pretraining": "dino"}], seeds=[4])
+    assert (arm.name, arm.needs) == ("runs/picie-from-dino-tiny_resnet-0pct-seed4", "pretraining/dino-seed4")
+    assert arm.config.method.pretrained == Path("/out/pretraining/dino-seed4")  # type: ignore[attr-defined]
+    assert arm.config.optim.name == "sgd"
+
+
+def test_settings_of_the_study_lie_over_a_method_s_own_optimiser() -> None:
+    (common, own) = plan(
+        arms=[PICIE, {**PICIE, "name": "own", "optim": {"schedule": "constant"}}], pretraining={}, seeds=[0],
+        settings={"optim": {"name": "adam", "lr": 1e-3}},
+    )  # fmt: skip
+    assert (common.config.optim.name, common.config.optim.lr, common.config.optim.schedule) == ("adam", 1e-3, "step")
+    assert (own.config.optim.name, own.config.optim.lr, own.config.optim.schedule) == ("adam", 1e-3, "constant")
+
+
+@pytest.mark.parametrize(
+    ("arms", "task"),
+    [
+        ([{**PICIE, "pretraining": "dino"}], "segmentation"),
+        ([{**PICIE, "pretraining": "dino"}, FINETUNE], "segmentation"),
+        ([{**PICIE, "pretraining": "dino"}, {**FINETUNE, "pretraining": "dino"}], None),
+        ([{**FINETUNE, "pretraining": "dino"}], None),
+        ([PICIE], None),
+        ([{"method": "picie", "pretraining": "dino"}, {"method": "mdc", "pretraining": "dino"}], "segmentation"),
+    ],
+)
+def test_pre_training_has_the_split_of_segmentation_where_that_is_all_that_starts_from_it(
+    arms: list[dict[str, Any]], task: str | None
+) -> None:
+    pretraining = [run.config for run in plan(arms=arms) if run.config.method.pretrains]
+    assert [config.task for config in pretraining] == [task] * 3
+    assert all(run.config.task is None for run in plan(arms=arms) if not run.config.method.pretrains)
+    own = {"dino": {**DINO, "task": "multiclass"}}
+    assert {run.config.task for run in plan(arms=arms, pretraining=own) if run.config.method.pretrains} == {
+        "multiclass"
+    }
+
+
+def test_a_method_without_labels_that_answers_is_an_arm_and_no_pre_training() -> None:
+    said = refusal(pretraining={"dino": PICIE})
+    assert said.startswith("study.yaml: pretraining 'dino': method 'picie' ")
+    assert said.endswith("; make it an arm")
+
+
 def test_names_can_be_those_of_folders_on_any_system() -> None:
     odd = {**FINETUNE, "name": 'a/b: "best" <arm>? 100 %|*'}
     file = {**FINETUNE, "method": {**FINETUNE["method"], "linear_probe": True}, "pretraining": "dino, 200: ep/1"}
@@ -155,7 +217,7 @@ def test_an_arm_without_a_name_is_called_by_technique_and_network() -> None:
         ),
         (
             {"pretraining": {"dino": FINETUNE}},
-            "study.yaml: pretraining 'dino': method 'finetune' needs labels; make it an arm",
+            "study.yaml: pretraining 'dino': 'finetune' answers by itself; make it an arm",
         ),
         (
             {"pretraining": {"dino": {**DINO, "epocs": 1}}},

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from s4mi.data.batches import PlainBatches, TrainBatches
 from s4mi.data.cache import Cache
 from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.data.supply import Source
+from s4mi.data.views import TOLERANCE
 from s4mi.errors import S4miError
 
 SIDE = 32
@@ -142,7 +144,11 @@ def test_processes_together_see_the_batches_of_one(world: int, count: int) -> No
             mine = slice(rank, None, world)
             assert whole.labels is not None
             assert whole.masks is not None
-            assert_same(part, Batch(whole.images[mine], whole.rows[mine], whole.labels[mine], whole.masks[mine]))
+            expected = Batch(
+                whole.images[mine], whole.rows[mine], whole.labels[mine], whole.masks[mine],
+                affine=whole.known_affine[mine],
+            )  # fmt: skip
+            assert_same(part, expected)
 
 
 def test_labels_masks_and_rows_belong_to_their_images() -> None:
@@ -152,6 +158,32 @@ def test_labels_masks_and_rows_belong_to_their_images() -> None:
         assert np.array_equal(stored(batch), LESIONS.cache.images[entries])
         assert LESIONS.cache.masks is not None
         assert np.array_equal(batch.known_masks, LESIONS.cache.masks[entries])
+
+
+def test_a_batch_knows_the_geometry_that_its_images_are_seen_through() -> None:
+    """By it torch sees the same of the stored images, and of their masks."""
+    for batch in stream(views=ViewSpec(scale=(0.5, 1.0), translation=0.1)).epoch(1):
+        assert batch.known_affine.shape == (len(batch.rows), 2, 3)
+        grid = F.affine_grid(batch.known_affine, list(batch.images.shape), align_corners=False)
+        entries = batch.rows.numpy() // 10
+        whole = torch.from_numpy(LESIONS.cache.images[entries]).permute(0, 3, 1, 2).float() / 255
+        seen = F.grid_sample(whole, grid, padding_mode="reflection", align_corners=False)
+        assert 255 * (seen - batch.images).abs().mean() < TOLERANCE
+        assert 255 * (whole - batch.images).abs().mean() > 10 * TOLERANCE
+        assert LESIONS.cache.masks is not None
+        masks = torch.from_numpy(LESIONS.cache.masks[entries])[:, None].float()
+        seen = F.grid_sample(masks, grid, mode="nearest", padding_mode="reflection", align_corners=False)[:, 0]
+        assert (seen == batch.known_masks).float().mean() > 0.97
+
+
+def test_each_of_several_views_has_its_own_geometry_and_one_as_stored_has_none() -> None:
+    train = TrainBatches(LESIONS, ALL, batch_size=8, crops=MultiCrop((VARIED, AS_STORED)), seed=0)
+    batch = next(train.epoch(1))
+    turned, still = batch.known_affine.chunk(2)
+    assert torch.equal(still, torch.eye(2, 3).expand(8, -1, -1))
+    assert len({str(matrix.tolist()) for matrix in turned}) == 8
+    assert np.array_equal(stored(batch)[8:], LESIONS.cache.images[batch.rows.numpy() // 10])
+    assert next(iter(PlainBatches(LESIONS, ALL, batch_size=8))).affine is None
 
 
 def test_what_there_is_none_of_is_none() -> None:
@@ -167,7 +199,7 @@ def test_labels_of_several_classes_come_as_they_are() -> None:
 
 
 def test_batches_are_of_the_promised_type() -> None:
-    for batch in (next(stream().epoch(1)), next(iter(stream().plain()))):
+    for batch in (next(stream().epoch(1)), next(iter(PlainBatches(LESIONS, ALL, batch_size=8)))):
         assert batch.images.shape == (8, 3, SIDE, SIDE)
         assert batch.images.dtype == torch.float32
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
@@ -177,7 +209,7 @@ def test_batches_are_of_the_promised_type() -> None:
 
 def test_plain_is_as_stored_and_in_order() -> None:
     entries = [7, 2, 30, 9, 4]
-    batches = list(stream(entries, batch_size=2).plain())
+    batches = list(PlainBatches(LESIONS, entries, batch_size=2))
     assert [len(batch.rows) for batch in batches] == [2, 2, 1]
     assert torch.cat([batch.rows for batch in batches]).tolist() == [70, 20, 300, 90, 40]
     assert np.array_equal(np.concatenate([stored(batch) for batch in batches]), LESIONS.cache.images[entries])

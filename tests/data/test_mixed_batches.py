@@ -148,12 +148,6 @@ def test_processes_share_each_batch_of_one_process_of_the_same_global_size() -> 
         assert torch.equal(share.unlabelled.unflatten(0, (2, 2)), whole[:, rank::2])
 
 
-def test_plain_batches_are_every_entry_once_in_order() -> None:
-    rows = torch.cat([batch.rows for batch in stream().plain()])
-    assert rows.tolist() == [10 * entry for entry in range(40)]
-    assert all(dataclasses.is_dataclass(batch) and batch.unlabelled is None for batch in stream().plain())
-
-
 @pytest.mark.parametrize("steps", [1, 3, 50])
 def test_an_epoch_has_the_steps_that_were_asked_for(steps: int) -> None:
     assert len(list(stream(steps=steps).epoch(1))) == steps

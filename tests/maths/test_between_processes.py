@@ -10,7 +10,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, multiprocessing
 
-from s4mi.maths.processes import from_all_processes, mean_over_processes
+from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
+from s4mi.maths.processes import from_all_processes, from_first_process, mean_over_processes, sum_over_processes
 
 WORLD, EACH = 2, 3
 
@@ -31,6 +32,15 @@ def loss(z: Tensor) -> Tensor:
     return F.cross_entropy(similarity, torch.arange(len(z)).roll(1))
 
 
+def clustered(rank: int) -> PixelLabels:
+    """Clusters of pixels that are each process's own, with one seed."""
+    maps = torch.randn(3, 2, 5, 4, 4, generator=torch.Generator().manual_seed(10 + rank))
+    clusters = PixelClusters(3, generator=torch.Generator().manual_seed(0), kept_batches=2)
+    for batch in maps:
+        clusters.see(batch)
+    return clusters.finish()
+
+
 def work(rank: int, port: int, out: str) -> None:
     """One process: its share of the batch, and what it sees of the other's."""
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
@@ -46,10 +56,13 @@ def work(rank: int, port: int, out: str) -> None:
     dist.all_reduce(gradient)  # as DDP does
     given = torch.tensor([float(rank), 10.0], requires_grad=True)
     mean = mean_over_processes(given)
+    found = clustered(rank)
     torch.save(
         {
             "seen": seen.detach(), "gradient": gradient / WORLD, "mean": mean.detach(), "given": given.detach(),
             "strided": from_all_processes(images[:2].T + rank).detach(),
+            "sum": sum_over_processes(given.detach()), "first": from_first_process(given.detach()),
+            "centroids": found.centroids, "labels": torch.stack(found.labels), "counts": found.counts,
         },
         Path(out) / f"{rank}.pt",
     )  # fmt: skip
@@ -94,9 +107,31 @@ def test_the_averaged_gradient_is_that_of_one_process_with_the_whole_batch(proce
         torch.testing.assert_close(process["gradient"], weights.grad)
 
 
+@pytest.mark.slow
+def test_the_sum_is_over_all_and_the_first_is_everyone_s_and_each_keeps_its_own(
+    processes: list[dict[str, Tensor]],
+) -> None:
+    for rank, process in enumerate(processes):
+        assert process["sum"].tolist() == [1, 20]
+        assert process["first"].tolist() == [0, 10]
+        assert process["given"].tolist() == [rank, 10]
+
+
+@pytest.mark.slow
+def test_pixels_of_all_processes_are_labelled_by_the_centroids_of_the_first(processes: list[dict[str, Tensor]]) -> None:
+    one, other = processes
+    assert torch.equal(one["centroids"], other["centroids"])
+    torch.testing.assert_close(one["centroids"], clustered(0).centroids)
+    assert not torch.allclose(one["centroids"], clustered(1).centroids, atol=0.1)
+    assert not torch.equal(one["labels"], other["labels"])
+    counts = torch.bincount(torch.cat([one["labels"], other["labels"]]).flatten().long(), minlength=3)
+    assert torch.equal(one["counts"], counts)
+    assert torch.equal(other["counts"], counts)
+
+
 def test_one_process_alone_keeps_its_tensor_and_its_gradient() -> None:
     tensor = torch.ones(2, 3, requires_grad=True)
-    assert mean_over_processes(tensor) is tensor
+    assert all(known(tensor) is tensor for known in (mean_over_processes, sum_over_processes, from_first_process))
     from_all_processes(tensor).sum().backward()
     assert tensor.grad is not None
     assert torch.equal(tensor.grad, torch.ones(2, 3))

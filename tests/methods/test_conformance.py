@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 
 from s4mi.config import METHOD_CONFIGS
-from s4mi.contract import Batch, Classifier, Method, MethodConfig, Segmenter, SemiSupervisedConfig, Task, ViewSpec
+from s4mi.contract import (
+    Batch,
+    Classifier,
+    Method,
+    MethodConfig,
+    Moment,
+    Segmenter,
+    SemiSupervisedConfig,
+    Task,
+    ViewSpec,
+)
 from s4mi.engine.checkpoint import load_weights, save_best
 from s4mi.records import IGNORE, TaskKind
 
@@ -30,6 +40,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "adversarial": {"network": "tiny_resnet", "evaluator": 8},
     "self_training": {"network": "tiny_resnet"},
     "weak_to_strong": {"network": "tiny_resnet", "confidence": 0.3},
+    "picie": {"backbone": "tiny_resnet", "weights": "none", "width": 8, "clusters": 5},
+    "mdc": {"backbone": "tiny_resnet", "weights": "none", "width": 8},
 }  # fmt: skip
 """Settings of each method that make it small enough to train here in an instant, by the method's name."""
 
@@ -80,8 +92,16 @@ def build(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Metho
     return config.model_validate(SMALL[name_of(config)]).build(task)
 
 
+def begun(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Method:
+    """The method just before the first step of an epoch of one batch, that of `batch_of`."""
+    method = build(config, kind, seed=seed)
+    method.before_epoch([batch_of(config, kind)])
+    method.before_step(Moment(step=0, per_epoch=1, total=10))
+    return method
+
+
 def batch_of(config: type[MethodConfig], kind: TaskKind, *, size: int = 6, seed: int = 0) -> Batch:
-    """A batch as the method wants it: views and local crops here are darker copies."""
+    """A batch as the method wants it: views and local crops here are darker copies, nothing of which has moved."""
     settings = config.model_validate(SMALL[name_of(config)])
     batch, crops = plain_batch(kind, size=size, seed=seed), settings.crops(SIZE)
     if config.unlabelled:
@@ -93,7 +113,8 @@ def batch_of(config: type[MethodConfig], kind: TaskKind, *, size: int = 6, seed:
     views = torch.cat([batch.images * 0.9**n for n in range(len(crops.images))])
     masks = None if batch.masks is None else batch.masks.repeat(len(crops.images), 1, 1)
     local = [torch.nn.functional.interpolate(batch.images * 0.8**n, crops.local_size) for n in range(len(crops.local))]
-    return replace(batch, images=views, masks=masks, local=torch.cat(local) if local else None)
+    affine = torch.eye(2, 3).repeat(len(views), 1, 1)
+    return replace(batch, images=views, masks=masks, local=torch.cat(local) if local else None, affine=affine)
 
 
 def plain_batch(kind: TaskKind, *, size: int, seed: int = 0) -> Batch:
@@ -114,7 +135,7 @@ def plain_batch(kind: TaskKind, *, size: int, seed: int = 0) -> Batch:
 
 @every_task_of_every_method
 def test_the_loss_is_finite_scalar_terms_that_sum_to_the_total(config: type[MethodConfig], kind: TaskKind) -> None:
-    losses = build(config, kind).loss(batch_of(config, kind))
+    losses = begun(config, kind).loss(batch_of(config, kind))
     for name, term in losses.items():
         assert term.shape == (), name
         assert torch.isfinite(term), name
@@ -123,7 +144,7 @@ def test_the_loss_is_finite_scalar_terms_that_sum_to_the_total(config: type[Meth
 
 @every_task_of_every_method
 def test_a_gradient_reaches_every_parameter_that_is_trained(config: type[MethodConfig], kind: TaskKind) -> None:
-    method = build(config, kind)
+    method = begun(config, kind)
     method.loss(batch_of(config, kind)).total.backward()
     for name, parameter in method.named_parameters():
         if parameter.requires_grad:
@@ -133,7 +154,7 @@ def test_a_gradient_reaches_every_parameter_that_is_trained(config: type[MethodC
 
 @every_task_of_every_method
 def test_a_step_downhill_lowers_the_loss(config: type[MethodConfig], kind: TaskKind) -> None:
-    method, batch = build(config, kind), batch_of(config, kind)
+    method, batch = begun(config, kind), batch_of(config, kind)
     optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], lr=1e-4)
     torch.manual_seed(1)
     before = method.loss(batch).total
@@ -145,7 +166,7 @@ def test_a_step_downhill_lowers_the_loss(config: type[MethodConfig], kind: TaskK
 
 @every_task_of_every_method
 def test_the_method_is_drawn_from_the_seed_and_nothing_else(config: type[MethodConfig], kind: TaskKind) -> None:
-    one, same, other = (build(config, kind, seed=seed) for seed in (3, 3, 4))
+    one, same, other = (begun(config, kind, seed=seed) for seed in (3, 3, 4))
     states = [method.state_dict() for method in (one, same, other)]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     assert any(not torch.equal(states[0][key], states[2][key]) for key in states[0])
@@ -164,7 +185,7 @@ def logits_of(method: Method, images: Tensor) -> Tensor:
 
 @every_task_of_every_method
 def test_logits_are_one_score_a_class_for_each_image_by_itself(config: type[MethodConfig], kind: TaskKind) -> None:
-    method = build(config, kind)
+    method = begun(config, kind)
     if not isinstance(method, Classifier | Segmenter):
         pytest.skip("it labels nothing by itself")
     assert isinstance(method, Segmenter) == (kind == "segmentation")
@@ -177,7 +198,7 @@ def test_logits_are_one_score_a_class_for_each_image_by_itself(config: type[Meth
 
 @every_task_of_every_method
 def test_a_checkpoint_brings_the_method_back(config: type[MethodConfig], kind: TaskKind, tmp_path: Path) -> None:
-    method, other = build(config, kind, seed=0), build(config, kind, seed=1)
+    method, other = begun(config, kind, seed=0), build(config, kind, seed=1)
     method.loss(batch_of(config, kind))  # moves the statistics of batch normalisation
     save_best(tmp_path, method.state_dict(), epoch=1)
     other.load_state_dict(load_weights(tmp_path / "best.safetensors"))

@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 from test_semi_supervised import STATEFUL
+from test_without_masks import PICIE
 
 from conftest import DEDL
 from s4mi.config import RunConfig, save_run_config
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", [DEDL, *STATEFUL], ids=lambda method: method["name"])
+@pytest.mark.parametrize("method", [DEDL, *STATEFUL, PICIE], ids=lambda method: method["name"])
 def test_two_processes_leave_one_run_that_learns_as_one_process_does(
     method: dict[str, Any], tmp_path: Path, lesions: Path, quick: Callable[..., RunConfig]
 ) -> None:
-    """A global batch of 8 on both sides; of the semi-supervised ones, 4 with masks and 4 without."""
+    """A batch of 8 on both sides; of the semi-supervised ones, 4 with masks and 4 without, of PiCIE all without."""
     save_run_config(quick(lesions, method, label_fraction=50), tmp_path / "run.yaml")
     losses = {}
     for name, settings in (

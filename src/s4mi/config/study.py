@@ -162,7 +162,7 @@ def plan_study(study: StudyConfig, out: Path, *, origin: str = "study") -> Itera
             config = make_run_config(settings, origin=f"{origin}: pretraining {name!r}")
             if not config.method.pretrains:
                 raise S4miError(
-                    f"{origin}: pretraining {name!r}: method {config.method.name!r} needs labels; make it an arm"
+                    f"{origin}: pretraining {name!r}: {config.method.name!r} answers by itself; make it an arm"
                 )
             if _pretraining(name, seed) in seen:
                 raise S4miError(f"{origin}: pretraining {name!r} has the folder of another one; choose another name")

@@ -14,6 +14,6 @@ def match_clusters(counts: NDArray[np.integer]) -> NDArray[np.int64]:
     """
     classes: NDArray[np.int64] = counts.argmax(axis=1).astype(np.int64)
     clusters, theirs = linear_sum_assignment(counts, maximize=True)
-    shown = counts.any(axis=0)[theirs]
+    shown = counts[:, theirs].sum(axis=0) > 0
     classes[clusters[shown]] = theirs[shown]
     return classes

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError, nearest
-from s4mi.nets.fpn import FPN
+from s4mi.nets.fpn import FPN, STRIDES
 
 
 @final
@@ -59,7 +59,8 @@ class Clusters(nn.Module):
         """(B, 3, H, W) in [0, 1] → (B, `count`, H, W) cosines with the centroids, which serve as logits."""
         z = self.directions(self.net(images))
         cosines = torch.einsum("bdhw,kd->bkhw", z, self.centroids[0])
-        return F.interpolate(cosines, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        cosines = F.interpolate(cosines, scale_factor=STRIDES[0], mode="bilinear", align_corners=False)
+        return cosines[:, :, : images.shape[2], : images.shape[3]]  # the last features lie in part beyond the image
 
     def forward(self, images: Tensor) -> Tensor:
         cosines = self.clusters(images)

@@ -237,7 +237,7 @@ class Session:
         config, allowed = self.config, self.config.method.restarts_allowed
         state = f"epoch {self.epoch + 1}: {collapse}"
         if self.restarts >= allowed:
-            tried = f", also after {allowed} fresh starts" if allowed else ""
+            tried = f", also after {allowed} fresh start{'s' * (allowed > 1)}" if allowed else ""
             raise S4miError(f"{state}{tried}; {config.method.cure}, or raise method.restarts")
         self.restarts += 1
         log.warning("%s; training begins again with other weights (%d of %d times)", state, self.restarts, allowed)

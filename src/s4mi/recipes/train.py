@@ -92,11 +92,6 @@ def _supervise(
     if session.fabric.is_global_zero:
         write_pretraining(session.run_dir.path, pretraining)
     scored = bool(session.prepared.annotated("val"))
-    if not scored and config.method.own_classes != session.prepared.task.classes:
-        raise S4miError(
-            f"{config.data.path}: no validation image has a mask, by which clusters get their classes; add some, or "
-            "import the images without masks, which leaves the clusters for you to name"
-        )
     for epoch in session.epochs(watch):
         if not scored:  # nothing can choose: the last epoch is the best
             session.keep(epoch, score=float(epoch.epoch))

@@ -17,7 +17,7 @@ themselves, until someone looks at them and names them (`classes`).
 
 import math
 from abc import ABC
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, Self, final
 
 import torch
 import torch.nn.functional as F
@@ -106,6 +106,16 @@ class ClusteringConfig(PretrainedConfig, ABC):
         if classes is not None and len({*classes.values()}) < 2:
             raise ValueError("all clusters are of one class; name at least two, such as {0: background, 1: lesion}")
         return classes
+
+    @model_validator(mode="after")
+    def _all_named(self) -> Self:
+        """Without `clusters` there are two, or as many as masks have classes, which is not known here."""
+        if self.classes is not None and len(self.classes) != (self.clusters or 2):
+            raise ValueError(
+                f"classes: names {len(self.classes)} clusters, but there are {self.clusters or 2}"
+                + ("" if self.clusters else "; where masks have more classes, set clusters too")
+            )
+        return self
 
     @property
     def own_classes(self) -> tuple[str, ...]:

@@ -1,0 +1,113 @@
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s4mi.maths.bootstrap import patient_interval, redrawn_means
+from s4mi.maths.stats import Interval, mean_interval
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_with_one_image_a_patient_and_many_patients_it_is_the_interval_of_scipys_bootstrap() -> None:
+    values = rng(1).beta(6, 2, size=400)
+    theirs = scipy.stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=rng(2))
+    ours = patient_interval(values, [str(i) for i in range(400)], rng=rng(), draws=20_000)
+    assert ours.mean == pytest.approx(values.mean())
+    # 400 patients widen it by t / z · √(n / (n - 1)), four in a thousand.
+    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=7e-4)
+    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=7e-4)
+    assert ours.n == 400
+
+
+def test_two_patients_by_hand() -> None:
+    # Drawn means are 0.4, 0.5 and 0.6 with chances 1/4, 1/2, 1/4: the percentiles are 0.4 and 0.6, and
+    # t(1, 0.975) / 1.959964 · √2 = 9.168 times as far are the ends.
+    interval = patient_interval([0.3, 0.5, 0.6, 0.6], ["a", "a", "b", "b"], rng=rng())
+    wider = math.tan(0.475 * math.pi) / 1.959964 * math.sqrt(2)
+    assert interval == Interval(
+        mean=pytest.approx(0.5), low=pytest.approx(0.5 - 0.1 * wider), high=pytest.approx(0.5 + 0.1 * wider), n=2
+    )
+
+
+def test_a_mean_over_images_counts_a_patient_by_their_images() -> None:
+    assert patient_interval([0.2, 0.2, 0.2, 0.8], ["a", "a", "a", "b"], rng=rng()).mean == pytest.approx(0.35)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_one_patient_has_no_interval_however_many_images(values: list[float]) -> None:
+    interval = patient_interval(values, ["a"] * len(values), rng=rng())
+    assert (interval.low, interval.high, interval.n) == (None, None, 1)
+    assert interval.mean == pytest.approx(np.mean(values))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from("abcd")), min_size=2, max_size=12), st.integers(0, 99))
+def test_the_mean_lies_within_and_the_generator_alone_decides(rows: list[tuple[float, str]], seed: int) -> None:
+    values, patients = zip(*rows, strict=True)
+    interval = patient_interval(values, patients, rng=rng(seed), draws=200)
+    assert interval == patient_interval(values, patients, rng=rng(seed), draws=200)
+    if interval.n > 1:
+        assert interval.low <= interval.mean <= interval.high
+
+
+@pytest.mark.parametrize(("patients", "least", "most"), [(5, 0.88, 0.97), (30, 0.90, 0.98)])
+def test_about_95_of_100_intervals_hold_the_truth_and_by_image_far_fewer_do(
+    patients: int, least: float, most: float
+) -> None:
+    draw, trials, truth = rng(3), 400, 0.75
+    covered = by_image = 0
+    for _ in range(trials):
+        sizes = draw.integers(2, 6, size=patients)
+        names = np.repeat([f"p{i}" for i in range(patients)], sizes)
+        values = np.repeat(draw.beta(6, 2, size=patients), sizes) + draw.normal(0, 0.05, size=sizes.sum())
+        interval = patient_interval(values, names.tolist(), rng=draw, draws=400)
+        covered += interval.low <= truth <= interval.high
+        naive = mean_interval(values)
+        by_image += naive.low <= truth <= naive.high
+    assert least <= covered / trials <= most
+    assert by_image / trials < 0.8
+
+
+@pytest.mark.parametrize(
+    ("scores", "patients", "level", "message"),
+    [
+        ([], [], 0.95, "at least one"),
+        ([0.1], ["a", "b"], 0.95, "one score for each"),
+        ([0.1, math.nan], ["a", "b"], 0.95, "nan"),
+        ([0.1, 0.2], ["a", "b"], 0.0, "level is 0.0"),
+    ],
+)
+def test_what_has_no_interval_is_refused_by_name(scores: list, patients: list, level: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        patient_interval(scores, patients, rng=rng(), level=level)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_redrawn_means_spread_as_student_says(n: int) -> None:
+    values = rng(4).normal(0.7, 0.05, size=n)
+    drawn = redrawn_means([dict(enumerate(values))], rng=rng(), draws=200_000)[:, 0]
+    expected = mean_interval(values)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert low == pytest.approx(expected.low, abs=0.04 * expected.half_width)
+    assert high == pytest.approx(expected.high, abs=0.04 * expected.half_width)
+
+
+def test_what_a_seed_does_to_all_cells_cancels_in_their_difference() -> None:
+    cell = {0: 0.6, 1: 0.7, 2: 0.9}
+    drawn = redrawn_means([cell, {seed: score - 0.2 for seed, score in cell.items()}], rng=rng(), draws=500)
+    assert drawn[:, 0] - drawn[:, 1] == pytest.approx(0.2)
+    assert drawn[:, 0].std() > 0.01
+    apart = redrawn_means([cell, {seed + 3: score for seed, score in cell.items()}], rng=rng(), draws=5000)
+    assert abs(scipy.stats.spearmanr(apart[:, 0], apart[:, 1]).statistic) < 0.1
+
+
+def test_means_of_one_seed_are_not_redrawn() -> None:
+    with pytest.raises(ValueError, match="a cell has 1 seed"):
+        redrawn_means([{0: 0.5, 1: 0.6}, {0: 0.5}], rng=rng())

@@ -1,0 +1,174 @@
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import isotonic_regression
+
+from s4mi.maths.label_efficiency import (
+    LabelEfficiency,
+    LabelPoints,
+    label_curve,
+    label_efficiency,
+    labels_reached,
+    monotone,
+)
+
+LABELS = (14.0, 35.0, 70.0, 140.0)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def points(*cells: Sequence[float], labels: Sequence[float] = LABELS) -> LabelPoints:
+    """A technique's scores at each number of labels, by seed."""
+    return LabelPoints(tuple(labels), tuple(dict(enumerate(cell)) for cell in cells))
+
+
+def answer(technique: LabelPoints, target: Sequence[float], **about) -> LabelEfficiency:
+    asked = {"technique": "A", "full": 140.0, "rng": rng(), **about}
+    return label_efficiency(technique, dict(enumerate(target)), **asked)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 5)), min_size=1, max_size=8))
+def test_the_fit_is_the_isotonic_regression_of_scipy(rows: list[tuple[float, int]]) -> None:
+    means, weights = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    ours = monotone(np.stack([means, 1 - means]), weights)
+    assert ours[0] == pytest.approx(isotonic_regression(means, weights=weights).x, abs=1e-9)
+    assert ours[1] == pytest.approx(isotonic_regression(1 - means, weights=weights).x, abs=1e-9)
+
+
+def test_the_answer_lies_halfway_in_the_logarithm_by_hand() -> None:
+    # The target is halfway between 0.6 at 10 and 0.8 at 90 labels, and √(10 · 90) = 30.
+    fits = np.array([[0.6, 0.8], [0.75, 0.8], [0.5, 0.6]])
+    assert labels_reached([10, 90], fits, np.full(3, 0.7)).tolist() == [pytest.approx(30), 10, math.inf]
+
+
+def test_a_target_met_at_a_point_is_that_number_of_labels_exactly() -> None:
+    assert labels_reached([15, 70, 140], np.array([[0.5, 0.7, 0.7]]), np.array([0.7])).tolist() == [70.0]
+
+
+def test_between_no_labels_and_the_next_nothing_is_known() -> None:
+    fits = np.array([[0.5, 0.8], [0.7, 0.8]])
+    assert labels_reached([0, 20], fits, np.full(2, 0.7)).tolist() == [20.0, 0.0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.floats(0, 1), st.floats(0, 1))
+def test_a_higher_target_never_takes_fewer_labels(means: list[float], one: float, other: float) -> None:
+    fit = monotone(np.array([means, means]), np.ones(4))
+    low, high = labels_reached(LABELS, fit, np.array(sorted([one, other])))
+    assert low <= high
+
+
+def test_the_curve_passes_a_rising_mean_and_pools_a_falling_one() -> None:
+    rising = label_curve(points([0.5, 0.5], [0.6, 0.6], [0.7, 0.7], [0.8, 0.8]), rng=rng())
+    assert rising.fit[[0, -1]] == pytest.approx([0.5, 0.8])
+    assert rising.labels[[0, -1]] == pytest.approx([14, 140])
+    falling = label_curve(points([0.6, 0.8], [0.5, 0.7], labels=(10, 100)), rng=rng())
+    assert falling.fit == pytest.approx(0.65)
+
+
+def test_no_curve_without_two_numbers_of_labels_and_no_band_with_one_seed() -> None:
+    assert label_curve(points([0.5, 0.6], labels=[0]), rng=rng()) is None
+    assert label_curve(points([0.5, 0.6], [0.7, 0.8], labels=[0, 20]), rng=rng()) is None
+    alone = label_curve(points([0.5], [0.7], labels=[10, 20]), rng=rng())
+    assert (alone.low, alone.high) == (None, None)
+
+
+def test_the_band_never_falls_and_holds_the_curve() -> None:
+    draw = rng(3)
+    curve = label_curve(points(*(draw.normal(mean, 0.02, 5) for mean in (0.5, 0.7, 0.8, 0.84))), rng=rng())
+    assert (np.diff(curve.low) >= -1e-12).all()
+    assert (np.diff(curve.high) >= -1e-12).all()
+    assert (curve.low <= curve.fit).all()
+    assert (curve.fit <= curve.high).all()
+
+
+def test_few_labels_suffice_in_a_sentence() -> None:
+    technique = points([0.60, 0.61, 0.59], [0.71, 0.70, 0.72], [0.80, 0.81, 0.79], [0.82, 0.82, 0.81])
+    told = answer(technique, [0.76, 0.75, 0.76])
+    assert 35 < told.low < told.needed < told.high < 70
+    assert told.n == 3
+    assert told.never < 0.025
+    assert told.saved == pytest.approx(1 - math.ceil(told.needed) / 140)
+    low, high = math.ceil(told.low), math.ceil(told.high)
+    assert told.sentence == (
+        f"A reaches full supervision (100 % of the labels) at {math.ceil(told.needed)} of 140 labels, 95 % interval "
+        f"{low}–{high}, n = 3 seeds; labels saved: {int(100 * told.saved)} %."
+    )
+
+
+def test_never_is_said_where_no_redrawn_fit_gets_there() -> None:
+    told = answer(points([0.60, 0.61], [0.62, 0.63], labels=(10, 100)), [0.90, 0.91])
+    assert (told.needed, told.low, told.high, told.saved) == (math.inf, math.inf, math.inf, None)
+    assert told.sentence == (
+        "A does not reach full supervision (100 % of the labels) with up to 100 labels: not reached, n = 2 seeds."
+    )
+
+
+def test_reaching_it_on_the_mean_alone_saves_nothing() -> None:
+    told = answer(points([0.50, 0.70], [0.80, 0.95], labels=(10, 100)), [0.80, 0.75])
+    assert math.isfinite(told.needed)
+    assert told.high == math.inf
+    assert told.never > 0.025
+    assert "on the mean, but that is not shown: 95 % interval ≤ 10 to not reached, n = 2 seeds" in told.sentence
+    assert "saved" not in told.sentence
+
+
+def test_missing_it_on_the_mean_does_not_rule_it_out() -> None:
+    told = answer(points([0.50, 0.70], [0.70, 0.85], labels=(10, 100)), [0.80, 0.82])
+    assert told.needed == math.inf
+    assert math.isfinite(told.low)
+    assert "with up to 100 labels on the mean, but may: 95 % interval" in told.sentence
+
+
+def test_without_labels_it_is_reached_or_not_and_there_is_no_curve() -> None:
+    below, above = points([0.40, 0.41], labels=[0]), points([0.95, 0.96], labels=[0])
+    assert (
+        "does not reach full supervision (100 % of the labels) without labels: not reached"
+        in answer(below, [0.80, 0.81]).sentence
+    )
+    assert answer(above, [0.80, 0.81]).sentence == (
+        "A reaches full supervision (100 % of the labels) at 0 of 140 labels, 95 % interval 0, n = 2 seeds; labels "
+        "saved: 100 %."
+    )
+
+
+@pytest.mark.parametrize("target", [[0.7], [0.7, 0.8]])
+def test_one_seed_claims_nothing(target: list[float]) -> None:
+    told = answer(points([0.60], [0.80], labels=(10, 100)), target)
+    assert (told.low, told.high, told.never, told.n) == (None, None, None, 1)
+    assert told.sentence == (
+        "A: n = 1 seed gives no interval, so nothing is claimed about full supervision (100 % of the labels)."
+    )
+
+
+def test_seeds_alike_in_technique_and_target_make_a_narrow_answer() -> None:
+    # What a seed does to both alike takes nothing from the answer: only seeds of their own widen it.
+    luck = np.array([0.0, 0.04, -0.03])
+    technique = points(0.6 + luck, 0.8 + luck, labels=(10, 90))
+    assert answer(technique, 0.7 + luck).high == pytest.approx(30)
+    strangers = label_efficiency(
+        technique, {seed + 9: 0.7 + each for seed, each in enumerate(luck)}, technique="A", full=140, rng=rng()
+    )
+    assert strangers.high > 60
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_about_95_of_100_intervals_hold_the_labels_that_are_needed(seeds: int) -> None:
+    draw, trials, goal = rng(8), 300, 0.76
+    truth = np.array([0.5, 0.7, 0.8, 0.84])
+    exact = float(labels_reached(LABELS, truth[None], np.array([goal]))[0])
+    assert 35 < exact < 70
+    held = 0
+    for _ in range(trials):
+        shared = draw.normal(0, 0.014, seeds)
+        scores = truth[:, None] + shared + draw.normal(0, 0.014, (4, seeds))
+        told = answer(points(*scores), goal + shared + draw.normal(0, 0.014, seeds), rng=draw, draws=400)
+        held += told.low <= exact <= told.high
+    assert 0.90 <= held / trials <= 0.99

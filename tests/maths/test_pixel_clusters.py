@@ -1,0 +1,158 @@
+"""Clusters of an epoch's pixels: the labels are by the centroids that come out of it, and nothing is kept that long."""
+
+import weakref
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from s4mi.errors import S4miError
+from s4mi.maths import pixel_clusters as module
+from s4mi.maths.kmeans import TooFewPointsError, assign, full_kmeans
+from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
+
+DIRECTIONS = torch.eye(5)
+"""Of five clusters that are easily told apart."""
+
+
+def blobs(*sizes: tuple[int, int, int], spread: float = 0.1, seed: int = 0) -> list[Tensor]:
+    """Batches of B maps of h × w pixels around the directions."""
+    generator = torch.Generator().manual_seed(seed)
+    batches = []
+    for count, height, width in sizes:
+        kinds = torch.randint(5, (count, height, width), generator=generator)
+        noise = spread * torch.randn(count, height, width, 5, generator=generator)
+        length = 0.5 + torch.rand(count, height, width, 1, generator=generator)
+        batches.append(((DIRECTIONS[kinds] + noise) * length).permute(0, 3, 1, 2))
+    return batches
+
+
+def found_in(batches: list[Tensor], clusters: int = 5, *, kept_batches: int = 16, seed: int = 0) -> PixelLabels:
+    seen = PixelClusters(clusters, generator=torch.Generator().manual_seed(seed), kept_batches=kept_batches)
+    for batch in batches:
+        seen.see(batch)
+    return seen.finish()
+
+
+def points(batch: Tensor) -> Tensor:
+    """A pixel a row, one after the other by hand."""
+    _, _, height, width = batch.shape
+    return torch.stack([one[:, row, column] for one in batch for row in range(height) for column in range(width)])
+
+
+shapes = st.lists(st.tuples(st.integers(1, 3), st.integers(2, 6), st.integers(2, 6)), min_size=1, max_size=6)
+
+
+@settings(deadline=None, max_examples=40)
+@given(shapes=shapes, kept_batches=st.integers(1, 8), clusters=st.integers(2, 5), start_points=st.sampled_from([8, 64]))
+def test_every_pixel_is_in_the_cluster_of_the_final_centroid_it_is_nearest_to(
+    shapes: list[tuple[int, int, int]], kept_batches: int, clusters: int, start_points: int
+) -> None:
+    """However many batches k-means looked at, and also for those it saw before its centroids had settled."""
+    batches = blobs((2, 4, 4), *shapes, spread=0.5)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "START_POINTS", start_points)
+        found = found_in(batches, clusters, kept_batches=kept_batches)
+    torch.testing.assert_close(found.centroids.norm(dim=1), torch.ones(clusters))
+    assert len(found.labels) == len(batches)
+    for batch, labels in zip(batches, found.labels, strict=True):
+        assert labels.dtype == torch.uint8
+        assert labels.device == batch.device
+        assert labels.shape == (len(batch), *batch.shape[2:])
+        cosines = F.normalize(points(batch), dim=1) @ found.centroids.T
+        assert torch.equal(labels.flatten().long(), assign(points(batch), found.centroids))
+        chosen = cosines.gather(1, labels.flatten().long()[:, None])[:, 0]
+        torch.testing.assert_close(chosen, cosines.amax(dim=1), rtol=0, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=20)
+@given(shapes=shapes, kept_batches=st.integers(1, 8))
+def test_the_counts_are_those_of_the_labels(shapes: list[tuple[int, int, int]], kept_batches: int) -> None:
+    batches = blobs((2, 4, 4), *shapes, spread=0.5)
+    found = found_in(batches, kept_batches=kept_batches)
+    labels = torch.cat([one.flatten() for one in found.labels])
+    assert found.counts.dtype == torch.int64
+    assert torch.equal(found.counts, torch.bincount(labels.long(), minlength=5))
+    assert int(found.counts.sum()) == sum(len(batch) * batch.shape[2] * batch.shape[3] for batch in batches)
+    assert found.largest == pytest.approx(max(found.counts.tolist()) / len(labels))
+    assert found.empty == 5 - len({*labels.tolist()})
+
+
+@pytest.mark.parametrize("kept_batches", [1, 3, 4, 16])
+def test_the_centroids_are_those_of_k_means_of_the_batches_that_are_kept(kept_batches: int) -> None:
+    batches = blobs(*4 * [(2, 6, 6)])
+    found = found_in(batches, kept_batches=kept_batches, seed=3)
+    kept = torch.cat([points(batch) for batch in batches[:kept_batches]])
+    expected = full_kmeans(kept, 5, generator=torch.Generator().manual_seed(3)).centroids
+    torch.testing.assert_close(found.centroids, expected)
+    # They are the directions that the pixels were drawn around, in some order.
+    assert sorted((found.centroids @ DIRECTIONS.T).argmax(dim=1).tolist()) == [0, 1, 2, 3, 4]
+    assert (found.centroids @ DIRECTIONS.T).amax(dim=1).min() > 0.99
+
+
+def test_only_the_batches_that_k_means_looks_at_are_kept_and_not_longer_than_that() -> None:
+    seen = PixelClusters(5, generator=torch.Generator().manual_seed(0), kept_batches=3)
+    batches = blobs(*6 * [(2, 6, 6)])
+    alive = [weakref.ref(batch) for batch in batches]
+    there = []
+    while batches:
+        seen.see(batches.pop(0))
+        there.append(sum(batch() is not None for batch in alive) - len(batches))
+    assert there == [1, 2, 0, 0, 0, 0]
+    assert len(seen.finish().labels) == 6
+
+
+def test_a_seed_gives_the_same_clusters_again() -> None:
+    batches = blobs(*4 * [(2, 6, 6)], spread=0.8)
+    one, same, other = (found_in(batches, kept_batches=2, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(one.centroids, same.centroids)
+    assert all(torch.equal(*pair) for pair in zip(one.labels, same.labels, strict=True))
+    assert not torch.equal(one.centroids, other.centroids)
+
+
+def test_features_of_half_precision_are_labelled_by_centroids_of_whole_precision() -> None:
+    batches = [batch.bfloat16() for batch in blobs(*3 * [(2, 6, 6)])]
+    found = found_in(batches, kept_batches=2)
+    assert found.centroids.dtype == torch.float32
+    for batch, labels in zip(batches, found.labels, strict=True):
+        assert torch.equal(labels.flatten().long(), assign(points(batch).float(), found.centroids))
+
+
+def test_255_clusters_have_room_in_a_byte() -> None:
+    generator = torch.Generator().manual_seed(0)
+    found = found_in([torch.randn(4, 8, 16, 16, generator=generator)], clusters=255)
+    assert int(found.labels[0].max()) == 254
+    with pytest.raises(S4miError, match="256 clusters cannot be had"):
+        found_in([], clusters=256)
+
+
+def labels_of(counts: list[int], centroids: Any) -> PixelLabels:
+    return PixelLabels(torch.tensor(centroids), (), counts=torch.tensor(counts))
+
+
+def test_the_largest_share_the_empty_clusters_and_the_distance_by_hand() -> None:
+    found = labels_of([6, 0, 2], [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    assert (found.largest, found.empty, found.distance) == (0.75, 1, 2.0)
+    near = labels_of([1, 3], [[1.0, 0.0], [0.6, 0.8]])
+    assert (near.largest, near.empty) == (0.75, 0)
+    assert near.distance == pytest.approx(0.4)
+    assert labels_of([5, 0], [[0.0, 1.0], [0.0, 1.0]]).distance == 0
+
+
+@pytest.mark.parametrize("kept_batches", [1, 2, 16])
+def test_pixels_that_are_all_alike_make_no_clusters(kept_batches: int) -> None:
+    alike = torch.ones(2, 5, 4, 4)
+    with pytest.raises(TooFewPointsError, match=r"^2 clusters cannot be made of \d+ points of which 1 differ; [^\n]+$"):
+        found_in([alike, alike], clusters=2, kept_batches=kept_batches)
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_numbers_that_are_not_finite_are_refused(place: int) -> None:
+    batches = blobs(*4 * [(2, 6, 6)])
+    batches[place][0, 0, 0, 0] = torch.nan
+    with pytest.raises(S4miError, match="features to cluster are not finite"):
+        found_in(batches, kept_batches=2)
