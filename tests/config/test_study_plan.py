@@ -174,7 +174,7 @@ def test_pre_training_has_the_split_of_segmentation_where_that_is_all_that_start
 
 def test_a_method_without_labels_that_answers_is_an_arm_and_no_pre_training() -> None:
     said = refusal(pretraining={"dino": PICIE})
-    assert said.startswith("study.yaml: pretraining 'dino': method 'picie' ")
+    assert said.startswith("study.yaml: pretraining 'dino': 'picie' answers by itself")
     assert said.endswith("; make it an arm")
 
 

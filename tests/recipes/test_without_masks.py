@@ -396,7 +396,7 @@ def test_several_clusters_may_be_one_class(unnamed: Unnamed, bare: Path, tmp_pat
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ({0: "background", 1: "lesion", 2: "hair"}, "but there are 0 to 3; name each of them"),
+        ({0: "background", 1: "lesion", 2: "hair"}, "names 3 clusters, but there are 4"),
         ({0: "background", 2: "lesion"}, "are not all clusters; name each from 0 on"),
         ({0: "lesion", 1: "lesion"}, "all clusters are of one class"),
     ],

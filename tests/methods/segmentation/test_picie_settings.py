@@ -61,7 +61,7 @@ def test_a_table_says_where_its_weights_and_how_many_its_clusters_are(settings: 
         ({"clusters": 3}, ("cluster 0", "cluster 1", "cluster 2"), False),
         ({"classes": {0: "background", 1: "lesion"}}, ("background", "lesion"), True),
         ({"classes": {1: "background", 0: "lesion"}}, ("background", "lesion"), True),
-        ({"classes": {0: "pus", 1: "pus", 2: "skin"}}, ("pus", "skin"), True),
+        ({"clusters": 3, "classes": {0: "pus", 1: "pus", 2: "skin"}}, ("pus", "skin"), True),
         ({"clusters": 4, "classes": {0: "b", 1: "a", 2: "background", 3: "a"}}, ("background", "b", "a"), True),
     ],
 )
