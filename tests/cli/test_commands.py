@@ -82,6 +82,30 @@ def test_a_run_is_trained_evaluated_and_used_by_commands_alone(
     assert len(list((tmp_path / "masks").glob("*.png"))) == 60
 
 
+def test_clusters_are_found_looked_at_named_and_predicted_by_commands_alone(
+    s4mi: Command, tmp_path: Path, lesions: Path, quick: Quick
+) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    assert s4mi("data", "import", "folder", lesions / "images", "-o", data).returncode == 0
+    method = {"name": "picie", "backbone": "tiny_resnet", "weights": "none", "width": 16, "clusters": 3}
+    save_run_config(quick(data, method, epochs=1), tmp_path / "run.yaml")
+    trained = s4mi("train", tmp_path / "run.yaml", "-o", run)
+    assert trained.returncode == 0, trained.stderr
+    assert ": 60 unlabelled images, 1 epochs, " in trained.stdout
+    assert "best epoch" not in trained.stdout
+    assert f"look at the clusters with: s4mi predict {run} IMAGES -o OUT --clusters\n" in trained.stdout
+    looked = s4mi("predict", run, data, "-o", tmp_path / "look", "--clusters")
+    assert looked.returncode == 0, looked.stderr
+    assert f"look at the clusters: {tmp_path / 'look' / 'clusters.png'}\n" in looked.stdout
+    names = "classes: {0: background, 1: lesion, 2: background}"
+    assert f"name them in {run / 'config.yaml'}, below method, e.g. {names}\n" in looked.stdout
+    settings = (run / "config.yaml").read_text(encoding="utf-8")
+    (run / "config.yaml").write_text(settings.replace("classes: null", names), encoding="utf-8")
+    predicted = s4mi("predict", run, data, "-o", tmp_path / "masks", "--overlay")
+    assert "overlays (lesion sky blue)" in predicted.stdout
+    assert len(list((tmp_path / "masks").glob("*.png"))) == 60
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

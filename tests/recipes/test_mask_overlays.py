@@ -2,6 +2,7 @@
 
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,11 +13,14 @@ from s4mi.recipes.mask_overlays import (
     CLASS_COLOURS,
     HIT,
     MISSED,
+    MOST_COLOURS,
     STRENGTH,
     WHITE,
     WRONG,
     Colour,
     class_colour,
+    cluster_colour,
+    clustered,
     compared,
     outline,
     tinted,
@@ -84,10 +88,29 @@ def test_a_mask_of_background_changes_nothing() -> None:
     np.testing.assert_array_equal(tinted(grey(), np.zeros((20, 30), dtype=np.uint8)), grey())
 
 
-def test_colours_go_by_class_and_over_again() -> None:
-    seven = [class_colour(index) for index in range(1, 8)]
-    assert len(set(seven)) == len(CLASS_COLOURS) == 7
-    assert [class_colour(index) for index in range(8, 15)] == seven
+def test_every_class_has_a_colour_and_a_name_of_its_own_and_after_255_they_begin_again() -> None:
+    colours = [class_colour(index) for index in range(1, MOST_COLOURS + 1)]
+    assert colours[: len(CLASS_COLOURS)] == list(CLASS_COLOURS.items())
+    for each in zip(*colours, strict=True):
+        assert len(set(each)) == 255
+    assert [class_colour(index) for index in range(256, 266)] == colours[:10]
+    assert [cluster_colour(number) for number in range(MOST_COLOURS)] == colours
+
+
+def test_the_first_thirty_colours_differ_plainly_and_none_is_that_of_paper() -> None:
+    """A difference of 2.3 in CIELAB is just seen (Mahy et al. 1994)."""
+    colours = np.array([[class_colour(index)[1] for index in range(1, 31)] + [WHITE]], dtype=np.uint8)
+    lab = cv2.cvtColor(colours.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[0]
+    for one, other in itertools.combinations(lab, 2):
+        assert np.linalg.norm(one - other) > 4 * 2.3
+
+
+def test_every_cluster_is_tinted_and_the_first_and_the_last_are_too() -> None:
+    clusters = np.repeat(np.array([0, 7, 254], dtype=np.uint8), 10)[None].repeat(20, axis=0)
+    picture = clustered(grey(), clusters)
+    for place, number in enumerate((0, 7, 254)):
+        middle = picture[5:15, 10 * place + 3 : 10 * place + 7]
+        assert (middle == under(cluster_colour(number)[1])).all()
 
 
 def test_colours_are_told_apart_without_hue() -> None:

@@ -455,3 +455,23 @@ def test_lesions_are_found_without_any_mask(tmp_path: Path, cache_dir: Path, qui
     assert isinstance(record.test, SegmentationScores)
     assert record.test.iou is not None
     assert record.test.iou >= 0.6
+
+
+def test_masks_of_validation_images_alone_are_enough(tmp_path: Path, quick: Quick) -> None:
+    """They name the clusters; no training image needs one."""
+    write_synthetic("lesions", tmp_path / "set", count=20, size=32, seed=0)
+    table = tmp_path / "set" / "manifest.csv"
+    header, *rows = table.read_text(encoding="utf-8").splitlines()
+    mask, part = header.split(",").index("mask"), header.split(",").index("split")
+    changed = []
+    for number, row in enumerate(rows):
+        cells = row.split(",")
+        cells[part] = "train" if number < 12 else "val"
+        cells[mask] = "" if number < 12 else cells[mask]
+        changed.append(",".join(cells))
+    table.write_text("\n".join([header, *changed]) + "\n", encoding="utf-8")
+    record = train(quick(tmp_path / "set", PICIE, epochs=1), tmp_path / "run")
+    assert isinstance(record, RunRecord)
+    assert record.val is not None
+    assert record.test is None
+    assert record.classes == ["background", "lesion"]

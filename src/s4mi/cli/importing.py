@@ -103,7 +103,7 @@ def write(found: "Found", out: Path, naming: "Naming", handling: "Handling") -> 
     print_line(f"{spec.name}: {found.kind}, now the data set {out}", style="bold")
     print_facts(
         ("images", f"{len(rows)}, {where}"),
-        ("tasks", ", ".join(spec.tasks) or "none; it can serve to pre-train"),
+        ("tasks", ", ".join(spec.tasks) or "none; it can serve to pre-train, or be segmented without masks"),
         ("classes", counted((name, shown[name]) for name in spec.classes)),
         ("masks", f"{sum(row.mask is not None for row in rows)}" if spec.mask_values else ""),
         ("mask values", ", ".join(f"{value} {name}" for value, name in spec.mask_values.items())),

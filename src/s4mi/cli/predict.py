@@ -16,6 +16,11 @@ def predict(
     overlay: bool = typer.Option(
         False, "--overlay", help="Segmentation: also lay each mask over its image, beside the truth where it is known."
     ),
+    clusters: bool = typer.Option(
+        False,
+        "--clusters",
+        help="Of a run that found clusters: their numbers for masks, and a sheet to name them from.",
+    ),
     split: Split = typer.Option(
         Split.all, "--split", help="Of a data set, the images in this part of the run's own split."
     ),
@@ -37,12 +42,17 @@ def predict(
             images,
             out,
             overlay=overlay,
+            clusters=clusters,
             part=split.part,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    typer.echo(f"{result.answered} images answered: {result.output}")
+    typer.echo(f"{result.answered} image{'' if result.answered == 1 else 's'} answered: {result.output}")
     if result.overlays is not None:
         typer.echo(f"overlays ({result.legend}): {result.overlays}")
+    if result.sheet is not None:
+        typer.echo(f"look at the clusters: {result.sheet}")
+        for line in result.next_steps:
+            typer.echo(line)
     if result.failed:
         typer.echo(f"{result.failed} could not be read: {out / 'errors.csv'}", err=True)
         raise typer.Exit(1)

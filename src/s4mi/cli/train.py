@@ -42,16 +42,22 @@ def train(
         _say_pretrained(record, out)
     else:
         _say_trained(record)
+        if record.val is None and config.method.own_classes and not config.method.named:
+            typer.echo(f"look at the clusters with: s4mi predict {out} IMAGES -o OUT --clusters")
     typer.echo(f"record: {out / 'record.json'}")
 
 
 def _say_trained(record: "RunRecord") -> None:
     from s4mi.cli.console import print_scores
 
+    labels = record.labels
+    learnt = f"{labels.train_labelled} labelled" if labels.train_labelled else f"{labels.train_images} unlabelled"
+    chosen = f"best epoch {record.best_epoch} of {record.epochs} by validation {record.metric}"
+    if record.val is None:  # nothing could choose
+        chosen = f"{record.epochs} epochs"
     typer.echo(
         f"{record.technique or record.method} ({record.backbone}) on {record.dataset}"
-        f"{' (synthetic)' if record.synthetic else ''}: {record.labels.train_labelled} labelled images, "
-        f"best epoch {record.best_epoch} of {record.epochs} by validation {record.metric}, {record.cost.seconds:.0f} s"
+        f"{' (synthetic)' if record.synthetic else ''}: {learnt} images, {chosen}, {record.cost.seconds:.0f} s"
     )
     if record.pretraining is not None:
         typer.echo(

@@ -58,6 +58,7 @@ def make_split(
     amount: LabelAmount = ALL,
     fraction_seed: int,
     foreground: Sequence[float] | None = None,
+    unlabelled: bool = False,
 ) -> Split:
     """Split a data set for one task.
 
@@ -65,6 +66,7 @@ def make_split(
         amount: how many of the annotated training images may be used with their annotation.
         fraction_seed: draws which those are.
         foreground: foreground share of each row's mask, used to stratify where there are no labels.
+        unlabelled: training needs no annotated image.
 
     Raises:
         S4miError: a part would be without annotated images, there are fewer images or patients than asked for, or an
@@ -76,6 +78,8 @@ def make_split(
         # The official test part may lack what this task needs; then the run says it has no test score.
         if division.kind in ("official", "file") and part == "test":
             continue
+        if unlabelled and part == "train":
+            continue
         if not any(manifest.rows[number].annotated(kind) for number in parts[part]):
             cure = {"official": "pass split.kind=random", "file": "take another split.file"}.get(
                 division.kind, "choose other split.ratios or smaller groups"
@@ -85,7 +89,7 @@ def make_split(
                 f"annotate more, or {cure}"
             )
     order = label_order(manifest, kind, traits, train=parts["train"], seed=fraction_seed)
-    labelled = tuple(sorted(first_labels(manifest, order, amount)))
+    labelled = tuple(sorted(first_labels(manifest, order, amount))) if order else ()
     return Split(
         train=parts["train"], val=parts["val"], test=parts["test"], labelled=labelled,
         hash=hash_of(manifest, parts, labelled),

@@ -5,7 +5,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -19,8 +20,9 @@ from s4mi.data.masks import encode_mask
 from s4mi.data.spec import NO_CLASS
 from s4mi.engine.inference import probabilities
 from s4mi.errors import S4miError
+from s4mi.recipes.cluster_sheet import ClusterSheet, next_steps
 from s4mi.recipes.inputs import ErrorList, Unreadable, find_images
-from s4mi.recipes.mask_overlays import class_colour, compared, tinted
+from s4mi.recipes.mask_overlays import class_colour, cluster_colour, clustered, compared, tinted
 from s4mi.recipes.pictures import Picture, is_data_set, pictures_of, read_truth
 from s4mi.recipes.predictor import Predictor
 from s4mi.recipes.run_dir import RunDir
@@ -30,6 +32,8 @@ AHEAD = 16
 """Images decoded ahead of the network."""
 OVERLAYS = "overlays"
 """Folder of the overlays, below that of the masks."""
+LISTED = 8
+"""More clusters than these are not all in a line."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Predicted:
         output: the file or folder of answers. overlays: the folder of overlays, if they were asked for.
         legend: what the colours of the overlays mean, in a line.
         answered: images. failed: images that could not be read.
+        sheet: the sheet on which clusters are looked at, if it was asked for, and a line each on what to do then.
     """
 
     output: Path
@@ -47,6 +52,8 @@ class Predicted:
     failed: int
     overlays: Path | None = None
     legend: str = ""
+    sheet: Path | None = None
+    next_steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,7 @@ def predict_run(
     out: Path,
     *,
     overlay: bool = False,
+    clusters: bool = False,
     part: Part | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Predicted:
@@ -100,37 +108,48 @@ def predict_run(
     Args:
         overlay: also write the image with its mask laid over it, in `out/overlays`; where a data set has the true mask,
             with what was found, missed and wrongly seen.
+        clusters: of a run that found clusters, write these, whatever they are called: their numbers for masks, each
+            image in their colours in `out/overlays`, a sheet to look at, `out/clusters.png`, and their shares,
+            `out/clusters.csv`.
         part: of a data set, the images in this part of the run's own split; None for all.
 
     Raises:
-        S4miError: no such run, no images, overlays of a classifier, a part of what is no data set, or a file that would
-            be written over an image or another answer.
+        S4miError: no such run, no images, overlays of a classifier, clusters of a run without, a part of what is no
+            data set, or a file that would be written over an image or another answer.
     """
     images = _find(inputs, RunDir(run), part)
-    predictor = Predictor(run)
-    if overlay:
+    predictor = Predictor(run, clusters=clusters)
+    if overlay and not clusters:
         _check_overlays(predictor, images)
+    overlay = overlay or clusters
+    sheet = None
+    if clusters:
+        sheet = ClusterSheet(out, clusters=len(predictor.task.classes), images=[image.name for image in images])
     writer: _Writer
     if predictor.task.kind == "segmentation":
-        writer = _Masks(out, images, predictor, overlay=overlay)
+        writer = _Masks(out, images, predictor, overlay=overlay, sheet=sheet)
     else:
         writer = _Table(out / "predictions.csv", predictor.task)
     out.mkdir(parents=True, exist_ok=True)
     failed = ErrorList(out / "errors.csv")
-    with writer:
-        for done, decoded in enumerate(_decoded(images, predictor, overlay=overlay), start=1):
+    with writer, sheet or nullcontext():
+        for done, decoded in enumerate(_decoded(images, predictor, overlay=overlay, truth=not clusters), start=1):
             if isinstance(decoded, Unreadable):
                 failed.add(decoded)
             else:
                 writer.write(decoded, predictor.logits(decoded.tiles))
             progress(done, len(images))
-    return Predicted(
+    answered = len(images) - failed.count
+    predicted = Predicted(
         output=writer.output,
-        answered=len(images) - failed.count,
+        answered=answered,
         failed=failed.count,
         overlays=out / OVERLAYS if overlay else None,
         legend=_legend(predictor, images) if overlay else "",
     )
+    if sheet is None or not answered:
+        return predicted
+    return replace(predicted, sheet=sheet.path, next_steps=next_steps(predictor))
 
 
 def _find(inputs: Sequence[Path], run: RunDir, part: Part | None) -> list[_Asked]:
@@ -168,6 +187,9 @@ def _check_overlays(predictor: Predictor, images: Sequence[_Asked]) -> None:
 
 def _legend(predictor: Predictor, images: Sequence[_Asked]) -> str:
     """The colours of overlays without a truth, of those with one, or both."""
+    if predictor.unnamed:
+        colours = [f"{name} {cluster_colour(number)[0]}" for number, name in enumerate(predictor.task.classes)]
+        return ", ".join(colours if len(colours) <= LISTED else [*colours[: LISTED - 1], "…"])
     known = {image.picture.mask is not None for image in images}
     classes = [f"{name} {class_colour(index)[0]}" for index, name in enumerate(predictor.task.classes) if index]
     lines = [", ".join(classes)] if False in known else []
@@ -176,8 +198,10 @@ def _legend(predictor: Predictor, images: Sequence[_Asked]) -> str:
     return "; ".join(lines)
 
 
-def _decoded(images: Sequence[_Asked], predictor: Predictor, *, overlay: bool) -> Iterator[_Decoded | Unreadable]:
-    """The images in order, decoded in threads a little ahead of the network."""
+def _decoded(
+    images: Sequence[_Asked], predictor: Predictor, *, overlay: bool, truth: bool
+) -> Iterator[_Decoded | Unreadable]:
+    """The images in order, decoded in threads a little ahead of the network; with their `truth` for overlays of it."""
 
     def decode(image: _Asked) -> _Decoded | Unreadable:
         try:
@@ -185,10 +209,10 @@ def _decoded(images: Sequence[_Asked], predictor: Predictor, *, overlay: bool) -
         except S4miError as error:
             return Unreadable(image.picture.path, str(error))
         size = (pixels.shape[0], pixels.shape[1])
-        truth = read_truth(image.picture, size) if overlay else None
-        if isinstance(truth, Unreadable):
-            return truth
-        return _Decoded(image, size, predictor.tiles(pixels), pixels if overlay else None, truth)
+        known = read_truth(image.picture, size) if overlay and truth else None
+        if isinstance(known, Unreadable):
+            return known
+        return _Decoded(image, size, predictor.tiles(pixels), pixels if overlay else None, known)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         waiting: deque[Future[_Decoded | Unreadable]] = deque()
@@ -228,11 +252,20 @@ class _Table:
 
 
 class _Masks:
-    """A PNG per image, with the pixel values that the data set's own masks have, and its overlay if that is wanted."""
+    """A PNG per image, with the pixel values that the data set's own masks have; if wanted, its overlay and a sheet."""
 
-    def __init__(self, output: Path, images: Sequence[_Asked], predictor: Predictor, *, overlay: bool) -> None:
+    def __init__(
+        self,
+        output: Path,
+        images: Sequence[_Asked],
+        predictor: Predictor,
+        *,
+        overlay: bool,
+        sheet: ClusterSheet | None,
+    ) -> None:
         self.output = output
         self._predictor = predictor
+        self._sheet = sheet
         self._folders = (output, output / OVERLAYS) if overlay else (output,)
         given = {path.resolve() for one in images for path in (one.picture.path, one.picture.mask) if path is not None}
         taken: dict[Path, str] = {}
@@ -244,9 +277,14 @@ class _Masks:
                         f"{image.picture.path}: its mask would overwrite that of {taken[path]!r}; "
                         "predict them into two folders"
                     )
+                if sheet is not None and path == sheet.path:
+                    raise S4miError(f"{image.picture.path}: its clusters would be overwritten by {path}; rename it")
                 if path.resolve() in given:
                     raise S4miError(f"{path}: would be overwritten by a predicted mask; choose another folder with -o")
                 taken[path] = image.name
+
+        if sheet is not None and sheet.path.resolve() in given:
+            raise S4miError(f"{sheet.path}: would be overwritten by the sheet; choose another folder with -o")
 
     def __enter__(self) -> None:
         pass
@@ -261,7 +299,9 @@ class _Masks:
         if decoded.pixels is not None and decoded.truth is not None:
             pictures.append(compared(decoded.pixels, decoded.truth, classes))
         elif decoded.pixels is not None:
-            pictures.append(tinted(decoded.pixels, classes))
+            pictures.append((clustered if self._predictor.unnamed else tinted)(decoded.pixels, classes))
+            if self._sheet is not None:
+                self._sheet.add(decoded.asked.name, decoded.pixels, classes)
         for folder, picture in zip(self._folders, pictures, strict=True):
             path = folder / f"{decoded.asked.place}.png"
             path.parent.mkdir(parents=True, exist_ok=True)

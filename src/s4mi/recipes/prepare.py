@@ -92,6 +92,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         amount=config.amount,
         fraction_seed=config.seed,
         foreground=foreground,
+        unlabelled=config.method.unlabelled and not config.method.pretrains,
     )
     leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
     _check_leaks(config, manifest, leaks)

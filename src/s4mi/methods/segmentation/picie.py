@@ -17,11 +17,11 @@ themselves, until someone looks at them and names them (`classes`).
 
 import math
 from abc import ABC
-from typing import Any, ClassVar, Literal, Self, final
+from typing import Any, ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 from torch import Tensor
 
 from s4mi.contract import (
@@ -100,22 +100,17 @@ class ClusteringConfig(PretrainedConfig, ABC):
 
     @field_validator("classes")
     @classmethod
-    def _named(cls, classes: dict[int, str] | None) -> dict[int, str] | None:
+    def _named(cls, classes: dict[int, str] | None, info: ValidationInfo) -> dict[int, str] | None:
         if classes is not None and sorted(classes) != list(range(len(classes))):
             raise ValueError(f"{sorted(classes)} are not all clusters; name each from 0 on, several may share a name")
         if classes is not None and len({*classes.values()}) < 2:
             raise ValueError("all clusters are of one class; name at least two, such as {0: background, 1: lesion}")
+        # Without `clusters` there are two, or as many as masks have classes, which is not known here.
+        count = info.data.get("clusters") or 2
+        if classes is not None and len(classes) != count:
+            rest = "" if info.data.get("clusters") else "; where masks have more classes, set method.clusters too"
+            raise ValueError(f"names {len(classes)} clusters, but there are {count}{rest}")
         return classes
-
-    @model_validator(mode="after")
-    def _all_named(self) -> Self:
-        """Without `clusters` there are two, or as many as masks have classes, which is not known here."""
-        if self.classes is not None and len(self.classes) != (self.clusters or 2):
-            raise ValueError(
-                f"classes: names {len(self.classes)} clusters, but there are {self.clusters or 2}"
-                + ("" if self.clusters else "; where masks have more classes, set clusters too")
-            )
-        return self
 
     @property
     def own_classes(self) -> tuple[str, ...]:
