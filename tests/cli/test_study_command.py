@@ -1,5 +1,7 @@
 """`s4mi study`, and `s4mi train` of what needs no labels, as a user meets them."""
 
+import io
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -9,12 +11,16 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from conftest import TRANSFER
 from s4mi.cli import main
-from s4mi.config import RunConfig, load_study, plan_study, save_run_config
+from s4mi.cli.study_table import Table, ending
+from s4mi.config import PlannedRun, RunConfig, load_study, plan_study, save_run_config
+from s4mi.recipes.progress import Progress
+from s4mi.recipes.study_events import Begun, Ended, Failed, Looked, Moved, Outcome
 from s4mi.recipes.train import train
-from s4mi.records import read_any_record, read_pretraining, read_record
+from s4mi.records import Cost, RunRecord, read_any_record, read_pretraining, read_record
 
 Quick = Callable[..., RunConfig]
 SIMCLR: dict[str, Any] = {
@@ -67,15 +73,33 @@ def study(tmp_path: Path, lesions: Path, cache_dir: Path) -> Path:
     return tmp_path / "compared.yaml"
 
 
-def test_a_plan_lists_every_run_with_its_hash_and_what_it_starts_from(s4mi: Command, study: Path) -> None:
+@pytest.fixture
+def planned_run(lesions: Path, quick: Quick) -> PlannedRun:
+    return PlannedRun("runs/one", quick(lesions, TRANSFER))
+
+
+def lines_of_runs(done: Done) -> list[str]:
+    """What was said of runs that ended."""
+    return [line for line in done.stdout.splitlines() if re.match(r"(runs|pretraining)/", line)]
+
+
+def test_a_plan_is_a_tree_of_every_run_once_with_its_hash(s4mi: Command, study: Path) -> None:
+    hashes = {run.name: run.config.hash for run in plan_study(load_study(study), Path())}
+    assert len(hashes) == 6
     done = s4mi("study", "plan", study)
     assert done.returncode == 0, done.stderr
     *lines, total = done.stdout.splitlines()
-    planned = list(plan_study(load_study(study), Path()))
-    assert len(lines) == len(planned) == 6
-    for line, run in zip(lines, planned, strict=True):
-        assert line.split()[:2] == [run.name, run.config.hash]
-        assert line.endswith(f"from {run.needs}" if run.needs else run.config.hash)
+    assert lines == [
+        f"{branch}{name}  {hashes[name]}"
+        for branch, name in (
+            ("", "pretraining/simclr-seed0"),
+            ("└── ", "runs/simclr-tiny_resnet-100pct-seed0"),
+            ("", "runs/transfer-from-scratch-tiny_resnet-100pct-seed0"),
+            ("", "pretraining/simclr-seed1"),
+            ("└── ", "runs/simclr-tiny_resnet-100pct-seed1"),
+            ("", "runs/transfer-from-scratch-tiny_resnet-100pct-seed1"),
+        )
+    ]
     assert total == "6 runs, 2 without labels"
     assert s4mi("study", "plan", study, "seeds=[0]").stdout.splitlines()[-1] == "3 runs, 1 without labels"
 
@@ -115,13 +139,14 @@ def test_a_study_is_run_told_and_reported_and_not_run_twice(s4mi: Command, study
     done = s4mi("study", "run", study, "seeds=[0]", "-o", out)
     assert done.returncode == 0, done.stderr
     runs = [run.name for run in plan_study(load_study(study, ["seeds=[0]"]), out)]
-    said = [line for line in done.stdout.splitlines() if re.match(r"(runs|pretraining)/", line)]
+    said = lines_of_runs(done)
     assert [line.split(":")[0] for line in said] == runs
     assert said[0].startswith(f"{runs[0]}: 1 epochs in ")
     for name, line in zip(runs[1:], said[1:], strict=True):
         record = read_record(out / name)
         assert record.test is not None
         assert line.startswith(f"{name}: {record.metric} {getattr(record.test, record.metric):.3f} in ")
+        assert (out / name / "log.txt").exists()
     assert done.stdout.splitlines()[-1] == f"report: {out / 'report.html'}"
     page = (out / "report.html").read_text()
     assert "compared" in page
@@ -129,7 +154,9 @@ def test_a_study_is_run_told_and_reported_and_not_run_twice(s4mi: Command, study
     records = {name: (out / name / "record.json").read_bytes() for name in runs}
     again = s4mi("study", "run", study, "seeds=[0]", "-o", out)
     assert again.returncode == 0, again.stderr
-    assert [line for line in again.stdout.splitlines() if re.match(r"(runs|pretraining)/", line)] == said
+    assert lines_of_runs(again) == []
+    assert again.stdout.splitlines()[0] == "3 of 3 runs are done already"
+    assert again.stdout.splitlines()[-1] == f"report: {out / 'report.html'}"
     assert {name: (out / name / "record.json").read_bytes() for name in runs} == records
 
 
@@ -138,37 +165,98 @@ def test_a_run_that_fails_is_named_with_its_reason_and_the_exit_status_says_so(
 ) -> None:
     out = tmp_path / "out"
     bad = "pretraining.simclr.method={name: simmim, backbone: tiny_resnet, weights: none, square: 7}"
-    done = s4mi("study", "run", study, "seeds=[0]", bad, "-o", out)
+    done = s4mi("study", "run", study, "seeds=[0]", bad, "-o", out, "--workers", "0")
     assert done.returncode == 1
     lines = done.stderr.splitlines()
-    assert lines[0].startswith("pretraining/simclr-seed0: failed: method.square 7 does not divide")
-    assert lines[1].endswith(": failed: pretraining/simclr-seed0, which it starts from, has failed")
-    assert lines[2].startswith("2 of 3 runs failed")
+    reason = "method.square 7 does not divide"
+    assert lines[0].startswith(f"pretraining/simclr-seed0: failed and will be tried again: {reason}")
+    assert lines[1].startswith(f"pretraining/simclr-seed0: failed: {reason}")
+    assert lines[2].endswith(": not run: pretraining/simclr-seed0, which it starts from, has failed")
+    assert lines[3].startswith("1 of 3 runs failed, 1 could not be run; ")
     assert "Traceback" not in done.stderr
     assert "runs/transfer-from-scratch-tiny_resnet-100pct-seed0: f1_macro" in done.stdout
-    assert (out / "report.html").exists()
+    page = (out / "report.html").read_text()
+    assert f"pretraining/simclr-seed0: failed: {reason}" in page
+    assert "runs/simclr-tiny_resnet-100pct-seed0: not run: " in page
+    plan = s4mi("study", "plan", study, "seeds=[0]", bad, "-o", out).stdout
+    assert re.search(rf"pretraining/simclr-seed0  [0-9a-f]+  failed twice: {reason}", plan)
+
+
+def test_a_plan_says_what_is_done_half_done_and_left_and_how_long_that_takes(
+    s4mi: Command, study: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert s4mi("study", "run", study, "seeds=[0]", "-o", out, "--workers", "0").returncode == 0
+    name = "runs/transfer-from-scratch-tiny_resnet-100pct-seed"
+    for path in out.rglob("record.json"):
+        record = json.loads(path.read_text())
+        record["cost"]["seconds"] = 7200.0 if "pretraining" in str(path) else 120.0
+        record["versions"]["timm"] = record["versions"]["timm"] if "scratch" in str(path) else "0.0.1"
+        path.write_text(json.dumps(record))
+    done = s4mi("study", "plan", study, "-o", out)
+    assert done.returncode == 0, done.stderr
+    lines = {re.sub(r"^[└├─│ ]+", "", line).split()[0]: line for line in done.stdout.splitlines()[:-1]}
+    assert lines[f"{name}0"].endswith("  done in 2 min")
+    assert lines[f"{name}1"].endswith("  about 2 min")
+    assert lines["pretraining/simclr-seed1"].endswith("  about 2 h 00 min")
+    assert re.match(
+        r"6 runs, 2 without labels; 3 done, about 2 h 0\d min of training left$", done.stdout.splitlines()[-1]
+    )
+    assert re.search(r"timm 0\.0\.1 \(2 runs\), [0-9.]+ \(1 run and now\)", done.stderr)
+    again = s4mi("study", "run", study, "seeds=[0]", "-o", out)
+    assert again.returncode == 0, again.stderr
+    assert "timm 0.0.1 (2 runs)" in (out / "report.html").read_text()
+
+
+def test_runs_without_scores_are_told_too(planned_run: PlannedRun) -> None:
+    record = RunRecord.model_construct(
+        epochs=3, metric="iou", test=None, val=None, cost=Cost.model_construct(seconds=7.2)
+    )
+    assert ending(Outcome(planned_run, record)) == "runs/one: 3 epochs in 7 s, not scored"
+
+
+def test_the_table_shows_what_runs_what_failed_and_what_is_left(planned_run: PlannedRun, quick: Quick) -> None:
+    others = tuple(PlannedRun(f"runs/{name}", planned_run.config) for name in ("two", "three", "four"))
+    shown = Console(file=io.StringIO(), force_terminal=True, width=100, legacy_windows=False)
+    table = Table(shown)
+    table.tell(Looked((planned_run, *others), finished=()))
+    table.tell(Begun(planned_run, 1))
+    progress = Progress("train", done=30, total=100, epoch=3, epochs=10, seconds_left=600)
+    table.tell(Moved(planned_run, progress))
+    table.tell(Begun(others[0], 1))
+    table.tell(Failed(others[0], "loss is not finite"))
+    table.tell(Ended(Outcome(others[1], None, "no such backbone")))
+    with shown.capture() as captured:
+        shown.print(table._render())
+    text = re.sub(r"\x1b\[[0-9;]*m", "", captured.get())
+    first, running, *failures = text.splitlines()
+    assert first.startswith("0 of 4 done · 1 running · 2 to do · 2 failed · about 10 min or more left")
+    assert re.match(r"runs/one\s.*epoch 3/10\s+10 min left", running)
+    assert [line.strip() for line in failures] == [
+        "runs/two: to be tried again: loss is not finite", "runs/three: no such backbone",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("override", "reason", "failed"),
     [
-        ("data.path=/nowhere", "/nowhere/dataset.yaml: not there", "3 of 3"),
+        ("data.path=/nowhere", "/nowhere/dataset.yaml: not there", "2 of 3 runs failed, 1 could not be run"),
         # pre-training ends well, and then there is no run to make a table of
         (
             "arms=[{method: {name: finetune, backbone: tiny_vit, weights: none}, pretraining: simclr}]",
             "is a pre-training run of tiny_resnet, not of 'tiny_vit'",
-            "1 of 2",
+            "1 of 2 runs failed",
         ),
     ],
 )
 def test_a_study_without_a_single_result_still_ends_in_lines(
     s4mi: Command, study: Path, tmp_path: Path, override: str, reason: str, failed: str
 ) -> None:
-    done = s4mi("study", "run", study, "seeds=[0]", override, "-o", tmp_path / "out")
+    done = s4mi("study", "run", study, "seeds=[0]", override, "-o", tmp_path / "out", "--workers", "0")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert reason in done.stderr
-    assert done.stderr.splitlines()[-1].startswith(f"{failed} runs failed")
+    assert done.stderr.splitlines()[-1].startswith(f"{failed}; ")
 
 
 def test_pre_training_is_told_with_its_health_and_how_to_go_on(

@@ -1,6 +1,9 @@
 """A study from its file to its records: every run once, whatever fails on the way."""
 
+import errno
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +13,13 @@ import pytest
 import torch
 
 from conftest import TRANSFER
-from s4mi.config import PlannedRun, StudyConfig, load_run_config, make_study, plan_study
+from s4mi.config import StudyConfig, load_run_config, make_study, plan_study
 from s4mi.engine.checkpoint import load_weights
-from s4mi.recipes.progress import Progress, Watcher
-from s4mi.recipes.study import Outcome, run_study
+from s4mi.errors import S4miError
+from s4mi.recipes.study import run_study
+from s4mi.recipes.study_events import Begun, Ended, Event, Failed, Looked, Moved, Outcome
+from s4mi.recipes.study_folder import read_failure
+from s4mi.recipes.study_lock import LOCK_NAME
 from s4mi.recipes.train import train
 from s4mi.records import PretrainingRecord, RunRecord
 
@@ -59,6 +65,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory, studied: Studied) -> tupl
     """The study, run."""
     study, out = studied(), tmp_path_factory.mktemp("studies") / "study"
     return study, out, run_study(study, out)
+
+
+def begun(told: list[Event]) -> list[str]:
+    """The names of the runs that began, in order."""
+    return [event.planned.name for event in told if isinstance(event, Begun)]
 
 
 Finished = tuple[StudyConfig, Path, list[Outcome]]
@@ -115,12 +126,10 @@ def test_a_second_call_trains_nothing_again(finished: Finished) -> None:
     study, out, outcomes = finished
     files = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
 
-    def watch(planned: PlannedRun) -> Watcher:
-        pytest.fail(f"{planned.name} begins again")
-
-    said: list[Outcome] = []
-    again = run_study(study, out, done=said.append, watch=watch)
-    assert again == outcomes == said
+    told: list[Event] = []
+    again = run_study(study, out, tell=told.append)
+    assert again == outcomes
+    assert told == [Looked(tuple(plan_study(study, out)), tuple(outcomes))]
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == files
 
 
@@ -130,14 +139,9 @@ def test_only_what_is_not_finished_is_run_and_ends_the_same(tmp_path: Path, fini
     shutil.copytree(out, copy)
     for name in NAMES[1:]:
         shutil.rmtree(copy / name)
-    begun: list[str] = []
-
-    def watch(planned: PlannedRun) -> Watcher:
-        begun.append(planned.name)
-        return lambda _: None
-
-    again = run_study(study, copy, watch=watch)
-    assert begun == NAMES[1:]
+    told: list[Event] = []
+    again = run_study(study, copy, tell=told.append)
+    assert begun(told) == NAMES[1:]
     assert again[0].record == outcomes[0].record
     for one, other in zip(again, outcomes, strict=True):
         if isinstance(one.record, RunRecord) and isinstance(other.record, RunRecord):
@@ -157,20 +161,16 @@ def test_an_interruption_goes_through_and_the_study_goes_on_from_there(
     tmp_path: Path, studied: Studied, finished: Finished
 ) -> None:
     study = studied(label_fractions=[100], arms=[{"method": TRANSFER, "pretraining": "dino"}])
-    reached: list[str] = []
+    told: list[Event] = []
 
-    def watch(planned: PlannedRun) -> Watcher:
-        reached.append(planned.name)
-
-        def stop(progress: Progress) -> None:
-            if planned.name.startswith("runs") and progress.phase == "evaluate":
-                raise KeyboardInterrupt
-
-        return stop
+    def tell(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, Moved) and event.planned.name.startswith("runs") and event.progress.phase == "evaluate":
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_study(study, tmp_path, watch=watch)
-    assert reached == [NAMES[0], NAMES[4]]
+        run_study(study, tmp_path, tell=tell)
+    assert begun(told) == [NAMES[0], NAMES[4]]
     pretrained = (tmp_path / NAMES[0] / "record.json").read_bytes()
     outcomes = run_study(study, tmp_path)
     assert (tmp_path / NAMES[0] / "record.json").read_bytes() == pretrained
@@ -185,9 +185,10 @@ ARMS = [{"method": TRANSFER, "pretraining": "simmim"}, {"method": TRANSFER, "pre
 
 
 def test_what_fails_stops_only_the_runs_that_need_it_which_say_so(tmp_path: Path, studied: Studied) -> None:
-    said: list[Outcome] = []
-    outcomes = run_study(studied(pretraining=BAD, arms=ARMS), tmp_path, done=said.append)
-    assert said == outcomes
+    told: list[Event] = []
+    outcomes = run_study(studied(pretraining=BAD, arms=ARMS), tmp_path, tell=told.append)
+    ended = {event.outcome.planned.name: event.outcome for event in told if isinstance(event, Ended)}
+    assert [ended[outcome.planned.name] for outcome in outcomes] == outcomes
     by_name = {outcome.planned.name: outcome for outcome in outcomes}
     assert by_name["pretraining/simmim-seed0"].failure.startswith("method.square 7 does not divide data.image_size 32")
     assert by_name["pretraining/simmim-seed0"].record is None
@@ -195,23 +196,102 @@ def test_what_fails_stops_only_the_runs_that_need_it_which_say_so(tmp_path: Path
         waiting = by_name[f"runs/simmim-tiny_resnet-{fraction}pct-seed0"]
         assert waiting.record is None
         assert waiting.failure == "pretraining/simmim-seed0, which it starts from, has failed"
+        assert not waiting.tried
+        assert not (tmp_path / waiting.planned.name).exists()
         assert isinstance(by_name[f"runs/dino-tiny_resnet-{fraction}pct-seed0"].record, RunRecord)
     assert isinstance(by_name["pretraining/dino-seed0"].record, PretrainingRecord)
+
+
+def test_a_failure_is_tried_again_after_everything_else_and_put_on_record(tmp_path: Path, studied: Studied) -> None:
+    told: list[Event] = []
+    for attempts in (2, 4):  # of all calls
+        told.clear()
+        run_study(studied(pretraining=BAD, arms=ARMS, label_fractions=[100]), tmp_path, tell=told.append)
+        failure = read_failure(tmp_path / "pretraining/simmim-seed0")
+        assert failure is not None
+        assert failure.attempts == attempts
+        assert failure.reason.startswith("method.square 7 does not divide data.image_size 32")
+        tries = [event for event in told if isinstance(event, Begun) and "simmim" in event.planned.name]
+        assert [one.attempt for one in tries] == [1, 2]
+        assert [event.reason for event in told if isinstance(event, Failed)] == [failure.reason]
+        last = [event for event in told if isinstance(event, Begun)][-1]
+        assert last == tries[-1]
+
+
+def test_what_nobody_foresaw_is_a_line_with_its_place_and_its_traceback_is_in_the_log(
+    tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("of a kind\nthat has more lines")
+
+    monkeypatch.setattr("s4mi.recipes.train.prepare", broken)
+    (outcome,) = run_study(studied(label_fractions=[100], arms=[{"method": TRANSFER}], pretraining={}), tmp_path)
+    assert re.fullmatch(r"ZeroDivisionError: of a kind \(train\.py:\d+\)", outcome.failure)
+    log = (tmp_path / outcome.planned.name / "log.txt").read_text()
+    assert log.count("Traceback (most recent call last)") == 2
+    assert "in broken" in log
+
+
+def test_a_full_disk_ends_the_study_in_one_line_and_what_is_finished_stays(
+    tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell(event: Event) -> None:
+        if isinstance(event, Ended):
+
+            def full(*_: object, **__: object) -> None:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            monkeypatch.setattr("s4mi.recipes.session.save_last", full)
+
+    with pytest.raises(S4miError, match=f"^{tmp_path}: the disk is full .*give the same command$") as caught:
+        run_study(studied(), tmp_path, tell=tell)
+    assert NAMES[1] in str(caught.value)
+    assert (tmp_path / NAMES[0] / "record.json").exists()
+    assert not (tmp_path / NAMES[2]).exists()
+    assert not (tmp_path / LOCK_NAME).exists()
+    monkeypatch.undo()
+    assert [outcome.failure for outcome in run_study(studied(), tmp_path)] == [""] * 5
+
+
+def test_another_seed_runs_that_seed_alone(tmp_path: Path, studied: Studied, finished: Finished) -> None:
+    shutil.copytree(finished[1], tmp_path / "study")
+    told: list[Event] = []
+    outcomes = run_study(studied(seeds=[0, 1]), tmp_path / "study", tell=told.append)
+    assert begun(told) == [name.replace("seed0", "seed1") for name in NAMES]
+    assert [outcome.record for outcome in outcomes[:5]] == [outcome.record for outcome in finished[2]]
+
+
+def test_a_study_that_is_being_run_is_refused_to_others(tmp_path: Path, studied: Studied) -> None:
+    study = studied(label_fractions=[100], arms=[{"method": TRANSFER}], pretraining={})
+    refused: list[str] = []
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Begun):
+            with pytest.raises(S4miError, match=f"process {os.getpid()} on this machine") as caught:
+                run_study(study, tmp_path)
+            refused.append(str(caught.value))
+
+    (outcome,) = run_study(study, tmp_path, tell=tell)
+    assert len(refused) == 1
+    assert isinstance(outcome.record, RunRecord)
+
+
+def test_a_run_on_several_devices_is_refused_before_anything_runs(tmp_path: Path, studied: Studied) -> None:
+    settings = {"epochs": 1, "hardware": {"devices": 2}}
+    with pytest.raises(S4miError, match=r"pretraining/dino-seed0: hardware asks for 2 devices"):
+        run_study(studied(settings=settings), tmp_path / "study", workers=2)
+    assert not (tmp_path / "study").exists()
 
 
 def test_once_mended_the_rest_is_run_and_nothing_else(tmp_path: Path, studied: Studied) -> None:
     first = run_study(studied(pretraining=BAD, arms=ARMS, label_fractions=[100]), tmp_path)
     assert [outcome.record is None for outcome in first] == [True, False, True, False]
     mended = {**BAD, "simmim": {"method": {**SIMMIM, "square": 8}}}
-    begun: list[str] = []
-
-    def watch(planned: PlannedRun) -> Watcher:
-        begun.append(planned.name)
-        return lambda _: None
-
-    second = run_study(studied(pretraining=mended, arms=ARMS, label_fractions=[100]), tmp_path, watch=watch)
+    told: list[Event] = []
+    second = run_study(studied(pretraining=mended, arms=ARMS, label_fractions=[100]), tmp_path, tell=told.append)
     assert [outcome.failure for outcome in second] == [""] * 4
-    assert begun == ["pretraining/simmim-seed0", "runs/simmim-tiny_resnet-100pct-seed0"]
+    assert read_failure(tmp_path / "pretraining/simmim-seed0") is None
+    assert begun(told) == ["pretraining/simmim-seed0", "runs/simmim-tiny_resnet-100pct-seed0"]
     assert [second[n].record for n in (1, 3)] == [first[n].record for n in (1, 3)]
 
 
@@ -226,4 +306,8 @@ def test_a_run_with_other_settings_in_its_folder_fails_and_is_kept(
     )
     assert [outcome.planned.name for outcome in outcomes] == [NAMES[1]]
     assert "other settings (epochs: 1 → 2" in outcomes[0].failure
+    assert not outcomes[0].tried
+    assert {path.name for path in (tmp_path / NAMES[1]).iterdir()} == {
+        path.name for path in (finished[1] / NAMES[1]).iterdir()
+    }
     assert (tmp_path / NAMES[1] / "record.json").read_bytes() == kept

@@ -1,0 +1,236 @@
+"""A study while it is run: a table that moves on a terminal, a line an event elsewhere."""
+
+import time
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, assert_never, final
+
+import typer
+
+from s4mi.cli.words import about
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from s4mi.config import PlannedRun
+    from s4mi.recipes.progress import Progress
+    from s4mi.recipes.study_events import Event, Looked, Outcome
+
+FAILURES = 5
+"""Failures that the table shows; the rest are counted."""
+
+
+class Display(ABC):
+    """Shows what a study tells; used as a context."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        return None
+
+    @abstractmethod
+    def tell(self, event: "Event") -> None:
+        """Something has happened."""
+
+
+@final
+class Lines(Display):
+    """Results on standard output; what fails on standard error."""
+
+    def tell(self, event: "Event") -> None:
+        from s4mi.recipes.study_events import Begun, Ended, Failed, Looked, Moved, Stopping
+
+        match event:
+            case Looked():
+                for line in _beginning(event):
+                    typer.echo(line)
+            case Begun() | Moved():
+                pass
+            case Failed():
+                typer.echo(f"{event.planned.name}: failed and will be tried again: {event.reason}", err=True)
+            case Ended():
+                typer.echo(ending(event.outcome), err=event.outcome.record is None)
+            case Stopping():
+                typer.echo(STOPPING, err=True)
+            case _:
+                assert_never(event)
+
+
+@final
+class Table(Display):
+    """The runs that are under way, what is done and left, and the last failures; above it a line a finished run."""
+
+    def __init__(self, console: "Console") -> None:
+        from rich.live import Live
+
+        from s4mi.recipes.study_estimate import Pace
+
+        self._console, self._pace = console, Pace()
+        self._plan: tuple[PlannedRun, ...] = ()
+        self._over: set[str] = set()
+        self._finished = 0
+        self._failures: dict[str, str] = {}
+        self._running: dict[str, Progress | None] = {}
+        self._stopping = False
+        self._begin = time.monotonic()
+        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._render, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._live.stop()
+
+    def tell(self, event: "Event") -> None:
+        from s4mi.recipes.study_events import Begun, Ended, Failed, Looked, Moved, Stopping
+
+        match event:
+            case Looked():
+                self._plan = event.plan
+                for outcome in event.finished:
+                    self._end(outcome)
+                for line in _beginning(event):
+                    self._print(line)
+            case Begun():
+                self._running = {**self._running, event.planned.name: None}
+            case Moved():
+                self._running = {**self._running, event.planned.name: event.progress}
+            case Failed():
+                self._stop(event.planned.name)
+                self._failures = {**self._failures, event.planned.name: f"to be tried again: {event.reason}"}
+            case Ended():
+                self._end(event.outcome)
+                self._print(ending(event.outcome), style="red" if event.outcome.record is None else None)
+            case Stopping():
+                self._stopping = True
+            case _:
+                assert_never(event)
+
+    def _stop(self, name: str) -> None:
+        self._running = {other: progress for other, progress in self._running.items() if other != name}
+
+    def _end(self, outcome: "Outcome") -> None:
+        name = outcome.planned.name
+        self._stop(name)
+        self._over = {*self._over, name}
+        if outcome.record is None:
+            self._failures = {**self._failures, name: outcome.failure}
+            return
+        self._finished += 1
+        self._failures = {other: reason for other, reason in self._failures.items() if other != name}
+        self._pace.learn(outcome.planned.config, outcome.record)
+
+    def _print(self, line: str, *, style: str | None = None) -> None:
+        self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def _render(self) -> "RenderableType":
+        """Called from a thread of its own: what it reads is replaced by `tell`, never changed."""
+        from rich.console import Group
+        from rich.text import Text
+
+        running, failures = self._running, self._failures
+        lines = [Text(f"{name}: {reason}", style="red", no_wrap=True, overflow="ellipsis")
+                 for name, reason in list(failures.items())[-FAILURES:]]  # fmt: skip
+        more = len(failures) - len(lines)
+        if more:
+            lines.append(Text(f"and {more} more", style="red"))
+        return Group(Text(self._summary(running, failures), style="bold"), _running_table(running), *lines)
+
+    def _summary(self, running: "dict[str, Progress | None]", failures: dict[str, str]) -> str:
+        to_do = len(self._plan) - len(self._over | running.keys())
+        parts = [f"{self._finished} of {len(self._plan)} done", f"{len(running)} running", f"{to_do} to do"]
+        if failures:
+            parts.append(f"{len(failures)} failed")
+        left = self._left(running)
+        if left is not None:
+            parts.append(left)
+        parts.append(f"{about(time.monotonic() - self._begin)} so far")
+        return STOPPING if self._stopping else " · ".join(parts)
+
+    def _left(self, running: "dict[str, Progress | None]") -> str | None:
+        """Of training, shared by as many runs as are under way now."""
+        known: list[float] = []
+        unknown = 0
+        for planned in self._plan:
+            if planned.name in self._over:
+                continue
+            progress = running.get(planned.name)
+            if progress is not None and progress.phase in ("evaluate", "export"):
+                continue
+            seconds = None if progress is None else progress.seconds_left
+            seconds = self._pace.seconds(planned.config) if seconds is None else seconds
+            if seconds is None:
+                unknown += 1
+            else:
+                known.append(seconds)
+        if not known:
+            return None
+        return f"about {about(sum(known) / max(1, len(running)))}{' or more' if unknown else ''} left"
+
+
+STOPPING = "stopping after this step; again to stop at once"
+
+
+def display() -> Display:
+    """What suits standard output."""
+    from rich.console import Console
+
+    console = Console()
+    return Table(console) if console.is_terminal else Lines()
+
+
+def ending(outcome: "Outcome") -> str:
+    """A line on what became of a run."""
+    from s4mi.records import RunRecord
+
+    name, record = outcome.planned.name, outcome.record
+    if record is None:
+        return f"{name}: {'failed' if outcome.tried else 'not run'}: {outcome.failure}"
+    took = f"in {about(record.cost.seconds)}"
+    if not isinstance(record, RunRecord):
+        return f"{name}: {record.epochs} epochs {took}"
+    scores = record.test or record.val
+    score = None if scores is None else getattr(scores, record.metric)
+    if score is None:
+        return f"{name}: {record.epochs} epochs {took}, not scored"
+    return f"{name}: {record.metric} {score:.3f} {took}"
+
+
+def _beginning(event: "Looked") -> list[str]:
+    lines = []
+    if event.finished:
+        lines.append(f"{len(event.finished)} of {len(event.plan)} runs are done already")
+    if event.note is not None:
+        lines.append(event.note)
+    return lines
+
+
+def _running_table(running: "dict[str, Progress | None]") -> "RenderableType":
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table as Grid
+
+    grid = Grid(box=None, pad_edge=False, show_header=False)
+    grid.add_column(no_wrap=True, overflow="ellipsis", ratio=None)
+    for _ in range(3):
+        grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, justify="right")
+    for name, progress in running.items():
+        if progress is None:
+            grid.add_row(name, ProgressBar(total=1, completed=0, width=16), "begins", "", "")
+            continue
+        phase = {
+            "decode": "decoding images",
+            "train": f"epoch {progress.epoch}/{progress.epochs}",
+            "evaluate": "scoring the best epoch",
+            "export": "writing the encoders",
+        }[progress.phase]
+        latest = progress.latest
+        score = next((f"val {score} {value:.3f}" for score, value in latest.val.items()), "") if latest else ""
+        if latest and not score:
+            score = f"loss {latest.losses['total']:.3f}"
+        left = "" if progress.seconds_left is None else f"{about(progress.seconds_left)} left"
+        bar = ProgressBar(total=max(1, progress.total), completed=progress.done, width=16)
+        grid.add_row(name, bar, phase, score, left)
+    return grid

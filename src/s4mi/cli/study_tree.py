@@ -1,0 +1,64 @@
+"""The runs of a study as a tree: work that several share stands once, above those that start from it."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from s4mi.cli.words import about
+
+if TYPE_CHECKING:
+    from s4mi.recipes.study_outlook import Prospect
+
+
+def tree(runs: Sequence["Prospect"]) -> Iterator[str]:
+    """A line a run: name, hash of its settings, and how far it is."""
+    names = {run.planned.name for run in runs}
+    for run in runs:
+        if run.planned.needs not in names:
+            yield from _branch(run, runs, head="", below="")
+
+
+def _branch(run: "Prospect", runs: Sequence["Prospect"], *, head: str, below: str) -> Iterator[str]:
+    state = _state(run)
+    yield f"{head}{run.planned.name}  {run.planned.config.hash}{f'  {state}' if state else ''}"
+    children = [other for other in runs if other.planned.needs == run.planned.name]
+    for number, child in enumerate(children, start=1):
+        last = number == len(children)
+        yield from _branch(
+            child, runs, head=below + ("└── " if last else "├── "), below=below + ("    " if last else "│   ")
+        )
+
+
+def _state(run: "Prospect") -> str:
+    standing = run.standing
+    if standing.conflict:
+        return f"its folder is taken: {standing.conflict}"
+    if standing.record is not None:
+        return f"done in {about(standing.record.cost.seconds)}"
+    parts = []
+    if standing.epochs:
+        parts.append(f"{standing.epochs} of {standing.planned.config.epochs} epochs")
+    if run.seconds is not None:
+        parts.append(f"about {about(run.seconds)}")
+    if standing.failure is not None:
+        times = {1: "once", 2: "twice"}.get(standing.failure.attempts, f"{standing.failure.attempts} times")
+        parts.append(f"failed {times}: {standing.failure.reason}")
+    return ", ".join(parts)
+
+
+def total(runs: Sequence["Prospect"]) -> str:
+    """How many runs there are, and how much is left of them."""
+    plural = "" if len(runs) == 1 else "s"
+    line = f"{len(runs)} run{plural}, {sum(run.planned.config.method.unlabelled for run in runs)} without labels"
+    done = sum(run.standing.record is not None for run in runs)
+    taken = sum(bool(run.standing.conflict) for run in runs)
+    line += f"; the folders of {taken} are taken by runs with other settings" if taken else ""
+    if not done:
+        return line
+    left = [run for run in runs if run.standing.record is None and not run.standing.conflict]
+    known = [run.seconds for run in left if run.seconds is not None]
+    line += f"; {done} done"
+    if known:
+        line += f", about {about(sum(known))} of training left"
+    if len(known) < len(left):
+        line += f", {'' if known else 'and '}{len(left) - len(known)} like none that is done"
+    return line

@@ -1,0 +1,213 @@
+"""One attempt at a run, and a process that makes one after the other.
+
+Nothing here imports torch before the process has said how many threads it may take.
+"""
+
+import faulthandler
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from s4mi.config import RunConfig
+    from s4mi.recipes.progress import Progress, Watcher
+
+LOG_NAME = "log.txt"
+EVERY = 0.2
+"""Seconds between two words on how far a run is."""
+
+log = logging.getLogger("s4mi")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to be made, or to be gone on with, in a folder."""
+
+    config: "RunConfig"
+    run: Path
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The job has reached the process."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A warning of the run, which is in its log already."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """How an attempt ended: well, if `reason` is empty.
+
+    `full`: there is no room left on the disk. `unforeseen`: it was no bad input, so that the process may be damaged.
+    """
+
+    reason: str = ""
+    full: bool = False
+    unforeseen: bool = False
+
+
+def attempt(job: Job, watch: "Watcher") -> Result:
+    """Train, and say in one line what went wrong. An interruption goes through."""
+    from s4mi.errors import S4miError
+    from s4mi.recipes.study_folder import disk_is_full
+    from s4mi.recipes.train import train
+
+    try:
+        with _logged(job.run / LOG_NAME):
+            log.info("process %d begins or goes on", os.getpid())
+            train(job.config, job.run, resume=True, watch=watch)
+            log.info("finished")
+    except S4miError as error:
+        return Result(str(error), full=disk_is_full(error, job.run))
+    except Exception as error:
+        _append(job.run / LOG_NAME, traceback.format_exc())
+        return _unforeseen(error, job.run)
+    return Result()
+
+
+def work(parent: Connection, threads: int) -> None:
+    """Make the runs that `parent` sends, until it sends None or is gone. A message during a run ends it after a step.
+
+    What is printed on the way, also by libraries and by a crash, goes to the log of the run.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for name in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT"):  # read by libraries when they are imported
+        os.environ[name] = str(threads)
+    log.setLevel(logging.INFO)
+    log.addHandler(_Forward(parent))
+    while True:
+        try:
+            job = parent.recv()
+        except EOFError:
+            return
+        if job is None:
+            return
+        parent.send(Taken())
+        try:
+            with _printed_to(job.run / LOG_NAME):
+                faulthandler.enable()
+                result = attempt(job, _watcher(parent))
+        except OSError as error:  # not even the log can be written
+            result = _unforeseen(error, job.run)
+        except KeyboardInterrupt:
+            return
+        _clear()
+        parent.send(result)
+        if result.unforeseen:
+            return
+
+
+def _watcher(parent: Connection) -> "Watcher":
+    """Tells the parent how far the run is, not too often, and ends the run when the parent says anything or is gone."""
+    said = -EVERY
+    before: tuple[str, int] = ("", 0)
+
+    def watch(progress: "Progress") -> None:
+        nonlocal said, before
+        if parent.poll():
+            raise KeyboardInterrupt
+        after = (progress.phase, 0 if progress.latest is None else progress.latest.epoch)
+        if after != before or time.monotonic() - said >= EVERY:
+            said, before = time.monotonic(), after
+            parent.send(progress)
+
+    return watch
+
+
+class _Forward(logging.Handler):
+    """Warnings to the parent."""
+
+    def __init__(self, parent: Connection) -> None:
+        super().__init__(level=logging.WARNING)
+        self._parent = parent
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._parent.send(Said(record.getMessage()))
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _printed_to(path: Path) -> Iterator[None]:
+    """Let everything that this process prints go to a file, and afterwards nowhere."""
+    _redirect(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644))
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        _redirect(os.open(os.devnull, os.O_WRONLY))
+
+
+def _redirect(descriptor: int) -> None:
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
+
+
+def _append(path: Path, text: str) -> None:
+    with (
+        suppress(OSError),
+        path.open("a", encoding="utf-8") as file,
+    ):  # what went wrong may be that nothing can be written
+        file.write(text)
+
+
+def _unforeseen(error: Exception, run: Path) -> Result:
+    from s4mi.recipes.study_folder import disk_is_full
+
+    return Result(_in_a_line(error), full=disk_is_full(error, run), unforeseen=True)
+
+
+def _in_a_line(error: Exception) -> str:
+    """What went wrong and where; the last line of this package that was reached says more than one of a library."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(Path(__file__).parents[1])] or frames
+    place = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}{place}"
+
+
+def _clear() -> None:
+    """Give back what the run has held."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed asks nobody to stop, and its lock is free: another study may begin with the same run."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
