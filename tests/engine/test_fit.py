@@ -68,9 +68,6 @@ class Made:
         for step in range(self.steps):
             yield self.batch(epoch, step)
 
-    def plain(self) -> Batches:
-        return [self.batch(-1, step) for step in range(self.steps)]
-
 
 def run(method: Classifier, stream: Made, *, epochs: int, first: int = 1) -> list[dict[str, float]]:
     config = OptimConfig(lr=0.1, schedule="step", step_epochs=1)

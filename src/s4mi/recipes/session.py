@@ -270,7 +270,7 @@ class Session:
         self.scheduler.load_state_dict(saved["scheduler"])
         self.epoch, self.best_epoch, self.best = saved["epoch"], saved["best_epoch"], saved["best"]
         self.seconds, self.images, self.started = saved["seconds"], saved["images"], saved["started"]
-        self.restarts = saved["restarts"]
+        self.restarts = saved.get("restarts", 0)  # older checkpoints know of none
 
     def _saved(self) -> dict[str, Any]:
         """All but the weights, of plain types that torch loads safely."""
