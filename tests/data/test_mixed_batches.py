@@ -12,6 +12,7 @@ from s4mi.data.cache import Cache
 from s4mi.data.mixed_batches import MixedBatches
 from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.data.supply import Source
+from s4mi.errors import S4miError
 
 SIDE = 32
 AS_STORED = ViewSpec(rotation=0, flip=False)
@@ -140,12 +141,17 @@ def test_an_epoch_is_the_same_whenever_it_comes_and_unlike_the_next() -> None:
 
 def test_processes_share_each_batch_of_one_process_of_the_same_global_size() -> None:
     alone = next(stream(mixture=Mixture(4, 4, strong=(DARK,))).epoch(1))
-    shares = [next(stream(mixture=Mixture(2, 2, strong=(DARK,)), rank=rank, world=2).epoch(1)) for rank in range(2)]
+    shares = [next(stream(mixture=Mixture(4, 4, strong=(DARK,)), rank=rank, world=2).epoch(1)) for rank in range(2)]
     for rank, share in enumerate(shares):
         assert torch.equal(share.images, alone.images[rank::2])
         assert torch.equal(share.masks, alone.masks[rank::2])
         whole = alone.unlabelled.unflatten(0, (2, 4))
         assert torch.equal(share.unlabelled.unflatten(0, (2, 2)), whole[:, rank::2])
+
+
+def test_a_process_without_an_image_of_a_kind_is_one_line() -> None:
+    with pytest.raises(S4miError, match=r"^batches of 5 images with masks and 1 without leave one of 2 [^\n]*$"):
+        stream(mixture=Mixture(5, 1), world=2)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 50])

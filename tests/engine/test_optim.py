@@ -126,3 +126,18 @@ def test_a_schedule_goes_on_from_its_saved_state() -> None:
         again.step()
         resumed.step()
     assert [*rates, again.param_groups[0]["lr"]] == pytest.approx(whole[3:], abs=1e-15)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_weight_that_begins_to_learn_later_is_no_trouble_to_sgd(momentum: float) -> None:
+    """As DINO's prototypes, which stand still in the first epoch; the oracle is torch's own unfused step."""
+    config = OptimConfig(name="sgd", lr=0.1, momentum=momentum, weight_decay=0.01, schedule="constant")
+    ours, theirs = ([nn.Parameter(torch.tensor([1.0, 2.0])) for _ in range(2)] for _ in range(2))
+    optimizer = make_optimizer(config, ours, device=CPU)
+    oracle = SGD(theirs, lr=0.1, momentum=momentum, weight_decay=0.01)
+    for step in range(3):
+        for weights, stepped in ((ours, optimizer), (theirs, oracle)):
+            weights[0].grad = torch.tensor([0.5, -1.0])
+            weights[1].grad = None if step == 0 else torch.tensor([0.25, 4.0])
+            stepped.step()
+    torch.testing.assert_close(ours, theirs)

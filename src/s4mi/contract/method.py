@@ -21,13 +21,17 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, batch: Batch) -> Losses:
-        """The method's loss on `batch`: the paper's formula, readable."""
+        """The method's loss on `batch`: the paper's formula, readable.
+
+        Of several processes each sees its share of the batch; the loss is that of the whole (`maths.processes`).
+        """
 
     def before_epoch(self, batches: Batches) -> None:
         """Called before each epoch with the batches that it will train on, in their order (PiCIE clusters here).
 
         Raises:
-            CollapseError: there is nothing left to learn from; training begins again or stops.
+            CollapseError: there is nothing left to learn from; training begins again or stops. Of several
+                processes all raise it, or none.
         """
 
     def before_step(self, moment: Moment) -> None:
@@ -65,6 +69,9 @@ class Choice(Protocol):
 
     def take(self, name: str) -> None:
         """Let the one of this name count from now on."""
+
+    def settle(self) -> None:
+        """Let it be the one that counts now for good, as an exported graph needs it."""
 
 
 class Answers(Protocol):

@@ -24,6 +24,9 @@ class TrainBatches:
     normalisation always has something to average. Where the number of `steps` an epoch is given, batches are full, and
     every entry is seen equally often over the epochs.
 
+    `batch_size` counts the images of all processes. A batch is dealt out to them: number `rank` of the `world` has its
+    images rank, rank + world, … The order, the batches and the views are those of one process.
+
     Raises:
         S4miError: a process would have a batch without an image.
     """
@@ -46,12 +49,12 @@ class TrainBatches:
         self._crops = crops
         self._seed = seed
         self._rank, self._world = rank, world
-        self.steps = steps or math.ceil(len(entries) / (batch_size * world))
-        self._images = len(entries) if steps is None else steps * batch_size * world
+        self.steps = steps or math.ceil(len(entries) / batch_size)
+        self._images = len(entries) if steps is None else steps * batch_size
         if self._images < self.steps * world:
             raise S4miError(
                 f"{len(entries)} training images in batches of {batch_size} leave one of {world} processes without an "
-                "image; use fewer hardware.devices or a larger batch_size"
+                "image; use fewer hardware.devices, or a larger batch_size or label_fraction"
             )
         self._supply = Supply(source, resident=True)
 

@@ -13,6 +13,7 @@ from s4mi.contract import Batch, Mixture, ViewSpec
 from s4mi.data.order import Draw, ahead, seed_of, stretch
 from s4mi.data.supply import Source, Supply
 from s4mi.data.views import draw_views, join_views
+from s4mi.errors import S4miError
 
 
 @final
@@ -23,6 +24,12 @@ class MixedBatches:
     and its reference implementation, where few labels make the labelled stream the one that repeats). Where no image is
     unlabelled, the labelled ones are shown without their masks as well, and an epoch covers them once as labelled ones.
     A stream of fewer images than its share of a batch has some of them several times in it, each in a view of its own.
+
+    The mixture is that of all processes together; each stream's part of a batch is dealt out to them, as `TrainBatches`
+    does.
+
+    Raises:
+        S4miError: a process would have no labelled image in a batch, or no unlabelled one.
     """
 
     def __init__(
@@ -46,9 +53,14 @@ class MixedBatches:
         self._seed = seed
         self._rank, self._world = rank, world
         self.steps = steps or max(
-            math.ceil(len(labelled) / (mixture.labelled * world)),
-            math.ceil(len(unlabelled) / (mixture.unlabelled * world)),
+            math.ceil(len(labelled) / mixture.labelled), math.ceil(len(unlabelled) / mixture.unlabelled)
         )
+        if min(mixture.labelled, mixture.unlabelled) < world:
+            raise S4miError(
+                f"batches of {mixture.labelled} images with masks and {mixture.unlabelled} without leave one of "
+                f"{world} processes without an image of a kind; use fewer hardware.devices, a larger batch_size or "
+                "another method.labelled_share"
+            )
         self._supply = Supply(source, resident=True)
 
     def order(self, epoch: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -59,7 +71,7 @@ class MixedBatches:
         )
         batches = []
         for entries, share, draw in streams:
-            images = self.steps * share * self._world
+            images = self.steps * share
             order = stretch(entries, (epoch - 1) * images, images, seed=self._seed, draw=draw)
             batches.append(np.split(order, self.steps))
         return list(zip(*batches, strict=True))

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from s4mi.contract import Batch, Losses, Method, Moment, Stream
+from s4mi.maths.processes import from_first_process
 
 CHECK_EVERY = 32
 """Steps between two looks at the loss on an accelerator, where every look waits for the device."""
@@ -24,7 +25,7 @@ class Step:
     Attributes:
         epoch: from 1. index: from 1 within the epoch. of: steps in the epoch.
         losses: the named terms and their `total`, detached scalars on the device.
-        images: images seen in this step by this process.
+        images: images seen in this step by this process. The losses are those of the images of all processes.
     """
 
     epoch: int
@@ -73,7 +74,7 @@ def fit(
         LossNotFiniteError: as soon as it is seen; the weights are spoilt by then.
     """
     module, optimizer = fabric.setup(_Training(method), optimizer)
-    watch = _Watch(every=1 if fabric.device.type == "cpu" else CHECK_EVERY)
+    watch = _Watch(fabric, every=1 if fabric.device.type == "cpu" else CHECK_EVERY)
     total_steps = epochs * stream.steps
     for epoch in range(first_epoch, epochs + 1):
         torch.manual_seed(int(np.random.SeedSequence([seed, 3, epoch]).generate_state(1)[0]))
@@ -96,7 +97,16 @@ def fit(
             watch.see(epoch, index, rows=batch.rows, losses=seen, last=index == stream.steps)
             if index == stream.steps:
                 scheduler.step()
+                _agree_on_buffers(method)
             yield Step(epoch=epoch, index=index, of=stream.steps, losses=seen, images=len(batch.rows))
+
+
+@torch.no_grad()
+def _agree_on_buffers(method: Method) -> None:
+    """What is saved and what is scored are the first process's, where each has averages of its own."""
+    for buffer in method.buffers():
+        if (first := from_first_process(buffer)) is not buffer:
+            buffer.copy_(first)
 
 
 class _Held:
@@ -118,10 +128,10 @@ class _Training(nn.Module):
 
 
 class _Watch:
-    """Looks at the losses every few steps and stops at the first that is not finite."""
+    """Looks at the losses every few steps and stops at the first that is not finite, in all processes at once."""
 
-    def __init__(self, *, every: int) -> None:
-        self._every = every
+    def __init__(self, fabric: Fabric, *, every: int) -> None:
+        self._fabric, self._every = fabric, every
         self._waiting: list[dict[str, Any]] = []
 
     def see(self, epoch: int, index: int, *, rows: Tensor, losses: Mapping[str, Tensor], last: bool) -> None:
@@ -129,10 +139,11 @@ class _Watch:
         if len(self._waiting) < self._every and not last:
             return
         waiting, self._waiting = self._waiting, []
-        finite = torch.isfinite(torch.stack([step["losses"]["total"] for step in waiting])).tolist()
-        if all(finite):
+        infinite = ~torch.isfinite(torch.stack([step["losses"]["total"] for step in waiting]))
+        anywhere: Tensor = self._fabric.all_reduce(infinite.float(), reduce_op="sum")  # type: ignore[assignment]
+        if not bool(anywhere.any()):
             return
-        bad = waiting[finite.index(False)]
+        bad = waiting[int((anywhere > 0).nonzero()[0])]
         raise LossNotFiniteError(
             epoch=bad["epoch"],
             index=bad["index"],

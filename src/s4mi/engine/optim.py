@@ -42,7 +42,11 @@ def make_optimizer(config: OptimConfig, parameters: Iterable[nn.Parameter], *, d
         return Adam(trained, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
     if config.name == "adamw":
         return AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
-    return SGD(trained, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, fused=fused)
+    sgd = SGD(trained, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, fused=fused)
+    if config.momentum:  # a fused step cannot begin with some of them later than with others, as frozen layers do
+        for parameter in trained:
+            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return sgd
 
 
 def make_scheduler(config: OptimConfig, optimizer: Optimizer) -> LRScheduler:

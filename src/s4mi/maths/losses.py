@@ -1,4 +1,7 @@
-"""Losses of the paper, as pure functions of logits and targets; targets that are `IGNORE` enter nothing."""
+"""Losses of the paper, as pure functions of logits and targets; targets that are `IGNORE` enter nothing.
+
+Where several processes share a batch, each loss is that of the whole batch in every process.
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,6 +12,7 @@ from torch import Tensor
 
 from s4mi.contract import WeightRule
 from s4mi.errors import S4miError
+from s4mi.maths.processes import mean_over_images, ratio_over_images, sum_over_processes
 from s4mi.records import IGNORE
 
 
@@ -65,7 +69,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor | None = None)
     A batch in which everything is ignored gives 0, not NaN.
     """
     total = F.cross_entropy(logits, targets, weight=weight, ignore_index=IGNORE, reduction="sum")
-    return total / _amounts(targets, weight)[0].sum().clamp_min(1e-8)
+    return ratio_over_images(total, _amounts(targets, weight)[0].sum())
 
 
 def _amounts(targets: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -80,7 +84,7 @@ def multilabel_cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor | N
 
     `weight` (K,) is that of the positive answers, as `positive_weights` gives it.
     """
-    return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight)
+    return mean_over_images(F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight, reduction="none"))
 
 
 def focal(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, weight: Tensor | None = None) -> Tensor:
@@ -92,10 +96,10 @@ def focal(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, weight: Tensor
     if targets.dim() == logits.dim():
         log_right = F.logsigmoid(torch.where(targets > 0.5, logits, -logits))
         scale = torch.ones_like(logits) if weight is None else torch.where(targets > 0.5, weight, 1.0)
-        return (scale * _focused(log_right, gamma)).mean()
+        return mean_over_images(scale * _focused(log_right, gamma))
     scale, classes = _amounts(targets, weight)
     log_right = F.log_softmax(logits, dim=1).gather(1, classes[:, None])[:, 0]
-    return (scale * _focused(log_right, gamma)).sum() / scale.sum().clamp_min(1e-8)
+    return ratio_over_images((scale * _focused(log_right, gamma)).sum(), scale.sum())
 
 
 def _focused(log_right: Tensor, gamma: float) -> Tensor:
@@ -112,8 +116,10 @@ def dice(logits: Tensor, targets: Tensor, *, epsilon: float = 1e-5) -> Tensor:
     p = logits.softmax(dim=1) * known
     q = F.one_hot(torch.where(known[:, 0], targets, 0), logits.shape[1]).movedim(-1, 1).to(p.dtype) * known
     over = (0, *range(2, logits.dim()))
-    overlap = (p * q).sum(over)
-    return (1 - (2 * overlap + epsilon) / (p.square().sum(over) + q.square().sum(over) + epsilon)).mean()
+    sums = torch.stack([(p * q).sum(over), p.square().sum(over) + q.square().sum(over)])
+    overlap, areas = sum_over_processes(sums).unbind()
+    loss: Tensor = (1 - (2 * overlap + epsilon) / (areas + epsilon)).mean()
+    return loss
 
 
 def dice_cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:

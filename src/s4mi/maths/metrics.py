@@ -6,6 +6,7 @@ on: how empty masks, absent classes and ignored pixels count. `records.Segmentat
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from torchmetrics.functional import classification as tm
 from s4mi.records import IGNORE, ClassificationScores, ClassScores, ImageScores, SegmentationScores
 
 CALIBRATION_BINS = 15
+THRESHOLD = 0.5
+"""Of several labels, one that is likelier than this is given."""
 
 
 def score_multiclass(
@@ -56,7 +59,7 @@ def score_multilabel(
     sensitivity and specificity, averaged over classes.
     """
     k, answers = len(classes), truth.long()
-    predicted = (probabilities > 0.5).long()
+    predicted = (probabilities > THRESHOLD).long()
     per_class = _per_class(predicted, probabilities, answers, classes)
     counts = tm.multilabel_confusion_matrix(predicted, answers, k).reshape(k, 4)  # TN, FP, FN, TP
     tn, fp, fn, tp = counts.double().unbind(1)
@@ -182,6 +185,15 @@ class SegmentationTally:
                 assd=self._by_class([assd for _, assd in surface]),
             )
         )
+
+    @classmethod
+    def joined(cls, tallies: Sequence["SegmentationTally"]) -> "SegmentationTally":
+        """The tally of all images, which were dealt out to several in turn; the first has the first image."""
+        whole = cls(tallies[0].classes, distances=tallies[0].distances)
+        whole._pooled = sum((tally._pooled for tally in tallies), whole._pooled)
+        turns = zip_longest(*(tally._images for tally in tallies))
+        whole._images = [image for turn in turns for image in turn if image is not None]
+        return whole
 
     def per_image(self) -> tuple[ImageScores, ...]:
         """What each image scores by itself, in the order in which they were added."""

@@ -3,6 +3,9 @@
 k-means is fitted on the first batches, whose features are kept for it; their order is random, so that they are a sample
 of all. Then the centroids stand still, and every other batch is labelled as it comes and forgotten. Each image is
 therefore seen once, and all labels are by the same centroids.
+
+Of several processes each fits k-means on the features of all of them, a batch at a time, and labels its own. They find
+the same centroids, and where there are none to find, they all say so.
 """
 
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ from torch import Tensor
 
 from s4mi.maths.kmeans import MiniBatchKMeans, assign, centroid_distances
 from s4mi.maths.kmeans_steps import as_points
-from s4mi.maths.processes import from_first_process, sum_over_processes
+from s4mi.maths.processes import from_all_processes, from_first_process, sum_over_processes
 
 START_POINTS = 2**15
 """Pixels, at least, that k-means starts with."""
@@ -80,7 +83,7 @@ class PixelClusters:
         if self._centroids is not None:
             self._label(features, self._centroids)
             return
-        self._kmeans.update(_pixels(features))
+        self._kmeans.update(_pixels(from_all_processes(features)))
         self._kept.append(features)
         if len(self._kept) == self._kept_batches:
             self._fix()
@@ -92,7 +95,7 @@ class PixelClusters:
         return PixelLabels(centroids, tuple(self._labels), counts=sum_over_processes(self._counts))
 
     def _fix(self) -> Tensor:
-        """From here on the centroids stand still: those of the first process, for all."""
+        """From here on the centroids stand still: to the last bit those of the first process, for all."""
         self._centroids = from_first_process(self._kmeans.centroids)
         kept, self._kept = self._kept, []
         for features in kept:

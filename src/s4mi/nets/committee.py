@@ -21,12 +21,17 @@ class Choice(nn.Module):
     def __init__(self, names: Sequence[str], *, default: str) -> None:
         super().__init__()
         self.names = tuple(names)
+        self.settled: str | None = None
         self.register_buffer("index", torch.tensor(self.names.index(default)))
 
     @property
     def name(self) -> str:
         """The one that is taken now."""
-        return self.names[int(self.index)]
+        return self.settled or self.names[int(self.index)]
+
+    def settle(self) -> None:
+        """Let it be this one for good: an exported graph cannot look at a tensor to see which."""
+        self.settled = self.name
 
     def take(self, name: str) -> None:
         """Take another one.

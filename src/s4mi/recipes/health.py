@@ -69,7 +69,8 @@ class Doctor:
         }
         knn = {name: self._knn(encoder) for name, encoder in encoders.items()} if self._settings.knn else {}
         self._method.train()
-        return Health(features=spreads, signals=self._method.signals(), knn=knn)
+        # To the last bit the same in all processes, so that they stop together.
+        return session.fabric.broadcast(Health(features=spreads, signals=self._method.signals(), knn=knn))
 
     def judge(self, epoch: int, health: Health) -> None:
         """Warn of collapsed features when they are first seen.

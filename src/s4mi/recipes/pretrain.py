@@ -13,6 +13,7 @@ import numpy as np
 from s4mi.contract import Pretrainer
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.weights import save_encoder
+from s4mi.recipes.data_facts import facts_of
 from s4mi.recipes.embed import feature_map
 from s4mi.recipes.health import Doctor, backbones, features_of
 from s4mi.recipes.progress import Progress, Watcher
@@ -88,6 +89,7 @@ def _record(session: Session, files: dict[str, str], *, start: Health, end: Heal
         config_hash=config.hash,
         split_hash=prepared.split.hash,
         data_hash=prepared.cache.key,
+        data=facts_of(config, prepared),
         epochs=config.epochs,
         start=start,
         end=end,

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from lightning_fabric import Fabric
 
-from s4mi.config import RunConfig, load_run_config
+from s4mi.config import RunConfig, differences, load_run_config
 from s4mi.contract import Classifier, Method, Segmenter, Task
 from s4mi.data.order import seed_of
 from s4mi.data.split_file import Split, read_split_hash
@@ -79,8 +79,29 @@ class RunDir:
             )
 
 
-def make_fabric(config: RunConfig) -> Fabric:
-    """Device, precision and processes as the run asks for them."""
+def check_folder(run_dir: RunDir, config: RunConfig, *, resume: bool) -> None:
+    """Refuse a folder that holds something else, or a run that was started with other settings.
+
+    Raises:
+        S4miError: it does, and what to do.
+    """
+    if not run_dir.path.exists() or not any(run_dir.path.iterdir()):
+        return
+    if not run_dir.config_path.exists():
+        raise S4miError(f"{run_dir.path}: holds files but no run; choose an empty folder")
+    if not resume:
+        raise S4miError(f"{run_dir.path}: holds a run already; pass --resume to continue it, or choose another folder")
+    changed = differences(run_dir.config(), config)
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise S4miError(
+            f"{run_dir.config_path}: the run was started with other settings ({'; '.join(changed[:3])}{more}); "
+            "resume with the same, or choose another folder"
+        )
+
+
+def make_fabric(config: RunConfig, *, together: bool = False) -> Fabric:
+    """Device and precision as the run asks for them; `together`: with all its processes, else this one alone."""
     hardware = config.hardware
     cuda = hardware.accelerator in ("cuda", "gpu") or (hardware.accelerator == "auto" and torch.cuda.is_available())
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -96,9 +117,9 @@ def make_fabric(config: RunConfig) -> Fabric:
     try:
         return Fabric(
             accelerator=hardware.accelerator,
-            devices=hardware.devices,
-            num_nodes=hardware.num_nodes,
-            strategy=hardware.strategy,
+            devices=hardware.devices if together else 1,
+            num_nodes=hardware.num_nodes if together else 1,
+            strategy=hardware.strategy if together else "auto",
             precision=precision,
         )
     except (ValueError, RuntimeError, TypeError) as error:  # Fabric's own checks of accelerator, devices and strategy

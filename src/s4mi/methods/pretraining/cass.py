@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from s4mi.contract import Batch, Losses, MethodConfig, Pretrainer, Task, ViewSpec
 from s4mi.errors import S4miError
+from s4mi.maths.processes import from_all_processes, mean_over_images
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.weights import IMAGENET, classifier_of
 from s4mi.records import TaskKind
@@ -75,7 +76,7 @@ class Cass(Pretrainer):
 
     def loss(self, batch: Batch) -> Losses:
         z_cnn, z_vit = self.cnn(batch.images), self.vit(batch.images)  # (B, D)
-        similarity = (2 - 2 * F.cosine_similarity(z_cnn, z_vit)).mean()
+        similarity = mean_over_images(2 - 2 * F.cosine_similarity(z_cnn, z_vit))
         if not self.config.variance_weight:
             return Losses(similarity=similarity)
         variance = (variance_hinge(z_cnn) + variance_hinge(z_vit)) / 2
@@ -85,9 +86,10 @@ class Cass(Pretrainer):
 def variance_hinge(z: Tensor) -> Tensor:
     """Mean over dimensions of max(0, 1 - std), of embeddings (B, D) brought to length sqrt(D).
 
-    VICReg's variance term (Bardes et al. 2022, equation 1) on what the cosine looks at, the direction alone.
+    VICReg's variance term (Bardes et al. 2022, equation 1) on what the cosine looks at, the direction alone; over the
+    images of all processes.
     """
-    scaled = F.normalize(z, dim=1) * z.shape[1] ** 0.5
+    scaled = from_all_processes(F.normalize(z, dim=1) * z.shape[1] ** 0.5)
     return F.relu(1 - (scaled.var(dim=0) + 1e-4).sqrt()).mean()
 
 

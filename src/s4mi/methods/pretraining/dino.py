@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from s4mi.contract import Batch, Losses, MethodConfig, Moment, MultiCrop, Pretrainer, Task, ViewSpec
 from s4mi.maths.ema import cosine_momentum, follow
-from s4mi.maths.processes import mean_over_processes
+from s4mi.maths.processes import mean_over_images, sum_over_processes
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.heads import PrototypeHead
 from s4mi.nets.weights import IMAGENET
@@ -173,11 +173,13 @@ class Dino(Pretrainer):
         return {"teacher_entropy": entropy / math.log(self.config.prototypes)}
 
     def _watch(self, p_t: Tensor) -> None:
-        self._entropies.append(torch.special.entr(p_t).sum(dim=-1).mean())
+        self._entropies.append(mean_over_images(torch.special.entr(p_t).sum(dim=-1)))
 
     @torch.no_grad()
     def _move_centre(self, g_t: Tensor) -> None:
-        self.centre.lerp_(mean_over_processes(g_t.mean(dim=(0, 1))), 1 - self.config.centre_momentum)
+        answers = torch.full_like(g_t[0, 0, :1], len(g_t) * g_t.shape[1])
+        sums = sum_over_processes(torch.cat([g_t.sum(dim=(0, 1)), answers]))
+        self.centre.lerp_(sums[:-1] / sums[-1], 1 - self.config.centre_momentum)
 
 
 def self_distillation(p_t: Tensor, log_p_s: Tensor) -> Tensor:
@@ -190,4 +192,4 @@ def self_distillation(p_t: Tensor, log_p_s: Tensor) -> Tensor:
     teachers, students = len(p_t), len(log_p_s)
     all_pairs = (p_t.sum(dim=0) * log_p_s.sum(dim=0)).sum(dim=-1)  # Σ_t Σ_s P_t log P_s, multiplied out once
     same_crop = (p_t * log_p_s[:teachers]).sum(dim=(0, -1))
-    return -(all_pairs - same_crop).mean() / (teachers * students - min(teachers, students))
+    return -mean_over_images(all_pairs - same_crop) / (teachers * students - min(teachers, students))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from s4mi.contract import Batch, Losses, MethodConfig, Pretrainer, Task, ViewSpec
 from s4mi.errors import S4miError
+from s4mi.maths.processes import drawn_for_all, ratio_over_images
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.weights import IMAGENET
 from s4mi.records import TaskKind
@@ -80,7 +81,7 @@ class Simmim(Pretrainer):
         colour = self.colour * normalise.std + normalise.mean  # learnt on the scale that the network sees
         drawn = self.head(self.backbone.feature_map(torch.where(hidden, colour, images)))
         off = (normalise(images) - drawn).abs().float() * hidden
-        return Losses(reconstruction=off.sum() / (3 * hidden.sum()))
+        return Losses(reconstruction=ratio_over_images(off.sum(), 3 * hidden.sum()))
 
 
 def hidden_squares(images: Tensor, *, square: int, share: float) -> Tensor:
@@ -88,6 +89,6 @@ def hidden_squares(images: Tensor, *, square: int, share: float) -> Tensor:
     count, side = len(images), images.shape[-1] // square
     wanted = min(max(1, round(share * side**2)), side**2 - 1)
     # On the CPU, so that the same seed hides the same squares on any device.
-    rank = torch.rand(count, side**2).argsort(dim=1).argsort(dim=1)
+    rank = drawn_for_all(count, lambda n: torch.rand(n, side**2)).argsort(dim=1).argsort(dim=1)
     hidden = (rank < wanted).reshape(count, 1, side, side).to(images.device, non_blocking=True)
     return hidden.repeat_interleave(square, dim=2).repeat_interleave(square, dim=3)

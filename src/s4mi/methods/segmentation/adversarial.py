@@ -19,6 +19,7 @@ from torch.func import functional_call
 
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
 from s4mi.maths.losses import class_weights, dice_cross_entropy
+from s4mi.maths.processes import mean_over_images
 from s4mi.nets.evaluator import Evaluator
 from s4mi.nets.networks import network_for, network_label
 
@@ -78,4 +79,5 @@ class Adversarial(SemiSupervised):
 
 def binary(logits: Tensor, answer: float) -> Tensor:
     """Mean binary cross-entropy of (N,) logits against one answer for all."""
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, answer))
+    wanted = torch.full_like(logits, answer)
+    return mean_over_images(F.binary_cross_entropy_with_logits(logits, wanted, reduction="none"))

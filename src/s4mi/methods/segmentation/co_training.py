@@ -16,10 +16,12 @@ from pydantic import Field
 from torch import Tensor
 
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
-from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
+from s4mi.maths.losses import class_weights, dice_cross_entropy
+from s4mi.maths.processes import mean_over_images
 from s4mi.maths.pseudo_labels import entropy, hard
 from s4mi.nets.committee import Committee
 from s4mi.nets.networks import network_for, network_label
+from s4mi.records import IGNORE
 
 
 class CoTrainingConfig(NetworkConfig):
@@ -81,17 +83,18 @@ class CoTraining(SemiSupervised):
     def _deceive(self, z: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """Images on which the network that gave `z` of `x` is worse: by the masks, else by what it said itself."""
         target = torch.cat([y, hard(z[len(y) :])])
-        errs = target.numel() * cross_entropy(z, target)  # a sum, whose slopes half precision does not round to 0
+        # A sum, whose slopes half precision does not round to 0, and which has no share to be weighed by.
+        errs = F.cross_entropy(z, target, ignore_index=IGNORE, reduction="sum")
         (slope,) = torch.autograd.grad(errs, x, retain_graph=True)
         return (x.detach() + self.config.deception * slope.sign()).clamp(0, 1)
 
 
 def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
     """Mean over pixels of the divergence of two (U, K, H, W) distributions from their mean, in nats."""
-    return (entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2).mean()
+    return mean_over_images(entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2)
 
 
 def divergence(target: Tensor, z: Tensor) -> Tensor:
     """Mean over pixels of KL(softmax of `target` ‖ softmax of `z`), (B, K, H, W) logits; `target` learns nothing."""
     log_q, log_p = target.detach().log_softmax(dim=1), z.log_softmax(dim=1)
-    return F.kl_div(log_p, log_q, log_target=True, reduction="none").sum(dim=1).mean()
+    return mean_over_images(F.kl_div(log_p, log_q, log_target=True, reduction="none").sum(dim=1))

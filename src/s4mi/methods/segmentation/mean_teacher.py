@@ -20,6 +20,7 @@ from torch import Tensor
 from s4mi.contract import Batch, Losses, Moment, NetworkConfig, SemiSupervised, Task, sigmoid_ramp
 from s4mi.maths.ema import follow
 from s4mi.maths.losses import class_weights, dice_cross_entropy
+from s4mi.maths.processes import drawn_for_all, ratio_over_images
 from s4mi.maths.pseudo_labels import entropy
 from s4mi.nets.committee import Committee
 from s4mi.nets.networks import network_for, network_label
@@ -84,7 +85,7 @@ class MeanTeacher(SemiSupervised):
         q = self._teach(x_u)
         certain = (entropy(q) < self.threshold)[:, None]  # (U, 1, H, W)
         difference = (p_u.softmax(dim=1) - q).square() * certain
-        consistent = difference.sum() / (certain.sum() * q.shape[1]).clamp_min(1)
+        consistent = ratio_over_images(difference.sum(), certain.sum() * q.shape[1], least=1)
         return Losses(supervised=dice_cross_entropy(p, y, self.weight), consistent=self.strength * consistent)
 
     def after_step(self, moment: Moment) -> None:
@@ -95,7 +96,17 @@ class MeanTeacher(SemiSupervised):
     @torch.no_grad()
     def _teach(self, x_u: Tensor) -> Tensor:
         """(U, K, H, W) the mean of the teacher's answers over all passes, in one batch."""
-        seen = x_u.repeat(self.config.passes, 1, 1, 1)
-        noise = (self.config.noise * torch.randn_like(seen)).clamp_(-2 * self.config.noise, 2 * self.config.noise)
-        q: Tensor = self.committee["teacher"](seen + noise).float().softmax(dim=1)
-        return torch.stack(q.chunk(self.config.passes)).mean(dim=0)
+        passes, most = self.config.passes, 2 * self.config.noise
+        noise = (self.config.noise * standard_noise(x_u, passes)).clamp_(-most, most)
+        q: Tensor = self.committee["teacher"](x_u.repeat(passes, 1, 1, 1) + noise).float().softmax(dim=1)
+        return torch.stack(q.chunk(passes)).mean(dim=0)
+
+
+def standard_noise(images: Tensor, passes: int) -> Tensor:
+    """(T·U, 3, H, W) for each of T passes over (U, 3, H, W) images, pass after pass."""
+
+    def draw(count: int) -> Tensor:
+        shape = (passes, count, *images.shape[1:])
+        return torch.randn(shape, dtype=images.dtype, device=images.device).transpose(0, 1)
+
+    return drawn_for_all(len(images), draw).transpose(0, 1).flatten(0, 1)

@@ -20,7 +20,6 @@ from abc import ABC
 from typing import Any, ClassVar, Literal, final
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 from torch import Tensor
 
@@ -38,6 +37,7 @@ from s4mi.contract import (
 )
 from s4mi.maths.geometry import warp
 from s4mi.maths.kmeans import MOST_CLUSTERS, TooFewPointsError
+from s4mi.maths.losses import cross_entropy
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
 from s4mi.maths.processes import sum_over_processes
 from s4mi.nets.clusters import Clusters
@@ -251,7 +251,7 @@ class PixelClustering(Segmenter):
         weight = None
         if self.config.balance:
             weight = torch.where(found.counts > 0, found.counts.sum() / found.counts.clamp_min(1), 0)
-        return F.cross_entropy(logits, found.labels[step].long(), weight)
+        return cross_entropy(logits, found.labels[step].long(), weight)
 
     @torch.no_grad()
     def _count(self, logits: Tensor) -> None:

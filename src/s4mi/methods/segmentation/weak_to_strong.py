@@ -20,6 +20,7 @@ from torch import Tensor
 
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task, ViewSpec
 from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
+from s4mi.maths.processes import drawn_for_all, from_all_processes, mean_over_images, own_share
 from s4mi.maths.pseudo_labels import confident
 from s4mi.nets.networks import network_for, network_label
 from s4mi.records import IGNORE
@@ -88,7 +89,7 @@ class WeakToStrong(SemiSupervised):
             "images": self.strength / 2 * over_all_pixels(self.logits(mixed), wanted),
         }
         if self.config.feature_dropout:
-            dropped = [F.dropout2d(level[len(x) :], self.config.feature_dropout) for level in features]
+            dropped = [drop_channels(level[len(x) :], self.config.feature_dropout) for level in features]
             f = self.network.decode(dropped, size)
             losses["features"] = self.strength / 2 * over_all_pixels(f, labels)
         return Losses(**losses)
@@ -96,7 +97,16 @@ class WeakToStrong(SemiSupervised):
 
 def over_all_pixels(logits: Tensor, labels: Tensor) -> Tensor:
     """The cross-entropy of the pixels that are known, divided by the number of all."""
-    return cross_entropy(logits, labels) * (labels != IGNORE).float().mean()
+    return cross_entropy(logits, labels) * mean_over_images((labels != IGNORE).float())
+
+
+def drop_channels(features: Tensor, probability: float) -> Tensor:
+    """(U, C, h, w) features, each channel of each image set to 0 with that probability, the others scaled up for it."""
+
+    def draw(count: int) -> Tensor:
+        return F.dropout2d(features.new_ones(count, features.shape[1], 1, 1), probability)
+
+    return features * drawn_for_all(len(features), draw)
 
 
 def cutmix_boxes(images: Tensor, probability: float) -> Tensor:
@@ -104,7 +114,11 @@ def cutmix_boxes(images: Tensor, probability: float) -> Tensor:
 
     Where none is drawn, it is False all over (Yun et al. 2019, as UniMatch draws it).
     """
-    count, _, height, width = images.shape
+    return drawn_for_all(len(images), lambda count: _boxes(count, images, probability))
+
+
+def _boxes(count: int, images: Tensor, probability: float) -> Tensor:
+    height, width = images.shape[2:]
     area = torch.empty(count).uniform_(0.02, 0.4) * height * width
     ratio = torch.empty(count).uniform_(0.3, 1 / 0.3)
     tall, wide = (area * ratio).sqrt().clamp_max(height), (area / ratio).sqrt().clamp_max(width)
@@ -117,5 +131,6 @@ def cutmix_boxes(images: Tensor, probability: float) -> Tensor:
 
 
 def cut(images: Tensor, boxes: Tensor) -> Tensor:
-    """Each of the (U, ...) images with the box filled from the one before it in the batch."""
-    return torch.where(boxes, images.roll(1, dims=0), images)
+    """Each of the (U, ...) images with the box filled from the one before it in the batch of all processes."""
+    before = own_share(from_all_processes(images).roll(1, dims=0))
+    return torch.where(boxes, before, images)
