@@ -19,6 +19,7 @@ from s4mi.cli.study_table import Table, ending
 from s4mi.config import PlannedRun, RunConfig, load_study, plan_study, save_run_config
 from s4mi.recipes.progress import Progress
 from s4mi.recipes.study_events import Begun, Ended, Failed, Looked, Moved, Outcome
+from s4mi.recipes.study_identity import identities
 from s4mi.recipes.train import train
 from s4mi.records import Cost, RunRecord, read_any_record, read_pretraining, read_record
 
@@ -83,8 +84,8 @@ def lines_of_runs(done: Done) -> list[str]:
     return [line for line in done.stdout.splitlines() if re.match(r"(runs|pretraining)/", line)]
 
 
-def test_a_plan_is_a_tree_of_every_run_once_with_its_hash(s4mi: Command, study: Path) -> None:
-    hashes = {run.name: run.config.hash for run in plan_study(load_study(study), Path())}
+def test_a_plan_is_a_tree_of_every_run_once_with_its_id(s4mi: Command, study: Path) -> None:
+    hashes = {name: one.id for name, one in identities(list(plan_study(load_study(study), Path()))).items()}
     assert len(hashes) == 6
     done = s4mi("study", "plan", study)
     assert done.returncode == 0, done.stderr
@@ -176,7 +177,7 @@ def test_a_run_that_fails_is_named_with_its_reason_and_the_exit_status_says_so(
     assert "Traceback" not in done.stderr
     assert "runs/transfer-from-scratch-tiny_resnet-100pct-seed0: f1_macro" in done.stdout
     page = (out / "report.html").read_text()
-    assert f"pretraining/simclr-seed0: failed: {reason}" in page
+    assert reason in page
     assert "runs/simclr-tiny_resnet-100pct-seed0: not run: " in page
     plan = s4mi("study", "plan", study, "seeds=[0]", bad, "-o", out).stdout
     assert re.search(rf"pretraining/simclr-seed0  [0-9a-f]+  failed twice: {reason}", plan)
@@ -206,6 +207,57 @@ def test_a_plan_says_what_is_done_half_done_and_left_and_how_long_that_takes(
     again = s4mi("study", "run", study, "seeds=[0]", "-o", out)
     assert again.returncode == 0, again.stderr
     assert "timm 0.0.1 (2 runs)" in (out / "report.html").read_text()
+
+
+def test_a_study_that_does_not_fit_its_data_is_refused_before_anything_is_made(
+    s4mi: Command, study: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = s4mi("study", "run", study, "data.path=/nowhere", "-o", out)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "error: /nowhere/dataset.yaml: not there; make one with: s4mi data import"
+    for command in (["run", "-o", out], ["plan"]):
+        done = s4mi("study", command[0], study, "label_fractions=[1]", *command[1:])
+        assert done.returncode == 1
+        assert "has no labelled training image at 1 %" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+    assert not out.exists()
+
+
+def test_a_budget_is_planned_kept_to_and_said(s4mi: Command, study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = s4mi("study", "plan", study, "budget=2 h")
+    assert done.stdout.splitlines()[-1] == (
+        "budget 2 h, 2 h 00 min left; what fits is known once runs have been measured"
+    )
+    done = s4mi("study", "run", study, "seeds=[0]", "budget=0.000001 s", "-o", out, "--workers", "0")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0] == "pretraining/simclr-seed0: left out: the budget is spent"
+    assert lines[-2] == (
+        "3 runs did not fit into the budget and were left out; the same command with more goes on with them"
+    )
+    assert "runs/simclr-tiny_resnet-100pct-seed0" in (out / "report.html").read_text()
+    assert s4mi("study", "run", study, "seeds=[0]", "budget=1 h", "-o", out, "--workers", "0").returncode == 0
+    done = s4mi("study", "plan", study, "budget=1 h", "-o", out)
+    assert re.fullmatch(r"budget 1 h, \d+ min left: 3 of 3 runs fit, one after the other", done.stdout.splitlines()[-1])
+    done = s4mi("study", "plan", study, "budget=0.001 s", "-o", out)
+    assert done.stdout.splitlines()[-1].endswith("left: 0 of 3 runs fit, one after the other")
+    assert done.stdout.count(", which does not fit") == 3
+
+
+def test_the_report_of_a_study_counts_the_runs_of_its_plan_alone(s4mi: Command, study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert s4mi("study", "run", study, "seeds=[0]", "-o", out, "--workers", "0").returncode == 0
+    arms = f"arms=[{{method: {json.dumps(TRANSFER)}}}]"
+    done = s4mi("study", "run", study, "seeds=[0]", arms, "pretraining={}", "-o", out, "--workers", "0")
+    assert done.returncode == 0, done.stderr
+    page = (out / "report.html").read_text()
+    assert "2 runs lie here that the study does not name any more" in page
+    assert "runs/simclr-tiny_resnet-100pct-seed0" not in page
+    done = s4mi("study", "plan", study, "seeds=[0]", "settings.epochs=3", "-o", out)
+    assert done.stdout.count("another run lies there, to be set aside") == 3
 
 
 def test_runs_without_scores_are_told_too(planned_run: PlannedRun) -> None:
@@ -240,7 +292,6 @@ def test_the_table_shows_what_runs_what_failed_and_what_is_left(planned_run: Pla
 @pytest.mark.parametrize(
     ("override", "reason", "failed"),
     [
-        ("data.path=/nowhere", "/nowhere/dataset.yaml: not there", "2 of 3 runs failed, 1 could not be run"),
         # pre-training ends well, and then there is no run to make a table of
         (
             "arms=[{method: {name: finetune, backbone: tiny_vit, weights: none}, pretraining: simclr}]",

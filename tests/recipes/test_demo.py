@@ -1,78 +1,82 @@
-"""The demonstration ends in time, says what it left out, and is not run twice."""
+"""The demonstration is a study like any other, of all the paper's techniques, and keeps to its time."""
 
-import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from s4mi.recipes.demo import Budget, demo
-from s4mi.recipes.demo_plan import CNN, COUNTS, EPOCHS, MASK_FRACTIONS, VIT, plan
-from s4mi.recipes.run_dir import RunDir
+from s4mi.config import load_study, plan_study
+from s4mi.recipes.demo import demo_study, demo_text, draw, example_sheets
+from s4mi.recipes.study import run_study
 from s4mi.report.runs import load_runs
 
+SHIPPED = Path(__file__).parents[2] / "studies/demo.yaml"
+NETWORKS = ("tiny_resnet", "tiny_vit")
 
-def test_the_plan_holds_every_technique_on_both_networks_at_every_fraction_once_a_seed(tmp_path: Path) -> None:
-    runs = list(plan(tmp_path, seeds=2))
-    assert len({run.name for run in runs}) == len(runs)
-    assert [run.planned.config.seed for run in runs] == sorted(run.planned.config.seed for run in runs)
-    shown = {
-        (run.planned.name.split("/")[1].rsplit("-", 3)[0], run.planned.config.method.backbone_name, fraction)
-        for run in runs
-        if (fraction := run.planned.config.label_fraction) and run.kind == "lesions" and run.planned.needs
-    }
-    assert shown == {(start, network, part) for start in ("dino", "cass") for network in (CNN, VIT) for part in EPOCHS}
-    scratch = {run.name for run in runs if "scratch" in run.name and run.kind == "lesions"}
-    assert len(scratch) == 2 * len(EPOCHS) * 2
-    assert {run.kind for run in runs} == set(COUNTS)
-    masks = [run.planned.config for run in runs if run.kind == "lesions" and run.planned.config.epoch_steps]
-    assert sorted((config.method.name, config.label_fraction) for config in masks) == sorted(
-        2 * [(name, part) for name in ("dedl", "cross_teaching") for part in MASK_FRACTIONS]
+
+def test_the_shipped_study_is_the_one_that_the_demonstration_runs(tmp_path: Path) -> None:
+    assert SHIPPED.read_text(encoding="utf-8") == demo_text()
+    study = demo_study(tmp_path / "a folder, 'of mine'")
+    shipped = load_study(SHIPPED)
+    here, there = list(plan_study(study, tmp_path)), list(plan_study(shipped, tmp_path))
+    assert [run.name for run in here] == [run.name for run in there]
+    assert [run.config.hash for run in here] == [run.config.hash for run in there]
+    assert {run.config.data.path.parent for run in here} == {tmp_path / "a folder, 'of mine'" / "data"}
+    assert {run.config.data.cache for run in here} == {tmp_path / "a folder, 'of mine'" / "cache"}
+    assert shipped.seconds == 300
+    assert len(shipped.seeds) == 2
+
+
+def test_its_techniques_are_the_paper_s_six(tmp_path: Path) -> None:
+    runs = list(plan_study(demo_study(tmp_path, seeds=1), tmp_path))
+    lesions = [run for run in runs if run.name.startswith("lesions/runs/")]
+    starts = Counter(
+        ((run.needs or "none/none").split("/")[-1].split("-")[0], run.config.method.backbone_name)
+        for run in lesions
+        if run.config.method.name == "finetune"
     )
-    assert len({(config.epochs, config.epoch_steps, config.batch_size) for config in masks}) == 1
+    assert starts == {(start, network): 2 for start in ("none", "dino", "cass") for network in NETWORKS}
+    assert Counter(run.config.method.name for run in lesions if run.config.method.name != "finetune") == {
+        "dedl": 3, "cross_teaching": 3, "picie": 1,
+    }  # fmt: skip
 
 
-def test_what_a_run_starts_from_comes_before_it(tmp_path: Path) -> None:
-    before: set[str] = set()
-    for run in plan(tmp_path, seeds=2):
-        assert run.planned.needs is None or f"{run.kind}/{run.planned.needs}" in before
-        before.add(run.name)
+def test_techniques_that_are_compared_take_the_same_steps(tmp_path: Path) -> None:
+    steps: dict[tuple[str, bool], set[int]] = {}
+    for run in plan_study(demo_study(tmp_path, seeds=1), tmp_path):
+        config = run.config
+        if not config.method.unlabelled:
+            assert config.epoch_steps is not None
+            key = (run.name.split("/")[0], config.method.name == "finetune")
+            steps.setdefault(key, set()).add(config.epochs * config.epoch_steps * config.batch_size)
+    assert all(len(found) == 1 for found in steps.values())
 
 
-def test_a_budget_learns_from_runs_that_are_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    first, *others = list(plan(tmp_path, seeds=1))
-    alike = next(run for run in plan(tmp_path, seeds=2) if run.like == first.like and run.name != first.name)
-    budget = Budget(seconds=first.images * 0.1 + 5)
-    assert budget.lacks(first) is None
-
-    class Cost:
-        seconds = first.images * 0.2  # a slow machine
-
-    class Record:
-        cost = Cost
-
-    budget.learn(first, Record)  # type: ignore[arg-type]
-    assert budget.lacks(alike) == pytest.approx(alike.images * 0.2 + 1)
-    other = next(run for run in others if run.like != first.like)
-    assert budget.lacks(other) is not None  # the machine is as slow with others
-
-
-def test_without_time_every_run_is_left_out_and_named(tmp_path: Path) -> None:
+def test_what_is_drawn_is_shown_and_not_drawn_twice(tmp_path: Path) -> None:
     said: list[str] = []
-    report = demo(tmp_path, seeds=1, seconds=0, say=said.append)
-    page = report.read_text(encoding="utf-8")
-    for run in plan(tmp_path, seeds=1):
-        assert any(line.startswith(f"{run.name}: left out") for line in said)
-        assert run.name in page
-        assert not RunDir(tmp_path / run.name).finished
-    assert "no finished run yet" in page
+    manifests = draw(tmp_path, said.append)
+    assert [line.split()[-1] for line in said] == ["lesions", "cells"]
+    sheets = example_sheets(manifests)
+    assert [sheet.dataset for sheet in sheets] == ["synthetic-lesions", "synthetic-cells"]
+    assert all(sheet.png.startswith(b"\x89PNG") and "not photographed" in sheet.caption for sheet in sheets)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
+    draw(tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")} == before
+
+
+def test_without_time_every_run_is_left_out_and_nothing_is_made(tmp_path: Path) -> None:
+    draw(tmp_path)
+    outcomes = run_study(demo_study(tmp_path, seeds=1, seconds=0), tmp_path)
+    assert all(outcome.left_out for outcome in outcomes)
+    assert load_runs(tmp_path) == ([], [])
 
 
 @pytest.mark.slow
 def test_a_second_call_trains_nothing_again(tmp_path: Path) -> None:
-    demo(tmp_path, seeds=1, seconds=40)
-    finished = {run.directory: run.record.finished for run in load_runs(tmp_path)[0]}
+    draw(tmp_path)
+    study = demo_study(tmp_path, seeds=1, seconds=40)
+    first = run_study(study, tmp_path)
+    finished = {outcome.planned.name: outcome.record for outcome in first if outcome.record is not None}
     assert finished
-    demo(tmp_path, seeds=1, seconds=0)
-    assert {run.directory: run.record.finished for run in load_runs(tmp_path)[0]} == finished
+    again = run_study(demo_study(tmp_path, seeds=1, seconds=0), tmp_path)
+    assert {outcome.planned.name: outcome.record for outcome in again if outcome.record is not None} == finished

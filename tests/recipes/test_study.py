@@ -16,12 +16,14 @@ from conftest import TRANSFER
 from s4mi.config import StudyConfig, load_run_config, make_study, plan_study
 from s4mi.engine.checkpoint import load_weights
 from s4mi.errors import S4miError
+from s4mi.recipes.progress import Progress
 from s4mi.recipes.study import run_study
 from s4mi.recipes.study_events import Begun, Ended, Event, Failed, Looked, Moved, Outcome
-from s4mi.recipes.study_folder import read_failure
+from s4mi.recipes.study_identity import read_kept
 from s4mi.recipes.study_lock import LOCK_NAME
 from s4mi.recipes.train import train
-from s4mi.records import PretrainingRecord, RunRecord
+from s4mi.records import PretrainingRecord, RunRecord, read_epochs, read_failure
+from s4mi.report.runs import load_runs
 
 DINO: dict[str, Any] = {
     "name": "dino", "backbone": "tiny_resnet", "weights": "none", "local_crops": 0, "hidden": 16, "bottleneck": 8,
@@ -295,19 +297,61 @@ def test_once_mended_the_rest_is_run_and_nothing_else(tmp_path: Path, studied: S
     assert [second[n].record for n in (1, 3)] == [first[n].record for n in (1, 3)]
 
 
-def test_a_run_with_other_settings_in_its_folder_fails_and_is_kept(
+def test_a_changed_setting_runs_what_depends_on_it_and_the_old_runs_come_back_with_it(
     tmp_path: Path, studied: Studied, finished: Finished
 ) -> None:
-    shutil.copytree(finished[1] / NAMES[1], tmp_path / NAMES[1])
-    kept = (tmp_path / NAMES[1] / "record.json").read_bytes()
-    settings = {"epochs": 2, "batch_size": 8, "hardware": {"accelerator": "cpu"}}
-    outcomes = run_study(
-        studied(settings=settings, arms=[{"method": TRANSFER}], pretraining={}, label_fractions=[50]), tmp_path
-    )
-    assert [outcome.planned.name for outcome in outcomes] == [NAMES[1]]
-    assert "other settings (epochs: 1 → 2" in outcomes[0].failure
-    assert not outcomes[0].tried
-    assert {path.name for path in (tmp_path / NAMES[1]).iterdir()} == {
-        path.name for path in (finished[1] / NAMES[1]).iterdir()
+    out = tmp_path / "study"
+    shutil.copytree(finished[1], out)
+    told: list[Event] = []
+    changed = studied(pretraining={"dino": {"method": {**DINO, "prototypes": 12}}})
+    outcomes = run_study(changed, out, tell=told.append)
+    assert begun(told) == [NAMES[0], *NAMES[3:]]  # what starts from it, and not what starts from scratch
+    assert [outcome.record for outcome in outcomes[1:3]] == [outcome.record for outcome in finished[2][1:3]]
+    aside = {path.parent.relative_to(out).as_posix() for path in (out / "superseded").rglob("record.json")}
+    assert {re.sub("-[0-9a-f]{16}$", "", name) for name in aside} == {
+        f"superseded/{name}" for name in (NAMES[0], *NAMES[3:])
     }
-    assert (tmp_path / NAMES[1] / "record.json").read_bytes() == kept
+    assert {run.directory for run in load_runs(out)[0]} == set(NAMES[1:])  # what was set aside is in no report
+
+    told.clear()
+    back = run_study(studied(), out, tell=told.append)
+    assert begun(told) == []
+    assert [outcome.record for outcome in back] == [outcome.record for outcome in finished[2]]
+    assert sum(isinstance(event, Looked) and len(event.moved) == 2 for event in told) == 1
+
+
+def test_a_study_without_time_leaves_its_runs_out_and_with_more_goes_on(tmp_path: Path, studied: Studied) -> None:
+    none = run_study(studied(budget="0.000001 s"), tmp_path)
+    assert all(outcome.left_out and outcome.record is None and not outcome.tried for outcome in none)
+    assert none[0].failure == "the budget is spent"
+    assert none[4].failure == f"as {NAMES[0]} is, which it starts from"
+    some = run_study(studied(budget="1 h"), tmp_path)
+    assert [outcome.failure for outcome in some] == [""] * 5
+    spent = sum(read_kept(tmp_path / name).seconds for name in NAMES)
+    assert spent > 0
+    again = run_study(studied(budget=f"{spent / 2} s", seeds=[0, 1]), tmp_path)  # what is done has spent it
+    assert [outcome.left_out for outcome in again] == [False] * 5 + [True] * 5
+
+
+def test_a_run_that_cannot_end_in_time_is_stopped_and_goes_on_later(
+    tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"epochs": 4, "batch_size": 8, "hardware": {"accelerator": "cpu", "checkpoint_seconds": 0}}
+    arms = {"arms": [{"method": TRANSFER}], "pretraining": {}, "label_fractions": [100], "settings": settings}
+
+    def overruns(_: object, planned: object, progress: Progress) -> bool:
+        return progress.phase == "train" and progress.epoch == 3
+
+    with monkeypatch.context() as patched:
+        patched.setattr("s4mi.recipes.study_budget.Budget.overruns", overruns)
+        (outcome,) = run_study(studied(budget="1 h", **arms), tmp_path)
+    assert outcome.left_out
+    assert "does not fit" in outcome.failure
+    run = tmp_path / outcome.planned.name
+    assert read_failure(run) is None
+    assert len(read_epochs(run)) == 2
+    (outcome,) = run_study(studied(**arms), tmp_path)
+    assert isinstance(outcome.record, RunRecord)
+    whole = train(outcome.planned.config, tmp_path / "alone")
+    assert isinstance(whole, RunRecord)
+    assert outcome.record.test == whole.test

@@ -1,6 +1,5 @@
 """A study in processes of its own: the same runs, and what dies takes nothing else with it."""
 
-import json
 import multiprocessing
 import os
 import shutil
@@ -8,89 +7,42 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-import yaml
+from disturbed_study import (
+    EPOCHS,
+    PRETRAINING,
+    SCRATCH,
+    TUNED,
+    Studied,
+    assert_same,
+    command,
+    study_of_three,
+    train_undisturbed,
+    wait_until,
+    wait_until_gone,
+)
+from hypothesis import given
+from hypothesis import strategies as st
 
-from conftest import TRANSFER
-from s4mi.config import StudyConfig, make_study, plan_study
-from s4mi.engine.checkpoint import load_weights
 from s4mi.recipes.study import run_study
+from s4mi.recipes.study_crew import next_gpu, visible_gpus
 from s4mi.recipes.study_events import Begun, Ended, Event, Failed, Moved
-from s4mi.recipes.study_folder import read_failure
 from s4mi.recipes.study_lock import LOCK_NAME
-from s4mi.recipes.train import train
-from s4mi.records import RunRecord, read_epochs
-
-SIMCLR: dict[str, Any] = {
-    "name": "simclr", "backbone": "tiny_resnet", "weights": "none", "hidden": 16, "projection": 8
-}  # fmt: skip
-PRETRAINING = "pretraining/simclr-seed0"
-SCRATCH = "runs/transfer-from-scratch-tiny_resnet-100pct-seed0"
-TUNED = "runs/simclr-tiny_resnet-100pct-seed0"
-EPOCHS = 12
-
-
-@dataclass(frozen=True)
-class Studied:
-    """A study of three runs: pre-training, and one from scratch and one from it."""
-
-    contents: dict[str, Any]
-
-    def __call__(self, **changes: Any) -> StudyConfig:
-        return make_study({**self.contents, **changes}, origin="study.yaml")
-
-    def file(self, path: Path) -> Path:
-        path.write_text(yaml.safe_dump(self.contents), encoding="utf-8")
-        return path
+from s4mi.records import RunRecord, read_epochs, read_failure
 
 
 @pytest.fixture(scope="module")
 def studied(lesions: Path, cache_dir: Path) -> Studied:
-    """One label fraction, one seed, enough epochs to interrupt."""
-    return Studied(
-        {
-            "data": {"path": str(lesions), "image_size": 32, "cache": str(cache_dir)},
-            "label_fractions": [100],
-            "seeds": [0],
-            "settings": {
-                "epochs": EPOCHS, "batch_size": 8, "optim": {"lr": 1e-3},
-                "hardware": {"accelerator": "cpu", "checkpoint_seconds": 0, "threads": 1},
-            },
-            "pretraining": {"simclr": {"method": SIMCLR}},
-            "arms": [{"method": TRANSFER}, {"method": TRANSFER, "pretraining": "simclr"}],
-        }
-    )  # fmt: skip
+    return study_of_three(lesions, cache_dir)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, studied: Studied) -> Path:
-    """The study's runs made one by one through `train`."""
-    out = tmp_path_factory.mktemp("undisturbed")
-    for planned in plan_study(studied(), out):
-        train(planned.config, out / planned.name)
-    return out
-
-
-def assert_same(out: Path, undisturbed: Path) -> None:
-    """Every run ended with the same weights and scores, each epoch was trained once, and nothing is left of faults."""
-    for name in (PRETRAINING, SCRATCH, TUNED):
-        weights = [load_weights(folder / name / "checkpoints" / "last.safetensors") for folder in (out, undisturbed)]
-        torch.testing.assert_close(*weights, rtol=0, atol=0)
-        assert [epoch.epoch for epoch in read_epochs(out / name)] == list(range(1, EPOCHS + 1))
-        assert [epoch.losses for epoch in read_epochs(out / name)] == [
-            epoch.losses for epoch in read_epochs(undisturbed / name)
-        ]
-        records = [json.loads((folder / name / "record.json").read_text()) for folder in (out, undisturbed)]
-        assert records[0].get("test") == records[1].get("test")
-        assert read_failure(out / name) is None
-    assert not (out / LOCK_NAME).exists()
+    return train_undisturbed(studied, tmp_path_factory.mktemp("undisturbed"))
 
 
 def kill_workers(number: int = signal.SIGKILL) -> None:
@@ -178,6 +130,43 @@ def test_a_run_whose_process_dies_each_time_is_lost_alone(tmp_path: Path, studie
     assert isinstance(by_name[TUNED].record, RunRecord)
 
 
+@given(count=st.integers(1, 5), workers=st.integers(0, 12), deaths=st.lists(st.integers(0, 11), max_size=6))
+def test_workers_are_spread_evenly_over_the_gpus_also_after_deaths(count: int, workers: int, deaths: list[int]) -> None:
+    gpus = [f"GPU-{number}" for number in range(count)]
+    taken: list[str | None] = []
+    for _ in range(workers):
+        taken.append(next_gpu(gpus, taken))
+    assert taken == [gpus[number % count] for number in range(workers)]
+    for place in deaths:  # each is replaced at once
+        if workers:
+            dead = taken.pop(place % workers)
+            taken.append(next_gpu(gpus, taken))
+            assert taken.count(dead) >= workers // count
+    assert max((taken.count(gpu) for gpu in gpus), default=0) - min(taken.count(gpu) for gpu in gpus) <= 1
+
+
+def test_without_gpus_a_worker_is_given_none() -> None:
+    assert next_gpu([], [None, None]) is None
+    assert visible_gpus(0, None) == visible_gpus(0, "") == []
+
+
+def test_gpus_are_called_what_the_environment_calls_them() -> None:
+    assert visible_gpus(3, None) == ["0", "1", "2"]
+    assert visible_gpus(2, "3, 5") == ["3", "5"]
+    assert visible_gpus(1, "GPU-8a1b") == ["GPU-8a1b"]
+    assert visible_gpus(1, "2,-1,0") == ["2"]  # CUDA sees nothing after what is no GPU
+
+
+def test_a_worker_takes_its_share_before_it_imports_torch() -> None:
+    code = (
+        "import os, sys\nfrom s4mi.recipes.study_worker import take_share\ntake_share(3, 'GPU-8a1b')\n"
+        "print(*(os.environ[name] for name in ('OMP_NUM_THREADS', 'LOKY_MAX_CPU_COUNT', 'CUDA_VISIBLE_DEVICES')))\n"
+        "print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["3", "3", "GPU-8a1b", "False"]
+
+
 def test_threads_are_divided_unless_the_study_says_how_many(tmp_path: Path, studied: Studied,
                                                             monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     class Enough(Exception):  # noqa: N818
@@ -186,7 +175,7 @@ def test_threads_are_divided_unless_the_study_says_how_many(tmp_path: Path, stud
     seen: list[tuple[int, int, int | None]] = []
 
     class Nobody:
-        def __init__(self, size: int, threads: int, _moved: Callable[..., None]) -> None:
+        def __init__(self, size: int, threads: int, _moved: Callable[..., None], _gpus: object) -> None:
             self.size, self.threads, self.free = size, threads, True
 
         def __enter__(self) -> "Nobody":
@@ -209,36 +198,6 @@ def test_threads_are_divided_unless_the_study_says_how_many(tmp_path: Path, stud
     assert seen == [(2, 3, 3), (9, 1, 1), (2, 3, 1)]
 
 
-def command(study: Path, out: Path, *more: str) -> subprocess.Popen[str]:
-    """`s4mi study run`, in a group of processes of its own, as a terminal would start it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "s4mi", "study", "run", str(study), "-o", str(out), *more],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-
-
-def wait_until(there: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    end = time.monotonic() + 240
-    while not there():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def wait_until_gone(leader: int) -> None:
-    """No process of a group is left; that which Python keeps for shared memory ends a moment after the others."""
-    end = time.monotonic() + 30
-    while True:
-        listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
-        rows = [line.split(maxsplit=2) for line in listed.splitlines()]
-        left = [rest for group, state, *rest in rows if int(group) == leader and not state.startswith("Z")]
-        if not left:
-            return
-        assert time.monotonic() < end, left
-        time.sleep(0.05)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("to_all", [True, False], ids=["ctrl-c", "sigterm"])
 def test_a_study_that_is_stopped_leaves_at_once_and_trains_nothing_twice(
@@ -254,7 +213,8 @@ def test_a_study_that_is_stopped_leaves_at_once_and_trains_nothing_twice(
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert "go on from here with the same command" in errors
+    assert errors.count("the same command goes on from there") == 1
+    assert "interrupted; finished work" not in errors
     wait_until_gone(process.pid)
     assert not (out / LOCK_NAME).exists()
     assert not (out / TUNED / "record.json").exists()

@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from s4mi.config import PlannedRun, StudyConfig
     from s4mi.recipes.study_events import Outcome
+    from s4mi.report.html import Sheet
 
 app = typer.Typer(
     help="Compare techniques: every technique, label fraction and seed of one file.", no_args_is_help=True
@@ -30,17 +31,26 @@ def plan(
 
     The time that is left is that of training, at the pace of finished runs that are alike, one run after the other.
     """
-    from s4mi.cli.study_tree import total, tree
+    from s4mi.cli.study_tree import budgeted, total, tree
     from s4mi.config import load_study, plan_study
+    from s4mi.recipes.study_check import check_plan, missing_sets
     from s4mi.recipes.study_outlook import outlook
 
-    runs = list(plan_study(load_study(study_file, overrides or ()), Path() if out is None else out.absolute()))
-    seen = outlook(runs, out)
+    study = load_study(study_file, overrides or ())
+    runs = list(plan_study(study, Path() if out is None else out.absolute()))
+    seen = outlook(runs, out, budget=study.seconds)
     for line in tree(seen.runs):
         typer.echo(line)
     typer.echo(total(seen.runs))
+    if study.budget is not None:
+        typer.echo(budgeted(seen, study.budget))
     if seen.note is not None:
         typer.echo(seen.note, err=True)
+    left = [run.planned for run in seen.runs if run.standing.record is None]
+    missing = missing_sets(left)
+    for line in missing.values():
+        typer.echo(line, err=True)
+    check_plan([planned for planned in left if planned.config.data.path not in missing])
 
 
 @app.command()
@@ -48,10 +58,16 @@ def run(
     study_file: Path = STUDY,
     overrides: list[str] = OVERRIDES,
     out: Path = typer.Option(..., "-o", "--out", metavar="DIR", help="Folder of the study; runs in it are kept."),
-    workers: int = typer.Option(
-        1, "--workers", metavar="N", min=0,
-        help="Processes that make a run each at a time and share the cores; 0: this process.",
+    workers: int | None = typer.Option(
+        None, "--workers", metavar="N", min=0,
+        help="Processes that make a run each at a time and share cores and GPUs; 0: this process.  "
+        "[default: 1; with --ray as many as there is room for]",
     ),
+    ray: str | None = typer.Option(
+        None, "--ray", metavar="ADDRESS",
+        help="Let a Ray cluster make the runs: auto, local, HOST:PORT or ray://HOST:PORT. Its hosts share DIR.",
+    ),
+    sheets: bool = typer.Option(True, "--sheets/--no-sheets", help="Show some test images in the report."),
 ) -> None:  # fmt: skip
     """Run what is not finished yet, and write DIR/report.html.
 
@@ -67,12 +83,13 @@ def run(
     study = load_study(study_file, overrides or ())
     try:
         with display() as shown:
-            outcomes = run_study(study, out, workers=workers, tell=shown.tell)
+            number = int(ray is None) if workers is None else workers
+            outcomes = run_study(study, out, workers=number, ray=ray, tell=shown.tell)
     except KeyboardInterrupt:
-        typer.echo(f"go on from here with the same command; {_how_far(study, out)}", err=True)
+        typer.echo(f"interrupted: {_how_far(study, out)}, and the same command goes on from there", err=True)
         raise typer.Exit(STOPPED) from None
-    _report(out, study_file.stem, outcomes)
-    _count_failures(outcomes)
+    write_study_report(out, study_file.stem, outcomes, pictures=sheets)
+    count_failures(outcomes)
 
 
 def _how_far(study: "StudyConfig", out: Path) -> str:
@@ -83,29 +100,38 @@ def _how_far(study: "StudyConfig", out: Path) -> str:
     return f"{sum(RunDir(out / run.name).finished for run in runs)} of {len(runs)} runs are done"
 
 
-def _report(out: Path, title: str, outcomes: Sequence["Outcome"]) -> None:
+def write_study_report(
+    out: Path,
+    title: str,
+    outcomes: Sequence["Outcome"],
+    *,
+    more_notes: Sequence[str] = (),
+    sheets: Sequence["Sheet"] = (),
+    pictures: bool = True,
+) -> None:
+    """Print the tables of a study's runs and write `out/report.html` on them, with `pictures` of test images or not."""
     from s4mi.cli.console import print_result_table
-    from s4mi.recipes.study_versions import version_note
-    from s4mi.report.html import write_report
-    from s4mi.report.runs import load_pretrainings, load_runs
+    from s4mi.cli.study_table import left_out
+    from s4mi.recipes.report import report
+    from s4mi.report.runs import load_runs
     from s4mi.report.tables import result_tables
 
-    runs, notes = load_runs(out)
-    pretrainings = load_pretrainings(out)
-    failures = {each.planned.name: each for each in outcomes if each.record is None}
-    notes = [note for note in notes if note.partition(":")[0] not in failures]
-    notes += [f"{name}: {'failed' if each.tried else 'not run'}: {each.failure}" for name, each in failures.items()]
-    apart = version_note([each.record for each in runs] + [each.record for each in pretrainings])
-    for table in result_tables([each.record for each in runs]):
+    names = {one.planned.name for one in outcomes}
+    lost = [one for one in outcomes if one.record is None and not one.tried and not one.left_out]
+    notes = [*left_out(outcomes, named=True), *(f"{one.planned.name}: not run: {one.failure}" for one in lost)]
+    for table in result_tables([each.record for each in load_runs(out)[0] if each.directory in names]):
         print_result_table(table)
-    report = write_report(
-        runs, out / "report.html", title=title, notes=[*notes, *([apart] if apart else [])], pretrainings=pretrainings
+    made = report(
+        out, out / "report.html", title=title, sheets=pictures, notes=[*notes, *more_notes], more=sheets, only=names
     )
-    typer.echo(f"report: {report}")
+    for line in left_out(outcomes, named=False):
+        typer.echo(line)
+    typer.echo(f"report: {made.files[0]}")
 
 
-def _count_failures(outcomes: Sequence["Outcome"]) -> None:
-    lost = [outcome for outcome in outcomes if outcome.record is None]
+def count_failures(outcomes: Sequence["Outcome"]) -> None:
+    """Say how many runs failed and leave with a status that says so, if any did."""
+    lost = [outcome for outcome in outcomes if outcome.record is None and not outcome.left_out]
     if not lost:
         return
     failed = sum(outcome.tried for outcome in lost)

@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, assert_never, final
 
@@ -50,7 +51,7 @@ class Lines(Display):
             case Failed():
                 typer.echo(f"{event.planned.name}: failed and will be tried again: {event.reason}", err=True)
             case Ended():
-                typer.echo(ending(event.outcome), err=event.outcome.record is None)
+                typer.echo(ending(event.outcome), err=_lost(event.outcome))
             case Stopping():
                 typer.echo(STOPPING, err=True)
             case _:
@@ -69,7 +70,8 @@ class Table(Display):
         self._console, self._pace = console, Pace()
         self._plan: tuple[PlannedRun, ...] = ()
         self._over: set[str] = set()
-        self._finished = 0
+        self._finished = self._left_out = 0
+        self._deadline: float | None = None
         self._failures: dict[str, str] = {}
         self._running: dict[str, Progress | None] = {}
         self._stopping = False
@@ -89,6 +91,7 @@ class Table(Display):
         match event:
             case Looked():
                 self._plan = event.plan
+                self._deadline = None if event.left is None else time.monotonic() + event.left
                 for outcome in event.finished:
                     self._end(outcome)
                 for line in _beginning(event):
@@ -102,7 +105,7 @@ class Table(Display):
                 self._failures = {**self._failures, event.planned.name: f"to be tried again: {event.reason}"}
             case Ended():
                 self._end(event.outcome)
-                self._print(ending(event.outcome), style="red" if event.outcome.record is None else None)
+                self._print(ending(event.outcome), style="red" if _lost(event.outcome) else None)
             case Stopping():
                 self._stopping = True
             case _:
@@ -115,6 +118,9 @@ class Table(Display):
         name = outcome.planned.name
         self._stop(name)
         self._over = {*self._over, name}
+        if outcome.left_out:
+            self._left_out += 1
+            return
         if outcome.record is None:
             self._failures = {**self._failures, name: outcome.failure}
             return
@@ -143,10 +149,14 @@ class Table(Display):
         parts = [f"{self._finished} of {len(self._plan)} done", f"{len(running)} running", f"{to_do} to do"]
         if failures:
             parts.append(f"{len(failures)} failed")
+        if self._left_out:
+            parts.append(f"{self._left_out} left out")
         left = self._left(running)
         if left is not None:
             parts.append(left)
         parts.append(f"{about(time.monotonic() - self._begin)} so far")
+        if self._deadline is not None:
+            parts.append(f"budget for {about(max(0.0, self._deadline - time.monotonic()))} more")
         return STOPPING if self._stopping else " · ".join(parts)
 
     def _left(self, running: "dict[str, Progress | None]") -> str | None:
@@ -186,6 +196,8 @@ def ending(outcome: "Outcome") -> str:
     from s4mi.records import RunRecord
 
     name, record = outcome.planned.name, outcome.record
+    if outcome.left_out:
+        return f"{name}: left out: {outcome.failure}"
     if record is None:
         return f"{name}: {'failed' if outcome.tried else 'not run'}: {outcome.failure}"
     took = f"in {about(record.cost.seconds)}"
@@ -198,8 +210,22 @@ def ending(outcome: "Outcome") -> str:
     return f"{name}: {record.metric} {score:.3f} {took}"
 
 
+def left_out(outcomes: Sequence["Outcome"], *, named: bool) -> list[str]:
+    """A line on the runs for which there was no time, if there are any."""
+    names = [outcome.planned.name for outcome in outcomes if outcome.left_out]
+    if not names:
+        return []
+    one = len(names) == 1
+    line = f"{len(names)} run{'' if one else 's'} did not fit into the budget and {'was' if one else 'were'} left out"
+    return [f"{line}: {', '.join(names)}" if named else f"{line}; the same command with more goes on with them"]
+
+
+def _lost(outcome: "Outcome") -> bool:
+    return outcome.record is None and not outcome.left_out
+
+
 def _beginning(event: "Looked") -> list[str]:
-    lines = []
+    lines = list(event.moved)
     if event.finished:
         lines.append(f"{len(event.finished)} of {len(event.plan)} runs are done already")
     if event.note is not None:

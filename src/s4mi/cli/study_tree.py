@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from s4mi.cli.words import about
 
 if TYPE_CHECKING:
-    from s4mi.recipes.study_outlook import Prospect
+    from s4mi.recipes.study_outlook import Outlook, Prospect
 
 
 def tree(runs: Sequence["Prospect"]) -> Iterator[str]:
-    """A line a run: name, hash of its settings, and how far it is."""
+    """A line a run: name, id, and how far it is."""
     names = {run.planned.name for run in runs}
     for run in runs:
         if run.planned.needs not in names:
@@ -19,7 +19,7 @@ def tree(runs: Sequence["Prospect"]) -> Iterator[str]:
 
 def _branch(run: "Prospect", runs: Sequence["Prospect"], *, head: str, below: str) -> Iterator[str]:
     state = _state(run)
-    yield f"{head}{run.planned.name}  {run.planned.config.hash}{f'  {state}' if state else ''}"
+    yield f"{head}{run.planned.name}  {run.id}{f'  {state}' if state else ''}"
     children = [other for other in runs if other.planned.needs == run.planned.name]
     for number, child in enumerate(children, start=1):
         last = number == len(children)
@@ -34,11 +34,11 @@ def _state(run: "Prospect") -> str:
         return f"its folder is taken: {standing.conflict}"
     if standing.record is not None:
         return f"done in {about(standing.record.cost.seconds)}"
-    parts = []
+    parts = ["another run lies there, to be set aside"] if run.other else []
     if standing.epochs:
         parts.append(f"{standing.epochs} of {standing.planned.config.epochs} epochs")
     if run.seconds is not None:
-        parts.append(f"about {about(run.seconds)}")
+        parts.append(f"about {about(run.seconds)}{'' if run.fits in (None, True) else ', which does not fit'}")
     if standing.failure is not None:
         times = {1: "once", 2: "twice"}.get(standing.failure.attempts, f"{standing.failure.attempts} times")
         parts.append(f"failed {times}: {standing.failure.reason}")
@@ -51,7 +51,7 @@ def total(runs: Sequence["Prospect"]) -> str:
     line = f"{len(runs)} run{plural}, {sum(run.planned.config.method.unlabelled for run in runs)} without labels"
     done = sum(run.standing.record is not None for run in runs)
     taken = sum(bool(run.standing.conflict) for run in runs)
-    line += f"; the folders of {taken} are taken by runs with other settings" if taken else ""
+    line += f"; the folders of {taken} are taken by something else" if taken else ""
     if not done:
         return line
     left = [run for run in runs if run.standing.record is None and not run.standing.conflict]
@@ -62,3 +62,16 @@ def total(runs: Sequence["Prospect"]) -> str:
     if len(known) < len(left):
         line += f", {'' if known else 'and '}{len(left) - len(known)} like none that is done"
     return line
+
+
+def budgeted(seen: "Outlook", budget: str) -> str:
+    """How much of the budget is left, and what fits into it, one run after the other."""
+    line = f"budget {budget}, {about(seen.left or 0)} left"
+    waiting = [run for run in seen.runs if run.standing.record is None and not run.standing.conflict]
+    known = [run for run in waiting if run.fits is not None]
+    if not waiting:
+        return line
+    if not known:
+        return f"{line}; what fits is known once runs have been measured"
+    line += f": {sum(bool(run.fits) for run in known)} of {len(known)} runs fit, one after the other"
+    return line + (f"; of {len(waiting) - len(known)} nobody knows yet" if len(known) < len(waiting) else "")

@@ -16,7 +16,8 @@ from s4mi.config.run import (
     make_run_config,
     save_run_config,
 )
-from s4mi.config.study import Arm, PlannedRun, StudyConfig, load_study, make_study, plan_study
+from s4mi.config.study import Arm, StudyConfig
+from s4mi.config.study_plan import PlannedRun, load_study, make_study, plan_study
 from s4mi.config.yaml_file import apply_overrides, read_settings
 
 __all__ = [

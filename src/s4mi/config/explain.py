@@ -77,6 +77,8 @@ def _hint(place: str, known: Sequence[str]) -> str:
     section, _, last = place.rpartition(".")
     names = {name.rpartition(".")[2]: name for name in reversed(known)}
     beside = {name.rpartition(".")[2]: name for name in known if not section or name.rpartition(".")[0] == section}
+    if section and not beside:  # a section that the user has named, such as one of several data sets
+        names = beside = {name: name for name in names}
     misspelt = "" if section else closest(last, [name for name in known if "." not in name], cutoff=0.8)
     found = misspelt or names.get(last) or beside.get(closest(last, beside) or "")
     return f"; did you mean {found!r}?" if found else ""

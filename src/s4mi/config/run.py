@@ -11,10 +11,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from s4mi.config.explain import explain
+from s4mi.config.loggers import LoggersConfig, short_loggers
 from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig, PretrainedConfig, SemiSupervisedConfig
 from s4mi.data.fractions import LabelAmount
 from s4mi.data.preprocessing import Preprocessing
+from s4mi.data.versions import newest_version
 from s4mi.engine.optim import OptimConfig
 from s4mi.errors import S4miError, nearest
 from s4mi.methods.classification.finetune import FinetuneConfig
@@ -57,7 +59,7 @@ METHODS = {str(config.model_fields["name"].default): config for config in METHOD
 
 CLASSIFICATION_METRICS = ("f1_macro", "f1_micro", "recall_macro", "recall_micro", "balanced_accuracy", "auroc")
 SEGMENTATION_METRICS = ("iou", "dice", "pixel_accuracy")
-SECTIONS = ("data", "split", "optim", "health", "hardware")
+SECTIONS = ("data", "split", "optim", "health", "hardware", "loggers")
 
 
 class _Section(BaseModel):
@@ -68,6 +70,9 @@ class DataConfig(_Section):
     """Which images, and how they become network input."""
 
     path: Path = Field(description="folder of the data set, with dataset.yaml and manifest.csv")
+    version: int | None = Field(
+        None, ge=1, description="of the data set, which `s4mi data merge` counts up; none: the newest, put on record"
+    )
     image_size: int = Field(224, ge=16, description="side of the square network input, pixels")
     resize_through: int | None = Field(None, ge=16, description="side of a square to resize to on the way (paper: 480)")
     tile: int | None = Field(None, ge=16, description="cut pages into tiles of this many pixels first (paper: 480)")
@@ -138,13 +143,21 @@ class HardwareConfig(_Section):
     """Where and how it is computed. Nothing here belongs to what is computed, so it is not part of the config hash."""
 
     accelerator: str = Field("auto", description="auto, cpu, cuda, mps")
-    devices: int = Field(1, ge=1)
-    num_nodes: int = Field(1, ge=1)
-    strategy: str = Field("auto", description="auto, ddp, …: any strategy of Lightning Fabric")
+    devices: int = Field(1, ge=1, description="processes on this machine, each with a device of its own")
+    num_nodes: int = Field(1, ge=1, description="machines, each with so many; start the command on each with torchrun")
+    strategy: Literal["auto", "ddp"] = Field("auto", description="auto: ddp where there are several processes")
+    sync_batch_norm: bool = Field(
+        True,
+        description="of several processes: batch normalisation averages over the images of all, so that their number "
+        "changes no result; false: each over its own, which is faster",
+    )
     precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = Field(
         "auto", description="auto: bf16-mixed on a GPU, else 32"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of this process; none: one a core")
+    gpu_share: float = Field(
+        1.0, gt=0, le=1, description="of a GPU that a run of a study takes on a Ray cluster; 0.25: four runs share one"
+    )
     checkpoint_seconds: float = Field(10.0, ge=0, description="least time between two checkpoints, each after an epoch")
     deterministic: bool = Field(True, description="same seed, same device: same weights")
 
@@ -165,18 +178,21 @@ class RunConfig(_Section):
     )
     split: SplitConfig = SplitConfig()
     label_fraction: float | str = Field(
-        100.0, description="of the annotated training images: percent, or e.g. '50 images' or '5 patients'"
+        100.0,
+        description="of the annotated training images: percent, or e.g. '50 images' or '5 patients'; "
+        "saved: those that split.file lists as labelled",
     )
     seed: int = Field(0, ge=0)
     epochs: int = Field(50, ge=1)
     epoch_steps: int | None = Field(
         None, ge=1, description="optimiser steps of an epoch, so that few images are seen often; none: each image once"
     )
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(16, ge=1, description="images of an optimiser step, of all devices together")
     optim: OptimConfig = OptimConfig()
     select: str | None = Field(None, description="validation score that chooses the best epoch; none: f1_macro or iou")
     health: HealthConfig = Field(HealthConfig(), description="of pre-training")
     hardware: HardwareConfig = HardwareConfig()
+    loggers: LoggersConfig = Field(LoggersConfig(), description="a list is short for loggers.names")
 
     @model_validator(mode="before")
     @classmethod
@@ -187,6 +203,7 @@ class RunConfig(_Section):
         full = {"data": {}, **contents}
         if isinstance(full.get("method"), str):
             full["method"] = {"name": full["method"]}
+        full["loggers"] = short_loggers(full.get("loggers", {}))
         full = {key: {} if value is None and key in SECTIONS else value for key, value in full.items()}
         method, optim = full.get("method"), full.get("optim", {})
         config = METHODS.get(method.get("name", "")) if isinstance(method, dict) else None
@@ -237,11 +254,16 @@ class RunConfig(_Section):
             exclude={
                 "hardware": True,
                 "health": True,
-                "data": {"path", "cache", "allow_leakage"},
+                "loggers": True,
+                "data": {"path", "version", "cache", "allow_leakage"},
                 "split": {"file"},
                 "method": {"pretrained", "classes"},
             },
         )  # images, split and pre-trained weights have hashes of their own; being watched or named changes no weight
+        for key in self.method.starts:  # a file of weights is the same one wherever it lies
+            given = contents["method"].get(key)
+            if isinstance(given, str) and Path(given).name != given:
+                contents["method"][key] = Path(given).name
         return hashlib.blake2b(json.dumps(contents, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -271,7 +293,8 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
     method = config.method
     if isinstance(method, PretrainedConfig) and method.pretrained is not None:
         method = method.model_copy(update={"pretrained": method.pretrained.expanduser().absolute()})
-    data = config.data.model_copy(update=folders)
+    version = newest_version(folders["path"]) if config.data.version is None else config.data.version
+    data = config.data.model_copy(update={**folders, "version": version})
     return config.model_copy(update={"data": data, "split": split, "method": method})
 
 
@@ -284,11 +307,12 @@ def save_run_config(config: RunConfig, path: Path) -> None:
 def differences(left: RunConfig, right: RunConfig) -> list[str]:
     """Settings that differ between two configs, as `key: left → right`.
 
-    Where it is computed, how it is watched, what its clusters are called, and the folders of the cache and of a
-    pre-training run do not count.
+    Where it is computed, how and by whom it is watched, what its clusters are called, and the folders of the cache and
+    of a pre-training run do not count.
     """
     a, b = (dict(_leaves(config.model_dump(mode="json"))) for config in (left, right))
-    ignored = ("hardware.", "health.", "data.cache", "data.allow_leakage", "method.pretrained", "method.classes")
+    sections = ("hardware.", "health.", "loggers.")
+    ignored = (*sections, "data.cache", "data.allow_leakage", "method.pretrained", "method.classes")
     return [
         f"{key}: {a.get(key)} → {b.get(key)}"
         for key in sorted({*a, *b})

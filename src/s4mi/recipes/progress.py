@@ -38,8 +38,9 @@ Watcher = Callable[[Progress], None]
 class Clock:
     """Time spent training, without the validation in between, and what that promises for the rest."""
 
-    def __init__(self, *, steps_left: int) -> None:
+    def __init__(self, *, steps_left: int, processes: int = 1) -> None:
         self._steps_left = self._total = steps_left
+        self._processes = processes
         self._images = 0
         self._spent = 0.0
         self._begin = self._session = time.monotonic()
@@ -48,7 +49,7 @@ class Clock:
     def step(self, step: Step) -> None:
         """A step was taken."""
         self._steps_left -= 1
-        self._images += step.images
+        self._images += step.images * self._processes
 
     def pause(self) -> None:
         """The epoch's training is over."""

@@ -1,86 +1,152 @@
 """A whole study: every run once, several at a time; what is finished is kept, and what fails stops nothing else.
 
 A run that fails is put on record and tried once more when nothing else is ready; the runs that start from it are given
-up with it. A full disk ends the study, as nothing else could be written either.
+up with it. A full disk ends the study, as nothing else could be written either. Of a study with a budget the runs that
+do not fit are left out, which is no failure; a later call with more goes on with them.
 """
 
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import joblib
 import torch
 
 from s4mi.config import PlannedRun, RunConfig, StudyConfig, plan_study
-from s4mi.errors import S4miError
+from s4mi.errors import S4miError, require_extra
 from s4mi.recipes.progress import Progress
-from s4mi.recipes.study_crew import Alone, Crew, Request, Workers, stop_requests
+from s4mi.recipes.study_budget import Budget
+from s4mi.recipes.study_check import check_plan
+from s4mi.recipes.study_crew import Alone, Crew, Request, Workers, stop_requests, visible_gpus
 from s4mi.recipes.study_events import Begun, Ended, Failed, Looked, Moved, Outcome, Stopping, Tell
 from s4mi.recipes.study_folder import claim, disk_is_full, forget_failure, standing_of, write_failure
+from s4mi.recipes.study_format import check_format, write_format
 from s4mi.recipes.study_graph import Graph
+from s4mi.recipes.study_identity import Identity, Kept, identities, keep, kept_of, read_kept
 from s4mi.recipes.study_lock import study_lock
+from s4mi.recipes.study_shelf import arrange, is_done, places
 from s4mi.recipes.study_versions import version_note
 from s4mi.recipes.study_worker import Job, Result
 from s4mi.recipes.surroundings import git_revision, versions
-from s4mi.records import read_any_record
+from s4mi.records import PretrainingRecord, RunRecord, read_any_record
 
 
-def run_study(study: StudyConfig, out: Path, *, workers: int = 0, tell: Tell = lambda _: None) -> list[Outcome]:
+def run_study(
+    study: StudyConfig, out: Path, *, workers: int = 0, ray: str | None = None, tell: Tell = lambda _: None
+) -> list[Outcome]:
     """Run what is not finished yet; a second call goes on where the first was interrupted.
 
     Args:
         workers: processes that make a run each at a time and share the cores; 0: this process makes them one by one,
             and dies with a run that crashes. Processes are spawned, so a script needs its `if __name__ == "__main__":`.
+        ray: address of a Ray cluster whose processes make the runs, `workers` of them at a time, or, if that is 0, as
+            many as there is room for; its hosts share the folder `out`. None: this machine makes them.
         tell: told what happens, as it happens.
 
     Raises:
-        S4miError: another process runs a study in `out`, or there is no room left on the disk.
+        S4miError: another process runs a study in `out`, there is no room left on the disk, or no such cluster; `out`
+            is of another format; or a run that is not finished does not fit its data set.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the runs have ended and left their checkpoints.
     """
     plan = tuple(plan_study(study, out.absolute()))
-    if workers:
+    if workers or ray is not None:
         _check_devices(plan)
+    known = identities(plan)
+    _check(plan, out, known)
     with study_lock(out):
-        job = _Study(plan, out, tell)
+        job = _Study(plan, out, tell, known=known, budget=study.seconds)
         job.look()
-        if not workers:
-            job.work(Alone(job.moved), Request())
-        else:
-            threads = max(1, min(torch.get_num_threads(), joblib.cpu_count()) // workers)
+        if job.over:
+            pass  # a cluster, for one, need not be there
+        elif ray is not None:
+            crew = _cluster(ray, out, job, most=workers)
             with stop_requests() as request:
-                job.work(Workers(workers, threads, job.moved), request, threads=threads)
+                job.work(crew, request, threads=1)
+        elif workers:
+            threads = max(1, min(torch.get_num_threads(), joblib.cpu_count()) // workers)
+            gpus = visible_gpus(torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+            with stop_requests() as request:
+                job.work(Workers(workers, threads, job.moved, gpus), request, threads=threads)
+        else:
+            job.work(Alone(job.moved), Request())
     return [job.outcomes[planned.name] for planned in plan]
+
+
+def _check(plan: Sequence[PlannedRun], out: Path, known: Mapping[str, Identity]) -> None:
+    """Hold what is not finished against the data sets, before anything is moved or trains."""
+    check_format(out)
+    found = places(plan, out, known)
+    done = {place.planned.name for place in found if is_done(place)}
+    check_plan([planned for planned in plan if planned.name not in done])
+
+
+def _cluster(address: str, out: Path, job: "_Study", *, most: int) -> Crew:
+    require_extra("ray", extra="ray", purpose="--ray")
+    from s4mi.recipes.study_ray import Cluster
+
+    return Cluster(address, out, job.moved, most=most)
 
 
 class _Study:
     """A study under way."""
 
-    def __init__(self, plan: Sequence[PlannedRun], out: Path, tell: Tell) -> None:
+    def __init__(
+        self,
+        plan: Sequence[PlannedRun],
+        out: Path,
+        tell: Tell,
+        *,
+        known: Mapping[str, Identity],
+        budget: float | None,
+    ) -> None:
         self._plan, self._out, self._tell = tuple(plan), out, tell
+        self._known, self._seconds = known, budget
         self._graph = Graph(self._plan)
+        self._budget = Budget(None, {})
+        self._epochs: dict[str, int] = {}
+        self._stopped: set[str] = set()
+        self._crew: Crew | None = None
         self.outcomes: dict[str, Outcome] = {}
 
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self._graph.over
+
     def look(self) -> None:
-        """Find what is finished, and what can never be as its folder holds another run."""
-        standings = [standing_of(planned, self._out) for planned in self._plan]
+        """Put every run where it belongs; find what is finished, and what can never be as its folder is taken."""
+        found = places(self._plan, self._out, self._known)
+        moved = arrange(found)
+        write_format(self._out, self._plan, self._known)
+        standings = [standing_of(place.planned, place.home, conflict=place.conflict) for place in found]
+        self._epochs = {one.planned.name: one.epochs for one in standings}
+        spent = {planned.name: read_kept(self._out / planned.name).seconds for planned in self._plan}
+        self._budget = Budget(self._seconds, spent)
         finished = tuple(Outcome(one.planned, one.record) for one in standings if one.record is not None)
         for outcome in finished:
+            assert outcome.record is not None
             self._graph.finish(outcome.planned)
+            self._budget.learn(outcome.planned, outcome.record)
             self.outcomes[outcome.planned.name] = outcome
         records = [outcome.record for outcome in finished if outcome.record is not None]
         note = None
         if records and not self._graph.over:
             note = version_note(records, current=versions(), revision=git_revision())
-        self._tell(Looked(self._plan, finished, note))
+        self._tell(Looked(self._plan, finished, note, moved=tuple(moved), left=self._budget.left))
         for one in standings:
             if one.conflict and one.planned.name not in self.outcomes:
                 self._lose(Outcome(one.planned, None, one.conflict, tried=False))
 
     def work(self, crew: Crew, request: Request, *, threads: int | None = None) -> None:
         """Make the runs that are left."""
+        self._crew = crew
         with crew:
             while not self._graph.over:
                 while crew.free and (planned := self._graph.begin()) is not None:
+                    if (reason := self._lacks(planned)) is not None:
+                        self._leave_out(planned, reason)
+                        continue
                     self._tell(Begun(planned, self._graph.attempt(planned)))
                     self._begin(planned, crew, threads)
                 for planned, result in crew.wait():
@@ -91,16 +157,29 @@ class _Study:
                     raise KeyboardInterrupt
 
     def moved(self, planned: PlannedRun, progress: Progress) -> None:
-        """Pass on how far a run is."""
+        """Pass on how far a run is, and stop one that cannot end within the budget."""
         self._tell(Moved(planned, progress))
+        if self._crew is not None and planned.name not in self._stopped and self._budget.overruns(planned, progress):
+            self._stopped.add(planned.name)
+            self._crew.end(planned)
+
+    def _lacks(self, planned: PlannedRun) -> str | None:
+        """Why there is no time for a run."""
+        after = [other for other in self._graph.waiting if other.needs == planned.name]
+        return self._budget.lacks(planned, epochs=self._epochs[planned.name], next_ones=after)
 
     def _begin(self, planned: PlannedRun, crew: Crew, threads: int | None) -> None:
         run, config = self._out / planned.name, _with_threads(planned.config, threads)
         try:
-            claim(run, config)
+            claim(run, config, self._kept(planned, read_kept(run).seconds))
         except OSError as error:
             raise self._unwritable(run, error) from error
+        self._budget.begin(planned)
         crew.begin(planned, Job(config, run))
+
+    def _kept(self, planned: PlannedRun, seconds: float) -> Kept:
+        needed = next((other.config for other in self._plan if other.name == planned.needs), None)
+        return kept_of(needed, self._known[planned.name], seconds=seconds)
 
     def _take(self, planned: PlannedRun, result: Result) -> None:
         run = self._out / planned.name
@@ -114,10 +193,15 @@ class _Study:
                 reason = str(error)
             else:
                 forget_failure(run)
+                self._count(planned, record)
                 self._graph.finish(planned)
                 self.outcomes[planned.name] = Outcome(planned, record)
                 self._tell(Ended(self.outcomes[planned.name]))
                 return
+        self._count(planned, None)
+        if planned.name in self._stopped:
+            self._leave_out(planned, "its own steps have shown that it does not fit into what is left of the budget")
+            return
         try:
             write_failure(run, reason)
         except OSError as error:
@@ -126,6 +210,23 @@ class _Study:
             self._tell(Failed(planned, reason))
         else:
             self._lose(Outcome(planned, None, reason))
+
+    def _count(self, planned: PlannedRun, record: RunRecord | PretrainingRecord | None) -> None:
+        """A run is over: put on record what it has taken of the study's time."""
+        seconds = self._budget.end(planned, record, whole=not self._epochs[planned.name])
+        run = self._out / planned.name
+        try:
+            keep(run, self._kept(planned, seconds))
+        except OSError as error:
+            raise self._unwritable(run, error) from error
+
+    def _leave_out(self, planned: PlannedRun, reason: str) -> None:
+        """There is no time for a run, nor for those that need it."""
+        left_out = [(planned, reason)]
+        left_out += [(other, f"as {other.needs} is, which it starts from") for other in self._graph.give_up(planned)]
+        for other, why in left_out:
+            self.outcomes[other.name] = Outcome(other, None, why, tried=False, left_out=True)
+            self._tell(Ended(self.outcomes[other.name]))
 
     def _lose(self, outcome: Outcome) -> None:
         """Give up a run and those that need it."""

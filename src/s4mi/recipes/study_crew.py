@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -15,8 +15,10 @@ from types import FrameType
 from typing import Self, final
 
 from s4mi.config import PlannedRun
+from s4mi.errors import S4miError
 from s4mi.recipes.progress import Progress
-from s4mi.recipes.study_worker import LOG_NAME, Job, Result, Said, Taken, attempt, work
+from s4mi.recipes.study_worker import Job, Result, Said, Taken, attempt, work
+from s4mi.records import LOG_NAME
 
 GRACE = 10.0
 """Seconds that a run has to end its step when it is asked to."""
@@ -42,6 +44,13 @@ class Crew(ABC):
     @abstractmethod
     def wait(self) -> list[tuple[PlannedRun, Result]]:
         """The runs that have ended, after a moment perhaps none."""
+
+    def end(self, planned: PlannedRun) -> None:  # noqa: B027 - a crew that cannot lets it come to its own end
+        """End a run after its step; `wait` then says that it has ended, with some reason.
+
+        Raises:
+            S4miError: instead, where it is this process that makes the run.
+        """
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +85,9 @@ class Alone(Crew):
         self._next = None
         return [(planned, attempt(job, lambda progress: self._moved(planned, progress)))]
 
+    def end(self, planned: PlannedRun) -> None:
+        raise S4miError(f"{planned.name} was ended early")
+
     def stop(self) -> None:
         self._next = None
 
@@ -84,6 +96,7 @@ class Alone(Crew):
 class _Worker:
     process: SpawnProcess
     connection: Connection
+    gpu: str | None = None
     planned: PlannedRun | None = None
     job: Job | None = None
     ran: bool = False
@@ -101,12 +114,14 @@ class _Worker:
 class Workers(Crew):
     """Processes that import everything once and then make one run after the other, `size` of them at a time.
 
-    Each is started when it is first needed. A process that dies takes its run with it and is replaced.
+    Each is started when it is first needed. A process that dies takes its run with it and is replaced. Of several GPUs,
+    named as CUDA_VISIBLE_DEVICES does, each process sees one.
     """
 
     size: int
     threads: int
     moved: Moved
+    gpus: Sequence[str] = ()
     _workers: list[_Worker] = field(default_factory=list)
 
     @property
@@ -129,6 +144,12 @@ class Workers(Crew):
             if planned is not None and result is not None:
                 ended.append((planned, result))
         return ended
+
+    def end(self, planned: PlannedRun) -> None:
+        for worker in self._busy:
+            if worker.planned == planned:
+                with suppress(OSError):
+                    worker.connection.send(None)
 
     def stop(self) -> None:
         workers, self._workers = self._workers, []
@@ -195,7 +216,8 @@ class Workers(Crew):
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
-        process = context.Process(target=work, args=(there, self.threads), name="s4mi study")
+        gpu = next_gpu(self.gpus, [worker.gpu for worker in self._workers])
+        process = context.Process(target=work, args=(there, self.threads, gpu), name="s4mi study")
         # Blocked, and so in the new process from its first moment: until it can see to it itself, Ctrl-C would kill it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -203,8 +225,19 @@ class Workers(Crew):
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         there.close()
-        self._workers.append(_Worker(process, here))
+        self._workers.append(_Worker(process, here, gpu))
         return self._workers[-1]
+
+
+def next_gpu(gpus: Sequence[str], taken: Sequence[str | None]) -> str | None:
+    """The GPU that fewest workers have, the first of several; None where there is none."""
+    return min(gpus, key=taken.count, default=None)
+
+
+def visible_gpus(count: int, visible: str | None) -> list[str]:
+    """Names of the `count` GPUs that this process sees, where `visible` is its CUDA_VISIBLE_DEVICES."""
+    names = [name.strip() for name in (visible or "").split(",") if name.strip()]
+    return names[:count] if len(names) >= count else [str(number) for number in range(count)]
 
 
 def _drain(connection: Connection) -> None:

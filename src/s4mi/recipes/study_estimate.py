@@ -2,10 +2,19 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from statistics import median
 
 from s4mi.config import RunConfig
 from s4mi.contract import SemiSupervisedConfig
+from s4mi.recipes.progress import Progress
 from s4mi.records import PretrainingRecord, RunRecord
+
+WEIGHT = {"dedl": 1.5, "picie": 3.0, "mdc": 1.5, "dino": 1.2, "cass": 1.2}
+"""What an image costs beside one of `finetune`, about; see docs/benchmarks.md. Of others that learn from images
+without masks, `SEMI` times as much."""
+SEMI = 3.0
+WARM = 2.0
+"""Seconds of training before which steps tell nothing: the first ones are slow."""
 
 
 @dataclass
@@ -30,14 +39,33 @@ class Pace:
 
     _same: defaultdict[str, _Measured] = field(default_factory=lambda: defaultdict(_Measured))
     _alike: defaultdict[tuple[object, ...], _Measured] = field(default_factory=lambda: defaultdict(_Measured))
-    _annotated: dict[object, float] = field(default_factory=dict)
+    _of_set: defaultdict[tuple[object, ...], _Measured] = field(default_factory=lambda: defaultdict(_Measured))
+    _annotated: dict[tuple[object, ...], float] = field(default_factory=dict)
+    _under_way: dict[tuple[object, ...], float] = field(default_factory=dict)
+    _epoch_under_way: dict[tuple[object, ...], float] = field(default_factory=dict)
 
     def learn(self, config: RunConfig, record: RunRecord | PretrainingRecord) -> None:
         """A run has finished."""
         self._same[_but_for_the_seed(config)].add(record)
         self._alike[_kind(config)].add(record)
+        self._under_way.pop(_kind(config), None)
+        if config.epoch_steps is None:
+            self._of_set[(config.data.path, _what_trains(config))].add(record)
         if isinstance(record, RunRecord) and record.label_fraction and record.labels.train_labelled:
-            self._annotated[record.task] = 100 * record.labels.train_labelled / record.label_fraction
+            annotated = 100 * record.labels.train_labelled / record.label_fraction
+            self._annotated[(config.data.path, record.task)] = annotated
+
+    def watch(self, config: RunConfig, progress: Progress) -> None:
+        """A run has made steps; what they have taken counts until one like it has finished."""
+        if progress.phase != "train" or progress.images_per_second <= 0 or not progress.epochs:
+            return
+        if progress.done * config.batch_size / progress.images_per_second < WARM:
+            return
+        if not self._alike[_kind(config)].images:
+            self._under_way[_kind(config)] = 1 / progress.images_per_second
+        if config.epoch_steps is None:
+            images = progress.total / progress.epochs * config.batch_size
+            self._epoch_under_way[(config.data.path, _what_trains(config))] = images
 
     def seconds(self, config: RunConfig) -> float | None:
         """Of training; None where no finished run is like it.
@@ -55,25 +83,62 @@ class Pace:
             images = alike.images / alike.epochs
         return images * config.epochs * alike.seconds / alike.images
 
+    def guess(self, config: RunConfig) -> float | None:
+        """As `seconds`; where none like it has finished, by the steps of one under way, or by those of all other kinds.
+
+        In the last case, the median, networks and sizes of images are taken to be the same, so that it is rough where
+        they differ. None where nothing is known to go by.
+        """
+        known = self.seconds(config)
+        if known is not None:
+            return known
+        images = self._images_of_an_epoch(config)
+        if images is None:
+            images = self._epoch_under_way.get((config.data.path, _what_trains(config)))
+        rate = self._under_way.get(_kind(config))
+        if rate is None:
+            measured = {kind: one.seconds / one.images for kind, one in self._alike.items() if one.images}
+            rates = [each / _weight_of(kind) for kind, each in {**self._under_way, **measured}.items()]
+            rate = median(rates) * _weight(config) if rates else None
+        return images * config.epochs * rate if images is not None and rate else None
+
     def _images_of_an_epoch(self, config: RunConfig) -> float | None:
         """None: as many as in those that are alike, or nobody knows."""
         if config.epoch_steps is not None:
             return config.epoch_steps * config.batch_size
-        if config.method.unlabelled or isinstance(config.method, SemiSupervisedConfig):
-            return None  # all training images, whatever the labels
+        shown = self._of_set.get((config.data.path, _what_trains(config)))
+        if _what_trains(config) != "labelled":  # all training images, whatever the labels
+            return None if shown is None or not shown.images else shown.images / shown.epochs
         if config.amount.unit == "images":
             return config.amount.value
-        annotated = next(
-            (self._annotated[task] for task in sorted(config.method.tasks) if task in self._annotated), None
-        )
+        tasks = ((config.data.path, task) for task in sorted(config.method.tasks))
+        annotated = next((self._annotated[task] for task in tasks if task in self._annotated), None)
         return config.amount.value / 100 * annotated if annotated and config.amount.unit == "percent" else None
 
 
 def _but_for_the_seed(config: RunConfig) -> str:
-    return config.model_copy(update={"seed": 0}).hash
+    return f"{config.data.path} {config.model_copy(update={'seed': 0}).hash}"
 
 
 def _kind(config: RunConfig) -> tuple[object, ...]:
     """Runs that cost the same per image have the same."""
     method = config.method.model_dump(mode="json", exclude={"pretrained", "weights", "classes"})
-    return (str(sorted(method.items())), config.data.image_size, config.batch_size)
+    return (str(sorted(method.items())), config.data.image_size, config.batch_size, _weight(config))
+
+
+def _what_trains(config: RunConfig) -> str:
+    if config.method.unlabelled:
+        return "all"
+    return "both" if isinstance(config.method, SemiSupervisedConfig) else "labelled"
+
+
+def _weight_of(kind: tuple[object, ...]) -> float:
+    """What is last in a kind."""
+    weight = kind[-1]
+    assert isinstance(weight, float)
+    return weight
+
+
+def _weight(config: RunConfig) -> float:
+    semi = isinstance(config.method, SemiSupervisedConfig)
+    return WEIGHT.get(config.method.name, SEMI if semi else 1.0)

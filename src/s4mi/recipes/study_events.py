@@ -13,21 +13,29 @@ class Outcome:
     """What became of a planned run: its record, or in one line why there is none.
 
     `tried` is false where nothing was run: a run that it needs has failed, or its folder holds something else.
+    `left_out`: nothing is wrong with it, there was no time.
     """
 
     planned: PlannedRun
     record: RunRecord | PretrainingRecord | None
     failure: str = ""
     tried: bool = True
+    left_out: bool = False
 
 
 @dataclass(frozen=True)
 class Looked:
-    """All runs are known, and which of them were finished before; `note` says if that was with other versions."""
+    """All runs are known, and which of them were finished before.
+
+    `note` says if that was with other versions, `moved` what was set aside or taken back; `left` are the seconds of the
+    budget, None where there is none.
+    """
 
     plan: tuple[PlannedRun, ...]
     finished: tuple[Outcome, ...]
     note: str | None = None
+    moved: tuple[str, ...] = ()
+    left: float | None = None
 
 
 @dataclass(frozen=True)

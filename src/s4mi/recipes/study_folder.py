@@ -1,7 +1,8 @@
 """What a study keeps in the folder of a run beside what the run itself leaves, and what it finds there.
 
-<run>/log.txt        what the run said, with the traceback of what was not foreseen
-      failure.json   why it failed, in one line, and how often; gone once the run has finished
+<run>/log.txt          what the run said, with the traceback of what was not foreseen
+      failure.json     why it failed, in one line, and how often; gone once the run has finished
+      study_run.json   what makes it this run beside its settings; see `study_identity.py`
 """
 
 import errno
@@ -11,35 +12,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from s4mi.config import PlannedRun, RunConfig, save_run_config
+from s4mi.config import PlannedRun, RunConfig, differences, save_run_config
 from s4mi.errors import S4miError
 from s4mi.recipes.run_dir import RunDir
-from s4mi.recipes.session import check_folder
-from s4mi.recipes.study_worker import LOG_NAME
+from s4mi.recipes.study_identity import NAME, Kept, keep
 from s4mi.recipes.surroundings import now
 from s4mi.records import (
+    CONFIG_NAME,
+    FAILURE_NAME,
+    LOG_NAME,
+    Failure,
     PretrainingRecord,
     RunRecord,
     read_any_record,
     read_epochs,
+    read_failure,
     write_text_atomically,
 )
-from s4mi.records.scores import Frozen
 
-FAILURE_NAME = "failure.json"
 LITTLE = 1 << 20
 """Bytes: a disk with less room is full."""
-_BEFORE_TRAINING = {LOG_NAME, FAILURE_NAME, "config.yaml"}
-
-
-class Failure(Frozen):
-    """Why a run has failed the last time, how often it has, and when."""
-
-    reason: str
-    attempts: int
-    when: str
+_BEFORE_TRAINING = {LOG_NAME, FAILURE_NAME, CONFIG_NAME, NAME}
 
 
 @dataclass(frozen=True)
@@ -58,24 +51,28 @@ class Standing:
     conflict: str = ""
 
 
-def standing_of(planned: PlannedRun, out: Path) -> Standing:
-    """Look into the folder of a run."""
-    run_dir = RunDir(out / planned.name)
-    if not _trained(run_dir.path):
-        return Standing(planned, failure=read_failure(run_dir.path))
-    try:
-        check_folder(run_dir, planned.config, resume=True)
-        if run_dir.finished:
-            return Standing(planned, record=read_any_record(run_dir.path))
-    except S4miError as error:
-        return Standing(planned, conflict=str(error))
-    return Standing(planned, epochs=len(read_epochs(run_dir.path)), failure=read_failure(run_dir.path))
+def standing_of(planned: PlannedRun, run: Path, *, conflict: str = "") -> Standing:
+    """Look into the folder of a run, which is this one if it was ever trained and there is no conflict."""
+    if conflict:
+        return Standing(planned, conflict=conflict)
+    if not trained(run):
+        return Standing(planned, failure=read_failure(run))
+    if RunDir(run).finished:
+        try:
+            return Standing(planned, record=read_any_record(run))
+        except S4miError as error:
+            return Standing(planned, conflict=str(error))
+    return Standing(planned, epochs=len(read_epochs(run)), failure=read_failure(run))
 
 
-def claim(run: Path, config: RunConfig) -> None:
-    """Make the folder one of this run before anything else is written; the settings of one never trained may change."""
-    if not _trained(run):
+def claim(run: Path, config: RunConfig, kept: Kept) -> None:
+    """Make the folder one of this run before anything else is written.
+
+    Of one that goes on, what says where and how it is computed may be another than before.
+    """
+    if not trained(run) or differences(RunDir(run).config(), config):
         save_run_config(config, RunDir(run).config_path)
+    keep(run, kept)
 
 
 def write_failure(run: Path, reason: str) -> None:
@@ -83,14 +80,6 @@ def write_failure(run: Path, reason: str) -> None:
     before = read_failure(run)
     failure = Failure(reason=reason, attempts=1 if before is None else before.attempts + 1, when=now())
     write_text_atomically(run / FAILURE_NAME, failure.model_dump_json(indent=2) + "\n")
-
-
-def read_failure(run: Path) -> Failure | None:
-    """The last failure, or None; a file that cannot be read is none."""
-    try:
-        return Failure.model_validate_json((run / FAILURE_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValidationError, UnicodeDecodeError):
-        return None
 
 
 def forget_failure(run: Path) -> None:
@@ -115,7 +104,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _trained(run: Path) -> bool:
+def trained(run: Path) -> bool:
     """Whether the folder holds more than is there before training begins; of hidden files none counts."""
     if not run.is_dir():
         return run.exists()

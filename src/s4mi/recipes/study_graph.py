@@ -24,6 +24,11 @@ class Graph:
         """Whether nothing runs and nothing will."""
         return not self._waiting and not self._running
 
+    @property
+    def waiting(self) -> list[PlannedRun]:
+        """The runs that have not begun, or wait to be tried again."""
+        return list(self._waiting.values())
+
     def begin(self) -> PlannedRun | None:
         """The next run, from now on running; None while all that waits needs one that is not finished.
 

@@ -1,22 +1,36 @@
-"""A study before it is run: how far each run is, and how long the rest will take."""
+"""A study before it is run: how far each run is, how long the rest will take, and what of it fits into the budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.config import PlannedRun
+from s4mi.recipes.study_budget import fitting
 from s4mi.recipes.study_estimate import Pace
 from s4mi.recipes.study_folder import Standing, standing_of
+from s4mi.recipes.study_format import check_format
+from s4mi.recipes.study_identity import identities, read_kept
+from s4mi.recipes.study_shelf import Place, places
 from s4mi.recipes.study_versions import version_note
 from s4mi.recipes.surroundings import git_revision, versions
 
 
 @dataclass(frozen=True)
 class Prospect:
-    """A planned run: how far it is, and the seconds of training that it still needs, None where nobody knows."""
+    """A planned run as it stands.
+
+    Attributes:
+        id: of its settings, of what it starts from and of the data set.
+        seconds: of training that it still needs, None where nobody knows.
+        fits: into what is left of the budget; None where there is none or nobody knows.
+        other: its folder holds a run with other settings, which will be set aside.
+    """
 
     standing: Standing
+    id: str
     seconds: float | None
+    fits: bool | None = None
+    other: bool = False
 
     @property
     def planned(self) -> PlannedRun:
@@ -26,24 +40,61 @@ class Prospect:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a study comes to; `note` says where finished runs were made with other versions than those of now."""
+    """What a study comes to; `note` says where finished runs were made with other versions than those of now.
+
+    `left` are the seconds of the budget that no run has taken yet.
+    """
 
     runs: tuple[Prospect, ...]
     note: str | None
+    left: float | None = None
 
 
-def outlook(plan: Sequence[PlannedRun], out: Path | None) -> Outlook:
-    """What is left of a study whose folder is `out`; nothing is known of one that has none."""
-    standings = [Standing(planned) if out is None else standing_of(planned, out) for planned in plan]
+def outlook(plan: Sequence[PlannedRun], out: Path | None, *, budget: float | None = None) -> Outlook:
+    """What is left of a study whose folder is `out`; nothing is known of one that has none.
+
+    Raises:
+        S4miError: the folder is of another format.
+    """
+    known = identities(plan)
+    found: list[Place] = []
+    if out is not None:
+        check_format(out)
+        found = places(plan, out, known)
+    standings = [Standing(planned) for planned in plan]
+    if found:
+        standings = [_standing(place) for place in found]
     pace, records = Pace(), []
     for one in standings:
         if one.record is not None:
             pace.learn(one.planned.config, one.record)
             records.append(one.record)
-    runs = tuple(Prospect(one, _left(one, pace)) for one in standings)
+    spent = sum(read_kept(place.found).seconds for place in found if place.aside is None or place.found != place.home)
+    left = None if budget is None else max(0.0, budget - spent)
+    seconds = {one.planned.name: _left(one, pace) for one in standings}
+    fits = _fits(standings, seconds, left)
+    aside = {place.planned.name for place in found if place.aside is not None and place.found == place.home}
+    runs = tuple(
+        Prospect(one, known[name].id, seconds[name], fits.get(name), other=name in aside)
+        for one in standings
+        for name in (one.planned.name,)
+    )
     compared = 0 < len(records) < len(runs)
     note = version_note(records, current=versions(), revision=git_revision()) if compared else version_note(records)
-    return Outlook(runs, note)
+    return Outlook(runs, note, left)
+
+
+def _standing(place: Place) -> Standing:
+    if place.aside is not None and place.found == place.home:
+        return Standing(place.planned)
+    return standing_of(place.planned, place.found, conflict=place.conflict)
+
+
+def _fits(standings: Sequence[Standing], seconds: dict[str, float | None], left: float | None) -> dict[str, bool]:
+    if left is None:
+        return {}
+    waiting = [(one.planned, seconds[one.planned.name]) for one in standings if not (one.record or one.conflict)]
+    return fitting(waiting, left=left)
 
 
 def _left(standing: Standing, pace: Pace) -> float | None:

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from s4mi.recipes.surroundings import PACKAGES
 from s4mi.records import PretrainingRecord, RunRecord
 
+PACKAGES = ("s4mi", "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning-fabric", "numpy")
+"""Those that decide about numbers."""
 REVISION = "revision of s4mi"
 
 

@@ -8,11 +8,12 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import parent_process
@@ -20,11 +21,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s4mi.records import LOG_NAME
+
 if TYPE_CHECKING:
     from s4mi.config import RunConfig
     from s4mi.recipes.progress import Progress, Watcher
 
-LOG_NAME = "log.txt"
 EVERY = 0.2
 """Seconds between two words on how far a run is."""
 
@@ -71,7 +73,7 @@ def attempt(job: Job, watch: "Watcher") -> Result:
 
     try:
         with _logged(job.run / LOG_NAME):
-            log.info("process %d begins or goes on", os.getpid())
+            log.info("process %d on %s begins or goes on", os.getpid(), socket.gethostname())
             train(job.config, job.run, resume=True, watch=watch)
             log.info("finished")
     except S4miError as error:
@@ -82,17 +84,15 @@ def attempt(job: Job, watch: "Watcher") -> Result:
     return Result()
 
 
-def work(parent: Connection, threads: int) -> None:
+def work(parent: Connection, threads: int, gpu: str | None = None) -> None:
     """Make the runs that `parent` sends, until it sends None or is gone. A message during a run ends it after a step.
 
-    What is printed on the way, also by libraries and by a crash, goes to the log of the run.
+    `gpu`: the only one that this process sees, as CUDA_VISIBLE_DEVICES names it; None: all that there are.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    for name in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT"):  # read by libraries when they are imported
-        os.environ[name] = str(threads)
-    log.setLevel(logging.INFO)
-    log.addHandler(_Forward(parent))
+    take_share(threads, gpu)
+    log.addHandler(Forward(parent.send))
     while True:
         try:
             job = parent.recv()
@@ -101,46 +101,66 @@ def work(parent: Connection, threads: int) -> None:
         if job is None:
             return
         parent.send(Taken())
-        try:
-            with _printed_to(job.run / LOG_NAME):
-                faulthandler.enable()
-                result = attempt(job, _watcher(parent))
-        except OSError as error:  # not even the log can be written
-            result = _unforeseen(error, job.run)
-        except KeyboardInterrupt:
+        result = make(job, parent.send, parent.poll)
+        if result is None:
             return
-        _clear()
         parent.send(result)
         if result.unforeseen:
             return
 
 
-def _watcher(parent: Connection) -> "Watcher":
-    """Tells the parent how far the run is, not too often, and ends the run when the parent says anything or is gone."""
+def take_share(threads: int, gpu: str | None = None) -> None:
+    """Let the libraries of this process, none of which may be imported yet, keep to some threads and to one GPU."""
+    for name in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT"):
+        os.environ[name] = str(threads)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    log.setLevel(logging.INFO)
+
+
+def make(job: Job, tell: "Callable[[Progress], None]", asked: Callable[[], bool]) -> Result | None:
+    """One attempt in a process that is there for runs; None where it was asked to end before the run had.
+
+    What is printed on the way, also by libraries and by a crash, goes to the log of the run.
+    """
+    try:
+        with _printed_to(job.run / LOG_NAME):
+            faulthandler.enable(2)
+            result = attempt(job, _watcher(tell, asked))
+    except OSError as error:  # not even the log can be written
+        result = _unforeseen(error, job.run)
+    except KeyboardInterrupt:
+        return None
+    _clear()
+    return result
+
+
+def _watcher(tell: "Callable[[Progress], None]", asked: Callable[[], bool]) -> "Watcher":
+    """Tells how far the run is, not too often, and ends it when that was asked for."""
     said = -EVERY
     before: tuple[str, int] = ("", 0)
 
     def watch(progress: "Progress") -> None:
         nonlocal said, before
-        if parent.poll():
+        if asked():
             raise KeyboardInterrupt
         after = (progress.phase, 0 if progress.latest is None else progress.latest.epoch)
         if after != before or time.monotonic() - said >= EVERY:
             said, before = time.monotonic(), after
-            parent.send(progress)
+            tell(progress)
 
     return watch
 
 
-class _Forward(logging.Handler):
-    """Warnings to the parent."""
+class Forward(logging.Handler):
+    """Warnings to whoever shows the study."""
 
-    def __init__(self, parent: Connection) -> None:
+    def __init__(self, tell: Callable[[Said], None]) -> None:
         super().__init__(level=logging.WARNING)
-        self._parent = parent
+        self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._parent.send(Said(record.getMessage()))
+        self._tell(Said(record.getMessage()))
 
 
 @contextmanager
