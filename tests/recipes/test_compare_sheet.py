@@ -141,7 +141,7 @@ def test_of_several_foreground_classes_the_iou_is_their_mean() -> None:
     assert module._iou(predicted, truth, classes) == f"IoU {(1 / 2 + 2 / 3) / 2:.3f}"
     empty = np.zeros((1, 6), dtype=np.uint8)
     assert module._iou(empty, empty, classes) == "IoU –"
-    assert module._legend(classes)[-2][1] == "found where nothing is, or as another class"
+    assert module.mask_legend(classes)[-2][1] == "found where nothing is, or as another class"
 
 
 def test_the_file_is_the_sheet_and_the_data_set_that_of_the_first_run(

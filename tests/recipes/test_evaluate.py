@@ -13,10 +13,12 @@ from s4mi.config import RunConfig
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
 from s4mi.errors import S4miError
+from s4mi.maths.metrics import score_multiclass, score_multilabel
 from s4mi.recipes.evaluate import evaluate_run, page_classes
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
 from s4mi.records import ClassificationScores, SegmentationScores, read_record
+from s4mi.report.answers import read_answers
 
 Quick = Callable[..., RunConfig]
 
@@ -34,11 +36,13 @@ def test_evaluating_again_gives_the_recorded_scores(tiled: Path) -> None:
     assert evaluate_run(tiled, "val") == read_record(tiled).val
 
 
-def test_stitched_scores_are_those_of_the_predicted_masks(tmp_path: Path, tiled: Path, lesions: Path) -> None:
+def test_stitched_scores_are_those_of_the_predicted_masks_where_windows_do_not_overlap(
+    tmp_path: Path, tiled: Path, lesions: Path
+) -> None:
     manifest = load_manifest(lesions)
     test = json.loads((tiled / "split.json").read_text())["test"]
     rows = [row for row in manifest.rows if row.id in test]
-    predict_run(tiled, [row.image for row in rows], tmp_path)
+    predict_run(tiled, [row.image for row in rows], tmp_path, overlap=0)
     overlap = union = 0
     for row in rows:
         assert row.mask is not None
@@ -79,3 +83,27 @@ def test_classification_on_tiles_answers_once_an_image(tmp_path: Path, lesions: 
     record = train(quick(lesions, TRANSFER, epochs=1, data={"tile": 20}), tmp_path / "run")
     assert isinstance(record.test, ClassificationScores)
     assert record.test.images == record.labels.test
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_answers_to_test_images_give_the_recorded_scores(
+    tmp_path: Path, lesions: Path, cells: Path, quick: Quick, several: bool
+) -> None:
+    folder = cells if several else lesions
+    train(quick(folder, TRANSFER, epochs=2, data={"tile": 20}), tmp_path / "run")
+    test, given = read_record(tmp_path / "run").test, read_answers(tmp_path / "run")
+    assert isinstance(test, ClassificationScores)
+    parts = json.loads((tmp_path / "run" / "split.json").read_text())["test"]
+    rows = {row.id: row for row in load_manifest(folder).rows}
+    assert list(given.images) == [row for row in rows if row in parts], "every test image once, in order"
+    assert given.groups == tuple(rows[image].group for image in given.images)
+    for n, image in enumerate(given.images):
+        assert {given.classes[k] for k in np.flatnonzero(given.truth[n])} == set(rows[image].labels or ())
+    probabilities, truth = torch.from_numpy(given.probabilities).float(), torch.from_numpy(given.truth).long()
+    if several:
+        again = score_multilabel(probabilities, truth, given.classes, majority=torch.zeros(len(given.classes)))
+        assert (given.answers == (given.probabilities > 0.5)).all()
+    else:
+        again = score_multiclass(probabilities, truth.argmax(dim=1), given.classes, majority=0)
+        assert (given.answers.argmax(axis=1) == given.probabilities.argmax(axis=1)).all()
+    assert again.model_copy(update={"majority_f1_macro": test.majority_f1_macro}) == test

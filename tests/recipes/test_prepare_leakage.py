@@ -61,8 +61,8 @@ def test_a_leaking_split_is_refused_in_one_line(leaking: Path, quick: Quick, met
 
 
 def test_a_clean_split_is_not_refused(lesions: Path, cells: Path, quick: Quick) -> None:
-    assert prepare(quick(lesions, DEDL)).leaks == 0
-    assert prepare(quick(cells, TRANSFER)).leaks == 0
+    assert prepare(quick(lesions, DEDL)).leaks == ()
+    assert prepare(quick(cells, TRANSFER)).leaks == ()
 
 
 def test_what_is_allowed_is_said_in_the_log_the_record_and_the_report(

@@ -101,7 +101,7 @@ def test_the_record_says_where_the_weights_come_from(
     assert record.pretraining.weights_hash == hashlib.blake2b(contents, digest_size=8).hexdigest()
     assert record.pretraining.model_dump(exclude={"weights_hash"}) == {
         "method": "dino", "config_hash": source.config_hash, "encoder": "tiny_resnet", "epochs": 1,
-        "images": source.images, "seconds": source.cost.seconds,
+        "images": source.images, "seconds": source.cost.seconds, "spoilt": {},
     }  # fmt: skip
 
 
@@ -162,7 +162,10 @@ def test_images_that_were_seen_must_not_be_scored_unless_it_is_allowed(
     assert "split.seed" in said
     assert "data.allow_leakage=true" in said
     allowed = quick(lesions, finetune(dino), epochs=1, split={"seed": 5}, data={"allow_leakage": True})
-    assert isinstance(train(allowed, tmp_path / "run"), RunRecord)
+    record = train(allowed, tmp_path / "run")
+    assert isinstance(record, RunRecord)
+    assert record.pretraining is not None
+    assert record.pretraining.spoilt == {part: len(names) for part, names in overlap.items() if names}
 
 
 def test_another_seed_on_the_same_split_is_no_leak(tmp_path: Path, dino: Path, lesions: Path, quick: Quick) -> None:

@@ -5,10 +5,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from made_data import knowing
 from made_records import epochs, record, write_run
 
 from s4mi.errors import S4miError
+from s4mi.records import Leakage
 from s4mi.report.html import ReportRun, Sheet, load_runs, write_report
+from s4mi.report.uncounted import UncountedRun, load_uncounted
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 
@@ -53,7 +56,8 @@ class Page(HTMLParser):
 
 def run(score: float | None = 0.6, *, config: str = "seed: 0\n", **about) -> ReportRun:
     made = record(score, **about)
-    return ReportRun(made, epochs(metric=made.metric), config, f"{made.dataset}-{made.task}-{made.config_hash}")
+    name = f"{made.dataset}-{made.task}-{made.config_hash}"
+    return ReportRun(knowing(made), epochs(metric=made.metric), config, name)
 
 
 def study(**about) -> list[ReportRun]:
@@ -85,9 +89,14 @@ SHEETS = [
 ]
 
 
+FAILED = UncountedRun("runs/c", "failed", "the loss is not finite", 2, 1, 4, "2025-01-01", "epochs: 4\n", "a log line")
+
+
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return written(tmp_path_factory.mktemp("report"), study(synthetic=True), notes=["a note"], sheets=SHEETS)
+    return written(
+        tmp_path_factory.mktemp("report"), study(synthetic=True), notes=["a note"], sheets=SHEETS, uncounted=[FAILED]
+    )
 
 
 def test_the_page_asks_the_network_for_nothing(text: str) -> None:
@@ -126,29 +135,99 @@ def test_headings_come_in_order_and_links_arrive(text: str) -> None:
 
 def test_tables_have_captions_scopes_and_their_own_scrolling(text: str) -> None:
     page = Page(text)
-    assert len(page.all("caption")) == len(page.all("table")) == 12
+    tables = len(page.all("table"))
+    assert len(page.all("caption")) == tables
     assert all(head.get("scope") in ("col", "row") for head in page.all("th"))
-    assert len([a for a in page.all("div") if a.get("class") == "scroll" and a["tabindex"] == "0"]) == 12
+    assert len([a for a in page.all("div") if a.get("class") == "scroll" and a["tabindex"] == "0"]) >= tables
 
 
 def test_two_seeds_that_overlap_are_not_told_apart_at_the_top(text: str) -> None:
     page = Page(text)
     verdict = page.text.split("Synthetic images.")[0]
-    assert verdict.count("cannot be told apart from a · resnet10 with n = 2 seeds") == 6
+    assert verdict.count("b · resnet10 leads at 10 %") == 3
+    assert verdict.count("(n = 2), which may be chance") == 3
+    assert page.text.count("but over seeds it cannot be told apart from a · resnet10") == 6, (
+        "three sections, at 10 % and at 100 %"
+    )
 
 
 def test_every_run_shows_its_hashes_settings_and_versions(text: str) -> None:
     page = Page(text)
-    assert len(page.all("details")) == 24
+    assert len(page.all("details")) == 24 + 1, "and one that failed"
     made = record(seed=1, method="b")
     for shown in (made.config_hash, made.split_hash, made.data_hash, "0123abc", "torch 2.11.0", "seed: 0"):
         assert shown in page.text
 
 
+def test_a_failed_run_is_told_at_the_head_and_shown_with_its_reason_log_and_settings(text: str) -> None:
+    page = Page(text)
+    assert "1 run of this folder is not counted: 1 failed." in page.text.split("Synthetic images.")[1]
+    rows = page.text.split("Failed and unfinished runs")[-1]
+    for shown in ("failed twice", "1 of 4 epochs", "the loss is not finite", "a log line", "epochs: 4"):
+        assert shown in rows
+
+
+def test_the_data_card_says_source_split_and_that_nothing_leaks(text: str) -> None:
+    page = Page(text).text
+    assert page.count("The data Synthetic") == 1, "one data set, three tasks"
+    for shown in ("A hospital", "CC0-1.0", "660 (660 PNG)", "random, by patient", "test0"):
+        assert shown in page
+    assert page.count("Leakage: None found.") == 3
+
+
+def test_a_leak_is_loud(tmp_path: Path) -> None:
+    leak = Leakage(kind="near", parts=("train", "test"), pairs=5)
+    leaking = knowing(record(0.9), leaks=[leak])
+    page = Page(written(tmp_path, [ReportRun(leaking, epochs(), "", "one")]))
+    assert "their scores are too good" in page.text.split("How to read this")[0]
+    assert "Leaking split. On lesions, training went on" in page.text.split("Multi-class classification")[0]
+    assert "5 pairs of pictures that look the same, one training and one test image each" in page.text
+    assert "None found" not in page.text
+    assert any("alarm" in attributes.get("class", "") for attributes in page.all("div"))
+    assert "this score is too good" in page.text
+
+
+def test_energy_that_was_not_measured_is_said_not_to_be(text: str) -> None:
+    page = Page(text).text
+    assert page.count("Energy was not measured") == 3
+    assert not re.search(r"\d Wh\b", page)
+
+
+def test_energy_that_was_measured_stands_beside_the_score(tmp_path: Path) -> None:
+    made = record(0.6)
+    cost = made.cost.model_copy(update={"energy_wh": 1.25, "energy_of": "processor"})
+    page = Page(written(tmp_path, [ReportRun(made.model_copy(update={"cost": cost}), epochs(), "", "one")])).text
+    assert "1.25 Wh processor" in page
+    assert "counters saw (processor)" in page
+
+
+def test_every_class_has_its_own_row_of_scores(text: str) -> None:
+    page = Page(text).text
+    assert page.count("Test F1 of each class") == 2, "multi-class and multi-label; the lesion is alone"
+    assert "melanoma 20" in page
+
+
+def test_figure_5_is_drawn_for_segmentation(text: str) -> None:
+    assert Page(text).text.count("The paper’s Figure 5 for this data") == 1
+
+
+def test_words_for_screen_readers_scroll_with_their_table_and_never_widen_the_page(text: str) -> None:
+    rules = dict(re.findall(r"^(\.\w+) \{([^}]*)\}", text, re.MULTILINE))
+    assert "position: absolute" in rules[".hidden"]
+    assert "position: relative" in rules[".scroll"]
+    assert "overflow-x: auto" in rules[".scroll"]
+
+
+def test_a_page_has_a_language_and_fits_a_phone(text: str) -> None:
+    page = Page(text)
+    assert page.all("html")[0]["lang"] == "en"
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all("meta")
+
+
 def test_the_order_of_runs_is_nothing(tmp_path: Path, text: str) -> None:
     runs = study(synthetic=True)
     random.Random(1).shuffle(runs)
-    assert written(tmp_path, runs, notes=["a note"], sheets=SHEETS) == text
+    assert written(tmp_path, runs, notes=["a note"], sheets=SHEETS, uncounted=[FAILED]) == text
 
 
 def test_synthetic_images_are_called_so_and_others_are_not(tmp_path: Path) -> None:
@@ -203,12 +282,12 @@ def test_runs_are_found_at_any_depth_and_the_unfinished_are_told(tmp_path: Path)
     assert [loaded.directory for loaded in runs] == ["deep/two", "one"]
     assert runs[0].config_text == "lr: 1\n"
     assert runs[0].epochs == epochs()
-    assert [note.split(":")[0] for note in notes] == ["broken", "three"]
-    assert "not finished (4 epochs so far) and not counted" in notes[1]
-    assert str(tmp_path) not in "".join(notes)
-    assert all("\n" not in note for note in notes)
-    page = Page(written(tmp_path, runs, notes=notes)).text
-    assert "three: not finished" in page
+    assert notes == []
+    lost = load_uncounted(tmp_path / "study")
+    assert [one.directory for one in lost] == ["broken", "three"]
+    page = Page(written(tmp_path, runs, uncounted=lost)).text
+    assert "2 runs of this folder are not counted: 1 not finished and 1 with a record that cannot be read." in page
+    assert "three not finished 4 epochs" in page
     assert str(tmp_path) not in page
 
 
@@ -243,6 +322,13 @@ def test_text_stands_out_in_light_and_dark(text: str) -> None:
             ("quiet", "paper"),
             ("link", "paper"),
             ("ink", "tint"),
+            ("quiet", "tint"),
             ("ink", "warn-paper"),
+            ("link", "warn-paper"),
+            ("quiet", "warn-paper"),
+            ("ink", "alarm-paper"),
+            ("link", "alarm-paper"),
         ]:
             assert contrast(colours[ink], colours[paper]) >= 4.5, (ink, paper)
+        for edge, paper in [("warn-line", "paper"), ("alarm-line", "paper"), ("alarm-line", "alarm-paper")]:
+            assert contrast(colours[edge], colours[paper]) >= 3, (edge, paper)

@@ -16,13 +16,14 @@ from test_html import Page
 
 from s4mi.records import MAP_NAME
 from s4mi.report.comparison import Technique, compare, doubts, technique_of
+from s4mi.report.costs import cost_rows
 from s4mi.report.health_figures import knn_curves, signal_curves, spread_curves
 from s4mi.report.html import ReportRun, load_pretrainings, load_runs, write_report
 from s4mi.report.pretraining import collapses, health_by_epoch, names_of, pretraining_rows
 from s4mi.report.pretraining_section import pretraining_section
 from s4mi.report.runs import PretrainingRun
 from s4mi.report.scores import metric_of
-from s4mi.report.tables import cost_rows
+from s4mi.report.uncounted import load_uncounted
 
 DINO = pretraining_record(
     start=health(std=0.21, rank=9.4, knn=0.31, teacher_entropy=0.98),
@@ -156,9 +157,11 @@ def test_pre_training_runs_are_found_and_are_no_failures(tmp_path: Path) -> None
     write_pretraining(tmp_path / "pre/ill", pretraining_run(FLAT), finished=False)
     runs, notes = load_runs(tmp_path)
     assert [run.directory for run in runs] == ["runs/one"]
-    assert [note.split(":")[0] for note in notes] == ["pre/half", "pre/ill"]
-    assert "collapsed" not in notes[0]
-    assert "the features of tiny_resnet had collapsed" in notes[1]
+    assert notes == []
+    half, ill = load_uncounted(tmp_path)
+    assert (half.directory, ill.directory) == ("pre/half", "pre/ill")
+    assert "collapsed" not in half.line
+    assert "the features of tiny_resnet had collapsed" in ill.line
     (found,) = load_pretrainings(tmp_path)
     assert found == PretrainingRun(DINO, looks(DINO), feature_map(), "method:\n  name: dino\n", "pre/dino")
 

@@ -1,5 +1,3 @@
-import csv
-import io
 import random
 
 import pytest
@@ -11,15 +9,14 @@ from s4mi.errors import S4miError
 from s4mi.maths.stats import mean_interval
 from s4mi.records import RunRecord
 from s4mi.report.comparison import compare, doubts
+from s4mi.report.costs import NOT_MEASURED, cost_rows, energy_note
 from s4mi.report.scores import metric_of
 from s4mi.report.tables import (
     MAJORITY,
-    cost_rows,
     detail_table,
     result_table,
     result_tables,
     text_rows,
-    to_csv,
 )
 
 share = st.floats(0.01, 1.0)
@@ -75,7 +72,6 @@ def test_shuffled_records_give_the_same_tables(order: random.Random) -> None:
     shuffled = study()
     order.shuffle(shuffled)
     assert result_tables(shuffled) == result_tables(study())
-    assert to_csv(result_tables(shuffled)) == to_csv(result_tables(study()))
 
 
 def test_a_cell_is_mean_and_half_interval_over_its_seeds() -> None:
@@ -94,7 +90,7 @@ def test_an_untested_run_is_a_dash_and_never_its_validation_score() -> None:
     (table,) = result_tables([record(None), record(0.5, method="other")])
     untested = next(row for row in table.rows if row.technique.method == "transfer").cells[0]
     assert untested.text == "– (n = 0, 1 without score)"
-    everything = to_csv([table]) + str(text_rows(table)) + str(detail_table(compare([record(None)])[0]))
+    everything = str(text_rows(table)) + str(detail_table(compare([record(None)])[0]))
     assert "0.99" not in everything
 
 
@@ -145,27 +141,6 @@ def test_text_rows_are_rectangular_and_mark_the_best() -> None:
     assert [row[0] for row in rows[1:] if "[bold]" in row[2]] == ["cass"]
 
 
-def test_the_csv_reads_back_to_full_precision() -> None:
-    tables = result_tables(study())
-    rows = list(csv.DictReader(io.StringIO(to_csv(tables))))
-    cells = {
-        (t.task, r.technique.method, f"{c.fraction:g}"): cell
-        for t in tables
-        for r in t.rows
-        for c, cell in zip(t.columns, r.cells, strict=True)
-    }
-    measured = [row for row in rows if row["method"] != MAJORITY]
-    assert len(measured) == len(cells)
-    for row in measured:
-        interval = cells[row["task"], row["method"], row["label_fraction"]].interval
-        assert (float(row["mean"]), float(row["low"]), float(row["high"]), int(row["n"])) == (
-            interval.mean,
-            interval.low,
-            interval.high,
-            interval.n,
-        )
-
-
 def test_an_undefined_score_leaves_its_cell_and_no_other() -> None:
     run = record(0.5)
     test = run.test.model_copy(update={"auroc": None})
@@ -182,6 +157,36 @@ def test_costs_are_means_over_seeds_beside_the_score() -> None:
     (row,) = cost_rows(comparison, metric_of("multiclass"))
     assert row.seconds == 200
     assert row.score.text == "0.500 (n = 1, 1 without score)"
+
+
+def with_energy(run: RunRecord, energy: float | None) -> RunRecord:
+    of = "" if energy is None else "processor"
+    return run.model_copy(update={"cost": run.cost.model_copy(update={"energy_wh": energy, "energy_of": of})})
+
+
+def test_energy_is_a_mean_only_where_every_run_measured_it() -> None:
+    runs = [with_energy(record(seed=0), 2.0), with_energy(record(seed=1), 4.0)]
+    (row,) = cost_rows(compare(runs)[0], metric_of("multiclass"))
+    assert (row.energy_wh, row.energy_of) == (3.0, "processor")
+    assert "counters saw (processor)" in energy_note([row])
+    (part,) = cost_rows(compare([runs[0], record(seed=1)])[0], metric_of("multiclass"))
+    assert part.energy_wh is None
+    assert energy_note([part]) == NOT_MEASURED
+    assert "A dash is where it was not measured" in energy_note([row, part])
+
+
+def test_backbones_that_techniques_share_have_a_best_each_and_stand_together() -> None:
+    scores = {("cass", "cnn"): 0.5, ("cass", "vit"): 0.9, ("dino", "cnn"): 0.6, ("dino", "vit"): 0.8}
+    (table,) = result_tables([record(s, method=m, backbone=b) for (m, b), s in scores.items()])
+    assert table.by_backbone
+    marked = [(row.technique.backbone, row.technique.method, row.cells[0].best) for row in table.rows]
+    assert marked == [("cnn", "cass", False), ("cnn", "dino", True), ("vit", "cass", True), ("vit", "dino", False)]
+
+
+def test_backbones_of_one_technique_each_are_compared_with_each_other() -> None:
+    (table,) = result_tables([record(0.5, method="a", backbone="x"), record(0.6, method="b", backbone="y")])
+    assert not table.by_backbone
+    assert [row.cells[0].best for row in table.rows] == [False, True]
 
 
 def test_an_unknown_metric_is_refused_with_the_nearest() -> None:

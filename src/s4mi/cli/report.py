@@ -8,12 +8,10 @@ import typer
 def report(
     folder: Path = typer.Argument(..., metavar="DIR", help="Folder that holds runs, at any depth."),
     out: Path = typer.Option(
-        Path("report.html"), "-o", "--out", help="The page, .html; or its result tables: .csv, .md, .tex."
+        Path("report.html"), "-o", "--out", help="The page, .html; or its tables: .md, .tex, .csv (and NAME-runs.csv)."
     ),
     title: str | None = typer.Option(None, help="Of the page.  [default: the folder's name]"),
-    sheets: bool = typer.Option(
-        True, "--sheets/--no-sheets", help="Show masks that segmentation runs predict for some test images."
-    ),
+    sheets: bool = typer.Option(True, "--sheets/--no-sheets", help="Show some test images: masks, saliency, cases."),
 ) -> None:
     """Compare all finished runs in one page that opens anywhere, and say what is not finished."""
     from s4mi.cli.console import setup_logging
@@ -23,5 +21,5 @@ def report(
     made = make_report(folder, out, title=title, sheets=sheets)
     for note in made.notes:
         typer.echo(note, err=True)
-    finished = made.runs + made.pretrainings
-    typer.echo(f"{finished} finished run{'' if finished == 1 else 's'}, {made.pretrainings} of pre-training: {out}")
+    finished, files = made.runs + made.pretrainings, ", ".join(map(str, made.files))
+    typer.echo(f"{finished} finished run{'' if finished == 1 else 's'}, {made.pretrainings} of pre-training: {files}")

@@ -46,12 +46,23 @@ def patient_interval(
         return Interval(mean=mean, low=None, high=None, n=g)
     times = rng.multinomial(g, np.full(g, 1 / g), size=draws)  # (draws, G) how often each patient is drawn
     means = (times @ sums) / (times @ counts)
+    return interval_of_draws(mean, means, patients=g, level=level)
+
+
+def interval_of_draws(score: float, drawn: NDArray[np.float64], *, patients: int, level: float = 0.95) -> Interval:
+    """A score with the interval that (draws,) scores of drawn sets of so many patients give; see `patient_interval`.
+
+    Raises:
+        ValueError: fewer than 2 patients, or a level outside (0, 1).
+    """
+    if not 0 < level < 1 or patients < 2:
+        raise ValueError(f"level {level} and {patients} patients; give a level within (0, 1) and at least 2 patients")
     upper = (1 + level) / 2
-    low, high = np.quantile(means, [1 - upper, upper])
-    wider = float(stdtrit(g - 1, upper) / ndtri(upper)) * math.sqrt(g / (g - 1))
-    # Rounding of equal scores must not set an end on the wrong side of the mean.
-    low, high = mean - wider * max(0.0, mean - float(low)), mean + wider * max(0.0, float(high) - mean)
-    return Interval(mean=mean, low=low, high=high, n=g)
+    low, high = np.quantile(drawn, [1 - upper, upper])
+    wider = float(stdtrit(patients - 1, upper) / ndtri(upper)) * math.sqrt(patients / (patients - 1))
+    # Rounding of equal scores must not set an end on the wrong side of the score.
+    low, high = score - wider * max(0.0, score - float(low)), score + wider * max(0.0, float(high) - score)
+    return Interval(mean=score, low=low, high=high, n=patients)
 
 
 def sums_by_patient(

@@ -12,7 +12,7 @@ from scipy.special import stdtr
 from s4mi.maths.bootstrap import patient_interval, sums_by_patient
 from s4mi.maths.stats import Interval, mean_interval
 
-_ENUMERATED = 12
+ENUMERATED = 12
 """Up to so many patients every way to flip their signs is tried; 2^12 are as many as a random test would try."""
 
 
@@ -84,7 +84,7 @@ def paired_patients(
         return PairedTest(interval, p=None, effect=None)
     sums, _ = sums_by_patient(np.asarray(differences, dtype=np.float64), patients)
     far = abs(sums.sum()) * (1 - 1e-12)  # the unflipped sum itself counts, however it is rounded
-    if sums.size <= _ENUMERATED:
+    if sums.size <= ENUMERATED:
         flips: NDArray[np.float64] = np.array(list(itertools.product((1.0, -1.0), repeat=sums.size)))
         return PairedTest(interval, p=float((np.abs(flips @ sums) >= far).mean()), effect=None)
     flips = rng.choice((1.0, -1.0), size=(draws, sums.size))

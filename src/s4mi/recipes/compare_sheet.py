@@ -72,6 +72,7 @@ def compare_sheet(
     *,
     part: Part,
     images: int,
+    only: Sequence[str] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> bytes:
     """A PNG of what runs make of some images of this part of their own splits.
@@ -82,6 +83,7 @@ def compare_sheet(
 
     Args:
         images: at most so many.
+        only: ids of the images, in the order of the rows; of others none is shown.
         progress: called with the number of predictions made and of all.
 
     Raises:
@@ -90,7 +92,7 @@ def compare_sheet(
     """
     records = _records(runs)
     _check_classes(runs, records, manifest)
-    shown = _choose(manifest, [RunDir(run) for run in runs], part, images)
+    shown = _choose(manifest, [RunDir(run) for run in runs], part, images, only)
     predictions: list[list[Pixels]] = []
     for number, run in enumerate(runs):
         predictor = Predictor(run)  # one network at a time
@@ -127,18 +129,23 @@ def _check_classes(runs: Sequence[Path], records: Sequence[RunRecord], manifest:
         )
 
 
-def _choose(manifest: Manifest, runs: Sequence[RunDir], part: Part, images: int) -> list[_Shown]:
-    """Images of the part, from the smallest foreground to the largest."""
+def _choose(manifest: Manifest, runs: Sequence[RunDir], part: Part, images: int, only: Sequence[str]) -> list[_Shown]:
+    """Images of the part, from the smallest foreground to the largest; or these `only`."""
     numbers = rows_in_part(manifest, runs, part, cure="give the data set that the runs were trained on")
     rows = [manifest.rows[number] for number in numbers if manifest.rows[number].mask is not None]
+    if only:
+        of_id = {row.id: row for row in rows}
+        rows = [of_id[image] for image in only if image in of_id]
+        truths = [(row, read_truth_of(row, manifest)) for row in rows[:images]]
+        return [_Shown(row, truth, foreground_share(truth)) for row, truth in truths]
     if not rows:
         raise S4miError(f"{manifest.folder}: no image of the {part} part has a mask; choose another with --split")
     looked_at = [rows[i] for i in _evenly(len(rows), max(images, MOST_MASKS))]
     with ThreadPoolExecutor() as pool:
-        shares = list(pool.map(lambda row: foreground_share(_truth(row, manifest)), looked_at))
+        shares = list(pool.map(lambda row: foreground_share(read_truth_of(row, manifest)), looked_at))
     by_share = sorted(zip(shares, looked_at, strict=True), key=lambda pair: (pair[0], pair[1].id))
     chosen = [by_share[i] for i in _evenly(len(by_share), images)]
-    return [_Shown(row, _truth(row, manifest), share) for share, row in chosen]
+    return [_Shown(row, read_truth_of(row, manifest), share) for share, row in chosen]
 
 
 def _evenly(count: int, wanted: int) -> list[int]:
@@ -147,7 +154,12 @@ def _evenly(count: int, wanted: int) -> list[int]:
     return [(2 * i + 1) * count // (2 * wanted) for i in range(wanted)]
 
 
-def _truth(row: Row, manifest: Manifest) -> Pixels:
+def read_truth_of(row: Row, manifest: Manifest) -> Pixels:
+    """(H, W) class indices of the mask of an image that has one.
+
+    Raises:
+        S4miError: it cannot be read; with file and line.
+    """
     assert row.mask is not None
     try:
         return read_mask(row.mask, manifest.spec.mask_values)
@@ -181,7 +193,7 @@ def _draw(
     sheet = Sheet(
         [("truth", ""), *titles],
         [""],
-        legend=_legend(manifest.spec.mask_classes),
+        legend=mask_legend(manifest.spec.mask_classes),
         note="The images are drawn, not photographed." if manifest.spec.synthetic else "",
         outline=WHITE,
         outlined_image=False,
@@ -210,7 +222,7 @@ def _iou(predicted: Pixels, truth: Pixels, classes: Sequence[str]) -> str:
     return f"IoU {sum(known) / len(known):.3f}" if known else "IoU –"
 
 
-def _legend(classes: Sequence[str]) -> list[tuple[Colour, str]]:
+def mask_legend(classes: Sequence[str]) -> list[tuple[Colour, str]]:
     """Colours of the runs, and before them those of the truth."""
     truth = [(class_colour(index)[1], f"truth: {name}") for index, name in enumerate(classes) if index]
     wrong = "found where nothing is" + (", or as another class" if len(truth) > 1 else "")

@@ -1,4 +1,7 @@
-"""Scores: quick ones at network resolution while training chooses, full ones at each image's own size at the end."""
+"""Scores: quick ones at network resolution while training chooses, full ones at each image's own size at the end.
+
+Several processes deal the images out among them; each then knows the scores of all.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,15 +21,17 @@ from s4mi.engine.inference import ONLY, infer, infer_readings, infer_with, proba
 from s4mi.errors import S4miError
 from s4mi.maths.matching import match_clusters
 from s4mi.maths.metrics import (
+    THRESHOLD,
     SegmentationTally,
     confusion,
     score_multiclass,
     score_multilabel,
     scores_of_confusion,
 )
+from s4mi.maths.processes import own_share, sum_over_processes, values_of_all
 from s4mi.recipes.prepare import Prepared, prepare
 from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
-from s4mi.records import ClassificationScores, ImageScores, Part, Scores, SegmentationScores
+from s4mi.records import Answers, ClassificationScores, ImageScores, Part, Scores, SegmentationScores
 
 EVALUATION_BATCH = 32
 
@@ -38,11 +43,13 @@ class Evaluation:
     Attributes:
         readings: the scores of every reading of a segmenter that has several, by name; that of `scores` is among them.
         images: of a segmenter, the scores of each image by itself.
+        answers: of a classifier, what it answers on each image.
     """
 
     scores: Scores
     readings: dict[str, SegmentationScores] = field(default_factory=dict)
     images: tuple[ImageScores, ...] = ()
+    answers: Answers | None = None
 
 
 def evaluate_run(run: Path, part: Part) -> Scores:
@@ -72,7 +79,8 @@ def evaluate(
         return None
     if isinstance(method, Segmenter):
         return _segmentation(fabric, method, config, prepared, rows)
-    return Evaluation(_classification(fabric, method, prepared, rows))
+    scores, answers = _classification(fabric, method, prepared, rows)
+    return Evaluation(scores, answers=answers)
 
 
 def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, *, metric: str) -> dict[str, float]:
@@ -83,17 +91,21 @@ def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared,
     """
     rows = prepared.annotated("val")
     if not isinstance(method, Segmenter):
-        given = _classification(fabric, method, prepared, rows)
+        given, _ = _classification(fabric, method, prepared, rows)
         return {name: value for name in CLASSIFICATION_METRICS if (value := getattr(given, name)) is not None}
     if method.matching is not None:
         return scores_of_confusion(_match(fabric, method, method.matching, prepared, rows))
     k = len(prepared.task.classes)
     counts: dict[str, Tensor] = {}
-    for batch, readings in infer_readings(fabric, method, _batches(fabric, prepared, rows)):
+    for batch, readings in infer_readings(fabric, method, _batches(fabric, prepared, own_share(rows))):
         for name, logits in readings.items():
             seen = confusion(logits.argmax(dim=1), batch.known_masks, k)
             counts[name] = counts[name] + seen if name in counts else seen
-    scores = {name: scores_of_confusion(seen.cpu().numpy()) for name, seen in counts.items()}
+    first, *others = values_of_all({name: seen.cpu().numpy() for name, seen in counts.items()})
+    scores = {
+        name: scores_of_confusion(seen + sum(other[name] for other in others if name in other))
+        for name, seen in first.items()
+    }
     best = max(scores, key=lambda name: scores[name][metric])
     if method.answers is None:
         return scores[best]
@@ -108,9 +120,9 @@ def _match(
     classes, clusters = len(prepared.task.classes), matching.count
     k = max(classes, clusters)
     seen = torch.zeros(k, k, dtype=torch.int64, device=fabric.device)
-    for batch, logits in infer_with(fabric, method, matching.clusters, _batches(fabric, prepared, rows)):
+    for batch, logits in infer_with(fabric, method, matching.clusters, _batches(fabric, prepared, own_share(rows))):
         seen += confusion(logits.argmax(dim=1), batch.known_masks, k)
-    pixels: NDArray[np.int64] = seen.cpu().numpy()[:classes, :clusters]  # truth, cluster
+    pixels: NDArray[np.int64] = sum_over_processes(seen).cpu().numpy()[:classes, :clusters]  # truth, cluster
     class_of = match_clusters(pixels.T)
     matching.take(torch.from_numpy(class_of))
     return pixels @ np.eye(classes, dtype=np.int64)[class_of]
@@ -118,20 +130,32 @@ def _match(
 
 def _classification(
     fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, rows: list[int]
-) -> ClassificationScores:
-    multilabel = prepared.task.kind == "multilabel"
-    entries, given = [], []
-    for batch, logits in infer(fabric, method, _batches(fabric, prepared, rows)):
-        given.append(probabilities(logits, multilabel=multilabel).cpu())
-        entries.append(batch.rows)
+) -> tuple[ClassificationScores, Answers]:
+    multilabel, classes = prepared.task.kind == "multilabel", prepared.task.classes
+    own = [
+        (batch.rows, probabilities(logits, multilabel=multilabel).cpu())
+        for batch, logits in infer(fabric, method, _batches(fabric, prepared, own_share(rows)))
+    ]
+    entries, given = zip(*(pair for pairs in values_of_all(own) for pair in pairs), strict=True)
     answers = _mean_over_tiles(torch.cat(given), torch.cat(entries), rows)
     shows = torch.from_numpy(prepared.shows[rows])
     shown = torch.tensor(prepared.task.counts)
     if multilabel:
         majority = 2 * shown > prepared.task.labelled
-        return score_multilabel(answers, shows.long(), prepared.task.classes, majority=majority)
-    truth = shows.long().argmax(dim=1)
-    return score_multiclass(answers, truth, prepared.task.classes, majority=int(shown.argmax()))
+        scores = score_multilabel(answers, shows.long(), classes, majority=majority)
+        decided = answers > THRESHOLD
+    else:
+        scores = score_multiclass(answers, shows.long().argmax(dim=1), classes, majority=int(shown.argmax()))
+        decided = torch.nn.functional.one_hot(answers.argmax(dim=1), len(classes)).bool()
+    images = [prepared.manifest.rows[row] for row in rows]
+    return scores, Answers(
+        images=tuple(row.id for row in images),
+        groups=tuple(row.group for row in images),
+        classes=tuple(classes),
+        truth=shows.bool().numpy(),
+        probabilities=answers.double().numpy(),
+        answers=decided.numpy(),
+    )
 
 
 def _mean_over_tiles(given: Tensor, row_of_entry: Tensor, rows: list[int]) -> Tensor:
@@ -146,7 +170,7 @@ def _segmentation(
 ) -> Evaluation:
     chosen = ONLY if method.answers is None else method.answers.choice.name
     tallies: dict[str, SegmentationTally] = {}
-    for row, readings in _pages(fabric, method, prepared, rows):
+    for row, readings in _pages(fabric, method, prepared, own_share(rows)):
         own = prepared.manifest.rows[row]
         assert own.mask is not None
         truth = read_mask(own.mask, prepared.manifest.spec.mask_values)
@@ -155,6 +179,11 @@ def _segmentation(
             if name not in tallies:  # surface distances take far longer than all else: they are the chosen one's alone
                 tallies[name] = SegmentationTally(prepared.task.classes, distances=name == chosen)
             tallies[name].add(page_classes(logits, config, size), truth, image=own.id, group=own.group)
+    first, *others = values_of_all(tallies)
+    tallies = {
+        name: SegmentationTally.joined([own, *(other[name] for other in others if name in other)])
+        for name, own in first.items()
+    }
     scores = {name: tally.scores() for name, tally in tallies.items()}
     return Evaluation(scores[chosen], readings=scores if len(scores) > 1 else {}, images=tallies[chosen].per_image())
 

@@ -77,30 +77,30 @@ class Sheet:
         strip = Image.new("RGB", (self._width, below + 2 * LINE + 2 * GAP), PAPER)
         draw = ImageDraw.Draw(strip)
         strip.paste(cell, (MARGIN, 0))
-        _write(draw, (MARGIN, below), name, width=CELL)
-        _write(draw, (MARGIN, below + LINE), truth, width=CELL, colour=FAINT)
+        write_line(draw, (MARGIN, below), name, width=CELL)
+        write_line(draw, (MARGIN, below + LINE), truth, width=CELL, colour=FAINT)
         for i, block in enumerate(blocks):
-            _write(draw, (self._left(i, 0), below), block.caption, width=self._block_width)
+            write_line(draw, (self._left(i, 0), below), block.caption, width=self._block_width)
             for j, (picture, caption) in enumerate(zip(block.pictures, block.captions, strict=True)):
                 left = self._left(i, j)
                 strip.paste(self._cell(picture, mask), (left, 0))
-                _write(draw, (left, below + LINE), caption, width=CELL, colour=FAINT)
+                write_line(draw, (left, below + LINE), caption, width=CELL, colour=FAINT)
         self._rows.append(strip)
 
     def png(self) -> bytes:
         """The sheet as it is now."""
         last = 2 if any(self._columns) else 1
         header = MARGIN + (last + 1) * LINE + GAP
-        feet = [strip for strip in (self._key(), self._footnote()) if strip is not None]
+        feet = [strip for strip in (colour_key(self._legend, width=self._width), self._footnote()) if strip is not None]
         height = header + sum(strip.height for strip in (*self._rows, *feet)) + MARGIN
         sheet = Image.new("RGB", (self._width, height), PAPER)
         draw = ImageDraw.Draw(sheet)
-        _write(draw, (MARGIN, MARGIN + 2 * LINE * any(self._columns)), "image", width=CELL, bold=True)
+        write_line(draw, (MARGIN, MARGIN + 2 * LINE * any(self._columns)), "image", width=CELL, bold=True)
         for i, (first, second) in enumerate(self._titles):
-            _write(draw, (self._left(i, 0), MARGIN), first, width=self._block_width, bold=True)
-            _write(draw, (self._left(i, 0), MARGIN + LINE), second, width=self._block_width, colour=FAINT)
+            write_line(draw, (self._left(i, 0), MARGIN), first, width=self._block_width, bold=True)
+            write_line(draw, (self._left(i, 0), MARGIN + LINE), second, width=self._block_width, colour=FAINT)
             for j, column in enumerate(self._columns):
-                _write(draw, (self._left(i, j), MARGIN + 2 * LINE), column, width=CELL, bold=True)
+                write_line(draw, (self._left(i, j), MARGIN + 2 * LINE), column, width=CELL, bold=True)
         top = header
         for strip in (*self._rows, *feet):
             sheet.paste(strip, (0, top))
@@ -109,29 +109,11 @@ class Sheet:
         sheet.save(buffer, "PNG", optimize=True)
         return buffer.getvalue()
 
-    def _key(self) -> Image.Image | None:
-        """Each colour as a square with its meaning, in as many lines as they need."""
-        if not self._legend:
-            return None
-        places, left, line = [], MARGIN, 0
-        for _, text in self._legend:
-            needed = LINE + round(_font().getlength(text))
-            if left > MARGIN and left + needed > self._width - MARGIN:
-                left, line = MARGIN, line + 1
-            places.append((left, line * LINE))
-            left += needed + LINE
-        strip = Image.new("RGB", (self._width, (line + 1) * LINE + GAP), PAPER)
-        draw = ImageDraw.Draw(strip)
-        for (colour, text), (left, top) in zip(self._legend, places, strict=True):
-            draw.rectangle((left, top + 2, left + TEXT - 2, top + TEXT), fill=colour, outline=FAINT)
-            _write(draw, (left + LINE, top), text, width=self._width - MARGIN - left - LINE, colour=FAINT)
-        return strip
-
     def _footnote(self) -> Image.Image | None:
         if not self._note:
             return None
         strip = Image.new("RGB", (self._width, LINE + GAP), PAPER)
-        _write(ImageDraw.Draw(strip), (MARGIN, 0), self._note, width=self._width - 2 * MARGIN, colour=FAINT)
+        write_line(ImageDraw.Draw(strip), (MARGIN, 0), self._note, width=self._width - 2 * MARGIN, colour=FAINT)
         return strip
 
     def _cell(self, pixels: Pixels, mask: Pixels | None) -> Image.Image:
@@ -158,12 +140,32 @@ class Sheet:
         return MARGIN + CELL + BLOCK_GAP + block * (self._block_width + BLOCK_GAP) + column * (CELL + GAP)
 
 
-def _font(*, bold: bool = False) -> ImageFont.FreeTypeFont:
+def colour_key(legend: Sequence[tuple[Colour, str]], *, width: int) -> Image.Image | None:
+    """Each colour as a square with its meaning, in as many lines as they need; None without colours."""
+    if not legend:
+        return None
+    places, left, line = [], MARGIN, 0
+    for _, text in legend:
+        needed = LINE + round(font().getlength(text))
+        if left > MARGIN and left + needed > width - MARGIN:
+            left, line = MARGIN, line + 1
+        places.append((left, line * LINE))
+        left += needed + LINE
+    strip = Image.new("RGB", (width, (line + 1) * LINE + GAP), PAPER)
+    draw = ImageDraw.Draw(strip)
+    for (colour, text), (left, top) in zip(legend, places, strict=True):
+        draw.rectangle((left, top + 2, left + TEXT - 2, top + TEXT), fill=colour, outline=FAINT)
+        write_line(draw, (left + LINE, top), text, width=width - MARGIN - left - LINE, colour=FAINT)
+    return strip
+
+
+def font(*, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """What every sheet is written in."""
     face = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / face), TEXT)
 
 
-def _write(
+def write_line(
     draw: ImageDraw.ImageDraw,
     place: tuple[int, int],
     text: str,
@@ -173,9 +175,9 @@ def _write(
     bold: bool = False,
 ) -> None:
     """One line of text, cut short where it would be wider than `width` pixels."""
-    font = _font(bold=bold)
-    if font.getlength(text) > width:
-        while text and font.getlength(f"{text}…") > width:
+    face = font(bold=bold)
+    if face.getlength(text) > width:
+        while text and face.getlength(f"{text}…") > width:
             text = text[:-1]
         text = f"{text}…"
-    draw.text(place, text, font=font, fill=colour)
+    draw.text(place, text, font=face, fill=colour)

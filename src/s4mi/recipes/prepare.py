@@ -11,14 +11,16 @@ from torch import Tensor
 
 from s4mi.config import RunConfig, SplitConfig
 from s4mi.contract import Task
+from s4mi.data.basis import basis_of, merged_later
 from s4mi.data.cache import Cache, open_cache
 from s4mi.data.fractions import LabelAmount
 from s4mi.data.leakage import Leak, describe, find_leaks
-from s4mi.data.manifest import PARTS, Manifest, load_manifest
+from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.split import Division, make_split
 from s4mi.data.split_file import Split, hash_of, read_parts
 from s4mi.data.supply import Source
+from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.records import LabelCounts, Part, TaskKind
 
@@ -32,6 +34,7 @@ class Prepared:
     Attributes:
         labels: (N,) int64 class of each cache entry (-1: none) or (N, K) 0/1 (NaN: none); None for segmentation.
         shows: (R, K) bool, which classes each manifest row shows.
+        unscored: rows that neither validate nor test, as their annotation was merged in after the parts were drawn.
         leaks: pairs of images that are the same on two sides of the split, which was allowed.
     """
 
@@ -41,7 +44,8 @@ class Prepared:
     task: Task
     labels: Tensor | None
     shows: NDArray[np.bool_]
-    leaks: int
+    leaks: tuple[Leak, ...]
+    unscored: frozenset[int] = frozenset()
 
     def source(self, device: torch.device) -> Source:
         """The images and targets, for batches on `device`."""
@@ -49,13 +53,21 @@ class Prepared:
 
     def annotated(self, part: Part) -> list[int]:
         """Manifest rows of a part that can be scored."""
-        return [row for row in self.split.rows(part) if self.manifest.rows[row].annotated(self.task.kind)]
+        left_out: frozenset[int] = frozenset() if part == "train" else self.unscored
+        rows = self.split.rows(part)
+        return [row for row in rows if row not in left_out and self.manifest.rows[row].annotated(self.task.kind)]
 
     def label_percent(self, asked: LabelAmount) -> float:
         """The percentage of the annotated training images whose labels are read: as asked, or as it came out."""
         if asked.unit == "percent":
             return asked.value
         return 100 * len(self.split.labelled) / len(self.annotated("train"))
+
+    def labels_asked(self, config: RunConfig) -> str:
+        """The amount of labels that the run asked for, in words; of given images, how many they are."""
+        if config.method.unlabelled:
+            return "0 %"
+        return f"{len(self.split.labelled)} images" if config.amount.unit == "saved" else str(config.amount)
 
     @property
     def label_counts(self) -> LabelCounts:
@@ -76,7 +88,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     Raises:
         S4miError: the data set is wrong, does not fit the method, or leaves a class without labelled images.
     """
-    manifest = load_manifest(config.data.path)
+    manifest = load_version(config.data.path, config.data.version)
     if config.method.unlabelled and not config.method.tasks & {*manifest.spec.tasks}:
         return _without_annotation(config, manifest, progress)
     kind = task_kind(config, manifest.spec)
@@ -85,14 +97,17 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         manifest, config.data.preprocessing, folder=config.data.cache, with_masks=segmentation, progress=progress
     )
     shows, foreground = _shows_pixels(cache, manifest) if segmentation else (_shows_labels(manifest), None)
+    division = division_of(config.split, manifest, seed=config.seed)
+    basis = basis_of(manifest, kind, division, foreground=foreground)
     split = make_split(
         manifest,
         kind,
-        division=division_of(config.split, manifest, seed=config.seed),
+        division=division,
         amount=config.amount,
         fraction_seed=config.seed,
         foreground=foreground,
         unlabelled=config.method.unlabelled and not config.method.pretrains,
+        basis=basis,
     )
     leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
     _check_leaks(config, manifest, leaks)
@@ -110,8 +125,9 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     )
     labels = None if segmentation else _labels(manifest, kind, shows)[cache.row]
     return Prepared(
-        manifest=manifest, cache=cache, split=split, task=task, labels=labels, shows=shows, leaks=len(leaks)
-    )
+        manifest=manifest, cache=cache, split=split, task=task, labels=labels, shows=shows, leaks=leaks,
+        unscored=frozenset() if basis is None else merged_later(manifest, basis, kind),
+    )  # fmt: skip
 
 
 def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callable[[int, int], None] | None) -> Prepared:
@@ -134,7 +150,7 @@ def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callabl
     kind: TaskKind = "segmentation" if own else "multiclass"
     task = Task(kind=kind, classes=own, image_size=config.data.image_size, counts=(0,) * len(own), labelled=0)
     shows = np.zeros((len(manifest.rows), len(own)), dtype=bool)
-    return Prepared(manifest=manifest, cache=cache, split=split, task=task, labels=None, shows=shows, leaks=len(leaks))
+    return Prepared(manifest=manifest, cache=cache, split=split, task=task, labels=None, shows=shows, leaks=leaks)
 
 
 def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:
@@ -225,6 +241,6 @@ def _check_classes(
         if labelled[k]:
             continue
         where = f"class {name!r} has no labelled training image at label_fraction={config.label_fraction}"
-        if kind == "multiclass" and available[k]:
+        if kind == "multiclass" and available[k] and config.amount.unit != "saved":
             raise S4miError(f"{where}, of {available[k]} there are; raise label_fraction or change seed")
         log.warning("%s; it cannot be learnt", where)

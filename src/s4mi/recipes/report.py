@@ -1,52 +1,87 @@
 """A report on all runs below a folder: the page, or its tables for a note, a paper or a program."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.errors import S4miError
-from s4mi.report.formats import FORMATS, PAGE, check_ending, write_tables
+from s4mi.recipes.study_versions import version_note
+from s4mi.report.csv_files import write_csv
+from s4mi.report.formats import CSV, FORMATS, PAGE, check_ending, write_text
 from s4mi.report.html import ReportRun, Sheet, load_pretrainings, load_runs, write_report
-from s4mi.report.tables import result_tables
+from s4mi.report.places import without_places
+from s4mi.report.text_tables import text_report
+from s4mi.report.uncounted import load_uncounted
 
 
 @dataclass(frozen=True)
 class Reported:
-    """What a report was made from; `notes` name the runs that are not finished or cannot be read, one line each."""
+    """What a report was made from, and its files; `notes` name what is not finished or cannot be read, a line each."""
 
     runs: int
     pretrainings: int
     notes: tuple[str, ...]
+    files: tuple[Path, ...]
 
 
-def report(folder: Path, out: Path, *, title: str | None = None, sheets: bool = True) -> Reported:
+def report(
+    folder: Path,
+    out: Path,
+    *,
+    title: str | None = None,
+    sheets: bool = True,
+    more: Sequence[Sheet] = (),
+    notes: Sequence[str] = (),
+    only: Collection[str] | None = None,
+) -> Reported:
     """Write the report on every finished run at or below `folder` as `out`: `.html`, `.csv`, `.md` or `.tex`.
 
     Args:
         title: of the page; the folder's name when None.
-        sheets: let the page show what segmentation runs make of some test images, where weights and data are there.
+        more: sheets made elsewhere.
+        only: the folders, below `folder`, of the runs that count; a line says how many others lie there. None: all.
+        notes: lines for its head, beside what the runs themselves give reason to say.
+        sheets: let the page show test images: predicted masks, saliency maps, best and worst cases.
 
     Raises:
         S4miError: no such folder, no run in it, or `out` has another ending.
     """
     check_ending(out, (PAGE, *FORMATS))
-    runs, notes = load_runs(folder)
-    pretrainings = load_pretrainings(folder)
-    if not runs and not pretrainings and not notes:
+    runs, problems = load_runs(folder)
+    pretrainings, uncounted = load_pretrainings(folder), load_uncounted(folder)
+    if only is not None:
+        there = len(runs) + len(pretrainings) + len(uncounted)
+        runs = [run for run in runs if run.directory in only]
+        pretrainings = [run for run in pretrainings if run.directory in only]
+        uncounted = [run for run in uncounted if run.directory in only]
+        others = there - len(runs) - len(pretrainings) - len(uncounted)
+        if others:
+            notes = [
+                *notes,
+                f"{others} run{'s lie' if others > 1 else ' lies'} here that the study does not name any more",
+            ]
+    if only is None and not runs and not pretrainings and not uncounted:
         raise S4miError(f"{folder}: holds no run; make one with: s4mi train RUN.yaml -o {folder / 'my-run'}")
+    apart = version_note([run.record for run in runs] + [run.record for run in pretrainings])
+    notes = [*problems, *map(without_places, notes), *([apart] if apart else [])]
+    title = title or folder.resolve().name
+    files: tuple[Path, ...] = (out,)
     if out.suffix.lower() == PAGE:
-        title = title or folder.resolve().name
-        shown, missing = _mask_sheets(folder, runs) if sheets else ([], [])
-        notes = [*notes, *missing]
-        write_report(runs, out, title=title, pretrainings=pretrainings, notes=notes, sheets=shown)
+        shown, missing = sheets_of(folder, runs) if sheets else ([], [])
+        notes, shown = [*notes, *missing], [*more, *shown]
+        write_report(runs, out, title=title, pretrainings=pretrainings, notes=notes, sheets=shown, uncounted=uncounted)
+    elif out.suffix.lower() == CSV:
+        files = write_csv(runs, out)
     else:
-        write_tables(result_tables([run.record for run in runs]), out)
-    return Reported(len(runs), len(pretrainings), tuple(notes))
+        made = text_report(runs, title=title, pretrainings=pretrainings, uncounted=uncounted, notes=notes)
+        write_text(made, out)
+    return Reported(len(runs), len(pretrainings), (*notes, *(run.line for run in uncounted)), files)
 
 
-def _mask_sheets(folder: Path, runs: Sequence[ReportRun]) -> tuple[list[Sheet], list[str]]:
-    if all(run.record.task != "segmentation" for run in runs):
+def sheets_of(folder: Path, runs: Sequence[ReportRun]) -> tuple[list[Sheet], list[str]]:
+    """Every sheet of these runs, and a line on what cannot be shown; none without a run."""
+    if not runs:
         return [], []
-    from s4mi.recipes.report_sheets import mask_sheets  # torch takes seconds to import, which all else can do without
+    from s4mi.recipes.report_sheets import study_sheets  # torch takes seconds to import, which all else can do without
 
-    return mask_sheets(folder, runs)
+    return study_sheets(folder, runs)

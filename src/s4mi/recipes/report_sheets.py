@@ -1,84 +1,113 @@
-"""The sheets that a report shows of segmentation: predicted masks of a run of each technique, side by side."""
+"""The pictures that a report shows: what techniques predict and where they look, best and worst cases, disputes.
+
+They show images of the data set. Each is drawn once for unchanged runs, and all together in little time; a picture that
+cannot be drawn becomes a line, and never stops a report.
+"""
 
 import logging
-import re
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from s4mi.data.manifest import load_manifest
+from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.errors import S4miError
-from s4mi.recipes.compare_sheet import CAPTION, compare_sheet
 from s4mi.recipes.run_dir import RunDir
-from s4mi.records import RECORD_NAME, RunRecord
-from s4mi.report.comparison import Technique, technique_of
+from s4mi.recipes.sheet_cache import FOLDER, SheetCache, compact, key_of
+from s4mi.recipes.sheet_plan import Planned, SheetRun, plan_sheets
+from s4mi.records import RECORD_NAME
+from s4mi.report.comparison import compare
 from s4mi.report.html import Sheet
+from s4mi.report.places import without_places
 from s4mi.report.runs import ReportRun
-from s4mi.report.scores import metric_of, score_of
+from s4mi.report.scores import TASK_NAMES
 
-IMAGES, MOST_RUNS = 4, 6
-ABSOLUTE = re.compile(r"(?<![\w.])/(?:[^/:;,()']+/)+")
-"""The folders of a path from the root on."""
+SECONDS = 120.0
+"""After so long no further sheet is begun; the next report goes on."""
+BYTES = 4_000_000
+"""A page holds no more of pictures, which text makes a third larger, so that it can be sent by mail."""
 log = logging.getLogger("s4mi")
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A finished run of segmentation and where it is."""
+def study_sheets(folder: Path, runs: Sequence[ReportRun], *, seconds: float = SECONDS) -> tuple[list[Sheet], list[str]]:
+    """Every sheet of the runs below `folder`, by data set and task, and a line on what cannot be shown and why.
 
-    record: RunRecord
-    path: Path
-
-
-def mask_sheets(folder: Path, runs: Sequence[ReportRun]) -> tuple[list[Sheet], list[str]]:
-    """A sheet for each data set with segmentation runs below `folder`, and a line on each that has none.
-
-    Of each technique the run with the fewest labels and the lowest seed is shown; of many techniques the best.
+    What is drawn is kept in `folder`/sheets.
     """
-    found = [_Run(run.record, _place(folder, run)) for run in runs if run.record.task == "segmentation"]
-    sheets, notes = [], []
-    for name in dict.fromkeys(run.record.dataset for run in found):
+    drawing = _Drawing(folder, until=time.monotonic() + seconds)
+    found = [SheetRun(run, _place(folder, run)) for run in runs]
+    sheets: list[Sheet] = []
+    notes: list[str] = []
+    for comparison in compare([run.record for run in runs]):
+        own = [run for run in found if (run.record.dataset, run.record.task) == (comparison.dataset, comparison.task)]
+        lacking: dict[str, list[str]] = {}
         try:
-            sheets.append(_sheet(name, choose([run for run in found if run.record.dataset == name])))
+            planned = plan_sheets(comparison, own)
         except Exception as error:  # a picture is not worth a report: whatever is wrong, the numbers are still right
-            log.debug("no sheet of %s", name, exc_info=True)
-            known = str(error) if isinstance(error, S4miError) else f"{type(error).__name__}: {error}".splitlines()[0]
-            notes.append(f"{name}: no sheet of predicted masks: {_without_places(known, folder)}")
+            lacking.setdefault(_reason(error, folder), []).append("pictures")
+            planned = []
+        for one in planned:
+            try:
+                picture = drawing.picture(one)
+                sheets.append(Sheet(one.title, one.caption, picture, one.alt, comparison.dataset, one.wide))
+            except Exception as error:
+                lacking.setdefault(_reason(error, folder), []).append(one.what)
+        name = f"{comparison.dataset}, {TASK_NAMES[comparison.task]}"
+        notes += [f"{name}: no sheet of {', '.join(whats)}: {reason}" for reason, whats in lacking.items()]
+    if not notes:  # what could not be drawn now may be wanted again
+        drawing.cache.prune()
     return sheets, notes
 
 
-def choose(runs: Sequence[_Run]) -> list[_Run]:
-    """The runs of a data set that are shown, in the order of the report's tables.
+class _Drawing:
+    """Draws what was not drawn before, while there is time."""
 
-    Raises:
-        S4miError: none has its weights.
-    """
-    kept = [run for run in runs if RunDir(run.path).best.exists()]
-    if not kept:
-        raise S4miError("the best weights of its runs are not there any more")
-    latest_first = sorted(kept, key=lambda run: run.record.finished, reverse=True)
-    of_technique: dict[Technique, _Run] = {}
-    for run in sorted(latest_first, key=lambda run: (run.record.label_fraction, run.record.seed)):
-        of_technique.setdefault(technique_of(run.record), run)
-    metric = metric_of("segmentation")
-    best = sorted(of_technique.values(), key=lambda run: -(score_of(run.record, metric) or 0))[:MOST_RUNS]
-    return sorted(best, key=lambda run: technique_of(run.record))
+    def __init__(self, folder: Path, *, until: float) -> None:
+        self.cache = SheetCache(folder)
+        self._until = until
+        self._bytes = 0
+        self._manifests: dict[Path, Manifest] = {}
+
+    def picture(self, one: Planned) -> bytes:
+        """The sheet as a PNG or JPEG.
+
+        Raises:
+            S4miError: weights or images are not there any more, time is up, or the page has enough of pictures.
+        """
+        picture = self._found_or_drawn(one)
+        if self._bytes + len(picture) > BYTES:
+            raise S4miError(
+                f"{BYTES // 1_000_000} MB of pictures are on the page already; it is in the folder {FOLDER}"
+            )
+        self._bytes += len(picture)
+        return picture
+
+    def _found_or_drawn(self, one: Planned) -> bytes:
+        key = key_of([one.kind, one.shown, one.title, *(_facts(run) for run in one.runs)])
+        known = self.cache.get(one.kind, key)
+        if known is not None:
+            return known
+        if time.monotonic() > self._until:
+            raise S4miError("the time for pictures is up; s4mi report goes on with them")
+        if one.weights and not all(RunDir(run.path).best.exists() for run in one.runs):
+            raise S4miError("the best weights of its runs are not there any more")
+        picture = compact(one.draw(self._manifest(one.runs)))
+        self.cache.put(one.kind, key, picture)
+        return picture
+
+    def _manifest(self, runs: Sequence[SheetRun]) -> Manifest:
+        folders = [RunDir(run.path).config().data.path for run in runs]
+        there = [folder for folder in folders if folder.is_dir()]
+        if not there:
+            raise S4miError("its images are not where the runs saw them any more; restore them, or use --no-sheets")
+        if there[0] not in self._manifests:
+            self._manifests[there[0]] = load_manifest(there[0])
+        return self._manifests[there[0]]
 
 
-def _sheet(name: str, runs: Sequence[_Run]) -> Sheet:
-    folders = [RunDir(run.path).config().data.path for run in runs]
-    there = [folder for folder in folders if folder.is_dir()]
-    if not there:
-        raise S4miError("its images are not where the runs saw them any more; restore them, or use --no-sheets")
-    png = compare_sheet([run.path for run in runs], load_manifest(there[0]), part="test", images=IMAGES)
-    techniques = ", ".join(technique_of(run.record).label for run in runs)
-    return Sheet(
-        title="Predicted masks",
-        caption=f"Test images, {CAPTION} Each technique at the fewest labels it was trained with, lowest seed.",
-        png=png,
-        alt=f"Up to {IMAGES} test images of {name}, their true masks, and those predicted by {techniques}",
-        dataset=name,
-    )
+def _facts(run: SheetRun) -> list[str]:
+    """What tells a run from any other, and from itself trained again."""
+    record = run.record
+    return [record.config_hash, record.split_hash, record.data_hash, record.finished, run.technique.label]
 
 
 def _place(folder: Path, run: ReportRun) -> Path:
@@ -87,6 +116,8 @@ def _place(folder: Path, run: ReportRun) -> Path:
     return place if (place / RECORD_NAME).exists() else folder
 
 
-def _without_places(message: str, folder: Path) -> str:
-    """A report is passed on: it names no folder of the machine that it was made on."""
-    return ABSOLUTE.sub("", message.replace(f"{folder}/", ""))
+def _reason(error: Exception, folder: Path) -> str:
+    """Why there is no picture, in a line without the folders of this machine."""
+    log.debug("no sheet", exc_info=error)
+    known = str(error) if isinstance(error, S4miError) else f"{type(error).__name__}: {error}".splitlines()[0]
+    return without_places(known.replace(f"{folder}/", ""))

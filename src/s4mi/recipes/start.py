@@ -9,7 +9,7 @@ from s4mi.data.manifest import PARTS
 from s4mi.errors import S4miError
 from s4mi.nets.weights import encoder_file
 from s4mi.recipes.prepare import Prepared
-from s4mi.records import Pretraining, read_pretraining, write_text_atomically
+from s4mi.records import Part, Pretraining, read_pretraining, write_text_atomically
 
 PRETRAINING = "pretraining.json"
 SEEN = "seen.txt"
@@ -38,8 +38,9 @@ def pretraining_of(config: RunConfig, prepared: Prepared, run: Path, *, resumed:
         return Pretraining.model_validate_json((run / PRETRAINING).read_text(encoding="utf-8"))
     record = read_pretraining(method.pretrained)
     weights = encoder_file(method.pretrained, method.backbone)
-    if not config.data.allow_leakage:
-        _check_unseen(method.pretrained, prepared)
+    spoilt = _spoilt(method.pretrained, prepared)
+    if spoilt and not config.data.allow_leakage:
+        raise S4miError(_refusal(method.pretrained, prepared, spoilt))
     return Pretraining(
         method=record.method,
         config_hash=record.config_hash,
@@ -48,6 +49,7 @@ def pretraining_of(config: RunConfig, prepared: Prepared, run: Path, *, resumed:
         epochs=record.epochs,
         images=record.images,
         seconds=record.cost.seconds,
+        spoilt={part: len(rows) for part, rows in spoilt.items()},
     )
 
 
@@ -57,16 +59,20 @@ def write_pretraining(run: Path, pretraining: Pretraining | None) -> None:
         write_text_atomically(run / PRETRAINING, pretraining.model_dump_json(indent=2) + "\n")
 
 
-def _check_unseen(run: Path, prepared: Prepared) -> None:
+def _spoilt(run: Path, prepared: Prepared) -> dict[Part, list[int]]:
+    """The rows that this run validates or tests with and that the pre-training run has learnt from, by part."""
     try:
         seen = set((run / SEEN).read_text(encoding="utf-8").split())
     except OSError as error:
         raise S4miError(f"{run / SEEN}: cannot be read ({error.strerror}); pre-train again") from error
-    for part in PARTS:
-        rows = [row for row in prepared.split.rows(part) if prepared.cache.digests[row] in seen]
-        if part != "train" and rows:
-            raise S4miError(
-                f"{run}: has learnt from {len(rows)} images of this run's {part} part, such as "
-                f"{prepared.manifest.rows[rows[0]].id!r}; give both runs the same split.seed and task, or go on all "
-                "the same with data.allow_leakage=true"
-            )
+    found = {part: [row for row in prepared.split.rows(part) if prepared.cache.digests[row] in seen] for part in PARTS}
+    return {part: rows for part, rows in found.items() if part != "train" and rows}
+
+
+def _refusal(run: Path, prepared: Prepared, spoilt: dict[Part, list[int]]) -> str:
+    part, rows = next(iter(spoilt.items()))
+    return (
+        f"{run}: has learnt from {len(rows)} images of this run's {part} part, such as "
+        f"{prepared.manifest.rows[rows[0]].id!r}; give both runs the same split.seed and task, or go on all "
+        "the same with data.allow_leakage=true"
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("s4mi", "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning-fabric", "numpy")
+from s4mi.recipes.study_versions import PACKAGES
 
 
 def versions() -> dict[str, str]:
@@ -38,11 +38,13 @@ def peak_memory(device: torch.device) -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes on macOS, KiB on Linux
 
 
-def device_name(device: torch.device) -> str:
-    """What computed it, as a reader of a table wants it."""
+def device_name(device: torch.device, *, processes: int = 1) -> str:
+    """What computed it, as a reader of a table wants it; of several processes each has such a device."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} ({torch.get_num_threads()} threads)"
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = f"{device.type} ({torch.get_num_threads()} threads)"
+    return name if processes == 1 else f"{processes} × {name}"
 
 
 def git_revision() -> str | None:

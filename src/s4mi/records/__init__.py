@@ -3,9 +3,14 @@
 Nothing here imports torch, so a report of a thousand runs opens in a moment.
 """
 
+from s4mi.records.answers import TEST_ANSWERS_NAME, Answers, write_answers
+from s4mi.records.data import DataFacts, Leakage, PartFacts
+from s4mi.records.failure import FAILURE_NAME, LOG_NAME, Failure, read_failure
 from s4mi.records.files import (
+    CONFIG_NAME,
     MAP_NAME,
     RECORD_NAME,
+    SUPERSEDED,
     read_any_record,
     read_epochs,
     read_pretraining,
@@ -37,25 +42,35 @@ from s4mi.records.scores import (
 )
 
 __all__ = [
+    "CONFIG_NAME",
+    "FAILURE_NAME",
     "FORMAT",
     "IGNORE",
     "LEAST_RANK",
     "LEAST_STD",
+    "LOG_NAME",
     "MAP_NAME",
     "MOST_ENTROPY",
     "RECORD_NAME",
+    "SUPERSEDED",
+    "TEST_ANSWERS_NAME",
     "TEST_IMAGES_NAME",
+    "Answers",
     "ClassScores",
     "ClassificationScores",
     "Cost",
+    "DataFacts",
     "EpochRecord",
+    "Failure",
     "FeatureMap",
     "Frozen",
     "Health",
     "ImageScores",
     "LabelCounts",
+    "Leakage",
     "MapPoint",
     "Part",
+    "PartFacts",
     "Pretraining",
     "PretrainingRecord",
     "Reading",
@@ -66,8 +81,10 @@ __all__ = [
     "TaskKind",
     "read_any_record",
     "read_epochs",
+    "read_failure",
     "read_pretraining",
     "read_record",
+    "write_answers",
     "write_image_scores",
     "write_record",
     "write_text_atomically",

@@ -11,7 +11,10 @@ from s4mi.errors import S4miError
 from s4mi.records.run import EpochRecord, PretrainingRecord, RunRecord
 
 RECORD_NAME = "record.json"
+CONFIG_NAME = "config.yaml"
 MAP_NAME = "feature_map.json"
+SUPERSEDED = "superseded"
+"""Folder below that of a study with runs whose settings are others now; nothing counts them."""
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -23,6 +23,9 @@ class Pretraining(Frozen):
     epochs: int
     images: int = Field(description="training images it learnt from")
     seconds: float = Field(description="what it cost; other runs may share it")
+    spoilt: dict[Part, int] = Field(
+        default_factory=dict, description="validation and test images of the run that it learnt from, which was allowed"
+    )
 
 
 class Spread(Frozen):

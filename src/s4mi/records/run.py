@@ -4,6 +4,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from s4mi.records.data import DataFacts
 from s4mi.records.pretraining import Health, Pretraining
 from s4mi.records.scores import Frozen, Scores, SegmentationScores, TaskKind
 
@@ -32,6 +33,8 @@ class Cost(Frozen):
     peak_memory_mib: float = Field(description="peak resident memory of the process, or peak device memory on a GPU")
     parameters: int
     device: str
+    energy_wh: float | None = Field(None, description="watt-hours that counters of the machine saw; None: not measured")
+    energy_of: str = Field("", description="what was counted: processor, GPU or both, with all else that ran there")
 
 
 class Reading(Frozen):
@@ -60,6 +63,7 @@ class RunRecord(Frozen):
     config_hash: str
     split_hash: str
     data_hash: str = Field(description="content hash of the decoded images and masks")
+    data: DataFacts | None = Field(None, description="the data set as the run saw it; older runs do not know")
     metric: str = Field(description="name of the score that chose the best epoch, read on validation only")
     best_epoch: int
     epochs: int
@@ -91,6 +95,7 @@ class PretrainingRecord(Frozen):
     config_hash: str
     split_hash: str
     data_hash: str
+    data: DataFacts | None = Field(None, description="the data set as the run saw it; older runs do not know")
     epochs: int
     start: Health = Field(description="before the first step")
     end: Health

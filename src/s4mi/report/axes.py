@@ -101,7 +101,10 @@ def plain_scale(axes: Axes, which: Literal["x", "y"], *, logarithmic: bool) -> N
 
 
 def epoch_axis(axes: Axes) -> None:
-    """Whole epochs along the horizontal axis."""
+    """Whole epochs along the horizontal axis, also where there is but one."""
+    first, last = axes.xaxis.get_data_interval()
+    if first == last:
+        axes.set_xlim(first - 1, last + 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
 
@@ -115,6 +118,17 @@ def keep_possible(axes: Axes, metric: Metric) -> None:
     """No axis past what a score can be, however wide the interval of two seeds is."""
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, 0.0), min(high, 1.02) if metric.bounded else high)
+
+
+def name_points(axes: Axes, points: Sequence[tuple[str, tuple[float, float]]]) -> None:
+    """Small words to the upper left of points; of words that would lie on each other the first alone."""
+    axes.autoscale_view()
+    taken: list[tuple[float, float]] = []
+    for name, point in points:
+        x, y = axes.transData.transform(point)
+        if all(abs(x - other) > 34 or abs(y - above) > 12 for other, above in taken):
+            axes.annotate(name, point, (-4, 5), textcoords="offset points", fontsize=8, ha="right")
+            taken.append((x, y))
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:

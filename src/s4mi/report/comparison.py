@@ -115,6 +115,13 @@ def doubts(records: Sequence[RunRecord]) -> list[str]:
                 f"{comparison.title}: {len(leaking)} of {len(comparison.records)} runs were scored on a split with up "
                 f"to {max(leaking)} pairs of the same image or patient on two sides; their scores are too good"
             )
+        spoilt = [r for r in comparison.records if r.pretraining is not None and r.pretraining.spoilt]
+        if spoilt:
+            notes.append(
+                f"{comparison.title}: {len(spoilt)} of {len(comparison.records)} runs started from pre-training that "
+                "had seen their validation or test images, which was allowed; their scores are too good"
+            )
+        notes += _unequal_splits(comparison)
         again = [record for record in comparison.records if record.restarts]
         if again:
             named = ", ".join(f"{technique_of(record).label} seed {record.seed}" for record in again)
@@ -128,6 +135,21 @@ def doubts(records: Sequence[RunRecord]) -> list[str]:
                 f"{comparison.title}: the runs saw {len(contents)} different contents of the data set "
                 f"({', '.join(sorted(digest[:8] for digest in contents))}); compare them with care"
             )
+    return notes
+
+
+def _unequal_splits(comparison: Comparison) -> list[str]:
+    """A line for each seed and label fraction whose runs did not learn from, and be tested on, the same images."""
+    notes = []
+    for seed in sorted({record.seed for record in comparison.records}):
+        for fraction in comparison.fractions:
+            own = [r for r in comparison.records if (r.seed, r.label_fraction) == (seed, fraction)]
+            splits = len({record.split_hash for record in own})
+            if splits > 1:
+                notes.append(
+                    f"{comparison.title}, seed {seed} at {percent(fraction)}: {splits} different splits; these runs "
+                    "were not all trained and tested on the same images"
+                )
     return notes
 
 

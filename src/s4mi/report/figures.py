@@ -26,6 +26,7 @@ from s4mi.report.axes import (
     legend_below,
     line_style,
     looks_of,
+    name_points,
     one_axes,
     plain_scale,
     shortened,
@@ -194,9 +195,9 @@ def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str |
     metric = metric or metric_of(comparison.task)
     with drawing():
         figure, axes = one_axes(height=2.4)
+        named: list[tuple[str, tuple[float, float]]] = []
         told, times = [], [record.cost.seconds for record in comparison.records]
         unit, seconds = next(((u, s) for u, s in (("h", 3600), ("min", 60)) if max(times) >= 3 * s), ("s", 1))
-        sparse = len(comparison.techniques) * len(comparison.fractions) <= 8
         for technique, look in looks_of(comparison).items():
             points = []
             for place, fraction in enumerate(comparison.fractions):
@@ -206,8 +207,7 @@ def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str |
                     continue
                 point = (cost.mean / seconds, interval.mean)
                 axes.plot(*point, marker=look.marker, color=look.colour, markersize=4 + place)
-                if sparse:
-                    axes.annotate(percent(fraction), point, (-4, 5), textcoords="offset points", fontsize=8, ha="right")
+                named.append((percent(fraction), point))
                 points.append(point)
                 score = f"{interval.mean:.{metric.digits}f} after {point[0]:.3g} {unit}"
                 told.append(f"{technique.label} at {percent(fraction)}: {score}")
@@ -219,6 +219,8 @@ def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str |
             return None
         plain_scale(axes, "x", logarithmic=min(times) > 0 and max(times) > 10 * min(times))
         axes.margins(0.12)
+        if len(comparison.techniques) * len(comparison.fractions) <= 8:
+            name_points(axes, named)
         axes.set_xlabel(f"training time of one run ({unit})")
         axes.set_ylabel(axis_label(metric))
         legend_below(figure, axes)

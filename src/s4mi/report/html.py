@@ -9,29 +9,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
-
 from s4mi.records import PretrainingRecord, RunRecord, write_text_atomically
-from s4mi.report import figures
+from s4mi.report.class_table import ClassTable, class_table
 from s4mi.report.comparison import Comparison, compare, doubts
+from s4mi.report.costs import CostRow, cost_rows, energy_note
+from s4mi.report.data_card import DataCard, data_card
 from s4mi.report.labels_section import LabelsSection, labels_section
+from s4mi.report.part_figures import part_figures
+from s4mi.report.patients import PatientsSection, patients_section
 from s4mi.report.pretraining import collapses, in_order
 from s4mi.report.pretraining_section import PretrainingSection, pretraining_section
 from s4mi.report.readings import ReadingRow, reading_rows
 from s4mi.report.runs import PretrainingRun, ReportRun, load_pretrainings, load_runs
-from s4mi.report.scores import TASK_NAMES, metric_of, percent
-from s4mi.report.tables import (
-    MAJORITY,
-    CostRow,
-    DetailTable,
-    ResultTable,
-    cost_rows,
-    detail_table,
-    result_table,
-    span,
-)
-from s4mi.report.template import Figure, duration, environment
-from s4mi.report.verdict import finding, rank, verdict
+from s4mi.report.scores import TASK_NAMES, metric_of
+from s4mi.report.story import Story, story_of
+from s4mi.report.tables import MAJORITY, DetailTable, ResultTable, detail_table, result_table, span
+from s4mi.report.template import Figure, environment
+from s4mi.report.uncounted import UncountedRun, summary
+from s4mi.report.verdict import findings, verdict
 
 __all__ = ["PretrainingRun", "ReportRun", "Sheet", "load_pretrainings", "load_runs", "write_report"]
 
@@ -44,9 +39,10 @@ class Sheet:
     """A picture made elsewhere, such as predictions beside their truth.
 
     Attributes:
-        png: the bytes of a PNG file.
+        png: the bytes of a PNG or JPEG file.
         alt: what the picture shows, for who cannot see it.
         dataset: name of the data set whose section it belongs to; None puts it in a section of its own.
+        wide: it has a row of its own, and on a phone is moved sideways; else two may stand beside each other.
     """
 
     title: str
@@ -54,29 +50,42 @@ class Sheet:
     png: bytes
     alt: str
     dataset: str | None = None
+    wide: bool = True
 
     @property
     def source(self) -> str:
-        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+        kind = "jpeg" if self.png.startswith(b"\xff\xd8") else "png"
+        return f"data:image/{kind};base64," + base64.b64encode(self.png).decode("ascii")
 
 
 @dataclass(frozen=True)
 class Part:
     """One task of a data set.
 
-    `finding` is empty where the head of the page says it already; `labels` is None with one label fraction
-    or one technique.
+    `findings` are empty where the head of the page says them already; `classes` is None with one class, `labels` with
+    one label fraction or one technique.
     """
 
     comparison: Comparison
     name: str
-    finding: str
+    findings: list[str]
     table: ResultTable
     detail: DetailTable
+    classes: ClassTable | None
     readings: tuple[ReadingRow, ...]
     costs: tuple[CostRow, ...]
     figures: tuple[Figure, ...]
     labels: LabelsSection | None
+    patients: PatientsSection | None
+
+    @property
+    def energy(self) -> str:
+        """What the energy in `costs` stands for, or that there is none."""
+        return energy_note(self.costs)
+
+    @property
+    def energy_known(self) -> bool:
+        return any(row.energy_wh is not None for row in self.costs)
 
     @property
     def facts(self) -> str:
@@ -95,6 +104,7 @@ class DataSet:
     synthetic: bool
     parts: tuple[Part, ...]
     pretraining: PretrainingSection | None
+    card: DataCard
     sheets: tuple[Sheet, ...]
 
 
@@ -106,6 +116,7 @@ def write_report(
     pretrainings: Sequence[PretrainingRun] = (),
     notes: Sequence[str] = (),
     sheets: Sequence[Sheet] = (),
+    uncounted: Sequence[UncountedRun] = (),
     classification: str | None = None,
     segmentation: str | None = None,
 ) -> Path:
@@ -113,7 +124,8 @@ def write_report(
 
     Args:
         pretrainings: pre-training runs, those of `load_pretrainings`.
-        notes: lines to show below the verdict, such as those of `load_runs` on unfinished runs.
+        notes: lines to show below the verdict, such as those of `load_runs`.
+        uncounted: runs that failed, are not finished or cannot be read, those of `load_uncounted`.
         classification: metric that leads classification; macro F1 when None.
         segmentation: metric that leads segmentation; IoU when None.
 
@@ -124,21 +136,21 @@ def write_report(
     chosen = {"multiclass": classification, "multilabel": classification, "segmentation": segmentation}
     comparisons = compare(records)
     tables = [result_table(each, metric_of(each.task, chosen[each.task])) for each in comparisons]
-    parts = [
-        _part(comparison, table, runs, say=len(tables) > 3)
-        for comparison, table in zip(comparisons, tables, strict=True)
-    ]
+    stories = [story_of(comparison, table) for comparison, table in zip(comparisons, tables, strict=True)]
+    parts = [_part(story, runs, say=len(stories) > 1) for story in stories]
     pretrainings = in_order(pretrainings)
     names = list(dict.fromkeys([*(c.dataset for c in comparisons), *(run.record.dataset for run in pretrainings)]))
     every: list[RunRecord | PretrainingRecord] = [*records, *(run.record for run in pretrainings)]
     page = environment().get_template("page.html.jinja")
     text = page.render(
         title=title,
-        verdict=verdict(tables) if runs or not pretrainings else [ONLY_PRETRAINED],
+        verdict=verdict(stories) if runs or not pretrainings else [ONLY_PRETRAINED],
         notes=[*doubts(records), *collapses(pretrainings), *notes],
         synthetic=sorted({record.dataset for record in every if record.synthetic}),
         datasets=[_dataset(name, parts, pretrainings, sheets) for name in names],
         sheets=[sheet for sheet in sheets if sheet.dataset not in names],
+        uncounted=uncounted,
+        lost=summary(uncounted),
         runs=sorted(runs, key=lambda run: run.directory),
         pretrainings=pretrainings,
         last=max((record.finished for record in every), default=""),
@@ -158,87 +170,23 @@ def _dataset(
         synthetic=any([*(part.comparison.synthetic for part in own), *(run.record.synthetic for run in learnt)]),
         parts=own,
         pretraining=pretraining_section(learnt) if learnt else None,
+        card=data_card([part.comparison for part in own], [run.record for run in learnt]),
         sheets=tuple(sheet for sheet in sheets if sheet.dataset == name),
     )
 
 
-def _part(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun], *, say: bool) -> Part:
+def _part(story: Story, runs: Sequence[ReportRun], *, say: bool) -> Part:
+    comparison, table = story.comparison, story.table
     return Part(
         comparison=comparison,
         name=TASK_NAMES[comparison.task],
-        finding=finding(table) if say else "",
+        findings=findings(story) if say else [],
         table=table,
         detail=detail_table(comparison),
+        classes=class_table(comparison, table.metric),
         readings=reading_rows(comparison, table.metric),
         costs=cost_rows(comparison, table.metric),
-        figures=_figures(comparison, table, runs),
+        figures=part_figures(comparison, table, runs),
         labels=labels_section(comparison, table.metric, runs),
-    )
-
-
-def _figures(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun]) -> tuple[Figure, ...]:
-    metric = table.metric
-    drawn = [
-        (
-            figures.score_by_fraction(comparison, metric=metric),
-            f"What labels buy: test {metric.label} by number of labelled images. Points are means, bars are 95 % "
-            "intervals over seeds, small dots are single seeds." + _at_zero(comparison),
-        ),
-        (
-            figures.cost_score(comparison, metric=metric),
-            f"What it costs: test {metric.label} by training time, a point per label fraction, larger for more labels."
-            + _shared_cost(comparison),
-        ),
-        (
-            figures.per_class_bars(comparison, metric=metric),
-            "Each class on test, at the largest label fraction. A line that leaves the axis is an interval wider than "
-            "the scores there are.",
-        ),
-        _confusion(comparison, table),
-        (
-            figures.learning_curves(comparison, runs),
-            "Learning curves at the smallest and the largest label fraction, and without labels, one line per run. The "
-            "marker is the epoch that validation chose."
-            if comparison.fractions[0] == 0
-            else "Learning curves at the smallest and the largest label fraction, one line per run. The marker is the "
-            "epoch that validation chose.",
-        ),
-    ]
-    return tuple(Figure(Markup(svg), caption) for svg, caption in drawn if svg)
-
-
-def _confusion(comparison: Comparison, table: ResultTable) -> tuple[str | None, str]:
-    """The mistakes of the best technique at the largest label fraction that was tested."""
-    rankings = [ranking for column in range(len(table.columns)) if (ranking := rank(table, column))]
-    if not rankings:
-        return None, ""
-    best, fraction = rankings[-1].entries[0].technique, rankings[-1].column.fraction
-    counted = "test images summed over seeds"
-    if comparison.task == "multilabel":
-        counted += "; found and missed share the images that show the class, the other two those that do not"
-    else:
-        counted += ", shaded by their share of the true class"
-    svg = figures.confusion(comparison, best, fraction=fraction)
-    return svg, f"Where {best.label} errs at {percent(fraction)} of the labels: {counted}."
-
-
-def _at_zero(comparison: Comparison) -> str:
-    """What 0 % of the labels means, where something was trained with none."""
-    if comparison.fractions[0] > 0:
-        return ""
-    return (
-        " At 0 % no annotation of a training image was read; validation masks said which class each cluster is. The "
-        "dotted line is the mean there."
-    )
-
-
-def _shared_cost(comparison: Comparison) -> str:
-    """What the times do not hold: the pre-training that several runs start from."""
-    told = {
-        f"{duration(row.pretraining_seconds)} for {row.technique.label}"
-        for row in cost_rows(comparison, metric_of(comparison.task))
-        if row.pretraining_seconds is not None
-    }
-    return (
-        f" Pre-training comes on top, shared by all runs that start from it: {', '.join(sorted(told))}." if told else ""
+        patients=patients_section(comparison, table.metric, runs),
     )

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from s4mi.maths.paired import PairedTest, holm, paired_patients, paired_seeds
+from s4mi.maths.patient_scores import COUNTED, paired_patient_scores
 from s4mi.records import RunRecord
+from s4mi.report.answers import paired_answers
 from s4mi.report.comparison import Comparison, Technique
-from s4mi.report.per_image import image_values, patients_of
+from s4mi.report.per_image import image_values, patients_of, unit_of
 from s4mi.report.runs import ReportRun
 from s4mi.report.scores import MISSING, Metric, score_of
 from s4mi.report.tables import Column, columns_of
@@ -19,11 +21,12 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Evidence:
-    """A paired test and its p after Holm's correction for all pairs that were tested alike; made for printing."""
+    """A paired test over so many of a `unit`, and its p after Holm's correction for all pairs tested alike."""
 
     test: PairedTest
     digits: int
     holm: float | None = None
+    unit: str = "seeds"
 
     @property
     def difference(self) -> str:
@@ -93,6 +96,12 @@ class Pairs:
         return any(row.patients for row in self.rows)
 
     @property
+    def unit(self) -> str:
+        """Over whom the tests of these runs are: `patients`, or `images` where nobody has said whose these are."""
+        units = {row.patients.unit for row in self.rows if row.patients}
+        return units.pop() if len(units) == 1 else "patients"
+
+    @property
     def finding(self) -> str:
         """How many pairs can be told apart; empty where there is no pair."""
         tested = [row for row in self.rows if row.seeds.test.p is not None]
@@ -104,7 +113,7 @@ class Pairs:
         seeds = f"n = {ns[0]} seeds" if len(ns) == 1 else f"n = {ns[0]} to {ns[-1]} seeds"
         told = f"Of {_count(len(tested))} tested, {_none(row.seeds for row in tested)} can be told apart over {seeds}"
         if self.over_patients:
-            told += f", and {_none(row.patients for row in self.rows)} over the test patients of these runs"
+            told += f", and {_none(row.patients for row in self.rows)} over the test {self.unit} of these runs"
         told += f" (p < {ALPHA:g} after Holm's correction)."
         if rest:
             told += f" Untested: {_count(rest)} with fewer than two seeds in common, or no spread between seeds."
@@ -175,22 +184,43 @@ def _pair(
 
 
 def _over_patients(
-    both: Sequence[tuple[RunRecord, RunRecord]], metric: Metric, images: dict[tuple[str, str], ReportRun]
+    both: Sequence[tuple[RunRecord, RunRecord]], metric: Metric, runs: dict[tuple[str, str], ReportRun]
 ) -> Evidence | None:
-    """Differences on every image of every seed, pooled; None where any run of the pair has none to give."""
+    """Over the patients of all seeds together; None where any run of the pair left nothing on single images."""
+    found = [(runs.get(_key(a)), runs.get(_key(b))) for a, b in both]
+    pairs = [(a, b) for a, b in found if a is not None and b is not None]
+    if len(pairs) < len(both):
+        return None
+    if both[0][0].task == "segmentation":
+        return _scores_over_patients(pairs, metric)
+    return _answers_over_patients(pairs, metric)
+
+
+def _scores_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> Evidence | None:
+    """Differences on every image of every seed, pooled."""
     differences: list[float] = []
     patients: list[str] = []
-    for a, b in both:
-        runs = [images.get(_key(record)) for record in (a, b)]
-        tables = [run.images if run else () for run in runs]
-        mine, yours = (image_values(table, metric) for table in tables)
+    for a, b in pairs:
+        mine, yours = image_values(a.images, metric), image_values(b.images, metric)
         shared = [name for name in mine if name in yours]
         if not shared:
             return None
-        whose = patients_of(tables[0])
+        whose = patients_of(a.images)
         differences += [mine[name] - yours[name] for name in shared]
         patients += [whose[name] for name in shared]
-    return Evidence(paired_patients(differences, patients, rng=np.random.default_rng(0)), metric.digits)
+    test = paired_patients(differences, patients, rng=np.random.default_rng(0))
+    return Evidence(test, metric.digits, unit=unit_of(patients))
+
+
+def _answers_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> Evidence | None:
+    """The difference of the score itself, mean over seeds."""
+    answers = [pair for a, b in pairs if (pair := paired_answers(a.answers, b.answers)) is not None]
+    if len(answers) < len(pairs) or metric.name not in COUNTED:
+        return None
+    test = paired_patient_scores(
+        metric.name, answers, multilabel=pairs[0][0].record.task == "multilabel", rng=np.random.default_rng(0)
+    )
+    return Evidence(test, metric.digits, unit=unit_of([patient for pair in answers for patient in pair.patients]))
 
 
 def _signed(value: float, digits: int) -> str:

@@ -1,7 +1,4 @@
-"""What a run scored on each of its test images: its mean can be trusted as far as there are patients.
-
-Segmentation alone leaves such a table; of classification no answer to a single image is on record.
-"""
+"""What a segmentation run scored on each of its test images: its mean can be trusted as far as there are patients."""
 
 import csv
 import math
@@ -59,7 +56,17 @@ def image_values(images: Sequence[ImageScores], metric: Metric) -> dict[str, flo
 
 def patients_of(images: Sequence[ImageScores]) -> dict[str, str]:
     """The patient of each image by name; an image of nobody known is a patient of its own."""
-    return {one.image: f"image {one.image}" if one.group is None else f"patient {one.group}" for one in images}
+    return {one.image: patient_name(one.image, one.group) for one in images}
+
+
+def unit_of(patients: Sequence[str]) -> str:
+    """What is counted by such names: `images` where nobody has said whose any image is."""
+    return "patients" if any(name.startswith("patient ") for name in patients) else "images"
+
+
+def patient_name(image: str, group: str | None) -> str:
+    """What the patient of an image is called."""
+    return f"image {image}" if group is None else f"patient {group}"
 
 
 def over_patients(images: Sequence[ImageScores], metric: Metric) -> Interval | None:

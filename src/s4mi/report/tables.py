@@ -1,11 +1,11 @@
 """Result tables in the shape of the paper's Table 1, from run records alone.
 
 Techniques × backbones down, label fractions across, mean ± half the confidence interval over seeds, best mean of a
-column marked. A score that was not measured on the test part is a dash, never a validation score.
+column marked; where several backbones are shared by several techniques each has its best, as in the paper. A score
+that was not measured on the test part is a dash, never a validation score.
 """
 
-import csv
-import io
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,10 +15,6 @@ from s4mi.report.comparison import Comparison, Technique, compare
 from s4mi.report.scores import MISSING, TASK_NAMES, Metric, metric_of, metrics_of, percent
 
 MAJORITY = "majority answer"
-CSV_HEADER = (
-    *("dataset", "task", "metric", "method", "backbone", "label_fraction", "labelled_fewest", "labelled_most"),
-    *("n", "mean", "low", "high", "best"),
-)
 DETAIL = {
     "classification": ("f1_macro", "recall_macro", "balanced_accuracy", "auroc", "calibration_error"),
     "segmentation": ("iou", "dice", "hd95", "assd"),
@@ -85,7 +81,12 @@ class Row:
 
 @dataclass(frozen=True)
 class ResultTable:
-    """One metric of one data set and task; `reference` is what the most frequent answer scores, where known."""
+    """One metric of one data set and task.
+
+    Attributes:
+        reference: what the most frequent answer scores, where known.
+        by_backbone: rows are sorted by backbone, and the best mean is marked within each.
+    """
 
     dataset: str
     task: TaskKind
@@ -93,6 +94,7 @@ class ResultTable:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     reference: tuple[Cell, ...] | None = None
+    by_backbone: bool = False
 
     @property
     def title(self) -> str:
@@ -112,24 +114,6 @@ class DetailTable:
 
     metrics: tuple[Metric, ...]
     rows: tuple[DetailRow, ...]
-
-
-@dataclass(frozen=True)
-class CostRow:
-    """What a run of one cell cost on the mean over its seeds, beside its score. Memory in MiB.
-
-    `pretraining_seconds` come on top, once for all the runs that start from one pre-training; None where none does.
-    """
-
-    technique: Technique
-    column: Column
-    score: Cell
-    seconds: float
-    pretraining_seconds: float | None
-    images_per_second: float
-    peak_memory_mib: float
-    parameters: int
-    devices: str
 
 
 def result_tables(
@@ -152,15 +136,16 @@ def result_tables(
 
 def result_table(comparison: Comparison, metric: Metric) -> ResultTable:
     """The table of one comparison and metric, its best cells marked."""
-    fractions = comparison.fractions
-    best = [_best_mean(comparison, fraction, metric) for fraction in fractions]
+    by_backbone = _shared_backbones(comparison) > 1
+    techniques = sorted(comparison.techniques, key=lambda one: (by_backbone and one.backbone, one))
     rows = []
-    for technique in comparison.techniques:
+    for technique in techniques:
+        rivals = [one for one in techniques if not by_backbone or one.backbone == technique.backbone]
         cells = []
-        for fraction, best_mean in zip(fractions, best, strict=True):
+        for fraction in comparison.fractions:
             interval = comparison.interval(technique, fraction, metric)
             runs = len(comparison.at(technique, fraction))
-            is_best = interval is not None and interval.mean == best_mean
+            is_best = interval is not None and interval.mean == _best_mean(comparison, rivals, fraction, metric)
             cells.append(Cell(interval, runs, digits=metric.digits, best=is_best))
         rows.append(Row(technique, tuple(cells)))
     return ResultTable(
@@ -170,6 +155,7 @@ def result_table(comparison: Comparison, metric: Metric) -> ResultTable:
         columns=columns_of(comparison),
         rows=tuple(rows),
         reference=_reference(comparison, metric),
+        by_backbone=by_backbone,
     )
 
 
@@ -193,30 +179,6 @@ def detail_table(comparison: Comparison) -> DetailTable:
     return DetailTable(metrics, tuple(rows))
 
 
-def cost_rows(comparison: Comparison, metric: Metric) -> tuple[CostRow, ...]:
-    """Cost beside score for every cell that has runs; a finished run without a test score still cost its time."""
-    rows = []
-    for technique in comparison.techniques:
-        for column in columns_of(comparison):
-            if not (records := comparison.at(technique, column.fraction)):
-                continue
-            costs, n = [record.cost for record in records], len(records)
-            interval = comparison.interval(technique, column.fraction, metric)
-            row = CostRow(
-                technique=technique,
-                column=column,
-                score=Cell(interval, n, digits=metric.digits),
-                seconds=sum(cost.seconds for cost in costs) / n,
-                pretraining_seconds=_pretraining_seconds(records),
-                images_per_second=sum(cost.images_per_second for cost in costs) / n,
-                peak_memory_mib=sum(cost.peak_memory_mib for cost in costs) / n,
-                parameters=max(cost.parameters for cost in costs),
-                devices=", ".join(sorted({cost.device for cost in costs})),
-            )
-            rows.append(row)
-    return tuple(rows)
-
-
 def span(counts: Sequence[int]) -> str:
     """`48`, or `46–48` where seeds differ."""
     fewest, most = min(counts), max(counts)
@@ -236,33 +198,17 @@ def text_rows(table: ResultTable, *, best: Callable[[str], str] = "{} *".format)
     return lines
 
 
-def to_csv(tables: Sequence[ResultTable]) -> str:
-    """Every cell of the tables as one CSV row, at full precision; an unknown number is an empty field."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_HEADER)
-    for table in tables:
-        rows = [(row.technique.method, row.technique.backbone, row.cells) for row in table.rows]
-        if table.reference:
-            rows.append((MAJORITY, "", table.reference))
-        for method, backbone, cells in rows:
-            for column, cell in zip(table.columns, cells, strict=True):
-                head = [table.dataset, table.task, table.metric.name, method, backbone]
-                at = [f"{column.fraction:g}", column.fewest, column.most]
-                i = cell.interval
-                writer.writerow([*head, *at, *((i.n, i.mean, i.low, i.high) if i else (0, "", "", "")), int(cell.best)])
-    return out.getvalue()
+def _shared_backbones(comparison: Comparison) -> int:
+    """Backbones on which several techniques were tested."""
+    counts = Counter(technique.backbone for technique in comparison.techniques)
+    return sum(count > 1 for count in counts.values())
 
 
-def _pretraining_seconds(records: Sequence[RunRecord]) -> float | None:
-    """Mean over the pre-training runs that these started from, each counted once."""
-    seconds = {started.config_hash: started.seconds for r in records if (started := r.pretraining) is not None}
-    return sum(seconds.values()) / len(seconds) if seconds else None
-
-
-def _best_mean(comparison: Comparison, fraction: float, metric: Metric) -> float | None:
-    """The best mean of a column; None where fewer than two techniques were tested: alone is not best."""
-    intervals = (comparison.interval(technique, fraction, metric) for technique in comparison.techniques)
+def _best_mean(
+    comparison: Comparison, techniques: Sequence[Technique], fraction: float, metric: Metric
+) -> float | None:
+    """The best mean among these; None where fewer than two were tested: alone is not best."""
+    intervals = (comparison.interval(technique, fraction, metric) for technique in techniques)
     means = [interval.mean for interval in intervals if interval is not None]
     if len(means) < 2:
         return None

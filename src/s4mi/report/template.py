@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from s4mi.maths.stats import Interval
 from s4mi.records import Scores
 from s4mi.report.comparison import technique_of
-from s4mi.report.per_image import over_patients
+from s4mi.report.patients import OverPatients, run_over_patients
 from s4mi.report.scores import MISSING, TASK_NAMES, Metric, metric_of, percent
 
 
@@ -32,7 +31,7 @@ def environment() -> Environment:
         "duration": duration,
         "score": _score,
         "tied": _tied,
-        "over_patients": over_patients,
+        "over_patients": run_over_patients,
         "trusted": _trusted,
     }
     made.globals |= {"task_names": TASK_NAMES, "metric_of": metric_of, "technique_of": technique_of}
@@ -51,7 +50,7 @@ def duration(seconds: float) -> str:
 
 def _tied(text: str) -> str:
     """Keep a number with its sign, its unit and its neighbour when a line breaks."""
-    for loose in (" ± ", "n = ", " %", " ·", " → ", "≤ "):
+    for loose in (" ± ", "n = ", " %", " ·", " → ", "≤ ", " seed"):
         text = text.replace(loose, loose.replace(" ", "\N{NO-BREAK SPACE}"))
     return text
 
@@ -61,10 +60,11 @@ def _score(scores: Scores | None, metric: Metric) -> str:
     return MISSING if value is None else f"{value:.{metric.digits}f}"
 
 
-def _trusted(interval: Interval, metric: Metric) -> str:
-    """A mean over images with its interval over patients: `0.864, 95 % interval 0.841–0.889 over n = 13 patients`."""
+def _trusted(score: OverPatients, metric: Metric) -> str:
+    """A score with its interval: `0.864, 95 % interval 0.841–0.889 over n = 13 patients`."""
+    interval, unit = score.interval, score.unit
     mean = f"{interval.mean:.{metric.digits}f}"
     if interval.low is None or interval.high is None:
-        return f"{mean}, n = {interval.n} patient"
+        return f"{mean}, n = {interval.n} {unit.removesuffix('s')}"
     low, high = (f"{end:.{metric.digits}f}" for end in (interval.low, interval.high))
-    return f"{mean}, 95 % interval {low}–{high} over n = {interval.n} patients"
+    return f"{mean}, 95 % interval {low}–{high} over n = {interval.n} {unit}"

@@ -1,0 +1,69 @@
+"""How sure a run may be: a temperature and thresholds fitted on validation, `calibration.json` of a run."""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from s4mi.errors import S4miError
+from s4mi.records.files import write_text_atomically
+from s4mi.records.scores import Frozen, TaskKind
+
+CALIBRATION_NAME = "calibration.json"
+
+
+class Reliability(Frozen):
+    """How far probabilities can be believed on one part of the split, before the temperature and after it."""
+
+    answers: int = Field(description="what is counted: images, images × labels, or sampled pixels")
+    ece: float = Field(description="expected calibration error, 15 equal bins")
+    ece_calibrated: float
+    nll: float = Field(description="mean negative log-likelihood, nats")
+    nll_calibrated: float
+
+
+class Calibration(Frozen):
+    """p → p^(1/T) / sum of these, of several labels p → sigmoid(logit(p) / T); a label is given above its threshold."""
+
+    format: Literal[1] = 1
+    task: TaskKind
+    classes: list[str]
+    temperature: float = Field(gt=0, description="least negative log-likelihood on validation; above 1 it makes unsure")
+    thresholds: dict[str, float] = Field(
+        default_factory=dict,
+        description="of several labels: best F1 on validation, of calibrated probabilities; 1/2 where validation has "
+        "no image with the label, or none without it",
+    )
+    val: Reliability = Field(description="of the images it was fitted on, so better than it will be on others")
+    test: Reliability | None = Field(None, description="of images that had no say in it")
+
+    @property
+    def sharpness(self) -> float:
+        """1 / T."""
+        return 1 / self.temperature
+
+
+def write_calibration(calibration: Calibration, run_dir: Path) -> None:
+    """Write `calibration.json` into `run_dir`, atomically."""
+    write_text_atomically(run_dir / CALIBRATION_NAME, calibration.model_dump_json(indent=2) + "\n")
+
+
+def read_calibration(run_dir: Path) -> Calibration | None:
+    """Read `calibration.json` of `run_dir`, or None where there is none.
+
+    Raises:
+        S4miError: it is damaged, or of another format.
+    """
+    path = run_dir / CALIBRATION_NAME
+    try:
+        calibration = Calibration.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "file"
+        raise S4miError(f"{path}: {place}: {problem['msg']}; make it again with: s4mi calibrate {run_dir}") from error
+    if not math.isfinite(calibration.temperature):
+        raise S4miError(f"{path}: temperature: is not finite; make it again with: s4mi calibrate {run_dir}")
+    return calibration

@@ -1,0 +1,244 @@
+"""Scores of drawn patients are what scikit-learn gives on exactly these images."""
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
+
+from s4mi.maths.bootstrap import interval_of_draws, patient_interval
+from s4mi.maths.metrics import score_multiclass, score_multilabel
+from s4mi.maths.paired import paired_patients
+from s4mi.maths.patient_scores import COUNTED, PairedAnswers, paired_patient_scores, patient_score, score_of_counts
+from s4mi.maths.patient_scores import _counts as counts_of
+
+
+def labels(n: int, k: int, *, right: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) truth and answers of which about a share `right` is right."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, k, n)
+    return truth, np.where(rng.random(n) < right, truth, rng.integers(0, k, n))
+
+
+def one_hot(indices: np.ndarray, k: int) -> np.ndarray:
+    return np.eye(k, dtype=bool)[indices]
+
+
+def several(n: int, k: int, *, right: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    truth = rng.random((n, k)) < np.linspace(0.1, 0.5, k)
+    return truth, np.where(rng.random((n, k)) < right, truth, ~truth)
+
+
+def counted(name: str, truth: np.ndarray, answers: np.ndarray, *, multilabel: bool) -> float:
+    each = counts_of(truth, answers, np.arange(len(truth)), len(truth))
+    return float(score_of_counts(name, each.sum(axis=0), multilabel=multilabel))
+
+
+def test_scores_of_one_label_are_those_of_scikit_learn() -> None:
+    truth, given = labels(300, 4, right=0.6, seed=0)
+    a, b = one_hot(truth, 4), one_hot(given, 4)
+    expected = {
+        "f1_macro": f1_score(truth, given, average="macro"),
+        "f1_micro": accuracy_score(truth, given),
+        "recall_micro": accuracy_score(truth, given),
+        "recall_macro": recall_score(truth, given, average="macro"),
+        "balanced_accuracy": balanced_accuracy_score(truth, given),
+    }
+    assert {name: counted(name, a, b, multilabel=False) for name in COUNTED} == pytest.approx(expected)
+
+
+def test_scores_of_several_labels_are_those_of_scikit_learn() -> None:
+    truth, given = several(300, 5, right=0.8, seed=1)
+    expected = {
+        "f1_macro": f1_score(truth, given, average="macro"),
+        "f1_micro": f1_score(truth, given, average="micro"),
+        "recall_micro": recall_score(truth, given, average="micro"),
+        "recall_macro": recall_score(truth, given, average="macro"),
+        "balanced_accuracy": np.mean([balanced_accuracy_score(truth[:, i], given[:, i]) for i in range(5)]),
+    }
+    assert {name: counted(name, truth, given, multilabel=True) for name in COUNTED} == pytest.approx(expected)
+
+
+def test_they_are_those_of_a_record_where_classes_are_missing() -> None:
+    truth, given = np.array([0, 0, 1, 1, 1]), np.array([0, 2, 1, 1, 0])  # nobody shows class 2, 3 is not there at all
+    probabilities = torch.eye(4)[torch.from_numpy(given)]
+    record = score_multiclass(probabilities, torch.from_numpy(truth), list("abcd"), majority=0)
+    for name in COUNTED:
+        mine = counted(name, one_hot(truth, 4), one_hot(given, 4), multilabel=False)
+        assert mine == pytest.approx(getattr(record, name)), name
+    shown, answered = np.zeros((4, 3), bool), np.zeros((4, 3), bool)
+    shown[0, 0] = answered[0, 0] = answered[1, 1] = shown[2, 0] = True
+    record = score_multilabel(
+        torch.from_numpy(answered).float(), torch.from_numpy(shown).long(), list("abc"), majority=torch.zeros(3)
+    )
+    for name in COUNTED:
+        assert counted(name, shown, answered, multilabel=True) == pytest.approx(getattr(record, name)), name
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_each_drawn_set_has_the_score_of_its_images(multilabel: bool) -> None:
+    """The naive way: write the drawn images out, and ask scikit-learn."""
+    k, patients = 3, np.repeat([f"p{i:02}" for i in range(25)], [1, 2, 3, 4, 5] * 5)
+    if multilabel:
+        truth, given = several(75, k, right=0.7, seed=2)
+    else:
+        truth, given = (one_hot(each, k) for each in labels(75, k, right=0.5, seed=2))
+    made = patient_score(
+        "f1_macro", truth, given, list(patients), multilabel=multilabel, rng=np.random.default_rng(5), draws=300
+    )
+    rng, drawn = np.random.default_rng(5), []
+    for times in rng.multinomial(25, np.full(25, 1 / 25), size=300):
+        rows = np.concatenate([np.flatnonzero(patients == f"p{i:02}") for i in range(25) for _ in range(times[i])])
+        a, b = truth[rows], given[rows]
+        present = (a.sum(axis=0) + b.sum(axis=0)) > 0
+        drawn.append(f1_score(a, b, average=None, zero_division=0)[present].mean())
+    expected = interval_of_draws(f1_score(truth, given, average="macro"), np.array(drawn), patients=25)
+    assert (made.mean, made.low, made.high, made.n) == pytest.approx((expected.mean, expected.low, expected.high, 25))
+
+
+def test_with_many_patients_it_is_scipys_percentile_interval() -> None:
+    truth, given = labels(600, 3, right=0.6, seed=3)
+
+    def macro(rows: np.ndarray) -> float:
+        seen = np.bincount(3 * truth[rows] + given[rows], minlength=9).reshape(3, 3)
+        return float(np.mean(2 * np.diag(seen) / (seen.sum(axis=0) + seen.sum(axis=1))))
+
+    assert macro(np.arange(600)) == pytest.approx(f1_score(truth, given, average="macro"))
+    drawn = scipy.stats.bootstrap(
+        (np.arange(600),), macro, vectorized=False, method="percentile", n_resamples=4000, rng=np.random.default_rng(0)
+    ).confidence_interval
+    names = [f"i{i}" for i in range(600)]
+    made = patient_score(
+        "f1_macro", one_hot(truth, 3), one_hot(given, 3), names, multilabel=False, rng=np.random.default_rng(0)
+    )
+    half = (drawn.high - drawn.low) / 2
+    assert made.low == pytest.approx(drawn.low, abs=0.1 * half)
+    assert made.high == pytest.approx(drawn.high, abs=0.1 * half)
+
+
+def test_accuracy_has_the_interval_of_a_mean_over_images() -> None:
+    truth, given = labels(120, 3, right=0.6, seed=4)
+    patients = [f"p{i // 3}" for i in range(120)]
+    made = patient_score(
+        "recall_micro", one_hot(truth, 3), one_hot(given, 3), patients, multilabel=False, rng=np.random.default_rng(1)
+    )
+    mean = patient_interval((truth == given).astype(float), patients, rng=np.random.default_rng(1))
+    assert (made.mean, made.low, made.high, made.n) == pytest.approx((mean.mean, mean.low, mean.high, mean.n))
+
+
+def test_images_of_one_patient_say_less_than_as_many_patients() -> None:
+    truth, given = (np.repeat(each, 4) for each in labels(50, 3, right=0.6, seed=6))
+    a, b = one_hot(truth, 3), one_hot(given, 3)
+    widths = [
+        patient_score("f1_macro", a, b, names, multilabel=False, rng=np.random.default_rng(0)).half_width
+        for names in ([f"p{i // 4}" for i in range(200)], [f"i{i}" for i in range(200)])
+    ]
+    assert widths[0] == pytest.approx(2 * widths[1], rel=0.2), "four images alike are one"
+
+
+def test_one_patient_has_no_interval_and_no_test() -> None:
+    a = one_hot(np.array([0, 1]), 2)
+    made = patient_score("f1_macro", a, a, ["p", "p"], multilabel=False, rng=np.random.default_rng(0))
+    assert (made.mean, made.low, made.high, made.n) == (1.0, None, None, 1)
+    pair = PairedAnswers(a, a, ~a, ["p", "p"])
+    assert paired_patient_scores("f1_macro", [pair], multilabel=False, rng=np.random.default_rng(0)).p is None
+
+
+def test_p_is_the_share_of_all_exchanges_that_are_as_far_apart() -> None:
+    """The naive way, over two seeds: exchange the rows of each set of patients, and ask scikit-learn."""
+    g, rng = 6, np.random.default_rng(7)
+    pairs, naive = [], []
+    for seed in range(2):
+        truth, one = labels(18, 3, right=0.9, seed=seed)
+        _, other = labels(18, 3, right=0.3, seed=seed + 10)
+        patients = np.array([f"p{i % g}" for i in range(18)])
+        naive.append((truth, one, other, patients))
+        pairs.append(PairedAnswers(one_hot(truth, 3), one_hot(one, 3), one_hot(other, 3), list(patients)))
+
+    def apart(changed: tuple[bool, ...]) -> float:
+        between = []
+        for truth, one, other, patients in naive:
+            rows = np.isin(patients, [f"p{i}" for i in range(g) if changed[i]])
+            a, b = np.where(rows, other, one), np.where(rows, one, other)
+            between.append(f1_score(truth, a, average="macro") - f1_score(truth, b, average="macro"))
+        return float(np.mean(between))
+
+    every = [abs(apart(changed)) for changed in itertools.product((False, True), repeat=g)]
+    made = paired_patient_scores("f1_macro", pairs, multilabel=False, rng=rng)
+    assert made.difference.mean == pytest.approx(apart((False,) * g))
+    assert made.difference.n == g
+    assert made.p == pytest.approx(np.mean([far >= every[0] - 1e-12 for far in every]))
+
+
+@pytest.mark.parametrize("g", [9, 40])
+def test_of_accuracy_the_test_is_the_sign_flip_test(g: int) -> None:
+    truth, one = labels(3 * g, 3, right=0.8, seed=8)
+    _, other = labels(3 * g, 3, right=0.5, seed=9)
+    patients = [f"p{i % g:02}" for i in range(3 * g)]
+    pair = PairedAnswers(one_hot(truth, 3), one_hot(one, 3), one_hot(other, 3), patients)
+    made = paired_patient_scores("recall_micro", [pair], multilabel=False, rng=np.random.default_rng(0))
+    differences = (one == truth).astype(float) - (other == truth)
+    flips = paired_patients(differences, patients, rng=np.random.default_rng(0))
+    assert made.difference.mean == pytest.approx(flips.difference.mean)
+    assert made.difference.low == pytest.approx(flips.difference.low)
+    assert made.p == pytest.approx(flips.p, abs=0 if g == 9 else 0.02)
+
+
+def test_a_technique_beside_itself_is_no_different() -> None:
+    truth, given = (one_hot(each, 3) for each in labels(60, 3, right=0.6, seed=11))
+    pair = PairedAnswers(truth, given, given, [f"i{i}" for i in range(60)])
+    made = paired_patient_scores("f1_macro", [pair], multilabel=False, rng=np.random.default_rng(0))
+    assert (made.difference.mean, made.difference.low, made.difference.high, made.p) == (0, 0, 0, 1)
+
+
+def test_under_no_difference_p_is_as_small_as_it_says() -> None:
+    found = []
+    for seed in range(200):
+        rng = np.random.default_rng(1000 + seed)
+        truth = rng.integers(0, 3, 40)
+        one, other = (np.where(rng.random(40) < 0.6, truth, rng.integers(0, 3, 40)) for _ in range(2))
+        pair = PairedAnswers(one_hot(truth, 3), one_hot(one, 3), one_hot(other, 3), [f"i{i}" for i in range(40)])
+        found.append(paired_patient_scores("f1_macro", [pair], multilabel=False, rng=rng, draws=300).p)
+    assert scipy.stats.binomtest(int((np.array(found) <= 0.1).sum()), 200, 0.1, alternative="greater").pvalue > 0.01
+
+
+def test_the_interval_holds_the_score_of_all_patients_nearly_as_often_as_it_says() -> None:
+    """Three common classes, patients of 1 to 4 images who are easy or hard."""
+
+    def world(g: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        rng = np.random.default_rng(seed)
+        of = np.repeat(np.arange(g), rng.integers(1, 5, g))
+        truth, skill = rng.integers(0, 3, g)[of], np.clip(rng.normal(0.7, 0.2, g), 0, 1)[of]
+        given = np.where(rng.random(len(of)) < skill, truth, rng.integers(0, 3, len(of)))
+        return one_hot(truth, 3), one_hot(given, 3), [f"p{p}" for p in of]
+
+    truth, given, _ = world(50_000, 0)
+    score, held = counted("f1_macro", truth, given, multilabel=False), 0
+    for seed in range(1, 201):
+        some = patient_score("f1_macro", *world(60, seed), multilabel=False, rng=np.random.default_rng(seed), draws=400)
+        held += some.low <= score <= some.high
+    assert scipy.stats.binomtest(held, 200, 0.95, alternative="less").pvalue > 0.01
+    assert held < 200
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, given = (one_hot(each, 3) for each in labels(60, 3, right=0.6, seed=12))
+    names = [f"i{i}" for i in range(60)]
+    whole = patient_score("f1_macro", truth, given, names, multilabel=False, rng=np.random.default_rng(0))
+    monkeypatch.setattr("s4mi.maths.patient_scores._AT_ONCE", 60 * 700)
+    assert patient_score("f1_macro", truth, given, names, multilabel=False, rng=np.random.default_rng(0)) == whole
+
+
+def test_what_cannot_be_scored_is_refused() -> None:
+    a, rng = one_hot(np.array([0, 1]), 2), np.random.default_rng(0)
+    with pytest.raises(ValueError, match="no score of counts"):
+        patient_score("auroc", a, a, ["p", "q"], multilabel=False, rng=rng)
+    with pytest.raises(ValueError, match="no image"):
+        patient_score("f1_macro", a[:0], a[:0], [], multilabel=False, rng=rng)
+    with pytest.raises(ValueError, match="give \\(N, K\\) of both"):
+        patient_score("f1_macro", a, a[:, :1], ["p", "q"], multilabel=False, rng=rng)
+    with pytest.raises(ValueError, match="no pair"):
+        paired_patient_scores("f1_macro", [], multilabel=False, rng=rng)
