@@ -15,6 +15,7 @@ from s4mi.config import RunConfig, save_run_config
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import read_image
 from s4mi.errors import S4miError
+from s4mi.recipes.answering import Answerer
 from s4mi.recipes.cluster_sheet import IMAGES, ClusterSheet
 from s4mi.recipes.mask_overlays import MOST_COLOURS, clustered
 from s4mi.recipes.predict import predict_run
@@ -88,7 +89,7 @@ def test_label_maps_hold_cluster_numbers_at_each_images_own_size(tmp_path: Path,
 
 def test_a_page_of_tiles_is_the_clusters_of_its_tiles_put_together(tmp_path: Path, runs: Path, nameless: Path) -> None:
     """Where tiles do not overlap, each is a page of its own."""
-    predict_run(runs / "tiled", [nameless], tmp_path / "whole", clusters=True)
+    predict_run(runs / "tiled", [nameless], tmp_path / "whole", clusters=True, overlap=0)
     pixels = read_image(nameless / "03.png")
     quarters = [(slice(y, y + 16), slice(x, x + 16)) for y in (0, 16) for x in (0, 16)]
     for number, quarter in enumerate(quarters):
@@ -96,7 +97,7 @@ def test_a_page_of_tiles_is_the_clusters_of_its_tiles_put_together(tmp_path: Pat
         predict_run(runs / "tiled", [tmp_path / f"{number}.png"], tmp_path / "quarters", clusters=True)
     whole = picture(tmp_path / "whole" / "03.png")
     grid = RunDir(runs / "tiled").config().data.preprocessing.grid((SIDE, SIDE))
-    assert len(Predictor(runs / "tiled").tiles(pixels)) == 4, grid
+    assert len(Answerer((Predictor(runs / "tiled"),), overlap=0).inputs(pixels)) == 4, grid
     for number, quarter in enumerate(quarters):
         np.testing.assert_array_equal(whole[quarter], picture(tmp_path / "quarters" / f"{number}.png"))
 

@@ -89,12 +89,12 @@ def test_overlays_have_the_size_of_their_images_and_a_broken_image_gets_a_line(
 def test_class_and_probability_are_those_of_predict(tmp_path: Path, runs: Path, images: Path) -> None:
     for run in ("cnn", "cells", "tiled"):
         explain([runs / run], [images], tmp_path / run, methods=["input_gradient"], sanity=False)
-        predict_run(runs / run, [images], tmp_path / f"{run}-predicted")
+        predict_run(runs / run, [images], tmp_path / f"{run}-predicted", raw=True)
         predicted = rows(tmp_path / f"{run}-predicted" / "predictions.csv")
         explained = rows(tmp_path / run / "scores.csv")
         assert len(predicted) == len(explained) == 2
         for one, other in zip(explained, predicted, strict=True):
-            given = {name: float(value) for name, value in other.items() if name not in ("image", "answer")}
+            given = {name: float(value) for name, value in other.items() if name not in ("id", "decision", "entropy")}
             assert one["class"] == max(given, key=given.__getitem__)
             assert float(one["probability"]) == pytest.approx(given[one["class"]], abs=1e-5)
 

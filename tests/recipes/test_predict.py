@@ -20,6 +20,7 @@ from s4mi.recipes.mask_overlays import compared, tinted
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.run_dir import RunDir
 from s4mi.recipes.train import train
+from s4mi.records.calibration import read_calibration
 
 Quick = Callable[..., RunConfig]
 
@@ -69,18 +70,27 @@ def test_probabilities_of_exclusive_classes_sum_to_one_and_the_answer_is_the_lar
 ) -> None:
     predict_run(runs / "multiclass", [images], tmp_path / "out")
     answers = rows(tmp_path / "out" / "predictions.csv")
-    assert [row["image"] for row in answers] == ["high.jpg", "more/grey.png", "wide.png"]
+    assert [row["id"] for row in answers] == ["high.jpg", "more/grey.png", "wide.png"]
     for row in answers:
         given = {name: float(row[name]) for name in ("melanoma", "nevus", "seborrheic_keratosis")}
         assert sum(given.values()) == pytest.approx(1, abs=1e-5)
-        assert row["answer"] == max(given, key=given.__getitem__)
+        assert row["decision"] == max(given, key=given.__getitem__)
 
 
-def test_several_labels_are_those_above_one_half(tmp_path: Path, runs: Path, images: Path) -> None:
-    predict_run(runs / "multilabel", [images], tmp_path / "out")
+LABELS = ("tfh_1", "tfh_217", "tfh_like", "b_cell", "other")
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_several_labels_are_those_above_one_half_or_above_the_thresholds_of_the_run(
+    tmp_path: Path, runs: Path, images: Path, raw: bool
+) -> None:
+    calibration = read_calibration(runs / "multilabel")
+    assert calibration is not None
+    cuts = dict.fromkeys(LABELS, 0.5) if raw else calibration.thresholds
+    predict_run(runs / "multilabel", [images], tmp_path / "out", raw=raw)
     for row in rows(tmp_path / "out" / "predictions.csv"):
-        above = [name for name in ("tfh_1", "tfh_217", "tfh_like", "b_cell", "other") if float(row[name]) > 0.5]
-        assert row["answer"] == (";".join(above) or "none")
+        above = [name for name in LABELS if float(row[name]) > cuts[name]]
+        assert row["decision"] == (";".join(above) or "none")
 
 
 def test_a_broken_image_gets_a_line_and_the_others_go_on(tmp_path: Path, runs: Path, images: Path) -> None:
@@ -153,7 +163,7 @@ def test_overlays_of_a_data_set_show_hits_misses_and_false_alarms(tmp_path: Path
 def test_a_data_set_gives_its_images_and_not_its_masks(tmp_path: Path, runs: Path, lesions: Path) -> None:
     predict_run(runs / "multiclass", [lesions], tmp_path / "all")
     ids = [row.id for row in load_manifest(lesions).rows]
-    assert [row["image"] for row in rows(tmp_path / "all" / "predictions.csv")] == ids
+    assert [row["id"] for row in rows(tmp_path / "all" / "predictions.csv")] == ids
 
 
 def test_a_part_of_a_data_set_is_that_of_the_runs_own_split(tmp_path: Path, runs: Path, lesions: Path) -> None:
@@ -161,7 +171,7 @@ def test_a_part_of_a_data_set_is_that_of_the_runs_own_split(tmp_path: Path, runs
     predict_run(runs / "multiclass", [lesions], tmp_path / "test", part="test")
     parts = read_parts(RunDir(runs / "multiclass").split_path, manifest)
     expected = [manifest.rows[number].id for number in parts["test"]]
-    assert [row["image"] for row in rows(tmp_path / "test" / "predictions.csv")] == expected
+    assert [row["id"] for row in rows(tmp_path / "test" / "predictions.csv")] == expected
 
 
 def test_ids_with_folders_and_dots_keep_both_in_the_name_of_their_mask(

@@ -1,20 +1,50 @@
-"""`s4mi predict`: use a trained run on any images."""
+"""`s4mi predict`: use what was trained on any images. `s4mi calibrate`: how sure a run may be."""
 
+from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from s4mi.cli.parts import Split
 
+if TYPE_CHECKING:
+    from s4mi.recipes.predict import Predicted
+
+
+class MaskFile(StrEnum):
+    """What masks are written as."""
+
+    png = "png"
+    match = "match"
+
 
 def predict(
-    run: Path = typer.Argument(..., metavar="RUN_DIR"),
+    run: Path = typer.Argument(
+        ..., metavar="RUN", help="Folder of a run, an ONNX file, or a study: its best run by validation."
+    ),
     images: list[Path] = typer.Argument(
         ..., metavar="IMAGES...", help="Image files, folders to search, or data set folders."
     ),
     out: Path = typer.Option(..., "-o", "--out", help="Folder for the answers."),
     overlay: bool = typer.Option(
         False, "--overlay", help="Segmentation: also lay each mask over its image, beside the truth where it is known."
+    ),
+    form: MaskFile = typer.Option(
+        MaskFile.png, "--format", help="Masks as PNG, or as their image is: TIFF, NIfTI, DICOM-SEG."
+    ),
+    ensemble: bool = typer.Option(
+        False, "--ensemble", help="Of a study: the mean over all seeds of its best technique."
+    ),
+    tta: bool = typer.Option(
+        False, "--tta", help="Average over the eight ways to turn and mirror an image; 8x slower."
+    ),
+    overlap: float = typer.Option(
+        0.25, "--overlap", help="Of windows, where a segmenter learnt from tiles: share of their side; 0: as evaluated."
+    ),
+    raw: bool = typer.Option(False, "--raw", help="Without the temperature and thresholds that validation chose."),
+    resume: bool = typer.Option(
+        False, "--resume", help="Keep the answers that are there, and make those that are not."
     ),
     clusters: bool = typer.Option(
         False,
@@ -25,17 +55,18 @@ def predict(
         Split.all, "--split", help="Of a data set, the images in this part of the run's own split."
     ),
 ) -> None:
-    """Probabilities as CSV (classification), or a mask per image at its own size (segmentation)."""
+    """Probabilities and decisions as CSV (classification), or a mask per image at its own size (segmentation)."""
     import sys
 
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from s4mi.cli.console import setup_logging
     from s4mi.recipes.predict import predict_run
 
     setup_logging()
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("predicting", total=None)
         result = predict_run(
             run,
@@ -44,9 +75,24 @@ def predict(
             overlay=overlay,
             clusters=clusters,
             part=split.part,
+            ensemble=ensemble,
+            raw=raw,
+            tta=tta,
+            overlap=overlap,
+            form=form.value,
+            resume=resume,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    typer.echo(f"{result.answered} image{'' if result.answered == 1 else 's'} answered: {result.output}")
+    _say(result, out)
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def _say(result: "Predicted", out: Path) -> None:
+    if result.why:
+        typer.echo(f"answered by {result.why}")
+    kept = f", {result.kept} of them at an earlier time" if result.kept else ""
+    typer.echo(f"{result.answered} image{'' if result.answered == 1 else 's'} answered{kept}: {result.output}")
     if result.overlays is not None:
         typer.echo(f"overlays ({result.legend}): {result.overlays}")
     if result.sheet is not None:
@@ -54,5 +100,35 @@ def predict(
         for line in result.next_steps:
             typer.echo(line)
     if result.failed:
-        typer.echo(f"{result.failed} could not be read: {out / 'errors.csv'}", err=True)
-        raise typer.Exit(1)
+        typer.echo(f"{result.failed} could not be answered: {out / 'errors.csv'}", err=True)
+
+
+def calibrate(
+    runs: list[Path] = typer.Argument(..., metavar="RUN_DIR..."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document a run instead of tables."),
+) -> None:
+    """Fit on validation how sure a run may be: a temperature, and of several labels a threshold each."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from s4mi.cli.console import setup_logging
+    from s4mi.recipes.calibrate import calibrate_run
+    from s4mi.records.calibration import CALIBRATION_NAME
+
+    setup_logging()
+    for run in runs:
+        calibration = calibrate_run(run)
+        if as_json:
+            typer.echo(calibration.model_dump_json(indent=2))
+            continue
+        table = Table(title=f"{run}: temperature {calibration.temperature:.3f}")
+        for column in ("part", "answers", "calibration error", "with temperature", "NLL", "with temperature"):
+            table.add_column(column, justify="left" if column == "part" else "right")
+        for name, part in (("val", calibration.val), ("test", calibration.test)):
+            if part is not None:
+                numbers = (part.ece, part.ece_calibrated, part.nll, part.nll_calibrated)
+                table.add_row(name, str(part.answers), *(f"{number:.4f}" for number in numbers))
+        Console(soft_wrap=True).print(table)
+        for label, threshold in calibration.thresholds.items():
+            typer.echo(f"{label}: given above {threshold:.3f}")
+        typer.echo(str(run / CALIBRATION_NAME))

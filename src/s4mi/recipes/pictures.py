@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from s4mi.data.files import stem_of
 from s4mi.data.formats.intensity import Pixels
@@ -12,8 +13,10 @@ from s4mi.data.spec import IGNORED_CLASS, SPEC_NAME, MaskKey
 from s4mi.data.split_file import read_parts
 from s4mi.errors import S4miError
 from s4mi.recipes.inputs import Unreadable, find_images
-from s4mi.recipes.run_dir import RunDir
 from s4mi.records import Part
+
+if TYPE_CHECKING:  # it brings torch, which an ONNX file needs not
+    from s4mi.recipes.run_dir import RunDir
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Picture:
 
 
 def find_pictures(
-    inputs: Sequence[Path], runs: Sequence[RunDir], *, part: Part | None, limit: int, labelled: bool = False
+    inputs: Sequence[Path], runs: "Sequence[RunDir]", *, part: Part | None, limit: int, labelled: bool = False
 ) -> list[Picture]:
     """Image files; up to `limit` images of each folder and data set, spread over its classes.
 
@@ -91,7 +94,7 @@ def is_data_set(folder: Path) -> bool:
     return (folder / SPEC_NAME).is_file() and (folder / MANIFEST_NAME).is_file()
 
 
-def pictures_of(manifest: Manifest, runs: Sequence[RunDir], part: Part | None) -> list[Picture]:
+def pictures_of(manifest: Manifest, runs: "Sequence[RunDir]", part: Part | None) -> list[Picture]:
     """The images of a data set, or those that are in this part of the split of every run.
 
     Raises:
@@ -114,7 +117,7 @@ def pictures_of(manifest: Manifest, runs: Sequence[RunDir], part: Part | None) -
     ]
 
 
-def rows_in_part(manifest: Manifest, runs: Sequence[RunDir], part: Part, *, cure: str) -> list[int]:
+def rows_in_part(manifest: Manifest, runs: "Sequence[RunDir]", part: Part, *, cure: str) -> list[int]:
     """Rows of the manifest that are in this part of the split of every run, ascending.
 
     Args:

@@ -1,5 +1,7 @@
-"""A trained run, loaded to answer images."""
+"""A trained run, loaded to answer images; the `Model` of an `Answerer`."""
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,20 +13,21 @@ from torch import Tensor
 from s4mi.config import METHOD_CONFIGS
 from s4mi.contract import Classifier, Segmenter, Task
 from s4mi.data.formats.intensity import Pixels
-from s4mi.data.images import read_image
 from s4mi.data.spec import load_spec
+from s4mi.engine.folding import fold
 from s4mi.errors import S4miError
-from s4mi.recipes.evaluate import page_classes
+from s4mi.recipes.answering import About, Answerer, classes_of
 from s4mi.recipes.prepare import answer_spec, task_kind
 from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
-
-TILES_AT_ONCE = 32
+from s4mi.records.calibration import Calibration, read_calibration
 
 
 class Predictor:
     """The best weights of a run, with the data set's description that it was trained with.
 
     Attributes:
+        about: what it answers, and how an image becomes its input.
+        calibration: as the run has it; None where it has none that is of these classes.
         unnamed: what it answers are clusters, which nobody has named.
     """
 
@@ -51,16 +54,26 @@ class Predictor:
         size = self.config.data.image_size
         self.task = Task(kind=kind, classes=self.spec.classes_of(kind), image_size=size, counts=(), labelled=0)
         self._fabric = make_fabric(self.config)
-        self._method = self._load()
-        self._give = self._method.logits
+        method = self._load()
         self.unnamed = clusters or (bool(own) and not self.config.method.named and self.task.classes == own)
+        self._give: Callable[[Tensor], Tensor] = method.logits
         if clusters:
-            assert isinstance(self._method, Segmenter)
-            assert self._method.matching is not None
-            self._give = self._method.matching.clusters
-            names = {number: f"cluster {number}" for number in range(self._method.matching.count)}
+            assert isinstance(method, Segmenter)
+            assert method.matching is not None
+            self._give = method.matching.clusters
+            names = {number: f"cluster {number}" for number in range(method.matching.count)}
             self.spec = self.spec.model_copy(update={"tasks": ("segmentation",), "mask_values": names})
             self.task = replace(self.task, classes=self.spec.mask_classes)
+        self._method = method
+        self.about = About(
+            name=str(run), kind=kind, classes=self.task.classes, spec=self.spec,
+            preprocessing=self.config.data.preprocessing, unnamed=self.unnamed,
+            digest=_digest(self.run.best, clusters=clusters),
+        )  # fmt: skip
+        self._make_fast()
+        known = None if self.unnamed else read_calibration(run)
+        fits = known is not None and (known.task, tuple(known.classes)) == (kind, self.task.classes)
+        self.calibration: Calibration | None = known if fits else None
 
     def _load(self) -> Classifier | Segmenter:
         try:
@@ -71,38 +84,40 @@ class Predictor:
             # A setting that fits nothing else names no place; people edit this one, where clusters get their names.
             raise S4miError(f"{self.run.config_path}: {error}") from error
 
-    def read(self, path: Path) -> Pixels:
-        """(H, W, 3) of an image file, its numbers read as in training.
-
-        Raises:
-            ImageError: the file is missing or no image.
-        """
-        return read_image(path, self.spec.rule)
-
-    def tiles(self, pixels: Pixels) -> Pixels:
-        """(H, W, 3) → (T, S, S, 3), as the network takes them."""
-        return self.config.data.preprocessing.images(pixels)
+    def _make_fast(self) -> None:
+        """Batch normalisation goes into the convolution before it, and channels come last, as suits convolutions."""
+        device, size = self._fabric.device, self.task.image_size
+        if device.type != "mps":
+            self._method.to(memory_format=torch.channels_last)
+        fold(
+            self._method,
+            self._give,
+            torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device),
+        )
 
     @torch.inference_mode()
-    def logits(self, tiles: Pixels) -> Tensor:
-        """(T, S, S, 3) → (T, K, ...) float32."""
-        images = torch.tensor(tiles, device=self._fabric.device).permute(0, 3, 1, 2).float().div_(255)
+    def logits(self, inputs: Pixels) -> NDArray[np.float32]:
+        """(B, S, S, 3) uint8 → (B, K, ...) float32."""
+        stored = torch.from_numpy(np.ascontiguousarray(inputs)).to(self._fabric.device)
+        images = stored.permute(0, 3, 1, 2).float().div_(255)  # channels stay last in memory
         with self._fabric.autocast():
-            logits = torch.cat([self._give(chunk) for chunk in torch.split(images, TILES_AT_ONCE)])
-        return logits.float()
-
-    def page(self, logits: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Of a segmenter: the logits of an image's tiles → (height, width) classes at the image's own size."""
-        return page_classes(logits, self.config, size)
+            logits = self._give(images)
+        return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
 
     def mask(self, path: Path) -> NDArray[np.uint8]:
-        """Of a segmenter: an image file → (H, W) classes at its own size.
+        """Of a segmenter: an image file → (H, W) classes at its own size, as `evaluate` scores them.
 
         Raises:
             ImageError: the file is missing or no image.
         """
-        pixels = self.read(path)
-        return self.page(self.logits(self.tiles(pixels)), (pixels.shape[0], pixels.shape[1]))
+        answerer = Answerer((self,), overlap=0.0)
+        return classes_of(next(answerer.answer([answerer.read(path)])))
+
+
+def _digest(weights: Path, *, clusters: bool) -> str:
+    with weights.open("rb") as file:
+        found = hashlib.file_digest(file, "blake2b").hexdigest()[:16]
+    return f"{found}, clusters" if clusters else found
 
 
 def _with_clusters() -> list[str]:

@@ -4,8 +4,10 @@
       dataset.yaml                 classes and mask values of the data set
       split.json                   who trains, chooses and tests, and its hash
       pretraining.json             which pre-training run it starts from, if any
-      metrics.jsonl                a line an epoch
+      metrics.jsonl, metrics.csv   a line an epoch; what other loggers write is said in loggers.py
       checkpoints/                 last.safetensors + training.pt, best.safetensors
+      test_answers.csv             what it answers on each test image; of segmentation test_images.csv, its scores
+      calibration.json             how sure it may be, learnt on validation
       record.json                  the RunRecord: written last, so its presence means finished
 
 A pre-training run leaves other files; see `pretrain.py`.
@@ -14,27 +16,36 @@ A pre-training run leaves other files; see `pretrain.py`.
 import math
 from pathlib import Path
 
+from lightning_fabric import Fabric
+
 from s4mi.config import RunConfig
 from s4mi.contract import Classifier, Pretrainer, Segmenter
 from s4mi.errors import S4miError
+from s4mi.recipes.calibrate import calibrate
+from s4mi.recipes.data_facts import facts_of
 from s4mi.recipes.evaluate import evaluate, validate
+from s4mi.recipes.loggers import check_loggers
 from s4mi.recipes.prepare import prepare
 from s4mi.recipes.pretrain import pretrain
+from s4mi.recipes.processes import ending_together
 from s4mi.recipes.progress import Progress, Watcher
-from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
-from s4mi.recipes.session import Session, check_folder
+from s4mi.recipes.run_dir import RunDir, check_folder, load_method, make_fabric
+from s4mi.recipes.session import Session
 from s4mi.recipes.start import pretraining_of, write_pretraining
 from s4mi.recipes.surroundings import git_revision, now, versions
 from s4mi.records import (
+    TEST_ANSWERS_NAME,
     TEST_IMAGES_NAME,
     Pretraining,
     PretrainingRecord,
     Reading,
     RunRecord,
     read_any_record,
+    write_answers,
     write_image_scores,
     write_record,
 )
+from s4mi.records.calibration import write_calibration
 
 
 def train(
@@ -52,20 +63,31 @@ def train(
     check_folder(run_dir, config, resume=resume)
     if run_dir.finished:
         return read_any_record(run)
-    fabric = make_fabric(config)
+    check_loggers(config)
+    fabric = make_fabric(config, together=True)
     fabric.launch()
+    with ending_together(fabric):
+        return _train(fabric, config, run_dir, resume, watch)
+
+
+def _train(
+    fabric: Fabric, config: RunConfig, run_dir: RunDir, resume: bool, watch: Watcher
+) -> RunRecord | PretrainingRecord:
     prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
     if resume and run_dir.split_path.exists():
         run_dir.check_split(prepared.split)
-    pretraining = pretraining_of(config, prepared, run, resumed=run_dir.begun)
+    pretraining = pretraining_of(config, prepared, run_dir.path, resumed=run_dir.begun)
     session = Session.begin(fabric, config, prepared, run_dir)
-    if isinstance(session.method, Pretrainer):
-        record: RunRecord | PretrainingRecord = pretrain(session, session.method, watch)
-    else:
-        assert isinstance(session.method, Classifier | Segmenter)
-        record = _supervise(session, session.method, pretraining, watch)
-    if fabric.is_global_zero:
-        write_record(record, run)
+    with session.loggers:
+        if isinstance(session.method, Pretrainer):
+            record: RunRecord | PretrainingRecord = pretrain(session, session.method, watch)
+        else:
+            assert isinstance(session.method, Classifier | Segmenter)
+            record = _supervise(session, session.method, pretraining, watch)
+        if fabric.is_global_zero:
+            write_record(record, run_dir.path)
+            session.loggers.end(record)
+        fabric.barrier()
     return record
 
 
@@ -111,19 +133,26 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
     test = evaluate(fabric, method, config, prepared, "test")
     if test is not None and test.images and fabric.is_global_zero:
         write_image_scores(test.images, session.run_dir.path / TEST_IMAGES_NAME)
+    if test is not None and test.answers is not None and fabric.is_global_zero:
+        write_answers(test.answers, session.run_dir.path / TEST_ANSWERS_NAME)
+    if fabric.is_global_zero:
+        calibration = calibrate(fabric, method, config, prepared, val=val, test=test)
+        if calibration is not None:
+            write_calibration(calibration, session.run_dir.path)
     of_val, of_test = ({} if part is None else part.readings for part in (val, test))
     return RunRecord(
         method=config.method.name,
         technique=config.method.technique(None if pretraining is None else pretraining.method),
         pretraining=pretraining,
         backbone=config.method.backbone_name,
-        dataset=prepared.manifest.spec.name,
+        dataset=prepared.manifest.title,
         synthetic=prepared.manifest.spec.synthetic,
         task=prepared.task.kind,
         classes=list(prepared.task.classes),
         label_fraction=0.0 if config.method.unlabelled else prepared.label_percent(config.amount),
-        labels_asked="0 %" if config.method.unlabelled else str(config.amount),
-        leaks=prepared.leaks,
+        labels_asked=prepared.labels_asked(config),
+        leaks=len(prepared.leaks),
+        data=facts_of(config, prepared),
         seed=config.seed,
         config_hash=config.hash,
         split_hash=prepared.split.hash,

@@ -1,0 +1,342 @@
+"""Time answers from image files: `s4mi predict` of a run and of its ONNX file against the loop that is usually written.
+
+    python benchmarks/inference.py [--images N] [--rounds R] [--quick]
+
+All three are in one process, turn by turn: whatever else the machine is doing falls on all alike. Figures are medians
+over the rounds; ratios are medians of the ratios of the rounds. Networks are loaded before the clock starts; reading,
+the network, and writing the answers (a table, or a mask an image at its own size) are timed.
+
+The peer is an eager loop over a `DataLoader` with processes, written with care: OpenCV to resize, inference mode, one
+mask file an image. It writes masks and probabilities and nothing else; s4mi also measures each mask and works out the
+entropy of each answer. Nothing is timed before all three have given the same answers.
+
+The last two lines are of the networks alone, on a batch in memory: ONNX Runtime against eager PyTorch.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from s4mi.config import RunConfig, make_run_config, save_run_config
+from s4mi.contract import Classifier, Segmenter, Task
+from s4mi.data.sources.synthetic import draw_lesions
+from s4mi.data.spec import DatasetSpec, write_spec
+from s4mi.engine.checkpoint import save_best
+from s4mi.recipes.answer_files.masks import Masks
+from s4mi.recipes.answer_files.predictions import Predictions
+from s4mi.recipes.answer_stream import answer_stream
+from s4mi.recipes.answering import Answerer, Model
+from s4mi.recipes.asked import find_asked
+from s4mi.recipes.deployable import Deployable
+from s4mi.recipes.export_formats import write_onnx
+from s4mi.recipes.exported import ExportedFacts, ImageInput, Origin
+from s4mi.recipes.onnx_model import OnnxModel
+from s4mi.recipes.predictor import Predictor
+from s4mi.recipes.run_dir import RunDir, build_method
+
+PAGE = 512
+BATCH = 16
+SAME = 1e-4
+"""Probabilities that differ by no more are the same."""
+SAME_PIXELS = 0.9999
+CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
+
+Work = Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One network on image files, and `method` as a run file has it."""
+
+    title: str
+    size: int
+    method: dict[str, object]
+
+    @property
+    def segments(self) -> bool:
+        return self.method["name"] == "dedl"
+
+
+LARGE = [
+    Contest("ResNet-50, 224", 224, {"name": "finetune", "backbone": "resnet50", "weights": "none"}),
+    Contest("ResNet-34 U-Net, 224", 224, {"name": "dedl", "encoder": "resnet34", "weights": "none"}),
+]
+SMALL = [
+    Contest("tiny ResNet, 64", 64, {"name": "finetune", "backbone": "tiny_resnet", "weights": "none"}),
+    Contest(
+        "tiny ResNet U-Net, 64", 64,
+        {"name": "dedl", "encoder": "tiny_resnet", "weights": "none", "decoder_channels": [64, 32, 16, 8]},
+    ),
+]  # fmt: skip
+
+
+class Files(Dataset[tuple[Tensor, int]]):
+    """Image files as they are usually read for a network."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.paths = sorted(folder.iterdir())
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        with Image.open(self.paths[number]) as file:
+            image = np.asarray(file.convert("RGB"))
+        resized = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        return torch.from_numpy(resized).permute(2, 0, 1).float().div_(255), number
+
+
+def main() -> None:
+    """Draw the images, take the measurements, print the table."""
+    arguments = _arguments()
+    torch.manual_seed(0)
+    _print_machine(arguments)
+    lines = []
+    with tempfile.TemporaryDirectory() as name:
+        images = Path(name) / "images"
+        images.mkdir()
+        for number, drawing in enumerate(draw_lesions(arguments.images, size=PAGE, seed=0)):
+            Image.fromarray(drawing.image).save(images / f"{number:04d}.jpg", quality=90)
+        for contest in SMALL if arguments.quick else LARGE:
+            lines += _contest(contest, images, Path(name) / str(contest.method["name"]), arguments)
+    print("\n| what | side | images/s | of the peer | least–most |")
+    print("|---|---|---:|---:|---:|")
+    print("\n".join(lines))
+    print(f"\nload {os.getloadavg()[0]:.1f} after")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Time answers from image files.")
+    parser.add_argument("--images", type=int, help="image files (96; 24 with --quick)")
+    parser.add_argument("--rounds", type=int, help="measurements of each side (5; 3 with --quick)")
+    parser.add_argument("--workers", type=int, default=2, help="processes of the peer's loader")
+    parser.add_argument("--quick", action="store_true", help="small networks and few images")
+    given = parser.parse_args()
+    given.images = given.images or (24 if given.quick else 96)
+    given.rounds = given.rounds or (3 if given.quick else 5)
+    return given
+
+
+def _print_machine(arguments: argparse.Namespace) -> None:
+    names = ("torch", "onnxruntime", "timm", "opencv-python-headless", "Pillow")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; Python {platform.python_version()}")
+    print(", ".join(f"{name} {version(name)}" for name in names))
+    print(
+        f"{arguments.images} JPEGs of {PAGE}×{PAGE}, batches of {BATCH}, {arguments.rounds} rounds; torch and ONNX "
+        f"Runtime with {torch.get_num_threads()} threads each, the loader with {arguments.workers} processes, s4mi "
+        f"decodes and writes in {os.cpu_count()} threads; "
+        f"OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'unset')}\n"
+    )
+
+
+def _contest(contest: Contest, images: Path, home: Path, arguments: argparse.Namespace) -> list[str]:
+    config, spec = _settings(contest, home)
+    kind = spec.tasks[0]
+    task = Task(kind=kind, classes=spec.classes_of(kind), image_size=contest.size, counts=(), labelled=0)
+    method = build_method(config, task)
+    assert isinstance(method, Classifier | Segmenter)
+    _settle(method, Files(images, contest.size))
+    run = RunDir(home / "run")
+    run.checkpoints.mkdir(parents=True)
+    save_run_config(config, run.config_path)
+    write_spec(run.path, spec)
+    save_best(run.checkpoints, method.state_dict(), epoch=1)
+    deployable = Deployable(method, multilabel=False, red_channel_normalisation=False, temperature=1.0)
+    write_onnx(deployable, _facts(contest, spec), home / "model.onnx")
+    sides = {
+        "eager loop": _peer(contest, method, images, home / "peer", arguments.workers),
+        "`s4mi predict` of the run": _ours(Predictor(run.path), images, home / "run-answers"),
+        "`s4mi predict` of its ONNX file": _ours(
+            OnnxModel(home / "model.onnx", threads=torch.get_num_threads()), images, home / "onnx-answers"
+        ),
+    }
+    for work in sides.values():  # the first time starts threads and processes
+        work()
+    for answers in ("run-answers", "onnx-answers"):
+        _check(contest, home / "peer", home / answers)
+    lines = _lines(contest.title, _turn_by_turn(sides, arguments.rounds))
+    batch = np.stack(
+        [(255 * Files(images, contest.size)[number][0]).byte().permute(1, 2, 0) for number in range(BATCH)]
+    )
+    return lines + _lines(
+        f"{contest.title}, the network alone", _turn_by_turn(_alone(deployable, home, batch), arguments.rounds)
+    )
+
+
+def _settings(contest: Contest, home: Path) -> tuple[RunConfig, DatasetSpec]:
+    contents = {
+        "data": {"path": str(home), "image_size": contest.size},
+        "method": contest.method,
+        "hardware": {"accelerator": "cpu"},
+    }
+    mask_values: dict[int | str, str] = {0: "background", 255: "lesion"}
+    if contest.segments:
+        spec = DatasetSpec(name="drawn", tasks=("segmentation",), mask_values=mask_values, synthetic=True)
+    else:
+        spec = DatasetSpec(name="drawn", tasks=("multiclass",), classes=CLASSES, synthetic=True)
+    return make_run_config(contents, origin="benchmark"), spec
+
+
+def _settle(method: Classifier | Segmenter, files: Files) -> None:
+    """Let batch normalisation see some images, so that random weights give answers that differ from pixel to pixel."""
+    with torch.no_grad():
+        for _ in range(20):
+            method.train().logits(torch.stack([files[number][0] for number in range(8)]))
+    method.eval()
+
+
+def _facts(contest: Contest, spec: DatasetSpec) -> ExportedFacts:
+    given = ImageInput(
+        image_size=contest.size, resize_through=None, tile=None, intensity=spec.intensity, channels=spec.channels
+    )
+    origin = Origin(
+        name="run", method=str(contest.method["name"]), technique="", backbone=contest.title, reading="",
+        dataset=spec.name, synthetic=True, seed=0, config_hash="", split_hash="", data_hash="",
+    )  # fmt: skip
+    return ExportedFacts(
+        task=spec.tasks[0],
+        classes=spec.classes_of(spec.tasks[0]),
+        mask_values={str(key): name for key, name in spec.mask_values.items()},
+        input=given,
+        red_channel_normalisation=False,
+        calibration=None,
+        run=origin,
+    )
+
+
+def _ours(model: Model, images: Path, out: Path) -> Work:
+    """What `s4mi predict` does once the network is loaded."""
+    answerer = Answerer((model,))
+
+    def work() -> int:
+        asked = find_asked([images], (), None)
+        out.mkdir(exist_ok=True)
+        writer: Masks | Predictions
+        if answerer.segments:
+            writer = Masks(out, asked, answerer, overlay=False, sheet=False, form="png", resume=False)
+        else:
+            writer = Predictions(out, asked, answerer, resume=False)
+        with writer:
+            for one, made in answer_stream(asked, answerer, writer.work, writer.wanted):
+                writer.take(one, made)  # type: ignore[arg-type]
+        return len(asked)
+
+    return work
+
+
+def _peer(contest: Contest, method: Classifier | Segmenter, images: Path, out: Path, workers: int) -> Work:
+    """The loop that is usually written, with the same weights."""
+    files = Files(images, contest.size)
+    loader = DataLoader(files, BATCH, num_workers=workers, persistent_workers=workers > 0)
+    out.mkdir()
+
+    def probabilities() -> Iterator[tuple[str, Tensor]]:
+        with torch.inference_mode():
+            for pixels, numbers in loader:
+                for one, number in zip(method.logits(pixels).softmax(dim=1), numbers.tolist(), strict=True):
+                    yield files.paths[number].name, one
+
+    def masks() -> int:
+        count = 0
+        for name, one in probabilities():
+            page = F.interpolate(one[None], size=(PAGE, PAGE), mode="bilinear", align_corners=False)[0]
+            Image.fromarray((255 * page.argmax(dim=0)).byte().numpy()).save((out / name).with_suffix(".png"))
+            count += 1
+        return count
+
+    def table() -> int:
+        with (out / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(["id", *CLASSES])
+            count = 0
+            for name, one in probabilities():
+                rows.writerow([name, *(f"{p:.6f}" for p in one.tolist())])
+                count += 1
+        return count
+
+    return masks if contest.segments else table
+
+
+def _alone(deployable: Deployable, home: Path, batch: NDArray[np.uint8]) -> dict[str, Work]:
+    session, tensor = OnnxModel(home / "model.onnx", threads=torch.get_num_threads()), torch.from_numpy(batch)
+
+    def eager() -> int:
+        with torch.inference_mode():
+            deployable(tensor)
+        return len(batch)
+
+    def graph() -> int:
+        session.probabilities(batch)
+        return len(batch)
+
+    eager(), graph()
+    return {"eager PyTorch": eager, "ONNX Runtime": graph}
+
+
+def _check(contest: Contest, peer: Path, ours: Path) -> None:
+    """Refuse to time what does not give the same answers."""
+    if contest.segments:
+        pairs = [
+            (np.asarray(Image.open(path)), np.asarray(Image.open(ours / path.name))) for path in peer.glob("*.png")
+        ]
+        alike = float(np.mean([(one == other).mean() for one, other in pairs]))
+        print(f"{contest.title}: {alike:.4%} of the pixels of {ours.name} are the peer's, {SAME_PIXELS:.2%} must be")
+        good = alike >= SAME_PIXELS
+    else:
+        one, other = _table(peer), _table(ours)
+        difference = max(abs(one[name] - other[name]).max() for name in one)
+        print(
+            f"{contest.title}: probabilities of {ours.name} differ by {difference:.0e}, at most {SAME:.0e} is allowed"
+        )
+        good = bool(difference <= SAME)
+    if not good:
+        raise SystemExit("the sides do not give the same answers, so nothing is timed")
+
+
+def _table(folder: Path) -> dict[str, NDArray[np.float64]]:
+    with (folder / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        return {row["id"]: np.array([float(row[name]) for name in CLASSES]) for row in csv.DictReader(file)}
+
+
+def _turn_by_turn(sides: dict[str, Work], rounds: int) -> dict[str, list[float]]:
+    rates: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(rounds):
+        for side, work in sides.items():
+            began = time.perf_counter()
+            images = work()
+            rates[side].append(images / (time.perf_counter() - began))
+    return rates
+
+
+def _lines(title: str, rates: dict[str, list[float]]) -> list[str]:
+    """A row a side; the first one is the peer."""
+    lines, peer = [], next(iter(rates.values()))
+    for side, own in rates.items():
+        ratios = [one / other for one, other in zip(own, peer, strict=True)]
+        against = (
+            f"{statistics.median(ratios):.2f}× | {min(ratios):.2f}–{max(ratios):.2f}×" if own is not peer else "1 |"
+        )
+        lines.append(f"| {title} | {side} | {statistics.median(own):,.1f} | {against} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

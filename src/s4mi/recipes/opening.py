@@ -1,0 +1,153 @@
+"""What answers: a run, an ONNX file, or of a folder of runs the best by validation, alone or with its other seeds."""
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s4mi.errors import S4miError
+from s4mi.recipes.answering import Model
+from s4mi.recipes.exported import ENDINGS, open_exported
+from s4mi.records import RECORD_NAME, RunRecord, read_any_record
+from s4mi.records.calibration import read_calibration
+
+if TYPE_CHECKING:
+    from s4mi.recipes.predictor import Predictor
+
+log = logging.getLogger("s4mi")
+
+CONFIG_NAME = "config.yaml"
+SEED = re.compile(r"-seed\d+$")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Folders of runs that answer together, and why these, in a line; empty where there was nothing to choose."""
+
+    runs: tuple[Path, ...]
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What answers.
+
+    Attributes:
+        runs: their folders; none of an ONNX file.
+        why: why these, in a line; empty where there was nothing to choose.
+    """
+
+    models: tuple[Model, ...]
+    runs: tuple[Path, ...]
+    why: str = ""
+
+
+def open_models(given: Path, *, ensemble: bool = False, clusters: bool = False, raw: bool = False) -> Opened:
+    """Load what `given` names. A run that was never calibrated is calibrated now, if its data set is still there.
+
+    Args:
+        ensemble: of a folder of runs, all seeds of the best technique. clusters: of a run that found clusters, these.
+        raw: nobody asks how sure it may be, so nothing is calibrated.
+
+    Raises:
+        S4miError: it is none of these, or several runs do not fit together.
+    """
+    if given.is_file() or (given.suffix.lower() in ENDINGS and not given.is_dir()):
+        if ensemble or clusters:
+            option = "--ensemble" if ensemble else "--clusters"
+            raise S4miError(f"{given}: is one file; leave out {option}, or give the folder of the runs")
+        if given.suffix.lower() not in ENDINGS:
+            raise S4miError(
+                f"{given}: is neither the folder of a run nor an exported model (.onnx, .pt2); give one of these"
+            )
+        return Opened((open_exported(given),), ())
+    chosen = choose_runs(given, ensemble=ensemble)
+    if not (raw or clusters):
+        for run in chosen.runs:
+            calibrated(run)
+    from s4mi.recipes.predictor import Predictor
+
+    models = tuple(Predictor(run, clusters=clusters) for run in chosen.runs)
+    _check_alike(models)
+    return Opened(models, chosen.runs, chosen.why)
+
+
+def choose_runs(given: Path, *, ensemble: bool = False) -> Chosen:
+    """The run in the folder `given`, or of the runs below it those of the best technique by validation.
+
+    Techniques are compared by the mean over their seeds, those with the most finished seeds alone. A technique at
+    another label fraction counts as another.
+
+    Raises:
+        S4miError: there is no finished run, or the runs are of several tasks.
+    """
+    if (given / CONFIG_NAME).exists():
+        if ensemble:
+            raise S4miError(f"{given}: is one run; leave out --ensemble, or give the folder of a study")
+        return Chosen((given,))
+    techniques = _finished(given)
+    most = max(len(runs) for runs in techniques.values())
+    means = {name: sum(score for _, score in runs) / most for name, runs in techniques.items() if len(runs) == most}
+    name = max(means, key=lambda name: means[name])
+    runs = sorted(techniques[name], key=lambda run: -run[1])
+    record = read_any_record(runs[0][0])
+    assert isinstance(record, RunRecord)
+    scored = f"validation {record.metric} {means[name]:.3f}, mean of {most} seed{'' if most == 1 else 's'}"
+    if ensemble:
+        return Chosen(tuple(sorted(run for run, _ in runs)), f"{name}: all {most} seeds ({scored})")
+    return Chosen((runs[0][0],), f"{name}: the best of its seeds, {runs[0][0].name} ({scored})")
+
+
+def _finished(folder: Path) -> dict[str, list[tuple[Path, float]]]:
+    """By technique the finished runs below a folder, each with its validation score."""
+    techniques: dict[str, list[tuple[Path, float]]] = {}
+    tasks: dict[str, Path] = {}
+    for path in sorted(folder.rglob(RECORD_NAME)) if folder.is_dir() else ():
+        record = read_any_record(path.parent)
+        if not isinstance(record, RunRecord) or record.val is None:
+            continue
+        score = getattr(record.val, record.metric, None)
+        if score is None:
+            continue
+        tasks.setdefault(f"{record.task} by {record.metric}", path.parent)
+        name = SEED.sub("", path.parent.relative_to(folder).as_posix()).removeprefix("runs/")
+        techniques.setdefault(name, []).append((path.parent, float(score)))
+    if not techniques:
+        raise S4miError(
+            f"{folder}: is no run (it holds no config.yaml), and below it is no finished run with a validation score; "
+            "give the folder of a run or of a study"
+        )
+    if len(tasks) > 1:
+        raise S4miError(f"{folder}: its runs cannot be compared: {' and '.join(tasks)}; give one of them")
+    return techniques
+
+
+def calibrated(run: Path) -> None:
+    """See to it that a finished run is calibrated; where its data set is gone, say so once and go on."""
+    if not (run / RECORD_NAME).exists() or read_calibration(run) is not None:
+        return
+    from s4mi.recipes.calibrate import calibrate_run
+
+    record = read_any_record(run)
+    if not isinstance(record, RunRecord) or record.val is None:  # nothing to learn it from
+        return
+    try:
+        log.info("%s: is calibrated on its validation images, once", run)
+        calibrate_run(run)
+    except (S4miError, OSError) as error:
+        log.warning("%s: is not calibrated, and its probabilities are as the network gives them (%s)", run, error)
+
+
+def _check_alike(models: "tuple[Predictor, ...]") -> None:
+    first = models[0].about
+    for model in models[1:]:
+        other = model.about
+        for what, a, b in (
+            ("classes", first.classes, other.classes),
+            ("preprocessing", first.preprocessing, other.preprocessing),
+            ("mask values", first.spec.mask_values, other.spec.mask_values),
+            ("intensity", first.spec.intensity, other.spec.intensity),
+        ):
+            if a != b:
+                raise S4miError(f"{other.name}: has other {what} than {first.name} ({b} and {a}); give one of them")

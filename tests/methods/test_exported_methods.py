@@ -1,0 +1,87 @@
+"""Every method that answers becomes a file that answers the same, one image at a time or three, in either format."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_conformance import CASES, CLASSES, SIZE, begun
+
+from s4mi.contract import Classifier, MethodConfig, Segmenter
+from s4mi.data.images import normalise_red
+from s4mi.recipes.deployable import Deployable
+from s4mi.recipes.export_formats import WRITERS
+from s4mi.recipes.exported import ExportedFacts, ImageInput, Origin, open_exported
+from s4mi.records import TaskKind
+from s4mi.records.calibration import Calibration, Reliability
+
+NAMES = ("a", "b", "c")[:CLASSES]
+QUICK = ("finetune-multiclass", "dedl-segmentation")
+"""Of the others each takes seconds to trace."""
+TEMPERATURE = 1.7
+
+
+def cases() -> list[Any]:
+    """Each method and task with each of its readings, in each format."""
+    found = []
+    for case in CASES:
+        config, kind = case.values
+        method = begun(config, kind)
+        if not isinstance(method, Classifier | Segmenter):
+            continue
+        several = method.answers if isinstance(method, Segmenter) else None
+        for reading in ("",) if several is None else several.choice.names:
+            for ending in sorted(WRITERS):
+                marks = [] if case.id in QUICK and ending == ".onnx" else [pytest.mark.slow]
+                name = f"{case.id}-{reading}".strip("-") + ending
+                found.append(pytest.param(config, kind, reading, ending, id=name, marks=marks))
+    return found
+
+
+def facts_of(kind: TaskKind, *, red: bool = True) -> ExportedFacts:
+    unsure = Reliability(answers=9, ece=0.1, ece_calibrated=0.1, nll=0.1, nll_calibrated=0.1)
+    return ExportedFacts(
+        task=kind,
+        classes=NAMES,
+        mask_values={"0": "a", "1": "b", "255": "c"} if kind == "segmentation" else {},
+        input=ImageInput(
+            image_size=SIZE, resize_through=None, tile=None, intensity="percentiles:0.1:99.9", channels="rgb"
+        ),
+        red_channel_normalisation=red,
+        calibration=Calibration(task=kind, classes=list(NAMES), temperature=TEMPERATURE, val=unsure),
+        run=Origin(
+            name="run", method="m", technique="t", backbone="b", reading="", dataset="d", synthetic=True, seed=0,
+            config_hash="c", split_hash="s", data_hash="d",
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("config", "kind", "reading", "ending"), cases())
+def test_a_file_answers_as_the_method_does(
+    config: type[MethodConfig], kind: TaskKind, reading: str, ending: str, tmp_path: Path
+) -> None:
+    method = begun(config, kind).eval()
+    assert isinstance(method, Classifier | Segmenter)
+    if reading:
+        assert isinstance(method, Segmenter)
+        assert method.answers is not None
+        method.answers.choice.take(reading)
+    path, facts = tmp_path / f"model{ending}", facts_of(kind)
+    expected = []
+    for count in (1, 3):
+        images = np.random.default_rng(count).integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8)
+        seen = np.stack([normalise_red(image) for image in images])
+        with torch.no_grad():
+            expected.append((images, method.logits(torch.from_numpy(seen).permute(0, 3, 1, 2).float() / 255)))
+    deployable = Deployable(
+        method, multilabel=kind == "multilabel", red_channel_normalisation=True, temperature=TEMPERATURE
+    )
+    WRITERS[ending](deployable, facts, path)
+    model = open_exported(path)
+    assert model.facts == facts
+    for images, logits in expected:
+        tempered = logits / TEMPERATURE
+        probabilities = tempered.sigmoid() if kind == "multilabel" else tempered.softmax(dim=1)
+        np.testing.assert_allclose(model.probabilities(images), probabilities.numpy(), rtol=0, atol=1e-4)
+        np.testing.assert_allclose(model.logits(images), logits.numpy(), rtol=1e-3, atol=1e-3)
