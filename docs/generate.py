@@ -11,7 +11,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from s4mi.cli import app
-from s4mi.config import METHOD_CONFIGS, Arm, RunConfig, StudyConfig
+from s4mi.config import METHOD_CONFIGS, Arm, DataConfig, RunConfig, StudyConfig
+from s4mi.config.profiles import PROFILES, profile_text
+from s4mi.config.study import Dataset
 from s4mi.data.spec import DatasetSpec
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -51,7 +53,15 @@ def settings() -> str:
         )
     parts.append("\n# Settings of a study\n\n" + _table(StudyConfig, "", skip=("data", "split")))
     parts.append("`data` and `split` are as in a run.\n\nEach of `arms`:\n\n" + _table(Arm, "", skip=("settings",)))
-    parts.append("Beside these stand the settings of its runs, as in a run file.\n")
+    parts.append(
+        "Beside these stand the settings of its runs, as in a run file. Each of `pretraining` has `backbones`, "
+    )
+    parts[-1] += "`datasets` and such settings; each of `datasets` has the settings of `data` and, of its own:\n\n"
+    parts[-1] += _table(Dataset, "", skip=tuple(DataConfig.model_fields))
+    parts.append(
+        "\n# Profiles\n\nWhat stands below lies over what stands above; what the file says lies over all of it.\n"
+    )
+    parts.extend(f"\n## `profile: {name}`\n\n```yaml\n{profile_text(name)}```\n" for name in PROFILES)
     parts.append("\n# `dataset.yaml`\n\n" + _table(DatasetSpec, ""))
     return "\n".join(parts)
 

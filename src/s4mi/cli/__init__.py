@@ -1,12 +1,27 @@
 """The command line: parse, call a recipe, print. Each command imports what it needs only when it runs."""
 
+import os
 import sys
 
 import typer
 from rich.console import Console
 
 from s4mi import __version__
-from s4mi.cli import data, demo, embed, evaluate, explain, methods, predict, report, sheet, study, train
+from s4mi.cli import (
+    data,
+    demo,
+    embed,
+    evaluate,
+    explain,
+    export,
+    methods,
+    predict,
+    report,
+    sheet,
+    study,
+    suggest,
+    train,
+)
 from s4mi.errors import S4miError
 
 INTERRUPTED = 130
@@ -24,6 +39,9 @@ app.add_typer(study.app, name="study")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("export")(export.export)
+app.command("calibrate")(predict.calibrate)
+app.command("suggest")(suggest.suggest)
 app.command("explain")(explain.explain)
 app.command("embed")(embed.embed)
 app.command("sheet")(sheet.sheet)
@@ -47,6 +65,12 @@ def root(
     """Machine supervision for medical imaging: many images, few labels."""
 
 
+def _of_ctrl_c(leaving: SystemExit) -> bool:
+    """Whether typer has made this of Ctrl-C, and not of the exit of a command that has said itself what is kept."""
+    made = leaving.__context__
+    return leaving.code == INTERRUPTED and made is not None and isinstance(made.__cause__, KeyboardInterrupt)
+
+
 def main() -> None:
     """Run the command line; bad input ends it with one line on standard error and exit status 1."""
     try:
@@ -55,6 +79,6 @@ def main() -> None:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
         sys.exit(1)
     except SystemExit as leaving:
-        if leaving.code == INTERRUPTED:  # typer has made this of Ctrl-C
+        if _of_ctrl_c(leaving) and os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes the first says it
             Console(stderr=True).print("interrupted; finished work is kept", style="yellow")
         raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s4mi.cli import imports, split
+from s4mi.cli import imports, merge, split
 from s4mi.cli.facts import counted, how_many, print_facts, print_findings, print_line, progress_bar
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Import data sets, check them and split them.", no_args_is_help=True)
 app.add_typer(imports.app, name="import")
 app.command("split")(split.split)
+app.command("merge")(merge.merge)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""How many labels may be read: a percentage, a number of images, or a number of patients."""
+"""How many labels may be read: a percentage, a number of images, a number of patients, or those that a file names."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Literal
 
 from s4mi.errors import S4miError
 
-Unit = Literal["percent", "images", "patients"]
+Unit = Literal["percent", "images", "patients", "saved"]
 _UNITS: dict[str, Unit] = {
     "": "percent", "%": "percent", "percent": "percent", "image": "images", "images": "images",
     "patient": "patients", "patients": "patients", "group": "patients", "groups": "patients",
@@ -15,18 +15,23 @@ _UNITS: dict[str, Unit] = {
 
 @dataclass(frozen=True)
 class LabelAmount:
-    """An amount of the annotated training images; smaller amounts, in whatever unit, lie inside larger ones."""
+    """An amount of the annotated training images; smaller amounts, in whatever unit, lie inside larger ones.
+
+    `saved` is no amount of its own: those images that a saved split lists as labelled.
+    """
 
     value: float
     unit: Unit = "percent"
 
     @classmethod
     def parse(cls, given: "float | str") -> "LabelAmount":
-        """`10`, `"10%"`, `"50 images"` or `"5 patients"`.
+        """`10`, `"10%"`, `"50 images"`, `"5 patients"` or `"saved"`.
 
         Raises:
             S4miError: it is none of these, or not above zero, or more than 100 %.
         """
+        if str(given).strip().lower() == "saved":
+            return cls(0, "saved")
         found = re.fullmatch(r"\s*([0-9.]+(?:e-?[0-9]+)?)\s*([a-z%]*)\s*", str(given).lower())
         unit = _UNITS.get(found.group(2)) if found else None
         try:
@@ -41,6 +46,8 @@ class LabelAmount:
         return cls(value, unit)
 
     def __str__(self) -> str:
+        if self.unit == "saved":
+            return "saved"
         if self.unit == "percent":
             return f"{self.value:g} %"
         return f"{self.value:g} {self.unit if self.value != 1 else self.unit[:-1]}"

@@ -50,28 +50,43 @@ class Row:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A data set: its description and its rows, with `image` and `mask` as absolute paths."""
+    """A data set: its description and its rows, with `image` and `mask` as absolute paths.
+
+    Attributes:
+        version: 1, and one more for each time that annotations were merged into it (`versions.py`).
+    """
 
     folder: Path
     spec: DatasetSpec
     rows: tuple[Row, ...]
+    version: int = 1
 
     @property
     def official(self) -> bool:
         """Whether the rows come with a split of their own."""
         return any(row.split is not None for row in self.rows)
 
+    @property
+    def title(self) -> str:
+        """The data set's name as results carry it: those of two versions are not set side by side."""
+        return self.spec.name if self.version == 1 else f"{self.spec.name}, version {self.version}"
 
-def read_manifest(folder: Path) -> tuple[Manifest | None, list[Finding]]:
+
+def read_manifest(
+    folder: Path, *, file: str = MANIFEST_NAME, spec_file: str = SPEC_NAME
+) -> tuple[Manifest | None, list[Finding]]:
     """Read a data set folder; list everything wrong that shows without opening an image.
 
     The manifest is None when `dataset.yaml` or the header of `manifest.csv` cannot be used at all. Rows with an error
     are left out of it.
+
+    Args:
+        file, spec_file: kept copies to read in place of `manifest.csv` and `dataset.yaml`.
     """
-    spec, findings = read_spec(folder)
+    spec, findings = read_spec(folder, file=spec_file)
     if spec is None:
         return None, findings
-    path = folder / MANIFEST_NAME
+    path = folder / file
     if not path.is_file():
         findings.append(fault("no-manifest", MANIFEST_NAME, None, "not there; make one with: s4mi data import"))
         return None, findings

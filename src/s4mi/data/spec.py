@@ -146,9 +146,9 @@ def fault(code: str, file: str, line: int | None, message: str) -> Finding:
     return Finding(code=code, severity="error", file=file, line=line, message=message, rows=rows)
 
 
-def read_spec(folder: Path) -> tuple[DatasetSpec | None, list[Finding]]:
-    """The contents of `dataset.yaml`, or None with everything that is wrong with it."""
-    path = folder / SPEC_NAME
+def read_spec(folder: Path, *, file: str = SPEC_NAME) -> tuple[DatasetSpec | None, list[Finding]]:
+    """The contents of `dataset.yaml`, or of a kept copy of it; None with everything that is wrong with it."""
+    path = folder / file
     if not path.is_file():
         return None, [fault("no-dataset-yaml", SPEC_NAME, None, "not there; make one with: s4mi data import")]
     try:

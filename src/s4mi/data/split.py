@@ -7,11 +7,14 @@ chance adds. Training, validation and test are consecutive stretches of such an 
 validation; the labelled x % are the first x % of an order of the annotated training images, so that a smaller fraction
 always lies inside a larger one.
 
+Annotation that is merged into a data set later must not move anybody: parts are drawn from the first version that has
+any (`Basis`), and what came later trains. The labelled x % are of all there is.
+
 The tolerance, which `TOLERANCE` states and the tests hold: in each part, fold and fraction the count of a class is off
 its share by at most that many times what one group holds of it at most.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +24,7 @@ from numpy.typing import NDArray
 
 from s4mi.data.fractions import LabelAmount
 from s4mi.data.manifest import PARTS, Manifest
-from s4mi.data.split_file import Split, hash_of, read_parts
+from s4mi.data.split_file import Split, hash_of, read_labelled, read_parts
 from s4mi.errors import S4miError
 from s4mi.records import Part, TaskKind
 
@@ -50,6 +53,18 @@ class Division:
     file: Path | None = None
 
 
+@dataclass(frozen=True)
+class Basis:
+    """The version of a data set that its parts are drawn from where annotation was merged in later.
+
+    Attributes:
+        foreground: foreground share of each of its rows' masks.
+    """
+
+    manifest: Manifest
+    foreground: Sequence[float] | None = None
+
+
 def make_split(
     manifest: Manifest,
     kind: TaskKind,
@@ -59,6 +74,7 @@ def make_split(
     fraction_seed: int,
     foreground: Sequence[float] | None = None,
     unlabelled: bool = False,
+    basis: Basis | None = None,
 ) -> Split:
     """Split a data set for one task.
 
@@ -67,13 +83,14 @@ def make_split(
         fraction_seed: draws which those are.
         foreground: foreground share of each row's mask, used to stratify where there are no labels.
         unlabelled: training needs no annotated image.
+        basis: what the parts are drawn from; None: the manifest itself.
 
     Raises:
         S4miError: a part would be without annotated images, there are fewer images or patients than asked for, or an
             official or saved split does not fit the manifest.
     """
     traits = traits_of(manifest, kind, foreground)
-    parts = _divide(manifest, traits, division)
+    parts = _divide(manifest, traits, division, kind=kind, basis=basis)
     for part in PARTS:
         # The official test part may lack what this task needs; then the run says it has no test score.
         if division.kind in ("official", "file") and part == "test":
@@ -88,8 +105,11 @@ def make_split(
                 f"{manifest.folder}: the {part} part of the split holds no image annotated for {kind}; "
                 f"annotate more, or {cure}"
             )
-    order = label_order(manifest, kind, traits, train=parts["train"], seed=fraction_seed)
-    labelled = tuple(sorted(first_labels(manifest, order, amount))) if order else ()
+    if amount.unit == "saved":
+        labelled = _saved(manifest, kind, division, parts["train"])
+    else:
+        order = label_order(manifest, kind, traits, train=parts["train"], seed=fraction_seed)
+        labelled = tuple(sorted(first_labels(manifest, order, amount))) if order else ()
     return Split(
         train=parts["train"], val=parts["val"], test=parts["test"], labelled=labelled,
         hash=hash_of(manifest, parts, labelled),
@@ -110,6 +130,8 @@ def first_labels(manifest: Manifest, order: Sequence[list[int]], amount: LabelAm
     Raises:
         S4miError: there are fewer images or patients than asked for.
     """
+    if amount.unit == "saved":
+        raise S4miError("saved: is no amount of labels here; write 10 (percent), '50 images' or '5 patients'")
     images = sum(map(len, order))
     there = len(order) if amount.unit == "patients" else images
     if amount.unit != "percent" and amount.value > there:
@@ -151,13 +173,41 @@ def _official(manifest: Manifest) -> dict[Part, tuple[int, ...]]:
     }  # fmt: skip
 
 
-def _divide(manifest: Manifest, traits: NDArray[np.float64], division: Division) -> dict[Part, tuple[int, ...]]:
+def _divide(
+    manifest: Manifest, traits: NDArray[np.float64], division: Division, *, kind: TaskKind, basis: Basis | None
+) -> dict[Part, tuple[int, ...]]:
     if division.kind == "official":
         return _official(manifest)
     if division.kind == "file":
         assert division.file is not None
         return read_parts(division.file, manifest)
-    return _drawn(manifest, traits, division)
+    if basis is None:
+        return _drawn(manifest, traits, division)
+    drawn = _drawn(basis.manifest, traits_of(basis.manifest, kind, basis.foreground), division)
+    return _carried_over(drawn, basis.manifest, manifest)
+
+
+def _carried_over(parts: Mapping[Part, Sequence[int]], old: Manifest, new: Manifest) -> dict[Part, tuple[int, ...]]:
+    """The same parts in another version; images that the old one lacks go with their patient, or else to train."""
+    part_of = {old.rows[row].id: part for part in PARTS for row in parts[part]}
+    groups = {group: part for part in PARTS for row in parts[part] if (group := old.rows[row].group)}
+    places = [part_of.get(row.id) or groups.get(row.group or "", "train") for row in new.rows]
+    return {part: tuple(number for number, place in enumerate(places) if place == part) for part in PARTS}
+
+
+def _saved(manifest: Manifest, kind: TaskKind, division: Division, train: Sequence[int]) -> tuple[int, ...]:
+    """The rows that a saved split says to be labelled."""
+    if division.kind != "file" or division.file is None:
+        raise S4miError("label_fraction=saved: takes the labelled images of a saved split; pass split.kind=file too")
+    labelled = read_labelled(division.file, manifest)
+    trains = {*train}
+    for row in labelled:
+        if row not in trains or not manifest.rows[row].annotated(kind):
+            why = "is not annotated" if row in trains else "does not train"
+            raise S4miError(
+                f"{division.file}: labelled: image {manifest.rows[row].id!r} {why} in {manifest.folder}; take it out"
+            )
+    return labelled
 
 
 def _drawn(manifest: Manifest, traits: NDArray[np.float64], division: Division) -> dict[Part, tuple[int, ...]]:

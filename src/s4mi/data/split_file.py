@@ -105,6 +105,24 @@ def read_parts(path: Path, manifest: Manifest) -> dict[Part, tuple[int, ...]]:
     return rows
 
 
+def read_labelled(path: Path, manifest: Manifest) -> tuple[int, ...]:
+    """The rows of `manifest` that a saved split says to be labelled, ascending.
+
+    Raises:
+        S4miError: the file is missing or damaged, names none, or one that is not in the manifest.
+    """
+    number_of = {row.id: number for number, row in enumerate(manifest.rows)}
+    try:
+        named = [str(name) for name in json.loads(path.read_text(encoding="utf-8"))["labelled"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise S4miError(f"{path}: is no saved split ({error}); make one with: s4mi data split … -o {path}") from error
+    strangers = [name for name in named if name not in number_of]
+    if strangers or not named:
+        what = f"names {strangers[0]!r}, which is not in the manifest" if strangers else "names no image"
+        raise S4miError(f"{path}: labelled: {what}; it is of another state of {manifest.folder}; split it again")
+    return tuple(sorted({number_of[name] for name in named}))
+
+
 def _refuse_shared_groups(path: Path, manifest: Manifest, rows: Mapping[Part, Sequence[int]]) -> None:
     side: dict[str, Part] = {}
     for part, numbers in rows.items():

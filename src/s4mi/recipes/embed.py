@@ -17,14 +17,11 @@ from typing import Literal
 import numpy as np
 import polars
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from s4mi.config import RunConfig
-from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
-from s4mi.data.images import read_image
 from s4mi.data.manifest import MANIFEST_NAME, PARTS, load_manifest
 from s4mi.data.parallel import in_parallel
 from s4mi.data.preprocessing import Preprocessing
@@ -32,6 +29,7 @@ from s4mi.data.spec import NO_CLASS, SPEC_NAME, load_spec
 from s4mi.errors import S4miError, require_extra
 from s4mi.maths.projection import pca, umap
 from s4mi.recipes.encoders import Encoder, load_encoder
+from s4mi.recipes.features import decode, features_of
 from s4mi.recipes.inputs import ErrorList, Unreadable, find_images
 from s4mi.recipes.run_dir import RunDir, make_fabric
 from s4mi.records import FeatureMap, MapPoint, Part, write_text_atomically
@@ -102,7 +100,7 @@ def embed_run(
     rows, blocks = [], []
     while block := list(islice(decoded, batch_size)):
         rows += [image for image, _ in block]
-        blocks.append(_features(fabric, chosen.network, [tiles for _, tiles in block], batch_size=batch_size))
+        blocks.append(features_of(fabric, chosen.network, [tiles for _, tiles in block], batch_size=batch_size))
     if not rows:
         raise S4miError(f"{dataset}: none of its {len(images)} images can be read; see {out.parent / 'errors.csv'}")
     features = torch.cat(blocks).numpy()
@@ -175,7 +173,7 @@ def _decoded(
     progress: Callable[[int, int], None],
 ) -> Iterator[tuple[_Image, Pixels]]:
     """Each image with its (T, S, S, 3) tiles; those that cannot be read go on the list instead."""
-    work = partial(_decode, preprocessing=preprocessing, intensity=intensity)
+    work = partial(decode, preprocessing=preprocessing, intensity=intensity)
     # Threads: a process would have to import torch first.
     results = in_parallel(work, [image.path for image in images], say=progress, few=len(images))
     for image, result in zip(images, results, strict=True):
@@ -183,25 +181,6 @@ def _decoded(
             failed.add(Unreadable(image.path, result))
         else:
             yield image, result
-
-
-def _decode(path: Path, *, preprocessing: Preprocessing, intensity: Intensity) -> Pixels | str:
-    try:
-        return preprocessing.images(read_image(path, intensity))
-    except ImageError as error:
-        return str(error)
-
-
-@torch.inference_mode()
-def _features(fabric: Fabric, network: nn.Module, images: Sequence[Pixels], *, batch_size: int) -> Tensor:
-    """(N, D) float32 on the CPU, of N images of (T, S, S, 3) tiles each; those of tiles are averaged."""
-    stack = torch.from_numpy(np.concatenate(images))
-    given = []
-    for chunk in torch.split(stack, batch_size):
-        pixels = chunk.to(fabric.device).permute(0, 3, 1, 2).float().div_(255)
-        with fabric.autocast():
-            given.append(network(pixels).float().cpu())
-    return torch.stack([own.mean(dim=0) for own in torch.split(torch.cat(given), [len(tiles) for tiles in images])])
 
 
 def _map(

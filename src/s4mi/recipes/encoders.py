@@ -10,6 +10,7 @@ from s4mi.config import RunConfig
 from s4mi.contract import Task
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.backbone import Backbone
+from s4mi.nets.deepest import DeepestFeatures
 from s4mi.recipes.run_dir import RunDir, load_method
 from s4mi.records import PretrainingRecord, RunRecord, read_any_record
 
@@ -45,6 +46,23 @@ def load_encoder(fabric: Fabric, run: Path, *, name: str | None = None) -> Encod
     else:
         network = _backbone(fabric, run, record, config)
     return Encoder(chosen, tuple(other for other in names if other != chosen), network.to(fabric.device).eval())
+
+
+def load_any_encoder(fabric: Fabric, run: Path) -> nn.Module:
+    """`load_encoder`, and of a segmentation run what its network sees of a whole image: (B, 3, S, S) → (B, D).
+
+    Raises:
+        S4miError: no such run.
+    """
+    record = read_any_record(run)
+    if isinstance(record, PretrainingRecord) or record.task != "segmentation":
+        return load_encoder(fabric, run).network
+    config = RunDir(run).config()
+    task = Task(
+        kind="segmentation", classes=tuple(record.classes), image_size=config.data.image_size, counts=(), labelled=0
+    )
+    method = load_method(fabric, config, task, RunDir(run).best)
+    return DeepestFeatures(method, method.logits, config.data.image_size).eval()
 
 
 def _backbone(fabric: Fabric, run: Path, record: RunRecord, config: RunConfig) -> nn.Module:

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
+from s4mi.data.basis import basis_of
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.fractions import LabelAmount
-from s4mi.data.manifest import Manifest, load_manifest
+from s4mi.data.manifest import Manifest
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_parallel
 from s4mi.data.proportions import Proportions, proportions
 from s4mi.data.spec import MaskKey
 from s4mi.data.split import Division, first_labels, label_order, make_split, traits_of
 from s4mi.data.split_file import Split, save_split
+from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.records import TaskKind
 
@@ -53,12 +55,13 @@ def split_dataset(
     Raises:
         S4miError: the data set cannot be read, or not be split so.
     """
-    manifest = load_manifest(folder)
+    manifest = load_version(folder)
     kind = _kind(manifest, kind)
     if division is None:
         division = Division("official" if manifest.official else "random", seed=seed)
     foreground = _foreground(manifest, progress) if kind == "segmentation" else None
-    whole = make_split(manifest, kind, division=division, fraction_seed=seed, foreground=foreground)
+    basis = basis_of(manifest, kind, division, foreground=foreground)
+    whole = make_split(manifest, kind, division=division, fraction_seed=seed, foreground=foreground, basis=basis)
     traits = traits_of(manifest, kind, foreground)
     order = label_order(manifest, kind, traits, train=whole.train, seed=seed)
     fractions = {str(amount): tuple(sorted(first_labels(manifest, order, amount))) for amount in amounts}

@@ -28,6 +28,7 @@ from s4mi.data.sources.frames import Frames, expand
 from s4mi.data.sources.journal import Journal
 from s4mi.data.sources.mask_naming import name_mask_values, scan_masks
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, MaskKey
+from s4mi.data.versions import newest_version
 from s4mi.errors import S4miError
 from s4mi.records import TaskKind
 
@@ -184,6 +185,11 @@ def _refuse_destination(found: Found, destination: Path, *, force: bool) -> None
     taken = [name for name in (SPEC_NAME, MANIFEST_NAME) if (destination / name).exists()]
     if taken and not force:
         raise S4miError(f"{destination}: holds a {taken[0]} already; name another folder, or replace it with --force")
+    if (version := newest_version(destination)) > 1:
+        raise S4miError(
+            f"{destination}: annotations were merged into it (version {version}), which another import would lose; "
+            "name another folder, or remove its manifest-v*.csv first"
+        )
 
 
 def _named(found: Found) -> list[Row]:

@@ -1,0 +1,119 @@
+"""What a command takes before it does anything, and how long a check of many images is: figures without a peer.
+
+    python benchmarks/startup.py [--images N] [--rounds R] [--quick]
+
+Each figure is a process of its own. The first round is not counted, so that files are in the operating system's memory;
+a first start from a cold disk takes several times as long. Peak memory is what the system says of the process itself,
+not of others that it starts.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from s4mi.data.sources.synthetic import write_synthetic
+
+S4MI = (sys.executable, "-m", "s4mi")
+PACKAGES = ("torch", "timm", "segmentation_models_pytorch", "lightning_fabric", "monai")
+SIZE = 96
+"""Side of the drawn images, pixels."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A process to time."""
+
+    title: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one process took: seconds on the clock, MiB at its peak."""
+
+    seconds: float
+    memory: float
+
+
+def main() -> None:
+    """Take the measurements, print the table."""
+    parser = argparse.ArgumentParser(description="Time how commands start, and a check of many images.")
+    parser.add_argument("--images", type=int, default=10_000, help="images of the data set that is checked")
+    parser.add_argument("--rounds", type=int, default=5, help="starts of each command; the check is made once")
+    parser.add_argument("--quick", action="store_true", help="500 images, 2 rounds")
+    arguments = parser.parse_args()
+    images, rounds = (500, 2) if arguments.quick else (arguments.images, arguments.rounds)
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; Python {platform.python_version()}\n")
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        write_synthetic("lesions", data, count=images, size=SIZE, seed=0)
+        rows = [_row(command, _several(command, rounds)) for command in _starts(data)]
+        checks = (
+            Command(f"s4mi data check, {images:,} PNG of {SIZE} px", (*S4MI, "data", "check", str(data))),
+            Command("the same without looking for copies", (*S4MI, "data", "check", str(data), "--no-duplicates")),
+        )
+        rows += [_row(command, [_take(command.words)]) for command in checks]
+    print("| what | s | least–most | MiB at its peak |")
+    print("|---|---:|---:|---:|")
+    print("\n".join(rows))
+    print(f"\nload {os.getloadavg()[0]:.1f} after")
+
+
+def _starts(data: Path) -> Sequence[Command]:
+    return (
+        Command("python -c pass", (sys.executable, "-c", "pass")),
+        Command("import s4mi", (sys.executable, "-c", "import s4mi")),
+        Command("s4mi --help", (*S4MI, "--help")),
+        Command("s4mi data split", (*S4MI, "data", "split", str(data))),
+        Command("s4mi methods", (*S4MI, "methods")),
+        *(Command(f"import {name}", (sys.executable, "-c", f"import {name}")) for name in PACKAGES),
+        Command("import s4mi.recipes.train", (sys.executable, "-c", "import s4mi.recipes.train")),
+    )
+
+
+def _several(command: Command, rounds: int) -> list[Taken]:
+    return [_take(command.words) for _ in range(rounds + 1)][1:]
+
+
+def _take(words: Sequence[str]) -> Taken:
+    """Run a process to its end.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    with tempfile.TemporaryFile() as said:
+        began = time.perf_counter()
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for; Popen need not
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"{' '.join(words)} ended with status {process.returncode}: {said.read()[-500:].decode()}")
+    return Taken(seconds, _mebibytes(used.ru_maxrss))
+
+
+def _row(command: Command, taken: Sequence[Taken]) -> str:
+    seconds = [one.seconds for one in taken]
+    # A new process is counted as large as the one that started it until it has grown beyond that.
+    peak, own = max(one.memory for one in taken), _mebibytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    memory = f"{peak:,.0f}" if peak > 1.1 * own else f"< {own:,.0f}"
+    return f"| {command.title} | {statistics.median(seconds):.2f} | {min(seconds):.2f}–{max(seconds):.2f} | {memory} |"
+
+
+def _mebibytes(maxrss: int) -> float:
+    """Of what `getrusage` tells: bytes on macOS, KiB on Linux."""
+    return maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+if __name__ == "__main__":
+    main()

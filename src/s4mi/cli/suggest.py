@@ -1,0 +1,138 @@
+"""`s4mi suggest`: which images to annotate next."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from s4mi.recipes.choosing import Strategy
+
+
+class Uncertainty(StrEnum):
+    """What makes an answer unsure."""
+
+    both = "both"
+    entropy = "entropy"
+    disagreement = "disagreement"
+    none = "none"
+
+
+class Diversity(StrEnum):
+    """What keeps the chosen images apart."""
+
+    auto = "auto"
+    k_centre = "k-centre"
+    typicality = "typicality"
+    none = "none"
+
+
+class Format(StrEnum):
+    """What is written beside the table."""
+
+    csv = "csv"
+    label_studio = "label-studio"
+    coco = "coco"
+
+
+class Shapes(StrEnum):
+    """How masks are written for people to correct."""
+
+    polygons = "polygons"
+    rle = "rle"
+
+
+def suggest(
+    source: Path = typer.Argument(
+        ..., metavar="RUN_OR_STUDY", help="A run, or the folder of a study; with --simulate a run or study file."
+    ),
+    rest: list[str] = typer.Argument(
+        None, metavar="DATASET", help="A data set with images to annotate; with --simulate settings as KEY=VALUE."
+    ),
+    out: Path = typer.Option(Path("next.csv"), "-o", "--out", help="The table; with --simulate a folder."),
+    count: int = typer.Option(50, "-n", "--count", min=1, help="Images to suggest; with --simulate, in each round."),
+    uncertainty: Uncertainty = typer.Option(
+        Uncertainty.both, help="entropy, disagreement of seeds or networks, both, or none."
+    ),
+    diversity: Diversity = typer.Option(
+        Diversity.auto, help="auto: k-centre, with --cold-start typicality; none: by uncertainty alone."
+    ),
+    cold_start: bool = typer.Option(
+        False, "--cold-start", help="By features alone, where nothing is annotated yet; of a pre-training run."
+    ),
+    per_patient: int = typer.Option(3, "--per-patient", min=0, help="At most so many images of one; 0: any number."),
+    seed: int = typer.Option(0, "--seed", min=0, help="Of k-means and of choices at random."),
+    format_: Format = typer.Option(
+        Format.csv, "--format", help="Also write the run's answers for people to correct: label-studio or coco (CVAT)."
+    ),
+    shapes: Shapes = typer.Option(
+        Shapes.polygons, "--shapes", help="Of masks there: polygons where a region has no hole, or rle for all."
+    ),
+    simulate: bool = typer.Option(
+        False, "--simulate", help="On a data set that is labelled already: would it have been worth it?"
+    ),
+    strategies: str = typer.Option(
+        "random,both×k-centre", metavar="A,B,...",
+        help="Of --simulate: random, entropy, disagreement, both, k-centre, typicality, or entropy×k-centre and so on.",
+    ),
+    rounds: int = typer.Option(5, "--rounds", min=1, help="Of --simulate: rounds after the start."),
+    start: int = typer.Option(0, "--start", min=0, help="Of --simulate: images labelled at the start.  [default: -n]"),
+    seeds: str = typer.Option("0,1,2,3,4", "--seeds", metavar="A,B,...", help="Of --simulate."),
+    members: int = typer.Option(
+        1, "--members", min=1, help="Of --simulate: runs on the same labels in each round, whose seeds may disagree."
+    ),
+    arm: str = typer.Option("", "--arm", help="Of --simulate with a study file: which of its arms, by name."),
+) -> None:  # fmt: skip
+    """Choose the images without annotation that are most worth it: those a run is unsure of, unlike each other.
+
+    Images that the run validates or tests with are never chosen. Fill in the column label, or correct what --format
+    wrote, and bring it back with: s4mi data merge.
+    """
+    from s4mi.cli.console import setup_logging
+    from s4mi.errors import S4miError
+
+    setup_logging(facts=False)
+    if simulate:
+        from s4mi.cli.simulate import run_simulation
+
+        run_simulation(
+            source, rest or [], out, count=count, strategies=strategies, rounds=rounds, start=start or count,
+            seeds=seeds, per_patient=per_patient, members=members, arm=arm,
+        )  # fmt: skip
+        return
+    if len(rest or []) != 1:
+        raise S4miError("suggest: takes a run or study and one data set; give DATASET, or --simulate and a run file")
+    from s4mi.cli.facts import print_line, progress_bar
+    from s4mi.recipes.suggest import Wish
+    from s4mi.recipes.suggest import suggest as choose_images
+
+    wish = Wish(
+        count, _strategy(uncertainty, diversity, cold=cold_start), cold=cold_start, per_patient=per_patient, seed=seed,
+        format=format_.value, rle=shapes is Shapes.rle,
+    )  # fmt: skip
+    with progress_bar() as bar:
+        made = choose_images(source, Path(rest[0]), out, wish=wish, progress=bar)
+    print_line(f"{made.chosen} of {made.candidates} images without annotation, by {made.strategy}: {made.files[0]}")
+    print_line(f"asked: {made.source}")
+    if made.chosen < min(count, made.candidates):
+        print_line(
+            f"no more, as every patient has {per_patient} in it by now; raise --per-patient, or 0 for any number"
+        )
+    for file in made.files[1:]:
+        print_line(f"to correct: {file}")
+    print_line(
+        f"when they are annotated: s4mi data merge {rest[0]} {made.files[1] if made.files[1:] else made.files[0]}"
+    )
+    if made.failed:
+        typer.echo(f"{made.failed} could not be read: {out.with_name(f'{out.stem}.errors.csv')}", err=True)
+        raise typer.Exit(1)
+
+
+def _strategy(uncertainty: Uncertainty, diversity: Diversity, *, cold: bool) -> "Strategy":
+    from s4mi.recipes.choosing import Strategy
+
+    spread = diversity.value
+    if diversity is Diversity.auto:
+        spread = "typicality" if cold else "k-centre"
+    return Strategy(uncertainty.value, spread)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Annotation on its way to people who correct it, and back: tables, masks, Label Studio, COCO."""
