@@ -50,6 +50,35 @@ def test_the_technique_of_the_best_mean_answers_with_its_best_seed(tmp_path: Pat
     assert "all 2 seeds" in chosen.why
 
 
+def test_runs_on_the_newest_labels_alone_count(tmp_path: Path, trained: Path) -> None:
+    scores = {"runs/a-seed0": 0.9, "runs/a-v2-seed0": 0.5, "runs/b-v2-seed0": 0.6, "superseded/c-seed0": 0.99}
+    folder = study(tmp_path, trained / "a-seed0", scores)
+    for name in ("a-v2-seed0", "b-v2-seed0"):
+        record = json.loads((folder / "runs" / name / "record.json").read_text())
+        record["data"]["version"] = 2
+        (folder / "runs" / name / "record.json").write_text(json.dumps(record))
+    assert choose_runs(folder).runs == (folder / "runs/b-v2-seed0",)
+
+
+def test_of_two_tasks_one_is_asked_for(tmp_path: Path, trained: Path) -> None:
+    folder = study(tmp_path, trained / "a-seed0", {"runs/a-seed0": 0.9})
+    shutil.copytree(trained / "masks", folder / "runs/masks-seed0")
+    with pytest.raises(S4miError, match="--task"):
+        choose_runs(folder)
+    assert choose_runs(folder, task="segmentation").runs == (folder / "runs/masks-seed0",)
+    assert choose_runs(folder, task="multiclass").runs == (folder / "runs/a-seed0",)
+    with pytest.raises(S4miError, match="no finished multilabel run"):
+        choose_runs(folder, task="multilabel")
+
+
+def test_runs_on_two_data_sets_are_not_compared(tmp_path: Path, trained: Path) -> None:
+    folder = study(tmp_path, trained / "a-seed0", {"x/runs/a-seed0": 0.9, "y/runs/a-seed0": 0.5})
+    record = json.loads((folder / "y/runs/a-seed0/record.json").read_text()) | {"dataset": "others"}
+    (folder / "y/runs/a-seed0/record.json").write_text(json.dumps(record))
+    with pytest.raises(S4miError, match=r"cannot be compared: .*others, multiclass by f1_macro"):
+        choose_runs(folder)
+
+
 def test_one_run_is_itself(trained: Path) -> None:
     assert choose_runs(trained / "masks").runs == (trained / "masks",)
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from s4mi.cli.parts import Task
+
 
 def export(
     run: Path = typer.Argument(
@@ -12,6 +14,7 @@ def export(
     out: Path = typer.Option(
         ..., "-o", "--out", metavar="FILE", help="Ends in .onnx, or in .pt2 for a torch.export archive."
     ),
+    task: Task = typer.Option(Task.any, "--task", help="Of a study: the best of the runs with this task."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace the file, and another model's card beside it."),
 ) -> None:
     """One file with the network and all that belongs to it, and a model card beside it.
@@ -22,7 +25,7 @@ def export(
     from s4mi.recipes.export import export_run
 
     setup_logging()
-    result = export_run(run, out, overwrite=overwrite)
+    result = export_run(run, out, task=task.kind, overwrite=overwrite)
     if result.why:
         typer.echo(result.why)
     difference = max(result.check.difference, 1e-7)

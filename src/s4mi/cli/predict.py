@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from s4mi.cli.parts import Split
+from s4mi.cli.parts import Split, Task
 
 if TYPE_CHECKING:
     from s4mi.recipes.predict import Predicted
@@ -36,6 +36,7 @@ def predict(
     ensemble: bool = typer.Option(
         False, "--ensemble", help="Of a study: the mean over all seeds of its best technique."
     ),
+    task: Task = typer.Option(Task.any, "--task", help="Of a study: the best of the runs with this task."),
     tta: bool = typer.Option(
         False, "--tta", help="Average over the eight ways to turn and mirror an image; 8x slower."
     ),
@@ -67,7 +68,7 @@ def predict(
     setup_logging()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("predicting", total=None)
+        row = bar.add_task("predicting", total=None)
         result = predict_run(
             run,
             images,
@@ -76,12 +77,13 @@ def predict(
             clusters=clusters,
             part=split.part,
             ensemble=ensemble,
+            task=task.kind,
             raw=raw,
             tta=tta,
             overlap=overlap,
             form=form.value,
             resume=resume,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=lambda done, total: bar.update(row, completed=done, total=total),
         )
     _say(result, out)
     if result.failed:

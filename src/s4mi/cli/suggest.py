@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from s4mi.cli.parts import Task
+
 if TYPE_CHECKING:
     from s4mi.recipes.choosing import Strategy
 
@@ -52,6 +54,7 @@ def suggest(
     ),
     out: Path = typer.Option(Path("next.csv"), "-o", "--out", help="The table; with --simulate a folder."),
     count: int = typer.Option(50, "-n", "--count", min=1, help="Images to suggest; with --simulate, in each round."),
+    task: Task = typer.Option(Task.any, "--task", help="Of a study: the best of the runs with this task."),
     uncertainty: Uncertainty = typer.Option(
         Uncertainty.both, help="entropy, disagreement of seeds or networks, both, or none."
     ),
@@ -109,7 +112,7 @@ def suggest(
 
     wish = Wish(
         count, _strategy(uncertainty, diversity, cold=cold_start), cold=cold_start, per_patient=per_patient, seed=seed,
-        format=format_.value, rle=shapes is Shapes.rle,
+        format=format_.value, rle=shapes is Shapes.rle, task=task.kind,
     )  # fmt: skip
     with progress_bar() as bar:
         made = choose_images(source, Path(rest[0]), out, wish=wish, progress=bar)

@@ -20,6 +20,7 @@ from s4mi.recipes.answering import About, Answerer, Model, Probabilities, classe
 from s4mi.recipes.opening import CONFIG_NAME, Opened, open_models
 from s4mi.recipes.predictor import Predictor
 from s4mi.recipes.run_dir import load_method, make_fabric
+from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration
 
 
@@ -48,13 +49,14 @@ class Committee:
         about: what they answer. runs: their folders. members: what they are called. why: why these, or empty.
     """
 
-    def __init__(self, source: Path) -> None:
-        """Open a run, or of a folder of runs all seeds of the technique that is best by validation.
+    def __init__(self, source: Path, *, task: TaskKind | None = None) -> None:
+        """Open a run, or of a folder of runs, of one task, all seeds of the technique that is best by validation.
 
         Raises:
             S4miError: there is none, or it does not answer.
         """
-        opened = open_models(source, ensemble=source.is_dir() and not (source / CONFIG_NAME).exists())
+        several = source.is_dir() and not (source / CONFIG_NAME).exists()
+        opened = open_models(source, ensemble=several, task=task)
         self.runs, self.why = opened.runs, opened.why
         models = _networks_of(opened) or opened.models
         self.about: About = opened.models[0].about

@@ -19,6 +19,7 @@ def facts_of(config: RunConfig, prepared: Prepared) -> DataFacts:
     pixels = cache.size.prod(axis=1)
     smallest, largest = (cache.size[row].tolist() for row in (pixels.argmin(), pixels.argmax()))
     return DataFacts(
+        version=manifest.version,
         images=len(manifest.rows),
         grouped=sum(row.group is not None for row in manifest.rows),
         parts={part: _part(prepared, part) for part in PARTS},

@@ -29,7 +29,7 @@ from s4mi.recipes.model_card import CARD_NAME, check_card, write_model_card
 from s4mi.recipes.opening import calibrated, choose_runs
 from s4mi.recipes.prepare import answer_spec, task_kind
 from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
-from s4mi.records import RunRecord, read_record
+from s4mi.records import RunRecord, TaskKind, read_record
 from s4mi.records.calibration import read_calibration
 
 Floats = NDArray[np.float32]
@@ -66,13 +66,14 @@ class _Trained:
         return self.task.kind == "multilabel"
 
 
-def export_run(given: Path, out: Path, *, overwrite: bool = False) -> Exported:
+def export_run(given: Path, out: Path, *, task: TaskKind | None = None, overwrite: bool = False) -> Exported:
     """Write the model of the run in the folder `given`, or of a study's best run by validation, as the file `out`.
 
     Nothing is left behind unless the file answers as the run does, on images of its data set where they are there. A
     run that was never calibrated is calibrated first.
 
     Args:
+        task: of a study's runs, those of this task alone.
         overwrite: replace what is there; a model card of this very run is always replaced.
 
     Raises:
@@ -85,7 +86,7 @@ def export_run(given: Path, out: Path, *, overwrite: bool = False) -> Exported:
     if out.suffix.lower() == ONNX:
         for module in ("onnx", "onnxscript", "onnxruntime"):
             require_extra(module, extra="onnx", purpose=f"{out}: writing an ONNX file")
-    chosen = choose_runs(given)
+    chosen = choose_runs(given, task=task)
     run = chosen.runs[0]
     record = read_record(run)
     card = out.parent / CARD_NAME
@@ -98,7 +99,7 @@ def export_run(given: Path, out: Path, *, overwrite: bool = False) -> Exported:
     with _kept_if_right(out) as draft:
         WRITERS[out.suffix.lower()](_deployable(trained, facts), facts, draft)
         check = check_exported(open_exported(draft), inputs, expected, name=out)
-    others = _other_seeds(given, run)
+    others = _other_seeds(given, run, task)
     write_model_card(card, out, run, record, facts, check, others=others, why=chosen.why)
     return Exported(out, card, out.stat().st_size / 1e6, check, chosen.why)
 
@@ -187,8 +188,8 @@ def _kept_if_right(out: Path) -> Iterator[Path]:
         raise S4miError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from error
 
 
-def _other_seeds(given: Path, run: Path) -> tuple[RunRecord, ...]:
+def _other_seeds(given: Path, run: Path, task: TaskKind | None) -> tuple[RunRecord, ...]:
     """Of a study, the records of the same technique with other seeds."""
     if given == run:
         return ()
-    return tuple(read_record(other) for other in choose_runs(given, ensemble=True).runs if other != run)
+    return tuple(read_record(other) for other in choose_runs(given, ensemble=True, task=task).runs if other != run)

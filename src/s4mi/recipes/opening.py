@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from s4mi.errors import S4miError
 from s4mi.recipes.answering import Model
 from s4mi.recipes.exported import ENDINGS, open_exported
-from s4mi.records import RECORD_NAME, RunRecord, read_any_record
+from s4mi.records import RECORD_NAME, SUPERSEDED, RunRecord, TaskKind, read_any_record
 from s4mi.records.calibration import read_calibration
 
 if TYPE_CHECKING:
@@ -43,11 +43,14 @@ class Opened:
     why: str = ""
 
 
-def open_models(given: Path, *, ensemble: bool = False, clusters: bool = False, raw: bool = False) -> Opened:
+def open_models(
+    given: Path, *, ensemble: bool = False, task: TaskKind | None = None, clusters: bool = False, raw: bool = False
+) -> Opened:
     """Load what `given` names. A run that was never calibrated is calibrated now, if its data set is still there.
 
     Args:
-        ensemble: of a folder of runs, all seeds of the best technique. clusters: of a run that found clusters, these.
+        ensemble: of a folder of runs, all seeds of the best technique. task: of its runs, those of this task.
+        clusters: of a run that found clusters, these.
         raw: nobody asks how sure it may be, so nothing is calibrated.
 
     Raises:
@@ -62,7 +65,7 @@ def open_models(given: Path, *, ensemble: bool = False, clusters: bool = False, 
                 f"{given}: is neither the folder of a run nor an exported model (.onnx, .pt2); give one of these"
             )
         return Opened((open_exported(given),), ())
-    chosen = choose_runs(given, ensemble=ensemble)
+    chosen = choose_runs(given, ensemble=ensemble, task=task)
     if not (raw or clusters):
         for run in chosen.runs:
             calibrated(run)
@@ -73,20 +76,21 @@ def open_models(given: Path, *, ensemble: bool = False, clusters: bool = False, 
     return Opened(models, chosen.runs, chosen.why)
 
 
-def choose_runs(given: Path, *, ensemble: bool = False) -> Chosen:
-    """The run in the folder `given`, or of the runs below it those of the best technique by validation.
+def choose_runs(given: Path, *, ensemble: bool = False, task: TaskKind | None = None) -> Chosen:
+    """The run in the folder `given`, or of the runs below it, of one `task`, those of the best technique by validation.
 
-    Techniques are compared by the mean over their seeds, those with the most finished seeds alone. A technique at
-    another label fraction counts as another.
+    Where labels were merged into the data set since, runs on its newest version alone count. Techniques are compared by
+    the mean over their seeds, those with the most finished seeds alone. A technique at another label fraction counts as
+    another.
 
     Raises:
-        S4miError: there is no finished run, or the runs are of several tasks.
+        S4miError: there is no finished run, or the runs are of several data sets or tasks.
     """
     if (given / CONFIG_NAME).exists():
         if ensemble:
             raise S4miError(f"{given}: is one run; leave out --ensemble, or give the folder of a study")
         return Chosen((given,))
-    techniques = _finished(given)
+    techniques = _finished(given, task)
     most = max(len(runs) for runs in techniques.values())
     means = {name: sum(score for _, score in runs) / most for name, runs in techniques.items() if len(runs) == most}
     name = max(means, key=lambda name: means[name])
@@ -99,28 +103,42 @@ def choose_runs(given: Path, *, ensemble: bool = False) -> Chosen:
     return Chosen((runs[0][0],), f"{name}: the best of its seeds, {runs[0][0].name} ({scored})")
 
 
-def _finished(folder: Path) -> dict[str, list[tuple[Path, float]]]:
-    """By technique the finished runs below a folder, each with its validation score."""
-    techniques: dict[str, list[tuple[Path, float]]] = {}
-    tasks: dict[str, Path] = {}
+def _finished(folder: Path, task: TaskKind | None) -> dict[str, list[tuple[Path, float]]]:
+    """By technique the finished runs below a folder, each with its validation score: those on the newest labels."""
+    found: list[tuple[Path, RunRecord, float]] = []
     for path in sorted(folder.rglob(RECORD_NAME)) if folder.is_dir() else ():
+        if SUPERSEDED in path.relative_to(folder).parts:
+            continue
         record = read_any_record(path.parent)
-        if not isinstance(record, RunRecord) or record.val is None:
-            continue
-        score = getattr(record.val, record.metric, None)
-        if score is None:
-            continue
-        tasks.setdefault(f"{record.task} by {record.metric}", path.parent)
-        name = SEED.sub("", path.parent.relative_to(folder).as_posix()).removeprefix("runs/")
-        techniques.setdefault(name, []).append((path.parent, float(score)))
+        if isinstance(record, RunRecord) and record.val is not None and task in (None, record.task):
+            score = getattr(record.val, record.metric, None)
+            if score is not None:
+                found.append((path.parent, record, float(score)))
+    newest = max((_version(record) for _, record, _ in found), default=1)
+    techniques: dict[str, list[tuple[Path, float]]] = {}
+    kinds: set[tuple[str, str]] = set()
+    for run, record, score in found:
+        if _version(record) == newest:
+            kinds.add((record.dataset, f"{record.task} by {record.metric}"))
+            name = SEED.sub("", run.relative_to(folder).as_posix()).removeprefix("runs/")
+            techniques.setdefault(name, []).append((run, score))
     if not techniques:
+        asked = "" if task is None else f"{task} "
         raise S4miError(
-            f"{folder}: is no run (it holds no config.yaml), and below it is no finished run with a validation score; "
-            "give the folder of a run or of a study"
+            f"{folder}: is no run (it holds no config.yaml), and below it is no finished {asked}run with a validation "
+            "score; give the folder of a run or of a study"
         )
-    if len(tasks) > 1:
-        raise S4miError(f"{folder}: its runs cannot be compared: {' and '.join(tasks)}; give one of them")
+    if len(kinds) > 1:
+        several = len({dataset for dataset, _ in kinds}) > 1
+        listed = " and ".join(f"{dataset}, {kind}" if several else kind for dataset, kind in sorted(kinds))
+        cure = "the folder of one data set" if several else "one of them, or say which with --task"
+        raise S4miError(f"{folder}: its runs cannot be compared: {listed}; give {cure}")
     return techniques
+
+
+def _version(record: RunRecord) -> int:
+    """Of the data set: those before had fewer labels."""
+    return 1 if record.data is None else record.data.version
 
 
 def calibrated(run: Path) -> None:

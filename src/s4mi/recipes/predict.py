@@ -16,7 +16,7 @@ from s4mi.recipes.asked import Asked, find_asked
 from s4mi.recipes.inputs import ErrorList, Unreadable
 from s4mi.recipes.mask_overlays import class_colour, cluster_colour
 from s4mi.recipes.opening import Opened, choose_runs, open_models
-from s4mi.records import Part
+from s4mi.records import Part, TaskKind
 
 if TYPE_CHECKING:
     from s4mi.recipes.cluster_sheet import ClusterSheet
@@ -73,6 +73,7 @@ def predict_run(
     clusters: bool = False,
     part: Part | None = None,
     ensemble: bool = False,
+    task: TaskKind | None = None,
     raw: bool = False,
     tta: bool = False,
     overlap: float = OVERLAP,
@@ -95,7 +96,7 @@ def predict_run(
             image in their colours in `out/overlays`, a sheet to look at, `out/clusters.png`, and their shares,
             `out/clusters.csv`.
         part: of a data set, the images in this part of the run's own split; None for all.
-        ensemble: of a folder of runs, the mean over all seeds of the best technique.
+        ensemble: of a folder of runs, the mean over all seeds of the best technique. task: of its runs, those of this.
         raw: without the temperature and the thresholds that validation chose.
         tta: average over the eight ways to turn and mirror an image.
         overlap: of the windows of a segmenter that learnt from tiles, as a share of their side.
@@ -109,8 +110,8 @@ def predict_run(
     """
     if not 0 <= overlap < 1:
         raise S4miError(f"--overlap {overlap:g}: is no share of a window; give a number from 0 up to, but not, 1")
-    images = find_asked(inputs, _run_dirs(run, ensemble=ensemble) if part is not None else (), part)
-    opened = open_models(run, ensemble=ensemble, clusters=clusters, raw=raw)
+    images = find_asked(inputs, _run_dirs(run, ensemble=ensemble, task=task) if part is not None else (), part)
+    opened = open_models(run, ensemble=ensemble, task=task, clusters=clusters, raw=raw)
     answerer = Answerer(opened.models, raw=raw or clusters, tta=tta, overlap=overlap)
     if overlay and not clusters:
         _check_overlays(answerer, images)
@@ -145,13 +146,13 @@ def predict_run(
     return predicted if sheet is None else _with_sheet(predicted, sheet, opened)
 
 
-def _run_dirs(run: Path, *, ensemble: bool) -> Sequence[Any]:
+def _run_dirs(run: Path, *, ensemble: bool, task: TaskKind | None) -> Sequence[Any]:
     """The runs whose splits say what a part is; none where an ONNX file answers."""
     if run.is_file():
         return ()
     from s4mi.recipes.run_dir import RunDir
 
-    return [RunDir(one) for one in choose_runs(run, ensemble=ensemble).runs]
+    return [RunDir(one) for one in choose_runs(run, ensemble=ensemble, task=task).runs]
 
 
 def _writer(

@@ -31,7 +31,7 @@ from s4mi.recipes.choosing import Pool, Strategy, choose
 from s4mi.recipes.committee import Committee, Opinion
 from s4mi.recipes.inputs import ErrorList, Unreadable
 from s4mi.recipes.reasons import reason
-from s4mi.records import write_text_atomically
+from s4mi.records import TaskKind, write_text_atomically
 
 Format = Literal["csv", "label-studio", "coco"]
 COLUMNS = (
@@ -48,6 +48,7 @@ class Wish:
         count: images. per_patient: at most so many of one; 0: any number.
         cold: by the features alone; nothing needs to answer, and nothing to be annotated.
         rle: pre-annotations as run lengths, not as polygons.
+        task: of a study's runs, those of this task alone answer.
     """
 
     count: int = 50
@@ -57,6 +58,7 @@ class Wish:
     seed: int = 0
     format: Format = "csv"
     rle: bool = False
+    task: TaskKind | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def suggest(source: Path, dataset: Path, out: Path, *, wish: Wish, progress: Pro
     if out.suffix.lower() != ".csv":
         raise S4miError(f"{out}: is no name for the table; end it in .csv")
     manifest = load_version(dataset)
-    committee = None if wish.cold else Committee(source)
+    committee = None if wish.cold else Committee(source, task=wish.task)
     encoder = encoder_run(source, () if committee is None else committee.runs) if wish.strategy.wants_features else None
     if committee is not None:
         check_fits(committee.about, manifest)

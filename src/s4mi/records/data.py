@@ -31,6 +31,7 @@ class Leakage(Frozen):
 class DataFacts(Frozen):
     """The data set as a run saw it, and how it was split."""
 
+    version: int = Field(1, description="how often annotations were merged into it, and one")
     images: int
     grouped: int = Field(description="images that name their patient or lesion")
     parts: dict[Part, PartFacts]
