@@ -365,31 +365,41 @@ def test_every_shipped_run_file_loads(path: Path) -> None:
     assert config.data.path.name == "images"
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.relative_to(SHIPPED).as_posix())
 def test_every_shipped_study_comes_to_runs_that_load(path: Path) -> None:
-    runs = list(plan_study(load_study(path, ["data.path=images"]), Path("out")))
+    several = load_study(path).datasets
+    places = [f"datasets.{name}.path=images" for name in several] or ["data.path=images"]
+    runs = list(plan_study(load_study(path, places), Path("out")))
     assert {run.config.data.path.name for run in runs} == {"images"}
     assert {run.needs for run in runs} - {None} <= {run.name for run in runs}
 
 
 def test_run_files_and_studies_are_shipped() -> None:
     assert RUNS
-    papers = {"isic2017", "dermofit", "dermatomyositis"}
-    names = {path.relative_to(SHIPPED).with_suffix("").as_posix() for path in STUDIES}
-    assert names == {
-        *(f"paper/{name}{part}" for name in papers for part in ("", "-segmentation")),
+    assert {path.relative_to(SHIPPED).with_suffix("").as_posix() for path in STUDIES} == {
+        "demo",
+        "paper/classification",
+        "paper/segmentation",
+        "paper/without-masks",
         "small/classification",
         "small/segmentation",
+        "small/six-techniques",
         "small/without-masks",
     }
+
+
+def papers_runs(study: str, dataset: str) -> list[RunConfig]:
+    """What a study of the paper comes to on one of its data sets."""
+    runs = plan_study(load_study(SHIPPED / "paper" / f"{study}.yaml"), Path("out"))
+    return [run.config for run in runs if run.name.startswith(f"{dataset}/")]
 
 
 @pytest.mark.parametrize("name", ["isic2017", "dermofit", "dermatomyositis"])
 def test_the_papers_studies_are_the_papers(name: str) -> None:
     """S4MI sections 3.1, 3.2.1, 3.3 and 4.1."""
-    runs = list(plan_study(load_study(SHIPPED / "paper" / f"{name}.yaml"), Path("out")))
-    pretraining = [run.config for run in runs if run.config.method.unlabelled]
-    finetuning = [run.config for run in runs if not run.config.method.unlabelled]
+    runs = papers_runs("classification", name)
+    pretraining = [run for run in runs if run.method.unlabelled]
+    finetuning = [run for run in runs if not run.method.unlabelled]
     assert {config.seed for config in pretraining} == {config.seed for config in finetuning} == set(range(5))
     assert {config.method.backbone_name for config in finetuning} == {"resnet50", "vit_base_patch16_224"}
     assert {config.label_fraction for config in finetuning} == {10, 100}
@@ -406,11 +416,12 @@ def test_the_papers_studies_are_the_papers(name: str) -> None:
         assert config.method.weights == "imagenet"
 
 
-@pytest.mark.parametrize("name", ["isic2017", "dermofit", "dermatomyositis"])
+@pytest.mark.parametrize("name", ["isic2017", "dermofit", "cells"])
 def test_the_papers_studies_of_segmentation_are_the_papers(name: str) -> None:
     """S4MI sections 3.2, 3.3 and 4.2: figure 5, whose bar at 0 % is PiCIE."""
-    runs = [run.config for run in plan_study(load_study(SHIPPED / "paper" / f"{name}-segmentation.yaml"), Path("out"))]
+    runs = papers_runs("segmentation", name)
     without_masks = [run for run in runs if run.method.unlabelled]
+    assert without_masks == papers_runs("without-masks", name)
     assert [(run.method.name, run.seed) for run in without_masks] == [("picie", seed) for seed in range(5)]
     for run in without_masks:
         assert run.method == PicieConfig(recipe="paper", backbone="resnet34", weights="imagenet")

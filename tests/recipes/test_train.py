@@ -58,6 +58,8 @@ def test_a_run_leaves_everything_it_promises(finished: Path) -> None:
         "dataset.yaml",
         "split.json",
         "metrics.jsonl",
+        "metrics.csv",
+        "calibration.json",
         "record.json",
         "test_images.csv",
         "checkpoints/last.safetensors",

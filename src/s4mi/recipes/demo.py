@@ -24,12 +24,12 @@ SIZE = 96
 NOTES = (
     "Networks are tiny and images 64 pixels small, so that everything ends within six minutes on two cores; the "
     "numbers show how to read a report, not what the techniques can do.",
-    "All networks start from random weights. Each run of classification takes 64 steps of 16 images, whatever the "
+    "All networks start from random weights. Each run of classification takes 160 steps of 16 images, whatever the "
     "number of labels, and each of segmentation with masks 70; of cross teaching's images four a step have none, or "
     "one where all have.",
     "PiCIE looks at no mask of a training image; it learns from all of them for 5 epochs, in clusters of which "
     "validation masks say what they are.",
-    "DINO and CASS learn from all training images for 11 epochs before, without labels; CASS with its variance term, "
+    "DINO and CASS learn from all training images for 16 epochs before, without labels; CASS with its variance term, "
     "as without it it collapses from random weights.",
 )
 

@@ -43,7 +43,8 @@ def device_name(device: torch.device, *, processes: int = 1) -> str:
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
-        name = f"{device.type} ({torch.get_num_threads()} threads)"
+        threads = torch.get_num_threads()
+        name = f"{device.type} ({threads} thread{'' if threads == 1 else 's'})"
     return name if processes == 1 else f"{processes} × {name}"
 
 

@@ -59,10 +59,11 @@ def test_a_rectangle_along_pixels_holds_the_pixels_within() -> None:
 def test_a_polygon_is_filled_by_the_even_odd_rule(seed: int) -> None:
     points = np.random.default_rng(seed).random((7, 2)) * [42, 31]
     y, x = np.mgrid[:31, :42] + 0.5
-    inside = np.zeros((31, 42), dtype=bool)
+    inside, close = np.zeros((31, 42), dtype=bool), np.zeros((31, 42), dtype=bool)
     for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
         inside ^= ((y0 <= y) != (y1 <= y)) & (x < x0 + (y - y0) / (y1 - y0) * (x1 - x0))
-    assert (fill(points, (31, 42)) != inside).sum() <= 2  # centres within a thousandth of a line
+        close |= np.abs((x - x0) * (y1 - y0) - (y - y0) * (x1 - x0)) < 0.01 * np.hypot(x1 - x0, y1 - y0)
+    assert not ((fill(points, (31, 42)) != inside) & ~close).any()  # corners are rounded to parts of a pixel
 
 
 @given(SEEDS)
