@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import yaml
 from conftest import TRANSFER
 from s4mi.config import StudyConfig, make_study, plan_study
 from s4mi.engine.checkpoint import load_weights
+from s4mi.recipes.study_events import Begun, Ended, Event, Failed, Moved
 from s4mi.recipes.study_lock import LOCK_NAME
 from s4mi.recipes.train import train
 from s4mi.records import read_epochs, read_failure
@@ -80,6 +81,45 @@ def assert_same(out: Path, undisturbed: Path) -> None:
         assert records[0].get("test") == records[1].get("test")
         assert read_failure(out / name) is None
     assert not (out / LOCK_NAME).exists()
+
+
+@dataclass
+class Disturber:
+    """Is told what happens in a study, and once disturbs the run that is fine-tuned, in the middle of it.
+
+    Attributes:
+        most: runs under way at the same time.
+    """
+
+    disturb: Callable[[], None]
+    told: list[Event] = field(default_factory=list)
+    most: int = 0
+    done: bool = False
+    _running: set[str] = field(default_factory=set)
+
+    def __call__(self, event: Event) -> None:
+        self.told.append(event)
+        if isinstance(event, Begun):
+            self._running.add(event.planned.name)
+            self.most = max(self.most, len(self._running))
+        elif isinstance(event, Failed):
+            self._running.discard(event.planned.name)
+        elif isinstance(event, Ended):
+            self._running.discard(event.outcome.planned.name)
+        elif not self.done and isinstance(event, Moved) and event.planned.name == TUNED:
+            self.done = event.progress.epoch >= EPOCHS // 2
+            if self.done:
+                self.disturb()
+
+    @property
+    def failures(self) -> list[str]:
+        """Why the fine-tuned run failed, each time it did."""
+        return [event.reason for event in self.told if isinstance(event, Failed) and event.planned.name == TUNED]
+
+    @property
+    def attempts(self) -> list[int]:
+        """The fine-tuned run's."""
+        return [event.attempt for event in self.told if isinstance(event, Begun) and event.planned.name == TUNED]
 
 
 def command(study: Path, out: Path, *more: str) -> subprocess.Popen[str]:

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 from disturbed_study import (
-    EPOCHS,
     PRETRAINING,
     SCRATCH,
     TUNED,
+    Disturber,
     Studied,
     assert_same,
     command,
@@ -33,7 +33,7 @@ from disturbed_study import (
 from s4mi.config import HardwareConfig
 from s4mi.errors import S4miError
 from s4mi.recipes.study import run_study
-from s4mi.recipes.study_events import Begun, Ended, Event, Failed, Moved
+from s4mi.recipes.study_events import Event, Failed, Moved
 from s4mi.recipes.study_hand import Token
 from s4mi.recipes.study_lock import LOCK_NAME, started_at
 from s4mi.records import read_epochs, read_failure
@@ -91,36 +91,19 @@ def pid_of(run: Path) -> int:
 def test_a_study_on_ray_leaves_what_train_leaves_and_outlives_a_process_that_is_killed(
     tmp_path: Path, studied: Studied, undisturbed: Path, local: None
 ) -> None:
-    told: list[Event] = []
-    running: set[str] = set()
-    most = 0
     killed: list[int] = []
 
-    def tell(event: Event) -> None:
-        nonlocal most
-        told.append(event)
-        if isinstance(event, Begun):
-            running.add(event.planned.name)
-            most = max(most, len(running))
-        elif isinstance(event, Failed):
-            running.discard(event.planned.name)
-        elif isinstance(event, Ended):
-            running.discard(event.outcome.planned.name)
-        elif (
-            isinstance(event, Moved)
-            and not killed
-            and event.planned.name == TUNED
-            and event.progress.epoch >= EPOCHS // 2
-        ):
-            killed.append(pid_of(tmp_path / TUNED))
-            os.kill(killed[0], signal.SIGKILL)
+    def kill() -> None:
+        killed.append(pid_of(tmp_path / TUNED))
+        os.kill(killed[0], signal.SIGKILL)
 
+    tell = Disturber(kill)
     outcomes = run_study(studied(), tmp_path, ray="auto", tell=tell)
     assert [outcome.failure for outcome in outcomes] == [""] * 3
-    assert most == 2
-    (reason,) = [event.reason for event in told if isinstance(event, Failed)]
+    assert tell.most == 2
+    (reason,) = tell.failures
     assert re.fullmatch(r"its process on \S+ has died, perhaps for want of memory; see its log.txt", reason)
-    assert [event.attempt for event in told if isinstance(event, Begun) and event.planned.name == TUNED] == [1, 2]
+    assert tell.attempts == [1, 2]
     assert pid_of(tmp_path / TUNED) != killed[0]
     assert_same(tmp_path, undisturbed)
     assert not (tmp_path / study_ray.TOKEN_NAME).exists()
@@ -276,6 +259,21 @@ def test_a_cluster_that_goes_away_ends_the_study_in_a_line_and_keeps_what_is_fin
     assert not (tmp_path / LOCK_NAME).exists()
     assert run_study(studied(), tmp_path)[0].record is not None
     assert_same(tmp_path, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_has_lost_its_only_host_ends_the_study_and_is_not_waited_for(
+    tmp_path: Path, studied: Studied, two_hosts: Any
+) -> None:
+    def tell(event: Event) -> None:
+        if isinstance(event, Moved) and event.progress.epoch == 2:
+            for host in list(two_hosts.list_all_nodes()):
+                for process in host.all_processes["raylet"]:
+                    process.process.kill()
+
+    with pytest.raises(S4miError, match=r"^auto: the Ray cluster is gone"):
+        run_study(studied(), tmp_path, ray="auto", tell=tell)
+    assert not (tmp_path / LOCK_NAME).exists()
 
 
 @pytest.mark.slow

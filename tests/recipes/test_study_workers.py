@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from disturbed_study import (
-    EPOCHS,
     PRETRAINING,
     SCRATCH,
     TUNED,
+    Disturber,
     Studied,
     assert_same,
     command,
@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 
 from s4mi.recipes.study import run_study
 from s4mi.recipes.study_crew import next_gpu, visible_gpus
-from s4mi.recipes.study_events import Begun, Ended, Event, Failed, Moved
+from s4mi.recipes.study_events import Begun, Event, Moved
 from s4mi.recipes.study_lock import LOCK_NAME
 from s4mi.records import RunRecord, read_epochs, read_failure
 
@@ -56,37 +56,12 @@ def kill_workers(number: int = signal.SIGKILL) -> None:
 def test_two_workers_leave_what_train_leaves_and_outlive_a_worker_that_is_killed(
     tmp_path: Path, studied: Studied, undisturbed: Path
 ) -> None:
-    told: list[Event] = []
-    running: set[str] = set()
-    most = 0
-    killed: list[str] = []
-
-    def tell(event: Event) -> None:
-        nonlocal most
-        told.append(event)
-        if isinstance(event, Begun):
-            running.add(event.planned.name)
-            most = max(most, len(running))
-        elif isinstance(event, Failed):
-            running.discard(event.planned.name)
-        elif isinstance(event, Ended):
-            running.discard(event.outcome.planned.name)
-        elif (
-            isinstance(event, Moved)
-            and not killed
-            and event.planned.name == TUNED
-            and event.progress.epoch == EPOCHS // 2
-        ):
-            killed.append(event.planned.name)
-            kill_workers()  # both of them, the idle one too
-
+    tell = Disturber(kill_workers)  # both of them, the idle one too
     outcomes = run_study(studied(), tmp_path, workers=2, tell=tell)
     assert [outcome.failure for outcome in outcomes] == [""] * 3
-    assert most == 2
-    assert killed == [TUNED]
-    assert [event.reason for event in told if isinstance(event, Failed) and event.planned.name == TUNED] == [
-        "its process was killed (SIGKILL), perhaps for want of memory; see its log.txt"
-    ]
+    assert tell.most == 2
+    assert tell.done
+    assert tell.failures == ["its process was killed (SIGKILL), perhaps for want of memory; see its log.txt"]
     assert_same(tmp_path, undisturbed)
     assert multiprocessing.active_children() == []
     log = (tmp_path / TUNED / "log.txt").read_text()

@@ -258,7 +258,7 @@ class Cluster(Crew):
         ray.kill(worker.hand, no_restart=True)
 
     def _check(self, *, at_once: bool = False) -> None:
-        """See that the head of the cluster is there; Ray itself would end this process if it is not.
+        """See that the head of the cluster and a host are there; Ray would end this process, or let it wait for ever.
 
         Raises:
             S4miError: it is gone.
@@ -266,7 +266,7 @@ class Cluster(Crew):
         silence = time.monotonic() - self._heard
         if silence < 2 and not at_once:
             return
-        if answers(self._head):
+        if answers(self._head) and hosts():
             self._heard = time.monotonic()
         elif at_once or silence > SILENCE:
             raise S4miError(
