@@ -74,7 +74,7 @@ def test_without_time_every_run_is_left_out_and_nothing_is_made(tmp_path: Path) 
 @pytest.mark.slow
 def test_a_second_call_trains_nothing_again(tmp_path: Path) -> None:
     draw(tmp_path)
-    study = demo_study(tmp_path, seeds=1, seconds=40)
+    study = demo_study(tmp_path, seeds=1, seconds=90)
     first = run_study(study, tmp_path)
     finished = {outcome.planned.name: outcome.record for outcome in first if outcome.record is not None}
     assert finished

@@ -1,0 +1,177 @@
+"""Time a whole study against its runs made one by one: the six techniques of the paper on drawn images.
+
+    python benchmarks/study.py [--images N] [--seeds S] [--rounds R] [--quick]
+
+The study is `studies/small/six-techniques.yaml` with fewer epochs. One side is `s4mi study run` with a process a core;
+another the same with one process; the peer is somebody who calls `s4mi train` for each run that is to be in the table,
+one after the other with all cores: each call starts Python anew, decodes its images and, where it fine-tunes, makes the
+pre-training that it starts from. Sides take turns. Every run must come to the same settings and the same split on all
+sides; scores may differ in the last digits, as sums over two threads do, and by how much is printed.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import yaml
+
+from s4mi.config import PlannedRun, StudyConfig, load_study, plan_study
+from s4mi.data.sources.synthetic import write_synthetic
+from s4mi.records import RunRecord, read_any_record
+
+S4MI = (sys.executable, "-m", "s4mi")
+STUDY = Path(__file__).resolve().parents[1] / "studies" / "small" / "six-techniques.yaml"
+SIZE = 256
+"""Side of the drawn images, pixels."""
+SHORT = (
+    "settings.epochs=4",
+    "settings.epoch_steps=6",
+    "settings.optim.cosine_epochs=4",
+    "pretraining.dino.epochs=8",
+    "pretraining.dino.optim.cosine_epochs=8",
+    "pretraining.cass.epochs=8",
+    "pretraining.cass.optim.cosine_epochs=8",
+)
+"""So that a study ends in minutes. Nothing else is changed."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A way to make all runs of a study below a folder."""
+
+    title: str
+    make: Callable[[Path], None]
+
+
+def main() -> None:
+    """Take the measurements, print the table."""
+    parser = argparse.ArgumentParser(description="Time a study against its runs one by one.")
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1, help="of every side; each takes many minutes")
+    parser.add_argument("--quick", action="store_true", help="100 images, one seed, one label fraction")
+    arguments = parser.parse_args()
+    cores = os.cpu_count() or 1
+    print(f"{cores} cores, load {os.getloadavg()[0]:.1f} before; Python {platform.python_version()}")
+    print(f"torch {version('torch')}; {'100' if arguments.quick else arguments.images} images of {SIZE} px\n")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_synthetic("lesions", root / "data", count=100 if arguments.quick else arguments.images, size=SIZE, seed=0)
+        settings = [
+            f"data.path={root / 'data'}",
+            *SHORT,
+            f"seeds={list(range(1 if arguments.quick else arguments.seeds))}",
+        ]
+        if arguments.quick:
+            settings.append("label_fractions=[100]")
+        study = load_study(STUDY, settings)
+        sides = (
+            Side(f"study, {cores} processes", lambda out: _study(settings, out, workers=cores)),
+            Side("study, 1 process", lambda out: _study(settings, out, workers=1)),
+            Side("s4mi train, one by one", lambda out: _one_by_one(study, out)),
+        )
+        _print_table(sides, _turn_by_turn(sides, study, root, arguments.rounds), study)
+    print(f"\nload {os.getloadavg()[0]:.1f} after")
+
+
+def _turn_by_turn(sides: tuple[Side, ...], study: StudyConfig, root: Path, rounds: int) -> list[list[float]]:
+    taken: list[list[float]] = [[] for _ in sides]
+    for number in range(rounds):
+        for side, seconds in zip(sides, taken, strict=True):
+            out = root / f"{number}-{sides.index(side)}"
+            began = time.perf_counter()
+            side.make(out)
+            seconds.append(time.perf_counter() - began)
+            print(f"{side.title}: {seconds[-1]:,.0f} s", flush=True)
+        _check_same(study, [root / f"{number}-{index}" for index in range(len(sides))])
+    return taken
+
+
+def _study(settings: list[str], out: Path, *, workers: int) -> None:
+    _call("study", "run", str(STUDY), *settings, f"data.cache={out / 'cache'}", "-o", str(out), "--workers",
+          str(workers), "--no-sheets")  # fmt: skip
+
+
+def _one_by_one(study: StudyConfig, out: Path) -> None:
+    """Each run that answers by a call of its own, after a call for the pre-training that it needs."""
+    plan = {run.name: run for run in plan_study(study, out)}
+    for run in plan.values():
+        if run.config.method.pretrains:
+            continue
+        own = out / run.name
+        settings = [f"data.cache={own / 'cache'}"]
+        if run.needs is not None:
+            first = own / "pretraining"
+            _train(plan[run.needs], first, f"data.cache={own / 'cache'}")
+            settings.append(f"method.pretrained={first}")
+        _train(run, own / "run", *settings)
+
+
+def _train(run: PlannedRun, out: Path, *settings: str) -> None:
+    file = out.parent / f"{out.name}.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(run.config.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+    _call("train", str(file), *settings, "-o", str(out))
+
+
+def _call(*words: str) -> None:
+    """Run s4mi to its end.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    done = subprocess.run([*S4MI, *words], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"s4mi {' '.join(words)} ended with status {done.returncode}: {done.stderr[-800:]}")
+
+
+def _check_same(study: StudyConfig, folders: list[Path]) -> None:
+    """Every run has the same settings and split on all sides.
+
+    Raises:
+        SystemExit: it has not.
+    """
+    greatest = 0.0
+    for run in plan_study(study, folders[0]):
+        if run.config.method.pretrains:
+            continue
+        records = [_record(folder, run.name) for folder in folders]
+        if len({(record.config_hash, record.split_hash, record.dataset) for record in records}) != 1:
+            raise SystemExit(f"{run.name}: the sides have not made the same run, so no ratio is given")
+        scores = [float(getattr(record.test, record.metric)) for record in records]
+        greatest = max(greatest, max(scores) - min(scores))
+    print(f"the same settings and splits on all sides; test scores differ by {greatest:.3f} at most")
+
+
+def _record(folder: Path, name: str) -> RunRecord:
+    run = folder / name
+    record = read_any_record(run / "run" if (run / "run").is_dir() else run)
+    assert isinstance(record, RunRecord)
+    return record
+
+
+def _print_table(sides: tuple[Side, ...], taken: list[list[float]], study: StudyConfig) -> None:
+    plan = list(plan_study(study, Path()))
+    starts = sum(run.config.method.pretrains for run in plan)
+    print(f"\n{len(plan) - starts} runs in the table, {starts} of pre-training\n")
+    print("| how | s | times as long as the study | least–most |")
+    print("|---|---:|---:|---:|")
+    for side, seconds in zip(sides, taken, strict=True):
+        ratios = [one / first for one, first in zip(seconds, taken[0], strict=True)]
+        print(
+            f"| {side.title} | {statistics.median(seconds):,.0f} | {statistics.median(ratios):.2f}× "
+            f"| {min(ratios):.2f}–{max(ratios):.2f}× |"
+        )
+
+
+if __name__ == "__main__":
+    main()
