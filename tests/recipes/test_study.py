@@ -19,6 +19,7 @@ from s4mi.errors import S4miError
 from s4mi.recipes.progress import Progress
 from s4mi.recipes.study import run_study
 from s4mi.recipes.study_events import Begun, Ended, Event, Failed, Looked, Moved, Outcome
+from s4mi.recipes.study_folder import write_failure
 from s4mi.recipes.study_identity import read_kept
 from s4mi.recipes.study_lock import LOCK_NAME
 from s4mi.recipes.train import train
@@ -149,6 +150,14 @@ def test_only_what_is_not_finished_is_run_and_ends_the_same(tmp_path: Path, fini
         if isinstance(one.record, RunRecord) and isinstance(other.record, RunRecord):
             assert one.record.test == other.record.test
             assert one.record.pretraining == other.record.pretraining
+
+
+def test_a_run_that_ended_after_it_was_given_up_has_not_failed(tmp_path: Path, finished: Finished) -> None:
+    study, out, outcomes = finished
+    shutil.copytree(out, tmp_path / "study")
+    write_failure(tmp_path / "study" / NAMES[1], "its host is gone")
+    assert run_study(study, tmp_path / "study") == outcomes
+    assert read_failure(tmp_path / "study" / NAMES[1]) is None
 
 
 def test_a_finished_study_may_be_moved(tmp_path: Path, finished: Finished) -> None:

@@ -126,6 +126,7 @@ class _Study:
         finished = tuple(Outcome(one.planned, one.record) for one in standings if one.record is not None)
         for outcome in finished:
             assert outcome.record is not None
+            forget_failure(self._out / outcome.planned.name)  # it may have ended after it was given up
             self._graph.finish(outcome.planned)
             self._budget.learn(outcome.planned, outcome.record)
             self.outcomes[outcome.planned.name] = outcome
