@@ -57,18 +57,12 @@ def predict(
     ),
 ) -> None:
     """Probabilities and decisions as CSV (classification), or a mask per image at its own size (segmentation)."""
-    import sys
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from s4mi.cli.console import setup_logging
+    from s4mi.cli.facts import progress_bar
     from s4mi.recipes.predict import predict_run
 
     setup_logging()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        row = bar.add_task("predicting", total=None)
+    with progress_bar() as bar:
         result = predict_run(
             run,
             images,
@@ -83,7 +77,7 @@ def predict(
             overlap=overlap,
             form=form.value,
             resume=resume,
-            progress=lambda done, total: bar.update(row, completed=done, total=total),
+            progress=lambda done, total: bar("predicting", done, total),
         )
     _say(result, out)
     if result.failed:

@@ -49,24 +49,14 @@ def _plan(file: Path, overrides: Sequence[str], out: Path, *, seeds: Sequence[in
         return [PlannedRun("run", load_run_config(file, [*overrides, f"seed={seed}"])) for seed in seeds]
     study = load_study(file, [*overrides, f"seeds={list(seeds)}"])
     plan = list(plan_study(study, out))
-    names = list(dict.fromkeys(_arm(run) for run in plan if not run.config.method.pretrains))
+    names = list(dict.fromkeys(run.arm for run in plan if run.arm))
     wanted = [name for name in names if name == arm or (not arm and len(names) == 1)]
     if not wanted:
         problem = f"is none of its arms{nearest(arm, names)}" if arm else "has several arms; choose one with --arm"
         raise S4miError(f"{file}: {repr(arm) + ' ' if arm else ''}{problem}: {', '.join(names)}")
     chosen = []
     for seed in seeds:
-        run = next(run for run in plan if run.config.seed == seed and _arm(run) == wanted[0])
+        run = next(run for run in plan if run.config.seed == seed and run.arm == wanted[0])
         chosen += [other for other in plan if other.name == run.needs]
         chosen.append(run)
     return chosen
-
-
-def _arm(run: "PlannedRun") -> str:
-    """What an arm is called: its folder without amount and seed."""
-    return (
-        run.name.split("/")[-1]
-        .rsplit("-seed", 1)[0]
-        .removesuffix("-v" + str(run.config.data.version))
-        .rsplit("-", 1)[0]
-    )

@@ -6,16 +6,13 @@ from s4mi.config.run import (
     METHOD_CONFIGS,
     SEGMENTATION_METRICS,
     AnyMethodConfig,
-    DataConfig,
-    HardwareConfig,
-    HealthConfig,
     RunConfig,
-    SplitConfig,
     differences,
     load_run_config,
     make_run_config,
     save_run_config,
 )
+from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, SplitConfig
 from s4mi.config.study import Arm, StudyConfig
 from s4mi.config.study_plan import PlannedRun, load_study, make_study, plan_study
 from s4mi.config.yaml_file import apply_overrides, read_settings

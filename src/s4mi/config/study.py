@@ -23,20 +23,16 @@ the new version, beside those on the old one; pre-training, which reads no label
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from s4mi.config.duration import seconds_of
-from s4mi.config.profiles import ProfileName, by_name
-from s4mi.config.run import DataConfig, SplitConfig
+from s4mi.config.layers import Settings
+from s4mi.config.profiles import ByNetwork, ProfileName
+from s4mi.config.sections import DataConfig, Section, SplitConfig
 from s4mi.data.fractions import LabelAmount
 from s4mi.errors import S4miError, nearest
 
-Settings = dict[str, Any]
 Fractions = tuple[float | str, ...]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Dataset(DataConfig):
@@ -51,11 +47,11 @@ class Dataset(DataConfig):
         return _given(self, leave={"split", "settings"})
 
 
-class _Technique(_Section):
+class _Technique(Section):
     """What arms and pre-training have in common: settings of the runs stand beside their own in the file."""
 
     settings: Settings = Field({}, description="of its runs, as in a run file")
-    backbones: dict[str, Settings] = Field(
+    backbones: ByNetwork = Field(
         {}, description="its networks, a list, or each with settings of the runs on it; none: method.backbone"
     )
     datasets: tuple[str, ...] | None = Field(None, min_length=1, description="those that it is for; none: all")
@@ -69,11 +65,6 @@ class _Technique(_Section):
             return contents
         own = {key: value for key, value in contents.items() if key in cls.model_fields}
         return {**own, "settings": {key: value for key, value in contents.items() if key not in own}}
-
-    @field_validator("backbones", mode="before")
-    @classmethod
-    def _listed(cls, given: Any) -> Any:
-        return by_name(given)
 
     @field_validator("datasets", mode="before")
     @classmethod
@@ -98,7 +89,7 @@ class Arm(_Technique):
         return None if given is None else _different(given)
 
 
-class StudyConfig(_Section):
+class StudyConfig(Section):
     """A comparison to be made."""
 
     profile: ProfileName | None = Field(None, description="defaults of the runs; what the file says lies over them")
@@ -114,7 +105,7 @@ class StudyConfig(_Section):
         None, description="time that all runs may take together, such as '2 h'; what does not fit is left out and named"
     )
     settings: Settings = Field({}, description="of every run, as in a run file")
-    backbones: dict[str, Settings] = Field(
+    backbones: ByNetwork = Field(
         {},
         description="of classification and its pre-training where none is named: a list, or each with settings of the "
         "runs on it; none: the profile's",
@@ -154,11 +145,6 @@ class StudyConfig(_Section):
             starts = {name: _without(start, gone) for name, start in contents["pretraining"].items()}
             result["pretraining"] = {name: start for name, start in starts.items() if start is not None}
         return result
-
-    @field_validator("backbones", mode="before")
-    @classmethod
-    def _listed(cls, given: Any) -> Any:
-        return by_name(given)
 
     @field_validator("budget", mode="before")
     @classmethod

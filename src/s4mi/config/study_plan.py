@@ -34,11 +34,13 @@ class PlannedRun:
 
     Attributes:
         name: its folder below that of the study. needs: the name of the run that must be finished first, or None.
+        arm: what the arm that it is of is called, with its network if it has several; empty of pre-training.
     """
 
     name: str
     config: RunConfig
     needs: str | None = None
+    arm: str = ""
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
@@ -167,7 +169,7 @@ class _Table:
                 amount = "0%" if without_labels else str(LabelAmount.parse(fraction)).replace(" ", "")
                 version = f"-v{config.data.version}" if (config.data.version or 1) > 1 else ""
                 folder = f"{_file_name(name)}-{_file_name(amount)}{version}-seed{self.seed}"
-                yield PlannedRun(self._inside(f"runs/{folder}"), config, needs)
+                yield PlannedRun(self._inside(f"runs/{folder}"), config, needs, _file_name(name))
 
     def _needs(self, started: list[_Started], network: str | None, *, place: str) -> str | None:
         """The pre-training run of an arm: the one there is, or the one on its network."""

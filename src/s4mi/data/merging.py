@@ -293,4 +293,4 @@ def _counts(rows: Sequence[Row], spec: DatasetSpec) -> dict[str, int]:
         counts["no class"] = sum(row.labels == () for row in rows)
     if spec.mask_values:
         counts["masks"] = sum(row.mask is not None for row in rows)
-    return {name: count for name, count in counts.items() if count or name not in ("no class",)}
+    return {name: count for name, count in counts.items() if count or name != "no class"}

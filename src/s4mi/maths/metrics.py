@@ -15,11 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional import classification as tm
 
+from s4mi.maths.reliability import BINS, THRESHOLD
 from s4mi.records import IGNORE, ClassificationScores, ClassScores, ImageScores, SegmentationScores
-
-CALIBRATION_BINS = 15
-THRESHOLD = 0.5
-"""Of several labels, one that is likelier than this is given."""
 
 
 def score_multiclass(
@@ -41,7 +38,7 @@ def score_multiclass(
         balanced_accuracy=float(recall[present].mean()),
         auroc=_mean([scores.auroc for scores in per_class.values()]),
         average_precision=_mean([scores.average_precision for scores in per_class.values()]),
-        calibration_error=float(tm.multiclass_calibration_error(probabilities, truth, k, n_bins=CALIBRATION_BINS)),
+        calibration_error=float(tm.multiclass_calibration_error(probabilities, truth, k, n_bins=BINS)),
         majority_f1_macro=_f1_macro(
             _per_class(_one_hot(torch.full_like(truth, majority), k), None, _one_hot(truth, k), classes)
         ),
@@ -73,9 +70,7 @@ def score_multilabel(
         balanced_accuracy=_nanmean(((sensitivity + specificity) / 2).tolist()) or 0.0,
         auroc=_mean([scores.auroc for scores in per_class.values()]),
         average_precision=_mean([scores.average_precision for scores in per_class.values()]),
-        calibration_error=float(
-            tm.binary_calibration_error(probabilities.flatten(), answers.flatten(), n_bins=CALIBRATION_BINS)
-        ),
+        calibration_error=float(tm.binary_calibration_error(probabilities.flatten(), answers.flatten(), n_bins=BINS)),
         majority_f1_macro=_f1_macro(_per_class(majority.long().expand_as(answers), None, answers, classes)),
         per_class=per_class,
         confusion=counts.tolist(),

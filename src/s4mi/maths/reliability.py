@@ -18,6 +18,9 @@ LEAST = 1e-7
 COLDEST, HOTTEST = 0.1, 10.0
 """Temperatures that are tried; a validation part that is never wrong would otherwise make T vanish."""
 BINS = 15
+"""Of the calibration error."""
+THRESHOLD = 0.5
+"""Of several labels, one that is likelier than this is given, where no threshold was chosen."""
 
 
 def softmax(logits: Floats) -> Floats:
@@ -82,7 +85,7 @@ def best_threshold(probabilities: Floats, truth: NDArray[np.int64]) -> float:
     It lies halfway between two probabilities. 1/2 where the truth has one value alone, as nothing is learnt from that.
     """
     if truth.min() == truth.max():
-        return 0.5
+        return THRESHOLD
     order = np.argsort(-probabilities, kind="stable")
     given, shown = np.asarray(probabilities[order], dtype=np.float64), truth[order]
     hits = np.cumsum(shown)

@@ -19,7 +19,7 @@ from s4mi.data.images import read_image
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.data.sliding import Windows
 from s4mi.data.spec import DatasetSpec
-from s4mi.maths.reliability import sigmoid, softmax, tempered
+from s4mi.maths.reliability import THRESHOLD, sigmoid, softmax, tempered
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration
 
@@ -30,8 +30,6 @@ OVERLAP = 0.25
 """Share of a window's side by which windows overlap, where training cut pages into tiles."""
 BATCH = 16
 """Network inputs at once."""
-THRESHOLD = 0.5
-"""Above it a label is given where no threshold was chosen."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from s4mi.data.manifest import Manifest, Row
 from s4mi.errors import S4miError
 from s4mi.recipes.answering import About
 from s4mi.recipes.run_dir import RunDir
-from s4mi.records import RECORD_NAME, PretrainingRecord, TaskKind, read_any_record
+from s4mi.records import RECORD_NAME, PretrainingRecord, TaskKind, finished_runs, read_any_record
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def candidates_of(manifest: Manifest, kind: TaskKind | None, *, runs: Sequence[P
         S4miError: there is none.
     """
     held = {row.id for row in manifest.rows if row.split in ("val", "test")}
-    for run in runs or _runs_below(source):
+    for run in runs or finished_runs(source):
         held |= _held_out(run, manifest)
     rows = sorted(manifest.rows, key=lambda row: row.id)
     free = [row for row in rows if row.id not in held]
@@ -89,7 +89,7 @@ def encoder_run(source: Path, runs: Sequence[Path]) -> Path:
             return method.pretrained
     if _pretrains(source):
         return source
-    below = [path.parent for path in sorted(source.rglob(RECORD_NAME)) if _pretrains(path.parent)]
+    below = [run for run in finished_runs(source) if _pretrains(run)]
     if below:
         return below[0]
     if runs:
@@ -105,10 +105,6 @@ def _pretrains(run: Path) -> bool:
 
 def _annotated(row: Row, kind: TaskKind | None) -> bool:
     return row.annotated(kind) if kind is not None else row.labels is not None or row.mask is not None
-
-
-def _runs_below(source: Path) -> list[Path]:
-    return [path.parent for path in sorted(source.rglob(RECORD_NAME))]
 
 
 def _held_out(run: Path, manifest: Manifest) -> set[str]:

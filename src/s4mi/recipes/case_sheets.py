@@ -10,10 +10,9 @@ from s4mi.errors import S4miError
 from s4mi.recipes.cards import Card, Group, contact_sheet
 from s4mi.recipes.compare_sheet import mask_legend, read_truth_of
 from s4mi.recipes.mask_overlays import compared, tinted
+from s4mi.recipes.overlays import DRAWN
 from s4mi.recipes.predictor import Predictor
 from s4mi.report.cases import Case, Cases
-
-DRAWN = "The images are drawn, not photographed."
 
 
 def answered_sheet(cases: Cases, manifest: Manifest) -> bytes:

@@ -17,10 +17,10 @@ from s4mi.data.parallel import in_parallel
 from s4mi.maths.acquisition import binary, disagreement, entropy
 from s4mi.nets.committee import AVERAGE
 from s4mi.recipes.answering import About, Answerer, Model, Probabilities, classes_of
-from s4mi.recipes.opening import CONFIG_NAME, Opened, open_models
+from s4mi.recipes.opening import Opened, open_models
 from s4mi.recipes.predictor import Predictor
 from s4mi.recipes.run_dir import load_method, make_fabric
-from s4mi.records import TaskKind
+from s4mi.records import CONFIG_NAME, TaskKind
 from s4mi.records.calibration import Calibration
 
 

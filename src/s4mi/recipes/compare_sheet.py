@@ -15,7 +15,7 @@ from s4mi.errors import S4miError
 from s4mi.maths.metrics import SegmentationTally
 from s4mi.recipes.explain import run_names
 from s4mi.recipes.mask_overlays import HIT, MISSED, WHITE, WRONG, Colour, class_colour, compared, tinted
-from s4mi.recipes.overlays import Block, Sheet
+from s4mi.recipes.overlays import DRAWN, Block, Sheet
 from s4mi.recipes.pictures import rows_in_part
 from s4mi.recipes.predictor import Predictor
 from s4mi.recipes.run_dir import RunDir
@@ -194,7 +194,7 @@ def _draw(
         [("truth", ""), *titles],
         [""],
         legend=mask_legend(manifest.spec.mask_classes),
-        note="The images are drawn, not photographed." if manifest.spec.synthetic else "",
+        note=DRAWN if manifest.spec.synthetic else "",
         outline=WHITE,
         outlined_image=False,
     )

@@ -21,7 +21,6 @@ from s4mi.engine.inference import ONLY, infer, infer_readings, infer_with, proba
 from s4mi.errors import S4miError
 from s4mi.maths.matching import match_clusters
 from s4mi.maths.metrics import (
-    THRESHOLD,
     SegmentationTally,
     confusion,
     score_multiclass,
@@ -29,6 +28,7 @@ from s4mi.maths.metrics import (
     scores_of_confusion,
 )
 from s4mi.maths.processes import own_share, sum_over_processes, values_of_all
+from s4mi.maths.reliability import THRESHOLD
 from s4mi.recipes.prepare import Prepared, prepare
 from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
 from s4mi.records import Answers, ClassificationScores, ImageScores, Part, Scores, SegmentationScores

@@ -14,7 +14,7 @@ from s4mi.errors import S4miError, nearest
 from s4mi.recipes.explain_scores import ExplainSummary, MapScores, MaskScores, score_map, summarise, write_scores
 from s4mi.recipes.explainer import MAP_NAMES, TRUTH, Explained, Explainer, MapName
 from s4mi.recipes.inputs import ErrorList, Unreadable
-from s4mi.recipes.overlays import Block, Sheet, overlay
+from s4mi.recipes.overlays import DRAWN, Block, Sheet, overlay
 from s4mi.recipes.pictures import Picture, find_pictures, spread
 from s4mi.records import IGNORE, Part, write_text_atomically
 
@@ -159,7 +159,7 @@ class _Writer:
         self._sheet = Sheet(
             [(one.technique, one.name) for one in explainers],
             [TITLES[method] for method in methods],
-            note=f"{note} The images are drawn, not photographed." if synthetic else note,
+            note=f"{note} {DRAWN}" if synthetic else note,
         )
         self._rows = 0
 

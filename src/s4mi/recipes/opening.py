@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from s4mi.errors import S4miError
 from s4mi.recipes.answering import Model
 from s4mi.recipes.exported import ENDINGS, open_exported
-from s4mi.records import RECORD_NAME, SUPERSEDED, RunRecord, TaskKind, read_any_record
+from s4mi.records import CONFIG_NAME, RECORD_NAME, RunRecord, TaskKind, finished_runs, read_any_record
 from s4mi.records.calibration import read_calibration
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("s4mi")
 
-CONFIG_NAME = "config.yaml"
 SEED = re.compile(r"-seed\d+$")
 
 
@@ -106,14 +105,12 @@ def choose_runs(given: Path, *, ensemble: bool = False, task: TaskKind | None = 
 def _finished(folder: Path, task: TaskKind | None) -> dict[str, list[tuple[Path, float]]]:
     """By technique the finished runs below a folder, each with its validation score: those on the newest labels."""
     found: list[tuple[Path, RunRecord, float]] = []
-    for path in sorted(folder.rglob(RECORD_NAME)) if folder.is_dir() else ():
-        if SUPERSEDED in path.relative_to(folder).parts:
-            continue
-        record = read_any_record(path.parent)
+    for run in finished_runs(folder):
+        record = read_any_record(run)
         if isinstance(record, RunRecord) and record.val is not None and task in (None, record.task):
             score = getattr(record.val, record.metric, None)
             if score is not None:
-                found.append((path.parent, record, float(score)))
+                found.append((run, record, float(score)))
     newest = max((_version(record) for _, record, _ in found), default=1)
     techniques: dict[str, list[tuple[Path, float]]] = {}
     kinds: set[tuple[str, str]] = set()

@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from s4mi.data.formats.intensity import Pixels
 from s4mi.recipes.mask_overlays import SKY_BLUE, Colour
 
+DRAWN = "The images are drawn, not photographed."
+"""What a sheet says of synthetic images."""
 STRENGTH = 0.6
 """Share of the colour in an overlay; the rest is the image in grey."""
 BRIGHTEST = 99.0

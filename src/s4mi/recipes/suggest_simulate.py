@@ -25,10 +25,9 @@ from s4mi.recipes.assessing import assess
 from s4mi.recipes.candidates import Candidates
 from s4mi.recipes.choosing import RANDOM, Strategy, choose
 from s4mi.recipes.committee import Committee
-from s4mi.recipes.opening import CONFIG_NAME
 from s4mi.recipes.prepare import Prepared, prepare
 from s4mi.recipes.train import train, train_to_answer
-from s4mi.records import RunRecord, TaskKind, write_text_atomically
+from s4mi.records import CONFIG_NAME, RunRecord, TaskKind, write_text_atomically
 from s4mi.report.scores import metric_of, score_of
 from s4mi.report.simulation import Result, write_simulation
 

@@ -33,6 +33,12 @@ def write_text_atomically(path: Path, text: str) -> None:
         raise
 
 
+def finished_runs(folder: Path) -> list[Path]:
+    """The folders of all finished runs at or below one, sorted, but for those that a study has set aside."""
+    found = (path.parent for path in folder.rglob(RECORD_NAME))
+    return sorted(run for run in found if SUPERSEDED not in run.relative_to(folder).parts)
+
+
 def write_record(record: RunRecord | PretrainingRecord, run_dir: Path) -> None:
     """Write `record.json` into `run_dir`, atomically."""
     write_text_atomically(run_dir / RECORD_NAME, record.model_dump_json(indent=2) + "\n")

@@ -2,14 +2,26 @@
 
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from s4mi.config.layers import Settings
 
 ProfileName = Literal["paper", "small"]
 PROFILES: tuple[ProfileName, ...] = get_args(ProfileName)
-Settings = dict[str, Any]
+
+
+def by_name(given: Any) -> Any:
+    """A list of names as a mapping from each to no settings; anything else as it is."""
+    if isinstance(given, str):
+        given = [given]
+    return {str(name): {} for name in given} if isinstance(given, list | tuple) else given
+
+
+ByNetwork = Annotated[dict[str, Settings], BeforeValidator(by_name)]
+"""Networks with settings of the runs on each; in a file a list of their names will do."""
 
 
 class Profile(BaseModel):
@@ -21,21 +33,9 @@ class Profile(BaseModel):
     settings: Settings = Field({}, description="of every run")
     pretraining: Settings = Field({}, description="of runs that pre-train")
     methods: dict[str, Settings] = Field({}, description="of runs with this method")
-    backbones: dict[str, Settings] = Field(
+    backbones: ByNetwork = Field(
         {}, description="of runs on this network; classification and its pre-training take each where none is named"
     )
-
-    @field_validator("backbones", mode="before")
-    @classmethod
-    def _listed(cls, given: Any) -> Any:
-        return by_name(given)
-
-
-def by_name(given: Any) -> Any:
-    """A list of names as a mapping from each to no settings; anything else as it is."""
-    if isinstance(given, str):
-        given = [given]
-    return {str(name): {} for name in given} if isinstance(given, list | tuple) else given
 
 
 @cache
