@@ -113,13 +113,13 @@ def write_study_report(
     from s4mi.cli.console import print_result_table
     from s4mi.cli.study_table import left_out
     from s4mi.recipes.report import report
-    from s4mi.report.runs import load_runs
+    from s4mi.records import RunRecord
     from s4mi.report.tables import result_tables
 
     names = {one.planned.name for one in outcomes}
     lost = [one for one in outcomes if one.record is None and not one.tried and not one.left_out]
     notes = [*left_out(outcomes, named=True), *(f"{one.planned.name}: not run: {one.failure}" for one in lost)]
-    for table in result_tables([each.record for each in load_runs(out)[0] if each.directory in names]):
+    for table in result_tables([one.record for one in outcomes if isinstance(one.record, RunRecord)]):
         print_result_table(table)
     made = report(
         out, out / "report.html", title=title, sheets=pictures, notes=[*notes, *more_notes], more=sheets, only=names

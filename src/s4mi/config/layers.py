@@ -1,6 +1,6 @@
 """Settings that lie over each other, section by section."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 Settings = dict[str, Any]
@@ -38,3 +38,12 @@ def name_of_method(settings: Settings) -> str:
     """The method that settings name, or an empty word."""
     method = settings.get("method")
     return str((method.get("name") or "") if isinstance(method, dict) else method or "")
+
+
+def leaves(settings: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each setting with the name that an override has, such as `optim.lr`."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

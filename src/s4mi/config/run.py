@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from s4mi.config.explain import explain
+from s4mi.config.layers import leaves
 from s4mi.config.loggers import LoggersConfig, short_loggers
 from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, Section, SplitConfig
 from s4mi.config.yaml_file import apply_overrides, read_settings
@@ -204,7 +205,7 @@ def differences(left: RunConfig, right: RunConfig) -> list[str]:
     Where it is computed, how and by whom it is watched, what its clusters are called, and the folders of the cache and
     of a pre-training run do not count.
     """
-    a, b = (dict(_leaves(config.model_dump(mode="json"))) for config in (left, right))
+    a, b = (dict(leaves(config.model_dump(mode="json"))) for config in (left, right))
     sections = ("hardware.", "health.", "loggers.")
     ignored = (*sections, "data.cache", "data.allow_leakage", "method.pretrained", "method.classes")
     return [
@@ -212,11 +213,3 @@ def differences(left: RunConfig, right: RunConfig) -> list[str]:
         for key in sorted({*a, *b})
         if a.get(key) != b.get(key) and not key.startswith(ignored)
     ]
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -7,12 +7,13 @@ import re
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from filelock import FileLock
 
 from s4mi import __version__
 from s4mi.config import RunConfig
+from s4mi.config.layers import leaves
 from s4mi.recipes.flat_metrics import of_epoch, of_run
 from s4mi.records import EpochRecord, PretrainingRecord, RunRecord, write_text_atomically
 
@@ -119,8 +120,8 @@ class MlflowLog:
     def _log_settings(self, client: "MlflowClient", made: str) -> None:
         from mlflow.entities import Param
 
-        settings = _leaves(self._config.model_dump(mode="json", exclude={"loggers"}))
-        given = [Param(name, str(value)[:LONGEST]) for name, value in settings.items()]
+        settings = leaves(self._config.model_dump(mode="json", exclude={"loggers"}))
+        given = [Param(name, str(value)[:LONGEST]) for name, value in settings]
         for start in range(0, len(given), PARAMETERS_AT_ONCE):
             client.log_batch(made, params=given[start : start + PARAMETERS_AT_ONCE])
 
@@ -131,10 +132,3 @@ class MlflowLog:
         now = time.time_ns() // 10**6
         named = {re.sub(r"[^\w\-. :/]", "_", name): value for name, value in numbers.items()}
         self._client.log_batch(self._id, metrics=[Metric(name, value, now, step) for name, value in named.items()])
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from s4mi.config.layers import leaves
 from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
 from s4mi.recipes.export_check import Check
@@ -89,20 +90,11 @@ def _holds(file: Path, facts: ExportedFacts) -> bool:
 def _settings(run: Path) -> dict[str, str]:
     """The run's settings as `section.key: value`, without those that are `HIDDEN`."""
     contents = yaml.safe_load(RunDir(run).config_path.read_text(encoding="utf-8"))
-    flat: dict[str, str] = {}
-
-    def walk(tree: dict[str, object], prefix: str) -> None:
-        for key, value in tree.items():
-            name = f"{prefix}{key}"
-            if name in HIDDEN or value is None:
-                continue
-            if isinstance(value, dict) and value:
-                walk(value, f"{name}.")
-            else:
-                flat[name] = Path(value).name if isinstance(value, str) and "/" in value else str(value)
-
-    walk(contents, "")
-    return flat
+    return {
+        name: Path(value).name if isinstance(value, str) and "/" in value else str(value)
+        for name, value in leaves(contents)
+        if value is not None and not any(name == one or name.startswith(f"{one}.") for one in HIDDEN)
+    }
 
 
 def _inputs(facts: ExportedFacts) -> list[str]:

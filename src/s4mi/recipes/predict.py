@@ -15,7 +15,7 @@ from s4mi.recipes.answering import OVERLAP, Answerer, Probabilities
 from s4mi.recipes.asked import Asked, find_asked
 from s4mi.recipes.inputs import ErrorList, Unreadable
 from s4mi.recipes.mask_overlays import class_colour, cluster_colour
-from s4mi.recipes.opening import Opened, choose_runs, open_models
+from s4mi.recipes.opening import Opened, open_models
 from s4mi.records import Part, TaskKind
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ def predict_run(
     """
     if not 0 <= overlap < 1:
         raise S4miError(f"--overlap {overlap:g}: is no share of a window; give a number from 0 up to, but not, 1")
-    images = find_asked(inputs, _run_dirs(run, ensemble=ensemble, task=task) if part is not None else (), part)
     opened = open_models(run, ensemble=ensemble, task=task, clusters=clusters, raw=raw)
+    images = find_asked(inputs, _run_dirs(opened) if part is not None else (), part)
     answerer = Answerer(opened.models, raw=raw or clusters, tta=tta, overlap=overlap)
     if overlay and not clusters:
         _check_overlays(answerer, images)
@@ -146,13 +146,13 @@ def predict_run(
     return predicted if sheet is None else _with_sheet(predicted, sheet, opened)
 
 
-def _run_dirs(run: Path, *, ensemble: bool, task: TaskKind | None) -> Sequence[Any]:
-    """The runs whose splits say what a part is; none where an ONNX file answers."""
-    if run.is_file():
+def _run_dirs(opened: Opened) -> Sequence[Any]:
+    """The runs whose splits say what a part is; none where a file answers, which needs no torch."""
+    if not opened.runs:
         return ()
     from s4mi.recipes.run_dir import RunDir
 
-    return [RunDir(one) for one in choose_runs(run, ensemble=ensemble, task=task).runs]
+    return [RunDir(run) for run in opened.runs]
 
 
 def _writer(

@@ -7,13 +7,13 @@ import hashlib
 import io
 import json
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
+
+from s4mi.records import write_bytes_atomically
 
 FOLDER = "sheets"
 DRAWING = 1
@@ -48,16 +48,7 @@ class SheetCache:
         name = f"{kind}-{key}.{'jpg' if picture.startswith(JPEG) else 'png'}"
         self._used.add(name)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=f".{name}.")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(picture)
-                Path(temporary).chmod(0o644)
-                Path(temporary).replace(self._folder / name)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            write_bytes_atomically(self._folder / name, picture)
         except OSError:
             log.debug("sheet %s is not kept", name, exc_info=True)
 

@@ -20,12 +20,11 @@ from s4mi.report.cases import (
     disputed,
     disputed_answers,
     ends_of,
-    run_key,
     validation_score,
 )
 from s4mi.report.comparison import Comparison, Technique, technique_of
 from s4mi.report.per_image import image_values
-from s4mi.report.runs import ReportRun
+from s4mi.report.runs import ReportRun, run_key
 from s4mi.report.scores import metric_of, percent
 
 IMAGES, MOST_RUNS = 4, 6

@@ -16,6 +16,7 @@ from s4mi.records.files import (
     read_epochs,
     read_pretraining,
     read_record,
+    write_bytes_atomically,
     write_record,
     write_text_atomically,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "read_pretraining",
     "read_record",
     "write_answers",
+    "write_bytes_atomically",
     "write_image_scores",
     "write_record",
     "write_text_atomically",

@@ -38,11 +38,6 @@ class Calibration(Frozen):
     val: Reliability = Field(description="of the images it was fitted on, so better than it will be on others")
     test: Reliability | None = Field(None, description="of images that had no say in it")
 
-    @property
-    def sharpness(self) -> float:
-        """1 / T."""
-        return 1 / self.temperature
-
 
 def write_calibration(calibration: Calibration, run_dir: Path) -> None:
     """Write `calibration.json` into `run_dir`, atomically."""

@@ -19,11 +19,16 @@ SUPERSEDED = "superseded"
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Write `text` so that a reader, or a machine that loses power, sees the old file or the new one, never half."""
+    write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def write_bytes_atomically(path: Path, contents: bytes) -> None:
+    """`write_text_atomically`, of bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(contents)
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)

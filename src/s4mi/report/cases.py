@@ -78,15 +78,6 @@ def validation_score(record: RunRecord, metric: Metric) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def runs_by_key(runs: Sequence[ReportRun]) -> dict[tuple[str, str], ReportRun]:
-    """Runs by what identifies a record, also where a comparison has moved it to another column."""
-    return {run_key(run.record): run for run in runs}
-
-
-def run_key(record: RunRecord) -> tuple[str, str]:
-    return record.config_hash, record.finished
-
-
 def cases_of(run: ReportRun, metric: Metric, *, count: int) -> Cases | None:
     """The `count` worst and best test images of a run; None where it left nothing on single images."""
     if run.record.task == "segmentation":

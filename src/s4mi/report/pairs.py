@@ -12,7 +12,7 @@ from s4mi.records import RunRecord
 from s4mi.report.answers import paired_answers
 from s4mi.report.comparison import Comparison, Technique
 from s4mi.report.per_image import image_values, patients_of, unit_of
-from s4mi.report.runs import ReportRun
+from s4mi.report.runs import ReportRun, run_key
 from s4mi.report.scores import MISSING, Metric, score_of
 from s4mi.report.tables import Column, columns_of
 
@@ -127,7 +127,7 @@ def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
     ones to learn from. Holm's correction is for all rows, of either kind of test by itself.
     """
     own = (comparison.dataset, comparison.task)
-    images = {_key(run.record): run for run in runs if (run.record.dataset, run.record.task) == own}
+    images = {run_key(run.record): run for run in runs if (run.record.dataset, run.record.task) == own}
     some = [fraction for fraction in comparison.fractions if fraction > 0] or [0.0]
     ends = {comparison.fractions[0], some[0], some[-1]}
     rows, untested = [], 0
@@ -187,7 +187,7 @@ def _over_patients(
     both: Sequence[tuple[RunRecord, RunRecord]], metric: Metric, runs: dict[tuple[str, str], ReportRun]
 ) -> Evidence | None:
     """Over the patients of all seeds together; None where any run of the pair left nothing on single images."""
-    found = [(runs.get(_key(a)), runs.get(_key(b))) for a, b in both]
+    found = [(runs.get(run_key(a)), runs.get(run_key(b))) for a, b in both]
     pairs = [(a, b) for a, b in found if a is not None and b is not None]
     if len(pairs) < len(both):
         return None
@@ -226,11 +226,6 @@ def _answers_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric:
 def _signed(value: float, digits: int) -> str:
     """A difference always has a sign, the minus as wide as the plus."""
     return f"{value:+.{digits}f}".replace("-", "−")
-
-
-def _key(record: RunRecord) -> tuple[str, str]:
-    """Which run a record is of, also where the comparison has moved it to another column."""
-    return record.config_hash, record.finished
 
 
 def _count(pairs: int) -> str:

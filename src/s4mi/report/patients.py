@@ -10,10 +10,10 @@ from s4mi.maths.bootstrap import patient_interval
 from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord
 from s4mi.report.answers import answers_over_patients, patients_answered, share_right
-from s4mi.report.cases import best_by_validation, ends_of, run_key, runs_by_key
+from s4mi.report.cases import best_by_validation, ends_of
 from s4mi.report.comparison import Comparison, Technique
 from s4mi.report.per_image import image_values, over_patients, patients_of, unit_of
-from s4mi.report.runs import ReportRun
+from s4mi.report.runs import ReportRun, run_key, runs_by_key
 from s4mi.report.scores import Metric, metric_of
 from s4mi.report.tables import Column, columns_of
 

@@ -1,7 +1,7 @@
 """The finished runs below a folder: what each left behind."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,16 @@ class PretrainingRun:
     feature_map: FeatureMap | None
     config_text: str
     directory: str
+
+
+def run_key(record: RunRecord) -> tuple[str, str]:
+    """Which run a record is of, also where a comparison has moved it to another column."""
+    return record.config_hash, record.finished
+
+
+def runs_by_key(runs: Sequence[ReportRun]) -> dict[tuple[str, str], ReportRun]:
+    """Runs by the `run_key` of their records."""
+    return {run_key(run.record): run for run in runs}
 
 
 def load_runs(folder: Path) -> tuple[list[ReportRun], list[str]]:
