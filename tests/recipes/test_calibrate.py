@@ -12,8 +12,9 @@ from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
 from s4mi.errors import S4miError
 from s4mi.maths.reliability import best_threshold, fit_temperature, tempered
-from s4mi.recipes.calibrate import calibrate_run, spread_places
+from s4mi.recipes.calibrate import calibrate_run
 from s4mi.recipes.evaluate import evaluate
+from s4mi.recipes.pixel_sample import spread_places
 from s4mi.recipes.prepare import prepare
 from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
 from s4mi.recipes.train import train

@@ -7,7 +7,6 @@ are taken: they are many, and neighbours say the same.
 from pathlib import Path
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
@@ -24,19 +23,11 @@ from s4mi.maths.reliability import (
     tempered,
 )
 from s4mi.recipes.evaluate import EVALUATION_BATCH, Evaluation, evaluate
+from s4mi.recipes.pixel_sample import Given, PixelSample
 from s4mi.recipes.prepare import Prepared, prepare
 from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
-from s4mi.records import IGNORE, Answers, Part
+from s4mi.records import Answers, Part
 from s4mi.records.calibration import Calibration, Reliability, write_calibration
-
-PIXELS = 400_000
-"""At most about so many of one part."""
-LEAST_PIXELS = 64
-"""At least so many of an image, however many images there are."""
-GOLDEN = (np.sqrt(5) - 1) / 2
-"""Multiples of it fill [0, 1) evenly, and in step with no row or column."""
-
-Given = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 def calibrate_run(run: Path) -> Calibration:
@@ -71,7 +62,7 @@ def calibrate(
     """Fit on the validation part, and say what it does on the test part; None where no validation image is annotated.
 
     Args:
-        val, test: full scores of these parts where they are known already; of classifiers they hold the answers.
+        val, test: full scores of these parts where they are known already, with the answers that they were made from.
     """
     fitted = _answers(fabric, method, config, prepared, "val", val)
     if fitted is None:
@@ -107,7 +98,7 @@ def _answers(
     if not rows:
         return None
     if isinstance(method, Segmenter):
-        return _pixels(fabric, method, prepared, rows)
+        return _pixels(fabric, method, prepared, rows) if known is None else known.pixels
     known = known or evaluate(fabric, method, config, prepared, part)
     assert known is not None
     assert known.answers is not None
@@ -121,26 +112,11 @@ def _images(answers: Answers, *, multilabel: bool) -> Given:
 
 def _pixels(fabric: Fabric, method: Segmenter, prepared: Prepared, rows: list[int]) -> Given | None:
     entries = prepared.cache.entries_of(rows)
+    sample = PixelSample(len(entries))
     batches = PlainBatches(prepared.source(fabric.device), entries, batch_size=EVALUATION_BATCH)
-    wanted = max(LEAST_PIXELS, PIXELS // len(entries))
-    given, truth = [], []
     for batch, logits in infer(fabric, method, batches):
-        masks = batch.known_masks.flatten(1)
-        places = torch.from_numpy(spread_places(masks.shape[1], wanted)).to(masks.device)
-        chosen = masks[:, places]
-        seen = logits.flatten(2)[:, :, places].softmax(dim=1).movedim(1, 2)  # (B, P, K)
-        known = chosen != IGNORE
-        given.append(seen[known].cpu().numpy())
-        truth.append(chosen[known].cpu().numpy())
-    labels = np.concatenate(truth).astype(np.int64)
-    return (np.concatenate(given).astype(np.float32), labels) if len(labels) else None
-
-
-def spread_places(size: int, wanted: int) -> NDArray[np.int64]:
-    """Positions of about `wanted` of `size` pixels, spread evenly, ascending, each once."""
-    if wanted >= size:
-        return np.arange(size)
-    return np.unique((np.arange(1, wanted + 1) * GOLDEN % 1 * size).astype(np.int64))
+        sample.add(batch, logits)
+    return sample.taken()
 
 
 def _reliability(

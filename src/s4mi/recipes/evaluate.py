@@ -29,6 +29,7 @@ from s4mi.maths.metrics import (
 )
 from s4mi.maths.processes import own_share, sum_over_processes, values_of_all
 from s4mi.maths.reliability import THRESHOLD
+from s4mi.recipes.pixel_sample import Given, PixelSample, joined
 from s4mi.recipes.prepare import Prepared, prepare
 from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
 from s4mi.records import Answers, ClassificationScores, ImageScores, Part, Scores, SegmentationScores
@@ -43,13 +44,14 @@ class Evaluation:
     Attributes:
         readings: the scores of every reading of a segmenter that has several, by name; that of `scores` is among them.
         images: of a segmenter, the scores of each image by itself.
-        answers: of a classifier, what it answers on each image.
+        answers: of a classifier, what it answers on each image. pixels: of a segmenter, a sample of these.
     """
 
     scores: Scores
     readings: dict[str, SegmentationScores] = field(default_factory=dict)
     images: tuple[ImageScores, ...] = ()
     answers: Answers | None = None
+    pixels: Given | None = None
 
 
 def evaluate_run(run: Path, part: Part) -> Scores:
@@ -170,7 +172,8 @@ def _segmentation(
 ) -> Evaluation:
     chosen = ONLY if method.answers is None else method.answers.choice.name
     tallies: dict[str, SegmentationTally] = {}
-    for row, readings in _pages(fabric, method, prepared, own_share(rows)):
+    sample = PixelSample(len(prepared.cache.entries_of(rows)))
+    for row, readings in _pages(fabric, method, prepared, own_share(rows), sample=sample, chosen=chosen):
         own = prepared.manifest.rows[row]
         assert own.mask is not None
         truth = read_mask(own.mask, prepared.manifest.spec.mask_values)
@@ -185,7 +188,12 @@ def _segmentation(
         for name, own in first.items()
     }
     scores = {name: tally.scores() for name, tally in tallies.items()}
-    return Evaluation(scores[chosen], readings=scores if len(scores) > 1 else {}, images=tallies[chosen].per_image())
+    return Evaluation(
+        scores[chosen],
+        readings=scores if len(scores) > 1 else {},
+        images=tallies[chosen].per_image(),
+        pixels=joined(values_of_all(sample.taken())),
+    )
 
 
 def page_classes(logits: Tensor, config: RunConfig, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -200,12 +208,13 @@ def page_classes(logits: Tensor, config: RunConfig, size: tuple[int, int]) -> ND
 
 
 def _pages(
-    fabric: Fabric, method: Segmenter, prepared: Prepared, rows: list[int]
+    fabric: Fabric, method: Segmenter, prepared: Prepared, rows: list[int], *, sample: PixelSample, chosen: str
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    """Each row with the logits of all its tiles by reading, batched across images."""
+    """Each row with the logits of all its tiles by reading, batched across images; `chosen` is sampled on the way."""
     waiting: dict[int, list[dict[str, Tensor]]] = {}
     tiles = np.bincount(prepared.cache.row, minlength=len(prepared.manifest.rows))
     for batch, readings in infer_readings(fabric, method, _batches(fabric, prepared, rows)):
+        sample.add(batch, readings[chosen])
         for place, row in enumerate(batch.rows.tolist()):
             waiting.setdefault(row, []).append({name: logits[place] for name, logits in readings.items()})
             if len(waiting[row]) == tiles[row]:
