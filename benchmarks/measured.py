@@ -1,0 +1,123 @@
+"""What benchmarks have in common: turns, ratios, tables, and a file of results that `everything.py` puts into the docs.
+
+A ratio above 1 says that s4mi is faster. Each is the median of the ratios of the rounds, as both sides of a round have
+had the same machine to themselves for as long; least and most are of single rounds.
+"""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+RESULTS = "S4MI_BENCH_RESULTS"
+"""Environment variable: the folder for files of results; unset: results are printed only."""
+
+Unit = Literal["ms/step", "s/epoch", "s", "images/s"]
+Work = Callable[[], int]
+"""Does something once, and says for how many images."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both sides of a comparison.
+
+    Attributes:
+        what: one line. against: the peer, in a few words.
+        ours, theirs: what each round gave, in `unit`.
+        number: of the row of the summary that this belongs to; 0: none.
+        memory: MiB at the peak of each, each in a process of its own.
+    """
+
+    what: str
+    against: str
+    unit: Unit
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+    number: int = 0
+    memory: tuple[float, float] | None = None
+
+    @property
+    def ratios(self) -> list[float]:
+        pairs = zip(self.ours, self.theirs, strict=True)
+        return [own / other if self.unit == "images/s" else other / own for own, other in pairs]
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ratios)
+
+    @property
+    def spread(self) -> str:
+        return f"{min(self.ratios):.2f}–{max(self.ratios):.2f}×"
+
+    def row(self) -> str:
+        """One line of a table."""
+        ours, theirs = (_figure(statistics.median(side)) for side in (self.ours, self.theirs))
+        memory = "–" if self.memory is None else f"{self.memory[0]:,.0f} / {self.memory[1]:,.0f}"
+        return (
+            f"| {self.what} | {self.against} | {self.unit} | {ours} | {theirs} | {self.ratio:.2f}× | {self.spread} "
+            f"| {memory} |"
+        )
+
+
+def table(pairs: Iterable[Pair]) -> str:
+    """Markdown."""
+    head = "| what | against | unit | s4mi | peer | ratio | least–most | MiB, s4mi / peer |"
+    return "\n".join((head, "|---|---|---|---:|---:|---:|---:|---:|", *(pair.row() for pair in pairs)))
+
+
+def turn_by_turn(sides: Mapping[str, Work], rounds: int) -> dict[str, tuple[float, ...]]:
+    """Images per second of each side in each round, after one round that starts threads and processes."""
+    rates: dict[str, list[float]] = {side: [] for side in sides}
+    for number in range(rounds + 1):
+        for side, work in sides.items():
+            began = time.perf_counter()
+            images = work()
+            if number:
+                rates[side].append(images / (time.perf_counter() - began))
+    return {side: tuple(taken) for side, taken in rates.items()}
+
+
+def machine(packages: Sequence[str]) -> str:
+    """What it was measured on, in one line."""
+    return (
+        f"{os.cpu_count()} {platform.machine()} cores, load {os.getloadavg()[0]:.1f} before; Python "
+        f"{platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in packages)}; "
+        f"{torch.get_num_threads()} threads of torch, OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'unset')}."
+    )
+
+
+def report(name: str, setting: str, pairs: Sequence[Pair] = (), *, text: str = "") -> None:
+    """Print what was found, and leave it as a file where `everything.py` asks for that.
+
+    Args:
+        name: of the section. setting: what it was measured on, and on what. text: Markdown, below the table.
+    """
+    body = "\n\n".join(part for part in (setting, table(pairs) if pairs else "", text) if part)
+    print(f"\n{body}\n\nload {os.getloadavg()[0]:.1f} after", flush=True)
+    folder = os.environ.get(RESULTS)
+    if folder:
+        contents = {"body": body, "pairs": [asdict(pair) for pair in pairs]}
+        (Path(folder) / f"{name}.json").write_text(json.dumps(contents, indent=1), encoding="utf-8")
+
+
+def read_results(path: Path) -> tuple[str, list[Pair]]:
+    """The body and the pairs of a file of results."""
+    contents = json.loads(path.read_text(encoding="utf-8"))
+    pairs = []
+    for one in contents["pairs"]:
+        memory = one.pop("memory")
+        ours, theirs = tuple(one.pop("ours")), tuple(one.pop("theirs"))
+        pairs.append(Pair(**one, ours=ours, theirs=theirs, memory=None if memory is None else tuple(memory)))
+    return contents["body"], pairs
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
