@@ -39,22 +39,11 @@ format: $(READY) ## put the code in its format
 docs: $(READY) ## write docs/reference from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(READY) ## time data path, pre-training, segmentation, clustering, inference and studies side by side with what a user would write instead
-	$(BIN)/python benchmarks/data_path.py
-	$(BIN)/python benchmarks/pretraining.py
-	$(BIN)/python benchmarks/segmentation.py
-	$(BIN)/python benchmarks/clustering.py
-	$(BIN)/python benchmarks/inference.py
-	$(BIN)/python benchmarks/study.py
-	$(BIN)/python benchmarks/startup.py
+bench: $(READY) ## time everything side by side with what a user would write instead, and write docs/benchmarks.md (about an hour)
+	$(BIN)/python benchmarks/everything.py
 
-bench-quick: $(READY) ## the same with few images, few rounds and small networks
-	$(BIN)/python benchmarks/data_path.py --images 48 --rounds 2
-	$(BIN)/python benchmarks/pretraining.py --quick --rounds 3
-	$(BIN)/python benchmarks/segmentation.py --quick --rounds 3
-	$(BIN)/python benchmarks/clustering.py --quick --images 48 --rounds 3
-	$(BIN)/python benchmarks/inference.py --quick
-	$(BIN)/python benchmarks/startup.py --quick
+bench-quick: $(READY) ## the same with small networks and few images: under five minutes, printed only
+	$(BIN)/python benchmarks/everything.py --quick
 
 clean: ## remove the environment and everything made by tools
 	rm -rf $(VENV) s4mi-demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -1,25 +1,23 @@
 """Time the data path against the loop that is usually written: both in one run, turn by turn.
 
-Whatever else the machine is doing falls on both alike. Figures are medians over the rounds; the ratio is the median of
-the ratios of the rounds.
-
-    python benchmarks/data_path.py [--images N] [--size S] [--workers W] [--rounds R]
+    python benchmarks/data_path.py [--images N] [--size S] [--workers W] [--rounds R] [--quick]
 
 Images are drawn. A photograph is stored as a JPEG of 1024×768, an image with a mask as PNGs of 480×480. The peers
 decode in every epoch, as they do; s4mi decodes once, and what that costs is printed. No network is trained: a batch is
 made and counted.
+
+Both sides draw their views by themselves, so no two batches are the same. Before anything is timed, unturned images and
+masks of both are found to show the same, resampled by other rules, batches to have the same form, range and labels,
+and the two appliers to give the same pixels for the same views.
 """
 
 import argparse
 import itertools
-import os
-import platform
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -32,25 +30,27 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from drawn import PAGE, SQUARE, outlined, photographs
+from measured import Pair, Work, machine, report, turn_by_turn
 from s4mi.contract import MultiCrop, ViewSpec
 from s4mi.data.batches import TrainBatches
-from s4mi.data.cache import open_cache
-from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
+from s4mi.data.cache import Cache, open_cache
+from s4mi.data.manifest import Manifest
 from s4mi.data.preprocessing import Preprocessing
-from s4mi.data.sources.synthetic import Drawing, draw_lesions
-from s4mi.data.spec import DatasetSpec
+from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.data.supply import Source
-from s4mi.data.views import apply_on_cpu, apply_on_device, draw_views
+from s4mi.data.views import TOLERANCE, apply_on_cpu, apply_on_device, draw_views
 
-PAGE = (768, 1024)
-SQUARE = 480
-DRAWINGS = 24
 BATCH = 16
+SAME_IMAGE = 4.0
+"""Mean difference in grey levels that two rules of making images smaller may leave."""
+SAME_MASK = 0.99
+"""Least share of pixels of one class in masks that were made smaller by two rules, or seen through two appliers."""
+PACKAGES = ("torch", "torchvision", "opencv-python-headless", "Pillow", "scipy", "numpy")
 TURN_AND_FLIP = ViewSpec()
 TURN_FLIP_AND_COLOUR = ViewSpec(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05)
 
 Pixels = NDArray[np.uint8]
-Work = Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -63,33 +63,15 @@ class Setup:
     rounds: int
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Images per second of both sides in each round."""
-
-    title: str
-    ours: list[float]
-    theirs: list[float]
-
-    def row(self) -> str:
-        """One line of the table."""
-        ours, theirs = statistics.median(self.ours), statistics.median(self.theirs)
-        ratios = [one / other for one, other in zip(self.ours, self.theirs, strict=True)]
-        return (
-            f"| {self.title} | {ours:,.0f} | {theirs:,.0f} | {statistics.median(ratios):.1f}× "
-            f"| {min(ratios):.1f}–{max(ratios):.1f}× |"
-        )
-
-
 class Photographs(Dataset[tuple[Tensor, int]]):
     """Classification as it is usually written: PIL and torchvision, image by image."""
 
     def __init__(self, manifest: Manifest, size: int) -> None:
         self.paths = [row.image for row in manifest.rows]
         self.labels = [manifest.spec.classes.index(label) for row in manifest.rows for label in row.labels or ()]
-        self.transform = transforms.Compose(
+        self.resize = transforms.Resize((size, size))
+        self.vary = transforms.Compose(
             [
-                transforms.Resize((size, size)),
                 transforms.RandomRotation(180),
                 transforms.RandomHorizontalFlip(),
                 transforms.RandomVerticalFlip(),
@@ -102,8 +84,16 @@ class Photographs(Dataset[tuple[Tensor, int]]):
         return len(self.paths)
 
     def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        return self.vary(self.small(number)), self.labels[number]
+
+    def small(self, number: int) -> Image.Image:
+        """The image before it is varied."""
         with Image.open(self.paths[number]) as image:
-            return self.transform(image.convert("RGB")), self.labels[number]
+            resized: Image.Image = self.resize(image.convert("RGB"))
+        return resized
+
+    def unvaried(self, number: int) -> tuple[Pixels, None]:
+        return np.asarray(self.small(number)), None
 
 
 class Outlines(Dataset[tuple[Tensor, Tensor]]):
@@ -116,13 +106,16 @@ class Outlines(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+    def unvaried(self, number: int) -> tuple[Pixels, Pixels]:
         row = self.rows[number]
         assert row.mask is not None
         with Image.open(row.image) as file:
             image = np.asarray(file.convert("RGB").resize(self.size, Image.Resampling.BILINEAR))
         with Image.open(row.mask) as file:
-            mask = np.asarray(file.resize(self.size, Image.Resampling.NEAREST))
+            return image, np.asarray(file.resize(self.size, Image.Resampling.NEAREST))
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        image, mask = self.unvaried(number)
         for axis in (0, 1):
             if torch.rand(()) < 0.5:
                 image, mask = np.flip(image, axis), np.flip(mask, axis)
@@ -138,74 +131,83 @@ def main() -> None:
     setup = _arguments()
     torch.set_num_threads(setup.workers)
     torch.manual_seed(0)
-    _print_machine(setup)
+    setting = (
+        f"{machine(PACKAGES)} {setup.images} images, batches of {BATCH}; DataLoader with {setup.workers} processes, "
+        f"s4mi with {setup.workers} threads."
+    )
+    said: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        drawings = list(draw_lesions(min(DRAWINGS, setup.images), size=SQUARE, seed=0))
-        photographs = _write(folder / "photographs", _photographs(drawings, setup.images), suffix=".jpg")
-        outlines = _write(folder / "outlines", _outlines(drawings, setup.images), suffix=".png")
-        comparisons = [
+        pages, outlines = photographs(folder / "pages", setup.images), outlined(folder / "outlines", setup.images)
+        pairs = [
             _training(
-                f"classification, JPEG {PAGE[1]}×{PAGE[0]} → {setup.size}; PIL + torchvision + DataLoader",
-                photographs,
-                Photographs(photographs, setup.size),
+                f"classification, JPEG {PAGE[1]}×{PAGE[0]} → {setup.size}",
+                "PIL, torchvision, DataLoader",
+                pages,
+                Photographs(pages, setup.size),
                 setup,
                 views=TURN_FLIP_AND_COLOUR,
                 cache=folder / "cache",
+                said=said,
             ),
             _training(
-                f"segmentation, PNG {SQUARE}×{SQUARE} → {setup.size}; PIL + scipy.ndimage + DataLoader",
+                f"segmentation, PNG {SQUARE}×{SQUARE} → {setup.size}",
+                "PIL, scipy.ndimage, DataLoader",
                 outlines,
                 Outlines(outlines, setup.size),
                 setup,
                 views=TURN_AND_FLIP,
                 cache=folder / "cache",
+                said=said,
             ),
-            _appliers(drawings, setup),
+            _appliers(setup, said),
         ]
-    print("\n| what; against | s4mi, images/s | peer, images/s | ratio | least–most |")
-    print("|---|---:|---:|---:|---:|")
-    for comparison in comparisons:
-        print(comparison.row())
+    report("data-path", setting, pairs, text="\n".join(f"- {line}" for line in said))
 
 
 def _arguments() -> Setup:
     parser = argparse.ArgumentParser(description="Time the data path against the loop that is usually written.")
-    parser.add_argument("--images", type=int, default=96, help="images of each kind")
+    parser.add_argument("--images", type=int, help="images of each kind (96; 48 with --quick)")
     parser.add_argument("--size", type=int, default=224, help="side of the network input, pixels")
     parser.add_argument("--workers", type=int, default=2, help="processes of the loader, threads of s4mi")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each side")
-    return Setup(**vars(parser.parse_args()))
-
-
-def _print_machine(setup: Setup) -> None:
-    names = ("torch", "torchvision", "opencv-python-headless", "Pillow", "scipy", "numpy")
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; Python {platform.python_version()}")
-    print(", ".join(f"{name} {version(name)}" for name in names))
-    print(
-        f"{setup.images} images, batches of {BATCH}, {setup.rounds} rounds; "
-        f"DataLoader with {setup.workers} processes, s4mi with {setup.workers} threads\n"
-    )
+    parser.add_argument("--rounds", type=int, help="measurements of each side (5; 2 with --quick)")
+    parser.add_argument("--quick", action="store_true", help="few images, few rounds")
+    given = parser.parse_args()
+    images, rounds = (48, 2) if given.quick else (96, 5)
+    return Setup(given.images or images, given.size, given.workers, given.rounds or rounds)
 
 
 def _training(
-    title: str,
+    what: str,
+    against: str,
     manifest: Manifest,
-    dataset: Dataset[tuple[Tensor, object]],
+    dataset: Photographs | Outlines,
     setup: Setup,
     *,
     views: ViewSpec,
     cache: Path,
-) -> Comparison:
+    said: list[str],
+) -> Pair:
     """Batches of s4mi against those of a `DataLoader` over `dataset`; both have been through one epoch before."""
     began = time.perf_counter()
     preprocessing = Preprocessing(image_size=setup.size)
     decoded = open_cache(manifest, preprocessing, folder=cache, with_masks=manifest.rows[0].mask is not None)
-    print(f"decoded once, {title.split(';')[0]}: {setup.images / (time.perf_counter() - began):,.0f} images/s")
-    source = Source(cache=decoded, labels=torch.zeros(setup.images, dtype=torch.int64), device=torch.device("cpu"))
+    said.append(f"{what}: decoded once, {setup.images / (time.perf_counter() - began):,.0f} images/s")
+    classes = [manifest.spec.classes.index(label) for row in manifest.rows for label in row.labels or ()]
+    source = Source(cache=decoded, labels=torch.tensor(classes), device=torch.device("cpu"))
     stream = TrainBatches(source, np.arange(setup.images), batch_size=BATCH, crops=MultiCrop((views,)), seed=0)
     numbers = itertools.count(1)
-    loader = DataLoader(dataset, BATCH, shuffle=True, num_workers=setup.workers, persistent_workers=True)
+    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        dataset,  # type: ignore[arg-type]  # of two kinds
+        BATCH,
+        shuffle=True,
+        num_workers=setup.workers,
+        persistent_workers=True,
+    )
+    said.append(f"{what}: {_check(decoded, dataset)}")
+    of_ours = ((batch.images, batch.labels if batch.masks is None else batch.masks) for batch in stream.epoch(1))
+    if (one := _form(of_ours)) != (other := _form(loader)):
+        raise SystemExit(f"{what}: batches of s4mi are {one} and the peer's {other}, so nothing is timed")
 
     def ours() -> int:
         # An epoch of so few images is over in a moment; several are timed together.
@@ -214,17 +216,61 @@ def _training(
     def theirs() -> int:
         return sum(len(images) for images, _ in loader)
 
-    return _turn_by_turn(title, ours, theirs, setup.rounds)
+    return _pair(what, against, ours, theirs, setup.rounds)
 
 
-def _appliers(drawings: Sequence[Drawing], setup: Setup) -> Comparison:
+def _check(decoded: Cache, dataset: Photographs | Outlines) -> str:
+    """How much images and masks of both sides differ before they are varied, in a line.
+
+    Raises:
+        SystemExit: they are not the same.
+    """
+    apart, alike = 0.0, 1.0
+    for number, image in enumerate(decoded.images):
+        other, mask = dataset.unvaried(number)
+        apart = max(apart, float(np.abs(image.astype(int) - other).mean()))
+        if mask is not None and decoded.masks is not None:
+            alike = min(alike, float((decoded.masks[number] == mask // 255).mean()))
+    line = (
+        f"an image is {apart:.1f} grey levels from the peer's at most, {alike:.1%} of a mask's pixels are its at least"
+    )
+    if apart > SAME_IMAGE or alike < SAME_MASK:
+        raise SystemExit(f"{line}: the sides are not given the same, so nothing is timed")
+    return line
+
+
+def _form(batches: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[object, ...]:
+    """What all batches have in common: shape and kind of images and targets, range, images, and how often a class is
+    the label of one, or in the mask of one.
+    """
+    images, classes, forms = 0, Counter[int](), set()
+    for pixels, target in batches:
+        assert target is not None
+        assert 0 <= float(pixels.min()) <= float(pixels.max()) <= 1
+        images += len(pixels)
+        classes.update(label for one in target for label in one.unique().tolist())
+        forms.add((tuple(pixels.shape[1:]), pixels.dtype, tuple(target.shape[1:]), target.dtype))
+    return images, classes, forms
+
+
+def _appliers(setup: Setup, said: list[str]) -> Pair:
     """The two appliers of one view on the CPU: a matter of which to take there."""
-    chosen = [drawings[number % len(drawings)] for number in range(BATCH)]
+    chosen = list(draw_lesions(BATCH, size=SQUARE, seed=0))
     side = (setup.size, setup.size)
     images = np.stack([cv2.resize(drawing.image, side, interpolation=cv2.INTER_AREA) for drawing in chosen])
     masks = np.stack([cv2.resize(drawing.mask, side, interpolation=cv2.INTER_NEAREST) for drawing in chosen])
     tensors = torch.from_numpy(images), torch.from_numpy(masks)
     generator = torch.Generator().manual_seed(0)
+    views = draw_views(TURN_FLIP_AND_COLOUR, BATCH, generator)
+    (one, classes), (other, others) = apply_on_cpu(images, masks, views), apply_on_device(*tensors, views)
+    assert classes is not None
+    assert others is not None
+    apart, alike = 255 * float((one - other).abs().mean()), float((classes == others).float().mean())
+    said.append(
+        f"views: the appliers' pixels are {apart:.2f} grey levels apart, {alike:.1%} of the masks' are the same"
+    )
+    if apart > TOLERANCE or alike < SAME_MASK:
+        raise SystemExit(f"{said[-1]}: not the same views, so nothing is timed")
 
     def ours() -> int:
         for _ in range(8):
@@ -236,64 +282,13 @@ def _appliers(drawings: Sequence[Drawing], setup: Setup) -> Comparison:
             apply_on_device(*tensors, draw_views(TURN_FLIP_AND_COLOUR, BATCH, generator))
         return 8 * BATCH
 
-    title = f"views of images and masks at {setup.size} on the CPU, cv2 in threads; grid_sample"
-    return _turn_by_turn(title, ours, theirs, setup.rounds)
+    what = f"views of images and masks at {setup.size} on the CPU, cv2 in threads"
+    return _pair(what, "grid_sample", ours, theirs, setup.rounds)
 
 
-def _turn_by_turn(title: str, ours: Work, theirs: Work, rounds: int) -> Comparison:
-    ours(), theirs()  # the first time starts threads and processes
-    rates: tuple[list[float], list[float]] = [], []
-    for _ in range(rounds):
-        for work, taken in zip((ours, theirs), rates, strict=True):
-            began = time.perf_counter()
-            images = work()
-            taken.append(images / (time.perf_counter() - began))
-    return Comparison(title, *rates)
-
-
-def _photographs(drawings: Sequence[Drawing], count: int) -> Iterator[tuple[Pixels, None, str]]:
-    for number, drawing in zip(range(count), itertools.cycle(drawings), strict=False):
-        page = cv2.resize(drawing.image, (PAGE[1], PAGE[1]), interpolation=cv2.INTER_CUBIC)
-        top = (PAGE[1] - PAGE[0]) // 2
-        page = np.asarray(page[top : top + PAGE[0]], dtype=np.uint8)
-        yield np.rot90(page, 2 * (number // len(drawings))), None, (drawing.labels or ("none",))[0]
-
-
-def _outlines(drawings: Sequence[Drawing], count: int) -> Iterator[tuple[Pixels, Pixels, str]]:
-    for number, drawing in zip(range(count), itertools.cycle(drawings), strict=False):
-        quarters = number // len(drawings)
-        yield np.rot90(drawing.image, quarters), np.rot90(drawing.mask, quarters), (drawing.labels or ("none",))[0]
-
-
-def _write(folder: Path, pictures: Iterator[tuple[Pixels, Pixels | None, str]], *, suffix: str) -> Manifest:
-    folder.mkdir()
-    rows: list[Row] = []
-    for number, (image, mask, label) in enumerate(pictures):
-        path, mask_path = folder / f"{number:04d}{suffix}", folder / f"{number:04d}_mask.png"
-        Image.fromarray(image).save(path, quality=90)
-        if mask is not None:
-            Image.fromarray(mask).save(mask_path)
-        rows.append(
-            Row(
-                id=path.stem,
-                image=path,
-                mask=None if mask is None else mask_path,
-                labels=(label,),
-                group=None,
-                split=None,
-                line=number + 2,
-            )
-        )
-    classes = tuple(sorted({label for row in rows for label in row.labels or ()}))
-    spec = DatasetSpec(
-        name=folder.name,
-        tasks=(),
-        classes=classes,
-        mask_values={} if rows[0].mask is None else {0: "background", 255: "lesion"},
-        synthetic=True,
-    )
-    write_dataset(folder, spec, rows)
-    return load_manifest(folder)
+def _pair(what: str, against: str, ours: Work, theirs: Work, rounds: int) -> Pair:
+    rates = turn_by_turn({"ours": ours, "theirs": theirs}, rounds)
+    return Pair(what, against, "images/s", rates["ours"], rates["theirs"])
 
 
 if __name__ == "__main__":

@@ -2,27 +2,23 @@
 
     python benchmarks/inference.py [--images N] [--rounds R] [--quick]
 
-All three are in one process, turn by turn: whatever else the machine is doing falls on all alike. Figures are medians
-over the rounds; ratios are medians of the ratios of the rounds. Networks are loaded before the clock starts; reading,
-the network, and writing the answers (a table, or a mask an image at its own size) are timed.
+All three are in one process, turn by turn: whatever else the machine is doing falls on all alike. Networks are loaded
+before the clock starts; reading, the network, and writing the answers (a table, or a mask an image at its own size) are
+timed.
 
 The peer is an eager loop over a `DataLoader` with processes, written with care: OpenCV to resize, inference mode, one
 mask file an image. It writes masks and probabilities and nothing else; s4mi also measures each mask and works out the
 entropy of each answer. Nothing is timed before all three have given the same answers.
 
-The last two lines are of the networks alone, on a batch in memory: ONNX Runtime against eager PyTorch.
+The rows "the network alone" are of a batch in memory: ONNX Runtime against eager PyTorch.
 """
 
 import argparse
 import csv
 import os
-import platform
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -34,6 +30,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from measured import Pair, Work, machine, report, turn_by_turn
 from s4mi.config import RunConfig, make_run_config, save_run_config
 from s4mi.contract import Classifier, Segmenter, Task
 from s4mi.data.sources.synthetic import draw_lesions
@@ -57,8 +54,9 @@ SAME = 1e-4
 """Probabilities that differ by no more are the same."""
 SAME_PIXELS = 0.9999
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
-
-Work = Callable[[], int]
+ROW = 10
+"""Of the summary."""
+PACKAGES = ("torch", "onnxruntime", "timm", "opencv-python-headless", "Pillow")
 
 
 @dataclass(frozen=True)
@@ -108,46 +106,39 @@ def main() -> None:
     """Draw the images, take the measurements, print the table."""
     arguments = _arguments()
     torch.manual_seed(0)
-    _print_machine(arguments)
-    lines = []
+    setting = (
+        f"{machine(PACKAGES)} {arguments.images} JPEGs of {PAGE}×{PAGE}, batches of {BATCH}; torch and ONNX Runtime "
+        f"with {torch.get_num_threads()} threads each, the loader with {arguments.workers} processes, s4mi decodes and "
+        f"writes in {os.cpu_count()} threads."
+    )
+    pairs: list[Pair] = []
+    said: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         images = Path(name) / "images"
         images.mkdir()
         for number, drawing in enumerate(draw_lesions(arguments.images, size=PAGE, seed=0)):
             Image.fromarray(drawing.image).save(images / f"{number:04d}.jpg", quality=90)
         for contest in SMALL if arguments.quick else LARGE:
-            lines += _contest(contest, images, Path(name) / str(contest.method["name"]), arguments)
-    print("\n| what | side | images/s | of the peer | least–most |")
-    print("|---|---|---:|---:|---:|")
-    print("\n".join(lines))
-    print(f"\nload {os.getloadavg()[0]:.1f} after")
+            pairs += _contest(contest, images, Path(name) / str(contest.method["name"]), arguments, said)
+    report("inference", setting, pairs, text="\n".join(f"- {line}" for line in said))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time answers from image files.")
-    parser.add_argument("--images", type=int, help="image files (96; 24 with --quick)")
-    parser.add_argument("--rounds", type=int, help="measurements of each side (5; 3 with --quick)")
+    parser.add_argument("--images", type=int, help="image files (64; 24 with --quick)")
+    parser.add_argument("--rounds", type=int, help="measurements of each side (3)")
     parser.add_argument("--workers", type=int, default=2, help="processes of the peer's loader")
     parser.add_argument("--quick", action="store_true", help="small networks and few images")
     given = parser.parse_args()
-    given.images = given.images or (24 if given.quick else 96)
-    given.rounds = given.rounds or (3 if given.quick else 5)
+    given.images = given.images or (24 if given.quick else 64)
+    given.rounds = given.rounds or 3
     return given
 
 
-def _print_machine(arguments: argparse.Namespace) -> None:
-    names = ("torch", "onnxruntime", "timm", "opencv-python-headless", "Pillow")
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; Python {platform.python_version()}")
-    print(", ".join(f"{name} {version(name)}" for name in names))
-    print(
-        f"{arguments.images} JPEGs of {PAGE}×{PAGE}, batches of {BATCH}, {arguments.rounds} rounds; torch and ONNX "
-        f"Runtime with {torch.get_num_threads()} threads each, the loader with {arguments.workers} processes, s4mi "
-        f"decodes and writes in {os.cpu_count()} threads; "
-        f"OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'unset')}\n"
-    )
-
-
-def _contest(contest: Contest, images: Path, home: Path, arguments: argparse.Namespace) -> list[str]:
+def _contest(
+    contest: Contest, images: Path, home: Path, arguments: argparse.Namespace, said: list[str]
+) -> Iterator[Pair]:
+    """The rows of a network, after a line in `said` on how nearly the answers are the same."""
     config, spec = _settings(contest, home)
     kind = spec.tasks[0]
     task = Task(kind=kind, classes=spec.classes_of(kind), image_size=contest.size, counts=(), labelled=0)
@@ -168,17 +159,17 @@ def _contest(contest: Contest, images: Path, home: Path, arguments: argparse.Nam
             OnnxModel(home / "model.onnx", threads=torch.get_num_threads()), images, home / "onnx-answers"
         ),
     }
-    for work in sides.values():  # the first time starts threads and processes
+    for work in sides.values():
         work()
     for answers in ("run-answers", "onnx-answers"):
-        _check(contest, home / "peer", home / answers)
-    lines = _lines(contest.title, _turn_by_turn(sides, arguments.rounds))
+        said.append(_check(contest, home / "peer", home / answers))
+        print(said[-1], flush=True)
+    yield from _pairs(contest.title, turn_by_turn(sides, arguments.rounds), number=ROW)
     batch = np.stack(
         [(255 * Files(images, contest.size)[number][0]).byte().permute(1, 2, 0) for number in range(BATCH)]
     )
-    return lines + _lines(
-        f"{contest.title}, the network alone", _turn_by_turn(_alone(deployable, home, batch), arguments.rounds)
-    )
+    alone = turn_by_turn(_alone(deployable, home, batch), arguments.rounds)
+    yield from _pairs(f"{contest.title}, the network alone", alone)
 
 
 def _settings(contest: Contest, home: Path) -> tuple[RunConfig, DatasetSpec]:
@@ -287,28 +278,34 @@ def _alone(deployable: Deployable, home: Path, batch: NDArray[np.uint8]) -> dict
         session.probabilities(batch)
         return len(batch)
 
-    eager(), graph()
+    with torch.inference_mode():
+        difference = float(np.abs(deployable(tensor)[0].numpy() - session.probabilities(batch)).max())
+    if difference > SAME:
+        raise SystemExit(f"probabilities of the networks alone differ by {difference:.0e}, so nothing is timed")
     return {"eager PyTorch": eager, "ONNX Runtime": graph}
 
 
-def _check(contest: Contest, peer: Path, ours: Path) -> None:
-    """Refuse to time what does not give the same answers."""
+def _check(contest: Contest, peer: Path, ours: Path) -> str:
+    """How nearly the answers are the peer's, in a line.
+
+    Raises:
+        SystemExit: they are others.
+    """
     if contest.segments:
         pairs = [
             (np.asarray(Image.open(path)), np.asarray(Image.open(ours / path.name))) for path in peer.glob("*.png")
         ]
         alike = float(np.mean([(one == other).mean() for one, other in pairs]))
-        print(f"{contest.title}: {alike:.4%} of the pixels of {ours.name} are the peer's, {SAME_PIXELS:.2%} must be")
+        line = f"{contest.title}: {alike:.4%} of the pixels of {ours.name} are the peer's, {SAME_PIXELS:.2%} must be"
         good = alike >= SAME_PIXELS
     else:
         one, other = _table(peer), _table(ours)
         difference = max(abs(one[name] - other[name]).max() for name in one)
-        print(
-            f"{contest.title}: probabilities of {ours.name} differ by {difference:.0e}, at most {SAME:.0e} is allowed"
-        )
+        line = f"{contest.title}: probabilities of {ours.name} differ by {difference:.0e}, at most {SAME:.0e} may be"
         good = bool(difference <= SAME)
     if not good:
-        raise SystemExit("the sides do not give the same answers, so nothing is timed")
+        raise SystemExit(f"{line}: the sides do not give the same answers, so nothing is timed")
+    return line
 
 
 def _table(folder: Path) -> dict[str, NDArray[np.float64]]:
@@ -316,26 +313,11 @@ def _table(folder: Path) -> dict[str, NDArray[np.float64]]:
         return {row["id"]: np.array([float(row[name]) for name in CLASSES]) for row in csv.DictReader(file)}
 
 
-def _turn_by_turn(sides: dict[str, Work], rounds: int) -> dict[str, list[float]]:
-    rates: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(rounds):
-        for side, work in sides.items():
-            began = time.perf_counter()
-            images = work()
-            rates[side].append(images / (time.perf_counter() - began))
-    return rates
-
-
-def _lines(title: str, rates: dict[str, list[float]]) -> list[str]:
-    """A row a side; the first one is the peer."""
-    lines, peer = [], next(iter(rates.values()))
-    for side, own in rates.items():
-        ratios = [one / other for one, other in zip(own, peer, strict=True)]
-        against = (
-            f"{statistics.median(ratios):.2f}× | {min(ratios):.2f}–{max(ratios):.2f}×" if own is not peer else "1 |"
-        )
-        lines.append(f"| {title} | {side} | {statistics.median(own):,.1f} | {against} |")
-    return lines
+def _pairs(title: str, rates: dict[str, tuple[float, ...]], *, number: int = 0) -> Iterator[Pair]:
+    """A row for each side but the first, which is the peer."""
+    (peer, theirs), *others = rates.items()
+    for side, ours in others:
+        yield Pair(f"{title}: {side}", peer, "images/s", ours, theirs, number=number)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -74,15 +76,34 @@ def table(pairs: Iterable[Pair]) -> str:
 
 
 def turn_by_turn(sides: Mapping[str, Work], rounds: int) -> dict[str, tuple[float, ...]]:
-    """Images per second of each side in each round, after one round that starts threads and processes."""
-    rates: dict[str, list[float]] = {side: [] for side in sides}
+    """Images per second of each side in each round."""
+    return {side: tuple(1 / one for one in taken) for side, taken in seconds(sides, rounds).items()}
+
+
+def seconds(sides: Mapping[str, Work], rounds: int) -> dict[str, tuple[float, ...]]:
+    """Seconds for one image, or whatever is counted, of each side in each round, after one that starts threads."""
+    taken: dict[str, list[float]] = {side: [] for side in sides}
     for number in range(rounds + 1):
         for side, work in sides.items():
             began = time.perf_counter()
-            images = work()
+            count = work()
             if number:
-                rates[side].append(images / (time.perf_counter() - began))
-    return {side: tuple(taken) for side, taken in rates.items()}
+                taken[side].append((time.perf_counter() - began) / count)
+    return {side: tuple(own) for side, own in taken.items()}
+
+
+def peaks(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float] | None:
+    """MiB at the peak of each in a fresh process, less what that held before; None where the system does not tell.
+
+    Both are functions of a module, or partials of one. Processes that they start themselves are not counted.
+    """
+    if not Path("/proc/self/status").exists():
+        return None
+    found = []
+    for work in (ours, theirs):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            found.append(pool.submit(_peak, work).result())
+    return found[0], found[1]
 
 
 def machine(packages: Sequence[str]) -> str:
@@ -117,6 +138,18 @@ def read_results(path: Path) -> tuple[str, list[Pair]]:
         ours, theirs = tuple(one.pop("ours")), tuple(one.pop("theirs"))
         pairs.append(Pair(**one, ours=ours, theirs=theirs, memory=None if memory is None else tuple(memory)))
     return contents["body"], pairs
+
+
+def _peak(work: Callable[[], object]) -> float:
+    before = _status("VmRSS")
+    work()
+    return _status("VmHWM") - before
+
+
+def _status(name: str) -> float:
+    """A figure of this process in MiB."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
 
 
 def _figure(value: float) -> str:

@@ -13,24 +13,20 @@ tells it.
 
 import argparse
 import itertools
-import os
-import platform
-import statistics
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
-from multiprocessing import get_context
-from pathlib import Path
+from functools import partial
+from typing import ClassVar
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from measured import Pair, Work, machine, peaks, report, seconds
 from s4mi.contract import Batch, Method, Moment, Task
 from s4mi.engine.fit import fit
+from s4mi.engine.layout import lay_out
 from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
 
 OPTIM = OptimConfig()
@@ -63,11 +59,15 @@ class Contest(ABC):
     """A method of ours, its peer and what both are given.
 
     Attributes:
+        against: the peer, in a few words. number: of the row in the summary; 0: none.
         size: side of the images, pixels. batch: images a step. rounds: measurements of each side unless the command
             line says otherwise. turn: steps a measurement.
     """
 
+    against: ClassVar[str]
+
     title: str
+    number: int
     size: int
     batch: int
     rounds: int
@@ -109,41 +109,17 @@ class Same:
         return [self.batch]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Seconds a step of both sides in each round, and MiB at their peak, if known."""
-
-    contest: Contest
-    ours: list[float]
-    theirs: list[float]
-    memory: tuple[float, float] | None
-
-    def row(self) -> str:
-        """One line of the table."""
-        ours, theirs = 1000 * statistics.median(self.ours), 1000 * statistics.median(self.theirs)
-        ratios = [other / one for one, other in zip(self.ours, self.theirs, strict=True)]
-        memory = "– |" if self.memory is None else f"{self.memory[0]:,.0f} / {self.memory[1]:,.0f} |"
-        return (
-            f"| {self.contest.title}, batch {self.contest.batch} | {ours:,.0f} | {theirs:,.0f} "
-            f"| {statistics.median(ratios):.2f}× | {min(ratios):.2f}–{max(ratios):.2f}× | {memory}"
-        )
-
-
-def run(contests: Sequence[Contest], arguments: argparse.Namespace, packages: Sequence[str]) -> None:
-    """Take the measurements, print the table."""
-    _print_machine(packages)
-    comparisons = []
+def run(name: str, contests: Sequence[Contest], arguments: argparse.Namespace, packages: Sequence[str]) -> None:
+    """Take the measurements, and report them as the section `name`."""
+    setting, pairs = machine(packages), []
     for contest in contests:
         difference = _difference(contest)
         print(f"{contest.title}: losses differ by {difference:.0e}, at most {contest.tolerance:.0e} is allowed")
         if difference > contest.tolerance:
             raise SystemExit("the two sides do not compute the same, so nothing is timed")
-        comparisons.append(_turn_by_turn(contest, arguments.rounds or contest.rounds))
-    print("\n| what | s4mi, ms/step | peer, ms/step | peer / s4mi | least–most | MiB, s4mi / peer |")
-    print("|---|---:|---:|---:|---:|---:|")
-    for comparison in comparisons:
-        print(comparison.row())
-    print(f"\nload {os.getloadavg()[0]:.1f} after")
+        pairs.append(_turn_by_turn(contest, arguments.rounds or contest.rounds))
+        print(pairs[-1].row(), flush=True)
+    report(name, setting, pairs)
 
 
 def command_line(description: str) -> argparse.Namespace:
@@ -152,14 +128,6 @@ def command_line(description: str) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="measurements of each side (9 of small networks, 3 of large ones)")
     parser.add_argument("--quick", action="store_true", help="small networks only")
     return parser.parse_args()
-
-
-def _print_machine(names: Sequence[str]) -> None:
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; Python {platform.python_version()}")
-    print(
-        f"{', '.join(f'{name} {version(name)}' for name in names)}; {torch.get_num_threads()} threads "
-        f"(torch's default), OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'unset')}\n"
-    )
 
 
 def _difference(contest: Contest) -> float:
@@ -182,54 +150,41 @@ def _difference(contest: Contest) -> float:
     return max(difference, *(abs(one - other) for one, other in itertools.islice(pairs, TOGETHER)))
 
 
-def _turn_by_turn(contest: Contest, rounds: int) -> Comparison:
-    memory = _memory(contest)
+def _turn_by_turn(contest: Contest, rounds: int) -> Pair:
+    memory = peaks(partial(_few_steps, contest, ours=True), partial(_few_steps, contest, ours=False))
     theirs = contest.peer()
-    loops = _our_steps(contest.method(), contest.crops()), theirs.steps()
-    taken: tuple[list[float], list[float]] = [], []
-    for number in range(rounds + 1):  # the first starts threads, and makes the optimisers' state
-        for loop, seconds in zip(loops, taken, strict=True):
-            began = time.perf_counter()
-            for _ in range(contest.turn):
-                next(loop)
-            if number:
-                seconds.append((time.perf_counter() - began) / contest.turn)
-    return Comparison(contest, *taken, memory)
+    sides = {
+        "ours": _turn(contest, _our_steps(contest.method(), contest.crops())),
+        "theirs": _turn(contest, theirs.steps()),
+    }
+    milliseconds = {side: tuple(1000 * one for one in taken) for side, taken in seconds(sides, rounds).items()}
+    what = f"{contest.title}, batch {contest.batch}"
+    return Pair(what, contest.against, "ms/step", milliseconds["ours"], milliseconds["theirs"], contest.number, memory)
+
+
+def _turn(contest: Contest, steps: Iterator[float]) -> Work:
+    def work() -> int:
+        for _ in range(contest.turn):
+            next(steps)
+        return contest.turn
+
+    return work
 
 
 def _our_steps(method: Method, batch: Batch) -> Iterator[float]:
     """Our loop, set up as `recipes/session.py` does."""
     fabric = Fabric(accelerator="cpu", devices=1)
-    method = method.to(memory_format=torch.channels_last)
+    lay_out(method, fabric.device)
     optimizer = make_optimizer(OPTIM, method.parameters(), device=fabric.device)
     scheduler = make_scheduler(OPTIM, optimizer)
     for step in fit(fabric, method, optimizer, scheduler, Same(batch), epochs=EPOCHS, first_epoch=SECOND + 1):
         yield float(step.losses["total"])
 
 
-def _memory(contest: Contest) -> tuple[float, float] | None:
-    """MiB at the peak of a few steps of ours and of theirs, each in a fresh process."""
-    if not Path("/proc/self/status").exists():
-        return None
-    peaks = []
-    for ours in (True, False):
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            peaks.append(pool.submit(_peak, contest, ours).result())
-    return peaks[0], peaks[1]
-
-
-def _peak(contest: Contest, ours: bool) -> float:
-    before = _status("VmRSS")
+def _few_steps(contest: Contest, *, ours: bool) -> None:
     steps = _our_steps(contest.method(), contest.crops()) if ours else contest.peer().steps()
     for _ in itertools.islice(steps, TOGETHER):
         pass
-    return _status("VmHWM") - before
-
-
-def _status(name: str) -> float:
-    """A figure of this process in MiB."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
 
 
 def noise(images: int, size: int, *, seed: int) -> Tensor:

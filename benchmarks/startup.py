@@ -9,7 +9,6 @@ not of others that it starts.
 
 import argparse
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -24,6 +23,7 @@ from s4mi.data.sources.synthetic import write_synthetic
 
 S4MI = (sys.executable, "-m", "s4mi")
 PACKAGES = ("torch", "timm", "segmentation_models_pytorch", "lightning_fabric", "monai")
+"""As they are imported."""
 SIZE = 96
 """Side of the drawn images, pixels."""
 
@@ -48,11 +48,11 @@ def main() -> None:
     """Take the measurements, print the table."""
     parser = argparse.ArgumentParser(description="Time how commands start, and a check of many images.")
     parser.add_argument("--images", type=int, default=10_000, help="images of the data set that is checked")
-    parser.add_argument("--rounds", type=int, default=5, help="starts of each command; the check is made once")
+    parser.add_argument("--rounds", type=int, default=3, help="starts of each command; the checks are made once")
     parser.add_argument("--quick", action="store_true", help="500 images, 2 rounds")
     arguments = parser.parse_args()
     images, rounds = (500, 2) if arguments.quick else (arguments.images, arguments.rounds)
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; Python {platform.python_version()}\n")
+    setting = _machine()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         write_synthetic("lesions", data, count=images, size=SIZE, seed=0)
@@ -62,10 +62,17 @@ def main() -> None:
             Command("the same without looking for copies", (*S4MI, "data", "check", str(data), "--no-duplicates")),
         )
         rows += [_row(command, [_take(command.words)]) for command in checks]
-    print("| what | s | least–most | MiB at its peak |")
-    print("|---|---:|---:|---:|")
-    print("\n".join(rows))
-    print(f"\nload {os.getloadavg()[0]:.1f} after")
+    from measured import report  # not before: see `_row`
+
+    head = ("| what | s | least–most | MiB at its peak |", "|---|---:|---:|---:|")
+    report("startup", setting, text="\n".join((*head, *rows)))
+
+
+def _machine() -> str:
+    """As `measured.machine` has it, which brings torch: in a process of its own, as this one has to stay small."""
+    code = f"from measured import machine; print(machine({PACKAGES}))"
+    said = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, check=True)
+    return said.stdout.decode().strip()
 
 
 def _starts(data: Path) -> Sequence[Command]:

@@ -5,25 +5,24 @@
 The study is `studies/small/six-techniques.yaml` with fewer epochs. One side is `s4mi study run` with a process a core;
 another the same with one process; the peer is somebody who calls `s4mi train` for each run that is to be in the table,
 one after the other with all cores: each call starts Python anew, decodes its images and, where it fine-tunes, makes the
-pre-training that it starts from. Sides take turns. Every run must come to the same settings and the same split on all
-sides; scores may differ in the last digits, as sums over two threads do, and by how much is printed.
+pre-training that it starts from. Sides take turns; none is made once beforehand, as each takes minutes. Every run must
+come to the same settings and the same split on all sides; scores may differ in the last digits, as sums over two
+threads do, and by how much is printed.
 """
 
 import argparse
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import yaml
 
+from measured import Pair, machine, report
 from s4mi.config import PlannedRun, StudyConfig, load_study, plan_study
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.records import RunRecord, read_any_record
@@ -42,6 +41,8 @@ SHORT = (
     "pretraining.cass.optim.cosine_epochs=8",
 )
 """So that a study ends in minutes. Nothing else is changed."""
+ROW = 9
+"""Of the summary."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="100 images, one seed, one label fraction")
     arguments = parser.parse_args()
     cores = os.cpu_count() or 1
-    print(f"{cores} cores, load {os.getloadavg()[0]:.1f} before; Python {platform.python_version()}")
-    print(f"torch {version('torch')}; {'100' if arguments.quick else arguments.images} images of {SIZE} px\n")
+    images = 100 if arguments.quick else arguments.images
+    setting = f"{machine(('torch', 'timm', 'segmentation-models-pytorch'))} {images} drawn images of {SIZE} px."
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        write_synthetic("lesions", root / "data", count=100 if arguments.quick else arguments.images, size=SIZE, seed=0)
+        write_synthetic("lesions", root / "data", count=images, size=SIZE, seed=0)
         settings = [
             f"data.path={root / 'data'}",
             *SHORT,
@@ -79,12 +80,26 @@ def main() -> None:
             Side("study, 1 process", lambda out: _study(settings, out, workers=1)),
             Side("s4mi train, one by one", lambda out: _one_by_one(study, out)),
         )
-        _print_table(sides, _turn_by_turn(sides, study, root, arguments.rounds), study)
-    print(f"\nload {os.getloadavg()[0]:.1f} after")
+        taken, difference = _turn_by_turn(sides, study, root, arguments.rounds)
+    starts, runs = _count(study)
+    what = f"six techniques, {runs} runs in the table and {starts} of pre-training"
+    report(
+        "study",
+        setting,
+        [
+            Pair(f"{what}: {side.title}", sides[-1].title, "s", taken[number], taken[-1], number=0 if number else ROW)
+            for number, side in enumerate(sides[:-1])
+        ],
+        text=f"The same settings and splits on all sides; test scores differ by {difference:.3f} at most.",
+    )
 
 
-def _turn_by_turn(sides: tuple[Side, ...], study: StudyConfig, root: Path, rounds: int) -> list[list[float]]:
+def _turn_by_turn(
+    sides: tuple[Side, ...], study: StudyConfig, root: Path, rounds: int
+) -> tuple[list[tuple[float, ...]], float]:
+    """Seconds of each side in each round, and by how much test scores differ at most."""
     taken: list[list[float]] = [[] for _ in sides]
+    difference = 0.0
     for number in range(rounds):
         for side, seconds in zip(sides, taken, strict=True):
             out = root / f"{number}-{sides.index(side)}"
@@ -92,8 +107,9 @@ def _turn_by_turn(sides: tuple[Side, ...], study: StudyConfig, root: Path, round
             side.make(out)
             seconds.append(time.perf_counter() - began)
             print(f"{side.title}: {seconds[-1]:,.0f} s", flush=True)
-        _check_same(study, [root / f"{number}-{index}" for index in range(len(sides))])
-    return taken
+        folders = [root / f"{number}-{index}" for index in range(len(sides))]
+        difference = max(difference, _greatest_difference(study, folders))
+    return [tuple(seconds) for seconds in taken], difference
 
 
 def _study(settings: list[str], out: Path, *, workers: int) -> None:
@@ -134,11 +150,11 @@ def _call(*words: str) -> None:
         raise SystemExit(f"s4mi {' '.join(words)} ended with status {done.returncode}: {done.stderr[-800:]}")
 
 
-def _check_same(study: StudyConfig, folders: list[Path]) -> None:
-    """Every run has the same settings and split on all sides.
+def _greatest_difference(study: StudyConfig, folders: list[Path]) -> float:
+    """Of the test scores of a run on all sides, which have made it with the same settings and split.
 
     Raises:
-        SystemExit: it has not.
+        SystemExit: they have not.
     """
     greatest = 0.0
     for run in plan_study(study, folders[0]):
@@ -149,7 +165,7 @@ def _check_same(study: StudyConfig, folders: list[Path]) -> None:
             raise SystemExit(f"{run.name}: the sides have not made the same run, so no ratio is given")
         scores = [float(getattr(record.test, record.metric)) for record in records]
         greatest = max(greatest, max(scores) - min(scores))
-    print(f"the same settings and splits on all sides; test scores differ by {greatest:.3f} at most")
+    return greatest
 
 
 def _record(folder: Path, name: str) -> RunRecord:
@@ -159,18 +175,10 @@ def _record(folder: Path, name: str) -> RunRecord:
     return record
 
 
-def _print_table(sides: tuple[Side, ...], taken: list[list[float]], study: StudyConfig) -> None:
-    plan = list(plan_study(study, Path()))
-    starts = sum(run.config.method.pretrains for run in plan)
-    print(f"\n{len(plan) - starts} runs in the table, {starts} of pre-training\n")
-    print("| how | s | times as long as the study | least–most |")
-    print("|---|---:|---:|---:|")
-    for side, seconds in zip(sides, taken, strict=True):
-        ratios = [one / first for one, first in zip(seconds, taken[0], strict=True)]
-        print(
-            f"| {side.title} | {statistics.median(seconds):,.0f} | {statistics.median(ratios):.2f}× "
-            f"| {min(ratios):.2f}–{max(ratios):.2f}× |"
-        )
+def _count(study: StudyConfig) -> tuple[int, int]:
+    """Runs of pre-training, and runs in the table."""
+    pretrains = [run.config.method.pretrains for run in plan_study(study, Path())]
+    return sum(pretrains), len(pretrains) - sum(pretrains)
 
 
 if __name__ == "__main__":

@@ -86,3 +86,18 @@ def test_a_picture_is_perfectly_like_itself_and_one_colour_only_like_the_same_co
 def test_a_picture_of_another_colour_is_another_picture() -> None:
     other = LESIONS[0][:, :, ::-1]
     assert near_duplicates(np.stack([thumbnail(LESIONS[0]), thumbnail(other)])) == []
+
+
+def test_a_picture_is_made_ready_once_however_many_it_resembles(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+    ready = duplicates._local
+
+    def counted(picture: Pixels) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        seen.append(picture.tobytes())
+        return ready(picture)
+
+    monkeypatch.setattr(duplicates, "_local", counted)
+    thumbnails = np.stack([thumbnail(picture) for picture in LESIONS[:2] for _ in range(20)])
+    thumbnails[:, 0, 0, 0] = range(40)  # so that no two are the same
+    assert len(near_duplicates(thumbnails)) == 2 * (20 * 19 // 2)
+    assert len(seen) == len(set(seen)) == 40

@@ -10,6 +10,7 @@ A picture that was turned or mirrored, or cropped by more than about 1 %, is not
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import joblib
@@ -34,8 +35,10 @@ SURROUNDING = 3.0
 LUMA = np.array([0.299, 0.587, 0.114])
 BLOCK = 1024
 """Thumbnails that are hashed at a time."""
-ROOM = 256 << 20
-"""Bytes that comparing hashes may take."""
+ROOM = 16 << 20
+"""Bytes that comparing hashes may take; more is slower, as it leaves the processor's own memory."""
+KEPT = 16_384
+"""Pictures, at most, that are kept as they are correlated, at 8 KiB each."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,15 @@ def near_duplicates(thumbnails: NDArray[np.uint8], *, sides: Sequence[Hashable] 
     """
     codes = _hashes(thumbnails)
     places = None if sides is None else np.unique([str(side) for side in sides], return_inverse=True)[1]
+    colours = thumbnails.mean(axis=(1, 2))
+    # Candidates grow with the square of the pictures; what costs most is done once a picture, not once a pair.
+    local = lru_cache(KEPT)(lambda number: _local(thumbnails[number]))
     found = []
     for first, second in _candidates(codes, places):
-        one, other = thumbnails[first], thumbnails[second]
-        similarity = correlation(one, other)
-        if similarity >= LEAST_CORRELATION and _alike_in_colour(one, other):
+        if not _alike_in_colour(colours[first], colours[second]):
+            continue
+        similarity = _correlation(thumbnails[first], thumbnails[second], local(first), local(second))
+        if similarity >= LEAST_CORRELATION:
             found.append(Pair(first, second, similarity))
     return found
 
@@ -75,16 +82,19 @@ def correlation(one: Pixels, other: Pixels) -> float:
     What all pictures of a kind share, such as the bright disc of a fundus, counts little then. Pictures of one colour
     have nothing to compare: 1 if the colour is the same, else 0.
     """
-    a, b = _local(one), _local(other)
+    return _correlation(one, other, _local(one), _local(other))
+
+
+def _correlation(one: Pixels, other: Pixels, a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     length = float(np.sqrt(np.square(a).sum() * np.square(b).sum()))
     if length < 1:
         return float(np.abs(one.astype(int) - other).max() <= 2)
     return float((a * b).sum() / length)
 
 
-def _alike_in_colour(one: Pixels, other: Pixels) -> bool:
-    """Whether the mean colours differ by what saving and brightening make of a picture; blurred eyes differ by more."""
-    return bool(np.abs(one.mean(axis=(0, 1)) - other.mean(axis=(0, 1))).max() <= MOST_COLOUR)
+def _alike_in_colour(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Whether mean colours differ by what saving and brightening make of a picture; blurred eyes differ by more."""
+    return bool(np.abs(one - other).max() <= MOST_COLOUR)
 
 
 def _local(picture: Pixels) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from s4mi.contract import Classifier, Segmenter, Task
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import load_spec
 from s4mi.engine.folding import fold
+from s4mi.engine.layout import lay_out
 from s4mi.errors import S4miError
 from s4mi.recipes.answering import About, Answerer, classes_of
 from s4mi.recipes.prepare import answer_spec, task_kind
@@ -85,10 +86,9 @@ class Predictor:
             raise S4miError(f"{self.run.config_path}: {error}") from error
 
     def _make_fast(self) -> None:
-        """Batch normalisation goes into the convolution before it, and channels come last, as suits convolutions."""
+        """Laid out for the device, and batch normalisation goes into the convolution before it."""
         device, size = self._fabric.device, self.task.image_size
-        if device.type != "mps":
-            self._method.to(memory_format=torch.channels_last)
+        lay_out(self._method, device)
         fold(
             self._method,
             self._give,

@@ -19,6 +19,7 @@ from s4mi.data.split_file import save_split
 from s4mi.engine.batch_norm import share_batch_norm
 from s4mi.engine.checkpoint import load_last, save_best, save_last
 from s4mi.engine.fit import Step, fit
+from s4mi.engine.layout import lay_out
 from s4mi.engine.optim import make_optimizer, make_scheduler
 from s4mi.errors import S4miError
 from s4mi.recipes.energy import EnergyMeter, meter_of
@@ -76,9 +77,7 @@ class Session:
         stream = stream_of(fabric, config, prepared, method)
         if fabric.world_size > 1 and config.hardware.sync_batch_norm:
             share_batch_norm(method, device=fabric.device)
-        method = method.to(fabric.device)
-        if fabric.device.type != "mps":  # where convolutions are fastest on CPUs and GPUs alike
-            method = method.to(memory_format=torch.channels_last)
+        lay_out(method, fabric.device)
         optimizer = make_optimizer(config.optim, method.parameters(), device=fabric.device)
         scheduler = make_scheduler(config.optim, optimizer)
         meter = meter_of(fabric)

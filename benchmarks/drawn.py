@@ -1,0 +1,81 @@
+"""Data sets drawn for benchmarks that read files: photographs and squares as JPEGs, squares with masks as PNGs."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
+from s4mi.data.sources.synthetic import Drawing, draw_lesions
+from s4mi.data.spec import DatasetSpec
+
+PAGE = (768, 1024)
+"""Height and width of a photograph, pixels."""
+SQUARE = 480
+"""Side of a square, pixels."""
+DRAWINGS = 24
+"""Different drawings; when they come again they are turned by a quarter, or, as photographs, upside down."""
+QUALITY = 90
+
+
+def photographs(folder: Path, count: int) -> Manifest:
+    """JPEGs of 1024×768 with a label each, as a camera stores them."""
+    return _write(folder, count, page=True, masks=False)
+
+
+def squares(folder: Path, count: int) -> Manifest:
+    """JPEGs of 480×480 with a label each."""
+    return _write(folder, count, page=False, masks=False)
+
+
+def outlined(folder: Path, count: int) -> Manifest:
+    """PNGs of 480×480 and their masks, 0 and 255; the same pixels as arrays beside them, in `.npy` files."""
+    return _write(folder, count, page=False, masks=True)
+
+
+def _write(folder: Path, count: int, *, page: bool, masks: bool) -> Manifest:
+    folder.mkdir()
+    rows: list[Row] = []
+    for number, (drawing, quarters) in enumerate(_drawings(count)):
+        image = np.rot90(_page(drawing), 2 * quarters) if page else np.rot90(drawing.image, quarters)
+        path, mask = folder / f"{number:04d}.{'png' if masks else 'jpg'}", folder / f"{number:04d}_mask.png"
+        Image.fromarray(image).save(path, quality=QUALITY)
+        if masks:
+            outline = np.ascontiguousarray(np.rot90(drawing.mask, quarters))
+            Image.fromarray(outline).save(mask)
+            np.save(path.with_suffix(".npy"), np.ascontiguousarray(image))
+            np.save(mask.with_suffix(".npy"), outline)
+        labels = drawing.labels or ("none",)
+        rows.append(
+            Row(
+                id=path.stem,
+                image=path,
+                mask=mask if masks else None,
+                labels=labels[:1],
+                group=None,
+                split=None,
+                line=number + 2,
+            )
+        )
+    classes = tuple(sorted({label for row in rows for label in row.labels or ()}))
+    values = {0: "background", 255: "lesion"} if masks else {}
+    spec = DatasetSpec(name=folder.name, tasks=(), classes=classes, mask_values=values, synthetic=True)
+    write_dataset(folder, spec, rows)
+    return load_manifest(folder)
+
+
+def _drawings(count: int) -> Iterator[tuple[Drawing, int]]:
+    """Drawings, and how often each has been there before."""
+    drawings = list(draw_lesions(min(DRAWINGS, count), size=SQUARE, seed=0))
+    for number, drawing in zip(range(count), itertools.cycle(drawings), strict=False):
+        yield drawing, number // len(drawings)
+
+
+def _page(drawing: Drawing) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """The middle of a drawing, enlarged."""
+    page = cv2.resize(drawing.image, (PAGE[1], PAGE[1]), interpolation=cv2.INTER_CUBIC)
+    top = (PAGE[1] - PAGE[0]) // 2
+    return np.asarray(page[top : top + PAGE[0]], dtype=np.uint8)

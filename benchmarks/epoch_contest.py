@@ -1,0 +1,194 @@
+"""Epochs of ours and of a peer in one process, turn by turn: what `epochs.py` compares, and how.
+
+Nothing is timed before both sides have been found to have the same loss from the same weights and pixels: with batch
+normalisation at its running statistics, and, where both normalise the same batches, over a few steps of training.
+While it is timed, each side must have trained on every image of the data set.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from measured import Pair, Work, peaks, turn_by_turn
+from s4mi.contract import Batch, Method, MethodConfig, Moment, Stream, Task
+from s4mi.data.batches import TrainBatches
+from s4mi.data.cache import open_cache
+from s4mi.data.manifest import Manifest
+from s4mi.data.preprocessing import Preprocessing
+from s4mi.data.supply import Source
+from s4mi.engine.fit import fit
+from s4mi.engine.layout import lay_out
+from s4mi.engine.optim import make_optimizer, make_scheduler
+from s4mi.records import TaskKind
+from side_by_side import EPOCHS, OPTIM, SECOND, noise
+from usual_loaders import Loader, epochs_of
+from usual_loops import Loop
+
+BATCH = 16
+WORKERS = 2
+"""Processes of the peers' loaders, threads of ours."""
+OURS = "s4mi"
+TOGETHER = 2
+"""Steps from the same weights after which both sides must still have the same loss, and whose memory is measured."""
+SAME = 1e-4
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A method of ours and the loop that is usually written for it, on images of `size` pixels.
+
+    Attributes:
+        what: one line. number: of the row of the summary, or 0. loop: the other side, with the weights of ours.
+        turn: epochs a measurement. memory: whether that of a step is measured.
+    """
+
+    what: str
+    number: int
+    config: MethodConfig
+    loop: Callable[[Method], Loop]
+    kind: TaskKind
+    classes: tuple[str, ...]
+    size: int
+    turn: int = 1
+    memory: bool = False
+
+    def method(self) -> Method:
+        """With fresh weights, always the same."""
+        torch.manual_seed(0)
+        counts = (BATCH,) * len(self.classes)
+        return self.config.build(Task(self.kind, self.classes, image_size=self.size, counts=counts, labelled=BATCH))
+
+    def peer(self) -> Loop:
+        """With the same weights, laid out as torch does by itself."""
+        return self.loop(self.method())
+
+    def noise(self) -> Batch:
+        """A batch of noise that fits, laid out as our data path does it."""
+        crops, generator = self.config.crops(self.size), torch.Generator().manual_seed(0)
+        pixels = (BATCH, self.size, self.size) if self.kind == "segmentation" else (BATCH,)
+        targets = torch.randint(len(self.classes), pixels, generator=generator)
+        return Batch(
+            images=noise(BATCH * len(crops.images), self.size, seed=0),
+            rows=torch.arange(BATCH),
+            labels=None if self.kind == "segmentation" else targets,
+            masks=targets if self.kind == "segmentation" else None,
+            local=noise(BATCH * len(crops.local), crops.local_size, seed=1) if crops.local else None,
+        )
+
+    def stream(self, manifest: Manifest, folder: Path) -> TrainBatches:
+        """Our batches, as `s4mi train` makes them; the images are decoded into a cache below `folder`."""
+        masked = self.kind == "segmentation"
+        cache = open_cache(manifest, Preprocessing(self.size), folder=folder, with_masks=masked)
+        labels = [manifest.spec.classes.index(label) for row in manifest.rows for label in row.labels or ()]
+        source = Source(cache, labels=None if masked else torch.tensor(labels), device=torch.device("cpu"))
+        entries = np.arange(len(cache.images))
+        return TrainBatches(source, entries, batch_size=BATCH, crops=self.config.crops(self.size), seed=0)
+
+
+class Repeated:
+    """A batch in memory, so many times an epoch."""
+
+    def __init__(self, batch: Batch, steps: int) -> None:
+        self.batch, self.steps = batch, steps
+
+    def epoch(self, _epoch: int, /) -> Iterator[Batch]:
+        return itertools.repeat(self.batch, self.steps)
+
+
+def our_steps(method: Method, stream: Stream) -> Iterator[tuple[float, int, bool]]:
+    """Our loop, set up as `recipes/session.py` does: the loss of a step, its images, whether it ends an epoch."""
+    fabric = Fabric(accelerator="cpu", devices=1)
+    lay_out(method, fabric.device)
+    optimizer = make_optimizer(OPTIM, method.parameters(), device=fabric.device)
+    scheduler = make_scheduler(OPTIM, optimizer)
+    for step in fit(fabric, method, optimizer, scheduler, stream, epochs=EPOCHS, first_epoch=SECOND + 1):
+        yield float(step.losses["total"]), step.images, step.ends_epoch
+
+
+def our_epochs(method: Method, stream: Stream) -> Work:
+    """An epoch each time it is called."""
+    steps = our_steps(method, stream)
+
+    def epoch() -> int:
+        images = 0
+        for _, seen, last in steps:
+            images += seen
+            if last:
+                break
+        return images
+
+    return epoch
+
+
+def difference(contest: Contest) -> float:
+    """Greatest difference between the losses of both sides from the same weights."""
+    ours, theirs, batch = contest.method().eval(), contest.peer().eval(), contest.noise()
+    handed = theirs.hand_over(batch)
+    ours.before_step(Moment(SECOND, 1, EPOCHS))
+    with torch.no_grad():
+        found = abs(float(ours.loss(batch).total - theirs.loss(handed)))
+    if not theirs.together:
+        return found
+    theirs = contest.peer()
+    steps = itertools.islice(our_steps(contest.method(), Repeated(batch, TOGETHER)), TOGETHER)
+    return max(found, *(abs(loss - theirs.step(handed)) for loss, _, _ in steps))
+
+
+def compare(
+    contest: Contest, manifest: Manifest, loaders: Mapping[str, Loader], *, rounds: int, folder: Path
+) -> tuple[list[Pair], str]:
+    """Epochs of ours against those on each loader, then the steps alone; and a line on what else was found.
+
+    Args:
+        folder: for the cache of ours.
+    """
+    apart = difference(contest)
+    if apart > SAME:
+        raise SystemExit(f"{contest.what}: losses differ by {apart:.0e}, so nothing is timed")
+    began = time.perf_counter()
+    stream = contest.stream(manifest, folder)
+    filled, images = time.perf_counter() - began, len(manifest.rows)
+    sides = {OURS: our_epochs(contest.method(), stream)}
+    sides |= {name: partial(contest.peer().epoch, batches) for name, batches in loaders.items()}
+    works = {name: partial(_turn, name, epoch, images, contest.turn) for name, epoch in sides.items()}
+    rates = turn_by_turn(works, rounds)
+    memory = peaks(partial(_our_steps, contest), partial(_their_steps, contest)) if contest.memory else None
+    pairs = [Pair(contest.what, name, "images/s", rates[OURS], rates[name], contest.number, memory) for name in loaders]
+    note = (
+        f"- {contest.what}: losses differ by {apart:.0e} at most. The cache was filled in {filled:.1f} s, "
+        f"{images / filled:,.0f} images/s, and holds squares of {contest.size} pixels."
+    )
+    return [*pairs, _from_memory(contest, stream.steps * contest.turn, (rounds + 1) // 2)], note
+
+
+def _turn(name: str, epoch: Work, images: int, times: int) -> int:
+    seen = [epoch() for _ in range(times)]
+    if set(seen) != {images}:
+        raise SystemExit(f"{name} trained on {seen} images an epoch and not on {images}, so nothing is told")
+    return sum(seen)
+
+
+def _from_memory(contest: Contest, steps: int, rounds: int) -> Pair:
+    """So many steps a turn, on one batch."""
+    batch, peer = contest.noise(), contest.peer()
+    ours, theirs = our_epochs(contest.method(), Repeated(batch, steps)), epochs_of(peer.hand_over(batch), steps)
+    rates = turn_by_turn({OURS: ours, "peer": partial(peer.epoch, theirs)}, rounds)
+    return Pair(f"{contest.what}: from memory", "the same loop", "images/s", rates[OURS], rates["peer"])
+
+
+def _our_steps(contest: Contest) -> None:
+    torch.set_num_threads(WORKERS)
+    our_epochs(contest.method(), Repeated(contest.noise(), TOGETHER))()
+
+
+def _their_steps(contest: Contest) -> None:
+    torch.set_num_threads(WORKERS)
+    peer = contest.peer()
+    peer.epoch(epochs_of(peer.hand_over(contest.noise()), TOGETHER))
