@@ -1,6 +1,7 @@
 """New annotations come into a data set whole or not at all, and say what changed."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,13 @@ from s4mi.data.annotations.coco import write_coco
 from s4mi.data.annotations.found import Proposal
 from s4mi.data.annotations.label_studio import write_label_studio
 from s4mi.data.annotations.reading import read_annotations
+from s4mi.data.basis import basis_of
 from s4mi.data.manifest import Manifest, load_manifest, write_dataset
 from s4mi.data.masks import read_mask
-from s4mi.data.merging import Merged, Plan, Rules, apply_merge, plan_merge
+from s4mi.data.merge_rules import Rules
+from s4mi.data.merging import LOCK, Merged, Plan, apply_merge, plan_merge
 from s4mi.data.sources.synthetic import write_synthetic
+from s4mi.data.split import Division, make_split
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 
@@ -40,7 +44,7 @@ def truth(bare: Manifest) -> dict[str, np.ndarray]:
 
 
 def planned(manifest: Manifest, path: Path, **rules: Any) -> Plan:
-    return plan_merge(manifest, read_annotations(path), path, Rules(**rules))
+    return plan_merge(manifest, {path: read_annotations(path)}, Rules(**rules))
 
 
 def merged(manifest: Manifest, path: Path, **rules: Any) -> Merged:
@@ -102,7 +106,7 @@ def test_bad_labels_are_one_line_and_change_nothing(bare: Manifest, tmp_path: Pa
 def test_all_faults_are_found_at_once(bare: Manifest, tmp_path: Path) -> None:
     plan = planned(bare, table(tmp_path, "a,nevus", "lesion_0004,nevus", "b,nevus"))
     assert len(plan.faults) == 2
-    with pytest.raises(S4miError, match=r"and 1 more\); nothing was merged"):
+    with pytest.raises(S4miError, match=r"\(and 1 more; nothing was merged\)"):
         apply_merge(plan)
 
 
@@ -138,7 +142,7 @@ def test_masks_of_a_folder_are_copied_below_the_data_set(
     for row in bare.rows[4:6]:
         (folder / f"{row.id}_mask.png").write_bytes((bare.folder / "masks" / row.image.name).read_bytes())
     path = folder
-    plan = plan_merge(bare, read_annotations(path, mask_suffix="_mask"), path, Rules())
+    plan = plan_merge(bare, {path: read_annotations(path, mask_suffix="_mask")}, Rules())
     result = apply_merge(plan)
     row = load_version(bare.folder).rows[4]
     assert row.mask == bare.folder / "masks-v2" / "lesion_0004.png"
@@ -375,3 +379,74 @@ def test_an_image_of_several_rows_is_asked_for_by_id(tmp_path: Path) -> None:
         merged(manifest, table(tmp_path, "x.png,nevus"))
     assert merged(manifest, table(tmp_path, "b/x.png,nevus")).changed == 1
     assert load_version(full.folder).rows[1].labels == ("nevus",)
+
+
+def test_several_files_make_one_version(bare: Manifest, truth: dict[str, np.ndarray], tmp_path: Path) -> None:
+    (tmp_path / "drawn").mkdir()
+    shutil.copy(bare.folder / "masks" / "lesion_0005.png", tmp_path / "drawn" / "lesion_0005.png")
+    labels = table(tmp_path, "lesion_0004,nevus", "lesion_0005,nevus")
+    given = {path: read_annotations(path) for path in (labels, tmp_path / "drawn")}
+    assert apply_merge(plan_merge(bare, given, Rules())).changed == 2
+    new = load_version(bare.folder)
+    assert (new.version, [row.labels for row in new.rows[4:6]]) == (2, [("nevus",), ("nevus",)])
+    assert new.rows[5].mask is not None
+    assert np.array_equal(read_mask(new.rows[5].mask, bare.spec.mask_values), truth["lesion_0005"])
+
+
+def test_two_files_that_contradict_each_other_are_both_named(bare: Manifest, tmp_path: Path) -> None:
+    given = {}
+    for name, label in (("a.csv", "nevus"), ("b.csv", "melanoma"), ("c.csv", "nevus")):
+        (tmp_path / name).write_text(f"image,label\nlesion_0004,{label}\n")
+        given[tmp_path / name] = read_annotations(tmp_path / name)
+    (fault,) = plan_merge(bare, given, Rules()).faults
+    there = f"{tmp_path}/b.csv:2: image 'lesion_0004' is 'melanoma' here and 'nevus' in {tmp_path}/a.csv:2; keep one"
+    assert fault == there
+
+
+def test_a_new_class_comes_after_the_old_ones_and_moves_nobody(bare: Manifest, tmp_path: Path) -> None:
+    path = table(tmp_path, "lesion_0004,rare", "lesion_0005,nevus")
+    with pytest.raises(S4miError, match=r"'rare' is no class .*; mend it, or add the class with --new-class rare"):
+        merged(bare, path)
+    merged(bare, path, new_classes=("rare",))
+    new = load_version(bare.folder)
+    assert new.spec.classes == (*bare.spec.classes, "rare")
+    assert new.rows[4].labels == ("rare",)
+    assert load_version(bare.folder, 1).spec.classes == bare.spec.classes
+    division = Division("random", ratios=(0.4, 0.3, 0.3), seed=0)
+    before = make_split(bare, "multiclass", division=division, fraction_seed=0)
+    basis = basis_of(new, "multiclass", division, foreground=None)
+    after = make_split(new, "multiclass", division=division, fraction_seed=0, basis=basis)
+    assert (after.val, after.test) == (before.val, before.test)
+
+
+@pytest.mark.parametrize(
+    ("lines", "new", "message"),
+    [
+        (["lesion_0004,nevus"], "nevus", "--new-class 'nevus': is a class of the data set already"),
+        (["lesion_0004,rare"], "rarer", r"--new-class 'rarer': no label in .* is called so; did you mean 'rare'\?"),
+        (["lesion_0004,nevus"], "x", "is called so; leave it out, or mend its name"),
+        (
+            ["lesion_0004,a", "lesion_0004,nevos"],
+            "a",
+            r"'nevos' is no .*mean 'nevus'\? If it is a new class, say --new-",
+        ),
+        (["lesion_0004,no;ne"], "no;ne", "no label in .* is called so"),
+    ],
+)
+def test_a_new_class_that_is_none_is_one_line(
+    bare: Manifest, tmp_path: Path, lines: list[str], new: str, message: str
+) -> None:
+    with pytest.raises(S4miError, match=message) as caught:
+        merged(bare, table(tmp_path, *lines), new_classes=(new,))
+    assert "\n" not in str(caught.value)
+    assert load_version(bare.folder).version == 1
+
+
+def test_no_lock_is_left_behind(bare: Manifest, tmp_path: Path) -> None:
+    merged(bare, table(tmp_path, "lesion_0004,nevus"))
+    assert not (bare.folder / LOCK).exists()
+
+
+def test_a_table_without_images_says_which_columns_it_wants(bare: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(S4miError, match="has no column id or image; "):
+        merged(bare, table(tmp_path, "x,nevus", head="picture,label"))

@@ -1,5 +1,6 @@
 """`s4mi data merge`: new labels and masks come into a data set."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,16 +9,18 @@ import typer
 from s4mi.cli.facts import SHOWN, counted, how_many, print_facts, print_line
 
 if TYPE_CHECKING:
-    from s4mi.data.merging import Merged
+    from s4mi.data.manifest import Manifest
+    from s4mi.data.merging import Merged, Plan
 
 
 def merge(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A data set folder.")],
     annotations: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
-            metavar="ANNOTATIONS",
-            help="A table with columns image (or id) and label, a folder of masks, or JSON of Label Studio or COCO.",
+            metavar="ANNOTATIONS...",
+            help="Tables with columns image (or id) and label, folders of masks, JSON of Label Studio or COCO: all of "
+            "them together make one version.",
         ),
     ],
     replace: Annotated[
@@ -35,6 +38,10 @@ def merge(
     foreground: Annotated[
         str, typer.Option("--foreground", help="First masks of a data set: what those with one value beside 0 show.")
     ] = "foreground",
+    new_class: Annotated[
+        list[str] | None,
+        typer.Option("--new-class", metavar="NAME", help="A class of labels that the data set lacks yet; repeat."),
+    ] = None,
     mask_suffix: Annotated[
         str, typer.Option("--mask-suffix", help="What names of masks in a folder add to those of images.")
     ] = "",
@@ -43,35 +50,48 @@ def merge(
     """Check new annotations, write them as the data set's next version, and say what changed.
 
     The version of before is kept as manifest-v1.csv and so on; data.version=1 trains on it again. Who trains, validates
-    and tests stays as it was: images that got their label by a merge train.
+    and tests stays as it was: images that got their label by a merge train. Several files are checked together.
     """
     from s4mi.data.annotations.reading import read_annotations
-    from s4mi.data.merging import Rules, apply_merge, plan_merge
+    from s4mi.data.merge_rules import Rules
+    from s4mi.data.merging import apply_merge, plan_merge
+    from s4mi.data.sources.tabular import TABLE_SUFFIXES
     from s4mi.data.versions import load_version
     from s4mi.errors import S4miError
 
     manifest = load_version(dataset)
-    rules = Rules(replace, held_out=held_out, empty=empty, multilabel=multilabel, foreground=foreground)
-    plan = plan_merge(manifest, read_annotations(annotations, mask_suffix=mask_suffix), annotations, rules)
+    rules = Rules(
+        replace, held_out=held_out, empty=empty, multilabel=multilabel, foreground=foreground,
+        new_classes=tuple(new_class or ()),
+    )  # fmt: skip
+    given = {path: read_annotations(path, mask_suffix=mask_suffix) for path in annotations}
+    plan = plan_merge(manifest, given, rules)
     if len(plan.faults) > 1:
         for fault in plan.faults[:SHOWN]:
             print_line(f"error: {fault}", style="red")
         if len(plan.faults) > SHOWN:
             print_line(f"… and {len(plan.faults) - SHOWN} more")
-        raise S4miError(f"{annotations}: {how_many(len(plan.faults), 'fault')}; nothing was merged")
+        files = ", ".join(map(str, annotations))
+        raise S4miError(f"{files}: {how_many(len(plan.faults), 'fault')}; nothing was merged")
+    tables = all(path.suffix.lower() in TABLE_SUFFIXES for path in annotations)
+    silent = ""
+    if plan.silent:
+        rows = f"{how_many(plan.silent, 'row')} {'has' if plan.silent == 1 else 'have'} an empty label"
+        silent = rows if tables else f"nothing is said of {how_many(plan.silent, 'image')}"
     if dry_run and not plan.faults:
         count = len({*plan.labels, *plan.masks})
         print_line(
             f"nothing is wrong: {how_many(count, 'image')} would be annotated, {how_many(plan.replaced, 'annotation')} "
-            f"replaced, {plan.same} are there already"
+            f"replaced, {plan.same} are there already{silent and f'; {silent}'}"
         )
         return
-    _say(apply_merge(plan), dataset, before=manifest.version)
+    _say(apply_merge(plan), plan, dataset, silent=silent)
 
 
-def _say(merged: "Merged", dataset: Path, *, before: int) -> None:
+def _say(merged: "Merged", plan: "Plan", dataset: Path, *, silent: str) -> None:
+    before = plan.manifest.version
     if not merged.changed:
-        print_line(f"{dataset}: nothing new; it stays at version {before}", style="bold")
+        print_line(f"{dataset}: nothing new; it stays at version {before}{silent and f': {silent}'}", style="bold")
     else:
         print_line(f"{dataset}: now version {merged.version}", style="bold")
     changes = [
@@ -87,10 +107,37 @@ def _say(merged: "Merged", dataset: Path, *, before: int) -> None:
         ("official split", counted(merged.official.items())),
     )
     if merged.changed:
-        print_line(
-            f"version {before} is kept in manifest-v{before}.csv (data.version={before}); validation and test stay "
-            "as they were"
-        )
+        for line in _next(merged, plan.manifest, added=plan.spec.classes[len(plan.manifest.spec.classes) :]):
+            print_line(line)
+
+
+def _next(merged: "Merged", manifest: "Manifest", *, added: Sequence[str]) -> Iterator[str]:
+    """What became of the older version, of who validates and tests, and how to go on.
+
+    Args:
+        added: classes that were not there before.
+    """
+    before = manifest.version
+    kept = f"version {before} is kept in manifest-v{before}.csv (data.version={before})"
+    if not merged.first:
+        yield f"{kept}; validation and test stay as they were"
         if {"val", "test"} & merged.official.keys():
-            print_line("… but for the official parts that were annotated: scores of both versions do not compare")
-        print_line("go on with the same study: s4mi study run STUDY.yaml -o FOLDER makes the runs of this version")
+            yield "… but for the official parts that were annotated: scores of both versions do not compare"
+        if added:
+            yield f"new: {', '.join(added)}; runs on older versions keep to their classes, those on this one have all"
+        yield "go on with the same study: s4mi study run STUDY.yaml -o FOLDER makes the runs of this version"
+        return
+    yield kept
+    what = "masks" if merged.first == ("segmentation",) else "labels"
+    if not manifest.official:
+        yield f"these are its first {what}: who trains, validates and tests is drawn from them"
+        yield (
+            "a pre-training run that has seen all images has seen those that will test: pre-train once more on this "
+            "version, as a study does, or begin with a test part in the column split"
+        )
+    elif "val" not in merged.official:
+        yield (
+            f"these are its first {what}, and the official validation part has none, without which nothing is trained: "
+            "annotate some of it as well, and merge with --held-out"
+        )
+    yield "then: s4mi study run STUDY.yaml -o FOLDER"

@@ -4,15 +4,16 @@ Nothing is written while anything is wrong. A label or mask that is there alread
 the same, and refused if it says another thing, unless it shall be replaced.
 """
 
+import shlex
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from filelock import FileLock
-from pydantic import ValidationError
 
 from s4mi.data.annotations.found import Annotation
 from s4mi.data.annotations.painting import Painter, PaintError
@@ -21,33 +22,13 @@ from s4mi.data.files import suffix_of
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.manifest import Manifest, Row
 from s4mi.data.masks import encode_mask
-from s4mi.data.sources.found import Naming
-from s4mi.data.sources.mask_naming import name_mask_values
-from s4mi.data.spec import DatasetSpec, MaskKey
+from s4mi.data.merge_rules import Rules, complete_spec, with_tasks
+from s4mi.data.spec import DatasetSpec
 from s4mi.data.versions import load_version, write_version
 from s4mi.errors import S4miError, nearest
 from s4mi.records import TaskKind
 
 LOCK = ".merge.lock"
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a merge may do.
-
-    Attributes:
-        replace: put new labels and masks in the place of those that are there.
-        held_out: also annotate images of the official validation and test parts.
-        empty: of an image without a region, whose file lists it all the same, take everything for background.
-        multilabel: where the data set has no classes yet, images may have any number of them.
-        foreground: what masks with one value beside 0 show, where the data set has no masks yet.
-    """
-
-    replace: bool = False
-    held_out: bool = False
-    empty: bool = False
-    multilabel: bool = False
-    foreground: str = "foreground"
 
 
 @dataclass(frozen=True)
@@ -85,6 +66,7 @@ class Merged:
         version: its number, that of before where nothing changed.
         before, after: images by class, and by `masks`.
         official: new annotations by part of the official split.
+        first: the tasks that had no annotation at all before.
     """
 
     version: int
@@ -95,18 +77,21 @@ class Merged:
     before: Mapping[str, int]
     after: Mapping[str, int]
     official: Mapping[str, int]
+    first: tuple[TaskKind, ...] = ()
 
 
-def plan_merge(manifest: Manifest, annotations: Sequence[Annotation], source: Path, rules: Rules) -> Plan:
-    """Check annotations from `source` against a data set, and say what they come to.
+def plan_merge(manifest: Manifest, given: Mapping[Path, Sequence[Annotation]], rules: Rules) -> Plan:
+    """Check annotations, by the file or folder that they are in, against a data set, and say what they come to.
 
     Raises:
-        S4miError: of a data set without classes, they do not say what classes there are.
+        S4miError: of a data set without classes, they do not say what classes there are, or a new class is none.
     """
-    plan = Plan(manifest, _spec(manifest.spec, annotations, source, rules))
+    everything = [(source, one) for source, own in given.items() for one in own]
+    names = ", ".join(map(str, given))
+    plan = Plan(manifest, complete_spec(manifest.spec, [one for _, one in everything], names, rules))
     finder, painter = RowFinder(manifest), Painter(plan.spec)
     said_by: dict[tuple[int, str], str] = {}
-    for one in annotations:
+    for source, one in everything:
         place = f"{source}{one.place}" if one.place.startswith((":", "/")) else f"{source}: {one.place}"
         if one.silent and not (rules.empty and plan.spec.mask_values):
             plan.silent += 1
@@ -141,15 +126,15 @@ def apply_merge(plan: Plan) -> Merged:
         S4miError: something is wrong with the annotations; the first fault is named, the others are counted.
     """
     if plan.faults:
-        more = f" (and {len(plan.faults) - 1} more)" if len(plan.faults) > 1 else ""
-        raise S4miError(f"{plan.faults[0]}{more}; nothing was merged")
+        more = f"and {len(plan.faults) - 1} more; " if len(plan.faults) > 1 else ""
+        raise S4miError(f"{plan.faults[0]} ({more}nothing was merged)")
     manifest, folder = plan.manifest, plan.manifest.folder
     before = _counts(manifest.rows, plan.spec)
     changed = {*plan.labels, *plan.masks}
     rows = list(manifest.rows)
     version = manifest.version
     if changed:
-        with FileLock(folder / LOCK):
+        with _alone(folder):
             if load_version(folder).version != version:
                 raise S4miError(f"{folder}: got a new version while this one was merged; give the same command again")
             masks = folder / f"masks-v{version + 1}"
@@ -157,14 +142,35 @@ def apply_merge(plan: Plan) -> Merged:
                 rows[number] = replace(rows[number], mask=_write(mask, rows[number], masks, plan.spec))
             for number, labels in plan.labels.items():
                 rows[number] = replace(rows[number], labels=labels)
-            version = write_version(manifest, _with_tasks(plan.spec, rows), rows)
+            version = write_version(manifest, with_tasks(plan.spec, rows), rows)
     official = {
         part: count for part in ("train", "val", "test") if (count := sum(rows[n].split == part for n in changed))
     }
     return Merged(
-        version, len(changed), plan.replaced, plan.same, plan.silent, before=before,
-        after=_counts(rows, plan.spec), official=official,
+        version, len(changed), plan.replaced, plan.same, plan.silent, before=before, after=_counts(rows, plan.spec),
+        official=official, first=_first(with_tasks(plan.spec, rows), before=manifest.rows, after=rows),
     )  # fmt: skip
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else merges into the data set meanwhile; the file of the lock goes with it."""
+    with FileLock(folder / LOCK):
+        try:
+            yield
+        finally:
+            # Whoever waits for it takes a new one, and Windows keeps it while it is held.
+            with suppress(OSError):
+                (folder / LOCK).unlink()
+
+
+def _first(spec: DatasetSpec, *, before: Sequence[Row], after: Sequence[Row]) -> tuple[TaskKind, ...]:
+    """The tasks for which nothing was annotated before, and something is now."""
+    return tuple(
+        kind
+        for kind in spec.tasks
+        if not any(row.annotated(kind) for row in before) and any(row.annotated(kind) for row in after)
+    )
 
 
 def _labels(one: Annotation, spec: DatasetSpec) -> tuple[str, ...] | None:
@@ -177,7 +183,9 @@ def _labels(one: Annotation, spec: DatasetSpec) -> tuple[str, ...] | None:
         return None
     for name in one.labels:
         if name not in spec.classes:
-            hint = nearest(name, spec.classes) or "; mend it, or add the name to `classes` in dataset.yaml"
+            new = f"--new-class {shlex.quote(name)}"
+            near = nearest(name, spec.classes)
+            hint = f"{near} If it is a new class, say {new}" if near else f"; mend it, or add the class with {new}"
             raise PaintError(f"{name!r} is no class of the data set ({', '.join(spec.classes) or 'it has none'}){hint}")
     if "multilabel" not in spec.tasks and len(one.labels) != 1:
         given = ", ".join(map(repr, one.labels)) or "no class"
@@ -238,38 +246,6 @@ def _take_mask(
 
 def _named(labels: Iterable[str]) -> str:
     return repr(";".join(labels) or "none")
-
-
-def _spec(spec: DatasetSpec, annotations: Sequence[Annotation], source: Path, rules: Rules) -> DatasetSpec:
-    """The description, completed by what a data set without any classes or masks gets its first ones from."""
-    changes: dict[str, object] = {}
-    if not spec.classes and any(one.labels is not None for one in annotations):
-        names = sorted({name for one in annotations for name in one.labels or ()})
-        several = any(len(one.labels) != 1 for one in annotations if one.labels is not None)
-        kind: TaskKind = "multilabel" if rules.multilabel or several else "multiclass"
-        changes |= {"classes": tuple(names), "tasks": (kind, *spec.tasks)}
-    if not spec.mask_values:
-        files = [one.mask for one in annotations if one.mask is not None]
-        shown = sorted({region.name for one in annotations for region in one.regions or ()})
-        values: dict[MaskKey, str] = {}
-        if files:
-            values = name_mask_values(Painter.codes(files), naming=Naming(spec.name, foreground=rules.foreground))
-        elif shown:
-            codes = [255] if len(shown) == 1 else range(1, len(shown) + 1)
-            values = {0: "background", **dict(zip(codes, shown, strict=True))}
-        if values:
-            changes |= {"mask_values": values}
-    try:
-        return DatasetSpec.model_validate({**spec.model_dump(), **changes}) if changes else spec
-    except ValidationError as error:
-        message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        raise S4miError(f"{source}: {message}") from error
-
-
-def _with_tasks(spec: DatasetSpec, rows: Sequence[Row]) -> DatasetSpec:
-    """Once there is a mask, the data set is one for segmentation too."""
-    masked = "segmentation" in spec.tasks or not any(row.mask is not None for row in rows)
-    return spec if masked else spec.model_copy(update={"tasks": (*spec.tasks, "segmentation")})
 
 
 def _write(mask: NewMask, row: Row, folder: Path, spec: DatasetSpec) -> Path:

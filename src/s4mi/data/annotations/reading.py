@@ -62,7 +62,7 @@ def _rows(path: Path) -> Iterator[Annotation]:
     table = read_table(path)
     columns = [column for column in IMAGE_COLUMNS if column in table.columns]
     if not columns or LABEL not in table.columns:
-        missing = "or ".join(IMAGE_COLUMNS) if not columns else LABEL
+        missing = " or ".join(IMAGE_COLUMNS) if not columns else LABEL
         raise S4miError(
             f"{path}:1: has no column {missing}; the first line must name image and label, as in: image,label"
         )
