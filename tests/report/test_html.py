@@ -1,5 +1,6 @@
 import random
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +10,7 @@ from made_data import knowing
 from made_records import epochs, record, write_run
 
 from s4mi.errors import S4miError
-from s4mi.records import Leakage
+from s4mi.records import ImageScores, Leakage
 from s4mi.report.html import ReportRun, Sheet, load_runs, write_report
 from s4mi.report.uncounted import UncountedRun, load_uncounted
 
@@ -332,3 +333,32 @@ def test_text_stands_out_in_light_and_dark(text: str) -> None:
             assert contrast(colours[ink], colours[paper]) >= 4.5, (ink, paper)
         for edge, paper in [("warn-line", "paper"), ("alarm-line", "paper"), ("alarm-line", "alarm-paper")]:
             assert contrast(colours[edge], colours[paper]) >= 3, (edge, paper)
+
+
+def test_test_images_of_a_seed_and_of_all_seeds_are_told_apart(tmp_path: Path) -> None:
+    def scored(seed: int) -> ReportRun:
+        one = run(0.6, seed=seed, task="segmentation")
+        own = tuple(
+            ImageScores(
+                image=f"i{(seed * 60 + n) % 150}", group=None, iou={"lesion": 0.5}, dice={"lesion": 0.6},
+                hd95={"lesion": None}, assd={"lesion": None},
+            )
+            for n in range(120)
+        )  # fmt: skip
+        return replace(one, images=own, directory=f"runs/{seed}")
+
+    write_report([scored(0), scored(1)], tmp_path / "two.html", title="Two")
+    assert "120 test images a seed, 150 different ones in all." in Page((tmp_path / "two.html").read_text()).text
+    write_report([scored(0)], tmp_path / "one.html", title="One")
+    assert "60 validation and 120 test images. Classes" in Page((tmp_path / "one.html").read_text()).text
+
+
+def test_with_all_labels_alone_nothing_is_said_of_fewer(tmp_path: Path) -> None:
+    made = [
+        run(s + 0.01 * seed, method=m, fraction=100.0, seed=seed)
+        for m, s in (("finetune", 0.5), ("dino", 0.7))
+        for seed in (0, 1)
+    ]
+    text = Page(write_report(made, tmp_path / "r.html", title="Full").read_text(encoding="utf-8")).text
+    assert "how many cannot be told, as nothing was tested with fewer than 100 % of them" in text
+    assert "reaches full supervision" not in text

@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from made_records import record
 
 from s4mi.errors import S4miError
-from s4mi.maths.stats import mean_interval
+from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import RunRecord
 from s4mi.report.comparison import compare, doubts
 from s4mi.report.costs import NOT_MEASURED, cost_rows, energy_note
-from s4mi.report.scores import metric_of
+from s4mi.report.scores import Metric, metric_of, plus_minus
 from s4mi.report.tables import (
     MAJORITY,
+    Cell,
     detail_table,
     result_table,
     result_tables,
@@ -75,10 +76,19 @@ def test_shuffled_records_give_the_same_tables(order: random.Random) -> None:
 
 
 def test_a_cell_is_mean_and_half_interval_over_its_seeds() -> None:
-    (table,) = result_tables([record(0.5, seed=0), record(0.6, seed=1), record(0.9, seed=0, fraction=100)])
+    (table,) = result_tables([record(0.54, seed=0), record(0.56, seed=1), record(0.9, seed=0, fraction=100)])
     assert [column.title for column in table.columns] == ["10 %", "100 %"]
-    # s = 0.1/√2, so the half width is t(1, 0.975) · 0.05 = 12.7062 · 0.05
-    assert table.rows[0].cells[0].text == "0.550 ± 0.635 (n = 2)"
+    # s = 0.02/√2, so the half width is t(1, 0.975) · 0.01 = 12.7062 · 0.01
+    assert table.rows[0].cells[0].text == "0.550 ± 0.127 (n = 2)"
+
+
+def test_an_interval_wider_than_all_scores_there_are_has_no_number() -> None:
+    (table,) = result_tables([record(0.5, seed=0), record(0.6, seed=1)])
+    assert table.rows[0].cells[0].text == "0.550 ± > 0.5 (n = 2)"
+    pixels = Metric("hd95", "HD95 (px)", digits=1, bounded=False)
+    assert Cell.of(Interval(20.0, 8.0, 32.0, 2), 2, pixels).text == "20.0 ± 12.0 (n = 2)", "a distance has no bound"
+    assert plus_minus(0.5, digits=3, bounded=True) == " ± 0.500"
+    assert plus_minus(None, digits=3, bounded=True) == ""
 
 
 def test_one_seed_prints_no_interval() -> None:

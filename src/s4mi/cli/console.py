@@ -1,12 +1,13 @@
 """What several commands print alike."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from s4mi.records import ClassificationScores, Scores
 
 if TYPE_CHECKING:
+    from s4mi.report.new_annotations import Gains
     from s4mi.report.tables import ResultTable
 
 
@@ -75,6 +76,18 @@ def print_result_table(table: "ResultTable") -> None:
     for row in rows:
         shown.add_row(*row)
     Console().print(shown, "")
+
+
+def print_gains(gains: "Sequence[Gains]") -> None:
+    """What new annotations brought: a line a technique and amount of labels, and what may be said of all."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for one in gains:
+        console.print(f"{one.title}: {one.metric.label} by the new annotations", style="italic")
+        for row in one.rows:
+            console.print(f"version {row.version} → {one.version}, {row.line}")
+        console.print(one.sentence[0].upper() + one.sentence[1:], "", sep="\n")
 
 
 def _class_score_names(scores: Scores) -> tuple[str, ...]:

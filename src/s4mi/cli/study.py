@@ -110,7 +110,7 @@ def write_study_report(
     pictures: bool = True,
 ) -> None:
     """Print the tables of a study's runs and write `out/report.html` on them, with `pictures` of test images or not."""
-    from s4mi.cli.console import print_result_table
+    from s4mi.cli.console import print_gains, print_result_table
     from s4mi.cli.study_table import left_out
     from s4mi.recipes.report import report
     from s4mi.records import RunRecord
@@ -124,6 +124,7 @@ def write_study_report(
     made = report(
         out, out / "report.html", title=title, sheets=pictures, notes=[*notes, *more_notes], more=sheets, only=names
     )
+    print_gains(made.gains)
     for line in left_out(outcomes, named=False):
         typer.echo(line)
     typer.echo(f"report: {made.files[0]}")

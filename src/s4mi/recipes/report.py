@@ -1,6 +1,7 @@
 """A report on all runs below a folder: the page, or its tables for a note, a paper or a program."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from s4mi.recipes.study_versions import version_note
 from s4mi.report.csv_files import write_csv
 from s4mi.report.formats import CSV, FORMATS, PAGE, check_ending, write_text
 from s4mi.report.html import ReportRun, Sheet, load_pretrainings, load_runs, write_report
+from s4mi.report.new_annotations import Gains, data_set_of, gains_by_task, older_versions
 from s4mi.report.places import without_places
 from s4mi.report.text_tables import text_report
 from s4mi.report.uncounted import load_uncounted
@@ -16,12 +18,16 @@ from s4mi.report.uncounted import load_uncounted
 
 @dataclass(frozen=True)
 class Reported:
-    """What a report was made from, and its files; `notes` name what is not finished or cannot be read, a line each."""
+    """What a report was made from, and its files; `notes` name what is not finished or cannot be read, a line each.
+
+    `gains` are what new annotations brought, of each data set and task where an older version was run too.
+    """
 
     runs: int
     pretrainings: int
     notes: tuple[str, ...]
     files: tuple[Path, ...]
+    gains: tuple[Gains, ...] = ()
 
 
 def report(
@@ -39,7 +45,8 @@ def report(
     Args:
         title: of the page; the folder's name when None.
         more: sheets made elsewhere.
-        only: the folders, below `folder`, of the runs that count; a line says how many others lie there. None: all.
+        only: the folders, below `folder`, of the runs that count; a line says how many others lie there. Those of older
+            versions of the same data set count for what new annotations brought. None: all.
         notes: lines for its head, beside what the runs themselves give reason to say.
         sheets: let the page show test images: predicted masks, saliency maps, best and worst cases.
 
@@ -49,17 +56,15 @@ def report(
     check_ending(out, (PAGE, *FORMATS))
     runs, problems = load_runs(folder)
     pretrainings, uncounted = load_pretrainings(folder), load_uncounted(folder)
+    older: list[ReportRun] = []
     if only is not None:
         there = len(runs) + len(pretrainings) + len(uncounted)
+        older = older_versions(runs, only)
         runs = [run for run in runs if run.directory in only]
         pretrainings = [run for run in pretrainings if run.directory in only]
         uncounted = [run for run in uncounted if run.directory in only]
-        others = there - len(runs) - len(pretrainings) - len(uncounted)
-        if others:
-            notes = [
-                *notes,
-                f"{others} run{'s lie' if others > 1 else ' lies'} here that the study does not name any more",
-            ]
+        others = there - len(runs) - len(older) - len(pretrainings) - len(uncounted)
+        notes = [*notes, *_not_named(others, older)]
     if only is None and not runs and not pretrainings and not uncounted:
         raise S4miError(f"{folder}: holds no run; make one with: s4mi train RUN.yaml -o {folder / 'my-run'}")
     apart = version_note([run.record for run in runs] + [run.record for run in pretrainings])
@@ -69,13 +74,36 @@ def report(
     if out.suffix.lower() == PAGE:
         shown, missing = sheets_of(folder, runs) if sheets else ([], [])
         notes, shown = [*notes, *missing], [*more, *shown]
-        write_report(runs, out, title=title, pretrainings=pretrainings, notes=notes, sheets=shown, uncounted=uncounted)
+        write_report(
+            runs,
+            out,
+            title=title,
+            pretrainings=pretrainings,
+            notes=notes,
+            sheets=shown,
+            uncounted=uncounted,
+            older=older,
+        )
     elif out.suffix.lower() == CSV:
         files = write_csv(runs, out)
     else:
-        made = text_report(runs, title=title, pretrainings=pretrainings, uncounted=uncounted, notes=notes)
+        made = text_report(runs, title=title, pretrainings=pretrainings, uncounted=uncounted, notes=notes, older=older)
         write_text(made, out)
-    return Reported(len(runs), len(pretrainings), (*notes, *(run.line for run in uncounted)), files)
+    gains = gains_by_task(runs, older)
+    return Reported(len(runs), len(pretrainings), (*notes, *(run.line for run in uncounted)), files, gains)
+
+
+def _not_named(others: int, older: Sequence[ReportRun]) -> Iterator[str]:
+    """A line on the runs that a study does not name, by whether they are of older versions of its data sets."""
+    counts = Counter(data_set_of(run.record) for run in older)
+    for (name, version), count in sorted(counts.items()):
+        yield (
+            f"{count} run{'s' if count > 1 else ''} of version {version} of {name} {'lie' if count > 1 else 'lies'} "
+            f"here too; {'they count' if count > 1 else 'it counts'} for what the new annotations brought, and for "
+            "nothing else"
+        )
+    if others:
+        yield f"{others} run{'s lie' if others > 1 else ' lies'} here that the study does not name any more"
 
 
 def sheets_of(folder: Path, runs: Sequence[ReportRun]) -> tuple[list[Sheet], list[str]]:

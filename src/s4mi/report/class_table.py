@@ -49,7 +49,7 @@ def class_table(comparison: Comparison, metric: Metric) -> ClassTable | None:
             if not (records := comparison.at(technique, column.fraction)):
                 continue
             intervals = [interval_over(records, partial(class_value, metric=metric, class_name=name)) for name in names]
-            cells = tuple(Cell(interval, len(records), digits=metric.digits) for interval in intervals)
+            cells = tuple(Cell.of(interval, len(records), metric) for interval in intervals)
             rows.append(ClassRow(technique, column, cells))
     return ClassTable(
         score=class_score_name(metric),

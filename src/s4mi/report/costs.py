@@ -44,7 +44,7 @@ def cost_rows(comparison: Comparison, metric: Metric) -> tuple[CostRow, ...]:
             row = CostRow(
                 technique=technique,
                 column=column,
-                score=Cell(interval, n, digits=metric.digits),
+                score=Cell.of(interval, n, metric),
                 seconds=sum(cost.seconds for cost in costs) / n,
                 pretraining_seconds=_pretraining_seconds(records),
                 images_per_second=sum(cost.images_per_second for cost in costs) / n,

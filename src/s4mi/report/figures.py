@@ -59,13 +59,15 @@ def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -
                 seeds = [score_of(record, metric) for record in comparison.at(technique, column.fraction)]
                 known = [score for score in seeds if score is not None]
                 axes.plot([x] * len(known), known, ".", color=look.colour, alpha=0.45, markersize=4)
-                told.append(f"{technique.label} at {column.title}: {Cell(interval, interval.n, metric.digits).text}")
+                told.append(f"{technique.label} at {column.title}: {Cell.of(interval, interval.n, metric).text}")
             draw_intervals(axes, points, look, label=technique.label)
             if points and all(column.most == 0 for column in columns if comparison.at(technique, column.fraction)):
                 axes.axhline(points[0][1].mean, color=look.colour, linestyle=":", linewidth=0.9, zorder=0)
         if not told:
             return None
         label_fractions(axes, columns, ticks, logarithmic=logarithmic)
+        if len(columns) == 1:  # the points stand beside each other in the middle, not at the ends of the axis
+            axes.margins(x=0.8)
         axes.set_ylabel(axis_label(metric))
         _majority(axes, comparison, ticks, metric)
         keep_possible(axes, metric)
@@ -177,7 +179,7 @@ def per_class_bars(comparison: Comparison, *, metric: Metric | None = None) -> s
                 y = row + thick * (place - (len(looks) - 1) / 2)
                 axes.barh(y, interval.mean, height=0.9 * thick, color=look.colour, alpha=0.35)
                 draw_intervals(axes, [(y, interval)], look, along="x")
-                told.append(f"{class_name}, {technique.label}: {Cell(interval, interval.n, metric.digits).text}")
+                told.append(f"{class_name}, {technique.label}: {Cell.of(interval, interval.n, metric).text}")
         for technique, look in looks.items():
             axes.plot([], [], marker=look.marker, color=look.colour, linestyle="none", label=technique.label)
         axes.set_yticks(range(len(classes)), [shortened(name) for name in classes])

@@ -31,7 +31,7 @@ def fraction_bars(comparison: Comparison, metric: Metric) -> str | None:
                 x, look = place + thick * (number - (len(techniques) - 1) / 2), looks[technique]
                 axes.bar(x, interval.mean, width=0.88 * thick, color=look.colour, alpha=0.35)
                 draw_intervals(axes, [(x, interval)], look)
-                told.append(f"{technique.label} at {column.title}: {Cell(interval, interval.n, metric.digits).text}")
+                told.append(f"{technique.label} at {column.title}: {Cell.of(interval, interval.n, metric).text}")
         for technique, look in looks.items():
             axes.plot([], [], marker=look.marker, color=look.colour, linestyle="none", label=technique.label)
         axes.set_xticks(range(len(columns)), [column.title for column in columns])

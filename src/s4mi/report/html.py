@@ -15,12 +15,13 @@ from s4mi.report.comparison import Comparison, compare, doubts
 from s4mi.report.costs import CostRow, cost_rows, energy_note
 from s4mi.report.data_card import DataCard, data_card
 from s4mi.report.labels_section import LabelsSection, labels_section
+from s4mi.report.new_annotations import TITLE, Gains, gains_of, head_sentence
 from s4mi.report.part_figures import part_figures
 from s4mi.report.patients import PatientsSection, patients_section
 from s4mi.report.pretraining import collapses, in_order
 from s4mi.report.pretraining_section import PretrainingSection, pretraining_section
 from s4mi.report.readings import ReadingRow, reading_rows
-from s4mi.report.runs import PretrainingRun, ReportRun, load_pretrainings, load_runs
+from s4mi.report.runs import PretrainingRun, ReportRun, load_pretrainings, load_runs, run_key, runs_by_key
 from s4mi.report.scores import TASK_NAMES, metric_of
 from s4mi.report.story import Story, story_of
 from s4mi.report.tables import MAJORITY, DetailTable, ResultTable, detail_table, result_table, span
@@ -63,7 +64,8 @@ class Part:
     """One task of a data set.
 
     `findings` are empty where the head of the page says them already; `classes` is None with one class, `labels` with
-    one label fraction or one technique.
+    one label fraction or one technique, `gains` where no older version of the data set was run. `tested` are the test
+    images of all seeds together, 0 where no run says which it had.
     """
 
     comparison: Comparison
@@ -77,6 +79,8 @@ class Part:
     figures: tuple[Figure, ...]
     labels: LabelsSection | None
     patients: PatientsSection | None
+    gains: Gains | None
+    tested: int
 
     @property
     def energy(self) -> str:
@@ -93,7 +97,10 @@ class Part:
         labels = [record.labels for record in self.comparison.records]
         train, val, test = (span([getattr(each, name) for each in labels]) for name in ("train_images", "val", "test"))
         classes = ", ".join(self.comparison.records[0].classes)
-        return f"{train} training, {val} validation and {test} test images. Classes: {classes}."
+        seeds = (
+            f" a seed, {self.tested} different ones in all" if self.tested > max(each.test for each in labels) else ""
+        )
+        return f"{train} training, {val} validation and {test} test images{seeds}. Classes: {classes}."
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,7 @@ def write_report(
     notes: Sequence[str] = (),
     sheets: Sequence[Sheet] = (),
     uncounted: Sequence[UncountedRun] = (),
+    older: Sequence[ReportRun] = (),
     classification: str | None = None,
     segmentation: str | None = None,
 ) -> Path:
@@ -125,6 +133,7 @@ def write_report(
     Args:
         pretrainings: pre-training runs, those of `load_pretrainings`.
         notes: lines to show below the verdict, such as those of `load_runs`.
+        older: runs that count for nothing but what later annotations brought, on older versions of the data sets.
         uncounted: runs that failed, are not finished or cannot be read, those of `load_uncounted`.
         classification: metric that leads classification; macro F1 when None.
         segmentation: metric that leads segmentation; IoU when None.
@@ -137,14 +146,15 @@ def write_report(
     comparisons = compare(records)
     tables = [result_table(each, metric_of(each.task, chosen[each.task])) for each in comparisons]
     stories = [story_of(comparison, table) for comparison, table in zip(comparisons, tables, strict=True)]
-    parts = [_part(story, runs, say=len(stories) > 1) for story in stories]
+    parts = [_part(story, runs, older, say=len(stories) > 1) for story in stories]
+    gains = [part.gains for part in parts if part.gains is not None]
     pretrainings = in_order(pretrainings)
     names = list(dict.fromkeys([*(c.dataset for c in comparisons), *(run.record.dataset for run in pretrainings)]))
     every: list[RunRecord | PretrainingRecord] = [*records, *(run.record for run in pretrainings)]
     page = environment().get_template("page.html.jinja")
     text = page.render(
         title=title,
-        verdict=verdict(stories) if runs or not pretrainings else [ONLY_PRETRAINED],
+        verdict=[*(verdict(stories) if runs or not pretrainings else [ONLY_PRETRAINED]), *head_sentence(gains)],
         notes=[*doubts(records), *collapses(pretrainings), *notes],
         synthetic=sorted({record.dataset for record in every if record.synthetic}),
         datasets=[_dataset(name, parts, pretrainings, sheets) for name in names],
@@ -155,6 +165,7 @@ def write_report(
         pretrainings=pretrainings,
         last=max((record.finished for record in every), default=""),
         majority=MAJORITY,
+        brought=TITLE,
     )
     write_text_atomically(path, text)
     return path
@@ -175,7 +186,7 @@ def _dataset(
     )
 
 
-def _part(story: Story, runs: Sequence[ReportRun], *, say: bool) -> Part:
+def _part(story: Story, runs: Sequence[ReportRun], older: Sequence[ReportRun], *, say: bool) -> Part:
     comparison, table = story.comparison, story.table
     return Part(
         comparison=comparison,
@@ -189,4 +200,14 @@ def _part(story: Story, runs: Sequence[ReportRun], *, say: bool) -> Part:
         figures=part_figures(comparison, table, runs),
         labels=labels_section(comparison, table.metric, runs),
         patients=patients_section(comparison, table.metric, runs),
+        tested=len(_tested(comparison, runs)),
+        gains=gains_of(comparison, table.metric, [*runs, *older]),
     )
+
+
+def _tested(comparison: Comparison, runs: Sequence[ReportRun]) -> set[str]:
+    """The names of all test images."""
+    by_key = runs_by_key(runs)
+    own = [run for record in comparison.records if (run := by_key.get(run_key(record))) is not None]
+    answered = {name for run in own if run.answers is not None for name in run.answers.images}
+    return answered | {one.image for run in own for one in run.images}

@@ -40,7 +40,7 @@ class LabelsSection:
         if self.reference is None:
             return "No supervised technique was tested with 100 % of the labels, so there is nothing to reach."
         known = mean_interval(list(self.reference.scores.values()))
-        score = Cell(known, known.n, digits=self.metric.digits).text
+        score = Cell.of(known, known.n, self.metric).text
         name, labels = self.reference.technique.label, f"{self.reference.labels:.0f}"
         return f"Full supervision is {name} with all {labels} labels, {self.metric.label} {score}."
 

@@ -15,7 +15,7 @@ from s4mi.records.calibration import Calibration
 from s4mi.report.answers import answers_over_patients
 from s4mi.report.comparison import technique_of
 from s4mi.report.per_image import over_patients
-from s4mi.report.scores import MISSING, TASK_NAMES, Metric, metrics_of, percent, score_of
+from s4mi.report.scores import MISSING, TASK_NAMES, Metric, metrics_of, percent, plus_minus, score_of
 from s4mi.report.template import duration
 
 OVER_IMAGES = ("iou_image", "dice_image", "hd95", "assd")
@@ -130,7 +130,8 @@ def _over_seeds(source: CardSource, metric: Metric) -> str:
     if len(known) < 2:
         return MISSING
     interval = mean_interval(known)
-    return f"{interval.mean:.{metric.digits}f} ± {interval.half_width:.{metric.digits}f} (n = {interval.n})"
+    half = plus_minus(interval.half_width, digits=metric.digits, bounded=metric.bounded)
+    return f"{interval.mean:.{metric.digits}f}{half} (n = {interval.n})"
 
 
 def _unit(source: CardSource) -> str:

@@ -13,7 +13,7 @@ from s4mi.report.answers import paired_answers
 from s4mi.report.comparison import Comparison, Technique
 from s4mi.report.per_image import image_values, patients_of, unit_of
 from s4mi.report.runs import ReportRun, run_key
-from s4mi.report.scores import MISSING, Metric, score_of
+from s4mi.report.scores import MISSING, Metric, plus_minus, score_of
 from s4mi.report.tables import Column, columns_of
 
 ALPHA = 0.05
@@ -27,12 +27,13 @@ class Evidence:
     digits: int
     holm: float | None = None
     unit: str = "seeds"
+    bounded: bool = True
 
     @property
     def difference(self) -> str:
         """`+0.031 ± 0.012`."""
         interval = self.test.difference
-        half = "" if interval.half_width is None else f" ± {interval.half_width:.{self.digits}f}"
+        half = plus_minus(interval.half_width, digits=self.digits, bounded=self.bounded)
         return f"{_signed(interval.mean, self.digits)}{half}"
 
     @property
@@ -179,7 +180,7 @@ def _pair(
     if not leads:
         one, other, both = other, one, [(b, a) for a, b in both]
         differences = [-difference for difference in differences]
-    seeds = Evidence(paired_seeds(differences), metric.digits)
+    seeds = Evidence(paired_seeds(differences), metric.digits, bounded=metric.bounded)
     return Pair(column, one, other, seeds, _over_patients(both, metric, images))
 
 
@@ -189,9 +190,15 @@ def _over_patients(
     """Over the patients of all seeds together; None where any run of the pair left nothing on single images."""
     found = [(runs.get(run_key(a)), runs.get(run_key(b))) for a, b in both]
     pairs = [(a, b) for a, b in found if a is not None and b is not None]
-    if len(pairs) < len(both):
-        return None
-    if both[0][0].task == "segmentation":
+    return over_shared_patients(pairs, metric) if len(pairs) == len(both) else None
+
+
+def over_shared_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> Evidence | None:
+    """The first of each pair less the second, over the patients of all pairs together.
+
+    None where any of them left nothing on single images.
+    """
+    if pairs[0][0].record.task == "segmentation":
         return _scores_over_patients(pairs, metric)
     return _answers_over_patients(pairs, metric)
 

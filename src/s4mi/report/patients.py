@@ -127,6 +127,8 @@ def patients_section(comparison: Comparison, metric: Metric, runs: Sequence[Repo
             if known_people
             else f"Whose images these are is not known; each of n = {n} test images counts as a patient of its own."
         )
+        if len({record.seed for record in comparison.records}) > 1:
+            note += " These are the test images of all seeds together."
         return PatientsSection(tuple(measures), note)
     rows = [_row(technique, column, patients) for technique, column, patients in cells]
     return PatientsSection(tuple(measures), "", tuple(rows), tuple(_lists(comparison, metric, cells)))

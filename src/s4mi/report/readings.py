@@ -33,7 +33,7 @@ def reading_rows(comparison: Comparison, metric: Metric) -> tuple[ReadingRow, ..
                     technique=technique,
                     column=column,
                     reading=name,
-                    score=Cell(interval, len(records), digits=metric.digits),
+                    score=Cell.of(interval, len(records), metric),
                     chosen=sum(record.reading == name for record in records),
                     runs=len(records),
                 )

@@ -12,6 +12,7 @@ TASK_NAMES: dict[TaskKind, str] = {
 }
 
 MISSING = "–"
+WIDE = " ± > 0.5"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,17 @@ def majority_value(record: RunRecord, metric: Metric) -> float | None:
     if record.test is None or record.test.kind != "classification" or metric.name != "f1_macro":
         return None
     return record.test.majority_f1_macro
+
+
+def plus_minus(half: float | None, *, digits: int, bounded: bool) -> str:
+    """` ± 0.034`, empty where there is no interval; ` ± > 0.5` where it is wider than all scores there are.
+
+    Args:
+        half: half of the interval's width. bounded: the score lies in [0, 1], or is a difference of two such.
+    """
+    if half is None:
+        return ""
+    return WIDE if bounded and half > 0.5 else f" ± {half:.{digits}f}"
 
 
 def percent(fraction: float) -> str:

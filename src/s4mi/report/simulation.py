@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import write_text_atomically
 from s4mi.report.axes import axis_label, draw_intervals, keep_possible, legend_below, nth_look, one_axes
-from s4mi.report.scores import Metric
+from s4mi.report.scores import Metric, plus_minus
 from s4mi.report.svg import drawing, finish, standalone
 
 NAME = "simulation"
@@ -170,8 +170,7 @@ def _short(interval: Interval | None, metric: Metric, *, signed: bool = False) -
     if interval is None:
         return "–"
     mean = f"{interval.mean:{'+' if signed else ''}.{metric.digits}f}"
-    half = interval.half_width
-    return mean if half is None else f"{mean} ± {half:.{metric.digits}f}"
+    return mean + plus_minus(interval.half_width, digits=metric.digits, bounded=metric.bounded)
 
 
 def _seeds(count: int) -> str:

@@ -61,6 +61,8 @@ class Story:
 
     @property
     def need(self) -> Need:
+        if self.comparison.fractions == (FULL,) and self.reference is not None:
+            return Need("unknown", "how many cannot be told, as nothing was tested with fewer than 100 % of them")
         return labels_needed(self.reference, self.curves)
 
     def surely_better(self, ranking: Ranking, one: Technique, other: Technique) -> bool:
@@ -106,7 +108,7 @@ def rank(table: ResultTable, column: int) -> Ranking | None:
 
 def score_text(story: Story, interval: Interval) -> str:
     """`IoU 0.712 ± 0.034 (n = 3 seeds)`."""
-    cell = Cell(interval, interval.n, digits=story.table.metric.digits)
+    cell = Cell.of(interval, interval.n, story.table.metric)
     return f"{story.table.metric.label} {cell.value} (n = {interval.n} seed{'' if interval.n == 1 else 's'})"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.report.comparison import Comparison, Technique, compare
-from s4mi.report.scores import MISSING, TASK_NAMES, Metric, metric_of, metrics_of, percent
+from s4mi.report.scores import MISSING, TASK_NAMES, Metric, metric_of, metrics_of, percent, plus_minus
 
 MAJORITY = "majority answer"
 DETAIL = {
@@ -35,15 +35,20 @@ class Cell:
     runs: int
     digits: int = 3
     best: bool = False
+    bounded: bool = True
+
+    @classmethod
+    def of(cls, interval: Interval | None, runs: int, metric: Metric, *, best: bool = False) -> "Cell":
+        """As `metric` is printed."""
+        return cls(interval, runs, digits=metric.digits, best=best, bounded=metric.bounded)
 
     @property
     def value(self) -> str:
-        """`0.612 ± 0.034`; one seed has no ±, no score is a dash."""
+        """`0.612 ± 0.034`; one seed has no ±, no score is a dash, an interval that says nothing `± > 0.5`."""
         if self.interval is None:
             return MISSING
-        half = self.interval.half_width
-        mean = f"{self.interval.mean:.{self.digits}f}"
-        return mean if half is None else f"{mean} ± {half:.{self.digits}f}"
+        half = plus_minus(self.interval.half_width, digits=self.digits, bounded=self.bounded)
+        return f"{self.interval.mean:.{self.digits}f}{half}"
 
     @property
     def count(self) -> str:
@@ -146,7 +151,7 @@ def result_table(comparison: Comparison, metric: Metric) -> ResultTable:
             interval = comparison.interval(technique, fraction, metric)
             runs = len(comparison.at(technique, fraction))
             is_best = interval is not None and interval.mean == _best_mean(comparison, rivals, fraction, metric)
-            cells.append(Cell(interval, runs, digits=metric.digits, best=is_best))
+            cells.append(Cell.of(interval, runs, metric, best=is_best))
         rows.append(Row(technique, tuple(cells)))
     return ResultTable(
         dataset=comparison.dataset,
@@ -174,7 +179,7 @@ def detail_table(comparison: Comparison) -> DetailTable:
             if not (records := comparison.at(technique, column.fraction)):
                 continue
             intervals = [comparison.interval(technique, column.fraction, metric) for metric in metrics]
-            cells = (Cell(i, len(records), digits=m.digits) for i, m in zip(intervals, metrics, strict=True))
+            cells = (Cell.of(i, len(records), m) for i, m in zip(intervals, metrics, strict=True))
             rows.append(DetailRow(technique, column, tuple(cells)))
     return DetailTable(metrics, tuple(rows))
 
@@ -219,4 +224,4 @@ def _reference(comparison: Comparison, metric: Metric) -> tuple[Cell, ...] | Non
     intervals = [comparison.majority(fraction, metric) for fraction in comparison.fractions]
     if not any(intervals):
         return None
-    return tuple(Cell(i, runs=i.n if i else 0, digits=metric.digits) for i in intervals)
+    return tuple(Cell.of(i, i.n if i else 0, metric) for i in intervals)

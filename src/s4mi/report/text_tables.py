@@ -7,13 +7,14 @@ from s4mi.report.class_table import ClassTable, class_table
 from s4mi.report.comparison import Comparison, compare, doubts, technique_of
 from s4mi.report.costs import cost_rows, energy_note
 from s4mi.report.data_card import DataCard, TaskCard, data_card
+from s4mi.report.new_annotations import TITLE, Gains, gains_of, head_sentence
 from s4mi.report.pairs import Pairs, pairs_of
 from s4mi.report.pretraining import collapses, in_order
 from s4mi.report.readings import reading_rows
 from s4mi.report.runs import PretrainingRun, ReportRun
 from s4mi.report.scores import MISSING, metric_of, percent, score_of
 from s4mi.report.story import story_of
-from s4mi.report.tables import MAJORITY, ResultTable, detail_table, result_table
+from s4mi.report.tables import MAJORITY, ResultTable, detail_table, result_table, span
 from s4mi.report.template import duration
 from s4mi.report.uncounted import UncountedRun, summary
 from s4mi.report.verdict import findings, verdict
@@ -63,8 +64,9 @@ def text_report(
     pretrainings: Sequence[PretrainingRun] = (),
     uncounted: Sequence[UncountedRun] = (),
     notes: Sequence[str] = (),
+    older: Sequence[ReportRun] = (),
 ) -> TextReport:
-    """The report on `runs` as text, whatever their order."""
+    """The report on `runs` as text, whatever their order; `older` as in `write_report`."""
     records = [run.record for run in runs]
     comparisons = compare(records)
     pretrainings = in_order(pretrainings)
@@ -72,20 +74,25 @@ def text_report(
     drawn = sorted({record.dataset for record in records if record.synthetic})
     told = [f"The images of {', '.join(drawn)} were drawn by s4mi, not photographed."] if drawn else []
     lost = summary(uncounted)
+    gains = [gains_of(story.comparison, story.table.metric, [*runs, *older]) for story in stories]
     return TextReport(
         title=title,
-        sentences=tuple(verdict(stories)),
+        sentences=(*verdict(stories), *head_sentence([one for one in gains if one is not None])),
         notes=(*told, *doubts(records), *collapses(pretrainings), *notes, *([lost] if lost else [])),
         sections=tuple(
-            _section(story.comparison, story.table, findings(story) if len(stories) > 1 else [], runs)
-            for story in stories
+            _section(story.comparison, story.table, findings(story) if len(stories) > 1 else [], runs, one)
+            for story, one in zip(stories, gains, strict=True)
         ),
         long=tuple(_long(sorted(runs, key=lambda run: run.directory), uncounted)),
     )
 
 
 def _section(
-    comparison: Comparison, table: ResultTable, sentences: Sequence[str], runs: Sequence[ReportRun]
+    comparison: Comparison,
+    table: ResultTable,
+    sentences: Sequence[str],
+    runs: Sequence[ReportRun],
+    gains: Gains | None,
 ) -> TextSection:
     metric = table.metric
     card = data_card([comparison], [])
@@ -95,6 +102,7 @@ def _section(
     facts = "; ".join(f"{term}: {fact}" for term, fact in card.facts)
     tables = [
         results(table),
+        *_gained(gains),
         *_classes(class_table(comparison, metric)),
         _detail(comparison),
         *_readings(comparison, table),
@@ -128,6 +136,22 @@ def results(table: ResultTable) -> TextTable:
         f"; the best mean of a column{best} stands out, whether or not it can be told from the next" if bold else ""
     )
     return _table(table.title, f"{MEAN}{marked}", header, rows, bold=bold, rules=rules)
+
+
+def _gained(gains: Gains | None) -> Iterator[TextTable]:
+    if gains is None:
+        return
+    rows = [
+        [
+            row.technique.label, row.amount, f"{row.version} → {gains.version}", " → ".join(row.labels),
+            row.before.text, row.after.text, f"{row.seeds.difference} (n = {row.seeds.n})",
+            row.seeds.p, row.seeds.p_holm, span(row.tested),
+        ]
+        for row in gains.rows
+    ]  # fmt: skip
+    header = ["technique", "labels", "version", "labelled images", "before", "after", "difference", "p", "p (Holm)"]
+    caption = f"{MEAN}; the same settings, seeds and test images on both sides; Student's paired test over seeds"
+    yield _table(TITLE, caption, [*header, "test images a seed"], rows)
 
 
 def _classes(table: ClassTable | None) -> Iterator[TextTable]:
