@@ -178,6 +178,21 @@ def test_files_that_no_row_mentions_are_counted_and_the_first_named(tmp_path: Pa
     assert "'x0.png', 'x1.png', 'x2.png', …" in finding.message
 
 
+def test_masks_of_images_without_mask_are_a_note_and_other_files_beside_masks_a_warning(tmp_path: Path) -> None:
+    lines = []
+    for number, name in enumerate("abc"):
+        save_image(tmp_path / "images" / f"{name}.png", number)
+        save_mask(tmp_path / "masks" / f"gt_{name}_seg.png")
+        mask = "" if name == "c" else f"masks/gt_{name}_seg.png"
+        lines.append(f",images/{name}.png,{mask},{('naevus', 'melanoma')[number % 2]},,")
+    (tmp_path / "masks" / "d_seg.png").write_bytes((tmp_path / "masks" / "gt_a_seg.png").read_bytes())
+    note, warning = [finding for finding in only(dataset(tmp_path, *lines)).findings if "unlisted" in finding.code]
+    assert (note.severity, note.code, note.file) == ("note", "unlisted-mask", "masks")
+    assert note.message.startswith("1 mask that no row points to, of images without mask: 'gt_c_seg.png'; right if")
+    assert (warning.severity, warning.code) == ("warning", "unlisted-file")
+    assert warning.message.startswith("1 file that no row mentions: 'd_seg.png'; name them in the column mask")
+
+
 def test_a_row_with_a_fault_still_mentions_its_files(tmp_path: Path) -> None:
     lines = [line.replace("naevus", "mole") for line in good(tmp_path)]
     assert [code for _, code, _, _ in said(only(dataset(tmp_path, *lines)))] == ["unknown-class"]

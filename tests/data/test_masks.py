@@ -65,3 +65,15 @@ def test_codes_of_a_large_mask_are_all_found() -> None:
     chosen = generator.integers(0, 20, (40, 50))
     expected = sorted({"#{:02x}{:02x}{:02x}".format(*palette[k]) for k in np.unique(chosen)})
     assert list(mask_codes(Frame(palette[chosen]))) == expected
+
+
+def test_several_unknown_values_are_values_and_a_jpeg_is_told_what_it_does(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 64], [128, 255]], dtype=np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"holds the values 64, 128 which mask_values .*; add them to mask_values"):
+        read_mask(tmp_path / "a.png", BY_NUMBER)
+    mask = np.zeros((16, 16), dtype=np.uint8)
+    mask[3:9, 4:11] = 255
+    Image.fromarray(mask).save(tmp_path / "a.jpg")
+    with pytest.raises(ImageError, match=r"holds the values .*; JPEG changes values, so save masks as PNG") as caught:
+        read_mask(tmp_path / "a.jpg", {0: "background", 255: "lesion"})
+    assert "dataset.yaml" not in str(caught.value)

@@ -450,3 +450,17 @@ def test_no_lock_is_left_behind(bare: Manifest, tmp_path: Path) -> None:
 def test_a_table_without_images_says_which_columns_it_wants(bare: Manifest, tmp_path: Path) -> None:
     with pytest.raises(S4miError, match="has no column id or image; "):
         merged(bare, table(tmp_path, "x,nevus", head="picture,label"))
+
+
+def test_first_masks_of_several_values_are_named(bare: Manifest, tmp_path: Path) -> None:
+    spec = bare.spec.model_copy(update={"tasks": ("multiclass",), "mask_values": {}})
+    write_dataset(bare.folder, spec, [replace(row, mask=None) for row in bare.rows])
+    (tmp_path / "drawn").mkdir()
+    pixels = np.zeros((48, 48), dtype=np.uint8)
+    pixels[:9], pixels[9:20] = 1, 2
+    Image.fromarray(pixels).save(tmp_path / "drawn" / "lesion_0004.png")
+    with pytest.raises(S4miError, match="name each: --mask-value 0=background --mask-value 1=NAME"):
+        merged(load_version(bare.folder), tmp_path / "drawn")
+    values = {0: "background", 1: "rim", 2: "core"}
+    result = merged(load_version(bare.folder), tmp_path / "drawn", mask_values=values)
+    assert (result.first, load_version(bare.folder).spec.mask_values) == (("segmentation",), values)

@@ -17,7 +17,8 @@ from s4mi.contract import Task
 from s4mi.data.annotations.reading import read_annotations
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.data.masks import read_mask
-from s4mi.data.merging import Rules, apply_merge, plan_merge
+from s4mi.data.merge_rules import Rules
+from s4mi.data.merging import apply_merge, plan_merge
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
@@ -146,6 +147,53 @@ def test_a_cold_start_needs_no_label(tmp_path: Path, sparse: Path, quick: Quick)
     assert all("typical of" in row["why"] and row["entropy"] == "" for row in chosen)
     tasks = json.loads((tmp_path / "next.label-studio.json").read_text())
     assert [task["data"]["id"] for task in tasks] == [row["id"] for row in chosen]
+    assert "the data set has no official split" in made.note
+
+
+def test_after_a_cold_start_nothing_is_scored_on_images_that_pre_training_saw(
+    tmp_path: Path, sparse: Path, quick: Quick
+) -> None:
+    full = load_manifest(sparse)
+    folder = tmp_path / "bare"
+    spec = full.spec.model_copy(update={"tasks": (), "classes": (), "mask_values": {}, "root": str(sparse)})
+    folder.mkdir()
+    write_dataset(folder, spec, [replace(row, labels=None, mask=None) for row in full.rows])
+    simclr = {"name": "simclr", "backbone": "tiny_resnet", "weights": "none"}
+    train(quick(folder, simclr, epochs=1), tmp_path / "runs" / "pre")
+    for source in (tmp_path / "runs" / "pre", tmp_path / "runs"):
+        with pytest.raises(S4miError, match=r"has learnt features and no answers.* with --cold-start, or give a run"):
+            suggest(source, folder, tmp_path / "next.csv", wish=Wish(count=6))
+    labels = tmp_path / "next.csv"
+    lines = [f"{row.id},{'ab'[n % 2]}" for n, row in enumerate(full.rows[:30])]
+    labels.write_text("\n".join(["id,label", *lines]) + "\n")
+    result = apply_merge(plan_merge(load_version(folder), {labels: read_annotations(labels)}, Rules()))
+    assert result.first == ("multiclass",)
+    finetune = {**TRANSFER, "pretrained": str(tmp_path / "runs" / "pre")}
+    with pytest.raises(
+        S4miError, match="had no annotation for multiclass then, so pre-train once more on this"
+    ) as said:
+        train(quick(folder, finetune, epochs=1), tmp_path / "runs" / "finetune")
+    assert "give both runs the same" not in str(said.value)
+    train(quick(folder, simclr, epochs=1), tmp_path / "runs" / "pre2")
+    again = {**TRANSFER, "pretrained": str(tmp_path / "runs" / "pre2")}
+    train(quick(folder, again, epochs=1), tmp_path / "runs" / "finetune")
+    assert not suggest(
+        tmp_path / "runs" / "pre2", folder, tmp_path / "more.csv",
+        wish=Wish(count=3, strategy=Strategy("none", "typicality"), cold=True),
+    ).note  # fmt: skip
+
+
+def test_a_run_of_the_older_classes_is_refused_in_a_line(tmp_path: Path, study: Path, sparse: Path) -> None:
+    copy = tmp_path / "data"
+    copy.mkdir()
+    full = load_manifest(sparse)
+    write_dataset(copy, full.spec.model_copy(update={"root": str(sparse)}), full.rows)
+    path = tmp_path / "labels.csv"
+    bare = next(row for row in full.rows if row.labels is None)
+    path.write_text(f"id,label\n{bare.id},rare\n")
+    apply_merge(plan_merge(load_version(copy), {path: read_annotations(path)}, Rules(new_classes=("rare",))))
+    with pytest.raises(S4miError, match=r"is of the classes .*, but .* has .*, rare; give a run of these classes"):
+        suggest(study, copy, tmp_path / "next.csv", wish=Wish(count=3))
 
 
 @pytest.mark.parametrize("format_", ["coco", "label-studio"])
@@ -167,7 +215,7 @@ def test_predicted_masks_go_out_and_come_back_the_same(
         for task in contents:
             task["annotations"] = [{"result": task["predictions"][0]["result"]}]
     path.write_text(json.dumps(contents))
-    apply_merge(plan_merge(load_version(copy), read_annotations(path), path, Rules(empty=True)))
+    apply_merge(plan_merge(load_version(copy), {path: read_annotations(path)}, Rules(empty=True)))
     predict_run(segmenter, [sparse], tmp_path / "out")
     for row in load_version(copy).rows:
         if row.id in chosen:
@@ -230,7 +278,7 @@ def test_bad_input_is_one_line(tmp_path: Path, study: Path, segmenter: Path, spa
     for source, dataset, wish, message in (
         (run, cells, Wish(), "is of the classes nevus, .*, but .* has tfh_1"),
         (segmenter, no_masks, Wish(), "is a segmentation run, but .* is for multiclass"),
-        (run, grey, Wish(), "holds images grey, but .* was trained on images in colour"),
+        (run, grey, Wish(), "holds grey images, but .* was trained on images in colour"),
         (run, sparse, Wish(strategy=Strategy("disagreement", "none")), "is one network, which disagrees with nobody"),
         (tmp_path, sparse, Wish(), "is no run"),
         (tmp_path, sparse, Wish(cold=True, strategy=Strategy("none", "typicality")), "is no finished run"),

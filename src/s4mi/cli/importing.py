@@ -55,18 +55,25 @@ def naming_of(
     out: Path, name: str, *, origin: str, licence: str, foreground: str, mask_value: Sequence[str] | None = None
 ) -> "Naming":
     from s4mi.data.sources.found import Naming
+
+    name = name or out.expanduser().resolve().name
+    values = mask_values_of(mask_value or ())
+    return Naming(name, source=origin, licence=licence, foreground=foreground, mask_values=values)
+
+
+def mask_values_of(given: Sequence[str]) -> dict[int | str, str]:
+    """`VALUE=NAME` as numbers, or colours, and names."""
     from s4mi.errors import S4miError
 
     values: dict[int | str, str] = {}
-    for said in mask_value or ():
+    for said in given:
         value, equals, class_name = said.partition("=")
         value = value.strip().lower()
         coloured = re.fullmatch("#?([0-9a-f]{6})", value) if not value.isdecimal() or len(value) == 6 else None
         if not equals or not (coloured or value.isdecimal()) or not class_name.strip():
             raise S4miError(f"--mask-value {said!r}: is not VALUE=NAME; write e.g. 2=nucleus or '#ff0000=nucleus'")
         values[f"#{coloured.group(1)}" if coloured else int(value)] = class_name.strip()
-    name = name or out.expanduser().resolve().name
-    return Naming(name, source=origin, licence=licence, foreground=foreground, mask_values=values)
+    return values
 
 
 def handling_of(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from s4mi.cli.facts import SHOWN, counted, how_many, print_facts, print_line
+from s4mi.cli.importing import MaskValue, mask_values_of
 
 if TYPE_CHECKING:
     from s4mi.data.manifest import Manifest
@@ -38,6 +39,7 @@ def merge(
     foreground: Annotated[
         str, typer.Option("--foreground", help="First masks of a data set: what those with one value beside 0 show.")
     ] = "foreground",
+    mask_value: MaskValue = None,
     new_class: Annotated[
         list[str] | None,
         typer.Option("--new-class", metavar="NAME", help="A class of labels that the data set lacks yet; repeat."),
@@ -62,7 +64,7 @@ def merge(
     manifest = load_version(dataset)
     rules = Rules(
         replace, held_out=held_out, empty=empty, multilabel=multilabel, foreground=foreground,
-        new_classes=tuple(new_class or ()),
+        mask_values=mask_values_of(mask_value or ()), new_classes=tuple(new_class or ()),
     )  # fmt: skip
     given = {path: read_annotations(path, mask_suffix=mask_suffix) for path in annotations}
     plan = plan_merge(manifest, given, rules)

@@ -1,5 +1,6 @@
 """`s4mi suggest`: which images to annotate next."""
 
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,14 +123,27 @@ def suggest(
         print_line(
             f"no more, as every patient has {per_patient} in it by now; raise --per-patient, or 0 for any number"
         )
-    for file in made.files[1:]:
-        print_line(f"to correct: {file}")
-    print_line(
-        f"when they are annotated: s4mi data merge {rest[0]} {made.files[1] if made.files[1:] else made.files[0]}"
-    )
+    for line in _next(made.files, rest[0], format_):
+        print_line(line)
+    if made.note:
+        print_line(f"note: {made.note}", style="yellow")
     if made.failed:
         typer.echo(f"{made.failed} could not be read: {out.with_name(f'{out.stem}.errors.csv')}", err=True)
         raise typer.Exit(1)
+
+
+def _next(files: Sequence[Path], dataset: str, format_: Format) -> Iterator[str]:
+    """What to do with the files."""
+    if format_ is Format.csv:
+        yield f"when its column label is filled in: s4mi data merge {dataset} {files[0]}"
+        return
+    program = "Label Studio" if format_ is Format.label_studio else "CVAT, or another program that reads COCO"
+    interface = f", with the labelling interface {files[2]}" if files[2:] else ""
+    yield f"to correct: import {files[1]} into {program}{interface}"
+    yield (
+        f"then merge what is exported there as {'JSON' if format_ is Format.label_studio else 'COCO'}: "
+        f"s4mi data merge {dataset} EXPORT.json"
+    )
 
 
 def _strategy(uncertainty: Uncertainty, diversity: Diversity, *, cold: bool) -> "Strategy":

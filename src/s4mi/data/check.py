@@ -4,8 +4,6 @@ A data set folder is checked row by row against its manifest: every image and ma
 several is checked folder by folder. Of a plain folder it is said what an import would find, and which command that is.
 """
 
-import csv
-import os
 import shlex
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +15,7 @@ from s4mi.data.doctor.formats import mixed_files
 from s4mi.data.doctor.look import Codes, Looks, Place, Progress, look_at_all, shown
 from s4mi.data.doctor.patients import same_patient
 from s4mi.data.doctor.survey import Summary, summarise
-from s4mi.data.files import is_image_file
+from s4mi.data.doctor.unlisted import unlisted
 from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, read_manifest
 from s4mi.data.sources.dermofit import is_dermofit, read_dermofit
 from s4mi.data.sources.folder import read_folder
@@ -98,7 +96,7 @@ def _check_dataset(folder: Path, say: Progress, *, duplicates: bool) -> Report:
         *_about_spec(manifest, complete=not findings),
         *_about_all(looks, root, place=_in_manifest, duplicates=duplicates),
         *(balance(summary) if summary.labelled else ()),
-        *_unlisted(folder, root),
+        *unlisted(folder, root),
     ]
     findings.sort(key=lambda finding: (finding.file != SPEC_NAME, finding.file, finding.line or 0))
     return Report(folder, "a data set", spec.name, summary, tuple(findings))
@@ -196,29 +194,3 @@ def _about_all(looks: Looks, root: Path, *, place: Place, duplicates: bool) -> l
         *same_patient(rows, place),
         *mixed_files(looks.looks, place),
     ]
-
-
-def _unlisted(folder: Path, root: Path) -> list[Finding]:
-    """Files beside the listed images and masks that no row mentions, counted by folder."""
-    with (folder / MANIFEST_NAME).open(encoding="utf-8-sig", newline="") as file:
-        cells = [cell for record in csv.DictReader(file) for cell in (record.get("image"), record.get("mask")) if cell]
-    # Read anew: rows with a fault are not in the manifest, yet they do mention their files.
-    listed = {Path(os.path.normpath(root / cell.strip())) for cell in cells}
-    findings = []
-    for place in sorted({path.parent for path in listed}):
-        if not place.is_dir():
-            continue
-        # Beside the data set's own files anything may lie; in a folder of images everything should be listed.
-        anything = place not in (root, folder.resolve())
-        strangers = sorted(
-            path.name
-            for path in place.iterdir()
-            if path not in listed
-            and path.is_file()
-            and not path.name.startswith(".")
-            and (anything or is_image_file(path))
-        )
-        if strangers:
-            message = f"{len(strangers)} files that no row mentions: {some(strangers)}; add rows or move them away"
-            findings.append(Finding("unlisted-file", "warning", shown(place, root), None, message))
-    return findings

@@ -14,6 +14,7 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import IGNORED_CLASS, MaskKey
 from s4mi.records import IGNORE
 
+JPEG = (".jpg", ".jpeg")
 MOST_COLOURS = 64
 """A file with more colours is a photograph, or a mask in a format that blurs edges."""
 
@@ -24,7 +25,13 @@ def read_mask(path: Path, mask_values: Mapping[MaskKey, str]) -> Pixels:
     Raises:
         ImageError: the file cannot be read, or holds a value or colour that `mask_values` lacks.
     """
-    return decode_mask(read_mask_frame(path), mask_values)
+    try:
+        return decode_mask(read_mask_frame(path), mask_values)
+    except ImageError as error:
+        if error.code == "mask-value" and suffix_of(path) in JPEG:
+            fault = str(error).partition("; ")[0]
+            raise ImageError(error.code, f"{fault}; JPEG changes values, so save masks as PNG") from error
+        raise
 
 
 def mask_file_values(path: Path) -> tuple[MaskKey, ...]:
@@ -71,10 +78,11 @@ def decode_mask(frame: Frame, mask_values: Mapping[MaskKey, str]) -> Pixels:
     strangers = [key for key in _distinct(codes) if key not in index_of]
     if strangers:
         shown = ", ".join(map(str, strangers[:5])) + (", …" if len(strangers) > 5 else "")
+        many = len(strangers) > 1
         raise ImageError(
             "mask-value",
-            f"holds the value {shown} which mask_values ({', '.join(map(str, mask_values))}) does not name; "
-            f"add it to mask_values in dataset.yaml or re-export the mask",
+            f"holds the value{'s' if many else ''} {shown} which mask_values ({', '.join(map(str, mask_values))}) does "
+            f"not name; add {'them' if many else 'it'} to mask_values in dataset.yaml or re-export the mask",
         )
     numbers = {key if isinstance(key, int) else int(key[1:], 16): index for key, index in index_of.items()}
     known = np.array(sorted(numbers), dtype=np.uint32)

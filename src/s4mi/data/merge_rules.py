@@ -1,7 +1,7 @@
 """What a merge may do, and the classes and mask values that a data set gets by it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
@@ -25,6 +25,7 @@ class Rules:
         empty: of an image without a region, whose file lists it all the same, take everything for background.
         multilabel: where the data set has no classes yet, images may have any number of them.
         foreground: what masks with one value beside 0 show, where the data set has no masks yet.
+        mask_values: what each pixel value shows, likewise, where there are several.
         new_classes: names that labels may have beside the data set's classes, which they then join.
     """
 
@@ -33,6 +34,7 @@ class Rules:
     empty: bool = False
     multilabel: bool = False
     foreground: str = "foreground"
+    mask_values: Mapping[MaskKey, str] = field(default_factory=dict)
     new_classes: tuple[str, ...] = ()
 
 
@@ -85,7 +87,8 @@ def _first_mask_values(spec: DatasetSpec, annotations: Sequence[Annotation], rul
     """What the first masks or regions name; empty where there are none."""
     files = [one.mask for one in annotations if one.mask is not None]
     if files:
-        return name_mask_values(Painter.codes(files), naming=Naming(spec.name, foreground=rules.foreground))
+        naming = Naming(spec.name, foreground=rules.foreground, mask_values=rules.mask_values)
+        return name_mask_values(Painter.codes(files), naming=naming)
     shown = sorted({region.name for one in annotations for region in one.regions or ()})
     if not shown:
         return {}

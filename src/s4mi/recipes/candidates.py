@@ -10,15 +10,20 @@ from s4mi.data.manifest import Manifest, Row
 from s4mi.errors import S4miError
 from s4mi.recipes.answering import About
 from s4mi.recipes.run_dir import RunDir
-from s4mi.records import RECORD_NAME, PretrainingRecord, TaskKind, finished_runs, read_any_record
+from s4mi.records import CONFIG_NAME, RECORD_NAME, PretrainingRecord, TaskKind, finished_runs, read_any_record
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Images that may be annotated next, by id, and those that are annotated and train."""
+    """Images that may be annotated next, by id, and those that are annotated and train.
+
+    Attributes:
+        held: how many others validate or test.
+    """
 
     rows: tuple[Row, ...]
     known: tuple[Row, ...]
+    held: int = 0
 
 
 def candidates_of(manifest: Manifest, kind: TaskKind | None, *, runs: Sequence[Path], source: Path) -> Candidates:
@@ -44,7 +49,21 @@ def candidates_of(manifest: Manifest, kind: TaskKind | None, *, runs: Sequence[P
             f"{manifest.folder}: all {len(free)} images that may train are {what}, so there is nothing to suggest; "
             "add images, or train with what there is"
         )
-    return Candidates(tuple(left), tuple(known))
+    return Candidates(tuple(left), tuple(known), held=len(rows) - len(free))
+
+
+def check_answers(source: Path) -> None:
+    """Refuse what pre-trained alone, which has features and no answers.
+
+    Raises:
+        S4miError: it is a pre-training run, or a folder of nothing else.
+    """
+    below = () if (source / CONFIG_NAME).exists() else finished_runs(source)
+    if _pretrains(source) or (below and all(_pretrains(run) for run in below)):
+        raise S4miError(
+            f"{source}: has learnt features and no answers, as it is of pre-training alone; let the features choose "
+            "with --cold-start, or give a run that was trained on labels"
+        )
 
 
 def check_fits(about: About, manifest: Manifest) -> None:
@@ -55,9 +74,9 @@ def check_fits(about: About, manifest: Manifest) -> None:
     """
     spec = manifest.spec
     if spec.channels != about.spec.channels:
-        words = {"rgb": "in colour", "grey": "grey"}
+        words = {"rgb": "images in colour", "grey": "grey images"}
         raise S4miError(
-            f"{manifest.folder}: holds images {words[spec.channels]}, but {about.name} was trained on images "
+            f"{manifest.folder}: holds {words[spec.channels]}, but {about.name} was trained on "
             f"{words[about.spec.channels]}; give a run on images like these"
         )
     named = spec.mask_classes if about.kind == "segmentation" else spec.classes

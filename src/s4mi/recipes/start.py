@@ -6,6 +6,7 @@ from pathlib import Path
 from s4mi.config import RunConfig
 from s4mi.contract import PretrainedConfig
 from s4mi.data.manifest import PARTS
+from s4mi.data.spec import read_spec
 from s4mi.errors import S4miError
 from s4mi.nets.weights import encoder_file
 from s4mi.recipes.prepare import Prepared
@@ -71,8 +72,15 @@ def _spoilt(run: Path, prepared: Prepared) -> dict[Part, list[int]]:
 
 def _refusal(run: Path, prepared: Prepared, spoilt: dict[Part, list[int]]) -> str:
     part, rows = next(iter(spoilt.items()))
+    kind = prepared.task.kind
+    cure = "give both runs the same split.seed and task"
+    spec, _ = read_spec(run)
+    if spec is not None and kind not in spec.tasks:  # then it knew of no such part, and took every image
+        cure = (
+            f"its data set had no annotation for {kind} then, so pre-train once more on this version, with the same "
+            "split.seed and task"
+        )
     return (
-        f"{run}: has learnt from {len(rows)} images of this run's {part} part, such as "
-        f"{prepared.manifest.rows[rows[0]].id!r}; give both runs the same split.seed and task, or go on all "
-        "the same with data.allow_leakage=true"
+        f"{run}: has learnt from {len(rows)} image{'' if len(rows) == 1 else 's'} of this run's {part} part, such as "
+        f"{prepared.manifest.rows[rows[0]].id!r}; {cure}, or go on all the same with data.allow_leakage=true"
     )

@@ -26,7 +26,7 @@ from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.maths.acquisition import Pick
 from s4mi.recipes.assessing import Progress, assess
-from s4mi.recipes.candidates import Candidates, candidates_of, check_fits, encoder_run
+from s4mi.recipes.candidates import Candidates, candidates_of, check_answers, check_fits, encoder_run
 from s4mi.recipes.choosing import Pool, Strategy, choose
 from s4mi.recipes.committee import Committee, Opinion
 from s4mi.recipes.inputs import ErrorList, Unreadable
@@ -67,7 +67,7 @@ class Suggested:
 
     Attributes:
         files: the table first. chosen: images, of so many candidates. source: who was asked, in words.
-        failed: candidates that could not be read.
+        failed: candidates that could not be read. note: what should be known before anything is annotated, or empty.
     """
 
     files: tuple[Path, ...]
@@ -76,6 +76,13 @@ class Suggested:
     strategy: str
     source: str
     failed: int
+    note: str = ""
+
+
+NOBODY_TESTS = (
+    "the data set has no official split, so the first labels will decide who tests, and this pre-training has seen "
+    "those images: fill in the column split and pre-train on that first, or pre-train once more when there are labels"
+)
 
 
 def suggest(source: Path, dataset: Path, out: Path, *, wish: Wish, progress: Progress = lambda *_: None) -> Suggested:
@@ -87,6 +94,8 @@ def suggest(source: Path, dataset: Path, out: Path, *, wish: Wish, progress: Pro
     if out.suffix.lower() != ".csv":
         raise S4miError(f"{out}: is no name for the table; end it in .csv")
     manifest = load_version(dataset)
+    if not wish.cold:
+        check_answers(source)
     committee = None if wish.cold else Committee(source, task=wish.task)
     encoder = encoder_run(source, () if committee is None else committee.runs) if wish.strategy.wants_features else None
     if committee is not None:
@@ -112,8 +121,9 @@ def suggest(source: Path, dataset: Path, out: Path, *, wish: Wish, progress: Pro
     write_text_atomically(out, _table(picks, candidates, pool, opinions, manifest=manifest, committee=committee))
     files = (out, *_extra(out, picks, proposals, wish))
     return Suggested(
-        files, len(picks), len(candidates.rows), str(strategy), _who(committee, encoder, source), failed.count
-    )
+        files, len(picks), len(candidates.rows), str(strategy), _who(committee, encoder, source), failed.count,
+        note=NOBODY_TESTS if wish.cold and not (candidates.held or candidates.known) else "",
+    )  # fmt: skip
 
 
 def _table(
