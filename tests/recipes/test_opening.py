@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,12 +121,13 @@ def test_an_older_run_is_calibrated_once_and_one_without_its_data_goes_on(
     [
         ("nothing", {}, "is no run .* and below it is no finished run"),
         (".", {}, "its runs cannot be compared: .*multiclass by f1_macro and segmentation by iou"),
+        (".", {"task": "multilabel"}, "no finished multilabel run, but for multiclass and segmentation; name one with"),
         ("masks", {"ensemble": True}, "is one run; leave out --ensemble"),
         ("masks/config.yaml", {}, "is neither the folder of a run nor an exported model"),
         ("masks/config.yaml", {"ensemble": True}, "is one file; leave out --ensemble"),
     ],
 )
-def test_what_cannot_answer_is_one_line(trained: Path, given: str, options: dict[str, bool], message: str) -> None:
+def test_what_cannot_answer_is_one_line(trained: Path, given: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(S4miError, match=message) as error:
         open_models(trained / given, **options)
     assert "\n" not in str(error.value)

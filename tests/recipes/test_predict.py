@@ -3,6 +3,7 @@
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
 from s4mi.data.images import read_image
-from s4mi.data.manifest import load_manifest
+from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.data.masks import read_mask
 from s4mi.data.split_file import read_parts
 from s4mi.errors import S4miError
@@ -164,6 +165,23 @@ def test_a_data_set_gives_its_images_and_not_its_masks(tmp_path: Path, runs: Pat
     predict_run(runs / "multiclass", [lesions], tmp_path / "all")
     ids = [row.id for row in load_manifest(lesions).rows]
     assert [row["id"] for row in rows(tmp_path / "all" / "predictions.csv")] == ids
+
+
+def test_the_images_without_annotation_can_be_answered_alone(tmp_path: Path, runs: Path, lesions: Path) -> None:
+    full = load_manifest(lesions)
+    folder = tmp_path / "sparse"
+    folder.mkdir()
+    bare = {full.rows[1].id, full.rows[4].id}
+    rows_ = [replace(row, mask=None) if row.id in bare else row for row in full.rows]
+    write_dataset(folder, full.spec.model_copy(update={"root": str(lesions)}), rows_)
+    result = predict_run(runs / "segmentation", [folder], tmp_path / "out", unannotated=True)
+    assert result.answered == 2
+    assert {path.stem for path in (tmp_path / "out").glob("*.png")} == bare
+    part = read_parts(runs / "segmentation" / "split.json", full)["train"]
+    inside = {full.rows[number].id for number in part} & bare
+    if inside:
+        again = predict_run(runs / "segmentation", [folder], tmp_path / "part", part="train", unannotated=True)
+        assert again.answered == len(inside)
 
 
 def test_a_part_of_a_data_set_is_that_of_the_runs_own_split(tmp_path: Path, runs: Path, lesions: Path) -> None:

@@ -55,6 +55,9 @@ def predict(
     split: Split = typer.Option(
         Split.all, "--split", help="Of a data set, the images in this part of the run's own split."
     ),
+    unannotated: bool = typer.Option(
+        False, "--unannotated", help="Of a data set, the images without a label, or without a mask for segmentation."
+    ),
 ) -> None:
     """Probabilities and decisions as CSV (classification), or a mask per image at its own size (segmentation)."""
     from s4mi.cli.console import setup_logging
@@ -70,6 +73,7 @@ def predict(
             overlay=overlay,
             clusters=clusters,
             part=split.part,
+            unannotated=unannotated,
             ensemble=ensemble,
             task=task.kind,
             raw=raw,
@@ -125,6 +129,8 @@ def calibrate(
                 numbers = (part.ece, part.ece_calibrated, part.nll, part.nll_calibrated)
                 table.add_row(name, str(part.answers), *(f"{number:.4f}" for number in numbers))
         Console(soft_wrap=True).print(table)
+        for doubt in calibration.doubts:
+            typer.echo(doubt)
         for label, threshold in calibration.thresholds.items():
             typer.echo(f"{label}: given above {threshold:.3f}")
         typer.echo(str(run / CALIBRATION_NAME))

@@ -13,7 +13,7 @@ from s4mi.data.volumes import count_frames
 from s4mi.errors import S4miError
 from s4mi.recipes.inputs import find_images
 from s4mi.recipes.pictures import Picture, is_data_set, pictures_of
-from s4mi.records import Part
+from s4mi.records import Part, TaskKind
 
 if TYPE_CHECKING:
     from s4mi.recipes.run_dir import RunDir
@@ -44,15 +44,18 @@ class Asked:
         return (self.place,) if self.frames == 1 else tuple(f"{self.place}_{n:03d}" for n in range(self.frames))
 
 
-def find_asked(inputs: Sequence[Path], runs: "Sequence[RunDir]", part: Part | None) -> list[Asked]:
+def find_asked(
+    inputs: Sequence[Path], runs: "Sequence[RunDir]", part: Part | None, *, unannotated: TaskKind | None = None
+) -> list[Asked]:
     """Every image file in files and folders, and every image of data sets.
 
     Args:
         runs: what answers; their splits say what a part is. part: of a data set, the images that are in this part of
-            the split of every run; None for all.
+            the split of every run; None for all. unannotated: of a data set, those without annotation for this task
+            alone; None for all.
 
     Raises:
-        S4miError: something is not there, there are no images, or what is in the part is not known.
+        S4miError: something is not there, there are no images, or what is in the part or annotated is not known.
     """
     data_sets = [given for given in inputs if is_data_set(given)]
     files = [given for given in inputs if given not in data_sets]
@@ -61,6 +64,11 @@ def find_asked(inputs: Sequence[Path], runs: "Sequence[RunDir]", part: Part | No
             f"{inputs[0]}: is no data set, so none of its images is known to be in the {part} part; "
             "leave out --split, or give a folder with dataset.yaml and manifest.csv"
         )
+    if unannotated is not None and not data_sets:
+        raise S4miError(
+            f"{inputs[0]}: is no data set, so which of its images are annotated is not known; "
+            "leave out --unannotated, or give a folder with dataset.yaml and manifest.csv"
+        )
     if part is not None and not runs:
         raise S4miError(f"{data_sets[0]}: an ONNX file knows no split; leave out --split, or give the run it came from")
     asked: list[Asked] = []
@@ -68,10 +76,21 @@ def find_asked(inputs: Sequence[Path], runs: "Sequence[RunDir]", part: Part | No
         place = _place(image.name)
         asked.append(Asked(image.name, place, Picture(image.path, place)))
     for folder in data_sets:
-        asked += [Asked(one.name, one.name, one) for one in pictures_of(load_manifest(folder), runs, part)]
+        pictures = pictures_of(load_manifest(folder), runs, part)
+        if unannotated is not None:
+            pictures = _unannotated(pictures, unannotated, folder)
+        asked += [Asked(one.name, one.name, one) for one in pictures]
     with ThreadPoolExecutor() as pool:
         counts = list(pool.map(count_frames, [one.picture.path for one in asked]))
     return _told_apart([replace(one, frames=count) for one, count in zip(asked, counts, strict=True)])
+
+
+def _unannotated(pictures: Sequence[Picture], kind: TaskKind, folder: Path) -> list[Picture]:
+    left = [one for one in pictures if (one.mask if kind == "segmentation" else one.labels) is None]
+    if not left:
+        what = "a mask" if kind == "segmentation" else "a label"
+        raise S4miError(f"{folder}: all {len(pictures)} images that are asked for have {what}; leave out --unannotated")
+    return left
 
 
 def _place(name: str) -> str:

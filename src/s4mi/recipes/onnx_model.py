@@ -15,6 +15,9 @@ PROVIDERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("CPUExecutionProvider", {}),
 )
 
+DAMAGED = ("InvalidProtobuf", "InvalidArgument", "NoSuchFile", "NoModel")
+"""What the runtime raises of a file that holds no network; of one that it cannot run, it is something else."""
+
 
 @final
 class OnnxModel:
@@ -40,8 +43,13 @@ class OnnxModel:
                 str(path), options, providers=[one for one in PROVIDERS if one[0] in there]
             )
         except Exception as error:  # the runtime has an exception for every kind of damage, all by itself
-            reason = " ".join(str(error).split())
-            raise S4miError(f"{path}: is no ONNX file that can be run ({reason})") from error
+            damaged = type(error).__name__ in DAMAGED
+            what = (
+                "is no ONNX file, or a damaged one"
+                if damaged
+                else f"is no network that ONNX Runtime {runtime.__version__} runs"
+            )
+            raise S4miError(f"{path}: {what}; copy it again, or write it anew with: s4mi export") from error
         self.facts = read_facts(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
         self.about = self.facts.about(path)
         self.calibration = self.facts.calibration

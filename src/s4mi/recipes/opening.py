@@ -107,10 +107,14 @@ def _finished(folder: Path, task: TaskKind | None) -> dict[str, list[tuple[Path,
     found: list[tuple[Path, RunRecord, float]] = []
     for run in finished_runs(folder):
         record = read_any_record(run)
-        if isinstance(record, RunRecord) and record.val is not None and task in (None, record.task):
+        if isinstance(record, RunRecord) and record.val is not None:
             score = getattr(record.val, record.metric, None)
             if score is not None:
                 found.append((run, record, float(score)))
+    tasks = sorted({record.task for _, record, _ in found})
+    if tasks and task not in (None, *tasks):
+        raise S4miError(f"{folder}: has no finished {task} run, but for {' and '.join(tasks)}; name one with --task")
+    found = [one for one in found if task in (None, one[1].task)]
     newest = max((_version(record) for _, record, _ in found), default=1)
     techniques: dict[str, list[tuple[Path, float]]] = {}
     kinds: set[tuple[str, str]] = set()
@@ -120,9 +124,8 @@ def _finished(folder: Path, task: TaskKind | None) -> dict[str, list[tuple[Path,
             name = SEED.sub("", run.relative_to(folder).as_posix()).removeprefix("runs/")
             techniques.setdefault(name, []).append((run, score))
     if not techniques:
-        asked = "" if task is None else f"{task} "
         raise S4miError(
-            f"{folder}: is no run (it holds no config.yaml), and below it is no finished {asked}run with a validation "
+            f"{folder}: is no run (it holds no config.yaml), and below it is no finished run with a validation "
             "score; give the folder of a run or of a study"
         )
     if len(kinds) > 1:

@@ -72,6 +72,7 @@ def predict_run(
     overlay: bool = False,
     clusters: bool = False,
     part: Part | None = None,
+    unannotated: bool = False,
     ensemble: bool = False,
     task: TaskKind | None = None,
     raw: bool = False,
@@ -95,7 +96,8 @@ def predict_run(
         clusters: of a run that found clusters, write these, whatever they are called: their numbers for masks, each
             image in their colours in `out/overlays`, a sheet to look at, `out/clusters.png`, and their shares,
             `out/clusters.csv`.
-        part: of a data set, the images in this part of the run's own split; None for all.
+        part: of a data set, the images in this part of the run's own split; None for all. unannotated: of these, the
+            images without a label, of a segmentation run without a mask.
         ensemble: of a folder of runs, the mean over all seeds of the best technique. task: of its runs, those of this.
         raw: without the temperature and the thresholds that validation chose.
         tta: average over the eight ways to turn and mirror an image.
@@ -111,7 +113,8 @@ def predict_run(
     if not 0 <= overlap < 1:
         raise S4miError(f"--overlap {overlap:g}: is no share of a window; give a number from 0 up to, but not, 1")
     opened = open_models(run, ensemble=ensemble, task=task, clusters=clusters, raw=raw)
-    images = find_asked(inputs, _run_dirs(opened) if part is not None else (), part)
+    kind = opened.models[0].about.kind if unannotated else None
+    images = find_asked(inputs, _run_dirs(opened) if part is not None else (), part, unannotated=kind)
     answerer = Answerer(opened.models, raw=raw or clusters, tta=tta, overlap=overlap)
     if overlay and not clusters:
         _check_overlays(answerer, images)

@@ -58,7 +58,9 @@ def _read(path: Path) -> str | None:
             name = next((name for name in archive.namelist() if name.endswith(f"/extra/{FACTS}")), None)
             return None if name is None else archive.read(name).decode("utf-8")
     except (zipfile.BadZipFile, UnicodeDecodeError, zlib.error) as error:
-        raise S4miError(f"{path}: is no torch.export archive ({_reason(error)})") from error
+        raise S4miError(
+            f"{path}: is no torch.export archive ({_reason(error)}); copy it again, or write it anew with: s4mi export"
+        ) from error
 
 
 def _reason(error: Exception) -> str:

@@ -189,6 +189,20 @@ def test_a_missing_file_stops_the_import_unless_such_rows_are_to_be_left_out(tmp
     assert [row.id for row in load_manifest(tmp_path / "out").rows] == ["a"]
 
 
+def test_a_data_set_may_lie_beside_its_table_but_not_among_the_images(tmp_path: Path) -> None:
+    for number, name in enumerate("ab"):
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4), (number, 9, 9)).save(tmp_path / "pictures" / f"{name}.png")
+    table = tmp_path / "labels.csv"
+    table.write_text(f"image,label\na,x\n{tmp_path / 'pictures' / 'b.png'},y\n", encoding="utf-8")
+    options = TableOptions(images="pictures")
+    written = write_import(read_tables(table, options), tmp_path / "ds" / "mine", naming=Naming("mine"))
+    assert [row.image for row in load_manifest(written.folder).rows] == [row.image for row in written.rows]
+    for source_, out in ((table, tmp_path / "pictures" / "ds"), (table, tmp_path), (tmp_path, tmp_path / "other")):
+        with pytest.raises(S4miError, match="lies inside the source, which stays untouched"):
+            write_import(read_tables(source_, options), out, naming=Naming("mine"))
+
+
 @pytest.mark.parametrize(("name", "separator"), [("t.csv", ","), ("t.csv", ";"), ("t.csv", "\t"), ("t.tsv", "\t")])
 def test_separators_of_all_spreadsheets_are_understood(tmp_path: Path, name: str, separator: str) -> None:
     text = "image,label\na.png,x\n".replace(",", separator)

@@ -49,6 +49,7 @@ class Found:
         multilabel: an image may show any number of classes.
         extracts: what lies inside larger files, by the path that stands for it in `rows`: that of the file, taken as
             if it were a folder, and a name of its own below, such as `scan.dcm/scan_003.png`.
+        named: a file names every image, so that what else lies in `folder` is never taken for one.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Found:
     findings: tuple[Finding, ...] = ()
     multilabel: bool = False
     extracts: Mapping[Path, Extract] = field(default_factory=dict)
+    named: bool = False
 
 
 @dataclass(frozen=True)

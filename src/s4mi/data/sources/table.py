@@ -97,7 +97,7 @@ def read_tables(source: Path, options: TableOptions | None = None) -> Found:
     if len(classes) == 1 and not multilabel and not findings:
         message = f"{classes[0]!r} is the only label; name another column with --label, or none with --label ''"
         findings.append(Finding("one-class", "error", _name(next(iter(tables.values())), folder), 1, message))
-    return Found(folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel)
+    return Found(folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel, named=source.is_file())
 
 
 def labels_of(

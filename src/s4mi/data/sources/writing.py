@@ -180,7 +180,10 @@ def _refuse_errors(found: Found, *, skip_missing: bool) -> None:
 
 
 def _refuse_destination(found: Found, destination: Path, *, force: bool) -> None:
-    if destination.is_relative_to(found.folder):
+    folders = {found.folder}
+    if found.named and destination != found.folder:  # beside a table there may be a folder for the data set
+        folders = {path.parent for row in found.rows for path in (row.image, row.mask) if path is not None}
+    if any(destination.is_relative_to(folder) for folder in folders):
         raise S4miError(f"{destination}: lies inside the source, which stays untouched; name a folder outside with -o")
     taken = [name for name in (SPEC_NAME, MANIFEST_NAME) if (destination / name).exists()]
     if taken and not force:
