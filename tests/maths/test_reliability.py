@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score, log_loss
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
 from s4mi.maths.reliability import (
+    SPREAD,
     best_threshold,
     calibration_error,
     entropy,
@@ -140,3 +141,24 @@ def test_entropy_is_that_of_scipy_in_bits() -> None:
     several = np.mean([scipy_entropy([p, 1 - p], base=2) for p in given])
     assert entropy(given, multilabel=True) == pytest.approx(several, abs=1e-5)
     assert entropy(np.float32([1, 0]), multilabel=False) == pytest.approx(0, abs=1e-9)
+
+
+def test_few_images_that_are_all_right_do_not_make_a_network_as_sure_as_can_be() -> None:
+    logits = np.float32([[2, 0, 0], [0, 2, 0], [0, 0, 2], [2, 0, 0]])
+    given, truth = softmax(logits), np.array([0, 1, 2, 0])
+    assert fit_temperature(given, truth, multilabel=False) < 0.15, "the likelihood alone"
+    found = fit_temperature(given, truth, multilabel=False, images=4)
+
+    def cost(log_t: np.ndarray) -> float:
+        scaled = logits / np.exp(log_t[0])
+        lost = logsumexp(scaled, axis=1) - scaled[np.arange(4), truth]
+        return float(lost.sum() + log_t[0] ** 2 / (2 * SPREAD**2))
+
+    assert found == pytest.approx(float(np.exp(minimize(cost, [0.0], method="Nelder-Mead").x[0])), rel=0.01)
+    assert 0.5 < found < 1
+
+
+def test_many_images_are_believed() -> None:
+    logits, truth = drawn(1, n=3000, scale=0.5)
+    alone = fit_temperature(softmax(logits), truth, multilabel=False)
+    assert fit_temperature(softmax(logits), truth, multilabel=False, images=3000) == pytest.approx(alone, rel=0.01)

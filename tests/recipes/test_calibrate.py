@@ -57,7 +57,9 @@ def test_it_is_learnt_from_the_answers_to_validation_images(runs: Path, kind: st
     given = scored.answers.probabilities.astype(np.float32)
     left = read_calibration(run.path)
     assert left is not None
-    assert left.temperature == pytest.approx(fit_temperature(given, truth, multilabel=several), rel=1e-3)
+    assert left.temperature == pytest.approx(
+        fit_temperature(given, truth, multilabel=several, images=len(truth)), rel=1e-3
+    )
     if several:
         sure = tempered(given, left.temperature, multilabel=True)
         for k, name in enumerate(left.classes):

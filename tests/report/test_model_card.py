@@ -100,3 +100,33 @@ def test_names_of_classes_break_no_table() -> None:
     card = card_text(source(record=record(0.6, classes=("a|b", "c*d", "e"))))
     assert "| a\\|b |" in card
     assert "c\\*d" in card
+
+
+@pytest.mark.parametrize(
+    ("task", "rule"),
+    [
+        ("multiclass", "An image is given its likeliest class (argmax)"),
+        ("multilabel", "above 1/2; an image may have several, or none"),
+        ("segmentation", "A pixel is given its likeliest class (argmax), at the image's own size"),
+    ],
+)
+def test_the_card_says_how_it_decides(task: TaskKind, rule: str) -> None:
+    assert rule in card_text(source(task))
+
+
+def test_what_a_data_set_does_not_state_is_said_to_be_not_stated() -> None:
+    card = card_text(source())
+    assert "| source | not stated |" in card
+    assert "| licence | not stated |" in card
+    assert "| licence | CC0-1.0 |" in card_text(source(licence="CC0-1.0"))
+
+
+def test_a_temperature_of_few_images_or_one_that_did_harm_is_said_to_be_so() -> None:
+    good = Reliability(answers=4, ece=0.2, ece_calibrated=0.1, nll=1.0, nll_calibrated=0.5)
+    bad = good.model_copy(update={"nll_calibrated": 1.2})
+    few = Calibration(task="multiclass", classes=["a"], temperature=0.8, images=4, val=good, test=bad)
+    card = card_text(source(calibration=few))
+    assert "fitted on 4 validation images, drawn towards 1" in card
+    assert "**4 validation images say little of how sure it may be" in card
+    assert "made probabilities worse (negative log-likelihood 1.000 without, 1.200 with it)" in card
+    assert few.model_copy(update={"images": 40, "test": good}).doubts == []

@@ -1,6 +1,7 @@
 """From probabilities that are too sure, or not sure enough, to ones that can be believed.
 
     temperature   p → p^(1/T) / Σ p^(1/T); of several labels σ(logit(p) / T)       Guo et al. 2017
+                  with few images drawn towards 1: (log T)² / (2 σ² n) is added to the mean negative log-likelihood
     threshold     of a label, the probability above which F1 is best on validation
 
 Of one softmax, p^(1/T) is the softmax of logits / T. Taken of the last probability, after tiles, views and networks
@@ -17,6 +18,13 @@ LEAST = 1e-7
 """Probabilities are kept this far from 0 and 1 before a logarithm is taken."""
 COLDEST, HOTTEST = 0.1, 10.0
 """Temperatures that are tried; a validation part that is never wrong would otherwise make T vanish."""
+SPREAD = 0.5
+"""σ of the logarithm of temperatures, before any image is seen: two thirds of networks lie between 0.6 and 1.6.
+
+Simulated with 2 to 7 classes, 300 times each (mean NLL lost on other images, against the true temperature): from 4
+images 1.08 as fitted, 0.08 drawn so, 0.13 with T = 1; from 16 0.14, 0.03, 0.11; from 64 0.009, 0.008, 0.09; from 256 on
+no difference. σ of 0.35 and 0.7 do nearly as well.
+"""
 BINS = 15
 """Of the calibration error."""
 THRESHOLD = 0.5
@@ -68,12 +76,22 @@ def negative_log_likelihood(probabilities: Floats, truth: NDArray[np.int64], *, 
     return float(-np.log(kept[np.arange(len(truth)), truth]).mean())
 
 
-def fit_temperature(probabilities: Floats, truth: NDArray[np.int64], *, multilabel: bool) -> float:
-    """The temperature of least negative log-likelihood; it has one minimum, as it is convex in 1 / T."""
+def fit_temperature(
+    probabilities: Floats, truth: NDArray[np.int64], *, multilabel: bool, images: int | None = None
+) -> float:
+    """The temperature of least negative log-likelihood, drawn towards 1.
+
+    Without that a few images on which a network is always right would make it as sure as can be.
+
+    Args:
+        images: that the answers are of, each of which counts once, however many labels or pixels it has: pixels of an
+            image say much the same. None: the likelihood alone.
+    """
+    pull = 0.0 if images is None else 1 / (2 * SPREAD**2 * images)
 
     def cost(log_temperature: float) -> float:
         given = tempered(probabilities, float(np.exp(log_temperature)), multilabel=multilabel, axis=1)
-        return negative_log_likelihood(given, truth, multilabel=multilabel)
+        return negative_log_likelihood(given, truth, multilabel=multilabel) + pull * log_temperature**2
 
     found = minimize_scalar(cost, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded", options={"xatol": 1e-4})
     return float(np.exp(found.x))

@@ -4,6 +4,7 @@ Of classifiers an answer is an image's, of segmenters that of a pixel, as large 
 are taken: they are many, and neighbours say the same.
 """
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ from s4mi.recipes.prepare import Prepared, prepare
 from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
 from s4mi.records import Answers, Part
 from s4mi.records.calibration import Calibration, Reliability, write_calibration
+
+log = logging.getLogger("s4mi")
 
 
 def calibrate_run(run: Path) -> Calibration:
@@ -69,20 +72,25 @@ def calibrate(
         return None
     task = prepared.task
     multilabel = task.kind == "multilabel"
-    temperature = fit_temperature(*fitted, multilabel=multilabel)
+    images = len(prepared.annotated("val"))
+    temperature = fit_temperature(*fitted, multilabel=multilabel, images=images)
     thresholds = {}
     if multilabel:
         sure = tempered(fitted[0], temperature, multilabel=True, axis=1)
         thresholds = {name: best_threshold(sure[:, k], fitted[1][:, k]) for k, name in enumerate(task.classes)}
     held_out = _answers(fabric, method, config, prepared, "test", test)
-    return Calibration(
+    calibration = Calibration(
         task=task.kind,
         classes=list(task.classes),
+        images=images,
         temperature=temperature,
         thresholds=thresholds,
         val=_reliability(*fitted, temperature, multilabel=multilabel),
         test=None if held_out is None else _reliability(*held_out, temperature, multilabel=multilabel),
     )
+    for doubt in calibration.doubts:
+        log.info(doubt)
+    return calibration
 
 
 def _answers(

@@ -11,6 +11,12 @@ from s4mi.records.files import write_text_atomically
 from s4mi.records.scores import Frozen, TaskKind
 
 CALIBRATION_NAME = "calibration.json"
+FEW = 32
+"""Fewer validation images than these say little of how sure a run may be: of simulated temperatures that were fitted
+on 16, more than a quarter made other images worse."""
+
+WORSE = 0.001
+"""Nats by which a mean negative log-likelihood has to grow before anybody is told."""
 
 
 class Reliability(Frozen):
@@ -29,7 +35,12 @@ class Calibration(Frozen):
     format: Literal[1] = 1
     task: TaskKind
     classes: list[str]
-    temperature: float = Field(gt=0, description="least negative log-likelihood on validation; above 1 it makes unsure")
+    temperature: float = Field(
+        gt=0,
+        description="least negative log-likelihood on validation, with few images drawn towards 1; above 1 it makes "
+        "unsure",
+    )
+    images: int = Field(0, description="validation images it was fitted on; 0: an older s4mi, which drew nothing")
     thresholds: dict[str, float] = Field(
         default_factory=dict,
         description="of several labels: best F1 on validation, of calibrated probabilities; 1/2 where validation has "
@@ -37,6 +48,23 @@ class Calibration(Frozen):
     )
     val: Reliability = Field(description="of the images it was fitted on, so better than it will be on others")
     test: Reliability | None = Field(None, description="of images that had no say in it")
+
+    @property
+    def doubts(self) -> list[str]:
+        """What a user of the probabilities must know, a sentence each."""
+        told = []
+        if 0 < self.images < FEW:
+            several = "images say" if self.images > 1 else "image says"
+            told.append(
+                f"{self.images} validation {several} little of how sure it may be: the temperature is drawn towards 1, "
+                "and its probabilities are to be taken with care."
+            )
+        if self.test is not None and self.test.nll_calibrated > self.test.nll + WORSE:
+            told.append(
+                f"On the test images the temperature made probabilities worse (negative log-likelihood "
+                f"{self.test.nll:.3f} without, {self.test.nll_calibrated:.3f} with it)."
+            )
+        return told
 
 
 def write_calibration(calibration: Calibration, run_dir: Path) -> None:
