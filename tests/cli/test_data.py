@@ -56,7 +56,7 @@ def test_an_error_ends_with_status_one_and_a_warning_only_when_strict(classes: P
     assert run("check", out).exit_code == 0
     strict = run("check", out, "--strict")
     assert strict.exit_code == 1
-    assert "1 files that no row mentions" in strict.stdout
+    assert "1 file that no row mentions" in strict.stdout
     (classes / "naevus" / "p0_0.png").write_bytes(b"")
     assert run("check", out).exit_code == 1
 

@@ -40,6 +40,7 @@ def test_the_first_labels_decide_who_tests_and_later_ones_do_not(bare: Manifest)
     later = merge(bare, "lesion_0002,rare", options=("--new-class", "rare")).stdout
     assert "validation and test stay as they were" in later
     assert "new: rare; runs on older versions keep to their classes" in later
+    assert "no image of rare validates or tests" in later
 
 
 def test_first_labels_of_an_official_split_need_some_of_its_validation_part(bare: Manifest) -> None:

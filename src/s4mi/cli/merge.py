@@ -127,6 +127,11 @@ def _next(merged: "Merged", manifest: "Manifest", *, added: Sequence[str]) -> It
             yield "… but for the official parts that were annotated: scores of both versions do not compare"
         if added:
             yield f"new: {', '.join(added)}; runs on older versions keep to their classes, those on this one have all"
+        if added and not manifest.official:
+            yield (
+                f"as nobody moves, no image of {' or '.join(added)} validates or tests, and nothing says how well it "
+                "is seen; to divide anew, copy the folder, remove manifest-v*.csv from the copy, and pre-train there"
+            )
         yield "go on with the same study: s4mi study run STUDY.yaml -o FOLDER makes the runs of this version"
         return
     yield kept
