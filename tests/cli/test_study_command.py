@@ -15,13 +15,13 @@ from rich.console import Console
 
 from conftest import TRANSFER
 from s4mi.cli import main
-from s4mi.cli.study_table import Table, ending
+from s4mi.cli.study_table import Lines, Table, ending
 from s4mi.config import PlannedRun, RunConfig, load_study, plan_study, save_run_config
 from s4mi.recipes.progress import Progress
 from s4mi.recipes.study_events import Begun, Ended, Failed, Looked, Moved, Outcome
 from s4mi.recipes.study_identity import identities
 from s4mi.recipes.train import train
-from s4mi.records import Cost, RunRecord, read_any_record, read_pretraining, read_record
+from s4mi.records import Cost, RunRecord, SegmentationScores, read_any_record, read_pretraining, read_record
 
 Quick = Callable[..., RunConfig]
 SIMCLR: dict[str, Any] = {
@@ -81,7 +81,8 @@ def planned_run(lesions: Path, quick: Quick) -> PlannedRun:
 
 def lines_of_runs(done: Done) -> list[str]:
     """What was said of runs that ended."""
-    return [line for line in done.stdout.splitlines() if re.match(r"(runs|pretraining)/", line)]
+    lines = (line for line in done.stdout.splitlines() if not line.endswith((": begins", ": begins again")))
+    return [line for line in lines if re.match(r"(runs|pretraining)/", line)]
 
 
 def test_a_plan_is_a_tree_of_every_run_once_with_its_id(s4mi: Command, study: Path) -> None:
@@ -146,7 +147,8 @@ def test_a_study_is_run_told_and_reported_and_not_run_twice(s4mi: Command, study
     for name, line in zip(runs[1:], said[1:], strict=True):
         record = read_record(out / name)
         assert record.test is not None
-        assert line.startswith(f"{name}: {record.metric} {getattr(record.test, record.metric):.3f} in ")
+        score = f"{record.metric} {getattr(record.test, record.metric):.3f} on {record.labels.test} test images, in "
+        assert line.startswith(f"{name}: {score}")
         assert (out / name / "log.txt").exists()
     assert done.stdout.splitlines()[-1] == f"report: {out / 'report.html'}"
     page = (out / "report.html").read_text()
@@ -265,6 +267,25 @@ def test_runs_without_scores_are_told_too(planned_run: PlannedRun) -> None:
         epochs=3, metric="iou", test=None, val=None, cost=Cost.model_construct(seconds=7.2)
     )
     assert ending(Outcome(planned_run, record)) == "runs/one: 3 epochs in 7 s, not scored"
+
+
+def test_a_score_says_of_which_part_and_of_how_many_images_it_is(planned_run: PlannedRun) -> None:
+    cost = Cost.model_construct(seconds=4.0)
+    scores = SegmentationScores.model_construct(images=6, iou=0.86149)
+    tested = RunRecord.model_construct(epochs=3, metric="iou", test=scores, val=None, cost=cost)
+    assert ending(Outcome(planned_run, tested)) == "runs/one: iou 0.861 on 6 test images, in 4 s"
+    one = SegmentationScores.model_construct(images=1, iou=0.86149)
+    alone = RunRecord.model_construct(epochs=3, metric="iou", test=None, val=one, cost=cost)
+    assert ending(Outcome(planned_run, alone)) == "runs/one: iou 0.861 on 1 validation image, in 4 s"
+
+
+def test_off_a_terminal_a_line_says_that_a_run_begins(
+    planned_run: PlannedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = Lines()
+    lines.tell(Begun(planned_run, 1))
+    lines.tell(Begun(planned_run, 2))
+    assert capsys.readouterr().out.splitlines() == ["runs/one: begins", "runs/one: begins again"]
 
 
 def test_the_table_shows_what_runs_what_failed_and_what_is_left(planned_run: PlannedRun, quick: Quick) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from s4mi.config import PlannedRun, differences, load_study, make_run_config, make_study, plan_study
+from s4mi.config import PlannedRun, differences, load_study, make_run_config, make_study, plan_study, unneeded
 from s4mi.config.duration import seconds_of
 from s4mi.config.profiles import PROFILES, load_profile, profile_text
 from s4mi.config.run import METHODS
@@ -70,6 +70,22 @@ def test_pre_training_is_made_only_where_an_arm_starts_from_it() -> None:
     assert {name.split("/")[0] for name in plan(TWO, arms=arms) if "/pretraining/" in name} == {"cells"}
     said = refusal(TWO, pretraining={"dino": {"method": "dino", "datasets": "lesions"}}, arms=arms)
     assert "pretraining 'dino' is not for data set 'cells'" in said
+
+
+def test_pre_training_that_no_arm_starts_from_is_not_made_and_is_named() -> None:
+    arms = ["finetune", {"method": "finetune", "pretraining": "dino"}]
+    contents = {**TWO, "pretraining": {"dino": "dino", "cass": "cass"}, "arms": arms}
+    runs = plan(contents)
+    assert {name.split("/")[2].split("-")[0] for name in runs if "/pretraining/" in name} == {"dino"}
+    assert unneeded(make_study(contents, origin="study.yaml")) == ["cass"]
+    assert [name for name in plan(contents, arms=["finetune"]) if "/pretraining/" in name] == []
+
+
+def test_pre_training_that_is_null_is_left_out_with_the_arms_that_start_from_it() -> None:
+    starts = {"dino": "dino", "cass": "cass"}
+    arms = ["finetune", *({"method": "finetune", "pretraining": name} for name in starts)]
+    without = plan(TWO, pretraining={**starts, "cass": None}, arms=arms)
+    assert list(without) == list(plan(TWO, pretraining={"dino": "dino"}, arms=arms[:2]))
 
 
 def test_a_data_set_that_is_null_is_left_out_with_the_arms_that_are_for_it_alone() -> None:
@@ -137,10 +153,10 @@ def test_a_profile_is_what_its_file_says_and_gives_every_method_settings_that_fi
     assert profile.settings == said["settings"]
     for method, settings in profile.methods.items():
         assert METHODS[method]
-        key = "pretraining" if METHODS[method].pretrains else "arms"
-        own = {"mine": {"method": method}} if key == "pretraining" else [method]
-        contents = {"data": {"path": "/data"}, "profile": name, "seeds": [0], "label_fractions": [10], key: own}
-        runs = plan({"arms": ["finetune"], **contents})
+        contents: dict[str, Any] = {"data": {"path": "/data"}, "profile": name, "seeds": [0], "label_fractions": [10]}
+        if METHODS[method].pretrains:
+            contents |= {"pretraining": {"mine": method}, "arms": [{"method": "finetune", "pretraining": "mine"}]}
+        runs = plan({"arms": [method], **contents})
         mine = [run.config for run in runs.values() if run.config.method.name == method]
         assert mine
         for config in mine:

@@ -82,7 +82,9 @@ def test_the_hash_of_a_run_does_not_depend_on_the_folder_of_the_study() -> None:
 
 def test_settings_of_an_arm_lie_over_those_of_the_study_which_lie_over_the_defaults() -> None:
     own = {**FINETUNE, "name": "own", "epochs": 9, "optim": {"lr": 0.5}}
-    runs = plan(settings={"epochs": 4, "batch_size": 2, "optim": {"lr": 1, "weight_decay": 0.25}}, arms=[FINETUNE, own])
+    started = {**FINETUNE, "pretraining": "dino"}
+    settings = {"epochs": 4, "batch_size": 2, "optim": {"lr": 1, "weight_decay": 0.25}}
+    runs = plan(settings=settings, arms=[FINETUNE, own, started])
     config = {run.name: run.config for run in runs}
     study, arm = config["runs/transfer-from-scratch-tiny_resnet-10pct-seed0"], config["runs/own-10pct-seed0"]
     assert (study.epochs, study.batch_size, study.optim.lr, study.optim.weight_decay) == (4, 2, 1, 0.25)
@@ -102,7 +104,10 @@ def test_an_arm_is_the_run_that_its_settings_are_in_a_run_file() -> None:
 
 
 def test_a_method_may_be_given_by_its_name_alone() -> None:
-    contents = {"pretraining": {"simclr": {"method": "simclr"}}, "arms": [{"method": "finetune"}]}
+    contents = {
+        "pretraining": {"simclr": {"method": "simclr"}},
+        "arms": [{"method": "finetune", "pretraining": "simclr"}],
+    }
     (pretraining, arm) = plan(seeds=[0], label_fractions=[100], **contents)
     assert pretraining.config.method.name == "simclr"
     assert arm.config.method.name == "finetune"
@@ -164,12 +169,11 @@ def test_pre_training_has_the_split_of_segmentation_where_that_is_all_that_start
     arms: list[dict[str, Any]], task: str | None
 ) -> None:
     pretraining = [run.config for run in plan(arms=arms) if run.config.method.pretrains]
-    assert [config.task for config in pretraining] == [task] * 3
+    assert [config.task for config in pretraining] == [task] * 3 * any("pretraining" in arm for arm in arms)
     assert all(run.config.task is None for run in plan(arms=arms) if not run.config.method.pretrains)
     own = {"dino": {**DINO, "task": "multiclass"}}
-    assert {run.config.task for run in plan(arms=arms, pretraining=own) if run.config.method.pretrains} == {
-        "multiclass"
-    }
+    said = {run.config.task for run in plan(arms=arms, pretraining=own) if run.config.method.pretrains}
+    assert said <= {"multiclass"}
 
 
 def test_a_method_without_labels_that_answers_is_an_arm_and_no_pre_training() -> None:
@@ -281,4 +285,5 @@ def test_a_label_fraction_among_the_settings_of_an_arm_is_refused_and_not_passed
 
 
 def test_two_pre_trainings_of_one_folder_are_refused() -> None:
-    assert "dino-a" in refusal(pretraining={"dino a": DINO, "dino-a": DINO}, arms=[FINETUNE])
+    arms = [{**FINETUNE, "name": name, "pretraining": name} for name in ("dino a", "dino-a")]
+    assert "dino-a" in refusal(pretraining={"dino a": DINO, "dino-a": DINO}, arms=arms)

@@ -89,10 +89,10 @@ CHANGES: list[tuple[str, Any, Rule]] = [
     ("split", {"ratios": [0.6, 0.2, 0.2]}, lambda name: True),
     ("pretraining.simclr.epochs", 9, lambda name: "simclr" in name or "tuned" in name),
     ("pretraining.simclr.method", {**SIMCLR, "temperature": 0.3}, lambda name: "simclr" in name or "tuned" in name),
-    ("pretraining.other.epochs", 9, lambda name: "other" in name),
+    ("pretraining.other.epochs", 9, lambda name: False),  # no arm starts from it, so it is not made
     ("arms.0.optim", {"lr": 1e-3}, lambda name: "scratch" in name),
     ("arms.1.optim", {"lr": 1e-3}, lambda name: "tuned" in name),
-    ("arms.1.pretraining", "other", lambda name: "tuned" in name),
+    ("arms.1.pretraining", "other", lambda name: "tuned" in name or "other" in name),  # nothing needed it before
     ("arms.2.method", {**MASKS, "decoder_channels": [16, 8, 8, 8]}, lambda name: "masks" in name),
     ("arms.2.select", "dice", lambda name: "masks" in name),
     ("seeds", [0, 1, 2], lambda name: name.endswith("seed2")),

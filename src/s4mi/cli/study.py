@@ -32,7 +32,7 @@ def plan(
     The time that is left is that of training, at the pace of finished runs that are alike, one run after the other.
     """
     from s4mi.cli.study_tree import budgeted, total, tree
-    from s4mi.config import load_study, plan_study
+    from s4mi.config import load_study, plan_study, unneeded
     from s4mi.recipes.study_check import check_plan, missing_sets
     from s4mi.recipes.study_outlook import outlook
 
@@ -42,6 +42,8 @@ def plan(
     for line in tree(seen.runs):
         typer.echo(line)
     typer.echo(total(seen.runs))
+    for name in unneeded(study):
+        typer.echo(f"pretraining {name!r}: no arm starts from it, so it is not made")
     if study.budget is not None:
         typer.echo(budgeted(seen, study.budget))
     if seen.note is not None:

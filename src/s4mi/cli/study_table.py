@@ -37,7 +37,7 @@ class Display(ABC):
 
 @final
 class Lines(Display):
-    """Results on standard output; what fails on standard error."""
+    """What begins, and results, on standard output; what fails on standard error."""
 
     def tell(self, event: "Event") -> None:
         from s4mi.recipes.study_events import Begun, Ended, Failed, Looked, Moved, Stopping
@@ -46,7 +46,9 @@ class Lines(Display):
             case Looked():
                 for line in _beginning(event):
                     typer.echo(line)
-            case Begun() | Moved():
+            case Begun():
+                typer.echo(f"{event.planned.name}: begins{'' if event.attempt == 1 else ' again'}")
+            case Moved():
                 pass
             case Failed():
                 typer.echo(f"{event.planned.name}: failed and will be tried again: {event.reason}", err=True)
@@ -205,9 +207,11 @@ def ending(outcome: "Outcome") -> str:
         return f"{name}: {record.epochs} epochs {took}"
     scores = record.test or record.val
     score = None if scores is None else getattr(scores, record.metric)
-    if score is None:
+    if scores is None or score is None:
         return f"{name}: {record.epochs} epochs {took}, not scored"
-    return f"{name}: {record.metric} {score:.3f} {took}"
+    part = "validation" if record.test is None else "test"
+    images = f"{scores.images} {part} image{'' if scores.images == 1 else 's'}"
+    return f"{name}: {record.metric} {score:.3f} on {images}, {took}"
 
 
 def left_out(outcomes: Sequence["Outcome"], *, named: bool) -> list[str]:

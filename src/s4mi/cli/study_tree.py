@@ -38,7 +38,8 @@ def _state(run: "Prospect") -> str:
     if standing.epochs:
         parts.append(f"{standing.epochs} of {standing.planned.config.epochs} epochs")
     if run.seconds is not None:
-        parts.append(f"about {about(run.seconds)}{'' if run.fits in (None, True) else ', which does not fit'}")
+        older = " as on an older version of the data set" if run.older else ""
+        parts.append(f"about {about(run.seconds)}{older}{'' if run.fits in (None, True) else ', which does not fit'}")
     if standing.failure is not None:
         times = {1: "once", 2: "twice"}.get(standing.failure.attempts, f"{standing.failure.attempts} times")
         parts.append(f"failed {times}: {standing.failure.reason}")
@@ -52,10 +53,10 @@ def total(runs: Sequence["Prospect"]) -> str:
     done = sum(run.standing.record is not None for run in runs)
     taken = sum(bool(run.standing.conflict) for run in runs)
     line += f"; the folders of {taken} are taken by something else" if taken else ""
-    if not done:
-        return line
     left = [run for run in runs if run.standing.record is None and not run.standing.conflict]
     known = [run.seconds for run in left if run.seconds is not None]
+    if not done and not known:
+        return line
     line += f"; {done} done"
     if known:
         line += f", about {about(sum(known))} of training left"

@@ -14,7 +14,7 @@ from s4mi.config.run import (
 )
 from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, SplitConfig
 from s4mi.config.study import Arm, StudyConfig
-from s4mi.config.study_plan import PlannedRun, load_study, make_study, plan_study
+from s4mi.config.study_plan import PlannedRun, load_study, make_study, plan_study, unneeded
 from s4mi.config.yaml_file import apply_overrides, read_settings
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "read_settings",
     "save_run_config",
     "setting_names",
+    "unneeded",
 ]

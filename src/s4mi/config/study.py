@@ -15,9 +15,9 @@
       - {method: finetune, pretraining: dino}         on each backbone from the DINO run on it
       - {method: finetune, pretraining: cass}
 
-A pre-training run is made once a seed, and every label fraction starts from it. A technique that learns without labels
-has one run a seed, at 0 %, whatever the fractions. When labels are merged into the data set, the arms have new runs on
-the new version, beside those on the old one; pre-training, which reads no label, stays as it is.
+A pre-training run is made once a seed, if any arm starts from it, for all label fractions. A technique that learns
+without labels has one run a seed, at 0 %, whatever the fractions. When labels are merged into the data set, the arms
+have new runs on the new version, beside those on the old one; pre-training, which reads no label, stays as it is.
 """
 
 from collections.abc import Iterator, Mapping
@@ -111,7 +111,9 @@ class StudyConfig(Section):
         "runs on it; none: the profile's",
     )
     pretraining: dict[str, Start] = Field(
-        {}, description="runs without labels by name, each with settings as in a run file, `backbones`, `datasets`"
+        {},
+        description="runs without labels by name, each with settings as in a run file, `backbones`, `datasets`; "
+        "null: not",
     )
     arms: tuple[Arm, ...] = Field(min_length=1, description="what is compared")
 
@@ -126,6 +128,21 @@ class StudyConfig(Section):
         if self.data is None:
             return self.datasets
         return {"": Dataset.model_validate(_given(self.data))}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_pretraining_left_out(cls, contents: Any) -> Any:
+        """`pretraining.cass=null` leaves it out, with the arms that start from it."""
+        if not isinstance(contents, dict) or not isinstance(contents.get("pretraining"), dict):
+            return contents
+        gone = {name for name, one in contents["pretraining"].items() if one is None}
+        if not gone:
+            return contents
+        result = {**contents, "pretraining": {k: one for k, one in contents["pretraining"].items() if k not in gone}}
+        if isinstance(contents.get("arms"), list):
+            starts = [arm.get("pretraining") if isinstance(arm, Mapping) else None for arm in contents["arms"]]
+            result["arms"] = [arm for arm, start in zip(contents["arms"], starts, strict=True) if start not in gone]
+        return result
 
     @model_validator(mode="before")
     @classmethod

@@ -70,6 +70,8 @@ def make_study(contents: dict[str, Any], *, origin: str) -> StudyConfig:
 def plan_study(study: StudyConfig, out: Path, *, origin: str = "study") -> Iterator[PlannedRun]:
     """The runs of a study below the folder `out`, each after those it needs: first every comparison once, then again.
 
+    Pre-training that no arm starts from is not among them, see `unneeded`.
+
     Raises:
         S4miError: settings of a run that do not fit, or two arms of one name.
     """
@@ -87,6 +89,12 @@ def plan_study(study: StudyConfig, out: Path, *, origin: str = "study") -> Itera
                     raise S4miError(f"{origin}: two arms are called {what!r}; give one a name: …")
                 seen.add(run.name)
                 yield run
+
+
+def unneeded(study: StudyConfig) -> list[str]:
+    """The names of the pre-training that no arm starts from."""
+    wanted = {arm.pretraining for arm in study.arms}
+    return [name for name in study.pretraining if name not in wanted]
 
 
 @dataclass(frozen=True)
@@ -111,18 +119,26 @@ class _Table:
 
     def runs(self) -> Iterator[PlannedRun]:
         started = {name: list(self._started(name, start)) for name, start in self._starts().items()}
-        for name, runs in started.items():
-            for run in runs:
-                yield PlannedRun(self._pretraining(run.name), self._pretrain(name, run))
-        for arm in self.study.arms:
-            if self._has(arm.datasets):
-                yield from self._arm(arm, started.get(arm.pretraining or "", []))
+        first = [
+            PlannedRun(self._pretraining(run.name), self._pretrain(name, run))
+            for name, runs in started.items()
+            for run in runs
+        ]
+        arms = [
+            run
+            for arm in self.study.arms
+            if self._has(arm.datasets)
+            for run in self._arm(arm, started.get(arm.pretraining or "", []))
+        ]
+        needed = {run.needs for run in arms}
+        yield from (run for run in first if run.name in needed)
+        yield from arms
 
     def _has(self, datasets: tuple[str, ...] | None) -> bool:
         return datasets is None or self.name in datasets
 
     def _starts(self) -> dict[str, Start]:
-        """Those that are for this data set: as they say, else where an arm starts from them, else all."""
+        """Those that may be for this data set: as they say, else where an arm starts from them, else all."""
         found = {}
         for name, start in self.study.pretraining.items():
             arms = [arm for arm in self.study.arms if arm.pretraining == name]

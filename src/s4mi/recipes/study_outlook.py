@@ -1,10 +1,12 @@
 """A study before it is run: how far each run is, how long the rest will take, and what of it fits into the budget."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.config import PlannedRun
+from s4mi.errors import S4miError
+from s4mi.recipes.run_dir import RunDir
 from s4mi.recipes.study_budget import fitting
 from s4mi.recipes.study_estimate import Pace
 from s4mi.recipes.study_folder import Standing, standing_of
@@ -13,6 +15,7 @@ from s4mi.recipes.study_identity import identities, read_kept
 from s4mi.recipes.study_shelf import Place, places
 from s4mi.recipes.study_versions import version_note
 from s4mi.recipes.surroundings import git_revision, versions
+from s4mi.records import RECORD_NAME, SUPERSEDED, read_any_record
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Prospect:
         seconds: of training that it still needs, None where nobody knows.
         fits: into what is left of the budget; None where there is none or nobody knows.
         other: its folder holds a run with other settings, which will be set aside.
+        older: `seconds` are those of runs on an older version of the data set, as none on this one is like it.
     """
 
     standing: Standing
@@ -31,6 +35,7 @@ class Prospect:
     seconds: float | None
     fits: bool | None = None
     other: bool = False
+    older: bool = False
 
     @property
     def planned(self) -> PlannedRun:
@@ -71,17 +76,36 @@ def outlook(plan: Sequence[PlannedRun], out: Path | None, *, budget: float | Non
             records.append(one.record)
     spent = sum(read_kept(place.found).seconds for place in found if place.aside is None or place.found != place.home)
     left = None if budget is None else max(0.0, budget - spent)
+    before = _pace_of_older_versions(plan, out, {place.found for place in found})
     seconds = {one.planned.name: _left(one, pace) for one in standings}
+    older = {one.planned.name: _left(one, before) for one in standings if seconds[one.planned.name] is None}
+    seconds |= older
     fits = _fits(standings, seconds, left)
     aside = {place.planned.name for place in found if place.aside is not None and place.found == place.home}
     runs = tuple(
-        Prospect(one, known[name].id, seconds[name], fits.get(name), other=name in aside)
+        Prospect(one, known[name].id, seconds[name], fits.get(name), other=name in aside, older=name in older)
         for one in standings
         for name in (one.planned.name,)
     )
     compared = 0 < len(records) < len(runs)
     note = version_note(records, current=versions(), revision=git_revision()) if compared else version_note(records)
     return Outlook(runs, note, left)
+
+
+def _pace_of_older_versions(plan: Sequence[PlannedRun], out: Path | None, ours: Collection[Path]) -> Pace:
+    """What the runs below `out` took that are on an older version of a planned data set."""
+    pace = Pace()
+    newest = {planned.config.data.path: planned.config.data.version or 1 for planned in plan}
+    for run in sorted({path.parent for path in out.rglob(RECORD_NAME)} - set(ours)) if out is not None else ():
+        if SUPERSEDED in run.parts:
+            continue
+        try:
+            config, record = RunDir(run).config(), read_any_record(run)
+        except (S4miError, OSError):
+            continue
+        if (config.data.version or 1) < newest.get(config.data.path, 1):
+            pace.learn(config, record)
+    return pace
 
 
 def _standing(place: Place) -> Standing:
