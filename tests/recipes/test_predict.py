@@ -66,6 +66,18 @@ def test_masks_have_the_size_of_their_images_and_the_values_of_the_data_set(
             assert set(np.unique(np.asarray(mask))) <= {0, 255}
 
 
+def test_grey_images_for_a_run_that_learnt_from_colour_are_answered_with_one_warning_that_counts_them(
+    tmp_path: Path, runs: Path, images: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predict_run(runs / "multiclass", [images], tmp_path / "out")
+    told = [one.getMessage() for one in caplog.records if "grey" in one.getMessage()]
+    assert len(told) == 1
+    assert told[0].startswith("1 of 4 images are grey, but ")
+    caplog.clear()
+    predict_run(runs / "multiclass", [images / "wide.png"], tmp_path / "colour")
+    assert not [one for one in caplog.records if "grey" in one.getMessage()]
+
+
 def test_probabilities_of_exclusive_classes_sum_to_one_and_the_answer_is_the_largest(
     tmp_path: Path, runs: Path, images: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Files in, answers out, in order: threads decode and write while the network takes one batch after the other."""
 
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,8 @@ from s4mi.recipes.pictures import read_truth
 AHEAD = 16
 """Pictures decoded ahead of the network, and as many answers not yet written; more where one file holds more."""
 
+log = logging.getLogger("s4mi")
+
 Result = TypeVar("Result")
 
 
@@ -41,6 +44,7 @@ class Decoded:
     Attributes:
         seen: its pictures. inputs: (N, S, S, 3), those of all pictures one after the other. counts: how many each has.
         spacing: millimetres between rows and between columns, where they are known.
+        strange: every picture is grey, where the run learnt from colour.
     """
 
     asked: Asked
@@ -48,6 +52,7 @@ class Decoded:
     inputs: Pixels
     counts: tuple[int, ...]
     spacing: Spacing | None
+    strange: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,11 @@ def answer_stream(
     work: Callable[[Decoded, Iterator[Probabilities]], Result],
     wanted: Wanted,
 ) -> Iterator[tuple[Asked, Result | Unreadable]]:
-    """Each file in order with what `work` made, in a thread, of the probabilities of its pictures, one by one."""
+    """Each file in order with what `work` made, in a thread, of the probabilities of its pictures, one by one.
+
+    At the end a warning says how many files are grey, where the run learnt from colour.
+    """
+    strange = 0
 
     def finish(decoded: Decoded, given: tuple[Probabilities, ...]) -> Result | Unreadable:
         try:
@@ -80,6 +89,7 @@ def answer_stream(
             if isinstance(decoded, Unreadable):
                 writing.append((asked, pool.submit(lambda told: told, decoded)))
             else:
+                strange += decoded.strange
                 writing.append((asked, pool.submit(finish, decoded, given)))
             while sum(one.frames for one, _ in writing) > AHEAD:
                 first, future = writing.popleft()
@@ -87,6 +97,8 @@ def answer_stream(
         while writing:
             first, future = writing.popleft()
             yield first, future.result()
+        if strange:
+            log.warning(_strange_words(strange, len(images), answerer))
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -127,12 +139,25 @@ def decode(asked: Asked, answerer: Answerer, wanted: Wanted) -> Decoded | Unread
     return Decoded(
         asked, tuple(seen), inputs=inputs[0] if len(inputs) == 1 else np.concatenate(inputs),
         counts=tuple(map(len, inputs)), spacing=pixel_spacing(path) if wanted.spacing else None,
+        strange=spec.channels == "rgb" and all(map(_is_grey, pictures)),
     )  # fmt: skip
+
+
+def _is_grey(pixels: Pixels) -> bool:
+    """(H, W, 3); a few pixels tell of nearly every image in colour that it is."""
+    return all(not (some[:, :, :1] != some[:, :, 1:]).any() for some in (pixels[::16, ::16], pixels))
+
+
+def _strange_words(strange: int, of: int, answerer: Answerer) -> str:
+    return (
+        f"{strange} of {of} image{'s are' if of > 1 else ' is'} grey, but {answerer.about.name} learnt from images in "
+        "colour; their answers are to be taken with care"
+    )
 
 
 def _check_grey(pictures: Sequence[Pixels], answerer: Answerer) -> None:
     for pixels in pictures:
-        if (pixels[:, :, :1] != pixels[:, :, 1:]).any():
+        if not _is_grey(pixels):
             raise ImageError(
                 "undecodable",
                 f"is in colour, but {answerer.about.name} learnt from grey images alone; convert it to grey",
