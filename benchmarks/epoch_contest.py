@@ -1,4 +1,4 @@
-"""Epochs of ours and of a peer in one process, turn by turn: what `epochs.py` compares, and how.
+"""Epochs of ours and of a peer, turn by turn: what `epochs.py` compares, and how.
 
 Nothing is timed before both sides have been found to have the same loss from the same weights and pixels: with batch
 normalisation at its running statistics, and, where both normalise the same batches, over a few steps of training.
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from measured import Pair, Work, peaks, turn_by_turn
+from measured import Pair, Work, apart, peaks
 from s4mi.contract import Batch, Method, MethodConfig, Moment, Stream, Task
 from s4mi.data.batches import TrainBatches
 from s4mi.data.cache import open_cache
@@ -25,6 +25,7 @@ from s4mi.data.preprocessing import Preprocessing
 from s4mi.data.supply import Source
 from s4mi.engine.fit import fit
 from s4mi.engine.layout import lay_out
+from s4mi.engine.memory import keep_freed_memory
 from s4mi.engine.optim import make_optimizer, make_scheduler
 from s4mi.records import TaskKind
 from side_by_side import EPOCHS, OPTIM, SECOND, noise
@@ -149,23 +150,45 @@ def compare(
     Args:
         folder: for the cache of ours.
     """
-    apart = difference(contest)
-    if apart > SAME:
-        raise SystemExit(f"{contest.what}: losses differ by {apart:.0e}, so nothing is timed")
+    differ = difference(contest)
+    if differ > SAME:
+        raise SystemExit(f"{contest.what}: losses differ by {differ:.0e}, so nothing is timed")
     began = time.perf_counter()
-    stream = contest.stream(manifest, folder)
-    filled, images = time.perf_counter() - began, len(manifest.rows)
-    sides = {OURS: our_epochs(contest.method(), stream)}
-    sides |= {name: partial(contest.peer().epoch, batches) for name, batches in loaders.items()}
-    works = {name: partial(_turn, name, epoch, images, contest.turn) for name, epoch in sides.items()}
-    rates = turn_by_turn(works, rounds)
-    memory = peaks(partial(_our_steps, contest), partial(_their_steps, contest)) if contest.memory else None
+    steps, images = contest.stream(manifest, folder).steps, len(manifest.rows)
+    filled = time.perf_counter() - began
+    sides: dict[str, Callable[[], Work]] = {OURS: partial(_ours, contest, manifest, folder)}
+    sides |= {name: partial(_theirs, contest, name, batches, images) for name, batches in loaders.items()}
+    rates = _rates(sides, rounds)
+    memory = peaks(partial(_few, _our_steps, contest), partial(_few, _their_steps, contest)) if contest.memory else None
     pairs = [Pair(contest.what, name, "images/s", rates[OURS], rates[name], contest.number, memory) for name in loaders]
     note = (
-        f"- {contest.what}: losses differ by {apart:.0e} at most. The cache was filled in {filled:.1f} s, "
+        f"- {contest.what}: losses differ by {differ:.0e} at most. The cache was filled in {filled:.1f} s, "
         f"{images / filled:,.0f} images/s, and holds squares of {contest.size} pixels."
     )
-    return [*pairs, _from_memory(contest, stream.steps * contest.turn, (rounds + 1) // 2)], note
+    return [*pairs, _from_memory(contest, steps * contest.turn, (rounds + 1) // 2)], note
+
+
+def _rates(sides: Mapping[str, Callable[[], Work]], rounds: int) -> dict[str, tuple[float, ...]]:
+    """Images per second, each side in a process of its own."""
+    return {side: tuple(1 / one for one in taken) for side, taken in apart(sides, rounds).items()}
+
+
+def _ours(contest: Contest, manifest: Manifest, folder: Path) -> Work:
+    _settle(ours=True)
+    epoch = our_epochs(contest.method(), contest.stream(manifest, folder))
+    return partial(_turn, OURS, epoch, len(manifest.rows), contest.turn)
+
+
+def _theirs(contest: Contest, name: str, batches: Loader, images: int) -> Work:
+    _settle(ours=False)
+    return partial(_turn, name, partial(contest.peer().epoch, batches), images, contest.turn)
+
+
+def _settle(*, ours: bool) -> None:
+    """Threads, and what `make_fabric` of the recipes does for ours."""
+    torch.set_num_threads(WORKERS)
+    if ours:
+        keep_freed_memory()
 
 
 def _turn(name: str, epoch: Work, images: int, times: int) -> int:
@@ -177,18 +200,20 @@ def _turn(name: str, epoch: Work, images: int, times: int) -> int:
 
 def _from_memory(contest: Contest, steps: int, rounds: int) -> Pair:
     """So many steps a turn, on one batch."""
-    batch, peer = contest.noise(), contest.peer()
-    ours, theirs = our_epochs(contest.method(), Repeated(batch, steps)), epochs_of(peer.hand_over(batch), steps)
-    rates = turn_by_turn({OURS: ours, "peer": partial(peer.epoch, theirs)}, rounds)
+    rates = _rates({OURS: partial(_our_steps, contest, steps), "peer": partial(_their_steps, contest, steps)}, rounds)
     return Pair(f"{contest.what}: from memory", "the same loop", "images/s", rates[OURS], rates["peer"])
 
 
-def _our_steps(contest: Contest) -> None:
-    torch.set_num_threads(WORKERS)
-    our_epochs(contest.method(), Repeated(contest.noise(), TOGETHER))()
+def _our_steps(contest: Contest, steps: int) -> Work:
+    _settle(ours=True)
+    return our_epochs(contest.method(), Repeated(contest.noise(), steps))
 
 
-def _their_steps(contest: Contest) -> None:
-    torch.set_num_threads(WORKERS)
+def _their_steps(contest: Contest, steps: int) -> Work:
+    _settle(ours=False)
     peer = contest.peer()
-    peer.epoch(epochs_of(peer.hand_over(contest.noise()), TOGETHER))
+    return partial(peer.epoch, epochs_of(peer.hand_over(contest.noise()), steps))
+
+
+def _few(set_up: Callable[[Contest, int], Work], contest: Contest) -> None:
+    set_up(contest, TOGETHER)()

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
@@ -90,6 +91,49 @@ def seconds(sides: Mapping[str, Work], rounds: int) -> dict[str, tuple[float, ..
             if number:
                 taken[side].append((time.perf_counter() - began) / count)
     return {side: tuple(own) for side, own in taken.items()}
+
+
+def apart(sides: Mapping[str, Callable[[], Work]], rounds: int) -> dict[str, tuple[float, ...]]:
+    """As `seconds`, each side in a process of its own, so that it can have an allocator and threads of its own.
+
+    Args:
+        sides: functions of a module, or partials of them, that set a side up.
+    """
+    context = get_context("spawn")
+    pipes, processes = {}, []
+    for side, set_up in sides.items():
+        pipes[side], end = context.Pipe()
+        processes.append(context.Process(target=_serve, args=(set_up, end)))
+        processes[-1].start()
+        end.close()
+    taken: dict[str, list[float]] = {side: [] for side in sides}
+    try:
+        for number in range(rounds + 1):
+            for side, pipe in pipes.items():
+                pipe.send(True)
+                one = pipe.recv()
+                if number:
+                    taken[side].append(one)
+    except EOFError as error:
+        raise SystemExit("a side has ended: see above") from error
+    finally:
+        for pipe, process in zip(pipes.values(), processes, strict=True):
+            pipe.close()  # which ends it
+            process.join()
+    return {side: tuple(own) for side, own in taken.items()}
+
+
+def _serve(set_up: Callable[[], Work], pipe: Connection) -> None:
+    """Work as often as the other end says, and tell each time how long one took."""
+    work = set_up()
+    while True:
+        try:
+            pipe.recv()
+        except EOFError:
+            return
+        began = time.perf_counter()
+        count = work()
+        pipe.send((time.perf_counter() - began) / count)
 
 
 def peaks(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float] | None:

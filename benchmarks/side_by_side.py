@@ -1,4 +1,4 @@
-"""A training step of ours and of a peer in one process, turn by turn: what benchmarks of steps have in common.
+"""A training step of ours and of a peer, turn by turn: what benchmarks of steps have in common.
 
 Whatever else the machine is doing falls on both alike. Figures are medians over the rounds; the ratio is the median of
 the ratios of the rounds. s4mi runs its own loop with its own optimiser, as `s4mi train` sets them up. Nothing is timed
@@ -23,10 +23,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from measured import Pair, Work, machine, peaks, report, seconds
+from measured import Pair, Work, apart, machine, peaks, report
 from s4mi.contract import Batch, Method, Moment, Task
 from s4mi.engine.fit import fit
 from s4mi.engine.layout import lay_out
+from s4mi.engine.memory import keep_freed_memory
 from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
 
 OPTIM = OptimConfig()
@@ -152,23 +153,34 @@ def _difference(contest: Contest) -> float:
 
 def _turn_by_turn(contest: Contest, rounds: int) -> Pair:
     memory = peaks(partial(_few_steps, contest, ours=True), partial(_few_steps, contest, ours=False))
-    theirs = contest.peer()
-    sides = {
-        "ours": _turn(contest, _our_steps(contest.method(), contest.crops())),
-        "theirs": _turn(contest, theirs.steps()),
-    }
-    milliseconds = {side: tuple(1000 * one for one in taken) for side, taken in seconds(sides, rounds).items()}
+    taken = apart({"ours": partial(_turn, contest, ours=True), "theirs": partial(_turn, contest, ours=False)}, rounds)
+    ours, theirs = (tuple(1000 * one for one in taken[side]) for side in ("ours", "theirs"))
     what = f"{contest.title}, batch {contest.batch}"
-    return Pair(what, contest.against, "ms/step", milliseconds["ours"], milliseconds["theirs"], contest.number, memory)
+    return Pair(what, contest.against, "ms/step", ours, theirs, contest.number, memory)
 
 
-def _turn(contest: Contest, steps: Iterator[float]) -> Work:
+def _turn(contest: Contest, *, ours: bool) -> Work:
+    steps = _steps(contest, ours=ours)
+
     def work() -> int:
         for _ in range(contest.turn):
             next(steps)
         return contest.turn
 
     return work
+
+
+def _few_steps(contest: Contest, *, ours: bool) -> None:
+    for _ in itertools.islice(_steps(contest, ours=ours), TOGETHER):
+        pass
+
+
+def _steps(contest: Contest, *, ours: bool) -> Iterator[float]:
+    """Of one side, in a process of its own."""
+    if not ours:
+        return contest.peer().steps()
+    keep_freed_memory()  # as `make_fabric` of the recipes does
+    return _our_steps(contest.method(), contest.crops())
 
 
 def _our_steps(method: Method, batch: Batch) -> Iterator[float]:
@@ -179,12 +191,6 @@ def _our_steps(method: Method, batch: Batch) -> Iterator[float]:
     scheduler = make_scheduler(OPTIM, optimizer)
     for step in fit(fabric, method, optimizer, scheduler, Same(batch), epochs=EPOCHS, first_epoch=SECOND + 1):
         yield float(step.losses["total"])
-
-
-def _few_steps(contest: Contest, *, ours: bool) -> None:
-    steps = _our_steps(contest.method(), contest.crops()) if ours else contest.peer().steps()
-    for _ in itertools.islice(steps, TOGETHER):
-        pass
 
 
 def noise(images: int, size: int, *, seed: int) -> Tensor:

@@ -13,6 +13,7 @@ from s4mi.contract import Classifier, Method, Segmenter, Task
 from s4mi.data.order import seed_of
 from s4mi.data.split_file import Split, read_split_hash
 from s4mi.engine.checkpoint import BEST, TRAINING, load_weights
+from s4mi.engine.memory import keep_freed_memory
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME
 
@@ -109,6 +110,8 @@ def make_fabric(config: RunConfig, *, together: bool = False) -> Fabric:
         precision = "bf16-mixed" if cuda else "32-true"
     else:
         precision = "32-true" if hardware.precision == "32" else hardware.precision
+    if not cuda:
+        keep_freed_memory()
     if hardware.threads is not None:
         torch.set_num_threads(hardware.threads)
     if hardware.deterministic and cuda:

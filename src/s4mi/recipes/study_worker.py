@@ -220,7 +220,10 @@ def _clear() -> None:
     """Give back what the run has held."""
     import torch
 
+    from s4mi.engine.memory import give_back_memory
+
     gc.collect()
+    give_back_memory()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

@@ -1,0 +1,51 @@
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from s4mi.engine.memory import give_back_memory, keep_freed_memory
+
+GLIBC = platform.libc_ver()[0] == "glibc"
+BLOCK = 64 << 20
+"""Bytes: glibc by itself gives a block of this size back as soon as it is freed."""
+
+FAULTS = f"""
+import resource, sys
+import torch
+from s4mi.engine.memory import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory() is (sys.argv[2] == "yes")
+def fill():
+    torch.empty({BLOCK}, dtype=torch.uint8).fill_(1)
+for _ in range(16):  # holes must be as large as a block and what aligns it
+    fill()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(8):
+    fill()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(*arguments: str, **surroundings: str) -> int:
+    """Page faults while a block is freed and asked for eight times."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS, *arguments], env=surroundings, capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not GLIBC, reason="another C library than glibc decides for itself")
+def test_a_block_is_fetched_from_the_system_once() -> None:
+    assert faults("keep", "yes") < faults("not", "no") / 4
+
+
+@pytest.mark.skipif(not GLIBC, reason="another C library than glibc decides for itself")
+def test_who_has_set_malloc_is_left_alone() -> None:
+    assert faults("keep", "no", MALLOC_TRIM_THRESHOLD_="1000000") >= 0
+
+
+def test_another_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("musl", "1.2"))
+    assert not keep_freed_memory()
+    give_back_memory()
