@@ -38,7 +38,7 @@ def real_data() -> Path:
     """Folder of the real images; only for tests marked `real`."""
     if "S4MI_DATA" not in os.environ:
         pytest.skip(REASON)
-    return Path(os.environ["S4MI_DATA"])
+    return Path(os.environ["S4MI_DATA"]).resolve()
 
 
 @pytest.fixture(scope="session")

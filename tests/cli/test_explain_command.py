@@ -48,6 +48,7 @@ def test_a_segmentation_run_is_one_line(
     tmp_path: Path, lesions: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(quick(lesions, DEDL, epochs=1), tmp_path / "run")
+    capsys.readouterr()  # of the training
     assert run(monkeypatch, tmp_path / "run", lesions, "-o", tmp_path / "out") == 1
     error = capsys.readouterr().err
     assert "is a segmentation run" in error
