@@ -99,8 +99,7 @@ def _arguments() -> argparse.Namespace:
 def _run(name: str, folder: Path, *, quick: bool) -> bool:
     """Whether a benchmark ran to its end."""
     print(f"\n== {name}", flush=True)
-    # Threads that spin while they wait slow down whoever has the next turn.
-    surroundings = {"OMP_WAIT_POLICY": "passive", **os.environ, RESULTS: str(folder)}
+    surroundings = {**os.environ, RESULTS: str(folder)}
     words = [sys.executable, str(HERE / NAMES[name]), *(["--quick"] if quick else [])]
     return subprocess.run(words, env=surroundings, check=False).returncode == 0
 

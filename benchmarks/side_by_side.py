@@ -4,8 +4,9 @@ Whatever else the machine is doing falls on both alike. Figures are medians over
 the ratios of the rounds. s4mi runs its own loop with its own optimiser, as `s4mi train` sets them up. Nothing is timed
 before the losses of both sides have been found to be the same.
 
-Each side takes all of torch's threads in its turn. Where other processes want the cores too, set
-OMP_WAIT_POLICY=passive: threads that spin while they wait make either side up to ten times slower, at random.
+Each side has a process of its own, and all of torch's threads in its turn. On cores that other work wants too, set
+OMP_WAIT_POLICY=passive: threads that spin while they wait make either side up to ten times slower, at random. On idle
+ones leave it unset: waking threads costs a side with many small operations most.
 
 Memory is the peak of a process of its own for each side, less what that process held before it built a network; Linux
 tells it.
