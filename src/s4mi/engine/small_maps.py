@@ -72,34 +72,46 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
         count, (height, width) = len(weight), _places(x, weight, stride, padding)
-        p, q = weight.shape[2:]
-        (down, right), (top, left) = stride, padding
-        padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, left, left, top, top))
-        windows = padded.unfold(1, p, down).unfold(2, q, right)  # (B, h, w, C, p, q), a view
-        cols = windows.permute(0, 1, 2, 4, 5, 3).reshape(len(x) * height * width, -1)
-        filters = weight.permute(0, 2, 3, 1).reshape(count, -1)
-        ctx.save_for_backward(cols, filters)
-        ctx.shapes = x.shape, padded.shape, weight.shape, (height, width), stride, padding
-        return (cols @ filters.t()).view(len(x), height, width, count).permute(0, 3, 1, 2)
+        cols, padded = _cols(x, weight, stride, padding)
+        ctx.save_for_backward(x, weight)  # cols is larger than x, which the layer before keeps anyway
+        ctx.shapes = padded, (height, width), stride, padding
+        return (cols @ _filters(weight).t()).view(len(x), height, width, count).permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        cols, filters = ctx.saved_tensors
-        shape, padded, weight, (height, width), (down, right), (top, left) = ctx.shapes
-        channels, p, q = weight[1:]
-        rows = gradient.permute(0, 2, 3, 1).reshape(len(cols), -1)
+        x, weight = ctx.saved_tensors
+        padded, (height, width), stride, padding = ctx.shapes
+        (down, right), (top, left) = stride, padding
+        channels, p, q = weight.shape[1:]
+        rows = gradient.permute(0, 2, 3, 1).reshape(len(x) * height * width, -1)
         of_x = of_weight = None
         if ctx.needs_input_grad[1]:
+            cols, _ = _cols(x, weight, stride, padding)
             of_weight = (rows.t() @ cols).view(-1, p, q, channels).permute(0, 3, 1, 2)
         if ctx.needs_input_grad[0]:
-            windows = (rows @ filters).view(shape[0], height, width, p, q, channels)
+            windows = (rows @ _filters(weight)).view(len(x), height, width, p, q, channels)
             whole = windows.new_zeros(padded)
             for i in range(p):
                 for j in range(q):
                     whole[:, i : i + down * height : down, j : j + right * width : right] += windows[:, :, :, i, j]
-            of_x = whole[:, top : top + shape[2], left : left + shape[3]].permute(0, 3, 1, 2)
+            of_x = whole[:, top : top + x.shape[2], left : left + x.shape[3]].permute(0, 3, 1, 2)
         return of_x, of_weight, None, None
+
+
+def _cols(
+    x: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
+) -> tuple[Tensor, tuple[int, ...]]:
+    """(B h w, p q C), what each place of the answer sees, and the shape of (B, H, W, C) with its padding."""
+    p, q = weight.shape[2:]
+    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0]))
+    windows = padded.unfold(1, p, stride[0]).unfold(2, q, stride[1])  # (B, h, w, C, p, q), a view
+    return windows.permute(0, 1, 2, 4, 5, 3).reshape(-1, p * q * x.shape[1]), tuple(padded.shape)
+
+
+def _filters(weight: Tensor) -> Tensor:
+    """(K, C, p, q) → (K, p q C), a view where channels come last."""
+    return weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
 
 
 def _fits(layer: nn.Conv2d) -> bool:
