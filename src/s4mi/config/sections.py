@@ -104,6 +104,11 @@ class HardwareConfig(Section):
         "auto", description="auto: bf16-mixed on a GPU, else 32"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of this process; none: one a core")
+    keep_memory: bool = Field(
+        True,
+        description="on a CPU: the process keeps memory that it has freed until its run ends, which makes steps on "
+        "large images up to a third faster and its peak up to a fifth higher",
+    )
     gpu_share: float = Field(
         1.0, gt=0, le=1, description="of a GPU that a run of a study takes on a Ray cluster; 0.25: four runs share one"
     )

@@ -110,7 +110,7 @@ def make_fabric(config: RunConfig, *, together: bool = False) -> Fabric:
         precision = "bf16-mixed" if cuda else "32-true"
     else:
         precision = "32-true" if hardware.precision == "32" else hardware.precision
-    if not cuda:
+    if hardware.keep_memory and not cuda:
         keep_freed_memory()
     if hardware.threads is not None:
         torch.set_num_threads(hardware.threads)
