@@ -1,11 +1,12 @@
 """Run every benchmark, each in a process of its own, and write what they found into docs/benchmarks.md.
 
-    python benchmarks/everything.py [--quick] [--only NAME …] [--docs FILE]
+    python benchmarks/everything.py [--quick] [--only NAME …] [--results FOLDER] [--docs FILE]
 
 Each section of the page has a stretch between two marks, `<!-- NAME -->` and `<!-- /NAME -->`, which is replaced; the
-words around it are people's and stay. The summary holds every aim against what was measured. With `--quick` small
-networks and few images are timed, and the page is left alone unless `--docs` names it. A benchmark that fails is told
-at the end, and the stretches of the others are written all the same.
+words around it are people's and stay. The summary holds every aim against what was measured; with `--only` it is
+written where `--results` names what else was measured. With `--quick` small networks and few images are timed, and the
+page is left alone unless `--docs` names it. A benchmark that fails is told at the end, and the stretches of the others
+are written all the same.
 """
 
 import argparse
@@ -72,17 +73,18 @@ def main() -> None:
     chosen = arguments.only or [name for name in NAMES if not (arguments.quick and name in SLOW_EVEN_IF_QUICK)]
     docs: Path | None = arguments.docs or (None if arguments.quick else PAGE)
     failed = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.results or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
         for name in chosen:
-            if not _run(name, Path(folder), quick=arguments.quick):
+            if not _run(name, folder, quick=arguments.quick):
                 failed.append(name)
-            found = {path.stem: read_results(path) for path in Path(folder).glob("*.json")}
-            if docs is not None and name in found:
-                _write(docs, name, found[name][0])
-    pairs = [pair for name in NAMES if name in found for pair in found[name][1]]
-    summary = _summary(pairs)
+            elif docs is not None:
+                _write(docs, name, read_results(folder / f"{name}.json")[0])
+        found = [read_results(path) for name in NAMES if (path := folder / f"{name}.json").exists()]
+    summary = _summary([pair for _, pairs in found for pair in pairs])
     print(f"\n{summary}")
-    if docs is not None and not arguments.only:
+    if docs is not None and (arguments.results or not arguments.only):
         _write(docs, SUMMARY, summary)
     if failed:
         raise SystemExit(f"no results of {', '.join(failed)}: see above")
@@ -91,7 +93,8 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run every benchmark and write docs/benchmarks.md.")
     parser.add_argument("--quick", action="store_true", help="small networks and few images: under five minutes")
-    parser.add_argument("--only", nargs="+", choices=tuple(NAMES), help="these; the summary is then only printed")
+    parser.add_argument("--only", nargs="+", choices=tuple(NAMES), help="these")
+    parser.add_argument("--results", type=Path, help="keep results in this folder, and sum up those that are there")
     parser.add_argument("--docs", type=Path, help=f"the page to write (docs/{PAGE.name}; none with --quick)")
     return parser.parse_args()
 
