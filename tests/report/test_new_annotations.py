@@ -23,7 +23,7 @@ BEFORE, AFTER = (0.50, 0.52, 0.49, 0.51), (0.60, 0.63, 0.61, 0.60)
 def one(score: float, *, version: int = 1, test: str = "same", **about) -> ReportRun:
     """A run on a version of a data set; each version has 40 labels more."""
     name = "lesions" if version == 1 else f"lesions, version {version}"
-    made = record(score, dataset=name, finished=f"2025-01-0{version}T00:00:00Z", **about)
+    made = record(score, dataset=name, **{"finished": f"2025-01-0{version}T00:00:00Z"} | about)
     labels = made.labels.model_copy(update={"train_labelled": 40 * version})
     known = facts(made, test=test).model_copy(update={"version": version})
     made = made.model_copy(update={"labels": labels, "data": known})
@@ -52,6 +52,15 @@ def test_the_difference_is_that_of_the_same_seeds_on_two_versions() -> None:
     assert "with 80 labels instead of 40 (version 2 after 1)" in gains.sentence
     assert "beyond chance: that it is better" in gains.sentence
     assert gains.caution == ""
+
+
+def test_runs_that_end_in_the_same_second_are_told_apart() -> None:
+    then = "2025-01-01T00:00:00Z"
+    gains = newest([*runs(AFTER, version=2, finished=then), *runs(BEFORE, finished=then)])
+    assert gains is not None
+    (row,) = gains.rows
+    assert row.seeds.n == len(BEFORE)
+    assert row.seeds.test.difference.mean == pytest.approx(0.105)
 
 
 def test_with_two_seeds_nothing_is_claimed_and_more_are_asked_for() -> None:

@@ -24,7 +24,7 @@ from s4mi.report.cases import (
 )
 from s4mi.report.comparison import Comparison, Technique, technique_of
 from s4mi.report.per_image import image_values
-from s4mi.report.runs import ReportRun, run_key
+from s4mi.report.runs import ReportRun, RunKey, run_key
 from s4mi.report.scores import metric_of, percent
 
 IMAGES, MOST_RUNS = 4, 6
@@ -128,7 +128,7 @@ def _overview(comparison: Comparison, runs: Sequence[SheetRun]) -> Planned:
     )
 
 
-def _cases(comparison: Comparison, runs: dict[tuple[str, str], SheetRun], fraction: float) -> Planned | None:
+def _cases(comparison: Comparison, runs: dict[RunKey, SheetRun], fraction: float) -> Planned | None:
     """The best and the worst images of the technique that validation chose, in its run with the lowest seed."""
     metric = metric_of(comparison.task)
     chosen = best_by_validation(comparison, metric, fraction=fraction)
@@ -170,7 +170,7 @@ def _told(cases: Sequence[Case], segments: bool) -> str:
     return "; ".join(f"{case.image} {', '.join(case.lines)}" for case in cases) or "none"
 
 
-def _dispute(comparison: Comparison, runs: dict[tuple[str, str], SheetRun]) -> Planned | None:
+def _dispute(comparison: Comparison, runs: dict[RunKey, SheetRun]) -> Planned | None:
     """The images on which techniques differ most, at the largest label fraction and the lowest seed they share."""
     shown, count = _side_by_side(comparison, runs), DISPUTED[comparison.task]
     found: dict[str, str] = {}
@@ -207,7 +207,7 @@ def _dispute(comparison: Comparison, runs: dict[tuple[str, str], SheetRun]) -> P
     )
 
 
-def _side_by_side(comparison: Comparison, runs: dict[tuple[str, str], SheetRun]) -> list[SheetRun]:
+def _side_by_side(comparison: Comparison, runs: dict[RunKey, SheetRun]) -> list[SheetRun]:
     """A run of each of most techniques, all of one seed and split; of too many those that are best on validation."""
     groups: dict[tuple[int, str], list[SheetRun]] = {}
     for record in comparison.records:

@@ -12,7 +12,7 @@ from s4mi.records import RunRecord
 from s4mi.report.answers import paired_answers
 from s4mi.report.comparison import Comparison, Technique
 from s4mi.report.per_image import image_values, patients_of, unit_of
-from s4mi.report.runs import ReportRun, run_key
+from s4mi.report.runs import ReportRun, RunKey, run_key
 from s4mi.report.scores import MISSING, Metric, plus_minus, score_of
 from s4mi.report.tables import Column, columns_of
 
@@ -173,7 +173,7 @@ def _pair(
     other: Technique,
     both: Sequence[tuple[RunRecord, RunRecord]],
     metric: Metric,
-    images: dict[tuple[str, str], ReportRun],
+    images: dict[RunKey, ReportRun],
 ) -> Pair:
     differences = [(score_of(a, metric) or 0.0) - (score_of(b, metric) or 0.0) for a, b in both]
     leads = sum(differences) >= 0 if metric.higher_is_better else sum(differences) <= 0
@@ -185,7 +185,7 @@ def _pair(
 
 
 def _over_patients(
-    both: Sequence[tuple[RunRecord, RunRecord]], metric: Metric, runs: dict[tuple[str, str], ReportRun]
+    both: Sequence[tuple[RunRecord, RunRecord]], metric: Metric, runs: dict[RunKey, ReportRun]
 ) -> Evidence | None:
     """Over the patients of all seeds together; None where any run of the pair left nothing on single images."""
     found = [(runs.get(run_key(a)), runs.get(run_key(b))) for a, b in both]

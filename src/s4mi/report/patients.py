@@ -13,7 +13,7 @@ from s4mi.report.answers import answers_over_patients, patients_answered, share_
 from s4mi.report.cases import best_by_validation, ends_of
 from s4mi.report.comparison import Comparison, Technique
 from s4mi.report.per_image import image_values, over_patients, patients_of, unit_of
-from s4mi.report.runs import ReportRun, run_key, runs_by_key
+from s4mi.report.runs import ReportRun, RunKey, run_key, runs_by_key
 from s4mi.report.scores import Metric, metric_of
 from s4mi.report.tables import Column, columns_of
 
@@ -171,7 +171,7 @@ def _measures(comparison: Comparison) -> dict[str, Metric | None]:
 
 
 def _by_patient(
-    records: Sequence[RunRecord], measures: Mapping[str, Metric | None], runs: Mapping[tuple[str, str], ReportRun]
+    records: Sequence[RunRecord], measures: Mapping[str, Metric | None], runs: Mapping[RunKey, ReportRun]
 ) -> dict[str, list[tuple[float, ...]]]:
     """Of each patient, each test image's measures, the mean over the seeds that tested it."""
     of_image: dict[str, list[tuple[float, ...]]] = {}

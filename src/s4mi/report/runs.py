@@ -29,6 +29,10 @@ from s4mi.report.per_image import read_image_scores
 from s4mi.report.places import without_places
 
 
+RunKey = tuple[str | int, ...]
+"""What tells runs apart."""
+
+
 @dataclass(frozen=True)
 class ReportRun:
     """One finished run as a report shows it; `directory` is a label relative to the folder, never a machine's path.
@@ -56,12 +60,15 @@ class PretrainingRun:
     directory: str
 
 
-def run_key(record: RunRecord) -> tuple[str, str]:
-    """Which run a record is of, also where a comparison has moved it to another column."""
-    return record.config_hash, record.finished
+def run_key(record: RunRecord) -> RunKey:
+    """Which run a record is of, also where a comparison has moved it to another column.
+
+    Short runs of several seeds, or on several versions of a data set, may end in the same second.
+    """
+    return record.dataset, record.task, record.seed, record.config_hash, record.split_hash, record.finished
 
 
-def runs_by_key(runs: Sequence[ReportRun]) -> dict[tuple[str, str], ReportRun]:
+def runs_by_key(runs: Sequence[ReportRun]) -> dict[RunKey, ReportRun]:
     """Runs by the `run_key` of their records."""
     return {run_key(run.record): run for run in runs}
 
