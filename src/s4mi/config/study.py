@@ -20,7 +20,7 @@ without labels has one run a seed, at 0 %, whatever the fractions. When labels a
 have new runs on the new version, beside those on the old one; pre-training, which reads no label, stays as it is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -131,36 +131,19 @@ class StudyConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_pretraining_left_out(cls, contents: Any) -> Any:
-        """`pretraining.cass=null` leaves it out, with the arms that start from it."""
-        if not isinstance(contents, dict) or not isinstance(contents.get("pretraining"), dict):
-            return contents
-        gone = {name for name, one in contents["pretraining"].items() if one is None}
-        if not gone:
-            return contents
-        result = {**contents, "pretraining": {k: one for k, one in contents["pretraining"].items() if k not in gone}}
-        if isinstance(contents.get("arms"), list):
-            starts = [arm.get("pretraining") if isinstance(arm, Mapping) else None for arm in contents["arms"]]
-            result["arms"] = [arm for arm, start in zip(contents["arms"], starts, strict=True) if start not in gone]
-        return result
-
-    @model_validator(mode="before")
-    @classmethod
     def _without_those_left_out(cls, contents: Any) -> Any:
-        """`datasets.cells=null` leaves a data set out, also where arms name it."""
-        if not isinstance(contents, dict) or not isinstance(contents.get("datasets"), dict):
+        """`datasets.cells=null` leaves a data set out, also where arms name it; `pretraining.x=null` its arms too."""
+        if not isinstance(contents, dict):
             return contents
-        gone = {name for name, one in contents["datasets"].items() if one is None}
-        if not gone:
-            return contents
-        kept = {name: one for name, one in contents["datasets"].items() if name not in gone}
-        result = {**contents, "datasets": kept}
-        if isinstance(contents.get("arms"), list):
-            arms = [_without(arm, gone) for arm in contents["arms"]]
-            result["arms"] = [arm for arm in arms if arm is not None]
-        if isinstance(contents.get("pretraining"), dict):
-            starts = {name: _without(start, gone) for name, start in contents["pretraining"].items()}
-            result["pretraining"] = {name: start for name, start in starts.items() if start is not None}
+        result, starts = _dropped(contents, "pretraining")
+        result, sets = _dropped(result, "datasets")
+        if starts and isinstance(result.get("arms"), list):
+            result["arms"] = [arm for arm in result["arms"] if _pretraining_of(arm) not in starts]
+        if sets and isinstance(result.get("arms"), list):
+            result["arms"] = [arm for arm in (_without(arm, sets) for arm in result["arms"]) if arm is not None]
+        if sets and isinstance(result.get("pretraining"), dict):
+            kept = {name: _without(start, sets) for name, start in result["pretraining"].items()}
+            result["pretraining"] = {name: start for name, start in kept.items() if start is not None}
         return result
 
     @field_validator("budget", mode="before")
@@ -233,7 +216,20 @@ def _given(data: DataConfig, *, leave: set[str] | None = None) -> Settings:
     return data.model_dump(mode="json", exclude_unset=True, exclude=leave)
 
 
-def _without(technique: Any, gone: set[str]) -> Any:
+def _dropped(contents: Settings, section: str) -> tuple[Settings, tuple[str, ...]]:
+    """The contents without those of a section that are null, and their names."""
+    named = contents.get(section)
+    if not isinstance(named, dict):
+        return dict(contents), ()
+    kept = {name: one for name, one in named.items() if one is not None}
+    return {**contents, section: kept}, tuple(name for name in named if name not in kept)
+
+
+def _pretraining_of(arm: Any) -> Any:
+    return arm.get("pretraining") if isinstance(arm, Mapping) else None
+
+
+def _without(technique: Any, gone: Sequence[str]) -> Any:
     """An arm or pre-training without the data sets that are left out; None where it was for those alone."""
     named = technique.get("datasets") if isinstance(technique, Mapping) else None
     if not isinstance(named, list | str):

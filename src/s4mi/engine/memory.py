@@ -14,6 +14,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 LARGEST_BLOCK = 2**30
 """Bytes of a block that is still kept."""
 NEVER = 2**31 - 4096
+SET_BY_HAND = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+"""Environment variables."""
 
 
 def keep_freed_memory() -> bool:
@@ -21,7 +23,7 @@ def keep_freed_memory() -> bool:
 
     Somebody who has set GLIBC_TUNABLES or MALLOC_… knows better, and is left alone.
     """
-    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in ("GLIBC_TUNABLES", *_KNOBS)):
+    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in SET_BY_HAND):
         return False
     glibc = ctypes.CDLL(None)
     return bool(glibc.mallopt(_MMAP_THRESHOLD, LARGEST_BLOCK) and glibc.mallopt(_TRIM_THRESHOLD, NEVER))
@@ -31,6 +33,3 @@ def give_back_memory() -> None:
     """Give back what is free now: after a run, in a process that goes on to another."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
-
-
-_KNOBS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")

@@ -71,6 +71,7 @@ def report(
     notes = [*problems, *map(without_places, notes), *([apart] if apart else [])]
     title = title or folder.resolve().name
     files: tuple[Path, ...] = (out,)
+    gains = gains_by_task(runs, older)
     if out.suffix.lower() == PAGE:
         shown, missing = sheets_of(folder, runs) if sheets else ([], [])
         notes, shown = [*notes, *missing], [*more, *shown]
@@ -82,15 +83,15 @@ def report(
             notes=notes,
             sheets=shown,
             uncounted=uncounted,
-            older=older,
+            gains=gains,
         )
     elif out.suffix.lower() == CSV:
         files = write_csv(runs, out)
     else:
-        made = text_report(runs, title=title, pretrainings=pretrainings, uncounted=uncounted, notes=notes, older=older)
+        made = text_report(runs, title=title, pretrainings=pretrainings, uncounted=uncounted, notes=notes, gains=gains)
         write_text(made, out)
-    gains = gains_by_task(runs, older)
-    return Reported(len(runs), len(pretrainings), (*notes, *(run.line for run in uncounted)), files, gains)
+    lines = (*notes, *(run.line for run in uncounted))
+    return Reported(len(runs), len(pretrainings), lines, files, tuple(gains.values()))
 
 
 def _not_named(others: int, older: Sequence[ReportRun]) -> Iterator[str]:

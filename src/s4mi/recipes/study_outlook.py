@@ -15,7 +15,7 @@ from s4mi.recipes.study_identity import identities, read_kept
 from s4mi.recipes.study_shelf import Place, places
 from s4mi.recipes.study_versions import version_note
 from s4mi.recipes.surroundings import git_revision, versions
-from s4mi.records import RECORD_NAME, SUPERSEDED, read_any_record
+from s4mi.records import finished_runs, read_any_record
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def _pace_of_older_versions(plan: Sequence[PlannedRun], out: Path | None, ours: 
     """What the runs below `out` took that are on an older version of a planned data set."""
     pace = Pace()
     newest = {planned.config.data.path: planned.config.data.version or 1 for planned in plan}
-    for run in sorted({path.parent for path in out.rglob(RECORD_NAME)} - set(ours)) if out is not None else ():
-        if SUPERSEDED in run.parts:
+    for run in finished_runs(out) if out is not None else ():
+        if run in ours:
             continue
         try:
             config, record = RunDir(run).config(), read_any_record(run)

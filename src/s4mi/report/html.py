@@ -15,7 +15,7 @@ from s4mi.report.comparison import Comparison, compare, doubts
 from s4mi.report.costs import CostRow, cost_rows, energy_note
 from s4mi.report.data_card import DataCard, data_card
 from s4mi.report.labels_section import LabelsSection, labels_section
-from s4mi.report.new_annotations import TITLE, Gains, gains_of, head_sentence
+from s4mi.report.new_annotations import TITLE, ByTask, Gains, gains_by_task, head_sentence
 from s4mi.report.part_figures import part_figures
 from s4mi.report.patients import PatientsSection, patients_section
 from s4mi.report.pretraining import collapses, in_order
@@ -124,7 +124,7 @@ def write_report(
     notes: Sequence[str] = (),
     sheets: Sequence[Sheet] = (),
     uncounted: Sequence[UncountedRun] = (),
-    older: Sequence[ReportRun] = (),
+    gains: ByTask | None = None,
     classification: str | None = None,
     segmentation: str | None = None,
 ) -> Path:
@@ -133,7 +133,7 @@ def write_report(
     Args:
         pretrainings: pre-training runs, those of `load_pretrainings`.
         notes: lines to show below the verdict, such as those of `load_runs`.
-        older: runs that count for nothing but what later annotations brought, on older versions of the data sets.
+        gains: what new annotations brought, where other runs than these have a say in it; else it is told from these.
         uncounted: runs that failed, are not finished or cannot be read, those of `load_uncounted`.
         classification: metric that leads classification; macro F1 when None.
         segmentation: metric that leads segmentation; IoU when None.
@@ -146,15 +146,18 @@ def write_report(
     comparisons = compare(records)
     tables = [result_table(each, metric_of(each.task, chosen[each.task])) for each in comparisons]
     stories = [story_of(comparison, table) for comparison, table in zip(comparisons, tables, strict=True)]
-    parts = [_part(story, runs, older, say=len(stories) > 1) for story in stories]
-    gains = [part.gains for part in parts if part.gains is not None]
+    gains = gains_by_task(runs) if gains is None else gains
+    parts = [_part(story, runs, gains, say=len(stories) > 1) for story in stories]
     pretrainings = in_order(pretrainings)
     names = list(dict.fromkeys([*(c.dataset for c in comparisons), *(run.record.dataset for run in pretrainings)]))
     every: list[RunRecord | PretrainingRecord] = [*records, *(run.record for run in pretrainings)]
     page = environment().get_template("page.html.jinja")
     text = page.render(
         title=title,
-        verdict=[*(verdict(stories) if runs or not pretrainings else [ONLY_PRETRAINED]), *head_sentence(gains)],
+        verdict=[
+            *(verdict(stories) if runs or not pretrainings else [ONLY_PRETRAINED]),
+            *head_sentence(list(gains.values())),
+        ],
         notes=[*doubts(records), *collapses(pretrainings), *notes],
         synthetic=sorted({record.dataset for record in every if record.synthetic}),
         datasets=[_dataset(name, parts, pretrainings, sheets) for name in names],
@@ -186,7 +189,7 @@ def _dataset(
     )
 
 
-def _part(story: Story, runs: Sequence[ReportRun], older: Sequence[ReportRun], *, say: bool) -> Part:
+def _part(story: Story, runs: Sequence[ReportRun], gains: ByTask, *, say: bool) -> Part:
     comparison, table = story.comparison, story.table
     return Part(
         comparison=comparison,
@@ -201,7 +204,7 @@ def _part(story: Story, runs: Sequence[ReportRun], older: Sequence[ReportRun], *
         labels=labels_section(comparison, table.metric, runs),
         patients=patients_section(comparison, table.metric, runs),
         tested=len(_tested(comparison, runs)),
-        gains=gains_of(comparison, table.metric, [*runs, *older]),
+        gains=gains.get((comparison.dataset, comparison.task)),
     )
 
 

@@ -4,14 +4,14 @@ Two runs make a pair where they differ in the version alone: the same data set, 
 seed, and the same test images with the same truth. Then what is left of a difference is the labels, and chance.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from s4mi.maths.paired import holm, paired_seeds
 from s4mi.maths.stats import mean_interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.report.comparison import Comparison, Technique, compare, technique_of
-from s4mi.report.pairs import ALPHA, Evidence, over_shared_patients
+from s4mi.report.pairs import ALPHA, Evidence, over_shared_patients, unit_of_all
 from s4mi.report.runs import ReportRun, run_key
 from s4mi.report.scores import TASK_NAMES, Metric, metric_of, percent, score_of
 from s4mi.report.tables import Cell, span
@@ -72,9 +72,8 @@ class Gains:
 
     @property
     def unit(self) -> str:
-        """Over whom the second test is: `patients`, or `images` where nobody has said whose these are."""
-        units = {row.patients.unit for row in self.rows if row.patients}
-        return units.pop() if len(units) == 1 else "patients"
+        """Over whom the second test is."""
+        return unit_of_all(row.patients for row in self.rows)
 
     @property
     def sentence(self) -> str:
@@ -152,6 +151,10 @@ class Gains:
         return told
 
 
+ByTask = Mapping[tuple[str, TaskKind], Gains]
+"""By data set, with its version, and task."""
+
+
 def gains_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> Gains | None:
     """What the newest version of a comparison's data set brought over the first one, and over the one before it.
 
@@ -203,13 +206,17 @@ def gains_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
     )
 
 
-def gains_by_task(runs: Sequence[ReportRun], older: Sequence[ReportRun]) -> tuple[Gains, ...]:
-    """Of every data set and task of `runs`, by the score that leads the task."""
+def gains_by_task(runs: Sequence[ReportRun], older: Sequence[ReportRun] = ()) -> ByTask:
+    """Of every data set and task of `runs`, by the score that leads the task; those without any are not there.
+
+    Args:
+        older: runs on older versions of the data sets, which count for nothing else.
+    """
     found = (
-        gains_of(comparison, metric_of(comparison.task), [*runs, *older])
+        (comparison, gains_of(comparison, metric_of(comparison.task), [*runs, *older]))
         for comparison in compare([run.record for run in runs])
     )
-    return tuple(one for one in found if one is not None)
+    return {(comparison.dataset, comparison.task): one for comparison, one in found if one is not None}
 
 
 def older_versions(runs: Sequence[ReportRun], named: Collection[str]) -> list[ReportRun]:

@@ -98,9 +98,8 @@ class Pairs:
 
     @property
     def unit(self) -> str:
-        """Over whom the tests of these runs are: `patients`, or `images` where nobody has said whose these are."""
-        units = {row.patients.unit for row in self.rows if row.patients}
-        return units.pop() if len(units) == 1 else "patients"
+        """Over whom the tests of these runs are."""
+        return unit_of_all(row.patients for row in self.rows)
 
     @property
     def finding(self) -> str:
@@ -191,6 +190,12 @@ def _over_patients(
     found = [(runs.get(run_key(a)), runs.get(run_key(b))) for a, b in both]
     pairs = [(a, b) for a, b in found if a is not None and b is not None]
     return over_shared_patients(pairs, metric) if len(pairs) == len(both) else None
+
+
+def unit_of_all(tests: Iterable[Evidence | None]) -> str:
+    """Over whom several tests are: `patients`, or `images` where nobody has said whose these are."""
+    units = {test.unit for test in tests if test is not None}
+    return units.pop() if len(units) == 1 else "patients"
 
 
 def over_shared_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> Evidence | None:

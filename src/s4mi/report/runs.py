@@ -28,7 +28,6 @@ from s4mi.report.answers import read_answers
 from s4mi.report.per_image import read_image_scores
 from s4mi.report.places import without_places
 
-
 RunKey = tuple[str | int, ...]
 """What tells runs apart."""
 

@@ -7,7 +7,7 @@ from s4mi.report.class_table import ClassTable, class_table
 from s4mi.report.comparison import Comparison, compare, doubts, technique_of
 from s4mi.report.costs import cost_rows, energy_note
 from s4mi.report.data_card import DataCard, TaskCard, data_card
-from s4mi.report.new_annotations import TITLE, Gains, gains_of, head_sentence
+from s4mi.report.new_annotations import TITLE, ByTask, Gains, gains_by_task, head_sentence
 from s4mi.report.pairs import Pairs, pairs_of
 from s4mi.report.pretraining import collapses, in_order
 from s4mi.report.readings import reading_rows
@@ -64,9 +64,9 @@ def text_report(
     pretrainings: Sequence[PretrainingRun] = (),
     uncounted: Sequence[UncountedRun] = (),
     notes: Sequence[str] = (),
-    older: Sequence[ReportRun] = (),
+    gains: ByTask | None = None,
 ) -> TextReport:
-    """The report on `runs` as text, whatever their order; `older` as in `write_report`."""
+    """The report on `runs` as text, whatever their order; `gains` as in `write_report`."""
     records = [run.record for run in runs]
     comparisons = compare(records)
     pretrainings = in_order(pretrainings)
@@ -74,14 +74,14 @@ def text_report(
     drawn = sorted({record.dataset for record in records if record.synthetic})
     told = [f"The images of {', '.join(drawn)} were drawn by s4mi, not photographed."] if drawn else []
     lost = summary(uncounted)
-    gains = [gains_of(story.comparison, story.table.metric, [*runs, *older]) for story in stories]
+    gains = gains_by_task(runs) if gains is None else gains
     return TextReport(
         title=title,
-        sentences=(*verdict(stories), *head_sentence([one for one in gains if one is not None])),
+        sentences=(*verdict(stories), *head_sentence(list(gains.values()))),
         notes=(*told, *doubts(records), *collapses(pretrainings), *notes, *([lost] if lost else [])),
         sections=tuple(
-            _section(story.comparison, story.table, findings(story) if len(stories) > 1 else [], runs, one)
-            for story, one in zip(stories, gains, strict=True)
+            _section(story.comparison, story.table, findings(story) if len(stories) > 1 else [], runs, gains)
+            for story in stories
         ),
         long=tuple(_long(sorted(runs, key=lambda run: run.directory), uncounted)),
     )
@@ -92,7 +92,7 @@ def _section(
     table: ResultTable,
     sentences: Sequence[str],
     runs: Sequence[ReportRun],
-    gains: Gains | None,
+    gains: ByTask,
 ) -> TextSection:
     metric = table.metric
     card = data_card([comparison], [])
@@ -102,7 +102,7 @@ def _section(
     facts = "; ".join(f"{term}: {fact}" for term, fact in card.facts)
     tables = [
         results(table),
-        *_gained(gains),
+        *_gained(gains.get((comparison.dataset, comparison.task))),
         *_classes(class_table(comparison, metric)),
         _detail(comparison),
         *_readings(comparison, table),
