@@ -1,13 +1,15 @@
-"""Convolutions of small maps as one matrix product, which a CPU does two to three times as fast.
+"""Convolutions of small maps as matrix products, which a CPU does three to seven times as fast.
 
-    y = cols(x) Wᵀ        cols(x): what each place of y sees of x, a row a place; W: the filters, a row each
+    y[k] = Σᵢ x[s k + i - a] Wᵢᵀ        over the pixels i of the filters, where s k + i - a is in the image;
+                                        k: place, s: stride, a: padding, Wᵢ: what all filters have at pixel i
 
 Deep layers have many filters and, of the images that few cores are trained on, maps of a few pixels: a convolution then
-moves its weights about for longer than it multiplies by them. The same numbers are added up, in another order
-(docs/decisions/0016).
+moves its weights about for longer than it multiplies by them, and most of what they are multiplied by is padding. A
+product for each pixel of the filters reads the weights where they lie and leaves the padding out. The same numbers are
+added up, in another order (docs/decisions/0016).
 """
 
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ PLACES_OF_POINTS = 49
 """The same of filters of one pixel, which need no `cols`."""
 WEIGHTS = 2**18
 """Weights of a layer from which that is so."""
+ALL = slice(None)
 
 
 def speed_up_small_maps(module: nn.Module) -> None:
@@ -71,47 +74,70 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
-        count, (height, width) = len(weight), _places(x, weight, stride, padding)
-        cols, padded = _cols(x, weight, stride, padding)
-        ctx.save_for_backward(x, weight)  # cols is larger than x, which the layer before keeps anyway
-        ctx.shapes = padded, (height, width), stride, padding
-        return (cols @ _filters(weight).t()).view(len(x), height, width, count).permute(0, 3, 1, 2)
+        ctx.save_for_backward(x, weight)
+        ctx.taps = _taps(x, weight, stride, padding)
+        of_x = x.permute(0, 2, 3, 1)
+        y = of_x.new_zeros(len(x), *_places(x, weight, stride, padding), len(weight))
+        for tap in ctx.taps:
+            seen = of_x[tap.seen]
+            y[tap.by] += (_rows(seen) @ weight[tap.at].t()).view(*seen.shape[:3], -1)
+        return y.permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
-        padded, (height, width), stride, padding = ctx.shapes
-        (down, right), (top, left) = stride, padding
-        channels, p, q = weight.shape[1:]
-        rows = gradient.permute(0, 2, 3, 1).reshape(len(x) * height * width, -1)
-        of_x = of_weight = None
-        if ctx.needs_input_grad[1]:
-            cols, _ = _cols(x, weight, stride, padding)
-            of_weight = (rows.t() @ cols).view(-1, p, q, channels).permute(0, 3, 1, 2)
-        if ctx.needs_input_grad[0]:
-            windows = (rows @ _filters(weight)).view(len(x), height, width, p, q, channels)
-            whole = windows.new_zeros(padded)
-            for i in range(p):
-                for j in range(q):
-                    whole[:, i : i + down * height : down, j : j + right * width : right] += windows[:, :, :, i, j]
-            of_x = whole[:, top : top + x.shape[2], left : left + x.shape[3]].permute(0, 3, 1, 2)
-        return of_x, of_weight, None, None
+        of_x, of_y = x.permute(0, 2, 3, 1), gradient.permute(0, 2, 3, 1)
+        to_x = of_x.new_zeros(of_x.shape) if ctx.needs_input_grad[0] else None
+        to_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        for tap in ctx.taps:
+            rows, seen = _rows(of_y[tap.by]), of_x[tap.seen]
+            if to_weight is not None:
+                torch.mm(rows.t(), _rows(seen), out=to_weight[tap.at])
+            if to_x is not None:
+                to_x[tap.seen] += (rows @ weight[tap.at]).view(seen.shape)
+        return None if to_x is None else to_x.permute(0, 3, 1, 2), to_weight, None, None
 
 
-def _cols(
-    x: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
-) -> tuple[Tensor, tuple[int, ...]]:
-    """(B h w, p q C), what each place of the answer sees, and the shape of (B, H, W, C) with its padding."""
-    p, q = weight.shape[2:]
-    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0]))
-    windows = padded.unfold(1, p, stride[0]).unfold(2, q, stride[1])  # (B, h, w, C, p, q), a view
-    return windows.permute(0, 1, 2, 4, 5, 3).reshape(-1, p * q * x.shape[1]), tuple(padded.shape)
+class _Tap(NamedTuple):
+    """One pixel (i, j) of the filters, and where it falls on the image rather than on its padding."""
+
+    at: tuple[slice, slice, int, int]
+    """Of the weights, (K, C, p, q): those of this pixel, (K, C)."""
+    seen: tuple[slice, slice, slice]
+    """Of x, (B, H, W, C): what it is multiplied by."""
+    by: tuple[slice, slice, slice]
+    """Of y, (B, h, w, K): the places that see it."""
 
 
-def _filters(weight: Tensor) -> Tensor:
-    """(K, C, p, q) → (K, p q C), a view where channels come last."""
-    return weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
+def _taps(x: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> list[_Tap]:
+    """Those that see any of the image."""
+    sides = zip(x.shape[2:], weight.shape[2:], _places(x, weight, stride, padding), stride, padding, strict=True)
+    down, across = (_falls(*side) for side in sides)
+    return [
+        _Tap(at=(ALL, ALL, i, j), seen=(ALL, rows, columns), by=(ALL, to_rows, to_columns))
+        for i, rows, to_rows in down
+        for j, columns, to_columns in across
+    ]
+
+
+def _falls(size: int, filter_size: int, places: int, step: int, around: int) -> list[tuple[int, slice, slice]]:
+    """Along one side, for each pixel i of the filter: which pixels of the image it meets, and at which places.
+
+    Place k has it on pixel step k + i - around.
+    """
+    falls = []
+    for i in range(filter_size):
+        first, last = max(0, -((i - around) // step)), min(places - 1, (size - 1 - i + around) // step)
+        if first <= last:
+            start = step * first + i - around
+            falls.append((i, slice(start, step * last + i - around + 1, step), slice(first, last + 1)))
+    return falls
+
+
+def _rows(places: Tensor) -> Tensor:
+    """(B, h, w, C) → (B h w, C)."""
+    return places.reshape(-1, places.shape[-1])
 
 
 def _fits(layer: nn.Conv2d) -> bool:
