@@ -60,7 +60,8 @@ class SmallMapConv2d(nn.Conv2d):
             return super().forward(input)
         if self.kernel_size == (1, 1):
             seen = input[:, :, :: self.stride[0], :: self.stride[1]].permute(0, 2, 3, 1)
-            return F.linear(seen, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+            points = F.linear(_rows(seen), self.weight.flatten(1), self.bias)
+            return points.view(*seen.shape[:3], -1).permute(0, 3, 1, 2)
         y: Tensor = _Product.apply(input, self.weight, self.stride, self.padding)
         return y if self.bias is None else y + self.bias[:, None, None]
 
@@ -89,7 +90,9 @@ class _Product(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         of_x, of_y = x.permute(0, 2, 3, 1), gradient.permute(0, 2, 3, 1)
         to_x = of_x.new_zeros(of_x.shape) if ctx.needs_input_grad[0] else None
-        to_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        met_by_all = len(ctx.taps) == weight.shape[2] * weight.shape[3]
+        fresh = torch.empty_like if met_by_all else torch.zeros_like
+        to_weight = fresh(weight) if ctx.needs_input_grad[1] else None
         for tap in ctx.taps:
             rows, seen = _rows(of_y[tap.by]), of_x[tap.seen]
             if to_weight is not None:
