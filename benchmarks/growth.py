@@ -74,7 +74,7 @@ class Setup:
     steps: int
 
 
-FULL = Setup((30, 300, 3000), 64, (64, 128, 256, 512), 96, (2, 4, 8, 10), "resnet18", 5)
+FULL = Setup((30, 300, 3000, 30_000), 64, (64, 128, 256, 512), 96, (2, 4, 8, 10), "resnet18", 5)
 QUICK = Setup((20, 60, 200), 64, (64, 128), 32, (2, 4, 8), "tiny_resnet", 2)
 DINO_SIZE = 96
 """Side of the large crops, pixels."""

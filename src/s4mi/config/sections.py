@@ -109,6 +109,11 @@ class HardwareConfig(Section):
         description="on a CPU: the process keeps memory that it has freed until its run ends, which makes steps on "
         "large images up to 1.6 times as fast and its peak about a tenth higher",
     )
+    compile: bool = Field(
+        False,
+        description="networks are translated by torch.compile: a minute or more before the first step, then perhaps "
+        "faster ones, on a GPU above all; it needs Triton there and a C++ compiler on a CPU",
+    )
     gpu_share: float = Field(
         1.0, gt=0, le=1, description="of a GPU that a run of a study takes on a Ray cluster; 0.25: four runs share one"
     )

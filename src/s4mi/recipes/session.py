@@ -18,6 +18,7 @@ from s4mi.data.spec import write_spec
 from s4mi.data.split_file import save_split
 from s4mi.engine.batch_norm import share_batch_norm
 from s4mi.engine.checkpoint import load_last, save_best, save_last
+from s4mi.engine.compilation import compile_networks
 from s4mi.engine.fit import Step, fit
 from s4mi.engine.layout import lay_out
 from s4mi.engine.optim import make_optimizer, make_scheduler
@@ -65,8 +66,8 @@ class Session:
         """Fresh, or as the last finished epoch left it; nothing is written yet.
 
         Raises:
-            S4miError: a network that cannot be built, a process without an image, or batches that batch normalisation
-                can do nothing with.
+            S4miError: a network that cannot be built or compiled, a process without an image, or batches that batch
+                normalisation can do nothing with.
         """
         forget_peak_memory(fabric.device)
         with fabric.rank_zero_first():  # loading may put a checkpoint that a kill has left half moved where it belongs
@@ -78,6 +79,8 @@ class Session:
         if fabric.world_size > 1 and config.hardware.sync_batch_norm:
             share_batch_norm(method, device=fabric.device)
         lay_out(method, fabric.device)
+        if config.hardware.compile:
+            compile_networks(method, fabric.device)
         optimizer = make_optimizer(config.optim, method.parameters(), device=fabric.device)
         scheduler = make_scheduler(config.optim, optimizer)
         meter = meter_of(fabric)
