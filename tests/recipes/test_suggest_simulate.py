@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,38 @@ def test_finished_rounds_are_kept_and_more_can_follow(played: Path, lesions: Pat
     assert len(after) == len(records) + 2
     labels = len(split_of(played / "runs" / "seed0" / "start")["labelled"]) + 2 * GAME.count
     assert any(f"typicality, round 2: {labels} labels" in line for line in said)
+
+
+def test_a_table_keeps_what_earlier_calls_have_played_while_a_new_one_goes_on(
+    tmp_path: Path, lesions: Path, quick: Quick
+) -> None:
+    """A stop in the first new round must not take rounds out of the table that another strategy has played."""
+    one, other, new = Strategy("none", "none"), Strategy("entropy", "none"), Strategy("none", "typicality")
+    out, plan = tmp_path / "out", [PlannedRun("run", quick(lesions, TRANSFER, epochs=1))]
+    game = Game((one, other), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
+    simulate(plan, out, game=game)
+    table = out / "simulation.csv"
+    before = table.read_text()
+
+    def stop(line: str) -> None:
+        if "typicality, round 1" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(plan, out, game=replace(game, strategies=(new, one, other)), tell=stop)
+    assert {*before.splitlines()} < {*table.read_text().splitlines()}
+    simulate(plan, out, game=replace(game, strategies=(new, one, other)))
+    assert {*before.splitlines()} < {*table.read_text().splitlines()}
+    assert len(table.read_text().splitlines()) == 1 + 6
+
+
+def test_a_table_that_is_none_is_said(tmp_path: Path, lesions: Path, quick: Quick) -> None:
+    out, plan = tmp_path / "out", [PlannedRun("run", quick(lesions, TRANSFER, epochs=1))]
+    game = Game((Strategy("none", "none"),), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
+    simulate(plan, out, game=game)
+    (out / "simulation.csv").write_text("strategy,seed\nrandom,0\n")
+    with pytest.raises(S4miError, match=r"simulation.csv: is no table of a simulation by macro F1; remove it"):
+        simulate(plan, out, game=game)
 
 
 def test_another_game_is_not_mixed_in(played: Path, lesions: Path, quick: Quick) -> None:

@@ -29,7 +29,7 @@ from s4mi.recipes.prepare import Prepared, prepare
 from s4mi.recipes.train import train, train_to_answer
 from s4mi.records import CONFIG_NAME, RunRecord, TaskKind, write_text_atomically
 from s4mi.report.scores import metric_of, score_of
-from s4mi.report.simulation import Result, write_simulation
+from s4mi.report.simulation import Result, read_simulation, write_simulation
 
 SETTINGS = "simulation.json"
 CHOSEN = "chosen.json"
@@ -79,16 +79,21 @@ def simulate(plan: Sequence[PlannedRun], out: Path, *, game: Game, tell: Tell = 
     _check_folder(out, answering[0].config, game)
     pretraining = {planned.name: planned for planned in plan if planned.config.method.pretrains}
     results: list[Result] = []
+    table: dict[tuple[str, int, int], Result] = {}
     kind: TaskKind | None = None
     for planned in answering:
         if planned.needs is not None:
             tell(f"{planned.needs}: pre-training, or there already")
             train(pretraining[planned.needs].config, out / planned.needs, resume=True)
         seed = _Seed(planned.config, out, game, needs=None if planned.needs is None else out / planned.needs, tell=tell)
-        kind = seed.kind
+        if kind is None:
+            kind = seed.kind
+            table = {_round_of(result): result for result in read_simulation(out, metric_of(kind))}
         for result in seed.play():
             results.append(result)
-            _write(results, kind, out)  # a look at it is worth having while it goes on
+            if _round_of(result) not in table:
+                table[_round_of(result)] = result
+                _write(list(table.values()), kind, out)  # a look at it is worth having while it goes on
     assert kind is not None
     files, lines = _write(results, kind, out)
     return Simulated(files, lines)
@@ -96,6 +101,10 @@ def simulate(plan: Sequence[PlannedRun], out: Path, *, game: Game, tell: Tell = 
 
 def _write(results: Sequence[Result], kind: TaskKind, out: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     return write_simulation(results, metric_of(kind), out, reference=RANDOM)
+
+
+def _round_of(result: Result) -> tuple[str, int, int]:
+    return result.strategy, result.seed, result.round
 
 
 class _Seed:

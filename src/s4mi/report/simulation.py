@@ -8,6 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from s4mi.errors import S4miError
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import write_text_atomically
 from s4mi.report.axes import axis_label, draw_intervals, keep_possible, legend_below, nth_look, one_axes
@@ -95,6 +96,25 @@ def write_simulation(
     write_text_atomically(picture, standalone(svg))
     write_text_atomically(page, _markdown(curves, metric, lines, seeds=seeds, reference=reference))
     return (table, picture, bitmap, page), lines
+
+
+def read_simulation(out: Path, metric: Metric) -> list[Result]:
+    """What `write_simulation` put into `simulation.csv`, to six digits; nothing where it has not written yet.
+
+    Raises:
+        S4miError: the table is of another metric, or is none.
+    """
+    path = out / f"{NAME}.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        try:
+            return [
+                Result(row["strategy"], int(row["seed"]), int(row["round"]), int(row["labels"]), float(row[metric.name]))
+                for row in csv.DictReader(file)
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise S4miError(f"{path}: is no table of a simulation by {metric.label}; remove it, the runs stay") from error
 
 
 def _figure(curves: Sequence[Curve], metric: Metric) -> Figure:
