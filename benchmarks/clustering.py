@@ -200,7 +200,7 @@ def _one_of_the_peer(contest: Contest) -> None:
 
 
 def _our_epochs(method: PixelClustering, stream: Stream) -> Iterator[float]:
-    """Our loop, set up as `recipes/session.py` does; the last loss of each epoch."""
+    """Our loop, set up as `recipes/running/session.py` does; the last loss of each epoch."""
     fabric = Fabric(accelerator="cpu", devices=1)
     lay_out(method, fabric.device)
     optimizer = make_optimizer(OPTIM, method.parameters(), device=fabric.device)

@@ -104,7 +104,7 @@ class Repeated:
 
 
 def our_steps(method: Method, stream: Stream) -> Iterator[tuple[float, int, bool]]:
-    """Our loop, set up as `recipes/session.py` does: the loss of a step, its images, whether it ends an epoch."""
+    """Our loop, as `recipes/running/session.py` sets it up: each step's loss, its images, whether it ends an epoch."""
     fabric = Fabric(accelerator="cpu", devices=1)
     lay_out(method, fabric.device)
     optimizer = make_optimizer(OPTIM, method.parameters(), device=fabric.device)

@@ -38,15 +38,15 @@ from s4mi.data.spec import DatasetSpec, write_spec
 from s4mi.engine.checkpoint import save_best
 from s4mi.recipes.answer_files.masks import Masks
 from s4mi.recipes.answer_files.predictions import Predictions
-from s4mi.recipes.answer_stream import answer_stream
-from s4mi.recipes.answering import Answerer, Model
-from s4mi.recipes.asked import find_asked
-from s4mi.recipes.deployable import Deployable
-from s4mi.recipes.export_formats import write_onnx
-from s4mi.recipes.exported import ExportedFacts, ImageInput, Origin
-from s4mi.recipes.onnx_model import OnnxModel
-from s4mi.recipes.predictor import Predictor
-from s4mi.recipes.run_dir import RunDir, build_method
+from s4mi.recipes.answers.answering import Answerer, Model
+from s4mi.recipes.answers.asked import find_asked
+from s4mi.recipes.answers.exported import ExportedFacts, ImageInput, Origin
+from s4mi.recipes.answers.onnx_model import OnnxModel
+from s4mi.recipes.answers.predictor import Predictor
+from s4mi.recipes.answers.stream import answer_stream
+from s4mi.recipes.exporting.deployable import Deployable
+from s4mi.recipes.exporting.formats import write_onnx
+from s4mi.recipes.running.run_dir import RunDir, build_method
 
 PAGE = 512
 BATCH = 16

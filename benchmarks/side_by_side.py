@@ -185,7 +185,7 @@ def _steps(contest: Contest, *, ours: bool) -> Iterator[float]:
 
 
 def _our_steps(method: Method, batch: Batch) -> Iterator[float]:
-    """Our loop, set up as `recipes/session.py` does."""
+    """Our loop, set up as `recipes/running/session.py` does."""
     fabric = Fabric(accelerator="cpu", devices=1)
     lay_out(method, fabric.device)
     optimizer = make_optimizer(OPTIM, method.parameters(), device=fabric.device)

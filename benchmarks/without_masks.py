@@ -33,8 +33,8 @@ from s4mi.errors import S4miError
 from s4mi.maths.kmeans import full_kmeans
 from s4mi.maths.stats import mean_interval
 from s4mi.recipes.evaluate import evaluate, validate
-from s4mi.recipes.prepare import Prepared, prepare
-from s4mi.recipes.run_dir import make_fabric
+from s4mi.recipes.running.prepare import Prepared, prepare
+from s4mi.recipes.running.run_dir import make_fabric
 from s4mi.records import SegmentationScores
 
 SAMPLE = 100_000

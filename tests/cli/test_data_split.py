@@ -10,7 +10,7 @@ from s4mi.cli.data import app
 from s4mi.config import RunConfig
 from s4mi.data.split_file import read_split_hash
 from s4mi.errors import S4miError
-from s4mi.recipes.prepare import prepare
+from s4mi.recipes.running.prepare import prepare
 
 
 def run(*words: object) -> Result:

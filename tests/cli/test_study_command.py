@@ -17,9 +17,9 @@ from conftest import TRANSFER
 from s4mi.cli import main
 from s4mi.cli.study_table import Lines, Table, ending
 from s4mi.config import PlannedRun, RunConfig, load_study, plan_study, save_run_config
-from s4mi.recipes.progress import Progress
-from s4mi.recipes.study_events import Begun, Ended, Failed, Looked, Moved, Outcome
-from s4mi.recipes.study_identity import identities
+from s4mi.recipes.running.progress import Progress
+from s4mi.recipes.studies.events import Begun, Ended, Failed, Looked, Moved, Outcome
+from s4mi.recipes.studies.identity import identities
 from s4mi.recipes.train import train
 from s4mi.records import Cost, RunRecord, SegmentationScores, read_any_record, read_pretraining, read_record
 

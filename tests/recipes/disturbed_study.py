@@ -16,8 +16,8 @@ import yaml
 from conftest import TRANSFER
 from s4mi.config import StudyConfig, make_study, plan_study
 from s4mi.engine.checkpoint import load_weights
-from s4mi.recipes.study_events import Begun, Ended, Event, Failed, Moved
-from s4mi.recipes.study_lock import LOCK_NAME
+from s4mi.recipes.studies.events import Begun, Ended, Event, Failed, Moved
+from s4mi.recipes.studies.lock import LOCK_NAME
 from s4mi.recipes.train import train
 from s4mi.records import read_epochs, read_failure
 

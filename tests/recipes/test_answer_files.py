@@ -21,8 +21,8 @@ from s4mi.errors import S4miError
 from s4mi.recipes import predict
 from s4mi.recipes.answer_files.mask_files import whole
 from s4mi.recipes.answer_files.row_file import RowFile
-from s4mi.recipes.answering import About
-from s4mi.recipes.opening import Opened
+from s4mi.recipes.answers.answering import About
+from s4mi.recipes.answers.opening import Opened
 from s4mi.recipes.predict import predict_run
 from s4mi.records import TaskKind
 

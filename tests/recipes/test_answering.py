@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.data.spec import DatasetSpec
-from s4mi.recipes.answering import About, Answerer, classes_of, resized, turned, turned_back
+from s4mi.recipes.answers.answering import About, Answerer, classes_of, resized, turned, turned_back
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration, Reliability
 

@@ -7,7 +7,7 @@ import pytest
 
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.errors import S4miError
-from s4mi.recipes.asked import find_asked
+from s4mi.recipes.answers.asked import find_asked
 from s4mi.records import TaskKind
 
 

@@ -14,9 +14,9 @@ from s4mi.errors import S4miError
 from s4mi.maths.reliability import best_threshold, fit_temperature, tempered
 from s4mi.recipes.calibrate import calibrate_run
 from s4mi.recipes.evaluate import evaluate
-from s4mi.recipes.pixel_sample import spread_places
-from s4mi.recipes.prepare import prepare
-from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
+from s4mi.recipes.running.pixel_sample import spread_places
+from s4mi.recipes.running.prepare import prepare
+from s4mi.recipes.running.run_dir import RunDir, load_method, make_fabric
 from s4mi.recipes.train import train
 from s4mi.records import ClassificationScores, read_record
 from s4mi.records.calibration import CALIBRATION_NAME, read_calibration, write_calibration

@@ -5,8 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from s4mi.recipes.cards import GAP, SIDE, Card, Group, contact_sheet
-from s4mi.recipes.overlays import MARGIN
+from s4mi.recipes.drawing.overlays import MARGIN
+from s4mi.recipes.sheets.cards import GAP, SIDE, Card, Group, contact_sheet
 
 
 def flat(colour: tuple[int, int, int], size: tuple[int, int] = (40, 40)) -> np.ndarray:

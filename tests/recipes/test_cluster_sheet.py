@@ -15,12 +15,12 @@ from s4mi.config import RunConfig, save_run_config
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import read_image
 from s4mi.errors import S4miError
-from s4mi.recipes.answering import Answerer
-from s4mi.recipes.cluster_sheet import IMAGES, ClusterSheet
-from s4mi.recipes.mask_overlays import MOST_COLOURS, clustered
+from s4mi.recipes.answers.answering import Answerer
+from s4mi.recipes.answers.predictor import Predictor
+from s4mi.recipes.drawing.mask_overlays import MOST_COLOURS, clustered
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.predictor import Predictor
-from s4mi.recipes.run_dir import RunDir
+from s4mi.recipes.running.run_dir import RunDir
+from s4mi.recipes.sheets.clusters import IMAGES, ClusterSheet
 from s4mi.recipes.train import train
 
 Quick = Callable[..., RunConfig]

@@ -17,12 +17,12 @@ from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.split_file import read_parts
 from s4mi.errors import S4miError
-from s4mi.recipes import compare_sheet as module
-from s4mi.recipes.compare_sheet import compare_sheet, write_compare_sheet
-from s4mi.recipes.mask_overlays import HIT, MISSED, WRONG, class_colour
-from s4mi.recipes.overlays import CELL, PAPER, Block, Sheet
-from s4mi.recipes.predictor import Predictor
-from s4mi.recipes.run_dir import RunDir
+from s4mi.recipes.answers.predictor import Predictor
+from s4mi.recipes.drawing.mask_overlays import HIT, MISSED, WRONG, class_colour
+from s4mi.recipes.drawing.overlays import CELL, PAPER, Block, Sheet
+from s4mi.recipes.running.run_dir import RunDir
+from s4mi.recipes.sheets import compare as module
+from s4mi.recipes.sheets.compare import compare_sheet, write_compare_sheet
 from s4mi.recipes.train import train
 
 Quick = Callable[..., RunConfig]

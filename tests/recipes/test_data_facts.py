@@ -8,8 +8,8 @@ import pytest
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
 from s4mi.data.manifest import load_manifest
-from s4mi.recipes.data_facts import facts_of
-from s4mi.recipes.prepare import prepare
+from s4mi.recipes.running.data_facts import facts_of
+from s4mi.recipes.running.prepare import prepare
 
 Quick = Callable[..., RunConfig]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from s4mi.contract import Task
 from s4mi.data.images import normalise_red
 from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
-from s4mi.recipes.deployable import Deployable, normalised_red
+from s4mi.recipes.exporting.deployable import Deployable, normalised_red
 
 
 @given(seed=st.integers(0, 10_000), dark=st.booleans())

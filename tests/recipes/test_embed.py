@@ -22,7 +22,7 @@ from s4mi.data.preprocessing import Preprocessing
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import Backbone
 from s4mi.recipes.embed import embed_run, feature_map
-from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
+from s4mi.recipes.running.run_dir import RunDir, load_method, make_fabric
 from s4mi.recipes.train import train
 from s4mi.records import FeatureMap
 

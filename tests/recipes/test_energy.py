@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from s4mi.recipes.energy import Counter, EnergyMeter, gpus, processors
+from s4mi.recipes.running.energy import Counter, EnergyMeter, gpus, processors
 
 
 def package(folder: Path, name: str, number: int, *, joules: float, wrap: float = 100.0) -> Path:

@@ -25,13 +25,13 @@ from s4mi.data.split_file import read_parts
 from s4mi.errors import S4miError
 from s4mi.maths.saliency import energy_inside, pointing_game
 from s4mi.methods.classification.finetune import FinetuneConfig
+from s4mi.recipes.answers.pictures import spread
+from s4mi.recipes.drawing.overlays import CELL, Block, Sheet, overlay
 from s4mi.recipes.explain import explain, run_names
 from s4mi.recipes.explain_scores import UNMOVED, MapScores, MaskScores, summarise
 from s4mi.recipes.explainer import MAP_NAMES, TRUTH, Explainer
-from s4mi.recipes.overlays import CELL, Block, Sheet, overlay
-from s4mi.recipes.pictures import spread
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.run_dir import RunDir
+from s4mi.recipes.running.run_dir import RunDir
 from s4mi.recipes.train import train
 
 Quick = Callable[..., RunConfig]

@@ -19,11 +19,11 @@ from s4mi.config import RunConfig
 from s4mi.data.sources.table import TableOptions, read_tables
 from s4mi.data.sources.writing import Naming, write_import
 from s4mi.errors import S4miError
-from s4mi.recipes import export_formats
+from s4mi.recipes.answers.exported import FORMAT, KEY, open_exported, read_facts
+from s4mi.recipes.answers.predictor import Predictor
 from s4mi.recipes.export import export_run
-from s4mi.recipes.exported import FORMAT, KEY, open_exported, read_facts
+from s4mi.recipes.exporting import formats
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.predictor import Predictor
 from s4mi.recipes.train import train
 from s4mi.records import read_record
 
@@ -223,7 +223,7 @@ def test_a_file_that_answers_otherwise_is_not_kept(made: Made, tmp_path: Path, m
     def wrong(_model: Any, _facts: Any, path: Path) -> None:
         onnx.save(slightly_off, str(path))
 
-    monkeypatch.setitem(export_formats.WRITERS, ".onnx", wrong)
+    monkeypatch.setitem(formats.WRITERS, ".onnx", wrong)
     with pytest.raises(S4miError, match=r"model\.onnx: its probabilities differ from the run's by up to .* not kept"):
         export_run(made.run("multiclass"), tmp_path / "out" / "model.onnx")
     assert list((tmp_path / "out").iterdir()) == []

@@ -14,12 +14,12 @@ import pytest
 from conftest import DEDL
 from s4mi.config import RunConfig, differences, make_run_config
 from s4mi.errors import S4miError
-from s4mi.recipes import loggers as module
-from s4mi.recipes.csv_log import CsvLog
-from s4mi.recipes.flat_metrics import of_epoch, of_run
-from s4mi.recipes.loggers import Loggers, check_loggers
-from s4mi.recipes.mlflow_log import MlflowLog
-from s4mi.recipes.progress import Progress
+from s4mi.recipes.running import loggers as module
+from s4mi.recipes.running.csv_log import CsvLog
+from s4mi.recipes.running.flat_metrics import of_epoch, of_run
+from s4mi.recipes.running.loggers import Loggers, check_loggers
+from s4mi.recipes.running.mlflow_log import MlflowLog
+from s4mi.recipes.running.progress import Progress
 from s4mi.recipes.train import train
 from s4mi.records import EpochRecord, Health, RunRecord, read_epochs
 from s4mi.records.pretraining import Spread
@@ -234,7 +234,7 @@ def test_mlflow_is_imported_with_its_telemetry_off(
     code = (
         "from pathlib import Path\n"
         "from s4mi.config import make_run_config\n"
-        "from s4mi.recipes.mlflow_log import MlflowLog\n"
+        "from s4mi.recipes.running.mlflow_log import MlflowLog\n"
         "config = make_run_config({'data': {'path': 'd'}, 'method': 'dedl'}, origin='test')\n"
         "try: MlflowLog(Path('.'), config, tracking_uri=None, experiment='e').begin(1)\n"
         "except ImportError: pass\n"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s4mi.data.formats.intensity import Pixels
-from s4mi.recipes.mask_overlays import (
+from s4mi.recipes.drawing.mask_overlays import (
     CLASS_COLOURS,
     HIT,
     MISSED,

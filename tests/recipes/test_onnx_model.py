@@ -11,7 +11,7 @@ pytest.importorskip("onnxruntime")
 
 @pytest.mark.parametrize("contents", [b"no network", b""])
 def test_a_broken_file_is_one_line_with_a_cure(tmp_path: Path, contents: bytes) -> None:
-    from s4mi.recipes.onnx_model import OnnxModel
+    from s4mi.recipes.answers.onnx_model import OnnxModel
 
     path = tmp_path / "model.onnx"
     path.write_bytes(contents)

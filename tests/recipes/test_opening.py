@@ -13,8 +13,8 @@ import pytest
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
 from s4mi.errors import S4miError
-from s4mi.recipes.answering import Answerer
-from s4mi.recipes.opening import choose_runs, open_models
+from s4mi.recipes.answers.answering import Answerer
+from s4mi.recipes.answers.opening import choose_runs, open_models
 from s4mi.recipes.train import train
 from s4mi.records.calibration import CALIBRATION_NAME, read_calibration
 

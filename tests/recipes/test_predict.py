@@ -17,9 +17,9 @@ from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.data.masks import read_mask
 from s4mi.data.split_file import read_parts
 from s4mi.errors import S4miError
-from s4mi.recipes.mask_overlays import compared, tinted
+from s4mi.recipes.drawing.mask_overlays import compared, tinted
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.run_dir import RunDir
+from s4mi.recipes.running.run_dir import RunDir
 from s4mi.recipes.train import train
 from s4mi.records.calibration import read_calibration
 

@@ -15,7 +15,7 @@ from s4mi.cli import app
 from s4mi.config import RunConfig, differences, save_run_config
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.errors import S4miError
-from s4mi.recipes.prepare import prepare
+from s4mi.recipes.running.prepare import prepare
 from s4mi.recipes.train import train
 from s4mi.records import read_record
 from s4mi.report.comparison import doubts

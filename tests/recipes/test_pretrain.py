@@ -22,9 +22,9 @@ from s4mi.maths.collapse import spread
 from s4mi.nets.backbone import Backbone
 from s4mi.recipes.evaluate import evaluate_run
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.prepare import prepare
-from s4mi.recipes.progress import Progress
-from s4mi.recipes.run_dir import build_method
+from s4mi.recipes.running.prepare import prepare
+from s4mi.recipes.running.progress import Progress
+from s4mi.recipes.running.run_dir import build_method
 from s4mi.recipes.train import train
 from s4mi.records import FeatureMap, Health, PretrainingRecord, read_epochs, read_pretraining
 from s4mi.records import pretraining as records

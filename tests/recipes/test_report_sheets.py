@@ -15,15 +15,15 @@ from s4mi.config import RunConfig
 from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
-from s4mi.recipes import report_sheets, sheet_plan
-from s4mi.recipes.cards import SIDE
-from s4mi.recipes.case_sheets import outlined_sheet
-from s4mi.recipes.mask_overlays import compared
-from s4mi.recipes.overlays import MARGIN
-from s4mi.recipes.predictor import Predictor
+from s4mi.recipes.answers.predictor import Predictor
+from s4mi.recipes.drawing.mask_overlays import compared
+from s4mi.recipes.drawing.overlays import MARGIN
 from s4mi.recipes.report import report
-from s4mi.recipes.report_sheets import study_sheets
-from s4mi.recipes.sheet_plan import MOST_RUNS, SheetRun, choose
+from s4mi.recipes.sheets import for_report, plan
+from s4mi.recipes.sheets.cards import SIDE
+from s4mi.recipes.sheets.cases import outlined_sheet
+from s4mi.recipes.sheets.for_report import study_sheets
+from s4mi.recipes.sheets.plan import MOST_RUNS, SheetRun, choose
 from s4mi.recipes.train import train
 from s4mi.records import RunRecord, read_record
 from s4mi.report.cases import Case, Cases
@@ -130,7 +130,7 @@ def test_a_failure_that_nobody_foresaw_is_a_note(made: Path, tmp_path: Path, mon
     def fail(*_: object, **__: object) -> bytes:
         raise RuntimeError("out of memory\nand more")
 
-    monkeypatch.setattr(sheet_plan, "compare_sheet", fail)
+    monkeypatch.setattr(plan, "compare_sheet", fail)
     page, (note,) = page_of(made / "runs", tmp_path / "r.html")
     assert note.endswith("no sheet of predicted masks: RuntimeError: out of memory")
     assert "<html" in page
@@ -197,8 +197,8 @@ def test_unchanged_runs_are_drawn_once(classified: Path, monkeypatch: pytest.Mon
         raise AssertionError("drawn again")
 
     for name in ("saliency_sheet", "answered_sheet", "disputed_sheet"):
-        monkeypatch.setattr(sheet_plan, name, fail)
-    monkeypatch.setattr(report_sheets, "load_manifest", fail)
+        monkeypatch.setattr(plan, name, fail)
+    monkeypatch.setattr(for_report, "load_manifest", fail)
     after, notes = study_sheets(classified, runs)
     assert notes == []
     assert [sheet.png for sheet in after] == [sheet.png for sheet in before]
@@ -241,7 +241,7 @@ def test_an_older_run_without_answers_still_shows_maps(classified: Path, tmp_pat
 def test_a_page_has_no_more_pictures_than_can_be_sent(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, _ = load_runs(made / "runs")
     before, _ = study_sheets(made / "runs", runs)
-    monkeypatch.setattr(report_sheets, "BYTES", len(before[0].png) + 10)
+    monkeypatch.setattr(for_report, "BYTES", len(before[0].png) + 10)
     sheets, (note,) = study_sheets(made / "runs", runs)
     assert [sheet.title for sheet in sheets] == ["Predicted masks"]
     assert "no sheet of best and worst cases at 50 %, best and worst cases at 100 %: " in note

@@ -16,7 +16,7 @@ from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
 from s4mi.recipes.evaluate import evaluate_run
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.progress import Progress
+from s4mi.recipes.running.progress import Progress
 from s4mi.recipes.train import train
 from s4mi.records import RunRecord, SegmentationScores, read_epochs, read_record
 

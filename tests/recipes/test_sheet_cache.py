@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s4mi.recipes.sheet_cache import SheetCache, compact, key_of
+from s4mi.recipes.sheets.cache import SheetCache, compact, key_of
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -18,9 +18,9 @@ from s4mi.errors import S4miError
 from s4mi.methods.classification.finetune import Finetune
 from s4mi.recipes.evaluate import evaluate_run
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.prepare import prepare
-from s4mi.recipes.progress import Progress
-from s4mi.recipes.run_dir import build_method
+from s4mi.recipes.running.prepare import prepare
+from s4mi.recipes.running.progress import Progress
+from s4mi.recipes.running.run_dir import build_method
 from s4mi.recipes.train import train, train_to_answer
 from s4mi.records import RunRecord, read_pretraining, read_record
 

@@ -16,12 +16,12 @@ from conftest import TRANSFER
 from s4mi.config import StudyConfig, load_run_config, make_study, plan_study
 from s4mi.engine.checkpoint import load_weights
 from s4mi.errors import S4miError
-from s4mi.recipes.progress import Progress
+from s4mi.recipes.running.progress import Progress
+from s4mi.recipes.studies.events import Begun, Ended, Event, Failed, Looked, Moved, Outcome
+from s4mi.recipes.studies.folder import write_failure
+from s4mi.recipes.studies.identity import read_kept
+from s4mi.recipes.studies.lock import LOCK_NAME
 from s4mi.recipes.study import run_study
-from s4mi.recipes.study_events import Begun, Ended, Event, Failed, Looked, Moved, Outcome
-from s4mi.recipes.study_folder import write_failure
-from s4mi.recipes.study_identity import read_kept
-from s4mi.recipes.study_lock import LOCK_NAME
 from s4mi.recipes.train import train
 from s4mi.records import PretrainingRecord, RunRecord, read_epochs, read_failure
 from s4mi.report.runs import load_runs
@@ -253,7 +253,7 @@ def test_a_full_disk_ends_the_study_in_one_line_and_what_is_finished_stays(
             def full(*_: object, **__: object) -> None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-            monkeypatch.setattr("s4mi.recipes.session.save_last", full)
+            monkeypatch.setattr("s4mi.recipes.running.session.save_last", full)
 
     with pytest.raises(S4miError, match=f"^{tmp_path}: the disk is full .*give the same command$") as caught:
         run_study(studied(), tmp_path, tell=tell)
@@ -353,7 +353,7 @@ def test_a_run_that_cannot_end_in_time_is_stopped_and_goes_on_later(
         return progress.phase == "train" and progress.epoch == 3
 
     with monkeypatch.context() as patched:
-        patched.setattr("s4mi.recipes.study_budget.Budget.overruns", overruns)
+        patched.setattr("s4mi.recipes.studies.budget.Budget.overruns", overruns)
         (outcome,) = run_study(studied(budget="1 h", **arms), tmp_path)
     assert outcome.left_out
     assert "does not fit" in outcome.failure

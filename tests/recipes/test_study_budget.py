@@ -8,8 +8,8 @@ import pytest
 
 from conftest import DEDL, TRANSFER
 from s4mi.config import PlannedRun, RunConfig
-from s4mi.recipes.progress import Progress
-from s4mi.recipes.study_budget import OVER, SCORING, TRIAL, Budget, fitting
+from s4mi.recipes.running.progress import Progress
+from s4mi.recipes.studies.budget import OVER, SCORING, TRIAL, Budget, fitting
 from s4mi.records import Cost, LabelCounts, RunRecord
 
 Quick = Callable[..., RunConfig]

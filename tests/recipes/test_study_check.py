@@ -11,9 +11,9 @@ from conftest import DEDL, TRANSFER
 from s4mi.config import PlannedRun, make_study, plan_study
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.errors import S4miError
-from s4mi.recipes.prepare import prepare
+from s4mi.recipes.running.prepare import prepare
+from s4mi.recipes.studies.check import check_plan, missing_sets
 from s4mi.recipes.study import run_study
-from s4mi.recipes.study_check import check_plan, missing_sets
 
 
 def check(data: Path, **changes: Any) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
-from s4mi.recipes.study_estimate import Pace
-from s4mi.recipes.study_versions import version_note
+from s4mi.recipes.running.versions import version_note
+from s4mi.recipes.studies.estimate import Pace
 from s4mi.records import Cost, LabelCounts, PretrainingRecord, RunRecord
 
 Quick = Callable[..., RunConfig]

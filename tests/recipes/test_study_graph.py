@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s4mi.config import PlannedRun, RunConfig
-from s4mi.recipes.study_graph import ATTEMPTS, Graph
+from s4mi.recipes.studies.graph import ATTEMPTS, Graph
 
 NO_CONFIG = cast(RunConfig, None)  # nobody looks at it
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from s4mi.errors import S4miError
-from s4mi.recipes import study_lock as module
-from s4mi.recipes.study_lock import LOCK_NAME, started_at, study_lock
+from s4mi.recipes.studies import lock as module
+from s4mi.recipes.studies.lock import LOCK_NAME, started_at, study_lock
 
 
 def ended() -> tuple[int, str]:
@@ -85,7 +85,7 @@ def test_of_many_that_find_an_abandoned_lock_one_takes_it(tmp_path: Path) -> Non
     write_lock(tmp_path, pid=pid, started=started)
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom s4mi.errors import S4miError\n"
-        "from s4mi.recipes.study_lock import study_lock\n"
+        "from s4mi.recipes.studies.lock import study_lock\n"
         "sys.stdin.readline()\n"
         "try:\n    with study_lock(Path(sys.argv[1])):\n        print('held', flush=True)\n"
         "        sys.stdin.readline()\n"

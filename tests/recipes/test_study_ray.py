@@ -32,15 +32,15 @@ from disturbed_study import (
 
 from s4mi.config import HardwareConfig
 from s4mi.errors import S4miError
+from s4mi.recipes.studies.events import Event, Failed, Moved
+from s4mi.recipes.studies.hand import Token
+from s4mi.recipes.studies.lock import LOCK_NAME, started_at
 from s4mi.recipes.study import run_study
-from s4mi.recipes.study_events import Event, Failed, Moved
-from s4mi.recipes.study_hand import Token
-from s4mi.recipes.study_lock import LOCK_NAME, started_at
 from s4mi.records import read_epochs, read_failure
 
 ray = pytest.importorskip("ray")
-study_ray = pytest.importorskip("s4mi.recipes.study_ray")
-from s4mi.recipes.ray_door import Demand, connect, demand  # noqa: E402
+study_ray = pytest.importorskip("s4mi.recipes.studies.ray_cluster")
+from s4mi.recipes.studies.ray_door import Demand, connect, demand  # noqa: E402
 
 QUIET: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "object_store_memory": 100 << 20}
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from s4mi.config import PlannedRun, make_study, plan_study, save_run_config
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.errors import S4miError
-from s4mi.recipes.study_format import check_format, write_format
-from s4mi.recipes.study_identity import identities, keep, kept_of
-from s4mi.recipes.study_shelf import Place, arrange, is_done, places
+from s4mi.recipes.studies.format import check_format, write_format
+from s4mi.recipes.studies.identity import identities, keep, kept_of
+from s4mi.recipes.studies.shelf import Place, arrange, is_done, places
 from s4mi.records import SUPERSEDED
 
 SIMCLR: dict[str, Any] = {"name": "simclr", "backbone": "tiny_resnet", "weights": "none"}

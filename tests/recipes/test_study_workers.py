@@ -28,10 +28,10 @@ from disturbed_study import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s4mi.recipes.studies.crew import next_gpu, visible_gpus
+from s4mi.recipes.studies.events import Begun, Event, Moved
+from s4mi.recipes.studies.lock import LOCK_NAME
 from s4mi.recipes.study import run_study
-from s4mi.recipes.study_crew import next_gpu, visible_gpus
-from s4mi.recipes.study_events import Begun, Event, Moved
-from s4mi.recipes.study_lock import LOCK_NAME
 from s4mi.records import RunRecord, read_epochs, read_failure
 
 
@@ -134,7 +134,7 @@ def test_gpus_are_called_what_the_environment_calls_them() -> None:
 
 def test_a_worker_takes_its_share_before_it_imports_torch() -> None:
     code = (
-        "import os, sys\nfrom s4mi.recipes.study_worker import take_share\ntake_share(3, 'GPU-8a1b')\n"
+        "import os, sys\nfrom s4mi.recipes.studies.worker import take_share\ntake_share(3, 'GPU-8a1b')\n"
         "print(*(os.environ[name] for name in ('OMP_NUM_THREADS', 'LOKY_MAX_CPU_COUNT', 'CUDA_VISIBLE_DEVICES')))\n"
         "print('torch' in sys.modules)\n"
     )

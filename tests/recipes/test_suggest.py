@@ -24,13 +24,13 @@ from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.maths.acquisition import Cap, directions, k_centre
 from s4mi.nets.deepest import DeepestFeatures
-from s4mi.recipes.answering import Answerer
-from s4mi.recipes.choosing import Strategy
-from s4mi.recipes.committee import Committee
-from s4mi.recipes.features import embed_files
+from s4mi.recipes.answers.answering import Answerer
+from s4mi.recipes.answers.features import embed_files
+from s4mi.recipes.answers.predictor import Predictor
+from s4mi.recipes.choices.choosing import Strategy
+from s4mi.recipes.choices.committee import Committee
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.predictor import Predictor
-from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
+from s4mi.recipes.running.run_dir import RunDir, load_method, make_fabric
 from s4mi.recipes.suggest import Wish, suggest
 from s4mi.recipes.train import train
 

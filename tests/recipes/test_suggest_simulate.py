@@ -12,7 +12,7 @@ from conftest import TRANSFER
 from s4mi.config import PlannedRun, RunConfig
 from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
-from s4mi.recipes.choosing import Strategy
+from s4mi.recipes.choices.choosing import Strategy
 from s4mi.recipes.suggest_simulate import Game, simulate
 from s4mi.records import read_record
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from s4mi.recipes.surroundings import forget_peak_memory, peak_memory
+from s4mi.recipes.running.surroundings import forget_peak_memory, peak_memory
 
 
 def touched(mib: int) -> mmap.mmap:

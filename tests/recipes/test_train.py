@@ -20,7 +20,7 @@ from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig, load_run_config, save_run_config
 from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
-from s4mi.recipes.progress import Progress
+from s4mi.recipes.running.progress import Progress
 from s4mi.recipes.train import train
 from s4mi.records import ClassificationScores, SegmentationScores, read_epochs, read_record
 

@@ -18,9 +18,9 @@ from s4mi.contract import Batch, Classifier, Segmenter, Stream
 from s4mi.engine.fit import fit
 from s4mi.methods.segmentation.picie import ClusteringConfig
 from s4mi.recipes.evaluate import evaluate, validate
-from s4mi.recipes.prepare import prepare
-from s4mi.recipes.run_dir import RunDir
-from s4mi.recipes.session import Session
+from s4mi.recipes.running.prepare import prepare
+from s4mi.recipes.running.run_dir import RunDir
+from s4mi.recipes.running.session import Session
 
 WORLD = 2
 NET = {"network": "tiny_resnet"}

@@ -23,8 +23,8 @@ from s4mi.maths.pixel_clusters import PixelLabels
 from s4mi.methods.segmentation.picie import PixelClustering
 from s4mi.recipes.evaluate import evaluate_run
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.prepare import prepare
-from s4mi.recipes.progress import Progress
+from s4mi.recipes.running.prepare import prepare
+from s4mi.recipes.running.progress import Progress
 from s4mi.recipes.train import train, train_to_answer
 from s4mi.records import EpochRecord, RunRecord, SegmentationScores, read_epochs, read_record
 

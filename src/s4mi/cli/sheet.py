@@ -19,7 +19,7 @@ def sheet(
     """Compare segmentation runs image by image: what each found, missed and saw wrongly, with its IoU."""
     from s4mi.cli.console import setup_logging
     from s4mi.cli.facts import progress_bar
-    from s4mi.recipes.compare_sheet import write_compare_sheet
+    from s4mi.recipes.sheets.compare import write_compare_sheet
 
     setup_logging()
     with progress_bar() as bar:

@@ -16,7 +16,7 @@ def run_simulation(
 ) -> None:  # fmt: skip
     """Play it and say what came out."""
     from s4mi.errors import S4miError
-    from s4mi.recipes.choosing import Strategy
+    from s4mi.recipes.choices.choosing import Strategy
     from s4mi.recipes.suggest_simulate import Game, simulate
 
     if out.suffix == ".csv":

@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from s4mi.config import PlannedRun, StudyConfig
-    from s4mi.recipes.study_events import Outcome
+    from s4mi.recipes.studies.events import Outcome
     from s4mi.report.html import Sheet
 
 app = typer.Typer(
@@ -33,8 +33,8 @@ def plan(
     """
     from s4mi.cli.study_tree import budgeted, total, tree
     from s4mi.config import load_study, plan_study, unneeded
-    from s4mi.recipes.study_check import check_plan, missing_sets
-    from s4mi.recipes.study_outlook import outlook
+    from s4mi.recipes.studies.check import check_plan, missing_sets
+    from s4mi.recipes.studies.outlook import outlook
 
     study = load_study(study_file, overrides or ())
     runs = list(plan_study(study, Path() if out is None else out.absolute()))
@@ -96,7 +96,7 @@ def run(
 
 def _how_far(study: "StudyConfig", out: Path) -> str:
     from s4mi.config import plan_study
-    from s4mi.recipes.run_dir import RunDir
+    from s4mi.recipes.running.run_dir import RunDir
 
     runs: Sequence[PlannedRun] = tuple(plan_study(study, out.absolute()))
     return f"{sum(RunDir(out / run.name).finished for run in runs)} of {len(runs)} runs are done"

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from s4mi.config import PlannedRun
-    from s4mi.recipes.progress import Progress
-    from s4mi.recipes.study_events import Event, Looked, Outcome
+    from s4mi.recipes.running.progress import Progress
+    from s4mi.recipes.studies.events import Event, Looked, Outcome
 
 FAILURES = 5
 """Failures that the table shows; the rest are counted."""
@@ -40,7 +40,7 @@ class Lines(Display):
     """What begins, and results, on standard output; what fails on standard error."""
 
     def tell(self, event: "Event") -> None:
-        from s4mi.recipes.study_events import Begun, Ended, Failed, Looked, Moved, Stopping
+        from s4mi.recipes.studies.events import Begun, Ended, Failed, Looked, Moved, Stopping
 
         match event:
             case Looked():
@@ -67,7 +67,7 @@ class Table(Display):
     def __init__(self, console: "Console") -> None:
         from rich.live import Live
 
-        from s4mi.recipes.study_estimate import Pace
+        from s4mi.recipes.studies.estimate import Pace
 
         self._console, self._pace = console, Pace()
         self._plan: tuple[PlannedRun, ...] = ()
@@ -88,7 +88,7 @@ class Table(Display):
         self._live.stop()
 
     def tell(self, event: "Event") -> None:
-        from s4mi.recipes.study_events import Begun, Ended, Failed, Looked, Moved, Stopping
+        from s4mi.recipes.studies.events import Begun, Ended, Failed, Looked, Moved, Stopping
 
         match event:
             case Looked():

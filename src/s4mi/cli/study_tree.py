@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from s4mi.cli.words import about
 
 if TYPE_CHECKING:
-    from s4mi.recipes.study_outlook import Outlook, Prospect
+    from s4mi.recipes.studies.outlook import Outlook, Prospect
 
 
 def tree(runs: Sequence["Prospect"]) -> Iterator[str]:

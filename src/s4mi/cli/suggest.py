@@ -10,7 +10,7 @@ import typer
 from s4mi.cli.parts import Task
 
 if TYPE_CHECKING:
-    from s4mi.recipes.choosing import Strategy
+    from s4mi.recipes.choices.choosing import Strategy
 
 
 class Uncertainty(StrEnum):
@@ -147,7 +147,7 @@ def _next(files: Sequence[Path], dataset: str, format_: Format) -> Iterator[str]
 
 
 def _strategy(uncertainty: Uncertainty, diversity: Diversity, *, cold: bool) -> "Strategy":
-    from s4mi.recipes.choosing import Strategy
+    from s4mi.recipes.choices.choosing import Strategy
 
     spread = diversity.value
     if diversity is Diversity.auto:

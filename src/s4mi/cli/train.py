@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from s4mi.recipes.progress import Progress
+    from s4mi.recipes.running.progress import Progress
     from s4mi.records import PretrainingRecord, RunRecord
 
 

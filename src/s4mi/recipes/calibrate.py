@@ -24,9 +24,9 @@ from s4mi.maths.reliability import (
     tempered,
 )
 from s4mi.recipes.evaluate import EVALUATION_BATCH, Evaluation, evaluate
-from s4mi.recipes.pixel_sample import Given, PixelSample
-from s4mi.recipes.prepare import Prepared, prepare
-from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
+from s4mi.recipes.running.pixel_sample import Given, PixelSample
+from s4mi.recipes.running.prepare import Prepared, prepare
+from s4mi.recipes.running.run_dir import RunDir, load_method, make_fabric
 from s4mi.records import Answers, Part
 from s4mi.records.calibration import Calibration, Reliability, write_calibration
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from s4mi.config import StudyConfig, load_study
 from s4mi.data.manifest import Manifest
 from s4mi.data.sources.synthetic import Kind, write_synthetic
-from s4mi.recipes.sheets import examples_sheet
+from s4mi.recipes.sheets.contact import examples_sheet
 from s4mi.records import write_text_atomically
 from s4mi.report.html import Sheet
 

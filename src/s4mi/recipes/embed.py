@@ -28,10 +28,10 @@ from s4mi.data.preprocessing import Preprocessing
 from s4mi.data.spec import NO_CLASS, SPEC_NAME, load_spec
 from s4mi.errors import S4miError, require_extra
 from s4mi.maths.projection import pca, umap
-from s4mi.recipes.encoders import Encoder, load_encoder
-from s4mi.recipes.features import decode, features_of
-from s4mi.recipes.inputs import ErrorList, Unreadable, find_images
-from s4mi.recipes.run_dir import RunDir, make_fabric
+from s4mi.recipes.answers.encoders import Encoder, load_encoder
+from s4mi.recipes.answers.features import decode, features_of
+from s4mi.recipes.answers.inputs import ErrorList, Unreadable, find_images
+from s4mi.recipes.running.run_dir import RunDir, make_fabric
 from s4mi.records import FeatureMap, MapPoint, Part, write_text_atomically
 from s4mi.report.feature_maps import draw_feature_map
 from s4mi.report.svg import standalone

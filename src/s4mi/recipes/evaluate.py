@@ -29,9 +29,9 @@ from s4mi.maths.metrics import (
 )
 from s4mi.maths.processes import own_share, sum_over_processes, values_of_all
 from s4mi.maths.reliability import THRESHOLD
-from s4mi.recipes.pixel_sample import Given, PixelSample, joined
-from s4mi.recipes.prepare import Prepared, prepare
-from s4mi.recipes.run_dir import RunDir, load_method, make_fabric
+from s4mi.recipes.running.pixel_sample import Given, PixelSample, joined
+from s4mi.recipes.running.prepare import Prepared, prepare
+from s4mi.recipes.running.run_dir import RunDir, load_method, make_fabric
 from s4mi.records import Answers, ClassificationScores, ImageScores, Part, Scores, SegmentationScores
 
 EVALUATION_BATCH = 32

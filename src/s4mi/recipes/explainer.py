@@ -19,9 +19,9 @@ from s4mi.engine.inference import probabilities
 from s4mi.errors import S4miError, nearest
 from s4mi.maths.saliency import rank_correlation
 from s4mi.nets.attribution import MapLayer, find_layer, grad_cam, input_gradient, smooth_grad
-from s4mi.recipes.pictures import Picture
-from s4mi.recipes.prepare import task_kind
-from s4mi.recipes.run_dir import RunDir, build_method, load_method, make_fabric
+from s4mi.recipes.answers.pictures import Picture
+from s4mi.recipes.running.prepare import task_kind
+from s4mi.recipes.running.run_dir import RunDir, build_method, load_method, make_fabric
 from s4mi.records import read_record
 
 MapName = Literal["input_gradient", "smooth_grad", "grad_cam"]

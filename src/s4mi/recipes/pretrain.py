@@ -13,13 +13,13 @@ import numpy as np
 from s4mi.contract import Pretrainer
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.weights import save_encoder
-from s4mi.recipes.data_facts import facts_of
 from s4mi.recipes.embed import feature_map
-from s4mi.recipes.health import Doctor, backbones, features_of
-from s4mi.recipes.progress import Progress, Watcher
-from s4mi.recipes.session import Session
-from s4mi.recipes.start import write_seen
-from s4mi.recipes.surroundings import git_revision, now, versions
+from s4mi.recipes.running.data_facts import facts_of
+from s4mi.recipes.running.health import Doctor, backbones, features_of
+from s4mi.recipes.running.progress import Progress, Watcher
+from s4mi.recipes.running.session import Session
+from s4mi.recipes.running.start import write_seen
+from s4mi.recipes.running.surroundings import git_revision, now, versions
 from s4mi.records import MAP_NAME, FeatureMap, Health, Part, PretrainingRecord, write_text_atomically
 
 MAP_IMAGES = 1000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.errors import S4miError
-from s4mi.recipes.study_versions import version_note
+from s4mi.recipes.running.versions import version_note
 from s4mi.report.csv_files import write_csv
 from s4mi.report.formats import CSV, FORMATS, PAGE, check_ending, write_text
 from s4mi.report.html import ReportRun, Sheet, load_pretrainings, load_runs, write_report
@@ -111,6 +111,8 @@ def sheets_of(folder: Path, runs: Sequence[ReportRun]) -> tuple[list[Sheet], lis
     """Every sheet of these runs, and a line on what cannot be shown; none without a run."""
     if not runs:
         return [], []
-    from s4mi.recipes.report_sheets import study_sheets  # torch takes seconds to import, which all else can do without
+    from s4mi.recipes.sheets.for_report import (
+        study_sheets,  # torch takes seconds to import, which all else can do without
+    )
 
     return study_sheets(folder, runs)

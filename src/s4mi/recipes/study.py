@@ -15,20 +15,20 @@ import torch
 
 from s4mi.config import PlannedRun, RunConfig, StudyConfig, plan_study
 from s4mi.errors import S4miError, require_extra
-from s4mi.recipes.progress import Progress
-from s4mi.recipes.study_budget import Budget
-from s4mi.recipes.study_check import check_plan
-from s4mi.recipes.study_crew import Alone, Crew, Request, Workers, stop_requests, visible_gpus
-from s4mi.recipes.study_events import Begun, Ended, Failed, Looked, Moved, Outcome, Stopping, Tell
-from s4mi.recipes.study_folder import claim, disk_is_full, forget_failure, standing_of, write_failure
-from s4mi.recipes.study_format import check_format, write_format
-from s4mi.recipes.study_graph import Graph
-from s4mi.recipes.study_identity import Identity, Kept, identities, keep, kept_of, read_kept
-from s4mi.recipes.study_lock import study_lock
-from s4mi.recipes.study_shelf import arrange, is_done, places
-from s4mi.recipes.study_versions import version_note
-from s4mi.recipes.study_worker import Job, Result
-from s4mi.recipes.surroundings import git_revision, versions
+from s4mi.recipes.running.progress import Progress
+from s4mi.recipes.running.surroundings import git_revision, versions
+from s4mi.recipes.running.versions import version_note
+from s4mi.recipes.studies.budget import Budget
+from s4mi.recipes.studies.check import check_plan
+from s4mi.recipes.studies.crew import Alone, Crew, Request, Workers, stop_requests, visible_gpus
+from s4mi.recipes.studies.events import Begun, Ended, Failed, Looked, Moved, Outcome, Stopping, Tell
+from s4mi.recipes.studies.folder import claim, disk_is_full, forget_failure, standing_of, write_failure
+from s4mi.recipes.studies.format import check_format, write_format
+from s4mi.recipes.studies.graph import Graph
+from s4mi.recipes.studies.identity import Identity, Kept, identities, keep, kept_of, read_kept
+from s4mi.recipes.studies.lock import study_lock
+from s4mi.recipes.studies.shelf import arrange, is_done, places
+from s4mi.recipes.studies.worker import Job, Result
 from s4mi.records import PretrainingRecord, RunRecord, read_any_record
 
 
@@ -83,7 +83,7 @@ def _check(plan: Sequence[PlannedRun], out: Path, known: Mapping[str, Identity])
 
 def _cluster(address: str, out: Path, job: "_Study", *, most: int) -> Crew:
     require_extra("ray", extra="ray", purpose="--ray")
-    from s4mi.recipes.study_ray import Cluster
+    from s4mi.recipes.studies.ray_cluster import Cluster
 
     return Cluster(address, out, job.moved, most=most)
 

@@ -25,12 +25,12 @@ from s4mi.data.spec import NO_CLASS
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.maths.acquisition import Pick
-from s4mi.recipes.assessing import Progress, assess
-from s4mi.recipes.candidates import Candidates, candidates_of, check_answers, check_fits, encoder_run
-from s4mi.recipes.choosing import Pool, Strategy, choose
-from s4mi.recipes.committee import Committee, Opinion
-from s4mi.recipes.inputs import ErrorList, Unreadable
-from s4mi.recipes.reasons import reason
+from s4mi.recipes.answers.inputs import ErrorList, Unreadable
+from s4mi.recipes.choices.assessing import Progress, assess
+from s4mi.recipes.choices.candidates import Candidates, candidates_of, check_answers, check_fits, encoder_run
+from s4mi.recipes.choices.choosing import Pool, Strategy, choose
+from s4mi.recipes.choices.committee import Committee, Opinion
+from s4mi.recipes.choices.reasons import reason
 from s4mi.records import TaskKind, write_text_atomically
 
 Format = Literal["csv", "label-studio", "coco"]

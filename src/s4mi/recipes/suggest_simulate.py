@@ -21,11 +21,11 @@ from s4mi.config import PlannedRun, RunConfig, SplitConfig
 from s4mi.data.manifest import PARTS, Row
 from s4mi.data.split_file import Split, hash_of, save_split
 from s4mi.errors import S4miError
-from s4mi.recipes.assessing import assess
-from s4mi.recipes.candidates import Candidates
-from s4mi.recipes.choosing import RANDOM, Strategy, choose
-from s4mi.recipes.committee import Committee
-from s4mi.recipes.prepare import Prepared, prepare
+from s4mi.recipes.choices.assessing import assess
+from s4mi.recipes.choices.candidates import Candidates
+from s4mi.recipes.choices.choosing import RANDOM, Strategy, choose
+from s4mi.recipes.choices.committee import Committee
+from s4mi.recipes.running.prepare import Prepared, prepare
 from s4mi.recipes.train import train, train_to_answer
 from s4mi.records import CONFIG_NAME, RunRecord, TaskKind, write_text_atomically
 from s4mi.report.scores import metric_of, score_of

@@ -110,11 +110,15 @@ def read_simulation(out: Path, metric: Metric) -> list[Result]:
     with path.open(encoding="utf-8", newline="") as file:
         try:
             return [
-                Result(row["strategy"], int(row["seed"]), int(row["round"]), int(row["labels"]), float(row[metric.name]))
+                Result(
+                    row["strategy"], int(row["seed"]), int(row["round"]), int(row["labels"]), float(row[metric.name])
+                )
                 for row in csv.DictReader(file)
             ]
         except (KeyError, TypeError, ValueError) as error:
-            raise S4miError(f"{path}: is no table of a simulation by {metric.label}; remove it, the runs stay") from error
+            raise S4miError(
+                f"{path}: is no table of a simulation by {metric.label}; remove it, the runs stay"
+            ) from error
 
 
 def _figure(curves: Sequence[Curve], metric: Metric) -> Figure:

@@ -21,7 +21,7 @@ from s4mi.data.spec import MaskKey
 from s4mi.recipes.answer_files.dicom_seg import write_dicom_seg
 from s4mi.recipes.answer_files.nifti_mask import write_nifti_mask
 from s4mi.recipes.answer_files.settings import MaskFormat
-from s4mi.recipes.asked import Asked
+from s4mi.recipes.answers.asked import Asked
 
 
 def mask_paths(asked: Asked, folder: Path, form: MaskFormat) -> tuple[Path, ...]:

@@ -13,10 +13,10 @@ from s4mi.maths.regions import measure
 from s4mi.recipes.answer_files.mask_files import mask_paths, save_png, write_masks
 from s4mi.recipes.answer_files.row_file import Cells, RowFile
 from s4mi.recipes.answer_files.settings import MaskFormat
-from s4mi.recipes.answer_stream import Decoded, Seen, Wanted
-from s4mi.recipes.answering import Answerer, Probabilities, classes_of
-from s4mi.recipes.asked import Asked
-from s4mi.recipes.mask_overlays import clustered, compared, tinted
+from s4mi.recipes.answers.answering import Answerer, Probabilities, classes_of
+from s4mi.recipes.answers.asked import Asked
+from s4mi.recipes.answers.stream import Decoded, Seen, Wanted
+from s4mi.recipes.drawing.mask_overlays import clustered, compared, tinted
 
 OVERLAYS = "overlays"
 """Folder of the overlays, below that of the masks."""

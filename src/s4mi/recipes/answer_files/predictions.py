@@ -6,9 +6,9 @@ from pathlib import Path
 from s4mi.data.spec import NO_CLASS
 from s4mi.maths.reliability import entropy
 from s4mi.recipes.answer_files.row_file import Cells, RowFile
-from s4mi.recipes.answer_stream import Decoded, Wanted
-from s4mi.recipes.answering import Answerer, Probabilities
-from s4mi.recipes.asked import Asked
+from s4mi.recipes.answers.answering import Answerer, Probabilities
+from s4mi.recipes.answers.asked import Asked
+from s4mi.recipes.answers.stream import Decoded, Wanted
 
 NAME = "predictions.csv"
 

@@ -1,0 +1,1 @@
+"""What a trained network says of images, whatever form it is kept in."""

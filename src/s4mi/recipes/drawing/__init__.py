@@ -1,0 +1,1 @@
+"""Answers drawn over the images that they are of."""

@@ -1,0 +1,1 @@
+"""Sheets of images side by side, for a person to look at."""

@@ -1,0 +1,96 @@
+"""A contact sheet: groups of cards under a heading, each card one or more small pictures and lines of text below."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from s4mi.data.formats.intensity import Pixels
+from s4mi.recipes.drawing.mask_overlays import Colour
+from s4mi.recipes.drawing.overlays import FAINT, INK, LINE, MARGIN, PAPER, colour_key, write_line
+
+SIDE = 132
+"""Longest side of a picture on a card."""
+GAP, GROUP_GAP = 10, 16
+
+
+@dataclass(frozen=True)
+class Card:
+    """Pictures (H, W, 3) side by side, of any size, and lines of text; the first line is the heaviest."""
+
+    pictures: tuple[Pixels, ...]
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cards that belong together."""
+
+    heading: str
+    cards: tuple[Card, ...]
+
+
+def contact_sheet(
+    groups: Sequence[Group],
+    *,
+    columns: int,
+    legend: Sequence[tuple[Colour, str]] = (),
+    notes: Sequence[str] = (),
+) -> bytes:
+    """The groups below each other as a PNG, with at most `columns` cards in a row.
+
+    Args:
+        legend: colours and what they mean, below all.
+        notes: lines below all.
+    """
+    groups = [group for group in groups if group.cards]
+    pictures = max(len(card.pictures) for group in groups for card in group.cards)
+    wide = min(columns, max(len(group.cards) for group in groups))
+    card = pictures * (SIDE + GAP // 2) - GAP // 2
+    width = max(2 * MARGIN + wide * (card + GAP) - GAP, 420)
+    strips = [strip for group in groups for strip in _group(group, columns=wide, card=card, width=width)]
+    key = colour_key(legend, width=width)
+    strips += ([] if key is None else [key]) + [_text(note, width, colour=FAINT) for note in notes]
+    sheet = Image.new("RGB", (width, 2 * MARGIN + sum(strip.height for strip in strips)), PAPER)
+    top = MARGIN
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _group(group: Group, *, columns: int, card: int, width: int) -> list[Image.Image]:
+    """Its heading and its rows of cards."""
+    strips = [_text(group.heading, width, colour=INK, bold=True)]
+    for begin in range(0, len(group.cards), columns):
+        row = group.cards[begin : begin + columns]
+        small = [[_small(picture) for picture in each.pictures] for each in row]
+        tall = max(picture.height for each in small for picture in each)
+        lines = max(len(each.lines) for each in row)
+        strip = Image.new("RGB", (width, tall + 2 + lines * LINE + GROUP_GAP), PAPER)
+        draw = ImageDraw.Draw(strip)
+        for column, (each, shown) in enumerate(zip(row, small, strict=True)):
+            left = MARGIN + column * (card + GAP)
+            for i, picture in enumerate(shown):
+                strip.paste(picture, (left + i * (SIDE + GAP // 2), tall - picture.height))
+            for i, line in enumerate(each.lines):
+                write_line(draw, (left, tall + 2 + i * LINE), line, width=card, colour=FAINT if i else INK)
+        strips.append(strip)
+    return strips
+
+
+def _small(pixels: Pixels) -> Image.Image:
+    height, width = pixels.shape[:2]
+    scale = SIDE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.LANCZOS)
+
+
+def _text(text: str, width: int, *, colour: Colour, bold: bool = False) -> Image.Image:
+    strip = Image.new("RGB", (width, LINE + 4), PAPER)
+    write_line(ImageDraw.Draw(strip), (MARGIN, 0), text, width=width - 2 * MARGIN, colour=colour, bold=bold)
+    return strip
