@@ -1,14 +1,16 @@
 """What every test may use: small drawn data sets and quick run settings."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
 import torch
 
+from s4mi.cli import main
 from s4mi.config import RunConfig, make_run_config
 from s4mi.data.sources.synthetic import write_synthetic
 
@@ -89,3 +91,29 @@ def quick(cache_dir: Path) -> Callable[..., RunConfig]:
         return make_run_config(contents, origin="test")
 
     return make
+
+
+class Done(NamedTuple):
+    """What a command left: its exit status and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def s4mi(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run a command line in this process, through the same `main` as the installed program."""
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["s4mi", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        code = left.value.code
+        return Done(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run

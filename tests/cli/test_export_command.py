@@ -1,32 +1,15 @@
 """`s4mi export` as a user meets it."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conftest import TRANSFER
-from s4mi.cli import main
+from conftest import TRANSFER, Command
 from s4mi.config import RunConfig
 from s4mi.recipes.train import train
 
 Quick = Callable[..., RunConfig]
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def s4mi(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Exit status, standard output and standard error of a command line, run through the program's own `main`."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["s4mi", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        shown = capsys.readouterr()
-        return left.value.code or 0, shown.out, shown.err
-
-    return run
 
 
 def test_what_cannot_be_exported_is_one_line_on_standard_error(s4mi: Command, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """`s4mi embed` and `s4mi report` as a user meets them."""
 
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 from PIL import Image
 
 from conftest import TRANSFER
-from s4mi.cli import main
 from s4mi.config import RunConfig
 from s4mi.recipes.train import train
 
@@ -24,19 +22,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quick) 
     shutil.copytree(folder / "done", folder / "half")
     (folder / "half" / "record.json").unlink()
     return folder
-
-
-@pytest.fixture
-def s4mi(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
-    """Exit status, standard output and standard error of a command line, run through the program's own `main`."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["s4mi", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        return int(left.value.code or 0), *capsys.readouterr()
-
-    return run
 
 
 def test_report_writes_the_page_and_names_the_unfinished(s4mi, runs: Path, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from conftest import DEDL, TRANSFER
-from s4mi.cli import main
 from s4mi.config import RunConfig
 from s4mi.recipes.train import train
 
@@ -22,20 +21,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quick) 
     train(quick(lesions, DEDL, epochs=1), folder / "dedl")
     train(quick(lesions, TRANSFER, epochs=1), folder / "classifier")
     return folder
-
-
-@pytest.fixture
-def s4mi(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
-    """Exit status, standard output and standard error of a command line, run through the program's own `main`."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["s4mi", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        shown = capsys.readouterr()
-        return left.value.code or 0, shown.out, shown.err
-
-    return run
 
 
 def test_a_sheet_is_written_where_it_was_asked_for(s4mi, runs: Path, lesions: Path, tmp_path: Path) -> None:

@@ -3,9 +3,7 @@
 import io
 import json
 import re
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from conftest import TRANSFER
-from s4mi.cli import main
+from conftest import TRANSFER, Command, Done
 from s4mi.cli.study_table import Lines, Table, ending
 from s4mi.config import PlannedRun, RunConfig, load_study, plan_study, save_run_config
 from s4mi.recipes.running.progress import Progress
@@ -29,32 +26,10 @@ SIMCLR: dict[str, Any] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command left: its exit status and what it printed."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Command = Callable[..., Done]
-
-
-@pytest.fixture
-def s4mi(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run a command line in this process, through the same `main` as the installed program."""
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["s4mi", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        code = left.value.code
-        return Done(code if isinstance(code, int) else 0, *capsys.readouterr())
-
-    return run
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A screen on which no line is broken."""
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 @pytest.fixture

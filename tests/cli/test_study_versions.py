@@ -1,7 +1,6 @@
 """A study before and after annotations are merged into its data set, as a user meets it."""
 
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,29 +8,24 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import TRANSFER
-from s4mi.cli import main
+from conftest import TRANSFER, Command
 from s4mi.data.manifest import Manifest, Row, write_dataset
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.data.versions import load_version, write_version
 from s4mi.report.new_annotations import TITLE
 
-Command = Callable[..., str]
+Said = Callable[..., str]
 
 
 @pytest.fixture
-def s4mi(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run a command line in this process; what it prints on standard output."""
+def said(s4mi: Command, monkeypatch: pytest.MonkeyPatch) -> Said:
+    """Run a command line that succeeds; what it prints on standard output."""
+    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["s4mi", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        assert not left.value.code, err
-        return out
+        done = s4mi(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     return run
 
@@ -50,7 +44,7 @@ def sparse(tmp_path: Path) -> tuple[Manifest, list[Row]]:
 
 
 def test_a_merge_leaves_a_study_with_a_time_to_expect_and_then_with_what_it_brought(
-    s4mi: Command, sparse: tuple[Manifest, list[Row]], tmp_path: Path, cache_dir: Path
+    said: Said, sparse: tuple[Manifest, list[Row]], tmp_path: Path, cache_dir: Path
 ) -> None:
     manifest, rows = sparse
     study, out = tmp_path / "study.yaml", tmp_path / "out"
@@ -63,18 +57,18 @@ def test_a_merge_leaves_a_study_with_a_time_to_expect_and_then_with_what_it_brou
         "arms": [{"method": TRANSFER, "name": "plain"}],
     }
     study.write_text(yaml.safe_dump(contents), encoding="utf-8")
-    assert "pretraining 'unused': no arm starts from it, so it is not made" in s4mi("study", "plan", study)
-    first = s4mi("study", "run", study, "-o", out, "--workers", "0").splitlines()
+    assert "pretraining 'unused': no arm starts from it, so it is not made" in said("study", "plan", study)
+    first = said("study", "run", study, "-o", out, "--workers", "0").splitlines()
     assert first[0] == "runs/plain-100pct-seed0: begins"
     assert re.fullmatch(r"runs/plain-100pct-seed0: f1_macro 0\.\d+ on \d+ test images, in \d+ s", first[1])
     assert TITLE not in (out / "report.html").read_text(encoding="utf-8")
 
     assert write_version(manifest, manifest.spec, rows) == 2
-    (run, total, _) = s4mi("study", "plan", study, "-o", out).splitlines()
+    (run, total, _) = said("study", "plan", study, "-o", out).splitlines()
     assert re.search(r"runs/plain-100pct-v2-seed0  \w+  about \d+ s as on an older version of the data set$", run)
     assert re.fullmatch(r"1 run, 0 without labels; 0 done, about \d+ s of training left", total)
 
-    printed = s4mi("study", "run", study, "-o", out, "--workers", "0")
+    printed = said("study", "run", study, "-o", out, "--workers", "0")
     assert "multi-class classification: macro F1 by the new annotations" in printed
     (gain,) = (line for line in printed.splitlines() if line.startswith("version 1 → 2, "))
     assert re.search(r"100 %: \d+ → \d+ labels, [01]\.\d+ → [01]\.\d+, .*\(n = 1\)$", gain), gain
