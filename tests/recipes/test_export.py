@@ -19,7 +19,8 @@ from s4mi.config import RunConfig
 from s4mi.data.sources.table import TableOptions, read_tables
 from s4mi.data.sources.writing import Naming, write_import
 from s4mi.errors import S4miError
-from s4mi.recipes.answers.exported import FORMAT, KEY, open_exported, read_facts
+from s4mi.recipes.answers.exported import FORMAT, KEY, read_facts
+from s4mi.recipes.answers.model_file import open_exported
 from s4mi.recipes.answers.predictor import Predictor
 from s4mi.recipes.export import export_run
 from s4mi.recipes.exporting import formats

@@ -21,7 +21,8 @@ from s4mi.contract import Classifier, Segmenter, Task
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import DatasetSpec, load_spec
 from s4mi.errors import S4miError, require_extra
-from s4mi.recipes.answers.exported import ONNX, ExportedFacts, ImageInput, Origin, check_ending, open_exported
+from s4mi.recipes.answers.exported import ONNX, ExportedFacts, ImageInput, Origin, check_ending
+from s4mi.recipes.answers.model_file import open_exported
 from s4mi.recipes.answers.opening import calibrated, choose_runs
 from s4mi.recipes.exporting.check import Check, check_exported, check_inputs
 from s4mi.recipes.exporting.deployable import Deployable

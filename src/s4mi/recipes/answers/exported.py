@@ -142,23 +142,6 @@ def read_facts(text: str | None, path: Path) -> ExportedFacts:
         raise S4miError(f"{path}: what s4mi wrote into it is damaged ({error}); export the run again") from error
 
 
-def open_exported(path: Path) -> ExportedModel:
-    """The model in a file that `s4mi export` wrote; an ONNX file is run without torch.
-
-    Raises:
-        S4miError: it is not there, was not written by s4mi export, or the package that runs it is missing.
-    """
-    if not path.is_file():
-        raise S4miError(f"{path}: not there; make one with: s4mi export RUN_DIR -o {path}")
-    if path.suffix.lower() == ONNX:
-        from s4mi.recipes.answers.onnx_model import OnnxModel
-
-        return OnnxModel(path)
-    from s4mi.recipes.answers.program_model import ProgramModel
-
-    return ProgramModel(path)
-
-
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:16]

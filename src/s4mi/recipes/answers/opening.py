@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from s4mi.errors import S4miError
 from s4mi.recipes.answers.answering import Model
-from s4mi.recipes.answers.exported import ENDINGS, open_exported
+from s4mi.recipes.answers.exported import ENDINGS
+from s4mi.recipes.answers.model_file import open_exported
 from s4mi.records import CONFIG_NAME, RECORD_NAME, RunRecord, TaskKind, finished_runs, read_any_record
 from s4mi.records.calibration import read_calibration
 

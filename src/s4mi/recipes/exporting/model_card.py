@@ -8,7 +8,8 @@ import yaml
 from s4mi.config.layers import leaves
 from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
-from s4mi.recipes.answers.exported import ENDINGS, IMAGES, LOGITS, ONNX, PROBABILITIES, ExportedFacts, open_exported
+from s4mi.recipes.answers.exported import ENDINGS, IMAGES, LOGITS, ONNX, PROBABILITIES, ExportedFacts
+from s4mi.recipes.answers.model_file import open_exported
 from s4mi.recipes.exporting.check import Check
 from s4mi.recipes.running.run_dir import RunDir
 from s4mi.records import Answers, ImageScores, RunRecord, write_text_atomically
