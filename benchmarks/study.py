@@ -1,6 +1,6 @@
 """Time a whole study against its runs made one by one: the six techniques of the paper on drawn images.
 
-    python benchmarks/study.py [--images N] [--seeds S] [--rounds R] [--quick]
+    python benchmarks/study.py [--images N] [--seeds S] [--rounds R] [--workers W …] [--quick]
 
 The study is `studies/small/six-techniques.yaml` with fewer epochs. One side is `s4mi study run` with a process a core;
 another the same with one process; the peer is somebody who calls `s4mi train` for each run that is to be in the table,
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -56,17 +57,19 @@ class Side:
 def main() -> None:
     """Take the measurements, print the table."""
     parser = argparse.ArgumentParser(description="Time a study against its runs one by one.")
-    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=1, help="of every side; each takes many minutes")
-    parser.add_argument("--quick", action="store_true", help="100 images, one seed, one label fraction")
+    parser.add_argument("--workers", type=int, nargs="+", help="a study of s4mi with each (as many as cores, and one)")
+    parser.add_argument("--quick", action="store_true", help="one seed, one label fraction")
     arguments = parser.parse_args()
-    cores = os.cpu_count() or 1
-    images = 100 if arguments.quick else arguments.images
-    setting = f"{machine(('torch', 'timm', 'segmentation-models-pytorch'))} {images} drawn images of {SIZE} px."
+    workers: list[int] = arguments.workers or [os.cpu_count() or 1, 1]
+    setting = (
+        f"{machine(('torch', 'timm', 'segmentation-models-pytorch'))} {arguments.images} drawn images of {SIZE} px."
+    )
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        write_synthetic("lesions", root / "data", count=images, size=SIZE, seed=0)
+        write_synthetic("lesions", root / "data", count=arguments.images, size=SIZE, seed=0)
         settings = [
             f"data.path={root / 'data'}",
             *SHORT,
@@ -76,9 +79,11 @@ def main() -> None:
             settings.append("label_fractions=[100]")
         study = load_study(STUDY, settings)
         sides = (
-            Side(f"study, {cores} processes", lambda out: _study(settings, out, workers=cores)),
-            Side("study, 1 process", lambda out: _study(settings, out, workers=1)),
-            Side("s4mi train, one by one", lambda out: _one_by_one(study, out)),
+            *(
+                Side(f"study, {count} process{'' if count == 1 else 'es'}", partial(_study, settings, workers=count))
+                for count in workers
+            ),
+            Side("s4mi train, one by one", partial(_one_by_one, study)),
         )
         taken, difference = _turn_by_turn(sides, study, root, arguments.rounds)
     starts, runs = _count(study)
