@@ -111,8 +111,7 @@ def sheets_of(folder: Path, runs: Sequence[ReportRun]) -> tuple[list[Sheet], lis
     """Every sheet of these runs, and a line on what cannot be shown; none without a run."""
     if not runs:
         return [], []
-    from s4mi.recipes.sheets.for_report import (
-        study_sheets,  # torch takes seconds to import, which all else can do without
-    )
+    # Here, as torch takes seconds to import, which all else can do without.
+    from s4mi.recipes.sheets.for_report import study_sheets
 
     return study_sheets(folder, runs)
