@@ -39,10 +39,10 @@ format: $(READY) ## put the code in its format
 docs: $(READY) ## write docs/reference from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(READY) ## time everything side by side with what a user would write instead, and write docs/benchmarks.md (an hour and a half)
+bench: $(READY) ## time everything side by side with what a user would write instead, and write docs/benchmarks.md (an hour and a half, idle)
 	$(BIN)/python benchmarks/everything.py
 
-bench-quick: $(READY) ## the same with small networks and few images: under five minutes, printed only
+bench-quick: $(READY) ## the same with small networks and few images, printed only
 	$(BIN)/python benchmarks/everything.py --quick
 
 clean: ## remove the environment and everything made by tools

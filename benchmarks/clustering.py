@@ -25,21 +25,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from drawn import PAGE, photographs
 from four_passes import Files, FourPasses, Held, Supply, as_points, faiss_centroids, nearest
 from measured import Pair, Work, machine, peaks, report, seconds
+from our_loop import our_steps
 from s4mi.contract import Batch, Moment, Stream, Task
 from s4mi.data.batches import TrainBatches
 from s4mi.data.cache import open_cache
 from s4mi.data.manifest import Manifest
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.data.supply import Source
-from s4mi.engine.fit import fit
-from s4mi.engine.layout import lay_out
-from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
+from s4mi.engine.optim import OptimConfig
 from s4mi.methods.segmentation.picie import PicieConfig, PixelClustering
 
 BATCH = 16
@@ -200,12 +198,8 @@ def _one_of_the_peer(contest: Contest) -> None:
 
 
 def _our_epochs(method: PixelClustering, stream: Stream) -> Iterator[float]:
-    """Our loop, set up as `recipes/running/session.py` does; the last loss of each epoch."""
-    fabric = Fabric(accelerator="cpu", devices=1)
-    lay_out(method, fabric.device)
-    optimizer = make_optimizer(OPTIM, method.parameters(), device=fabric.device)
-    scheduler = make_scheduler(OPTIM, optimizer)
-    for step in fit(fabric, method, optimizer, scheduler, stream, epochs=MANY):
+    """The last loss of each epoch."""
+    for step in our_steps(method, stream, epochs=MANY):
         if step.ends_epoch:
             yield float(step.losses["total"])
 

@@ -14,21 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 from measured import Pair, Work, apart, peaks
+from our_loop import our_steps
 from s4mi.contract import Batch, Method, MethodConfig, Moment, Stream, Task
 from s4mi.data.batches import TrainBatches
 from s4mi.data.cache import open_cache
 from s4mi.data.manifest import Manifest
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.data.supply import Source
-from s4mi.engine.fit import fit
-from s4mi.engine.layout import lay_out
 from s4mi.engine.memory import keep_freed_memory
-from s4mi.engine.optim import make_optimizer, make_scheduler
 from s4mi.records import TaskKind
-from side_by_side import EPOCHS, OPTIM, SECOND, noise
+from side_by_side import EPOCHS, SECOND, noise
 from usual_loaders import Loader, epochs_of
 from usual_loops import Loop
 
@@ -103,19 +100,15 @@ class Repeated:
         return itertools.repeat(self.batch, self.steps)
 
 
-def our_steps(method: Method, stream: Stream) -> Iterator[tuple[float, int, bool]]:
-    """Our loop, as `recipes/running/session.py` sets it up: each step's loss, its images, whether it ends an epoch."""
-    fabric = Fabric(accelerator="cpu", devices=1)
-    lay_out(method, fabric.device)
-    optimizer = make_optimizer(OPTIM, method.parameters(), device=fabric.device)
-    scheduler = make_scheduler(OPTIM, optimizer)
-    for step in fit(fabric, method, optimizer, scheduler, stream, epochs=EPOCHS, first_epoch=SECOND + 1):
+def _steps(method: Method, stream: Stream) -> Iterator[tuple[float, int, bool]]:
+    """Of our loop: each step's loss, its images, whether it ends an epoch."""
+    for step in our_steps(method, stream, epochs=EPOCHS, first_epoch=SECOND + 1):
         yield float(step.losses["total"]), step.images, step.ends_epoch
 
 
 def our_epochs(method: Method, stream: Stream) -> Work:
     """An epoch each time it is called."""
-    steps = our_steps(method, stream)
+    steps = _steps(method, stream)
 
     def epoch() -> int:
         images = 0
@@ -138,7 +131,7 @@ def difference(contest: Contest) -> float:
     if not theirs.together:
         return found
     theirs = contest.peer()
-    steps = itertools.islice(our_steps(contest.method(), Repeated(batch, TOGETHER)), TOGETHER)
+    steps = itertools.islice(_steps(contest.method(), Repeated(batch, TOGETHER)), TOGETHER)
     return max(found, *(abs(loss - theirs.step(handed)) for loss, _, _ in steps))
 
 

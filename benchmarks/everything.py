@@ -92,7 +92,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run every benchmark and write docs/benchmarks.md.")
-    parser.add_argument("--quick", action="store_true", help="small networks and few images: under five minutes")
+    parser.add_argument("--quick", action="store_true", help="small networks and few images")
     parser.add_argument("--only", nargs="+", choices=tuple(NAMES), help="these")
     parser.add_argument("--results", type=Path, help="keep results in this folder, and sum up those that are there")
     parser.add_argument("--docs", type=Path, help=f"the page to write (docs/{PAGE.name}; none with --quick)")

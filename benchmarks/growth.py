@@ -26,9 +26,9 @@ from pathlib import Path
 import joblib
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 from measured import machine, report
+from our_loop import our_steps
 from s4mi.contract import MethodConfig, MultiCrop, Task
 from s4mi.data.batches import TrainBatches
 from s4mi.data.cache import Cache, open_cache
@@ -38,9 +38,7 @@ from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.preprocessing import Preprocessing
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.data.supply import Source
-from s4mi.engine.fit import fit
-from s4mi.engine.layout import lay_out
-from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
+from s4mi.engine.optim import OptimConfig
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.methods.pretraining.dino import DinoConfig
 from s4mi.recipes.split import split_dataset
@@ -247,16 +245,13 @@ def _step(config: MethodConfig, manifest: Manifest, cache: Cache, *, size: int, 
     labels = [classes.index(label) for row in manifest.rows for label in row.labels or ()]
     counts = tuple(np.bincount(labels, minlength=len(classes)).tolist())
     task = Task("multiclass", classes=classes, image_size=size, counts=counts, labelled=len(labels))
-    fabric = Fabric(accelerator="cpu", devices=1)
     method = config.build(task)
-    lay_out(method, fabric.device)
     optim = OptimConfig(**config.default_optim)
-    optimizer = make_optimizer(optim, method.parameters(), device=fabric.device)
-    source = Source(cache=cache, labels=torch.tensor(labels), device=fabric.device)
+    source = Source(cache=cache, labels=torch.tensor(labels), device=torch.device("cpu"))
     entries = np.arange(len(cache.images))
     stream = TrainBatches(source, entries, batch_size=batch, crops=config.crops(size), seed=0, steps=steps + 2)
     taken, began = [], time.perf_counter()
-    for step in fit(fabric, method, optimizer, make_scheduler(optim, optimizer), stream, epochs=1):
+    for step in our_steps(method, stream, epochs=1, optim=optim):
         taken.append(time.perf_counter() - began)
         assert step.images == batch
         assert math.isfinite(float(step.losses["total"]))

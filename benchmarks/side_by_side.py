@@ -21,15 +21,13 @@ from functools import partial
 from typing import ClassVar
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from measured import Pair, Work, apart, machine, peaks, report
+from our_loop import our_steps
 from s4mi.contract import Batch, Method, Moment, Task
-from s4mi.engine.fit import fit
-from s4mi.engine.layout import lay_out
 from s4mi.engine.memory import keep_freed_memory
-from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
+from s4mi.engine.optim import OptimConfig
 
 OPTIM = OptimConfig()
 EPOCHS = 100
@@ -185,12 +183,7 @@ def _steps(contest: Contest, *, ours: bool) -> Iterator[float]:
 
 
 def _our_steps(method: Method, batch: Batch) -> Iterator[float]:
-    """Our loop, set up as `recipes/running/session.py` does."""
-    fabric = Fabric(accelerator="cpu", devices=1)
-    lay_out(method, fabric.device)
-    optimizer = make_optimizer(OPTIM, method.parameters(), device=fabric.device)
-    scheduler = make_scheduler(OPTIM, optimizer)
-    for step in fit(fabric, method, optimizer, scheduler, Same(batch), epochs=EPOCHS, first_epoch=SECOND + 1):
+    for step in our_steps(method, Same(batch), epochs=EPOCHS, first_epoch=SECOND + 1):
         yield float(step.losses["total"])
 
 

@@ -50,13 +50,19 @@ class Counting:
         return graph.forward
 
 
+@pytest.fixture(autouse=True)
+def nothing_compiled_yet() -> Iterator[None]:
+    """What torch has translated is kept for a process."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
 @pytest.fixture
-def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
+def backend(monkeypatch: pytest.MonkeyPatch) -> Counting:
     counting = Counting()
     monkeypatch.setattr(compilation, "BACKEND", counting)
-    torch._dynamo.reset()
-    yield counting
-    torch._dynamo.reset()
+    return counting
 
 
 @pytest.mark.parametrize(
@@ -103,7 +109,6 @@ def test_what_torch_cannot_translate_is_one_line(
     def broken(graph: fx.GraphModule, inputs: list[Any]) -> Callable[..., Any]:
         raise RuntimeError("no compiler found\nsecond line")
 
-    torch._dynamo.reset()
     monkeypatch.setattr(compilation, "BACKEND", broken)
     with pytest.raises(S4miError) as refused:
         train(quick(lesions, DINO, epochs=1, hardware={"accelerator": "cpu", "compile": True}), tmp_path / "run")
@@ -113,13 +118,11 @@ def test_what_torch_cannot_translate_is_one_line(
     assert message.endswith("or set hardware.compile=false")
     assert "\n" not in message
     assert not (tmp_path / "run").exists()
-    torch._dynamo.reset()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(which("g++") is None, reason="torch.compile wants a C++ compiler on a CPU")
 def test_torchs_own_code_computes_the_same() -> None:
-    torch._dynamo.reset()
     torch.manual_seed(0)
     method = DinoConfig(backbone="tiny_resnet", weights="none", prototypes=8).build(TASK)
     images = torch.rand(4, 3, 32, 32)
@@ -134,4 +137,3 @@ def test_torchs_own_code_computes_the_same() -> None:
     torch.testing.assert_close(answers[1], answers[0], rtol=1e-4, atol=1e-5)
     for one, other in zip(gradients[1], gradients[0], strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()) + 1e-6)
-    torch._dynamo.reset()

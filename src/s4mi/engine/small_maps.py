@@ -19,7 +19,7 @@ from torch.nn import functional as F
 PLACES = 16
 """Places of a map of answers up to which a product is faster; measured from 2×2 to 14×14, 32 to 512 filters."""
 PLACES_OF_POINTS = 49
-"""The same of filters of one pixel, which need no `cols`."""
+"""The same of filters of one pixel, which are one product."""
 WEIGHTS = 2**18
 """Weights of a layer from which that is so."""
 ALL = slice(None)

@@ -80,7 +80,8 @@ class Session:
             share_batch_norm(method, device=fabric.device)
         lay_out(method, fabric.device)
         if config.hardware.compile:
-            compile_networks(method, fabric.device)
+            names = compile_networks(method, fabric.device)
+            log.info("torch.compile: %s; the first steps take minutes", ", ".join(names))
         optimizer = make_optimizer(config.optim, method.parameters(), device=fabric.device)
         scheduler = make_scheduler(config.optim, optimizer)
         meter = meter_of(fabric)
