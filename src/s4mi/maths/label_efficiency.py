@@ -218,7 +218,7 @@ def labels_reached(
     rows = np.arange(len(fits))
     rise = fits[rows, first] - fits[rows, before]
     share = np.divide(targets - fits[rows, before], rise, out=np.ones_like(rise), where=rise > 0)
-    between = np.exp(x[before] + share * (x[first] - x[before]))
+    between = np.exp(x[before] + share * (x[first] - x[before])).clip(count[before], count[first])  # rounding
     exact = (first == 0) | (count[before] == 0) | (share == 1)
     answer: NDArray[np.float64] = np.where(exact, count[first], between)
     answer[~reached.any(axis=1)] = np.inf
