@@ -28,9 +28,11 @@ def share_batch_norm(module: nn.Module, *, device: torch.device) -> nn.Module:
     return module
 
 
-@final
-class SharedBatchNorm(_BatchNorm):
-    """A layer of batch normalisation, and of activation where it had one, that trains over all processes."""
+class AdoptedBatchNorm(_BatchNorm):
+    """A layer of batch normalisation, and of activation where it had one, with another's weights and averages.
+
+    A class derived from it says how it normalises a batch in training.
+    """
 
     def __init__(self, layer: _BatchNorm) -> None:
         super().__init__(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
@@ -50,13 +52,26 @@ class SharedBatchNorm(_BatchNorm):
         """Any number of dimensions does."""
 
     def _normalised(self, x: Tensor) -> Tensor:
+        """As torch does."""
+        return super().forward(x)
+
+    def _count_batch(self) -> float:
+        """Another batch of training has come: how far it moves the averages."""
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        return 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+
+
+@final
+class SharedBatchNorm(AdoptedBatchNorm):
+    """Batch normalisation that trains over all processes."""
+
+    def _normalised(self, x: Tensor) -> Tensor:
         if not self.training:
-            return super().forward(x)
+            return super()._normalised(x)
         y, mean, variance, count = _Normalise.apply(x, self.weight, self.bias, self.eps)
         if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
-            assert self.num_batches_tracked is not None
-            self.num_batches_tracked.add_(1)
-            rate = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+            rate = self._count_batch()
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate)
             unbiased = variance * count / (count - 1).clamp_min(1)
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), rate)

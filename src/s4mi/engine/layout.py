@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from s4mi.engine.narrow_batch_norm import speed_up_narrow_batch_norm
 from s4mi.engine.small_maps import speed_up_small_maps
 
 
@@ -13,3 +14,4 @@ def lay_out(module: nn.Module, device: torch.device) -> None:
         module.to(memory_format=torch.channels_last)
     if device.type == "cpu":
         speed_up_small_maps(module)
+        speed_up_narrow_batch_norm(module)
