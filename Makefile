@@ -39,7 +39,7 @@ format: $(READY) ## put the code in its format
 docs: $(READY) ## write docs/reference from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(READY) ## time everything side by side with what a user would write instead, and write docs/benchmarks.md (an hour and a half, idle)
+bench: $(READY) ## time everything side by side with what a user would write instead, and write docs/benchmarks.md (an hour, idle)
 	$(BIN)/python benchmarks/everything.py
 
 bench-quick: $(READY) ## the same with small networks and few images, printed only

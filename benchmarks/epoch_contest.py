@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from measured import Pair, Work, apart, peaks
-from our_loop import our_steps
+from our_loop import Repeated, our_steps
 from s4mi.contract import Batch, Method, MethodConfig, Moment, Stream, Task
 from s4mi.data.batches import TrainBatches
 from s4mi.data.cache import open_cache
@@ -90,16 +90,6 @@ class Contest:
         return TrainBatches(source, entries, batch_size=BATCH, crops=self.config.crops(self.size), seed=0)
 
 
-class Repeated:
-    """A batch in memory, so many times an epoch."""
-
-    def __init__(self, batch: Batch, steps: int) -> None:
-        self.batch, self.steps = batch, steps
-
-    def epoch(self, _epoch: int, /) -> Iterator[Batch]:
-        return itertools.repeat(self.batch, self.steps)
-
-
 def _steps(method: Method, stream: Stream) -> Iterator[tuple[float, int, bool]]:
     """Of our loop: each step's loss, its images, whether it ends an epoch."""
     for step in our_steps(method, stream, epochs=EPOCHS, first_epoch=SECOND + 1):
@@ -136,12 +126,18 @@ def difference(contest: Contest) -> float:
 
 
 def compare(
-    contest: Contest, manifest: Manifest, loaders: Mapping[str, Loader], *, rounds: int, folder: Path
+    contest: Contest,
+    manifest: Manifest,
+    loaders: Mapping[str, Loader],
+    *,
+    rounds: int,
+    folder: Path,
+    from_memory: bool,
 ) -> tuple[list[Pair], str]:
     """Epochs of ours against those on each loader, then the steps alone; and a line on what else was found.
 
     Args:
-        folder: for the cache of ours.
+        folder: for the cache of ours. from_memory: whether the steps alone are timed too.
     """
     differ = difference(contest)
     if differ > SAME:
@@ -158,7 +154,9 @@ def compare(
         f"- {contest.what}: losses differ by {differ:.0e} at most. The cache was filled in {filled:.1f} s, "
         f"{images / filled:,.0f} images/s, and holds squares of {contest.size} pixels."
     )
-    return [*pairs, _from_memory(contest, steps * contest.turn, (rounds + 1) // 2)], note
+    if from_memory:
+        pairs.append(_from_memory(contest, steps * contest.turn, (rounds + 1) // 2))
+    return pairs, note
 
 
 def _rates(sides: Mapping[str, Callable[[], Work]], rounds: int) -> dict[str, tuple[float, ...]]:

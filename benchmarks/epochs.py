@@ -144,7 +144,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             manifest = row.draw(Path(name) / "images", images)
             found, note = compare(
-                row.contest, manifest, row.loaders(manifest), rounds=rounds, folder=Path(name) / "cache"
+                row.contest,
+                manifest,
+                row.loaders(manifest),
+                rounds=rounds,
+                folder=Path(name) / "cache",
+                from_memory=not arguments.quick,
             )
         for pair in found:
             print(pair.row(), flush=True)
@@ -157,7 +162,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time whole epochs against loaders and loops as usually written.")
     parser.add_argument("--rounds", type=int, help="measurements of each side (5; quick: 2)")
     parser.add_argument("--images", type=int, help="images of each kind (80; quick: 32)")
-    parser.add_argument("--quick", action="store_true", help="few images, and small ones")
+    parser.add_argument("--quick", action="store_true", help="few images, and small ones; none from memory")
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (2 if arguments.quick else 5)
     arguments.images = arguments.images or (32 if arguments.quick else 80)

@@ -5,8 +5,8 @@
 Each section of the page has a stretch between two marks, `<!-- NAME -->` and `<!-- /NAME -->`, which is replaced; the
 words around it are people's and stay. The summary holds every aim against what was measured; with `--only` it is
 written where `--results` names what else was measured. With `--quick` small networks and few images are timed, and the
-page is left alone unless `--docs` names it. A benchmark that fails is told at the end, and the stretches of the others
-are written all the same.
+page is left alone unless `--docs` names it. What needs a GPU is left out where there is none. A benchmark that fails is
+told at the end, and the stretches of the others are written all the same.
 """
 
 import argparse
@@ -18,6 +18,8 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from measured import RESULTS, Pair, read_results
 
@@ -34,8 +36,10 @@ NAMES = {
     "study": "study.py",
     "startup": "startup.py",
     "growth": "growth.py",
+    "gpu": "gpu.py",
 }
 SLOW_EVEN_IF_QUICK = ("study",)
+NEEDS_GPU = ("gpu",)
 MOST_MEMORY = 1.05
 """Times the peer's peak."""
 
@@ -70,7 +74,8 @@ AIMS = (
 def main() -> None:
     """Run what was asked for, one after the other, and write the page."""
     arguments = _arguments()
-    chosen = arguments.only or [name for name in NAMES if not (arguments.quick and name in SLOW_EVEN_IF_QUICK)]
+    left_out = (SLOW_EVEN_IF_QUICK if arguments.quick else ()) + (() if torch.cuda.is_available() else NEEDS_GPU)
+    chosen = arguments.only or [name for name in NAMES if name not in left_out]
     docs: Path | None = arguments.docs or (None if arguments.quick else PAGE)
     failed = []
     with tempfile.TemporaryDirectory() as temporary:

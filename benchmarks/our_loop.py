@@ -1,15 +1,26 @@
 """The loop of s4mi as a user has it, for benchmarks that time it: what `recipes/running/session.py` puts together."""
 
+import itertools
 from collections.abc import Iterator
 
 from lightning_fabric import Fabric
 
-from s4mi.contract import Method, Stream
+from s4mi.contract import Batch, Method, Stream
 from s4mi.engine.fit import Step, fit
 from s4mi.engine.layout import lay_out
 from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
 
 OPTIM = OptimConfig()
+
+
+class Repeated:
+    """A stream of one batch, so many times an epoch."""
+
+    def __init__(self, batch: Batch, steps: int) -> None:
+        self.batch, self.steps = batch, steps
+
+    def epoch(self, _epoch: int, /) -> Iterator[Batch]:
+        return itertools.repeat(self.batch, self.steps)
 
 
 def our_steps(

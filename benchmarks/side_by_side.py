@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from measured import Pair, Work, apart, machine, peaks, report
-from our_loop import our_steps
+from our_loop import Repeated, our_steps
 from s4mi.contract import Batch, Method, Moment, Task
 from s4mi.engine.memory import keep_freed_memory
 from s4mi.engine.optim import OptimConfig
@@ -34,6 +34,7 @@ EPOCHS = 100
 SECOND = 1
 """The epoch that is timed, counted from 0: in the first, DINO's prototypes stand still on both sides."""
 STEPS_PER_EPOCH = 1_000_000
+QUICK_ROUNDS = 3
 TOGETHER = 2
 """Steps from the same weights after which both sides must still have the same loss, and whose memory is measured."""
 
@@ -96,19 +97,6 @@ class Contest(ABC):
         return False
 
 
-class Same:
-    """A stream of one batch, again and again."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch, self.steps = batch, STEPS_PER_EPOCH
-
-    def epoch(self, _epoch: int, /) -> Iterator[Batch]:
-        return itertools.repeat(self.batch, self.steps)
-
-    def plain(self) -> list[Batch]:
-        return [self.batch]
-
-
 def run(name: str, contests: Sequence[Contest], arguments: argparse.Namespace, packages: Sequence[str]) -> None:
     """Take the measurements, and report them as the section `name`."""
     setting, pairs = machine(packages), []
@@ -117,7 +105,8 @@ def run(name: str, contests: Sequence[Contest], arguments: argparse.Namespace, p
         print(f"{contest.title}: losses differ by {difference:.0e}, at most {contest.tolerance:.0e} is allowed")
         if difference > contest.tolerance:
             raise SystemExit("the two sides do not compute the same, so nothing is timed")
-        pairs.append(_turn_by_turn(contest, arguments.rounds or contest.rounds))
+        rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else contest.rounds)
+        pairs.append(_turn_by_turn(contest, rounds, memory=not arguments.quick))
         print(pairs[-1].row(), flush=True)
     report(name, setting, pairs)
 
@@ -126,7 +115,7 @@ def command_line(description: str) -> argparse.Namespace:
     """`--rounds` and `--quick`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, help="measurements of each side (9 of small networks, 3 of large ones)")
-    parser.add_argument("--quick", action="store_true", help="small networks only")
+    parser.add_argument("--quick", action="store_true", help="small networks only, few rounds, no memory")
     return parser.parse_args()
 
 
@@ -150,12 +139,13 @@ def _difference(contest: Contest) -> float:
     return max(difference, *(abs(one - other) for one, other in itertools.islice(pairs, TOGETHER)))
 
 
-def _turn_by_turn(contest: Contest, rounds: int) -> Pair:
-    memory = peaks(partial(_few_steps, contest, ours=True), partial(_few_steps, contest, ours=False))
+def _turn_by_turn(contest: Contest, rounds: int, *, memory: bool) -> Pair:
+    both = (partial(_few_steps, contest, ours=True), partial(_few_steps, contest, ours=False))
+    most = peaks(*both) if memory else None
     taken = apart({"ours": partial(_turn, contest, ours=True), "theirs": partial(_turn, contest, ours=False)}, rounds)
     ours, theirs = (tuple(1000 * one for one in taken[side]) for side in ("ours", "theirs"))
     what = f"{contest.title}, batch {contest.batch}"
-    return Pair(what, contest.against, "ms/step", ours, theirs, contest.number, memory)
+    return Pair(what, contest.against, "ms/step", ours, theirs, contest.number, most)
 
 
 def _turn(contest: Contest, *, ours: bool) -> Work:
@@ -183,7 +173,7 @@ def _steps(contest: Contest, *, ours: bool) -> Iterator[float]:
 
 
 def _our_steps(method: Method, batch: Batch) -> Iterator[float]:
-    for step in our_steps(method, Same(batch), epochs=EPOCHS, first_epoch=SECOND + 1):
+    for step in our_steps(method, Repeated(batch, STEPS_PER_EPOCH), epochs=EPOCHS, first_epoch=SECOND + 1):
         yield float(step.losses["total"])
 
 
