@@ -23,9 +23,9 @@ TOGETHER = 32
 """Channels that are added up at a time are a multiple of this: two registers of AVX-512, single precision."""
 LANES = 16
 """Torch is as fast where the channels are a multiple of this,"""
-MOST = 64
+MOST = 32
 """or as many."""
-LEAST = 2**14
+LEAST = 2**16
 """Values of a map below which calling torch several times costs more than it saves."""
 
 
