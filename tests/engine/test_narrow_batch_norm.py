@@ -86,12 +86,14 @@ def test_the_same_as_torch(kind: str, channels_first: bool, taken: list[int]) ->
 
 
 @settings(max_examples=40, deadline=None)
-@given(channels=st.integers(1, 31), images=st.integers(1, 3), side=st.integers(1, 60))
+@given(channels=st.integers(1, 31), images=st.integers(1, 3), side=st.integers(1, 40))
 def test_any_number_of_channels_and_pixels(channels: int, images: int, side: int) -> None:
     if images * side * side < 2:  # torch wants more than one value a channel
         return
     layer, x = layer_of(channels), maps(channels, side, images)
-    expected, got = passed(deepcopy(layer), x), passed(narrow(layer), x)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(narrow_batch_norm, "LEAST", 0)  # or most of these maps would be torch's
+        expected, got = passed(deepcopy(layer), x), passed(narrow(layer), x)
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value, rtol=1e-8, atol=1e-8)
 
