@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fake_gpu import GPU, not_waited_for
 from s4mi.contract import Batch, MultiCrop, ViewSpec
 from s4mi.data import supply as module
 from s4mi.data.batches import PlainBatches, TrainBatches
 from s4mi.data.cache import Cache
 from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.data.supply import Source
-from s4mi.data.views import TOLERANCE
+from s4mi.data.views import TOLERANCE, draw_views
 from s4mi.errors import S4miError
 
 SIDE = 32
@@ -290,3 +291,16 @@ def test_batches_on_a_gpu_are_those_of_the_cpu(monkeypatch: pytest.MonkeyPatch, 
         assert torch.equal(left.rows, right.rows)
         assert 255 * (left.images.cpu() - right.images).abs().mean() < 1
         assert (left.known_masks.cpu() == right.known_masks).float().mean() > 0.99
+
+
+def test_batches_cut_on_a_gpu_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ViewSpec(brightness=0.3, hue=0.1, grey=0.2, solarise=0.5)  # the taps of a blur are made on the CPU
+    views, entries = draw_views(spec, 6, torch.Generator().manual_seed(0)), ALL[:6]
+    images, masks = LESIONS.cache.images.shape, LESIONS.cache.images.shape[:3]
+    with not_waited_for():
+        pixels = module._Resident(*(torch.empty(shape, dtype=torch.uint8, device=GPU) for shape in (images, masks)))
+        monkeypatch.setattr(module, "_resident", lambda _source: pixels)
+        supply = module.Supply(dataclasses.replace(LESIONS, device=GPU), resident=True)
+        batch, local = supply.batch(entries, views), supply.images(entries, views, size=SIDE // 2)
+    assert batch.images.shape == (6, 3, SIDE, SIDE)
+    assert {each.device for each in (batch.images, batch.known_labels, batch.known_masks, local)} == {GPU}

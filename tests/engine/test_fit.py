@@ -69,11 +69,14 @@ class Made:
             yield self.batch(epoch, step)
 
 
-def run(method: Classifier, stream: Made, *, epochs: int, first: int = 1) -> list[dict[str, float]]:
+def run(
+    method: Classifier, stream: Made, *, epochs: int, first: int = 1, clip_norm: float | None = None
+) -> list[dict[str, float]]:
     config = OptimConfig(lr=0.1, schedule="step", step_epochs=1)
     optimizer = make_optimizer(config, method.parameters(), device=torch.device("cpu"))
     fabric = Fabric(accelerator="cpu", devices=1)
-    steps = fit(fabric, method, optimizer, make_scheduler(config, optimizer), stream, epochs=epochs, first_epoch=first)
+    scheduler = make_scheduler(config, optimizer)
+    steps = fit(fabric, method, optimizer, scheduler, stream, epochs=epochs, first_epoch=first, clip_norm=clip_norm)
     return [{name: float(loss) for name, loss in step.losses.items()} for step in steps]
 
 
@@ -113,9 +116,10 @@ def test_hooks_are_called_in_their_order_with_progress_up_to_one() -> None:
     ]
 
 
-def test_a_loss_that_is_not_finite_is_named_with_its_step_and_images() -> None:
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_a_loss_that_is_not_finite_is_named_with_its_step_and_images(clip_norm: float | None) -> None:
     with pytest.raises(LossNotFiniteError) as caught:
-        run(Line(), Made(spoilt_epoch=2), epochs=3)
+        run(Line(), Made(spoilt_epoch=2), epochs=3, clip_norm=clip_norm)
     assert (caught.value.epoch, caught.value.index, caught.value.rows) == (2, 2, (4, 5, 6, 7))
     assert caught.value.terms["size"] < 1
 

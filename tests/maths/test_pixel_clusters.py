@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException
 
+from fake_gpu import GPU, not_waited_for
 from s4mi.errors import S4miError
 from s4mi.maths import pixel_clusters as module
 from s4mi.maths.kmeans import TooFewPointsError, assign, full_kmeans
@@ -120,6 +122,17 @@ def test_features_of_half_precision_are_labelled_by_centroids_of_whole_precision
     assert found.centroids.dtype == torch.float32
     for batch, labels in zip(batches, found.labels, strict=True):
         assert torch.equal(labels.flatten().long(), assign(points(batch).float(), found.centroids))
+
+
+def test_a_gpu_is_not_waited_for_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by the start of k-means, its moves and re-seeding, nor by what is only labelled."""
+    monkeypatch.setattr(module, "START_POINTS", 100)
+    with not_waited_for():
+        seen = PixelClusters(3, generator=torch.Generator(), kept_batches=16)
+        for _ in range(18):
+            seen.see(torch.empty(2, 5, 6, 6, device=GPU))
+        with pytest.raises(DataDependentOutputException):
+            seen.finish()
 
 
 def test_255_clusters_have_room_in_a_byte() -> None:

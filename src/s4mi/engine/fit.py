@@ -90,7 +90,8 @@ def fit(
             fabric.backward(total)
             method.after_backward(moment)
             if clip_norm is not None:
-                fabric.clip_gradients(module, optimizer, max_norm=clip_norm)
+                # An infinite gradient makes infinite losses, which are looked at; to look at it would be to wait.
+                fabric.clip_gradients(module, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
             optimizer.step()
             method.after_step(replace(moment, step=moment.step + 1))
             seen = {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()}

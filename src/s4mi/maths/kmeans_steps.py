@@ -1,6 +1,9 @@
 """The steps that k-means is made of; `kmeans` puts them together and says what they compute.
 
 Points are (N, D) float32, of unit length under cosine; `as_points` makes them of features.
+
+No step waits for the device: what is wrong with the points stays there, as a number, until `refuse_infinite` and
+`refuse_few` look at it. Points with which something is wrong go through all steps; what comes out means nothing then.
 """
 
 from collections.abc import Iterator
@@ -31,15 +34,14 @@ def exactly(features: Tensor) -> Iterator[None]:
 
 
 def as_points(features: Tensor, *, cosine: bool) -> Tensor:
-    """(N, D) features of any float type → float32 points.
-
-    Raises:
-        S4miError: numbers that are not finite.
-    """
-    if not bool(torch.isfinite(features).all()):
-        raise S4miError("features to cluster are not finite; lower optim.lr, or train with hardware.precision=32")
+    """(N, D) features of any float type → float32 points."""
     points = features.detach().float()
     return F.normalize(points, dim=1) if cosine else points
+
+
+def all_finite(features: Tensor) -> Tensor:
+    """Scalar bool, on their device."""
+    return torch.isfinite(features).all()
 
 
 def check_clusters(clusters: int) -> None:
@@ -52,37 +54,60 @@ class TooFewPointsError(S4miError):
     """Fewer points differ than there shall be clusters."""
 
 
-def too_few(points: int, different: int, clusters: int) -> TooFewPointsError:
-    """What to say of points of which fewer differ than there shall be clusters."""
-    return TooFewPointsError(
-        f"{clusters} clusters cannot be made of {points} points of which {different} differ; "
-        "ask for fewer clusters or give more points"
-    )
+def refuse_infinite(finite: Tensor) -> None:
+    """Raise `S4miError` unless features are `finite`, a scalar bool; this waits for the device."""
+    if not bool(finite):
+        raise S4miError("features to cluster are not finite; lower optim.lr, or train with hardware.precision=32")
 
 
-def draw_start(points: Tensor, clusters: int, *, generator: torch.Generator, cosine: bool) -> Tensor:
-    """K of the (N, D) points by k-means++.
+def refuse_few(points: int, clusters: int, different: Tensor) -> None:
+    """Raise `TooFewPointsError` if of so many points fewer are `different`, a scalar; this waits for the device."""
+    if int(different) < clusters:
+        raise TooFewPointsError(
+            f"{clusters} clusters cannot be made of {points} points of which {int(different)} differ; "
+            "ask for fewer clusters or give more points"
+        )
 
-    Raises:
-        S4miError: fewer different points than clusters.
-    """
+
+def free_to_look(points: Tensor) -> bool:
+    """Whether to read a number costs nothing: on a CPU, where what need not be done can then be left out."""
+    return points.device.type == "cpu"
+
+
+def draw_start(points: Tensor, clusters: int, *, generator: torch.Generator, cosine: bool) -> tuple[Tensor, Tensor]:
+    """K of the (N, D) points by k-means++, and of how many of them, a scalar, no two are the same."""
+    if not len(points):
+        return points.new_zeros(clusters, points.shape[1]), torch.zeros((), dtype=torch.int64, device=points.device)
     length = points.square().sum(dim=1)
     can_start = length > 0 if cosine else torch.ones_like(length, dtype=torch.bool)
     chance, chosen = can_start.float(), torch.empty(clusters, points.shape[1], device=points.device)
+    different = torch.zeros((), dtype=torch.int64, device=points.device)
     for number in range(clusters):
-        if not bool((chance > 0).any()):
-            raise too_few(len(points), number, clusters)
-        chosen[number] = points[_draw(chance, generator=generator)]
+        different += (chance > 0).any()  # once there is none left, there never is one again
+        chosen[number] = points.index_select(0, _draw(chance, generator=generator))[0]
         distance = torch.cat([(part - chosen[number]).square().sum(dim=1) for part in torch.split(points, CHUNK)])
         distance = torch.where(can_start & (distance > SAME**2 * length), distance, 0)
         chance = torch.minimum(chance, distance) if number else distance
-    return chosen
+    return chosen, different
 
 
 def _draw(chances: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Index of one of (N,) chances, drawn in proportion to them: the first to arrive of as many Poisson processes."""
-    waits = torch.empty(len(chances), device=generator.device).exponential_(generator=generator).clamp_min_(1e-30)
-    return (chances / waits.to(chances.device)).argmax()
+    """(1,) index of one of (N,) chances, drawn in proportion to them: the first to arrive of as many Poisson processes.
+
+    With no chance at all it is the first.
+    """
+    waits = drawn_waits(len(chances), generator).clamp_min_(1e-30).to(chances.device)
+    return (chances / waits).argmax(dim=0, keepdim=True)
+
+
+def drawn_waits(count: int, generator: torch.Generator) -> Tensor:
+    """(N,) draws of the exponential distribution, on the generator's device."""
+    return torch.empty(count, device=generator.device).exponential_(generator=generator)
+
+
+def drawn_direction(dimensions: int, generator: torch.Generator) -> Tensor:
+    """(D,) of unit length, any direction alike, on the generator's device."""
+    return F.normalize(torch.randn(dimensions, generator=generator, device=generator.device), dim=0)
 
 
 def assign(features: Tensor, centroids: Tensor, *, cosine: bool = True, chunk: int = CHUNK) -> Tensor:
@@ -130,6 +155,13 @@ def totals(points: Tensor, labels: Tensor, centroids: Tensor) -> Totals:
     return Totals(centroids + offsets / counts.clamp_min(1)[:, None], counts=counts, scatter=scatter)
 
 
+def counted(labels: Tensor, clusters: int) -> Tensor:
+    """(K,) int64: how many of the labels, of any shape, are of each cluster; `bincount` would wait for the device."""
+    labels = labels.flatten().long()
+    none = torch.zeros(clusters, dtype=torch.int64, device=labels.device)
+    return none.scatter_add_(0, labels, torch.ones_like(labels))
+
+
 def moved(centroids: Tensor, means: Tensor, *, cosine: bool) -> Tensor:
     """The means as centroids; under cosine one whose points cancel out has no direction and stays where it was."""
     if not cosine:
@@ -140,25 +172,62 @@ def moved(centroids: Tensor, means: Tensor, *, cosine: bool) -> Tensor:
 
 def reseed(
     centroids: Tensor, found: Totals, empty: Tensor, *, generator: torch.Generator, cosine: bool
-) -> tuple[Tensor, dict[int, int]]:
-    """Centroids in which each `empty` one splits the largest cluster, and which cluster each of them split.
+) -> tuple[Tensor, Tensor]:
+    """Centroids in which each `empty` one splits the largest cluster, and (K,) int64: which, or -1 where it split none.
 
     The largest is that of the largest scatter, as a cluster of one and the same point cannot be split however many hold
     it. Its centroid stays, so that no point gets farther from its nearest.
     """
-    centroids, split = centroids.clone(), {}
+    numbers = torch.arange(len(centroids), device=centroids.device)
     counts = found.counts.clamp_min(1).float()
     spread = (found.scatter / counts).sqrt()
     scatter = torch.where(empty | (spread <= SAME * centroids.norm(dim=1)), 0, found.scatter)
-    for new in empty.nonzero().flatten().tolist():
-        largest = int(scatter.argmax())
-        if scatter[largest] == 0:
-            break
-        draw = torch.randn(centroids.shape[1], generator=generator, device=generator.device)
-        offset = OFFSET * spread[largest] * F.normalize(draw, dim=0).to(centroids.device)
-        beside = centroids[largest] + offset
-        centroids[new] = F.normalize(beside, dim=0) if cosine else beside
-        scatter[largest] = scatter[new] = scatter[largest] / 2
-        spread[new] = spread[largest]
-        split[new] = largest
+    split = torch.full_like(numbers, -1)
+    for new in empty.nonzero().flatten().tolist() if free_to_look(centroids) else range(len(centroids)):
+        largest = scatter.argmax(dim=0, keepdim=True)
+        splits = (numbers == new) & empty & (scatter[largest] > 0)  # (K,), one at most
+        direction = drawn_direction(centroids.shape[1], generator).to(centroids.device)
+        beside = centroids[largest] + OFFSET * spread[largest] * direction
+        centroids = torch.where(splits[:, None], F.normalize(beside, dim=1) if cosine else beside, centroids)
+        halved = splits | (splits.any() & (numbers == largest))
+        scatter = torch.where(halved, scatter[largest] / 2, scatter)
+        spread = torch.where(splits, spread[largest], spread)
+        split = torch.where(splits, largest, split)
     return centroids, split
+
+
+@dataclass(frozen=True)
+class Course:
+    """Where Lloyd's k-means came to; `different`: how many points differ, or at least as many as there are clusters."""
+
+    centroids: Tensor
+    labels: Tensor
+    different: Tensor
+
+
+def lloyd(
+    points: Tensor, clusters: int, *, iterations: int, generator: torch.Generator, cosine: bool, start: Tensor | None
+) -> Course:
+    """On a device that must not be waited for all iterations run; from the one on that changes nothing, none counts."""
+    if start is None:
+        centroids, different = draw_start(points, clusters, generator=generator, cosine=cosine)
+    else:
+        centroids, different = start, torch.full((), clusters, dtype=torch.int64, device=points.device)
+    labels = assign(points, centroids, cosine=cosine)
+    done = torch.zeros((), dtype=torch.bool, device=points.device)
+    for _ in range(iterations):
+        found = totals(points, labels, centroids)
+        means = moved(centroids, found.means, cosine=cosine)
+        empty = found.counts == 0
+        if not free_to_look(points) or bool(empty.any()):
+            means, split = reseed(means, found, empty, generator=generator, cosine=cosine)
+            stuck = empty.any() & (split < 0).all()  # no cluster has two different points
+            different = torch.where(stuck & ~done, different.minimum((~empty).sum()), different)
+            done = done | stuck
+        nearest = assign(points, means, cosine=cosine)
+        settled = (nearest == labels).all() & ~empty.any()
+        centroids, labels = torch.where(done, centroids, means), torch.where(done, labels, nearest)
+        done = done | settled
+        if free_to_look(points) and bool(done):
+            break
+    return Course(centroids, labels, different)

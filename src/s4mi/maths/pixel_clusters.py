@@ -6,6 +6,8 @@ therefore seen once, and all labels are by the same centroids.
 
 Of several processes each fits k-means on the features of all of them, a batch at a time, and labels its own. They find
 the same centroids, and where there are none to find, they all say so.
+
+The device is waited for once, in `finish`.
 """
 
 from dataclasses import dataclass
@@ -14,8 +16,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from s4mi.maths.kmeans import MiniBatchKMeans, assign, centroid_distances
-from s4mi.maths.kmeans_steps import as_points
+from s4mi.maths.kmeans import assign, centroid_distances
+from s4mi.maths.kmeans_steps import all_finite, as_points, counted, refuse_infinite
+from s4mi.maths.mini_batch_kmeans import MiniBatchKMeans
 from s4mi.maths.processes import from_all_processes, from_first_process, sum_over_processes
 
 START_POINTS = 2**15
@@ -60,7 +63,7 @@ class PixelClusters:
         """Prepare for batches of features.
 
         Args:
-            generator: of all draws, on any device.
+            generator: of all draws; on the features' device, or its draws must be brought there, which waits for it.
             kept_batches: so many of the first batches does k-means look at.
 
         Raises:
@@ -72,14 +75,11 @@ class PixelClusters:
         self._kept: list[Tensor] = []
         self._centroids: Tensor | None = None
         self._labels: list[Tensor] = []
-        self._counts: Tensor | None = None
+        self._counts: list[Tensor] = []
+        self._infinite: list[Tensor] = []
 
     def see(self, features: Tensor) -> None:
-        """Take the next batch of (B, D, h, w) features, of any length.
-
-        Raises:
-            S4miError: numbers that are not finite, or fewer different pixels than clusters.
-        """
+        """Take the next batch of (B, D, h, w) features, of any length."""
         if self._centroids is not None:
             self._label(features, self._centroids)
             return
@@ -89,10 +89,16 @@ class PixelClusters:
             self._fix()
 
     def finish(self) -> PixelLabels:
-        """The clusters of all batches that were seen."""
+        """The clusters of all batches that were seen.
+
+        Raises:
+            S4miError: numbers that are not finite, in any process, or fewer different pixels than clusters.
+        """
         centroids = self._fix() if self._centroids is None else self._centroids
-        assert self._counts is not None, "there were no batches"
-        return PixelLabels(centroids, tuple(self._labels), counts=sum_over_processes(self._counts))
+        counts, infinite = (sum_over_processes(torch.stack(each).sum(dim=0)) for each in (self._counts, self._infinite))
+        refuse_infinite(infinite == 0)
+        self._kmeans.check()
+        return PixelLabels(centroids, tuple(self._labels), counts=counts)
 
     def _fix(self) -> Tensor:
         """From here on the centroids stand still: to the last bit those of the first process, for all."""
@@ -104,8 +110,8 @@ class PixelClusters:
 
     def _label(self, features: Tensor, centroids: Tensor) -> None:
         found = assign(as_points(_pixels(features), cosine=True), centroids)
-        counts = torch.bincount(found, minlength=self._clusters)
-        self._counts = counts if self._counts is None else self._counts + counts
+        self._counts.append(counted(found, self._clusters))
+        self._infinite.append((~all_finite(features)).long())
         count, _, height, width = features.shape
         self._labels.append(found.to(torch.uint8).reshape(count, height, width))
 

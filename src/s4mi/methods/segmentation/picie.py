@@ -37,6 +37,7 @@ from s4mi.contract import (
 )
 from s4mi.maths.geometry import warp
 from s4mi.maths.kmeans import MOST_CLUSTERS, TooFewPointsError
+from s4mi.maths.kmeans_steps import counted
 from s4mi.maths.losses import cross_entropy
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
 from s4mi.maths.processes import sum_over_processes
@@ -202,7 +203,7 @@ class PixelClustering(Segmenter):
 
         Batch normalisation sees each batch as training will, and its running averages follow the weights.
         """
-        draws = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        draws = _generator(self.answer.centroids.device)
         count, kept = self.answer.count, self.config.kept_batches
         views = [PixelClusters(count, generator=draws, kept_batches=kept) for _ in range(self.views)]
         try:
@@ -256,7 +257,7 @@ class PixelClustering(Segmenter):
     @torch.no_grad()
     def _count(self, logits: Tensor) -> None:
         """How often each cluster is answered in the second half of an epoch."""
-        counts = torch.bincount(logits.argmax(dim=1).flatten(), minlength=self.answer.count)
+        counts = counted(logits.argmax(dim=1), self.answer.count)
         self.answered = counts if self.answered is None else self.answered + counts
 
     def signals(self) -> dict[str, float]:
@@ -276,3 +277,8 @@ class PixelClustering(Segmenter):
             raise CollapseError(f"{found.empty} of {len(found.counts)} clusters are empty")
         if found.distance < APART:
             raise CollapseError(f"no two centroids are further apart than {found.distance:.1e} in cosine distance")
+
+
+def _generator(device: torch.device) -> torch.Generator:
+    """Of the device, so that its draws need not be brought there; seeded from the global one."""
+    return torch.Generator(device).manual_seed(int(torch.randint(2**62, ())))

@@ -127,7 +127,7 @@ def _boxes(count: int, images: Tensor, probability: float) -> Tensor:
     y, x = torch.arange(height)[None, :, None] + 0.5, torch.arange(width)[None, None, :] + 0.5  # pixels' centres
     (top, left, tall, wide, drawn) = (each[:, None, None] for each in (top, left, tall, wide, drawn))
     inside = (y >= top) & (y < top + tall) & (x >= left) & (x < left + wide) & drawn
-    return inside[:, None].to(images.device)
+    return inside[:, None].to(images.device, non_blocking=True)
 
 
 def cut(images: Tensor, boxes: Tensor) -> Tensor:
