@@ -15,6 +15,7 @@ from fake_gpu import GPU, not_waited_for
 from s4mi.errors import S4miError
 from s4mi.maths import pixel_clusters as module
 from s4mi.maths.kmeans import TooFewPointsError, assign, full_kmeans
+from s4mi.maths.kmeans_steps import as_points
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
 
 DIRECTIONS = torch.eye(5)
@@ -96,14 +97,25 @@ def test_the_centroids_are_those_of_k_means_of_the_batches_that_are_kept(kept_ba
     assert (found.centroids @ DIRECTIONS.T).amax(dim=1).min() > 0.99
 
 
-def test_only_the_batches_that_k_means_looks_at_are_kept_and_not_longer_than_that() -> None:
+def test_only_the_batches_that_k_means_looks_at_are_kept_once_and_not_longer_than_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alive: list[weakref.ref[Tensor]] = []
+
+    def noted(features: Tensor, *, cosine: bool) -> Tensor:
+        points = as_points(features, cosine=cosine)
+        alive.append(weakref.ref(points))
+        return points
+
+    monkeypatch.setattr(module, "as_points", noted)
     seen = PixelClusters(5, generator=torch.Generator().manual_seed(0), kept_batches=3)
     batches = blobs(*6 * [(2, 6, 6)])
-    alive = [weakref.ref(batch) for batch in batches]
+    features = [weakref.ref(batch) for batch in batches]
     there = []
     while batches:
         seen.see(batches.pop(0))
-        there.append(sum(batch() is not None for batch in alive) - len(batches))
+        there.append(sum(points() is not None for points in alive))
+        assert sum(batch() is not None for batch in features) == len(batches)
     assert there == [1, 2, 0, 0, 0, 0]
     assert len(seen.finish().labels) == 6
 

@@ -18,8 +18,8 @@ from s4mi.errors import S4miError
 
 MOST_CLUSTERS = 255
 """Labels from 0 to 254 are kept as uint8, where 255 is left for pixels without one."""
-CHUNK = 2**16
-"""Points that distances are computed of at once: 64 MiB for 255 clusters."""
+CHUNK = 2**14
+"""Points that distances are computed of at once: 16 MiB for 255 clusters, and 8 MiB of offsets in 128 dimensions."""
 SAME = 1e-6
 """Points no further apart than this share of their length are one point: what float32 cannot tell apart."""
 OFFSET = 0.01
@@ -78,14 +78,15 @@ def draw_start(points: Tensor, clusters: int, *, generator: torch.Generator, cos
     """K of the (N, D) points by k-means++, and of how many of them, a scalar, no two are the same."""
     if not len(points):
         return points.new_zeros(clusters, points.shape[1]), torch.zeros((), dtype=torch.int64, device=points.device)
-    length = points.square().sum(dim=1)
+    length = torch.linalg.vector_norm(points, dim=1).square()
     can_start = length > 0 if cosine else torch.ones_like(length, dtype=torch.bool)
     chance, chosen = can_start.float(), torch.empty(clusters, points.shape[1], device=points.device)
     different = torch.zeros((), dtype=torch.int64, device=points.device)
     for number in range(clusters):
         different += (chance > 0).any()  # once there is none left, there never is one again
         chosen[number] = points.index_select(0, _draw(chance, generator=generator))[0]
-        distance = torch.cat([(part - chosen[number]).square().sum(dim=1) for part in torch.split(points, CHUNK)])
+        apart = [torch.linalg.vector_norm(part - chosen[number], dim=1) for part in torch.split(points, CHUNK)]
+        distance = torch.cat(apart).square()
         distance = torch.where(can_start & (distance > SAME**2 * length), distance, 0)
         chance = torch.minimum(chance, distance) if number else distance
     return chosen, different
@@ -151,7 +152,7 @@ def totals(points: Tensor, labels: Tensor, centroids: Tensor) -> Totals:
         offset = part - centroids[label]
         counts += member.sum(dim=0)
         offsets += member.float().T @ offset
-        scatter += member.float().T @ offset.square().sum(dim=1)
+        scatter += member.float().T @ torch.linalg.vector_norm(offset, dim=1).square()
     return Totals(centroids + offsets / counts.clamp_min(1)[:, None], counts=counts, scatter=scatter)
 
 

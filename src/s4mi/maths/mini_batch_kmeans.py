@@ -87,13 +87,18 @@ class MiniBatchKMeans:
     def update(self, features: Tensor) -> None:
         """Move the centroids towards (N, D) features, or keep these for the start; `check` says what is wrong."""
         with exactly(features):
-            finite = all_finite(features)
-            self._finite = finite if self._finite is None else self._finite & finite
             points = as_points(features, cosine=self.cosine)
+            self.take(points if self.cosine else points.clone())
+
+    def take(self, points: Tensor) -> None:
+        """`update` by points as `as_points` makes them; those for the start are not copied, and must not change."""
+        with exactly(points):
+            finite = all_finite(points)
+            self._finite = finite if self._finite is None else self._finite & finite
             if self._state is not None:
                 self._move(points, self._state)
                 return
-            self._waiting.append(points.clone())
+            self._waiting.append(points)
             if sum(map(len, self._waiting)) >= self.start_points:
                 self._started()
 
@@ -118,7 +123,7 @@ class MiniBatchKMeans:
             return self._state
         if not self._waiting:
             raise ValueError("k-means has seen no points yet")
-        points = torch.cat(self._waiting)
+        points, self._waiting = torch.cat(self._waiting), []
         with exactly(points):
             start = lloyd(
                 points,
@@ -140,7 +145,6 @@ class MiniBatchKMeans:
                 start_points=len(points),
                 different=start.different,
             )
-        self._waiting = []
         return self._state
 
     def _move(self, points: Tensor, state: "_State") -> None:

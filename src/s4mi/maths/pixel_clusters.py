@@ -72,7 +72,7 @@ class PixelClusters:
         self._clusters = clusters
         self._kmeans = MiniBatchKMeans(clusters, generator=generator, start_points=START_POINTS)
         self._kept_batches = kept_batches
-        self._kept: list[Tensor] = []
+        self._kept: list[_Pixels] = []
         self._centroids: Tensor | None = None
         self._labels: list[Tensor] = []
         self._counts: list[Tensor] = []
@@ -80,11 +80,15 @@ class PixelClusters:
 
     def see(self, features: Tensor) -> None:
         """Take the next batch of (B, D, h, w) features, of any length."""
+        count, _, height, width = features.shape
+        pixels = as_points(features.permute(0, 2, 3, 1).flatten(0, 2), cosine=True)
+        batch = _Pixels(pixels, (count, height, width))
+        self._infinite.append((~all_finite(pixels)).long())
         if self._centroids is not None:
-            self._label(features, self._centroids)
+            self._label(batch, self._centroids)
             return
-        self._kmeans.update(_pixels(from_all_processes(features)))
-        self._kept.append(features)
+        self._kmeans.take(from_all_processes(pixels.reshape(count, height * width, -1)).flatten(0, 1))
+        self._kept.append(batch)
         if len(self._kept) == self._kept_batches:
             self._fix()
 
@@ -104,18 +108,19 @@ class PixelClusters:
         """From here on the centroids stand still: to the last bit those of the first process, for all."""
         self._centroids = from_first_process(self._kmeans.centroids)
         kept, self._kept = self._kept, []
-        for features in kept:
-            self._label(features, self._centroids)
+        for batch in kept:
+            self._label(batch, self._centroids)
         return self._centroids
 
-    def _label(self, features: Tensor, centroids: Tensor) -> None:
-        found = assign(as_points(_pixels(features), cosine=True), centroids)
+    def _label(self, batch: "_Pixels", centroids: Tensor) -> None:
+        found = assign(batch.points, centroids)
         self._counts.append(counted(found, self._clusters))
-        self._infinite.append((~all_finite(features)).long())
-        count, _, height, width = features.shape
-        self._labels.append(found.to(torch.uint8).reshape(count, height, width))
+        self._labels.append(found.to(torch.uint8).reshape(batch.shape))
 
 
-def _pixels(features: Tensor) -> Tensor:
-    """(B, D, h, w) → (B·h·w, D)."""
-    return features.permute(0, 2, 3, 1).flatten(0, 2)
+@dataclass(frozen=True)
+class _Pixels:
+    """(B·h·w, D) points, and (B, h, w)."""
+
+    points: Tensor
+    shape: tuple[int, int, int]
