@@ -250,8 +250,9 @@ def test_a_cluster_that_goes_away_ends_the_study_in_a_line_and_keeps_what_is_fin
     shutil.copytree(undisturbed / PRETRAINING, tmp_path / PRETRAINING)
 
     def tell(event: Event) -> None:
-        if isinstance(event, Moved) and event.progress.epoch == 2 and two_hosts.head_node.all_processes["gcs_server"]:
-            two_hosts.head_node.kill_gcs_server()
+        head = two_hosts.head_node
+        if isinstance(event, Moved) and event.progress.epoch == 2 and head.all_processes.get("gcs_server"):
+            head.kill_gcs_server()
             for run in (SCRATCH, TUNED):  # or they are done before anybody notices
                 with suppress(OSError, IndexError):
                     os.kill(pid_of(tmp_path / run), signal.SIGSTOP)
