@@ -26,7 +26,7 @@ from s4mi.errors import S4miError
 from s4mi.maths.saliency import energy_inside, pointing_game
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.recipes.answers.pictures import spread
-from s4mi.recipes.drawing.overlays import CELL, Block, Sheet, overlay
+from s4mi.recipes.drawing.overlays import CELL, LINE, Block, Sheet, overlay
 from s4mi.recipes.explain import explain, run_names
 from s4mi.recipes.explain_scores import UNMOVED, MapScores, MaskScores, summarise
 from s4mi.recipes.explainer import MAP_NAMES, TRUTH, Explainer
@@ -215,7 +215,7 @@ def test_the_sheet_has_a_row_an_image_and_columns_for_each_run_and_map(
 
     one, two, high = size("cnn", limit=2), size("cnn", "vit", limit=2), size("cnn", limit=4)
     assert two[0] - one[0] > 2 * CELL
-    assert two[1] == one[1]
+    assert one[1] - two[1] in (0, LINE)  # the note takes another line on the narrower sheet
     assert high[1] - one[1] > 2 * CELL
     assert high[0] == one[0]
 

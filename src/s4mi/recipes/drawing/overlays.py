@@ -63,7 +63,7 @@ class Sheet:
         Args:
             titles: two lines over each run's block.
             columns: title of each column of a block; where all are empty, their line is left out.
-            note: a line below all.
+            note: below all, in as many lines as it needs.
             legend: colours and what they mean, below all.
             outline: colour of the outline of masks.
             outlined_image: outline the mask on the image itself too.
@@ -114,8 +114,11 @@ class Sheet:
     def _footnote(self) -> Image.Image | None:
         if not self._note:
             return None
-        strip = Image.new("RGB", (self._width, LINE + GAP), PAPER)
-        write_line(ImageDraw.Draw(strip), (MARGIN, 0), self._note, width=self._width - 2 * MARGIN, colour=FAINT)
+        width = self._width - 2 * MARGIN
+        lines = wrapped(self._note, width)
+        strip = Image.new("RGB", (self._width, len(lines) * LINE + GAP), PAPER)
+        for number, line in enumerate(lines):
+            write_line(ImageDraw.Draw(strip), (MARGIN, number * LINE), line, width=width, colour=FAINT)
         return strip
 
     def _cell(self, pixels: Pixels, mask: Pixels | None) -> Image.Image:
@@ -165,6 +168,18 @@ def font(*, bold: bool = False) -> ImageFont.FreeTypeFont:
     """What every sheet is written in."""
     face = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / face), TEXT)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines of no more than `width` pixels, where its words are no longer than that."""
+    face, lines = font(), [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and face.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def write_line(

@@ -16,7 +16,7 @@ from PIL import Image
 from s4mi.records import write_bytes_atomically
 
 FOLDER = "sheets"
-DRAWING = 1
+DRAWING = 2
 """Raise it when sheets look different, and all are drawn again."""
 QUALITY = 82
 _NAME = re.compile(r"[a-z]+-[0-9a-f]{16}\.(?:jpg|png)")

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.recipes.drawing.mask_overlays import Colour
-from s4mi.recipes.drawing.overlays import FAINT, INK, LINE, MARGIN, PAPER, colour_key, write_line
+from s4mi.recipes.drawing.overlays import FAINT, INK, LINE, MARGIN, PAPER, colour_key, wrapped, write_line
 
 SIDE = 132
 """Longest side of a picture on a card."""
@@ -43,7 +43,7 @@ def contact_sheet(
 
     Args:
         legend: colours and what they mean, below all.
-        notes: lines below all.
+        notes: below all, each in as many lines as it needs.
     """
     groups = [group for group in groups if group.cards]
     pictures = max(len(card.pictures) for group in groups for card in group.cards)
@@ -52,7 +52,8 @@ def contact_sheet(
     width = max(2 * MARGIN + wide * (card + GAP) - GAP, 420)
     strips = [strip for group in groups for strip in _group(group, columns=wide, card=card, width=width)]
     key = colour_key(legend, width=width)
-    strips += ([] if key is None else [key]) + [_text(note, width, colour=FAINT) for note in notes]
+    lines = [line for note in notes for line in wrapped(note, width - 2 * MARGIN)]
+    strips += ([] if key is None else [key]) + [_text(line, width, colour=FAINT) for line in lines]
     sheet = Image.new("RGB", (width, 2 * MARGIN + sum(strip.height for strip in strips)), PAPER)
     top = MARGIN
     for strip in strips:
