@@ -32,7 +32,7 @@ few = settings(deadline=None, max_examples=40)
 
 
 @pytest.fixture(autouse=True, scope="module", params=["looking", "not looking"])
-def _(request: pytest.FixtureRequest) -> Iterator[None]:
+def _looking(request: pytest.FixtureRequest) -> Iterator[None]:
     """All holds too where nobody may look at a number on the way, as on a GPU."""
     with pytest.MonkeyPatch.context() as patched:
         if request.param == "not looking":

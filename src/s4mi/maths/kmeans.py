@@ -98,8 +98,12 @@ def full_kmeans(
         raise ValueError(f"{len(start)} centroids are no start of {clusters} clusters")
     with exactly(features):
         points = as_points(features, cosine=cosine)
-        given = None if start is None else as_points(start.to(points.device), cosine=cosine)
-        found = lloyd(points, clusters, iterations=iterations, generator=generator, cosine=cosine, start=given)
+        if start is None:
+            centroids, different = draw_start(points, clusters, generator=generator, cosine=cosine)
+        else:
+            centroids = as_points(start.to(points.device), cosine=cosine)
+            different = torch.full((), clusters, dtype=torch.int64, device=points.device)  # as far as is known
+        found = lloyd(points, centroids, different, iterations=iterations, generator=generator, cosine=cosine)
         refuse_infinite(all_finite(features))
         refuse_few(len(points), clusters, found.different)
         inertia = float(totals(points, found.labels, found.centroids).scatter.sum())

@@ -207,13 +207,18 @@ class Course:
 
 
 def lloyd(
-    points: Tensor, clusters: int, *, iterations: int, generator: torch.Generator, cosine: bool, start: Tensor | None
+    points: Tensor,
+    centroids: Tensor,
+    different: Tensor,
+    *,
+    iterations: int,
+    generator: torch.Generator,
+    cosine: bool,
 ) -> Course:
-    """On a device that must not be waited for all iterations run; from the one on that changes nothing, none counts."""
-    if start is None:
-        centroids, different = draw_start(points, clusters, generator=generator, cosine=cosine)
-    else:
-        centroids, different = start, torch.full((), clusters, dtype=torch.int64, device=points.device)
+    """From starting centroids, of points of which so many are known to be `different`.
+
+    On a device that must not be waited for all iterations run; from the one on that changes nothing, none counts.
+    """
     labels = assign(points, centroids, cosine=cosine)
     done = torch.zeros((), dtype=torch.bool, device=points.device)
     for _ in range(iterations):

@@ -19,6 +19,7 @@ from s4mi.maths.kmeans_steps import (
     as_points,
     assign,
     check_clusters,
+    draw_start,
     exactly,
     lloyd,
     moved,
@@ -125,13 +126,9 @@ class MiniBatchKMeans:
             raise ValueError("k-means has seen no points yet")
         points, self._waiting = torch.cat(self._waiting), []
         with exactly(points):
+            drawn = draw_start(points, self.clusters, generator=self._generator, cosine=self.cosine)
             start = lloyd(
-                points,
-                self.clusters,
-                iterations=self.start_iterations,
-                generator=self._generator,
-                cosine=self.cosine,
-                start=None,
+                points, *drawn, iterations=self.start_iterations, generator=self._generator, cosine=self.cosine
             )
             found = totals(points, start.labels, start.centroids)
             centroids = moved(start.centroids, found.means, cosine=self.cosine)

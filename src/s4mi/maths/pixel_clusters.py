@@ -83,8 +83,8 @@ class PixelClusters:
         count, _, height, width = features.shape
         pixels = as_points(features.permute(0, 2, 3, 1).flatten(0, 2), cosine=True)
         batch = _Pixels(pixels, (count, height, width))
-        self._infinite.append((~all_finite(pixels)).long())
         if self._centroids is not None:
+            self._infinite.append((~all_finite(pixels)).long())  # k-means looks at those that it is given
             self._label(batch, self._centroids)
             return
         self._kmeans.take(from_all_processes(pixels.reshape(count, height * width, -1)).flatten(0, 1))
@@ -99,9 +99,10 @@ class PixelClusters:
             S4miError: numbers that are not finite, in any process, or fewer different pixels than clusters.
         """
         centroids = self._fix() if self._centroids is None else self._centroids
-        counts, infinite = (sum_over_processes(torch.stack(each).sum(dim=0)) for each in (self._counts, self._infinite))
-        refuse_infinite(infinite == 0)
         self._kmeans.check()
+        if self._infinite:
+            refuse_infinite(sum_over_processes(torch.stack(self._infinite).sum()) == 0)
+        counts = sum_over_processes(torch.stack(self._counts).sum(dim=0))
         return PixelLabels(centroids, tuple(self._labels), counts=counts)
 
     def _fix(self) -> Tensor:

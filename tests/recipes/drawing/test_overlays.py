@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from s4mi.recipes.drawing.overlays import CELL, GAP, LINE, Block, Sheet, font, wrapped
+from s4mi.recipes.drawing.overlays import CELL, GAP, LINE, MARGIN, Block, Sheet, font, wrapped
 
 words = st.lists(st.text(st.characters(codec="latin-1", categories=["L", "N", "P"]), min_size=1, max_size=12))
 
@@ -29,18 +29,16 @@ def test_lines_are_not_shorter_than_they_need_be() -> None:
     assert wrapped(text, round(font().getlength("one two three")) + 1) == ["one two three", "four"]
 
 
-def height(note: str) -> int:
+def size(note: str) -> tuple[int, int]:
     """Of a sheet of one image with the note."""
     grey = np.full((CELL, CELL, 3), 100, dtype=np.uint8)
     sheet = Sheet([("a technique", "")], [""], note=note)
     sheet.add("image", "truth", grey, [Block("a", (grey,), ("b",))], None)
     with Image.open(io.BytesIO(sheet.png())) as drawn:
-        return drawn.height
+        return drawn.size
 
 
-@pytest.mark.parametrize("words", [30, 60])
+@pytest.mark.parametrize("words", [1, 30, 60])
 def test_a_note_gets_as_many_lines_as_it_needs(words: int) -> None:
-    assert height("short") == height("") + LINE + GAP
-    lines = wrapped("long " * words, 2 * CELL)  # roughly what there is room for
-    assert len(lines) > 2
-    assert height("long " * words) - height("short") == pytest.approx((len(lines) - 1) * LINE, abs=LINE)
+    (width, bare), (_, noted) = size(""), size("long " * words)
+    assert noted - bare == len(wrapped("long " * words, width - 2 * MARGIN)) * LINE + GAP
