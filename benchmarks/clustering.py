@@ -32,11 +32,11 @@ from four_passes import Files, FourPasses, Held, Supply, as_points, faiss_centro
 from measured import Pair, Work, machine, peaks, report, seconds
 from our_loop import our_steps
 from s4mi.contract import Batch, Moment, Stream, Task
-from s4mi.data.batches import TrainBatches
-from s4mi.data.cache import open_cache
+from s4mi.data.loading.batch_source import Source
+from s4mi.data.loading.cache import open_cache
+from s4mi.data.loading.loader import TrainBatches
+from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest
-from s4mi.data.preprocessing import Preprocessing
-from s4mi.data.supply import Source
 from s4mi.engine.optim import OptimConfig
 from s4mi.methods.segmentation.picie import PicieConfig, PixelClustering
 

@@ -33,13 +33,13 @@ from torchvision import transforms
 from drawn import PAGE, SQUARE, outlined, photographs
 from measured import Pair, Work, machine, report, turn_by_turn
 from s4mi.contract import MultiCrop, ViewSpec
-from s4mi.data.batches import TrainBatches
-from s4mi.data.cache import Cache, open_cache
+from s4mi.data.loading.augment import TOLERANCE, apply_on_cpu, apply_on_device, draw_views
+from s4mi.data.loading.batch_source import Source
+from s4mi.data.loading.cache import Cache, open_cache
+from s4mi.data.loading.loader import TrainBatches
+from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest
-from s4mi.data.preprocessing import Preprocessing
 from s4mi.data.sources.synthetic import draw_lesions
-from s4mi.data.supply import Source
-from s4mi.data.views import TOLERANCE, apply_on_cpu, apply_on_device, draw_views
 
 BATCH = 16
 SAME_IMAGE = 4.0

@@ -18,11 +18,11 @@ import torch
 from measured import Pair, Work, apart, peaks
 from our_loop import Repeated, our_steps
 from s4mi.contract import Batch, Method, MethodConfig, Moment, Stream, Task
-from s4mi.data.batches import TrainBatches
-from s4mi.data.cache import open_cache
+from s4mi.data.loading.batch_source import Source
+from s4mi.data.loading.cache import open_cache
+from s4mi.data.loading.loader import TrainBatches
+from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest
-from s4mi.data.preprocessing import Preprocessing
-from s4mi.data.supply import Source
 from s4mi.engine.memory import keep_freed_memory
 from s4mi.records import TaskKind
 from side_by_side import EPOCHS, SECOND, noise

@@ -30,9 +30,9 @@ from s4mi.config import RunConfig, make_run_config
 from s4mi.contract import Stream
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.engine.fit import Step, fit
-from s4mi.recipes.running.prepare import prepare
-from s4mi.recipes.running.run_dir import RunDir, make_fabric
-from s4mi.recipes.running.session import Session
+from s4mi.training.prepare import prepare
+from s4mi.training.run_dir import RunDir, make_fabric
+from s4mi.training.session import Session
 
 PACKAGES = ("torch", "timm", "lightning-fabric")
 PEAKS = {"H200": 989.0, "H100 80GB HBM3": 989.0, "A100": 312.0}

@@ -30,14 +30,14 @@ import torch
 from measured import machine, report
 from our_loop import our_steps
 from s4mi.contract import MethodConfig, MultiCrop, Task
-from s4mi.data.batches import TrainBatches
-from s4mi.data.cache import Cache, open_cache
-from s4mi.data.check import check_path
+from s4mi.data.checks.check import check_path
 from s4mi.data.duplicates import near_duplicates
+from s4mi.data.loading.batch_source import Source
+from s4mi.data.loading.cache import Cache, open_cache
+from s4mi.data.loading.loader import TrainBatches
+from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest, load_manifest
-from s4mi.data.preprocessing import Preprocessing
 from s4mi.data.sources.synthetic import write_synthetic
-from s4mi.data.supply import Source
 from s4mi.engine.optim import OptimConfig
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.methods.pretraining.dino import DinoConfig

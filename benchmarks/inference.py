@@ -36,17 +36,17 @@ from s4mi.contract import Classifier, Segmenter, Task
 from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.data.spec import DatasetSpec, write_spec
 from s4mi.engine.checkpoint import save_best
-from s4mi.recipes.answer_files.masks import Masks
-from s4mi.recipes.answer_files.predictions import Predictions
-from s4mi.recipes.answers.answering import Answerer, Model
-from s4mi.recipes.answers.asked import find_asked
-from s4mi.recipes.answers.exported import ExportedFacts, ImageInput, Origin
-from s4mi.recipes.answers.onnx_model import OnnxModel
-from s4mi.recipes.answers.predictor import Predictor
-from s4mi.recipes.answers.stream import answer_stream
-from s4mi.recipes.exporting.deployable import Deployable
-from s4mi.recipes.exporting.formats import write_onnx
-from s4mi.recipes.running.run_dir import RunDir, build_method
+from s4mi.inference.export.deployable import Deployable
+from s4mi.inference.export.formats import write_onnx
+from s4mi.inference.image_list import find_asked
+from s4mi.inference.model_metadata import ExportedFacts, ImageInput, Origin
+from s4mi.inference.onnx_model import OnnxModel
+from s4mi.inference.pipeline import answer_stream
+from s4mi.inference.predictor import Answerer, Model
+from s4mi.inference.run_model import Predictor
+from s4mi.inference.writers.classification import Predictions
+from s4mi.inference.writers.segmentation import Masks
+from s4mi.training.run_dir import RunDir, build_method
 
 PAGE = 512
 BATCH = 16

@@ -1,4 +1,4 @@
-"""The loop of s4mi as a user has it, for benchmarks that time it: what `recipes/running/session.py` puts together."""
+"""The loop of s4mi as a user has it, for benchmarks that time it: what `training/session.py` puts together."""
 
 import itertools
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from lightning_fabric import Fabric
 
 from s4mi.contract import Batch, Method, Stream
+from s4mi.engine.cpu.optimise import lay_out
 from s4mi.engine.fit import Step, fit
-from s4mi.engine.layout import lay_out
 from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
 
 OPTIM = OptimConfig()

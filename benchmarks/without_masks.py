@@ -32,10 +32,10 @@ from s4mi.contract import Batch, Losses, Segmenter
 from s4mi.errors import S4miError
 from s4mi.maths.kmeans import full_kmeans
 from s4mi.maths.stats import mean_interval
-from s4mi.recipes.evaluate import evaluate, validate
-from s4mi.recipes.running.prepare import Prepared, prepare
-from s4mi.recipes.running.run_dir import make_fabric
 from s4mi.records import SegmentationScores
+from s4mi.training.evaluate import evaluate, validate
+from s4mi.training.prepare import Prepared, prepare
+from s4mi.training.run_dir import make_fabric
 
 SAMPLE = 100_000
 """Training pixels, at most, that k-means looks at."""

@@ -9,8 +9,8 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
+from s4mi.cli.console import SHOWN
 from s4mi.cli.data import app
-from s4mi.cli.facts import SHOWN
 from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
 
@@ -192,7 +192,7 @@ def test_real_images_import_and_check_without_an_error(name: str, tmp_path: Path
 
 def test_ctrl_c_ends_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from s4mi import cli
-    from s4mi.data import check as module
+    from s4mi.data.checks import check as module
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -8,9 +8,9 @@ from typer.testing import CliRunner, Result
 from conftest import DEDL, TRANSFER
 from s4mi.cli.data import app
 from s4mi.config import RunConfig
-from s4mi.data.split_file import read_split_hash
+from s4mi.data.splits.split_file import read_split_hash
 from s4mi.errors import S4miError
-from s4mi.recipes.running.prepare import prepare
+from s4mi.training.prepare import prepare
 
 
 def run(*words: object) -> Result:

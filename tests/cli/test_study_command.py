@@ -12,13 +12,13 @@ import yaml
 from rich.console import Console
 
 from conftest import TRANSFER, Command, Done
-from s4mi.cli.study_table import Lines, Table, ending
+from s4mi.cli.study_progress import Lines, Table, ending
 from s4mi.config import PlannedRun, RunConfig, load_study, plan_study, save_run_config
-from s4mi.recipes.running.progress import Progress
-from s4mi.recipes.studies.events import Begun, Ended, Failed, Looked, Moved, Outcome
-from s4mi.recipes.studies.identity import identities
 from s4mi.recipes.train import train
 from s4mi.records import Cost, RunRecord, SegmentationScores, read_any_record, read_pretraining, read_record
+from s4mi.studies.events import Begun, Ended, Failed, Looked, Moved, Outcome
+from s4mi.studies.run_id import identities
+from s4mi.training.progress import Progress
 
 Quick = Callable[..., RunConfig]
 SIMCLR: dict[str, Any] = {

@@ -13,8 +13,8 @@ from s4mi.data.files import read_header
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.images import image_size, normalise_red, read_image, resize_image, resize_mask
+from s4mi.data.loading.tiles import Grid
 from s4mi.data.masks import mask_file_values, read_mask
-from s4mi.data.tiles import Grid
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
 

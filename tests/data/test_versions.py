@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from s4mi.config import RunConfig
-from s4mi.data.basis import basis_of, merged_later
-from s4mi.data.fractions import LabelAmount
 from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
 from s4mi.data.sources.synthetic import write_synthetic
-from s4mi.data.split import Division, make_split
-from s4mi.data.split_file import save_split
+from s4mi.data.splits.label_amount import LabelAmount
+from s4mi.data.splits.split import Division, make_split
+from s4mi.data.splits.split_file import save_split
+from s4mi.data.splits.split_version import basis_of, merged_later
 from s4mi.data.versions import first_annotated, load_version, newest_version, write_version
 from s4mi.errors import S4miError
 

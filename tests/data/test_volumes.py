@@ -10,8 +10,8 @@ from s4mi.data.formats.intensity import Intensity
 from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.folder import read_folder
-from s4mi.data.sources.found import Naming
-from s4mi.data.sources.writing import write_import
+from s4mi.data.sources.types import Naming
+from s4mi.data.sources.write import write_import
 from s4mi.data.volumes import count_frames, read_pictures
 
 

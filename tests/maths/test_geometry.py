@@ -10,7 +10,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from s4mi.contract import ViewSpec
-from s4mi.data.views import draw_views
+from s4mi.data.loading.augment import draw_views
 from s4mi.maths.geometry import warp
 
 sizes = st.integers(1, 12)

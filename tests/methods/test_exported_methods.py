@@ -10,10 +10,10 @@ from test_conformance import CASES, CLASSES, SIZE, begun
 
 from s4mi.contract import Classifier, MethodConfig, Segmenter
 from s4mi.data.images import normalise_red
-from s4mi.recipes.answers.exported import ExportedFacts, ImageInput, Origin
-from s4mi.recipes.answers.model_file import open_exported
-from s4mi.recipes.exporting.deployable import Deployable
-from s4mi.recipes.exporting.formats import WRITERS
+from s4mi.inference.export.deployable import Deployable
+from s4mi.inference.export.formats import WRITERS
+from s4mi.inference.load import open_exported
+from s4mi.inference.model_metadata import ExportedFacts, ImageInput, Origin
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration, Reliability
 

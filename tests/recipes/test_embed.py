@@ -17,14 +17,14 @@ from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
 from s4mi.contract import Task
 from s4mi.data.images import read_image
+from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import load_manifest
-from s4mi.data.preprocessing import Preprocessing
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import Backbone
 from s4mi.recipes.embed import embed_run, feature_map
-from s4mi.recipes.running.run_dir import RunDir, load_method, make_fabric
 from s4mi.recipes.train import train
 from s4mi.records import FeatureMap
+from s4mi.training.run_dir import RunDir, load_method, make_fabric
 
 Quick = Callable[..., RunConfig]
 CASS = {"name": "cass", "cnn": "tiny_resnet", "vit": "tiny_vit", "weights": "none", "embedding": 16}

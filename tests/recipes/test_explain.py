@@ -18,21 +18,21 @@ from s4mi.config import RunConfig
 from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
-from s4mi.data.sources.found import Naming
 from s4mi.data.sources.table import TableOptions, read_tables
-from s4mi.data.sources.writing import write_import
-from s4mi.data.split_file import read_parts
+from s4mi.data.sources.types import Naming
+from s4mi.data.sources.write import write_import
+from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
+from s4mi.inference.dataset_images import spread
+from s4mi.inference.overlays.saliency import CELL, LINE, Block, Sheet, overlay
+from s4mi.inference.saliency_maps import MAP_NAMES, TRUTH, Explainer
+from s4mi.inference.saliency_scores import UNMOVED, MapScores, MaskScores, summarise
 from s4mi.maths.saliency import energy_inside, pointing_game
 from s4mi.methods.classification.finetune import FinetuneConfig
-from s4mi.recipes.answers.pictures import spread
-from s4mi.recipes.drawing.overlays import CELL, LINE, Block, Sheet, overlay
 from s4mi.recipes.explain import explain, run_names
-from s4mi.recipes.explain_scores import UNMOVED, MapScores, MaskScores, summarise
-from s4mi.recipes.explainer import MAP_NAMES, TRUTH, Explainer
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.running.run_dir import RunDir
 from s4mi.recipes.train import train
+from s4mi.training.run_dir import RunDir
 
 Quick = Callable[..., RunConfig]
 VIT = {**TRANSFER, "backbone": "tiny_vit"}

@@ -17,13 +17,13 @@ from PIL import Image
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
 from s4mi.data.sources.table import TableOptions, read_tables
-from s4mi.data.sources.writing import Naming, write_import
+from s4mi.data.sources.write import Naming, write_import
 from s4mi.errors import S4miError
-from s4mi.recipes.answers.exported import FORMAT, KEY, read_facts
-from s4mi.recipes.answers.model_file import open_exported
-from s4mi.recipes.answers.predictor import Predictor
+from s4mi.inference.export import formats
+from s4mi.inference.load import open_exported
+from s4mi.inference.model_metadata import FORMAT, KEY, read_facts
+from s4mi.inference.run_model import Predictor
 from s4mi.recipes.export import export_run
-from s4mi.recipes.exporting import formats
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
 from s4mi.records import read_record

@@ -15,13 +15,13 @@ from s4mi.config import RunConfig
 from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.data.masks import read_mask
-from s4mi.data.split_file import read_parts
+from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
-from s4mi.recipes.drawing.mask_overlays import compared, tinted
+from s4mi.inference.overlays.masks import compared, tinted
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.running.run_dir import RunDir
 from s4mi.recipes.train import train
 from s4mi.records.calibration import read_calibration
+from s4mi.training.run_dir import RunDir
 
 Quick = Callable[..., RunConfig]
 

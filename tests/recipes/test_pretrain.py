@@ -18,16 +18,16 @@ from s4mi.contract import Pretrainer
 from s4mi.data.manifest import load_manifest
 from s4mi.engine.checkpoint import load_weights
 from s4mi.errors import S4miError
-from s4mi.maths.collapse import spread
+from s4mi.maths.feature_health import spread
 from s4mi.nets.backbone import Backbone
-from s4mi.recipes.evaluate import evaluate_run
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.running.prepare import prepare
-from s4mi.recipes.running.progress import Progress
-from s4mi.recipes.running.run_dir import build_method
 from s4mi.recipes.train import train
 from s4mi.records import FeatureMap, Health, PretrainingRecord, read_epochs, read_pretraining
 from s4mi.records import pretraining as records
+from s4mi.training.evaluate import evaluate_run
+from s4mi.training.prepare import prepare
+from s4mi.training.progress import Progress
+from s4mi.training.run_dir import build_method
 
 Quick = Callable[..., RunConfig]
 

@@ -14,11 +14,11 @@ from conftest import DEDL
 from s4mi.config import RunConfig
 from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
-from s4mi.recipes.evaluate import evaluate_run
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.running.progress import Progress
 from s4mi.recipes.train import train
 from s4mi.records import RunRecord, SegmentationScores, read_epochs, read_record
+from s4mi.training.evaluate import evaluate_run
+from s4mi.training.progress import Progress
 
 Quick = Callable[..., RunConfig]
 

@@ -12,27 +12,27 @@ import pytest
 import torch
 
 from conftest import DEDL, TRANSFER
+from s4mi.active_learning.committee import Committee
+from s4mi.active_learning.strategies import Strategy
 from s4mi.config import RunConfig
 from s4mi.contract import Task
-from s4mi.data.annotations.reading import read_annotations
+from s4mi.data.annotations.merge import apply_merge, plan_merge
+from s4mi.data.annotations.read import read_annotations
+from s4mi.data.annotations.rules import Rules
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.data.masks import read_mask
-from s4mi.data.merge_rules import Rules
-from s4mi.data.merging import apply_merge, plan_merge
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
+from s4mi.inference.features import embed_files
+from s4mi.inference.predictor import Answerer
+from s4mi.inference.run_model import Predictor
 from s4mi.maths.acquisition import Cap, directions, k_centre
 from s4mi.nets.deepest import DeepestFeatures
-from s4mi.recipes.answers.answering import Answerer
-from s4mi.recipes.answers.features import embed_files
-from s4mi.recipes.answers.predictor import Predictor
-from s4mi.recipes.choices.choosing import Strategy
-from s4mi.recipes.choices.committee import Committee
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.running.run_dir import RunDir, load_method, make_fabric
 from s4mi.recipes.suggest import Wish, suggest
 from s4mi.recipes.train import train
+from s4mi.training.run_dir import RunDir, load_method, make_fabric
 
 Quick = Callable[..., RunConfig]
 CROSS = {"name": "cross_teaching", "cnn": "small_unet", "transformer": "tiny_swin_unet", "transformer_weights": "none"}

@@ -20,9 +20,9 @@ from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig, load_run_config, save_run_config
 from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
-from s4mi.recipes.running.progress import Progress
 from s4mi.recipes.train import train
 from s4mi.records import ClassificationScores, SegmentationScores, read_epochs, read_record
+from s4mi.training.progress import Progress
 
 Quick = Callable[..., RunConfig]
 

@@ -21,12 +21,12 @@ from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.errors import S4miError
 from s4mi.maths.pixel_clusters import PixelLabels
 from s4mi.methods.segmentation.picie import PixelClustering
-from s4mi.recipes.evaluate import evaluate_run
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.running.prepare import prepare
-from s4mi.recipes.running.progress import Progress
 from s4mi.recipes.train import train, train_to_answer
 from s4mi.records import EpochRecord, RunRecord, SegmentationScores, read_epochs, read_record
+from s4mi.training.evaluate import evaluate_run
+from s4mi.training.prepare import prepare
+from s4mi.training.progress import Progress
 
 Quick = Callable[..., RunConfig]
 Masks = dict[str, NDArray[np.uint8]]

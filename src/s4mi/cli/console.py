@@ -1,14 +1,18 @@
 """What several commands print alike."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s4mi.records import ClassificationScores, Scores
 
 if TYPE_CHECKING:
-    from s4mi.report.new_annotations import Gains
-    from s4mi.report.tables import ResultTable
+    from s4mi.data.spec import Finding
+    from s4mi.report.results.tables import ResultTable
+    from s4mi.report.results.version_gains import Gains
 
 
 def setup_logging(*, facts: bool = True) -> None:
@@ -63,7 +67,7 @@ def print_result_table(table: "ResultTable") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from s4mi.report.tables import text_rows
+    from s4mi.report.results.tables import text_rows
 
     header, *rows = text_rows(table, best="[bold]{}[/bold]".format)
     shown = Table(
@@ -98,3 +102,76 @@ def _shown(value: float | int | None) -> str:
     if value is None:
         return "–"
     return str(value) if isinstance(value, int) else f"{value:.4f}"
+
+
+def about(seconds: float) -> str:
+    """A duration as a person says it: `40 s`, `12 min`, `2 h 05 min`, `3 d 4 h`."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours + round(minutes / 60), 24)
+    return f"{days} d {hours} h"
+
+
+SHOWN = 20
+"""Findings of one kind that are printed; one broken export can fill thousands of lines, and `--json` holds them all."""
+STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, of: bar.update(task, description=what, completed=done, total=of)
+
+
+def print_facts(*facts: tuple[str, str]) -> None:
+    """Names and values in two columns; empty values are left out."""
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in facts:
+        if value:
+            grid.add_row(f"  {name}", value)
+    Console(markup=False, highlight=False).print(grid)
+
+
+def print_findings(findings: Iterable["Finding"], *, folder: str = "") -> None:
+    said: dict[str, int] = {}
+    for finding in findings:
+        said[finding.code] = said.get(finding.code, 0) + 1
+        if said[finding.code] <= SHOWN:
+            place = str(Path(folder, finding.place))
+            print_line(f"{finding.severity}: {place}: {finding.message}", style=STYLES[finding.severity])
+    for code, count in said.items():
+        if count > SHOWN:
+            print_line(f"… and {count - SHOWN} more of the kind {code}; --json lists them all")
+
+
+def print_line(line: str, *, style: str = "") -> None:
+    """One line as it is: never cut or broken, so that it can be searched and copied."""
+    from rich.console import Console
+
+    Console(markup=False, highlight=False, soft_wrap=True).print(line, style=style)
+
+
+def counted(pairs: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in pairs)
+
+
+def how_many(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"

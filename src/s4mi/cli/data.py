@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s4mi.cli import imports, merge, split
-from s4mi.cli.facts import counted, how_many, print_facts, print_findings, print_line, progress_bar
+from s4mi.cli import import_folder, merge, split
+from s4mi.cli.console import counted, how_many, print_facts, print_findings, print_line, progress_bar
 
 if TYPE_CHECKING:
-    from s4mi.data.check import Report
+    from s4mi.data.checks.check import Report
 
 app = typer.Typer(help="Import data sets, check them and split them.", no_args_is_help=True)
-app.add_typer(imports.app, name="import")
+app.add_typer(import_folder.app, name="import")
 app.command("split")(split.split)
 app.command("merge")(merge.merge)
 
@@ -39,7 +39,7 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail the check as well.")] = False,
 ) -> None:
     """Decode everything; say what is there and what is wrong, with file, line and cure. Errors end it with status 1."""
-    from s4mi.data.check import check_path
+    from s4mi.data.checks.check import check_path
 
     with progress_bar() as bar:
         reports = check_path(path, duplicates=duplicates, progress=lambda done, of: bar("decoding", done, of))
@@ -63,7 +63,7 @@ def _with_likeness(
     from dataclasses import replace
 
     from s4mi.errors import S4miError
-    from s4mi.recipes.likeness import Likeness, alike
+    from s4mi.inference.near_duplicates import Likeness, alike
 
     if report.command is not None:
         raise S4miError(f"{report.path}: is no data set folder yet, and --embeddings wants one; import it first")

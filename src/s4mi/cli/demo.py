@@ -26,9 +26,9 @@ def demo(
 
     from s4mi.cli.console import setup_logging
     from s4mi.cli.study import STOPPED, count_failures, write_study_report
-    from s4mi.cli.study_table import display
-    from s4mi.recipes.demo import NOTES, STUDY_FILE, demo_study, draw, example_sheets
-    from s4mi.recipes.study import run_study
+    from s4mi.cli.study_progress import display
+    from s4mi.studies.demo import NOTES, STUDY_FILE, demo_study, draw, example_sheets
+    from s4mi.studies.run import run_study
 
     setup_logging(facts=False)
     manifests = draw(out, typer.echo)

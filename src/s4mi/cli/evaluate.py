@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from s4mi.cli.parts import Part
+from s4mi.cli.options import Part
 
 
 def evaluate(
@@ -14,7 +14,7 @@ def evaluate(
 ) -> None:
     """Score the best weights of a run on a part of its own split; segmentation on the images' own pixels."""
     from s4mi.cli.console import print_scores, setup_logging
-    from s4mi.recipes.evaluate import evaluate_run
+    from s4mi.training.evaluate import evaluate_run
 
     setup_logging()
     scores = evaluate_run(run, part.value)

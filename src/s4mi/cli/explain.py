@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s4mi.cli.parts import Split
+from s4mi.cli.options import Split
 
 if TYPE_CHECKING:
-    from s4mi.recipes.explain_scores import ExplainSummary, Mean
+    from s4mi.inference.saliency_scores import ExplainSummary, Mean
 
 
 class MapMethod(StrEnum):
@@ -50,10 +50,9 @@ def explain(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of SmoothGrad's noise and of those weights.")] = 0,
 ) -> None:
     """Saliency maps of classifiers side by side, scored against masks where the data set has some."""
-    from s4mi.cli.console import setup_logging
-    from s4mi.cli.facts import progress_bar
+    from s4mi.cli.console import progress_bar, setup_logging
+    from s4mi.inference.saliency_maps import MAP_NAMES
     from s4mi.recipes.explain import explain as recipe
-    from s4mi.recipes.explainer import MAP_NAMES
 
     setup_logging()
     with progress_bar() as bar:

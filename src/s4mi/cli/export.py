@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from s4mi.cli.parts import Task
+from s4mi.cli.options import Task
 
 
 def export(

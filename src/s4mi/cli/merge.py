@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s4mi.cli.facts import SHOWN, counted, how_many, print_facts, print_line
-from s4mi.cli.importing import MaskValue, mask_values_of
+from s4mi.cli.console import SHOWN, counted, how_many, print_facts, print_line
+from s4mi.cli.import_options import MaskValue, mask_values_of
 
 if TYPE_CHECKING:
+    from s4mi.data.annotations.merge import Merged, Plan
     from s4mi.data.manifest import Manifest
-    from s4mi.data.merging import Merged, Plan
 
 
 def merge(
@@ -54,10 +54,10 @@ def merge(
     The version of before is kept as manifest-v1.csv and so on; data.version=1 trains on it again. Who trains, validates
     and tests stays as it was: images that got their label by a merge train. Several files are checked together.
     """
-    from s4mi.data.annotations.reading import read_annotations
-    from s4mi.data.merge_rules import Rules
-    from s4mi.data.merging import apply_merge, plan_merge
-    from s4mi.data.sources.tabular import TABLE_SUFFIXES
+    from s4mi.data.annotations.merge import apply_merge, plan_merge
+    from s4mi.data.annotations.read import read_annotations
+    from s4mi.data.annotations.rules import Rules
+    from s4mi.data.sources.read_table import TABLE_SUFFIXES
     from s4mi.data.versions import load_version
     from s4mi.errors import S4miError
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from s4mi.cli.parts import Split, Task
+from s4mi.cli.options import Split, Task
 
 if TYPE_CHECKING:
     from s4mi.recipes.predict import Predicted
@@ -60,8 +60,7 @@ def predict(
     ),
 ) -> None:
     """Probabilities and decisions as CSV (classification), or a mask per image at its own size (segmentation)."""
-    from s4mi.cli.console import setup_logging
-    from s4mi.cli.facts import progress_bar
+    from s4mi.cli.console import progress_bar, setup_logging
     from s4mi.recipes.predict import predict_run
 
     setup_logging()
@@ -112,8 +111,8 @@ def calibrate(
     from rich.table import Table
 
     from s4mi.cli.console import setup_logging
-    from s4mi.recipes.calibrate import calibrate_run
     from s4mi.records.calibration import CALIBRATION_NAME
+    from s4mi.training.calibrate import calibrate_run
 
     setup_logging()
     for run in runs:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from s4mi.cli.parts import Part
+from s4mi.cli.options import Part
 
 
 def sheet(
@@ -17,9 +17,8 @@ def sheet(
     part: Part = typer.Option(Part.test, "--split", help="Show images in this part of every run's own split."),
 ) -> None:
     """Compare segmentation runs image by image: what each found, missed and saw wrongly, with its IoU."""
-    from s4mi.cli.console import setup_logging
-    from s4mi.cli.facts import progress_bar
-    from s4mi.recipes.sheets.compare import write_compare_sheet
+    from s4mi.cli.console import progress_bar, setup_logging
+    from s4mi.visualisation.comparison_sheet import write_compare_sheet
 
     setup_logging()
     with progress_bar() as bar:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s4mi.cli.facts import print_line
+from s4mi.cli.console import print_line
 
 if TYPE_CHECKING:
     from s4mi.config import PlannedRun
@@ -15,9 +15,9 @@ def run_simulation(
     seeds: str, per_patient: int, members: int, arm: str,
 ) -> None:  # fmt: skip
     """Play it and say what came out."""
+    from s4mi.active_learning.strategies import Strategy
     from s4mi.errors import S4miError
-    from s4mi.recipes.choices.choosing import Strategy
-    from s4mi.recipes.suggest_simulate import Game, simulate
+    from s4mi.studies.simulate import Game, simulate
 
     if out.suffix == ".csv":
         raise S4miError(f"{out}: --simulate fills a folder; name one with -o")

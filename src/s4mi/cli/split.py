@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from s4mi.cli.facts import print_line, progress_bar
+from s4mi.cli.console import print_line, progress_bar
 
 if TYPE_CHECKING:
-    from s4mi.data.split import Division
+    from s4mi.data.splits.split import Division
     from s4mi.recipes.split import Divided
     from s4mi.records import TaskKind
 
@@ -37,7 +37,7 @@ def split(
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as one JSON document.")] = False,
 ) -> None:
     """Split as a run with these settings does; print how each class is spread over parts and label fractions."""
-    from s4mi.data.fractions import LabelAmount
+    from s4mi.data.splits.label_amount import LabelAmount
     from s4mi.errors import S4miError, nearest
     from s4mi.recipes.split import save_divided, split_dataset
 
@@ -62,7 +62,7 @@ def split(
 
 
 def _division(kind: str, ratios: str, *, folds: int, fold: int, seed: int, file: Path | None) -> "Division | None":
-    from s4mi.data.split import Division
+    from s4mi.data.splits.split import Division
     from s4mi.errors import S4miError
 
     if kind == "auto":
@@ -84,7 +84,7 @@ def _print(divided: "Divided") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from s4mi.data.split import TOLERANCE
+    from s4mi.data.splits.split import TOLERANCE
 
     counts, spec = divided.counts, divided.manifest.spec
     parts, labelled = counts.columns[:3], counts.columns[3:]

@@ -8,8 +8,8 @@ import typer
 
 if TYPE_CHECKING:
     from s4mi.config import PlannedRun, StudyConfig
-    from s4mi.recipes.studies.events import Outcome
-    from s4mi.report.html import Sheet
+    from s4mi.report.writers.html import Sheet
+    from s4mi.studies.events import Outcome
 
 app = typer.Typer(
     help="Compare techniques: every technique, label fraction and seed of one file.", no_args_is_help=True
@@ -33,8 +33,8 @@ def plan(
     """
     from s4mi.cli.study_tree import budgeted, total, tree
     from s4mi.config import load_study, plan_study, unneeded
-    from s4mi.recipes.studies.check import check_plan, missing_sets
-    from s4mi.recipes.studies.outlook import outlook
+    from s4mi.studies.preflight import check_plan, missing_sets
+    from s4mi.studies.status import outlook
 
     study = load_study(study_file, overrides or ())
     runs = list(plan_study(study, Path() if out is None else out.absolute()))
@@ -77,9 +77,9 @@ def run(
     interruption of any kind the same command goes on.
     """
     from s4mi.cli.console import setup_logging
-    from s4mi.cli.study_table import display
+    from s4mi.cli.study_progress import display
     from s4mi.config import load_study
-    from s4mi.recipes.study import run_study
+    from s4mi.studies.run import run_study
 
     setup_logging(facts=False)  # of a hundred runs, each has its record
     study = load_study(study_file, overrides or ())
@@ -96,7 +96,7 @@ def run(
 
 def _how_far(study: "StudyConfig", out: Path) -> str:
     from s4mi.config import plan_study
-    from s4mi.recipes.running.run_dir import RunDir
+    from s4mi.training.run_dir import RunDir
 
     runs: Sequence[PlannedRun] = tuple(plan_study(study, out.absolute()))
     return f"{sum(RunDir(out / run.name).finished for run in runs)} of {len(runs)} runs are done"
@@ -113,10 +113,10 @@ def write_study_report(
 ) -> None:
     """Print the tables of a study's runs and write `out/report.html` on them, with `pictures` of test images or not."""
     from s4mi.cli.console import print_gains, print_result_table
-    from s4mi.cli.study_table import left_out
+    from s4mi.cli.study_progress import left_out
     from s4mi.recipes.report import report
     from s4mi.records import RunRecord
-    from s4mi.report.tables import result_tables
+    from s4mi.report.results.tables import result_tables
 
     names = {one.planned.name for one in outcomes}
     lost = [one for one in outcomes if one.record is None and not one.tried and not one.left_out]

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from s4mi.cli.words import about
+from s4mi.cli.console import about
 
 if TYPE_CHECKING:
-    from s4mi.recipes.studies.outlook import Outlook, Prospect
+    from s4mi.studies.status import Outlook, Prospect
 
 
 def tree(runs: Sequence["Prospect"]) -> Iterator[str]:

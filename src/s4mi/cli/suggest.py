@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from s4mi.cli.parts import Task
+from s4mi.cli.options import Task
 
 if TYPE_CHECKING:
-    from s4mi.recipes.choices.choosing import Strategy
+    from s4mi.active_learning.strategies import Strategy
 
 
 class Uncertainty(StrEnum):
@@ -107,7 +107,7 @@ def suggest(
         return
     if len(rest or []) != 1:
         raise S4miError("suggest: takes a run or study and one data set; give DATASET, or --simulate and a run file")
-    from s4mi.cli.facts import print_line, progress_bar
+    from s4mi.cli.console import print_line, progress_bar
     from s4mi.recipes.suggest import Wish
     from s4mi.recipes.suggest import suggest as choose_images
 
@@ -147,7 +147,7 @@ def _next(files: Sequence[Path], dataset: str, format_: Format) -> Iterator[str]
 
 
 def _strategy(uncertainty: Uncertainty, diversity: Diversity, *, cold: bool) -> "Strategy":
-    from s4mi.recipes.choices.choosing import Strategy
+    from s4mi.active_learning.strategies import Strategy
 
     spread = diversity.value
     if diversity is Diversity.auto:

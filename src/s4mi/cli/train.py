@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from s4mi.recipes.running.progress import Progress
     from s4mi.records import PretrainingRecord, RunRecord
+    from s4mi.training.progress import Progress
 
 
 def train(

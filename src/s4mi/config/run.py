@@ -15,7 +15,7 @@ from s4mi.config.loggers import LoggersConfig, short_loggers
 from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, Section, SplitConfig
 from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig, PretrainedConfig, SemiSupervisedConfig
-from s4mi.data.fractions import LabelAmount
+from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.versions import newest_version
 from s4mi.engine.optim import OptimConfig
 from s4mi.errors import S4miError, nearest

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from s4mi.data.preprocessing import Preprocessing
+from s4mi.data.loading.preprocessing import Preprocessing
 
 
 class Section(BaseModel):

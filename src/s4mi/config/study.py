@@ -29,7 +29,7 @@ from s4mi.config.duration import seconds_of
 from s4mi.config.layers import Settings
 from s4mi.config.profiles import ByNetwork, ProfileName
 from s4mi.config.sections import DataConfig, Section, SplitConfig
-from s4mi.data.fractions import LabelAmount
+from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.errors import S4miError, nearest
 
 Fractions = tuple[float | str, ...]

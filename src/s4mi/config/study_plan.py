@@ -19,7 +19,7 @@ from s4mi.config.run import METHODS, RunConfig, make_run_config
 from s4mi.config.study import Arm, Dataset, Start, StudyConfig
 from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig
-from s4mi.data.fractions import LabelAmount
+from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.versions import first_annotated
 from s4mi.errors import S4miError, nearest
 from s4mi.records import TaskKind

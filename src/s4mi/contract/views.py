@@ -1,4 +1,4 @@
-"""How training images are varied, as data: a recipe of views, drawn and applied by `s4mi.data.views`."""
+"""How training images are varied, as data: a recipe of views, drawn and applied by `s4mi.data.loading.augment`."""
 
 from dataclasses import dataclass
 

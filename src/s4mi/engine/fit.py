@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from s4mi.contract import Batch, Losses, Method, Moment, Stream
-from s4mi.maths.processes import from_first_process
+from s4mi.maths.distributed import from_first_process
 
 CHECK_EVERY = 32
 """Steps between two looks at the loss on an accelerator, where every look waits for the device."""

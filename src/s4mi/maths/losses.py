@@ -12,7 +12,7 @@ from torch import Tensor
 
 from s4mi.contract import WeightRule
 from s4mi.errors import S4miError
-from s4mi.maths.processes import mean_over_images, ratio_over_images, sum_over_processes
+from s4mi.maths.distributed import mean_over_images, ratio_over_images, sum_over_processes
 from s4mi.records import IGNORE
 
 

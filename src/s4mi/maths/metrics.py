@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional import classification as tm
 
-from s4mi.maths.reliability import BINS, THRESHOLD
+from s4mi.maths.calibration import BINS, THRESHOLD
 from s4mi.records import IGNORE, ClassificationScores, ClassScores, ImageScores, SegmentationScores
 
 

@@ -16,10 +16,10 @@ from typing import final
 import torch
 from torch import Tensor
 
+from s4mi.maths.distributed import from_all_processes, from_first_process, sum_over_processes
 from s4mi.maths.kmeans import assign, centroid_distances
 from s4mi.maths.kmeans_steps import all_finite, as_points, counted, refuse_infinite
 from s4mi.maths.mini_batch_kmeans import MiniBatchKMeans
-from s4mi.maths.processes import from_all_processes, from_first_process, sum_over_processes
 
 START_POINTS = 2**15
 """Pixels, at least, that k-means starts with."""

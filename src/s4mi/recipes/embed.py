@@ -22,19 +22,19 @@ from torch import Tensor
 
 from s4mi.config import RunConfig
 from s4mi.data.formats.intensity import Intensity, Pixels
+from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import MANIFEST_NAME, PARTS, load_manifest
 from s4mi.data.parallel import in_parallel
-from s4mi.data.preprocessing import Preprocessing
 from s4mi.data.spec import NO_CLASS, SPEC_NAME, load_spec
 from s4mi.errors import S4miError, require_extra
+from s4mi.inference.encoders import Encoder, load_encoder
+from s4mi.inference.features import decode, features_of
+from s4mi.inference.input_files import ErrorList, Unreadable, find_images
 from s4mi.maths.projection import pca, umap
-from s4mi.recipes.answers.encoders import Encoder, load_encoder
-from s4mi.recipes.answers.features import decode, features_of
-from s4mi.recipes.answers.inputs import ErrorList, Unreadable, find_images
-from s4mi.recipes.running.run_dir import RunDir, make_fabric
 from s4mi.records import FeatureMap, MapPoint, Part, write_text_atomically
-from s4mi.report.feature_maps import draw_feature_map
-from s4mi.report.svg import standalone
+from s4mi.report.figures.feature_maps import draw_feature_map
+from s4mi.report.figures.svg import standalone
+from s4mi.training.run_dir import RunDir, make_fabric
 
 Projection = Literal["pca", "umap"]
 TABLE = ".parquet"

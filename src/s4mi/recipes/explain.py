@@ -11,11 +11,11 @@ from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import read_image
 from s4mi.data.masks import read_mask
 from s4mi.errors import S4miError, nearest
-from s4mi.recipes.answers.inputs import ErrorList, Unreadable
-from s4mi.recipes.answers.pictures import Picture, find_pictures, spread
-from s4mi.recipes.drawing.overlays import DRAWN, Block, Sheet, overlay
-from s4mi.recipes.explain_scores import ExplainSummary, MapScores, MaskScores, score_map, summarise, write_scores
-from s4mi.recipes.explainer import MAP_NAMES, TRUTH, Explained, Explainer, MapName
+from s4mi.inference.dataset_images import Picture, find_pictures, spread
+from s4mi.inference.input_files import ErrorList, Unreadable
+from s4mi.inference.overlays.saliency import DRAWN, Block, Sheet, overlay
+from s4mi.inference.saliency_maps import MAP_NAMES, TRUTH, Explained, Explainer, MapName
+from s4mi.inference.saliency_scores import ExplainSummary, MapScores, MaskScores, score_map, summarise, write_scores
 from s4mi.records import IGNORE, Part, write_text_atomically
 
 LIMIT = 16

@@ -21,17 +21,16 @@ from s4mi.contract import Classifier, Segmenter, Task
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import DatasetSpec, load_spec
 from s4mi.errors import S4miError, require_extra
-from s4mi.recipes.answers.exported import ONNX, ExportedFacts, ImageInput, Origin, check_ending
-from s4mi.recipes.answers.model_file import open_exported
-from s4mi.recipes.answers.opening import calibrated, choose_runs
-from s4mi.recipes.exporting.check import Check, check_exported, check_inputs
-from s4mi.recipes.exporting.deployable import Deployable
-from s4mi.recipes.exporting.formats import WRITERS
-from s4mi.recipes.exporting.model_card import CARD_NAME, check_card, write_model_card
-from s4mi.recipes.running.prepare import answer_spec, task_kind
-from s4mi.recipes.running.run_dir import RunDir, load_method, make_fabric
+from s4mi.inference.export.deployable import Deployable
+from s4mi.inference.export.formats import WRITERS
+from s4mi.inference.export.model_card import CARD_NAME, check_card, write_model_card
+from s4mi.inference.export.verify import Check, check_exported, check_inputs
+from s4mi.inference.load import calibrated, choose_runs, open_exported
+from s4mi.inference.model_metadata import ONNX, ExportedFacts, ImageInput, Origin, check_ending
 from s4mi.records import RunRecord, TaskKind, read_record
 from s4mi.records.calibration import read_calibration
+from s4mi.training.prepare import answer_spec, task_kind
+from s4mi.training.run_dir import RunDir, load_method, make_fabric
 
 Floats = NDArray[np.float32]
 

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s4mi.errors import S4miError
-from s4mi.recipes.answer_files.masks import OVERLAYS, Masks, Measured
-from s4mi.recipes.answer_files.predictions import Predictions
-from s4mi.recipes.answer_files.settings import AnswerSettings, MaskFormat, begin_folder
-from s4mi.recipes.answers.answering import OVERLAP, Answerer, Probabilities
-from s4mi.recipes.answers.asked import Asked, find_asked
-from s4mi.recipes.answers.inputs import ErrorList, Unreadable
-from s4mi.recipes.answers.opening import Opened, open_models
-from s4mi.recipes.answers.stream import Decoded, Wanted, answer_stream
-from s4mi.recipes.drawing.mask_overlays import class_colour, cluster_colour
+from s4mi.inference.image_list import Asked, find_asked
+from s4mi.inference.input_files import ErrorList, Unreadable
+from s4mi.inference.load import Opened, open_models
+from s4mi.inference.overlays.masks import class_colour, cluster_colour
+from s4mi.inference.pipeline import Decoded, Wanted, answer_stream
+from s4mi.inference.predictor import OVERLAP, Answerer, Probabilities
+from s4mi.inference.writers.classification import Predictions
+from s4mi.inference.writers.output_settings import AnswerSettings, MaskFormat, begin_folder
+from s4mi.inference.writers.segmentation import OVERLAYS, Masks, Measured
 from s4mi.records import Part, TaskKind
 
 if TYPE_CHECKING:
-    from s4mi.recipes.sheets.clusters import ClusterSheet
+    from s4mi.visualisation.cluster_sheet import ClusterSheet
 
 LISTED = 8
 """More clusters than these are not all in a line."""
@@ -153,7 +153,7 @@ def _run_dirs(opened: Opened) -> Sequence[Any]:
     """The runs whose splits say what a part is; none where a file answers, which needs no torch."""
     if not opened.runs:
         return ()
-    from s4mi.recipes.running.run_dir import RunDir
+    from s4mi.training.run_dir import RunDir
 
     return [RunDir(run) for run in opened.runs]
 
@@ -188,7 +188,7 @@ def _settings(answerer: Answerer, form: MaskFormat) -> AnswerSettings:
 
 
 def _sheet(out: Path, images: Sequence[Asked], answerer: Answerer) -> "ClusterSheet":
-    from s4mi.recipes.sheets.clusters import ClusterSheet
+    from s4mi.visualisation.cluster_sheet import ClusterSheet
 
     sheet = ClusterSheet(
         out, clusters=len(answerer.about.classes), images=[name for image in images for name in image.ids]
@@ -204,8 +204,8 @@ def _sheet(out: Path, images: Sequence[Asked], answerer: Answerer) -> "ClusterSh
 
 
 def _with_sheet(predicted: Predicted, sheet: "ClusterSheet", opened: Opened) -> Predicted:
-    from s4mi.recipes.answers.predictor import Predictor
-    from s4mi.recipes.sheets.clusters import next_steps
+    from s4mi.inference.run_model import Predictor
+    from s4mi.visualisation.cluster_sheet import next_steps
 
     model = opened.models[0]
     if not predicted.answered or not isinstance(model, Predictor):

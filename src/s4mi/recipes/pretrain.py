@@ -14,13 +14,13 @@ from s4mi.contract import Pretrainer
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.weights import save_encoder
 from s4mi.recipes.embed import feature_map
-from s4mi.recipes.running.data_facts import facts_of
-from s4mi.recipes.running.health import Doctor, backbones, features_of
-from s4mi.recipes.running.progress import Progress, Watcher
-from s4mi.recipes.running.session import Session
-from s4mi.recipes.running.start import write_seen
-from s4mi.recipes.running.surroundings import git_revision, now, versions
 from s4mi.records import MAP_NAME, FeatureMap, Health, Part, PretrainingRecord, write_text_atomically
+from s4mi.training.data_summary import facts_of
+from s4mi.training.environment import git_revision, now, versions
+from s4mi.training.health import Doctor, backbones, features_of
+from s4mi.training.pretrained_start import write_seen
+from s4mi.training.progress import Progress, Watcher
+from s4mi.training.session import Session
 
 MAP_IMAGES = 1000
 """Training and validation images on the map, at most."""

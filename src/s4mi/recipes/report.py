@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.errors import S4miError
-from s4mi.recipes.running.versions import version_note
-from s4mi.report.csv_files import write_csv
-from s4mi.report.formats import CSV, FORMATS, PAGE, check_ending, write_text
-from s4mi.report.html import ReportRun, Sheet, load_pretrainings, load_runs, write_report
-from s4mi.report.new_annotations import Gains, data_set_of, gains_by_task, older_versions
-from s4mi.report.places import without_places
-from s4mi.report.text_tables import text_report
-from s4mi.report.uncounted import load_uncounted
+from s4mi.report.results.runs import without_places
+from s4mi.report.results.unfinished_runs import load_uncounted
+from s4mi.report.results.version_gains import Gains, data_set_of, gains_by_task, older_versions
+from s4mi.report.writers.csv import write_csv
+from s4mi.report.writers.html import ReportRun, Sheet, load_pretrainings, load_runs, write_report
+from s4mi.report.writers.markdown_latex import CSV, FORMATS, PAGE, check_ending, write_text
+from s4mi.report.writers.text_tables import text_report
+from s4mi.training.versions import version_note
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,6 @@ def sheets_of(folder: Path, runs: Sequence[ReportRun]) -> tuple[list[Sheet], lis
     if not runs:
         return [], []
     # Here, as torch takes seconds to import, which all else can do without.
-    from s4mi.recipes.sheets.for_report import study_sheets
+    from s4mi.visualisation.render import study_sheets
 
     return study_sheets(folder, runs)

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from s4mi.data.basis import basis_of
 from s4mi.data.formats.frame import ImageError
-from s4mi.data.fractions import LabelAmount
 from s4mi.data.manifest import Manifest
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_parallel
-from s4mi.data.proportions import Proportions, proportions
 from s4mi.data.spec import MaskKey
-from s4mi.data.split import Division, first_labels, label_order, make_split, traits_of
-from s4mi.data.split_file import Split, save_split
+from s4mi.data.splits.label_amount import LabelAmount
+from s4mi.data.splits.split import Division, first_labels, label_order, make_split, traits_of
+from s4mi.data.splits.split_balance import Proportions, proportions
+from s4mi.data.splits.split_file import Split, save_split
+from s4mi.data.splits.split_version import basis_of
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.records import TaskKind

@@ -16,21 +16,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.active_learning.candidates import Candidates, candidates_of, check_answers, check_fits, encoder_run
+from s4mi.active_learning.committee import Committee, Opinion
+from s4mi.active_learning.reasons import reason
+from s4mi.active_learning.scoring import Progress, assess
+from s4mi.active_learning.strategies import Pool, Strategy, choose
 from s4mi.data.annotations.coco import write_coco
-from s4mi.data.annotations.found import Proposal
 from s4mi.data.annotations.label_studio import write_label_studio
+from s4mi.data.annotations.types import Proposal
 from s4mi.data.images import image_size
 from s4mi.data.manifest import Manifest, Row
 from s4mi.data.spec import NO_CLASS
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
+from s4mi.inference.input_files import ErrorList, Unreadable
 from s4mi.maths.acquisition import Pick
-from s4mi.recipes.answers.inputs import ErrorList, Unreadable
-from s4mi.recipes.choices.assessing import Progress, assess
-from s4mi.recipes.choices.candidates import Candidates, candidates_of, check_answers, check_fits, encoder_run
-from s4mi.recipes.choices.choosing import Pool, Strategy, choose
-from s4mi.recipes.choices.committee import Committee, Opinion
-from s4mi.recipes.choices.reasons import reason
 from s4mi.records import TaskKind, write_text_atomically
 
 Format = Literal["csv", "label-studio", "coco"]

@@ -21,18 +21,7 @@ from lightning_fabric import Fabric
 from s4mi.config import RunConfig
 from s4mi.contract import Classifier, Pretrainer, Segmenter
 from s4mi.errors import S4miError
-from s4mi.recipes.calibrate import calibrate
-from s4mi.recipes.evaluate import evaluate, validate
 from s4mi.recipes.pretrain import pretrain
-from s4mi.recipes.running.data_facts import facts_of
-from s4mi.recipes.running.loggers import check_loggers
-from s4mi.recipes.running.prepare import prepare
-from s4mi.recipes.running.processes import ending_together
-from s4mi.recipes.running.progress import Progress, Watcher
-from s4mi.recipes.running.run_dir import RunDir, check_folder, load_method, make_fabric
-from s4mi.recipes.running.session import Session
-from s4mi.recipes.running.start import pretraining_of, write_pretraining
-from s4mi.recipes.running.surroundings import git_revision, now, versions
 from s4mi.records import (
     TEST_ANSWERS_NAME,
     TEST_IMAGES_NAME,
@@ -46,6 +35,17 @@ from s4mi.records import (
     write_record,
 )
 from s4mi.records.calibration import write_calibration
+from s4mi.training.calibrate import calibrate
+from s4mi.training.data_summary import facts_of
+from s4mi.training.environment import git_revision, now, versions
+from s4mi.training.evaluate import evaluate, validate
+from s4mi.training.loggers import check_loggers
+from s4mi.training.prepare import prepare
+from s4mi.training.pretrained_start import pretraining_of, write_pretraining
+from s4mi.training.progress import Progress, Watcher
+from s4mi.training.rank_errors import ending_together
+from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric
+from s4mi.training.session import Session
 
 
 def train(

@@ -7,12 +7,12 @@ import tifffile
 from PIL import Image
 
 from s4mi.data.images import image_size, read_image
+from s4mi.data.loading.tiles import Grid
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
 from s4mi.data.sources.dermatomyositis import CLASSES, StackOptions, read_dermatomyositis
-from s4mi.data.sources.found import Naming
-from s4mi.data.sources.writing import write_import
-from s4mi.data.tiles import Grid
+from s4mi.data.sources.types import Naming
+from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 
 STAINS = ("CD3", "CD4", "CD8", "CD19", "PD1", "BCL6", "DAPI", "autofluorescence")

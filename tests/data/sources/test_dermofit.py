@@ -10,8 +10,8 @@ from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
 from s4mi.data.sources.dermofit import CLASSES, COUNTS, FULL_NAMES, is_dermofit, read_dermofit
-from s4mi.data.sources.found import Naming
-from s4mi.data.sources.writing import write_import
+from s4mi.data.sources.types import Naming
+from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 
 LESIONS = 3

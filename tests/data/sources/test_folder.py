@@ -8,9 +8,9 @@ from PIL import Image
 
 from s4mi.data.manifest import Row, load_manifest
 from s4mi.data.sources.folder import FolderOptions, read_folder
-from s4mi.data.sources.found import Found, Naming
 from s4mi.data.sources.mask_naming import name_mask_values
-from s4mi.data.sources.writing import Handling, Written, tasks_of, write_import
+from s4mi.data.sources.types import Found, Naming
+from s4mi.data.sources.write import Handling, Written, tasks_of, write_import
 from s4mi.errors import S4miError
 
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s4mi.data.check import check_path
+from s4mi.data.checks.check import check_path
 from s4mi.data.manifest import load_manifest
-from s4mi.data.sources.found import Naming
 from s4mi.data.sources.isic2017 import read_isic2017
-from s4mi.data.sources.tabular import read_table
-from s4mi.data.sources.writing import write_import
+from s4mi.data.sources.read_table import read_table
+from s4mi.data.sources.types import Naming
+from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 
 DIAGNOSES = {"melanoma": "1.0,0.0", "seborrheic_keratosis": "0.0,1.0", "nevus": "0.0,0.0"}

@@ -7,9 +7,9 @@ import pytest
 
 from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
-from s4mi.data.sources.found import Naming
 from s4mi.data.sources.medmnist import CLASSES, is_medmnist, read_medmnist
-from s4mi.data.sources.writing import write_import
+from s4mi.data.sources.types import Naming
+from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 
 COUNTS = {"train": 12, "val": 5, "test": 7}

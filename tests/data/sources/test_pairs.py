@@ -6,10 +6,10 @@ from PIL import Image
 
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
-from s4mi.data.sources.found import Naming as DataNaming
-from s4mi.data.sources.matching import Naming
+from s4mi.data.sources.pair_by_name import Naming
 from s4mi.data.sources.pairs import PairsOptions, read_pairs
-from s4mi.data.sources.writing import write_import
+from s4mi.data.sources.types import Naming as DataNaming
+from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 
 

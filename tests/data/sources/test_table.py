@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from s4mi.data.manifest import load_manifest
-from s4mi.data.sources.found import Found, Naming
-from s4mi.data.sources.guessing import arguments, guess_options
+from s4mi.data.sources.read_table import read_table
+from s4mi.data.sources.suggest import arguments, guess_options
 from s4mi.data.sources.table import TableOptions, find_tables, read_tables
-from s4mi.data.sources.tabular import read_table
-from s4mi.data.sources.writing import Handling, tasks_of, write_import
+from s4mi.data.sources.types import Found, Naming
+from s4mi.data.sources.write import Handling, tasks_of, write_import
 from s4mi.errors import S4miError
 
 

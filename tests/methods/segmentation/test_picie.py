@@ -12,8 +12,8 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from s4mi.contract import Batch, CollapseError, Moment, Task
+from s4mi.data.loading.augment import apply_on_cpu, draw_views, join_views
 from s4mi.data.sources.synthetic import draw_lesions
-from s4mi.data.views import apply_on_cpu, draw_views, join_views
 from s4mi.maths.pixel_clusters import PixelLabels
 from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig, PixelClustering
 

@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 
 from s4mi.contract import ViewSpec
-from s4mi.data.views import draw_views
+from s4mi.data.loading.augment import draw_views
 from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig
 
 

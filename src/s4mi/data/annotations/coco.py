@@ -13,9 +13,9 @@ import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
-from s4mi.data.annotations.found import Annotation, Proposal, Region
-from s4mi.data.annotations.outlines import pieces_of
-from s4mi.data.annotations.parsing import FaultError, number, part_of, points_of
+from s4mi.data.annotations.contours import pieces_of
+from s4mi.data.annotations.json_fields import FaultError, number, part_of, points_of
+from s4mi.data.annotations.types import Annotation, Proposal, Region
 from s4mi.records import write_text_atomically
 
 PROPOSED = "proposed by s4mi suggest; nobody has corrected it yet"

@@ -14,10 +14,10 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from s4mi.data.annotations.brush import decode_brush, encode_brush
-from s4mi.data.annotations.found import Annotation, Points, Proposal, Region
-from s4mi.data.annotations.outlines import pieces_of
-from s4mi.data.annotations.parsing import FaultError, number, part_of, points_of
+from s4mi.data.annotations.contours import pieces_of
+from s4mi.data.annotations.json_fields import FaultError, number, part_of, points_of
+from s4mi.data.annotations.label_studio_rle import decode_brush, encode_brush
+from s4mi.data.annotations.types import Annotation, Points, Proposal, Region
 from s4mi.data.spec import NO_CLASS
 from s4mi.records import write_text_atomically
 

@@ -17,12 +17,12 @@ from s4mi.data.formats.frame import ImageError
 from s4mi.data.manifest import Row
 from s4mi.data.parallel import in_parallel
 from s4mi.data.sources.folder import image_files
-from s4mi.data.sources.found import Extract, Found
-from s4mi.data.sources.grouping import group_by_name
-from s4mi.data.sources.guessing import guess_options
-from s4mi.data.sources.matching import Naming, match, some
+from s4mi.data.sources.pair_by_name import Naming, match, some
+from s4mi.data.sources.patient_pattern import group_by_name
+from s4mi.data.sources.read_table import read_table
+from s4mi.data.sources.suggest import guess_options
 from s4mi.data.sources.table import TableOptions, labels_of
-from s4mi.data.sources.tabular import read_table
+from s4mi.data.sources.types import Extract, Found
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError, nearest
 

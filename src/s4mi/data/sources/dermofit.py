@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from s4mi.data.manifest import Row
-from s4mi.data.sources.found import Extract, Found
-from s4mi.data.sources.matching import some
+from s4mi.data.sources.pair_by_name import some
+from s4mi.data.sources.types import Extract, Found
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, is_image_file, stem_of, suffix_of
 from s4mi.data.manifest import Row
-from s4mi.data.sources.found import PART_NAMES, Found
-from s4mi.data.sources.grouping import group_by_name
-from s4mi.data.sources.matching import Naming, match, some
+from s4mi.data.sources.pair_by_name import Naming, match, some
+from s4mi.data.sources.patient_pattern import group_by_name
+from s4mi.data.sources.types import PART_NAMES, Found
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 from s4mi.records import Part

@@ -14,7 +14,7 @@ from s4mi.data.formats import arrays, dicom, nifti, tiff
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.manifest import Row
 from s4mi.data.parallel import in_parallel
-from s4mi.data.sources.found import Extract, Found, Progress
+from s4mi.data.sources.types import Extract, Found, Progress
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.data.manifest import Row
-from s4mi.data.sources.found import Found
-from s4mi.data.sources.tabular import read_table
+from s4mi.data.sources.read_table import read_table
+from s4mi.data.sources.types import Found
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 from s4mi.records import Part

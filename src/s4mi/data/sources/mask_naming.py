@@ -6,8 +6,8 @@ from pathlib import Path
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.masks import mask_file_values
 from s4mi.data.parallel import in_parallel
-from s4mi.data.sources.found import Naming
-from s4mi.data.sources.journal import Journal, key_of
+from s4mi.data.sources.resume import Journal, key_of
+from s4mi.data.sources.types import Naming
 from s4mi.data.spec import Finding, MaskKey
 from s4mi.errors import S4miError
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.manifest import PARTS, Row
-from s4mi.data.sources.found import Extract, Found
+from s4mi.data.sources.types import Extract, Found
 from s4mi.errors import S4miError
 from s4mi.records import Part
 

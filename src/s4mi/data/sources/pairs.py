@@ -11,9 +11,9 @@ from pathlib import Path
 
 from s4mi.data.manifest import Row
 from s4mi.data.sources.folder import image_files
-from s4mi.data.sources.found import PART_NAMES, Found
-from s4mi.data.sources.grouping import group_by_name
-from s4mi.data.sources.matching import Naming, match
+from s4mi.data.sources.pair_by_name import Naming, match
+from s4mi.data.sources.patient_pattern import group_by_name
+from s4mi.data.sources.types import PART_NAMES, Found
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 from s4mi.records import Part

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, suffix_of
 from s4mi.data.manifest import MANIFEST_NAME, PARTS, Row
-from s4mi.data.sources.found import PART_NAMES, Found
-from s4mi.data.sources.tabular import TABLE_SUFFIXES, Record, Table, read_table
+from s4mi.data.sources.read_table import TABLE_SUFFIXES, Record, Table, read_table
+from s4mi.data.sources.types import PART_NAMES, Found
 from s4mi.data.spec import NO_CLASS, Finding
 from s4mi.errors import S4miError, nearest
 from s4mi.records import Part

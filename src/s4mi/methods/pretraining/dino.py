@@ -20,8 +20,8 @@ from pydantic import Field, PositiveInt, field_validator
 from torch import Tensor, nn
 
 from s4mi.contract import Batch, Losses, MethodConfig, Moment, MultiCrop, Pretrainer, Task, ViewSpec
+from s4mi.maths.distributed import mean_over_images, sum_over_processes
 from s4mi.maths.ema import cosine_momentum, follow
-from s4mi.maths.processes import mean_over_images, sum_over_processes
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.heads import PrototypeHead
 from s4mi.nets.weights import IMAGENET

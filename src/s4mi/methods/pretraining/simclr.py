@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from s4mi.contract import Batch, Losses, MethodConfig, MultiCrop, Pretrainer, Task, ViewSpec
-from s4mi.maths.processes import from_all_processes
+from s4mi.maths.distributed import from_all_processes
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.heads import ProjectionHead
 from s4mi.nets.weights import IMAGENET

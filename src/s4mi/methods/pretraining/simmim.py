@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from s4mi.contract import Batch, Losses, MethodConfig, Pretrainer, Task, ViewSpec
 from s4mi.errors import S4miError
-from s4mi.maths.processes import drawn_for_all, ratio_over_images
+from s4mi.maths.distributed import drawn_for_all, ratio_over_images
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.weights import IMAGENET
 from s4mi.records import TaskKind

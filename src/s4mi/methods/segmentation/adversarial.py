@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
+from s4mi.maths.distributed import mean_over_images
 from s4mi.maths.losses import class_weights, dice_cross_entropy
-from s4mi.maths.processes import mean_over_images
 from s4mi.nets.evaluator import Evaluator
 from s4mi.nets.networks import network_for, network_label
 

@@ -16,8 +16,8 @@ from pydantic import Field
 from torch import Tensor
 
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
+from s4mi.maths.distributed import mean_over_images
 from s4mi.maths.losses import class_weights, dice_cross_entropy
-from s4mi.maths.processes import mean_over_images
 from s4mi.maths.pseudo_labels import entropy, hard
 from s4mi.nets.committee import Committee
 from s4mi.nets.networks import network_for, network_label

@@ -18,9 +18,9 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from s4mi.contract import Batch, Losses, Moment, NetworkConfig, SemiSupervised, Task, sigmoid_ramp
+from s4mi.maths.distributed import drawn_for_all, ratio_over_images
 from s4mi.maths.ema import follow
 from s4mi.maths.losses import class_weights, dice_cross_entropy
-from s4mi.maths.processes import drawn_for_all, ratio_over_images
 from s4mi.maths.pseudo_labels import entropy
 from s4mi.nets.committee import Committee
 from s4mi.nets.networks import network_for, network_label

@@ -35,12 +35,12 @@ from s4mi.contract import (
     Task,
     ViewSpec,
 )
+from s4mi.maths.distributed import sum_over_processes
 from s4mi.maths.geometry import warp
 from s4mi.maths.kmeans import MOST_CLUSTERS, TooFewPointsError
 from s4mi.maths.kmeans_steps import counted
 from s4mi.maths.losses import cross_entropy
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
-from s4mi.maths.processes import sum_over_processes
 from s4mi.nets.clusters import Clusters
 from s4mi.nets.fpn import FPN
 from s4mi.nets.segmentation import say_padding

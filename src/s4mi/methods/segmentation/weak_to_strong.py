@@ -19,8 +19,8 @@ from pydantic import Field
 from torch import Tensor
 
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task, ViewSpec
+from s4mi.maths.distributed import drawn_for_all, from_all_processes, mean_over_images, own_share
 from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
-from s4mi.maths.processes import drawn_for_all, from_all_processes, mean_over_images, own_share
 from s4mi.maths.pseudo_labels import confident
 from s4mi.nets.networks import network_for, network_label
 from s4mi.records import IGNORE

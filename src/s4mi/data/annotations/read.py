@@ -1,0 +1,86 @@
+"""Read annotations, whatever they are in: a table, a folder of masks, Label Studio's JSON, or COCO's."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from s4mi.data.annotations.coco import is_coco, read_coco
+from s4mi.data.annotations.json_fields import FaultError
+from s4mi.data.annotations.label_studio import is_label_studio, read_label_studio
+from s4mi.data.annotations.types import Annotation
+from s4mi.data.files import SUFFIXES, is_image_file, stem_of
+from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
+from s4mi.data.spec import NO_CLASS
+from s4mi.errors import S4miError
+
+IMAGE_COLUMNS = ("id", "image")
+LABEL = "label"
+
+
+def read_annotations(path: Path, *, mask_suffix: str = "") -> list[Annotation]:
+    """What `path` says of images, in the order of the file; silent where it says nothing of one.
+
+    Args:
+        mask_suffix: what the names of masks in a folder add to those of images.
+
+    Raises:
+        S4miError: there is nothing that this can read, or it is not as its format says.
+    """
+    if path.is_dir():
+        return list(_masks(path, mask_suffix))
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return list(_rows(path))
+    if path.suffix.lower() != ".json" or not path.is_file():
+        what = "is not there" if not path.exists() else "is none of these"
+        raise S4miError(
+            f"{path}: {what}; give a table of images and labels ({', '.join(TABLE_SUFFIXES)}), a folder of masks, or "
+            "the JSON of Label Studio or COCO"
+        )
+    contents = _json(path)
+    try:
+        if is_label_studio(contents):
+            return read_label_studio(contents)
+        if is_coco(contents):
+            return list(read_coco(contents))
+    except FaultError as fault:
+        raise S4miError(f"{path}: {fault}") from fault
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise S4miError(f"{path}: is not as its format says ({error}); export it again") from error
+    raise S4miError(f"{path}: is neither Label Studio's JSON (a list of tasks) nor COCO's; export it as one of them")
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise S4miError(f"{path}: is no JSON ({error}); export it again") from error
+
+
+def _rows(path: Path) -> Iterator[Annotation]:
+    """The rows of a table, which has the images in `id` or `image`, and their classes in `label`, `;` in between."""
+    table = read_table(path)
+    columns = [column for column in IMAGE_COLUMNS if column in table.columns]
+    if not columns or LABEL not in table.columns:
+        missing = " or ".join(IMAGE_COLUMNS) if not columns else LABEL
+        raise S4miError(
+            f"{path}:1: has no column {missing}; the first line must name image and label, as in: image,label"
+        )
+    for record in table.records:
+        cell = record.cells[LABEL]
+        names = tuple(dict.fromkeys(name.strip() for name in cell.split(";") if name.strip()))
+        labels = None if not cell else () if cell == NO_CLASS else names
+        images = tuple(record.cells[column] for column in columns if record.cells[column])
+        yield Annotation(images or ("",), f":{record.line}", labels=labels)
+
+
+def _masks(folder: Path, suffix: str) -> Iterator[Annotation]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and is_image_file(path))
+    if not files:
+        raise S4miError(f"{folder}: holds no masks ({', '.join(sorted(SUFFIXES))})")
+    for path in files:
+        stem = stem_of(path)
+        if suffix and not stem.endswith(suffix):
+            continue
+        below = path.relative_to(folder).parent / stem.removesuffix(suffix)
+        yield Annotation((below.as_posix(), below.name), f"/{path.relative_to(folder).as_posix()}", mask=path)

@@ -1,0 +1,147 @@
+"""How every figure looks: its size, its palette, its axes and its legend."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from s4mi.maths.stats import Interval
+from s4mi.report.figures.svg import BLUE, INK
+from s4mi.report.results.comparison import Comparison, Technique
+from s4mi.report.results.scores import Metric
+from s4mi.report.results.tables import MAJORITY, Column
+
+WIDTH = 4.4  # inches: on a phone the text shrinks by a fifth, no more
+# Okabe & Ito, those first that stand out from white and from black; their black is the page's ink, yellow is left out.
+COLOURS = (BLUE, "#D55E00", "#009E73", "#CC79A7", INK, "#56B4E9", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+LINES = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True)
+class Look:
+    colour: str
+    marker: str
+    line: str
+
+
+def one_axes(*, height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
+    """One axes on a figure of a size in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def looks_of(comparison: Comparison) -> dict[Technique, Look]:
+    """The same look for a technique in every figure of a comparison."""
+    return {technique: nth_look(i) for i, technique in enumerate(comparison.techniques)}
+
+
+def nth_look(i: int) -> Look:
+    """The look of the `i`-th of several lines, from 0; after the palette's end colours repeat, with other markers."""
+    return Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
+
+
+def line_style(look: Look) -> dict[str, Any]:
+    """A look as keywords of matplotlib's `plot` and `errorbar`."""
+    return {
+        "color": look.colour,
+        "marker": look.marker,
+        "linestyle": look.line,
+        "linewidth": 1.4,
+        "markersize": 5,
+    }
+
+
+def draw_intervals(
+    axes: Axes,
+    points: Sequence[tuple[float, Interval]],
+    look: Look,
+    *,
+    label: str | None = None,
+    along: Literal["x", "y"] = "y",
+) -> None:
+    """Means at their places, each with its bar along one axis; where there is no interval no bar is drawn."""
+    if not points:
+        return
+    places = [place for place, _ in points]
+    means = [interval.mean for _, interval in points]
+    halves = [math.nan if interval.half_width is None else interval.half_width for _, interval in points]
+    style = {"capsize": 3, "elinewidth": 1, "label": label, **line_style(look)}
+    if along == "y":
+        axes.errorbar(places, means, yerr=halves, **style)
+    else:
+        axes.errorbar(means, places, xerr=halves, **style)
+
+
+def label_fractions(axes: Axes, columns: Sequence[Column], ticks: Sequence[float], *, logarithmic: bool) -> None:
+    """Percent of the labels at each tick, the number of images below it on a line of its own."""
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    axes.set_xticks(ticks, [column.title for column in columns])
+    offset: dict[str, Any] = {"xytext": (0, -26), "textcoords": "offset points", "annotation_clip": False}
+    for column, tick in zip(columns, ticks, strict=True):  # an SVG centres one line at a time, not two
+        axes.annotate(column.labelled, (tick, 0), xycoords=axes.get_xaxis_transform(), ha="center", **offset)
+    axes.set_xlabel("labelled training images", labelpad=13)
+
+
+def plain_scale(axes: Axes, which: Literal["x", "y"], *, logarithmic: bool) -> None:
+    """Plain numbers along an axis; a logarithmic one is marked at 1, 2, 5, 10, or at powers of 10."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    if logarithmic:
+        (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+        low, high = axis.get_data_interval()
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+        axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
+
+
+def epoch_axis(axes: Axes) -> None:
+    """Whole epochs along the horizontal axis, also where there is but one."""
+    first, last = axes.xaxis.get_data_interval()
+    if first == last:
+        axes.set_xlim(first - 1, last + 1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+
+
+def axis_label(metric: Metric) -> str:
+    """What an axis of a score says."""
+    return metric.label if metric.higher_is_better else f"{metric.label}, lower is better"
+
+
+def keep_possible(axes: Axes, metric: Metric) -> None:
+    """No axis past what a score can be, however wide the interval of two seeds is."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, 0.0), min(high, 1.02) if metric.bounded else high)
+
+
+def name_points(axes: Axes, points: Sequence[tuple[str, tuple[float, float]]]) -> None:
+    """Small words to the upper left of points; of words that would lie on each other the first alone."""
+    axes.autoscale_view()
+    taken: list[tuple[float, float]] = []
+    for name, point in points:
+        x, y = axes.transData.transform(point)
+        if all(abs(x - other) > 34 or abs(y - above) > 12 for other, above in taken):
+            axes.annotate(name, point, (-4, 5), textcoords="offset points", fontsize=8, ha="right")
+            taken.append((x, y))
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """The legend under the axes, in two columns where names are short; the figure grows by it, the axes do not shrink.
+
+    The majority answer, which is no technique, comes last.
+    """
+    entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] == MAJORITY)
+    columns = 2 if max(len(label) for _, label in entries) <= 24 else 1
+    figure.set_figheight(figure.get_figheight() + 0.18 * math.ceil(len(entries) / columns))
+    figure.legend(*zip(*entries, strict=True), loc="outside lower left", ncols=columns)
+
+
+def shortened(name: str) -> str:
+    """A class name short enough for a tick."""
+    return name if len(name) <= 22 else f"{name[:21]}…"

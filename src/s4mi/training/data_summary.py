@@ -1,0 +1,69 @@
+"""What goes on record of the data of a run, for the data card of a report, which never opens a data set."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+
+from s4mi.config import RunConfig
+from s4mi.data.manifest import PARTS
+from s4mi.data.splits.leakage import Leak
+from s4mi.data.splits.split import Division
+from s4mi.records import DataFacts, Leakage, Part, PartFacts
+from s4mi.training.prepare import Prepared, division_of
+
+
+def facts_of(config: RunConfig, prepared: Prepared) -> DataFacts:
+    """The data set, its split and what leaks in it, in numbers."""
+    manifest, cache = prepared.manifest, prepared.cache
+    division = division_of(config.split, manifest, seed=config.seed)
+    pixels = cache.size.prod(axis=1)
+    smallest, largest = (cache.size[row].tolist() for row in (pixels.argmin(), pixels.argmax()))
+    return DataFacts(
+        version=manifest.version,
+        images=len(manifest.rows),
+        grouped=sum(row.group is not None for row in manifest.rows),
+        parts={part: _part(prepared, part) for part in PARTS},
+        division=_words(division, by_group=any(row.group is not None for row in manifest.rows)),
+        division_seed=division.seed if division.kind in ("random", "kfold") else None,
+        leaks=tuple(_counted(prepared.leaks)),
+        formats=dict(Counter(row.image.suffix.lower().lstrip(".") or "no ending" for row in manifest.rows)),
+        smallest=(smallest[0], smallest[1]),
+        largest=(largest[0], largest[1]),
+        image_size=config.data.image_size,
+        tile=config.data.tile,
+        channels=manifest.spec.channels,
+        conversion=manifest.spec.conversion,
+        source=manifest.spec.source,
+        licence=manifest.spec.licence,
+    )
+
+
+def _part(prepared: Prepared, part: Part) -> PartFacts:
+    rows, annotated = prepared.split.rows(part), prepared.annotated(part)
+    members = [prepared.manifest.rows[row] for row in rows]
+    shown = prepared.shows[annotated].sum(axis=0)
+    names = "\n".join(sorted(member.id for member in members))
+    return PartFacts(
+        images=len(rows),
+        annotated=len(annotated),
+        groups=len({member.group for member in members if member.group is not None}),
+        classes={name: int(count) for name, count in zip(prepared.task.classes, shown, strict=True)},
+        hash=hashlib.blake2b(names.encode(), digest_size=8).hexdigest(),
+    )
+
+
+def _words(division: Division, *, by_group: bool) -> str:
+    if division.kind == "kfold":
+        return f"fold {division.fold} of {division.folds} (numbered from 0)"
+    if division.kind == "random":
+        whose = "by patient and " if by_group else ""
+        return f"random, {whose}in proportion, " + ":".join(f"{100 * ratio:g}" for ratio in division.ratios)
+    if division.kind == "official":
+        return "the data set's own"
+    return "from a file" if division.file is None else f"from the file {division.file.name}"
+
+
+def _counted(leaks: Sequence[Leak]) -> list[Leakage]:
+    """By kind and parts, in the order in which they were found: those that spoil the test part first."""
+    counts = Counter((leak.kind, leak.parts) for leak in leaks)
+    return [Leakage(kind=kind, parts=parts, pairs=pairs) for (kind, parts), pairs in counts.items()]

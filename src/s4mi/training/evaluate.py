@@ -1,0 +1,227 @@
+"""Scores: quick ones at network resolution while training chooses, full ones at each image's own size at the end.
+
+Several processes deal the images out among them; each then knows the scores of all.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from s4mi.config import CLASSIFICATION_METRICS, RunConfig
+from s4mi.contract import Classifier, Matching, Segmenter
+from s4mi.data.loading.loader import PlainBatches
+from s4mi.data.masks import read_mask
+from s4mi.engine.inference import ONLY, infer, infer_readings, infer_with, probabilities, resize_probabilities
+from s4mi.errors import S4miError
+from s4mi.maths.calibration import THRESHOLD
+from s4mi.maths.cluster_matching import match_clusters
+from s4mi.maths.distributed import own_share, sum_over_processes, values_of_all
+from s4mi.maths.metrics import (
+    SegmentationTally,
+    confusion,
+    score_multiclass,
+    score_multilabel,
+    scores_of_confusion,
+)
+from s4mi.records import Answers, ClassificationScores, ImageScores, Part, Scores, SegmentationScores
+from s4mi.training.pixel_sample import Given, PixelSample, joined
+from s4mi.training.prepare import Prepared, prepare
+from s4mi.training.run_dir import RunDir, load_method, make_fabric
+
+EVALUATION_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Full scores of one part of the split.
+
+    Attributes:
+        readings: the scores of every reading of a segmenter that has several, by name; that of `scores` is among them.
+        images: of a segmenter, the scores of each image by itself.
+        answers: of a classifier, what it answers on each image. pixels: of a segmenter, a sample of these.
+    """
+
+    scores: Scores
+    readings: dict[str, SegmentationScores] = field(default_factory=dict)
+    images: tuple[ImageScores, ...] = ()
+    answers: Answers | None = None
+    pixels: Given | None = None
+
+
+def evaluate_run(run: Path, part: Part) -> Scores:
+    """Score the best weights of a finished run on one part of its own split.
+
+    Raises:
+        S4miError: no such run, or the part holds nothing that is annotated.
+    """
+    run_dir = RunDir(run)
+    config = run_dir.config()
+    fabric = make_fabric(config)
+    prepared = prepare(config)
+    run_dir.check_split(prepared.split)
+    method = load_method(fabric, config, prepared.task, run_dir.best)
+    evaluation = evaluate(fabric, method, config, prepared, part)
+    if evaluation is None:
+        raise S4miError(f"{config.data.path}: the {part} part has nothing annotated for {prepared.task.kind}")
+    return evaluation.scores
+
+
+def evaluate(
+    fabric: Fabric, method: Classifier | Segmenter, config: RunConfig, prepared: Prepared, part: Part
+) -> Evaluation | None:
+    """Full scores of one part, or None if nothing in it is annotated. Segmentation is scored on the original pixels."""
+    rows = prepared.annotated(part)
+    if not rows:
+        return None
+    if isinstance(method, Segmenter):
+        return _segmentation(fabric, method, config, prepared, rows)
+    scores, answers = _classification(fabric, method, prepared, rows)
+    return Evaluation(scores, answers=answers)
+
+
+def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, *, metric: str) -> dict[str, float]:
+    """The scores that may choose the best epoch, on the validation part at network resolution.
+
+    Of a segmenter with several readings the best by `metric` is chosen here and now; the scores are that one's, with
+    each reading's `metric` beside them. Clusters are given their classes here too.
+    """
+    rows = prepared.annotated("val")
+    if not isinstance(method, Segmenter):
+        given, _ = _classification(fabric, method, prepared, rows)
+        return {name: value for name in CLASSIFICATION_METRICS if (value := getattr(given, name)) is not None}
+    if method.matching is not None:
+        return scores_of_confusion(_match(fabric, method, method.matching, prepared, rows))
+    k = len(prepared.task.classes)
+    counts: dict[str, Tensor] = {}
+    for batch, readings in infer_readings(fabric, method, _batches(fabric, prepared, own_share(rows))):
+        for name, logits in readings.items():
+            seen = confusion(logits.argmax(dim=1), batch.known_masks, k)
+            counts[name] = counts[name] + seen if name in counts else seen
+    first, *others = values_of_all({name: seen.cpu().numpy() for name, seen in counts.items()})
+    scores = {
+        name: scores_of_confusion(seen + sum(other[name] for other in others if name in other))
+        for name, seen in first.items()
+    }
+    best = max(scores, key=lambda name: scores[name][metric])
+    if method.answers is None:
+        return scores[best]
+    method.answers.choice.take(best)
+    return {**scores[best], **{f"{metric} of {name}": own[metric] for name, own in scores.items()}}
+
+
+def _match(
+    fabric: Fabric, method: Segmenter, matching: Matching, prepared: Prepared, rows: list[int]
+) -> NDArray[np.int64]:
+    """Give each cluster the class that its pixels in these images have; the confusion of classes that comes of it."""
+    classes, clusters = len(prepared.task.classes), matching.count
+    k = max(classes, clusters)
+    seen = torch.zeros(k, k, dtype=torch.int64, device=fabric.device)
+    for batch, logits in infer_with(fabric, method, matching.clusters, _batches(fabric, prepared, own_share(rows))):
+        seen += confusion(logits.argmax(dim=1), batch.known_masks, k)
+    pixels: NDArray[np.int64] = sum_over_processes(seen).cpu().numpy()[:classes, :clusters]  # truth, cluster
+    class_of = match_clusters(pixels.T)
+    matching.take(torch.from_numpy(class_of))
+    return pixels @ np.eye(classes, dtype=np.int64)[class_of]
+
+
+def _classification(
+    fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, rows: list[int]
+) -> tuple[ClassificationScores, Answers]:
+    multilabel, classes = prepared.task.kind == "multilabel", prepared.task.classes
+    own = [
+        (batch.rows, probabilities(logits, multilabel=multilabel).cpu())
+        for batch, logits in infer(fabric, method, _batches(fabric, prepared, own_share(rows)))
+    ]
+    entries, given = zip(*(pair for pairs in values_of_all(own) for pair in pairs), strict=True)
+    answers = _mean_over_tiles(torch.cat(given), torch.cat(entries), rows)
+    shows = torch.from_numpy(prepared.shows[rows])
+    shown = torch.tensor(prepared.task.counts)
+    if multilabel:
+        majority = 2 * shown > prepared.task.labelled
+        scores = score_multilabel(answers, shows.long(), classes, majority=majority)
+        decided = answers > THRESHOLD
+    else:
+        scores = score_multiclass(answers, shows.long().argmax(dim=1), classes, majority=int(shown.argmax()))
+        decided = torch.nn.functional.one_hot(answers.argmax(dim=1), len(classes)).bool()
+    images = [prepared.manifest.rows[row] for row in rows]
+    return scores, Answers(
+        images=tuple(row.id for row in images),
+        groups=tuple(row.group for row in images),
+        classes=tuple(classes),
+        truth=shows.bool().numpy(),
+        probabilities=answers.double().numpy(),
+        answers=decided.numpy(),
+    )
+
+
+def _mean_over_tiles(given: Tensor, row_of_entry: Tensor, rows: list[int]) -> Tensor:
+    """(N, K) answers of tiles → (R, K): an image's answer is the mean of its tiles'."""
+    position = torch.searchsorted(torch.tensor(rows), row_of_entry)
+    total = torch.zeros(len(rows), given.shape[1]).index_add_(0, position, given)
+    return total / torch.bincount(position, minlength=len(rows))[:, None]
+
+
+def _segmentation(
+    fabric: Fabric, method: Segmenter, config: RunConfig, prepared: Prepared, rows: list[int]
+) -> Evaluation:
+    chosen = ONLY if method.answers is None else method.answers.choice.name
+    tallies: dict[str, SegmentationTally] = {}
+    sample = PixelSample(len(prepared.cache.entries_of(rows)))
+    for row, readings in _pages(fabric, method, prepared, own_share(rows), sample=sample, chosen=chosen):
+        own = prepared.manifest.rows[row]
+        assert own.mask is not None
+        truth = read_mask(own.mask, prepared.manifest.spec.mask_values)
+        size = (int(prepared.cache.size[row][0]), int(prepared.cache.size[row][1]))
+        for name, logits in readings.items():
+            if name not in tallies:  # surface distances take far longer than all else: they are the chosen one's alone
+                tallies[name] = SegmentationTally(prepared.task.classes, distances=name == chosen)
+            tallies[name].add(page_classes(logits, config, size), truth, image=own.id, group=own.group)
+    first, *others = values_of_all(tallies)
+    tallies = {
+        name: SegmentationTally.joined([own, *(other[name] for other in others if name in other)])
+        for name, own in first.items()
+    }
+    scores = {name: tally.scores() for name, tally in tallies.items()}
+    return Evaluation(
+        scores[chosen],
+        readings=scores if len(scores) > 1 else {},
+        images=tallies[chosen].per_image(),
+        pixels=joined(values_of_all(sample.taken())),
+    )
+
+
+def page_classes(logits: Tensor, config: RunConfig, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(T, K, S, S) logits of the tiles of one image → (height, width) classes at the image's own size."""
+    grid = config.data.preprocessing.grid(size)
+    if config.data.tile is None:
+        page = resize_probabilities(logits, size)[0]
+    else:
+        page = grid.stitch(resize_probabilities(logits, (grid.tile, grid.tile)))
+    classes: NDArray[np.uint8] = page.argmax(axis=0).astype(np.uint8)
+    return classes
+
+
+def _pages(
+    fabric: Fabric, method: Segmenter, prepared: Prepared, rows: list[int], *, sample: PixelSample, chosen: str
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """Each row with the logits of all its tiles by reading, batched across images; `chosen` is sampled on the way."""
+    waiting: dict[int, list[dict[str, Tensor]]] = {}
+    tiles = np.bincount(prepared.cache.row, minlength=len(prepared.manifest.rows))
+    for batch, readings in infer_readings(fabric, method, _batches(fabric, prepared, rows)):
+        sample.add(batch, readings[chosen])
+        for place, row in enumerate(batch.rows.tolist()):
+            waiting.setdefault(row, []).append({name: logits[place] for name, logits in readings.items()})
+            if len(waiting[row]) == tiles[row]:
+                page = waiting.pop(row)
+                yield row, {name: torch.stack([tile[name] for tile in page]) for name in readings}
+
+
+def _batches(fabric: Fabric, prepared: Prepared, rows: list[int]) -> PlainBatches:
+    entries = prepared.cache.entries_of(rows)
+    return PlainBatches(prepared.source(fabric.device), entries, batch_size=EVALUATION_BATCH)

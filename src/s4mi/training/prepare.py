@@ -1,0 +1,246 @@
+"""What every job needs first: the manifest, its decoded images, the split and the task, checked against each other."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from s4mi.config import RunConfig, SplitConfig
+from s4mi.contract import Task
+from s4mi.data.loading.batch_source import Source
+from s4mi.data.loading.cache import Cache, open_cache
+from s4mi.data.manifest import PARTS, Manifest
+from s4mi.data.spec import DatasetSpec
+from s4mi.data.splits.label_amount import LabelAmount
+from s4mi.data.splits.leakage import Leak, describe, find_leaks
+from s4mi.data.splits.split import Division, make_split
+from s4mi.data.splits.split_file import Split, hash_of, read_parts
+from s4mi.data.splits.split_version import basis_of, merged_later
+from s4mi.data.versions import load_version
+from s4mi.errors import S4miError
+from s4mi.records import LabelCounts, Part, TaskKind
+
+log = logging.getLogger("s4mi")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything about the data that a run needs.
+
+    Attributes:
+        labels: (N,) int64 class of each cache entry (-1: none) or (N, K) 0/1 (NaN: none); None for segmentation.
+        shows: (R, K) bool, which classes each manifest row shows.
+        unscored: rows that neither validate nor test, as their annotation was merged in after the parts were drawn.
+        leaks: pairs of images that are the same on two sides of the split, which was allowed.
+    """
+
+    manifest: Manifest
+    cache: Cache
+    split: Split
+    task: Task
+    labels: Tensor | None
+    shows: NDArray[np.bool_]
+    leaks: tuple[Leak, ...]
+    unscored: frozenset[int] = frozenset()
+
+    def source(self, device: torch.device) -> Source:
+        """The images and targets, for batches on `device`."""
+        return Source(cache=self.cache, labels=self.labels, device=device)
+
+    def annotated(self, part: Part) -> list[int]:
+        """Manifest rows of a part that can be scored."""
+        left_out: frozenset[int] = frozenset() if part == "train" else self.unscored
+        rows = self.split.rows(part)
+        return [row for row in rows if row not in left_out and self.manifest.rows[row].annotated(self.task.kind)]
+
+    def label_percent(self, asked: LabelAmount) -> float:
+        """The percentage of the annotated training images whose labels are read: as asked, or as it came out."""
+        if asked.unit == "percent":
+            return asked.value
+        return 100 * len(self.split.labelled) / len(self.annotated("train"))
+
+    def labels_asked(self, config: RunConfig) -> str:
+        """The amount of labels that the run asked for, in words; of given images, how many they are."""
+        if config.method.unlabelled:
+            return "0 %"
+        return f"{len(self.split.labelled)} images" if config.amount.unit == "saved" else str(config.amount)
+
+    @property
+    def label_counts(self) -> LabelCounts:
+        """How many images each part holds, and what the labelled ones show."""
+        shown = self.shows[list(self.split.labelled)].sum(axis=0)
+        return LabelCounts(
+            train_images=len(self.split.train),
+            train_labelled=len(self.split.labelled),
+            val=len(self.split.val),
+            test=len(self.split.test),
+            per_class={name: int(count) for name, count in zip(self.task.classes, shown, strict=True)},
+        )
+
+
+def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = None) -> Prepared:
+    """Read, decode and split the data set of a run.
+
+    Raises:
+        S4miError: the data set is wrong, does not fit the method, or leaves a class without labelled images.
+    """
+    manifest = load_version(config.data.path, config.data.version)
+    if config.method.unlabelled and not config.method.tasks & {*manifest.spec.tasks}:
+        return _without_annotation(config, manifest, progress)
+    kind = task_kind(config, manifest.spec)
+    segmentation = kind == "segmentation"
+    cache = open_cache(
+        manifest, config.data.preprocessing, folder=config.data.cache, with_masks=segmentation, progress=progress
+    )
+    shows, foreground = _shows_pixels(cache, manifest) if segmentation else (_shows_labels(manifest), None)
+    division = division_of(config.split, manifest, seed=config.seed)
+    basis = basis_of(manifest, kind, division, foreground=foreground)
+    split = make_split(
+        manifest,
+        kind,
+        division=division,
+        amount=config.amount,
+        fraction_seed=config.seed,
+        foreground=foreground,
+        unlabelled=config.method.unlabelled and not config.method.pretrains,
+        basis=basis,
+    )
+    leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
+    _check_leaks(config, manifest, leaks)
+    classes = manifest.spec.classes_of(kind)
+    if not config.method.unlabelled:
+        _check_classes(config, manifest, split, shows=shows, kind=kind)
+    labelled = list(split.labelled)
+    counts = cache.pixels[cache.entries_of(labelled)].sum(axis=0) if segmentation else shows[labelled].sum(axis=0)
+    task = Task(
+        kind=kind,
+        classes=classes,
+        image_size=config.data.image_size,
+        counts=tuple(int(count) for count in counts),
+        labelled=len(labelled),
+    )
+    labels = None if segmentation else _labels(manifest, kind, shows)[cache.row]
+    return Prepared(
+        manifest=manifest, cache=cache, split=split, task=task, labels=labels, shows=shows, leaks=leaks,
+        unscored=frozenset() if basis is None else merged_later(manifest, basis, kind),
+    )  # fmt: skip
+
+
+def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callable[[int, int], None] | None) -> Prepared:
+    """For learning from images of which nothing is known: all of them train, but for the parts of an official split.
+
+    A saved split (`split.kind=file`) is kept to as well.
+    """
+    cache = open_cache(
+        manifest, config.data.preprocessing, folder=config.data.cache, with_masks=False, progress=progress
+    )
+    parts: dict[Part, tuple[int, ...]] = {
+        part: tuple(row for row, one in enumerate(manifest.rows) if (one.split or "train") == part) for part in PARTS
+    }
+    if config.split.kind == "file" and config.split.file is not None:
+        parts = read_parts(config.split.file, manifest)
+    split = Split(**parts, labelled=(), hash=hash_of(manifest, parts, ()))
+    leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
+    _check_leaks(config, manifest, leaks)
+    own = config.method.own_classes
+    kind: TaskKind = "segmentation" if own else "multiclass"
+    task = Task(kind=kind, classes=own, image_size=config.data.image_size, counts=(0,) * len(own), labelled=0)
+    shows = np.zeros((len(manifest.rows), len(own)), dtype=bool)
+    return Prepared(manifest=manifest, cache=cache, split=split, task=task, labels=None, shows=shows, leaks=leaks)
+
+
+def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:
+    """The one task that both the method and the data set know.
+
+    Pre-training, which knows them all, takes the one that its encoders will be fine-tuned for, so that the split is the
+    same: that of the labels where there are any, unless the run names another.
+
+    Raises:
+        S4miError: there is none.
+    """
+    if config.task is not None:
+        if config.task not in spec.tasks or config.task not in config.method.tasks:
+            side = f"{config.data.path}" if config.task not in spec.tasks else f"method {config.method.name!r}"
+            known = spec.tasks if config.task not in spec.tasks else sorted(config.method.tasks)
+            raise S4miError(f"task: {side} is not for {config.task}, but for {' and '.join(known) or 'no task'}")
+        return config.task
+    kinds = sorted(spec.tasks, key=lambda kind: kind == "segmentation") if config.method.pretrains else spec.tasks
+    for kind in kinds:
+        if kind in config.method.tasks:
+            return kind
+    raise S4miError(
+        f"method {config.method.name!r} does {' or '.join(sorted(config.method.tasks))}, but {config.data.path} is for "
+        f"{' and '.join(spec.tasks) or 'no task, as nothing in it is annotated'}; "
+        "choose another method (s4mi methods) or data set"
+    )
+
+
+def answer_spec(config: RunConfig, spec: DatasetSpec) -> DatasetSpec:
+    """The description of what a run answers: the data set's own, but for clusters where there are no masks."""
+    names = config.method.own_classes
+    if not names or "segmentation" in spec.tasks:
+        return spec
+    values = (0, 255) if len(names) == 2 and config.method.named else range(len(names))
+    mask_values = dict(zip(values, names, strict=True))
+    return spec.model_copy(update={"tasks": ("segmentation",), "mask_values": mask_values})
+
+
+def division_of(config: SplitConfig, manifest: Manifest, *, seed: int) -> Division:
+    """How the run, whose seed is `seed`, divides the data set."""
+    kind = config.kind
+    if kind == "auto":
+        kind = "official" if manifest.official else "random"
+    return Division(
+        kind=kind, ratios=config.ratios, folds=config.folds, fold=config.fold,
+        seed=seed if config.seed is None else config.seed, file=config.file,
+    )  # fmt: skip
+
+
+def _shows_labels(manifest: Manifest) -> NDArray[np.bool_]:
+    classes = manifest.spec.classes
+    return np.array([[name in (row.labels or ()) for name in classes] for row in manifest.rows], dtype=bool)
+
+
+def _shows_pixels(cache: Cache, manifest: Manifest) -> tuple[NDArray[np.bool_], list[float]]:
+    """Which mask classes each row shows, and its share of foreground."""
+    pixels = np.zeros((len(manifest.rows), cache.pixels.shape[1]), dtype=np.int64)
+    np.add.at(pixels, cache.row, cache.pixels)
+    return pixels > 0, cache.foreground.tolist()
+
+
+def _labels(manifest: Manifest, kind: TaskKind, shows: NDArray[np.bool_]) -> Tensor:
+    annotated = np.array([row.labels is not None for row in manifest.rows])
+    if kind == "multilabel":
+        return torch.from_numpy(np.where(annotated[:, None], shows.astype(np.float32), np.nan).astype(np.float32))
+    return torch.from_numpy(np.where(annotated, shows.argmax(axis=1), -1).astype(np.int64))
+
+
+def _check_leaks(config: RunConfig, manifest: Manifest, leaks: Sequence[Leak]) -> None:
+    """Refuse a split with the same image or patient on two sides, or warn of it where it was allowed."""
+    if not leaks:
+        return
+    more = f", and {len(leaks) - 1} more pairs" if len(leaks) > 1 else ""
+    if not config.data.allow_leakage:
+        raise S4miError(
+            f"{describe(leaks[0], manifest)}{more}; remove one of each, or give both the same group; see all with "
+            f"s4mi data check {manifest.folder}, or train all the same with data.allow_leakage=true"
+        )
+    log.warning("the split leaks, which was allowed: %s%s; its scores are too good", describe(leaks[0], manifest), more)
+
+
+def _check_classes(
+    config: RunConfig, manifest: Manifest, split: Split, *, shows: NDArray[np.bool_], kind: TaskKind
+) -> None:
+    available = shows[list(split.train)].sum(axis=0)
+    labelled = shows[list(split.labelled)].sum(axis=0)
+    for k, name in enumerate(manifest.spec.classes_of(kind)):
+        if labelled[k]:
+            continue
+        where = f"class {name!r} has no labelled training image at label_fraction={config.label_fraction}"
+        if kind == "multiclass" and available[k] and config.amount.unit != "saved":
+            raise S4miError(f"{where}, of {available[k]} there are; raise label_fraction or change seed")
+        log.warning("%s; it cannot be learnt", where)

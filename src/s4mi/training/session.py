@@ -1,0 +1,287 @@
+"""A run while it goes on: its state, its epochs one after the other, and what is kept of each."""
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from s4mi.config import RunConfig, save_run_config
+from s4mi.contract import CollapseError, Method, Pretrainer, Stream
+from s4mi.data.spec import write_spec
+from s4mi.data.splits.split_file import save_split
+from s4mi.engine.batch_norm import share_batch_norm
+from s4mi.engine.checkpoint import load_last, save_best, save_last
+from s4mi.engine.compilation import compile_networks
+from s4mi.engine.cpu.optimise import lay_out
+from s4mi.engine.fit import LossNotFiniteError, Step, fit
+from s4mi.engine.optim import make_optimizer, make_scheduler
+from s4mi.errors import S4miError
+from s4mi.maths.distributed import values_of_all
+from s4mi.records import Cost, EpochRecord, read_epochs, write_text_atomically
+from s4mi.training.energy import EnergyMeter, meter_of
+from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
+from s4mi.training.loggers import Loggers, loggers_of
+from s4mi.training.prepare import Prepared
+from s4mi.training.progress import Clock, Watcher
+from s4mi.training.run_dir import RunDir, build_method
+from s4mi.training.train_batches import stream_of
+
+log = logging.getLogger("s4mi")
+
+
+@dataclass
+class Session:
+    """A run between its first epoch and its last. `best_weights` are those not yet on the disk."""
+
+    fabric: Fabric
+    config: RunConfig
+    prepared: Prepared
+    run_dir: RunDir
+    method: Method
+    stream: Stream
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    meter: EnergyMeter
+    loggers: Loggers
+    epoch: int = 0
+    best_epoch: int = 0
+    best: float = -math.inf
+    seconds: float = 0.0
+    images: int = 0
+    restarts: int = 0
+    started: str = ""
+    latest: EpochRecord | None = None
+    best_weights: dict[str, torch.Tensor] | None = None
+    saved_at: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def begin(cls, fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir) -> "Session":
+        """Fresh, or as the last finished epoch left it; nothing is written yet.
+
+        Raises:
+            S4miError: a network that cannot be built or compiled, a process without an image, or batches that batch
+                normalisation can do nothing with.
+        """
+        forget_peak_memory(fabric.device)
+        with fabric.rank_zero_first():  # loading may put a checkpoint that a kill has left half moved where it belongs
+            saved = load_last(run_dir.checkpoints)
+        method = build_method(config, prepared.task, pretrained=saved is None)
+        if saved is not None:
+            method.load_state_dict(saved[0])
+        stream = stream_of(fabric, config, prepared, method)
+        if fabric.world_size > 1 and config.hardware.sync_batch_norm:
+            share_batch_norm(method, device=fabric.device)
+        lay_out(method, fabric.device)
+        if config.hardware.compile:
+            names = compile_networks(method, fabric.device)
+            log.info("torch.compile: %s; the first steps take minutes", ", ".join(names))
+        optimizer = make_optimizer(config.optim, method.parameters(), device=fabric.device)
+        scheduler = make_scheduler(config.optim, optimizer)
+        meter = meter_of(fabric)
+        dataset, first = prepared.manifest.spec.name, fabric.is_global_zero
+        loggers = loggers_of(config, run_dir.path, dataset=dataset) if first else Loggers({})
+        session = cls(
+            fabric, config, prepared, run_dir, method, stream, optimizer, scheduler, meter, loggers, started=now()
+        )
+        if saved is not None:
+            session._restore(saved[1])
+        return session
+
+    def put_on_record(self) -> None:
+        """Write the run's settings and split, and drop the lines of epochs that will run again."""
+        if self.fabric.is_global_zero:
+            save_run_config(self.config, self.run_dir.config_path)
+            write_spec(self.run_dir.path, self.prepared.manifest.spec)
+            save_split(self.prepared.split, self.prepared.manifest, self.run_dir.split_path)
+            _keep_epochs(self.run_dir, self.epoch)
+            self.loggers.begin(self.epoch + 1)
+        self.fabric.barrier()
+        self.latest = next(reversed(read_epochs(self.run_dir.path)), None)
+
+    @property
+    def cost(self) -> Cost:
+        """So far, over all sessions."""
+        joules = self.meter.read()
+        return Cost(
+            seconds=self.seconds,
+            images_per_second=self.images / max(self.seconds, 1e-9),
+            peak_memory_mib=peak_memory(self.fabric.device),
+            parameters=sum(parameter.numel() for parameter in self.method.parameters()),
+            device=device_name(self.fabric.device, processes=self.fabric.world_size),
+            energy_wh=None if joules is None else joules / 3600,
+            energy_of=self.meter.of,
+        )
+
+    def epochs(self, watch: Watcher) -> Iterator[EpochRecord]:
+        """Train the remaining epochs; after each comes its record, to be completed and given to `keep`.
+
+        After a collapse training begins again with other weights, as often as the method allows.
+
+        Raises:
+            S4miError: a loss that is not finite, or one collapse too many.
+        """
+        while True:
+            try:
+                yield from self._epochs(watch)
+            except CollapseError as collapse:
+                self._begin_again(collapse)
+            else:
+                return
+
+    def _epochs(self, watch: Watcher) -> Iterator[EpochRecord]:
+        steps = fit(
+            self.fabric,
+            self.method,
+            self.optimizer,
+            self.scheduler,
+            self.stream,
+            epochs=self.config.epochs,
+            first_epoch=self.epoch + 1,
+            seed=self.config.seed,
+            clip_norm=self.config.optim.clip_norm,
+        )
+        steps_left = (self.config.epochs - self.epoch) * self.stream.steps
+        clock = Clock(steps_left=steps_left, processes=self.fabric.world_size)
+        epoch: list[Step] = []
+        for step in in_one_line(steps, self.config, self.prepared):
+            epoch.append(step)
+            clock.step(step)
+            watch(clock.progress(step, self.config.epochs, latest=self.latest))
+            if step.ends_epoch:
+                clock.pause()
+                yield self._end_epoch(epoch, clock.epoch_seconds)
+                watch(clock.progress(step, self.config.epochs, latest=self.latest))
+                epoch = []
+                clock.resume()
+
+    def keep(self, record: EpochRecord, *, score: float | None = None) -> None:
+        """Log an epoch and save a checkpoint where one is due; with a `score`, remember the weights if it is the best.
+
+        A score that is not a number counts as the worst there is.
+        """
+        self.latest = record
+        better = score is not None and (self.epoch == 1 or score > self.best)
+        if better and score is not None:
+            self.best, self.best_epoch = -math.inf if math.isnan(score) else score, self.epoch
+        if not self.fabric.is_global_zero:
+            return
+        if better:
+            self.best_weights = {name: tensor.detach().clone() for name, tensor in self.method.state_dict().items()}
+        with self.run_dir.metrics.open("a", encoding="utf-8") as file:
+            file.write(record.model_dump_json() + "\n")
+        self.loggers.epoch(record)
+        due = time.monotonic() - self.saved_at >= self.config.hardware.checkpoint_seconds
+        if due or self.epoch == self.config.epochs:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint; the best weights first, so that the last ones never speak of a best that is not there."""
+        if not self.fabric.is_global_zero:
+            return
+        self.run_dir.checkpoints.mkdir(parents=True, exist_ok=True)
+        if self.best_weights is not None:
+            save_best(self.run_dir.checkpoints, self.best_weights, epoch=self.best_epoch)
+            self.best_weights = None
+        save_last(self.run_dir.checkpoints, self.method.state_dict(), self._saved(), epoch=self.epoch)
+        self.saved_at = time.monotonic()
+
+    def _begin_again(self, collapse: CollapseError) -> None:
+        """Other weights, a fresh optimiser, and the first epoch again.
+
+        Raises:
+            S4miError: that was done as often as the method allows.
+        """
+        config, allowed = self.config, self.config.method.restarts_allowed
+        state = f"epoch {self.epoch + 1}: {collapse}"
+        if self.restarts >= allowed:
+            tried = f", also after {allowed} fresh start{'s' * (allowed > 1)}" if allowed else ""
+            raise S4miError(f"{state}{tried}; {config.method.cure}, or raise method.restarts")
+        self.restarts += 1
+        log.warning("%s; training begins again with other weights (%d of %d times)", state, self.restarts, allowed)
+        self.method.load_state_dict(build_method(config, self.prepared.task, start=self.restarts).state_dict())
+        self.optimizer = make_optimizer(config.optim, self.method.parameters(), device=self.fabric.device)
+        self.scheduler = make_scheduler(config.optim, self.optimizer)
+        self.epoch, self.best_epoch, self.best = 0, 0, -math.inf
+        self.latest, self.best_weights = None, None
+        if self.fabric.is_global_zero:
+            _keep_epochs(self.run_dir, 0)
+            self.loggers.begin(1)
+        self.fabric.barrier()
+
+    def _end_epoch(self, steps: list[Step], seconds: float) -> EpochRecord:
+        images = images_seen(self.fabric, steps)
+        self.epoch = steps[-1].epoch
+        self.seconds += seconds
+        self.images += images
+        self.meter.read()
+        return EpochRecord(
+            epoch=self.epoch,
+            losses=mean_losses(self.fabric, steps),
+            val={},
+            signals={} if isinstance(self.method, Pretrainer) else self.method.signals(),
+            lr=float(self.scheduler.get_last_lr()[0]),
+            seconds=seconds,
+            images_per_second=images / max(seconds, 1e-9),
+        )
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scheduler.load_state_dict(saved["scheduler"])
+        self.epoch, self.best_epoch, self.best = saved["epoch"], saved["best_epoch"], saved["best"]
+        self.seconds, self.images, self.started = saved["seconds"], saved["images"], saved["started"]
+        self.restarts = saved.get("restarts", 0)  # older checkpoints know of none
+        self.meter.go_on(saved.get("joules"))
+
+    def _saved(self) -> dict[str, Any]:
+        """All but the weights, of plain types that torch loads safely."""
+        names = ("best_epoch", "best", "seconds", "images", "started", "restarts")
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            **{name: getattr(self, name) for name in names},
+            "joules": self.meter.read(),
+        }
+
+
+def _keep_epochs(run_dir: RunDir, last: int) -> None:
+    """Drop the lines of epochs that will run again."""
+    kept = [epoch.model_dump_json() for epoch in read_epochs(run_dir.path) if epoch.epoch <= last]
+    write_text_atomically(run_dir.metrics, "".join(line + "\n" for line in kept))
+
+
+def in_one_line(steps: Iterator[Step], config: RunConfig, prepared: Prepared) -> Iterator[Step]:
+    """The steps; a loss that is not finite becomes one line naming the step, the images and what to try."""
+    try:
+        yield from steps
+    except LossNotFiniteError as error:
+        rows = dict.fromkeys(row for own in values_of_all(error.rows) for row in own)
+        ids = [prepared.manifest.rows[row].id for row in rows]
+        shown = ", ".join(ids[:16]) + (f" and {len(ids) - 16} more" if len(ids) > 16 else "")
+        terms = ", ".join(f"{name} {value:g}" for name, value in error.terms.items() if name != "total")
+        raise S4miError(
+            f"epoch {error.epoch}, step {error.index}: the loss is not finite ({terms}) on the images {shown}; "
+            f"try a smaller optim.lr (now {config.optim.lr:g}), optim.clip_norm=1 or hardware.precision=32, "
+            "then go on from the last epoch with --resume"
+        ) from error
+
+
+def mean_losses(fabric: Fabric, steps: list[Step]) -> dict[str, float]:
+    """Mean of each loss term over an epoch and all processes; the one moment at which losses leave the device."""
+    names = list(steps[0].losses)
+    table = torch.stack([torch.stack([step.losses[name].float() for name in names]) for step in steps])
+    means: torch.Tensor = fabric.all_reduce(table.mean(dim=0), reduce_op="mean")  # type: ignore[assignment]
+    return dict(zip(names, means.tolist(), strict=True))
+
+
+def images_seen(fabric: Fabric, steps: list[Step]) -> int:
+    """Images in the steps of all processes."""
+    own = torch.tensor(sum(step.images for step in steps), device=fabric.device)
+    total: torch.Tensor = fabric.all_reduce(own, reduce_op="sum")  # type: ignore[assignment]
+    return int(total)

@@ -1,0 +1,69 @@
+"""The batches of a run: which images it learns from, and how they are dealt out to its processes."""
+
+from typing import TypedDict
+
+import numpy as np
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from s4mi.config import RunConfig
+from s4mi.contract import Method, Segmenter, SemiSupervisedConfig, Stream
+from s4mi.data.loading.loader import TrainBatches
+from s4mi.data.loading.semi_supervised_loader import MixedBatches
+from s4mi.errors import S4miError
+from s4mi.training.prepare import Prepared
+
+
+class _Common(TypedDict):
+    seed: int
+    steps: int | None
+    rank: int
+    world: int
+
+
+def stream_of(fabric: Fabric, config: RunConfig, prepared: Prepared, method: Method) -> Stream:
+    """The training batches of this process.
+
+    Raises:
+        S4miError: a process would be without an image, or batch normalisation with but one.
+    """
+    source, split = prepared.source(fabric.device), prepared.split
+    entries = prepared.cache.entries_of(split.train if config.method.unlabelled else split.labelled)
+    common = _Common(seed=config.seed, steps=config.epoch_steps, rank=fabric.global_rank, world=fabric.world_size)
+    if not isinstance(config.method, SemiSupervisedConfig):
+        crops = config.method.crops(config.data.image_size)
+        stream = TrainBatches(source, entries, batch_size=config.batch_size, crops=crops, **common)
+        _check_batch_norm(stream.order(1), config, method, processes=fabric.world_size)
+        return stream
+    # Images of the training part whose annotation is not there or must not be read.
+    unlabelled = prepared.cache.entries_of(sorted({*split.train} - {*split.labelled}))
+    return MixedBatches(
+        source,
+        entries,
+        unlabelled,
+        mixture=config.method.mixture(config.batch_size, unlabelled=len(unlabelled)),
+        views=config.method.views,
+        **common,
+    )
+
+
+def _check_batch_norm(order: list[NDArray[np.int64]], config: RunConfig, method: Method, *, processes: int) -> None:
+    """Refuse batches of one image where batch normalisation would compare it with nothing but itself."""
+    shared = processes == 1 or config.hardware.sync_batch_norm
+    fewest = min(map(len, order)) // (1 if shared else processes)
+    views = fewest * len(config.method.crops(config.data.image_size).images)
+    if isinstance(method, Segmenter) or views > 1:  # a map of pixels has enough to average
+        return
+    if any(_learns(module) for module in method.modules()):
+        apart = "" if shared else f" in each of {processes} processes, or set hardware.sync_batch_norm=true"
+        raise S4miError(
+            f"batches of one image (batch_size {config.batch_size}, {sum(map(len, order))} training images) leave "
+            f"batch normalisation nothing to average; raise batch_size or label_fraction{apart}, or choose a network "
+            "without it"
+        )
+
+
+def _learns(module: nn.Module) -> bool:
+    return isinstance(module, _BatchNorm) and module.weight is not None and module.weight.requires_grad

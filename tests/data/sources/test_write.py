@@ -1,0 +1,220 @@
+"""What every import does with files: frames, windows, journals, interruptions."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from s4mi.data.formats.intensity import Intensity
+from s4mi.data.images import read_image
+from s4mi.data.manifest import load_manifest
+from s4mi.data.sources import extracting, mask_naming
+from s4mi.data.sources.folder import read_folder
+from s4mi.data.sources.frames import Frames
+from s4mi.data.sources.pairs import read_pairs
+from s4mi.data.sources.resume import NAME, Journal, key_of
+from s4mi.data.sources.types import Naming
+from s4mi.data.sources.write import Handling, Written, write_import
+from s4mi.errors import S4miError
+
+
+def stacks(folder: Path, *, count: int = 3, frames: int = 4) -> Path:
+    """16-bit stacks with a mask for every page, whose brightness grows from page to page."""
+    for number in range(count):
+        generator = np.random.default_rng(number)
+        pages = (generator.integers(0, 1000, (frames, 12, 14)) + 1000 * np.arange(frames)[:, None, None]).astype("u2")
+        for what, array in (("images", pages), ("masks", (pages % 2 * 255).astype("u1"))):
+            (folder / what).mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(folder / what / f"s{number}.tif", array, photometric="minisblack")
+    return folder
+
+
+def imported(source: Path, out: Path, **handling: Any) -> Written:
+    return write_import(read_pairs(source), out, naming=Naming("x"), handling=Handling(**handling))
+
+
+def in_turn(work: Any, items: Any, **_: Any) -> Any:
+    """As `in_parallel`, in this process, where a test can see it."""
+    yield from map(work, items)
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != NAME
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"), [("all", [0, 1, 2, 3, 4]), ("first", [0]), ("middle", [2]), ("every:2", [0, 2, 4])]
+)
+def test_frames_are_chosen_as_said(text: str, taken: list[int]) -> None:
+    assert list(Frames.parse(text).of(5)) == taken
+
+
+@pytest.mark.parametrize("text", ["", "last", "every", "every:0", "every:x", "first:2"])
+def test_any_other_choice_is_one_line(text: str) -> None:
+    with pytest.raises(S4miError, match=r"is none of all, first, middle, every:N"):
+        Frames.parse(text)
+
+
+def test_every_page_is_an_image_with_its_mask_and_its_stack_as_group(tmp_path: Path) -> None:
+    written = imported(stacks(tmp_path / "source"), tmp_path / "out")
+    rows = load_manifest(tmp_path / "out").rows
+    assert [row.id for row in rows] == [f"s{s}_{f:03d}" for s in range(3) for f in range(4)]
+    assert {row.group for row in rows} == {f"images/s{s}" for s in range(3)}
+    assert all(row.image.is_relative_to(tmp_path / "out") and row.mask is not None for row in rows)
+    assert written.spec.root == ""
+    assert "24 pictures written as 8-bit PNG out of 6 files (.tif)" in written.spec.conversion
+
+
+def test_pages_of_a_stack_share_their_limits_so_that_they_can_be_compared(tmp_path: Path) -> None:
+    imported(stacks(tmp_path / "source", count=1), tmp_path / "out")
+    pages = tifffile.imread(tmp_path / "source" / "images" / "s0.tif")
+    expected = Intensity().to_uint8(pages)
+    for number, row in enumerate(load_manifest(tmp_path / "out").rows):
+        assert np.array_equal(read_image(row.image)[:, :, 0], expected[number])
+
+
+def test_the_rule_is_recorded_and_used(tmp_path: Path) -> None:
+    source = stacks(tmp_path / "source", count=1)
+    written = imported(
+        source, tmp_path / "out", intensity=Intensity.parse("window:0:4000"), frames=Frames(only="first")
+    )
+    assert written.spec.intensity == "window:0:4000"
+    (row,) = load_manifest(tmp_path / "out").rows
+    page = tifffile.imread(source / "images" / "s0.tif", key=0)
+    assert np.abs(read_image(row.image)[:, :, 0] - page / 4000 * 255).max() <= 0.5 + 1e-6
+
+
+def test_a_mask_with_another_number_of_pages_is_left_out_and_said(tmp_path: Path) -> None:
+    source = stacks(tmp_path / "source", count=2)
+    tifffile.imwrite(source / "masks" / "s1.tif", np.zeros((3, 12, 14), "u1"), photometric="minisblack")
+    written = imported(source, tmp_path / "out")
+    assert len(written.rows) == 4
+    assert "has 4 frames and its mask 's1.tif' has 3" in str([str(finding) for finding in written.findings])
+
+
+def test_a_page_that_cannot_be_decoded_is_left_out_and_said(tmp_path: Path) -> None:
+    source = stacks(tmp_path / "source", count=2)
+    file = source / "images" / "s1.tif"
+    file.write_bytes(file.read_bytes()[:-400])
+    written = imported(source, tmp_path / "out")
+    assert 4 <= len(written.rows) < 8
+    assert any("s1" in str(finding) and finding.severity == "warning" for finding in written.findings)
+
+
+def test_dicom_is_written_out_without_what_names_the_patient(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    from dicom_files import ramp, write_dicom
+
+    source = tmp_path / "source"
+    source.mkdir()
+    write_dicom(source / "a.dcm", ramp(), PatientID="Secret-17", PatientName="Secret^Name")
+    write_dicom(source / "IM2", ramp(), PatientID="Secret-17", BurnedInAnnotation="YES")
+    written = write_import(read_folder(source), tmp_path / "out", naming=Naming("x"))
+    assert sorted(row.id for row in written.rows) == ["IM2", "a"]
+    assert len({row.group for row in written.rows}) == 1
+    assert not any(b"Secret" in content for content in everything(tmp_path / "out").values())
+    assert {finding.code for finding in written.findings} == {"dicom-burnt-in", "dicom-patients"}
+    kept = write_import(read_folder(source), tmp_path / "kept", naming=Naming("x"), handling=Handling(keep_dicom=True))
+    assert [row.image for row in kept.rows] == [source / "IM2", source / "a.dcm"]
+
+
+def test_an_import_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = stacks(tmp_path / "source", count=5)
+    imported(source, tmp_path / "whole")
+    work, done = extracting._write_job, []
+
+    def breaks(job: Any, **more: Any) -> Any:
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        done.append(job.file)
+        return work(job, **more)
+
+    monkeypatch.setattr(extracting, "in_parallel", in_turn)
+    monkeypatch.setattr(extracting, "_write_job", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        imported(source, tmp_path / "out")
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+    again = []
+    monkeypatch.setattr(extracting, "_write_job", lambda job, **more: (again.append(job.file), work(job, **more))[1])
+    imported(source, tmp_path / "out")
+    assert len(done) == 4
+    assert sorted(done + again) == sorted(source.rglob("*.tif"))
+    assert everything(tmp_path / "out") == everything(tmp_path / "whole")
+
+
+def test_only_what_has_changed_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = stacks(tmp_path / "source", count=3)
+    imported(source, tmp_path / "out")
+    work, again = extracting._write_job, []
+    monkeypatch.setattr(extracting, "in_parallel", in_turn)
+    monkeypatch.setattr(extracting, "_write_job", lambda job, **more: (again.append(job.file), work(job, **more))[1])
+    tifffile.imwrite(source / "images" / "s1.tif", np.zeros((4, 12, 14), "u2"), photometric="minisblack")
+    (tmp_path / "out" / "masks" / "s2.tif" / "s2_000.png").unlink()
+    imported(source, tmp_path / "out", force=True)
+    assert sorted(path.name for path in again) == ["s1.tif", "s2.tif"]
+    assert not read_image(tmp_path / "out" / "images" / "s1.tif" / "s1_000.png").any()
+
+
+def test_masks_that_were_read_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for what in ("images", "masks"):
+        (tmp_path / "source" / what).mkdir(parents=True)
+        for number in range(5):
+            Image.fromarray(np.full((4, 4), 255, np.uint8)).save(tmp_path / "source" / what / f"{number}.png")
+    read = []
+    values = mask_naming.mask_file_values
+    monkeypatch.setattr(mask_naming, "mask_file_values", lambda path: (read.append(path.name), values(path))[1])
+    imported(tmp_path / "source", tmp_path / "out")
+    Image.fromarray(np.full((4, 4), 0, np.uint8)).save(tmp_path / "source" / "masks" / "3.png")
+    imported(tmp_path / "source", tmp_path / "out", force=True)
+    assert sorted(read) == ["0.png", "1.png", "2.png", "3.png", "3.png", "4.png"]
+
+
+def test_a_torn_last_line_of_the_journal_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    key = key_of(tmp_path / "file", {"a": 1})
+    with Journal(tmp_path) as journal:
+        journal.note(key, {"codes": [1]})
+    with (tmp_path / NAME).open("a") as file:
+        file.write('{"key": "half')
+    with Journal(tmp_path) as journal:
+        assert journal.get(key) == {"codes": [1]}
+        assert journal.get("half") is None
+        journal.note("other", 2)
+    with Journal(tmp_path) as journal:
+        assert (journal.get(key), journal.get("other")) == ({"codes": [1]}, 2)
+    os.utime(tmp_path / "file", ns=(1, 1))
+    assert key_of(tmp_path / "file", {"a": 1}) != key
+
+
+def test_a_killed_import_ends_like_one_that_was_not(tmp_path: Path) -> None:
+    source = stacks(tmp_path / "source", count=60, frames=8)
+    imported(source, tmp_path / "whole")
+    command = [sys.executable, "-m", "s4mi", "data", "import", "pairs", str(source), "-o", str(tmp_path / "out")]
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    journal = tmp_path / "out" / NAME
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (journal.exists() and journal.read_text().count("\n") >= 5):
+        time.sleep(0.01)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    noted = [json.loads(line)["key"] for line in journal.read_text().splitlines() if line.endswith("}")]
+    assert len(noted) >= 5
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    after = [json.loads(line)["key"] for line in journal.read_text().splitlines() if line.endswith("}")]
+    assert len(set(after)) == len(after) or set(noted) <= set(after)
+    left, right = everything(tmp_path / "out"), everything(tmp_path / "whole")
+    different = [name for name in left | right if left.get(name) != right.get(name) and ".part" not in name]
+    assert different == ["dataset.yaml"]  # the names of the two data sets differ

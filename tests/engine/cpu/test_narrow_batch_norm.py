@@ -1,0 +1,163 @@
+"""Batch normalisation that takes pixels together is torch's, forwards, backwards and in its running averages."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from timm.layers import BatchNormAct2d
+from torch import Tensor, nn
+
+from s4mi.engine.cpu import narrow_batch_norm
+from s4mi.engine.cpu.fold_batch_norm import fold
+from s4mi.engine.cpu.narrow_batch_norm import LEAST, NarrowBatchNorm, speed_up_narrow_batch_norm
+from s4mi.engine.cpu.optimise import lay_out
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The channels of each layer that took pixels together on its way back."""
+    found: list[int] = []
+    backward = narrow_batch_norm._Narrow.backward
+
+    def noted(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        found.append(gradient.shape[1])
+        answer: tuple[Tensor | None, ...] = backward(ctx, gradient)
+        return answer
+
+    monkeypatch.setattr(narrow_batch_norm._Narrow, "backward", staticmethod(noted))
+    return found
+
+
+def narrow(layer: nn.BatchNorm2d) -> nn.Module:
+    """The layer as `lay_out` leaves it."""
+    holder = nn.Sequential(deepcopy(layer))
+    speed_up_narrow_batch_norm(holder)
+    return holder[0]
+
+
+def maps(channels: int, side: int = 64, images: int = 2) -> Tensor:
+    draws = torch.Generator().manual_seed(0)
+    x = 3 + 5 * torch.randn(images, channels, side, side, generator=draws, dtype=torch.float64)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def passed(layer: nn.Module, x: Tensor, *, channels_first: bool = False) -> dict[str, Tensor]:
+    """What two passes of training, one backwards and one in evaluation, leave."""
+    x = x.clone().requires_grad_(True)
+    layer(x.detach() * 2)
+    y = layer(x)
+    gradient = torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=y.dtype)
+    if not channels_first:
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+    y.backward(gradient)
+    assert x.grad is not None
+    gradients = {f"to {name}": weight.grad for name, weight in layer.named_parameters() if weight.grad is not None}
+    return {"y": y.detach(), "to x": x.grad, "seen": layer.eval()(x).detach(), **gradients, **layer.state_dict()}
+
+
+def layer_of(channels: int, kind: str = "plain") -> nn.BatchNorm2d:
+    torch.manual_seed(0)
+    layers: dict[str, nn.BatchNorm2d] = {
+        "plain": nn.BatchNorm2d(channels),
+        "activated": BatchNormAct2d(channels),
+        "cumulative": nn.BatchNorm2d(channels, momentum=None),
+    }
+    layer = layers[kind].double()
+    nn.init.uniform_(layer.weight, 0.5, 1.5)
+    nn.init.uniform_(layer.bias)
+    return layer
+
+
+@pytest.mark.parametrize("kind", ["plain", "activated", "cumulative"])
+@pytest.mark.parametrize("channels_first", [True, False])
+def test_the_same_as_torch(kind: str, channels_first: bool, taken: list[int]) -> None:
+    layer, x = layer_of(8, kind), maps(8)
+    expected = passed(deepcopy(layer), x, channels_first=channels_first)
+    got = passed(narrow(layer), x, channels_first=channels_first)
+    assert taken == [8], "pixels were taken together once"
+    assert got.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(got[name], value, rtol=1e-10, atol=1e-10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(channels=st.integers(1, 31), images=st.integers(1, 3), side=st.integers(1, 40))
+def test_any_number_of_channels_and_pixels(channels: int, images: int, side: int) -> None:
+    if images * side * side < 2:  # torch wants more than one value a channel
+        return
+    layer, x = layer_of(channels), maps(channels, side, images)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(narrow_batch_norm, "LEAST", 0)  # or most of these maps would be torch's
+        expected, got = passed(deepcopy(layer), x), passed(narrow(layer), x)
+    for name, value in expected.items():
+        torch.testing.assert_close(got[name], value, rtol=1e-8, atol=1e-8)
+
+
+def test_single_precision_is_as_exact_as_torch(taken: list[int]) -> None:
+    exact = passed(layer_of(8), maps(8))
+    layer, x = layer_of(8).float(), maps(8).float().contiguous(memory_format=torch.channels_last)
+    torchs, ours = passed(deepcopy(layer), x), passed(narrow(layer), x)
+    assert taken
+    for name in ("to x", "to weight", "to bias"):
+        most = float(exact[name].abs().max())
+        of_torch, own = (float((one[name].double() - exact[name]).abs().max()) / most for one in (torchs, ours))
+        assert own <= max(2 * of_torch, 1e-6)
+
+
+def test_weights_alone_get_gradients_where_nothing_else_wants_one(taken: list[int]) -> None:
+    layer, x = narrow(layer_of(8)), maps(8)
+    layer(x).square().sum().backward()
+    assert taken == [8]
+    assert all(weight.grad is not None for weight in layer.parameters())
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (nn.BatchNorm2d(16), "torch is as fast"),
+        (nn.BatchNorm2d(40), "many channels"),
+        (nn.BatchNorm2d(8, affine=False), "no weights"),
+        (nn.BatchNorm2d(8, track_running_stats=False), "no averages"),
+        (nn.BatchNorm1d(8), "no maps"),
+        (nn.GroupNorm(2, 8), "another layer"),
+    ],
+)
+def test_other_layers_stay(layer: nn.Module, reason: str) -> None:
+    holder = nn.Sequential(layer)
+    speed_up_narrow_batch_norm(holder)
+    assert holder[0] is layer, reason
+
+
+def test_torch_does_what_is_small_or_lies_otherwise(taken: list[int]) -> None:
+    layer = narrow(layer_of(8))
+    small = maps(8, side=4)
+    assert small.numel() < LEAST <= maps(8, side=45, images=5).numel()
+    odd = maps(8, side=45, images=5)  # 10,125 pixels are no multiple of the four taken together
+    for x in (small, odd, maps(8).contiguous()):
+        layer(x.clone().requires_grad_(True)).sum().backward()
+    with torch.no_grad():
+        layer(maps(8))
+    layer.eval()(maps(8).requires_grad_(True)).sum().backward()
+    assert not taken
+
+
+def test_lay_out_has_it_on_a_cpu_and_files_know_nothing_of_it() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+    names = set(network.state_dict())
+    lay_out(network, CPU)
+    assert isinstance(network[1], NarrowBatchNorm)
+    assert set(network.state_dict()) == names
+
+
+def test_it_is_folded_like_any_other() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+    lay_out(network, CPU)
+    with torch.no_grad():
+        network(torch.rand(4, 3, 16, 16))
+    images = torch.rand(2, 3, 16, 16)
+    assert fold(network.eval(), lambda x: network(x), images) == 1

@@ -1,0 +1,133 @@
+"""A folder of runs answers with its best by validation, never by test."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import DEDL, TRANSFER
+from s4mi.config import RunConfig
+from s4mi.errors import S4miError
+from s4mi.inference.load import choose_runs, open_models
+from s4mi.inference.predictor import Answerer
+from s4mi.recipes.train import train
+from s4mi.records.calibration import CALIBRATION_NAME, read_calibration
+
+Quick = Callable[..., RunConfig]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quick) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    for seed in (0, 1):
+        train(quick(lesions, TRANSFER, epochs=1, seed=seed), folder / f"a-seed{seed}")
+    train(quick(lesions, DEDL, epochs=1), folder / "masks")
+    return folder
+
+
+def study(folder: Path, run: Path, scores: dict[str, float]) -> Path:
+    """Copies of a run whose validation scores are these, and whose test scores go the other way."""
+    for name, score in scores.items():
+        shutil.copytree(run, folder / name)
+        record = json.loads((run / "record.json").read_text())
+        record["val"]["f1_macro"], record["test"]["f1_macro"] = score, 1 - score
+        (folder / name / "record.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_the_technique_of_the_best_mean_answers_with_its_best_seed(tmp_path: Path, trained: Path) -> None:
+    scores = {"runs/a-seed0": 0.9, "runs/a-seed1": 0.1, "runs/b-seed0": 0.6, "runs/b-seed1": 0.7, "runs/c-seed0": 0.95}
+    folder = study(tmp_path, trained / "a-seed0", scores)
+    chosen = choose_runs(folder)
+    assert chosen.runs == (folder / "runs/b-seed1",)
+    assert chosen.why == "b: the best of its seeds, b-seed1 (validation f1_macro 0.650, mean of 2 seeds)"
+    chosen = choose_runs(folder, ensemble=True)
+    assert chosen.runs == (folder / "runs/b-seed0", folder / "runs/b-seed1")
+    assert "all 2 seeds" in chosen.why
+
+
+def test_runs_on_the_newest_labels_alone_count(tmp_path: Path, trained: Path) -> None:
+    scores = {"runs/a-seed0": 0.9, "runs/a-v2-seed0": 0.5, "runs/b-v2-seed0": 0.6, "superseded/c-seed0": 0.99}
+    folder = study(tmp_path, trained / "a-seed0", scores)
+    for name in ("a-v2-seed0", "b-v2-seed0"):
+        record = json.loads((folder / "runs" / name / "record.json").read_text())
+        record["data"]["version"] = 2
+        (folder / "runs" / name / "record.json").write_text(json.dumps(record))
+    assert choose_runs(folder).runs == (folder / "runs/b-v2-seed0",)
+
+
+def test_of_two_tasks_one_is_asked_for(tmp_path: Path, trained: Path) -> None:
+    folder = study(tmp_path, trained / "a-seed0", {"runs/a-seed0": 0.9})
+    shutil.copytree(trained / "masks", folder / "runs/masks-seed0")
+    with pytest.raises(S4miError, match="--task"):
+        choose_runs(folder)
+    assert choose_runs(folder, task="segmentation").runs == (folder / "runs/masks-seed0",)
+    assert choose_runs(folder, task="multiclass").runs == (folder / "runs/a-seed0",)
+    with pytest.raises(S4miError, match="no finished multilabel run"):
+        choose_runs(folder, task="multilabel")
+
+
+def test_runs_on_two_data_sets_are_not_compared(tmp_path: Path, trained: Path) -> None:
+    folder = study(tmp_path, trained / "a-seed0", {"x/runs/a-seed0": 0.9, "y/runs/a-seed0": 0.5})
+    record = json.loads((folder / "y/runs/a-seed0/record.json").read_text()) | {"dataset": "others"}
+    (folder / "y/runs/a-seed0/record.json").write_text(json.dumps(record))
+    with pytest.raises(S4miError, match=r"cannot be compared: .*others, multiclass by f1_macro"):
+        choose_runs(folder)
+
+
+def test_one_run_is_itself(trained: Path) -> None:
+    assert choose_runs(trained / "masks").runs == (trained / "masks",)
+
+
+def test_an_ensemble_answers_the_mean_of_its_runs(tmp_path: Path, trained: Path) -> None:
+    for seed in (0, 1):
+        shutil.copytree(trained / f"a-seed{seed}", tmp_path / f"runs/a-seed{seed}")
+    together = open_models(tmp_path, ensemble=True)
+    images = [np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)]
+    each = [next(Answerer((model,)).answer(images)) for model in together.models]
+    assert len(each) == 2
+    assert not np.allclose(each[0], each[1])
+    np.testing.assert_allclose(next(Answerer(together.models).answer(images)), np.mean(each, axis=0), atol=1e-6)
+
+
+def test_an_older_run_is_calibrated_once_and_one_without_its_data_goes_on(
+    tmp_path: Path, trained: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained / "a-seed0", run)
+    (run / CALIBRATION_NAME).unlink()
+    assert open_models(run, raw=True).models[0].calibration is None
+    assert not (run / CALIBRATION_NAME).exists()
+    made = open_models(run).models[0].calibration
+    assert made is not None
+    before = read_calibration(trained / "a-seed0")
+    assert before is not None
+    assert made.temperature == pytest.approx(before.temperature, rel=1e-3)
+    (run / CALIBRATION_NAME).unlink()
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("/data\n", "/gone\n"))
+    with caplog.at_level(logging.WARNING, logger="s4mi"):
+        assert open_models(run).models[0].calibration is None
+    assert "is not calibrated" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "message"),
+    [
+        ("nothing", {}, "is no run .* and below it is no finished run"),
+        (".", {}, "its runs cannot be compared: .*multiclass by f1_macro and segmentation by iou"),
+        (".", {"task": "multilabel"}, "no finished multilabel run, but for multiclass and segmentation; name one with"),
+        ("masks", {"ensemble": True}, "is one run; leave out --ensemble"),
+        ("masks/config.yaml", {}, "is neither the folder of a run nor an exported model"),
+        ("masks/config.yaml", {"ensemble": True}, "is one file; leave out --ensemble"),
+    ],
+)
+def test_what_cannot_answer_is_one_line(trained: Path, given: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(S4miError, match=message) as error:
+        open_models(trained / given, **options)
+    assert "\n" not in str(error.value)

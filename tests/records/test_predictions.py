@@ -1,0 +1,52 @@
+"""The table of answers has a line for each image and class, and is read back as it was written."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from s4mi.records import Answers, write_answers
+from s4mi.report.results.test_predictions import read_answers
+
+
+def made() -> Answers:
+    return Answers(
+        images=("a, b", "c"),
+        groups=(None, "p1"),
+        classes=("mole", "melanoma"),
+        truth=np.array([[True, False], [False, True]]),
+        probabilities=np.array([[np.float32(1 / 3), np.float32(2 / 3)], [0.0, 1.0]]),
+        answers=np.array([[False, True], [False, True]]),
+    )
+
+
+def test_each_image_and_class_is_a_line(tmp_path: Path) -> None:
+    write_answers(made(), tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["image", "group", "class", "truth", "probability", "answer"],
+        ["a, b", "", "mole", "1", "0.333333343", "0"],
+        ["a, b", "", "melanoma", "0", "0.666666687", "1"],
+        ["c", "p1", "mole", "0", "0", "0"],
+        ["c", "p1", "melanoma", "1", "1", "1"],
+    ]
+
+
+def test_single_precision_comes_back_to_the_bit(tmp_path: Path) -> None:
+    rng, given = np.random.default_rng(0), made()
+    shares = rng.random((50, 2)).astype(np.float32)
+    many = Answers(
+        images=tuple(map(str, range(50))),
+        groups=(None,) * 50,
+        classes=given.classes,
+        truth=shares > 0.5,
+        probabilities=shares.astype(np.float64),
+        answers=shares > 0.4,
+    )
+    write_answers(many, tmp_path / "test_answers.csv")
+    read = read_answers(tmp_path)
+    assert (read.probabilities.astype(np.float32) == shares).all()
+    assert (read.truth == many.truth).all()
+    assert (read.answers == many.answers).all()
+    assert (read.images, read.groups, read.classes) == (many.images, many.groups, many.classes)

@@ -1,0 +1,154 @@
+"""What annotations brought is told from runs that differ in the version of their data set alone."""
+
+from pathlib import Path
+
+import pytest
+import scipy.stats
+
+from made_data import facts
+from made_records import epochs, record, write_run
+from s4mi.recipes.report import report
+from s4mi.records import RunRecord
+from s4mi.report.results.comparison import compare
+from s4mi.report.results.runs import ReportRun
+from s4mi.report.results.scores import metric_of
+from s4mi.report.results.version_gains import TITLE, Gains, gains_of, head_sentence
+from s4mi.report.writers.html import write_report
+from s4mi.report.writers.text_tables import text_report
+
+F1 = metric_of("multiclass")
+BEFORE, AFTER = (0.50, 0.52, 0.49, 0.51), (0.60, 0.63, 0.61, 0.60)
+
+
+def one(score: float, *, version: int = 1, test: str = "same", **about) -> ReportRun:
+    """A run on a version of a data set; each version has 40 labels more."""
+    name = "lesions" if version == 1 else f"lesions, version {version}"
+    made = record(score, dataset=name, **{"finished": f"2025-01-0{version}T00:00:00Z"} | about)
+    labels = made.labels.model_copy(update={"train_labelled": 40 * version})
+    known = facts(made, test=test).model_copy(update={"version": version})
+    made = made.model_copy(update={"labels": labels, "data": known})
+    return ReportRun(made, epochs(), "", f"runs/{made.method}-v{version}-{made.seed}-{made.label_fraction:g}")
+
+
+def runs(scores, **about) -> list[ReportRun]:
+    return [one(score, seed=seed, **about) for seed, score in enumerate(scores)]
+
+
+def newest(made: list[ReportRun]) -> Gains | None:
+    return gains_of(compare([run.record for run in made])[-1], F1, made)
+
+
+def test_the_difference_is_that_of_the_same_seeds_on_two_versions() -> None:
+    gains = newest([*runs(BEFORE), *runs(AFTER, version=2)])
+    assert gains is not None
+    (row,) = gains.rows
+    test = scipy.stats.ttest_rel(AFTER, BEFORE)
+    low, high = test.confidence_interval()
+    assert row.seeds.test.difference.mean == pytest.approx(0.105)
+    assert (row.seeds.test.difference.low, row.seeds.test.difference.high) == pytest.approx((low, high))
+    assert row.seeds.test.p == pytest.approx(test.pvalue)
+    assert (row.labels, row.version, gains.version, gains.tested) == (("40", "80"), 1, 2, "120")
+    assert (row.before.value[:5], row.after.value[:5]) == ("0.505", "0.610")
+    assert "with 80 labels instead of 40 (version 2 after 1)" in gains.sentence
+    assert "beyond chance: that it is better" in gains.sentence
+    assert gains.caution == ""
+
+
+def test_runs_that_end_in_the_same_second_are_told_apart() -> None:
+    then = "2025-01-01T00:00:00Z"
+    gains = newest([*runs(AFTER, version=2, finished=then), *runs(BEFORE, finished=then)])
+    assert gains is not None
+    (row,) = gains.rows
+    assert row.seeds.n == len(BEFORE)
+    assert row.seeds.test.difference.mean == pytest.approx(0.105)
+
+
+def test_with_two_seeds_nothing_is_claimed_and_more_are_asked_for() -> None:
+    gains = newest([*runs(BEFORE[:2]), *runs(AFTER[:2], version=2)])
+    assert gains is not None
+    assert "may be chance" in gains.sentence or "beyond chance" in gains.sentence
+    assert "2 seeds tell nearly nothing" in gains.sentence
+    assert "data.version=1" in gains.sentence
+    alone = newest([*runs(BEFORE[:1]), *runs(AFTER[:1], version=2)])
+    assert alone is not None
+    assert "with n = 1 seed nothing can be tested. 1 seed tells nearly nothing" in alone.sentence
+
+
+def changed(run: ReportRun, **to) -> ReportRun:
+    return ReportRun(run.record.model_copy(update=to), run.epochs, "", run.directory)
+
+
+@pytest.mark.parametrize("what", ["settings", "images", "truth", "classes", "method", "fraction", "unknown"])
+def test_runs_that_differ_in_more_than_the_labels_make_no_pair(what: str) -> None:
+    after = one(0.6, version=2)
+    before = {
+        "settings": changed(one(0.5), config_hash="other"),
+        "images": one(0.5, test="other"),
+        "truth": one(0.5),
+        "classes": one(0.5, classes=("melanoma", "nevus")),
+        "method": one(0.5, method="dino"),
+        "fraction": one(0.5, fraction=50.0),
+        "unknown": changed(one(0.5), data=None),
+    }[what]
+    if what == "truth":
+        test = before.record.test
+        assert test is not None
+        classes = {name: own.model_copy(update={"support": own.support + 1}) for name, own in test.per_class.items()}
+        before = changed(before, test=test.model_copy(update={"per_class": classes}))
+    assert newest([before, after]) is None
+
+
+def test_a_data_set_of_one_version_has_no_such_section(tmp_path: Path) -> None:
+    assert newest(runs(BEFORE)) is None
+    write_report(runs(BEFORE), tmp_path / "report.html", title="One")
+    assert TITLE not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert head_sentence([]) == []
+
+
+def test_of_many_versions_the_first_and_the_last_before_are_set_beside_the_newest() -> None:
+    made = [run for version in (1, 2, 3, 4) for run in runs([0.4 + 0.05 * version] * 2, version=version)]
+    gains = newest(made)
+    assert gains is not None
+    assert [(row.version, row.labels) for row in gains.rows] == [(1, ("40", "160")), (3, ("120", "160"))]
+    assert gains.alone == 0
+
+
+def test_a_study_shows_the_older_runs_there_alone_and_says_what_they_are(tmp_path: Path) -> None:
+    old, new = (
+        [*runs(BEFORE), *runs(BEFORE, method="dino")],
+        [*runs(AFTER, version=2), *runs(BEFORE, method="dino", version=2)],
+    )
+    stray = one(0.9, method="gone", version=2)
+    for run in [*old, *new, stray]:
+        write_run(tmp_path / run.directory, run.record)
+    named = {run.directory for run in new}
+    made = report(tmp_path, tmp_path / "report.html", only=named, sheets=False)
+    assert made.runs == len(new)
+    assert "8 runs of version 1 of lesions lie here too" in made.notes[-2]
+    assert made.notes[-1] == "1 run lies here that the study does not name any more"
+    assert [row.technique.method for row in made.gains[0].rows] == ["dino", "transfer"]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count('<h2 id="data-') == 1, "older runs have no section of their own"
+    assert TITLE in page
+    assert "New annotations:" in page
+    assert "40 → 80" in page
+    report(tmp_path, tmp_path / "tables.md", only=named)
+    assert f"### {TITLE}" in (tmp_path / "tables.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_a_text_says_the_same() -> None:
+    made = [*runs(BEFORE), *runs(AFTER, version=2)]
+    text = text_report(made, title="Both")
+    (table,) = [table for section in text.sections for table in section.tables if table.title == TITLE]
+    assert table.rows[0][:4] == ("transfer · resnet10", "10 %", "1 → 2", "40 → 80")
+    assert any(sentence.startswith("New annotations: with 80 labels") for sentence in text.sentences)
+
+
+def test_two_tasks_share_one_sentence_at_the_head() -> None:
+    records: list[RunRecord] = [run.record for run in [*runs(BEFORE[:2]), *runs(AFTER[:2], version=2)]]
+    made = [ReportRun(each, (), "", str(n)) for n, each in enumerate(records)]
+    gains = newest(made)
+    assert gains is not None
+    (told,) = head_sentence([gains, gains])
+    assert told.count("nearly nothing") == 1
+    assert told.count("better in 1 and worse in 0 of 1") == 2

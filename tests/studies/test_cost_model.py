@@ -1,0 +1,82 @@
+"""What a run will take by what others have taken, worked out by hand; and whether all were made with the same code."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import DEDL, TRANSFER
+from s4mi.config import RunConfig
+from s4mi.records import Cost, LabelCounts, PretrainingRecord, RunRecord
+from s4mi.studies.cost_model import Pace
+from s4mi.training.versions import version_note
+
+Quick = Callable[..., RunConfig]
+SIMCLR: dict[str, Any] = {"name": "simclr", "backbone": "tiny_resnet", "weights": "none"}
+
+
+def record(*, seconds: float, images: float, labelled: int, percent: float, epochs: int = 3) -> RunRecord:
+    """Of a run that saw `images` images, an epoch with the next."""
+    return RunRecord.model_construct(
+        task="multiclass", epochs=epochs, label_fraction=percent, versions={}, git_revision=None,
+        cost=Cost.model_construct(seconds=seconds, images_per_second=images / seconds),
+        labels=LabelCounts.model_construct(train_labelled=labelled),
+    )  # fmt: skip
+
+
+def test_of_a_run_like_none_nothing_is_known(lesions: Path, quick: Quick) -> None:
+    pace = Pace()
+    assert pace.seconds(quick(lesions, TRANSFER)) is None
+    pace.learn(quick(lesions, TRANSFER), record(seconds=10, images=100, labelled=40, percent=100))
+    assert pace.seconds(quick(lesions, DEDL)) is None
+    assert pace.seconds(quick(lesions, TRANSFER, batch_size=4)) is None
+    assert pace.seconds(quick(lesions, {**TRANSFER, "backbone": "tiny_vit"})) is None
+
+
+def test_runs_that_differ_in_their_seed_take_the_mean(lesions: Path, quick: Quick) -> None:
+    pace = Pace()
+    for seed, seconds in enumerate((10.0, 20.0)):
+        pace.learn(quick(lesions, TRANSFER, seed=seed), record(seconds=seconds, images=99, labelled=40, percent=100))
+    assert pace.seconds(quick(lesions, TRANSFER, seed=7)) == 15
+
+
+def test_others_take_the_seconds_of_an_image_times_the_images(lesions: Path, quick: Quick) -> None:
+    pace = Pace()
+    pace.learn(quick(lesions, TRANSFER, epochs=3), record(seconds=12, images=120, labelled=40, percent=100))
+    # 40 labelled images at 100 %; 0.1 s an image
+    assert pace.seconds(quick(lesions, TRANSFER, epochs=6)) == pytest.approx(0.1 * 40 * 6)
+    assert pace.seconds(quick(lesions, TRANSFER, epochs=3, label_fraction=50)) == pytest.approx(0.1 * 20 * 3)
+    assert pace.seconds(quick(lesions, TRANSFER, epochs=3, label_fraction="10 images")) == pytest.approx(0.1 * 10 * 3)
+    assert pace.seconds(quick(lesions, TRANSFER, epochs=2, epoch_steps=5)) == pytest.approx(0.1 * 5 * 8 * 2)
+
+
+def test_pre_training_sees_as_many_images_an_epoch_as_its_like(lesions: Path, quick: Quick) -> None:
+    pace = Pace()
+    done = PretrainingRecord.model_construct(epochs=3, cost=Cost.model_construct(seconds=12, images_per_second=10))
+    pace.learn(quick(lesions, SIMCLR, epochs=3), done)
+    assert pace.seconds(quick(lesions, SIMCLR, epochs=9)) == pytest.approx(36)
+
+
+def made_with(versions: dict[str, str], revision: str | None = None) -> RunRecord:
+    return RunRecord.model_construct(versions=versions, git_revision=revision)
+
+
+def test_the_same_code_needs_no_note() -> None:
+    same = {"torch": "2.15.0", "timm": "1.0"}
+    assert version_note([]) is None
+    assert version_note([made_with(same), made_with({**same, "python": "3.13"}, "abc")], current=same) is None
+
+
+def test_what_differs_is_named_with_how_many_runs_are_on_each_side() -> None:
+    old, new = {"torch": "2.14.0", "timm": "1.0"}, {"torch": "2.15.0", "timm": "1.0"}
+    records = [made_with(old, "0123456789"), made_with(old, "0123456789"), made_with(new)]
+    note = version_note(records)
+    assert note is not None
+    assert note.endswith(": torch 2.14.0 (2 runs), 2.15.0 (1 run)")
+    note = version_note(records, current=new)
+    assert note is not None
+    assert note.endswith(": torch 2.14.0 (2 runs), 2.15.0 (1 run and now)")
+    note = version_note(records[:2], current=new, revision="9876543210")
+    assert note is not None
+    assert note.endswith(": torch 2.14.0 (2 runs), 2.15.0 (now); revision of s4mi 01234567 (2 runs), 98765432 (now)")

@@ -1,0 +1,82 @@
+"""The demonstration is a study like any other, of all the paper's techniques, and keeps to its time."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from s4mi.config import load_study, plan_study
+from s4mi.report.results.runs import load_runs
+from s4mi.studies.demo import demo_study, demo_text, draw, example_sheets
+from s4mi.studies.run import run_study
+
+SHIPPED = Path(__file__).parents[2] / "studies/demo.yaml"
+NETWORKS = ("tiny_resnet", "tiny_vit")
+
+
+def test_the_shipped_study_is_the_one_that_the_demonstration_runs(tmp_path: Path) -> None:
+    assert SHIPPED.read_text(encoding="utf-8") == demo_text()
+    study = demo_study(tmp_path / "a folder, 'of mine'")
+    shipped = load_study(SHIPPED)
+    here, there = list(plan_study(study, tmp_path)), list(plan_study(shipped, tmp_path))
+    assert [run.name for run in here] == [run.name for run in there]
+    assert [run.config.hash for run in here] == [run.config.hash for run in there]
+    assert {run.config.data.path.parent for run in here} == {tmp_path / "a folder, 'of mine'" / "data"}
+    assert {run.config.data.cache for run in here} == {tmp_path / "a folder, 'of mine'" / "cache"}
+    assert shipped.seconds == 300
+    assert len(shipped.seeds) == 2
+
+
+def test_its_techniques_are_the_paper_s_six(tmp_path: Path) -> None:
+    runs = list(plan_study(demo_study(tmp_path, seeds=1), tmp_path))
+    lesions = [run for run in runs if run.name.startswith("lesions/runs/")]
+    starts = Counter(
+        ((run.needs or "none/none").split("/")[-1].split("-")[0], run.config.method.backbone_name)
+        for run in lesions
+        if run.config.method.name == "finetune"
+    )
+    assert starts == {(start, network): 2 for start in ("none", "dino", "cass") for network in NETWORKS}
+    assert Counter(run.config.method.name for run in lesions if run.config.method.name != "finetune") == {
+        "dedl": 3, "cross_teaching": 3, "picie": 1,
+    }  # fmt: skip
+
+
+def test_techniques_that_are_compared_take_the_same_steps(tmp_path: Path) -> None:
+    steps: dict[tuple[str, bool], set[int]] = {}
+    for run in plan_study(demo_study(tmp_path, seeds=1), tmp_path):
+        config = run.config
+        if not config.method.unlabelled:
+            assert config.epoch_steps is not None
+            key = (run.name.split("/")[0], config.method.name == "finetune")
+            steps.setdefault(key, set()).add(config.epochs * config.epoch_steps * config.batch_size)
+    assert all(len(found) == 1 for found in steps.values())
+
+
+def test_what_is_drawn_is_shown_and_not_drawn_twice(tmp_path: Path) -> None:
+    said: list[str] = []
+    manifests = draw(tmp_path, said.append)
+    assert [line.split()[-1] for line in said] == ["lesions", "cells"]
+    sheets = example_sheets(manifests)
+    assert [sheet.dataset for sheet in sheets] == ["synthetic-lesions", "synthetic-cells"]
+    assert all(sheet.png.startswith(b"\x89PNG") and "not photographed" in sheet.caption for sheet in sheets)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
+    draw(tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")} == before
+
+
+def test_without_time_every_run_is_left_out_and_nothing_is_made(tmp_path: Path) -> None:
+    draw(tmp_path)
+    outcomes = run_study(demo_study(tmp_path, seeds=1, seconds=0), tmp_path)
+    assert all(outcome.left_out for outcome in outcomes)
+    assert load_runs(tmp_path) == ([], [])
+
+
+@pytest.mark.slow
+def test_a_second_call_trains_nothing_again(tmp_path: Path) -> None:
+    draw(tmp_path)
+    study = demo_study(tmp_path, seeds=1, seconds=90)
+    first = run_study(study, tmp_path)
+    finished = {outcome.planned.name: outcome.record for outcome in first if outcome.record is not None}
+    assert finished
+    again = run_study(demo_study(tmp_path, seeds=1, seconds=0), tmp_path)
+    assert {outcome.planned.name: outcome.record for outcome in again if outcome.record is not None} == finished

@@ -1,0 +1,367 @@
+"""A study from its file to its records: every run once, whatever fails on the way."""
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from conftest import TRANSFER
+from s4mi.config import StudyConfig, load_run_config, make_study, plan_study
+from s4mi.engine.checkpoint import load_weights
+from s4mi.errors import S4miError
+from s4mi.recipes.train import train
+from s4mi.records import PretrainingRecord, RunRecord, read_epochs, read_failure
+from s4mi.report.results.runs import load_runs
+from s4mi.studies.events import Begun, Ended, Event, Failed, Looked, Moved, Outcome
+from s4mi.studies.lock import LOCK_NAME
+from s4mi.studies.run import run_study
+from s4mi.studies.run_id import read_kept
+from s4mi.studies.run_state import write_failure
+from s4mi.training.progress import Progress
+
+DINO: dict[str, Any] = {
+    "name": "dino", "backbone": "tiny_resnet", "weights": "none", "local_crops": 0, "hidden": 16, "bottleneck": 8,
+    "prototypes": 16,
+}  # fmt: skip
+SIMMIM: dict[str, Any] = {"name": "simmim", "backbone": "tiny_resnet", "weights": "none"}
+NAMES = [
+    "pretraining/dino-seed0",
+    "runs/transfer-from-scratch-tiny_resnet-50pct-seed0",
+    "runs/transfer-from-scratch-tiny_resnet-100pct-seed0",
+    "runs/dino-tiny_resnet-50pct-seed0",
+    "runs/dino-tiny_resnet-100pct-seed0",
+]
+Studied = Callable[..., StudyConfig]
+
+
+@pytest.fixture(scope="module")
+def studied(lesions: Path, cache_dir: Path) -> Studied:
+    """A study of tiny networks at two label fractions and one seed."""
+
+    def make(**changes: Any) -> StudyConfig:
+        contents = {
+            "data": {"path": lesions, "image_size": 32, "cache": cache_dir},
+            "label_fractions": [50, 100],
+            "seeds": [0],
+            "settings": {
+                "epochs": 1, "batch_size": 8, "optim": {"lr": 1e-3},
+                "hardware": {"accelerator": "cpu", "checkpoint_seconds": 0},
+            },
+            "pretraining": {"dino": {"method": DINO}},
+            "arms": [{"method": TRANSFER}, {"method": TRANSFER, "pretraining": "dino"}],
+            **changes,
+        }  # fmt: skip
+        return make_study(contents, origin="study.yaml")
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, studied: Studied) -> tuple[StudyConfig, Path, list[Outcome]]:
+    """The study, run."""
+    study, out = studied(), tmp_path_factory.mktemp("studies") / "study"
+    return study, out, run_study(study, out)
+
+
+def begun(told: list[Event]) -> list[str]:
+    """The names of the runs that began, in order."""
+    return [event.planned.name for event in told if isinstance(event, Begun)]
+
+
+Finished = tuple[StudyConfig, Path, list[Outcome]]
+
+
+def test_every_planned_run_is_run_in_the_order_of_the_plan(finished: Finished) -> None:
+    study, out, outcomes = finished
+    assert [outcome.planned for outcome in outcomes] == list(plan_study(study, out))
+    assert [outcome.planned.name for outcome in outcomes] == NAMES
+    assert [outcome.failure for outcome in outcomes] == [""] * 5
+    assert [type(outcome.record) for outcome in outcomes] == [PretrainingRecord] + 4 * [RunRecord]
+    assert {path.parent.relative_to(out).as_posix() for path in out.rglob("record.json")} == set(NAMES)
+    for outcome in outcomes:
+        config = load_run_config(out / outcome.planned.name / "config.yaml")
+        assert outcome.record is not None
+        assert outcome.planned.config.hash == config.hash == outcome.record.config_hash
+
+
+def test_a_run_of_a_study_is_the_same_run_by_itself(tmp_path: Path, finished: Finished) -> None:
+    _, out, outcomes = finished
+    alone = train(outcomes[1].planned.config, tmp_path / "alone")
+    assert isinstance(alone, RunRecord)
+    assert isinstance(outcomes[1].record, RunRecord)
+    assert alone.test == outcomes[1].record.test
+    ends = [load_weights(run / "checkpoints" / "last.safetensors") for run in (tmp_path / "alone", out / NAMES[1])]
+    torch.testing.assert_close(*ends, rtol=0, atol=0)
+
+
+def test_all_label_fractions_start_from_the_same_weights_and_only_those_arms(finished: Finished) -> None:
+    outcomes = finished[2]
+    started = [outcome.record.pretraining for outcome in outcomes if isinstance(outcome.record, RunRecord)]
+    assert started[0] is None
+    assert started[1] is None
+    assert started[2] == started[3]
+    assert started[2] is not None
+    assert outcomes[0].record is not None
+    assert started[2].config_hash == outcomes[0].record.config_hash
+    assert [outcome.record.technique for outcome in outcomes if isinstance(outcome.record, RunRecord)] == [
+        "transfer from scratch", "transfer from scratch", "dino", "dino",
+    ]  # fmt: skip
+
+
+def test_arms_at_one_fraction_read_the_same_labels(finished: Finished) -> None:
+    _, out, _ = finished
+    splits = {name: json.loads((out / name / "split.json").read_text()) for name in NAMES}
+    for fraction in ("50pct", "100pct"):
+        scratch, dino = (splits[name] for name in NAMES[1:] if f"-{fraction}-" in name)
+        assert scratch == dino
+    assert set(splits[NAMES[1]]["labelled"]) < set(splits[NAMES[2]]["labelled"])
+    assert {tuple(split["test"]) for split in splits.values()} == {tuple(splits[NAMES[0]]["test"])}
+
+
+def test_a_second_call_trains_nothing_again(finished: Finished) -> None:
+    study, out, outcomes = finished
+    files = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+
+    told: list[Event] = []
+    again = run_study(study, out, tell=told.append)
+    assert again == outcomes
+    assert told == [Looked(tuple(plan_study(study, out)), tuple(outcomes))]
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == files
+
+
+def test_only_what_is_not_finished_is_run_and_ends_the_same(tmp_path: Path, finished: Finished) -> None:
+    study, out, outcomes = finished
+    copy = tmp_path / "study"
+    shutil.copytree(out, copy)
+    for name in NAMES[1:]:
+        shutil.rmtree(copy / name)
+    told: list[Event] = []
+    again = run_study(study, copy, tell=told.append)
+    assert begun(told) == NAMES[1:]
+    assert again[0].record == outcomes[0].record
+    for one, other in zip(again, outcomes, strict=True):
+        if isinstance(one.record, RunRecord) and isinstance(other.record, RunRecord):
+            assert one.record.test == other.record.test
+            assert one.record.pretraining == other.record.pretraining
+
+
+def test_a_run_that_ended_after_it_was_given_up_has_not_failed(tmp_path: Path, finished: Finished) -> None:
+    study, out, outcomes = finished
+    shutil.copytree(out, tmp_path / "study")
+    write_failure(tmp_path / "study" / NAMES[1], "its host is gone")
+    again = run_study(study, tmp_path / "study")
+    assert [outcome.record for outcome in again] == [outcome.record for outcome in outcomes]
+    assert read_failure(tmp_path / "study" / NAMES[1]) is None
+
+
+def test_a_finished_study_may_be_moved(tmp_path: Path, finished: Finished) -> None:
+    study, out, outcomes = finished
+    shutil.copytree(out, tmp_path / "moved")
+    again = run_study(study, tmp_path / "moved")
+    assert [outcome.failure for outcome in again] == [""] * 5
+    assert [outcome.record for outcome in again] == [outcome.record for outcome in outcomes]
+
+
+def test_an_interruption_goes_through_and_the_study_goes_on_from_there(
+    tmp_path: Path, studied: Studied, finished: Finished
+) -> None:
+    study = studied(label_fractions=[100], arms=[{"method": TRANSFER, "pretraining": "dino"}])
+    told: list[Event] = []
+
+    def tell(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, Moved) and event.planned.name.startswith("runs") and event.progress.phase == "evaluate":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path, tell=tell)
+    assert begun(told) == [NAMES[0], NAMES[4]]
+    pretrained = (tmp_path / NAMES[0] / "record.json").read_bytes()
+    outcomes = run_study(study, tmp_path)
+    assert (tmp_path / NAMES[0] / "record.json").read_bytes() == pretrained
+    whole = finished[2][4].record
+    assert isinstance(outcomes[1].record, RunRecord)
+    assert isinstance(whole, RunRecord)
+    assert outcomes[1].record.test == whole.test
+
+
+BAD = {"simmim": {"method": {**SIMMIM, "square": 7}}, "dino": {"method": DINO}}
+ARMS = [{"method": TRANSFER, "pretraining": "simmim"}, {"method": TRANSFER, "pretraining": "dino"}]
+
+
+def test_what_fails_stops_only_the_runs_that_need_it_which_say_so(tmp_path: Path, studied: Studied) -> None:
+    told: list[Event] = []
+    outcomes = run_study(studied(pretraining=BAD, arms=ARMS), tmp_path, tell=told.append)
+    ended = {event.outcome.planned.name: event.outcome for event in told if isinstance(event, Ended)}
+    assert [ended[outcome.planned.name] for outcome in outcomes] == outcomes
+    by_name = {outcome.planned.name: outcome for outcome in outcomes}
+    assert by_name["pretraining/simmim-seed0"].failure.startswith("method.square 7 does not divide data.image_size 32")
+    assert by_name["pretraining/simmim-seed0"].record is None
+    for fraction in (50, 100):
+        waiting = by_name[f"runs/simmim-tiny_resnet-{fraction}pct-seed0"]
+        assert waiting.record is None
+        assert waiting.failure == "pretraining/simmim-seed0, which it starts from, has failed"
+        assert not waiting.tried
+        assert not (tmp_path / waiting.planned.name).exists()
+        assert isinstance(by_name[f"runs/dino-tiny_resnet-{fraction}pct-seed0"].record, RunRecord)
+    assert isinstance(by_name["pretraining/dino-seed0"].record, PretrainingRecord)
+
+
+def test_a_failure_is_tried_again_after_everything_else_and_put_on_record(tmp_path: Path, studied: Studied) -> None:
+    told: list[Event] = []
+    for attempts in (2, 4):  # of all calls
+        told.clear()
+        run_study(studied(pretraining=BAD, arms=ARMS, label_fractions=[100]), tmp_path, tell=told.append)
+        failure = read_failure(tmp_path / "pretraining/simmim-seed0")
+        assert failure is not None
+        assert failure.attempts == attempts
+        assert failure.reason.startswith("method.square 7 does not divide data.image_size 32")
+        tries = [event for event in told if isinstance(event, Begun) and "simmim" in event.planned.name]
+        assert [one.attempt for one in tries] == [1, 2]
+        assert [event.reason for event in told if isinstance(event, Failed)] == [failure.reason]
+        last = [event for event in told if isinstance(event, Begun)][-1]
+        assert last == tries[-1]
+
+
+def test_what_nobody_foresaw_is_a_line_with_its_place_and_its_traceback_is_in_the_log(
+    tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("of a kind\nthat has more lines")
+
+    monkeypatch.setattr("s4mi.recipes.train.prepare", broken)
+    (outcome,) = run_study(studied(label_fractions=[100], arms=[{"method": TRANSFER}], pretraining={}), tmp_path)
+    assert re.fullmatch(r"ZeroDivisionError: of a kind \(train\.py:\d+\)", outcome.failure)
+    log = (tmp_path / outcome.planned.name / "log.txt").read_text()
+    assert log.count("Traceback (most recent call last)") == 2
+    assert "in broken" in log
+
+
+def test_a_full_disk_ends_the_study_in_one_line_and_what_is_finished_stays(
+    tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell(event: Event) -> None:
+        if isinstance(event, Ended):
+
+            def full(*_: object, **__: object) -> None:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            monkeypatch.setattr("s4mi.training.session.save_last", full)
+
+    with pytest.raises(S4miError, match=f"^{tmp_path}: the disk is full .*give the same command$") as caught:
+        run_study(studied(), tmp_path, tell=tell)
+    assert NAMES[1] in str(caught.value)
+    assert (tmp_path / NAMES[0] / "record.json").exists()
+    assert not (tmp_path / NAMES[2]).exists()
+    assert not (tmp_path / LOCK_NAME).exists()
+    monkeypatch.undo()
+    assert [outcome.failure for outcome in run_study(studied(), tmp_path)] == [""] * 5
+
+
+def test_another_seed_runs_that_seed_alone(tmp_path: Path, studied: Studied, finished: Finished) -> None:
+    shutil.copytree(finished[1], tmp_path / "study")
+    told: list[Event] = []
+    outcomes = run_study(studied(seeds=[0, 1]), tmp_path / "study", tell=told.append)
+    assert begun(told) == [name.replace("seed0", "seed1") for name in NAMES]
+    assert [outcome.record for outcome in outcomes[:5]] == [outcome.record for outcome in finished[2]]
+
+
+def test_a_study_that_is_being_run_is_refused_to_others(tmp_path: Path, studied: Studied) -> None:
+    study = studied(label_fractions=[100], arms=[{"method": TRANSFER}], pretraining={})
+    refused: list[str] = []
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Begun):
+            with pytest.raises(S4miError, match=f"process {os.getpid()} on this machine") as caught:
+                run_study(study, tmp_path)
+            refused.append(str(caught.value))
+
+    (outcome,) = run_study(study, tmp_path, tell=tell)
+    assert len(refused) == 1
+    assert isinstance(outcome.record, RunRecord)
+
+
+def test_a_run_on_several_devices_is_refused_before_anything_runs(tmp_path: Path, studied: Studied) -> None:
+    settings = {"epochs": 1, "hardware": {"devices": 2}}
+    with pytest.raises(S4miError, match=r"pretraining/dino-seed0: hardware asks for 2 devices"):
+        run_study(studied(settings=settings), tmp_path / "study", workers=2)
+    assert not (tmp_path / "study").exists()
+
+
+def test_once_mended_the_rest_is_run_and_nothing_else(tmp_path: Path, studied: Studied) -> None:
+    first = run_study(studied(pretraining=BAD, arms=ARMS, label_fractions=[100]), tmp_path)
+    assert [outcome.record is None for outcome in first] == [True, False, True, False]
+    mended = {**BAD, "simmim": {"method": {**SIMMIM, "square": 8}}}
+    told: list[Event] = []
+    second = run_study(studied(pretraining=mended, arms=ARMS, label_fractions=[100]), tmp_path, tell=told.append)
+    assert [outcome.failure for outcome in second] == [""] * 4
+    assert read_failure(tmp_path / "pretraining/simmim-seed0") is None
+    assert begun(told) == ["pretraining/simmim-seed0", "runs/simmim-tiny_resnet-100pct-seed0"]
+    assert [second[n].record for n in (1, 3)] == [first[n].record for n in (1, 3)]
+
+
+def test_a_changed_setting_runs_what_depends_on_it_and_the_old_runs_come_back_with_it(
+    tmp_path: Path, studied: Studied, finished: Finished
+) -> None:
+    out = tmp_path / "study"
+    shutil.copytree(finished[1], out)
+    told: list[Event] = []
+    changed = studied(pretraining={"dino": {"method": {**DINO, "prototypes": 12}}})
+    outcomes = run_study(changed, out, tell=told.append)
+    assert begun(told) == [NAMES[0], *NAMES[3:]]  # what starts from it, and not what starts from scratch
+    assert [outcome.record for outcome in outcomes[1:3]] == [outcome.record for outcome in finished[2][1:3]]
+    aside = {path.parent.relative_to(out).as_posix() for path in (out / "superseded").rglob("record.json")}
+    assert {re.sub("-[0-9a-f]{16}$", "", name) for name in aside} == {
+        f"superseded/{name}" for name in (NAMES[0], *NAMES[3:])
+    }
+    assert {run.directory for run in load_runs(out)[0]} == set(NAMES[1:])  # what was set aside is in no report
+
+    told.clear()
+    back = run_study(studied(), out, tell=told.append)
+    assert begun(told) == []
+    assert [outcome.record for outcome in back] == [outcome.record for outcome in finished[2]]
+    assert sum(isinstance(event, Looked) and len(event.moved) == 2 for event in told) == 1
+
+
+def test_a_study_without_time_leaves_its_runs_out_and_with_more_goes_on(tmp_path: Path, studied: Studied) -> None:
+    none = run_study(studied(budget="0.000001 s"), tmp_path)
+    assert all(outcome.left_out and outcome.record is None and not outcome.tried for outcome in none)
+    assert none[0].failure == "the budget is spent"
+    assert none[4].failure == f"as {NAMES[0]} is, which it starts from"
+    some = run_study(studied(budget="1 h"), tmp_path)
+    assert [outcome.failure for outcome in some] == [""] * 5
+    spent = sum(read_kept(tmp_path / name).seconds for name in NAMES)
+    assert spent > 0
+    again = run_study(studied(budget=f"{spent / 2} s", seeds=[0, 1]), tmp_path)  # what is done has spent it
+    assert [outcome.left_out for outcome in again] == [False] * 5 + [True] * 5
+
+
+def test_a_run_that_cannot_end_in_time_is_stopped_and_goes_on_later(
+    tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"epochs": 4, "batch_size": 8, "hardware": {"accelerator": "cpu", "checkpoint_seconds": 0}}
+    arms = {"arms": [{"method": TRANSFER}], "pretraining": {}, "label_fractions": [100], "settings": settings}
+
+    def overruns(_: object, planned: object, progress: Progress) -> bool:
+        return progress.phase == "train" and progress.epoch == 3
+
+    with monkeypatch.context() as patched:
+        patched.setattr("s4mi.studies.budget.Budget.overruns", overruns)
+        (outcome,) = run_study(studied(budget="1 h", **arms), tmp_path)
+    assert outcome.left_out
+    assert "does not fit" in outcome.failure
+    run = tmp_path / outcome.planned.name
+    assert read_failure(run) is None
+    assert len(read_epochs(run)) == 2
+    (outcome,) = run_study(studied(**arms), tmp_path)
+    assert isinstance(outcome.record, RunRecord)
+    whole = train(outcome.planned.config, tmp_path / "alone")
+    assert isinstance(whole, RunRecord)
+    assert outcome.record.test == whole.test

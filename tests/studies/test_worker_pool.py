@@ -1,0 +1,225 @@
+"""A study in processes of its own: the same runs, and what dies takes nothing else with it."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from disturbed_study import (
+    PRETRAINING,
+    SCRATCH,
+    TUNED,
+    Disturber,
+    Studied,
+    assert_same,
+    command,
+    study_of_three,
+    train_undisturbed,
+    wait_until,
+    wait_until_gone,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s4mi.records import RunRecord, read_epochs, read_failure
+from s4mi.studies.events import Begun, Event, Moved
+from s4mi.studies.lock import LOCK_NAME
+from s4mi.studies.run import run_study
+from s4mi.studies.worker_pool import next_gpu, visible_gpus
+
+
+@pytest.fixture(scope="module")
+def studied(lesions: Path, cache_dir: Path) -> Studied:
+    return study_of_three(lesions, cache_dir)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, studied: Studied) -> Path:
+    return train_undisturbed(studied, tmp_path_factory.mktemp("undisturbed"))
+
+
+def kill_workers(number: int = signal.SIGKILL) -> None:
+    children = multiprocessing.active_children()
+    assert children
+    for child in children:
+        assert child.pid is not None
+        os.kill(child.pid, number)
+
+
+def test_two_workers_leave_what_train_leaves_and_outlive_a_worker_that_is_killed(
+    tmp_path: Path, studied: Studied, undisturbed: Path
+) -> None:
+    tell = Disturber(kill_workers)  # both of them, the idle one too
+    outcomes = run_study(studied(), tmp_path, workers=2, tell=tell)
+    assert [outcome.failure for outcome in outcomes] == [""] * 3
+    assert tell.most == 2
+    assert tell.done
+    assert tell.failures == ["its process was killed (SIGKILL), perhaps for want of memory; see its log.txt"]
+    assert_same(tmp_path, undisturbed)
+    assert multiprocessing.active_children() == []
+    log = (tmp_path / TUNED / "log.txt").read_text()
+    assert log.count("begins or goes on") == 2
+    assert log.count("finished") == 1
+
+
+@pytest.mark.slow
+def test_the_death_of_an_idle_worker_is_no_failure_of_the_run_that_it_is_given(
+    tmp_path: Path, studied: Studied, undisturbed: Path
+) -> None:
+    told: list[Event] = []
+
+    def tell(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, Begun) and event.planned.name == TUNED:
+            kill_workers(signal.SIGSTOP)  # it is sent the run, and never reads it
+            threading.Timer(1, kill_workers).start()
+
+    shutil.copytree(undisturbed / PRETRAINING, tmp_path / PRETRAINING)
+    outcomes = run_study(studied(), tmp_path, workers=1, tell=tell)
+    assert [outcome.failure for outcome in outcomes] == [""] * 3
+    assert [event.planned.name for event in told if isinstance(event, Begun)] == [SCRATCH, TUNED]
+    assert_same(tmp_path, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_run_whose_process_dies_each_time_is_lost_alone(tmp_path: Path, studied: Studied, undisturbed: Path) -> None:
+    def tell(event: Event) -> None:
+        if isinstance(event, Moved) and event.planned.name == SCRATCH:
+            kill_workers(signal.SIGSEGV)
+
+    shutil.copytree(undisturbed / PRETRAINING, tmp_path / PRETRAINING)
+    by_name = {outcome.planned.name: outcome for outcome in run_study(studied(), tmp_path, workers=1, tell=tell)}
+    assert by_name[SCRATCH].record is None
+    assert by_name[SCRATCH].failure == "its process was ended by SIGSEGV; see its log.txt"
+    failure = read_failure(tmp_path / SCRATCH)
+    assert failure is not None
+    assert failure.attempts == 2
+    assert "Segmentation fault" in (tmp_path / SCRATCH / "log.txt").read_text()
+    assert isinstance(by_name[TUNED].record, RunRecord)
+
+
+@given(count=st.integers(1, 5), workers=st.integers(0, 12), deaths=st.lists(st.integers(0, 11), max_size=6))
+def test_workers_are_spread_evenly_over_the_gpus_also_after_deaths(count: int, workers: int, deaths: list[int]) -> None:
+    gpus = [f"GPU-{number}" for number in range(count)]
+    taken: list[str | None] = []
+    for _ in range(workers):
+        taken.append(next_gpu(gpus, taken))
+    assert taken == [gpus[number % count] for number in range(workers)]
+    for place in deaths:  # each is replaced at once
+        if workers:
+            dead = taken.pop(place % workers)
+            taken.append(next_gpu(gpus, taken))
+            assert taken.count(dead) >= workers // count
+    assert max((taken.count(gpu) for gpu in gpus), default=0) - min(taken.count(gpu) for gpu in gpus) <= 1
+
+
+def test_without_gpus_a_worker_is_given_none() -> None:
+    assert next_gpu([], [None, None]) is None
+    assert visible_gpus(0, None) == visible_gpus(0, "") == []
+
+
+def test_gpus_are_called_what_the_environment_calls_them() -> None:
+    assert visible_gpus(3, None) == ["0", "1", "2"]
+    assert visible_gpus(2, "3, 5") == ["3", "5"]
+    assert visible_gpus(1, "GPU-8a1b") == ["GPU-8a1b"]
+    assert visible_gpus(1, "2,-1,0") == ["2"]  # CUDA sees nothing after what is no GPU
+
+
+def test_a_worker_takes_its_share_before_it_imports_torch() -> None:
+    code = (
+        "import os, sys\nfrom s4mi.studies.worker import take_share\ntake_share(3, 'GPU-8a1b')\n"
+        "print(*(os.environ[name] for name in ('OMP_NUM_THREADS', 'LOKY_MAX_CPU_COUNT', 'CUDA_VISIBLE_DEVICES')))\n"
+        "print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["3", "3", "GPU-8a1b", "False"]
+
+
+def test_threads_are_divided_unless_the_study_says_how_many(tmp_path: Path, studied: Studied,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    class Enough(Exception):  # noqa: N818
+        pass
+
+    seen: list[tuple[int, int, int | None]] = []
+
+    class Nobody:
+        def __init__(self, size: int, threads: int, _moved: Callable[..., None], _gpus: object) -> None:
+            self.size, self.threads, self.free = size, threads, True
+
+        def __enter__(self) -> "Nobody":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def begin(self, _planned: object, job: Any) -> None:
+            seen.append((self.size, self.threads, job.config.hardware.threads))
+            raise Enough
+
+    monkeypatch.setattr("s4mi.studies.run.Workers", Nobody)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 8)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 6)
+    settings = {"epochs": 1, "hardware": {"accelerator": "cpu"}}
+    for number, (workers, changes) in enumerate([(2, {"settings": settings}), (9, {"settings": settings}), (2, {})]):
+        with pytest.raises(Enough):
+            run_study(studied(**changes), tmp_path / str(number), workers=workers)
+    assert seen == [(2, 3, 3), (9, 1, 1), (2, 3, 1)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to_all", [True, False], ids=["ctrl-c", "sigterm"])
+def test_a_study_that_is_stopped_leaves_at_once_and_trains_nothing_twice(
+    tmp_path: Path, studied: Studied, undisturbed: Path, to_all: bool
+) -> None:
+    study, out = studied.file(tmp_path / "study.yaml"), tmp_path / "out"
+    process = command(study, out, "--workers", "2")
+    wait_until(lambda: len(read_epochs(out / TUNED)) >= 3, process)
+    if to_all:
+        os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the workers as well
+    else:
+        process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.count("the same command goes on from there") == 1
+    assert "interrupted; finished work" not in errors
+    wait_until_gone(process.pid)
+    assert not (out / LOCK_NAME).exists()
+    assert not (out / TUNED / "record.json").exists()
+    before = {name: (out / name / "metrics.jsonl").read_text() for name in (PRETRAINING, TUNED)}
+    again = command(study, out, "--workers", "2")
+    _, errors = again.communicate(timeout=240)
+    assert again.returncode == 0, errors
+    for name, lines in before.items():  # seconds and all: they were not trained again
+        assert (out / name / "metrics.jsonl").read_text().startswith(lines)
+    assert_same(out, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_study_that_is_killed_takes_its_workers_along_and_goes_on(
+    tmp_path: Path, studied: Studied, undisturbed: Path
+) -> None:
+    study, out = studied.file(tmp_path / "study.yaml"), tmp_path / "out"
+    process = command(study, out)
+    wait_until(lambda: len(read_epochs(out / SCRATCH)) >= 3, process)
+    os.killpg(process.pid, signal.SIGSTOP)  # or it might be done before the other has begun
+    refused = command(study, out)
+    _, errors = refused.communicate(timeout=120)
+    os.killpg(process.pid, signal.SIGCONT)
+    assert refused.returncode == 1
+    assert f"process {process.pid} on this machine has run this study since" in errors
+    process.kill()
+    process.communicate()
+    assert (out / LOCK_NAME).exists()
+    wait_until_gone(process.pid)
+    again = command(study, out)
+    _, errors = again.communicate(timeout=240)
+    assert again.returncode == 0, errors
+    assert_same(out, undisturbed)

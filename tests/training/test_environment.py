@@ -1,0 +1,31 @@
+"""The peak of memory is that of one run, also where a process trains several."""
+
+import mmap
+import sys
+
+import pytest
+import torch
+
+from s4mi.training.environment import forget_peak_memory, peak_memory
+
+
+def touched(mib: int) -> mmap.mmap:
+    """Pages of the system's own: what `malloc` hands out may be memory that this process has held all along."""
+    pages = mmap.mmap(-1, mib << 20)
+    for at in range(0, len(pages), mmap.PAGESIZE):
+        pages[at] = 1
+    return pages
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can forget a peak")
+def test_a_peak_before_is_forgotten_and_one_after_is_not() -> None:
+    cpu = torch.device("cpu")
+    large = touched(200)
+    with_large = peak_memory(cpu)
+    large.close()
+    forget_peak_memory(cpu)
+    without = peak_memory(cpu)
+    assert with_large - without > 150
+    large = touched(100)
+    assert 50 < peak_memory(cpu) - without < 150
+    large.close()
