@@ -31,8 +31,8 @@ from drawn import PAGE, photographs
 from four_passes import Files, FourPasses, Held, Supply, as_points, faiss_centroids, nearest
 from measured import Pair, Work, machine, peaks, report, seconds
 from our_loop import our_steps
-from s4mi.contract import Batch, Moment, Stream, Task
-from s4mi.data.loading.batch_source import Source
+from s4mi.contract import Batch, Task, TrainLoader, TrainState
+from s4mi.data.loading.batch_source import CachedTargets
 from s4mi.data.loading.cache import open_cache
 from s4mi.data.loading.loader import TrainBatches
 from s4mi.data.loading.preprocessing import Preprocessing
@@ -95,7 +95,7 @@ class Contest:
     def stream(self, config: PicieConfig) -> TrainBatches:
         """Our batches, as `s4mi train` makes them."""
         cache = open_cache(self.manifest, Preprocessing(self.size), folder=self.folder / "cache", with_masks=False)
-        source = Source(cache=cache, labels=None, device=torch.device("cpu"))
+        source = CachedTargets(cache=cache, labels=None, device=torch.device("cpu"))
         entries = np.arange(len(cache.images))
         return TrainBatches(source, entries, batch_size=BATCH, crops=config.crops(self.size), seed=0)
 
@@ -154,7 +154,7 @@ def _arguments() -> argparse.Namespace:
     return given
 
 
-def _from_files(contest: Contest, stream: Stream, rounds: int, *, memory: bool) -> Pair:
+def _from_files(contest: Contest, stream: TrainLoader, rounds: int, *, memory: bool) -> Pair:
     most = peaks(partial(_one_of_ours, contest), partial(_one_of_the_peer, contest)) if memory else None
     what = f"{contest.title}, from JPEG {PAGE[1]}×{PAGE[0]}"
     return _compare(what, contest, stream, contest.files(), rounds, number=ROW, memory=most)
@@ -168,7 +168,7 @@ def _from_memory(contest: Contest, stream: TrainBatches, rounds: int) -> Pair:
 def _compare(
     what: str,
     contest: Contest,
-    stream: Stream,
+    stream: TrainLoader,
     supply: Supply,
     rounds: int,
     *,
@@ -201,7 +201,7 @@ def _one_of_the_peer(contest: Contest) -> None:
     contest.peer(contest.files()).epoch()
 
 
-def _our_epochs(method: PixelClustering, stream: Stream) -> Iterator[float]:
+def _our_epochs(method: PixelClustering, stream: TrainLoader) -> Iterator[float]:
     """The last loss of each epoch."""
     for step in our_steps(method, stream, epochs=MANY):
         if step.ends_epoch:
@@ -230,7 +230,7 @@ def _check(contest: Contest) -> str:
             seen[view].append(as_points(z[view]))
             other += int((nearest(seen[view][-1], centroids[view]) != labels[view].flatten()).sum())
             pixels += labels[view].numel()
-        ours.before_step(Moment(step, len(batches), len(batches)))
+        ours.before_step(TrainState(step, len(batches), len(batches)))
         losses.append(abs(float(ours.loss(batch).total - peer.loss(z, labels, centroids, counts))))
     inertia = max(_inertia(torch.cat(points), own) for points, own in zip(seen, centroids, strict=True))
     line = (

@@ -34,7 +34,7 @@ from drawn import PAGE, SQUARE, outlined, photographs
 from measured import Pair, Work, machine, report, turn_by_turn
 from s4mi.contract import MultiCrop, ViewSpec
 from s4mi.data.loading.augment import TOLERANCE, apply_on_cpu, apply_on_device, draw_views
-from s4mi.data.loading.batch_source import Source
+from s4mi.data.loading.batch_source import CachedTargets
 from s4mi.data.loading.cache import Cache, open_cache
 from s4mi.data.loading.loader import TrainBatches
 from s4mi.data.loading.preprocessing import Preprocessing
@@ -194,7 +194,7 @@ def _training(
     decoded = open_cache(manifest, preprocessing, folder=cache, with_masks=manifest.rows[0].mask is not None)
     said.append(f"{what}: decoded once, {setup.images / (time.perf_counter() - began):,.0f} images/s")
     classes = [manifest.spec.classes.index(label) for row in manifest.rows for label in row.labels or ()]
-    source = Source(cache=decoded, labels=torch.tensor(classes), device=torch.device("cpu"))
+    source = CachedTargets(cache=decoded, labels=torch.tensor(classes), device=torch.device("cpu"))
     stream = TrainBatches(source, np.arange(setup.images), batch_size=BATCH, crops=MultiCrop((views,)), seed=0)
     numbers = itertools.count(1)
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(

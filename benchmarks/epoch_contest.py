@@ -17,8 +17,8 @@ import torch
 
 from measured import Pair, Work, apart, peaks
 from our_loop import Repeated, our_steps
-from s4mi.contract import Batch, Method, MethodConfig, Moment, Stream, Task
-from s4mi.data.loading.batch_source import Source
+from s4mi.contract import Batch, Method, MethodConfig, Task, TrainLoader, TrainState
+from s4mi.data.loading.batch_source import CachedTargets
 from s4mi.data.loading.cache import open_cache
 from s4mi.data.loading.loader import TrainBatches
 from s4mi.data.loading.preprocessing import Preprocessing
@@ -85,18 +85,18 @@ class Contest:
         masked = self.kind == "segmentation"
         cache = open_cache(manifest, Preprocessing(self.size), folder=folder, with_masks=masked)
         labels = [manifest.spec.classes.index(label) for row in manifest.rows for label in row.labels or ()]
-        source = Source(cache, labels=None if masked else torch.tensor(labels), device=torch.device("cpu"))
+        source = CachedTargets(cache, labels=None if masked else torch.tensor(labels), device=torch.device("cpu"))
         entries = np.arange(len(cache.images))
         return TrainBatches(source, entries, batch_size=BATCH, crops=self.config.crops(self.size), seed=0)
 
 
-def _steps(method: Method, stream: Stream) -> Iterator[tuple[float, int, bool]]:
+def _steps(method: Method, stream: TrainLoader) -> Iterator[tuple[float, int, bool]]:
     """Of our loop: each step's loss, its images, whether it ends an epoch."""
     for step in our_steps(method, stream, epochs=EPOCHS, first_epoch=SECOND + 1):
         yield float(step.losses["total"]), step.images, step.ends_epoch
 
 
-def our_epochs(method: Method, stream: Stream) -> Work:
+def our_epochs(method: Method, stream: TrainLoader) -> Work:
     """An epoch each time it is called."""
     steps = _steps(method, stream)
 
@@ -115,7 +115,7 @@ def difference(contest: Contest) -> float:
     """Greatest difference between the losses of both sides from the same weights."""
     ours, theirs, batch = contest.method().eval(), contest.peer().eval(), contest.noise()
     handed = theirs.hand_over(batch)
-    ours.before_step(Moment(SECOND, 1, EPOCHS))
+    ours.before_step(TrainState(SECOND, 1, EPOCHS))
     with torch.no_grad():
         found = abs(float(ours.loss(batch).total - theirs.loss(handed)))
     if not theirs.together:

@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from measured import machine, report
 from our_loop import Repeated
 from s4mi.config import RunConfig, make_run_config
-from s4mi.contract import Stream
+from s4mi.contract import TrainLoader
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.engine.fit import Step, fit
 from s4mi.training.prepare import prepare
@@ -200,7 +200,7 @@ def _measure(config: RunConfig, setup: Setup, flops: float | None) -> Found:
     return found
 
 
-def _steps(session: Session, stream: Stream) -> Iterator[Step]:
+def _steps(session: Session, stream: TrainLoader) -> Iterator[Step]:
     """Our loop, as a session has it, over a stream."""
     return fit(
         session.fabric,

@@ -32,7 +32,7 @@ from our_loop import our_steps
 from s4mi.contract import MethodConfig, MultiCrop, Task
 from s4mi.data.checks.check import check_path
 from s4mi.data.duplicates import near_duplicates
-from s4mi.data.loading.batch_source import Source
+from s4mi.data.loading.batch_source import CachedTargets
 from s4mi.data.loading.cache import Cache, open_cache
 from s4mi.data.loading.loader import TrainBatches
 from s4mi.data.loading.preprocessing import Preprocessing
@@ -220,7 +220,7 @@ def _cache(manifest: Manifest, size: int, folder: Path) -> Cache:
 
 def _epoch(cache: Cache, crops: MultiCrop) -> None:
     """All batches of an epoch, as `s4mi train` makes them; no network."""
-    source = Source(cache=cache, labels=None, device=torch.device("cpu"))
+    source = CachedTargets(cache=cache, labels=None, device=torch.device("cpu"))
     stream = TrainBatches(source, np.arange(len(cache.images)), batch_size=BATCH, crops=crops, seed=0)
     rows = [row for batch in stream.epoch(1) for row in batch.rows.tolist()]
     assert sorted(rows) == list(range(len(cache.images))), "an epoch shows every image once"
@@ -247,7 +247,7 @@ def _step(config: MethodConfig, manifest: Manifest, cache: Cache, *, size: int, 
     task = Task("multiclass", classes=classes, image_size=size, counts=counts, labelled=len(labels))
     method = config.build(task)
     optim = OptimConfig(**config.default_optim)
-    source = Source(cache=cache, labels=torch.tensor(labels), device=torch.device("cpu"))
+    source = CachedTargets(cache=cache, labels=torch.tensor(labels), device=torch.device("cpu"))
     entries = np.arange(len(cache.images))
     stream = TrainBatches(source, entries, batch_size=batch, crops=config.crops(size), seed=0, steps=steps + 2)
     taken, began = [], time.perf_counter()

@@ -38,14 +38,14 @@ from s4mi.data.spec import DatasetSpec, write_spec
 from s4mi.engine.checkpoint import save_best
 from s4mi.inference.export.deployable import Deployable
 from s4mi.inference.export.formats import write_onnx
-from s4mi.inference.image_list import find_asked
-from s4mi.inference.model_metadata import ExportedFacts, ImageInput, Origin
+from s4mi.inference.image_list import find_inputs
+from s4mi.inference.model_metadata import ImageInput, ModelMetadata, SourceRun
 from s4mi.inference.onnx_model import OnnxModel
-from s4mi.inference.pipeline import answer_stream
-from s4mi.inference.predictor import Answerer, Model
-from s4mi.inference.run_model import Predictor
-from s4mi.inference.writers.classification import Predictions
-from s4mi.inference.writers.segmentation import Masks
+from s4mi.inference.pipeline import prediction_stream
+from s4mi.inference.predictor import Model, Predictor
+from s4mi.inference.run_model import RunModel
+from s4mi.inference.writers.classification import PredictionWriter
+from s4mi.inference.writers.segmentation import MaskWriter
 from s4mi.training.run_dir import RunDir, build_method
 
 PAGE = 512
@@ -154,7 +154,7 @@ def _contest(
     write_onnx(deployable, _facts(contest, spec), home / "model.onnx")
     sides = {
         "eager loop": _peer(contest, method, images, home / "peer", arguments.workers),
-        "`s4mi predict` of the run": _ours(Predictor(run.path), images, home / "run-answers"),
+        "`s4mi predict` of the run": _ours(RunModel(run.path), images, home / "run-answers"),
         "`s4mi predict` of its ONNX file": _ours(
             OnnxModel(home / "model.onnx", threads=torch.get_num_threads()), images, home / "onnx-answers"
         ),
@@ -194,15 +194,15 @@ def _settle(method: Classifier | Segmenter, files: Files) -> None:
     method.eval()
 
 
-def _facts(contest: Contest, spec: DatasetSpec) -> ExportedFacts:
+def _facts(contest: Contest, spec: DatasetSpec) -> ModelMetadata:
     given = ImageInput(
         image_size=contest.size, resize_through=None, tile=None, intensity=spec.intensity, channels=spec.channels
     )
-    origin = Origin(
+    origin = SourceRun(
         name="run", method=str(contest.method["name"]), technique="", backbone=contest.title, reading="",
         dataset=spec.name, synthetic=True, seed=0, config_hash="", split_hash="", data_hash="",
     )  # fmt: skip
-    return ExportedFacts(
+    return ModelMetadata(
         task=spec.tasks[0],
         classes=spec.classes_of(spec.tasks[0]),
         mask_values={str(key): name for key, name in spec.mask_values.items()},
@@ -215,18 +215,18 @@ def _facts(contest: Contest, spec: DatasetSpec) -> ExportedFacts:
 
 def _ours(model: Model, images: Path, out: Path) -> Work:
     """What `s4mi predict` does once the network is loaded."""
-    answerer = Answerer((model,))
+    answerer = Predictor((model,))
 
     def work() -> int:
-        asked = find_asked([images], (), None)
+        asked = find_inputs([images], (), None)
         out.mkdir(exist_ok=True)
-        writer: Masks | Predictions
+        writer: MaskWriter | PredictionWriter
         if answerer.segments:
-            writer = Masks(out, asked, answerer, overlay=False, sheet=False, form="png", resume=False)
+            writer = MaskWriter(out, asked, answerer, overlay=False, sheet=False, form="png", resume=False)
         else:
-            writer = Predictions(out, asked, answerer, resume=False)
+            writer = PredictionWriter(out, asked, answerer, resume=False)
         with writer:
-            for one, made in answer_stream(asked, answerer, writer.work, writer.wanted):
+            for one, made in prediction_stream(asked, answerer, writer.work, writer.wanted):
                 writer.take(one, made)  # type: ignore[arg-type]
         return len(asked)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from lightning_fabric import Fabric
 
-from s4mi.contract import Batch, Method, Stream
-from s4mi.engine.cpu.optimise import lay_out
+from s4mi.contract import Batch, Method, TrainLoader
+from s4mi.engine.cpu.optimise import optimise_for_device
 from s4mi.engine.fit import Step, fit
 from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
 
@@ -24,11 +24,11 @@ class Repeated:
 
 
 def our_steps(
-    method: Method, stream: Stream, *, epochs: int, first_epoch: int = 1, optim: OptimConfig = OPTIM
+    method: Method, stream: TrainLoader, *, epochs: int, first_epoch: int = 1, optim: OptimConfig = OPTIM
 ) -> Iterator[Step]:
     """Train on the CPU, a step each time."""
     fabric = Fabric(accelerator="cpu", devices=1)
-    lay_out(method, fabric.device)
+    optimise_for_device(method, fabric.device)
     optimizer = make_optimizer(optim, method.parameters(), device=fabric.device)
     scheduler = make_scheduler(optim, optimizer)
     yield from fit(fabric, method, optimizer, scheduler, stream, epochs=epochs, first_epoch=first_epoch)

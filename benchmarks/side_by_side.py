@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from measured import Pair, Work, apart, machine, peaks, report
 from our_loop import Repeated, our_steps
-from s4mi.contract import Batch, Method, Moment, Task
+from s4mi.contract import Batch, Method, Task, TrainState
 from s4mi.engine.memory import keep_freed_memory
 from s4mi.engine.optim import OptimConfig
 
@@ -128,7 +128,7 @@ def _difference(contest: Contest) -> float:
     ours, theirs = contest.method(), contest.peer()
     theirs.take(ours)
     ours.eval(), theirs.eval()
-    ours.before_step(Moment(SECOND * STEPS_PER_EPOCH, STEPS_PER_EPOCH, EPOCHS * STEPS_PER_EPOCH))
+    ours.before_step(TrainState(SECOND * STEPS_PER_EPOCH, STEPS_PER_EPOCH, EPOCHS * STEPS_PER_EPOCH))
     with torch.no_grad():
         difference = abs(float(ours.loss(contest.crops()).total - theirs.loss()))
     if contest.peer_differs_in_training:

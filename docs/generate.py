@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 from s4mi.cli import app
 from s4mi.config import METHOD_CONFIGS, Arm, DataConfig, RunConfig, StudyConfig
 from s4mi.config.profiles import PROFILES, profile_text
-from s4mi.config.study import Dataset
+from s4mi.config.study import StudyDataset
 from s4mi.data.spec import DatasetSpec
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -57,7 +57,7 @@ def settings() -> str:
         "Beside these stand the settings of its runs, as in a run file. Each of `pretraining` has `backbones`, "
     )
     parts[-1] += "`datasets` and such settings; each of `datasets` has the settings of `data` and, of its own:\n\n"
-    parts[-1] += _table(Dataset, "", skip=tuple(DataConfig.model_fields))
+    parts[-1] += _table(StudyDataset, "", skip=tuple(DataConfig.model_fields))
     parts.append(
         "\n# Profiles\n\nWhat stands below lies over what stands above; what the file says lies over all of it.\n"
     )

@@ -65,6 +65,7 @@ DEDL: dict[str, Any] = {
     "weights": "none",
     "decoder_channels": [16, 8, 8],
 }
+PICIE: dict[str, Any] = {"name": "picie", "backbone": "tiny_resnet", "weights": "none", "width": 16}
 TRANSFER: dict[str, Any] = {"name": "finetune", "backbone": "tiny_resnet", "weights": "none"}
 
 

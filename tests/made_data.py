@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from s4mi.records import DataFacts, Leakage, PartFacts, RunRecord
+from s4mi.records import DataSummary, Leakage, PartSummary, RunRecord
 
 
-def facts(record: RunRecord, *, leaks: Sequence[Leakage] = (), test: str = "", **about) -> DataFacts:
+def facts(record: RunRecord, *, leaks: Sequence[Leakage] = (), test: str = "", **about) -> DataSummary:
     """Of the data set behind `record`: 800 images of 200 patients; each seed has test images of its own."""
     labels = record.labels
     images = {"train": labels.train_images, "val": labels.val, "test": labels.test}
@@ -26,7 +26,7 @@ def facts(record: RunRecord, *, leaks: Sequence[Leakage] = (), test: str = "", *
         **about,
     }
     parts = {
-        part: PartFacts(
+        part: PartSummary(
             images=count,
             annotated=count,
             groups=count // 4,
@@ -35,7 +35,7 @@ def facts(record: RunRecord, *, leaks: Sequence[Leakage] = (), test: str = "", *
         )
         for part, count in images.items()
     }
-    return DataFacts(**contents, parts=parts, leaks=tuple(leaks))
+    return DataSummary(**contents, parts=parts, leaks=tuple(leaks))
 
 
 def knowing(record: RunRecord, **about) -> RunRecord:

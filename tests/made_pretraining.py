@@ -10,13 +10,13 @@ from s4mi.records import (
     MAP_NAME,
     Cost,
     EpochRecord,
+    FeatureHealth,
     FeatureMap,
-    Health,
+    FeatureSpread,
     MapPoint,
     Pretraining,
     PretrainingRecord,
     RunRecord,
-    Spread,
     write_record,
 )
 from s4mi.report.results.runs import PretrainingRun
@@ -24,14 +24,16 @@ from s4mi.report.results.runs import PretrainingRun
 
 def health(*, std: float, rank: float, spaces: tuple[str, ...] = ("tiny_resnet",), knn: float | None = None, **signals):
     """The same spread in each of `spaces`, of 128 dimensions."""
-    return Health(
-        features={name: Spread(std=std, effective_rank=rank, dimensions=128) for name in spaces},
+    return FeatureHealth(
+        features={name: FeatureSpread(std=std, effective_rank=rank, dimensions=128) for name in spaces},
         signals=signals,
         knn={} if knn is None else dict.fromkeys(spaces, knn),
     )
 
 
-def pretraining_record(*, start: Health | None = None, end: Health | None = None, **about) -> PretrainingRecord:
+def pretraining_record(
+    *, start: FeatureHealth | None = None, end: FeatureHealth | None = None, **about
+) -> PretrainingRecord:
     """One finished run of 20 epochs whose features got on well, unless `end` says otherwise."""
     start = start or health(std=0.21, rank=9.4)
     end = end or health(std=0.62, rank=31.0)
@@ -64,7 +66,7 @@ def looks(record: PretrainingRecord) -> tuple[EpochRecord, ...]:
     for epoch in range(1, record.epochs + 1):
         part = epoch / record.epochs
         between = {
-            name: Spread(
+            name: FeatureSpread(
                 std=(1 - part) * record.start.features[name].std + part * after.std,
                 effective_rank=(1 - part) * record.start.features[name].effective_rank + part * after.effective_rank,
                 dimensions=after.dimensions,
@@ -80,7 +82,7 @@ def looks(record: PretrainingRecord) -> tuple[EpochRecord, ...]:
                 epoch=epoch,
                 losses={"dino": 4 - part, "total": 4 - part},
                 val={},
-                health=Health(features=between, signals=signals, knn=knn),
+                health=FeatureHealth(features=between, signals=signals, knn=knn),
                 lr=1e-3,
                 seconds=15.0,
                 images_per_second=95.0,

@@ -12,12 +12,12 @@ import yaml
 from rich.console import Console
 
 from conftest import TRANSFER, Command, Done
-from s4mi.cli.study_progress import Lines, Table, ending
+from s4mi.cli.study_progress import ProgressLines, ProgressTable, ending
 from s4mi.config import PlannedRun, RunConfig, load_study, plan_study, save_run_config
 from s4mi.recipes.train import train
 from s4mi.records import Cost, RunRecord, SegmentationScores, read_any_record, read_pretraining, read_record
-from s4mi.studies.events import Begun, Ended, Failed, Looked, Moved, Outcome
-from s4mi.studies.run_id import identities
+from s4mi.studies.events import AttemptFailed, RunEnded, RunOutcome, RunProgress, RunStarted, StudyChecked
+from s4mi.studies.run_id import run_identities
 from s4mi.training.progress import Progress
 
 Quick = Callable[..., RunConfig]
@@ -61,7 +61,7 @@ def lines_of_runs(done: Done) -> list[str]:
 
 
 def test_a_plan_is_a_tree_of_every_run_once_with_its_id(s4mi: Command, study: Path) -> None:
-    hashes = {name: one.id for name, one in identities(list(plan_study(load_study(study), Path()))).items()}
+    hashes = {name: one.id for name, one in run_identities(list(plan_study(load_study(study), Path()))).items()}
     assert len(hashes) == 6
     done = s4mi("study", "plan", study)
     assert done.returncode == 0, done.stderr
@@ -241,39 +241,39 @@ def test_runs_without_scores_are_told_too(planned_run: PlannedRun) -> None:
     record = RunRecord.model_construct(
         epochs=3, metric="iou", test=None, val=None, cost=Cost.model_construct(seconds=7.2)
     )
-    assert ending(Outcome(planned_run, record)) == "runs/one: 3 epochs in 7 s, not scored"
+    assert ending(RunOutcome(planned_run, record)) == "runs/one: 3 epochs in 7 s, not scored"
 
 
 def test_a_score_says_of_which_part_and_of_how_many_images_it_is(planned_run: PlannedRun) -> None:
     cost = Cost.model_construct(seconds=4.0)
     scores = SegmentationScores.model_construct(images=6, iou=0.86149)
     tested = RunRecord.model_construct(epochs=3, metric="iou", test=scores, val=None, cost=cost)
-    assert ending(Outcome(planned_run, tested)) == "runs/one: iou 0.861 on 6 test images, in 4 s"
+    assert ending(RunOutcome(planned_run, tested)) == "runs/one: iou 0.861 on 6 test images, in 4 s"
     one = SegmentationScores.model_construct(images=1, iou=0.86149)
     alone = RunRecord.model_construct(epochs=3, metric="iou", test=None, val=one, cost=cost)
-    assert ending(Outcome(planned_run, alone)) == "runs/one: iou 0.861 on 1 validation image, in 4 s"
+    assert ending(RunOutcome(planned_run, alone)) == "runs/one: iou 0.861 on 1 validation image, in 4 s"
 
 
 def test_off_a_terminal_a_line_says_that_a_run_begins(
     planned_run: PlannedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = Lines()
-    lines.tell(Begun(planned_run, 1))
-    lines.tell(Begun(planned_run, 2))
+    lines = ProgressLines()
+    lines.tell(RunStarted(planned_run, 1))
+    lines.tell(RunStarted(planned_run, 2))
     assert capsys.readouterr().out.splitlines() == ["runs/one: begins", "runs/one: begins again"]
 
 
 def test_the_table_shows_what_runs_what_failed_and_what_is_left(planned_run: PlannedRun, quick: Quick) -> None:
     others = tuple(PlannedRun(f"runs/{name}", planned_run.config) for name in ("two", "three", "four"))
     shown = Console(file=io.StringIO(), force_terminal=True, width=100, legacy_windows=False)
-    table = Table(shown)
-    table.tell(Looked((planned_run, *others), finished=()))
-    table.tell(Begun(planned_run, 1))
+    table = ProgressTable(shown)
+    table.tell(StudyChecked((planned_run, *others), finished=()))
+    table.tell(RunStarted(planned_run, 1))
     progress = Progress("train", done=30, total=100, epoch=3, epochs=10, seconds_left=600)
-    table.tell(Moved(planned_run, progress))
-    table.tell(Begun(others[0], 1))
-    table.tell(Failed(others[0], "loss is not finite"))
-    table.tell(Ended(Outcome(others[1], None, "no such backbone")))
+    table.tell(RunProgress(planned_run, progress))
+    table.tell(RunStarted(others[0], 1))
+    table.tell(AttemptFailed(others[0], "loss is not finite"))
+    table.tell(RunEnded(RunOutcome(others[1], None, "no such backbone")))
     with shown.capture() as captured:
         shown.print(table._render())
     text = re.sub(r"\x1b\[[0-9;]*m", "", captured.get())

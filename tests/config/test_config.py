@@ -20,7 +20,7 @@ from s4mi.config import (
     save_run_config,
     setting_names,
 )
-from s4mi.contract import Mixture, ViewSpec
+from s4mi.contract import BatchComposition, ViewSpec
 from s4mi.errors import S4miError
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
@@ -441,8 +441,8 @@ def test_the_papers_studies_of_segmentation_are_the_papers(name: str) -> None:
             assert (run.method.cnn, run.method.transformer) == ("small_unet", "swin_unet")
             assert (run.method.cnn_weights, run.method.transformer_weights) == ("none", "imagenet")
             assert (run.method.unlabelled_weight, run.method.ramp_up, run.method.confidence) == (1, 0, 0)
-            assert run.method.mixture(16, unlabelled=100) == Mixture(8, 8)
-            assert run.method.mixture(16, unlabelled=0) == Mixture(15, 1)
+            assert run.method.mixture(16, unlabelled=100) == BatchComposition(8, 8)
+            assert run.method.mixture(16, unlabelled=0) == BatchComposition(15, 1)
         else:
             assert (run.method.backbone_name, run.method.starts) == ("resnet34 U-Net", {"weights": "none"})
 

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from s4mi.config import make_run_config
 from s4mi.contract import (
     Batch,
+    BatchComposition,
     Classifier,
     Losses,
     Method,
-    Mixture,
     Pretrainer,
     Segmenter,
     SemiSupervisedConfig,
@@ -146,12 +146,12 @@ def test_a_batch_is_half_annotated_or_all_but_one_or_as_asked(
     settings: dict[str, int], batch_size: int, unlabelled: int, expected: tuple[int, int]
 ) -> None:
     mixture = SelfTrainingConfig.model_validate(settings).mixture(batch_size, unlabelled=unlabelled)
-    assert mixture == Mixture(*expected)
+    assert mixture == BatchComposition(*expected)
 
 
 def test_a_mixture_has_the_strong_views_of_the_method() -> None:
     config = WeakToStrongConfig()
-    assert config.mixture(16, unlabelled=1) == Mixture(8, 8, (config.strong, config.strong))
+    assert config.mixture(16, unlabelled=1) == BatchComposition(8, 8, (config.strong, config.strong))
 
 
 REFUSED = [

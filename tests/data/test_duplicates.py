@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s4mi.data import duplicates
-from s4mi.data.duplicates import LEAST_CORRELATION, Pair, correlation, near_duplicates, thumbnail
+from s4mi.data.duplicates import LEAST_CORRELATION, DuplicatePair, correlation, near_duplicates, thumbnail
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.sources.synthetic import draw_cells, draw_lesions
 
@@ -78,7 +78,7 @@ def test_blocks_find_what_comparing_every_pair_finds(count: int, block: int, sid
 
 
 def test_a_picture_is_perfectly_like_itself_and_one_colour_only_like_the_same_colour() -> None:
-    assert near_duplicates(np.stack([thumbnail(LESIONS[0])] * 2)) == [Pair(0, 1, pytest.approx(1.0))]  # type: ignore[arg-type]
+    assert near_duplicates(np.stack([thumbnail(LESIONS[0])] * 2)) == [DuplicatePair(0, 1, pytest.approx(1.0))]  # type: ignore[arg-type]
     flat = [np.full((32, 32, 3), value, dtype=np.uint8) for value in (7, 7, 90)]
     assert [(pair.first, pair.second) for pair in near_duplicates(np.stack(flat))] == [(0, 1)]
 

@@ -13,7 +13,7 @@ from s4mi.data.files import read_header
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.images import image_size, normalise_red, read_image, resize_image, resize_mask
-from s4mi.data.loading.tiles import Grid
+from s4mi.data.loading.tiles import TileGrid
 from s4mi.data.masks import mask_file_values, read_mask
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
@@ -233,13 +233,13 @@ def test_red_is_its_share_of_the_colour_vector_and_green_and_blue_stay(pixels: n
 
 
 def test_a_page_of_the_paper_is_cut_into_three_by_four_tiles() -> None:
-    assert len(Grid(height=1408, width=1876, tile=480).corners) == 3 * 4
+    assert len(TileGrid(height=1408, width=1876, tile=480).corners) == 3 * 4
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), tile=st.integers(1, 20))
 def test_tiles_put_together_again_are_the_page(height: int, width: int, tile: int) -> None:
     page = photo(height, width)
-    grid = Grid(height, width, tile)
+    grid = TileGrid(height, width, tile)
     tiles = np.stack([grid.cut(page, corner) for corner in grid.corners]).astype(np.float32)
     assert tiles.shape[1:] == (tile, tile, 3)
     assert np.array_equal(grid.stitch(tiles.transpose(0, 3, 1, 2)), page.transpose(2, 0, 1))

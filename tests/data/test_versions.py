@@ -9,9 +9,9 @@ from s4mi.config import RunConfig
 from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.data.splits.label_amount import LabelAmount
-from s4mi.data.splits.split import Division, make_split
+from s4mi.data.splits.split import SplitMethod, make_split
 from s4mi.data.splits.split_file import save_split
-from s4mi.data.splits.split_version import basis_of, merged_later
+from s4mi.data.splits.split_version import base_version, merged_later
 from s4mi.data.versions import first_annotated, load_version, newest_version, write_version
 from s4mi.errors import S4miError
 
@@ -75,13 +75,13 @@ def test_a_fault_in_an_old_version_names_its_file(sparse: Manifest) -> None:
 @pytest.mark.parametrize("task", ["multiclass", "segmentation"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_nobody_moves_when_annotation_is_merged_in(sparse: Manifest, kind: str, task: str, seed: int) -> None:
-    division = Division(kind, folds=4, fold=1, seed=seed)  # type: ignore[arg-type]
+    division = SplitMethod(kind, folds=4, fold=1, seed=seed)  # type: ignore[arg-type]
     shares = [0.1 * (number % 7) for number in range(len(sparse.rows))]
     before = make_split(sparse, task, division=division, fraction_seed=seed, foreground=shares)  # type: ignore[arg-type]
     write_version(sparse, sparse.spec, complete(sparse))
     new = load_version(sparse.folder)
     moved = make_split(new, task, division=division, fraction_seed=seed, foreground=shares)  # type: ignore[arg-type]
-    basis = basis_of(new, task, division, foreground=shares)  # type: ignore[arg-type]
+    basis = base_version(new, task, division, foreground=shares)  # type: ignore[arg-type]
     after = make_split(
         new, task, division=division, fraction_seed=seed, foreground=shares, basis=basis  # type: ignore[arg-type]
     )  # fmt: skip
@@ -96,18 +96,18 @@ def test_nobody_moves_when_annotation_is_merged_in(sparse: Manifest, kind: str, 
 def test_an_official_or_a_saved_split_needs_no_basis(sparse: Manifest) -> None:
     write_version(sparse, sparse.spec, complete(sparse))
     new = load_version(sparse.folder)
-    assert basis_of(new, "multiclass", Division("official"), foreground=None) is None
-    assert basis_of(new, "multiclass", Division("file", file=Path("x")), foreground=None) is None
+    assert base_version(new, "multiclass", SplitMethod("official"), foreground=None) is None
+    assert base_version(new, "multiclass", SplitMethod("file", file=Path("x")), foreground=None) is None
 
 
 def test_images_that_came_later_go_with_their_patient_or_train(sparse: Manifest) -> None:
-    division = Division(seed=0)
+    division = SplitMethod(seed=0)
     before = make_split(sparse, "multiclass", division=division, fraction_seed=0)
     write_version(sparse, sparse.spec, complete(sparse))
     new = load_version(sparse.folder)
     tested = new.rows[before.test[0]]
     more = replace(new, rows=(*new.rows, replace(tested, id="later"), replace(tested, id="other", group="new")))
-    basis = basis_of(new, "multiclass", division, foreground=None)
+    basis = base_version(new, "multiclass", division, foreground=None)
     after = make_split(more, "multiclass", division=division, fraction_seed=0, basis=basis)
     assert len(new.rows) in after.test
     assert len(new.rows) + 1 in after.train
@@ -120,7 +120,7 @@ def test_masks_that_were_replaced_are_counted_as_they_were(sparse: Manifest) -> 
     other.write_bytes((sparse.folder / "masks" / "lesion_0059.png").read_bytes())
     rows = [replace(row, mask=other) if n == number else row for n, row in enumerate(sparse.rows)]
     write_version(sparse, sparse.spec, rows)
-    basis = basis_of(load_version(sparse.folder), "segmentation", Division(), foreground=[0.5] * len(rows))
+    basis = base_version(load_version(sparse.folder), "segmentation", SplitMethod(), foreground=[0.5] * len(rows))
     assert basis is not None
     assert basis.foreground is not None
     from s4mi.data.masks import foreground_share, read_mask
@@ -132,16 +132,16 @@ def test_masks_that_were_replaced_are_counted_as_they_were(sparse: Manifest) -> 
 
 
 def test_labelled_images_can_be_those_of_a_file(sparse: Manifest, tmp_path: Path) -> None:
-    drawn = make_split(sparse, "multiclass", division=Division(seed=1), fraction_seed=1)
+    drawn = make_split(sparse, "multiclass", division=SplitMethod(seed=1), fraction_seed=1)
     some = replace(drawn, labelled=drawn.labelled[::2])
     save_split(some, sparse, tmp_path / "split.json")
-    division = Division("file", file=tmp_path / "split.json")
+    division = SplitMethod("file", file=tmp_path / "split.json")
     saved = LabelAmount.parse("saved")
     split = make_split(sparse, "multiclass", division=division, amount=saved, fraction_seed=5)
     assert split.labelled == some.labelled
     assert str(saved) == saved.setting == "saved"
     with pytest.raises(S4miError, match=r"pass split.kind=file"):
-        make_split(sparse, "multiclass", division=Division(), amount=saved, fraction_seed=0)
+        make_split(sparse, "multiclass", division=SplitMethod(), amount=saved, fraction_seed=0)
     save_split(replace(drawn, labelled=(drawn.test[0],)), sparse, tmp_path / "split.json")
     with pytest.raises(S4miError, match="does not train"):
         make_split(sparse, "multiclass", division=division, amount=saved, fraction_seed=0)

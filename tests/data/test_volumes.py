@@ -10,7 +10,7 @@ from s4mi.data.formats.intensity import Intensity
 from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.folder import read_folder
-from s4mi.data.sources.types import Naming
+from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.data.volumes import count_frames, read_pictures
 
@@ -42,7 +42,7 @@ def test_pages_are_those_that_an_import_writes_out(tmp_path: Path) -> None:
     pages = np.random.default_rng(0).integers(0, 5000, (4, 12, 14)).astype(np.uint16)
     (tmp_path / "in").mkdir()
     tifffile.imwrite(tmp_path / "in" / "s.tif", pages, photometric="minisblack")
-    write_import(read_folder(tmp_path / "in"), tmp_path / "out", naming=Naming("x"))
+    write_import(read_folder(tmp_path / "in"), tmp_path / "out", naming=DatasetNaming("x"))
     manifest = load_manifest(tmp_path / "out")
     written = [read_image(row.image, manifest.spec.rule) for row in manifest.rows]
     found = read_pictures(tmp_path / "in" / "s.tif", manifest.spec.rule)

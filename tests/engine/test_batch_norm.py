@@ -10,7 +10,7 @@ import torch
 from timm.layers import BatchNormAct2d
 from torch import Tensor, multiprocessing, nn
 
-from s4mi.engine.batch_norm import SharedBatchNorm, share_batch_norm
+from s4mi.engine.batch_norm import SyncedBatchNorm, sync_batch_norm
 
 WORLD = 2
 
@@ -44,7 +44,7 @@ def work(rank: int, port: int, out: str) -> None:
     torch.distributed.init_process_group("gloo", rank=rank, world_size=WORLD)
     cpu = torch.device("cpu")
     found = {
-        name: passed(share_batch_norm(layer.double(), device=cpu), x[rank::WORLD])
+        name: passed(sync_batch_norm(layer.double(), device=cpu), x[rank::WORLD])
         for name, (layer, x) in layers().items()
     }
     torch.save(found, Path(out) / f"{rank}.pt")
@@ -75,7 +75,7 @@ def test_weights_keep_their_names_and_evaluation_is_what_it_was() -> None:
     for _ in range(2):
         net(x)
     before = net.eval()(x)
-    shared = share_batch_norm(net, device=torch.device("cpu"))
-    assert sum(isinstance(module, SharedBatchNorm) for module in shared.modules()) == 2
+    shared = sync_batch_norm(net, device=torch.device("cpu"))
+    assert sum(isinstance(module, SyncedBatchNorm) for module in shared.modules()) == 2
     assert list(shared.state_dict()) == names
     assert torch.equal(shared(x), before)

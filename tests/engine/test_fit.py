@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Batches, Classifier, Losses, Moment
+from s4mi.contract import Batch, Batches, Classifier, Losses, TrainState
 from s4mi.engine.fit import LossNotFiniteError, fit
 from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
 
@@ -36,16 +36,16 @@ class Line(Classifier):
     def before_epoch(self, images: Batches) -> None:
         self.calls.append(f"epoch of {len(list(images))}")
 
-    def before_step(self, moment: Moment) -> None:
+    def before_step(self, moment: TrainState) -> None:
         assert self.head.weight.grad is None or not self.calls[-1].startswith("backward")
         self.calls.append(f"step {moment.step}, epoch {moment.epoch:g}")
 
-    def after_backward(self, moment: Moment) -> None:
+    def after_backward(self, moment: TrainState) -> None:
         assert self.head.weight.grad is not None
         self.before = self.head.weight.detach().clone()
         self.calls.append(f"backward {moment.step}")
 
-    def after_step(self, moment: Moment) -> None:
+    def after_step(self, moment: TrainState) -> None:
         assert not torch.equal(self.before, self.head.weight)
         self.calls.append(f"{moment.progress:.3f}")
 
@@ -165,7 +165,7 @@ def test_a_gradient_that_a_method_takes_away_moves_no_weight() -> None:
         def loss(self, batch: Batch) -> Losses:
             return Losses(entropy=nn.functional.cross_entropy(self.logits(batch.images), batch.known_labels))
 
-        def after_backward(self, moment: Moment) -> None:
+        def after_backward(self, moment: TrainState) -> None:
             if moment.epoch < 1:
                 self.held.weight.grad = None
 

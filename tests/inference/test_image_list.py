@@ -7,7 +7,7 @@ import pytest
 
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.errors import S4miError
-from s4mi.inference.image_list import find_asked
+from s4mi.inference.image_list import find_inputs
 from s4mi.records import TaskKind
 
 
@@ -28,15 +28,15 @@ def sparse(tmp_path: Path, lesions: Path) -> Path:
 @pytest.mark.parametrize(("kind", "expected"), [("multiclass", [1, 3]), ("segmentation", [2, 3])])
 def test_images_without_annotation_for_the_task_alone(sparse: Path, kind: TaskKind, expected: list[int]) -> None:
     ids = [row.id for row in load_manifest(sparse).rows]
-    assert [one.name for one in find_asked([sparse], (), None)] == ids
-    assert [one.name for one in find_asked([sparse], (), None, unannotated=kind)] == [ids[n] for n in expected]
+    assert [one.name for one in find_inputs([sparse], (), None)] == ids
+    assert [one.name for one in find_inputs([sparse], (), None, unannotated=kind)] == [ids[n] for n in expected]
 
 
 def test_what_is_annotated_is_known_of_data_sets_alone(lesions: Path, sparse: Path) -> None:
     with pytest.raises(
         S4miError, match=r"images: is no data set, so which .* leave out --unannotated, or give"
     ) as said:
-        find_asked([lesions / "images"], (), None, unannotated="segmentation")
+        find_inputs([lesions / "images"], (), None, unannotated="segmentation")
     assert "\n" not in str(said.value)
     with pytest.raises(S4miError, match="all 60 images that are asked for have a mask; leave out --unannotated"):
-        find_asked([lesions], (), None, unannotated="segmentation")
+        find_inputs([lesions], (), None, unannotated="segmentation")

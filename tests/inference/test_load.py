@@ -14,7 +14,7 @@ from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
 from s4mi.errors import S4miError
 from s4mi.inference.load import choose_runs, open_models
-from s4mi.inference.predictor import Answerer
+from s4mi.inference.predictor import Predictor
 from s4mi.recipes.train import train
 from s4mi.records.calibration import CALIBRATION_NAME, read_calibration
 
@@ -89,10 +89,10 @@ def test_an_ensemble_answers_the_mean_of_its_runs(tmp_path: Path, trained: Path)
         shutil.copytree(trained / f"a-seed{seed}", tmp_path / f"runs/a-seed{seed}")
     together = open_models(tmp_path, ensemble=True)
     images = [np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)]
-    each = [next(Answerer((model,)).answer(images)) for model in together.models]
+    each = [next(Predictor((model,)).answer(images)) for model in together.models]
     assert len(each) == 2
     assert not np.allclose(each[0], each[1])
-    np.testing.assert_allclose(next(Answerer(together.models).answer(images)), np.mean(each, axis=0), atol=1e-6)
+    np.testing.assert_allclose(next(Predictor(together.models).answer(images)), np.mean(each, axis=0), atol=1e-6)
 
 
 def test_an_older_run_is_calibrated_once_and_one_without_its_data_goes_on(

@@ -11,9 +11,9 @@ from s4mi.data.manifest import load_manifest
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 from s4mi.inference import near_duplicates as module
-from s4mi.inference.near_duplicates import Likeness, alike, embed
+from s4mi.inference.near_duplicates import NearDuplicateSearch, embed, find_near_duplicates
 
-TINY = Likeness("tiny_resnet", weights="none", size=48, distance=1e-4)
+TINY = NearDuplicateSearch("tiny_resnet", weights="none", size=48, distance=1e-4)
 
 
 def silent(done: int, of: int) -> None:
@@ -63,13 +63,13 @@ def test_a_mirrored_copy_of_another_patient_is_named_with_both_lines(lesions: Pa
     features, _ = embed(data, TINY, progress=silent)
     distance = 1 - float(features[0] @ features[12])
     torch.manual_seed(0)
-    near = Likeness("tiny_resnet", weights="none", size=48, distance=distance + 1e-6)
-    (finding,) = [one for one in alike(folder, near, progress=silent) if one.rows == (14, 2)]
+    near = NearDuplicateSearch("tiny_resnet", weights="none", size=48, distance=distance + 1e-6)
+    (finding,) = [one for one in find_near_duplicates(folder, near, progress=silent) if one.rows == (14, 2)]
     assert (finding.code, finding.severity, finding.line) == ("similar-image", "warning", 14)
     assert "which is of another patient; look at both" in finding.message
     torch.manual_seed(0)
     known = [Finding("near-duplicate", "warning", "manifest.csv", 14, "x; y", rows=(14, 2))]
-    assert all(one.rows != (14, 2) for one in alike(folder, near, known=known, progress=silent))
+    assert all(one.rows != (14, 2) for one in find_near_duplicates(folder, near, known=known, progress=silent))
 
 
 def test_the_command_adds_what_the_network_finds(lesions: Path, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_command_adds_what_the_network_finds(lesions: Path, tmp_path: Path) 
 
 def test_a_folder_that_is_no_data_set_and_an_unknown_network_are_one_line(lesions: Path, tmp_path: Path) -> None:
     with pytest.raises(S4miError, match="is unknown; did you mean 'resnet18'"):
-        alike(lesions, Likeness("resnet_18", weights="none"), progress=silent)
+        find_near_duplicates(lesions, NearDuplicateSearch("resnet_18", weights="none"), progress=silent)
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     with pytest.raises(S4miError, match="import it first"):
         CliRunner().invoke(app, ["check", str(tmp_path), "--embeddings", "tiny_resnet"], catch_exceptions=False)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.spec import DatasetSpec
-from s4mi.inference.predictor import About, Answerer, classes_of, resized, turned, turned_back
+from s4mi.inference.predictor import ModelInfo, Predictor, augmented_view, classes_of, resized, undo_view
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration, Reliability
 
@@ -23,7 +23,7 @@ class Bright:
         self, kind: TaskKind, *, tile: int | None = None, temperature: float | None = None, size: int = 16
     ) -> None:
         spec = DatasetSpec(name="x", tasks=("segmentation",), mask_values={0: "background", 255: "bright"})
-        self.about = About("bright", kind, ("background", "bright"), spec, Preprocessing(size, tile=tile))
+        self.about = ModelInfo("bright", kind, ("background", "bright"), spec, Preprocessing(size, tile=tile))
         self.calibration = None
         if temperature is not None:
             thresholds = {"background": 0.2, "bright": 0.9} if kind == "multilabel" else {}
@@ -64,21 +64,21 @@ def test_classes_are_those_of_argmax_the_first_of_several_alike() -> None:
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_what_is_turned_is_turned_back(turns: int, mirrored: bool) -> None:
     images = np.random.default_rng(0).integers(0, 9, (2, 3, 5, 5))
-    seen = turned(images, turns, mirrored=mirrored, rows=2)
-    np.testing.assert_array_equal(turned_back(seen, turns, mirrored=mirrored, rows=2), images)
+    seen = augmented_view(images, turns, mirrored=mirrored, rows=2)
+    np.testing.assert_array_equal(undo_view(seen, turns, mirrored=mirrored, rows=2), images)
 
 
 def test_the_eight_views_are_all_different() -> None:
     images = np.arange(9).reshape(1, 3, 3)
-    views = {turned(images, turns, mirrored=m, rows=1).tobytes() for turns in range(4) for m in (False, True)}
+    views = {augmented_view(images, turns, mirrored=m, rows=1).tobytes() for turns in range(4) for m in (False, True)}
     assert len(views) == 8
 
 
 @pytest.mark.parametrize("kind", ["segmentation", "multiclass", "multilabel"])
 def test_augmentation_changes_nothing_where_the_network_turns_with_its_input(kind: TaskKind) -> None:
     images = pictures((16, 16), (30, 21))
-    plain = list(Answerer((Bright(kind),)).answer(images))
-    views = list(Answerer((Bright(kind),), tta=True).answer(images))
+    plain = list(Predictor((Bright(kind),)).answer(images))
+    views = list(Predictor((Bright(kind),), tta=True).answer(images))
     for one, other in zip(plain, views, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
@@ -86,7 +86,7 @@ def test_augmentation_changes_nothing_where_the_network_turns_with_its_input(kin
 @pytest.mark.parametrize("tile", [None, 24])
 def test_images_answered_together_are_answered_as_each_alone(tile: int | None) -> None:
     images = pictures((60, 70), (10, 12), (24, 24), (25, 90))
-    answerer = Answerer((Bright("segmentation", tile=tile),))
+    answerer = Predictor((Bright("segmentation", tile=tile),))
     for image, answer in zip(images, answerer.answer(images), strict=True):
         assert answer.shape == (2, *image.shape[:2])
         np.testing.assert_allclose(answer, next(answerer.answer([image])), atol=1e-6)
@@ -96,7 +96,7 @@ def test_images_answered_together_are_answered_as_each_alone(tile: int | None) -
 @pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5])
 def test_a_page_of_one_colour_has_one_answer_and_no_seam(overlap: float) -> None:
     page = np.full((70, 75, 3), 90, dtype=np.uint8)
-    answer = next(Answerer((Bright("segmentation", tile=24),), overlap=overlap).answer([page]))
+    answer = next(Predictor((Bright("segmentation", tile=24),), overlap=overlap).answer([page]))
     if overlap == 0:  # tiles at the edge are padded with black, which shines into what is resized
         answer = answer[:, :48, :48]
     np.testing.assert_allclose(answer, np.broadcast_to(answer[:, :1, :1], answer.shape), rtol=1e-4)
@@ -105,29 +105,29 @@ def test_a_page_of_one_colour_has_one_answer_and_no_seam(overlap: float) -> None
 def test_several_models_answer_their_mean() -> None:
     images = pictures((20, 20))
     models = (Bright("multiclass"), Bright("multiclass", temperature=4.0))
-    each = [next(Answerer((model,)).answer(images)) for model in models]
-    both = next(Answerer(models).answer(images))
+    each = [next(Predictor((model,)).answer(images)) for model in models]
+    both = next(Predictor(models).answer(images))
     np.testing.assert_allclose(both, np.mean(each, axis=0), atol=1e-6)
     assert not np.allclose(each[0], each[1])
 
 
 def test_raw_leaves_temperature_and_thresholds_out() -> None:
     model = Bright("multilabel", temperature=3.0)
-    assert Answerer((model,)).thresholds == (0.2, 0.9)
-    assert Answerer((model,), raw=True).thresholds == (0.5, 0.5)
-    assert Answerer((model, Bright("multilabel"))).thresholds == pytest.approx((0.35, 0.7))
+    assert Predictor((model,)).thresholds == (0.2, 0.9)
+    assert Predictor((model,), raw=True).thresholds == (0.5, 0.5)
+    assert Predictor((model, Bright("multilabel"))).thresholds == pytest.approx((0.35, 0.7))
     images = pictures((20, 20))
-    raw = next(Answerer((model,), raw=True).answer(images))
-    np.testing.assert_allclose(raw, next(Answerer((Bright("multilabel"),)).answer(images)))
-    assert Answerer((model,)).labels(np.float32([0.3, 0.8])) == ("background",)
-    assert Answerer((model,), raw=True).labels(np.float32([0.3, 0.8])) == ("bright",)
-    assert Answerer((model,)).labels(np.float32([0.1, 0.8])) == ()
+    raw = next(Predictor((model,), raw=True).answer(images))
+    np.testing.assert_allclose(raw, next(Predictor((Bright("multilabel"),)).answer(images)))
+    assert Predictor((model,)).labels(np.float32([0.3, 0.8])) == ("background",)
+    assert Predictor((model,), raw=True).labels(np.float32([0.3, 0.8])) == ("bright",)
+    assert Predictor((model,)).labels(np.float32([0.1, 0.8])) == ()
 
 
 def test_a_temperature_moves_no_pixel_to_another_class() -> None:
     images = pictures((40, 33))
     masks = [
-        classes_of(next(Answerer((Bright("segmentation", temperature=t),)).answer(images))) for t in (0.2, 1.0, 7.0)
+        classes_of(next(Predictor((Bright("segmentation", temperature=t),)).answer(images))) for t in (0.2, 1.0, 7.0)
     ]
     np.testing.assert_array_equal(masks[0], masks[1])
     np.testing.assert_array_equal(masks[2], masks[1])

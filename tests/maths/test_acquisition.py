@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s4mi.maths.acquisition import (
-    Cap,
+    GroupLimit,
     at_random,
     binary,
     by_weight,
@@ -81,7 +81,7 @@ def test_k_centre_is_that_of_a_naive_loop(seed: int, count: int, known: int) -> 
         ]
         expected.append(int(np.argmax(worth)))
         there.append(x[expected[-1]])
-    picks = k_centre(x, old, count=count, cap=Cap([None] * 15), weights=weights)
+    picks = k_centre(x, old, count=count, cap=GroupLimit([None] * 15), weights=weights)
     assert [pick.position for pick in picks] == expected
 
 
@@ -90,7 +90,7 @@ def test_k_centre_is_that_of_a_naive_loop(seed: int, count: int, known: int) -> 
 def test_greedy_k_centre_covers_within_twice_the_best_radius(seed: int) -> None:
     """Gonzalez' bound, against the best of all choices of two."""
     x = drawn(seed, 9)
-    chosen = [pick.position for pick in k_centre(x, x[:0], count=2, cap=Cap([None] * 9))]
+    chosen = [pick.position for pick in k_centre(x, x[:0], count=2, cap=GroupLimit([None] * 9))]
     between = distances(x, x)
     best = min(between[:, [i, j]].min(axis=1).max() for i in range(9) for j in range(i))
     assert between[:, chosen].min(axis=1).max() <= 2 * best + 1e-9
@@ -98,7 +98,7 @@ def test_greedy_k_centre_covers_within_twice_the_best_radius(seed: int) -> None:
 
 def test_a_picture_like_one_that_is_known_comes_last() -> None:
     x = directions(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1e-3]]))
-    picks = k_centre(x, x[:1], count=3, cap=Cap([None] * 3))
+    picks = k_centre(x, x[:1], count=3, cap=GroupLimit([None] * 3))
     assert [pick.position for pick in picks] == [1, 2, 0]
     assert (picks[0].near, picks[0].spread) == (0, pytest.approx(math.sqrt(2)))
 
@@ -106,7 +106,7 @@ def test_a_picture_like_one_that_is_known_comes_last() -> None:
 def test_the_nearest_chosen_one_is_named() -> None:
     """`near` counts known images first, then candidates."""
     x = directions(np.array([[1.0, 0.0], [-1.0, 0.1], [-1.0, 0.2]]))
-    picks = k_centre(x, directions(np.array([[1.0, 0.5]])), count=3, cap=Cap([None] * 3))
+    picks = k_centre(x, directions(np.array([[1.0, 0.5]])), count=3, cap=GroupLimit([None] * 3))
     assert [(pick.position, pick.near) for pick in picks] == [(1, 0), (0, 0), (2, 2)]
 
 
@@ -120,10 +120,10 @@ def test_typical_takes_the_middle_of_the_largest_cluster_that_nobody_covers() ->
     angles = np.deg2rad([0, 1, 2, 90, 91, 92, 93, 94, 200])
     x = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     clusters = np.array([0, 0, 0, 1, 1, 1, 1, 1, 2])
-    picks = typical(x, x[:0], clusters=clusters, count=4, cap=Cap([None] * 9))
+    picks = typical(x, x[:0], clusters=clusters, count=4, cap=GroupLimit([None] * 9))
     assert [pick.position for pick in picks] == [5, 1, 8, 4]
     assert [pick.cluster for pick in picks] == [5, 3, 1, 5]
-    covered = typical(x[3:], x[:3], clusters=np.array([1, 1, 1, 1, 1, 2, 0, 0, 0]), count=2, cap=Cap([None] * 6))
+    covered = typical(x[3:], x[:3], clusters=np.array([1, 1, 1, 1, 1, 2, 0, 0, 0]), count=2, cap=GroupLimit([None] * 6))
     assert [pick.position for pick in covered] == [2, 5]
 
 
@@ -133,7 +133,7 @@ def test_typical_takes_the_middle_of_the_largest_cluster_that_nobody_covers() ->
 def test_no_patient_has_more_than_the_cap_and_all_room_is_used(way: str, seed: int, most: int) -> None:
     generator = np.random.default_rng(seed)
     groups = [None if one == 0 else f"p{one}" for one in generator.integers(0, 4, 14)]
-    x, cap = drawn(seed, 14), Cap(groups, most)
+    x, cap = drawn(seed, 14), GroupLimit(groups, most)
     if way == "weight":
         picks = by_weight(generator.random(14), count=10, cap=cap)
     elif way == "random":
@@ -152,5 +152,5 @@ def test_no_patient_has_more_than_the_cap_and_all_room_is_used(way: str, seed: i
 
 def test_of_equal_candidates_the_first_is_taken() -> None:
     same = np.tile(directions(np.ones((1, 3))), (5, 1))
-    assert [pick.position for pick in by_weight(np.ones(5), count=3, cap=Cap([None] * 5))] == [0, 1, 2]
-    assert [pick.position for pick in k_centre(same, same[:0], count=3, cap=Cap([None] * 5))] == [0, 1, 2]
+    assert [pick.position for pick in by_weight(np.ones(5), count=3, cap=GroupLimit([None] * 5))] == [0, 1, 2]
+    assert [pick.position for pick in k_centre(same, same[:0], count=3, cap=GroupLimit([None] * 5))] == [0, 1, 2]

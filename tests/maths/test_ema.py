@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from s4mi.maths.ema import cosine_momentum, follow
+from s4mi.maths.ema import cosine_momentum, ema_update
 
 shares = st.floats(0, 1)
 
@@ -23,7 +23,7 @@ def test_a_teacher_moves_as_the_formula_says(momentum: float) -> None:
     teacher, student = pair()
     old = [tensor.tolist() for tensor in teacher.parameters()]
     new = [tensor.tolist() for tensor in student.parameters()]
-    follow(teacher.parameters(), student.parameters(), momentum=momentum)
+    ema_update(teacher.parameters(), student.parameters(), momentum=momentum)
     weight = [[momentum * t + (1 - momentum) * s for t, s in zip(*rows, strict=True)] for rows in zip(*(
         old[0], new[0]), strict=True)]  # fmt: skip
     bias = [momentum * t + (1 - momentum) * s for t, s in zip(old[1], new[1], strict=True)]
@@ -35,20 +35,20 @@ def test_a_teacher_moves_as_the_formula_says(momentum: float) -> None:
 def test_a_teacher_that_is_its_student_stays_it_to_the_bit() -> None:
     teacher, student = pair()
     teacher.load_state_dict(student.state_dict())
-    follow(teacher.parameters(), student.parameters(), momentum=0.7)
+    ema_update(teacher.parameters(), student.parameters(), momentum=0.7)
     assert all(torch.equal(t, s) for t, s in zip(teacher.parameters(), student.parameters(), strict=True))
 
 
 def test_following_leaves_no_trace_in_the_gradients() -> None:
     teacher, student = pair()
-    follow(teacher.parameters(), student.parameters(), momentum=0.5)
+    ema_update(teacher.parameters(), student.parameters(), momentum=0.5)
     assert all(tensor.requires_grad and tensor.grad_fn is None for tensor in teacher.parameters())
 
 
 def test_a_student_that_stands_still_is_reached_as_fast_as_momentum_allows() -> None:
     teacher, student = [torch.zeros(1)], [torch.ones(1)]
     for _ in range(10):
-        follow(teacher, student, momentum=0.8)
+        ema_update(teacher, student, momentum=0.8)
     assert teacher[0].item() == pytest.approx(1 - 0.8**10, rel=1e-5)
 
 

@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from s4mi.maths.feature_health import effective_rank, nearest_neighbours, spread
-from s4mi.records import LEAST_RANK, LEAST_STD, MOST_ENTROPY, Health, Spread
+from s4mi.records import LEAST_RANK, LEAST_STD, MOST_ENTROPY, FeatureHealth, FeatureSpread
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -124,17 +124,17 @@ HEALTHY: dict[str, Any] = {"std": LEAST_STD, "effective_rank": LEAST_RANK, "dime
 
 
 def test_features_have_collapsed_by_either_of_the_two() -> None:
-    assert not Spread(**HEALTHY).collapsed
-    assert Spread(**{**HEALTHY, "std": 0.99 * LEAST_STD}).collapsed
-    assert Spread(**{**HEALTHY, "effective_rank": 0.99 * LEAST_RANK}).collapsed
+    assert not FeatureSpread(**HEALTHY).collapsed
+    assert FeatureSpread(**{**HEALTHY, "std": 0.99 * LEAST_STD}).collapsed
+    assert FeatureSpread(**{**HEALTHY, "effective_rank": 0.99 * LEAST_RANK}).collapsed
 
 
 def test_what_has_collapsed_is_named_the_teacher_last() -> None:
-    well, ill = Spread(**HEALTHY), Spread(**{**HEALTHY, "std": 0.0})
-    assert Health(features={"cnn": well, "vit": well}).collapsed == ()
-    assert Health(features={"cnn": well, "vit": ill, "vit logits": ill}).collapsed == ("vit", "vit logits")
-    assert Health(features={"vit": well}, signals={"teacher_entropy": MOST_ENTROPY}).collapsed == ()
-    assert Health(features={"vit": ill}, signals={"teacher_entropy": 1.0}).collapsed == ("vit", "teacher")
+    well, ill = FeatureSpread(**HEALTHY), FeatureSpread(**{**HEALTHY, "std": 0.0})
+    assert FeatureHealth(features={"cnn": well, "vit": well}).collapsed == ()
+    assert FeatureHealth(features={"cnn": well, "vit": ill, "vit logits": ill}).collapsed == ("vit", "vit logits")
+    assert FeatureHealth(features={"vit": well}, signals={"teacher_entropy": MOST_ENTROPY}).collapsed == ()
+    assert FeatureHealth(features={"vit": ill}, signals={"teacher_entropy": 1.0}).collapsed == ("vit", "teacher")
 
 
 @pytest.mark.parametrize("n", [0, 1])

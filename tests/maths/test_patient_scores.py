@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, r
 from s4mi.maths.bootstrap import interval_of_draws, patient_interval
 from s4mi.maths.metrics import score_multiclass, score_multilabel
 from s4mi.maths.paired import paired_patients
-from s4mi.maths.patient_scores import COUNTED, PairedAnswers, paired_patient_scores, patient_score, score_of_counts
+from s4mi.maths.patient_scores import COUNTED, PairedPredictions, paired_patient_scores, patient_score, score_of_counts
 from s4mi.maths.patient_scores import _counts as counts_of
 
 
@@ -143,7 +143,7 @@ def test_one_patient_has_no_interval_and_no_test() -> None:
     a = one_hot(np.array([0, 1]), 2)
     made = patient_score("f1_macro", a, a, ["p", "p"], multilabel=False, rng=np.random.default_rng(0))
     assert (made.mean, made.low, made.high, made.n) == (1.0, None, None, 1)
-    pair = PairedAnswers(a, a, ~a, ["p", "p"])
+    pair = PairedPredictions(a, a, ~a, ["p", "p"])
     assert paired_patient_scores("f1_macro", [pair], multilabel=False, rng=np.random.default_rng(0)).p is None
 
 
@@ -156,7 +156,7 @@ def test_p_is_the_share_of_all_exchanges_that_are_as_far_apart() -> None:
         _, other = labels(18, 3, right=0.3, seed=seed + 10)
         patients = np.array([f"p{i % g}" for i in range(18)])
         naive.append((truth, one, other, patients))
-        pairs.append(PairedAnswers(one_hot(truth, 3), one_hot(one, 3), one_hot(other, 3), list(patients)))
+        pairs.append(PairedPredictions(one_hot(truth, 3), one_hot(one, 3), one_hot(other, 3), list(patients)))
 
     def apart(changed: tuple[bool, ...]) -> float:
         between = []
@@ -178,7 +178,7 @@ def test_of_accuracy_the_test_is_the_sign_flip_test(g: int) -> None:
     truth, one = labels(3 * g, 3, right=0.8, seed=8)
     _, other = labels(3 * g, 3, right=0.5, seed=9)
     patients = [f"p{i % g:02}" for i in range(3 * g)]
-    pair = PairedAnswers(one_hot(truth, 3), one_hot(one, 3), one_hot(other, 3), patients)
+    pair = PairedPredictions(one_hot(truth, 3), one_hot(one, 3), one_hot(other, 3), patients)
     made = paired_patient_scores("recall_micro", [pair], multilabel=False, rng=np.random.default_rng(0))
     differences = (one == truth).astype(float) - (other == truth)
     flips = paired_patients(differences, patients, rng=np.random.default_rng(0))
@@ -189,7 +189,7 @@ def test_of_accuracy_the_test_is_the_sign_flip_test(g: int) -> None:
 
 def test_a_technique_beside_itself_is_no_different() -> None:
     truth, given = (one_hot(each, 3) for each in labels(60, 3, right=0.6, seed=11))
-    pair = PairedAnswers(truth, given, given, [f"i{i}" for i in range(60)])
+    pair = PairedPredictions(truth, given, given, [f"i{i}" for i in range(60)])
     made = paired_patient_scores("f1_macro", [pair], multilabel=False, rng=np.random.default_rng(0))
     assert (made.difference.mean, made.difference.low, made.difference.high, made.p) == (0, 0, 0, 1)
 
@@ -200,7 +200,7 @@ def test_under_no_difference_p_is_as_small_as_it_says() -> None:
         rng = np.random.default_rng(1000 + seed)
         truth = rng.integers(0, 3, 40)
         one, other = (np.where(rng.random(40) < 0.6, truth, rng.integers(0, 3, 40)) for _ in range(2))
-        pair = PairedAnswers(one_hot(truth, 3), one_hot(one, 3), one_hot(other, 3), [f"i{i}" for i in range(40)])
+        pair = PairedPredictions(one_hot(truth, 3), one_hot(one, 3), one_hot(other, 3), [f"i{i}" for i in range(40)])
         found.append(paired_patient_scores("f1_macro", [pair], multilabel=False, rng=rng, draws=300).p)
     assert scipy.stats.binomtest(int((np.array(found) <= 0.1).sum()), 200, 0.1, alternative="greater").pvalue > 0.01
 

@@ -14,10 +14,10 @@ from s4mi.contract import (
     Classifier,
     Method,
     MethodConfig,
-    Moment,
     Segmenter,
     SemiSupervisedConfig,
     Task,
+    TrainState,
     ViewSpec,
 )
 from s4mi.engine.checkpoint import load_weights, save_best
@@ -96,7 +96,7 @@ def begun(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Metho
     """The method just before the first step of an epoch of one batch, that of `batch_of`."""
     method = build(config, kind, seed=seed)
     method.before_epoch([batch_of(config, kind)])
-    method.before_step(Moment(step=0, per_epoch=1, total=10))
+    method.before_step(TrainState(step=0, per_epoch=1, total=10))
     return method
 
 

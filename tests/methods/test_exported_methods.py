@@ -13,7 +13,7 @@ from s4mi.data.images import normalise_red
 from s4mi.inference.export.deployable import Deployable
 from s4mi.inference.export.formats import WRITERS
 from s4mi.inference.load import open_exported
-from s4mi.inference.model_metadata import ExportedFacts, ImageInput, Origin
+from s4mi.inference.model_metadata import ImageInput, ModelMetadata, SourceRun
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration, Reliability
 
@@ -40,9 +40,9 @@ def cases() -> list[Any]:
     return found
 
 
-def facts_of(kind: TaskKind, *, red: bool = True) -> ExportedFacts:
+def facts_of(kind: TaskKind, *, red: bool = True) -> ModelMetadata:
     unsure = Reliability(answers=9, ece=0.1, ece_calibrated=0.1, nll=0.1, nll_calibrated=0.1)
-    return ExportedFacts(
+    return ModelMetadata(
         task=kind,
         classes=NAMES,
         mask_values={"0": "a", "1": "b", "255": "c"} if kind == "segmentation" else {},
@@ -51,7 +51,7 @@ def facts_of(kind: TaskKind, *, red: bool = True) -> ExportedFacts:
         ),
         red_channel_normalisation=red,
         calibration=Calibration(task=kind, classes=list(NAMES), temperature=TEMPERATURE, val=unsure),
-        run=Origin(
+        run=SourceRun(
             name="run", method="m", technique="t", backbone="b", reading="", dataset="d", synthetic=True, seed=0,
             config_hash="c", split_hash="s", data_hash="d",
         ),

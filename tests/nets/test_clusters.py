@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from s4mi.errors import S4miError
-from s4mi.nets.clusters import Clusters
+from s4mi.nets.clusters import ClusterClassifier
 from s4mi.nets.fpn import FPN
 
 CLASSES = ("background", "vessel", "lesion")
@@ -21,21 +21,23 @@ def images(*size: int, count: int = 2) -> Tensor:
     return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(0))
 
 
-def clusters(*, count: int = 5, seed: int = 0, centred: bool = True, **settings: Any) -> Clusters:
+def clusters(*, count: int = 5, seed: int = 0, centred: bool = True, **settings: Any) -> ClusterClassifier:
     """Clusters around directions drawn at random, of two views."""
     torch.manual_seed(seed)
     net = FPN("tiny_resnet", width=8, image_size=32)
-    answer = Clusters(net, **{"count": count, "views": 2, "classes": CLASSES, "centred": centred, **settings}).eval()
+    answer = ClusterClassifier(
+        net, **{"count": count, "views": 2, "classes": CLASSES, "centred": centred, **settings}
+    ).eval()
     answer.centroids.copy_(F.normalize(torch.randn(2, count, 8), dim=2))
     return answer
 
 
-def bare(answer: Clusters, size: tuple[int, int] = (32, 32)) -> Tensor:
+def bare(answer: ClusterClassifier, size: tuple[int, int] = (32, 32)) -> Tensor:
     with torch.no_grad():
         return answer.clusters(images(*size))
 
 
-def logits(answer: Clusters, size: tuple[int, int] = (32, 32)) -> Tensor:
+def logits(answer: ClusterClassifier, size: tuple[int, int] = (32, 32)) -> Tensor:
     with torch.no_grad():
         given: Tensor = answer(images(*size))
     return given

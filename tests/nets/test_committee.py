@@ -7,20 +7,20 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError
-from s4mi.nets.committee import AVERAGE, Choice, Committee, mean_logits
+from s4mi.nets.committee import AVERAGE, MemberSelection, NetworkEnsemble, mean_logits
 
 
-def committee(seed: int = 0, *, average: bool = True, default: str = AVERAGE) -> Committee:
+def committee(seed: int = 0, *, average: bool = True, default: str = AVERAGE) -> NetworkEnsemble:
     """Two networks that label each pixel by itself."""
     torch.manual_seed(seed)
-    return Committee({"a": nn.Conv2d(3, 4, 1), "b": nn.Conv2d(3, 4, 1)}, average=average, default=default)
+    return NetworkEnsemble({"a": nn.Conv2d(3, 4, 1), "b": nn.Conv2d(3, 4, 1)}, average=average, default=default)
 
 
 IMAGES = torch.rand(2, 3, 5, 6, generator=torch.Generator().manual_seed(0))
 
 
 def test_a_choice_is_its_default_until_another_is_taken() -> None:
-    choice = Choice(("a", "b", "c"), default="b")
+    choice = MemberSelection(("a", "b", "c"), default="b")
     assert choice.name == "b"
     choice.take("c")
     assert choice.name == "c"
@@ -30,7 +30,7 @@ def test_a_choice_is_its_default_until_another_is_taken() -> None:
 
 
 def test_a_choice_survives_a_checkpoint() -> None:
-    choice, other = Choice(("a", "b"), default="a"), Choice(("a", "b"), default="a")
+    choice, other = MemberSelection(("a", "b"), default="a"), MemberSelection(("a", "b"), default="a")
     choice.take("b")
     other.load_state_dict(choice.state_dict())
     assert other.name == "b"

@@ -4,12 +4,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from s4mi.nets.backbone import IMAGENET_MEAN, IMAGENET_STD
-from s4mi.nets.evaluator import Evaluator
+from s4mi.nets.evaluator import MaskDiscriminator
 
 
-def built(*, classes: int = 3, width: int = 4) -> Evaluator:
+def built(*, classes: int = 3, width: int = 4) -> MaskDiscriminator:
     torch.manual_seed(0)
-    net = Evaluator(classes=classes, width=width)
+    net = MaskDiscriminator(classes=classes, width=width)
     with torch.no_grad():
         for weight in net.parameters():  # scales and shifts of the normalisation are no ones and zeros
             weight.add_(0.1 * torch.randn_like(weight))
@@ -23,7 +23,7 @@ def given(count: int = 3, *, classes: int = 3, size: tuple[int, int] = (32, 48))
     return images, torch.randn(count, classes, *size, generator=generator).softmax(dim=1)
 
 
-def plain(net: Evaluator, images: Tensor, masks: Tensor) -> Tensor:
+def plain(net: MaskDiscriminator, images: Tensor, masks: Tensor) -> Tensor:
     """The same network, written out."""
     convolutions = [layer for layer in net.features if isinstance(layer, nn.Conv2d)]
     norms: list[nn.GroupNorm | None] = [None, *(layer for layer in net.features if isinstance(layer, nn.GroupNorm))]

@@ -19,12 +19,12 @@ from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
 from s4mi.data.sources.table import TableOptions, read_tables
-from s4mi.data.sources.types import Naming
+from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import spread
-from s4mi.inference.overlays.saliency import CELL, LINE, Block, Sheet, overlay
+from s4mi.inference.overlays.saliency import CELL, LINE, RunOverlays, SaliencySheet, overlay
 from s4mi.inference.saliency_maps import MAP_NAMES, TRUTH, Explainer
 from s4mi.inference.saliency_scores import UNMOVED, MapScores, MaskScores, summarise
 from s4mi.maths.saliency import energy_inside, pointing_game
@@ -227,8 +227,8 @@ def test_an_overlay_is_bright_where_the_map_is_and_the_sheet_shows_it() -> None:
     picture = overlay(grey, saliency)
     assert picture.shape == grey.shape
     assert picture[:, 20:].mean() > picture[:, :20].mean() + 60
-    sheet = Sheet([("technique", "run")], ["map"])
-    sheet.add("name", "truth", grey, [Block("class", (picture,), ("",))], None)
+    sheet = SaliencySheet([("technique", "run")], ["map"])
+    sheet.add("name", "truth", grey, [RunOverlays("class", (picture,), ("",))], None)
     assert sheet.png().startswith(b"\x89PNG")
 
 
@@ -315,7 +315,7 @@ def test_a_mask_of_another_size_gets_a_line(tmp_path: Path, runs: Path, lesions:
 @pytest.mark.real
 def test_real_lesions_have_the_area_that_their_table_says(real_data: Path, tmp_path: Path, quick: Quick) -> None:
     data = tmp_path / "ph2"
-    write_import(read_tables(real_data / "ph2", TableOptions(label="diagnosis")), data, naming=Naming("ph2"))
+    write_import(read_tables(real_data / "ph2", TableOptions(label="diagnosis")), data, naming=DatasetNaming("ph2"))
     train(quick(data, VIT, epochs=1, data={"allow_leakage": True}), tmp_path / "run")
     result = explain([tmp_path / "run"], [data], tmp_path / "out", methods=["input_gradient"], limit=12)
     assert (result.summary.images, result.summary.failed) == (12, 0)

@@ -21,8 +21,8 @@ from s4mi.data.sources.write import Naming, write_import
 from s4mi.errors import S4miError
 from s4mi.inference.export import formats
 from s4mi.inference.load import open_exported
-from s4mi.inference.model_metadata import FORMAT, KEY, read_facts
-from s4mi.inference.run_model import Predictor
+from s4mi.inference.model_metadata import FORMAT, KEY, read_metadata
+from s4mi.inference.run_model import RunModel
 from s4mi.recipes.export import export_run
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
@@ -188,7 +188,7 @@ def test_an_archive_of_torch_export_answers_as_the_run_does(made: Made, images: 
 
 def test_the_file_knows_of_the_runs_data_what_the_run_does(made: Made) -> None:
     for kind in ("multiclass", "segmentation"):
-        own, given = Predictor(made.run(kind)), open_exported(made.model(kind))
+        own, given = RunModel(made.run(kind)), open_exported(made.model(kind))
         assert (own.about.kind, own.about.classes) == (given.about.kind, given.about.classes)
         assert own.calibration == given.calibration
         assert own.about.spec.rule == given.about.spec.rule
@@ -373,4 +373,4 @@ def test_without_the_extra_there_is_one_line(
 
 def test_facts_survive_their_file(made: Made) -> None:
     facts = open_exported(made.model("segmentation")).facts
-    assert read_facts(facts.model_dump_json(), Path("x")) == facts
+    assert read_metadata(facts.model_dump_json(), Path("x")) == facts

@@ -22,7 +22,7 @@ from s4mi.maths.feature_health import spread
 from s4mi.nets.backbone import Backbone
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
-from s4mi.records import FeatureMap, Health, PretrainingRecord, read_epochs, read_pretraining
+from s4mi.records import FeatureHealth, FeatureMap, PretrainingRecord, read_epochs, read_pretraining
 from s4mi.records import pretraining as records
 from s4mi.training.evaluate import evaluate_run
 from s4mi.training.prepare import prepare
@@ -467,7 +467,7 @@ def test_the_first_look_is_at_the_weights_before_training(finished: Finished) ->
     images = torch.from_numpy(prepared.cache.images[entries]).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         expected = spread(method.encoders()["tiny_resnet"](images))
-    first = Health.model_validate_json((run / "first_look.json").read_text()).features["tiny_resnet"]
+    first = FeatureHealth.model_validate_json((run / "first_look.json").read_text()).features["tiny_resnet"]
     assert first == read_pretraining(run).start.features["tiny_resnet"]
     assert first.std == pytest.approx(expected.std, rel=1e-4)
     assert first.effective_rank == pytest.approx(expected.effective_rank, rel=1e-3)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
 
+from conftest import PICIE
 from s4mi.config import RunConfig
 from s4mi.contract import CollapseError
 from s4mi.data.manifest import load_manifest
@@ -22,7 +23,7 @@ from s4mi.errors import S4miError
 from s4mi.maths.pixel_clusters import PixelLabels
 from s4mi.methods.segmentation.picie import PixelClustering
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.train import train, train_to_answer
+from s4mi.recipes.train import train, train_supervised
 from s4mi.records import EpochRecord, RunRecord, SegmentationScores, read_epochs, read_record
 from s4mi.training.evaluate import evaluate_run
 from s4mi.training.prepare import prepare
@@ -31,7 +32,6 @@ from s4mi.training.progress import Progress
 Quick = Callable[..., RunConfig]
 Masks = dict[str, NDArray[np.uint8]]
 
-PICIE: dict[str, Any] = {"name": "picie", "backbone": "tiny_resnet", "weights": "none", "width": 16}
 MDC: dict[str, Any] = {**PICIE, "name": "mdc"}
 DINO: dict[str, Any] = {
     "name": "dino", "backbone": "tiny_resnet", "weights": "none", "local_crops": 0, "hidden": 16, "bottleneck": 8,
@@ -103,14 +103,14 @@ def test_validation_chooses_the_epoch_and_test_is_scored_by_the_classes_it_gave_
 def test_masks_of_training_images_change_nothing(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     """With every one of them turned inside out, weights and scores are the same to the bit."""
     data, settings = tmp_path / "data", {"epochs": 2}
-    records = [train_to_answer(quick(lesions, PICIE, **settings), tmp_path / "true")]
+    records = [train_supervised(quick(lesions, PICIE, **settings), tmp_path / "true")]
     split = tmp_path / "true" / "split.json"
     shutil.copytree(lesions, data)
     for name in json.loads(split.read_text())["train"]:
         mask = data / "masks" / f"{name}.png"
         Image.fromarray(255 - np.asarray(Image.open(mask))).save(mask)
     saved = {"split": {"kind": "file", "file": str(split)}}
-    records.append(train_to_answer(quick(data, PICIE, **settings, **saved), tmp_path / "wrong"))
+    records.append(train_supervised(quick(data, PICIE, **settings, **saved), tmp_path / "wrong"))
     assert_same_weights(tmp_path / "true", tmp_path / "wrong")
     assert records[0].val == records[1].val
     assert records[0].test == records[1].test
@@ -121,10 +121,10 @@ def test_a_run_stopped_in_between_resumes_to_the_same_weights(
     tmp_path: Path, lesions: Path, quick: Quick, method: dict[str, Any]
 ) -> None:
     config = quick(lesions, method)
-    whole = train_to_answer(config, tmp_path / "whole")
+    whole = train_supervised(config, tmp_path / "whole")
     with pytest.raises(StoppedError):
         train(config, tmp_path / "run", watch=stop_when(after(2)))
-    resumed = train_to_answer(config, tmp_path / "run", resume=True)
+    resumed = train_supervised(config, tmp_path / "run", resume=True)
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
     assert (resumed.val, resumed.test, resumed.best_epoch) == (whole.val, whole.test, whole.best_epoch)
     assert epochs_of(tmp_path / "run") == [1, 2, 3]
@@ -164,7 +164,7 @@ def test_it_starts_from_a_pre_training_run_of_the_same_split(tmp_path: Path, les
     pretraining = quick(data, DINO, epochs=1, task="segmentation")
     assert prepare(pretraining).split.train == prepare(config).split.train
     train(pretraining, dino)
-    record = train_to_answer(config, tmp_path / "run")
+    record = train_supervised(config, tmp_path / "run")
     assert record.pretraining is not None
     assert (record.technique, record.pretraining.method) == ("picie from dino", "dino")
 
@@ -203,7 +203,7 @@ def test_after_a_collapse_training_begins_again_as_if_nothing_had_been(
     for name, looks in (("well", ()), ("at once", (1,)), ("in epoch 2", (2,)), ("in epoch 3", (3,))):
         collapse_at(*looks)
         caplog.clear()
-        records[name] = train_to_answer(config, tmp_path / name)
+        records[name] = train_supervised(config, tmp_path / name)
         assert epochs_of(tmp_path / name) == [1, 2, 3]
         assert records[name].restarts == len(looks)
         warnings = [entry.message for entry in caplog.records if "begins again" in entry.message]
@@ -224,7 +224,7 @@ def test_each_fresh_start_has_weights_of_its_own(
     drawn = []
     for looks in ((1,), (1, 2)):
         collapse_at(*looks)
-        record = train_to_answer(quick(lesions, MDC, epochs=1), tmp_path / str(looks))
+        record = train_supervised(quick(lesions, MDC, epochs=1), tmp_path / str(looks))
         assert record.restarts == len(looks)
         drawn.append(weights(tmp_path / str(looks))["answer.net.encoder.conv1.weight"])
     assert not torch.allclose(drawn[0], drawn[1], atol=1e-3)
@@ -260,12 +260,12 @@ def test_a_fresh_start_is_remembered_over_a_stop(
 ) -> None:
     config = quick(lesions, MDC)
     collapse_at(2)
-    whole = train_to_answer(config, tmp_path / "whole")
+    whole = train_supervised(config, tmp_path / "whole")
     collapse_at(2)
     with pytest.raises(StoppedError):
         train(config, tmp_path / "run", watch=stop_when(after(2)))
     collapse_at()
-    resumed = train_to_answer(config, tmp_path / "run", resume=True)
+    resumed = train_supervised(config, tmp_path / "run", resume=True)
     assert (whole.restarts, resumed.restarts) == (1, 1)
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
     assert epochs_of(tmp_path / "run") == [1, 2, 3]
@@ -278,7 +278,7 @@ def test_a_stop_before_the_fresh_start_is_saved_leads_to_the_same_weights(
     """The checkpoint is still that of the epoch before the collapse, which comes again."""
     config, begun = quick(lesions, MDC), []
     collapse_at(2)
-    whole = train_to_answer(config, tmp_path / "whole")
+    whole = train_supervised(config, tmp_path / "whole")
 
     def again(progress: Progress, latest: EpochRecord | None) -> bool:
         if progress.epoch == 1 and latest is None:
@@ -289,7 +289,7 @@ def test_a_stop_before_the_fresh_start_is_saved_leads_to_the_same_weights(
     with pytest.raises(StoppedError):
         train(config, tmp_path / "run", watch=stop_when(again))
     collapse_at(1)
-    resumed = train_to_answer(config, tmp_path / "run", resume=True)
+    resumed = train_supervised(config, tmp_path / "run", resume=True)
     assert (whole.restarts, resumed.restarts) == (1, 1)
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
     assert epochs_of(tmp_path / "run") == [1, 2, 3]
@@ -419,7 +419,7 @@ def test_a_run_with_names_resumes_as_the_run_it_was_without(
         train(quick(bare, PICIE, epochs=2), tmp_path, watch=stop_when(after(1)))
     rename(tmp_path, {0: "background", 1: "lesion"})
     named = {**PICIE, "classes": {0: "background", 1: "lesion"}}
-    record = train_to_answer(quick(bare, named, epochs=2), tmp_path, resume=True)
+    record = train_supervised(quick(bare, named, epochs=2), tmp_path, resume=True)
     assert record.classes == ["background", "lesion"]
     assert_same_weights(tmp_path, unnamed(2))
 
@@ -431,7 +431,7 @@ def test_images_of_an_official_test_part_are_not_learnt_from(tmp_path: Path, bar
     parts = ["train"] * 40 + ["val"] * 8 + ["test"] * 12
     rows = [f"{name},{part}" for name, part in zip(lines[1:], parts, strict=True)]
     (data / "manifest.csv").write_text("\n".join(["image,split", *rows]) + "\n", encoding="utf-8")
-    record = train_to_answer(quick(data, MDC, epochs=1), tmp_path / "run")
+    record = train_supervised(quick(data, MDC, epochs=1), tmp_path / "run")
     assert (record.labels.train_images, record.labels.val, record.labels.test) == (40, 8, 12)
     split = json.loads((tmp_path / "run" / "split.json").read_text())
     assert split["train"] == [row.id for row in load_manifest(data).rows[:40]]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from s4mi.records import Answers, write_answers
-from s4mi.report.results.test_predictions import read_answers
+from s4mi.records import Predictions, write_predictions
+from s4mi.report.results.test_predictions import read_predictions
 
 
-def made() -> Answers:
-    return Answers(
+def made() -> Predictions:
+    return Predictions(
         images=("a, b", "c"),
         groups=(None, "p1"),
         classes=("mole", "melanoma"),
@@ -21,7 +21,7 @@ def made() -> Answers:
 
 
 def test_each_image_and_class_is_a_line(tmp_path: Path) -> None:
-    write_answers(made(), tmp_path / "t.csv")
+    write_predictions(made(), tmp_path / "t.csv")
     with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert rows == [
@@ -36,7 +36,7 @@ def test_each_image_and_class_is_a_line(tmp_path: Path) -> None:
 def test_single_precision_comes_back_to_the_bit(tmp_path: Path) -> None:
     rng, given = np.random.default_rng(0), made()
     shares = rng.random((50, 2)).astype(np.float32)
-    many = Answers(
+    many = Predictions(
         images=tuple(map(str, range(50))),
         groups=(None,) * 50,
         classes=given.classes,
@@ -44,8 +44,8 @@ def test_single_precision_comes_back_to_the_bit(tmp_path: Path) -> None:
         probabilities=shares.astype(np.float64),
         answers=shares > 0.4,
     )
-    write_answers(many, tmp_path / "test_answers.csv")
-    read = read_answers(tmp_path)
+    write_predictions(many, tmp_path / "test_answers.csv")
+    read = read_predictions(tmp_path)
     assert (read.probabilities.astype(np.float32) == shares).all()
     assert (read.truth == many.truth).all()
     assert (read.answers == many.answers).all()

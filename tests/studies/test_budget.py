@@ -9,7 +9,7 @@ import pytest
 from conftest import DEDL, TRANSFER
 from s4mi.config import PlannedRun, RunConfig
 from s4mi.records import Cost, LabelCounts, RunRecord
-from s4mi.studies.budget import OVER, SCORING, TRIAL, Budget, fitting
+from s4mi.studies.budget import OVER, SCORING, TRIAL, Budget, split_by_budget
 from s4mi.training.progress import Progress
 
 Quick = Callable[..., RunConfig]
@@ -122,7 +122,7 @@ def test_a_run_s_own_steps_stop_it_and_tell_of_its_like(clock: list[float], runs
 def test_a_plan_says_what_fits_one_after_the_other(runs: list[PlannedRun]) -> None:
     first, second, third, other = runs
     needing = PlannedRun("runs/needing", third.config, needs=first.name)
-    assert fitting([(first, 10), (second, 10), (other, None)], left=22) == {first.name: True, second.name: True}
-    assert fitting([(first, 30), (needing, 1), (second, 10)], left=22) == {
+    assert split_by_budget([(first, 10), (second, 10), (other, None)], left=22) == {first.name: True, second.name: True}
+    assert split_by_budget([(first, 30), (needing, 1), (second, 10)], left=22) == {
         first.name: False, needing.name: False, second.name: True,
     }  # fmt: skip

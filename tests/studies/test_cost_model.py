@@ -9,7 +9,7 @@ import pytest
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
 from s4mi.records import Cost, LabelCounts, PretrainingRecord, RunRecord
-from s4mi.studies.cost_model import Pace
+from s4mi.studies.cost_model import CostModel
 from s4mi.training.versions import version_note
 
 Quick = Callable[..., RunConfig]
@@ -26,7 +26,7 @@ def record(*, seconds: float, images: float, labelled: int, percent: float, epoc
 
 
 def test_of_a_run_like_none_nothing_is_known(lesions: Path, quick: Quick) -> None:
-    pace = Pace()
+    pace = CostModel()
     assert pace.seconds(quick(lesions, TRANSFER)) is None
     pace.learn(quick(lesions, TRANSFER), record(seconds=10, images=100, labelled=40, percent=100))
     assert pace.seconds(quick(lesions, DEDL)) is None
@@ -35,14 +35,14 @@ def test_of_a_run_like_none_nothing_is_known(lesions: Path, quick: Quick) -> Non
 
 
 def test_runs_that_differ_in_their_seed_take_the_mean(lesions: Path, quick: Quick) -> None:
-    pace = Pace()
+    pace = CostModel()
     for seed, seconds in enumerate((10.0, 20.0)):
         pace.learn(quick(lesions, TRANSFER, seed=seed), record(seconds=seconds, images=99, labelled=40, percent=100))
     assert pace.seconds(quick(lesions, TRANSFER, seed=7)) == 15
 
 
 def test_others_take_the_seconds_of_an_image_times_the_images(lesions: Path, quick: Quick) -> None:
-    pace = Pace()
+    pace = CostModel()
     pace.learn(quick(lesions, TRANSFER, epochs=3), record(seconds=12, images=120, labelled=40, percent=100))
     # 40 labelled images at 100 %; 0.1 s an image
     assert pace.seconds(quick(lesions, TRANSFER, epochs=6)) == pytest.approx(0.1 * 40 * 6)
@@ -52,7 +52,7 @@ def test_others_take_the_seconds_of_an_image_times_the_images(lesions: Path, qui
 
 
 def test_pre_training_sees_as_many_images_an_epoch_as_its_like(lesions: Path, quick: Quick) -> None:
-    pace = Pace()
+    pace = CostModel()
     done = PretrainingRecord.model_construct(epochs=3, cost=Cost.model_construct(seconds=12, images_per_second=10))
     pace.learn(quick(lesions, SIMCLR, epochs=3), done)
     assert pace.seconds(quick(lesions, SIMCLR, epochs=9)) == pytest.approx(36)

@@ -11,7 +11,7 @@ from conftest import DEDL, TRANSFER
 from s4mi.config import PlannedRun, make_study, plan_study
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.errors import S4miError
-from s4mi.studies.preflight import check_plan, missing_sets
+from s4mi.studies.preflight import check_plan, missing_datasets
 from s4mi.studies.run import run_study
 from s4mi.training.prepare import prepare
 
@@ -42,7 +42,7 @@ def test_a_missing_data_set_is_named_and_nothing_is_made(tmp_path: Path) -> None
     assert said == f"{tmp_path / 'nowhere/dataset.yaml'}: not there; make one with: s4mi data import"
     contents = {"data": {"path": str(tmp_path / "nowhere")}, "arms": ["finetune"]}
     study = make_study(contents, origin="study.yaml")
-    assert missing_sets(list(plan_study(study, tmp_path))) == {tmp_path / "nowhere": said}
+    assert missing_datasets(list(plan_study(study, tmp_path))) == {tmp_path / "nowhere": said}
     with pytest.raises(S4miError) as error:
         run_study(study, tmp_path / "out")
     assert str(error.value) == said

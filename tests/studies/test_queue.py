@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s4mi.config import PlannedRun, RunConfig
-from s4mi.studies.queue import ATTEMPTS, Graph
+from s4mi.studies.queue import ATTEMPTS, RunQueue
 
 NO_CONFIG = cast(RunConfig, None)  # nobody looks at it
 
@@ -37,7 +37,7 @@ def plans(draw: st.DrawFn) -> list[PlannedRun]:
 
 def play(plan: list[PlannedRun], *, workers: int, bad: dict[str, int], data: st.DataObject) -> Story:
     """Run a plan: `bad` says how often each run fails before it ends well; which one ends next is drawn."""
-    graph, story, running = Graph(plan), Story(), dict[str, PlannedRun]()
+    graph, story, running = RunQueue(plan), Story(), dict[str, PlannedRun]()
     while not graph.over:
         while len(running) < workers and (run := graph.begin()) is not None:
             assert run.needs is None or run.needs in story.finished
@@ -88,7 +88,7 @@ def test_one_worker_keeps_the_order_of_the_plan_and_tries_again_at_the_end(
 
 def test_nothing_begins_while_what_it_needs_is_running() -> None:
     plan = [PlannedRun("first", NO_CONFIG), PlannedRun("second", NO_CONFIG, "first")]
-    graph = Graph(plan)
+    graph = RunQueue(plan)
     assert graph.begin() == plan[0]
     assert graph.begin() is None
     assert not graph.over
@@ -98,7 +98,7 @@ def test_nothing_begins_while_what_it_needs_is_running() -> None:
 
 def test_what_was_finished_before_does_not_begin() -> None:
     plan = [PlannedRun("first", NO_CONFIG), PlannedRun("second", NO_CONFIG, "first")]
-    graph = Graph(plan)
+    graph = RunQueue(plan)
     graph.finish(plan[0])
     assert graph.begin() == plan[1]
     graph.finish(plan[1])

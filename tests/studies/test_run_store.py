@@ -16,9 +16,9 @@ from s4mi.config import PlannedRun, make_study, plan_study, save_run_config
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.errors import S4miError
 from s4mi.records import SUPERSEDED
-from s4mi.studies.run_id import identities, keep, kept_of
+from s4mi.studies.run_id import metadata_of, run_identities, write_metadata
 from s4mi.studies.run_state import check_format, write_format
-from s4mi.studies.run_store import Place, arrange, is_done, places
+from s4mi.studies.run_store import RunLocation, arrange_runs, is_done, run_locations
 
 SIMCLR: dict[str, Any] = {"name": "simclr", "backbone": "tiny_resnet", "weights": "none"}
 TUNED: dict[str, Any] = {"name": "finetune", "backbone": "tiny_resnet", "weights": "none"}
@@ -47,10 +47,10 @@ def plan(contents: dict[str, Any], out: Path) -> list[PlannedRun]:
 def pretend(contents: dict[str, Any], out: Path) -> list[str]:
     """Do as a study does, but for the training; the runs that it would have trained."""
     runs = plan(contents, out)
-    known = identities(runs)
-    found = places(runs, out, known)
+    known = run_identities(runs)
+    found = run_locations(runs, out, known)
     before = {place.planned.name: is_done(place) for place in found}
-    arrange(found)
+    arrange_runs(found)
     trained = []
     for planned in runs:
         run = out / planned.name
@@ -60,7 +60,7 @@ def pretend(contents: dict[str, Any], out: Path) -> list[str]:
         trained.append(planned.name)
         needed = next((other.config for other in runs if other.name == planned.needs), None)
         save_run_config(planned.config, run / "config.yaml")
-        keep(run, kept_of(needed, known[planned.name], seconds=1))
+        write_metadata(run, metadata_of(needed, known[planned.name], seconds=1))
         (run / "record.json").write_text(f"{planned.name} {known[planned.name].id}")
     return trained
 
@@ -147,13 +147,13 @@ def test_whatever_a_study_went_through_each_run_is_trained_once(
     out = done.with_name("through")
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(done, out)
-    ever = {identity.id for identity in identities(plan(contents, out)).values()}
+    ever = {identity.id for identity in run_identities(plan(contents, out)).values()}
     for step in steps:
         changed = contents
         for key, value in step.items():
             changed = set_in(changed, key, value)
         runs = plan(changed, out)
-        wanted = {planned.name: identities(runs)[planned.name].id for planned in runs}
+        wanted = {planned.name: run_identities(runs)[planned.name].id for planned in runs}
         trained = pretend(changed, out)
         assert {wanted[name] for name in trained} == set(wanted.values()) - ever
         ever |= set(wanted.values())
@@ -167,7 +167,7 @@ def test_an_id_is_the_same_on_another_machine_and_another_with_other_labels(tmp_
     for folder in (here, there):
         shutil.copytree(lesions, folder / "data")
     ids = [
-        {name: one.id for name, one in identities(plan(study(folder / "data"), folder / "out")).items()}
+        {name: one.id for name, one in run_identities(plan(study(folder / "data"), folder / "out")).items()}
         for folder in (here, there)
     ]
     assert ids[0] == ids[1]
@@ -175,9 +175,9 @@ def test_an_id_is_the_same_on_another_machine_and_another_with_other_labels(tmp_
     manifest = load_manifest(there / "data")
     rows = list(manifest.rows)
     write_dataset(there / "data", manifest.spec, list(reversed(rows)))
-    assert {n: o.id for n, o in identities(plan(study(there / "data"), there)).items()} == ids[0]  # as one set
+    assert {n: o.id for n, o in run_identities(plan(study(there / "data"), there)).items()} == ids[0]  # as one set
     write_dataset(there / "data", manifest.spec, rows[:-1])
-    other = {name: one.id for name, one in identities(plan(study(there / "data"), there)).items()}
+    other = {name: one.id for name, one in run_identities(plan(study(there / "data"), there)).items()}
     assert set(other.values()).isdisjoint(ids[0].values())
 
 
@@ -186,7 +186,7 @@ def test_a_file_of_weights_is_known_by_its_name(lesions: Path, tmp_path: Path) -
         [{"method": {**TUNED, "weights": f"{folder}/net.safetensors"}}] for folder in ("/here", "/there/below", ".")
     ]
     first, second, third = (
-        [one.id for one in identities(plan({**study(lesions), "arms": each}, tmp_path)).values()] for each in arms
+        [one.id for one in run_identities(plan({**study(lesions), "arms": each}, tmp_path)).values()] for each in arms
     )
     assert first == second == third
 
@@ -196,7 +196,7 @@ def test_without_its_data_set_a_finished_study_is_still_known(tmp_path: Path, le
     pretend(study(tmp_path / "data"), tmp_path / "out")
     shutil.rmtree(tmp_path / "data")
     runs = plan(study(tmp_path / "data"), tmp_path / "out")
-    assert all(is_done(place) for place in places(runs, tmp_path / "out", identities(runs)))
+    assert all(is_done(place) for place in run_locations(runs, tmp_path / "out", run_identities(runs)))
 
 
 def test_runs_of_an_older_version_are_taken_over_with_what_they_started_from(tmp_path: Path, lesions: Path) -> None:
@@ -224,10 +224,10 @@ def test_what_is_no_run_is_left_where_it_is_and_said(tmp_path: Path, lesions: Pa
     (tmp_path / "runs/scratch-100pct-seed0/config.yaml").write_text("method: [")
     (tmp_path / "runs/scratch-100pct-seed0/split.json").write_text("{}")
     runs = plan(study(lesions), tmp_path)
-    found = {place.planned.name: place for place in places(runs, tmp_path, identities(runs))}
+    found = {place.planned.name: place for place in run_locations(runs, tmp_path, run_identities(runs))}
     assert "holds files but no run" in found[name].conflict
     assert "is not YAML" in found["runs/scratch-100pct-seed0"].conflict
-    assert arrange(list(found.values())) == []
+    assert arrange_runs(list(found.values())) == []
     assert (tmp_path / name / "notes.txt").read_text() == "mine"
 
 
@@ -237,8 +237,8 @@ def test_a_second_run_of_the_same_id_is_set_aside_beside_the_first(tmp_path: Pat
     pretend(changed, tmp_path)
     aside = next((tmp_path / SUPERSEDED / "runs").glob("scratch-50pct-seed0-*"))
     home = tmp_path / "runs/scratch-50pct-seed0"
-    place = Place(plan(first, tmp_path)[0], home, home, aside=aside)
-    arrange([place])
+    place = RunLocation(plan(first, tmp_path)[0], home, home, aside=aside)
+    arrange_runs([place])
     assert aside.with_name(f"{aside.name}-2").is_dir()
     assert aside.is_dir()
 
@@ -263,10 +263,10 @@ def test_a_folder_of_another_format_is_refused_in_a_line(tmp_path: Path, text: s
 
 def test_the_plan_is_in_the_folder_and_is_not_written_twice(tmp_path: Path, lesions: Path) -> None:
     runs = plan(study(lesions), tmp_path)
-    write_format(tmp_path, runs, identities(runs))
+    write_format(tmp_path, runs, run_identities(runs))
     written = yaml.safe_load((tmp_path / "study.json").read_text())
     assert list(written["runs"]) == [planned.name for planned in runs]
     check_format(tmp_path)
     before = (tmp_path / "study.json").stat().st_mtime_ns
-    write_format(tmp_path, runs, identities(runs))
+    write_format(tmp_path, runs, run_identities(runs))
     assert (tmp_path / "study.json").stat().st_mtime_ns == before

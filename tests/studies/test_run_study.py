@@ -19,10 +19,10 @@ from s4mi.errors import S4miError
 from s4mi.recipes.train import train
 from s4mi.records import PretrainingRecord, RunRecord, read_epochs, read_failure
 from s4mi.report.results.runs import load_runs
-from s4mi.studies.events import Begun, Ended, Event, Failed, Looked, Moved, Outcome
+from s4mi.studies.events import AttemptFailed, Event, RunEnded, RunOutcome, RunProgress, RunStarted, StudyChecked
 from s4mi.studies.lock import LOCK_NAME
 from s4mi.studies.run import run_study
-from s4mi.studies.run_id import read_kept
+from s4mi.studies.run_id import read_metadata
 from s4mi.studies.run_state import write_failure
 from s4mi.training.progress import Progress
 
@@ -64,7 +64,7 @@ def studied(lesions: Path, cache_dir: Path) -> Studied:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, studied: Studied) -> tuple[StudyConfig, Path, list[Outcome]]:
+def finished(tmp_path_factory: pytest.TempPathFactory, studied: Studied) -> tuple[StudyConfig, Path, list[RunOutcome]]:
     """The study, run."""
     study, out = studied(), tmp_path_factory.mktemp("studies") / "study"
     return study, out, run_study(study, out)
@@ -72,10 +72,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory, studied: Studied) -> tupl
 
 def begun(told: list[Event]) -> list[str]:
     """The names of the runs that began, in order."""
-    return [event.planned.name for event in told if isinstance(event, Begun)]
+    return [event.planned.name for event in told if isinstance(event, RunStarted)]
 
 
-Finished = tuple[StudyConfig, Path, list[Outcome]]
+Finished = tuple[StudyConfig, Path, list[RunOutcome]]
 
 
 def test_every_planned_run_is_run_in_the_order_of_the_plan(finished: Finished) -> None:
@@ -132,7 +132,7 @@ def test_a_second_call_trains_nothing_again(finished: Finished) -> None:
     told: list[Event] = []
     again = run_study(study, out, tell=told.append)
     assert again == outcomes
-    assert told == [Looked(tuple(plan_study(study, out)), tuple(outcomes))]
+    assert told == [StudyChecked(tuple(plan_study(study, out)), tuple(outcomes))]
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == files
 
 
@@ -177,7 +177,11 @@ def test_an_interruption_goes_through_and_the_study_goes_on_from_there(
 
     def tell(event: Event) -> None:
         told.append(event)
-        if isinstance(event, Moved) and event.planned.name.startswith("runs") and event.progress.phase == "evaluate":
+        if (
+            isinstance(event, RunProgress)
+            and event.planned.name.startswith("runs")
+            and event.progress.phase == "evaluate"
+        ):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -199,7 +203,7 @@ ARMS = [{"method": TRANSFER, "pretraining": "simmim"}, {"method": TRANSFER, "pre
 def test_what_fails_stops_only_the_runs_that_need_it_which_say_so(tmp_path: Path, studied: Studied) -> None:
     told: list[Event] = []
     outcomes = run_study(studied(pretraining=BAD, arms=ARMS), tmp_path, tell=told.append)
-    ended = {event.outcome.planned.name: event.outcome for event in told if isinstance(event, Ended)}
+    ended = {event.outcome.planned.name: event.outcome for event in told if isinstance(event, RunEnded)}
     assert [ended[outcome.planned.name] for outcome in outcomes] == outcomes
     by_name = {outcome.planned.name: outcome for outcome in outcomes}
     assert by_name["pretraining/simmim-seed0"].failure.startswith("method.square 7 does not divide data.image_size 32")
@@ -223,10 +227,10 @@ def test_a_failure_is_tried_again_after_everything_else_and_put_on_record(tmp_pa
         assert failure is not None
         assert failure.attempts == attempts
         assert failure.reason.startswith("method.square 7 does not divide data.image_size 32")
-        tries = [event for event in told if isinstance(event, Begun) and "simmim" in event.planned.name]
+        tries = [event for event in told if isinstance(event, RunStarted) and "simmim" in event.planned.name]
         assert [one.attempt for one in tries] == [1, 2]
-        assert [event.reason for event in told if isinstance(event, Failed)] == [failure.reason]
-        last = [event for event in told if isinstance(event, Begun)][-1]
+        assert [event.reason for event in told if isinstance(event, AttemptFailed)] == [failure.reason]
+        last = [event for event in told if isinstance(event, RunStarted)][-1]
         assert last == tries[-1]
 
 
@@ -248,7 +252,7 @@ def test_a_full_disk_ends_the_study_in_one_line_and_what_is_finished_stays(
     tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tell(event: Event) -> None:
-        if isinstance(event, Ended):
+        if isinstance(event, RunEnded):
 
             def full(*_: object, **__: object) -> None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -278,7 +282,7 @@ def test_a_study_that_is_being_run_is_refused_to_others(tmp_path: Path, studied:
     refused: list[str] = []
 
     def tell(event: Event) -> None:
-        if isinstance(event, Begun):
+        if isinstance(event, RunStarted):
             with pytest.raises(S4miError, match=f"process {os.getpid()} on this machine") as caught:
                 run_study(study, tmp_path)
             refused.append(str(caught.value))
@@ -327,7 +331,7 @@ def test_a_changed_setting_runs_what_depends_on_it_and_the_old_runs_come_back_wi
     back = run_study(studied(), out, tell=told.append)
     assert begun(told) == []
     assert [outcome.record for outcome in back] == [outcome.record for outcome in finished[2]]
-    assert sum(isinstance(event, Looked) and len(event.moved) == 2 for event in told) == 1
+    assert sum(isinstance(event, StudyChecked) and len(event.moved) == 2 for event in told) == 1
 
 
 def test_a_study_without_time_leaves_its_runs_out_and_with_more_goes_on(tmp_path: Path, studied: Studied) -> None:
@@ -337,7 +341,7 @@ def test_a_study_without_time_leaves_its_runs_out_and_with_more_goes_on(tmp_path
     assert none[4].failure == f"as {NAMES[0]} is, which it starts from"
     some = run_study(studied(budget="1 h"), tmp_path)
     assert [outcome.failure for outcome in some] == [""] * 5
-    spent = sum(read_kept(tmp_path / name).seconds for name in NAMES)
+    spent = sum(read_metadata(tmp_path / name).seconds for name in NAMES)
     assert spent > 0
     again = run_study(studied(budget=f"{spent / 2} s", seeds=[0, 1]), tmp_path)  # what is done has spent it
     assert [outcome.left_out for outcome in again] == [False] * 5 + [True] * 5

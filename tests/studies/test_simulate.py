@@ -14,11 +14,11 @@ from s4mi.config import PlannedRun, RunConfig
 from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
 from s4mi.records import read_record
-from s4mi.studies.simulate import Game, simulate
+from s4mi.studies.simulate import SimulationOptions, simulate
 
 Quick = Callable[..., RunConfig]
 STRATEGIES = (Strategy("none", "none"), Strategy("entropy", "k-centre"))
-GAME = Game(STRATEGIES, seeds=(0,), rounds=2, count=6, start=10, per_patient=0)
+GAME = SimulationOptions(STRATEGIES, seeds=(0,), rounds=2, count=6, start=10, per_patient=0)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,9 @@ def test_the_table_holds_the_scores_of_the_records(played: Path) -> None:
 
 def test_finished_rounds_are_kept_and_more_can_follow(played: Path, lesions: Path, quick: Quick) -> None:
     records = {path: path.stat().st_mtime_ns for path in played.rglob("record.json")}
-    game = Game((*STRATEGIES, Strategy("none", "typicality")), seeds=(0,), rounds=2, count=6, start=10, per_patient=0)
+    game = SimulationOptions(
+        (*STRATEGIES, Strategy("none", "typicality")), seeds=(0,), rounds=2, count=6, start=10, per_patient=0
+    )
     said: list[str] = []
     simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], played, game=game, tell=said.append)
     after = {path: path.stat().st_mtime_ns for path in played.rglob("record.json")}
@@ -87,7 +89,7 @@ def test_a_table_keeps_what_earlier_calls_have_played_while_a_new_one_goes_on(
     """A stop in the first new round must not take rounds out of the table that another strategy has played."""
     one, other, new = Strategy("none", "none"), Strategy("entropy", "none"), Strategy("none", "typicality")
     out, plan = tmp_path / "out", [PlannedRun("run", quick(lesions, TRANSFER, epochs=1))]
-    game = Game((one, other), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
+    game = SimulationOptions((one, other), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
     simulate(plan, out, game=game)
     table = out / "simulation.csv"
     before = table.read_text()
@@ -106,7 +108,7 @@ def test_a_table_keeps_what_earlier_calls_have_played_while_a_new_one_goes_on(
 
 def test_a_table_that_is_none_is_said(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     out, plan = tmp_path / "out", [PlannedRun("run", quick(lesions, TRANSFER, epochs=1))]
-    game = Game((Strategy("none", "none"),), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
+    game = SimulationOptions((Strategy("none", "none"),), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
     simulate(plan, out, game=game)
     (out / "simulation.csv").write_text("strategy,seed\nrandom,0\n")
     with pytest.raises(S4miError, match=r"simulation.csv: is no table of a simulation by macro F1; remove it"):
@@ -114,13 +116,13 @@ def test_a_table_that_is_none_is_said(tmp_path: Path, lesions: Path, quick: Quic
 
 
 def test_another_game_is_not_mixed_in(played: Path, lesions: Path, quick: Quick) -> None:
-    other = Game(STRATEGIES, seeds=(0,), rounds=2, count=5, start=10, per_patient=0)
+    other = SimulationOptions(STRATEGIES, seeds=(0,), rounds=2, count=5, start=10, per_patient=0)
     with pytest.raises(S4miError, match=r"another simulation is there \(count 6 → 5\)"):
         simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], played, game=other)
 
 
 def test_a_data_set_that_is_too_small_is_said_at_once(tmp_path: Path, lesions: Path, quick: Quick) -> None:
-    game = Game(STRATEGIES, seeds=(0,), rounds=9, count=20, start=10)
+    game = SimulationOptions(STRATEGIES, seeds=(0,), rounds=9, count=20, start=10)
     annotated = len(load_manifest(lesions).rows)
     assert annotated == 60
     with pytest.raises(S4miError, match=r"annotated training images, but 9 rounds come to 190; lower"):

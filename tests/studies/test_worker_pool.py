@@ -29,7 +29,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s4mi.records import RunRecord, read_epochs, read_failure
-from s4mi.studies.events import Begun, Event, Moved
+from s4mi.studies.events import Event, RunProgress, RunStarted
 from s4mi.studies.lock import LOCK_NAME
 from s4mi.studies.run import run_study
 from s4mi.studies.worker_pool import next_gpu, visible_gpus
@@ -77,21 +77,21 @@ def test_the_death_of_an_idle_worker_is_no_failure_of_the_run_that_it_is_given(
 
     def tell(event: Event) -> None:
         told.append(event)
-        if isinstance(event, Begun) and event.planned.name == TUNED:
+        if isinstance(event, RunStarted) and event.planned.name == TUNED:
             kill_workers(signal.SIGSTOP)  # it is sent the run, and never reads it
             threading.Timer(1, kill_workers).start()
 
     shutil.copytree(undisturbed / PRETRAINING, tmp_path / PRETRAINING)
     outcomes = run_study(studied(), tmp_path, workers=1, tell=tell)
     assert [outcome.failure for outcome in outcomes] == [""] * 3
-    assert [event.planned.name for event in told if isinstance(event, Begun)] == [SCRATCH, TUNED]
+    assert [event.planned.name for event in told if isinstance(event, RunStarted)] == [SCRATCH, TUNED]
     assert_same(tmp_path, undisturbed)
 
 
 @pytest.mark.slow
 def test_a_run_whose_process_dies_each_time_is_lost_alone(tmp_path: Path, studied: Studied, undisturbed: Path) -> None:
     def tell(event: Event) -> None:
-        if isinstance(event, Moved) and event.planned.name == SCRATCH:
+        if isinstance(event, RunProgress) and event.planned.name == SCRATCH:
             kill_workers(signal.SIGSEGV)
 
     shutil.copytree(undisturbed / PRETRAINING, tmp_path / PRETRAINING)

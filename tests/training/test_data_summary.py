@@ -8,7 +8,7 @@ import pytest
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
 from s4mi.data.manifest import load_manifest
-from s4mi.training.data_summary import facts_of
+from s4mi.training.data_summary import summarise_data
 from s4mi.training.prepare import prepare
 
 Quick = Callable[..., RunConfig]
@@ -18,7 +18,7 @@ Quick = Callable[..., RunConfig]
 def test_every_image_and_patient_is_counted_once(lesions: Path, quick: Quick, method: dict) -> None:
     config = quick(lesions, method, label_fraction=50)
     prepared = prepare(config)
-    facts = facts_of(config, prepared)
+    facts = summarise_data(config, prepared)
     manifest = load_manifest(lesions)
     assert facts.images == sum(part.images for part in facts.parts.values()) == len(manifest.rows)
     assert sum(part.groups for part in facts.parts.values()) == len({row.group for row in manifest.rows})
@@ -37,7 +37,7 @@ def test_every_image_and_patient_is_counted_once(lesions: Path, quick: Quick, me
 
 def test_seeds_that_draw_other_splits_have_other_hashes_of_parts(lesions: Path, quick: Quick) -> None:
     one, other, again = (
-        facts_of(config, prepare(config))
+        summarise_data(config, prepare(config))
         for config in (
             quick(lesions, TRANSFER, seed=seed, label_fraction=f) for seed, f in ((0, 50), (1, 50), (0, 100))
         )

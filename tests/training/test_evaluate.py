@@ -17,7 +17,7 @@ from s4mi.maths.metrics import score_multiclass, score_multilabel
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
 from s4mi.records import ClassificationScores, SegmentationScores, read_record
-from s4mi.report.results.test_predictions import read_answers
+from s4mi.report.results.test_predictions import read_predictions
 from s4mi.training.evaluate import evaluate_run, page_classes
 
 Quick = Callable[..., RunConfig]
@@ -91,7 +91,7 @@ def test_answers_to_test_images_give_the_recorded_scores(
 ) -> None:
     folder = cells if several else lesions
     train(quick(folder, TRANSFER, epochs=2, data={"tile": 20}), tmp_path / "run")
-    test, given = read_record(tmp_path / "run").test, read_answers(tmp_path / "run")
+    test, given = read_record(tmp_path / "run").test, read_predictions(tmp_path / "run")
     assert isinstance(test, ClassificationScores)
     parts = json.loads((tmp_path / "run" / "split.json").read_text())["test"]
     rows = {row.id: row for row in load_manifest(folder).rows}

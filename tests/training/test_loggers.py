@@ -15,24 +15,24 @@ from conftest import DEDL
 from s4mi.config import RunConfig, differences, make_run_config
 from s4mi.errors import S4miError
 from s4mi.recipes.train import train
-from s4mi.records import EpochRecord, Health, RunRecord, read_epochs
+from s4mi.records import EpochRecord, FeatureHealth, RunRecord, read_epochs
 from s4mi.records.flatten import of_epoch, of_run
-from s4mi.records.pretraining import Spread
+from s4mi.records.pretraining import FeatureSpread
 from s4mi.training import loggers as module
 from s4mi.training.loggers import CsvLog, Loggers, check_loggers
 from s4mi.training.mlflow_logger import MlflowLog
 from s4mi.training.progress import Progress
 
 
-def epoch(number: int, *, health: Health | None = None) -> EpochRecord:
+def epoch(number: int, *, health: FeatureHealth | None = None) -> EpochRecord:
     return EpochRecord(
         epoch=number, losses={"total": 1 / number}, val={"iou": 0.5}, health=health, lr=0.1, seconds=2.0,
         images_per_second=3.0,
     )  # fmt: skip
 
 
-HEALTH = Health(
-    features={"tiny": Spread(std=0.5, effective_rank=3.0, dimensions=8)}, signals={"teacher_entropy": 0.9},
+HEALTH = FeatureHealth(
+    features={"tiny": FeatureSpread(std=0.5, effective_rank=3.0, dimensions=8)}, signals={"teacher_entropy": 0.9},
     knn={"tiny": 0.7},
 )  # fmt: skip
 

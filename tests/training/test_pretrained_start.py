@@ -17,7 +17,7 @@ from s4mi.engine.checkpoint import load_weights
 from s4mi.errors import S4miError
 from s4mi.methods.classification.finetune import Finetune
 from s4mi.recipes.predict import predict_run
-from s4mi.recipes.train import train, train_to_answer
+from s4mi.recipes.train import train, train_supervised
 from s4mi.records import RunRecord, read_pretraining, read_record
 from s4mi.training.evaluate import evaluate_run
 from s4mi.training.prepare import prepare
@@ -91,7 +91,7 @@ def test_what_is_trained_first_is_that_encoder(tmp_path: Path, dino: Path, lesio
 def test_the_record_says_where_the_weights_come_from(
     tmp_path: Path, dino: Path, lesions: Path, quick: Quick, method: dict[str, Any], technique: str
 ) -> None:
-    record = train_to_answer(quick(lesions, finetune(dino, **method), epochs=1), tmp_path / "run")
+    record = train_supervised(quick(lesions, finetune(dino, **method), epochs=1), tmp_path / "run")
     assert record.technique == technique
     assert (record.pretraining is None) == ("pretrained" in method)
     if record.pretraining is None:
@@ -122,7 +122,7 @@ def test_another_network_is_answered_with_those_that_there_are(
     said = refusal(quick(lesions, finetune(tmp_path / "cass", backbone="tiny_swin")), tmp_path / "run")
     assert "is a pre-training run of tiny_resnet and tiny_vit, not of 'tiny_swin'" in said
     for backbone in ("tiny_resnet", "tiny_vit"):
-        record = train_to_answer(
+        record = train_supervised(
             quick(lesions, finetune(tmp_path / "cass", backbone=backbone), epochs=1), tmp_path / backbone
         )
         assert record.pretraining is not None
@@ -170,7 +170,7 @@ def test_images_that_were_seen_must_not_be_scored_unless_it_is_allowed(
 
 def test_another_seed_on_the_same_split_is_no_leak(tmp_path: Path, dino: Path, lesions: Path, quick: Quick) -> None:
     config = quick(lesions, finetune(dino), epochs=1, seed=7, split={"seed": 0}, label_fraction=50)
-    assert train_to_answer(config, tmp_path / "run").pretraining is not None
+    assert train_supervised(config, tmp_path / "run").pretraining is not None
 
 
 def test_copies_under_other_names_are_seen_through(tmp_path: Path, dino: Path, lesions: Path, quick: Quick) -> None:
@@ -203,7 +203,7 @@ def test_pre_training_with_the_same_seed_fits_where_segmentation_stands_first_an
     write_dataset(tmp_path / "data", spec, [])
     (tmp_path / "data" / "manifest.csv").write_text("\n".join(lines) + "\n")
     train(quick(tmp_path / "data", SIMCLR, epochs=1), tmp_path / "simclr")
-    record = train_to_answer(quick(tmp_path / "data", finetune(tmp_path / "simclr"), epochs=1), tmp_path / "run")
+    record = train_supervised(quick(tmp_path / "data", finetune(tmp_path / "simclr"), epochs=1), tmp_path / "run")
     assert record.pretraining is not None
 
 

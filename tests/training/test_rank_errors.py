@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_without_masks import PICIE
 
-from conftest import DEDL, TRANSFER
+from conftest import DEDL, PICIE, TRANSFER
 from s4mi.config import RunConfig, save_run_config
 from s4mi.engine.checkpoint import load_weights
 

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, multiprocessing, nn
 
 from s4mi.config import RunConfig, make_run_config
-from s4mi.contract import Batch, Classifier, Segmenter, Stream
+from s4mi.contract import Batch, Classifier, Segmenter, TrainLoader
 from s4mi.engine.fit import fit
 from s4mi.methods.segmentation.picie import ClusteringConfig
 from s4mi.training.evaluate import evaluate, validate
@@ -96,7 +96,7 @@ def in_double_precision() -> Iterator[None]:
 class AsPrecise:
     """A stream in the precision of the network."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: TrainLoader) -> None:
         self.steps, self._stream = stream.steps, stream
 
     def epoch(self, epoch: int) -> Iterator[Batch]:

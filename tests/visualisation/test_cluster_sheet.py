@@ -16,8 +16,8 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import read_image
 from s4mi.errors import S4miError
 from s4mi.inference.overlays.masks import MOST_COLOURS, clustered
-from s4mi.inference.predictor import Answerer
-from s4mi.inference.run_model import Predictor
+from s4mi.inference.predictor import Predictor
+from s4mi.inference.run_model import RunModel
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
 from s4mi.training.run_dir import RunDir
@@ -97,7 +97,7 @@ def test_a_page_of_tiles_is_the_clusters_of_its_tiles_put_together(tmp_path: Pat
         predict_run(runs / "tiled", [tmp_path / f"{number}.png"], tmp_path / "quarters", clusters=True)
     whole = picture(tmp_path / "whole" / "03.png")
     grid = RunDir(runs / "tiled").config().data.preprocessing.grid((SIDE, SIDE))
-    assert len(Answerer((Predictor(runs / "tiled"),), overlap=0).inputs(pixels)) == 4, grid
+    assert len(Predictor((RunModel(runs / "tiled"),), overlap=0).inputs(pixels)) == 4, grid
     for number, quarter in enumerate(quarters):
         np.testing.assert_array_equal(whole[quarter], picture(tmp_path / "quarters" / f"{number}.png"))
 
@@ -229,4 +229,4 @@ def test_a_run_whose_weights_are_gone_says_so_and_does_not_blame_its_settings(
     shutil.copytree(runs / "nameless", run)
     save_run_config(quick(nameless, {**PICIE, "width": 8}), run / "config.yaml")
     with pytest.raises(S4miError, match=r"best\.safetensors: are weights of another network"):
-        Predictor(run)
+        RunModel(run)

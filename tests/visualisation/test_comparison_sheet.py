@@ -18,8 +18,8 @@ from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
 from s4mi.inference.overlays.masks import HIT, MISSED, WRONG, class_colour
-from s4mi.inference.overlays.saliency import CELL, PAPER, Block, Sheet
-from s4mi.inference.run_model import Predictor
+from s4mi.inference.overlays.saliency import CELL, PAPER, RunOverlays, SaliencySheet
+from s4mi.inference.run_model import RunModel
 from s4mi.recipes.train import train
 from s4mi.training.run_dir import RunDir
 from s4mi.visualisation import comparison_sheet as module
@@ -47,7 +47,7 @@ def manifest(lesions: Path) -> Manifest:
     return load_manifest(lesions)
 
 
-class Seen(Sheet):
+class Seen(SaliencySheet):
     """What was put on a sheet, to be looked at without reading pixels."""
 
     last: "Seen"
@@ -64,7 +64,7 @@ class Seen(Sheet):
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> type[Seen]:
-    monkeypatch.setattr(module, "Sheet", Seen)
+    monkeypatch.setattr(module, "SaliencySheet", Seen)
     return Seen
 
 
@@ -105,7 +105,7 @@ def test_images_are_of_the_part_of_every_run_from_small_to_large(
 
 def test_below_a_prediction_is_its_iou(runs: Path, manifest: Manifest, seen: type[Seen]) -> None:
     compare_sheet([runs / "all"], manifest, part="test", images=3)
-    predictor = Predictor(runs / "all")
+    predictor = RunModel(runs / "all")
     by_id = {row.id: row for row in manifest.rows}
     for name, (_, block) in seen.last.rows:
         row = by_id[name]
@@ -198,9 +198,9 @@ def test_another_data_set_is_refused_in_a_line(runs: Path, lesions: Path, tmp_pa
 
 def test_a_legend_that_is_too_wide_goes_on_in_the_next_line() -> None:
     def height(legend: list[tuple[tuple[int, int, int], str]]) -> int:
-        sheet = Sheet([("truth", "")], [""], legend=legend)
+        sheet = SaliencySheet([("truth", "")], [""], legend=legend)
         pixels = np.full((40, 40, 3), 100, dtype=np.uint8)
-        sheet.add("name", "", pixels, [Block("", (pixels,), ("",))], None)
+        sheet.add("name", "", pixels, [RunOverlays("", (pixels,), ("",))], None)
         return size(sheet.png())[1]
 
     none, one, three = height([]), height([(HIT, "found")]), height([(HIT, "found where it is")] * 3)
@@ -211,8 +211,8 @@ def test_the_truth_is_outlined_on_every_picture_but_the_image() -> None:
     pixels = np.full((CELL, CELL, 3), 100, dtype=np.uint8)
     mask = np.zeros((CELL, CELL), dtype=np.uint8)
     mask[40:80, 40:80] = 1
-    sheet = Sheet([("truth", "")], [""], outline=(1, 2, 3), outlined_image=False)
-    sheet.add("", "", pixels, [Block("", (pixels,), ("",))], mask)
+    sheet = SaliencySheet([("truth", "")], [""], outline=(1, 2, 3), outlined_image=False)
+    sheet.add("", "", pixels, [RunOverlays("", (pixels,), ("",))], mask)
     with Image.open(io.BytesIO(sheet.png())) as opened:
         drawn = (np.asarray(opened) == (1, 2, 3)).all(axis=2)
         assert drawn.any(axis=0).nonzero()[0].min() > CELL

@@ -17,13 +17,13 @@ from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
 from s4mi.inference.overlays.masks import compared
 from s4mi.inference.overlays.saliency import MARGIN
-from s4mi.inference.run_model import Predictor
+from s4mi.inference.run_model import RunModel
 from s4mi.recipes.report import report
 from s4mi.recipes.train import train
 from s4mi.records import RunRecord, read_record
-from s4mi.report.results.hard_cases import Case, Cases
+from s4mi.report.results.hard_cases import Case, HardCases
 from s4mi.report.results.runs import ReportRun, load_runs
-from s4mi.visualisation import for_report, plan
+from s4mi.visualisation import render, report_sheets
 from s4mi.visualisation.case_sheets import outlined_sheet
 from s4mi.visualisation.contact_sheet import SIDE
 from s4mi.visualisation.render import study_sheets
@@ -130,7 +130,7 @@ def test_a_failure_that_nobody_foresaw_is_a_note(made: Path, tmp_path: Path, mon
     def fail(*_: object, **__: object) -> bytes:
         raise RuntimeError("out of memory\nand more")
 
-    monkeypatch.setattr(plan, "compare_sheet", fail)
+    monkeypatch.setattr(report_sheets, "compare_sheet", fail)
     page, (note,) = page_of(made / "runs", tmp_path / "r.html")
     assert note.endswith("no sheet of predicted masks: RuntimeError: out of memory")
     assert "<html" in page
@@ -197,8 +197,8 @@ def test_unchanged_runs_are_drawn_once(classified: Path, monkeypatch: pytest.Mon
         raise AssertionError("drawn again")
 
     for name in ("saliency_sheet", "answered_sheet", "disputed_sheet"):
-        monkeypatch.setattr(plan, name, fail)
-    monkeypatch.setattr(for_report, "load_manifest", fail)
+        monkeypatch.setattr(report_sheets, name, fail)
+    monkeypatch.setattr(render, "load_manifest", fail)
     after, notes = study_sheets(classified, runs)
     assert notes == []
     assert [sheet.png for sheet in after] == [sheet.png for sheet in before]
@@ -241,7 +241,7 @@ def test_an_older_run_without_answers_still_shows_maps(classified: Path, tmp_pat
 def test_a_page_has_no_more_pictures_than_can_be_sent(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, _ = load_runs(made / "runs")
     before, _ = study_sheets(made / "runs", runs)
-    monkeypatch.setattr(for_report, "BYTES", len(before[0].png) + 10)
+    monkeypatch.setattr(render, "BYTES", len(before[0].png) + 10)
     sheets, (note,) = study_sheets(made / "runs", runs)
     assert [sheet.title for sheet in sheets] == ["Predicted masks"]
     assert "no sheet of best and worst cases at 50 %, best and worst cases at 100 %: " in note
@@ -251,10 +251,10 @@ def test_a_case_shows_what_was_found_missed_and_wrong(made: Path, lesions: Path)
     """Of each kind, as much as the run's own mask says, by naive counting on the sheet."""
     run, manifest = made / "runs" / "dedl-100", load_manifest(lesions)
     (row,) = (row for row in manifest.rows if row.id == load_runs(run)[0][0].images[0].image)
-    cases = Cases((Case(row.id, 0.5),), (), images=1)
+    cases = HardCases((Case(row.id, 0.5),), (), images=1)
     sheet = np.asarray(Image.open(io.BytesIO(outlined_sheet(cases, manifest, run)))).astype(int)
     assert row.mask is not None
-    truth, predicted = read_mask(row.mask, manifest.spec.mask_values), Predictor(run).mask(row.image)
+    truth, predicted = read_mask(row.mask, manifest.spec.mask_values), RunModel(run).mask(row.image)
     picture = compared(read_image(row.image, manifest.spec.rule), truth, predicted, line=False)
     expected = np.asarray(Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.LANCZOS)).astype(int)
     left = MARGIN + 2 * (SIDE + 5)

@@ -8,7 +8,7 @@ from pathlib import Path
 from s4mi.contract import PretrainedConfig
 from s4mi.data.manifest import Manifest, Row
 from s4mi.errors import S4miError
-from s4mi.inference.predictor import About
+from s4mi.inference.predictor import ModelInfo
 from s4mi.records import CONFIG_NAME, RECORD_NAME, PretrainingRecord, TaskKind, finished_runs, read_any_record
 from s4mi.training.run_dir import RunDir
 
@@ -52,7 +52,7 @@ def candidates_of(manifest: Manifest, kind: TaskKind | None, *, runs: Sequence[P
     return Candidates(tuple(left), tuple(known), held=len(rows) - len(free))
 
 
-def check_answers(source: Path) -> None:
+def check_predicts(source: Path) -> None:
     """Refuse what pre-trained alone, which has features and no answers.
 
     Raises:
@@ -66,7 +66,7 @@ def check_answers(source: Path) -> None:
         )
 
 
-def check_fits(about: About, manifest: Manifest) -> None:
+def check_fits(about: ModelInfo, manifest: Manifest) -> None:
     """Refuse a run of other images or classes than those of the data set.
 
     Raises:

@@ -14,9 +14,9 @@ from s4mi.contract import Segmenter
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.parallel import in_parallel
-from s4mi.inference.load import Opened, open_models
-from s4mi.inference.predictor import About, Answerer, Model, Probabilities, classes_of
-from s4mi.inference.run_model import Predictor
+from s4mi.inference.load import LoadedModels, open_models
+from s4mi.inference.predictor import Model, ModelInfo, Predictor, Probabilities, classes_of
+from s4mi.inference.run_model import RunModel
 from s4mi.maths.acquisition import binary, disagreement, entropy
 from s4mi.nets.committee import AVERAGE
 from s4mi.records import CONFIG_NAME, TaskKind
@@ -25,7 +25,7 @@ from s4mi.training.run_dir import load_method, make_fabric
 
 
 @dataclass(frozen=True)
-class Opinion:
+class CommitteeOutput:
     """What the members say of an image.
 
     Attributes:
@@ -59,14 +59,14 @@ class Committee:
         opened = open_models(source, ensemble=several, task=task)
         self.runs, self.why = opened.runs, opened.why
         models = _networks_of(opened) or opened.models
-        self.about: About = opened.models[0].about
+        self.about: ModelInfo = opened.models[0].about
         self.members = tuple(model.about.name for model in models)
-        self._all = Answerer(models)
-        self._each = tuple(Answerer((model,)) for model in models)
+        self._all = Predictor(models)
+        self._each = tuple(Predictor((model,)) for model in models)
 
     def opinions(
         self, files: Sequence[Path], *, progress: Callable[[int, int], None] = lambda *_: None
-    ) -> Iterator[Opinion | str]:
+    ) -> Iterator[CommitteeOutput | str]:
         """What they say of each file, or why it cannot be read, in order."""
         for inputs in self._decoded(files, progress):
             yield inputs if isinstance(inputs, str) else self._opinion(self._answers(*inputs))
@@ -86,7 +86,7 @@ class Committee:
         given = self._all.infer(np.require(inputs, requirements=["C", "W"]))  # as torch wants memory that it shares
         return np.stack([own.finish([one], size) for own, one in zip(self._each, given, strict=True)])
 
-    def _opinion(self, answers: Probabilities) -> Opinion:
+    def _opinion(self, answers: Probabilities) -> CommitteeOutput:
         mean = answers.mean(axis=0)
         # Of several labels, whether each is there: (M, 2, K).
         apart = binary(answers).swapaxes(0, 1) if self._all.multilabel else answers.astype(np.float64)
@@ -98,15 +98,17 @@ class Committee:
             labels = tuple(name for name, share in zip(self.about.classes[1:], likely[1:], strict=True) if share)
         else:
             likely, labels = mean.astype(np.float64), self._all.labels(mean)
-        return Opinion(unsure, unlike, labels, likely)
+        return CommitteeOutput(unsure, unlike, labels, likely)
 
 
 class _Network:
-    """One network of a run that has several, as the `Model` of an `Answerer`."""
+    """One network of a run that has several, as the `Model` of an `Predictor`."""
 
     calibration: Calibration | None = None
 
-    def __init__(self, name: str, readings: Callable[[Pixels], dict[str, NDArray[np.float32]]], about: About) -> None:
+    def __init__(
+        self, name: str, readings: Callable[[Pixels], dict[str, NDArray[np.float32]]], about: ModelInfo
+    ) -> None:
         self.about = replace(about, name=name)
         self._name, self._readings = name, readings
 
@@ -133,10 +135,10 @@ class _Readings:
         return self._last[1]
 
 
-def _networks_of(opened: Opened) -> tuple[Model, ...]:
+def _networks_of(opened: LoadedModels) -> tuple[Model, ...]:
     """The networks of a run whose answers are averaged, as cross teaching's CNN and transformer; empty of others."""
     model = opened.models[0]
-    if len(opened.models) > 1 or not isinstance(model, Predictor) or model.task.kind != "segmentation":
+    if len(opened.models) > 1 or not isinstance(model, RunModel) or model.task.kind != "segmentation":
         return ()
     fabric = make_fabric(model.config)
     method = load_method(fabric, model.config, model.task, model.run.best)
@@ -150,7 +152,7 @@ def _networks_of(opened: Opened) -> tuple[Model, ...]:
     return tuple(_Network(name, readings, model.about) for name in names if name != AVERAGE)
 
 
-def _decode(file: Path, *, answerer: Answerer) -> tuple[Pixels, tuple[int, int]] | str:
+def _decode(file: Path, *, answerer: Predictor) -> tuple[Pixels, tuple[int, int]] | str:
     try:
         pixels = answerer.read(file)
     except ImageError as error:

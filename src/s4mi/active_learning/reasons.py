@@ -2,18 +2,24 @@
 
 import numpy as np
 
-from s4mi.active_learning.committee import Opinion
-from s4mi.active_learning.strategies import Pool
+from s4mi.active_learning.committee import CommitteeOutput
+from s4mi.active_learning.strategies import CandidatePool
 from s4mi.data.manifest import Row
-from s4mi.inference.predictor import About
-from s4mi.maths.acquisition import Pick
+from s4mi.inference.predictor import ModelInfo
+from s4mi.maths.acquisition import Selection
 
 SHOWN = 3
 """Classes that are named with their probabilities."""
 
 
 def reason(
-    pick: Pick, pool: Pool, opinion: Opinion | None, about: About | None, *, near: Row | None, annotated: bool
+    pick: Selection,
+    pool: CandidatePool,
+    opinion: CommitteeOutput | None,
+    about: ModelInfo | None,
+    *,
+    near: Row | None,
+    annotated: bool,
 ) -> str:
     """One line: what the run says, how sure it is among the candidates, and how the image stands to others."""
     parts = []
@@ -38,7 +44,7 @@ def reason(
     return "; ".join(parts) or "drawn at random"
 
 
-def _said(opinion: Opinion, about: About) -> str:
+def _said(opinion: CommitteeOutput, about: ModelInfo) -> str:
     """The likeliest classes of an image, or what share of it shows each."""
     if about.kind == "segmentation":
         shares = [(name, float(share)) for name, share in zip(about.classes[1:], opinion.likely[1:], strict=True)]

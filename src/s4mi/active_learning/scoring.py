@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.active_learning.candidates import Candidates
-from s4mi.active_learning.committee import Committee, Opinion
-from s4mi.active_learning.strategies import Pool
+from s4mi.active_learning.committee import Committee, CommitteeOutput
+from s4mi.active_learning.strategies import CandidatePool
 from s4mi.data.manifest import Row
 from s4mi.errors import S4miError
 from s4mi.inference.features import embed_files
 
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Assessed:
+class ScoredCandidates:
     """The candidates that could be read, what they are chosen by, and those that could not be read, with the reason.
 
     Attributes:
@@ -26,25 +26,25 @@ class Assessed:
     """
 
     candidates: Candidates
-    pool: Pool
-    opinions: tuple[Opinion, ...]
+    pool: CandidatePool
+    opinions: tuple[CommitteeOutput, ...]
     unreadable: tuple[tuple[Row, str], ...]
 
 
-def assess(
+def score_candidates(
     candidates: Candidates,
     committee: Committee | None,
     encoder: Path | None,
     *,
-    progress: Progress = lambda *_: None,
-) -> Assessed:
+    progress: ProgressCallback = lambda *_: None,
+) -> ScoredCandidates:
     """Ask the committee, and let the encoder look at all images, where they are given.
 
     Raises:
         S4miError: no candidate can be read.
     """
     rows, known = candidates.rows, candidates.known
-    opinions: dict[str, Opinion] = {}
+    opinions: dict[str, CommitteeOutput] = {}
     features: dict[str, NDArray[np.float32]] = {}
     failed: dict[str, str] = {}
     if committee is not None:
@@ -64,7 +64,7 @@ def assess(
     if not left:
         raise S4miError(f"{rows[0].image}: {failed[rows[0].id]}; no other candidate can be read either")
     own = tuple(opinions[row.id] for row in left) if committee is not None else ()
-    pool = Pool(
+    pool = CandidatePool(
         [row.group for row in left],
         np.stack([features[row.id] for row in left]) if features else None,
         np.stack([features[row.id] for row in known]) if features and known else None,
@@ -72,10 +72,10 @@ def assess(
         disagreement=_column([one.disagreement for one in own]),
     )
     unreadable = tuple((row, failed[row.id]) for row in rows if row.id in failed)
-    return Assessed(Candidates(left, known), pool, own, unreadable)
+    return ScoredCandidates(Candidates(left, known), pool, own, unreadable)
 
 
-def _said(progress: Progress, what: str) -> Callable[[int, int], None]:
+def _said(progress: ProgressCallback, what: str) -> Callable[[int, int], None]:
     return lambda done, of: progress(what, done, of)
 
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from s4mi.errors import S4miError, nearest
 from s4mi.maths.acquisition import (
-    Cap,
-    Pick,
+    GroupLimit,
+    Selection,
     at_random,
     by_weight,
     clusters_of,
@@ -77,7 +77,7 @@ class Strategy:
 
 
 @dataclass(frozen=True)
-class Pool:
+class CandidatePool:
     """The candidates, in the order of their ids, and what is known of them.
 
     Attributes:
@@ -92,14 +92,14 @@ class Pool:
     disagreement: NDArray[np.float64] | None = None
 
 
-def choose(pool: Pool, strategy: Strategy, *, count: int, per_patient: int, seed: int) -> list[Pick]:
+def choose(pool: CandidatePool, strategy: Strategy, *, count: int, per_patient: int, seed: int) -> list[Selection]:
     """The candidates to annotate, the first the most worth it; fewer where there are fewer, or patients are full.
 
     Args:
         per_patient: at most so many of a patient; 0: any number.
         seed: of k-means, and of a choice at random; nothing else is drawn.
     """
-    cap, n = Cap(pool.groups, per_patient), len(pool.groups)
+    cap, n = GroupLimit(pool.groups, per_patient), len(pool.groups)
     weights = weights_of(pool, strategy.uncertainty)
     if strategy.diversity == "none":
         if weights is None:
@@ -114,7 +114,7 @@ def choose(pool: Pool, strategy: Strategy, *, count: int, per_patient: int, seed
     return typical(features, known, clusters=clusters, count=count, cap=cap, weights=weights)
 
 
-def weights_of(pool: Pool, uncertainty: Uncertainty) -> NDArray[np.float64] | None:
+def weights_of(pool: CandidatePool, uncertainty: Uncertainty) -> NDArray[np.float64] | None:
     """(N,) in (0, 1], or None where uncertainty does not count."""
     parts = {"entropy": [pool.entropy], "disagreement": [pool.disagreement], "none": []}.get(
         uncertainty, [pool.entropy, pool.disagreement]

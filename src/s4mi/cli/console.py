@@ -12,7 +12,7 @@ from s4mi.records import ClassificationScores, Scores
 if TYPE_CHECKING:
     from s4mi.data.spec import Finding
     from s4mi.report.results.tables import ResultTable
-    from s4mi.report.results.version_gains import Gains
+    from s4mi.report.results.version_gains import VersionGains
 
 
 def setup_logging(*, facts: bool = True) -> None:
@@ -82,7 +82,7 @@ def print_result_table(table: "ResultTable") -> None:
     Console().print(shown, "")
 
 
-def print_gains(gains: "Sequence[Gains]") -> None:
+def print_gains(gains: "Sequence[VersionGains]") -> None:
     """What new annotations brought: a line a technique and amount of labels, and what may be said of all."""
     from rich.console import Console
 

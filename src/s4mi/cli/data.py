@@ -11,7 +11,7 @@ from s4mi.cli import import_folder, merge, split
 from s4mi.cli.console import counted, how_many, print_facts, print_findings, print_line, progress_bar
 
 if TYPE_CHECKING:
-    from s4mi.data.checks.check import Report
+    from s4mi.data.checks.check import CheckReport
 
 app = typer.Typer(help="Import data sets, check them and split them.", no_args_is_help=True)
 app.add_typer(import_folder.app, name="import")
@@ -57,24 +57,24 @@ def check(
 
 
 def _with_likeness(
-    report: "Report", backbone: str, weights: str, *, distance: float, bar: Callable[[str, int, int], None]
-) -> "Report":
+    report: "CheckReport", backbone: str, weights: str, *, distance: float, bar: Callable[[str, int, int], None]
+) -> "CheckReport":
     """The report, with what a network finds alike."""
     from dataclasses import replace
 
     from s4mi.errors import S4miError
-    from s4mi.inference.near_duplicates import Likeness, alike
+    from s4mi.inference.near_duplicates import NearDuplicateSearch, find_near_duplicates
 
     if report.command is not None:
         raise S4miError(f"{report.path}: is no data set folder yet, and --embeddings wants one; import it first")
-    likeness = Likeness(backbone, weights=weights, distance=distance)
-    found = alike(
+    likeness = NearDuplicateSearch(backbone, weights=weights, distance=distance)
+    found = find_near_duplicates(
         report.path, likeness, known=report.findings, progress=lambda done, of: bar("comparing images", done, of)
     )
     return replace(report, findings=(*report.findings, *found))
 
 
-def _print_report(report: "Report", *, several: bool) -> None:
+def _print_report(report: "CheckReport", *, several: bool) -> None:
     print_line(f"{report.name}: {report.kind} ({report.path})", style="bold")
     if (summary := report.summary) is not None:
         sizes, per_group, images = summary.sizes, summary.images_per_group, summary.images
@@ -114,7 +114,7 @@ def _print_report(report: "Report", *, several: bool) -> None:
     print_line("")
 
 
-def _as_json(reports: Sequence["Report"], *, errors: int, warnings: int) -> str:
+def _as_json(reports: Sequence["CheckReport"], *, errors: int, warnings: int) -> str:
     from dataclasses import asdict
 
     document = {"errors": errors, "warnings": warnings, "reports": [asdict(report) for report in reports]}

@@ -9,7 +9,7 @@ import typer
 from s4mi.cli.options import Split
 
 if TYPE_CHECKING:
-    from s4mi.inference.saliency_scores import ExplainSummary, Mean
+    from s4mi.inference.saliency_scores import ExplainSummary, MeanInterval
 
 
 class MapMethod(StrEnum):
@@ -100,7 +100,7 @@ def _print(summary: "ExplainSummary") -> None:
         console.print()
 
 
-def _shown(mean: "Mean | None") -> str:
+def _shown(mean: "MeanInterval | None") -> str:
     if mean is None:
         return "–"
     return f"{mean.mean:.2f}" + ("" if mean.high is None else f" ± {mean.high - mean.mean:.2f}")

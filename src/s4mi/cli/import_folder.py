@@ -149,7 +149,7 @@ def pairs(
     force: Force = False,
 ) -> None:
     """A folder of images and a folder of masks, matched by name; also in train/, val/, test/."""
-    from s4mi.data.sources.pair_by_name import Naming as PairNaming
+    from s4mi.data.sources.pair_by_name import AffixPattern as PairNaming
     from s4mi.data.sources.pairs import PairsOptions, read_pairs
 
     rule = PairNaming(

@@ -11,8 +11,8 @@ import typer
 from s4mi.cli.console import counted, print_facts, print_findings, print_line, progress_bar
 
 if TYPE_CHECKING:
-    from s4mi.data.sources.types import Found, Naming
-    from s4mi.data.sources.write import Handling
+    from s4mi.data.sources.types import DatasetNaming, FoundDataset
+    from s4mi.data.sources.write import ImportOptions
 
 Source = Annotated[Path, typer.Argument(metavar="SRC", help="Folder to import from.")]
 Out = Annotated[Path, typer.Option("-o", "--out", metavar="DST", help="Folder of the data set.")]
@@ -53,12 +53,12 @@ Images = Annotated[str, typer.Option("--images", metavar="DIR", help="Folder of 
 
 def naming_of(
     out: Path, name: str, *, origin: str, licence: str, foreground: str, mask_value: Sequence[str] | None = None
-) -> "Naming":
-    from s4mi.data.sources.types import Naming
+) -> "DatasetNaming":
+    from s4mi.data.sources.types import DatasetNaming
 
     name = name or out.expanduser().resolve().name
     values = mask_values_of(mask_value or ())
-    return Naming(name, source=origin, licence=licence, foreground=foreground, mask_values=values)
+    return DatasetNaming(name, source=origin, licence=licence, foreground=foreground, mask_values=values)
 
 
 def mask_values_of(given: Sequence[str]) -> dict[int | str, str]:
@@ -84,18 +84,18 @@ def handling_of(
     intensity: str = RULE,
     keep_dicom: bool = False,
     skip_missing: bool = False,
-) -> "Handling":
+) -> "ImportOptions":
     from s4mi.data.formats.intensity import Intensity
-    from s4mi.data.sources.frames import Frames
-    from s4mi.data.sources.write import Handling
+    from s4mi.data.sources.frames import FrameSelection
+    from s4mi.data.sources.write import ImportOptions
 
-    return Handling(
-        copy=copy, force=force, skip_missing=skip_missing, frames=Frames.parse(frames),
+    return ImportOptions(
+        copy=copy, force=force, skip_missing=skip_missing, frames=FrameSelection.parse(frames),
         intensity=Intensity.parse(intensity), keep_dicom=keep_dicom,
     )  # fmt: skip
 
 
-def write(found: "Found", out: Path, naming: "Naming", handling: "Handling") -> None:
+def write(found: "FoundDataset", out: Path, naming: "DatasetNaming", handling: "ImportOptions") -> None:
     from s4mi.data.manifest import PARTS
     from s4mi.data.sources.write import write_import
 

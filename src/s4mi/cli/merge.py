@@ -10,7 +10,7 @@ from s4mi.cli.console import SHOWN, counted, how_many, print_facts, print_line
 from s4mi.cli.import_options import MaskValue, mask_values_of
 
 if TYPE_CHECKING:
-    from s4mi.data.annotations.merge import Merged, Plan
+    from s4mi.data.annotations.merge import MergePlan, MergeResult
     from s4mi.data.manifest import Manifest
 
 
@@ -56,13 +56,13 @@ def merge(
     """
     from s4mi.data.annotations.merge import apply_merge, plan_merge
     from s4mi.data.annotations.read import read_annotations
-    from s4mi.data.annotations.rules import Rules
+    from s4mi.data.annotations.rules import MergeRules
     from s4mi.data.sources.read_table import TABLE_SUFFIXES
     from s4mi.data.versions import load_version
     from s4mi.errors import S4miError
 
     manifest = load_version(dataset)
-    rules = Rules(
+    rules = MergeRules(
         replace, held_out=held_out, empty=empty, multilabel=multilabel, foreground=foreground,
         mask_values=mask_values_of(mask_value or ()), new_classes=tuple(new_class or ()),
     )  # fmt: skip
@@ -90,7 +90,7 @@ def merge(
     _say(apply_merge(plan), plan, dataset, silent=silent)
 
 
-def _say(merged: "Merged", plan: "Plan", dataset: Path, *, silent: str) -> None:
+def _say(merged: "MergeResult", plan: "MergePlan", dataset: Path, *, silent: str) -> None:
     before = plan.manifest.version
     if not merged.changed:
         print_line(f"{dataset}: nothing new; it stays at version {before}{silent and f': {silent}'}", style="bold")
@@ -113,7 +113,7 @@ def _say(merged: "Merged", plan: "Plan", dataset: Path, *, silent: str) -> None:
             print_line(line)
 
 
-def _next(merged: "Merged", manifest: "Manifest", *, added: Sequence[str]) -> Iterator[str]:
+def _next(merged: "MergeResult", manifest: "Manifest", *, added: Sequence[str]) -> Iterator[str]:
     """What became of the older version, of who validates and tests, and how to go on.
 
     Args:

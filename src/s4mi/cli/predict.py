@@ -9,7 +9,7 @@ import typer
 from s4mi.cli.options import Split, Task
 
 if TYPE_CHECKING:
-    from s4mi.recipes.predict import Predicted
+    from s4mi.recipes.predict import PredictResult
 
 
 class MaskFile(StrEnum):
@@ -87,7 +87,7 @@ def predict(
         raise typer.Exit(1)
 
 
-def _say(result: "Predicted", out: Path) -> None:
+def _say(result: "PredictResult", out: Path) -> None:
     if result.why:
         typer.echo(f"answered by {result.why}")
     kept = f", {result.kept} of them at an earlier time" if result.kept else ""

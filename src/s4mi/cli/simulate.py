@@ -17,7 +17,7 @@ def run_simulation(
     """Play it and say what came out."""
     from s4mi.active_learning.strategies import Strategy
     from s4mi.errors import S4miError
-    from s4mi.studies.simulate import Game, simulate
+    from s4mi.studies.simulate import SimulationOptions, simulate
 
     if out.suffix == ".csv":
         raise S4miError(f"{out}: --simulate fills a folder; name one with -o")
@@ -29,7 +29,9 @@ def run_simulation(
     if not named or not numbers or min(numbers) < 0:
         what, given = ("--strategies", strategies) if not named else ("--seeds", seeds)
         raise S4miError(f"{what} {given!r}: names none; give some with commas in between")
-    game = Game(named, seeds=numbers, rounds=rounds, count=count, start=start, per_patient=per_patient, members=members)
+    game = SimulationOptions(
+        named, seeds=numbers, rounds=rounds, count=count, start=start, per_patient=per_patient, members=members
+    )
     plan = _plan(file, overrides, out.absolute(), seeds=numbers, arm=arm)
     made = simulate(plan, out, game=game, tell=print_line)
     for line in made.lines:

@@ -9,8 +9,8 @@ import typer
 from s4mi.cli.console import print_line, progress_bar
 
 if TYPE_CHECKING:
-    from s4mi.data.splits.split import Division
-    from s4mi.recipes.split import Divided
+    from s4mi.data.splits.split import SplitMethod
+    from s4mi.recipes.split import SplitResult
     from s4mi.records import TaskKind
 
 KINDS = ("auto", "official", "random", "kfold", "file")
@@ -39,7 +39,7 @@ def split(
     """Split as a run with these settings does; print how each class is spread over parts and label fractions."""
     from s4mi.data.splits.label_amount import LabelAmount
     from s4mi.errors import S4miError, nearest
-    from s4mi.recipes.split import save_divided, split_dataset
+    from s4mi.recipes.split import save_split_result, split_dataset
 
     for option, given, known in (("--kind", kind, KINDS), ("--task", task or TASKS[0], TASKS)):
         if given not in known:
@@ -56,13 +56,13 @@ def split(
     elif show or out is None:
         _print(divided)
     if out is not None:
-        save_divided(divided, out)
+        save_split_result(divided, out)
         if not as_json:
             print_line(f"written to {out}; use it with split.kind=file split.file={out}")
 
 
-def _division(kind: str, ratios: str, *, folds: int, fold: int, seed: int, file: Path | None) -> "Division | None":
-    from s4mi.data.splits.split import Division
+def _division(kind: str, ratios: str, *, folds: int, fold: int, seed: int, file: Path | None) -> "SplitMethod | None":
+    from s4mi.data.splits.split import SplitMethod
     from s4mi.errors import S4miError
 
     if kind == "auto":
@@ -77,10 +77,10 @@ def _division(kind: str, ratios: str, *, folds: int, fold: int, seed: int, file:
         raise S4miError(f"--fold {fold}: is none of {folds} folds; they count from 0")
     if kind == "file" and file is None:
         raise S4miError("--kind file: wants a saved split; name it with --file")
-    return Division(kind, (train, val, test), folds=folds, fold=fold, seed=seed, file=file)  # type: ignore[arg-type]
+    return SplitMethod(kind, (train, val, test), folds=folds, fold=fold, seed=seed, file=file)  # type: ignore[arg-type]
 
 
-def _print(divided: "Divided") -> None:
+def _print(divided: "SplitResult") -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -114,7 +114,7 @@ def _print(divided: "Divided") -> None:
     )
 
 
-def _as_json(divided: "Divided") -> dict[str, object]:
+def _as_json(divided: "SplitResult") -> dict[str, object]:
     from dataclasses import asdict
 
     return {

@@ -8,8 +8,8 @@ import typer
 
 if TYPE_CHECKING:
     from s4mi.config import PlannedRun, StudyConfig
-    from s4mi.report.writers.html import Sheet
-    from s4mi.studies.events import Outcome
+    from s4mi.report.writers.html import ReportImage
+    from s4mi.studies.events import RunOutcome
 
 app = typer.Typer(
     help="Compare techniques: every technique, label fraction and seed of one file.", no_args_is_help=True
@@ -33,12 +33,12 @@ def plan(
     """
     from s4mi.cli.study_tree import budgeted, total, tree
     from s4mi.config import load_study, plan_study, unneeded
-    from s4mi.studies.preflight import check_plan, missing_sets
-    from s4mi.studies.status import outlook
+    from s4mi.studies.preflight import check_plan, missing_datasets
+    from s4mi.studies.status import study_status
 
     study = load_study(study_file, overrides or ())
     runs = list(plan_study(study, Path() if out is None else out.absolute()))
-    seen = outlook(runs, out, budget=study.seconds)
+    seen = study_status(runs, out, budget=study.seconds)
     for line in tree(seen.runs):
         typer.echo(line)
     typer.echo(total(seen.runs))
@@ -49,7 +49,7 @@ def plan(
     if seen.note is not None:
         typer.echo(seen.note, err=True)
     left = [run.planned for run in seen.runs if run.standing.record is None]
-    missing = missing_sets(left)
+    missing = missing_datasets(left)
     for line in missing.values():
         typer.echo(line, err=True)
     check_plan([planned for planned in left if planned.config.data.path not in missing])
@@ -105,34 +105,34 @@ def _how_far(study: "StudyConfig", out: Path) -> str:
 def write_study_report(
     out: Path,
     title: str,
-    outcomes: Sequence["Outcome"],
+    outcomes: Sequence["RunOutcome"],
     *,
     more_notes: Sequence[str] = (),
-    sheets: Sequence["Sheet"] = (),
+    sheets: Sequence["ReportImage"] = (),
     pictures: bool = True,
 ) -> None:
     """Print the tables of a study's runs and write `out/report.html` on them, with `pictures` of test images or not."""
     from s4mi.cli.console import print_gains, print_result_table
-    from s4mi.cli.study_progress import left_out
+    from s4mi.cli.study_progress import skipped_lines
     from s4mi.recipes.report import report
     from s4mi.records import RunRecord
     from s4mi.report.results.tables import result_tables
 
     names = {one.planned.name for one in outcomes}
     lost = [one for one in outcomes if one.record is None and not one.tried and not one.left_out]
-    notes = [*left_out(outcomes, named=True), *(f"{one.planned.name}: not run: {one.failure}" for one in lost)]
+    notes = [*skipped_lines(outcomes, named=True), *(f"{one.planned.name}: not run: {one.failure}" for one in lost)]
     for table in result_tables([one.record for one in outcomes if isinstance(one.record, RunRecord)]):
         print_result_table(table)
     made = report(
         out, out / "report.html", title=title, sheets=pictures, notes=[*notes, *more_notes], more=sheets, only=names
     )
     print_gains(made.gains)
-    for line in left_out(outcomes, named=False):
+    for line in skipped_lines(outcomes, named=False):
         typer.echo(line)
     typer.echo(f"report: {made.files[0]}")
 
 
-def count_failures(outcomes: Sequence["Outcome"]) -> None:
+def count_failures(outcomes: Sequence["RunOutcome"]) -> None:
     """Say how many runs failed and leave with a status that says so, if any did."""
     lost = [outcome for outcome in outcomes if outcome.record is None and not outcome.left_out]
     if not lost:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from s4mi.config import PlannedRun
-    from s4mi.studies.events import Event, Looked, Outcome
+    from s4mi.studies.events import Event, RunOutcome, StudyChecked
     from s4mi.training.progress import Progress
 
 FAILURES = 5
@@ -36,40 +36,40 @@ class Display(ABC):
 
 
 @final
-class Lines(Display):
+class ProgressLines(Display):
     """What begins, and results, on standard output; what fails on standard error."""
 
     def tell(self, event: "Event") -> None:
-        from s4mi.studies.events import Begun, Ended, Failed, Looked, Moved, Stopping
+        from s4mi.studies.events import AttemptFailed, RunEnded, RunProgress, RunStarted, StudyChecked, StudyStopping
 
         match event:
-            case Looked():
+            case StudyChecked():
                 for line in _beginning(event):
                     typer.echo(line)
-            case Begun():
+            case RunStarted():
                 typer.echo(f"{event.planned.name}: begins{'' if event.attempt == 1 else ' again'}")
-            case Moved():
+            case RunProgress():
                 pass
-            case Failed():
+            case AttemptFailed():
                 typer.echo(f"{event.planned.name}: failed and will be tried again: {event.reason}", err=True)
-            case Ended():
+            case RunEnded():
                 typer.echo(ending(event.outcome), err=_lost(event.outcome))
-            case Stopping():
+            case StudyStopping():
                 typer.echo(STOPPING, err=True)
             case _:
                 assert_never(event)
 
 
 @final
-class Table(Display):
+class ProgressTable(Display):
     """The runs that are under way, what is done and left, and the last failures; above it a line a finished run."""
 
     def __init__(self, console: "Console") -> None:
         from rich.live import Live
 
-        from s4mi.studies.cost_model import Pace
+        from s4mi.studies.cost_model import CostModel
 
-        self._console, self._pace = console, Pace()
+        self._console, self._pace = console, CostModel()
         self._plan: tuple[PlannedRun, ...] = ()
         self._over: set[str] = set()
         self._finished = self._left_out = 0
@@ -88,27 +88,27 @@ class Table(Display):
         self._live.stop()
 
     def tell(self, event: "Event") -> None:
-        from s4mi.studies.events import Begun, Ended, Failed, Looked, Moved, Stopping
+        from s4mi.studies.events import AttemptFailed, RunEnded, RunProgress, RunStarted, StudyChecked, StudyStopping
 
         match event:
-            case Looked():
+            case StudyChecked():
                 self._plan = event.plan
                 self._deadline = None if event.left is None else time.monotonic() + event.left
                 for outcome in event.finished:
                     self._end(outcome)
                 for line in _beginning(event):
                     self._print(line)
-            case Begun():
+            case RunStarted():
                 self._running = {**self._running, event.planned.name: None}
-            case Moved():
+            case RunProgress():
                 self._running = {**self._running, event.planned.name: event.progress}
-            case Failed():
+            case AttemptFailed():
                 self._stop(event.planned.name)
                 self._failures = {**self._failures, event.planned.name: f"to be tried again: {event.reason}"}
-            case Ended():
+            case RunEnded():
                 self._end(event.outcome)
                 self._print(ending(event.outcome), style="red" if _lost(event.outcome) else None)
-            case Stopping():
+            case StudyStopping():
                 self._stopping = True
             case _:
                 assert_never(event)
@@ -116,7 +116,7 @@ class Table(Display):
     def _stop(self, name: str) -> None:
         self._running = {other: progress for other, progress in self._running.items() if other != name}
 
-    def _end(self, outcome: "Outcome") -> None:
+    def _end(self, outcome: "RunOutcome") -> None:
         name = outcome.planned.name
         self._stop(name)
         self._over = {*self._over, name}
@@ -190,10 +190,10 @@ def display() -> Display:
     from rich.console import Console
 
     console = Console()
-    return Table(console) if console.is_terminal else Lines()
+    return ProgressTable(console) if console.is_terminal else ProgressLines()
 
 
-def ending(outcome: "Outcome") -> str:
+def ending(outcome: "RunOutcome") -> str:
     """A line on what became of a run."""
     from s4mi.records import RunRecord
 
@@ -214,7 +214,7 @@ def ending(outcome: "Outcome") -> str:
     return f"{name}: {record.metric} {score:.3f} on {images}, {took}"
 
 
-def left_out(outcomes: Sequence["Outcome"], *, named: bool) -> list[str]:
+def skipped_lines(outcomes: Sequence["RunOutcome"], *, named: bool) -> list[str]:
     """A line on the runs for which there was no time, if there are any."""
     names = [outcome.planned.name for outcome in outcomes if outcome.left_out]
     if not names:
@@ -224,11 +224,11 @@ def left_out(outcomes: Sequence["Outcome"], *, named: bool) -> list[str]:
     return [f"{line}: {', '.join(names)}" if named else f"{line}; the same command with more goes on with them"]
 
 
-def _lost(outcome: "Outcome") -> bool:
+def _lost(outcome: "RunOutcome") -> bool:
     return outcome.record is None and not outcome.left_out
 
 
-def _beginning(event: "Looked") -> list[str]:
+def _beginning(event: "StudyChecked") -> list[str]:
     lines = list(event.moved)
     if event.finished:
         lines.append(f"{len(event.finished)} of {len(event.plan)} runs are done already")

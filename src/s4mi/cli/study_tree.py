@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from s4mi.cli.console import about
 
 if TYPE_CHECKING:
-    from s4mi.studies.status import Outlook, Prospect
+    from s4mi.studies.status import RunStatus, StudyStatus
 
 
-def tree(runs: Sequence["Prospect"]) -> Iterator[str]:
+def tree(runs: Sequence["RunStatus"]) -> Iterator[str]:
     """A line a run: name, id, and how far it is."""
     names = {run.planned.name for run in runs}
     for run in runs:
@@ -17,7 +17,7 @@ def tree(runs: Sequence["Prospect"]) -> Iterator[str]:
             yield from _branch(run, runs, head="", below="")
 
 
-def _branch(run: "Prospect", runs: Sequence["Prospect"], *, head: str, below: str) -> Iterator[str]:
+def _branch(run: "RunStatus", runs: Sequence["RunStatus"], *, head: str, below: str) -> Iterator[str]:
     state = _state(run)
     yield f"{head}{run.planned.name}  {run.id}{f'  {state}' if state else ''}"
     children = [other for other in runs if other.planned.needs == run.planned.name]
@@ -28,7 +28,7 @@ def _branch(run: "Prospect", runs: Sequence["Prospect"], *, head: str, below: st
         )
 
 
-def _state(run: "Prospect") -> str:
+def _state(run: "RunStatus") -> str:
     standing = run.standing
     if standing.conflict:
         return f"its folder is taken: {standing.conflict}"
@@ -46,7 +46,7 @@ def _state(run: "Prospect") -> str:
     return ", ".join(parts)
 
 
-def total(runs: Sequence["Prospect"]) -> str:
+def total(runs: Sequence["RunStatus"]) -> str:
     """How many runs there are, and how much is left of them."""
     plural = "" if len(runs) == 1 else "s"
     line = f"{len(runs)} run{plural}, {sum(run.planned.config.method.unlabelled for run in runs)} without labels"
@@ -65,7 +65,7 @@ def total(runs: Sequence["Prospect"]) -> str:
     return line
 
 
-def budgeted(seen: "Outlook", budget: str) -> str:
+def budgeted(seen: "StudyStatus", budget: str) -> str:
     """How much of the budget is left, and what fits into it, one run after the other."""
     line = f"budget {budget}, {about(seen.left or 0)} left"
     waiting = [run for run in seen.runs if run.standing.record is None and not run.standing.conflict]

@@ -108,10 +108,10 @@ def suggest(
     if len(rest or []) != 1:
         raise S4miError("suggest: takes a run or study and one data set; give DATASET, or --simulate and a run file")
     from s4mi.cli.console import print_line, progress_bar
-    from s4mi.recipes.suggest import Wish
+    from s4mi.recipes.suggest import SuggestOptions
     from s4mi.recipes.suggest import suggest as choose_images
 
-    wish = Wish(
+    wish = SuggestOptions(
         count, _strategy(uncertainty, diversity, cold=cold_start), cold=cold_start, per_patient=per_patient, seed=seed,
         format=format_.value, rle=shapes is Shapes.rle, task=task.kind,
     )  # fmt: skip

@@ -35,7 +35,7 @@ from s4mi.errors import S4miError, nearest
 Fractions = tuple[float | str, ...]
 
 
-class Dataset(DataConfig):
+class StudyDataset(DataConfig):
     """One of several data sets: as `data` of a run, and what else is its own."""
 
     split: SplitConfig | None = Field(None, description="instead of the study's")
@@ -72,7 +72,7 @@ class _Technique(Section):
         return (given,) if isinstance(given, str) else given
 
 
-class Start(_Technique):
+class PretrainingArm(_Technique):
     """Runs without labels that arms start from."""
 
 
@@ -94,7 +94,7 @@ class StudyConfig(Section):
 
     profile: ProfileName | None = Field(None, description="defaults of the runs; what the file says lies over them")
     data: DataConfig | None = Field(None, description="the data set, as in a run")
-    datasets: dict[str, Dataset] = Field(
+    datasets: dict[str, StudyDataset] = Field(
         {},
         description="or several by name, each as `data` of a run, with a `split` and `settings` of its own; null: not",
     )
@@ -110,7 +110,7 @@ class StudyConfig(Section):
         description="of classification and its pre-training where none is named: a list, or each with settings of the "
         "runs on it; none: the profile's",
     )
-    pretraining: dict[str, Start] = Field(
+    pretraining: dict[str, PretrainingArm] = Field(
         {},
         description="runs without labels by name, each with settings as in a run file, `backbones`, `datasets`; "
         "null: not",
@@ -123,11 +123,11 @@ class StudyConfig(Section):
         return None if self.budget is None else seconds_of(self.budget)
 
     @property
-    def sets(self) -> dict[str, Dataset]:
+    def sets(self) -> dict[str, StudyDataset]:
         """The data sets by name, which is empty where there is only one and its runs need no folder of their own."""
         if self.data is None:
             return self.datasets
-        return {"": Dataset.model_validate(_given(self.data))}
+        return {"": StudyDataset.model_validate(_given(self.data))}
 
     @model_validator(mode="before")
     @classmethod

@@ -16,7 +16,7 @@ from s4mi.config.explain import explain
 from s4mi.config.layers import Settings, merged, name_of_method, stacked
 from s4mi.config.profiles import load_profile
 from s4mi.config.run import METHODS, RunConfig, make_run_config
-from s4mi.config.study import Arm, Dataset, Start, StudyConfig
+from s4mi.config.study import Arm, PretrainingArm, StudyConfig, StudyDataset
 from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig
 from s4mi.data.splits.label_amount import LabelAmount
@@ -102,7 +102,7 @@ class _Started:
     """A pre-training run: its name, and the settings of the file that make it."""
 
     name: str
-    start: Start
+    start: PretrainingArm
     backbone: str | None
 
 
@@ -112,7 +112,7 @@ class _Table:
 
     study: StudyConfig
     name: str
-    dataset: Dataset
+    dataset: StudyDataset
     seed: int
     out: Path
     origin: str
@@ -137,7 +137,7 @@ class _Table:
     def _has(self, datasets: tuple[str, ...] | None) -> bool:
         return datasets is None or self.name in datasets
 
-    def _starts(self) -> dict[str, Start]:
+    def _starts(self) -> dict[str, PretrainingArm]:
         """Those that may be for this data set: as they say, else where an arm starts from them, else all."""
         found = {}
         for name, start in self.study.pretraining.items():
@@ -149,7 +149,7 @@ class _Table:
                 found[name] = start
         return found
 
-    def _started(self, name: str, start: Start) -> Iterator[_Started]:
+    def _started(self, name: str, start: PretrainingArm) -> Iterator[_Started]:
         for backbone in self._backbones(start, place=f"pretraining {name!r}"):
             yield _Started(name if backbone is None else f"{name}-{backbone}", start, backbone)
 
@@ -208,16 +208,16 @@ class _Table:
     def _inside(self, folder: str) -> str:
         return f"{_file_name(self.name)}/{folder}" if self.name else folder
 
-    def _said(self, technique: Arm | Start, own: Settings | None = None) -> Settings:
+    def _said(self, technique: Arm | PretrainingArm, own: Settings | None = None) -> Settings:
         """What the file says of a technique's runs, but for what it says of their networks."""
         said = technique.settings if own is None else own
         return stacked([self.study.settings, self.dataset.settings, said])
 
-    def _method_of(self, technique: Arm | Start) -> type[MethodConfig] | None:
+    def _method_of(self, technique: Arm | PretrainingArm) -> type[MethodConfig] | None:
         """The method of an arm, or None where it is not known."""
         return METHODS.get(name_of_method(self._said(technique)))
 
-    def _network(self, technique: Arm | Start) -> str | None:
+    def _network(self, technique: Arm | PretrainingArm) -> str | None:
         """The network that the file or the profile names; None: the method's own default, or it has several."""
         said, method = self._said(technique), self._method_of(technique)
         key = _network_key(method)
@@ -230,7 +230,7 @@ class _Table:
                 return str(section[key])
         return None
 
-    def _backbones(self, technique: Arm | Start, *, place: str) -> list[str | None]:
+    def _backbones(self, technique: Arm | PretrainingArm, *, place: str) -> list[str | None]:
         """The networks that a technique is run on; [None]: the one that its settings or its method name."""
         method = self._method_of(technique)
         key = _network_key(method)
@@ -246,7 +246,7 @@ class _Table:
             return [None]
         return list(self.study.backbones or load_profile(self.study.profile).backbones) or [None]
 
-    def _config(self, technique: Arm | Start, own: Settings, *, backbone: str | None, place: str) -> RunConfig:
+    def _config(self, technique: Arm | PretrainingArm, own: Settings, *, backbone: str | None, place: str) -> RunConfig:
         """The settings of a run, all layers of them.
 
         Raises:
@@ -293,7 +293,7 @@ def _network_key(method: type[MethodConfig] | None) -> str | None:
     return None if method is None else next((key for key in NETWORK if key in method.model_fields), None)
 
 
-def _check_keys(technique: Arm | Start, *, origin: str) -> None:
+def _check_keys(technique: Arm | PretrainingArm, *, origin: str) -> None:
     """Name the nearest key also where it is one of an arm and not of a run."""
     own = {*type(technique).model_fields} - {"settings"}
     for key in technique.settings:

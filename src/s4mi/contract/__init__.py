@@ -3,10 +3,18 @@
 A method gets a `Batch`, gives named `Losses`; the loop adds them up, steps the optimiser and calls the hooks.
 """
 
-from s4mi.contract.batch import Batch, Batches, Losses, Moment, Stream, Task
-from s4mi.contract.method import Answers, Classifier, CollapseError, Matching, Method, Pretrainer, Segmenter
+from s4mi.contract.batch import Batch, Batches, Losses, Task, TrainLoader, TrainState
+from s4mi.contract.method import (
+    Classifier,
+    ClusterAssignment,
+    CollapseError,
+    EnsembleMembers,
+    Method,
+    Pretrainer,
+    Segmenter,
+)
 from s4mi.contract.semi_supervised import (
-    Mixture,
+    BatchComposition,
     NetworkConfig,
     SemiSupervised,
     SemiSupervisedConfig,
@@ -16,17 +24,16 @@ from s4mi.contract.settings import MethodConfig, PretrainedConfig, WeightRule
 from s4mi.contract.views import MultiCrop, ViewSpec
 
 __all__ = [
-    "Answers",
     "Batch",
+    "BatchComposition",
     "Batches",
     "Classifier",
+    "ClusterAssignment",
     "CollapseError",
+    "EnsembleMembers",
     "Losses",
-    "Matching",
     "Method",
     "MethodConfig",
-    "Mixture",
-    "Moment",
     "MultiCrop",
     "NetworkConfig",
     "PretrainedConfig",
@@ -34,8 +41,9 @@ __all__ = [
     "Segmenter",
     "SemiSupervised",
     "SemiSupervisedConfig",
-    "Stream",
     "Task",
+    "TrainLoader",
+    "TrainState",
     "ViewSpec",
     "WeightRule",
     "sigmoid_ramp",

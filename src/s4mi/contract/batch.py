@@ -108,7 +108,7 @@ class Losses(Mapping[str, Tensor]):
 
 
 @dataclass(frozen=True)
-class Moment:
+class TrainState:
     """Where training stands.
 
     Attributes:
@@ -130,7 +130,7 @@ class Moment:
         return self.step / self.per_epoch
 
 
-class Stream(Protocol):
+class TrainLoader(Protocol):
     """A supply of training batches: the same batches for the same epoch, always."""
 
     steps: int

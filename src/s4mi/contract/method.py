@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from s4mi.contract.batch import Batch, Batches, Losses, Moment
+from s4mi.contract.batch import Batch, Batches, Losses, TrainState
 
 
 class CollapseError(Exception):
@@ -34,13 +34,13 @@ class Method(nn.Module, ABC):
                 processes all raise it, or none.
         """
 
-    def before_step(self, moment: Moment) -> None:
+    def before_step(self, moment: TrainState) -> None:
         """Called before each loss (schedules of the loss go here)."""
 
-    def after_backward(self, moment: Moment) -> None:
+    def after_backward(self, moment: TrainState) -> None:
         """Called when the gradients are there and not yet used (DINO keeps its prototypes still here)."""
 
-    def after_step(self, moment: Moment) -> None:
+    def after_step(self, moment: TrainState) -> None:
         """Called after each optimiser step, which `moment` counts already (moving averages go here).
 
         Raises:
@@ -60,7 +60,7 @@ class Classifier(Method):
         """(B, 3, H, W) in [0, 1] → (B, K)."""
 
 
-class Choice(Protocol):
+class MemberSelection(Protocol):
     """Which of several answers counts; checkpoints remember it."""
 
     @property
@@ -74,18 +74,18 @@ class Choice(Protocol):
         """Let it be the one that counts now for good, as an exported graph needs it."""
 
 
-class Answers(Protocol):
+class EnsembleMembers(Protocol):
     """Several answers to the same images, of which validation chooses one; two networks and their average are three."""
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> MemberSelection:
         """Which of them counts."""
 
     def readings(self, images: Tensor) -> dict[str, Tensor]:
         """All of them by name, each (B, K, H, W) logits of (B, 3, H, W) in [0, 1]."""
 
 
-class Matching(Protocol):
+class ClusterAssignment(Protocol):
     """Clusters found without masks, which get their classes from those that the validation images have."""
 
     @property
@@ -107,12 +107,12 @@ class Segmenter(Method):
         """(B, 3, H, W) in [0, 1] → (B, K, H, W)."""
 
     @property
-    def answers(self) -> Answers | None:
+    def answers(self) -> EnsembleMembers | None:
         """The answers among which validation chooses the one that `logits` gives; None where there is only one."""
         return None
 
     @property
-    def matching(self) -> Matching | None:
+    def matching(self) -> ClusterAssignment | None:
         """The clusters to which validation gives the classes that `logits` answers; None where masks taught it."""
         return None
 

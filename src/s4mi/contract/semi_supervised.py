@@ -6,7 +6,7 @@ from typing import ClassVar, final
 
 from pydantic import Field, PositiveInt
 
-from s4mi.contract.batch import Moment
+from s4mi.contract.batch import TrainState
 from s4mi.contract.method import Segmenter
 from s4mi.contract.settings import MethodConfig, WeightRule
 from s4mi.contract.views import ViewSpec
@@ -20,7 +20,7 @@ def sigmoid_ramp(share: float) -> float:
 
 
 @dataclass(frozen=True)
-class Mixture:
+class BatchComposition:
     """What a batch is made of where only some of the images are annotated.
 
     Attributes:
@@ -60,7 +60,7 @@ class SemiSupervisedConfig(MethodConfig):
         risen = sigmoid_ramp(progress / self.ramp_up) if progress < self.ramp_up else 1.0
         return self.unlabelled_weight * risen
 
-    def mixture(self, batch_size: int, *, unlabelled: int) -> Mixture:
+    def mixture(self, batch_size: int, *, unlabelled: int) -> BatchComposition:
         """What batches of `batch_size` are made of where there are `unlabelled` images without masks.
 
         Raises:
@@ -77,7 +77,7 @@ class SemiSupervisedConfig(MethodConfig):
                 f"method.labelled_per_batch {labelled} leaves no room for an image without a mask in a batch of "
                 f"{batch_size}; lower it, or raise batch_size"
             )
-        return Mixture(labelled, batch_size - labelled, self.strong_views)
+        return BatchComposition(labelled, batch_size - labelled, self.strong_views)
 
     @property
     def strong_views(self) -> tuple[ViewSpec, ...]:
@@ -96,11 +96,11 @@ class SemiSupervised(Segmenter):
     """A segmenter that learns from images with masks and from images without; it knows where training stands."""
 
     config: SemiSupervisedConfig
-    moment = Moment(step=1, per_epoch=1, total=1)
+    moment = TrainState(step=1, per_epoch=1, total=1)
     """Until training says otherwise, its end."""
 
     @final
-    def before_step(self, moment: Moment) -> None:
+    def before_step(self, moment: TrainState) -> None:
         self.moment = moment
 
     @property

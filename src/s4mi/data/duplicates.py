@@ -42,7 +42,7 @@ KEPT = 16_384
 
 
 @dataclass(frozen=True)
-class Pair:
+class DuplicatePair:
     """Two pictures that look the same, by their positions, the smaller first; `similarity` is their correlation."""
 
     first: int
@@ -55,7 +55,7 @@ def thumbnail(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def near_duplicates(thumbnails: NDArray[np.uint8], *, sides: Sequence[Hashable] | None = None) -> list[Pair]:
+def near_duplicates(thumbnails: NDArray[np.uint8], *, sides: Sequence[Hashable] | None = None) -> list[DuplicatePair]:
     """Every pair of the (N, 32, 32, 3) thumbnails that shows the same picture.
 
     Args:
@@ -72,7 +72,7 @@ def near_duplicates(thumbnails: NDArray[np.uint8], *, sides: Sequence[Hashable] 
             continue
         similarity = _correlation(thumbnails[first], thumbnails[second], local(first), local(second))
         if similarity >= LEAST_CORRELATION:
-            found.append(Pair(first, second, similarity))
+            found.append(DuplicatePair(first, second, similarity))
     return found
 
 

@@ -16,19 +16,19 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def share_batch_norm(module: nn.Module, *, device: torch.device) -> nn.Module:
+def sync_batch_norm(module: nn.Module, *, device: torch.device) -> nn.Module:
     """The module with its batch normalisation over all processes; its weights and their names stay what they are."""
     if device.type == "cuda":
         shared: nn.Module = convert_sync_batchnorm(module)
         return shared
     if isinstance(module, _BatchNorm):
-        return SharedBatchNorm(module)
+        return SyncedBatchNorm(module)
     for name, child in module.named_children():
-        module.add_module(name, share_batch_norm(child, device=device))
+        module.add_module(name, sync_batch_norm(child, device=device))
     return module
 
 
-class AdoptedBatchNorm(_BatchNorm):
+class ReplacedBatchNorm(_BatchNorm):
     """A layer of batch normalisation, and of activation where it had one, with another's weights and averages.
 
     A class derived from it says how it normalises a batch in training.
@@ -63,7 +63,7 @@ class AdoptedBatchNorm(_BatchNorm):
 
 
 @final
-class SharedBatchNorm(AdoptedBatchNorm):
+class SyncedBatchNorm(ReplacedBatchNorm):
     """Batch normalisation that trains over all processes."""
 
     def _normalised(self, x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from s4mi.contract import Batch, Losses, Method, Moment, Stream
+from s4mi.contract import Batch, Losses, Method, TrainLoader, TrainState
 from s4mi.maths.distributed import from_first_process
 
 CHECK_EVERY = 32
@@ -57,7 +57,7 @@ def fit(
     method: Method,
     optimizer: Optimizer,
     scheduler: LRScheduler,
-    stream: Stream,
+    stream: TrainLoader,
     *,
     epochs: int,
     first_epoch: int = 1,
@@ -82,7 +82,7 @@ def fit(
         with fabric.autocast():
             method.before_epoch(stream.epoch(epoch))
         for index, batch in enumerate(stream.epoch(epoch), start=1):
-            moment = Moment((epoch - 1) * stream.steps + index - 1, stream.steps, total_steps)
+            moment = TrainState((epoch - 1) * stream.steps + index - 1, stream.steps, total_steps)
             method.before_step(moment)
             optimizer.zero_grad(set_to_none=True)  # before the activations need the room that old gradients take
             losses = Losses(**module(_Held(batch)))

@@ -33,7 +33,7 @@ def infer_with(
 
 
 @torch.inference_mode()
-def infer_readings(
+def infer_members(
     fabric: Fabric, method: Segmenter, batches: Iterable[Batch]
 ) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
     """Each batch with the float32 logits of every reading by its name; `ONLY` is that of a method with one alone."""

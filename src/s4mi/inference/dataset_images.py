@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # it brings torch, which an ONNX file needs not
 
 
 @dataclass(frozen=True)
-class Picture:
+class DatasetImage:
     """An image to be looked at, and what is known of it.
 
     Attributes:
@@ -43,9 +43,9 @@ class Picture:
         return tuple(dict.fromkeys(name for name in self.mask_values.values() if name != IGNORED_CLASS))
 
 
-def find_pictures(
+def find_dataset_images(
     inputs: Sequence[Path], runs: "Sequence[RunDir]", *, part: Part | None, limit: int, labelled: bool = False
-) -> list[Picture]:
+) -> list[DatasetImage]:
     """Image files; up to `limit` images of each folder and data set, spread over its classes.
 
     Args:
@@ -55,12 +55,12 @@ def find_pictures(
     Raises:
         S4miError: nothing is there, the data set is wrong or not that of the runs, or two images have one name.
     """
-    pictures: list[Picture] = []
+    pictures: list[DatasetImage] = []
     for given in inputs:
         if is_data_set(given):
-            found = pictures_of(load_manifest(given), runs, part)
+            found = dataset_images(load_manifest(given), runs, part)
         else:
-            found = [Picture(image.path, _flat(image.name)) for image in find_images([given])]
+            found = [DatasetImage(image.path, _flat(image.name)) for image in find_images([given])]
         if labelled:
             found = [picture for picture in found if picture.labels]
         pictures += [found[i] for i in spread([picture.labels for picture in found], limit)]
@@ -94,7 +94,7 @@ def is_data_set(folder: Path) -> bool:
     return (folder / SPEC_NAME).is_file() and (folder / MANIFEST_NAME).is_file()
 
 
-def pictures_of(manifest: Manifest, runs: "Sequence[RunDir]", part: Part | None) -> list[Picture]:
+def dataset_images(manifest: Manifest, runs: "Sequence[RunDir]", part: Part | None) -> list[DatasetImage]:
     """The images of a data set, or those that are in this part of the split of every run.
 
     Raises:
@@ -105,7 +105,7 @@ def pictures_of(manifest: Manifest, runs: "Sequence[RunDir]", part: Part | None)
         numbers = rows_in_part(manifest, runs, part, cure="take any of them with --split all")
     rows = [manifest.rows[number] for number in numbers]
     return [
-        Picture(
+        DatasetImage(
             path=row.image,
             name=row.id.replace("/", "_"),
             labels=row.labels,
@@ -140,7 +140,7 @@ def rows_in_part(manifest: Manifest, runs: "Sequence[RunDir]", part: Part, *, cu
     return sorted(numbers)
 
 
-def read_truth(picture: Picture, size: tuple[int, int]) -> Pixels | Unreadable | None:
+def read_truth(picture: DatasetImage, size: tuple[int, int]) -> Pixels | Unreadable | None:
     """(height, width) class indices of the picture's mask; None if it has none.
 
     Args:
@@ -167,7 +167,7 @@ def _flat(name: str) -> str:
     return str(path.with_name(stem_of(path))).replace("/", "_")
 
 
-def _refuse_same_names(pictures: Sequence[Picture]) -> None:
+def _refuse_same_names(pictures: Sequence[DatasetImage]) -> None:
     seen: dict[str, Path] = {}
     for picture in pictures:
         if picture.name in seen:

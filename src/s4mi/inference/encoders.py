@@ -10,7 +10,7 @@ from s4mi.config import RunConfig
 from s4mi.contract import Task
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.backbone import Backbone
-from s4mi.nets.deepest import DeepestFeatures
+from s4mi.nets.deepest import EncoderFeatures
 from s4mi.records import PretrainingRecord, RunRecord, read_any_record
 from s4mi.training.run_dir import RunDir, load_method
 
@@ -62,7 +62,7 @@ def load_any_encoder(fabric: Fabric, run: Path) -> nn.Module:
         kind="segmentation", classes=tuple(record.classes), image_size=config.data.image_size, counts=(), labelled=0
     )
     method = load_method(fabric, config, task, RunDir(run).best)
-    return DeepestFeatures(method, method.logits, config.data.image_size).eval()
+    return EncoderFeatures(method, method.logits, config.data.image_size).eval()
 
 
 def _backbone(fabric: Fabric, run: Path, record: RunRecord, config: RunConfig) -> nn.Module:

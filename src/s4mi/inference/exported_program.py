@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.errors import S4miError
-from s4mi.inference.model_metadata import KEY, read_facts
+from s4mi.inference.model_metadata import KEY, read_metadata
 
 FACTS = f"{KEY}.json"
 
@@ -26,7 +26,7 @@ class ProgramModel:
         Raises:
             S4miError: torch cannot read the file, or it was not written by s4mi export.
         """
-        self.facts = read_facts(_read(path), path)
+        self.facts = read_metadata(_read(path), path)
         try:
             self._network = torch.export.load(path).module()
         except Exception as error:  # what a damaged archive, or one of another torch, raises is nearly anything

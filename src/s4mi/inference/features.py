@@ -26,7 +26,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Embedded:
+class ImageFeatures:
     """Features (N, D) of N files; rows of those in `failed`, which says why they cannot be read, are zeros."""
 
     features: NDArray[np.float32]
@@ -35,7 +35,7 @@ class Embedded:
 
 def embed_files(
     run: Path, files: Sequence[Path], *, progress: Callable[[int, int], None] = lambda *_: None
-) -> Embedded:
+) -> ImageFeatures:
     """Features of image files by a run: a pre-training run's first encoder, or what a run's own network sees.
 
     Raises:
@@ -58,7 +58,7 @@ def embed_files(
     found = torch.cat(blocks).numpy()
     features = np.zeros((len(files), found.shape[1]), dtype=np.float32)
     features[places] = found
-    return Embedded(features, failed)
+    return ImageFeatures(features, failed)
 
 
 def _failed(number: int, tiles: Pixels | str, failed: dict[int, str]) -> bool:

@@ -11,7 +11,7 @@ from s4mi.data.files import SUFFIXES, stem_of, suffix_of
 from s4mi.data.manifest import load_manifest
 from s4mi.data.volumes import count_frames
 from s4mi.errors import S4miError
-from s4mi.inference.dataset_images import Picture, is_data_set, pictures_of
+from s4mi.inference.dataset_images import DatasetImage, dataset_images, is_data_set
 from s4mi.inference.input_files import find_images
 from s4mi.records import Part, TaskKind
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class InputImage:
     """A file to be answered.
 
     Attributes:
@@ -30,7 +30,7 @@ class Asked:
 
     name: str
     place: str
-    picture: Picture
+    picture: DatasetImage
     frames: int = 1
 
     @property
@@ -44,9 +44,9 @@ class Asked:
         return (self.place,) if self.frames == 1 else tuple(f"{self.place}_{n:03d}" for n in range(self.frames))
 
 
-def find_asked(
+def find_inputs(
     inputs: Sequence[Path], runs: "Sequence[RunDir]", part: Part | None, *, unannotated: TaskKind | None = None
-) -> list[Asked]:
+) -> list[InputImage]:
     """Every image file in files and folders, and every image of data sets.
 
     Args:
@@ -71,21 +71,21 @@ def find_asked(
         )
     if part is not None and not runs:
         raise S4miError(f"{data_sets[0]}: an ONNX file knows no split; leave out --split, or give the run it came from")
-    asked: list[Asked] = []
+    asked: list[InputImage] = []
     for image in find_images(files) if files else ():
         place = _place(image.name)
-        asked.append(Asked(image.name, place, Picture(image.path, place)))
+        asked.append(InputImage(image.name, place, DatasetImage(image.path, place)))
     for folder in data_sets:
-        pictures = pictures_of(load_manifest(folder), runs, part)
+        pictures = dataset_images(load_manifest(folder), runs, part)
         if unannotated is not None:
             pictures = _unannotated(pictures, unannotated, folder)
-        asked += [Asked(one.name, one.name, one) for one in pictures]
+        asked += [InputImage(one.name, one.name, one) for one in pictures]
     with ThreadPoolExecutor() as pool:
         counts = list(pool.map(count_frames, [one.picture.path for one in asked]))
     return _told_apart([replace(one, frames=count) for one, count in zip(asked, counts, strict=True)])
 
 
-def _unannotated(pictures: Sequence[Picture], kind: TaskKind, folder: Path) -> list[Picture]:
+def _unannotated(pictures: Sequence[DatasetImage], kind: TaskKind, folder: Path) -> list[DatasetImage]:
     left = [one for one in pictures if (one.mask if kind == "segmentation" else one.labels) is None]
     if not left:
         what = "a mask" if kind == "segmentation" else "a label"
@@ -99,7 +99,7 @@ def _place(name: str) -> str:
     return (path.with_name(stem_of(path)) if suffix_of(path) in SUFFIXES else path).as_posix()
 
 
-def _told_apart(asked: list[Asked]) -> list[Asked]:
+def _told_apart(asked: list[InputImage]) -> list[InputImage]:
     """Images of one name, from several folders, are called by their whole path."""
     seen = Counter(one.name for one in asked)
     return [replace(one, name=one.picture.path.as_posix()) if seen[one.name] > 1 else one for one in asked]

@@ -13,7 +13,7 @@ from s4mi.records import CONFIG_NAME, RECORD_NAME, RunRecord, TaskKind, finished
 from s4mi.records.calibration import read_calibration
 
 if TYPE_CHECKING:
-    from s4mi.inference.run_model import Predictor
+    from s4mi.inference.run_model import RunModel
 
 log = logging.getLogger("s4mi")
 
@@ -21,7 +21,7 @@ SEED = re.compile(r"-seed\d+$")
 
 
 @dataclass(frozen=True)
-class Chosen:
+class RunSelection:
     """Folders of runs that answer together, and why these, in a line; empty where there was nothing to choose."""
 
     runs: tuple[Path, ...]
@@ -29,7 +29,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Opened:
+class LoadedModels:
     """What answers.
 
     Attributes:
@@ -44,7 +44,7 @@ class Opened:
 
 def open_models(
     given: Path, *, ensemble: bool = False, task: TaskKind | None = None, clusters: bool = False, raw: bool = False
-) -> Opened:
+) -> LoadedModels:
     """Load what `given` names. A run that was never calibrated is calibrated now, if its data set is still there.
 
     Args:
@@ -63,19 +63,19 @@ def open_models(
             raise S4miError(
                 f"{given}: is neither the folder of a run nor an exported model (.onnx, .pt2); give one of these"
             )
-        return Opened((open_exported(given),), ())
+        return LoadedModels((open_exported(given),), ())
     chosen = choose_runs(given, ensemble=ensemble, task=task)
     if not (raw or clusters):
         for run in chosen.runs:
             calibrated(run)
-    from s4mi.inference.run_model import Predictor
+    from s4mi.inference.run_model import RunModel
 
-    models = tuple(Predictor(run, clusters=clusters) for run in chosen.runs)
+    models = tuple(RunModel(run, clusters=clusters) for run in chosen.runs)
     _check_alike(models)
-    return Opened(models, chosen.runs, chosen.why)
+    return LoadedModels(models, chosen.runs, chosen.why)
 
 
-def choose_runs(given: Path, *, ensemble: bool = False, task: TaskKind | None = None) -> Chosen:
+def choose_runs(given: Path, *, ensemble: bool = False, task: TaskKind | None = None) -> RunSelection:
     """The run in the folder `given`, or of the runs below it, of one `task`, those of the best technique by validation.
 
     Where labels were merged into the data set since, runs on its newest version alone count. Techniques are compared by
@@ -88,7 +88,7 @@ def choose_runs(given: Path, *, ensemble: bool = False, task: TaskKind | None = 
     if (given / CONFIG_NAME).exists():
         if ensemble:
             raise S4miError(f"{given}: is one run; leave out --ensemble, or give the folder of a study")
-        return Chosen((given,))
+        return RunSelection((given,))
     techniques = _finished(given, task)
     most = max(len(runs) for runs in techniques.values())
     means = {name: sum(score for _, score in runs) / most for name, runs in techniques.items() if len(runs) == most}
@@ -98,8 +98,8 @@ def choose_runs(given: Path, *, ensemble: bool = False, task: TaskKind | None = 
     assert isinstance(record, RunRecord)
     scored = f"validation {record.metric} {means[name]:.3f}, mean of {most} seed{'' if most == 1 else 's'}"
     if ensemble:
-        return Chosen(tuple(sorted(run for run, _ in runs)), f"{name}: all {most} seeds ({scored})")
-    return Chosen((runs[0][0],), f"{name}: the best of its seeds, {runs[0][0].name} ({scored})")
+        return RunSelection(tuple(sorted(run for run, _ in runs)), f"{name}: all {most} seeds ({scored})")
+    return RunSelection((runs[0][0],), f"{name}: the best of its seeds, {runs[0][0].name} ({scored})")
 
 
 def _finished(folder: Path, task: TaskKind | None) -> dict[str, list[tuple[Path, float]]]:
@@ -157,7 +157,7 @@ def calibrated(run: Path) -> None:
         log.warning("%s: is not calibrated, and its probabilities are as the network gives them (%s)", run, error)
 
 
-def _check_alike(models: "tuple[Predictor, ...]") -> None:
+def _check_alike(models: "tuple[RunModel, ...]") -> None:
     first = models[0].about
     for model in models[1:]:
         other = model.about

@@ -14,7 +14,7 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.spec import DatasetSpec
 from s4mi.errors import S4miError
-from s4mi.inference.predictor import About, Model
+from s4mi.inference.predictor import Model, ModelInfo
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration
 from s4mi.records.scores import Frozen
@@ -43,7 +43,7 @@ class ImageInput(Frozen):
     channels: Literal["rgb", "grey"] = Field(description="of the images it learnt from; grey ones are repeated")
 
 
-class Origin(Frozen):
+class SourceRun(Frozen):
     """The run whose model this is."""
 
     name: str = Field(description="of its folder")
@@ -59,7 +59,7 @@ class Origin(Frozen):
     data_hash: str
 
 
-class ExportedFacts(Frozen):
+class ModelMetadata(Frozen):
     """All that is known of an exported model, as JSON in its file.
 
     The graph takes `images`, (B, S, S, 3) uint8, and gives `probabilities` and `logits`, (B, K) or (B, K, S, S).
@@ -76,14 +76,14 @@ class ExportedFacts(Frozen):
     calibration: Calibration | None = Field(
         description="probabilities are those of logits / temperature; thresholds are of several labels"
     )
-    run: Origin
+    run: SourceRun
 
     @property
     def temperature(self) -> float:
         """That `probabilities` have and `logits` have not."""
         return 1.0 if self.calibration is None else self.calibration.temperature
 
-    def about(self, path: Path) -> About:
+    def about(self, path: Path) -> ModelInfo:
         """What an `Answerer` has to know of the model in the file `path`."""
         segments = self.task == "segmentation"
         spec = DatasetSpec(
@@ -97,7 +97,7 @@ class ExportedFacts(Frozen):
         )
         given = self.input
         preprocessing = Preprocessing(given.image_size, resize_through=given.resize_through, tile=given.tile)
-        return About(
+        return ModelInfo(
             name=str(path), kind=self.task, classes=self.classes, spec=spec, preprocessing=preprocessing,
             unnamed=self.unnamed, digest=_digest(path),
         )  # fmt: skip
@@ -107,14 +107,14 @@ class ExportedModel(Model, Protocol):
     """A `Model` out of a file."""
 
     @property
-    def facts(self) -> ExportedFacts:
+    def facts(self) -> ModelMetadata:
         """All that the file says of it."""
 
     def probabilities(self, inputs: Pixels) -> NDArray[np.float32]:
         """(B, S, S, 3) uint8 RGB → (B, K, ...) float32, as other software sees them: at the temperature of the run."""
 
 
-def read_facts(text: str | None, path: Path) -> ExportedFacts:
+def read_metadata(text: str | None, path: Path) -> ModelMetadata:
     """The facts in the file `path`, from their JSON.
 
     Raises:
@@ -133,7 +133,7 @@ def read_facts(text: str | None, path: Path) -> ExportedFacts:
                 f"{path}: is of format {number}, written by s4mi {contents.get('version')}, but this s4mi "
                 f"({__version__}) knows formats up to {FORMAT}; install a newer one: pip install --upgrade s4mi"
             )
-        return ExportedFacts.model_validate_json(text)
+        return ModelMetadata.model_validate_json(text)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])

@@ -28,11 +28,11 @@ DISTANCE = 0.03
 other image was further than 0.025 for all of 600 each of PH², fundus and nuclei, and nearer than 0.05 for 1 to 5 % of
 the latter two. Of copies with warmer colours most were nearer than 0.03, of mirrored half, of cropped ones none."""
 
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Likeness:
+class NearDuplicateSearch:
     """How images are compared.
 
     Attributes:
@@ -46,7 +46,9 @@ class Likeness:
     distance: float = DISTANCE
 
 
-def alike(folder: Path, likeness: Likeness, *, known: Sequence[Finding] = (), progress: Progress) -> list[Finding]:
+def find_near_duplicates(
+    folder: Path, likeness: NearDuplicateSearch, *, known: Sequence[Finding] = (), progress: ProgressCallback
+) -> list[Finding]:
     """A finding for every two images in different parts or of different patients that the network finds alike.
 
     Args:
@@ -75,7 +77,7 @@ def alike(folder: Path, likeness: Likeness, *, known: Sequence[Finding] = (), pr
 
 
 @torch.inference_mode()
-def embed(manifest: Manifest, likeness: Likeness, *, progress: Progress) -> tuple[Tensor, list[int]]:
+def embed(manifest: Manifest, likeness: NearDuplicateSearch, *, progress: ProgressCallback) -> tuple[Tensor, list[int]]:
     """(N, D) features of length 1, on the CPU, and the rows they are of; images that cannot be read are left out."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = Backbone(likeness.backbone, image_size=likeness.size, weights=likeness.weights).eval().to(device)

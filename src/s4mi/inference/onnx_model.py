@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.errors import S4miError, require_extra
-from s4mi.inference.model_metadata import IMAGES, KEY, LOGITS, PROBABILITIES, read_facts
+from s4mi.inference.model_metadata import IMAGES, KEY, LOGITS, PROBABILITIES, read_metadata
 
 PROVIDERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("CUDAExecutionProvider", {"use_tf32": 0}),  # which would be right to three digits only
@@ -50,7 +50,7 @@ class OnnxModel:
                 else f"is no network that ONNX Runtime {runtime.__version__} runs"
             )
             raise S4miError(f"{path}: {what}; copy it again, or write it anew with: s4mi export") from error
-        self.facts = read_facts(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
+        self.facts = read_metadata(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
         self.about = self.facts.about(path)
         self.calibration = self.facts.calibration
 

@@ -16,9 +16,9 @@ from s4mi.data.spacing import Spacing, pixel_spacing
 from s4mi.data.volumes import read_pictures
 from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import read_truth
-from s4mi.inference.image_list import Asked
+from s4mi.inference.image_list import InputImage
 from s4mi.inference.input_files import Unreadable
-from s4mi.inference.predictor import BATCH, Answerer, Probabilities, in_batches
+from s4mi.inference.predictor import BATCH, Predictor, Probabilities, in_batches
 
 AHEAD = 16
 """Pictures decoded ahead of the network, and as many answers not yet written; more where one file holds more."""
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Seen:
+class SourceImage:
     """One decoded picture: its (height, width), and where they are wanted its pixels (H, W, 3) and truth (H, W)."""
 
     size: tuple[int, int]
@@ -47,8 +47,8 @@ class Decoded:
         strange: every picture is grey, where the run learnt from colour.
     """
 
-    asked: Asked
-    seen: tuple[Seen, ...]
+    asked: InputImage
+    seen: tuple[SourceImage, ...]
     inputs: Pixels
     counts: tuple[int, ...]
     spacing: Spacing | None
@@ -56,7 +56,7 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class KeepOptions:
     """What must be kept of each picture for writing its answer: its pixels, its true mask, and its spacing."""
 
     pixels: bool = False
@@ -64,12 +64,12 @@ class Wanted:
     spacing: bool = False
 
 
-def answer_stream(
-    images: Sequence[Asked],
-    answerer: Answerer,
+def prediction_stream(
+    images: Sequence[InputImage],
+    answerer: Predictor,
     work: Callable[[Decoded, Iterator[Probabilities]], Result],
-    wanted: Wanted,
-) -> Iterator[tuple[Asked, Result | Unreadable]]:
+    wanted: KeepOptions,
+) -> Iterator[tuple[InputImage, Result | Unreadable]]:
     """Each file in order with what `work` made, in a thread, of the probabilities of its pictures, one by one.
 
     At the end a warning says how many files are grey, where the run learnt from colour.
@@ -84,7 +84,7 @@ def answer_stream(
 
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        writing: deque[tuple[Asked, Future[Result | Unreadable]]] = deque()
+        writing: deque[tuple[InputImage, Future[Result | Unreadable]]] = deque()
         for asked, decoded, given in _inferred(_decoded(pool, images, answerer, wanted), answerer):
             if isinstance(decoded, Unreadable):
                 writing.append((asked, pool.submit(lambda told: told, decoded)))
@@ -104,9 +104,9 @@ def answer_stream(
 
 
 def _decoded(
-    pool: ThreadPoolExecutor, images: Sequence[Asked], answerer: Answerer, wanted: Wanted
-) -> Iterator[tuple[Asked, Decoded | Unreadable]]:
-    waiting: deque[tuple[Asked, Future[Decoded | Unreadable]]] = deque()
+    pool: ThreadPoolExecutor, images: Sequence[InputImage], answerer: Predictor, wanted: KeepOptions
+) -> Iterator[tuple[InputImage, Decoded | Unreadable]]:
+    waiting: deque[tuple[InputImage, Future[Decoded | Unreadable]]] = deque()
     for asked in images:
         waiting.append((asked, pool.submit(decode, asked, answerer, wanted)))
         while sum(one.frames for one, _ in waiting) > AHEAD and len(waiting) > 1:
@@ -117,7 +117,7 @@ def _decoded(
         yield first, future.result()
 
 
-def decode(asked: Asked, answerer: Answerer, wanted: Wanted) -> Decoded | Unreadable:
+def decode(asked: InputImage, answerer: Predictor, wanted: KeepOptions) -> Decoded | Unreadable:
     """Read a file and make it ready; what is wrong with it is told."""
     path, spec = asked.picture.path, answerer.about.spec
     try:
@@ -134,7 +134,7 @@ def decode(asked: Asked, answerer: Answerer, wanted: Wanted) -> Decoded | Unread
         truth = read_truth(asked.picture, size) if wanted.truth else None
         if isinstance(truth, Unreadable):
             return truth
-        seen.append(Seen(size, pixels if wanted.pixels else None, truth))
+        seen.append(SourceImage(size, pixels if wanted.pixels else None, truth))
         inputs.append(answerer.inputs(pixels))
     return Decoded(
         asked, tuple(seen), inputs=inputs[0] if len(inputs) == 1 else np.concatenate(inputs),
@@ -148,14 +148,14 @@ def _is_grey(pixels: Pixels) -> bool:
     return all(not (some[:, :, :1] != some[:, :, 1:]).any() for some in (pixels[::16, ::16], pixels))
 
 
-def _strange_words(strange: int, of: int, answerer: Answerer) -> str:
+def _strange_words(strange: int, of: int, answerer: Predictor) -> str:
     return (
         f"{strange} of {of} image{'s are' if of > 1 else ' is'} grey, but {answerer.about.name} learnt from images in "
         "colour; their answers are to be taken with care"
     )
 
 
-def _check_grey(pictures: Sequence[Pixels], answerer: Answerer) -> None:
+def _check_grey(pictures: Sequence[Pixels], answerer: Predictor) -> None:
     for pixels in pictures:
         if not _is_grey(pixels):
             raise ImageError(
@@ -165,10 +165,10 @@ def _check_grey(pictures: Sequence[Pixels], answerer: Answerer) -> None:
 
 
 def _inferred(
-    decoded: Iterator[tuple[Asked, Decoded | Unreadable]], answerer: Answerer
-) -> Iterator[tuple[Asked, Decoded | Unreadable, tuple[Probabilities, ...]]]:
+    decoded: Iterator[tuple[InputImage, Decoded | Unreadable]], answerer: Predictor
+) -> Iterator[tuple[InputImage, Decoded | Unreadable, tuple[Probabilities, ...]]]:
     """Each file with the probabilities of its inputs, by model; files share batches."""
-    waiting: list[tuple[Asked, Decoded | Unreadable]] = []
+    waiting: list[tuple[InputImage, Decoded | Unreadable]] = []
     count = 0
     for one in decoded:
         waiting.append(one)
@@ -180,8 +180,8 @@ def _inferred(
 
 
 def _infer(
-    files: Sequence[tuple[Asked, Decoded | Unreadable]], answerer: Answerer
-) -> Iterator[tuple[Asked, Decoded | Unreadable, tuple[Probabilities, ...]]]:
+    files: Sequence[tuple[InputImage, Decoded | Unreadable]], answerer: Predictor
+) -> Iterator[tuple[InputImage, Decoded | Unreadable, tuple[Probabilities, ...]]]:
     inputs = [one.inputs for _, one in files if isinstance(one, Decoded)]
     given = in_batches(answerer.infer, np.concatenate(inputs)) if inputs else ()
     start = 0
@@ -194,7 +194,7 @@ def _infer(
         start = end
 
 
-def _pages(answerer: Answerer, decoded: Decoded, given: tuple[Probabilities, ...]) -> Iterator[Probabilities]:
+def _pages(answerer: Predictor, decoded: Decoded, given: tuple[Probabilities, ...]) -> Iterator[Probabilities]:
     """The probabilities of each picture of a file, made when they are asked for."""
     start = 0
     for seen, count in zip(decoded.seen, decoded.counts, strict=True):

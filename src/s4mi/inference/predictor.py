@@ -33,7 +33,7 @@ BATCH = 16
 
 
 @dataclass(frozen=True)
-class About:
+class ModelInfo:
     """What is known of whatever answers.
 
     Attributes:
@@ -56,10 +56,10 @@ class About:
 
 
 class Model(Protocol):
-    """A network with what is known of it: `Predictor` of a run, or an ONNX file. Several may share an `Answerer`."""
+    """A network with what is known of it: `Predictor` of a run, or an ONNX file. Several may share an `Predictor`."""
 
     @property
-    def about(self) -> About:
+    def about(self) -> ModelInfo:
         """What it answers, and how an image becomes its input."""
 
     @property
@@ -71,7 +71,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
-class Answerer:
+class Predictor:
     """One model, or several whose probabilities are averaged.
 
     All have the same kind, classes and preprocessing, those of the first.
@@ -87,7 +87,7 @@ class Answerer:
     raw: bool = False
     tta: bool = False
     overlap: float = OVERLAP
-    about: About = field(init=False)
+    about: ModelInfo = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "about", self.models[0].about)
@@ -171,10 +171,10 @@ class Answerer:
         total: Probabilities | None = None
         for turns in range(4):
             for mirrored in (False, True):
-                seen = turned(inputs, turns, mirrored=mirrored, rows=1)
+                seen = augmented_view(inputs, turns, mirrored=mirrored, rows=1)
                 own = self._probabilities(model.logits(np.ascontiguousarray(seen)))
                 if self.segments:
-                    own = turned_back(own, turns, mirrored=mirrored, rows=2)
+                    own = undo_view(own, turns, mirrored=mirrored, rows=2)
                 total = own.copy() if total is None else total + own
         assert total is not None
         return np.asarray(total / 8, dtype=np.float32)
@@ -214,14 +214,14 @@ def resized(tiles: Probabilities, size: tuple[int, int]) -> Probabilities:
     return result
 
 
-def turned(images: NDArray[T], turns: int, *, mirrored: bool, rows: int) -> NDArray[T]:
+def augmented_view(images: NDArray[T], turns: int, *, mirrored: bool, rows: int) -> NDArray[T]:
     """Images whose rows lie along axis `rows` and columns along the next, mirrored and turned by quarters."""
     seen = np.flip(images, axis=rows + 1) if mirrored else images
     return np.rot90(seen, turns, axes=(rows, rows + 1))
 
 
-def turned_back(images: NDArray[T], turns: int, *, mirrored: bool, rows: int) -> NDArray[T]:
-    """The reverse of `turned`."""
+def undo_view(images: NDArray[T], turns: int, *, mirrored: bool, rows: int) -> NDArray[T]:
+    """The reverse of `augmented_view`."""
     seen = np.rot90(images, -turns, axes=(rows, rows + 1))
     return np.flip(seen, axis=rows + 1) if mirrored else seen
 

@@ -1,4 +1,4 @@
-"""A trained run, loaded to answer images; the `Model` of an `Answerer`."""
+"""A trained run, loaded to answer images; the `Model` of an `Predictor`."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from s4mi.config import METHOD_CONFIGS
 from s4mi.contract import Classifier, Segmenter, Task
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import load_spec
-from s4mi.engine.cpu.fold_batch_norm import fold
-from s4mi.engine.cpu.optimise import lay_out
+from s4mi.engine.cpu.fold_batch_norm import fold_batch_norm
+from s4mi.engine.cpu.optimise import optimise_for_device
 from s4mi.errors import S4miError
-from s4mi.inference.predictor import About, Answerer, classes_of
+from s4mi.inference.predictor import ModelInfo, Predictor, classes_of
 from s4mi.records.calibration import Calibration, read_calibration
-from s4mi.training.prepare import answer_spec, task_kind
+from s4mi.training.prepare import prediction_spec, task_kind
 from s4mi.training.run_dir import RunDir, load_method, make_fabric
 
 
-class Predictor:
+class RunModel:
     """The best weights of a run, with the data set's description that it was trained with.
 
     Attributes:
@@ -50,7 +50,7 @@ class Predictor:
                 f"{run}: is a run of {self.config.method.name}, which finds no clusters; leave out --clusters, or give "
                 f"a run of {' or '.join(_with_clusters())}"
             )
-        self.spec = answer_spec(self.config, load_spec(run))
+        self.spec = prediction_spec(self.config, load_spec(run))
         kind = task_kind(self.config, self.spec)
         size = self.config.data.image_size
         self.task = Task(kind=kind, classes=self.spec.classes_of(kind), image_size=size, counts=(), labelled=0)
@@ -66,7 +66,7 @@ class Predictor:
             self.spec = self.spec.model_copy(update={"tasks": ("segmentation",), "mask_values": names})
             self.task = replace(self.task, classes=self.spec.mask_classes)
         self._method = method
-        self.about = About(
+        self.about = ModelInfo(
             name=str(run), kind=kind, classes=self.task.classes, spec=self.spec,
             preprocessing=self.config.data.preprocessing, unnamed=self.unnamed,
             digest=_digest(self.run.best, clusters=clusters),
@@ -88,8 +88,8 @@ class Predictor:
     def _make_fast(self) -> None:
         """Laid out for the device, and batch normalisation goes into the convolution before it."""
         device, size = self._fabric.device, self.task.image_size
-        lay_out(self._method, device)
-        fold(
+        optimise_for_device(self._method, device)
+        fold_batch_norm(
             self._method,
             self._give,
             torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device),
@@ -110,7 +110,7 @@ class Predictor:
         Raises:
             ImageError: the file is missing or no image.
         """
-        answerer = Answerer((self,), overlap=0.0)
+        answerer = Predictor((self,), overlap=0.0)
         return classes_of(next(answerer.answer([answerer.read(path)])))
 
 

@@ -17,7 +17,7 @@ from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.spec import load_spec
 from s4mi.engine.inference import probabilities
 from s4mi.errors import S4miError, nearest
-from s4mi.inference.dataset_images import Picture
+from s4mi.inference.dataset_images import DatasetImage
 from s4mi.maths.saliency import rank_correlation
 from s4mi.nets.attribution import MapLayer, find_layer, grad_cam, input_gradient, smooth_grad
 from s4mi.records import read_record
@@ -88,7 +88,7 @@ class Explainer:
         other = self.config.model_copy(update={"seed": self.config.seed + 1 + seed})
         self._redrawn = self._frozen(build_method(other, task, pretrained=False)) if sanity else None
 
-    def check(self, target: str | None, pictures: Sequence[Picture]) -> None:
+    def check(self, target: str | None, pictures: Sequence[DatasetImage]) -> None:
         """Raise `S4miError` if `target`, or the label of a picture that is asked for, is no class of this run."""
         wanted = {target} if target != TRUTH else {label for one in pictures for label in one.labels or ()}
         for label in sorted(wanted - {None, *self.classes}, key=str):

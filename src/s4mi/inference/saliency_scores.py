@@ -49,7 +49,7 @@ class MapScores:
     randomised: float | None
 
 
-class Mean(Frozen):
+class MeanInterval(Frozen):
     """A mean over images with its 95 % interval, which one image does not give."""
 
     mean: float
@@ -65,11 +65,15 @@ class MapSummary(Frozen):
     technique: str
     method: str
     images: int
-    pointing: Mean | None = Field(description="share of maps whose greatest value is inside the mask")
-    energy: Mean | None = Field(description="share of the map that is inside the mask")
-    area: Mean | None = Field(description="share of the image that is inside: what chance gives in either score")
-    energy_above_area: Mean | None = Field(description="mean of their differences, image by image")
-    randomised: Mean | None = Field(description="rank correlation with maps of the network with weights drawn anew")
+    pointing: MeanInterval | None = Field(description="share of maps whose greatest value is inside the mask")
+    energy: MeanInterval | None = Field(description="share of the map that is inside the mask")
+    area: MeanInterval | None = Field(
+        description="share of the image that is inside: what chance gives in either score"
+    )
+    energy_above_area: MeanInterval | None = Field(description="mean of their differences, image by image")
+    randomised: MeanInterval | None = Field(
+        description="rank correlation with maps of the network with weights drawn anew"
+    )
     warning: str
 
 
@@ -121,12 +125,12 @@ def write_scores(scores: Sequence[MapScores], path: Path) -> None:
 
 
 def _summary(run: str, technique: str, method: str, members: Sequence[MapScores]) -> MapSummary:
-    def mean(of: Callable[[MapScores], float | None]) -> Mean | None:
+    def mean(of: Callable[[MapScores], float | None]) -> MeanInterval | None:
         values = [value for one in members if (value := of(one)) is not None]
         if not values:
             return None
         interval = mean_interval(values)
-        return Mean(mean=interval.mean, low=interval.low, high=interval.high, n=interval.n)
+        return MeanInterval(mean=interval.mean, low=interval.low, high=interval.high, n=interval.n)
 
     randomised = mean(lambda one: one.randomised)
     return MapSummary(
@@ -143,7 +147,7 @@ def _summary(run: str, technique: str, method: str, members: Sequence[MapScores]
     )
 
 
-def _unmoved(randomised: Mean) -> bool:
+def _unmoved(randomised: MeanInterval) -> bool:
     """One image has no interval and gives no verdict: two maps of a few places agree by chance easily."""
     return randomised.mean > SANITY_LIMIT and randomised.low is not None and randomised.low > 0
 

@@ -27,7 +27,7 @@ SAME = 1e-12
 
 
 @dataclass
-class Cap:
+class GroupLimit:
     """At most `most` chosen of each group; 0: no limit. None is a group of one image.
 
     Attributes:
@@ -51,7 +51,7 @@ class Cap:
 
 
 @dataclass(frozen=True)
-class Pick:
+class Selection:
     """A chosen candidate.
 
     Attributes:
@@ -107,24 +107,26 @@ def distances(left: Floats, right: Floats) -> Floats:
     return np.asarray(np.sqrt(np.maximum(2 - 2 * left @ right.T, 0)))
 
 
-def by_weight(weights: Floats, *, count: int, cap: Cap) -> list[Pick]:
+def by_weight(weights: Floats, *, count: int, cap: GroupLimit) -> list[Selection]:
     """The candidates with the largest weights."""
-    picks: list[Pick] = []
+    picks: list[Selection] = []
     for position in np.argsort(-weights, kind="stable").tolist():
         if len(picks) == count:
             break
         if cap.allows(position):
             cap.take(position)
-            picks.append(Pick(position, float(weights[position])))
+            picks.append(Selection(position, float(weights[position])))
     return picks
 
 
-def at_random(number: int, *, count: int, cap: Cap, generator: np.random.Generator) -> list[Pick]:
+def at_random(number: int, *, count: int, cap: GroupLimit, generator: np.random.Generator) -> list[Selection]:
     """Any of `number` candidates."""
-    return [Pick(pick.position, 0.0) for pick in by_weight(generator.random(number), count=count, cap=cap)]
+    return [Selection(pick.position, 0.0) for pick in by_weight(generator.random(number), count=count, cap=cap)]
 
 
-def k_centre(features: Floats, known: Floats, *, count: int, cap: Cap, weights: Floats | None = None) -> list[Pick]:
+def k_centre(
+    features: Floats, known: Floats, *, count: int, cap: GroupLimit, weights: Floats | None = None
+) -> list[Selection]:
     """Greedy k-centre: always the candidate furthest from what is known or chosen, its distance times its weight.
 
     Args:
@@ -135,7 +137,7 @@ def k_centre(features: Floats, known: Floats, *, count: int, cap: Cap, weights: 
     """
     n = len(features)
     weights = np.ones(n) if weights is None else weights
-    picks: list[Pick] = []
+    picks: list[Selection] = []
     free = np.ones(n, dtype=bool)
     if len(known):
         to_known = distances(features, known)
@@ -157,7 +159,7 @@ def k_centre(features: Floats, known: Floats, *, count: int, cap: Cap, weights: 
         first = np.isinf(nearest[position])
         spread = None if first else float(nearest[position])
         close = None if near[position] < 0 else int(near[position])
-        picks.append(Pick(position, float(weights[position] if first else worth[position]), spread, close))
+        picks.append(Selection(position, float(weights[position] if first else worth[position]), spread, close))
         away = distances(features, features[position : position + 1])[:, 0]
         near = np.where(away < nearest, len(known) + position, near)
         nearest = np.minimum(nearest, away)
@@ -177,9 +179,9 @@ def typicality(features: Floats, *, neighbours: int = NEIGHBOURS) -> Floats:
 
 
 def typical(
-    features: Floats, known: Floats, *, clusters: NDArray[np.integer], count: int, cap: Cap,
+    features: Floats, known: Floats, *, clusters: NDArray[np.integer], count: int, cap: GroupLimit,
     weights: Floats | None = None,
-) -> list[Pick]:  # fmt: skip
+) -> list[Selection]:  # fmt: skip
     """TypiClust: from the largest cluster that the fewest known or chosen images are of, its most typical image.
 
     Args:
@@ -195,7 +197,7 @@ def typical(
         members = np.flatnonzero(clusters == cluster)
         typicalities[members] = typicality(everything[members])
     free = np.ones(n, dtype=bool)
-    picks: list[Pick] = []
+    picks: list[Selection] = []
     while len(picks) < count and free.any():
         open_ = np.flatnonzero(np.bincount(clusters[:n][free], minlength=len(sizes)))
         cluster = min(open_, key=lambda one: (covered[one], -sizes[one], one))
@@ -207,7 +209,9 @@ def typical(
         cap.take(position)
         covered[cluster] += 1
         picks.append(
-            Pick(position, float(worth[position]), spread=float(typicalities[position]), cluster=int(sizes[cluster]))
+            Selection(
+                position, float(worth[position]), spread=float(typicalities[position]), cluster=int(sizes[cluster])
+            )
         )
     return picks
 

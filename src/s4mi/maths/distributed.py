@@ -19,27 +19,27 @@ from torch.autograd.function import once_differentiable
 Whole = TypeVar("Whole", Tensor, list[int])
 
 
-def several() -> bool:
+def is_distributed() -> bool:
     """Whether there are other processes to train together with."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def sum_over_processes(tensor: Tensor) -> Tensor:
     """The sum of each process's tensor."""
-    total: Tensor = _Sum.apply(tensor) if several() else tensor
+    total: Tensor = _Sum.apply(tensor) if is_distributed() else tensor
     return total
 
 
 def mean_over_images(values: Tensor) -> Tensor:
     """The mean of (B, ...) values over all images of the whole batch and over all else → scalar."""
-    if not several():
+    if not is_distributed():
         return values.mean()
     return ratio_over_images(values.sum(), torch.full((), float(values.numel()), device=values.device))
 
 
 def ratio_over_images(part: Tensor, whole: Tensor, *, least: float = 1e-8) -> Tensor:
     """Sum over processes of `part` by that of `whole`, two scalars; `whole` is at least `least`."""
-    if not several():
+    if not is_distributed():
         return part / whole.clamp_min(least)
     total, amount = sum_over_processes(torch.stack([part, whole.to(part.dtype)])).unbind()
     return total / amount.clamp_min(least)
@@ -47,13 +47,13 @@ def ratio_over_images(part: Tensor, whole: Tensor, *, least: float = 1e-8) -> Te
 
 def from_all_processes(tensor: Tensor) -> Tensor:
     """(B, ...) → those of the images of all processes, in the order of the whole batch."""
-    whole: Tensor = _Gather.apply(tensor) if several() else tensor
+    whole: Tensor = _Gather.apply(tensor) if is_distributed() else tensor
     return whole
 
 
 def own_share(whole: Whole) -> Whole:
     """Of all images, in their order, those of this process."""
-    return whole[dist.get_rank() :: dist.get_world_size()] if several() else whole
+    return whole[dist.get_rank() :: dist.get_world_size()] if is_distributed() else whole
 
 
 def drawn_for_all(count: int, draw: Callable[[int], Tensor]) -> Tensor:
@@ -61,12 +61,12 @@ def drawn_for_all(count: int, draw: Callable[[int], Tensor]) -> Tensor:
 
     Processes with the same state of their random generators thus draw what one process alone would draw.
     """
-    return own_share(draw(sum(_counts(count)))) if several() else draw(count)
+    return own_share(draw(sum(_counts(count)))) if is_distributed() else draw(count)
 
 
 def from_first_process(tensor: Tensor) -> Tensor:
     """The tensor of the first process, for all; it carries no gradient."""
-    if not several():
+    if not is_distributed():
         return tensor
     own = tensor.clone()
     dist.broadcast(own, src=0)
@@ -75,7 +75,7 @@ def from_first_process(tensor: Tensor) -> Tensor:
 
 def values_of_all(value: Any) -> list[Any]:
     """The value of each process, in order; anything that can be pickled."""
-    if not several():
+    if not is_distributed():
         return [value]
     values: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)

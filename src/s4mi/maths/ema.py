@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def follow(teacher: Iterable[Tensor], student: Iterable[Tensor], *, momentum: float) -> None:
+def ema_update(teacher: Iterable[Tensor], student: Iterable[Tensor], *, momentum: float) -> None:
     """t ← m t + (1 - m) s for every pair of tensors, in one call for all of them."""
     torch._foreach_lerp_(list(teacher), list(student), 1 - momentum)
 

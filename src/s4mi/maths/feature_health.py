@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from s4mi.records import Spread
+from s4mi.records import FeatureSpread
 
 
-def spread(features: Tensor) -> Spread:
+def spread(features: Tensor) -> FeatureSpread:
     """How different (N, D) features of N different images are, on any scale.
 
     Raises:
@@ -16,7 +16,7 @@ def spread(features: Tensor) -> Spread:
     if len(features) < 2:
         raise ValueError("the spread of one image is not defined")
     unit = F.normalize(features.float(), dim=1)
-    return Spread(
+    return FeatureSpread(
         std=float(unit.std(dim=0, correction=0).mean() * unit.shape[1] ** 0.5),
         effective_rank=effective_rank(unit),
         dimensions=unit.shape[1],

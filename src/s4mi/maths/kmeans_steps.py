@@ -131,7 +131,7 @@ def assign(features: Tensor, centroids: Tensor, *, cosine: bool = True, chunk: i
 
 
 @dataclass(frozen=True)
-class Totals:
+class ClusterStats:
     """Of the points of each cluster: (K, D) means, (K,) int64 counts, (K,) sums of squared distances."""
 
     means: Tensor
@@ -139,7 +139,7 @@ class Totals:
     scatter: Tensor
 
 
-def totals(points: Tensor, labels: Tensor, centroids: Tensor) -> Totals:
+def totals(points: Tensor, labels: Tensor, centroids: Tensor) -> ClusterStats:
     """Sums of offsets from the centroids, which are short where the points may not be; an empty cluster's mean is it.
 
     They are matrix products, as `index_add_` adds in another order each time on a GPU.
@@ -153,7 +153,7 @@ def totals(points: Tensor, labels: Tensor, centroids: Tensor) -> Totals:
         counts += member.sum(dim=0)
         offsets += member.float().T @ offset
         scatter += member.float().T @ torch.linalg.vector_norm(offset, dim=1).square()
-    return Totals(centroids + offsets / counts.clamp_min(1)[:, None], counts=counts, scatter=scatter)
+    return ClusterStats(centroids + offsets / counts.clamp_min(1)[:, None], counts=counts, scatter=scatter)
 
 
 def counted(labels: Tensor, clusters: int) -> Tensor:
@@ -172,7 +172,7 @@ def moved(centroids: Tensor, means: Tensor, *, cosine: bool) -> Tensor:
 
 
 def reseed(
-    centroids: Tensor, found: Totals, empty: Tensor, *, generator: torch.Generator, cosine: bool
+    centroids: Tensor, found: ClusterStats, empty: Tensor, *, generator: torch.Generator, cosine: bool
 ) -> tuple[Tensor, Tensor]:
     """Centroids in which each `empty` one splits the largest cluster, and (K,) int64: which, or -1 where it split none.
 
@@ -198,7 +198,7 @@ def reseed(
 
 
 @dataclass(frozen=True)
-class Course:
+class LloydState:
     """Where Lloyd's k-means came to; `different`: how many points differ, or at least as many as there are clusters."""
 
     centroids: Tensor
@@ -214,7 +214,7 @@ def lloyd(
     iterations: int,
     generator: torch.Generator,
     cosine: bool,
-) -> Course:
+) -> LloydState:
     """From starting centroids, of points of which so many are known to be `different`.
 
     On a device that must not be waited for all iterations run; from the one on that changes nothing, none counts.
@@ -236,4 +236,4 @@ def lloyd(
         done = done | settled
         if free_to_look(points) and bool(done):
             break
-    return Course(centroids, labels, different)
+    return LloydState(centroids, labels, different)

@@ -49,7 +49,7 @@ class LabelPoints:
 
 
 @dataclass(frozen=True)
-class Curve:
+class LabelCurve:
     """A monotone fit at some numbers of labels (G,), and its band, None where a point has one seed alone."""
 
     labels: NDArray[np.float64]
@@ -168,7 +168,7 @@ def label_efficiency(
 
 def label_curve(
     points: LabelPoints, *, rng: np.random.Generator, at: int = 60, draws: int = 4000, level: float = 0.95
-) -> Curve | None:
+) -> LabelCurve | None:
     """The fit at `at` numbers of labels from the fewest to the most, evenly in their logarithm, with its band.
 
     None with fewer than two numbers of labels above 0. The band is one of percentiles, number by number.
@@ -185,7 +185,7 @@ def label_curve(
     if points.n > 1:
         fits = monotone(redrawn_means(points.scores, rng=rng, draws=draws), points.weights)[:, some] @ between
         low, high = np.quantile(fits, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Curve(np.exp(grid), fit, low, high)
+    return LabelCurve(np.exp(grid), fit, low, high)
 
 
 def monotone(means: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from s4mi.maths.kmeans_steps import (
-    Totals,
+    ClusterStats,
     all_finite,
     as_points,
     assign,
@@ -159,7 +159,7 @@ class MiniBatchKMeans:
 
     def _reassign(self, state: "_State") -> None:
         few = state.seen <= self.least_share * state.seen.sum()
-        window = Totals(state.means, counts=state.seen, scatter=state.scatter)
+        window = ClusterStats(state.means, counts=state.seen, scatter=state.scatter)
         state.centroids, split = reseed(state.centroids, window, few, generator=self._generator, cosine=self.cosine)
         halvings = (split == torch.arange(self.clusters, device=split.device)[:, None]).sum(dim=1)
         fresh = split >= 0  # the next points make its mean alone

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class PairedAnswers:
+class PairedPredictions:
     """What two runs answer on the same images: (N, K) truth and answers, and (N,) whose each image is."""
 
     truth: Bools
@@ -91,7 +91,7 @@ def patient_score(
 
 def paired_patient_scores(
     name: str,
-    pairs: Sequence[PairedAnswers],
+    pairs: Sequence[PairedPredictions],
     *,
     multilabel: bool,
     rng: np.random.Generator,

@@ -6,7 +6,7 @@ from typing import final
 
 from torch import Tensor, nn
 
-from s4mi.nets.committee import Choice
+from s4mi.nets.committee import MemberSelection
 
 RAW, POST_PROCESSED = "raw", "post-processed"
 
@@ -38,7 +38,7 @@ class PostProcessed(nn.Module):
         super().__init__()
         self.net = net
         self.autoencoder = WidthAutoencoder(width, hidden)
-        self.choice = Choice((RAW, POST_PROCESSED), default=POST_PROCESSED)
+        self.choice = MemberSelection((RAW, POST_PROCESSED), default=POST_PROCESSED)
 
     def readings(self, images: Tensor) -> dict[str, Tensor]:
         """The logits before and after the autoencoder."""

@@ -12,7 +12,7 @@ from s4mi.nets.fpn import FPN, STRIDES
 
 
 @final
-class Clusters(nn.Module):
+class ClusterClassifier(nn.Module):
     """(B, 3, H, W) in [0, 1] → (B, K, H, W) logits: a class is as likely as the likeliest of its clusters.
 
     Which class a cluster is, validation says (`take`); where people have `named` the clusters, theirs is the last word.

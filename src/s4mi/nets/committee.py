@@ -13,7 +13,7 @@ AVERAGE = "average"
 
 
 @final
-class Choice(nn.Module):
+class MemberSelection(nn.Module):
     """One of several named answers, `default` until another is taken; kept in checkpoints."""
 
     index: Tensor
@@ -45,7 +45,7 @@ class Choice(nn.Module):
 
 
 @final
-class Committee(nn.Module):
+class NetworkEnsemble(nn.Module):
     """Networks by name, (B, 3, H, W) → (B, K, H, W) each: one of them answers, or their average if there is one.
 
     `committee["cnn"]` is the network of that name.
@@ -55,7 +55,7 @@ class Committee(nn.Module):
         super().__init__()
         self.networks = nn.ModuleDict(networks)
         self.average = average
-        self.choice = Choice((*networks, AVERAGE) if average else tuple(networks), default=default)
+        self.choice = MemberSelection((*networks, AVERAGE) if average else tuple(networks), default=default)
 
     def __getitem__(self, name: str) -> nn.Module:
         return self.networks[name]

@@ -18,7 +18,7 @@ FEWEST = 2
 """Places on each side of a map; what has one place is a weight of channels and no map."""
 
 
-class DeepestFeatures(nn.Module):
+class EncoderFeatures(nn.Module):
     """(B, 3, S, S) in [0, 1] → (B, C), through `give`, which runs the modules of `network`."""
 
     def __init__(self, network: nn.Module, give: Callable[[Tensor], Tensor], image_size: int) -> None:

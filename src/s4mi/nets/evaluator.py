@@ -10,7 +10,7 @@ from s4mi.nets.backbone import Normalise
 
 
 @final
-class Evaluator(nn.Module):
+class MaskDiscriminator(nn.Module):
     """Images (B, 3, H, W) in [0, 1] with masks (B, K, H, W) of probabilities → (B,) logits.
 
     Four convolutions of stride 2 and a mean over what is left of the image. It normalises within each image, as a batch

@@ -42,7 +42,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbedResult:
     """What `embed_run` wrote, with which encoder, and how many images it embedded and could not read."""
 
     table: Path
@@ -74,7 +74,7 @@ def embed_run(
     projection: Projection = "pca",
     batch_size: int = BATCH,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> Embedded:
+) -> EmbedResult:
     """Embed every image of a data set, or of a plain folder, as the run's own training images were prepared.
 
     Args:
@@ -110,7 +110,7 @@ def embed_run(
     svg = draw_feature_map(drawn, title=f"Features of {dataset.resolve().name} by {chosen.name}")
     write_text_atomically(picture, standalone(svg or ""))
     write_text_atomically(points, drawn.model_dump_json() + "\n")
-    return Embedded(out, picture, points, chosen.name, chosen.others, embedded=len(rows), failed=failed.count)
+    return EmbedResult(out, picture, points, chosen.name, chosen.others, embedded=len(rows), failed=failed.count)
 
 
 def feature_map(

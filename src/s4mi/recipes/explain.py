@@ -11,9 +11,9 @@ from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import read_image
 from s4mi.data.masks import read_mask
 from s4mi.errors import S4miError, nearest
-from s4mi.inference.dataset_images import Picture, find_pictures, spread
+from s4mi.inference.dataset_images import DatasetImage, find_dataset_images, spread
 from s4mi.inference.input_files import ErrorList, Unreadable
-from s4mi.inference.overlays.saliency import DRAWN, Block, Sheet, overlay
+from s4mi.inference.overlays.saliency import DRAWN, RunOverlays, SaliencySheet, overlay
 from s4mi.inference.saliency_maps import MAP_NAMES, TRUTH, Explained, Explainer, MapName
 from s4mi.inference.saliency_scores import ExplainSummary, MapScores, MaskScores, score_map, summarise, write_scores
 from s4mi.records import IGNORE, Part, write_text_atomically
@@ -76,7 +76,7 @@ def explain(
         Explainer(run, name=name, methods=methods, sanity=sanity, seed=seed)
         for run, name in zip(runs, run_names(runs), strict=True)
     ]
-    pictures = find_pictures(
+    pictures = find_dataset_images(
         inputs, [one.run for one in explainers], part=part, limit=limit, labelled=target == TRUTH
     )  # fmt: skip
     for explainer in explainers:
@@ -122,7 +122,7 @@ def run_names(runs: Sequence[Path]) -> list[str]:
     raise S4miError(f"{runs[0]}: two of the runs cannot be told apart by their folders; name each run once")
 
 
-def _read(picture: Picture, rules: set[Intensity]) -> _Read | Unreadable:
+def _read(picture: DatasetImage, rules: set[Intensity]) -> _Read | Unreadable:
     try:
         pixels = {rule: read_image(picture.path, rule) for rule in rules}
     except S4miError as error:
@@ -156,14 +156,14 @@ class _Writer:
         self.scores: list[MapScores] = []
         self._out, self._explainers, self._methods, self._tolerance = out, explainers, methods, tolerance
         note = "Yellow: the score of the class under the map depends much on it. Blue: outline of the mask."
-        self._sheet = Sheet(
+        self._sheet = SaliencySheet(
             [(one.technique, one.name) for one in explainers],
             [TITLES[method] for method in methods],
             note=f"{note} {DRAWN}" if synthetic else note,
         )
         self._rows = 0
 
-    def write(self, picture: Picture, read: _Read, explained: Sequence[Explained], *, on_sheet: bool) -> None:
+    def write(self, picture: DatasetImage, read: _Read, explained: Sequence[Explained], *, on_sheet: bool) -> None:
         """The overlays, scores and row of one image."""
         blocks = []
         for explainer, given in zip(self._explainers, explained, strict=True):
@@ -182,7 +182,7 @@ class _Writer:
                 )  # fmt: skip
                 captions.append(_inside(against))
             caption = f"{given.label}  p = {given.probability:.2f}"
-            blocks.append(Block(caption, tuple(pictures), tuple(captions)))
+            blocks.append(RunOverlays(caption, tuple(pictures), tuple(captions)))
         if on_sheet:
             self._add_row(picture, read, blocks)
 
@@ -197,7 +197,7 @@ class _Writer:
         sheet.write_bytes(self._sheet.png())
         return sheet
 
-    def _add_row(self, picture: Picture, read: _Read, blocks: Sequence[Block]) -> None:
+    def _add_row(self, picture: DatasetImage, read: _Read, blocks: Sequence[RunOverlays]) -> None:
         truth = "" if picture.labels is None else f"truth: {', '.join(picture.labels) or 'none'}"
         mask = None if read.mask is None else ((read.mask > 0) & (read.mask != IGNORE)).astype(np.uint8)
         pixels = read.pixels[self._explainers[0].intensity]

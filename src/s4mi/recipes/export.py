@@ -26,17 +26,17 @@ from s4mi.inference.export.formats import WRITERS
 from s4mi.inference.export.model_card import CARD_NAME, check_card, write_model_card
 from s4mi.inference.export.verify import Check, check_exported, check_inputs
 from s4mi.inference.load import calibrated, choose_runs, open_exported
-from s4mi.inference.model_metadata import ONNX, ExportedFacts, ImageInput, Origin, check_ending
+from s4mi.inference.model_metadata import ONNX, ImageInput, ModelMetadata, SourceRun, check_ending
 from s4mi.records import RunRecord, TaskKind, read_record
 from s4mi.records.calibration import read_calibration
-from s4mi.training.prepare import answer_spec, task_kind
+from s4mi.training.prepare import prediction_spec, task_kind
 from s4mi.training.run_dir import RunDir, load_method, make_fabric
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What `export_run` wrote.
 
     Attributes:
@@ -66,7 +66,7 @@ class _Trained:
         return self.task.kind == "multilabel"
 
 
-def export_run(given: Path, out: Path, *, task: TaskKind | None = None, overwrite: bool = False) -> Exported:
+def export_run(given: Path, out: Path, *, task: TaskKind | None = None, overwrite: bool = False) -> ExportResult:
     """Write the model of the run in the folder `given`, or of a study's best run by validation, as the file `out`.
 
     Nothing is left behind unless the file answers as the run does, on images of its data set where they are there. A
@@ -101,7 +101,7 @@ def export_run(given: Path, out: Path, *, task: TaskKind | None = None, overwrit
         check = check_exported(open_exported(draft), inputs, expected, name=out)
     others = _other_seeds(given, run, task)
     write_model_card(card, out, run, record, facts, check, others=others, why=chosen.why)
-    return Exported(out, card, out.stat().st_size / 1e6, check, chosen.why)
+    return ExportResult(out, card, out.stat().st_size / 1e6, check, chosen.why)
 
 
 def _load(run: Path, record: RunRecord) -> _Trained:
@@ -110,7 +110,7 @@ def _load(run: Path, record: RunRecord) -> _Trained:
     config = run_dir.config()
     hardware = HardwareConfig(accelerator="cpu", precision="32", threads=config.hardware.threads)
     config = config.model_copy(update={"hardware": hardware})
-    spec = answer_spec(config, load_spec(run))
+    spec = prediction_spec(config, load_spec(run))
     kind = task_kind(config, spec)
     size = config.data.image_size
     task = Task(kind=kind, classes=spec.classes_of(kind), image_size=size, counts=(), labelled=0)
@@ -118,12 +118,12 @@ def _load(run: Path, record: RunRecord) -> _Trained:
     return _Trained(run_dir, config, record, spec, task, method)
 
 
-def _facts(trained: _Trained) -> ExportedFacts:
+def _facts(trained: _Trained) -> ModelMetadata:
     data, record, spec = trained.config.data, trained.record, trained.spec
     own = trained.config.method.own_classes
     calibration = read_calibration(trained.run.path)
     fits = calibration is not None and tuple(calibration.classes) == trained.task.classes
-    return ExportedFacts(
+    return ModelMetadata(
         task=trained.task.kind,
         classes=trained.task.classes,
         unnamed=bool(own) and not trained.config.method.named and trained.task.classes == own,
@@ -137,7 +137,7 @@ def _facts(trained: _Trained) -> ExportedFacts:
         ),
         red_channel_normalisation=data.red_channel_normalisation,
         calibration=calibration if fits else None,
-        run=Origin(
+        run=SourceRun(
             name=trained.run.path.resolve().name,
             method=record.method,
             technique=record.technique or record.method,
@@ -153,7 +153,7 @@ def _facts(trained: _Trained) -> ExportedFacts:
     )
 
 
-def _deployable(trained: _Trained, facts: ExportedFacts) -> Deployable:
+def _deployable(trained: _Trained, facts: ModelMetadata) -> Deployable:
     return Deployable(
         trained.method,
         multilabel=trained.multilabel,

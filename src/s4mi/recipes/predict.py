@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s4mi.errors import S4miError
-from s4mi.inference.image_list import Asked, find_asked
+from s4mi.inference.image_list import InputImage, find_inputs
 from s4mi.inference.input_files import ErrorList, Unreadable
-from s4mi.inference.load import Opened, open_models
+from s4mi.inference.load import LoadedModels, open_models
 from s4mi.inference.overlays.masks import class_colour, cluster_colour
-from s4mi.inference.pipeline import Decoded, Wanted, answer_stream
-from s4mi.inference.predictor import OVERLAP, Answerer, Probabilities
-from s4mi.inference.writers.classification import Predictions
-from s4mi.inference.writers.output_settings import AnswerSettings, MaskFormat, begin_folder
-from s4mi.inference.writers.segmentation import OVERLAYS, Masks, Measured
+from s4mi.inference.pipeline import Decoded, KeepOptions, prediction_stream
+from s4mi.inference.predictor import OVERLAP, Predictor, Probabilities
+from s4mi.inference.writers.classification import PredictionWriter
+from s4mi.inference.writers.output_settings import MaskFormat, OutputSettings, begin_folder
+from s4mi.inference.writers.segmentation import OVERLAYS, MaskMeasurements, MaskWriter
 from s4mi.records import Part, TaskKind
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ LISTED = 8
 
 
 @dataclass(frozen=True)
-class Predicted:
+class PredictResult:
     """What `predict_run` wrote.
 
     Attributes:
@@ -50,17 +50,17 @@ class Predicted:
 
 class _Writer(Protocol):
     output: Path
-    wanted: Wanted
+    wanted: KeepOptions
 
     def __enter__(self) -> object: ...
     def __exit__(self, *_: object) -> None: ...
-    def has(self, asked: Asked) -> bool:
+    def has(self, asked: InputImage) -> bool:
         """Whether the answer is there from an earlier time."""
 
     def work(self, decoded: Decoded, pages: Iterator[Probabilities]) -> Any:
         """In a thread: what is to be written of a file."""
 
-    def take(self, asked: Asked, made: Any) -> None:
+    def take(self, asked: InputImage, made: Any) -> None:
         """In the order of the images: write it."""
 
 
@@ -81,7 +81,7 @@ def predict_run(
     form: MaskFormat = "png",
     resume: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> Predicted:
+) -> PredictResult:
     """Answer every image in `inputs`: files, folders searched recursively, or the rows of data sets.
 
     Classification writes `out/predictions.csv`: id, a probability per class, the decision (of several labels those
@@ -114,8 +114,8 @@ def predict_run(
         raise S4miError(f"--overlap {overlap:g}: is no share of a window; give a number from 0 up to, but not, 1")
     opened = open_models(run, ensemble=ensemble, task=task, clusters=clusters, raw=raw)
     kind = opened.models[0].about.kind if unannotated else None
-    images = find_asked(inputs, _run_dirs(opened) if part is not None else (), part, unannotated=kind)
-    answerer = Answerer(opened.models, raw=raw or clusters, tta=tta, overlap=overlap)
+    images = find_inputs(inputs, _run_dirs(opened) if part is not None else (), part, unannotated=kind)
+    answerer = Predictor(opened.models, raw=raw or clusters, tta=tta, overlap=overlap)
     if overlay and not clusters:
         _check_overlays(answerer, images)
     overlay = overlay or clusters
@@ -127,17 +127,17 @@ def predict_run(
     left = [image for image in images if not writer.has(image)] if before else images
     done = len(before)
     with writer, sheet or nullcontext():
-        for asked, made in answer_stream(left, answerer, writer.work, writer.wanted):
+        for asked, made in prediction_stream(left, answerer, writer.work, writer.wanted):
             if isinstance(made, Unreadable):
                 failed.add(made)
             else:
                 writer.take(asked, made)
-                if sheet is not None and isinstance(made, Measured):
+                if sheet is not None and isinstance(made, MaskMeasurements):
                     for page in made.pages:
                         sheet.add(*page)
             done += 1
             progress(done, len(images))
-    predicted = Predicted(
+    predicted = PredictResult(
         output=writer.output,
         answered=len(images) - failed.count,
         failed=failed.count,
@@ -149,7 +149,7 @@ def predict_run(
     return predicted if sheet is None else _with_sheet(predicted, sheet, opened)
 
 
-def _run_dirs(opened: Opened) -> Sequence[Any]:
+def _run_dirs(opened: LoadedModels) -> Sequence[Any]:
     """The runs whose splits say what a part is; none where a file answers, which needs no torch."""
     if not opened.runs:
         return ()
@@ -160,8 +160,8 @@ def _run_dirs(opened: Opened) -> Sequence[Any]:
 
 def _writer(
     out: Path,
-    images: Sequence[Asked],
-    answerer: Answerer,
+    images: Sequence[InputImage],
+    answerer: Predictor,
     *,
     overlay: bool,
     sheet: "ClusterSheet | None",
@@ -169,13 +169,13 @@ def _writer(
     resume: bool,
 ) -> _Writer:
     if not answerer.segments:
-        return Predictions(out, images, answerer, resume=resume)
-    return Masks(out, images, answerer, overlay=overlay, sheet=sheet is not None, form=form, resume=resume)
+        return PredictionWriter(out, images, answerer, resume=resume)
+    return MaskWriter(out, images, answerer, overlay=overlay, sheet=sheet is not None, form=form, resume=resume)
 
 
-def _settings(answerer: Answerer, form: MaskFormat) -> AnswerSettings:
+def _settings(answerer: Predictor, form: MaskFormat) -> OutputSettings:
     known = [None if answerer.raw else model.calibration for model in answerer.models]
-    return AnswerSettings(
+    return OutputSettings(
         models=[model.about.digest for model in answerer.models],
         calibration=[None if one is None else one.temperature for one in known],
         thresholds=list(answerer.thresholds) if answerer.multilabel else [],
@@ -187,7 +187,7 @@ def _settings(answerer: Answerer, form: MaskFormat) -> AnswerSettings:
     )
 
 
-def _sheet(out: Path, images: Sequence[Asked], answerer: Answerer) -> "ClusterSheet":
+def _sheet(out: Path, images: Sequence[InputImage], answerer: Predictor) -> "ClusterSheet":
     from s4mi.visualisation.cluster_sheet import ClusterSheet
 
     sheet = ClusterSheet(
@@ -203,17 +203,17 @@ def _sheet(out: Path, images: Sequence[Asked], answerer: Answerer) -> "ClusterSh
     return sheet
 
 
-def _with_sheet(predicted: Predicted, sheet: "ClusterSheet", opened: Opened) -> Predicted:
-    from s4mi.inference.run_model import Predictor
+def _with_sheet(predicted: PredictResult, sheet: "ClusterSheet", opened: LoadedModels) -> PredictResult:
+    from s4mi.inference.run_model import RunModel
     from s4mi.visualisation.cluster_sheet import next_steps
 
     model = opened.models[0]
-    if not predicted.answered or not isinstance(model, Predictor):
+    if not predicted.answered or not isinstance(model, RunModel):
         return predicted
     return replace(predicted, sheet=sheet.path, next_steps=next_steps(model))
 
 
-def _check_overlays(answerer: Answerer, images: Sequence[Asked]) -> None:
+def _check_overlays(answerer: Predictor, images: Sequence[InputImage]) -> None:
     """Refuse overlays of what has no masks, or of truths in other classes than those of the run."""
     about = answerer.about
     if not answerer.segments:
@@ -229,7 +229,7 @@ def _check_overlays(answerer: Answerer, images: Sequence[Asked]) -> None:
             )
 
 
-def _legend(answerer: Answerer, images: Sequence[Asked]) -> str:
+def _legend(answerer: Predictor, images: Sequence[InputImage]) -> str:
     """The colours of overlays without a truth, of those with one, or both."""
     names = answerer.about.classes
     if answerer.about.unnamed:

@@ -14,25 +14,25 @@ from s4mi.contract import Pretrainer
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.weights import save_encoder
 from s4mi.recipes.embed import feature_map
-from s4mi.records import MAP_NAME, FeatureMap, Health, Part, PretrainingRecord, write_text_atomically
-from s4mi.training.data_summary import facts_of
+from s4mi.records import MAP_NAME, FeatureHealth, FeatureMap, Part, PretrainingRecord, write_text_atomically
+from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
-from s4mi.training.health import Doctor, backbones, features_of
+from s4mi.training.health import FeatureMonitor, backbones, features_of
 from s4mi.training.pretrained_start import write_seen
-from s4mi.training.progress import Progress, Watcher
+from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.session import Session
 
 MAP_IMAGES = 1000
 """Training and validation images on the map, at most."""
 
 
-def pretrain(session: Session, method: Pretrainer, watch: Watcher) -> PretrainingRecord:
+def pretrain(session: Session, method: Pretrainer, watch: ProgressCallback) -> PretrainingRecord:
     """Train all epochs, look at the features after each, and leave the encoders of the last.
 
     Raises:
         S4miError: the features have collapsed for `health.patience` looks in a row, or as `Session.epochs` does.
     """
-    doctor = Doctor(session, method)
+    doctor = FeatureMonitor(session, method)
     session.put_on_record()
     if session.fabric.is_global_zero:
         write_seen(session.run_dir.path, session.prepared)
@@ -76,7 +76,7 @@ def _map(session: Session, name: str, encoder: Backbone) -> FeatureMap:
     )
 
 
-def _record(session: Session, files: dict[str, str], *, start: Health, end: Health) -> PretrainingRecord:
+def _record(session: Session, files: dict[str, str], *, start: FeatureHealth, end: FeatureHealth) -> PretrainingRecord:
     config, prepared = session.config, session.prepared
     return PretrainingRecord(
         method=config.method.name,
@@ -89,7 +89,7 @@ def _record(session: Session, files: dict[str, str], *, start: Health, end: Heal
         config_hash=config.hash,
         split_hash=prepared.split.hash,
         data_hash=prepared.cache.key,
-        data=facts_of(config, prepared),
+        data=summarise_data(config, prepared),
         epochs=config.epochs,
         start=start,
         end=end,

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from s4mi.errors import S4miError
 from s4mi.report.results.runs import without_places
-from s4mi.report.results.unfinished_runs import load_uncounted
-from s4mi.report.results.version_gains import Gains, data_set_of, gains_by_task, older_versions
+from s4mi.report.results.unfinished_runs import load_unfinished
+from s4mi.report.results.version_gains import VersionGains, data_set_of, gains_by_task, older_versions
 from s4mi.report.writers.csv import write_csv
-from s4mi.report.writers.html import ReportRun, Sheet, load_pretrainings, load_runs, write_report
+from s4mi.report.writers.html import ReportImage, ReportRun, load_pretrainings, load_runs, write_report
 from s4mi.report.writers.markdown_latex import CSV, FORMATS, PAGE, check_ending, write_text
 from s4mi.report.writers.text_tables import text_report
 from s4mi.training.versions import version_note
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportResult:
     """What a report was made from, and its files; `notes` name what is not finished or cannot be read, a line each.
 
     `gains` are what new annotations brought, of each data set and task where an older version was run too.
@@ -27,7 +27,7 @@ class Reported:
     pretrainings: int
     notes: tuple[str, ...]
     files: tuple[Path, ...]
-    gains: tuple[Gains, ...] = ()
+    gains: tuple[VersionGains, ...] = ()
 
 
 def report(
@@ -36,10 +36,10 @@ def report(
     *,
     title: str | None = None,
     sheets: bool = True,
-    more: Sequence[Sheet] = (),
+    more: Sequence[ReportImage] = (),
     notes: Sequence[str] = (),
     only: Collection[str] | None = None,
-) -> Reported:
+) -> ReportResult:
     """Write the report on every finished run at or below `folder` as `out`: `.html`, `.csv`, `.md` or `.tex`.
 
     Args:
@@ -55,7 +55,7 @@ def report(
     """
     check_ending(out, (PAGE, *FORMATS))
     runs, problems = load_runs(folder)
-    pretrainings, uncounted = load_pretrainings(folder), load_uncounted(folder)
+    pretrainings, uncounted = load_pretrainings(folder), load_unfinished(folder)
     older: list[ReportRun] = []
     if only is not None:
         there = len(runs) + len(pretrainings) + len(uncounted)
@@ -91,7 +91,7 @@ def report(
         made = text_report(runs, title=title, pretrainings=pretrainings, uncounted=uncounted, notes=notes, gains=gains)
         write_text(made, out)
     lines = (*notes, *(run.line for run in uncounted))
-    return Reported(len(runs), len(pretrainings), lines, files, tuple(gains.values()))
+    return ReportResult(len(runs), len(pretrainings), lines, files, tuple(gains.values()))
 
 
 def _not_named(others: int, older: Sequence[ReportRun]) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _not_named(others: int, older: Sequence[ReportRun]) -> Iterator[str]:
         yield f"{others} run{'s lie' if others > 1 else ' lies'} here that the study does not name any more"
 
 
-def sheets_of(folder: Path, runs: Sequence[ReportRun]) -> tuple[list[Sheet], list[str]]:
+def sheets_of(folder: Path, runs: Sequence[ReportRun]) -> tuple[list[ReportImage], list[str]]:
     """Every sheet of these runs, and a line on what cannot be shown; none without a run."""
     if not runs:
         return [], []

@@ -13,39 +13,39 @@ from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import MaskKey
 from s4mi.data.splits.label_amount import LabelAmount
-from s4mi.data.splits.split import Division, first_labels, label_order, make_split, traits_of
-from s4mi.data.splits.split_balance import Proportions, proportions
+from s4mi.data.splits.split import SplitMethod, first_labels, label_order, make_split, traits_of
+from s4mi.data.splits.split_balance import SplitBalance, split_balance
 from s4mi.data.splits.split_file import Split, save_split
-from s4mi.data.splits.split_version import basis_of
+from s4mi.data.splits.split_version import base_version
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.records import TaskKind
 
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Divided:
+class SplitResult:
     """A split, the rows labelled at each fraction, and how they came out."""
 
     manifest: Manifest
     kind: TaskKind
-    division: Division
+    division: SplitMethod
     seed: int
     split: Split
     fractions: dict[str, tuple[int, ...]]
-    counts: Proportions
+    counts: SplitBalance
 
 
 def split_dataset(
     folder: Path,
     *,
-    division: Division | None,
+    division: SplitMethod | None,
     kind: TaskKind | None = None,
     seed: int = 0,
     amounts: Sequence[LabelAmount] = (LabelAmount(100),),
-    progress: Progress = lambda *_: None,
-) -> Divided:
+    progress: ProgressCallback = lambda *_: None,
+) -> SplitResult:
     """Split the data set in `folder` as a run of seed `seed` does.
 
     Args:
@@ -58,18 +58,18 @@ def split_dataset(
     manifest = load_version(folder)
     kind = _kind(manifest, kind)
     if division is None:
-        division = Division("official" if manifest.official else "random", seed=seed)
+        division = SplitMethod("official" if manifest.official else "random", seed=seed)
     foreground = _foreground(manifest, progress) if kind == "segmentation" else None
-    basis = basis_of(manifest, kind, division, foreground=foreground)
+    basis = base_version(manifest, kind, division, foreground=foreground)
     whole = make_split(manifest, kind, division=division, fraction_seed=seed, foreground=foreground, basis=basis)
     traits = traits_of(manifest, kind, foreground)
     order = label_order(manifest, kind, traits, train=whole.train, seed=seed)
     fractions = {str(amount): tuple(sorted(first_labels(manifest, order, amount))) for amount in amounts}
-    counts = proportions(manifest, whole, fractions, traits)
-    return Divided(manifest, kind, division, seed, split=whole, fractions=fractions, counts=counts)
+    counts = split_balance(manifest, whole, fractions, traits)
+    return SplitResult(manifest, kind, division, seed, split=whole, fractions=fractions, counts=counts)
 
 
-def save_divided(divided: Divided, path: Path) -> None:
+def save_split_result(divided: SplitResult, path: Path) -> None:
     """Write the split, so that a person can read it and a run can take it with `split.kind=file`."""
     division = divided.division
     settings: dict[str, object] = {"task": divided.kind, "kind": division.kind, "seed": division.seed}
@@ -90,7 +90,7 @@ def _kind(manifest: Manifest, wanted: TaskKind | None) -> TaskKind:
     return wanted or tasks[0]
 
 
-def _foreground(manifest: Manifest, progress: Progress) -> list[float]:
+def _foreground(manifest: Manifest, progress: ProgressCallback) -> list[float]:
     """Share of foreground in each mask at its own resolution, as the decode cache has it."""
     masks = [row.mask for row in manifest.rows if row.mask is not None]
     work = partial(_share, mask_values=manifest.spec.mask_values)

@@ -16,21 +16,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.active_learning.candidates import Candidates, candidates_of, check_answers, check_fits, encoder_run
-from s4mi.active_learning.committee import Committee, Opinion
+from s4mi.active_learning.candidates import Candidates, candidates_of, check_fits, check_predicts, encoder_run
+from s4mi.active_learning.committee import Committee, CommitteeOutput
 from s4mi.active_learning.reasons import reason
-from s4mi.active_learning.scoring import Progress, assess
-from s4mi.active_learning.strategies import Pool, Strategy, choose
+from s4mi.active_learning.scoring import ProgressCallback, score_candidates
+from s4mi.active_learning.strategies import CandidatePool, Strategy, choose
 from s4mi.data.annotations.coco import write_coco
 from s4mi.data.annotations.label_studio import write_label_studio
-from s4mi.data.annotations.types import Proposal
+from s4mi.data.annotations.types import PreAnnotation
 from s4mi.data.images import image_size
 from s4mi.data.manifest import Manifest, Row
 from s4mi.data.spec import NO_CLASS
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.inference.input_files import ErrorList, Unreadable
-from s4mi.maths.acquisition import Pick
+from s4mi.maths.acquisition import Selection
 from s4mi.records import TaskKind, write_text_atomically
 
 Format = Literal["csv", "label-studio", "coco"]
@@ -41,7 +41,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Wish:
+class SuggestOptions:
     """What is asked for.
 
     Attributes:
@@ -62,7 +62,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Suggested:
+class SuggestResult:
     """What `suggest` wrote.
 
     Attributes:
@@ -85,7 +85,9 @@ NOBODY_TESTS = (
 )
 
 
-def suggest(source: Path, dataset: Path, out: Path, *, wish: Wish, progress: Progress = lambda *_: None) -> Suggested:
+def suggest(
+    source: Path, dataset: Path, out: Path, *, wish: SuggestOptions, progress: ProgressCallback = lambda *_: None
+) -> SuggestResult:
     """Choose images of a data set that are not annotated, by a run, or by the best technique of a study.
 
     Raises:
@@ -95,7 +97,7 @@ def suggest(source: Path, dataset: Path, out: Path, *, wish: Wish, progress: Pro
         raise S4miError(f"{out}: is no name for the table; end it in .csv")
     manifest = load_version(dataset)
     if not wish.cold:
-        check_answers(source)
+        check_predicts(source)
     committee = None if wish.cold else Committee(source, task=wish.task)
     encoder = encoder_run(source, () if committee is None else committee.runs) if wish.strategy.wants_features else None
     if committee is not None:
@@ -111,7 +113,7 @@ def suggest(source: Path, dataset: Path, out: Path, *, wish: Wish, progress: Pro
             f"{source}: is one network, which disagrees with nobody; give a study of several seeds, or take "
             "--uncertainty entropy"
         )
-    assessed = assess(candidates, committee, encoder, progress=progress)
+    assessed = score_candidates(candidates, committee, encoder, progress=progress)
     for row, why in assessed.unreadable:
         failed.add(Unreadable(row.image, why))
     candidates, pool, opinions = assessed.candidates, assessed.pool, assessed.opinions
@@ -120,17 +122,17 @@ def suggest(source: Path, dataset: Path, out: Path, *, wish: Wish, progress: Pro
     proposals = _Proposals(manifest, committee, candidates, opinions)
     write_text_atomically(out, _table(picks, candidates, pool, opinions, manifest=manifest, committee=committee))
     files = (out, *_extra(out, picks, proposals, wish))
-    return Suggested(
+    return SuggestResult(
         files, len(picks), len(candidates.rows), str(strategy), _who(committee, encoder, source), failed.count,
         note=NOBODY_TESTS if wish.cold and not (candidates.held or candidates.known) else "",
     )  # fmt: skip
 
 
 def _table(
-    picks: Sequence[Pick],
+    picks: Sequence[Selection],
     candidates: Candidates,
-    pool: Pool,
-    opinions: Sequence[Opinion],
+    pool: CandidatePool,
+    opinions: Sequence[CommitteeOutput],
     *,
     manifest: Manifest,
     committee: Committee | None,
@@ -162,7 +164,7 @@ def _table(
 
 
 def _row_at(near: int, candidates: Candidates, everything: Sequence[Row]) -> Row:
-    """`Pick.near` counts the annotated images first, then the candidates."""
+    """`Selection.near` counts the annotated images first, then the candidates."""
     known = len(candidates.known)
     return candidates.known[near] if near < known else everything[near - known]
 
@@ -171,7 +173,11 @@ class _Proposals:
     """What the committee answers to the chosen images, in advance of people."""
 
     def __init__(
-        self, manifest: Manifest, committee: Committee | None, candidates: Candidates, opinions: Sequence[Opinion]
+        self,
+        manifest: Manifest,
+        committee: Committee | None,
+        candidates: Candidates,
+        opinions: Sequence[CommitteeOutput],
     ) -> None:
         self._root = (manifest.folder / manifest.spec.root).resolve()
         self._spec, self._committee = manifest.spec, committee
@@ -183,7 +189,7 @@ class _Proposals:
         about = None if self._committee is None else self._committee.about
         return about.kind == "multilabel" if about is not None else "multilabel" in self._spec.tasks
 
-    def of(self, picks: Sequence[Pick]) -> Iterator[Proposal]:
+    def of(self, picks: Sequence[Selection]) -> Iterator[PreAnnotation]:
         """One for each; where nobody answers, the image alone."""
         rows = [self._rows[pick.position] for pick in picks]
         about = None if self._committee is None else self._committee.about
@@ -193,13 +199,13 @@ class _Proposals:
         for pick, row, mask in zip(picks, rows, masks, strict=True):
             labels = self._opinions[pick.position].labels if self._opinions and mask is None else None
             classes = about.classes if about is not None else self._spec.classes
-            yield Proposal(
+            yield PreAnnotation(
                 row.id, _below(row.image, self._root), image_size(row.image), classes, pick.worth, labels=labels,
                 mask=mask if isinstance(mask, np.ndarray) else None,
             )  # fmt: skip
 
 
-def _extra(out: Path, picks: Sequence[Pick], proposals: _Proposals, wish: Wish) -> tuple[Path, ...]:
+def _extra(out: Path, picks: Sequence[Selection], proposals: _Proposals, wish: SuggestOptions) -> tuple[Path, ...]:
     if wish.format == "csv":
         return ()
     path = out.with_name(f"{out.stem}.{wish.format}.json")

@@ -23,33 +23,33 @@ from s4mi.contract import Classifier, Pretrainer, Segmenter
 from s4mi.errors import S4miError
 from s4mi.recipes.pretrain import pretrain
 from s4mi.records import (
-    TEST_ANSWERS_NAME,
     TEST_IMAGES_NAME,
+    TEST_PREDICTIONS_NAME,
+    MemberScores,
     Pretraining,
     PretrainingRecord,
-    Reading,
     RunRecord,
     read_any_record,
-    write_answers,
     write_image_scores,
+    write_predictions,
     write_record,
 )
 from s4mi.records.calibration import write_calibration
 from s4mi.training.calibrate import calibrate
-from s4mi.training.data_summary import facts_of
+from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.evaluate import evaluate, validate
 from s4mi.training.loggers import check_loggers
 from s4mi.training.prepare import prepare
 from s4mi.training.pretrained_start import pretraining_of, write_pretraining
-from s4mi.training.progress import Progress, Watcher
-from s4mi.training.rank_errors import ending_together
+from s4mi.training.progress import Progress, ProgressCallback
+from s4mi.training.rank_errors import raise_on_all_ranks
 from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric
 from s4mi.training.session import Session
 
 
 def train(
-    config: RunConfig, run: Path, *, resume: bool = False, watch: Watcher = lambda _: None
+    config: RunConfig, run: Path, *, resume: bool = False, watch: ProgressCallback = lambda _: None
 ) -> RunRecord | PretrainingRecord:
     """Train and leave a record. What answers is chosen on validation and scored once on test; pre-training is neither.
 
@@ -66,12 +66,12 @@ def train(
     check_loggers(config)
     fabric = make_fabric(config, together=True)
     fabric.launch()
-    with ending_together(fabric):
+    with raise_on_all_ranks(fabric):
         return _train(fabric, config, run_dir, resume, watch)
 
 
 def _train(
-    fabric: Fabric, config: RunConfig, run_dir: RunDir, resume: bool, watch: Watcher
+    fabric: Fabric, config: RunConfig, run_dir: RunDir, resume: bool, watch: ProgressCallback
 ) -> RunRecord | PretrainingRecord:
     prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
     if resume and run_dir.split_path.exists():
@@ -91,8 +91,8 @@ def _train(
     return record
 
 
-def train_to_answer(
-    config: RunConfig, run: Path, *, resume: bool = False, watch: Watcher = lambda _: None
+def train_supervised(
+    config: RunConfig, run: Path, *, resume: bool = False, watch: ProgressCallback = lambda _: None
 ) -> RunRecord:
     """`train`, of a method that ends as a classifier or segmenter.
 
@@ -106,7 +106,7 @@ def train_to_answer(
 
 
 def _supervise(
-    session: Session, method: Classifier | Segmenter, pretraining: Pretraining | None, watch: Watcher
+    session: Session, method: Classifier | Segmenter, pretraining: Pretraining | None, watch: ProgressCallback
 ) -> RunRecord:
     """Train, choose the best epoch on validation, score it once on test."""
     config, metric = session.config, session.config.metric(session.prepared.task.kind)
@@ -134,7 +134,7 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
     if test is not None and test.images and fabric.is_global_zero:
         write_image_scores(test.images, session.run_dir.path / TEST_IMAGES_NAME)
     if test is not None and test.answers is not None and fabric.is_global_zero:
-        write_answers(test.answers, session.run_dir.path / TEST_ANSWERS_NAME)
+        write_predictions(test.answers, session.run_dir.path / TEST_PREDICTIONS_NAME)
     if fabric.is_global_zero:
         calibration = calibrate(fabric, method, config, prepared, val=val, test=test)
         if calibration is not None:
@@ -152,7 +152,7 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         label_fraction=0.0 if config.method.unlabelled else prepared.label_percent(config.amount),
         labels_asked=prepared.labels_asked(config),
         leaks=len(prepared.leaks),
-        data=facts_of(config, prepared),
+        data=summarise_data(config, prepared),
         seed=config.seed,
         config_hash=config.hash,
         split_hash=prepared.split.hash,
@@ -165,7 +165,8 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         test=None if test is None else test.scores,
         reading=method.answers.choice.name if isinstance(method, Segmenter) and method.answers is not None else "",
         readings={
-            name: Reading(val=of_val.get(name), test=of_test.get(name)) for name in dict.fromkeys([*of_val, *of_test])
+            name: MemberScores(val=of_val.get(name), test=of_test.get(name))
+            for name in dict.fromkeys([*of_val, *of_test])
         },
         restarts=session.restarts,
         cost=session.cost,

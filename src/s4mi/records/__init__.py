@@ -3,8 +3,8 @@
 Nothing here imports torch, so a report of a thousand runs opens in a moment.
 """
 
-from s4mi.records.answers import TEST_ANSWERS_NAME, Answers, write_answers
-from s4mi.records.data import DataFacts, Leakage, PartFacts
+from s4mi.records.answers import TEST_PREDICTIONS_NAME, Predictions, write_predictions
+from s4mi.records.data import DataSummary, Leakage, PartSummary
 from s4mi.records.failure import FAILURE_NAME, LOG_NAME, Failure, read_failure
 from s4mi.records.files import (
     CONFIG_NAME,
@@ -25,13 +25,13 @@ from s4mi.records.pretraining import (
     LEAST_RANK,
     LEAST_STD,
     MOST_ENTROPY,
+    FeatureHealth,
     FeatureMap,
-    Health,
+    FeatureSpread,
     MapPoint,
     Pretraining,
-    Spread,
 )
-from s4mi.records.run import FORMAT, Cost, EpochRecord, LabelCounts, PretrainingRecord, Reading, RunRecord
+from s4mi.records.run import FORMAT, Cost, EpochRecord, LabelCounts, MemberScores, PretrainingRecord, RunRecord
 from s4mi.records.scores import (
     IGNORE,
     ClassificationScores,
@@ -55,31 +55,31 @@ __all__ = [
     "MOST_ENTROPY",
     "RECORD_NAME",
     "SUPERSEDED",
-    "TEST_ANSWERS_NAME",
     "TEST_IMAGES_NAME",
-    "Answers",
+    "TEST_PREDICTIONS_NAME",
     "ClassScores",
     "ClassificationScores",
     "Cost",
-    "DataFacts",
+    "DataSummary",
     "EpochRecord",
     "Failure",
+    "FeatureHealth",
     "FeatureMap",
+    "FeatureSpread",
     "Frozen",
-    "Health",
     "ImageScores",
     "LabelCounts",
     "Leakage",
     "MapPoint",
+    "MemberScores",
     "Part",
-    "PartFacts",
+    "PartSummary",
+    "Predictions",
     "Pretraining",
     "PretrainingRecord",
-    "Reading",
     "RunRecord",
     "Scores",
     "SegmentationScores",
-    "Spread",
     "TaskKind",
     "finished_runs",
     "read_any_record",
@@ -87,9 +87,9 @@ __all__ = [
     "read_failure",
     "read_pretraining",
     "read_record",
-    "write_answers",
     "write_bytes_atomically",
     "write_image_scores",
+    "write_predictions",
     "write_record",
     "write_text_atomically",
 ]

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from s4mi.records.files import write_text_atomically
 
-TEST_ANSWERS_NAME = "test_answers.csv"
-ANSWER_COLUMNS = ("image", "group", "class", "truth", "probability", "answer")
+TEST_PREDICTIONS_NAME = "test_answers.csv"
+PREDICTION_COLUMNS = ("image", "group", "class", "truth", "probability", "answer")
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Predictions:
     """N images and K classes; of several labels, a truth and an answer may hold any number of classes.
 
     Attributes:
@@ -31,11 +31,11 @@ class Answers:
     answers: NDArray[np.bool_]
 
 
-def write_answers(given: Answers, path: Path) -> None:
+def write_predictions(given: Predictions, path: Path) -> None:
     """Write a table with a line per image and class, atomically; what is shown and what is decided as 1 and 0."""
     table = io.StringIO(newline="")
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(ANSWER_COLUMNS)
+    rows.writerow(PREDICTION_COLUMNS)
     for n, (image, group) in enumerate(zip(given.images, given.groups, strict=True)):
         for k, name in enumerate(given.classes):
             shown, decided = int(given.truth[n, k]), int(given.answers[n, k])

@@ -9,7 +9,7 @@ from s4mi.records.scores import Frozen, Part
 LeakKind = Literal["exact", "near", "group"]
 
 
-class PartFacts(Frozen):
+class PartSummary(Frozen):
     """One part of the split."""
 
     images: int
@@ -28,13 +28,13 @@ class Leakage(Frozen):
     pairs: int
 
 
-class DataFacts(Frozen):
+class DataSummary(Frozen):
     """The data set as a run saw it, and how it was split."""
 
     version: int = Field(1, description="how often annotations were merged into it, and one")
     images: int
     grouped: int = Field(description="images that name their patient or lesion")
-    parts: dict[Part, PartFacts]
+    parts: dict[Part, PartSummary]
     division: str = Field(description="how the parts were made, in words")
     division_seed: int | None = Field(description="what drew them; None where nothing was drawn")
     leaks: tuple[Leakage, ...] = Field(description="all kinds are looked for in every run")

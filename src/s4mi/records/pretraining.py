@@ -28,7 +28,7 @@ class Pretraining(Frozen):
     )
 
 
-class Spread(Frozen):
+class FeatureSpread(Frozen):
     """How different the features of different images are."""
 
     std: float = Field(
@@ -44,13 +44,13 @@ class Spread(Frozen):
         return self.std < LEAST_STD or self.effective_rank < LEAST_RANK
 
 
-class Health(Frozen):
+class FeatureHealth(Frozen):
     """What the encoders of a pre-training run look like from outside, on training images without augmentation.
 
     `features` has one entry an encoder, and one for each other space that the loss works in, such as CASS's logits.
     """
 
-    features: dict[str, Spread]
+    features: dict[str, FeatureSpread]
     signals: dict[str, float] = Field(
         default_factory=dict, description="of the method: DINO's teacher_entropy, in [0, 1]"
     )

@@ -4,8 +4,8 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from s4mi.records.data import DataFacts
-from s4mi.records.pretraining import Health, Pretraining
+from s4mi.records.data import DataSummary
+from s4mi.records.pretraining import FeatureHealth, Pretraining
 from s4mi.records.scores import Frozen, Scores, SegmentationScores, TaskKind
 
 FORMAT: Final = 1
@@ -37,7 +37,7 @@ class Cost(Frozen):
     energy_of: str = Field("", description="what was counted: processor, GPU or both, with all else that ran there")
 
 
-class Reading(Frozen):
+class MemberScores(Frozen):
     """Scores of one of the several answers that some segmenters give; surface distances are the chosen one's alone."""
 
     val: SegmentationScores | None
@@ -63,7 +63,7 @@ class RunRecord(Frozen):
     config_hash: str
     split_hash: str
     data_hash: str = Field(description="content hash of the decoded images and masks")
-    data: DataFacts | None = Field(None, description="the data set as the run saw it; older runs do not know")
+    data: DataSummary | None = Field(None, description="the data set as the run saw it; older runs do not know")
     metric: str = Field(description="name of the score that chose the best epoch, read on validation only")
     best_epoch: int
     epochs: int
@@ -71,7 +71,9 @@ class RunRecord(Frozen):
     val: Scores | None = Field(discriminator="kind")
     test: Scores | None = Field(discriminator="kind")
     reading: str = Field("", description="which of its readings validation chose: `val` and `test` are of that one")
-    readings: dict[str, Reading] = Field(default_factory=dict, description="of a segmenter that gives several answers")
+    readings: dict[str, MemberScores] = Field(
+        default_factory=dict, description="of a segmenter that gives several answers"
+    )
     restarts: int = Field(0, description="times that training began again, with other weights, after a collapse")
     cost: Cost
     versions: dict[str, str]
@@ -95,10 +97,10 @@ class PretrainingRecord(Frozen):
     config_hash: str
     split_hash: str
     data_hash: str
-    data: DataFacts | None = Field(None, description="the data set as the run saw it; older runs do not know")
+    data: DataSummary | None = Field(None, description="the data set as the run saw it; older runs do not know")
     epochs: int
-    start: Health = Field(description="before the first step")
-    end: Health
+    start: FeatureHealth = Field(description="before the first step")
+    end: FeatureHealth
     cost: Cost
     versions: dict[str, str]
     git_revision: str | None
@@ -112,7 +114,7 @@ class EpochRecord(Frozen):
     epoch: int = Field(ge=1)
     losses: dict[str, float] = Field(description="mean over the epoch of each named term, and of their `total`")
     val: dict[str, float] = Field(description="validation scores at network resolution")
-    health: Health | None = Field(None, description="of pre-training")
+    health: FeatureHealth | None = Field(None, description="of pre-training")
     signals: dict[str, float] = Field(default_factory=dict, description="what else tells how training goes")
     lr: float
     seconds: float

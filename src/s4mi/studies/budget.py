@@ -11,7 +11,7 @@ from statistics import median
 
 from s4mi.config import PlannedRun
 from s4mi.records import PretrainingRecord, RunRecord
-from s4mi.studies.cost_model import Pace
+from s4mi.studies.cost_model import CostModel
 from s4mi.training.progress import Progress
 
 SCORING = 1.0
@@ -42,7 +42,7 @@ class Budget:
     def __init__(self, seconds: float | None, spent: Mapping[str, float]) -> None:
         self._end = None if seconds is None else time.monotonic() + seconds - sum(spent.values())
         self._spent = dict(spent)
-        self._pace = Pace()
+        self._pace = CostModel()
         self._beside: list[float] = []
         self._running: dict[str, _Begun] = {}
         self._counted = time.monotonic()
@@ -119,7 +119,7 @@ class Budget:
         self._counted = now
 
 
-def fitting(
+def split_by_budget(
     runs: Sequence[tuple[PlannedRun, float | None]], *, left: float, done: frozenset[str] = frozenset()
 ) -> dict[str, bool]:
     """Of the runs that are left with the seconds each will take, one after the other: which fit into `left` seconds.

@@ -34,7 +34,7 @@ class _Measured:
 
 
 @dataclass
-class Pace:
+class CostModel:
     """Learns from finished runs what others will take. Validation and scoring are not counted, nor is decoding."""
 
     _same: defaultdict[str, _Measured] = field(default_factory=lambda: defaultdict(_Measured))

@@ -10,7 +10,7 @@ from s4mi.config import StudyConfig, load_study
 from s4mi.data.manifest import Manifest
 from s4mi.data.sources.synthetic import Kind, write_synthetic
 from s4mi.records import write_text_atomically
-from s4mi.report.writers.html import Sheet
+from s4mi.report.writers.html import ReportImage
 from s4mi.visualisation.contact_sheet import examples_sheet
 
 SECONDS = 300.0
@@ -62,10 +62,10 @@ def demo_text(out: Path = Path(FOLDER)) -> str:
     )
 
 
-def example_sheets(manifests: dict[Kind, Manifest]) -> list[Sheet]:
+def example_sheets(manifests: dict[Kind, Manifest]) -> list[ReportImage]:
     """What was drawn, for the report."""
     return [
-        Sheet(
+        ReportImage(
             title="The images",
             caption=f"Drawn by s4mi, not photographed. Rows: {', '.join(manifest.spec.classes)}.",
             png=examples_sheet(manifest, per_class=6),

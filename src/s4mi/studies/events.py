@@ -9,7 +9,7 @@ from s4mi.training.progress import Progress
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What became of a planned run: its record, or in one line why there is none.
 
     `tried` is false where nothing was run: a run that it needs has failed, or its folder holds something else.
@@ -24,7 +24,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Looked:
+class StudyChecked:
     """All runs are known, and which of them were finished before.
 
     `note` says if that was with other versions, `moved` what was set aside or taken back; `left` are the seconds of the
@@ -32,14 +32,14 @@ class Looked:
     """
 
     plan: tuple[PlannedRun, ...]
-    finished: tuple[Outcome, ...]
+    finished: tuple[RunOutcome, ...]
     note: str | None = None
     moved: tuple[str, ...] = ()
     left: float | None = None
 
 
 @dataclass(frozen=True)
-class Begun:
+class RunStarted:
     """A run begins, or goes on from its checkpoint; `attempt` counts from 1."""
 
     planned: PlannedRun
@@ -47,7 +47,7 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Moved:
+class RunProgress:
     """A run is so far."""
 
     planned: PlannedRun
@@ -55,7 +55,7 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Failed:
+class AttemptFailed:
     """A run has failed and will be tried again when nothing else is ready."""
 
     planned: PlannedRun
@@ -63,16 +63,16 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Ended:
+class RunEnded:
     """Nothing more will be done about a run."""
 
-    outcome: Outcome
+    outcome: RunOutcome
 
 
 @dataclass(frozen=True)
-class Stopping:
+class StudyStopping:
     """The study was asked to stop, and waits for its runs to end a step."""
 
 
-Event = Looked | Begun | Moved | Failed | Ended | Stopping
-Tell = Callable[[Event], None]
+Event = StudyChecked | RunStarted | RunProgress | AttemptFailed | RunEnded | StudyStopping
+EventHandler = Callable[[Event], None]

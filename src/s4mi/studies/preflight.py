@@ -11,7 +11,7 @@ from s4mi.data.manifest import Manifest
 from s4mi.data.spec import SPEC_NAME
 from s4mi.data.splits.label_amount import LabelAmount, Unit
 from s4mi.data.splits.split import first_labels, label_order, make_split, traits_of
-from s4mi.data.splits.split_version import basis_of
+from s4mi.data.splits.split_version import base_version
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.training.prepare import division_of, task_kind
@@ -44,7 +44,7 @@ def check_plan(plan: Sequence[PlannedRun]) -> None:
         raise S4miError(_say(wrong))
 
 
-def missing_sets(plan: Sequence[PlannedRun]) -> dict[Path, str]:
+def missing_datasets(plan: Sequence[PlannedRun]) -> dict[Path, str]:
     """The data sets that are not there at all, each with a line that says so."""
     missing = {}
     for path in dict.fromkeys(planned.config.data.path for planned in plan):
@@ -138,7 +138,7 @@ def _order(planned: PlannedRun, manifest: Manifest) -> _Order:
     config = planned.config
     try:
         division = division_of(config.split, manifest, seed=config.seed)
-        basis = basis_of(manifest, "multiclass", division, foreground=None)
+        basis = base_version(manifest, "multiclass", division, foreground=None)
         split = make_split(manifest, "multiclass", division=division, fraction_seed=config.seed, basis=basis)
     except S4miError as error:
         raise S4miError(f"{planned.name}: {error}") from error

@@ -9,7 +9,7 @@ ATTEMPTS = 2
 """How often a run is tried: what was short for a moment, such as memory, may be there later."""
 
 
-class Graph:
+class RunQueue:
     """The runs of a study that are waiting, running and finished."""
 
     def __init__(self, runs: Sequence[PlannedRun], *, attempts: int = ATTEMPTS) -> None:

@@ -17,31 +17,40 @@ from s4mi.config import PlannedRun, RunConfig, StudyConfig, plan_study
 from s4mi.errors import S4miError, require_extra
 from s4mi.records import PretrainingRecord, RunRecord, read_any_record
 from s4mi.studies.budget import Budget
-from s4mi.studies.events import Begun, Ended, Failed, Looked, Moved, Outcome, Stopping, Tell
+from s4mi.studies.events import (
+    AttemptFailed,
+    EventHandler,
+    RunEnded,
+    RunOutcome,
+    RunProgress,
+    RunStarted,
+    StudyChecked,
+    StudyStopping,
+)
 from s4mi.studies.lock import study_lock
 from s4mi.studies.preflight import check_plan
-from s4mi.studies.queue import Graph
-from s4mi.studies.run_id import Identity, Kept, identities, keep, kept_of, read_kept
+from s4mi.studies.queue import RunQueue
+from s4mi.studies.run_id import RunIdentity, RunMetadata, metadata_of, read_metadata, run_identities, write_metadata
 from s4mi.studies.run_state import (
     check_format,
     claim,
     disk_is_full,
     forget_failure,
-    standing_of,
+    run_state,
     write_failure,
     write_format,
 )
-from s4mi.studies.run_store import arrange, is_done, places
-from s4mi.studies.worker import Job, Result
-from s4mi.studies.worker_pool import Alone, Crew, Request, Workers, stop_requests, visible_gpus
+from s4mi.studies.run_store import arrange_runs, is_done, run_locations
+from s4mi.studies.worker import AttemptResult, Job
+from s4mi.studies.worker_pool import InProcessPool, ProcessPool, StopRequest, WorkerPool, stop_requests, visible_gpus
 from s4mi.training.environment import git_revision, versions
 from s4mi.training.progress import Progress
 from s4mi.training.versions import version_note
 
 
 def run_study(
-    study: StudyConfig, out: Path, *, workers: int = 0, ray: str | None = None, tell: Tell = lambda _: None
-) -> list[Outcome]:
+    study: StudyConfig, out: Path, *, workers: int = 0, ray: str | None = None, tell: EventHandler = lambda _: None
+) -> list[RunOutcome]:
     """Run what is not finished yet; a second call goes on where the first was interrupted.
 
     Args:
@@ -59,7 +68,7 @@ def run_study(
     plan = tuple(plan_study(study, out.absolute()))
     if workers or ray is not None:
         _check_devices(plan)
-    known = identities(plan)
+    known = run_identities(plan)
     _check(plan, out, known)
     with study_lock(out):
         job = _Study(plan, out, tell, known=known, budget=study.seconds)
@@ -74,25 +83,25 @@ def run_study(
             threads = max(1, min(torch.get_num_threads(), joblib.cpu_count()) // workers)
             gpus = visible_gpus(torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES"))
             with stop_requests() as request:
-                job.work(Workers(workers, threads, job.moved, gpus), request, threads=threads)
+                job.work(ProcessPool(workers, threads, job.moved, gpus), request, threads=threads)
         else:
-            job.work(Alone(job.moved), Request())
+            job.work(InProcessPool(job.moved), StopRequest())
     return [job.outcomes[planned.name] for planned in plan]
 
 
-def _check(plan: Sequence[PlannedRun], out: Path, known: Mapping[str, Identity]) -> None:
+def _check(plan: Sequence[PlannedRun], out: Path, known: Mapping[str, RunIdentity]) -> None:
     """Hold what is not finished against the data sets, before anything is moved or trains."""
     check_format(out)
-    found = places(plan, out, known)
+    found = run_locations(plan, out, known)
     done = {place.planned.name for place in found if is_done(place)}
     check_plan([planned for planned in plan if planned.name not in done])
 
 
-def _cluster(address: str, out: Path, job: "_Study", *, most: int) -> Crew:
+def _cluster(address: str, out: Path, job: "_Study", *, most: int) -> WorkerPool:
     require_extra("ray", extra="ray", purpose="--ray")
-    from s4mi.studies.ray.pool import Cluster
+    from s4mi.studies.ray.pool import RayPool
 
-    return Cluster(address, out, job.moved, most=most)
+    return RayPool(address, out, job.moved, most=most)
 
 
 class _Study:
@@ -102,19 +111,19 @@ class _Study:
         self,
         plan: Sequence[PlannedRun],
         out: Path,
-        tell: Tell,
+        tell: EventHandler,
         *,
-        known: Mapping[str, Identity],
+        known: Mapping[str, RunIdentity],
         budget: float | None,
     ) -> None:
         self._plan, self._out, self._tell = tuple(plan), out, tell
         self._known, self._seconds = known, budget
-        self._graph = Graph(self._plan)
+        self._graph = RunQueue(self._plan)
         self._budget = Budget(None, {})
         self._epochs: dict[str, int] = {}
         self._stopped: set[str] = set()
-        self._crew: Crew | None = None
-        self.outcomes: dict[str, Outcome] = {}
+        self._crew: WorkerPool | None = None
+        self.outcomes: dict[str, RunOutcome] = {}
 
     @property
     def over(self) -> bool:
@@ -123,14 +132,14 @@ class _Study:
 
     def look(self) -> None:
         """Put every run where it belongs; find what is finished, and what can never be as its folder is taken."""
-        found = places(self._plan, self._out, self._known)
-        moved = arrange(found)
+        found = run_locations(self._plan, self._out, self._known)
+        moved = arrange_runs(found)
         write_format(self._out, self._plan, self._known)
-        standings = [standing_of(place.planned, place.home, conflict=place.conflict) for place in found]
+        standings = [run_state(place.planned, place.home, conflict=place.conflict) for place in found]
         self._epochs = {one.planned.name: one.epochs for one in standings}
-        spent = {planned.name: read_kept(self._out / planned.name).seconds for planned in self._plan}
+        spent = {planned.name: read_metadata(self._out / planned.name).seconds for planned in self._plan}
         self._budget = Budget(self._seconds, spent)
-        finished = tuple(Outcome(one.planned, one.record) for one in standings if one.record is not None)
+        finished = tuple(RunOutcome(one.planned, one.record) for one in standings if one.record is not None)
         for outcome in finished:
             assert outcome.record is not None
             forget_failure(self._out / outcome.planned.name)  # it may have ended after it was given up
@@ -141,12 +150,12 @@ class _Study:
         note = None
         if records and not self._graph.over:
             note = version_note(records, current=versions(), revision=git_revision())
-        self._tell(Looked(self._plan, finished, note, moved=tuple(moved), left=self._budget.left))
+        self._tell(StudyChecked(self._plan, finished, note, moved=tuple(moved), left=self._budget.left))
         for one in standings:
             if one.conflict and one.planned.name not in self.outcomes:
-                self._lose(Outcome(one.planned, None, one.conflict, tried=False))
+                self._lose(RunOutcome(one.planned, None, one.conflict, tried=False))
 
-    def work(self, crew: Crew, request: Request, *, threads: int | None = None) -> None:
+    def work(self, crew: WorkerPool, request: StopRequest, *, threads: int | None = None) -> None:
         """Make the runs that are left."""
         self._crew = crew
         with crew:
@@ -155,18 +164,18 @@ class _Study:
                     if (reason := self._lacks(planned)) is not None:
                         self._leave_out(planned, reason)
                         continue
-                    self._tell(Begun(planned, self._graph.attempt(planned)))
+                    self._tell(RunStarted(planned, self._graph.attempt(planned)))
                     self._begin(planned, crew, threads)
                 for planned, result in crew.wait():
                     self._take(planned, result)
                 if request.made:
-                    self._tell(Stopping())
+                    self._tell(StudyStopping())
                     crew.stop()
                     raise KeyboardInterrupt
 
     def moved(self, planned: PlannedRun, progress: Progress) -> None:
         """Pass on how far a run is, and stop one that cannot end within the budget."""
-        self._tell(Moved(planned, progress))
+        self._tell(RunProgress(planned, progress))
         if self._crew is not None and planned.name not in self._stopped and self._budget.overruns(planned, progress):
             self._stopped.add(planned.name)
             self._crew.end(planned)
@@ -176,20 +185,20 @@ class _Study:
         after = [other for other in self._graph.waiting if other.needs == planned.name]
         return self._budget.lacks(planned, epochs=self._epochs[planned.name], next_ones=after)
 
-    def _begin(self, planned: PlannedRun, crew: Crew, threads: int | None) -> None:
+    def _begin(self, planned: PlannedRun, crew: WorkerPool, threads: int | None) -> None:
         run, config = self._out / planned.name, _with_threads(planned.config, threads)
         try:
-            claim(run, config, self._kept(planned, read_kept(run).seconds))
+            claim(run, config, self._kept(planned, read_metadata(run).seconds))
         except OSError as error:
             raise self._unwritable(run, error) from error
         self._budget.begin(planned)
         crew.begin(planned, Job(config, run))
 
-    def _kept(self, planned: PlannedRun, seconds: float) -> Kept:
+    def _kept(self, planned: PlannedRun, seconds: float) -> RunMetadata:
         needed = next((other.config for other in self._plan if other.name == planned.needs), None)
-        return kept_of(needed, self._known[planned.name], seconds=seconds)
+        return metadata_of(needed, self._known[planned.name], seconds=seconds)
 
-    def _take(self, planned: PlannedRun, result: Result) -> None:
+    def _take(self, planned: PlannedRun, result: AttemptResult) -> None:
         run = self._out / planned.name
         if result.full:
             raise S4miError(_no_room(self._out, f"{planned.name}: {result.reason}"))
@@ -203,8 +212,8 @@ class _Study:
                 forget_failure(run)
                 self._count(planned, record)
                 self._graph.finish(planned)
-                self.outcomes[planned.name] = Outcome(planned, record)
-                self._tell(Ended(self.outcomes[planned.name]))
+                self.outcomes[planned.name] = RunOutcome(planned, record)
+                self._tell(RunEnded(self.outcomes[planned.name]))
                 return
         self._count(planned, None)
         if planned.name in self._stopped:
@@ -215,16 +224,16 @@ class _Study:
         except OSError as error:
             raise self._unwritable(run, error) from error
         if self._graph.fail(planned):
-            self._tell(Failed(planned, reason))
+            self._tell(AttemptFailed(planned, reason))
         else:
-            self._lose(Outcome(planned, None, reason))
+            self._lose(RunOutcome(planned, None, reason))
 
     def _count(self, planned: PlannedRun, record: RunRecord | PretrainingRecord | None) -> None:
         """A run is over: put on record what it has taken of the study's time."""
         seconds = self._budget.end(planned, record, whole=not self._epochs[planned.name])
         run = self._out / planned.name
         try:
-            keep(run, self._kept(planned, seconds))
+            write_metadata(run, self._kept(planned, seconds))
         except OSError as error:
             raise self._unwritable(run, error) from error
 
@@ -233,18 +242,18 @@ class _Study:
         left_out = [(planned, reason)]
         left_out += [(other, f"as {other.needs} is, which it starts from") for other in self._graph.give_up(planned)]
         for other, why in left_out:
-            self.outcomes[other.name] = Outcome(other, None, why, tried=False, left_out=True)
-            self._tell(Ended(self.outcomes[other.name]))
+            self.outcomes[other.name] = RunOutcome(other, None, why, tried=False, left_out=True)
+            self._tell(RunEnded(self.outcomes[other.name]))
 
-    def _lose(self, outcome: Outcome) -> None:
+    def _lose(self, outcome: RunOutcome) -> None:
         """Give up a run and those that need it."""
         stranded = (
-            Outcome(other, None, f"{other.needs}, which it starts from, has failed", tried=False)
+            RunOutcome(other, None, f"{other.needs}, which it starts from, has failed", tried=False)
             for other in self._graph.give_up(outcome.planned)
         )
         for one in (outcome, *stranded):
             self.outcomes[one.planned.name] = one
-            self._tell(Ended(one))
+            self._tell(RunEnded(one))
 
     def _unwritable(self, run: Path, error: OSError) -> S4miError:
         if disk_is_full(error, self._out):

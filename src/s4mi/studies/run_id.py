@@ -26,7 +26,7 @@ NAME = "study_run.json"
 
 
 @dataclass(frozen=True)
-class Identity:
+class RunIdentity:
     """Of a run: `work` is of all settings that lead to it, `data` of the data set, None where that is not at hand."""
 
     work: str
@@ -37,12 +37,12 @@ class Identity:
         """16 letters."""
         return _hash([self.work, self.data])
 
-    def fits(self, other: "Identity") -> bool:
+    def fits(self, other: "RunIdentity") -> bool:
         """Whether it is the same run, as far as the data sets are at hand."""
         return self.work == other.work and (None in (self.data, other.data) or self.data == other.data)
 
 
-class Kept(Frozen):
+class RunMetadata(Frozen):
     """What a study puts beside the settings in the folder of a run.
 
     `data` is of the data set that it began with, `start` are the settings of the pre-training that it starts from, and
@@ -54,7 +54,7 @@ class Kept(Frozen):
     seconds: float = 0.0
 
 
-def identities(plan: Sequence[PlannedRun]) -> dict[str, Identity]:
+def run_identities(plan: Sequence[PlannedRun]) -> dict[str, RunIdentity]:
     """Of each planned run, by name; each data set is read once."""
     known: dict[tuple[object, ...], str | None] = {}
     by_name = {planned.name: planned for planned in plan}
@@ -65,48 +65,48 @@ def identities(plan: Sequence[PlannedRun]) -> dict[str, Identity]:
     return found
 
 
-def held_identity(run: Path) -> Identity:
+def stored_identity(run: Path) -> RunIdentity:
     """Of the run in a folder, which may have been made without a study.
 
     Raises:
         S4miError: it holds no run, or settings that are none any more.
         OSError, ValidationError: what it started from cannot be read.
     """
-    config, kept = RunDir(run).config(), read_kept(run)
+    config, kept = RunDir(run).config(), read_metadata(run)
     if kept.start is None and (run / PRETRAINING).exists():  # made by an older version, which kept no more of it
         started = Pretraining.model_validate_json((run / PRETRAINING).read_text(encoding="utf-8"))
-        return Identity(_hash([config.hash, started.config_hash]), kept.data)
+        return RunIdentity(_hash([config.hash, started.config_hash]), kept.data)
     start = None if kept.start is None else make_run_config(kept.start, origin=str(run / NAME))
-    return Identity(_work(config, start), kept.data) if kept.data is not None else _identity(config, start, {})
+    return RunIdentity(_work(config, start), kept.data) if kept.data is not None else _identity(config, start, {})
 
 
-def read_kept(run: Path) -> Kept:
+def read_metadata(run: Path) -> RunMetadata:
     """What a study has kept of a run; nothing where it has not, or the file cannot be read."""
     try:
-        return Kept.model_validate_json((run / NAME).read_text(encoding="utf-8"))
+        return RunMetadata.model_validate_json((run / NAME).read_text(encoding="utf-8"))
     except (OSError, ValidationError, UnicodeDecodeError):
-        return Kept()
+        return RunMetadata()
 
 
-def keep(run: Path, kept: Kept) -> None:
+def write_metadata(run: Path, kept: RunMetadata) -> None:
     """Put it into the folder of a run, unless it is there."""
-    if kept != read_kept(run) or not (run / NAME).exists():
+    if kept != read_metadata(run) or not (run / NAME).exists():
         write_text_atomically(run / NAME, kept.model_dump_json(indent=1) + "\n")
 
 
-def kept_of(needed: RunConfig | None, identity: Identity, *, seconds: float) -> Kept:
+def metadata_of(needed: RunConfig | None, identity: RunIdentity, *, seconds: float) -> RunMetadata:
     """What is kept of a run that starts from the pre-training `needed` and has taken `seconds`."""
     start = None if needed is None else needed.model_dump(mode="json")
-    return Kept(data=identity.data, start=start, seconds=round(seconds, 3))
+    return RunMetadata(data=identity.data, start=start, seconds=round(seconds, 3))
 
 
-def _identity(config: RunConfig, start: RunConfig | None, known: dict[tuple[object, ...], str | None]) -> Identity:
+def _identity(config: RunConfig, start: RunConfig | None, known: dict[tuple[object, ...], str | None]) -> RunIdentity:
     own = _data_of(config, known)
     if start is None:
-        return Identity(_work(config, None), own)
+        return RunIdentity(_work(config, None), own)
     other = _data_of(start, known)
     data = None if own is None or other is None else _hash([own, other])
-    return Identity(_work(config, start), data)
+    return RunIdentity(_work(config, start), data)
 
 
 def _work(config: RunConfig, start: RunConfig | None) -> str:

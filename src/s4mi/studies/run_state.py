@@ -28,7 +28,7 @@ from s4mi.records import (
     read_failure,
     write_text_atomically,
 )
-from s4mi.studies.run_id import NAME, Identity, Kept, keep
+from s4mi.studies.run_id import NAME, RunIdentity, RunMetadata, write_metadata
 from s4mi.training.environment import now
 from s4mi.training.run_dir import RunDir
 
@@ -38,7 +38,7 @@ _BEFORE_TRAINING = {LOG_NAME, FAILURE_NAME, CONFIG_NAME, NAME}
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunState:
     """How far a planned run is.
 
     Attributes:
@@ -53,28 +53,28 @@ class Standing:
     conflict: str = ""
 
 
-def standing_of(planned: PlannedRun, run: Path, *, conflict: str = "") -> Standing:
+def run_state(planned: PlannedRun, run: Path, *, conflict: str = "") -> RunState:
     """Look into the folder of a run, which is this one if it was ever trained and there is no conflict."""
     if conflict:
-        return Standing(planned, conflict=conflict)
-    if not trained(run):
-        return Standing(planned, failure=read_failure(run))
+        return RunState(planned, conflict=conflict)
+    if not has_training_files(run):
+        return RunState(planned, failure=read_failure(run))
     if RunDir(run).finished:
         try:
-            return Standing(planned, record=read_any_record(run))
+            return RunState(planned, record=read_any_record(run))
         except S4miError as error:
-            return Standing(planned, conflict=str(error))
-    return Standing(planned, epochs=len(read_epochs(run)), failure=read_failure(run))
+            return RunState(planned, conflict=str(error))
+    return RunState(planned, epochs=len(read_epochs(run)), failure=read_failure(run))
 
 
-def claim(run: Path, config: RunConfig, kept: Kept) -> None:
+def claim(run: Path, config: RunConfig, kept: RunMetadata) -> None:
     """Make the folder one of this run before anything else is written.
 
     Of one that goes on, what says where and how it is computed may be another than before.
     """
-    if not trained(run) or differences(RunDir(run).config(), config):
+    if not has_training_files(run) or differences(RunDir(run).config(), config):
         save_run_config(config, RunDir(run).config_path)
-    keep(run, kept)
+    write_metadata(run, kept)
 
 
 def write_failure(run: Path, reason: str) -> None:
@@ -106,7 +106,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def trained(run: Path) -> bool:
+def has_training_files(run: Path) -> bool:
     """Whether the folder holds more than is there before training begins; of hidden files none counts."""
     if not run.is_dir():
         return run.exists()
@@ -140,7 +140,7 @@ def check_format(out: Path) -> None:
         )
 
 
-def write_format(out: Path, plan: Sequence[PlannedRun], known: Mapping[str, Identity]) -> None:
+def write_format(out: Path, plan: Sequence[PlannedRun], known: Mapping[str, RunIdentity]) -> None:
     """Put the plan into the folder, unless it is there."""
     runs = {planned.name: known[planned.name].id for planned in plan}
     text = json.dumps({"format": FORMAT, "s4mi": __version__, "runs": runs}, indent=1) + "\n"

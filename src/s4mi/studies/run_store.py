@@ -15,13 +15,13 @@ from pydantic import ValidationError
 from s4mi.config import PlannedRun
 from s4mi.errors import S4miError
 from s4mi.records import CONFIG_NAME, SUPERSEDED
-from s4mi.studies.run_id import NAME, Identity, held_identity
-from s4mi.studies.run_state import trained
+from s4mi.studies.run_id import NAME, RunIdentity, stored_identity
+from s4mi.studies.run_state import has_training_files
 from s4mi.training.run_dir import RunDir
 
 
 @dataclass(frozen=True)
-class Place:
+class RunLocation:
     """A planned run and its folders.
 
     Attributes:
@@ -37,18 +37,20 @@ class Place:
     conflict: str = ""
 
 
-def is_done(place: Place) -> bool:
+def is_done(place: RunLocation) -> bool:
     """Whether the run is there and finished."""
     there = not place.conflict and (place.aside is None or place.found != place.home)
     return there and RunDir(place.found).finished
 
 
-def places(plan: Sequence[PlannedRun], out: Path, known: Mapping[str, Identity]) -> list[Place]:
+def run_locations(plan: Sequence[PlannedRun], out: Path, known: Mapping[str, RunIdentity]) -> list[RunLocation]:
     """Where each planned run lies; nothing is moved."""
     found = [_at_home(planned, out, known[planned.name]) for planned in plan]
-    if all(place.aside is None and trained(place.home) for place in found):
+    if all(place.aside is None and has_training_files(place.home) for place in found):
         return found
-    right = {place.home for place in found if place.aside is None and not place.conflict and trained(place.home)}
+    right = {
+        place.home for place in found if place.aside is None and not place.conflict and has_training_files(place.home)
+    }
     others = dict(_others(out, right))
     result = []
     for place in found:
@@ -57,13 +59,13 @@ def places(plan: Sequence[PlannedRun], out: Path, known: Mapping[str, Identity])
             fitting = [path for path, held in others.items() if held.fits(wanted) and held.data == wanted.data]
             named = [path for path in fitting if path.name.startswith(f"{place.home.name}-")]
             if fitting:
-                place = Place(place.planned, place.home, (named or fitting)[0], place.aside)
+                place = RunLocation(place.planned, place.home, (named or fitting)[0], place.aside)
                 del others[place.found]
         result.append(place)
     return result
 
 
-def arrange(found: Sequence[Place]) -> list[str]:
+def arrange_runs(found: Sequence[RunLocation]) -> list[str]:
     """Move every run to where it belongs, and say so in a line for each kind of move.
 
     Raises:
@@ -91,34 +93,34 @@ def arrange(found: Sequence[Place]) -> list[str]:
     return lines
 
 
-def _counted(some: Sequence[Place]) -> str:
+def _counted(some: Sequence[RunLocation]) -> str:
     names = ", ".join(place.planned.name for place in some[:3]) + (", …" if len(some) > 3 else "")
     return f"{len(some)} run{'' if len(some) == 1 else 's'} ({names})"
 
 
-def _at_home(planned: PlannedRun, out: Path, wanted: Identity) -> Place:
+def _at_home(planned: PlannedRun, out: Path, wanted: RunIdentity) -> RunLocation:
     home = out / planned.name
-    if not trained(home):
-        return Place(planned, home, home)
+    if not has_training_files(home):
+        return RunLocation(planned, home, home)
     try:
-        held = held_identity(home)
+        held = stored_identity(home)
     except (S4miError, OSError, ValidationError) as error:
         message = f"{home}: holds files but no run; move them away"
         if (home / CONFIG_NAME).exists():
             message = str(error).splitlines()[0]
-        return Place(planned, home, home, conflict=message)
+        return RunLocation(planned, home, home, conflict=message)
     if held.fits(wanted):
-        return Place(planned, home, home)
-    return Place(planned, home, home, aside=out / SUPERSEDED / f"{planned.name}-{held.id}")
+        return RunLocation(planned, home, home)
+    return RunLocation(planned, home, home, aside=out / SUPERSEDED / f"{planned.name}-{held.id}")
 
 
-def _others(out: Path, right: set[Path]) -> Iterator[tuple[Path, Identity]]:
+def _others(out: Path, right: set[Path]) -> Iterator[tuple[Path, RunIdentity]]:
     """The other runs of a study in a folder, the last set aside first."""
     folders = {path.parent for path in out.rglob(NAME)} - right
     for folder in sorted(folders, key=lambda path: (-path.stat().st_mtime, path)):
-        if trained(folder):
+        if has_training_files(folder):
             try:
-                yield folder, held_identity(folder)
+                yield folder, stored_identity(folder)
             except (S4miError, OSError, ValidationError):
                 continue
 

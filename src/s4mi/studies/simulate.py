@@ -19,16 +19,16 @@ from pathlib import Path
 
 from s4mi.active_learning.candidates import Candidates
 from s4mi.active_learning.committee import Committee
-from s4mi.active_learning.scoring import assess
+from s4mi.active_learning.scoring import score_candidates
 from s4mi.active_learning.strategies import RANDOM, Strategy, choose
 from s4mi.config import PlannedRun, RunConfig, SplitConfig
 from s4mi.data.manifest import PARTS, Row
 from s4mi.data.splits.split_file import Split, hash_of, save_split
 from s4mi.errors import S4miError
-from s4mi.recipes.train import train, train_to_answer
+from s4mi.recipes.train import train, train_supervised
 from s4mi.records import CONFIG_NAME, RunRecord, TaskKind, write_text_atomically
 from s4mi.report.results.scores import metric_of, score_of
-from s4mi.report.results.simulation import Result, read_simulation, write_simulation
+from s4mi.report.results.simulation import RoundScore, read_simulation, write_simulation
 from s4mi.training.prepare import Prepared, prepare
 
 SETTINGS = "simulation.json"
@@ -37,11 +37,11 @@ SPLIT = "split.json"
 APART = 1000
 """Between the seeds of the members of one committee, so that they are no seeds of another."""
 
-Tell = Callable[[str], None]
+ReportLine = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Game:
+class SimulationOptions:
     """The rules.
 
     Attributes:
@@ -59,14 +59,16 @@ class Game:
 
 
 @dataclass(frozen=True)
-class Simulated:
+class SimulationResult:
     """What was written, and the curves in words."""
 
     files: tuple[Path, ...]
     lines: tuple[str, ...]
 
 
-def simulate(plan: Sequence[PlannedRun], out: Path, *, game: Game, tell: Tell = lambda _: None) -> Simulated:
+def simulate(
+    plan: Sequence[PlannedRun], out: Path, *, game: SimulationOptions, tell: ReportLine = lambda _: None
+) -> SimulationResult:
     """Play all rounds that are not played yet.
 
     Args:
@@ -78,8 +80,8 @@ def simulate(plan: Sequence[PlannedRun], out: Path, *, game: Game, tell: Tell = 
     answering = [planned for planned in plan if not planned.config.method.pretrains]
     _check_folder(out, answering[0].config, game)
     pretraining = {planned.name: planned for planned in plan if planned.config.method.pretrains}
-    results: list[Result] = []
-    table: dict[tuple[str, int, int], Result] = {}
+    results: list[RoundScore] = []
+    table: dict[tuple[str, int, int], RoundScore] = {}
     kind: TaskKind | None = None
     for planned in answering:
         if planned.needs is not None:
@@ -96,21 +98,23 @@ def simulate(plan: Sequence[PlannedRun], out: Path, *, game: Game, tell: Tell = 
                 _write(list(table.values()), kind, out)  # a look at it is worth having while it goes on
     assert kind is not None
     files, lines = _write(results, kind, out)
-    return Simulated(files, lines)
+    return SimulationResult(files, lines)
 
 
-def _write(results: Sequence[Result], kind: TaskKind, out: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+def _write(results: Sequence[RoundScore], kind: TaskKind, out: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     return write_simulation(results, metric_of(kind), out, reference=RANDOM)
 
 
-def _round_of(result: Result) -> tuple[str, int, int]:
+def _round_of(result: RoundScore) -> tuple[str, int, int]:
     return result.strategy, result.seed, result.round
 
 
 class _Seed:
     """All strategies with one seed: one split, one start."""
 
-    def __init__(self, config: RunConfig, out: Path, game: Game, *, needs: Path | None, tell: Tell) -> None:
+    def __init__(
+        self, config: RunConfig, out: Path, game: SimulationOptions, *, needs: Path | None, tell: ReportLine
+    ) -> None:
         self._game, self._needs, self._tell = game, needs, tell
         self._folder = out / "runs" / f"seed{config.seed}"
         if config.method.unlabelled:
@@ -130,7 +134,7 @@ class _Seed:
                 f"{config.data.path}: has no annotated test images to compare strategies on; take another split"
             )
 
-    def play(self) -> Iterator[Result]:
+    def play(self) -> Iterator[RoundScore]:
         """Every round, the start first, once for all strategies."""
         first = self._train(self._folder / "start", self._prepared.split.labelled)
         for strategy in self._game.strategies:
@@ -161,7 +165,7 @@ class _Seed:
                     "split": SplitConfig(kind="file", file=path.absolute()), "label_fraction": "saved", "seed": seed
                 }
             )  # fmt: skip
-            records.append(train_to_answer(config, folder / f"run-seed{seed}", resume=True))
+            records.append(train_supervised(config, folder / f"run-seed{seed}", resume=True))
         return records
 
     def _chosen(
@@ -181,7 +185,7 @@ class _Seed:
         if strategy.uncertainty == "disagreement" and committee is not None and len(committee.members) < 2:
             raise S4miError(f"{last}: is one network, which disagrees with nobody; raise --members, or take entropy")
         encoder = (self._needs or runs[0].parent) if strategy.wants_features else None
-        assessed = assess(candidates, committee, encoder)
+        assessed = score_candidates(candidates, committee, encoder)
         picks = choose(
             assessed.pool, strategy, count=self._game.count, per_patient=self._game.per_patient,
             seed=self._config.seed * APART + number,
@@ -195,12 +199,12 @@ class _Seed:
         write_text_atomically(path, json.dumps(ids, ensure_ascii=False, indent=1) + "\n")
         return [row_of[one] for one in ids]
 
-    def _result(self, strategy: Strategy, number: int, records: Sequence[RunRecord], labels: int) -> Result:
+    def _result(self, strategy: Strategy, number: int, records: Sequence[RunRecord], labels: int) -> RoundScore:
         metric = metric_of(self.kind)
         scores = [score for record in records if (score := score_of(record, metric)) is not None]
         if not scores:
             raise S4miError(f"{self._config.data.path}: its test images give no {metric.label}; take another split")
-        result = Result(str(strategy), self._config.seed, number, labels, sum(scores) / len(scores))
+        result = RoundScore(str(strategy), self._config.seed, number, labels, sum(scores) / len(scores))
         self._tell(
             f"seed {result.seed}, {strategy}, round {number}: {labels} labels, {metric.label} {result.score:.3f}"
         )
@@ -211,7 +215,7 @@ def _by_id(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: row.id))
 
 
-def _check_folder(out: Path, config: RunConfig, game: Game) -> None:
+def _check_folder(out: Path, config: RunConfig, game: SimulationOptions) -> None:
     """Let a second call go on with the same game; more rounds, strategies and seeds are the same.
 
     Raises:

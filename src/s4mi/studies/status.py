@@ -7,18 +7,18 @@ from pathlib import Path
 from s4mi.config import PlannedRun
 from s4mi.errors import S4miError
 from s4mi.records import finished_runs, read_any_record
-from s4mi.studies.budget import fitting
-from s4mi.studies.cost_model import Pace
-from s4mi.studies.run_id import identities, read_kept
-from s4mi.studies.run_state import Standing, check_format, standing_of
-from s4mi.studies.run_store import Place, places
+from s4mi.studies.budget import split_by_budget
+from s4mi.studies.cost_model import CostModel
+from s4mi.studies.run_id import read_metadata, run_identities
+from s4mi.studies.run_state import RunState, check_format, run_state
+from s4mi.studies.run_store import RunLocation, run_locations
 from s4mi.training.environment import git_revision, versions
 from s4mi.training.run_dir import RunDir
 from s4mi.training.versions import version_note
 
 
 @dataclass(frozen=True)
-class Prospect:
+class RunStatus:
     """A planned run as it stands.
 
     Attributes:
@@ -29,7 +29,7 @@ class Prospect:
         older: `seconds` are those of runs on an older version of the data set, as none on this one is like it.
     """
 
-    standing: Standing
+    standing: RunState
     id: str
     seconds: float | None
     fits: bool | None = None
@@ -43,37 +43,39 @@ class Prospect:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class StudyStatus:
     """What a study comes to; `note` says where finished runs were made with other versions than those of now.
 
     `left` are the seconds of the budget that no run has taken yet.
     """
 
-    runs: tuple[Prospect, ...]
+    runs: tuple[RunStatus, ...]
     note: str | None
     left: float | None = None
 
 
-def outlook(plan: Sequence[PlannedRun], out: Path | None, *, budget: float | None = None) -> Outlook:
+def study_status(plan: Sequence[PlannedRun], out: Path | None, *, budget: float | None = None) -> StudyStatus:
     """What is left of a study whose folder is `out`; nothing is known of one that has none.
 
     Raises:
         S4miError: the folder is of another format.
     """
-    known = identities(plan)
-    found: list[Place] = []
+    known = run_identities(plan)
+    found: list[RunLocation] = []
     if out is not None:
         check_format(out)
-        found = places(plan, out, known)
-    standings = [Standing(planned) for planned in plan]
+        found = run_locations(plan, out, known)
+    standings = [RunState(planned) for planned in plan]
     if found:
         standings = [_standing(place) for place in found]
-    pace, records = Pace(), []
+    pace, records = CostModel(), []
     for one in standings:
         if one.record is not None:
             pace.learn(one.planned.config, one.record)
             records.append(one.record)
-    spent = sum(read_kept(place.found).seconds for place in found if place.aside is None or place.found != place.home)
+    spent = sum(
+        read_metadata(place.found).seconds for place in found if place.aside is None or place.found != place.home
+    )
     left = None if budget is None else max(0.0, budget - spent)
     before = _pace_of_older_versions(plan, out, {place.found for place in found})
     seconds = {one.planned.name: _left(one, pace) for one in standings}
@@ -82,18 +84,18 @@ def outlook(plan: Sequence[PlannedRun], out: Path | None, *, budget: float | Non
     fits = _fits(standings, seconds, left)
     aside = {place.planned.name for place in found if place.aside is not None and place.found == place.home}
     runs = tuple(
-        Prospect(one, known[name].id, seconds[name], fits.get(name), other=name in aside, older=name in older)
+        RunStatus(one, known[name].id, seconds[name], fits.get(name), other=name in aside, older=name in older)
         for one in standings
         for name in (one.planned.name,)
     )
     compared = 0 < len(records) < len(runs)
     note = version_note(records, current=versions(), revision=git_revision()) if compared else version_note(records)
-    return Outlook(runs, note, left)
+    return StudyStatus(runs, note, left)
 
 
-def _pace_of_older_versions(plan: Sequence[PlannedRun], out: Path | None, ours: Collection[Path]) -> Pace:
+def _pace_of_older_versions(plan: Sequence[PlannedRun], out: Path | None, ours: Collection[Path]) -> CostModel:
     """What the runs below `out` took that are on an older version of a planned data set."""
-    pace = Pace()
+    pace = CostModel()
     newest = {planned.config.data.path: planned.config.data.version or 1 for planned in plan}
     for run in finished_runs(out) if out is not None else ():
         if run in ours:
@@ -107,20 +109,20 @@ def _pace_of_older_versions(plan: Sequence[PlannedRun], out: Path | None, ours: 
     return pace
 
 
-def _standing(place: Place) -> Standing:
+def _standing(place: RunLocation) -> RunState:
     if place.aside is not None and place.found == place.home:
-        return Standing(place.planned)
-    return standing_of(place.planned, place.found, conflict=place.conflict)
+        return RunState(place.planned)
+    return run_state(place.planned, place.found, conflict=place.conflict)
 
 
-def _fits(standings: Sequence[Standing], seconds: dict[str, float | None], left: float | None) -> dict[str, bool]:
+def _fits(standings: Sequence[RunState], seconds: dict[str, float | None], left: float | None) -> dict[str, bool]:
     if left is None:
         return {}
     waiting = [(one.planned, seconds[one.planned.name]) for one in standings if not (one.record or one.conflict)]
-    return fitting(waiting, left=left)
+    return split_by_budget(waiting, left=left)
 
 
-def _left(standing: Standing, pace: Pace) -> float | None:
+def _left(standing: RunState, pace: CostModel) -> float | None:
     if standing.record is not None:
         return 0.0
     config = standing.planned.config

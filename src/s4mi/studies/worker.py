@@ -25,7 +25,7 @@ from s4mi.records import LOG_NAME
 
 if TYPE_CHECKING:
     from s4mi.config import RunConfig
-    from s4mi.training.progress import Progress, Watcher
+    from s4mi.training.progress import Progress, ProgressCallback
 
 EVERY = 0.2
 """Seconds between two words on how far a run is."""
@@ -42,19 +42,19 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Taken:
+class JobStarted:
     """The job has reached the process."""
 
 
 @dataclass(frozen=True)
-class Said:
+class WorkerWarning:
     """A warning of the run, which is in its log already."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Result:
+class AttemptResult:
     """How an attempt ended: well, if `reason` is empty.
 
     `full`: there is no room left on the disk. `unforeseen`: it was no bad input, so that the process may be damaged.
@@ -65,7 +65,7 @@ class Result:
     unforeseen: bool = False
 
 
-def attempt(job: Job, watch: "Watcher") -> Result:
+def attempt(job: Job, watch: "ProgressCallback") -> AttemptResult:
     """Train, and say in one line what went wrong. An interruption goes through."""
     from s4mi.errors import S4miError
     from s4mi.recipes.train import train
@@ -77,11 +77,11 @@ def attempt(job: Job, watch: "Watcher") -> Result:
             train(job.config, job.run, resume=True, watch=watch)
             log.info("finished")
     except S4miError as error:
-        return Result(str(error), full=disk_is_full(error, job.run))
+        return AttemptResult(str(error), full=disk_is_full(error, job.run))
     except Exception as error:
         _append(job.run / LOG_NAME, traceback.format_exc())
         return _unforeseen(error, job.run)
-    return Result()
+    return AttemptResult()
 
 
 def work(parent: Connection, threads: int, gpu: str | None = None) -> None:
@@ -91,8 +91,8 @@ def work(parent: Connection, threads: int, gpu: str | None = None) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    take_share(threads, gpu)
-    log.addHandler(Forward(parent.send))
+    divide_threads(threads, gpu)
+    log.addHandler(ForwardWarnings(parent.send))
     while True:
         try:
             job = parent.recv()
@@ -100,8 +100,8 @@ def work(parent: Connection, threads: int, gpu: str | None = None) -> None:
             return
         if job is None:
             return
-        parent.send(Taken())
-        result = make(job, parent.send, parent.poll)
+        parent.send(JobStarted())
+        result = execute(job, parent.send, parent.poll)
         if result is None:
             return
         parent.send(result)
@@ -109,7 +109,7 @@ def work(parent: Connection, threads: int, gpu: str | None = None) -> None:
             return
 
 
-def take_share(threads: int, gpu: str | None = None) -> None:
+def divide_threads(threads: int, gpu: str | None = None) -> None:
     """Let the libraries of this process, none of which may be imported yet, keep to some threads and to one GPU."""
     for name in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT"):
         os.environ[name] = str(threads)
@@ -118,7 +118,7 @@ def take_share(threads: int, gpu: str | None = None) -> None:
     log.setLevel(logging.INFO)
 
 
-def make(job: Job, tell: "Callable[[Progress], None]", asked: Callable[[], bool]) -> Result | None:
+def execute(job: Job, tell: "Callable[[Progress], None]", asked: Callable[[], bool]) -> AttemptResult | None:
     """One attempt in a process that is there for runs; None where it was asked to end before the run had.
 
     What is printed on the way, also by libraries and by a crash, goes to the log of the run.
@@ -135,7 +135,7 @@ def make(job: Job, tell: "Callable[[Progress], None]", asked: Callable[[], bool]
     return result
 
 
-def _watcher(tell: "Callable[[Progress], None]", asked: Callable[[], bool]) -> "Watcher":
+def _watcher(tell: "Callable[[Progress], None]", asked: Callable[[], bool]) -> "ProgressCallback":
     """Tells how far the run is, not too often, and ends it when that was asked for."""
     said = -EVERY
     before: tuple[str, int] = ("", 0)
@@ -152,15 +152,15 @@ def _watcher(tell: "Callable[[Progress], None]", asked: Callable[[], bool]) -> "
     return watch
 
 
-class Forward(logging.Handler):
+class ForwardWarnings(logging.Handler):
     """Warnings to whoever shows the study."""
 
-    def __init__(self, tell: Callable[[Said], None]) -> None:
+    def __init__(self, tell: Callable[[WorkerWarning], None]) -> None:
         super().__init__(level=logging.WARNING)
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell(Said(record.getMessage()))
+        self._tell(WorkerWarning(record.getMessage()))
 
 
 @contextmanager
@@ -202,10 +202,10 @@ def _append(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _unforeseen(error: Exception, run: Path) -> Result:
+def _unforeseen(error: Exception, run: Path) -> AttemptResult:
     from s4mi.studies.run_state import disk_is_full
 
-    return Result(_in_a_line(error), full=disk_is_full(error, run), unforeseen=True)
+    return AttemptResult(_in_a_line(error), full=disk_is_full(error, run), unforeseen=True)
 
 
 def _in_a_line(error: Exception) -> str:

@@ -17,7 +17,7 @@ from typing import Self, final
 from s4mi.config import PlannedRun
 from s4mi.errors import S4miError
 from s4mi.records import LOG_NAME
-from s4mi.studies.worker import Job, Result, Said, Taken, attempt, work
+from s4mi.studies.worker import AttemptResult, Job, JobStarted, WorkerWarning, attempt, work
 from s4mi.training.progress import Progress
 
 GRACE = 10.0
@@ -25,11 +25,11 @@ GRACE = 10.0
 PATIENCE = 0.2
 """Seconds until somebody may look whether the study was asked to stop."""
 
-Moved = Callable[[PlannedRun, Progress], None]
+ProgressHandler = Callable[[PlannedRun, Progress], None]
 log = logging.getLogger("s4mi")
 
 
-class Crew(ABC):
+class WorkerPool(ABC):
     """Makes runs. Used as a context: at its end no run goes on."""
 
     @property
@@ -42,7 +42,7 @@ class Crew(ABC):
         """Let a run begin."""
 
     @abstractmethod
-    def wait(self) -> list[tuple[PlannedRun, Result]]:
+    def wait(self) -> list[tuple[PlannedRun, AttemptResult]]:
         """The runs that have ended, after a moment perhaps none."""
 
     def end(self, planned: PlannedRun) -> None:  # noqa: B027 - a crew that cannot lets it come to its own end
@@ -64,10 +64,10 @@ class Crew(ABC):
 
 
 @final
-class Alone(Crew):
+class InProcessPool(WorkerPool):
     """This process makes one run after the other."""
 
-    def __init__(self, moved: Moved) -> None:
+    def __init__(self, moved: ProgressHandler) -> None:
         self._moved = moved
         self._next: tuple[PlannedRun, Job] | None = None
 
@@ -78,7 +78,7 @@ class Alone(Crew):
     def begin(self, planned: PlannedRun, job: Job) -> None:
         self._next = planned, job
 
-    def wait(self) -> list[tuple[PlannedRun, Result]]:
+    def wait(self) -> list[tuple[PlannedRun, AttemptResult]]:
         if self._next is None:
             return []
         planned, job = self._next
@@ -103,7 +103,7 @@ class _Worker:
     taken: bool = False
 
     def give(self, planned: PlannedRun, job: Job) -> None:
-        """Send it a run; of one that is dead, `Workers.wait` notices."""
+        """Send it a run; of one that is dead, `ProcessPool.wait` notices."""
         self.planned, self.job, self.taken = planned, job, False
         with suppress(OSError):
             self.connection.send(job)
@@ -111,7 +111,7 @@ class _Worker:
 
 @final
 @dataclass
-class Workers(Crew):
+class ProcessPool(WorkerPool):
     """Processes that import everything once and then make one run after the other, `size` of them at a time.
 
     Each is started when it is first needed. A process that dies takes its run with it and is replaced. Of several GPUs,
@@ -120,7 +120,7 @@ class Workers(Crew):
 
     size: int
     threads: int
-    moved: Moved
+    moved: ProgressHandler
     gpus: Sequence[str] = ()
     _workers: list[_Worker] = field(default_factory=list)
 
@@ -136,7 +136,7 @@ class Workers(Crew):
         worker = next((worker for worker in self._workers if worker.planned is None), None)
         (worker or self._start()).give(planned, job)
 
-    def wait(self) -> list[tuple[PlannedRun, Result]]:
+    def wait(self) -> list[tuple[PlannedRun, AttemptResult]]:
         wait([worker.connection for worker in self._busy], timeout=PATIENCE)
         ended = []
         for worker in self._busy:
@@ -168,7 +168,7 @@ class Workers(Crew):
                 worker.process.join()
                 worker.connection.close()
 
-    def _listen(self, worker: _Worker) -> Result | None:
+    def _listen(self, worker: _Worker) -> AttemptResult | None:
         """Pass on what a worker tells; how its run ended, if it has."""
         while (planned := worker.planned) is not None:
             try:
@@ -178,26 +178,26 @@ class Workers(Crew):
             match message:
                 case None:
                     return None
-                case Result():
+                case AttemptResult():
                     worker.planned, worker.ran = None, True
                     if message.unforeseen:
                         self._bury(worker)
                     return message
-                case Taken():
+                case JobStarted():
                     worker.taken = True
-                case Said():
+                case WorkerWarning():
                     log.warning("%s: %s", planned.name, message.text)
                 case _:
                     self.moved(planned, message)
         return None
 
-    def _replace(self, worker: _Worker, planned: PlannedRun) -> Result | None:
+    def _replace(self, worker: _Worker, planned: PlannedRun) -> AttemptResult | None:
         """A worker has died: that is how its run ended, unless it died before, with nothing to do."""
         how = self._bury(worker)
         if worker.ran and not worker.taken and worker.job is not None:
             self._start().give(planned, worker.job)
             return None
-        return Result(f"{how}; see its {LOG_NAME}")
+        return AttemptResult(f"{how}; see its {LOG_NAME}")
 
     def _bury(self, worker: _Worker) -> str:
         """Forget a worker that has ended or is about to, and say how it ended."""
@@ -248,16 +248,16 @@ def _drain(connection: Connection) -> None:
 
 
 @dataclass
-class Request:
+class StopRequest:
     """Whether somebody has asked the study to stop."""
 
     made: bool = False
 
 
 @contextmanager
-def stop_requests() -> Iterator[Request]:
+def stop_requests() -> Iterator[StopRequest]:
     """Let the first Ctrl-C or SIGTERM be a request, and the second a KeyboardInterrupt, which waits for nothing."""
-    request = Request()
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():  # others cannot be interrupted
         yield request
         return

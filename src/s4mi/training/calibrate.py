@@ -23,7 +23,7 @@ from s4mi.maths.calibration import (
     negative_log_likelihood,
     tempered,
 )
-from s4mi.records import Answers, Part
+from s4mi.records import Part, Predictions
 from s4mi.records.calibration import Calibration, Reliability, write_calibration
 from s4mi.training.evaluate import EVALUATION_BATCH, Evaluation, evaluate
 from s4mi.training.pixel_sample import Given, PixelSample
@@ -113,7 +113,7 @@ def _answers(
     return _images(known.answers, multilabel=prepared.task.kind == "multilabel")
 
 
-def _images(answers: Answers, *, multilabel: bool) -> Given:
+def _images(answers: Predictions, *, multilabel: bool) -> Given:
     truth = answers.truth.astype(np.int64) if multilabel else answers.truth.argmax(axis=1)
     return answers.probabilities.astype(np.float32), truth
 

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from s4mi.config import RunConfig
 from s4mi.data.manifest import PARTS
 from s4mi.data.splits.leakage import Leak
-from s4mi.data.splits.split import Division
-from s4mi.records import DataFacts, Leakage, Part, PartFacts
+from s4mi.data.splits.split import SplitMethod
+from s4mi.records import DataSummary, Leakage, Part, PartSummary
 from s4mi.training.prepare import Prepared, division_of
 
 
-def facts_of(config: RunConfig, prepared: Prepared) -> DataFacts:
+def summarise_data(config: RunConfig, prepared: Prepared) -> DataSummary:
     """The data set, its split and what leaks in it, in numbers."""
     manifest, cache = prepared.manifest, prepared.cache
     division = division_of(config.split, manifest, seed=config.seed)
     pixels = cache.size.prod(axis=1)
     smallest, largest = (cache.size[row].tolist() for row in (pixels.argmin(), pixels.argmax()))
-    return DataFacts(
+    return DataSummary(
         version=manifest.version,
         images=len(manifest.rows),
         grouped=sum(row.group is not None for row in manifest.rows),
@@ -38,12 +38,12 @@ def facts_of(config: RunConfig, prepared: Prepared) -> DataFacts:
     )
 
 
-def _part(prepared: Prepared, part: Part) -> PartFacts:
+def _part(prepared: Prepared, part: Part) -> PartSummary:
     rows, annotated = prepared.split.rows(part), prepared.annotated(part)
     members = [prepared.manifest.rows[row] for row in rows]
     shown = prepared.shows[annotated].sum(axis=0)
     names = "\n".join(sorted(member.id for member in members))
-    return PartFacts(
+    return PartSummary(
         images=len(rows),
         annotated=len(annotated),
         groups=len({member.group for member in members if member.group is not None}),
@@ -52,7 +52,7 @@ def _part(prepared: Prepared, part: Part) -> PartFacts:
     )
 
 
-def _words(division: Division, *, by_group: bool) -> str:
+def _words(division: SplitMethod, *, by_group: bool) -> str:
     if division.kind == "kfold":
         return f"fold {division.fold} of {division.folds} (numbered from 0)"
     if division.kind == "random":

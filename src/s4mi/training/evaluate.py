@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.config import CLASSIFICATION_METRICS, RunConfig
-from s4mi.contract import Classifier, Matching, Segmenter
+from s4mi.contract import Classifier, ClusterAssignment, Segmenter
 from s4mi.data.loading.loader import PlainBatches
 from s4mi.data.masks import read_mask
-from s4mi.engine.inference import ONLY, infer, infer_readings, infer_with, probabilities, resize_probabilities
+from s4mi.engine.inference import ONLY, infer, infer_members, infer_with, probabilities, resize_probabilities
 from s4mi.errors import S4miError
 from s4mi.maths.calibration import THRESHOLD
 from s4mi.maths.cluster_matching import match_clusters
@@ -29,7 +29,7 @@ from s4mi.maths.metrics import (
     score_multilabel,
     scores_of_confusion,
 )
-from s4mi.records import Answers, ClassificationScores, ImageScores, Part, Scores, SegmentationScores
+from s4mi.records import ClassificationScores, ImageScores, Part, Predictions, Scores, SegmentationScores
 from s4mi.training.pixel_sample import Given, PixelSample, joined
 from s4mi.training.prepare import Prepared, prepare
 from s4mi.training.run_dir import RunDir, load_method, make_fabric
@@ -50,7 +50,7 @@ class Evaluation:
     scores: Scores
     readings: dict[str, SegmentationScores] = field(default_factory=dict)
     images: tuple[ImageScores, ...] = ()
-    answers: Answers | None = None
+    answers: Predictions | None = None
     pixels: Given | None = None
 
 
@@ -99,7 +99,7 @@ def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared,
         return scores_of_confusion(_match(fabric, method, method.matching, prepared, rows))
     k = len(prepared.task.classes)
     counts: dict[str, Tensor] = {}
-    for batch, readings in infer_readings(fabric, method, _batches(fabric, prepared, own_share(rows))):
+    for batch, readings in infer_members(fabric, method, _batches(fabric, prepared, own_share(rows))):
         for name, logits in readings.items():
             seen = confusion(logits.argmax(dim=1), batch.known_masks, k)
             counts[name] = counts[name] + seen if name in counts else seen
@@ -116,7 +116,7 @@ def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared,
 
 
 def _match(
-    fabric: Fabric, method: Segmenter, matching: Matching, prepared: Prepared, rows: list[int]
+    fabric: Fabric, method: Segmenter, matching: ClusterAssignment, prepared: Prepared, rows: list[int]
 ) -> NDArray[np.int64]:
     """Give each cluster the class that its pixels in these images have; the confusion of classes that comes of it."""
     classes, clusters = len(prepared.task.classes), matching.count
@@ -132,7 +132,7 @@ def _match(
 
 def _classification(
     fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, rows: list[int]
-) -> tuple[ClassificationScores, Answers]:
+) -> tuple[ClassificationScores, Predictions]:
     multilabel, classes = prepared.task.kind == "multilabel", prepared.task.classes
     own = [
         (batch.rows, probabilities(logits, multilabel=multilabel).cpu())
@@ -150,7 +150,7 @@ def _classification(
         scores = score_multiclass(answers, shows.long().argmax(dim=1), classes, majority=int(shown.argmax()))
         decided = torch.nn.functional.one_hot(answers.argmax(dim=1), len(classes)).bool()
     images = [prepared.manifest.rows[row] for row in rows]
-    return scores, Answers(
+    return scores, Predictions(
         images=tuple(row.id for row in images),
         groups=tuple(row.group for row in images),
         classes=tuple(classes),
@@ -213,7 +213,7 @@ def _pages(
     """Each row with the logits of all its tiles by reading, batched across images; `chosen` is sampled on the way."""
     waiting: dict[int, list[dict[str, Tensor]]] = {}
     tiles = np.bincount(prepared.cache.row, minlength=len(prepared.manifest.rows))
-    for batch, readings in infer_readings(fabric, method, _batches(fabric, prepared, rows)):
+    for batch, readings in infer_members(fabric, method, _batches(fabric, prepared, rows)):
         sample.add(batch, readings[chosen])
         for place, row in enumerate(batch.rows.tolist()):
             waiting.setdefault(row, []).append({name: logits[place] for name, logits in readings.items()})

@@ -17,7 +17,7 @@ from s4mi.errors import S4miError
 from s4mi.maths.feature_health import nearest_neighbours, spread
 from s4mi.maths.metrics import score_multiclass, score_multilabel
 from s4mi.nets.backbone import Backbone
-from s4mi.records import Health, read_epochs, write_text_atomically
+from s4mi.records import FeatureHealth, read_epochs, write_text_atomically
 from s4mi.training.prepare import Prepared
 from s4mi.training.session import Session
 
@@ -28,7 +28,7 @@ FIRST_LOOK = "first_look.json"
 log = logging.getLogger("s4mi")
 
 
-class Doctor:
+class FeatureMonitor:
     """Looks at the features of a run's encoders, and stops the run when they have collapsed.
 
     Raises:
@@ -47,20 +47,20 @@ class Doctor:
         self._rows = [train[number] for number in chosen]
         self._ill = 0  # looks in a row
 
-    def first_look(self) -> Health:
+    def first_look(self) -> FeatureHealth:
         """Before the first step; a resumed run remembers it, and what was seen since."""
         for epoch in read_epochs(self._session.run_dir.path):
             if epoch.health is not None:
                 self._ill = self._ill + 1 if epoch.health.collapsed else 0
         path = self._session.run_dir.path / FIRST_LOOK
         if self._session.epoch and path.exists():
-            return Health.model_validate_json(path.read_text(encoding="utf-8"))
+            return FeatureHealth.model_validate_json(path.read_text(encoding="utf-8"))
         health = self.look()
         if self._session.fabric.is_global_zero:
             write_text_atomically(path, health.model_dump_json() + "\n")
         return health
 
-    def look(self) -> Health:
+    def look(self) -> FeatureHealth:
         """At the features of the chosen images, as they are now."""
         session, encoders = self._session, backbones(self._method)
         spreads = {
@@ -70,9 +70,9 @@ class Doctor:
         knn = {name: self._knn(encoder) for name, encoder in encoders.items()} if self._settings.knn else {}
         self._method.train()
         # To the last bit the same in all processes, so that they stop together.
-        return session.fabric.broadcast(Health(features=spreads, signals=self._method.signals(), knn=knn))
+        return session.fabric.broadcast(FeatureHealth(features=spreads, signals=self._method.signals(), knn=knn))
 
-    def judge(self, epoch: int, health: Health) -> None:
+    def judge(self, epoch: int, health: FeatureHealth) -> None:
         """Warn of collapsed features when they are first seen.
 
         Raises:
@@ -130,7 +130,7 @@ def features_of(fabric: Fabric, network: torch.nn.Module, prepared: Prepared, ro
     return mean[torch.tensor(rows).argsort().argsort()]
 
 
-def _state(health: Health) -> str:
+def _state(health: FeatureHealth) -> str:
     """What has collapsed, and how far."""
     name = health.collapsed[0]
     if name == "teacher":

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from s4mi.config import RunConfig, SplitConfig
 from s4mi.contract import Task
-from s4mi.data.loading.batch_source import Source
+from s4mi.data.loading.batch_source import CachedTargets
 from s4mi.data.loading.cache import Cache, open_cache
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.splits.leakage import Leak, describe, find_leaks
-from s4mi.data.splits.split import Division, make_split
+from s4mi.data.splits.split import SplitMethod, make_split
 from s4mi.data.splits.split_file import Split, hash_of, read_parts
-from s4mi.data.splits.split_version import basis_of, merged_later
+from s4mi.data.splits.split_version import base_version, merged_later
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.records import LabelCounts, Part, TaskKind
@@ -47,9 +47,9 @@ class Prepared:
     leaks: tuple[Leak, ...]
     unscored: frozenset[int] = frozenset()
 
-    def source(self, device: torch.device) -> Source:
+    def source(self, device: torch.device) -> CachedTargets:
         """The images and targets, for batches on `device`."""
-        return Source(cache=self.cache, labels=self.labels, device=device)
+        return CachedTargets(cache=self.cache, labels=self.labels, device=device)
 
     def annotated(self, part: Part) -> list[int]:
         """Manifest rows of a part that can be scored."""
@@ -98,7 +98,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     )
     shows, foreground = _shows_pixels(cache, manifest) if segmentation else (_shows_labels(manifest), None)
     division = division_of(config.split, manifest, seed=config.seed)
-    basis = basis_of(manifest, kind, division, foreground=foreground)
+    basis = base_version(manifest, kind, division, foreground=foreground)
     split = make_split(
         manifest,
         kind,
@@ -179,7 +179,7 @@ def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:
     )
 
 
-def answer_spec(config: RunConfig, spec: DatasetSpec) -> DatasetSpec:
+def prediction_spec(config: RunConfig, spec: DatasetSpec) -> DatasetSpec:
     """The description of what a run answers: the data set's own, but for clusters where there are no masks."""
     names = config.method.own_classes
     if not names or "segmentation" in spec.tasks:
@@ -189,12 +189,12 @@ def answer_spec(config: RunConfig, spec: DatasetSpec) -> DatasetSpec:
     return spec.model_copy(update={"tasks": ("segmentation",), "mask_values": mask_values})
 
 
-def division_of(config: SplitConfig, manifest: Manifest, *, seed: int) -> Division:
+def division_of(config: SplitConfig, manifest: Manifest, *, seed: int) -> SplitMethod:
     """How the run, whose seed is `seed`, divides the data set."""
     kind = config.kind
     if kind == "auto":
         kind = "official" if manifest.official else "random"
-    return Division(
+    return SplitMethod(
         kind=kind, ratios=config.ratios, folds=config.folds, fold=config.fold,
         seed=seed if config.seed is None else config.seed, file=config.file,
     )  # fmt: skip

@@ -32,10 +32,10 @@ class Progress:
     seconds_left: float | None = None
 
 
-Watcher = Callable[[Progress], None]
+ProgressCallback = Callable[[Progress], None]
 
 
-class Clock:
+class TrainingClock:
     """Time spent training, without the validation in between, and what that promises for the rest."""
 
     def __init__(self, *, steps_left: int, processes: int = 1) -> None:

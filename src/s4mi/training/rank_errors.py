@@ -22,7 +22,7 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def ending_together(fabric: Fabric) -> Iterator[None]:
+def raise_on_all_ranks(fabric: Fabric) -> Iterator[None]:
     """Training of this process, as one of several.
 
     Raises:

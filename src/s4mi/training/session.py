@@ -13,13 +13,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from s4mi.config import RunConfig, save_run_config
-from s4mi.contract import CollapseError, Method, Pretrainer, Stream
+from s4mi.contract import CollapseError, Method, Pretrainer, TrainLoader
 from s4mi.data.spec import write_spec
 from s4mi.data.splits.split_file import save_split
-from s4mi.engine.batch_norm import share_batch_norm
+from s4mi.engine.batch_norm import sync_batch_norm
 from s4mi.engine.checkpoint import load_last, save_best, save_last
 from s4mi.engine.compilation import compile_networks
-from s4mi.engine.cpu.optimise import lay_out
+from s4mi.engine.cpu.optimise import optimise_for_device
 from s4mi.engine.fit import LossNotFiniteError, Step, fit
 from s4mi.engine.optim import make_optimizer, make_scheduler
 from s4mi.errors import S4miError
@@ -29,9 +29,9 @@ from s4mi.training.energy import EnergyMeter, meter_of
 from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
 from s4mi.training.loggers import Loggers, loggers_of
 from s4mi.training.prepare import Prepared
-from s4mi.training.progress import Clock, Watcher
+from s4mi.training.progress import ProgressCallback, TrainingClock
 from s4mi.training.run_dir import RunDir, build_method
-from s4mi.training.train_batches import stream_of
+from s4mi.training.train_batches import train_loader
 
 log = logging.getLogger("s4mi")
 
@@ -45,7 +45,7 @@ class Session:
     prepared: Prepared
     run_dir: RunDir
     method: Method
-    stream: Stream
+    stream: TrainLoader
     optimizer: Optimizer
     scheduler: LRScheduler
     meter: EnergyMeter
@@ -75,10 +75,10 @@ class Session:
         method = build_method(config, prepared.task, pretrained=saved is None)
         if saved is not None:
             method.load_state_dict(saved[0])
-        stream = stream_of(fabric, config, prepared, method)
+        stream = train_loader(fabric, config, prepared, method)
         if fabric.world_size > 1 and config.hardware.sync_batch_norm:
-            share_batch_norm(method, device=fabric.device)
-        lay_out(method, fabric.device)
+            sync_batch_norm(method, device=fabric.device)
+        optimise_for_device(method, fabric.device)
         if config.hardware.compile:
             names = compile_networks(method, fabric.device)
             log.info("torch.compile: %s; the first steps take minutes", ", ".join(names))
@@ -119,7 +119,7 @@ class Session:
             energy_of=self.meter.of,
         )
 
-    def epochs(self, watch: Watcher) -> Iterator[EpochRecord]:
+    def epochs(self, watch: ProgressCallback) -> Iterator[EpochRecord]:
         """Train the remaining epochs; after each comes its record, to be completed and given to `keep`.
 
         After a collapse training begins again with other weights, as often as the method allows.
@@ -135,7 +135,7 @@ class Session:
             else:
                 return
 
-    def _epochs(self, watch: Watcher) -> Iterator[EpochRecord]:
+    def _epochs(self, watch: ProgressCallback) -> Iterator[EpochRecord]:
         steps = fit(
             self.fabric,
             self.method,
@@ -148,7 +148,7 @@ class Session:
             clip_norm=self.config.optim.clip_norm,
         )
         steps_left = (self.config.epochs - self.epoch) * self.stream.steps
-        clock = Clock(steps_left=steps_left, processes=self.fabric.world_size)
+        clock = TrainingClock(steps_left=steps_left, processes=self.fabric.world_size)
         epoch: list[Step] = []
         for step in in_one_line(steps, self.config, self.prepared):
             epoch.append(step)

@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from s4mi.config import RunConfig
-from s4mi.contract import Method, Segmenter, SemiSupervisedConfig, Stream
+from s4mi.contract import Method, Segmenter, SemiSupervisedConfig, TrainLoader
 from s4mi.data.loading.loader import TrainBatches
-from s4mi.data.loading.semi_supervised_loader import MixedBatches
+from s4mi.data.loading.semi_supervised_loader import SemiSupervisedBatches
 from s4mi.errors import S4miError
 from s4mi.training.prepare import Prepared
 
@@ -23,7 +23,7 @@ class _Common(TypedDict):
     world: int
 
 
-def stream_of(fabric: Fabric, config: RunConfig, prepared: Prepared, method: Method) -> Stream:
+def train_loader(fabric: Fabric, config: RunConfig, prepared: Prepared, method: Method) -> TrainLoader:
     """The training batches of this process.
 
     Raises:
@@ -39,7 +39,7 @@ def stream_of(fabric: Fabric, config: RunConfig, prepared: Prepared, method: Met
         return stream
     # Images of the training part whose annotation is not there or must not be read.
     unlabelled = prepared.cache.entries_of(sorted({*split.train} - {*split.labelled}))
-    return MixedBatches(
+    return SemiSupervisedBatches(
         source,
         entries,
         unlabelled,

@@ -9,13 +9,13 @@ from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row
 from s4mi.errors import S4miError
 from s4mi.inference.overlays.masks import compared, tinted
 from s4mi.inference.overlays.saliency import DRAWN
-from s4mi.inference.run_model import Predictor
-from s4mi.report.results.hard_cases import Case, Cases
+from s4mi.inference.run_model import RunModel
+from s4mi.report.results.hard_cases import Case, HardCases
 from s4mi.visualisation.comparison_sheet import mask_legend, read_truth_of
 from s4mi.visualisation.contact_sheet import Card, Group, contact_sheet
 
 
-def answered_sheet(cases: Cases, manifest: Manifest) -> bytes:
+def prediction_sheet(cases: HardCases, manifest: Manifest) -> bytes:
     """A PNG of images with truth and answer of a classifier: its surest mistakes, and its surest right answers.
 
     Raises:
@@ -33,13 +33,13 @@ def answered_sheet(cases: Cases, manifest: Manifest) -> bytes:
     return contact_sheet(groups, columns=3, notes=_notes(manifest))
 
 
-def outlined_sheet(cases: Cases, manifest: Manifest, run: Path) -> bytes:
+def outlined_sheet(cases: HardCases, manifest: Manifest, run: Path) -> bytes:
     """A PNG of the image, its truth and what a segmentation run makes of it, worst images first.
 
     Raises:
         S4miError: the run has no weights, or an image or a mask is not in the data set or cannot be read.
     """
-    rows, predictor = {row.id: row for row in manifest.rows}, Predictor(run)
+    rows, predictor = {row.id: row for row in manifest.rows}, RunModel(run)
 
     def card(case: Case) -> Card:
         pixels = _pixels(rows, case.image, manifest)

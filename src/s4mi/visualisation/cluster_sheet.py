@@ -18,8 +18,8 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import load_spec
 from s4mi.inference.dataset_images import spread
 from s4mi.inference.overlays.masks import Colour, cluster_colour, clustered
-from s4mi.inference.overlays.saliency import CELL, Block, Sheet
-from s4mi.inference.run_model import Predictor
+from s4mi.inference.overlays.saliency import CELL, RunOverlays, SaliencySheet
+from s4mi.inference.run_model import RunModel
 
 SHEET, TABLE = "clusters.png", "clusters.csv"
 IMAGES = 12
@@ -87,7 +87,7 @@ class ClusterSheet:
 
     def _draw(self) -> bytes:
         mean = self._total / self._images
-        sheet = Sheet(
+        sheet = SaliencySheet(
             [("clusters", ""), ("over the image", "")],
             [""],
             legend=[(cluster_colour(number)[1], f"{number}: {100 * share:.1f} %") for number, share in enumerate(mean)],
@@ -96,14 +96,14 @@ class ClusterSheet:
         for one in self._shown:
             first, second = _largest(one.shares)
             blocks = [
-                Block(first, (_numbered(one.clusters),), (second,)),
-                Block("", (clustered(one.pixels, one.clusters),), ("",)),
+                RunOverlays(first, (_numbered(one.clusters),), (second,)),
+                RunOverlays("", (clustered(one.pixels, one.clusters),), ("",)),
             ]
             sheet.add(one.name, "", one.pixels, blocks, None)
         return sheet.png()
 
 
-def next_steps(predictor: Predictor) -> tuple[str, ...]:
+def next_steps(predictor: RunModel) -> tuple[str, ...]:
     """What to do once the clusters that `predictor` gives have been looked at, a line each."""
     run, place = predictor.run.path, predictor.run.config_path
     then = f"masks of the classes: s4mi predict {run} IMAGES -o MASKS"

@@ -14,8 +14,8 @@ from s4mi.data.masks import foreground_share, read_mask
 from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import rows_in_part
 from s4mi.inference.overlays.masks import HIT, MISSED, WHITE, WRONG, Colour, class_colour, compared, tinted
-from s4mi.inference.overlays.saliency import DRAWN, Block, Sheet
-from s4mi.inference.run_model import Predictor
+from s4mi.inference.overlays.saliency import DRAWN, RunOverlays, SaliencySheet
+from s4mi.inference.run_model import RunModel
 from s4mi.maths.metrics import SegmentationTally
 from s4mi.recipes.explain import run_names
 from s4mi.records import IGNORE, Part, RunRecord, read_record
@@ -95,7 +95,7 @@ def compare_sheet(
     shown = _choose(manifest, [RunDir(run) for run in runs], part, images, only)
     predictions: list[list[Pixels]] = []
     for number, run in enumerate(runs):
-        predictor = Predictor(run)  # one network at a time
+        predictor = RunModel(run)  # one network at a time
         predictions.append([])
         for one in shown:
             predictions[-1].append(predictor.mask(one.row.image))
@@ -190,7 +190,7 @@ def _draw(
     predictions: Sequence[Sequence[Pixels]],
 ) -> bytes:
     """The sheet; `predictions` by run and image."""
-    sheet = Sheet(
+    sheet = SaliencySheet(
         [("truth", ""), *titles],
         [""],
         legend=mask_legend(manifest.spec.mask_classes),
@@ -205,10 +205,10 @@ def _draw(
                 f"{manifest.folder / MANIFEST_NAME}:{one.row.line}: mask is {one.truth.shape[0]}×{one.truth.shape[1]} "
                 f"but its image is {pixels.shape[0]}×{pixels.shape[1]}; re-export the mask at the image's size"
             )
-        blocks = [Block(f"foreground {100 * one.share:.1f} %", (tinted(pixels, one.truth),), ("",))]
+        blocks = [RunOverlays(f"foreground {100 * one.share:.1f} %", (tinted(pixels, one.truth),), ("",))]
         for predicted in (of_run[number] for of_run in predictions):
             picture = compared(pixels, one.truth, predicted, line=False)
-            blocks.append(Block(_iou(predicted, one.truth, manifest.spec.mask_classes), (picture,), ("",)))
+            blocks.append(RunOverlays(_iou(predicted, one.truth, manifest.spec.mask_classes), (picture,), ("",)))
         edges = np.where(one.truth == IGNORE, 0, one.truth).astype(np.uint8)
         sheet.add(one.row.id, "", pixels, blocks, edges)
     return sheet.png()

@@ -21,9 +21,9 @@ from s4mi.records import RECORD_NAME, write_bytes_atomically
 from s4mi.report.results.comparison import compare
 from s4mi.report.results.runs import ReportRun, without_places
 from s4mi.report.results.scores import TASK_NAMES
-from s4mi.report.writers.html import Sheet
+from s4mi.report.writers.html import ReportImage
 from s4mi.training.run_dir import RunDir
-from s4mi.visualisation.report_sheets import Planned, SheetRun, plan_sheets
+from s4mi.visualisation.report_sheets import PlannedSheet, SheetRun, plan_sheets
 
 SECONDS = 120.0
 """After so long no further sheet is begun; the next report goes on."""
@@ -32,14 +32,16 @@ BYTES = 4_000_000
 log = logging.getLogger("s4mi")
 
 
-def study_sheets(folder: Path, runs: Sequence[ReportRun], *, seconds: float = SECONDS) -> tuple[list[Sheet], list[str]]:
+def study_sheets(
+    folder: Path, runs: Sequence[ReportRun], *, seconds: float = SECONDS
+) -> tuple[list[ReportImage], list[str]]:
     """Every sheet of the runs below `folder`, by data set and task, and a line on what cannot be shown and why.
 
     What is drawn is kept in `folder`/sheets.
     """
     drawing = _Drawing(folder, until=time.monotonic() + seconds)
     found = [SheetRun(run, _place(folder, run)) for run in runs]
-    sheets: list[Sheet] = []
+    sheets: list[ReportImage] = []
     notes: list[str] = []
     for comparison in compare([run.record for run in runs]):
         own = [run for run in found if (run.record.dataset, run.record.task) == (comparison.dataset, comparison.task)]
@@ -52,7 +54,7 @@ def study_sheets(folder: Path, runs: Sequence[ReportRun], *, seconds: float = SE
         for one in planned:
             try:
                 picture = drawing.picture(one)
-                sheets.append(Sheet(one.title, one.caption, picture, one.alt, comparison.dataset, one.wide))
+                sheets.append(ReportImage(one.title, one.caption, picture, one.alt, comparison.dataset, one.wide))
             except Exception as error:
                 lacking.setdefault(_reason(error, folder), []).append(one.what)
         name = f"{comparison.dataset}, {TASK_NAMES[comparison.task]}"
@@ -71,7 +73,7 @@ class _Drawing:
         self._bytes = 0
         self._manifests: dict[Path, Manifest] = {}
 
-    def picture(self, one: Planned) -> bytes:
+    def picture(self, one: PlannedSheet) -> bytes:
         """The sheet as a PNG or JPEG.
 
         Raises:
@@ -85,7 +87,7 @@ class _Drawing:
         self._bytes += len(picture)
         return picture
 
-    def _found_or_drawn(self, one: Planned) -> bytes:
+    def _found_or_drawn(self, one: PlannedSheet) -> bytes:
         key = key_of([one.kind, one.shown, one.title, *(_facts(run) for run in one.runs)])
         known = self.cache.get(one.kind, key)
         if known is not None:

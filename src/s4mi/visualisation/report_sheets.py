@@ -15,7 +15,7 @@ from s4mi.report.results.hard_cases import (
     best_by_validation,
     cases_of,
     disputed,
-    disputed_answers,
+    disputed_predictions,
     ends_of,
     validation_score,
 )
@@ -23,7 +23,7 @@ from s4mi.report.results.per_image import image_values
 from s4mi.report.results.runs import ReportRun, RunKey, run_key
 from s4mi.report.results.scores import metric_of, percent
 from s4mi.training.run_dir import RunDir
-from s4mi.visualisation.case_sheets import answered_sheet, disputed_sheet, outlined_sheet
+from s4mi.visualisation.case_sheets import disputed_sheet, outlined_sheet, prediction_sheet
 from s4mi.visualisation.comparison_sheet import CAPTION, compare_sheet
 from s4mi.visualisation.saliency_sheet import saliency_sheet
 
@@ -51,7 +51,7 @@ class SheetRun:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedSheet:
     """A sheet that can be drawn.
 
     Attributes:
@@ -73,7 +73,7 @@ class Planned:
     wide: bool = True
 
 
-def plan_sheets(comparison: Comparison, runs: Sequence[SheetRun]) -> list[Planned]:
+def plan_sheets(comparison: Comparison, runs: Sequence[SheetRun]) -> list[PlannedSheet]:
     """The sheets of one task of a data set, most telling first; empty where nothing is to be seen."""
     of_key = {run_key(run.record): run for run in runs}
     planned = [_overview(comparison, runs)]
@@ -96,14 +96,14 @@ def choose(runs: Sequence[SheetRun]) -> list[SheetRun]:
     return sorted(best, key=lambda run: run.technique)
 
 
-def _overview(comparison: Comparison, runs: Sequence[SheetRun]) -> Planned:
+def _overview(comparison: Comparison, runs: Sequence[SheetRun]) -> PlannedSheet:
     """What each technique makes of the same images."""
     shown = tuple(choose(runs))
     paths = [run.path for run in shown]
     names = ", ".join(run.technique.label for run in shown)
     fewest = "Each technique at the fewest labels it was trained with, lowest seed."
     if comparison.task == "segmentation":
-        return Planned(
+        return PlannedSheet(
             kind="masks",
             what="predicted masks",
             title="Predicted masks",
@@ -114,7 +114,7 @@ def _overview(comparison: Comparison, runs: Sequence[SheetRun]) -> Planned:
             draw=lambda manifest: compare_sheet(paths, manifest, part="test", images=IMAGES),
         )
     titles = [(run.technique.method, f"{percent(run.record.label_fraction)} · {run.record.backbone}") for run in shown]
-    return Planned(
+    return PlannedSheet(
         kind="saliency",
         what="where the techniques look",
         title="Where the techniques look",
@@ -128,7 +128,7 @@ def _overview(comparison: Comparison, runs: Sequence[SheetRun]) -> Planned:
     )
 
 
-def _cases(comparison: Comparison, runs: dict[RunKey, SheetRun], fraction: float) -> Planned | None:
+def _cases(comparison: Comparison, runs: dict[RunKey, SheetRun], fraction: float) -> PlannedSheet | None:
     """The best and the worst images of the technique that validation chose, in its run with the lowest seed."""
     metric = metric_of(comparison.task)
     chosen = best_by_validation(comparison, metric, fraction=fraction)
@@ -147,7 +147,7 @@ def _cases(comparison: Comparison, runs: dict[RunKey, SheetRun], fraction: float
         else f"{cases.wrong} of {cases.images} test images are not answered rightly, surest mistakes first; then the "
         "surest right answers. Numbers are probabilities."
     )
-    return Planned(
+    return PlannedSheet(
         kind="cases",
         what=f"best and worst cases at {percent(fraction)}",
         title=f"Best and worst cases with {percent(fraction)} of the labels",
@@ -157,7 +157,7 @@ def _cases(comparison: Comparison, runs: dict[RunKey, SheetRun], fraction: float
         runs=(run,),
         shown=tuple([case.image, case.score] for case in (*cases.worst, *cases.best)),
         draw=lambda manifest: (
-            outlined_sheet(cases, manifest, run.path) if segments else answered_sheet(cases, manifest)
+            outlined_sheet(cases, manifest, run.path) if segments else prediction_sheet(cases, manifest)
         ),
         weights=segments,
         wide=False,
@@ -170,14 +170,14 @@ def _told(cases: Sequence[Case], segments: bool) -> str:
     return "; ".join(f"{case.image} {', '.join(case.lines)}" for case in cases) or "none"
 
 
-def _dispute(comparison: Comparison, runs: dict[RunKey, SheetRun]) -> Planned | None:
+def _dispute(comparison: Comparison, runs: dict[RunKey, SheetRun]) -> PlannedSheet | None:
     """The images on which techniques differ most, at the largest label fraction and the lowest seed they share."""
     shown, count = _side_by_side(comparison, runs), DISPUTED[comparison.task]
     found: dict[str, str] = {}
     if comparison.task == "segmentation":
         images = disputed([image_values(run.run.images, metric_of("segmentation")) for run in shown], count=count)
     else:
-        found = disputed_answers([run.run.answers for run in shown if run.run.answers is not None], count=count)
+        found = disputed_predictions([run.run.answers for run in shown if run.run.answers is not None], count=count)
         images = list(found)
     if not images:
         return None
@@ -193,7 +193,7 @@ def _dispute(comparison: Comparison, runs: dict[RunKey, SheetRun]) -> Planned | 
         names = [f"{letter}  {run.technique.label}" for letter, run in zip(LETTERS, shown, strict=False)]
         draw = lambda manifest: disputed_sheet(lines, names, manifest)  # noqa: E731
         spread = "the probability of a class"
-    return Planned(
+    return PlannedSheet(
         kind="disputed",
         what="disputed images",
         title="Where the techniques disagree",

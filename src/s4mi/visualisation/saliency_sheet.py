@@ -6,8 +6,8 @@ from pathlib import Path
 from s4mi.data.images import read_image
 from s4mi.data.manifest import Manifest
 from s4mi.errors import S4miError
-from s4mi.inference.dataset_images import Picture, pictures_of, spread
-from s4mi.inference.overlays.saliency import Block, Sheet, overlay
+from s4mi.inference.dataset_images import DatasetImage, dataset_images, spread
+from s4mi.inference.overlays.saliency import RunOverlays, SaliencySheet, overlay
 from s4mi.inference.saliency_maps import TRUTH, Explainer, MapName
 from s4mi.recipes.explain import TITLES, run_names
 from s4mi.training.run_dir import RunDir
@@ -25,7 +25,7 @@ def saliency_sheet(
     Raises:
         S4miError: a run is no classifier or has no weights, or no image of the part has a label or can be read.
     """
-    found = [one for one in pictures_of(manifest, [RunDir(run) for run in runs], "test") if one.labels]
+    found = [one for one in dataset_images(manifest, [RunDir(run) for run in runs], "test") if one.labels]
     shown = [found[i] for i in spread([one.labels for one in found], images)]
     if not shown:
         raise S4miError("no test image has a label")
@@ -33,14 +33,14 @@ def saliency_sheet(
     for run, name in zip(runs, run_names(runs), strict=True):
         columns.append(_column(run, name, shown))  # one network at a time
     drawn = "Drawn, not photographed. " if manifest.spec.synthetic else ""
-    sheet = Sheet(titles, [""], note=f"{drawn}Yellow: the probability depends on it.")
+    sheet = SaliencySheet(titles, [""], note=f"{drawn}Yellow: the probability depends on it.")
     for n, one in enumerate(shown):
         pixels = read_image(one.path, manifest.spec.rule)
         sheet.add(one.name, f"truth: {', '.join(one.labels or ())}", pixels, [blocks[n] for blocks in columns], None)
     return sheet.png()
 
 
-def _column(run: Path, name: str, shown: Sequence[Picture]) -> list[Block]:
+def _column(run: Path, name: str, shown: Sequence[DatasetImage]) -> list[RunOverlays]:
     """The map of a run for each image."""
     kind: MapName = "grad_cam"
     try:
@@ -54,5 +54,5 @@ def _column(run: Path, name: str, shown: Sequence[Picture]) -> list[Block]:
         given = explainer.explain(pixels, TRUTH, one.labels or ())
         caption = f"{given.label}  p = {given.probability:.2f}"
         kept = f"{TITLES[kind]}{'' if given.maps[kind].any() else ': 0 everywhere'}"
-        blocks.append(Block(caption, (overlay(pixels, given.maps[kind]),), (kept,)))
+        blocks.append(RunOverlays(caption, (overlay(pixels, given.maps[kind]),), (kept,)))
     return blocks

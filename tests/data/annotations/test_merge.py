@@ -14,15 +14,15 @@ from PIL import Image
 
 from s4mi.data.annotations.coco import write_coco
 from s4mi.data.annotations.label_studio import write_label_studio
-from s4mi.data.annotations.merge import LOCK, Merged, Plan, apply_merge, plan_merge
+from s4mi.data.annotations.merge import LOCK, MergePlan, MergeResult, apply_merge, plan_merge
 from s4mi.data.annotations.read import read_annotations
-from s4mi.data.annotations.rules import Rules
-from s4mi.data.annotations.types import Proposal
+from s4mi.data.annotations.rules import MergeRules
+from s4mi.data.annotations.types import PreAnnotation
 from s4mi.data.manifest import Manifest, load_manifest, write_dataset
 from s4mi.data.masks import read_mask
 from s4mi.data.sources.synthetic import write_synthetic
-from s4mi.data.splits.split import Division, make_split
-from s4mi.data.splits.split_version import basis_of
+from s4mi.data.splits.split import SplitMethod, make_split
+from s4mi.data.splits.split_version import base_version
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 
@@ -43,11 +43,11 @@ def truth(bare: Manifest) -> dict[str, np.ndarray]:
     return {row.id: read_mask(bare.folder / "masks" / row.image.name, bare.spec.mask_values) for row in bare.rows}
 
 
-def planned(manifest: Manifest, path: Path, **rules: Any) -> Plan:
-    return plan_merge(manifest, {path: read_annotations(path)}, Rules(**rules))
+def planned(manifest: Manifest, path: Path, **rules: Any) -> MergePlan:
+    return plan_merge(manifest, {path: read_annotations(path)}, MergeRules(**rules))
 
 
-def merged(manifest: Manifest, path: Path, **rules: Any) -> Merged:
+def merged(manifest: Manifest, path: Path, **rules: Any) -> MergeResult:
     return apply_merge(planned(manifest, path, **rules))
 
 
@@ -57,10 +57,10 @@ def table(tmp_path: Path, *lines: str, head: str = "image,label") -> Path:
     return path
 
 
-def proposals(manifest: Manifest, truth: dict[str, np.ndarray]) -> list[Proposal]:
+def proposals(manifest: Manifest, truth: dict[str, np.ndarray]) -> list[PreAnnotation]:
     root = manifest.folder
     return [
-        Proposal(row.id, row.image.relative_to(root).as_posix(), (48, 48), ("background", "lesion"), 0.5,
+        PreAnnotation(row.id, row.image.relative_to(root).as_posix(), (48, 48), ("background", "lesion"), 0.5,
                  mask=truth[row.id])
         for row in manifest.rows[4:]
     ]  # fmt: skip
@@ -142,7 +142,7 @@ def test_masks_of_a_folder_are_copied_below_the_data_set(
     for row in bare.rows[4:6]:
         (folder / f"{row.id}_mask.png").write_bytes((bare.folder / "masks" / row.image.name).read_bytes())
     path = folder
-    plan = plan_merge(bare, {path: read_annotations(path, mask_suffix="_mask")}, Rules())
+    plan = plan_merge(bare, {path: read_annotations(path, mask_suffix="_mask")}, MergeRules())
     result = apply_merge(plan)
     row = load_version(bare.folder).rows[4]
     assert row.mask == bare.folder / "masks-v2" / "lesion_0004.png"
@@ -203,7 +203,7 @@ def test_classes_that_were_written_for_correction_come_back_the_same(
 ) -> None:
     path = tmp_path / "next.json"
     made = [
-        Proposal(row.id, row.image.name, (48, 48), bare.spec.classes, 0.5, labels=("melanoma",))
+        PreAnnotation(row.id, row.image.name, (48, 48), bare.spec.classes, 0.5, labels=("melanoma",))
         for row in bare.rows[4:6]
     ]
     if write == "coco":
@@ -386,7 +386,7 @@ def test_several_files_make_one_version(bare: Manifest, truth: dict[str, np.ndar
     shutil.copy(bare.folder / "masks" / "lesion_0005.png", tmp_path / "drawn" / "lesion_0005.png")
     labels = table(tmp_path, "lesion_0004,nevus", "lesion_0005,nevus")
     given = {path: read_annotations(path) for path in (labels, tmp_path / "drawn")}
-    assert apply_merge(plan_merge(bare, given, Rules())).changed == 2
+    assert apply_merge(plan_merge(bare, given, MergeRules())).changed == 2
     new = load_version(bare.folder)
     assert (new.version, [row.labels for row in new.rows[4:6]]) == (2, [("nevus",), ("nevus",)])
     assert new.rows[5].mask is not None
@@ -398,7 +398,7 @@ def test_two_files_that_contradict_each_other_are_both_named(bare: Manifest, tmp
     for name, label in (("a.csv", "nevus"), ("b.csv", "melanoma"), ("c.csv", "nevus")):
         (tmp_path / name).write_text(f"image,label\nlesion_0004,{label}\n")
         given[tmp_path / name] = read_annotations(tmp_path / name)
-    (fault,) = plan_merge(bare, given, Rules()).faults
+    (fault,) = plan_merge(bare, given, MergeRules()).faults
     there = f"{tmp_path}/b.csv:2: image 'lesion_0004' is 'melanoma' here and 'nevus' in {tmp_path}/a.csv:2; keep one"
     assert fault == there
 
@@ -412,9 +412,9 @@ def test_a_new_class_comes_after_the_old_ones_and_moves_nobody(bare: Manifest, t
     assert new.spec.classes == (*bare.spec.classes, "rare")
     assert new.rows[4].labels == ("rare",)
     assert load_version(bare.folder, 1).spec.classes == bare.spec.classes
-    division = Division("random", ratios=(0.4, 0.3, 0.3), seed=0)
+    division = SplitMethod("random", ratios=(0.4, 0.3, 0.3), seed=0)
     before = make_split(bare, "multiclass", division=division, fraction_seed=0)
-    basis = basis_of(new, "multiclass", division, foreground=None)
+    basis = base_version(new, "multiclass", division, foreground=None)
     after = make_split(new, "multiclass", division=division, fraction_seed=0, basis=basis)
     assert (after.val, after.test) == (before.val, before.test)
 

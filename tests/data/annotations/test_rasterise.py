@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s4mi.data.annotations.contours import fill, pieces_of
+from s4mi.data.annotations.contours import components_of, fill
 from s4mi.data.annotations.label_studio_rle import decode_brush, encode_brush
 
 SEEDS = st.integers(0, 2**31)
@@ -24,7 +24,7 @@ def blobs(seed: int, size: tuple[int, int] = (31, 42)) -> np.ndarray:
 def test_pieces_put_together_are_the_mask(seed: int) -> None:
     mask = blobs(seed)
     back = np.zeros_like(mask)
-    for piece in pieces_of(mask):
+    for piece in components_of(mask):
         own = piece.mask if piece.points is None else fill(piece.points, mask.shape)
         assert np.array_equal(own, piece.mask)
         back |= own
@@ -34,7 +34,7 @@ def test_pieces_put_together_are_the_mask(seed: int) -> None:
 def test_a_piece_with_a_hole_has_no_outline() -> None:
     mask = np.ones((5, 5), dtype=bool)
     mask[2, 2] = False
-    (piece,) = pieces_of(mask)
+    (piece,) = components_of(mask)
     assert piece.points is None
 
 
@@ -42,7 +42,7 @@ def test_a_piece_with_a_hole_has_no_outline() -> None:
 def test_a_pixel_or_a_line_of_pixels_is_a_polygon_too(shape: tuple[int, int]) -> None:
     mask = np.zeros((6, 6), dtype=bool)
     mask[1 : 1 + shape[0], 1 : 1 + shape[1]] = True
-    (piece,) = pieces_of(mask)
+    (piece,) = components_of(mask)
     assert piece.points is not None
     assert len(piece.points) >= 3
     assert np.array_equal(fill(piece.points, mask.shape), mask)

@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from s4mi.cli.data import app
-from s4mi.data.checks.check import Report, check_path
+from s4mi.data.checks.check import CheckReport, check_path
 from s4mi.data.manifest import COLUMNS
 from s4mi.errors import S4miError
 
@@ -52,11 +52,11 @@ def good(folder: Path, *, names: str = "ab") -> list[str]:
     return [f",images/{name}.png,masks/{name}.png,{labels[i % 2]},," for i, name in enumerate(names)]
 
 
-def said(report: Report) -> list[tuple[str, str, str, int | None]]:
+def said(report: CheckReport) -> list[tuple[str, str, str, int | None]]:
     return [(finding.severity, finding.code, finding.file, finding.line) for finding in report.findings]
 
 
-def only(path: Path) -> Report:
+def only(path: Path) -> CheckReport:
     (report,) = check_path(path)
     return report
 

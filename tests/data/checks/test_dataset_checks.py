@@ -158,7 +158,7 @@ def test_a_class_that_a_part_lacks_is_a_warning(data: Set) -> None:
 
 
 def test_parts_whose_classes_differ_are_a_warning_unless_it_may_be_chance(tmp_path: Path) -> None:
-    from s4mi.data.checks.class_balance import balance
+    from s4mi.data.checks.class_balance import check_balance
     from s4mi.data.checks.summary import Summary
 
     def summary(table: dict[str, dict[str, int]]) -> Summary:
@@ -173,7 +173,7 @@ def test_parts_whose_classes_differ_are_a_warning_unless_it_may_be_chance(tmp_pa
         )  # fmt: skip
 
     def codes(table: dict[str, dict[str, int]]) -> set[str]:
-        return {finding.code for finding in balance(summary(table))}
+        return {finding.code for finding in check_balance(summary(table))}
 
     assert codes({"a": {"train": 500, "test": 50}, "b": {"train": 100, "test": 200}}) == {"class-shift"}
     assert codes({"a": {"train": 500, "test": 100}, "b": {"train": 100, "test": 24}}) == set()

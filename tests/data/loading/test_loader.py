@@ -16,7 +16,7 @@ from fake_gpu import GPU, not_waited_for
 from s4mi.contract import Batch, MultiCrop, ViewSpec
 from s4mi.data.loading import batch_source as module
 from s4mi.data.loading.augment import TOLERANCE, draw_views
-from s4mi.data.loading.batch_source import Source
+from s4mi.data.loading.batch_source import CachedTargets
 from s4mi.data.loading.cache import Cache
 from s4mi.data.loading.loader import PlainBatches, TrainBatches
 from s4mi.data.sources.synthetic import draw_lesions
@@ -30,7 +30,7 @@ VARIED = ViewSpec(scale=(0.5, 1.0), brightness=0.2, hue=0.1, blur=0.5)
 few = settings(max_examples=50, deadline=None)
 
 
-def source(count: int = 40, *, masks: bool = True, labels: bool = True) -> Source:
+def source(count: int = 40, *, masks: bool = True, labels: bool = True) -> CachedTargets:
     """Lesions whose manifest row is ten times their entry and whose label is the entry, so that each can be told."""
     drawings = list(draw_lesions(count, size=SIDE, seed=3))
     cache = Cache(
@@ -45,7 +45,7 @@ def source(count: int = 40, *, masks: bool = True, labels: bool = True) -> Sourc
         foreground=np.zeros(10 * count),
         reused=False,
     )
-    return Source(cache=cache, labels=torch.arange(count) if labels else None, device=CPU)
+    return CachedTargets(cache=cache, labels=torch.arange(count) if labels else None, device=CPU)
 
 
 LESIONS = source()
@@ -55,7 +55,7 @@ ALL = np.arange(40)
 def stream(
     entries: Any = ALL,
     *,
-    of: Source = LESIONS,
+    of: CachedTargets = LESIONS,
     batch_size: int = 8,
     views: ViewSpec = VARIED,
     seed: int = 0,
@@ -300,7 +300,7 @@ def test_batches_cut_on_a_gpu_are_not_waited_for(monkeypatch: pytest.MonkeyPatch
     with not_waited_for():
         pixels = module._Resident(*(torch.empty(shape, dtype=torch.uint8, device=GPU) for shape in (images, masks)))
         monkeypatch.setattr(module, "_resident", lambda _source: pixels)
-        supply = module.Supply(dataclasses.replace(LESIONS, device=GPU), resident=True)
+        supply = module.BatchSource(dataclasses.replace(LESIONS, device=GPU), resident=True)
         batch, local = supply.batch(entries, views), supply.images(entries, views, size=SIDE // 2)
     assert batch.images.shape == (6, 3, SIDE, SIDE)
     assert {each.device for each in (batch.images, batch.known_labels, batch.known_masks, local)} == {GPU}

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s4mi.contract import Mixture, ViewSpec
-from s4mi.data.loading.batch_source import Source
+from s4mi.contract import BatchComposition, ViewSpec
+from s4mi.data.loading.batch_source import CachedTargets
 from s4mi.data.loading.cache import Cache
-from s4mi.data.loading.semi_supervised_loader import MixedBatches
+from s4mi.data.loading.semi_supervised_loader import SemiSupervisedBatches
 from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.errors import S4miError
 
@@ -22,7 +22,7 @@ DARK = ViewSpec(brightness=0.9)
 few = settings(max_examples=40, deadline=None)
 
 
-def source(count: int = 40) -> Source:
+def source(count: int = 40) -> CachedTargets:
     drawings = list(draw_lesions(count, size=SIDE, seed=3))
     cache = Cache(
         key="key",
@@ -36,24 +36,24 @@ def source(count: int = 40) -> Source:
         foreground=np.zeros(10 * count),
         reused=False,
     )
-    return Source(cache=cache, labels=None, device=torch.device("cpu"))
+    return CachedTargets(cache=cache, labels=None, device=torch.device("cpu"))
 
 
 LESIONS = source()
-HALVES = Mixture(4, 4)
+HALVES = BatchComposition(4, 4)
 
 
 def stream(
     labelled: range = range(6),
     unlabelled: range = range(6, 40),
     *,
-    mixture: Mixture = HALVES,
+    mixture: BatchComposition = HALVES,
     views: ViewSpec = TURNED,
     seed: int = 0,
     **more: int,
-) -> MixedBatches:
+) -> SemiSupervisedBatches:
     entries = (np.array(part, dtype=np.int64) for part in (labelled, unlabelled))
-    return MixedBatches(LESIONS, *entries, mixture=mixture, views=views, seed=seed, **more)
+    return SemiSupervisedBatches(LESIONS, *entries, mixture=mixture, views=views, seed=seed, **more)
 
 
 @few
@@ -62,7 +62,7 @@ def test_an_epoch_covers_both_streams_and_is_as_long_as_the_longer_one(
     labelled: int, unlabelled: int, per_batch: int, others: int, seed: int
 ) -> None:
     mixed = stream(
-        range(labelled), range(labelled, labelled + unlabelled), mixture=Mixture(per_batch, others), seed=seed
+        range(labelled), range(labelled, labelled + unlabelled), mixture=BatchComposition(per_batch, others), seed=seed
     )
     assert mixed.steps == max(math.ceil(labelled / per_batch), math.ceil(unlabelled / others))
     order = mixed.order(1)
@@ -105,7 +105,7 @@ def test_one_image_with_a_mask_fills_its_share_of_the_batch_in_views_of_its_own(
 
 
 def test_where_every_image_has_its_mask_the_labelled_ones_are_shown_without_it_as_well() -> None:
-    mixed = stream(range(10), range(0), mixture=Mixture(3, 1))
+    mixed = stream(range(10), range(0), mixture=BatchComposition(3, 1))
     assert mixed.steps == 4
     for batch in mixed.epoch(1):
         assert batch.masks is not None
@@ -115,7 +115,7 @@ def test_where_every_image_has_its_mask_the_labelled_ones_are_shown_without_it_a
 
 
 def test_strong_views_have_the_geometry_of_the_weak_one_and_colours_of_their_own() -> None:
-    mixed = stream(mixture=Mixture(4, 4, strong=(DARK, DARK)))
+    mixed = stream(mixture=BatchComposition(4, 4, strong=(DARK, DARK)))
     batch = next(mixed.epoch(1))
     assert batch.unlabelled is not None
     weak, one, other = batch.unlabelled.unflatten(0, (3, 4))
@@ -128,7 +128,7 @@ def test_strong_views_have_the_geometry_of_the_weak_one_and_colours_of_their_own
 
 
 def test_colourless_strong_views_are_the_weak_view() -> None:
-    batch = next(stream(mixture=Mixture(4, 4, strong=(AS_STORED,))).epoch(1))
+    batch = next(stream(mixture=BatchComposition(4, 4, strong=(AS_STORED,))).epoch(1))
     assert batch.unlabelled is not None
     assert torch.equal(*batch.unlabelled.unflatten(0, (2, 4)))
 
@@ -140,8 +140,10 @@ def test_an_epoch_is_the_same_whenever_it_comes_and_unlike_the_next() -> None:
 
 
 def test_processes_share_each_batch_of_one_process_of_the_same_global_size() -> None:
-    alone = next(stream(mixture=Mixture(4, 4, strong=(DARK,))).epoch(1))
-    shares = [next(stream(mixture=Mixture(4, 4, strong=(DARK,)), rank=rank, world=2).epoch(1)) for rank in range(2)]
+    alone = next(stream(mixture=BatchComposition(4, 4, strong=(DARK,))).epoch(1))
+    shares = [
+        next(stream(mixture=BatchComposition(4, 4, strong=(DARK,)), rank=rank, world=2).epoch(1)) for rank in range(2)
+    ]
     for rank, share in enumerate(shares):
         assert torch.equal(share.images, alone.images[rank::2])
         assert torch.equal(share.masks, alone.masks[rank::2])
@@ -151,7 +153,7 @@ def test_processes_share_each_batch_of_one_process_of_the_same_global_size() -> 
 
 def test_a_process_without_an_image_of_a_kind_is_one_line() -> None:
     with pytest.raises(S4miError, match=r"^batches of 5 images with masks and 1 without leave one of 2 [^\n]*$"):
-        stream(mixture=Mixture(5, 1), world=2)
+        stream(mixture=BatchComposition(5, 1), world=2)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 50])
@@ -162,8 +164,10 @@ def test_an_epoch_has_the_steps_that_were_asked_for(steps: int) -> None:
 def test_what_the_masks_of_unlabelled_images_are_changes_nothing() -> None:
     masks = LESIONS.cache.masks.copy()
     masks[6:] = 1 - masks[6:]
-    other = Source(cache=dataclasses.replace(LESIONS.cache, masks=masks), labels=None, device=LESIONS.device)
+    other = CachedTargets(cache=dataclasses.replace(LESIONS.cache, masks=masks), labels=None, device=LESIONS.device)
     entries = (np.arange(6), np.arange(6, 40))
-    streams = [MixedBatches(of, *entries, mixture=HALVES, views=TURNED, seed=0).epoch(1) for of in (LESIONS, other)]
+    streams = [
+        SemiSupervisedBatches(of, *entries, mixture=HALVES, views=TURNED, seed=0).epoch(1) for of in (LESIONS, other)
+    ]
     for one, same in zip(*streams, strict=True):
         assert all(torch.equal(getattr(one, name), getattr(same, name)) for name in ("images", "masks", "unlabelled"))

@@ -7,11 +7,11 @@ import tifffile
 from PIL import Image
 
 from s4mi.data.images import image_size, read_image
-from s4mi.data.loading.tiles import Grid
+from s4mi.data.loading.tiles import TileGrid
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
 from s4mi.data.sources.dermatomyositis import CLASSES, StackOptions, read_dermatomyositis
-from s4mi.data.sources.types import Naming
+from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 
@@ -53,7 +53,7 @@ def source(tmp_path: Path) -> Path:
 
 def test_classification_takes_the_rgb_page_with_several_labels_and_the_patient(source: Path, tmp_path: Path) -> None:
     found = read_dermatomyositis(source, StackOptions(labels=source / "labels.csv"))
-    write_import(found, tmp_path / "out", naming=Naming("dm"))
+    write_import(found, tmp_path / "out", naming=DatasetNaming("dm"))
     manifest = load_manifest(tmp_path / "out")
     assert manifest.spec.tasks == ("multilabel",)
     assert manifest.spec.classes == CLASSES
@@ -65,7 +65,7 @@ def test_classification_takes_the_rgb_page_with_several_labels_and_the_patient(s
 
 def test_segmentation_takes_the_page_of_dapi_with_the_masks_there_are(source: Path, tmp_path: Path) -> None:
     found = read_dermatomyositis(source, StackOptions(task="segmentation", mask_suffix="_cells"))
-    write_import(found, tmp_path / "out", naming=Naming("dm", foreground="nucleus"))
+    write_import(found, tmp_path / "out", naming=DatasetNaming("dm", foreground="nucleus"))
     manifest = load_manifest(tmp_path / "out")
     assert manifest.spec.tasks == ("segmentation",)
     for row in manifest.rows:
@@ -109,9 +109,9 @@ def test_a_page_of_the_papers_size_gives_three_by_four_tiles(tmp_path: Path) -> 
     stack(tmp_path / "stacks" / "P1_a.tif", size=(1408, 1876))
     (tmp_path / "stacks" / "masks").mkdir()
     found = read_dermatomyositis(tmp_path / "stacks", StackOptions(task="segmentation"))
-    written = write_import(found, tmp_path / "out", naming=Naming("dm"))
+    written = write_import(found, tmp_path / "out", naming=DatasetNaming("dm"))
     assert image_size(written.rows[0].image) == (1408, 1876)
-    assert len(Grid(*image_size(written.rows[0].image), tile=480).corners) == 12
+    assert len(TileGrid(*image_size(written.rows[0].image), tile=480).corners) == 12
     rgb = read_dermatomyositis(tmp_path / "stacks")
-    written = write_import(rgb, tmp_path / "rgb", naming=Naming("dm"))
+    written = write_import(rgb, tmp_path / "rgb", naming=DatasetNaming("dm"))
     assert image_size(written.rows[0].image) == (352, 469)

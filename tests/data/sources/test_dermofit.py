@@ -10,7 +10,7 @@ from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
 from s4mi.data.sources.dermofit import CLASSES, COUNTS, FULL_NAMES, is_dermofit, read_dermofit
-from s4mi.data.sources.types import Naming
+from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 
@@ -56,7 +56,7 @@ def test_folders_and_archives_give_the_same_data_set(tmp_path: Path, archives: t
         zipped(home, name)
     found = read_dermofit(tmp_path / "source")
     assert is_dermofit(tmp_path / "source")
-    written = write_import(found, tmp_path / "out", naming=Naming("dermofit", foreground="lesion"))
+    written = write_import(found, tmp_path / "out", naming=DatasetNaming("dermofit", foreground="lesion"))
     manifest = load_manifest(tmp_path / "out")
     assert Counter(row.labels for row in manifest.rows) == {(name,): LESIONS for name in CLASSES}
     assert written.spec.tasks == ("multiclass", "segmentation")

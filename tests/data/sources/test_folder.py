@@ -9,8 +9,8 @@ from PIL import Image
 from s4mi.data.manifest import Row, load_manifest
 from s4mi.data.sources.folder import FolderOptions, read_folder
 from s4mi.data.sources.mask_naming import name_mask_values
-from s4mi.data.sources.types import Found, Naming
-from s4mi.data.sources.write import Handling, Written, tasks_of, write_import
+from s4mi.data.sources.types import DatasetNaming, FoundDataset
+from s4mi.data.sources.write import ImportOptions, ImportResult, tasks_of, write_import
 from s4mi.errors import S4miError
 
 
@@ -28,7 +28,7 @@ def draw(path: Path, *, value: int = 1, size: tuple[int, int] = (4, 6)) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def seen(found: Found) -> dict[str, tuple[str | None, tuple[str, ...] | None, str | None, str | None]]:
+def seen(found: FoundDataset) -> dict[str, tuple[str | None, tuple[str, ...] | None, str | None, str | None]]:
     """Image → mask, labels, group, split."""
     place = found.folder
     return {
@@ -39,8 +39,12 @@ def seen(found: Found) -> dict[str, tuple[str | None, tuple[str, ...] | None, st
     }  # fmt: skip
 
 
-def write(found: Found, folder: Path, *, copy: bool = False, force: bool = False, **naming: object) -> Written:
-    return write_import(found, folder, naming=Naming("x", **naming), handling=Handling(copy=copy, force=force))  # type: ignore[arg-type]
+def write(
+    found: FoundDataset, folder: Path, *, copy: bool = False, force: bool = False, **naming: object
+) -> ImportResult:
+    return write_import(
+        found, folder, naming=DatasetNaming("x", **naming), handling=ImportOptions(copy=copy, force=force)
+    )  # type: ignore[arg-type]
 
 
 def test_a_folder_per_class_labels_its_images_and_others_stay_unlabelled(tmp_path: Path) -> None:
@@ -230,22 +234,22 @@ def test_a_mask_that_cannot_be_read_is_said_and_the_others_count(tmp_path: Path)
 @given(inside=st.integers(1, 255), background=st.booleans())
 def test_one_value_beside_zero_needs_no_name(inside: int, background: bool) -> None:
     values = {0, inside} if background else {inside}
-    assert name_mask_values(values, naming=Naming("x", foreground="cell")) == {0: "background", inside: "cell"}
+    assert name_mask_values(values, naming=DatasetNaming("x", foreground="cell")) == {0: "background", inside: "cell"}
 
 
 @given(values=st.sets(st.integers(0, 255), min_size=3))
 def test_more_mask_values_must_be_named_all(values: set[int]) -> None:
     with pytest.raises(S4miError, match=f"masks hold the values {min(values)}, "):
-        name_mask_values(values, naming=Naming("x"))
+        name_mask_values(values, naming=DatasetNaming("x"))
     names = {value: f"c{value}" for value in values}
-    assert name_mask_values(values, naming=Naming("x", mask_values=names)) == names
+    assert name_mask_values(values, naming=DatasetNaming("x", mask_values=names)) == names
     del names[max(values)]
     with pytest.raises(S4miError, match=f"{max(values)} is not named"):
-        name_mask_values(values, naming=Naming("x", mask_values=names))
+        name_mask_values(values, naming=DatasetNaming("x", mask_values=names))
 
 
 def test_the_background_comes_first_whatever_its_value() -> None:
-    naming = Naming("x", mask_values={1: "rim", 9: "background", 0: "ignore"})
+    naming = DatasetNaming("x", mask_values={1: "rim", 9: "background", 0: "ignore"})
     assert list(name_mask_values({0, 1, 9}, naming=naming).values()) == ["background", "ignore", "rim"]
 
 
@@ -260,7 +264,7 @@ def test_ids_tell_all_images_apart_and_copies_never_meet(tmp_path_factory, place
         Row("", folder / "s" / place, mask=None, labels=None, group=None, split=None, line=0)
         for place in sorted(places)
     )
-    written = write(Found(folder / "s", "files", rows), folder / "out", copy=True)
+    written = write(FoundDataset(folder / "s", "files", rows), folder / "out", copy=True)
     loaded = load_manifest(folder / "out").rows
     assert len({row.id for row in loaded}) == len({row.image for row in loaded}) == len(places)
     for original, copied in zip(rows, written.rows, strict=True):

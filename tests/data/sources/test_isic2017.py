@@ -9,7 +9,7 @@ from s4mi.data.checks.check import check_path
 from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.isic2017 import read_isic2017
 from s4mi.data.sources.read_table import read_table
-from s4mi.data.sources.types import Naming
+from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 
@@ -44,7 +44,7 @@ def archives(tmp_path: Path) -> Path:
 def test_the_official_layout_gives_diagnoses_masks_and_the_official_split(archives: Path, tmp_path: Path) -> None:
     found = read_isic2017(archives)
     assert not found.findings
-    written = write_import(found, tmp_path / "out", naming=Naming("isic2017", foreground="lesion"))
+    written = write_import(found, tmp_path / "out", naming=DatasetNaming("isic2017", foreground="lesion"))
     manifest = load_manifest(tmp_path / "out")
     assert manifest.spec.classes == ("melanoma", "seborrheic_keratosis", "nevus")
     assert manifest.spec.tasks == ("multiclass", "segmentation")
@@ -123,7 +123,9 @@ def test_the_real_images_in_the_official_layout_are_2000_150_and_600(real_data: 
             lines.append(f"{stem},{DIAGNOSES[label]}")
         (source / f"ISIC-2017_{name}_Part3_GroundTruth.csv").write_text("\n".join(lines) + "\n")
         assert part
-    written = write_import(read_isic2017(source), tmp_path / "out", naming=Naming("isic2017", foreground="lesion"))
+    written = write_import(
+        read_isic2017(source), tmp_path / "out", naming=DatasetNaming("isic2017", foreground="lesion")
+    )
     assert Counter(row.split for row in written.rows) == {"train": 2000, "val": 150, "test": 600}
     assert Counter((row.split, *(row.labels or ())) for row in written.rows) == {
         ("train", "nevus"): 1372, ("train", "melanoma"): 374, ("train", "seborrheic_keratosis"): 254,

@@ -8,7 +8,7 @@ import pytest
 from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.medmnist import CLASSES, is_medmnist, read_medmnist
-from s4mi.data.sources.types import Naming
+from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 
@@ -32,7 +32,7 @@ def test_images_labels_and_split_come_out_as_they_went_in(tmp_path: Path, colour
     given = arrays(classes=9, colour=colour)
     (np.savez_compressed if compressed else np.savez)(tmp_path / "pathmnist.npz", **given)
     assert is_medmnist(tmp_path)
-    write_import(read_medmnist(tmp_path), tmp_path.parent / f"{tmp_path.name}-out", naming=Naming("path"))
+    write_import(read_medmnist(tmp_path), tmp_path.parent / f"{tmp_path.name}-out", naming=DatasetNaming("path"))
     manifest = load_manifest(tmp_path.parent / f"{tmp_path.name}-out")
     assert Counter(row.split for row in manifest.rows) == COUNTS
     assert manifest.spec.classes == CLASSES["pathmnist"]

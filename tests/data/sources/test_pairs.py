@@ -6,9 +6,9 @@ from PIL import Image
 
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
-from s4mi.data.sources.pair_by_name import Naming
+from s4mi.data.sources.pair_by_name import AffixPattern
 from s4mi.data.sources.pairs import PairsOptions, read_pairs
-from s4mi.data.sources.types import Naming as DataNaming
+from s4mi.data.sources.types import AffixPattern as DataNaming
 from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 
@@ -28,7 +28,7 @@ def pairs(source: Path, **options: object) -> dict[str, str | None]:
 
 def test_names_are_matched_by_their_rules(tmp_path: Path) -> None:
     files(tmp_path, "images/img_a_x.png", "images/img_b_x.png", "masks/seg-a-m.bmp", "masks/seg-b-m.bmp")
-    rule = Naming(image_prefix="img_", image_suffix="_x", mask_prefix="seg-", mask_suffix="-m")
+    rule = AffixPattern(image_prefix="img_", image_suffix="_x", mask_prefix="seg-", mask_suffix="-m")
     assert pairs(tmp_path, naming=rule) == {"img_a_x.png": "seg-a-m.bmp", "img_b_x.png": "seg-b-m.bmp"}
 
 

@@ -12,10 +12,10 @@ from PIL import Image
 
 from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.read_table import read_table
-from s4mi.data.sources.suggest import arguments, guess_options
+from s4mi.data.sources.suggest import arguments, suggest_options
 from s4mi.data.sources.table import TableOptions, find_tables, read_tables
-from s4mi.data.sources.types import Found, Naming
-from s4mi.data.sources.write import Handling, tasks_of, write_import
+from s4mi.data.sources.types import DatasetNaming, FoundDataset
+from s4mi.data.sources.write import ImportOptions, tasks_of, write_import
 from s4mi.errors import S4miError
 
 
@@ -28,11 +28,11 @@ def source(folder: Path, text: str, *files: str, name: str = "labels.csv") -> Pa
     return folder
 
 
-def labels(found: Found) -> dict[str, tuple[str, ...] | None]:
+def labels(found: FoundDataset) -> dict[str, tuple[str, ...] | None]:
     return {row.image.name: row.labels for row in found.rows}
 
 
-def codes(found: Found) -> list[tuple[str, str, int | None]]:
+def codes(found: FoundDataset) -> list[tuple[str, str, int | None]]:
     return [(finding.code, finding.file, finding.line) for finding in found.findings]
 
 
@@ -184,8 +184,8 @@ def test_a_missing_file_stops_the_import_unless_such_rows_are_to_be_left_out(tmp
     Image.new("L", (3, 3)).save(tmp_path / "s" / "a.png")
     found = read_tables(tmp_path / "s")
     with pytest.raises(S4miError, match=r"labels\.csv:3: image 'b\.png' .* \(and 1 more"):
-        write_import(found, tmp_path / "out", naming=Naming("x"))
-    write_import(found, tmp_path / "out", naming=Naming("x"), handling=Handling(skip_missing=True))
+        write_import(found, tmp_path / "out", naming=DatasetNaming("x"))
+    write_import(found, tmp_path / "out", naming=DatasetNaming("x"), handling=ImportOptions(skip_missing=True))
     assert [row.id for row in load_manifest(tmp_path / "out").rows] == ["a"]
 
 
@@ -196,11 +196,11 @@ def test_a_data_set_may_lie_beside_its_table_but_not_among_the_images(tmp_path: 
     table = tmp_path / "labels.csv"
     table.write_text(f"image,label\na,x\n{tmp_path / 'pictures' / 'b.png'},y\n", encoding="utf-8")
     options = TableOptions(images="pictures")
-    written = write_import(read_tables(table, options), tmp_path / "ds" / "mine", naming=Naming("mine"))
+    written = write_import(read_tables(table, options), tmp_path / "ds" / "mine", naming=DatasetNaming("mine"))
     assert [row.image for row in load_manifest(written.folder).rows] == [row.image for row in written.rows]
     for source_, out in ((table, tmp_path / "pictures" / "ds"), (table, tmp_path), (tmp_path, tmp_path / "other")):
         with pytest.raises(S4miError, match="lies inside the source, which stays untouched"):
-            write_import(read_tables(source_, options), out, naming=Naming("mine"))
+            write_import(read_tables(source_, options), out, naming=DatasetNaming("mine"))
 
 
 @pytest.mark.parametrize(("name", "separator"), [("t.csv", ","), ("t.csv", ";"), ("t.csv", "\t"), ("t.tsv", "\t")])
@@ -303,7 +303,7 @@ def test_other_files_are_refused_as_tables(tmp_path: Path) -> None:
 
 def test_a_guess_prefers_usual_names_and_says_only_what_differs_from_them(tmp_path: Path) -> None:
     source(tmp_path, "image,mask,dx,white,red,patient_id,split\na.png,,x,0,1,p,train\n", "a.png")
-    options = guess_options(read_table(tmp_path / "labels.csv"))
+    options = suggest_options(read_table(tmp_path / "labels.csv"))
     assert arguments(options) == ["--label", "dx", "--group", "patient_id"]
 
 
@@ -315,7 +315,7 @@ def test_real_isic2017_keeps_its_official_split(tmp_path: Path) -> None:
         "train": 2000, "val": 150, "test": 600,
     }  # fmt: skip
     assert tasks_of(found) == ("multiclass", "segmentation")
-    written = write_import(found, tmp_path / "out", naming=Naming("isic2017", foreground="lesion"))
+    written = write_import(found, tmp_path / "out", naming=DatasetNaming("isic2017", foreground="lesion"))
     assert written.spec.mask_values == {0: "background", 255: "lesion"}
     assert not written.findings
     assert np.bincount([written.spec.classes.index(row.labels[0]) for row in written.rows if row.labels]).tolist() == [

@@ -17,13 +17,13 @@ from PIL import Image
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
-from s4mi.data.sources import extracting, mask_naming
+from s4mi.data.sources import extract, mask_naming
 from s4mi.data.sources.folder import read_folder
-from s4mi.data.sources.frames import Frames
+from s4mi.data.sources.frames import FrameSelection
 from s4mi.data.sources.pairs import read_pairs
-from s4mi.data.sources.resume import NAME, Journal, key_of
-from s4mi.data.sources.types import Naming
-from s4mi.data.sources.write import Handling, Written, write_import
+from s4mi.data.sources.resume import NAME, ImportJournal, key_of
+from s4mi.data.sources.types import DatasetNaming
+from s4mi.data.sources.write import ImportOptions, ImportResult, write_import
 from s4mi.errors import S4miError
 
 
@@ -38,8 +38,8 @@ def stacks(folder: Path, *, count: int = 3, frames: int = 4) -> Path:
     return folder
 
 
-def imported(source: Path, out: Path, **handling: Any) -> Written:
-    return write_import(read_pairs(source), out, naming=Naming("x"), handling=Handling(**handling))
+def imported(source: Path, out: Path, **handling: Any) -> ImportResult:
+    return write_import(read_pairs(source), out, naming=DatasetNaming("x"), handling=ImportOptions(**handling))
 
 
 def in_turn(work: Any, items: Any, **_: Any) -> Any:
@@ -59,13 +59,13 @@ def everything(folder: Path) -> dict[str, bytes]:
     ("text", "taken"), [("all", [0, 1, 2, 3, 4]), ("first", [0]), ("middle", [2]), ("every:2", [0, 2, 4])]
 )
 def test_frames_are_chosen_as_said(text: str, taken: list[int]) -> None:
-    assert list(Frames.parse(text).of(5)) == taken
+    assert list(FrameSelection.parse(text).of(5)) == taken
 
 
 @pytest.mark.parametrize("text", ["", "last", "every", "every:0", "every:x", "first:2"])
 def test_any_other_choice_is_one_line(text: str) -> None:
     with pytest.raises(S4miError, match=r"is none of all, first, middle, every:N"):
-        Frames.parse(text)
+        FrameSelection.parse(text)
 
 
 def test_every_page_is_an_image_with_its_mask_and_its_stack_as_group(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_pages_of_a_stack_share_their_limits_so_that_they_can_be_compared(tmp_pa
 def test_the_rule_is_recorded_and_used(tmp_path: Path) -> None:
     source = stacks(tmp_path / "source", count=1)
     written = imported(
-        source, tmp_path / "out", intensity=Intensity.parse("window:0:4000"), frames=Frames(only="first")
+        source, tmp_path / "out", intensity=Intensity.parse("window:0:4000"), frames=FrameSelection(only="first")
     )
     assert written.spec.intensity == "window:0:4000"
     (row,) = load_manifest(tmp_path / "out").rows
@@ -122,19 +122,21 @@ def test_dicom_is_written_out_without_what_names_the_patient(tmp_path: Path) -> 
     source.mkdir()
     write_dicom(source / "a.dcm", ramp(), PatientID="Secret-17", PatientName="Secret^Name")
     write_dicom(source / "IM2", ramp(), PatientID="Secret-17", BurnedInAnnotation="YES")
-    written = write_import(read_folder(source), tmp_path / "out", naming=Naming("x"))
+    written = write_import(read_folder(source), tmp_path / "out", naming=DatasetNaming("x"))
     assert sorted(row.id for row in written.rows) == ["IM2", "a"]
     assert len({row.group for row in written.rows}) == 1
     assert not any(b"Secret" in content for content in everything(tmp_path / "out").values())
     assert {finding.code for finding in written.findings} == {"dicom-burnt-in", "dicom-patients"}
-    kept = write_import(read_folder(source), tmp_path / "kept", naming=Naming("x"), handling=Handling(keep_dicom=True))
+    kept = write_import(
+        read_folder(source), tmp_path / "kept", naming=DatasetNaming("x"), handling=ImportOptions(keep_dicom=True)
+    )
     assert [row.image for row in kept.rows] == [source / "IM2", source / "a.dcm"]
 
 
 def test_an_import_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = stacks(tmp_path / "source", count=5)
     imported(source, tmp_path / "whole")
-    work, done = extracting._write_job, []
+    work, done = extract._write_job, []
 
     def breaks(job: Any, **more: Any) -> Any:
         if len(done) == 4:
@@ -142,13 +144,13 @@ def test_an_import_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, mon
         done.append(job.file)
         return work(job, **more)
 
-    monkeypatch.setattr(extracting, "in_parallel", in_turn)
-    monkeypatch.setattr(extracting, "_write_job", breaks)
+    monkeypatch.setattr(extract, "in_parallel", in_turn)
+    monkeypatch.setattr(extract, "_write_job", breaks)
     with pytest.raises(KeyboardInterrupt):
         imported(source, tmp_path / "out")
     assert not (tmp_path / "out" / "manifest.csv").exists()
     again = []
-    monkeypatch.setattr(extracting, "_write_job", lambda job, **more: (again.append(job.file), work(job, **more))[1])
+    monkeypatch.setattr(extract, "_write_job", lambda job, **more: (again.append(job.file), work(job, **more))[1])
     imported(source, tmp_path / "out")
     assert len(done) == 4
     assert sorted(done + again) == sorted(source.rglob("*.tif"))
@@ -158,9 +160,9 @@ def test_an_import_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, mon
 def test_only_what_has_changed_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = stacks(tmp_path / "source", count=3)
     imported(source, tmp_path / "out")
-    work, again = extracting._write_job, []
-    monkeypatch.setattr(extracting, "in_parallel", in_turn)
-    monkeypatch.setattr(extracting, "_write_job", lambda job, **more: (again.append(job.file), work(job, **more))[1])
+    work, again = extract._write_job, []
+    monkeypatch.setattr(extract, "in_parallel", in_turn)
+    monkeypatch.setattr(extract, "_write_job", lambda job, **more: (again.append(job.file), work(job, **more))[1])
     tifffile.imwrite(source / "images" / "s1.tif", np.zeros((4, 12, 14), "u2"), photometric="minisblack")
     (tmp_path / "out" / "masks" / "s2.tif" / "s2_000.png").unlink()
     imported(source, tmp_path / "out", force=True)
@@ -185,15 +187,15 @@ def test_masks_that_were_read_are_not_read_again(tmp_path: Path, monkeypatch: py
 def test_a_torn_last_line_of_the_journal_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     key = key_of(tmp_path / "file", {"a": 1})
-    with Journal(tmp_path) as journal:
+    with ImportJournal(tmp_path) as journal:
         journal.note(key, {"codes": [1]})
     with (tmp_path / NAME).open("a") as file:
         file.write('{"key": "half')
-    with Journal(tmp_path) as journal:
+    with ImportJournal(tmp_path) as journal:
         assert journal.get(key) == {"codes": [1]}
         assert journal.get("half") is None
         journal.note("other", 2)
-    with Journal(tmp_path) as journal:
+    with ImportJournal(tmp_path) as journal:
         assert (journal.get(key), journal.get("other")) == ({"codes": [1]}, 2)
     os.utime(tmp_path / "file", ns=(1, 1))
     assert key_of(tmp_path / "file", {"a": 1}) != key

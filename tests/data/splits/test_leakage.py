@@ -9,7 +9,7 @@ from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.data.sources.table import read_tables
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.leakage import Leak, describe, find_leaks
-from s4mi.data.splits.split import Division, make_split
+from s4mi.data.splits.split import SplitMethod, make_split
 from s4mi.data.splits.split_file import Split
 
 DRAWN = [drawing.image for drawing in draw_lesions(12, size=64, seed=2)]
@@ -74,17 +74,19 @@ def test_what_spoils_the_test_comes_first_and_a_pair_is_named_once() -> None:
 @pytest.mark.real
 def test_the_official_split_of_isic_2017_leaks_in_the_ways_that_are_known(real_data: Path, tmp_path: Path) -> None:
     from s4mi.data.images import read_image
-    from s4mi.data.loading.file_hashes import Fingerprints
+    from s4mi.data.loading.file_hashes import FileHashes
     from s4mi.data.parallel import in_parallel
-    from s4mi.data.sources.types import Naming
+    from s4mi.data.sources.types import DatasetNaming
     from s4mi.data.sources.write import write_import
 
-    write_import(read_tables(real_data / "isic2017"), tmp_path / "isic", naming=Naming("isic", foreground="lesion"))
+    write_import(
+        read_tables(real_data / "isic2017"), tmp_path / "isic", naming=DatasetNaming("isic", foreground="lesion")
+    )
     data = load_manifest(tmp_path / "isic")
     images = [row.image for row in data.rows]
     thumbnails = np.stack([thumbnail(image) for image in in_parallel(read_image, images)])
-    digests = Fingerprints(tmp_path / "f.sqlite").of(images)
-    split = make_split(data, "multiclass", division=Division("official"), fraction_seed=0)
+    digests = FileHashes(tmp_path / "f.sqlite").of(images)
+    split = make_split(data, "multiclass", division=SplitMethod("official"), fraction_seed=0)
     found = find_leaks(data, split, digests=[digests[path] for path in images], thumbnails=thumbnails)
     exact = {
         frozenset(data.rows[row].id.split("/")[-1] for row in (leak.first, leak.second))

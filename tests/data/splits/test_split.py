@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from s4mi.data.manifest import PARTS, Manifest, Row, load_manifest
 from s4mi.data.sources.table import TableOptions, read_tables
-from s4mi.data.sources.types import Naming
+from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
-from s4mi.data.splits.split import SIZE_BINS, Division, make_split, traits_of
-from s4mi.data.splits.split_balance import proportions
+from s4mi.data.splits.split import SIZE_BINS, SplitMethod, make_split, traits_of
+from s4mi.data.splits.split_balance import split_balance
 from s4mi.data.splits.split_file import Split, read_split_hash, save_split
 from s4mi.errors import S4miError
 from s4mi.records import Part, TaskKind
@@ -54,14 +54,14 @@ def split_of(
     kind: TaskKind = "multiclass",
     *,
     fraction: float | str = 100.0,
-    division: Division | None = None,
+    division: SplitMethod | None = None,
     ratios: tuple[float, float, float] | None = RATIOS,
     seed: int = 0,
     fraction_seed: int | None = None,
     foreground: list[float] | None = None,
 ) -> Split:
     division = division or (
-        Division("official") if ratios is None else Division("random", ratios=ratios, seed=seed)
+        SplitMethod("official") if ratios is None else SplitMethod("random", ratios=ratios, seed=seed)
     )  # fmt: skip
     return make_split(
         data,
@@ -369,7 +369,7 @@ def test_a_damaged_saved_split_is_one_line(tmp_path: Path, text: str | None) -> 
 @few
 @given(data=grouped(), seed=seeds, folds=st.integers(3, 6))
 def test_every_annotated_image_is_tested_in_exactly_one_fold(data: Manifest, seed: int, folds: int) -> None:
-    division = [Division("kfold", folds=folds, fold=fold, seed=seed) for fold in range(folds)]
+    division = [SplitMethod("kfold", folds=folds, fold=fold, seed=seed) for fold in range(folds)]
     splits = [possible(data, division=one) for one in division]
     tested = [number for split in splits for number in split.test]
     assert len(set(tested)) == len(tested)
@@ -384,16 +384,18 @@ def test_every_annotated_image_is_tested_in_exactly_one_fold(data: Manifest, see
 @few
 @given(data=labelled_singles, seed=seeds)
 def test_folds_are_of_one_size(data: Manifest, seed: int) -> None:
-    sizes = [len(split_of(data, division=Division("kfold", folds=3, fold=fold, seed=seed)).test) for fold in range(3)]
+    sizes = [
+        len(split_of(data, division=SplitMethod("kfold", folds=3, fold=fold, seed=seed)).test) for fold in range(3)
+    ]
     assert max(sizes) - min(sizes) <= 1
 
 
 @few
 @given(data=grouped(), seed=seeds, kind=st.sampled_from(["random", "kfold"]))
 def test_every_class_is_within_the_stated_tolerance(data: Manifest, seed: int, kind: str) -> None:
-    division = Division(kind, seed=seed)  # type: ignore[arg-type]
+    division = SplitMethod(kind, seed=seed)  # type: ignore[arg-type]
     split = possible(data, division=division, fraction=30)
-    counts_ = proportions(data, split, {"30 %": split.labelled}, traits_of(data, "multiclass", None))
+    counts_ = split_balance(data, split, {"30 %": split.labelled}, traits_of(data, "multiclass", None))
     assert counts_.within_tolerance, counts_.worst_at
 
 
@@ -410,7 +412,7 @@ def test_every_label_of_many_is_within_the_stated_tolerance(
     groups = [f"p{group}" for group in generator.integers(0, max(5, images // per_group), images)]
     data = manifest(*map(row, range(images), labels, groups), spec=spec)
     split = possible(data, kind="multilabel", seed=seed, fraction=10)
-    counts_ = proportions(data, split, {"10 %": split.labelled}, traits_of(data, "multilabel", None))
+    counts_ = split_balance(data, split, {"10 %": split.labelled}, traits_of(data, "multilabel", None))
     assert counts_.within_tolerance, counts_.worst_at
 
 
@@ -454,7 +456,7 @@ def test_a_saved_split_is_used_as_it_was(tmp_path: Path) -> None:
     split = split_of(data, seed=4, fraction=30)
     save_split(split, data, tmp_path / "split.json", fractions={"30 %": split.labelled}, settings={"seed": 4})
     shuffled = dataclasses.replace(data, rows=tuple(reversed(data.rows)))
-    again = split_of(shuffled, division=Division("file", file=tmp_path / "split.json"), fraction=30, seed=4)
+    again = split_of(shuffled, division=SplitMethod("file", file=tmp_path / "split.json"), fraction=30, seed=4)
     assert again.hash == split.hash
     assert ids(shuffled, again.test) == ids(data, split.test)
 
@@ -475,7 +477,7 @@ def test_a_saved_split_that_does_not_fit_is_one_line(tmp_path: Path, change, wor
     change(contents)
     path.write_text(json.dumps(contents))
     with pytest.raises(S4miError, match=words) as caught:
-        split_of(data, division=Division("file", file=path))
+        split_of(data, division=SplitMethod("file", file=path))
     assert "\n" not in str(caught.value)
 
 
@@ -486,7 +488,7 @@ def test_a_saved_split_with_a_patient_on_two_sides_is_refused(tmp_path: Path) ->
     one, other = split.train[0], split.test[0]
     rows = [dataclasses.replace(r, group="p" if n in (one, other) else None) for n, r in enumerate(data.rows)]
     with pytest.raises(S4miError, match="group 'p' is in train and in test"):
-        split_of(dataclasses.replace(data, rows=tuple(rows)), division=Division("file", file=path))
+        split_of(dataclasses.replace(data, rows=tuple(rows)), division=SplitMethod("file", file=path))
 
 
 @pytest.mark.parametrize(
@@ -512,7 +514,7 @@ def test_ten_thousand_images_are_split_in_proportion() -> None:
         *(row(n, (CLASSES[int(k)],), f"p{groups[n]}") for n, k in enumerate(generator.integers(0, 3, 10_000)))
     )
     split = split_of(data, fraction=10)
-    assert proportions(data, split, {"10 %": split.labelled}, traits_of(data, "multiclass", None)).within_tolerance
+    assert split_balance(data, split, {"10 %": split.labelled}, traits_of(data, "multiclass", None)).within_tolerance
 
 
 @pytest.mark.real
@@ -521,12 +523,12 @@ def test_the_eyes_of_900_patients_are_split_by_patient_with_every_disease_in_pro
 ) -> None:
     names = tuple(f"eye_{letter}" for letter in "NDGCAHMO")
     options = TableOptions(one_hot=names, one_hot_prefix="eye_", group="patient")
-    write_import(read_tables(real_data / "fundus", options), tmp_path / "fundus", naming=Naming("fundus"))
+    write_import(read_tables(real_data / "fundus", options), tmp_path / "fundus", naming=DatasetNaming("fundus"))
     data = load_manifest(tmp_path / "fundus")
     assert len({r.group for r in data.rows}) == 900
     for seed in range(3):
         split = split_of(data, "multilabel", seed=seed, fraction=10)
-        counts_ = proportions(data, split, {"10 %": split.labelled}, traits_of(data, "multilabel", None))
+        counts_ = split_balance(data, split, {"10 %": split.labelled}, traits_of(data, "multilabel", None))
         assert counts_.within_tolerance, counts_.worst_at
         sides = [{data.rows[number].group for number in split.rows(part)} for part in PARTS]
         assert sum(map(len, sides)) == 900

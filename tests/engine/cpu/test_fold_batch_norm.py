@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from s4mi.engine.cpu.fold_batch_norm import fold
+from s4mi.engine.cpu.fold_batch_norm import fold_batch_norm
 from s4mi.nets.backbone import tiny_resnet
 
 
@@ -31,7 +31,7 @@ def test_a_folded_network_answers_the_same_without_normalisation(name: str) -> N
     count = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     with torch.inference_mode():
         before = network(images())
-    assert fold(network, network, images()) == count > 0
+    assert fold_batch_norm(network, network, images()) == count > 0
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     with torch.inference_mode():
         after = network(images())
@@ -53,7 +53,7 @@ class Crossed(nn.Module):
 def test_a_network_that_calls_its_parts_in_another_order_is_put_back() -> None:
     network = settled(Crossed())
     conv, norm = network.conv, network.norm
-    assert fold(network, network, images()) == 0
+    assert fold_batch_norm(network, network, images()) == 0
     assert network.conv is conv
     assert network.norm is norm
 
@@ -61,10 +61,10 @@ def test_a_network_that_calls_its_parts_in_another_order_is_put_back() -> None:
 def test_a_part_that_stands_at_two_places_is_left_alone() -> None:
     conv = nn.Conv2d(3, 3, 3, padding=1)
     network = settled(nn.Sequential(conv, nn.BatchNorm2d(3), nn.ReLU(), conv, nn.BatchNorm2d(3)))
-    assert fold(network, network, images()) == 0
+    assert fold_batch_norm(network, network, images()) == 0
 
 
 def test_networks_without_normalisation_and_in_training_are_left_alone() -> None:
-    assert fold(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3), images()) == 0
+    assert fold_batch_norm(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3), images()) == 0
     network = nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3)).train()
-    assert fold(network, network, images()) == 0
+    assert fold_batch_norm(network, network, images()) == 0

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from s4mi.engine.cpu.matmul_conv import PLACES, PLACES_OF_POINTS, SmallMapConv2d, speed_up_small_maps
-from s4mi.engine.cpu.optimise import lay_out
+from s4mi.engine.cpu.optimise import optimise_for_device
 
 CPU = torch.device("cpu")
 
@@ -112,7 +112,7 @@ def test_a_network_trains_as_before_and_copies_choose_too() -> None:
     for quick in (False, True):
         net = network()
         if quick:
-            lay_out(net, CPU)
+            optimise_for_device(net, CPU)
             net = deepcopy(net)
             assert isinstance(net[2], SmallMapConv2d)
         optimizer, own = torch.optim.SGD(net.parameters(), lr=0.1), []

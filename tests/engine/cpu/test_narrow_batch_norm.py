@@ -11,9 +11,9 @@ from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 from s4mi.engine.cpu import narrow_batch_norm
-from s4mi.engine.cpu.fold_batch_norm import fold
+from s4mi.engine.cpu.fold_batch_norm import fold_batch_norm
 from s4mi.engine.cpu.narrow_batch_norm import LEAST, NarrowBatchNorm, speed_up_narrow_batch_norm
-from s4mi.engine.cpu.optimise import lay_out
+from s4mi.engine.cpu.optimise import optimise_for_device
 
 CPU = torch.device("cpu")
 
@@ -34,7 +34,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def narrow(layer: nn.BatchNorm2d) -> nn.Module:
-    """The layer as `lay_out` leaves it."""
+    """The layer as `optimise_for_device` leaves it."""
     holder = nn.Sequential(deepcopy(layer))
     speed_up_narrow_batch_norm(holder)
     return holder[0]
@@ -149,15 +149,15 @@ def test_torch_does_what_is_small_or_lies_otherwise(taken: list[int]) -> None:
 def test_lay_out_has_it_on_a_cpu_and_files_know_nothing_of_it() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
     names = set(network.state_dict())
-    lay_out(network, CPU)
+    optimise_for_device(network, CPU)
     assert isinstance(network[1], NarrowBatchNorm)
     assert set(network.state_dict()) == names
 
 
 def test_it_is_folded_like_any_other() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
-    lay_out(network, CPU)
+    optimise_for_device(network, CPU)
     with torch.no_grad():
         network(torch.rand(4, 3, 16, 16))
     images = torch.rand(2, 3, 16, 16)
-    assert fold(network.eval(), lambda x: network(x), images) == 1
+    assert fold_batch_norm(network.eval(), lambda x: network(x), images) == 1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from s4mi.inference.overlays.saliency import CELL, GAP, LINE, MARGIN, Block, Sheet, font, wrapped
+from s4mi.inference.overlays.saliency import CELL, GAP, LINE, MARGIN, RunOverlays, SaliencySheet, font, wrapped
 
 words = st.lists(st.text(st.characters(codec="latin-1", categories=["L", "N", "P"]), min_size=1, max_size=12))
 
@@ -32,8 +32,8 @@ def test_lines_are_not_shorter_than_they_need_be() -> None:
 def size(note: str) -> tuple[int, int]:
     """Of a sheet of one image with the note."""
     grey = np.full((CELL, CELL, 3), 100, dtype=np.uint8)
-    sheet = Sheet([("a technique", "")], [""], note=note)
-    sheet.add("image", "truth", grey, [Block("a", (grey,), ("b",))], None)
+    sheet = SaliencySheet([("a technique", "")], [""], note=note)
+    sheet.add("image", "truth", grey, [RunOverlays("a", (grey,), ("b",))], None)
     with Image.open(io.BytesIO(sheet.png())) as drawn:
         return drawn.size
 

@@ -18,10 +18,10 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.spec import DatasetSpec
 from s4mi.errors import S4miError
-from s4mi.inference.load import Opened
-from s4mi.inference.predictor import About
+from s4mi.inference.load import LoadedModels
+from s4mi.inference.predictor import ModelInfo
 from s4mi.inference.writers.mask_files import whole
-from s4mi.inference.writers.resumable_csv import RowFile
+from s4mi.inference.writers.resumable_csv import ResumableCsv
 from s4mi.recipes import predict
 from s4mi.recipes.predict import predict_run
 from s4mi.records import TaskKind
@@ -44,7 +44,7 @@ class Threshold:
                 "intensity": "range",
             }
         )
-        self.about = About("threshold", kind, ("background", "bright"), spec, Preprocessing(SIZE), digest="1")
+        self.about = ModelInfo("threshold", kind, ("background", "bright"), spec, Preprocessing(SIZE), digest="1")
 
     def logits(self, inputs: Pixels) -> NDArray[np.float32]:
         bright = inputs.astype(np.float32).mean(axis=3)[:, None] - 127.5
@@ -55,14 +55,14 @@ class Threshold:
 @pytest.fixture
 def segmenter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Threshold]:
     model = Threshold("segmentation")
-    monkeypatch.setattr(predict, "open_models", lambda *_, **__: Opened((model,), ()))
+    monkeypatch.setattr(predict, "open_models", lambda *_, **__: LoadedModels((model,), ()))
     return model
 
 
 @pytest.fixture
 def classifier(monkeypatch: pytest.MonkeyPatch) -> Iterator[Threshold]:
     model = Threshold("multiclass")
-    monkeypatch.setattr(predict, "open_models", lambda *_, **__: Opened((model,), ()))
+    monkeypatch.setattr(predict, "open_models", lambda *_, **__: LoadedModels((model,), ()))
     return model
 
 
@@ -220,7 +220,7 @@ def test_answers_of_two_kinds_are_not_mixed(tmp_path: Path, segmenter: Threshold
     with pytest.raises(S4miError, match="made with tta False, not True; leave out --resume") as error:
         predict_run(tmp_path, [images], tmp_path / "out", tta=True, resume=True)
     assert "\n" not in str(error.value)
-    segmenter.about = About(**{**vars(segmenter.about), "digest": "2"})
+    segmenter.about = ModelInfo(**{**vars(segmenter.about), "digest": "2"})
     with pytest.raises(S4miError, match="made with models 1, not 2"):
         predict_run(tmp_path, [images], tmp_path / "out", resume=True)
     assert predict_run(tmp_path, [images], tmp_path / "out").kept == 0
@@ -258,7 +258,7 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
 def test_rows_of_an_image_count_only_when_all_are_there(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text('id,x\na,1\na,2\nb,1\n"c, d",1\n"c, d",2\nz,1\nz,2\n')
-    table = RowFile(path, ("id", "x"), ids=["c, d", "b", "a"], rows_each=2, resume=True)
+    table = ResumableCsv(path, ("id", "x"), ids=["c, d", "b", "a"], rows_each=2, resume=True)
     assert [table.has([name]) for name in ("a", "b", "c, d", "z")] == [True, False, True, False]
     with table:
         table.add([("b", "3"), ("b", "4")])

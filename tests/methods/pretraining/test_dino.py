@@ -8,7 +8,7 @@ from lightly.loss import DINOLoss
 from lightly.models.modules.heads import DINOProjectionHead
 from torch import Tensor
 
-from s4mi.contract import Batch, Moment, Task
+from s4mi.contract import Batch, Task, TrainState
 from s4mi.errors import S4miError
 from s4mi.maths.ema import cosine_momentum
 from s4mi.methods.pretraining.dino import Dino, DinoConfig, self_distillation
@@ -63,7 +63,7 @@ def test_loss_centre_and_gradients_are_lightlys(local_crops: int, temperature: f
     given = batch(method)
     expected, peer = by_lightly(method, given, temperature=temperature)
     expected_gradients = torch.autograd.grad(expected, list(method.student.parameters()))
-    method.before_step(Moment(0, 1, 1))
+    method.before_step(TrainState(0, 1, 1))
     loss = method.loss(given).total
     gradients = torch.autograd.grad(loss, list(method.student.parameters()))
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
@@ -119,7 +119,7 @@ def test_the_teacher_follows_and_learns_nothing_itself() -> None:
             weight.add_(1.0)
     method.loss(batch(method)).total.backward()
     assert all(weight.grad is None for weight in method.teacher.parameters())
-    moment = Moment(30, 10, 100)
+    moment = TrainState(30, 10, 100)
     method.after_step(moment)
     m = cosine_momentum(0.9, 0.3)
     assert 0.9 < m < 1
@@ -133,7 +133,7 @@ def test_prototypes_stand_still_for_as_many_epochs_as_asked() -> None:
     for frozen, step, still in ((1, 9, True), (1, 10, False), (0, 0, False), (3, 29, True), (3, 30, False)):
         method = built(frozen_epochs=frozen)
         method.loss(batch(method)).total.backward()
-        method.after_backward(Moment(step, 10, 100))
+        method.after_backward(TrainState(step, 10, 100))
         assert (method.student.head.prototypes.weight.grad is None) == still
         assert method.student.head.mlp[0].weight.grad is not None
 
@@ -147,7 +147,7 @@ def test_the_teachers_temperature_rises_as_lightlys() -> None:
         assert config.temperature(epoch) == pytest.approx(float(peer.teacher_temp_schedule[epoch]))
     assert config.temperature(6) == config.temperature(100) == 0.07
     method = built(first_teacher_temperature=0.02, teacher_temperature=0.07, warmup_epochs=6)
-    method.before_step(Moment(25, 10, 100))
+    method.before_step(TrainState(25, 10, 100))
     assert method.temperature == config.temperature(2)
 
 

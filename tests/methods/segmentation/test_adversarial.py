@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Moment
+from s4mi.contract import Batch, TrainState
 from s4mi.methods.segmentation.adversarial import Adversarial, AdversarialConfig, binary
 from s4mi.records import IGNORE
 
@@ -93,7 +93,7 @@ def test_a_step_of_the_segmenter_convinces_the_evaluator() -> None:
 def test_the_weight_of_convincing_rises_and_the_evaluator_s_does_not(step: int, risen: float) -> None:
     full, method = built(), built(unlabelled_weight=0.1, ramp_up=0.4)
     for one in (full, method):
-        one.before_step(Moment(step, 10, 100))
+        one.before_step(TrainState(step, 10, 100))
     losses = [one.loss(batch()) for one in (full, method)]
     torch.testing.assert_close(losses[1]["convincing"], 0.1 * risen * losses[0]["convincing"])
     for name in ("supervised", "evaluation"):

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from s4mi.contract import Batch, Moment
+from s4mi.contract import Batch, TrainState
 from s4mi.methods.segmentation.co_training import CoTraining, CoTrainingConfig, divergence, jensen_shannon
 from s4mi.records import IGNORE
 
@@ -162,7 +162,7 @@ def test_without_diversity_nothing_is_deceived() -> None:
 def test_the_weight_rises_over_two_fifths_of_training(step: int, risen: float) -> None:
     plain, method = built(), built(ramp_up=0.4, unlabelled_weight=0.5)
     for one in (plain, method):
-        one.before_step(Moment(step, 10, 100))
+        one.before_step(TrainState(step, 10, 100))
     full, weighed = plain.loss(batch()), method.loss(batch())
     for name in ("agreement", "diversity"):
         torch.testing.assert_close(weighed[name], 0.5 * risen * full[name], rtol=1e-4, atol=1e-7)

@@ -8,7 +8,7 @@ import torch
 from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor
 
-from s4mi.contract import Batch, Moment
+from s4mi.contract import Batch, TrainState
 from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervision, CrossPseudoSupervisionConfig
 from s4mi.records import IGNORE
 
@@ -72,7 +72,7 @@ def test_the_networks_start_apart_and_from_one_seed_alike() -> None:
 def test_the_weight_rises_over_training(step: int, risen: float) -> None:
     plain, method = built(unlabelled_weight=1), built(ramp_up=1)
     for one in (plain, method):
-        one.before_step(Moment(step, 10, 100))
+        one.before_step(TrainState(step, 10, 100))
     losses = [one.loss(batch()) for one in (plain, method)]
     torch.testing.assert_close(losses[1]["crossed"], 1.5 * risen * losses[0]["crossed"])
     assert torch.equal(losses[1]["supervised"], losses[0]["supervised"])

@@ -9,7 +9,7 @@ import torch
 from few_masks import MONAI, TASK, batch_of, half_dice_half_cross_entropy, known
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Mixture, Moment
+from s4mi.contract import Batch, BatchComposition, TrainState
 from s4mi.engine.checkpoint import load_weights, save_best
 from s4mi.errors import S4miError
 from s4mi.methods.segmentation.cross_teaching import CrossTeaching, CrossTeachingConfig
@@ -120,8 +120,8 @@ def test_the_masks_of_the_unlabelled_are_taught_without_class_weights() -> None:
 @pytest.mark.parametrize(("step", "risen"), [(0, math.exp(-5)), (50, math.exp(-5 / 4)), (100, 1.0)])
 def test_the_weight_rises_over_training(step: int, risen: float) -> None:
     plain, method = built(), built(unlabelled_weight=0.1, ramp_up=1)
-    plain.before_step(Moment(step, 10, 100))
-    method.before_step(Moment(step, 10, 100))
+    plain.before_step(TrainState(step, 10, 100))
+    method.before_step(TrainState(step, 10, 100))
     losses = []
     for one in (plain, method):
         torch.manual_seed(7)
@@ -209,4 +209,6 @@ def test_a_recipe_says_what_is_not_given(settings: dict[str, Any], weight: float
 
 @pytest.mark.parametrize(("batch_size", "labelled"), [(16, 12), (8, 6), (4, 3), (3, 2), (2, 1)])
 def test_three_quarters_of_a_batch_have_masks_and_at_least_one_image_has_none(batch_size: int, labelled: int) -> None:
-    assert CrossTeachingConfig().mixture(batch_size, unlabelled=100) == Mixture(labelled, batch_size - labelled)
+    assert CrossTeachingConfig().mixture(batch_size, unlabelled=100) == BatchComposition(
+        labelled, batch_size - labelled
+    )

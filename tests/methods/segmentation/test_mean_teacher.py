@@ -9,7 +9,7 @@ import torch
 from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor
 
-from s4mi.contract import Batch, Moment
+from s4mi.contract import Batch, TrainState
 from s4mi.methods.segmentation.mean_teacher import MeanTeacher, MeanTeacherConfig
 
 QUIET = {"noise": 0, "passes": 1}
@@ -121,7 +121,7 @@ def test_where_nothing_is_certain_nothing_is_learnt(monkeypatch: pytest.MonkeyPa
 def test_the_threshold_and_the_weight_rise_over_training(step: int, ramp: float) -> None:
     full, method = built(**QUIET), built(**QUIET, ramp_up=1, unlabelled_weight=0.1)
     for one in (full, method):
-        one.before_step(Moment(step, 10, 100))
+        one.before_step(TrainState(step, 10, 100))
         assert one.threshold == pytest.approx((0.75 + 0.25 * ramp) * math.log(3))
     losses = [one.loss(batch()) for one in (full, method)]
     torch.testing.assert_close(losses[1]["consistent"], 0.1 * ramp * losses[0]["consistent"])
@@ -150,7 +150,7 @@ def test_the_teacher_is_the_moving_average_of_the_student() -> None:
         with torch.no_grad():
             for weight in student:
                 weight.add_(torch.randn_like(weight))
-        method.after_step(Moment(t, 10, 100))
+        method.after_step(TrainState(t, 10, 100))
         expected = [m * was + (1 - m) * now.detach() for was, now in zip(expected, student, strict=True)]
         torch.testing.assert_close([weight.detach() for weight in teacher], expected, rtol=1e-5, atol=1e-6)
 
@@ -163,7 +163,7 @@ def test_in_the_first_steps_the_teacher_is_the_mean_of_all_students() -> None:
         with torch.no_grad():
             student.add_(torch.randn_like(student))
         versions.append(student.detach().clone())
-        method.after_step(Moment(t, 10, 100))
+        method.after_step(TrainState(t, 10, 100))
     torch.testing.assert_close(teacher.detach(), torch.stack(versions).mean(dim=0), rtol=1e-4, atol=1e-5)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, CollapseError, Moment, Task
+from s4mi.contract import Batch, CollapseError, Task, TrainState
 from s4mi.data.loading.augment import apply_on_cpu, draw_views, join_views
 from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.maths.pixel_clusters import PixelLabels
@@ -47,7 +47,7 @@ def begun(method: PixelClustering, batches: list[Batch]) -> PixelClustering:
 
 
 def at_step(method: PixelClustering, step: int, of: int) -> PixelClustering:
-    method.before_step(Moment(step, per_epoch=of, total=10 * of))
+    method.before_step(TrainState(step, per_epoch=of, total=10 * of))
     return method
 
 
@@ -309,11 +309,11 @@ def test_one_answer_to_all_pixels_at_the_end_of_an_epoch_is_a_collapse() -> None
     batches = batches_of(method, 4, 3)
     begun(method, batches)
     at_step(method, 0, of=2).loss(batches[0])
-    method.after_step(Moment(1, 2, 20))
+    method.after_step(TrainState(1, 2, 20))
     silence(method, bias=1.0)
     at_step(method, 1, of=2).loss(batches[1])
     with pytest.raises(CollapseError, match=r"^100.00% of the pixels are answered with one cluster$"):
-        method.after_step(Moment(2, 2, 20))
+        method.after_step(TrainState(2, 2, 20))
 
 
 # Health and answers
@@ -326,7 +326,7 @@ def test_signals_are_the_worst_of_the_views() -> None:
     begun(method, batches)
     for step, batch in enumerate(batches):
         at_step(method, step, of=2).loss(batch)
-        method.after_step(Moment(step + 1, 2, 20))
+        method.after_step(TrainState(step + 1, 2, 20))
     (one, other), signals = method.found, method.signals()
     assert signals["largest_cluster"] == max(one.largest, other.largest)
     assert signals["empty_clusters"] == max(one.empty, other.empty)

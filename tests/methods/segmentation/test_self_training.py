@@ -9,7 +9,7 @@ import torch
 from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor
 
-from s4mi.contract import Batch, Moment
+from s4mi.contract import Batch, TrainState
 from s4mi.methods.segmentation.self_training import SelfTraining, SelfTrainingConfig
 from s4mi.records import IGNORE
 
@@ -42,8 +42,8 @@ def alike(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 def at(method: SelfTraining, step: int, *, per_epoch: int, total: int) -> None:
     """What the loop calls between two steps."""
     if step:
-        method.after_step(Moment(step, per_epoch, total))
-    method.before_step(Moment(step, per_epoch, total))
+        method.after_step(TrainState(step, per_epoch, total))
+    method.before_step(TrainState(step, per_epoch, total))
 
 
 def in_second_round(**settings: Any) -> SelfTraining:
@@ -146,7 +146,7 @@ def test_a_run_that_was_interrupted_within_a_round_goes_on_with_the_same_teacher
     fresh.load_state_dict(method.state_dict())
     losses = []
     for one in (method, fresh):
-        one.before_step(Moment(7, 5, 10))
+        one.before_step(TrainState(7, 5, 10))
         losses.append(one.loss(batch()))
     assert losses[0]["taught"] > 0
     assert [torch.equal(losses[0][name], losses[1][name]) for name in losses[0]] == [True, True]
@@ -168,7 +168,7 @@ def test_the_weight_rises_over_training_from_the_second_round_on() -> None:
     method = config.build(TASK)
     taught = built(rounds=4).loss(batch())["taught"]  # at full weight
     for step, weight in ((0, 0.0), (24, 0.0), (25, math.exp(-5 * 0.75**2) / 2), (50, math.exp(-5 / 4) / 2)):
-        method.before_step(Moment(step, 10, 100))
+        method.before_step(TrainState(step, 10, 100))
         torch.testing.assert_close(method.loss(batch())["taught"], weight * taught)
 
 

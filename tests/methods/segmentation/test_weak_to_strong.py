@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from s4mi.contract import Batch, Moment
+from s4mi.contract import Batch, TrainState
 from s4mi.methods.segmentation.weak_to_strong import (
     WeakToStrong,
     WeakToStrongConfig,
@@ -204,7 +204,7 @@ def test_the_weight_rises_over_training(step: int, risen: float) -> None:
     full, method = built(), built(unlabelled_weight=0.5, ramp_up=1)
     losses = []
     for one in (full, method):
-        one.before_step(Moment(step, 10, 100))
+        one.before_step(TrainState(step, 10, 100))
         torch.manual_seed(5)
         losses.append(one.loss(batch()))
     for name in ("images", "features"):

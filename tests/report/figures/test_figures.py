@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from made_records import epochs, record
 from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord
-from s4mi.report.figures.results import results as figures
-from s4mi.report.figures.style import COLOURS, Look, draw_intervals
+from s4mi.report.figures import results as figures
+from s4mi.report.figures.style import COLOURS, LineStyle, draw_intervals
 from s4mi.report.figures.svg import INK
 from s4mi.report.results.comparison import Comparison, Technique, compare
 from s4mi.report.results.runs import ReportRun
@@ -157,7 +157,7 @@ def test_names_are_text_and_never_markup_nor_formulas(draw: Callable) -> None:
 def test_a_single_seed_gets_no_bar() -> None:
     axes = Figure().subplots()
     points = [(0.0, Interval(0.5, None, None, 1)), (1.0, Interval(0.5, 0.4, 0.6, 2))]
-    draw_intervals(axes, points, Look("#000", "o", "-"))
+    draw_intervals(axes, points, LineStyle("#000", "o", "-"))
     _, _, (bars,) = axes.containers[0]
     heights = [segment[:, 1] for segment in bars.get_segments() if len(segment)]
     assert len(heights) == 1

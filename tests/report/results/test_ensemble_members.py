@@ -1,9 +1,9 @@
 from pathlib import Path
 
 from made_records import epochs, record, segmentation_scores
-from s4mi.records import Reading, RunRecord
+from s4mi.records import MemberScores, RunRecord
 from s4mi.report.results.comparison import compare
-from s4mi.report.results.ensemble_members import reading_rows
+from s4mi.report.results.ensemble_members import member_rows
 from s4mi.report.results.scores import metric_of
 from s4mi.report.writers.html import ReportRun, write_report
 
@@ -13,7 +13,7 @@ def several(seed: int, chosen: str, *, cnn: float, transformer: float) -> RunRec
     run = record(scores[chosen], task="segmentation", method="cross_teaching", seed=seed)
     bare = {name: segmentation_scores(score).model_copy(update={"hd95": None}) for name, score in scores.items()}
     readings = {
-        name: Reading(val=None, test=run.test if name == chosen else own)  # type: ignore[arg-type]
+        name: MemberScores(val=None, test=run.test if name == chosen else own)  # type: ignore[arg-type]
         for name, own in bare.items()
     }
     return run.model_copy(update={"reading": chosen, "readings": readings})
@@ -24,7 +24,7 @@ RUNS = [several(0, "cnn", cnn=0.8, transformer=0.7), several(1, "transformer", c
 
 def test_each_reading_has_its_mean_over_seeds_and_how_often_it_was_chosen() -> None:
     (comparison,) = compare([*RUNS, record(0.5, task="segmentation", method="dedl")])
-    rows = reading_rows(comparison, metric_of("segmentation"))
+    rows = member_rows(comparison, metric_of("segmentation"))
     assert [(row.technique.method, row.reading, row.chosen, row.runs) for row in rows] == [
         ("cross_teaching", "cnn", 1, 2),
         ("cross_teaching", "transformer", 1, 2),
@@ -34,14 +34,14 @@ def test_each_reading_has_its_mean_over_seeds_and_how_often_it_was_chosen() -> N
 
 def test_a_score_that_only_the_chosen_reading_has_counts_those_runs_alone() -> None:
     (comparison,) = compare(RUNS)
-    cnn, _ = reading_rows(comparison, metric_of("segmentation", "hd95"))
+    cnn, _ = member_rows(comparison, metric_of("segmentation", "hd95"))
     assert cnn.score.interval is not None
     assert (cnn.score.interval.n, cnn.score.runs) == (1, 2)
 
 
 def test_techniques_with_one_answer_have_no_readings() -> None:
     (comparison,) = compare([record(0.5, task="segmentation", method="dedl")])
-    assert reading_rows(comparison, metric_of("segmentation")) == ()
+    assert member_rows(comparison, metric_of("segmentation")) == ()
 
 
 def test_the_report_lists_the_readings_and_says_which_one_counts(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from test_answers_read import answers_of
 
+from made_predictions import predictions_of
 from made_records import classification_scores, record
-from s4mi.records import Answers, ImageScores, RunRecord
+from s4mi.records import ImageScores, Predictions, RunRecord
 from s4mi.report.results.comparison import compare
-from s4mi.report.results.hard_cases import best_by_validation, cases_of, disputed, disputed_answers, ends_of
+from s4mi.report.results.hard_cases import best_by_validation, cases_of, disputed, disputed_predictions, ends_of
 from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.scores import metric_of
 
@@ -70,9 +70,9 @@ def test_the_images_with_least_and_most_overlap() -> None:
 
 
 def test_the_surest_mistakes_come_first() -> None:
-    given = answers_of("aabb", "abaa")
+    given = predictions_of("aabb", "abaa")
     shares = np.array([[0.9, 0.05, 0.05], [0.3, 0.6, 0.1], [0.8, 0.1, 0.1], [0.4, 0.3, 0.3]])
-    given = Answers(given.images, given.groups, given.classes, given.truth, shares, given.answers)
+    given = Predictions(given.images, given.groups, given.classes, given.truth, shares, given.answers)
     cases = cases_of(ReportRun(record(0.5), (), "", "r", answers=given), F1, count=2)
     assert [case.image for case in cases.worst] == ["i2", "i1"]
     assert cases.worst[0].lines == ("truth b", "answer a", "p = 0.80")
@@ -83,7 +83,7 @@ def test_the_surest_mistakes_come_first() -> None:
 def test_of_several_labels_the_surest_wrong_one_counts() -> None:
     truth = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0]], dtype=bool)
     shares = np.array([[0.9, 0.2, 0.1], [0.1, 0.7, 0.6], [0.3, 0.4, 0.45]])
-    given = Answers(("x", "y", "z"), (None,) * 3, ("a", "b", "c"), truth, shares, shares > 0.5)
+    given = Predictions(("x", "y", "z"), (None,) * 3, ("a", "b", "c"), truth, shares, shares > 0.5)
     cases = cases_of(ReportRun(record(0.5, task="multilabel"), (), "", "r", answers=given), F1, count=5)
     (wrong,) = cases.worst
     assert wrong.image == "y"
@@ -105,10 +105,10 @@ def test_images_that_runs_dispute() -> None:
 
 
 def test_answers_that_runs_dispute_with_the_class_they_dispute() -> None:
-    one, other = answers_of("aaa", "abc", images="xyz"), answers_of("aa", "ac", images="xz")
-    assert disputed_answers([one, other], count=5) == {}, "x and z are answered alike"
-    shifted = Answers(
+    one, other = predictions_of("aaa", "abc", images="xyz"), predictions_of("aa", "ac", images="xz")
+    assert disputed_predictions([one, other], count=5) == {}, "x and z are answered alike"
+    shifted = Predictions(
         other.images, other.groups, other.classes, other.truth, other.probabilities * [1, 1, 0.5], other.answers
     )
-    assert disputed_answers([one, shifted], count=5) == {"z": "c", "x": "c"}
-    assert disputed_answers([one], count=5) == {}
+    assert disputed_predictions([one, shifted], count=5) == {"z": "c", "x": "c"}
+    assert disputed_predictions([one], count=5) == {}

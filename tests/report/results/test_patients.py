@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from made_records import classification_scores, record
-from s4mi.records import Answers, ImageScores
+from s4mi.records import ImageScores, Predictions
 from s4mi.report.results.comparison import compare
 from s4mi.report.results.paired_tests import pairs_of
 from s4mi.report.results.patients import WORST, patients_section, run_over_patients
@@ -19,12 +19,12 @@ F1, IOU = metric_of("multiclass"), metric_of("segmentation")
 LESIONS = ("melanoma", "seborrheic keratosis", "nevus")
 
 
-def answered(right: float, *, seed: int = 0, patients: int = 20, each: int = 3, known: bool = True) -> Answers:
+def answered(right: float, *, seed: int = 0, patients: int = 20, each: int = 3, known: bool = True) -> Predictions:
     """Three classes; of each answer the chance `right` to be so."""
     rng, n = np.random.default_rng(seed), patients * each
     truth = np.arange(n) % 3
     given = np.where(rng.random(n) < right, truth, (truth + 1) % 3)
-    return Answers(
+    return Predictions(
         images=tuple(f"i{i}" for i in range(n)),
         groups=tuple(f"p{i // each}" if known else None for i in range(n)),
         classes=LESIONS,

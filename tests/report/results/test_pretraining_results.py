@@ -2,7 +2,6 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from test_html import Page
 
 from made_pretraining import (
     feature_map,
@@ -14,6 +13,7 @@ from made_pretraining import (
     write_pretraining,
 )
 from made_records import record, write_run
+from parsed_page import Page
 from s4mi.records import MAP_NAME
 from s4mi.report.figures.pretraining_health import knn_curves, signal_curves, spread_curves
 from s4mi.report.results.comparison import Technique, compare, doubts, technique_of
@@ -21,7 +21,7 @@ from s4mi.report.results.costs import cost_rows
 from s4mi.report.results.pretraining import collapses, health_by_epoch, names_of, pretraining_rows
 from s4mi.report.results.runs import PretrainingRun
 from s4mi.report.results.scores import metric_of
-from s4mi.report.results.unfinished_runs import load_uncounted
+from s4mi.report.results.unfinished_runs import load_unfinished
 from s4mi.report.writers.html import ReportRun, load_pretrainings, load_runs, write_report
 from s4mi.report.writers.pretraining_section import pretraining_section
 
@@ -158,7 +158,7 @@ def test_pre_training_runs_are_found_and_are_no_failures(tmp_path: Path) -> None
     runs, notes = load_runs(tmp_path)
     assert [run.directory for run in runs] == ["runs/one"]
     assert notes == []
-    half, ill = load_uncounted(tmp_path)
+    half, ill = load_unfinished(tmp_path)
     assert (half.directory, ill.directory) == ("pre/half", "pre/ill")
     assert "collapsed" not in half.line
     assert "the features of tiny_resnet had collapsed" in ill.line

@@ -6,14 +6,14 @@ import pytest
 
 from s4mi.maths.stats import mean_interval
 from s4mi.report.results.scores import metric_of
-from s4mi.report.results.simulation import Result, curves_of, write_simulation
+from s4mi.report.results.simulation import RoundScore, curves_of, write_simulation
 
 SCORES = {
     ("random", 0): (0.5, 0.6, 0.55), ("random", 1): (0.6, 0.62, 0.61), ("random", 2): (0.7, 0.7, 0.72),
     ("clever", 0): (0.5, 0.6, 0.55), ("clever", 1): (0.7, 0.72, 0.70), ("clever", 2): (0.8, 0.81, 0.82),
 }  # fmt: skip
 RESULTS = [
-    Result(strategy, seed, number, 10 + 5 * number, score)
+    RoundScore(strategy, seed, number, 10 + 5 * number, score)
     for (strategy, number), scores in SCORES.items()
     for seed, score in enumerate(scores)
 ]
@@ -44,7 +44,9 @@ def test_a_strategy_under_way_is_compared_on_whole_seeds_alone() -> None:
 )
 def test_what_is_said_follows_the_interval(tmp_path: Path, shift: float, verdict: str) -> None:
     moved = [
-        Result(one.strategy, one.seed, one.round, one.labels, one.score + (shift if one.strategy == "clever" else 0))
+        RoundScore(
+            one.strategy, one.seed, one.round, one.labels, one.score + (shift if one.strategy == "clever" else 0)
+        )
         for one in RESULTS
     ]
     files, lines = write_simulation(moved, metric_of("multiclass"), tmp_path, reference="random")

@@ -2,29 +2,16 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from made_predictions import predictions_of
 from made_records import record, write_run
 from s4mi.errors import S4miError
-from s4mi.records import Answers, write_answers
+from s4mi.records import write_predictions
 from s4mi.report.results.runs import load_runs
-from s4mi.report.results.test_predictions import paired_answers, read_answers, share_right
+from s4mi.report.results.test_predictions import paired_predictions, read_predictions, share_right
 
 HEAD = "image,group,class,truth,probability,answer\n"
-
-
-def answers_of(truth: str, given: str, *, groups: str = "", images: str = "", classes: str = "abc") -> Answers:
-    """Each letter a class; an image each."""
-    shown, decided = (np.array([[c == name for name in classes] for c in letters]) for letters in (truth, given))
-    return Answers(
-        images=tuple(images or [f"i{n}" for n in range(len(truth))]),
-        groups=tuple(groups) or (None,) * len(truth),
-        classes=tuple(classes),
-        truth=shown,
-        probabilities=np.where(decided, 0.8, 0.1),
-        answers=decided,
-    )
 
 
 def test_an_older_run_without_a_table_counts(tmp_path: Path) -> None:
@@ -50,7 +37,7 @@ def test_a_broken_table_is_told_and_the_run_counts(tmp_path: Path, text: str, pr
     write_run(tmp_path / "one", record(0.6))
     (tmp_path / "one/test_answers.csv").write_text(text, encoding="utf-8")
     with pytest.raises(S4miError, match=problem):
-        read_answers(tmp_path / "one")
+        read_predictions(tmp_path / "one")
     (run,), (note,) = load_runs(tmp_path)
     assert run.answers is None
     assert note.startswith("one: counted without its answers, test_answers.csv cannot be read: ")
@@ -58,24 +45,24 @@ def test_a_broken_table_is_told_and_the_run_counts(tmp_path: Path, text: str, pr
 
 def test_a_table_beside_a_record_is_loaded(tmp_path: Path) -> None:
     write_run(tmp_path / "one", record(0.6))
-    write_answers(answers_of("ab", "aa", groups="pq"), tmp_path / "one/test_answers.csv")
+    write_predictions(predictions_of("ab", "aa", groups="pq"), tmp_path / "one/test_answers.csv")
     (run,), _ = load_runs(tmp_path)
     assert run.answers.groups == ("p", "q")
 
 
 def test_an_image_is_right_or_wrong_or_in_part() -> None:
-    given = answers_of("abc", "abb")
+    given = predictions_of("abc", "abb")
     assert share_right(given, multilabel=False) == {"i0": 1, "i1": 1, "i2": 0}
     assert share_right(given, multilabel=True) == pytest.approx({"i0": 1, "i1": 1, "i2": 1 / 3})
 
 
 def test_two_runs_are_compared_on_the_images_of_both() -> None:
-    one, other = answers_of("abc", "aba", images="xyz", groups="pqr"), answers_of("cb", "cc", images="zy")
-    pair = paired_answers(one, other)
+    one, other = predictions_of("abc", "aba", images="xyz", groups="pqr"), predictions_of("cb", "cc", images="zy")
+    pair = paired_predictions(one, other)
     assert pair.patients == ["patient q", "patient r"]
     assert pair.truth.tolist() == [[False, True, False], [False, False, True]]
     assert pair.one.tolist() == [[False, True, False], [True, False, False]]
     assert pair.other.tolist() == [[False, False, True], [False, False, True]]
-    assert paired_answers(one, None) is None
-    assert paired_answers(one, answers_of("ab", "ab", images="uv")) is None
-    assert paired_answers(one, answers_of("ab", "ab", images="xy", classes="abd")) is None
+    assert paired_predictions(one, None) is None
+    assert paired_predictions(one, predictions_of("ab", "ab", images="uv")) is None
+    assert paired_predictions(one, predictions_of("ab", "ab", images="xy", classes="abd")) is None

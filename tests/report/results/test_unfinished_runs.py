@@ -7,7 +7,7 @@ import pytest
 from made_records import record, write_run
 from s4mi.records import Failure, write_text_atomically
 from s4mi.report.results.runs import without_places
-from s4mi.report.results.unfinished_runs import UncountedRun, load_uncounted, summary
+from s4mi.report.results.unfinished_runs import UnfinishedRun, load_unfinished, summary
 
 
 def fail(directory: Path, *, attempts: int = 2, reason: str = "/data/secret/a.png: cannot be read") -> None:
@@ -20,7 +20,7 @@ def fail(directory: Path, *, attempts: int = 2, reason: str = "/data/secret/a.pn
 
 def test_a_failed_run_says_why_how_often_how_far_and_shows_the_end_of_its_log(tmp_path: Path) -> None:
     fail(tmp_path / "runs/a")
-    (run,) = load_uncounted(tmp_path)
+    (run,) = load_unfinished(tmp_path)
     assert (run.directory, run.state, run.status, run.so_far) == ("runs/a", "failed", "failed twice", "4 of 20 epochs")
     assert run.reason == "…/a.png: cannot be read"
     assert run.log.splitlines()[-1] == 'File "…/train.py", line 3'
@@ -31,12 +31,12 @@ def test_a_failed_run_says_why_how_often_how_far_and_shows_the_end_of_its_log(tm
 @pytest.mark.parametrize(("attempts", "status"), [(1, "failed once"), (2, "failed twice"), (5, "failed 5 times")])
 def test_attempts_are_counted(tmp_path: Path, attempts: int, status: str) -> None:
     fail(tmp_path / "a", attempts=attempts)
-    assert load_uncounted(tmp_path)[0].status == status
+    assert load_unfinished(tmp_path)[0].status == status
 
 
 def test_a_run_on_its_way_is_not_finished_and_no_failure(tmp_path: Path) -> None:
     write_run(tmp_path / "a", None)
-    (run,) = load_uncounted(tmp_path)
+    (run,) = load_unfinished(tmp_path)
     assert (run.state, run.reason, run.planned) == ("unfinished", "", None)
     assert run.line == "a: not finished (4 epochs so far) and not counted; finish it with: s4mi train --resume"
 
@@ -47,7 +47,7 @@ def test_records_of_another_format_are_a_line_each_and_the_others_count(tmp_path
         write_run(tmp_path / name, record())
         path = tmp_path / name / "record.json"
         path.write_text(path.read_text(encoding="utf-8").replace('"format": 1', '"format": 0'), encoding="utf-8")
-    lost = load_uncounted(tmp_path)
+    lost = load_unfinished(tmp_path)
     assert [run.directory for run in lost] == ["old", "older"]
     assert all(run.line.startswith(f"{run.directory}: left out, record.json cannot be read: format: ") for run in lost)
 
@@ -56,20 +56,20 @@ def test_a_finished_run_counts_whatever_failed_before(tmp_path: Path) -> None:
     fail(tmp_path / "a")
     write_run(tmp_path / "b", record())
     (tmp_path / "a/record.json").write_bytes((tmp_path / "b/record.json").read_bytes())
-    assert load_uncounted(tmp_path) == []
+    assert load_unfinished(tmp_path) == []
 
 
 def test_damaged_files_around_a_run_hide_nothing(tmp_path: Path) -> None:
     write_run(tmp_path / "a", None, config="epochs: [\n")
     (tmp_path / "a/failure.json").write_text("{", encoding="utf-8")
     (tmp_path / "a/log.txt").write_bytes(b"\xff\xfe")
-    (run,) = load_uncounted(tmp_path)
+    (run,) = load_unfinished(tmp_path)
     assert (run.state, run.planned) == ("unfinished", None)
 
 
 def test_the_summary_counts_each_kind() -> None:
-    def made(state: str) -> UncountedRun:
-        return UncountedRun("a", state, "", 1, 0, None, "", "", "")
+    def made(state: str) -> UnfinishedRun:
+        return UnfinishedRun("a", state, "", 1, 0, None, "", "", "")
 
     assert summary([]) == ""
     assert summary([made("failed")]) == "1 run of this folder is not counted: 1 failed."

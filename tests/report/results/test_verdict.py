@@ -5,14 +5,14 @@ import pytest
 from made_records import record
 from s4mi.records import RunRecord
 from s4mi.report.results.comparison import compare
-from s4mi.report.results.findings import rank, story_of
+from s4mi.report.results.findings import findings_of, rank
 from s4mi.report.results.scores import metric_of
 from s4mi.report.results.tables import result_table
 from s4mi.report.results.verdict import NOTHING, findings, verdict
 
 
 def stories(runs: list[RunRecord]):
-    return [story_of(each, result_table(each, metric_of(each.task))) for each in compare(runs)]
+    return [findings_of(each, result_table(each, metric_of(each.task))) for each in compare(runs)]
 
 
 def say(*runs: RunRecord) -> tuple[str, str, str]:

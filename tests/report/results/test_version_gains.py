@@ -12,7 +12,7 @@ from s4mi.records import RunRecord
 from s4mi.report.results.comparison import compare
 from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.scores import metric_of
-from s4mi.report.results.version_gains import TITLE, Gains, gains_of, head_sentence
+from s4mi.report.results.version_gains import TITLE, VersionGains, gains_of, head_sentence
 from s4mi.report.writers.html import write_report
 from s4mi.report.writers.text_tables import text_report
 
@@ -34,7 +34,7 @@ def runs(scores, **about) -> list[ReportRun]:
     return [one(score, seed=seed, **about) for seed, score in enumerate(scores)]
 
 
-def newest(made: list[ReportRun]) -> Gains | None:
+def newest(made: list[ReportRun]) -> VersionGains | None:
     return gains_of(compare([run.record for run in made])[-1], F1, made)
 
 

@@ -1,7 +1,6 @@
 import random
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,50 +8,11 @@ import pytest
 
 from made_data import knowing
 from made_records import epochs, record, write_run
+from parsed_page import Page
 from s4mi.errors import S4miError
 from s4mi.records import ImageScores, Leakage
-from s4mi.report.results.unfinished_runs import UncountedRun, load_uncounted
-from s4mi.report.writers.html import ReportRun, Sheet, load_runs, write_report
-
-VOID = {"meta", "img", "br", "link", "hr", "input"}
-
-
-class Page(HTMLParser):
-    """A strict reading of a page: every element closes, and what is open when."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.parents: list[tuple[str, ...]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == [], "unclosed"
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        self.parents.append(tuple(self.open))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        self.parents.append(tuple(self.open))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.words.append(data)
-
-    def all(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).replace("\N{NO-BREAK SPACE}", " ").split())
+from s4mi.report.results.unfinished_runs import UnfinishedRun, load_unfinished
+from s4mi.report.writers.html import ReportImage, ReportRun, load_runs, write_report
 
 
 def run(score: float | None = 0.6, *, config: str = "seed: 0\n", **about) -> ReportRun:
@@ -85,12 +45,12 @@ def written(tmp_path: Path, runs: list[ReportRun], **about) -> str:
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SHEETS = [
-    Sheet("Lesions", "truth in white", PNG, "six lesions", dataset="lesions"),
-    Sheet("Elsewhere", "of no data set", PNG, "a sheet"),
+    ReportImage("Lesions", "truth in white", PNG, "six lesions", dataset="lesions"),
+    ReportImage("Elsewhere", "of no data set", PNG, "a sheet"),
 ]
 
 
-FAILED = UncountedRun("runs/c", "failed", "the loss is not finite", 2, 1, 4, "2025-01-01", "epochs: 4\n", "a log line")
+FAILED = UnfinishedRun("runs/c", "failed", "the loss is not finite", 2, 1, 4, "2025-01-01", "epochs: 4\n", "a log line")
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +214,7 @@ def test_an_untested_run_shows_its_validation_score_as_such_and_nowhere_else(tmp
 def test_what_comes_from_outside_is_escaped(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>"
     runs = [run(classes=[evil, "b"], dataset=evil, method=evil, backbone=evil, config=evil)]
-    sheets = [Sheet(evil, evil, PNG, f'"{evil}')]
+    sheets = [ReportImage(evil, evil, PNG, f'"{evil}')]
     text = write_report(runs, tmp_path / "r.html", title=evil, notes=[evil], sheets=sheets).read_text(encoding="utf-8")
     assert "<script" not in text
     assert evil in Page(text).text
@@ -284,7 +244,7 @@ def test_runs_are_found_at_any_depth_and_the_unfinished_are_told(tmp_path: Path)
     assert runs[0].config_text == "lr: 1\n"
     assert runs[0].epochs == epochs()
     assert notes == []
-    lost = load_uncounted(tmp_path / "study")
+    lost = load_unfinished(tmp_path / "study")
     assert [one.directory for one in lost] == ["broken", "three"]
     page = Page(written(tmp_path, runs, uncounted=lost)).text
     assert "2 runs of this folder are not counted: 1 not finished and 1 with a record that cannot be read." in page

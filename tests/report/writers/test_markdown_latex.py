@@ -9,11 +9,11 @@ from made_data import knowing
 from made_records import epochs, record
 from s4mi.errors import S4miError
 from s4mi.report.results.runs import ReportRun
-from s4mi.report.results.unfinished_runs import UncountedRun
+from s4mi.report.results.unfinished_runs import UnfinishedRun
 from s4mi.report.writers.markdown_latex import FORMATS, WIDE, check_ending, to_latex, to_markdown, write_text
 from s4mi.report.writers.text_tables import TextReport, text_report
 
-FAILED = UncountedRun("runs/c", "failed", "the loss is not finite", 2, 1, 4, "2025-01-01", "", "")
+FAILED = UnfinishedRun("runs/c", "failed", "the loss is not finite", 2, 1, 4, "2025-01-01", "", "")
 
 
 def loaded(*records) -> list[ReportRun]:

@@ -5,7 +5,7 @@ import pytest
 
 from made_records import record
 from s4mi.maths.bootstrap import patient_interval
-from s4mi.records import Answers, ImageScores, TaskKind
+from s4mi.records import ImageScores, Predictions, TaskKind
 from s4mi.records.calibration import Calibration, Reliability
 from s4mi.report.writers.model_card import CardSource, ModelFile, card_mark, card_text, score_rows
 
@@ -63,7 +63,7 @@ def test_intervals_are_over_patients_where_images_were_scored_one_by_one() -> No
 def test_a_classifiers_answers_give_intervals_for_the_scores_that_counts_give() -> None:
     truth = np.eye(3, dtype=bool)[[0, 1, 2, 0, 1, 2]]
     answers = np.eye(3, dtype=bool)[[0, 1, 2, 0, 2, 1]]
-    given = Answers(
+    given = Predictions(
         images=tuple("abcdef"), groups=(None,) * 6, classes=("x", "y", "z"), truth=truth,
         probabilities=answers.astype(float), answers=answers,
     )  # fmt: skip

@@ -33,14 +33,14 @@ from disturbed_study import (
 from s4mi.config import HardwareConfig
 from s4mi.errors import S4miError
 from s4mi.records import read_epochs, read_failure
-from s4mi.studies.events import Event, Failed, Moved
+from s4mi.studies.events import AttemptFailed, Event, RunProgress
 from s4mi.studies.lock import LOCK_NAME, started_at
-from s4mi.studies.ray.remote_worker import Token
+from s4mi.studies.ray.remote_worker import StudyToken
 from s4mi.studies.run import run_study
 
 ray = pytest.importorskip("ray")
 study_ray = pytest.importorskip("s4mi.studies.ray.pool")
-from s4mi.studies.ray.connect import Demand, connect, demand  # noqa: E402
+from s4mi.studies.ray.connect import ResourceRequest, connect, resources_per_run  # noqa: E402
 
 QUIET: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "object_store_memory": 100 << 20}
 
@@ -145,7 +145,7 @@ def test_a_run_that_no_host_has_room_for_fails_alone(
 def test_a_run_takes_its_threads_and_its_share_of_a_gpu(
     hardware: dict[str, Any], gpus: bool, wanted: tuple[int, float]
 ) -> None:
-    assert demand(HardwareConfig(**hardware), gpus=gpus) == Demand(*wanted)
+    assert resources_per_run(HardwareConfig(**hardware), gpus=gpus) == ResourceRequest(*wanted)
 
 
 @pytest.mark.parametrize("share", [0, -0.5, 1.5])
@@ -155,13 +155,13 @@ def test_a_share_of_a_gpu_is_none_of_several(share: float) -> None:
 
 
 def test_a_demand_fits_a_host_that_has_as_much() -> None:
-    assert Demand(2, 0.5).fits({"CPU": 2.0, "GPU": 1.0})
-    assert not Demand(2, 0.5).fits({"CPU": 2.0})
-    assert not Demand(3, 0).fits({"CPU": 2.0, "GPU": 1.0})
+    assert ResourceRequest(2, 0.5).fits({"CPU": 2.0, "GPU": 1.0})
+    assert not ResourceRequest(2, 0.5).fits({"CPU": 2.0})
+    assert not ResourceRequest(3, 0).fits({"CPU": 2.0, "GPU": 1.0})
 
 
 def test_a_token_is_lost_when_it_is_gone_or_that_of_another_study(tmp_path: Path) -> None:
-    token = Token(tmp_path / "token", "mine")
+    token = StudyToken(tmp_path / "token", "mine")
     assert token.lost
     token.path.write_text("mine")
     assert not token.lost
@@ -175,11 +175,15 @@ def test_a_host_that_does_not_see_the_folder_ends_the_study_in_a_line(
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
 
-    class Misled(Token):
-        def __reduce__(self) -> tuple[type[Token], tuple[Path, str, float]]:
-            return Token, (elsewhere / self.path.name, self.text, 0.1)  # the path leads to another place over there
+    class Misled(StudyToken):
+        def __reduce__(self) -> tuple[type[StudyToken], tuple[Path, str, float]]:
+            return StudyToken, (
+                elsewhere / self.path.name,
+                self.text,
+                0.1,
+            )  # the path leads to another place over there
 
-    monkeypatch.setattr(study_ray, "Token", Misled)
+    monkeypatch.setattr(study_ray, "StudyToken", Misled)
     out = tmp_path / "out"
     with pytest.raises(S4miError, match=f"^{out}: .* does not see this folder; choose one that all hosts") as caught:
         run_study(studied(), out, ray="auto")
@@ -218,7 +222,7 @@ def test_runs_are_on_both_hosts_and_the_death_of_one_is_survived(
 
     def tell(event: Event) -> None:
         told.append(event)
-        if isinstance(event, Moved) and event.progress.epoch >= 2:
+        if isinstance(event, RunProgress) and event.progress.epoch >= 2:
             name = event.planned.name
             if name not in parents:
                 parents[name] = parent_of(pid_of(tmp_path / name))
@@ -230,7 +234,7 @@ def test_runs_are_on_both_hosts_and_the_death_of_one_is_survived(
     outcomes = run_study(studied(), tmp_path, ray="auto", tell=tell)
     assert len(killed) == 1
     assert [outcome.failure for outcome in outcomes] == [""] * 3
-    (reason,) = [event.reason for event in told if isinstance(event, Failed) and event.planned.name == killed[0]]
+    (reason,) = [event.reason for event in told if isinstance(event, AttemptFailed) and event.planned.name == killed[0]]
     assert re.fullmatch(r"(\S+, on which it ran, is gone|its process on \S+ has died, .*); see its log.txt", reason)
     assert_same(tmp_path, undisturbed)
 
@@ -251,7 +255,7 @@ def test_a_cluster_that_goes_away_ends_the_study_in_a_line_and_keeps_what_is_fin
 
     def tell(event: Event) -> None:
         head = two_hosts.head_node
-        if isinstance(event, Moved) and event.progress.epoch == 2 and head.all_processes.get("gcs_server"):
+        if isinstance(event, RunProgress) and event.progress.epoch == 2 and head.all_processes.get("gcs_server"):
             head.kill_gcs_server()
             for run in (SCRATCH, TUNED):  # or they are done before anybody notices
                 with suppress(OSError, IndexError):
@@ -270,7 +274,7 @@ def test_a_cluster_that_has_lost_its_only_host_ends_the_study_and_is_not_waited_
     tmp_path: Path, studied: Studied, two_hosts: Any
 ) -> None:
     def tell(event: Event) -> None:
-        if isinstance(event, Moved) and event.progress.epoch == 2:
+        if isinstance(event, RunProgress) and event.progress.epoch == 2:
             for host in list(two_hosts.list_all_nodes()):
                 for process in host.all_processes["raylet"]:
                     process.process.kill()

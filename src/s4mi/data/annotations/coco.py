@@ -13,9 +13,9 @@ import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
-from s4mi.data.annotations.contours import pieces_of
-from s4mi.data.annotations.json_fields import FaultError, number, part_of, points_of
-from s4mi.data.annotations.types import Annotation, Proposal, Region
+from s4mi.data.annotations.contours import components_of
+from s4mi.data.annotations.json_fields import FieldError, number, part_of, points_of
+from s4mi.data.annotations.types import AnnotatedRegion, Annotation, PreAnnotation
 from s4mi.records import write_text_atomically
 
 PROPOSED = "proposed by s4mi suggest; nobody has corrected it yet"
@@ -34,7 +34,7 @@ def read_coco(contents: Mapping[str, Any]) -> Iterator[Annotation]:
     """
     info = contents.get("info")
     if isinstance(info, Mapping) and info.get("description") == PROPOSED:
-        raise FaultError(
+        raise FieldError(
             "info: says that nobody has corrected it yet; do, and export it, or take `info` out of the file"
         )
     names = {part_of(one, "id", f"categories[{i}]"): str(part_of(one, "name", f"categories[{i}]"))
@@ -47,26 +47,26 @@ def read_coco(contents: Mapping[str, Any]) -> Iterator[Annotation]:
         size = (int(number(image, "height", place)), int(number(image, "width", place)))
         called = tuple(str(image[key]) for key in ("s4mi_id", "file_name") if image.get(key))
         labels: list[str] = []
-        regions: list[Region] = []
+        regions: list[AnnotatedRegion] = []
         for where, one in by_image.pop(part_of(image, "id", place), []):
             category = part_of(one, "category_id", where)
             if category not in names:
-                raise FaultError(f"{where}: category_id {category!r} is none of the categories; mend the file")
+                raise FieldError(f"{where}: category_id {category!r} is none of the categories; mend the file")
             if one.get("segmentation"):
                 regions.extend(_regions(one["segmentation"], names[category], size, where=where))
             elif _whole(one, size):
                 labels.append(names[category])
             else:
-                raise FaultError(f"{where}: has no segmentation; draw a polygon or a mask, a box says no pixels")
+                raise FieldError(f"{where}: has no segmentation; draw a polygon or a mask, a box says no pixels")
         yield Annotation(
             called or (str(image["id"]),), place, size=size,
             labels=tuple(dict.fromkeys(labels)) or None, regions=tuple(regions) or None,
         )  # fmt: skip
     for image_id, ((where, _), *_) in by_image.items():
-        raise FaultError(f"{where}: image_id {image_id!r} is none of the images; mend the file")
+        raise FieldError(f"{where}: image_id {image_id!r} is none of the images; mend the file")
 
 
-def write_coco(proposals: Sequence[Proposal], path: Path, *, rle: bool) -> None:
+def write_coco(proposals: Sequence[PreAnnotation], path: Path, *, rle: bool) -> None:
     """Write what a run answers, for people to correct.
 
     Args:
@@ -94,11 +94,11 @@ def write_coco(proposals: Sequence[Proposal], path: Path, *, rle: bool) -> None:
     write_text_atomically(path, json.dumps(contents, ensure_ascii=False, indent=1) + "\n")
 
 
-def _pieces(proposal: Proposal, *, rle: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+def _pieces(proposal: PreAnnotation, *, rle: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     if proposal.mask is None:
         return
     for index, name in enumerate(proposal.classes[1:], start=1):
-        for piece in pieces_of(proposal.mask == index):
+        for piece in components_of(proposal.mask == index):
             runs = pycocotools.mask.encode(np.asfortranarray(piece.mask, dtype=np.uint8))
             box = [float(side) for side in pycocotools.mask.toBbox(runs)]
             as_runs = rle or piece.points is None
@@ -109,21 +109,21 @@ def _pieces(proposal: Proposal, *, rle: bool) -> Iterator[tuple[str, dict[str, A
             yield name, {"segmentation": shape, "bbox": box, "area": int(piece.mask.sum()), "iscrowd": int(as_runs)}
 
 
-def _regions(shape: Any, name: str, size: tuple[int, int], *, where: str) -> Iterator[Region]:
+def _regions(shape: Any, name: str, size: tuple[int, int], *, where: str) -> Iterator[AnnotatedRegion]:
     if isinstance(shape, list):
         for polygon in shape:
             if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
-                raise FaultError(f"{where}: segmentation holds a polygon of no three corners; draw it again")
-            yield Region(name, points=points_of(np.reshape(polygon, (-1, 2)).tolist(), size, where=where))
+                raise FieldError(f"{where}: segmentation holds a polygon of no three corners; draw it again")
+            yield AnnotatedRegion(name, points=points_of(np.reshape(polygon, (-1, 2)).tolist(), size, where=where))
     else:
-        yield Region(name, mask=_decode(shape, size, where=where))
+        yield AnnotatedRegion(name, mask=_decode(shape, size, where=where))
 
 
 def _decode(shape: Any, size: tuple[int, int], *, where: str) -> NDArray[np.bool_]:
     """Run lengths, as numbers or as text."""
     if not isinstance(shape, dict) or "counts" not in shape or list(shape.get("size", ())) != list(size):
         found = shape.get("size") if isinstance(shape, dict) else shape
-        raise FaultError(
+        raise FieldError(
             f"{where}: segmentation is of size {found}, but its image is {list(size)}; export it at the image's size"
         )
     counts = shape["counts"]
@@ -134,7 +134,7 @@ def _decode(shape: Any, size: tuple[int, int], *, where: str) -> NDArray[np.bool
             shape = pycocotools.mask.frPyObjects({"size": list(size), "counts": counts}, *size)
         return np.asarray(pycocotools.mask.decode(shape), dtype=bool)
     except Exception as error:  # the library raises whatever its parser raises
-        raise FaultError(f"{where}: segmentation is no run lengths ({error}); export it again") from error
+        raise FieldError(f"{where}: segmentation is no run lengths ({error}); export it again") from error
 
 
 def _whole(one: Mapping[str, Any], size: tuple[int, int]) -> bool:

@@ -18,7 +18,7 @@ ON_THE_LINE = 1e-3
 
 
 @dataclass(frozen=True)
-class Piece:
+class Component:
     """A connected piece of a mask.
 
     Attributes:
@@ -29,7 +29,7 @@ class Piece:
     points: Points | None
 
 
-def pieces_of(mask: NDArray[np.bool_]) -> Iterator[Piece]:
+def components_of(mask: NDArray[np.bool_]) -> Iterator[Component]:
     """The connected pieces of a mask, by their first pixel; pieces that touch at a corner are one."""
     filled = np.ascontiguousarray(mask, dtype=np.uint8)
     count, labels = cv2.connectedComponents(filled, connectivity=8)
@@ -37,13 +37,13 @@ def pieces_of(mask: NDArray[np.bool_]) -> Iterator[Piece]:
         own = labels == number
         contours, _ = cv2.findContours(own.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
         if len(contours) > 1:
-            yield Piece(own, None)
+            yield Component(own, None)
             continue
         points = contours[0][:, 0].astype(np.float64) + 0.5
         # Programs want a polygon of three corners at least, also of a pixel or a line of pixels.
         while len(points) < 3:
             points = np.concatenate([points, points[-1:]])
-        yield Piece(own, points)
+        yield Component(own, points)
 
 
 def fill(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:

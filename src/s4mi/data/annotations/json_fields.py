@@ -11,7 +11,7 @@ OUTSIDE = 1.0
 """Pixels that a corner may be outside of its image: programs let people draw along the edge."""
 
 
-class FaultError(ValueError):
+class FieldError(ValueError):
     """Something in a file is not as its format says; the message has place, value and cure, but not the file."""
 
 
@@ -22,7 +22,7 @@ def part_of(thing: Any, key: str, place: str) -> Any:
         FaultError: nothing does.
     """
     if not isinstance(thing, Mapping) or key not in thing:
-        raise FaultError(f"{place}: has no {key!r}; export the file again")
+        raise FieldError(f"{place}: has no {key!r}; export the file again")
     return thing[key]
 
 
@@ -34,7 +34,7 @@ def number(thing: Any, key: str, place: str) -> float:
     """
     value = part_of(thing, key, place)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise FaultError(f"{place}: {key} is {value!r} where a number is wanted; export the file again")
+        raise FieldError(f"{place}: {key} is {value!r} where a number is wanted; export the file again")
     return float(value)
 
 
@@ -47,14 +47,14 @@ def points_of(corners: Sequence[Sequence[float]], size: tuple[int, int], *, wher
     try:
         points = np.asarray(corners, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise FaultError(f"{where}: has corners that are no numbers; draw it again") from error
+        raise FieldError(f"{where}: has corners that are no numbers; draw it again") from error
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():
-        raise FaultError(f"{where}: is a polygon of no three corners; draw it again")
+        raise FieldError(f"{where}: is a polygon of no three corners; draw it again")
     limits = np.array([size[1], size[0]], dtype=np.float64)
     out = ((points < -OUTSIDE) | (points > limits + OUTSIDE)).any(axis=1)
     if out.any():
         x, y = points[out][0]
-        raise FaultError(
+        raise FieldError(
             f"{where}: has a corner at x {x:g}, y {y:g}, outside of its image of {size[1]} by {size[0]} pixels; "
             "draw it again, or export it at the image's size"
         )

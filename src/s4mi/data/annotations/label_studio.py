@@ -14,10 +14,10 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from s4mi.data.annotations.contours import pieces_of
-from s4mi.data.annotations.json_fields import FaultError, number, part_of, points_of
+from s4mi.data.annotations.contours import components_of
+from s4mi.data.annotations.json_fields import FieldError, number, part_of, points_of
 from s4mi.data.annotations.label_studio_rle import decode_brush, encode_brush
-from s4mi.data.annotations.types import Annotation, Points, Proposal, Region
+from s4mi.data.annotations.types import AnnotatedRegion, Annotation, Points, PreAnnotation
 from s4mi.data.spec import NO_CLASS
 from s4mi.records import write_text_atomically
 
@@ -49,18 +49,18 @@ def _completed(contents: Sequence[Mapping[str, Any]]) -> Iterator[Annotation]:
         place = f"[{i}]"
         completed = task.get("annotations", task.get("completions"))
         if completed is None and "predictions" in task:
-            raise FaultError(
+            raise FieldError(
                 f"{place}: has predictions alone, which nobody has looked at; import the file into Label Studio, "
                 "annotate, and export as JSON"
             )
         if completed is None:
-            raise FaultError(f"{place}: has no 'annotations'; export as JSON, not as JSON-MIN")
+            raise FieldError(f"{place}: has no 'annotations'; export as JSON, not as JSON-MIN")
         for j, one in enumerate(completed):
             if not one.get("was_cancelled"):
                 yield _annotation(task["data"], part_of(one, "result", place), f"{place}.annotations[{j}]")
 
 
-def write_label_studio(proposals: Sequence[Proposal], path: Path, *, rle: bool, multilabel: bool) -> Path:
+def write_label_studio(proposals: Sequence[PreAnnotation], path: Path, *, rle: bool, multilabel: bool) -> Path:
     """Write tasks with predictions, and beside them the labelling interface, whose path is returned.
 
     Args:
@@ -85,7 +85,7 @@ def write_label_studio(proposals: Sequence[Proposal], path: Path, *, rle: bool, 
 
 def _annotation(data: Mapping[str, Any], result: Sequence[Any], place: str) -> Annotation:
     labels: list[str] = []
-    regions: list[Region] = []
+    regions: list[AnnotatedRegion] = []
     size: tuple[int, int] | None = None
     kinds = set()
     for k, one in enumerate(result):
@@ -97,7 +97,7 @@ def _annotation(data: Mapping[str, Any], result: Sequence[Any], place: str) -> A
             continue
         own = (int(number(one, "original_height", where)), int(number(one, "original_width", where)))
         if size is not None and size != own:
-            raise FaultError(f"{where}: is drawn on {own[0]}×{own[1]} pixels and others on {size[0]}×{size[1]}")
+            raise FieldError(f"{where}: is drawn on {own[0]}×{own[1]} pixels and others on {size[0]}×{size[1]}")
         size = own
         regions.append(_region(kind, value, own, where=where))
     chosen = tuple(name for name in dict.fromkeys(labels) if name != NO_CLASS)
@@ -108,22 +108,22 @@ def _annotation(data: Mapping[str, Any], result: Sequence[Any], place: str) -> A
     )  # fmt: skip
 
 
-def _region(kind: str, value: Mapping[str, Any], size: tuple[int, int], *, where: str) -> Region:
+def _region(kind: str, value: Mapping[str, Any], size: tuple[int, int], *, where: str) -> AnnotatedRegion:
     names = part_of(value, kind, where)
     if not isinstance(names, list) or len(names) != 1:
-        raise FaultError(f"{where}: has {names!r} for its class where one is wanted; give the region one label")
+        raise FieldError(f"{where}: has {names!r} for its class where one is wanted; give the region one label")
     name = str(names[0])
     if kind == "polygonlabels":
         corners = [[x / 100 * size[1], y / 100 * size[0]] for x, y in part_of(value, "points", where)]
-        return Region(name, points=points_of(corners, size, where=where))
+        return AnnotatedRegion(name, points=points_of(corners, size, where=where))
     if kind == "rectanglelabels":
-        return Region(name, points=points_of(_corners(value, size, where=where).tolist(), size, where=where))
+        return AnnotatedRegion(name, points=points_of(_corners(value, size, where=where).tolist(), size, where=where))
     if kind == "brushlabels":
         try:
-            return Region(name, mask=decode_brush(part_of(value, "rle", where), size))
+            return AnnotatedRegion(name, mask=decode_brush(part_of(value, "rle", where), size))
         except (ValueError, TypeError, OverflowError) as error:
-            raise FaultError(f"{where}: rle {error}; export it again") from error
-    raise FaultError(f"{where}: is of the kind {kind}; draw polygons, rectangles or with the brush")
+            raise FieldError(f"{where}: rle {error}; export it again") from error
+    raise FieldError(f"{where}: is of the kind {kind}; draw polygons, rectangles or with the brush")
 
 
 def _corners(value: Mapping[str, Any], size: tuple[int, int], *, where: str) -> Points:
@@ -150,18 +150,18 @@ def _names(data: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(names) or ("",)
 
 
-def _choices(proposal: Proposal) -> Iterator[dict[str, Any]]:
+def _choices(proposal: PreAnnotation) -> Iterator[dict[str, Any]]:
     if proposal.labels is not None:
         names = list(proposal.labels) or [NO_CLASS]
         yield {"from_name": "class", "to_name": "image", "type": "choices", "value": {"choices": names}}
 
 
-def _pieces(proposal: Proposal, *, rle: bool) -> Iterator[dict[str, Any]]:
+def _pieces(proposal: PreAnnotation, *, rle: bool) -> Iterator[dict[str, Any]]:
     if proposal.mask is None:
         return
     height, width = proposal.size
     for index, name in enumerate(proposal.classes[1:], start=1):
-        for piece in pieces_of(proposal.mask == index):
+        for piece in components_of(proposal.mask == index):
             kind, shape = "brush", dict[str, Any]()
             if rle or piece.points is None:
                 shape = {"format": "rle", "rle": encode_brush(piece.mask)}
@@ -174,7 +174,7 @@ def _pieces(proposal: Proposal, *, rle: bool) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def _interface(proposals: Sequence[Proposal], *, multilabel: bool) -> str:
+def _interface(proposals: Sequence[PreAnnotation], *, multilabel: bool) -> str:
     """The labelling interface that the tasks want."""
     drawn = [one for one in proposals if one.mask is not None]
     named = [one for one in proposals if one.mask is None]

@@ -16,8 +16,8 @@ import numpy as np
 from filelock import FileLock
 
 from s4mi.data.annotations.match_rows import RowFinder, UnknownImageError
-from s4mi.data.annotations.rasterise import Painter, PaintError
-from s4mi.data.annotations.rules import Rules, complete_spec, with_tasks
+from s4mi.data.annotations.rasterise import RasteriseError, Rasteriser
+from s4mi.data.annotations.rules import MergeRules, complete_spec, with_tasks
 from s4mi.data.annotations.types import Annotation
 from s4mi.data.files import suffix_of
 from s4mi.data.formats.intensity import Pixels
@@ -40,7 +40,7 @@ class NewMask:
 
 
 @dataclass
-class Plan:
+class MergePlan:
     """What a merge comes to.
 
     Attributes:
@@ -59,7 +59,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeResult:
     """What a merge changed.
 
     Attributes:
@@ -80,7 +80,7 @@ class Merged:
     first: tuple[TaskKind, ...] = ()
 
 
-def plan_merge(manifest: Manifest, given: Mapping[Path, Sequence[Annotation]], rules: Rules) -> Plan:
+def plan_merge(manifest: Manifest, given: Mapping[Path, Sequence[Annotation]], rules: MergeRules) -> MergePlan:
     """Check annotations, by the file or folder that they are in, against a data set, and say what they come to.
 
     Raises:
@@ -88,8 +88,8 @@ def plan_merge(manifest: Manifest, given: Mapping[Path, Sequence[Annotation]], r
     """
     everything = [(source, one) for source, own in given.items() for one in own]
     names = ", ".join(map(str, given))
-    plan = Plan(manifest, complete_spec(manifest.spec, [one for _, one in everything], names, rules))
-    finder, painter = RowFinder(manifest), Painter(plan.spec)
+    plan = MergePlan(manifest, complete_spec(manifest.spec, [one for _, one in everything], names, rules))
+    finder, painter = RowFinder(manifest), Rasteriser(plan.spec)
     said_by: dict[tuple[int, str], str] = {}
     for source, one in everything:
         place = f"{source}{one.place}" if one.place.startswith((":", "/")) else f"{source}: {one.place}"
@@ -106,7 +106,7 @@ def plan_merge(manifest: Manifest, given: Mapping[Path, Sequence[Annotation]], r
                 )
             labels = _labels(one, plan.spec)
             mask = painter.paint(one, row, empty=rules.empty)
-        except (UnknownImageError, PaintError) as error:
+        except (UnknownImageError, RasteriseError) as error:
             plan.faults.append(f"{place}: {error}")
             continue
         if labels is None and mask is None:
@@ -119,7 +119,7 @@ def plan_merge(manifest: Manifest, given: Mapping[Path, Sequence[Annotation]], r
     return plan
 
 
-def apply_merge(plan: Plan) -> Merged:
+def apply_merge(plan: MergePlan) -> MergeResult:
     """Write the next version; where nothing is new, none.
 
     Raises:
@@ -146,7 +146,7 @@ def apply_merge(plan: Plan) -> Merged:
     official = {
         part: count for part in ("train", "val", "test") if (count := sum(rows[n].split == part for n in changed))
     }
-    return Merged(
+    return MergeResult(
         version, len(changed), plan.replaced, plan.same, plan.silent, before=before, after=_counts(rows, plan.spec),
         official=official, first=_first(with_tasks(plan.spec, rows), before=manifest.rows, after=rows),
     )  # fmt: skip
@@ -186,15 +186,23 @@ def _labels(one: Annotation, spec: DatasetSpec) -> tuple[str, ...] | None:
             new = f"--new-class {shlex.quote(name)}"
             near = nearest(name, spec.classes)
             hint = f"{near} If it is a new class, say {new}" if near else f"; mend it, or add the class with {new}"
-            raise PaintError(f"{name!r} is no class of the data set ({', '.join(spec.classes) or 'it has none'}){hint}")
+            raise RasteriseError(
+                f"{name!r} is no class of the data set ({', '.join(spec.classes) or 'it has none'}){hint}"
+            )
     if "multilabel" not in spec.tasks and len(one.labels) != 1:
         given = ", ".join(map(repr, one.labels)) or "no class"
-        raise PaintError(f"{given} for one image, where the task multiclass wants one class")
+        raise RasteriseError(f"{given} for one image, where the task multiclass wants one class")
     return tuple(sorted(one.labels, key=spec.classes.index))
 
 
 def _take_labels(
-    plan: Plan, number: int, labels: tuple[str, ...], *, place: str, said_by: dict[tuple[int, str], str], rules: Rules
+    plan: MergePlan,
+    number: int,
+    labels: tuple[str, ...],
+    *,
+    place: str,
+    said_by: dict[tuple[int, str], str],
+    rules: MergeRules,
 ) -> None:
     row = plan.manifest.rows[number]
     new = plan.labels.get(number)
@@ -218,8 +226,8 @@ def _take_labels(
 
 
 def _take_mask(
-    plan: Plan, number: int, mask: NewMask, *, place: str, said_by: dict[tuple[int, str], str], rules: Rules,
-    painter: Painter,
+    plan: MergePlan, number: int, mask: NewMask, *, place: str, said_by: dict[tuple[int, str], str], rules: MergeRules,
+    painter: Rasteriser,
 ) -> None:  # fmt: skip
     row = plan.manifest.rows[number]
     old = None if row.mask is None else painter.read(row.mask)

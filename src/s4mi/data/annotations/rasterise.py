@@ -16,11 +16,11 @@ from s4mi.data.spec import DatasetSpec, MaskKey
 from s4mi.errors import S4miError, nearest
 
 
-class PaintError(S4miError):
+class RasteriseError(S4miError):
     """An annotation does not fit its image or the data set's classes."""
 
 
-class Painter:
+class Rasteriser:
     """Makes masks of class positions for a data set."""
 
     def __init__(self, spec: DatasetSpec) -> None:
@@ -50,7 +50,7 @@ class Painter:
         try:
             return read_mask(mask, self._spec.mask_values)
         except ImageError as error:
-            raise PaintError(f"mask {mask.name!r} {error}") from error
+            raise RasteriseError(f"mask {mask.name!r} {error}") from error
 
     def paint(self, one: Annotation, row: Row, *, empty: bool) -> Pixels | None:
         """The (H, W) mask that an annotation comes to, or None where it says nothing of pixels; later regions cover.
@@ -67,7 +67,7 @@ class Painter:
             return mask
         if not self._spec.mask_values or (one.regions is None and not (empty and one.labels is None)):
             if one.regions:
-                raise PaintError("has regions, but the data set has no masks and no `mask_values`")
+                raise RasteriseError("has regions, but the data set has no masks and no `mask_values`")
             return None
         size = self._check_size(one.size, row, what="what it was drawn on")
         mask = np.zeros(size, dtype=np.uint8)
@@ -81,7 +81,7 @@ class Painter:
         classes = self._spec.mask_classes
         if name not in classes:
             hint = nearest(name, classes) or "; rename it, or add it to `mask_values` in dataset.yaml"
-            raise PaintError(f"region {name!r} is no class of the masks ({', '.join(classes)}){hint}")
+            raise RasteriseError(f"region {name!r} is no class of the masks ({', '.join(classes)}){hint}")
         return classes.index(name)
 
     @staticmethod
@@ -89,9 +89,9 @@ class Painter:
         try:
             actual = image_size(row.image)
         except ImageError as error:
-            raise PaintError(f"image {row.image.name!r} {error}") from error
+            raise RasteriseError(f"image {row.image.name!r} {error}") from error
         if size is not None and size != actual:
-            raise PaintError(
+            raise RasteriseError(
                 f"{what} is {size[0]}×{size[1]}, but image {row.id!r} is {actual[0]}×{actual[1]}; "
                 "export it at the image's size"
             )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from s4mi.data.annotations.coco import is_coco, read_coco
-from s4mi.data.annotations.json_fields import FaultError
+from s4mi.data.annotations.json_fields import FieldError
 from s4mi.data.annotations.label_studio import is_label_studio, read_label_studio
 from s4mi.data.annotations.types import Annotation
 from s4mi.data.files import SUFFIXES, is_image_file, stem_of
@@ -43,7 +43,7 @@ def read_annotations(path: Path, *, mask_suffix: str = "") -> list[Annotation]:
             return read_label_studio(contents)
         if is_coco(contents):
             return list(read_coco(contents))
-    except FaultError as fault:
+    except FieldError as fault:
         raise S4miError(f"{path}: {fault}") from fault
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise S4miError(f"{path}: is not as its format says ({error}); export it again") from error

@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from s4mi.data.annotations.rasterise import Painter
+from s4mi.data.annotations.rasterise import Rasteriser
 from s4mi.data.annotations.types import Annotation
 from s4mi.data.manifest import Row
 from s4mi.data.sources.mask_naming import name_mask_values
-from s4mi.data.sources.types import Naming
+from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.spec import DatasetSpec, MaskKey
 from s4mi.errors import S4miError, nearest
 from s4mi.records import TaskKind
 
 
 @dataclass(frozen=True)
-class Rules:
+class MergeRules:
     """What a merge may do.
 
     Attributes:
@@ -38,7 +38,7 @@ class Rules:
     new_classes: tuple[str, ...] = ()
 
 
-def complete_spec(spec: DatasetSpec, annotations: Sequence[Annotation], source: str, rules: Rules) -> DatasetSpec:
+def complete_spec(spec: DatasetSpec, annotations: Sequence[Annotation], source: str, rules: MergeRules) -> DatasetSpec:
     """The description with the new classes, and with the first ones of a data set that has no classes or no masks.
 
     Args:
@@ -72,7 +72,7 @@ def with_tasks(spec: DatasetSpec, rows: Sequence[Row]) -> DatasetSpec:
     return spec if masked else spec.model_copy(update={"tasks": (*spec.tasks, "segmentation")})
 
 
-def _new_classes(spec: DatasetSpec, said: set[str], source: str, rules: Rules) -> tuple[str, ...]:
+def _new_classes(spec: DatasetSpec, said: set[str], source: str, rules: MergeRules) -> tuple[str, ...]:
     """They come after the old ones, whose places in the answers of networks stay what they were."""
     for name in rules.new_classes:
         if name in spec.classes:
@@ -83,12 +83,12 @@ def _new_classes(spec: DatasetSpec, said: set[str], source: str, rules: Rules) -
     return tuple(dict.fromkeys(rules.new_classes))
 
 
-def _first_mask_values(spec: DatasetSpec, annotations: Sequence[Annotation], rules: Rules) -> dict[MaskKey, str]:
+def _first_mask_values(spec: DatasetSpec, annotations: Sequence[Annotation], rules: MergeRules) -> dict[MaskKey, str]:
     """What the first masks or regions name; empty where there are none."""
     files = [one.mask for one in annotations if one.mask is not None]
     if files:
-        naming = Naming(spec.name, foreground=rules.foreground, mask_values=rules.mask_values)
-        return name_mask_values(Painter.codes(files), naming=naming)
+        naming = DatasetNaming(spec.name, foreground=rules.foreground, mask_values=rules.mask_values)
+        return name_mask_values(Rasteriser.codes(files), naming=naming)
     shown = sorted({region.name for one in annotations for region in one.regions or ()})
     if not shown:
         return {}

@@ -12,7 +12,7 @@ Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Region:
+class AnnotatedRegion:
     """Part of an image that shows a class: the inside of a polygon, or a mask.
 
     Attributes:
@@ -41,7 +41,7 @@ class Annotation:
     place: str
     labels: tuple[str, ...] | None = None
     mask: Path | None = None
-    regions: tuple[Region, ...] | None = None
+    regions: tuple[AnnotatedRegion, ...] | None = None
     size: tuple[int, int] | None = None
 
     @property
@@ -51,7 +51,7 @@ class Annotation:
 
 
 @dataclass(frozen=True)
-class Proposal:
+class PreAnnotation:
     """What a run answers to an image that is to be annotated.
 
     Attributes:

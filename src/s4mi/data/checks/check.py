@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from s4mi.data.checks.class_balance import balance
+from s4mi.data.checks.class_balance import check_balance
 from s4mi.data.checks.formats import mixed_files
-from s4mi.data.checks.near_duplicates import copies, missing_cells
-from s4mi.data.checks.patients import same_patient
-from s4mi.data.checks.scan import Codes, Looks, Place, Progress, look_at_all, shown
+from s4mi.data.checks.near_duplicates import find_copies, missing_values
+from s4mi.data.checks.patients import find_same_patients
+from s4mi.data.checks.scan import Codes, DatasetScan, ProgressCallback, RowLocator, relative_name, scan_dataset
 from s4mi.data.checks.summary import Summary, summarise
-from s4mi.data.checks.unlisted import unlisted
+from s4mi.data.checks.unlisted import find_unlisted
 from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, read_manifest
 from s4mi.data.sources.dermofit import is_dermofit, read_dermofit
 from s4mi.data.sources.folder import read_folder
@@ -24,15 +24,15 @@ from s4mi.data.sources.mask_naming import BACKGROUND, name_mask_values, scan_mas
 from s4mi.data.sources.medmnist import is_medmnist, read_medmnist
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
-from s4mi.data.sources.suggest import arguments, guess_options
+from s4mi.data.sources.suggest import arguments, suggest_options
 from s4mi.data.sources.table import find_tables, read_tables
-from s4mi.data.sources.types import PART_NAMES, Found, Naming
+from s4mi.data.sources.types import PART_NAMES, DatasetNaming, FoundDataset
 from s4mi.data.spec import SPEC_NAME, Finding, Severity
 from s4mi.errors import S4miError
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """One checked folder.
 
     Attributes:
@@ -53,7 +53,7 @@ class Report:
         return sum(finding.severity == severity for finding in self.findings)
 
 
-def check_path(path: Path, *, duplicates: bool = True, progress: Progress | None = None) -> list[Report]:
+def check_path(path: Path, *, duplicates: bool = True, progress: ProgressCallback | None = None) -> list[CheckReport]:
     """Check a data set folder, every data set folder in a folder, or a plain folder or table.
 
     Args:
@@ -83,26 +83,26 @@ def _is_dataset(folder: Path) -> bool:
     return (folder / SPEC_NAME).is_file() or (folder / MANIFEST_NAME).is_file()
 
 
-def _check_dataset(folder: Path, say: Progress, *, duplicates: bool) -> Report:
+def _check_dataset(folder: Path, say: ProgressCallback, *, duplicates: bool) -> CheckReport:
     manifest, findings = read_manifest(folder)
     if manifest is None:
-        return Report(folder, "a data set that cannot be read", folder.name, None, tuple(findings))
+        return CheckReport(folder, "a data set that cannot be read", folder.name, None, tuple(findings))
     spec, root = manifest.spec, (folder / manifest.spec.root).resolve()
     codes = Codes(spec.mask_values, spec.classes, spec.rule)
-    looks = look_at_all(manifest.rows, root, place=_in_manifest, codes=codes, say=say)
+    looks = scan_dataset(manifest.rows, root, place=_in_manifest, codes=codes, say=say)
     summary = summarise(looks.looks, spec.classes, mask_classes=spec.mask_classes)
     findings = [
         *findings,
         *_about_spec(manifest, complete=not findings),
         *_about_all(looks, root, place=_in_manifest, duplicates=duplicates),
-        *(balance(summary) if summary.labelled else ()),
-        *unlisted(folder, root),
+        *(check_balance(summary) if summary.labelled else ()),
+        *find_unlisted(folder, root),
     ]
     findings.sort(key=lambda finding: (finding.file != SPEC_NAME, finding.file, finding.line or 0))
-    return Report(folder, "a data set", spec.name, summary, tuple(findings))
+    return CheckReport(folder, "a data set", spec.name, summary, tuple(findings))
 
 
-def _check_plain(path: Path, say: Progress, *, duplicates: bool) -> Report:
+def _check_plain(path: Path, say: ProgressCallback, *, duplicates: bool) -> CheckReport:
     """What an import would find, and the command for it."""
     found, command = _find(path)
     findings = list(found.findings)
@@ -110,7 +110,7 @@ def _check_plain(path: Path, say: Progress, *, duplicates: bool) -> Report:
     rows = [row for row in found.rows if row.image not in found.extracts]
     values, _ = scan_masks([row.mask for row in rows if row.mask])
     try:
-        mask_values = name_mask_values(values, naming=Naming(name=path.name))
+        mask_values = name_mask_values(values, naming=DatasetNaming(name=path.name))
     except S4miError as error:
         mask_values = {value: BACKGROUND if value == 0 else f"class_{value}" for value in sorted(values | {0})}
         command += [word for value, name in mask_values.items() for word in ("--mask-value", f"{value}={name}")]
@@ -119,13 +119,13 @@ def _check_plain(path: Path, say: Progress, *, duplicates: bool) -> Report:
         message = f"{some(nested)} look like data sets of their own, not classes; check and import each by itself"
         findings.append(Finding("nested", "warning", ".", None, message))
     place = partial(_in_folder, folder=found.folder)
-    looks = look_at_all(rows, found.folder, place=place, codes=Codes(mask_values, found.classes), say=say)
+    looks = scan_dataset(rows, found.folder, place=place, codes=Codes(mask_values, found.classes), say=say)
     findings += _about_all(looks, found.folder, place=place, duplicates=duplicates)
     summary = summarise(looks.looks, found.classes, mask_classes=tuple(mask_values.values()))
-    return Report(path, found.kind, path.name, summary, tuple(findings), command=shlex.join(command))
+    return CheckReport(path, found.kind, path.name, summary, tuple(findings), command=shlex.join(command))
 
 
-def _find(path: Path) -> tuple[Found, list[str]]:
+def _find(path: Path) -> tuple[FoundDataset, list[str]]:
     destination = ["-o", f"datasets/{path.stem if path.is_file() else path.name}"]
     begin = ["s4mi", "data", "import"]
     if is_dermofit(path):
@@ -135,7 +135,7 @@ def _find(path: Path) -> tuple[Found, list[str]]:
     if path.is_dir() and is_isic2017(path):
         return read_isic2017(path), [*begin, "isic2017", str(path), *destination]
     if tables := find_tables(path):
-        options = guess_options(read_table(next(iter(tables.values()))))
+        options = suggest_options(read_table(next(iter(tables.values()))))
         return read_tables(path, options), [*begin, "table", str(path), *destination, *arguments(options)]
     return read_folder(path), [*begin, "folder", str(path), *destination]
 
@@ -153,7 +153,7 @@ def _in_manifest(row: Row) -> tuple[str, int | None]:
 
 
 def _in_folder(row: Row, folder: Path) -> tuple[str, int | None]:
-    return shown(row.image, folder), None
+    return relative_name(row.image, folder), None
 
 
 def _about_spec(manifest: Manifest, *, complete: bool) -> list[Finding]:
@@ -184,13 +184,13 @@ def _about_spec(manifest: Manifest, *, complete: bool) -> list[Finding]:
     return findings
 
 
-def _about_all(looks: Looks, root: Path, *, place: Place, duplicates: bool) -> list[Finding]:
+def _about_all(looks: DatasetScan, root: Path, *, place: RowLocator, duplicates: bool) -> list[Finding]:
     """The findings of each row, and those that only show when rows are compared."""
     rows = [look.row for look in looks.looks]
     return [
         *(finding for look in looks.looks for finding in look.findings),
-        *(copies(looks, root, place=place) if duplicates else ()),
-        *missing_cells(rows, place),
-        *same_patient(rows, place),
+        *(find_copies(looks, root, place=place) if duplicates else ()),
+        *missing_values(rows, place),
+        *find_same_patients(rows, place),
         *mixed_files(looks.looks, place),
     ]

@@ -16,7 +16,7 @@ LEAST_P = 0.001
 """What could be chance is not said."""
 
 
-def balance(summary: Summary) -> Iterator[Finding]:
+def check_balance(summary: Summary) -> Iterator[Finding]:
     """Findings about how the classes are spread."""
     by_part = summary.classes_by_part if sum(summary.splits.values()) == summary.images else {}
     for name, parts in by_part.items():

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from s4mi.data.checks.scan import Look, Place, times
+from s4mi.data.checks.scan import RowLocator, RowScan, size_text
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding, Severity
 
@@ -11,7 +11,7 @@ CHANNELS = {1: "grey", 2: "grey with transparency", 3: "colour", 4: "colour with
 SHALLOW = ("uint8", "bool")
 
 
-def mixed_files(looks: Sequence[Look], place: Place) -> Iterator[Finding]:
+def mixed_files(looks: Sequence[RowScan], place: RowLocator) -> Iterator[Finding]:
     """Findings that concern many rows at once, each with all of them."""
     seen = [look for look in looks if look.header is not None]
     yield from _mixed(seen, place)
@@ -38,7 +38,7 @@ def mixed_files(looks: Sequence[Look], place: Place) -> Iterator[Finding]:
         yield _about(burnt, "dicom-burnt-in", f"{message}; look at them, and black it out", place, "warning")
 
 
-def _mixed(seen: Sequence[Look], place: Place) -> Iterator[Finding]:
+def _mixed(seen: Sequence[RowScan], place: RowLocator) -> Iterator[Finding]:
     channels = Counter(look.header.channels for look in seen if look.header is not None)
     if len(channels) > 1:
         rare = min(channels, key=lambda count: channels[count])
@@ -57,12 +57,13 @@ def _mixed(seen: Sequence[Look], place: Place) -> Iterator[Finding]:
     sizes = Counter(look.size for look in seen if look.size is not None)
     if len(sizes) > 1:
         ends = sorted(sizes, key=lambda size: size[0] * size[1])
-        message = f"images have {len(sizes)} sizes, from {times(ends[0])} to {times(ends[-1])}; all are resized to one"
+        range_text = f"from {size_text(ends[0])} to {size_text(ends[-1])}"
+        message = f"images have {len(sizes)} sizes, {range_text}; all are resized to one"
         odd = [look for look in seen if look.size != sizes.most_common(1)[0][0]]
         yield _about(odd, "mixed-sizes", f"{message}; use data.tile where details matter", place, "note")
 
 
-def _about(looks: Sequence[Look], code: str, message: str, place: Place, severity: Severity) -> Finding:
+def _about(looks: Sequence[RowScan], code: str, message: str, place: RowLocator, severity: Severity) -> Finding:
     file, line = place(looks[0].row)
     lines = tuple(number for look in looks if (number := place(look.row)[1]) is not None)
     return Finding(code, severity, file, line, message, lines)

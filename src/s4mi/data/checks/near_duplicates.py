@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from s4mi.data.checks.scan import Look, Looks, Place, shown
+from s4mi.data.checks.scan import DatasetScan, RowLocator, RowScan, relative_name
 from s4mi.data.duplicates import near_duplicates
 from s4mi.data.manifest import Row
 from s4mi.data.spec import Finding, Severity
 
 
-def copies(looks: Looks, root: Path, *, place: Place) -> Iterator[Finding]:
+def find_copies(looks: DatasetScan, root: Path, *, place: RowLocator) -> Iterator[Finding]:
     """A finding for each picture that stands in several rows, other than views of one patient that look alike."""
     seen = [look for look in looks.looks if look.digest is not None]
-    first: dict[bytes, Look] = {}
+    first: dict[bytes, RowScan] = {}
     for look in seen:
         assert look.digest is not None
         other = first.setdefault(look.digest, look)
@@ -31,11 +31,11 @@ def copies(looks: Looks, root: Path, *, place: Place) -> Iterator[Finding]:
         yield _finding(row, before, words, root=root, place=place, exact=False)
 
 
-def _finding(row: Row, other: Row, words: str, *, root: Path, place: Place, exact: bool) -> Finding:
+def _finding(row: Row, other: Row, words: str, *, root: Path, place: RowLocator, exact: bool) -> Finding:
     file, line = place(row)
     other_line = place(other)[1]
     where = "" if other_line is None else f" in line {other_line}"
-    message = f"image {shown(row.image, root)!r} {words} {shown(other.image, root)!r}{where}"
+    message = f"image {relative_name(row.image, root)!r} {words} {relative_name(other.image, root)!r}{where}"
     rows = tuple(number for number in (line, other_line) if number is not None)
 
     def finding(code: str, severity: Severity, rest: str) -> Finding:
@@ -65,7 +65,7 @@ def _labels(row: Row) -> str:
     return "not at all" if row.labels is None else repr(";".join(row.labels) or "none")
 
 
-def missing_cells(rows: Sequence[Row], place: Place) -> Iterator[Finding]:
+def missing_values(rows: Sequence[Row], place: RowLocator) -> Iterator[Finding]:
     """`split` or `group` filled in for some rows only."""
     for what, cells in (("split", [row.split for row in rows]), ("group", [row.group for row in rows])):
         without = [row for row, cell in zip(rows, cells, strict=True) if cell is None]

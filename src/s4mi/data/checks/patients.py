@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from s4mi.data.checks.scan import Place
+from s4mi.data.checks.scan import RowLocator
 from s4mi.data.files import stem_of
 from s4mi.data.manifest import Row
 from s4mi.data.sources.pair_by_name import some
@@ -16,7 +16,7 @@ SIDES = frozenset({"left", "right", "l", "r", "od", "os", "ou", "cc", "mlo", "lc
 """Words for the sides and views of one body in file names."""
 
 
-def same_patient(rows: Sequence[Row], place: Place) -> Iterator[Finding]:
+def find_same_patients(rows: Sequence[Row], place: RowLocator) -> Iterator[Finding]:
     """Findings about groups that seem to be one person."""
     grouped = [row for row in rows if row.group is not None]
     yield from _spellings(grouped, place)
@@ -24,7 +24,7 @@ def same_patient(rows: Sequence[Row], place: Place) -> Iterator[Finding]:
     yield from _pairs(grouped, place)
 
 
-def _spellings(rows: Sequence[Row], place: Place) -> Iterator[Finding]:
+def _spellings(rows: Sequence[Row], place: RowLocator) -> Iterator[Finding]:
     """`P012`, `p12` and `P-12` are one id, written thrice."""
     spellings: dict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -36,7 +36,7 @@ def _spellings(rows: Sequence[Row], place: Place) -> Iterator[Finding]:
             yield _about(found, "patient-two-spellings", message, place)
 
 
-def _other_ids(rows: Sequence[Row], place: Place) -> Iterator[Finding]:
+def _other_ids(rows: Sequence[Row], place: RowLocator) -> Iterator[Finding]:
     """Where file names carry the ids of their rows, one that carries another id."""
     groups = {_plain(row.group or ""): row.group for row in rows}
     if len(groups) < 2:
@@ -55,7 +55,7 @@ def _other_ids(rows: Sequence[Row], place: Place) -> Iterator[Finding]:
             yield _about([row], "patient-in-file-name", message, place)
 
 
-def _pairs(rows: Sequence[Row], place: Place) -> Iterator[Finding]:
+def _pairs(rows: Sequence[Row], place: RowLocator) -> Iterator[Finding]:
     """`17_left` and `17_right` of two groups."""
     by_stem: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
@@ -76,7 +76,7 @@ def _pairs(rows: Sequence[Row], place: Place) -> Iterator[Finding]:
         yield _about(found, "pair-in-two-groups", message, place)
 
 
-def _about(rows: Sequence[Row], code: str, message: str, place: Place) -> Finding:
+def _about(rows: Sequence[Row], code: str, message: str, place: RowLocator) -> Finding:
     file, line = place(rows[0])
     lines = tuple(number for row in rows if (number := place(row)[1]) is not None)
     return Finding(code, "warning", file, line, message, lines)

@@ -22,8 +22,8 @@ from s4mi.data.spec import IGNORED_CLASS, Finding, MaskKey, Severity
 from s4mi.records import IGNORE
 
 Size = tuple[int, int]
-Progress = Callable[[int, int], None]
-Place = Callable[[Row], tuple[str, int | None]]
+ProgressCallback = Callable[[int, int], None]
+RowLocator = Callable[[Row], tuple[str, int | None]]
 """Where a finding about a row points: file and line."""
 
 FLAT = 2
@@ -31,7 +31,7 @@ FLAT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RowScan:
     """One row with its files opened; what could not be is None.
 
     Attributes:
@@ -53,10 +53,10 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Looks:
+class DatasetScan:
     """All rows, and their (R, 32, 32, 3) thumbnails; black where an image cannot be read."""
 
-    looks: tuple[Look, ...]
+    looks: tuple[RowScan, ...]
     thumbnails: Pixels
 
 
@@ -74,7 +74,9 @@ class Codes:
         return tuple(dict.fromkeys(name for name in self.mask_values.values() if name != IGNORED_CLASS))
 
 
-def look_at_all(rows: Sequence[Row], root: Path, *, place: Place, codes: Codes, say: Progress) -> Looks:
+def scan_dataset(
+    rows: Sequence[Row], root: Path, *, place: RowLocator, codes: Codes, say: ProgressCallback
+) -> DatasetScan:
     """Open the image and mask of every row, on all cores."""
     work = partial(_look, root=root, place=place, codes=codes)
     thumbnails = np.zeros((len(rows), SIDE, SIDE, 3), dtype=np.uint8)
@@ -83,10 +85,10 @@ def look_at_all(rows: Sequence[Row], root: Path, *, place: Place, codes: Codes, 
         looks.append(replace(look, row=rows[number]))  # the row that is here, not the copy another process sent back
         if small is not None:
             thumbnails[number] = small
-    return Looks(tuple(looks), thumbnails)
+    return DatasetScan(tuple(looks), thumbnails)
 
 
-def _look(row: Row, *, root: Path, place: Place, codes: Codes) -> tuple[Look, NDArray[np.uint8] | None]:
+def _look(row: Row, *, root: Path, place: RowLocator, codes: Codes) -> tuple[RowScan, NDArray[np.uint8] | None]:
     findings: list[Finding] = []
 
     def say(code: str, message: str, severity: Severity = "error") -> None:
@@ -94,8 +96,8 @@ def _look(row: Row, *, root: Path, place: Place, codes: Codes) -> tuple[Look, ND
         lines = () if line is None else (line,)
         findings.append(Finding(code=code, severity=severity, file=file, line=line, message=message, rows=lines))
 
-    look, small = Look(row), None
-    name = f"image {shown(row.image, root)!r}"
+    look, small = RowScan(row), None
+    name = f"image {relative_name(row.image, root)!r}"
     try:
         header, pixels = read_header(row.image), read_image(row.image, codes.intensity)
         small = thumbnail(pixels)
@@ -119,7 +121,7 @@ def _look(row: Row, *, root: Path, place: Place, codes: Codes) -> tuple[Look, ND
     return replace(look, findings=tuple(findings)), small
 
 
-def _with_dicom(look: Look) -> Look:
+def _with_dicom(look: RowScan) -> RowScan:
     path = look.row.image
     if suffix_of(path) not in dicom.SUFFIXES and not dicom.is_nameless(path):
         return look
@@ -127,10 +129,10 @@ def _with_dicom(look: Look) -> Look:
 
 
 def _look_at_mask(
-    row: Row, look: Look, *, root: Path, codes: Codes, say: Callable[..., None]
+    row: Row, look: RowScan, *, root: Path, codes: Codes, say: Callable[..., None]
 ) -> tuple[int, ...] | None:
     assert row.mask is not None
-    name, counts, size = f"mask {shown(row.mask, root)!r}", None, None
+    name, counts, size = f"mask {relative_name(row.mask, root)!r}", None, None
     try:
         mask = read_mask(row.mask, codes.mask_values)
         size = (mask.shape[0], mask.shape[1])
@@ -142,7 +144,7 @@ def _look_at_mask(
         say(error.code, f"{name} {error}")
         size = image_size(row.mask) if error.code == "mask-value" else None
     if size and look.size and size != look.size:
-        message = f"{name} is {times(size)} but its image is {times(look.size)}"
+        message = f"{name} is {size_text(size)} but its image is {size_text(look.size)}"
         say("mask-size", f"{message}; re-export the mask at the image's size")
     return counts
 
@@ -177,11 +179,11 @@ def _judge_labels(row: Row, counts: NDArray[np.intp], name: str, *, codes: Codes
         say("label-mask-disagree", f"{name}: {', '.join(sorted(wrong))} is in {where}; mend one of them", "warning")
 
 
-def shown(path: Path, root: Path) -> str:
+def relative_name(path: Path, root: Path) -> str:
     """`path` as a message names it: from `root` where it lies below."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def times(size: Size) -> str:
+def size_text(size: Size) -> str:
     """Height × width, for a message."""
     return f"{size[0]}×{size[1]}"

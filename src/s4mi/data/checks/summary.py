@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s4mi.data.checks.scan import Look, Size
+from s4mi.data.checks.scan import RowScan, Size
 from s4mi.data.manifest import PARTS
 
 
@@ -57,7 +57,7 @@ class Summary:
     foreground_by_part: dict[str, dict[str, float]]
 
 
-def summarise(looks: Sequence[Look], classes: Sequence[str], *, mask_classes: Sequence[str]) -> Summary:
+def summarise(looks: Sequence[RowScan], classes: Sequence[str], *, mask_classes: Sequence[str]) -> Summary:
     """Count what was looked at."""
     rows = [look.row for look in looks]
     shown = Counter(name for row in rows for name in row.labels or ())
@@ -100,7 +100,7 @@ def _sizes(sizes: Sequence[Size]) -> Sizes | None:
     return Sizes(len(set(sizes)), smallest=by_area[0], median=by_area[len(by_area) // 2], largest=by_area[-1])
 
 
-def _foreground(looks: Sequence[Look], mask_classes: Sequence[str]) -> dict[str, float]:
+def _foreground(looks: Sequence[RowScan], mask_classes: Sequence[str]) -> dict[str, float]:
     counts = [look.pixels for look in looks if look.pixels is not None]
     total = sum(map(sum, counts))
     if not total:

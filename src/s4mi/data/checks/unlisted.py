@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from s4mi.data.checks.scan import shown
+from s4mi.data.checks.scan import relative_name
 from s4mi.data.files import is_image_file, stem_of
 from s4mi.data.manifest import MANIFEST_NAME
 from s4mi.data.sources.pair_by_name import some
@@ -15,7 +15,7 @@ Affixes = set[tuple[str, str]]
 """What names of masks have before and after those of their images."""
 
 
-def unlisted(folder: Path, root: Path) -> list[Finding]:
+def find_unlisted(folder: Path, root: Path) -> list[Finding]:
     """Files beside the listed images and masks that no row mentions, counted by folder.
 
     Masks of images that the manifest has without mask are a note: they may be left out on purpose.
@@ -39,7 +39,7 @@ def unlisted(folder: Path, root: Path) -> list[Finding]:
         )
         of_masks = place in mask_folders
         waiting = [name for name in strangers if of_masks and not bare.isdisjoint(_stems(Path(name), affixes))]
-        where = shown(place, root)
+        where = relative_name(place, root)
         if waiting:
             message = (
                 f"{_counted(waiting, 'mask')} that no row points to, of images without mask: {some(waiting)}; right if "

@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from s4mi.errors import S4miError
 
-Trouble = Literal["missing-file", "empty-file", "not-an-image", "too-large", "undecodable", "bad-mask", "mask-value"]
+FileProblem = Literal[
+    "missing-file", "empty-file", "not-an-image", "too-large", "undecodable", "bad-mask", "mask-value"
+]
 
 
 class ImageError(S4miError):
     """A file that is not the image or mask it should be; `code` is a short stable name for what is wrong."""
 
-    def __init__(self, code: Trouble, message: str) -> None:
+    def __init__(self, code: FileProblem, message: str) -> None:
         super().__init__(message)
-        self.code: Trouble = code
+        self.code: FileProblem = code
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ RESIDENT_SHARE = 0.4
 
 
 @dataclass(frozen=True)
-class Source:
+class CachedTargets:
     """The cache with the targets of its entries.
 
     Attributes:
@@ -32,13 +32,13 @@ class Source:
 
 
 @final
-class Supply:
+class BatchSource:
     """Batches and images of any entries of a source, as they are stored or seen through views.
 
     With `resident`, the arrays are moved to the accelerator once, if they fit there.
     """
 
-    def __init__(self, source: Source, *, resident: bool) -> None:
+    def __init__(self, source: CachedTargets, *, resident: bool) -> None:
         self._source = source
         self._resident = _resident(source) if resident else None
 
@@ -66,7 +66,7 @@ class _Resident:
     masks: Tensor | None
 
 
-def _resident(source: Source) -> _Resident | None:
+def _resident(source: CachedTargets) -> _Resident | None:
     """The whole cache on the accelerator, when it fits there."""
     if source.device.type != "cuda":
         return None

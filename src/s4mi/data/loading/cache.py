@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from s4mi.data.duplicates import SIDE, thumbnail
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size, read_image
-from s4mi.data.loading.file_hashes import Fingerprints
+from s4mi.data.loading.file_hashes import FileHashes
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest, Row
 from s4mi.data.masks import foreground_share, read_mask
@@ -43,7 +43,7 @@ CHECKED_BYTES = 2 << 30
 """A cache up to this size is checked whole on reuse; of a larger one a fixed sample of entries is."""
 
 log = logging.getLogger("s4mi")
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def open_cache(
     *,
     folder: Path,
     with_masks: bool,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Cache:
     """Open the cache of a data set below `folder`, decoding it first where it is missing or damaged.
 
@@ -124,7 +124,7 @@ def open_cache(
 
 def _digests(manifest: Manifest, *, folder: Path, with_masks: bool) -> dict[Path, str]:
     masks = [row.mask for row in manifest.rows if with_masks and row.mask is not None]
-    return Fingerprints(folder / "fingerprints.sqlite").of([*(row.image for row in manifest.rows), *masks])
+    return FileHashes(folder / "fingerprints.sqlite").of([*(row.image for row in manifest.rows), *masks])
 
 
 def _key(manifest: Manifest, preprocessing: Preprocessing, *, digests: Mapping[Path, str], with_masks: bool) -> str:
@@ -147,7 +147,7 @@ def _build(
     *,
     digests: Sequence[str],
     with_masks: bool,
-    progress: Progress | None,
+    progress: ProgressCallback | None,
 ) -> None:
     sizes = _sizes(manifest)
     tiles = np.array([len(preprocessing.grid((int(h), int(w))).corners) for h, w in sizes], dtype=np.int64)
@@ -238,7 +238,9 @@ def _mask(row: Row, manifest: Manifest, *, size: tuple[int, int]) -> Pixels:
     return mask
 
 
-def _in_threads(work: Callable[[int], str | None], count: int, progress: Progress | None) -> list[tuple[int, str]]:
+def _in_threads(
+    work: Callable[[int], str | None], count: int, progress: ProgressCallback | None
+) -> list[tuple[int, str]]:
     faults = []
     for number, fault in enumerate(in_threads(work, count)):
         if fault is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from s4mi.errors import S4miError
 
 
-class Fingerprints:
+class FileHashes:
     """Content hashes of files, remembered by path, size and time so that unchanged files are not reread."""
 
     def __init__(self, path: Path) -> None:

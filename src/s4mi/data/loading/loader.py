@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from s4mi.contract import Batch, MultiCrop, ViewSpec
 from s4mi.data.loading.augment import Views, draw_views, join_views
-from s4mi.data.loading.batch_source import Source, Supply
-from s4mi.data.loading.sampling import Draw, ahead, seed_of, stretch
+from s4mi.data.loading.batch_source import BatchSource, CachedTargets
+from s4mi.data.loading.sampling import Draw, epoch_order, prefetch, seed_of
 from s4mi.errors import S4miError
 
 
@@ -33,7 +33,7 @@ class TrainBatches:
 
     def __init__(
         self,
-        source: Source,
+        source: CachedTargets,
         entries: NDArray[np.int64],
         *,
         batch_size: int,
@@ -56,17 +56,19 @@ class TrainBatches:
                 f"{len(entries)} training images in batches of {batch_size} leave one of {world} processes without an "
                 "image; use fewer hardware.devices, or a larger batch_size or label_fraction"
             )
-        self._supply = Supply(source, resident=True)
+        self._supply = BatchSource(source, resident=True)
 
     def order(self, epoch: int) -> list[NDArray[np.int64]]:
         """The entries of every batch of an epoch, over all processes."""
         start = (epoch - 1) * self._images
-        return np.array_split(stretch(self._entries, start, self._images, seed=self._seed, draw=Draw.ORDER), self.steps)
+        return np.array_split(
+            epoch_order(self._entries, start, self._images, seed=self._seed, draw=Draw.ORDER), self.steps
+        )
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch; while one is used, the next is made in a thread of its own."""
         order = self.order(epoch)
-        return ahead(self.steps, lambda step: self._batch(epoch, step, order[step]))
+        return prefetch(self.steps, lambda step: self._batch(epoch, step, order[step]))
 
     def _batch(self, epoch: int, step: int, entries: NDArray[np.int64]) -> Batch:
         generator = torch.Generator().manual_seed(seed_of(self._seed, epoch, step))
@@ -89,8 +91,8 @@ class TrainBatches:
 class PlainBatches:
     """The entries as they are stored, in the given order, for evaluation."""
 
-    def __init__(self, source: Source, entries: Sequence[int] | NDArray[np.int64], *, batch_size: int) -> None:
-        self._supply = Supply(source, resident=False)
+    def __init__(self, source: CachedTargets, entries: Sequence[int] | NDArray[np.int64], *, batch_size: int) -> None:
+        self._supply = BatchSource(source, resident=False)
         self._entries = np.asarray(entries, dtype=np.int64)
         self._batch_size = batch_size
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import normalise_red, resize_image, resize_mask
-from s4mi.data.loading.tiles import Grid
+from s4mi.data.loading.tiles import TileGrid
 from s4mi.records import IGNORE
 
 
@@ -26,9 +26,9 @@ class Preprocessing:
     tile: int | None = None
     red_channel_normalisation: bool = False
 
-    def grid(self, size: tuple[int, int]) -> Grid:
+    def grid(self, size: tuple[int, int]) -> TileGrid:
         """How an image of this (height, width) is cut; one tile with the whole image when tiling is off."""
-        return Grid(*size, tile=self.tile or max(size))
+        return TileGrid(*size, tile=self.tile or max(size))
 
     def image(self, pixels: Pixels) -> Pixels:
         """An image or tile (H, W, 3) as it is stored: (S, S, 3)."""

@@ -21,7 +21,7 @@ class Draw(IntEnum):
     UNLABELLED_ORDER = 4
 
 
-def stretch(entries: NDArray[np.int64], start: int, count: int, *, seed: int, draw: Draw) -> NDArray[np.int64]:
+def epoch_order(entries: NDArray[np.int64], start: int, count: int, *, seed: int, draw: Draw) -> NDArray[np.int64]:
     """`count` entries from position `start` of an endless row of shuffles of all of them, one after the other."""
     n = len(entries)
     first, last = start // n, (start + count - 1) // n
@@ -36,7 +36,7 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def ahead(steps: int, make: Callable[[int], Batch]) -> Iterator[Batch]:
+def prefetch(steps: int, make: Callable[[int], Batch]) -> Iterator[Batch]:
     """`make(0)`, `make(1)`, … up to `steps`; while one is used, the next is made in a thread of its own."""
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:
         coming = pool.submit(make, 0)

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from s4mi.contract import Batch, Mixture, ViewSpec
+from s4mi.contract import Batch, BatchComposition, ViewSpec
 from s4mi.data.loading.augment import draw_views, join_views
-from s4mi.data.loading.batch_source import Source, Supply
-from s4mi.data.loading.sampling import Draw, ahead, seed_of, stretch
+from s4mi.data.loading.batch_source import BatchSource, CachedTargets
+from s4mi.data.loading.sampling import Draw, epoch_order, prefetch, seed_of
 from s4mi.errors import S4miError
 
 
 @final
-class MixedBatches:
-    """An endless supply of batches of labelled and unlabelled images, in the proportion of a `Mixture`.
+class SemiSupervisedBatches:
+    """An endless supply of batches of labelled and unlabelled images, in the proportion of a `BatchComposition`.
 
     An epoch covers both: it is as long as the stream that takes longer, and the other begins anew (S4MI section 3.2.1
     and its reference implementation, where few labels make the labelled stream the one that repeats). Where no image is
@@ -34,11 +34,11 @@ class MixedBatches:
 
     def __init__(
         self,
-        source: Source,
+        source: CachedTargets,
         labelled: NDArray[np.int64],
         unlabelled: NDArray[np.int64],
         *,
-        mixture: Mixture,
+        mixture: BatchComposition,
         views: ViewSpec,
         seed: int,
         steps: int | None = None,
@@ -61,7 +61,7 @@ class MixedBatches:
                 f"{world} processes without an image of a kind; use fewer hardware.devices, a larger batch_size or "
                 "another method.labelled_share"
             )
-        self._supply = Supply(source, resident=True)
+        self._supply = BatchSource(source, resident=True)
 
     def order(self, epoch: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """The labelled and the unlabelled entries of every batch of an epoch, over all processes."""
@@ -72,14 +72,14 @@ class MixedBatches:
         batches = []
         for entries, share, draw in streams:
             images = self.steps * share
-            order = stretch(entries, (epoch - 1) * images, images, seed=self._seed, draw=draw)
+            order = epoch_order(entries, (epoch - 1) * images, images, seed=self._seed, draw=draw)
             batches.append(np.split(order, self.steps))
         return list(zip(*batches, strict=True))
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch; while one is used, the next is made in a thread of its own."""
         order = self.order(epoch)
-        return ahead(self.steps, lambda step: self._batch(epoch, step, *order[step]))
+        return prefetch(self.steps, lambda step: self._batch(epoch, step, *order[step]))
 
     def _batch(self, epoch: int, step: int, labelled: NDArray[np.int64], unlabelled: NDArray[np.int64]) -> Batch:
         generator = torch.Generator().manual_seed(seed_of(self._seed, epoch, step))

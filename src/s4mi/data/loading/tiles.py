@@ -9,7 +9,7 @@ from s4mi.data.formats.intensity import Pixels
 
 
 @dataclass(frozen=True)
-class Grid:
+class TileGrid:
     """How a page of `height` × `width` pixels is covered by square tiles, the last ones padded with black.
 
     S4MI section 3.3.1: a 1408×1876 page and tiles of 480 give 3 × 4 tiles.

@@ -17,12 +17,12 @@ from s4mi.data.formats.frame import ImageError
 from s4mi.data.manifest import Row
 from s4mi.data.parallel import in_parallel
 from s4mi.data.sources.folder import image_files
-from s4mi.data.sources.pair_by_name import Naming, match, some
+from s4mi.data.sources.pair_by_name import AffixPattern, match, some
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.read_table import read_table
-from s4mi.data.sources.suggest import guess_options
+from s4mi.data.sources.suggest import suggest_options
 from s4mi.data.sources.table import TableOptions, labels_of
-from s4mi.data.sources.types import Extract, Found
+from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError, nearest
 
@@ -59,7 +59,7 @@ class _Chosen:
     trouble: str = ""
 
 
-def read_dermatomyositis(source: Path, options: StackOptions | None = None) -> Found:
+def read_dermatomyositis(source: Path, options: StackOptions | None = None) -> FoundDataset:
     """Find the stacks, the page wanted of each, its labels or its mask.
 
     Raises:
@@ -86,13 +86,13 @@ def read_dermatomyositis(source: Path, options: StackOptions | None = None) -> F
     classes = CLASSES if options.task == "classification" else ()
     if shown := {name for row in rows for name in row.labels or ()} - set(classes):
         classes = (*classes, *sorted(shown))
-    return Found(
+    return FoundDataset(
         folder=source, kind=f"stacks of stains, for {options.task}", rows=tuple(rows), classes=classes,
         findings=(*findings, *wrong), multilabel=options.task == "classification", extracts=extracts,
     )  # fmt: skip
 
 
-def _pages(stacks: Sequence[Path], options: StackOptions) -> tuple[list[Row], dict[Path, Extract], list[Finding]]:
+def _pages(stacks: Sequence[Path], options: StackOptions) -> tuple[list[Row], dict[Path, EmbeddedImage], list[Finding]]:
     """A row for each stack that has the page."""
     rows, extracts, findings = [], {}, []
     choose = partial(_choose, page=options.page, rgb=options.task == "classification")
@@ -101,7 +101,7 @@ def _pages(stacks: Sequence[Path], options: StackOptions) -> tuple[list[Row], di
             findings.append(Finding("no-page", "warning", stack.name, None, chosen.trouble))
             continue
         picture = stack / f"{stem_of(stack)}.png"
-        extracts[picture] = Extract(stack, frame=chosen.number, page=True)
+        extracts[picture] = EmbeddedImage(stack, frame=chosen.number, page=True)
         rows.append(Row("", picture, None, labels=None, group=None, split=None, line=0))
     if not rows:
         raise S4miError(f"{stacks[0]}: {findings[0].message}")
@@ -137,14 +137,14 @@ def _listed(pages: Sequence[tiff.Page]) -> str:
 
 
 def _with_masks(
-    rows: Sequence[Row], extracts: dict[Path, Extract], *, source: Path, mask_root: Path, suffix: str
+    rows: Sequence[Row], extracts: dict[Path, EmbeddedImage], *, source: Path, mask_root: Path, suffix: str
 ) -> tuple[list[Row], list[Finding]]:
     if not mask_root.is_dir():
         raise S4miError(f"{mask_root}: is not there; name the folder of masks with --masks")
     stacks = [extracts[row.image].file for row in rows]
     masks = image_files(mask_root)
     mask_of, findings = match(
-        stacks, masks, image_root=source, mask_root=mask_root, naming=Naming(mask_suffix=suffix)
+        stacks, masks, image_root=source, mask_root=mask_root, naming=AffixPattern(mask_suffix=suffix)
     )  # fmt: skip
     made = [
         Row(row.id, row.image, mask_of.get(stack), labels=None, group=None, split=None, line=0)
@@ -154,14 +154,14 @@ def _with_masks(
 
 
 def _with_labels(
-    rows: Sequence[Row], extracts: dict[Path, Extract], *, source: Path, table: Path | None
+    rows: Sequence[Row], extracts: dict[Path, EmbeddedImage], *, source: Path, table: Path | None
 ) -> tuple[list[Row], list[Finding]]:
     if table is None:
         return list(rows), []
     path = table.expanduser() if table.is_absolute() or table.exists() else source / table
     contents = read_table(path)
     columns = [name for name in contents.columns if name in CLASSES]
-    image = guess_options(contents).image if "image" not in contents.columns else None
+    image = suggest_options(contents).image if "image" not in contents.columns else None
     options = TableOptions(image=image, one_hot=tuple(columns))
     if not columns and "label" not in contents.columns:
         raise S4miError(f"{path}:1: has neither a column 'label' nor one of {', '.join(CLASSES)}; rename its columns")

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from s4mi.data.manifest import Row
 from s4mi.data.sources.pair_by_name import some
-from s4mi.data.sources.types import Extract, Found
+from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 
@@ -38,7 +38,7 @@ class _Picture:
 
     name: str
     path: Path
-    extract: Extract | None
+    extract: EmbeddedImage | None
 
 
 def is_dermofit(source: Path) -> bool:
@@ -46,7 +46,7 @@ def is_dermofit(source: Path) -> bool:
     return source.is_dir() and len(_class_sources(_home(source))) >= 3
 
 
-def read_dermofit(source: Path) -> Found:
+def read_dermofit(source: Path) -> FoundDataset:
     """Read what is there of the library; what is missing is said in a warning.
 
     Raises:
@@ -61,7 +61,7 @@ def read_dermofit(source: Path) -> Found:
             f"{source}: holds none of the folders or archives {', '.join(CLASSES)}; unpack the library there"
         )
     rows: list[Row] = []
-    extracts: dict[Path, Extract] = {}
+    extracts: dict[Path, EmbeddedImage] = {}
     findings: list[Finding] = []
     for name, place in places.items():
         found, inside, wrong = _read_class(name, place, source=source)
@@ -69,7 +69,7 @@ def read_dermofit(source: Path) -> Found:
         extracts |= inside
         findings += wrong
     findings += _about_counts(Counter(label for row in rows for label in row.labels or ()))
-    return Found(
+    return FoundDataset(
         folder=source, kind="the Dermofit Image Library", rows=tuple(rows), classes=CLASSES,
         findings=tuple(findings), extracts=extracts,
     )  # fmt: skip
@@ -110,10 +110,10 @@ def _pictures(place: Path) -> Iterator[_Picture]:
         if name.suffix.lower() == ".png" and not hidden:
             # Named as if the archive were a folder; the class folder inside it stands in its name already.
             inside = name.relative_to(name.parts[0]) if name.parts[0].upper() == place.stem.upper() else name
-            yield _Picture(name.stem, place / inside, Extract(place, member=member))
+            yield _Picture(name.stem, place / inside, EmbeddedImage(place, member=member))
 
 
-def _read_class(name: str, place: Path, *, source: Path) -> tuple[list[Row], dict[Path, Extract], list[Finding]]:
+def _read_class(name: str, place: Path, *, source: Path) -> tuple[list[Row], dict[Path, EmbeddedImage], list[Finding]]:
     pictures = list(_pictures(place))
     masks = {one.name[: -len("mask")].lower(): one for one in pictures if one.name.lower().endswith("mask")}
     images = [one for one in pictures if not one.name.lower().endswith("mask")]

@@ -22,8 +22,8 @@ from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
 from s4mi.data.masks import mask_codes, mask_file_values
 from s4mi.data.parallel import in_parallel
-from s4mi.data.sources.resume import Journal, key_of
-from s4mi.data.sources.types import Extract, Progress
+from s4mi.data.sources.resume import ImportJournal, key_of
+from s4mi.data.sources.types import EmbeddedImage, ProgressCallback
 from s4mi.data.spec import MaskKey
 from s4mi.errors import S4miError
 
@@ -34,16 +34,16 @@ SMALL = 1024
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExtractJob:
     """A picture to write out: which, where to, and whether it is a mask."""
 
-    extract: Extract
+    extract: EmbeddedImage
     target: Path
     mask: bool
 
 
 @dataclass(frozen=True)
-class WrittenOut:
+class ExtractResult:
     """What came of it: the codes found in masks, and what could not be written, by target."""
 
     codes: frozenset[MaskKey]
@@ -70,7 +70,9 @@ class _Job:
         }  # fmt: skip
 
 
-def write_out(wanted: Sequence[Wanted], intensity: Intensity, *, journal: Journal, say: Progress) -> WrittenOut:
+def extract_images(
+    wanted: Sequence[ExtractJob], intensity: Intensity, *, journal: ImportJournal, say: ProgressCallback
+) -> ExtractResult:
     """Write every wanted picture, on all cores, but for those that `journal` says are done and that are still there.
 
     Raises:
@@ -96,13 +98,13 @@ def write_out(wanted: Sequence[Wanted], intensity: Intensity, *, journal: Journa
         failed.update({job.targets[int(number)]: message for number, message in done[key]["failed"].items()})
     if wanted and len(failed) == len(wanted):
         raise S4miError(f"{wanted[0].extract.file}: {next(iter(failed.values()))} (and so it is with all of them)")
-    return WrittenOut(frozenset(codes), failed)
+    return ExtractResult(frozenset(codes), failed)
 
 
-def _jobs(wanted: Sequence[Wanted]) -> Iterator[_Job]:
+def _jobs(wanted: Sequence[ExtractJob]) -> Iterator[_Job]:
     """By file, in order of frames; members of a zip archive by the hundred, frames of a huge array by the range."""
 
-    def source(one: Wanted) -> tuple[Path, str, bool, bool]:
+    def source(one: ExtractJob) -> tuple[Path, str, bool, bool]:
         zipped = one.extract.file.suffix.lower() == ".zip"
         return one.extract.file, "" if zipped else one.extract.member, one.extract.page, one.mask
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, is_image_file, stem_of, suffix_of
 from s4mi.data.manifest import Row
-from s4mi.data.sources.pair_by_name import Naming, match, some
+from s4mi.data.sources.pair_by_name import AffixPattern, match, some
 from s4mi.data.sources.patient_pattern import group_by_name
-from s4mi.data.sources.types import PART_NAMES, Found
+from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 from s4mi.records import Part
@@ -42,7 +42,7 @@ class FolderOptions:
     classes: bool = True
 
 
-def read_folder(source: Path, options: FolderOptions | None = None) -> Found:
+def read_folder(source: Path, options: FolderOptions | None = None) -> FoundDataset:
     """Find the images below `source` and what its layout says of them.
 
     Raises:
@@ -73,7 +73,7 @@ def read_folder(source: Path, options: FolderOptions | None = None) -> Found:
         (True, True): "a folder per class, with masks", (True, False): "a folder per class",
         (False, True): "images and masks", (False, False): "unlabelled images",
     }[bool(classes), masked]  # fmt: skip
-    return Found(folder=source, kind=kind, rows=tuple(rows), classes=classes, findings=tuple(findings))
+    return FoundDataset(folder=source, kind=kind, rows=tuple(rows), classes=classes, findings=tuple(findings))
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -117,7 +117,7 @@ def _read_part(
     elif options.mask_suffix:
         masks = [path for path in images if stem_of(path).endswith(options.mask_suffix)]
         images = [path for path in images if not stem_of(path).endswith(options.mask_suffix)]
-    naming = Naming(mask_suffix=options.mask_suffix)
+    naming = AffixPattern(mask_suffix=options.mask_suffix)
     mask_of, findings = match(images, masks, image_root=image_root, mask_root=mask_root, naming=naming)
     rows = [
         Row(

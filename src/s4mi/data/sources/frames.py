@@ -14,7 +14,7 @@ from s4mi.data.formats import arrays, dicom, nifti, tiff
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.manifest import Row
 from s4mi.data.parallel import in_parallel
-from s4mi.data.sources.types import Extract, Found, Progress
+from s4mi.data.sources.types import EmbeddedImage, FoundDataset, ProgressCallback
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 
@@ -23,14 +23,14 @@ PLAIN = (*tiff.SUFFIXES, *arrays.SUFFIXES)
 
 
 @dataclass(frozen=True)
-class Frames:
+class FrameSelection:
     """Which frames of a file to take: all, the first, the middle one, or every n-th."""
 
     every: int = 1
     only: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> "Frames":
+    def parse(cls, text: str) -> "FrameSelection":
         """`all`, `first`, `middle` or `every:N`.
 
         Raises:
@@ -62,7 +62,7 @@ class _Inside:
     trouble: str = ""
 
 
-def expand(found: Found, frames: Frames, *, keep_dicom: bool, say: Progress) -> Found:
+def expand(found: FoundDataset, frames: FrameSelection, *, keep_dicom: bool, say: ProgressCallback) -> FoundDataset:
     """Replace every row whose file holds several pictures, or is DICOM or NIfTI, by a row for each.
 
     A row without a group gets the pseudonym of the DICOM patient, or else the file itself where it gives several rows:
@@ -126,8 +126,8 @@ def _fault(row: Row, inside: dict[Path, _Inside]) -> tuple[str, str] | None:
 
 
 def _expanded(
-    row: Row, inside: dict[Path, _Inside], frames: Frames, *, folder: Path
-) -> Iterator[tuple[Row, dict[Path, Extract]]]:
+    row: Row, inside: dict[Path, _Inside], frames: FrameSelection, *, folder: Path
+) -> Iterator[tuple[Row, dict[Path, EmbeddedImage]]]:
     image = inside.get(row.image, _Inside())
     group = row.group or image.patient
     mask = inside.get(row.mask, _Inside()) if row.mask is not None else _Inside()
@@ -138,14 +138,14 @@ def _expanded(
     if group is None and count > 1:
         group = _name(row.image.with_name(stem_of(row.image)), folder)
     for frame in frames.of(count):
-        taken: dict[Path, Extract] = {}
+        taken: dict[Path, EmbeddedImage] = {}
         paths: dict[str, Path | None] = {}
         for what, path, one in (("image", row.image, image), ("mask", row.mask, mask)):
             paths[what] = path
             if path is not None and one.header is not None:
                 picture = path / (f"{stem_of(path)}_{frame:03d}.png" if count > 1 else f"{stem_of(path)}.png")
                 paths[what] = picture
-                taken[picture] = Extract(path, frame=frame)
+                taken[picture] = EmbeddedImage(path, frame=frame)
         assert paths["image"] is not None
         yield replace(row, image=paths["image"], mask=paths["mask"], group=group), taken
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from s4mi.data.manifest import Row
 from s4mi.data.sources.read_table import read_table
-from s4mi.data.sources.types import Found
+from s4mi.data.sources.types import FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 from s4mi.records import Part
@@ -49,7 +49,7 @@ def is_isic2017(source: Path) -> bool:
     return any(_Paths(source, name).images.is_dir() for name in PARTS)
 
 
-def read_isic2017(source: Path) -> Found:
+def read_isic2017(source: Path) -> FoundDataset:
     """Read what is there of the official layout; what is missing is said in a warning.
 
     Raises:
@@ -65,7 +65,7 @@ def read_isic2017(source: Path) -> Found:
         found, wrong = _read_part(_Paths(source, name), part)
         rows.extend(found)
         findings.extend(wrong)
-    return Found(
+    return FoundDataset(
         folder=source, kind="the official ISIC-2017 layout", rows=tuple(rows), classes=CLASSES, findings=tuple(findings)
     )
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.masks import mask_file_values
 from s4mi.data.parallel import in_parallel
-from s4mi.data.sources.resume import Journal, key_of
-from s4mi.data.sources.types import Naming
+from s4mi.data.sources.resume import ImportJournal, key_of
+from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.spec import Finding, MaskKey
 from s4mi.errors import S4miError
 
 BACKGROUND = "background"
 
 
-def name_mask_values(values: Iterable[MaskKey], *, naming: Naming) -> dict[MaskKey, str]:
+def name_mask_values(values: Iterable[MaskKey], *, naming: DatasetNaming) -> dict[MaskKey, str]:
     """Pixel value → class name for masks that hold `values`.
 
     Masks with one value beside 0 need no names: 0 is background, the other one `naming.foreground`.
@@ -51,7 +51,7 @@ def _in_one_code(values: set[MaskKey]) -> set[MaskKey]:
 
 
 def scan_masks(
-    masks: Sequence[Path], *, journal: Journal | None = None, say: Callable[[int, int], None] = lambda *_: None
+    masks: Sequence[Path], *, journal: ImportJournal | None = None, say: Callable[[int, int], None] = lambda *_: None
 ) -> tuple[set[MaskKey], list[Finding]]:
     """Every pixel value or colour the masks hold, and the masks that cannot be read, as warnings.
 

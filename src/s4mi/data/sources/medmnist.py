@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.manifest import PARTS, Row
-from s4mi.data.sources.types import Extract, Found
+from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.errors import S4miError
 from s4mi.records import Part
 
@@ -70,7 +70,7 @@ def is_medmnist(source: Path) -> bool:
     return file is not None and {"train_images.npy", "train_labels.npy"} <= _members(file)
 
 
-def read_medmnist(source: Path, *, classes: Sequence[str] = ()) -> Found:
+def read_medmnist(source: Path, *, classes: Sequence[str] = ()) -> FoundDataset:
     """Read the labels and the headers of the images; the images are read when they are written out.
 
     Args:
@@ -86,7 +86,7 @@ def read_medmnist(source: Path, *, classes: Sequence[str] = ()) -> Found:
     if "mnist3d" in file.name:
         raise S4miError(f"{file}: is a set of volumes; take one of the 2-D sets: {', '.join(CLASSES)}")
     rows: list[Row] = []
-    extracts: dict[Path, Extract] = {}
+    extracts: dict[Path, EmbeddedImage] = {}
     widths = set()
     for part in PARTS:
         if f"{part}_images.npy" not in _members(file):
@@ -105,7 +105,7 @@ def read_medmnist(source: Path, *, classes: Sequence[str] = ()) -> Found:
         count = width if width > 1 else highest + 1
         raise S4miError(f"{file}: has {count} classes but {len(names)} names; name each with --classes a,b,c")
     named = tuple(_with_names(row, names) for row in rows)
-    return Found(
+    return FoundDataset(
         folder=file.parent, kind=f"the MedMNIST set {file.stem}", rows=named, classes=names, multilabel=width > 1,
         extracts=extracts,
     )  # fmt: skip
@@ -151,7 +151,7 @@ def _header(file: Path, member: str) -> _Array:
     return _Array(shape, dtype)
 
 
-def _rows(file: Path, part: Part, labels: NDArray[Any]) -> Iterator[tuple[Row, Extract]]:
+def _rows(file: Path, part: Part, labels: NDArray[Any]) -> Iterator[tuple[Row, EmbeddedImage]]:
     """A row an image; `labels` are numbers as text until the names are known."""
     member = f"{part}_images.npy"
     array = _header(file, member)
@@ -165,7 +165,7 @@ def _rows(file: Path, part: Part, labels: NDArray[Any]) -> Iterator[tuple[Row, E
         present = [str(k) for k, yes in enumerate(shown) if yes] if len(shown) > 1 else [str(shown[0])]
         path = file / part / f"{part}_{number:06d}.png"
         row = Row("", path, None, labels=tuple(present), group=None, split=part, line=0)
-        yield row, Extract(file, frame=number, member=member)
+        yield row, EmbeddedImage(file, frame=number, member=member)
 
 
 def _with_names(row: Row, names: Sequence[str]) -> Row:

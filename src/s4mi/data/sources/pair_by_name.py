@@ -11,7 +11,7 @@ from s4mi.data.spec import Finding
 
 
 @dataclass(frozen=True)
-class Naming:
+class AffixPattern:
     """What the names of images and masks have around what is the same in both, before the ending."""
 
     image_prefix: str = ""
@@ -29,7 +29,7 @@ class Naming:
 
 
 def match(
-    images: Sequence[Path], masks: Sequence[Path], *, image_root: Path, mask_root: Path, naming: Naming
+    images: Sequence[Path], masks: Sequence[Path], *, image_root: Path, mask_root: Path, naming: AffixPattern
 ) -> tuple[dict[Path, Path], list[Finding]]:
     """The mask of every image: the one at the same place below its root, else the only one of the same name."""
     stems = {mask: stem for mask in masks if (stem := naming.mask_stem(mask)) is not None}

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from s4mi.data.manifest import Row
 from s4mi.data.sources.folder import image_files
-from s4mi.data.sources.pair_by_name import Naming, match
+from s4mi.data.sources.pair_by_name import AffixPattern, match
 from s4mi.data.sources.patient_pattern import group_by_name
-from s4mi.data.sources.types import PART_NAMES, Found
+from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 from s4mi.records import Part
@@ -25,11 +25,11 @@ class PairsOptions:
 
     images: str = "images"
     masks: str = "masks"
-    naming: Naming = field(default_factory=Naming)
+    naming: AffixPattern = field(default_factory=AffixPattern)
     group_pattern: str = ""
 
 
-def read_pairs(source: Path, options: PairsOptions | None = None) -> Found:
+def read_pairs(source: Path, options: PairsOptions | None = None) -> FoundDataset:
     """Find the images and their masks; an image without a mask is not annotated, which is a normal state.
 
     Raises:
@@ -52,7 +52,7 @@ def read_pairs(source: Path, options: PairsOptions | None = None) -> Found:
     if without:
         message = f"{without} of {len(rows)} images have no mask; they count as not annotated, which is a normal state"
         findings.append(Finding("no-mask", "note", ".", None, f"{message}; see the names if they should have one"))
-    return Found(folder=source, kind="pairs of image and mask", rows=tuple(rows), findings=tuple(findings))
+    return FoundDataset(folder=source, kind="pairs of image and mask", rows=tuple(rows), findings=tuple(findings))
 
 
 def _parts(source: Path, options: PairsOptions) -> Iterator[tuple[Part | None, Path]]:

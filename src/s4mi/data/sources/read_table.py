@@ -12,7 +12,7 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx", ".xls")
 
 
 @dataclass(frozen=True)
-class Record:
+class TableRow:
     """One row of a table: its cells as stripped text, `''` where empty, and the line of the file it begins in."""
 
     line: int
@@ -20,12 +20,12 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Table:
+class SourceTable:
     """A table and where it came from."""
 
     path: Path
     columns: tuple[str, ...]
-    records: tuple[Record, ...]
+    records: tuple[TableRow, ...]
 
     def require(self, column: str, *, option: str) -> str:
         """`column`, when the table has it; else raise S4miError with the nearest one and the option that names it."""
@@ -37,7 +37,7 @@ class Table:
         )
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> SourceTable:
     """Read a table. Of an Excel file the first sheet; of a Parquet file row n counts as line n + 2.
 
     Raises:
@@ -53,7 +53,7 @@ def read_table(path: Path) -> Table:
     raise S4miError(f"{path}: is no table this can read; convert it to one of: {', '.join(TABLE_SUFFIXES)}")
 
 
-def _read_text_table(path: Path, *, separator: str | None) -> Table:
+def _read_text_table(path: Path, *, separator: str | None) -> SourceTable:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -77,13 +77,13 @@ def _read_text_table(path: Path, *, separator: str | None) -> Table:
                     f"{path}:{line}: has {len(values)} cells where the header has {len(columns)}; "
                     f"quote cells that hold {separator!r}"
                 )
-            records.append(Record(line, dict(zip(columns, (value.strip() for value in values), strict=True))))
+            records.append(TableRow(line, dict(zip(columns, (value.strip() for value in values), strict=True))))
     except csv.Error as error:
         raise S4miError(f"{path}:{reader.line_num}: is not CSV ({error}); look for an unclosed quote") from error
     return _checked(path, columns, records)
 
 
-def _read_frame(path: Path) -> Table:
+def _read_frame(path: Path) -> SourceTable:
     import polars  # here, not above: it costs a tenth of a second and most tables are CSV
 
     try:
@@ -98,7 +98,7 @@ def _read_frame(path: Path) -> Table:
         reason = " ".join(str(error).split())
         raise S4miError(f"{path}: cannot be read as {path.suffix} ({reason}); export it again, or as CSV") from error
     records = [
-        Record(number, {column: _as_text(value) for column, value in cells.items()})
+        TableRow(number, {column: _as_text(value) for column, value in cells.items()})
         for number, cells in enumerate(frame.iter_rows(named=True), start=2)
     ]
     return _checked(path, tuple(frame.columns), records)
@@ -117,11 +117,11 @@ def _as_text(value: object) -> str:
     return str(value).strip()
 
 
-def _checked(path: Path, columns: tuple[str, ...], records: Iterable[Record]) -> Table:
+def _checked(path: Path, columns: tuple[str, ...], records: Iterable[TableRow]) -> SourceTable:
     for name in columns:
         if columns.count(name) > 1:
             raise S4miError(f"{path}:1: two columns are called {name!r}; rename one")
-    table = Table(path=path, columns=columns, records=tuple(records))
+    table = SourceTable(path=path, columns=columns, records=tuple(records))
     if not table.records:
         raise S4miError(f"{path}: names columns and has no rows; add rows")
     return table

@@ -8,7 +8,7 @@ from typing import Any, Final
 NAME: Final = ".import.jsonl"
 
 
-class Journal:
+class ImportJournal:
     """Answers by key, a line each, in a file that is only ever added to; a torn last line is left out.
 
     A key says what was done to which file, its size and its time of change: a changed file is done again.
@@ -18,7 +18,7 @@ class Journal:
         self._path = folder / NAME
         self._known: dict[str, Any] = {}
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> "ImportJournal":
         self._path.parent.mkdir(parents=True, exist_ok=True)
         text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.exists() else ""
         for line in text.splitlines():

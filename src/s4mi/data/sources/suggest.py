@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, suffix_of
-from s4mi.data.sources.read_table import Table
+from s4mi.data.sources.read_table import SourceTable
 from s4mi.data.sources.table import NO, YES, TableOptions
 from s4mi.data.sources.types import PART_NAMES
 
 
-def guess_options(table: Table) -> TableOptions:
+def suggest_options(table: SourceTable) -> TableOptions:
     """The options that fit the names and contents of a table's columns; for a suggestion, never for an import."""
     first = table.records[:200]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, suffix_of
 from s4mi.data.manifest import MANIFEST_NAME, PARTS, Row
-from s4mi.data.sources.read_table import TABLE_SUFFIXES, Record, Table, read_table
-from s4mi.data.sources.types import PART_NAMES, Found
+from s4mi.data.sources.read_table import TABLE_SUFFIXES, SourceTable, TableRow, read_table
+from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import NO_CLASS, Finding
 from s4mi.errors import S4miError, nearest
 from s4mi.records import Part
@@ -64,7 +64,7 @@ def find_tables(source: Path) -> dict[Part | None, Path]:
     return found
 
 
-def read_tables(source: Path, options: TableOptions | None = None) -> Found:
+def read_tables(source: Path, options: TableOptions | None = None) -> FoundDataset:
     """Read the table or tables of `source` and find the files they name.
 
     Raises:
@@ -97,11 +97,13 @@ def read_tables(source: Path, options: TableOptions | None = None) -> Found:
     if len(classes) == 1 and not multilabel and not findings:
         message = f"{classes[0]!r} is the only label; name another column with --label, or none with --label ''"
         findings.append(Finding("one-class", "error", _name(next(iter(tables.values())), folder), 1, message))
-    return Found(folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel, named=source.is_file())
+    return FoundDataset(
+        folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel, named=source.is_file()
+    )
 
 
 def labels_of(
-    table: Table, options: TableOptions, *, source: Path
+    table: SourceTable, options: TableOptions, *, source: Path
 ) -> tuple[dict[str, tuple[str, ...] | None], list[Finding]]:
     """The labels of every record, by the name in its column of images, whose files are not looked up.
 
@@ -135,7 +137,7 @@ def _one_hot_classes(options: TableOptions) -> tuple[str, ...]:
 class _Reading:
     """One table being read; faults of its rows gather in `findings`."""
 
-    table: Table
+    table: SourceTable
     options: TableOptions
     part: Part | None
     source: Path
@@ -175,7 +177,7 @@ class _Reading:
             rows.append(row)
         return rows
 
-    def labels(self, record: Record) -> tuple[str, ...] | None:
+    def labels(self, record: TableRow) -> tuple[str, ...] | None:
         """What a record says its image shows; None where it says nothing."""
         return self._one_hot(record) if self.options.one_hot else self._labels(record)
 
@@ -184,7 +186,7 @@ class _Reading:
             return usual if usual in self.table.columns else None
         return self.table.require(wanted, option=option) if wanted else None
 
-    def _row(self, record: Record) -> Row | None:
+    def _row(self, record: TableRow) -> Row | None:
         image = self._file(record, self.image, what="image", lookup=self.images)
         mask = self._file(record, self.mask, what="mask", lookup=self.masks) if self.mask else None
         if not record.cells[self.image]:
@@ -200,7 +202,7 @@ class _Reading:
         group = record.cells[self.group] if self.group else ""
         return Row("", image, mask, labels=labels, group=group or None, split=split, line=record.line)
 
-    def _file(self, record: Record, column: str, *, what: str, lookup: "_Lookup") -> Path | None:
+    def _file(self, record: TableRow, column: str, *, what: str, lookup: "_Lookup") -> Path | None:
         cell = record.cells[column]
         if not cell:
             return None
@@ -211,7 +213,7 @@ class _Reading:
             self._wrong(f"missing-{what}", record, message)
         return path
 
-    def _labels(self, record: Record) -> tuple[str, ...] | None:
+    def _labels(self, record: TableRow) -> tuple[str, ...] | None:
         cell = record.cells[self.label] if self.label else ""
         if not cell:
             return None
@@ -222,7 +224,7 @@ class _Reading:
             self._wrong("no-label", record, f"label {cell!r} names no class; empty the cell if there is no annotation")
         return names
 
-    def _one_hot(self, record: Record) -> tuple[str, ...] | None:
+    def _one_hot(self, record: TableRow) -> tuple[str, ...] | None:
         values = [record.cells[column].lower() for column in self.options.one_hot]
         if not any(values):
             return None
@@ -233,7 +235,7 @@ class _Reading:
         classes = _one_hot_classes(self.options)
         return tuple(name for name, value in zip(classes, values, strict=True) if value in YES)
 
-    def _split(self, record: Record) -> Part | None:
+    def _split(self, record: TableRow) -> Part | None:
         cell = record.cells[self.split] if self.split else ""
         if not cell:
             return self.part
@@ -243,7 +245,7 @@ class _Reading:
             self._wrong("unknown-split", record, message)
         return part
 
-    def _wrong(self, code: str, record: Record, message: str) -> None:
+    def _wrong(self, code: str, record: TableRow, message: str) -> None:
         file = _name(self.table.path, self.source)
         self.findings.append(Finding(code, "error", file, record.line, message))
 

@@ -8,7 +8,7 @@ from s4mi.data.manifest import Row
 from s4mi.data.spec import Finding, MaskKey
 from s4mi.records import Part
 
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
 
 PART_NAMES: Mapping[str, Part] = {
@@ -20,7 +20,7 @@ PART_NAMES: Mapping[str, Part] = {
 
 
 @dataclass(frozen=True)
-class Extract:
+class EmbeddedImage:
     """A picture inside a larger file, which an import writes out.
 
     Attributes:
@@ -37,7 +37,7 @@ class Extract:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundDataset:
     """What a source holds, before anything is decoded.
 
     Attributes:
@@ -58,12 +58,12 @@ class Found:
     classes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     multilabel: bool = False
-    extracts: Mapping[Path, Extract] = field(default_factory=dict)
+    extracts: Mapping[Path, EmbeddedImage] = field(default_factory=dict)
     named: bool = False
 
 
 @dataclass(frozen=True)
-class Naming:
+class DatasetNaming:
     """What a source does not say of itself."""
 
     name: str

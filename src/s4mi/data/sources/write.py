@@ -22,11 +22,11 @@ from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.manifest import MANIFEST_NAME, Row, read_manifest, write_dataset
 from s4mi.data.parallel import in_parallel
-from s4mi.data.sources.extract import Wanted, write_out
-from s4mi.data.sources.frames import Frames, expand
+from s4mi.data.sources.extract import ExtractJob, extract_images
+from s4mi.data.sources.frames import FrameSelection, expand
 from s4mi.data.sources.mask_naming import name_mask_values, scan_masks
-from s4mi.data.sources.resume import Journal
-from s4mi.data.sources.types import Found, Naming, Progress
+from s4mi.data.sources.resume import ImportJournal
+from s4mi.data.sources.types import DatasetNaming, FoundDataset, ProgressCallback
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, MaskKey
 from s4mi.data.versions import newest_version
 from s4mi.errors import S4miError
@@ -34,7 +34,7 @@ from s4mi.records import TaskKind
 
 
 @dataclass(frozen=True)
-class Written:
+class ImportResult:
     """A data set folder that an import wrote, and what there is to say about it."""
 
     folder: Path
@@ -44,7 +44,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Handling:
+class ImportOptions:
     """What an import does with the files.
 
     Attributes:
@@ -59,26 +59,26 @@ class Handling:
     copy: bool = False
     force: bool = False
     skip_missing: bool = False
-    frames: Frames = field(default_factory=Frames)
+    frames: FrameSelection = field(default_factory=FrameSelection)
     intensity: Intensity = field(default_factory=Intensity)
     keep_dicom: bool = False
 
 
 def write_import(
-    found: Found,
+    found: FoundDataset,
     destination: Path,
     *,
-    naming: Naming,
-    handling: Handling | None = None,
-    progress: Progress | None = None,
-) -> Written:
+    naming: DatasetNaming,
+    handling: ImportOptions | None = None,
+    progress: ProgressCallback | None = None,
+) -> ImportResult:
     """Make a data set folder of what was found; the source is only read.
 
     Raises:
         S4miError: something found is an error, the destination is taken, or masks hold values nobody has named.
     """
     destination = destination.expanduser().resolve()
-    handling = handling or Handling()
+    handling = handling or ImportOptions()
     say = progress or (lambda *_: None)
     _refuse_errors(found, skip_missing=handling.skip_missing)
     _refuse_destination(found, destination, force=handling.force)
@@ -86,15 +86,21 @@ def write_import(
     _refuse_errors(found, skip_missing=handling.skip_missing)
     found = replace(found, rows=tuple(_named(found)))
     try:
-        with Journal(destination) as journal:
+        with ImportJournal(destination) as journal:
             return _write(found, destination, naming, handling, journal=journal, say=say)
     except OSError as error:
         raise S4miError(f"{destination}: cannot be written ({error}); make room, or name another folder") from error
 
 
 def _write(
-    found: Found, destination: Path, naming: Naming, handling: Handling, *, journal: Journal, say: Progress
-) -> Written:
+    found: FoundDataset,
+    destination: Path,
+    naming: DatasetNaming,
+    handling: ImportOptions,
+    *,
+    journal: ImportJournal,
+    say: ProgressCallback,
+) -> ImportResult:
     rows, findings = found.rows, list(found.findings)
     places = _places(found, destination) if handling.copy or found.extracts else {}
     codes: set[MaskKey] = set()
@@ -120,19 +126,24 @@ def _write(
     write_dataset(destination, spec, rows)
     _, wrong = read_manifest(destination)
     wrong = [replace(finding, file=str(destination / finding.file)) for finding in wrong]
-    return Written(destination, spec, rows, findings=(*findings, *unread, *wrong))
+    return ImportResult(destination, spec, rows, findings=(*findings, *unread, *wrong))
 
 
 def _write_extracts(
-    found: Found, places: dict[Path, Path], intensity: Intensity, *, journal: Journal, say: Progress
+    found: FoundDataset,
+    places: dict[Path, Path],
+    intensity: Intensity,
+    *,
+    journal: ImportJournal,
+    say: ProgressCallback,
 ) -> tuple[tuple[Row, ...], set[MaskKey], list[Finding]]:
     """Write out what lies inside larger files: the rows that could be, the codes of their masks, and what was lost."""
     images = {row.image for row in found.rows} & set(found.extracts)
     masks = {row.mask for row in found.rows if row.mask is not None} & set(found.extracts)
     wanted = [
-        Wanted(found.extracts[path], places[path], mask=path in masks) for path in sorted(images | masks)
+        ExtractJob(found.extracts[path], places[path], mask=path in masks) for path in sorted(images | masks)
     ]  # fmt: skip
-    written = write_out(wanted, intensity, journal=journal, say=say)
+    written = extract_images(wanted, intensity, journal=journal, say=say)
     rows, findings = [], []
     for row in found.rows:
         target = next((places[path] for path in (row.image, row.mask) if path and places[path] in written.failed), None)
@@ -145,7 +156,7 @@ def _write_extracts(
     return tuple(rows), set(written.codes), findings
 
 
-def _conversion(found: Found, handling: Handling) -> str:
+def _conversion(found: FoundDataset, handling: ImportOptions) -> str:
     """In words, what was made of files that were no 8-bit pictures."""
     if not found.extracts:
         return ""
@@ -157,7 +168,7 @@ def _conversion(found: Found, handling: Handling) -> str:
     )
 
 
-def tasks_of(found: Found) -> tuple[TaskKind, ...]:
+def tasks_of(found: FoundDataset) -> tuple[TaskKind, ...]:
     """What can be learnt from the annotations that were found: multiclass where every labelled row has one label."""
     tasks: list[TaskKind] = []
     labelled = [row.labels for row in found.rows if row.labels is not None]
@@ -169,7 +180,7 @@ def tasks_of(found: Found) -> tuple[TaskKind, ...]:
     return tuple(tasks)
 
 
-def _refuse_errors(found: Found, *, skip_missing: bool) -> None:
+def _refuse_errors(found: FoundDataset, *, skip_missing: bool) -> None:
     tolerated = {"missing-image", "missing-mask"} if skip_missing else set()
     errors = [finding for finding in found.findings if finding.severity == "error" and finding.code not in tolerated]
     if errors:
@@ -179,7 +190,7 @@ def _refuse_errors(found: Found, *, skip_missing: bool) -> None:
         raise S4miError(f"{found.folder}: no images to import; see what is there with: s4mi data check {found.folder}")
 
 
-def _refuse_destination(found: Found, destination: Path, *, force: bool) -> None:
+def _refuse_destination(found: FoundDataset, destination: Path, *, force: bool) -> None:
     folders = {found.folder}
     if found.named and destination != found.folder:  # beside a table there may be a folder for the data set
         folders = {path.parent for row in found.rows for path in (row.image, row.mask) if path is not None}
@@ -195,12 +206,12 @@ def _refuse_destination(found: Found, destination: Path, *, force: bool) -> None
         )
 
 
-def _named(found: Found) -> list[Row]:
+def _named(found: FoundDataset) -> list[Row]:
     """The rows with ids: the shortest of stem, path without ending and whole path that tells all images apart."""
     return [replace(row, id=name) for row, name in zip(found.rows, _ids(found), strict=True)]
 
 
-def _ids(found: Found) -> list[str]:
+def _ids(found: FoundDataset) -> list[str]:
     paths = [_below(row.image, found.folder) for row in found.rows]
     stems = [path.stem for path in paths]
     unended = [path.with_suffix("").as_posix() for path in paths]
@@ -215,7 +226,7 @@ def _below(path: Path, folder: Path) -> PurePosixPath:
     return PurePosixPath(inside.as_posix())
 
 
-def _all_grey(rows: Sequence[Row], *, say: Progress) -> bool:
+def _all_grey(rows: Sequence[Row], *, say: ProgressCallback) -> bool:
     """Whether every image that can be read has one channel; the first one with colours settles it."""
     answers = in_parallel(_is_grey, [row.image for row in rows], say=lambda done, of: say("reading headers", done, of))
     seen = False
@@ -234,7 +245,7 @@ def _is_grey(path: Path) -> bool | None:
         return None
 
 
-def _spec(found: Found, *, naming: Naming, mask_values: dict[MaskKey, str]) -> DatasetSpec:
+def _spec(found: FoundDataset, *, naming: DatasetNaming, mask_values: dict[MaskKey, str]) -> DatasetSpec:
     try:
         return DatasetSpec(
             name=naming.name,
@@ -256,7 +267,7 @@ def _root(source: Path, destination: Path) -> str:
     return source.as_posix()
 
 
-def _places(found: Found, destination: Path) -> dict[Path, Path]:
+def _places(found: FoundDataset, destination: Path) -> dict[Path, Path]:
     """Where every image and mask goes below the data set folder."""
     masks = [row.mask for row in found.rows if row.mask is not None]
     return {
@@ -275,7 +286,7 @@ def _targets(paths: Sequence[Path], source: Path, *, folder: Path) -> dict[Path,
     return {path: folder / place for path, place in places.items()}
 
 
-def _copy_all(places: Mapping[Path, Path], *, say: Progress) -> None:
+def _copy_all(places: Mapping[Path, Path], *, say: ProgressCallback) -> None:
     copies = in_parallel(_copy, list(places.items()), say=lambda done, of: say("copying", done, of))
     deque(copies, maxlen=0)
 

@@ -8,7 +8,7 @@ validation; the labelled x % are the first x % of an order of the annotated trai
 always lies inside a larger one.
 
 Annotation that is merged into a data set later must not move anybody: parts are drawn from the first version that has
-any (`Basis`), and what came later trains. The labelled x % are of all there is.
+any (`BaseVersion`), and what came later trains. The labelled x % are of all there is.
 
 The tolerance, which `TOLERANCE` states and the tests hold: in each part, fold and fraction the count of a class is off
 its share by at most that many times what one group holds of it at most.
@@ -36,7 +36,7 @@ ALL = LabelAmount(100)
 
 
 @dataclass(frozen=True)
-class Division:
+class SplitMethod:
     """How a data set is divided into training, validation and test.
 
     Attributes:
@@ -54,7 +54,7 @@ class Division:
 
 
 @dataclass(frozen=True)
-class Basis:
+class BaseVersion:
     """The version of a data set that its parts are drawn from where annotation was merged in later.
 
     Attributes:
@@ -69,12 +69,12 @@ def make_split(
     manifest: Manifest,
     kind: TaskKind,
     *,
-    division: Division,
+    division: SplitMethod,
     amount: LabelAmount = ALL,
     fraction_seed: int,
     foreground: Sequence[float] | None = None,
     unlabelled: bool = False,
-    basis: Basis | None = None,
+    basis: BaseVersion | None = None,
 ) -> Split:
     """Split a data set for one task.
 
@@ -174,7 +174,7 @@ def _official(manifest: Manifest) -> dict[Part, tuple[int, ...]]:
 
 
 def _divide(
-    manifest: Manifest, traits: NDArray[np.float64], division: Division, *, kind: TaskKind, basis: Basis | None
+    manifest: Manifest, traits: NDArray[np.float64], division: SplitMethod, *, kind: TaskKind, basis: BaseVersion | None
 ) -> dict[Part, tuple[int, ...]]:
     if division.kind == "official":
         return _official(manifest)
@@ -195,7 +195,7 @@ def _carried_over(parts: Mapping[Part, Sequence[int]], old: Manifest, new: Manif
     return {part: tuple(number for number, place in enumerate(places) if place == part) for part in PARTS}
 
 
-def _saved(manifest: Manifest, kind: TaskKind, division: Division, train: Sequence[int]) -> tuple[int, ...]:
+def _saved(manifest: Manifest, kind: TaskKind, division: SplitMethod, train: Sequence[int]) -> tuple[int, ...]:
     """The rows that a saved split says to be labelled."""
     if division.kind != "file" or division.file is None:
         raise S4miError("label_fraction=saved: takes the labelled images of a saved split; pass split.kind=file too")
@@ -210,7 +210,7 @@ def _saved(manifest: Manifest, kind: TaskKind, division: Division, train: Sequen
     return labelled
 
 
-def _drawn(manifest: Manifest, traits: NDArray[np.float64], division: Division) -> dict[Part, tuple[int, ...]]:
+def _drawn(manifest: Manifest, traits: NDArray[np.float64], division: SplitMethod) -> dict[Part, tuple[int, ...]]:
     """Stretches of the annotated groups; a group without any annotation can only teach, so it goes to train."""
     groups = _groups(manifest, range(len(manifest.rows)))
     bare = [group for group in groups if traits[group, -1].all()]

@@ -13,7 +13,7 @@ from s4mi.data.splits.split_file import Split
 
 
 @dataclass(frozen=True)
-class Proportions:
+class SplitBalance:
     """Counts by column: `train`, `val`, `test`, and each label fraction.
 
     Attributes:
@@ -37,9 +37,9 @@ class Proportions:
         return self.worst <= TOLERANCE
 
 
-def proportions(
+def split_balance(
     manifest: Manifest, split: Split, fractions: Mapping[str, Sequence[int]], traits: NDArray[np.float64]
-) -> Proportions:
+) -> SplitBalance:
     """Count a split.
 
     Args:
@@ -51,7 +51,7 @@ def proportions(
     groups = [row.group or f"\0{row.id}" for row in manifest.rows]
     names = _names(manifest, shows.shape[1])
     worst, worst_at = _worst(members, shows, annotated, groups, names)
-    return Proportions(
+    return SplitBalance(
         columns=tuple(members),
         images={name: len(rows) for name, rows in members.items()},
         annotated={name: int(annotated[rows].sum()) for name, rows in members.items()},

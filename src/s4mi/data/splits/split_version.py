@@ -6,15 +6,15 @@ from pathlib import Path
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.manifest import Manifest
 from s4mi.data.masks import foreground_share, read_mask
-from s4mi.data.splits.split import Basis, Division
+from s4mi.data.splits.split import BaseVersion, SplitMethod
 from s4mi.data.versions import load_version, manifest_name
 from s4mi.errors import S4miError
 from s4mi.records import TaskKind
 
 
-def basis_of(
-    manifest: Manifest, kind: TaskKind, division: Division, *, foreground: Sequence[float] | None
-) -> Basis | None:
+def base_version(
+    manifest: Manifest, kind: TaskKind, division: SplitMethod, *, foreground: Sequence[float] | None
+) -> BaseVersion | None:
     """The first version with annotation for the task, or None where that is `manifest`, or nothing is drawn.
 
     Args:
@@ -28,11 +28,11 @@ def basis_of(
     for version in range(1, manifest.version):
         old = load_version(manifest.folder, version)
         if any(row.annotated(kind) for row in old.rows):
-            return Basis(old, None if foreground is None else _foreground(old, manifest, foreground))
+            return BaseVersion(old, None if foreground is None else _foreground(old, manifest, foreground))
     return None
 
 
-def merged_later(manifest: Manifest, basis: Basis, kind: TaskKind) -> frozenset[int]:
+def merged_later(manifest: Manifest, basis: BaseVersion, kind: TaskKind) -> frozenset[int]:
     """The rows of `manifest` whose annotation was not there when the parts were drawn."""
     known = {row.id for row in basis.manifest.rows if row.annotated(kind)}
     return frozenset(number for number, row in enumerate(manifest.rows) if row.annotated(kind) and row.id not in known)

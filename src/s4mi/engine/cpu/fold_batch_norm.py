@@ -21,7 +21,7 @@ class _Pair:
     norm: nn.BatchNorm2d
 
 
-def fold(network: nn.Module, give: Callable[[Tensor], Tensor], images: Tensor) -> int:
+def fold_batch_norm(network: nn.Module, give: Callable[[Tensor], Tensor], images: Tensor) -> int:
     """Fold every batch normalisation of `network` that stands behind a convolution into it; returns how many.
 
     A network does not say in which order it calls its parts. Those that stand one behind the other are taken for a

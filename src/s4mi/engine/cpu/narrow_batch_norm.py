@@ -17,7 +17,7 @@ from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from s4mi.engine.batch_norm import AdoptedBatchNorm
+from s4mi.engine.batch_norm import ReplacedBatchNorm
 
 TOGETHER = 32
 """Channels that are added up at a time are a multiple of this: two registers of AVX-512, single precision."""
@@ -42,7 +42,7 @@ def speed_up_narrow_batch_norm(module: nn.Module) -> None:
 
 
 @final
-class NarrowBatchNorm(AdoptedBatchNorm, nn.BatchNorm2d):
+class NarrowBatchNorm(ReplacedBatchNorm, nn.BatchNorm2d):
     """Batch normalisation of (B, C, H, W) that takes pixels together on its way back, where C is small."""
 
     def _normalised(self, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from s4mi.engine.cpu.matmul_conv import speed_up_small_maps
 from s4mi.engine.cpu.narrow_batch_norm import speed_up_narrow_batch_norm
 
 
-def lay_out(module: nn.Module, device: torch.device) -> None:
+def optimise_for_device(module: nn.Module, device: torch.device) -> None:
     """Move a module to a device; channels come last, as suits convolutions on CPUs and on most GPUs alike."""
     module.to(device)
     if device.type != "mps":

@@ -11,7 +11,7 @@ from torch.export import Dim, ExportedProgram
 from s4mi.errors import S4miError
 from s4mi.inference.export.deployable import Deployable
 from s4mi.inference.exported_program import FACTS
-from s4mi.inference.model_metadata import IMAGES, KEY, LOGITS, ONNX, PROBABILITIES, PROGRAM, ExportedFacts
+from s4mi.inference.model_metadata import IMAGES, KEY, LOGITS, ONNX, PROBABILITIES, PROGRAM, ModelMetadata
 
 OPSET = 18
 """The oldest version of ONNX's operators that torch writes at first hand, so that older programs read it too."""
@@ -21,7 +21,7 @@ MOST_BYTES = 2**31 - 2**20
 """A single ONNX file holds less than 2 GiB."""
 
 
-def write_onnx(model: Deployable, facts: ExportedFacts, path: Path) -> None:
+def write_onnx(model: Deployable, facts: ModelMetadata, path: Path) -> None:
     """Write an ONNX file with its weights and facts inside.
 
     Raises:
@@ -55,7 +55,7 @@ def write_onnx(model: Deployable, facts: ExportedFacts, path: Path) -> None:
     program.save(str(path))
 
 
-def write_program(model: Deployable, facts: ExportedFacts, path: Path) -> None:
+def write_program(model: Deployable, facts: ModelMetadata, path: Path) -> None:
     """Write a torch.export archive with its facts as an extra file, and no weight that its answer does not need.
 
     Raises:
@@ -67,10 +67,10 @@ def write_program(model: Deployable, facts: ExportedFacts, path: Path) -> None:
     torch.export.save(program, path, extra_files={FACTS: facts.model_dump_json()})
 
 
-WRITERS: dict[str, Callable[[Deployable, ExportedFacts, Path], None]] = {ONNX: write_onnx, PROGRAM: write_program}
+WRITERS: dict[str, Callable[[Deployable, ModelMetadata, Path], None]] = {ONNX: write_onnx, PROGRAM: write_program}
 
 
-def _export(model: Deployable, facts: ExportedFacts) -> ExportedProgram:
+def _export(model: Deployable, facts: ModelMetadata) -> ExportedProgram:
     try:
         with torch.no_grad():
             return torch.export.export(model, (_example(facts),), dynamic_shapes=({0: Dim("batch")},))
@@ -78,7 +78,7 @@ def _export(model: Deployable, facts: ExportedFacts) -> ExportedProgram:
         raise _cannot(facts, "a graph", error) from error
 
 
-def _example(facts: ExportedFacts) -> Tensor:
+def _example(facts: ModelMetadata) -> Tensor:
     """Two images: of one, a graph could take their number for a constant."""
     size = facts.input.image_size
     generator = torch.Generator().manual_seed(0)
@@ -100,7 +100,7 @@ def _forget_unused(model: nn.Module, program: ExportedProgram) -> bool:
     return True
 
 
-def _cannot(facts: ExportedFacts, what: str, error: Exception, *, other: str = "") -> S4miError:
+def _cannot(facts: ModelMetadata, what: str, error: Exception, *, other: str = "") -> S4miError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     cure = f"; export it as {other}" if other else "; choose another network"
     return S4miError(f"{facts.run.name}: {facts.run.backbone} cannot be written as {what} ({reason}){cure}")

@@ -10,10 +10,10 @@ from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
 from s4mi.inference.export.verify import Check
 from s4mi.inference.load import open_exported
-from s4mi.inference.model_metadata import ENDINGS, IMAGES, LOGITS, ONNX, PROBABILITIES, ExportedFacts
-from s4mi.records import Answers, ImageScores, RunRecord, write_text_atomically
+from s4mi.inference.model_metadata import ENDINGS, IMAGES, LOGITS, ONNX, PROBABILITIES, ModelMetadata
+from s4mi.records import ImageScores, Predictions, RunRecord, write_text_atomically
 from s4mi.report.results.per_image import read_image_scores
-from s4mi.report.results.test_predictions import read_answers
+from s4mi.report.results.test_predictions import read_predictions
 from s4mi.report.writers.model_card import CardSource, ModelFile, card_mark, card_text
 from s4mi.training.run_dir import RunDir
 
@@ -39,7 +39,7 @@ def write_model_card(
     file: Path,
     run: Path,
     record: RunRecord,
-    facts: ExportedFacts,
+    facts: ModelMetadata,
     check: Check,
     *,
     others: tuple[RunRecord, ...] = (),
@@ -64,15 +64,15 @@ def write_model_card(
     write_text_atomically(card, card_text(source))
 
 
-def _single_images(run: Path) -> tuple[tuple[ImageScores, ...], Answers | None]:
+def _single_images(run: Path) -> tuple[tuple[ImageScores, ...], Predictions | None]:
     """What the run left on its test images; nothing where that cannot be read."""
     try:
-        return read_image_scores(run), read_answers(run)
+        return read_image_scores(run), read_predictions(run)
     except (S4miError, OSError, UnicodeDecodeError, csv.Error):
         return (), None
 
 
-def _files(file: Path, facts: ExportedFacts, check: Check) -> list[ModelFile]:
+def _files(file: Path, facts: ModelMetadata, check: Check) -> list[ModelFile]:
     """The model, and the same one in the other format if it was exported into the same folder under the same name."""
     checked = f"probabilities are the same to {max(check.difference, 1e-7):.0e}, on {check.origin}"
     others = [other for other in (file.with_suffix(ending) for ending in ENDINGS) if other != file]
@@ -80,7 +80,7 @@ def _files(file: Path, facts: ExportedFacts, check: Check) -> list[ModelFile]:
     return [ModelFile(one.name, one.stat().st_size / 1e6, words, _load(one, facts)) for one, words in known]
 
 
-def _holds(file: Path, facts: ExportedFacts) -> bool:
+def _holds(file: Path, facts: ModelMetadata) -> bool:
     """Whether this is a file with the model of the same run."""
     try:
         return file.exists() and open_exported(file).facts == facts
@@ -98,7 +98,7 @@ def _settings(run: Path) -> dict[str, str]:
     }
 
 
-def _inputs(facts: ExportedFacts) -> list[str]:
+def _inputs(facts: ModelMetadata) -> list[str]:
     """How an image becomes the model's input, and what comes out, a line each."""
     given, size = facts.input, facts.input.image_size
     through = f" by way of {given.resize_through}×{given.resize_through}" if given.resize_through else ""
@@ -126,7 +126,7 @@ def _inputs(facts: ExportedFacts) -> list[str]:
     return lines
 
 
-def _load(file: Path, facts: ExportedFacts) -> str:
+def _load(file: Path, facts: ModelMetadata) -> str:
     """Python that answers one image with the file: five lines after the imports."""
     size, through = facts.input.image_size, facts.input.resize_through
     read = ['image = cv2.cvtColor(cv2.imread("image.png"), cv2.COLOR_BGR2RGB)']

@@ -37,7 +37,7 @@ def overlay(pixels: Pixels, saliency: NDArray[np.float32]) -> Pixels:
 
 
 @dataclass(frozen=True)
-class Block:
+class RunOverlays:
     """One run's share of a row: its overlays at the image's own size, each with a caption, and a caption for all."""
 
     caption: str
@@ -45,7 +45,7 @@ class Block:
     captions: tuple[str, ...]
 
 
-class Sheet:
+class SaliencySheet:
     """Rows of an image and what each run makes of it, kept small as they come."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Sheet:
         self._outline, self._outlined_image = outline, outlined_image
         self._rows: list[Image.Image] = []
 
-    def add(self, name: str, truth: str, pixels: Pixels, blocks: Sequence[Block], mask: Pixels | None) -> None:
+    def add(self, name: str, truth: str, pixels: Pixels, blocks: Sequence[RunOverlays], mask: Pixels | None) -> None:
         """One more image, with its name, its truth, and its mask (H, W) of classes if it has one; 0 is outside."""
         cell = self._cell(pixels, mask if self._outlined_image else None)
         below = cell.height + 2

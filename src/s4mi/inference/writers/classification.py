@@ -4,24 +4,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from s4mi.data.spec import NO_CLASS
-from s4mi.inference.image_list import Asked
-from s4mi.inference.pipeline import Decoded, Wanted
-from s4mi.inference.predictor import Answerer, Probabilities
-from s4mi.inference.writers.resumable_csv import Cells, RowFile
+from s4mi.inference.image_list import InputImage
+from s4mi.inference.pipeline import Decoded, KeepOptions
+from s4mi.inference.predictor import Predictor, Probabilities
+from s4mi.inference.writers.resumable_csv import Cells, ResumableCsv
 from s4mi.maths.calibration import entropy
 
 NAME = "predictions.csv"
 
 
-class Predictions:
+class PredictionWriter:
     """id, a probability a class, the decision (of several labels joined by `;`, or `none`), the entropy in bits."""
 
-    wanted = Wanted()
+    wanted = KeepOptions()
 
-    def __init__(self, out: Path, images: Sequence[Asked], answerer: Answerer, *, resume: bool) -> None:
+    def __init__(self, out: Path, images: Sequence[InputImage], answerer: Predictor, *, resume: bool) -> None:
         self.output = out / NAME
         self._answerer = answerer
-        self._rows = RowFile(
+        self._rows = ResumableCsv(
             self.output,
             ("id", *answerer.about.classes, "decision", "entropy"),
             ids=[name for image in images for name in image.ids],
@@ -35,7 +35,7 @@ class Predictions:
     def __exit__(self, *_: object) -> None:
         self._rows.__exit__()
 
-    def has(self, asked: Asked) -> bool:
+    def has(self, asked: InputImage) -> bool:
         """Whether the answer is there from an earlier time."""
         return self._rows.has(asked.ids)
 
@@ -43,7 +43,7 @@ class Predictions:
         """The rows of a file."""
         return [self._row(name, page) for name, page in zip(decoded.asked.ids, pages, strict=True)]
 
-    def take(self, asked: Asked, rows: list[Cells]) -> None:  # noqa: ARG002
+    def take(self, asked: InputImage, rows: list[Cells]) -> None:  # noqa: ARG002
         """Write the rows of a file."""
         self._rows.add(rows)
 

@@ -20,11 +20,11 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.masks import encode_mask
 from s4mi.data.spec import MaskKey
 from s4mi.errors import S4miError, require_extra
-from s4mi.inference.image_list import Asked
+from s4mi.inference.image_list import InputImage
 from s4mi.inference.writers.output_settings import MaskFormat
 
 
-def mask_paths(asked: Asked, folder: Path, form: MaskFormat) -> tuple[Path, ...]:
+def mask_paths(asked: InputImage, folder: Path, form: MaskFormat) -> tuple[Path, ...]:
     """The files that the masks of an image become."""
     ending = "" if form == "png" else _ending(asked.picture.path)
     if ending:
@@ -33,7 +33,7 @@ def mask_paths(asked: Asked, folder: Path, form: MaskFormat) -> tuple[Path, ...]
 
 
 def write_masks(
-    asked: Asked,
+    asked: InputImage,
     masks: Sequence[Pixels],
     paths: Sequence[Path],
     *,

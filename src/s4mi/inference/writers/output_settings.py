@@ -14,7 +14,7 @@ SETTINGS_NAME = "predict.json"
 MaskFormat = Literal["png", "match"]
 
 
-class AnswerSettings(Frozen):
+class OutputSettings(Frozen):
     """Everything that decides what an answer is, and what file it becomes."""
 
     models: list[str] = Field(description="content hash of each network that answers")
@@ -27,7 +27,7 @@ class AnswerSettings(Frozen):
     format: MaskFormat
 
 
-def begin_folder(out: Path, settings: AnswerSettings, *, resume: bool) -> bool:
+def begin_folder(out: Path, settings: OutputSettings, *, resume: bool) -> bool:
     """Write `predict.json`; returns whether what is in the folder may be kept.
 
     Raises:
@@ -37,10 +37,10 @@ def begin_folder(out: Path, settings: AnswerSettings, *, resume: bool) -> bool:
     kept = False
     if resume and path.exists():
         try:
-            before = AnswerSettings.model_validate_json(path.read_bytes())
+            before = OutputSettings.model_validate_json(path.read_bytes())
         except ValidationError as error:
             raise S4miError(f"{path}: is damaged; leave out --resume, or choose another folder with -o") from error
-        for name in AnswerSettings.model_fields:
+        for name in OutputSettings.model_fields:
             old, new = getattr(before, name), getattr(settings, name)
             if old != new:
                 raise S4miError(

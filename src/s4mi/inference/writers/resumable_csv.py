@@ -11,7 +11,7 @@ from s4mi.records import write_text_atomically
 Cells = Sequence[str]
 
 
-class RowFile:
+class ResumableCsv:
     """A CSV file whose first column names an image; a context manager.
 
     While it grows, rows stand in the order in which they came. In the end they stand in the order asked for, so that
@@ -40,7 +40,7 @@ class RowFile:
         """Whether all rows of these images are there."""
         return all(name in self._rows for name in ids)
 
-    def __enter__(self) -> "RowFile":
+    def __enter__(self) -> "ResumableCsv":
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(self.path, self._text())
         self._file = self.path.open("a", newline="", encoding="utf-8")

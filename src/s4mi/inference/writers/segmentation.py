@@ -9,13 +9,13 @@ import numpy as np
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spacing import Spacing
 from s4mi.errors import S4miError
-from s4mi.inference.image_list import Asked
+from s4mi.inference.image_list import InputImage
 from s4mi.inference.overlays.masks import clustered, compared, tinted
-from s4mi.inference.pipeline import Decoded, Seen, Wanted
-from s4mi.inference.predictor import Answerer, Probabilities, classes_of
+from s4mi.inference.pipeline import Decoded, KeepOptions, SourceImage
+from s4mi.inference.predictor import Predictor, Probabilities, classes_of
 from s4mi.inference.writers.mask_files import mask_paths, save_png, write_masks
 from s4mi.inference.writers.output_settings import MaskFormat
-from s4mi.inference.writers.resumable_csv import Cells, RowFile
+from s4mi.inference.writers.resumable_csv import Cells, ResumableCsv
 from s4mi.maths.regions import measure
 
 OVERLAYS = "overlays"
@@ -28,21 +28,21 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Measured:
+class MaskMeasurements:
     """What becomes of a file's answers beside its masks: rows, and for a sheet each picture with its classes."""
 
     rows: list[Cells]
     pages: tuple[tuple[str, Pixels, Pixels], ...] = ()
 
 
-class Masks:
+class MaskWriter:
     """Masks at each picture's own size; a row of `measurements.csv` for each and each class but the background."""
 
     def __init__(
         self,
         out: Path,
-        images: Sequence[Asked],
-        answerer: Answerer,
+        images: Sequence[InputImage],
+        answerer: Predictor,
         *,
         overlay: bool,
         sheet: bool,
@@ -60,11 +60,11 @@ class Masks:
         self.output = out
         self._answerer, self._overlay, self._sheet, self._form = answerer, overlay, sheet, form
         self._unnamed = answerer.about.unnamed
-        self.wanted = Wanted(pixels=overlay or sheet, truth=overlay and not sheet, spacing=True)
+        self.wanted = KeepOptions(pixels=overlay or sheet, truth=overlay and not sheet, spacing=True)
         # Of clusters none is background.
         self._measured = tuple(enumerate(answerer.about.classes))[0 if self._unnamed else 1 :]
         _check_places(images, [self._paths(image) for image in images])
-        self._rows = RowFile(
+        self._rows = ResumableCsv(
             out / MEASUREMENTS, COLUMNS, ids=[name for image in images for name in image.ids],
             rows_each=len(self._measured), resume=resume,
         )  # fmt: skip
@@ -75,11 +75,11 @@ class Masks:
     def __exit__(self, *_: object) -> None:
         self._rows.__exit__()
 
-    def has(self, asked: Asked) -> bool:
+    def has(self, asked: InputImage) -> bool:
         """Whether the answer is there from an earlier time; a sheet needs all of them again."""
         return not self._sheet and self._rows.has(asked.ids) and all(path.is_file() for path in self._paths(asked))
 
-    def work(self, decoded: Decoded, pages: Iterator[Probabilities]) -> Measured:
+    def work(self, decoded: Decoded, pages: Iterator[Probabilities]) -> MaskMeasurements:
         """Write the masks and overlays of a file; its measurements come back."""
         asked, about = decoded.asked, self._answerer.about
         rows: list[Cells] = []
@@ -95,21 +95,21 @@ class Masks:
             classes=about.classes, made_by=about.name,
         )  # fmt: skip
         if not self._sheet:
-            return Measured(rows)
+            return MaskMeasurements(rows)
         shown = [one.pixels for one in decoded.seen if one.pixels is not None]
-        return Measured(rows, tuple(zip(asked.ids, shown, masks, strict=True)))
+        return MaskMeasurements(rows, tuple(zip(asked.ids, shown, masks, strict=True)))
 
-    def take(self, asked: Asked, measured: Measured) -> None:  # noqa: ARG002
+    def take(self, asked: InputImage, measured: MaskMeasurements) -> None:  # noqa: ARG002
         """Write the rows of a file."""
         self._rows.add(measured.rows)
 
-    def _paths(self, asked: Asked) -> tuple[Path, ...]:
+    def _paths(self, asked: InputImage) -> tuple[Path, ...]:
         return (*mask_paths(asked, self.output, self._form), *(self._overlays(asked) if self._overlay else ()))
 
-    def _overlays(self, asked: Asked) -> tuple[Path, ...]:
+    def _overlays(self, asked: InputImage) -> tuple[Path, ...]:
         return tuple(self.output / OVERLAYS / f"{place}.png" for place in asked.places)
 
-    def _laid_over(self, seen: Seen, classes: Pixels) -> Pixels:
+    def _laid_over(self, seen: SourceImage, classes: Pixels) -> Pixels:
         assert seen.pixels is not None
         if seen.truth is not None:
             return compared(seen.pixels, seen.truth, classes)
@@ -128,7 +128,7 @@ class Masks:
             ]  # fmt: skip
 
 
-def _check_places(images: Sequence[Asked], places: Sequence[tuple[Path, ...]]) -> None:
+def _check_places(images: Sequence[InputImage], places: Sequence[tuple[Path, ...]]) -> None:
     """Refuse two answers in one file, and answers over images and their true masks."""
     given = {path.resolve() for one in images for path in (one.picture.path, one.picture.mask) if path is not None}
     taken: dict[Path, str] = {}

@@ -19,9 +19,9 @@ import torch
 from pydantic import Field, PositiveInt, field_validator
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Losses, MethodConfig, Moment, MultiCrop, Pretrainer, Task, ViewSpec
+from s4mi.contract import Batch, Losses, MethodConfig, MultiCrop, Pretrainer, Task, TrainState, ViewSpec
 from s4mi.maths.distributed import mean_over_images, sum_over_processes
-from s4mi.maths.ema import cosine_momentum, follow
+from s4mi.maths.ema import cosine_momentum, ema_update
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.heads import PrototypeHead
 from s4mi.nets.weights import IMAGENET
@@ -98,7 +98,7 @@ class DinoConfig(MethodConfig):
         return Dino(self, task)
 
 
-class Tower(nn.Module):
+class DinoNetwork(nn.Module):
     """A backbone and its head: (B, 3, H, W) → (B, K)."""
 
     def __init__(self, backbone: Backbone, head: PrototypeHead) -> None:
@@ -131,7 +131,7 @@ class Dino(Pretrainer):
             prototypes=config.prototypes,
             batch_norm=config.batch_norm,
         )
-        self.student = Tower(backbone, head)
+        self.student = DinoNetwork(backbone, head)
         self.teacher = deepcopy(self.student).requires_grad_(False)
         self.register_buffer("centre", torch.zeros(config.prototypes))
         self.temperature = config.temperature(0)
@@ -140,7 +140,7 @@ class Dino(Pretrainer):
     def encoders(self) -> dict[str, nn.Module]:
         return {self.config.backbone: self.teacher.backbone}
 
-    def before_step(self, moment: Moment) -> None:
+    def before_step(self, moment: TrainState) -> None:
         self.temperature = self.config.temperature(int(moment.epoch))
 
     def loss(self, batch: Batch) -> Losses:
@@ -157,13 +157,13 @@ class Dino(Pretrainer):
         self._move_centre(g_t)
         return Losses(distillation=loss)
 
-    def after_backward(self, moment: Moment) -> None:
+    def after_backward(self, moment: TrainState) -> None:
         if moment.epoch < self.config.frozen_epochs:
             self.student.head.prototypes.weight.grad = None
 
-    def after_step(self, moment: Moment) -> None:
+    def after_step(self, moment: TrainState) -> None:
         momentum = cosine_momentum(self.config.momentum, moment.progress)
-        follow(self.teacher.parameters(), self.student.parameters(), momentum=momentum)
+        ema_update(self.teacher.parameters(), self.student.parameters(), momentum=momentum)
 
     def signals(self) -> dict[str, float]:
         """The entropy of the teacher's answers as a share of the greatest there is: 1 is no answer, 0 one for all."""

@@ -20,7 +20,7 @@ from torch.func import functional_call
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
 from s4mi.maths.distributed import mean_over_images
 from s4mi.maths.losses import class_weights, dice_cross_entropy
-from s4mi.nets.evaluator import Evaluator
+from s4mi.nets.evaluator import MaskDiscriminator
 from s4mi.nets.networks import network_for, network_label
 
 
@@ -56,7 +56,7 @@ class Adversarial(SemiSupervised):
         super().__init__()
         self.config = config
         self.network = network_for(task, config.network, config.weights)
-        self.evaluator = Evaluator(classes=len(task.classes), width=config.evaluator)
+        self.evaluator = MaskDiscriminator(classes=len(task.classes), width=config.evaluator)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
     def logits(self, images: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
 from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
 from s4mi.maths.pseudo_labels import hard
-from s4mi.nets.committee import Committee
+from s4mi.nets.committee import NetworkEnsemble
 from s4mi.nets.networks import network_for, network_label
 
 
@@ -48,13 +48,13 @@ class CrossPseudoSupervision(SemiSupervised):
     def __init__(self, config: CrossPseudoSupervisionConfig, task: Task) -> None:
         super().__init__()
         self.config = config
-        self.committee = Committee(
+        self.committee = NetworkEnsemble(
             {name: network_for(task, config.network, config.weights) for name in ("first", "second")}
         )
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
     @property
-    def answers(self) -> Committee:
+    def answers(self) -> NetworkEnsemble:
         return self.committee
 
     def logits(self, images: Tensor) -> Tensor:

@@ -17,12 +17,12 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, Moment, NetworkConfig, SemiSupervised, Task, sigmoid_ramp
+from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task, TrainState, sigmoid_ramp
 from s4mi.maths.distributed import drawn_for_all, ratio_over_images
-from s4mi.maths.ema import follow
+from s4mi.maths.ema import ema_update
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import entropy
-from s4mi.nets.committee import Committee
+from s4mi.nets.committee import NetworkEnsemble
 from s4mi.nets.networks import network_for, network_label
 
 
@@ -62,12 +62,12 @@ class MeanTeacher(SemiSupervised):
         self.config = config
         student = network_for(task, config.network, config.weights)
         teacher = deepcopy(student).requires_grad_(False)
-        self.committee = Committee({"student": student, "teacher": teacher}, average=False, default="teacher")
+        self.committee = NetworkEnsemble({"student": student, "teacher": teacher}, average=False, default="teacher")
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
         self.most = math.log(len(task.classes))  # the greatest entropy there is
 
     @property
-    def answers(self) -> Committee:
+    def answers(self) -> NetworkEnsemble:
         return self.committee
 
     def logits(self, images: Tensor) -> Tensor:
@@ -88,10 +88,10 @@ class MeanTeacher(SemiSupervised):
         consistent = ratio_over_images(difference.sum(), certain.sum() * q.shape[1], least=1)
         return Losses(supervised=dice_cross_entropy(p, y, self.weight), consistent=self.strength * consistent)
 
-    def after_step(self, moment: Moment) -> None:
+    def after_step(self, moment: TrainState) -> None:
         momentum = min(1 - 1 / (moment.step + 1), self.config.momentum)
         student, teacher = self.committee["student"], self.committee["teacher"]
-        follow(teacher.parameters(), student.parameters(), momentum=momentum)
+        ema_update(teacher.parameters(), student.parameters(), momentum=momentum)
 
     @torch.no_grad()
     def _teach(self, x_u: Tensor) -> Tensor:

@@ -28,11 +28,11 @@ from s4mi.contract import (
     Batches,
     CollapseError,
     Losses,
-    Moment,
     MultiCrop,
     PretrainedConfig,
     Segmenter,
     Task,
+    TrainState,
     ViewSpec,
 )
 from s4mi.maths.distributed import sum_over_processes
@@ -41,7 +41,7 @@ from s4mi.maths.kmeans import MOST_CLUSTERS, TooFewPointsError
 from s4mi.maths.kmeans_steps import counted
 from s4mi.maths.losses import cross_entropy
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
-from s4mi.nets.clusters import Clusters
+from s4mi.nets.clusters import ClusterClassifier
 from s4mi.nets.fpn import FPN
 from s4mi.nets.segmentation import say_padding
 from s4mi.nets.weights import NONE, start_weights
@@ -176,7 +176,7 @@ class PixelClustering(Segmenter):
         say_padding(task.image_size, FPN.stride)
         self.views = len(config.crops(task.image_size).images)
         count = config.clusters or len(task.classes)
-        self.answer = Clusters(
+        self.answer = ClusterClassifier(
             net,
             count=count,
             views=self.views,
@@ -185,12 +185,12 @@ class PixelClustering(Segmenter):
             named=config.classes,
         )
         self.found: tuple[PixelLabels, ...] = ()
-        self.moment = Moment(step=0, per_epoch=1, total=1)
+        self.moment = TrainState(step=0, per_epoch=1, total=1)
         self.answered: Tensor | None = None
         self.largest_answer = math.nan
 
     @property
-    def matching(self) -> Clusters:
+    def matching(self) -> ClusterClassifier:
         return self.answer
 
     def logits(self, images: Tensor) -> Tensor:
@@ -217,10 +217,10 @@ class PixelClustering(Segmenter):
             self._check(found)
             self.answer.centroids[number] = found.centroids
 
-    def before_step(self, moment: Moment) -> None:
+    def before_step(self, moment: TrainState) -> None:
         self.moment = moment
 
-    def after_step(self, moment: Moment) -> None:
+    def after_step(self, moment: TrainState) -> None:
         """What the network itself says at the end of an epoch, whatever its labels were, must not be one cluster."""
         if moment.step % moment.per_epoch or self.answered is None:
             return

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, Moment, NetworkConfig, SemiSupervised, Task
+from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task, TrainState
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import confident
 from s4mi.nets.networks import network_for, network_label
@@ -68,7 +68,7 @@ class SelfTraining(SemiSupervised):
         taught = dice_cross_entropy(p_u, self._label(x_u)) if self.round else torch.zeros((), device=p.device)
         return Losses(supervised=dice_cross_entropy(p, y, self.weight), taught=self.strength * taught)
 
-    def after_step(self, moment: Moment) -> None:
+    def after_step(self, moment: TrainState) -> None:
         if self._round(moment.step, moment.total) > self._round(moment.step - 1, moment.total):
             self.teacher.load_state_dict(self.network.state_dict())
 

@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 
 from s4mi.report.figures.results import places_of
 from s4mi.report.figures.style import (
-    Look,
+    LineStyle,
     axis_label,
     label_fractions,
     legend_below,
     line_style,
-    looks_of,
+    line_styles,
     one_axes,
 )
 from s4mi.report.figures.svg import INK, drawing, finish
@@ -31,7 +31,7 @@ def efficiency_figure(
     """The figure and its caption; `curves` hold at least one technique that was tested."""
     columns = columns_of(comparison)
     ticks, logarithmic = places_of(columns)
-    looks = looks_of(comparison)
+    looks = line_styles(comparison)
     bands = len(curves) <= _BANDS and any(one.curve is not None and one.curve.low is not None for one in curves)
     with drawing():
         figure, axes = one_axes(height=2.8)
@@ -54,7 +54,7 @@ def efficiency_figure(
         return finish(figure, title=title, description=description), _caption(metric, reference, bands=bands)
 
 
-def _draw(axes: Axes, one: TechniqueCurve, look: Look, *, nothing: float, bands: bool) -> None:
+def _draw(axes: Axes, one: TechniqueCurve, look: LineStyle, *, nothing: float, bands: bool) -> None:
     """Seeds small, means as markers, the fit as a line; without labels a mean alone, with a dotted line to compare."""
     style = line_style(look)
     places = [count or nothing for count in one.points.labels]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from s4mi.records import LEAST_RANK, LEAST_STD, Health
-from s4mi.report.figures.style import WIDTH, Look, epoch_axis, legend_below, line_style, nth_look, plain_scale
+from s4mi.records import LEAST_RANK, LEAST_STD, FeatureHealth
+from s4mi.report.figures.style import WIDTH, LineStyle, epoch_axis, legend_below, line_style, nth_style, plain_scale
 from s4mi.report.figures.svg import INK, drawing, finish
 from s4mi.report.results.pretraining import health_by_epoch, in_order, names_of, signal_name
 from s4mi.report.results.runs import PretrainingRun
@@ -19,7 +19,7 @@ Curve = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
-class Line:
+class HealthLine:
     """Runs of one label share a look, seeds in particular."""
 
     label: str
@@ -68,7 +68,7 @@ def knn_curves(runs: Sequence[PretrainingRun]) -> str | None:
     return _one(runs, _lines(runs, lambda health: health.knn), "k-NN macro F1")
 
 
-def _one(runs: Sequence[PretrainingRun], lines: list[Line], name: str) -> str | None:
+def _one(runs: Sequence[PretrainingRun], lines: list[HealthLine], name: str) -> str | None:
     if not any(len(line.points) > 1 for line in lines):
         return None
     looks = _looks(runs, lines)
@@ -86,7 +86,7 @@ def _one(runs: Sequence[PretrainingRun], lines: list[Line], name: str) -> str | 
         return finish(figure, title=f"{name} by epoch: {dataset}", description="; ".join(told) + ".")
 
 
-def _lines(runs: Sequence[PretrainingRun], measure: Callable[[Health], dict[str, float]]) -> list[Line]:
+def _lines(runs: Sequence[PretrainingRun], measure: Callable[[FeatureHealth], dict[str, float]]) -> list[HealthLine]:
     """A line for each run and each name that `measure` finds in its health."""
     called, lines = names_of(runs), []
     for run in in_order(runs):
@@ -95,28 +95,28 @@ def _lines(runs: Sequence[PretrainingRun], measure: Callable[[Health], dict[str,
             for name, value in measure(health).items():
                 curves.setdefault(name, []).append((epoch, value))
         for name, points in curves.items():
-            lines.append(Line(f"{called[run.directory]} · {name or run.record.backbone}", points))
+            lines.append(HealthLine(f"{called[run.directory]} · {name or run.record.backbone}", points))
     return lines
 
 
-def _stds(health: Health) -> dict[str, float]:
+def _stds(health: FeatureHealth) -> dict[str, float]:
     return {name: spread.std for name, spread in health.features.items()}
 
 
-def _looks(runs: Sequence[PretrainingRun], lines: Sequence[Line]) -> dict[str, Look]:
+def _looks(runs: Sequence[PretrainingRun], lines: Sequence[HealthLine]) -> dict[str, LineStyle]:
     """The look of each of `lines`, the same in every figure on `runs`."""
     labels = dict.fromkeys(line.label for line in [*_lines(runs, _stds), *lines])
-    looks = {label: nth_look(i) for i, label in enumerate(labels)}
+    looks = {label: nth_style(i) for i, label in enumerate(labels)}
     return {line.label: looks[line.label] for line in lines}
 
 
-def _draw(axes: Axes, lines: Sequence[Line], looks: dict[str, Look]) -> None:
+def _draw(axes: Axes, lines: Sequence[HealthLine], looks: dict[str, LineStyle]) -> None:
     for line in lines:
         every = max(1, len(line.points) // MARKS)
         axes.plot(*zip(*line.points, strict=True), markevery=every, **line_style(looks[line.label]))
 
 
-def _name(axes: Axes, looks: dict[str, Look]) -> None:
+def _name(axes: Axes, looks: dict[str, LineStyle]) -> None:
     for label, look in looks.items():
         axes.plot([], [], label=label, **line_style(look))
 
@@ -126,7 +126,7 @@ def _floor(axes: Axes, value: float) -> None:
     axes.axhline(value, linestyle=":", color=INK, linewidth=1)
 
 
-def _ends(line: Line) -> str:
+def _ends(line: HealthLine) -> str:
     (begin, first), (end, last) = line.points[0], line.points[-1]
     return f"{first:.3g} {_when(begin)}, {last:.3g} {_when(end)}"
 

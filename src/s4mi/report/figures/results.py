@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from s4mi.report.figures.style import (
     LINES,
     WIDTH,
-    Look,
+    LineStyle,
     axis_label,
     draw_intervals,
     epoch_axis,
@@ -25,7 +25,7 @@ from s4mi.report.figures.style import (
     label_fractions,
     legend_below,
     line_style,
-    looks_of,
+    line_styles,
     name_points,
     one_axes,
     plain_scale,
@@ -46,7 +46,7 @@ def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -
         columns = columns_of(comparison)
         ticks, logarithmic = places_of(columns)
         told = []
-        for place, (technique, look) in enumerate(looks_of(comparison).items()):
+        for place, (technique, look) in enumerate(line_styles(comparison).items()):
             # Neighbours step aside so that no bar hides another.
             step = min(0.03, 0.12 / len(comparison.techniques)) * (place - (len(comparison.techniques) - 1) / 2)
             points = []
@@ -88,7 +88,7 @@ def learning_curves(comparison: Comparison, runs: Sequence[ReportRun]) -> str | 
     if not runs:
         return None
     runs.sort(key=lambda run: (technique_of(run.record), run.record.label_fraction, run.record.seed))
-    looks = looks_of(comparison)
+    looks = line_styles(comparison)
     dashes = {fraction: LINES[i % len(LINES)] for i, fraction in enumerate(reversed(fractions))}
     metric = runs[0].record.metric
     with drawing():
@@ -165,7 +165,7 @@ def per_class_bars(comparison: Comparison, *, metric: Metric | None = None) -> s
     classes = [c for c in names if any(class_value(r, metric, class_name=c) is not None for r in at_fraction)]
     if len(classes) < 2:
         return None
-    looks = looks_of(comparison)
+    looks = line_styles(comparison)
     with drawing():
         figure, axes = one_axes(height=0.6 + min(5.0, len(classes) * (0.16 + 0.14 * len(looks))))
         told = []
@@ -200,7 +200,7 @@ def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str |
         named: list[tuple[str, tuple[float, float]]] = []
         told, times = [], [record.cost.seconds for record in comparison.records]
         unit, seconds = next(((u, s) for u, s in (("h", 3600), ("min", 60)) if max(times) >= 3 * s), ("s", 1))
-        for technique, look in looks_of(comparison).items():
+        for technique, look in line_styles(comparison).items():
             points = []
             for place, fraction in enumerate(comparison.fractions):
                 interval = comparison.interval(technique, fraction, metric)
@@ -230,7 +230,7 @@ def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str |
         return finish(figure, title=title, description="; ".join(told) + ".")
 
 
-def _draw_run(above: Axes, below: Axes, run: ReportRun, look: Look, *, dash: str) -> None:
+def _draw_run(above: Axes, below: Axes, run: ReportRun, look: LineStyle, *, dash: str) -> None:
     """Loss of one run above, its validation score below, with the marker of its technique at its best epoch."""
     name = run.record.metric
     losses = [(e.epoch, e.losses.get("total", sum(e.losses.values()))) for e in run.epochs if e.losses]

@@ -1,6 +1,6 @@
 """The paper's Figure 5 for this data: the score at each label fraction as bars, techniques side by side."""
 
-from s4mi.report.figures.style import axis_label, draw_intervals, keep_possible, legend_below, looks_of, one_axes
+from s4mi.report.figures.style import axis_label, draw_intervals, keep_possible, legend_below, line_styles, one_axes
 from s4mi.report.figures.svg import drawing, finish
 from s4mi.report.results.comparison import Comparison, Technique
 from s4mi.report.results.scores import Metric
@@ -18,7 +18,7 @@ def fraction_bars(comparison: Comparison, metric: Metric) -> str | None:
     columns = [column for column in columns_of(comparison) if _tested(comparison, column, metric)]
     if len(columns) < 2:
         return None
-    looks = looks_of(comparison)
+    looks = line_styles(comparison)
     with drawing():
         figure, axes = one_axes(height=2.5)
         told = []

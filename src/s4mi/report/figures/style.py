@@ -23,7 +23,7 @@ LINES = ("-", "--", "-.", ":")
 
 
 @dataclass(frozen=True)
-class Look:
+class LineStyle:
     colour: str
     marker: str
     line: str
@@ -35,17 +35,17 @@ def one_axes(*, height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def looks_of(comparison: Comparison) -> dict[Technique, Look]:
+def line_styles(comparison: Comparison) -> dict[Technique, LineStyle]:
     """The same look for a technique in every figure of a comparison."""
-    return {technique: nth_look(i) for i, technique in enumerate(comparison.techniques)}
+    return {technique: nth_style(i) for i, technique in enumerate(comparison.techniques)}
 
 
-def nth_look(i: int) -> Look:
+def nth_style(i: int) -> LineStyle:
     """The look of the `i`-th of several lines, from 0; after the palette's end colours repeat, with other markers."""
-    return Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
+    return LineStyle(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
 
 
-def line_style(look: Look) -> dict[str, Any]:
+def line_style(look: LineStyle) -> dict[str, Any]:
     """A look as keywords of matplotlib's `plot` and `errorbar`."""
     return {
         "color": look.colour,
@@ -59,7 +59,7 @@ def line_style(look: Look) -> dict[str, Any]:
 def draw_intervals(
     axes: Axes,
     points: Sequence[tuple[float, Interval]],
-    look: Look,
+    look: LineStyle,
     *,
     label: str | None = None,
     along: Literal["x", "y"] = "y",

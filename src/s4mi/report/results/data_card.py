@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from s4mi.records import DataFacts, LabelCounts, Part, PretrainingRecord, RunRecord
+from s4mi.records import DataSummary, LabelCounts, Part, PretrainingRecord, RunRecord
 from s4mi.report.results.comparison import Comparison, technique_of
 from s4mi.report.results.scores import MISSING, TASK_NAMES, percent
 from s4mi.report.results.tables import span
@@ -114,7 +114,7 @@ def _unknown() -> Iterable[tuple[str, str]]:
     return [(term, UNKNOWN) for term in ("Source", "Licence", "Patients or lesions", "Split")]
 
 
-def _facts(data: DataFacts) -> Iterable[tuple[str, str]]:
+def _facts(data: DataSummary) -> Iterable[tuple[str, str]]:
     yield "Source", data.source or UNKNOWN
     yield "Licence", data.licence or UNKNOWN
     formats = ", ".join(f"{count} {name.upper()}" for name, count in sorted(data.formats.items()))
@@ -130,12 +130,12 @@ def _facts(data: DataFacts) -> Iterable[tuple[str, str]]:
     yield "Split", data.division
 
 
-def _size(data: DataFacts) -> str:
+def _size(data: DataSummary) -> str:
     small, large = (f"{width} × {height}" for height, width in (data.smallest, data.largest))
     return f"{small} pixels" if small == large else f"{small} to {large} pixels (width × height)"
 
 
-def _groups(data: DataFacts) -> str:
+def _groups(data: DataSummary) -> str:
     if data.grouped == 0:
         return "the data set names none"
     groups = sum(part.groups for part in data.parts.values())

@@ -10,7 +10,7 @@ from s4mi.report.results.tables import Cell, Column, columns_of
 
 
 @dataclass(frozen=True)
-class ReadingRow:
+class MemberRow:
     """One reading of a technique at one label fraction; `chosen` of the `runs` took it by validation."""
 
     technique: Technique
@@ -21,7 +21,7 @@ class ReadingRow:
     runs: int
 
 
-def reading_rows(comparison: Comparison, metric: Metric) -> tuple[ReadingRow, ...]:
+def member_rows(comparison: Comparison, metric: Metric) -> tuple[MemberRow, ...]:
     """A row a reading, of all cells whose runs give several; what was measured of none is a dash."""
     rows = []
     for technique in comparison.techniques:
@@ -29,7 +29,7 @@ def reading_rows(comparison: Comparison, metric: Metric) -> tuple[ReadingRow, ..
             records = comparison.at(technique, column.fraction)
             for name in dict.fromkeys(name for record in records for name in record.readings):
                 interval = interval_over(records, _score_of(name, metric))
-                row = ReadingRow(
+                row = MemberRow(
                     technique=technique,
                     column=column,
                     reading=name,

@@ -7,18 +7,18 @@ from s4mi.report.results.comparison import Comparison, Technique
 from s4mi.report.results.label_efficiency import (
     FULL,
     FullSupervision,
-    Need,
+    LabelsNeeded,
     TechniqueCurve,
     full_supervision,
     labels_needed,
     technique_curves,
 )
-from s4mi.report.results.paired_tests import Pairs, pairs_of
+from s4mi.report.results.paired_tests import TechniquePairs, pairs_of
 from s4mi.report.results.tables import Cell, Column, ResultTable
 
 
 @dataclass(frozen=True)
-class Entry:
+class RankedTechnique:
     """A tested technique in one column."""
 
     technique: Technique
@@ -36,17 +36,17 @@ class Ranking:
     """
 
     column: Column
-    entries: tuple[Entry, ...]
+    entries: tuple[RankedTechnique, ...]
     beats_majority: bool
 
 
 @dataclass(frozen=True)
-class Story:
+class Findings:
     """All that the sentences on one comparison are made from."""
 
     comparison: Comparison
     table: ResultTable
-    pairs: Pairs
+    pairs: TechniquePairs
     reference: FullSupervision | None
     curves: tuple[TechniqueCurve, ...]
 
@@ -67,9 +67,11 @@ class Story:
         return next((rank(self.table, n) for n, c in enumerate(self.table.columns) if c.fraction == 0), None)
 
     @property
-    def need(self) -> Need:
+    def need(self) -> LabelsNeeded:
         if self.comparison.fractions == (FULL,) and self.reference is not None:
-            return Need("unknown", "how many cannot be told, as nothing was tested with fewer than 100 % of them")
+            return LabelsNeeded(
+                "unknown", "how many cannot be told, as nothing was tested with fewer than 100 % of them"
+            )
         return labels_needed(self.reference, self.curves)
 
     def surely_better(self, ranking: Ranking, one: Technique, other: Technique) -> bool:
@@ -80,16 +82,16 @@ class Story:
             for row in self.pairs.rows
         )
 
-    def doubtful(self, ranking: Ranking) -> tuple[Entry, ...]:
+    def doubtful(self, ranking: Ranking) -> tuple[RankedTechnique, ...]:
         """Those over whom the best of a column is not surely ahead, best mean first."""
         best, *others = ranking.entries
         return tuple(entry for entry in others if not self.surely_better(ranking, best.technique, entry.technique))
 
 
-def story_of(comparison: Comparison, table: ResultTable) -> Story:
+def findings_of(comparison: Comparison, table: ResultTable) -> Findings:
     """Everything that the sentences on a comparison need."""
     reference = full_supervision(comparison, table.metric)
-    return Story(
+    return Findings(
         comparison=comparison,
         table=table,
         pairs=pairs_of(comparison, table.metric, ()),
@@ -101,7 +103,9 @@ def story_of(comparison: Comparison, table: ResultTable) -> Story:
 def rank(table: ResultTable, column: int) -> Ranking | None:
     """Rank one column of a table; None where nothing was tested."""
     cells = [(row.technique, row.cells[column]) for row in table.rows]
-    entries = [Entry(technique, cell, cell.interval) for technique, cell in cells if cell.interval is not None]
+    entries = [
+        RankedTechnique(technique, cell, cell.interval) for technique, cell in cells if cell.interval is not None
+    ]
     if not entries:
         return None
     entries.sort(key=lambda entry: entry.interval.mean, reverse=table.metric.higher_is_better)
@@ -113,7 +117,7 @@ def rank(table: ResultTable, column: int) -> Ranking | None:
     )
 
 
-def score_text(story: Story, interval: Interval) -> str:
+def score_text(story: Findings, interval: Interval) -> str:
     """`IoU 0.712 ± 0.034 (n = 3 seeds)`."""
     cell = Cell.of(interval, interval.n, story.table.metric)
     return f"{story.table.metric.label} {cell.value} (n = {interval.n} seed{'' if interval.n == 1 else 's'})"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from s4mi.records import Answers, RunRecord
+from s4mi.records import Predictions, RunRecord
 from s4mi.report.results.comparison import Comparison, Technique, interval_over
 from s4mi.report.results.per_image import image_values
 from s4mi.report.results.runs import ReportRun
@@ -17,7 +17,7 @@ AGREED = 0.02
 
 
 @dataclass(frozen=True)
-class Chosen:
+class BestTechnique:
     """The technique that validation puts first at a label fraction, and its runs there, by seed."""
 
     technique: Technique
@@ -40,7 +40,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Cases:
+class HardCases:
     """The worst and the best test images of a run, each the most extreme first; no image is in both.
 
     `wrong` counts the images with a mistake; None of a segmentation, which is never quite right.
@@ -58,9 +58,9 @@ def ends_of(comparison: Comparison) -> list[float]:
     return sorted({some[0], some[-1]})
 
 
-def best_by_validation(comparison: Comparison, metric: Metric, *, fraction: float) -> Chosen | None:
+def best_by_validation(comparison: Comparison, metric: Metric, *, fraction: float) -> BestTechnique | None:
     """The technique with the best mean validation score at a label fraction; None where none has one."""
-    best: tuple[float, Chosen] | None = None
+    best: tuple[float, BestTechnique] | None = None
     for technique in comparison.techniques:
         records = comparison.at(technique, fraction)
         interval = interval_over(records, lambda record: validation_score(record, metric))
@@ -68,7 +68,7 @@ def best_by_validation(comparison: Comparison, metric: Metric, *, fraction: floa
             continue
         score = interval.mean if metric.higher_is_better else -interval.mean
         if best is None or score > best[0]:
-            best = score, Chosen(technique, fraction, records)
+            best = score, BestTechnique(technique, fraction, records)
     return None if best is None else best[1]
 
 
@@ -78,7 +78,7 @@ def validation_score(record: RunRecord, metric: Metric) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def cases_of(run: ReportRun, metric: Metric, *, count: int) -> Cases | None:
+def cases_of(run: ReportRun, metric: Metric, *, count: int) -> HardCases | None:
     """The `count` worst and best test images of a run; None where it left nothing on single images."""
     if run.record.task == "segmentation":
         return _overlap_cases(image_values(run.images, metric), count)
@@ -102,7 +102,7 @@ def disputed(values: Sequence[Mapping[str, float]], *, count: int) -> list[str]:
     return most[:count]
 
 
-def disputed_answers(answers: Sequence[Answers], *, count: int) -> dict[str, str]:
+def disputed_predictions(answers: Sequence[Predictions], *, count: int) -> dict[str, str]:
     """The images on which the probability of some class differs most between runs, with that class."""
     if len(answers) < 2 or len({own.classes for own in answers}) > 1:
         return {}
@@ -117,22 +117,22 @@ def disputed_answers(answers: Sequence[Answers], *, count: int) -> dict[str, str
     return {shared[n]: classes[int(spread[n].argmax())] for n in most if spread[n].max() > AGREED}
 
 
-def _overlap_cases(values: Mapping[str, float], count: int) -> Cases | None:
+def _overlap_cases(values: Mapping[str, float], count: int) -> HardCases | None:
     if not values:
         return None
     ordered = sorted((Case(name, value) for name, value in values.items()), key=lambda case: (case.score, case.image))
     half = min(count, len(ordered) // 2)
-    return Cases(tuple(ordered[: max(1, half)]), tuple(ordered[::-1][:half]), len(ordered))
+    return HardCases(tuple(ordered[: max(1, half)]), tuple(ordered[::-1][:half]), len(ordered))
 
 
-def _sorted_cases(cases: Sequence[tuple[bool, Case]], count: int) -> Cases:
+def _sorted_cases(cases: Sequence[tuple[bool, Case]], count: int) -> HardCases:
     """Mistakes, which are marked, and what is right, by how sure the run was of it."""
     sure = sorted(cases, key=lambda pair: (-pair[1].score, pair[1].image))
     wrong, right = ([case for mistaken, case in sure if mistaken is kind] for kind in (True, False))
-    return Cases(tuple(wrong[:count]), tuple(right[:count]), len(cases), len(wrong))
+    return HardCases(tuple(wrong[:count]), tuple(right[:count]), len(cases), len(wrong))
 
 
-def _class_cases(given: Answers) -> list[tuple[bool, Case]]:
+def _class_cases(given: Predictions) -> list[tuple[bool, Case]]:
     cases = []
     for n, image in enumerate(given.images):
         truth, answer = (given.classes[int(each[n].argmax())] for each in (given.truth, given.answers))
@@ -141,7 +141,7 @@ def _class_cases(given: Answers) -> list[tuple[bool, Case]]:
     return cases
 
 
-def _label_cases(given: Answers) -> list[tuple[bool, Case]]:
+def _label_cases(given: Predictions) -> list[tuple[bool, Case]]:
     """A mistake is as sure as its surest label; a right answer as sure as its least sure one."""
     cases = []
     for n, image in enumerate(given.images):

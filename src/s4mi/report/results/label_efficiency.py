@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from s4mi.maths.label_efficiency import Curve, LabelEfficiency, LabelPoints, label_curve, label_efficiency
+from s4mi.maths.label_efficiency import LabelCurve, LabelEfficiency, LabelPoints, label_curve, label_efficiency
 from s4mi.records import RunRecord
 from s4mi.report.results.comparison import Comparison, Technique
 from s4mi.report.results.scores import Metric, score_of
@@ -47,7 +47,7 @@ class TechniqueCurve:
 
     technique: Technique
     points: LabelPoints
-    curve: Curve | None
+    curve: LabelCurve | None
     answer: LabelEfficiency | None
 
 
@@ -92,14 +92,14 @@ def technique_curves(
     return tuple(curves)
 
 
-def _curve(points: LabelPoints, metric: Metric) -> Curve | None:
+def _curve(points: LabelPoints, metric: Metric) -> LabelCurve | None:
     """The fit to the scores as they are; where lower is better it falls."""
     curve = label_curve(_rising(points, metric), rng=np.random.default_rng(0))
     if curve is None or metric.higher_is_better:
         return curve
     low = None if curve.high is None else -curve.high
     high = None if curve.low is None else -curve.low
-    return Curve(curve.labels, -curve.fit, low, high)
+    return LabelCurve(curve.labels, -curve.fit, low, high)
 
 
 def _rising(points: LabelPoints, metric: Metric) -> LabelPoints:
@@ -123,7 +123,7 @@ def _labels(records: Sequence[RunRecord]) -> float:
 
 
 @dataclass(frozen=True)
-class Saving:
+class LabelSaving:
     """What one technique saves, for printing."""
 
     technique: str
@@ -132,7 +132,7 @@ class Saving:
 
 
 @dataclass(frozen=True)
-class Need:
+class LabelsNeeded:
     """What may be said of the labels that full supervision needs.
 
     Attributes:
@@ -143,19 +143,19 @@ class Need:
 
     kind: Literal["reached", "open", "never", "unknown"]
     sentence: str
-    best: Saving | None = None
+    best: LabelSaving | None = None
 
 
-def labels_needed(reference: FullSupervision | None, curves: Sequence[TechniqueCurve]) -> Need:
+def labels_needed(reference: FullSupervision | None, curves: Sequence[TechniqueCurve]) -> LabelsNeeded:
     """The strongest statement that the curves carry; `curves` without an answer are those of the reference."""
     if reference is None:
-        return Need("unknown", "how many cannot be told, as there is no full supervision to reach")
+        return LabelsNeeded("unknown", "how many cannot be told, as there is no full supervision to reach")
     answers = [curve.answer for curve in curves if curve.answer is not None]
     if not answers:
-        return Need("unknown", "how many cannot be told, as no other technique was tested")
+        return LabelsNeeded("unknown", "how many cannot be told, as no other technique was tested")
     known = [one for one in answers if one.low is not None and one.high is not None]
     if not known:
-        return Need("unknown", f"how many cannot be told: n = {answers[0].n} seed gives no interval")
+        return LabelsNeeded("unknown", f"how many cannot be told: n = {answers[0].n} seed gives no interval")
     saving = [one for one in known if one.saved and one.high is not None and math.isfinite(one.high)]
     if saving:
         best = min(saving, key=lambda one: one.needed)
@@ -163,15 +163,15 @@ def labels_needed(reference: FullSupervision | None, curves: Sequence[TechniqueC
         if len(answers) > 1:
             told += f" (of {len(answers)} techniques, {len(saving)} {'does' if len(saving) == 1 else 'do'})"
         percent = f"{math.floor(100 * (best.saved or 0.0) + 1e-6)} %"
-        return Need("reached", told, Saving(best.technique, f"{math.ceil(best.needed - 1e-6)}", percent))
+        return LabelsNeeded("reached", told, LabelSaving(best.technique, f"{math.ceil(best.needed - 1e-6)}", percent))
     maybe = [one for one in known if one.low is not None and math.isfinite(one.low)]
     if maybe:
-        return Need("open", min(maybe, key=_promise).sentence.removesuffix("."))
+        return LabelsNeeded("open", min(maybe, key=_promise).sentence.removesuffix("."))
     if len(known) == 1:
-        return Need("never", known[0].sentence.removesuffix("."))
+        return LabelsNeeded("never", known[0].sentence.removesuffix("."))
     most, n = max(one.most for one in known), min(one.n for one in known)
     within = "without labels" if most == 0 else f"with up to {math.ceil(most - 1e-6)} labels"
-    return Need(
+    return LabelsNeeded(
         "never", f"none of {len(known)} techniques reaches full supervision {within}: not reached, n = {n} seeds"
     )
 

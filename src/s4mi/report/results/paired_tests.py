@@ -14,13 +14,13 @@ from s4mi.report.results.per_image import image_values, patients_of, unit_of
 from s4mi.report.results.runs import ReportRun, RunKey, run_key
 from s4mi.report.results.scores import MISSING, Metric, plus_minus, score_of
 from s4mi.report.results.tables import Column, columns_of
-from s4mi.report.results.test_predictions import paired_answers
+from s4mi.report.results.test_predictions import paired_predictions
 
 ALPHA = 0.05
 
 
 @dataclass(frozen=True)
-class Evidence:
+class TestResult:
     """A paired test over so many of a `unit`, and its p after Holm's correction for all pairs tested alike."""
 
     test: PairedTest
@@ -70,7 +70,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Pair:
+class TechniquePair:
     """Two techniques at one label fraction; differences are `ahead` minus `behind`, on the mean better and worse.
 
     Attributes:
@@ -81,15 +81,15 @@ class Pair:
     column: Column
     ahead: Technique
     behind: Technique
-    seeds: Evidence
-    patients: Evidence | None
+    seeds: TestResult
+    patients: TestResult | None
 
 
 @dataclass(frozen=True)
-class Pairs:
+class TechniquePairs:
     """All pairs of a comparison at its smallest and its largest label fraction. `untested` have one seed in common."""
 
-    rows: tuple[Pair, ...]
+    rows: tuple[TechniquePair, ...]
     untested: int
 
     @property
@@ -120,7 +120,7 @@ class Pairs:
         return told
 
 
-def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> Pairs:
+def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> TechniquePairs:
     """Every pair at the smallest label fraction above 0, at the largest, and at 0 where two learn without labels.
 
     Two runs make a pair where seed and split are the same: then they were tested on the same images, and had the same
@@ -147,7 +147,7 @@ def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
         for row, s, p in zip(rows, over_seeds, over_patients, strict=True)
     ]
     corrected.sort(key=lambda row: (row.column.fraction, 2.0 if row.seeds.test.p is None else row.seeds.test.p))
-    return Pairs(tuple(corrected), untested)
+    return TechniquePairs(tuple(corrected), untested)
 
 
 def probability(p: float | None) -> str:
@@ -173,32 +173,32 @@ def _pair(
     both: Sequence[tuple[RunRecord, RunRecord]],
     metric: Metric,
     images: dict[RunKey, ReportRun],
-) -> Pair:
+) -> TechniquePair:
     differences = [(score_of(a, metric) or 0.0) - (score_of(b, metric) or 0.0) for a, b in both]
     leads = sum(differences) >= 0 if metric.higher_is_better else sum(differences) <= 0
     if not leads:
         one, other, both = other, one, [(b, a) for a, b in both]
         differences = [-difference for difference in differences]
-    seeds = Evidence(paired_seeds(differences), metric.digits, bounded=metric.bounded)
-    return Pair(column, one, other, seeds, _over_patients(both, metric, images))
+    seeds = TestResult(paired_seeds(differences), metric.digits, bounded=metric.bounded)
+    return TechniquePair(column, one, other, seeds, _over_patients(both, metric, images))
 
 
 def _over_patients(
     both: Sequence[tuple[RunRecord, RunRecord]], metric: Metric, runs: dict[RunKey, ReportRun]
-) -> Evidence | None:
+) -> TestResult | None:
     """Over the patients of all seeds together; None where any run of the pair left nothing on single images."""
     found = [(runs.get(run_key(a)), runs.get(run_key(b))) for a, b in both]
     pairs = [(a, b) for a, b in found if a is not None and b is not None]
     return over_shared_patients(pairs, metric) if len(pairs) == len(both) else None
 
 
-def unit_of_all(tests: Iterable[Evidence | None]) -> str:
+def unit_of_all(tests: Iterable[TestResult | None]) -> str:
     """Over whom several tests are: `patients`, or `images` where nobody has said whose these are."""
     units = {test.unit for test in tests if test is not None}
     return units.pop() if len(units) == 1 else "patients"
 
 
-def over_shared_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> Evidence | None:
+def over_shared_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> TestResult | None:
     """The first of each pair less the second, over the patients of all pairs together.
 
     None where any of them left nothing on single images.
@@ -208,7 +208,7 @@ def over_shared_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: M
     return _answers_over_patients(pairs, metric)
 
 
-def _scores_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> Evidence | None:
+def _scores_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> TestResult | None:
     """Differences on every image of every seed, pooled."""
     differences: list[float] = []
     patients: list[str] = []
@@ -221,18 +221,18 @@ def _scores_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: 
         differences += [mine[name] - yours[name] for name in shared]
         patients += [whose[name] for name in shared]
     test = paired_patients(differences, patients, rng=np.random.default_rng(0))
-    return Evidence(test, metric.digits, unit=unit_of(patients))
+    return TestResult(test, metric.digits, unit=unit_of(patients))
 
 
-def _answers_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> Evidence | None:
+def _answers_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> TestResult | None:
     """The difference of the score itself, mean over seeds."""
-    answers = [pair for a, b in pairs if (pair := paired_answers(a.answers, b.answers)) is not None]
+    answers = [pair for a, b in pairs if (pair := paired_predictions(a.answers, b.answers)) is not None]
     if len(answers) < len(pairs) or metric.name not in COUNTED:
         return None
     test = paired_patient_scores(
         metric.name, answers, multilabel=pairs[0][0].record.task == "multilabel", rng=np.random.default_rng(0)
     )
-    return Evidence(test, metric.digits, unit=unit_of([patient for pair in answers for patient in pair.patients]))
+    return TestResult(test, metric.digits, unit=unit_of([patient for pair in answers for patient in pair.patients]))
 
 
 def _signed(value: float, digits: int) -> str:
@@ -244,6 +244,6 @@ def _count(pairs: int) -> str:
     return f"{pairs} pair{'' if pairs == 1 else 's'}"
 
 
-def _none(evidence: Iterable[Evidence | None]) -> str:
+def _none(evidence: Iterable[TestResult | None]) -> str:
     """How many are told apart."""
     return f"{sum(one is not None and one.told_apart for one in evidence) or 'none'}"

@@ -15,14 +15,14 @@ from s4mi.report.results.per_image import image_values, over_patients, patients_
 from s4mi.report.results.runs import ReportRun, RunKey, run_key, runs_by_key
 from s4mi.report.results.scores import Metric, metric_of
 from s4mi.report.results.tables import Column, columns_of
-from s4mi.report.results.test_predictions import answers_over_patients, patients_answered, share_right
+from s4mi.report.results.test_predictions import patients_predicted, predictions_over_patients, share_right
 
 WORST = 8
 """Patients that are listed by name."""
 
 
 @dataclass(frozen=True)
-class OverPatients:
+class PatientInterval:
     """A score of one run and how far it can be trusted, made for printing."""
 
     interval: Interval
@@ -85,23 +85,23 @@ class PatientsSection:
         return self.measures[0]
 
 
-def run_over_patients(run: ReportRun, metric: Metric) -> OverPatients | None:
+def run_over_patients(run: ReportRun, metric: Metric) -> PatientInterval | None:
     """The score of a run over patients: of classification itself, of segmentation that of a test image."""
     if run.record.task == "segmentation":
         label = metric.label.removesuffix(" per image").removesuffix(" per patient")
         interval, whose = over_patients(run.images, metric), list(patients_of(run.images).values())
         label = f"{label} of a test image"
     elif run.answers is not None:
-        interval = answers_over_patients(run.answers, metric, multilabel=run.record.task == "multilabel")
+        interval = predictions_over_patients(run.answers, metric, multilabel=run.record.task == "multilabel")
         whose, label = (
-            patients_answered(run.answers),
-            f"Test {metric.label} over {unit_of(patients_answered(run.answers))}",
+            patients_predicted(run.answers),
+            f"Test {metric.label} over {unit_of(patients_predicted(run.answers))}",
         )
     else:
         return None
     if interval is None:
         return None
-    return OverPatients(_possible(interval) if metric.bounded else interval, label, unit_of(whose))
+    return PatientInterval(_possible(interval) if metric.bounded else interval, label, unit_of(whose))
 
 
 def patients_section(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> PatientsSection | None:
@@ -182,7 +182,7 @@ def _by_patient(
             continue
         if run.answers is not None:
             values = [share_right(run.answers, multilabel=record.task == "multilabel")]
-            whose |= zip(run.answers.images, patients_answered(run.answers), strict=True)
+            whose |= zip(run.answers.images, patients_predicted(run.answers), strict=True)
         else:
             values = [image_values(run.images, metric) for metric in measures.values() if metric is not None]
             whose |= patients_of(run.images)

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from s4mi.records import LEAST_RANK, LEAST_STD, Health, Spread
+from s4mi.records import LEAST_RANK, LEAST_STD, FeatureHealth, FeatureSpread
 from s4mi.report.results.runs import PretrainingRun
 from s4mi.report.results.scores import MISSING
 
 
 @dataclass(frozen=True)
-class SpaceRow:
+class FeatureSpaceRow:
     """The features of one encoder, or of another space that the loss works in, before and after, as text."""
 
     name: str
@@ -32,7 +32,7 @@ class PretrainingRow:
     epochs: int
     seconds: float
     signals: tuple[tuple[str, str], ...]
-    spaces: tuple[SpaceRow, ...]
+    spaces: tuple[FeatureSpaceRow, ...]
 
 
 def in_order(runs: Sequence[PretrainingRun]) -> list[PretrainingRun]:
@@ -78,7 +78,7 @@ def collapses(runs: Sequence[PretrainingRun]) -> list[str]:
     ]
 
 
-def health_by_epoch(run: PretrainingRun) -> list[tuple[int, Health]]:
+def health_by_epoch(run: PretrainingRun) -> list[tuple[int, FeatureHealth]]:
     """What was measured and after how many epochs: 0 is before training; epochs without a measurement are left out."""
     measured = {epoch.epoch: epoch.health for epoch in run.epochs if epoch.health is not None}
     return sorted({0: run.record.start, run.record.epochs: run.record.end, **measured}.items())
@@ -93,11 +93,11 @@ def _seat(run: PretrainingRun) -> tuple[str, str, str, int]:
     return (run.record.dataset, run.record.method, run.record.backbone, run.record.seed)
 
 
-def _spaces(run: PretrainingRun) -> Iterator[SpaceRow]:
+def _spaces(run: PretrainingRun) -> Iterator[FeatureSpaceRow]:
     start, end = run.record.start, run.record.end
     for name, after in end.features.items():
         before = start.features.get(name)
-        yield SpaceRow(
+        yield FeatureSpaceRow(
             name=name,
             dimensions=after.dimensions,
             std=_change(before.std if before else None, after.std, digits=3),
@@ -107,7 +107,7 @@ def _spaces(run: PretrainingRun) -> Iterator[SpaceRow]:
         )
 
 
-def _signals(start: Health, end: Health) -> tuple[tuple[str, str], ...]:
+def _signals(start: FeatureHealth, end: FeatureHealth) -> tuple[tuple[str, str], ...]:
     return tuple(
         (signal_name(name), _change(start.signals.get(name), value, digits=2)) for name, value in end.signals.items()
     )
@@ -120,13 +120,13 @@ def _change(before: float | None, after: float | None, *, digits: int) -> str:
     return f"{after:.{digits}f}" if before is None else f"{before:.{digits}f} → {after:.{digits}f}"
 
 
-def collapsed(features: Mapping[str, Spread]) -> str:
+def collapsed(features: Mapping[str, FeatureSpread]) -> str:
     """Whose features have collapsed and what shows it, to be read after "the features of"; empty where none have."""
     ill = [name for name, spread in features.items() if spread.collapsed]
     return f"{', '.join(ill)} had collapsed ({_symptoms(features[ill[0]])})" if ill else ""
 
 
-def _symptoms(spread: Spread) -> str:
+def _symptoms(spread: FeatureSpread) -> str:
     told = []
     if spread.std < LEAST_STD:
         told.append(f"standard deviation {spread.std:.3f} < {LEAST_STD:g}")

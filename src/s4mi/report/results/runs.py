@@ -14,19 +14,19 @@ from s4mi.records import (
     MAP_NAME,
     RECORD_NAME,
     SUPERSEDED,
-    TEST_ANSWERS_NAME,
     TEST_IMAGES_NAME,
-    Answers,
+    TEST_PREDICTIONS_NAME,
     EpochRecord,
     FeatureMap,
     ImageScores,
+    Predictions,
     PretrainingRecord,
     RunRecord,
     read_any_record,
     read_epochs,
 )
 from s4mi.report.results.per_image import read_image_scores
-from s4mi.report.results.test_predictions import read_answers
+from s4mi.report.results.test_predictions import read_predictions
 
 RunKey = tuple[str | int, ...]
 """What tells runs apart."""
@@ -45,7 +45,7 @@ class ReportRun:
     config_text: str
     directory: str
     images: tuple[ImageScores, ...] = ()
-    answers: Answers | None = None
+    answers: Predictions | None = None
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,12 @@ def _images(directory: Path, label: str, notes: list[str]) -> tuple[ImageScores,
         return ()
 
 
-def _answers(directory: Path, label: str, notes: list[str]) -> Answers | None:
+def _answers(directory: Path, label: str, notes: list[str]) -> Predictions | None:
     """The answers to test images; where they cannot be read there are none, and a note more."""
     try:
-        return read_answers(directory)
+        return read_predictions(directory)
     except (S4miError, OSError, UnicodeDecodeError, csv.Error) as error:
-        notes.append(f"{label}: counted without its answers, {TEST_ANSWERS_NAME} cannot be read: {error}")
+        notes.append(f"{label}: counted without its answers, {TEST_PREDICTIONS_NAME} cannot be read: {error}")
         return None
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from s4mi.errors import S4miError
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import write_text_atomically
-from s4mi.report.figures.style import axis_label, draw_intervals, keep_possible, legend_below, nth_look, one_axes
+from s4mi.report.figures.style import axis_label, draw_intervals, keep_possible, legend_below, nth_style, one_axes
 from s4mi.report.figures.svg import drawing, finish, standalone
 from s4mi.report.results.scores import Metric, plus_minus
 
@@ -21,7 +21,7 @@ NUDGE = 0.012
 
 
 @dataclass(frozen=True)
-class Result:
+class RoundScore:
     """One round of one strategy with one seed: how many labels there were, and what the test images scored."""
 
     strategy: str
@@ -32,7 +32,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Curve:
+class SimulationCurve:
     """A strategy: by round the number of labels, the score, and its difference to the reference over the same seeds.
 
     Attributes:
@@ -47,7 +47,7 @@ class Curve:
     gain: Interval | None
 
 
-def curves_of(results: Sequence[Result], *, reference: str) -> list[Curve]:
+def curves_of(results: Sequence[RoundScore], *, reference: str) -> list[SimulationCurve]:
     """A curve for each strategy, in the order in which they first appear, of the rounds that any seed has played."""
     strategies = list(dict.fromkeys(result.strategy for result in results))
     score = {(one.strategy, one.round, one.seed): one.score for one in results}
@@ -70,7 +70,7 @@ def curves_of(results: Sequence[Result], *, reference: str) -> list[Curve]:
         whole = [seed for seed in seeds if after and all((n, seed) in apart for n in after)]
         gains = [sum(apart[n, seed] for n in after) / len(after) for seed in whole]
         curves.append(
-            Curve(
+            SimulationCurve(
                 strategy, labels, tuple(map(mean_interval, scores)),
                 tuple(mean_interval(one) if one else None for one in differences),
                 mean_interval(gains) if gains else None,
@@ -80,7 +80,7 @@ def curves_of(results: Sequence[Result], *, reference: str) -> list[Curve]:
 
 
 def write_simulation(
-    results: Sequence[Result], metric: Metric, out: Path, *, reference: str
+    results: Sequence[RoundScore], metric: Metric, out: Path, *, reference: str
 ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Write `simulation.csv`, `.svg`, `.png` and `.md` into `out`; the files, and what they say in lines."""
     curves = curves_of(results, reference=reference)
@@ -98,7 +98,7 @@ def write_simulation(
     return (table, picture, bitmap, page), lines
 
 
-def read_simulation(out: Path, metric: Metric) -> list[Result]:
+def read_simulation(out: Path, metric: Metric) -> list[RoundScore]:
     """What `write_simulation` put into `simulation.csv`, to six digits; nothing where it has not written yet.
 
     Raises:
@@ -110,7 +110,7 @@ def read_simulation(out: Path, metric: Metric) -> list[Result]:
     with path.open(encoding="utf-8", newline="") as file:
         try:
             return [
-                Result(
+                RoundScore(
                     row["strategy"], int(row["seed"]), int(row["round"]), int(row["labels"]), float(row[metric.name])
                 )
                 for row in csv.DictReader(file)
@@ -121,14 +121,14 @@ def read_simulation(out: Path, metric: Metric) -> list[Result]:
             ) from error
 
 
-def _figure(curves: Sequence[Curve], metric: Metric) -> Figure:
+def _figure(curves: Sequence[SimulationCurve], metric: Metric) -> Figure:
     figure, axes = one_axes(height=2.8)
     labels = [count for curve in curves for count in curve.labels]
     step = NUDGE * (max(labels) - min(labels))
     for i, curve in enumerate(curves):
         aside = step * (i - (len(curves) - 1) / 2)
         points = [(count + aside, score) for count, score in zip(curve.labels, curve.scores, strict=True)]
-        draw_intervals(axes, points, nth_look(i), label=curve.strategy)
+        draw_intervals(axes, points, nth_style(i), label=curve.strategy)
     axes.set_xticks(sorted(set(labels)))
     axes.set_xlabel("labelled training images")
     axes.set_ylabel(axis_label(metric))
@@ -137,7 +137,7 @@ def _figure(curves: Sequence[Curve], metric: Metric) -> Figure:
     return figure
 
 
-def _csv(results: Sequence[Result], metric: Metric) -> str:
+def _csv(results: Sequence[RoundScore], metric: Metric) -> str:
     table = io.StringIO(newline="")
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["strategy", "seed", "round", "labels", metric.name])
@@ -146,7 +146,9 @@ def _csv(results: Sequence[Result], metric: Metric) -> str:
     return table.getvalue()
 
 
-def _markdown(curves: Sequence[Curve], metric: Metric, lines: Sequence[str], *, seeds: int, reference: str) -> str:
+def _markdown(
+    curves: Sequence[SimulationCurve], metric: Metric, lines: Sequence[str], *, seeds: int, reference: str
+) -> str:
     widest = max(curves, key=lambda curve: len(curve.labels))
     head = ["strategy", *(f"{count} labels" for count in widest.labels)]
     made = [
@@ -173,7 +175,7 @@ def _rows(cells: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "|" + "---|" * width, *lines[1:]]
 
 
-def _sentence(curve: Curve, metric: Metric, reference: str) -> str:
+def _sentence(curve: SimulationCurve, metric: Metric, reference: str) -> str:
     gain = curve.gain
     if gain is None:
         return f"{curve.strategy}: not yet played as far as {reference}."
@@ -186,7 +188,7 @@ def _sentence(curve: Curve, metric: Metric, reference: str) -> str:
     return f"{curve.strategy}: {said} against {reference}, mean over the rounds, {_seeds(gain.n)}: {verdict}."
 
 
-def _told(curves: Sequence[Curve], metric: Metric) -> str:
+def _told(curves: Sequence[SimulationCurve], metric: Metric) -> str:
     return "; ".join(f"{c.strategy} {_short(c.scores[-1], metric)} at {c.labels[-1]} labels" for c in curves) + "."
 
 

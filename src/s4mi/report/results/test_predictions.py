@@ -8,44 +8,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.errors import S4miError
-from s4mi.maths.patient_scores import COUNTED, PairedAnswers, patient_score
+from s4mi.maths.patient_scores import COUNTED, PairedPredictions, patient_score
 from s4mi.maths.stats import Interval
-from s4mi.records import TEST_ANSWERS_NAME, Answers
-from s4mi.records.answers import ANSWER_COLUMNS
+from s4mi.records import TEST_PREDICTIONS_NAME, Predictions
+from s4mi.records.answers import PREDICTION_COLUMNS
 from s4mi.report.results.per_image import patient_name
 from s4mi.report.results.scores import Metric
 
 _AGAIN = "score the run again"
 
 
-def read_answers(directory: Path) -> Answers | None:
+def read_predictions(directory: Path) -> Predictions | None:
     """The table of a run's answers, in the order of the file; None where the run left none.
 
     Raises:
         S4miError: it is not such a table.
     """
-    path = directory / TEST_ANSWERS_NAME
+    path = directory / TEST_PREDICTIONS_NAME
     if not path.exists():
         return None
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
-        if tuple(next(rows, ())) != ANSWER_COLUMNS:
-            raise S4miError(f"{TEST_ANSWERS_NAME}: its columns are not {', '.join(ANSWER_COLUMNS)}; {_AGAIN}")
+        if tuple(next(rows, ())) != PREDICTION_COLUMNS:
+            raise S4miError(f"{TEST_PREDICTIONS_NAME}: its columns are not {', '.join(PREDICTION_COLUMNS)}; {_AGAIN}")
         groups: dict[str, str | None] = {}
         places: dict[str, int] = {}
         numbers = []
         for row in rows:
-            place = f"{TEST_ANSWERS_NAME}:{rows.line_num}"
-            if len(row) != len(ANSWER_COLUMNS):
+            place = f"{TEST_PREDICTIONS_NAME}:{rows.line_num}"
+            if len(row) != len(PREDICTION_COLUMNS):
                 raise S4miError(f"{place}: holds {len(row)} cells; {_AGAIN}")
             groups.setdefault(row[0], row[1] or None)
             places.setdefault(row[2], len(places))
             numbers.append(_numbers(row[3:], place))
     images, k = tuple(groups), len(places)
     if not numbers or len(numbers) != len(images) * k:
-        raise S4miError(f"{TEST_ANSWERS_NAME}: holds not every class of every image; {_AGAIN}")
+        raise S4miError(f"{TEST_PREDICTIONS_NAME}: holds not every class of every image; {_AGAIN}")
     table = np.array(numbers).reshape(len(images), k, 3)
-    return Answers(
+    return Predictions(
         images=images,
         groups=tuple(groups.values()),
         classes=tuple(places),
@@ -55,19 +55,19 @@ def read_answers(directory: Path) -> Answers | None:
     )
 
 
-def share_right(given: Answers, *, multilabel: bool) -> dict[str, float]:
+def share_right(given: Predictions, *, multilabel: bool) -> dict[str, float]:
     """Of each image by name, 1 for a right answer and 0 for a wrong one; of several labels, the share that is right."""
     equal: NDArray[np.bool_] = given.truth == given.answers
     right = np.asarray(equal.mean(axis=1) if multilabel else equal.all(axis=1), dtype=np.float64)
     return dict(zip(given.images, right.tolist(), strict=True))
 
 
-def patients_answered(given: Answers) -> list[str]:
+def patients_predicted(given: Predictions) -> list[str]:
     """The patient of each image; an image of nobody known is a patient of its own."""
     return [patient_name(image, group) for image, group in zip(given.images, given.groups, strict=True)]
 
 
-def answers_over_patients(given: Answers, metric: Metric, *, multilabel: bool) -> Interval | None:
+def predictions_over_patients(given: Predictions, metric: Metric, *, multilabel: bool) -> Interval | None:
     """The score of these answers with its interval over patients; None where it is none of counts."""
     if metric.name not in COUNTED:
         return None
@@ -75,13 +75,13 @@ def answers_over_patients(given: Answers, metric: Metric, *, multilabel: bool) -
         metric.name,
         given.truth,
         given.answers,
-        patients_answered(given),
+        patients_predicted(given),
         multilabel=multilabel,
         rng=np.random.default_rng(0),
     )
 
 
-def paired_answers(one: Answers | None, other: Answers | None) -> PairedAnswers | None:
+def paired_predictions(one: Predictions | None, other: Predictions | None) -> PairedPredictions | None:
     """Two runs on the images that both have; None where there are none."""
     if one is None or other is None or one.classes != other.classes:
         return None
@@ -90,8 +90,8 @@ def paired_answers(one: Answers | None, other: Answers | None) -> PairedAnswers 
     if not mine:
         return None
     yours = [place[one.images[n]] for n in mine]
-    whose = patients_answered(one)
-    return PairedAnswers(one.truth[mine], one.answers[mine], other.answers[yours], [whose[n] for n in mine])
+    whose = patients_predicted(one)
+    return PairedPredictions(one.truth[mine], one.answers[mine], other.answers[yours], [whose[n] for n in mine])
 
 
 def _numbers(cells: list[str], place: str) -> tuple[float, float, float]:

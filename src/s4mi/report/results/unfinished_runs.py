@@ -26,7 +26,7 @@ _TIMES = {1: "once", 2: "twice"}
 
 
 @dataclass(frozen=True)
-class UncountedRun:
+class UnfinishedRun:
     """A run without a record that can be read; `directory` is a label relative to the report's folder.
 
     Attributes:
@@ -73,7 +73,7 @@ class UncountedRun:
         )
 
 
-def load_uncounted(folder: Path) -> list[UncountedRun]:
+def load_unfinished(folder: Path) -> list[UnfinishedRun]:
     """Every run at or below `folder` that is not finished or cannot be read, sorted by directory.
 
     Raises:
@@ -83,7 +83,7 @@ def load_uncounted(folder: Path) -> list[UncountedRun]:
     return [run for run in found if run is not None]
 
 
-def summary(runs: Sequence[UncountedRun]) -> str:
+def summary(runs: Sequence[UnfinishedRun]) -> str:
     """How many there are of each kind, in one sentence; empty where there is none."""
     counts: Counter[str] = Counter(run.state for run in runs)
     words = {"failed": "failed", "unfinished": "not finished", "unreadable": "with a record that cannot be read"}
@@ -94,11 +94,11 @@ def summary(runs: Sequence[UncountedRun]) -> str:
     return f"{len(runs)} run{'' if len(runs) == 1 else 's'} of this folder {_is(runs)} not counted: {listed}."
 
 
-def _is(runs: Sequence[UncountedRun]) -> str:
+def _is(runs: Sequence[UnfinishedRun]) -> str:
     return "is" if len(runs) == 1 else "are"
 
 
-def _uncounted(directory: Path, label: str) -> UncountedRun | None:
+def _uncounted(directory: Path, label: str) -> UnfinishedRun | None:
     failure: Failure | None = None
     state: Literal["failed", "unfinished", "unreadable"] = "unfinished"
     epochs, text = _epochs(directory), config_text(directory)
@@ -111,7 +111,7 @@ def _uncounted(directory: Path, label: str) -> UncountedRun | None:
             state, reason = "unreadable", str(error).removeprefix(f"{directory / RECORD_NAME}: ")
     elif (failure := read_failure(directory)) is not None:
         state, reason = "failed", failure.reason
-    return UncountedRun(
+    return UnfinishedRun(
         directory=label,
         state=state,
         reason=without_places(reason),

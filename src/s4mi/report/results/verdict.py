@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from s4mi.maths.stats import mean_interval
-from s4mi.report.results.findings import Ranking, Story, score_text, weak_words
+from s4mi.report.results.findings import Findings, Ranking, score_text, weak_words
 from s4mi.report.results.paired_tests import ALPHA
 
 NOTHING = "There is no finished run yet."
 UNTESTED = "No run was tested yet, so there is nothing to compare."
 
 
-def verdict(stories: Sequence[Story]) -> list[str]:
+def verdict(stories: Sequence[Findings]) -> list[str]:
     """Three sentences on all comparisons together; one where there is nothing to say.
 
     Of several comparisons those count in which techniques compete, if there are any.
@@ -31,7 +31,7 @@ def verdict(stories: Sequence[Story]) -> list[str]:
     return findings(stories[0]) if len(stories) == 1 else verdict_of_many(contested)
 
 
-def findings(story: Story) -> list[str]:
+def findings(story: Findings) -> list[str]:
     """The three sentences on one comparison; one where nothing was tested."""
     if not (story.few or story.full or story.none):
         return [UNTESTED]
@@ -41,7 +41,7 @@ def findings(story: Story) -> list[str]:
     ]
 
 
-def _few(story: Story) -> str:
+def _few(story: Findings) -> str:
     ranking, unlabelled = story.few, story.none
     told = "nothing was tested with some of the labels and not all" if ranking is None else _winner(story, ranking)
     if unlabelled is None:
@@ -50,7 +50,7 @@ def _few(story: Story) -> str:
     return f"{told}; without any label {best.technique.label} gives {score_text(story, best.interval)}"
 
 
-def _winner(story: Story, ranking: Ranking) -> str:
+def _winner(story: Findings, ranking: Ranking) -> str:
     """Who has the best mean in a column, and how sure that is."""
     best, *others = ranking.entries
     at, score = _at(ranking), score_text(story, best.interval)
@@ -73,7 +73,7 @@ def _winner(story: Story, ranking: Ranking) -> str:
     return f"{best.technique.label} has the best mean {at}, {score}; {doubt}{weak_words(ranking)}"
 
 
-def _full(story: Story) -> str:
+def _full(story: Findings) -> str:
     reference, ranking = story.reference, story.full
     if reference is None:
         told = "no technique that learns from labels alone was tested with 100 % of them"
@@ -93,7 +93,7 @@ def _full(story: Story) -> str:
     )
 
 
-def _needed(story: Story) -> str:
+def _needed(story: Findings) -> str:
     return story.need.sentence
 
 
@@ -109,7 +109,7 @@ MANY = 3
 """Of more comparisons a verdict gives counts; each has its own sentences in its section."""
 
 
-def verdict_of_many(stories: Sequence[Story]) -> list[str]:
+def verdict_of_many(stories: Sequence[Findings]) -> list[str]:
     """Three sentences on two comparisons or more."""
     if len(stories) > MANY:
         return [_few_counted(stories), _full_counted(stories), _needed_counted(stories)]
@@ -123,7 +123,7 @@ def verdict_of_many(stories: Sequence[Story]) -> list[str]:
     ]
 
 
-def _few_briefly(story: Story) -> str:
+def _few_briefly(story: Findings) -> str:
     ranking = story.few
     if ranking is None:
         return "nothing tested with some of the labels and not all"
@@ -138,7 +138,7 @@ def _few_briefly(story: Story) -> str:
     return f"{best.technique.label} leads at {ranking.column.title} with {score}, {how}{weak_words(ranking)}"
 
 
-def _full_briefly(story: Story) -> str:
+def _full_briefly(story: Findings) -> str:
     reference, ranking = story.reference, story.full
     if reference is None:
         return "not tested"
@@ -151,7 +151,7 @@ def _full_briefly(story: Story) -> str:
     return f"{told}, {best.technique.label} {best.cell.value} ({best.cell.count}), {lead}"
 
 
-def _needed_briefly(story: Story) -> str:
+def _needed_briefly(story: Findings) -> str:
     need = story.need
     if need.best is not None:
         return f"{need.best.technique} reaches it at {need.best.labels} ({need.best.percent} saved)"
@@ -159,7 +159,7 @@ def _needed_briefly(story: Story) -> str:
     return words.get(need.kind, "cannot be told")
 
 
-def _few_counted(stories: Sequence[Story]) -> str:
+def _few_counted(stories: Sequence[Findings]) -> str:
     known = [(story, ranking) for story in stories if (ranking := story.few) and len(ranking.entries) > 1]
     if not known:
         return "Few labels: nowhere were two techniques tested with some of the labels and not all."
@@ -172,7 +172,7 @@ def _few_counted(stories: Sequence[Story]) -> str:
     )
 
 
-def _full_counted(stories: Sequence[Story]) -> str:
+def _full_counted(stories: Sequence[Findings]) -> str:
     known = [story for story in stories if story.reference is not None and story.full is not None]
     if not known:
         return "Full supervision: nowhere was a technique that learns from labels alone tested with 100 % of them."
@@ -191,7 +191,7 @@ def _full_counted(stories: Sequence[Story]) -> str:
     return f"Full supervision: tested in {len(known)} of {len(stories)} comparisons; with as many labels {beaten}."
 
 
-def _needed_counted(stories: Sequence[Story]) -> str:
+def _needed_counted(stories: Sequence[Findings]) -> str:
     needs = [story.need for story in stories]
     shown = [
         f"{need.best.technique} at {need.best.labels} labels on {story.comparison.title} ({need.best.percent} saved)"

@@ -11,7 +11,7 @@ from s4mi.maths.paired import holm, paired_seeds
 from s4mi.maths.stats import mean_interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.report.results.comparison import Comparison, Technique, compare, technique_of
-from s4mi.report.results.paired_tests import ALPHA, Evidence, over_shared_patients, unit_of_all
+from s4mi.report.results.paired_tests import ALPHA, TestResult, over_shared_patients, unit_of_all
 from s4mi.report.results.runs import ReportRun, run_key
 from s4mi.report.results.scores import TASK_NAMES, Metric, metric_of, percent, score_of
 from s4mi.report.results.tables import Cell, span
@@ -22,7 +22,7 @@ TITLE = "What the new annotations brought"
 
 
 @dataclass(frozen=True)
-class Gain:
+class VersionGain:
     """One technique with one amount of labels, on an older version and on the newest; the same seeds in both.
 
     Attributes:
@@ -38,8 +38,8 @@ class Gain:
     labels: tuple[str, str]
     before: Cell
     after: Cell
-    seeds: Evidence
-    patients: Evidence | None
+    seeds: TestResult
+    patients: TestResult | None
     tested: tuple[int, ...]
 
     @property
@@ -52,14 +52,14 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class Gains:
+class VersionGains:
     """All such pairs of one data set and task; `rows` is never empty. `alone` runs of older versions have no pair."""
 
     dataset: str
     task: TaskKind
     version: int
     metric: Metric
-    rows: tuple[Gain, ...]
+    rows: tuple[VersionGain, ...]
     alone: int
 
     @property
@@ -125,15 +125,15 @@ class Gains:
         return span([count for row in self.rows for count in row.tested])
 
     @property
-    def _since(self) -> list[Gain]:
+    def _since(self) -> list[VersionGain]:
         """The rows on the newest of the older versions."""
         return [row for row in self.rows if row.version == self.rows[-1].version]
 
-    def _better(self, row: Gain, *, sign: int = 1) -> bool:
+    def _better(self, row: VersionGain, *, sign: int = 1) -> bool:
         """Whether the mean is, or with `sign` -1 worse."""
         return sign * row.seeds.test.difference.mean * (1 if self.metric.higher_is_better else -1) > 0
 
-    def _sureness(self, rows: Sequence[Gain]) -> str:
+    def _sureness(self, rows: Sequence[VersionGain]) -> str:
         ns = [row.seeds.n for row in rows]
         seeds = f"n = {span(ns)} seed{'' if max(ns) == 1 else 's'}"
         sure = [row for row in rows if row.seeds.told_apart]
@@ -151,11 +151,11 @@ class Gains:
         return told
 
 
-ByTask = Mapping[tuple[str, TaskKind], Gains]
+ByTask = Mapping[tuple[str, TaskKind], VersionGains]
 """By data set, with its version, and task."""
 
 
-def gains_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> Gains | None:
+def gains_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> VersionGains | None:
     """What the newest version of a comparison's data set brought over the first one, and over the one before it.
 
     Args:
@@ -196,7 +196,7 @@ def gains_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
         replace(row, seeds=replace(row.seeds, holm=s), patients=row.patients and replace(row.patients, holm=p))
         for row, s, p in zip(rows, over_seeds, over_patients, strict=True)
     )
-    return Gains(
+    return VersionGains(
         dataset=name,
         task=comparison.task,
         version=version,
@@ -236,7 +236,7 @@ def older_versions(runs: Sequence[ReportRun], named: Collection[str]) -> list[Re
     ]
 
 
-def head_sentence(gains: Sequence[Gains]) -> list[str]:
+def head_sentence(gains: Sequence[VersionGains]) -> list[str]:
     """For the head of a report: one on all that is known of new annotations, none where nothing is."""
     if not gains:
         return []
@@ -284,19 +284,19 @@ def _gain(
     technique: Technique,
     pairs: Sequence[tuple[ReportRun, ReportRun]],
     metric: Metric,
-) -> Gain:
+) -> VersionGain:
     before, after = [before.record for before, _ in pairs], [after.record for _, after in pairs]
     scores = [[score_of(record, metric) or 0.0 for record in records] for records in (before, after)]
     differences = [new - old for old, new in zip(*scores, strict=True)]
     cells = [Cell.of(mean_interval(values), len(values), metric) for values in scores]
-    return Gain(
+    return VersionGain(
         technique=technique,
         amount=amount,
         version=version,
         labels=(_labels(before), _labels(after)),
         before=cells[0],
         after=cells[1],
-        seeds=Evidence(paired_seeds(differences), metric.digits, bounded=metric.bounded),
+        seeds=TestResult(paired_seeds(differences), metric.digits, bounded=metric.bounded),
         patients=over_shared_patients([(new, old) for old, new in pairs], metric),
         tested=tuple(record.labels.test for record in after),
     )

@@ -15,28 +15,28 @@ from s4mi.report.results.class_table import ClassTable, class_table
 from s4mi.report.results.comparison import Comparison, compare, doubts
 from s4mi.report.results.costs import CostRow, cost_rows, energy_note
 from s4mi.report.results.data_card import DataCard, data_card
-from s4mi.report.results.ensemble_members import ReadingRow, reading_rows
-from s4mi.report.results.findings import Story, story_of
+from s4mi.report.results.ensemble_members import MemberRow, member_rows
+from s4mi.report.results.findings import Findings, findings_of
 from s4mi.report.results.patients import PatientsSection, patients_section
 from s4mi.report.results.pretraining import collapses, in_order
 from s4mi.report.results.runs import PretrainingRun, ReportRun, load_pretrainings, load_runs, run_key, runs_by_key
 from s4mi.report.results.scores import TASK_NAMES, metric_of
 from s4mi.report.results.tables import MAJORITY, DetailTable, ResultTable, detail_table, result_table, span
-from s4mi.report.results.unfinished_runs import UncountedRun, summary
+from s4mi.report.results.unfinished_runs import UnfinishedRun, summary
 from s4mi.report.results.verdict import findings, verdict
-from s4mi.report.results.version_gains import TITLE, ByTask, Gains, gains_by_task, head_sentence
+from s4mi.report.results.version_gains import TITLE, ByTask, VersionGains, gains_by_task, head_sentence
 from s4mi.report.writers.label_section import LabelsSection, labels_section
 from s4mi.report.writers.pretraining_section import PretrainingSection, pretraining_section
 from s4mi.report.writers.templates import Figure, environment
 
-__all__ = ["PretrainingRun", "ReportRun", "Sheet", "load_pretrainings", "load_runs", "write_report"]
+__all__ = ["PretrainingRun", "ReportImage", "ReportRun", "load_pretrainings", "load_runs", "write_report"]
 
 
 ONLY_PRETRAINED = "No run was fine-tuned and tested yet; there is pre-training alone."
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ReportImage:
     """A picture made elsewhere, such as predictions beside their truth.
 
     Attributes:
@@ -60,7 +60,7 @@ class Sheet:
 
 
 @dataclass(frozen=True)
-class Part:
+class TaskSection:
     """One task of a data set.
 
     `findings` are empty where the head of the page says them already; `classes` is None with one class, `labels` with
@@ -74,12 +74,12 @@ class Part:
     table: ResultTable
     detail: DetailTable
     classes: ClassTable | None
-    readings: tuple[ReadingRow, ...]
+    readings: tuple[MemberRow, ...]
     costs: tuple[CostRow, ...]
     figures: tuple[Figure, ...]
     labels: LabelsSection | None
     patients: PatientsSection | None
-    gains: Gains | None
+    gains: VersionGains | None
     tested: int
 
     @property
@@ -104,15 +104,15 @@ class Part:
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DatasetSection:
     """The section of one data set; `pretraining` is None where no run learnt from it without labels."""
 
     name: str
     synthetic: bool
-    parts: tuple[Part, ...]
+    parts: tuple[TaskSection, ...]
     pretraining: PretrainingSection | None
     card: DataCard
-    sheets: tuple[Sheet, ...]
+    sheets: tuple[ReportImage, ...]
 
 
 def write_report(
@@ -122,8 +122,8 @@ def write_report(
     title: str,
     pretrainings: Sequence[PretrainingRun] = (),
     notes: Sequence[str] = (),
-    sheets: Sequence[Sheet] = (),
-    uncounted: Sequence[UncountedRun] = (),
+    sheets: Sequence[ReportImage] = (),
+    uncounted: Sequence[UnfinishedRun] = (),
     gains: ByTask | None = None,
     classification: str | None = None,
     segmentation: str | None = None,
@@ -145,7 +145,7 @@ def write_report(
     chosen = {"multiclass": classification, "multilabel": classification, "segmentation": segmentation}
     comparisons = compare(records)
     tables = [result_table(each, metric_of(each.task, chosen[each.task])) for each in comparisons]
-    stories = [story_of(comparison, table) for comparison, table in zip(comparisons, tables, strict=True)]
+    stories = [findings_of(comparison, table) for comparison, table in zip(comparisons, tables, strict=True)]
     gains = gains_by_task(runs) if gains is None else gains
     parts = [_part(story, runs, gains, say=len(stories) > 1) for story in stories]
     pretrainings = in_order(pretrainings)
@@ -175,11 +175,11 @@ def write_report(
 
 
 def _dataset(
-    name: str, parts: Sequence[Part], pretrainings: Sequence[PretrainingRun], sheets: Sequence[Sheet]
-) -> DataSet:
+    name: str, parts: Sequence[TaskSection], pretrainings: Sequence[PretrainingRun], sheets: Sequence[ReportImage]
+) -> DatasetSection:
     own = tuple(part for part in parts if part.comparison.dataset == name)
     learnt = [run for run in pretrainings if run.record.dataset == name]
-    return DataSet(
+    return DatasetSection(
         name=name,
         synthetic=any([*(part.comparison.synthetic for part in own), *(run.record.synthetic for run in learnt)]),
         parts=own,
@@ -189,16 +189,16 @@ def _dataset(
     )
 
 
-def _part(story: Story, runs: Sequence[ReportRun], gains: ByTask, *, say: bool) -> Part:
+def _part(story: Findings, runs: Sequence[ReportRun], gains: ByTask, *, say: bool) -> TaskSection:
     comparison, table = story.comparison, story.table
-    return Part(
+    return TaskSection(
         comparison=comparison,
         name=TASK_NAMES[comparison.task],
         findings=findings(story) if say else [],
         table=table,
         detail=detail_table(comparison),
         classes=class_table(comparison, table.metric),
-        readings=reading_rows(comparison, table.metric),
+        readings=member_rows(comparison, table.metric),
         costs=cost_rows(comparison, table.metric),
         figures=part_figures(comparison, table, runs),
         labels=labels_section(comparison, table.metric, runs),

@@ -9,7 +9,7 @@ from s4mi.maths.stats import mean_interval
 from s4mi.report.figures.label_efficiency import efficiency_figure
 from s4mi.report.results.comparison import Comparison
 from s4mi.report.results.label_efficiency import FullSupervision, TechniqueCurve, full_supervision, technique_curves
-from s4mi.report.results.paired_tests import Pairs, pairs_of
+from s4mi.report.results.paired_tests import TechniquePairs, pairs_of
 from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.scores import Metric
 from s4mi.report.results.tables import Cell
@@ -31,7 +31,7 @@ class LabelsSection:
     metric: Metric
     reference: FullSupervision | None
     curves: tuple[TechniqueCurve, ...]
-    pairs: Pairs
+    pairs: TechniquePairs
     figure: Figure
 
     @property

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from s4mi.maths.stats import Interval, mean_interval
-from s4mi.records import Answers, ImageScores, RunRecord
+from s4mi.records import ImageScores, Predictions, RunRecord
 from s4mi.records.calibration import Calibration
 from s4mi.report.results.comparison import technique_of
 from s4mi.report.results.per_image import over_patients
 from s4mi.report.results.scores import MISSING, TASK_NAMES, Metric, metrics_of, percent, plus_minus, score_of
-from s4mi.report.results.test_predictions import answers_over_patients
+from s4mi.report.results.test_predictions import predictions_over_patients
 from s4mi.report.writers.templates import duration
 
 OVER_IMAGES = ("iou_image", "dice_image", "hd95", "assd")
@@ -54,7 +54,7 @@ class CardSource:
     inputs: Sequence[str]
     calibration: Calibration | None
     images: Sequence[ImageScores] = ()
-    answers: Answers | None = None
+    answers: Predictions | None = None
     others: Sequence[RunRecord] = ()
     why: str = ""
     source: str = ""
@@ -80,7 +80,7 @@ def card_mark(record: RunRecord) -> str:
 def card_text(source: CardSource) -> str:
     """The card, as Markdown."""
     made = Environment(
-        loader=PackageLoader("s4mi", "report"),
+        loader=PackageLoader("s4mi", "report/templates"),
         autoescape=False,  # this is no HTML
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -122,7 +122,7 @@ def _interval(source: CardSource, metric: Metric) -> Interval | None:
         return over_patients(source.images, metric) if metric.name in OVER_IMAGES else None
     if source.answers is None:
         return None
-    return answers_over_patients(source.answers, metric, multilabel=source.record.task == "multilabel")
+    return predictions_over_patients(source.answers, metric, multilabel=source.record.task == "multilabel")
 
 
 def _over_seeds(source: CardSource, metric: Metric) -> str:

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from s4mi.records import Scores
 from s4mi.report.results.comparison import technique_of
-from s4mi.report.results.patients import OverPatients, run_over_patients
+from s4mi.report.results.patients import PatientInterval, run_over_patients
 from s4mi.report.results.scores import MISSING, TASK_NAMES, Metric, metric_of, percent
 
 
@@ -60,7 +60,7 @@ def _score(scores: Scores | None, metric: Metric) -> str:
     return MISSING if value is None else f"{value:.{metric.digits}f}"
 
 
-def _trusted(score: OverPatients, metric: Metric) -> str:
+def _trusted(score: PatientInterval, metric: Metric) -> str:
     """A score with its interval: `0.864, 95 % interval 0.841–0.889 over n = 13 patients`."""
     interval, unit = score.interval, score.unit
     mean = f"{interval.mean:.{metric.digits}f}"

@@ -7,16 +7,16 @@ from s4mi.report.results.class_table import ClassTable, class_table
 from s4mi.report.results.comparison import Comparison, compare, doubts, technique_of
 from s4mi.report.results.costs import cost_rows, energy_note
 from s4mi.report.results.data_card import DataCard, TaskCard, data_card
-from s4mi.report.results.ensemble_members import reading_rows
-from s4mi.report.results.findings import story_of
-from s4mi.report.results.paired_tests import Pairs, pairs_of
+from s4mi.report.results.ensemble_members import member_rows
+from s4mi.report.results.findings import findings_of
+from s4mi.report.results.paired_tests import TechniquePairs, pairs_of
 from s4mi.report.results.pretraining import collapses, in_order
 from s4mi.report.results.runs import PretrainingRun, ReportRun
 from s4mi.report.results.scores import MISSING, metric_of, percent, score_of
 from s4mi.report.results.tables import MAJORITY, ResultTable, detail_table, result_table, span
-from s4mi.report.results.unfinished_runs import UncountedRun, summary
+from s4mi.report.results.unfinished_runs import UnfinishedRun, summary
 from s4mi.report.results.verdict import findings, verdict
-from s4mi.report.results.version_gains import TITLE, ByTask, Gains, gains_by_task, head_sentence
+from s4mi.report.results.version_gains import TITLE, ByTask, VersionGains, gains_by_task, head_sentence
 from s4mi.report.writers.templates import duration
 
 MEAN = "mean ± half of the 95 % confidence interval over n seeds"
@@ -62,7 +62,7 @@ def text_report(
     *,
     title: str,
     pretrainings: Sequence[PretrainingRun] = (),
-    uncounted: Sequence[UncountedRun] = (),
+    uncounted: Sequence[UnfinishedRun] = (),
     notes: Sequence[str] = (),
     gains: ByTask | None = None,
 ) -> TextReport:
@@ -70,7 +70,7 @@ def text_report(
     records = [run.record for run in runs]
     comparisons = compare(records)
     pretrainings = in_order(pretrainings)
-    stories = [story_of(each, result_table(each, metric_of(each.task))) for each in comparisons]
+    stories = [findings_of(each, result_table(each, metric_of(each.task))) for each in comparisons]
     drawn = sorted({record.dataset for record in records if record.synthetic})
     told = [f"The images of {', '.join(drawn)} were drawn by s4mi, not photographed."] if drawn else []
     lost = summary(uncounted)
@@ -138,7 +138,7 @@ def results(table: ResultTable) -> TextTable:
     return _table(table.title, f"{MEAN}{marked}", header, rows, bold=bold, rules=rules)
 
 
-def _gained(gains: Gains | None) -> Iterator[TextTable]:
+def _gained(gains: VersionGains | None) -> Iterator[TextTable]:
     if gains is None:
         return
     rows = [
@@ -181,14 +181,14 @@ def _detail(comparison: Comparison) -> TextTable:
 def _readings(comparison: Comparison, table: ResultTable) -> Iterator[TextTable]:
     rows = [
         [row.technique.label, row.column.title, row.reading, row.score.text, f"{row.chosen} of {row.runs}"]
-        for row in reading_rows(comparison, table.metric)
+        for row in member_rows(comparison, table.metric)
     ]
     if rows:
         header = ["technique", "labels", "reading", f"test {table.metric.label}", "chosen"]
         yield _table("Readings", f"{MEAN}; validation chose which one counts", header, rows)
 
 
-def _pairs(pairs: Pairs) -> Iterator[TextTable]:
+def _pairs(pairs: TechniquePairs) -> Iterator[TextTable]:
     if not pairs.rows:
         return
     rows = [
@@ -242,7 +242,7 @@ def _splits(task: TaskCard, card: DataCard) -> TextTable:
     return _table("Hashes of the splits", caption, header, rows)
 
 
-def _long(runs: Sequence[ReportRun], uncounted: Sequence[UncountedRun]) -> Iterator[TextTable]:
+def _long(runs: Sequence[ReportRun], uncounted: Sequence[UnfinishedRun]) -> Iterator[TextTable]:
     if uncounted:
         rows = [[run.directory, run.status, run.so_far, run.reason or MISSING] for run in uncounted]
         header = ["run", "state", "so far", "why"]

@@ -22,7 +22,7 @@ CLIENT = "ray://"
 
 
 @dataclass(frozen=True)
-class Demand:
+class ResourceRequest:
     """What a run takes of a host."""
 
     cpus: int
@@ -37,10 +37,10 @@ class Demand:
         return f"{self.cpus} CPU{'' if self.cpus == 1 else 's'}{gpus}"
 
 
-def demand(hardware: HardwareConfig, *, gpus: bool) -> Demand:
+def resources_per_run(hardware: HardwareConfig, *, gpus: bool) -> ResourceRequest:
     """What a run takes by its settings; `gpus`: the cluster has some."""
     on_gpu = hardware.accelerator in ("cuda", "gpu") or (hardware.accelerator == "auto" and gpus)
-    return Demand(hardware.threads or 1, hardware.gpu_share if on_gpu else 0.0)
+    return ResourceRequest(hardware.threads or 1, hardware.gpu_share if on_gpu else 0.0)
 
 
 def connect(address: str) -> None:
@@ -52,7 +52,7 @@ def connect(address: str) -> None:
     # Workers share little more than words with us, so a small store of objects will do.
     more: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 100 << 20} if address == LOCAL else {}
     place = _place(address)
-    if place is not None and not answers(place):  # Ray would try for minutes
+    if place is not None and not responds(place):  # Ray would try for minutes
         raise S4miError(f"--ray {address}: nothing answers there; {_cure(address)}")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when Ray starts: nobody is told how it is used
     try:
@@ -106,7 +106,7 @@ def head(address: str) -> tuple[str, int]:
     return place
 
 
-def answers(place: tuple[str, int]) -> bool:
+def responds(place: tuple[str, int]) -> bool:
     """Whether somebody listens there."""
     try:
         socket.create_connection(place, timeout=2).close()

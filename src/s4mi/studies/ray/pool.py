@@ -18,10 +18,10 @@ from ray.exceptions import ActorUnavailableError, RayError
 from s4mi.config import PlannedRun
 from s4mi.errors import S4miError
 from s4mi.records import LOG_NAME, RECORD_NAME
-from s4mi.studies.ray.connect import Demand, answers, connect, demand, head, hosts, last_line
-from s4mi.studies.ray.remote_worker import Hand, Message, Place, Token, Unseen
-from s4mi.studies.worker import Job, Result, Said, Taken
-from s4mi.studies.worker_pool import GRACE, PATIENCE, Crew, Moved
+from s4mi.studies.ray.connect import ResourceRequest, connect, head, hosts, last_line, resources_per_run, responds
+from s4mi.studies.ray.remote_worker import Message, RemoteWorker, StudyFolderMissing, StudyToken, WorkerHost
+from s4mi.studies.worker import AttemptResult, Job, JobStarted, WorkerWarning
+from s4mi.studies.worker_pool import GRACE, PATIENCE, ProgressHandler, WorkerPool
 from s4mi.training.progress import Progress
 
 TOKEN_NAME = ".study.token"
@@ -41,10 +41,10 @@ log = logging.getLogger("s4mi")
 @dataclass
 class _Worker:
     hand: Any
-    demand: Demand
+    request: ResourceRequest
     news: Any
     known: int = 0
-    place: Place | None = None
+    place: WorkerHost | None = None
     planned: PlannedRun | None = None
     job: Job | None = None
     taken: bool = False
@@ -59,7 +59,7 @@ class _Worker:
 @dataclass
 class _Ended:
     planned: PlannedRun
-    result: Result
+    result: AttemptResult
     record: Path
     until: float
 
@@ -70,13 +70,13 @@ class _Ended:
 
 
 @final
-class Cluster(Crew):
+class RayPool(WorkerPool):
     """Processes on the hosts of a Ray cluster, as many as it has room for, or `most` where that is not 0.
 
     One run at a time waits for room, so that the others can still begin in the order of the study.
     """
 
-    def __init__(self, address: str, out: Path, moved: Moved, *, most: int = 0) -> None:
+    def __init__(self, address: str, out: Path, moved: ProgressHandler, *, most: int = 0) -> None:
         """Connect to a cluster, or start one on this machine for `local`; one that this process is in already is taken.
 
         Raises:
@@ -93,7 +93,7 @@ class Cluster(Crew):
         self._workers: list[_Worker] = []
         self._ended: list[_Ended] = []
         self._failed_starts = 0
-        self._token = Token(out.absolute() / TOKEN_NAME, secrets.token_hex(8))
+        self._token = StudyToken(out.absolute() / TOKEN_NAME, secrets.token_hex(8))
         try:
             self._token.path.write_text(self._token.text, encoding="utf-8")
         except OSError as error:
@@ -110,19 +110,19 @@ class Cluster(Crew):
         return [worker for worker in self._workers if worker.planned is not None]
 
     def begin(self, planned: PlannedRun, job: Job) -> None:
-        wanted = demand(planned.config.hardware, gpus=self._gpus)
+        wanted = resources_per_run(planned.config.hardware, gpus=self._gpus)
         job = replace(job, run=job.run.absolute())
         now = [host for host in hosts() if wanted.fits(host)]
         self._known_hosts += [host for host in now if host not in self._known_hosts]
         if not any(wanted.fits(host) for host in self._known_hosts):
             reason = f"no host of the cluster has {wanted}; set hardware.threads or hardware.gpu_share"
-            self._end(planned, job, Result(reason))
+            self._end(planned, job, AttemptResult(reason))
             return
         if not now:
             log.warning("%s: waits for a host with %s; those that had as much are gone", planned.name, wanted)
         self._give(planned, job, wanted)
 
-    def wait(self) -> list[tuple[PlannedRun, Result]]:
+    def wait(self) -> list[tuple[PlannedRun, AttemptResult]]:
         self._check()
         news = [worker.news for worker in self._busy]
         if news:
@@ -161,10 +161,10 @@ class Cluster(Crew):
                 self._mine = False
                 ray.shutdown()
 
-    def _give(self, planned: PlannedRun, job: Job, wanted: Demand) -> None:
+    def _give(self, planned: PlannedRun, job: Job, wanted: ResourceRequest) -> None:
         """Let a process have the run that has nothing to do, or a new one."""
         idle = [worker for worker in self._workers if worker.planned is None]
-        worker = next((worker for worker in idle if worker.demand == wanted), None)
+        worker = next((worker for worker in idle if worker.request == wanted), None)
         if worker is None:
             for other in idle:  # they may be what is in the way
                 self._dismiss(other)
@@ -174,8 +174,8 @@ class Cluster(Crew):
             worker.hand.begin.remote(job, self._token)
             worker.ask()
 
-    def _start(self, wanted: Demand) -> _Worker:
-        remote = ray.remote(Hand).options(
+    def _start(self, wanted: ResourceRequest) -> _Worker:
+        remote = ray.remote(RemoteWorker).options(
             num_cpus=wanted.cpus, num_gpus=wanted.gpus, max_restarts=0, max_task_retries=0
         )
         hand = remote.remote(wanted.cpus, str(Path.cwd()))
@@ -208,28 +208,28 @@ class Cluster(Crew):
         if planned is None or job is None:
             return
         match message:
-            case Place():
+            case WorkerHost():
                 worker.place, self._failed_starts = message, 0
                 worker.hand.begin.remote(job, self._token)
-            case Unseen():
+            case StudyFolderMissing():
                 host = "a host" if worker.place is None else worker.place.host
                 raise S4miError(
                     f"{self._token.path.parent}: {host} does not see this folder; choose one that all hosts of the "
                     "cluster share, under the same path"
                 )
-            case Taken():
+            case JobStarted():
                 worker.taken = True
-            case Said():
+            case WorkerWarning():
                 log.warning("%s: %s", planned.name, message.text)
             case Progress():
                 self._moved(planned, message)
-            case Result():
+            case AttemptResult():
                 worker.planned, worker.job, worker.ran, worker.since = None, None, True, time.monotonic()
                 self._end(planned, job, message)
                 if message.unforeseen:
                     self._dismiss(worker)
 
-    def _end(self, planned: PlannedRun, job: Job, result: Result) -> None:
+    def _end(self, planned: PlannedRun, job: Job, result: AttemptResult) -> None:
         self._ended.append(_Ended(planned, result, job.run / RECORD_NAME, time.monotonic() + SHARED))
 
     def _lost(self, worker: _Worker, error: RayError) -> None:
@@ -249,9 +249,9 @@ class Cluster(Crew):
                     "on each of its hosts?"
                 )
         if worker.place is None or (worker.ran and not worker.taken):
-            self._give(planned, job, worker.demand)
+            self._give(planned, job, worker.request)
             return
-        self._end(planned, job, Result(f"{_how(error, worker.place.host)}; see its {LOG_NAME}"))
+        self._end(planned, job, AttemptResult(f"{_how(error, worker.place.host)}; see its {LOG_NAME}"))
 
     def _dismiss(self, worker: _Worker) -> None:
         self._workers.remove(worker)
@@ -266,7 +266,7 @@ class Cluster(Crew):
         silence = time.monotonic() - self._heard
         if silence < 2 and not at_once:
             return
-        if answers(self._head) and hosts():
+        if responds(self._head) and hosts():
             self._heard = time.monotonic()
         elif at_once or silence > SILENCE:
             raise S4miError(
@@ -285,7 +285,7 @@ def _over(worker: _Worker) -> bool:
         worker.ask()
     except (RayError, OSError):
         return True
-    return any(isinstance(message, Result | Unseen) for message in messages)
+    return any(isinstance(message, AttemptResult | StudyFolderMissing) for message in messages)
 
 
 def _how(error: RayError, host: str) -> str:

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, final
 
-from s4mi.studies.worker import Forward, Job, Result, Said, Taken, log, make, take_share
+from s4mi.studies.worker import (
+    AttemptResult,
+    ForwardWarnings,
+    Job,
+    JobStarted,
+    WorkerWarning,
+    divide_threads,
+    execute,
+    log,
+)
 
 if TYPE_CHECKING:
     from s4mi.training.progress import Progress
@@ -25,7 +34,7 @@ LOOK = 1.0
 
 
 @dataclass(frozen=True)
-class Token:
+class StudyToken:
     """A file in the study's folder, there for as long as this study is run.
 
     `patience`: seconds that it may need until other hosts see it.
@@ -56,7 +65,7 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerHost:
     """Where the process is."""
 
     host: str
@@ -64,31 +73,31 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Unseen:
+class StudyFolderMissing:
     """The study's folder is not there, or is another one."""
 
 
-Message: TypeAlias = "Place | Unseen | Taken | Said | Progress | Result"
+Message: TypeAlias = "WorkerHost | StudyFolderMissing | JobStarted | WorkerWarning | Progress | AttemptResult"
 
 
 @final
-class Hand:
+class RemoteWorker:
     """Makes runs in a thread, so that it can be asked meanwhile."""
 
     def __init__(self, threads: int, folder: str) -> None:
-        take_share(threads)
+        divide_threads(threads)
         with suppress(OSError):  # settings may name files from there
             os.chdir(folder)
         self._news = threading.Condition()
-        self._messages: list[Message] = [Place(socket.gethostname(), os.getpid())]
+        self._messages: list[Message] = [WorkerHost(socket.gethostname(), os.getpid())]
         self._dropped = 0
         self._asked = threading.Event()
-        log.addHandler(Forward(self._tell))
+        log.addHandler(ForwardWarnings(self._tell))
 
-    def begin(self, job: Job, token: Token) -> None:
+    def begin(self, job: Job, token: StudyToken) -> None:
         """Make a run, which `hear` will tell about."""
         self._asked.clear()
-        self._tell(Taken())
+        self._tell(JobStarted())
         threading.Thread(target=self._make, args=(job, token), daemon=True).start()
 
     def hear(self, known: int) -> list[Message]:
@@ -106,9 +115,9 @@ class Hand:
         """End the run after its step."""
         self._asked.set()
 
-    def _make(self, job: Job, token: Token) -> None:
+    def _make(self, job: Job, token: StudyToken) -> None:
         if not token.seen():
-            self._tell(Unseen())
+            self._tell(StudyFolderMissing())
             return
         looked = time.monotonic()
 
@@ -120,7 +129,7 @@ class Hand:
                     self._asked.set()
             return self._asked.is_set()
 
-        self._tell(make(job, self._tell, asked) or Result("it was asked to stop"))
+        self._tell(execute(job, self._tell, asked) or AttemptResult("it was asked to stop"))
 
     def _tell(self, message: Message) -> None:
         with self._news:

@@ -18,7 +18,7 @@ from s4mi.config import StudyConfig, make_study, plan_study
 from s4mi.engine.checkpoint import load_weights
 from s4mi.recipes.train import train
 from s4mi.records import read_epochs, read_failure
-from s4mi.studies.events import Begun, Ended, Event, Failed, Moved
+from s4mi.studies.events import AttemptFailed, Event, RunEnded, RunProgress, RunStarted
 from s4mi.studies.lock import LOCK_NAME
 
 SIMCLR: dict[str, Any] = {
@@ -99,14 +99,14 @@ class Disturber:
 
     def __call__(self, event: Event) -> None:
         self.told.append(event)
-        if isinstance(event, Begun):
+        if isinstance(event, RunStarted):
             self._running.add(event.planned.name)
             self.most = max(self.most, len(self._running))
-        elif isinstance(event, Failed):
+        elif isinstance(event, AttemptFailed):
             self._running.discard(event.planned.name)
-        elif isinstance(event, Ended):
+        elif isinstance(event, RunEnded):
             self._running.discard(event.outcome.planned.name)
-        elif not self.done and isinstance(event, Moved) and event.planned.name == TUNED:
+        elif not self.done and isinstance(event, RunProgress) and event.planned.name == TUNED:
             self.done = event.progress.epoch >= EPOCHS // 2
             if self.done:
                 self.disturb()
@@ -114,12 +114,12 @@ class Disturber:
     @property
     def failures(self) -> list[str]:
         """Why the fine-tuned run failed, each time it did."""
-        return [event.reason for event in self.told if isinstance(event, Failed) and event.planned.name == TUNED]
+        return [event.reason for event in self.told if isinstance(event, AttemptFailed) and event.planned.name == TUNED]
 
     @property
     def attempts(self) -> list[int]:
         """The fine-tuned run's."""
-        return [event.attempt for event in self.told if isinstance(event, Begun) and event.planned.name == TUNED]
+        return [event.attempt for event in self.told if isinstance(event, RunStarted) and event.planned.name == TUNED]
 
 
 def command(study: Path, out: Path, *more: str) -> subprocess.Popen[str]:
