@@ -199,7 +199,7 @@ def _facts(contest: Contest, spec: DatasetSpec) -> ModelMetadata:
         image_size=contest.size, resize_through=None, tile=None, intensity=spec.intensity, channels=spec.channels
     )
     origin = SourceRun(
-        name="run", method=str(contest.method["name"]), technique="", backbone=contest.title, reading="",
+        name="run", method=str(contest.method["name"]), technique="", backbone=contest.title, member="",
         dataset=spec.name, synthetic=True, seed=0, config_hash="", split_hash="", data_hash="",
     )  # fmt: skip
     return ModelMetadata(

@@ -24,14 +24,14 @@ TEMPERATURE = 1.7
 
 
 def cases() -> list[Any]:
-    """Each method and task with each of its readings, in each format."""
+    """Each method and task with each of its members, in each format."""
     found = []
     for case in CASES:
         config, kind = case.values
         method = begun(config, kind)
         if not isinstance(method, Classifier | Segmenter):
             continue
-        several = method.answers if isinstance(method, Segmenter) else None
+        several = method.members if isinstance(method, Segmenter) else None
         for reading in ("",) if several is None else several.choice.names:
             for ending in sorted(WRITERS):
                 marks = [] if case.id in QUICK and ending == ".onnx" else [pytest.mark.slow]
@@ -52,7 +52,7 @@ def facts_of(kind: TaskKind, *, red: bool = True) -> ModelMetadata:
         red_channel_normalisation=red,
         calibration=Calibration(task=kind, classes=list(NAMES), temperature=TEMPERATURE, val=unsure),
         run=SourceRun(
-            name="run", method="m", technique="t", backbone="b", reading="", dataset="d", synthetic=True, seed=0,
+            name="run", method="m", technique="t", backbone="b", member="", dataset="d", synthetic=True, seed=0,
             config_hash="c", split_hash="s", data_hash="d",
         ),
     )  # fmt: skip
@@ -66,8 +66,8 @@ def test_a_file_answers_as_the_method_does(
     assert isinstance(method, Classifier | Segmenter)
     if reading:
         assert isinstance(method, Segmenter)
-        assert method.answers is not None
-        method.answers.choice.take(reading)
+        assert method.members is not None
+        method.members.choice.take(reading)
     path, facts = tmp_path / f"model{ending}", facts_of(kind)
     expected = []
     for count in (1, 3):

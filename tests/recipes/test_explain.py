@@ -25,11 +25,11 @@ from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import spread
 from s4mi.inference.overlays.saliency import CELL, LINE, RunOverlays, SaliencySheet, overlay
-from s4mi.inference.saliency_maps import MAP_NAMES, TRUTH, Explainer
+from s4mi.inference.saliency_maps import MAP_NAMES, TRUTH, Explainer, run_names
 from s4mi.inference.saliency_scores import UNMOVED, MapScores, MaskScores, summarise
 from s4mi.maths.saliency import energy_inside, pointing_game
 from s4mi.methods.classification.finetune import FinetuneConfig
-from s4mi.recipes.explain import explain, run_names
+from s4mi.recipes.explain import explain
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
 from s4mi.training.run_dir import RunDir

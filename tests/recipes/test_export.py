@@ -17,7 +17,8 @@ from PIL import Image
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
 from s4mi.data.sources.table import TableOptions, read_tables
-from s4mi.data.sources.write import Naming, write_import
+from s4mi.data.sources.types import DatasetNaming
+from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 from s4mi.inference.export import formats
 from s4mi.inference.load import open_exported
@@ -303,7 +304,7 @@ def test_real_lesions_are_answered_alike_by_the_run_and_its_file(
 ) -> None:
     """PH²: dermoscopic images, 512 pixels wide, seen by the networks at 64."""
     data, run = tmp_path / "ph2", tmp_path / "run"
-    write_import(read_tables(real_data / "ph2", TableOptions(label="diagnosis")), data, naming=Naming("ph2"))
+    write_import(read_tables(real_data / "ph2", TableOptions(label="diagnosis")), data, naming=DatasetNaming("ph2"))
     method = DEDL if task == "segmentation" else TRANSFER
     train(quick(data, method, epochs=2, data={"image_size": 64, "allow_leakage": True}, task=task), run)
     result = export_run(run, tmp_path / "model.onnx")

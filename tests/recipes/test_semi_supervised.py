@@ -55,10 +55,10 @@ def finished(
 
 def test_validation_chooses_the_reading_of_the_best_epoch(finished: Path) -> None:
     record, epochs = read_record(finished), read_epochs(finished)
-    of_each = {name: epochs[record.best_epoch - 1].val[f"iou of {name}"] for name in record.readings}
+    of_each = {name: epochs[record.best_epoch - 1].val[f"iou of {name}"] for name in record.members}
     assert len(of_each) > 1
-    assert of_each[record.reading] == max(of_each.values())
-    assert epochs[record.best_epoch - 1].val["iou"] == of_each[record.reading]
+    assert of_each[record.member] == max(of_each.values())
+    assert epochs[record.best_epoch - 1].val["iou"] == of_each[record.member]
     assert record.best_epoch == max(epochs, key=lambda epoch: epoch.val["iou"]).epoch
 
 
@@ -66,8 +66,8 @@ def test_the_record_has_every_reading_and_its_scores_are_the_chosen_one_s(finish
     record = read_record(finished)
     for part in ("val", "test"):
         scores = getattr(record, part)
-        assert scores == getattr(record.readings[record.reading], part)
-        others = [getattr(reading, part) for name, reading in record.readings.items() if name != record.reading]
+        assert scores == getattr(record.members[record.member], part)
+        others = [getattr(reading, part) for name, reading in record.members.items() if name != record.member]
         assert all(other.hd95 is None for other in others)
         assert len({other.iou for other in [*others, scores]}) > 1
 
@@ -118,7 +118,7 @@ def test_a_run_stopped_in_between_resumes_to_the_same_weights(
         torch.testing.assert_close(*weights, rtol=0, atol=0)
     assert isinstance(whole, RunRecord)
     assert isinstance(resumed, RunRecord)
-    assert (resumed.test, resumed.reading) == (whole.test, whole.reading)
+    assert (resumed.test, resumed.member) == (whole.test, whole.member)
 
 
 def test_one_image_with_a_mask_is_enough_and_any_size_will_do(tmp_path: Path, lesions: Path, quick: Quick) -> None:

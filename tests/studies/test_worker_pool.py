@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from disturbed_study import (
     PRETRAINING,
     SCRATCH,
@@ -25,9 +28,6 @@ from disturbed_study import (
     wait_until,
     wait_until_gone,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
 from s4mi.records import RunRecord, read_epochs, read_failure
 from s4mi.studies.events import Event, RunProgress, RunStarted
 from s4mi.studies.lock import LOCK_NAME
@@ -134,7 +134,7 @@ def test_gpus_are_called_what_the_environment_calls_them() -> None:
 
 def test_a_worker_takes_its_share_before_it_imports_torch() -> None:
     code = (
-        "import os, sys\nfrom s4mi.studies.worker import take_share\ntake_share(3, 'GPU-8a1b')\n"
+        "import os, sys\nfrom s4mi.studies.worker import divide_threads\ndivide_threads(3, 'GPU-8a1b')\n"
         "print(*(os.environ[name] for name in ('OMP_NUM_THREADS', 'LOKY_MAX_CPU_COUNT', 'CUDA_VISIBLE_DEVICES')))\n"
         "print('torch' in sys.modules)\n"
     )
@@ -163,7 +163,7 @@ def test_threads_are_divided_unless_the_study_says_how_many(tmp_path: Path, stud
             seen.append((self.size, self.threads, job.config.hardware.threads))
             raise Enough
 
-    monkeypatch.setattr("s4mi.studies.run.Workers", Nobody)
+    monkeypatch.setattr("s4mi.studies.run.ProcessPool", Nobody)
     monkeypatch.setattr("torch.get_num_threads", lambda: 8)
     monkeypatch.setattr("joblib.cpu_count", lambda: 6)
     settings = {"epochs": 1, "hardware": {"accelerator": "cpu"}}

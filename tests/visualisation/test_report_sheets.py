@@ -196,7 +196,7 @@ def test_unchanged_runs_are_drawn_once(classified: Path, monkeypatch: pytest.Mon
     def fail(*_: object, **__: object) -> bytes:
         raise AssertionError("drawn again")
 
-    for name in ("saliency_sheet", "answered_sheet", "disputed_sheet"):
+    for name in ("saliency_sheet", "prediction_sheet", "disputed_sheet"):
         monkeypatch.setattr(report_sheets, name, fail)
     monkeypatch.setattr(render, "load_manifest", fail)
     after, notes = study_sheets(classified, runs)

@@ -18,7 +18,7 @@ from s4mi.inference.load import LoadedModels, open_models
 from s4mi.inference.predictor import Model, ModelInfo, Predictor, Probabilities, classes_of
 from s4mi.inference.run_model import RunModel
 from s4mi.maths.acquisition import binary, disagreement, entropy
-from s4mi.nets.committee import AVERAGE
+from s4mi.nets.ensemble import AVERAGE
 from s4mi.records import CONFIG_NAME, TaskKind
 from s4mi.records.calibration import Calibration
 from s4mi.training.run_dir import load_method, make_fabric
@@ -107,17 +107,17 @@ class _Network:
     calibration: Calibration | None = None
 
     def __init__(
-        self, name: str, readings: Callable[[Pixels], dict[str, NDArray[np.float32]]], about: ModelInfo
+        self, name: str, members: Callable[[Pixels], dict[str, NDArray[np.float32]]], about: ModelInfo
     ) -> None:
         self.about = replace(about, name=name)
-        self._name, self._readings = name, readings
+        self._name, self._members = name, members
 
     def logits(self, inputs: Pixels) -> NDArray[np.float32]:
         """(B, S, S, 3) → (B, K, S, S)."""
-        return self._readings(inputs)[self._name]
+        return self._members(inputs)[self._name]
 
 
-class _Readings:
+class _MemberLogits:
     """All answers of a segmenter of several networks; asked again for the same inputs, it does not compute again."""
 
     def __init__(self, fabric: Fabric, method: Segmenter) -> None:
@@ -127,10 +127,10 @@ class _Readings:
     @torch.inference_mode()
     def __call__(self, inputs: Pixels) -> dict[str, NDArray[np.float32]]:
         if self._last is None or self._last[0] is not inputs:
-            assert self._method.answers is not None
+            assert self._method.members is not None
             images = torch.tensor(inputs, device=self._fabric.device).permute(0, 3, 1, 2).float().div_(255)
             with self._fabric.autocast():
-                given = self._method.answers.readings(images)
+                given = self._method.members.member_logits(images)
             self._last = inputs, {name: logits.float().cpu().numpy() for name, logits in given.items()}
         return self._last[1]
 
@@ -142,14 +142,14 @@ def _networks_of(opened: LoadedModels) -> tuple[Model, ...]:
         return ()
     fabric = make_fabric(model.config)
     method = load_method(fabric, model.config, model.task, model.run.best)
-    if not isinstance(method, Segmenter) or method.answers is None:
+    if not isinstance(method, Segmenter) or method.members is None:
         return ()
-    readings = _Readings(fabric, method)
+    members = _MemberLogits(fabric, method)
     size = model.task.image_size
-    names = list(readings(np.zeros((1, size, size, 3), dtype=np.uint8)))
+    names = list(members(np.zeros((1, size, size, 3), dtype=np.uint8)))
     if AVERAGE not in names:  # one that follows the other is no second opinion
         return ()
-    return tuple(_Network(name, readings, model.about) for name in names if name != AVERAGE)
+    return tuple(_Network(name, members, model.about) for name in names if name != AVERAGE)
 
 
 def _decode(file: Path, *, answerer: Predictor) -> tuple[Pixels, tuple[int, int]] | str:

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s4mi.records import ClassificationScores, Scores
-
 if TYPE_CHECKING:
     from s4mi.data.spec import Finding
+    from s4mi.records import Scores
     from s4mi.report.results.tables import ResultTable
     from s4mi.report.results.version_gains import VersionGains
 
@@ -31,7 +30,7 @@ def setup_logging(*, facts: bool = True) -> None:
     warnings.filterwarnings("ignore", module=r"(torch|lightning_fabric|monai|torchmetrics|timm)(\..*)?")
 
 
-def print_scores(parts: Mapping[str, Scores | None]) -> None:
+def print_scores(parts: "Mapping[str, Scores | None]") -> None:
     """A table of the main scores, a column a part, and the scores per class below."""
     from rich.console import Console
     from rich.table import Table
@@ -94,7 +93,9 @@ def print_gains(gains: "Sequence[VersionGains]") -> None:
         console.print(one.sentence[0].upper() + one.sentence[1:], "", sep="\n")
 
 
-def _class_score_names(scores: Scores) -> tuple[str, ...]:
+def _class_score_names(scores: "Scores") -> tuple[str, ...]:
+    from s4mi.records import ClassificationScores
+
     return ("f1", "recall") if isinstance(scores, ClassificationScores) else ("iou", "dice")
 
 
@@ -102,20 +103,6 @@ def _shown(value: float | int | None) -> str:
     if value is None:
         return "–"
     return str(value) if isinstance(value, int) else f"{value:.4f}"
-
-
-def about(seconds: float) -> str:
-    """A duration as a person says it: `40 s`, `12 min`, `2 h 05 min`, `3 d 4 h`."""
-    minutes = round(seconds / 60)
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if minutes < 100:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes:02d} min"
-    days, hours = divmod(hours + round(minutes / 60), 24)
-    return f"{days} d {hours} h"
 
 
 SHOWN = 20

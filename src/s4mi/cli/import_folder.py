@@ -149,10 +149,10 @@ def pairs(
     force: Force = False,
 ) -> None:
     """A folder of images and a folder of masks, matched by name; also in train/, val/, test/."""
-    from s4mi.data.sources.pair_by_name import AffixPattern as PairNaming
+    from s4mi.data.sources.pair_by_name import AffixPattern
     from s4mi.data.sources.pairs import PairsOptions, read_pairs
 
-    rule = PairNaming(
+    rule = AffixPattern(
         image_prefix=image_prefix, image_suffix=image_suffix, mask_prefix=mask_prefix, mask_suffix=mask_suffix
     )
     options = PairsOptions(images=images, masks=masks, naming=rule, group_pattern=group_pattern)

@@ -126,7 +126,7 @@ def calibrate(
         for name, part in (("val", calibration.val), ("test", calibration.test)):
             if part is not None:
                 numbers = (part.ece, part.ece_calibrated, part.nll, part.nll_calibrated)
-                table.add_row(name, str(part.answers), *(f"{number:.4f}" for number in numbers))
+                table.add_row(name, str(part.predictions), *(f"{number:.4f}" for number in numbers))
         Console(soft_wrap=True).print(table)
         for doubt in calibration.doubts:
             typer.echo(doubt)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, assert_never, final
 
 import typer
 
-from s4mi.cli.console import about
+from s4mi.formatting import duration
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -156,9 +156,9 @@ class ProgressTable(Display):
         left = self._left(running)
         if left is not None:
             parts.append(left)
-        parts.append(f"{about(time.monotonic() - self._begin)} so far")
+        parts.append(f"{duration(time.monotonic() - self._begin)} so far")
         if self._deadline is not None:
-            parts.append(f"budget for {about(max(0.0, self._deadline - time.monotonic()))} more")
+            parts.append(f"budget for {duration(max(0.0, self._deadline - time.monotonic()))} more")
         return STOPPING if self._stopping else " · ".join(parts)
 
     def _left(self, running: "dict[str, Progress | None]") -> str | None:
@@ -179,7 +179,7 @@ class ProgressTable(Display):
                 known.append(seconds)
         if not known:
             return None
-        return f"about {about(sum(known) / max(1, len(running)))}{' or more' if unknown else ''} left"
+        return f"about {duration(sum(known) / max(1, len(running)))}{' or more' if unknown else ''} left"
 
 
 STOPPING = "stopping after this step; again to stop at once"
@@ -202,7 +202,7 @@ def ending(outcome: "RunOutcome") -> str:
         return f"{name}: left out: {outcome.failure}"
     if record is None:
         return f"{name}: {'failed' if outcome.tried else 'not run'}: {outcome.failure}"
-    took = f"in {about(record.cost.seconds)}"
+    took = f"in {duration(record.cost.seconds)}"
     if not isinstance(record, RunRecord):
         return f"{name}: {record.epochs} epochs {took}"
     scores = record.test or record.val
@@ -260,7 +260,7 @@ def _running_table(running: "dict[str, Progress | None]") -> "RenderableType":
         score = next((f"val {score} {value:.3f}" for score, value in latest.val.items()), "") if latest else ""
         if latest and not score:
             score = f"loss {latest.losses['total']:.3f}"
-        left = "" if progress.seconds_left is None else f"{about(progress.seconds_left)} left"
+        left = "" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left"
         bar = ProgressBar(total=max(1, progress.total), completed=progress.done, width=16)
         grid.add_row(name, bar, phase, score, left)
     return grid

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from s4mi.cli.console import about
+from s4mi.formatting import duration
 
 if TYPE_CHECKING:
     from s4mi.studies.status import RunStatus, StudyStatus
@@ -33,13 +33,15 @@ def _state(run: "RunStatus") -> str:
     if standing.conflict:
         return f"its folder is taken: {standing.conflict}"
     if standing.record is not None:
-        return f"done in {about(standing.record.cost.seconds)}"
+        return f"done in {duration(standing.record.cost.seconds)}"
     parts = ["another run lies there, to be set aside"] if run.other else []
     if standing.epochs:
         parts.append(f"{standing.epochs} of {standing.planned.config.epochs} epochs")
     if run.seconds is not None:
         older = " as on an older version of the data set" if run.older else ""
-        parts.append(f"about {about(run.seconds)}{older}{'' if run.fits in (None, True) else ', which does not fit'}")
+        parts.append(
+            f"about {duration(run.seconds)}{older}{'' if run.fits in (None, True) else ', which does not fit'}"
+        )
     if standing.failure is not None:
         times = {1: "once", 2: "twice"}.get(standing.failure.attempts, f"{standing.failure.attempts} times")
         parts.append(f"failed {times}: {standing.failure.reason}")
@@ -59,7 +61,7 @@ def total(runs: Sequence["RunStatus"]) -> str:
         return line
     line += f"; {done} done"
     if known:
-        line += f", about {about(sum(known))} of training left"
+        line += f", about {duration(sum(known))} of training left"
     if len(known) < len(left):
         line += f", {'' if known else 'and '}{len(left) - len(known)} like none that is done"
     return line
@@ -67,7 +69,7 @@ def total(runs: Sequence["RunStatus"]) -> str:
 
 def budgeted(seen: "StudyStatus", budget: str) -> str:
     """How much of the budget is left, and what fits into it, one run after the other."""
-    line = f"budget {budget}, {about(seen.left or 0)} left"
+    line = f"budget {budget}, {duration(seen.left or 0)} left"
     waiting = [run for run in seen.runs if run.standing.record is None and not run.standing.conflict]
     known = [run for run in waiting if run.fits is not None]
     if not waiting:

@@ -81,7 +81,7 @@ class EnsembleMembers(Protocol):
     def choice(self) -> MemberSelection:
         """Which of them counts."""
 
-    def readings(self, images: Tensor) -> dict[str, Tensor]:
+    def member_logits(self, images: Tensor) -> dict[str, Tensor]:
         """All of them by name, each (B, K, H, W) logits of (B, 3, H, W) in [0, 1]."""
 
 
@@ -107,7 +107,7 @@ class Segmenter(Method):
         """(B, 3, H, W) in [0, 1] → (B, K, H, W)."""
 
     @property
-    def answers(self) -> EnsembleMembers | None:
+    def members(self) -> EnsembleMembers | None:
         """The answers among which validation chooses the one that `logits` gives; None where there is only one."""
         return None
 

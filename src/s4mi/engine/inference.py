@@ -12,7 +12,7 @@ from torch import Tensor
 from s4mi.contract import Batch, Classifier, Segmenter
 
 ONLY = ""
-"""Name of the reading of a method that gives one answer only."""
+"""Name of the member of a method that gives one answer only."""
 
 
 def infer(fabric: Fabric, method: Classifier | Segmenter, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Tensor]]:
@@ -36,13 +36,13 @@ def infer_with(
 def infer_members(
     fabric: Fabric, method: Segmenter, batches: Iterable[Batch]
 ) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
-    """Each batch with the float32 logits of every reading by its name; `ONLY` is that of a method with one alone."""
+    """Each batch with the float32 logits of every member by its name; `ONLY` is that of a method with one alone."""
     method.eval()
     for batch in batches:
         with fabric.autocast():
-            several = method.answers
-            readings = {ONLY: method.logits(batch.images)} if several is None else several.readings(batch.images)
-        yield batch, {name: logits.float() for name, logits in readings.items()}
+            several = method.members
+            members = {ONLY: method.logits(batch.images)} if several is None else several.member_logits(batch.images)
+        yield batch, {name: logits.float() for name, logits in members.items()}
 
 
 def probabilities(logits: Tensor, *, multilabel: bool) -> Tensor:

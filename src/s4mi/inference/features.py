@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,8 +21,11 @@ from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
 from s4mi.inference.encoders import load_any_encoder
+from s4mi.maths.projection import pca, umap
+from s4mi.records import FeatureMap, MapPoint, Part
 from s4mi.training.run_dir import RunDir, make_fabric
 
+Projection = Literal["pca", "umap"]
 BATCH = 64
 
 
@@ -85,3 +89,35 @@ def features_of(fabric: Fabric, network: nn.Module, images: Sequence[Pixels], *,
         with fabric.autocast():
             given.append(network(pixels).float().cpu())
     return torch.stack([own.mean(dim=0) for own in torch.split(torch.cat(given), [len(tiles) for tiles in images])])
+
+
+def feature_map(
+    features: Tensor | NDArray[np.floating],
+    *,
+    ids: Sequence[str],
+    parts: Sequence[Part | None],
+    labels: Sequence[Sequence[str] | None],
+    encoder: str,
+    projection: Projection = "pca",
+    seed: int = 0,
+) -> FeatureMap:
+    """`features` (N, D) on a plane: one point of view for the end of a pre-training run and for `s4mi embed`.
+
+    Args:
+        ids, parts, labels: of the N images; labels are None where nothing is annotated.
+        seed: of umap; pca needs none.
+
+    Raises:
+        S4miError: umap is asked for and not installed.
+        ValueError: the lengths differ, or the features cannot be projected.
+    """
+    table = features.detach().float().cpu().numpy() if isinstance(features, Tensor) else features
+    if projection == "pca":
+        coordinates, explained = pca(table)
+    else:
+        coordinates, explained = umap(table, seed=seed), None
+    points = [
+        MapPoint(id=one, part=part, labels=None if own is None else list(own), x=x, y=y)
+        for one, part, own, (x, y) in zip(ids, parts, labels, coordinates.tolist(), strict=True)
+    ]
+    return FeatureMap(encoder=encoder, projection=projection, explained=explained, points=points)

@@ -7,7 +7,7 @@ from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
 from s4mi import __version__
 from s4mi.data.formats.intensity import Pixels
@@ -50,7 +50,10 @@ class SourceRun(Frozen):
     method: str
     technique: str
     backbone: str
-    reading: str = Field(description="which of several answers validation chose, such as cnn; empty: there is one")
+    member: str = Field(
+        validation_alias=AliasChoices("member", "reading"),
+        description="ensemble member that validation selected, such as cnn; empty: there is one network",
+    )
     dataset: str
     synthetic: bool
     seed: int

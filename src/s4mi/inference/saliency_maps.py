@@ -26,6 +26,7 @@ from s4mi.training.run_dir import RunDir, build_method, load_method, make_fabric
 
 MapName = Literal["input_gradient", "smooth_grad", "grad_cam"]
 MAP_NAMES: tuple[MapName, ...] = get_args(MapName)
+TITLES: dict[MapName, str] = {"input_gradient": "input gradient", "smooth_grad": "SmoothGrad", "grad_cam": "Grad-CAM"}
 TRUTH = "truth"
 """Instead of the name of a class: the image's own."""
 
@@ -52,6 +53,20 @@ def technique_label(run: Path, config: RunConfig) -> str:
     if RunDir(run).finished:
         technique = read_record(run).technique or technique
     return f"{technique} {config.method.backbone_name}"
+
+
+def run_names(runs: Sequence[Path]) -> list[str]:
+    """A name for each run: of its folder, with the folder above where two are called the same.
+
+    Raises:
+        S4miError: they are one run twice.
+    """
+    folders = [run.resolve() for run in runs]
+    for depth in (1, 2, 3):
+        names = ["-".join(folder.parts[1:][-depth:]) for folder in folders]
+        if len(set(names)) == len(names):
+            return names
+    raise S4miError(f"{runs[0]}: two of the runs cannot be told apart by their folders; name each run once")
 
 
 class Explainer:

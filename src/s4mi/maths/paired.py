@@ -83,7 +83,7 @@ def paired_patients(
     if interval.n < 2:
         return PairedTest(interval, p=None, effect=None)
     sums, _ = sums_by_patient(np.asarray(differences, dtype=np.float64), patients)
-    far = abs(sums.sum()) * (1 - 1e-12)  # the unflipped sum itself counts, however it is rounded
+    far = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()  # the observed sum itself counts, however it is rounded
     if sums.size <= ENUMERATED:
         flips: NDArray[np.float64] = np.array(list(itertools.product((1.0, -1.0), repeat=sums.size)))
         return PairedTest(interval, p=float((np.abs(flips @ sums) >= far).mean()), effect=None)

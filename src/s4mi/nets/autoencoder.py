@@ -6,7 +6,7 @@ from typing import final
 
 from torch import Tensor, nn
 
-from s4mi.nets.committee import MemberSelection
+from s4mi.nets.ensemble import MemberSelection
 
 RAW, POST_PROCESSED = "raw", "post-processed"
 
@@ -40,7 +40,7 @@ class PostProcessed(nn.Module):
         self.autoencoder = WidthAutoencoder(width, hidden)
         self.choice = MemberSelection((RAW, POST_PROCESSED), default=POST_PROCESSED)
 
-    def readings(self, images: Tensor) -> dict[str, Tensor]:
+    def member_logits(self, images: Tensor) -> dict[str, Tensor]:
         """The logits before and after the autoencoder."""
         z = self.net(images)
         return {RAW: z, POST_PROCESSED: self.autoencoder(z)}

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from s4mi.config import RunConfig
 from s4mi.data.formats.intensity import Intensity, Pixels
@@ -28,15 +26,13 @@ from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import NO_CLASS, SPEC_NAME, load_spec
 from s4mi.errors import S4miError, require_extra
 from s4mi.inference.encoders import Encoder, load_encoder
-from s4mi.inference.features import decode, features_of
+from s4mi.inference.features import Projection, decode, feature_map, features_of
 from s4mi.inference.input_files import ErrorList, Unreadable, find_images
-from s4mi.maths.projection import pca, umap
-from s4mi.records import FeatureMap, MapPoint, Part, write_text_atomically
+from s4mi.records import FeatureMap, Part, write_text_atomically
 from s4mi.report.figures.feature_maps import draw_feature_map
 from s4mi.report.figures.svg import standalone
 from s4mi.training.run_dir import RunDir, make_fabric
 
-Projection = Literal["pca", "umap"]
 TABLE = ".parquet"
 BATCH = 64
 
@@ -111,38 +107,6 @@ def embed_run(
     write_text_atomically(picture, standalone(svg or ""))
     write_text_atomically(points, drawn.model_dump_json() + "\n")
     return EmbedResult(out, picture, points, chosen.name, chosen.others, embedded=len(rows), failed=failed.count)
-
-
-def feature_map(
-    features: Tensor | NDArray[np.floating],
-    *,
-    ids: Sequence[str],
-    parts: Sequence[Part | None],
-    labels: Sequence[Sequence[str] | None],
-    encoder: str,
-    projection: Projection = "pca",
-    seed: int = 0,
-) -> FeatureMap:
-    """`features` (N, D) on a plane: one point of view for the end of a pre-training run and for `s4mi embed`.
-
-    Args:
-        ids, parts, labels: of the N images; labels are None where nothing is annotated.
-        seed: of umap; pca needs none.
-
-    Raises:
-        S4miError: umap is asked for and not installed.
-        ValueError: the lengths differ, or the features cannot be projected.
-    """
-    table = features.detach().float().cpu().numpy() if isinstance(features, Tensor) else features
-    if projection == "pca":
-        coordinates, explained = pca(table)
-    else:
-        coordinates, explained = umap(table, seed=seed), None
-    points = [
-        MapPoint(id=one, part=part, labels=None if own is None else list(own), x=x, y=y)
-        for one, part, own, (x, y) in zip(ids, parts, labels, coordinates.tolist(), strict=True)
-    ]
-    return FeatureMap(encoder=encoder, projection=projection, explained=explained, points=points)
 
 
 def _images(dataset: Path, run: Path, config: RunConfig) -> Iterator[_Image]:

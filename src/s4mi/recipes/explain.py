@@ -14,13 +14,12 @@ from s4mi.errors import S4miError, nearest
 from s4mi.inference.dataset_images import DatasetImage, find_dataset_images, spread
 from s4mi.inference.input_files import ErrorList, Unreadable
 from s4mi.inference.overlays.saliency import DRAWN, RunOverlays, SaliencySheet, overlay
-from s4mi.inference.saliency_maps import MAP_NAMES, TRUTH, Explained, Explainer, MapName
+from s4mi.inference.saliency_maps import MAP_NAMES, TITLES, TRUTH, Explained, Explainer, MapName, run_names
 from s4mi.inference.saliency_scores import ExplainSummary, MapScores, MaskScores, score_map, summarise, write_scores
 from s4mi.records import IGNORE, Part, write_text_atomically
 
 LIMIT = 16
 SHEET_ROWS = 16
-TITLES: dict[MapName, str] = {"input_gradient": "input gradient", "smooth_grad": "SmoothGrad", "grad_cam": "Grad-CAM"}
 
 
 @dataclass(frozen=True)
@@ -106,20 +105,6 @@ def explain(
         maps=summarise(writer.scores),
     )
     return ExplainResult(sheet=writer.finish(summary), summary=summary)
-
-
-def run_names(runs: Sequence[Path]) -> list[str]:
-    """A name for each run: of its folder, with the folder above where two are called the same.
-
-    Raises:
-        S4miError: they are one run twice.
-    """
-    folders = [run.resolve() for run in runs]
-    for depth in (1, 2, 3):
-        names = ["-".join(folder.parts[1:][-depth:]) for folder in folders]
-        if len(set(names)) == len(names):
-            return names
-    raise S4miError(f"{runs[0]}: two of the runs cannot be told apart by their folders; name each run once")
 
 
 def _read(picture: DatasetImage, rules: set[Intensity]) -> _Read | Unreadable:

@@ -142,7 +142,7 @@ def _facts(trained: _Trained) -> ModelMetadata:
             method=record.method,
             technique=record.technique or record.method,
             backbone=record.backbone,
-            reading=record.reading,
+            member=record.member,
             dataset=record.dataset,
             synthetic=record.synthetic,
             seed=record.seed,

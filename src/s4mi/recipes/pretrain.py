@@ -11,9 +11,9 @@ from importlib.util import find_spec
 import numpy as np
 
 from s4mi.contract import Pretrainer
+from s4mi.inference.features import feature_map
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.weights import save_encoder
-from s4mi.recipes.embed import feature_map
 from s4mi.records import MAP_NAME, FeatureHealth, FeatureMap, Part, PretrainingRecord, write_text_atomically
 from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions

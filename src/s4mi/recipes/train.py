@@ -133,13 +133,13 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
     test = evaluate(fabric, method, config, prepared, "test")
     if test is not None and test.images and fabric.is_global_zero:
         write_image_scores(test.images, session.run_dir.path / TEST_IMAGES_NAME)
-    if test is not None and test.answers is not None and fabric.is_global_zero:
-        write_predictions(test.answers, session.run_dir.path / TEST_PREDICTIONS_NAME)
+    if test is not None and test.predictions is not None and fabric.is_global_zero:
+        write_predictions(test.predictions, session.run_dir.path / TEST_PREDICTIONS_NAME)
     if fabric.is_global_zero:
         calibration = calibrate(fabric, method, config, prepared, val=val, test=test)
         if calibration is not None:
             write_calibration(calibration, session.run_dir.path)
-    of_val, of_test = ({} if part is None else part.readings for part in (val, test))
+    of_val, of_test = ({} if part is None else part.members for part in (val, test))
     return RunRecord(
         method=config.method.name,
         technique=config.method.technique(None if pretraining is None else pretraining.method),
@@ -163,8 +163,8 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         labels=prepared.label_counts if not config.method.unlabelled else prepared.label_counts.without_labels(),
         val=None if val is None else val.scores,
         test=None if test is None else test.scores,
-        reading=method.answers.choice.name if isinstance(method, Segmenter) and method.answers is not None else "",
-        readings={
+        member=method.members.choice.name if isinstance(method, Segmenter) and method.members is not None else "",
+        members={
             name: MemberScores(val=of_val.get(name), test=of_test.get(name))
             for name in dict.fromkeys([*of_val, *of_test])
         },

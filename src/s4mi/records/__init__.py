@@ -3,7 +3,6 @@
 Nothing here imports torch, so a report of a thousand runs opens in a moment.
 """
 
-from s4mi.records.answers import TEST_PREDICTIONS_NAME, Predictions, write_predictions
 from s4mi.records.data import DataSummary, Leakage, PartSummary
 from s4mi.records.failure import FAILURE_NAME, LOG_NAME, Failure, read_failure
 from s4mi.records.files import (
@@ -21,6 +20,7 @@ from s4mi.records.files import (
     write_text_atomically,
 )
 from s4mi.records.per_image import TEST_IMAGES_NAME, ImageScores, write_image_scores
+from s4mi.records.predictions import TEST_PREDICTIONS_NAME, Predictions, write_predictions
 from s4mi.records.pretraining import (
     LEAST_RANK,
     LEAST_STD,

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
 from s4mi.errors import S4miError
 from s4mi.records.files import write_text_atomically
@@ -22,7 +22,10 @@ WORSE = 0.001
 class Reliability(Frozen):
     """How far probabilities can be believed on one part of the split, before the temperature and after it."""
 
-    answers: int = Field(description="what is counted: images, images × labels, or sampled pixels")
+    predictions: int = Field(
+        validation_alias=AliasChoices("predictions", "answers"),
+        description="what is counted: images, images × labels, or sampled pixels",
+    )
     ece: float = Field(description="expected calibration error, 15 equal bins")
     ece_calibrated: float
     nll: float = Field(description="mean negative log-likelihood, nats")

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from s4mi.records.data import DataSummary
 from s4mi.records.pretraining import FeatureHealth, Pretraining
@@ -70,9 +70,15 @@ class RunRecord(Frozen):
     labels: LabelCounts
     val: Scores | None = Field(discriminator="kind")
     test: Scores | None = Field(discriminator="kind")
-    reading: str = Field("", description="which of its readings validation chose: `val` and `test` are of that one")
-    readings: dict[str, MemberScores] = Field(
-        default_factory=dict, description="of a segmenter that gives several answers"
+    member: str = Field(
+        "",
+        validation_alias=AliasChoices("member", "reading"),
+        description="ensemble member that validation selected; `val` and `test` are its scores",
+    )
+    members: dict[str, MemberScores] = Field(
+        default_factory=dict,
+        validation_alias=AliasChoices("members", "readings"),
+        description="scores of each ensemble member of a segmenter that has several",
     )
     restarts: int = Field(0, description="times that training began again, with other weights, after a collapse")
     cost: Cost

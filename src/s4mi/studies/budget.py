@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from s4mi.config import PlannedRun
+from s4mi.formatting import duration
 from s4mi.records import PretrainingRecord, RunRecord
 from s4mi.studies.cost_model import CostModel
 from s4mi.training.progress import Progress
@@ -72,9 +73,9 @@ class Budget:
         if seconds is None:
             return None
         if seconds > left:
-            return f"it would take about {_short(seconds)}, and {_short(left)} of the budget are left"
+            return f"it would take about {duration(seconds)}, and {duration(left)} of the budget are left"
         if after and seconds + min(after) > left:
-            return f"it would leave no time for what starts from it, about {_short(min(after))}"
+            return f"it would leave no time for what starts from it, about {duration(min(after))}"
         return None
 
     def begin(self, planned: PlannedRun) -> None:
@@ -139,8 +140,4 @@ def split_by_budget(
 
 
 def _spent(seconds: float | None) -> str:
-    return "the budget is spent" + ("" if seconds is None else f"; it would take about {_short(seconds)}")
-
-
-def _short(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    return "the budget is spent" + ("" if seconds is None else f"; it would take about {duration(seconds)}")

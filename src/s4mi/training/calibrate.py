@@ -109,8 +109,8 @@ def _answers(
         return _pixels(fabric, method, prepared, rows) if known is None else known.pixels
     known = known or evaluate(fabric, method, config, prepared, part)
     assert known is not None
-    assert known.answers is not None
-    return _images(known.answers, multilabel=prepared.task.kind == "multilabel")
+    assert known.predictions is not None
+    return _images(known.predictions, multilabel=prepared.task.kind == "multilabel")
 
 
 def _images(answers: Predictions, *, multilabel: bool) -> Given:
@@ -132,7 +132,7 @@ def _reliability(
 ) -> Reliability:
     after = tempered(probabilities, temperature, multilabel=multilabel, axis=1)
     return Reliability(
-        answers=probabilities.size if multilabel else len(probabilities),
+        predictions=probabilities.size if multilabel else len(probabilities),
         ece=calibration_error(probabilities, truth, multilabel=multilabel),
         ece_calibrated=calibration_error(after, truth, multilabel=multilabel),
         nll=negative_log_likelihood(probabilities, truth, multilabel=multilabel),

@@ -42,15 +42,15 @@ class Evaluation:
     """Full scores of one part of the split.
 
     Attributes:
-        readings: the scores of every reading of a segmenter that has several, by name; that of `scores` is among them.
+        members: the scores of every member of a segmenter that has several, by name; that of `scores` is among them.
         images: of a segmenter, the scores of each image by itself.
-        answers: of a classifier, what it answers on each image. pixels: of a segmenter, a sample of these.
+        predictions: of a classifier, what it predictions on each image. pixels: of a segmenter, a sample of these.
     """
 
     scores: Scores
-    readings: dict[str, SegmentationScores] = field(default_factory=dict)
+    members: dict[str, SegmentationScores] = field(default_factory=dict)
     images: tuple[ImageScores, ...] = ()
-    answers: Predictions | None = None
+    predictions: Predictions | None = None
     pixels: Given | None = None
 
 
@@ -81,15 +81,15 @@ def evaluate(
         return None
     if isinstance(method, Segmenter):
         return _segmentation(fabric, method, config, prepared, rows)
-    scores, answers = _classification(fabric, method, prepared, rows)
-    return Evaluation(scores, answers=answers)
+    scores, predictions = _classification(fabric, method, prepared, rows)
+    return Evaluation(scores, predictions=predictions)
 
 
 def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, *, metric: str) -> dict[str, float]:
     """The scores that may choose the best epoch, on the validation part at network resolution.
 
-    Of a segmenter with several readings the best by `metric` is chosen here and now; the scores are that one's, with
-    each reading's `metric` beside them. Clusters are given their classes here too.
+    Of a segmenter with several members the best by `metric` is chosen here and now; the scores are that one's, with
+    each member's `metric` beside them. Clusters are given their classes here too.
     """
     rows = prepared.annotated("val")
     if not isinstance(method, Segmenter):
@@ -99,8 +99,8 @@ def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared,
         return scores_of_confusion(_match(fabric, method, method.matching, prepared, rows))
     k = len(prepared.task.classes)
     counts: dict[str, Tensor] = {}
-    for batch, readings in infer_members(fabric, method, _batches(fabric, prepared, own_share(rows))):
-        for name, logits in readings.items():
+    for batch, members in infer_members(fabric, method, _batches(fabric, prepared, own_share(rows))):
+        for name, logits in members.items():
             seen = confusion(logits.argmax(dim=1), batch.known_masks, k)
             counts[name] = counts[name] + seen if name in counts else seen
     first, *others = values_of_all({name: seen.cpu().numpy() for name, seen in counts.items()})
@@ -109,9 +109,9 @@ def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared,
         for name, seen in first.items()
     }
     best = max(scores, key=lambda name: scores[name][metric])
-    if method.answers is None:
+    if method.members is None:
         return scores[best]
-    method.answers.choice.take(best)
+    method.members.choice.take(best)
     return {**scores[best], **{f"{metric} of {name}": own[metric] for name, own in scores.items()}}
 
 
@@ -139,29 +139,29 @@ def _classification(
         for batch, logits in infer(fabric, method, _batches(fabric, prepared, own_share(rows)))
     ]
     entries, given = zip(*(pair for pairs in values_of_all(own) for pair in pairs), strict=True)
-    answers = _mean_over_tiles(torch.cat(given), torch.cat(entries), rows)
+    predictions = _mean_over_tiles(torch.cat(given), torch.cat(entries), rows)
     shows = torch.from_numpy(prepared.shows[rows])
     shown = torch.tensor(prepared.task.counts)
     if multilabel:
         majority = 2 * shown > prepared.task.labelled
-        scores = score_multilabel(answers, shows.long(), classes, majority=majority)
-        decided = answers > THRESHOLD
+        scores = score_multilabel(predictions, shows.long(), classes, majority=majority)
+        decided = predictions > THRESHOLD
     else:
-        scores = score_multiclass(answers, shows.long().argmax(dim=1), classes, majority=int(shown.argmax()))
-        decided = torch.nn.functional.one_hot(answers.argmax(dim=1), len(classes)).bool()
+        scores = score_multiclass(predictions, shows.long().argmax(dim=1), classes, majority=int(shown.argmax()))
+        decided = torch.nn.functional.one_hot(predictions.argmax(dim=1), len(classes)).bool()
     images = [prepared.manifest.rows[row] for row in rows]
     return scores, Predictions(
         images=tuple(row.id for row in images),
         groups=tuple(row.group for row in images),
         classes=tuple(classes),
         truth=shows.bool().numpy(),
-        probabilities=answers.double().numpy(),
-        answers=decided.numpy(),
+        probabilities=predictions.double().numpy(),
+        decisions=decided.numpy(),
     )
 
 
 def _mean_over_tiles(given: Tensor, row_of_entry: Tensor, rows: list[int]) -> Tensor:
-    """(N, K) answers of tiles → (R, K): an image's answer is the mean of its tiles'."""
+    """(N, K) predictions of tiles → (R, K): an image's answer is the mean of its tiles'."""
     position = torch.searchsorted(torch.tensor(rows), row_of_entry)
     total = torch.zeros(len(rows), given.shape[1]).index_add_(0, position, given)
     return total / torch.bincount(position, minlength=len(rows))[:, None]
@@ -170,15 +170,15 @@ def _mean_over_tiles(given: Tensor, row_of_entry: Tensor, rows: list[int]) -> Te
 def _segmentation(
     fabric: Fabric, method: Segmenter, config: RunConfig, prepared: Prepared, rows: list[int]
 ) -> Evaluation:
-    chosen = ONLY if method.answers is None else method.answers.choice.name
+    chosen = ONLY if method.members is None else method.members.choice.name
     tallies: dict[str, SegmentationTally] = {}
     sample = PixelSample(len(prepared.cache.entries_of(rows)))
-    for row, readings in _pages(fabric, method, prepared, own_share(rows), sample=sample, chosen=chosen):
+    for row, members in _pages(fabric, method, prepared, own_share(rows), sample=sample, chosen=chosen):
         own = prepared.manifest.rows[row]
         assert own.mask is not None
         truth = read_mask(own.mask, prepared.manifest.spec.mask_values)
         size = (int(prepared.cache.size[row][0]), int(prepared.cache.size[row][1]))
-        for name, logits in readings.items():
+        for name, logits in members.items():
             if name not in tallies:  # surface distances take far longer than all else: they are the chosen one's alone
                 tallies[name] = SegmentationTally(prepared.task.classes, distances=name == chosen)
             tallies[name].add(page_classes(logits, config, size), truth, image=own.id, group=own.group)
@@ -190,7 +190,7 @@ def _segmentation(
     scores = {name: tally.scores() for name, tally in tallies.items()}
     return Evaluation(
         scores[chosen],
-        readings=scores if len(scores) > 1 else {},
+        members=scores if len(scores) > 1 else {},
         images=tallies[chosen].per_image(),
         pixels=joined(values_of_all(sample.taken())),
     )
@@ -213,13 +213,13 @@ def _pages(
     """Each row with the logits of all its tiles by reading, batched across images; `chosen` is sampled on the way."""
     waiting: dict[int, list[dict[str, Tensor]]] = {}
     tiles = np.bincount(prepared.cache.row, minlength=len(prepared.manifest.rows))
-    for batch, readings in infer_members(fabric, method, _batches(fabric, prepared, rows)):
-        sample.add(batch, readings[chosen])
+    for batch, members in infer_members(fabric, method, _batches(fabric, prepared, rows)):
+        sample.add(batch, members[chosen])
         for place, row in enumerate(batch.rows.tolist()):
-            waiting.setdefault(row, []).append({name: logits[place] for name, logits in readings.items()})
+            waiting.setdefault(row, []).append({name: logits[place] for name, logits in members.items()})
             if len(waiting[row]) == tiles[row]:
                 page = waiting.pop(row)
-                yield row, {name: torch.stack([tile[name] for tile in page]) for name in readings}
+                yield row, {name: torch.stack([tile[name] for tile in page]) for name in members}
 
 
 def _batches(fabric: Fabric, prepared: Prepared, rows: list[int]) -> PlainBatches:

@@ -16,8 +16,8 @@ from s4mi.inference.dataset_images import rows_in_part
 from s4mi.inference.overlays.masks import HIT, MISSED, WHITE, WRONG, Colour, class_colour, compared, tinted
 from s4mi.inference.overlays.saliency import DRAWN, RunOverlays, SaliencySheet
 from s4mi.inference.run_model import RunModel
+from s4mi.inference.saliency_maps import run_names
 from s4mi.maths.metrics import SegmentationTally
-from s4mi.recipes.explain import run_names
 from s4mi.records import IGNORE, Part, RunRecord, read_record
 from s4mi.training.run_dir import RunDir
 

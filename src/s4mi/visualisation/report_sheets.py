@@ -177,7 +177,9 @@ def _dispute(comparison: Comparison, runs: dict[RunKey, SheetRun]) -> PlannedShe
     if comparison.task == "segmentation":
         images = disputed([image_values(run.run.images, metric_of("segmentation")) for run in shown], count=count)
     else:
-        found = disputed_predictions([run.run.answers for run in shown if run.run.answers is not None], count=count)
+        found = disputed_predictions(
+            [run.run.predictions for run in shown if run.run.predictions is not None], count=count
+        )
         images = list(found)
     if not images:
         return None
@@ -212,7 +214,7 @@ def _side_by_side(comparison: Comparison, runs: dict[RunKey, SheetRun]) -> list[
     groups: dict[tuple[int, str], list[SheetRun]] = {}
     for record in comparison.records:
         run = runs[run_key(record)]
-        if record.label_fraction == comparison.fractions[-1] and (run.run.images or run.run.answers):
+        if record.label_fraction == comparison.fractions[-1] and (run.run.images or run.run.predictions):
             groups.setdefault((record.seed, record.split_hash), []).append(run)
     if not groups:
         return []
@@ -226,13 +228,13 @@ def _answer_lines(image: str, label: str, runs: Sequence[SheetRun]) -> list[str]
     """The truth, and a line on each run: a letter, its answer and how likely; of several labels, the disputed one."""
     lines: list[str] = []
     for letter, run in zip(LETTERS, runs, strict=False):
-        answers = run.run.answers
+        answers = run.run.predictions
         assert answers is not None
         n, k = answers.images.index(image), answers.classes.index(label)
         if not lines:
             lines.append(f"truth {_names(answers.classes, answers.truth[n])}")
         if run.record.task == "multiclass":
-            k = int(answers.answers[n].argmax())
+            k = int(answers.decisions[n].argmax())
         lines.append(f"{letter} {answers.probabilities[n, k]:.2f} {answers.classes[k]}")
     return lines
 

@@ -8,8 +8,7 @@ from s4mi.data.manifest import Manifest
 from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import DatasetImage, dataset_images, spread
 from s4mi.inference.overlays.saliency import RunOverlays, SaliencySheet, overlay
-from s4mi.inference.saliency_maps import TRUTH, Explainer, MapName
-from s4mi.recipes.explain import TITLES, run_names
+from s4mi.inference.saliency_maps import TITLES, TRUTH, Explainer, MapName, run_names
 from s4mi.training.run_dir import RunDir
 
 

@@ -8,7 +8,7 @@ from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
 from s4mi.data.sources.pair_by_name import AffixPattern
 from s4mi.data.sources.pairs import PairsOptions, read_pairs
-from s4mi.data.sources.types import AffixPattern as DataNaming
+from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 
@@ -79,7 +79,7 @@ def test_when_nothing_matches_the_rule_is_guessed(
     found = read_pairs(tmp_path)
     assert cure in found.findings[0].message
     with pytest.raises(S4miError, match="1 of 1 masks have no image"):
-        write_import(found, tmp_path.parent / f"{tmp_path.name}-out", naming=DataNaming("x"))
+        write_import(found, tmp_path.parent / f"{tmp_path.name}-out", naming=DatasetNaming("x"))
 
 
 def test_a_folder_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_volumes_are_cut_alike(tmp_path: Path) -> None:
     for what, array in (("images", volume), ("masks", mask)):
         (tmp_path / "source" / what).mkdir(parents=True)
         nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "source" / what / "p1.nii.gz")
-    write_import(read_pairs(tmp_path / "source"), tmp_path / "out", naming=DataNaming("x"))
+    write_import(read_pairs(tmp_path / "source"), tmp_path / "out", naming=DatasetNaming("x"))
     manifest = load_manifest(tmp_path / "out")
     assert [row.id for row in manifest.rows] == [f"p1_{n:03d}" for n in range(4)]
     assert {row.group for row in manifest.rows} == {"images/p1"}

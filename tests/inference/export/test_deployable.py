@@ -30,10 +30,10 @@ def test_the_reading_that_was_chosen_stays_whatever_happens_to_the_choice() -> N
     task = Task(kind="segmentation", classes=("a", "b"), image_size=32, counts=(1, 1), labelled=2)
     config = CrossTeachingConfig(cnn="tiny_resnet", transformer="tiny_swin_unet", transformer_weights="none")
     method = config.build(task)
-    method.answers.choice.take("cnn")
+    method.members.choice.take("cnn")
     images = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
     deployable = Deployable(method, multilabel=False, red_channel_normalisation=False, temperature=1.0)
-    method.answers.choice.take("transformer")
+    method.members.choice.take("transformer")
     with torch.no_grad():
         expected = method.committee["cnn"](images.permute(0, 3, 1, 2).float() / 255)
         assert torch.equal(deployable(images)[1], expected)

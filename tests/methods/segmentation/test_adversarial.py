@@ -119,4 +119,4 @@ def test_the_segmenter_answers() -> None:
     method, x = built().eval(), batch().images
     with torch.no_grad():
         assert torch.equal(method.logits(x), method.network(x))
-    assert method.answers is None
+    assert method.members is None

@@ -234,10 +234,10 @@ def test_masks_that_show_nothing_give_finite_losses_and_gradients(everywhere: in
 def test_the_networks_start_apart_and_their_average_answers() -> None:
     method, x = built().eval(), batch().images
     with torch.no_grad():
-        readings = method.answers.readings(x)
-        assert not torch.allclose(readings["first"], readings["second"])
-        mean = (readings["first"].softmax(dim=1) + readings["second"].softmax(dim=1)) / 2
+        members = method.members.member_logits(x)
+        assert not torch.allclose(members["first"], members["second"])
+        mean = (members["first"].softmax(dim=1) + members["second"].softmax(dim=1)) / 2
         torch.testing.assert_close(method.logits(x).softmax(dim=1), mean)
-        assert method.answers.choice.name == "average"
-        method.answers.choice.take("second")
-        assert torch.equal(method.logits(x), readings["second"])
+        assert method.members.choice.name == "average"
+        method.members.choice.take("second")
+        assert torch.equal(method.logits(x), members["second"])

@@ -81,12 +81,12 @@ def test_the_weight_rises_over_training(step: int, risen: float) -> None:
 def test_the_answer_is_one_network_s_or_their_average_and_checkpoints_remember_which() -> None:
     method, other, x = built().eval(), built(seed=1).eval(), batch().images
     with torch.no_grad():
-        readings = method.answers.readings(x)
-        assert list(readings) == ["first", "second", "average"]
-        mean = (readings["first"].softmax(dim=1) + readings["second"].softmax(dim=1)) / 2
-        torch.testing.assert_close(readings["average"].softmax(dim=1), mean)
-        for name, logits in readings.items():
-            method.answers.choice.take(name)
+        members = method.members.member_logits(x)
+        assert list(members) == ["first", "second", "average"]
+        mean = (members["first"].softmax(dim=1) + members["second"].softmax(dim=1)) / 2
+        torch.testing.assert_close(members["average"].softmax(dim=1), mean)
+        for name, logits in members.items():
+            method.members.choice.take(name)
             other.load_state_dict(method.state_dict())
             assert other.answers.choice.name == name
             assert torch.equal(other.logits(x), logits)

@@ -145,27 +145,27 @@ def test_one_step_moves_both_networks() -> None:
 def test_the_answer_is_one_network_s_or_their_average() -> None:
     method, x = built().eval(), batch().images
     with torch.no_grad():
-        readings = method.answers.readings(x)
-        assert list(readings) == ["cnn", "transformer", "average"]
-        assert method.answers.choice.name == "average"
-        for name, logits in readings.items():
-            method.answers.choice.take(name)
-            assert method.answers.choice.name == name
+        members = method.members.member_logits(x)
+        assert list(members) == ["cnn", "transformer", "average"]
+        assert method.members.choice.name == "average"
+        for name, logits in members.items():
+            method.members.choice.take(name)
+            assert method.members.choice.name == name
             assert torch.equal(method.logits(x), logits)
-    mean = (readings["cnn"].softmax(dim=1) + readings["transformer"].softmax(dim=1)) / 2
-    torch.testing.assert_close(readings["average"].softmax(dim=1), mean)
+    mean = (members["cnn"].softmax(dim=1) + members["transformer"].softmax(dim=1)) / 2
+    torch.testing.assert_close(members["average"].softmax(dim=1), mean)
     with pytest.raises(S4miError, match="reading 'swin' is none of cnn, transformer, average"):
-        method.answers.choice.take("swin")
+        method.members.choice.take("swin")
 
 
 def test_a_checkpoint_knows_which_reading_was_chosen(tmp_path: Path) -> None:
     method, other = built().eval(), built(seed=1).eval()
-    method.answers.choice.take("cnn")
+    method.members.choice.take("cnn")
     save_best(tmp_path, method.state_dict(), epoch=1)
     other.load_state_dict(load_weights(tmp_path / "best.safetensors"))
     assert other.answers.choice.name == "cnn"
     with torch.no_grad():
-        assert torch.equal(other.logits(batch().images), method.answers.readings(batch().images)["cnn"])
+        assert torch.equal(other.logits(batch().images), method.members.member_logits(batch().images)["cnn"])
 
 
 @pytest.mark.parametrize("everywhere", [0, IGNORE], ids=["background", "unknown"])

@@ -181,12 +181,12 @@ def test_the_teacher_answers_and_is_in_the_checkpoint() -> None:
     method, other, x = built().eval(), built(seed=1).eval(), batch().images
     student, teacher = (method.committee[name] for name in ("student", "teacher"))
     with torch.no_grad():
-        assert list(method.answers.readings(x)) == ["student", "teacher"]
-        assert method.answers.choice.name == "teacher"
+        assert list(method.members.member_logits(x)) == ["student", "teacher"]
+        assert method.members.choice.name == "teacher"
         assert torch.equal(method.logits(x), teacher(x))
         other.load_state_dict(method.state_dict())
         assert torch.equal(other.logits(x), teacher(x))
-        method.answers.choice.take("student")
+        method.members.choice.take("student")
         assert torch.equal(method.logits(x), student(x))
         other.load_state_dict(method.state_dict())
         assert other.answers.choice.name == "student"

@@ -178,4 +178,4 @@ def test_the_teacher_learns_nothing_and_the_network_answers() -> None:
     with torch.no_grad():
         assert torch.equal(method.eval().logits(x), method.network(x))
         assert not torch.equal(method.logits(x), method.teacher(x))
-    assert method.answers is None
+    assert method.members is None

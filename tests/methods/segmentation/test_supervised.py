@@ -123,8 +123,8 @@ def with_autoencoder(*, image_size: int = 32, **settings: object) -> Supervised:
 
 
 def autoencoder_of(method: Supervised) -> WidthAutoencoder:
-    assert method.answers is not None
-    return method.answers.autoencoder
+    assert method.members is not None
+    return method.members.autoencoder
 
 
 @pytest.mark.parametrize("ignored", [False, True])
@@ -132,7 +132,7 @@ def test_the_autoencoder_adds_the_cross_entropy_of_what_it_makes_of_the_rows(ign
     method, given = with_autoencoder(class_weights=(1, 2, 3)), batch(ignored=ignored)
     losses = method.loss(given)
     first, second, third, fourth = (layer for layer in autoencoder_of(method).layers if isinstance(layer, nn.Linear))
-    z, weight = method.answers.net(given.images), torch.tensor([1.0, 2.0, 3.0])
+    z, weight = method.members.net(given.images), torch.tensor([1.0, 2.0, 3.0])
     post_processed = fourth(F.gelu(third(F.gelu(second(F.gelu(first(z)))))))
     assert list(losses) == ["cross_entropy", "post_processed"]
     for name, logits in {"cross_entropy": z, "post_processed": post_processed}.items():
@@ -142,42 +142,42 @@ def test_the_autoencoder_adds_the_cross_entropy_of_what_it_makes_of_the_rows(ign
 
 def test_with_dice_both_readings_have_the_same_halves() -> None:
     method, given = with_autoencoder(criterion="dice_cross_entropy"), batch()
-    losses, readings, y = method.loss(given), method.answers.readings(given.images), given.known_masks
+    losses, members, y = method.loss(given), method.members.member_logits(given.images), given.known_masks
     assert list(losses) == ["dice", "cross_entropy", "post_processed"]
-    torch.testing.assert_close(losses["dice"] + losses["cross_entropy"], dice_cross_entropy(readings["raw"], y))
-    torch.testing.assert_close(losses["post_processed"], dice_cross_entropy(readings["post-processed"], y))
+    torch.testing.assert_close(losses["dice"] + losses["cross_entropy"], dice_cross_entropy(members["raw"], y))
+    torch.testing.assert_close(losses["post_processed"], dice_cross_entropy(members["post-processed"], y))
 
 
 def test_the_readings_are_the_logits_before_and_after_the_autoencoder_and_one_is_chosen() -> None:
     method, images = with_autoencoder().eval(), batch().images
     with torch.no_grad():
-        readings, raw = method.answers.readings(images), method.answers.net(images)
-        assert list(readings) == ["raw", "post-processed"]
-        assert torch.equal(readings["raw"], raw)
-        assert torch.equal(readings["post-processed"], autoencoder_of(method)(raw))
-        assert method.answers.choice.name == "post-processed"
-        assert torch.equal(method.logits(images), readings["post-processed"])
+        members, raw = method.members.member_logits(images), method.members.net(images)
+        assert list(members) == ["raw", "post-processed"]
+        assert torch.equal(members["raw"], raw)
+        assert torch.equal(members["post-processed"], autoencoder_of(method)(raw))
+        assert method.members.choice.name == "post-processed"
+        assert torch.equal(method.logits(images), members["post-processed"])
         for name in ("raw", "post-processed"):
-            method.answers.choice.take(name)
-            assert method.answers.choice.name == name
-            assert torch.equal(method.logits(images), readings[name])
+            method.members.choice.take(name)
+            assert method.members.choice.name == name
+            assert torch.equal(method.logits(images), members[name])
     with pytest.raises(S4miError, match="reading 'best' is none of raw, post-processed"):
-        method.answers.choice.take("best")
+        method.members.choice.take("best")
 
 
 def test_a_checkpoint_knows_which_reading_was_chosen(tmp_path: Path) -> None:
     method, other, images = with_autoencoder().eval(), with_autoencoder().eval(), batch().images
-    method.answers.choice.take("raw")
+    method.members.choice.take("raw")
     save_best(tmp_path, method.state_dict(), epoch=1)
     other.load_state_dict(load_weights(tmp_path / "best.safetensors"))
     assert other.answers.choice.name == "raw"
     with torch.no_grad():
-        assert torch.equal(other.logits(images), method.answers.readings(images)["raw"])
+        assert torch.equal(other.logits(images), method.members.member_logits(images)["raw"])
 
 
 def test_without_an_autoencoder_there_is_nothing_to_choose_and_nothing_to_store() -> None:
     method = built().eval()
-    assert method.answers is None
+    assert method.members is None
     assert all(name.startswith("net.") for name in method.state_dict())
 
 
@@ -196,8 +196,8 @@ def test_with_an_autoencoder_a_gradient_reaches_all_and_comes_from_both_terms() 
 def test_the_autoencoder_is_as_wide_as_the_image_also_where_that_is_padded() -> None:
     method = with_autoencoder(image_size=33).eval()
     with torch.no_grad():
-        readings = method.answers.readings(torch.rand(1, 3, 33, 33))
-    assert [logits.shape for logits in readings.values()] == [(1, 3, 33, 33)] * 2
+        members = method.members.member_logits(torch.rand(1, 3, 33, 33))
+    assert [logits.shape for logits in members.values()] == [(1, 3, 33, 33)] * 2
 
 
 def test_the_autoencoder_belongs_to_the_technique_and_has_hidden_widths() -> None:

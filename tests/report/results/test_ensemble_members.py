@@ -12,11 +12,11 @@ def several(seed: int, chosen: str, *, cnn: float, transformer: float) -> RunRec
     scores = {"cnn": cnn, "transformer": transformer}
     run = record(scores[chosen], task="segmentation", method="cross_teaching", seed=seed)
     bare = {name: segmentation_scores(score).model_copy(update={"hd95": None}) for name, score in scores.items()}
-    readings = {
+    members = {
         name: MemberScores(val=None, test=run.test if name == chosen else own)  # type: ignore[arg-type]
         for name, own in bare.items()
     }
-    return run.model_copy(update={"reading": chosen, "readings": readings})
+    return run.model_copy(update={"reading": chosen, "members": members})
 
 
 RUNS = [several(0, "cnn", cnn=0.8, transformer=0.7), several(1, "transformer", cnn=0.6, transformer=0.9)]
@@ -25,7 +25,7 @@ RUNS = [several(0, "cnn", cnn=0.8, transformer=0.7), several(1, "transformer", c
 def test_each_reading_has_its_mean_over_seeds_and_how_often_it_was_chosen() -> None:
     (comparison,) = compare([*RUNS, record(0.5, task="segmentation", method="dedl")])
     rows = member_rows(comparison, metric_of("segmentation"))
-    assert [(row.technique.method, row.reading, row.chosen, row.runs) for row in rows] == [
+    assert [(row.technique.method, row.member, row.chosen, row.runs) for row in rows] == [
         ("cross_teaching", "cnn", 1, 2),
         ("cross_teaching", "transformer", 1, 2),
     ]

@@ -72,7 +72,7 @@ def test_the_images_with_least_and_most_overlap() -> None:
 def test_the_surest_mistakes_come_first() -> None:
     given = predictions_of("aabb", "abaa")
     shares = np.array([[0.9, 0.05, 0.05], [0.3, 0.6, 0.1], [0.8, 0.1, 0.1], [0.4, 0.3, 0.3]])
-    given = Predictions(given.images, given.groups, given.classes, given.truth, shares, given.answers)
+    given = Predictions(given.images, given.groups, given.classes, given.truth, shares, given.decisions)
     cases = cases_of(ReportRun(record(0.5), (), "", "r", answers=given), F1, count=2)
     assert [case.image for case in cases.worst] == ["i2", "i1"]
     assert cases.worst[0].lines == ("truth b", "answer a", "p = 0.80")

@@ -6,7 +6,8 @@ import pytest
 
 from s4mi.maths.stats import mean_interval
 from s4mi.report.results.scores import metric_of
-from s4mi.report.results.simulation import RoundScore, curves_of, write_simulation
+from s4mi.report.results.simulation import RoundScore, curves_of
+from s4mi.report.writers.simulation import write_simulation
 
 SCORES = {
     ("random", 0): (0.5, 0.6, 0.55), ("random", 1): (0.6, 0.62, 0.61), ("random", 2): (0.7, 0.7, 0.72),

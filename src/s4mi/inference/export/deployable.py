@@ -12,7 +12,7 @@ from s4mi.contract import Classifier, Segmenter
 class Deployable(nn.Module):
     """Images as files have them → what they show; all that lies between is inside.
 
-    Of a segmenter with several readings, the one that validation chose answers.
+    Of a segmenter with several members, the one that validation chose answers.
     """
 
     def __init__(
@@ -20,8 +20,8 @@ class Deployable(nn.Module):
     ) -> None:
         """Wrap a method, which is put into evaluation mode and chooses no more."""
         super().__init__()
-        if isinstance(method, Segmenter) and method.answers is not None:
-            method.answers.choice.settle()
+        if isinstance(method, Segmenter) and method.members is not None:
+            method.members.choice.settle()
         self.method = method.eval().requires_grad_(False)
         self.multilabel, self.red, self.temperature = multilabel, red_channel_normalisation, temperature
 
@@ -37,6 +37,7 @@ class Deployable(nn.Module):
 
 def normalised_red(images: Tensor) -> Tensor:
     """`data.images.normalise_red` of (B, 3, H, W) floats that are whole numbers from 0 to 255, to the bit."""
-    norm = images.square().sum(dim=1, keepdim=True).sqrt()
+    # In double precision: a float32 square root is not correctly rounded on every processor.
+    norm = images.double().square().sum(dim=1, keepdim=True).sqrt().float()
     red = (255 * (images[:, :1] / norm.clamp_min(1))).round()  # below 1 lies only 0, where red is 0 as well
     return torch.cat([red, images[:, 1:]], dim=1)

@@ -47,7 +47,7 @@ def write_model_card(
 ) -> None:
     """Write the card of the model in `file`, which holds the run in the folder `run`, atomically."""
     spec = load_spec(run)
-    images, answers = _single_images(run)
+    images, predictions = _single_images(run)
     source = CardSource(
         record=record,
         files=_files(file, facts, check),
@@ -55,7 +55,7 @@ def write_model_card(
         inputs=_inputs(facts),
         calibration=facts.calibration,
         images=images,
-        answers=answers,
+        predictions=predictions,
         others=others,
         why=why,
         source=spec.source,
@@ -127,7 +127,7 @@ def _inputs(facts: ModelMetadata) -> list[str]:
 
 
 def _load(file: Path, facts: ModelMetadata) -> str:
-    """Python that answers one image with the file: five lines after the imports."""
+    """Python that predictions one image with the file: five lines after the imports."""
     size, through = facts.input.image_size, facts.input.resize_through
     read = ['image = cv2.cvtColor(cv2.imread("image.png"), cv2.COLOR_BGR2RGB)']
     for side in (size,) if through is None else (through, size):

@@ -19,7 +19,7 @@ from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
 from s4mi.maths.distributed import mean_over_images
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import entropy, hard
-from s4mi.nets.committee import NetworkEnsemble
+from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.networks import network_for, network_label
 from s4mi.records import IGNORE
 
@@ -61,7 +61,7 @@ class CoTraining(SemiSupervised):
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
     @property
-    def answers(self) -> NetworkEnsemble:
+    def members(self) -> NetworkEnsemble:
         return self.committee
 
     def logits(self, images: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
 from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
 from s4mi.maths.pseudo_labels import hard
-from s4mi.nets.committee import NetworkEnsemble
+from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.networks import network_for, network_label
 
 
@@ -54,7 +54,7 @@ class CrossPseudoSupervision(SemiSupervised):
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
     @property
-    def answers(self) -> NetworkEnsemble:
+    def members(self) -> NetworkEnsemble:
         return self.committee
 
     def logits(self, images: Tensor) -> Tensor:

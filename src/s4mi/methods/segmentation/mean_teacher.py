@@ -22,7 +22,7 @@ from s4mi.maths.distributed import drawn_for_all, ratio_over_images
 from s4mi.maths.ema import ema_update
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import entropy
-from s4mi.nets.committee import NetworkEnsemble
+from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.networks import network_for, network_label
 
 
@@ -67,7 +67,7 @@ class MeanTeacher(SemiSupervised):
         self.most = math.log(len(task.classes))  # the greatest entropy there is
 
     @property
-    def answers(self) -> NetworkEnsemble:
+    def members(self) -> NetworkEnsemble:
         return self.committee
 
     def logits(self, images: Tensor) -> Tensor:

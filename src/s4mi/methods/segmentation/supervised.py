@@ -88,7 +88,7 @@ class Supervised(Segmenter):
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
     @property
-    def answers(self) -> PostProcessed | None:
+    def members(self) -> PostProcessed | None:
         return self.net if isinstance(self.net, PostProcessed) else None
 
     def logits(self, images: Tensor) -> Tensor:
@@ -97,9 +97,9 @@ class Supervised(Segmenter):
 
     def loss(self, batch: Batch) -> Losses:
         x, y = batch.images, batch.known_masks
-        if self.answers is None:
+        if self.members is None:
             return self._losses(self.logits(x), y)
-        z, post_processed = self.answers.readings(x).values()
+        z, post_processed = self.members.member_logits(x).values()
         return Losses(**self._losses(z, y), post_processed=self._losses(post_processed, y).total)
 
     def _losses(self, z: Tensor, y: Tensor) -> Losses:

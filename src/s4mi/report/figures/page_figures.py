@@ -4,18 +4,19 @@ from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
+from s4mi.formatting import duration
 from s4mi.report.figures import results as figures
 from s4mi.report.figures.score_bars import fraction_bars
+from s4mi.report.figures.svg import CaptionedFigure
 from s4mi.report.results.comparison import Comparison
 from s4mi.report.results.costs import cost_rows
 from s4mi.report.results.findings import rank
 from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.scores import Metric, metric_of, percent
 from s4mi.report.results.tables import ResultTable
-from s4mi.report.writers.templates import Figure, duration
 
 
-def part_figures(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun]) -> tuple[Figure, ...]:
+def part_figures(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun]) -> tuple[CaptionedFigure, ...]:
     """Every figure of a comparison that there is something to draw for, with its caption."""
     metric = table.metric
     drawn = [
@@ -45,7 +46,7 @@ def part_figures(comparison: Comparison, table: ResultTable, runs: Sequence[Repo
             "epoch that validation chose.",
         ),
     ]
-    return tuple(Figure(Markup(svg), caption) for svg, caption in drawn if svg)
+    return tuple(CaptionedFigure(Markup(svg), caption) for svg, caption in drawn if svg)
 
 
 def _figure_5(comparison: Comparison, metric: Metric) -> Iterator[tuple[str | None, str]]:

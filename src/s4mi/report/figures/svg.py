@@ -11,9 +11,11 @@ import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 INK = "#010203"
@@ -52,6 +54,14 @@ _STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
+
+
+@dataclass(frozen=True)
+class CaptionedFigure:
+    """A figure of the page with its caption."""
+
+    svg: Markup
+    caption: str
 
 
 @contextmanager

@@ -15,26 +15,26 @@ class MemberRow:
 
     technique: Technique
     column: Column
-    reading: str
+    member: str
     score: Cell
     chosen: int
     runs: int
 
 
 def member_rows(comparison: Comparison, metric: Metric) -> tuple[MemberRow, ...]:
-    """A row a reading, of all cells whose runs give several; what was measured of none is a dash."""
+    """A row a member, of all cells whose runs give several; what was measured of none is a dash."""
     rows = []
     for technique in comparison.techniques:
         for column in columns_of(comparison):
             records = comparison.at(technique, column.fraction)
-            for name in dict.fromkeys(name for record in records for name in record.readings):
+            for name in dict.fromkeys(name for record in records for name in record.members):
                 interval = interval_over(records, _score_of(name, metric))
                 row = MemberRow(
                     technique=technique,
                     column=column,
-                    reading=name,
+                    member=name,
                     score=Cell.of(interval, len(records), metric),
-                    chosen=sum(record.reading == name for record in records),
+                    chosen=sum(record.member == name for record in records),
                     runs=len(records),
                 )
                 rows.append(row)
@@ -42,10 +42,10 @@ def member_rows(comparison: Comparison, metric: Metric) -> tuple[MemberRow, ...]
 
 
 def _score_of(name: str, metric: Metric) -> Callable[[RunRecord], float | None]:
-    """The score of the reading `name` on the test part."""
+    """The score of the member `name` on the test part."""
 
     def score(record: RunRecord) -> float | None:
-        test: SegmentationScores | None = record.readings[name].test if name in record.readings else None
+        test: SegmentationScores | None = record.members[name].test if name in record.members else None
         value = getattr(test, metric.name, None)
         return None if value is None else float(value)
 

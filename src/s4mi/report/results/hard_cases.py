@@ -82,10 +82,10 @@ def cases_of(run: ReportRun, metric: Metric, *, count: int) -> HardCases | None:
     """The `count` worst and best test images of a run; None where it left nothing on single images."""
     if run.record.task == "segmentation":
         return _overlap_cases(image_values(run.images, metric), count)
-    if run.answers is None:
+    if run.predictions is None:
         return None
     several = run.record.task == "multilabel"
-    cases = _label_cases(run.answers) if several else _class_cases(run.answers)
+    cases = _label_cases(run.predictions) if several else _class_cases(run.predictions)
     return _sorted_cases(cases, count)
 
 
@@ -135,8 +135,8 @@ def _sorted_cases(cases: Sequence[tuple[bool, Case]], count: int) -> HardCases:
 def _class_cases(given: Predictions) -> list[tuple[bool, Case]]:
     cases = []
     for n, image in enumerate(given.images):
-        truth, answer = (given.classes[int(each[n].argmax())] for each in (given.truth, given.answers))
-        sure = float(given.probabilities[n][given.answers[n]].max())
+        truth, answer = (given.classes[int(each[n].argmax())] for each in (given.truth, given.decisions))
+        sure = float(given.probabilities[n][given.decisions[n]].max())
         cases.append((truth != answer, Case(image, sure, (f"truth {truth}", f"answer {answer}", f"p = {sure:.2f}"))))
     return cases
 
@@ -145,14 +145,14 @@ def _label_cases(given: Predictions) -> list[tuple[bool, Case]]:
     """A mistake is as sure as its surest label; a right answer as sure as its least sure one."""
     cases = []
     for n, image in enumerate(given.images):
-        truth, answer = ([given.classes[k] for k in np.flatnonzero(each[n])] for each in (given.truth, given.answers))
-        sure = np.where(given.answers[n], given.probabilities[n], 1 - given.probabilities[n])  # (K,) of each decision
-        mistakes = given.truth[n] != given.answers[n]
+        truth, answer = ([given.classes[k] for k in np.flatnonzero(each[n])] for each in (given.truth, given.decisions))
+        sure = np.where(given.decisions[n], given.probabilities[n], 1 - given.probabilities[n])  # (K,) of each decision
+        mistakes = given.truth[n] != given.decisions[n]
         score = float(sure[mistakes].max() if mistakes.any() else sure.min())
         lines = [f"truth {', '.join(truth) or 'none'}", f"answer {', '.join(answer) or 'none'}"]
         if mistakes.any():
             k = int(np.flatnonzero(mistakes)[sure[mistakes].argmax()])
-            kind = "wrongly" if given.answers[n, k] else "missed"
+            kind = "wrongly" if given.decisions[n, k] else "missed"
             lines += [f"{kind} {given.classes[k]}", f"p = {given.probabilities[n, k]:.2f}"]
         cases.append((bool(mistakes.any()), Case(image, score, tuple(lines))))
     return cases

@@ -226,7 +226,7 @@ def _scores_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: 
 
 def _answers_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> TestResult | None:
     """The difference of the score itself, mean over seeds."""
-    answers = [pair for a, b in pairs if (pair := paired_predictions(a.answers, b.answers)) is not None]
+    answers = [pair for a, b in pairs if (pair := paired_predictions(a.predictions, b.predictions)) is not None]
     if len(answers) < len(pairs) or metric.name not in COUNTED:
         return None
     test = paired_patient_scores(

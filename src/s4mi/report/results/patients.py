@@ -91,11 +91,11 @@ def run_over_patients(run: ReportRun, metric: Metric) -> PatientInterval | None:
         label = metric.label.removesuffix(" per image").removesuffix(" per patient")
         interval, whose = over_patients(run.images, metric), list(patients_of(run.images).values())
         label = f"{label} of a test image"
-    elif run.answers is not None:
-        interval = predictions_over_patients(run.answers, metric, multilabel=run.record.task == "multilabel")
+    elif run.predictions is not None:
+        interval = predictions_over_patients(run.predictions, metric, multilabel=run.record.task == "multilabel")
         whose, label = (
-            patients_predicted(run.answers),
-            f"Test {metric.label} over {unit_of(patients_predicted(run.answers))}",
+            patients_predicted(run.predictions),
+            f"Test {metric.label} over {unit_of(patients_predicted(run.predictions))}",
         )
     else:
         return None
@@ -180,9 +180,9 @@ def _by_patient(
         run = runs.get(run_key(record))
         if run is None:
             continue
-        if run.answers is not None:
-            values = [share_right(run.answers, multilabel=record.task == "multilabel")]
-            whose |= zip(run.answers.images, patients_predicted(run.answers), strict=True)
+        if run.predictions is not None:
+            values = [share_right(run.predictions, multilabel=record.task == "multilabel")]
+            whose |= zip(run.predictions.images, patients_predicted(run.predictions), strict=True)
         else:
             values = [image_values(run.images, metric) for metric in measures.values() if metric is not None]
             whose |= patients_of(run.images)

@@ -36,8 +36,8 @@ RunKey = tuple[str | int, ...]
 class ReportRun:
     """One finished run as a report shows it; `directory` is a label relative to the folder, never a machine's path.
 
-    `images` are the scores of each test image, where the run left any, as segmentation does; `answers` what it answered
-    on each, as classification does.
+    `images` are the scores of each test image, where the run left any, as segmentation does; `predictions` those
+    of a classification run, one for each test image.
     """
 
     record: RunRecord
@@ -45,7 +45,7 @@ class ReportRun:
     config_text: str
     directory: str
     images: tuple[ImageScores, ...] = ()
-    answers: Predictions | None = None
+    predictions: Predictions | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ def load_runs(folder: Path) -> tuple[list[ReportRun], list[str]]:
             record = read_any_record(directory)
             if isinstance(record, RunRecord):
                 epochs, text = tuple(read_epochs(directory)), config_text(directory)
-                images, answers = _images(directory, label, notes), _answers(directory, label, notes)
-                runs.append(ReportRun(record, epochs, text, label, images, answers))
+                images, predictions = _images(directory, label, notes), _answers(directory, label, notes)
+                runs.append(ReportRun(record, epochs, text, label, images, predictions))
         except (S4miError, OSError):
             continue
     return runs, notes
@@ -148,11 +148,11 @@ def _images(directory: Path, label: str, notes: list[str]) -> tuple[ImageScores,
 
 
 def _answers(directory: Path, label: str, notes: list[str]) -> Predictions | None:
-    """The answers to test images; where they cannot be read there are none, and a note more."""
+    """The predictions to test images; where they cannot be read there are none, and a note more."""
     try:
         return read_predictions(directory)
     except (S4miError, OSError, UnicodeDecodeError, csv.Error) as error:
-        notes.append(f"{label}: counted without its answers, {TEST_PREDICTIONS_NAME} cannot be read: {error}")
+        notes.append(f"{label}: counted without its predictions, {TEST_PREDICTIONS_NAME} cannot be read: {error}")
         return None
 
 

@@ -11,7 +11,7 @@ from s4mi.errors import S4miError
 from s4mi.maths.patient_scores import COUNTED, PairedPredictions, patient_score
 from s4mi.maths.stats import Interval
 from s4mi.records import TEST_PREDICTIONS_NAME, Predictions
-from s4mi.records.answers import PREDICTION_COLUMNS
+from s4mi.records.predictions import OLD_PREDICTION_COLUMNS, OLD_TEST_PREDICTIONS_NAME, PREDICTION_COLUMNS
 from s4mi.report.results.per_image import patient_name
 from s4mi.report.results.scores import Metric
 
@@ -24,18 +24,18 @@ def read_predictions(directory: Path) -> Predictions | None:
     Raises:
         S4miError: it is not such a table.
     """
-    path = directory / TEST_PREDICTIONS_NAME
-    if not path.exists():
+    path = _table_of(directory)
+    if path is None:
         return None
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
-        if tuple(next(rows, ())) != PREDICTION_COLUMNS:
-            raise S4miError(f"{TEST_PREDICTIONS_NAME}: its columns are not {', '.join(PREDICTION_COLUMNS)}; {_AGAIN}")
+        if tuple(next(rows, ())) not in (PREDICTION_COLUMNS, OLD_PREDICTION_COLUMNS):
+            raise S4miError(f"{path.name}: its columns are not {', '.join(PREDICTION_COLUMNS)}; {_AGAIN}")
         groups: dict[str, str | None] = {}
         places: dict[str, int] = {}
         numbers = []
         for row in rows:
-            place = f"{TEST_PREDICTIONS_NAME}:{rows.line_num}"
+            place = f"{path.name}:{rows.line_num}"
             if len(row) != len(PREDICTION_COLUMNS):
                 raise S4miError(f"{place}: holds {len(row)} cells; {_AGAIN}")
             groups.setdefault(row[0], row[1] or None)
@@ -43,7 +43,7 @@ def read_predictions(directory: Path) -> Predictions | None:
             numbers.append(_numbers(row[3:], place))
     images, k = tuple(groups), len(places)
     if not numbers or len(numbers) != len(images) * k:
-        raise S4miError(f"{TEST_PREDICTIONS_NAME}: holds not every class of every image; {_AGAIN}")
+        raise S4miError(f"{path.name}: holds not every class of every image; {_AGAIN}")
     table = np.array(numbers).reshape(len(images), k, 3)
     return Predictions(
         images=images,
@@ -51,13 +51,19 @@ def read_predictions(directory: Path) -> Predictions | None:
         classes=tuple(places),
         truth=table[:, :, 0] > 0,
         probabilities=table[:, :, 1],
-        answers=table[:, :, 2] > 0,
+        decisions=table[:, :, 2] > 0,
     )
+
+
+def _table_of(directory: Path) -> Path | None:
+    """The table that a run left, under its name of today or that of older runs."""
+    paths = (directory / name for name in (TEST_PREDICTIONS_NAME, OLD_TEST_PREDICTIONS_NAME))
+    return next((path for path in paths if path.exists()), None)
 
 
 def share_right(given: Predictions, *, multilabel: bool) -> dict[str, float]:
     """Of each image by name, 1 for a right answer and 0 for a wrong one; of several labels, the share that is right."""
-    equal: NDArray[np.bool_] = given.truth == given.answers
+    equal: NDArray[np.bool_] = given.truth == given.decisions
     right = np.asarray(equal.mean(axis=1) if multilabel else equal.all(axis=1), dtype=np.float64)
     return dict(zip(given.images, right.tolist(), strict=True))
 
@@ -74,7 +80,7 @@ def predictions_over_patients(given: Predictions, metric: Metric, *, multilabel:
     return patient_score(
         metric.name,
         given.truth,
-        given.answers,
+        given.decisions,
         patients_predicted(given),
         multilabel=multilabel,
         rng=np.random.default_rng(0),
@@ -91,7 +97,7 @@ def paired_predictions(one: Predictions | None, other: Predictions | None) -> Pa
         return None
     yours = [place[one.images[n]] for n in mine]
     whose = patients_predicted(one)
-    return PairedPredictions(one.truth[mine], one.answers[mine], other.answers[yours], [whose[n] for n in mine])
+    return PairedPredictions(one.truth[mine], one.decisions[mine], other.decisions[yours], [whose[n] for n in mine])
 
 
 def _numbers(cells: list[str], place: str) -> tuple[float, float, float]:

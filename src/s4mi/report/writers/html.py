@@ -11,6 +11,7 @@ from pathlib import Path
 
 from s4mi.records import PretrainingRecord, RunRecord, write_text_atomically
 from s4mi.report.figures.page_figures import part_figures
+from s4mi.report.figures.svg import CaptionedFigure
 from s4mi.report.results.class_table import ClassTable, class_table
 from s4mi.report.results.comparison import Comparison, compare, doubts
 from s4mi.report.results.costs import CostRow, cost_rows, energy_note
@@ -27,7 +28,7 @@ from s4mi.report.results.verdict import findings, verdict
 from s4mi.report.results.version_gains import TITLE, ByTask, VersionGains, gains_by_task, head_sentence
 from s4mi.report.writers.label_section import LabelsSection, labels_section
 from s4mi.report.writers.pretraining_section import PretrainingSection, pretraining_section
-from s4mi.report.writers.templates import Figure, environment
+from s4mi.report.writers.templates import environment
 
 __all__ = ["PretrainingRun", "ReportImage", "ReportRun", "load_pretrainings", "load_runs", "write_report"]
 
@@ -74,9 +75,9 @@ class TaskSection:
     table: ResultTable
     detail: DetailTable
     classes: ClassTable | None
-    readings: tuple[MemberRow, ...]
+    members: tuple[MemberRow, ...]
     costs: tuple[CostRow, ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[CaptionedFigure, ...]
     labels: LabelsSection | None
     patients: PatientsSection | None
     gains: VersionGains | None
@@ -198,7 +199,7 @@ def _part(story: Findings, runs: Sequence[ReportRun], gains: ByTask, *, say: boo
         table=table,
         detail=detail_table(comparison),
         classes=class_table(comparison, table.metric),
-        readings=member_rows(comparison, table.metric),
+        members=member_rows(comparison, table.metric),
         costs=cost_rows(comparison, table.metric),
         figures=part_figures(comparison, table, runs),
         labels=labels_section(comparison, table.metric, runs),
@@ -212,5 +213,5 @@ def _tested(comparison: Comparison, runs: Sequence[ReportRun]) -> set[str]:
     """The names of all test images."""
     by_key = runs_by_key(runs)
     own = [run for record in comparison.records if (run := by_key.get(run_key(record))) is not None]
-    answered = {name for run in own if run.answers is not None for name in run.answers.images}
+    answered = {name for run in own if run.predictions is not None for name in run.predictions.images}
     return answered | {one.image for run in own for one in run.images}

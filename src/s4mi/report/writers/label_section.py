@@ -7,13 +7,13 @@ from markupsafe import Markup
 
 from s4mi.maths.stats import mean_interval
 from s4mi.report.figures.label_efficiency import efficiency_figure
+from s4mi.report.figures.svg import CaptionedFigure
 from s4mi.report.results.comparison import Comparison
 from s4mi.report.results.label_efficiency import FullSupervision, TechniqueCurve, full_supervision, technique_curves
 from s4mi.report.results.paired_tests import TechniquePairs, pairs_of
 from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.scores import Metric
 from s4mi.report.results.tables import Cell
-from s4mi.report.writers.templates import Figure
 
 _LONG = 12
 """Rows beyond which the table of pairs is folded."""
@@ -32,7 +32,7 @@ class LabelsSection:
     reference: FullSupervision | None
     curves: tuple[TechniqueCurve, ...]
     pairs: TechniquePairs
-    figure: Figure
+    figure: CaptionedFigure
 
     @property
     def target(self) -> str:
@@ -71,5 +71,5 @@ def labels_section(comparison: Comparison, metric: Metric, runs: Sequence[Report
         reference=reference,
         curves=curves,
         pairs=pairs_of(comparison, metric, runs),
-        figure=Figure(Markup(svg), caption),
+        figure=CaptionedFigure(Markup(svg), caption),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from s4mi.formatting import duration
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import ImageScores, Predictions, RunRecord
 from s4mi.records.calibration import Calibration
@@ -16,7 +17,6 @@ from s4mi.report.results.comparison import technique_of
 from s4mi.report.results.per_image import over_patients
 from s4mi.report.results.scores import MISSING, TASK_NAMES, Metric, metrics_of, percent, plus_minus, score_of
 from s4mi.report.results.test_predictions import predictions_over_patients
-from s4mi.report.writers.templates import duration
 
 OVER_IMAGES = ("iou_image", "dice_image", "hd95", "assd")
 """Scores of segmentation that are means over images, so that drawing patients again gives them an interval."""
@@ -43,7 +43,7 @@ class CardSource:
 
     Attributes:
         settings: of the run by name, as text. inputs: how an image becomes the model's input, a line each.
-        images: scores of the test images. answers: those of a classifier on them.
+        images: scores of the test images. predictions: those of a classifier on them.
         others: the same technique with other seeds, in a study. why: how this run was chosen among others.
         source, licence: of the data set, as it says itself.
     """
@@ -54,7 +54,7 @@ class CardSource:
     inputs: Sequence[str]
     calibration: Calibration | None
     images: Sequence[ImageScores] = ()
-    answers: Predictions | None = None
+    predictions: Predictions | None = None
     others: Sequence[RunRecord] = ()
     why: str = ""
     source: str = ""
@@ -120,9 +120,9 @@ def score_rows(source: CardSource) -> list[ScoreRow]:
 def _interval(source: CardSource, metric: Metric) -> Interval | None:
     if source.record.task == "segmentation":
         return over_patients(source.images, metric) if metric.name in OVER_IMAGES else None
-    if source.answers is None:
+    if source.predictions is None:
         return None
-    return predictions_over_patients(source.answers, metric, multilabel=source.record.task == "multilabel")
+    return predictions_over_patients(source.predictions, metric, multilabel=source.record.task == "multilabel")
 
 
 def _over_seeds(source: CardSource, metric: Metric) -> str:
@@ -137,8 +137,8 @@ def _over_seeds(source: CardSource, metric: Metric) -> str:
 def _unit(source: CardSource) -> str:
     """What is drawn again for the intervals, with its number; empty where nothing is."""
     groups: list[str | None] = [one.group for one in source.images]
-    if source.answers is not None:
-        groups = list(source.answers.groups)
+    if source.predictions is not None:
+        groups = list(source.predictions.groups)
     if not groups:
         return ""
     known = {group for group in groups if group is not None}

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from s4mi.records import LEAST_RANK, LEAST_STD
 from s4mi.report.figures.feature_maps import MOST_POINTS, draw_feature_map
 from s4mi.report.figures.pretraining_health import knn_curves, signal_curves, spread_curves
+from s4mi.report.figures.svg import CaptionedFigure
 from s4mi.report.results.pretraining import (
     PretrainingRow,
     collapses,
@@ -18,7 +19,6 @@ from s4mi.report.results.pretraining import (
 )
 from s4mi.report.results.runs import PretrainingRun
 from s4mi.report.results.scores import MISSING
-from s4mi.report.writers.templates import Figure
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PretrainingSection:
     dataset: str
     rows: tuple[PretrainingRow, ...]
     collapses: tuple[str, ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[CaptionedFigure, ...]
 
     @property
     def has_signals(self) -> bool:
@@ -45,7 +45,7 @@ def pretraining_section(runs: Sequence[PretrainingRun]) -> PretrainingSection:
         dataset=runs[0].record.dataset,
         rows=pretraining_rows(runs),
         collapses=tuple(collapses(runs)),
-        figures=tuple(Figure(Markup(svg), caption) for svg, caption in _figures(runs) if svg),
+        figures=tuple(CaptionedFigure(Markup(svg), caption) for svg, caption in _figures(runs) if svg),
     )
 
 

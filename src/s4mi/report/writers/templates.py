@@ -1,20 +1,12 @@
 """The templates of the page and how they write numbers."""
 
-from dataclasses import dataclass
-
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
+from s4mi.formatting import duration
 from s4mi.records import Scores
 from s4mi.report.results.comparison import technique_of
 from s4mi.report.results.patients import PatientInterval, run_over_patients
 from s4mi.report.results.scores import MISSING, TASK_NAMES, Metric, metric_of, percent
-
-
-@dataclass(frozen=True)
-class Figure:
-    svg: Markup
-    caption: str
 
 
 def environment() -> Environment:
@@ -36,16 +28,6 @@ def environment() -> Environment:
     }
     made.globals |= {"task_names": TASK_NAMES, "metric_of": metric_of, "technique_of": technique_of}
     return made
-
-
-def duration(seconds: float) -> str:
-    """`48 s`, `12 min 5 s`, `3 h 20 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _tied(text: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from s4mi.formatting import duration
 from s4mi.report.results.class_table import ClassTable, class_table
 from s4mi.report.results.comparison import Comparison, compare, doubts, technique_of
 from s4mi.report.results.costs import cost_rows, energy_note
@@ -17,7 +18,6 @@ from s4mi.report.results.tables import MAJORITY, ResultTable, detail_table, resu
 from s4mi.report.results.unfinished_runs import UnfinishedRun, summary
 from s4mi.report.results.verdict import findings, verdict
 from s4mi.report.results.version_gains import TITLE, ByTask, VersionGains, gains_by_task, head_sentence
-from s4mi.report.writers.templates import duration
 
 MEAN = "mean ± half of the 95 % confidence interval over n seeds"
 
@@ -105,7 +105,7 @@ def _section(
         *_gained(gains.get((comparison.dataset, comparison.task))),
         *_classes(class_table(comparison, metric)),
         _detail(comparison),
-        *_readings(comparison, table),
+        *_members(comparison, table),
         *_pairs(pairs),
         _costs(comparison, table),
         _parts(task),
@@ -178,9 +178,9 @@ def _detail(comparison: Comparison) -> TextTable:
     )
 
 
-def _readings(comparison: Comparison, table: ResultTable) -> Iterator[TextTable]:
+def _members(comparison: Comparison, table: ResultTable) -> Iterator[TextTable]:
     rows = [
-        [row.technique.label, row.column.title, row.reading, row.score.text, f"{row.chosen} of {row.runs}"]
+        [row.technique.label, row.column.title, row.member, row.score.text, f"{row.chosen} of {row.runs}"]
         for row in member_rows(comparison, table.metric)
     ]
     if rows:

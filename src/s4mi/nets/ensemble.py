@@ -40,7 +40,7 @@ class MemberSelection(nn.Module):
             S4miError: there is none of this name.
         """
         if name not in self.names:
-            raise S4miError(f"reading {name!r} is none of {', '.join(self.names)}")
+            raise S4miError(f"member {name!r} is none of {', '.join(self.names)}")
         self.index.fill_(self.names.index(name))
 
 
@@ -60,7 +60,7 @@ class NetworkEnsemble(nn.Module):
     def __getitem__(self, name: str) -> nn.Module:
         return self.networks[name]
 
-    def readings(self, images: Tensor) -> dict[str, Tensor]:
+    def member_logits(self, images: Tensor) -> dict[str, Tensor]:
         """Every answer by its name, (B, K, H, W) logits."""
         given = {name: network(images) for name, network in self.networks.items()}
         return {**given, AVERAGE: mean_logits(*given.values())} if self.average else given
@@ -68,7 +68,7 @@ class NetworkEnsemble(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The answer that was chosen, (B, K, H, W) logits."""
         name = self.choice.name
-        logits: Tensor = self.readings(images)[AVERAGE] if name == AVERAGE else self.networks[name](images)
+        logits: Tensor = self.member_logits(images)[AVERAGE] if name == AVERAGE else self.networks[name](images)
         return logits
 
 

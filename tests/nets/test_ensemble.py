@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError
-from s4mi.nets.committee import AVERAGE, MemberSelection, NetworkEnsemble, mean_logits
+from s4mi.nets.ensemble import AVERAGE, MemberSelection, NetworkEnsemble, mean_logits
 
 
 def committee(seed: int = 0, *, average: bool = True, default: str = AVERAGE) -> NetworkEnsemble:
@@ -40,21 +40,21 @@ def test_a_choice_survives_a_checkpoint() -> None:
 
 def test_the_readings_are_each_network_s_answer_and_then_their_average() -> None:
     net = committee()
-    readings = net.readings(IMAGES)
-    assert list(readings) == ["a", "b", "average"]
-    assert torch.equal(readings["a"], net["a"](IMAGES))
-    assert torch.equal(readings["b"], net["b"](IMAGES))
+    members = net.member_logits(IMAGES)
+    assert list(members) == ["a", "b", "average"]
+    assert torch.equal(members["a"], net["a"](IMAGES))
+    assert torch.equal(members["b"], net["b"](IMAGES))
     mean = (net["a"](IMAGES).softmax(dim=1) + net["b"](IMAGES).softmax(dim=1)) / 2
-    torch.testing.assert_close(readings["average"].softmax(dim=1), mean)
+    torch.testing.assert_close(members["average"].softmax(dim=1), mean)
 
 
 @pytest.mark.parametrize("average", [True, False])
 def test_the_reading_that_was_chosen_answers(average: bool) -> None:
     net = committee(average=average, default="b")
-    readings = net.readings(IMAGES)
-    assert list(readings) == ["a", "b", *(["average"] if average else [])]
+    members = net.member_logits(IMAGES)
+    assert list(members) == ["a", "b", *(["average"] if average else [])]
     assert net.choice.name == "b"
-    for name, logits in readings.items():
+    for name, logits in members.items():
         net.choice.take(name)
         assert torch.equal(net(IMAGES), logits)
 
@@ -67,7 +67,7 @@ def test_without_an_average_there_is_none_to_choose() -> None:
 def test_the_average_answers_by_default() -> None:
     net = committee()
     assert net.choice.name == AVERAGE
-    assert torch.equal(net(IMAGES), net.readings(IMAGES)[AVERAGE])
+    assert torch.equal(net(IMAGES), net.member_logits(IMAGES)[AVERAGE])
 
 
 @pytest.mark.parametrize(("chosen", "asked"), [("a", ["a"]), ("b", ["b"]), ("average", ["a", "b"])])

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from s4mi.records.files import write_text_atomically
 
-TEST_PREDICTIONS_NAME = "test_answers.csv"
-PREDICTION_COLUMNS = ("image", "group", "class", "truth", "probability", "answer")
+TEST_PREDICTIONS_NAME = "test_predictions.csv"
+OLD_TEST_PREDICTIONS_NAME = "test_answers.csv"
+"""The same table as s4mi wrote it before it was called what it is."""
+PREDICTION_COLUMNS = ("image", "group", "class", "truth", "probability", "decision")
+OLD_PREDICTION_COLUMNS = (*PREDICTION_COLUMNS[:-1], "answer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,7 @@ class Predictions:
     classes: tuple[str, ...]
     truth: NDArray[np.bool_]
     probabilities: NDArray[np.float64]
-    answers: NDArray[np.bool_]
+    decisions: NDArray[np.bool_]
 
 
 def write_predictions(given: Predictions, path: Path) -> None:
@@ -38,7 +41,7 @@ def write_predictions(given: Predictions, path: Path) -> None:
     rows.writerow(PREDICTION_COLUMNS)
     for n, (image, group) in enumerate(zip(given.images, given.groups, strict=True)):
         for k, name in enumerate(given.classes):
-            shown, decided = int(given.truth[n, k]), int(given.answers[n, k])
+            shown, decided = int(given.truth[n, k]), int(given.decisions[n, k])
             # Nine digits give a probability in single precision back to the bit.
             rows.writerow([image, group or "", name, shown, f"{given.probabilities[n, k]:.9g}", decided])
     write_text_atomically(path, table.getvalue())
