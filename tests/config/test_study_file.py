@@ -9,8 +9,8 @@ import yaml
 
 from s4mi.config import PlannedRun, differences, load_study, make_run_config, make_study, plan_study, unneeded
 from s4mi.config.duration import seconds_of
+from s4mi.config.methods import METHODS
 from s4mi.config.profiles import PROFILES, load_profile, profile_text
-from s4mi.config.run import METHODS
 from s4mi.errors import S4miError
 
 TWO: dict[str, Any] = {

@@ -2,14 +2,17 @@
 
 
 def methods() -> None:
-    """List the methods: what each does, for which tasks, and its paper."""
+    """List the methods: what each does, for which tasks, its paper, and the package it comes from."""
+    import typer
     from rich.console import Console
     from rich.table import Table
 
-    from s4mi.config import METHOD_CONFIGS
+    from s4mi.config import METHODS
 
-    table = Table("method", "tasks", "what it does", "paper", box=None, pad_edge=False)
-    for config in METHOD_CONFIGS:
-        name = str(config.model_fields["name"].default)
-        table.add_row(name, ", ".join(sorted(config.tasks)), config.summary, config.paper)
+    table = Table("method", "tasks", "what it does", "paper", "from", box=None, pad_edge=False)
+    for name, method in METHODS.working().items():
+        config = method.config
+        table.add_row(name, ", ".join(sorted(config.tasks)), config.summary, config.paper, method.origin)
     Console().print(table)
+    for reason in METHODS.broken.values():
+        typer.echo(reason, err=True)

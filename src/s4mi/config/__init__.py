@@ -1,9 +1,9 @@
 """The only door for settings: a YAML file, then `key=value` words, then validation. Nothing below reads settings."""
 
 from s4mi.config.explain import setting_names
+from s4mi.config.methods import METHOD_CONFIGS, METHODS, MethodRegistry, register
 from s4mi.config.run import (
     CLASSIFICATION_METRICS,
-    METHOD_CONFIGS,
     SEGMENTATION_METRICS,
     AnyMethodConfig,
     RunConfig,
@@ -19,6 +19,7 @@ from s4mi.config.yaml_file import apply_overrides, read_settings
 
 __all__ = [
     "CLASSIFICATION_METRICS",
+    "METHODS",
     "METHOD_CONFIGS",
     "SEGMENTATION_METRICS",
     "AnyMethodConfig",
@@ -26,6 +27,7 @@ __all__ = [
     "DataConfig",
     "HardwareConfig",
     "HealthConfig",
+    "MethodRegistry",
     "PlannedRun",
     "RunConfig",
     "SplitConfig",
@@ -38,6 +40,7 @@ __all__ = [
     "make_study",
     "plan_study",
     "read_settings",
+    "register",
     "save_run_config",
     "setting_names",
     "unneeded",

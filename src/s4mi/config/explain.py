@@ -7,11 +7,13 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from s4mi.errors import closest, nearest
+from s4mi.config.methods import METHODS, unknown_method
+from s4mi.contract import MethodConfig
+from s4mi.errors import closest
 
 
 def setting_names(model: type[BaseModel]) -> list[str]:
-    """Every setting as a dotted name."""
+    """Every setting as a dotted name, those of all known methods among them."""
     names: list[str] = []
     for name, info in model.model_fields.items():
         names.append(name)
@@ -21,7 +23,9 @@ def setting_names(model: type[BaseModel]) -> list[str]:
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if annotation is MethodConfig:
+        yield from (method.config for method in METHODS.working().values())
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     elif get_origin(annotation) in (Union, types.UnionType, Annotated):
         for part in get_args(annotation):
@@ -50,7 +54,7 @@ def explain(error: ValidationError, model: type[BaseModel], methods: Mapping[str
         return "method.name is missing; see: s4mi methods"
     if problem["type"] == "union_tag_invalid":
         given = str((problem.get("ctx") or {}).get("tag", ""))
-        return f"method {given!r} is unknown{nearest(given, methods)}; see: s4mi methods"
+        return unknown_method(given)
     return f"{place}: {message} (given: {problem['input']!r})" if place else message
 
 

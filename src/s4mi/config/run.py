@@ -1,17 +1,18 @@
-"""The settings of one run. The union `AnyMethodConfig` is the registry: a new method is one file and one name here."""
+"""The settings of one run."""
 
 import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from s4mi.config.explain import explain
 from s4mi.config.layers import leaves
 from s4mi.config.loggers import LoggersConfig, short_loggers
+from s4mi.config.methods import METHODS, parse_method
 from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, Section, SplitConfig
 from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig, PretrainedConfig, SemiSupervisedConfig
@@ -19,43 +20,10 @@ from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.versions import newest_version
 from s4mi.engine.optim import OptimConfig
 from s4mi.errors import S4miError, nearest
-from s4mi.methods.classification.finetune import FinetuneConfig
-from s4mi.methods.pretraining.cass import CassConfig
-from s4mi.methods.pretraining.dino import DinoConfig
-from s4mi.methods.pretraining.simclr import SimclrConfig
-from s4mi.methods.pretraining.simmim import SimmimConfig
-from s4mi.methods.segmentation.adversarial import AdversarialConfig
-from s4mi.methods.segmentation.co_training import CoTrainingConfig
-from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
-from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
-from s4mi.methods.segmentation.mean_teacher import MeanTeacherConfig
-from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig
-from s4mi.methods.segmentation.self_training import SelfTrainingConfig
-from s4mi.methods.segmentation.supervised import SupervisedConfig
-from s4mi.methods.segmentation.weak_to_strong import WeakToStrongConfig
 from s4mi.records import TaskKind, write_text_atomically
 
-AnyMethodConfig = Annotated[
-    FinetuneConfig
-    | DinoConfig
-    | CassConfig
-    | SimclrConfig
-    | SimmimConfig
-    | SupervisedConfig
-    | CrossTeachingConfig
-    | CrossPseudoSupervisionConfig
-    | CoTrainingConfig
-    | MeanTeacherConfig
-    | AdversarialConfig
-    | SelfTrainingConfig
-    | WeakToStrongConfig
-    | PicieConfig
-    | MdcConfig,
-    Field(discriminator="name"),
-]
-METHOD_CONFIGS: tuple[type[MethodConfig], ...] = get_args(get_args(AnyMethodConfig)[0])
-
-METHODS = {str(config.model_fields["name"].default): config for config in METHOD_CONFIGS}
+AnyMethodConfig = Annotated[SerializeAsAny[MethodConfig], BeforeValidator(parse_method)]
+"""Settings of any registered method; their `name` says which."""
 
 CLASSIFICATION_METRICS = ("f1_macro", "f1_micro", "recall_macro", "recall_micro", "balanced_accuracy", "auroc")
 SEGMENTATION_METRICS = ("iou", "dice", "pixel_accuracy")
@@ -101,7 +69,7 @@ class RunConfig(Section):
         full["loggers"] = short_loggers(full.get("loggers", {}))
         full = {key: {} if value is None and key in SECTIONS else value for key, value in full.items()}
         method, optim = full.get("method"), full.get("optim", {})
-        config = METHODS.get(method.get("name", "")) if isinstance(method, dict) else None
+        config = METHODS.get(str(method.get("name", ""))) if isinstance(method, dict) else None
         if config is not None and isinstance(optim, dict):
             full["optim"] = {**config.default_optim, **optim}
         return full

@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from s4mi.config.explain import explain
 from s4mi.config.layers import Settings, merged, name_of_method, stacked
+from s4mi.config.methods import METHODS
 from s4mi.config.profiles import load_profile
-from s4mi.config.run import METHODS, RunConfig, make_run_config
+from s4mi.config.run import RunConfig, make_run_config
 from s4mi.config.study import Arm, PretrainingArm, StudyConfig, StudyDataset
 from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig

@@ -18,7 +18,7 @@ WeightRule = Literal["none", "inverse", "median"]
 class MethodConfig(BaseModel, ABC):
     """Settings of one method, and how to build it. Subclasses add `name: Literal[...]` and their fields.
 
-    The discriminated union of these classes in `config.py` is the registry of methods.
+    `config/methods.py` is the registry of these classes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +45,7 @@ class MethodConfig(BaseModel, ABC):
     default_views: ClassVar[ViewSpec]
     """How its training images are varied unless the run says otherwise."""
 
+    name: str
     views: ViewSpec = Field(default_factory=dict, validate_default=True)
 
     @field_validator("views", mode="before")

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.config import METHOD_CONFIGS
+from s4mi.config import METHODS
 from s4mi.contract import Classifier, Segmenter, Task
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import load_spec
@@ -122,5 +122,4 @@ def _digest(weights: Path, *, clusters: bool) -> str:
 
 def _with_clusters() -> list[str]:
     """Names of the methods that find clusters, which have classes of their own where a data set has none."""
-    configs = [config for config in METHOD_CONFIGS if config.model_construct().own_classes]
-    return [str(config.model_fields["name"].default) for config in configs]
+    return [name for name, one in METHODS.working().items() if one.config.model_construct(name=name).own_classes]
