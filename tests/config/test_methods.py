@@ -126,9 +126,8 @@ def test_entry_points_are_imported_when_they_are_asked_for(registry: MethodRegis
     installed(registry, polite=f"{__name__}:PoliteConfig", absent="there_is_no_such_package:Config")
     assert "absent" in registry
     assert config(name="polite").method == PoliteConfig()  # whatever else is broken
-    with pytest.raises(
-        S4miError, match="method 'absent' of there_is_no_such_package .*: cannot be imported: No module"
-    ):
+    reason = r"method 'absent' of there_is_no_such_package .*: cannot be imported: No module"
+    with pytest.raises(S4miError, match=reason):
         config(name="absent")
     assert "polite" in registry.working()
     assert "absent" not in registry.working()
