@@ -18,7 +18,7 @@ from s4mi.data.annotations.json_fields import FieldError, field_of, number, poin
 from s4mi.data.annotations.types import AnnotatedRegion, Annotation, PreAnnotation
 from s4mi.records import write_text_atomically
 
-PROPOSED = "proposed by s4mi suggest; nobody has corrected it yet"
+PROPOSED = "proposed by s4mi suggest; nobody has corrected it yet"  # in files on disk, so it must not change
 
 
 def is_coco(contents: Any) -> bool:

@@ -1,7 +1,7 @@
 """Import a folder whose layout provides the annotation.
 
 SRC/<class>/*.png                    one folder per class; `unlabelled/` and images beside the folders have no class
-SRC/images/ + SRC/masks/             images and masks of the same name; images without a mask are no error
+SRC/images/ + SRC/masks/             images and masks of the same name; images without a mask are valid
 SRC/*.png + SRC/*_segmentation.png   the same in one folder, with a mask suffix
 SRC/*.png                            images without any annotation
 SRC/{train,val,test}/...             any of these, with an official split

@@ -31,7 +31,7 @@ class PairsOptions:
 
 
 def read_pairs(source: Path, options: PairsOptions | None = None) -> FoundDataset:
-    """Find the images and their masks; an image without a mask is not annotated, which is no error.
+    """Find the images and their masks; an image without a mask is not annotated, which is valid.
 
     Raises:
         S4miError: a folder does not exist or contains no images, or a pattern is invalid.

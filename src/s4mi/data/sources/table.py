@@ -2,7 +2,7 @@
 
 The source is the table, a folder with exactly one table, or a folder whose `train`, `val` and `test` contain one each,
 which then is the official split. Labels are in one column (several separated by `;`, `none` for annotated with no class
-present) or in one column of 0 and 1 per class; an image with an empty cell is not annotated, which is no error.
+present) or in one column of 0 and 1 per class; an image with an empty cell is not annotated, which is valid.
 """
 
 import os
