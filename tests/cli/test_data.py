@@ -122,7 +122,7 @@ def test_the_suggested_command_makes_a_data_set_that_passes(masked: Path, tmp_pa
     assert run("check", tmp_path / "out", "--strict").exit_code == 0
 
 
-def test_an_import_says_what_it_made_and_how_to_check_it(classes: Path, tmp_path: Path) -> None:
+def test_an_import_prints_a_summary_and_the_command_to_check_it(classes: Path, tmp_path: Path) -> None:
     result = run(
         "import", "folder", classes, "-o", tmp_path / "out", "--group-pattern", r"^(p\d+)_",
         "--name", "moles", "--source", "a clinic", "--licence", "CC0-1.0", "--copy",
@@ -164,11 +164,11 @@ def test_a_table_is_imported_with_its_columns_named(tmp_path: Path) -> None:
     assert [row.group for row in manifest.rows] == ["0", "0", "1", "1"]
 
 
-def test_isic2017_says_where_it_is_from_and_on_what_terms(tmp_path: Path) -> None:
+def test_isic2017_records_its_origin_and_licence(tmp_path: Path) -> None:
     image(tmp_path / "isic" / "ISIC-2017_Training_Data" / "ISIC_0000000.jpg")
     result = run("import", "isic2017", tmp_path / "isic", "-o", tmp_path / "out")
     assert result.exit_code == 0
-    assert "warning: ISIC-2017_Training_Part3_GroundTruth.csv: is not there" in result.stdout
+    assert "warning: ISIC-2017_Training_Part3_GroundTruth.csv: does not exist" in result.stdout
     spec = load_manifest(tmp_path / "out").spec
     assert (spec.name, spec.licence) == ("isic2017", "CC0-1.0")
     assert "ISIC Challenge 2017" in spec.source

@@ -1,4 +1,4 @@
-"""`s4mi data merge` says what became of the data set, and what that means for who tests."""
+"""`s4mi data merge` reports the changes of a data set and their effect on the test set."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,32 +31,33 @@ def merge(manifest: Manifest, *lines: str, options: tuple[str, ...] = ()) -> Res
     return result
 
 
-def test_the_first_labels_decide_who_tests_and_later_ones_do_not(bare: Manifest) -> None:
+def test_the_first_labels_determine_the_test_set_and_later_ones_do_not(bare: Manifest) -> None:
     first = merge(bare, "lesion_0000,a", "lesion_0001,b").stdout
-    assert "stay as they were" not in first
-    assert "go on with the same study" not in first
-    assert "these are its first labels: who trains, validates and tests is drawn from them" in first
-    assert "pre-train once more on this version" in first
+    assert "are unchanged" not in first
+    assert "in the same study" not in first
+    assert "first labels of the data set: the training, validation and test sets are drawn from them" in first
+    assert "pre-train again on this version" in first
     later = merge(bare, "lesion_0002,rare", options=("--new-class", "rare")).stdout
-    assert "validation and test stay as they were" in later
-    assert "new: rare; runs on older versions keep to their classes" in later
-    assert "no image of rare validates or tests" in later
+    assert "the validation and test sets are unchanged" in later
+    assert "new classes: rare; runs on older versions keep theirs" in later
+    assert "rare is absent from validation and test and cannot be scored" in later
+    assert "next, train on this version in the same study" in later
 
 
 def test_first_labels_of_an_official_split_need_some_of_its_validation_part(bare: Manifest) -> None:
     parts = ["train"] * 4 + ["val", "test"]
     rows = [replace(row, split=part) for row, part in zip(bare.rows, parts, strict=True)]  # type: ignore[arg-type]
     write_dataset(bare.folder, bare.spec, rows)
-    said = merge(bare, "lesion_0000,a", "lesion_0001,b").stdout
-    assert "the official validation part has none" in said
-    assert "pre-train once more" not in said
+    output = merge(bare, "lesion_0000,a", "lesion_0001,b").stdout
+    assert "the official validation part has none" in output
+    assert "pre-train again" not in output
 
 
-def test_a_table_that_nobody_filled_in_is_said_to_be_one(bare: Manifest) -> None:
-    said = merge(bare, "lesion_0000,", "lesion_0001,", options=("--dry-run",)).stdout
-    assert "no images would be annotated" in said
-    assert said.rstrip().endswith("2 rows have an empty label")
-    assert "nothing new; it stays at version 1: 2 rows have an empty label" in merge(
+def test_empty_labels_of_a_table_are_counted(bare: Manifest) -> None:
+    output = merge(bare, "lesion_0000,", "lesion_0001,", options=("--dry-run",)).stdout
+    assert "0 images would be annotated" in output
+    assert output.rstrip().endswith("2 rows with an empty label")
+    assert "no changes, still version 1; 2 rows with an empty label" in merge(
         bare, "lesion_0000,", "lesion_0001,"
     ).stdout.replace("\n", "")
 

@@ -128,8 +128,8 @@ def test_each_kind_of_broken_file_is_called_by_its_name(tmp_path: Path) -> None:
         "empty.tif": ("empty-file", "0 bytes"),
         "text.jpg": ("not-an-image", "is not an image"),
         "text.tif": ("not-an-image", "is not a TIFF"),
-        "none.png": ("missing-file", "is not there"),
-        "none.tif": ("missing-file", "is not there"),
+        "none.png": ("missing-file", "does not exist"),
+        "none.tif": ("missing-file", "does not exist"),
     }
     for name, (code, words) in expected.items():
         found, message = trouble(tmp_path / name)

@@ -1,11 +1,11 @@
-"""`s4mi data import`: a command a source. Each says in words what it expects; `data/sources` says it in code."""
+"""`s4mi data import`: one command per kind of source, each a thin layer over a module of `data/sources`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from s4mi.cli import import_public as import_sets
+from s4mi.cli import import_public
 from s4mi.cli.import_options import (
     ALL_FRAMES,
     RULE,
@@ -25,12 +25,12 @@ from s4mi.cli.import_options import (
     Origin,
     Out,
     Source,
-    handling_of,
-    naming_of,
-    write,
+    dataset_naming,
+    file_options,
+    write_dataset,
 )
 
-app = typer.Typer(help="Make a data set folder from images; the originals stay untouched.", no_args_is_help=True)
+app = typer.Typer(help="Create a data set folder from images; the originals are not modified.", no_args_is_help=True)
 
 
 @app.command()
@@ -41,7 +41,7 @@ def folder(
     masks: Masks = "masks",
     mask_suffix: MaskSuffix = "",
     group_pattern: GroupPattern = "",
-    classes: Annotated[bool, typer.Option("--classes/--no-classes", help="Whether sub-folders are classes.")] = True,
+    classes: Annotated[bool, typer.Option("--classes/--no-classes", help="Treat sub-folders as classes.")] = True,
     frames: FramesOption = ALL_FRAMES,
     intensity: IntensityOption = RULE,
     keep_dicom: KeepDicom = False,
@@ -53,47 +53,66 @@ def folder(
     copy: Copy = False,
     force: Force = False,
 ) -> None:
-    """A folder per class; or images/ and masks/ of the same names; or just images. Each also in train/, val/, test/."""
+    """Import a folder per class, images/ and masks/ of the same names, or only images; also in train/, val/, test/."""
     from s4mi.data.sources.folder import FolderOptions, read_folder
 
     options = FolderOptions(
         images=images, masks=masks, mask_suffix=mask_suffix, group_pattern=group_pattern, classes=classes
     )
-    naming = naming_of(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
-    handling = handling_of(copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom)
-    write(read_folder(source, options), out, naming, handling)
+    naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
+    files = file_options(copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom)
+    write_dataset(read_folder(source, options), out, naming, files)
 
 
 @app.command()
 def table(
     source: Annotated[
         Path,
-        typer.Argument(metavar="SRC", help="CSV, TSV, Parquet or Excel; or a folder with one; or with train/val/test."),
+        typer.Argument(
+            metavar="SRC",
+            help="Table (CSV, TSV, Parquet or Excel), folder with one table, or folder with one each in train/, val/, "
+            "test/.",
+        ),
     ],
     out: Out,
-    image: Annotated[str | None, typer.Option("--image", metavar="COLUMN", help="Image files (else: image).")] = None,
-    mask: Annotated[str | None, typer.Option("--mask", metavar="COLUMN", help="Mask files (else: mask).")] = None,
+    image: Annotated[
+        str | None, typer.Option("--image", metavar="COLUMN", help="Column of image files; by default image.")
+    ] = None,
+    mask: Annotated[
+        str | None, typer.Option("--mask", metavar="COLUMN", help="Column of mask files; by default mask, if present.")
+    ] = None,
     label: Annotated[
-        str | None, typer.Option("--label", metavar="COLUMN", help="Class, or several joined by ';' (else: label).")
+        str | None,
+        typer.Option(
+            "--label", metavar="COLUMN", help="Column of classes, separated by ';'; by default label, if present."
+        ),
     ] = None,
     group: Annotated[
-        str | None, typer.Option("--group", metavar="COLUMN", help="Patient or lesion (else: group).")
+        str | None,
+        typer.Option("--group", metavar="COLUMN", help="Column of patients or lesions; by default group, if present."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option("--split-column", metavar="COLUMN", help="Official train, val or test (else: split).")
+        str | None,
+        typer.Option(
+            "--split-column",
+            metavar="COLUMN",
+            help="Column of the official split (train, val, test); by default split, if present.",
+        ),
     ] = None,
     one_hot: Annotated[
         str,
-        typer.Option("--one-hot", metavar="COLUMN,...", help="Columns of 0 and 1, one a class, not --label."),
+        typer.Option("--one-hot", metavar="COLUMN,...", help="Columns of 0 and 1, one per class, instead of --label."),
     ] = "",
-    one_hot_prefix: Annotated[str, typer.Option("--one-hot-prefix", help="What to cut from their names.")] = "",
+    one_hot_prefix: Annotated[
+        str, typer.Option("--one-hot-prefix", help="Prefix of one-hot columns that is not part of the class names.")
+    ] = "",
     multilabel: Annotated[
-        bool, typer.Option("--multilabel", help="Images may show several classes, even if none here does.")
+        bool, typer.Option("--multilabel", help="Allow several classes per image, even if no image has several.")
     ] = False,
     images: Images = "images",
     masks: Masks = "masks",
     skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="Leave rows out whose image or mask is not there.")
+        bool, typer.Option("--skip-missing", help="Skip rows whose image or mask does not exist.")
     ] = False,
     frames: FramesOption = ALL_FRAMES,
     intensity: IntensityOption = RULE,
@@ -106,7 +125,7 @@ def table(
     copy: Copy = False,
     force: Force = False,
 ) -> None:
-    """A table with a row an image. A column not named here is found by its usual name; '' means none."""
+    """Import the images listed in a table, one row per image; pass '' as the name of a column to ignore it."""
     from s4mi.data.sources.table import TableOptions, read_tables
 
     options = TableOptions(
@@ -114,16 +133,11 @@ def table(
         one_hot=tuple(column.strip() for column in one_hot.split(",") if column.strip()),
         one_hot_prefix=one_hot_prefix, multilabel=multilabel, images=images, masks=masks,
     )  # fmt: skip
-    naming = naming_of(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
-    handling = handling_of(
+    naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
+    files = file_options(
         copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, skip_missing=skip_missing
     )
-    write(
-        read_tables(source, options),
-        out,
-        naming,
-        handling,
-    )
+    write_dataset(read_tables(source, options), out, naming, files)
 
 
 @app.command()
@@ -132,9 +146,9 @@ def pairs(
     out: Out,
     images: Images = "images",
     masks: Masks = "masks",
-    image_prefix: Annotated[str, typer.Option("--image-prefix", help="What image names begin with.")] = "",
-    image_suffix: Annotated[str, typer.Option("--image-suffix", help="What image names end in.")] = "",
-    mask_prefix: Annotated[str, typer.Option("--mask-prefix", help="What mask names begin with.")] = "",
+    image_prefix: Annotated[str, typer.Option("--image-prefix", help="Prefix of image names.")] = "",
+    image_suffix: Annotated[str, typer.Option("--image-suffix", help="Suffix of image names.")] = "",
+    mask_prefix: Annotated[str, typer.Option("--mask-prefix", help="Prefix of mask names.")] = "",
     mask_suffix: MaskSuffix = "",
     group_pattern: GroupPattern = "",
     frames: FramesOption = ALL_FRAMES,
@@ -148,20 +162,20 @@ def pairs(
     copy: Copy = False,
     force: Force = False,
 ) -> None:
-    """A folder of images and a folder of masks, matched by name; also in train/, val/, test/."""
+    """Import a folder of images and a folder of masks, matched by name; also in train/, val/, test/."""
     from s4mi.data.sources.pair_by_name import AffixPattern
     from s4mi.data.sources.pairs import PairsOptions, read_pairs
 
-    rule = AffixPattern(
+    pattern = AffixPattern(
         image_prefix=image_prefix, image_suffix=image_suffix, mask_prefix=mask_prefix, mask_suffix=mask_suffix
     )
-    options = PairsOptions(images=images, masks=masks, naming=rule, group_pattern=group_pattern)
-    naming = naming_of(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
-    handling = handling_of(copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom)
-    write(read_pairs(source, options), out, naming, handling)
+    options = PairsOptions(images=images, masks=masks, naming=pattern, group_pattern=group_pattern)
+    naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
+    files = file_options(copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom)
+    write_dataset(read_pairs(source, options), out, naming, files)
 
 
-app.command()(import_sets.isic2017)
-app.command()(import_sets.dermofit)
-app.command()(import_sets.dermatomyositis)
-app.command()(import_sets.medmnist)
+app.command()(import_public.isic2017)
+app.command()(import_public.dermofit)
+app.command()(import_public.dermatomyositis)
+app.command()(import_public.medmnist)

@@ -1,4 +1,4 @@
-"""What the import commands share: their options, and what they do with what they have found."""
+"""Common options of the import commands, and the writing and reporting of the imported data set."""
 
 import re
 from collections import Counter
@@ -15,68 +15,87 @@ if TYPE_CHECKING:
     from s4mi.data.sources.write import ImportOptions
 
 Source = Annotated[Path, typer.Argument(metavar="SRC", help="Folder to import from.")]
-Out = Annotated[Path, typer.Option("-o", "--out", metavar="DST", help="Folder of the data set.")]
-Name = Annotated[str, typer.Option("--name", help="Name of the data set; else the name of DST.")]
-Origin = Annotated[str, typer.Option("--source", help="Where the images come from, as text or address.")]
-Licence = Annotated[str, typer.Option("--licence", help="Terms of the images, e.g. CC0-1.0.")]
-Copy = Annotated[bool, typer.Option("--copy", help="Copy images and masks into DST instead of pointing to them.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace the data set that is in DST.")]
-Foreground = Annotated[str, typer.Option("--foreground", help="What masks with one value beside 0 show.")]
+Out = Annotated[Path, typer.Option("-o", "--out", metavar="DST", help="Data set folder to create.")]
+Name = Annotated[str, typer.Option("--name", help="Name of the data set; by default that of DST.")]
+Origin = Annotated[str, typer.Option("--source", help="Origin of the images, as text or URL.")]
+Licence = Annotated[str, typer.Option("--licence", help="Licence of the images, e.g. CC0-1.0.")]
+Copy = Annotated[bool, typer.Option("--copy", help="Copy images and masks into DST instead of referencing them.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing data set in DST.")]
+Foreground = Annotated[
+    str, typer.Option("--foreground", help="Class name of the foreground in masks with one value beside 0.")
+]
 MaskValue = Annotated[
     list[str] | None,
-    typer.Option("--mask-value", metavar="VALUE=NAME", help="Name a pixel value of the masks, e.g. 2=nucleus; repeat."),
+    typer.Option(
+        "--mask-value", metavar="VALUE=NAME", help="Class name of a pixel value of masks, e.g. 2=nucleus; repeatable."
+    ),
 ]
 FramesOption = Annotated[
     str,
-    typer.Option("--frames", metavar="WHICH", help="Of files with several pictures: all, first, middle or every:N."),
+    typer.Option(
+        "--frames", metavar="WHICH", help="Frames to import of multi-frame files: all, first, middle or every:N."
+    ),
 ]
 IntensityOption = Annotated[
     str,
     typer.Option(
-        "--intensity", metavar="RULE", help="16-bit to 8-bit: percentiles:LOW:HIGH, window:LOW:HIGH or range."
+        "--intensity",
+        metavar="RULE",
+        help="Conversion of images of more than 8 bits: percentiles:LOW:HIGH, window:LOW:HIGH or range.",
     ),
 ]
 KeepDicom = Annotated[
-    bool, typer.Option("--keep-dicom", help="Point to DICOM files of one picture, with all they say of the patient.")
+    bool,
+    typer.Option(
+        "--keep-dicom", help="Reference single-frame DICOM files, with patient data, instead of extracting PNG."
+    ),
 ]
 GroupPattern = Annotated[
-    str, typer.Option("--group-pattern", metavar="REGEX", help="Its group 1, in the file name, is the patient.")
+    str,
+    typer.Option(
+        "--group-pattern",
+        metavar="REGEX",
+        help="Regular expression whose group 1 is the patient, searched in file names.",
+    ),
 ]
-MaskSuffix = Annotated[
-    str, typer.Option("--mask-suffix", help="What mask names add to image names, e.g. _segmentation.")
-]
+MaskSuffix = Annotated[str, typer.Option("--mask-suffix", help="Suffix of mask names, e.g. _segmentation.")]
 ALL_FRAMES = "all"
 RULE = "percentiles:0.1:99.9"
 Masks = Annotated[str, typer.Option("--masks", metavar="DIR", help="Folder of masks, relative to SRC.")]
 Images = Annotated[str, typer.Option("--images", metavar="DIR", help="Folder of images, relative to SRC.")]
 
 
-def naming_of(
+def dataset_naming(
     out: Path, name: str, *, origin: str, licence: str, foreground: str, mask_value: Sequence[str] | None = None
 ) -> "DatasetNaming":
+    """Return the properties of the data set that are given by options."""
     from s4mi.data.sources.types import DatasetNaming
 
     name = name or out.expanduser().resolve().name
-    values = mask_values_of(mask_value or ())
+    values = parse_mask_values(mask_value or ())
     return DatasetNaming(name, source=origin, licence=licence, foreground=foreground, mask_values=values)
 
 
-def mask_values_of(given: Sequence[str]) -> dict[int | str, str]:
-    """`VALUE=NAME` as numbers, or colours, and names."""
+def parse_mask_values(arguments: Sequence[str]) -> dict[int | str, str]:
+    """Parse arguments VALUE=NAME, where VALUE is a number or a colour, into a mapping.
+
+    Raises:
+        S4miError: an argument has another form.
+    """
     from s4mi.errors import S4miError
 
     values: dict[int | str, str] = {}
-    for said in given:
-        value, equals, class_name = said.partition("=")
+    for argument in arguments:
+        value, equals, class_name = argument.partition("=")
         value = value.strip().lower()
-        coloured = re.fullmatch("#?([0-9a-f]{6})", value) if not value.isdecimal() or len(value) == 6 else None
-        if not equals or not (coloured or value.isdecimal()) or not class_name.strip():
-            raise S4miError(f"--mask-value {said!r}: is not VALUE=NAME; write e.g. 2=nucleus or '#ff0000=nucleus'")
-        values[f"#{coloured.group(1)}" if coloured else int(value)] = class_name.strip()
+        colour = re.fullmatch("#?([0-9a-f]{6})", value) if not value.isdecimal() or len(value) == 6 else None
+        if not equals or not (colour or value.isdecimal()) or not class_name.strip():
+            raise S4miError(f"--mask-value {argument!r}: not VALUE=NAME; use e.g. 2=nucleus or '#ff0000=nucleus'")
+        values[f"#{colour.group(1)}" if colour else int(value)] = class_name.strip()
     return values
 
 
-def handling_of(
+def file_options(
     copy: bool,
     force: bool,
     *,
@@ -85,6 +104,7 @@ def handling_of(
     keep_dicom: bool = False,
     skip_missing: bool = False,
 ) -> "ImportOptions":
+    """Return the processing of files that is given by options."""
     from s4mi.data.formats.intensity import Intensity
     from s4mi.data.sources.frames import FrameSelection
     from s4mi.data.sources.write import ImportOptions
@@ -95,23 +115,24 @@ def handling_of(
     )  # fmt: skip
 
 
-def write(found: "FoundDataset", out: Path, naming: "DatasetNaming", handling: "ImportOptions") -> None:
+def write_dataset(found: "FoundDataset", out: Path, naming: "DatasetNaming", options: "ImportOptions") -> None:
+    """Write the data set folder and print a summary, the findings and the next command."""
     from s4mi.data.manifest import PARTS
     from s4mi.data.sources.write import write_import
 
     with progress_bar() as bar:
-        written = write_import(found, out, naming=naming, handling=handling, progress=bar)
+        written = write_import(found, out, naming=naming, options=options, progress=bar)
     spec, rows = written.spec, written.rows
-    where = f"referenced in {found.folder}" if spec.root else "copied"
-    where = "written out or copied" if spec.conversion else where
-    shown = Counter(name for row in rows for name in row.labels or ())
+    storage = f"referenced in {found.folder}" if spec.root else "copied"
+    storage = "extracted or copied" if spec.conversion else storage
+    images_per_class = Counter(name for row in rows for name in row.labels or ())
     parts = Counter(row.split for row in rows if row.split)
     groups = len({row.group for row in rows if row.group})
-    print_line(f"{spec.name}: {found.kind}, now the data set {out}", style="bold")
+    print_line(f"{spec.name}: imported {found.kind} into {out}", style="bold")
     print_facts(
-        ("images", f"{len(rows)}, {where}"),
-        ("tasks", ", ".join(spec.tasks) or "none; it can serve to pre-train, or be segmented without masks"),
-        ("classes", counted((name, shown[name]) for name in spec.classes)),
+        ("images", f"{len(rows)}, {storage}"),
+        ("tasks", ", ".join(spec.tasks) or "none; usable for pre-training and for segmentation without masks"),
+        ("classes", counted((name, images_per_class[name]) for name in spec.classes)),
         ("masks", f"{sum(row.mask is not None for row in rows)}" if spec.mask_values else ""),
         ("mask values", ", ".join(f"{value} {name}" for value, name in spec.mask_values.items())),
         ("patients", str(groups or "")),
@@ -119,4 +140,4 @@ def write(found: "FoundDataset", out: Path, naming: "DatasetNaming", handling: "
         ("official split", counted((part, parts[part]) for part in PARTS if part in parts)),
     )
     print_findings(written.findings)
-    print_line(f"now look at it whole: s4mi data check {out}")
+    print_line(f"next, check the data set: s4mi data check {out}")

@@ -1,4 +1,4 @@
-"""`s4mi data import` of public data sets, and of one whose layout is public."""
+"""`s4mi data import` of public data sets, and of one with a published layout."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +19,9 @@ from s4mi.cli.import_options import (
     Origin,
     Out,
     Source,
-    handling_of,
-    naming_of,
-    write,
+    dataset_naming,
+    file_options,
+    write_dataset,
 )
 
 
@@ -34,11 +34,11 @@ def isic2017(
     copy: Copy = False,
     force: Force = False,
 ) -> None:
-    """ISIC-2017 as its official archives unpack, with masks, diagnoses and the official split."""
+    """Import ISIC-2017 from its unpacked official archives, with masks, diagnoses and the official split."""
     from s4mi.data.sources.isic2017 import LICENCE, SOURCE, read_isic2017
 
-    naming = naming_of(out, name, origin=origin or SOURCE, licence=licence or LICENCE, foreground="lesion")
-    write(read_isic2017(source), out, naming, handling_of(copy, force))
+    naming = dataset_naming(out, name, origin=origin or SOURCE, licence=licence or LICENCE, foreground="lesion")
+    write_dataset(read_isic2017(source), out, naming, file_options(copy, force))
 
 
 def dermofit(
@@ -50,20 +50,27 @@ def dermofit(
     copy: Copy = False,
     force: Force = False,
 ) -> None:
-    """The Dermofit Image Library: its ten class folders or their zip archives, with masks."""
+    """Import the Dermofit Image Library from its ten class folders or their zip archives, with masks."""
     from s4mi.data.sources.dermofit import LICENCE, SOURCE, read_dermofit
 
-    naming = naming_of(out, name, origin=origin or SOURCE, licence=licence or LICENCE, foreground="lesion")
-    write(read_dermofit(source), out, naming, handling_of(copy, force))
+    naming = dataset_naming(out, name, origin=origin or SOURCE, licence=licence or LICENCE, foreground="lesion")
+    write_dataset(read_dermofit(source), out, naming, file_options(copy, force))
 
 
 def dermatomyositis(
     source: Source,
     out: Out,
     task: Annotated[
-        str, typer.Option("--task", help="classification (the RGB page) or segmentation (the page of DAPI).")
+        str, typer.Option("--task", help="Task: classification (of the RGB page) or segmentation (of the DAPI page).")
     ] = "classification",
-    page: Annotated[str, typer.Option("--page", metavar="NAME|NUMBER", help="Another page: a stain, or from 0.")] = "",
+    page: Annotated[
+        str,
+        typer.Option(
+            "--page",
+            metavar="NAME|NUMBER",
+            help="Page to import instead of that of the task: name of a stain, or number from 0.",
+        ),
+    ] = "",
     labels: Annotated[
         Path | None, typer.Option("--labels", metavar="TABLE", help="Table with a column of 0 and 1 per class.")
     ] = None,
@@ -71,7 +78,11 @@ def dermatomyositis(
     mask_suffix: MaskSuffix = "",
     group_pattern: Annotated[
         str,
-        typer.Option("--group-pattern", metavar="REGEX", help="Its group 1, in the file name, is the patient."),
+        typer.Option(
+            "--group-pattern",
+            metavar="REGEX",
+            help="Regular expression whose group 1 is the patient, searched in file names.",
+        ),
     ] = r"^([^_\-. ]+)",
     intensity: IntensityOption = RULE,
     foreground: Foreground = "nucleus",
@@ -81,33 +92,36 @@ def dermatomyositis(
     licence: Licence = "",
     force: Force = False,
 ) -> None:
-    """Multi-page TIFF stacks of stained tissue, a table of labels or a folder of masks."""
+    """Import multi-page TIFF stacks of stained tissue, with a table of labels or a folder of masks."""
     from s4mi.data.sources.dermatomyositis import StackOptions, read_dermatomyositis
     from s4mi.errors import S4miError, nearest
 
     if task not in ("classification", "segmentation"):
-        hint = nearest(task, ("classification", "segmentation")) or "; say classification or segmentation"
-        raise S4miError(f"--task {task!r}: is no task of these stacks{hint}")
+        hint = nearest(task, ("classification", "segmentation")) or "; use classification or segmentation"
+        raise S4miError(f"--task {task!r}: unknown task{hint}")
     options = StackOptions(
         task="segmentation" if task == "segmentation" else "classification",
         page=page, labels=labels, masks=masks, mask_suffix=mask_suffix, group_pattern=group_pattern,
     )  # fmt: skip
-    naming = naming_of(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
-    write(read_dermatomyositis(source, options), out, naming, handling_of(False, force, intensity=intensity))
+    naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
+    write_dataset(read_dermatomyositis(source, options), out, naming, file_options(False, force, intensity=intensity))
 
 
 def medmnist(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="A .npz file of MedMNIST, or a folder with one.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="MedMNIST file (.npz), or a folder with one.")],
     out: Out,
-    classes: Annotated[str, typer.Option("--classes", metavar="A,B,...", help="Names, where the set is unknown.")] = "",
+    classes: Annotated[
+        str,
+        typer.Option("--classes", metavar="A,B,...", help="Class names; by default those of the MedMNIST set."),
+    ] = "",
     name: Name = "",
     origin: Origin = "",
     licence: Licence = "",
     force: Force = False,
 ) -> None:
-    """A 2-D set of MedMNIST v2, with its official split."""
+    """Import a 2-D data set of MedMNIST v2, with its official split."""
     from s4mi.data.sources.medmnist import LICENCE, SOURCE, read_medmnist
 
-    given = [one.strip() for one in classes.split(",") if one.strip()]
-    naming = naming_of(out, name, origin=origin or SOURCE, licence=licence or LICENCE, foreground="foreground")
-    write(read_medmnist(source, classes=given), out, naming, handling_of(False, force))
+    names = [name.strip() for name in classes.split(",") if name.strip()]
+    naming = dataset_naming(out, name, origin=origin or SOURCE, licence=licence or LICENCE, foreground="foreground")
+    write_dataset(read_medmnist(source, classes=names), out, naming, file_options(False, force))

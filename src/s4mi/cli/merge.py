@@ -1,4 +1,4 @@
-"""`s4mi data merge`: new labels and masks come into a data set."""
+"""`s4mi data merge`: add new labels and masks to a data set."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s4mi.cli.console import SHOWN, counted, how_many, print_facts, print_line
-from s4mi.cli.import_options import MaskValue, mask_values_of
+from s4mi.cli.console import SHOWN, counted, print_facts, print_line
+from s4mi.cli.import_options import MaskValue, parse_mask_values
+from s4mi.formatting import plural
 
 if TYPE_CHECKING:
     from s4mi.data.annotations.merge import MergePlan, MergeResult
@@ -15,44 +16,44 @@ if TYPE_CHECKING:
 
 
 def merge(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A data set folder.")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Data set folder.")],
     annotations: Annotated[
         list[Path],
         typer.Argument(
             metavar="ANNOTATIONS...",
-            help="Tables with columns image (or id) and label, folders of masks, JSON of Label Studio or COCO: all of "
-            "them together make one version.",
+            help="Tables with columns image (or id) and label, folders of masks, or JSON of Label Studio or COCO; "
+            "all together make one version.",
         ),
     ],
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Put new labels and masks in the place of those that are there.")
-    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace existing labels and masks by new ones.")] = False,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Also annotate images of the official validation and test parts.")
     ] = False,
     empty: Annotated[
-        bool, typer.Option("--empty", help="An image that the file lists without any region is all background.")
+        bool, typer.Option("--empty", help="Treat images that a file lists without regions as background only.")
     ] = False,
     multilabel: Annotated[
-        bool, typer.Option("--multilabel", help="First labels of a data set: an image may have any number of classes.")
+        bool, typer.Option("--multilabel", help="Allow several classes per image, for the first labels of a data set.")
     ] = False,
     foreground: Annotated[
-        str, typer.Option("--foreground", help="First masks of a data set: what those with one value beside 0 show.")
+        str,
+        typer.Option(
+            "--foreground",
+            help="Class name of the foreground, for the first masks of a data set, if they have one value beside 0.",
+        ),
     ] = "foreground",
     mask_value: MaskValue = None,
     new_class: Annotated[
         list[str] | None,
-        typer.Option("--new-class", metavar="NAME", help="A class of labels that the data set lacks yet; repeat."),
+        typer.Option("--new-class", metavar="NAME", help="Label to add to the classes of the data set; repeatable."),
     ] = None,
-    mask_suffix: Annotated[
-        str, typer.Option("--mask-suffix", help="What names of masks in a folder add to those of images.")
-    ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and write nothing.")] = False,
+    mask_suffix: Annotated[str, typer.Option("--mask-suffix", help="Suffix of the names of masks in a folder.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything without writing anything.")] = False,
 ) -> None:
-    """Check new annotations, write them as the data set's next version, and say what changed.
+    """Check new annotations, write them as the next version of the data set, and report the changes.
 
-    The version of before is kept as manifest-v1.csv and so on; data.version=1 trains on it again. Who trains, validates
-    and tests stays as it was: images that got their label by a merge train. Several files are checked together.
+    Previous versions are kept as manifest-v1.csv and so on; data.version=1 trains on the first again. The dataset split
+    does not change: images annotated by a merge become training images. Several files are checked together.
     """
     from s4mi.data.annotations.merge import apply_merge, plan_merge
     from s4mi.data.annotations.read import read_annotations
@@ -64,36 +65,37 @@ def merge(
     manifest = load_version(dataset)
     rules = MergeRules(
         replace, held_out=held_out, empty=empty, multilabel=multilabel, foreground=foreground,
-        mask_values=mask_values_of(mask_value or ()), new_classes=tuple(new_class or ()),
+        mask_values=parse_mask_values(mask_value or ()), new_classes=tuple(new_class or ()),
     )  # fmt: skip
-    given = {path: read_annotations(path, mask_suffix=mask_suffix) for path in annotations}
-    plan = plan_merge(manifest, given, rules)
-    if len(plan.faults) > 1:
-        for fault in plan.faults[:SHOWN]:
-            print_line(f"error: {fault}", style="red")
-        if len(plan.faults) > SHOWN:
-            print_line(f"… and {len(plan.faults) - SHOWN} more")
+    sources = {path: read_annotations(path, mask_suffix=mask_suffix) for path in annotations}
+    plan = plan_merge(manifest, sources, rules)
+    if len(plan.errors) > 1:
+        for error in plan.errors[:SHOWN]:
+            print_line(f"error: {error}", style="red")
+        if len(plan.errors) > SHOWN:
+            print_line(f"… and {len(plan.errors) - SHOWN} more")
         files = ", ".join(map(str, annotations))
-        raise S4miError(f"{files}: {how_many(len(plan.faults), 'fault')}; nothing was merged")
+        count = plural(len(plan.errors), "error")
+        raise S4miError(f"{files}: {count}, nothing was merged; fix the errors above and rerun the same command")
     tables = all(path.suffix.lower() in TABLE_SUFFIXES for path in annotations)
-    silent = ""
-    if plan.silent:
-        rows = f"{how_many(plan.silent, 'row')} {'has' if plan.silent == 1 else 'have'} an empty label"
-        silent = rows if tables else f"nothing is said of {how_many(plan.silent, 'image')}"
-    if dry_run and not plan.faults:
-        count = len({*plan.labels, *plan.masks})
+    blank = ""
+    if plan.blank:
+        rows = f"{plural(plan.blank, 'row')} with an empty label"
+        blank = f"; {rows}" if tables else f"; {plural(plan.blank, 'image')} without annotation"
+    if dry_run and not plan.errors:
+        count = plural(len({*plan.labels, *plan.masks}), "image")
         print_line(
-            f"nothing is wrong: {how_many(count, 'image')} would be annotated, {how_many(plan.replaced, 'annotation')} "
-            f"replaced, {plan.same} are there already{silent and f'; {silent}'}"
+            f"no errors: {count} would be annotated, {plural(plan.replaced, 'annotation')} replaced, {plan.same} "
+            f"unchanged{blank}"
         )
         return
-    _say(apply_merge(plan), plan, dataset, silent=silent)
+    _report(apply_merge(plan), plan, dataset, blank=blank)
 
 
-def _say(merged: "MergeResult", plan: "MergePlan", dataset: Path, *, silent: str) -> None:
+def _report(merged: "MergeResult", plan: "MergePlan", dataset: Path, *, blank: str) -> None:
     before = plan.manifest.version
     if not merged.changed:
-        print_line(f"{dataset}: nothing new; it stays at version {before}{silent and f': {silent}'}", style="bold")
+        print_line(f"{dataset}: no changes, still version {before}{blank}", style="bold")
     else:
         print_line(f"{dataset}: now version {merged.version}", style="bold")
     changes = [
@@ -101,50 +103,51 @@ def _say(merged: "MergeResult", plan: "MergePlan", dataset: Path, *, silent: str
         for name, count in merged.after.items()
     ]
     print_facts(
-        ("annotated", how_many(merged.changed, "image")),
+        ("annotated", plural(merged.changed, "image")),
         ("replaced", str(merged.replaced or "")),
-        ("there already", str(merged.same or "")),
-        ("said nothing of", how_many(merged.silent, "image") if merged.silent else ""),
+        ("unchanged", str(merged.same or "")),
+        ("not annotated", plural(merged.blank, "image") if merged.blank else ""),
         *changes,
         ("official split", counted(merged.official.items())),
     )
     if merged.changed:
-        for line in _next(merged, plan.manifest, added=plan.spec.classes[len(plan.manifest.spec.classes) :]):
+        for line in _next_steps(merged, plan.manifest, added=plan.spec.classes[len(plan.manifest.spec.classes) :]):
             print_line(line)
 
 
-def _next(merged: "MergeResult", manifest: "Manifest", *, added: Sequence[str]) -> Iterator[str]:
-    """What became of the older version, of who validates and tests, and how to go on.
+def _next_steps(merged: "MergeResult", manifest: "Manifest", *, added: Sequence[str]) -> Iterator[str]:
+    """Yield lines on the previous version, the effect on validation and test sets, and the next command.
 
     Args:
-        added: classes that were not there before.
+        added: new classes.
     """
     before = manifest.version
     kept = f"version {before} is kept in manifest-v{before}.csv (data.version={before})"
     if not merged.first:
-        yield f"{kept}; validation and test stay as they were"
+        yield f"{kept}; the validation and test sets are unchanged"
         if {"val", "test"} & merged.official.keys():
-            yield "… but for the official parts that were annotated: scores of both versions do not compare"
+            yield "… except for the annotated official parts: scores of the two versions are not comparable"
         if added:
-            yield f"new: {', '.join(added)}; runs on older versions keep to their classes, those on this one have all"
+            yield f"new classes: {', '.join(added)}; runs on older versions keep theirs, runs on this one use all"
         if added and not manifest.official:
             yield (
-                f"as nobody moves, no image of {' or '.join(added)} validates or tests, and nothing says how well it "
-                "is seen; to divide anew, copy the folder, remove manifest-v*.csv from the copy, and pre-train there"
+                f"the split is frozen, so {' and '.join(added)} {'is' if len(added) == 1 else 'are'} absent from "
+                "validation and test and cannot be scored; for a new split, copy the folder, remove manifest-v*.csv "
+                "from the copy, and pre-train again on it"
             )
-        yield "go on with the same study: s4mi study run STUDY.yaml -o FOLDER makes the runs of this version"
+        yield "next, train on this version in the same study: s4mi study run STUDY.yaml -o FOLDER"
         return
     yield kept
     what = "masks" if merged.first == ("segmentation",) else "labels"
     if not manifest.official:
-        yield f"these are its first {what}: who trains, validates and tests is drawn from them"
+        yield f"first {what} of the data set: the training, validation and test sets are drawn from them"
         yield (
-            "a pre-training run that has seen all images has seen those that will test: pre-train once more on this "
-            "version, as a study does, or begin with a test part in the column split"
+            "pre-training on all images has seen what is now the test set: pre-train again on this version, as a study "
+            "does, or define a test part in the column split first"
         )
     elif "val" not in merged.official:
         yield (
-            f"these are its first {what}, and the official validation part has none, without which nothing is trained: "
-            "annotate some of it as well, and merge with --held-out"
+            f"first {what} of the data set, but the official validation part has none, which training requires: "
+            "annotate some of its images as well, and merge them with --held-out"
         )
-    yield "then: s4mi study run STUDY.yaml -o FOLDER"
+    yield "next: s4mi study run STUDY.yaml -o FOLDER"

@@ -1,4 +1,4 @@
-"""New annotations come into a data set whole or not at all, and say what changed."""
+"""New annotations are merged into a data set completely or not at all."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def bare(tmp_path: Path) -> Manifest:
 
 @pytest.fixture
 def truth(bare: Manifest) -> dict[str, np.ndarray]:
-    """The masks that were taken away."""
+    """The masks that were removed."""
     return {row.id: read_mask(bare.folder / "masks" / row.image.name, bare.spec.mask_values) for row in bare.rows}
 
 
@@ -69,13 +69,13 @@ def proposals(manifest: Manifest, truth: dict[str, np.ndarray]) -> list[PreAnnot
 def test_labels_of_a_table_make_the_next_version(bare: Manifest, tmp_path: Path) -> None:
     result = merged(bare, table(tmp_path, "lesion_0004.png,nevus", "lesion_0005,melanoma", "images/lesion_0006.png,"))
     new = load_version(bare.folder)
-    assert (result.version, result.changed, result.silent, new.version) == (2, 2, 1, 2)
+    assert (result.version, result.changed, result.blank, new.version) == (2, 2, 1, 2)
     assert [row.labels for row in new.rows[4:7]] == [("nevus",), ("melanoma",), None]
     assert result.after["melanoma"] == result.before["melanoma"] + 1
     assert [row.labels for row in load_version(bare.folder, 1).rows] == [row.labels for row in bare.rows]
 
 
-def test_what_is_there_already_makes_no_version(bare: Manifest, tmp_path: Path) -> None:
+def test_existing_annotations_make_no_version(bare: Manifest, tmp_path: Path) -> None:
     (label,) = bare.rows[0].labels or ()
     result = merged(bare, table(tmp_path, f"lesion_0000,{label}"))
     assert (result.version, result.changed, result.same) == (1, 0, 1)
@@ -85,15 +85,17 @@ def test_what_is_there_already_makes_no_version(bare: Manifest, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("lesion_004,nevus", r"labels.csv:2: image 'lesion_004' is not in .*did you mean 'lesion_0004'\?"),
-        ("lesion_0004,nevos", r"labels.csv:2: 'nevos' is no class .*did you mean 'nevus'\?"),
-        ("lesion_0004,nevus;melanoma", r"'nevus', 'melanoma' for one image, where .* wants one class"),
-        ("lesion_0004,none", "no class for one image"),
-        ("lesion_0000,OTHER", r"here and .* in .*manifest.csv:2; take it out, or replace"),
-        ("lesion_0004,nevus\nlesion_0004.png,melanoma", r"csv:3: .*'melanoma' here and 'nevus' in .*csv:2; keep one"),
+        ("lesion_004,nevus", r"labels.csv:2: image 'lesion_004' not found in .*did you mean 'lesion_0004'\?"),
+        ("lesion_0004,nevos", r"labels.csv:2: unknown class 'nevos' .*did you mean 'nevus'\?"),
+        ("lesion_0004,nevus;melanoma", r"must have exactly one class \(given 'nevus', 'melanoma'\)"),
+        ("lesion_0004,none", r"must have exactly one class \(given no class\)"),
+        ("lesion_0000,OTHER", r"here but .* in .*manifest.csv:2; remove it, or replace"),
+        ("lesion_0004,nevus\nlesion_0004.png,melanoma", r"csv:3: .*'melanoma' here but 'nevus' in .*csv:2; keep one"),
     ],
 )
-def test_bad_labels_are_one_line_and_change_nothing(bare: Manifest, tmp_path: Path, line: str, message: str) -> None:
+def test_invalid_labels_are_refused_in_one_line_and_change_nothing(
+    bare: Manifest, tmp_path: Path, line: str, message: str
+) -> None:
     other = next(name for name in bare.spec.classes if name not in (bare.rows[0].labels or ()))
     before = (bare.folder / "manifest.csv").read_bytes()
     with pytest.raises(S4miError, match=message) as caught:
@@ -103,9 +105,9 @@ def test_bad_labels_are_one_line_and_change_nothing(bare: Manifest, tmp_path: Pa
     assert load_version(bare.folder).version == 1
 
 
-def test_all_faults_are_found_at_once(bare: Manifest, tmp_path: Path) -> None:
+def test_all_errors_are_found_at_once(bare: Manifest, tmp_path: Path) -> None:
     plan = planned(bare, table(tmp_path, "a,nevus", "lesion_0004,nevus", "b,nevus"))
-    assert len(plan.faults) == 2
+    assert len(plan.errors) == 2
     with pytest.raises(S4miError, match=r"\(and 1 more; nothing was merged\)"):
         apply_merge(plan)
 
@@ -122,7 +124,7 @@ def test_the_official_test_part_stays_as_it_is(bare: Manifest, tmp_path: Path) -
     write_dataset(bare.folder, bare.spec, [replace(row, split=part, group=None)  # type: ignore[arg-type]
                                            for row, part in zip(bare.rows, parts, strict=True)])  # fmt: skip
     manifest, path = load_version(bare.folder), table(tmp_path, "lesion_0004,nevus", "lesion_0009,nevus")
-    with pytest.raises(S4miError, match="is of the official test part, which new labels would change"):
+    with pytest.raises(S4miError, match="is in the official test part, which new annotations would change"):
         merged(manifest, path)
     assert merged(manifest, path, held_out=True).official == {"train": 1, "test": 1}
 
@@ -153,11 +155,11 @@ def test_masks_of_a_folder_are_copied_below_the_data_set(
 @pytest.mark.parametrize(
     ("size", "value", "message"),
     [
-        ((48, 47), 255, r"/lesion_0004.png: mask 'lesion_0004.png' is 47×48, but image 'lesion_0004' is 48×48"),
+        ((48, 47), 255, r"/lesion_0004.png: mask 'lesion_0004.png' is 47×48 but image 'lesion_0004' is 48×48"),
         ((48, 48), 7, "holds the value 7 which mask_values"),
     ],
 )
-def test_masks_that_do_not_fit_are_refused(
+def test_masks_of_wrong_size_or_values_are_refused(
     bare: Manifest, tmp_path: Path, size: tuple[int, int], value: int, message: str
 ) -> None:
     (tmp_path / "drawn").mkdir()
@@ -178,13 +180,13 @@ def test_masks_that_were_written_for_correction_come_back_the_same(
     if write == "coco":
         write_coco(made, path, rle=rle)
         contents = json.loads(path.read_text())
-        with pytest.raises(S4miError, match="nobody has corrected it yet"):
+        with pytest.raises(S4miError, match="the predictions are not corrected yet"):
             merged(bare, path)
         del contents["info"]
     else:
         write_label_studio(made, path, rle=rle, multilabel=False)
         contents = json.loads(path.read_text())
-        with pytest.raises(S4miError, match="has predictions alone"):
+        with pytest.raises(S4miError, match="contains only uncorrected predictions"):
             merged(bare, path)
         for task in contents:
             task["annotations"] = [{"result": task.pop("predictions")[0]["result"]}]
@@ -245,28 +247,31 @@ def test_coco_polygons_and_run_lengths_of_any_kind_are_read(bare: Manifest, tmp_
                 contents["annotations"][0]["segmentation"] = shape
 
         plan = planned(bare, coco(tmp_path, change))
-        assert not plan.faults
+        assert not plan.errors
         assert np.array_equal(plan.masks[4].classes, square), i
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c["images"][0].update(file_name="x.png"), "image 'x.png' is not in"),
-        (lambda c: c["images"][0].update(height=40), "what it was drawn on is 40×48, but image 'lesion_0004' is 48×48"),
-        (lambda c: c["categories"][0].update(name="lesoin"), r"region 'lesoin' is no class .*did you mean 'lesion'\?"),
-        (lambda c: c["annotations"][0].update(segmentation=[[1, 1, 99, 1, 9, 9]]), "corner at x 99, y 1, outside"),
-        (lambda c: c["annotations"][0].update(segmentation=[[1, 1, 9]]), "polygon of no three corners"),
-        (lambda c: c["annotations"][0].update(segmentation=[], bbox=[1, 1, 5, 5]), "has no segmentation"),
-        (lambda c: c["annotations"][0].update(segmentation={"size": [9, 9], "counts": "x"}), r"of size \[9, 9\]"),
+        (lambda c: c["images"][0].update(file_name="x.png"), "image 'x.png' not found in"),
+        (lambda c: c["images"][0].update(height=40), "annotated image is 40×48 but image 'lesion_0004' is 48×48"),
+        (
+            lambda c: c["categories"][0].update(name="lesoin"),
+            r"unknown class 'lesoin' of a region .*did you mean 'lesion'\?",
+        ),
+        (lambda c: c["annotations"][0].update(segmentation=[[1, 1, 99, 1, 9, 9]]), "corner at x 99, y 1 is outside"),
+        (lambda c: c["annotations"][0].update(segmentation=[[1, 1, 9]]), "not a polygon of at least three corners"),
+        (lambda c: c["annotations"][0].update(segmentation=[], bbox=[1, 1, 5, 5]), "has a box but no segmentation"),
+        (lambda c: c["annotations"][0].update(segmentation={"size": [9, 9], "counts": "x"}), r"has size \[9, 9\]"),
         (lambda c: c["annotations"][0].update(segmentation={"size": [48, 48], "counts": [5]}), "do not add up"),
-        (lambda c: c["annotations"][0].update(category_id=7), "category_id 7 is none"),
-        (lambda c: c["annotations"][0].update(image_id=7), "image_id 7 is none"),
+        (lambda c: c["annotations"][0].update(category_id=7), "unknown category_id 7"),
+        (lambda c: c["annotations"][0].update(image_id=7), "unknown image_id 7"),
         (lambda c: c["images"][0].pop("width"), "has no 'width'"),
-        (lambda c: c["annotations"][0].update(segmentation=[["a"] * 6]), "corners that are no numbers"),
+        (lambda c: c["annotations"][0].update(segmentation=[["a"] * 6]), "corners that are not numbers"),
     ],
 )
-def test_bad_coco_is_one_line(
+def test_invalid_coco_is_refused_in_one_line(
     bare: Manifest, tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
 ) -> None:
     with pytest.raises(S4miError, match=message) as caught:
@@ -276,7 +281,7 @@ def test_bad_coco_is_one_line(
 
 def test_an_image_without_a_region_is_background_on_demand_alone(bare: Manifest, tmp_path: Path) -> None:
     path = coco(tmp_path, lambda contents: contents["annotations"].clear())
-    assert merged(bare, path).silent == 1
+    assert merged(bare, path).blank == 1
     assert merged(bare, path, empty=True).changed == 1
     row = load_version(bare.folder).rows[4]
     assert row.mask is not None
@@ -309,7 +314,7 @@ def test_a_rectangle_of_label_studio_is_in_percent(bare: Manifest, tmp_path: Pat
     assert np.array_equal(plan.masks[4].classes, expected)
 
 
-def test_a_turned_rectangle_is_turned_around_its_first_corner(bare: Manifest, tmp_path: Path) -> None:
+def test_a_rectangle_is_rotated_around_its_first_corner(bare: Manifest, tmp_path: Path) -> None:
     plan = planned(bare, studio(tmp_path, [region(rotation=90)]))
     expected = np.zeros((48, 48), dtype=np.uint8)
     expected[24:36, 0:12] = 1
@@ -319,15 +324,15 @@ def test_a_turned_rectangle_is_turned_around_its_first_corner(bare: Manifest, tm
 @pytest.mark.parametrize(
     ("results", "message"),
     [
-        ([[region()], [region(x=30.0)]], "has another mask here than in"),
-        ([[region("ellipselabels")]], "is of the kind ellipselabels; draw polygons"),
-        ([[region("polygonlabels", points=[[1, 1], [120, 1], [5, 5]])]], "outside of its image"),
+        ([[region()], [region(x=30.0)]], "mask of image 'lesion_0004' differs from that in"),
+        ([[region("ellipselabels")]], "unsupported region type ellipselabels; use polygons"),
+        ([[region("polygonlabels", points=[[1, 1], [120, 1], [5, 5]])]], "is outside the image"),
         ([[region("brushlabels", rle=[1, 2])]], "rle ends too early"),
-        ([[region(rectanglelabels=["a", "b"])]], "where one is wanted"),
-        ([[choice("nevus")], [choice("melanoma")]], "'melanoma' here and 'nevus' in"),
+        ([[region(rectanglelabels=["a", "b"])]], "region must have one class"),
+        ([[choice("nevus")], [choice("melanoma")]], "'melanoma' here but 'nevus' in"),
     ],
 )  # fmt: skip
-def test_bad_label_studio_is_one_line(
+def test_invalid_label_studio_is_refused_in_one_line(
     bare: Manifest, tmp_path: Path, results: list[list[dict[str, Any]]], message: str
 ) -> None:
     with pytest.raises(S4miError, match=message) as caught:
@@ -335,7 +340,7 @@ def test_bad_label_studio_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_skipped_task_says_nothing(bare: Manifest, tmp_path: Path) -> None:
+def test_a_skipped_task_is_ignored(bare: Manifest, tmp_path: Path) -> None:
     path = studio(tmp_path, [region()])
     contents = json.loads(path.read_text())
     contents[0]["annotations"][0]["was_cancelled"] = True
@@ -344,14 +349,14 @@ def test_a_skipped_task_says_nothing(bare: Manifest, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("contents", ["[", "{}", "[1]", '{"images": 1, "annotations": 2, "categories": 3}', "null"])
-def test_other_json_is_one_line(bare: Manifest, tmp_path: Path, contents: str) -> None:
+def test_other_json_is_refused_in_one_line(bare: Manifest, tmp_path: Path, contents: str) -> None:
     (tmp_path / "a.json").write_text(contents)
     with pytest.raises(S4miError, match=r"a.json: .*export") as caught:
         merged(bare, tmp_path / "a.json")
     assert "\n" not in str(caught.value)
 
 
-def test_the_first_labels_of_a_data_set_give_it_classes_and_a_task(bare: Manifest, tmp_path: Path) -> None:
+def test_the_first_labels_of_a_data_set_determine_its_classes_and_task(bare: Manifest, tmp_path: Path) -> None:
     spec = bare.spec.model_copy(update={"tasks": (), "classes": (), "mask_values": {}})
     write_dataset(bare.folder, spec, [replace(row, labels=None, mask=None) for row in bare.rows])
     merged(load_version(bare.folder), table(tmp_path, "lesion_0001,malignant", "lesion_0002,benign"))
@@ -366,7 +371,7 @@ def test_the_first_labels_of_a_data_set_give_it_classes_and_a_task(bare: Manifes
     assert (last.spec.tasks, last.spec.mask_values) == (("multiclass", "segmentation"), {0: "background", 255: "spot"})
 
 
-def test_an_image_of_several_rows_is_asked_for_by_id(tmp_path: Path) -> None:
+def test_an_ambiguous_image_name_needs_the_id(tmp_path: Path) -> None:
     full = write_synthetic("lesions", tmp_path / "data", count=4, size=32, seed=5)
     for folder in ("a", "b"):
         (full.folder / folder).mkdir()
@@ -375,7 +380,7 @@ def test_an_image_of_several_rows_is_asked_for_by_id(tmp_path: Path) -> None:
             for i, folder in enumerate(("a", "b"))]  # fmt: skip
     write_dataset(full.folder, full.spec, [*rows, *full.rows[2:]])
     manifest = load_version(full.folder)
-    with pytest.raises(S4miError, match=r"may be any of 2 in the data set \('a_x', 'b_x'\); write its id"):
+    with pytest.raises(S4miError, match=r"is ambiguous, 2 match \('a_x', 'b_x'\); use the id"):
         merged(manifest, table(tmp_path, "x.png,nevus"))
     assert merged(manifest, table(tmp_path, "b/x.png,nevus")).changed == 1
     assert load_version(full.folder).rows[1].labels == ("nevus",)
@@ -385,8 +390,8 @@ def test_several_files_make_one_version(bare: Manifest, truth: dict[str, np.ndar
     (tmp_path / "drawn").mkdir()
     shutil.copy(bare.folder / "masks" / "lesion_0005.png", tmp_path / "drawn" / "lesion_0005.png")
     labels = table(tmp_path, "lesion_0004,nevus", "lesion_0005,nevus")
-    given = {path: read_annotations(path) for path in (labels, tmp_path / "drawn")}
-    assert apply_merge(plan_merge(bare, given, MergeRules())).changed == 2
+    sources = {path: read_annotations(path) for path in (labels, tmp_path / "drawn")}
+    assert apply_merge(plan_merge(bare, sources, MergeRules())).changed == 2
     new = load_version(bare.folder)
     assert (new.version, [row.labels for row in new.rows[4:6]]) == (2, [("nevus",), ("nevus",)])
     assert new.rows[5].mask is not None
@@ -394,18 +399,18 @@ def test_several_files_make_one_version(bare: Manifest, truth: dict[str, np.ndar
 
 
 def test_two_files_that_contradict_each_other_are_both_named(bare: Manifest, tmp_path: Path) -> None:
-    given = {}
+    sources = {}
     for name, label in (("a.csv", "nevus"), ("b.csv", "melanoma"), ("c.csv", "nevus")):
         (tmp_path / name).write_text(f"image,label\nlesion_0004,{label}\n")
-        given[tmp_path / name] = read_annotations(tmp_path / name)
-    (fault,) = plan_merge(bare, given, MergeRules()).faults
-    there = f"{tmp_path}/b.csv:2: image 'lesion_0004' is 'melanoma' here and 'nevus' in {tmp_path}/a.csv:2; keep one"
-    assert fault == there
+        sources[tmp_path / name] = read_annotations(tmp_path / name)
+    (error,) = plan_merge(bare, sources, MergeRules()).errors
+    expected = f"{tmp_path}/b.csv:2: image 'lesion_0004' is 'melanoma' here but 'nevus' in {tmp_path}/a.csv:2; keep one"
+    assert error == expected
 
 
-def test_a_new_class_comes_after_the_old_ones_and_moves_nobody(bare: Manifest, tmp_path: Path) -> None:
+def test_a_new_class_comes_after_the_old_ones_and_does_not_change_the_split(bare: Manifest, tmp_path: Path) -> None:
     path = table(tmp_path, "lesion_0004,rare", "lesion_0005,nevus")
-    with pytest.raises(S4miError, match=r"'rare' is no class .*; mend it, or add the class with --new-class rare"):
+    with pytest.raises(S4miError, match=r"unknown class 'rare' .*; correct it, or add it with --new-class rare"):
         merged(bare, path)
     merged(bare, path, new_classes=("rare",))
     new = load_version(bare.folder)
@@ -422,18 +427,18 @@ def test_a_new_class_comes_after_the_old_ones_and_moves_nobody(bare: Manifest, t
 @pytest.mark.parametrize(
     ("lines", "new", "message"),
     [
-        (["lesion_0004,nevus"], "nevus", "--new-class 'nevus': is a class of the data set already"),
-        (["lesion_0004,rare"], "rarer", r"--new-class 'rarer': no label in .* is called so; did you mean 'rare'\?"),
-        (["lesion_0004,nevus"], "x", "is called so; leave it out, or mend its name"),
+        (["lesion_0004,nevus"], "nevus", "--new-class 'nevus': already a class of the data set"),
+        (["lesion_0004,rare"], "rarer", r"--new-class 'rarer': no such label in .*; did you mean 'rare'\?"),
+        (["lesion_0004,nevus"], "x", "no such label in .*; remove the option, or correct the name"),
         (
             ["lesion_0004,a", "lesion_0004,nevos"],
             "a",
-            r"'nevos' is no .*mean 'nevus'\? If it is a new class, say --new-",
+            r"unknown class 'nevos' .*mean 'nevus'\? Or add a new class with --new-",
         ),
-        (["lesion_0004,no;ne"], "no;ne", "no label in .* is called so"),
+        (["lesion_0004,no;ne"], "no;ne", "no such label in"),
     ],
 )
-def test_a_new_class_that_is_none_is_one_line(
+def test_an_invalid_new_class_is_refused_in_one_line(
     bare: Manifest, tmp_path: Path, lines: list[str], new: str, message: str
 ) -> None:
     with pytest.raises(S4miError, match=message) as caught:
@@ -447,8 +452,8 @@ def test_no_lock_is_left_behind(bare: Manifest, tmp_path: Path) -> None:
     assert not (bare.folder / LOCK).exists()
 
 
-def test_a_table_without_images_says_which_columns_it_wants(bare: Manifest, tmp_path: Path) -> None:
-    with pytest.raises(S4miError, match="has no column id or image; "):
+def test_the_error_of_a_table_without_images_lists_the_expected_columns(bare: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(S4miError, match="no column id or image; "):
         merged(bare, table(tmp_path, "x,nevus", head="picture,label"))
 
 

@@ -1,4 +1,4 @@
-"""Masks as polygons, run lengths and brush strokes, and back."""
+"""Conversion between masks and polygons, run lengths and brush strokes."""
 
 import cv2
 import numpy as np
@@ -21,13 +21,13 @@ def blobs(seed: int, size: tuple[int, int] = (31, 42)) -> np.ndarray:
 
 @settings(deadline=None)
 @given(SEEDS)
-def test_pieces_put_together_are_the_mask(seed: int) -> None:
+def test_the_union_of_all_components_is_the_mask(seed: int) -> None:
     mask = blobs(seed)
     back = np.zeros_like(mask)
-    for piece in components_of(mask):
-        own = piece.mask if piece.points is None else fill(piece.points, mask.shape)
-        assert np.array_equal(own, piece.mask)
-        back |= own
+    for component in components_of(mask):
+        filled = component.mask if component.points is None else fill(component.points, mask.shape)
+        assert np.array_equal(filled, component.mask)
+        back |= filled
     assert np.array_equal(back, mask)
 
 
@@ -125,5 +125,5 @@ def test_brush_strokes_of_single_bytes_are_read() -> None:
 
 
 def test_brush_strokes_of_another_size_are_refused() -> None:
-    with pytest.raises(ValueError, match="bytes where 3×3"):
+    with pytest.raises(ValueError, match="bytes, but 3×3"):
         decode_brush(encode_brush(np.ones((2, 2), dtype=bool)), (3, 3))

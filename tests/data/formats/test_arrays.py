@@ -34,15 +34,15 @@ def test_shapes_are_read_as_pictures_or_stacks(
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (np.zeros(4), "has the shape"),
-        (np.zeros((2, 2, 2, 2, 2)), "has the shape"),
+        (np.zeros(4), "has shape"),
+        (np.zeros((2, 2, 2, 2, 2)), "has shape"),
         (np.zeros((0, 4)), "is empty"),
         (np.zeros((4, 4), dtype=complex), "holds complex128"),
         (np.array([["a"]]), "holds <U1"),
-        (np.array([[{}]], dtype=object), "is no plain NumPy array"),
+        (np.array([[{}]], dtype=object), "is not a plain NumPy array"),
     ],
 )
-def test_what_is_no_picture_is_one_line(tmp_path: Path, array: np.ndarray, words: str) -> None:
+def test_arrays_that_are_not_images_are_refused_in_one_line(tmp_path: Path, array: np.ndarray, words: str) -> None:
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
     for read in (read_header, lambda path: list(read_frames(path))):
         with pytest.raises(ImageError, match=words) as caught:

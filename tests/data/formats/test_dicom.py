@@ -87,7 +87,7 @@ def test_a_palette_becomes_colours(tmp_path: Path) -> None:
     assert np.array_equal(read_image(path), np.moveaxis(table >> 8, 0, -1)[ramp()])
 
 
-def test_a_file_without_ending_is_known_by_its_beginning(tmp_path: Path) -> None:
+def test_a_file_without_extension_is_recognised_by_its_preamble(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "IM0001", ramp())
     (tmp_path / "README").write_text("read me")
     assert is_image_file(path)
@@ -95,7 +95,7 @@ def test_a_file_without_ending_is_known_by_its_beginning(tmp_path: Path) -> None
     assert np.array_equal(read_frame(path).values, ramp())
 
 
-def test_what_identifies_a_person_is_named_and_the_patient_gets_a_pseudonym(tmp_path: Path) -> None:
+def test_identifiers_are_listed_and_the_patient_gets_a_pseudonym(tmp_path: Path) -> None:
     one = write_dicom(tmp_path / "a.dcm", ramp(), PatientName="Test^Only", PatientID="17", StudyID="")
     same = write_dicom(tmp_path / "b.dcm", ramp(), PatientID="17", BurnedInAnnotation="YES")
     other = write_dicom(tmp_path / "c.dcm", ramp(), PatientID="18", PatientIdentityRemoved="YES")
@@ -107,7 +107,7 @@ def test_what_identifies_a_person_is_named_and_the_patient_gets_a_pseudonym(tmp_
     assert dicom.pseudonym(none) is None
 
 
-def test_what_is_no_picture_is_one_line(tmp_path: Path) -> None:
+def test_files_without_images_are_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.dcm").write_text("hello" * 100)
     whole = write_dicom(tmp_path / "whole.dcm", ramp()).read_bytes()
     (tmp_path / "cut.dcm").write_bytes(whole[:-200])
@@ -122,7 +122,7 @@ def test_what_is_no_picture_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_without_the_package_the_cure_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_error_has_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_dicom(tmp_path / "a.dcm", ramp())
     monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
     with pytest.raises(Exception, match=r"pip install 's4mi\[dicom\]'"):

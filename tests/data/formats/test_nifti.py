@@ -58,7 +58,7 @@ def test_colours_stay_colours(tmp_path: Path) -> None:
         assert np.array_equal(frame.values, np.rot90(rgb[:, :, number]))
 
 
-def test_what_is_no_volume_is_one_line(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.nii").write_bytes(b"no volume" * 100)
-    with pytest.raises(ImageError, match="is no NIfTI file"):
+    with pytest.raises(ImageError, match="is not a NIfTI file"):
         read_header(tmp_path / "a.nii")

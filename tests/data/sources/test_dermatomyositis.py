@@ -81,28 +81,28 @@ def test_segmentation_takes_the_page_of_dapi_with_the_masks_there_are(source: Pa
 @pytest.mark.parametrize("page", ["cd8", "2"])
 def test_a_page_is_chosen_by_name_or_number(source: Path, tmp_path: Path, page: str) -> None:
     found = read_dermatomyositis(source, StackOptions(page=page))
-    assert {extract.frame for extract in found.extracts.values()} == {2}
-    assert all(extract.page for extract in found.extracts.values())
+    assert {image.frame for image in found.embedded.values()} == {2}
+    assert all(image.page for image in found.embedded.values())
 
 
-def test_a_page_that_is_not_there_is_one_line_with_those_that_are(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(S4miError, match=r"has no page called 'DAPY' \(0 CD3 28×36, .* did you mean 'DAPI'") as caught:
+def test_the_error_of_a_missing_page_lists_the_existing_ones(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(S4miError, match=r"has no page named 'DAPY' \(0 CD3 28×36, .* did you mean 'DAPI'") as caught:
         read_dermatomyositis(source, StackOptions(page="DAPY"))
     assert "\n" not in str(caught.value)
-    with pytest.raises(S4miError, match="has 8 pages; count --page from 0"):
+    with pytest.raises(S4miError, match=r"has 8 pages, numbered from 0; change --page \(8\)"):
         read_dermatomyositis(source, StackOptions(page="8"))
     stack(tmp_path / "unnamed" / "P1_a.tif", names=False)
     (tmp_path / "unnamed" / "masks").mkdir()
-    with pytest.raises(S4miError, match=r"6 unnamed 28×36.*name one, or its number, with --page"):
+    with pytest.raises(S4miError, match=r"6 unnamed 28×36.*choose one by name or number with --page"):
         read_dermatomyositis(tmp_path / "unnamed", StackOptions(task="segmentation"))
 
 
-def test_a_stack_that_the_table_lacks_is_not_annotated_and_said(source: Path) -> None:
+def test_a_stack_missing_in_the_table_is_not_annotated_and_a_warning(source: Path) -> None:
     text = (source / "labels.csv").read_text().splitlines()
     (source / "labels.csv").write_text("\n".join(text[:-1]))
     found = read_dermatomyositis(source, StackOptions(labels=source / "labels.csv"))
     assert [row.labels is None for row in found.rows] == [False] * 5 + [True]
-    assert "1 stacks are not in labels.csv: 'P2_s2.tif'" in found.findings[0].message
+    assert "1 stack missing in labels.csv, so not annotated: 'P2_s2.tif'" in found.findings[0].message
 
 
 def test_a_page_of_the_papers_size_gives_three_by_four_tiles(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ LESIONS = 3
 
 
 def library(folder: Path, classes: tuple[str, ...] = CLASSES) -> Path:
-    """The layout of the library, three lesions a class, sizes as various as there."""
+    """The layout of the library, with three lesions per class, of various sizes."""
     for k, name in enumerate(classes):
         for n in range(LESIONS):
             lesion = folder / name / f"{name[0]}{k}{n}"
@@ -69,20 +69,20 @@ def test_folders_and_archives_give_the_same_data_set(tmp_path: Path, archives: t
         assert int(read_mask(row.mask, manifest.spec.mask_values).sum()) == 16
 
 
-def test_what_is_missing_is_said(tmp_path: Path) -> None:
+def test_missing_files_are_warnings(tmp_path: Path) -> None:
     home = library(tmp_path, ("AK", "BCC", "ML"))
     (home / "AK" / "A00" / "A00mask.png").unlink()
     (home / "BCC" / "B11" / "B11.png").unlink()
     findings = {finding.code: str(finding) for finding in read_dermofit(home).findings}
-    assert "1 lesions have no mask: 'A00.png'" in findings["missing-mask"]
-    assert "1 masks have no image: 'B11mask.png'" in findings["mask-without-image"]
-    assert "1,300 lesions, here are 8 (AK 3 of 45, BCC 2 of 239" in findings["incomplete"]
+    assert "1 lesion without a mask, so not annotated: 'A00.png'" in findings["missing-mask"]
+    assert "1 mask without an image: 'B11mask.png'" in findings["mask-without-image"]
+    assert "found 8 of 1,300 lesions (AK 3 of 45, BCC 2 of 239" in findings["incomplete"]
 
 
-def test_a_broken_archive_and_another_folder_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(S4miError, match="holds no"):
+def test_a_broken_archive_and_another_folder_are_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(S4miError, match="contains none"):
         read_dermofit(tmp_path)
     (tmp_path / "AK.zip").write_bytes(b"PK and no more")
-    with pytest.raises(S4miError, match=r"AK\.zip: is no zip archive") as caught:
+    with pytest.raises(S4miError, match=r"AK\.zip: not a valid zip archive") as caught:
         read_dermofit(tmp_path)
     assert "\n" not in str(caught.value)

@@ -43,7 +43,7 @@ def write(
     found: FoundDataset, folder: Path, *, copy: bool = False, force: bool = False, **naming: object
 ) -> ImportResult:
     return write_import(
-        found, folder, naming=DatasetNaming("x", **naming), handling=ImportOptions(copy=copy, force=force)
+        found, folder, naming=DatasetNaming("x", **naming), options=ImportOptions(copy=copy, force=force)
     )  # type: ignore[arg-type]
 
 
@@ -80,13 +80,13 @@ def test_masks_are_matched_by_stem_and_an_image_without_one_is_kept(tmp_path: Pa
     assert found.findings == ()
 
 
-def test_masks_beside_their_images_are_told_by_their_suffix(tmp_path: Path) -> None:
+def test_masks_beside_their_images_are_recognised_by_their_suffix(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "a_segmentation.png", "b.jpg")
     found = read_folder(tmp_path, FolderOptions(mask_suffix="_segmentation"))
     assert {name: row[0] for name, row in seen(found).items()} == {"a.jpg": "a_segmentation.png", "b.jpg": None}
 
 
-def test_masks_of_equal_names_are_matched_by_their_place(tmp_path: Path) -> None:
+def test_masks_of_equal_names_are_matched_by_their_path(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{kind}/{side}/1.png" for kind in ("images", "masks") for side in ("left", "right")))
     found = read_folder(tmp_path, FolderOptions(classes=False))
     assert {name: row[0] for name, row in seen(found).items()} == {
@@ -94,7 +94,7 @@ def test_masks_of_equal_names_are_matched_by_their_place(tmp_path: Path) -> None
     }  # fmt: skip
 
 
-def test_masks_that_fit_no_image_are_said_and_if_none_fits_it_is_an_error(tmp_path: Path) -> None:
+def test_unmatched_masks_are_a_warning_and_an_error_if_none_matches(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.png", "images/b.png", "masks/a.png", "masks/c.png")
     finding = read_folder(tmp_path).findings[0]
     assert (finding.code, finding.severity) == ("mask-without-image", "warning")
@@ -111,7 +111,7 @@ def test_the_patient_is_group_one_of_the_pattern(tmp_path: Path) -> None:
     assert [row.group for row in found.rows] == ["p1", "p1", "p2"]
 
 
-@pytest.mark.parametrize(("pattern", "words"), [("(", "no regular expression"), ("p", "has no group")])
+@pytest.mark.parametrize(("pattern", "words"), [("(", "not a valid regular expression"), ("p", "has no group")])
 def test_a_pattern_that_cannot_name_a_patient_is_refused(tmp_path: Path, pattern: str, words: str) -> None:
     touch(tmp_path, "p1.png")
     with pytest.raises(S4miError, match=words):
@@ -125,7 +125,7 @@ def test_a_name_without_patient_is_an_error_because_it_could_cross_the_split(tmp
     assert "'other.png'" in finding.message
 
 
-def test_one_class_alone_is_no_task(tmp_path: Path) -> None:
+def test_a_single_class_is_not_a_task(tmp_path: Path) -> None:
     found = read_folder(touch(tmp_path / "s", "only/a.png"))
     with pytest.raises(S4miError, match="only class"):
         write(found, tmp_path / "out")
@@ -133,10 +133,10 @@ def test_one_class_alone_is_no_task(tmp_path: Path) -> None:
     assert tasks_of(found) == ()
 
 
-def test_a_folder_without_images_says_what_it_holds(tmp_path: Path) -> None:
-    with pytest.raises(S4miError, match=r"it holds \.mha"):
+def test_the_error_of_a_folder_without_images_lists_its_file_types(tmp_path: Path) -> None:
+    with pytest.raises(S4miError, match=r"the folder contains \.mha"):
         read_folder(touch(tmp_path, "a.mha", "b.mha"))
-    with pytest.raises(S4miError, match="is not a folder"):
+    with pytest.raises(S4miError, match="not a folder"):
         read_folder(tmp_path / "a.mha")
 
 
@@ -186,7 +186,7 @@ def test_a_copy_stands_on_its_own_and_the_originals_are_untouched(tmp_path: Path
         assert row.image.read_bytes() == before[tmp_path / "s" / str(row.split) / "images" / "a.png"][0]
 
 
-def test_a_copy_that_was_interrupted_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_an_interrupted_copy_resumes(tmp_path: Path) -> None:
     for name in "ab":
         draw(tmp_path / "s" / f"{name}.png")
     write(read_folder(tmp_path / "s"), tmp_path / "out", copy=True)
@@ -212,14 +212,14 @@ def test_a_data_set_is_replaced_only_by_force_and_never_written_into_the_source(
             write(found, inside, force=True)
 
 
-def test_grey_sources_are_called_grey(tmp_path: Path) -> None:
+def test_grey_sources_are_recorded_as_grey(tmp_path: Path) -> None:
     draw(tmp_path / "s" / "a.png")
     assert write(read_folder(tmp_path / "s"), tmp_path / "one").spec.channels == "grey"
     Image.new("RGB", (4, 4), (9, 8, 7)).save(tmp_path / "s" / "b.png")
     assert write(read_folder(tmp_path / "s"), tmp_path / "two").spec.channels == "rgb"
 
 
-def test_a_mask_that_cannot_be_read_is_said_and_the_others_count(tmp_path: Path) -> None:
+def test_an_unreadable_mask_is_a_warning_and_the_others_are_used(tmp_path: Path) -> None:
     for name in "ab":
         draw(tmp_path / "s" / "images" / f"{name}.png")
         draw(tmp_path / "s" / "masks" / f"{name}.png", value=255)
@@ -227,7 +227,7 @@ def test_a_mask_that_cannot_be_read_is_said_and_the_others_count(tmp_path: Path)
     written = write(read_folder(tmp_path / "s"), tmp_path / "out")
     assert [finding.code for finding in written.findings] == ["empty-file"]
     (tmp_path / "s" / "masks" / "a.png").write_bytes(b"")
-    with pytest.raises(S4miError, match="all 2 masks"):
+    with pytest.raises(S4miError, match="none of 2 masks can be read"):
         write(read_folder(tmp_path / "s"), tmp_path / "out", force=True)
 
 
@@ -238,13 +238,13 @@ def test_one_value_beside_zero_needs_no_name(inside: int, background: bool) -> N
 
 
 @given(values=st.sets(st.integers(0, 255), min_size=3))
-def test_more_mask_values_must_be_named_all(values: set[int]) -> None:
-    with pytest.raises(S4miError, match=f"masks hold the values {min(values)}, "):
+def test_several_mask_values_must_all_be_named(values: set[int]) -> None:
+    with pytest.raises(S4miError, match=f"masks contain the values {min(values)}, "):
         name_mask_values(values, naming=DatasetNaming("x"))
     names = {value: f"c{value}" for value in values}
     assert name_mask_values(values, naming=DatasetNaming("x", mask_values=names)) == names
     del names[max(values)]
-    with pytest.raises(S4miError, match=f"{max(values)} is not named"):
+    with pytest.raises(S4miError, match=f"{max(values)} have no name"):
         name_mask_values(values, naming=DatasetNaming("x", mask_values=names))
 
 
@@ -255,7 +255,7 @@ def test_the_background_comes_first_whatever_its_value() -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=15)
 @given(places=st.sets(st.sampled_from(["a.png", "a.jpg", "x/a.png", "x/b.png", "y/a.png", "images/a.png"]), min_size=1))
-def test_ids_tell_all_images_apart_and_copies_never_meet(tmp_path_factory, places: set[str]) -> None:
+def test_ids_are_unique_and_copies_never_collide(tmp_path_factory, places: set[str]) -> None:
     folder = tmp_path_factory.mktemp("ids")
     for number, place in enumerate(sorted(places)):
         (folder / "s" / place).parent.mkdir(parents=True, exist_ok=True)

@@ -64,7 +64,7 @@ def test_the_check_recognises_it(archives: Path) -> None:
     assert report.command == f"s4mi data import isic2017 {archives} -o datasets/archives"
 
 
-def test_parts_that_are_missing_are_said_and_the_rest_is_read(archives: Path) -> None:
+def test_missing_parts_are_warnings_and_the_rest_is_read(archives: Path) -> None:
     (archives / "ISIC-2017_Validation_Part3_GroundTruth.csv").unlink()
     (archives / "ISIC-2017_Test_v2_Part1_GroundTruth").rename(archives / "elsewhere")
     (archives / "ISIC-2017_Training_Data").rename(archives / "away")
@@ -86,14 +86,14 @@ def test_an_archive_unpacked_into_a_folder_of_its_own_name_is_read_all_the_same(
     assert len(read_isic2017(archives).rows) == 9
 
 
-def test_a_diagnosis_that_is_none_is_named_with_its_line(archives: Path) -> None:
+def test_an_invalid_diagnosis_is_an_error_with_its_line(archives: Path) -> None:
     table = archives / "ISIC-2017_Training_Part3_GroundTruth.csv"
     table.write_text(table.read_text().replace("0.0,1.0", "1.0,1.0"))
     finding = read_isic2017(archives).findings[0]
     assert (finding.code, finding.severity, finding.file, finding.line) == ("bad-label", "error", table.name, 3)
 
 
-def test_labels_of_images_that_are_not_there_are_said(archives: Path) -> None:
+def test_labels_of_missing_images_are_warnings(archives: Path) -> None:
     (archives / "ISIC-2017_Training_Data" / "ISIC_0000001.jpg").unlink()
     found = read_isic2017(archives)
     assert len(found.rows) == 8

@@ -45,7 +45,7 @@ def test_images_labels_and_split_come_out_as_they_went_in(tmp_path: Path, colour
         assert row.labels == (manifest.spec.classes[given[f"{part}_labels"][int(number), 0]],)
 
 
-def test_several_labels_may_be_shown_and_none(tmp_path: Path) -> None:
+def test_an_image_may_have_several_labels_or_none(tmp_path: Path) -> None:
     given = arrays(classes=14, multilabel=True, colour=False, size=64)
     given["train_labels"][0] = 0
     np.savez(tmp_path / "chestmnist_64.npz", **given)
@@ -57,7 +57,7 @@ def test_several_labels_may_be_shown_and_none(tmp_path: Path) -> None:
     )
 
 
-def test_an_unknown_set_gets_the_names_it_is_given(tmp_path: Path) -> None:
+def test_an_unknown_data_set_has_the_given_class_names(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", **arrays())
     assert read_medmnist(tmp_path).classes == ("class_0", "class_1", "class_2")
     assert read_medmnist(tmp_path, classes=("a", "b", "c")).classes == ("a", "b", "c")
@@ -69,12 +69,12 @@ def test_an_unknown_set_gets_the_names_it_is_given(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"train_images": np.zeros((12, 28, 28), dtype=np.float32)}, "train_images are float32"),
-        ({"train_images": np.zeros((11, 28, 28), dtype=np.uint8)}, "11 train_images and 12 train_labels"),
+        ({"train_images": np.zeros((11, 28, 28), dtype=np.uint8)}, "11 train_images but 12 train_labels"),
         ({"train_labels": np.full((12, 2), 3)}, r"train_labels \(12, 2\) are neither"),
         ({"train_labels": None}, "no train_labels"),
     ],
 )
-def test_what_does_not_fit_is_one_line(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+def test_inconsistent_arrays_are_refused_in_one_line(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     given = {name: value for name, value in {**arrays(), **change}.items() if value is not None}
     np.savez(tmp_path / "x.npz", **given)
     with pytest.raises(S4miError, match=words) as caught:
@@ -84,9 +84,9 @@ def test_what_does_not_fit_is_one_line(tmp_path: Path, change: dict[str, Any], w
 
 def test_volumes_and_other_files_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "organmnist3d.npz", **arrays())
-    with pytest.raises(S4miError, match="is a set of volumes"):
+    with pytest.raises(S4miError, match="contains volumes"):
         read_medmnist(tmp_path)
-    with pytest.raises(S4miError, match=r"is no \.npz file"):
+    with pytest.raises(S4miError, match=r"not a \.npz file"):
         read_medmnist(tmp_path / "nothing")
     (tmp_path / "broken.npz").write_bytes(b"no")
     with pytest.raises(S4miError, match="download it again"):

@@ -26,13 +26,13 @@ def pairs(source: Path, **options: object) -> dict[str, str | None]:
     return {row.image.name: None if row.mask is None else row.mask.name for row in found.rows}
 
 
-def test_names_are_matched_by_their_rules(tmp_path: Path) -> None:
+def test_names_are_matched_by_their_affixes(tmp_path: Path) -> None:
     files(tmp_path, "images/img_a_x.png", "images/img_b_x.png", "masks/seg-a-m.bmp", "masks/seg-b-m.bmp")
-    rule = AffixPattern(image_prefix="img_", image_suffix="_x", mask_prefix="seg-", mask_suffix="-m")
-    assert pairs(tmp_path, naming=rule) == {"img_a_x.png": "seg-a-m.bmp", "img_b_x.png": "seg-b-m.bmp"}
+    pattern = AffixPattern(image_prefix="img_", image_suffix="_x", mask_prefix="seg-", mask_suffix="-m")
+    assert pairs(tmp_path, naming=pattern) == {"img_a_x.png": "seg-a-m.bmp", "img_b_x.png": "seg-b-m.bmp"}
 
 
-def test_an_image_without_a_mask_is_not_annotated_and_a_mask_without_an_image_is_said(tmp_path: Path) -> None:
+def test_an_image_without_a_mask_is_not_annotated_and_a_mask_without_an_image_is_a_warning(tmp_path: Path) -> None:
     files(tmp_path, "images/a.png", "images/b.png", "masks/a.png", "masks/z.png")
     found = read_pairs(tmp_path)
     assert [row.mask is not None for row in found.rows] == [True, False]
@@ -42,7 +42,7 @@ def test_an_image_without_a_mask_is_not_annotated_and_a_mask_without_an_image_is
 
 
 @pytest.mark.parametrize("outside", [True, False])
-def test_the_official_split_may_stand_outside_or_inside(tmp_path: Path, outside: bool) -> None:
+def test_the_folders_of_the_official_split_may_be_outside_or_inside(tmp_path: Path, outside: bool) -> None:
     for part in ("train", "validation", "test"):
         for what in ("images", "masks"):
             files(tmp_path, f"{part}/{what}/{part}1.png" if outside else f"{what}/{part}/{part}1.png")
@@ -51,7 +51,7 @@ def test_the_official_split_may_stand_outside_or_inside(tmp_path: Path, outside:
     assert all(row.mask is not None and row.mask.name == row.image.name for row in found.rows)
 
 
-def test_the_same_name_in_two_folders_is_matched_by_place(tmp_path: Path) -> None:
+def test_the_same_name_in_two_folders_is_matched_by_path(tmp_path: Path) -> None:
     files(tmp_path, "images/p1/a.png", "images/p2/a.png", "masks/p1/a.png", "masks/p2/a.png")
     found = read_pairs(tmp_path)
     assert all(row.mask is not None and row.mask.parent.name == row.image.parent.name for row in found.rows)
@@ -64,31 +64,33 @@ def test_patients_come_from_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "masks", "cure"),
+    ("images", "masks", "hint"),
     [
-        (["images/a.png"], ["masks/a_seg.png"], "say --mask-suffix '_seg'"),
-        (["images/a.png"], ["masks/m-a.png"], "say --mask-prefix 'm-'"),
-        (["images/case1_im.png"], ["masks/case1_gt.png"], "say --image-suffix 'im' --mask-suffix 'gt'"),
-        (["images/a.png"], ["masks/z.png"], "an image is called 'a.png'"),
+        (["images/a.png"], ["masks/a_seg.png"], "use --mask-suffix '_seg'"),
+        (["images/a.png"], ["masks/m-a.png"], "use --mask-prefix 'm-'"),
+        (["images/case1_im.png"], ["masks/case1_gt.png"], "use --image-suffix 'im' --mask-suffix 'gt'"),
+        (["images/a.png"], ["masks/z.png"], "example of an image name: 'a.png'"),
     ],
 )
-def test_when_nothing_matches_the_rule_is_guessed(
-    tmp_path: Path, images: list[str], masks: list[str], cure: str
+def test_when_nothing_matches_the_affixes_are_proposed(
+    tmp_path: Path, images: list[str], masks: list[str], hint: str
 ) -> None:
     files(tmp_path, *images, *masks)
     found = read_pairs(tmp_path)
-    assert cure in found.findings[0].message
-    with pytest.raises(S4miError, match="1 of 1 masks have no image"):
+    assert hint in found.findings[0].message
+    with pytest.raises(S4miError, match="1 of 1 mask without an image"):
         write_import(found, tmp_path.parent / f"{tmp_path.name}-out", naming=DatasetNaming("x"))
 
 
-def test_a_folder_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_folder_lists_the_existing_ones(tmp_path: Path) -> None:
     files(tmp_path, "pictures/a.png")
-    with pytest.raises(S4miError, match=r"images: is not there; name the folder with --images \(there are: pictures\)"):
+    with pytest.raises(
+        S4miError, match=r"images: does not exist \(existing folders: pictures\); set the folder with --images"
+    ):
         read_pairs(tmp_path)
 
 
-def test_volumes_are_cut_alike(tmp_path: Path) -> None:
+def test_images_and_masks_are_sliced_in_the_same_way(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     generator = np.random.default_rng(0)
     volume = generator.integers(-500, 500, (6, 7, 4)).astype(np.int16)

@@ -1,4 +1,4 @@
-"""What every import does with files: frames, windows, journals, interruptions."""
+"""Processing of files by imports: frames, windows, journals, interruptions."""
 
 import json
 import os
@@ -38,8 +38,8 @@ def stacks(folder: Path, *, count: int = 3, frames: int = 4) -> Path:
     return folder
 
 
-def imported(source: Path, out: Path, **handling: Any) -> ImportResult:
-    return write_import(read_pairs(source), out, naming=DatasetNaming("x"), handling=ImportOptions(**handling))
+def imported(source: Path, out: Path, **options: Any) -> ImportResult:
+    return write_import(read_pairs(source), out, naming=DatasetNaming("x"), options=ImportOptions(**options))
 
 
 def in_turn(work: Any, items: Any, **_: Any) -> Any:
@@ -56,15 +56,15 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("text", "taken"), [("all", [0, 1, 2, 3, 4]), ("first", [0]), ("middle", [2]), ("every:2", [0, 2, 4])]
+    ("text", "indices"), [("all", [0, 1, 2, 3, 4]), ("first", [0]), ("middle", [2]), ("every:2", [0, 2, 4])]
 )
-def test_frames_are_chosen_as_said(text: str, taken: list[int]) -> None:
-    assert list(FrameSelection.parse(text).of(5)) == taken
+def test_frames_are_selected(text: str, indices: list[int]) -> None:
+    assert list(FrameSelection.parse(text).indices(5)) == indices
 
 
 @pytest.mark.parametrize("text", ["", "last", "every", "every:0", "every:x", "first:2"])
-def test_any_other_choice_is_one_line(text: str) -> None:
-    with pytest.raises(S4miError, match=r"is none of all, first, middle, every:N"):
+def test_any_other_selection_is_refused(text: str) -> None:
+    with pytest.raises(S4miError, match=r"unknown selection; use all, first, middle or every:N"):
         FrameSelection.parse(text)
 
 
@@ -97,15 +97,15 @@ def test_the_rule_is_recorded_and_used(tmp_path: Path) -> None:
     assert np.abs(read_image(row.image)[:, :, 0] - page / 4000 * 255).max() <= 0.5 + 1e-6
 
 
-def test_a_mask_with_another_number_of_pages_is_left_out_and_said(tmp_path: Path) -> None:
+def test_a_mask_with_another_number_of_pages_is_skipped_with_a_warning(tmp_path: Path) -> None:
     source = stacks(tmp_path / "source", count=2)
     tifffile.imwrite(source / "masks" / "s1.tif", np.zeros((3, 12, 14), "u1"), photometric="minisblack")
     written = imported(source, tmp_path / "out")
     assert len(written.rows) == 4
-    assert "has 4 frames and its mask 's1.tif' has 3" in str([str(finding) for finding in written.findings])
+    assert "has 4 frames but its mask 's1.tif' has 3" in str([str(finding) for finding in written.findings])
 
 
-def test_a_page_that_cannot_be_decoded_is_left_out_and_said(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_decoded_is_skipped_with_a_warning(tmp_path: Path) -> None:
     source = stacks(tmp_path / "source", count=2)
     file = source / "images" / "s1.tif"
     file.write_bytes(file.read_bytes()[:-400])
@@ -114,7 +114,7 @@ def test_a_page_that_cannot_be_decoded_is_left_out_and_said(tmp_path: Path) -> N
     assert any("s1" in str(finding) and finding.severity == "warning" for finding in written.findings)
 
 
-def test_dicom_is_written_out_without_what_names_the_patient(tmp_path: Path) -> None:
+def test_images_are_extracted_from_dicom_without_identifiers(tmp_path: Path) -> None:
     pytest.importorskip("pydicom")
     from dicom_files import ramp, write_dicom
 
@@ -128,41 +128,41 @@ def test_dicom_is_written_out_without_what_names_the_patient(tmp_path: Path) -> 
     assert not any(b"Secret" in content for content in everything(tmp_path / "out").values())
     assert {finding.code for finding in written.findings} == {"dicom-burnt-in", "dicom-patients"}
     kept = write_import(
-        read_folder(source), tmp_path / "kept", naming=DatasetNaming("x"), handling=ImportOptions(keep_dicom=True)
+        read_folder(source), tmp_path / "kept", naming=DatasetNaming("x"), options=ImportOptions(keep_dicom=True)
     )
     assert [row.image for row in kept.rows] == [source / "IM2", source / "a.dcm"]
 
 
-def test_an_import_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_import_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = stacks(tmp_path / "source", count=5)
     imported(source, tmp_path / "whole")
-    work, done = extract._write_job, []
+    work, done = extract._write_batch, []
 
-    def breaks(job: Any, **more: Any) -> Any:
+    def breaks(batch: Any, **more: Any) -> Any:
         if len(done) == 4:
             raise KeyboardInterrupt
-        done.append(job.file)
-        return work(job, **more)
+        done.append(batch.file)
+        return work(batch, **more)
 
     monkeypatch.setattr(extract, "in_parallel", in_turn)
-    monkeypatch.setattr(extract, "_write_job", breaks)
+    monkeypatch.setattr(extract, "_write_batch", breaks)
     with pytest.raises(KeyboardInterrupt):
         imported(source, tmp_path / "out")
     assert not (tmp_path / "out" / "manifest.csv").exists()
     again = []
-    monkeypatch.setattr(extract, "_write_job", lambda job, **more: (again.append(job.file), work(job, **more))[1])
+    monkeypatch.setattr(extract, "_write_batch", lambda batch, **more: again.append(batch.file) or work(batch, **more))
     imported(source, tmp_path / "out")
     assert len(done) == 4
     assert sorted(done + again) == sorted(source.rglob("*.tif"))
     assert everything(tmp_path / "out") == everything(tmp_path / "whole")
 
 
-def test_only_what_has_changed_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_changed_files_are_processed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = stacks(tmp_path / "source", count=3)
     imported(source, tmp_path / "out")
-    work, again = extract._write_job, []
+    work, again = extract._write_batch, []
     monkeypatch.setattr(extract, "in_parallel", in_turn)
-    monkeypatch.setattr(extract, "_write_job", lambda job, **more: (again.append(job.file), work(job, **more))[1])
+    monkeypatch.setattr(extract, "_write_batch", lambda batch, **more: again.append(batch.file) or work(batch, **more))
     tifffile.imwrite(source / "images" / "s1.tif", np.zeros((4, 12, 14), "u2"), photometric="minisblack")
     (tmp_path / "out" / "masks" / "s2.tif" / "s2_000.png").unlink()
     imported(source, tmp_path / "out", force=True)
@@ -170,7 +170,7 @@ def test_only_what_has_changed_is_done_again(tmp_path: Path, monkeypatch: pytest
     assert not read_image(tmp_path / "out" / "images" / "s1.tif" / "s1_000.png").any()
 
 
-def test_masks_that_were_read_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masks_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for what in ("images", "masks"):
         (tmp_path / "source" / what).mkdir(parents=True)
         for number in range(5):
@@ -184,7 +184,7 @@ def test_masks_that_were_read_are_not_read_again(tmp_path: Path, monkeypatch: py
     assert sorted(read) == ["0.png", "1.png", "2.png", "3.png", "3.png", "4.png"]
 
 
-def test_a_torn_last_line_of_the_journal_is_left_out(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_of_the_journal_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     key = key_of(tmp_path / "file", {"a": 1})
     with ImportJournal(tmp_path) as journal:
@@ -201,7 +201,7 @@ def test_a_torn_last_line_of_the_journal_is_left_out(tmp_path: Path) -> None:
     assert key_of(tmp_path / "file", {"a": 1}) != key
 
 
-def test_a_killed_import_ends_like_one_that_was_not(tmp_path: Path) -> None:
+def test_a_killed_import_resumes_to_the_same_result(tmp_path: Path) -> None:
     source = stacks(tmp_path / "source", count=60, frames=8)
     imported(source, tmp_path / "whole")
     command = [sys.executable, "-m", "s4mi", "data", "import", "pairs", str(source), "-o", str(tmp_path / "out")]

@@ -1,1 +1,1 @@
-"""Annotation on its way to people who correct it, and back: tables, masks, Label Studio, COCO."""
+"""Export of annotations for correction, and their import and merge: tables, masks, Label Studio, COCO."""

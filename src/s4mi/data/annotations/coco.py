@@ -1,7 +1,7 @@
-"""Annotation in COCO's format, which CVAT, Roboflow and others read and write: polygons, run lengths, categories.
+"""Annotations in COCO format, which CVAT, Roboflow and others read and write: polygons, run lengths, categories.
 
-Pieces of an image become `annotations` with a `segmentation`; COCO has no word for the class of a whole image, which is
-an annotation without one, its box the whole image.
+Regions of an image are `annotations` with a `segmentation`. COCO does not define classes of whole images; here they are
+annotations without `segmentation`, whose bounding box is the whole image.
 """
 
 import json
@@ -14,11 +14,11 @@ import pycocotools.mask
 from numpy.typing import NDArray
 
 from s4mi.data.annotations.contours import components_of
-from s4mi.data.annotations.json_fields import FieldError, number, part_of, points_of
+from s4mi.data.annotations.json_fields import FieldError, field_of, number, points_of
 from s4mi.data.annotations.types import AnnotatedRegion, Annotation, PreAnnotation
 from s4mi.records import write_text_atomically
 
-PROPOSED = "proposed by s4mi suggest; nobody has corrected it yet"
+PROPOSED = "proposed by s4mi suggest; nobody has corrected it yet"  # in files on disk, so it must not change
 
 
 def is_coco(contents: Any) -> bool:
@@ -27,50 +27,50 @@ def is_coco(contents: Any) -> bool:
 
 
 def read_coco(contents: Mapping[str, Any]) -> Iterator[Annotation]:
-    """An annotation for each image that has one; those without any are silent, as nobody may have looked at them.
+    """Yield the annotation of each image; images without one are blank, as they may not have been inspected.
 
     Raises:
-        FaultError: something is not as COCO says.
+        FieldError: the contents violate the COCO format.
     """
     info = contents.get("info")
     if isinstance(info, Mapping) and info.get("description") == PROPOSED:
         raise FieldError(
-            "info: says that nobody has corrected it yet; do, and export it, or take `info` out of the file"
+            "info: the predictions are not corrected yet; correct and export them, or remove `info` from the file"
         )
-    names = {part_of(one, "id", f"categories[{i}]"): str(part_of(one, "name", f"categories[{i}]"))
-             for i, one in enumerate(contents["categories"])}  # fmt: skip
+    names = {field_of(category, "id", f"categories[{i}]"): str(field_of(category, "name", f"categories[{i}]"))
+             for i, category in enumerate(contents["categories"])}  # fmt: skip
     by_image: dict[Any, list[tuple[str, Mapping[str, Any]]]] = {}
     for i, one in enumerate(contents["annotations"]):
-        by_image.setdefault(part_of(one, "image_id", f"annotations[{i}]"), []).append((f"annotations[{i}]", one))
+        by_image.setdefault(field_of(one, "image_id", f"annotations[{i}]"), []).append((f"annotations[{i}]", one))
     for i, image in enumerate(contents["images"]):
-        place = f"images[{i}]"
-        size = (int(number(image, "height", place)), int(number(image, "width", place)))
-        called = tuple(str(image[key]) for key in ("s4mi_id", "file_name") if image.get(key))
+        location = f"images[{i}]"
+        size = (int(number(image, "height", location)), int(number(image, "width", location)))
+        image_names = tuple(str(image[key]) for key in ("s4mi_id", "file_name") if image.get(key))
         labels: list[str] = []
         regions: list[AnnotatedRegion] = []
-        for where, one in by_image.pop(part_of(image, "id", place), []):
-            category = part_of(one, "category_id", where)
+        for where, one in by_image.pop(field_of(image, "id", location), []):
+            category = field_of(one, "category_id", where)
             if category not in names:
-                raise FieldError(f"{where}: category_id {category!r} is none of the categories; mend the file")
+                raise FieldError(f"{where}: unknown category_id {category!r}; add it to `categories`")
             if one.get("segmentation"):
-                regions.extend(_regions(one["segmentation"], names[category], size, where=where))
-            elif _whole(one, size):
+                regions.extend(_regions(one["segmentation"], names[category], size, location=where))
+            elif _is_whole_image(one, size):
                 labels.append(names[category])
             else:
-                raise FieldError(f"{where}: has no segmentation; draw a polygon or a mask, a box says no pixels")
+                raise FieldError(f"{where}: has a box but no segmentation; draw a polygon or a mask")
         yield Annotation(
-            called or (str(image["id"]),), place, size=size,
+            image_names or (str(image["id"]),), location, size=size,
             labels=tuple(dict.fromkeys(labels)) or None, regions=tuple(regions) or None,
         )  # fmt: skip
     for image_id, ((where, _), *_) in by_image.items():
-        raise FieldError(f"{where}: image_id {image_id!r} is none of the images; mend the file")
+        raise FieldError(f"{where}: unknown image_id {image_id!r}; add it to `images`")
 
 
 def write_coco(proposals: Sequence[PreAnnotation], path: Path, *, rle: bool) -> None:
-    """Write what a run answers, for people to correct.
+    """Write pre-annotations as COCO, for annotators to correct.
 
     Args:
-        rle: run lengths for every piece, not for those with holes alone.
+        rle: write run lengths for all regions, instead of only for those with holes.
     """
     names = list(dict.fromkeys(name for one in proposals for name in one.classes[one.mask is not None :]))
     categories = {name: i for i, name in enumerate(names, start=1)}
@@ -82,8 +82,8 @@ def write_coco(proposals: Sequence[PreAnnotation], path: Path, *, rle: bool) -> 
             box = [0, 0, width, height]
             annotations.append({"category_id": categories[label], "image_id": i, "bbox": box, "area": width * height,
                                 "segmentation": [], "iscrowd": 0})  # fmt: skip
-        for category, own in _pieces(proposal, rle=rle):
-            annotations.append({"category_id": categories[category], "image_id": i, **own})
+        for category, fields in _region_fields(proposal, rle=rle):
+            annotations.append({"category_id": categories[category], "image_id": i, **fields})
     numbered = [{"id": i, **one} for i, one in enumerate(annotations, start=1)]
     contents = {
         "info": {"description": PROPOSED},
@@ -94,50 +94,52 @@ def write_coco(proposals: Sequence[PreAnnotation], path: Path, *, rle: bool) -> 
     write_text_atomically(path, json.dumps(contents, ensure_ascii=False, indent=1) + "\n")
 
 
-def _pieces(proposal: PreAnnotation, *, rle: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+def _region_fields(proposal: PreAnnotation, *, rle: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     if proposal.mask is None:
         return
     for index, name in enumerate(proposal.classes[1:], start=1):
-        for piece in components_of(proposal.mask == index):
-            runs = pycocotools.mask.encode(np.asfortranarray(piece.mask, dtype=np.uint8))
+        for component in components_of(proposal.mask == index):
+            runs = pycocotools.mask.encode(np.asfortranarray(component.mask, dtype=np.uint8))
             box = [float(side) for side in pycocotools.mask.toBbox(runs)]
-            as_runs = rle or piece.points is None
-            if as_runs or piece.points is None:
+            as_runs = rle or component.points is None
+            if as_runs or component.points is None:
                 shape: Any = {"size": list(runs["size"]), "counts": runs["counts"].decode("ascii")}
             else:
-                shape = [piece.points.ravel().tolist()]
-            yield name, {"segmentation": shape, "bbox": box, "area": int(piece.mask.sum()), "iscrowd": int(as_runs)}
+                shape = [component.points.ravel().tolist()]
+            area = int(component.mask.sum())
+            yield name, {"segmentation": shape, "bbox": box, "area": area, "iscrowd": int(as_runs)}
 
 
-def _regions(shape: Any, name: str, size: tuple[int, int], *, where: str) -> Iterator[AnnotatedRegion]:
+def _regions(shape: Any, name: str, size: tuple[int, int], *, location: str) -> Iterator[AnnotatedRegion]:
     if isinstance(shape, list):
         for polygon in shape:
             if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
-                raise FieldError(f"{where}: segmentation holds a polygon of no three corners; draw it again")
-            yield AnnotatedRegion(name, points=points_of(np.reshape(polygon, (-1, 2)).tolist(), size, where=where))
+                raise FieldError(f"{location}: not a polygon of at least three corners; draw it again")
+            corners = np.reshape(polygon, (-1, 2)).tolist()
+            yield AnnotatedRegion(name, points=points_of(corners, size, location=location))
     else:
-        yield AnnotatedRegion(name, mask=_decode(shape, size, where=where))
+        yield AnnotatedRegion(name, mask=_decode(shape, size, location=location))
 
 
-def _decode(shape: Any, size: tuple[int, int], *, where: str) -> NDArray[np.bool_]:
-    """Run lengths, as numbers or as text."""
+def _decode(shape: Any, size: tuple[int, int], *, location: str) -> NDArray[np.bool_]:
+    """Decode run lengths, given as numbers or as text."""
     if not isinstance(shape, dict) or "counts" not in shape or list(shape.get("size", ())) != list(size):
         found = shape.get("size") if isinstance(shape, dict) else shape
         raise FieldError(
-            f"{where}: segmentation is of size {found}, but its image is {list(size)}; export it at the image's size"
+            f"{location}: segmentation has size {found} but its image {list(size)}; export it at the size of the image"
         )
     counts = shape["counts"]
     try:
         if isinstance(counts, list):
             if sum(counts) != size[0] * size[1] or min(counts) < 0:
-                raise ValueError("its counts do not add up to the image")
+                raise ValueError("its counts do not add up to the size of the image")
             shape = pycocotools.mask.frPyObjects({"size": list(size), "counts": counts}, *size)
         return np.asarray(pycocotools.mask.decode(shape), dtype=bool)
-    except Exception as error:  # the library raises whatever its parser raises
-        raise FieldError(f"{where}: segmentation is no run lengths ({error}); export it again") from error
+    except Exception as error:  # the library passes on any exception of its parser
+        raise FieldError(f"{location}: segmentation is not valid run lengths ({error}); export it again") from error
 
 
-def _whole(one: Mapping[str, Any], size: tuple[int, int]) -> bool:
-    """Whether an annotation without pixels speaks of the whole image: it has no box, or one around everything."""
-    box = one.get("bbox")
+def _is_whole_image(annotation: Mapping[str, Any], size: tuple[int, int]) -> bool:
+    """Whether an annotation without segmentation has no bounding box, or that of the whole image."""
+    box = annotation.get("bbox")
     return not box or [round(float(side)) for side in box] == [0, 0, size[1], size[0]]

@@ -1,7 +1,7 @@
-"""Masks as polygons and back. A pixel belongs to a polygon when its centre lies inside, or on the line.
+"""Conversion between masks and polygons. A pixel belongs to a polygon if its centre is inside or on the line.
 
-Polygons that are written run through the centres of the outermost pixels, so that they are smooth enough for a person
-to correct, and give the same mask again. A region with holes cannot be written so.
+Exported polygons pass through the centres of the outermost pixels, so that they are smooth enough for manual correction
+and reproduce the same mask. A region with holes has no such polygon.
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from s4mi.data.annotations.types import Points
 
 ON_THE_LINE = 1e-3
-"""Pixels: how far a centre may be from a line that it lies on; files round coordinates."""
+"""Tolerance in pixels for a centre on the line, as files contain rounded coordinates."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """A connected piece of a mask.
+    """A connected component of a mask.
 
     Attributes:
-        mask: (H, W) bool. points: (P, 2) its outline, or None where it has holes.
+        mask: (H, W) bool.
+        points: (P, 2) outline x, y in pixels, or None if the component has holes.
     """
 
     mask: NDArray[np.bool_]
@@ -30,38 +31,38 @@ class Component:
 
 
 def components_of(mask: NDArray[np.bool_]) -> Iterator[Component]:
-    """The connected pieces of a mask, by their first pixel; pieces that touch at a corner are one."""
+    """Yield the 8-connected components of a mask, in the order of their first pixels."""
     filled = np.ascontiguousarray(mask, dtype=np.uint8)
     count, labels = cv2.connectedComponents(filled, connectivity=8)
     for number in range(1, count):
-        own = labels == number
-        contours, _ = cv2.findContours(own.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        component = labels == number
+        contours, _ = cv2.findContours(component.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
         if len(contours) > 1:
-            yield Component(own, None)
+            yield Component(component, None)
             continue
         points = contours[0][:, 0].astype(np.float64) + 0.5
-        # Programs want a polygon of three corners at least, also of a pixel or a line of pixels.
+        # Annotation tools expect at least three corners, even for one pixel or a line of pixels.
         while len(points) < 3:
             points = np.concatenate([points, points[-1:]])
-        yield Component(own, points)
+        yield Component(component, points)
 
 
 def fill(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """(P, 2) corners x, y → (height, width): the pixels whose centre is inside by the even-odd rule, or on the line."""
+    """Rasterise a polygon, (P, 2) corners x, y, as (height, width) bool by the even-odd rule, including its line."""
     height, width = size
     filled = np.zeros(size, dtype=bool)
-    # Numbered by pixel centres from here on.
+    # From here on, integer coordinates are pixel centres.
     x0, y0 = points[:, 0] - 0.5, points[:, 1] - 0.5
     x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
     first = max(0, int(np.ceil(y0.min() - ON_THE_LINE)))
     last = min(height - 1, int(np.floor(y0.max() + ON_THE_LINE)))
     for y in range(first, last + 1):
         crossed = (y0 <= y) != (y1 <= y)
-        at = np.sort(x0[crossed] + (y - y0[crossed]) / (y1[crossed] - y0[crossed]) * (x1[crossed] - x0[crossed]))
+        crossings = np.sort(x0[crossed] + (y - y0[crossed]) / (y1[crossed] - y0[crossed]) * (x1[crossed] - x0[crossed]))
         flat = (abs(y0 - y) <= ON_THE_LINE) & (abs(y1 - y) <= ON_THE_LINE)
         corners = x0[abs(y0 - y) <= ON_THE_LINE]
         spans = [
-            *zip(at[::2], at[1::2], strict=True),
+            *zip(crossings[::2], crossings[1::2], strict=True),
             *zip(np.minimum(x0, x1)[flat], np.maximum(x0, x1)[flat], strict=True),
             *zip(corners, corners, strict=True),
         ]

@@ -1,4 +1,4 @@
-"""Reading JSON that other programs wrote: what is missing or impossible is said with its place."""
+"""Read fields of JSON written by other programs, with errors that name the location of the field."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,54 +8,58 @@ import numpy as np
 from s4mi.data.annotations.types import Points
 
 OUTSIDE = 1.0
-"""Pixels that a corner may be outside of its image: programs let people draw along the edge."""
+"""Tolerance in pixels for corners outside the image, as annotation tools allow drawing along the edge."""
 
 
 class FieldError(ValueError):
-    """Something in a file is not as its format says; the message has place, value and cure, but not the file."""
+    """A violation of the file format; the message has location, value and hint, but not the file."""
 
 
-def part_of(thing: Any, key: str, place: str) -> Any:
-    """What stands under a key.
-
-    Raises:
-        FaultError: nothing does.
-    """
-    if not isinstance(thing, Mapping) or key not in thing:
-        raise FieldError(f"{place}: has no {key!r}; export the file again")
-    return thing[key]
-
-
-def number(thing: Any, key: str, place: str) -> float:
-    """The number that stands under a key.
+def field_of(container: Any, key: str, location: str) -> Any:
+    """Return the value of a key of a JSON object.
 
     Raises:
-        FaultError: there is none.
+        FieldError: the key is missing, or `container` is not an object.
     """
-    value = part_of(thing, key, place)
+    if not isinstance(container, Mapping) or key not in container:
+        raise FieldError(f"{location}: has no {key!r}; export the file again")
+    return container[key]
+
+
+def number(container: Any, key: str, location: str) -> float:
+    """Return the number at a key of a JSON object.
+
+    Raises:
+        FieldError: the key is missing, or its value is not a number.
+    """
+    value = field_of(container, key, location)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise FieldError(f"{place}: {key} is {value!r} where a number is wanted; export the file again")
+        raise FieldError(f"{location}: {key} must be a number (given {value!r}); export the file again")
     return float(value)
 
 
-def points_of(corners: Sequence[Sequence[float]], size: tuple[int, int], *, where: str) -> Points:
-    """Corners x, y in pixels → (P, 2), those a little outside moved onto the edge.
+def points_of(corners: Sequence[Sequence[float]], size: tuple[int, int], *, location: str) -> Points:
+    """Convert corners x, y in pixels to (P, 2), moving those slightly outside the image onto its edge.
+
+    Args:
+        size: (height, width) of the image.
+        location: location of the polygon in the file, for messages.
 
     Raises:
-        FaultError: they are no numbers, fewer than three, or lie outside of the image.
+        FieldError: the corners are not numbers, fewer than three, or outside the image.
     """
     try:
         points = np.asarray(corners, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise FieldError(f"{where}: has corners that are no numbers; draw it again") from error
+        raise FieldError(f"{location}: polygon with corners that are not numbers; draw it again") from error
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():
-        raise FieldError(f"{where}: is a polygon of no three corners; draw it again")
+        raise FieldError(f"{location}: not a polygon of at least three corners; draw it again")
     limits = np.array([size[1], size[0]], dtype=np.float64)
-    out = ((points < -OUTSIDE) | (points > limits + OUTSIDE)).any(axis=1)
-    if out.any():
-        x, y = points[out][0]
+    outside = ((points < -OUTSIDE) | (points > limits + OUTSIDE)).any(axis=1)
+    if outside.any():
+        x, y = points[outside][0]
         raise FieldError(
-            f"{where}: has a corner at x {x:g}, y {y:g}, outside of its image of {size[1]} by {size[0]} pixels; "
-            "draw it again, or export it at the image's size"
+            f"{location}: corner at x {x:g}, y {y:g} is outside the image (width {size[1]}, height {size[0]} pixels); "
+            "draw it again, or export it at the size of the image"
         )
     return np.clip(points, 0, limits)

@@ -1,4 +1,4 @@
-"""Which row of a manifest a file of annotations means."""
+"""Find the row of the manifest for an image named in a file of annotations."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from s4mi.errors import S4miError, closest
 
 
 class UnknownImageError(S4miError):
-    """A file names an image that the data set does not have, or several that it might mean."""
+    """The data set has no image of this name, or several."""
 
 
 class RowFinder:
-    """Finds rows by id, by path from the end, or by name without ending: the first of these that fits anything."""
+    """Finds rows by id, else by the end of their path, else by name without extension."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
@@ -26,10 +26,10 @@ class RowFinder:
             self._by_stem[stem_of(row.image)].append(number)
 
     def find(self, names: Sequence[str]) -> int:
-        """The row of the image that goes by any of these names, the surest first.
+        """Return the number of the row for any of these names, the most reliable first.
 
         Raises:
-            UnknownImageError: there is none, or more than one.
+            UnknownImageError: there is no such image, or more than one.
         """
         for name in names:
             found = self._find(name)
@@ -38,21 +38,21 @@ class RowFinder:
         name = names[0]
         ids = list(self._by_id)
         near = closest(name, ids) or closest(PurePosixPath(name).stem, ids)
-        hint = f"; did you mean {near!r}?" if near is not None else "; take it out, or mend its name"
-        raise UnknownImageError(f"image {name!r} is not in {self._manifest.folder}{hint}")
+        hint = f"; did you mean {near!r}?" if near is not None else "; remove it, or correct its name"
+        raise UnknownImageError(f"image {name!r} not found in {self._manifest.folder}{hint}")
 
     def _find(self, name: str) -> int | None:
         if not name:
-            raise UnknownImageError("names no image; write an id or a file name")
+            raise UnknownImageError("no image name; fill in an id or a file name")
         if name in self._by_id:
             return self._by_id[name]
         path = PurePosixPath(name.replace("\\", "/"))
-        alike = self._by_name.get(path.name) or self._by_stem.get(path.name) or self._by_stem.get(path.stem) or []
-        if len(alike) > 1:
+        matches = self._by_name.get(path.name) or self._by_stem.get(path.name) or self._by_stem.get(path.stem) or []
+        if len(matches) > 1:
             folders = path.parent.parts
-            inside = [n for n in alike if self._manifest.rows[n].image.parent.parts[-len(folders) :] == folders]
-            alike = inside if folders and inside else alike
-        if len(alike) > 1:
-            ids = ", ".join(repr(self._manifest.rows[number].id) for number in alike[:3])
-            raise UnknownImageError(f"image {name!r} may be any of {len(alike)} in the data set ({ids}); write its id")
-        return alike[0] if alike else None
+            same_folder = [n for n in matches if self._manifest.rows[n].image.parent.parts[-len(folders) :] == folders]
+            matches = same_folder if folders and same_folder else matches
+        if len(matches) > 1:
+            ids = ", ".join(repr(self._manifest.rows[number].id) for number in matches[:3])
+            raise UnknownImageError(f"image {name!r} is ambiguous, {len(matches)} match ({ids}); use the id")
+        return matches[0] if matches else None

@@ -1,7 +1,7 @@
-"""New annotations come into a data set: checked against it, and written as its next version.
+"""Merge new annotations into a data set: check them all, then write its next version.
 
-Nothing is written while anything is wrong. A label or mask that is there already is left as it is if the new one says
-the same, and refused if it says another thing, unless it shall be replaced.
+Nothing is written if there is any error. An annotation equal to an existing one is left as it is; one that differs is
+an error, unless existing annotations may be replaced.
 """
 
 import shlex
@@ -33,7 +33,7 @@ LOCK = ".merge.lock"
 
 @dataclass(frozen=True)
 class NewMask:
-    """A mask to be written: class positions, and the file to copy where it came as one."""
+    """A mask to be written: (H, W) class indices, and the mask file to copy if it was read from one."""
 
     classes: Pixels
     file: Path | None
@@ -41,102 +41,109 @@ class NewMask:
 
 @dataclass
 class MergePlan:
-    """What a merge comes to.
+    """The checked changes of a merge, before anything is written.
 
     Attributes:
-        faults: what is wrong, a line each. silent: images of which the file says nothing.
-        same: annotations that are there already. replaced: how many take the place of others.
+        labels, masks: new annotations by row number.
+        errors: one line per error.
+        blank: number of images listed without annotation.
+        same: number of annotations that exist already.
+        replaced: number of annotations that replace different ones.
+        locations: where the first label and mask of each row is, by row number and `label` or `mask`.
     """
 
     manifest: Manifest
     spec: DatasetSpec
     labels: dict[int, tuple[str, ...]] = field(default_factory=dict)
     masks: dict[int, NewMask] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
-    silent: int = 0
+    errors: list[str] = field(default_factory=list)
+    blank: int = 0
     same: int = 0
     replaced: int = 0
+    locations: dict[tuple[int, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What a merge changed.
+    """The changes that a merge made.
 
     Attributes:
-        version: its number, that of before where nothing changed.
-        before, after: images by class, and by `masks`.
-        official: new annotations by part of the official split.
-        first: the tasks that had no annotation at all before.
+        version: new version of the data set, or the previous one if nothing changed.
+        changed: number of images with new annotations.
+        replaced, same, blank: as in `MergePlan`.
+        before, after: number of images per class, and with `masks`.
+        official: number of images with new annotations per part of the official split.
+        first: tasks that had no annotation before.
     """
 
     version: int
     changed: int
     replaced: int
     same: int
-    silent: int
+    blank: int
     before: Mapping[str, int]
     after: Mapping[str, int]
     official: Mapping[str, int]
     first: tuple[TaskKind, ...] = ()
 
 
-def plan_merge(manifest: Manifest, given: Mapping[Path, Sequence[Annotation]], rules: MergeRules) -> MergePlan:
-    """Check annotations, by the file or folder that they are in, against a data set, and say what they come to.
+def plan_merge(manifest: Manifest, sources: Mapping[Path, Sequence[Annotation]], rules: MergeRules) -> MergePlan:
+    """Check annotations, by their file or folder, against a data set, and collect the changes and errors.
 
     Raises:
-        S4miError: of a data set without classes, they do not say what classes there are, or a new class is none.
+        S4miError: the annotations do not determine the classes of a data set without any, or a new class is invalid.
     """
-    everything = [(source, one) for source, own in given.items() for one in own]
-    names = ", ".join(map(str, given))
-    plan = MergePlan(manifest, complete_spec(manifest.spec, [one for _, one in everything], names, rules))
-    finder, painter = RowFinder(manifest), Rasteriser(plan.spec)
-    said_by: dict[tuple[int, str], str] = {}
-    for source, one in everything:
-        place = f"{source}{one.place}" if one.place.startswith((":", "/")) else f"{source}: {one.place}"
-        if one.silent and not (rules.empty and plan.spec.mask_values):
-            plan.silent += 1
+    annotations = [(source, one) for source, of_source in sources.items() for one in of_source]
+    names = ", ".join(map(str, sources))
+    plan = MergePlan(manifest, complete_spec(manifest.spec, [one for _, one in annotations], names, rules))
+    finder, rasteriser = RowFinder(manifest), Rasteriser(plan.spec)
+    for source, annotation in annotations:
+        separator = "" if annotation.location.startswith((":", "/")) else ": "
+        location = f"{source}{separator}{annotation.location}"
+        if annotation.blank and not (rules.empty and plan.spec.mask_values):
+            plan.blank += 1
             continue
         try:
-            number = finder.find(one.images)
+            number = finder.find(annotation.images)
             row = manifest.rows[number]
             if row.split in ("val", "test") and not rules.held_out:
                 raise UnknownImageError(
-                    f"image {row.id!r} is of the official {row.split} part, which new labels would change; take it "
-                    "out, or annotate that part as well with --held-out"
+                    f"image {row.id!r} is in the official {row.split} part, which new annotations would change; "
+                    "remove it, or annotate that part as well with --held-out"
                 )
-            labels = _labels(one, plan.spec)
-            mask = painter.paint(one, row, empty=rules.empty)
+            labels = _labels(annotation, plan.spec)
+            mask = rasteriser.rasterise(annotation, row, empty=rules.empty)
         except (UnknownImageError, RasteriseError) as error:
-            plan.faults.append(f"{place}: {error}")
+            plan.errors.append(f"{location}: {error}")
             continue
         if labels is None and mask is None:
-            plan.silent += 1
+            plan.blank += 1
         if labels is not None:
-            _take_labels(plan, number, labels, place=place, said_by=said_by, rules=rules)
+            _add_labels(plan, number, labels, location=location, rules=rules)
         if mask is not None:
-            file = one.mask
-            _take_mask(plan, number, NewMask(mask, file), place=place, said_by=said_by, rules=rules, painter=painter)
+            new = NewMask(mask, annotation.mask)
+            _add_mask(plan, number, new, location=location, rules=rules, rasteriser=rasteriser)
     return plan
 
 
 def apply_merge(plan: MergePlan) -> MergeResult:
-    """Write the next version; where nothing is new, none.
+    """Write the next version of the data set, unless nothing is new.
 
     Raises:
-        S4miError: something is wrong with the annotations; the first fault is named, the others are counted.
+        S4miError: the plan has errors, of which the message contains the first and the number of others.
     """
-    if plan.faults:
-        more = f"and {len(plan.faults) - 1} more; " if len(plan.faults) > 1 else ""
-        raise S4miError(f"{plan.faults[0]} ({more}nothing was merged)")
+    if plan.errors:
+        more = f"and {len(plan.errors) - 1} more; " if len(plan.errors) > 1 else ""
+        raise S4miError(f"{plan.errors[0]} ({more}nothing was merged)")
     manifest, folder = plan.manifest, plan.manifest.folder
     before = _counts(manifest.rows, plan.spec)
     changed = {*plan.labels, *plan.masks}
     rows = list(manifest.rows)
     version = manifest.version
     if changed:
-        with _alone(folder):
+        with _locked(folder):
             if load_version(folder).version != version:
-                raise S4miError(f"{folder}: got a new version while this one was merged; give the same command again")
+                raise S4miError(f"{folder}: another merge has written a new version; run the same command again")
             masks = folder / f"masks-v{version + 1}"
             for number, mask in plan.masks.items():
                 rows[number] = replace(rows[number], mask=_write(mask, rows[number], masks, plan.spec))
@@ -147,25 +154,25 @@ def apply_merge(plan: MergePlan) -> MergeResult:
         part: count for part in ("train", "val", "test") if (count := sum(rows[n].split == part for n in changed))
     }
     return MergeResult(
-        version, len(changed), plan.replaced, plan.same, plan.silent, before=before, after=_counts(rows, plan.spec),
-        official=official, first=_first(with_tasks(plan.spec, rows), before=manifest.rows, after=rows),
+        version, len(changed), plan.replaced, plan.same, plan.blank, before=before, after=_counts(rows, plan.spec),
+        official=official, first=_first_tasks(with_tasks(plan.spec, rows), before=manifest.rows, after=rows),
     )  # fmt: skip
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else merges into the data set meanwhile; the file of the lock goes with it."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Exclude other merges into the data set, and remove the lock file afterwards."""
     with FileLock(folder / LOCK):
         try:
             yield
         finally:
-            # Whoever waits for it takes a new one, and Windows keeps it while it is held.
+            # A waiting process creates a new file; Windows does not remove one that is still open.
             with suppress(OSError):
                 (folder / LOCK).unlink()
 
 
-def _first(spec: DatasetSpec, *, before: Sequence[Row], after: Sequence[Row]) -> tuple[TaskKind, ...]:
-    """The tasks for which nothing was annotated before, and something is now."""
+def _first_tasks(spec: DatasetSpec, *, before: Sequence[Row], after: Sequence[Row]) -> tuple[TaskKind, ...]:
+    """Return the tasks without any annotation before the merge and with some after it."""
     return tuple(
         kind
         for kind in spec.tasks
@@ -173,100 +180,90 @@ def _first(spec: DatasetSpec, *, before: Sequence[Row], after: Sequence[Row]) ->
     )
 
 
-def _labels(one: Annotation, spec: DatasetSpec) -> tuple[str, ...] | None:
-    """The labels of an annotation in the order of the data set's classes.
+def _labels(annotation: Annotation, spec: DatasetSpec) -> tuple[str, ...] | None:
+    """Return the labels of an annotation in the order of the classes of the data set.
 
     Raises:
-        PaintError: one is no class, or there are not as many as the task has.
+        RasteriseError: a class is unknown, or the task multiclass has not exactly one.
     """
-    if one.labels is None:
+    if annotation.labels is None:
         return None
-    for name in one.labels:
+    for name in annotation.labels:
         if name not in spec.classes:
-            new = f"--new-class {shlex.quote(name)}"
+            option = f"--new-class {shlex.quote(name)}"
             near = nearest(name, spec.classes)
-            hint = f"{near} If it is a new class, say {new}" if near else f"; mend it, or add the class with {new}"
-            raise RasteriseError(
-                f"{name!r} is no class of the data set ({', '.join(spec.classes) or 'it has none'}){hint}"
-            )
-    if "multilabel" not in spec.tasks and len(one.labels) != 1:
-        given = ", ".join(map(repr, one.labels)) or "no class"
-        raise RasteriseError(f"{given} for one image, where the task multiclass wants one class")
-    return tuple(sorted(one.labels, key=spec.classes.index))
+            hint = f"{near} Or add a new class with {option}" if near else f"; correct it, or add it with {option}"
+            raise RasteriseError(f"unknown class {name!r} (classes: {', '.join(spec.classes) or 'none'}){hint}")
+    if "multilabel" not in spec.tasks and len(annotation.labels) != 1:
+        labels = ", ".join(map(repr, annotation.labels)) or "no class"
+        raise RasteriseError(f"a multiclass image must have exactly one class (given {labels}); correct the labels")
+    return tuple(sorted(annotation.labels, key=spec.classes.index))
 
 
-def _take_labels(
-    plan: MergePlan,
-    number: int,
-    labels: tuple[str, ...],
-    *,
-    place: str,
-    said_by: dict[tuple[int, str], str],
-    rules: MergeRules,
-) -> None:
+def _add_labels(plan: MergePlan, number: int, labels: tuple[str, ...], *, location: str, rules: MergeRules) -> None:
     row = plan.manifest.rows[number]
-    new = plan.labels.get(number)
-    if (number, "label") in said_by:
-        if (new if new is not None else row.labels) != labels:
-            first = _named(new if new is not None else row.labels or ())
-            other = said_by[number, "label"]
-            plan.faults.append(f"{place}: image {row.id!r} is {_named(labels)} here and {first} in {other}; keep one")
+    if (number, "label") in plan.locations:
+        first = plan.labels.get(number, row.labels or ())
+        if first != labels:
+            plan.errors.append(
+                f"{location}: image {row.id!r} is {_quoted(labels)} here but {_quoted(first)} in "
+                f"{plan.locations[number, 'label']}; keep one"
+            )
         return
-    said_by[number, "label"] = place
+    plan.locations[number, "label"] = location
     if row.labels is not None and tuple(sorted(row.labels)) == tuple(sorted(labels)):
         plan.same += 1
     elif row.labels is not None and not rules.replace:
-        plan.faults.append(
-            f"{place}: image {row.id!r} is {_named(labels)} here and {_named(row.labels)} in "
-            f"{plan.manifest.folder / row.place}; take it out, or replace what is there with --replace"
+        plan.errors.append(
+            f"{location}: image {row.id!r} is {_quoted(labels)} here but {_quoted(row.labels)} in "
+            f"{plan.manifest.folder / row.place}; remove it, or replace the existing label with --replace"
         )
     else:
         plan.replaced += row.labels is not None
         plan.labels[number] = labels
 
 
-def _take_mask(
-    plan: MergePlan, number: int, mask: NewMask, *, place: str, said_by: dict[tuple[int, str], str], rules: MergeRules,
-    painter: Rasteriser,
-) -> None:  # fmt: skip
+def _add_mask(
+    plan: MergePlan, number: int, mask: NewMask, *, location: str, rules: MergeRules, rasteriser: Rasteriser
+) -> None:
     row = plan.manifest.rows[number]
-    old = None if row.mask is None else painter.read(row.mask)
-    if (number, "mask") in said_by:
-        new = plan.masks[number].classes if number in plan.masks else old
-        if new is None or not np.array_equal(new, mask.classes):
-            plan.faults.append(
-                f"{place}: image {row.id!r} has another mask here than in {said_by[number, 'mask']}; keep one"
+    old = None if row.mask is None else rasteriser.read(row.mask)
+    if (number, "mask") in plan.locations:
+        first = plan.masks[number].classes if number in plan.masks else old
+        if first is None or not np.array_equal(first, mask.classes):
+            plan.errors.append(
+                f"{location}: mask of image {row.id!r} differs from that in {plan.locations[number, 'mask']}; keep one"
             )
         return
-    said_by[number, "mask"] = place
+    plan.locations[number, "mask"] = location
     if old is not None and np.array_equal(old, mask.classes):
         plan.same += 1
     elif old is not None and not rules.replace:
         share = float((old != mask.classes).mean())
-        plan.faults.append(
-            f"{place}: image {row.id!r} has a mask in {plan.manifest.folder / row.place} that differs in "
-            f"{100 * share:.1f} % of its pixels; take it out, or replace what is there with --replace"
+        plan.errors.append(
+            f"{location}: mask of image {row.id!r} differs from that in {plan.manifest.folder / row.place} in "
+            f"{100 * share:.1f} % of the pixels; remove it, or replace the existing mask with --replace"
         )
     else:
         plan.replaced += old is not None
         plan.masks[number] = mask
 
 
-def _named(labels: Iterable[str]) -> str:
+def _quoted(labels: Iterable[str]) -> str:
     return repr(";".join(labels) or "none")
 
 
 def _write(mask: NewMask, row: Row, folder: Path, spec: DatasetSpec) -> Path:
-    """Write a mask below the data set; one that came as a file is copied as it is."""
+    """Write a mask below the data set; one that was read from a file is copied unchanged."""
     target = folder / f"{row.id}{'.png' if mask.file is None else suffix_of(mask.file)}"
     if not target.resolve().is_relative_to(folder.resolve()):
-        raise S4miError(f"id {row.id!r}: leads out of the data set; mend it in the manifest")
+        raise S4miError(f"id {row.id!r}: leads out of the data set folder; correct it in the manifest")
     target.parent.mkdir(parents=True, exist_ok=True)
     if mask.file is not None:
         shutil.copyfile(mask.file, target)
         return target
-    picture = encode_mask(mask.classes, spec.mask_values)
-    _, encoded = cv2.imencode(".png", picture[..., ::-1] if picture.ndim == 3 else picture)
+    pixels = encode_mask(mask.classes, spec.mask_values)
+    _, encoded = cv2.imencode(".png", pixels[..., ::-1] if pixels.ndim == 3 else pixels)
     target.write_bytes(encoded.tobytes())
     return target
 

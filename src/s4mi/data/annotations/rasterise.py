@@ -1,4 +1,4 @@
-"""From annotations of regions or mask files to the mask of an image, checked against the image and the data set."""
+"""Convert regions or mask files to the mask of an image, with checks against the image and the data set."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,21 +17,21 @@ from s4mi.errors import S4miError, nearest
 
 
 class RasteriseError(S4miError):
-    """An annotation does not fit its image or the data set's classes."""
+    """An annotation does not match the size of its image or the classes of the data set."""
 
 
 class Rasteriser:
-    """Makes masks of class positions for a data set."""
+    """Creates masks of class indices for a data set."""
 
     def __init__(self, spec: DatasetSpec) -> None:
         self._spec = spec
 
     @staticmethod
     def codes(files: Sequence[Path]) -> set[MaskKey]:
-        """Every value or colour in mask files.
+        """Collect the pixel values or colours of mask files.
 
         Raises:
-            S4miError: one cannot be read.
+            S4miError: a file cannot be read.
         """
         found: set[MaskKey] = set()
         for file in files:
@@ -42,57 +42,57 @@ class Rasteriser:
         return found
 
     def read(self, mask: Path) -> Pixels:
-        """A mask file as class positions.
+        """Read a mask file as (H, W) class indices.
 
         Raises:
-            PaintError: it cannot be read, or holds what the data set has no name for.
+            RasteriseError: it cannot be read, or contains values that are not in `mask_values`.
         """
         try:
             return read_mask(mask, self._spec.mask_values)
         except ImageError as error:
             raise RasteriseError(f"mask {mask.name!r} {error}") from error
 
-    def paint(self, one: Annotation, row: Row, *, empty: bool) -> Pixels | None:
-        """The (H, W) mask that an annotation comes to, or None where it says nothing of pixels; later regions cover.
+    def rasterise(self, annotation: Annotation, row: Row, *, empty: bool) -> Pixels | None:
+        """Return the (H, W) mask of an annotation, or None if it has no mask; later regions cover earlier ones.
 
         Args:
-            empty: an annotation without regions says that everything is background.
+            empty: whether an annotation without regions means background only.
 
         Raises:
-            PaintError: it is of another size than the image, or of classes that the data set does not have.
+            RasteriseError: its size differs from that of the image, or a class is unknown.
         """
-        if one.mask is not None:
-            mask = self.read(one.mask)
-            self._check_size((mask.shape[0], mask.shape[1]), row, what=f"mask {one.mask.name!r}")
+        if annotation.mask is not None:
+            mask = self.read(annotation.mask)
+            self._check_size((mask.shape[0], mask.shape[1]), row, subject=f"mask {annotation.mask.name!r}")
             return mask
-        if not self._spec.mask_values or (one.regions is None and not (empty and one.labels is None)):
-            if one.regions:
-                raise RasteriseError("has regions, but the data set has no masks and no `mask_values`")
+        if not self._spec.mask_values or (annotation.regions is None and not (empty and annotation.labels is None)):
+            if annotation.regions:
+                raise RasteriseError("has regions, but the data set has no `mask_values`; add them to dataset.yaml")
             return None
-        size = self._check_size(one.size, row, what="what it was drawn on")
+        size = self._check_size(annotation.size, row, subject="annotated image")
         mask = np.zeros(size, dtype=np.uint8)
-        for region in one.regions or ():
+        for region in annotation.regions or ():
             index = self._index(region.name)
-            inside = region.mask if region.mask is not None else fill(region.points, size)  # type: ignore[arg-type]
-            mask[inside] = index
+            area = region.mask if region.mask is not None else fill(region.points, size)  # type: ignore[arg-type]
+            mask[area] = index
         return mask
 
     def _index(self, name: str) -> int:
         classes = self._spec.mask_classes
         if name not in classes:
             hint = nearest(name, classes) or "; rename it, or add it to `mask_values` in dataset.yaml"
-            raise RasteriseError(f"region {name!r} is no class of the masks ({', '.join(classes)}){hint}")
+            raise RasteriseError(f"unknown class {name!r} of a region (classes of masks: {', '.join(classes)}){hint}")
         return classes.index(name)
 
     @staticmethod
-    def _check_size(size: tuple[int, int] | None, row: Row, *, what: str) -> tuple[int, int]:
+    def _check_size(size: tuple[int, int] | None, row: Row, *, subject: str) -> tuple[int, int]:
         try:
             actual = image_size(row.image)
         except ImageError as error:
             raise RasteriseError(f"image {row.image.name!r} {error}") from error
         if size is not None and size != actual:
             raise RasteriseError(
-                f"{what} is {size[0]}×{size[1]}, but image {row.id!r} is {actual[0]}×{actual[1]}; "
-                "export it at the image's size"
+                f"{subject} is {size[0]}×{size[1]} but image {row.id!r} is {actual[0]}×{actual[1]}; "
+                "export it at the size of the image"
             )
         return actual

@@ -1,4 +1,4 @@
-"""Read annotations, whatever they are in: a table, a folder of masks, Label Studio's JSON, or COCO's."""
+"""Read annotations from a table, a folder of masks, or the JSON of Label Studio or COCO."""
 
 import json
 from collections.abc import Iterator
@@ -19,23 +19,23 @@ LABEL = "label"
 
 
 def read_annotations(path: Path, *, mask_suffix: str = "") -> list[Annotation]:
-    """What `path` says of images, in the order of the file; silent where it says nothing of one.
+    """Read the annotations in a file or folder, in its order; images without annotation are blank.
 
     Args:
-        mask_suffix: what the names of masks in a folder add to those of images.
+        mask_suffix: suffix of the names of masks in a folder, which image names lack.
 
     Raises:
-        S4miError: there is nothing that this can read, or it is not as its format says.
+        S4miError: the file does not exist, is not supported, or violates its format.
     """
     if path.is_dir():
         return list(_masks(path, mask_suffix))
     if path.suffix.lower() in TABLE_SUFFIXES:
         return list(_rows(path))
     if path.suffix.lower() != ".json" or not path.is_file():
-        what = "is not there" if not path.exists() else "is none of these"
+        problem = "does not exist" if not path.exists() else "unsupported file type"
         raise S4miError(
-            f"{path}: {what}; give a table of images and labels ({', '.join(TABLE_SUFFIXES)}), a folder of masks, or "
-            "the JSON of Label Studio or COCO"
+            f"{path}: {problem}; pass a table of images and labels ({', '.join(TABLE_SUFFIXES)}), a folder of masks, "
+            "or the JSON of Label Studio or COCO"
         )
     contents = _json(path)
     try:
@@ -43,29 +43,27 @@ def read_annotations(path: Path, *, mask_suffix: str = "") -> list[Annotation]:
             return read_label_studio(contents)
         if is_coco(contents):
             return list(read_coco(contents))
-    except FieldError as fault:
-        raise S4miError(f"{path}: {fault}") from fault
+    except FieldError as error:
+        raise S4miError(f"{path}: {error}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise S4miError(f"{path}: is not as its format says ({error}); export it again") from error
-    raise S4miError(f"{path}: is neither Label Studio's JSON (a list of tasks) nor COCO's; export it as one of them")
+        raise S4miError(f"{path}: violates its format ({error}); export it again") from error
+    raise S4miError(f"{path}: neither the JSON of Label Studio (a list of tasks) nor of COCO; export it as one of them")
 
 
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise S4miError(f"{path}: is no JSON ({error}); export it again") from error
+        raise S4miError(f"{path}: not valid JSON ({error}); export it again") from error
 
 
 def _rows(path: Path) -> Iterator[Annotation]:
-    """The rows of a table, which has the images in `id` or `image`, and their classes in `label`, `;` in between."""
+    """Read the rows of a table with images in the column `id` or `image`, and classes, separated by `;`, in `label`."""
     table = read_table(path)
     columns = [column for column in IMAGE_COLUMNS if column in table.columns]
     if not columns or LABEL not in table.columns:
         missing = " or ".join(IMAGE_COLUMNS) if not columns else LABEL
-        raise S4miError(
-            f"{path}:1: has no column {missing}; the first line must name image and label, as in: image,label"
-        )
+        raise S4miError(f"{path}:1: no column {missing}; start the table with a header such as: image,label")
     for record in table.records:
         cell = record.cells[LABEL]
         names = tuple(dict.fromkeys(name.strip() for name in cell.split(";") if name.strip()))
@@ -77,10 +75,10 @@ def _rows(path: Path) -> Iterator[Annotation]:
 def _masks(folder: Path, suffix: str) -> Iterator[Annotation]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and is_image_file(path))
     if not files:
-        raise S4miError(f"{folder}: holds no masks ({', '.join(sorted(SUFFIXES))})")
+        raise S4miError(f"{folder}: no masks; pass a folder with files of {', '.join(sorted(SUFFIXES))}")
     for path in files:
         stem = stem_of(path)
         if suffix and not stem.endswith(suffix):
             continue
-        below = path.relative_to(folder).parent / stem.removesuffix(suffix)
-        yield Annotation((below.as_posix(), below.name), f"/{path.relative_to(folder).as_posix()}", mask=path)
+        image = path.relative_to(folder).parent / stem.removesuffix(suffix)
+        yield Annotation((image.as_posix(), image.name), f"/{path.relative_to(folder).as_posix()}", mask=path)

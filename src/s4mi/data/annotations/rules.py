@@ -1,4 +1,4 @@
-"""What a merge may do, and the classes and mask values that a data set gets by it."""
+"""Rules of a merge, and the classes and mask values that a data set gains by it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ from s4mi.records import TaskKind
 
 @dataclass(frozen=True)
 class MergeRules:
-    """What a merge may do.
+    """Rules of a merge.
 
     Attributes:
-        replace: put new labels and masks in the place of those that are there.
+        replace: replace existing labels and masks by new ones.
         held_out: also annotate images of the official validation and test parts.
-        empty: of an image without a region, whose file lists it all the same, take everything for background.
-        multilabel: where the data set has no classes yet, images may have any number of them.
-        foreground: what masks with one value beside 0 show, where the data set has no masks yet.
-        mask_values: what each pixel value shows, likewise, where there are several.
-        new_classes: names that labels may have beside the data set's classes, which they then join.
+        empty: treat images listed without regions as background only.
+        multilabel: allow any number of classes per image, if the data set has no classes yet.
+        foreground: class of the only value beside 0 in masks, if the data set has no masks yet.
+        mask_values: class of each pixel value of masks with several, if the data set has no masks yet.
+        new_classes: additional label names that become classes of the data set.
     """
 
     replace: bool = False
@@ -39,24 +39,24 @@ class MergeRules:
 
 
 def complete_spec(spec: DatasetSpec, annotations: Sequence[Annotation], source: str, rules: MergeRules) -> DatasetSpec:
-    """The description with the new classes, and with the first ones of a data set that has no classes or no masks.
+    """Add the new classes to a specification, or the first classes and mask values if it has none.
 
     Args:
-        source: the files of the annotations, for messages.
+        source: files of the annotations, for messages.
 
     Raises:
-        S4miError: the first ones do not say what there is, or a new class is none.
+        S4miError: the first annotations do not determine classes or mask values, or a new class is invalid.
     """
     changes: dict[str, object] = {}
-    labels = [one.labels for one in annotations if one.labels is not None]
-    said = {name for own in labels for name in own}
+    labels = [annotation.labels for annotation in annotations if annotation.labels is not None]
+    names = {name for image_labels in labels for name in image_labels}
     if spec.classes:
         if rules.new_classes:
-            changes |= {"classes": (*spec.classes, *_new_classes(spec, said, source, rules))}
+            changes |= {"classes": (*spec.classes, *_new_classes(spec, names, source, rules))}
     elif labels:
-        several = any(len(own) != 1 for own in labels)
+        several = any(len(image_labels) != 1 for image_labels in labels)
         kind: TaskKind = "multilabel" if rules.multilabel or several else "multiclass"
-        changes |= {"classes": tuple(sorted({*said, *rules.new_classes})), "tasks": (kind, *spec.tasks)}
+        changes |= {"classes": tuple(sorted({*names, *rules.new_classes})), "tasks": (kind, *spec.tasks)}
     if not spec.mask_values and (values := _first_mask_values(spec, annotations, rules)):
         changes |= {"mask_values": values}
     try:
@@ -67,30 +67,31 @@ def complete_spec(spec: DatasetSpec, annotations: Sequence[Annotation], source: 
 
 
 def with_tasks(spec: DatasetSpec, rows: Sequence[Row]) -> DatasetSpec:
-    """Once there is a mask, the data set is one for segmentation too."""
-    masked = "segmentation" in spec.tasks or not any(row.mask is not None for row in rows)
-    return spec if masked else spec.model_copy(update={"tasks": (*spec.tasks, "segmentation")})
+    """Add the task segmentation to a specification if any row has a mask."""
+    if "segmentation" in spec.tasks or not any(row.mask is not None for row in rows):
+        return spec
+    return spec.model_copy(update={"tasks": (*spec.tasks, "segmentation")})
 
 
-def _new_classes(spec: DatasetSpec, said: set[str], source: str, rules: MergeRules) -> tuple[str, ...]:
-    """They come after the old ones, whose places in the answers of networks stay what they were."""
+def _new_classes(spec: DatasetSpec, names: set[str], source: str, rules: MergeRules) -> tuple[str, ...]:
+    """Check the new classes, which come last so that the output indices of existing classes stay the same."""
     for name in rules.new_classes:
         if name in spec.classes:
-            raise S4miError(f"--new-class {name!r}: is a class of the data set already; leave it out")
-        if name not in said:  # so that a slip of the pen makes no class
-            hint = nearest(name, said.difference(spec.classes)) or "; leave it out, or mend its name"
-            raise S4miError(f"--new-class {name!r}: no label in {source} is called so{hint}")
+            raise S4miError(f"--new-class {name!r}: already a class of the data set; remove the option")
+        if name not in names:  # so that a typing error does not create a class
+            hint = nearest(name, names.difference(spec.classes)) or "; remove the option, or correct the name"
+            raise S4miError(f"--new-class {name!r}: no such label in {source}{hint}")
     return tuple(dict.fromkeys(rules.new_classes))
 
 
 def _first_mask_values(spec: DatasetSpec, annotations: Sequence[Annotation], rules: MergeRules) -> dict[MaskKey, str]:
-    """What the first masks or regions name; empty where there are none."""
-    files = [one.mask for one in annotations if one.mask is not None]
+    """Return the mask values of the first masks or regions, or an empty mapping if there are none."""
+    files = [annotation.mask for annotation in annotations if annotation.mask is not None]
     if files:
         naming = DatasetNaming(spec.name, foreground=rules.foreground, mask_values=rules.mask_values)
         return name_mask_values(Rasteriser.codes(files), naming=naming)
-    shown = sorted({region.name for one in annotations for region in one.regions or ()})
-    if not shown:
+    classes = sorted({region.name for annotation in annotations for region in annotation.regions or ()})
+    if not classes:
         return {}
-    codes = [255] if len(shown) == 1 else range(1, len(shown) + 1)
-    return {0: "background", **dict(zip(codes, shown, strict=True))}
+    codes = [255] if len(classes) == 1 else range(1, len(classes) + 1)
+    return {0: "background", **dict(zip(codes, classes, strict=True))}

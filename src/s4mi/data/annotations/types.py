@@ -1,4 +1,4 @@
-"""What a file of annotations says of an image, and what is said in advance to whoever annotates it."""
+"""Annotations of an image read from a file, and pre-annotations written for annotators to correct."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,12 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class AnnotatedRegion:
-    """Part of an image that shows a class: the inside of a polygon, or a mask.
+    """Region of an image that shows a class: the inside of a polygon, or a mask.
 
     Attributes:
-        points: (P, 2) corners x, y in pixels, the first pixel from 0 to 1; None where it is a mask.
-        mask: (H, W) bool, or None.
+        name: class of the region.
+        points: (P, 2) corners x, y in pixels, where the first pixel spans 0 to 1; None for a mask.
+        mask: (H, W) bool; None for a polygon.
     """
 
     name: str
@@ -27,38 +28,42 @@ class AnnotatedRegion:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What a file says of one image.
+    """Annotation of one image in a file.
 
     Attributes:
-        images: what it calls the image, the surest name first.
-        place: where a message about it points, below the file.
-        labels: classes of the image; () for none of them, None where nothing is said of them.
-        mask: file with its mask. regions: its mask in pieces, () for background alone; None where nothing is said.
-        size: (height, width) that the image should have, where the file knows.
+        images: names of the image, the most reliable first.
+        location: location in the file, for messages.
+        labels: classes of the image; () for annotated with no class, None for not annotated.
+        mask: file with its mask.
+        regions: regions of its mask, () for background only; None for not annotated.
+        size: (height, width) of the image according to the file, if known.
     """
 
     images: tuple[str, ...]
-    place: str
+    location: str
     labels: tuple[str, ...] | None = None
     mask: Path | None = None
     regions: tuple[AnnotatedRegion, ...] | None = None
     size: tuple[int, int] | None = None
 
     @property
-    def silent(self) -> bool:
-        """Whether it says nothing."""
+    def blank(self) -> bool:
+        """Whether it contains no annotation."""
         return self.labels is None and self.mask is None and self.regions is None
 
 
 @dataclass(frozen=True)
 class PreAnnotation:
-    """What a run answers to an image that is to be annotated.
+    """Prediction for an image that is to be annotated.
 
     Attributes:
-        id: in the manifest. path: of the image, below `root`. size: (height, width).
-        labels: classes of the image, or None. mask: (H, W) positions in `classes`, background first, or None.
-        classes: names that labels, or positions in the mask, have.
-        score: how much it is worth being annotated.
+        id: id of the image in the manifest.
+        path: path of the image relative to `root` of the data set.
+        size: (height, width) of the image.
+        classes: class names of the labels, or of the indices in the mask, background first.
+        score: priority for annotation.
+        labels: predicted classes of the image, or None.
+        mask: (H, W) predicted indices in `classes`, or None.
     """
 
     id: str

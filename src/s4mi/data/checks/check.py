@@ -24,7 +24,7 @@ from s4mi.data.sources.mask_naming import BACKGROUND, name_mask_values, scan_mas
 from s4mi.data.sources.medmnist import is_medmnist, read_medmnist
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
-from s4mi.data.sources.suggest import arguments, suggest_options
+from s4mi.data.sources.suggest import command_arguments, suggest_options
 from s4mi.data.sources.table import find_tables, read_tables
 from s4mi.data.sources.types import PART_NAMES, DatasetNaming, FoundDataset
 from s4mi.data.spec import SPEC_NAME, Finding, Severity
@@ -107,7 +107,7 @@ def _check_plain(path: Path, say: ProgressCallback, *, duplicates: bool) -> Chec
     found, command = _find(path)
     findings = list(found.findings)
     # What lies in archives and among other pages shows when it is imported; the files themselves can be looked at now.
-    rows = [row for row in found.rows if row.image not in found.extracts]
+    rows = [row for row in found.rows if row.image not in found.embedded]
     values, _ = scan_masks([row.mask for row in rows if row.mask])
     try:
         mask_values = name_mask_values(values, naming=DatasetNaming(name=path.name))
@@ -136,7 +136,7 @@ def _find(path: Path) -> tuple[FoundDataset, list[str]]:
         return read_isic2017(path), [*begin, "isic2017", str(path), *destination]
     if tables := find_tables(path):
         options = suggest_options(read_table(next(iter(tables.values()))))
-        return read_tables(path, options), [*begin, "table", str(path), *destination, *arguments(options)]
+        return read_tables(path, options), [*begin, "table", str(path), *destination, *command_arguments(options)]
     return read_folder(path), [*begin, "folder", str(path), *destination]
 
 

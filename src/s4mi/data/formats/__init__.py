@@ -1,1 +1,1 @@
-"""What is inside the files that people bring: one module a family of formats, each giving a `Header` and its frames."""
+"""Image file formats: one module per family, each of which reads a `Header` and the frames of a file."""

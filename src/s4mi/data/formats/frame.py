@@ -1,4 +1,4 @@
-"""What every format is read into, and what can be wrong with a file."""
+"""The common in-memory form of every image format, and the errors of unreadable files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ FileProblem = Literal[
 
 
 class ImageError(S4miError):
-    """A file that is not the image or mask it should be; `code` is a short stable name for what is wrong."""
+    """A file that cannot be read as an image or mask; `code` is a short, stable name of the problem."""
 
     def __init__(self, code: FileProblem, message: str) -> None:
         super().__init__(message)
@@ -26,14 +26,14 @@ class ImageError(S4miError):
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself before anything is decoded.
+    """Properties of an image file that are known without decoding it.
 
     Attributes:
-        frames: pages, frames or slices of one size and type.
-        height, width: of each, in pixels, upright.
-        channels: 1 grey, 2 grey with transparency, 3 colour, 4 colour with transparency; palettes count as 3.
-        dtype: of the stored numbers, as numpy names it.
-        turned: the file is stored on its side or mirrored and its EXIF orientation sets it upright.
+        frames: number of pages, frames or slices of one size and type.
+        height, width: size of each in pixels, after EXIF orientation.
+        channels: 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha; palettes count as 3.
+        dtype: NumPy name of the stored data type.
+        turned: the pixels are stored rotated or mirrored, to be corrected by the EXIF orientation.
     """
 
     frames: int
@@ -46,11 +46,11 @@ class Header:
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded page, frame or slice: upright, in the file's own numbers.
+    """One decoded page, frame or slice: upright, with the values stored in the file.
 
     Attributes:
-        values: (H, W) or (H, W, C) with C of 3 or 4 (red, green, blue, transparency); any real type.
-        window: the two values that the file itself wants shown as black and white, or None.
+        values: (H, W) or (H, W, C) with C = 3 or 4 (red, green, blue, alpha); any real data type.
+        window: values that the file specifies to be shown as black and white, or None.
     """
 
     values: NDArray[Any]
@@ -58,8 +58,8 @@ class Frame:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Whatever goes wrong in opening or decoding `path` becomes an `ImageError` of one line that names no place."""
+def image_errors(path: Path) -> Iterator[None]:
+    """Convert any failure to open or decode `path` into a one-line `ImageError`, whose message leaves out the path."""
     try:
         if path.stat().st_size == 0:
             raise ImageError("empty-file", "is an empty file (0 bytes); copy it again from its source")
@@ -67,22 +67,22 @@ def explained(path: Path) -> Iterator[None]:
     except S4miError:
         raise
     except FileNotFoundError as error:
-        raise ImageError("missing-file", "is not there; mend its path") from error
-    except Exception as error:  # a broken file makes decoders raise nearly anything
+        raise ImageError("missing-file", "does not exist; correct its path") from error
+    except Exception as error:  # decoders raise almost any exception on broken files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError("undecodable", f"cannot be decoded ({reason}); copy it again from its source") from error
 
 
 def colours_last(values: NDArray[Any]) -> NDArray[Any]:
-    """(H, W), (H, W, 3|4) of an array that may have its channels first, or one channel too many.
+    """Return an image as (H, W) or (H, W, 3|4), moving leading channels last and dropping a single channel.
 
     Raises:
-        ImageError: the shape is no picture's.
+        ImageError: the shape is not that of an image.
     """
     if values.ndim == 3 and values.shape[0] in (1, 3, 4) and values.shape[2] not in (1, 3, 4):
         values = np.moveaxis(values, 0, 2)
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (1, 3, 4)):
         raise ImageError(
-            "undecodable", f"has the shape {values.shape} where one grey or RGB picture is wanted; export it as such"
+            "undecodable", f"has shape {values.shape}, not that of a greyscale or RGB image; re-export it as one"
         )
     return values[:, :, 0] if values.ndim == 3 and values.shape[2] == 1 else values

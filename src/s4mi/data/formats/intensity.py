@@ -1,11 +1,11 @@
-"""How numbers of more than 8 bits become 0..255. One rule a data set, recorded in its `dataset.yaml`.
+"""Conversion of pixel values of more than 8 bits to 0..255, by one rule per data set, recorded in `dataset.yaml`.
 
-    percentiles:0.1:99.9   the image's (or volume's) own percentiles become 0 and 255; the default
-    window:-160:240        these two values do, in every image alike; e.g. Hounsfield units
-    range                  the limits of the integer type do: 0 and 65535 of a 16-bit image
+    percentiles:0.1:99.9   percentiles of each image (or volume) become 0 and 255; the default
+    window:-160:240        two fixed values become 0 and 255 in every image, e.g. in Hounsfield units
+    range                  the limits of the integer type become 0 and 255, e.g. 0 and 65535 of a 16-bit image
 
-What lies outside is clipped. Images that already are 8-bit stay as they are. A file that brings a window of its own
-(DICOM) is shown through it, unless the rule is a window.
+Values outside are clipped. 8-bit images are left unchanged. A window stored in the file (DICOM) takes precedence,
+unless the rule is itself a window.
 """
 
 import math
@@ -21,12 +21,12 @@ from s4mi.errors import S4miError
 Pixels = NDArray[np.uint8]
 DEFAULT = "percentiles:0.1:99.9"
 SAMPLED = 4_000_000
-"""Percentiles of larger arrays are taken over this many evenly spaced values."""
+"""Number of evenly spaced values from which the percentiles of larger arrays are computed."""
 
 
 @dataclass(frozen=True)
 class Intensity:
-    """A rule; `low` and `high` are percentiles in [0, 100] or values of pixels, by `kind`."""
+    """An intensity rule; `low` and `high` are percentiles in [0, 100] or pixel values, depending on `kind`."""
 
     kind: Literal["percentiles", "window", "range"] = "percentiles"
     low: float = 0.1
@@ -34,10 +34,10 @@ class Intensity:
 
     @classmethod
     def parse(cls, text: str) -> "Intensity":
-        """The rule that `text` names.
+        """Parse a rule such as `window:-160:240`.
 
         Raises:
-            S4miError: it names none.
+            S4miError: `text` is not a valid rule.
         """
         kind, *numbers = text.strip().split(":")
         if kind == "range" and not numbers:
@@ -50,16 +50,16 @@ class Intensity:
             return cls("percentiles", low, high)
         if kind == "window" and math.isfinite(low) and math.isfinite(high) and low < high:
             return cls("window", low, high)
-        raise S4miError(f"{text!r} is no intensity rule; write {DEFAULT}, window:LOW:HIGH or range")
+        raise S4miError(f"unknown intensity rule {text!r}; use {DEFAULT}, window:LOW:HIGH or range")
 
     def __str__(self) -> str:
         return self.kind if self.kind == "range" else f"{self.kind}:{self.low:g}:{self.high:g}"
 
     def limits(self, values: NDArray[Any], window: tuple[float, float] | None = None) -> tuple[float, float]:
-        """The two values that become 0 and 255; `window` is the file's own.
+        """Return the two values that become 0 and 255; `window` is the one stored in the file.
 
         Raises:
-            ImageError: no value is finite, or the rule `range` meets numbers with a fraction.
+            ImageError: no value is finite, or the rule is `range` and the values are not integers.
         """
         if self.kind == "window":
             return self.low, self.high
@@ -68,16 +68,16 @@ class Intensity:
         if self.kind == "range":
             if values.dtype.kind not in "iu":
                 raise ImageError(
-                    "undecodable", f"holds {values.dtype} numbers, which have no range; set intensity to a window"
+                    "undecodable", f"holds {values.dtype} values, which have no fixed range; set intensity to a window"
                 )
             info = np.iinfo(values.dtype.name)
             return float(info.min), float(info.max)
         numbers = np.asarray(values.reshape(-1)[:: max(1, values.size // SAMPLED)], dtype=np.float64)
         finite = numbers[np.isfinite(numbers)]
         if finite.size == 0:
-            raise ImageError("undecodable", "holds no finite pixel; export it again")
+            raise ImageError("undecodable", "has no finite pixel value; export it again")
         low, high = np.percentile(finite, (self.low, self.high))
-        if high <= low:  # nearly everything has one value, such as a small bright thing on black
+        if high <= low:  # almost all pixels have one value, e.g. a small bright object on black
             low, high = finite.min(), finite.max()
         return float(low), float(high)
 
@@ -88,10 +88,10 @@ class Intensity:
         *,
         limits: tuple[float, float] | None = None,
     ) -> Pixels:
-        """`values` as 0..255: as they are when uint8, 0/255 when boolean, else stretched between the limits.
+        """Convert values to 0..255: uint8 unchanged, booleans to 0/255, others stretched between the limits.
 
         Args:
-            limits: those of the whole volume that the values are a slice of; else they are found here.
+            limits: limits of the whole volume if the values are one of its slices; by default computed from `values`.
         """
         if values.dtype == np.uint8:
             return np.asarray(values, dtype=np.uint8)

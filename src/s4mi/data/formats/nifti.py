@@ -1,7 +1,7 @@
 """NIfTI volumes, slice by slice, through nibabel (extra `nifti`).
 
-A volume is turned to the nearest of the standard orientations (right, anterior, superior) and cut along its third axis,
-from the feet up; a slice is shown as `numpy.rot90` of the array, so that anterior is at the top.
+A volume is reoriented to the closest canonical orientation (right, anterior, superior) and sliced along its third axis,
+from the feet upwards; a slice is displayed as `numpy.rot90` of the array, so that anterior is at the top.
 """
 
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from s4mi.data.formats.frame import Frame, Header, ImageError, explained
+from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
 from s4mi.errors import require_extra
 
 SUFFIXES = (".nii", ".nii.gz")
 
 
 def header(path: Path) -> Header:
-    """From the header of the file; `frames` counts the slices.
+    """Return the header without reading the volume; `frames` counts the slices.
 
     Raises:
-        ImageError: the file is missing, empty or no NIfTI image of two or three dimensions.
+        ImageError: the file is missing, empty or not a NIfTI image of two or three dimensions.
     """
-    with _opened(path) as image:
+    with _open_image(path) as image:
         shape = image.shape
         colour = image.get_data_dtype().names is not None
         return Header(
@@ -33,13 +33,13 @@ def header(path: Path) -> Header:
 
 
 def frames(path: Path) -> Iterator[Frame]:
-    """Every slice, in the values that the file means (its slope and intercept applied).
+    """Yield every slice, with the slope and intercept of the file applied.
 
     Raises:
-        ImageError: the file is missing, empty, truncated or no NIfTI image of two or three dimensions.
+        ImageError: the file is missing, empty, truncated or not a NIfTI image of two or three dimensions.
     """
-    with _opened(path) as image:
-        stored = image.dataobj  # an array already where the volume had to be turned
+    with _open_image(path) as image:
+        stored = image.dataobj  # already an array if the volume had to be reoriented
         scaled = (getattr(stored, "slope", 1), getattr(stored, "inter", 0)) != (1, 0)
         volume: Any = image.get_fdata(dtype=np.float32) if scaled else np.asanyarray(stored)
         if volume.ndim == 2:
@@ -52,16 +52,16 @@ def frames(path: Path) -> Iterator[Frame]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The image in standard orientation, its pixels not yet read."""
+def _open_image(path: Path) -> Iterator[Any]:
+    """Open the image in canonical orientation, without reading its pixels."""
     nibabel = require_extra("nibabel", extra="nifti", purpose=f"{path.name}: reading NIfTI")
-    with explained(path):
+    with image_errors(path):
         try:
             image = nibabel.load(path)
         except nibabel.filebasedimages.ImageFileError as error:
-            raise ImageError("not-an-image", "is no NIfTI file; give it the ending of its true format") from error
+            raise ImageError("not-an-image", "is not a NIfTI file; rename it to match its format") from error
         shape = image.shape
         if len(shape) not in (2, 3):
             sizes = "×".join(map(str, shape))
-            raise ImageError("undecodable", f"has {len(shape)} dimensions ({sizes}) where 2 or 3 are wanted; split it")
+            raise ImageError("undecodable", f"has {len(shape)} dimensions ({sizes}); split it into 2-D or 3-D images")
         yield nibabel.as_closest_canonical(image) if len(shape) == 3 else image

@@ -7,38 +7,38 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from s4mi.data.formats.frame import Frame, Header, ImageError, explained
+from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 ORIENTATION = 0x0112
-"""The EXIF tag that says how the stored rows and columns lie."""
+"""EXIF tag of the orientation of the stored rows and columns."""
 CHANNELS = {"1": 1, "L": 1, "F": 1, "I": 1, "LA": 2, "La": 2, "PA": 4, "RGBA": 4, "RGBa": 4}
 
 
 def header(path: Path) -> Header:
-    """From the header of the file alone.
+    """Return the header without decoding pixels.
 
     Raises:
-        ImageError: the file is missing, empty or no image.
+        ImageError: the file is missing, empty or not an image.
     """
-    with _opened(path) as image:
+    with _open_image(path) as image:
         width, height = image.size
         orientation = image.getexif().get(ORIENTATION, 1)
         if orientation in (5, 6, 7, 8):
             width, height = height, width
-        deep = {"1": "bool", "F": "float32", "I": "int32"}
-        dtype = "uint16" if image.mode.startswith("I;16") else deep.get(image.mode, "uint8")
+        dtypes = {"1": "bool", "F": "float32", "I": "int32"}
+        dtype = "uint16" if image.mode.startswith("I;16") else dtypes.get(image.mode, "uint8")
         channels = 1 if image.mode.startswith("I") else CHANNELS.get(image.mode, 3)
         return Header(1, height, width, channels=channels, dtype=dtype, turned=orientation in range(2, 9))
 
 
 def frames(path: Path) -> Iterator[Frame]:
-    """The picture: (H, W) where it is grey, else (H, W, 3); transparency is dropped, EXIF orientation applied.
+    """Yield the image, (H, W) if greyscale, else (H, W, 3); alpha is dropped and the EXIF orientation applied.
 
     Raises:
-        ImageError: the file is missing, empty, truncated or no image.
+        ImageError: the file is missing, empty, truncated or not an image.
     """
-    with _opened(path, decode=True) as image:
+    with _open_image(path, decode=True) as image:
         upright = ImageOps.exif_transpose(image)
         if upright.mode == "F" or upright.mode.startswith("I"):
             yield Frame(np.asarray(upright))
@@ -47,19 +47,19 @@ def frames(path: Path) -> Iterator[Frame]:
 
 
 def codes(path: Path) -> Frame:
-    """The numbers of a mask: (H, W) palette indices of a palette image, 0 and 1 of a 1-bit one, else as `frames`.
+    """Return the values stored in a mask: (H, W) palette indices, 0 and 1 of a 1-bit image, else as in `frames`.
 
     Raises:
-        ImageError: the file is missing, empty, truncated or no image.
+        ImageError: the file is missing, empty, truncated or not an image.
     """
-    with _opened(path, decode=True) as image:
+    with _open_image(path, decode=True) as image:
         plain = image.mode in ("1", "L", "P", "F") or image.mode.startswith("I")
         return Frame(np.asarray(image if plain else image.convert("L" if image.mode == "LA" else "RGB")))
 
 
 @contextmanager
-def _opened(path: Path, *, decode: bool = False) -> Iterator[Image.Image]:
-    with ExitStack() as files, explained(path), _named():
+def _open_image(path: Path, *, decode: bool = False) -> Iterator[Image.Image]:
+    with ExitStack() as files, image_errors(path), _pillow_errors():
         image = files.enter_context(Image.open(path))
         if decode:
             image.load()
@@ -67,7 +67,7 @@ def _opened(path: Path, *, decode: bool = False) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _named() -> Iterator[None]:
+def _pillow_errors() -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError as error:

@@ -1,4 +1,4 @@
-"""TIFF of any depth, through tifffile: single pictures, stacks of equal pages, and files whose pages differ."""
+"""TIFF of any depth, through tifffile: single images, stacks of equal pages, and files whose pages differ."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from s4mi.data.formats.frame import Frame, Header, ImageError, colours_last, explained
+from s4mi.data.formats.frame import Frame, Header, ImageError, colours_last, image_errors
 
 SUFFIXES = (".tif", ".tiff")
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page: its place in the file, its name where the file gives one (else `''`), its size and channels."""
+    """One page: its number in the file, its name (`''` if the file has none), its size and channels."""
 
     number: int
     name: str
@@ -26,47 +26,47 @@ class Page:
 
 
 def header(path: Path) -> Header:
-    """Of the first page; `frames` counts the pages that have its size and type, which previews have not.
+    """Return the header of the first page; `frames` counts the pages of its size and type, which excludes previews.
 
     Raises:
-        ImageError: the file is missing, empty or no TIFF.
+        ImageError: the file is missing, empty or not a TIFF file.
     """
-    with _opened(path) as file:
-        alike = _alike(file)
-        first, palette = alike[0], alike[0].photometric == tifffile.PHOTOMETRIC.PALETTE
+    with _open_tiff(path) as file:
+        pages = _equal_pages(file)
+        first, palette = pages[0], pages[0].photometric == tifffile.PHOTOMETRIC.PALETTE
         channels = 3 if palette else first.samplesperpixel
         dtype = "uint8" if palette else str(first.dtype)
-        return Header(len(alike), first.imagelength, first.imagewidth, channels=channels, dtype=dtype)
+        return Header(len(pages), first.imagelength, first.imagewidth, channels=channels, dtype=dtype)
 
 
 def frames(path: Path) -> Iterator[Frame]:
-    """The first page and every page like it.
+    """Yield the first page and every page of its size and type.
 
     Raises:
-        ImageError: the file is missing, empty, truncated or no TIFF.
+        ImageError: the file is missing, empty, truncated or not a TIFF file.
     """
-    with _opened(path) as file:
-        for page in _alike(file):
+    with _open_tiff(path) as file:
+        for page in _equal_pages(file):
             yield _values(page)
 
 
 def codes(path: Path) -> Frame:
-    """The numbers of a mask: (H, W) palette indices of a palette image, else as the first of `frames`.
+    """Return the values stored in a mask: (H, W) palette indices, else as in the first of `frames`.
 
     Raises:
-        ImageError: the file is missing, empty, truncated or no TIFF.
+        ImageError: the file is missing, empty, truncated or not a TIFF file.
     """
-    with _opened(path) as file:
+    with _open_tiff(path) as file:
         return Frame(colours_last(_pages(file)[0].asarray()))
 
 
 def pages(path: Path) -> tuple[Page, ...]:
-    """Every page, whatever its size.
+    """List all pages, whatever their size.
 
     Raises:
-        ImageError: the file is missing, empty or no TIFF.
+        ImageError: the file is missing, empty or not a TIFF file.
     """
-    with _opened(path) as file:
+    with _open_tiff(path) as file:
         return tuple(
             Page(number, name, page.imagelength, page.imagewidth, channels=page.samplesperpixel)
             for number, (page, name) in enumerate(zip(_pages(file), _names(file), strict=True))
@@ -74,20 +74,20 @@ def pages(path: Path) -> tuple[Page, ...]:
 
 
 def page(path: Path, number: int) -> Frame:
-    """One page by its place, whatever its size.
+    """Read one page by its number, whatever its size.
 
     Raises:
         ImageError: there is no such page, or it cannot be decoded.
     """
-    with _opened(path) as file:
+    with _open_tiff(path) as file:
         found = _pages(file)
         if not 0 <= number < len(found):
-            raise ImageError("undecodable", f"has {len(found)} pages and no page {number}; count from 0")
+            raise ImageError("undecodable", f"has {len(found)} pages and no page {number}; page numbers start at 0")
         return _values(found[number])
 
 
 def _values(page: tifffile.TiffPage) -> Frame:
-    """The page as it is meant to be seen: palettes become colours, white-is-zero is turned round."""
+    """Decode a page as displayed: palettes become colours, white-is-zero is inverted."""
     values = page.asarray()
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
         colours = np.moveaxis(page.colormap, 0, -1)[values]
@@ -99,18 +99,18 @@ def _values(page: tifffile.TiffPage) -> Frame:
 
 
 def _pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
-    """The pages in their full size; previews and the lower levels of a pyramid are left out."""
+    """List the full-size pages, without previews and the lower levels of a pyramid."""
     pages = [page.aspage() for page in file.pages]
     return [page for page in pages if not page.is_reduced] or pages
 
 
-def _alike(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+def _equal_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     pages = _pages(file)
     return [page for page in pages if page.shape == pages[0].shape and page.dtype == pages[0].dtype]
 
 
 def _names(file: tifffile.TiffFile) -> Iterator[str]:
-    """Tag 285 (PageName), else ImageJ's label, else OME's channel, else the first line of the description."""
+    """Yield the page names: tag 285 (PageName), else ImageJ label, OME channel, or first line of the description."""
     labels = (file.imagej_metadata or {}).get("Labels") if file.is_imagej else _ome_channels(file)
     for number, page in enumerate(_pages(file)):
         tag = page.tags.get(285)
@@ -131,15 +131,15 @@ def _ome_channels(file: tifffile.TiffFile) -> list[str] | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
-    with explained(path):
+def _open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+    with image_errors(path):
         try:
             with tifffile.TiffFile(path) as file:
                 yield file
         except tifffile.TiffFileError as error:
-            raise ImageError("not-an-image", "is not a TIFF file; give it the ending of its true format") from error
+            raise ImageError("not-an-image", "is not a TIFF file; rename it to match its format") from error
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
-            message = "is compressed in a way that needs another package; pip install imagecodecs, or save it plainly"
+            message = "uses a compression that needs another package; pip install imagecodecs, or save it uncompressed"
             raise ImageError("undecodable", message) from error

@@ -1,1 +1,1 @@
-"""One importer per source of images; each writes an ordinary data set folder."""
+"""Importers of images, one per kind of source; each creates an ordinary data set folder."""

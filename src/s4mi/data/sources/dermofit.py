@@ -1,9 +1,9 @@
 """Import the Dermofit Image Library (Ballerini et al. 2013): ten class folders, or their zip archives, with masks.
 
-    AK/A10/A10.png + AK/A10/A10mask.png        a folder a lesion; AK.zip holds the same
+    AK/A10/A10.png + AK/A10/A10mask.png        one folder per lesion; AK.zip contains the same
 
-Dermofit names lesions and not patients, so the lesion is the group. The classes have the library's own abbreviations,
-as in the paper; `FULL_NAMES` says what they stand for.
+Dermofit identifies lesions but not patients, so the lesion is the group. The classes have the abbreviations of the
+library, as in the paper; `FULL_NAMES` spells them out.
 """
 
 import zipfile
@@ -17,6 +17,7 @@ from s4mi.data.sources.pair_by_name import some
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 
 FULL_NAMES: Mapping[str, str] = {
     "AK": "actinic keratosis", "BCC": "basal cell carcinoma", "ML": "melanocytic nevus",
@@ -27,56 +28,56 @@ CLASSES = tuple(FULL_NAMES)
 COUNTS: Mapping[str, int] = {
     "AK": 45, "BCC": 239, "ML": 331, "SCC": 88, "SK": 257, "IEC": 78, "PYO": 24, "VASC": 97, "DF": 65, "MEL": 76,
 }  # fmt: skip
-"""Lesions of each class in the whole library: 1,300."""
+"""Number of lesions per class in the complete library: 1,300 in total."""
 SOURCE = "Dermofit Image Library, https://licensing.edinburgh-innovations.ed.ac.uk/product/dermofit-image-library"
 LICENCE = "Dermofit Image Library licence, University of Edinburgh"
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """A picture of a class, by the path that stands for it; `extract` where it lies in an archive."""
+class _ClassImage:
+    """An image or mask of a class, by the path that represents it; `embedded` if it is in an archive."""
 
     name: str
     path: Path
-    extract: EmbeddedImage | None
+    embedded: EmbeddedImage | None
 
 
 def is_dermofit(source: Path) -> bool:
-    """Whether `source` holds at least three of the class folders or archives."""
-    return source.is_dir() and len(_class_sources(_home(source))) >= 3
+    """Whether `source` contains at least three of the class folders or archives."""
+    return source.is_dir() and len(_class_sources(_library_folder(source))) >= 3
 
 
 def read_dermofit(source: Path) -> FoundDataset:
-    """Read what is there of the library; what is missing is said in a warning.
+    """Read the existing classes of the library, and warn of missing lesions.
 
     Raises:
-        S4miError: no class is there, or an archive is broken.
+        S4miError: there is no class, or an archive is damaged.
     """
     source = source.expanduser().resolve()
     if not source.is_dir():
-        raise S4miError(f"{source}: is not a folder; name the one that holds AK, BCC, … or AK.zip, BCC.zip, …")
-    places = _class_sources(_home(source))
-    if not places:
+        raise S4miError(f"{source}: not a folder; pass the folder that contains AK, BCC, … or AK.zip, BCC.zip, …")
+    class_sources = _class_sources(_library_folder(source))
+    if not class_sources:
         raise S4miError(
-            f"{source}: holds none of the folders or archives {', '.join(CLASSES)}; unpack the library there"
+            f"{source}: contains none of the folders or archives {', '.join(CLASSES)}; unpack the library there"
         )
     rows: list[Row] = []
-    extracts: dict[Path, EmbeddedImage] = {}
+    embedded: dict[Path, EmbeddedImage] = {}
     findings: list[Finding] = []
-    for name, place in places.items():
-        found, inside, wrong = _read_class(name, place, source=source)
-        rows += found
-        extracts |= inside
-        findings += wrong
-    findings += _about_counts(Counter(label for row in rows for label in row.labels or ()))
+    for name, path in class_sources.items():
+        class_rows, class_embedded, class_findings = _read_class(name, path, source=source)
+        rows += class_rows
+        embedded |= class_embedded
+        findings += class_findings
+    findings += _count_findings(Counter(label for row in rows for label in row.labels or ()))
     return FoundDataset(
         folder=source, kind="the Dermofit Image Library", rows=tuple(rows), classes=CLASSES,
-        findings=tuple(findings), extracts=extracts,
+        findings=tuple(findings), embedded=embedded,
     )  # fmt: skip
 
 
-def _home(source: Path) -> Path:
-    """The folder with the classes: `source`, or the only folder in it that has some."""
+def _library_folder(source: Path) -> Path:
+    """Return the folder with the classes: `source`, or its only sub-folder that contains classes."""
     if not source.is_dir() or _class_sources(source):
         return source
     inner = [path for path in sorted(source.iterdir()) if path.is_dir() and _class_sources(path)]
@@ -84,7 +85,7 @@ def _home(source: Path) -> Path:
 
 
 def _class_sources(folder: Path) -> dict[str, Path]:
-    """The folder of each class, or else its archive."""
+    """Find the folder of each class, or else its archive."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         name = path.stem.upper() if path.suffix.lower() == ".zip" else path.name.upper()
@@ -93,50 +94,50 @@ def _class_sources(folder: Path) -> dict[str, Path]:
     return {name: found[name] for name in CLASSES if name in found}
 
 
-def _pictures(place: Path) -> Iterator[_Picture]:
-    if place.is_dir():
-        for path in sorted(place.rglob("*")):
+def _class_images(source: Path) -> Iterator[_ClassImage]:
+    if source.is_dir():
+        for path in sorted(source.rglob("*")):
             if path.suffix.lower() == ".png" and not path.name.startswith("."):
-                yield _Picture(path.stem, path, None)
+                yield _ClassImage(path.stem, path, None)
         return
     try:
-        with zipfile.ZipFile(place) as archive:
+        with zipfile.ZipFile(source) as archive:
             members = sorted(archive.namelist())
     except (zipfile.BadZipFile, OSError) as error:
-        raise S4miError(f"{place}: is no zip archive ({error}); download it again") from error
+        raise S4miError(f"{source}: not a valid zip archive ({error}); download it again") from error
     for member in members:
         name = PurePosixPath(member)
         hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
         if name.suffix.lower() == ".png" and not hidden:
-            # Named as if the archive were a folder; the class folder inside it stands in its name already.
-            inside = name.relative_to(name.parts[0]) if name.parts[0].upper() == place.stem.upper() else name
-            yield _Picture(name.stem, place / inside, EmbeddedImage(place, member=member))
+            # The path treats the archive as a folder and omits the class folder inside, which has the same name.
+            inside = name.relative_to(name.parts[0]) if name.parts[0].upper() == source.stem.upper() else name
+            yield _ClassImage(name.stem, source / inside, EmbeddedImage(source, member=member))
 
 
-def _read_class(name: str, place: Path, *, source: Path) -> tuple[list[Row], dict[Path, EmbeddedImage], list[Finding]]:
-    pictures = list(_pictures(place))
-    masks = {one.name[: -len("mask")].lower(): one for one in pictures if one.name.lower().endswith("mask")}
-    images = [one for one in pictures if not one.name.lower().endswith("mask")]
+def _read_class(name: str, path: Path, *, source: Path) -> tuple[list[Row], dict[Path, EmbeddedImage], list[Finding]]:
+    files = list(_class_images(path))
+    masks = {file.name[: -len("mask")].lower(): file for file in files if file.name.lower().endswith("mask")}
+    images = [file for file in files if not file.name.lower().endswith("mask")]
     rows, findings = [], []
     for image in images:
         mask = masks.pop(image.name.lower(), None)
         rows.append(Row("", image.path, None if mask is None else mask.path, labels=(name,), group=image.name,
                         split=None, line=0))  # fmt: skip
-    where = place.relative_to(source).as_posix()
-    bare = [row.image.name for row in rows if row.mask is None]
-    if bare:
-        message = f"{len(bare)} lesions have no mask: {some(bare)}; they count as not annotated; unpack them again"
-        findings.append(Finding("missing-mask", "warning", where, None, message))
+    location = path.relative_to(source).as_posix()
+    without = [row.image.name for row in rows if row.mask is None]
+    if without:
+        message = f"{plural(len(without), 'lesion')} without a mask, so not annotated: {some(without)}; unpack again"
+        findings.append(Finding("missing-mask", "warning", location, None, message))
     if masks:
-        lost = [one.path.name for one in masks.values()]
-        message = f"{len(lost)} masks have no image: {some(lost)}; unpack them again"
-        findings.append(Finding("mask-without-image", "warning", where, None, message))
-    return rows, {one.path: one.extract for one in pictures if one.extract is not None}, findings
+        unmatched = [file.path.name for file in masks.values()]
+        message = f"{plural(len(unmatched), 'mask')} without an image: {some(unmatched)}; unpack again"
+        findings.append(Finding("mask-without-image", "warning", location, None, message))
+    return rows, {file.path: file.embedded for file in files if file.embedded is not None}, findings
 
 
-def _about_counts(counts: Counter[str]) -> list[Finding]:
-    other = [f"{name} {counts[name]} of {count}" for name, count in COUNTS.items() if counts[name] != count]
-    if not other:
+def _count_findings(counts: Counter[str]) -> list[Finding]:
+    incomplete = [f"{name} {counts[name]} of {count}" for name, count in COUNTS.items() if counts[name] != count]
+    if not incomplete:
         return []
-    message = f"the library has 1,300 lesions, here are {counts.total()} ({', '.join(other)}); unpack what is missing"
+    message = f"found {counts.total()} of 1,300 lesions ({', '.join(incomplete)}); unpack the missing ones"
     return [Finding("incomplete", "warning", ".", None, message)]

@@ -1,7 +1,8 @@
-"""Write the pictures inside larger files out as 8-bit PNG: pages, frames, slices, members of archives.
+"""Extract the images inside larger files as 8-bit PNG: pages, frames, slices, members of archives.
 
-Images become 0..255 by the data set's intensity rule, with one pair of limits for all frames of a file, so that the
-slices of a volume can be compared. Masks keep their codes exactly. A picture in a zip archive is copied byte by byte.
+Images are converted to 0..255 by the intensity rule of the data set, with the same limits for all frames of a file, so
+that the slices of a volume are comparable. The values of masks are kept exactly. Images in a zip archive are copied
+byte by byte.
 """
 
 import zipfile
@@ -26,33 +27,36 @@ from s4mi.data.sources.resume import ImportJournal, key_of
 from s4mi.data.sources.types import EmbeddedImage, ProgressCallback
 from s4mi.data.spec import MaskKey
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 
-RANGES = 8
-"""Into how many jobs a huge array is divided; an array in an archive must be read from its beginning each time."""
-SMALL = 1024
-"""Arrays of fewer pictures are one job."""
+MAX_BATCHES = 8
+"""Maximum number of batches of one array; an array in an archive is read from its beginning for each."""
+MIN_ARRAY_BATCH = 1024
+"""Minimum number of images per batch of an array."""
+ZIP_BATCH = 128
+"""Number of images per batch of a zip archive."""
 
 
 @dataclass(frozen=True)
 class ExtractJob:
-    """A picture to write out: which, where to, and whether it is a mask."""
+    """An embedded image to write to `target`."""
 
-    extract: EmbeddedImage
+    source: EmbeddedImage
     target: Path
     mask: bool
 
 
 @dataclass(frozen=True)
 class ExtractResult:
-    """What came of it: the codes found in masks, and what could not be written, by target."""
+    """Values found in the masks, and the error of every image that could not be extracted, by target."""
 
     codes: frozenset[MaskKey]
     failed: Mapping[Path, str]
 
 
 @dataclass(frozen=True)
-class _Job:
-    """The wanted pictures of one file, or a part of them."""
+class _Batch:
+    """Images to extract from one file in one go."""
 
     file: Path
     member: str
@@ -62,8 +66,8 @@ class _Job:
     targets: tuple[Path, ...]
 
     @property
-    def what(self) -> dict[str, Any]:
-        """What makes it another job."""
+    def step(self) -> dict[str, Any]:
+        """Description of the work, by which the journal recognises it."""
         return {
             "member": self.member, "page": self.page, "mask": self.mask, "frames": list(self.frames),
             "targets": [path.as_posix() for path in self.targets],
@@ -71,154 +75,159 @@ class _Job:
 
 
 def extract_images(
-    wanted: Sequence[ExtractJob], intensity: Intensity, *, journal: ImportJournal, say: ProgressCallback
+    jobs: Sequence[ExtractJob], intensity: Intensity, *, journal: ImportJournal, progress: ProgressCallback
 ) -> ExtractResult:
-    """Write every wanted picture, on all cores, but for those that `journal` says are done and that are still there.
+    """Extract images on all cores, except those that `journal` records as done and whose targets still exist.
 
     Raises:
-        S4miError: nothing at all could be written.
-        OSError: a folder cannot be written, or the disk is full.
+        S4miError: no image at all could be extracted.
+        OSError: a folder is not writable, or the disk is full.
     """
-    jobs = list(_jobs(wanted))
-    keys = [key_of(job.file, {**job.what, "rule": str(intensity)}) for job in jobs]
-    done = {key: answer for key in keys if (answer := journal.get(key)) is not None}
-    todo = [(job, key) for job, key in zip(jobs, keys, strict=True) if not _still_there(job, done.get(key))]
-    work = partial(_write_job, intensity=intensity)
-    results = in_parallel(work, [job for job, _ in todo], few=1, at_once=1)
-    written = sum(len(job.targets) for job in jobs) - sum(len(job.targets) for job, _ in todo)
-    for (job, key), answer in zip(todo, results, strict=True):
-        journal.note(key, answer)
-        done[key] = answer
-        written += len(job.targets)
-        say("writing pictures out", written, len(wanted))
+    batches = list(_batches(jobs))
+    keys = [key_of(batch.file, {**batch.step, "rule": str(intensity)}) for batch in batches]
+    results = {key: result for key in keys if (result := journal.get(key)) is not None}
+    todo = [(batch, key) for batch, key in zip(batches, keys, strict=True) if not _is_done(batch, results.get(key))]
+    work = partial(_write_batch, intensity=intensity)
+    new_results = in_parallel(work, [batch for batch, _ in todo], few=1, at_once=1)
+    written = sum(len(batch.targets) for batch in batches) - sum(len(batch.targets) for batch, _ in todo)
+    for (batch, key), result in zip(todo, new_results, strict=True):
+        journal.note(key, result)
+        results[key] = result
+        written += len(batch.targets)
+        progress("extracting images", written, len(jobs))
     codes: set[MaskKey] = set()
     failed: dict[Path, str] = {}
-    for job, key in zip(jobs, keys, strict=True):
-        codes.update(done[key]["codes"])
-        failed.update({job.targets[int(number)]: message for number, message in done[key]["failed"].items()})
-    if wanted and len(failed) == len(wanted):
-        raise S4miError(f"{wanted[0].extract.file}: {next(iter(failed.values()))} (and so it is with all of them)")
+    for batch, key in zip(batches, keys, strict=True):
+        codes.update(results[key]["codes"])
+        failed.update({batch.targets[int(number)]: message for number, message in results[key]["failed"].items()})
+    if jobs and len(failed) == len(jobs):
+        raise S4miError(
+            f"{jobs[0].source.file}: {next(iter(failed.values()))} (none of {plural(len(jobs), 'image')} could be "
+            "extracted)"
+        )
     return ExtractResult(frozenset(codes), failed)
 
 
-def _jobs(wanted: Sequence[ExtractJob]) -> Iterator[_Job]:
-    """By file, in order of frames; members of a zip archive by the hundred, frames of a huge array by the range."""
+def _batches(jobs: Sequence[ExtractJob]) -> Iterator[_Batch]:
+    """Group the jobs by file, in order of frames, and divide zip archives and large arrays into several batches."""
 
-    def source(one: ExtractJob) -> tuple[Path, str, bool, bool]:
-        zipped = one.extract.file.suffix.lower() == ".zip"
-        return one.extract.file, "" if zipped else one.extract.member, one.extract.page, one.mask
+    def source(job: ExtractJob) -> tuple[Path, str, bool, bool]:
+        zipped = job.source.file.suffix.lower() == ".zip"
+        return job.source.file, "" if zipped else job.source.member, job.source.page, job.mask
 
-    for (file, member, page, mask), group in groupby(
-        sorted(wanted, key=lambda o: (*source(o), o.extract.frame)), source
-    ):
-        members = list(group)
+    in_order = sorted(jobs, key=lambda job: (*source(job), job.source.frame))
+    for (file, member, page, mask), group in groupby(in_order, source):
+        of_file = list(group)
         zipped = file.suffix.lower() == ".zip"
-        size = 128 if zipped else max(SMALL, -(-len(members) // RANGES)) if member else len(members)
-        for start in range(0, len(members), size):
-            part = members[start : start + size]
-            yield _Job(
-                file, "\n".join(one.extract.member for one in part) if zipped else member, page, mask,
-                frames=tuple(one.extract.frame for one in part), targets=tuple(one.target for one in part),
+        if zipped:
+            size = ZIP_BATCH
+        else:
+            size = max(MIN_ARRAY_BATCH, -(-len(of_file) // MAX_BATCHES)) if member else len(of_file)
+        for start in range(0, len(of_file), size):
+            part = of_file[start : start + size]
+            yield _Batch(
+                file, "\n".join(job.source.member for job in part) if zipped else member, page, mask,
+                frames=tuple(job.source.frame for job in part), targets=tuple(job.target for job in part),
             )  # fmt: skip
 
 
-def _still_there(job: _Job, answer: dict[str, Any] | None) -> bool:
-    if answer is None:
+def _is_done(batch: _Batch, result: dict[str, Any] | None) -> bool:
+    if result is None:
         return False
-    return all(path.exists() for number, path in enumerate(job.targets) if str(number) not in answer["failed"])
+    return all(path.exists() for number, path in enumerate(batch.targets) if str(number) not in result["failed"])
 
 
-def _write_job(job: _Job, *, intensity: Intensity) -> dict[str, Any]:
-    """Write the pictures of a job; what the journal notes of it."""
+def _write_batch(batch: _Batch, *, intensity: Intensity) -> dict[str, Any]:
+    """Extract the images of a batch and return the result that the journal records."""
     codes: set[MaskKey] = set()
     failed: dict[str, str] = {}
-    for target in {path.parent for path in job.targets}:
-        target.mkdir(parents=True, exist_ok=True)
-    if job.file.suffix.lower() == ".zip":
-        _copy_members(job, codes, failed)
+    for folder in {path.parent for path in batch.targets}:
+        folder.mkdir(parents=True, exist_ok=True)
+    if batch.file.suffix.lower() == ".zip":
+        _copy_members(batch, codes, failed)
         return {"codes": sorted(codes, key=str), "failed": failed}
-    wanted = dict(zip(job.frames, enumerate(job.targets), strict=True))
+    pending = dict(zip(batch.frames, enumerate(batch.targets), strict=True))
     try:
-        limits = None if job.mask else _limits(job, intensity)
-        for frame, picture in _pictures(job):
-            if frame not in wanted:
+        limits = None if batch.mask else _limits(batch, intensity)
+        for frame_number, frame in _frames(batch):
+            if frame_number not in pending:
                 continue
-            number, target = wanted.pop(frame)
+            number, target = pending.pop(frame_number)
             try:
-                if job.mask:
-                    codes.update(found := mask_codes(picture))
-                    _write_png(target, _as_coded(picture, found))
+                if batch.mask:
+                    codes.update(found := mask_codes(frame))
+                    _write_png(target, _mask_values(frame, found))
                 else:
-                    _write_png(target, intensity.to_uint8(picture.values, picture.window, limits=limits))
+                    _write_png(target, intensity.to_uint8(frame.values, frame.window, limits=limits))
             except ImageError as error:
-                failed[str(number)] = f"frame {frame} {error}"
+                failed[str(number)] = f"frame {frame_number} {error}"
     except ImageError as error:
-        failed.update({str(number): f"{job.file.name!r} {error}" for number, _ in wanted.values()})
-        wanted.clear()
-    failed.update({str(number): f"{job.file.name!r} has no frame {frame}" for frame, (number, _) in wanted.items()})
+        failed.update({str(number): f"{batch.file.name!r} {error}" for number, _ in pending.values()})
+        pending.clear()
+    failed.update({str(number): f"{batch.file.name!r} has no frame {frame}" for frame, (number, _) in pending.items()})
     return {"codes": sorted(codes, key=str), "failed": failed}
 
 
-def _pictures(job: _Job) -> Iterator[tuple[int, Frame]]:
-    """The frames of a job's file up to its last wanted one, each decoded once."""
-    if job.page:
-        for number in job.frames:
-            yield number, tiff.page(job.file, number)
+def _frames(batch: _Batch) -> Iterator[tuple[int, Frame]]:
+    """Yield the numbered frames of a batch's file up to the last one needed, each decoded once."""
+    if batch.page:
+        for number in batch.frames:
+            yield number, tiff.page(batch.file, number)
         return
-    if job.member:
-        yield from _array_in_archive(job.file, job.member, last=max(job.frames))
+    if batch.member:
+        yield from _array_in_archive(batch.file, batch.member, last=max(batch.frames))
         return
-    for number, frame in enumerate(read_frames(job.file)):
+    for number, frame in enumerate(read_frames(batch.file)):
         yield number, frame
-        if number == max(job.frames):
+        if number == max(batch.frames):
             return
 
 
-def _limits(job: _Job, intensity: Intensity) -> tuple[float, float] | None:
-    """Values that become 0 and 255 in every frame alike, from a sample of all; None where each has its own."""
-    if len(job.frames) < 2 or job.member or job.page or intensity.kind != "percentiles":
+def _limits(batch: _Batch, intensity: Intensity) -> tuple[float, float] | None:
+    """Return the values that become 0 and 255 in every frame, from a sample of all; None if each has its own."""
+    if len(batch.frames) < 2 or batch.member or batch.page or intensity.kind != "percentiles":
         return None
-    first = read_frame(job.file)
+    first = read_frame(batch.file)
     if first.window is not None or first.values.dtype in (np.uint8, np.bool_):
         return None
-    stride = max(1, first.values.size * len(job.frames) // SAMPLED)
-    sample = [picture.values.reshape(-1)[::stride] for _, picture in _pictures(job)]
+    stride = max(1, first.values.size * len(batch.frames) // SAMPLED)
+    sample = [frame.values.reshape(-1)[::stride] for _, frame in _frames(batch)]
     return intensity.limits(np.concatenate(sample))
 
 
 def _array_in_archive(file: Path, member: str, *, last: int) -> Iterator[tuple[int, Frame]]:
-    """The pictures (H, W) or (H, W, C) of an array in a `.npz`, read one after the other: it may exceed the memory."""
+    """Yield the images (H, W) or (H, W, C) of an array in a `.npz` one by one, as it may not fit into memory."""
     try:
         with zipfile.ZipFile(file) as archive, archive.open(member) as stream:
             version = np.lib.format.read_magic(stream)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(stream)
             if fortran or len(shape) not in (3, 4):
-                raise ImageError("undecodable", f"holds in {member!r} an array {shape}, not pictures one by one")
+                raise ImageError("undecodable", f"has in {member!r} an array of shape {shape}, not a stack of images")
             size = int(np.prod(shape[1:])) * dtype.itemsize
             for number in range(min(shape[0], last + 1)):
                 content = stream.read(size)
                 if len(content) < size:
-                    raise ImageError("undecodable", f"ends in picture {number} of {member!r}; download it again")
+                    raise ImageError("undecodable", f"ends in image {number} of {member!r}; download it again")
                 yield number, Frame(np.frombuffer(content, dtype=dtype).reshape(shape[1:]))
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         raise ImageError("undecodable", f"cannot be read ({error}); download it again") from error
 
 
-def _copy_members(job: _Job, codes: set[MaskKey], failed: dict[str, str]) -> None:
-    with zipfile.ZipFile(job.file) as archive:
-        for number, (member, target) in enumerate(zip(job.member.split("\n"), job.targets, strict=True)):
+def _copy_members(batch: _Batch, codes: set[MaskKey], failed: dict[str, str]) -> None:
+    with zipfile.ZipFile(batch.file) as archive:
+        for number, (member, target) in enumerate(zip(batch.member.split("\n"), batch.targets, strict=True)):
             try:
                 _write(target, archive.read(member))
-                if job.mask:
+                if batch.mask:
                     codes.update(mask_file_values(target))
             except (zipfile.BadZipFile, KeyError, ImageError) as error:
-                failed[str(number)] = f"{member!r} in {job.file.name!r}: {error}"
+                failed[str(number)] = f"{member!r} in {batch.file.name!r}: {error}"
 
 
-def _as_coded(picture: Frame, codes: Sequence[MaskKey]) -> Pixels:
-    """A mask's own numbers (H, W) or colours (H, W, 3)."""
-    values: NDArray[Any] = picture.values
+def _mask_values(frame: Frame, codes: Sequence[MaskKey]) -> Pixels:
+    """Return the values (H, W) or colours (H, W, 3) of a mask."""
+    values: NDArray[Any] = frame.values
     if any(isinstance(code, str) for code in codes):
         return np.asarray(values[:, :, :3], dtype=np.uint8)
     return np.asarray(values if values.ndim == 2 else values[:, :, 0], dtype=np.uint8)
@@ -231,7 +240,7 @@ def _write_png(target: Path, pixels: Pixels) -> None:
 
 
 def _write(target: Path, content: bytes) -> None:
-    """Atomically: a killed import leaves no half picture."""
+    """Write atomically, so that a killed import leaves no incomplete image."""
     part = target.with_name(f".{target.name}.part")
     part.write_bytes(content)
     part.replace(target)

@@ -1,7 +1,7 @@
-"""Import a folder that says by its layout what its images are.
+"""Import a folder whose layout provides the annotation.
 
-SRC/<class>/*.png                    a folder per class; `unlabelled/` and images beside the folders have no class
-SRC/images/ + SRC/masks/             a mask for every image that has the same name; images without one are no fault
+SRC/<class>/*.png                    one folder per class; `unlabelled/` and images beside the folders have no class
+SRC/images/ + SRC/masks/             images and masks of the same name; images without a mask are valid
 SRC/*.png + SRC/*_segmentation.png   the same in one folder, with a mask suffix
 SRC/*.png                            images without any annotation
 SRC/{train,val,test}/...             any of these, with an official split
@@ -19,6 +19,7 @@ from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.records import Part
 
 UNLABELLED = ("unlabelled", "unlabeled")
@@ -26,13 +27,13 @@ UNLABELLED = ("unlabelled", "unlabeled")
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """How to read the layout.
+    """Options for reading the layout of a folder.
 
     Attributes:
-        images, masks: names of the folders that hold them.
-        mask_suffix: what a mask's name adds to its image's, before the ending.
-        group_pattern: regular expression whose group 1, searched in the file name, is the patient.
-        classes: sub-folders are classes.
+        images, masks: names of the folders with images and masks.
+        mask_suffix: suffix of mask names, before the file extension.
+        group_pattern: regular expression whose group 1 is the patient, searched in file names.
+        classes: whether sub-folders are classes.
     """
 
     images: str = "images"
@@ -43,30 +44,30 @@ class FolderOptions:
 
 
 def read_folder(source: Path, options: FolderOptions | None = None) -> FoundDataset:
-    """Find the images below `source` and what its layout says of them.
+    """Find the images below `source`, with the labels, masks and split that the layout provides.
 
     Raises:
-        S4miError: the folder is not there, holds no images, or the pattern is not usable.
+        S4miError: the folder does not exist or contains no images, or the pattern is invalid.
     """
     options = options or FolderOptions()
     source = source.expanduser().resolve()
     if not source.is_dir():
-        raise S4miError(f"{source}: is not a folder; name the folder that holds the images")
+        raise S4miError(f"{source}: not a folder; pass the folder that contains the images")
     findings: list[Finding] = []
     rows: list[Row] = []
     for part, folder in _parts(source):
-        found, wrong = _read_part(folder, part, source=source, options=options)
-        rows.extend(found)
-        findings.extend(wrong)
+        part_rows, part_findings = _read_part(folder, part, source=source, options=options)
+        rows.extend(part_rows)
+        findings.extend(part_findings)
     if not rows:
-        raise S4miError(f"{source}: {_nothing(source)}")
+        raise S4miError(f"{source}: {_no_images(source)}")
     if options.group_pattern:
-        rows, wrong = group_by_name(rows, options.group_pattern, source=source)
-        findings.extend(wrong)
-    findings.extend(_left_out(source))
+        rows, group_findings = group_by_name(rows, options.group_pattern, source=source)
+        findings.extend(group_findings)
+    findings.extend(_skipped_files(source))
     classes = tuple(sorted({name for row in rows for name in row.labels or ()}))
     if len(classes) == 1:
-        message = f"{classes[0]!r} is the only class; point at its folder to import it unlabelled, or use --no-classes"
+        message = f"{classes[0]!r} is the only class; use --no-classes, or pass its folder, to import unlabelled images"
         findings.append(Finding("one-class", "error", ".", None, message))
     masked = any(row.mask is not None for row in rows)
     kind = {
@@ -77,31 +78,31 @@ def read_folder(source: Path, options: FolderOptions | None = None) -> FoundData
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Every image file in or below `folder` by its ending, in order; hidden files and folders are passed over."""
+    """List all files below `folder` with the extension of an image, sorted, without hidden files and folders."""
     return [path for path in visible_files(folder) if is_image_file(path)]
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """Every file in or below `folder`, in order, but for hidden ones; links to folders are followed."""
+    """List all files below `folder`, sorted, without hidden ones; links to folders are followed."""
     files: list[Path] = []
     seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
+    for path, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(path)
         folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
         if real not in seen:
-            files.extend(Path(place, name) for name in names if not name.startswith("."))
+            files.extend(Path(path, name) for name in names if not name.startswith("."))
         seen.add(real)
     return sorted(files)
 
 
 def _parts(source: Path) -> list[tuple[Part | None, Path]]:
-    """The parts of an official split, where every folder with images is called like one; else the source itself."""
+    """Return the folders of an official split if every folder with images is named like a part, else the source."""
     folders = [path for path in _sub_folders(source) if image_files(path)]
-    named = {path: PART_NAMES.get(path.name.lower()) for path in folders}
-    beside = any(is_image_file(path) for path in source.iterdir() if path.is_file())
-    if not folders or beside or None in named.values():
+    part_of = {path: PART_NAMES.get(path.name.lower()) for path in folders}
+    images_beside = any(is_image_file(path) for path in source.iterdir() if path.is_file())
+    if not folders or images_beside or None in part_of.values():
         return [(None, source)]
-    return [(part, path) for path, part in named.items()]
+    return [(part, path) for path, part in part_of.items()]
 
 
 def _read_part(
@@ -131,32 +132,32 @@ def _read_part(
         )
         for image in images
     ]
-    return rows, [replace(finding, file=_name(mask_root, source)) for finding in findings]
+    return rows, [replace(finding, file=_relative_name(mask_root, source)) for finding in findings]
 
 
 def _labels(image: Path, root: Path) -> tuple[str, ...] | None:
-    place = image.relative_to(root).parts
-    return None if len(place) == 1 or place[0].lower() in UNLABELLED else (place[0],)
+    parts = image.relative_to(root).parts
+    return None if len(parts) == 1 or parts[0].lower() in UNLABELLED else (parts[0],)
 
 
-def _left_out(source: Path) -> list[Finding]:
-    """Files that are no images by their ending; said, because a forgotten format looks like missing data."""
-    names = [_name(path, source) for path in visible_files(source) if not is_image_file(path)]
+def _skipped_files(source: Path) -> list[Finding]:
+    """Report files without the extension of an image, as data in another format would go unnoticed."""
+    names = [_relative_name(path, source) for path in visible_files(source) if not is_image_file(path)]
     if not names:
         return []
-    message = f"{len(names)} files are no images by their ending: {some(names)}; convert them if they should be"
+    message = f"{plural(len(names), 'file')} without the extension of an image: {some(names)}; convert those to import"
     return [Finding("left-out", "warning", ".", None, message)]
 
 
-def _nothing(source: Path) -> str:
-    endings = Counter(suffix_of(path) or path.name for path in visible_files(source))
-    held = f"; it holds {', '.join(ending for ending, _ in endings.most_common(4))}" if endings else "; it is empty"
-    return f"no images with an ending of {', '.join(sorted(SUFFIXES))}{held}"
+def _no_images(source: Path) -> str:
+    suffixes = Counter(suffix_of(path) or path.name for path in visible_files(source))
+    contents = f"contains {', '.join(suffix for suffix, _ in suffixes.most_common(4))}" if suffixes else "is empty"
+    return f"no images (the folder {contents}); pass a folder with files of {', '.join(sorted(SUFFIXES))}"
 
 
 def _sub_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _name(path: Path, source: Path) -> str:
+def _relative_name(path: Path, source: Path) -> str:
     return path.relative_to(source).as_posix()

@@ -1,7 +1,7 @@
-"""Files of several pictures become rows of their own: pages of a TIFF, frames of a DICOM file, slices of a volume.
+"""Expand files of several images into one row per image: pages of a TIFF, frames of a DICOM file, slices of a volume.
 
-DICOM and NIfTI files are always written out as pictures, even where they hold only one: identifiers stay behind, and
-training needs no reader for them.
+Images are always extracted from DICOM and NIfTI files, even from those that hold only one: identifiers stay behind, and
+training needs no reader for these formats.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,24 +17,25 @@ from s4mi.data.parallel import in_parallel
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset, ProgressCallback
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 
-PLAIN = (*tiff.SUFFIXES, *arrays.SUFFIXES)
-"""Files that may hold several pictures, and are referenced as they are where they hold one."""
+MULTI_FRAME = (*tiff.SUFFIXES, *arrays.SUFFIXES)
+"""Extensions of files that may hold several images, and are referenced unchanged if they hold only one."""
 
 
 @dataclass(frozen=True)
 class FrameSelection:
-    """Which frames of a file to take: all, the first, the middle one, or every n-th."""
+    """Frames of a file to import: all, the first, the middle one, or every n-th."""
 
     every: int = 1
     only: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "FrameSelection":
-        """`all`, `first`, `middle` or `every:N`.
+        """Parse `all`, `first`, `middle` or `every:N`.
 
         Raises:
-            S4miError: it is none of these.
+            S4miError: `text` is none of these.
         """
         kind, _, number = text.strip().partition(":")
         if kind == "every" and number.isdecimal() and int(number) > 0:
@@ -43,128 +44,147 @@ class FrameSelection:
             return cls(only=kind)
         if kind == "all" and not number:
             return cls()
-        raise S4miError(f"--frames {text!r}: is none of all, first, middle, every:N")
+        raise S4miError(f"--frames {text!r}: unknown selection; use all, first, middle or every:N")
 
-    def of(self, count: int) -> Sequence[int]:
-        """The chosen ones of `count` frames."""
+    def indices(self, count: int) -> Sequence[int]:
+        """Return the numbers of the selected frames of a file with `count` frames."""
         if self.only:
             return [0 if self.only == "first" else count // 2]
         return range(0, count, self.every)
 
 
 @dataclass(frozen=True)
-class _Inside:
-    """What a file holds; `patient` stands for the person a DICOM file names."""
+class _FileContents:
+    """Contents of a file.
+
+    Attributes:
+        header: its header if images are to be extracted from it, else None.
+        patient: pseudonym of the patient of a DICOM file.
+        burnt_in: whether a DICOM file declares text burned into its pixels.
+        error: why it cannot be read, else empty.
+    """
 
     header: Header | None = None
     patient: str | None = None
     burnt_in: bool = False
-    trouble: str = ""
+    error: str = ""
+
+    @property
+    def images(self) -> int:
+        return 1 if self.header is None else self.header.frames
 
 
-def expand(found: FoundDataset, frames: FrameSelection, *, keep_dicom: bool, say: ProgressCallback) -> FoundDataset:
-    """Replace every row whose file holds several pictures, or is DICOM or NIfTI, by a row for each.
+def expand(
+    found: FoundDataset, frames: FrameSelection, *, keep_dicom: bool, progress: ProgressCallback
+) -> FoundDataset:
+    """Replace every row whose file holds several images, or is DICOM or NIfTI, by one row per image.
 
-    A row without a group gets the pseudonym of the DICOM patient, or else the file itself where it gives several rows:
-    slices of one volume are never on two sides of a split.
+    The group of a row without one becomes the pseudonym of the DICOM patient, or else the file itself if it yields
+    several rows, so that the slices of a volume are never divided by a split.
     """
     files = list(dict.fromkeys(
         path for row in found.rows for path in (row.image, row.mask)
-        if path is not None and path not in found.extracts and _may_hold_several(path)
+        if path is not None and path not in found.embedded and _may_hold_several(path)
     ))  # fmt: skip
-    look = partial(_look, keep_dicom=keep_dicom)
-    inside = dict(
-        zip(files, in_parallel(look, files, say=lambda done, of: say("reading headers", done, of)), strict=True)
-    )
+    inspect = partial(_inspect, keep_dicom=keep_dicom)
+    results = in_parallel(inspect, files, say=partial(progress, "reading headers"))
+    contents = dict(zip(files, results, strict=True))
     rows: list[Row] = []
-    extracts = dict(found.extracts)
-    findings = [*found.findings, *_about(inside, found.folder)]
+    embedded = dict(found.embedded)
+    findings = [*found.findings, *_dicom_findings(contents, found.folder)]
     for row in found.rows:
-        fault = _fault(row, inside)
-        if fault is not None:
-            findings.append(Finding(fault[0], "warning", _name(row.image, found.folder), None, fault[1]))
+        error = _row_error(row, contents)
+        if error is not None:
+            code, message = error
+            findings.append(Finding(code, "warning", _relative_name(row.image, found.folder), None, message))
             continue
-        for made, taken in _expanded(row, inside, frames, folder=found.folder):
-            rows.append(made)
-            extracts.update(taken)
-    return replace(found, rows=tuple(rows), findings=tuple(findings), extracts=extracts)
+        for new_row, images in _expand_row(row, contents, frames, folder=found.folder):
+            rows.append(new_row)
+            embedded.update(images)
+    return replace(found, rows=tuple(rows), findings=tuple(findings), embedded=embedded)
 
 
 def _may_hold_several(path: Path) -> bool:
-    return suffix_of(path) in (*PLAIN, *nifti.SUFFIXES, *dicom.SUFFIXES) or dicom.is_nameless(path)
+    return suffix_of(path) in (*MULTI_FRAME, *nifti.SUFFIXES) or _is_dicom(path)
 
 
 def _is_dicom(path: Path) -> bool:
     return suffix_of(path) in dicom.SUFFIXES or dicom.is_nameless(path)
 
 
-def _look(path: Path, *, keep_dicom: bool) -> _Inside:
+def _inspect(path: Path, *, keep_dicom: bool) -> _FileContents:
     try:
         header = read_header(path)
         if _is_dicom(path):
             patient = dicom.pseudonym(path)
             if keep_dicom and header.frames == 1:
-                return _Inside(patient=patient, burnt_in=dicom.burnt_in(path))
-            return _Inside(header, patient, burnt_in=dicom.burnt_in(path))
+                return _FileContents(patient=patient, burnt_in=dicom.burnt_in(path))
+            return _FileContents(header, patient, burnt_in=dicom.burnt_in(path))
     except ImageError as error:
-        return _Inside(trouble=str(error))
-    return _Inside(header if header.frames > 1 or suffix_of(path) not in PLAIN else None)
+        return _FileContents(error=str(error))
+    return _FileContents(header if header.frames > 1 or suffix_of(path) not in MULTI_FRAME else None)
 
 
-def _fault(row: Row, inside: dict[Path, _Inside]) -> tuple[str, str] | None:
-    """Why a row cannot be taken, as a code and a message."""
-    image = inside.get(row.image, _Inside())
-    mask = inside.get(row.mask, _Inside()) if row.mask is not None else _Inside()
-    for what, path, one in (("image", row.image, image), ("mask", row.mask, mask)):
-        if one.trouble and path is not None:
-            return "unreadable", f"{what} {path.name!r} {one.trouble}; it is left out"
-    pictures, masks = (1 if one.header is None else one.header.frames for one in (image, mask))
-    if row.mask is not None and pictures != masks:
-        message = f"image {row.image.name!r} has {pictures} frames and its mask {row.mask.name!r} has {masks}"
-        return "frame-count", f"{message}; export both alike; it is left out"
+def _row_error(row: Row, contents: dict[Path, _FileContents]) -> tuple[str, str] | None:
+    """Return the code and message of the error for which a row cannot be imported, or None."""
+    image = contents.get(row.image, _FileContents())
+    mask = contents.get(row.mask, _FileContents()) if row.mask is not None else _FileContents()
+    for kind, path, file in (("image", row.image, image), ("mask", row.mask, mask)):
+        if file.error and path is not None:
+            return "unreadable", f"{kind} {path.name!r} {file.error}; skipped"
+    if row.mask is not None and image.images != mask.images:
+        message = (
+            f"image {row.image.name!r} has {plural(image.images, 'frame')} but its mask {row.mask.name!r} has "
+            f"{mask.images}; export both with the same frames; skipped"
+        )
+        return "frame-count", message
     return None
 
 
-def _expanded(
-    row: Row, inside: dict[Path, _Inside], frames: FrameSelection, *, folder: Path
+def _expand_row(
+    row: Row, contents: dict[Path, _FileContents], frames: FrameSelection, *, folder: Path
 ) -> Iterator[tuple[Row, dict[Path, EmbeddedImage]]]:
-    image = inside.get(row.image, _Inside())
+    """Yield the rows of the selected frames, each with the images and masks to be extracted for it."""
+    image = contents.get(row.image, _FileContents())
     group = row.group or image.patient
-    mask = inside.get(row.mask, _Inside()) if row.mask is not None else _Inside()
+    mask = contents.get(row.mask, _FileContents()) if row.mask is not None else _FileContents()
     if image.header is None and mask.header is None:
         yield replace(row, group=group), {}
         return
-    count = 1 if image.header is None else image.header.frames
+    count = image.images
     if group is None and count > 1:
-        group = _name(row.image.with_name(stem_of(row.image)), folder)
-    for frame in frames.of(count):
-        taken: dict[Path, EmbeddedImage] = {}
+        group = _relative_name(row.image.with_name(stem_of(row.image)), folder)
+    for frame in frames.indices(count):
+        embedded: dict[Path, EmbeddedImage] = {}
         paths: dict[str, Path | None] = {}
-        for what, path, one in (("image", row.image, image), ("mask", row.mask, mask)):
-            paths[what] = path
-            if path is not None and one.header is not None:
-                picture = path / (f"{stem_of(path)}_{frame:03d}.png" if count > 1 else f"{stem_of(path)}.png")
-                paths[what] = picture
-                taken[picture] = EmbeddedImage(path, frame=frame)
+        for kind, path, file in (("image", row.image, image), ("mask", row.mask, mask)):
+            paths[kind] = path
+            if path is not None and file.header is not None:
+                extracted = path / (f"{stem_of(path)}_{frame:03d}.png" if count > 1 else f"{stem_of(path)}.png")
+                paths[kind] = extracted
+                embedded[extracted] = EmbeddedImage(path, frame=frame)
         assert paths["image"] is not None
-        yield replace(row, image=paths["image"], mask=paths["mask"], group=group), taken
+        yield replace(row, image=paths["image"], mask=paths["mask"], group=group), embedded
 
 
-def _about(inside: dict[Path, _Inside], folder: Path) -> list[Finding]:
+def _dicom_findings(contents: dict[Path, _FileContents], folder: Path) -> list[Finding]:
     findings = []
-    burnt = [path for path, one in inside.items() if one.burnt_in]
-    if burnt:
+    burnt_in = [path for path, file in contents.items() if file.burnt_in]
+    if burnt_in:
         message = (
-            f"{len(burnt)} DICOM files say that text is drawn into their pixels, which stays there; look at them and "
-            "black it out where it names a person"
+            f"{plural(len(burnt_in), 'DICOM file')} with text burned into the pixels, which the import keeps; "
+            "inspect it and black out what identifies a person"
         )
-        findings.append(Finding("dicom-burnt-in", "warning", _name(burnt[0], folder), None, message))
-    named = sum(one.patient is not None for one in inside.values())
-    if named:
-        message = f"{named} DICOM files name their patient; rows without a group got a hash of it as theirs"
-        findings.append(Finding("dicom-patients", "note", ".", None, f"{message}; no name or number is written"))
+        findings.append(Finding("dicom-burnt-in", "warning", _relative_name(burnt_in[0], folder), None, message))
+    with_patient = sum(file.patient is not None for file in contents.values())
+    if with_patient:
+        message = (
+            f"{plural(with_patient, 'DICOM file')} with a patient ID, whose hash is the group of rows without one; "
+            "no patient name or ID is written"
+        )
+        findings.append(Finding("dicom-patients", "note", ".", None, message))
     return findings
 
 
-def _name(path: Path, folder: Path) -> str:
+def _relative_name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()

@@ -1,6 +1,6 @@
 """Import ISIC-2017 from the folders and tables of its official archives (Codella et al. 2018), with its official split.
 
-    ISIC-2017_{Training,Validation,Test_v2}_Data/ISIC_*.jpg                     (*_superpixels.png there is ignored)
+    ISIC-2017_{Training,Validation,Test_v2}_Data/ISIC_*.jpg                     (*_superpixels.png is ignored)
     ISIC-2017_{...}_Part1_GroundTruth/ISIC_*_segmentation.png                   lesion masks, 0 and 255
     ISIC-2017_{...}_Part3_GroundTruth.csv                                       image_id, melanoma, seborrheic_keratosis
 
@@ -16,6 +16,7 @@ from s4mi.data.sources.read_table import read_table
 from s4mi.data.sources.types import FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.records import Part
 
 CLASSES = ("melanoma", "seborrheic_keratosis", "nevus")
@@ -26,7 +27,7 @@ PARTS: Mapping[str, Part] = {"Training": "train", "Validation": "val", "Test_v2"
 
 @dataclass(frozen=True)
 class _Paths:
-    """Where the archives of one part unpack to."""
+    """Paths of one part of the split after unpacking its archives."""
 
     source: Path
     name: str
@@ -45,60 +46,59 @@ class _Paths:
 
 
 def is_isic2017(source: Path) -> bool:
-    """Whether `source` holds at least one image folder of the official layout."""
+    """Whether `source` contains at least one image folder of the official layout."""
     return any(_Paths(source, name).images.is_dir() for name in PARTS)
 
 
 def read_isic2017(source: Path) -> FoundDataset:
-    """Read what is there of the official layout; what is missing is said in a warning.
+    """Read the existing folders and tables of the official layout, and warn of missing ones.
 
     Raises:
-        S4miError: no image folder is there, or a table cannot be read.
+        S4miError: no image folder exists, or a table cannot be read.
     """
     source = source.expanduser().resolve()
     if not is_isic2017(source):
-        wanted = ", ".join(_Paths(source, name).images.name for name in PARTS)
-        raise S4miError(f"{source}: holds none of the folders {wanted}; unpack the official archives there")
+        expected = ", ".join(_Paths(source, name).images.name for name in PARTS)
+        raise S4miError(f"{source}: contains none of the folders {expected}; unpack the official archives there")
     rows: list[Row] = []
     findings: list[Finding] = []
     for name, part in PARTS.items():
-        found, wrong = _read_part(_Paths(source, name), part)
-        rows.extend(found)
-        findings.extend(wrong)
+        part_rows, part_findings = _read_part(_Paths(source, name), part)
+        rows.extend(part_rows)
+        findings.extend(part_findings)
     return FoundDataset(
         folder=source, kind="the official ISIC-2017 layout", rows=tuple(rows), classes=CLASSES, findings=tuple(findings)
     )
 
 
 def _read_part(paths: _Paths, part: Part) -> tuple[list[Row], list[Finding]]:
-    lost = {
-        paths.images: f"the {part} part is left out",
-        paths.masks: f"the {part} images get no masks",
-        paths.labels: f"the {part} images get no labels",
+    consequences = {
+        paths.images: f"the {part} part is skipped",
+        paths.masks: f"the {part} images have no masks",
+        paths.labels: f"the {part} images have no labels",
     }
     findings = [
-        Finding("missing-part", "warning", path.name, None, f"is not there, so {effect}; unpack its archive to have it")
-        for path, effect in lost.items()
+        Finding("missing-part", "warning", path.name, None, f"does not exist, so {effect}; unpack its archive")
+        for path, effect in consequences.items()
         if not path.exists()
     ]
     if not paths.images.is_dir():
         return [], findings[:1]
-    # The archives hold a folder of their own name, which some tools unpack into another of that name.
+    # The archives contain a folder of their own name, which some tools unpack into another folder of that name.
     images = sorted(paths.images.rglob("ISIC_*.jpg"))
     masks = {path.stem.removesuffix("_segmentation"): path for path in paths.masks.rglob("ISIC_*_segmentation.png")}
-    labels, wrong = _read_labels(paths.labels)
+    labels, label_findings = _read_labels(paths.labels)
     rows = [
         Row("", path, masks.get(path.stem), labels=labels.get(path.stem), group=None, split=part, line=0)
         for path in images
     ]
     known = {path.stem for path in images}
     for file, names in ((paths.labels, labels), (paths.masks, masks)):
-        if strangers := sorted(set(names) - known):
-            message = (
-                f"{len(strangers)} entries have no image in {paths.images.name}, e.g. {strangers[0]!r}; unpack it again"
-            )
+        if unknown := sorted(set(names) - known):
+            count = plural(len(unknown), "entry", "entries")
+            message = f"{count} without an image in {paths.images.name}, e.g. {unknown[0]!r}; unpack it again"
             findings.append(Finding("no-such-image", "warning", file.name, None, message))
-    return rows, findings + wrong
+    return rows, findings + label_findings
 
 
 def _read_labels(path: Path) -> tuple[dict[str, tuple[str, ...]], list[Finding]]:
@@ -107,14 +107,14 @@ def _read_labels(path: Path) -> tuple[dict[str, tuple[str, ...]], list[Finding]]
     table = read_table(path)
     for column in ("image_id", *CLASSES[:2]):
         if column not in table.columns:
-            raise S4miError(f"{path}:1: there is no column {column!r}; use the table as the archive has it")
+            raise S4miError(f"{path}:1: no column {column!r}; use the original table of the archive")
     labels: dict[str, tuple[str, ...]] = {}
     findings = []
     for record in table.records:
         values = {name: record.cells[name] for name in CLASSES[:2]}
         shown = [name for name, value in values.items() if value in ("1", "1.0")]
         if any(value not in ("0", "0.0", "1", "1.0") for value in values.values()) or len(shown) > 1:
-            message = f"holds {' and '.join(values.values())} where at most one is 1.0 and the rest 0.0; mend the cells"
+            message = f"expected 0.0 and at most one 1.0 (given {' and '.join(values.values())}); correct the cells"
             findings.append(Finding("bad-label", "error", path.name, record.line, message))
             continue
         labels[record.cells["image_id"]] = (shown[0] if shown else "nevus",)

@@ -1,4 +1,4 @@
-"""Which pixel values and colours masks hold, and which class each of them is."""
+"""Assign class names to the pixel values and colours found in masks."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,62 +15,66 @@ BACKGROUND = "background"
 
 
 def name_mask_values(values: Iterable[MaskKey], *, naming: DatasetNaming) -> dict[MaskKey, str]:
-    """Pixel value → class name for masks that hold `values`.
+    """Map the pixel values found in masks to class names.
 
-    Masks with one value beside 0 need no names: 0 is background, the other one `naming.foreground`.
+    Masks with one value beside 0 need no names: 0 is the background, the other value `naming.foreground`.
 
     Raises:
-        S4miError: there are more values, or values that `naming.mask_values` leaves out.
+        S4miError: there are more values but no names, or values that `naming.mask_values` lacks.
     """
-    present = sorted(_in_one_code(set(values)), key=lambda value: (isinstance(value, str), value))
+    present = sorted(_in_one_encoding(set(values)), key=lambda value: (isinstance(value, str), value))
     black: MaskKey = "#000000" if present and isinstance(present[0], str) else 0
     shown = ", ".join(map(str, present[:8])) + (f", … ({len(present)} in all)" if len(present) > 8 else "")
     if naming.mask_values:
-        if missing := [value for value in present if value not in naming.mask_values]:
+        if unnamed := [value for value in present if value not in naming.mask_values]:
             raise S4miError(
-                f"masks hold the values {shown}, and {', '.join(map(str, missing[:8]))} is not named; "
-                f"add --mask-value {missing[0]}=NAME, or NAME 'ignore' for pixels without annotation"
+                f"masks contain the values {shown}, of which {', '.join(map(str, unnamed[:8]))} have no name; "
+                f"add --mask-value {unnamed[0]}=NAME, with the name 'ignore' for pixels without annotation"
             )
         return dict(sorted(naming.mask_values.items(), key=lambda pair: (pair[1] != BACKGROUND, pair[0])))
-    inside = [value for value in present if value != black]
-    if len(inside) > 1:
-        cure = (
-            f"name each: --mask-value {black}=background " + " ".join(f"--mask-value {value}=NAME" for value in inside)
-            if len(inside) <= 8
-            else "re-export them with one number per class, in a format without loss"
+    foreground = [value for value in present if value != black]
+    if len(foreground) > 1:
+        options = " ".join(f"--mask-value {value}=NAME" for value in foreground)
+        hint = (
+            f"name each: --mask-value {black}=background {options}"
+            if len(foreground) <= 8
+            else "re-export them with one number per class, in a lossless format"
         )
-        raise S4miError(f"masks hold the values {shown}, so which is what is unclear; {cure}")
-    return {black: BACKGROUND, (inside[0] if inside else 255): naming.foreground}
+        raise S4miError(f"masks contain the values {shown}, whose classes are unknown; {hint}")
+    return {black: BACKGROUND, (foreground[0] if foreground else 255): naming.foreground}
 
 
-def _in_one_code(values: set[MaskKey]) -> set[MaskKey]:
-    """Where any mask is coloured, the numbers of those without a colour as greys."""
+def _in_one_encoding(values: set[MaskKey]) -> set[MaskKey]:
+    """Convert numbers to grey colours if any value is a colour."""
     if all(isinstance(value, int) for value in values):
         return values
     return {value if isinstance(value, str) else f"#{value:02x}{value:02x}{value:02x}" for value in values}
 
 
 def scan_masks(
-    masks: Sequence[Path], *, journal: ImportJournal | None = None, say: Callable[[int, int], None] = lambda *_: None
+    masks: Sequence[Path],
+    *,
+    journal: ImportJournal | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> tuple[set[MaskKey], list[Finding]]:
-    """Every pixel value or colour the masks hold, and the masks that cannot be read, as warnings.
+    """Collect the pixel values or colours of all masks, and a warning for every mask that cannot be read.
 
-    Masks that `journal` knows as they are now are not read again.
+    Masks that `journal` records in their current state are not read again.
     """
     keys = {path: key_of(path, {"scan": True}) for path in masks} if journal is not None else {}
-    known = {path: answer for path, key in keys.items() if journal and (answer := journal.get(key)) is not None}
+    known = {path: result for path, key in keys.items() if journal and (result := journal.get(key)) is not None}
     present: set[MaskKey] = {value for values in known.values() for value in values}
-    unread: list[Finding] = []
+    unreadable: list[Finding] = []
     todo = [path for path in masks if path not in known]
-    for path, values in zip(todo, in_parallel(_values_of, todo, say=say), strict=True):
+    for path, values in zip(todo, in_parallel(_values_of, todo, say=progress), strict=True):
         if isinstance(values, ImageError):
             message = f"mask {path.name!r} {values}"
-            unread.append(Finding(code=values.code, severity="warning", file=str(path), line=None, message=message))
+            unreadable.append(Finding(values.code, "warning", str(path), line=None, message=message))
             continue
         present.update(values)
         if journal is not None:
             journal.note(keys[path], values)
-    return present, unread
+    return present, unreadable
 
 
 def _values_of(path: Path) -> tuple[MaskKey, ...] | ImageError:

@@ -1,7 +1,7 @@
-"""Import a 2-D set of MedMNIST v2 (Yang et al. 2023): one `.npz` with images, labels and the official split.
+"""Import a 2-D data set of MedMNIST v2 (Yang et al. 2023): one `.npz` with images, labels and the official split.
 
-{train,val,test}_images    (N, H, W) or (N, H, W, 3) uint8, of 28, 64, 128 or 224 pixels
-{train,val,test}_labels    (N, 1) class, or (N, L) 0 and 1 of each class
+{train,val,test}_images    (N, H, W) or (N, H, W, 3) uint8, with sides of 28, 64, 128 or 224 pixels
+{train,val,test}_labels    (N, 1) class numbers, or (N, L) 0 or 1 per class
 """
 
 import zipfile
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from s4mi.data.manifest import PARTS, Row
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.records import Part
 
 SOURCE = "MedMNIST v2, https://medmnist.com"
@@ -53,61 +54,61 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     ),
     "organamnist": ORGANS, "organcmnist": ORGANS, "organsmnist": ORGANS,
 }  # fmt: skip
-"""Names of the outputs, by set, as the package `medmnist` gives them."""
+"""Class names of each data set, as in the package `medmnist`."""
 
 
 @dataclass(frozen=True)
 class _Array:
-    """What the header of an array says."""
+    """Header of an array."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
 
 def is_medmnist(source: Path) -> bool:
-    """Whether `source` is, or holds exactly one, `.npz` with images and labels."""
+    """Whether `source` is a `.npz` with images and labels, or a folder with exactly one."""
     file = _file(source)
     return file is not None and {"train_images.npy", "train_labels.npy"} <= _members(file)
 
 
 def read_medmnist(source: Path, *, classes: Sequence[str] = ()) -> FoundDataset:
-    """Read the labels and the headers of the images; the images are read when they are written out.
+    """Read the labels and the headers of the images; the images are read when they are extracted.
 
     Args:
-        classes: names of the outputs; else those of the set that the file is called after, else class_0, …
+        classes: class names; by default those of the data set named by the file, else class_0, …
 
     Raises:
-        S4miError: there is no such file, or it does not hold what it should.
+        S4miError: there is no such file, or it is not a 2-D MedMNIST file.
     """
     source = source.expanduser().resolve()
     file = _file(source)
     if file is None:
-        raise S4miError(f"{source}: is no .npz file and holds not exactly one; name the file")
+        raise S4miError(f"{source}: not a .npz file, nor a folder with exactly one; pass the path of the file")
     if "mnist3d" in file.name:
-        raise S4miError(f"{file}: is a set of volumes; take one of the 2-D sets: {', '.join(CLASSES)}")
+        raise S4miError(f"{file}: contains volumes; use a 2-D data set: {', '.join(CLASSES)}")
     rows: list[Row] = []
-    extracts: dict[Path, EmbeddedImage] = {}
+    embedded: dict[Path, EmbeddedImage] = {}
     widths = set()
     for part in PARTS:
         if f"{part}_images.npy" not in _members(file):
             continue
         labels = _labels(file, part)
         widths.add(labels.shape[1])
-        for row, extract in _rows(file, part, labels):
+        for row, image in _rows(file, part, labels):
             rows.append(row)
-            extracts[row.image] = extract
+            embedded[row.image] = image
     if not rows or len(widths) > 1:
-        raise S4miError(f"{file}: holds no train_images and train_labels of one kind; is it a MedMNIST file?")
+        raise S4miError(f"{file}: no train_images and train_labels of one kind; pass a MedMNIST file")
     width = widths.pop()
     highest = max((int(name) for row in rows for name in row.labels or ()), default=-1)
     names = _names(file, classes) or tuple(f"class_{number}" for number in range(width if width > 1 else highest + 1))
     if (width > 1 and len(names) != width) or highest >= len(names):
         count = width if width > 1 else highest + 1
-        raise S4miError(f"{file}: has {count} classes but {len(names)} names; name each with --classes a,b,c")
+        raise S4miError(f"{file}: has {count} classes but {plural(len(names), 'name')}; name each with --classes a,b,c")
     named = tuple(_with_names(row, names) for row in rows)
     return FoundDataset(
         folder=file.parent, kind=f"the MedMNIST set {file.stem}", rows=named, classes=names, multilabel=width > 1,
-        extracts=extracts,
+        embedded=embedded,
     )  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def _members(file: Path) -> set[str]:
         with zipfile.ZipFile(file) as archive:
             return set(archive.namelist())
     except (zipfile.BadZipFile, OSError) as error:
-        raise S4miError(f"{file}: is no .npz file ({error}); download it again") from error
+        raise S4miError(f"{file}: not a valid .npz file ({error}); download it again") from error
 
 
 def _names(file: Path, classes: Sequence[str]) -> tuple[str, ...]:
@@ -132,14 +133,16 @@ def _names(file: Path, classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _labels(file: Path, part: Part) -> NDArray[Any]:
-    """(N, L) whole numbers."""
+    """Read the labels as (N, L) integers."""
     with np.load(file, allow_pickle=False) as arrays:
         if f"{part}_labels" not in arrays:
-            raise S4miError(f"{file}: holds {part}_images and no {part}_labels; is it a MedMNIST file?")
+            raise S4miError(f"{file}: has {part}_images but no {part}_labels; pass a MedMNIST file")
         labels = np.asarray(arrays[f"{part}_labels"])
     labels = labels[:, None] if labels.ndim == 1 else labels
     if labels.ndim != 2 or (labels.shape[1] > 1 and not np.isin(labels, (0, 1)).all()) or (labels < 0).any():
-        raise S4miError(f"{file}: {part}_labels {labels.shape} are neither (N, 1) classes nor (N, L) of 0 and 1")
+        raise S4miError(
+            f"{file}: {part}_labels {labels.shape} are neither (N, 1) classes nor (N, L) 0 and 1; pass a MedMNIST file"
+        )
     return labels.astype(np.int64)
 
 
@@ -152,17 +155,20 @@ def _header(file: Path, member: str) -> _Array:
 
 
 def _rows(file: Path, part: Part, labels: NDArray[Any]) -> Iterator[tuple[Row, EmbeddedImage]]:
-    """A row an image; `labels` are numbers as text until the names are known."""
+    """Yield one row per image; its labels are numbers as text until the names are known."""
     member = f"{part}_images.npy"
     array = _header(file, member)
     if array.dtype != np.uint8 or len(array.shape) not in (3, 4) or (len(array.shape) == 4 and array.shape[3] != 3):
-        raise S4miError(f"{file}: {part}_images are {array.dtype} {array.shape}, not (N, H, W) or (N, H, W, 3) uint8")
+        raise S4miError(
+            f"{file}: {part}_images are {array.dtype} {array.shape}, not uint8 (N, H, W) or (N, H, W, 3); "
+            "pass a MedMNIST file"
+        )
     if array.shape[0] != len(labels):
         raise S4miError(
-            f"{file}: holds {array.shape[0]} {part}_images and {len(labels)} {part}_labels; download it again"
+            f"{file}: has {array.shape[0]} {part}_images but {len(labels)} {part}_labels; download it again"
         )
-    for number, shown in enumerate(labels.tolist()):
-        present = [str(k) for k, yes in enumerate(shown) if yes] if len(shown) > 1 else [str(shown[0])]
+    for number, values in enumerate(labels.tolist()):
+        present = [str(k) for k, value in enumerate(values) if value] if len(values) > 1 else [str(values[0])]
         path = file / part / f"{part}_{number:06d}.png"
         row = Row("", path, None, labels=tuple(present), group=None, split=part, line=0)
         yield row, EmbeddedImage(file, frame=number, member=member)

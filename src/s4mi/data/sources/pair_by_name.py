@@ -1,4 +1,4 @@
-"""Which mask belongs to which image, by name."""
+"""Match masks to images by their file names."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,11 +8,12 @@ from pathlib import Path
 
 from s4mi.data.files import stem_of
 from s4mi.data.spec import Finding
+from s4mi.formatting import plural
 
 
 @dataclass(frozen=True)
 class AffixPattern:
-    """What the names of images and masks have around what is the same in both, before the ending."""
+    """Prefixes and suffixes around the part of the file name (without extension) that an image and its mask share."""
 
     image_prefix: str = ""
     image_suffix: str = ""
@@ -20,20 +21,20 @@ class AffixPattern:
     mask_suffix: str = ""
 
     def image_stem(self, path: Path) -> str | None:
-        """What an image's name shares with its mask's, or None where it is no image by its name."""
-        return _within(stem_of(path), self.image_prefix, self.image_suffix)
+        """Return the shared part of an image's name, or None if the name does not match."""
+        return _strip_affixes(stem_of(path), self.image_prefix, self.image_suffix)
 
     def mask_stem(self, path: Path) -> str | None:
-        """What a mask's name shares with its image's, or None where it is no mask by its name."""
-        return _within(stem_of(path), self.mask_prefix, self.mask_suffix)
+        """Return the shared part of a mask's name, or None if the name does not match."""
+        return _strip_affixes(stem_of(path), self.mask_prefix, self.mask_suffix)
 
 
 def match(
     images: Sequence[Path], masks: Sequence[Path], *, image_root: Path, mask_root: Path, naming: AffixPattern
 ) -> tuple[dict[Path, Path], list[Finding]]:
-    """The mask of every image: the one at the same place below its root, else the only one of the same name."""
+    """Find the mask of every image: the one at the same path below its root, else the only one of the same name."""
     stems = {mask: stem for mask in masks if (stem := naming.mask_stem(mask)) is not None}
-    by_place = {mask.relative_to(mask_root).parent / stem: mask for mask, stem in stems.items()}
+    by_path = {mask.relative_to(mask_root).parent / stem: mask for mask, stem in stems.items()}
     counts = Counter(stems.values())
     by_name = {stem: mask for mask, stem in stems.items() if counts[stem] == 1}
     mask_of = {}
@@ -41,59 +42,59 @@ def match(
         stem = naming.image_stem(image)
         if stem is None:
             continue
-        mask = by_place.get(image.relative_to(image_root).parent / stem) or by_name.get(stem)
+        mask = by_path.get(image.relative_to(image_root).parent / stem) or by_name.get(stem)
         if mask is not None:
             mask_of[image] = mask
-    return mask_of, _about(images, list(stems), mask_of)
+    return mask_of, _match_findings(images, list(stems), mask_of)
 
 
-def _about(images: Sequence[Path], masks: Sequence[Path], mask_of: dict[Path, Path]) -> list[Finding]:
+def _match_findings(images: Sequence[Path], masks: Sequence[Path], mask_of: dict[Path, Path]) -> list[Finding]:
     findings = []
-    used = set(mask_of.values())
-    unused = [mask.name for mask in masks if mask not in used]
-    if unused:
-        cure = _guess(images, masks) if not mask_of else "give them the names of their images, or leave them out"
-        message = f"{len(unused)} of {len(masks)} masks have no image of their name: {some(unused)}; {cure}"
+    matched = set(mask_of.values())
+    unmatched = [mask.name for mask in masks if mask not in matched]
+    if unmatched:
+        hint = _suggest_affixes(images, masks) if not mask_of else "rename them after their images, or remove them"
+        message = f"{len(unmatched)} of {plural(len(masks), 'mask')} without an image: {some(unmatched)}; {hint}"
         findings.append(Finding("mask-without-image", "warning" if mask_of else "error", "", None, message))
-    twice = [mask.name for mask, count in Counter(mask_of.values()).items() if count > 1]
-    if twice:
-        message = f"{len(twice)} masks fit several images: {some(twice)}; give each image a name of its own"
+    shared = [mask.name for mask, count in Counter(mask_of.values()).items() if count > 1]
+    if shared:
+        message = f"{plural(len(shared), 'mask')} matched by several images: {some(shared)}; make image names unique"
         findings.append(Finding("mask-of-several-images", "error", "", None, message))
     return findings
 
 
-def _guess(images: Sequence[Path], masks: Sequence[Path]) -> str:
-    """What the names of masks seem to add to those of images, from the closest pair of names."""
+def _suggest_affixes(images: Sequence[Path], masks: Sequence[Path]) -> str:
+    """Suggest options for the affixes of the names, from the most similar pair of an image and a mask."""
     stems = {stem_of(image) for image in images}
     for mask in masks[:50]:
         name = stem_of(mask)
-        inside = max((stem for stem in stems if stem in name), key=len, default="")
-        if inside:
-            before, _, after = name.partition(inside)
-            said = [f"--mask-prefix {before!r}"] * bool(before) + [f"--mask-suffix {after!r}"] * bool(after)
-            return f"{mask.name!r} seems to belong to {inside!r}: say {' '.join(said)}"
-        start = max((_shared_start(stem, name) for stem in stems), key=len, default="")
+        contained = max((stem for stem in stems if stem in name), key=len, default="")
+        if contained:
+            prefix, _, suffix = name.partition(contained)
+            options = [f"--mask-prefix {prefix!r}"] * bool(prefix) + [f"--mask-suffix {suffix!r}"] * bool(suffix)
+            return f"{mask.name!r} seems to belong to {contained!r}: use {' '.join(options)}"
+        start = max((_common_start(stem, name) for stem in stems), key=len, default="")
         image = next((stem for stem in stems if start and stem.startswith(start)), None)
         if image is not None and len(start) > len(name) // 2:
             return (
-                f"{mask.name!r} seems to belong to {image!r}: say --image-suffix {image[len(start) :]!r} "
+                f"{mask.name!r} seems to belong to {image!r}: use --image-suffix {image[len(start) :]!r} "
                 f"--mask-suffix {name[len(start) :]!r}"
             )
-    example = f" (an image is called {images[0].name!r})" if images else ""
-    return f"say what their names add with --mask-suffix or --mask-prefix{example}"
+    example = f" (example of an image name: {images[0].name!r})" if images else ""
+    return f"specify how mask names differ with --mask-suffix or --mask-prefix{example}"
 
 
-def _shared_start(one: str, other: str) -> str:
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
-    return "".join(letter for letter, _ in same)
+def _common_start(one: str, other: str) -> str:
+    equal = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return "".join(character for character, _ in equal)
 
 
-def _within(name: str, prefix: str, suffix: str) -> str | None:
+def _strip_affixes(name: str, prefix: str, suffix: str) -> str | None:
     if len(name) <= len(prefix) + len(suffix) or not (name.startswith(prefix) and name.endswith(suffix)):
         return None
     return name[len(prefix) : len(name) - len(suffix)]
 
 
 def some(names: Sequence[str], *, most: int = 3) -> str:
-    """The first few names in quotes, for a message."""
+    """Quote the first few of several names, for a message."""
     return ", ".join(map(repr, names[:most])) + (", …" if len(names) > most else "")

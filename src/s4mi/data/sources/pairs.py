@@ -1,6 +1,6 @@
 """Import a folder of images and a folder of masks, matched by name.
 
-SRC/images/a.jpg + SRC/masks/a_seg.png              rules of naming say what a mask's name adds
+SRC/images/a.jpg + SRC/masks/a_seg.png              names that differ by prefixes and suffixes
 SRC/{train,val,test}/images + …/masks               with an official split
 SRC/images/{train,val,test} + SRC/masks/{…}         the same
 """
@@ -16,12 +16,13 @@ from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.records import Part
 
 
 @dataclass(frozen=True)
 class PairsOptions:
-    """Where images and masks lie, relative to the source, and how their names go together."""
+    """Folders of images and masks, relative to the source, and how their names correspond."""
 
     images: str = "images"
     masks: str = "masks"
@@ -30,39 +31,40 @@ class PairsOptions:
 
 
 def read_pairs(source: Path, options: PairsOptions | None = None) -> FoundDataset:
-    """Find the images and their masks; an image without a mask is not annotated, which is a normal state.
+    """Find the images and their masks; an image without a mask is not annotated, which is valid.
 
     Raises:
-        S4miError: a folder is not there or holds no images, or a pattern cannot be used.
+        S4miError: a folder does not exist or contains no images, or a pattern is invalid.
     """
     options = options or PairsOptions()
     source = source.expanduser().resolve()
     if not source.is_dir():
-        raise S4miError(f"{source}: is not a folder; name the one that holds the folders of images and masks")
+        raise S4miError(f"{source}: not a folder; pass the folder that contains the folders of images and masks")
     rows: list[Row] = []
     findings: list[Finding] = []
     for part, folder in _parts(source, options):
-        found, wrong = _read_part(folder, part, source=source, options=options)
-        rows += found
-        findings += wrong
+        part_rows, part_findings = _read_part(folder, part, source=source, options=options)
+        rows += part_rows
+        findings += part_findings
     if options.group_pattern:
-        rows, wrong = group_by_name(rows, options.group_pattern, source=source)
-        findings += wrong
+        rows, group_findings = group_by_name(rows, options.group_pattern, source=source)
+        findings += group_findings
     without = sum(row.mask is None for row in rows)
     if without:
-        message = f"{without} of {len(rows)} images have no mask; they count as not annotated, which is a normal state"
-        findings.append(Finding("no-mask", "note", ".", None, f"{message}; see the names if they should have one"))
+        count = f"{without} of {plural(len(rows), 'image')}"
+        message = f"{count} without a mask, so not annotated; if they should have one, check the names"
+        findings.append(Finding("no-mask", "note", ".", None, message))
     return FoundDataset(folder=source, kind="pairs of image and mask", rows=tuple(rows), findings=tuple(findings))
 
 
 def _parts(source: Path, options: PairsOptions) -> Iterator[tuple[Part | None, Path]]:
-    """The parts of an official split that have both folders, else the source itself."""
+    """Yield the folders of an official split if they contain a folder of images, else the source itself."""
     folders = sorted(path for path in source.iterdir() if path.is_dir() and path.name.lower() in PART_NAMES)
-    parted = [path for path in folders if (path / options.images).is_dir()]
-    if not parted or (source / options.images).is_dir():
+    parts = [path for path in folders if (path / options.images).is_dir()]
+    if not parts or (source / options.images).is_dir():
         yield None, source
     else:
-        yield from ((PART_NAMES[path.name.lower()], path) for path in parted)
+        yield from ((PART_NAMES[path.name.lower()], path) for path in parts)
 
 
 def _read_part(
@@ -71,8 +73,8 @@ def _read_part(
     image_root, mask_root = folder / options.images, folder / options.masks
     for option, root in (("--images", image_root), ("--masks", mask_root)):
         if not root.is_dir():
-            beside = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir())) or "no folders"
-            raise S4miError(f"{root}: is not there; name the folder with {option} (there are: {beside})")
+            existing = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir())) or "none"
+            raise S4miError(f"{root}: does not exist (existing folders: {existing}); set the folder with {option}")
     masks = image_files(mask_root)
     images = [path for path in image_files(image_root) if not path.is_relative_to(mask_root)]
     if image_root == mask_root:
@@ -81,20 +83,20 @@ def _read_part(
     images = [path for path in images if options.naming.image_stem(path) is not None]
     if not images:
         raise S4miError(
-            f"{image_root}: holds no images of such a name; see --images, --image-prefix and --image-suffix"
+            f"{image_root}: no images with a matching name; check --images, --image-prefix and --image-suffix"
         )
     mask_of, findings = match(images, masks, image_root=image_root, mask_root=mask_root, naming=options.naming)
-    official = part is None and all(_side(image, image_root) for image in images)
+    official = part is None and all(_part_of(image, image_root) for image in images)
     rows = [
         Row("", image, mask_of.get(image), labels=None, group=None,
-            split=_side(image, image_root) if official else part, line=0)
+            split=_part_of(image, image_root) if official else part, line=0)
         for image in images
     ]  # fmt: skip
-    place = mask_root.relative_to(source).as_posix() if mask_root.is_relative_to(source) else mask_root.as_posix()
-    return rows, [replace(finding, file=place) for finding in findings]
+    location = mask_root.relative_to(source).as_posix() if mask_root.is_relative_to(source) else mask_root.as_posix()
+    return rows, [replace(finding, file=location) for finding in findings]
 
 
-def _side(image: Path, root: Path) -> Part | None:
-    """The part that the first folder below `root` names."""
+def _part_of(image: Path, root: Path) -> Part | None:
+    """Return the part of the split that the first folder below `root` is named after."""
     parts = image.relative_to(root).parts
     return PART_NAMES.get(parts[0].lower()) if len(parts) > 1 else None

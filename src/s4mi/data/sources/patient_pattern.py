@@ -9,20 +9,25 @@ from s4mi.data.manifest import Row
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 
 
 def group_by_name(rows: Sequence[Row], pattern: str, *, source: Path) -> tuple[list[Row], list[Finding]]:
-    """Each row with group 1 of `pattern`, searched in its file's name, as its patient.
+    """Assign each row the patient that group 1 of `pattern` matches in its file name.
 
     Raises:
-        S4miError: the pattern is no regular expression, or has no group.
+        S4miError: the pattern is not a valid regular expression, or has no group.
     """
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise S4miError(f"--group-pattern {pattern!r}: is no regular expression ({error})") from error
+        raise S4miError(
+            f"--group-pattern {pattern!r}: not a valid regular expression ({error}); fix it, e.g. ([^_]+)_.*"
+        ) from error
     if expression.groups < 1:
-        raise S4miError(f"--group-pattern {pattern!r}: has no group; put the patient's part in brackets: ([^_]+)_.*")
+        raise S4miError(
+            f"--group-pattern {pattern!r}: has no group; put the part that is the patient in parentheses: ([^_]+)_.*"
+        )
     grouped, unmatched = [], []
     for row in rows:
         found = expression.search(row.image.name)
@@ -32,6 +37,9 @@ def group_by_name(rows: Sequence[Row], pattern: str, *, source: Path) -> tuple[l
             grouped.append(replace(row, group=found.group(1)))
     findings = []
     if unmatched:
-        message = f"{len(unmatched)} file names do not match --group-pattern {pattern!r}: {some(unmatched)}; widen it"
+        message = (
+            f"{plural(len(unmatched), 'file name')} not matched by --group-pattern {pattern!r}: {some(unmatched)}; "
+            "make the pattern more general"
+        )
         findings.append(Finding("no-group", "error", ".", None, message))
     return grouped, findings

@@ -1,4 +1,4 @@
-"""Tables of labels, whatever file holds them, as records of text that know their line: CSV, TSV, Parquet, Excel."""
+"""Read tables of labels (CSV, TSV, Parquet, Excel) as records of text with their line numbers."""
 
 import csv
 import io
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.errors import S4miError, nearest, require_extra
+from s4mi.formatting import plural
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx", ".xls")
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row of a table: its cells as stripped text, `''` where empty, and the line of the file it begins in."""
+    """One row of a table: its cells as stripped text, `''` if empty, and the line of the file in which it starts."""
 
     line: int
     cells: Mapping[str, str]
@@ -21,51 +22,50 @@ class TableRow:
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table and where it came from."""
+    """The contents of a table, and its path."""
 
     path: Path
     columns: tuple[str, ...]
     records: tuple[TableRow, ...]
 
     def require(self, column: str, *, option: str) -> str:
-        """`column`, when the table has it; else raise S4miError with the nearest one and the option that names it."""
+        """Return `column` if the table has it, else raise S4miError with the closest name and the option to set it."""
         if column in self.columns:
             return column
-        raise S4miError(
-            f"{self.path}:1: there is no column {column!r}{nearest(column, self.columns)}; "
-            f"name one with {option}: {', '.join(self.columns)}"
-        )
+        near = nearest(column, self.columns)
+        hint = f"{near} Choose it with {option}" if near else f"; choose one with {option}"
+        raise S4miError(f"{self.path}:1: no column {column!r} (columns: {', '.join(self.columns)}){hint}")
 
 
 def read_table(path: Path) -> SourceTable:
-    """Read a table. Of an Excel file the first sheet; of a Parquet file row n counts as line n + 2.
+    """Read a table: the first sheet of an Excel file; row n of a Parquet or Excel file counts as line n + 2.
 
     Raises:
-        S4miError: the file is missing, empty, not of its kind, or has rows of different lengths.
+        S4miError: the file is missing, empty, invalid, or has rows of different lengths.
     """
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise S4miError(f"{path}: is not there; mend its path")
+        raise S4miError(f"{path}: file not found; correct its path")
     if suffix in (".csv", ".tsv"):
         return _read_text_table(path, separator="\t" if suffix == ".tsv" else None)
     if suffix == ".parquet" or suffix in (".xlsx", ".xls"):
         return _read_frame(path)
-    raise S4miError(f"{path}: is no table this can read; convert it to one of: {', '.join(TABLE_SUFFIXES)}")
+    raise S4miError(f"{path}: not a supported table; convert it to one of {', '.join(TABLE_SUFFIXES)}")
 
 
 def _read_text_table(path: Path, *, separator: str | None) -> SourceTable:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise S4miError(f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+        raise S4miError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
     first = text.partition("\n")[0]
-    # Spreadsheets in many languages write ';' or tabs into what they call CSV; the header shows which.
+    # Spreadsheet programs write CSV with ',', ';' or tabs, depending on the locale; the header shows which.
     separator = separator or max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         columns = tuple(name.strip() for name in next(reader, []))
         if not any(columns):
-            raise S4miError(f"{path}:1: the table is empty; its first line must name the columns")
+            raise S4miError(f"{path}:1: the table is empty; put the column names into its first line")
         records = []
         before = reader.line_num
         for values in reader:
@@ -74,17 +74,17 @@ def _read_text_table(path: Path, *, separator: str | None) -> SourceTable:
                 continue
             if len(values) != len(columns):
                 raise S4miError(
-                    f"{path}:{line}: has {len(values)} cells where the header has {len(columns)}; "
-                    f"quote cells that hold {separator!r}"
+                    f"{path}:{line}: {plural(len(values), 'cell')} in the row but {len(columns)} in the header; "
+                    f"quote cells that contain {separator!r}"
                 )
             records.append(TableRow(line, dict(zip(columns, (value.strip() for value in values), strict=True))))
     except csv.Error as error:
-        raise S4miError(f"{path}:{reader.line_num}: is not CSV ({error}); look for an unclosed quote") from error
+        raise S4miError(f"{path}:{reader.line_num}: not valid CSV ({error}); check for an unclosed quote") from error
     return _checked(path, columns, records)
 
 
 def _read_frame(path: Path) -> SourceTable:
-    import polars  # here, not above: it costs a tenth of a second and most tables are CSV
+    import polars  # imported late, as it takes 0.1 s and most tables are CSV
 
     try:
         if path.suffix.lower() == ".parquet":
@@ -94,7 +94,7 @@ def _read_frame(path: Path) -> SourceTable:
             frame = polars.read_excel(path)
     except S4miError:
         raise
-    except Exception as error:  # polars and the Excel reader raise whatever their parsers raise
+    except Exception as error:  # polars and the Excel reader pass on any exception of their parsers
         reason = " ".join(str(error).split())
         raise S4miError(f"{path}: cannot be read as {path.suffix} ({reason}); export it again, or as CSV") from error
     records = [
@@ -105,7 +105,7 @@ def _read_frame(path: Path) -> SourceTable:
 
 
 def _as_text(value: object) -> str:
-    """A typed cell as it would stand in a CSV file; a list of labels is joined by `;`, and an empty one is `none`."""
+    """Convert a typed cell to its text in a CSV file; a list of labels is joined by `;`, an empty list is `none`."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -120,8 +120,8 @@ def _as_text(value: object) -> str:
 def _checked(path: Path, columns: tuple[str, ...], records: Iterable[TableRow]) -> SourceTable:
     for name in columns:
         if columns.count(name) > 1:
-            raise S4miError(f"{path}:1: two columns are called {name!r}; rename one")
+            raise S4miError(f"{path}:1: two columns are named {name!r}; rename one")
     table = SourceTable(path=path, columns=columns, records=tuple(records))
     if not table.records:
-        raise S4miError(f"{path}: names columns and has no rows; add rows")
+        raise S4miError(f"{path}: has columns but no rows; add rows")
     return table

@@ -1,4 +1,4 @@
-"""What an import has done already, so that an interrupted one goes on where it was."""
+"""The journal of an import, from which an interrupted one resumes."""
 
 import json
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ NAME: Final = ".import.jsonl"
 
 
 class ImportJournal:
-    """Answers by key, a line each, in a file that is only ever added to; a torn last line is left out.
+    """Results of finished steps by key, one per line of an append-only file; an incomplete last line is ignored.
 
-    A key says what was done to which file, its size and its time of change: a changed file is done again.
+    A key contains the step, the file and its size and modification time, so that a changed file is processed again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,17 +36,17 @@ class ImportJournal:
         self._file.close()
 
     def get(self, key: str) -> Any | None:
-        """What was noted under `key`, or None."""
+        """Return the result recorded under `key`, or None."""
         return self._known.get(key)
 
     def note(self, key: str, value: Any) -> None:
-        """Remember `value`, which JSON can hold, from now on."""
+        """Record a JSON-serialisable result under `key`."""
         self._known[key] = value
         self._file.write(json.dumps({"key": key, "value": value}) + "\n")
         self._file.flush()
 
 
-def key_of(file: Path, what: Mapping[str, Any]) -> str:
-    """The key of doing `what` to `file` as it is now."""
+def key_of(file: Path, step: Mapping[str, Any]) -> str:
+    """Return the key of a processing step of a file in its current state."""
     state = file.stat()
-    return json.dumps([str(file), state.st_size, state.st_mtime_ns, what], sort_keys=True)
+    return json.dumps([str(file), state.st_size, state.st_mtime_ns, step], sort_keys=True)

@@ -1,8 +1,8 @@
-"""Two data sets drawn from a seed, for trying everything out without an image of a patient: lesions and cells.
+"""Two synthetic data sets, drawn from a seed, for trying the package without images of patients: lesions and cells.
 
 *lesions*: skin lesions of three classes with their outlines (multiclass, segmentation). *cells*: fields of stained
-nuclei of five types (multilabel, segmentation). Every image depends on the seed, its patient and its number within the
-patient alone, so a longer drawing begins with the shorter one. Figures obtained on them say nothing about patients.
+nuclei of five types (multilabel, segmentation). An image depends only on the seed, its patient and its number within
+the patient, so that a larger data set starts with the smaller one. Scores on them have no clinical meaning.
 """
 
 import itertools
@@ -23,15 +23,15 @@ __all__ = ["LEAST_SIZE", "Drawing", "Kind", "draw_cells", "draw_lesions", "write
 
 LEAST_SIZE = 32
 MOST_IMAGES_OF_A_PATIENT = 4
-EDITION = 1  # of the drawing code: raise it when a seed gives other pixels than before, so that no older set is reused
+EDITION = 1  # of the drawing code: increment it when the pixels of a seed change, so that no older data set is reused
 MARKER = ".unfinished"
 
 
 def draw_lesions(count: int, *, size: int = 128, seed: int = 0) -> Iterator[Drawing]:
     """Draw `count` skin lesions: image (size, size, 3) uint8 RGB, mask (size, size) 0/255, one label each.
 
-    A patient has one to four of them in a row, which share skin, hair and light; the class is the lesion's own. The
-    lesion is one connected region. Labels: nevus, melanoma, seborrheic_keratosis.
+    A patient has one to four consecutive images, which share skin, hair and light but not the class. The lesion is one
+    connected region. Labels: nevus, melanoma, seborrheic_keratosis.
 
     Raises:
         S4miError: `size` is below 32, `count` below 1, or `seed` below 0.
@@ -43,9 +43,9 @@ def draw_lesions(count: int, *, size: int = 128, seed: int = 0) -> Iterator[Draw
 def draw_cells(count: int, *, size: int = 128, seed: int = 0) -> Iterator[Drawing]:
     """Draw `count` fields of nuclei: image (size, size, 3) uint8 RGB, mask (size, size) 0/255, zero to four labels.
 
-    A patient has one to four of them in a row, which share stain, tissue and microscope. The labels are the types of
-    the nuclei that are in the image; now and then there are none, and then the mask is empty. Labels: tfh_1, tfh_217,
-    tfh_like, b_cell, other.
+    A patient has one to four consecutive images, which share stain, tissue and microscope. The labels are the types of
+    the nuclei in the image; some images have none, and their mask is empty. Labels: tfh_1, tfh_217, tfh_like, b_cell,
+    other.
 
     Raises:
         S4miError: `size` is below 32, `count` below 1, or `seed` below 0.
@@ -57,19 +57,19 @@ def draw_cells(count: int, *, size: int = 128, seed: int = 0) -> Iterator[Drawin
 def write_synthetic(kind: Kind, folder: Path, *, count: int, size: int = 128, seed: int = 0) -> Manifest:
     """Draw a data set into `folder`: images/*.png, masks/*.png, manifest.csv and dataset.yaml.
 
-    A folder that holds this very set already is used as it is; one whose drawing was interrupted is drawn anew.
+    A folder that already contains this data set is reused; an interrupted one is drawn again.
 
     Raises:
-        S4miError: `folder` holds something else, or a number is out of range as in `draw_lesions`.
+        S4miError: `folder` contains something else, or a number is out of range as in `draw_lesions`.
     """
     _check(count, size=size, seed=seed)
     spec = _spec(kind, count=count, size=size, seed=seed)
     marker = folder / MARKER
     interrupted = marker.is_file() and marker.read_text(encoding="utf-8") == spec.source
     if not interrupted and folder.exists() and not _is_empty(folder):
-        held = read_manifest(folder)[0]
-        if held is None or held.spec != spec:
-            raise S4miError(f"{folder}: holds something else than '{spec.source}'; choose another folder or empty it")
+        existing = read_manifest(folder)[0]
+        if existing is None or existing.spec != spec:
+            raise S4miError(f"{folder}: does not contain '{spec.source}'; choose another folder or empty it")
         return load_manifest(folder)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     (folder / "masks").mkdir(exist_ok=True)
@@ -81,7 +81,7 @@ def write_synthetic(kind: Kind, folder: Path, *, count: int, size: int = 128, se
 
 
 def _draw(kind: Kind, *, size: int, seed: int) -> Iterator[Drawing]:
-    """Patient after patient, without end."""
+    """Yield drawings of one patient after the other, endlessly."""
     for patient in itertools.count():
         rng = stream(seed, kind, patient=patient)
         group = f"patient_{patient:04d}"
@@ -104,7 +104,7 @@ def _write(drawing: Drawing, number: int, kind: Kind, folder: Path) -> Row:
 
 
 def _write_png(path: Path, pixels: Pixels) -> None:
-    _, encoded = cv2.imencode(".png", pixels)  # imwrite would only return False on a full disk
+    _, encoded = cv2.imencode(".png", pixels)  # imwrite would return False on a full disk instead of raising
     path.write_bytes(encoded.tobytes())
 
 
@@ -126,6 +126,6 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _check(count: int, *, size: int, seed: int) -> None:
-    for name, value, least in (("count", count, 1), ("size", size, LEAST_SIZE), ("seed", seed, 0)):
-        if value < least:
-            raise S4miError(f"synthetic images: {name} is {value}; give at least {least}")
+    for name, value, minimum in (("count", count, 1), ("size", size, LEAST_SIZE), ("seed", seed, 0)):
+        if value < minimum:
+            raise S4miError(f"synthetic images: {name} must be at least {minimum} (given {value})")

@@ -1,8 +1,8 @@
-"""Stained nuclei in muscle as a fluorescence microscope shows them: drawn, never photographed.
+"""Synthetic images of stained nuclei in muscle under a fluorescence microscope.
 
-Five types in the spirit of the Dermatomyositis set (S4MI section 2) differ in size, shape, hue and chromatin, each
-with a spread wide enough to reach its neighbours. Light adds up, so nuclei that overlap shine through one another.
-Muscle fibres glow faintly on their own; out-of-focus cells, specks and threads are no nuclei and not in the mask.
+Five types, modelled on the Dermatomyositis data set (S4MI section 2), differ in size, shape, hue and chromatin, with
+distributions that overlap. Light is additive, so overlapping nuclei are transparent. Muscle fibres have a faint
+autofluorescence; out-of-focus cells, specks and threads are distractors that are not in the mask.
 """
 
 import math
@@ -29,16 +29,16 @@ FIBRE: Colour = (0.20, 0.62, 0.34)
 SPECK: Colour = (0.75, 0.85, 0.60)
 HAZE: Colour = (0.25, 0.30, 0.85)
 MOST_TYPES = 4
-MOST_OVERLAP = 0.3  # of the smaller of two nuclei, so that each stays visible
+MOST_OVERLAP = 0.3  # maximum overlap, as a fraction of the smaller of two nuclei, so that each remains visible
 
 
 @dataclass(frozen=True)
 class CellType:
-    """How the nuclei of one type look on average."""
+    """Average appearance of the nuclei of one type."""
 
     radius: float  # as a fraction of the side
     aspect: float  # short axis over long axis
-    lobes: int  # bumps around the outline; 1 is a dent on one side, the shape of a bean
+    lobes: int  # bumps around the outline; 1 is a dent on one side (bean-shaped)
     lobed: float  # height of the bumps, as a fraction of the radius
     hue: Colour
     clumps: int  # bumps of chromatin across a nucleus
@@ -59,20 +59,20 @@ TYPES_PER_IMAGE = (0.04, 0.22, 0.34, 0.27, 0.13)
 
 @dataclass(frozen=True)
 class Slide:
-    """What the images of one patient share."""
+    """Properties shared by the images of one patient."""
 
     stain: float  # brightness of the nuclei
-    tint: Colour  # what the stain and the camera do to every hue
-    fibre_glow: float  # the tissue's own light
+    tint: Colour  # factor of the stain and the camera on every hue
+    fibre_glow: float  # autofluorescence of the tissue
     fibres: int
-    haze: float  # light from out of focus
+    haze: float  # out-of-focus light
     blur: float  # as a fraction of the side
-    photons: float  # counted at full brightness; few make a noisy image
-    crowding: float  # nuclei of a type beyond the first, on average
+    photons: float  # number at full brightness; fewer photons mean more noise
+    crowding: float  # average number of nuclei per type beyond the first
 
 
 def draw_slide(rng: Generator) -> Slide:
-    """The stain, tissue and microscope of a patient."""
+    """Draw the stain, tissue and microscope of a patient."""
     red, green, blue = (float(value) for value in rng.normal(1, 0.07, 3))
     return Slide(
         stain=rng.uniform(0.60, 1.05),
@@ -87,14 +87,14 @@ def draw_slide(rng: Generator) -> Slide:
 
 
 def draw_field(slide: Slide, rng: Generator, *, size: int, group: str) -> Drawing:
-    """One field of view of a patient's slide; its labels are the types of the nuclei that are in it."""
+    """Draw one field of view of a slide; its labels are the types of the nuclei in it."""
     picture = _tissue(slide, rng, size)
-    owner = np.zeros((size, size), dtype=np.int64)  # the number of the nucleus on top, 0 where there is none
+    owner = np.zeros((size, size), dtype=np.int64)  # number of the topmost nucleus, 0 for none
     present: set[str] = set()
-    for number, name in enumerate(_cast(slide, rng), start=1):
+    for number, name in enumerate(_nucleus_types(slide, rng), start=1):
         if _put_nucleus(picture, owner, number, kind=TYPES[name], slide=slide, rng=rng):
             present.add(name)
-    picture = _unevenly_lit(picture + _debris(slide, rng, size), rng)
+    picture = _with_uneven_light(picture + _debris(slide, rng, size), rng)
     return Drawing(
         image=photographed(picture, rng, blur=slide.blur * rng.uniform(0.8, 1.4), photons=slide.photons),
         mask=np.where(owner > 0, 255, 0).astype(np.uint8),
@@ -103,8 +103,8 @@ def draw_field(slide: Slide, rng: Generator, *, size: int, group: str) -> Drawin
     )
 
 
-def _cast(slide: Slide, rng: Generator) -> list[str]:
-    """The types of the nuclei to place, in the order of placing."""
+def _nucleus_types(slide: Slide, rng: Generator) -> list[str]:
+    """Draw the types of the nuclei, in the order of placement."""
     frequencies = [kind.frequency for kind in TYPES.values()]
     count = int(rng.choice(len(TYPES_PER_IMAGE), p=TYPES_PER_IMAGE))
     chosen = rng.choice(len(CLASSES), size=count, replace=False, p=frequencies)
@@ -115,14 +115,14 @@ def _cast(slide: Slide, rng: Generator) -> list[str]:
 def _put_nucleus(
     picture: Picture, owner: NDArray[np.int64], number: int, *, kind: CellType, slide: Slide, rng: Generator
 ) -> bool:
-    """Add one nucleus's light to `picture` and its number to `owner`; False when no free place was found."""
+    """Add the light of a nucleus to `picture` and its number to `owner`; False if no free position was found."""
     size = owner.shape[0]
     radius = kind.radius * size * rng.lognormal(0, 0.13)
     shape, light = _nucleus(kind, rng, radius=radius)
     half = shape.shape[0] // 2
     taken, areas = np.flatnonzero(owner), np.bincount(owner.ravel())
     for _ in range(12):
-        row, column = _somewhere(taken, size, rng=rng, apart=radius)
+        row, column = _random_position(taken, size, rng=rng, apart=radius)
         rows = slice(max(row - half, 0), min(row + half + 1, size))
         columns = slice(max(column - half, 0), min(column + half + 1, size))
         cut = np.s_[rows.start - row + half : rows.stop - row + half,
@@ -136,7 +136,7 @@ def _put_nucleus(
 
 
 def _nucleus(kind: CellType, rng: Generator, *, radius: float) -> tuple[NDArray[np.bool_], Field]:
-    """Outline and light of one nucleus in the middle of a square patch; `radius` in pixels."""
+    """Draw the outline and light of one nucleus, centred in a square patch; `radius` in pixels."""
     half = math.ceil(2.1 * radius) + 1
     line = np.arange(-half, half + 1, dtype=np.float32) / np.float32(radius)
     turn, aspect = rng.uniform(0, 2 * math.pi), min(kind.aspect * rng.lognormal(0, 0.10), 1.0)
@@ -145,7 +145,7 @@ def _nucleus(kind: CellType, rng: Generator, *, radius: float) -> tuple[NDArray[
     theta = np.arctan2(across, along)
     edge = 1 + kind.lobed * rng.uniform(0.6, 1.3) * np.cos(kind.lobes * theta + rng.uniform(0, 2 * math.pi))
     edge += 0.03 * rng.normal() * np.cos(4 * theta) + 0.03 * rng.normal() * np.sin(5 * theta)
-    if kind.lobes == 1:  # a cosine of order one only shifts an ellipse; the dent is its bite
+    if kind.lobes == 1:  # a cosine of order 1 would only shift the ellipse, so cut a dent
         edge = 1 - 2 * kind.lobed * np.exp(-np.square((np.abs(theta) - math.pi / 2) / 0.5)) * (theta > 0)
     level = np.hypot(along, across) / edge
     chromatin = 1 + kind.contrast * rng.uniform(0.6, 1.3) * noise(rng, 2 * half + 1, cells=2 * kind.clumps)
@@ -155,31 +155,31 @@ def _nucleus(kind: CellType, rng: Generator, *, radius: float) -> tuple[NDArray[
     return level < 1, np.asarray(light, dtype=np.float32)
 
 
-def _somewhere(taken: NDArray[np.intp], size: int, *, rng: Generator, apart: float) -> tuple[int, int]:
-    """A pixel for a nucleus's middle: anywhere, or as often beside one that is there (`taken`: flat indices)."""
+def _random_position(taken: NDArray[np.intp], size: int, *, rng: Generator, apart: float) -> tuple[int, int]:
+    """Draw the centre of a nucleus: anywhere, or as often beside an existing one (`taken`: flat pixel indices)."""
     if taken.size == 0 or rng.random() < 0.5:
         row, column = rng.integers(0, size, 2)
         return int(row), int(column)
     row, column = divmod(int(taken[rng.integers(taken.size)]), size)
     angle, step = rng.uniform(0, 2 * math.pi), apart * rng.uniform(0.9, 1.8)
-    place = np.clip((row + step * math.sin(angle), column + step * math.cos(angle)), 0, size - 1)
-    return int(place[0]), int(place[1])
+    position = np.clip((row + step * math.sin(angle), column + step * math.cos(angle)), 0, size - 1)
+    return int(position[0]), int(position[1])
 
 
 def _fits(under: NDArray[np.int64], areas: NDArray[np.intp], *, area: int) -> bool:
-    """Whether a nucleus of `area` pixels, and those of `areas` whose pixels `under` it covers, stay visible."""
-    if under.size < 0.6 * area:  # too much of it is beyond the image's edge
+    """Whether a nucleus of `area` pixels and the nuclei `under` it, of `areas` pixels each, remain visible."""
+    if under.size < 0.6 * area:  # too much of it is outside the image
         return False
     covered = np.bincount(under, minlength=areas.size)
     return bool((covered[1:] <= MOST_OVERLAP * np.minimum(areas[1:], area)).all())
 
 
 def _tissue(slide: Slide, rng: Generator, size: int) -> Picture:
-    """Muscle fibres cut across: the cells of a warped Voronoi diagram, dark seams between them."""
+    """Draw cross-sections of muscle fibres as the cells of a warped Voronoi diagram, with dark seams."""
     x, y = coordinates(size)
     x = x + 0.03 * noise(rng, size, cells=4, octaves=2)
     y = y + 0.03 * noise(rng, size, cells=4, octaves=2)
-    first, second = np.full_like(x, 9), np.full_like(x, 9)  # squared distances to the two nearest middles
+    first, second = np.full_like(x, 9), np.full_like(x, 9)  # squared distances to the two nearest centres
     glow = np.zeros_like(x)
     for _ in range(slide.fibres):
         site_x, site_y = rng.uniform(-0.1, 1.1, 2)
@@ -194,13 +194,13 @@ def _tissue(slide: Slide, rng: Generator, size: int) -> Picture:
 
 
 def _debris(slide: Slide, rng: Generator, size: int) -> Picture:
-    """What shines and is no nucleus: cells far out of focus, specks, and now and then a thread."""
+    """Draw distractors: cells far out of focus, specks, and in some images a thread."""
     far = np.zeros((size, size), dtype=np.uint8)
     near = np.zeros((size, size), dtype=np.uint8)
-    for canvas, count, least, most in ((far, 2.0, 0.03, 0.07), (near, 5.0, 0.004, 0.012)):
+    for canvas, count, smallest, largest in ((far, 2.0, 0.03, 0.07), (near, 5.0, 0.004, 0.012)):
         for _ in range(int(rng.poisson(count))):
             column, row = (int(value) for value in rng.integers(0, size * 16, 2))
-            radius, glow = int(rng.uniform(least, most) * size * 16), int(rng.integers(60, 200))
+            radius, glow = int(rng.uniform(smallest, largest) * size * 16), int(rng.integers(60, 200))
             cv2.circle(canvas, (column, row), radius, glow, cv2.FILLED, cv2.LINE_AA, 4)
     if rng.random() < 0.25:
         walk = np.cumsum(rng.normal(0, 0.05, (12, 2)) + rng.normal(0, 0.06, 2), axis=0) + rng.uniform(0, 1, 2)
@@ -211,8 +211,8 @@ def _debris(slide: Slide, rng: Generator, size: int) -> Picture:
     return np.asarray(slide.stain * (plane(HAZE) * 0.7 * blobs + plane(SPECK) * specks), dtype=np.float32)
 
 
-def _unevenly_lit(picture: Picture, rng: Generator) -> Picture:
-    """Stain and light that vary over the field of view."""
+def _with_uneven_light(picture: Picture, rng: Generator) -> Picture:
+    """Vary stain and light over the field of view."""
     size = picture.shape[-1]
     x, y = coordinates(size)
     corner = np.square(x - 0.5) + np.square(y - 0.5)

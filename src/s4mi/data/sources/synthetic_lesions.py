@@ -1,10 +1,10 @@
-"""Skin lesions as a dermatoscope shows them: drawn, never photographed.
+"""Synthetic dermoscopic images of skin lesions.
 
-The three classes share sizes, places, skin and mean darkness. What tells them apart are the signs dermatologists
-read (border, several colours, blue-white veil, regression, network; milia-like cysts, plugs and fissures), and each
-sign is only more frequent or stronger in one class than in another, so no single one decides.
+The three classes have the same distributions of size, position, skin and mean darkness. They differ in the signs that
+dermatologists use (border, several colours, blue-white veil, regression, network; milia-like cysts, plugs and
+fissures), each of which is only more frequent or stronger in one class, so that no single sign determines it.
 
-Pigment darkens by absorbing, as melanin does (Beer-Lambert): light * exp(-density * absorbance).
+Pigment absorbs light as melanin does (Beer-Lambert): light * exp(-density * absorbance).
 """
 
 import math
@@ -47,14 +47,14 @@ PLUG: Colour = (0.20, 0.13, 0.08)
 
 @dataclass(frozen=True)
 class Signs:
-    """How a class looks: ranges are drawn from evenly, chances are of the sign being there at all."""
+    """Appearance of a class: ranges of uniform distributions, and probabilities that a sign is present."""
 
     ragged: Range  # height of the bumps of the border, as a fraction of the radius
     softness: Range  # width of the border, as a fraction of the side
     variegation: Range  # contrast of the tones inside
-    waxy: Range  # strength of the relief of a plaque that sits on the skin
+    waxy: Range  # strength of the relief of a plaque on the skin
     network: float
-    atypical: float  # chance that a network is uneven
+    atypical: float  # probability that a network is uneven
     veil: float
     scar: float
     milia: float
@@ -81,22 +81,22 @@ FREQUENCIES = (0.5, 0.28, 0.22)
 
 @dataclass(frozen=True, eq=False)
 class Skin:
-    """What the images of one patient share."""
+    """Properties shared by the images of one patient."""
 
     tone: NDArray[np.float32]  # (3,) RGB 0..1
-    flush: float  # how reddened
+    flush: float  # redness
     lines: float  # depth of the furrows
     hairs: float  # mean number of hairs
     hair_tone: NDArray[np.float32]  # (3,) RGB 0..1
     light_angle: float
-    light_slope: float  # how much brighter one side of the image is than the other
-    vignette: float  # how dark the corners are
+    light_slope: float  # brightness difference between two sides of the image
+    vignette: float  # darkness of the corners
 
 
 def draw_skin(rng: Generator) -> Skin:
-    """The skin, hair and dermatoscope of a patient."""
-    place = rng.beta(1.3, 2.6) * (len(SKIN_TONES) - 1)
-    tone = np.array([np.interp(place, range(len(SKIN_TONES)), channel) for channel in SKIN_TONES.T])
+    """Draw the skin, hair and dermatoscope of a patient."""
+    position = rng.beta(1.3, 2.6) * (len(SKIN_TONES) - 1)
+    tone = np.array([np.interp(position, range(len(SKIN_TONES)), channel) for channel in SKIN_TONES.T])
     hairy = rng.random() < 0.6
     fair, dark = np.array((0.50, 0.36, 0.22)), np.array((0.10, 0.07, 0.06))
     return Skin(
@@ -112,22 +112,22 @@ def draw_skin(rng: Generator) -> Skin:
 
 
 def draw_lesion(skin: Skin, rng: Generator, *, size: int, group: str) -> Drawing:
-    """One lesion on a patient's skin."""
+    """Draw one lesion on the skin of a patient."""
     name = CLASSES[int(rng.choice(len(CLASSES), p=FREQUENCIES))]
     signs = SIGNS[name]
     mask = _outline(rng, size, ragged=rng.uniform(*signs.ragged))
     depth = signed_distance(mask)
     width = rng.uniform(*signs.softness) * np.exp(0.5 * noise(rng, size, cells=3))
     alpha = sigmoid(depth / width)
-    picture = _pigmented(_bare_skin(skin, rng, size), rng, signs=signs, alpha=alpha, depth=depth)
-    picture = _hairy(picture, skin, rng)
-    picture = _lit(picture, skin, rng)
+    picture = _with_pigment(_bare_skin(skin, rng, size), rng, signs=signs, alpha=alpha, depth=depth)
+    picture = _with_hair(picture, skin, rng)
+    picture = _with_light(picture, skin, rng)
     image = photographed(picture, rng, blur=rng.uniform(0.002, 0.006), photons=math.exp(rng.uniform(7, 9)))
     return Drawing(image=image, mask=mask, labels=(name,), group=group)
 
 
 def _outline(rng: Generator, size: int, *, ragged: float) -> Pixels:
-    """(size, size) 0/255: an ellipse whose radius is modulated by harmonics, its edge torn by noise."""
+    """Draw the mask, (size, size) 0/255: an ellipse whose radius is modulated by harmonics and noise."""
     x, y = coordinates(size)
     centre_x, centre_y = rng.uniform(0.40, 0.60, 2)
     radius, aspect, turn = rng.uniform(0.17, 0.33), rng.uniform(0.70, 1.0), rng.uniform(0, math.pi)
@@ -141,14 +141,14 @@ def _outline(rng: Generator, size: int, *, ragged: float) -> Pixels:
     angles = np.linspace(0, 2 * math.pi, 2048, endpoint=False)
     bumps = 1 + (height[:, None] * np.cos(order[:, None] * angles + phase[:, None])).sum(axis=0)
     bumps = np.clip(bumps, 0.45, 1.8)
-    bumps /= np.sqrt(np.square(bumps).mean())  # a ragged lesion is not larger than a smooth one
-    around = bumps.astype(np.float32)[(theta * (angles.size / (2 * math.pi))).astype(np.int32)]  # negative ones wrap
+    bumps /= np.sqrt(np.square(bumps).mean())  # so that ragged lesions are not larger than smooth ones
+    around = bumps.astype(np.float32)[(theta * (angles.size / (2 * math.pi))).astype(np.int32)]  # negative indices wrap
     edge = radius * around + 0.30 * radius * ragged * noise(rng, size, cells=12, octaves=3)
     return largest_blob(rho < edge)
 
 
 def _bare_skin(skin: Skin, rng: Generator, size: int) -> Picture:
-    """Mottled skin with furrows and pores."""
+    """Draw mottled skin with furrows and pores."""
     mottling = noise(rng, size, cells=3, octaves=5)
     furrows = np.abs(noise(rng, size, cells=16, octaves=2)) + np.abs(noise(rng, size, cells=24))
     grain = noise(rng, size, cells=max(size // 3, 8))
@@ -159,12 +159,12 @@ def _bare_skin(skin: Skin, rng: Generator, size: int) -> Picture:
     return blend(picture, plane((0.45, 0.30, 0.24)), 0.35 * pores)
 
 
-def _pigmented(picture: Picture, rng: Generator, *, signs: Signs, alpha: Field, depth: Field) -> Picture:
-    """Lay the lesion's pigment over the skin, then the signs of its class."""
+def _with_pigment(picture: Picture, rng: Generator, *, signs: Signs, alpha: Field, depth: Field) -> Picture:
+    """Add the pigment of the lesion to the skin, then the signs of its class."""
     size = depth.shape[0]
     inside = depth > 0
     variegation = rng.uniform(*signs.variegation)
-    tones = np.tanh(1.6 * noise(rng, size, cells=3, octaves=4))  # saturates, so that patches of a tone form
+    tones = np.tanh(1.6 * noise(rng, size, cells=3, octaves=4))  # saturates into patches of one tone
     density = np.exp(rng.normal(-0.35, 0.45) + 0.55 * variegation * tones)
     density = density * (1 + rng.uniform(0.0, 0.5) * (depth / depth.max() - 0.4))
     density = density * _network(rng, size, signs=signs) * (1 + 0.10 * noise(rng, size, cells=12, octaves=3))
@@ -177,7 +177,7 @@ def _pigmented(picture: Picture, rng: Generator, *, signs: Signs, alpha: Field, 
         picture = blend(picture, plane(VEIL), rng.uniform(0.35, 0.75) * alpha * _patch(rng, size))
     if rng.random() < signs.scar:
         picture = blend(picture, plane(SCAR), rng.uniform(0.30, 0.65) * alpha * _patch(rng, size))
-    picture = _waxy(picture, rng, strength=rng.uniform(*signs.waxy), alpha=alpha)
+    picture = _with_plaque(picture, rng, strength=rng.uniform(*signs.waxy), alpha=alpha)
     if rng.random() < signs.plugs:
         plugs = _spots(rng, size, where=inside, count=int(rng.integers(3, 14)), radius=(0.007, 0.018))
         picture = blend(picture, plane(PLUG), rng.uniform(0.5, 0.85) * plugs)
@@ -188,7 +188,7 @@ def _pigmented(picture: Picture, rng: Generator, *, signs: Signs, alpha: Field, 
 
 
 def _network(rng: Generator, size: int, *, signs: Signs) -> Field:
-    """Around 1: the honeycomb of a pigment network, as three crossed waves; uneven where it is atypical."""
+    """Draw the honeycomb of a pigment network, around 1, as three crossed waves; uneven if atypical."""
     present, atypical = rng.random() < signs.network, rng.random() < signs.atypical
     if not present:
         return np.ones((size, size), dtype=np.float32)
@@ -207,12 +207,12 @@ def _network(rng: Generator, size: int, *, signs: Signs) -> Field:
 
 
 def _patch(rng: Generator, size: int) -> Field:
-    """0..1: soft islands that cover a part of the image."""
+    """Draw soft islands, 0..1, that cover a part of the image."""
     return sigmoid(4 * (noise(rng, size, cells=3, octaves=3) - rng.uniform(0.0, 0.7)))
 
 
-def _waxy(picture: Picture, rng: Generator, *, strength: float, alpha: Field) -> Picture:
-    """A plaque stuck on the skin: yellowish, lit from one side over its bumps, cut by dark fissures."""
+def _with_plaque(picture: Picture, rng: Generator, *, strength: float, alpha: Field) -> Picture:
+    """Add a plaque: yellowish, with a relief lit from one side, and dark fissures."""
     size = alpha.shape[0]
     bumps = noise(rng, size, cells=9, octaves=2)
     height = alpha * (1 + 0.5 * bumps)
@@ -225,7 +225,7 @@ def _waxy(picture: Picture, rng: Generator, *, strength: float, alpha: Field) ->
 
 
 def _spots(rng: Generator, size: int, *, where: NDArray[np.bool_], count: int, radius: Range) -> Field:
-    """0..1: soft round spots at random pixels of `where`; `radius` is a fraction of the side."""
+    """Draw soft round spots, 0..1, at random pixels of `where`; `radius` is a fraction of the side."""
     canvas = np.zeros((size, size), dtype=np.uint8)
     rows, columns = np.nonzero(where)
     for pick in rng.integers(0, len(rows), count):
@@ -235,8 +235,8 @@ def _spots(rng: Generator, size: int, *, where: NDArray[np.bool_], count: int, r
     return np.asarray(soft / 255.0, dtype=np.float32)
 
 
-def _hairy(picture: Picture, skin: Skin, rng: Generator) -> Picture:
-    """Hairs lie over the lesion: curved, tapering, each with a faint shadow."""
+def _with_hair(picture: Picture, skin: Skin, rng: Generator) -> Picture:
+    """Draw curved, tapering hairs over the lesion, each with a faint shadow."""
     size, fine = picture.shape[-1], 3
     canvas = np.zeros((size * fine, size * fine), dtype=np.uint8)
     lie = rng.uniform(0, 2 * math.pi)
@@ -257,8 +257,8 @@ def _hairy(picture: Picture, skin: Skin, rng: Generator) -> Picture:
     return blend(picture * (1 - 0.25 * shadow), plane(skin.hair_tone), 0.88 * cover)
 
 
-def _lit(picture: Picture, skin: Skin, rng: Generator) -> Picture:
-    """Light that falls off towards one side and towards the corners."""
+def _with_light(picture: Picture, skin: Skin, rng: Generator) -> Picture:
+    """Apply light that falls off towards one side and towards the corners."""
     x, y = coordinates(picture.shape[-1])
     angle = skin.light_angle + rng.normal(0, 0.3)
     side = (x - 0.5) * math.cos(angle) + (y - 0.5) * math.sin(angle)

@@ -1,8 +1,8 @@
-"""Import images that a table describes: which file, which mask, which labels, which patient, which side of the split.
+"""Import images listed in a table with columns for the image, its mask, labels, patient and part of the split.
 
-The source is the table, or a folder holding exactly one, or a folder whose `train`, `val` and `test` hold one each,
-which then is the official split. Labels stand in one column (several separated by `;`, `none` for annotated with no
-class present) or in one column of 0 and 1 per class; an empty cell is not annotated, which is a normal state.
+The source is the table, a folder with exactly one table, or a folder whose `train`, `val` and `test` contain one each,
+which then is the official split. Labels are in one column (several separated by `;`, `none` for annotated with no class
+present) or in one column of 0 and 1 per class; an image with an empty cell is not annotated, which is valid.
 """
 
 import os
@@ -23,13 +23,13 @@ NO = ("0", "0.0", "false", "no")
 
 @dataclass(frozen=True)
 class TableOptions:
-    """Which column says what. None: the column of the usual name if there is one; `''`: no column.
+    """Columns of a table; None: the column with the default name, if any; `''`: no column.
 
     Attributes:
         one_hot: columns of 0 and 1, one per class, instead of `label`.
-        one_hot_prefix: what to cut from their names to get the classes'.
-        multilabel: an image may show any number of classes, even if none here shows several.
-        images, masks: folders that file names are looked up in, relative to the table's; then the table's own.
+        one_hot_prefix: prefix of these columns that is not part of the class names.
+        multilabel: whether an image may show any number of classes, even if none in the table shows several.
+        images, masks: folders to search for the files, relative to the folder of the table, which is searched last.
     """
 
     image: str | None = None
@@ -45,15 +45,15 @@ class TableOptions:
 
 
 def find_tables(source: Path) -> dict[Part | None, Path]:
-    """The table at `source`, under None, or the tables of its parts. Empty when there is none.
+    """Find the table at `source` (key None) or the tables of its parts; empty if there is none.
 
     Raises:
-        S4miError: a folder holds several, so which is meant is unclear.
+        S4miError: a folder contains several tables, or two folders are the same part.
     """
     if source.is_file():
         return {None: source}
-    if (own := _only_table(source)) is not None:
-        return {None: own}
+    if (table := _only_table(source)) is not None:
+        return {None: table}
     found: dict[Part | None, Path] = {}
     for folder in sorted(path for path in source.iterdir() if path.is_dir()):
         part = PART_NAMES.get(folder.name.lower())
@@ -65,7 +65,7 @@ def find_tables(source: Path) -> dict[Part | None, Path]:
 
 
 def read_tables(source: Path, options: TableOptions | None = None) -> FoundDataset:
-    """Read the table or tables of `source` and find the files they name.
+    """Read the table or tables of `source` and find the files they list.
 
     Raises:
         S4miError: there is no table, a column is missing, or a table cannot be read.
@@ -73,17 +73,17 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
     options = options or TableOptions()
     source = source.expanduser().resolve()
     if not source.exists():
-        raise S4miError(f"{source}: is not there; name a table or the folder that holds it")
+        raise S4miError(f"{source}: does not exist; pass a table or the folder that contains it")
     folder = source if source.is_dir() else source.parent
     tables = find_tables(source)
     if not tables:
-        raise S4miError(f"{source}: holds no table ({', '.join(TABLE_SUFFIXES)}); name the table itself")
+        raise S4miError(f"{source}: contains no table ({', '.join(TABLE_SUFFIXES)}); pass the path of the table")
     rows: list[Row] = []
     findings: list[Finding] = []
     for part, path in tables.items():
-        reading = _Reading(read_table(path), options, part=part, source=folder)
-        rows.extend(reading.rows())
-        findings.extend(reading.findings)
+        reader = _TableReader(read_table(path), options, part=part, source=folder)
+        rows.extend(reader.rows())
+        findings.extend(reader.findings)
     if options.one_hot:
         classes = _one_hot_classes(options)
     else:
@@ -92,27 +92,27 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
     multilabel = options.multilabel or bool(counts - {1})
     if not options.one_hot and not options.multilabel and counts == {0, 1}:
         line = next(row.line for row in rows if row.labels == ())
-        message = "label 'none' means annotated with no class present; say --multilabel if so, else rename the class"
+        message = "label 'none' means annotated with no class present; use --multilabel if so, else rename the class"
         findings.append(Finding("label-none", "error", _name(next(iter(tables.values())), folder), line, message))
     if len(classes) == 1 and not multilabel and not findings:
-        message = f"{classes[0]!r} is the only label; name another column with --label, or none with --label ''"
+        message = f"{classes[0]!r} is the only label; choose another column with --label, or none with --label ''"
         findings.append(Finding("one-class", "error", _name(next(iter(tables.values())), folder), 1, message))
     return FoundDataset(
-        folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel, named=source.is_file()
+        folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel, listed=source.is_file()
     )
 
 
 def labels_of(
     table: SourceTable, options: TableOptions, *, source: Path
 ) -> tuple[dict[str, tuple[str, ...] | None], list[Finding]]:
-    """The labels of every record, by the name in its column of images, whose files are not looked up.
+    """Return the labels of every record by its cell in the image column, without searching for the files.
 
     Raises:
         S4miError: a column is missing.
     """
-    reading = _Reading(table, options, part=None, source=source)
-    labels = {record.cells[reading.image]: reading.labels(record) for record in table.records}
-    return labels, reading.findings
+    reader = _TableReader(table, options, part=None, source=source)
+    labels = {record.cells[reader.image]: reader.labels(record) for record in table.records}
+    return labels, reader.findings
 
 
 def _only_table(folder: Path) -> Path | None:
@@ -125,7 +125,7 @@ def _only_table(folder: Path) -> Path | None:
     )
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables[:5])
-        raise S4miError(f"{folder}: holds {len(tables)} tables ({names}); name the one that is meant")
+        raise S4miError(f"{folder}: contains {len(tables)} tables ({names}); pass the path of one")
     return tables[0] if tables else None
 
 
@@ -134,8 +134,8 @@ def _one_hot_classes(options: TableOptions) -> tuple[str, ...]:
 
 
 @dataclass
-class _Reading:
-    """One table being read; faults of its rows gather in `findings`."""
+class _TableReader:
+    """Reads the rows of one table; their errors are collected in `findings`."""
 
     table: SourceTable
     options: TableOptions
@@ -146,20 +146,20 @@ class _Reading:
     def __post_init__(self) -> None:
         options = self.options
         self.image = self.table.require("image" if options.image is None else options.image, option="--image")
-        self.mask = self._column(options.mask, usual="mask", option="--mask")
-        self.label = None if options.one_hot else self._column(options.label, usual="label", option="--label")
-        self.group = self._column(options.group, usual="group", option="--group")
-        self.split = self._column(options.split, usual="split", option="--split-column")
+        self.mask = self._column(options.mask, default="mask", option="--mask")
+        self.label = None if options.one_hot else self._column(options.label, default="label", option="--label")
+        self.group = self._column(options.group, default="group", option="--group")
+        self.split = self._column(options.split, default="split", option="--split-column")
         for column in options.one_hot:
             self.table.require(column, option="--one-hot")
         if options.one_hot and options.label:
-            raise S4miError(f"--label {options.label!r} and --one-hot both name the labels; keep one")
+            raise S4miError(f"--label {options.label!r}: cannot be combined with --one-hot; use one of them")
         self.folder = self.table.path.parent
         self.images = _Lookup((self.folder / options.images, self.folder))
         self.masks = _Lookup((self.folder / options.masks, self.folder))
 
     def rows(self) -> list[Row]:
-        """The rows without a fault."""
+        """Return the rows without errors."""
         rows: list[Row] = []
         line_of: dict[Path, int] = {}
         for record in self.table.records:
@@ -168,49 +168,47 @@ class _Reading:
             if row is None or len(self.findings) > before:
                 continue
             if row.image in line_of:
-                message = (
-                    f"image {record.cells[self.image]!r} stands already in line {line_of[row.image]}; keep one row"
-                )
-                self._wrong("image-twice", record, message)
+                message = f"image {record.cells[self.image]!r} is already in line {line_of[row.image]}; keep one row"
+                self._error("image-twice", record, message)
                 continue
             line_of[row.image] = record.line
             rows.append(row)
         return rows
 
     def labels(self, record: TableRow) -> tuple[str, ...] | None:
-        """What a record says its image shows; None where it says nothing."""
+        """Return the labels of a record, or None if it has no annotation."""
         return self._one_hot(record) if self.options.one_hot else self._labels(record)
 
-    def _column(self, wanted: str | None, *, usual: str, option: str) -> str | None:
-        if wanted is None:
-            return usual if usual in self.table.columns else None
-        return self.table.require(wanted, option=option) if wanted else None
+    def _column(self, column: str | None, *, default: str, option: str) -> str | None:
+        if column is None:
+            return default if default in self.table.columns else None
+        return self.table.require(column, option=option) if column else None
 
     def _row(self, record: TableRow) -> Row | None:
-        image = self._file(record, self.image, what="image", lookup=self.images)
-        mask = self._file(record, self.mask, what="mask", lookup=self.masks) if self.mask else None
+        image = self._file(record, self.image, kind="image", lookup=self.images)
+        mask = self._file(record, self.mask, kind="mask", lookup=self.masks) if self.mask else None
         if not record.cells[self.image]:
-            self._wrong("no-image", record, f"the cell {self.image!r} is empty; name a file or remove the row")
+            self._error("no-image", record, f"the cell {self.image!r} is empty; fill in a file name or remove the row")
         labels = self.labels(record)
         split = self._split(record)
         if image is None:
             return None
         if mask == image:
-            self._wrong(
-                "mask-is-image", record, f"mask {image.name!r} is the image itself; name its folder with --masks"
+            self._error(
+                "mask-is-image", record, f"mask {image.name!r} is the image itself; set its folder with --masks"
             )
         group = record.cells[self.group] if self.group else ""
         return Row("", image, mask, labels=labels, group=group or None, split=split, line=record.line)
 
-    def _file(self, record: TableRow, column: str, *, what: str, lookup: "_Lookup") -> Path | None:
+    def _file(self, record: TableRow, column: str, *, kind: str, lookup: "_Lookup") -> Path | None:
         cell = record.cells[column]
         if not cell:
             return None
         path = lookup.find(cell)
         if path is None:
-            places = " or ".join(str(folder) for folder in lookup.folders)
-            message = f"{what} {cell!r} is not in {places}; name its folder with --{what}s, or use --skip-missing"
-            self._wrong(f"missing-{what}", record, message)
+            folders = " or ".join(str(folder) for folder in lookup.folders)
+            message = f"{kind} {cell!r} not found in {folders}; set its folder with --{kind}s, or use --skip-missing"
+            self._error(f"missing-{kind}", record, message)
         return path
 
     def _labels(self, record: TableRow) -> tuple[str, ...] | None:
@@ -221,7 +219,7 @@ class _Reading:
             return ()
         names = tuple(dict.fromkeys(name.strip() for name in cell.split(";") if name.strip()))
         if not names:
-            self._wrong("no-label", record, f"label {cell!r} names no class; empty the cell if there is no annotation")
+            self._error("no-label", record, f"label {cell!r} contains no class; clear the cell if not annotated")
         return names
 
     def _one_hot(self, record: TableRow) -> tuple[str, ...] | None:
@@ -230,8 +228,8 @@ class _Reading:
             return None
         for column, value in zip(self.options.one_hot, values, strict=True):
             if value not in (*YES, *NO):
-                message = f"column {column!r} holds {record.cells[column]!r} where 0 or 1 is wanted; mend the cell"
-                self._wrong("one-hot", record, message)
+                message = f"column {column!r} must be 0 or 1 (given {record.cells[column]!r}); correct the cell"
+                self._error("one-hot", record, message)
         classes = _one_hot_classes(self.options)
         return tuple(name for name, value in zip(classes, values, strict=True) if value in YES)
 
@@ -241,26 +239,28 @@ class _Reading:
             return self.part
         part = PART_NAMES.get(cell.lower())
         if part is None:
-            message = f"split {cell!r} is not train, val or test{nearest(cell, PARTS)}; use --split-column '' for none"
-            self._wrong("unknown-split", record, message)
+            near = nearest(cell, PARTS)
+            hint = f"{near} Or use" if near else "; correct the cell, or use"
+            message = f"split {cell!r} is not train, val or test{hint} --split-column '' to ignore the column"
+            self._error("unknown-split", record, message)
         return part
 
-    def _wrong(self, code: str, record: TableRow, message: str) -> None:
+    def _error(self, code: str, record: TableRow, message: str) -> None:
         file = _name(self.table.path, self.source)
         self.findings.append(Finding(code, "error", file, record.line, message))
 
 
 @dataclass(frozen=True)
 class _Lookup:
-    """Finds files by the names that tables give them: with or without folder, with or without ending."""
+    """Finds files by their names in tables: with or without folder and file extension."""
 
     folders: tuple[Path, ...]
 
     def find(self, cell: str) -> Path | None:
         name = cell.replace("\\", "/")
-        endings = [""] if suffix_of(Path(name)) in SUFFIXES else ["", *sorted(SUFFIXES)]
-        tries = (folder / f"{name}{ending}" for folder in self.folders for ending in endings)
-        return next((Path(os.path.normpath(path)) for path in tries if path.is_file()), None)
+        suffixes = [""] if suffix_of(Path(name)) in SUFFIXES else ["", *sorted(SUFFIXES)]
+        candidates = (folder / f"{name}{suffix}" for folder in self.folders for suffix in suffixes)
+        return next((Path(os.path.normpath(path)) for path in candidates if path.is_file()), None)
 
 
 def _name(path: Path, source: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a source is read into: its images with what is known of them, before anything is decoded."""
+"""The result of reading a source: its images and what is known about them, before anything is decoded."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,25 +9,25 @@ from s4mi.data.spec import Finding, MaskKey
 from s4mi.records import Part
 
 ProgressCallback = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
+"""Called with a description of the current work, the number of finished items and their total."""
 
 PART_NAMES: Mapping[str, Part] = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
-"""What people call the parts of a split."""
+"""Common names of the parts of a dataset split."""
 
 
 @dataclass(frozen=True)
 class EmbeddedImage:
-    """A picture inside a larger file, which an import writes out.
+    """An image inside a larger file, which an import extracts.
 
     Attributes:
-        file: a file of several pages, frames or slices, or an archive.
-        frame: which of them, from 0; of a TIFF the frames are the pages of one size.
-        member: of an archive, what is meant in it: a picture in a `.zip`, an array of pictures in a `.npz`.
-        page: `frame` counts all pages of a TIFF, whatever their size.
+        file: file of several pages, frames or slices, or an archive.
+        frame: number of the frame, from 0; the frames of a TIFF are its pages of one size.
+        member: member of an archive: an image in a `.zip`, an array of images in a `.npz`.
+        page: whether `frame` counts all pages of a TIFF, whatever their size.
     """
 
     file: Path
@@ -38,18 +38,18 @@ class EmbeddedImage:
 
 @dataclass(frozen=True)
 class FoundDataset:
-    """What a source holds, before anything is decoded.
+    """Contents of a source, before anything is decoded.
 
     Attributes:
-        folder: where the source lies; images and masks are usually below it.
-        kind: how it is laid out, in words.
-        rows: the images that can be used; `id` is still empty.
-        classes: every class name, in the order of a classifier's outputs.
-        findings: what is wrong or worth saying, with files relative to `folder`.
-        multilabel: an image may show any number of classes.
-        extracts: what lies inside larger files, by the path that stands for it in `rows`: that of the file, taken as
-            if it were a folder, and a name of its own below, such as `scan.dcm/scan_003.png`.
-        named: a file names every image, so that what else lies in `folder` is never taken for one.
+        folder: folder of the source; images and masks are usually below it.
+        kind: description of its layout.
+        rows: the usable images; `id` is still empty.
+        classes: all class names, in the order of a classifier's outputs.
+        findings: problems and notes, with files relative to `folder`.
+        multilabel: whether an image may show any number of classes.
+        embedded: images inside larger files, by the path that represents them in `rows`: that of the file, treated as a
+            folder, followed by a name, such as `scan.dcm/scan_003.png`.
+        listed: whether a file lists every image, so that other files in `folder` are never imported.
     """
 
     folder: Path
@@ -58,13 +58,20 @@ class FoundDataset:
     classes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     multilabel: bool = False
-    extracts: Mapping[Path, EmbeddedImage] = field(default_factory=dict)
-    named: bool = False
+    embedded: Mapping[Path, EmbeddedImage] = field(default_factory=dict)
+    listed: bool = False
 
 
 @dataclass(frozen=True)
 class DatasetNaming:
-    """What a source does not say of itself."""
+    """Properties of a data set that its source does not contain.
+
+    Attributes:
+        name: name of the data set.
+        source, licence: origin of the images and their terms.
+        foreground: class of the only value beside 0 in masks.
+        mask_values: class of each pixel value or colour of masks with several.
+    """
 
     name: str
     source: str = ""

@@ -1,11 +1,10 @@
-"""What every import does at its end: name the mask values, reference or copy the images, write the data set folder.
+"""Write the data set folder of an import: name the mask values, reference or copy the images, write the manifest.
 
-Images are referenced where they lie unless a copy is asked for. The reference (`root` in `dataset.yaml`) is relative
-where the source lies below the folder that holds the data set, because the two then move together; anywhere else it is
-absolute, so that moving the data set folder alone does not break it. Where anything is written out of larger files,
-everything is put into the data set folder.
+Images are referenced in place unless `copy` is set. The reference (`root` in `dataset.yaml`) is relative if the source
+is below the parent of the data set folder, because the two then move together; otherwise it is absolute, so that moving
+the data set folder alone does not break it. If any image is extracted from a larger file, all are copied.
 
-What was done is noted in a journal in the data set folder: an import that was interrupted goes on where it was.
+A journal in the data set folder records finished work, from which an interrupted import resumes.
 """
 
 import os
@@ -13,6 +12,7 @@ import shutil
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
@@ -30,12 +30,13 @@ from s4mi.data.sources.types import DatasetNaming, FoundDataset, ProgressCallbac
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, MaskKey
 from s4mi.data.versions import newest_version
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.records import TaskKind
 
 
 @dataclass(frozen=True)
 class ImportResult:
-    """A data set folder that an import wrote, and what there is to say about it."""
+    """A data set folder written by an import, with its findings."""
 
     folder: Path
     spec: DatasetSpec
@@ -45,15 +46,15 @@ class ImportResult:
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What an import does with the files.
+    """How an import processes files.
 
     Attributes:
-        copy: copy images and masks into the data set folder instead of pointing to them.
-        force: replace the data set that is there.
-        skip_missing: leave rows out whose files are not there.
-        frames: which frames of files that hold several.
-        intensity: how images of more than 8 bits become 0..255.
-        keep_dicom: point to DICOM files of one picture as they are, with whatever they say of the patient.
+        copy: copy images and masks into the data set folder instead of referencing them.
+        force: replace an existing data set.
+        skip_missing: skip rows whose image or mask does not exist.
+        frames: frames to import from files of several.
+        intensity: conversion of images of more than 8 bits to 0..255.
+        keep_dicom: reference single-frame DICOM files, with all their patient data, instead of extracting the image.
     """
 
     copy: bool = False
@@ -69,107 +70,106 @@ def write_import(
     destination: Path,
     *,
     naming: DatasetNaming,
-    handling: ImportOptions | None = None,
+    options: ImportOptions | None = None,
     progress: ProgressCallback | None = None,
 ) -> ImportResult:
-    """Make a data set folder of what was found; the source is only read.
+    """Write a data set folder from a found data set; the source is only read.
 
     Raises:
-        S4miError: something found is an error, the destination is taken, or masks hold values nobody has named.
+        S4miError: a finding is an error, the destination exists, is not writable or is inside the source, or masks
+            contain values without a name.
     """
     destination = destination.expanduser().resolve()
-    handling = handling or ImportOptions()
-    say = progress or (lambda *_: None)
-    _refuse_errors(found, skip_missing=handling.skip_missing)
-    _refuse_destination(found, destination, force=handling.force)
-    found = expand(found, handling.frames, keep_dicom=handling.keep_dicom, say=say)
-    _refuse_errors(found, skip_missing=handling.skip_missing)
-    found = replace(found, rows=tuple(_named(found)))
+    options = options or ImportOptions()
+    progress = progress or (lambda *_: None)
+    _check_findings(found, skip_missing=options.skip_missing)
+    _check_destination(found, destination, force=options.force)
+    found = expand(found, options.frames, keep_dicom=options.keep_dicom, progress=progress)
+    _check_findings(found, skip_missing=options.skip_missing)
+    found = replace(found, rows=tuple(replace(row, id=name) for row, name in zip(found.rows, _ids(found), strict=True)))
     try:
         with ImportJournal(destination) as journal:
-            return _write(found, destination, naming, handling, journal=journal, say=say)
+            return _write(found, destination, naming, options, journal=journal, progress=progress)
     except OSError as error:
-        raise S4miError(f"{destination}: cannot be written ({error}); make room, or name another folder") from error
+        raise S4miError(f"{destination}: cannot be written ({error}); free space, or choose another folder") from error
 
 
 def _write(
     found: FoundDataset,
     destination: Path,
     naming: DatasetNaming,
-    handling: ImportOptions,
+    options: ImportOptions,
     *,
     journal: ImportJournal,
-    say: ProgressCallback,
+    progress: ProgressCallback,
 ) -> ImportResult:
     rows, findings = found.rows, list(found.findings)
-    places = _places(found, destination) if handling.copy or found.extracts else {}
+    targets = _targets(found, destination) if options.copy or found.embedded else {}
     codes: set[MaskKey] = set()
-    if found.extracts:
-        rows, codes, lost = _write_extracts(found, places, handling.intensity, journal=journal, say=say)
-        findings += lost
-    masks = [row.mask for row in rows if row.mask is not None and row.mask not in found.extracts]
-    values, unread = scan_masks(masks, journal=journal, say=lambda done, of: say("reading masks", done, of))
-    if masks and len(unread) == len(masks) and not codes:
-        raise S4miError(f"{unread[0]} (and so it is with all {len(masks)} masks)")
+    if found.embedded:
+        rows, codes, failures = _extract(found, targets, options.intensity, journal=journal, progress=progress)
+        findings += failures
+    masks = [row.mask for row in rows if row.mask is not None and row.mask not in found.embedded]
+    values, unreadable = scan_masks(masks, journal=journal, progress=partial(progress, "reading masks"))
+    if masks and len(unreadable) == len(masks) and not codes:
+        raise S4miError(f"{unreadable[0]} (none of {plural(len(masks), 'mask')} can be read)")
     mask_values = name_mask_values(values | codes, naming=naming) if any(row.mask for row in rows) else {}
     spec = _spec(replace(found, rows=rows), naming=naming, mask_values=mask_values)
-    spec = spec.model_copy(update={"intensity": str(handling.intensity), "conversion": _conversion(found, handling)})
-    if places:
-        _copy_all({path: place for path, place in places.items() if path not in found.extracts}, say=say)
+    spec = spec.model_copy(update={"intensity": str(options.intensity), "conversion": _conversion(found, options)})
+    if targets:
+        _copy_all({path: target for path, target in targets.items() if path not in found.embedded}, progress=progress)
         rows = tuple(
-            replace(row, image=places[row.image], mask=None if row.mask is None else places[row.mask]) for row in rows
+            replace(row, image=targets[row.image], mask=None if row.mask is None else targets[row.mask]) for row in rows
         )
     else:
         spec = spec.model_copy(update={"root": _root(found.folder, destination)})
-    grey = _all_grey(rows, say=say)
+    grey = _all_grey(rows, progress=progress)
     spec = spec.model_copy(update={"channels": "grey" if grey else "rgb"})
     write_dataset(destination, spec, rows)
-    _, wrong = read_manifest(destination)
-    wrong = [replace(finding, file=str(destination / finding.file)) for finding in wrong]
-    return ImportResult(destination, spec, rows, findings=(*findings, *unread, *wrong))
+    _, errors = read_manifest(destination)
+    errors = [replace(finding, file=str(destination / finding.file)) for finding in errors]
+    return ImportResult(destination, spec, rows, findings=(*findings, *unreadable, *errors))
 
 
-def _write_extracts(
+def _extract(
     found: FoundDataset,
-    places: dict[Path, Path],
+    targets: dict[Path, Path],
     intensity: Intensity,
     *,
     journal: ImportJournal,
-    say: ProgressCallback,
+    progress: ProgressCallback,
 ) -> tuple[tuple[Row, ...], set[MaskKey], list[Finding]]:
-    """Write out what lies inside larger files: the rows that could be, the codes of their masks, and what was lost."""
-    images = {row.image for row in found.rows} & set(found.extracts)
-    masks = {row.mask for row in found.rows if row.mask is not None} & set(found.extracts)
-    wanted = [
-        ExtractJob(found.extracts[path], places[path], mask=path in masks) for path in sorted(images | masks)
-    ]  # fmt: skip
-    written = extract_images(wanted, intensity, journal=journal, say=say)
+    """Extract embedded images; return the rows that succeeded, the values of their masks, and the failures."""
+    images = {row.image for row in found.rows} & set(found.embedded)
+    masks = {row.mask for row in found.rows if row.mask is not None} & set(found.embedded)
+    jobs = [ExtractJob(found.embedded[path], targets[path], mask=path in masks) for path in sorted(images | masks)]
+    result = extract_images(jobs, intensity, journal=journal, progress=progress)
     rows, findings = [], []
     for row in found.rows:
-        target = next((places[path] for path in (row.image, row.mask) if path and places[path] in written.failed), None)
-        if target is None:
+        paths = [path for path in (row.image, row.mask) if path is not None]
+        error = next((result.failed[targets[path]] for path in paths if targets[path] in result.failed), None)
+        if error is None:
             rows.append(row)
             continue
-        file = found.extracts[row.image].file if row.image in found.extracts else row.image
-        message = f"{written.failed[target]}; the row {row.id!r} is left out"
-        findings.append(Finding("undecodable", "warning", str(file), None, message))
-    return tuple(rows), set(written.codes), findings
+        file = found.embedded[row.image].file if row.image in found.embedded else row.image
+        findings.append(Finding("undecodable", "warning", str(file), None, f"{error}; row {row.id!r} skipped"))
+    return tuple(rows), set(result.codes), findings
 
 
-def _conversion(found: FoundDataset, handling: ImportOptions) -> str:
-    """In words, what was made of files that were no 8-bit pictures."""
-    if not found.extracts:
+def _conversion(found: FoundDataset, options: ImportOptions) -> str:
+    """Describe the conversion of extracted images, for `dataset.yaml`."""
+    if not found.embedded:
         return ""
-    files = {extract.file for extract in found.extracts.values()}
-    endings = ", ".join(sorted({file.suffix.lower() or "without ending" for file in files}))
+    files = {image.file for image in found.embedded.values()}
+    suffixes = ", ".join(sorted({file.suffix.lower() or "without ending" for file in files}))
     return (
-        f"{len(found.extracts)} pictures written as 8-bit PNG out of {len(files)} files ({endings}); the file's own "
-        f"window where it has one, else {handling.intensity} over the file; nothing else of the files was kept"
+        f"{len(found.embedded)} pictures written as 8-bit PNG out of {len(files)} files ({suffixes}); the file's own "
+        f"window where it has one, else {options.intensity} over the file; nothing else of the files was kept"
     )
 
 
 def tasks_of(found: FoundDataset) -> tuple[TaskKind, ...]:
-    """What can be learnt from the annotations that were found: multiclass where every labelled row has one label."""
+    """Return the tasks that the annotations permit; multiclass if every labelled row has exactly one label."""
     tasks: list[TaskKind] = []
     labelled = [row.labels for row in found.rows if row.labels is not None]
     if labelled:
@@ -180,62 +180,59 @@ def tasks_of(found: FoundDataset) -> tuple[TaskKind, ...]:
     return tuple(tasks)
 
 
-def _refuse_errors(found: FoundDataset, *, skip_missing: bool) -> None:
-    tolerated = {"missing-image", "missing-mask"} if skip_missing else set()
-    errors = [finding for finding in found.findings if finding.severity == "error" and finding.code not in tolerated]
+def _check_findings(found: FoundDataset, *, skip_missing: bool) -> None:
+    ignored = {"missing-image", "missing-mask"} if skip_missing else set()
+    errors = [finding for finding in found.findings if finding.severity == "error" and finding.code not in ignored]
     if errors:
-        more = f" (and {len(errors) - 1} more; see all with: s4mi data check {found.folder})" if len(errors) > 1 else ""
+        more = f" (and {len(errors) - 1} more; list all: s4mi data check {found.folder})" if len(errors) > 1 else ""
         raise S4miError(f"{found.folder / errors[0].place}: {errors[0].message}{more}")
     if not found.rows:
-        raise S4miError(f"{found.folder}: no images to import; see what is there with: s4mi data check {found.folder}")
+        raise S4miError(f"{found.folder}: no images to import; check the folder with: s4mi data check {found.folder}")
 
 
-def _refuse_destination(found: FoundDataset, destination: Path, *, force: bool) -> None:
+def _check_destination(found: FoundDataset, destination: Path, *, force: bool) -> None:
     folders = {found.folder}
-    if found.named and destination != found.folder:  # beside a table there may be a folder for the data set
+    if found.listed and destination != found.folder:  # the data set may be in a folder beside its table
         folders = {path.parent for row in found.rows for path in (row.image, row.mask) if path is not None}
     if any(destination.is_relative_to(folder) for folder in folders):
-        raise S4miError(f"{destination}: lies inside the source, which stays untouched; name a folder outside with -o")
-    taken = [name for name in (SPEC_NAME, MANIFEST_NAME) if (destination / name).exists()]
-    if taken and not force:
-        raise S4miError(f"{destination}: holds a {taken[0]} already; name another folder, or replace it with --force")
+        raise S4miError(f"{destination}: inside the source, which is never modified; choose a folder outside with -o")
+    existing = [name for name in (SPEC_NAME, MANIFEST_NAME) if (destination / name).exists()]
+    if existing and not force:
+        raise S4miError(f"{destination}: contains a {existing[0]}; choose another folder, or replace it with --force")
     if (version := newest_version(destination)) > 1:
         raise S4miError(
-            f"{destination}: annotations were merged into it (version {version}), which another import would lose; "
-            "name another folder, or remove its manifest-v*.csv first"
+            f"{destination}: contains merged annotations (version {version}), which another import would discard; "
+            "choose another folder, or remove its manifest-v*.csv first"
         )
 
 
-def _named(found: FoundDataset) -> list[Row]:
-    """The rows with ids: the shortest of stem, path without ending and whole path that tells all images apart."""
-    return [replace(row, id=name) for row, name in zip(found.rows, _ids(found), strict=True)]
-
-
 def _ids(found: FoundDataset) -> list[str]:
-    paths = [_below(row.image, found.folder) for row in found.rows]
+    """Return an id per row: the shortest of stem, path without extension and full path that is unique for all."""
+    paths = [_relative(row.image, found.folder) for row in found.rows]
     stems = [path.stem for path in paths]
-    unended = [path.with_suffix("").as_posix() for path in paths]
-    for names in (stems, unended):
+    without_suffix = [path.with_suffix("").as_posix() for path in paths]
+    for names in (stems, without_suffix):
         if len(set(names)) == len(names):
             return names
     return [path.as_posix() for path in paths]
 
 
-def _below(path: Path, folder: Path) -> PurePosixPath:
-    inside = path.relative_to(folder) if path.is_relative_to(folder) else path.relative_to(path.anchor)
-    return PurePosixPath(inside.as_posix())
+def _relative(path: Path, folder: Path) -> PurePosixPath:
+    relative = path.relative_to(folder) if path.is_relative_to(folder) else path.relative_to(path.anchor)
+    return PurePosixPath(relative.as_posix())
 
 
-def _all_grey(rows: Sequence[Row], *, say: ProgressCallback) -> bool:
-    """Whether every image that can be read has one channel; the first one with colours settles it."""
-    answers = in_parallel(_is_grey, [row.image for row in rows], say=lambda done, of: say("reading headers", done, of))
-    seen = False
-    for answer in answers:
-        if answer is False:
-            answers.close()
+def _all_grey(rows: Sequence[Row], *, progress: ProgressCallback) -> bool:
+    """Whether every readable image is greyscale; stops at the first colour image."""
+    images = [row.image for row in rows]
+    results = in_parallel(_is_grey, images, say=partial(progress, "reading headers"))
+    any_readable = False
+    for grey in results:
+        if grey is False:
+            results.close()
             return False
-        seen = seen or answer is True
-    return seen
+        any_readable = any_readable or grey is True
+    return any_readable
 
 
 def _is_grey(path: Path) -> bool | None:
@@ -257,8 +254,8 @@ def _spec(found: FoundDataset, *, naming: DatasetNaming, mask_values: dict[MaskK
         )
     except ValidationError as error:
         message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        seen = f" (found: {', '.join(found.classes) or 'none'})" if "classes" in message else ""
-        raise S4miError(f"{found.folder}: {message}{seen}") from error
+        classes = f" (found: {', '.join(found.classes) or 'none'})" if "classes" in message else ""
+        raise S4miError(f"{found.folder}: {message}{classes}") from error
 
 
 def _root(source: Path, destination: Path) -> str:
@@ -267,37 +264,35 @@ def _root(source: Path, destination: Path) -> str:
     return source.as_posix()
 
 
-def _places(found: FoundDataset, destination: Path) -> dict[Path, Path]:
-    """Where every image and mask goes below the data set folder."""
+def _targets(found: FoundDataset, destination: Path) -> dict[Path, Path]:
+    """Return the path of every image and mask in the data set folder."""
     masks = [row.mask for row in found.rows if row.mask is not None]
     return {
-        **_targets([row.image for row in found.rows], found.folder, folder=destination / "images"),
-        **_targets(masks, found.folder, folder=destination / "masks"),
+        **_targets_in(destination / "images", [row.image for row in found.rows], source=found.folder),
+        **_targets_in(destination / "masks", masks, source=found.folder),
     }
 
 
-def _targets(paths: Sequence[Path], source: Path, *, folder: Path) -> dict[Path, Path]:
-    whole = {path: _below(path, source) for path in paths}
-    # `train/images/a.png` becomes `images/train/a.png`, unless that would lay two files on one place.
-    short = {
-        path: PurePosixPath(*(part for part in place.parts if part != folder.name)) for path, place in whole.items()
-    }
-    places = short if len(set(short.values())) == len(short) else whole
-    return {path: folder / place for path, place in places.items()}
+def _targets_in(folder: Path, paths: Sequence[Path], *, source: Path) -> dict[Path, Path]:
+    full = {path: _relative(path, source) for path in paths}
+    # `train/images/a.png` becomes `images/train/a.png`, unless two files would get the same path.
+    short = {path: PurePosixPath(*(part for part in name.parts if part != folder.name)) for path, name in full.items()}
+    names = short if len(set(short.values())) == len(short) else full
+    return {path: folder / name for path, name in names.items()}
 
 
-def _copy_all(places: Mapping[Path, Path], *, say: ProgressCallback) -> None:
-    copies = in_parallel(_copy, list(places.items()), say=lambda done, of: say("copying", done, of))
+def _copy_all(targets: Mapping[Path, Path], *, progress: ProgressCallback) -> None:
+    copies = in_parallel(_copy, list(targets.items()), say=partial(progress, "copying"))
     deque(copies, maxlen=0)
 
 
 def _copy(pair: tuple[Path, Path]) -> None:
-    """Copy a file with its time, atomically; one that is there already, with size and time, is not copied again."""
+    """Copy a file with its modification time, atomically, unless the target has the same size and time."""
     path, target = pair
     state = path.stat()
     if target.exists():
-        there = target.stat()
-        if (there.st_size, there.st_mtime_ns) == (state.st_size, state.st_mtime_ns):
+        existing = target.stat()
+        if (existing.st_size, existing.st_mtime_ns) == (state.st_size, state.st_mtime_ns):
             return
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
