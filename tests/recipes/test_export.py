@@ -274,7 +274,7 @@ def test_what_is_there_is_replaced_where_asked_and_a_runs_own_card_always(made: 
         ("multiclass", "model", "model: no file suffix; end it in"),
         ("dino", "model.onnx", "learns features and no answers; fine-tune it first"),
         ("unfinished", "model.onnx", r"record\.json: not there, so this is no finished run; finish it with"),
-        ("nowhere", "model.onnx", "nowhere: is no run"),
+        ("nowhere", "model.onnx", r"nowhere: not a run \(no config\.yaml\)"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line(

@@ -56,7 +56,7 @@ def segmentation_case_sheet(cases: HardCases, manifest: Manifest, run: Path) -> 
 
     columns = "image, ground truth, prediction"
     groups = [
-        Group(f"Lowest IoU of {cases.images} test images: {columns}", tuple(map(card, cases.worst))),
+        Group(f"Lowest IoU of {cases.images} images: {columns}", tuple(map(card, cases.worst))),
         Group(f"Highest IoU: {columns}", tuple(map(card, cases.best))),
     ]
     return contact_sheet(groups, columns=1, legend=mask_legend(manifest.spec.mask_classes)[:-1], notes=_notes(manifest))
