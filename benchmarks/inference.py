@@ -226,8 +226,8 @@ def _ours(model: Model, images: Path, out: Path) -> Work:
         else:
             writer = PredictionWriter(out, asked, answerer, resume=False)
         with writer:
-            for one, made in prediction_stream(asked, answerer, writer.work, writer.wanted):
-                writer.take(one, made)  # type: ignore[arg-type]
+            for one, made in prediction_stream(asked, answerer, writer.process, writer.keep):
+                writer.write(one, made)  # type: ignore[arg-type]
         return len(asked)
 
     return work

@@ -69,7 +69,7 @@ def test_clusters_are_found_looked_at_named_and_predicted_by_commands_alone(
     assert looked.returncode == 0, looked.stderr
     assert f"look at the clusters: {tmp_path / 'look' / 'clusters.png'}\n" in looked.stdout
     names = "classes: {0: background, 1: lesion, 2: background}"
-    assert f"name them in {run / 'config.yaml'}, below method, e.g. {names}\n" in looked.stdout
+    assert f"name clusters in {run / 'config.yaml'}, section method, e.g. {names}\n" in looked.stdout
     settings = (run / "config.yaml").read_text(encoding="utf-8")
     (run / "config.yaml").write_text(settings.replace("classes: null", names), encoding="utf-8")
     predicted = s4mi("predict", run, data, "-o", tmp_path / "masks", "--overlay")

@@ -1,4 +1,4 @@
-"""`s4mi sheet`, and the overlays of `s4mi predict`, as a user meets them."""
+"""`s4mi compare`, and the overlays of `s4mi predict`, from the command line."""
 
 import subprocess
 import sys
@@ -16,29 +16,27 @@ Quick = Callable[..., RunConfig]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quick) -> Path:
-    """A run of segmentation, and a classifier."""
+    """A segmentation run and a classification run."""
     folder = tmp_path_factory.mktemp("runs")
     train(quick(lesions, DEDL, epochs=1), folder / "dedl")
     train(quick(lesions, TRANSFER, epochs=1), folder / "classifier")
     return folder
 
 
-def test_a_sheet_is_written_where_it_was_asked_for(s4mi, runs: Path, lesions: Path, tmp_path: Path) -> None:
-    out = tmp_path / "sheet.png"
-    status, shown, _ = s4mi("sheet", runs / "dedl", "--data", lesions, "-o", out, "--images", 2, "--split", "val")
-    assert (status, shown.strip()) == (0, f"side by side: {out}")
+def test_a_comparison_is_written_to_the_given_file(s4mi, runs: Path, lesions: Path, tmp_path: Path) -> None:
+    out = tmp_path / "comparison.png"
+    status, shown, _ = s4mi("compare", runs / "dedl", "--data", lesions, "-o", out, "--images", 2, "--split", "val")
+    assert (status, shown.strip()) == (0, f"comparison: {out}")
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_sheet_of_a_classifier_is_one_line(s4mi, runs: Path, tmp_path: Path) -> None:
-    status, shown, error = s4mi("sheet", runs / "classifier", "-o", tmp_path / "sheet.png")
+def test_comparing_a_classifier_is_one_line(s4mi, runs: Path, tmp_path: Path) -> None:
+    status, shown, error = s4mi("compare", runs / "classifier", "-o", tmp_path / "comparison.png")
     assert (status, shown, error.count("\n")) == (1, "", 1)
     assert "predicts no masks" in error
 
 
-def test_predict_says_where_the_overlays_are_and_what_their_colours_mean(
-    s4mi, runs: Path, lesions: Path, tmp_path: Path
-) -> None:
+def test_predict_prints_the_overlay_folder_and_the_legend(s4mi, runs: Path, lesions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     status, shown, _ = s4mi("predict", runs / "dedl", lesions, "-o", out, "--overlay", "--split", "test")
     assert status == 0
@@ -48,14 +46,14 @@ def test_predict_says_where_the_overlays_are_and_what_their_colours_mean(
     assert len(list((out / "overlays").glob("*.png"))) == len(list(out.glob("*.png"))) > 0
 
 
-def test_a_part_of_what_is_no_data_set_is_one_line(s4mi, runs: Path, lesions: Path, tmp_path: Path) -> None:
+def test_a_part_of_a_plain_folder_is_one_line(s4mi, runs: Path, lesions: Path, tmp_path: Path) -> None:
     image = next(lesions.rglob("*.png"))
     status, shown, error = s4mi("predict", runs / "dedl", image, "-o", tmp_path / "out", "--split", "test")
     assert (status, shown, error.count("\n")) == (1, "", 1)
-    assert "is no data set" in error
+    assert "not a data set" in error
 
 
-def test_a_report_can_do_without_sheets(s4mi, runs: Path, tmp_path: Path) -> None:
+def test_a_report_without_sheets(s4mi, runs: Path, tmp_path: Path) -> None:
     for option, there in ((), True), (("--no-sheets",), False):
         status, _, error = s4mi("report", runs, "-o", tmp_path / "r.html", *option)
         assert (status, error) == (0, "")

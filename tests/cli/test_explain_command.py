@@ -51,7 +51,7 @@ def test_a_segmentation_run_is_one_line(
     capsys.readouterr()  # of the training
     assert run(monkeypatch, tmp_path / "run", lesions, "-o", tmp_path / "out") == 1
     error = capsys.readouterr().err
-    assert "is a segmentation run" in error
+    assert "a segmentation run is explained by its masks" in error
     assert len(error.strip().splitlines()) == 1
 
 

@@ -1,4 +1,4 @@
-"""Which images of a data set are asked for: all, a part, or those without annotation for the task."""
+"""Selection of input images: all of a data set, a part, or those without annotation for the task."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,17 +26,17 @@ def sparse(tmp_path: Path, lesions: Path) -> Path:
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("multiclass", [1, 3]), ("segmentation", [2, 3])])
-def test_images_without_annotation_for_the_task_alone(sparse: Path, kind: TaskKind, expected: list[int]) -> None:
+def test_only_images_without_annotation_for_the_task(sparse: Path, kind: TaskKind, expected: list[int]) -> None:
     ids = [row.id for row in load_manifest(sparse).rows]
     assert [one.name for one in find_inputs([sparse], (), None)] == ids
     assert [one.name for one in find_inputs([sparse], (), None, unannotated=kind)] == [ids[n] for n in expected]
 
 
-def test_what_is_annotated_is_known_of_data_sets_alone(lesions: Path, sparse: Path) -> None:
+def test_annotations_are_known_for_data_sets_only(lesions: Path, sparse: Path) -> None:
     with pytest.raises(
-        S4miError, match=r"images: is no data set, so which .* leave out --unannotated, or give"
-    ) as said:
+        S4miError, match=r"images: not a data set, so its annotated images .* leave out --unannotated, or pass"
+    ) as error:
         find_inputs([lesions / "images"], (), None, unannotated="segmentation")
-    assert "\n" not in str(said.value)
-    with pytest.raises(S4miError, match="all 60 images that are asked for have a mask; leave out --unannotated"):
+    assert "\n" not in str(error.value)
+    with pytest.raises(S4miError, match="all 60 selected images have a mask; leave out --unannotated"):
         find_inputs([lesions], (), None, unannotated="segmentation")

@@ -21,7 +21,7 @@ def silent(done: int, of: int) -> None:
 
 
 def with_mirrored_copy(lesions: Path, folder: Path) -> Path:
-    """The drawn lesions, and a mirrored copy of the first of another patient."""
+    """The synthetic lesions, and a mirrored copy of the first with another patient id."""
     data = load_manifest(lesions)
     (folder / "images").mkdir(parents=True)
     lines = ["image,label,group"]
@@ -37,7 +37,7 @@ def with_mirrored_copy(lesions: Path, folder: Path) -> Path:
     return folder
 
 
-def test_pairs_are_those_that_comparing_every_two_finds(lesions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_equal_those_of_a_naive_comparison(lesions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     data = load_manifest(lesions)
     features, rows = embed(data, TINY, progress=silent)
@@ -52,11 +52,11 @@ def test_pairs_are_those_that_comparing_every_two_finds(lesions: Path, monkeypat
     assert 0 < len(naive) < 1000
     for block in (7, 2048):
         monkeypatch.setattr(module, "BLOCK", block)
-        found = [(first, second) for first, second, _ in module._close(features, 0.002)]
-        assert len(set(found) ^ set(naive)) <= 2  # float32 at the edge
+        found = [(first, second) for first, second, _ in module._close_pairs(features, 0.002)]
+        assert len(set(found) ^ set(naive)) <= 2  # rounding at the threshold
 
 
-def test_a_mirrored_copy_of_another_patient_is_named_with_both_lines(lesions: Path, tmp_path: Path) -> None:
+def test_a_mirrored_copy_of_another_patient_is_reported_with_both_lines(lesions: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     folder = with_mirrored_copy(lesions, tmp_path / "set")
     data = load_manifest(folder)
@@ -66,13 +66,13 @@ def test_a_mirrored_copy_of_another_patient_is_named_with_both_lines(lesions: Pa
     near = NearDuplicateSearch("tiny_resnet", weights="none", size=48, distance=distance + 1e-6)
     (finding,) = [one for one in find_near_duplicates(folder, near, progress=silent) if one.rows == (14, 2)]
     assert (finding.code, finding.severity, finding.line) == ("similar-image", "warning", 14)
-    assert "which is of another patient; look at both" in finding.message
+    assert "which is from another patient; inspect both" in finding.message
     torch.manual_seed(0)
     known = [Finding("near-duplicate", "warning", "manifest.csv", 14, "x; y", rows=(14, 2))]
     assert all(one.rows != (14, 2) for one in find_near_duplicates(folder, near, known=known, progress=silent))
 
 
-def test_the_command_adds_what_the_network_finds(lesions: Path, tmp_path: Path) -> None:
+def test_the_command_reports_near_duplicates(lesions: Path, tmp_path: Path) -> None:
     folder = with_mirrored_copy(lesions, tmp_path / "set")
     words = ["check", str(folder), "--embeddings", "tiny_resnet", "--weights", "none", "--distance", "1"]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
@@ -81,7 +81,7 @@ def test_the_command_adds_what_the_network_finds(lesions: Path, tmp_path: Path) 
     assert "(distance 0." in result.stdout
 
 
-def test_a_folder_that_is_no_data_set_and_an_unknown_network_are_one_line(lesions: Path, tmp_path: Path) -> None:
+def test_a_plain_folder_and_an_unknown_network_are_one_line(lesions: Path, tmp_path: Path) -> None:
     with pytest.raises(S4miError, match="is unknown; did you mean 'resnet18'"):
         find_near_duplicates(lesions, NearDuplicateSearch("resnet_18", weights="none"), progress=silent)
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")

@@ -1,4 +1,4 @@
-"""A file that is no network says so in one line with a cure."""
+"""An invalid file is an error of one line with a hint."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ pytest.importorskip("onnxruntime")
 
 
 @pytest.mark.parametrize("contents", [b"no network", b""])
-def test_a_broken_file_is_one_line_with_a_cure(tmp_path: Path, contents: bytes) -> None:
+def test_an_invalid_file_is_one_line_with_a_hint(tmp_path: Path, contents: bytes) -> None:
     from s4mi.inference.onnx_model import OnnxModel
 
     path = tmp_path / "model.onnx"
     path.write_bytes(contents)
-    with pytest.raises(S4miError) as said:
+    with pytest.raises(S4miError) as error:
         OnnxModel(path)
-    cure = "copy it again, or write it anew with: s4mi export"
-    assert str(said.value) == f"{path}: is no ONNX file, or a damaged one; {cure}"
+    hint = "copy it again, or re-create it with: s4mi export"
+    assert str(error.value) == f"{path}: not a valid ONNX file; {hint}"

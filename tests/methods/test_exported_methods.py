@@ -12,7 +12,7 @@ from s4mi.contract import Classifier, MethodConfig, Segmenter
 from s4mi.data.images import normalise_red
 from s4mi.inference.export.deployable import Deployable
 from s4mi.inference.export.formats import WRITERS
-from s4mi.inference.load import open_exported
+from s4mi.inference.load import load_exported
 from s4mi.inference.model_metadata import ImageInput, ModelMetadata, SourceRun
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration, Reliability
@@ -79,8 +79,8 @@ def test_a_file_answers_as_the_method_does(
         method, multilabel=kind == "multilabel", red_channel_normalisation=True, temperature=TEMPERATURE
     )
     WRITERS[ending](deployable, facts, path)
-    model = open_exported(path)
-    assert model.facts == facts
+    model = load_exported(path)
+    assert model.metadata == facts
     for images, logits in expected:
         tempered = logits / TEMPERATURE
         probabilities = tempered.sigmoid() if kind == "multilabel" else tempered.softmax(dim=1)

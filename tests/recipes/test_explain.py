@@ -23,10 +23,10 @@ from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
-from s4mi.inference.dataset_images import spread
-from s4mi.inference.overlays.saliency import CELL, LINE, RunOverlays, SaliencySheet, overlay
+from s4mi.inference.dataset_images import select_evenly
+from s4mi.inference.overlays.saliency import CELL, LINE, ComparisonSheet, OverlayBlock, overlay
 from s4mi.inference.saliency_maps import MAP_NAMES, TRUTH, Explainer, run_names
-from s4mi.inference.saliency_scores import UNMOVED, MapScores, MaskScores, summarise
+from s4mi.inference.saliency_scores import WEIGHT_INDEPENDENT, MapScores, MaskScores, summarise
 from s4mi.maths.saliency import energy_inside, pointing_game
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.recipes.explain import explain
@@ -175,13 +175,13 @@ def test_a_run_whose_weights_are_the_redrawn_ones_is_flagged(
 ) -> None:
     """The oracle of the check: a map compared with itself."""
     explainer = Explainer(runs / "vit", name="vit", methods=["input_gradient"], sanity=True, seed=0)
-    explainer._redrawn = explainer._trained
+    explainer._randomised = explainer._trained
     monkeypatch.setattr("s4mi.recipes.explain.Explainer", lambda *_, **__: explainer)
     result = explain([runs / "vit"], [lesions], tmp_path, methods=["input_gradient"], limit=3)
     (of_map,) = result.summary.maps
     assert of_map.randomised is not None
     assert of_map.randomised.mean == pytest.approx(1)
-    assert of_map.warning == UNMOVED
+    assert of_map.warning == WEIGHT_INDEPENDENT
 
 
 def scores_of(*correlations: float | None) -> list[MapScores]:
@@ -227,8 +227,8 @@ def test_an_overlay_is_bright_where_the_map_is_and_the_sheet_shows_it() -> None:
     picture = overlay(grey, saliency)
     assert picture.shape == grey.shape
     assert picture[:, 20:].mean() > picture[:, :20].mean() + 60
-    sheet = SaliencySheet([("technique", "run")], ["map"])
-    sheet.add("name", "truth", grey, [RunOverlays("class", (picture,), ("",))], None)
+    sheet = ComparisonSheet([("technique", "run")], ["map"])
+    sheet.add("name", "truth", grey, [OverlayBlock("class", (picture,), ("",))], None)
     assert sheet.png().startswith(b"\x89PNG")
 
 
@@ -240,7 +240,7 @@ def test_an_overlay_of_nothing_is_the_image_in_grey_under_the_darkest_colour() -
 
 @given(st.lists(st.sampled_from([None, ("a",), ("b",), ("a", "b")]), max_size=40), st.integers(1, 20))
 def test_a_choice_is_even_over_the_labels(labels: list[tuple[str, ...] | None], limit: int) -> None:
-    chosen = spread(labels, limit)
+    chosen = select_evenly(labels, limit)
     assert chosen == sorted(set(chosen))
     assert len(chosen) == min(limit, len(labels))
     counts = {own: sum(labels[i] == own for i in chosen) for own in set(labels)}
@@ -249,25 +249,25 @@ def test_a_choice_is_even_over_the_labels(labels: list[tuple[str, ...] | None], 
 
 
 def test_a_choice_is_spread_within_a_label() -> None:
-    assert spread([("a",)] * 10, 2) == [2, 7]
+    assert select_evenly([("a",)] * 10, 2) == [2, 7]
 
 
 def test_runs_of_one_name_are_told_apart_by_the_folder_above() -> None:
     assert run_names([Path("/x/a/run"), Path("/x/b/run"), Path("/x/b/other")]) == ["a-run", "b-run", "b-other"]
     assert run_names([Path("/x/a"), Path("/x/b")]) == ["a", "b"]
-    with pytest.raises(S4miError, match="cannot be told apart"):
+    with pytest.raises(S4miError, match="two of the runs have the same name; list each run once"):
         run_names([Path("/x/a"), Path("/x/a")])
 
 
 @pytest.mark.parametrize(
     ("run", "settings", "message"),
     [
-        ("segmentation", {}, "is a segmentation run, .* s4mi predict"),
+        ("segmentation", {}, "a segmentation run is explained by its masks; use: s4mi predict"),
         ("nowhere", {}, "is no run"),
-        ("vit", {"target": "nevuss"}, "has no class 'nevuss'; did you mean 'nevus'"),
+        ("vit", {"target": "nevuss"}, "unknown class 'nevuss'; did you mean 'nevus'"),
         ("vit", {"methods": ["grad_kam"]}, "'grad_kam' is no kind of map; did you mean 'grad_cam'"),
-        ("cells", {}, "which of its images are the test part .* --split all"),
-        ("cells", {"part": None, "target": TRUTH}, "has no class 'melanoma'"),
+        ("cells", {}, "its test part is unknown .* --split all"),
+        ("cells", {"part": None, "target": TRUTH}, "unknown class 'melanoma'"),
     ],
 )
 def test_what_cannot_be_explained_is_one_line(
@@ -280,12 +280,12 @@ def test_what_cannot_be_explained_is_one_line(
 
 def test_a_pre_training_run_is_one_line(tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FinetuneConfig, "pretrains", True)
-    with pytest.raises(S4miError, match="is a pre-training run and knows no classes; fine-tune it"):
+    with pytest.raises(S4miError, match="a pre-training run has no classes; fine-tune it"):
         explain([runs / "vit"], [tmp_path], tmp_path / "out")
 
 
 def test_images_without_a_known_truth_have_no_true_class(tmp_path: Path, runs: Path, images: Path) -> None:
-    with pytest.raises(S4miError, match="holds no image with a label"):
+    with pytest.raises(S4miError, match="no labelled image found; explain the predicted class"):
         explain([runs / "vit"], [images], tmp_path / "out", target=TRUTH)
 
 

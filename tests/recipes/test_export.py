@@ -21,7 +21,7 @@ from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError
 from s4mi.inference.export import formats
-from s4mi.inference.load import open_exported
+from s4mi.inference.load import load_exported
 from s4mi.inference.model_metadata import FORMAT, KEY, read_metadata
 from s4mi.inference.run_model import RunModel
 from s4mi.recipes.export import export_run
@@ -151,7 +151,7 @@ def test_neither_the_file_nor_its_card_names_a_folder(made: Made) -> None:
     path = made.model("multiclass")
     card = path.with_name("MODEL_CARD.md").read_text(encoding="utf-8")
     for folder in (made.folder, made.lesions):
-        assert str(folder) not in open_exported(path).facts.model_dump_json()
+        assert str(folder) not in load_exported(path).metadata.model_dump_json()
         assert str(folder).encode() not in path.read_bytes()
         assert str(folder) not in card
 
@@ -189,13 +189,13 @@ def test_an_archive_of_torch_export_answers_as_the_run_does(made: Made, images: 
 
 def test_the_file_knows_of_the_runs_data_what_the_run_does(made: Made) -> None:
     for kind in ("multiclass", "segmentation"):
-        own, given = RunModel(made.run(kind)), open_exported(made.model(kind))
-        assert (own.about.kind, own.about.classes) == (given.about.kind, given.about.classes)
+        own, given = RunModel(made.run(kind)), load_exported(made.model(kind))
+        assert (own.info.kind, own.info.classes) == (given.info.kind, given.info.classes)
         assert own.calibration == given.calibration
-        assert own.about.spec.rule == given.about.spec.rule
+        assert own.info.spec.rule == given.info.spec.rule
         if kind == "segmentation":
-            assert own.about.spec.mask_values == given.about.spec.mask_values
-            assert own.about.preprocessing == given.about.preprocessing
+            assert own.info.spec.mask_values == given.info.spec.mask_values
+            assert own.info.preprocessing == given.info.preprocessing
 
 
 @pytest.mark.slow
@@ -238,7 +238,7 @@ def test_the_best_run_of_a_study_is_exported(lesions: Path, quick: Quick, tmp_pa
     result = export_run(tmp_path / "study", tmp_path / "model.onnx")
     records = [read_record(tmp_path / "study" / "runs" / f"transfer-seed{seed}") for seed in (0, 1)]
     best = max((0, 1), key=lambda seed: getattr(records[seed].val, "f1_macro"))  # noqa: B009
-    assert open_exported(result.file).facts.run.name == f"transfer-seed{best}"
+    assert load_exported(result.file).metadata.run.name == f"transfer-seed{best}"
     card = result.card.read_text(encoding="utf-8")
     assert "mean over 2 seeds of the same technique" in card
     assert "Chosen among the runs of a study by validation alone" in card
@@ -251,7 +251,7 @@ def test_what_is_there_is_not_overwritten_unless_asked(made: Made, tmp_path: Pat
         export_run(made.run("multiclass"), out)
     assert out.read_text() == "mine"
     (tmp_path / "MODEL_CARD.md").write_text("# My own words\n")
-    with pytest.raises(S4miError, match=r"MODEL_CARD\.md: is there already, and not the card of this run"):
+    with pytest.raises(S4miError, match=r"MODEL_CARD\.md: already exists and is not the card of this run"):
         export_run(made.run("multiclass"), tmp_path / "other.onnx")
     assert not (tmp_path / "other.onnx").exists()
 
@@ -262,7 +262,7 @@ def test_what_is_there_is_replaced_where_asked_and_a_runs_own_card_always(made: 
     for path in (out, tmp_path / "MODEL_CARD.md"):
         path.write_text("mine")
     export_run(made.run("multiclass"), out, overwrite=True)
-    assert open_exported(out).facts.run.name == "multiclass"
+    assert load_exported(out).metadata.run.name == "multiclass"
     export_run(made.run("multiclass"), tmp_path / "model.pt2")  # the card is this run's own
     assert "`model.onnx`" in (tmp_path / "MODEL_CARD.md").read_text(encoding="utf-8")
 
@@ -270,11 +270,11 @@ def test_what_is_there_is_replaced_where_asked_and_a_runs_own_card_always(made: 
 @pytest.mark.parametrize(
     ("run", "out", "message"),
     [
-        ("multiclass", "model.h5", r"model\.h5: \.h5 is no format of a model; end it in \.onnx .* or \.pt2"),
-        ("multiclass", "model", "model: no ending is no format of a model"),
+        ("multiclass", "model.h5", r"model\.h5: unknown model format \.h5; end it in \.onnx .* or \.pt2"),
+        ("multiclass", "model", "model: no file suffix; end it in"),
         ("dino", "model.onnx", "learns features and no answers; fine-tune it first"),
         ("unfinished", "model.onnx", r"record\.json: not there, so this is no finished run; finish it with"),
-        ("nowhere", "model.onnx", "nowhere: is no run"),
+        ("nowhere", "model.onnx", r"nowhere: not a run \(no config\.yaml\)"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line(
@@ -337,22 +337,22 @@ def foreign(path: Path, **metadata: str) -> Path:
 @pytest.mark.parametrize("ending", [".onnx", ".pt2"])
 def test_a_damaged_file_is_one_line(ending: str, images: Path, tmp_path: Path) -> None:
     (tmp_path / f"model{ending}").write_bytes(b"neither")
-    with pytest.raises(S4miError, match=r"model.*: is no (ONNX file|torch\.export archive)") as error:
+    with pytest.raises(S4miError, match=r"model.*: not a valid (ONNX file|torch\.export archive)") as error:
         predict_run(tmp_path / f"model{ending}", [images], tmp_path / "out")
     assert "\n" not in str(error.value)
 
 
 def test_files_of_other_software_and_of_a_newer_s4mi_are_one_line(made: Made, images: Path, tmp_path: Path) -> None:
-    facts = open_exported(made.model("multiclass")).facts
+    facts = load_exported(made.model("multiclass")).metadata
     newer = facts.model_dump(mode="json") | {"format": FORMAT + 1, "version": "9.0", "more": "to know"}
     for path, message in (
-        (foreign(tmp_path / "theirs.onnx"), r"theirs\.onnx: was not written by s4mi export"),
+        (foreign(tmp_path / "theirs.onnx"), r"theirs\.onnx: no s4mi metadata, .* use a file written by s4mi export"),
         (
             foreign(tmp_path / "newer.onnx", s4mi=json.dumps(newer)),
-            r"is of format 2, written by s4mi 9\.0, .* --upgrade",
+            r"has format 2 of s4mi 9\.0, .* --upgrade",
         ),
-        (foreign(tmp_path / "broken.onnx", s4mi="{"), "is damaged"),
-        (tmp_path / "gone.onnx", r"gone\.onnx: not there; make one with: s4mi export"),
+        (foreign(tmp_path / "broken.onnx", s4mi="{"), "metadata are damaged"),
+        (tmp_path / "gone.onnx", r"gone\.onnx: does not exist; create it with: s4mi export"),
     ):
         with pytest.raises(S4miError, match=message) as error:
             predict_run(path, [images], tmp_path / "out")
@@ -373,5 +373,5 @@ def test_without_the_extra_there_is_one_line(
 
 
 def test_facts_survive_their_file(made: Made) -> None:
-    facts = open_exported(made.model("segmentation")).facts
+    facts = load_exported(made.model("segmentation")).metadata
     assert read_metadata(facts.model_dump_json(), Path("x")) == facts

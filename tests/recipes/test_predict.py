@@ -17,7 +17,7 @@ from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.data.masks import read_mask
 from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
-from s4mi.inference.overlays.masks import compared, tinted
+from s4mi.inference.overlays.masks import class_overlay, comparison_overlay
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
 from s4mi.records.calibration import read_calibration
@@ -72,7 +72,7 @@ def test_grey_images_for_a_run_that_learnt_from_colour_are_answered_with_one_war
     predict_run(runs / "multiclass", [images], tmp_path / "out")
     told = [one.getMessage() for one in caplog.records if "grey" in one.getMessage()]
     assert len(told) == 1
-    assert told[0].startswith("1 of 4 images are grey, but ")
+    assert told[0].startswith("1 of 4 images are greyscale, but ")
     caplog.clear()
     predict_run(runs / "multiclass", [images / "wide.png"], tmp_path / "colour")
     assert not [one for one in caplog.records if "grey" in one.getMessage()]
@@ -129,7 +129,7 @@ def test_two_images_of_one_name_are_refused(tmp_path: Path, runs: Path) -> None:
 @pytest.mark.parametrize("given", ["nowhere", "empty"])
 def test_nothing_to_predict_is_one_line(tmp_path: Path, runs: Path, given: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(S4miError, match=r"nowhere: not there|empty: holds no images"):
+    with pytest.raises(S4miError, match=r"nowhere: does not exist|empty: contains no images"):
         predict_run(runs / "multiclass", [tmp_path / given], tmp_path / "out")
 
 
@@ -146,7 +146,7 @@ def test_an_overlay_is_the_image_under_its_predicted_mask_at_its_own_size(
     assert (result.overlays, result.legend) == (out / "overlays", "lesion sky blue")
     for name in ("wide.png", "high.jpg", "more/grey.png"):
         classes = read_mask((out / name).with_suffix(".png"), {0: "background", 255: "lesion"})
-        expected = tinted(read_image(images / name), classes)
+        expected = class_overlay(read_image(images / name), classes)
         np.testing.assert_array_equal(picture((out / "overlays" / name).with_suffix(".png")), expected)
 
 
@@ -169,7 +169,7 @@ def test_overlays_of_a_data_set_show_hits_misses_and_false_alarms(tmp_path: Path
         assert row.mask is not None
         truth = read_mask(row.mask, manifest.spec.mask_values)
         predicted = read_mask(out / f"{row.id}.png", manifest.spec.mask_values)
-        expected = compared(read_image(row.image, manifest.spec.rule), truth, predicted)
+        expected = comparison_overlay(read_image(row.image, manifest.spec.rule), truth, predicted)
         np.testing.assert_array_equal(picture(out / "overlays" / f"{row.id}.png"), expected)
 
 
@@ -231,7 +231,7 @@ def test_a_row_without_a_mask_has_an_overlay_of_its_prediction_alone(tmp_path: P
     manifest = load_manifest(data)
     row = manifest.rows[0]
     classes = read_mask(tmp_path / "out" / f"{row.id}.png", manifest.spec.mask_values)
-    expected = tinted(read_image(row.image), classes)
+    expected = class_overlay(read_image(row.image), classes)
     np.testing.assert_array_equal(picture(tmp_path / "out" / "overlays" / f"{row.id}.png"), expected)
 
 
@@ -259,10 +259,10 @@ def test_a_truth_of_another_size_gets_a_line(tmp_path: Path, runs: Path, lesions
             "segmentation",
             "images",
             {"part": "test"},
-            "is no data set, so none of its images is known to be in the test",
+            "not a data set, so the images of its test part are unknown",
         ),
         ("segmentation", "cells", {"overlay": True}, "is a mask of .* but .* was trained on background, lesion"),
-        ("segmentation", "cells", {"part": "test"}, "which of its images are the test part .* --split all"),
+        ("segmentation", "cells", {"part": "test"}, "its test part is unknown .* --split all"),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(

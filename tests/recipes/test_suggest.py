@@ -113,11 +113,11 @@ def test_no_patient_has_more_than_asked_for(tmp_path: Path, study: Path, sparse:
 def test_the_entropy_is_that_of_the_predicted_probabilities(tmp_path: Path, study: Path, sparse: Path) -> None:
     run = study / "runs" / "ft-100pct-seed0"
     suggest(run, sparse, tmp_path / "next.csv", wish=SuggestOptions(count=100, strategy=Strategy("entropy", "none")))
-    answerer = Predictor((RunModel(run),))
+    predictor = Predictor((RunModel(run),))
     image_of = {row.id: row.image for row in load_manifest(sparse).rows}
     chosen = rows(tmp_path / "next.csv")
     for row in chosen:
-        (p,) = answerer.answer([answerer.read(image_of[row["id"]])])
+        (p,) = predictor.predict([predictor.read(image_of[row["id"]])])
         assert float(row["entropy"]) == pytest.approx(float(-(p * np.log(p)).sum() / np.log(3)), abs=2e-4)
         assert row["disagreement"] == ""
     values = [float(row["entropy"]) for row in chosen]
@@ -169,7 +169,9 @@ def test_after_a_cold_start_nothing_is_scored_on_images_that_pre_training_saw(
     simclr = {"name": "simclr", "backbone": "tiny_resnet", "weights": "none"}
     train(quick(folder, simclr, epochs=1), tmp_path / "runs" / "pre")
     for source in (tmp_path / "runs" / "pre", tmp_path / "runs"):
-        with pytest.raises(S4miError, match=r"has learnt features and no answers.* with --cold-start, or give a run"):
+        with pytest.raises(
+            S4miError, match=r"a pre-training run has features but no predictions.* with --cold-start, or use a run"
+        ):
             suggest(source, folder, tmp_path / "next.csv", wish=SuggestOptions(count=6))
     labels = tmp_path / "next.csv"
     lines = [f"{row.id},{'ab'[n % 2]}" for n, row in enumerate(full.rows[:30])]
@@ -200,7 +202,9 @@ def test_a_run_of_the_older_classes_is_refused_in_a_line(tmp_path: Path, study: 
     bare = next(row for row in full.rows if row.labels is None)
     path.write_text(f"id,label\n{bare.id},rare\n")
     apply_merge(plan_merge(load_version(copy), {path: read_annotations(path)}, MergeRules(new_classes=("rare",))))
-    with pytest.raises(S4miError, match=r"is of the classes .*, but .* has .*, rare; give a run of these classes"):
+    with pytest.raises(
+        S4miError, match=r"was trained on the classes .*, but .* has .*, rare; use a run of these classes"
+    ):
         suggest(study, copy, tmp_path / "next.csv", wish=SuggestOptions(count=3))
 
 
@@ -236,7 +240,7 @@ def test_the_networks_of_cross_teaching_disagree(tmp_path: Path, sparse: Path, q
     train(quick(sparse, CROSS, epochs=1), tmp_path / "run")
     committee = Committee(tmp_path / "run")
     assert len(committee.members) == 2
-    (opinion,) = committee.opinions([load_manifest(sparse).rows[0].image])
+    (opinion,) = committee.score([load_manifest(sparse).rows[0].image])
     assert not isinstance(opinion, str)
     assert opinion.disagreement is not None
     assert 0 <= opinion.disagreement <= opinion.entropy <= 1
@@ -287,17 +291,17 @@ def test_bad_input_is_one_line(tmp_path: Path, study: Path, segmenter: Path, spa
     spec = full.spec.model_copy(update={"tasks": ("multiclass",), "mask_values": {}, "root": str(sparse)})
     write_dataset(no_masks, spec, [replace(row, mask=None) for row in full.rows])
     for source, dataset, wish, message in (
-        (run, cells, SuggestOptions(), "is of the classes nevus, .*, but .* has tfh_1"),
+        (run, cells, SuggestOptions(), "was trained on the classes nevus, .*, but .* has tfh_1"),
         (segmenter, no_masks, SuggestOptions(), "is a segmentation run, but .* is for multiclass"),
-        (run, grey, SuggestOptions(), "holds grey images, but .* was trained on images in colour"),
+        (run, grey, SuggestOptions(), "contains greyscale images, but .* was trained on colour images"),
         (
             run,
             sparse,
             SuggestOptions(strategy=Strategy("disagreement", "none")),
             "is one network, which disagrees with nobody",
         ),
-        (tmp_path, sparse, SuggestOptions(), "is no run"),
-        (tmp_path, sparse, SuggestOptions(cold=True, strategy=Strategy("none", "typicality")), "is no finished run"),
+        (tmp_path, sparse, SuggestOptions(), "not a run"),
+        (tmp_path, sparse, SuggestOptions(cold=True, strategy=Strategy("none", "typicality")), "not a finished run"),
     ):
         with pytest.raises(S4miError, match=message) as caught:
             suggest(source, dataset, out, wish=wish)
@@ -307,7 +311,7 @@ def test_bad_input_is_one_line(tmp_path: Path, study: Path, segmenter: Path, spa
 
 
 def test_nothing_left_to_annotate_is_said(tmp_path: Path, study: Path, lesions: Path) -> None:
-    with pytest.raises(S4miError, match="all 60 images that may train are annotated for multiclass"):
+    with pytest.raises(S4miError, match="all 60 training images are already annotated for multiclass"):
         suggest(study, lesions, tmp_path / "next.csv", wish=SuggestOptions())
 
 

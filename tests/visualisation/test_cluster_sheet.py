@@ -1,4 +1,4 @@
-"""Clusters are predicted by their numbers, shown to a person, and named by one."""
+"""Clusters are predicted as numbers, shown on a contact sheet, and named by a person."""
 
 import csv
 import re
@@ -15,7 +15,7 @@ from s4mi.config import RunConfig, save_run_config
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import read_image
 from s4mi.errors import S4miError
-from s4mi.inference.overlays.masks import MOST_COLOURS, clustered
+from s4mi.inference.overlays.masks import MAX_COLOURS, cluster_overlay
 from s4mi.inference.predictor import Predictor
 from s4mi.inference.run_model import RunModel
 from s4mi.recipes.predict import predict_run
@@ -26,7 +26,7 @@ from s4mi.visualisation.cluster_sheet import IMAGES, ClusterSheet
 Quick = Callable[..., RunConfig]
 PICIE = {"name": "picie", "backbone": "tiny_resnet", "weights": "none", "width": 16, "clusters": 3}
 SIDE = 32
-"""Of the network's input. Images of that side are answered as they are, without any resizing."""
+"""Side of the network input. Images of this size are predicted without resizing."""
 
 
 def picture(path: Path) -> Pixels:
@@ -36,7 +36,7 @@ def picture(path: Path) -> Pixels:
 
 @pytest.fixture(scope="module")
 def nameless(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set of 16 images of 32 pixels, and nothing else."""
+    """A data set of 16 images of 32 pixels without annotations."""
     folder = tmp_path_factory.mktemp("nameless")
     rows = ["id,image"]
     for number in range(16):
@@ -53,7 +53,7 @@ def nameless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, nameless: Path, lesions: Path, quick: Quick) -> Path:
-    """Clusters of images without masks, whole and in tiles, and of images with masks; a run of two other kinds."""
+    """Clustering runs without masks (whole images, tiles) and with masks; runs of two other methods."""
     folder = tmp_path_factory.mktemp("runs")
     train(quick(nameless, PICIE, epochs=1), folder / "nameless")
     train(quick(nameless, PICIE, epochs=1, data={"tile": 16, "image_size": 16}), folder / "tiled")
@@ -64,7 +64,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, nameless: Path, lesions: Path
 
 
 def named(run: Path, to: Path, classes: str) -> Path:
-    """A copy of a run whose clusters someone has named, by an edit of its settings as text."""
+    """A copy of a run with named clusters, by an edit of its config.yaml."""
     shutil.copytree(run, to)
     settings = (to / "config.yaml").read_text(encoding="utf-8")
     edited, changes = re.subn(r"^  classes: null$", f"  classes: {classes}", settings, flags=re.MULTILINE)
@@ -73,7 +73,7 @@ def named(run: Path, to: Path, classes: str) -> Path:
     return to
 
 
-def test_label_maps_hold_cluster_numbers_at_each_images_own_size(tmp_path: Path, runs: Path) -> None:
+def test_label_maps_contain_cluster_numbers_at_the_size_of_each_image(tmp_path: Path, runs: Path) -> None:
     generator = np.random.default_rng(0)
     for name, size in (("wide.png", (30, 70)), ("high.jpg", (90, 41))):
         Image.fromarray(generator.integers(0, 256, (*size, 3), dtype=np.uint8)).save(tmp_path / name)
@@ -87,8 +87,8 @@ def test_label_maps_hold_cluster_numbers_at_each_images_own_size(tmp_path: Path,
         assert set(np.unique(picture(out / "wide.png"))) <= {0, 1, 2}
 
 
-def test_a_page_of_tiles_is_the_clusters_of_its_tiles_put_together(tmp_path: Path, runs: Path, nameless: Path) -> None:
-    """Where tiles do not overlap, each is a page of its own."""
+def test_the_clusters_of_an_image_in_tiles_are_those_of_its_tiles(tmp_path: Path, runs: Path, nameless: Path) -> None:
+    """Tiles that do not overlap are independent of each other."""
     predict_run(runs / "tiled", [nameless], tmp_path / "whole", clusters=True, overlap=0)
     pixels = read_image(nameless / "03.png")
     quarters = [(slice(y, y + 16), slice(x, x + 16)) for y in (0, 16) for x in (0, 16)]
@@ -97,7 +97,7 @@ def test_a_page_of_tiles_is_the_clusters_of_its_tiles_put_together(tmp_path: Pat
         predict_run(runs / "tiled", [tmp_path / f"{number}.png"], tmp_path / "quarters", clusters=True)
     whole = picture(tmp_path / "whole" / "03.png")
     grid = RunDir(runs / "tiled").config().data.preprocessing.grid((SIDE, SIDE))
-    assert len(Predictor((RunModel(runs / "tiled"),), overlap=0).inputs(pixels)) == 4, grid
+    assert len(Predictor((RunModel(runs / "tiled"),), overlap=0).preprocess(pixels)) == 4, grid
     for number, quarter in enumerate(quarters):
         np.testing.assert_array_equal(whole[quarter], picture(tmp_path / "quarters" / f"{number}.png"))
 
@@ -111,7 +111,7 @@ def test_without_names_the_masks_are_the_clusters(tmp_path: Path, runs: Path, na
     assert not (tmp_path / "masks" / "clusters.png").exists()
 
 
-def test_with_names_each_pixel_is_of_the_class_of_its_cluster(tmp_path: Path, runs: Path, nameless: Path) -> None:
+def test_with_names_each_pixel_has_the_class_of_its_cluster(tmp_path: Path, runs: Path, nameless: Path) -> None:
     run = named(runs / "nameless", tmp_path / "run", "{0: lesion, 1: background, 2: lesion}")
     predict_run(run, [nameless], tmp_path / "masks")
     predict_run(run, [nameless], tmp_path / "clusters", clusters=True)
@@ -121,7 +121,7 @@ def test_with_names_each_pixel_is_of_the_class_of_its_cluster(tmp_path: Path, ru
         np.testing.assert_array_equal(picture(tmp_path / "masks" / f"{number:02}.png"), expected)
 
 
-def test_overlays_and_shares_are_those_of_the_label_maps(tmp_path: Path, runs: Path, nameless: Path) -> None:
+def test_overlays_and_shares_match_the_label_maps(tmp_path: Path, runs: Path, nameless: Path) -> None:
     result = predict_run(runs / "nameless", [nameless], tmp_path, clusters=True)
     assert result.legend == "cluster 0 sky blue, cluster 1 vermilion, cluster 2 yellow"
     with (tmp_path / "clusters.csv").open(newline="") as file:
@@ -131,19 +131,19 @@ def test_overlays_and_shares_are_those_of_the_label_maps(tmp_path: Path, runs: P
         clusters = picture(tmp_path / f"{row['image']}.png")
         assert float(row["share"]) == pytest.approx((clusters == int(row["cluster"])).mean(), abs=1e-6)
     clusters = picture(tmp_path / "05.png")
-    expected = clustered(read_image(nameless / "05.png"), clusters)
+    expected = cluster_overlay(read_image(nameless / "05.png"), clusters)
     np.testing.assert_array_equal(picture(tmp_path / "overlays" / "05.png"), expected)
 
 
-def test_a_data_set_with_masks_of_anything_is_clustered_all_the_same(
+def test_clusters_are_predicted_whatever_masks_a_data_set_has(
     tmp_path: Path, runs: Path, lesions: Path, cells: Path
 ) -> None:
     for data in (lesions, cells):
         assert predict_run(runs / "matched", [data], tmp_path / data.parent.name, clusters=True).failed == 0
 
 
-@pytest.mark.parametrize("clusters", [2, 20, MOST_COLOURS])
-def test_a_sheet_has_some_images_and_room_for_all_clusters(tmp_path: Path, clusters: int) -> None:
+@pytest.mark.parametrize("clusters", [2, 20, MAX_COLOURS])
+def test_a_sheet_shows_a_selection_of_images_and_all_clusters(tmp_path: Path, clusters: int) -> None:
     names = [f"{number}.png" for number in range(2 * IMAGES)]
     generator = np.random.default_rng(0)
     with ClusterSheet(tmp_path, clusters=clusters, images=names) as sheet:
@@ -153,43 +153,43 @@ def test_a_sheet_has_some_images_and_room_for_all_clusters(tmp_path: Path, clust
             sheet.add(name, pixels, np.kron(blocks, np.ones((10, 10), dtype=np.uint8)))
     drawn = picture(sheet.path)
     height, width = drawn.shape[:2]
-    assert height > IMAGES * 112  # each as high as its cell is
+    assert height > IMAGES * 112  # height of a cell
     assert (drawn[:, width - 14 :] == 255).all(), "nothing is cut off at the margin"
     with (tmp_path / "clusters.csv").open(newline="") as file:
         shares = [float(row["share"]) for row in csv.DictReader(file)]
     assert sum(shares) == pytest.approx(len(names), abs=1e-6 * len(shares))
 
 
-def test_where_no_image_can_be_read_there_is_no_sheet(tmp_path: Path, runs: Path) -> None:
+def test_without_a_readable_image_there_is_no_sheet(tmp_path: Path, runs: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no image")
     result = predict_run(runs / "nameless", [tmp_path / "broken.png"], tmp_path / "out", clusters=True)
     assert (result.answered, result.failed, result.sheet, result.next_steps) == (0, 1, None, ())
 
 
-def test_what_to_do_next_names_every_cluster_and_can_be_done(tmp_path: Path, runs: Path, nameless: Path) -> None:
+def test_the_next_steps_list_every_cluster_and_work(tmp_path: Path, runs: Path, nameless: Path) -> None:
     result = predict_run(runs / "nameless", [nameless], tmp_path / "out", clusters=True)
     name, then = result.next_steps
     assert f"{runs / 'nameless' / 'config.yaml'}" in name
-    assert then == f"then masks of the classes: s4mi predict {runs / 'nameless'} IMAGES -o MASKS"
+    assert then == f"then predict masks of the classes: s4mi predict {runs / 'nameless'} IMAGES -o MASKS"
     run = named(runs / "nameless", tmp_path / "run", name.partition("classes: ")[2])
     assert predict_run(run, [nameless], tmp_path / "masks").answered == 16
     (only,) = predict_run(run, [nameless], tmp_path / "again", clusters=True).next_steps
-    assert "their names are in" in only
+    assert "cluster names are set in" in only
     (matched, _) = predict_run(runs / "matched", [nameless], tmp_path / "matched", clusters=True).next_steps
-    assert "validation masks have named them" in matched
+    assert "clusters were named by validation masks" in matched
     assert "{0: background, 1: lesion, 2: background}" in matched
 
 
 @pytest.mark.parametrize("run", ["dedl", "multiclass"])
-def test_a_run_without_clusters_names_the_methods_that_have_some(
+def test_a_run_without_clusters_is_an_error_that_lists_clustering_methods(
     tmp_path: Path, runs: Path, nameless: Path, run: str
 ) -> None:
-    with pytest.raises(S4miError, match=r"finds no clusters; .* give a run of picie or mdc$"):
+    with pytest.raises(S4miError, match=r"method \w+ finds no clusters; .* use a run of picie or mdc$"):
         predict_run(runs / run, [nameless], tmp_path / "out", clusters=True)
     assert not (tmp_path / "out").exists()
 
 
-def test_the_sheet_takes_the_place_of_no_image(tmp_path: Path, runs: Path) -> None:
+def test_the_sheet_overwrites_no_image(tmp_path: Path, runs: Path) -> None:
     (tmp_path / "out").mkdir()
     for name in ("clusters.jpg", "out/clusters.png"):
         Image.new("RGB", (9, 9)).save(tmp_path / name)
@@ -209,7 +209,7 @@ def test_the_sheet_takes_the_place_of_no_image(tmp_path: Path, runs: Path) -> No
         ("matched", "{0: background, 1: lesoin, 2: background}", "none of background, lesion; did you mean 'lesion'?"),
     ],
 )
-def test_a_wrong_name_is_one_line_that_says_where_it_stands(
+def test_an_invalid_name_is_one_line_with_its_location(
     tmp_path: Path, runs: Path, nameless: Path, run: str, classes: str, message: str
 ) -> None:
     wrong = named(runs / run, tmp_path / "run", classes)
@@ -222,7 +222,7 @@ def test_a_wrong_name_is_one_line_that_says_where_it_stands(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_whose_weights_are_gone_says_so_and_does_not_blame_its_settings(
+def test_weights_of_another_network_are_reported_and_not_the_settings(
     tmp_path: Path, runs: Path, nameless: Path, quick: Quick
 ) -> None:
     run = tmp_path / "run"

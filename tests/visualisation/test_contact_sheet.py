@@ -1,4 +1,4 @@
-"""Cards stand where they belong, whatever the size of their pictures."""
+"""Cards are laid out correctly, whatever the size of their pictures."""
 
 import io
 
@@ -24,16 +24,17 @@ def area(sheet: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
     return np.abs(sheet.astype(int) - colour).sum(axis=-1) < 6
 
 
-def test_every_picture_is_there_in_full() -> None:
+def test_every_picture_is_complete() -> None:
     cards = tuple(Card((flat(RED, (30, 60)), flat(BLUE)), ("one", "two")) for _ in range(5))
     sheet = drawn([Group("first", cards[:3]), Group("second", cards[3:])], columns=2)
     assert area(sheet, RED).sum() == 5 * SIDE * (SIDE // 2)
     assert area(sheet, BLUE).sum() == 5 * SIDE * SIDE
 
 
-def test_a_row_is_no_wider_than_asked() -> None:
+def test_a_row_has_at_most_the_given_number_of_cards() -> None:
     card = Card((flat(RED),), ("x",))
     sheet = drawn([Group("g", (card,) * 7)], columns=3)
+    assert GAP == 10, "not that of the example sheet"
     assert sheet.shape[1] == 2 * MARGIN + 3 * (SIDE + GAP) - GAP
     columns = area(sheet, RED).any(axis=0)
     assert np.flatnonzero(np.diff(columns.astype(int)) == 1).size == 3
@@ -47,9 +48,9 @@ def test_a_group_without_cards_is_left_out() -> None:
     )
 
 
-def test_a_legend_and_notes_make_room() -> None:
+def test_a_legend_and_notes_extend_the_sheet() -> None:
     groups = [Group("g", (Card((flat(RED),), ("x",)),))]
     plain = drawn(groups, columns=3)
-    told = drawn(groups, columns=3, legend=[(BLUE, "blue things")], notes=["a", "b"])
-    assert told.shape[0] > plain.shape[0] + 40
-    assert area(told, BLUE).any()
+    annotated = drawn(groups, columns=3, legend=[(BLUE, "blue things")], notes=["a", "b"])
+    assert annotated.shape[0] > plain.shape[0] + 40
+    assert area(annotated, BLUE).any()

@@ -1,4 +1,4 @@
-"""A sheet is found again by its key alone, and what cannot be kept stops nothing."""
+"""Sheets are cached by key, and a cache that is not writable is no error."""
 
 import io
 from pathlib import Path
@@ -20,9 +20,9 @@ PHOTO = png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint
 FLAT = png(np.full((64, 64, 3), 200, dtype=np.uint8))
 
 
-@pytest.mark.parametrize(("made", "ending"), [(PHOTO, "jpg"), (FLAT, "png")])
-def test_what_is_put_is_found(tmp_path: Path, made: bytes, ending: str) -> None:
-    picture = compact(made)
+@pytest.mark.parametrize(("original", "ending"), [(PHOTO, "jpg"), (FLAT, "png")])
+def test_a_stored_sheet_is_found(tmp_path: Path, original: bytes, ending: str) -> None:
+    picture = compact(original)
     cache, key = SheetCache(tmp_path), key_of(["a", 1])
     assert cache.get("masks", key) is None
     cache.put("masks", key, picture)
@@ -31,13 +31,13 @@ def test_what_is_put_is_found(tmp_path: Path, made: bytes, ending: str) -> None:
     assert cache.get("cases", key) is None
 
 
-def test_other_facts_are_another_key() -> None:
-    keys = [key_of(facts) for facts in ([], ["a"], ["a", 1], [["a"], 1], ["a", 0.1 + 0.2])]
+def test_different_contents_have_different_keys() -> None:
+    keys = [key_of(contents) for contents in ([], ["a"], ["a", 1], [["a"], 1], ["a", 0.1 + 0.2])]
     assert len(set(keys)) == len(keys)
     assert key_of(["é", 1.5, ("x",)]) == key_of(["é", 1.5, ["x"]])
 
 
-def test_a_broken_file_is_drawn_again(tmp_path: Path) -> None:
+def test_a_damaged_file_is_not_used(tmp_path: Path) -> None:
     cache = SheetCache(tmp_path)
     cache.put("masks", key_of([1]), compact(PHOTO))
     (path,) = (tmp_path / "sheets").iterdir()
@@ -45,7 +45,7 @@ def test_a_broken_file_is_drawn_again(tmp_path: Path) -> None:
     assert cache.get("masks", key_of([1])) is None
 
 
-def test_what_is_not_used_any_more_goes_and_other_files_stay(tmp_path: Path) -> None:
+def test_unused_sheets_are_deleted_and_other_files_kept(tmp_path: Path) -> None:
     SheetCache(tmp_path).put("masks", key_of([1]), compact(PHOTO))
     (tmp_path / "sheets" / "mine.png").write_bytes(FLAT)
     cache = SheetCache(tmp_path)
@@ -54,7 +54,7 @@ def test_what_is_not_used_any_more_goes_and_other_files_stay(tmp_path: Path) -> 
     assert sorted(path.name for path in (tmp_path / "sheets").iterdir()) == [f"cases-{key_of([2])}.jpg", "mine.png"]
 
 
-def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "sheets").write_text("in the way", encoding="utf-8")
     cache = SheetCache(tmp_path)
     cache.put("masks", key_of([1]), PHOTO)
@@ -62,7 +62,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     cache.prune()
 
 
-def test_a_photograph_gets_smaller_and_looks_the_same() -> None:
+def test_a_photograph_gets_smaller_with_little_loss() -> None:
     y, x = np.mgrid[0:128, 0:128]
     smooth = np.stack([128 + 60 * np.sin(x / 9), 128 + 60 * np.cos(y / 7), x + y], axis=-1)
     pixels = np.clip(smooth + np.random.default_rng(0).normal(0, 2, smooth.shape), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A report shows pictures where it can, draws them once, and says in a line where it cannot."""
+"""A report draws its pictures once, and notes in one line what it cannot draw."""
 
 import io
 import re
@@ -15,7 +15,7 @@ from s4mi.config import RunConfig
 from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
-from s4mi.inference.overlays.masks import compared
+from s4mi.inference.overlays.masks import comparison_overlay
 from s4mi.inference.overlays.saliency import MARGIN
 from s4mi.inference.run_model import RunModel
 from s4mi.recipes.report import report
@@ -24,10 +24,10 @@ from s4mi.records import RunRecord, read_record
 from s4mi.report.results.hard_cases import Case, HardCases
 from s4mi.report.results.runs import ReportRun, load_runs
 from s4mi.visualisation import render, report_sheets
-from s4mi.visualisation.case_sheets import outlined_sheet
+from s4mi.visualisation.case_sheets import segmentation_case_sheet
 from s4mi.visualisation.contact_sheet import SIDE
 from s4mi.visualisation.render import study_sheets
-from s4mi.visualisation.report_sheets import MOST_RUNS, SheetRun, choose
+from s4mi.visualisation.report_sheets import MAX_RUNS, SheetRun, representative_runs
 
 Quick = Callable[..., RunConfig]
 MASKS = ("Predicted masks", "Best and worst cases with 50 %", "Best and worst cases with 100 %")
@@ -45,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quic
 
 @pytest.fixture
 def made(trained: Path) -> Path:
-    """Those runs, of which no sheet was drawn before."""
+    """Those runs, without cached sheets."""
     shutil.rmtree(trained / "runs" / "sheets", ignore_errors=True)
     return trained
 
@@ -81,13 +81,13 @@ def test_without_sheets_there_is_no_picture_and_no_note(made: Path, tmp_path: Pa
     assert not (made / "runs" / "sheets").exists()
 
 
-def test_a_run_that_is_the_reports_own_folder_is_shown(made: Path, tmp_path: Path) -> None:
+def test_a_report_of_a_single_run_folder_shows_it(made: Path, tmp_path: Path) -> None:
     page, notes = page_of(made / "runs" / "dedl-50", tmp_path / "r.html")
     assert notes == ()
     assert "Predicted masks" in page
 
 
-def test_a_data_set_that_has_moved_is_a_note_without_a_place(made: Path, tmp_path: Path) -> None:
+def test_a_moved_data_set_is_a_note_without_paths(made: Path, tmp_path: Path) -> None:
     (made / "data").rename(made / "moved")
     try:
         page, notes = page_of(made / "runs", tmp_path / "r.html")
@@ -95,14 +95,14 @@ def test_a_data_set_that_has_moved_is_a_note_without_a_place(made: Path, tmp_pat
         (made / "moved").rename(made / "data")
     (note,) = notes
     assert (
-        "no sheet of predicted masks, best and worst cases at 50 %, best and worst cases at 100 %: its images are not"
+        "could not draw predicted masks, best and worst cases at 50 %, best and worst cases at 100 %: its data set is"
         in note
     )
     assert str(made) not in note
     assert note.split(":")[1].strip() in page
 
 
-def test_a_data_set_that_has_changed_is_a_note_without_a_place(made: Path, tmp_path: Path) -> None:
+def test_a_changed_data_set_is_a_note_without_paths(made: Path, tmp_path: Path) -> None:
     manifest = made / "data" / "manifest.csv"
     before = manifest.read_text(encoding="utf-8")
     manifest.write_text("\n".join(before.splitlines()[:-1]) + "\n", encoding="utf-8")
@@ -110,29 +110,29 @@ def test_a_data_set_that_has_changed_is_a_note_without_a_place(made: Path, tmp_p
         page, (note,) = page_of(made / "runs", tmp_path / "r.html")
     finally:
         manifest.write_text(before, encoding="utf-8")
-    assert "which of its images are the test part" in note
+    assert "its test part is unknown" in note
     assert "\n" not in note
     assert str(made) not in note
-    assert "no sheet of predicted masks" in page
+    assert "could not draw predicted masks" in page
 
 
-def test_runs_without_their_weights_are_left_out(made: Path, tmp_path: Path) -> None:
+def test_runs_without_weights_are_a_note(made: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(made / "runs", runs)
     for weights in runs.rglob("best.safetensors"):
         weights.unlink()
     _, (note,) = page_of(runs, tmp_path / "r.html")
-    assert "no sheet of predicted masks, best" in note
-    assert note.endswith(": the best weights of its runs are not there any more")
+    assert "could not draw predicted masks, best" in note
+    assert note.endswith(": the best weights of its runs no longer exist")
 
 
-def test_a_failure_that_nobody_foresaw_is_a_note(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_a_note(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> bytes:
         raise RuntimeError("out of memory\nand more")
 
-    monkeypatch.setattr(report_sheets, "compare_sheet", fail)
+    monkeypatch.setattr(report_sheets, "comparison_sheet", fail)
     page, (note,) = page_of(made / "runs", tmp_path / "r.html")
-    assert note.endswith("no sheet of predicted masks: RuntimeError: out of memory")
+    assert note.endswith("could not draw predicted masks: RuntimeError: out of memory")
     assert "<html" in page
 
 
@@ -144,7 +144,7 @@ def run_of(record: RunRecord, folder: Path, **changes: object) -> SheetRun:
     return SheetRun(ReportRun(changed, (), "", path.name), path)
 
 
-def test_of_each_technique_the_fewest_labels_and_the_lowest_seed_are_shown(made: Path, tmp_path: Path) -> None:
+def test_each_technique_is_shown_with_the_fewest_labels_and_the_lowest_seed(made: Path, tmp_path: Path) -> None:
     record = read_record(made / "runs" / "dedl-50")
     runs = [
         run_of(record, tmp_path, technique=technique, label_fraction=fraction, seed=seed, finished=finished)
@@ -153,12 +153,14 @@ def test_of_each_technique_the_fewest_labels_and_the_lowest_seed_are_shown(made:
         for seed in (1, 0)
         for finished in ("2025-01-01", "2025-01-02")
     ]
-    shown = [(run.record.technique, run.record.label_fraction, run.record.seed) for run in choose(runs)]
+    shown = [(run.record.technique, run.record.label_fraction, run.record.seed) for run in representative_runs(runs)]
     assert shown == [("a", 10.0, 0), ("b", 10.0, 0)]
-    assert {run.record.finished for run in choose(runs)} == {"2025-01-02"}, "of one run made twice, the latest"
+    assert {run.record.finished for run in representative_runs(runs)} == {"2025-01-02"}, (
+        "the latest of two repetitions of a run"
+    )
 
 
-def test_of_many_techniques_those_that_validation_puts_first_are_shown(made: Path, tmp_path: Path) -> None:
+def test_the_techniques_with_the_best_validation_scores_are_shown(made: Path, tmp_path: Path) -> None:
     record = read_record(made / "runs" / "dedl-50")
     assert record.val is not None
     scores = [0.1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2]
@@ -166,15 +168,15 @@ def test_of_many_techniques_those_that_validation_puts_first_are_shown(made: Pat
         run_of(record, tmp_path, technique=f"t{i}", val=record.val.model_copy(update={"iou": iou}))
         for i, iou in enumerate(scores)
     ]
-    assert [run.record.technique for run in choose(runs)] == [f"t{i}" for i in range(1, 7)]
-    assert len(choose(runs)) == MOST_RUNS
+    assert [run.record.technique for run in representative_runs(runs)] == [f"t{i}" for i in range(1, 7)]
+    assert len(representative_runs(runs)) == MAX_RUNS
 
 
-def test_classification_shows_maps_cases_and_disputes(classified: Path, tmp_path: Path) -> None:
+def test_classification_shows_saliency_maps_cases_and_disagreement(classified: Path, tmp_path: Path) -> None:
     sheets, notes = study_sheets(classified, load_runs(classified)[0])
     assert notes == []
     titles = [sheet.title for sheet in sheets]
-    assert titles[:2] == ["Where the techniques look", "Best and worst cases with 100 % of the labels"]
+    assert titles[:2] == ["Saliency maps", "Best and worst cases with 100 % of the labels"]
     assert set(titles[2:]) <= {"Where the techniques disagree"}
     for sheet in sheets:
         picture = Image.open(io.BytesIO(sheet.png))
@@ -185,8 +187,8 @@ def test_classification_shows_maps_cases_and_disputes(classified: Path, tmp_path
     runs, _ = load_runs(classified)
     best = max(runs, key=lambda run: run.record.val.f1_macro)
     assert best.record.backbone in cases.caption
-    wrong = (best.answers.truth != best.answers.answers).any(axis=1).sum()
-    assert f"{wrong} of {len(best.answers.images)} test images are not answered rightly" in cases.caption
+    wrong = (best.predictions.truth != best.predictions.decisions).any(axis=1).sum()
+    assert f"{wrong} of {len(best.predictions.images)} test images are misclassified" in cases.caption
 
 
 def test_unchanged_runs_are_drawn_once(classified: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,14 +198,16 @@ def test_unchanged_runs_are_drawn_once(classified: Path, monkeypatch: pytest.Mon
     def fail(*_: object, **__: object) -> bytes:
         raise AssertionError("drawn again")
 
-    for name in ("saliency_sheet", "prediction_sheet", "disputed_sheet"):
+    for name in ("saliency_sheet", "classification_case_sheet", "disputed_sheet"):
         monkeypatch.setattr(report_sheets, name, fail)
     monkeypatch.setattr(render, "load_manifest", fail)
     after, notes = study_sheets(classified, runs)
     assert notes == []
     assert [sheet.png for sheet in after] == [sheet.png for sheet in before]
     changed = [
-        ReportRun(run.record.model_copy(update={"finished": "2030"}), (), "", run.directory, answers=run.answers)
+        ReportRun(
+            run.record.model_copy(update={"finished": "2030"}), (), "", run.directory, predictions=run.predictions
+        )
         for run in runs
     ]
     none, (note,) = study_sheets(classified, changed)
@@ -211,15 +215,15 @@ def test_unchanged_runs_are_drawn_once(classified: Path, monkeypatch: pytest.Mon
     assert "AssertionError: drawn again" in note
 
 
-def test_no_sheet_is_begun_when_time_is_up(made: Path) -> None:
+def test_no_sheet_is_drawn_after_the_time_limit(made: Path) -> None:
     sheets, (note,) = study_sheets(made / "runs", load_runs(made / "runs")[0], seconds=-1)
     assert sheets == []
-    assert note.endswith("the time for pictures is up; s4mi report goes on with them")
+    assert note.endswith("time limit for pictures reached; run s4mi report again to draw the rest")
     again, notes = study_sheets(made / "runs", load_runs(made / "runs")[0])
     assert (len(again), notes) == (3, [])
 
 
-def test_cases_of_segmentation_say_the_recorded_iou(made: Path) -> None:
+def test_segmentation_cases_show_the_recorded_iou(made: Path) -> None:
     runs, _ = load_runs(made / "runs")
     sheets, _ = study_sheets(made / "runs", runs)
     run = next(run for run in runs if run.record.label_fraction == 100)
@@ -228,34 +232,34 @@ def test_cases_of_segmentation_say_the_recorded_iou(made: Path) -> None:
     assert f"{worst[1]} IoU {worst[0]:.3f}" in sheet.alt
 
 
-def test_an_older_run_without_answers_still_shows_maps(classified: Path, tmp_path: Path) -> None:
+def test_a_run_without_predictions_still_shows_saliency_maps(classified: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(classified, runs)
-    for table in runs.rglob("test_answers.csv"):
+    for table in runs.rglob("test_predictions.csv"):
         table.unlink()
     sheets, notes = study_sheets(runs, load_runs(runs)[0])
     assert notes == []
-    assert [sheet.title for sheet in sheets] == ["Where the techniques look"]
+    assert [sheet.title for sheet in sheets] == ["Saliency maps"]
 
 
-def test_a_page_has_no_more_pictures_than_can_be_sent(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_the_pictures_of_a_page_is_limited(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, _ = load_runs(made / "runs")
     before, _ = study_sheets(made / "runs", runs)
-    monkeypatch.setattr(render, "BYTES", len(before[0].png) + 10)
+    monkeypatch.setattr(render, "MAX_BYTES", len(before[0].png) + 10)
     sheets, (note,) = study_sheets(made / "runs", runs)
     assert [sheet.title for sheet in sheets] == ["Predicted masks"]
-    assert "no sheet of best and worst cases at 50 %, best and worst cases at 100 %: " in note
+    assert "could not draw best and worst cases at 50 %, best and worst cases at 100 %: " in note
 
 
-def test_a_case_shows_what_was_found_missed_and_wrong(made: Path, lesions: Path) -> None:
-    """Of each kind, as much as the run's own mask says, by naive counting on the sheet."""
+def test_a_case_shows_correct_missed_and_false_positive_pixels(made: Path, lesions: Path) -> None:
+    """The sheet contains the overlay of the mask that the run predicts."""
     run, manifest = made / "runs" / "dedl-100", load_manifest(lesions)
     (row,) = (row for row in manifest.rows if row.id == load_runs(run)[0][0].images[0].image)
     cases = HardCases((Case(row.id, 0.5),), (), images=1)
-    sheet = np.asarray(Image.open(io.BytesIO(outlined_sheet(cases, manifest, run)))).astype(int)
+    sheet = np.asarray(Image.open(io.BytesIO(segmentation_case_sheet(cases, manifest, run)))).astype(int)
     assert row.mask is not None
     truth, predicted = read_mask(row.mask, manifest.spec.mask_values), RunModel(run).mask(row.image)
-    picture = compared(read_image(row.image, manifest.spec.rule), truth, predicted, line=False)
+    picture = comparison_overlay(read_image(row.image, manifest.spec.rule), truth, predicted, outlined=False)
     expected = np.asarray(Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.LANCZOS)).astype(int)
     left = MARGIN + 2 * (SIDE + 5)
     tops = [y for y in range(60) if (sheet[y : y + SIDE, left : left + SIDE] == expected).all()]

@@ -1,1 +1,1 @@
-"""Which images are worth annotating next."""
+"""Active learning: choose the images that are most worth annotating next."""

@@ -1,4 +1,4 @@
-"""Which images may be suggested, and whether a run can say anything of them."""
+"""The images that may be suggested for annotation, and checks that a run fits them."""
 
 import json
 from collections.abc import Sequence
@@ -15,110 +15,111 @@ from s4mi.training.run_dir import RunDir
 
 @dataclass(frozen=True)
 class Candidates:
-    """Images that may be annotated next, by id, and those that are annotated and train.
+    """Images that may be annotated next, sorted by id, and the annotated training images.
 
     Attributes:
-        held: how many others validate or test.
+        held_out: number of validation and test images, which are never suggested.
     """
 
     rows: tuple[Row, ...]
-    known: tuple[Row, ...]
-    held: int = 0
+    annotated: tuple[Row, ...]
+    held_out: int = 0
 
 
-def candidates_of(manifest: Manifest, kind: TaskKind | None, *, runs: Sequence[Path], source: Path) -> Candidates:
-    """The images without annotation for a task, but none that a run validates or tests with, or official ones.
+def find_candidates(manifest: Manifest, kind: TaskKind | None, *, runs: Sequence[Path], source: Path) -> Candidates:
+    """Collect the images without annotation for a task, except validation and test images of runs and official splits.
 
     Args:
-        kind: None: without any annotation. runs: whose splits are kept to, if the data set is theirs.
-        source: a folder of runs, of which those on the data set are kept to where `runs` is empty.
+        kind: the task; None: images without any annotation.
+        runs: runs whose splits are respected if they were trained on the data set.
+        source: folder of runs whose splits are respected if `runs` is empty.
 
     Raises:
-        S4miError: there is none.
+        S4miError: there are none.
     """
-    held = {row.id for row in manifest.rows if row.split in ("val", "test")}
+    held_out = {row.id for row in manifest.rows if row.split in ("val", "test")}
     for run in runs or finished_runs(source):
-        held |= _held_out(run, manifest)
+        held_out |= _held_out(run, manifest)
     rows = sorted(manifest.rows, key=lambda row: row.id)
-    free = [row for row in rows if row.id not in held]
-    known = [row for row in free if _annotated(row, kind)]
-    left = [row for row in free if not _annotated(row, kind)]
-    if not left:
-        what = f"annotated for {kind}" if kind else "annotated"
+    training = [row for row in rows if row.id not in held_out]
+    annotated = [row for row in training if _annotated(row, kind)]
+    unannotated = [row for row in training if not _annotated(row, kind)]
+    if not unannotated:
+        status = f"annotated for {kind}" if kind else "annotated"
         raise S4miError(
-            f"{manifest.folder}: all {len(free)} images that may train are {what}, so there is nothing to suggest; "
-            "add images, or train with what there is"
+            f"{manifest.folder}: all {len(training)} training images are already {status}; add images, or train with "
+            "the existing annotations"
         )
-    return Candidates(tuple(left), tuple(known), held=len(rows) - len(free))
+    return Candidates(tuple(unannotated), tuple(annotated), held_out=len(rows) - len(training))
 
 
-def check_predicts(source: Path) -> None:
-    """Refuse what pre-trained alone, which has features and no answers.
+def check_can_predict(source: Path) -> None:
+    """Raise unless the run, or one below the folder, was trained on annotations.
 
     Raises:
-        S4miError: it is a pre-training run, or a folder of nothing else.
+        S4miError: it is a pre-training run, or a folder of pre-training runs only.
     """
     below = () if (source / CONFIG_NAME).exists() else finished_runs(source)
-    if _pretrains(source) or (below and all(_pretrains(run) for run in below)):
+    if _is_pretraining(source) or (below and all(_is_pretraining(run) for run in below)):
         raise S4miError(
-            f"{source}: has learnt features and no answers, as it is of pre-training alone; let the features choose "
-            "with --cold-start, or give a run that was trained on labels"
+            f"{source}: a pre-training run has features but no predictions; choose by features alone with "
+            "--cold-start, or use a run that was trained on labels"
         )
 
 
-def check_fits(about: ModelInfo, manifest: Manifest) -> None:
-    """Refuse a run of other images or classes than those of the data set.
+def check_compatible(info: ModelInfo, manifest: Manifest) -> None:
+    """Raise unless the model was trained on images and classes like those of the data set.
 
     Raises:
-        S4miError: it is one.
+        S4miError: channels, classes or task differ, or its classes are unnamed clusters.
     """
     spec = manifest.spec
-    if spec.channels != about.spec.channels:
-        words = {"rgb": "images in colour", "grey": "grey images"}
+    if spec.channels != info.spec.channels:
+        kinds = {"rgb": "colour images", "grey": "greyscale images"}
         raise S4miError(
-            f"{manifest.folder}: holds {words[spec.channels]}, but {about.name} was trained on "
-            f"{words[about.spec.channels]}; give a run on images like these"
+            f"{manifest.folder}: contains {kinds[spec.channels]}, but {info.name} was trained on "
+            f"{kinds[info.spec.channels]}; use a run trained on {kinds[spec.channels]}"
         )
-    named = spec.mask_classes if about.kind == "segmentation" else spec.classes
-    if about.unnamed:
+    classes = spec.mask_classes if info.kind == "segmentation" else spec.classes
+    if info.unnamed:
+        raise S4miError(f"{info.name}: predicts unnamed clusters; name them first (s4mi predict --clusters)")
+    if classes and classes != info.classes:
         raise S4miError(
-            f"{about.name}: answers clusters that nobody has named; name them first (s4mi predict --clusters)"
+            f"{info.name}: was trained on the {'mask ' if info.kind == 'segmentation' else ''}classes "
+            f"{', '.join(info.classes)}, but {manifest.folder} has {', '.join(classes)}; use a run of these classes"
         )
-    if named and named != about.classes:
+    if not classes and spec.tasks:
         raise S4miError(
-            f"{about.name}: is of the {'mask ' if about.kind == 'segmentation' else ''}classes "
-            f"{', '.join(about.classes)}, but {manifest.folder} has {', '.join(named)}; give a run of these classes"
-        )
-    if not named and spec.tasks:
-        raise S4miError(
-            f"{about.name}: is a {about.kind} run, but {manifest.folder} is for {' and '.join(spec.tasks)}; "
-            "give a run of that task"
+            f"{info.name}: is a {info.kind} run, but {manifest.folder} is for {' and '.join(spec.tasks)}; "
+            "use a run of that task"
         )
 
 
 def encoder_run(source: Path, runs: Sequence[Path]) -> Path:
-    """The run whose encoder looks at the images: the pre-training of the runs, of the study, or else the first run.
+    """Select the run whose encoder computes features: the pre-training of the runs or of the study, or the first run.
 
     Raises:
         S4miError: there is none.
     """
     for run in runs:
         method = RunDir(run).config().method
-        if isinstance(method, PretrainedConfig) and method.pretrained and _pretrains(method.pretrained):
+        if isinstance(method, PretrainedConfig) and method.pretrained and _is_pretraining(method.pretrained):
             return method.pretrained
-    if _pretrains(source):
+    if _is_pretraining(source):
         return source
-    below = [run for run in finished_runs(source) if _pretrains(run)]
+    below = [run for run in finished_runs(source) if _is_pretraining(run)]
     if below:
         return below[0]
     if runs:
         return runs[0]
     if (source / RECORD_NAME).exists():
         return source
-    raise S4miError(f"{source}: is no finished run, and no folder of a pre-training run; make one with: s4mi train")
+    raise S4miError(
+        f"{source}: not a finished run, and contains no finished pre-training run; train one with: s4mi train"
+    )
 
 
-def _pretrains(run: Path) -> bool:
+def _is_pretraining(run: Path) -> bool:
     return (run / RECORD_NAME).exists() and isinstance(read_any_record(run), PretrainingRecord)
 
 
@@ -127,12 +128,12 @@ def _annotated(row: Row, kind: TaskKind | None) -> bool:
 
 
 def _held_out(run: Path, manifest: Manifest) -> set[str]:
-    """The images that a run validates or tests with, if it is a run on this data set."""
+    """Ids of the validation and test images of a run; empty if it was trained on another data set."""
     if RunDir(run).config().data.path.resolve() != manifest.folder.resolve():
         return set()
     path = RunDir(run).split_path
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
-        return {str(one) for part in ("val", "test") for one in contents[part]}
+        return {str(image_id) for part in ("val", "test") for image_id in contents[part]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise S4miError(f"{path}: is no saved split ({error}); train the run again") from error
+        raise S4miError(f"{path}: not a valid split file ({error}); train the run again") from error

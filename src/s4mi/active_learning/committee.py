@@ -1,4 +1,4 @@
-"""Whoever answers an image and may disagree: the seeds of a technique, the networks of cross teaching, or one run."""
+"""A committee of models that predict the same images: the seeds of a technique, the networks of a run, or one run."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from s4mi.contract import Segmenter
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.parallel import in_parallel
-from s4mi.inference.load import LoadedModels, open_models
+from s4mi.inference.load import LoadedModels, load_models
 from s4mi.inference.predictor import Model, ModelInfo, Predictor, Probabilities, classes_of
 from s4mi.inference.run_model import RunModel
 from s4mi.maths.acquisition import binary, disagreement, entropy
@@ -26,14 +26,14 @@ from s4mi.training.run_dir import load_method, make_fabric
 
 @dataclass(frozen=True)
 class CommitteeOutput:
-    """What the members say of an image.
+    """Uncertainty and mean prediction of the members for an image.
 
     Attributes:
-        entropy: of their mean answer, in [0, 1]. Of a segmenter it is the mean over pixels, of several labels over
-            these.
-        disagreement: mutual information of answer and member, likewise; None of one member.
-        labels: classes of the image by the mean answer, or of a segmenter those that it shows.
-        likely: the probability of each class, of a segmenter its share of the pixels.
+        entropy: normalised entropy of the mean prediction, in [0, 1]; the mean over pixels for segmentation, over
+            labels for multi-label tasks.
+        disagreement: mutual information of prediction and member, averaged likewise; None for a single member.
+        labels: classes decided by the mean prediction; for segmentation the foreground classes it contains.
+        likely: probability of each class; for segmentation its share of the pixels.
     """
 
     entropy: float
@@ -43,73 +43,75 @@ class CommitteeOutput:
 
 
 class Committee:
-    """Members who answer the same images.
+    """Ensemble members that predict the same images.
 
     Attributes:
-        about: what they answer. runs: their folders. members: what they are called. why: why these, or empty.
+        info: description of the first model. runs: the run folders. members: names of the members.
+        why: how the runs were selected; empty if there was no choice.
     """
 
     def __init__(self, source: Path, *, task: TaskKind | None = None) -> None:
-        """Open a run, or of a folder of runs, of one task, all seeds of the technique that is best by validation.
+        """Load a run, or from a folder of runs of one task all seeds of the technique with the best validation score.
 
         Raises:
-            S4miError: there is none, or it does not answer.
+            S4miError: there is none, or it does not predict.
         """
-        several = source.is_dir() and not (source / CONFIG_NAME).exists()
-        opened = open_models(source, ensemble=several, task=task)
-        self.runs, self.why = opened.runs, opened.why
-        models = _networks_of(opened) or opened.models
-        self.about: ModelInfo = opened.models[0].about
-        self.members = tuple(model.about.name for model in models)
-        self._all = Predictor(models)
-        self._each = tuple(Predictor((model,)) for model in models)
+        is_study = source.is_dir() and not (source / CONFIG_NAME).exists()
+        loaded = load_models(source, ensemble=is_study, task=task)
+        self.runs, self.why = loaded.runs, loaded.why
+        models = _member_networks(loaded) or loaded.models
+        self.info: ModelInfo = loaded.models[0].info
+        self.members = tuple(model.info.name for model in models)
+        self._ensemble = Predictor(models)
+        self._predictors = tuple(Predictor((model,)) for model in models)
 
-    def opinions(
+    def score(
         self, files: Sequence[Path], *, progress: Callable[[int, int], None] = lambda *_: None
     ) -> Iterator[CommitteeOutput | str]:
-        """What they say of each file, or why it cannot be read, in order."""
-        for inputs in self._decoded(files, progress):
-            yield inputs if isinstance(inputs, str) else self._opinion(self._answers(*inputs))
+        """Yield the committee's output for each file, or why it cannot be read, in order."""
+        for decoded in self._decoded(files, progress):
+            yield decoded if isinstance(decoded, str) else self._output(self._predict(*decoded))
 
     def masks(self, files: Sequence[Path]) -> Iterator[Pixels | str]:
-        """Of segmenters: the (H, W) classes of each file by their mean answer, or why it cannot be read."""
-        for inputs in self._decoded(files, lambda *_: None):
-            yield inputs if isinstance(inputs, str) else classes_of(self._answers(*inputs).mean(axis=0))
+        """Segment each file by the mean prediction, (H, W) classes, or yield why it cannot be read."""
+        for decoded in self._decoded(files, lambda *_: None):
+            yield decoded if isinstance(decoded, str) else classes_of(self._predict(*decoded).mean(axis=0))
 
     def _decoded(
         self, files: Sequence[Path], progress: Callable[[int, int], None]
     ) -> Iterator[tuple[Pixels, tuple[int, int]] | str]:
-        yield from in_parallel(partial(_decode, answerer=self._all), list(files), say=progress, few=len(files))
+        work = partial(_decode, predictor=self._ensemble)
+        yield from in_parallel(work, list(files), say=progress, few=len(files))
 
-    def _answers(self, inputs: Pixels, size: tuple[int, int]) -> Probabilities:
-        """(M, K), or (M, K, H, W)."""
-        given = self._all.infer(np.require(inputs, requirements=["C", "W"]))  # as torch wants memory that it shares
-        return np.stack([own.finish([one], size) for own, one in zip(self._each, given, strict=True)])
+    def _predict(self, inputs: Pixels, size: tuple[int, int]) -> Probabilities:
+        """Probabilities by member: (M, K), or (M, K, H, W)."""
+        outputs = self._ensemble.infer(np.require(inputs, requirements=["C", "W"]))  # torch shares writable memory
+        return np.stack(
+            [predictor.postprocess([output], size) for predictor, output in zip(self._predictors, outputs, strict=True)]
+        )
 
-    def _opinion(self, answers: Probabilities) -> CommitteeOutput:
-        mean = answers.mean(axis=0)
-        # Of several labels, whether each is there: (M, 2, K).
-        apart = binary(answers).swapaxes(0, 1) if self._all.multilabel else answers.astype(np.float64)
-        unsure = float(entropy(apart.mean(axis=0)).mean())
-        unlike = float(disagreement(apart).mean()) if len(answers) > 1 else None
-        if self._all.segments:
+    def _output(self, predictions: Probabilities) -> CommitteeOutput:
+        mean = predictions.mean(axis=0)
+        # In multi-label tasks each label is a binary prediction: (M, 2, K).
+        p = binary(predictions).swapaxes(0, 1) if self._ensemble.multilabel else predictions.astype(np.float64)
+        mean_entropy = float(entropy(p.mean(axis=0)).mean())
+        mean_disagreement = float(disagreement(p).mean()) if len(predictions) > 1 else None
+        if self._ensemble.segments:
             classes = classes_of(mean)
             likely = np.bincount(classes.ravel(), minlength=len(mean)) / classes.size
-            labels = tuple(name for name, share in zip(self.about.classes[1:], likely[1:], strict=True) if share)
+            labels = tuple(name for name, share in zip(self.info.classes[1:], likely[1:], strict=True) if share)
         else:
-            likely, labels = mean.astype(np.float64), self._all.labels(mean)
-        return CommitteeOutput(unsure, unlike, labels, likely)
+            likely, labels = mean.astype(np.float64), self._ensemble.labels(mean)
+        return CommitteeOutput(mean_entropy, mean_disagreement, labels, likely)
 
 
-class _Network:
-    """One network of a run that has several, as the `Model` of an `Predictor`."""
+class _MemberNetwork:
+    """One network of a run with several, as a `Model`."""
 
     calibration: Calibration | None = None
 
-    def __init__(
-        self, name: str, members: Callable[[Pixels], dict[str, NDArray[np.float32]]], about: ModelInfo
-    ) -> None:
-        self.about = replace(about, name=name)
+    def __init__(self, name: str, members: Callable[[Pixels], dict[str, NDArray[np.float32]]], info: ModelInfo) -> None:
+        self.info = replace(info, name=name)
         self._name, self._members = name, members
 
     def logits(self, inputs: Pixels) -> NDArray[np.float32]:
@@ -118,7 +120,7 @@ class _Network:
 
 
 class _MemberLogits:
-    """All answers of a segmenter of several networks; asked again for the same inputs, it does not compute again."""
+    """Logits of all networks of a segmentation run, by name; cached for repeated calls with the same inputs."""
 
     def __init__(self, fabric: Fabric, method: Segmenter) -> None:
         self._fabric, self._method = fabric, method
@@ -130,15 +132,15 @@ class _MemberLogits:
             assert self._method.members is not None
             images = torch.tensor(inputs, device=self._fabric.device).permute(0, 3, 1, 2).float().div_(255)
             with self._fabric.autocast():
-                given = self._method.members.member_logits(images)
-            self._last = inputs, {name: logits.float().cpu().numpy() for name, logits in given.items()}
+                outputs = self._method.members.member_logits(images)
+            self._last = inputs, {name: logits.float().cpu().numpy() for name, logits in outputs.items()}
         return self._last[1]
 
 
-def _networks_of(opened: LoadedModels) -> tuple[Model, ...]:
-    """The networks of a run whose answers are averaged, as cross teaching's CNN and transformer; empty of others."""
-    model = opened.models[0]
-    if len(opened.models) > 1 or not isinstance(model, RunModel) or model.task.kind != "segmentation":
+def _member_networks(loaded: LoadedModels) -> tuple[Model, ...]:
+    """The networks of a run that averages several, such as cross teaching's CNN and transformer; else empty."""
+    model = loaded.models[0]
+    if len(loaded.models) > 1 or not isinstance(model, RunModel) or model.task.kind != "segmentation":
         return ()
     fabric = make_fabric(model.config)
     method = load_method(fabric, model.config, model.task, model.run.best)
@@ -147,14 +149,14 @@ def _networks_of(opened: LoadedModels) -> tuple[Model, ...]:
     members = _MemberLogits(fabric, method)
     size = model.task.image_size
     names = list(members(np.zeros((1, size, size, 3), dtype=np.uint8)))
-    if AVERAGE not in names:  # one that follows the other is no second opinion
+    if AVERAGE not in names:  # e.g. student and teacher: a moving average of a network is not independent of it
         return ()
-    return tuple(_Network(name, members, model.about) for name in names if name != AVERAGE)
+    return tuple(_MemberNetwork(name, members, model.info) for name in names if name != AVERAGE)
 
 
-def _decode(file: Path, *, answerer: Predictor) -> tuple[Pixels, tuple[int, int]] | str:
+def _decode(file: Path, *, predictor: Predictor) -> tuple[Pixels, tuple[int, int]] | str:
     try:
-        pixels = answerer.read(file)
+        pixels = predictor.read(file)
     except ImageError as error:
         return str(error)
-    return answerer.inputs(pixels), (pixels.shape[0], pixels.shape[1])
+    return predictor.preprocess(pixels), (pixels.shape[0], pixels.shape[1])

@@ -1,4 +1,4 @@
-"""Why an image was chosen, in words."""
+"""The reason why an image was chosen, as text."""
 
 import numpy as np
 
@@ -8,46 +8,50 @@ from s4mi.data.manifest import Row
 from s4mi.inference.predictor import ModelInfo
 from s4mi.maths.acquisition import Selection
 
-SHOWN = 3
-"""Classes that are named with their probabilities."""
+MAX_CLASSES = 3
+"""Number of classes listed with their probabilities."""
 
 
 def reason(
-    pick: Selection,
+    selection: Selection,
     pool: CandidatePool,
-    opinion: CommitteeOutput | None,
-    about: ModelInfo | None,
+    output: CommitteeOutput | None,
+    info: ModelInfo | None,
     *,
     near: Row | None,
     annotated: bool,
 ) -> str:
-    """One line: what the run says, how sure it is among the candidates, and how the image stands to others."""
+    """One line: the prediction, its uncertainty among the candidates, and the image's position in feature space.
+
+    Args:
+        near: the nearest image when it was chosen, by k-centre. annotated: whether that image is annotated.
+    """
     parts = []
-    if opinion is not None and about is not None:
-        parts.append(_said(opinion, about))
+    if output is not None and info is not None:
+        parts.append(_prediction(output, info))
         shares = [
-            f"{word} than {100 * float(np.mean(values < own)):.0f} %"
-            for word, values, own in (
-                ("less sure", pool.entropy, opinion.entropy),
-                ("more disputed", pool.disagreement, opinion.disagreement),
+            f"{word} than {100 * float(np.mean(values < value)):.0f} %"
+            for word, values, value in (
+                ("more uncertain", pool.entropy, output.entropy),
+                ("more disputed", pool.disagreement, output.disagreement),
             )
-            if values is not None and own is not None
+            if values is not None and value is not None
         ]
         parts.append(f"{' and '.join(shares)} of the candidates")
-    if pick.cluster is not None:
-        parts.append(f"typical of {pick.cluster} images that look alike")
+    if selection.cluster is not None:
+        parts.append(f"typical of a cluster of {selection.cluster} images")
     elif near is not None:
-        what = "annotated" if annotated else "chosen"
-        parts.append(f"at distance {pick.spread:.2f} from the nearest {what}, {near.id}")
+        status = "annotated" if annotated else "chosen"
+        parts.append(f"at distance {selection.spread:.2f} from the nearest {status} image, {near.id}")
     elif pool.features is not None:
-        parts.append("in the middle of all")
-    return "; ".join(parts) or "drawn at random"
+        parts.append("close to the centre of all images")
+    return "; ".join(parts) or "random choice"
 
 
-def _said(opinion: CommitteeOutput, about: ModelInfo) -> str:
-    """The likeliest classes of an image, or what share of it shows each."""
-    if about.kind == "segmentation":
-        shares = [(name, float(share)) for name, share in zip(about.classes[1:], opinion.likely[1:], strict=True)]
-        return ", ".join(f"{name} on {100 * share:.1f} %" for name, share in shares[:SHOWN])
-    order = np.argsort(-opinion.likely, kind="stable")[:SHOWN]
-    return ", ".join(f"{about.classes[k]} {opinion.likely[k]:.2f}" for k in order)
+def _prediction(output: CommitteeOutput, info: ModelInfo) -> str:
+    """The most likely classes of an image, or for segmentation the share of the pixels of each class."""
+    if info.kind == "segmentation":
+        shares = [(name, float(share)) for name, share in zip(info.classes[1:], output.likely[1:], strict=True)]
+        return ", ".join(f"{name} on {100 * share:.1f} %" for name, share in shares[:MAX_CLASSES])
+    order = np.argsort(-output.likely, kind="stable")[:MAX_CLASSES]
+    return ", ".join(f"{info.classes[k]} {output.likely[k]:.2f}" for k in order)

@@ -1,4 +1,4 @@
-"""What there is to choose by: what a committee says of the candidates, and features of all images."""
+"""Score candidates: predictions of a committee for them, and features of all images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,15 +19,16 @@ ProgressCallback = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class ScoredCandidates:
-    """The candidates that could be read, what they are chosen by, and those that could not be read, with the reason.
+    """The readable candidates with their scores and features.
 
     Attributes:
-        opinions: one for each candidate; none where there is no committee.
+        outputs: the committee's output for each candidate; empty without a committee.
+        unreadable: candidates that could not be read, with the reason.
     """
 
     candidates: Candidates
     pool: CandidatePool
-    opinions: tuple[CommitteeOutput, ...]
+    outputs: tuple[CommitteeOutput, ...]
     unreadable: tuple[tuple[Row, str], ...]
 
 
@@ -38,45 +39,50 @@ def score_candidates(
     *,
     progress: ProgressCallback = lambda *_: None,
 ) -> ScoredCandidates:
-    """Ask the committee, and let the encoder look at all images, where they are given.
+    """Predict the candidates with the committee and compute features of all images with the encoder, where given.
+
+    Args:
+        encoder: run folder of the encoder.
 
     Raises:
         S4miError: no candidate can be read.
     """
-    rows, known = candidates.rows, candidates.known
-    opinions: dict[str, CommitteeOutput] = {}
+    rows = candidates.rows
+    outputs: dict[str, CommitteeOutput] = {}
     features: dict[str, NDArray[np.float32]] = {}
     failed: dict[str, str] = {}
     if committee is not None:
-        answers = committee.opinions([row.image for row in rows], progress=_said(progress, "asking the run"))
-        for row, answer in zip(rows, answers, strict=True):
-            if isinstance(answer, str):
-                failed[row.id] = answer
+        results = committee.score([row.image for row in rows], progress=_labelled(progress, "predicting"))
+        for row, result in zip(rows, results, strict=True):
+            if isinstance(result, str):
+                failed[row.id] = result
             else:
-                opinions[row.id] = answer
+                outputs[row.id] = result
     if encoder is not None:
-        every = (*(row for row in rows if row.id not in failed), *known)
-        seen = embed_files(encoder, [row.image for row in every], progress=_said(progress, "looking at images"))
-        failed |= {every[number].id: why for number, why in seen.failed.items()}
-        features = {row.id: one for row, one in zip(every, seen.features, strict=True)}
-    left = tuple(row for row in rows if row.id not in failed)
-    known = tuple(row for row in known if row.id not in failed)
-    if not left:
+        to_embed = (*(row for row in rows if row.id not in failed), *candidates.annotated)
+        embedded = embed_files(
+            encoder, [row.image for row in to_embed], progress=_labelled(progress, "computing features")
+        )
+        failed |= {to_embed[index].id: message for index, message in embedded.failed.items()}
+        features = {row.id: feature for row, feature in zip(to_embed, embedded.features, strict=True)}
+    readable = tuple(row for row in rows if row.id not in failed)
+    annotated = tuple(row for row in candidates.annotated if row.id not in failed)
+    if not readable:
         raise S4miError(f"{rows[0].image}: {failed[rows[0].id]}; no other candidate can be read either")
-    own = tuple(opinions[row.id] for row in left) if committee is not None else ()
+    readable_outputs = tuple(outputs[row.id] for row in readable) if committee is not None else ()
     pool = CandidatePool(
-        [row.group for row in left],
-        np.stack([features[row.id] for row in left]) if features else None,
-        np.stack([features[row.id] for row in known]) if features and known else None,
-        entropy=_column([one.entropy for one in own]),
-        disagreement=_column([one.disagreement for one in own]),
+        [row.group for row in readable],
+        np.stack([features[row.id] for row in readable]) if features else None,
+        np.stack([features[row.id] for row in annotated]) if features and annotated else None,
+        entropy=_column([output.entropy for output in readable_outputs]),
+        disagreement=_column([output.disagreement for output in readable_outputs]),
     )
     unreadable = tuple((row, failed[row.id]) for row in rows if row.id in failed)
-    return ScoredCandidates(Candidates(left, known), pool, own, unreadable)
+    return ScoredCandidates(Candidates(readable, annotated), pool, readable_outputs, unreadable)
 
 
-def _said(progress: ProgressCallback, what: str) -> Callable[[int, int], None]:
-    return lambda done, of: progress(what, done, of)
+def _labelled(progress: ProgressCallback, label: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(label, done, total)
 
 
 def _column(values: Sequence[float | None]) -> NDArray[np.float64] | None:

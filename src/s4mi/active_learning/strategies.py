@@ -1,9 +1,9 @@
-"""A strategy for what to annotate next: how unsure a run is, times how unlike or typical an image is.
+"""Query strategies: uncertainty of the predictions, times diversity or typicality of the images.
 
-entropy, disagreement, both      the rank of what they say among the candidates, as a share; `both` is the mean rank
-k-centre, typicality             in the features of an encoder
-random                           any image
-entropy×k-centre and so on       uncertainty as a weight of diversity
+entropy, disagreement, both      rank of the uncertainty among the candidates, as a share; `both` is the mean rank
+k-centre, typicality             diversity in the feature space of an encoder
+random                           random choice
+entropy×k-centre and so on       uncertainty as weight of the diversity
 """
 
 from collections.abc import Sequence
@@ -36,68 +36,72 @@ TIMES = "×"
 
 @dataclass(frozen=True)
 class Strategy:
-    """How to choose; with neither, any image."""
+    """How to choose images; with neither uncertainty nor diversity, at random."""
 
     uncertainty: Uncertainty = "both"
     diversity: Diversity = "k-centre"
 
     @classmethod
     def parse(cls, text: str) -> "Strategy":
-        """`random`, `entropy`, `k-centre`, `entropy×k-centre` (also with `+` or `*`) and so on.
+        """Parse `random`, `entropy`, `k-centre`, `entropy×k-centre` (also with `+` or `*`) and so on.
 
         Raises:
-            S4miError: it is none of these.
+            S4miError: it is not a valid strategy.
         """
         words = [word.strip() for word in text.lower().replace("+", TIMES).replace("*", TIMES).split(TIMES)]
         known = (RANDOM, *UNCERTAINTIES[:-1], *DIVERSITIES[:-1])
         for word in words:
             if word not in known:
-                raise S4miError(f"strategy {text!r}: {word!r} is none of {', '.join(known)}{nearest(word, known)}")
-        unsure = [one for one in UNCERTAINTIES[:-1] if one in words]
-        spread = [one for one in DIVERSITIES[:-1] if one in words]
-        if len(unsure) > 1 or len(spread) > 1 or len(words) > len(unsure) + len(spread) + (words == [RANDOM]):
+                raise S4miError(
+                    f"strategy {text!r}: unknown term {word!r}{nearest(word, known)}; choose from {', '.join(known)}"
+                )
+        uncertainties = [name for name in UNCERTAINTIES[:-1] if name in words]
+        diversities = [name for name in DIVERSITIES[:-1] if name in words]
+        terms = len(uncertainties) + len(diversities) + (words == [RANDOM])
+        if len(uncertainties) > 1 or len(diversities) > 1 or len(words) > terms:
             raise S4miError(
-                f"strategy {text!r}: takes one uncertainty and one diversity, such as entropy{TIMES}k-centre"
+                f"strategy {text!r}: not a valid combination; use at most one uncertainty and one diversity, such as "
+                f"entropy{TIMES}k-centre"
             )
-        return cls(unsure[0] if unsure else "none", spread[0] if spread else "none")
+        return cls(uncertainties[0] if uncertainties else "none", diversities[0] if diversities else "none")
 
     def __str__(self) -> str:
         parts = [part for part in (self.uncertainty, self.diversity) if part != "none"]
         return TIMES.join(parts) or RANDOM
 
     @property
-    def wants_answers(self) -> bool:
-        """Whether a run must answer the candidates first."""
+    def needs_predictions(self) -> bool:
+        """Whether it depends on predictions for the candidates."""
         return self.uncertainty != "none"
 
     @property
-    def wants_features(self) -> bool:
-        """Whether an encoder must see the candidates and what is annotated."""
+    def needs_features(self) -> bool:
+        """Whether it depends on features of the candidates and the annotated images."""
         return self.diversity != "none"
 
 
 @dataclass(frozen=True)
 class CandidatePool:
-    """The candidates, in the order of their ids, and what is known of them.
+    """The features and uncertainties of the candidates, in the order of their ids.
 
     Attributes:
-        groups: patient of each, or None. features: (N, D). known: (L, D), of images that are annotated already.
+        groups: patient of each candidate, or None. features: (N, D). annotated_features: (L, D) of annotated images.
         entropy, disagreement: (N,), or None.
     """
 
     groups: Sequence[str | None]
     features: NDArray[np.floating] | None = None
-    known: NDArray[np.floating] | None = None
+    annotated_features: NDArray[np.floating] | None = None
     entropy: NDArray[np.float64] | None = None
     disagreement: NDArray[np.float64] | None = None
 
 
 def choose(pool: CandidatePool, strategy: Strategy, *, count: int, per_patient: int, seed: int) -> list[Selection]:
-    """The candidates to annotate, the first the most worth it; fewer where there are fewer, or patients are full.
+    """Choose up to `count` candidates to annotate, most valuable first.
 
     Args:
-        per_patient: at most so many of a patient; 0: any number.
-        seed: of k-means, and of a choice at random; nothing else is drawn.
+        per_patient: maximum number of images of one patient; 0: no limit.
+        seed: random seed of k-means and of random choices; everything else is deterministic.
     """
     cap, n = GroupLimit(pool.groups, per_patient), len(pool.groups)
     weights = weights_of(pool, strategy.uncertainty)
@@ -107,17 +111,18 @@ def choose(pool: CandidatePool, strategy: Strategy, *, count: int, per_patient: 
         return by_weight(weights, count=count, cap=cap)
     assert pool.features is not None
     features = directions(pool.features)
-    known = directions(pool.known) if pool.known is not None and len(pool.known) else features[:0]
+    known = pool.annotated_features
+    annotated = directions(known) if known is not None and len(known) else features[:0]
     if strategy.diversity == "k-centre":
-        return k_centre(features, known, count=count, cap=cap, weights=weights)
-    clusters = clusters_of(np.concatenate([features, known]), len(known) + count, seed=seed)
-    return typical(features, known, clusters=clusters, count=count, cap=cap, weights=weights)
+        return k_centre(features, annotated, count=count, cap=cap, weights=weights)
+    clusters = clusters_of(np.concatenate([features, annotated]), len(annotated) + count, seed=seed)
+    return typical(features, annotated, clusters=clusters, count=count, cap=cap, weights=weights)
 
 
 def weights_of(pool: CandidatePool, uncertainty: Uncertainty) -> NDArray[np.float64] | None:
-    """(N,) in (0, 1], or None where uncertainty does not count."""
-    parts = {"entropy": [pool.entropy], "disagreement": [pool.disagreement], "none": []}.get(
+    """Weights (N,) in (0, 1] by uncertainty, or None if it does not count."""
+    columns = {"entropy": [pool.entropy], "disagreement": [pool.disagreement], "none": []}.get(
         uncertainty, [pool.entropy, pool.disagreement]
     )
-    given = [ranks(part) for part in parts if part is not None]
-    return np.mean(given, axis=0) if given else None
+    available = [ranks(column) for column in columns if column is not None]
+    return np.mean(available, axis=0) if available else None

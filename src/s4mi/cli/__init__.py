@@ -8,6 +8,7 @@ from rich.console import Console
 
 from s4mi import __version__
 from s4mi.cli import (
+    compare,
     data,
     demo,
     embed,
@@ -17,7 +18,6 @@ from s4mi.cli import (
     methods,
     predict,
     report,
-    sheet,
     study,
     suggest,
     train,
@@ -44,7 +44,7 @@ app.command("calibrate")(predict.calibrate)
 app.command("suggest")(suggest.suggest)
 app.command("explain")(explain.explain)
 app.command("embed")(embed.embed)
-app.command("sheet")(sheet.sheet)
+app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("methods")(methods.methods)
 app.command("demo")(demo.demo)

@@ -1,1 +1,1 @@
-"""What a trained network says of images, whatever form it is kept in."""
+"""Load trained models and predict: runs, exported files and ensembles, with all their inputs and outputs."""

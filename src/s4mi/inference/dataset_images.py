@@ -1,4 +1,4 @@
-"""Which images are looked at: files and folders, or rows of a data set with their labels and masks."""
+"""Images with their known labels and masks: image files and folders, or rows of a data set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,19 +15,19 @@ from s4mi.errors import S4miError
 from s4mi.inference.input_files import Unreadable, find_images
 from s4mi.records import Part
 
-if TYPE_CHECKING:  # it brings torch, which an ONNX file needs not
+if TYPE_CHECKING:  # imports torch, which an ONNX file does not need
     from s4mi.training.run_dir import RunDir
 
 
 @dataclass(frozen=True)
 class DatasetImage:
-    """An image to be looked at, and what is known of it.
+    """An image file and its known annotations.
 
     Attributes:
-        name: its own among the others, and fit for a file name; without ending.
-        labels: None where nobody has said.
-        mask: its mask, in which `mask_values` stand for classes, or None.
-        synthetic: it is drawn, not photographed.
+        name: unique among the images of a call and valid as a file name; without suffix.
+        labels: None if unannotated.
+        mask: path of its mask, in which `mask_values` encode classes; None if it has none.
+        synthetic: the image is drawn, not photographed.
     """
 
     path: Path
@@ -46,64 +46,64 @@ class DatasetImage:
 def find_dataset_images(
     inputs: Sequence[Path], runs: "Sequence[RunDir]", *, part: Part | None, limit: int, labelled: bool = False
 ) -> list[DatasetImage]:
-    """Image files; up to `limit` images of each folder and data set, spread over its classes.
+    """Collect image files, and up to `limit` images of each folder and data set, evenly over its labels.
 
     Args:
-        part: of a data set, the images that are in this part of the split of every run; None for all.
+        part: of a data set, only images in this part of the split of every run; None for all.
         labelled: leave out images without a label.
 
     Raises:
-        S4miError: nothing is there, the data set is wrong or not that of the runs, or two images have one name.
+        S4miError: there are no images, a data set is invalid or not that of the runs, or two images share a name.
     """
-    pictures: list[DatasetImage] = []
-    for given in inputs:
-        if is_data_set(given):
-            found = dataset_images(load_manifest(given), runs, part)
+    images: list[DatasetImage] = []
+    for path in inputs:
+        if is_data_set(path):
+            found = dataset_images(load_manifest(path), runs, part)
         else:
-            found = [DatasetImage(image.path, _flat(image.name)) for image in find_images([given])]
+            found = [DatasetImage(image.path, _flat_name(image.name)) for image in find_images([path])]
         if labelled:
-            found = [picture for picture in found if picture.labels]
-        pictures += [found[i] for i in spread([picture.labels for picture in found], limit)]
-    if not pictures:
-        raise S4miError(f"{inputs[0]}: holds no image with a label; explain the predicted class, or give a data set")
-    _refuse_same_names(pictures)
-    return pictures
+            found = [image for image in found if image.labels]
+        images += [found[i] for i in select_evenly([image.labels for image in found], limit)]
+    if not images:
+        raise S4miError(f"{inputs[0]}: no labelled image found; explain the predicted class, or use a data set")
+    _check_unique_names(images)
+    return images
 
 
-def spread(labels: Sequence[tuple[str, ...] | None], limit: int) -> list[int]:
-    """Positions of at most `limit` images, ascending: as many of each label as there are, evenly spaced within it."""
+def select_evenly(labels: Sequence[tuple[str, ...] | None], limit: int) -> list[int]:
+    """Select the indices of at most `limit` images, ascending: balanced over labels, evenly spaced within each."""
     members: dict[tuple[str, ...] | None, list[int]] = {}
-    for position, own in enumerate(labels):
-        members.setdefault(own, []).append(position)
-    wanted = dict.fromkeys(members, 0)
-    left = min(limit, len(labels))
-    while left:
-        for own, positions in members.items():
-            if left and wanted[own] < len(positions):
-                wanted[own] += 1
-                left -= 1
+    for index, label in enumerate(labels):
+        members.setdefault(label, []).append(index)
+    quotas = dict.fromkeys(members, 0)
+    remaining = min(limit, len(labels))
+    while remaining:
+        for label, indices in members.items():
+            if remaining and quotas[label] < len(indices):
+                quotas[label] += 1
+                remaining -= 1
     return sorted(
-        positions[(2 * i + 1) * len(positions) // (2 * wanted[own])]
-        for own, positions in members.items()
-        for i in range(wanted[own])
+        indices[(2 * i + 1) * len(indices) // (2 * quotas[label])]
+        for label, indices in members.items()
+        for i in range(quotas[label])
     )
 
 
 def is_data_set(folder: Path) -> bool:
-    """Whether the folder holds a data set, and not just images."""
+    """Whether the folder is a data set rather than a plain folder of images."""
     return (folder / SPEC_NAME).is_file() and (folder / MANIFEST_NAME).is_file()
 
 
 def dataset_images(manifest: Manifest, runs: "Sequence[RunDir]", part: Part | None) -> list[DatasetImage]:
-    """The images of a data set, or those that are in this part of the split of every run.
+    """List the images of a data set, or those in this part of the split of every run.
 
     Raises:
         S4miError: there are none, or the data set is not that of the runs.
     """
-    numbers: Sequence[int] = range(len(manifest.rows))
+    indices: Sequence[int] = range(len(manifest.rows))
     if part is not None:
-        numbers = rows_in_part(manifest, runs, part, cure="take any of them with --split all")
-    rows = [manifest.rows[number] for number in numbers]
+        indices = rows_in_part(manifest, runs, part, hint="use all of them with --split all")
+    rows = [manifest.rows[index] for index in indices]
     return [
         DatasetImage(
             path=row.image,
@@ -117,62 +117,63 @@ def dataset_images(manifest: Manifest, runs: "Sequence[RunDir]", part: Part | No
     ]
 
 
-def rows_in_part(manifest: Manifest, runs: "Sequence[RunDir]", part: Part, *, cure: str) -> list[int]:
-    """Rows of the manifest that are in this part of the split of every run, ascending.
+def rows_in_part(manifest: Manifest, runs: "Sequence[RunDir]", part: Part, *, hint: str) -> list[int]:
+    """Indices of the manifest rows that are in this part of the split of every run, ascending.
 
     Args:
-        cure: what to do where a run was not trained on this data set.
+        hint: what to do if a run was not trained on this data set.
 
     Raises:
         S4miError: there are none, or the data set is not that of the runs.
     """
-    numbers = set(range(len(manifest.rows)))
+    indices = set(range(len(manifest.rows)))
     for run in runs:
         try:
-            numbers &= set(read_parts(run.split_path, manifest)[part])
+            indices &= set(read_parts(run.split_path, manifest)[part])
         except S4miError as error:
             raise S4miError(
-                f"{manifest.folder}: which of its images are the {part} part of {run.path} is not known ({error}); "
-                f"{cure}"
+                f"{manifest.folder}: the split of {run.path} does not match, so its {part} part is unknown ({error}); "
+                f"{hint}"
             ) from error
-    if not numbers:
-        raise S4miError(f"{manifest.folder}: no image is in the {part} part of every run; choose with --split")
-    return sorted(numbers)
+    if not indices:
+        raise S4miError(
+            f"{manifest.folder}: no image is in the {part} part of every run; choose another part with --split"
+        )
+    return sorted(indices)
 
 
-def read_truth(picture: DatasetImage, size: tuple[int, int]) -> Pixels | Unreadable | None:
-    """(height, width) class indices of the picture's mask; None if it has none.
+def read_true_mask(image: DatasetImage, size: tuple[int, int]) -> Pixels | Unreadable | None:
+    """Read the true mask of an image as (height, width) class indices; None if it has none.
 
     Args:
-        size: (height, width) of the picture, which its mask must have as well.
+        size: (height, width) of the image, which its mask must match.
     """
-    if picture.mask is None:
+    if image.mask is None:
         return None
     try:
-        mask = read_mask(picture.mask, picture.mask_values)
+        mask = read_mask(image.mask, image.mask_values)
     except S4miError as error:
-        return Unreadable(picture.mask, str(error))
+        return Unreadable(image.mask, str(error))
     if mask.shape != size:
-        (height, width), (own_height, own_width) = size, mask.shape
+        (height, width), (mask_height, mask_width) = size, mask.shape
         message = (
-            f"mask is {own_height}×{own_width} but its image is {height}×{width}; "
+            f"mask is {mask_height}×{mask_width} but its image is {height}×{width}; "
             "re-export the mask at the image's size"
         )
-        return Unreadable(picture.mask, message)
+        return Unreadable(image.mask, message)
     return mask
 
 
-def _flat(name: str) -> str:
+def _flat_name(name: str) -> str:
     path = Path(name)
     return str(path.with_name(stem_of(path))).replace("/", "_")
 
 
-def _refuse_same_names(pictures: Sequence[DatasetImage]) -> None:
+def _check_unique_names(images: Sequence[DatasetImage]) -> None:
     seen: dict[str, Path] = {}
-    for picture in pictures:
-        if picture.name in seen:
+    for image in images:
+        if image.name in seen:
             raise S4miError(
-                f"{picture.path}: its overlays would overwrite those of {seen[picture.name]}; "
-                "explain them into two folders"
+                f"{image.path}: its overlays would overwrite those of {seen[image.name]}; explain them into two folders"
             )
-        seen[picture.name] = picture.path
+        seen[image.name] = image.path

@@ -1,4 +1,4 @@
-"""The encoder that comes out of a run: one of those a pre-training run left, or the backbone of a classifier."""
+"""Load the encoder of a finished run: one saved by a pre-training run, or the backbone of a classifier."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,10 @@ from s4mi.training.run_dir import RunDir, load_method
 
 @dataclass(frozen=True)
 class Encoder:
-    """A trained network without its head, and what the others of the same run are called.
+    """A trained network without its head.
 
     Attributes:
+        others: names of the other encoders of the same run.
         network: (B, 3, S, S) in [0, 1] → (B, D), on the fabric's device and in evaluation mode.
     """
 
@@ -29,30 +30,30 @@ class Encoder:
 
 
 def load_encoder(fabric: Fabric, run: Path, *, name: str | None = None) -> Encoder:
-    """The encoder `name` of a finished run; its first when None.
+    """Load the encoder `name` of a finished run; its first one if None.
 
     Raises:
-        S4miError: no such run or encoder, or a segmentation run.
+        S4miError: the run or the encoder does not exist, or it is a segmentation run.
     """
     record = read_any_record(run)
     names = tuple(record.encoders) if isinstance(record, PretrainingRecord) else (record.backbone,)
-    chosen = names[0] if name is None else name
-    if chosen not in names:
-        raise S4miError(f"{run}: has no encoder {chosen!r}{nearest(chosen, names)}; it has {', '.join(names)}")
+    selected = names[0] if name is None else name
+    if selected not in names:
+        raise S4miError(f"{run}: unknown encoder {selected!r}{nearest(selected, names)}; available: {', '.join(names)}")
     config = RunDir(run).config()
     if isinstance(record, PretrainingRecord):
-        weights = run / record.encoders[chosen]
-        network: nn.Module = Backbone(chosen, image_size=config.data.image_size, weights=str(weights))
+        weights = run / record.encoders[selected]
+        network: nn.Module = Backbone(selected, image_size=config.data.image_size, weights=str(weights))
     else:
         network = _backbone(fabric, run, record, config)
-    return Encoder(chosen, tuple(other for other in names if other != chosen), network.to(fabric.device).eval())
+    return Encoder(selected, tuple(other for other in names if other != selected), network.to(fabric.device).eval())
 
 
 def load_any_encoder(fabric: Fabric, run: Path) -> nn.Module:
-    """`load_encoder`, and of a segmentation run what its network sees of a whole image: (B, 3, S, S) → (B, D).
+    """Load the encoder of any run; of a segmentation run, the pooled deepest features: (B, 3, S, S) → (B, D).
 
     Raises:
-        S4miError: no such run.
+        S4miError: the run does not exist.
     """
     record = read_any_record(run)
     if isinstance(record, PretrainingRecord) or record.task != "segmentation":
@@ -68,12 +69,11 @@ def load_any_encoder(fabric: Fabric, run: Path) -> nn.Module:
 def _backbone(fabric: Fabric, run: Path, record: RunRecord, config: RunConfig) -> nn.Module:
     if record.task == "segmentation":
         raise S4miError(
-            f"{run}: is a segmentation run, which makes no features of a whole image; "
-            "give a pre-training run or a classifier"
+            f"{run}: a segmentation run has no features of whole images; use a pre-training run or a classifier"
         )
     classes = tuple(record.classes)
     task = Task(kind=record.task, classes=classes, image_size=config.data.image_size, counts=(), labelled=0)
     backbone = getattr(load_method(fabric, config, task, RunDir(run).best), "backbone", None)
     if not isinstance(backbone, Backbone):
-        raise S4miError(f"{run}: a {record.method} run has no single backbone; give a run of method finetune")
+        raise S4miError(f"{run}: a {record.method} run has no single backbone; use a run of method finetune")
     return backbone

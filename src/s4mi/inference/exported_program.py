@@ -1,4 +1,4 @@
-"""A torch.export archive that `s4mi export` wrote, as a `Model`; it needs torch, and none of the code that trains."""
+"""A torch.export archive written by `s4mi export`, as a `Model`; needs torch, but none of the training code."""
 
 import zipfile
 import zlib
@@ -13,12 +13,12 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.errors import S4miError
 from s4mi.inference.model_metadata import KEY, read_metadata
 
-FACTS = f"{KEY}.json"
+METADATA_FILE = f"{KEY}.json"
 
 
 @final
 class ProgramModel:
-    """A network in a file, with all that its facts say."""
+    """A torch.export program with its metadata."""
 
     def __init__(self, path: Path) -> None:
         """Open the file.
@@ -26,40 +26,41 @@ class ProgramModel:
         Raises:
             S4miError: torch cannot read the file, or it was not written by s4mi export.
         """
-        self.facts = read_metadata(_read(path), path)
+        self.metadata = read_metadata(_read_metadata_text(path), path)
         try:
             self._network = torch.export.load(path).module()
-        except Exception as error:  # what a damaged archive, or one of another torch, raises is nearly anything
+        except Exception as error:  # a damaged archive, or one of another torch version, may raise nearly anything
             raise S4miError(f"{path}: cannot be read by torch {torch.__version__} ({_reason(error)})") from error
-        self.about = self.facts.about(path)
-        self.calibration = self.facts.calibration
+        self.info = self.metadata.model_info(path)
+        self.calibration = self.metadata.calibration
 
     def logits(self, inputs: Pixels) -> NDArray[np.float32]:
-        """(B, S, S, 3) uint8 → (B, K, ...) float32, before the temperature."""
+        """(B, S, S, 3) uint8 → (B, K, ...) float32, before temperature scaling."""
         return self._run(inputs)[1]
 
     def probabilities(self, inputs: Pixels) -> NDArray[np.float32]:
-        """(B, S, S, 3) uint8 → (B, K, ...) float32, at the temperature of the run."""
+        """(B, S, S, 3) uint8 → (B, K, ...) float32, after temperature scaling."""
         return self._run(inputs)[0]
 
     @torch.inference_mode()
     def _run(self, inputs: Pixels) -> tuple[NDArray[np.float32], ...]:
-        return tuple(given.numpy() for given in self._network(torch.from_numpy(np.ascontiguousarray(inputs))))
+        return tuple(output.numpy() for output in self._network(torch.from_numpy(np.ascontiguousarray(inputs))))
 
 
-def _read(path: Path) -> str | None:
-    """The facts in an archive, or None where there are none; of a file that is none torch would print a page.
+def _read_metadata_text(path: Path) -> str | None:
+    """The metadata in an archive, None if it has none. Checked first, as torch logs a page for files it cannot read.
 
     Raises:
-        S4miError: it is no archive.
+        S4miError: it is not an archive.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            name = next((name for name in archive.namelist() if name.endswith(f"/extra/{FACTS}")), None)
+            name = next((name for name in archive.namelist() if name.endswith(f"/extra/{METADATA_FILE}")), None)
             return None if name is None else archive.read(name).decode("utf-8")
     except (zipfile.BadZipFile, UnicodeDecodeError, zlib.error) as error:
         raise S4miError(
-            f"{path}: is no torch.export archive ({_reason(error)}); copy it again, or write it anew with: s4mi export"
+            f"{path}: not a valid torch.export archive ({_reason(error)}); copy it again, or re-create it with: "
+            "s4mi export"
         ) from error
 
 

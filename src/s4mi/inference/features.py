@@ -1,4 +1,4 @@
-"""Features of images by an encoder, as the encoder's own training images were prepared."""
+"""Features of images by a run's encoder, with the preprocessing it was trained with."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ from s4mi.records import FeatureMap, MapPoint, Part
 from s4mi.training.run_dir import RunDir, make_fabric
 
 Projection = Literal["pca", "umap"]
-BATCH = 64
+BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """Features (N, D) of N files; rows of those in `failed`, which says why they cannot be read, are zeros."""
+    """Features (N, D) of N files; rows of unreadable files are zeros, and `failed` maps their index to the reason."""
 
     features: NDArray[np.float32]
     failed: dict[int, str]
@@ -40,10 +40,10 @@ class ImageFeatures:
 def embed_files(
     run: Path, files: Sequence[Path], *, progress: Callable[[int, int], None] = lambda *_: None
 ) -> ImageFeatures:
-    """Features of image files by a run: a pre-training run's first encoder, or what a run's own network sees.
+    """Compute features of image files by a run: its first encoder if it is a pre-training run, else its own network.
 
     Raises:
-        S4miError: this is no finished run, or no image can be read.
+        S4miError: the run is not finished, or no image can be read.
     """
     config = RunDir(run).config()
     fabric = make_fabric(config)
@@ -51,28 +51,28 @@ def embed_files(
     work = partial(decode, preprocessing=config.data.preprocessing, intensity=load_spec(run).rule)
     failed: dict[int, str] = {}
     decoded = in_parallel(work, list(files), say=progress, few=len(files))
-    read = ((number, tiles) for number, tiles in enumerate(decoded) if not _failed(number, tiles, failed))
-    places: list[int] = []
+    readable = ((index, tiles) for index, tiles in enumerate(decoded) if not _record_failure(index, tiles, failed))
+    indices: list[int] = []
     blocks: list[Tensor] = []
-    while block := list(islice(read, BATCH)):
-        places += [number for number, _ in block]
+    while block := list(islice(readable, BATCH_SIZE)):
+        indices += [index for index, _ in block]
         blocks.append(features_of(fabric, network, [tiles for _, tiles in block if not isinstance(tiles, str)]))
     if not blocks:
-        raise S4miError(f"none of {len(files)} images can be read, the first of them {files[0]}: {failed.get(0)}")
-    found = torch.cat(blocks).numpy()
-    features = np.zeros((len(files), found.shape[1]), dtype=np.float32)
-    features[places] = found
+        raise S4miError(f"none of {len(files)} images can be read; the first is {files[0]}: {failed.get(0)}")
+    computed = torch.cat(blocks).numpy()
+    features = np.zeros((len(files), computed.shape[1]), dtype=np.float32)
+    features[indices] = computed
     return ImageFeatures(features, failed)
 
 
-def _failed(number: int, tiles: Pixels | str, failed: dict[int, str]) -> bool:
+def _record_failure(index: int, tiles: Pixels | str, failed: dict[int, str]) -> bool:
     if isinstance(tiles, str):
-        failed[number] = tiles
+        failed[index] = tiles
     return isinstance(tiles, str)
 
 
 def decode(path: Path, *, preprocessing: Preprocessing, intensity: Intensity) -> Pixels | str:
-    """(T, S, S, 3) of an image file, or why it cannot be read."""
+    """Read an image file as (T, S, S, 3) network inputs, or return why it cannot be read."""
     try:
         return preprocessing.images(read_image(path, intensity))
     except ImageError as error:
@@ -80,15 +80,18 @@ def decode(path: Path, *, preprocessing: Preprocessing, intensity: Intensity) ->
 
 
 @torch.inference_mode()
-def features_of(fabric: Fabric, network: nn.Module, images: Sequence[Pixels], *, batch_size: int = BATCH) -> Tensor:
-    """(N, D) float32 on the CPU, of N images of (T, S, S, 3) tiles each; those of tiles are averaged."""
+def features_of(
+    fabric: Fabric, network: nn.Module, images: Sequence[Pixels], *, batch_size: int = BATCH_SIZE
+) -> Tensor:
+    """Features (N, D), float32 on the CPU, of N images of (T, S, S, 3) tiles each: the mean over an image's tiles."""
     stack = torch.from_numpy(np.concatenate(images))
-    given = []
+    outputs = []
     for chunk in torch.split(stack, batch_size):
         pixels = chunk.to(fabric.device).permute(0, 3, 1, 2).float().div_(255)
         with fabric.autocast():
-            given.append(network(pixels).float().cpu())
-    return torch.stack([own.mean(dim=0) for own in torch.split(torch.cat(given), [len(tiles) for tiles in images])])
+            outputs.append(network(pixels).float().cpu())
+    per_image = torch.split(torch.cat(outputs), [len(tiles) for tiles in images])
+    return torch.stack([tiles.mean(dim=0) for tiles in per_image])
 
 
 def feature_map(
@@ -101,14 +104,14 @@ def feature_map(
     projection: Projection = "pca",
     seed: int = 0,
 ) -> FeatureMap:
-    """`features` (N, D) on a plane: one point of view for the end of a pre-training run and for `s4mi embed`.
+    """Project `features` (N, D) to two dimensions; used at the end of a pre-training run and by `s4mi embed`.
 
     Args:
-        ids, parts, labels: of the N images; labels are None where nothing is annotated.
-        seed: of umap; pca needs none.
+        ids, parts, labels: one entry per image; labels are None for unannotated images.
+        seed: random seed of UMAP; PCA has none.
 
     Raises:
-        S4miError: umap is asked for and not installed.
+        S4miError: UMAP is requested but not installed.
         ValueError: the lengths differ, or the features cannot be projected.
     """
     table = features.detach().float().cpu().numpy() if isinstance(features, Tensor) else features
@@ -117,7 +120,7 @@ def feature_map(
     else:
         coordinates, explained = umap(table, seed=seed), None
     points = [
-        MapPoint(id=one, part=part, labels=None if own is None else list(own), x=x, y=y)
-        for one, part, own, (x, y) in zip(ids, parts, labels, coordinates.tolist(), strict=True)
+        MapPoint(id=image_id, part=part, labels=None if image_labels is None else list(image_labels), x=x, y=y)
+        for image_id, part, image_labels, (x, y) in zip(ids, parts, labels, coordinates.tolist(), strict=True)
     ]
     return FeatureMap(encoder=encoder, projection=projection, explained=explained, points=points)

@@ -1,4 +1,4 @@
-"""Which images are to be answered, and what each is called in tables and files."""
+"""The images to predict, with their ids in tables and their output paths."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,85 +21,94 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InputImage:
-    """A file to be answered.
+    """An image file to predict.
 
     Attributes:
-        name: what tables call it. place: the path of its answers below a folder, without ending.
-        frames: pages, frames or slices in it, each of which is a picture of its own.
+        name: its id in tables.
+        output_stem: path of its outputs relative to the output folder, without suffix.
+        source: the file with its known annotations.
+        frame_count: pages, frames or slices of the file, each of which is predicted separately.
     """
 
     name: str
-    place: str
-    picture: DatasetImage
-    frames: int = 1
+    output_stem: str
+    source: DatasetImage
+    frame_count: int = 1
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """What tables call each of its pictures: its name, or that with the number of the picture, from 0."""
-        return (self.name,) if self.frames == 1 else tuple(f"{self.name}#{n:03d}" for n in range(self.frames))
+        """Id of each frame in tables: the name, with the index of the frame if there are several."""
+        if self.frame_count == 1:
+            return (self.name,)
+        return tuple(f"{self.name}#{n:03d}" for n in range(self.frame_count))
 
     @property
-    def places(self) -> tuple[str, ...]:
-        """Where the answers to each of its pictures go."""
-        return (self.place,) if self.frames == 1 else tuple(f"{self.place}_{n:03d}" for n in range(self.frames))
+    def output_stems(self) -> tuple[str, ...]:
+        """Output path of each frame, relative to the output folder and without suffix."""
+        if self.frame_count == 1:
+            return (self.output_stem,)
+        return tuple(f"{self.output_stem}_{n:03d}" for n in range(self.frame_count))
 
 
 def find_inputs(
     inputs: Sequence[Path], runs: "Sequence[RunDir]", part: Part | None, *, unannotated: TaskKind | None = None
 ) -> list[InputImage]:
-    """Every image file in files and folders, and every image of data sets.
+    """Collect every image file in files and folders, and every image of data sets.
 
     Args:
-        runs: what answers; their splits say what a part is. part: of a data set, the images that are in this part of
-            the split of every run; None for all. unannotated: of a data set, those without annotation for this task
-            alone; None for all.
+        runs: the runs that predict; their splits define the parts.
+        part: of a data set, only images in this part of the split of every run; None for all.
+        unannotated: of a data set, only images without annotation for this task; None for all.
 
     Raises:
-        S4miError: something is not there, there are no images, or what is in the part or annotated is not known.
+        S4miError: an input does not exist, there are no images, or it is unknown which are in the part or annotated.
     """
-    data_sets = [given for given in inputs if is_data_set(given)]
-    files = [given for given in inputs if given not in data_sets]
+    data_sets = [path for path in inputs if is_data_set(path)]
+    files = [path for path in inputs if path not in data_sets]
     if part is not None and not data_sets:
         raise S4miError(
-            f"{inputs[0]}: is no data set, so none of its images is known to be in the {part} part; "
-            "leave out --split, or give a folder with dataset.yaml and manifest.csv"
+            f"{inputs[0]}: not a data set, so the images of its {part} part are unknown; "
+            "leave out --split, or pass a folder with dataset.yaml and manifest.csv"
         )
     if unannotated is not None and not data_sets:
         raise S4miError(
-            f"{inputs[0]}: is no data set, so which of its images are annotated is not known; "
-            "leave out --unannotated, or give a folder with dataset.yaml and manifest.csv"
+            f"{inputs[0]}: not a data set, so its annotated images are unknown; "
+            "leave out --unannotated, or pass a folder with dataset.yaml and manifest.csv"
         )
     if part is not None and not runs:
-        raise S4miError(f"{data_sets[0]}: an ONNX file knows no split; leave out --split, or give the run it came from")
-    asked: list[InputImage] = []
-    for image in find_images(files) if files else ():
-        place = _place(image.name)
-        asked.append(InputImage(image.name, place, DatasetImage(image.path, place)))
+        raise S4miError(
+            f"{data_sets[0]}: an exported model has no split; leave out --split, or predict with the run it was "
+            "exported from"
+        )
+    images: list[InputImage] = []
+    for file in find_images(files) if files else ():
+        stem = _output_stem(file.name)
+        images.append(InputImage(file.name, stem, DatasetImage(file.path, stem)))
     for folder in data_sets:
-        pictures = dataset_images(load_manifest(folder), runs, part)
+        sources = dataset_images(load_manifest(folder), runs, part)
         if unannotated is not None:
-            pictures = _unannotated(pictures, unannotated, folder)
-        asked += [InputImage(one.name, one.name, one) for one in pictures]
+            sources = _unannotated(sources, unannotated, folder)
+        images += [InputImage(source.name, source.name, source) for source in sources]
     with ThreadPoolExecutor() as pool:
-        counts = list(pool.map(count_frames, [one.picture.path for one in asked]))
-    return _told_apart([replace(one, frames=count) for one, count in zip(asked, counts, strict=True)])
+        counts = list(pool.map(count_frames, [image.source.path for image in images]))
+    return _unique_names([replace(image, frame_count=count) for image, count in zip(images, counts, strict=True)])
 
 
-def _unannotated(pictures: Sequence[DatasetImage], kind: TaskKind, folder: Path) -> list[DatasetImage]:
-    left = [one for one in pictures if (one.mask if kind == "segmentation" else one.labels) is None]
-    if not left:
-        what = "a mask" if kind == "segmentation" else "a label"
-        raise S4miError(f"{folder}: all {len(pictures)} images that are asked for have {what}; leave out --unannotated")
-    return left
+def _unannotated(images: Sequence[DatasetImage], kind: TaskKind, folder: Path) -> list[DatasetImage]:
+    remaining = [image for image in images if (image.mask if kind == "segmentation" else image.labels) is None]
+    if not remaining:
+        annotation = "a mask" if kind == "segmentation" else "a label"
+        raise S4miError(f"{folder}: all {len(images)} selected images have {annotation}; leave out --unannotated")
+    return remaining
 
 
-def _place(name: str) -> str:
-    """The name of an image without its ending; a DICOM file that has none keeps all of its name."""
+def _output_stem(name: str) -> str:
+    """The name of an image without its suffix; a DICOM file without suffix keeps its whole name."""
     path = Path(name)
     return (path.with_name(stem_of(path)) if suffix_of(path) in SUFFIXES else path).as_posix()
 
 
-def _told_apart(asked: list[InputImage]) -> list[InputImage]:
-    """Images of one name, from several folders, are called by their whole path."""
-    seen = Counter(one.name for one in asked)
-    return [replace(one, name=one.picture.path.as_posix()) if seen[one.name] > 1 else one for one in asked]
+def _unique_names(images: list[InputImage]) -> list[InputImage]:
+    """Use the whole path as name where images from several folders share one."""
+    seen = Counter(image.name for image in images)
+    return [replace(image, name=image.source.path.as_posix()) if seen[image.name] > 1 else image for image in images]

@@ -1,4 +1,4 @@
-"""Image files to be worked on, and the list of those that cannot be."""
+"""Input image files, and the list of those that could not be processed."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from s4mi.errors import S4miError
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image to be answered, and the name it is answered under."""
+    """An image file and its name in the output."""
 
     path: Path
     name: str
@@ -19,35 +19,35 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """An image that could not be read, and why."""
+    """A file that could not be processed, and why."""
 
     path: Path
     message: str
 
 
 def find_images(inputs: Sequence[Path]) -> Iterator[ImageFile]:
-    """Every image file; its name is its path below the folder that was given.
+    """Yield every image file; its name is its path relative to the input folder.
 
     Raises:
-        S4miError: something is not there, or there are no images.
+        S4miError: an input does not exist, or there are no images.
     """
-    found = 0
-    for given in inputs:
-        if given.is_dir():
-            files = sorted(path for path in given.rglob("*") if path.is_file() and is_image_file(path))
-            yield from (ImageFile(path, path.relative_to(given).as_posix()) for path in files)
-            found += len(files)
-        elif given.exists():
-            yield ImageFile(given, given.name)
-            found += 1
+    count = 0
+    for path in inputs:
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.is_file() and is_image_file(file))
+            yield from (ImageFile(file, file.relative_to(path).as_posix()) for file in files)
+            count += len(files)
+        elif path.exists():
+            yield ImageFile(path, path.name)
+            count += 1
         else:
-            raise S4miError(f"{given}: not there; name image files or folders that hold some")
-    if not found:
-        raise S4miError(f"{inputs[0]}: holds no images ({', '.join(sorted(SUFFIXES))})")
+            raise S4miError(f"{path}: does not exist; pass image files or folders of images")
+    if not count:
+        raise S4miError(f"{inputs[0]}: contains no images ({', '.join(sorted(SUFFIXES))}); pass another folder")
 
 
 class ErrorList:
-    """`errors.csv`, written only when there is something to say."""
+    """`errors.csv`, written only if there are errors."""
 
     def __init__(self, path: Path) -> None:
         self.count = 0
@@ -55,7 +55,7 @@ class ErrorList:
         path.unlink(missing_ok=True)
 
     def add(self, unreadable: Unreadable) -> None:
-        """One more line."""
+        """Append a row."""
         with self._path.open("a", newline="", encoding="utf-8") as file:
             rows = csv.writer(file, lineterminator="\n")
             if not self.count:

@@ -1,4 +1,4 @@
-"""A model as a file: what stands in it beside the network, so that it can be used without the run. No torch in here."""
+"""Metadata of an exported model: all that is needed to use the file without its run. Free of torch."""
 
 import hashlib
 import json
@@ -21,11 +21,11 @@ from s4mi.records.scores import Frozen
 
 FORMAT: Final = 1
 KEY = "s4mi"
-"""What the facts are called in the metadata of an ONNX file; in a torch.export archive they are the file s4mi.json."""
+"""Key of the metadata in an ONNX file; in a torch.export archive they are the file s4mi.json."""
 ONNX, PROGRAM = ".onnx", ".pt2"
 ENDINGS = (ONNX, PROGRAM)
 IMAGES, PROBABILITIES, LOGITS = "images", "probabilities", "logits"
-"""What the input and the outputs of the graph are called."""
+"""Names of the input and the outputs of the graph."""
 RESIZING = (
     "OpenCV, on uint8: cv2.INTER_AREA where both sides shrink, else cv2.INTER_LINEAR; to (resize_through, "
     "resize_through) first unless that is null, then to (image_size, image_size)"
@@ -33,26 +33,28 @@ RESIZING = (
 
 
 class ImageInput(Frozen):
-    """How an image file becomes (image_size, image_size, 3) uint8 RGB, which is done outside the graph."""
+    """Preprocessing outside the graph, from an image file to (image_size, image_size, 3) uint8 RGB."""
 
     image_size: int
     resize_through: int | None
-    tile: int | None = Field(description="pages are cut into squares of so many pixels first; null: taken whole")
+    tile: int | None = Field(description="side of the square tiles that images are cut into first; null: whole images")
     resizing: str = RESIZING
-    intensity: str = Field(description="how images of more than 8 bits become 0..255")
-    channels: Literal["rgb", "grey"] = Field(description="of the images it learnt from; grey ones are repeated")
+    intensity: str = Field(description="rule that maps images of more than 8 bits to 0..255")
+    channels: Literal["rgb", "grey"] = Field(
+        description="channels of the training images; greyscale images are repeated"
+    )
 
 
 class SourceRun(Frozen):
-    """The run whose model this is."""
+    """The run that the model was exported from."""
 
-    name: str = Field(description="of its folder")
+    name: str = Field(description="name of the run folder")
     method: str
     technique: str
     backbone: str
     member: str = Field(
         validation_alias=AliasChoices("member", "reading"),
-        description="ensemble member that validation selected, such as cnn; empty: there is one network",
+        description="ensemble member selected on validation, such as cnn; empty: a single network",
     )
     dataset: str
     synthetic: bool
@@ -63,31 +65,33 @@ class SourceRun(Frozen):
 
 
 class ModelMetadata(Frozen):
-    """All that is known of an exported model, as JSON in its file.
+    """Everything known about an exported model, stored as JSON in its file.
 
-    The graph takes `images`, (B, S, S, 3) uint8, and gives `probabilities` and `logits`, (B, K) or (B, K, S, S).
+    The graph maps `images`, (B, S, S, 3) uint8, to `probabilities` and `logits`, (B, K) or (B, K, S, S).
     """
 
     format: Literal[1] = FORMAT
-    version: str = Field(__version__, description="of s4mi")
+    version: str = Field(__version__, description="s4mi version")
     task: TaskKind
     classes: tuple[str, ...]
-    unnamed: bool = Field(False, description="the classes are clusters, which nobody has named")
-    mask_values: dict[str, str] = Field(description="of the data set's masks: number or colour → class")
+    unnamed: bool = Field(False, description="the classes are clusters without names")
+    mask_values: dict[str, str] = Field(description="encoding of the data set's masks: number or colour → class")
     input: ImageInput
-    red_channel_normalisation: bool = Field(description="whether the graph does it; it also scales to 0..1 and more")
+    red_channel_normalisation: bool = Field(
+        description="whether the graph includes red-channel normalisation; scaling to 0..1 and normalisation always are"
+    )
     calibration: Calibration | None = Field(
-        description="probabilities are those of logits / temperature; thresholds are of several labels"
+        description="temperature of the probabilities, logits / temperature, and thresholds of multi-label tasks"
     )
     run: SourceRun
 
     @property
     def temperature(self) -> float:
-        """That `probabilities` have and `logits` have not."""
+        """Temperature of `probabilities`; `logits` are before temperature scaling."""
         return 1.0 if self.calibration is None else self.calibration.temperature
 
-    def about(self, path: Path) -> ModelInfo:
-        """What an `Answerer` has to know of the model in the file `path`."""
+    def model_info(self, path: Path) -> ModelInfo:
+        """Description of the model in the file `path` for a `Predictor`."""
         segments = self.task == "segmentation"
         spec = DatasetSpec(
             name=self.run.dataset,
@@ -98,8 +102,9 @@ class ModelMetadata(Frozen):
             channels=self.input.channels,
             synthetic=self.run.synthetic,
         )
-        given = self.input
-        preprocessing = Preprocessing(given.image_size, resize_through=given.resize_through, tile=given.tile)
+        preprocessing = Preprocessing(
+            self.input.image_size, resize_through=self.input.resize_through, tile=self.input.tile
+        )
         return ModelInfo(
             name=str(path), kind=self.task, classes=self.classes, spec=spec, preprocessing=preprocessing,
             unnamed=self.unnamed, digest=_digest(path),
@@ -107,42 +112,41 @@ class ModelMetadata(Frozen):
 
 
 class ExportedModel(Model, Protocol):
-    """A `Model` out of a file."""
+    """A `Model` loaded from an exported file."""
 
     @property
-    def facts(self) -> ModelMetadata:
-        """All that the file says of it."""
+    def metadata(self) -> ModelMetadata:
+        """Metadata stored in the file."""
 
     def probabilities(self, inputs: Pixels) -> NDArray[np.float32]:
-        """(B, S, S, 3) uint8 RGB → (B, K, ...) float32, as other software sees them: at the temperature of the run."""
+        """(B, S, S, 3) uint8 RGB → (B, K, ...) float32, after temperature scaling, as other software sees them."""
 
 
 def read_metadata(text: str | None, path: Path) -> ModelMetadata:
-    """The facts in the file `path`, from their JSON.
+    """Parse the metadata of the file `path` from JSON.
 
     Raises:
         S4miError: there are none, as the file is of other software, they are of a newer format, or damaged.
     """
     if text is None:
         raise S4miError(
-            f"{path}: was not written by s4mi export, so nothing says how an image becomes its input and what its "
-            "answers mean; give a file that was"
+            f"{path}: no s4mi metadata, so its inputs and outputs are unknown; use a file written by s4mi export"
         )
     try:
         contents = json.loads(text)
         number = contents.get("format")
         if isinstance(number, int) and number > FORMAT:
             raise S4miError(
-                f"{path}: is of format {number}, written by s4mi {contents.get('version')}, but this s4mi "
-                f"({__version__}) knows formats up to {FORMAT}; install a newer one: pip install --upgrade s4mi"
+                f"{path}: has format {number} of s4mi {contents.get('version')}, but this s4mi ({__version__}) reads "
+                f"formats up to {FORMAT}; upgrade it with: pip install --upgrade s4mi"
             )
         return ModelMetadata.model_validate_json(text)
     except ValidationError as error:
         problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise S4miError(f"{path}: {place or 'facts'}: {problem['msg']}; export the run again") from error
+        location = ".".join(str(part) for part in problem["loc"])
+        raise S4miError(f"{path}: {location or 'metadata'}: {problem['msg']}; export the run again") from error
     except (json.JSONDecodeError, AttributeError) as error:
-        raise S4miError(f"{path}: what s4mi wrote into it is damaged ({error}); export the run again") from error
+        raise S4miError(f"{path}: its s4mi metadata are damaged ({error}); export the run again") from error
 
 
 def _digest(path: Path) -> str:
@@ -151,9 +155,9 @@ def _digest(path: Path) -> str:
 
 
 def check_ending(path: Path) -> None:
-    """Raise `S4miError` unless the ending of `path` is that of an exported model."""
+    """Raise `S4miError` unless the suffix of `path` is that of an exported model."""
     if path.suffix.lower() not in ENDINGS:
         raise S4miError(
-            f"{path}: {path.suffix or 'no ending'} is no format of a model; end it in {ONNX} (ONNX) or {PROGRAM} "
-            "(torch.export)"
+            f"{path}: {f'unknown model format {path.suffix}' if path.suffix else 'no file suffix'}; end it in {ONNX} "
+            f"(ONNX) or {PROGRAM} (torch.export)"
         )

@@ -1,4 +1,4 @@
-"""Images that a trained network finds alike: copies that were turned or recoloured, which hashes do not find."""
+"""Near-duplicates by the features of a trained network: rotated or recoloured copies, which hashes do not detect."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from s4mi.data.spec import Finding
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.weights import IMAGENET
 
-BATCH = 64
+BATCH_SIZE = 64
 BLOCK = 2048
-"""Images that are compared with all others at a time."""
+"""Images compared with all others at a time."""
 DISTANCE = 0.03
-"""Cosine distance up to which images are called alike. With efficientnet-lite0 (ImageNet) at 128 pixels the nearest
-other image was further than 0.025 for all of 600 each of PH², fundus and nuclei, and nearer than 0.05 for 1 to 5 % of
-the latter two. Of copies with warmer colours most were nearer than 0.03, of mirrored half, of cropped ones none."""
+"""Default cosine distance of near-duplicates. With efficientnet-lite0 (ImageNet) at 128 pixels, the nearest other image
+was further than 0.025 for all of 600 images each of PH², fundus and nuclei, and closer than 0.05 for 1 to 5 % of the
+latter two. Most copies with warmer colours were closer than 0.03, half of the mirrored ones, and no cropped one."""
 
 ProgressCallback = Callable[[int, int], None]
 
@@ -37,7 +37,7 @@ class NearDuplicateSearch:
 
     Attributes:
         backbone: any timm name. weights: imagenet, none, or a file. size: side of its input, in pixels.
-        distance: greatest cosine distance (1 - cosine) of the features of two images that are called alike.
+        distance: largest cosine distance (1 - cosine similarity) between the features of near-duplicates.
     """
 
     backbone: str
@@ -47,28 +47,29 @@ class NearDuplicateSearch:
 
 
 def find_near_duplicates(
-    folder: Path, likeness: NearDuplicateSearch, *, known: Sequence[Finding] = (), progress: ProgressCallback
+    folder: Path, search: NearDuplicateSearch, *, known: Sequence[Finding] = (), progress: ProgressCallback
 ) -> list[Finding]:
-    """A finding for every two images in different parts or of different patients that the network finds alike.
+    """Report every pair of near-duplicates in different parts or of different patients.
 
     Args:
-        known: findings so far; pairs of rows that these name together are left out.
+        known: findings so far; pairs of rows that they already report are left out.
 
     Raises:
-        S4miError: the data set cannot be read, or the network or its weights not be had.
+        S4miError: the data set cannot be read, or the network or its weights are not available.
     """
     manifest = load_manifest(folder)
-    features, readable = embed(manifest, likeness, progress=progress)
-    named = {frozenset(finding.rows) for finding in known if len(finding.rows) == 2}
+    features, readable = embed(manifest, search, progress=progress)
+    reported = {frozenset(finding.rows) for finding in known if len(finding.rows) == 2}
     findings = []
-    for first, second, distance in _close(features, likeness.distance):
+    for first, second, distance in _close_pairs(features, search.distance):
         one, other = manifest.rows[readable[first]], manifest.rows[readable[second]]
-        if frozenset({one.line, other.line}) in named or not _apart(one, other):
+        if frozenset({one.line, other.line}) in reported or not _separated(one, other):
             continue
-        where = f"in {one.split} and this one in {other.split}" if one.split != other.split else "of another patient"
+        where = f"in {one.split} (this one in {other.split})" if one.split != other.split else "from another patient"
         message = (
-            f"image {other.id!r} is like {one.id!r} in line {one.line} (distance {distance:.3f} by {likeness.backbone})"
-            f", which is {where}; look at both, and remove one or give both the same group if they are one"
+            f"image {other.id!r} is similar to {one.id!r} in line {one.line} (distance {distance:.3f} by "
+            f"{search.backbone}), which is {where}; inspect both, and remove one or assign the same group if they are "
+            "duplicates"
         )
         findings.append(
             Finding("similar-image", "warning", "manifest.csv", other.line, message, (other.line, one.line))
@@ -77,26 +78,26 @@ def find_near_duplicates(
 
 
 @torch.inference_mode()
-def embed(manifest: Manifest, likeness: NearDuplicateSearch, *, progress: ProgressCallback) -> tuple[Tensor, list[int]]:
-    """(N, D) features of length 1, on the CPU, and the rows they are of; images that cannot be read are left out."""
+def embed(manifest: Manifest, search: NearDuplicateSearch, *, progress: ProgressCallback) -> tuple[Tensor, list[int]]:
+    """Compute features (N, D) of length 1, on the CPU, and their row indices; unreadable images are left out."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = Backbone(likeness.backbone, image_size=likeness.size, weights=likeness.weights).eval().to(device)
-    work = partial(_read, size=likeness.size, intensity=manifest.spec.rule)
-    pictures = in_parallel(work, [row.image for row in manifest.rows], say=progress, few=len(manifest.rows))
+    network = Backbone(search.backbone, image_size=search.size, weights=search.weights).eval().to(device)
+    work = partial(_read, size=search.size, intensity=manifest.spec.rule)
+    images = in_parallel(work, [row.image for row in manifest.rows], say=progress, few=len(manifest.rows))
     features, rows = [], []
-    for batch in _batches(pictures):
+    for batch in _batches(images):
         stack = torch.from_numpy(np.stack([pixels for _, pixels in batch])).to(device)
         features.append(F.normalize(network(stack.permute(0, 3, 1, 2).float().div_(255)), dim=1).float().cpu())
-        rows += [number for number, _ in batch]
+        rows += [index for index, _ in batch]
     return torch.cat(features) if features else torch.zeros(0, network.features), rows
 
 
-def _batches(pictures: Iterator[Pixels | None]) -> Iterator[list[tuple[int, NDArray[np.uint8]]]]:
+def _batches(images: Iterator[Pixels | None]) -> Iterator[list[tuple[int, NDArray[np.uint8]]]]:
     batch: list[tuple[int, NDArray[np.uint8]]] = []
-    for number, pixels in enumerate(pictures):
+    for index, pixels in enumerate(images):
         if pixels is not None:
-            batch.append((number, pixels))
-        if len(batch) == BATCH:
+            batch.append((index, pixels))
+        if len(batch) == BATCH_SIZE:
             yield batch
             batch = []
     if batch:
@@ -110,8 +111,8 @@ def _read(path: Path, *, size: int, intensity: Intensity) -> Pixels | None:
         return None
 
 
-def _close(features: Tensor, distance: float) -> Iterator[tuple[int, int, float]]:
-    """Pairs of rows of (N, D) unit features whose cosine distance is at most `distance`, in blocks."""
+def _close_pairs(features: Tensor, distance: float) -> Iterator[tuple[int, int, float]]:
+    """Yield pairs of rows of (N, D) unit features with a cosine distance of at most `distance`, block by block."""
     for start in range(0, len(features), BLOCK):
         similarity = features[start : start + BLOCK] @ features[start:].T
         found = torch.nonzero(torch.triu(similarity >= 1 - distance, diagonal=1))
@@ -119,5 +120,6 @@ def _close(features: Tensor, distance: float) -> Iterator[tuple[int, int, float]
             yield start + first, start + second, 1 - float(similarity[first, second])
 
 
-def _apart(one: Row, other: Row) -> bool:
+def _separated(one: Row, other: Row) -> bool:
+    """Whether two rows are in different parts or not known to be of the same patient."""
     return one.split != other.split or one.group is None or one.group != other.group

@@ -1,4 +1,4 @@
-"""Files in, answers out, in order: threads decode and write while the network takes one batch after the other."""
+"""Prediction pipeline: threads decode files and write outputs while the network runs batch after batch, in order."""
 
 import logging
 import os
@@ -15,13 +15,13 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spacing import Spacing, pixel_spacing
 from s4mi.data.volumes import read_pictures
 from s4mi.errors import S4miError
-from s4mi.inference.dataset_images import read_truth
+from s4mi.inference.dataset_images import read_true_mask
 from s4mi.inference.image_list import InputImage
 from s4mi.inference.input_files import Unreadable
-from s4mi.inference.predictor import BATCH, Predictor, Probabilities, in_batches
+from s4mi.inference.predictor import BATCH_SIZE, Predictor, Probabilities, in_batches
 
-AHEAD = 16
-"""Pictures decoded ahead of the network, and as many answers not yet written; more where one file holds more."""
+PREFETCH = 16
+"""Frames decoded ahead of the network, and predictions waiting to be written; more if one file has more frames."""
 
 log = logging.getLogger("s4mi")
 
@@ -29,174 +29,191 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class SourceImage:
-    """One decoded picture: its (height, width), and where they are wanted its pixels (H, W, 3) and truth (H, W)."""
+class SourceFrame:
+    """A decoded frame of a file.
+
+    Attributes:
+        size: (height, width).
+        pixels: (H, W, 3), if kept.
+        true_mask: (H, W) class indices, if kept and known.
+    """
 
     size: tuple[int, int]
     pixels: Pixels | None
-    truth: Pixels | None
+    true_mask: Pixels | None
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedImage:
     """A file ready for the network.
 
     Attributes:
-        seen: its pictures. inputs: (N, S, S, 3), those of all pictures one after the other. counts: how many each has.
-        spacing: millimetres between rows and between columns, where they are known.
-        strange: every picture is grey, where the run learnt from colour.
+        inputs: (N, S, S, 3), the network inputs of all frames, concatenated.
+        inputs_per_frame: number of inputs of each frame.
+        spacing: millimetres between rows and between columns, if known.
+        unexpected_grey: every frame is greyscale, but the model was trained on colour images.
     """
 
-    asked: InputImage
-    seen: tuple[SourceImage, ...]
+    image: InputImage
+    frames: tuple[SourceFrame, ...]
     inputs: Pixels
-    counts: tuple[int, ...]
+    inputs_per_frame: tuple[int, ...]
     spacing: Spacing | None
-    strange: bool = False
+    unexpected_grey: bool = False
 
 
 @dataclass(frozen=True)
 class KeepOptions:
-    """What must be kept of each picture for writing its answer: its pixels, its true mask, and its spacing."""
+    """What to keep of each frame until its prediction is written."""
 
     pixels: bool = False
-    truth: bool = False
+    true_mask: bool = False
     spacing: bool = False
 
 
 def prediction_stream(
     images: Sequence[InputImage],
-    answerer: Predictor,
-    work: Callable[[Decoded, Iterator[Probabilities]], Result],
-    wanted: KeepOptions,
+    predictor: Predictor,
+    process: Callable[[DecodedImage, Iterator[Probabilities]], Result],
+    keep: KeepOptions,
 ) -> Iterator[tuple[InputImage, Result | Unreadable]]:
-    """Each file in order with what `work` made, in a thread, of the probabilities of its pictures, one by one.
+    """Predict files in order, and yield each with its result or with why it could not be predicted.
 
-    At the end a warning says how many files are grey, where the run learnt from colour.
+    Logs one warning with the number of greyscale images if the model was trained on colour images.
+
+    Args:
+        process: called in a thread with each file and the probabilities of its frames, one by one.
     """
-    strange = 0
+    unexpected_grey = 0
 
-    def finish(decoded: Decoded, given: tuple[Probabilities, ...]) -> Result | Unreadable:
+    def finish(decoded: DecodedImage, outputs: tuple[Probabilities, ...]) -> Result | Unreadable:
         try:
-            return work(decoded, _pages(answerer, decoded, given))
+            return process(decoded, _predictions_by_frame(predictor, decoded, outputs))
         except S4miError as error:
-            return Unreadable(decoded.asked.picture.path, str(error))
+            return Unreadable(decoded.image.source.path, str(error))
 
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         writing: deque[tuple[InputImage, Future[Result | Unreadable]]] = deque()
-        for asked, decoded, given in _inferred(_decoded(pool, images, answerer, wanted), answerer):
+        for image, decoded, outputs in _inferred(_decoded(pool, images, predictor, keep), predictor):
             if isinstance(decoded, Unreadable):
-                writing.append((asked, pool.submit(lambda told: told, decoded)))
+                writing.append((image, pool.submit(lambda unreadable: unreadable, decoded)))
             else:
-                strange += decoded.strange
-                writing.append((asked, pool.submit(finish, decoded, given)))
-            while sum(one.frames for one, _ in writing) > AHEAD:
+                unexpected_grey += decoded.unexpected_grey
+                writing.append((image, pool.submit(finish, decoded, outputs)))
+            while sum(waiting.frame_count for waiting, _ in writing) > PREFETCH:
                 first, future = writing.popleft()
                 yield first, future.result()
         while writing:
             first, future = writing.popleft()
             yield first, future.result()
-        if strange:
-            log.warning(_strange_words(strange, len(images), answerer))
+        if unexpected_grey:
+            log.warning(_grey_warning(unexpected_grey, len(images), predictor))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _decoded(
-    pool: ThreadPoolExecutor, images: Sequence[InputImage], answerer: Predictor, wanted: KeepOptions
-) -> Iterator[tuple[InputImage, Decoded | Unreadable]]:
-    waiting: deque[tuple[InputImage, Future[Decoded | Unreadable]]] = deque()
-    for asked in images:
-        waiting.append((asked, pool.submit(decode, asked, answerer, wanted)))
-        while sum(one.frames for one, _ in waiting) > AHEAD and len(waiting) > 1:
-            first, future = waiting.popleft()
+    pool: ThreadPoolExecutor, images: Sequence[InputImage], predictor: Predictor, keep: KeepOptions
+) -> Iterator[tuple[InputImage, DecodedImage | Unreadable]]:
+    decoding: deque[tuple[InputImage, Future[DecodedImage | Unreadable]]] = deque()
+    for image in images:
+        decoding.append((image, pool.submit(decode, image, predictor, keep)))
+        while sum(waiting.frame_count for waiting, _ in decoding) > PREFETCH and len(decoding) > 1:
+            first, future = decoding.popleft()
             yield first, future.result()
-    while waiting:
-        first, future = waiting.popleft()
+    while decoding:
+        first, future = decoding.popleft()
         yield first, future.result()
 
 
-def decode(asked: InputImage, answerer: Predictor, wanted: KeepOptions) -> Decoded | Unreadable:
-    """Read a file and make it ready; what is wrong with it is told."""
-    path, spec = asked.picture.path, answerer.about.spec
+def decode(image: InputImage, predictor: Predictor, keep: KeepOptions) -> DecodedImage | Unreadable:
+    """Read a file and prepare its network inputs, or return what is wrong with it."""
+    path, spec = image.source.path, predictor.info.spec
     try:
-        pictures = read_pictures(path, spec.rule) if asked.frames > 1 else [answerer.read(path)]
-        if len(pictures) != asked.frames:
-            raise ImageError("undecodable", f"says it holds {asked.frames} pictures, but has {len(pictures)}")
+        frames = read_pictures(path, spec.rule) if image.frame_count > 1 else [predictor.read(path)]
+        if len(frames) != image.frame_count:
+            message = f"declares {image.frame_count} frames, but contains {len(frames)}; copy it again from its source"
+            raise ImageError("undecodable", message)
         if spec.channels == "grey":
-            _check_grey(pictures, answerer)
+            _check_grey(frames, predictor)
     except S4miError as error:
         return Unreadable(path, str(error))
-    seen, inputs = [], []
-    for pixels in pictures:
+    sources, inputs = [], []
+    for pixels in frames:
         size = (pixels.shape[0], pixels.shape[1])
-        truth = read_truth(asked.picture, size) if wanted.truth else None
-        if isinstance(truth, Unreadable):
-            return truth
-        seen.append(SourceImage(size, pixels if wanted.pixels else None, truth))
-        inputs.append(answerer.inputs(pixels))
-    return Decoded(
-        asked, tuple(seen), inputs=inputs[0] if len(inputs) == 1 else np.concatenate(inputs),
-        counts=tuple(map(len, inputs)), spacing=pixel_spacing(path) if wanted.spacing else None,
-        strange=spec.channels == "rgb" and all(map(_is_grey, pictures)),
-    )  # fmt: skip
-
-
-def _is_grey(pixels: Pixels) -> bool:
-    """(H, W, 3); a few pixels tell of nearly every image in colour that it is."""
-    return all(not (some[:, :, :1] != some[:, :, 1:]).any() for some in (pixels[::16, ::16], pixels))
-
-
-def _strange_words(strange: int, of: int, answerer: Predictor) -> str:
-    return (
-        f"{strange} of {of} image{'s are' if of > 1 else ' is'} grey, but {answerer.about.name} learnt from images in "
-        "colour; their answers are to be taken with care"
+        true_mask = read_true_mask(image.source, size) if keep.true_mask else None
+        if isinstance(true_mask, Unreadable):
+            return true_mask
+        sources.append(SourceFrame(size, pixels if keep.pixels else None, true_mask))
+        inputs.append(predictor.preprocess(pixels))
+    return DecodedImage(
+        image,
+        tuple(sources),
+        inputs=inputs[0] if len(inputs) == 1 else np.concatenate(inputs),
+        inputs_per_frame=tuple(map(len, inputs)),
+        spacing=pixel_spacing(path) if keep.spacing else None,
+        unexpected_grey=spec.channels == "rgb" and all(map(_is_grey, frames)),
     )
 
 
-def _check_grey(pictures: Sequence[Pixels], answerer: Predictor) -> None:
-    for pixels in pictures:
+def _is_grey(pixels: Pixels) -> bool:
+    """Whether an image (H, W, 3) is greyscale; a few pixels suffice to reject nearly every colour image."""
+    return all(not (sample[:, :, :1] != sample[:, :, 1:]).any() for sample in (pixels[::16, ::16], pixels))
+
+
+def _grey_warning(grey: int, total: int, predictor: Predictor) -> str:
+    return (
+        f"{grey} of {total} image{'s are' if total > 1 else ' is'} greyscale, but {predictor.info.name} was trained on "
+        "colour images; interpret their predictions with care"
+    )
+
+
+def _check_grey(frames: Sequence[Pixels], predictor: Predictor) -> None:
+    for pixels in frames:
         if not _is_grey(pixels):
             raise ImageError(
                 "undecodable",
-                f"is in colour, but {answerer.about.name} learnt from grey images alone; convert it to grey",
+                f"is a colour image, but {predictor.info.name} was trained on greyscale images only; "
+                "convert it to greyscale",
             )
 
 
 def _inferred(
-    decoded: Iterator[tuple[InputImage, Decoded | Unreadable]], answerer: Predictor
-) -> Iterator[tuple[InputImage, Decoded | Unreadable, tuple[Probabilities, ...]]]:
-    """Each file with the probabilities of its inputs, by model; files share batches."""
-    waiting: list[tuple[InputImage, Decoded | Unreadable]] = []
+    decoded: Iterator[tuple[InputImage, DecodedImage | Unreadable]], predictor: Predictor
+) -> Iterator[tuple[InputImage, DecodedImage | Unreadable, tuple[Probabilities, ...]]]:
+    """Each file with the outputs for its inputs, by model; files share batches."""
+    waiting: list[tuple[InputImage, DecodedImage | Unreadable]] = []
     count = 0
-    for one in decoded:
-        waiting.append(one)
-        count += 0 if isinstance(one[1], Unreadable) else len(one[1].inputs)
-        if count >= BATCH:
-            yield from _infer(waiting, answerer)
+    for image, result in decoded:
+        waiting.append((image, result))
+        count += 0 if isinstance(result, Unreadable) else len(result.inputs)
+        if count >= BATCH_SIZE:
+            yield from _infer(waiting, predictor)
             waiting, count = [], 0
-    yield from _infer(waiting, answerer)
+    yield from _infer(waiting, predictor)
 
 
 def _infer(
-    files: Sequence[tuple[InputImage, Decoded | Unreadable]], answerer: Predictor
-) -> Iterator[tuple[InputImage, Decoded | Unreadable, tuple[Probabilities, ...]]]:
-    inputs = [one.inputs for _, one in files if isinstance(one, Decoded)]
-    given = in_batches(answerer.infer, np.concatenate(inputs)) if inputs else ()
+    files: Sequence[tuple[InputImage, DecodedImage | Unreadable]], predictor: Predictor
+) -> Iterator[tuple[InputImage, DecodedImage | Unreadable, tuple[Probabilities, ...]]]:
+    inputs = [decoded.inputs for _, decoded in files if isinstance(decoded, DecodedImage)]
+    outputs = in_batches(predictor.infer, np.concatenate(inputs)) if inputs else ()
     start = 0
-    for asked, one in files:
-        if isinstance(one, Unreadable):
-            yield asked, one, ()
+    for image, decoded in files:
+        if isinstance(decoded, Unreadable):
+            yield image, decoded, ()
             continue
-        end = start + len(one.inputs)
-        yield asked, one, tuple(own[start:end] for own in given)
+        end = start + len(decoded.inputs)
+        yield image, decoded, tuple(output[start:end] for output in outputs)
         start = end
 
 
-def _pages(answerer: Predictor, decoded: Decoded, given: tuple[Probabilities, ...]) -> Iterator[Probabilities]:
-    """The probabilities of each picture of a file, made when they are asked for."""
+def _predictions_by_frame(
+    predictor: Predictor, decoded: DecodedImage, outputs: tuple[Probabilities, ...]
+) -> Iterator[Probabilities]:
+    """The probabilities of each frame of a file, computed lazily."""
     start = 0
-    for seen, count in zip(decoded.seen, decoded.counts, strict=True):
-        yield answerer.finish([own[start : start + count] for own in given], seen.size)
+    for frame, count in zip(decoded.frames, decoded.inputs_per_frame, strict=True):
+        yield predictor.postprocess([output[start : start + count] for output in outputs], frame.size)
         start += count

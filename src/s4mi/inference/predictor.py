@@ -1,8 +1,8 @@
-"""From an image to its answer, whatever answers: a run, an ONNX file, or several runs together. No torch in here.
+"""From an image to its prediction, by a run, an exported model or an ensemble. Free of torch.
 
-inputs    an image (H, W, 3) → (T, S, S, 3), as the network takes it       in any thread
-infer     (B, S, S, 3) of any images → their probabilities                 one batch after the other
-finish    the probabilities of an image's inputs → its answer              in any thread
+preprocess    an image (H, W, 3) → network inputs (T, S, S, 3)            in any thread
+infer         inputs (B, S, S, 3) of any images → probabilities           one batch after the other
+postprocess   probabilities of one image's inputs → its prediction        in any thread
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,23 +27,23 @@ Probabilities = NDArray[np.float32]
 T = TypeVar("T", bound=np.generic)
 
 OVERLAP = 0.25
-"""Share of a window's side by which windows overlap, where training cut pages into tiles."""
-BATCH = 16
-"""Network inputs at once."""
+"""Default overlap of sliding windows as a share of their side, for runs trained on tiles."""
+BATCH_SIZE = 16
+"""Network inputs per forward pass."""
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of whatever answers.
+    """Description of a trained model.
 
     Attributes:
-        name: what a message calls it: a run's folder, or a file.
-        classes: names, in the order of the answers; of a segmenter the first is the background.
-        spec: the data set it learnt from: how files are read (`spec.rule`, `spec.channels`), and what stands for a
-            class in a mask (`spec.mask_values`).
+        name: its name in messages: a run folder or a file.
+        classes: names, in the order of the predicted probabilities; for segmentation the first is the background.
+        spec: the data set it was trained on: how files are read (`spec.rule`, `spec.channels`) and how classes are
+            encoded in masks (`spec.mask_values`).
         preprocessing: from an image to network inputs.
-        unnamed: its classes are clusters, which nobody has named.
-        digest: hash of the weights, so that answers of two networks are not mixed.
+        unnamed: its classes are clusters without names.
+        digest: hash of the weights, so that predictions of two models are never mixed.
     """
 
     name: str
@@ -56,111 +56,121 @@ class ModelInfo:
 
 
 class Model(Protocol):
-    """A network with what is known of it: `Predictor` of a run, or an ONNX file. Several may share an `Predictor`."""
+    """A network and its description: a `RunModel` or an exported file. A `Predictor` averages one or several."""
 
     @property
-    def about(self) -> ModelInfo:
-        """What it answers, and how an image becomes its input."""
+    def info(self) -> ModelInfo:
+        """What it predicts, and how an image becomes its input."""
 
     @property
     def calibration(self) -> Calibration | None:
-        """How its probabilities are to be read; None: as they are."""
+        """Temperature and thresholds of its probabilities; None: uncalibrated."""
 
     def logits(self, inputs: Pixels) -> NDArray[np.float32]:
-        """(B, S, S, 3) uint8 RGB → (B, K) float32, of a segmenter (B, K, S, S)."""
+        """(B, S, S, 3) uint8 RGB → (B, K) float32; for segmentation (B, K, S, S)."""
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """One model, or several whose probabilities are averaged.
+    """Predict with one model, or with several whose probabilities are averaged.
 
-    All have the same kind, classes and preprocessing, those of the first.
+    All models have the kind, classes and preprocessing of the first.
 
     Attributes:
-        raw: leave probabilities as the networks give them, and cut labels at 1/2.
-        tta: average over the eight ways to turn and mirror an input.
-        overlap: of windows, in [0, 1), for segmenters that learnt from tiles; 0: tiles side by side, as `evaluate`
-            scores them.
+        raw: uncalibrated probabilities, and 1/2 as threshold of every label.
+        tta: test-time augmentation: average over the eight rotations and reflections of an input.
+        overlap: overlap of sliding windows, in [0, 1), for segmentation models trained on tiles; 0: adjacent tiles, as
+            `evaluate` scores them.
+        info: description of the first model.
     """
 
     models: tuple[Model, ...]
     raw: bool = False
     tta: bool = False
     overlap: float = OVERLAP
-    about: ModelInfo = field(init=False)
+    info: ModelInfo = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "about", self.models[0].about)
+        object.__setattr__(self, "info", self.models[0].info)
 
     @property
     def multilabel(self) -> bool:
         """Whether an image may have any number of classes."""
-        return self.about.kind == "multilabel"
+        return self.info.kind == "multilabel"
 
     @property
     def segments(self) -> bool:
-        """Whether an answer is one class a pixel."""
-        return self.about.kind == "segmentation"
+        """Whether it predicts one class per pixel."""
+        return self.info.kind == "segmentation"
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """Of several labels, the probability above which each is given: the mean over the models."""
-        chosen = [
+        """Probability above which each label is predicted in multi-label tasks: the mean over the models."""
+        by_model = [
             {} if model.calibration is None or self.raw else model.calibration.thresholds for model in self.models
         ]
-        return tuple(sum(own.get(name, THRESHOLD) for own in chosen) / len(self.models) for name in self.about.classes)
+        return tuple(
+            sum(thresholds.get(name, THRESHOLD) for thresholds in by_model) / len(self.models)
+            for name in self.info.classes
+        )
 
     def read(self, path: Path) -> Pixels:
-        """(H, W, 3) of an image file, the first of several frames, its numbers read as in training.
+        """Read an image file (its first frame) as (H, W, 3), with the intensity rule of training.
 
         Raises:
-            ImageError: the file is missing or no image.
+            ImageError: the file does not exist or is not an image.
         """
-        return read_image(path, self.about.spec.rule)
+        return read_image(path, self.info.spec.rule)
 
-    def inputs(self, pixels: Pixels) -> Pixels:
-        """An image (H, W, 3) → (T, S, S, 3)."""
+    def preprocess(self, pixels: Pixels) -> Pixels:
+        """An image (H, W, 3) → network inputs (T, S, S, 3)."""
         windows = self._windows((pixels.shape[0], pixels.shape[1]))
-        preprocessing = self.about.preprocessing
+        preprocessing = self.info.preprocessing
         if windows is None:
             return preprocessing.images(pixels)
         return np.stack([preprocessing.image(windows.cut(pixels, corner)) for corner in windows.corners])
 
     def infer(self, inputs: Pixels) -> tuple[Probabilities, ...]:
-        """(B, S, S, 3) → for each model (B, K), of a segmenter (B, K, S, S), as its network gives them."""
+        """(B, S, S, 3) → for each model (B, K), for segmentation (B, K, S, S), uncalibrated."""
         return tuple(self._infer(model, inputs) for model in self.models)
 
-    def finish(self, given: Sequence[Probabilities], size: tuple[int, int]) -> Probabilities:
-        """What `infer` gave for all T inputs of an image of this (height, width) → (K,), or (K, height, width)."""
-        answers = []
-        for model, one in zip(self.models, given, strict=True):
-            answer = self._page(one, size) if self.segments else one.mean(axis=0)
-            if model.calibration is not None and not self.raw:
-                answer = tempered(answer, model.calibration.temperature, multilabel=self.multilabel)
-            answers.append(answer)
-        return answers[0] if len(answers) == 1 else np.mean(answers, axis=0, dtype=np.float32)
+    def postprocess(self, outputs: Sequence[Probabilities], size: tuple[int, int]) -> Probabilities:
+        """Calibrate and average the outputs of `infer` for the T inputs of an image of (height, width) `size`.
 
-    def answer(self, images: Sequence[Pixels]) -> Iterator[Probabilities]:
-        """The probabilities of each image: (K,), of a segmenter (K, H, W) at the image's own size."""
-        inputs = [self.inputs(pixels) for pixels in images]
-        given = in_batches(self.infer, np.concatenate(inputs)) if inputs else ()
+        Returns:
+            (K,), or (K, height, width) for segmentation.
+        """
+        predictions = []
+        for model, output in zip(self.models, outputs, strict=True):
+            prediction = self._stitch(output, size) if self.segments else output.mean(axis=0)
+            if model.calibration is not None and not self.raw:
+                prediction = tempered(prediction, model.calibration.temperature, multilabel=self.multilabel)
+            predictions.append(prediction)
+        return predictions[0] if len(predictions) == 1 else np.mean(predictions, axis=0, dtype=np.float32)
+
+    def predict(self, images: Sequence[Pixels]) -> Iterator[Probabilities]:
+        """Predict images (H, W, 3): for each (K,), for segmentation (K, H, W) at the image's own size."""
+        inputs = [self.preprocess(pixels) for pixels in images]
+        outputs = in_batches(self.infer, np.concatenate(inputs)) if inputs else ()
         start = 0
-        for pixels, own in zip(images, inputs, strict=True):
-            end = start + len(own)
-            yield self.finish([one[start:end] for one in given], (pixels.shape[0], pixels.shape[1]))
+        for pixels, image_inputs in zip(images, inputs, strict=True):
+            end = start + len(image_inputs)
+            yield self.postprocess([output[start:end] for output in outputs], (pixels.shape[0], pixels.shape[1]))
             start = end
 
     def labels(self, probabilities: Probabilities) -> tuple[str, ...]:
-        """The classes that (K,) probabilities come to: one, or of several labels those above their thresholds."""
-        names = self.about.classes
+        """The classes decided by (K,) probabilities: the most likely one, or all labels above their thresholds."""
+        names = self.info.classes
         if self.multilabel:
             return tuple(
-                name for name, p, cut in zip(names, probabilities, self.thresholds, strict=True) if float(p) > cut
+                name
+                for name, p, threshold in zip(names, probabilities, self.thresholds, strict=True)
+                if float(p) > threshold
             )
         return (names[int(probabilities.argmax())],)
 
     def _windows(self, size: tuple[int, int]) -> Windows | None:
-        tile = self.about.preprocessing.tile
+        tile = self.info.preprocessing.tile
         if not self.segments or tile is None or self.overlap == 0:
             return None
         return Windows(*size, tile=tile, overlap=self.overlap)
@@ -171,31 +181,31 @@ class Predictor:
         total: Probabilities | None = None
         for turns in range(4):
             for mirrored in (False, True):
-                seen = augmented_view(inputs, turns, mirrored=mirrored, rows=1)
-                own = self._probabilities(model.logits(np.ascontiguousarray(seen)))
+                view = augmented_view(inputs, turns, mirrored=mirrored, rows=1)
+                output = self._probabilities(model.logits(np.ascontiguousarray(view)))
                 if self.segments:
-                    own = undo_view(own, turns, mirrored=mirrored, rows=2)
-                total = own.copy() if total is None else total + own
+                    output = undo_view(output, turns, mirrored=mirrored, rows=2)
+                total = output.copy() if total is None else total + output
         assert total is not None
         return np.asarray(total / 8, dtype=np.float32)
 
     def _probabilities(self, logits: NDArray[np.float32]) -> Probabilities:
         return sigmoid(logits) if self.multilabel else softmax(logits)
 
-    def _page(self, tiles: Probabilities, size: tuple[int, int]) -> Probabilities:
-        """(T, K, S, S) → (K, height, width), the tiles put together."""
+    def _stitch(self, tiles: Probabilities, size: tuple[int, int]) -> Probabilities:
+        """Combine tiles or windows: (T, K, S, S) → (K, height, width)."""
         windows = self._windows(size)
         if windows is not None:
             return windows.blend(resized(tiles, (windows.tile, windows.tile)))
-        if self.about.preprocessing.tile is None:
+        if self.info.preprocessing.tile is None:
             whole: Probabilities = resized(tiles, size)[0]
             return whole
-        grid = self.about.preprocessing.grid(size)
+        grid = self.info.preprocessing.grid(size)
         return grid.stitch(resized(tiles, (grid.tile, grid.tile)))
 
 
 def classes_of(probabilities: Probabilities) -> Pixels:
-    """(K, H, W) → (H, W) the likeliest class; of several alike the first. (argmax along this axis is far slower.)"""
+    """(K, H, W) → (H, W) most likely class, the first of equals. Much faster than argmax along this axis."""
     best = probabilities[0]
     classes = np.zeros(best.shape, dtype=np.uint8)
     for k in range(1, len(probabilities)):
@@ -205,7 +215,7 @@ def classes_of(probabilities: Probabilities) -> Pixels:
 
 
 def resized(tiles: Probabilities, size: tuple[int, int]) -> Probabilities:
-    """(T, K, S, S) → (T, K, height, width), bilinear as `torch.nn.functional.interpolate` does it."""
+    """(T, K, S, S) → (T, K, height, width), bilinear as `torch.nn.functional.interpolate`."""
     if tiles.shape[2:] == size:
         return tiles
     result = np.empty((*tiles.shape[:2], *size), dtype=np.float32)
@@ -215,17 +225,18 @@ def resized(tiles: Probabilities, size: tuple[int, int]) -> Probabilities:
 
 
 def augmented_view(images: NDArray[T], turns: int, *, mirrored: bool, rows: int) -> NDArray[T]:
-    """Images whose rows lie along axis `rows` and columns along the next, mirrored and turned by quarters."""
-    seen = np.flip(images, axis=rows + 1) if mirrored else images
-    return np.rot90(seen, turns, axes=(rows, rows + 1))
+    """Mirror images and rotate them by `turns` × 90°; `rows` is the axis of their rows, columns are the next one."""
+    view = np.flip(images, axis=rows + 1) if mirrored else images
+    return np.rot90(view, turns, axes=(rows, rows + 1))
 
 
 def undo_view(images: NDArray[T], turns: int, *, mirrored: bool, rows: int) -> NDArray[T]:
-    """The reverse of `augmented_view`."""
-    seen = np.rot90(images, -turns, axes=(rows, rows + 1))
-    return np.flip(seen, axis=rows + 1) if mirrored else seen
+    """Invert `augmented_view`."""
+    view = np.rot90(images, -turns, axes=(rows, rows + 1))
+    return np.flip(view, axis=rows + 1) if mirrored else view
 
 
 def in_batches(infer: Callable[[Pixels], tuple[Probabilities, ...]], inputs: Pixels) -> tuple[Probabilities, ...]:
-    chunks = [infer(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
-    return tuple(np.concatenate(own) for own in zip(*chunks, strict=True))
+    """Apply `infer` to batches of inputs and concatenate the outputs of each model."""
+    batches = [infer(inputs[start : start + BATCH_SIZE]) for start in range(0, len(inputs), BATCH_SIZE)]
+    return tuple(np.concatenate(outputs) for outputs in zip(*batches, strict=True))

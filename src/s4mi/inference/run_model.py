@@ -1,4 +1,4 @@
-"""A trained run, loaded to answer images; the `Model` of an `Predictor`."""
+"""A trained run as a `Model`, ready for a `Predictor`."""
 
 import hashlib
 from collections.abc import Callable
@@ -24,31 +24,31 @@ from s4mi.training.run_dir import RunDir, load_method, make_fabric
 
 
 class RunModel:
-    """The best weights of a run, with the data set's description that it was trained with.
+    """The best weights of a run, with the description of the data set it was trained on.
 
     Attributes:
-        about: what it answers, and how an image becomes its input.
-        calibration: as the run has it; None where it has none that is of these classes.
-        unnamed: what it answers are clusters, which nobody has named.
+        info: what it predicts, and how an image becomes its input.
+        calibration: that of the run; None if it has none for these classes.
+        unnamed: it predicts clusters without names.
     """
 
     def __init__(self, run: Path, *, clusters: bool = False) -> None:
         """Load the run in the folder `run`.
 
         Args:
-            clusters: of a method that finds clusters, answer these, whatever classes they are.
+            clusters: predict the clusters that the run found instead of their classes.
 
         Raises:
-            S4miError: this is no run, it has no weights, its settings do not fit them, or its method answers nothing,
-                or no clusters where these are asked for.
+            S4miError: this is not a run, it has no weights, its settings do not fit them, its method predicts
+                nothing, or it has no clusters although they are requested.
         """
         self.run = RunDir(run)
         self.config = self.run.config()
-        own = self.config.method.own_classes
-        if clusters and not own:
+        cluster_classes = self.config.method.own_classes
+        if clusters and not cluster_classes:
             raise S4miError(
-                f"{run}: is a run of {self.config.method.name}, which finds no clusters; leave out --clusters, or give "
-                f"a run of {' or '.join(_with_clusters())}"
+                f"{run}: method {self.config.method.name} finds no clusters; leave out --clusters, or use a run of "
+                f"{' or '.join(_clustering_methods())}"
             )
         self.spec = prediction_spec(self.config, load_spec(run))
         kind = task_kind(self.config, self.spec)
@@ -56,25 +56,26 @@ class RunModel:
         self.task = Task(kind=kind, classes=self.spec.classes_of(kind), image_size=size, counts=(), labelled=0)
         self._fabric = make_fabric(self.config)
         method = self._load()
-        self.unnamed = clusters or (bool(own) and not self.config.method.named and self.task.classes == own)
-        self._give: Callable[[Tensor], Tensor] = method.logits
+        unnamed = bool(cluster_classes) and not self.config.method.named and self.task.classes == cluster_classes
+        self.unnamed = clusters or unnamed
+        self._forward: Callable[[Tensor], Tensor] = method.logits
         if clusters:
             assert isinstance(method, Segmenter)
             assert method.matching is not None
-            self._give = method.matching.clusters
+            self._forward = method.matching.clusters
             names = {number: f"cluster {number}" for number in range(method.matching.count)}
             self.spec = self.spec.model_copy(update={"tasks": ("segmentation",), "mask_values": names})
             self.task = replace(self.task, classes=self.spec.mask_classes)
         self._method = method
-        self.about = ModelInfo(
+        self.info = ModelInfo(
             name=str(run), kind=kind, classes=self.task.classes, spec=self.spec,
             preprocessing=self.config.data.preprocessing, unnamed=self.unnamed,
             digest=_digest(self.run.best, clusters=clusters),
         )  # fmt: skip
-        self._make_fast()
-        known = None if self.unnamed else read_calibration(run)
-        fits = known is not None and (known.task, tuple(known.classes)) == (kind, self.task.classes)
-        self.calibration: Calibration | None = known if fits else None
+        self._optimise()
+        calibration = None if self.unnamed else read_calibration(run)
+        fits = calibration is not None and (calibration.task, tuple(calibration.classes)) == (kind, self.task.classes)
+        self.calibration: Calibration | None = calibration if fits else None
 
     def _load(self) -> Classifier | Segmenter:
         try:
@@ -82,16 +83,16 @@ class RunModel:
         except S4miError as error:
             if str(error).startswith(str(self.run.path)):
                 raise
-            # A setting that fits nothing else names no place; people edit this one, where clusters get their names.
+            # A setting that does not fit names no file; users edit this one to name clusters.
             raise S4miError(f"{self.run.config_path}: {error}") from error
 
-    def _make_fast(self) -> None:
-        """Laid out for the device, and batch normalisation goes into the convolution before it."""
+    def _optimise(self) -> None:
+        """Choose the memory layout for the device and fold batch normalisation into the preceding convolutions."""
         device, size = self._fabric.device, self.task.image_size
         optimise_for_device(self._method, device)
         fold_batch_norm(
             self._method,
-            self._give,
+            self._forward,
             torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device),
         )
 
@@ -99,27 +100,28 @@ class RunModel:
     def logits(self, inputs: Pixels) -> NDArray[np.float32]:
         """(B, S, S, 3) uint8 → (B, K, ...) float32."""
         stored = torch.from_numpy(np.ascontiguousarray(inputs)).to(self._fabric.device)
-        images = stored.permute(0, 3, 1, 2).float().div_(255)  # channels stay last in memory
+        images = stored.permute(0, 3, 1, 2).float().div_(255)  # keeps the channels-last memory layout
         with self._fabric.autocast():
-            logits = self._give(images)
+            logits = self._forward(images)
         return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
 
     def mask(self, path: Path) -> NDArray[np.uint8]:
-        """Of a segmenter: an image file → (H, W) classes at its own size, as `evaluate` scores them.
+        """Segment an image file: (H, W) classes at its own size, as `evaluate` scores them.
 
         Raises:
-            ImageError: the file is missing or no image.
+            ImageError: the file does not exist or is not an image.
         """
-        answerer = Predictor((self,), overlap=0.0)
-        return classes_of(next(answerer.answer([answerer.read(path)])))
+        predictor = Predictor((self,), overlap=0.0)
+        return classes_of(next(predictor.predict([predictor.read(path)])))
 
 
 def _digest(weights: Path, *, clusters: bool) -> str:
     with weights.open("rb") as file:
-        found = hashlib.file_digest(file, "blake2b").hexdigest()[:16]
-    return f"{found}, clusters" if clusters else found
+        digest = hashlib.file_digest(file, "blake2b").hexdigest()[:16]
+    return f"{digest}, clusters" if clusters else digest
 
 
-def _with_clusters() -> list[str]:
-    """Names of the methods that find clusters, which have classes of their own where a data set has none."""
-    return [name for name, one in METHODS.working().items() if one.config.model_construct(name=name).own_classes]
+def _clustering_methods() -> list[str]:
+    """Names of the methods that find clusters, and thus have classes of their own on data sets without any."""
+    methods = METHODS.working().items()
+    return [name for name, method in methods if method.config.model_construct(name=name).own_classes]

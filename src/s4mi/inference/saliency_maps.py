@@ -1,4 +1,4 @@
-"""A trained classifier that is asked where it looks, beside the same network with weights drawn anew."""
+"""Saliency maps of a trained classifier, and of the same network with randomised weights as a sanity check."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,17 +28,17 @@ MapName = Literal["input_gradient", "smooth_grad", "grad_cam"]
 MAP_NAMES: tuple[MapName, ...] = get_args(MapName)
 TITLES: dict[MapName, str] = {"input_gradient": "input gradient", "smooth_grad": "SmoothGrad", "grad_cam": "Grad-CAM"}
 TRUTH = "truth"
-"""Instead of the name of a class: the image's own."""
+"""In place of a class name: the image's own label."""
 
 
 @dataclass(frozen=True)
-class Explained:
-    """Where a run looks in one image.
+class Explanation:
+    """Saliency maps of one image.
 
     Attributes:
-        label: the class that is explained. probability: what the run gives it.
-        maps: (H, W) at the image's own size, in [0, 1], the greatest value 1 unless all are 0.
-        randomised: rank correlation with the map of the network with weights drawn anew; None where it is undefined.
+        label: the explained class. probability: its predicted probability.
+        maps: (H, W) at the image's own size, in [0, 1]; the maximum is 1 unless all values are 0.
+        randomised: rank correlation with the map of the network with randomised weights; None if undefined.
     """
 
     label: str
@@ -48,7 +48,7 @@ class Explained:
 
 
 def technique_label(run: Path, config: RunConfig) -> str:
-    """What a column of the sheet is called: technique and network, as in a table where the run is finished."""
+    """Technique and network, as column title; a finished run has the technique of its record, as in reports."""
     technique = config.method.technique()
     if RunDir(run).finished:
         technique = read_record(run).technique or technique
@@ -56,32 +56,32 @@ def technique_label(run: Path, config: RunConfig) -> str:
 
 
 def run_names(runs: Sequence[Path]) -> list[str]:
-    """A name for each run: of its folder, with the folder above where two are called the same.
+    """Unique names of runs: their folder names, with parent folders where two are equal.
 
     Raises:
-        S4miError: they are one run twice.
+        S4miError: a run is listed twice.
     """
     folders = [run.resolve() for run in runs]
     for depth in (1, 2, 3):
         names = ["-".join(folder.parts[1:][-depth:]) for folder in folders]
         if len(set(names)) == len(names):
             return names
-    raise S4miError(f"{runs[0]}: two of the runs cannot be told apart by their folders; name each run once")
+    raise S4miError(f"{runs[0]}: two of the runs have the same name; list each run once")
 
 
 class Explainer:
-    """A run, loaded. Everything is computed in 32 bits."""
+    """A loaded run that computes saliency maps, in single precision."""
 
     def __init__(self, run: Path, *, name: str, methods: Sequence[MapName], sanity: bool, seed: int) -> None:
         """Load the run in the folder `run`.
 
         Args:
-            name: what it is called beside others.
-            sanity: compare with weights drawn anew.
-            seed: of SmoothGrad's noise, and of those weights.
+            name: its name among other runs.
+            sanity: compare with the network with randomised weights.
+            seed: random seed of SmoothGrad's noise and of the randomised weights.
 
         Raises:
-            S4miError: this is no run of a classifier, it has no weights, or its network has no map for Grad-CAM.
+            S4miError: this is not a run of a classifier, it has no weights, or Grad-CAM finds no feature map.
         """
         self.name, self._methods, self._seed = name, methods, seed
         self.run = RunDir(run)
@@ -99,76 +99,76 @@ class Explainer:
         fabric = make_fabric(self.config)
         self._device = fabric.device
         self._trained = self._frozen(load_method(fabric, self.config, task, self.run.best))
-        # Another seed than the run's own: that one gives the very weights that training began with.
-        other = self.config.model_copy(update={"seed": self.config.seed + 1 + seed})
-        self._redrawn = self._frozen(build_method(other, task, pretrained=False)) if sanity else None
+        # The run's own seed would give the very weights that training started from.
+        randomised = self.config.model_copy(update={"seed": self.config.seed + 1 + seed})
+        self._randomised = self._frozen(build_method(randomised, task, pretrained=False)) if sanity else None
 
-    def check(self, target: str | None, pictures: Sequence[DatasetImage]) -> None:
-        """Raise `S4miError` if `target`, or the label of a picture that is asked for, is no class of this run."""
-        wanted = {target} if target != TRUTH else {label for one in pictures for label in one.labels or ()}
-        for label in sorted(wanted - {None, *self.classes}, key=str):
+    def check_target(self, target: str | None, images: Sequence[DatasetImage]) -> None:
+        """Raise `S4miError` if `target`, or for `TRUTH` the label of an image, is not a class of this run."""
+        requested = {target} if target != TRUTH else {label for image in images for label in image.labels or ()}
+        for label in sorted(requested - {None, *self.classes}, key=str):
             raise S4miError(
-                f"{self.run.path}: has no class {label!r}{nearest(str(label), self.classes)}; "
-                f"it has {', '.join(self.classes)}"
+                f"{self.run.path}: unknown class {label!r}{nearest(str(label), self.classes)}; "
+                f"its classes are {', '.join(self.classes)}"
             )
 
-    def explain(self, pixels: Pixels, target: str | None, labels: Sequence[str] = ()) -> Explained:
+    def explain(self, pixels: Pixels, target: str | None, labels: Sequence[str] = ()) -> Explanation:
         """Explain an image (H, W, 3).
 
         Args:
-            target: name of a class, `TRUTH` for the likeliest of `labels`, or None for the likeliest of all.
+            target: name of a class, `TRUTH` for the most likely of `labels`, or None for the most likely class.
         """
         tiles = torch.from_numpy(self._preprocessing.images(pixels)).to(self._device)
         tiles = tiles.permute(0, 3, 1, 2).float().div_(255)
-        given = self._probabilities(tiles)
+        predicted = self._probabilities(tiles)
         names = self.classes if target is None else labels if target == TRUTH else (target,)
-        k = max((self.classes.index(name) for name in names), key=given.__getitem__)
+        k = max((self.classes.index(name) for name in names), key=predicted.__getitem__)
         size = (pixels.shape[0], pixels.shape[1])
-        maps, randomised = {}, {}
+        maps, correlations = {}, {}
         for method in self._methods:
-            of_tiles = self._trained.maps(method, tiles, k, seed=self._seed)
-            maps[method] = self._page(of_tiles, size)
-            if self._redrawn is not None:
-                beside = self._redrawn.maps(method, tiles, k, seed=self._seed)
-                randomised[method] = rank_correlation(of_tiles.cpu().numpy(), beside.cpu().numpy())
-        return Explained(label=self.classes[k], probability=given[k], maps=maps, randomised=randomised)
+            tile_maps = self._trained.maps(method, tiles, k, seed=self._seed)
+            maps[method] = self._stitch(tile_maps, size)
+            if self._randomised is not None:
+                randomised_maps = self._randomised.maps(method, tiles, k, seed=self._seed)
+                correlations[method] = rank_correlation(tile_maps.cpu().numpy(), randomised_maps.cpu().numpy())
+        return Explanation(label=self.classes[k], probability=predicted[k], maps=maps, randomised=correlations)
 
     @torch.no_grad()
     def _probabilities(self, tiles: Tensor) -> list[float]:
-        """Of each class: the mean over the tiles, as `s4mi predict` gives it."""
+        """Probability of each class: the mean over the tiles, as in `s4mi predict`."""
         logits = torch.cat([self._trained.method.logits(tile) for tile in torch.split(tiles, 1)])
         mean: list[float] = probabilities(logits, multilabel=self.multilabel).mean(dim=0).tolist()
         return mean
 
-    def _page(self, of_tiles: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
-        """(T, S, S) maps of the tiles of one image → (height, width): together, at its own size, the greatest value 1.
+    def _stitch(self, tile_maps: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
+        """Combine the (T, S, S) maps of an image's tiles into one map of (height, width) `size` with maximum 1.
 
-        Tiles keep their strengths among each other.
+        The relative magnitudes of the tiles are kept.
         """
         grid = self._preprocessing.grid(size)
         tile = size if self._preprocessing.tile is None else (grid.tile, grid.tile)
-        resized = F.interpolate(of_tiles[:, None], size=tile, mode="bilinear", antialias=True).clamp_min_(0)
-        pages = np.asarray(resized.cpu().numpy(), dtype=np.float32)
-        page: NDArray[np.float32] = pages[0, 0] if self._preprocessing.tile is None else grid.stitch(pages)[0]
-        greatest = float(page.max())
-        return np.asarray(page / greatest, dtype=np.float32) if greatest > 0 else page
+        resized = F.interpolate(tile_maps[:, None], size=tile, mode="bilinear", antialias=True).clamp_min_(0)
+        arrays = np.asarray(resized.cpu().numpy(), dtype=np.float32)
+        whole: NDArray[np.float32] = arrays[0, 0] if self._preprocessing.tile is None else grid.stitch(arrays)[0]
+        maximum = float(whole.max())
+        return np.asarray(whole / maximum, dtype=np.float32) if maximum > 0 else whole
 
     def _frozen(self, method: Method) -> "_Network":
-        assert isinstance(method, Classifier), "only classifiers come this far"
+        assert isinstance(method, Classifier), "only classifiers can be explained"
         method.to(self._device).eval().requires_grad_(False)
-        wants_layer = "grad_cam" in self._methods
-        return _Network(method, find_layer(method, self.config.data.image_size) if wants_layer else None)
+        needs_layer = "grad_cam" in self._methods
+        return _Network(method, find_layer(method, self.config.data.image_size) if needs_layer else None)
 
 
 @dataclass(frozen=True)
 class _Network:
-    """A classifier, and the layer of it that Grad-CAM is taken at, if it is."""
+    """A classifier, and its layer for Grad-CAM if that is computed."""
 
     method: Classifier
     layer: MapLayer | None
 
     def maps(self, method: MapName, tiles: Tensor, k: int, *, seed: int) -> Tensor:
-        """(T, 3, S, S) → (T, S, S), not negative, of class `k`."""
+        """Non-negative maps of class `k`: (T, 3, S, S) → (T, S, S)."""
         logits, classes = self.method.logits, [k] * len(tiles)
         if method == "input_gradient":
             return input_gradient(logits, tiles, classes)
@@ -180,6 +180,6 @@ class _Network:
 
 def _check_classifier(run: Path, config: RunConfig) -> None:
     if config.method.pretrains:
-        raise S4miError(f"{run}: is a pre-training run and knows no classes; fine-tune it, then explain that run")
+        raise S4miError(f"{run}: a pre-training run has no classes; fine-tune it, then explain that run")
     if "segmentation" in config.method.tasks:
-        raise S4miError(f"{run}: is a segmentation run, whose masks say where it looks; use: s4mi predict {run}")
+        raise S4miError(f"{run}: a segmentation run is explained by its masks; use: s4mi predict {run}")

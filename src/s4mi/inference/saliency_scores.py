@@ -1,4 +1,4 @@
-"""What saliency maps score against masks, and whether they depend on the weights at all."""
+"""Scores of saliency maps against masks, and their dependence on the network's weights."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -15,11 +15,11 @@ from s4mi.maths.stats import mean_interval
 from s4mi.records import IGNORE, Frozen
 
 SANITY_LIMIT = 0.5
-"""Mean rank correlation above which a map is said not to depend on the weights, if its interval is clear of 0 too.
+"""Mean rank correlation above which a map counts as independent of the weights, if its interval also excludes 0.
 
 Adebayo et al. give no threshold.
 """
-UNMOVED = "the map hardly depends on the weights; do not read it as an explanation"
+WEIGHT_INDEPENDENT = "the map hardly depends on the weights; do not read it as an explanation"
 
 COLUMNS = (
     "image", "run", "technique", "method", "class", "probability", "pointing", "energy", "area", "randomised"
@@ -28,7 +28,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class MaskScores:
-    """What a map scores against a mask; None where there is no mask, or the score is not defined."""
+    """Scores of a map against a mask; None if there is no mask or the score is undefined."""
 
     pointing: float | None = None
     energy: float | None = None
@@ -37,7 +37,11 @@ class MaskScores:
 
 @dataclass(frozen=True)
 class MapScores:
-    """One map: of whom, of which class, and what it scores; None where a score is not defined."""
+    """Scores of one saliency map: image, run, kind of map (`method`) and explained class (`label`).
+
+    Attributes:
+        randomised: rank correlation with the map of the network with randomised weights; None if undefined.
+    """
 
     image: str
     run: str
@@ -50,7 +54,7 @@ class MapScores:
 
 
 class MeanInterval(Frozen):
-    """A mean over images with its 95 % interval, which one image does not give."""
+    """Mean over images with its 95 % interval, which is None for a single image."""
 
     mean: float
     low: float | None
@@ -59,26 +63,24 @@ class MeanInterval(Frozen):
 
 
 class MapSummary(Frozen):
-    """One kind of map of one run. Images of one patient count as independent here, which they are not quite."""
+    """Summary of one kind of map of one run. Images of one patient are treated as independent, which is approximate."""
 
     run: str
     technique: str
     method: str
     images: int
-    pointing: MeanInterval | None = Field(description="share of maps whose greatest value is inside the mask")
-    energy: MeanInterval | None = Field(description="share of the map that is inside the mask")
-    area: MeanInterval | None = Field(
-        description="share of the image that is inside: what chance gives in either score"
-    )
-    energy_above_area: MeanInterval | None = Field(description="mean of their differences, image by image")
+    pointing: MeanInterval | None = Field(description="share of maps whose maximum is inside the mask")
+    energy: MeanInterval | None = Field(description="share of the map's energy inside the mask")
+    area: MeanInterval | None = Field(description="share of the image inside the mask: the chance level of both scores")
+    energy_above_area: MeanInterval | None = Field(description="mean difference of energy and area, image by image")
     randomised: MeanInterval | None = Field(
-        description="rank correlation with maps of the network with weights drawn anew"
+        description="rank correlation with the maps of the network with randomised weights"
     )
     warning: str
 
 
 class ExplainSummary(Frozen):
-    """What `s4mi explain` found, and how it was asked."""
+    """Results of `s4mi explain`, with its settings."""
 
     images: int
     failed: int
@@ -91,7 +93,7 @@ class ExplainSummary(Frozen):
 
 
 def score_map(saliency: NDArray[np.float32], mask: Pixels | None, *, tolerance: float) -> MaskScores:
-    """Score a map (H, W) against a mask (H, W) of class indices; inside is every class but 0, the background."""
+    """Score a map (H, W) against a mask (H, W) of class indices; inside is every class except 0, the background."""
     if mask is None:
         return MaskScores()
     known = mask != IGNORE
@@ -104,54 +106,54 @@ def score_map(saliency: NDArray[np.float32], mask: Pixels | None, *, tolerance: 
 
 
 def summarise(scores: Sequence[MapScores]) -> list[MapSummary]:
-    """A summary for each run and kind of map, in the order they come."""
+    """Summarise each kind of map of each run, in order of first appearance."""
     groups: dict[tuple[str, str, str], list[MapScores]] = {}
-    for one in scores:
-        groups.setdefault((one.run, one.technique, one.method), []).append(one)
+    for score in scores:
+        groups.setdefault((score.run, score.technique, score.method), []).append(score)
     return [_summary(*names, members) for names, members in groups.items()]
 
 
 def write_scores(scores: Sequence[MapScores], path: Path) -> None:
-    """A row a map; an empty cell is a score that is not defined."""
+    """Write one row per map; an undefined score is an empty cell."""
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
-        for one in scores:
-            numbers = (one.probability, one.mask.pointing, one.mask.energy, one.mask.area, one.randomised)
+        for score in scores:
+            numbers = (score.probability, score.mask.pointing, score.mask.energy, score.mask.area, score.randomised)
             rows.writerow(
-                [one.image, one.run, one.technique, one.method, one.label]
+                [score.image, score.run, score.technique, score.method, score.label]
                 + ["" if number is None else f"{number:.6f}" for number in numbers]
             )
 
 
 def _summary(run: str, technique: str, method: str, members: Sequence[MapScores]) -> MapSummary:
-    def mean(of: Callable[[MapScores], float | None]) -> MeanInterval | None:
-        values = [value for one in members if (value := of(one)) is not None]
+    def mean(get: Callable[[MapScores], float | None]) -> MeanInterval | None:
+        values = [value for score in members if (value := get(score)) is not None]
         if not values:
             return None
         interval = mean_interval(values)
         return MeanInterval(mean=interval.mean, low=interval.low, high=interval.high, n=interval.n)
 
-    randomised = mean(lambda one: one.randomised)
+    randomised = mean(lambda score: score.randomised)
     return MapSummary(
         run=run,
         technique=technique,
         method=method,
         images=len(members),
-        pointing=mean(lambda one: one.mask.pointing),
-        energy=mean(lambda one: one.mask.energy),
-        area=mean(lambda one: one.mask.area),
-        energy_above_area=mean(_above_area),
+        pointing=mean(lambda score: score.mask.pointing),
+        energy=mean(lambda score: score.mask.energy),
+        area=mean(lambda score: score.mask.area),
+        energy_above_area=mean(_energy_above_area),
         randomised=randomised,
-        warning=UNMOVED if randomised is not None and _unmoved(randomised) else "",
+        warning=WEIGHT_INDEPENDENT if randomised is not None and _weight_independent(randomised) else "",
     )
 
 
-def _unmoved(randomised: MeanInterval) -> bool:
-    """One image has no interval and gives no verdict: two maps of a few places agree by chance easily."""
+def _weight_independent(randomised: MeanInterval) -> bool:
+    """Whether the interval shows it; a single image never does, as two small maps easily correlate by chance."""
     return randomised.mean > SANITY_LIMIT and randomised.low is not None and randomised.low > 0
 
 
-def _above_area(one: MapScores) -> float | None:
-    energy, area = one.mask.energy, one.mask.area
+def _energy_above_area(score: MapScores) -> float | None:
+    energy, area = score.mask.energy, score.mask.area
     return None if energy is None or area is None else energy - area

@@ -11,10 +11,10 @@ from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import read_image
 from s4mi.data.masks import read_mask
 from s4mi.errors import S4miError, nearest
-from s4mi.inference.dataset_images import DatasetImage, find_dataset_images, spread
+from s4mi.inference.dataset_images import DatasetImage, find_dataset_images, select_evenly
 from s4mi.inference.input_files import ErrorList, Unreadable
-from s4mi.inference.overlays.saliency import DRAWN, RunOverlays, SaliencySheet, overlay
-from s4mi.inference.saliency_maps import MAP_NAMES, TITLES, TRUTH, Explained, Explainer, MapName, run_names
+from s4mi.inference.overlays.saliency import SYNTHETIC_NOTE, ComparisonSheet, OverlayBlock, overlay
+from s4mi.inference.saliency_maps import MAP_NAMES, TITLES, TRUTH, Explainer, Explanation, MapName, run_names
 from s4mi.inference.saliency_scores import ExplainSummary, MapScores, MaskScores, score_map, summarise, write_scores
 from s4mi.records import IGNORE, Part, write_text_atomically
 
@@ -79,12 +79,12 @@ def explain(
         inputs, [one.run for one in explainers], part=part, limit=limit, labelled=target == TRUTH
     )  # fmt: skip
     for explainer in explainers:
-        explainer.check(target, pictures)
+        explainer.check_target(target, pictures)
     out.mkdir(parents=True, exist_ok=True)
     synthetic = any(picture.synthetic for picture in pictures)
     writer = _Writer(out, explainers, methods, tolerance=tolerance, synthetic=synthetic)
     failed = ErrorList(out / "errors.csv")
-    shown = {pictures[i].name for i in spread([picture.labels for picture in pictures], SHEET_ROWS)}
+    shown = {pictures[i].name for i in select_evenly([picture.labels for picture in pictures], SHEET_ROWS)}
     for done, picture in enumerate(pictures, start=1):
         read = _read(picture, {explainer.intensity for explainer in explainers})
         if isinstance(read, Unreadable):
@@ -141,14 +141,14 @@ class _Writer:
         self.scores: list[MapScores] = []
         self._out, self._explainers, self._methods, self._tolerance = out, explainers, methods, tolerance
         note = "Yellow: the score of the class under the map depends much on it. Blue: outline of the mask."
-        self._sheet = SaliencySheet(
+        self._sheet = ComparisonSheet(
             [(one.technique, one.name) for one in explainers],
             [TITLES[method] for method in methods],
-            note=f"{note} {DRAWN}" if synthetic else note,
+            note=f"{note} {SYNTHETIC_NOTE}" if synthetic else note,
         )
         self._rows = 0
 
-    def write(self, picture: DatasetImage, read: _Read, explained: Sequence[Explained], *, on_sheet: bool) -> None:
+    def write(self, picture: DatasetImage, read: _Read, explained: Sequence[Explanation], *, on_sheet: bool) -> None:
         """The overlays, scores and row of one image."""
         blocks = []
         for explainer, given in zip(self._explainers, explained, strict=True):
@@ -167,7 +167,7 @@ class _Writer:
                 )  # fmt: skip
                 captions.append(_inside(against))
             caption = f"{given.label}  p = {given.probability:.2f}"
-            blocks.append(RunOverlays(caption, tuple(pictures), tuple(captions)))
+            blocks.append(OverlayBlock(caption, tuple(pictures), tuple(captions)))
         if on_sheet:
             self._add_row(picture, read, blocks)
 
@@ -182,7 +182,7 @@ class _Writer:
         sheet.write_bytes(self._sheet.png())
         return sheet
 
-    def _add_row(self, picture: DatasetImage, read: _Read, blocks: Sequence[RunOverlays]) -> None:
+    def _add_row(self, picture: DatasetImage, read: _Read, blocks: Sequence[OverlayBlock]) -> None:
         truth = "" if picture.labels is None else f"truth: {', '.join(picture.labels) or 'none'}"
         mask = None if read.mask is None else ((read.mask > 0) & (read.mask != IGNORE)).astype(np.uint8)
         pixels = read.pixels[self._explainers[0].intensity]

@@ -24,8 +24,8 @@ from s4mi.errors import S4miError, require_extra
 from s4mi.inference.export.deployable import Deployable
 from s4mi.inference.export.formats import WRITERS
 from s4mi.inference.export.model_card import CARD_NAME, check_card, write_model_card
-from s4mi.inference.export.verify import Check, check_exported, check_inputs
-from s4mi.inference.load import calibrated, choose_runs, open_exported
+from s4mi.inference.export.verify import Verification, verification_inputs, verify_export
+from s4mi.inference.load import ensure_calibrated, load_exported, select_runs
 from s4mi.inference.model_metadata import ONNX, ImageInput, ModelMetadata, SourceRun, check_ending
 from s4mi.records import RunRecord, TaskKind, read_record
 from s4mi.records.calibration import read_calibration
@@ -46,7 +46,7 @@ class ExportResult:
     file: Path
     card: Path
     megabytes: float
-    check: Check
+    check: Verification
     why: str = ""
 
 
@@ -86,19 +86,19 @@ def export_run(given: Path, out: Path, *, task: TaskKind | None = None, overwrit
     if out.suffix.lower() == ONNX:
         for module in ("onnx", "onnxscript", "onnxruntime"):
             require_extra(module, extra="onnx", purpose=f"{out}: writing an ONNX file")
-    chosen = choose_runs(given, task=task)
+    chosen = select_runs(given, task=task)
     run = chosen.runs[0]
     record = read_record(run)
     card = out.parent / CARD_NAME
     check_card(card, record, overwrite=overwrite)
-    calibrated(run)
+    ensure_calibrated(run)
     trained = _load(run, record)
-    inputs = check_inputs(trained.run, trained.spec, trained.config.data.preprocessing)
+    inputs = verification_inputs(trained.run, trained.spec, trained.config.data.preprocessing)
     facts = _facts(trained)
     expected = _answers(trained, inputs.pixels, temperature=facts.temperature)
     with _kept_if_right(out) as draft:
         WRITERS[out.suffix.lower()](_deployable(trained, facts), facts, draft)
-        check = check_exported(open_exported(draft), inputs, expected, name=out)
+        check = verify_export(load_exported(draft), inputs, expected, name=out)
     others = _other_seeds(given, run, task)
     write_model_card(card, out, run, record, facts, check, others=others, why=chosen.why)
     return ExportResult(out, card, out.stat().st_size / 1e6, check, chosen.why)
@@ -192,4 +192,4 @@ def _other_seeds(given: Path, run: Path, task: TaskKind | None) -> tuple[RunReco
     """Of a study, the records of the same technique with other seeds."""
     if given == run:
         return ()
-    return tuple(read_record(other) for other in choose_runs(given, ensemble=True, task=task).runs if other != run)
+    return tuple(read_record(other) for other in select_runs(given, ensemble=True, task=task).runs if other != run)

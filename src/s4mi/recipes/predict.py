@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from s4mi.errors import S4miError
 from s4mi.inference.image_list import InputImage, find_inputs
 from s4mi.inference.input_files import ErrorList, Unreadable
-from s4mi.inference.load import LoadedModels, open_models
+from s4mi.inference.load import LoadedModels, load_models
 from s4mi.inference.overlays.masks import class_colour, cluster_colour
-from s4mi.inference.pipeline import Decoded, KeepOptions, prediction_stream
+from s4mi.inference.pipeline import DecodedImage, KeepOptions, prediction_stream
 from s4mi.inference.predictor import OVERLAP, Predictor, Probabilities
 from s4mi.inference.writers.classification import PredictionWriter
 from s4mi.inference.writers.output_settings import MaskFormat, OutputSettings, begin_folder
@@ -50,17 +50,17 @@ class PredictResult:
 
 class _Writer(Protocol):
     output: Path
-    wanted: KeepOptions
+    keep: KeepOptions
 
     def __enter__(self) -> object: ...
     def __exit__(self, *_: object) -> None: ...
-    def has(self, asked: InputImage) -> bool:
+    def has(self, image: InputImage) -> bool:
         """Whether the answer is there from an earlier time."""
 
-    def work(self, decoded: Decoded, pages: Iterator[Probabilities]) -> Any:
+    def process(self, decoded: DecodedImage, predictions: Iterator[Probabilities]) -> Any:
         """In a thread: what is to be written of a file."""
 
-    def take(self, asked: InputImage, made: Any) -> None:
+    def write(self, image: InputImage, result: Any) -> None:
         """In the order of the images: write it."""
 
 
@@ -112,8 +112,8 @@ def predict_run(
     """
     if not 0 <= overlap < 1:
         raise S4miError(f"--overlap {overlap:g}: is no share of a window; give a number from 0 up to, but not, 1")
-    opened = open_models(run, ensemble=ensemble, task=task, clusters=clusters, raw=raw)
-    kind = opened.models[0].about.kind if unannotated else None
+    opened = load_models(run, ensemble=ensemble, task=task, clusters=clusters, raw=raw)
+    kind = opened.models[0].info.kind if unannotated else None
     images = find_inputs(inputs, _run_dirs(opened) if part is not None else (), part, unannotated=kind)
     answerer = Predictor(opened.models, raw=raw or clusters, tta=tta, overlap=overlap)
     if overlay and not clusters:
@@ -127,14 +127,14 @@ def predict_run(
     left = [image for image in images if not writer.has(image)] if before else images
     done = len(before)
     with writer, sheet or nullcontext():
-        for asked, made in prediction_stream(left, answerer, writer.work, writer.wanted):
+        for asked, made in prediction_stream(left, answerer, writer.process, writer.keep):
             if isinstance(made, Unreadable):
                 failed.add(made)
             else:
-                writer.take(asked, made)
+                writer.write(asked, made)
                 if sheet is not None and isinstance(made, MaskMeasurements):
-                    for page in made.pages:
-                        sheet.add(*page)
+                    for frame in made.frames:
+                        sheet.add(*frame)
             done += 1
             progress(done, len(images))
     predicted = PredictResult(
@@ -176,10 +176,10 @@ def _writer(
 def _settings(answerer: Predictor, form: MaskFormat) -> OutputSettings:
     known = [None if answerer.raw else model.calibration for model in answerer.models]
     return OutputSettings(
-        models=[model.about.digest for model in answerer.models],
+        models=[model.info.digest for model in answerer.models],
         calibration=[None if one is None else one.temperature for one in known],
         thresholds=list(answerer.thresholds) if answerer.multilabel else [],
-        classes=list(answerer.about.classes),
+        classes=list(answerer.info.classes),
         raw=answerer.raw,
         tta=answerer.tta,
         overlap=answerer.overlap,
@@ -191,15 +191,15 @@ def _sheet(out: Path, images: Sequence[InputImage], answerer: Predictor) -> "Clu
     from s4mi.visualisation.cluster_sheet import ClusterSheet
 
     sheet = ClusterSheet(
-        out, clusters=len(answerer.about.classes), images=[name for image in images for name in image.ids]
+        out, clusters=len(answerer.info.classes), images=[name for image in images for name in image.ids]
     )
     for image in images:
-        if image.picture.path.resolve() == sheet.path.resolve() or (
-            image.picture.mask is not None and image.picture.mask.resolve() == sheet.path.resolve()
+        if image.source.path.resolve() == sheet.path.resolve() or (
+            image.source.mask is not None and image.source.mask.resolve() == sheet.path.resolve()
         ):
             raise S4miError(f"{sheet.path}: would be overwritten by the sheet; choose another folder with -o")
-        if any(out / f"{place}.png" == sheet.path for place in image.places):
-            raise S4miError(f"{image.picture.path}: its clusters would be overwritten by {sheet.path}; rename it")
+        if any(out / f"{place}.png" == sheet.path for place in image.output_stems):
+            raise S4miError(f"{image.source.path}: its clusters would be overwritten by {sheet.path}; rename it")
     return sheet
 
 
@@ -215,27 +215,27 @@ def _with_sheet(predicted: PredictResult, sheet: "ClusterSheet", opened: LoadedM
 
 def _check_overlays(answerer: Predictor, images: Sequence[InputImage]) -> None:
     """Refuse overlays of what has no masks, or of truths in other classes than those of the run."""
-    about = answerer.about
+    about = answerer.info
     if not answerer.segments:
         raise S4miError(
             f"{about.name}: is a {about.kind} run and predicts no masks to lay over images; leave out --overlay, "
             f"or see where it looks with: s4mi explain {about.name}"
         )
     for image in images:
-        if image.picture.mask is not None and image.picture.mask_classes != about.classes:
+        if image.source.mask is not None and image.source.mask_classes != about.classes:
             raise S4miError(
-                f"{image.picture.mask}: is a mask of {', '.join(image.picture.mask_classes)}, but {about.name} was "
+                f"{image.source.mask}: is a mask of {', '.join(image.source.mask_classes)}, but {about.name} was "
                 f"trained on {', '.join(about.classes)}; give the images alone, or a data set of these classes"
             )
 
 
 def _legend(answerer: Predictor, images: Sequence[InputImage]) -> str:
     """The colours of overlays without a truth, of those with one, or both."""
-    names = answerer.about.classes
-    if answerer.about.unnamed:
+    names = answerer.info.classes
+    if answerer.info.unnamed:
         colours = [f"{name} {cluster_colour(number)[0]}" for number, name in enumerate(names)]
         return ", ".join(colours if len(colours) <= LISTED else [*colours[: LISTED - 1], "…"])
-    known = {image.picture.mask is not None for image in images}
+    known = {image.source.mask is not None for image in images}
     classes = [f"{name} {class_colour(index)[0]}" for index, name in enumerate(names) if index]
     lines = [", ".join(classes)] if False in known else []
     if True in known:

@@ -16,7 +16,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.active_learning.candidates import Candidates, candidates_of, check_fits, check_predicts, encoder_run
+from s4mi.active_learning.candidates import (
+    Candidates,
+    check_can_predict,
+    check_compatible,
+    encoder_run,
+    find_candidates,
+)
 from s4mi.active_learning.committee import Committee, CommitteeOutput
 from s4mi.active_learning.reasons import reason
 from s4mi.active_learning.scoring import ProgressCallback, score_candidates
@@ -97,15 +103,15 @@ def suggest(
         raise S4miError(f"{out}: is no name for the table; end it in .csv")
     manifest = load_version(dataset)
     if not wish.cold:
-        check_predicts(source)
+        check_can_predict(source)
     committee = None if wish.cold else Committee(source, task=wish.task)
-    encoder = encoder_run(source, () if committee is None else committee.runs) if wish.strategy.wants_features else None
+    encoder = encoder_run(source, () if committee is None else committee.runs) if wish.strategy.needs_features else None
     if committee is not None:
-        check_fits(committee.about, manifest)
+        check_compatible(committee.info, manifest)
     elif encoder is None:
         raise S4miError(f"{source}: --cold-start wants features; leave out --diversity none")
-    kind = None if committee is None else committee.about.kind
-    candidates = candidates_of(manifest, kind, runs=() if committee is None else committee.runs, source=source)
+    kind = None if committee is None else committee.info.kind
+    candidates = find_candidates(manifest, kind, runs=() if committee is None else committee.runs, source=source)
     out.parent.mkdir(parents=True, exist_ok=True)
     failed = ErrorList(out.with_name(f"{out.stem}.errors.csv"))
     if wish.strategy.uncertainty == "disagreement" and committee is not None and len(committee.members) < 2:
@@ -116,7 +122,7 @@ def suggest(
     assessed = score_candidates(candidates, committee, encoder, progress=progress)
     for row, why in assessed.unreadable:
         failed.add(Unreadable(row.image, why))
-    candidates, pool, opinions = assessed.candidates, assessed.pool, assessed.opinions
+    candidates, pool, opinions = assessed.candidates, assessed.pool, assessed.outputs
     strategy = Strategy("none", wish.strategy.diversity) if wish.cold else wish.strategy
     picks = choose(pool, strategy, count=wish.count, per_patient=wish.per_patient, seed=wish.seed)
     proposals = _Proposals(manifest, committee, candidates, opinions)
@@ -124,7 +130,7 @@ def suggest(
     files = (out, *_extra(out, picks, proposals, wish))
     return SuggestResult(
         files, len(picks), len(candidates.rows), str(strategy), _who(committee, encoder, source), failed.count,
-        note=NOBODY_TESTS if wish.cold and not (candidates.held or candidates.known) else "",
+        note=NOBODY_TESTS if wish.cold and not (candidates.held_out or candidates.annotated) else "",
     )  # fmt: skip
 
 
@@ -137,7 +143,7 @@ def _table(
     manifest: Manifest,
     committee: Committee | None,
 ) -> str:
-    everything = (*candidates.rows, *candidates.known)
+    everything = (*candidates.rows, *candidates.annotated)
     root = (manifest.folder / manifest.spec.root).resolve()
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
@@ -155,8 +161,8 @@ def _table(
                 spread if pick.cluster is None else "", "" if near is None else near.id,
                 spread if pick.cluster is not None else "",
                 "" if opinion is None else ";".join(opinion.labels) or NO_CLASS,
-                reason(pick, pool, opinion, None if committee is None else committee.about, near=near,
-                       annotated=near is not None and near in candidates.known),
+                reason(pick, pool, opinion, None if committee is None else committee.info, near=near,
+                       annotated=near is not None and near in candidates.annotated),
                 "",
             ]
         )  # fmt: skip
@@ -165,8 +171,8 @@ def _table(
 
 def _row_at(near: int, candidates: Candidates, everything: Sequence[Row]) -> Row:
     """`Selection.near` counts the annotated images first, then the candidates."""
-    known = len(candidates.known)
-    return candidates.known[near] if near < known else everything[near - known]
+    known = len(candidates.annotated)
+    return candidates.annotated[near] if near < known else everything[near - known]
 
 
 class _Proposals:
@@ -186,13 +192,13 @@ class _Proposals:
     @property
     def multilabel(self) -> bool:
         """Whether an image may have any number of classes."""
-        about = None if self._committee is None else self._committee.about
+        about = None if self._committee is None else self._committee.info
         return about.kind == "multilabel" if about is not None else "multilabel" in self._spec.tasks
 
     def of(self, picks: Sequence[Selection]) -> Iterator[PreAnnotation]:
         """One for each; where nobody answers, the image alone."""
         rows = [self._rows[pick.position] for pick in picks]
-        about = None if self._committee is None else self._committee.about
+        about = None if self._committee is None else self._committee.info
         masks: Iterator[NDArray[np.uint8] | str | None] = iter([None] * len(rows))
         if self._committee is not None and about is not None and about.kind == "segmentation":
             masks = self._committee.masks([row.image for row in rows])

@@ -182,10 +182,10 @@ class _Seed:
             _by_id([manifest.rows[row] for row in hidden]), _by_id([manifest.rows[row] for row in labelled])
         )
         runs = sorted(last.glob(f"run-seed*/{CONFIG_NAME}"))
-        committee = Committee(last) if strategy.wants_answers else None
+        committee = Committee(last) if strategy.needs_predictions else None
         if strategy.uncertainty == "disagreement" and committee is not None and len(committee.members) < 2:
             raise S4miError(f"{last}: is one network, which disagrees with nobody; raise --members, or take entropy")
-        encoder = (self._needs or runs[0].parent) if strategy.wants_features else None
+        encoder = (self._needs or runs[0].parent) if strategy.needs_features else None
         assessed = score_candidates(candidates, committee, encoder)
         picks = choose(
             assessed.pool, strategy, count=self._game.count, per_patient=self._game.per_patient,

@@ -1,1 +1,1 @@
-"""Sheets of images side by side, for a person to look at."""
+"""Contact sheets and comparison sheets of images, overlays and clusters."""

@@ -1,7 +1,4 @@
-"""What clusters of pixels look like: a sheet of images beside their clusters, and a table of shares.
-
-A person looks at them, sees what each is, and names it.
-"""
+"""Contact sheet of images beside their pixel clusters, and a table of cluster shares, for a person to name them."""
 
 import csv
 import textwrap
@@ -16,27 +13,27 @@ from PIL import Image, ImageDraw, ImageFont
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import load_spec
-from s4mi.inference.dataset_images import spread
-from s4mi.inference.overlays.masks import Colour, cluster_colour, clustered
-from s4mi.inference.overlays.saliency import CELL, RunOverlays, SaliencySheet
+from s4mi.inference.dataset_images import select_evenly
+from s4mi.inference.overlays.masks import Colour, cluster_colour, cluster_overlay
+from s4mi.inference.overlays.saliency import CELL, ComparisonSheet, OverlayBlock
 from s4mi.inference.run_model import RunModel
 
 SHEET, TABLE = "clusters.png", "clusters.csv"
 IMAGES = 12
-"""At most so many are on the sheet."""
-DIGITS = 11
+"""Maximum number of images on the sheet."""
+NUMBER_HEIGHT = 11
 """Height of a cluster's number on the sheet, in pixels."""
-ROOM = 7.0
-"""A number is written where its cluster reaches at least so many pixels in every direction."""
-A_LINE = 25
-"""So many characters go below an image."""
-EXAMPLE = 8
-"""More clusters than these are not all written out in the example of names."""
+NUMBER_RADIUS = 7.0
+"""A number is drawn where its cluster extends at least this many pixels in every direction."""
+LINE_LENGTH = 25
+"""Characters that fit below an image."""
+MAX_EXAMPLES = 8
+"""Number of clusters up to which the example of names lists all."""
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """An image of the sheet, as large as a cell: its pixels (h, w, 3), clusters (h, w), and their shares of it."""
+class _SheetImage:
+    """An image scaled to a cell: pixels (h, w, 3), clusters (h, w), and the share of each cluster."""
 
     name: str
     pixels: Pixels
@@ -45,20 +42,20 @@ class _Shown:
 
 
 class ClusterSheet:
-    """`clusters.png` and `clusters.csv`, while images come: a context manager that writes them into `folder`."""
+    """Context manager that writes `clusters.png` and `clusters.csv` into `folder` as images are added."""
 
     def __init__(self, folder: Path, *, clusters: int, images: Sequence[str]) -> None:
-        """Begin.
+        """Prepare the sheet; nothing is written yet.
 
         Args:
-            clusters: how many there are.
-            images: names of the images that will come; the sheet has some, evenly spread.
+            clusters: number of clusters.
+            images: names of the images that will be added; the sheet shows an even selection.
         """
         self.path = folder / SHEET
         self._table = folder / TABLE
         self._count = clusters
-        self._wanted = {images[i] for i in spread([None] * len(images), IMAGES)}
-        self._shown: list[_Shown] = []
+        self._selected = {images[i] for i in select_evenly([None] * len(images), IMAGES)}
+        self._shown: list[_SheetImage] = []
         self._total, self._images = np.zeros(clusters), 0
 
     def __enter__(self) -> "ClusterSheet":
@@ -74,49 +71,49 @@ class ClusterSheet:
             self.path.write_bytes(self._draw())
 
     def add(self, name: str, pixels: Pixels, clusters: Pixels) -> None:
-        """One more image (H, W, 3) with its clusters (H, W)."""
+        """Add an image (H, W, 3) with its clusters (H, W)."""
         shares = np.bincount(clusters.ravel(), minlength=self._count) / clusters.size
         self._rows.writerows([name, number, f"{share:.6f}"] for number, share in enumerate(shares))
         self._total += shares
         self._images += 1
-        if name in self._wanted:
+        if name in self._selected:
             size = _cell_size(pixels.shape[0], pixels.shape[1])
             small = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
             labels = np.asarray(cv2.resize(clusters, size, interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
-            self._shown.append(_Shown(name, small, labels, shares))
+            self._shown.append(_SheetImage(name, small, labels, shares))
 
     def _draw(self) -> bytes:
         mean = self._total / self._images
-        sheet = SaliencySheet(
-            [("clusters", ""), ("over the image", "")],
+        sheet = ComparisonSheet(
+            [("clusters", ""), ("overlay", "")],
             [""],
             legend=[(cluster_colour(number)[1], f"{number}: {100 * share:.1f} %") for number, share in enumerate(mean)],
-            note=f"Each cluster with its share of the pixels, as a mean over all images ({self._images}).",
+            note=f"Clusters with their share of the pixels, mean over all images ({self._images}).",
         )
-        for one in self._shown:
-            first, second = _largest(one.shares)
+        for image in self._shown:
+            first, second = _share_lines(image.shares)
             blocks = [
-                RunOverlays(first, (_numbered(one.clusters),), (second,)),
-                RunOverlays("", (clustered(one.pixels, one.clusters),), ("",)),
+                OverlayBlock(first, (_numbered(image.clusters),), (second,)),
+                OverlayBlock("", (cluster_overlay(image.pixels, image.clusters),), ("",)),
             ]
-            sheet.add(one.name, "", one.pixels, blocks, None)
+            sheet.add(image.name, "", image.pixels, blocks, None)
         return sheet.png()
 
 
-def next_steps(predictor: RunModel) -> tuple[str, ...]:
-    """What to do once the clusters that `predictor` gives have been looked at, a line each."""
-    run, place = predictor.run.path, predictor.run.config_path
-    then = f"masks of the classes: s4mi predict {run} IMAGES -o MASKS"
-    if predictor.config.method.named:
-        return (f"their names are in {place}; {then}",)
+def next_steps(model: RunModel) -> tuple[str, ...]:
+    """What to do after inspecting the clusters of `model`, one line each."""
+    run, config = model.run.path, model.run.config_path
+    predict = f"predict masks of the classes: s4mi predict {run} IMAGES -o MASKS"
+    if model.config.method.named:
+        return (f"cluster names are set in {config}; {predict}",)
     spec = load_spec(run)
     classes = spec.mask_classes if "segmentation" in spec.tasks else ()
     names = classes[:2] or ("background", "lesion")
-    given = [f"{number}: {names[number == 1]}" for number in range(len(predictor.task.classes))]
-    if len(given) > EXAMPLE:
-        given = [*given[:3], "…", given[-1]]
-    why = "validation masks have named them; to name them yourself, write" if classes else "name them"
-    return (f"{why} in {place}, below method, e.g. classes: {{{', '.join(given)}}}", f"then {then}")
+    examples = [f"{number}: {names[number == 1]}" for number in range(len(model.task.classes))]
+    if len(examples) > MAX_EXAMPLES:
+        examples = [*examples[:3], "…", examples[-1]]
+    action = "clusters were named by validation masks; to change their names, edit" if classes else "name clusters in"
+    return (f"{action} {config}, section method, e.g. classes: {{{', '.join(examples)}}}", f"then {predict}")
 
 
 def _cell_size(height: int, width: int) -> tuple[int, int]:
@@ -125,32 +122,33 @@ def _cell_size(height: int, width: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _largest(shares: NDArray[np.float64]) -> tuple[str, str]:
-    """The clusters of an image, the largest first: two lines, the second as far as it goes."""
+def _share_lines(shares: NDArray[np.float64]) -> tuple[str, str]:
+    """The clusters of an image, largest first, as two lines; the second is truncated when drawn."""
     order = [int(number) for number in np.argsort(-shares, kind="stable") if shares[number] >= 0.005]
-    written = ", ".join(f"{number}:\N{NO-BREAK SPACE}{100 * shares[number]:.0f}\N{NO-BREAK SPACE}%" for number in order)
-    first, *others = textwrap.wrap(written, A_LINE)
+    text = ", ".join(f"{number}:\N{NO-BREAK SPACE}{100 * shares[number]:.0f}\N{NO-BREAK SPACE}%" for number in order)
+    first, *others = textwrap.wrap(text, LINE_LENGTH)
     return first, " ".join(others)
 
 
 def _numbered(clusters: Pixels) -> Pixels:
-    """(h, w) clusters in their colours, (h, w, 3), each with its number where it is widest and has the room."""
+    """Clusters (h, w) in their colours, (h, w, 3), each with its number at its widest point if it fits."""
     shown = [int(number) for number in np.unique(clusters)]
     picture = np.zeros((*clusters.shape, 3), dtype=np.uint8)
     for number in shown:
         picture[clusters == number] = cluster_colour(number)[1]
     image = Image.fromarray(picture)
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(DIGITS)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(NUMBER_HEIGHT)
     for number in shown:
-        edged = np.pad((clusters == number).astype(np.uint8), 1)  # where the image ends, so does the room
-        reach = cv2.distanceTransform(edged, cv2.DIST_L2, 5)[1:-1, 1:-1]
-        if reach.max() >= ROOM:
-            y, x = np.unravel_index(int(reach.argmax()), reach.shape)
-            draw.text((int(x), int(y)), str(number), font=font, fill=_ink(cluster_colour(number)[1]), anchor="mm")
+        padded = np.pad((clusters == number).astype(np.uint8), 1)  # the image border limits the space as well
+        distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+        if distance.max() >= NUMBER_RADIUS:
+            y, x = np.unravel_index(int(distance.argmax()), distance.shape)
+            colour = _text_colour(cluster_colour(number)[1])
+            draw.text((int(x), int(y)), str(number), font=font, fill=colour, anchor="mm")
     return np.array(image)
 
 
-def _ink(paper: Colour) -> Colour:
-    """Black or white, whichever is better read on a colour."""
-    red, green, blue = paper
+def _text_colour(background: Colour) -> Colour:
+    """Black or white, whichever is more legible on the background."""
+    red, green, blue = background
     return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else (255, 255, 255)

@@ -1,4 +1,4 @@
-"""One sheet of segmentation: rows of images; columns of the image, its truth, and what each run makes of it."""
+"""Comparison sheet of segmentation runs: rows of images; columns of image, ground truth and the overlay of each run."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +13,17 @@ from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, load_manifest
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import rows_in_part
-from s4mi.inference.overlays.masks import HIT, MISSED, WHITE, WRONG, Colour, class_colour, compared, tinted
-from s4mi.inference.overlays.saliency import DRAWN, RunOverlays, SaliencySheet
+from s4mi.inference.overlays.masks import (
+    CORRECT,
+    FALSE_POSITIVE,
+    MISSED,
+    WHITE,
+    Colour,
+    class_colour,
+    class_overlay,
+    comparison_overlay,
+)
+from s4mi.inference.overlays.saliency import SYNTHETIC_NOTE, ComparisonSheet, OverlayBlock
 from s4mi.inference.run_model import RunModel
 from s4mi.inference.saliency_maps import run_names
 from s4mi.maths.metrics import SegmentationTally
@@ -22,25 +31,25 @@ from s4mi.records import IGNORE, Part, RunRecord, read_record
 from s4mi.training.run_dir import RunDir
 
 IMAGES = 6
-MOST_MASKS = 64
-"""Masks that are opened to choose images by the size of what they show; a part may hold thousands."""
+MAX_MASKS = 64
+"""Masks read to select images by the size of their objects; a part may have thousands."""
 CAPTION = (
-    "small objects first, with the IoU of each prediction on that image. Green: found; orange: missed; purple: found "
-    "where nothing or another class is; the white line is the truth."
+    "from small to large objects, with the IoU of each prediction on that image. Green: correct; orange: missed; "
+    "purple: false positive or wrong class; white: outline of the ground truth."
 )
-"""What a report says below a sheet."""
+"""Caption of the sheet in a report."""
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """An image of the sheet, with its (H, W) truth of class indices and the share of foreground in it."""
+class _SheetImage:
+    """An image of the sheet, with its (H, W) true class indices and its share of foreground."""
 
     row: Row
     truth: Pixels
     share: float
 
 
-def write_compare_sheet(
+def write_comparison(
     runs: Sequence[Path],
     out: Path,
     *,
@@ -49,24 +58,24 @@ def write_compare_sheet(
     images: int = IMAGES,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Path:
-    """`compare_sheet` as the PNG file `out`.
+    """Write a `comparison_sheet` to the PNG file `out`.
 
     Args:
         data: folder of the data set; None for that of the first run.
 
     Raises:
-        S4miError: as `compare_sheet`, or `out` has another ending.
+        S4miError: as `comparison_sheet`, or `out` does not end in .png.
     """
     if out.suffix.lower() != ".png":
-        raise S4miError(f"{out}: a sheet is a PNG file; end it in .png")
+        raise S4miError(f"{out}: a comparison sheet is a PNG file; end it in .png")
     manifest = load_manifest(data if data is not None else RunDir(runs[0]).config().data.path)
-    png = compare_sheet(runs, manifest, part=part, images=images, progress=progress)
+    png = comparison_sheet(runs, manifest, part=part, images=images, progress=progress)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(png)
     return out
 
 
-def compare_sheet(
+def comparison_sheet(
     runs: Sequence[Path],
     manifest: Manifest,
     *,
@@ -75,30 +84,30 @@ def compare_sheet(
     only: Sequence[str] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> bytes:
-    """A PNG of what runs make of some images of this part of their own splits.
+    """Draw a PNG that compares the predictions of runs on some images of this part of their own splits.
 
-    The images are those with a mask that are in this part of every run, spread evenly over the share of foreground, the
-    smallest first. Under a prediction is its IoU on that image: the mean over the foreground classes that are in its
-    truth or in the prediction.
+    The images have a mask, are in this part of every run, and are spread evenly over the share of foreground, smallest
+    first. Below a prediction is its IoU on that image: the mean over the foreground classes in its ground truth or in
+    the prediction.
 
     Args:
-        images: at most so many.
-        only: ids of the images, in the order of the rows; of others none is shown.
-        progress: called with the number of predictions made and of all.
+        images: maximum number of images.
+        only: ids of the images to show, in the order of the rows; empty to select them.
+        progress: called with the number of finished predictions and their total.
 
     Raises:
-        S4miError: a run is not finished or no segmentation, runs or data set differ in their classes, no image of the
-            part has a mask, or something cannot be read.
+        S4miError: a run is unfinished or not of segmentation, the classes of runs or data set differ, no image of the
+            part has a mask, or a file cannot be read.
     """
     records = _records(runs)
     _check_classes(runs, records, manifest)
-    shown = _choose(manifest, [RunDir(run) for run in runs], part, images, only)
+    shown = _select_images(manifest, [RunDir(run) for run in runs], part, images, only)
     predictions: list[list[Pixels]] = []
     for number, run in enumerate(runs):
-        predictor = RunModel(run)  # one network at a time
+        model = RunModel(run)  # one network in memory at a time
         predictions.append([])
-        for one in shown:
-            predictions[-1].append(predictor.mask(one.row.image))
+        for image in shown:
+            predictions[-1].append(model.mask(image.row.image))
             progress(number * len(shown) + len(predictions[-1]), len(runs) * len(shown))
     return _draw(manifest, _titles(runs, records), shown, predictions)
 
@@ -106,10 +115,10 @@ def compare_sheet(
 def _records(runs: Sequence[Path]) -> list[RunRecord]:
     records = []
     for run in runs:
-        RunDir(run).config()  # says so if this is no run at all
+        RunDir(run).config()  # raises if this is not a run
         record = read_record(run)
         if record.task != "segmentation":
-            raise S4miError(f"{run}: is a {record.task} run and predicts no masks; give runs of segmentation")
+            raise S4miError(f"{run}: a {record.task} run predicts no masks; use segmentation runs")
         records.append(record)
     return records
 
@@ -119,43 +128,45 @@ def _check_classes(runs: Sequence[Path], records: Sequence[RunRecord], manifest:
     for run, record in zip(runs, records, strict=True):
         if record.classes != first:
             raise S4miError(
-                f"{run}: knows the classes {', '.join(record.classes)}, but {runs[0]} knows {', '.join(first)}; "
+                f"{run}: has the classes {', '.join(record.classes)}, but {runs[0]} has {', '.join(first)}; "
                 "compare runs of the same classes"
             )
     if list(manifest.spec.mask_classes) != first:
         raise S4miError(
-            f"{manifest.folder}: its masks show {', '.join(manifest.spec.mask_classes) or 'nothing'}, but {runs[0]} "
-            f"knows {', '.join(first)}; give the data set that the runs were trained on"
+            f"{manifest.folder}: has the mask classes {', '.join(manifest.spec.mask_classes) or 'none'}, but {runs[0]} "
+            f"has {', '.join(first)}; use the data set that the runs were trained on"
         )
 
 
-def _choose(manifest: Manifest, runs: Sequence[RunDir], part: Part, images: int, only: Sequence[str]) -> list[_Shown]:
-    """Images of the part, from the smallest foreground to the largest; or these `only`."""
-    numbers = rows_in_part(manifest, runs, part, cure="give the data set that the runs were trained on")
-    rows = [manifest.rows[number] for number in numbers if manifest.rows[number].mask is not None]
+def _select_images(
+    manifest: Manifest, runs: Sequence[RunDir], part: Part, images: int, only: Sequence[str]
+) -> list[_SheetImage]:
+    """Images of the part, from the smallest foreground to the largest; or `only` these."""
+    indices = rows_in_part(manifest, runs, part, hint="use the data set that the runs were trained on")
+    rows = [manifest.rows[index] for index in indices if manifest.rows[index].mask is not None]
     if only:
-        of_id = {row.id: row for row in rows}
-        rows = [of_id[image] for image in only if image in of_id]
-        truths = [(row, read_truth_of(row, manifest)) for row in rows[:images]]
-        return [_Shown(row, truth, foreground_share(truth)) for row, truth in truths]
+        by_id = {row.id: row for row in rows}
+        rows = [by_id[image] for image in only if image in by_id]
+        truths = [(row, read_truth(row, manifest)) for row in rows[:images]]
+        return [_SheetImage(row, truth, foreground_share(truth)) for row, truth in truths]
     if not rows:
-        raise S4miError(f"{manifest.folder}: no image of the {part} part has a mask; choose another with --split")
-    looked_at = [rows[i] for i in _evenly(len(rows), max(images, MOST_MASKS))]
+        raise S4miError(f"{manifest.folder}: no image of the {part} part has a mask; choose another part with --split")
+    candidates = [rows[i] for i in _evenly(len(rows), max(images, MAX_MASKS))]
     with ThreadPoolExecutor() as pool:
-        shares = list(pool.map(lambda row: foreground_share(read_truth_of(row, manifest)), looked_at))
-    by_share = sorted(zip(shares, looked_at, strict=True), key=lambda pair: (pair[0], pair[1].id))
-    chosen = [by_share[i] for i in _evenly(len(by_share), images)]
-    return [_Shown(row, read_truth_of(row, manifest), share) for share, row in chosen]
+        shares = list(pool.map(lambda row: foreground_share(read_truth(row, manifest)), candidates))
+    by_share = sorted(zip(shares, candidates, strict=True), key=lambda pair: (pair[0], pair[1].id))
+    selected = [by_share[i] for i in _evenly(len(by_share), images)]
+    return [_SheetImage(row, read_truth(row, manifest), share) for share, row in selected]
 
 
-def _evenly(count: int, wanted: int) -> list[int]:
-    """At most `wanted` of `count` positions, each in the middle of its share of them."""
-    wanted = min(count, wanted)
-    return [(2 * i + 1) * count // (2 * wanted) for i in range(wanted)]
+def _evenly(count: int, limit: int) -> list[int]:
+    """At most `limit` of `count` positions, evenly spaced."""
+    limit = min(count, limit)
+    return [(2 * i + 1) * count // (2 * limit) for i in range(limit)]
 
 
-def read_truth_of(row: Row, manifest: Manifest) -> Pixels:
-    """(H, W) class indices of the mask of an image that has one.
+def read_truth(row: Row, manifest: Manifest) -> Pixels:
+    """Read the mask of an image that has one as (H, W) class indices.
 
     Raises:
         S4miError: it cannot be read; with file and line.
@@ -168,7 +179,7 @@ def read_truth_of(row: Row, manifest: Manifest) -> Pixels:
 
 
 def _titles(runs: Sequence[Path], records: Sequence[RunRecord]) -> list[tuple[str, str]]:
-    """Technique; amount of labels and network. Runs alike in all three have the name of their folder instead."""
+    """Technique; label amount and network, or the folder name instead of the network for runs equal in all three."""
     names = run_names(runs)
     titles = [
         (
@@ -186,36 +197,38 @@ def _titles(runs: Sequence[Path], records: Sequence[RunRecord]) -> list[tuple[st
 def _draw(
     manifest: Manifest,
     titles: Sequence[tuple[str, str]],
-    shown: Sequence[_Shown],
+    shown: Sequence[_SheetImage],
     predictions: Sequence[Sequence[Pixels]],
 ) -> bytes:
-    """The sheet; `predictions` by run and image."""
-    sheet = SaliencySheet(
-        [("truth", ""), *titles],
+    """Draw the sheet; `predictions` are by run and image."""
+    sheet = ComparisonSheet(
+        [("ground truth", ""), *titles],
         [""],
         legend=mask_legend(manifest.spec.mask_classes),
-        note=DRAWN if manifest.spec.synthetic else "",
+        note=SYNTHETIC_NOTE if manifest.spec.synthetic else "",
         outline=WHITE,
         outlined_image=False,
     )
-    for number, one in enumerate(shown):
-        pixels = read_image(one.row.image, manifest.spec.rule)
-        if one.truth.shape != pixels.shape[:2]:
+    for index, image in enumerate(shown):
+        pixels = read_image(image.row.image, manifest.spec.rule)
+        truth = image.truth
+        if truth.shape != pixels.shape[:2]:
             raise S4miError(
-                f"{manifest.folder / MANIFEST_NAME}:{one.row.line}: mask is {one.truth.shape[0]}×{one.truth.shape[1]} "
+                f"{manifest.folder / MANIFEST_NAME}:{image.row.line}: mask is {truth.shape[0]}×{truth.shape[1]} "
                 f"but its image is {pixels.shape[0]}×{pixels.shape[1]}; re-export the mask at the image's size"
             )
-        blocks = [RunOverlays(f"foreground {100 * one.share:.1f} %", (tinted(pixels, one.truth),), ("",))]
-        for predicted in (of_run[number] for of_run in predictions):
-            picture = compared(pixels, one.truth, predicted, line=False)
-            blocks.append(RunOverlays(_iou(predicted, one.truth, manifest.spec.mask_classes), (picture,), ("",)))
-        edges = np.where(one.truth == IGNORE, 0, one.truth).astype(np.uint8)
-        sheet.add(one.row.id, "", pixels, blocks, edges)
+        blocks = [OverlayBlock(f"foreground {100 * image.share:.1f} %", (class_overlay(pixels, truth),), ("",))]
+        for run_predictions in predictions:
+            predicted = run_predictions[index]
+            picture = comparison_overlay(pixels, truth, predicted, outlined=False)
+            blocks.append(OverlayBlock(_iou(predicted, truth, manifest.spec.mask_classes), (picture,), ("",)))
+        edges = np.where(truth == IGNORE, 0, truth).astype(np.uint8)
+        sheet.add(image.row.id, "", pixels, blocks, edges)
     return sheet.png()
 
 
 def _iou(predicted: Pixels, truth: Pixels, classes: Sequence[str]) -> str:
-    """The caption of a prediction; where truth and prediction are both empty, no IoU is defined."""
+    """Caption of a prediction; the IoU is undefined if ground truth and prediction are both empty."""
     tally = SegmentationTally(classes, distances=False)
     tally.add(predicted, truth)
     known = [value for value in tally.per_image()[0].iou.values() if value is not None]
@@ -223,7 +236,13 @@ def _iou(predicted: Pixels, truth: Pixels, classes: Sequence[str]) -> str:
 
 
 def mask_legend(classes: Sequence[str]) -> list[tuple[Colour, str]]:
-    """Colours of the runs, and before them those of the truth."""
-    truth = [(class_colour(index)[1], f"truth: {name}") for index, name in enumerate(classes) if index]
-    wrong = "found where nothing is" + (", or as another class" if len(truth) > 1 else "")
-    return [*truth, (HIT, "found"), (MISSED, "missed"), (WRONG, wrong), (WHITE, "outline of the truth")]
+    """Legend of the class colours of the ground truth, followed by the colours of the predictions."""
+    truth = [(class_colour(index)[1], f"ground truth: {name}") for index, name in enumerate(classes) if index]
+    wrong = "false positive" + (" or wrong class" if len(truth) > 1 else "")
+    return [
+        *truth,
+        (CORRECT, "correct"),
+        (MISSED, "missed"),
+        (FALSE_POSITIVE, wrong),
+        (WHITE, "outline of the ground truth"),
+    ]

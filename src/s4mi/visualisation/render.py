@@ -1,7 +1,7 @@
-"""The pictures that a report shows: what techniques predict and where they look, best and worst cases, disputes.
+"""Render the pictures of a report: predictions, saliency maps, best and worst cases, and disagreements.
 
-They show images of the data set. Each is drawn once for unchanged runs, and all together in little time; a picture that
-cannot be drawn becomes a line, and never stops a report.
+They show images of the data set. Each is drawn once for unchanged runs, within a total time limit; a picture that
+cannot be drawn becomes a note and never stops a report.
 """
 
 import hashlib
@@ -26,125 +26,130 @@ from s4mi.training.run_dir import RunDir
 from s4mi.visualisation.report_sheets import PlannedSheet, SheetRun, plan_sheets
 
 SECONDS = 120.0
-"""After so long no further sheet is begun; the next report goes on."""
-BYTES = 4_000_000
-"""A page holds no more of pictures, which text makes a third larger, so that it can be sent by mail."""
+"""Time limit after which no further sheet is started; the next report continues."""
+MAX_BYTES = 4_000_000
+"""Total size of the pictures of a page, which base64 increases by a third, so that it can be sent by e-mail."""
+FOLDER = "sheets"
+VERSION = 3
+"""Version of the drawing code: increase it when sheets look different, so that all are drawn again."""
+QUALITY = 82
+"""JPEG quality."""
+JPEG = b"\xff\xd8"
+"""First bytes of a JPEG file."""
+_NAME = re.compile(r"[a-z]+-[0-9a-f]{16}\.(?:jpg|png)")
 log = logging.getLogger("s4mi")
 
 
 def study_sheets(
     folder: Path, runs: Sequence[ReportRun], *, seconds: float = SECONDS
 ) -> tuple[list[ReportImage], list[str]]:
-    """Every sheet of the runs below `folder`, by data set and task, and a line on what cannot be shown and why.
+    """Draw every sheet of the runs below `folder`, by data set and task, and note which cannot be drawn and why.
 
-    What is drawn is kept in `folder`/sheets.
+    Sheets are cached in `folder`/sheets.
     """
-    drawing = _Drawing(folder, until=time.monotonic() + seconds)
-    found = [SheetRun(run, _place(folder, run)) for run in runs]
+    renderer = _Renderer(folder, deadline=time.monotonic() + seconds)
+    sheet_runs = [SheetRun(run, _run_folder(folder, run)) for run in runs]
     sheets: list[ReportImage] = []
     notes: list[str] = []
     for comparison in compare([run.record for run in runs]):
-        own = [run for run in found if (run.record.dataset, run.record.task) == (comparison.dataset, comparison.task)]
-        lacking: dict[str, list[str]] = {}
+        members = [
+            run for run in sheet_runs if (run.record.dataset, run.record.task) == (comparison.dataset, comparison.task)
+        ]
+        missing: dict[str, list[str]] = {}
         try:
-            planned = plan_sheets(comparison, own)
-        except Exception as error:  # a picture is not worth a report: whatever is wrong, the numbers are still right
-            lacking.setdefault(_reason(error, folder), []).append("pictures")
+            planned = plan_sheets(comparison, members)
+        except Exception as error:  # whatever is wrong with a picture, the numbers of the report are still right
+            missing.setdefault(_reason(error, folder), []).append("pictures")
             planned = []
-        for one in planned:
+        for sheet in planned:
             try:
-                picture = drawing.picture(one)
-                sheets.append(ReportImage(one.title, one.caption, picture, one.alt, comparison.dataset, one.wide))
+                picture = renderer.picture(sheet)
+                sheets.append(
+                    ReportImage(sheet.title, sheet.caption, picture, sheet.alt, comparison.dataset, sheet.wide)
+                )
             except Exception as error:
-                lacking.setdefault(_reason(error, folder), []).append(one.what)
+                missing.setdefault(_reason(error, folder), []).append(sheet.subject)
         name = f"{comparison.dataset}, {TASK_NAMES[comparison.task]}"
-        notes += [f"{name}: no sheet of {', '.join(whats)}: {reason}" for reason, whats in lacking.items()]
-    if not notes:  # what could not be drawn now may be wanted again
-        drawing.cache.prune()
+        notes += [f"{name}: could not draw {', '.join(subjects)}: {reason}" for reason, subjects in missing.items()]
+    if not notes:  # a sheet that could not be drawn now may be used again
+        renderer.cache.prune()
     return sheets, notes
 
 
-class _Drawing:
-    """Draws what was not drawn before, while there is time."""
+class _Renderer:
+    """Draws the sheets that are not cached, until the deadline."""
 
-    def __init__(self, folder: Path, *, until: float) -> None:
+    def __init__(self, folder: Path, *, deadline: float) -> None:
         self.cache = SheetCache(folder)
-        self._until = until
+        self._deadline = deadline
         self._bytes = 0
         self._manifests: dict[Path, Manifest] = {}
 
-    def picture(self, one: PlannedSheet) -> bytes:
-        """The sheet as a PNG or JPEG.
+    def picture(self, sheet: PlannedSheet) -> bytes:
+        """Return the sheet as PNG or JPEG.
 
         Raises:
-            S4miError: weights or images are not there any more, time is up, or the page has enough of pictures.
+            S4miError: weights or images no longer exist, the time limit is reached, or the page has too many pictures.
         """
-        picture = self._found_or_drawn(one)
-        if self._bytes + len(picture) > BYTES:
+        picture = self._cached_or_drawn(sheet)
+        if self._bytes + len(picture) > MAX_BYTES:
             raise S4miError(
-                f"{BYTES // 1_000_000} MB of pictures are on the page already; it is in the folder {FOLDER}"
+                f"the page already has {MAX_BYTES // 1_000_000} MB of pictures; see the folder {FOLDER} instead"
             )
         self._bytes += len(picture)
         return picture
 
-    def _found_or_drawn(self, one: PlannedSheet) -> bytes:
-        key = key_of([one.kind, one.shown, one.title, *(_facts(run) for run in one.runs)])
-        known = self.cache.get(one.kind, key)
-        if known is not None:
-            return known
-        if time.monotonic() > self._until:
-            raise S4miError("the time for pictures is up; s4mi report goes on with them")
-        if one.weights and not all(RunDir(run.path).best.exists() for run in one.runs):
-            raise S4miError("the best weights of its runs are not there any more")
-        picture = compact(one.draw(self._manifest(one.runs)))
-        self.cache.put(one.kind, key, picture)
+    def _cached_or_drawn(self, sheet: PlannedSheet) -> bytes:
+        key = key_of([sheet.kind, sheet.content, sheet.title, *(_fingerprint(run) for run in sheet.runs)])
+        cached = self.cache.get(sheet.kind, key)
+        if cached is not None:
+            return cached
+        if time.monotonic() > self._deadline:
+            raise S4miError("time limit for pictures reached; run s4mi report again to draw the rest")
+        if sheet.needs_weights and not all(RunDir(run.path).best.exists() for run in sheet.runs):
+            raise S4miError("the best weights of its runs no longer exist")
+        picture = compact(sheet.draw(self._manifest(sheet.runs)))
+        self.cache.put(sheet.kind, key, picture)
         return picture
 
     def _manifest(self, runs: Sequence[SheetRun]) -> Manifest:
         folders = [RunDir(run.path).config().data.path for run in runs]
-        there = [folder for folder in folders if folder.is_dir()]
-        if not there:
-            raise S4miError("its images are not where the runs saw them any more; restore them, or use --no-sheets")
-        if there[0] not in self._manifests:
-            self._manifests[there[0]] = load_manifest(there[0])
-        return self._manifests[there[0]]
+        existing = [folder for folder in folders if folder.is_dir()]
+        if not existing:
+            raise S4miError("its data set is no longer where it was during training; restore it, or use --no-sheets")
+        if existing[0] not in self._manifests:
+            self._manifests[existing[0]] = load_manifest(existing[0])
+        return self._manifests[existing[0]]
 
 
-def _facts(run: SheetRun) -> list[str]:
-    """What tells a run from any other, and from itself trained again."""
+def _fingerprint(run: SheetRun) -> list[str]:
+    """Identifies a run, also among repetitions of itself."""
     record = run.record
     return [record.config_hash, record.split_hash, record.data_hash, record.finished, run.technique.label]
 
 
-def _place(folder: Path, run: ReportRun) -> Path:
-    """The folder of a run: its label is relative to the report's, unless it is that folder itself."""
-    place = folder / run.directory
-    return place if (place / RECORD_NAME).exists() else folder
+def _run_folder(folder: Path, run: ReportRun) -> Path:
+    """The folder of a run: its label is relative to that of the report, unless it is that folder itself."""
+    path = folder / run.directory
+    return path if (path / RECORD_NAME).exists() else folder
 
 
 def _reason(error: Exception, folder: Path) -> str:
-    """Why there is no picture, in a line without the folders of this machine."""
-    log.debug("no sheet", exc_info=error)
-    known = str(error) if isinstance(error, S4miError) else f"{type(error).__name__}: {error}".splitlines()[0]
-    return without_places(known.replace(f"{folder}/", ""))
-
-
-FOLDER = "sheets"
-DRAWING = 2
-"""Raise it when sheets look different, and all are drawn again."""
-QUALITY = 82
-_NAME = re.compile(r"[a-z]+-[0-9a-f]{16}\.(?:jpg|png)")
+    """Why there is no picture, in one line without paths of this machine."""
+    log.debug("sheet not drawn", exc_info=error)
+    message = str(error) if isinstance(error, S4miError) else f"{type(error).__name__}: {error}".splitlines()[0]
+    return without_places(message.replace(f"{folder}/", ""))
 
 
 class SheetCache:
-    """The sheets below one folder. One that cannot be written is drawn each time, and nothing is said."""
+    """The cached sheets of a report folder. If it is not writable, sheets are silently drawn each time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
         self._used: set[str] = set()
 
     def get(self, kind: str, key: str) -> bytes | None:
-        """The sheet of that key, if it is there."""
+        """Return the sheet with that key, or None."""
         for ending in ("jpg", "png"):
             path = self._folder / f"{kind}-{key}.{ending}"
             try:
@@ -157,35 +162,32 @@ class SheetCache:
         return None
 
     def put(self, kind: str, key: str, picture: bytes) -> None:
-        """Keep a sheet, whole or not at all."""
+        """Store a sheet, atomically."""
         name = f"{kind}-{key}.{'jpg' if picture.startswith(JPEG) else 'png'}"
         self._used.add(name)
         try:
             write_bytes_atomically(self._folder / name, picture)
         except OSError:
-            log.debug("sheet %s is not kept", name, exc_info=True)
+            log.debug("sheet %s not cached", name, exc_info=True)
 
     def prune(self) -> None:
-        """Take away the sheets that were neither found nor put since this was made; other files stay."""
+        """Delete the sheets that were neither read nor stored by this object; other files are kept."""
         try:
             for path in self._folder.iterdir():
                 if _NAME.fullmatch(path.name) and path.name not in self._used:
                     path.unlink()
         except OSError:
-            log.debug("sheets that are not used stay", exc_info=True)
+            log.debug("unused sheets not deleted", exc_info=True)
 
 
-JPEG = b"\xff\xd8"
-
-
-def key_of(facts: Sequence[object]) -> str:
-    """A hash of whatever JSON can hold, the same on every machine."""
-    text = json.dumps([DRAWING, *facts], sort_keys=True, ensure_ascii=False)
+def key_of(contents: Sequence[object]) -> str:
+    """Hash of JSON-serialisable contents, equal on every machine."""
+    text = json.dumps([VERSION, *contents], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
 def compact(png: bytes) -> bytes:
-    """The same picture as a JPEG where that is smaller, as it is of photographs; colours keep their full resolution."""
+    """Convert a picture to JPEG if that is smaller, as for photographs; colours keep their full resolution."""
     buffer = io.BytesIO()
     Image.open(io.BytesIO(png)).convert("RGB").save(
         buffer, "JPEG", quality=QUALITY, subsampling=0, optimize=True, progressive=True

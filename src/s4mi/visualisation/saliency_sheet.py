@@ -1,4 +1,4 @@
-"""One sheet of classification: rows of test images; of each run beside it the map of where it looks."""
+"""Comparison sheet of classification runs: rows of test images; columns with the saliency map of each run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 from s4mi.data.images import read_image
 from s4mi.data.manifest import Manifest
 from s4mi.errors import S4miError
-from s4mi.inference.dataset_images import DatasetImage, dataset_images, spread
-from s4mi.inference.overlays.saliency import RunOverlays, SaliencySheet, overlay
+from s4mi.inference.dataset_images import DatasetImage, dataset_images, select_evenly
+from s4mi.inference.overlays.saliency import ComparisonSheet, OverlayBlock, overlay
 from s4mi.inference.saliency_maps import TITLES, TRUTH, Explainer, MapName, run_names
 from s4mi.training.run_dir import RunDir
 
@@ -15,43 +15,45 @@ from s4mi.training.run_dir import RunDir
 def saliency_sheet(
     runs: Sequence[Path], manifest: Manifest, titles: Sequence[tuple[str, str]], *, images: int
 ) -> bytes:
-    """A PNG: Grad-CAM of each run for the class that the image shows, or the input gradient where a network has none.
+    """Draw a PNG with Grad-CAM of each run for the true class, or the input gradient where a network has no Grad-CAM.
 
     Args:
-        titles: two lines over each run's column.
-        images: at most so many, spread over the classes, from the test part of every run.
+        titles: two title lines of each run's column.
+        images: maximum number of images, balanced over the classes, from the test part of every run.
 
     Raises:
-        S4miError: a run is no classifier or has no weights, or no image of the part has a label or can be read.
+        S4miError: a run is not a classifier or has no weights, or no image of the part has a label or can be read.
     """
-    found = [one for one in dataset_images(manifest, [RunDir(run) for run in runs], "test") if one.labels]
-    shown = [found[i] for i in spread([one.labels for one in found], images)]
+    labelled = [image for image in dataset_images(manifest, [RunDir(run) for run in runs], "test") if image.labels]
+    shown = [labelled[i] for i in select_evenly([image.labels for image in labelled], images)]
     if not shown:
         raise S4miError("no test image has a label")
     columns = []
     for run, name in zip(runs, run_names(runs), strict=True):
-        columns.append(_column(run, name, shown))  # one network at a time
-    drawn = "Drawn, not photographed. " if manifest.spec.synthetic else ""
-    sheet = SaliencySheet(titles, [""], note=f"{drawn}Yellow: the probability depends on it.")
-    for n, one in enumerate(shown):
-        pixels = read_image(one.path, manifest.spec.rule)
-        sheet.add(one.name, f"truth: {', '.join(one.labels or ())}", pixels, [blocks[n] for blocks in columns], None)
+        columns.append(_column(run, name, shown))  # one network in memory at a time
+    synthetic = "Synthetic images. " if manifest.spec.synthetic else ""
+    sheet = ComparisonSheet(titles, [""], note=f"{synthetic}Yellow: strong influence on the predicted probability.")
+    for index, image in enumerate(shown):
+        pixels = read_image(image.path, manifest.spec.rule)
+        truth = f"truth: {', '.join(image.labels or ())}"
+        sheet.add(image.name, truth, pixels, [blocks[index] for blocks in columns], None)
     return sheet.png()
 
 
-def _column(run: Path, name: str, shown: Sequence[DatasetImage]) -> list[RunOverlays]:
-    """The map of a run for each image."""
+def _column(run: Path, name: str, shown: Sequence[DatasetImage]) -> list[OverlayBlock]:
+    """The saliency map of a run for each image."""
     kind: MapName = "grad_cam"
     try:
         explainer = Explainer(run, name=name, methods=[kind], sanity=False, seed=0)
-    except S4miError:  # no layer of this network keeps places; what else is wrong is said again
+    except S4miError:  # no layer of this network has a feature map; any other error is raised again
         kind = "input_gradient"
         explainer = Explainer(run, name=name, methods=[kind], sanity=False, seed=0)
     blocks = []
-    for one in shown:
-        pixels = read_image(one.path, explainer.intensity)
-        given = explainer.explain(pixels, TRUTH, one.labels or ())
-        caption = f"{given.label}  p = {given.probability:.2f}"
-        kept = f"{TITLES[kind]}{'' if given.maps[kind].any() else ': 0 everywhere'}"
-        blocks.append(RunOverlays(caption, (overlay(pixels, given.maps[kind]),), (kept,)))
+    for image in shown:
+        pixels = read_image(image.path, explainer.intensity)
+        explanation = explainer.explain(pixels, TRUTH, image.labels or ())
+        saliency = explanation.maps[kind]
+        caption = f"{explanation.label}  p = {explanation.probability:.2f}"
+        map_caption = f"{TITLES[kind]}{'' if saliency.any() else ': 0 everywhere'}"
+        blocks.append(OverlayBlock(caption, (overlay(pixels, saliency),), (map_caption,)))
     return blocks

@@ -1,4 +1,4 @@
-"""What is inside an exported network is what the data path does outside of it."""
+"""An exported network includes the same preprocessing as the data pipeline outside it."""
 
 import numpy as np
 import torch
@@ -12,21 +12,21 @@ from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
 
 
 @given(seed=st.integers(0, 10_000), dark=st.booleans())
-def test_red_is_normalised_to_the_bit_as_images_are(seed: int, dark: bool) -> None:
+def test_red_channel_normalisation_is_bit_identical_to_that_of_images(seed: int, dark: bool) -> None:
     pixels = np.random.default_rng(seed).integers(0, 4 if dark else 256, (9, 7, 3), dtype=np.uint8)
     inside = normalised_red(torch.from_numpy(pixels).permute(2, 0, 1)[None].float())
     np.testing.assert_array_equal(inside[0].permute(1, 2, 0).numpy(), normalise_red(pixels))
 
 
-def test_every_colour_has_the_red_that_images_get() -> None:
-    """All of two channels against all of the third in steps; black is among them."""
+def test_red_channel_normalisation_is_identical_for_every_colour() -> None:
+    """All values of two channels, and every 15th of the third; black is among them."""
     red, green, blue = np.meshgrid(np.arange(256), np.arange(256), np.arange(0, 256, 15), indexing="ij")
     pixels = np.stack([red, green, blue], axis=-1).reshape(256, -1, 3).astype(np.uint8)
     inside = normalised_red(torch.from_numpy(pixels).permute(2, 0, 1)[None].float())
     np.testing.assert_array_equal(inside[0].permute(1, 2, 0).numpy(), normalise_red(pixels))
 
 
-def test_the_reading_that_was_chosen_stays_whatever_happens_to_the_choice() -> None:
+def test_the_selected_ensemble_member_stays_fixed() -> None:
     task = Task(kind="segmentation", classes=("a", "b"), image_size=32, counts=(1, 1), labelled=2)
     config = CrossTeachingConfig(cnn="tiny_resnet", transformer="tiny_swin_unet", transformer_weights="none")
     method = config.build(task)

@@ -1,4 +1,4 @@
-"""Sheets whose words are all there."""
+"""Text on sheets is wrapped, never lost."""
 
 import io
 
@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from s4mi.inference.overlays.saliency import CELL, GAP, LINE, MARGIN, RunOverlays, SaliencySheet, font, wrapped
+from s4mi.inference.overlays.saliency import CELL, GAP, LINE, MARGIN, ComparisonSheet, OverlayBlock, font, wrapped
 
 words = st.lists(st.text(st.characters(codec="latin-1", categories=["L", "N", "P"]), min_size=1, max_size=12))
 
 
 @given(words=words, width=st.integers(20, 400))
-def test_wrapped_lines_hold_every_word_and_are_no_wider_than_allowed_but_for_a_word_that_is(
+def test_wrapped_lines_contain_every_word_and_fit_the_width_unless_a_word_does_not(
     words: list[str], width: int
 ) -> None:
     lines = wrapped(" ".join(words), width)
@@ -23,17 +23,17 @@ def test_wrapped_lines_hold_every_word_and_are_no_wider_than_allowed_but_for_a_w
         assert font().getlength(line) <= width or " " not in line
 
 
-def test_lines_are_not_shorter_than_they_need_be() -> None:
+def test_lines_are_filled() -> None:
     text = "one two three four"
     assert wrapped(text, 1000) == [text]
     assert wrapped(text, round(font().getlength("one two three")) + 1) == ["one two three", "four"]
 
 
 def size(note: str) -> tuple[int, int]:
-    """Of a sheet of one image with the note."""
+    """Size of a sheet of one image with the note."""
     grey = np.full((CELL, CELL, 3), 100, dtype=np.uint8)
-    sheet = SaliencySheet([("a technique", "")], [""], note=note)
-    sheet.add("image", "truth", grey, [RunOverlays("a", (grey,), ("b",))], None)
+    sheet = ComparisonSheet([("a technique", "")], [""], note=note)
+    sheet.add("image", "truth", grey, [OverlayBlock("a", (grey,), ("b",))], None)
     with Image.open(io.BytesIO(sheet.png())) as drawn:
         return drawn.size
 

@@ -1,4 +1,4 @@
-"""Answers as files: in the format of their image, whole or not there, and the same after an interruption."""
+"""Output files: in the format of their image, complete or absent, and the same after an interruption."""
 
 import csv
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from s4mi.data.spec import DatasetSpec
 from s4mi.errors import S4miError
 from s4mi.inference.load import LoadedModels
 from s4mi.inference.predictor import ModelInfo
-from s4mi.inference.writers.mask_files import whole
+from s4mi.inference.writers.mask_files import write_atomically
 from s4mi.inference.writers.resumable_csv import ResumableCsv
 from s4mi.recipes import predict
 from s4mi.recipes.predict import predict_run
@@ -30,7 +30,7 @@ SIZE = 32
 
 
 class Threshold:
-    """A pixel is `bright` where it is above the middle grey; an image where its mean is."""
+    """A pixel is `bright` if it is above medium grey; an image if its mean is."""
 
     calibration = None
 
@@ -44,25 +44,25 @@ class Threshold:
                 "intensity": "range",
             }
         )
-        self.about = ModelInfo("threshold", kind, ("background", "bright"), spec, Preprocessing(SIZE), digest="1")
+        self.info = ModelInfo("threshold", kind, ("background", "bright"), spec, Preprocessing(SIZE), digest="1")
 
     def logits(self, inputs: Pixels) -> NDArray[np.float32]:
         bright = inputs.astype(np.float32).mean(axis=3)[:, None] - 127.5
         pixels = np.concatenate([-bright, bright], axis=1)
-        return pixels if self.about.kind == "segmentation" else pixels.mean(axis=(2, 3)) / 50
+        return pixels if self.info.kind == "segmentation" else pixels.mean(axis=(2, 3)) / 50
 
 
 @pytest.fixture
 def segmenter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Threshold]:
     model = Threshold("segmentation")
-    monkeypatch.setattr(predict, "open_models", lambda *_, **__: LoadedModels((model,), ()))
+    monkeypatch.setattr(predict, "load_models", lambda *_, **__: LoadedModels((model,), ()))
     return model
 
 
 @pytest.fixture
 def classifier(monkeypatch: pytest.MonkeyPatch) -> Iterator[Threshold]:
     model = Threshold("multiclass")
-    monkeypatch.setattr(predict, "open_models", lambda *_, **__: LoadedModels((model,), ()))
+    monkeypatch.setattr(predict, "load_models", lambda *_, **__: LoadedModels((model,), ()))
     return model
 
 
@@ -72,7 +72,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def blocks(seed: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Blocks of 4 pixels along the first two axes, so that nothing is lost in resizing by whole numbers."""
+    """Random blocks of 4 pixels along the first two axes, which resizing by integer factors preserves."""
     small = np.random.default_rng(seed).random((shape[0] // 4, shape[1] // 4, *shape[2:])) > 0.5
     return small.repeat(4, axis=0).repeat(4, axis=1)
 
@@ -89,7 +89,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("axes", ["RAS", "LPS", "SAR", "PIR"])
-def test_a_mask_of_a_volume_lies_on_its_voxels(tmp_path: Path, segmenter: Threshold, axes: str) -> None:
+def test_a_mask_of_a_volume_is_aligned_with_its_voxels(tmp_path: Path, segmenter: Threshold, axes: str) -> None:
     orientation = nibabel.orientations.axcodes2ornt(axes)
     affine = np.zeros((4, 4))
     for axis, (row, sign) in enumerate(orientation):
@@ -111,7 +111,7 @@ def test_a_mask_of_a_volume_lies_on_its_voxels(tmp_path: Path, segmenter: Thresh
         assert float(row["area_mm2"]) == pytest.approx(2.0 * int(row["pixels"]))
 
 
-def test_pages_of_tiff_become_pages_and_png_a_file_each(tmp_path: Path, segmenter: Threshold) -> None:
+def test_tiff_pages_become_pages_or_one_png_each(tmp_path: Path, segmenter: Threshold) -> None:
     pages = np.stack([blocks(n, (SIZE, 2 * SIZE)) for n in range(4)])
     tifffile.imwrite(tmp_path / "s.tif", pages.astype(np.uint8) * 255, photometric="minisblack")
     predict_run(tmp_path, [tmp_path / "s.tif"], tmp_path / "match", form="match")
@@ -122,7 +122,7 @@ def test_pages_of_tiff_become_pages_and_png_a_file_each(tmp_path: Path, segmente
         assert (tmp_path / f"png/overlays/s_{number:03d}.png").is_file()
 
 
-def test_a_dicom_image_gets_a_segmentation_object_of_its_own(tmp_path: Path, segmenter: Threshold) -> None:
+def test_a_dicom_image_gets_a_dicom_seg_object(tmp_path: Path, segmenter: Threshold) -> None:
     pytest.importorskip("highdicom", reason="highdicom is in the extra `dicom`")
     truth = blocks(0, (SIZE, SIZE))
     uid = pydicom.uid.generate_uid
@@ -142,18 +142,18 @@ def test_a_dicom_image_gets_a_segmentation_object_of_its_own(tmp_path: Path, seg
     assert float(rows(tmp_path / "out" / "measurements.csv")[0]["area_mm2"]) == pytest.approx(truth.sum() / 4)
 
 
-def test_a_dicom_image_that_can_have_none_gets_a_line(tmp_path: Path, segmenter: Threshold) -> None:
+def test_a_dicom_image_without_required_attributes_is_listed_as_error(tmp_path: Path, segmenter: Threshold) -> None:
     pytest.importorskip("highdicom", reason="highdicom is in the extra `dicom`")
     write_dicom(tmp_path / "a.dcm", np.zeros((8, 8), np.uint16))
     result = predict_run(tmp_path, [tmp_path / "a.dcm"], tmp_path / "out", form="match")
     assert (result.answered, result.failed) == (0, 1)
     (error,) = rows(tmp_path / "out" / "errors.csv")
-    assert "cannot have a DICOM-SEG" in error["error"]
+    assert "cannot be the source of a DICOM-SEG" in error["error"]
     assert "--format png" in error["error"]
     assert not (tmp_path / "out" / "a.dcm").exists()
 
 
-def test_measurements_are_those_of_scipy_on_the_mask_that_was_written(tmp_path: Path, segmenter: Threshold) -> None:
+def test_measurements_equal_those_of_scipy_on_the_written_mask(tmp_path: Path, segmenter: Threshold) -> None:
     Image.fromarray(blocks(3, (64, 96)).astype(np.uint8) * 200).save(tmp_path / "a.png")
     predict_run(tmp_path, [tmp_path / "a.png"], tmp_path / "out")
     mask = np.array(Image.open(tmp_path / "out" / "a.png")) == 255
@@ -168,7 +168,7 @@ def test_measurements_are_those_of_scipy_on_the_mask_that_was_written(tmp_path: 
     assert 0.5 < float(row["probability"]) <= 1
 
 
-def test_a_class_that_is_not_there_has_no_centre(tmp_path: Path, segmenter: Threshold) -> None:
+def test_an_absent_class_has_no_centre(tmp_path: Path, segmenter: Threshold) -> None:
     Image.new("L", (20, 20)).save(tmp_path / "a.png")
     predict_run(tmp_path, [tmp_path / "a.png"], tmp_path / "out")
     (row,) = rows(tmp_path / "out" / "measurements.csv")
@@ -177,7 +177,7 @@ def test_a_class_that_is_not_there_has_no_centre(tmp_path: Path, segmenter: Thre
 
 @pytest.mark.parametrize("kind", ["segmenter", "classifier"])
 @pytest.mark.parametrize("after", [0, 1, 3, 6])
-def test_what_was_interrupted_ends_as_if_it_never_was(
+def test_a_resumed_prediction_equals_an_uninterrupted_one(
     tmp_path: Path, request: pytest.FixtureRequest, kind: str, after: int
 ) -> None:
     request.getfixturevalue(kind)
@@ -199,13 +199,13 @@ def test_what_was_interrupted_ends_as_if_it_never_was(
         predict_run(tmp_path, [images], tmp_path / "out", overlay=overlay)
     table = tmp_path / "out" / ("measurements.csv" if overlay else "predictions.csv")
     with table.open("a") as file:
-        file.write("5.png,0.3")  # as a killed process leaves it
+        file.write("5.png,0.3")  # an incomplete line, as left by a killed process
     result = predict_run(tmp_path, [images], tmp_path / "out", overlay=overlay, resume=True)
     assert result.kept == min(after + 1, 6)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-def test_a_mask_that_is_gone_is_made_again(tmp_path: Path, segmenter: Threshold) -> None:
+def test_a_deleted_mask_is_predicted_again(tmp_path: Path, segmenter: Threshold) -> None:
     images = many(tmp_path / "images")
     predict_run(tmp_path, [images], tmp_path / "out")
     before = contents(tmp_path / "out")
@@ -214,29 +214,32 @@ def test_a_mask_that_is_gone_is_made_again(tmp_path: Path, segmenter: Threshold)
     assert contents(tmp_path / "out") == before
 
 
-def test_answers_of_two_kinds_are_not_mixed(tmp_path: Path, segmenter: Threshold) -> None:
+def test_predictions_with_different_settings_are_not_mixed(tmp_path: Path, segmenter: Threshold) -> None:
     images = many(tmp_path / "images")
     predict_run(tmp_path, [images], tmp_path / "out")
     with pytest.raises(S4miError, match="made with tta False, not True; leave out --resume") as error:
         predict_run(tmp_path, [images], tmp_path / "out", tta=True, resume=True)
     assert "\n" not in str(error.value)
-    segmenter.about = ModelInfo(**{**vars(segmenter.about), "digest": "2"})
+    segmenter.info = ModelInfo(**{**vars(segmenter.info), "digest": "2"})
     with pytest.raises(S4miError, match="made with models 1, not 2"):
         predict_run(tmp_path, [images], tmp_path / "out", resume=True)
     assert predict_run(tmp_path, [images], tmp_path / "out").kept == 0
 
 
-def test_colours_are_refused_where_training_saw_grey_alone(tmp_path: Path, segmenter: Threshold) -> None:
-    segmenter.about = Threshold("segmentation", "grey").about
+def test_colour_images_are_refused_by_a_model_trained_on_greyscale_images(tmp_path: Path, segmenter: Threshold) -> None:
+    segmenter.info = Threshold("segmentation", "grey").info
     Image.new("RGB", (9, 9), (200, 10, 10)).save(tmp_path / "colour.png")
     Image.new("RGB", (9, 9), (99, 99, 99)).save(tmp_path / "grey.png")
     result = predict_run(tmp_path, [tmp_path / "colour.png", tmp_path / "grey.png"], tmp_path / "out")
     assert (result.answered, result.failed) == (1, 1)
     (error,) = rows(tmp_path / "out" / "errors.csv")
-    assert "is in colour, but threshold learnt from grey images alone; convert it to grey" in error["error"]
+    assert (
+        "is a colour image, but threshold was trained on greyscale images only; convert it to greyscale"
+        in error["error"]
+    )
 
 
-def test_images_of_one_name_in_two_folders_are_told_apart(tmp_path: Path, classifier: Threshold) -> None:
+def test_images_with_equal_names_in_two_folders_have_their_path_as_id(tmp_path: Path, classifier: Threshold) -> None:
     for name in ("one", "two"):
         many(tmp_path / name, count=1)
     predict_run(tmp_path, [tmp_path / "one", tmp_path / "two"], tmp_path / "out")
@@ -244,21 +247,21 @@ def test_images_of_one_name_in_two_folders_are_told_apart(tmp_path: Path, classi
     assert ids == [(tmp_path / name / "0.png").as_posix() for name in ("one", "two")]
 
 
-def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_a_file_is_complete_or_absent(tmp_path: Path) -> None:
     def fail(path: Path) -> None:
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
     (tmp_path / "a.png").write_bytes(b"old")
     with pytest.raises(KeyboardInterrupt):
-        whole(tmp_path / "a.png", fail)
+        write_atomically(tmp_path / "a.png", fail)
     assert contents(tmp_path) == {"a.png": b"old"}
 
 
-def test_rows_of_an_image_count_only_when_all_are_there(tmp_path: Path) -> None:
+def test_rows_of_an_id_are_kept_only_if_complete(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text('id,x\na,1\na,2\nb,1\n"c, d",1\n"c, d",2\nz,1\nz,2\n')
-    table = ResumableCsv(path, ("id", "x"), ids=["c, d", "b", "a"], rows_each=2, resume=True)
+    table = ResumableCsv(path, ("id", "x"), ids=["c, d", "b", "a"], rows_per_id=2, resume=True)
     assert [table.has([name]) for name in ("a", "b", "c, d", "z")] == [True, False, True, False]
     with table:
         table.add([("b", "3"), ("b", "4")])

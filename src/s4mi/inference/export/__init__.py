@@ -1,1 +1,1 @@
-"""From a run to a file that other programs read."""
+"""Export a run as a file that other programs read."""

@@ -1,4 +1,4 @@
-"""A trained method as one network that needs nothing around it: pixels in, probabilities out."""
+"""A trained method as one self-contained network: pixels in, probabilities out."""
 
 from typing import final
 
@@ -10,15 +10,15 @@ from s4mi.contract import Classifier, Segmenter
 
 @final
 class Deployable(nn.Module):
-    """Images as files have them → what they show; all that lies between is inside.
+    """A network that includes normalisation, temperature scaling and the final activation.
 
-    Of a segmenter with several members, the one that validation chose answers.
+    A segmentation method with several ensemble members predicts with the one selected on validation.
     """
 
     def __init__(
         self, method: Classifier | Segmenter, *, multilabel: bool, red_channel_normalisation: bool, temperature: float
     ) -> None:
-        """Wrap a method, which is put into evaluation mode and chooses no more."""
+        """Wrap a method, put it into evaluation mode and fix its selected ensemble member."""
         super().__init__()
         if isinstance(method, Segmenter) and method.members is not None:
             method.members.choice.settle()
@@ -26,7 +26,7 @@ class Deployable(nn.Module):
         self.multilabel, self.red, self.temperature = multilabel, red_channel_normalisation, temperature
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, S, S, 3) uint8 RGB → probabilities at the run's temperature, and logits: (B, K) or (B, K, S, S)."""
+        """(B, S, S, 3) uint8 RGB → probabilities after temperature scaling, and logits: (B, K) or (B, K, S, S)."""
         x = images.permute(0, 3, 1, 2).float()
         if self.red:
             x = normalised_red(x)
@@ -36,8 +36,8 @@ class Deployable(nn.Module):
 
 
 def normalised_red(images: Tensor) -> Tensor:
-    """`data.images.normalise_red` of (B, 3, H, W) floats that are whole numbers from 0 to 255, to the bit."""
+    """`data.images.normalise_red` for (B, 3, H, W) floats with integer values from 0 to 255, bit-identical."""
     # In double precision: a float32 square root is not correctly rounded on every processor.
     norm = images.double().square().sum(dim=1, keepdim=True).sqrt().float()
-    red = (255 * (images[:, :1] / norm.clamp_min(1))).round()  # below 1 lies only 0, where red is 0 as well
+    red = (255 * (images[:, :1] / norm.clamp_min(1))).round()  # a norm below 1 is 0, where red is 0 too
     return torch.cat([red, images[:, 1:]], dim=1)

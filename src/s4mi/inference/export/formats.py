@@ -1,4 +1,4 @@
-"""The two formats of an exported model: how each is written, with its facts inside."""
+"""Writers of the two formats of an exported model, each with its metadata inside."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,32 +10,33 @@ from torch.export import Dim, ExportedProgram
 
 from s4mi.errors import S4miError
 from s4mi.inference.export.deployable import Deployable
-from s4mi.inference.exported_program import FACTS
+from s4mi.inference.exported_program import METADATA_FILE
 from s4mi.inference.model_metadata import IMAGES, KEY, LOGITS, ONNX, PROBABILITIES, PROGRAM, ModelMetadata
 
 OPSET = 18
-"""The oldest version of ONNX's operators that torch writes at first hand, so that older programs read it too."""
-WORTH_IT = 0.01
-"""Share of the weights from which on it pays to trace again without them."""
-MOST_BYTES = 2**31 - 2**20
+"""The oldest ONNX operator set that torch exports natively, so that older programs can read it too."""
+MIN_UNUSED_SHARE = 0.01
+"""Share of unused weights above which the network is traced again without them."""
+MAX_BYTES = 2**31 - 2**20
 """A single ONNX file holds less than 2 GiB."""
 
 
-def write_onnx(model: Deployable, facts: ModelMetadata, path: Path) -> None:
-    """Write an ONNX file with its weights and facts inside.
+def write_onnx(model: Deployable, metadata: ModelMetadata, path: Path) -> None:
+    """Write an ONNX file that contains its weights and metadata.
 
     Raises:
-        S4miError: it would be too large, or the network has a part that ONNX cannot express.
+        S4miError: it would be too large, or ONNX cannot represent the network.
     """
     size = sum(tensor.nbytes for tensor in model.state_dict().values())
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise S4miError(
-            f"{facts.run.name}: has {size / 1e9:.1f} GB of weights, and an ONNX file holds 2; export it as {PROGRAM}"
+            f"{metadata.run.name}: its {size / 1e9:.1f} GB of weights exceed the 2 GB of an ONNX file; export it as "
+            f"{PROGRAM}"
         )
     try:
         program = torch.onnx.export(
-            _export(model, facts),
-            (_example(facts),),
+            _export(model, metadata),
+            (_example(metadata),),
             input_names=[IMAGES],
             output_names=[PROBABILITIES, LOGITS],
             opset_version=OPSET,
@@ -44,55 +45,55 @@ def write_onnx(model: Deployable, facts: ModelMetadata, path: Path) -> None:
         )
     except S4miError:
         raise
-    except Exception as error:  # the exporter passes on whatever stopped it
-        raise _cannot(facts, "ONNX", error, other=PROGRAM) from error
+    except Exception as error:  # the exporter may raise anything
+        raise _export_error(metadata, "ONNX", error, alternative=PROGRAM) from error
     assert program is not None
     proto: Any = program.model
-    proto.metadata_props[KEY] = facts.model_dump_json()
+    proto.metadata_props[KEY] = metadata.model_dump_json()
     proto.producer_name = "s4mi"
     for value in (*proto.graph.inputs, *proto.graph.outputs):
         value.shape[0] = "batch"
     program.save(str(path))
 
 
-def write_program(model: Deployable, facts: ModelMetadata, path: Path) -> None:
-    """Write a torch.export archive with its facts as an extra file, and no weight that its answer does not need.
+def write_program(model: Deployable, metadata: ModelMetadata, path: Path) -> None:
+    """Write a torch.export archive with its metadata as an extra file, without weights that predictions do not use.
 
     Raises:
-        S4miError: the network decides by the values of tensors what it does.
+        S4miError: the network has data-dependent control flow.
     """
-    program = _export(model, facts)
-    if _forget_unused(model, program):
-        program = _export(model, facts)
-    torch.export.save(program, path, extra_files={FACTS: facts.model_dump_json()})
+    program = _export(model, metadata)
+    if _drop_unused_weights(model, program):
+        program = _export(model, metadata)
+    torch.export.save(program, path, extra_files={METADATA_FILE: metadata.model_dump_json()})
 
 
 WRITERS: dict[str, Callable[[Deployable, ModelMetadata, Path], None]] = {ONNX: write_onnx, PROGRAM: write_program}
 
 
-def _export(model: Deployable, facts: ModelMetadata) -> ExportedProgram:
+def _export(model: Deployable, metadata: ModelMetadata) -> ExportedProgram:
     try:
         with torch.no_grad():
-            return torch.export.export(model, (_example(facts),), dynamic_shapes=({0: Dim("batch")},))
-    except Exception as error:  # tracing passes on whatever stopped it
-        raise _cannot(facts, "a graph", error) from error
+            return torch.export.export(model, (_example(metadata),), dynamic_shapes=({0: Dim("batch")},))
+    except Exception as error:  # tracing may raise anything
+        raise _export_error(metadata, "a graph", error) from error
 
 
-def _example(facts: ModelMetadata) -> Tensor:
-    """Two images: of one, a graph could take their number for a constant."""
-    size = facts.input.image_size
+def _example(metadata: ModelMetadata) -> Tensor:
+    """Two images: with a single one, tracing would take the batch size for a constant."""
+    size = metadata.input.image_size
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8, generator=generator)
 
 
-def _forget_unused(model: nn.Module, program: ExportedProgram) -> bool:
-    """Take from the model the weights that its graph does not use, if they are worth it: those of a network that does
-    not answer, but not the counters of batch normalisation."""
+def _drop_unused_weights(model: nn.Module, program: ExportedProgram) -> bool:
+    """Remove the weights that the graph does not use if they are large: ensemble members that were not selected, but
+    not the counters of batch normalisation."""
     signature = program.graph_signature
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     unused = [names[node.name] for node in program.graph.nodes if node.name in names and not node.users]
     sizes = {name: tensor.nbytes for name, tensor in (*model.named_parameters(), *model.named_buffers())}
-    if sum(sizes.get(name, 0) for name in unused) < WORTH_IT * sum(sizes.values()):
+    if sum(sizes.get(name, 0) for name in unused) < MIN_UNUSED_SHARE * sum(sizes.values()):
         return False
     for name in unused:
         owner, _, attribute = name.rpartition(".")
@@ -100,7 +101,7 @@ def _forget_unused(model: nn.Module, program: ExportedProgram) -> bool:
     return True
 
 
-def _cannot(facts: ModelMetadata, what: str, error: Exception, *, other: str = "") -> S4miError:
+def _export_error(metadata: ModelMetadata, form: str, error: Exception, *, alternative: str = "") -> S4miError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    cure = f"; export it as {other}" if other else "; choose another network"
-    return S4miError(f"{facts.run.name}: {facts.run.backbone} cannot be written as {what} ({reason}){cure}")
+    hint = f"export it as {alternative}" if alternative else "choose another network"
+    return S4miError(f"{metadata.run.name}: {metadata.run.backbone} cannot be exported as {form} ({reason}); {hint}")

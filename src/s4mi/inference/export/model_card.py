@@ -1,4 +1,4 @@
-"""`MODEL_CARD.md` beside an exported model: gathers what the run left, and lets the report write it."""
+"""Write `MODEL_CARD.md` beside an exported model: collect the outputs of the run and let the report format them."""
 
 import csv
 from pathlib import Path
@@ -8,8 +8,8 @@ import yaml
 from s4mi.config.layers import leaves
 from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
-from s4mi.inference.export.verify import Check
-from s4mi.inference.load import open_exported
+from s4mi.inference.export.verify import Verification
+from s4mi.inference.load import load_exported
 from s4mi.inference.model_metadata import ENDINGS, IMAGES, LOGITS, ONNX, PROBABILITIES, ModelMetadata
 from s4mi.records import ImageScores, Predictions, RunRecord, write_text_atomically
 from s4mi.report.results.per_image import read_image_scores
@@ -19,17 +19,17 @@ from s4mi.training.run_dir import RunDir
 
 CARD_NAME = "MODEL_CARD.md"
 HIDDEN = ("data.path", "data.cache", "split.file", "hardware", "health", "method.pretrained")
-"""Settings that name a place on a machine, or decide about nothing in the model."""
+"""Settings that name a path on a machine, or do not affect the model."""
 
 
 def check_card(card: Path, record: RunRecord, *, overwrite: bool) -> None:
-    """Raise `S4miError` if the card of another model is there, which would be lost."""
+    """Raise `S4miError` if the card of another model would be overwritten."""
     if overwrite or not card.exists():
         return
     first = card.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
     if first != card_mark(record):
         raise S4miError(
-            f"{card}: is there already, and not the card of this run; choose another folder, or replace it with "
+            f"{card}: already exists and is not the card of this run; choose another folder, or replace it with "
             "--overwrite"
         )
 
@@ -39,21 +39,25 @@ def write_model_card(
     file: Path,
     run: Path,
     record: RunRecord,
-    facts: ModelMetadata,
-    check: Check,
+    metadata: ModelMetadata,
+    verification: Verification,
     *,
     others: tuple[RunRecord, ...] = (),
     why: str = "",
 ) -> None:
-    """Write the card of the model in `file`, which holds the run in the folder `run`, atomically."""
+    """Write the card of the model in `file`, exported from the run in the folder `run`, atomically.
+
+    Args:
+        others: records of the same technique with other seeds. why: how this run was selected.
+    """
     spec = load_spec(run)
-    images, predictions = _single_images(run)
+    images, predictions = _test_results(run)
     source = CardSource(
         record=record,
-        files=_files(file, facts, check),
+        files=_files(file, metadata, verification),
         settings=_settings(run),
-        inputs=_inputs(facts),
-        calibration=facts.calibration,
+        inputs=_input_notes(metadata),
+        calibration=metadata.calibration,
         images=images,
         predictions=predictions,
         others=others,
@@ -64,26 +68,29 @@ def write_model_card(
     write_text_atomically(card, card_text(source))
 
 
-def _single_images(run: Path) -> tuple[tuple[ImageScores, ...], Predictions | None]:
-    """What the run left on its test images; nothing where that cannot be read."""
+def _test_results(run: Path) -> tuple[tuple[ImageScores, ...], Predictions | None]:
+    """Scores and predictions of single test images; empty if they cannot be read."""
     try:
         return read_image_scores(run), read_predictions(run)
     except (S4miError, OSError, UnicodeDecodeError, csv.Error):
         return (), None
 
 
-def _files(file: Path, facts: ModelMetadata, check: Check) -> list[ModelFile]:
-    """The model, and the same one in the other format if it was exported into the same folder under the same name."""
-    checked = f"probabilities are the same to {max(check.difference, 1e-7):.0e}, on {check.origin}"
+def _files(file: Path, metadata: ModelMetadata, verification: Verification) -> list[ModelFile]:
+    """The model, and the same model in the other format if it was exported to the same folder under the same name."""
+    checked = f"probabilities agree to {max(verification.difference, 1e-7):.0e} on {verification.origin}"
     others = [other for other in (file.with_suffix(ending) for ending in ENDINGS) if other != file]
-    known = [(file, checked), *((other, "likewise, when it was written") for other in others if _holds(other, facts))]
-    return [ModelFile(one.name, one.stat().st_size / 1e6, words, _load(one, facts)) for one, words in known]
+    files = [
+        (file, checked),
+        *((other, "likewise, when it was exported") for other in others if _is_same_model(other, metadata)),
+    ]
+    return [ModelFile(path.name, path.stat().st_size / 1e6, text, _example(path, metadata)) for path, text in files]
 
 
-def _holds(file: Path, facts: ModelMetadata) -> bool:
-    """Whether this is a file with the model of the same run."""
+def _is_same_model(file: Path, metadata: ModelMetadata) -> bool:
+    """Whether the file is an export of the same run."""
     try:
-        return file.exists() and open_exported(file).facts == facts
+        return file.exists() and load_exported(file).metadata == metadata
     except S4miError:
         return False
 
@@ -94,41 +101,43 @@ def _settings(run: Path) -> dict[str, str]:
     return {
         name: Path(value).name if isinstance(value, str) and "/" in value else str(value)
         for name, value in leaves(contents)
-        if value is not None and not any(name == one or name.startswith(f"{one}.") for one in HIDDEN)
+        if value is not None and not any(name == hidden or name.startswith(f"{hidden}.") for hidden in HIDDEN)
     }
 
 
-def _inputs(facts: ModelMetadata) -> list[str]:
-    """How an image becomes the model's input, and what comes out, a line each."""
-    given, size = facts.input, facts.input.image_size
-    through = f" by way of {given.resize_through}×{given.resize_through}" if given.resize_through else ""
+def _input_notes(metadata: ModelMetadata) -> list[str]:
+    """How an image becomes the model's input, and what its outputs are, one line each."""
+    image_input, size = metadata.input, metadata.input.image_size
+    through = f" via {image_input.resize_through}×{image_input.resize_through}" if image_input.resize_through else ""
     lines = []
-    if given.tile:
+    if image_input.tile:
         lines.append(
-            f"Large images are cut into squares of {given.tile} pixels, padded with black; each is an input of its own."
+            f"Large images are cut into tiles of {image_input.tile}×{image_input.tile} pixels, padded with black; each "
+            "tile is a separate input."
         )
     lines += [
-        f"Resize to {size}×{size}{through}: {given.resizing.partition(';')[0]}. Aspect is not kept.",
-        f"`{IMAGES}`: uint8, (batch, {size}, {size}, 3), red green blue, any number of images. Numbers of more than 8 "
-        f"bits become 0..255 by the rule `{given.intensity}`.",
+        f"Resize to {size}×{size}{through}: {image_input.resizing.partition(';')[0]}. The aspect ratio is not kept.",
+        f"`{IMAGES}`: uint8, (batch, {size}, {size}, 3), RGB, any batch size. Values of more than 8 bits are mapped to "
+        f"0..255 by the rule `{image_input.intensity}`.",
     ]
     inside = ["scaling", "normalisation"]
-    if facts.red_channel_normalisation:
+    if metadata.red_channel_normalisation:
         inside.insert(0, "red-channel normalisation")
-    inside += ["temperature", "sigmoid" if facts.task == "multilabel" else "softmax"]
-    lines.append(f"Inside the graph: {', '.join(inside)}. Do none of these yourself.")
-    shape = f"(batch, {len(facts.classes)}{f', {size}, {size}' if facts.task == 'segmentation' else ''})"
+    inside += ["temperature scaling", "sigmoid" if metadata.task == "multilabel" else "softmax"]
+    lines.append(f"Inside the graph: {', '.join(inside)}. Do not apply them yourself.")
+    shape = f"(batch, {len(metadata.classes)}{f', {size}, {size}' if metadata.task == 'segmentation' else ''})"
     lines.append(
-        f"`{PROBABILITIES}`: float32, {shape}, of {', '.join(facts.classes)}. `{LOGITS}`: before the temperature."
+        f"`{PROBABILITIES}`: float32, {shape}, for {', '.join(metadata.classes)}. `{LOGITS}`: before temperature "
+        "scaling."
     )
-    if facts.task == "segmentation":
-        lines.append("For a mask, resize the probabilities to the image's size, then take the likeliest class.")
+    if metadata.task == "segmentation":
+        lines.append("For a mask, resize the probabilities to the image's size, then take the most likely class.")
     return lines
 
 
-def _load(file: Path, facts: ModelMetadata) -> str:
-    """Python that predictions one image with the file: five lines after the imports."""
-    size, through = facts.input.image_size, facts.input.resize_through
+def _example(file: Path, metadata: ModelMetadata) -> str:
+    """Python code that predicts one image with the file: five lines after the imports."""
+    size, through = metadata.input.image_size, metadata.input.resize_through
     read = ['image = cv2.cvtColor(cv2.imread("image.png"), cv2.COLOR_BGR2RGB)']
     for side in (size,) if through is None else (through, size):
         rule = f"cv2.INTER_AREA if min(image.shape[:2]) > {side} else cv2.INTER_LINEAR"
@@ -141,5 +150,5 @@ def _load(file: Path, facts: ModelMetadata) -> str:
         ]
     else:
         lines = ["import cv2, torch", f'model = torch.export.load("{file.name}").module()', *read]
-        lines += [f"p, logits = model(torch.from_numpy(image[None]))  # {', '.join(facts.classes)}"]
+        lines += [f"p, logits = model(torch.from_numpy(image[None]))  # {', '.join(metadata.classes)}"]
     return "\n".join(lines)

@@ -1,1 +1,1 @@
-"""Answers drawn over the images that they are of."""
+"""Overlays: masks and saliency maps drawn over their images."""

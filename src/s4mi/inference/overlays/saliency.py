@@ -1,4 +1,4 @@
-"""Saliency maps laid over their image, and the sheet on which runs stand side by side, as in Figure 2 of S4MI."""
+"""Overlays of saliency maps, and the comparison sheet that shows runs side by side, as in Figure 2 of S4MI."""
 
 import io
 from collections.abc import Sequence
@@ -14,39 +14,43 @@ from PIL import Image, ImageDraw, ImageFont
 from s4mi.data.formats.intensity import Pixels
 from s4mi.inference.overlays.masks import SKY_BLUE, Colour
 
-DRAWN = "The images are drawn, not photographed."
-"""What a sheet says of synthetic images."""
-STRENGTH = 0.6
-"""Share of the colour in an overlay; the rest is the image in grey."""
+SYNTHETIC_NOTE = "The images are synthetic: drawn, not photographed."
+"""Note below sheets of synthetic images."""
+OPACITY = 0.6
+"""Opacity of the colour over the greyscale image."""
 BRIGHTEST = 99.0
-"""Percentile of a map that is drawn brightest. A gradient has few very great values, beside which the rest is black."""
+"""Percentile of a map that is drawn brightest, as a gradient has few very large values."""
 
 CELL, GAP, BLOCK_GAP, MARGIN = 168, 6, 22, 14
 LINE, TEXT = 17, 12
 PAPER, INK, FAINT = (255, 255, 255), (24, 24, 24), (105, 105, 105)
 OUTLINE = SKY_BLUE
-"""Seen on skin and on inferno alike."""
+"""Visible both on skin and on the colour map inferno."""
 
 
 def overlay(pixels: Pixels, saliency: NDArray[np.float32]) -> Pixels:
-    """An image (H, W, 3) in grey under the colours of its map (H, W): dark is little, yellow is much."""
+    """Overlay a greyscale version of an image (H, W, 3) with its saliency map (H, W): dark is low, yellow is high."""
     top = float(np.percentile(saliency, BRIGHTEST)) or float(saliency.max()) or 1.0
     colours = mpl.colormaps["inferno"](np.clip(saliency / top, 0, 1))[:, :, :3] * 255
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
-    return np.asarray(np.rint((1 - STRENGTH) * grey + STRENGTH * colours), dtype=np.uint8)
+    return np.asarray(np.rint((1 - OPACITY) * grey + OPACITY * colours), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
-class RunOverlays:
-    """One run's share of a row: its overlays at the image's own size, each with a caption, and a caption for all."""
+class OverlayBlock:
+    """The pictures of one run in a row, at the image's own size.
+
+    Attributes:
+        caption: text below the whole block. captions: text below each picture.
+    """
 
     caption: str
     pictures: tuple[Pixels, ...]
     captions: tuple[str, ...]
 
 
-class SaliencySheet:
-    """Rows of an image and what each run makes of it, kept small as they come."""
+class ComparisonSheet:
+    """A sheet with one row per image: the image and a block of pictures per run. Rows are scaled down when added."""
 
     def __init__(
         self,
@@ -58,13 +62,13 @@ class SaliencySheet:
         outline: Colour = OUTLINE,
         outlined_image: bool = True,
     ) -> None:
-        """Begin a sheet.
+        """Start an empty sheet.
 
         Args:
-            titles: two lines over each run's block.
-            columns: title of each column of a block; where all are empty, their line is left out.
-            note: below all, in as many lines as it needs.
-            legend: colours and what they mean, below all.
+            titles: two title lines of each block.
+            columns: title of each column of a block; if all are empty, their line is left out.
+            note: text below all rows, wrapped.
+            legend: colours and their meaning, below all rows.
             outline: colour of the outline of masks.
             outlined_image: outline the mask on the image itself too.
         """
@@ -72,8 +76,8 @@ class SaliencySheet:
         self._outline, self._outlined_image = outline, outlined_image
         self._rows: list[Image.Image] = []
 
-    def add(self, name: str, truth: str, pixels: Pixels, blocks: Sequence[RunOverlays], mask: Pixels | None) -> None:
-        """One more image, with its name, its truth, and its mask (H, W) of classes if it has one; 0 is outside."""
+    def add(self, name: str, truth: str, pixels: Pixels, blocks: Sequence[OverlayBlock], mask: Pixels | None) -> None:
+        """Add an image with its name, its true label as text, and its mask (H, W) of classes, if any; 0 is outside."""
         cell = self._cell(pixels, mask if self._outlined_image else None)
         below = cell.height + 2
         strip = Image.new("RGB", (self._width, below + 2 * LINE + 2 * GAP), PAPER)
@@ -90,11 +94,13 @@ class SaliencySheet:
         self._rows.append(strip)
 
     def png(self) -> bytes:
-        """The sheet as it is now."""
+        """Render the sheet."""
         last = 2 if any(self._columns) else 1
         header = MARGIN + (last + 1) * LINE + GAP
-        feet = [strip for strip in (colour_key(self._legend, width=self._width), self._footnote()) if strip is not None]
-        height = header + sum(strip.height for strip in (*self._rows, *feet)) + MARGIN
+        footer = [
+            strip for strip in (colour_key(self._legend, width=self._width), self._footnote()) if strip is not None
+        ]
+        height = header + sum(strip.height for strip in (*self._rows, *footer)) + MARGIN
         sheet = Image.new("RGB", (self._width, height), PAPER)
         draw = ImageDraw.Draw(sheet)
         write_line(draw, (MARGIN, MARGIN + 2 * LINE * any(self._columns)), "image", width=CELL, bold=True)
@@ -104,7 +110,7 @@ class SaliencySheet:
             for j, column in enumerate(self._columns):
                 write_line(draw, (self._left(i, j), MARGIN + 2 * LINE), column, width=CELL, bold=True)
         top = header
-        for strip in (*self._rows, *feet):
+        for strip in (*self._rows, *footer):
             sheet.paste(strip, (0, top))
             top += strip.height
         buffer = io.BytesIO()
@@ -122,14 +128,14 @@ class SaliencySheet:
         return strip
 
     def _cell(self, pixels: Pixels, mask: Pixels | None) -> Image.Image:
-        """The picture as large as fits into a cell, with the outline of the mask and of the classes in it."""
+        """The picture scaled to a cell, with the outlines of the classes of the mask."""
         height, width = pixels.shape[:2]
         scale = CELL / max(height, width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
         if mask is not None:
-            on = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
-            small[cv2.morphologyEx(on, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0] = self._outline
+            small_mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
+            small[cv2.morphologyEx(small_mask, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0] = self._outline
         return Image.fromarray(small)
 
     @property
@@ -146,32 +152,32 @@ class SaliencySheet:
 
 
 def colour_key(legend: Sequence[tuple[Colour, str]], *, width: int) -> Image.Image | None:
-    """Each colour as a square with its meaning, in as many lines as they need; None without colours."""
+    """Render a legend: each colour as a square with its meaning, wrapped; None without colours."""
     if not legend:
         return None
-    places, left, line = [], MARGIN, 0
+    positions, left, line = [], MARGIN, 0
     for _, text in legend:
         needed = LINE + round(font().getlength(text))
         if left > MARGIN and left + needed > width - MARGIN:
             left, line = MARGIN, line + 1
-        places.append((left, line * LINE))
+        positions.append((left, line * LINE))
         left += needed + LINE
     strip = Image.new("RGB", (width, (line + 1) * LINE + GAP), PAPER)
     draw = ImageDraw.Draw(strip)
-    for (colour, text), (left, top) in zip(legend, places, strict=True):
+    for (colour, text), (left, top) in zip(legend, positions, strict=True):
         draw.rectangle((left, top + 2, left + TEXT - 2, top + TEXT), fill=colour, outline=FAINT)
         write_line(draw, (left + LINE, top), text, width=width - MARGIN - left - LINE, colour=FAINT)
     return strip
 
 
 def font(*, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """What every sheet is written in."""
+    """The font of all sheets."""
     face = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / face), TEXT)
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """The text in lines of no more than `width` pixels, where its words are no longer than that."""
+    """Wrap text into lines of at most `width` pixels; only a longer single word exceeds it."""
     face, lines = font(), [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -184,17 +190,17 @@ def wrapped(text: str, width: int) -> list[str]:
 
 def write_line(
     draw: ImageDraw.ImageDraw,
-    place: tuple[int, int],
+    position: tuple[int, int],
     text: str,
     *,
     width: int,
     colour: tuple[int, int, int] = INK,
     bold: bool = False,
 ) -> None:
-    """One line of text, cut short where it would be wider than `width` pixels."""
+    """Write a line of text, truncated to `width` pixels."""
     face = font(bold=bold)
     if face.getlength(text) > width:
         while text and face.getlength(f"{text}…") > width:
             text = text[:-1]
         text = f"{text}…"
-    draw.text(place, text, font=face, fill=colour)
+    draw.text(position, text, font=face, fill=colour)

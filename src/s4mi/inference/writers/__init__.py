@@ -1,1 +1,1 @@
-"""The files that answers become, each whole or not there, so that a killed prediction goes on where it was."""
+"""Writers of predictions: every file is complete or absent, so that an interrupted prediction can be resumed."""

@@ -1,11 +1,11 @@
-"""`predictions.csv` of a classifier: a row a picture."""
+"""`predictions.csv` of a classifier: one row per frame."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from s4mi.data.spec import NO_CLASS
 from s4mi.inference.image_list import InputImage
-from s4mi.inference.pipeline import Decoded, KeepOptions
+from s4mi.inference.pipeline import DecodedImage, KeepOptions
 from s4mi.inference.predictor import Predictor, Probabilities
 from s4mi.inference.writers.resumable_csv import Cells, ResumableCsv
 from s4mi.maths.calibration import entropy
@@ -14,18 +14,18 @@ NAME = "predictions.csv"
 
 
 class PredictionWriter:
-    """id, a probability a class, the decision (of several labels joined by `;`, or `none`), the entropy in bits."""
+    """Columns: id, one probability per class, decision (multi-label: joined by `;`, or `none`), entropy in bits."""
 
-    wanted = KeepOptions()
+    keep = KeepOptions()
 
-    def __init__(self, out: Path, images: Sequence[InputImage], answerer: Predictor, *, resume: bool) -> None:
+    def __init__(self, out: Path, images: Sequence[InputImage], predictor: Predictor, *, resume: bool) -> None:
         self.output = out / NAME
-        self._answerer = answerer
+        self._predictor = predictor
         self._rows = ResumableCsv(
             self.output,
-            ("id", *answerer.about.classes, "decision", "entropy"),
-            ids=[name for image in images for name in image.ids],
-            rows_each=1,
+            ("id", *predictor.info.classes, "decision", "entropy"),
+            ids=[frame_id for image in images for frame_id in image.ids],
+            rows_per_id=1,
             resume=resume,
         )
 
@@ -35,19 +35,22 @@ class PredictionWriter:
     def __exit__(self, *_: object) -> None:
         self._rows.__exit__()
 
-    def has(self, asked: InputImage) -> bool:
-        """Whether the answer is there from an earlier time."""
-        return self._rows.has(asked.ids)
+    def has(self, image: InputImage) -> bool:
+        """Whether an earlier call predicted the image."""
+        return self._rows.has(image.ids)
 
-    def work(self, decoded: Decoded, pages: Iterator[Probabilities]) -> list[Cells]:
-        """The rows of a file."""
-        return [self._row(name, page) for name, page in zip(decoded.asked.ids, pages, strict=True)]
+    def process(self, decoded: DecodedImage, predictions: Iterator[Probabilities]) -> list[Cells]:
+        """Format the rows of a file; called in a thread."""
+        return [
+            self._row(frame_id, probabilities)
+            for frame_id, probabilities in zip(decoded.image.ids, predictions, strict=True)
+        ]
 
-    def take(self, asked: InputImage, rows: list[Cells]) -> None:  # noqa: ARG002
-        """Write the rows of a file."""
+    def write(self, image: InputImage, rows: list[Cells]) -> None:  # noqa: ARG002
+        """Write the rows of a file; called in the order of the images."""
         self._rows.add(rows)
 
-    def _row(self, name: str, probabilities: Probabilities) -> Cells:
-        decision = ";".join(self._answerer.labels(probabilities)) or NO_CLASS
-        unsure = entropy(probabilities, multilabel=self._answerer.multilabel)
-        return [name, *(f"{p:.6f}" for p in probabilities.tolist()), decision, f"{unsure:.6f}"]
+    def _row(self, frame_id: str, probabilities: Probabilities) -> Cells:
+        decision = ";".join(self._predictor.labels(probabilities)) or NO_CLASS
+        bits = entropy(probabilities, multilabel=self._predictor.multilabel)
+        return [frame_id, *(f"{p:.6f}" for p in probabilities.tolist()), decision, f"{bits:.6f}"]

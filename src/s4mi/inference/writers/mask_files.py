@@ -1,7 +1,7 @@
-"""A mask as a file: PNG, or the format of its image, so that it lies over it in any viewer.
+"""Mask files: PNG, or the format of the image, so that viewers can align the two.
 
-png      a PNG a picture, with the values or colours of the data set's own masks
-match    TIFF pages for TIFF, a NIfTI volume of the same affine for NIfTI, DICOM-SEG for DICOM, PNG for all others
+png      one PNG per frame, with the values or colours of the data set's own masks
+match    TIFF pages for TIFF, a NIfTI volume with the same affine for NIfTI, DICOM-SEG for DICOM, PNG for all others
 """
 
 import os
@@ -24,56 +24,59 @@ from s4mi.inference.image_list import InputImage
 from s4mi.inference.writers.output_settings import MaskFormat
 
 
-def mask_paths(asked: InputImage, folder: Path, form: MaskFormat) -> tuple[Path, ...]:
-    """The files that the masks of an image become."""
-    ending = "" if form == "png" else _ending(asked.picture.path)
+def mask_paths(image: InputImage, folder: Path, form: MaskFormat) -> tuple[Path, ...]:
+    """Paths of the mask files of an image."""
+    ending = "" if form == "png" else _ending(image.source.path)
     if ending:
-        return (folder / f"{asked.place}{ending}",)
-    return tuple(folder / f"{place}.png" for place in asked.places)
+        return (folder / f"{image.output_stem}{ending}",)
+    return tuple(folder / f"{stem}.png" for stem in image.output_stems)
 
 
 def write_masks(
-    asked: InputImage,
+    image: InputImage,
     masks: Sequence[Pixels],
     paths: Sequence[Path],
     *,
     mask_values: Mapping[MaskKey, str],
     classes: Sequence[str],
-    made_by: str,
+    model_name: str,
 ) -> None:
-    """Write the masks (H, W) of classes of an image's pictures to `paths`, each whole or not at all.
+    """Write the masks (H, W) of the frames of an image to `paths`, each file atomically.
 
     Raises:
-        S4miError: the format's package is not there, or the image lacks what its format wants of a mask.
+        S4miError: the package for the format is not installed, or the image lacks attributes that the format requires.
     """
-    ending = "".join(paths[0].name[len(Path(asked.place).name) :])
+    ending = "".join(paths[0].name[len(Path(image.output_stem).name) :])
     if len(paths) == len(masks) and paths[0].suffix == ".png":
         for path, mask in zip(paths, masks, strict=True):
             save_png(encode_mask(mask, mask_values), path)
     elif ending == ".tif":
-        coded = np.stack([encode_mask(mask, mask_values) for mask in masks])
-        photometric = "rgb" if coded.ndim == 4 else "minisblack"
-        whole(
+        encoded = np.stack([encode_mask(mask, mask_values) for mask in masks])
+        photometric = "rgb" if encoded.ndim == 4 else "minisblack"
+        write_atomically(
             paths[0],
-            lambda path: tifffile.imwrite(path, coded, photometric=photometric, compression="zlib", metadata=None),
+            lambda path: tifffile.imwrite(path, encoded, photometric=photometric, compression="zlib", metadata=None),
         )
     elif ending == ".nii.gz":
-        coded = np.stack([_numbers(mask, mask_values) for mask in masks])
-        whole(paths[0], lambda path: write_nifti_mask(path, coded, asked.picture.path))
+        encoded = np.stack([_encode_numbers(mask, mask_values) for mask in masks])
+        write_atomically(paths[0], lambda path: write_nifti_mask(path, encoded, image.source.path))
     else:
         stack = np.stack(masks)
-        whole(paths[0], lambda path: write_dicom_seg(path, stack, asked.picture.path, classes=classes, made_by=made_by))
+        write_atomically(
+            paths[0],
+            lambda path: write_dicom_seg(path, stack, image.source.path, classes=classes, model_name=model_name),
+        )
 
 
 def save_png(picture: Pixels, path: Path) -> None:
-    """Write (H, W) or (H, W, 3) as PNG, whole or not at all."""
-    whole(path, lambda place: Image.fromarray(picture).save(place, format="PNG"))
+    """Write (H, W) or (H, W, 3) as PNG, atomically."""
+    write_atomically(path, lambda temporary: Image.fromarray(picture).save(temporary, format="PNG"))
 
 
-def whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a hidden file beside `path`, and give it its name when it is complete."""
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` create a hidden file beside `path`, and rename it once it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Some writers choose the format by the ending, so it stays at the end.
+    # Some writers choose the format by the suffix, so the name ends with it.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=f"-{path.name}")
     os.close(descriptor)
     hidden = Path(name)
@@ -95,17 +98,17 @@ def _ending(path: Path) -> str:
     return ".dcm" if suffix in dicom.SUFFIXES or dicom.is_nameless(path) else ""
 
 
-def _numbers(mask: Pixels, mask_values: Mapping[MaskKey, str]) -> Pixels:
-    """The codes of the data set's own masks, or where these are colours the numbers of the classes."""
+def _encode_numbers(mask: Pixels, mask_values: Mapping[MaskKey, str]) -> Pixels:
+    """The values of the data set's own masks, or class indices if those are colours."""
     coloured = any(isinstance(key, str) for key in mask_values)
     return mask if coloured else encode_mask(mask, mask_values)
 
 
 def write_nifti_mask(path: Path, slices: Pixels, image: Path) -> None:
-    """Write (N, H, W) slices, as `formats.nifti` shows those of the volume `image`, in its orientation and affine."""
+    """Write (N, H, W) slices, oriented as `formats.nifti` reads the volume `image`, with its orientation and affine."""
     nibabel = require_extra("nibabel", extra="nifti", purpose=f"{path.name}: writing NIfTI")
     source = nibabel.load(image)
-    upright = np.stack([np.rot90(one, -1) for one in slices], axis=2)  # (X, Y, Z), as the standard orientation has it
+    upright = np.stack([np.rot90(plane, -1) for plane in slices], axis=2)  # (X, Y, Z) in RAS orientation
     if len(source.shape) == 2:
         volume = upright[:, :, 0]
     else:
@@ -113,23 +116,23 @@ def write_nifti_mask(path: Path, slices: Pixels, image: Path) -> None:
         stored = orientations.io_orientation(source.affine)
         back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), stored)
         volume = orientations.apply_orientation(upright, back)
-    made = nibabel.Nifti1Image(np.ascontiguousarray(volume), source.affine)
-    made.header.set_xyzt_units(*source.header.get_xyzt_units())
+    mask = nibabel.Nifti1Image(np.ascontiguousarray(volume), source.affine)
+    mask.header.set_xyzt_units(*source.header.get_xyzt_units())
     for form in ("qform", "sform"):
         code = int(source.header[f"{form}_code"]) if f"{form}_code" in source.header else 0
-        getattr(made, f"set_{form}")(source.affine, code=code or 1)
-    nibabel.save(made, path)
+        getattr(mask, f"set_{form}")(source.affine, code=code or 1)
+    nibabel.save(mask, path)
 
 
 TISSUE = ("85756007", "SCT", "Tissue")
-"""Category and type of a segment of which nothing is known but its name."""
+"""Category and type of a segment if only its name is known."""
 
 
-def write_dicom_seg(path: Path, masks: Pixels, image: Path, *, classes: Sequence[str], made_by: str) -> None:
-    """Write (N, H, W) classes of the frames of `image`: a binary segment for each class but the background.
+def write_dicom_seg(path: Path, masks: Pixels, image: Path, *, classes: Sequence[str], model_name: str) -> None:
+    """Write (N, H, W) classes of the frames of `image`: a binary segment per class except background.
 
     Raises:
-        S4miError: the package is not there, or the image lacks an attribute that a segmentation must repeat.
+        S4miError: the package is not installed, or the image lacks an attribute that DICOM-SEG requires.
     """
     highdicom = require_extra("highdicom", extra="dicom", purpose=f"{path.name}: writing DICOM-SEG")
     pydicom = require_extra("pydicom", extra="dicom", purpose=f"{path.name}: writing DICOM-SEG")
@@ -149,7 +152,7 @@ def write_dicom_seg(path: Path, masks: Pixels, image: Path, *, classes: Sequence
         for number, name in enumerate(classes[1:], start=1)
     ]
     try:
-        made = highdicom.seg.Segmentation(
+        segmentation = highdicom.seg.Segmentation(
             source_images=[source],
             pixel_array=np.asarray(masks, dtype=np.uint8),
             segmentation_type="BINARY",
@@ -159,7 +162,7 @@ def write_dicom_seg(path: Path, masks: Pixels, image: Path, *, classes: Sequence
             sop_instance_uid=highdicom.UID(),
             instance_number=1,
             manufacturer="s4mi",
-            manufacturer_model_name=Path(made_by).name[:64] or "s4mi",
+            manufacturer_model_name=Path(model_name).name[:64] or "s4mi",
             software_versions=__version__,
             device_serial_number="0",
             omit_empty_frames=False,
@@ -167,6 +170,6 @@ def write_dicom_seg(path: Path, masks: Pixels, image: Path, *, classes: Sequence
     except (AttributeError, KeyError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise S4miError(
-            f"cannot have a DICOM-SEG ({reason}); write its mask as PNG with --format png, or mend the file"
+            f"cannot be the source of a DICOM-SEG ({reason}); write its mask as PNG with --format png, or fix the file"
         ) from error
-    made.save_as(path)
+    segmentation.save_as(path)

@@ -1,4 +1,4 @@
-"""What made the answers in a folder, `predict.json`, so that no two kinds of answers are mixed when it goes on."""
+"""`predict.json`: how the predictions in a folder were made, so that resuming never mixes different settings."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,11 +15,11 @@ MaskFormat = Literal["png", "match"]
 
 
 class OutputSettings(Frozen):
-    """Everything that decides what an answer is, and what file it becomes."""
+    """Everything that determines a prediction and its file format."""
 
-    models: list[str] = Field(description="content hash of each network that answers")
-    calibration: list[float | None] = Field(description="temperature of each; null: as the network gives them")
-    thresholds: list[float] = Field(description="of several labels")
+    models: list[str] = Field(description="content hash of the weights of each model")
+    calibration: list[float | None] = Field(description="temperature of each model; null: uncalibrated")
+    thresholds: list[float] = Field(description="thresholds of multi-label tasks; else empty")
     classes: list[str]
     raw: bool
     tta: bool
@@ -28,29 +28,29 @@ class OutputSettings(Frozen):
 
 
 def begin_folder(out: Path, settings: OutputSettings, *, resume: bool) -> bool:
-    """Write `predict.json`; returns whether what is in the folder may be kept.
+    """Write `predict.json` and return whether existing predictions may be kept.
 
     Raises:
-        S4miError: it shall be kept, and was made in another way.
+        S4miError: `resume` is set, but the existing predictions were made with other settings.
     """
     path = out / SETTINGS_NAME
-    kept = False
+    keep = False
     if resume and path.exists():
         try:
-            before = OutputSettings.model_validate_json(path.read_bytes())
+            previous = OutputSettings.model_validate_json(path.read_bytes())
         except ValidationError as error:
             raise S4miError(f"{path}: is damaged; leave out --resume, or choose another folder with -o") from error
         for name in OutputSettings.model_fields:
-            old, new = getattr(before, name), getattr(settings, name)
+            old, new = getattr(previous, name), getattr(settings, name)
             if old != new:
                 raise S4miError(
-                    f"{path}: these answers were made with {name} {_shown(old)}, not {_shown(new)}; leave out "
-                    "--resume to answer all again, or choose another folder with -o"
+                    f"{path}: existing predictions were made with {name} {_format(old)}, not {_format(new)}; leave out "
+                    "--resume to predict all images again, or choose another folder with -o"
                 )
-        kept = True
+        keep = True
     write_text_atomically(path, settings.model_dump_json(indent=2) + "\n")
-    return kept
+    return keep
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

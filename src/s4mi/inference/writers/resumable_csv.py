@@ -1,4 +1,4 @@
-"""A table that grows row by row, and goes on after it was interrupted."""
+"""A table written row by row that can be resumed after an interruption."""
 
 import csv
 import io
@@ -12,33 +12,33 @@ Cells = Sequence[str]
 
 
 class ResumableCsv:
-    """A CSV file whose first column names an image; a context manager.
+    """A CSV file whose first column is an id; a context manager.
 
-    While it grows, rows stand in the order in which they came. In the end they stand in the order asked for, so that
-    an interrupted table becomes the same as one that never was.
+    Rows are appended in the order they arrive. On exit they are sorted into the order of `ids`, so that a resumed table
+    equals an uninterrupted one.
     """
 
-    def __init__(self, path: Path, header: Cells, *, ids: Sequence[str], rows_each: int, resume: bool) -> None:
-        """Begin.
+    def __init__(self, path: Path, header: Cells, *, ids: Sequence[str], rows_per_id: int, resume: bool) -> None:
+        """Prepare the table; nothing is written yet.
 
         Args:
-            ids: images in their order in the end; rows of others, from another time, are dropped.
-            rows_each: rows of each image; an image with fewer was interrupted.
-            resume: keep what is there.
+            ids: final order of the ids; existing rows of other ids are dropped.
+            rows_per_id: rows of each id; an id with fewer was interrupted and is dropped.
+            resume: keep existing rows.
         """
         self.path = path
-        self._header, self._ids, self._each = tuple(header), tuple(ids), rows_each
+        self._header, self._ids = tuple(header), tuple(ids)
         self._rows: dict[str, list[Cells]] = {}
         self._file: TextIO | None = None
         if resume:
-            wanted = set(self._ids)
+            known = set(self._ids)
             self._rows = {
-                name: rows for name, rows in self._read().items() if name in wanted and len(rows) == rows_each
+                row_id: rows for row_id, rows in self._read().items() if row_id in known and len(rows) == rows_per_id
             }
 
     def has(self, ids: Iterable[str]) -> bool:
-        """Whether all rows of these images are there."""
-        return all(name in self._rows for name in ids)
+        """Whether all rows of these ids exist."""
+        return all(row_id in self._rows for row_id in ids)
 
     def __enter__(self) -> "ResumableCsv":
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,33 +52,33 @@ class ResumableCsv:
         write_text_atomically(self.path, self._text())
 
     def add(self, rows: Sequence[Cells]) -> None:
-        """All rows of one or more images, written at once, instead of any they had."""
+        """Write all rows of one or more ids at once, replacing any they had."""
         assert self._file is not None
-        made: dict[str, list[Cells]] = {}
+        by_id: dict[str, list[Cells]] = {}
         for row in rows:
-            made.setdefault(row[0], []).append(row)
-        self._rows |= made
+            by_id.setdefault(row[0], []).append(row)
+        self._rows |= by_id
         self._file.write(_lines(rows))
         self._file.flush()
 
     def _read(self) -> dict[str, list[Cells]]:
-        """The rows of each image in the file; a torn last line is no row."""
+        """The rows of each id in the file; an incomplete last line is dropped."""
         try:
             text = self.path.read_text(encoding="utf-8")
         except (FileNotFoundError, UnicodeDecodeError):
             return {}
-        whole = text[: text.rfind("\n") + 1]
-        rows = list(csv.reader(io.StringIO(whole, newline="")))
+        complete = text[: text.rfind("\n") + 1]
+        rows = list(csv.reader(io.StringIO(complete, newline="")))
         if not rows or tuple(rows[0]) != self._header:
             return {}
-        found: dict[str, list[Cells]] = {}
+        by_id: dict[str, list[Cells]] = {}
         for row in rows[1:]:
             if len(row) == len(self._header):
-                found.setdefault(row[0], []).append(row)
-        return found
+                by_id.setdefault(row[0], []).append(row)
+        return by_id
 
     def _text(self) -> str:
-        return _lines([self._header, *(row for name in self._ids for row in self._rows.get(name, ()))])
+        return _lines([self._header, *(row for row_id in self._ids for row in self._rows.get(row_id, ()))])
 
 
 def _lines(rows: Sequence[Cells]) -> str:

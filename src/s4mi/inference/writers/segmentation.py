@@ -1,4 +1,4 @@
-"""The answers of a segmenter: a mask a picture, if wanted its overlay, and `measurements.csv`."""
+"""Outputs of a segmentation model: a mask per frame, optionally its overlay, and `measurements.csv`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spacing import Spacing
 from s4mi.errors import S4miError
 from s4mi.inference.image_list import InputImage
-from s4mi.inference.overlays.masks import clustered, compared, tinted
-from s4mi.inference.pipeline import Decoded, KeepOptions, SourceImage
+from s4mi.inference.overlays.masks import class_overlay, cluster_overlay, comparison_overlay
+from s4mi.inference.pipeline import DecodedImage, KeepOptions, SourceFrame
 from s4mi.inference.predictor import Predictor, Probabilities, classes_of
 from s4mi.inference.writers.mask_files import mask_paths, save_png, write_masks
 from s4mi.inference.writers.output_settings import MaskFormat
@@ -19,7 +19,7 @@ from s4mi.inference.writers.resumable_csv import Cells, ResumableCsv
 from s4mi.maths.regions import measure
 
 OVERLAYS = "overlays"
-"""Folder of the overlays, below that of the masks."""
+"""Folder of the overlays, inside that of the masks."""
 MEASUREMENTS = "measurements.csv"
 COLUMNS = (
     "id", "class", "pixels", "share", "area_mm2", "components", "largest_component", "centre_row", "centre_column",
@@ -29,44 +29,49 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class MaskMeasurements:
-    """What becomes of a file's answers beside its masks: rows, and for a sheet each picture with its classes."""
+    """Measurements of the masks of a file.
+
+    Attributes:
+        rows: rows of `measurements.csv`.
+        frames: (id, pixels, classes) of each frame, for a contact sheet; empty if none is drawn.
+    """
 
     rows: list[Cells]
-    pages: tuple[tuple[str, Pixels, Pixels], ...] = ()
+    frames: tuple[tuple[str, Pixels, Pixels], ...] = ()
 
 
 class MaskWriter:
-    """Masks at each picture's own size; a row of `measurements.csv` for each and each class but the background."""
+    """Write masks at each frame's own size, and a row of `measurements.csv` per frame and class except background."""
 
     def __init__(
         self,
         out: Path,
         images: Sequence[InputImage],
-        answerer: Predictor,
+        predictor: Predictor,
         *,
         overlay: bool,
         sheet: bool,
         form: MaskFormat,
         resume: bool,
     ) -> None:
-        """Begin; nothing is written yet.
+        """Prepare the outputs; nothing is written yet.
 
         Args:
-            overlay: lay each mask over its image, in `out/overlays`. sheet: give the pages back, for a sheet.
+            overlay: also write an overlay of each mask, in `out/overlays`. sheet: return frames for a contact sheet.
 
         Raises:
-            S4miError: a file would be written over an image, or over another answer.
+            S4miError: a file would overwrite an image, or the prediction of another one.
         """
         self.output = out
-        self._answerer, self._overlay, self._sheet, self._form = answerer, overlay, sheet, form
-        self._unnamed = answerer.about.unnamed
-        self.wanted = KeepOptions(pixels=overlay or sheet, truth=overlay and not sheet, spacing=True)
-        # Of clusters none is background.
-        self._measured = tuple(enumerate(answerer.about.classes))[0 if self._unnamed else 1 :]
-        _check_places(images, [self._paths(image) for image in images])
+        self._predictor, self._overlay, self._sheet, self._format = predictor, overlay, sheet, form
+        self._unnamed = predictor.info.unnamed
+        self.keep = KeepOptions(pixels=overlay or sheet, true_mask=overlay and not sheet, spacing=True)
+        # None of the clusters is background.
+        self._measured = tuple(enumerate(predictor.info.classes))[0 if self._unnamed else 1 :]
+        _check_paths(images, [self._paths(image) for image in images])
         self._rows = ResumableCsv(
-            out / MEASUREMENTS, COLUMNS, ids=[name for image in images for name in image.ids],
-            rows_each=len(self._measured), resume=resume,
+            out / MEASUREMENTS, COLUMNS, ids=[frame_id for image in images for frame_id in image.ids],
+            rows_per_id=len(self._measured), resume=resume,
         )  # fmt: skip
 
     def __enter__(self) -> None:
@@ -75,70 +80,73 @@ class MaskWriter:
     def __exit__(self, *_: object) -> None:
         self._rows.__exit__()
 
-    def has(self, asked: InputImage) -> bool:
-        """Whether the answer is there from an earlier time; a sheet needs all of them again."""
-        return not self._sheet and self._rows.has(asked.ids) and all(path.is_file() for path in self._paths(asked))
+    def has(self, image: InputImage) -> bool:
+        """Whether an earlier call predicted the image; never for a contact sheet, which needs all images again."""
+        return not self._sheet and self._rows.has(image.ids) and all(path.is_file() for path in self._paths(image))
 
-    def work(self, decoded: Decoded, pages: Iterator[Probabilities]) -> MaskMeasurements:
-        """Write the masks and overlays of a file; its measurements come back."""
-        asked, about = decoded.asked, self._answerer.about
+    def process(self, decoded: DecodedImage, predictions: Iterator[Probabilities]) -> MaskMeasurements:
+        """Write the masks and overlays of a file and measure the masks; called in a thread."""
+        image, info = decoded.image, self._predictor.info
         rows: list[Cells] = []
         masks = []
-        for name, page in zip(asked.ids, pages, strict=True):
-            masks.append(classes_of(page))
-            rows += self._rows_of(name, masks[-1], page, decoded.spacing)
+        for frame_id, probabilities in zip(image.ids, predictions, strict=True):
+            masks.append(classes_of(probabilities))
+            rows += self._measure(frame_id, masks[-1], probabilities, decoded.spacing)
         if self._overlay:
-            for path, seen, mask in zip(self._overlays(asked), decoded.seen, masks, strict=True):
-                save_png(self._laid_over(seen, mask), path)
+            for path, frame, mask in zip(self._overlay_paths(image), decoded.frames, masks, strict=True):
+                save_png(self._draw_overlay(frame, mask), path)
         write_masks(
-            asked, masks, mask_paths(asked, self.output, self._form), mask_values=about.spec.mask_values,
-            classes=about.classes, made_by=about.name,
+            image, masks, mask_paths(image, self.output, self._format), mask_values=info.spec.mask_values,
+            classes=info.classes, model_name=info.name,
         )  # fmt: skip
         if not self._sheet:
             return MaskMeasurements(rows)
-        shown = [one.pixels for one in decoded.seen if one.pixels is not None]
-        return MaskMeasurements(rows, tuple(zip(asked.ids, shown, masks, strict=True)))
+        pixels = [frame.pixels for frame in decoded.frames if frame.pixels is not None]
+        return MaskMeasurements(rows, tuple(zip(image.ids, pixels, masks, strict=True)))
 
-    def take(self, asked: InputImage, measured: MaskMeasurements) -> None:  # noqa: ARG002
-        """Write the rows of a file."""
-        self._rows.add(measured.rows)
+    def write(self, image: InputImage, measurements: MaskMeasurements) -> None:  # noqa: ARG002
+        """Write the rows of a file; called in the order of the images."""
+        self._rows.add(measurements.rows)
 
-    def _paths(self, asked: InputImage) -> tuple[Path, ...]:
-        return (*mask_paths(asked, self.output, self._form), *(self._overlays(asked) if self._overlay else ()))
+    def _paths(self, image: InputImage) -> tuple[Path, ...]:
+        overlays = self._overlay_paths(image) if self._overlay else ()
+        return (*mask_paths(image, self.output, self._format), *overlays)
 
-    def _overlays(self, asked: InputImage) -> tuple[Path, ...]:
-        return tuple(self.output / OVERLAYS / f"{place}.png" for place in asked.places)
+    def _overlay_paths(self, image: InputImage) -> tuple[Path, ...]:
+        return tuple(self.output / OVERLAYS / f"{stem}.png" for stem in image.output_stems)
 
-    def _laid_over(self, seen: SourceImage, classes: Pixels) -> Pixels:
-        assert seen.pixels is not None
-        if seen.truth is not None:
-            return compared(seen.pixels, seen.truth, classes)
-        return (clustered if self._unnamed else tinted)(seen.pixels, classes)
+    def _draw_overlay(self, frame: SourceFrame, classes: Pixels) -> Pixels:
+        assert frame.pixels is not None
+        if frame.true_mask is not None:
+            return comparison_overlay(frame.pixels, frame.true_mask, classes)
+        return (cluster_overlay if self._unnamed else class_overlay)(frame.pixels, classes)
 
-    def _rows_of(self, name: str, mask: Pixels, page: Probabilities, spacing: Spacing | None) -> Iterator[Cells]:
+    def _measure(
+        self, frame_id: str, mask: Pixels, probabilities: Probabilities, spacing: Spacing | None
+    ) -> Iterator[Cells]:
         for index, class_name in self._measured:
-            where = mask == index
-            regions = measure(where)
+            inside = mask == index
+            regions = measure(inside)
             area = "" if spacing is None else f"{regions.pixels * spacing[0] * spacing[1]:.6g}"
-            centre = ("", "") if regions.centre is None else tuple(f"{at:.2f}" for at in regions.centre)
-            sure = f"{np.mean(page[index][where], dtype=np.float64):.6f}" if regions.pixels else ""
+            centre = ("", "") if regions.centre is None else tuple(f"{position:.2f}" for position in regions.centre)
+            mean = f"{np.mean(probabilities[index][inside], dtype=np.float64):.6f}" if regions.pixels else ""
             yield [
-                name, class_name, str(regions.pixels), f"{regions.pixels / mask.size:.6f}", area,
-                str(regions.components), str(regions.largest), *centre, sure,
+                frame_id, class_name, str(regions.pixels), f"{regions.pixels / mask.size:.6f}", area,
+                str(regions.components), str(regions.largest), *centre, mean,
             ]  # fmt: skip
 
 
-def _check_places(images: Sequence[InputImage], places: Sequence[tuple[Path, ...]]) -> None:
-    """Refuse two answers in one file, and answers over images and their true masks."""
-    given = {path.resolve() for one in images for path in (one.picture.path, one.picture.mask) if path is not None}
-    taken: dict[Path, str] = {}
-    for image, paths in zip(images, places, strict=True):
+def _check_paths(images: Sequence[InputImage], outputs: Sequence[tuple[Path, ...]]) -> None:
+    """Refuse two predictions in one file, and outputs that overwrite images or their true masks."""
+    inputs = {path.resolve() for image in images for path in (image.source.path, image.source.mask) if path is not None}
+    used: dict[Path, str] = {}
+    for image, paths in zip(images, outputs, strict=True):
         for path in paths:
-            if path in taken:
+            if path in used:
                 raise S4miError(
-                    f"{image.picture.path}: its mask would overwrite that of {taken[path]!r}; "
+                    f"{image.source.path}: its mask would overwrite that of {used[path]!r}; "
                     "predict them into two folders"
                 )
-            if path.resolve() in given:
+            if path.resolve() in inputs:
                 raise S4miError(f"{path}: would be overwritten by a predicted mask; choose another folder with -o")
-            taken[path] = image.name
+            used[path] = image.name
