@@ -43,7 +43,7 @@ def test_predict_says_where_the_overlays_are_and_what_their_colours_mean(
     status, shown, _ = s4mi("predict", runs / "dedl", lesions, "-o", out, "--overlay", "--split", "test")
     assert status == 0
     assert (
-        f"overlays (found green, missed orange, wrong purple, outline of the truth white): {out / 'overlays'}" in shown
+        f"overlays (found green, missed orange, wrong purple, ground-truth outline white): {out / 'overlays'}" in shown
     )
     assert len(list((out / "overlays").glob("*.png"))) == len(list(out.glob("*.png"))) > 0
 

@@ -263,9 +263,9 @@ def test_runs_of_one_name_are_told_apart_by_the_folder_above() -> None:
     ("run", "settings", "message"),
     [
         ("segmentation", {}, "is a segmentation run, .* s4mi predict"),
-        ("nowhere", {}, "is no run"),
+        ("nowhere", {}, "not a run"),
         ("vit", {"target": "nevuss"}, "has no class 'nevuss'; did you mean 'nevus'"),
-        ("vit", {"methods": ["grad_kam"]}, "'grad_kam' is no kind of map; did you mean 'grad_cam'"),
+        ("vit", {"methods": ["grad_kam"]}, "unknown kind of saliency map 'grad_kam'; did you mean 'grad_cam'"),
         ("cells", {}, "which of its images are the test part .* --split all"),
         ("cells", {"part": None, "target": TRUTH}, "has no class 'melanoma'"),
     ],

@@ -247,7 +247,7 @@ def test_the_best_run_of_a_study_is_exported(lesions: Path, quick: Quick, tmp_pa
 def test_what_is_there_is_not_overwritten_unless_asked(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "model.onnx"
     out.write_text("mine")
-    with pytest.raises(S4miError, match=r"model\.onnx: is there already; .* --overwrite"):
+    with pytest.raises(S4miError, match=r"model\.onnx: already exists; .* --overwrite"):
         export_run(made.run("multiclass"), out)
     assert out.read_text() == "mine"
     (tmp_path / "MODEL_CARD.md").write_text("# My own words\n")

@@ -322,8 +322,8 @@ def test_collapse_stops_the_run_after_as_many_looks_as_patience_allows(
     assert last.health is not None
     found = last.health.features[ENCODERS[name][0]]
     assert message.startswith(f"epoch 2: the features of {ENCODERS[name][0]} have collapsed")
-    for part in (f"deviation {found.std:.3f} of 1", f"rank {found.effective_rank:.1f} of", config.method.cure,
-                 "2 looks in a row", "health.patience=0"):  # fmt: skip
+    for part in (f"deviation {found.std:.3f} of 1", f"rank {found.effective_rank:.1f} of", config.method.hint,
+                 "in 2 consecutive checks", "health.patience=0"):  # fmt: skip
         assert part in message
     assert [epoch.epoch for epoch in read_epochs(tmp_path / "run")] == [1, 2]
     assert not (tmp_path / "run" / "record.json").exists()
@@ -349,7 +349,7 @@ def test_a_run_that_collapse_stopped_goes_on_where_it_was_when_told_to(
     run = tmp_path / "run"
     # The checkpoint is not due: the stop itself must save the epoch.
     hardware = {"accelerator": "cpu", "checkpoint_seconds": 3600}
-    with pytest.raises(S4miError, match=r"epoch 1: .* 1 looks? in a row"):
+    with pytest.raises(S4miError, match=r"epoch 1: .* in 1 consecutive check;"):
         train(quick(lesions, SIMCLR, epochs=2, health={"patience": 1}, hardware=hardware), run)
     started: list[int] = []
     config = quick(lesions, SIMCLR, epochs=2, health={"patience": 0})
@@ -365,7 +365,7 @@ def test_looks_before_an_interruption_count(tmp_path: Path, lesions: Path, quick
     config, run = quick(lesions, SIMCLR, epochs=9, health={"patience": 3}), tmp_path / "run"
     with pytest.raises(StoppedError):
         train(config, run, watch=stop_after(2))
-    with pytest.raises(S4miError, match=r"epoch 3: .* 3 looks in a row"):
+    with pytest.raises(S4miError, match=r"epoch 3: .* in 3 consecutive checks"):
         train(config, run, resume=True)
 
 
@@ -379,7 +379,7 @@ def test_a_teacher_that_gives_every_image_one_answer_stops_the_run_too(
     assert epoch.health is not None
     entropy = epoch.health.signals["teacher_entropy"]
     assert 0 < entropy < 1
-    assert str(stopped.value).startswith("epoch 1: the teacher gives all images the same answer")
+    assert str(stopped.value).startswith("epoch 1: the teacher's output is the same for all images")
     assert f"(entropy {entropy:.3f} of 1)" in str(stopped.value)
 
 
@@ -390,7 +390,7 @@ def test_a_healthy_look_begins_the_count_again(
         finished = progress.latest.epoch if progress.latest else 0
         monkeypatch.setattr(records, "LEAST_STD", 0.0 if finished == 1 else 1e9)  # only epoch 2 is looked at kindly
 
-    with pytest.raises(S4miError, match=r"epoch 4: .* 2 looks in a row"):
+    with pytest.raises(S4miError, match=r"epoch 4: .* in 2 consecutive checks"):
         train(quick(lesions, SIMCLR, epochs=9, health={"patience": 2}), tmp_path / "run", watch=thresholds)
 
 
@@ -434,7 +434,7 @@ def test_neighbours_without_class_labels_are_refused(tmp_path: Path, lesions: Pa
 
     masks = copied(lesions, tmp_path / "masks-only", rows=unlabelled, spec={"tasks": ["segmentation"], "classes": []})
     for data in (bare, masks):
-        with pytest.raises(S4miError, match=r"health.knn needs images with class labels, and .* has none; leave it"):
+        with pytest.raises(S4miError, match=r"health.knn needs images with class labels, and .* has none; omit it"):
             train(quick(data, SIMCLR, health={"knn": True}), tmp_path / f"run-{data.name}")
 
 

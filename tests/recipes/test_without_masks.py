@@ -157,9 +157,9 @@ def test_it_starts_from_a_pre_training_run_of_the_same_split(tmp_path: Path, les
     dino = tmp_path / "dino"
     config = quick(data, {**PICIE, "pretrained": str(dino)}, epochs=1)
     train(quick(data, DINO, epochs=1), dino)
-    with pytest.raises(S4miError, match=r"has learnt from \d+ images of this run's \w+ part") as refused:
+    with pytest.raises(S4miError, match=r"was pre-trained on \d+ images of this run's \w+ part") as refused:
         train(config, tmp_path / "run")
-    assert "give both runs the same split.seed and task" in str(refused.value)
+    assert "use the same split.seed and task in both runs" in str(refused.value)
     shutil.rmtree(dino)
     pretraining = quick(data, DINO, epochs=1, task="segmentation")
     assert prepare(pretraining).split.train == prepare(config).split.train
@@ -206,9 +206,9 @@ def test_after_a_collapse_training_begins_again_as_if_nothing_had_been(
         records[name] = train_supervised(config, tmp_path / name)
         assert epochs_of(tmp_path / name) == [1, 2, 3]
         assert records[name].restarts == len(looks)
-        warnings = [entry.message for entry in caplog.records if "begins again" in entry.message]
+        warnings = [entry.message for entry in caplog.records if "training restarts" in entry.message]
         assert warnings == [
-            f"epoch {look}: {COLLAPSE}; training begins again with other weights (1 of 2 times)" for look in looks
+            f"epoch {look}: {COLLAPSE}; training restarts with new weights (restart 1 of 2)" for look in looks
         ]
     for name in ("in epoch 2", "in epoch 3"):
         assert_same_weights(tmp_path / "at once", tmp_path / name)
@@ -231,7 +231,7 @@ def test_each_fresh_start_has_weights_of_its_own(
 
 
 @pytest.mark.parametrize(
-    ("restarts", "tried"), [(0, ""), (1, ", also after 1 fresh start"), (2, ", also after 2 fresh starts")]
+    ("restarts", "tried"), [(0, ""), (1, ", also after 1 restart"), (2, ", also after 2 restarts")]
 )
 def test_a_run_that_collapses_again_and_again_stops_with_advice(
     tmp_path: Path, lesions: Path, quick: Quick, collapse_at: CollapseAt, restarts: int, tried: str
@@ -251,7 +251,7 @@ def test_a_run_that_collapses_again_and_again_stops_with_advice(
 def test_features_that_are_the_same_everywhere_end_a_run_in_a_line(tmp_path: Path, quick: Quick, lesions: Path) -> None:
     """Not pretended: weight decay this strong leaves nothing of the weights."""
     optim = {"name": "sgd", "lr": 0.5, "weight_decay": 2.0, "momentum": 0, "schedule": "constant"}
-    with pytest.raises(S4miError, match=r"^epoch \d+: [^\n]+, also after 1 fresh start[^\n]+$"):
+    with pytest.raises(S4miError, match=r"^epoch \d+: [^\n]+, also after 1 restart[^\n]+$"):
         train(quick(lesions, {**MDC, "restarts": 1}, optim=optim, epochs=9), tmp_path)
 
 
@@ -351,7 +351,7 @@ def test_a_folder_of_images_is_enough_and_nothing_is_scored(unnamed: Unnamed, cl
     assert record.best_epoch == record.epochs == 2
     assert [epoch.val for epoch in read_epochs(run)] == [{}, {}]
     torch.testing.assert_close(weights(run, "best"), weights(run), rtol=0, atol=0)
-    with pytest.raises(S4miError, match="the test part has nothing annotated"):
+    with pytest.raises(S4miError, match="no test image is annotated"):
         evaluate_run(run, "test")
 
 

@@ -73,10 +73,10 @@ def test_a_counter_that_is_lost_on_the_way_leaves_nothing_known(tmp_path: Path) 
 def test_a_resumed_run_adds_what_it_has_drawn_before_if_that_is_known(tmp_path: Path) -> None:
     home = package(tmp_path, "package-0", 0, joules=1)
     meter = EnergyMeter(processors(tmp_path))
-    meter.go_on(30.0)
+    meter.add_previous(30.0)
     set_to(home, 3)
     assert meter.read() == pytest.approx(32)
-    meter.go_on(None)
+    meter.add_previous(None)
     assert meter.read() is None
 
 

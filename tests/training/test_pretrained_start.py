@@ -156,7 +156,7 @@ def test_images_that_were_seen_must_not_be_scored_unless_it_is_allowed(
     first = next(part for part in ("val", "test") if overlap[part])
     said = refusal(config, tmp_path / "run")
     assert said.startswith(
-        f"{dino}: has learnt from {len(overlap[first])} images of this run's {first} part, such as "
+        f"{dino}: was pre-trained on {len(overlap[first])} images of this run's {first} part, such as "
         f"'{overlap[first][0]}'; "
     )
     assert "split.seed" in said
@@ -187,7 +187,7 @@ def test_copies_under_other_names_are_seen_through(tmp_path: Path, dino: Path, l
     ]
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
     said = refusal(quick(folder, finetune(dino), split={"seed": 5}), tmp_path / "run")
-    assert "has learnt from" in said
+    assert "was pre-trained on" in said
 
 
 def test_pre_training_with_the_same_seed_fits_where_segmentation_stands_first_and_labels_are_few(

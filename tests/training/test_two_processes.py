@@ -119,7 +119,7 @@ def _learn(fabric: Fabric, config: RunConfig, run: Path) -> Learnt:
             session.method,
             session.optimizer,
             session.scheduler,
-            AsPrecise(session.stream),
+            AsPrecise(session.loader),
             epochs=config.epochs,
         )
     )

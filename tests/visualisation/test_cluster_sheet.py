@@ -81,7 +81,7 @@ def test_label_maps_hold_cluster_numbers_at_each_images_own_size(tmp_path: Path,
         out = tmp_path / "out" / run
         inputs = [tmp_path / "wide.png", tmp_path / "high.jpg"]
         result = predict_run(runs / run, inputs, out, clusters=True)
-        assert (result.answered, result.failed) == (2, 0)
+        assert (result.predicted, result.failed) == (2, 0)
         assert picture(out / "wide.png").shape == (30, 70)
         assert picture(out / "high.png").shape == (90, 41)
         assert set(np.unique(picture(out / "wide.png"))) <= {0, 1, 2}
@@ -163,7 +163,7 @@ def test_a_sheet_has_some_images_and_room_for_all_clusters(tmp_path: Path, clust
 def test_where_no_image_can_be_read_there_is_no_sheet(tmp_path: Path, runs: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no image")
     result = predict_run(runs / "nameless", [tmp_path / "broken.png"], tmp_path / "out", clusters=True)
-    assert (result.answered, result.failed, result.sheet, result.next_steps) == (0, 1, None, ())
+    assert (result.predicted, result.failed, result.sheet, result.next_steps) == (0, 1, None, ())
 
 
 def test_what_to_do_next_names_every_cluster_and_can_be_done(tmp_path: Path, runs: Path, nameless: Path) -> None:
@@ -172,7 +172,7 @@ def test_what_to_do_next_names_every_cluster_and_can_be_done(tmp_path: Path, run
     assert f"{runs / 'nameless' / 'config.yaml'}" in name
     assert then == f"then masks of the classes: s4mi predict {runs / 'nameless'} IMAGES -o MASKS"
     run = named(runs / "nameless", tmp_path / "run", name.partition("classes: ")[2])
-    assert predict_run(run, [nameless], tmp_path / "masks").answered == 16
+    assert predict_run(run, [nameless], tmp_path / "masks").predicted == 16
     (only,) = predict_run(run, [nameless], tmp_path / "again", clusters=True).next_steps
     assert "their names are in" in only
     (matched, _) = predict_run(runs / "matched", [nameless], tmp_path / "matched", clusters=True).next_steps
@@ -228,5 +228,5 @@ def test_a_run_whose_weights_are_gone_says_so_and_does_not_blame_its_settings(
     run = tmp_path / "run"
     shutil.copytree(runs / "nameless", run)
     save_run_config(quick(nameless, {**PICIE, "width": 8}), run / "config.yaml")
-    with pytest.raises(S4miError, match=r"best\.safetensors: are weights of another network"):
+    with pytest.raises(S4miError, match=r"best\.safetensors: weights of another network"):
         RunModel(run)

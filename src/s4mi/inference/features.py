@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,11 +18,12 @@ from s4mi.data.images import read_image
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import load_spec
+from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError
 from s4mi.inference.encoders import load_any_encoder
 from s4mi.maths.projection import pca, umap
 from s4mi.records import FeatureMap, MapPoint, Part
-from s4mi.training.run_dir import RunDir, make_fabric
+from s4mi.training.run_dir import RunDir, make_runtime
 
 Projection = Literal["pca", "umap"]
 BATCH = 64
@@ -46,8 +46,8 @@ def embed_files(
         S4miError: this is no finished run, or no image can be read.
     """
     config = RunDir(run).config()
-    fabric = make_fabric(config)
-    network = load_any_encoder(fabric, run)
+    runtime = make_runtime(config)
+    network = load_any_encoder(runtime, run)
     work = partial(decode, preprocessing=config.data.preprocessing, intensity=load_spec(run).rule)
     failed: dict[int, str] = {}
     decoded = in_parallel(work, list(files), say=progress, few=len(files))
@@ -56,7 +56,7 @@ def embed_files(
     blocks: list[Tensor] = []
     while block := list(islice(read, BATCH)):
         places += [number for number, _ in block]
-        blocks.append(features_of(fabric, network, [tiles for _, tiles in block if not isinstance(tiles, str)]))
+        blocks.append(features_of(runtime, network, [tiles for _, tiles in block if not isinstance(tiles, str)]))
     if not blocks:
         raise S4miError(f"none of {len(files)} images can be read, the first of them {files[0]}: {failed.get(0)}")
     found = torch.cat(blocks).numpy()
@@ -80,13 +80,13 @@ def decode(path: Path, *, preprocessing: Preprocessing, intensity: Intensity) ->
 
 
 @torch.inference_mode()
-def features_of(fabric: Fabric, network: nn.Module, images: Sequence[Pixels], *, batch_size: int = BATCH) -> Tensor:
+def features_of(runtime: Runtime, network: nn.Module, images: Sequence[Pixels], *, batch_size: int = BATCH) -> Tensor:
     """(N, D) float32 on the CPU, of N images of (T, S, S, 3) tiles each; those of tiles are averaged."""
     stack = torch.from_numpy(np.concatenate(images))
     given = []
     for chunk in torch.split(stack, batch_size):
-        pixels = chunk.to(fabric.device).permute(0, 3, 1, 2).float().div_(255)
-        with fabric.autocast():
+        pixels = chunk.to(runtime.device).permute(0, 3, 1, 2).float().div_(255)
+        with runtime.autocast():
             given.append(network(pixels).float().cpu())
     return torch.stack([own.mean(dim=0) for own in torch.split(torch.cat(given), [len(tiles) for tiles in images])])
 

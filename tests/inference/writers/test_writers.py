@@ -134,7 +134,7 @@ def test_a_dicom_image_gets_a_segmentation_object_of_its_own(tmp_path: Path, seg
         ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
     )  # fmt: skip
     result = predict_run(tmp_path, [tmp_path / "ct.dcm"], tmp_path / "out", form="match")
-    assert (result.answered, result.failed) == (1, 0)
+    assert (result.predicted, result.failed) == (1, 0)
     made = pydicom.dcmread(tmp_path / "out" / "ct.dcm")
     assert made.SOPClassUID == pydicom.uid.SegmentationStorage
     assert made.SegmentSequence[0].SegmentLabel == "bright"
@@ -146,7 +146,7 @@ def test_a_dicom_image_that_can_have_none_gets_a_line(tmp_path: Path, segmenter:
     pytest.importorskip("highdicom", reason="highdicom is in the extra `dicom`")
     write_dicom(tmp_path / "a.dcm", np.zeros((8, 8), np.uint16))
     result = predict_run(tmp_path, [tmp_path / "a.dcm"], tmp_path / "out", form="match")
-    assert (result.answered, result.failed) == (0, 1)
+    assert (result.predicted, result.failed) == (0, 1)
     (error,) = rows(tmp_path / "out" / "errors.csv")
     assert "cannot have a DICOM-SEG" in error["error"]
     assert "--format png" in error["error"]
@@ -231,7 +231,7 @@ def test_colours_are_refused_where_training_saw_grey_alone(tmp_path: Path, segme
     Image.new("RGB", (9, 9), (200, 10, 10)).save(tmp_path / "colour.png")
     Image.new("RGB", (9, 9), (99, 99, 99)).save(tmp_path / "grey.png")
     result = predict_run(tmp_path, [tmp_path / "colour.png", tmp_path / "grey.png"], tmp_path / "out")
-    assert (result.answered, result.failed) == (1, 1)
+    assert (result.predicted, result.failed) == (1, 1)
     (error,) = rows(tmp_path / "out" / "errors.csv")
     assert "is in colour, but threshold learnt from grey images alone; convert it to grey" in error["error"]
 
@@ -267,5 +267,5 @@ def test_rows_of_an_image_count_only_when_all_are_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("overlap", [-0.1, 1.0])
 def test_windows_that_overlap_wholly_are_refused(tmp_path: Path, segmenter: Threshold, overlap: float) -> None:
-    with pytest.raises(S4miError, match="is no share of a window"):
+    with pytest.raises(S4miError, match="--overlap must be at least 0 and below 1"):
         predict_run(tmp_path, [many(tmp_path / "images")], tmp_path / "out", overlap=overlap)
