@@ -1,4 +1,4 @@
-"""Features of images: the encoder's own, for every image that can be read, with what is known of it."""
+"""Embedding writes the encoder's features of every readable image, with its entries in the data set."""
 
 import csv
 import json
@@ -43,7 +43,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, cells: Path, q
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Two images of other sizes, one of them below, and a broken one."""
+    """Two images of other sizes, one of them in a subfolder, and a corrupt one."""
     folder = tmp_path / "images"
     (folder / "more").mkdir(parents=True)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Prediction answers any image at its own size, and goes on past broken ones."""
+"""Any image is predicted at its own size, and unreadable ones are skipped."""
 
 import csv
 import shutil
@@ -38,7 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, cells: Path, q
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Two images of other sizes in a folder and one below it, a broken one, and a file that is none."""
+    """Two images of other sizes in a folder and one in a subfolder, a corrupt one, and a file that is not an image."""
     folder = tmp_path / "images"
     (folder / "more").mkdir(parents=True)
     generator = np.random.default_rng(0)

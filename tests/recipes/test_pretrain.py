@@ -1,4 +1,4 @@
-"""Pre-training from settings to encoders: without a label, to the bit, and not further when the features collapse."""
+"""Pre-training from settings to encoders: without labels, reproducible to the bit, stopped when features collapse."""
 
 import csv
 import hashlib
@@ -185,7 +185,7 @@ def copied(data: Path, folder: Path, *, rows: Callable[[list[dict[str, str]]], N
 
 
 def officially(table: list[dict[str, str]]) -> None:
-    """By patient: every fifth tests, every fifth validates."""
+    """Split by patient: every fifth is for testing, every fifth for validation."""
     groups = list(dict.fromkeys(row["group"] for row in table))
     for row in table:
         row["split"] = {0: "test", 1: "val"}.get(groups.index(row["group"]) % 5, "train")
@@ -204,7 +204,7 @@ def turned(table: list[dict[str, str]]) -> None:
 
 
 def emptied(table: list[dict[str, str]]) -> None:
-    """Only the first image of each class of each part keeps its label, or there would be nothing to split for."""
+    """Keep only the label of the first image of each class in each part; a split needs some labels."""
     kept: set[tuple[str, str]] = set()
     for row in table:
         place = (row["split"], row["label"])
@@ -304,7 +304,7 @@ def test_looking_changes_nothing(tmp_path: Path, finished: Finished, lesions: Pa
 
 @pytest.fixture
 def ill(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All features have collapsed, whatever they are."""
+    """Make all features count as collapsed."""
     monkeypatch.setattr(records, "LEAST_STD", 1e9)
 
 
@@ -410,7 +410,7 @@ def test_neighbours_score_the_features_when_asked_and_change_nothing(
 def test_one_neighbour_that_is_the_image_itself_gives_the_full_score(
     tmp_path: Path, lesions: Path, quick: Quick
 ) -> None:
-    """Validation images that also stand among the training images, under other names, are their own neighbours."""
+    """Validation images that are also training images, under other names, are their own neighbours."""
 
     def twice(table: list[dict[str, str]]) -> None:
         table[:] = [

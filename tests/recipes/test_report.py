@@ -1,4 +1,4 @@
-"""A report is made of whatever is there, and says what is not."""
+"""A report covers all finished runs, and lists what is unfinished or unreadable."""
 
 import shutil
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Quick = Callable[..., RunConfig]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quick) -> Path:
-    """One finished run, one that is not, and one of pre-training."""
+    """A finished run, an unfinished run, and a pre-training run."""
     folder = tmp_path_factory.mktemp("runs")
     train(quick(lesions, TRANSFER, epochs=1), folder / "deep" / "done")
     shutil.copytree(folder / "deep" / "done", folder / "half")
@@ -98,6 +98,5 @@ def test_runs_of_different_code_are_noted(runs: Path, tmp_path: Path) -> None:
     path = tmp_path / "runs/deep/done/record.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"timm": "', '"timm": "0.0.'), encoding="utf-8")
     assert any(
-        "runs were made with different versions" in note
-        for note in report(tmp_path / "runs", tmp_path / "r.md").notes
+        "runs were made with different versions" in note for note in report(tmp_path / "runs", tmp_path / "r.md").notes
     )

@@ -1,4 +1,4 @@
-"""Images to annotate next: never those that test, the most doubtful and different first, and the same each time."""
+"""Suggested images: never held-out ones, most uncertain and diverse first, and the same each time."""
 
 import csv
 import json
@@ -206,7 +206,7 @@ def test_a_run_of_the_older_classes_is_refused_in_a_line(tmp_path: Path, study: 
 def test_predicted_masks_go_out_and_come_back_the_same(
     tmp_path: Path, segmenter: Path, sparse: Path, format_: Any
 ) -> None:
-    """Corrected by nobody: what is merged is what `s4mi predict` writes."""
+    """Without corrections, merged masks equal those that `s4mi predict` writes."""
     copy = tmp_path / "data"
     copy.mkdir()
     full = load_manifest(sparse)

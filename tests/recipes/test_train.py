@@ -170,7 +170,7 @@ def test_a_folder_of_other_things_is_refused(tmp_path: Path, lesions: Path, quic
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
-def test_a_loss_that_is_not_finite_names_images_and_cure(tmp_path: Path, lesions: Path, quick: Quick) -> None:
+def test_a_loss_that_is_not_finite_names_images_and_a_hint(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     config = quick(lesions, {**TRANSFER, "class_weights": [1e38, 1e38, 1e38]})
     with pytest.raises(S4miError) as caught:
         train(config, tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Energy is what counters say, over their wraps and over resumed sessions, and never a guess."""
+"""Energy is read from counters, across wraps and resumed sessions, and never estimated."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from s4mi.training.energy import Counter, EnergyMeter, gpus, processors
 
 
 def package(folder: Path, name: str, number: int, *, joules: float, wrap: float = 100.0) -> Path:
-    """A folder as Linux has it for a processor."""
+    """Write a powercap folder as Linux has it for a processor."""
     home = folder / f"intel-rapl:{number}"
     home.mkdir(parents=True)
     (home / "name").write_text(f"{name}\n")

@@ -1,4 +1,4 @@
-"""A split with the same picture on two sides stops a run, unless that is allowed, and then it is said everywhere."""
+"""A split with the same image in two parts is refused, unless allowed, and then warned of everywhere."""
 
 import logging
 import shutil

@@ -1,4 +1,4 @@
-"""A run that cannot begin leaves nothing behind that a second try would stumble over."""
+"""A run that cannot start leaves nothing behind that would block a second attempt."""
 
 import shutil
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_batches_of_one_image_are_refused_where_there_is_batch_normalisation(qui
     with pytest.raises(S4miError, match=ONE):
         train(quick(lesions, method, epochs=1, batch_size=1), run)
     assert not run.exists()
-    train(quick(lesions, method, epochs=1), run)  # mended, it goes into the same folder
+    train(quick(lesions, method, epochs=1), run)  # once fixed, it can use the same folder
 
 
 @pytest.mark.parametrize(

@@ -193,10 +193,10 @@ def test_the_sheet_takes_the_place_of_no_image(tmp_path: Path, runs: Path) -> No
     (tmp_path / "out").mkdir()
     for name in ("clusters.jpg", "out/clusters.png"):
         Image.new("RGB", (9, 9)).save(tmp_path / name)
-    with pytest.raises(S4miError, match=r"clusters\.jpg: its clusters would be overwritten by .*; rename it"):
+    with pytest.raises(S4miError, match=r"clusters\.jpg: its mask would be overwritten by .*; rename the image"):
         predict_run(runs / "nameless", [tmp_path / "clusters.jpg"], tmp_path / "else", clusters=True)
     (tmp_path / "clusters.jpg").unlink()
-    with pytest.raises(S4miError, match=r"out/clusters\.png: would be overwritten by the sheet"):
+    with pytest.raises(S4miError, match=r"out/clusters\.png: would be overwritten by the contact sheet"):
         predict_run(runs / "nameless", [tmp_path], tmp_path / "out", clusters=True)
 
 
