@@ -183,16 +183,16 @@ def _config(row: Row, setup: Setup, batch: int, folder: Path, accelerator: str, 
 def _measure(config: RunConfig, setup: Setup, flops: float | None) -> Found:
     """`flops`: of a step, where they have been counted; they cannot be in a compiled network."""
     session = Session.begin(make_fabric(config), config, prepare(config), RunDir(config.data.cache / "no-run"))
-    batch = next(session.stream.epoch(SECOND))
+    batch = next(session.loader.epoch(SECOND))
     assert len(batch.rows) == config.batch_size, "the data set has too few images for a batch"
-    held = Repeated(batch, session.stream.steps)
+    held = Repeated(batch, session.loader.steps)
     steps = _steps(session, held)
     rate = _rate(steps, setup)
     if flops is None:
         with FlopCounterMode(display=False) as counter:
             next(steps)
         flops = float(counter.get_total_flops())
-    views = _rate(_steps(session, session.stream), setup)
+    views = _rate(_steps(session, session.loader), setup)
     found = Found(batch=config.batch_size, rate=rate, views=views, flops=flops)
     if config.batch_size == PAPER_BATCH and session.fabric.device.type == "cuda":
         busy = _busy(_steps(session, held), setup)

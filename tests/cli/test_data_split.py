@@ -57,7 +57,7 @@ def test_the_table_counts_every_class_in_every_part(lesions: Path) -> None:
     ("options", "words"),
     [
         (["--kind", "randm"], "did you mean 'random'"),
-        (["--task", "multilabel"], "is not for multilabel; choose --task multiclass or segmentation"),
+        (["--task", "multilabel"], "has no annotations for multilabel; choose --task multiclass or segmentation"),
         (["--kind", "random", "--ratios", "1,1,1"], "are no shares"),
         (["--kind", "kfold", "--fold", "5"], "is none of 5 folds"),
         (["--kind", "file"], "name it with --file"),

@@ -35,7 +35,7 @@ def test_report_writes_the_page_and_names_the_unfinished(s4mi, runs: Path, tmp_p
 def test_report_of_nothing_is_one_line(s4mi, tmp_path: Path) -> None:
     status, out, err = s4mi("report", tmp_path, "-o", tmp_path / "r.html")
     assert (status, out, err.count("\n")) == (1, "", 1)
-    assert "holds no run" in err
+    assert "contains no run" in err
 
 
 def test_embed_names_what_it_wrote(s4mi, runs: Path, lesions: Path, tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def test_the_report_of_a_study_counts_the_runs_of_its_plan_alone(s4mi: Command, 
     done = s4mi("study", "run", study, "seeds=[0]", arms, "pretraining={}", "-o", out, "--workers", "0")
     assert done.returncode == 0, done.stderr
     page = (out / "report.html").read_text()
-    assert "2 runs lie here that the study does not name any more" in page
+    assert "not included: 2 runs in this folder that the study no longer lists" in page
     assert "runs/simclr-tiny_resnet-100pct-seed0" not in page
     done = s4mi("study", "plan", study, "seeds=[0]", "settings.epochs=3", "-o", out)
     assert done.stdout.count("another run lies there, to be set aside") == 3

@@ -75,4 +75,4 @@ def test_a_merge_leaves_a_study_with_a_time_to_expect_and_then_with_what_it_brou
     assert "with n = 1 seed nothing can be tested" in printed
     page = (out / "report.html").read_text(encoding="utf-8")
     assert TITLE in page
-    assert "1 run of version 1 of synthetic-lesions lies here too" in page
+    assert "effect of new annotations: 1 run on version 1 of synthetic-lesions" in page

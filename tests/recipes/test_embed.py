@@ -1,4 +1,4 @@
-"""Features of images: the encoder's own, for every image that can be read, with what is known of it."""
+"""Embedding writes the encoder's features of every readable image, with its entries in the data set."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ from s4mi.nets.backbone import Backbone
 from s4mi.recipes.embed import embed_run, feature_map
 from s4mi.recipes.train import train
 from s4mi.records import FeatureMap
-from s4mi.training.run_dir import RunDir, load_method, make_fabric
+from s4mi.training.run_dir import RunDir, load_method, make_runtime
 
 Quick = Callable[..., RunConfig]
 CASS = {"name": "cass", "cnn": "tiny_resnet", "vit": "tiny_vit", "weights": "none", "embedding": 16}
@@ -43,7 +43,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, cells: Path, q
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Two images of other sizes, one of them below, and a broken one."""
+    """Two images of other sizes, one of them in a subfolder, and a corrupt one."""
     folder = tmp_path / "images"
     (folder / "more").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -82,7 +82,7 @@ def test_tiles_and_colours_are_those_of_training(runs: Path, images: Path, tmp_p
     made = embed_run(run.path, images, tmp_path / "f.parquet", batch_size=3)
     table = polars.read_parquet(made.table)
     task = Task(kind="multiclass", classes=("a", "b", "c"), image_size=32, counts=(), labelled=0)
-    network = load_method(make_fabric(config), config, task, run.best).backbone
+    network = load_method(make_runtime(config), config, task, run.best).backbone
     expected = [by_hand(network, Path(path), config.data.preprocessing) for path in table["image"]]
     np.testing.assert_allclose(features(table), expected, atol=1e-5)
 
@@ -149,13 +149,9 @@ def test_a_map_takes_tensors_and_arrays_alike() -> None:
 @pytest.mark.parametrize(
     ("run", "asked", "message"),
     [
-        ("segmentation", {}, "a segmentation run has no features of whole images"),
-        (
-            "cass",
-            {"encoder": "tiny_resnett"},
-            "unknown encoder 'tiny_resnett'; did you mean 'tiny_resnet'.; available: tiny_resnet, tiny_vit",
-        ),
-        ("nowhere", {}, "is no run"),
+        ("segmentation", {}, "is a segmentation run, which makes no features of a whole image"),
+        ("cass", {"encoder": "tiny_resnett"}, "did you mean 'tiny_resnet'.; it has tiny_resnet, tiny_vit"),
+        ("nowhere", {}, "not a run"),
     ],
 )
 def test_what_has_no_encoder_is_one_line(runs: Path, images: Path, tmp_path: Path, run: str, asked, message) -> None:

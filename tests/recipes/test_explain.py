@@ -1,4 +1,4 @@
-"""Explaining: overlays of the images' own size, scores that are those of the formulas, and runs side by side."""
+"""Explanations: overlays at the images' own size, scores by the formulas, and runs side by side."""
 
 import csv
 import json
@@ -37,12 +37,12 @@ from s4mi.training.run_dir import RunDir
 Quick = Callable[..., RunConfig]
 VIT = {**TRANSFER, "backbone": "tiny_vit"}
 LARGE = {"image_size": 64}
-"""At 32 pixels the last map of a tiny ResNet has one place."""
+"""At 32 pixels the last feature map of a tiny ResNet has one spatial position."""
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, cells: Path, quick: Quick) -> Path:
-    """Two classifiers of lesions, one of cells, one that segments, and one that saw tiles."""
+    """Two classifiers of lesions, one of cells, a segmenter, and a classifier trained on tiles."""
     folder = tmp_path_factory.mktemp("runs")
     train(quick(lesions, TRANSFER, epochs=2, data=LARGE), folder / "cnn")
     train(quick(lesions, VIT, epochs=2), folder / "vit")
@@ -54,7 +54,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, cells: Path, q
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Two images of other sizes, a broken one, and a file that is none."""
+    """Two images of other sizes, a corrupt one, and a file that is not an image."""
     folder = tmp_path / "images"
     (folder / "more").mkdir(parents=True)
     generator = np.random.default_rng(0)
@@ -173,7 +173,7 @@ def test_weights_drawn_anew_give_another_map_and_the_check_says_how_far_it_is(
 def test_a_run_whose_weights_are_the_redrawn_ones_is_flagged(
     tmp_path: Path, runs: Path, lesions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The oracle of the check: a map compared with itself."""
+    """The oracle of the sanity check: a saliency map compared with itself."""
     explainer = Explainer(runs / "vit", name="vit", methods=["input_gradient"], sanity=True, seed=0)
     explainer._randomised = explainer._trained
     monkeypatch.setattr("s4mi.recipes.explain.Explainer", lambda *_, **__: explainer)
@@ -262,12 +262,12 @@ def test_runs_of_one_name_are_told_apart_by_the_folder_above() -> None:
 @pytest.mark.parametrize(
     ("run", "settings", "message"),
     [
-        ("segmentation", {}, "a segmentation run is explained by its masks; use: s4mi predict"),
-        ("nowhere", {}, "is no run"),
-        ("vit", {"target": "nevuss"}, "unknown class 'nevuss'; did you mean 'nevus'"),
-        ("vit", {"methods": ["grad_kam"]}, "'grad_kam' is no kind of map; did you mean 'grad_cam'"),
-        ("cells", {}, "its test part is unknown .* --split all"),
-        ("cells", {"part": None, "target": TRUTH}, "unknown class 'melanoma'"),
+        ("segmentation", {}, "is a segmentation run, .* s4mi predict"),
+        ("nowhere", {}, "not a run"),
+        ("vit", {"target": "nevuss"}, "has no class 'nevuss'; did you mean 'nevus'"),
+        ("vit", {"methods": ["grad_kam"]}, "unknown kind of saliency map 'grad_kam'; did you mean 'grad_cam'"),
+        ("cells", {}, "which of its images are the test part .* --split all"),
+        ("cells", {"part": None, "target": TRUTH}, "has no class 'melanoma'"),
     ],
 )
 def test_what_cannot_be_explained_is_one_line(

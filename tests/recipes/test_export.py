@@ -1,4 +1,4 @@
-"""An exported model is one file that answers as its run does, or it is not there."""
+"""An exported model predicts what its run predicts, or it is not written."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ DINO = {
 
 
 class Made:
-    """A run of each task and its ONNX file, each made when it is first asked for: writing one takes seconds."""
+    """A run of each task and its ONNX file, each made on first use, as writing one takes seconds."""
 
     def __init__(self, folder: Path, lesions: Path, cells: Path, quick: Quick) -> None:
         self.folder, self.lesions, self.cells, self.quick = folder, lesions, cells, quick
@@ -247,7 +247,7 @@ def test_the_best_run_of_a_study_is_exported(lesions: Path, quick: Quick, tmp_pa
 def test_what_is_there_is_not_overwritten_unless_asked(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "model.onnx"
     out.write_text("mine")
-    with pytest.raises(S4miError, match=r"model\.onnx: is there already; .* --overwrite"):
+    with pytest.raises(S4miError, match=r"model\.onnx: already exists; .* --overwrite"):
         export_run(made.run("multiclass"), out)
     assert out.read_text() == "mine"
     (tmp_path / "MODEL_CARD.md").write_text("# My own words\n")
@@ -325,7 +325,7 @@ def test_real_lesions_are_answered_alike_by_the_run_and_its_file(
 
 
 def foreign(path: Path, **metadata: str) -> Path:
-    """An ONNX file that gives back what it is given."""
+    """An ONNX file whose output is its input."""
     same = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", same[:1], same[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

@@ -1,4 +1,4 @@
-"""Prediction answers any image at its own size, and goes on past broken ones."""
+"""Any image is predicted at its own size, and unreadable ones are skipped."""
 
 import csv
 import shutil
@@ -38,7 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, cells: Path, q
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Two images of other sizes in a folder and one below it, a broken one, and a file that is none."""
+    """Two images of other sizes in a folder and one in a subfolder, a corrupt one, and a file that is not an image."""
     folder = tmp_path / "images"
     (folder / "more").mkdir(parents=True)
     generator = np.random.default_rng(0)
@@ -59,7 +59,7 @@ def test_masks_have_the_size_of_their_images_and_the_values_of_the_data_set(
     tmp_path: Path, runs: Path, images: Path
 ) -> None:
     result = predict_run(runs / "segmentation", [images], tmp_path / "out")
-    assert (result.answered, result.failed) == (3, 1)
+    assert (result.predicted, result.failed) == (3, 1)
     for name in ("wide.png", "high.jpg", "more/grey.png"):
         with Image.open(images / name) as image, Image.open((tmp_path / "out" / name).with_suffix(".png")) as mask:
             assert mask.size == image.size
@@ -162,8 +162,8 @@ def test_overlays_of_a_data_set_show_hits_misses_and_false_alarms(tmp_path: Path
     out = tmp_path / "out"
     result = predict_run(runs / "segmentation", [lesions], out, overlay=True)
     manifest = load_manifest(lesions)
-    assert (result.answered, result.failed) == (len(manifest.rows), 0)
-    assert result.legend == "found green, missed orange, wrong purple, outline of the truth white"
+    assert (result.predicted, result.failed) == (len(manifest.rows), 0)
+    assert result.legend == "found green, missed orange, wrong purple, ground-truth outline white"
     assert {path.stem for path in (out / "overlays").iterdir()} == {row.id for row in manifest.rows}
     for row in manifest.rows[:5]:
         assert row.mask is not None
@@ -187,13 +187,13 @@ def test_the_images_without_annotation_can_be_answered_alone(tmp_path: Path, run
     rows_ = [replace(row, mask=None) if row.id in bare else row for row in full.rows]
     write_dataset(folder, full.spec.model_copy(update={"root": str(lesions)}), rows_)
     result = predict_run(runs / "segmentation", [folder], tmp_path / "out", unannotated=True)
-    assert result.answered == 2
+    assert result.predicted == 2
     assert {path.stem for path in (tmp_path / "out").glob("*.png")} == bare
     part = read_parts(runs / "segmentation" / "split.json", full)["train"]
     inside = {full.rows[number].id for number in part} & bare
     if inside:
         again = predict_run(runs / "segmentation", [folder], tmp_path / "part", part="train", unannotated=True)
-        assert again.answered == len(inside)
+        assert again.predicted == len(inside)
 
 
 def test_a_part_of_a_data_set_is_that_of_the_runs_own_split(tmp_path: Path, runs: Path, lesions: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_row_without_a_mask_has_an_overlay_of_its_prediction_alone(tmp_path: P
     lines = [lines[0], ",".join(cells), lines[2]]
     (data / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     result = predict_run(runs / "segmentation", [data], tmp_path / "out", overlay=True)
-    assert result.legend == "lesion sky blue; found green, missed orange, wrong purple, outline of the truth white"
+    assert result.legend == "lesion sky blue; found green, missed orange, wrong purple, ground-truth outline white"
     manifest = load_manifest(data)
     row = manifest.rows[0]
     classes = read_mask(tmp_path / "out" / f"{row.id}.png", manifest.spec.mask_values)
@@ -244,7 +244,7 @@ def test_a_truth_of_another_size_gets_a_line(tmp_path: Path, runs: Path, lesions
         half = opened.resize((24, 24), Image.Resampling.NEAREST)
     half.save(mask)
     result = predict_run(runs / "segmentation", [data], tmp_path / "out", overlay=True)
-    assert (result.answered, result.failed) == (59, 1)
+    assert (result.predicted, result.failed) == (59, 1)
     (error,) = rows(tmp_path / "out" / "errors.csv")
     assert error["image"] == str(mask)
     assert "mask is 24×24 but its image is 48×48" in error["error"]
@@ -254,15 +254,15 @@ def test_a_truth_of_another_size_gets_a_line(tmp_path: Path, runs: Path, lesions
 @pytest.mark.parametrize(
     ("run", "given", "settings", "message"),
     [
-        ("multiclass", "data", {"overlay": True}, "is a multiclass run and predicts no masks .* leave out --overlay"),
+        ("multiclass", "data", {"overlay": True}, "a multiclass run predicts no masks; omit --overlay"),
         (
             "segmentation",
             "images",
             {"part": "test"},
             "not a data set, so the images of its test part are unknown",
         ),
-        ("segmentation", "cells", {"overlay": True}, "is a mask of .* but .* was trained on background, lesion"),
-        ("segmentation", "cells", {"part": "test"}, "its test part is unknown .* --split all"),
+        ("segmentation", "cells", {"overlay": True}, "has the classes .* but .* was trained on background, lesion"),
+        ("segmentation", "cells", {"part": "test"}, "which of its images are the test part .* --split all"),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(

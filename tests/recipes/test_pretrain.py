@@ -1,4 +1,4 @@
-"""Pre-training from settings to encoders: without a label, to the bit, and not further when the features collapse."""
+"""Pre-training from settings to encoders: without labels, reproducible to the bit, stopped when features collapse."""
 
 import csv
 import hashlib
@@ -185,7 +185,7 @@ def copied(data: Path, folder: Path, *, rows: Callable[[list[dict[str, str]]], N
 
 
 def officially(table: list[dict[str, str]]) -> None:
-    """By patient: every fifth tests, every fifth validates."""
+    """Split by patient: every fifth is for testing, every fifth for validation."""
     groups = list(dict.fromkeys(row["group"] for row in table))
     for row in table:
         row["split"] = {0: "test", 1: "val"}.get(groups.index(row["group"]) % 5, "train")
@@ -204,7 +204,7 @@ def turned(table: list[dict[str, str]]) -> None:
 
 
 def emptied(table: list[dict[str, str]]) -> None:
-    """Only the first image of each class of each part keeps its label, or there would be nothing to split for."""
+    """Keep only the label of the first image of each class in each part; a split needs some labels."""
     kept: set[tuple[str, str]] = set()
     for row in table:
         place = (row["split"], row["label"])
@@ -304,7 +304,7 @@ def test_looking_changes_nothing(tmp_path: Path, finished: Finished, lesions: Pa
 
 @pytest.fixture
 def ill(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All features have collapsed, whatever they are."""
+    """Make all features count as collapsed."""
     monkeypatch.setattr(records, "LEAST_STD", 1e9)
 
 
@@ -322,8 +322,8 @@ def test_collapse_stops_the_run_after_as_many_looks_as_patience_allows(
     assert last.health is not None
     found = last.health.features[ENCODERS[name][0]]
     assert message.startswith(f"epoch 2: the features of {ENCODERS[name][0]} have collapsed")
-    for part in (f"deviation {found.std:.3f} of 1", f"rank {found.effective_rank:.1f} of", config.method.cure,
-                 "2 looks in a row", "health.patience=0"):  # fmt: skip
+    for part in (f"deviation {found.std:.3f} of 1", f"rank {found.effective_rank:.1f} of", config.method.hint,
+                 "in 2 consecutive checks", "health.patience=0"):  # fmt: skip
         assert part in message
     assert [epoch.epoch for epoch in read_epochs(tmp_path / "run")] == [1, 2]
     assert not (tmp_path / "run" / "record.json").exists()
@@ -349,7 +349,7 @@ def test_a_run_that_collapse_stopped_goes_on_where_it_was_when_told_to(
     run = tmp_path / "run"
     # The checkpoint is not due: the stop itself must save the epoch.
     hardware = {"accelerator": "cpu", "checkpoint_seconds": 3600}
-    with pytest.raises(S4miError, match=r"epoch 1: .* 1 looks? in a row"):
+    with pytest.raises(S4miError, match=r"epoch 1: .* in 1 consecutive check;"):
         train(quick(lesions, SIMCLR, epochs=2, health={"patience": 1}, hardware=hardware), run)
     started: list[int] = []
     config = quick(lesions, SIMCLR, epochs=2, health={"patience": 0})
@@ -365,7 +365,7 @@ def test_looks_before_an_interruption_count(tmp_path: Path, lesions: Path, quick
     config, run = quick(lesions, SIMCLR, epochs=9, health={"patience": 3}), tmp_path / "run"
     with pytest.raises(StoppedError):
         train(config, run, watch=stop_after(2))
-    with pytest.raises(S4miError, match=r"epoch 3: .* 3 looks in a row"):
+    with pytest.raises(S4miError, match=r"epoch 3: .* in 3 consecutive checks"):
         train(config, run, resume=True)
 
 
@@ -379,7 +379,7 @@ def test_a_teacher_that_gives_every_image_one_answer_stops_the_run_too(
     assert epoch.health is not None
     entropy = epoch.health.signals["teacher_entropy"]
     assert 0 < entropy < 1
-    assert str(stopped.value).startswith("epoch 1: the teacher gives all images the same answer")
+    assert str(stopped.value).startswith("epoch 1: the teacher's output is the same for all images")
     assert f"(entropy {entropy:.3f} of 1)" in str(stopped.value)
 
 
@@ -390,7 +390,7 @@ def test_a_healthy_look_begins_the_count_again(
         finished = progress.latest.epoch if progress.latest else 0
         monkeypatch.setattr(records, "LEAST_STD", 0.0 if finished == 1 else 1e9)  # only epoch 2 is looked at kindly
 
-    with pytest.raises(S4miError, match=r"epoch 4: .* 2 looks in a row"):
+    with pytest.raises(S4miError, match=r"epoch 4: .* in 2 consecutive checks"):
         train(quick(lesions, SIMCLR, epochs=9, health={"patience": 2}), tmp_path / "run", watch=thresholds)
 
 
@@ -410,7 +410,7 @@ def test_neighbours_score_the_features_when_asked_and_change_nothing(
 def test_one_neighbour_that_is_the_image_itself_gives_the_full_score(
     tmp_path: Path, lesions: Path, quick: Quick
 ) -> None:
-    """Validation images that also stand among the training images, under other names, are their own neighbours."""
+    """Validation images that are also training images, under other names, are their own neighbours."""
 
     def twice(table: list[dict[str, str]]) -> None:
         table[:] = [
@@ -434,7 +434,7 @@ def test_neighbours_without_class_labels_are_refused(tmp_path: Path, lesions: Pa
 
     masks = copied(lesions, tmp_path / "masks-only", rows=unlabelled, spec={"tasks": ["segmentation"], "classes": []})
     for data in (bare, masks):
-        with pytest.raises(S4miError, match=r"health.knn needs images with class labels, and .* has none; leave it"):
+        with pytest.raises(S4miError, match=r"health.knn needs images with class labels, and .* has none; omit it"):
             train(quick(data, SIMCLR, health={"knn": True}), tmp_path / f"run-{data.name}")
 
 

@@ -1,4 +1,4 @@
-"""A report is made of whatever is there, and says what is not."""
+"""A report covers all finished runs, and lists what is unfinished or unreadable."""
 
 import shutil
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Quick = Callable[..., RunConfig]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quick) -> Path:
-    """One finished run, one that is not, and one of pre-training."""
+    """A finished run, an unfinished run, and a pre-training run."""
     folder = tmp_path_factory.mktemp("runs")
     train(quick(lesions, TRANSFER, epochs=1), folder / "deep" / "done")
     shutil.copytree(folder / "deep" / "done", folder / "half")
@@ -59,7 +59,7 @@ def test_a_folder_of_unfinished_runs_still_has_a_page(runs: Path, tmp_path: Path
     ("folder", "out", "message"),
     [
         ("nowhere", "r.html", "no such folder"),
-        (".", "r.html", "holds no run; make one with: s4mi train"),
+        (".", "r.html", "contains no run; create one with: s4mi train"),
         (".", "r.pdf", r"\.pdf is no format of a report; end it in \.html, \.csv, \.md, \.tex"),
         (".", "report", "no ending is no format of a report"),
     ],
@@ -87,7 +87,7 @@ def test_csv_writes_a_second_file_with_a_row_a_score(runs: Path, tmp_path: Path)
 def test_the_data_card_is_made_of_what_training_recorded(runs: Path, tmp_path: Path) -> None:
     report(runs, tmp_path / "r.html", sheets=False)
     text = (tmp_path / "r.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
-    assert "random, by patient and in proportion, 70:10:20" in text
+    assert "random, grouped by patient, stratified, 70:10:20" in text
     assert "60 (60 PNG)" in text
     assert "None found. Looked for in every run" in text
     assert "Energy was not measured" in text or "counters saw" in text
@@ -98,6 +98,5 @@ def test_runs_of_different_code_are_noted(runs: Path, tmp_path: Path) -> None:
     path = tmp_path / "runs/deep/done/record.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"timm": "', '"timm": "0.0.'), encoding="utf-8")
     assert any(
-        "not all runs are made with the same code" in note
-        for note in report(tmp_path / "runs", tmp_path / "r.md").notes
+        "runs were made with different versions" in note for note in report(tmp_path / "runs", tmp_path / "r.md").notes
     )

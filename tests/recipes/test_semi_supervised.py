@@ -1,4 +1,4 @@
-"""Runs on images with masks and images without: what they leave behind, and which of their answers counts."""
+"""Runs on images with and without masks: the files they write, and the ensemble member they choose."""
 
 from collections.abc import Callable
 from pathlib import Path

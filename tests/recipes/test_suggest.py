@@ -1,4 +1,4 @@
-"""Images to annotate next: never those that test, the most doubtful and different first, and the same each time."""
+"""Suggested images: never held-out ones, most uncertain and diverse first, and the same each time."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ from s4mi.nets.deepest import EncoderFeatures
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.suggest import SuggestOptions, suggest
 from s4mi.recipes.train import train
-from s4mi.training.run_dir import RunDir, load_method, make_fabric
+from s4mi.training.run_dir import RunDir, load_method, make_runtime
 
 Quick = Callable[..., RunConfig]
 CROSS = {"name": "cross_teaching", "cnn": "small_unet", "transformer": "tiny_swin_unet", "transformer_weights": "none"}
@@ -80,7 +80,7 @@ def held_out(run: Path) -> set[str]:
 def test_a_study_is_asked_and_images_that_any_seed_tests_are_left_alone(
     tmp_path: Path, study: Path, sparse: Path
 ) -> None:
-    made = suggest(study, sparse, tmp_path / "next.csv", wish=SuggestOptions(count=100, per_patient=0))
+    made = suggest(study, sparse, tmp_path / "next.csv", options=SuggestOptions(count=100, per_patient=0))
     chosen = rows(made.files[0])
     runs = sorted((study / "runs").iterdir())
     bare = {row.id for row in load_manifest(sparse).rows if row.labels is None}
@@ -99,20 +99,20 @@ def test_the_same_command_chooses_the_same(tmp_path: Path, study: Path, sparse: 
             study,
             sparse,
             tmp_path / f"{name}.csv",
-            wish=SuggestOptions(count=9, strategy=Strategy("both", "typicality")),
+            options=SuggestOptions(count=9, strategy=Strategy("both", "typicality")),
         )
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
 def test_no_patient_has_more_than_asked_for(tmp_path: Path, study: Path, sparse: Path) -> None:
-    made = suggest(study, sparse, tmp_path / "next.csv", wish=SuggestOptions(count=100, per_patient=1))
+    made = suggest(study, sparse, tmp_path / "next.csv", options=SuggestOptions(count=100, per_patient=1))
     patients = [row["patient"] for row in rows(made.files[0])]
     assert len(set(patients)) == len(patients)
 
 
 def test_the_entropy_is_that_of_the_predicted_probabilities(tmp_path: Path, study: Path, sparse: Path) -> None:
     run = study / "runs" / "ft-100pct-seed0"
-    suggest(run, sparse, tmp_path / "next.csv", wish=SuggestOptions(count=100, strategy=Strategy("entropy", "none")))
+    suggest(run, sparse, tmp_path / "next.csv", options=SuggestOptions(count=100, strategy=Strategy("entropy", "none")))
     predictor = Predictor((RunModel(run),))
     image_of = {row.id: row.image for row in load_manifest(sparse).rows}
     chosen = rows(tmp_path / "next.csv")
@@ -130,7 +130,7 @@ def test_k_centre_alone_is_that_of_the_features(tmp_path: Path, study: Path, spa
         run,
         sparse,
         tmp_path / "next.csv",
-        wish=SuggestOptions(count=5, strategy=Strategy("none", "k-centre"), per_patient=0),
+        options=SuggestOptions(count=5, strategy=Strategy("none", "k-centre"), per_patient=0),
     )
     manifest = sorted(load_manifest(sparse).rows, key=lambda row: row.id)
     free = [row for row in manifest if row.id not in held_out(run)]
@@ -148,8 +148,8 @@ def test_a_cold_start_needs_no_label(tmp_path: Path, sparse: Path, quick: Quick)
     write_dataset(folder, spec, [replace(row, labels=None, mask=None) for row in full.rows])
     dino = {"name": "simclr", "backbone": "tiny_resnet", "weights": "none"}
     train(quick(folder, dino, epochs=1), tmp_path / "pre")
-    wish = SuggestOptions(count=6, strategy=Strategy("none", "typicality"), cold=True, format="label-studio")
-    made = suggest(tmp_path / "pre", folder, tmp_path / "next.csv", wish=wish)
+    options = SuggestOptions(count=6, strategy=Strategy("none", "typicality"), cold=True, format="label-studio")
+    made = suggest(tmp_path / "pre", folder, tmp_path / "next.csv", options=options)
     chosen = rows(made.files[0])
     assert (made.chosen, made.candidates) == (6, 60)
     assert all("typical of" in row["why"] and row["entropy"] == "" for row in chosen)
@@ -169,27 +169,23 @@ def test_after_a_cold_start_nothing_is_scored_on_images_that_pre_training_saw(
     simclr = {"name": "simclr", "backbone": "tiny_resnet", "weights": "none"}
     train(quick(folder, simclr, epochs=1), tmp_path / "runs" / "pre")
     for source in (tmp_path / "runs" / "pre", tmp_path / "runs"):
-        with pytest.raises(
-            S4miError, match=r"a pre-training run has features but no predictions.* with --cold-start, or use a run"
-        ):
-            suggest(source, folder, tmp_path / "next.csv", wish=SuggestOptions(count=6))
+        with pytest.raises(S4miError, match=r"has learnt features and no answers.* with --cold-start, or give a run"):
+            suggest(source, folder, tmp_path / "next.csv", options=SuggestOptions(count=6))
     labels = tmp_path / "next.csv"
     lines = [f"{row.id},{'ab'[n % 2]}" for n, row in enumerate(full.rows[:30])]
     labels.write_text("\n".join(["id,label", *lines]) + "\n")
     result = apply_merge(plan_merge(load_version(folder), {labels: read_annotations(labels)}, MergeRules()))
     assert result.first == ("multiclass",)
     finetune = {**TRANSFER, "pretrained": str(tmp_path / "runs" / "pre")}
-    with pytest.raises(
-        S4miError, match="had no annotation for multiclass then, so pre-train once more on this"
-    ) as said:
+    with pytest.raises(S4miError, match="had no annotations for multiclass yet, so pre-train again on this") as said:
         train(quick(folder, finetune, epochs=1), tmp_path / "runs" / "finetune")
-    assert "give both runs the same" not in str(said.value)
+    assert "in both runs" not in str(said.value)
     train(quick(folder, simclr, epochs=1), tmp_path / "runs" / "pre2")
     again = {**TRANSFER, "pretrained": str(tmp_path / "runs" / "pre2")}
     train(quick(folder, again, epochs=1), tmp_path / "runs" / "finetune")
     assert not suggest(
         tmp_path / "runs" / "pre2", folder, tmp_path / "more.csv",
-        wish=SuggestOptions(count=3, strategy=Strategy("none", "typicality"), cold=True),
+        options=SuggestOptions(count=3, strategy=Strategy("none", "typicality"), cold=True),
     ).note  # fmt: skip
 
 
@@ -202,22 +198,20 @@ def test_a_run_of_the_older_classes_is_refused_in_a_line(tmp_path: Path, study: 
     bare = next(row for row in full.rows if row.labels is None)
     path.write_text(f"id,label\n{bare.id},rare\n")
     apply_merge(plan_merge(load_version(copy), {path: read_annotations(path)}, MergeRules(new_classes=("rare",))))
-    with pytest.raises(
-        S4miError, match=r"was trained on the classes .*, but .* has .*, rare; use a run of these classes"
-    ):
-        suggest(study, copy, tmp_path / "next.csv", wish=SuggestOptions(count=3))
+    with pytest.raises(S4miError, match=r"is of the classes .*, but .* has .*, rare; give a run of these classes"):
+        suggest(study, copy, tmp_path / "next.csv", options=SuggestOptions(count=3))
 
 
 @pytest.mark.parametrize("format_", ["coco", "label-studio"])
 def test_predicted_masks_go_out_and_come_back_the_same(
     tmp_path: Path, segmenter: Path, sparse: Path, format_: Any
 ) -> None:
-    """Corrected by nobody: what is merged is what `s4mi predict` writes."""
+    """Without corrections, merged masks equal those that `s4mi predict` writes."""
     copy = tmp_path / "data"
     copy.mkdir()
     full = load_manifest(sparse)
     write_dataset(copy, full.spec.model_copy(update={"root": str(sparse)}), full.rows)
-    made = suggest(segmenter, copy, tmp_path / "next.csv", wish=SuggestOptions(count=4, format=format_))
+    made = suggest(segmenter, copy, tmp_path / "next.csv", options=SuggestOptions(count=4, format=format_))
     chosen = [row["id"] for row in rows(made.files[0])]
     path = made.files[1]
     contents = json.loads(path.read_text())
@@ -248,7 +242,7 @@ def test_the_networks_of_cross_teaching_disagree(tmp_path: Path, sparse: Path, q
         tmp_path / "run",
         sparse,
         tmp_path / "n.csv",
-        wish=SuggestOptions(count=3, strategy=Strategy("disagreement", "none")),
+        options=SuggestOptions(count=3, strategy=Strategy("disagreement", "none")),
     )
     values = [float(row["disagreement"]) for row in rows(made.files[0])]
     assert values == sorted(values, reverse=True)
@@ -257,7 +251,7 @@ def test_the_networks_of_cross_teaching_disagree(tmp_path: Path, sparse: Path, q
 def test_a_segmenter_sees_an_image_as_its_encoder_does(segmenter: Path, sparse: Path, quick: Quick) -> None:
     config = RunDir(segmenter).config()
     task = Task(kind="segmentation", classes=("background", "lesion"), image_size=32, counts=(), labelled=0)
-    method: Any = load_method(make_fabric(config), config, task, RunDir(segmenter).best)
+    method: Any = load_method(make_runtime(config), config, task, RunDir(segmenter).best)
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     encoder = next(module for name, module in method.named_modules() if name.endswith("encoder"))
     with torch.no_grad():
@@ -274,7 +268,7 @@ def test_a_broken_image_gets_a_line_and_the_others_go_on(tmp_path: Path, study: 
     full = write_synthetic("lesions", folder, count=8, size=32, seed=9)
     write_dataset(folder, full.spec, [replace(row, labels=None, mask=None) for row in full.rows])
     (folder / "images" / "lesion_0003.png").write_bytes(b"no image")
-    made = suggest(study, folder, tmp_path / "next.csv", wish=SuggestOptions(count=20, per_patient=0))
+    made = suggest(study, folder, tmp_path / "next.csv", options=SuggestOptions(count=20, per_patient=0))
     assert (made.chosen, made.failed) == (7, 1)
     (error,) = rows(tmp_path / "next.errors.csv")
     assert error["image"].endswith("lesion_0003.png")
@@ -290,29 +284,29 @@ def test_bad_input_is_one_line(tmp_path: Path, study: Path, segmenter: Path, spa
     no_masks.mkdir()
     spec = full.spec.model_copy(update={"tasks": ("multiclass",), "mask_values": {}, "root": str(sparse)})
     write_dataset(no_masks, spec, [replace(row, mask=None) for row in full.rows])
-    for source, dataset, wish, message in (
-        (run, cells, SuggestOptions(), "was trained on the classes nevus, .*, but .* has tfh_1"),
+    for source, dataset, options, message in (
+        (run, cells, SuggestOptions(), "is of the classes nevus, .*, but .* has tfh_1"),
         (segmenter, no_masks, SuggestOptions(), "is a segmentation run, but .* is for multiclass"),
         (run, grey, SuggestOptions(), "contains greyscale images, but .* was trained on colour images"),
         (
             run,
             sparse,
             SuggestOptions(strategy=Strategy("disagreement", "none")),
-            "is one network, which disagrees with nobody",
+            "disagreement needs at least 2 networks, found 1",
         ),
         (tmp_path, sparse, SuggestOptions(), "not a run"),
         (tmp_path, sparse, SuggestOptions(cold=True, strategy=Strategy("none", "typicality")), "not a finished run"),
     ):
         with pytest.raises(S4miError, match=message) as caught:
-            suggest(source, dataset, out, wish=wish)
+            suggest(source, dataset, out, options=options)
         assert "\n" not in str(caught.value)
     with pytest.raises(S4miError, match=r"end it in \.csv"):
-        suggest(run, sparse, tmp_path / "next.json", wish=SuggestOptions())
+        suggest(run, sparse, tmp_path / "next.json", options=SuggestOptions())
 
 
 def test_nothing_left_to_annotate_is_said(tmp_path: Path, study: Path, lesions: Path) -> None:
-    with pytest.raises(S4miError, match="all 60 training images are already annotated for multiclass"):
-        suggest(study, lesions, tmp_path / "next.csv", wish=SuggestOptions())
+    with pytest.raises(S4miError, match="all 60 images that may train are annotated for multiclass"):
+        suggest(study, lesions, tmp_path / "next.csv", options=SuggestOptions())
 
 
 @pytest.mark.parametrize(

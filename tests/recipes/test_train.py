@@ -154,7 +154,7 @@ def test_a_finished_run_is_not_run_again(finished: Path, lesions: Path, quick: Q
 
 
 def test_a_used_folder_is_refused_without_resume(finished: Path, lesions: Path, quick: Quick) -> None:
-    with pytest.raises(S4miError, match=r"holds a run already; pass --resume"):
+    with pytest.raises(S4miError, match=r"contains a run already; pass --resume"):
         train(quick(lesions, DEDL, epochs=4), finished)
 
 
@@ -165,12 +165,12 @@ def test_other_settings_are_refused_on_resume(finished: Path, lesions: Path, qui
 
 def test_a_folder_of_other_things_is_refused(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(S4miError, match="holds files but no run"):
+    with pytest.raises(S4miError, match="contains files but not a run"):
         train(quick(lesions, DEDL), tmp_path, resume=True)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
-def test_a_loss_that_is_not_finite_names_images_and_cure(tmp_path: Path, lesions: Path, quick: Quick) -> None:
+def test_a_loss_that_is_not_finite_names_images_and_a_hint(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     config = quick(lesions, {**TRANSFER, "class_weights": [1e38, 1e38, 1e38]})
     with pytest.raises(S4miError) as caught:
         train(config, tmp_path / "run")
@@ -217,7 +217,7 @@ def test_a_method_that_does_not_fit_the_data_is_refused(tmp_path: Path, lesions:
     Image.new("RGB", (8, 8)).save(folder / "a.png")
     (folder / "dataset.yaml").write_text("name: bare\ntasks: []\n")
     (folder / "manifest.csv").write_text("image\na.png\n")
-    with pytest.raises(S4miError, match="nothing in it is annotated"):
+    with pytest.raises(S4miError, match="has annotations for no task"):
         train(quick(folder, DEDL), tmp_path / "run")
 
 

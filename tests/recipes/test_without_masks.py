@@ -1,4 +1,4 @@
-"""Segmentation without masks from settings to predicted masks: what a collapse, a stop and a person's names change."""
+"""Segmentation without masks, from settings to predicted masks: collapse, interruption and named clusters."""
 
 import json
 import shutil
@@ -101,7 +101,7 @@ def test_validation_chooses_the_epoch_and_test_is_scored_by_the_classes_it_gave_
 
 
 def test_masks_of_training_images_change_nothing(tmp_path: Path, lesions: Path, quick: Quick) -> None:
-    """With every one of them turned inside out, weights and scores are the same to the bit."""
+    """With every training mask inverted, weights and scores are the same to the bit."""
     data, settings = tmp_path / "data", {"epochs": 2}
     records = [train_supervised(quick(lesions, PICIE, **settings), tmp_path / "true")]
     split = tmp_path / "true" / "split.json"
@@ -157,9 +157,9 @@ def test_it_starts_from_a_pre_training_run_of_the_same_split(tmp_path: Path, les
     dino = tmp_path / "dino"
     config = quick(data, {**PICIE, "pretrained": str(dino)}, epochs=1)
     train(quick(data, DINO, epochs=1), dino)
-    with pytest.raises(S4miError, match=r"has learnt from \d+ images of this run's \w+ part") as refused:
+    with pytest.raises(S4miError, match=r"was pre-trained on \d+ images of this run's \w+ part") as refused:
         train(config, tmp_path / "run")
-    assert "give both runs the same split.seed and task" in str(refused.value)
+    assert "use the same split.seed and task in both runs" in str(refused.value)
     shutil.rmtree(dino)
     pretraining = quick(data, DINO, epochs=1, task="segmentation")
     assert prepare(pretraining).split.train == prepare(config).split.train
@@ -174,7 +174,7 @@ def test_it_starts_from_a_pre_training_run_of_the_same_split(tmp_path: Path, les
 
 @pytest.fixture
 def collapse_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let the clusters that MDC finds be a collapse at these looks at them, counted from now, or at all from one on."""
+    """Make MDC's clusters count as collapsed at these checks, counted from now, or at all from one on."""
     check = PixelClustering._check
 
     def set_up(*looks: int, ever_from: int = 10**9) -> None:
@@ -198,7 +198,7 @@ CollapseAt = Callable[..., None]
 def test_after_a_collapse_training_begins_again_as_if_nothing_had_been(
     tmp_path: Path, lesions: Path, quick: Quick, collapse_at: CollapseAt, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Other weights, and the same ones whenever it collapses: nothing is left of what was learnt before."""
+    """A restart draws new weights, the same for each collapse: nothing is left of earlier training."""
     config, records = quick(lesions, MDC), {}
     for name, looks in (("well", ()), ("at once", (1,)), ("in epoch 2", (2,)), ("in epoch 3", (3,))):
         collapse_at(*looks)
@@ -206,9 +206,9 @@ def test_after_a_collapse_training_begins_again_as_if_nothing_had_been(
         records[name] = train_supervised(config, tmp_path / name)
         assert epochs_of(tmp_path / name) == [1, 2, 3]
         assert records[name].restarts == len(looks)
-        warnings = [entry.message for entry in caplog.records if "begins again" in entry.message]
+        warnings = [entry.message for entry in caplog.records if "training restarts" in entry.message]
         assert warnings == [
-            f"epoch {look}: {COLLAPSE}; training begins again with other weights (1 of 2 times)" for look in looks
+            f"epoch {look}: {COLLAPSE}; training restarts with new weights (restart 1 of 2)" for look in looks
         ]
     for name in ("in epoch 2", "in epoch 3"):
         assert_same_weights(tmp_path / "at once", tmp_path / name)
@@ -231,7 +231,7 @@ def test_each_fresh_start_has_weights_of_its_own(
 
 
 @pytest.mark.parametrize(
-    ("restarts", "tried"), [(0, ""), (1, ", also after 1 fresh start"), (2, ", also after 2 fresh starts")]
+    ("restarts", "tried"), [(0, ""), (1, ", also after 1 restart"), (2, ", also after 2 restarts")]
 )
 def test_a_run_that_collapses_again_and_again_stops_with_advice(
     tmp_path: Path, lesions: Path, quick: Quick, collapse_at: CollapseAt, restarts: int, tried: str
@@ -249,9 +249,9 @@ def test_a_run_that_collapses_again_and_again_stops_with_advice(
 
 
 def test_features_that_are_the_same_everywhere_end_a_run_in_a_line(tmp_path: Path, quick: Quick, lesions: Path) -> None:
-    """Not pretended: weight decay this strong leaves nothing of the weights."""
+    """A real collapse: weight decay this strong shrinks all weights to zero."""
     optim = {"name": "sgd", "lr": 0.5, "weight_decay": 2.0, "momentum": 0, "schedule": "constant"}
-    with pytest.raises(S4miError, match=r"^epoch \d+: [^\n]+, also after 1 fresh start[^\n]+$"):
+    with pytest.raises(S4miError, match=r"^epoch \d+: [^\n]+, also after 1 restart[^\n]+$"):
         train(quick(lesions, {**MDC, "restarts": 1}, optim=optim, epochs=9), tmp_path)
 
 
@@ -275,7 +275,7 @@ def test_a_fresh_start_is_remembered_over_a_stop(
 def test_a_stop_before_the_fresh_start_is_saved_leads_to_the_same_weights(
     tmp_path: Path, lesions: Path, quick: Quick, collapse_at: CollapseAt
 ) -> None:
-    """The checkpoint is still that of the epoch before the collapse, which comes again."""
+    """The checkpoint is that of the epoch before the collapse, which then recurs."""
     config, begun = quick(lesions, MDC), []
     collapse_at(2)
     whole = train_supervised(config, tmp_path / "whole")
@@ -299,7 +299,7 @@ def test_a_stop_before_the_fresh_start_is_saved_leads_to_the_same_weights(
 
 
 def rename(run: Path, classes: dict[int, str]) -> None:
-    """As a person does with an editor."""
+    """Edit the file as a user would."""
     path = run / "config.yaml"
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     settings["method"]["classes"] = classes
@@ -324,7 +324,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory, lesions: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def unnamed(tmp_path_factory: pytest.TempPathFactory, bare: Path, quick: Quick) -> Callable[[int], Path]:
-    """A run without any mask, of so many clusters."""
+    """A run without any mask, with this many clusters."""
     made: dict[int, Path] = {}
 
     def run(clusters: int) -> Path:
@@ -351,7 +351,7 @@ def test_a_folder_of_images_is_enough_and_nothing_is_scored(unnamed: Unnamed, cl
     assert record.best_epoch == record.epochs == 2
     assert [epoch.val for epoch in read_epochs(run)] == [{}, {}]
     torch.testing.assert_close(weights(run, "best"), weights(run), rtol=0, atol=0)
-    with pytest.raises(S4miError, match="the test part has nothing annotated"):
+    with pytest.raises(S4miError, match="no test image is annotated"):
         evaluate_run(run, "test")
 
 
@@ -458,7 +458,7 @@ def test_lesions_are_found_without_any_mask(tmp_path: Path, cache_dir: Path, qui
 
 
 def test_masks_of_validation_images_alone_are_enough(tmp_path: Path, quick: Quick) -> None:
-    """They name the clusters; no training image needs one."""
+    """Validation masks name the clusters; no training image needs a mask."""
     write_synthetic("lesions", tmp_path / "set", count=20, size=32, seed=0)
     table = tmp_path / "set" / "manifest.csv"
     header, *rows = table.read_text(encoding="utf-8").splitlines()

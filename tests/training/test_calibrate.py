@@ -1,4 +1,4 @@
-"""What a run leaves to say how sure it may be: learnt on validation, from what `evaluate` sees there."""
+"""Calibration of a run is fitted on validation, on the predictions that `evaluate` makes there."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from s4mi.records import ClassificationScores, read_record
 from s4mi.records.calibration import CALIBRATION_NAME, read_calibration, write_calibration
 from s4mi.training.calibrate import calibrate_run
 from s4mi.training.evaluate import evaluate
-from s4mi.training.pixel_sample import spread_places
+from s4mi.training.pixel_sample import spread_positions
 from s4mi.training.prepare import prepare
 from s4mi.training.run_dir import RunDir, load_method, make_fabric
 
@@ -51,10 +51,10 @@ def test_it_is_learnt_from_the_answers_to_validation_images(runs: Path, kind: st
     fabric, prepared = make_fabric(config), prepare(config)
     scored = evaluate(fabric, load_method(fabric, config, prepared.task, run.best), config, prepared, "val")
     assert scored is not None
-    assert scored.answers is not None
+    assert scored.predictions is not None
     several = kind == "multilabel"
-    truth = scored.answers.truth.astype(np.int64) if several else scored.answers.truth.argmax(axis=1)
-    given = scored.answers.probabilities.astype(np.float32)
+    truth = scored.predictions.truth.astype(np.int64) if several else scored.predictions.truth.argmax(axis=1)
+    given = scored.predictions.probabilities.astype(np.float32)
     left = read_calibration(run.path)
     assert left is not None
     assert left.temperature == pytest.approx(
@@ -79,12 +79,12 @@ def test_its_errors_before_are_those_on_record(runs: Path, kind: str) -> None:
 
 
 def test_pixels_are_spread_and_none_is_taken_twice() -> None:
-    places = spread_places(64 * 64, 500)
-    assert len(np.unique(places)) == len(places) > 490
-    rows, columns = np.bincount(places // 64, minlength=64), np.bincount(places % 64, minlength=64)
+    positions = spread_positions(64 * 64, 500)
+    assert len(np.unique(positions)) == len(positions) > 490
+    rows, columns = np.bincount(positions // 64, minlength=64), np.bincount(positions % 64, minlength=64)
     assert rows.min() >= 6
     assert columns.min() >= 4
-    assert spread_places(10, 20).tolist() == list(range(10))
+    assert spread_positions(10, 20).tolist() == list(range(10))
 
 
 def test_what_is_written_is_read_and_damage_is_one_line(runs: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_every_image_and_patient_is_counted_once(lesions: Path, quick: Quick, me
     assert facts.smallest == facts.largest == (48, 48)
     assert (facts.image_size, facts.tile) == (32, None)
     assert facts.leaks == ()
-    assert (facts.division, facts.division_seed) == ("random, by patient and in proportion, 70:10:20", 0)
+    assert (facts.division, facts.division_seed) == ("random, grouped by patient, stratified, 70:10:20", 0)
     assert set(facts.parts["train"].classes) == set(prepared.task.classes)
     if method is TRANSFER:
         for name in manifest.spec.classes:

@@ -1,4 +1,4 @@
-"""Energy is what counters say, over their wraps and over resumed sessions, and never a guess."""
+"""Energy is read from counters, across wraps and resumed sessions, and never estimated."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from s4mi.training.energy import Counter, EnergyMeter, gpus, processors
 
 
 def package(folder: Path, name: str, number: int, *, joules: float, wrap: float = 100.0) -> Path:
-    """A folder as Linux has it for a processor."""
+    """Write a powercap folder as Linux has it for a processor."""
     home = folder / f"intel-rapl:{number}"
     home.mkdir(parents=True)
     (home / "name").write_text(f"{name}\n")
@@ -73,10 +73,10 @@ def test_a_counter_that_is_lost_on_the_way_leaves_nothing_known(tmp_path: Path) 
 def test_a_resumed_run_adds_what_it_has_drawn_before_if_that_is_known(tmp_path: Path) -> None:
     home = package(tmp_path, "package-0", 0, joules=1)
     meter = EnergyMeter(processors(tmp_path))
-    meter.go_on(30.0)
+    meter.add_previous(30.0)
     set_to(home, 3)
     assert meter.read() == pytest.approx(32)
-    meter.go_on(None)
+    meter.add_previous(None)
     assert meter.read() is None
 
 

@@ -1,4 +1,4 @@
-"""The peak of memory is that of one run, also where a process trains several."""
+"""Peak memory is that of one run, even if a process trains several."""
 
 import mmap
 import sys
@@ -10,7 +10,7 @@ from s4mi.training.environment import forget_peak_memory, peak_memory
 
 
 def touched(mib: int) -> mmap.mmap:
-    """Pages of the system's own: what `malloc` hands out may be memory that this process has held all along."""
+    """Map fresh pages: `malloc` may return memory that this process has held all along."""
     pages = mmap.mmap(-1, mib << 20)
     for at in range(0, len(pages), mmap.PAGESIZE):
         pages[at] = 1

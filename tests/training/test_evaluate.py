@@ -75,7 +75,7 @@ def test_a_changed_split_is_refused(tmp_path: Path, lesions: Path, quick: Quick)
 
 
 def test_no_run_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(S4miError, match="is no run"):
+    with pytest.raises(S4miError, match="not a run"):
         evaluate_run(tmp_path, "test")
 
 
@@ -102,8 +102,8 @@ def test_answers_to_test_images_give_the_recorded_scores(
     probabilities, truth = torch.from_numpy(given.probabilities).float(), torch.from_numpy(given.truth).long()
     if several:
         again = score_multilabel(probabilities, truth, given.classes, majority=torch.zeros(len(given.classes)))
-        assert (given.answers == (given.probabilities > 0.5)).all()
+        assert (given.decisions == (given.probabilities > 0.5)).all()
     else:
         again = score_multiclass(probabilities, truth.argmax(dim=1), given.classes, majority=0)
-        assert (given.answers.argmax(axis=1) == given.probabilities.argmax(axis=1)).all()
+        assert (given.decisions.argmax(axis=1) == given.probabilities.argmax(axis=1)).all()
     assert again.model_copy(update={"majority_f1_macro": test.majority_f1_macro}) == test

@@ -1,4 +1,4 @@
-"""Loggers are told every epoch once, whatever interrupts training, and none of them can stop it."""
+"""Loggers receive every epoch once, whatever interrupts training, and none of them can stop it."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ HEALTH = FeatureHealth(
 
 
 def told(run: Path, *records: EpochRecord) -> list[dict[str, str]]:
-    """The lines of the CSV file after these epochs, each of which is in metrics.jsonl already."""
+    """Return the lines of the CSV file after these epochs, which are in metrics.jsonl already."""
     logger = CsvLog(run)
     logger.begin(records[0].epoch)
     for record in records:
@@ -77,7 +77,7 @@ def test_flat_names_of_an_epoch() -> None:
 
 
 class Broken:
-    """A logger whose server goes away at the second epoch."""
+    """A logger whose server disappears at the second epoch."""
 
     def __init__(self) -> None:
         self.told: list[object] = []
@@ -105,7 +105,7 @@ def test_a_logger_that_fails_is_said_once_and_left_out(caplog: pytest.LogCapture
             several.epoch(epoch(number))
     assert broken.told == [1, 1, 2]
     assert [record.getMessage() for record in caplog.records] == [
-        "the logger mlflow has failed and is left out from now on (ConnectionError: no route to host); training goes on"
+        "logger mlflow failed and is now disabled (ConnectionError: no route to host); training continues"
     ]
 
 
@@ -116,12 +116,13 @@ def test_loggers_hear_why_training_ends() -> None:
     assert broken.told == [KeyboardInterrupt]
 
 
-def test_a_logger_that_is_not_installed_is_one_line_with_the_cure(
+def test_a_logger_that_is_not_installed_is_one_line_with_a_hint(
     monkeypatch: pytest.MonkeyPatch, lesions: Path, quick: Callable[..., RunConfig]
 ) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     check_loggers(quick(lesions, DEDL, loggers="csv"))
-    with pytest.raises(S4miError, match=r"loggers: mlflow is not installed; get it with: pip install 's4mi\[mlflow\]'"):
+    hint = r"install it with: pip install 's4mi\[mlflow\]'"
+    with pytest.raises(S4miError, match=rf"loggers: mlflow is not installed; {hint}"):
         check_loggers(quick(lesions, DEDL, loggers=["csv", "mlflow"]))
 
 
@@ -203,7 +204,7 @@ def test_a_server_that_is_not_there_stops_no_training(
     config = quick(lesions, DEDL, epochs=1, loggers={"names": ["mlflow"], "tracking_uri": "http://127.0.0.1:9"})
     with caplog.at_level(logging.WARNING, logger="s4mi"):
         assert isinstance(train(config, tmp_path / "run"), RunRecord)
-    assert sum("the logger mlflow has failed" in record.getMessage() for record in caplog.records) == 1
+    assert sum("logger mlflow failed" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_runs_of_a_study_share_a_database(tmp_path: Path, lesions: Path, quick: Callable[..., RunConfig]) -> None:
@@ -226,7 +227,7 @@ def test_runs_of_a_study_share_a_database(tmp_path: Path, lesions: Path, quick: 
 def test_mlflow_is_imported_with_its_telemetry_off(
     tmp_path: Path, lesions: Path, quick: Callable[..., RunConfig]
 ) -> None:
-    """In a process of its own, with a stand-in for the package that says how it finds the environment."""
+    """In a separate process, with a stand-in for the package that prints its environment variables."""
     (tmp_path / "mlflow.py").write_text(
         "import os; print(os.environ['MLFLOW_DISABLE_TELEMETRY'], os.environ['DO_NOT_TRACK'])\n", encoding="utf-8"
     )

@@ -1,4 +1,4 @@
-"""A split with the same picture on two sides stops a run, unless that is allowed, and then it is said everywhere."""
+"""A split with the same image in two parts is refused, unless allowed, and then warned of everywhere."""
 
 import logging
 import shutil
@@ -55,7 +55,7 @@ def test_a_leaking_split_is_refused_in_one_line(leaking: Path, quick: Quick, met
         prepare(quick(leaking, method))
     message = str(caught.value)
     assert f"{leaking}/manifest.csv:62: image 'copy' (test) looks the same as" in message
-    assert "(train); remove one of each, or give both the same group" in message
+    assert "(train); remove one of each pair or put both in the same group" in message
     assert "data.allow_leakage=true" in message
     assert "\n" not in message
 
@@ -71,7 +71,7 @@ def test_what_is_allowed_is_said_in_the_log_the_record_and_the_report(
     config = quick(leaking, TRANSFER, data={"allow_leakage": True}, epochs=1)
     with caplog.at_level(logging.WARNING, logger="s4mi"):
         record = train(config, tmp_path / "run")
-    assert "the split leaks, which was allowed" in caplog.text
+    assert "the split leaks, as data.allow_leakage permits" in caplog.text
     assert read_record(tmp_path / "run").leaks == record.leaks == 1
     assert any("1 of 1 runs were scored on a split with up to 1 pairs" in note for note in doubts([record]))
     save_run_config(config, tmp_path / "run.yaml")

@@ -1,4 +1,4 @@
-"""Fine-tuning from a pre-training run: the right weights, from images that this run is not scored on, put on record."""
+"""Fine-tuning from a pre-training run: right weights, no contamination of validation and test, all recorded."""
 
 import hashlib
 import shutil
@@ -76,7 +76,7 @@ def test_a_run_begins_with_the_weights_of_the_encoder_file(dino: Path, lesions: 
 
 
 def test_what_is_trained_first_is_that_encoder(tmp_path: Path, dino: Path, lesions: Path, quick: Quick) -> None:
-    """A linear probe moves nothing else, so it still holds the encoder when it has finished."""
+    """A linear probe changes no other weights, so the finished run still contains the encoder."""
     train(quick(lesions, finetune(dino, linear_probe=True), epochs=2), tmp_path / "run")
     trained = load_weights(tmp_path / "run" / "checkpoints" / "last.safetensors")
     given = load_file(dino / "encoders" / "tiny_resnet.safetensors")
@@ -156,7 +156,7 @@ def test_images_that_were_seen_must_not_be_scored_unless_it_is_allowed(
     first = next(part for part in ("val", "test") if overlap[part])
     said = refusal(config, tmp_path / "run")
     assert said.startswith(
-        f"{dino}: has learnt from {len(overlap[first])} images of this run's {first} part, such as "
+        f"{dino}: was pre-trained on {len(overlap[first])} images of this run's {first} part, such as "
         f"'{overlap[first][0]}'; "
     )
     assert "split.seed" in said
@@ -187,7 +187,7 @@ def test_copies_under_other_names_are_seen_through(tmp_path: Path, dino: Path, l
     ]
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
     said = refusal(quick(folder, finetune(dino), split={"seed": 5}), tmp_path / "run")
-    assert "has learnt from" in said
+    assert "was pre-trained on" in said
 
 
 def test_pre_training_with_the_same_seed_fits_where_segmentation_stands_first_and_labels_are_few(
@@ -209,7 +209,7 @@ def test_pre_training_with_the_same_seed_fits_where_segmentation_stands_first_an
 
 @pytest.fixture
 def gone(tmp_path: Path, dino: Path, lesions: Path, quick: Quick) -> tuple[Path, Path]:
-    """A finished run, and the pre-training run it started from, which is not there any more."""
+    """A finished run, and the path of the pre-training run it started from, which has been deleted."""
     source = tmp_path / "source"
     shutil.copytree(dino, source)
     train(quick(lesions, finetune(source), epochs=2), tmp_path / "run")

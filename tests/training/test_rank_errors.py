@@ -1,4 +1,4 @@
-"""Two processes train one run together, from the command line: they go on, stop and fail as one."""
+"""A run in two processes, started from the command line, continues, stops and fails as one."""
 
 import json
 import os

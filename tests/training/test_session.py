@@ -1,4 +1,4 @@
-"""A run that cannot begin leaves nothing behind that a second try would stumble over."""
+"""A run that cannot start leaves nothing behind that would block a second attempt."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from s4mi.recipes.train import train
 CASS = {"name": "cass", "cnn": "tiny_resnet", "vit": "tiny_vit", "weights": "none", "embedding": 16}
 DINO = {"name": "dino", "backbone": "tiny_resnet", "weights": "none", "hidden": 16, "prototypes": 8, "local_crops": 0}
 FINETUNE = {"name": "finetune", "backbone": "tiny_resnet", "weights": "none"}
-ONE = r"batches of one image \(batch_size 1, \d+ training images\) leave batch normalisation nothing to average"
+ONE = r"batches of one image \(batch_size 1, \d+ training images\) are too small for batch normalisation"
 
 
 @pytest.mark.parametrize("method", [CASS, FINETUNE], ids=["cass", "finetune"])
@@ -20,7 +20,7 @@ def test_batches_of_one_image_are_refused_where_there_is_batch_normalisation(qui
     with pytest.raises(S4miError, match=ONE):
         train(quick(lesions, method, epochs=1, batch_size=1), run)
     assert not run.exists()
-    train(quick(lesions, method, epochs=1), run)  # mended, it goes into the same folder
+    train(quick(lesions, method, epochs=1), run)  # once fixed, it can use the same folder
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Two processes learn, step by step, what one learns from the same batches, whatever looks across a batch."""
+"""Two processes train step by step like one process on the same batches, whatever a method computes across a batch."""
 
 import os
 import socket
@@ -53,12 +53,12 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 FEW = ("dedl", "dino")
-"""Those of the fast tests."""
+"""Methods of the fast tests."""
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """The losses of each step by name, the weights after the last, and what they score."""
+    """The losses of each step by name, the final weights, and their scores."""
 
     losses: list[dict[str, float]]
     weights: dict[str, Tensor]
@@ -69,7 +69,7 @@ class Learnt:
 
 
 def learn(fabric: Fabric, config: RunConfig, run: Path) -> Learnt:
-    """Some steps of a run, in this process's share, without what networks draw inside themselves.
+    """Train a few steps of a run on this process's share, without random layers such as dropout.
 
     In double precision, so that a difference is one of formulas: training blows up what rounding leaves. k-means
     computes in single precision, whatever it is given.
@@ -94,7 +94,7 @@ def in_double_precision() -> Iterator[None]:
 
 @final
 class AsPrecise:
-    """A stream in the precision of the network."""
+    """A loader whose images have the precision of the network."""
 
     def __init__(self, stream: TrainLoader) -> None:
         self.steps, self._stream = stream.steps, stream
@@ -119,7 +119,7 @@ def _learn(fabric: Fabric, config: RunConfig, run: Path) -> Learnt:
             session.method,
             session.optimizer,
             session.scheduler,
-            AsPrecise(session.stream),
+            AsPrecise(session.loader),
             epochs=config.epochs,
         )
     )
@@ -142,7 +142,7 @@ def _learn(fabric: Fabric, config: RunConfig, run: Path) -> Learnt:
 
 
 def work(rank: int, port: int, configs: dict[str, RunConfig], out: Path) -> None:
-    """One of two processes, which learns every run's half."""
+    """Train one of two processes on its half of every run."""
     os.environ.update(
         MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), LOCAL_RANK=str(rank), NODE_RANK="0", WORLD_SIZE=str(WORLD)
     )
@@ -155,7 +155,7 @@ def work(rank: int, port: int, configs: dict[str, RunConfig], out: Path) -> None
 
 
 def together(configs: dict[str, RunConfig], out: Path) -> dict[str, list[Learnt]]:
-    """What each of two processes learns of each run."""
+    """Train each run in two processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -183,7 +183,7 @@ def settings(name: str, folder: Path, cache: Path, **changes: Any) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory, lesions: Path, cache_dir: Path) -> dict[str, tuple[Learnt, Learnt]]:
-    """What one process and the first of two learn, of a few methods."""
+    """Results of one process and of the first of two, for a few methods."""
     out = tmp_path_factory.mktemp("few")
     configs = {name: settings(name, lesions, cache_dir, epochs=1) for name in FEW}
     configs["apart"] = settings(
@@ -194,7 +194,7 @@ def few(tmp_path_factory: pytest.TempPathFactory, lesions: Path, cache_dir: Path
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory, lesions: Path, cache_dir: Path) -> dict[str, tuple[Learnt, Learnt]]:
-    """The same of all the others."""
+    """The same for all other methods."""
     return side_by_side(
         {name: settings(name, lesions, cache_dir) for name in METHODS if name not in FEW},
         tmp_path_factory.mktemp("many"),

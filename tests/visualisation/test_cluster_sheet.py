@@ -81,7 +81,7 @@ def test_label_maps_contain_cluster_numbers_at_the_size_of_each_image(tmp_path: 
         out = tmp_path / "out" / run
         inputs = [tmp_path / "wide.png", tmp_path / "high.jpg"]
         result = predict_run(runs / run, inputs, out, clusters=True)
-        assert (result.answered, result.failed) == (2, 0)
+        assert (result.predicted, result.failed) == (2, 0)
         assert picture(out / "wide.png").shape == (30, 70)
         assert picture(out / "high.png").shape == (90, 41)
         assert set(np.unique(picture(out / "wide.png"))) <= {0, 1, 2}
@@ -163,7 +163,7 @@ def test_a_sheet_shows_a_selection_of_images_and_all_clusters(tmp_path: Path, cl
 def test_without_a_readable_image_there_is_no_sheet(tmp_path: Path, runs: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no image")
     result = predict_run(runs / "nameless", [tmp_path / "broken.png"], tmp_path / "out", clusters=True)
-    assert (result.answered, result.failed, result.sheet, result.next_steps) == (0, 1, None, ())
+    assert (result.predicted, result.failed, result.sheet, result.next_steps) == (0, 1, None, ())
 
 
 def test_the_next_steps_list_every_cluster_and_work(tmp_path: Path, runs: Path, nameless: Path) -> None:
@@ -172,7 +172,7 @@ def test_the_next_steps_list_every_cluster_and_work(tmp_path: Path, runs: Path, 
     assert f"{runs / 'nameless' / 'config.yaml'}" in name
     assert then == f"then predict masks of the classes: s4mi predict {runs / 'nameless'} IMAGES -o MASKS"
     run = named(runs / "nameless", tmp_path / "run", name.partition("classes: ")[2])
-    assert predict_run(run, [nameless], tmp_path / "masks").answered == 16
+    assert predict_run(run, [nameless], tmp_path / "masks").predicted == 16
     (only,) = predict_run(run, [nameless], tmp_path / "again", clusters=True).next_steps
     assert "cluster names are set in" in only
     (matched, _) = predict_run(runs / "matched", [nameless], tmp_path / "matched", clusters=True).next_steps
@@ -193,10 +193,10 @@ def test_the_sheet_overwrites_no_image(tmp_path: Path, runs: Path) -> None:
     (tmp_path / "out").mkdir()
     for name in ("clusters.jpg", "out/clusters.png"):
         Image.new("RGB", (9, 9)).save(tmp_path / name)
-    with pytest.raises(S4miError, match=r"clusters\.jpg: its clusters would be overwritten by .*; rename it"):
+    with pytest.raises(S4miError, match=r"clusters\.jpg: its mask would be overwritten by .*; rename the image"):
         predict_run(runs / "nameless", [tmp_path / "clusters.jpg"], tmp_path / "else", clusters=True)
     (tmp_path / "clusters.jpg").unlink()
-    with pytest.raises(S4miError, match=r"out/clusters\.png: would be overwritten by the sheet"):
+    with pytest.raises(S4miError, match=r"out/clusters\.png: would be overwritten by the contact sheet"):
         predict_run(runs / "nameless", [tmp_path], tmp_path / "out", clusters=True)
 
 
@@ -228,5 +228,5 @@ def test_weights_of_another_network_are_reported_and_not_the_settings(
     run = tmp_path / "run"
     shutil.copytree(runs / "nameless", run)
     save_run_config(quick(nameless, {**PICIE, "width": 8}), run / "config.yaml")
-    with pytest.raises(S4miError, match=r"best\.safetensors: are weights of another network"):
+    with pytest.raises(S4miError, match=r"best\.safetensors: weights of another network"):
         RunModel(run)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from s4mi.contract import Segmenter
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.parallel import in_parallel
+from s4mi.engine.runtime import Runtime
 from s4mi.inference.load import LoadedModels, load_models
 from s4mi.inference.predictor import Model, ModelInfo, Predictor, Probabilities, classes_of
 from s4mi.inference.run_model import RunModel
@@ -21,7 +21,7 @@ from s4mi.maths.acquisition import binary, disagreement, entropy
 from s4mi.nets.ensemble import AVERAGE
 from s4mi.records import CONFIG_NAME, TaskKind
 from s4mi.records.calibration import Calibration
-from s4mi.training.run_dir import load_method, make_fabric
+from s4mi.training.run_dir import load_method, make_runtime
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,16 @@ class _MemberNetwork:
 class _MemberLogits:
     """Logits of all networks of a segmentation run, by name; cached for repeated calls with the same inputs."""
 
-    def __init__(self, fabric: Fabric, method: Segmenter) -> None:
-        self._fabric, self._method = fabric, method
+    def __init__(self, runtime: Runtime, method: Segmenter) -> None:
+        self._runtime, self._method = runtime, method
         self._last: tuple[Pixels, dict[str, NDArray[np.float32]]] | None = None
 
     @torch.inference_mode()
     def __call__(self, inputs: Pixels) -> dict[str, NDArray[np.float32]]:
         if self._last is None or self._last[0] is not inputs:
             assert self._method.members is not None
-            images = torch.tensor(inputs, device=self._fabric.device).permute(0, 3, 1, 2).float().div_(255)
-            with self._fabric.autocast():
+            images = torch.tensor(inputs, device=self._runtime.device).permute(0, 3, 1, 2).float().div_(255)
+            with self._runtime.autocast():
                 outputs = self._method.members.member_logits(images)
             self._last = inputs, {name: logits.float().cpu().numpy() for name, logits in outputs.items()}
         return self._last[1]
@@ -142,11 +142,11 @@ def _member_networks(loaded: LoadedModels) -> tuple[Model, ...]:
     model = loaded.models[0]
     if len(loaded.models) > 1 or not isinstance(model, RunModel) or model.task.kind != "segmentation":
         return ()
-    fabric = make_fabric(model.config)
-    method = load_method(fabric, model.config, model.task, model.run.best)
+    runtime = make_runtime(model.config)
+    method = load_method(runtime, model.config, model.task, model.run.best)
     if not isinstance(method, Segmenter) or method.members is None:
         return ()
-    members = _MemberLogits(fabric, method)
+    members = _MemberLogits(runtime, method)
     size = model.task.image_size
     names = list(members(np.zeros((1, size, size, 3), dtype=np.uint8)))
     if AVERAGE not in names:  # e.g. student and teacher: a moving average of a network is not independent of it

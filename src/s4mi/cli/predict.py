@@ -91,7 +91,7 @@ def _say(result: "PredictResult", out: Path) -> None:
     if result.why:
         typer.echo(f"answered by {result.why}")
     kept = f", {result.kept} of them at an earlier time" if result.kept else ""
-    typer.echo(f"{result.answered} image{'' if result.answered == 1 else 's'} answered{kept}: {result.output}")
+    typer.echo(f"{result.predicted} image{'' if result.predicted == 1 else 's'} answered{kept}: {result.output}")
     if result.overlays is not None:
         typer.echo(f"overlays ({result.legend}): {result.overlays}")
     if result.sheet is not None:
@@ -128,8 +128,8 @@ def calibrate(
                 numbers = (part.ece, part.ece_calibrated, part.nll, part.nll_calibrated)
                 table.add_row(name, str(part.predictions), *(f"{number:.4f}" for number in numbers))
         Console(soft_wrap=True).print(table)
-        for doubt in calibration.doubts:
-            typer.echo(doubt)
+        for warning in calibration.warnings:
+            typer.echo(warning)
         for label, threshold in calibration.thresholds.items():
             typer.echo(f"{label}: given above {threshold:.3f}")
         typer.echo(str(run / CALIBRATION_NAME))

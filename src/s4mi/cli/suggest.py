@@ -111,12 +111,12 @@ def suggest(
     from s4mi.recipes.suggest import SuggestOptions
     from s4mi.recipes.suggest import suggest as choose_images
 
-    wish = SuggestOptions(
+    options = SuggestOptions(
         count, _strategy(uncertainty, diversity, cold=cold_start), cold=cold_start, per_patient=per_patient, seed=seed,
         format=format_.value, rle=shapes is Shapes.rle, task=task.kind,
     )  # fmt: skip
     with progress_bar() as bar:
-        made = choose_images(source, Path(rest[0]), out, wish=wish, progress=bar)
+        made = choose_images(source, Path(rest[0]), out, options=options, progress=bar)
     print_line(f"{made.chosen} of {made.candidates} images without annotation, by {made.strategy}: {made.files[0]}")
     print_line(f"asked: {made.source}")
     if made.chosen < min(count, made.candidates):

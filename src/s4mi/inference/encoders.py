@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_fabric import Fabric
 from torch import nn
 
 from s4mi.config import RunConfig
 from s4mi.contract import Task
+from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.deepest import EncoderFeatures
@@ -21,7 +21,7 @@ class Encoder:
 
     Attributes:
         others: names of the other encoders of the same run.
-        network: (B, 3, S, S) in [0, 1] → (B, D), on the fabric's device and in evaluation mode.
+        network: (B, 3, S, S) in [0, 1] → (B, D), on the runtime's device and in evaluation mode.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Encoder:
     network: nn.Module
 
 
-def load_encoder(fabric: Fabric, run: Path, *, name: str | None = None) -> Encoder:
+def load_encoder(runtime: Runtime, run: Path, *, name: str | None = None) -> Encoder:
     """Load the encoder `name` of a finished run; its first one if None.
 
     Raises:
@@ -45,11 +45,11 @@ def load_encoder(fabric: Fabric, run: Path, *, name: str | None = None) -> Encod
         weights = run / record.encoders[selected]
         network: nn.Module = Backbone(selected, image_size=config.data.image_size, weights=str(weights))
     else:
-        network = _backbone(fabric, run, record, config)
-    return Encoder(selected, tuple(other for other in names if other != selected), network.to(fabric.device).eval())
+        network = _backbone(runtime, run, record, config)
+    return Encoder(selected, tuple(other for other in names if other != selected), network.to(runtime.device).eval())
 
 
-def load_any_encoder(fabric: Fabric, run: Path) -> nn.Module:
+def load_any_encoder(runtime: Runtime, run: Path) -> nn.Module:
     """Load the encoder of any run; of a segmentation run, the pooled deepest features: (B, 3, S, S) → (B, D).
 
     Raises:
@@ -57,23 +57,23 @@ def load_any_encoder(fabric: Fabric, run: Path) -> nn.Module:
     """
     record = read_any_record(run)
     if isinstance(record, PretrainingRecord) or record.task != "segmentation":
-        return load_encoder(fabric, run).network
+        return load_encoder(runtime, run).network
     config = RunDir(run).config()
     task = Task(
         kind="segmentation", classes=tuple(record.classes), image_size=config.data.image_size, counts=(), labelled=0
     )
-    method = load_method(fabric, config, task, RunDir(run).best)
+    method = load_method(runtime, config, task, RunDir(run).best)
     return EncoderFeatures(method, method.logits, config.data.image_size).eval()
 
 
-def _backbone(fabric: Fabric, run: Path, record: RunRecord, config: RunConfig) -> nn.Module:
+def _backbone(runtime: Runtime, run: Path, record: RunRecord, config: RunConfig) -> nn.Module:
     if record.task == "segmentation":
         raise S4miError(
             f"{run}: a segmentation run has no features of whole images; use a pre-training run or a classifier"
         )
     classes = tuple(record.classes)
     task = Task(kind=record.task, classes=classes, image_size=config.data.image_size, counts=(), labelled=0)
-    backbone = getattr(load_method(fabric, config, task, RunDir(run).best), "backbone", None)
+    backbone = getattr(load_method(runtime, config, task, RunDir(run).best), "backbone", None)
     if not isinstance(backbone, Backbone):
         raise S4miError(f"{run}: a {record.method} run has no single backbone; use a run of method finetune")
     return backbone

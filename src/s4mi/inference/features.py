@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,11 +18,12 @@ from s4mi.data.images import read_image
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import load_spec
+from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError
 from s4mi.inference.encoders import load_any_encoder
 from s4mi.maths.projection import pca, umap
 from s4mi.records import FeatureMap, MapPoint, Part
-from s4mi.training.run_dir import RunDir, make_fabric
+from s4mi.training.run_dir import RunDir, make_runtime
 
 Projection = Literal["pca", "umap"]
 BATCH_SIZE = 64
@@ -46,8 +46,8 @@ def embed_files(
         S4miError: the run is not finished, or no image can be read.
     """
     config = RunDir(run).config()
-    fabric = make_fabric(config)
-    network = load_any_encoder(fabric, run)
+    runtime = make_runtime(config)
+    network = load_any_encoder(runtime, run)
     work = partial(decode, preprocessing=config.data.preprocessing, intensity=load_spec(run).rule)
     failed: dict[int, str] = {}
     decoded = in_parallel(work, list(files), say=progress, few=len(files))
@@ -56,7 +56,7 @@ def embed_files(
     blocks: list[Tensor] = []
     while block := list(islice(readable, BATCH_SIZE)):
         indices += [index for index, _ in block]
-        blocks.append(features_of(fabric, network, [tiles for _, tiles in block if not isinstance(tiles, str)]))
+        blocks.append(features_of(runtime, network, [tiles for _, tiles in block if not isinstance(tiles, str)]))
     if not blocks:
         raise S4miError(f"none of {len(files)} images can be read; the first is {files[0]}: {failed.get(0)}")
     computed = torch.cat(blocks).numpy()
@@ -81,14 +81,14 @@ def decode(path: Path, *, preprocessing: Preprocessing, intensity: Intensity) ->
 
 @torch.inference_mode()
 def features_of(
-    fabric: Fabric, network: nn.Module, images: Sequence[Pixels], *, batch_size: int = BATCH_SIZE
+    runtime: Runtime, network: nn.Module, images: Sequence[Pixels], *, batch_size: int = BATCH_SIZE
 ) -> Tensor:
     """Features (N, D), float32 on the CPU, of N images of (T, S, S, 3) tiles each: the mean over an image's tiles."""
     stack = torch.from_numpy(np.concatenate(images))
     outputs = []
     for chunk in torch.split(stack, batch_size):
-        pixels = chunk.to(fabric.device).permute(0, 3, 1, 2).float().div_(255)
-        with fabric.autocast():
+        pixels = chunk.to(runtime.device).permute(0, 3, 1, 2).float().div_(255)
+        with runtime.autocast():
             outputs.append(network(pixels).float().cpu())
     per_image = torch.split(torch.cat(outputs), [len(tiles) for tiles in images])
     return torch.stack([tiles.mean(dim=0) for tiles in per_image])

@@ -20,7 +20,7 @@ from s4mi.errors import S4miError
 from s4mi.inference.predictor import ModelInfo, Predictor, classes_of
 from s4mi.records.calibration import Calibration, read_calibration
 from s4mi.training.prepare import prediction_spec, task_kind
-from s4mi.training.run_dir import RunDir, load_method, make_fabric
+from s4mi.training.run_dir import RunDir, load_method, make_runtime
 
 
 class RunModel:
@@ -54,7 +54,7 @@ class RunModel:
         kind = task_kind(self.config, self.spec)
         size = self.config.data.image_size
         self.task = Task(kind=kind, classes=self.spec.classes_of(kind), image_size=size, counts=(), labelled=0)
-        self._fabric = make_fabric(self.config)
+        self._runtime = make_runtime(self.config)
         method = self._load()
         unnamed = bool(cluster_classes) and not self.config.method.named and self.task.classes == cluster_classes
         self.unnamed = clusters or unnamed
@@ -79,7 +79,7 @@ class RunModel:
 
     def _load(self) -> Classifier | Segmenter:
         try:
-            return load_method(self._fabric, self.config, self.task, self.run.best)
+            return load_method(self._runtime, self.config, self.task, self.run.best)
         except S4miError as error:
             if str(error).startswith(str(self.run.path)):
                 raise
@@ -88,7 +88,7 @@ class RunModel:
 
     def _optimise(self) -> None:
         """Choose the memory layout for the device and fold batch normalisation into the preceding convolutions."""
-        device, size = self._fabric.device, self.task.image_size
+        device, size = self._runtime.device, self.task.image_size
         optimise_for_device(self._method, device)
         fold_batch_norm(
             self._method,
@@ -99,9 +99,9 @@ class RunModel:
     @torch.inference_mode()
     def logits(self, inputs: Pixels) -> NDArray[np.float32]:
         """(B, S, S, 3) uint8 → (B, K, ...) float32."""
-        stored = torch.from_numpy(np.ascontiguousarray(inputs)).to(self._fabric.device)
+        stored = torch.from_numpy(np.ascontiguousarray(inputs)).to(self._runtime.device)
         images = stored.permute(0, 3, 1, 2).float().div_(255)  # keeps the channels-last memory layout
-        with self._fabric.autocast():
+        with self._runtime.autocast():
             logits = self._forward(images)
         return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
 

@@ -22,7 +22,7 @@ from s4mi.maths.saliency import rank_correlation
 from s4mi.nets.attribution import MapLayer, find_layer, grad_cam, input_gradient, smooth_grad
 from s4mi.records import read_record
 from s4mi.training.prepare import task_kind
-from s4mi.training.run_dir import RunDir, build_method, load_method, make_fabric
+from s4mi.training.run_dir import RunDir, build_method, load_method, make_runtime
 
 MapName = Literal["input_gradient", "smooth_grad", "grad_cam"]
 MAP_NAMES: tuple[MapName, ...] = get_args(MapName)
@@ -96,9 +96,9 @@ class Explainer:
         task = Task(
             kind=kind, classes=self.classes, image_size=self.config.data.image_size, counts=(), labelled=0
         )  # fmt: skip
-        fabric = make_fabric(self.config)
-        self._device = fabric.device
-        self._trained = self._frozen(load_method(fabric, self.config, task, self.run.best))
+        runtime = make_runtime(self.config)
+        self._device = runtime.device
+        self._trained = self._frozen(load_method(runtime, self.config, task, self.run.best))
         # The run's own seed would give the very weights that training started from.
         randomised = self.config.model_copy(update={"seed": self.config.seed + 1 + seed})
         self._randomised = self._frozen(build_method(randomised, task, pretrained=False)) if sanity else None

@@ -1,9 +1,9 @@
-"""What an encoder makes of images: their features as a table, and a map of them for a person to look at.
+"""Embed images: write the features of an encoder as a table, and a 2-D projection of them.
 
-<out>.parquet   a row an image: id, image, label, group, split, encoder, feature
-<out>.svg       the images on a plane, a class a colour
-<out>.json      the points of that plane, a FeatureMap
-errors.csv      beside them, where images could not be read
+<out>.parquet   one row per image: id, image, label, group, split, encoder, feature
+<out>.svg       the projection, coloured by class
+<out>.json      the points of the projection, a FeatureMap
+errors.csv      in the same folder, if images could not be read
 """
 
 import json
@@ -31,7 +31,7 @@ from s4mi.inference.input_files import ErrorList, Unreadable, find_images
 from s4mi.records import FeatureMap, Part, write_text_atomically
 from s4mi.report.figures.feature_maps import draw_feature_map
 from s4mi.report.figures.svg import standalone
-from s4mi.training.run_dir import RunDir, make_fabric
+from s4mi.training.run_dir import RunDir, make_runtime
 
 TABLE = ".parquet"
 BATCH = 64
@@ -39,7 +39,13 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class EmbedResult:
-    """What `embed_run` wrote, with which encoder, and how many images it embedded and could not read."""
+    """What `embed_run` wrote.
+
+    Attributes:
+        table, picture, points: the three files.
+        encoder: the encoder used. others: further encoders of the run.
+        embedded: embedded images. failed: unreadable images.
+    """
 
     table: Path
     picture: Path
@@ -52,7 +58,7 @@ class EmbedResult:
 
 @dataclass(frozen=True)
 class _Image:
-    """An image and what the data set says of it; all None of an image in a plain folder."""
+    """An image with its entries in the data set; all None for an image in a plain folder."""
 
     id: str
     path: Path
@@ -71,24 +77,25 @@ def embed_run(
     batch_size: int = BATCH,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> EmbedResult:
-    """Embed every image of a data set, or of a plain folder, as the run's own training images were prepared.
+    """Embed every image of a data set or a plain folder, preprocessed like the run's training images.
 
     Args:
-        out: the table, whose name ends in `.parquet`.
-        encoder: which of the run's; the first when None.
-        batch_size: images, or tiles of images, that go through the encoder at a time.
+        out: path of the table, which must end in `.parquet`.
+        encoder: name of one of the run's encoders; None for the first.
+        batch_size: images, or tiles of images, in a forward pass.
 
     Raises:
-        S4miError: no such run, encoder or images, a segmentation run, or features that cannot be projected.
+        S4miError: the run, encoder or images do not exist, it is a segmentation run, or the features cannot be
+            projected.
     """
     if out.suffix.lower() != TABLE:
-        raise S4miError(f"{out}: is no name for a table of features; end it in {TABLE}")
+        raise S4miError(f"{out}: not a file name for a table of features; end it in {TABLE}")
     if projection == "umap":
-        require_extra("umap", extra="umap", purpose="the projection umap")
+        require_extra("umap", extra="umap", purpose="UMAP projection")
     config = RunDir(run).config()
     images = list(_images(dataset, run, config))
-    fabric = make_fabric(config)
-    chosen = load_encoder(fabric, run, name=encoder)
+    runtime = make_runtime(config)
+    chosen = load_encoder(runtime, run, name=encoder)
     out.parent.mkdir(parents=True, exist_ok=True)
     failed = ErrorList(out.parent / "errors.csv")
     intensity = load_spec(run).rule
@@ -96,37 +103,37 @@ def embed_run(
     rows, blocks = [], []
     while block := list(islice(decoded, batch_size)):
         rows += [image for image, _ in block]
-        blocks.append(features_of(fabric, chosen.network, [tiles for _, tiles in block], batch_size=batch_size))
+        blocks.append(features_of(runtime, chosen.network, [tiles for _, tiles in block], batch_size=batch_size))
     if not rows:
         raise S4miError(f"{dataset}: none of its {len(images)} images can be read; see {out.parent / 'errors.csv'}")
     features = torch.cat(blocks).numpy()
-    drawn = _map(run, rows, features, chosen, projection=projection, seed=config.seed)
+    projected = _project(run, rows, features, chosen, projection=projection, seed=config.seed)
     _write_table(out, rows, features, chosen.name)
     picture, points = out.with_suffix(".svg"), out.with_suffix(".json")
-    svg = draw_feature_map(drawn, title=f"Features of {dataset.resolve().name} by {chosen.name}")
+    svg = draw_feature_map(projected, title=f"Features of {dataset.resolve().name} by {chosen.name}")
     write_text_atomically(picture, standalone(svg or ""))
-    write_text_atomically(points, drawn.model_dump_json() + "\n")
+    write_text_atomically(points, projected.model_dump_json() + "\n")
     return EmbedResult(out, picture, points, chosen.name, chosen.others, embedded=len(rows), failed=failed.count)
 
 
 def _images(dataset: Path, run: Path, config: RunConfig) -> Iterator[_Image]:
-    """Rows of a data set, each in the part that the run had it in where it is the run's own; or files of a folder."""
+    """Yield the files of a folder, or the rows of a data set with their part, by the run's split if it is the run's."""
     if not ((dataset / SPEC_NAME).is_file() and (dataset / MANIFEST_NAME).is_file()):
         yield from (_Image(image.name, image.path) for image in find_images([dataset]))
         return
-    own = _parts(RunDir(run).split_path) if dataset.resolve() == config.data.path.resolve() else None
+    part_of = _parts(RunDir(run).split_path) if dataset.resolve() == config.data.path.resolve() else None
     for row in load_manifest(dataset).rows:
-        part = row.split if own is None else own.get(row.id)
+        part = row.split if part_of is None else part_of.get(row.id)
         yield _Image(row.id, row.image, labels=row.labels, group=row.group, part=part)
 
 
 def _parts(split: Path) -> dict[str, Part]:
-    """The part of each image by its id; images that came later are in none."""
+    """Return the part of each image by its ID; images added later are missing."""
     try:
         contents = json.loads(split.read_text(encoding="utf-8"))
-        return {str(one): part for part in PARTS for one in contents[part]}
+        return {str(image): part for part in PARTS for image in contents[part]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise S4miError(f"{split}: is no saved split ({error}); train the run again") from error
+        raise S4miError(f"{split}: not a valid split file ({error}); train the run again") from error
 
 
 def _decoded(
@@ -136,9 +143,9 @@ def _decoded(
     failed: ErrorList,
     progress: Callable[[int, int], None],
 ) -> Iterator[tuple[_Image, Pixels]]:
-    """Each image with its (T, S, S, 3) tiles; those that cannot be read go on the list instead."""
+    """Yield each image with its (T, S, S, 3) tiles; unreadable images are added to `failed`."""
     work = partial(decode, preprocessing=preprocessing, intensity=intensity)
-    # Threads: a process would have to import torch first.
+    # Always threads: processes would have to import torch first.
     results = in_parallel(work, [image.path for image in images], say=progress, few=len(images))
     for image, result in zip(images, results, strict=True):
         if isinstance(result, str):
@@ -147,7 +154,7 @@ def _decoded(
             yield image, result
 
 
-def _map(
+def _project(
     run: Path,
     images: Sequence[_Image],
     features: NDArray[np.float32],
@@ -171,7 +178,7 @@ def _map(
 
 
 def _write_table(out: Path, images: Sequence[_Image], features: NDArray[np.float32], encoder: str) -> None:
-    """The table, whole or not at all."""
+    """Write the table atomically."""
     labels = [None if image.labels is None else ";".join(image.labels) or NO_CLASS for image in images]
     table = polars.DataFrame(
         {
@@ -184,6 +191,6 @@ def _write_table(out: Path, images: Sequence[_Image], features: NDArray[np.float
             "feature": polars.Series(features, dtype=polars.Array(polars.Float32, features.shape[1])),
         }
     )
-    waiting = out.with_name(f".{out.name}.new")
-    table.write_parquet(waiting)
-    waiting.replace(out)
+    temporary = out.with_name(f".{out.name}.new")
+    table.write_parquet(temporary)
+    temporary.replace(out)

@@ -1,4 +1,4 @@
-"""Explain trained classifiers: saliency maps over any images, scored against masks where there are some."""
+"""Explain trained classifiers with saliency maps, scored against masks if there are any."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ SHEET_ROWS = 16
 
 @dataclass(frozen=True)
 class ExplainResult:
-    """What `explain` wrote: the sheet, unless nothing could be read, and what the maps score."""
+    """What `explain` wrote: the contact sheet, or None if no image was readable, and a summary of the scores."""
 
     sheet: Path | None
     summary: ExplainSummary
@@ -32,7 +32,7 @@ class ExplainResult:
 
 @dataclass(frozen=True)
 class _Read:
-    """A picture's (H, W, 3) pixels by intensity rule, and its (H, W) mask of class indices."""
+    """The (H, W, 3) pixels of an image by intensity rule, and its (H, W) mask of class indices."""
 
     pixels: dict[Intensity, Pixels]
     mask: Pixels | None
@@ -52,50 +52,54 @@ def explain(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> ExplainResult:
-    """Show where each run looks in each image: overlays, `sheet.png`, `scores.csv` and `summary.json` in `out`.
+    """Compute saliency maps of each run for each image; write overlays, `sheet.png`, `scores.csv` and `summary.json`.
 
-    An image that cannot be read gets a line in `errors.csv`; the others go on.
+    Unreadable images are listed in `errors.csv` and skipped.
 
     Args:
+        runs: folders of classification runs.
         inputs: image files, folders searched recursively, or data sets.
-        target: name of the class to explain, `TRUTH` for the image's own, or None for the predicted one.
-        part: of a data set, explain the images of this part of the runs' own split; None for all.
-        limit: most images of a folder or a data set.
-        tolerance: pixels by which a hit of the pointing game may miss.
-        sanity: compare with the maps of the same network with weights drawn anew.
-        seed: of SmoothGrad's noise and of those weights.
+        out: output folder.
+        methods: kinds of saliency map.
+        target: name of the class to explain, `TRUTH` for the image's label, or None for the predicted class.
+        part: for a data set, explain images of this part of the runs' own split; None for all images.
+        limit: maximum number of images of a folder or data set.
+        tolerance: distance in pixels up to which the pointing game counts a hit.
+        sanity: compare with saliency maps of the same network with random weights.
+        seed: seed of SmoothGrad's noise and of these random weights.
 
     Raises:
-        S4miError: a run is no classifier or has no such class, or there are no such images.
+        S4miError: a run is not a classifier or does not have the class, or there are no such images.
     """
     for method in methods:
         if method not in MAP_NAMES:
-            raise S4miError(f"{method!r} is no kind of map{nearest(method, MAP_NAMES)}; take {', '.join(MAP_NAMES)}")
+            hint = nearest(method, MAP_NAMES) or f"; choose from {', '.join(MAP_NAMES)}"
+            raise S4miError(f"unknown kind of saliency map {method!r}{hint}")
     explainers = [
         Explainer(run, name=name, methods=methods, sanity=sanity, seed=seed)
         for run, name in zip(runs, run_names(runs), strict=True)
     ]
-    pictures = find_dataset_images(
-        inputs, [one.run for one in explainers], part=part, limit=limit, labelled=target == TRUTH
+    images = find_dataset_images(
+        inputs, [explainer.run for explainer in explainers], part=part, limit=limit, labelled=target == TRUTH
     )  # fmt: skip
     for explainer in explainers:
-        explainer.check_target(target, pictures)
+        explainer.check_target(target, images)
     out.mkdir(parents=True, exist_ok=True)
-    synthetic = any(picture.synthetic for picture in pictures)
+    synthetic = any(image.synthetic for image in images)
     writer = _Writer(out, explainers, methods, tolerance=tolerance, synthetic=synthetic)
     failed = ErrorList(out / "errors.csv")
-    shown = {pictures[i].name for i in select_evenly([picture.labels for picture in pictures], SHEET_ROWS)}
-    for done, picture in enumerate(pictures, start=1):
-        read = _read(picture, {explainer.intensity for explainer in explainers})
+    on_sheet = {images[i].name for i in select_evenly([image.labels for image in images], SHEET_ROWS)}
+    for done, image in enumerate(images, start=1):
+        read = _read(image, {explainer.intensity for explainer in explainers})
         if isinstance(read, Unreadable):
             failed.add(read)
         else:
-            labels = picture.labels or ()
-            explained = [one.explain(read.pixels[one.intensity], target, labels) for one in explainers]
-            writer.write(picture, read, explained, on_sheet=picture.name in shown)
-        progress(done, len(pictures))
+            labels = image.labels or ()
+            explained = [each.explain(read.pixels[each.intensity], target, labels) for each in explainers]
+            writer.write(image, read, explained, on_sheet=image.name in on_sheet)
+        progress(done, len(images))
     summary = ExplainSummary(
-        images=len(pictures) - failed.count,
+        images=len(images) - failed.count,
         failed=failed.count,
         synthetic=synthetic,
         explained_class=target or "predicted",
@@ -107,27 +111,27 @@ def explain(
     return ExplainResult(sheet=writer.finish(summary), summary=summary)
 
 
-def _read(picture: DatasetImage, rules: set[Intensity]) -> _Read | Unreadable:
+def _read(image: DatasetImage, rules: set[Intensity]) -> _Read | Unreadable:
     try:
-        pixels = {rule: read_image(picture.path, rule) for rule in rules}
+        pixels = {rule: read_image(image.path, rule) for rule in rules}
     except S4miError as error:
-        return Unreadable(picture.path, str(error))
-    if picture.mask is None:
+        return Unreadable(image.path, str(error))
+    if image.mask is None:
         return _Read(pixels, None)
     try:
-        mask = read_mask(picture.mask, picture.mask_values)
+        mask = read_mask(image.mask, image.mask_values)
     except S4miError as error:
-        return Unreadable(picture.mask, str(error))
+        return Unreadable(image.mask, str(error))
     height, width = next(iter(pixels.values())).shape[:2]
     if mask.shape != (height, width):
-        of_mask = f"{mask.shape[0]}×{mask.shape[1]}"
-        message = f"mask is {of_mask} but its image is {height}×{width}; re-export the mask at the image's size"
-        return Unreadable(picture.mask, message)
+        mask_size = f"{mask.shape[0]}×{mask.shape[1]}"
+        message = f"mask is {mask_size} but its image is {height}×{width}; re-export the mask at the image's size"
+        return Unreadable(image.mask, message)
     return _Read(pixels, mask)
 
 
 class _Writer:
-    """Everything that lands in the output folder but the errors."""
+    """Writes all output files except `errors.csv`."""
 
     def __init__(
         self,
@@ -140,39 +144,39 @@ class _Writer:
     ) -> None:
         self.scores: list[MapScores] = []
         self._out, self._explainers, self._methods, self._tolerance = out, explainers, methods, tolerance
-        note = "Yellow: the score of the class under the map depends much on it. Blue: outline of the mask."
+        note = "Yellow: strong influence on the score of the class named above the map. Blue: outline of the mask."
         self._sheet = ComparisonSheet(
-            [(one.technique, one.name) for one in explainers],
+            [(explainer.technique, explainer.name) for explainer in explainers],
             [TITLES[method] for method in methods],
             note=f"{note} {SYNTHETIC_NOTE}" if synthetic else note,
         )
         self._rows = 0
 
-    def write(self, picture: DatasetImage, read: _Read, explained: Sequence[Explanation], *, on_sheet: bool) -> None:
-        """The overlays, scores and row of one image."""
+    def write(self, image: DatasetImage, read: _Read, explained: Sequence[Explanation], *, on_sheet: bool) -> None:
+        """Write the overlays of one image, and collect its scores and its row of the contact sheet."""
         blocks = []
-        for explainer, given in zip(self._explainers, explained, strict=True):
+        for explainer, found in zip(self._explainers, explained, strict=True):
             pixels = read.pixels[explainer.intensity]
-            pictures, captions = [], []
-            for method, saliency in given.maps.items():
-                pictures.append(overlay(pixels, saliency))
-                Image.fromarray(pictures[-1]).save(self._out / f"{picture.name}_{explainer.name}_{method}.png")
-                against = score_map(saliency, read.mask, tolerance=self._tolerance)
+            overlays, captions = [], []
+            for method, saliency in found.maps.items():
+                overlays.append(overlay(pixels, saliency))
+                Image.fromarray(overlays[-1]).save(self._out / f"{image.name}_{explainer.name}_{method}.png")
+                mask_scores = score_map(saliency, read.mask, tolerance=self._tolerance)
                 self.scores.append(
                     MapScores(
-                        image=picture.name, run=explainer.name, technique=explainer.technique, method=method,
-                        label=given.label, probability=given.probability, mask=against,
-                        randomised=given.randomised.get(method),
+                        image=image.name, run=explainer.name, technique=explainer.technique, method=method,
+                        label=found.label, probability=found.probability, mask=mask_scores,
+                        randomised=found.randomised.get(method),
                     )
                 )  # fmt: skip
-                captions.append(_inside(against))
-            caption = f"{given.label}  p = {given.probability:.2f}"
-            blocks.append(OverlayBlock(caption, tuple(pictures), tuple(captions)))
+                captions.append(_inside(mask_scores))
+            caption = f"{found.label}  p = {found.probability:.2f}"
+            blocks.append(OverlayBlock(caption, tuple(overlays), tuple(captions)))
         if on_sheet:
-            self._add_row(picture, read, blocks)
+            self._add_row(image, read, blocks)
 
     def finish(self, summary: ExplainSummary) -> Path | None:
-        """The sheet, unless it has no row, the scores and the summary."""
+        """Write the scores, the summary and the contact sheet; return its path, or None if it has no rows."""
         write_scores(self.scores, self._out / "scores.csv")
         write_text_atomically(self._out / "summary.json", summary.model_dump_json(indent=2) + "\n")
         sheet = self._out / "sheet.png"
@@ -182,16 +186,16 @@ class _Writer:
         sheet.write_bytes(self._sheet.png())
         return sheet
 
-    def _add_row(self, picture: DatasetImage, read: _Read, blocks: Sequence[OverlayBlock]) -> None:
-        truth = "" if picture.labels is None else f"truth: {', '.join(picture.labels) or 'none'}"
+    def _add_row(self, image: DatasetImage, read: _Read, blocks: Sequence[OverlayBlock]) -> None:
+        truth = "" if image.labels is None else f"truth: {', '.join(image.labels) or 'none'}"
         mask = None if read.mask is None else ((read.mask > 0) & (read.mask != IGNORE)).astype(np.uint8)
         pixels = read.pixels[self._explainers[0].intensity]
-        self._sheet.add(picture.name, truth, pixels, blocks, mask)
+        self._sheet.add(image.name, truth, pixels, blocks, mask)
         self._rows += 1
 
 
 def _inside(scores: MaskScores) -> str:
-    """A caption; empty where there is nothing to say."""
+    """Return a caption with the share of saliency inside the mask; empty without a mask."""
     if scores.energy is None or scores.area is None:
         return ""
     return f"{scores.energy:.0%} inside, area {scores.area:.0%}"

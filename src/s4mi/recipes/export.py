@@ -1,8 +1,8 @@
-"""A run's model as one file, for programs that know nothing of s4mi: written, held against the run, then kept.
+"""Export a run's model as one file that runs without s4mi, and verify it against the run before keeping it.
 
-model.onnx   ONNX, for ONNX Runtime and whatever else runs it
-model.pt2    a torch.export archive, for torch without the code that trained it
-MODEL_CARD.md beside it
+model.onnx      ONNX, for ONNX Runtime and other runtimes
+model.pt2       torch.export archive, for torch without the training code
+MODEL_CARD.md   written beside the file
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from s4mi.inference.model_metadata import ONNX, ImageInput, ModelMetadata, Sourc
 from s4mi.records import RunRecord, TaskKind, read_record
 from s4mi.records.calibration import read_calibration
 from s4mi.training.prepare import prediction_spec, task_kind
-from s4mi.training.run_dir import RunDir, load_method, make_fabric
+from s4mi.training.run_dir import RunDir, load_method, make_runtime
 
 Floats = NDArray[np.float32]
 
@@ -40,7 +40,9 @@ class ExportResult:
     """What `export_run` wrote.
 
     Attributes:
-        why: why this run, where there were several; else empty.
+        file, card: the exported model and its model card. megabytes: size of the file.
+        check: how closely its predictions match the run's.
+        why: why this run was chosen from several; else empty.
     """
 
     file: Path
@@ -52,7 +54,7 @@ class ExportResult:
 
 @dataclass(frozen=True)
 class _Trained:
-    """A finished run with its weights, in single precision on the CPU."""
+    """A finished run with its weights, in float32 on the CPU."""
 
     run: RunDir
     config: RunConfig
@@ -66,27 +68,28 @@ class _Trained:
         return self.task.kind == "multilabel"
 
 
-def export_run(given: Path, out: Path, *, task: TaskKind | None = None, overwrite: bool = False) -> ExportResult:
-    """Write the model of the run in the folder `given`, or of a study's best run by validation, as the file `out`.
+def export_run(source: Path, out: Path, *, task: TaskKind | None = None, overwrite: bool = False) -> ExportResult:
+    """Write the model of a run, or of a study's best run by validation, to the file `out`.
 
-    Nothing is left behind unless the file answers as the run does, on images of its data set where they are there. A
-    run that was never calibrated is calibrated first.
+    The file is kept only if its predictions match the run's, on images of its data set if available. A run without
+    calibration is calibrated first.
 
     Args:
-        task: of a study's runs, those of this task alone.
-        overwrite: replace what is there; a model card of this very run is always replaced.
+        source: folder of a run or a study.
+        task: for a study, consider only runs with this task.
+        overwrite: replace an existing file; the model card of the same run is always replaced.
 
     Raises:
-        S4miError: no finished run that answers, an ending that names no format, a file that is there already, a
-            package is missing, or the file answers otherwise than the run.
+        S4miError: there is no finished run that makes predictions, the file extension is unknown, the file exists, a
+            package is missing, or the predictions do not match.
     """
     check_ending(out)
     if out.exists() and not overwrite:
-        raise S4miError(f"{out}: is there already; choose another name, or replace it with --overwrite")
+        raise S4miError(f"{out}: already exists; choose another name, or replace it with --overwrite")
     if out.suffix.lower() == ONNX:
         for module in ("onnx", "onnxscript", "onnxruntime"):
             require_extra(module, extra="onnx", purpose=f"{out}: writing an ONNX file")
-    chosen = select_runs(given, task=task)
+    chosen = select_runs(source, task=task)
     run = chosen.runs[0]
     record = read_record(run)
     card = out.parent / CARD_NAME
@@ -94,18 +97,18 @@ def export_run(given: Path, out: Path, *, task: TaskKind | None = None, overwrit
     ensure_calibrated(run)
     trained = _load(run, record)
     inputs = verification_inputs(trained.run, trained.spec, trained.config.data.preprocessing)
-    facts = _facts(trained)
-    expected = _answers(trained, inputs.pixels, temperature=facts.temperature)
-    with _kept_if_right(out) as draft:
-        WRITERS[out.suffix.lower()](_deployable(trained, facts), facts, draft)
+    metadata = _metadata(trained)
+    expected = _predict(trained, inputs.pixels, temperature=metadata.temperature)
+    with _keep_on_success(out) as draft:
+        WRITERS[out.suffix.lower()](_deployable(trained, metadata), metadata, draft)
         check = verify_export(load_exported(draft), inputs, expected, name=out)
-    others = _other_seeds(given, run, task)
-    write_model_card(card, out, run, record, facts, check, others=others, why=chosen.why)
+    others = _other_seeds(source, run, task)
+    write_model_card(card, out, run, record, metadata, check, others=others, why=chosen.why)
     return ExportResult(out, card, out.stat().st_size / 1e6, check, chosen.why)
 
 
 def _load(run: Path, record: RunRecord) -> _Trained:
-    """The run as the CPU computes it in single precision, wherever it was trained."""
+    """Load the run in float32 on the CPU, whatever it was trained on."""
     run_dir = RunDir(run)
     config = run_dir.config()
     hardware = HardwareConfig(accelerator="cpu", precision="32", threads=config.hardware.threads)
@@ -114,19 +117,19 @@ def _load(run: Path, record: RunRecord) -> _Trained:
     kind = task_kind(config, spec)
     size = config.data.image_size
     task = Task(kind=kind, classes=spec.classes_of(kind), image_size=size, counts=(), labelled=0)
-    method = load_method(make_fabric(config), config, task, run_dir.best)
+    method = load_method(make_runtime(config), config, task, run_dir.best)
     return _Trained(run_dir, config, record, spec, task, method)
 
 
-def _facts(trained: _Trained) -> ModelMetadata:
+def _metadata(trained: _Trained) -> ModelMetadata:
     data, record, spec = trained.config.data, trained.record, trained.spec
-    own = trained.config.method.own_classes
+    clusters = trained.config.method.own_classes
     calibration = read_calibration(trained.run.path)
     fits = calibration is not None and tuple(calibration.classes) == trained.task.classes
     return ModelMetadata(
         task=trained.task.kind,
         classes=trained.task.classes,
-        unnamed=bool(own) and not trained.config.method.named and trained.task.classes == own,
+        unnamed=bool(clusters) and not trained.config.method.named and trained.task.classes == clusters,
         mask_values={str(key): name for key, name in spec.mask_values.items()},
         input=ImageInput(
             image_size=data.image_size,
@@ -153,21 +156,21 @@ def _facts(trained: _Trained) -> ModelMetadata:
     )
 
 
-def _deployable(trained: _Trained, facts: ModelMetadata) -> Deployable:
+def _deployable(trained: _Trained, metadata: ModelMetadata) -> Deployable:
     return Deployable(
         trained.method,
         multilabel=trained.multilabel,
-        red_channel_normalisation=facts.red_channel_normalisation,
-        temperature=facts.temperature,
+        red_channel_normalisation=metadata.red_channel_normalisation,
+        temperature=metadata.temperature,
     )
 
 
 @torch.inference_mode()
-def _answers(trained: _Trained, pixels: Pixels, *, temperature: float) -> tuple[Floats, Floats]:
-    """The run's own probabilities of (B, S, S, 3), at its temperature and without."""
+def _predict(trained: _Trained, pixels: Pixels, *, temperature: float) -> tuple[Floats, Floats]:
+    """Return the run's probabilities for images (B, S, S, 3), with and without temperature scaling."""
     preprocessing = replace(trained.config.data.preprocessing, resize_through=None, tile=None)
-    seen = torch.stack([torch.from_numpy(preprocessing.image(one)) for one in pixels])
-    logits = trained.method.logits(seen.permute(0, 3, 1, 2).float().div_(255)).float()
+    inputs = torch.stack([torch.from_numpy(preprocessing.image(image)) for image in pixels])
+    logits = trained.method.logits(inputs.permute(0, 3, 1, 2).float().div_(255)).float()
 
     def probabilities(z: Tensor) -> Floats:
         return np.asarray((z.sigmoid() if trained.multilabel else z.softmax(dim=1)).numpy(), dtype=np.float32)
@@ -176,20 +179,20 @@ def _answers(trained: _Trained, pixels: Pixels, *, temperature: float) -> tuple[
 
 
 @contextmanager
-def _kept_if_right(out: Path) -> Iterator[Path]:
-    """A file to write into, which becomes `out` if all goes well and vanishes if not."""
+def _keep_on_success(out: Path) -> Iterator[Path]:
+    """Yield a temporary file to write to, which becomes `out` unless an exception is raised."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as folder:
-            draft = Path(folder) / out.name  # its name is in an archive
+            draft = Path(folder) / out.name  # a torch.export archive contains its file name
             yield draft
             draft.replace(out)
     except OSError as error:
         raise S4miError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from error
 
 
-def _other_seeds(given: Path, run: Path, task: TaskKind | None) -> tuple[RunRecord, ...]:
-    """Of a study, the records of the same technique with other seeds."""
-    if given == run:
+def _other_seeds(source: Path, run: Path, task: TaskKind | None) -> tuple[RunRecord, ...]:
+    """Return the records of a study's runs with the same technique and other seeds."""
+    if source == run:
         return ()
-    return tuple(read_record(other) for other in select_runs(given, ensemble=True, task=task).runs if other != run)
+    return tuple(read_record(other) for other in select_runs(source, ensemble=True, task=task).runs if other != run)

@@ -1,4 +1,4 @@
-"""Use what was trained on any images: probabilities of classifiers, masks at each image's own size of segmenters."""
+"""Predict images with trained models: class probabilities, or masks at each image's own size."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -21,8 +21,8 @@ from s4mi.records import Part, TaskKind
 if TYPE_CHECKING:
     from s4mi.visualisation.cluster_sheet import ClusterSheet
 
-LISTED = 8
-"""More clusters than these are not all in a line."""
+MAX_LISTED = 8
+"""Maximum number of clusters in the legend."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class PredictResult:
     """What `predict_run` wrote.
 
     Attributes:
-        output: the file or folder of answers. overlays: the folder of overlays, if they were asked for.
-        legend: what the colours of the overlays mean, in a line.
-        answered: images. kept: of these, answered at an earlier time. failed: images that could not be answered.
-        why: of a folder of runs, which of them answered, in a line.
-        sheet: the sheet on which clusters are looked at, if it was asked for, and a line each on what to do then.
+        output: file or folder of the predictions. overlays: folder of the overlays, if requested.
+        legend: meaning of the overlays' colours, in one line.
+        predicted: predicted images. kept: of these, those predicted by an earlier call. failed: unreadable images.
+        why: for a folder of runs, which of them made the predictions, in one line.
+        sheet: contact sheet of the clusters, if requested. next_steps: how to name the clusters, one line each.
     """
 
     output: Path
-    answered: int
+    predicted: int
     failed: int
     kept: int = 0
     why: str = ""
@@ -54,14 +54,14 @@ class _Writer(Protocol):
 
     def __enter__(self) -> object: ...
     def __exit__(self, *_: object) -> None: ...
-    def has(self, image: InputImage) -> bool:
-        """Whether the answer is there from an earlier time."""
+    def has(self, image: InputImage, /) -> bool:
+        """Whether an earlier call has written this prediction."""
 
-    def process(self, decoded: DecodedImage, predictions: Iterator[Probabilities]) -> Any:
-        """In a thread: what is to be written of a file."""
+    def process(self, decoded: DecodedImage, predictions: Iterator[Probabilities], /) -> Any:
+        """Return what to write for a file; called in a thread."""
 
-    def write(self, image: InputImage, result: Any) -> None:
-        """In the order of the images: write it."""
+    def write(self, image: InputImage, result: Any, /) -> None:
+        """Write the result of `process`; called in the order of the images."""
 
 
 def predict_run(
@@ -82,162 +82,162 @@ def predict_run(
     resume: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> PredictResult:
-    """Answer every image in `inputs`: files, folders searched recursively, or the rows of data sets.
+    """Predict every image in `inputs`: files, folders searched recursively, or the rows of data sets.
 
-    Classification writes `out/predictions.csv`: id, a probability per class, the decision (of several labels those
-    above their thresholds, joined by `;`) and its entropy. Segmentation writes a mask per image at its own size, with
-    the pixel values of the data set it was trained on, and `out/measurements.csv`. An image that cannot be read gets a
-    line in `out/errors.csv`; the others go on. Pages, frames and slices of one file are answered each.
+    Classification writes `out/predictions.csv`: id, a probability per class, the decision (for multi-label tasks the
+    classes above their thresholds, joined by `;`) and the entropy. Segmentation writes a mask per image at its own
+    size, with the mask values of the training data set, and `out/measurements.csv`. Unreadable images are listed in
+    `out/errors.csv` and skipped. Each page, frame or slice of a file is predicted separately.
 
     Args:
-        run: the folder of a run, an ONNX file, or a folder of runs, of which the best by validation answers.
-        overlay: also write the image with its mask laid over it, in `out/overlays`; where a data set has the true mask,
-            with what was found, missed and wrongly seen.
-        clusters: of a run that found clusters, write these, whatever they are called: their numbers for masks, each
-            image in their colours in `out/overlays`, a sheet to look at, `out/clusters.png`, and their shares,
-            `out/clusters.csv`.
-        part: of a data set, the images in this part of the run's own split; None for all. unannotated: of these, the
-            images without a label, of a segmentation run without a mask.
-        ensemble: of a folder of runs, the mean over all seeds of the best technique. task: of its runs, those of this.
-        raw: without the temperature and the thresholds that validation chose.
-        tta: average over the eight ways to turn and mirror an image.
-        overlap: of the windows of a segmenter that learnt from tiles, as a share of their side.
-        form: of masks: PNG, or as the image is.
-        resume: keep the answers that are there and whole.
+        run: folder of a run, an exported model, or a folder of runs, of which the best by validation is used.
+        overlay: also write each image with its mask as overlay to `out/overlays`; if a data set has the ground truth,
+            the overlay shows what was found, missed and wrong.
+        clusters: for a run that found clusters, write these, named or not: masks of cluster numbers, overlays in
+            `out/overlays`, the contact sheet `out/clusters.png`, and the share of each cluster in `out/clusters.csv`.
+        part: for a data set, predict only this part of the run's own split; None for all images.
+        unannotated: for a data set, predict only images without a label, or without a mask for segmentation.
+        ensemble: for a folder of runs, average over all seeds of the best technique.
+        task: for a folder of runs, consider only runs with this task.
+        raw: do not apply temperature scaling and thresholds.
+        tta: test-time augmentation: average over the eight rotations and reflections of an image.
+        overlap: overlap of the windows of a segmenter trained on tiles, as a share of their side, in [0, 1).
+        form: file format of masks: PNG, or that of the image.
+        resume: keep complete predictions of an earlier call.
 
     Raises:
-        S4miError: no such run, no images, overlays of a classifier, clusters of a run without, a part of what is no
-            data set, a file that would be written over an image or another answer, or answers that were made in
-            another way where they shall be kept.
+        S4miError: the run or the images do not exist, overlays are requested from a classifier or clusters from a run
+            without any, `part` is given for something other than a data set, a file would overwrite an image or
+            another prediction, or predictions to be kept were made with other settings.
     """
     if not 0 <= overlap < 1:
-        raise S4miError(f"--overlap {overlap:g}: is no share of a window; give a number from 0 up to, but not, 1")
-    opened = load_models(run, ensemble=ensemble, task=task, clusters=clusters, raw=raw)
-    kind = opened.models[0].info.kind if unannotated else None
-    images = find_inputs(inputs, _run_dirs(opened) if part is not None else (), part, unannotated=kind)
-    answerer = Predictor(opened.models, raw=raw or clusters, tta=tta, overlap=overlap)
+        raise S4miError(f"--overlap must be at least 0 and below 1 (given {overlap:g})")
+    loaded = load_models(run, ensemble=ensemble, task=task, clusters=clusters, raw=raw)
+    kind = loaded.models[0].info.kind if unannotated else None
+    images = find_inputs(inputs, _run_dirs(loaded) if part is not None else (), part, unannotated=kind)
+    predictor = Predictor(loaded.models, raw=raw or clusters, tta=tta, overlap=overlap)
     if overlay and not clusters:
-        _check_overlays(answerer, images)
+        _check_overlays(predictor, images)
     overlay = overlay or clusters
-    sheet = _sheet(out, images, answerer) if clusters else None
-    _writer(out, images, answerer, overlay=overlay, sheet=sheet, form=form, resume=False)  # refuses before it begins
-    kept = begin_folder(out, _settings(answerer, form), resume=resume)
-    writer = _writer(out, images, answerer, overlay=overlay, sheet=sheet, form=form, resume=kept)
-    failed, before = ErrorList(out / "errors.csv"), [image for image in images if writer.has(image)]
-    left = [image for image in images if not writer.has(image)] if before else images
-    done = len(before)
+    sheet = _sheet(out, images, predictor) if clusters else None
+    _writer(out, images, predictor, overlay=overlay, sheet=sheet, form=form, resume=False)  # only to check the paths
+    kept = begin_folder(out, _settings(predictor, form), resume=resume)
+    writer = _writer(out, images, predictor, overlay=overlay, sheet=sheet, form=form, resume=kept)
+    failed, finished = ErrorList(out / "errors.csv"), [image for image in images if writer.has(image)]
+    remaining = [image for image in images if not writer.has(image)] if finished else images
+    done = len(finished)
     with writer, sheet or nullcontext():
-        for asked, made in prediction_stream(left, answerer, writer.process, writer.keep):
-            if isinstance(made, Unreadable):
-                failed.add(made)
+        for image, result in prediction_stream(remaining, predictor, writer.process, writer.keep):
+            if isinstance(result, Unreadable):
+                failed.add(result)
             else:
-                writer.write(asked, made)
-                if sheet is not None and isinstance(made, MaskMeasurements):
-                    for frame in made.frames:
+                writer.write(image, result)
+                if sheet is not None and isinstance(result, MaskMeasurements):
+                    for frame in result.frames:
                         sheet.add(*frame)
             done += 1
             progress(done, len(images))
-    predicted = PredictResult(
+    written = PredictResult(
         output=writer.output,
-        answered=len(images) - failed.count,
+        predicted=len(images) - failed.count,
         failed=failed.count,
-        kept=len(before),
-        why=opened.why,
+        kept=len(finished),
+        why=loaded.why,
         overlays=out / OVERLAYS if overlay else None,
-        legend=_legend(answerer, images) if overlay else "",
+        legend=_legend(predictor, images) if overlay else "",
     )
-    return predicted if sheet is None else _with_sheet(predicted, sheet, opened)
+    return written if sheet is None else _with_sheet(written, sheet, loaded)
 
 
-def _run_dirs(opened: LoadedModels) -> Sequence[Any]:
-    """The runs whose splits say what a part is; none where a file answers, which needs no torch."""
-    if not opened.runs:
+def _run_dirs(loaded: LoadedModels) -> Sequence[Any]:
+    """Return the runs whose splits define the parts; none for an exported file, which needs no torch."""
+    if not loaded.runs:
         return ()
     from s4mi.training.run_dir import RunDir
 
-    return [RunDir(run) for run in opened.runs]
+    return [RunDir(run) for run in loaded.runs]
 
 
 def _writer(
     out: Path,
     images: Sequence[InputImage],
-    answerer: Predictor,
+    predictor: Predictor,
     *,
     overlay: bool,
     sheet: "ClusterSheet | None",
     form: MaskFormat,
     resume: bool,
 ) -> _Writer:
-    if not answerer.segments:
-        return PredictionWriter(out, images, answerer, resume=resume)
-    return MaskWriter(out, images, answerer, overlay=overlay, sheet=sheet is not None, form=form, resume=resume)
+    if not predictor.segments:
+        return PredictionWriter(out, images, predictor, resume=resume)
+    return MaskWriter(out, images, predictor, overlay=overlay, sheet=sheet is not None, form=form, resume=resume)
 
 
-def _settings(answerer: Predictor, form: MaskFormat) -> OutputSettings:
-    known = [None if answerer.raw else model.calibration for model in answerer.models]
+def _settings(predictor: Predictor, form: MaskFormat) -> OutputSettings:
+    calibrations = [None if predictor.raw else model.calibration for model in predictor.models]
     return OutputSettings(
-        models=[model.info.digest for model in answerer.models],
-        calibration=[None if one is None else one.temperature for one in known],
-        thresholds=list(answerer.thresholds) if answerer.multilabel else [],
-        classes=list(answerer.info.classes),
-        raw=answerer.raw,
-        tta=answerer.tta,
-        overlap=answerer.overlap,
+        models=[model.info.digest for model in predictor.models],
+        calibration=[None if calibration is None else calibration.temperature for calibration in calibrations],
+        thresholds=list(predictor.thresholds) if predictor.multilabel else [],
+        classes=list(predictor.info.classes),
+        raw=predictor.raw,
+        tta=predictor.tta,
+        overlap=predictor.overlap,
         format=form,
     )
 
 
-def _sheet(out: Path, images: Sequence[InputImage], answerer: Predictor) -> "ClusterSheet":
+def _sheet(out: Path, images: Sequence[InputImage], predictor: Predictor) -> "ClusterSheet":
     from s4mi.visualisation.cluster_sheet import ClusterSheet
 
     sheet = ClusterSheet(
-        out, clusters=len(answerer.info.classes), images=[name for image in images for name in image.ids]
+        out, clusters=len(predictor.info.classes), images=[name for image in images for name in image.ids]
     )
     for image in images:
         if image.source.path.resolve() == sheet.path.resolve() or (
             image.source.mask is not None and image.source.mask.resolve() == sheet.path.resolve()
         ):
-            raise S4miError(f"{sheet.path}: would be overwritten by the sheet; choose another folder with -o")
-        if any(out / f"{place}.png" == sheet.path for place in image.output_stems):
-            raise S4miError(f"{image.source.path}: its clusters would be overwritten by {sheet.path}; rename it")
+            raise S4miError(f"{sheet.path}: would be overwritten by the contact sheet; choose another folder with -o")
+        if any(out / f"{path}.png" == sheet.path for path in image.output_stems):
+            raise S4miError(f"{image.source.path}: its mask would be overwritten by {sheet.path}; rename the image")
     return sheet
 
 
-def _with_sheet(predicted: PredictResult, sheet: "ClusterSheet", opened: LoadedModels) -> PredictResult:
+def _with_sheet(written: PredictResult, sheet: "ClusterSheet", loaded: LoadedModels) -> PredictResult:
     from s4mi.inference.run_model import RunModel
     from s4mi.visualisation.cluster_sheet import next_steps
 
-    model = opened.models[0]
-    if not predicted.answered or not isinstance(model, RunModel):
-        return predicted
-    return replace(predicted, sheet=sheet.path, next_steps=next_steps(model))
+    model = loaded.models[0]
+    if not written.predicted or not isinstance(model, RunModel):
+        return written
+    return replace(written, sheet=sheet.path, next_steps=next_steps(model))
 
 
-def _check_overlays(answerer: Predictor, images: Sequence[InputImage]) -> None:
-    """Refuse overlays of what has no masks, or of truths in other classes than those of the run."""
-    about = answerer.info
-    if not answerer.segments:
+def _check_overlays(predictor: Predictor, images: Sequence[InputImage]) -> None:
+    """Refuse overlays for a model that predicts no masks, or for ground truth in other classes than the model's."""
+    about = predictor.info
+    if not predictor.segments:
         raise S4miError(
-            f"{about.name}: is a {about.kind} run and predicts no masks to lay over images; leave out --overlay, "
-            f"or see where it looks with: s4mi explain {about.name}"
+            f"{about.name}: a {about.kind} run predicts no masks; omit --overlay, or show saliency maps with: "
+            f"s4mi explain {about.name}"
         )
     for image in images:
         if image.source.mask is not None and image.source.mask_classes != about.classes:
             raise S4miError(
-                f"{image.source.mask}: is a mask of {', '.join(image.source.mask_classes)}, but {about.name} was "
-                f"trained on {', '.join(about.classes)}; give the images alone, or a data set of these classes"
+                f"{image.source.mask}: has the classes {', '.join(image.source.mask_classes)}, but {about.name} was "
+                f"trained on {', '.join(about.classes)}; pass only the images, or a data set with these classes"
             )
 
 
-def _legend(answerer: Predictor, images: Sequence[InputImage]) -> str:
-    """The colours of overlays without a truth, of those with one, or both."""
-    names = answerer.info.classes
-    if answerer.info.unnamed:
+def _legend(predictor: Predictor, images: Sequence[InputImage]) -> str:
+    """Return the legend of overlays without ground truth, with ground truth, or of both kinds."""
+    names = predictor.info.classes
+    if predictor.info.unnamed:
         colours = [f"{name} {cluster_colour(number)[0]}" for number, name in enumerate(names)]
-        return ", ".join(colours if len(colours) <= LISTED else [*colours[: LISTED - 1], "…"])
-    known = {image.source.mask is not None for image in images}
+        return ", ".join(colours if len(colours) <= MAX_LISTED else [*colours[: MAX_LISTED - 1], "…"])
+    has_truth = {image.source.mask is not None for image in images}
     classes = [f"{name} {class_colour(index)[0]}" for index, name in enumerate(names) if index]
-    lines = [", ".join(classes)] if False in known else []
-    if True in known:
-        lines.append("found green, missed orange, wrong purple, outline of the truth white")
+    lines = [", ".join(classes)] if False in has_truth else []
+    if True in has_truth:
+        lines.append("found green, missed orange, wrong purple, ground-truth outline white")
     return "; ".join(lines)

@@ -1,8 +1,8 @@
-"""Pre-training without labels: the same loop, watched by the health of its features instead of a validation score.
+"""Pre-training without labels: the same loop, monitored by the health of the features, not by a validation score.
 
-<run>/encoders/<backbone>.safetensors   what was learnt, in timm's format
-      seen.txt                          which images it was learnt from
-      feature_map.json                  images on a plane, for a person to look at
+<run>/encoders/<backbone>.safetensors   the trained encoders, in timm's format
+      seen.txt                          hashes of the images it was trained on
+      feature_map.json                  2-D projection of the features of training and validation images
       record.json                       the PretrainingRecord
 """
 
@@ -23,42 +23,41 @@ from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.session import Session
 
 MAP_IMAGES = 1000
-"""Training and validation images on the map, at most."""
+"""Maximum number of training and validation images on the feature map."""
 
 
 def pretrain(session: Session, method: Pretrainer, watch: ProgressCallback) -> PretrainingRecord:
-    """Train all epochs, look at the features after each, and leave the encoders of the last.
+    """Train all epochs, check the features every few epochs, and save the final encoders.
 
     Raises:
-        S4miError: the features have collapsed for `health.patience` looks in a row, or as `Session.epochs` does.
+        S4miError: the features have collapsed in `health.patience` consecutive checks, or as in `Session.epochs`.
     """
-    doctor = FeatureMonitor(session, method)
-    session.put_on_record()
+    monitor = FeatureMonitor(session, method)
+    session.write_settings()
     if session.fabric.is_global_zero:
         write_seen(session.run_dir.path, session.prepared)
-    start = doctor.first_look()
+    start = monitor.first_check()
     for epoch in session.epochs(watch):
         due = epoch.epoch % session.config.health.every == 0
-        health = doctor.look() if due else None
-        session.keep(epoch.model_copy(update={"health": health}))
+        health = monitor.check() if due else None
+        session.finish_epoch(epoch.model_copy(update={"health": health}))
         if health is not None:
-            doctor.judge(epoch.epoch, health)
+            monitor.stop_if_collapsed(epoch.epoch, health)
     watch(Progress("export", 0, 1, session.config.epochs, session.config.epochs, session.latest))
     files = {}
     for name, encoder in backbones(method).items():
         if session.fabric.is_global_zero:
             path = save_encoder(encoder.net, session.run_dir.path, name)
             files[name] = path.relative_to(session.run_dir.path).as_posix()
-    first = next(iter(backbones(method).items()))
-    drawn = _map(session, *first)
+    points = _feature_map(session, *next(iter(backbones(method).items())))
     if session.fabric.is_global_zero:
-        write_text_atomically(session.run_dir.path / MAP_NAME, drawn.model_dump_json() + "\n")
+        write_text_atomically(session.run_dir.path / MAP_NAME, points.model_dump_json() + "\n")
     latest = None if session.latest is None else session.latest.health
-    return _record(session, files, start=start, end=latest or doctor.look())
+    return _record(session, files, start=start, end=latest or monitor.check())
 
 
-def _map(session: Session, name: str, encoder: Backbone) -> FeatureMap:
-    """Training and validation images on a plane, by UMAP where it is installed; the test part is not looked at."""
+def _feature_map(session: Session, name: str, encoder: Backbone) -> FeatureMap:
+    """Project the features of training and validation images with UMAP if installed, else PCA; test is left out."""
     prepared = session.prepared
     parts: list[tuple[int, Part]] = [(row, "train") for row in prepared.split.train]
     parts += [(row, "val") for row in prepared.split.val]

@@ -1,4 +1,4 @@
-"""A report on all runs below a folder: the page, or its tables for a note, a paper or a program."""
+"""Write a report on all runs below a folder: the page, or its tables for a note, a paper or a program."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.report.results.runs import without_places
 from s4mi.report.results.unfinished_runs import load_unfinished
 from s4mi.report.results.version_gains import VersionGains, data_set_of, gains_by_task, older_versions
@@ -18,9 +19,12 @@ from s4mi.training.versions import version_note
 
 @dataclass(frozen=True)
 class ReportResult:
-    """What a report was made from, and its files; `notes` name what is not finished or cannot be read, a line each.
+    """What a report covers, and its files.
 
-    `gains` are what new annotations brought, of each data set and task where an older version was run too.
+    Attributes:
+        runs, pretrainings: number of finished runs.
+        notes: unfinished or unreadable runs and other warnings, one line each.
+        gains: effect of new annotations, for each data set and task that has runs on an older version too.
     """
 
     runs: int
@@ -40,35 +44,35 @@ def report(
     notes: Sequence[str] = (),
     only: Collection[str] | None = None,
 ) -> ReportResult:
-    """Write the report on every finished run at or below `folder` as `out`: `.html`, `.csv`, `.md` or `.tex`.
+    """Write the report on all finished runs at or below `folder` to `out`: `.html`, `.csv`, `.md` or `.tex`.
 
     Args:
-        title: of the page; the folder's name when None.
-        more: sheets made elsewhere.
-        only: the folders, below `folder`, of the runs that count; a line says how many others lie there. Those of older
-            versions of the same data set count for what new annotations brought. None: all.
-        notes: lines for its head, beside what the runs themselves give reason to say.
-        sheets: let the page show test images: predicted masks, saliency maps, best and worst cases.
+        title: title of the page; None for the name of the folder.
+        sheets: show test images on the page: predicted masks, saliency maps, best and worst cases.
+        more: further images for the page.
+        notes: further notes for the head of the report.
+        only: folders, below `folder`, of the runs to include; a note counts the others. Runs on older versions of the
+            same data set still count for the effect of new annotations. None: all runs.
 
     Raises:
-        S4miError: no such folder, no run in it, or `out` has another ending.
+        S4miError: the folder does not exist or contains no run, or `out` has an unknown extension.
     """
     check_ending(out, (PAGE, *FORMATS))
     runs, problems = load_runs(folder)
-    pretrainings, uncounted = load_pretrainings(folder), load_unfinished(folder)
+    pretrainings, unfinished = load_pretrainings(folder), load_unfinished(folder)
     older: list[ReportRun] = []
     if only is not None:
-        there = len(runs) + len(pretrainings) + len(uncounted)
+        total = len(runs) + len(pretrainings) + len(unfinished)
         older = older_versions(runs, only)
         runs = [run for run in runs if run.directory in only]
         pretrainings = [run for run in pretrainings if run.directory in only]
-        uncounted = [run for run in uncounted if run.directory in only]
-        others = there - len(runs) - len(older) - len(pretrainings) - len(uncounted)
-        notes = [*notes, *_not_named(others, older)]
-    if only is None and not runs and not pretrainings and not uncounted:
-        raise S4miError(f"{folder}: holds no run; make one with: s4mi train RUN.yaml -o {folder / 'my-run'}")
-    apart = version_note([run.record for run in runs] + [run.record for run in pretrainings])
-    notes = [*problems, *map(without_places, notes), *([apart] if apart else [])]
+        unfinished = [run for run in unfinished if run.directory in only]
+        others = total - len(runs) - len(older) - len(pretrainings) - len(unfinished)
+        notes = [*notes, *_excluded(others, older)]
+    if only is None and not runs and not pretrainings and not unfinished:
+        raise S4miError(f"{folder}: contains no run; create one with: s4mi train RUN.yaml -o {folder / 'my-run'}")
+    versions = version_note([run.record for run in runs] + [run.record for run in pretrainings])
+    notes = [*problems, *map(without_places, notes), *([versions] if versions else [])]
     title = title or folder.resolve().name
     files: tuple[Path, ...] = (out,)
     gains = gains_by_task(runs, older)
@@ -82,36 +86,34 @@ def report(
             pretrainings=pretrainings,
             notes=notes,
             sheets=shown,
-            uncounted=uncounted,
+            uncounted=unfinished,
             gains=gains,
         )
     elif out.suffix.lower() == CSV:
         files = write_csv(runs, out)
     else:
-        made = text_report(runs, title=title, pretrainings=pretrainings, uncounted=uncounted, notes=notes, gains=gains)
-        write_text(made, out)
-    lines = (*notes, *(run.line for run in uncounted))
+        text = text_report(
+            runs, title=title, pretrainings=pretrainings, uncounted=unfinished, notes=notes, gains=gains
+        )  # fmt: skip
+        write_text(text, out)
+    lines = (*notes, *(run.line for run in unfinished))
     return ReportResult(len(runs), len(pretrainings), lines, files, tuple(gains.values()))
 
 
-def _not_named(others: int, older: Sequence[ReportRun]) -> Iterator[str]:
-    """A line on the runs that a study does not name, by whether they are of older versions of its data sets."""
+def _excluded(others: int, older: Sequence[ReportRun]) -> Iterator[str]:
+    """Yield notes on runs that the study does not list: those on older versions of its data sets, and all others."""
     counts = Counter(data_set_of(run.record) for run in older)
     for (name, version), count in sorted(counts.items()):
-        yield (
-            f"{count} run{'s' if count > 1 else ''} of version {version} of {name} {'lie' if count > 1 else 'lies'} "
-            f"here too; {'they count' if count > 1 else 'it counts'} for what the new annotations brought, and for "
-            "nothing else"
-        )
+        yield f"included only for the effect of new annotations: {plural(count, 'run')} on version {version} of {name}"
     if others:
-        yield f"{others} run{'s lie' if others > 1 else ' lies'} here that the study does not name any more"
+        yield f"not included: {plural(others, 'run')} in this folder that the study no longer lists"
 
 
 def sheets_of(folder: Path, runs: Sequence[ReportRun]) -> tuple[list[ReportImage], list[str]]:
-    """Every sheet of these runs, and a line on what cannot be shown; none without a run."""
+    """Return the contact sheets of these runs, and a note on each that cannot be shown."""
     if not runs:
         return [], []
-    # Here, as torch takes seconds to import, which all else can do without.
+    # Imported here, as torch takes seconds to import and nothing else in a report needs it.
     from s4mi.visualisation.render import study_sheets
 
     return study_sheets(folder, runs)

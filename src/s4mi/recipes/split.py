@@ -1,4 +1,4 @@
-"""Split a data set without training: the same parts and labels as a run with these settings has."""
+"""Split a data set without training, into the parts and labelled images that a run with these settings uses."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ ProgressCallback = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class SplitResult:
-    """A split, the rows labelled at each fraction, and how they came out."""
+    """A split, the rows labelled at each label fraction, and the resulting class balance."""
 
     manifest: Manifest
     kind: TaskKind
@@ -46,14 +46,15 @@ def split_dataset(
     amounts: Sequence[LabelAmount] = (LabelAmount(100),),
     progress: ProgressCallback = lambda *_: None,
 ) -> SplitResult:
-    """Split the data set in `folder` as a run of seed `seed` does.
+    """Split the data set in `folder` as a run with this seed does.
 
     Args:
-        division: None for the official split where there is one, else at random.
-        kind: the task; None for the first that the data set names.
+        division: split method; None for the official split if there is one, else a random split.
+        kind: the task; None for the data set's first.
+        amounts: amounts of labels, each of which contains the smaller ones.
 
     Raises:
-        S4miError: the data set cannot be read, or not be split so.
+        S4miError: the data set cannot be read, or cannot be split this way.
     """
     manifest = load_version(folder)
     kind = _kind(manifest, kind)
@@ -69,40 +70,40 @@ def split_dataset(
     return SplitResult(manifest, kind, division, seed, split=whole, fractions=fractions, counts=counts)
 
 
-def save_split_result(divided: SplitResult, path: Path) -> None:
-    """Write the split, so that a person can read it and a run can take it with `split.kind=file`."""
-    division = divided.division
-    settings: dict[str, object] = {"task": divided.kind, "kind": division.kind, "seed": division.seed}
+def save_split_result(result: SplitResult, path: Path) -> None:
+    """Write the split as a readable file that a run can use with `split.kind=file`."""
+    division = result.division
+    settings: dict[str, object] = {"task": result.kind, "kind": division.kind, "seed": division.seed}
     if division.kind == "random":
         settings["ratios"] = list(division.ratios)
     if division.kind == "kfold":
         settings |= {"folds": division.folds, "fold": division.fold}
-    settings["fraction_seed"] = divided.seed
-    save_split(divided.split, divided.manifest, path, fractions=divided.fractions, settings=settings)
+    settings["fraction_seed"] = result.seed
+    save_split(result.split, result.manifest, path, fractions=result.fractions, settings=settings)
 
 
-def _kind(manifest: Manifest, wanted: TaskKind | None) -> TaskKind:
+def _kind(manifest: Manifest, kind: TaskKind | None) -> TaskKind:
     tasks = manifest.spec.tasks
     if not tasks:
-        raise S4miError(f"{manifest.folder}: nothing in it is annotated, so there is nothing to split; annotate some")
-    if wanted is not None and wanted not in tasks:
-        raise S4miError(f"{manifest.folder}: is not for {wanted}; choose --task {' or '.join(tasks)}")
-    return wanted or tasks[0]
+        raise S4miError(f"{manifest.folder}: no image is annotated, so there is nothing to split; annotate some")
+    if kind is not None and kind not in tasks:
+        raise S4miError(f"{manifest.folder}: has no annotations for {kind}; choose --task {' or '.join(tasks)}")
+    return kind or tasks[0]
 
 
 def _foreground(manifest: Manifest, progress: ProgressCallback) -> list[float]:
-    """Share of foreground in each mask at its own resolution, as the decode cache has it."""
+    """Return each row's foreground share at the mask's own resolution, as in the decode cache; 0 without a mask."""
     masks = [row.mask for row in manifest.rows if row.mask is not None]
     work = partial(_share, mask_values=manifest.spec.mask_values)
     shares = iter(in_parallel(work, masks, say=progress))
-    found = np.zeros(len(manifest.rows))
+    foreground = np.zeros(len(manifest.rows))
     for number, row in enumerate(manifest.rows):
         if row.mask is not None:
             share = next(shares)
             if isinstance(share, str):
                 raise S4miError(f"{manifest.folder / row.place}: mask {row.mask.name!r} {share}")
-            found[number] = share
-    return found.tolist()
+            foreground[number] = share
+    return foreground.tolist()
 
 
 def _share(mask: Path, *, mask_values: dict[MaskKey, str]) -> float | str:

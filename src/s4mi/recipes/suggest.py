@@ -1,9 +1,9 @@
-"""Which images of a data set to annotate next, in order, with the reason for each.
+"""Suggest which images of a data set to annotate next, ranked, with a reason for each.
 
-<out>.csv                 rank, id, image, patient, worth, what it is made of, answer, why, and an empty column label
-<out>.label-studio.json   with --format label-studio: tasks with the run's answers, and <out>.label-studio.xml
+<out>.csv                 rank, id, image, patient, score and its parts, prediction, reason, and an empty column label
+<out>.label-studio.json   with --format label-studio: tasks with predictions, and <out>.label-studio.xml
 <out>.coco.json           with --format coco: the same for CVAT and other programs
-<out>.errors.csv          candidates that could not be read
+<out>.errors.csv          unreadable candidates
 """
 
 import csv
@@ -48,13 +48,13 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class SuggestOptions:
-    """What is asked for.
+    """Options of `suggest`.
 
     Attributes:
-        count: images. per_patient: at most so many of one; 0: any number.
-        cold: by the features alone; nothing needs to answer, and nothing to be annotated.
-        rle: pre-annotations as run lengths, not as polygons.
-        task: of a study's runs, those of this task alone answer.
+        count: number of images. per_patient: maximum number of images of one patient; 0: no limit.
+        cold: cold start: choose by features alone, without predictions or annotations.
+        format: pre-annotations to write beside the table. rle: write their masks as run lengths, not as polygons.
+        task: for a study, use only runs with this task.
     """
 
     count: int = 50
@@ -72,8 +72,9 @@ class SuggestResult:
     """What `suggest` wrote.
 
     Attributes:
-        files: the table first. chosen: images, of so many candidates. source: who was asked, in words.
-        failed: candidates that could not be read. note: what should be known before anything is annotated, or empty.
+        files: the files, the table first. chosen: number of chosen images. candidates: number of candidates.
+        source: description of the models that chose. failed: unreadable candidates.
+        note: warning to read before annotating, or empty.
     """
 
     files: tuple[Path, ...]
@@ -85,109 +86,110 @@ class SuggestResult:
     note: str = ""
 
 
-NOBODY_TESTS = (
-    "the data set has no official split, so the first labels will decide who tests, and this pre-training has seen "
-    "those images: fill in the column split and pre-train on that first, or pre-train once more when there are labels"
+TEST_SET_SEEN = (
+    "the data set has no official split, so the first labels will determine the test set, and this pre-training has "
+    "seen its images: fill in the column split and pre-train on that first, or pre-train again once there are labels"
 )
 
 
 def suggest(
-    source: Path, dataset: Path, out: Path, *, wish: SuggestOptions, progress: ProgressCallback = lambda *_: None
+    source: Path, dataset: Path, out: Path, *, options: SuggestOptions, progress: ProgressCallback = lambda *_: None
 ) -> SuggestResult:
-    """Choose images of a data set that are not annotated, by a run, or by the best technique of a study.
+    """Choose unannotated images of a data set with a run, or with the best technique of a study, and write a table.
 
     Raises:
-        S4miError: no such run or data set, of another task, of other classes or channels, or nothing to choose from.
+        S4miError: the run or data set does not exist, they differ in task, classes or channels, or there is no image
+            to choose.
     """
     if out.suffix.lower() != ".csv":
-        raise S4miError(f"{out}: is no name for the table; end it in .csv")
+        raise S4miError(f"{out}: not a file name for the table; end it in .csv")
     manifest = load_version(dataset)
-    if not wish.cold:
+    if not options.cold:
         check_can_predict(source)
-    committee = None if wish.cold else Committee(source, task=wish.task)
-    encoder = encoder_run(source, () if committee is None else committee.runs) if wish.strategy.needs_features else None
+    strategy = options.strategy
+    committee = None if options.cold else Committee(source, task=options.task)
+    encoder = encoder_run(source, () if committee is None else committee.runs) if strategy.needs_features else None
     if committee is not None:
         check_compatible(committee.info, manifest)
     elif encoder is None:
-        raise S4miError(f"{source}: --cold-start wants features; leave out --diversity none")
+        raise S4miError(f"{source}: --cold-start needs features; omit --diversity none")
     kind = None if committee is None else committee.info.kind
     candidates = find_candidates(manifest, kind, runs=() if committee is None else committee.runs, source=source)
     out.parent.mkdir(parents=True, exist_ok=True)
     failed = ErrorList(out.with_name(f"{out.stem}.errors.csv"))
-    if wish.strategy.uncertainty == "disagreement" and committee is not None and len(committee.members) < 2:
+    if strategy.uncertainty == "disagreement" and committee is not None and len(committee.members) < 2:
         raise S4miError(
-            f"{source}: is one network, which disagrees with nobody; give a study of several seeds, or take "
+            f"{source}: disagreement needs at least 2 networks, found 1; pass a study with several seeds, or use "
             "--uncertainty entropy"
         )
-    assessed = score_candidates(candidates, committee, encoder, progress=progress)
-    for row, why in assessed.unreadable:
+    scored = score_candidates(candidates, committee, encoder, progress=progress)
+    for row, why in scored.unreadable:
         failed.add(Unreadable(row.image, why))
-    candidates, pool, opinions = assessed.candidates, assessed.pool, assessed.outputs
-    strategy = Strategy("none", wish.strategy.diversity) if wish.cold else wish.strategy
-    picks = choose(pool, strategy, count=wish.count, per_patient=wish.per_patient, seed=wish.seed)
-    proposals = _Proposals(manifest, committee, candidates, opinions)
-    write_text_atomically(out, _table(picks, candidates, pool, opinions, manifest=manifest, committee=committee))
-    files = (out, *_extra(out, picks, proposals, wish))
+    candidates, pool, outputs = scored.candidates, scored.pool, scored.outputs
+    if options.cold:
+        strategy = Strategy("none", strategy.diversity)
+    selections = choose(pool, strategy, count=options.count, per_patient=options.per_patient, seed=options.seed)
+    pre_annotations = _PreAnnotations(manifest, committee, candidates, outputs)
+    write_text_atomically(out, _table(selections, candidates, pool, outputs, manifest=manifest, committee=committee))
+    files = (out, *_write_pre_annotations(out, selections, pre_annotations, options))
     return SuggestResult(
-        files, len(picks), len(candidates.rows), str(strategy), _who(committee, encoder, source), failed.count,
-        note=NOBODY_TESTS if wish.cold and not (candidates.held_out or candidates.annotated) else "",
+        files, len(selections), len(candidates.rows), str(strategy), _source(committee, encoder, source), failed.count,
+        note=TEST_SET_SEEN if options.cold and not (candidates.held_out or candidates.annotated) else "",
     )  # fmt: skip
 
 
 def _table(
-    picks: Sequence[Selection],
+    selections: Sequence[Selection],
     candidates: Candidates,
     pool: CandidatePool,
-    opinions: Sequence[CommitteeOutput],
+    outputs: Sequence[CommitteeOutput],
     *,
     manifest: Manifest,
     committee: Committee | None,
 ) -> str:
-    everything = (*candidates.rows, *candidates.annotated)
     root = (manifest.folder / manifest.spec.root).resolve()
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for rank, pick in enumerate(picks, start=1):
-        row = candidates.rows[pick.position]
-        opinion = opinions[pick.position] if opinions else None
-        near = None if pick.near is None else _row_at(pick.near, candidates, everything)
-        spread = "" if pick.spread is None else f"{pick.spread:.4f}"
+    for rank, selection in enumerate(selections, start=1):
+        row = candidates.rows[selection.position]
+        output = outputs[selection.position] if outputs else None
+        nearest = None if selection.near is None else _row_at(selection.near, candidates)
+        select_evenly = "" if selection.spread is None else f"{selection.spread:.4f}"
         writer.writerow(
             [
-                rank, row.id, _below(row.image, root), row.group or "", f"{pick.worth:.4f}",
-                "" if opinion is None else f"{opinion.entropy:.4f}",
-                "" if opinion is None or opinion.disagreement is None else f"{opinion.disagreement:.4f}",
-                spread if pick.cluster is None else "", "" if near is None else near.id,
-                spread if pick.cluster is not None else "",
-                "" if opinion is None else ";".join(opinion.labels) or NO_CLASS,
-                reason(pick, pool, opinion, None if committee is None else committee.info, near=near,
-                       annotated=near is not None and near in candidates.annotated),
+                rank, row.id, _relative(row.image, root), row.group or "", f"{selection.worth:.4f}",
+                "" if output is None else f"{output.entropy:.4f}",
+                "" if output is None or output.disagreement is None else f"{output.disagreement:.4f}",
+                select_evenly if selection.cluster is None else "", "" if nearest is None else nearest.id,
+                select_evenly if selection.cluster is not None else "",
+                "" if output is None else ";".join(output.labels) or NO_CLASS,
+                reason(selection, pool, output, None if committee is None else committee.info, near=nearest,
+                       annotated=nearest is not None and nearest in candidates.annotated),
                 "",
             ]
         )  # fmt: skip
     return table.getvalue()
 
 
-def _row_at(near: int, candidates: Candidates, everything: Sequence[Row]) -> Row:
-    """`Selection.near` counts the annotated images first, then the candidates."""
-    known = len(candidates.annotated)
-    return candidates.annotated[near] if near < known else everything[near - known]
+def _row_at(near: int, candidates: Candidates) -> Row:
+    """Return the row that `Selection.near` refers to; it counts the annotated images first, then the candidates."""
+    return (*candidates.annotated, *candidates.rows)[near]
 
 
-class _Proposals:
-    """What the committee answers to the chosen images, in advance of people."""
+class _PreAnnotations:
+    """Predictions of the committee for the chosen images, to be corrected by annotators."""
 
     def __init__(
         self,
         manifest: Manifest,
         committee: Committee | None,
         candidates: Candidates,
-        opinions: Sequence[CommitteeOutput],
+        outputs: Sequence[CommitteeOutput],
     ) -> None:
         self._root = (manifest.folder / manifest.spec.root).resolve()
         self._spec, self._committee = manifest.spec, committee
-        self._rows, self._opinions = candidates.rows, opinions
+        self._rows, self._outputs = candidates.rows, outputs
 
     @property
     def multilabel(self) -> bool:
@@ -195,44 +197,46 @@ class _Proposals:
         about = None if self._committee is None else self._committee.info
         return about.kind == "multilabel" if about is not None else "multilabel" in self._spec.tasks
 
-    def of(self, picks: Sequence[Selection]) -> Iterator[PreAnnotation]:
-        """One for each; where nobody answers, the image alone."""
-        rows = [self._rows[pick.position] for pick in picks]
+    def of(self, selections: Sequence[Selection]) -> Iterator[PreAnnotation]:
+        """Yield a pre-annotation for each selected image, without labels and mask if there is no committee."""
+        rows = [self._rows[selection.position] for selection in selections]
         about = None if self._committee is None else self._committee.info
         masks: Iterator[NDArray[np.uint8] | str | None] = iter([None] * len(rows))
         if self._committee is not None and about is not None and about.kind == "segmentation":
             masks = self._committee.masks([row.image for row in rows])
-        for pick, row, mask in zip(picks, rows, masks, strict=True):
-            labels = self._opinions[pick.position].labels if self._opinions and mask is None else None
+        for selection, row, mask in zip(selections, rows, masks, strict=True):
+            labels = self._outputs[selection.position].labels if self._outputs and mask is None else None
             classes = about.classes if about is not None else self._spec.classes
             yield PreAnnotation(
-                row.id, _below(row.image, self._root), image_size(row.image), classes, pick.worth, labels=labels,
-                mask=mask if isinstance(mask, np.ndarray) else None,
+                row.id, _relative(row.image, self._root), image_size(row.image), classes, selection.worth,
+                labels=labels, mask=mask if isinstance(mask, np.ndarray) else None,
             )  # fmt: skip
 
 
-def _extra(out: Path, picks: Sequence[Selection], proposals: _Proposals, wish: SuggestOptions) -> tuple[Path, ...]:
-    if wish.format == "csv":
+def _write_pre_annotations(
+    out: Path, selections: Sequence[Selection], pre_annotations: _PreAnnotations, options: SuggestOptions
+) -> tuple[Path, ...]:
+    if options.format == "csv":
         return ()
-    path = out.with_name(f"{out.stem}.{wish.format}.json")
-    proposed = list(proposals.of(picks))
-    if wish.format == "coco":
-        write_coco(proposed, path, rle=wish.rle)
+    path = out.with_name(f"{out.stem}.{options.format}.json")
+    annotations = list(pre_annotations.of(selections))
+    if options.format == "coco":
+        write_coco(annotations, path, rle=options.rle)
         return (path,)
-    return (path, write_label_studio(proposed, path, rle=wish.rle, multilabel=proposals.multilabel))
+    return (path, write_label_studio(annotations, path, rle=options.rle, multilabel=pre_annotations.multilabel))
 
 
-def _who(committee: Committee | None, encoder: Path | None, source: Path) -> str:
-    """Who was asked, in words."""
+def _source(committee: Committee | None, encoder: Path | None, source: Path) -> str:
+    """Describe the models that chose the images."""
     features = "" if encoder is None else f"features of {encoder}"
     if committee is None:
         return features
     members = len(committee.members)
-    asked = committee.why or str(source)
+    models = committee.why or str(source)
     if members > len(committee.runs):
-        asked = f"{asked} ({members} networks)"
-    return f"{asked}{'; ' if features else ''}{features}"
+        models = f"{models} ({members} networks)"
+    return f"{models}{'; ' if features else ''}{features}"
 
 
-def _below(path: Path, root: Path) -> str:
+def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

@@ -2,21 +2,19 @@
 
 <run>/config.yaml                  every setting, resolved
       dataset.yaml                 classes and mask values of the data set
-      split.json                   who trains, chooses and tests, and its hash
-      pretraining.json             which pre-training run it starts from, if any
-      metrics.jsonl, metrics.csv   a line an epoch; what other loggers write is said in loggers.py
+      split.json                   images for training, validation and test, and the hash of the split
+      pretraining.json             the pre-training run it starts from, if any
+      metrics.jsonl, metrics.csv   one line per epoch; see training/loggers.py for further logs
       checkpoints/                 last.safetensors + training.pt, best.safetensors
-      test_answers.csv             what it answers on each test image; of segmentation test_images.csv, its scores
-      calibration.json             how sure it may be, learnt on validation
-      record.json                  the RunRecord: written last, so its presence means finished
+      test_answers.csv             prediction of each test image; for segmentation test_images.csv with its scores
+      calibration.json             temperature and thresholds, fitted on validation
+      record.json                  the RunRecord, written last: its presence means that the run has finished
 
-A pre-training run leaves other files; see `pretrain.py`.
+A pre-training run writes other files; see `pretrain.py`.
 """
 
 import math
 from pathlib import Path
-
-from lightning_fabric import Fabric
 
 from s4mi.config import RunConfig
 from s4mi.contract import Classifier, Pretrainer, Segmenter
@@ -41,7 +39,7 @@ from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.evaluate import evaluate, validate
 from s4mi.training.loggers import check_loggers
 from s4mi.training.prepare import prepare
-from s4mi.training.pretrained_start import pretraining_of, write_pretraining
+from s4mi.training.pretrained_start import read_pretrained_start, write_pretraining
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
 from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric
@@ -51,13 +49,17 @@ from s4mi.training.session import Session
 def train(
     config: RunConfig, run: Path, *, resume: bool = False, watch: ProgressCallback = lambda _: None
 ) -> RunRecord | PretrainingRecord:
-    """Train and leave a record. What answers is chosen on validation and scored once on test; pre-training is neither.
+    """Train a run, select its best epoch on validation, score that once on test, and return the record it wrote.
 
-    With `resume`, a finished run is returned as it is and an unfinished one continues after its last finished epoch,
-    ending with the weights of an uninterrupted run (to the bit on one CPU).
+    Pre-training selects and scores nothing. With `resume`, a finished run is returned as it is; an unfinished one
+    continues after its last checkpoint and ends with the weights of an uninterrupted run (to the bit on one CPU).
+
+    Args:
+        run: folder of the run.
+        watch: called with the progress after every step.
 
     Raises:
-        S4miError: bad settings or data, a folder that is in use, a loss that is not finite, or collapsed features.
+        S4miError: invalid settings or data, a folder in use, a loss that is not finite, or collapsed features.
     """
     run_dir = RunDir(run)
     check_folder(run_dir, config, resume=resume)
@@ -67,60 +69,55 @@ def train(
     fabric = make_fabric(config, together=True)
     fabric.launch()
     with raise_on_all_ranks(fabric):
-        return _train(fabric, config, run_dir, resume, watch)
-
-
-def _train(
-    fabric: Fabric, config: RunConfig, run_dir: RunDir, resume: bool, watch: ProgressCallback
-) -> RunRecord | PretrainingRecord:
-    prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
-    if resume and run_dir.split_path.exists():
-        run_dir.check_split(prepared.split)
-    pretraining = pretraining_of(config, prepared, run_dir.path, resumed=run_dir.begun)
-    session = Session.begin(fabric, config, prepared, run_dir)
-    with session.loggers:
-        if isinstance(session.method, Pretrainer):
-            record: RunRecord | PretrainingRecord = pretrain(session, session.method, watch)
-        else:
-            assert isinstance(session.method, Classifier | Segmenter)
-            record = _supervise(session, session.method, pretraining, watch)
-        if fabric.is_global_zero:
-            write_record(record, run_dir.path)
-            session.loggers.end(record)
-        fabric.barrier()
+        prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
+        if resume and run_dir.split_path.exists():
+            run_dir.check_split(prepared.split)
+        pretraining = read_pretrained_start(config, prepared, run, resumed=run_dir.begun)
+        session = Session.begin(fabric, config, prepared, run_dir)
+        with session.loggers:
+            record: RunRecord | PretrainingRecord
+            if isinstance(session.method, Pretrainer):
+                record = pretrain(session, session.method, watch)
+            else:
+                assert isinstance(session.method, Classifier | Segmenter)
+                record = _supervise(session, session.method, pretraining, watch)
+            if fabric.is_global_zero:
+                write_record(record, run)
+                session.loggers.end(record)
+            fabric.barrier()
     return record
 
 
 def train_supervised(
     config: RunConfig, run: Path, *, resume: bool = False, watch: ProgressCallback = lambda _: None
 ) -> RunRecord:
-    """`train`, of a method that ends as a classifier or segmenter.
+    """Train a run whose method makes predictions, as `train` does.
 
     Raises:
-        S4miError: it is a pre-training method, or as `train` does.
+        S4miError: the method only pre-trains, or as in `train`.
     """
     record = train(config, run, resume=resume, watch=watch)
     if isinstance(record, PretrainingRecord):
-        raise S4miError(f"{config.method.name} learns features and no answers; fine-tune the run {run} first")
+        raise S4miError(f"{run}: a {config.method.name} run makes no predictions; fine-tune it first")
     return record
 
 
 def _supervise(
     session: Session, method: Classifier | Segmenter, pretraining: Pretraining | None, watch: ProgressCallback
 ) -> RunRecord:
-    """Train, choose the best epoch on validation, score it once on test."""
+    """Train, select the best epoch on validation, and score it once on test."""
     config, metric = session.config, session.config.metric(session.prepared.task.kind)
-    session.put_on_record()
+    session.write_settings()
     if session.fabric.is_global_zero:
         write_pretraining(session.run_dir.path, pretraining)
-    scored = bool(session.prepared.annotated("val"))
+    can_validate = bool(session.prepared.annotated("val"))
     for epoch in session.epochs(watch):
-        if not scored:  # nothing can choose: the last epoch is the best
-            session.keep(epoch, score=float(epoch.epoch))
+        if not can_validate:  # the last epoch counts as the best
+            session.finish_epoch(epoch, score=float(epoch.epoch))
             continue
         scores = validate(session.fabric, method, session.prepared, metric=metric)
-        # Some scores are not defined on every validation part.
-        session.keep(epoch.model_copy(update={"val": scores}), score=scores.get(metric, math.nan))
+        # Some scores are undefined on some validation sets.
+        session.finish_epoch(epoch.model_copy(update={"val": scores}), score=scores.get(metric, math.nan))
     watch(Progress("evaluate", 0, 1, config.epochs, config.epochs, session.latest))
     return _record(session, pretraining)
 
@@ -139,7 +136,7 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         calibration = calibrate(fabric, method, config, prepared, val=val, test=test)
         if calibration is not None:
             write_calibration(calibration, session.run_dir.path)
-    of_val, of_test = ({} if part is None else part.members for part in (val, test))
+    val_members, test_members = ({} if part is None else part.members for part in (val, test))
     return RunRecord(
         method=config.method.name,
         technique=config.method.technique(None if pretraining is None else pretraining.method),
@@ -165,8 +162,8 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         test=None if test is None else test.scores,
         member=method.members.choice.name if isinstance(method, Segmenter) and method.members is not None else "",
         members={
-            name: MemberScores(val=of_val.get(name), test=of_test.get(name))
-            for name in dict.fromkeys([*of_val, *of_test])
+            name: MemberScores(val=val_members.get(name), test=test_members.get(name))
+            for name in dict.fromkeys([*val_members, *test_members])
         },
         restarts=session.restarts,
         cost=session.cost,

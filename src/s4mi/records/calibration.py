@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field, ValidationError
 
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.records.files import write_text_atomically
 from s4mi.records.scores import Frozen, TaskKind
 
@@ -53,21 +54,20 @@ class Calibration(Frozen):
     test: Reliability | None = Field(None, description="of images that had no say in it")
 
     @property
-    def doubts(self) -> list[str]:
-        """What a user of the probabilities must know, a sentence each."""
-        told = []
+    def warnings(self) -> list[str]:
+        """Warnings about the reliability of the calibrated probabilities, a sentence each."""
+        warnings = []
         if 0 < self.images < FEW:
-            several = "images say" if self.images > 1 else "image says"
-            told.append(
-                f"{self.images} validation {several} little of how sure it may be: the temperature is drawn towards 1, "
-                "and its probabilities are to be taken with care."
+            warnings.append(
+                f"Only {plural(self.images, 'validation image')}: temperature regularised towards 1; treat "
+                "probabilities as uncalibrated."
             )
         if self.test is not None and self.test.nll_calibrated > self.test.nll + WORSE:
-            told.append(
-                f"On the test images the temperature made probabilities worse (negative log-likelihood "
+            warnings.append(
+                f"Temperature scaling made probabilities worse on the test images (negative log-likelihood "
                 f"{self.test.nll:.3f} without, {self.test.nll_calibrated:.3f} with it)."
             )
-        return told
+        return warnings
 
 
 def write_calibration(calibration: Calibration, run_dir: Path) -> None:

@@ -1,1 +1,1 @@
-"""What every run is made of: its settings and images, its state, its epochs and what is kept of them."""
+"""Training: data preparation, the session, evaluation, calibration, logging and the run folder."""

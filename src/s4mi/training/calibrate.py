@@ -1,7 +1,7 @@
-"""How sure a run may be: a temperature, and thresholds of several labels, fitted on its validation images.
+"""Calibrate a run: fit temperature scaling and, for multi-label tasks, per-class thresholds on validation.
 
-Of classifiers an answer is an image's, of segmenters that of a pixel, as large as the network sees it. Not all pixels
-are taken: they are many, and neighbours say the same.
+A classifier is calibrated on its predictions of images, a segmenter on those of pixels at network resolution. Pixels
+are sampled: there are very many of them, and neighbours carry the same information.
 """
 
 import logging
@@ -26,7 +26,7 @@ from s4mi.maths.calibration import (
 from s4mi.records import Part, Predictions
 from s4mi.records.calibration import Calibration, Reliability, write_calibration
 from s4mi.training.evaluate import EVALUATION_BATCH, Evaluation, evaluate
-from s4mi.training.pixel_sample import Given, PixelSample
+from s4mi.training.pixel_sample import LabelledProbabilities, PixelSample
 from s4mi.training.prepare import Prepared, prepare
 from s4mi.training.run_dir import RunDir, load_method, make_fabric
 
@@ -34,10 +34,10 @@ log = logging.getLogger("s4mi")
 
 
 def calibrate_run(run: Path) -> Calibration:
-    """Fit `calibration.json` of a run whose data set is there, and write it.
+    """Calibrate a trained run on its data set, and write its `calibration.json`.
 
     Raises:
-        S4miError: no such run, its data set is gone or has changed, or no validation image is annotated.
+        S4miError: the run does not exist, its data set is missing or has changed, or no validation image is annotated.
     """
     run_dir = RunDir(run)
     config = run_dir.config()
@@ -45,7 +45,7 @@ def calibrate_run(run: Path) -> Calibration:
     prepared = prepare(config)
     run_dir.check_split(prepared.split)
     if not prepared.annotated("val"):
-        raise S4miError(f"{run}: no image of its validation part is annotated, so nothing says how sure it may be")
+        raise S4miError(f"{run}: cannot be calibrated, as no validation image is annotated; annotate some")
     method = load_method(fabric, config, prepared.task, run_dir.best)
     calibration = calibrate(fabric, method, config, prepared)
     assert calibration is not None
@@ -62,46 +62,46 @@ def calibrate(
     val: Evaluation | None = None,
     test: Evaluation | None = None,
 ) -> Calibration | None:
-    """Fit on the validation part, and say what it does on the test part; None where no validation image is annotated.
+    """Fit temperature and thresholds on validation and measure them on test; None if no validation image is annotated.
 
     Args:
-        val, test: full scores of these parts where they are known already, with the answers that they were made from.
+        val, test: evaluations of these parts, to be reused if they exist already.
     """
-    fitted = _answers(fabric, method, config, prepared, "val", val)
-    if fitted is None:
+    predicted = _labelled_probabilities(fabric, method, config, prepared, "val", val)
+    if predicted is None:
         return None
     task = prepared.task
     multilabel = task.kind == "multilabel"
     images = len(prepared.annotated("val"))
-    temperature = fit_temperature(*fitted, multilabel=multilabel, images=images)
+    temperature = fit_temperature(*predicted, multilabel=multilabel, images=images)
     thresholds = {}
     if multilabel:
-        sure = tempered(fitted[0], temperature, multilabel=True, axis=1)
-        thresholds = {name: best_threshold(sure[:, k], fitted[1][:, k]) for k, name in enumerate(task.classes)}
-    held_out = _answers(fabric, method, config, prepared, "test", test)
+        calibrated = tempered(predicted[0], temperature, multilabel=True, axis=1)
+        thresholds = {name: best_threshold(calibrated[:, k], predicted[1][:, k]) for k, name in enumerate(task.classes)}
+    held_out = _labelled_probabilities(fabric, method, config, prepared, "test", test)
     calibration = Calibration(
         task=task.kind,
         classes=list(task.classes),
         images=images,
         temperature=temperature,
         thresholds=thresholds,
-        val=_reliability(*fitted, temperature, multilabel=multilabel),
+        val=_reliability(*predicted, temperature, multilabel=multilabel),
         test=None if held_out is None else _reliability(*held_out, temperature, multilabel=multilabel),
     )
-    for doubt in calibration.doubts:
-        log.info(doubt)
+    for warning in calibration.warnings:
+        log.info(warning)
     return calibration
 
 
-def _answers(
+def _labelled_probabilities(
     fabric: Fabric,
     method: Classifier | Segmenter,
     config: RunConfig,
     prepared: Prepared,
     part: Part,
     known: Evaluation | None,
-) -> Given | None:
-    """(N, K) probabilities of a part, and (N,) classes or, of several labels, (N, K) 0/1; None where there are none."""
+) -> LabelledProbabilities | None:
+    """Predictions and ground truth of the annotated images, or of a sample of their pixels; None if there are none."""
     rows = prepared.annotated(part)
     if not rows:
         return None
@@ -113,18 +113,18 @@ def _answers(
     return _images(known.predictions, multilabel=prepared.task.kind == "multilabel")
 
 
-def _images(answers: Predictions, *, multilabel: bool) -> Given:
-    truth = answers.truth.astype(np.int64) if multilabel else answers.truth.argmax(axis=1)
-    return answers.probabilities.astype(np.float32), truth
+def _images(predictions: Predictions, *, multilabel: bool) -> LabelledProbabilities:
+    truth = predictions.truth.astype(np.int64) if multilabel else predictions.truth.argmax(axis=1)
+    return predictions.probabilities.astype(np.float32), truth
 
 
-def _pixels(fabric: Fabric, method: Segmenter, prepared: Prepared, rows: list[int]) -> Given | None:
+def _pixels(fabric: Fabric, method: Segmenter, prepared: Prepared, rows: list[int]) -> LabelledProbabilities | None:
     entries = prepared.cache.entries_of(rows)
     sample = PixelSample(len(entries))
     batches = PlainBatches(prepared.source(fabric.device), entries, batch_size=EVALUATION_BATCH)
     for batch, logits in infer(fabric, method, batches):
         sample.add(batch, logits)
-    return sample.taken()
+    return sample.collected()
 
 
 def _reliability(

@@ -1,4 +1,4 @@
-"""What goes on record of the data of a run, for the data card of a report, which never opens a data set."""
+"""Summarise the data of a run in its record, for the data card of a report, which never opens a data set."""
 
 import hashlib
 from collections import Counter
@@ -13,7 +13,7 @@ from s4mi.training.prepare import Prepared, division_of
 
 
 def summarise_data(config: RunConfig, prepared: Prepared) -> DataSummary:
-    """The data set, its split and what leaks in it, in numbers."""
+    """Return the size of the data set and its parts, how it was split, and how many images leak."""
     manifest, cache = prepared.manifest, prepared.cache
     division = division_of(config.split, manifest, seed=config.seed)
     pixels = cache.size.prod(axis=1)
@@ -23,10 +23,10 @@ def summarise_data(config: RunConfig, prepared: Prepared) -> DataSummary:
         images=len(manifest.rows),
         grouped=sum(row.group is not None for row in manifest.rows),
         parts={part: _part(prepared, part) for part in PARTS},
-        division=_words(division, by_group=any(row.group is not None for row in manifest.rows)),
+        division=_split_description(division, by_group=any(row.group is not None for row in manifest.rows)),
         division_seed=division.seed if division.kind in ("random", "kfold") else None,
-        leaks=tuple(_counted(prepared.leaks)),
-        formats=dict(Counter(row.image.suffix.lower().lstrip(".") or "no ending" for row in manifest.rows)),
+        leaks=tuple(_leak_counts(prepared.leaks)),
+        formats=dict(Counter(row.image.suffix.lower().lstrip(".") or "no extension" for row in manifest.rows)),
         smallest=(smallest[0], smallest[1]),
         largest=(largest[0], largest[1]),
         image_size=config.data.image_size,
@@ -52,18 +52,18 @@ def _part(prepared: Prepared, part: Part) -> PartSummary:
     )
 
 
-def _words(division: SplitMethod, *, by_group: bool) -> str:
+def _split_description(division: SplitMethod, *, by_group: bool) -> str:
     if division.kind == "kfold":
         return f"fold {division.fold} of {division.folds} (numbered from 0)"
     if division.kind == "random":
-        whose = "by patient and " if by_group else ""
-        return f"random, {whose}in proportion, " + ":".join(f"{100 * ratio:g}" for ratio in division.ratios)
+        grouped = "grouped by patient, " if by_group else ""
+        return f"random, {grouped}stratified, " + ":".join(f"{100 * ratio:g}" for ratio in division.ratios)
     if division.kind == "official":
-        return "the data set's own"
+        return "official split of the data set"
     return "from a file" if division.file is None else f"from the file {division.file.name}"
 
 
-def _counted(leaks: Sequence[Leak]) -> list[Leakage]:
-    """By kind and parts, in the order in which they were found: those that spoil the test part first."""
+def _leak_counts(leaks: Sequence[Leak]) -> list[Leakage]:
+    """Leaks by kind and parts, in the order in which they were found: those into the test part first."""
     counts = Counter((leak.kind, leak.parts) for leak in leaks)
     return [Leakage(kind=kind, parts=parts, pairs=pairs) for (kind, parts), pairs in counts.items()]

@@ -1,10 +1,10 @@
-"""What a run draws of electricity, where the machine counts it: Linux does for processors, NVML for a GPU.
+"""Energy that a run uses, where the hardware counts it: Linux for processors, NVML for a GPU.
 
-    processor   /sys/class/powercap/intel-rapl:*/energy_uj   Intel and AMD; often root alone may read it
-    GPU         nvmlDeviceGetTotalEnergyConsumption          with the package nvidia-ml-py; none on parts of a GPU (MIG)
+    processor   /sys/class/powercap/intel-rapl:*/energy_uj   Intel and AMD; often readable by root only
+    GPU         nvmlDeviceGetTotalEnergyConsumption          needs the package nvidia-ml-py; not available with MIG
 
-Nothing is estimated from a watt number: what is not counted is not known. Counters are of whole devices, so that what
-else runs on them is in the number, and memory, fans and the power supply are not.
+Nothing is estimated from a nominal power: without a counter the energy is unknown. Counters cover whole devices, so
+they include other programs that run there, but not memory, fans or the power supply.
 """
 
 import importlib
@@ -22,7 +22,7 @@ POWERCAP = Path("/sys/class/powercap")
 
 @dataclass(frozen=True)
 class Counter:
-    """Something that counts joules, and starts from 0 again after `wrap` of them; `read` may raise OSError."""
+    """An energy counter in joules that wraps to 0 after `wrap`; `read` may raise OSError."""
 
     of: str
     read: Callable[[], float]
@@ -30,7 +30,7 @@ class Counter:
 
 
 class EnergyMeter:
-    """Joules since it was made, or since a resumed run began; None where nothing counts them, now or before."""
+    """Energy in joules since a run started, over all its sessions; None if any of it was not counted."""
 
     def __init__(self, counters: list[Counter]) -> None:
         self._counters: dict[Counter, float] = {}
@@ -41,60 +41,61 @@ class EnergyMeter:
 
     @property
     def of(self) -> str:
-        """What is counted: `processor`, `GPU` or both; empty where nothing is."""
-        return "" if self._joules is None else " and ".join(sorted({one.of for one in self._counters}, reverse=True))
+        """Devices that are counted: `processor`, `GPU` or both; empty if none."""
+        devices = sorted({counter.of for counter in self._counters}, reverse=True)
+        return "" if self._joules is None else " and ".join(devices)
 
     def read(self) -> float | None:
-        """Joules so far. To be called now and then: a counter that wraps twice in between has lost a turn."""
+        """Return the joules so far; call it often enough that no counter wraps twice in between."""
         for counter, before in self._counters.items():
             try:
                 after = counter.read()
             except OSError:
                 self._joules = None
                 break
-            if after < before and counter.wrap is None:  # the driver was loaded anew
+            if after < before and counter.wrap is None:  # the driver was reloaded
                 self._joules = None
                 break
-            turn = counter.wrap or 0.0 if after < before else 0.0
+            wrapped = counter.wrap or 0.0 if after < before else 0.0
             self._counters[counter] = after
             if self._joules is not None:
-                self._joules += after - before + turn
+                self._joules += after - before + wrapped
         return self._joules
 
-    def go_on(self, before: float | None) -> None:
-        """Add what earlier sessions have drawn; what is not known of one is not known of the run."""
-        self._joules = None if before is None or self._joules is None else self._joules + before
+    def add_previous(self, joules: float | None) -> None:
+        """Add the energy of earlier sessions; None makes that of the whole run unknown."""
+        self._joules = None if joules is None or self._joules is None else self._joules + joules
 
 
-def meter_of(fabric: Fabric) -> EnergyMeter:
-    """Of what this process computes with; of a run in several processes, which may share a processor, of nothing."""
+def energy_meter(fabric: Fabric) -> EnergyMeter:
+    """Return a meter of this process's devices, without counters if several processes may share a processor."""
     if fabric.world_size > 1:
         return EnergyMeter([])
     return EnergyMeter([*processors(), *(gpus(fabric.device) if fabric.device.type == "cuda" else [])])
 
 
 def processors(folder: Path = POWERCAP) -> list[Counter]:
-    """A counter for each processor package that Linux knows; those within one are part of it."""
+    """Return a counter for each processor package; its domains (cores, DRAM) are not counted again."""
     counters = []
-    for home in sorted(folder.glob("intel-rapl:*")):
+    for package in sorted(folder.glob("intel-rapl:*")):
         try:
-            if not (home / "name").read_text(encoding="ascii").startswith("package"):
+            if not (package / "name").read_text(encoding="ascii").startswith("package"):
                 continue
-            wrap = float((home / "max_energy_range_uj").read_text(encoding="ascii")) / 1e6
+            wrap = float((package / "max_energy_range_uj").read_text(encoding="ascii")) / 1e6
         except (OSError, ValueError):
             continue
-        counters.append(Counter("processor", _reader(home / "energy_uj"), wrap))
+        counters.append(Counter("processor", _reader(package / "energy_uj"), wrap))
     return counters
 
 
 def gpus(device: torch.device) -> list[Counter]:
-    """The counter of a GPU, where NVML is there and has one."""
+    """Return the counter of a GPU, or an empty list if NVML is missing or does not count its energy."""
     try:
         pynvml: Any = importlib.import_module("pynvml")
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-    except Exception:  # not installed, no driver, no such counter: NVML has an error of its own for each
+    except Exception:  # not installed, no driver, no such counter: NVML raises a different error for each
         return []
 
     def read() -> float:

@@ -1,4 +1,4 @@
-"""Under what circumstances a run ran: versions, revision, device, memory, time."""
+"""The environment of a run: package versions, git revision, device, memory, time."""
 
 import platform
 import resource
@@ -11,18 +11,19 @@ from pathlib import Path
 
 import torch
 
+from s4mi.formatting import plural
 from s4mi.training.versions import PACKAGES
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that decide about numbers."""
+    """Return the versions of Python and of the packages that affect numerical results."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """Let `peak_memory` count from now on: a study trains one run after the other in one process.
+    """Reset the peak that `peak_memory` reports, as a study trains several runs in one process.
 
-    Without Linux and without a GPU there is no way to, and the peak is that of the process so far.
+    Not possible without Linux or a GPU, where the peak remains that of the whole process.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -31,7 +32,7 @@ def forget_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> float:
-    """MiB: of the device where it is a GPU, else of this process."""
+    """Return the peak memory in MiB, of the GPU or else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -39,25 +40,24 @@ def peak_memory(device: torch.device) -> float:
 
 
 def device_name(device: torch.device, *, processes: int = 1) -> str:
-    """What computed it, as a reader of a table wants it; of several processes each has such a device."""
+    """Return the device as shown in tables, such as `cpu (2 threads)` or, for several processes, `2 × NVIDIA H200`."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
-        threads = torch.get_num_threads()
-        name = f"{device.type} ({threads} thread{'' if threads == 1 else 's'})"
+        name = f"{device.type} ({plural(torch.get_num_threads(), 'thread')})"
     return name if processes == 1 else f"{processes} × {name}"
 
 
 def git_revision() -> str | None:
-    """The commit that this file belongs to, when it is tracked by git; a user's own repository around it is not it."""
+    """Return the commit of this package if git tracks this file; a user's repository around it does not count."""
     here = Path(__file__)
     with suppress(OSError, subprocess.SubprocessError):
         for command in (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"]):
-            answer = subprocess.run(["git", *command], cwd=here.parent, capture_output=True, text=True, check=True)
-        return answer.stdout.strip()
+            output = subprocess.run(["git", *command], cwd=here.parent, capture_output=True, text=True, check=True)
+        return output.stdout.strip()
     return None
 
 
 def now() -> str:
-    """ISO 8601, UTC."""
+    """Return the current time in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,6 +1,6 @@
-"""Scores: quick ones at network resolution while training chooses, full ones at each image's own size at the end.
+"""Evaluation: quick scores at network resolution during training, full scores at each image's own size at the end.
 
-Several processes deal the images out among them; each then knows the scores of all.
+Several processes divide the images among them, and each then knows the scores of all.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from s4mi.maths.metrics import (
     scores_of_confusion,
 )
 from s4mi.records import ClassificationScores, ImageScores, Part, Predictions, Scores, SegmentationScores
-from s4mi.training.pixel_sample import Given, PixelSample, joined
+from s4mi.training.pixel_sample import LabelledProbabilities, PixelSample, joined
 from s4mi.training.prepare import Prepared, prepare
 from s4mi.training.run_dir import RunDir, load_method, make_fabric
 
@@ -42,23 +42,24 @@ class Evaluation:
     """Full scores of one part of the split.
 
     Attributes:
-        members: the scores of every member of a segmenter that has several, by name; that of `scores` is among them.
-        images: of a segmenter, the scores of each image by itself.
-        predictions: of a classifier, what it predictions on each image. pixels: of a segmenter, a sample of these.
+        members: scores of each ensemble member by name, those of the chosen one included; empty without an ensemble.
+        images: scores of each image (segmentation only).
+        predictions: prediction of each image (classification only).
+        pixels: predictions of a sample of pixels (segmentation only).
     """
 
     scores: Scores
     members: dict[str, SegmentationScores] = field(default_factory=dict)
     images: tuple[ImageScores, ...] = ()
     predictions: Predictions | None = None
-    pixels: Given | None = None
+    pixels: LabelledProbabilities | None = None
 
 
 def evaluate_run(run: Path, part: Part) -> Scores:
     """Score the best weights of a finished run on one part of its own split.
 
     Raises:
-        S4miError: no such run, or the part holds nothing that is annotated.
+        S4miError: the run does not exist, or no image of the part is annotated.
     """
     run_dir = RunDir(run)
     config = run_dir.config()
@@ -68,14 +69,17 @@ def evaluate_run(run: Path, part: Part) -> Scores:
     method = load_method(fabric, config, prepared.task, run_dir.best)
     evaluation = evaluate(fabric, method, config, prepared, part)
     if evaluation is None:
-        raise S4miError(f"{config.data.path}: the {part} part has nothing annotated for {prepared.task.kind}")
+        raise S4miError(f"{config.data.path}: no {part} image is annotated for {prepared.task.kind}; annotate some")
     return evaluation.scores
 
 
 def evaluate(
     fabric: Fabric, method: Classifier | Segmenter, config: RunConfig, prepared: Prepared, part: Part
 ) -> Evaluation | None:
-    """Full scores of one part, or None if nothing in it is annotated. Segmentation is scored on the original pixels."""
+    """Return the full scores of one part, or None if no image in it is annotated.
+
+    Segmentation is scored at each image's own size.
+    """
     rows = prepared.annotated(part)
     if not rows:
         return None
@@ -86,45 +90,45 @@ def evaluate(
 
 
 def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, *, metric: str) -> dict[str, float]:
-    """The scores that may choose the best epoch, on the validation part at network resolution.
+    """Return validation scores at network resolution, from which the best epoch is chosen.
 
-    Of a segmenter with several members the best by `metric` is chosen here and now; the scores are that one's, with
-    each member's `metric` beside them. Clusters are given their classes here too.
+    Also selects the ensemble member with the best `metric`, whose scores are returned along with the `metric` of every
+    member, and assigns classes to clusters.
     """
     rows = prepared.annotated("val")
     if not isinstance(method, Segmenter):
-        given, _ = _classification(fabric, method, prepared, rows)
-        return {name: value for name in CLASSIFICATION_METRICS if (value := getattr(given, name)) is not None}
+        full, _ = _classification(fabric, method, prepared, rows)
+        return {name: value for name in CLASSIFICATION_METRICS if (value := getattr(full, name)) is not None}
     if method.matching is not None:
         return scores_of_confusion(_match(fabric, method, method.matching, prepared, rows))
     k = len(prepared.task.classes)
     counts: dict[str, Tensor] = {}
     for batch, members in infer_members(fabric, method, _batches(fabric, prepared, own_share(rows))):
         for name, logits in members.items():
-            seen = confusion(logits.argmax(dim=1), batch.known_masks, k)
-            counts[name] = counts[name] + seen if name in counts else seen
-    first, *others = values_of_all({name: seen.cpu().numpy() for name, seen in counts.items()})
+            pixels = confusion(logits.argmax(dim=1), batch.known_masks, k)
+            counts[name] = counts[name] + pixels if name in counts else pixels
+    first, *others = values_of_all({name: pixels.cpu().numpy() for name, pixels in counts.items()})
     scores = {
-        name: scores_of_confusion(seen + sum(other[name] for other in others if name in other))
-        for name, seen in first.items()
+        name: scores_of_confusion(pixels + sum(other[name] for other in others if name in other))
+        for name, pixels in first.items()
     }
     best = max(scores, key=lambda name: scores[name][metric])
     if method.members is None:
         return scores[best]
     method.members.choice.take(best)
-    return {**scores[best], **{f"{metric} of {name}": own[metric] for name, own in scores.items()}}
+    return {**scores[best], **{f"{metric} of {name}": member[metric] for name, member in scores.items()}}
 
 
 def _match(
     fabric: Fabric, method: Segmenter, matching: ClusterAssignment, prepared: Prepared, rows: list[int]
 ) -> NDArray[np.int64]:
-    """Give each cluster the class that its pixels in these images have; the confusion of classes that comes of it."""
+    """Assign each cluster the class of its pixels in these images, and return the resulting confusion matrix (K, K)."""
     classes, clusters = len(prepared.task.classes), matching.count
     k = max(classes, clusters)
-    seen = torch.zeros(k, k, dtype=torch.int64, device=fabric.device)
+    counts = torch.zeros(k, k, dtype=torch.int64, device=fabric.device)
     for batch, logits in infer_with(fabric, method, matching.clusters, _batches(fabric, prepared, own_share(rows))):
-        seen += confusion(logits.argmax(dim=1), batch.known_masks, k)
-    pixels: NDArray[np.int64] = sum_over_processes(seen).cpu().numpy()[:classes, :clusters]  # truth, cluster
+        counts += confusion(logits.argmax(dim=1), batch.known_masks, k)
+    pixels: NDArray[np.int64] = sum_over_processes(counts).cpu().numpy()[:classes, :clusters]  # truth, cluster
     class_of = match_clusters(pixels.T)
     matching.take(torch.from_numpy(class_of))
     return pixels @ np.eye(classes, dtype=np.int64)[class_of]
@@ -134,36 +138,36 @@ def _classification(
     fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, rows: list[int]
 ) -> tuple[ClassificationScores, Predictions]:
     multilabel, classes = prepared.task.kind == "multilabel", prepared.task.classes
-    own = [
+    local = [
         (batch.rows, probabilities(logits, multilabel=multilabel).cpu())
         for batch, logits in infer(fabric, method, _batches(fabric, prepared, own_share(rows)))
     ]
-    entries, given = zip(*(pair for pairs in values_of_all(own) for pair in pairs), strict=True)
-    predictions = _mean_over_tiles(torch.cat(given), torch.cat(entries), rows)
+    row_of_tile, of_tiles = zip(*(pair for pairs in values_of_all(local) for pair in pairs), strict=True)
+    predicted = _mean_over_tiles(torch.cat(of_tiles), torch.cat(row_of_tile), rows)
     shows = torch.from_numpy(prepared.shows[rows])
-    shown = torch.tensor(prepared.task.counts)
+    class_counts = torch.tensor(prepared.task.counts)
     if multilabel:
-        majority = 2 * shown > prepared.task.labelled
-        scores = score_multilabel(predictions, shows.long(), classes, majority=majority)
-        decided = predictions > THRESHOLD
+        majority = 2 * class_counts > prepared.task.labelled
+        scores = score_multilabel(predicted, shows.long(), classes, majority=majority)
+        decisions = predicted > THRESHOLD
     else:
-        scores = score_multiclass(predictions, shows.long().argmax(dim=1), classes, majority=int(shown.argmax()))
-        decided = torch.nn.functional.one_hot(predictions.argmax(dim=1), len(classes)).bool()
+        scores = score_multiclass(predicted, shows.long().argmax(dim=1), classes, majority=int(class_counts.argmax()))
+        decisions = torch.nn.functional.one_hot(predicted.argmax(dim=1), len(classes)).bool()
     images = [prepared.manifest.rows[row] for row in rows]
     return scores, Predictions(
         images=tuple(row.id for row in images),
         groups=tuple(row.group for row in images),
         classes=tuple(classes),
         truth=shows.bool().numpy(),
-        probabilities=predictions.double().numpy(),
-        decisions=decided.numpy(),
+        probabilities=predicted.double().numpy(),
+        decisions=decisions.numpy(),
     )
 
 
-def _mean_over_tiles(given: Tensor, row_of_entry: Tensor, rows: list[int]) -> Tensor:
-    """(N, K) predictions of tiles → (R, K): an image's answer is the mean of its tiles'."""
-    position = torch.searchsorted(torch.tensor(rows), row_of_entry)
-    total = torch.zeros(len(rows), given.shape[1]).index_add_(0, position, given)
+def _mean_over_tiles(predicted: Tensor, row_of_tile: Tensor, rows: list[int]) -> Tensor:
+    """(N, K) predictions of tiles → (R, K) predictions of images, each the mean over its tiles."""
+    position = torch.searchsorted(torch.tensor(rows), row_of_tile)
+    total = torch.zeros(len(rows), predicted.shape[1]).index_add_(0, position, predicted)
     return total / torch.bincount(position, minlength=len(rows))[:, None]
 
 
@@ -174,25 +178,25 @@ def _segmentation(
     tallies: dict[str, SegmentationTally] = {}
     sample = PixelSample(len(prepared.cache.entries_of(rows)))
     for row, members in _pages(fabric, method, prepared, own_share(rows), sample=sample, chosen=chosen):
-        own = prepared.manifest.rows[row]
-        assert own.mask is not None
-        truth = read_mask(own.mask, prepared.manifest.spec.mask_values)
+        image = prepared.manifest.rows[row]
+        assert image.mask is not None
+        truth = read_mask(image.mask, prepared.manifest.spec.mask_values)
         size = (int(prepared.cache.size[row][0]), int(prepared.cache.size[row][1]))
         for name, logits in members.items():
-            if name not in tallies:  # surface distances take far longer than all else: they are the chosen one's alone
+            if name not in tallies:  # surface distances, by far the slowest part, only for the chosen member
                 tallies[name] = SegmentationTally(prepared.task.classes, distances=name == chosen)
-            tallies[name].add(page_classes(logits, config, size), truth, image=own.id, group=own.group)
+            tallies[name].add(page_classes(logits, config, size), truth, image=image.id, group=image.group)
     first, *others = values_of_all(tallies)
     tallies = {
-        name: SegmentationTally.joined([own, *(other[name] for other in others if name in other)])
-        for name, own in first.items()
+        name: SegmentationTally.joined([tally, *(other[name] for other in others if name in other)])
+        for name, tally in first.items()
     }
     scores = {name: tally.scores() for name, tally in tallies.items()}
     return Evaluation(
         scores[chosen],
         members=scores if len(scores) > 1 else {},
         images=tallies[chosen].per_image(),
-        pixels=joined(values_of_all(sample.taken())),
+        pixels=joined(values_of_all(sample.collected())),
     )
 
 
@@ -210,13 +214,13 @@ def page_classes(logits: Tensor, config: RunConfig, size: tuple[int, int]) -> ND
 def _pages(
     fabric: Fabric, method: Segmenter, prepared: Prepared, rows: list[int], *, sample: PixelSample, chosen: str
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    """Each row with the logits of all its tiles by reading, batched across images; `chosen` is sampled on the way."""
+    """Yield each row with the logits of all its tiles by member, batched across images; `chosen` fills the sample."""
     waiting: dict[int, list[dict[str, Tensor]]] = {}
     tiles = np.bincount(prepared.cache.row, minlength=len(prepared.manifest.rows))
     for batch, members in infer_members(fabric, method, _batches(fabric, prepared, rows)):
         sample.add(batch, members[chosen])
-        for place, row in enumerate(batch.rows.tolist()):
-            waiting.setdefault(row, []).append({name: logits[place] for name, logits in members.items()})
+        for index, row in enumerate(batch.rows.tolist()):
+            waiting.setdefault(row, []).append({name: logits[index] for name, logits in members.items()})
             if len(waiting[row]) == tiles[row]:
                 page = waiting.pop(row)
                 yield row, {name: torch.stack([tile[name] for tile in page]) for name in members}

@@ -1,10 +1,10 @@
-"""Who else is told how training goes, an epoch at a time.
+"""Loggers that follow training, one record per epoch.
 
-<run>/metrics.csv      a line an epoch, always; metrics.jsonl, which the report reads, holds the same as JSON
-      tensorboard/     with the extra of that name
-      mlflow_run.json  with the extra `mlflow`: which run there this one is, so that a resumed run goes on with it
+<run>/metrics.csv      one line per epoch, always; metrics.jsonl, which the report reads, holds the same as JSON
+      tensorboard/     with the extra `tensorboard`
+      mlflow_run.json  with the extra `mlflow`: ID of the MLflow run, so that a resumed run continues it
 
-They are for people to watch. One that fails is said once and left out from then on; it never stops training.
+They are for people to watch. A logger that fails is reported once and then disabled; it never stops training.
 """
 
 import csv
@@ -27,37 +27,37 @@ log = logging.getLogger("s4mi")
 
 
 class Logger(Protocol):
-    """One of them. Any of these may raise anything."""
+    """Interface of a logger; its methods may raise any exception."""
 
     def begin(self, first_epoch: int) -> None:
-        """Training is about to begin or to go on with that epoch; what was told of it and later ones is void."""
+        """Called before training starts or resumes at `first_epoch`; entries of that and later epochs are obsolete."""
 
     def epoch(self, record: EpochRecord) -> None:
-        """An epoch is over."""
+        """Called after each epoch."""
 
     def end(self, record: RunRecord | PretrainingRecord) -> None:
-        """The run has finished."""
+        """Called when the run has finished."""
 
     def close(self, *, why: type[BaseException] | None) -> None:
-        """Training has ended, finished or not: by what, if by an error or an interruption."""
+        """Called when training ends, finished or not; `why` is the exception that ended it, if any."""
 
 
 class Loggers:
-    """All loggers of a run. As a context manager it closes them, however training ends."""
+    """All loggers of a run; as a context manager it closes them however training ends."""
 
     def __init__(self, loggers: dict[LoggerName, Logger]) -> None:
         self._loggers = loggers
 
     def begin(self, first_epoch: int) -> None:
-        """To each that training begins, or goes on, with that epoch."""
+        """Tell every logger that training starts or resumes at `first_epoch`."""
         self._each(lambda logger: logger.begin(first_epoch))
 
     def epoch(self, record: EpochRecord) -> None:
-        """To each what an epoch has come to."""
+        """Log an epoch."""
         self._each(lambda logger: logger.epoch(record))
 
     def end(self, record: RunRecord | PretrainingRecord) -> None:
-        """To each what the run has come to."""
+        """Log the final results of the run."""
         self._each(lambda logger: logger.end(record))
 
     def __enter__(self) -> "Loggers":
@@ -66,21 +66,21 @@ class Loggers:
     def __exit__(self, why: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
         self._each(lambda logger: logger.close(why=why))
 
-    def _each(self, tell: Callable[[Logger], None]) -> None:
+    def _each(self, call: Callable[[Logger], None]) -> None:
         for name, logger in list(self._loggers.items()):
             try:
-                tell(logger)
-            except Exception as error:  # a disk, a server, a library: none of them is worth the training
+                call(logger)
+            except Exception as error:  # no failing disk, server or library is worth losing the training for
                 del self._loggers[name]
-                said = (str(error).splitlines() or [""])[0]
+                reason = (str(error).splitlines() or [""])[0]
                 log.warning(
-                    "the logger %s has failed and is left out from now on (%s: %s); training goes on",
-                    name, type(error).__name__, said,
+                    "logger %s failed and is now disabled (%s: %s); training continues",
+                    name, type(error).__name__, reason,
                 )  # fmt: skip
 
 
-def loggers_of(config: RunConfig, run: Path, *, dataset: str) -> Loggers:
-    """The loggers that a run asks for, and the CSV file."""
+def make_loggers(config: RunConfig, run: Path, *, dataset: str) -> Loggers:
+    """Return the loggers that the settings ask for, and always the CSV file."""
     wanted, settings = {"csv", *config.loggers.names}, config.loggers
     known: dict[LoggerName, Callable[[], Logger]] = {
         "csv": lambda: CsvLog(run),
@@ -93,14 +93,14 @@ def loggers_of(config: RunConfig, run: Path, *, dataset: str) -> Loggers:
 
 
 def check_loggers(config: RunConfig) -> None:
-    """Refuse a logger that is not installed, before anything is written.
+    """Check that the packages of all loggers are installed, before anything is written.
 
     Raises:
-        S4miError: one is not.
+        S4miError: a package is missing.
     """
     for name in config.loggers.names:
         if name != "csv" and find_spec(name) is None:
-            raise S4miError(f"loggers: {name} is not installed; get it with: pip install 's4mi[{name}]'")
+            raise S4miError(f"loggers: {name} is not installed; install it with: pip install 's4mi[{name}]'")
 
 
 CSV_NAME = "metrics.csv"
@@ -108,31 +108,31 @@ CSV_NAME = "metrics.csv"
 
 @final
 class CsvLog:
-    """A line is appended; where an epoch brings a number that none before it had, the file is written anew."""
+    """Appends a line per epoch; rewrites the file when an epoch has a new column."""
 
     def __init__(self, run: Path) -> None:
         self._run = run
         self._columns: list[str] = []
 
     def begin(self, first_epoch: int) -> None:
-        """From what `metrics.jsonl` holds, from which epochs that run again are gone already."""
+        """Rewrite the file from `metrics.jsonl`, which no longer holds epochs that will run again."""
         self._columns = []
         self._write([record for record in read_epochs(self._run) if record.epoch < first_epoch])
 
     def epoch(self, record: EpochRecord) -> None:
         row = _row(record)
         if not {*row} <= {*self._columns}:
-            before = [one for one in read_epochs(self._run) if one.epoch < record.epoch]
-            self._write([*before, record])
+            previous = [epoch for epoch in read_epochs(self._run) if epoch.epoch < record.epoch]
+            self._write([*previous, record])
             return
         with (self._run / CSV_NAME).open("a", encoding="utf-8", newline="") as file:
             csv.DictWriter(file, self._columns, restval="", lineterminator="\n").writerow(row)
 
     def end(self, record: RunRecord | PretrainingRecord) -> None:
-        """Scores of the finished run are in its record."""
+        """Nothing to do: final scores are in the run's record."""
 
     def close(self, *, why: type[BaseException] | None) -> None:
-        """Every line is on the disk already."""
+        """Nothing to do: every line is on disk already."""
 
     def _write(self, records: list[EpochRecord]) -> None:
         rows = [_row(record) for record in records]
@@ -156,7 +156,7 @@ FOLDER = "tensorboard"
 
 @final
 class TensorboardLog:
-    """An event file for each time that training begins or goes on."""
+    """Writes an event file each time training starts or resumes."""
 
     def __init__(self, run: Path) -> None:
         self._run = run
@@ -167,7 +167,7 @@ class TensorboardLog:
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self.close(why=None)
-        # What earlier files say of these epochs is not shown any more.
+        # Hides entries of these epochs in earlier files.
         purged = first_epoch if (self._run / FOLDER).exists() else None
         self._writer = SummaryWriter(str(self._run / FOLDER), purge_step=purged)
 

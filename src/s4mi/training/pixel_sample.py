@@ -1,4 +1,4 @@
-"""A sample of a segmenter's answers to single pixels, taken while it answers; all would be too many to keep."""
+"""A sample of a segmenter's pixel predictions, collected batch by batch; all of them would not fit into memory."""
 
 from collections.abc import Sequence
 
@@ -10,51 +10,52 @@ from torch import Tensor
 from s4mi.contract import Batch
 from s4mi.records import IGNORE
 
-Given = tuple[NDArray[np.float32], NDArray[np.int64]]
-"""(N, K) probabilities and (N,) classes, or of several labels (N, K) 0 and 1."""
+LabelledProbabilities = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""(N, K) probabilities with the ground truth: (N,) class indices, or (N, K) 0/1 for multi-label tasks."""
 
 PIXELS = 400_000
-"""At most about so many of one part."""
+"""Approximate maximum number of pixels of one part of the split."""
 LEAST_PIXELS = 64
-"""At least so many of an image, however many images there are."""
-GOLDEN = (np.sqrt(5) - 1) / 2
-"""Multiples of it fill [0, 1) evenly, and in step with no row or column."""
+"""Minimum number of pixels of an image, however many images there are."""
+GOLDEN_RATIO = (np.sqrt(5) - 1) / 2
+"""Its multiples modulo 1 fill [0, 1) evenly, and never align with rows or columns."""
 
 
 class PixelSample:
-    """Collects the same number of pixels of each input, as large as the network sees it; ignored ones are left out."""
+    """Collects the same number of pixels from each input, at network resolution, without ignored pixels."""
 
     def __init__(self, inputs: int) -> None:
-        """`inputs`: of the part, in all processes together."""
-        self._wanted = max(LEAST_PIXELS, PIXELS // max(1, inputs))
-        self._given: list[NDArray[np.float32]] = []
+        """`inputs`: network inputs in this part of the split, over all processes."""
+        self._per_input = max(LEAST_PIXELS, PIXELS // max(1, inputs))
+        self._probabilities: list[NDArray[np.float32]] = []
         self._truth: list[NDArray[np.int64]] = []
 
     def add(self, batch: Batch, logits: Tensor) -> None:
-        """Take from a batch with masks and its (B, K, S, S) logits."""
+        """Add pixels of a batch with masks, given its (B, K, S, S) logits."""
         masks = batch.known_masks.flatten(1)
-        places = torch.from_numpy(spread_places(masks.shape[1], self._wanted)).to(masks.device)
-        chosen = masks[:, places]
-        seen = logits.flatten(2)[:, :, places].softmax(dim=1).movedim(1, 2)  # (B, P, K)
-        known = chosen != IGNORE
-        self._given.append(seen[known].cpu().numpy().astype(np.float32))
-        self._truth.append(chosen[known].cpu().numpy().astype(np.int64))
+        positions = torch.from_numpy(spread_positions(masks.shape[1], self._per_input)).to(masks.device)
+        truth = masks[:, positions]
+        probabilities = logits.flatten(2)[:, :, positions].softmax(dim=1).movedim(1, 2)  # (B, P, K)
+        known = truth != IGNORE
+        self._probabilities.append(probabilities[known].cpu().numpy().astype(np.float32))
+        self._truth.append(truth[known].cpu().numpy().astype(np.int64))
 
-    def taken(self) -> Given | None:
-        """What was collected; None without any pixel."""
-        return joined(list(zip(self._given, self._truth, strict=True)))
+    def collected(self) -> LabelledProbabilities | None:
+        """Return the sample; None if it is empty."""
+        return joined(list(zip(self._probabilities, self._truth, strict=True)))
 
 
-def joined(parts: Sequence[Given | None]) -> Given | None:
-    """One sample of several, those of all processes for one; None without any pixel."""
-    there = [part for part in parts if part is not None and len(part[1])]
-    if not there:
+def joined(samples: Sequence[LabelledProbabilities | None]) -> LabelledProbabilities | None:
+    """Join several samples, such as those of all processes; None if all are empty."""
+    filled = [sample for sample in samples if sample is not None and len(sample[1])]
+    if not filled:
         return None
-    return np.concatenate([given for given, _ in there]), np.concatenate([truth for _, truth in there])
+    probabilities, truth = zip(*filled, strict=True)
+    return np.concatenate(probabilities), np.concatenate(truth)
 
 
-def spread_places(size: int, wanted: int) -> NDArray[np.int64]:
-    """Positions of about `wanted` of `size` pixels, spread evenly, ascending, each once."""
-    if wanted >= size:
+def spread_positions(size: int, count: int) -> NDArray[np.int64]:
+    """Return about `count` distinct positions out of `size`, evenly spread and ascending."""
+    if count >= size:
         return np.arange(size)
-    return np.unique((np.arange(1, wanted + 1) * GOLDEN % 1 * size).astype(np.int64))
+    return np.unique((np.arange(1, count + 1) * GOLDEN_RATIO % 1 * size).astype(np.int64))

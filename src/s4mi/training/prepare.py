@@ -1,4 +1,4 @@
-"""What every job needs first: the manifest, its decoded images, the split and the task, checked against each other."""
+"""Prepare the data of a run: manifest, decoded images, split and task, checked against each other."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ from s4mi.data.splits.split_file import Split, hash_of, read_parts
 from s4mi.data.splits.split_version import base_version, merged_later
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.records import LabelCounts, Part, TaskKind
 
 log = logging.getLogger("s4mi")
@@ -29,13 +30,13 @@ log = logging.getLogger("s4mi")
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything about the data that a run needs.
+    """The data of a run, ready for training and evaluation.
 
     Attributes:
         labels: (N,) int64 class of each cache entry (-1: none) or (N, K) 0/1 (NaN: none); None for segmentation.
         shows: (R, K) bool, which classes each manifest row shows.
-        unscored: rows that neither validate nor test, as their annotation was merged in after the parts were drawn.
-        leaks: pairs of images that are the same on two sides of the split, which was allowed.
+        unscored: rows excluded from validation and test, as their annotation was merged in after the split was drawn.
+        leaks: pairs of duplicates or of the same group across parts, which the settings allow.
     """
 
     manifest: Manifest
@@ -48,37 +49,37 @@ class Prepared:
     unscored: frozenset[int] = frozenset()
 
     def source(self, device: torch.device) -> CachedTargets:
-        """The images and targets, for batches on `device`."""
+        """Return the images and targets, for batches on `device`."""
         return CachedTargets(cache=self.cache, labels=self.labels, device=device)
 
     def annotated(self, part: Part) -> list[int]:
-        """Manifest rows of a part that can be scored."""
-        left_out: frozenset[int] = frozenset() if part == "train" else self.unscored
+        """Return the annotated manifest rows of a part, without `unscored` ones."""
+        excluded: frozenset[int] = frozenset() if part == "train" else self.unscored
         rows = self.split.rows(part)
-        return [row for row in rows if row not in left_out and self.manifest.rows[row].annotated(self.task.kind)]
+        return [row for row in rows if row not in excluded and self.manifest.rows[row].annotated(self.task.kind)]
 
-    def label_percent(self, asked: LabelAmount) -> float:
-        """The percentage of the annotated training images whose labels are read: as asked, or as it came out."""
-        if asked.unit == "percent":
-            return asked.value
+    def label_percent(self, amount: LabelAmount) -> float:
+        """Return the percentage of annotated training images whose labels are used: nominal if set, else actual."""
+        if amount.unit == "percent":
+            return amount.value
         return 100 * len(self.split.labelled) / len(self.annotated("train"))
 
     def labels_asked(self, config: RunConfig) -> str:
-        """The amount of labels that the run asked for, in words; of given images, how many they are."""
+        """Return the requested amount of labels as text, such as `10 %` or `50 images`."""
         if config.method.unlabelled:
             return "0 %"
         return f"{len(self.split.labelled)} images" if config.amount.unit == "saved" else str(config.amount)
 
     @property
     def label_counts(self) -> LabelCounts:
-        """How many images each part holds, and what the labelled ones show."""
-        shown = self.shows[list(self.split.labelled)].sum(axis=0)
+        """Number of images of each part, and number of labelled images of each class."""
+        per_class = self.shows[list(self.split.labelled)].sum(axis=0)
         return LabelCounts(
             train_images=len(self.split.train),
             train_labelled=len(self.split.labelled),
             val=len(self.split.val),
             test=len(self.split.test),
-            per_class={name: int(count) for name, count in zip(self.task.classes, shown, strict=True)},
+            per_class={name: int(count) for name, count in zip(self.task.classes, per_class, strict=True)},
         )
 
 
@@ -86,7 +87,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     """Read, decode and split the data set of a run.
 
     Raises:
-        S4miError: the data set is wrong, does not fit the method, or leaves a class without labelled images.
+        S4miError: the data set is invalid, does not fit the method, or has a class without labelled images.
     """
     manifest = load_version(config.data.path, config.data.version)
     if config.method.unlabelled and not config.method.tasks & {*manifest.spec.tasks}:
@@ -131,10 +132,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
 
 
 def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callable[[int, int], None] | None) -> Prepared:
-    """For learning from images of which nothing is known: all of them train, but for the parts of an official split.
-
-    A saved split (`split.kind=file`) is kept to as well.
-    """
+    """Prepare unannotated data: every image is for training, except where there is an official or saved split."""
     cache = open_cache(
         manifest, config.data.preprocessing, folder=config.data.cache, with_masks=False, progress=progress
     )
@@ -146,41 +144,42 @@ def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callabl
     split = Split(**parts, labelled=(), hash=hash_of(manifest, parts, ()))
     leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
     _check_leaks(config, manifest, leaks)
-    own = config.method.own_classes
-    kind: TaskKind = "segmentation" if own else "multiclass"
-    task = Task(kind=kind, classes=own, image_size=config.data.image_size, counts=(0,) * len(own), labelled=0)
-    shows = np.zeros((len(manifest.rows), len(own)), dtype=bool)
+    classes = config.method.own_classes
+    kind: TaskKind = "segmentation" if classes else "multiclass"
+    task = Task(kind=kind, classes=classes, image_size=config.data.image_size, counts=(0,) * len(classes), labelled=0)
+    shows = np.zeros((len(manifest.rows), len(classes)), dtype=bool)
     return Prepared(manifest=manifest, cache=cache, split=split, task=task, labels=None, shows=shows, leaks=leaks)
 
 
 def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:
-    """The one task that both the method and the data set know.
+    """Return the task of a run: the one that both its method and its data set support.
 
-    Pre-training, which knows them all, takes the one that its encoders will be fine-tuned for, so that the split is the
-    same: that of the labels where there are any, unless the run names another.
+    Pre-training supports all tasks and uses the one that its encoders will be fine-tuned for, so that the split is the
+    same: classification if there are labels, unless `task` is set.
 
     Raises:
-        S4miError: there is none.
+        S4miError: there is no common task.
     """
     if config.task is not None:
         if config.task not in spec.tasks or config.task not in config.method.tasks:
-            side = f"{config.data.path}" if config.task not in spec.tasks else f"method {config.method.name!r}"
-            known = spec.tasks if config.task not in spec.tasks else sorted(config.method.tasks)
-            raise S4miError(f"task: {side} is not for {config.task}, but for {' and '.join(known) or 'no task'}")
+            where = f"{config.data.path}" if config.task not in spec.tasks else f"method {config.method.name!r}"
+            supported = spec.tasks if config.task not in spec.tasks else sorted(config.method.tasks)
+            raise S4miError(
+                f"task: {where} does not support {config.task}; choose {' or '.join(supported) or 'another data set'}"
+            )
         return config.task
     kinds = sorted(spec.tasks, key=lambda kind: kind == "segmentation") if config.method.pretrains else spec.tasks
     for kind in kinds:
         if kind in config.method.tasks:
             return kind
     raise S4miError(
-        f"method {config.method.name!r} does {' or '.join(sorted(config.method.tasks))}, but {config.data.path} is for "
-        f"{' and '.join(spec.tasks) or 'no task, as nothing in it is annotated'}; "
-        "choose another method (s4mi methods) or data set"
+        f"method {config.method.name!r} supports {' or '.join(sorted(config.method.tasks))}, but {config.data.path} "
+        f"has annotations for {' and '.join(spec.tasks) or 'no task'}; choose another method (s4mi methods) or data set"
     )
 
 
 def prediction_spec(config: RunConfig, spec: DatasetSpec) -> DatasetSpec:
-    """The description of what a run answers: the data set's own, but for clusters where there are no masks."""
+    """Return the data set description of a run's predictions, with the method's own classes if there are no masks."""
     names = config.method.own_classes
     if not names or "segmentation" in spec.tasks:
         return spec
@@ -190,7 +189,7 @@ def prediction_spec(config: RunConfig, spec: DatasetSpec) -> DatasetSpec:
 
 
 def division_of(config: SplitConfig, manifest: Manifest, *, seed: int) -> SplitMethod:
-    """How the run, whose seed is `seed`, divides the data set."""
+    """Return the split method of a run with this seed."""
     kind = config.kind
     if kind == "auto":
         kind = "official" if manifest.official else "random"
@@ -206,7 +205,7 @@ def _shows_labels(manifest: Manifest) -> NDArray[np.bool_]:
 
 
 def _shows_pixels(cache: Cache, manifest: Manifest) -> tuple[NDArray[np.bool_], list[float]]:
-    """Which mask classes each row shows, and its share of foreground."""
+    """Return the mask classes that each row shows (R, K), and its share of foreground."""
     pixels = np.zeros((len(manifest.rows), cache.pixels.shape[1]), dtype=np.int64)
     np.add.at(pixels, cache.row, cache.pixels)
     return pixels > 0, cache.foreground.tolist()
@@ -220,16 +219,17 @@ def _labels(manifest: Manifest, kind: TaskKind, shows: NDArray[np.bool_]) -> Ten
 
 
 def _check_leaks(config: RunConfig, manifest: Manifest, leaks: Sequence[Leak]) -> None:
-    """Refuse a split with the same image or patient on two sides, or warn of it where it was allowed."""
+    """Refuse a split with the same image or patient in two parts, or warn if the settings allow it."""
     if not leaks:
         return
-    more = f", and {len(leaks) - 1} more pairs" if len(leaks) > 1 else ""
+    more = f", and {plural(len(leaks) - 1, 'more pair')}" if len(leaks) > 1 else ""
+    leak = f"{describe(leaks[0], manifest)}{more}"
     if not config.data.allow_leakage:
         raise S4miError(
-            f"{describe(leaks[0], manifest)}{more}; remove one of each, or give both the same group; see all with "
-            f"s4mi data check {manifest.folder}, or train all the same with data.allow_leakage=true"
+            f"{leak}; remove one of each pair or put both in the same group (listed by s4mi data check "
+            f"{manifest.folder}), or train anyway with data.allow_leakage=true"
         )
-    log.warning("the split leaks, which was allowed: %s%s; its scores are too good", describe(leaks[0], manifest), more)
+    log.warning("the split leaks, as data.allow_leakage permits: %s; scores will be too optimistic", leak)
 
 
 def _check_classes(
@@ -240,7 +240,7 @@ def _check_classes(
     for k, name in enumerate(manifest.spec.classes_of(kind)):
         if labelled[k]:
             continue
-        where = f"class {name!r} has no labelled training image at label_fraction={config.label_fraction}"
+        problem = f"class {name!r} has no labelled training image at label_fraction={config.label_fraction}"
         if kind == "multiclass" and available[k] and config.amount.unit != "saved":
-            raise S4miError(f"{where}, of {available[k]} there are; raise label_fraction or change seed")
-        log.warning("%s; it cannot be learnt", where)
+            raise S4miError(f"{problem} ({available[k]} at 100 %); raise label_fraction or change seed")
+        log.warning("%s; it cannot be learnt", problem)

@@ -1,4 +1,4 @@
-"""Where a run's weights come from, when they come from a pre-training run: checked, and put on record."""
+"""Start a run from a pre-training run: check that it is not contaminated, and record where the weights come from."""
 
 import hashlib
 from pathlib import Path
@@ -8,29 +8,30 @@ from s4mi.contract import PretrainedConfig
 from s4mi.data.manifest import PARTS
 from s4mi.data.spec import read_spec
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.nets.weights import encoder_file
 from s4mi.records import Part, Pretraining, read_pretraining, write_text_atomically
 from s4mi.training.prepare import Prepared
 
 PRETRAINING = "pretraining.json"
 SEEN = "seen.txt"
-"""A line an image that a pre-training run has learnt from: the hash of the file's bytes."""
+"""File with the hash of each image file that a pre-training run has trained on, one per line."""
 
 
 def write_seen(run: Path, prepared: Prepared) -> None:
-    """Put on record which images a pre-training run learns from."""
+    """Record which images a pre-training run trains on."""
     digests = sorted({str(prepared.cache.digests[row]) for row in prepared.split.train})
     write_text_atomically(run / SEEN, "".join(f"{digest}\n" for digest in digests))
 
 
-def pretraining_of(config: RunConfig, prepared: Prepared, run: Path, *, resumed: bool) -> Pretraining | None:
-    """The pre-training run that the run in the folder `run` starts from, or None if from none.
+def read_pretrained_start(config: RunConfig, prepared: Prepared, run: Path, *, resumed: bool) -> Pretraining | None:
+    """Return the pre-training that the run in the folder `run` starts from, or None.
 
-    A run that is `resumed` has its weights already, knows where from, and may go on without that folder.
+    A `resumed` run has its weights already and no longer needs the folder of the pre-training run.
 
     Raises:
-        S4miError: it is no finished pre-training run, is one of other networks, or has learnt from images that this run
-            validates or tests with, which `data.allow_leakage` allows.
+        S4miError: `method.pretrained` is not a finished pre-training run, has other networks, or has trained on
+            validation or test images of this run (unless `data.allow_leakage` is set).
     """
     method = config.method
     if not isinstance(method, PretrainedConfig) or method.pretrained is None:
@@ -39,9 +40,9 @@ def pretraining_of(config: RunConfig, prepared: Prepared, run: Path, *, resumed:
         return Pretraining.model_validate_json((run / PRETRAINING).read_text(encoding="utf-8"))
     record = read_pretraining(method.pretrained)
     weights = encoder_file(method.pretrained, method.backbone)
-    spoilt = _spoilt(method.pretrained, prepared)
-    if spoilt and not config.data.allow_leakage:
-        raise S4miError(_refusal(method.pretrained, prepared, spoilt))
+    contaminated = _contaminated(method.pretrained, prepared)
+    if contaminated and not config.data.allow_leakage:
+        raise S4miError(_contamination_message(method.pretrained, prepared, contaminated))
     return Pretraining(
         method=record.method,
         config_hash=record.config_hash,
@@ -50,18 +51,18 @@ def pretraining_of(config: RunConfig, prepared: Prepared, run: Path, *, resumed:
         epochs=record.epochs,
         images=record.images,
         seconds=record.cost.seconds,
-        spoilt={part: len(rows) for part, rows in spoilt.items()},
+        spoilt={part: len(rows) for part, rows in contaminated.items()},
     )
 
 
 def write_pretraining(run: Path, pretraining: Pretraining | None) -> None:
-    """Put on record which pre-training run a run starts from, if from one."""
+    """Record the pre-training that a run starts from, if any."""
     if pretraining is not None:
         write_text_atomically(run / PRETRAINING, pretraining.model_dump_json(indent=2) + "\n")
 
 
-def _spoilt(run: Path, prepared: Prepared) -> dict[Part, list[int]]:
-    """The rows that this run validates or tests with and that the pre-training run has learnt from, by part."""
+def _contaminated(run: Path, prepared: Prepared) -> dict[Part, list[int]]:
+    """Return the validation and test rows of this run that the pre-training run has trained on, by part."""
     try:
         seen = set((run / SEEN).read_text(encoding="utf-8").split())
     except OSError as error:
@@ -70,17 +71,17 @@ def _spoilt(run: Path, prepared: Prepared) -> dict[Part, list[int]]:
     return {part: rows for part, rows in found.items() if part != "train" and rows}
 
 
-def _refusal(run: Path, prepared: Prepared, spoilt: dict[Part, list[int]]) -> str:
-    part, rows = next(iter(spoilt.items()))
+def _contamination_message(run: Path, prepared: Prepared, contaminated: dict[Part, list[int]]) -> str:
+    part, rows = next(iter(contaminated.items()))
     kind = prepared.task.kind
-    cure = "give both runs the same split.seed and task"
+    hint = "use the same split.seed and task in both runs"
     spec, _ = read_spec(run)
-    if spec is not None and kind not in spec.tasks:  # then it knew of no such part, and took every image
-        cure = (
-            f"its data set had no annotation for {kind} then, so pre-train once more on this version, with the same "
+    if spec is not None and kind not in spec.tasks:  # it had no such part, and trained on every image
+        hint = (
+            f"its data set had no annotations for {kind} yet, so pre-train again on this version, with the same "
             "split.seed and task"
         )
     return (
-        f"{run}: has learnt from {len(rows)} image{'' if len(rows) == 1 else 's'} of this run's {part} part, such as "
-        f"{prepared.manifest.rows[rows[0]].id!r}; {cure}, or go on all the same with data.allow_leakage=true"
+        f"{run}: was pre-trained on {plural(len(rows), 'image')} of this run's {part} part, such as "
+        f"{prepared.manifest.rows[rows[0]].id!r}; {hint}, or continue anyway with data.allow_leakage=true"
     )

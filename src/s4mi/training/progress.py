@@ -1,4 +1,4 @@
-"""How far a run is, for whoever watches it."""
+"""Progress of a run, for progress bars and other callbacks."""
 
 import time
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from s4mi.records import EpochRecord
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, for a person to watch.
+    """Progress of a run.
 
     Attributes:
         phase: decoding images, training, scoring the best weights, or writing the encoders.
-        done, total: images decoded, or optimiser steps of the whole run.
-        epoch, epochs: 0 before training.
-        latest: the last finished epoch, or None.
-        images_per_second: of training so far in this session.
-        seconds_left: estimate for the rest of training, or None while unknown.
+        done, total: decoded images, or optimiser steps of the whole run.
+        epoch, epochs: current epoch and number of epochs; 0 before training.
+        latest: record of the last finished epoch, or None.
+        images_per_second: training throughput in this session.
+        seconds_left: estimated remaining training time, or None while unknown.
     """
 
     phase: Literal["decode", "train", "evaluate", "export"]
@@ -36,7 +36,7 @@ ProgressCallback = Callable[[Progress], None]
 
 
 class TrainingClock:
-    """Time spent training, without the validation in between, and what that promises for the rest."""
+    """Measures training time, without the validation in between, and estimates the remaining time."""
 
     def __init__(self, *, steps_left: int, processes: int = 1) -> None:
         self._steps_left = self._total = steps_left
@@ -47,21 +47,21 @@ class TrainingClock:
         self.epoch_seconds = 0.0
 
     def step(self, step: Step) -> None:
-        """A step was taken."""
+        """Count a step."""
         self._steps_left -= 1
         self._images += step.images * self._processes
 
     def pause(self) -> None:
-        """The epoch's training is over."""
+        """Stop the clock at the end of an epoch's training."""
         self.epoch_seconds = time.monotonic() - self._begin
         self._spent += self.epoch_seconds
 
     def resume(self) -> None:
-        """The next epoch begins."""
+        """Restart the clock for the next epoch."""
         self._begin = time.monotonic()
 
     def progress(self, step: Step, epochs: int, *, latest: EpochRecord | None) -> Progress:
-        """How far the run is after `step`."""
+        """Return the progress of the run after `step`."""
         done = self._total - self._steps_left
         elapsed = time.monotonic() - self._session
         training = self._spent if step.ends_epoch else self._spent + time.monotonic() - self._begin

@@ -1,7 +1,7 @@
-"""The processes of one run: they end together, and one of them says why.
+"""Error handling of a run in several processes: they end together, and one of them reports why.
 
-What is wrong for all, such as a setting, every process finds by itself, and the first says it. What goes wrong in one
-alone ends that one, which says it; the others notice, as they wait for it in vain.
+An error that occurs in all processes, such as an invalid setting, is reported by the first. A process that fails alone
+reports its own error and ends; the others notice when their communication with it fails.
 """
 
 import os
@@ -15,50 +15,50 @@ from torch.distributed import DistError
 
 from s4mi.errors import S4miError
 
-EVERY = 0.2
-"""Seconds between two looks at whether the first process still lives."""
+POLL_SECONDS = 0.2
+"""Interval at which the other processes check whether the first is still alive."""
 PATIENCE = 30.0
-"""Seconds that the first process is given to say by itself what another one would say."""
+"""Seconds for which another process waits for the first to report the same error."""
 
 
 @contextmanager
 def raise_on_all_ranks(fabric: Fabric) -> Iterator[None]:
-    """Training of this process, as one of several.
+    """Run the body as one of the processes of `fabric`, and end all of them when one fails.
 
     Raises:
-        S4miError: what went wrong here, or that another process ended.
+        S4miError: an error of this process, or another process has ended.
     """
     if fabric.world_size == 1:
         yield
         return
     first = fabric.global_rank == 0
     if fabric.local_rank:
-        threading.Thread(target=_follow, args=(os.getppid(),), daemon=True, name="follow-the-first-process").start()
+        threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True, name="exit-with-first-process").start()
     try:
         yield
     except S4miError as error:
         if first:
             raise
-        time.sleep(PATIENCE)  # the first one's end, if it comes to the same, ends this process as well
+        time.sleep(PATIENCE)  # if the first process fails with the same error, its end also ends this one
         raise S4miError(f"process {fabric.global_rank} of {fabric.world_size}: {error}") from error
     except RuntimeError as error:
-        if not _another_has_ended(error):
+        if not _is_lost_connection(error):
             raise
         if not first:
             raise SystemExit(1) from error
         raise S4miError(
-            f"one of the {fabric.world_size} processes of this run has ended, and the others with it; its own message "
-            "says why; go on from the last epoch with --resume"
+            f"one of the {fabric.world_size} processes of this run has failed and ended the others; see its error "
+            "message, then continue from the last epoch with --resume"
         ) from error
 
 
-def _follow(first: int) -> None:
-    """End this process once the one that started it has ended, whatever it is waiting for."""
-    while os.getppid() == first:
-        time.sleep(EVERY)
+def _exit_with(parent: int) -> None:
+    """End this process once the parent that started it has ended, whatever it is waiting for."""
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
     os._exit(1)
 
 
-def _another_has_ended(error: RuntimeError) -> bool:
-    """Whether a message between processes could not be sent or received: of gloo by its words, of NCCL by its kind."""
+def _is_lost_connection(error: RuntimeError) -> bool:
+    """Whether communication between processes failed: gloo is recognised by its message, NCCL by the error's type."""
     return isinstance(error, DistError) or "gloo" in str(error).lower() or "Connection closed by peer" in str(error)

@@ -1,4 +1,4 @@
-"""A run's folder: what is in it, and how a trained method comes out of it again."""
+"""The folder of a run: its files, and how to load the trained method from it."""
 
 import os
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ from s4mi.data.loading.sampling import seed_of
 from s4mi.data.splits.split_file import Split, read_split_hash
 from s4mi.engine.checkpoint import BEST, TRAINING, load_weights
 from s4mi.engine.memory import keep_freed_memory
+from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME
 
 
 @dataclass(frozen=True)
 class RunDir:
-    """The layout of a run's folder."""
+    """The files in a run's folder."""
 
     path: Path
 
@@ -46,31 +47,31 @@ class RunDir:
 
     @property
     def begun(self) -> bool:
-        """Whether an epoch was saved that training goes on from."""
+        """Whether there is a checkpoint to resume from."""
         return (self.checkpoints / TRAINING).exists()
 
     @property
     def finished(self) -> bool:
-        """Whether the run ended and left its record."""
+        """Whether the run finished and wrote its record."""
         return (self.path / RECORD_NAME).exists()
 
     def config(self) -> RunConfig:
-        """The resolved settings of this run.
+        """Return the resolved settings of this run.
 
         Raises:
-            S4miError: this is no run.
+            S4miError: this is not a run.
         """
         if not self.config_path.exists():
             raise S4miError(
-                f"{self.path}: is no run (it holds no config.yaml); make one with: s4mi train RUN.yaml -o {self.path}"
+                f"{self.path}: not a run (no config.yaml in it); create one with: s4mi train RUN.yaml -o {self.path}"
             )
         return load_run_config(self.config_path)
 
     def check_split(self, split: Split) -> None:
-        """Refuse to score a run on another split than it was trained with: test images may have been trained on.
+        """Check that `split` is the one the run was trained with; otherwise it may have seen the test images.
 
         Raises:
-            S4miError: the data set has changed since.
+            S4miError: the data set has changed since training.
         """
         trained = read_split_hash(self.split_path)
         if trained != split.hash:
@@ -81,28 +82,41 @@ class RunDir:
 
 
 def check_folder(run_dir: RunDir, config: RunConfig, *, resume: bool) -> None:
-    """Refuse a folder that holds something else, or a run that was started with other settings.
+    """Check that a run with these settings may be written to, or resumed in, a folder.
 
     Raises:
-        S4miError: it does, and what to do.
+        S4miError: the folder holds something else, another run, or this one without `resume`.
     """
     if not run_dir.path.exists() or not any(run_dir.path.iterdir()):
         return
     if not run_dir.config_path.exists():
-        raise S4miError(f"{run_dir.path}: holds files but no run; choose an empty folder")
+        raise S4miError(f"{run_dir.path}: contains files but not a run; choose an empty folder")
     if not resume:
-        raise S4miError(f"{run_dir.path}: holds a run already; pass --resume to continue it, or choose another folder")
+        raise S4miError(f"{run_dir.path}: contains a run already; pass --resume to continue it, or use another folder")
     changed = differences(run_dir.config(), config)
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise S4miError(
             f"{run_dir.config_path}: the run was started with other settings ({'; '.join(changed[:3])}{more}); "
-            "resume with the same, or choose another folder"
+            "resume with the same settings, or choose another folder"
         )
 
 
+def make_runtime(config: RunConfig) -> Runtime:
+    """Return the device and precision of a run, for this process alone.
+
+    Raises:
+        S4miError: this machine cannot provide them.
+    """
+    return make_fabric(config)
+
+
 def make_fabric(config: RunConfig, *, together: bool = False) -> Fabric:
-    """Device and precision as the run asks for them; `together`: with all its processes, else this one alone."""
+    """Return the Fabric of a run, with all its processes if `together`, else for this process alone.
+
+    Raises:
+        S4miError: the settings under `hardware` contradict each other or do not fit this machine.
+    """
     hardware = config.hardware
     cuda = hardware.accelerator in ("cuda", "gpu") or (hardware.accelerator == "auto" and torch.cuda.is_available())
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -130,30 +144,32 @@ def make_fabric(config: RunConfig, *, together: bool = False) -> Fabric:
 
 
 def build_method(config: RunConfig, task: Task, *, pretrained: bool = True, start: int = 0) -> Method:
-    """The run's method, drawn from its seed; not `pretrained` where a checkpoint will replace the weights anyway.
+    """Build the run's method, initialised from its seed.
 
-    Another `start` of a run that begins again draws other weights.
+    Args:
+        pretrained: whether to load pretrained weights; not needed if a checkpoint replaces them.
+        start: number of the restart; each draws other weights.
     """
     method = config.method if pretrained else config.method.from_scratch()
     torch.manual_seed(seed_of(config.seed, start) if start else config.seed)
     return method.build(task)
 
 
-def load_method(fabric: Fabric, config: RunConfig, task: Task, weights: Path) -> Classifier | Segmenter:
-    """A trained method on the fabric's device, in evaluation mode.
+def load_method(runtime: Runtime, config: RunConfig, task: Task, weights: Path) -> Classifier | Segmenter:
+    """Load a trained method onto the runtime's device, in evaluation mode.
 
     Raises:
-        S4miError: there are no weights, they belong to another network, or the method answers nothing.
+        S4miError: there are no weights, they belong to another network, or the method only pre-trains.
     """
     method = build_method(config, task, pretrained=False)
     if not isinstance(method, Classifier | Segmenter):
         run = weights.parent.parent
         raise S4miError(
-            f"{run}: a {config.method.name} run predicts nothing; fine-tune it first: "
+            f"{run}: a {config.method.name} run makes no predictions; fine-tune it first: "
             f"s4mi train RUN.yaml method.pretrained={run}"
         )
     try:
         method.load_state_dict(load_weights(weights))
     except RuntimeError as error:
-        raise S4miError(f"{weights}: are weights of another network ({str(error).splitlines()[0]})") from error
-    return method.to(fabric.device).eval()
+        raise S4miError(f"{weights}: weights of another network ({str(error).splitlines()[0]})") from error
+    return method.to(runtime.device).eval()

@@ -1,4 +1,4 @@
-"""A run while it goes on: its state, its epochs one after the other, and what is kept of each."""
+"""The state of a run in training: its epochs, and the checkpoint and log entry of each."""
 
 import logging
 import math
@@ -23,11 +23,12 @@ from s4mi.engine.cpu.optimise import optimise_for_device
 from s4mi.engine.fit import LossNotFiniteError, Step, fit
 from s4mi.engine.optim import make_optimizer, make_scheduler
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.maths.distributed import values_of_all
 from s4mi.records import Cost, EpochRecord, read_epochs, write_text_atomically
-from s4mi.training.energy import EnergyMeter, meter_of
+from s4mi.training.energy import EnergyMeter, energy_meter
 from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
-from s4mi.training.loggers import Loggers, loggers_of
+from s4mi.training.loggers import Loggers, make_loggers
 from s4mi.training.prepare import Prepared
 from s4mi.training.progress import ProgressCallback, TrainingClock
 from s4mi.training.run_dir import RunDir, build_method
@@ -38,14 +39,19 @@ log = logging.getLogger("s4mi")
 
 @dataclass
 class Session:
-    """A run between its first epoch and its last. `best_weights` are those not yet on the disk."""
+    """Everything that changes while a run trains.
+
+    Attributes:
+        epoch: finished epochs. best: score of epoch `best_epoch`. seconds, images: training so far, over all sessions.
+        restarts: restarts after a collapse. best_weights: the best weights while they are not on disk yet.
+    """
 
     fabric: Fabric
     config: RunConfig
     prepared: Prepared
     run_dir: RunDir
     method: Method
-    stream: TrainLoader
+    loader: TrainLoader
     optimizer: Optimizer
     scheduler: LRScheduler
     meter: EnergyMeter
@@ -63,19 +69,19 @@ class Session:
 
     @classmethod
     def begin(cls, fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir) -> "Session":
-        """Fresh, or as the last finished epoch left it; nothing is written yet.
+        """Start a new run, or restore the last checkpoint in `run_dir`; nothing is written yet.
 
         Raises:
-            S4miError: a network that cannot be built or compiled, a process without an image, or batches that batch
-                normalisation can do nothing with.
+            S4miError: the network cannot be built or compiled, a process has no image, or batches are too small for
+                batch normalisation.
         """
         forget_peak_memory(fabric.device)
-        with fabric.rank_zero_first():  # loading may put a checkpoint that a kill has left half moved where it belongs
+        with fabric.rank_zero_first():  # loading completes a checkpoint that was half moved when killed
             saved = load_last(run_dir.checkpoints)
         method = build_method(config, prepared.task, pretrained=saved is None)
         if saved is not None:
             method.load_state_dict(saved[0])
-        stream = train_loader(fabric, config, prepared, method)
+        loader = train_loader(fabric, config, prepared, method)
         if fabric.world_size > 1 and config.hardware.sync_batch_norm:
             sync_batch_norm(method, device=fabric.device)
         optimise_for_device(method, fabric.device)
@@ -84,30 +90,30 @@ class Session:
             log.info("torch.compile: %s; the first steps take minutes", ", ".join(names))
         optimizer = make_optimizer(config.optim, method.parameters(), device=fabric.device)
         scheduler = make_scheduler(config.optim, optimizer)
-        meter = meter_of(fabric)
-        dataset, first = prepared.manifest.spec.name, fabric.is_global_zero
-        loggers = loggers_of(config, run_dir.path, dataset=dataset) if first else Loggers({})
+        meter = energy_meter(fabric)
+        dataset = prepared.manifest.spec.name
+        loggers = make_loggers(config, run_dir.path, dataset=dataset) if fabric.is_global_zero else Loggers({})
         session = cls(
-            fabric, config, prepared, run_dir, method, stream, optimizer, scheduler, meter, loggers, started=now()
+            fabric, config, prepared, run_dir, method, loader, optimizer, scheduler, meter, loggers, started=now()
         )
         if saved is not None:
             session._restore(saved[1])
         return session
 
-    def put_on_record(self) -> None:
-        """Write the run's settings and split, and drop the lines of epochs that will run again."""
+    def write_settings(self) -> None:
+        """Write the run's settings and split, and drop log entries of epochs that will run again."""
         if self.fabric.is_global_zero:
             save_run_config(self.config, self.run_dir.config_path)
             write_spec(self.run_dir.path, self.prepared.manifest.spec)
             save_split(self.prepared.split, self.prepared.manifest, self.run_dir.split_path)
-            _keep_epochs(self.run_dir, self.epoch)
+            _truncate_log(self.run_dir, self.epoch)
             self.loggers.begin(self.epoch + 1)
         self.fabric.barrier()
         self.latest = next(reversed(read_epochs(self.run_dir.path)), None)
 
     @property
     def cost(self) -> Cost:
-        """So far, over all sessions."""
+        """Cost so far, over all sessions."""
         joules = self.meter.read()
         return Cost(
             seconds=self.seconds,
@@ -120,51 +126,52 @@ class Session:
         )
 
     def epochs(self, watch: ProgressCallback) -> Iterator[EpochRecord]:
-        """Train the remaining epochs; after each comes its record, to be completed and given to `keep`.
+        """Train the remaining epochs, yielding a record after each, to be completed and passed to `finish_epoch`.
 
-        After a collapse training begins again with other weights, as often as the method allows.
+        After a collapse training restarts with new weights, as often as the method allows.
 
         Raises:
-            S4miError: a loss that is not finite, or one collapse too many.
+            S4miError: a loss is not finite, or training collapsed once too often.
         """
         while True:
+            clock = TrainingClock(
+                steps_left=(self.config.epochs - self.epoch) * self.loader.steps, processes=self.fabric.world_size
+            )
+            steps: list[Step] = []
             try:
-                yield from self._epochs(watch)
-            except CollapseError as collapse:
-                self._begin_again(collapse)
-            else:
+                for step in self._fit():
+                    steps.append(step)
+                    clock.step(step)
+                    watch(clock.progress(step, self.config.epochs, latest=self.latest))
+                    if step.ends_epoch:
+                        clock.pause()
+                        yield self._end_epoch(steps, clock.epoch_seconds)
+                        watch(clock.progress(step, self.config.epochs, latest=self.latest))
+                        steps = []
+                        clock.resume()
                 return
+            except LossNotFiniteError as error:
+                raise _not_finite(error, self.config, self.prepared) from error
+            except CollapseError as collapse:
+                self._restart(collapse)
 
-    def _epochs(self, watch: ProgressCallback) -> Iterator[EpochRecord]:
-        steps = fit(
+    def _fit(self) -> Iterator[Step]:
+        return fit(
             self.fabric,
             self.method,
             self.optimizer,
             self.scheduler,
-            self.stream,
+            self.loader,
             epochs=self.config.epochs,
             first_epoch=self.epoch + 1,
             seed=self.config.seed,
             clip_norm=self.config.optim.clip_norm,
         )
-        steps_left = (self.config.epochs - self.epoch) * self.stream.steps
-        clock = TrainingClock(steps_left=steps_left, processes=self.fabric.world_size)
-        epoch: list[Step] = []
-        for step in in_one_line(steps, self.config, self.prepared):
-            epoch.append(step)
-            clock.step(step)
-            watch(clock.progress(step, self.config.epochs, latest=self.latest))
-            if step.ends_epoch:
-                clock.pause()
-                yield self._end_epoch(epoch, clock.epoch_seconds)
-                watch(clock.progress(step, self.config.epochs, latest=self.latest))
-                epoch = []
-                clock.resume()
 
-    def keep(self, record: EpochRecord, *, score: float | None = None) -> None:
-        """Log an epoch and save a checkpoint where one is due; with a `score`, remember the weights if it is the best.
+    def finish_epoch(self, record: EpochRecord, *, score: float | None = None) -> None:
+        """Log an epoch, save a checkpoint if one is due, and keep the weights if `score` is the best so far.
 
-        A score that is not a number counts as the worst there is.
+        A NaN score counts as the worst possible.
         """
         self.latest = record
         better = score is not None and (self.epoch == 1 or score > self.best)
@@ -182,7 +189,7 @@ class Session:
             self.save()
 
     def save(self) -> None:
-        """Write a checkpoint; the best weights first, so that the last ones never speak of a best that is not there."""
+        """Write a checkpoint; the best weights first, so that the last checkpoint never refers to missing ones."""
         if not self.fabric.is_global_zero:
             return
         self.run_dir.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -192,26 +199,26 @@ class Session:
         save_last(self.run_dir.checkpoints, self.method.state_dict(), self._saved(), epoch=self.epoch)
         self.saved_at = time.monotonic()
 
-    def _begin_again(self, collapse: CollapseError) -> None:
-        """Other weights, a fresh optimiser, and the first epoch again.
+    def _restart(self, collapse: CollapseError) -> None:
+        """Restart from the first epoch with new weights and a new optimiser.
 
         Raises:
-            S4miError: that was done as often as the method allows.
+            S4miError: the method allows no further restart.
         """
         config, allowed = self.config, self.config.method.restarts_allowed
         state = f"epoch {self.epoch + 1}: {collapse}"
         if self.restarts >= allowed:
-            tried = f", also after {allowed} fresh start{'s' * (allowed > 1)}" if allowed else ""
-            raise S4miError(f"{state}{tried}; {config.method.cure}, or raise method.restarts")
+            tried = f", also after {plural(allowed, 'restart')}" if allowed else ""
+            raise S4miError(f"{state}{tried}; {config.method.hint}, or raise method.restarts")
         self.restarts += 1
-        log.warning("%s; training begins again with other weights (%d of %d times)", state, self.restarts, allowed)
+        log.warning("%s; training restarts with new weights (restart %d of %d)", state, self.restarts, allowed)
         self.method.load_state_dict(build_method(config, self.prepared.task, start=self.restarts).state_dict())
         self.optimizer = make_optimizer(config.optim, self.method.parameters(), device=self.fabric.device)
         self.scheduler = make_scheduler(config.optim, self.optimizer)
         self.epoch, self.best_epoch, self.best = 0, 0, -math.inf
         self.latest, self.best_weights = None, None
         if self.fabric.is_global_zero:
-            _keep_epochs(self.run_dir, 0)
+            _truncate_log(self.run_dir, 0)
             self.loggers.begin(1)
         self.fabric.barrier()
 
@@ -236,11 +243,11 @@ class Session:
         self.scheduler.load_state_dict(saved["scheduler"])
         self.epoch, self.best_epoch, self.best = saved["epoch"], saved["best_epoch"], saved["best"]
         self.seconds, self.images, self.started = saved["seconds"], saved["images"], saved["started"]
-        self.restarts = saved.get("restarts", 0)  # older checkpoints know of none
-        self.meter.go_on(saved.get("joules"))
+        self.restarts = saved.get("restarts", 0)  # missing in older checkpoints
+        self.meter.add_previous(saved.get("joules"))
 
     def _saved(self) -> dict[str, Any]:
-        """All but the weights, of plain types that torch loads safely."""
+        """Everything but the weights, in plain types that torch loads safely."""
         names = ("best_epoch", "best", "seconds", "images", "started", "restarts")
         return {
             "optimizer": self.optimizer.state_dict(),
@@ -250,30 +257,27 @@ class Session:
         }
 
 
-def _keep_epochs(run_dir: RunDir, last: int) -> None:
-    """Drop the lines of epochs that will run again."""
+def _truncate_log(run_dir: RunDir, last: int) -> None:
+    """Drop the entries of epochs after `last`, which will run again."""
     kept = [epoch.model_dump_json() for epoch in read_epochs(run_dir.path) if epoch.epoch <= last]
     write_text_atomically(run_dir.metrics, "".join(line + "\n" for line in kept))
 
 
-def in_one_line(steps: Iterator[Step], config: RunConfig, prepared: Prepared) -> Iterator[Step]:
-    """The steps; a loss that is not finite becomes one line naming the step, the images and what to try."""
-    try:
-        yield from steps
-    except LossNotFiniteError as error:
-        rows = dict.fromkeys(row for own in values_of_all(error.rows) for row in own)
-        ids = [prepared.manifest.rows[row].id for row in rows]
-        shown = ", ".join(ids[:16]) + (f" and {len(ids) - 16} more" if len(ids) > 16 else "")
-        terms = ", ".join(f"{name} {value:g}" for name, value in error.terms.items() if name != "total")
-        raise S4miError(
-            f"epoch {error.epoch}, step {error.index}: the loss is not finite ({terms}) on the images {shown}; "
-            f"try a smaller optim.lr (now {config.optim.lr:g}), optim.clip_norm=1 or hardware.precision=32, "
-            "then go on from the last epoch with --resume"
-        ) from error
+def _not_finite(error: LossNotFiniteError, config: RunConfig, prepared: Prepared) -> S4miError:
+    """One line that names the step, its images in all processes, and what to try."""
+    rows = dict.fromkeys(row for rows_of_process in values_of_all(error.rows) for row in rows_of_process)
+    ids = [prepared.manifest.rows[row].id for row in rows]
+    listed = ", ".join(ids[:16]) + (f" and {len(ids) - 16} more" if len(ids) > 16 else "")
+    terms = ", ".join(f"{name} {value:g}" for name, value in error.terms.items() if name != "total")
+    return S4miError(
+        f"epoch {error.epoch}, step {error.index}: the loss is not finite ({terms}) on the images {listed}; "
+        f"try a smaller optim.lr (now {config.optim.lr:g}), optim.clip_norm=1 or hardware.precision=32, "
+        "then continue from the last epoch with --resume"
+    )
 
 
 def mean_losses(fabric: Fabric, steps: list[Step]) -> dict[str, float]:
-    """Mean of each loss term over an epoch and all processes; the one moment at which losses leave the device."""
+    """Mean of each loss term over an epoch and all processes; only here do losses leave the device."""
     names = list(steps[0].losses)
     table = torch.stack([torch.stack([step.losses[name].float() for name in names]) for step in steps])
     means: torch.Tensor = fabric.all_reduce(table.mean(dim=0), reduce_op="mean")  # type: ignore[assignment]
@@ -281,7 +285,7 @@ def mean_losses(fabric: Fabric, steps: list[Step]) -> dict[str, float]:
 
 
 def images_seen(fabric: Fabric, steps: list[Step]) -> int:
-    """Images in the steps of all processes."""
-    own = torch.tensor(sum(step.images for step in steps), device=fabric.device)
-    total: torch.Tensor = fabric.all_reduce(own, reduce_op="sum")  # type: ignore[assignment]
+    """Number of images in these steps, over all processes."""
+    local = torch.tensor(sum(step.images for step in steps), device=fabric.device)
+    total: torch.Tensor = fabric.all_reduce(local, reduce_op="sum")  # type: ignore[assignment]
     return int(total)

@@ -1,12 +1,13 @@
-"""Whether the runs of a study were made with the same code."""
+"""Compare the package versions of runs."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from s4mi.formatting import plural
 from s4mi.records import PretrainingRecord, RunRecord
 
 PACKAGES = ("s4mi", "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning-fabric", "numpy")
-"""Those that decide about numbers."""
+"""Packages that affect numerical results."""
 REVISION = "revision of s4mi"
 
 
@@ -16,24 +17,25 @@ def version_note(
     current: Mapping[str, str] | None = None,
     revision: str | None = None,
 ) -> str | None:
-    """One line on what differs between the records, and from the `current` versions and `revision`; None: nothing.
+    """Return one line on versions that differ between the records, or from the `current` ones; None if none do.
 
-    A revision that is not known is not compared.
+    Args:
+        current, revision: package versions and git revision at present; unknown ones are not compared.
     """
-    made = [{**record.versions, **_revision(record.git_revision)} for record in records]
-    today = {**(current or {}), **_revision(revision)}
-    apart = []
+    of_runs = [{**record.versions, **_revision(record.git_revision)} for record in records]
+    present = {**(current or {}), **_revision(revision)}
+    differences = []
     for package in (*PACKAGES, REVISION):
-        counts = Counter(versions[package] for versions in made if package in versions)
-        known = [*counts, *([today[package]] if package in today and counts else [])]
+        counts = Counter(versions[package] for versions in of_runs if package in versions)
+        known = [*counts, *([present[package]] if package in present and counts else [])]
         if len(set(known)) > 1:
-            sides = [f"{version} ({_runs(count, version == today.get(package))})" for version, count in counts.items()]
-            if package in today and today[package] not in counts:
-                sides.append(f"{today[package]} (now)")
-            apart.append(f"{package} {', '.join(sides)}")
-    if not apart:
+            found = [f"{one} ({_runs(count, one == present.get(package))})" for one, count in counts.items()]
+            if package in present and present[package] not in counts:
+                found.append(f"{present[package]} (now)")
+            differences.append(f"{package} {', '.join(found)}")
+    if not differences:
         return None
-    return f"not all runs are made with the same code, which alone may move numbers a little: {'; '.join(apart)}"
+    return f"runs were made with different versions, which may change scores slightly: {'; '.join(differences)}"
 
 
 def _revision(revision: str | None) -> dict[str, str]:
@@ -41,4 +43,4 @@ def _revision(revision: str | None) -> dict[str, str]:
 
 
 def _runs(count: int, now: bool) -> str:
-    return f"{count} run{'' if count == 1 else 's'}{' and now' if now else ''}"
+    return f"{plural(count, 'run')}{' and now' if now else ''}"

@@ -134,7 +134,7 @@ def test_a_dicom_image_gets_a_dicom_seg_object(tmp_path: Path, segmenter: Thresh
         ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
     )  # fmt: skip
     result = predict_run(tmp_path, [tmp_path / "ct.dcm"], tmp_path / "out", form="match")
-    assert (result.answered, result.failed) == (1, 0)
+    assert (result.predicted, result.failed) == (1, 0)
     made = pydicom.dcmread(tmp_path / "out" / "ct.dcm")
     assert made.SOPClassUID == pydicom.uid.SegmentationStorage
     assert made.SegmentSequence[0].SegmentLabel == "bright"
@@ -146,7 +146,7 @@ def test_a_dicom_image_without_required_attributes_is_listed_as_error(tmp_path: 
     pytest.importorskip("highdicom", reason="highdicom is in the extra `dicom`")
     write_dicom(tmp_path / "a.dcm", np.zeros((8, 8), np.uint16))
     result = predict_run(tmp_path, [tmp_path / "a.dcm"], tmp_path / "out", form="match")
-    assert (result.answered, result.failed) == (0, 1)
+    assert (result.predicted, result.failed) == (0, 1)
     (error,) = rows(tmp_path / "out" / "errors.csv")
     assert "cannot be the source of a DICOM-SEG" in error["error"]
     assert "--format png" in error["error"]
@@ -231,7 +231,7 @@ def test_colour_images_are_refused_by_a_model_trained_on_greyscale_images(tmp_pa
     Image.new("RGB", (9, 9), (200, 10, 10)).save(tmp_path / "colour.png")
     Image.new("RGB", (9, 9), (99, 99, 99)).save(tmp_path / "grey.png")
     result = predict_run(tmp_path, [tmp_path / "colour.png", tmp_path / "grey.png"], tmp_path / "out")
-    assert (result.answered, result.failed) == (1, 1)
+    assert (result.predicted, result.failed) == (1, 1)
     (error,) = rows(tmp_path / "out" / "errors.csv")
     assert (
         "is a colour image, but threshold was trained on greyscale images only; convert it to greyscale"
@@ -270,5 +270,5 @@ def test_rows_of_an_id_are_kept_only_if_complete(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("overlap", [-0.1, 1.0])
 def test_windows_that_overlap_wholly_are_refused(tmp_path: Path, segmenter: Threshold, overlap: float) -> None:
-    with pytest.raises(S4miError, match="is no share of a window"):
+    with pytest.raises(S4miError, match="--overlap must be at least 0 and below 1"):
         predict_run(tmp_path, [many(tmp_path / "images")], tmp_path / "out", overlap=overlap)

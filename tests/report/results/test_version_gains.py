@@ -124,8 +124,8 @@ def test_a_study_shows_the_older_runs_there_alone_and_says_what_they_are(tmp_pat
     named = {run.directory for run in new}
     made = report(tmp_path, tmp_path / "report.html", only=named, sheets=False)
     assert made.runs == len(new)
-    assert "8 runs of version 1 of lesions lie here too" in made.notes[-2]
-    assert made.notes[-1] == "1 run lies here that the study does not name any more"
+    assert "8 runs on version 1 of lesions" in made.notes[-2]
+    assert made.notes[-1] == "not included: 1 run in this folder that the study no longer lists"
     assert [row.technique.method for row in made.gains[0].rows] == ["dino", "transfer"]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count('<h2 id="data-') == 1, "older runs have no section of their own"
