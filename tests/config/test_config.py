@@ -157,20 +157,20 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
     ("text", "override", "message"),
     [
         # unknown keys, at every depth, with the nearest that would be right there
-        (DEDL, "epoch=3", "run.yaml: epoch is no setting; did you mean 'epochs'?"),
-        (DEDL, "optim.momentun=0", "run.yaml: optim.momentun is no setting; did you mean 'optim.momentum'?"),
-        (DEDL, "method.encodr=x", "run.yaml: method.encodr is no setting; did you mean 'method.encoder'?"),
-        (DEDL, "method.views.rotaton=1", "method.views.rotaton is no setting; did you mean 'method.views.rotation'?"),
-        (DEDL, "method.backbone=x", "run.yaml: method.backbone is no setting of dedl"),  # it is one of finetune
-        (TRANSFER, "method.encoder=x", "run.yaml: method.encoder is no setting of finetune"),
-        (DEDL, "lr=1", "run.yaml: lr is no setting; did you mean 'optim.lr'?"),
-        (DEDL, "encoder=x", "run.yaml: encoder is no setting; did you mean 'method.encoder'?"),
-        (DEDL, "xyzzy=1", "run.yaml: xyzzy is no setting"),
+        (DEDL, "epoch=3", "run.yaml: unknown setting epoch; did you mean 'epochs'?"),
+        (DEDL, "optim.momentun=0", "run.yaml: unknown setting optim.momentun; did you mean 'optim.momentum'?"),
+        (DEDL, "method.encodr=x", "run.yaml: unknown setting method.encodr; did you mean 'method.encoder'?"),
+        (DEDL, "method.views.rotaton=1", "unknown setting method.views.rotaton; did you mean 'method.views.rotation'?"),
+        (DEDL, "method.backbone=x", "run.yaml: unknown setting method.backbone for dedl"),  # it is one of finetune
+        (TRANSFER, "method.encoder=x", "run.yaml: unknown setting method.encoder for finetune"),
+        (DEDL, "lr=1", "run.yaml: unknown setting lr; did you mean 'optim.lr'?"),
+        (DEDL, "encoder=x", "run.yaml: unknown setting encoder; did you mean 'method.encoder'?"),
+        (DEDL, "xyzzy=1", "run.yaml: unknown setting xyzzy"),
         # values
         (DEDL, "optim.lr=fast", "run.yaml: optim.lr: Input should be a valid number"),
         (DEDL, "optim.lr=0", "run.yaml: optim.lr: Input should be greater than 0 (given: 0)"),
         (DEDL, "optim.lr=.nan", "run.yaml: optim.lr: Input should be greater than 0"),
-        (DEDL, "optim.lr=1e-5", "run.yaml: optim: min_lr 0.00034 is above lr 1e-05; set optim.min_lr below it too"),
+        (DEDL, "optim.lr=1e-5", "run.yaml: optim: min_lr 0.00034 is above lr 1e-05; lower optim.min_lr as well"),
         (DEDL, "seed=1.5", "run.yaml: seed: Input should be a valid integer"),
         (
             DEDL,
@@ -182,16 +182,20 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
             "split.kind=odd",
             "run.yaml: split.kind: Input should be 'auto', 'official', 'random', 'kfold' or 'file'",
         ),
-        (DEDL, "split.ratios=[1, 2, 3]", "split.ratios: [1.0, 2.0, 3.0] are no shares; give three positive numbers"),
+        (
+            DEDL,
+            "split.ratios=[1, 2, 3]",
+            "split.ratios: must be three positive numbers that sum to 1 (given: [",
+        ),
         (DEDL, "split.ratios=[0.5, 0.5]", "run.yaml: split.ratios: too few values (given: [0.5, 0.5])"),
-        (DEDL, "split.ratios=[0.9, 0.1, 0]", "are no shares"),
+        (DEDL, "split.ratios=[0.9, 0.1, 0]", "must be three positive numbers that sum to 1 (given: [0.9, 0.1, 0])"),
         (DEDL, "method.class_weights=inverze", "run.yaml: method.class_weights: Input should be 'none', 'inverse' or"),
         (DEDL, "method.class_weights=[1, x]", "run.yaml: method.class_weights: Input should be a valid number"),
-        (DEDL, "method.views.scale=[1, 0.5]", "run.yaml: method.views.scale: [1.0, 0.5] is no range of areas"),
+        (DEDL, "method.views.scale=[1, 0.5]", "run.yaml: method.views.scale: must be two numbers with 0 < least <="),
         (DEDL, "method.views=5", "run.yaml: method.views: Input should be a valid dictionary"),
         (DEDL, "hardware.precision=8", "run.yaml: hardware.precision: Input should be 'auto', '32'"),
-        (DEDL, "select=f1_macro", "run.yaml: select: 'f1_macro' is none of iou, dice, pixel_accuracy"),
-        (TRANSFER, "select=f1_makro", "did you mean 'f1_macro'?"),
+        (DEDL, "select=f1_macro", "run.yaml: select: must be one of iou, dice, pixel_accuracy (given 'f1_macro')"),
+        (TRANSFER, "select=f1_makro", "(given 'f1_makro'); did you mean 'f1_macro'?"),
         # methods
         (DEDL, "method=deld", "run.yaml: method 'deld' is unknown; did you mean 'dedl'?; see: s4mi methods"),
         (DEDL, "method={}", "run.yaml: method.name is missing; see: s4mi methods"),
@@ -204,17 +208,17 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
         (PICIE, "method.clusters=1", "run.yaml: method.clusters: Input should be greater than or equal to 2"),
         (PICIE, "method.clusters=256", "run.yaml: method.clusters: Input should be less than or equal to 255"),
         (PICIE, "method.recipe=papers", "run.yaml: method.recipe: Input should be 's4mi' or 'paper'"),
-        (PICIE, "method.encoder=x", "run.yaml: method.encoder is no setting of picie"),
-        (PICIE, "select=f1_macro", "run.yaml: select: 'f1_macro' is none of iou, dice, pixel_accuracy"),
-        # what is not there
+        (PICIE, "method.encoder=x", "run.yaml: unknown setting method.encoder for picie"),
+        (PICIE, "select=f1_macro", "run.yaml: select: must be one of iou, dice, pixel_accuracy (given 'f1_macro')"),
+        # missing settings
         ("method: dedl\n", "seed=1", "run.yaml: data.path is missing; add it to the file or pass data.path=…"),
         ("data:\nmethod: dedl\n", "seed=1", "run.yaml: data.path is missing"),
         ("data: {path: x}\n", "seed=1", "run.yaml: method is missing; add it to the file or pass method=…"),
-        # overrides that are none
-        (DEDL, "seed", "'seed' is no setting; write key=value, e.g. optim.lr=1e-3"),
-        (DEDL, "=1", "'=1' is no setting; write key=value"),
-        (DEDL, "seed=[1", "'seed=[1': the value is not YAML; quote it"),
-        (DEDL + "seed: 3\n", "seed.x=1", "'seed.x=1': 'seed' holds 3, not settings of its own"),
+        # invalid overrides
+        (DEDL, "seed", "'seed' is not a valid override; write key=value, e.g. optim.lr=1e-3"),
+        (DEDL, "=1", "'=1' is not a valid override; write key=value"),
+        (DEDL, "seed=[1", "'seed=[1': the value is not valid YAML; quote it"),
+        (DEDL + "seed: 3\n", "seed.x=1", "'seed.x=1': 'seed' is the value 3, not a section; set seed itself"),
     ],
 )
 def test_a_wrong_setting_is_named_in_a_line(tmp_path: Path, text: str, override: str, message: str) -> None:
@@ -224,11 +228,11 @@ def test_a_wrong_setting_is_named_in_a_line(tmp_path: Path, text: str, override:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("data: {path: x}\n  method: dedl\n", "run.yaml:2: is not YAML (expected <block end>"),
-        ("data: {path: x}\nseed: 1\nmethod: [dedl\n", "run.yaml:4: is not YAML"),
-        ("a: b: c\n", "run.yaml:1: is not YAML (mapping values are not allowed here)"),
-        ("- 1\n", "run.yaml: must hold keys and values, beginning with: data: {path: …}"),
-        ("", "run.yaml: must hold keys and values"),
+        ("data: {path: x}\n  method: dedl\n", "run.yaml:2: not valid YAML (expected <block end>"),
+        ("data: {path: x}\nseed: 1\nmethod: [dedl\n", "run.yaml:4: not valid YAML"),
+        ("a: b: c\n", "run.yaml:1: not valid YAML (mapping values are not allowed here)"),
+        ("- 1\n", "run.yaml: must contain keys and values, starting with: data: {path: …}"),
+        ("", "run.yaml: must contain keys and values"),
     ],
 )
 def test_a_file_that_is_no_run_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
@@ -237,9 +241,9 @@ def test_a_file_that_is_no_run_is_refused_with_its_line(tmp_path: Path, text: st
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for path, message in (
-        (tmp_path / "none.yaml", "not there; write a run file or take one from studies/"),
+        (tmp_path / "none.yaml", "file not found; write a run file or copy one from studies/"),
         (tmp_path, "cannot be read"),
-        (_binary(tmp_path), "is not YAML"),
+        (_binary(tmp_path), "not valid YAML"),
     ):
         with pytest.raises(S4miError) as error:
             load_run_config(path)
@@ -441,8 +445,8 @@ def test_the_papers_studies_of_segmentation_are_the_papers(name: str) -> None:
             assert (run.method.cnn, run.method.transformer) == ("small_unet", "swin_unet")
             assert (run.method.cnn_weights, run.method.transformer_weights) == ("none", "imagenet")
             assert (run.method.unlabelled_weight, run.method.ramp_up, run.method.confidence) == (1, 0, 0)
-            assert run.method.mixture(16, unlabelled=100) == BatchComposition(8, 8)
-            assert run.method.mixture(16, unlabelled=0) == BatchComposition(15, 1)
+            assert run.method.batch_composition(16, unlabelled=100) == BatchComposition(8, 8)
+            assert run.method.batch_composition(16, unlabelled=0) == BatchComposition(15, 1)
         else:
             assert (run.method.backbone_name, run.method.starts) == ("resnet34 U-Net", {"weights": "none"})
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from s4mi.config import PlannedRun, differences, load_study, make_run_config, make_study, plan_study, unneeded
-from s4mi.config.duration import seconds_of
+from s4mi.config.duration import parse_duration
 from s4mi.config.profiles import PROFILES, load_profile, profile_text
 from s4mi.config.run import METHODS
 from s4mi.errors import S4miError
@@ -69,7 +69,7 @@ def test_pre_training_is_made_only_where_an_arm_starts_from_it() -> None:
     arms = ["finetune", {"method": "finetune", "pretraining": "dino", "datasets": "cells"}]
     assert {name.split("/")[0] for name in plan(TWO, arms=arms) if "/pretraining/" in name} == {"cells"}
     said = refusal(TWO, pretraining={"dino": {"method": "dino", "datasets": "lesions"}}, arms=arms)
-    assert "pretraining 'dino' is not for data set 'cells'" in said
+    assert "pretraining 'dino' does not run on data set 'cells'; set the same datasets for both" in said
 
 
 def test_pre_training_that_no_arm_starts_from_is_not_made_and_is_named() -> None:
@@ -217,43 +217,43 @@ def test_the_paper_s_studies_are_the_paper_s() -> None:
     [("2 h", 7200), ("90 min", 5400), ("1 h 30 min", 5400), ("300 s", 300), ("1.5h", 5400), ("2 d", 172800)],
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert seconds_of(text) == seconds
+    assert parse_duration(text) == seconds
     assert make_study({**TWO, "budget": text}, origin="study.yaml").seconds == seconds
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"budget": 2}, "budget: 2 is no duration; write e.g. '2 h', '90 min' or '300 s' (given: 2)"),
-        ({"budget": "2 weeks"}, "budget: '2 weeks' is no duration"),
-        ({"budget": "0 h"}, "budget: '0 h' is no time at all"),
+        ({"budget": 2}, "budget: not a valid duration; write e.g. '2 h', '90 min' or '300 s' (given: 2)"),
+        ({"budget": "2 weeks"}, "'90 min' or '300 s' (given: '2 weeks')"),
+        ({"budget": "0 h"}, "budget: must be above zero; write e.g. '2 h', or leave it out (given: '0 h')"),
         ({"profile": "papers"}, "profile: Input should be 'paper' or 'small'"),
-        ({"data": {"path": "/x"}}, "data and datasets both name data sets; keep one of the two"),
+        ({"data": {"path": "/x"}}, "data and datasets are both set; keep one of the two"),
         ({"datasets": {}}, "data is missing; name a data set with data: {path: …}, or several with datasets:"),
         (
             {"datasets": {"lesions": {"path": "/x", "image_siz": 3}}},
-            "datasets.lesions.image_siz is no setting; did you mean 'image_size'?",
+            "unknown setting datasets.lesions.image_siz; did you mean 'image_size'?",
         ),
         (
             {"arms": [{"method": "finetune", "datasets": ["lesion"]}]},
-            "arms: data set 'lesion' is none of the study's; did you mean 'lesions'?",
+            "arms: unknown data set 'lesion'; did you mean 'lesions'?",
         ),
         (
             {"arms": [{"method": "finetune", "bakcbones": ["resnet18"]}]},
-            "arm 'without a name': bakcbones is no setting; did you mean 'backbones'?",
+            "arm 'without a name': unknown setting bakcbones; did you mean 'backbones'?",
         ),
         (
             {"arms": [{"method": "cross_teaching", "backbones": ["resnet18"]}]},
-            "backbones: 'cross_teaching' has several networks; name them in its method instead",
+            "backbones: 'cross_teaching' has several networks; set them in method: instead",
         ),
         (
             {"pretraining": {"dino": {"method": "dino", "backbones": ["tiny_vit"]}},
              "arms": [{"method": "finetune", "backbones": ["tiny_vt"], "pretraining": "dino"}]},
-            "its pretraining is on tiny_vit, not on 'tiny_vt'; did you mean 'tiny_vit'?",
+            "its pretraining uses tiny_vit, not 'tiny_vt'; did you mean 'tiny_vit'?",
         ),
-        ({"arms": ["finetune", "finetune"]}, "two arms are called 'transfer-resnet50-10pct-seed0'; give one a name: …"),
+        ({"arms": ["finetune", "finetune"]}, "two arms share the folder 'transfer-resnet50-10pct-seed0'; set name: …"),
         ({"arms": ["finetun"]}, "method 'finetun' is unknown; did you mean 'finetune'?"),
-        ({"backbones": {"tiny_vit": {"seed": 3}}}, "backbones: tiny_vit: seed is not for a run of a study"),
+        ({"backbones": {"tiny_vit": {"seed": 3}}}, "backbones: tiny_vit: seed cannot be set for runs of a study"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_line(changes: dict[str, Any], message: str) -> None:

@@ -178,7 +178,7 @@ def test_pre_training_has_the_split_of_segmentation_where_that_is_all_that_start
 
 def test_a_method_without_labels_that_answers_is_an_arm_and_no_pre_training() -> None:
     said = refusal(pretraining={"dino": PICIE})
-    assert said.startswith("study.yaml: pretraining 'dino': 'picie' answers by itself")
+    assert said.startswith("study.yaml: pretraining 'dino': 'picie' does not pre-train")
     assert said.endswith("; make it an arm")
 
 
@@ -209,27 +209,27 @@ def test_an_arm_without_a_name_is_called_by_technique_and_network() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seedss": [0]}, "study.yaml: seedss is no setting; did you mean 'seeds'?"),
-        ({"label_fraction": [1]}, "study.yaml: label_fraction is no setting; did you mean 'label_fractions'?"),
-        ({"data": {"path": "x", "image_siz": 3}}, "data.image_siz is no setting; did you mean 'data.image_size'?"),
+        ({"seedss": [0]}, "study.yaml: unknown setting seedss; did you mean 'seeds'?"),
+        ({"label_fraction": [1]}, "study.yaml: unknown setting label_fraction; did you mean 'label_fractions'?"),
+        ({"data": {"path": "x", "image_siz": 3}}, "unknown setting data.image_siz; did you mean 'data.image_size'?"),
         ({"arms": []}, "study.yaml: arms: "),
         ({"seeds": []}, "study.yaml: seeds: "),
         ({"data": {}}, "study.yaml: data.path is missing"),
         (
             {"arms": [{**FINETUNE, "pretraining": "dyno"}]},
-            "study.yaml: arms: pretraining 'dyno' is none of the study's; did you mean 'dino'?",
+            "study.yaml: arms: unknown pretraining 'dyno'; did you mean 'dino'?",
         ),
         (
             {"pretraining": {"dino": FINETUNE}},
-            "study.yaml: pretraining 'dino': 'finetune' answers by itself; make it an arm",
+            "study.yaml: pretraining 'dino': 'finetune' does not pre-train; make it an arm",
         ),
         (
             {"pretraining": {"dino": {**DINO, "epocs": 1}}},
-            "study.yaml: pretraining 'dino': epocs is no setting; did you mean 'epochs'?",
+            "study.yaml: pretraining 'dino': unknown setting epocs; did you mean 'epochs'?",
         ),
         (
             {"arms": [{**FINETUNE, "name": "best", "method": {"name": "finetune", "bakbone": "x"}}]},
-            "study.yaml: arm 'best': method.bakbone is no setting; did you mean 'method.backbone'?",
+            "study.yaml: arm 'best': unknown setting method.bakbone; did you mean 'method.backbone'?",
         ),
         (
             {"arms": [{**FINETUNE, "name": "best", "optim": {"lr": "fast"}}]},
@@ -237,13 +237,16 @@ def test_an_arm_without_a_name_is_called_by_technique_and_network() -> None:
         ),
         (
             {"arms": [{**FINETUNE, "pretraining": "dino", "bach_size": 3}]},
-            "study.yaml: arm 'dino': bach_size is no setting; did you mean 'batch_size'?",
+            "study.yaml: arm 'dino': unknown setting bach_size; did you mean 'batch_size'?",
         ),
         (
             {"arms": [{"method": "dedl", "pretraining": "dino"}]},
-            "study.yaml: arm 'dino': method.pretrained is no setting of dedl",
+            "study.yaml: arm 'dino': unknown setting method.pretrained for dedl",
         ),
-        ({"arms": [FINETUNE, {**FINETUNE, "epochs": 3}]}, "give one a name: …"),
+        (
+            {"arms": [FINETUNE, {**FINETUNE, "epochs": 3}]},
+            "-10pct-seed0'; set name: … for one of them",
+        ),
         ({"label_fractions": [10, 0]}, "0.0 is no amount of labels"),
     ],
 )
@@ -256,7 +259,7 @@ def test_what_is_wrong_is_named_with_its_place_before_anything_runs(changes: dic
 def test_two_arms_of_one_folder_are_refused_by_that_name() -> None:
     arm = {**FINETUNE, "name": "best one"}
     said = refusal(arms=[arm, {**FINETUNE, "name": "best-one"}])
-    assert said == "study.yaml: two arms are called 'best-one-10pct-seed0'; give one a name: …"
+    assert said == "study.yaml: two arms share the folder 'best-one-10pct-seed0'; set name: … for one of them"
 
 
 def test_overrides_change_the_study(tmp_path: Path) -> None:
@@ -270,7 +273,7 @@ def test_overrides_change_the_study(tmp_path: Path) -> None:
     assert [run.config.epochs for run in runs] == [3, 2, 2, 2, 2]
     with pytest.raises(S4miError) as error:
         load_study(path, ["sedes=[0]"])
-    assert str(error.value) == f"{path}: sedes is no setting; did you mean 'seeds'?"
+    assert str(error.value) == f"{path}: unknown setting sedes; did you mean 'seeds'?"
 
 
 def test_a_seed_among_the_settings_is_refused_as_the_study_has_seeds_of_its_own() -> None:
@@ -286,4 +289,5 @@ def test_a_label_fraction_among_the_settings_of_an_arm_is_refused_and_not_passed
 
 def test_two_pre_trainings_of_one_folder_are_refused() -> None:
     arms = [{**FINETUNE, "name": name, "pretraining": name} for name in ("dino a", "dino-a")]
-    assert "dino-a" in refusal(pretraining={"dino a": DINO, "dino-a": DINO}, arms=arms)
+    message = "study.yaml: two pretraining entries share the folder 'dino-a'; rename one"
+    assert message == refusal(pretraining={"dino a": DINO, "dino-a": DINO}, arms=arms)

@@ -57,16 +57,16 @@ def test_terms_of_two_precisions_add_up() -> None:
 
 def test_a_batch_says_what_it_lacks() -> None:
     batch = Batch(torch.zeros(1, 3, 2, 2), torch.zeros(1))
-    with pytest.raises(AssertionError, match="without labels"):
+    with pytest.raises(AssertionError, match="requires labels"):
         _ = batch.known_labels
-    with pytest.raises(AssertionError, match="without masks"):
+    with pytest.raises(AssertionError, match="requires masks"):
         _ = batch.known_masks
     full = Batch(batch.images, batch.rows, labels=torch.ones(1), masks=torch.zeros(1, 2, 2))
     assert full.known_labels is full.labels
     assert full.known_masks is full.masks
-    with pytest.raises(AssertionError, match="without unlabelled images"):
+    with pytest.raises(AssertionError, match="requires unlabelled images"):
         _ = full.known_unlabelled
-    with pytest.raises(AssertionError, match="without the geometry of its views"):
+    with pytest.raises(AssertionError, match="requires the affine matrices of the views"):
         _ = full.known_affine
     seen = Batch(batch.images, batch.rows, affine=torch.eye(2, 3)[None])
     assert seen.known_affine is seen.affine
@@ -115,17 +115,17 @@ def test_the_ramp_by_hand(share: float, risen: float) -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(ramp_up=st.floats(0, 1), weight=st.floats(0, 10), moments=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+@given(ramp_up=st.floats(0, 1), weight=st.floats(0, 10), shares=st.tuples(st.floats(0, 1), st.floats(0, 1)))
 def test_the_weight_rises_to_the_end_of_the_ramp_and_stays(
-    ramp_up: float, weight: float, moments: tuple[float, float]
+    ramp_up: float, weight: float, shares: tuple[float, float]
 ) -> None:
     config = SelfTrainingConfig(unlabelled_weight=weight, ramp_up=ramp_up)
-    before, after = (config.strength(moment) for moment in sorted(moments))
+    before, after = (config.strength(share) for share in sorted(shares))
     assert 0 <= before <= after <= weight
-    if max(moments) >= ramp_up:
+    if max(shares) >= ramp_up:
         assert after == weight
     else:
-        assert after == pytest.approx(weight * math.exp(-5 * (1 - max(moments) / ramp_up) ** 2))
+        assert after == pytest.approx(weight * math.exp(-5 * (1 - max(shares) / ramp_up) ** 2))
 
 
 @pytest.mark.parametrize(
@@ -145,27 +145,25 @@ def test_the_weight_rises_to_the_end_of_the_ramp_and_stays(
 def test_a_batch_is_half_annotated_or_all_but_one_or_as_asked(
     settings: dict[str, int], batch_size: int, unlabelled: int, expected: tuple[int, int]
 ) -> None:
-    mixture = SelfTrainingConfig.model_validate(settings).mixture(batch_size, unlabelled=unlabelled)
-    assert mixture == BatchComposition(*expected)
+    composition = SelfTrainingConfig.model_validate(settings).batch_composition(batch_size, unlabelled=unlabelled)
+    assert composition == BatchComposition(*expected)
 
 
-def test_a_mixture_has_the_strong_views_of_the_method() -> None:
+def test_a_batch_composition_has_the_strong_views_of_the_method() -> None:
     config = WeakToStrongConfig()
-    assert config.mixture(16, unlabelled=1) == BatchComposition(8, 8, (config.strong, config.strong))
+    assert config.batch_composition(16, unlabelled=1) == BatchComposition(8, 8, (config.strong, config.strong))
 
 
 REFUSED = [
     (
         {"labelled_per_batch": 16}, 16,
-        "method.labelled_per_batch 16 leaves no room for an image without a mask in a batch of 16; lower it, or raise "
-        "batch_size",
+        "method.labelled_per_batch must be below batch_size 16, to leave room for images without masks (given 16)",
     ),
     (
         {"labelled_per_batch": 20}, 16,
-        "method.labelled_per_batch 20 leaves no room for an image without a mask in a batch of 16; lower it, or raise "
-        "batch_size",
+        "method.labelled_per_batch must be below batch_size 16, to leave room for images without masks (given 20)",
     ),
-    ({}, 1, "batch_size 1 has no room for images with and without a mask; raise it to at least 2"),
+    ({}, 1, "batch_size must be at least 2, for images with and without masks (given 1)"),
 ]  # fmt: skip
 
 
@@ -175,7 +173,7 @@ def test_a_batch_without_room_for_both_kinds_is_refused(
     settings: dict[str, int], batch_size: int, message: str, unlabelled: int
 ) -> None:
     with pytest.raises(S4miError) as error:
-        SelfTrainingConfig.model_validate(settings).mixture(batch_size, unlabelled=unlabelled)
+        SelfTrainingConfig.model_validate(settings).batch_composition(batch_size, unlabelled=unlabelled)
     assert str(error.value) == message
 
 

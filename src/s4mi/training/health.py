@@ -82,7 +82,7 @@ class FeatureMonitor:
             self._ill = 0
             return
         self._ill += 1
-        state, cure = f"epoch {epoch}: {_state(health)}", self._session.config.method.cure
+        state, cure = f"epoch {epoch}: {_state(health)}", self._session.config.method.hint
         if 0 < self._settings.patience <= self._ill:
             self._session.save()
             raise S4miError(
