@@ -113,7 +113,7 @@ def test_what_torch_cannot_translate_is_one_line(
     with pytest.raises(S4miError) as refused:
         train(quick(lesions, DINO, epochs=1, hardware={"accelerator": "cpu", "compile": True}), tmp_path / "run")
     message = str(refused.value)
-    assert message.startswith("hardware.compile: torch.compile does not work here for cpu (")
+    assert message.startswith("hardware.compile: torch.compile does not work on this machine for cpu (")
     assert "(no compiler found)" in message
     assert message.endswith("or set hardware.compile=false")
     assert "\n" not in message

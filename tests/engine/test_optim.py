@@ -92,7 +92,7 @@ def test_gradients_that_are_clipped_on_a_gpu_are_not_unscaled_within_the_step() 
 
 
 def test_a_cosine_that_would_climb_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"min_lr 0\.00034 is above lr 0\.0001; set optim\.min_lr below it too"):
+    with pytest.raises(ValidationError, match=r"min_lr 0\.00034 is above lr 0\.0001; lower optim\.min_lr as well"):
         OptimConfig(lr=1e-4)
     assert OptimConfig(lr=1e-4, min_lr=1e-4).lr == 1e-4
     assert OptimConfig(lr=1e-4, schedule="step").lr == 1e-4  # min_lr is of the cosine alone

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from s4mi.engine.cpu.matmul_conv import PLACES, PLACES_OF_POINTS, SmallMapConv2d, speed_up_small_maps
+from s4mi.engine.cpu.matmul_conv import MAX_POSITIONS, MAX_POSITIONS_1X1, SmallMapConv2d, speed_up_small_maps
 from s4mi.engine.cpu.optimise import optimise_for_device
 
 CPU = torch.device("cpu")
@@ -56,7 +56,7 @@ def test_answers_and_gradients_are_those_of_a_convolution(
         torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("kernel", "limit"), [(3, PLACES), (1, PLACES_OF_POINTS)])
+@pytest.mark.parametrize(("kernel", "limit"), [(3, MAX_POSITIONS), (1, MAX_POSITIONS_1X1)])
 def test_only_small_maps_become_a_product(kernel: int, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = SmallMapConv2d(nn.Conv2d(3, 4, kernel, padding=kernel // 2))
     sides = []

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from s4mi.engine.cpu import narrow_batch_norm
 from s4mi.engine.cpu.fold_batch_norm import fold_batch_norm
-from s4mi.engine.cpu.narrow_batch_norm import LEAST, NarrowBatchNorm, speed_up_narrow_batch_norm
+from s4mi.engine.cpu.narrow_batch_norm import MIN_VALUES, NarrowBatchNorm, speed_up_narrow_batch_norm
 from s4mi.engine.cpu.optimise import optimise_for_device
 
 CPU = torch.device("cpu")
@@ -92,7 +92,7 @@ def test_any_number_of_channels_and_pixels(channels: int, images: int, side: int
         return
     layer, x = layer_of(channels), maps(channels, side, images)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(narrow_batch_norm, "LEAST", 0)  # or most of these maps would be torch's
+        patched.setattr(narrow_batch_norm, "MIN_VALUES", 0)  # or most of these maps would be torch's
         expected, got = passed(deepcopy(layer), x), passed(narrow(layer), x)
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value, rtol=1e-8, atol=1e-8)
@@ -136,7 +136,7 @@ def test_other_layers_stay(layer: nn.Module, reason: str) -> None:
 def test_torch_does_what_is_small_or_lies_otherwise(taken: list[int]) -> None:
     layer = narrow(layer_of(8))
     small = maps(8, side=4)
-    assert small.numel() < LEAST <= maps(8, side=45, images=5).numel()
+    assert small.numel() < MIN_VALUES <= maps(8, side=45, images=5).numel()
     odd = maps(8, side=45, images=5)  # 10,125 pixels are no multiple of the four taken together
     for x in (small, odd, maps(8).contiguous()):
         layer(x.clone().requires_grad_(True)).sum().backward()
