@@ -322,7 +322,7 @@ def test_collapse_stops_the_run_after_as_many_looks_as_patience_allows(
     assert last.health is not None
     found = last.health.features[ENCODERS[name][0]]
     assert message.startswith(f"epoch 2: the features of {ENCODERS[name][0]} have collapsed")
-    for part in (f"deviation {found.std:.3f} of 1", f"rank {found.effective_rank:.1f} of", config.method.cure,
+    for part in (f"deviation {found.std:.3f} of 1", f"rank {found.effective_rank:.1f} of", config.method.hint,
                  "2 looks in a row", "health.patience=0"):  # fmt: skip
         assert part in message
     assert [epoch.epoch for epoch in read_epochs(tmp_path / "run")] == [1, 2]
@@ -498,5 +498,5 @@ def test_a_method_with_labels_is_no_pre_training(lesions: Path, quick: Quick, tm
     assert not (tmp_path / "run" / "seen.txt").exists()
     assert not (tmp_path / "run" / "encoders").exists()
     assert all(epoch.health is None for epoch in read_epochs(tmp_path / "run"))
-    with pytest.raises(S4miError, match="is a finetune run, no pre-training"):
+    with pytest.raises(S4miError, match="a finetune run is not pre-training"):
         read_pretraining(tmp_path / "run")

@@ -19,6 +19,7 @@ from s4mi.records import (
     Cost,
     EpochRecord,
     LabelCounts,
+    Pretraining,
     RunRecord,
     SegmentationScores,
     read_epochs,
@@ -129,7 +130,8 @@ def test_a_record_of_another_format_is_refused_in_a_line(tmp_path: Path, changes
 
 
 @pytest.mark.parametrize(
-    ("contents", "message"), [(b'{"format": 1, "meth', "file: Invalid JSON"), (b"\xff\xfe", "is damaged (byte 0")]
+    ("contents", "message"),
+    [(b'{"format": 1, "meth', "file: Invalid JSON"), (b"\xff\xfe", "damaged (byte 0 is not")],
 )
 def test_a_damaged_record_is_refused_in_a_line(tmp_path: Path, contents: bytes, message: str) -> None:
     (tmp_path / "record.json").write_bytes(contents)
@@ -142,8 +144,18 @@ def test_a_damaged_record_is_refused_in_a_line(tmp_path: Path, contents: bytes, 
 def test_what_is_no_finished_run_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
-        with pytest.raises(S4miError, match="not there, so this is no finished run; finish it with: s4mi train --res"):
+        with pytest.raises(S4miError, match="not found, so this is not a finished run; finish it with: s4mi"):
             read_record(folder)
+
+
+def test_pre_training_written_by_older_versions_is_read() -> None:
+    pretraining = {
+        "method": "dino", "config_hash": "c", "encoder": "tiny_resnet", "weights_hash": "w", "epochs": 3, "images": 9,
+        "seconds": 1.0,
+    }  # fmt: skip
+    new = Pretraining.model_validate({**pretraining, "contaminated": {"test": 4}})
+    assert Pretraining.model_validate({**pretraining, "spoilt": {"test": 4}}) == new
+    assert Pretraining.model_validate_json(new.model_dump_json()) == new
 
 
 def test_a_record_cannot_be_changed() -> None:

@@ -155,7 +155,7 @@ def test_the_file_is_the_sheet_and_the_data_set_that_of_the_first_run(
     ("names", "settings", "message"),
     [
         (["classifier"], {}, "classifier: is a multiclass run and predicts no masks"),
-        (["unfinished"], {}, "so this is no finished run"),
+        (["unfinished"], {}, "so this is not a finished run"),
         (["nowhere"], {}, "is no run"),
         (["all", "cells"], {}, "cells: knows the classes .*compare runs of the same classes"),
         (["all"], {"data": "cells"}, "its masks show .* but .* knows background, lesion; give the data set"),

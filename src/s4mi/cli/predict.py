@@ -128,8 +128,8 @@ def calibrate(
                 numbers = (part.ece, part.ece_calibrated, part.nll, part.nll_calibrated)
                 table.add_row(name, str(part.predictions), *(f"{number:.4f}" for number in numbers))
         Console(soft_wrap=True).print(table)
-        for doubt in calibration.doubts:
-            typer.echo(doubt)
+        for warning in calibration.warnings:
+            typer.echo(warning)
         for label, threshold in calibration.thresholds.items():
             typer.echo(f"{label}: given above {threshold:.3f}")
         typer.echo(str(run / CALIBRATION_NAME))

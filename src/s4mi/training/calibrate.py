@@ -88,8 +88,8 @@ def calibrate(
         val=_reliability(*fitted, temperature, multilabel=multilabel),
         test=None if held_out is None else _reliability(*held_out, temperature, multilabel=multilabel),
     )
-    for doubt in calibration.doubts:
-        log.info(doubt)
+    for warning in calibration.warnings:
+        log.info(warning)
     return calibration
 
 

@@ -50,7 +50,7 @@ def pretraining_of(config: RunConfig, prepared: Prepared, run: Path, *, resumed:
         epochs=record.epochs,
         images=record.images,
         seconds=record.cost.seconds,
-        spoilt={part: len(rows) for part, rows in spoilt.items()},
+        contaminated={part: len(rows) for part, rows in spoilt.items()},
     )
 
 

@@ -127,6 +127,8 @@ def test_a_temperature_of_few_images_or_one_that_did_harm_is_said_to_be_so() -> 
     few = Calibration(task="multiclass", classes=["a"], temperature=0.8, images=4, val=good, test=bad)
     card = card_text(source(calibration=few))
     assert "fitted on 4 validation images, drawn towards 1" in card
-    assert "**4 validation images say little of how sure it may be" in card
-    assert "made probabilities worse (negative log-likelihood 1.000 without, 1.200 with it)" in card
-    assert few.model_copy(update={"images": 40, "test": good}).doubts == []
+    assert (
+        "**Only 4 validation images: temperature regularised towards 1; treat probabilities as uncalibrated.**" in card
+    )
+    assert "made probabilities worse on the test images (negative log-likelihood 1.000 without, 1.200 with it)" in card
+    assert few.model_copy(update={"images": 40, "test": good}).warnings == []
