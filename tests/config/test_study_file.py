@@ -240,7 +240,7 @@ def test_durations(text: str, seconds: float) -> None:
         ),
         (
             {"arms": [{"method": "finetune", "bakcbones": ["resnet18"]}]},
-            "arm 'without a name': unknown setting bakcbones; did you mean 'backbones'?",
+            "unnamed arm: unknown setting bakcbones; did you mean 'backbones'?",
         ),
         (
             {"arms": [{"method": "cross_teaching", "backbones": ["resnet18"]}]},

@@ -289,5 +289,5 @@ def test_a_label_fraction_among_the_settings_of_an_arm_is_refused_and_not_ignore
 
 def test_two_pre_trainings_of_one_folder_are_refused() -> None:
     arms = [{**FINETUNE, "name": name, "pretraining": name} for name in ("dino a", "dino-a")]
-    expected = "study.yaml: two pretraining entries share the folder 'dino-a'; rename one"
+    expected = "study.yaml: two pretraining entries share the folder 'dino-a-seed0'; rename one"
     assert expected == error_message(pretraining={"dino a": DINO, "dino-a": DINO}, arms=arms)

@@ -29,7 +29,8 @@ class DataConfig(Section):
     resize_through: int | None = Field(
         None,
         ge=16,
-        description="Side in pixels of an intermediate square to resize to before data.image_size (paper: 480)",
+        description="Side in pixels of an intermediate square to resize to before data.image_size (paper: 480; "
+        "default: resize directly)",
     )
     tile: int | None = Field(
         None,

@@ -50,14 +50,14 @@ class StudyDataset(DataConfig):
 class _Technique(Section):
     """Base of arms and pre-training: in the file, settings of the runs stand beside the keys defined here."""
 
-    settings: Settings = Field({}, description="Settings of its runs, as in a run file")
+    settings: Settings = Field({}, description="Settings of the runs of the technique, as in a run file")
     backbones: ByNetwork = Field(
         {},
-        description="Networks to run it with: a list, or a mapping from network to settings of the runs with it "
+        description="Networks to run the technique with: a list, or a mapping from network to settings of the runs with it "
         "(default: method.backbone)",
     )
     datasets: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Names of the data sets to run it on (default: all)"
+        None, min_length=1, description="Names of the data sets to run the technique on (default: all)"
     )
 
     @model_validator(mode="before")
@@ -113,7 +113,7 @@ class StudyConfig(Section):
     label_fractions: Fractions = Field(
         (10.0, 100.0), min_length=1, description="Amounts of labels to compare, each as label_fraction in a run file"
     )
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="Seeds; every comparison runs once per seed")
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="Seeds to repeat the comparison with")
     budget: str | None = Field(
         None,
         description="Time limit for all runs together, e.g. '2 h'; runs that do not fit are skipped and listed "

@@ -83,7 +83,6 @@ def plan_study(study: StudyConfig, out: Path, *, origin: str = "study") -> Itera
                 if run.name in seen:
                     folder = run.name.split("/")[-1]
                     if run.config.method.pretrains:
-                        folder = folder.removesuffix(f"-seed{seed}")
                         raise S4miError(f"{origin}: two pretraining entries share the folder {folder!r}; rename one")
                     raise S4miError(f"{origin}: two arms share the folder {folder!r}; set name: … for one of them")
                 seen.add(run.name)
@@ -163,7 +162,8 @@ class _SeedPlan:
         return config
 
     def _arm(self, arm: Arm, starts: list[_PretrainingRun]) -> Iterator[PlannedRun]:
-        place = f"arm {arm.name or arm.pretraining or 'without a name'!r}"
+        label = arm.name or arm.pretraining
+        place = f"arm {label!r}" if label else "unnamed arm"
         if arm.pretraining is not None and not starts:
             raise S4miError(
                 f"{self.origin}: {place}: pretraining {arm.pretraining!r} does not run on data set {self.name!r}; "

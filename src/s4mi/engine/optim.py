@@ -17,7 +17,7 @@ class OptimConfig(BaseModel):
 
     name: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimiser")
     lr: float = Field(3.6e-4, gt=0, description="Initial learning rate")
-    weight_decay: float = Field(1e-5, ge=0, description="Weight decay; L2 penalty, decoupled for adamw")
+    weight_decay: float = Field(1e-5, ge=0, description="Weight decay: L2 penalty, decoupled for adamw")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd")
     schedule: Literal["cosine", "step", "constant"] = Field(
         "cosine", description="Learning-rate schedule, stepped once per epoch"
