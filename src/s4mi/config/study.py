@@ -53,8 +53,8 @@ class _Technique(Section):
     settings: Settings = Field({}, description="Settings of the runs of the technique, as in a run file")
     backbones: ByNetwork = Field(
         {},
-        description="Networks to run the technique with: a list, or a mapping from network to settings of the runs with it "
-        "(default: method.backbone)",
+        description="Networks to run the technique with: a list, or a mapping from network to settings of the runs "
+        "with it (default: method.backbone)",
     )
     datasets: tuple[str, ...] | None = Field(
         None, min_length=1, description="Names of the data sets to run the technique on (default: all)"
