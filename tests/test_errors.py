@@ -16,16 +16,16 @@ from s4mi.errors import S4miError, closest, nearest, require_extra
         ("", ["epochs"], None),
     ],
 )
-def test_the_nearest_known_word_is_named_or_none(word: str, known: list[str], found: str | None) -> None:
+def test_the_nearest_known_word_is_suggested_or_none(word: str, known: list[str], found: str | None) -> None:
     assert closest(word, known) == found
     assert nearest(word, iter(known)) == (f"; did you mean {found!r}?" if found else "")
 
 
-def test_an_extra_that_is_there_is_imported() -> None:
+def test_an_installed_extra_is_imported() -> None:
     assert require_extra("json", extra="none", purpose="Reading JSON") is json
 
 
-def test_an_extra_that_is_not_there_is_a_line_with_the_cure() -> None:
+def test_a_missing_extra_is_one_line_with_the_command_to_install_it() -> None:
     with pytest.raises(S4miError) as error:
         require_extra("no_such_package_xyz", extra="dicom", purpose="Reading DICOM")
     assert str(error.value) == (

@@ -1,4 +1,4 @@
-"""What goes wrong because of the input, said in one line: place, value, cure."""
+"""Errors caused by the user's input, reported in one line: place, value, hint."""
 
 import difflib
 import importlib
@@ -7,22 +7,35 @@ from types import ModuleType
 
 
 class S4miError(Exception):
-    """Bad input or a bad setting. The message is one line and is all the user sees; never a traceback."""
+    """Invalid input or setting. The message is one line and is printed without a traceback."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint ``; did you mean 'x'?`` naming the known word closest to `word`, or ``''`` when none is close."""
+    """Return the hint ``; did you mean 'x'?`` with the known word closest to `word`, or ``''`` if none is close."""
     close = closest(word, known)
     return f"; did you mean {close!r}?" if close is not None else ""
 
 
 def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The known word closest to `word`, or None when none is close; `cutoff` is difflib's, from 0 to 1."""
+    """Return the known word closest to `word`, or None if none is close.
+
+    Args:
+        cutoff: least similarity as `difflib` defines it, 0 to 1.
+    """
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)), None)
 
 
 def require_extra(module: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import an optional `module`, or raise the one-line cure naming the extra of this package that brings it."""
+    """Import an optional dependency.
+
+    Args:
+        module: module to import.
+        extra: extra of this package that installs it.
+        purpose: what the module is needed for, as the subject of the error message.
+
+    Raises:
+        S4miError: it is not installed; the message names the extra.
+    """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -1,8 +1,10 @@
-"""How numbers become words in messages, tables and progress displays."""
+"""Numbers and names formatted for messages, tables, progress displays and folders."""
+
+import re
 
 
 def duration(seconds: float) -> str:
-    """A duration in s to two significant units: `40 s`, `12 min`, `2 h 05 min`, `3 d 4 h`."""
+    """Format a duration in s with at most two units: `40 s`, `12 min`, `2 h 05 min`, `3 d 4 h`."""
     minutes = round(seconds / 60)
     if seconds < 100:
         return f"{seconds:.0f} s"
@@ -16,5 +18,16 @@ def duration(seconds: float) -> str:
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
-    """A count with its noun: `1 image`, `2 images`, `0 images`; `nouns` is an irregular plural, as of class."""
+    """Format a count with its noun: `1 image`, `2 images`, `0 images`.
+
+    Args:
+        nouns: plural of an irregular noun, e.g. `classes`.
+    """
     return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
+def folder_name(text: str) -> str:
+    """Return `text` as a folder name that is valid on every operating system."""
+    words = text.replace("%", "pct").replace(", ", "-").replace(" ", "-")
+    valid = "".join(letter if letter.isalnum() or letter in "-_.+" else "-" for letter in words)
+    return re.sub("-{2,}", "-", valid).strip("-")

@@ -93,10 +93,10 @@ def test_planning_makes_no_file_and_reads_no_image(s4mi: Command, study: Path, t
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("sedes=[0]", "compared.yaml: sedes is no setting; did you mean 'seeds'?"),
-        ("settings.epocs=3", "epocs is no setting; did you mean 'epochs'?"),
-        ("pretraining.simclr.method.nam=x", "compared.yaml: pretraining 'simclr': method.nam is no setting"),
-        ("seeds", "'seeds' is no setting; write key=value"),
+        ("sedes=[0]", "compared.yaml: unknown setting sedes; did you mean 'seeds'?"),
+        ("settings.epocs=3", "unknown setting epocs; did you mean 'epochs'?"),
+        ("pretraining.simclr.method.nam=x", "compared.yaml: pretraining 'simclr': unknown setting method.nam"),
+        ("seeds", "'seeds' is not a valid override; write key=value"),
     ],
 )
 def test_a_wrong_study_is_one_line_before_anything_runs(

@@ -37,15 +37,15 @@ def load(tmp_path: Path, text: str, *overrides: str) -> RunConfig:
     return load_run_config(tmp_path / "run.yaml", overrides)
 
 
-def refusal(tmp_path: Path, text: str, *overrides: str) -> str:
-    """The one line that the user sees, without the folder."""
+def error_message(tmp_path: Path, text: str, *overrides: str) -> str:
+    """The error message, which is one line, without the folder."""
     with pytest.raises(S4miError) as error:
         load(tmp_path, text, *overrides)
     assert "\n" not in str(error.value)
     return str(error.value).replace(str(tmp_path) + "/", "")
 
 
-def made(**changes: Any) -> RunConfig:
+def config_with(**changes: Any) -> RunConfig:
     return make_run_config({"data": {"path": "images"}, "method": "dedl", **changes}, origin="test")
 
 
@@ -59,25 +59,23 @@ def test_the_defaults_are_the_paper_s(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["picie", "mdc"])
-def test_what_learns_without_masks_is_optimised_its_own_way_unless_settings_say_otherwise(
-    tmp_path: Path, name: str
-) -> None:
+def test_methods_without_masks_have_their_own_optimiser_defaults(tmp_path: Path, name: str) -> None:
     text = PICIE.replace("picie", name)
-    own = load(tmp_path, text).optim
-    assert (own.name, own.lr, own.schedule) == ("sgd", 1e-4, "step")
-    assert own == load(tmp_path, text + "optim:\n").optim
-    given = load(tmp_path, text, "optim.name=adam", "optim.weight_decay=0").optim
-    assert given == own.model_copy(update={"name": "adam", "weight_decay": 0})
+    default = load(tmp_path, text).optim
+    assert (default.name, default.lr, default.schedule) == ("sgd", 1e-4, "step")
+    assert default == load(tmp_path, text + "optim:\n").optim
+    overridden = load(tmp_path, text, "optim.name=adam", "optim.weight_decay=0").optim
+    assert overridden == default.model_copy(update={"name": "adam", "weight_decay": 0})
     paper = {"name": "adam", "lr": 3.6e-4, "schedule": "cosine"}
     assert load(tmp_path, text, f"optim={paper}").optim == load(tmp_path, DEDL).optim
-    assert load(tmp_path, DEDL, f"method={name}").optim == own
-    # A saved file says all, so that it is the same run whatever the defaults are by then.
+    assert load(tmp_path, DEDL, f"method={name}").optim == default
+    # A saved file has all settings, so that it is the same run even if defaults change.
     save_run_config(load(tmp_path, text), tmp_path / "saved.yaml")
     assert yaml.safe_load((tmp_path / "saved.yaml").read_text(encoding="utf-8"))["optim"]["name"] == "sgd"
-    assert load_run_config(tmp_path / "saved.yaml").optim == own
+    assert load_run_config(tmp_path / "saved.yaml").optim == default
 
 
-def test_names_of_clusters_are_no_setting_that_training_depends_on(tmp_path: Path) -> None:
+def test_training_does_not_depend_on_names_of_clusters(tmp_path: Path) -> None:
     named = load(tmp_path, PICIE, "method.classes={0: background, 1: lesion}")
     assert isinstance(named.method, PicieConfig)
     assert named.method.classes == {0: "background", 1: "lesion"}
@@ -132,7 +130,7 @@ def test_overrides_apply_in_order_and_go_into_the_short_form_of_a_method(tmp_pat
     assert config.method == SupervisedConfig(attention="scse")
 
 
-def test_an_override_leaves_what_it_was_given_alone() -> None:
+def test_overrides_do_not_modify_their_input() -> None:
     contents = {"data": {"path": "images"}, "optim": {"lr": 1}}
     apply_overrides(contents, ["optim.lr=2", "data.path=other", "method.encoder=x"])
     assert contents == {"data": {"path": "images"}, "optim": {"lr": 1}}
@@ -156,21 +154,21 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
 @pytest.mark.parametrize(
     ("text", "override", "message"),
     [
-        # unknown keys, at every depth, with the nearest that would be right there
-        (DEDL, "epoch=3", "run.yaml: epoch is no setting; did you mean 'epochs'?"),
-        (DEDL, "optim.momentun=0", "run.yaml: optim.momentun is no setting; did you mean 'optim.momentum'?"),
-        (DEDL, "method.encodr=x", "run.yaml: method.encodr is no setting; did you mean 'method.encoder'?"),
-        (DEDL, "method.views.rotaton=1", "method.views.rotaton is no setting; did you mean 'method.views.rotation'?"),
-        (DEDL, "method.backbone=x", "run.yaml: method.backbone is no setting of dedl"),  # it is one of finetune
-        (TRANSFER, "method.encoder=x", "run.yaml: method.encoder is no setting of finetune"),
-        (DEDL, "lr=1", "run.yaml: lr is no setting; did you mean 'optim.lr'?"),
-        (DEDL, "encoder=x", "run.yaml: encoder is no setting; did you mean 'method.encoder'?"),
-        (DEDL, "xyzzy=1", "run.yaml: xyzzy is no setting"),
+        # unknown keys at every depth, with a suggestion
+        (DEDL, "epoch=3", "run.yaml: unknown setting epoch; did you mean 'epochs'?"),
+        (DEDL, "optim.momentun=0", "run.yaml: unknown setting optim.momentun; did you mean 'optim.momentum'?"),
+        (DEDL, "method.encodr=x", "run.yaml: unknown setting method.encodr; did you mean 'method.encoder'?"),
+        (DEDL, "method.views.rotaton=1", "unknown setting method.views.rotaton; did you mean 'method.views.rotation'?"),
+        (DEDL, "method.backbone=x", "run.yaml: unknown setting method.backbone for dedl"),  # it is one of finetune
+        (TRANSFER, "method.encoder=x", "run.yaml: unknown setting method.encoder for finetune"),
+        (DEDL, "lr=1", "run.yaml: unknown setting lr; did you mean 'optim.lr'?"),
+        (DEDL, "encoder=x", "run.yaml: unknown setting encoder; did you mean 'method.encoder'?"),
+        (DEDL, "xyzzy=1", "run.yaml: unknown setting xyzzy"),
         # values
         (DEDL, "optim.lr=fast", "run.yaml: optim.lr: Input should be a valid number"),
         (DEDL, "optim.lr=0", "run.yaml: optim.lr: Input should be greater than 0 (given: 0)"),
         (DEDL, "optim.lr=.nan", "run.yaml: optim.lr: Input should be greater than 0"),
-        (DEDL, "optim.lr=1e-5", "run.yaml: optim: min_lr 0.00034 is above lr 1e-05; set optim.min_lr below it too"),
+        (DEDL, "optim.lr=1e-5", "run.yaml: optim: min_lr 0.00034 is above lr 1e-05; lower optim.min_lr as well"),
         (DEDL, "seed=1.5", "run.yaml: seed: Input should be a valid integer"),
         (
             DEDL,
@@ -182,16 +180,20 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
             "split.kind=odd",
             "run.yaml: split.kind: Input should be 'auto', 'official', 'random', 'kfold' or 'file'",
         ),
-        (DEDL, "split.ratios=[1, 2, 3]", "split.ratios: [1.0, 2.0, 3.0] are no shares; give three positive numbers"),
+        (
+            DEDL,
+            "split.ratios=[1, 2, 3]",
+            "split.ratios: must be three positive numbers that sum to 1 (given: [",
+        ),
         (DEDL, "split.ratios=[0.5, 0.5]", "run.yaml: split.ratios: too few values (given: [0.5, 0.5])"),
-        (DEDL, "split.ratios=[0.9, 0.1, 0]", "are no shares"),
+        (DEDL, "split.ratios=[0.9, 0.1, 0]", "must be three positive numbers that sum to 1 (given: [0.9, 0.1, 0])"),
         (DEDL, "method.class_weights=inverze", "run.yaml: method.class_weights: Input should be 'none', 'inverse' or"),
         (DEDL, "method.class_weights=[1, x]", "run.yaml: method.class_weights: Input should be a valid number"),
-        (DEDL, "method.views.scale=[1, 0.5]", "run.yaml: method.views.scale: [1.0, 0.5] is no range of areas"),
+        (DEDL, "method.views.scale=[1, 0.5]", "run.yaml: method.views.scale: must be two numbers with 0 < least <="),
         (DEDL, "method.views=5", "run.yaml: method.views: Input should be a valid dictionary"),
         (DEDL, "hardware.precision=8", "run.yaml: hardware.precision: Input should be 'auto', '32'"),
-        (DEDL, "select=f1_macro", "run.yaml: select: 'f1_macro' is none of iou, dice, pixel_accuracy"),
-        (TRANSFER, "select=f1_makro", "did you mean 'f1_macro'?"),
+        (DEDL, "select=f1_macro", "run.yaml: select: must be one of iou, dice, pixel_accuracy (given 'f1_macro')"),
+        (TRANSFER, "select=f1_makro", "(given 'f1_makro'); did you mean 'f1_macro'?"),
         # methods
         (DEDL, "method=deld", "run.yaml: method 'deld' is unknown; did you mean 'dedl'?; see: s4mi methods"),
         (DEDL, "method={}", "run.yaml: method.name is missing; see: s4mi methods"),
@@ -204,42 +206,42 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
         (PICIE, "method.clusters=1", "run.yaml: method.clusters: Input should be greater than or equal to 2"),
         (PICIE, "method.clusters=256", "run.yaml: method.clusters: Input should be less than or equal to 255"),
         (PICIE, "method.recipe=papers", "run.yaml: method.recipe: Input should be 's4mi' or 'paper'"),
-        (PICIE, "method.encoder=x", "run.yaml: method.encoder is no setting of picie"),
-        (PICIE, "select=f1_macro", "run.yaml: select: 'f1_macro' is none of iou, dice, pixel_accuracy"),
-        # what is not there
+        (PICIE, "method.encoder=x", "run.yaml: unknown setting method.encoder for picie"),
+        (PICIE, "select=f1_macro", "run.yaml: select: must be one of iou, dice, pixel_accuracy (given 'f1_macro')"),
+        # missing settings
         ("method: dedl\n", "seed=1", "run.yaml: data.path is missing; add it to the file or pass data.path=…"),
         ("data:\nmethod: dedl\n", "seed=1", "run.yaml: data.path is missing"),
         ("data: {path: x}\n", "seed=1", "run.yaml: method is missing; add it to the file or pass method=…"),
-        # overrides that are none
-        (DEDL, "seed", "'seed' is no setting; write key=value, e.g. optim.lr=1e-3"),
-        (DEDL, "=1", "'=1' is no setting; write key=value"),
-        (DEDL, "seed=[1", "'seed=[1': the value is not YAML; quote it"),
-        (DEDL + "seed: 3\n", "seed.x=1", "'seed.x=1': 'seed' holds 3, not settings of its own"),
+        # invalid overrides
+        (DEDL, "seed", "'seed' is not a valid override; write key=value, e.g. optim.lr=1e-3"),
+        (DEDL, "=1", "'=1' is not a valid override; write key=value"),
+        (DEDL, "seed=[1", "'seed=[1': the value is not valid YAML; quote it"),
+        (DEDL + "seed: 3\n", "seed.x=1", "'seed.x=1': 'seed' is the value 3, not a section; set seed itself"),
     ],
 )
-def test_a_wrong_setting_is_named_in_a_line(tmp_path: Path, text: str, override: str, message: str) -> None:
-    assert message in refusal(tmp_path, text, override)
+def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path, text: str, override: str, message: str) -> None:
+    assert message in error_message(tmp_path, text, override)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("data: {path: x}\n  method: dedl\n", "run.yaml:2: is not YAML (expected <block end>"),
-        ("data: {path: x}\nseed: 1\nmethod: [dedl\n", "run.yaml:4: is not YAML"),
-        ("a: b: c\n", "run.yaml:1: is not YAML (mapping values are not allowed here)"),
-        ("- 1\n", "run.yaml: must hold keys and values, beginning with: data: {path: …}"),
-        ("", "run.yaml: must hold keys and values"),
+        ("data: {path: x}\n  method: dedl\n", "run.yaml:2: not valid YAML (expected <block end>"),
+        ("data: {path: x}\nseed: 1\nmethod: [dedl\n", "run.yaml:4: not valid YAML"),
+        ("a: b: c\n", "run.yaml:1: not valid YAML (mapping values are not allowed here)"),
+        ("- 1\n", "run.yaml: must contain keys and values, starting with: data: {path: …}"),
+        ("", "run.yaml: must contain keys and values"),
     ],
 )
-def test_a_file_that_is_no_run_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
-    assert refusal(tmp_path, text).startswith(message)
+def test_an_invalid_file_is_refused_with_the_line_of_the_error(tmp_path: Path, text: str, message: str) -> None:
+    assert error_message(tmp_path, text).startswith(message)
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for path, message in (
-        (tmp_path / "none.yaml", "not there; write a run file or take one from studies/"),
+        (tmp_path / "none.yaml", "file not found; write a run file or copy one from studies/"),
         (tmp_path, "cannot be read"),
-        (_binary(tmp_path), "is not YAML"),
+        (_binary(tmp_path), "not valid YAML"),
     ):
         with pytest.raises(S4miError) as error:
             load_run_config(path)
@@ -268,39 +270,39 @@ CHANGES: list[dict[str, Any]] = [
     {"method": {"name": "dedl", "views": {"flip": False}}},
     {"method": "finetune"},
 ]
-ELSEWHERE: list[dict[str, Any]] = [
+NOT_HASHED: list[dict[str, Any]] = [
     {"hardware": {"accelerator": "cpu", "threads": 2}},
     {"hardware": {"precision": "bf16-mixed", "devices": 4}},
     {"data": {"path": "moved"}},
     {"data": {"path": "images", "cache": "other"}},
-    {"label_fraction": 100.0, "optim": {"lr": "3.6e-4"}},  # the defaults, spelt otherwise
+    {"label_fraction": 100.0, "optim": {"lr": "3.6e-4"}},  # the defaults, written differently
 ]
 
 
 def test_the_hash_changes_with_everything_that_can_change_the_result() -> None:
-    hashes = [made(**change).hash for change in [{}, *CHANGES]]
+    hashes = [config_with(**change).hash for change in [{}, *CHANGES]]
     assert len(set(hashes)) == len(hashes)
 
 
 @settings(deadline=None, max_examples=40)
-@given(change=st.sampled_from(CHANGES), elsewhere=st.sampled_from(ELSEWHERE))
-def test_the_hash_does_not_change_with_where_a_run_is_computed(
-    change: dict[str, Any], elsewhere: dict[str, Any]
+@given(change=st.sampled_from(CHANGES), not_hashed=st.sampled_from(NOT_HASHED))
+def test_the_hash_does_not_depend_on_where_a_run_is_computed(
+    change: dict[str, Any], not_hashed: dict[str, Any]
 ) -> None:
-    assert made(**elsewhere).hash == made().hash
-    both = {**elsewhere, **change}
-    if "data" in change and "data" in elsewhere:
-        both["data"] = {**change["data"], **elsewhere["data"]}
-    assert made(**both).hash == made(**change).hash
+    assert config_with(**not_hashed).hash == config_with().hash
+    both = {**not_hashed, **change}
+    if "data" in change and "data" in not_hashed:
+        both["data"] = {**change["data"], **not_hashed["data"]}
+    assert config_with(**both).hash == config_with(**change).hash
 
 
 def test_the_hash_is_a_short_name_for_a_file() -> None:
-    assert set(made().hash) <= set(string.hexdigits)
-    assert len(made().hash) == 16
+    assert set(config_with().hash) <= set(string.hexdigits)
+    assert len(config_with().hash) == 16
 
 
 configs = st.builds(
-    made,
+    config_with,
     seed=st.integers(0, 2**31),
     epochs=st.integers(1, 500),
     label_fraction=st.floats(0.1, 100),
@@ -333,17 +335,17 @@ def test_a_saved_config_is_read_as_it_was(tmp_path_factory: pytest.TempPathFacto
 
 
 def test_differences_are_named_with_both_values() -> None:
-    left = made(optim={"lr": 1e-3})
-    right = made(optim={"lr": 2e-3}, seed=4, hardware={"threads": 3}, data={"path": "images", "cache": "other"})
+    left = config_with(optim={"lr": 1e-3})
+    right = config_with(optim={"lr": 2e-3}, seed=4, hardware={"threads": 3}, data={"path": "images", "cache": "other"})
     assert differences(left, right) == ["optim.lr: 0.001 → 0.002", "seed: 0 → 4"]
-    assert "method.name: dedl → finetune" in differences(left, made(method="finetune"))
-    assert "method.encoder: resnet34 → None" in differences(left, made(method="finetune"))
+    assert "method.name: dedl → finetune" in differences(left, config_with(method="finetune"))
+    assert "method.encoder: resnet34 → None" in differences(left, config_with(method="finetune"))
 
 
 def test_the_best_epoch_is_chosen_by_a_score_that_fits_the_task() -> None:
-    assert made().metric("segmentation") == "iou"
-    assert made(method="finetune").metric("multilabel") == "f1_macro"
-    assert made(method="finetune", select="auroc").metric("multiclass") == "auroc"
+    assert config_with().metric("segmentation") == "iou"
+    assert config_with(method="finetune").metric("multilabel") == "f1_macro"
+    assert config_with(method="finetune", select="auroc").metric("multiclass") == "auroc"
 
 
 def test_every_setting_has_a_dotted_name() -> None:
@@ -366,10 +368,10 @@ def test_every_shipped_run_file_loads(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.relative_to(SHIPPED).as_posix())
-def test_every_shipped_study_comes_to_runs_that_load(path: Path) -> None:
-    several = load_study(path).datasets
-    places = [f"datasets.{name}.path=images" for name in several] or ["data.path=images"]
-    runs = list(plan_study(load_study(path, places), Path("out")))
+def test_every_shipped_study_expands_to_valid_runs(path: Path) -> None:
+    datasets = load_study(path).datasets
+    paths = [f"datasets.{name}.path=images" for name in datasets] or ["data.path=images"]
+    runs = list(plan_study(load_study(path, paths), Path("out")))
     assert {run.config.data.path.name for run in runs} == {"images"}
     assert {run.needs for run in runs} - {None} <= {run.name for run in runs}
 
@@ -389,13 +391,13 @@ def test_run_files_and_studies_are_shipped() -> None:
 
 
 def papers_runs(study: str, dataset: str) -> list[RunConfig]:
-    """What a study of the paper comes to on one of its data sets."""
+    """The runs of a study of the paper on one of its data sets."""
     runs = plan_study(load_study(SHIPPED / "paper" / f"{study}.yaml"), Path("out"))
     return [run.config for run in runs if run.name.startswith(f"{dataset}/")]
 
 
 @pytest.mark.parametrize("name", ["isic2017", "dermofit", "dermatomyositis"])
-def test_the_papers_studies_are_the_papers(name: str) -> None:
+def test_the_studies_of_classification_match_the_paper(name: str) -> None:
     """S4MI sections 3.1, 3.2.1, 3.3 and 4.1."""
     runs = papers_runs("classification", name)
     pretraining = [run for run in runs if run.method.unlabelled]
@@ -417,7 +419,7 @@ def test_the_papers_studies_are_the_papers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["isic2017", "dermofit", "cells"])
-def test_the_papers_studies_of_segmentation_are_the_papers(name: str) -> None:
+def test_the_studies_of_segmentation_match_the_paper(name: str) -> None:
     """S4MI sections 3.2, 3.3 and 4.2: figure 5, whose bar at 0 % is PiCIE."""
     runs = papers_runs("segmentation", name)
     without_masks = [run for run in runs if run.method.unlabelled]
@@ -441,13 +443,13 @@ def test_the_papers_studies_of_segmentation_are_the_papers(name: str) -> None:
             assert (run.method.cnn, run.method.transformer) == ("small_unet", "swin_unet")
             assert (run.method.cnn_weights, run.method.transformer_weights) == ("none", "imagenet")
             assert (run.method.unlabelled_weight, run.method.ramp_up, run.method.confidence) == (1, 0, 0)
-            assert run.method.mixture(16, unlabelled=100) == BatchComposition(8, 8)
-            assert run.method.mixture(16, unlabelled=0) == BatchComposition(15, 1)
+            assert run.method.batch_composition(16, unlabelled=100) == BatchComposition(8, 8)
+            assert run.method.batch_composition(16, unlabelled=0) == BatchComposition(15, 1)
         else:
             assert (run.method.backbone_name, run.method.starts) == ("resnet34 U-Net", {"weights": "none"})
 
 
-def test_in_the_small_study_of_segmentation_every_technique_takes_the_same_steps() -> None:
+def test_all_techniques_of_the_small_segmentation_study_take_the_same_number_of_steps() -> None:
     runs = [run.config for run in plan_study(load_study(SHIPPED / "small" / "segmentation.yaml"), Path("out"))]
     assert {(run.epochs, run.epoch_steps, run.batch_size) for run in runs} == {(20, 20, 16)}
     assert {run.method.name for run in runs} == {
@@ -467,8 +469,8 @@ def leaves(tree: dict[str, Any], prefix: Sequence[str] = ()) -> list[str]:
 
 
 def test_a_saved_config_holds_every_setting(tmp_path: Path) -> None:
-    save_run_config(made(), tmp_path / "config.yaml")
+    save_run_config(config_with(), tmp_path / "config.yaml")
     saved = leaves(yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8")))
-    own = {f"method.{name}" for name in setting_names(SupervisedConfig)}
-    wanted = {name for name in setting_names(RunConfig) if not name.startswith("method.")} | own
+    of_method = {f"method.{name}" for name in setting_names(SupervisedConfig)}
+    wanted = {name for name in setting_names(RunConfig) if not name.startswith("method.")} | of_method
     assert set(saved) == {name for name in wanted if not any(other.startswith(f"{name}.") for other in wanted)}

@@ -1,4 +1,4 @@
-"""Several data sets, networks and profiles in a study file, and its budget: what they come to."""
+"""Several data sets, networks and profiles in a study file, and its budget."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from s4mi.config import PlannedRun, differences, load_study, make_run_config, make_study, plan_study, unneeded
-from s4mi.config.duration import seconds_of
+from s4mi.config.duration import parse_duration
 from s4mi.config.methods import METHODS
 from s4mi.config.profiles import PROFILES, load_profile, profile_text
 from s4mi.errors import S4miError
@@ -28,14 +28,14 @@ def plan(contents: dict[str, Any], **changes: Any) -> dict[str, PlannedRun]:
     return {run.name: run for run in plan_study(study, Path("/out"))}
 
 
-def refusal(contents: dict[str, Any], **changes: Any) -> str:
+def error_message(contents: dict[str, Any], **changes: Any) -> str:
     with pytest.raises(S4miError) as error:
         make_study({**contents, **changes}, origin="study.yaml")
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
-def test_each_data_set_has_the_runs_that_it_would_have_alone() -> None:
+def test_each_data_set_has_the_same_runs_as_alone() -> None:
     together = plan(TWO)
     assert Counter(name.split("/")[0] for name in together) == {"lesions": 2 * 5, "cells": 2 * 7}
     for name, data in TWO["datasets"].items():
@@ -49,12 +49,12 @@ def test_each_data_set_has_the_runs_that_it_would_have_alone() -> None:
             assert here[run].needs == (alone[run].needs and f"{name}/{alone[run].needs}")
 
 
-def test_every_data_set_is_compared_once_before_the_next_seed() -> None:
+def test_a_seed_is_complete_on_all_data_sets_before_the_next() -> None:
     seeds = [run.config.seed for run in plan(TWO).values()]
     assert seeds == sorted(seeds)
 
 
-def test_a_data_set_may_have_a_split_and_settings_of_its_own() -> None:
+def test_a_data_set_may_have_its_own_split_and_settings() -> None:
     own = {"path": "/cells", "split": {"kind": "kfold", "fold": 2}, "settings": {"epochs": 3, "select": "f1_micro"}}
     runs = plan(TWO, datasets={**TWO["datasets"], "cells": own}, settings={"epochs": 9}, arms=["finetune"])
     for name, run in runs.items():
@@ -65,14 +65,14 @@ def test_a_data_set_may_have_a_split_and_settings_of_its_own() -> None:
         assert run.config.select == ("f1_micro" if cells else None)
 
 
-def test_pre_training_is_made_only_where_an_arm_starts_from_it() -> None:
+def test_pre_training_runs_only_on_data_sets_where_an_arm_starts_from_it() -> None:
     arms = ["finetune", {"method": "finetune", "pretraining": "dino", "datasets": "cells"}]
     assert {name.split("/")[0] for name in plan(TWO, arms=arms) if "/pretraining/" in name} == {"cells"}
-    said = refusal(TWO, pretraining={"dino": {"method": "dino", "datasets": "lesions"}}, arms=arms)
-    assert "pretraining 'dino' is not for data set 'cells'" in said
+    message = error_message(TWO, pretraining={"dino": {"method": "dino", "datasets": "lesions"}}, arms=arms)
+    assert "pretraining 'dino' does not run on data set 'cells'; set the same datasets for both" in message
 
 
-def test_pre_training_that_no_arm_starts_from_is_not_made_and_is_named() -> None:
+def test_pre_training_that_no_arm_starts_from_is_skipped_and_reported() -> None:
     arms = ["finetune", {"method": "finetune", "pretraining": "dino"}]
     contents = {**TWO, "pretraining": {"dino": "dino", "cass": "cass"}, "arms": arms}
     runs = plan(contents)
@@ -81,20 +81,20 @@ def test_pre_training_that_no_arm_starts_from_is_not_made_and_is_named() -> None
     assert [name for name in plan(contents, arms=["finetune"]) if "/pretraining/" in name] == []
 
 
-def test_pre_training_that_is_null_is_left_out_with_the_arms_that_start_from_it() -> None:
+def test_pre_training_set_to_null_is_skipped_with_the_arms_that_start_from_it() -> None:
     starts = {"dino": "dino", "cass": "cass"}
     arms = ["finetune", *({"method": "finetune", "pretraining": name} for name in starts)]
     without = plan(TWO, pretraining={**starts, "cass": None}, arms=arms)
     assert list(without) == list(plan(TWO, pretraining={"dino": "dino"}, arms=arms[:2]))
 
 
-def test_a_data_set_that_is_null_is_left_out_with_the_arms_that_are_for_it_alone() -> None:
+def test_a_data_set_set_to_null_is_skipped_with_the_arms_on_it_alone() -> None:
     runs = plan(TWO, datasets={**TWO["datasets"], "cells": None})
     assert {name.split("/")[0] for name in runs} == {"lesions"}
     assert list(runs) == [name for name in plan(TWO) if name.startswith("lesions/")]
 
 
-def test_a_technique_on_several_networks_is_as_many_arms() -> None:
+def test_a_technique_with_several_networks_expands_to_an_arm_each() -> None:
     contents = {"data": {"path": "/data"}, "seeds": [3], "label_fractions": [10, 100]}
     long = plan(
         contents,
@@ -121,7 +121,7 @@ def test_a_technique_on_several_networks_is_as_many_arms() -> None:
         assert [run.config.hash for run in short.values()] == [run.config.hash for run in long.values()]
 
 
-def test_a_named_technique_on_several_networks_has_them_in_its_names() -> None:
+def test_a_named_technique_with_several_networks_has_them_in_the_names_of_its_runs() -> None:
     runs = plan(
         {"data": {"path": "/data"}, "seeds": [0], "label_fractions": [10]},
         arms=[{"name": "mine", "method": "finetune", "backbones": ["tiny_resnet", "tiny_vit"]}],
@@ -133,13 +133,13 @@ def test_a_named_technique_on_several_networks_has_them_in_its_names() -> None:
     ("method", "key"),
     [("dedl", "encoder"), ("mean_teacher", "network"), ("picie", "backbone"), ("finetune", "backbone")],
 )
-def test_the_networks_of_an_arm_are_those_of_its_method_whatever_it_calls_them(method: str, key: str) -> None:
+def test_the_networks_of_an_arm_set_the_network_of_its_method_whatever_its_key(method: str, key: str) -> None:
     arm = {"method": method, "backbones": ["tiny_resnet"]}
     runs = plan({"data": {"path": "/data"}, "seeds": [0], "label_fractions": [10]}, arms=[arm])
     assert [getattr(run.config.method, key) for run in runs.values()] == ["tiny_resnet"]
 
 
-def test_the_networks_of_a_study_are_for_classification_alone() -> None:
+def test_the_networks_of_a_study_apply_to_classification_only() -> None:
     arms = ["finetune", "dedl", "picie", {"method": {"name": "finetune", "backbone": "resnet18"}}]
     runs = plan({"data": {"path": "/data"}, "seeds": [0], "label_fractions": [10]}, backbones=["tiny_vit"], arms=arms)
     networks = [run.config.method.backbone_name for run in runs.values()]
@@ -147,16 +147,16 @@ def test_the_networks_of_a_study_are_for_classification_alone() -> None:
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_a_profile_is_what_its_file_says_and_gives_every_method_settings_that_fit(name: Any) -> None:
+def test_a_profile_equals_its_file_and_is_valid_for_every_method(name: Any) -> None:
     profile = load_profile(name)
-    said = yaml.safe_load(profile_text(name))
-    assert profile.settings == said["settings"]
+    contents = yaml.safe_load(profile_text(name))
+    assert profile.settings == contents["settings"]
     for method, settings in profile.methods.items():
         assert METHODS[method]
-        contents: dict[str, Any] = {"data": {"path": "/data"}, "profile": name, "seeds": [0], "label_fractions": [10]}
+        study: dict[str, Any] = {"data": {"path": "/data"}, "profile": name, "seeds": [0], "label_fractions": [10]}
         if METHODS[method].pretrains:
-            contents |= {"pretraining": {"mine": method}, "arms": [{"method": "finetune", "pretraining": "mine"}]}
-        runs = plan({"arms": [method], **contents})
+            study |= {"pretraining": {"mine": method}, "arms": [{"method": "finetune", "pretraining": "mine"}]}
+        runs = plan({"arms": [method], **study})
         mine = [run.config for run in runs.values() if run.config.method.name == method]
         assert mine
         for config in mine:
@@ -167,7 +167,7 @@ def test_a_profile_is_what_its_file_says_and_gives_every_method_settings_that_fi
                     assert getattr(config, setting) == settings.get(setting, wanted)
 
 
-def test_what_the_file_says_lies_over_the_profile_and_what_it_does_not_say_is_the_profile_s() -> None:
+def test_settings_in_the_file_override_the_profile() -> None:
     contents = {"data": {"path": "/data", "image_size": 96}, "profile": "small", "seeds": [0], "label_fractions": [10]}
     arm = {"method": {"name": "finetune", "class_weights": "none"}, "optim": {"lr": 7e-3}, "backbones": ["tiny_vit"]}
     (run,) = plan(contents, arms=[arm], settings={"batch_size": 5}).values()
@@ -191,7 +191,7 @@ def test_every_shipped_study_can_be_planned(path: Path) -> None:
     assert len({run.name for run in runs}) == len(runs)
 
 
-def test_the_paper_s_studies_are_the_paper_s() -> None:
+def test_the_studies_of_the_paper_match_the_paper() -> None:
     """Sections 3.1 to 3.3, 4.1 and 4.2, and figure 5."""
     runs = list(plan_study(load_study(STUDIES / "paper/classification.yaml"), Path("/out")))
     shown = Counter(
@@ -217,46 +217,46 @@ def test_the_paper_s_studies_are_the_paper_s() -> None:
     [("2 h", 7200), ("90 min", 5400), ("1 h 30 min", 5400), ("300 s", 300), ("1.5h", 5400), ("2 d", 172800)],
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert seconds_of(text) == seconds
+    assert parse_duration(text) == seconds
     assert make_study({**TWO, "budget": text}, origin="study.yaml").seconds == seconds
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "expected"),
     [
-        ({"budget": 2}, "budget: 2 is no duration; write e.g. '2 h', '90 min' or '300 s' (given: 2)"),
-        ({"budget": "2 weeks"}, "budget: '2 weeks' is no duration"),
-        ({"budget": "0 h"}, "budget: '0 h' is no time at all"),
+        ({"budget": 2}, "budget: not a valid duration; write e.g. '2 h', '90 min' or '300 s' (given: 2)"),
+        ({"budget": "2 weeks"}, "'90 min' or '300 s' (given: '2 weeks')"),
+        ({"budget": "0 h"}, "budget: must be above zero; write e.g. '2 h', or leave it out (given: '0 h')"),
         ({"profile": "papers"}, "profile: Input should be 'paper' or 'small'"),
-        ({"data": {"path": "/x"}}, "data and datasets both name data sets; keep one of the two"),
+        ({"data": {"path": "/x"}}, "data and datasets are both set; keep one of the two"),
         ({"datasets": {}}, "data is missing; name a data set with data: {path: …}, or several with datasets:"),
         (
             {"datasets": {"lesions": {"path": "/x", "image_siz": 3}}},
-            "datasets.lesions.image_siz is no setting; did you mean 'image_size'?",
+            "unknown setting datasets.lesions.image_siz; did you mean 'image_size'?",
         ),
         (
             {"arms": [{"method": "finetune", "datasets": ["lesion"]}]},
-            "arms: data set 'lesion' is none of the study's; did you mean 'lesions'?",
+            "arms: unknown data set 'lesion'; did you mean 'lesions'?",
         ),
         (
             {"arms": [{"method": "finetune", "bakcbones": ["resnet18"]}]},
-            "arm 'without a name': bakcbones is no setting; did you mean 'backbones'?",
+            "unnamed arm: unknown setting bakcbones; did you mean 'backbones'?",
         ),
         (
             {"arms": [{"method": "cross_teaching", "backbones": ["resnet18"]}]},
-            "backbones: 'cross_teaching' has several networks; name them in its method instead",
+            "backbones: 'cross_teaching' has several networks; set them in method: instead",
         ),
         (
             {"pretraining": {"dino": {"method": "dino", "backbones": ["tiny_vit"]}},
              "arms": [{"method": "finetune", "backbones": ["tiny_vt"], "pretraining": "dino"}]},
-            "its pretraining is on tiny_vit, not on 'tiny_vt'; did you mean 'tiny_vit'?",
+            "its pretraining uses tiny_vit, not 'tiny_vt'; did you mean 'tiny_vit'?",
         ),
-        ({"arms": ["finetune", "finetune"]}, "two arms are called 'transfer-resnet50-10pct-seed0'; give one a name: …"),
+        ({"arms": ["finetune", "finetune"]}, "two arms share the folder 'transfer-resnet50-10pct-seed0'; set name: …"),
         ({"arms": ["finetun"]}, "method 'finetun' is unknown; did you mean 'finetune'?"),
-        ({"backbones": {"tiny_vit": {"seed": 3}}}, "backbones: tiny_vit: seed is not for a run of a study"),
+        ({"backbones": {"tiny_vit": {"seed": 3}}}, "backbones: tiny_vit: seed cannot be set for runs of a study"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_one_line(changes: dict[str, Any], message: str) -> None:
-    said = refusal(TWO, **changes)
-    assert message in said
-    assert said.startswith("study.yaml: ")
+def test_a_mistake_is_one_line(changes: dict[str, Any], expected: str) -> None:
+    message = error_message(TWO, **changes)
+    assert expected in message
+    assert message.startswith("study.yaml: ")

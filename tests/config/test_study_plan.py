@@ -1,4 +1,4 @@
-"""What a study file comes to: which runs, in which order, with which settings; and what is said when it is wrong."""
+"""A study file expands to runs in the right order with the right settings; mistakes are one line."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def plan(out: Path = Path("/out"), **changes: Any) -> list[PlannedRun]:
     return list(plan_study(make_study({**STUDY, **changes}, origin="study.yaml"), out))
 
 
-def refusal(**changes: Any) -> str:
+def error_message(**changes: Any) -> str:
     with pytest.raises(S4miError) as error:
         make_study({**STUDY, **changes}, origin="study.yaml")
     assert "\n" not in str(error.value)
@@ -36,23 +36,23 @@ def arms(runs: list[PlannedRun]) -> list[RunConfig]:
     return [run.config for run in runs if not run.config.method.unlabelled]
 
 
-def test_every_arm_runs_at_every_label_fraction_and_seed_and_every_pre_training_once_a_seed() -> None:
+def test_arms_run_at_every_label_fraction_and_seed_and_pre_training_once_per_seed() -> None:
     runs = plan()
     assert len(runs) == 3 * (1 + 2 * 2)
     assert len({run.name for run in runs}) == len(runs)
-    met = {(run.config.seed, run.config.label_fraction, run.needs is not None) for run in runs[1:5]}
-    assert met == {(0, fraction, started) for fraction in (10, 100) for started in (False, True)}
+    combinations = {(run.config.seed, run.config.label_fraction, run.needs is not None) for run in runs[1:5]}
+    assert combinations == {(0, fraction, started) for fraction in (10, 100) for started in (False, True)}
     assert [run.name for run in runs if run.config.method.unlabelled] == [
         f"pretraining/dino-seed{seed}" for seed in (0, 1, 2)
     ]
 
 
-def test_a_seed_is_compared_whole_before_the_next_begins() -> None:
+def test_a_seed_is_complete_before_the_next_begins() -> None:
     seeds = [run.config.seed for run in plan(seeds=[5, 3])]
     assert seeds == [5] * 5 + [3] * 5
 
 
-def test_a_run_comes_after_the_one_it_needs_which_is_of_its_own_seed() -> None:
+def test_a_run_comes_after_the_run_it_needs_which_has_the_same_seed() -> None:
     done: set[str] = set()
     needed = []
     for run in plan():
@@ -65,7 +65,7 @@ def test_a_run_comes_after_the_one_it_needs_which_is_of_its_own_seed() -> None:
     assert len(set(needed)) == 3
 
 
-def test_an_arm_starts_from_the_folder_of_the_pre_training_below_that_of_the_study() -> None:
+def test_an_arm_starts_from_the_folder_of_the_pre_training_within_that_of_the_study() -> None:
     started = [run for run in plan(Path("/out")) if run.needs]
     assert {run.config.method.pretrained for run in started} == {  # type: ignore[attr-defined]
         Path("/out") / "pretraining" / f"dino-seed{seed}" for seed in (0, 1, 2)
@@ -80,7 +80,7 @@ def test_the_hash_of_a_run_does_not_depend_on_the_folder_of_the_study() -> None:
     assert [run.config.method for run in here] != [run.config.method for run in there]
 
 
-def test_settings_of_an_arm_lie_over_those_of_the_study_which_lie_over_the_defaults() -> None:
+def test_settings_of_an_arm_override_those_of_the_study_which_override_the_defaults() -> None:
     own = {**FINETUNE, "name": "own", "epochs": 9, "optim": {"lr": 0.5}}
     started = {**FINETUNE, "pretraining": "dino"}
     settings = {"epochs": 4, "batch_size": 2, "optim": {"lr": 1, "weight_decay": 0.25}}
@@ -94,7 +94,7 @@ def test_settings_of_an_arm_lie_over_those_of_the_study_which_lie_over_the_defau
     assert (pretraining.epochs, pretraining.batch_size, pretraining.optim.lr) == (7, 2, 1)
 
 
-def test_an_arm_is_the_run_that_its_settings_are_in_a_run_file() -> None:
+def test_an_arm_is_the_same_run_as_its_settings_in_a_run_file() -> None:
     runs = plan(seeds=[4], split={"kind": "kfold", "folds": 3, "fold": 1})
     contents = {
         "data": {"path": "/data"}, "split": {"kind": "kfold", "folds": 3, "fold": 1}, "seed": 4, "label_fraction": 10,
@@ -125,7 +125,7 @@ PICIE: dict[str, Any] = {"method": {"name": "picie", "backbone": "tiny_resnet", 
 DEDL: dict[str, Any] = {"method": {"name": "dedl", "encoder": "tiny_resnet", "weights": "none"}}
 
 
-def test_an_arm_that_learns_without_labels_runs_once_a_seed_at_no_label_fraction() -> None:
+def test_an_arm_without_labels_runs_once_per_seed_whatever_the_label_fractions() -> None:
     mdc = {"method": {**PICIE["method"], "name": "mdc"}}
     runs = plan(arms=[PICIE, {**mdc, "label_fractions": [5, 50]}, DEDL], pretraining={})
     names = [run.name for run in runs]
@@ -145,7 +145,7 @@ def test_an_arm_without_labels_may_start_from_a_pre_training_run() -> None:
     assert arm.config.optim.name == "sgd"
 
 
-def test_settings_of_the_study_lie_over_a_method_s_own_optimiser() -> None:
+def test_settings_of_the_study_override_the_optimiser_of_a_method() -> None:
     (common, own) = plan(
         arms=[PICIE, {**PICIE, "name": "own", "optim": {"schedule": "constant"}}], pretraining={}, seeds=[0],
         settings={"optim": {"name": "adam", "lr": 1e-3}},
@@ -165,24 +165,24 @@ def test_settings_of_the_study_lie_over_a_method_s_own_optimiser() -> None:
         ([{"method": "picie", "pretraining": "dino"}, {"method": "mdc", "pretraining": "dino"}], "segmentation"),
     ],
 )
-def test_pre_training_has_the_split_of_segmentation_where_that_is_all_that_starts_from_it(
+def test_pre_training_has_the_segmentation_split_if_only_segmentation_starts_from_it(
     arms: list[dict[str, Any]], task: str | None
 ) -> None:
     pretraining = [run.config for run in plan(arms=arms) if run.config.method.pretrains]
     assert [config.task for config in pretraining] == [task] * 3 * any("pretraining" in arm for arm in arms)
     assert all(run.config.task is None for run in plan(arms=arms) if not run.config.method.pretrains)
     own = {"dino": {**DINO, "task": "multiclass"}}
-    said = {run.config.task for run in plan(arms=arms, pretraining=own) if run.config.method.pretrains}
-    assert said <= {"multiclass"}
+    tasks = {run.config.task for run in plan(arms=arms, pretraining=own) if run.config.method.pretrains}
+    assert tasks <= {"multiclass"}
 
 
-def test_a_method_without_labels_that_answers_is_an_arm_and_no_pre_training() -> None:
-    said = refusal(pretraining={"dino": PICIE})
-    assert said.startswith("study.yaml: pretraining 'dino': 'picie' answers by itself")
-    assert said.endswith("; make it an arm")
+def test_a_method_without_labels_that_predicts_is_an_arm_and_not_pre_training() -> None:
+    message = error_message(pretraining={"dino": PICIE})
+    assert message.startswith("study.yaml: pretraining 'dino': 'picie' does not pre-train")
+    assert message.endswith("; make it an arm")
 
 
-def test_names_can_be_those_of_folders_on_any_system() -> None:
+def test_names_of_runs_are_valid_folder_names_on_any_system() -> None:
     odd = {**FINETUNE, "name": 'a/b: "best" <arm>? 100 %|*'}
     file = {**FINETUNE, "method": {**FINETUNE["method"], "linear_probe": True}, "pretraining": "dino, 200: ep/1"}
     runs = plan(
@@ -207,29 +207,29 @@ def test_an_arm_without_a_name_is_called_by_technique_and_network() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "expected"),
     [
-        ({"seedss": [0]}, "study.yaml: seedss is no setting; did you mean 'seeds'?"),
-        ({"label_fraction": [1]}, "study.yaml: label_fraction is no setting; did you mean 'label_fractions'?"),
-        ({"data": {"path": "x", "image_siz": 3}}, "data.image_siz is no setting; did you mean 'data.image_size'?"),
+        ({"seedss": [0]}, "study.yaml: unknown setting seedss; did you mean 'seeds'?"),
+        ({"label_fraction": [1]}, "study.yaml: unknown setting label_fraction; did you mean 'label_fractions'?"),
+        ({"data": {"path": "x", "image_siz": 3}}, "unknown setting data.image_siz; did you mean 'data.image_size'?"),
         ({"arms": []}, "study.yaml: arms: "),
         ({"seeds": []}, "study.yaml: seeds: "),
         ({"data": {}}, "study.yaml: data.path is missing"),
         (
             {"arms": [{**FINETUNE, "pretraining": "dyno"}]},
-            "study.yaml: arms: pretraining 'dyno' is none of the study's; did you mean 'dino'?",
+            "study.yaml: arms: unknown pretraining 'dyno'; did you mean 'dino'?",
         ),
         (
             {"pretraining": {"dino": FINETUNE}},
-            "study.yaml: pretraining 'dino': 'finetune' answers by itself; make it an arm",
+            "study.yaml: pretraining 'dino': 'finetune' does not pre-train; make it an arm",
         ),
         (
             {"pretraining": {"dino": {**DINO, "epocs": 1}}},
-            "study.yaml: pretraining 'dino': epocs is no setting; did you mean 'epochs'?",
+            "study.yaml: pretraining 'dino': unknown setting epocs; did you mean 'epochs'?",
         ),
         (
             {"arms": [{**FINETUNE, "name": "best", "method": {"name": "finetune", "bakbone": "x"}}]},
-            "study.yaml: arm 'best': method.bakbone is no setting; did you mean 'method.backbone'?",
+            "study.yaml: arm 'best': unknown setting method.bakbone; did you mean 'method.backbone'?",
         ),
         (
             {"arms": [{**FINETUNE, "name": "best", "optim": {"lr": "fast"}}]},
@@ -237,26 +237,29 @@ def test_an_arm_without_a_name_is_called_by_technique_and_network() -> None:
         ),
         (
             {"arms": [{**FINETUNE, "pretraining": "dino", "bach_size": 3}]},
-            "study.yaml: arm 'dino': bach_size is no setting; did you mean 'batch_size'?",
+            "study.yaml: arm 'dino': unknown setting bach_size; did you mean 'batch_size'?",
         ),
         (
             {"arms": [{"method": "dedl", "pretraining": "dino"}]},
-            "study.yaml: arm 'dino': method.pretrained is no setting of dedl",
+            "study.yaml: arm 'dino': unknown setting method.pretrained for dedl",
         ),
-        ({"arms": [FINETUNE, {**FINETUNE, "epochs": 3}]}, "give one a name: …"),
+        (
+            {"arms": [FINETUNE, {**FINETUNE, "epochs": 3}]},
+            "-10pct-seed0'; set name: … for one of them",
+        ),
         ({"label_fractions": [10, 0]}, "0.0 is no amount of labels"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place_before_anything_runs(changes: dict[str, Any], message: str) -> None:
-    said = refusal(**changes)
-    assert message in said
-    assert said.startswith("study.yaml: ")
+def test_a_mistake_is_named_with_its_place_before_anything_runs(changes: dict[str, Any], expected: str) -> None:
+    message = error_message(**changes)
+    assert expected in message
+    assert message.startswith("study.yaml: ")
 
 
-def test_two_arms_of_one_folder_are_refused_by_that_name() -> None:
+def test_two_arms_with_the_same_folder_are_refused() -> None:
     arm = {**FINETUNE, "name": "best one"}
-    said = refusal(arms=[arm, {**FINETUNE, "name": "best-one"}])
-    assert said == "study.yaml: two arms are called 'best-one-10pct-seed0'; give one a name: …"
+    message = error_message(arms=[arm, {**FINETUNE, "name": "best-one"}])
+    assert message == "study.yaml: two arms share the folder 'best-one-10pct-seed0'; set name: … for one of them"
 
 
 def test_overrides_change_the_study(tmp_path: Path) -> None:
@@ -270,20 +273,21 @@ def test_overrides_change_the_study(tmp_path: Path) -> None:
     assert [run.config.epochs for run in runs] == [3, 2, 2, 2, 2]
     with pytest.raises(S4miError) as error:
         load_study(path, ["sedes=[0]"])
-    assert str(error.value) == f"{path}: sedes is no setting; did you mean 'seeds'?"
+    assert str(error.value) == f"{path}: unknown setting sedes; did you mean 'seeds'?"
 
 
-def test_a_seed_among_the_settings_is_refused_as_the_study_has_seeds_of_its_own() -> None:
-    """It would give several folders, each named after another seed, one and the same run."""
-    assert "seeds" in refusal(settings={"seed": 9})
-    assert "seeds" in refusal(arms=[{**FINETUNE, "seed": 8}])
+def test_a_seed_among_the_settings_of_runs_is_refused() -> None:
+    """The same run would be repeated in several folders, each named after another seed."""
+    assert "seeds" in error_message(settings={"seed": 9})
+    assert "seeds" in error_message(arms=[{**FINETUNE, "seed": 8}])
 
 
-def test_a_label_fraction_among_the_settings_of_an_arm_is_refused_and_not_passed_over() -> None:
-    """`label_fraction: 50` for `label_fractions: [50]` is one letter."""
-    assert "label_fractions" in refusal(arms=[{**FINETUNE, "label_fraction": 50}])
+def test_a_label_fraction_among_the_settings_of_an_arm_is_refused_and_not_ignored() -> None:
+    """`label_fraction: 50` is easily written instead of `label_fractions: [50]`."""
+    assert "label_fractions" in error_message(arms=[{**FINETUNE, "label_fraction": 50}])
 
 
 def test_two_pre_trainings_of_one_folder_are_refused() -> None:
     arms = [{**FINETUNE, "name": name, "pretraining": name} for name in ("dino a", "dino-a")]
-    assert "dino-a" in refusal(pretraining={"dino a": DINO, "dino-a": DINO}, arms=arms)
+    expected = "study.yaml: two pretraining entries share the folder 'dino-a-seed0'; rename one"
+    assert expected == error_message(pretraining={"dino a": DINO, "dino-a": DINO}, arms=arms)

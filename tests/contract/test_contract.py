@@ -45,7 +45,7 @@ def test_the_total_has_the_gradient_of_every_term() -> None:
     assert weight.grad == 2 * 3 + 2
 
 
-def test_a_loss_without_terms_is_a_mistake() -> None:
+def test_a_loss_without_terms_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one term"):
         Losses()
 
@@ -55,25 +55,25 @@ def test_terms_of_two_precisions_add_up() -> None:
     assert (total.item(), total.dtype) == (1.5, torch.float32)
 
 
-def test_a_batch_says_what_it_lacks() -> None:
+def test_a_batch_reports_what_it_lacks() -> None:
     batch = Batch(torch.zeros(1, 3, 2, 2), torch.zeros(1))
-    with pytest.raises(AssertionError, match="without labels"):
+    with pytest.raises(AssertionError, match="requires labels"):
         _ = batch.known_labels
-    with pytest.raises(AssertionError, match="without masks"):
+    with pytest.raises(AssertionError, match="requires masks"):
         _ = batch.known_masks
     full = Batch(batch.images, batch.rows, labels=torch.ones(1), masks=torch.zeros(1, 2, 2))
     assert full.known_labels is full.labels
     assert full.known_masks is full.masks
-    with pytest.raises(AssertionError, match="without unlabelled images"):
+    with pytest.raises(AssertionError, match="requires unlabelled images"):
         _ = full.known_unlabelled
-    with pytest.raises(AssertionError, match="without the geometry of its views"):
+    with pytest.raises(AssertionError, match="requires the affine matrices of the views"):
         _ = full.known_affine
-    seen = Batch(batch.images, batch.rows, affine=torch.eye(2, 3)[None])
-    assert seen.known_affine is seen.affine
+    transformed = Batch(batch.images, batch.rows, affine=torch.eye(2, 3)[None])
+    assert transformed.known_affine is transformed.affine
 
 
 @pytest.mark.parametrize("kind", [Method, Classifier, Segmenter, Pretrainer])
-def test_a_contract_is_no_method(kind: type[Method]) -> None:
+def test_a_contract_cannot_be_instantiated(kind: type[Method]) -> None:
     with pytest.raises(TypeError, match="abstract"):
         kind()
 
@@ -98,7 +98,7 @@ def test_a_contract_is_no_method(kind: type[Method]) -> None:
         {"scale": (float("nan"), 1.0)},
     ],
 )
-def test_a_view_that_makes_no_sense_is_refused(settings: dict[str, object]) -> None:
+def test_an_invalid_view_is_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=next(iter(settings))):
         ViewSpec.model_validate(settings)
 
@@ -109,23 +109,23 @@ def test_the_bounds_of_a_view_are_allowed() -> None:
     assert ViewSpec().scale == (1, 1)
 
 
-@pytest.mark.parametrize(("share", "risen"), [(0, 0.0067379), (0.5, 0.2865048), (0.8, 0.8187308), (1, 1)])
-def test_the_ramp_by_hand(share: float, risen: float) -> None:
-    assert sigmoid_ramp(share) == pytest.approx(risen, abs=1e-7)
+@pytest.mark.parametrize(("share", "expected"), [(0, 0.0067379), (0.5, 0.2865048), (0.8, 0.8187308), (1, 1)])
+def test_the_ramp_has_the_values_of_its_formula(share: float, expected: float) -> None:
+    assert sigmoid_ramp(share) == pytest.approx(expected, abs=1e-7)
 
 
 @settings(deadline=None, max_examples=50)
-@given(ramp_up=st.floats(0, 1), weight=st.floats(0, 10), moments=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+@given(ramp_up=st.floats(0, 1), weight=st.floats(0, 10), shares=st.tuples(st.floats(0, 1), st.floats(0, 1)))
 def test_the_weight_rises_to_the_end_of_the_ramp_and_stays(
-    ramp_up: float, weight: float, moments: tuple[float, float]
+    ramp_up: float, weight: float, shares: tuple[float, float]
 ) -> None:
     config = SelfTrainingConfig(unlabelled_weight=weight, ramp_up=ramp_up)
-    before, after = (config.strength(moment) for moment in sorted(moments))
+    before, after = (config.strength(share) for share in sorted(shares))
     assert 0 <= before <= after <= weight
-    if max(moments) >= ramp_up:
+    if max(shares) >= ramp_up:
         assert after == weight
     else:
-        assert after == pytest.approx(weight * math.exp(-5 * (1 - max(moments) / ramp_up) ** 2))
+        assert after == pytest.approx(weight * math.exp(-5 * (1 - max(shares) / ramp_up) ** 2))
 
 
 @pytest.mark.parametrize(
@@ -142,30 +142,28 @@ def test_the_weight_rises_to_the_end_of_the_ramp_and_stays(
         ({"labelled_per_batch": 15}, 16, 100, (15, 1)),
     ],
 )
-def test_a_batch_is_half_annotated_or_all_but_one_or_as_asked(
+def test_a_batch_is_half_annotated_or_all_but_one_or_as_configured(
     settings: dict[str, int], batch_size: int, unlabelled: int, expected: tuple[int, int]
 ) -> None:
-    mixture = SelfTrainingConfig.model_validate(settings).mixture(batch_size, unlabelled=unlabelled)
-    assert mixture == BatchComposition(*expected)
+    composition = SelfTrainingConfig.model_validate(settings).batch_composition(batch_size, unlabelled=unlabelled)
+    assert composition == BatchComposition(*expected)
 
 
-def test_a_mixture_has_the_strong_views_of_the_method() -> None:
+def test_a_batch_composition_has_the_strong_views_of_the_method() -> None:
     config = WeakToStrongConfig()
-    assert config.mixture(16, unlabelled=1) == BatchComposition(8, 8, (config.strong, config.strong))
+    assert config.batch_composition(16, unlabelled=1) == BatchComposition(8, 8, (config.strong, config.strong))
 
 
 REFUSED = [
     (
         {"labelled_per_batch": 16}, 16,
-        "method.labelled_per_batch 16 leaves no room for an image without a mask in a batch of 16; lower it, or raise "
-        "batch_size",
+        "method.labelled_per_batch must be below batch_size 16, to leave room for images without masks (given 16)",
     ),
     (
         {"labelled_per_batch": 20}, 16,
-        "method.labelled_per_batch 20 leaves no room for an image without a mask in a batch of 16; lower it, or raise "
-        "batch_size",
+        "method.labelled_per_batch must be below batch_size 16, to leave room for images without masks (given 20)",
     ),
-    ({}, 1, "batch_size 1 has no room for images with and without a mask; raise it to at least 2"),
+    ({}, 1, "batch_size must be at least 2, for images with and without masks (given 1)"),
 ]  # fmt: skip
 
 
@@ -175,13 +173,13 @@ def test_a_batch_without_room_for_both_kinds_is_refused(
     settings: dict[str, int], batch_size: int, message: str, unlabelled: int
 ) -> None:
     with pytest.raises(S4miError) as error:
-        SelfTrainingConfig.model_validate(settings).mixture(batch_size, unlabelled=unlabelled)
+        SelfTrainingConfig.model_validate(settings).batch_composition(batch_size, unlabelled=unlabelled)
     assert str(error.value) == message
 
 
 @pytest.mark.parametrize(("settings", "batch_size", "message"), REFUSED)
 @pytest.mark.parametrize("name", ["cross_teaching", "mean_teacher"])
-def test_so_is_a_run_when_its_settings_are_read(
+def test_a_run_with_such_batches_is_refused_when_its_settings_are_read(
     settings: dict[str, Any], batch_size: int, message: str, name: str
 ) -> None:
     contents = {"data": {"path": "images"}, "method": {"name": name, **settings}, "batch_size": batch_size}
@@ -190,5 +188,5 @@ def test_so_is_a_run_when_its_settings_are_read(
     assert str(error.value).startswith("run.yaml: ")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
-    allowed = make_run_config({**contents, "batch_size": 32}, origin="run.yaml")
-    assert isinstance(allowed.method, SemiSupervisedConfig)
+    valid = make_run_config({**contents, "batch_size": 32}, origin="run.yaml")
+    assert isinstance(valid.method, SemiSupervisedConfig)

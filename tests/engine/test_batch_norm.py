@@ -1,4 +1,4 @@
-"""Shared batch normalisation is torch's own of the whole batch, forwards, backwards and in its running averages."""
+"""Synchronised batch normalisation equals torch's on the whole batch: forward, backward and running statistics."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ WORLD = 2
 
 
 def layers() -> dict[str, tuple[nn.Module, Tensor]]:
-    """Layers and a batch of five for each, of which the first process has three."""
+    """Layers with a batch of five each, three of which go to the first process."""
     draws = torch.Generator().manual_seed(0)
     maps = 3 + 5 * torch.randn(5, 4, 3, 2, generator=draws, dtype=torch.float64)
     return {
@@ -28,8 +28,8 @@ def layers() -> dict[str, tuple[nn.Module, Tensor]]:
     }
 
 
-def passed(layer: nn.Module, x: Tensor) -> dict[str, Any]:
-    """What two passes of training, one backwards and one in evaluation, leave."""
+def outputs_of(layer: nn.Module, x: Tensor) -> dict[str, Any]:
+    """Output, gradients and state after two forward passes, one backward pass and one pass in evaluation mode."""
     x = x.clone().requires_grad_(True)
     layer(x.detach() * 2)
     y = layer(x)
@@ -43,23 +43,23 @@ def work(rank: int, port: int, out: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", rank=rank, world_size=WORLD)
     cpu = torch.device("cpu")
-    found = {
-        name: passed(sync_batch_norm(layer.double(), device=cpu), x[rank::WORLD])
+    results = {
+        name: outputs_of(sync_batch_norm(layer.double(), device=cpu), x[rank::WORLD])
         for name, (layer, x) in layers().items()
     }
-    torch.save(found, Path(out) / f"{rank}.pt")
+    torch.save(results, Path(out) / f"{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_two_processes_normalise_as_one_does(tmp_path: Path) -> None:
+def test_two_processes_equal_one(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     multiprocessing.spawn(work, args=(port, str(tmp_path)), nprocs=WORLD)  # type: ignore[no-untyped-call]
     parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(WORLD)]
     for name, (layer, x) in layers().items():
-        whole = passed(layer.double(), x)
+        whole = outputs_of(layer.double(), x)
         for rank, part in enumerate(parts):
             for key in ("y", "x", "seen"):
                 torch.testing.assert_close(part[name][key], whole[key][rank::WORLD])
@@ -69,13 +69,13 @@ def test_two_processes_normalise_as_one_does(tmp_path: Path) -> None:
             torch.testing.assert_close(parts[0][name]["weights"][key] + parts[1][name]["weights"][key], gradient)
 
 
-def test_weights_keep_their_names_and_evaluation_is_what_it_was() -> None:
+def test_parameters_keep_their_names_and_evaluation_its_outputs() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 1), BatchNormAct2d(4), nn.Sequential(nn.BatchNorm2d(4)))
     names, x = list(net.state_dict()), torch.randn(2, 3, 4, 4)
     for _ in range(2):
         net(x)
     before = net.eval()(x)
-    shared = sync_batch_norm(net, device=torch.device("cpu"))
-    assert sum(isinstance(module, SyncedBatchNorm) for module in shared.modules()) == 2
-    assert list(shared.state_dict()) == names
-    assert torch.equal(shared(x), before)
+    synced = sync_batch_norm(net, device=torch.device("cpu"))
+    assert sum(isinstance(module, SyncedBatchNorm) for module in synced.modules()) == 2
+    assert list(synced.state_dict()) == names
+    assert torch.equal(synced(x), before)

@@ -1,4 +1,4 @@
-"""A checkpoint is the new epoch or the old one, never a mixture, wherever the process dies."""
+"""A checkpoint is entirely of the new epoch or of the old one, wherever the process dies."""
 
 import os
 from pathlib import Path
@@ -23,17 +23,17 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert loaded[1] == {"best": 0.25, "optimizer": {"state": {}}, "epoch": 3}
 
 
-def test_a_folder_without_a_finished_epoch_has_nothing_to_load(tmp_path: Path) -> None:
+def test_a_folder_without_a_finished_epoch_has_no_checkpoint(tmp_path: Path) -> None:
     assert load_last(tmp_path) is None
 
 
 class DiedError(Exception):
-    """Stands for `kill -9`."""
+    """Simulates `kill -9`."""
 
 
-@pytest.mark.parametrize("moment", range(12))
-def test_dying_at_any_moment_leaves_one_whole_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+@pytest.mark.parametrize("allowed_calls", range(12))
+def test_dying_at_any_call_leaves_one_complete_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed_calls: int
 ) -> None:
     save_last(tmp_path, weights(1.0), {"best": 1.0}, epoch=1)
     calls = 0
@@ -42,7 +42,7 @@ def test_dying_at_any_moment_leaves_one_whole_epoch(
         def wrapped(*args: object, **kwargs: object) -> object:
             nonlocal calls
             calls += 1
-            if calls > moment:
+            if calls > allowed_calls:
                 raise DiedError
             return call(*args, **kwargs)  # type: ignore[operator]
 
@@ -55,9 +55,9 @@ def test_dying_at_any_moment_leaves_one_whole_epoch(
         patch.setattr(os, "fsync", dying(os.fsync))
         try:
             save_last(tmp_path, weights(2.0), {"best": 2.0}, epoch=2)
-            assert moment >= 7
+            assert allowed_calls >= 7
         except DiedError:
-            assert moment < 8
+            assert allowed_calls < 8
     loaded = load_last(tmp_path)
     assert loaded is not None
     epoch = loaded[1]["epoch"]
@@ -69,7 +69,7 @@ def test_dying_at_any_moment_leaves_one_whole_epoch(
 def test_a_damaged_checkpoint_is_one_line(tmp_path: Path) -> None:
     save_last(tmp_path, weights(1.0), {}, epoch=1)
     (tmp_path / TRAINING).write_bytes(b"nonsense")
-    with pytest.raises(S4miError, match=r"training\.pt: is damaged"):
+    with pytest.raises(S4miError, match=r"training\.pt: damaged"):
         load_last(tmp_path)
 
 
@@ -77,13 +77,13 @@ def test_weights_of_another_epoch_are_refused(tmp_path: Path) -> None:
     save_last(tmp_path, weights(1.0), {}, epoch=1)
     save_best(tmp_path, weights(2.0), epoch=2)
     (tmp_path / checkpoint.BEST).replace(tmp_path / LAST)
-    with pytest.raises(S4miError, match="is not of epoch 1"):
+    with pytest.raises(S4miError, match="not the weights of epoch 1"):
         load_last(tmp_path)
 
 
 def test_missing_and_damaged_weights_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(S4miError, match="not there"):
+    with pytest.raises(S4miError, match="not found; the run has not finished an epoch"):
         load_weights(tmp_path / "best.safetensors")
     (tmp_path / "best.safetensors").write_bytes(b"short")
-    with pytest.raises(S4miError, match="is damaged"):
+    with pytest.raises(S4miError, match="damaged"):
         load_weights(tmp_path / "best.safetensors")

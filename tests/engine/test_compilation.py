@@ -1,4 +1,4 @@
-"""With a backend that runs graphs as it gets them and takes no C++ compiler; with torch's own once, as it is slow."""
+"""Compilation, with a backend that runs graphs unchanged and needs no compiler; once with torch's, which is slow."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,11 +34,11 @@ TASK = Task(kind="segmentation", classes=("background", "lesion"), image_size=32
 
 
 SIZES = [(3, side, side) for side in (16, 32)]
-"""Of the crops of `DINO`."""
+"""Sizes of the crops of `DINO`."""
 
 
 class Counting:
-    """A backend; the shapes of the images of each graph that it was given."""
+    """A backend that records the shapes of the images of each graph."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, ...]] = []
@@ -51,8 +51,8 @@ class Counting:
 
 
 @pytest.fixture(autouse=True)
-def nothing_compiled_yet() -> Iterator[None]:
-    """What torch has translated is kept for a process."""
+def fresh_compiler() -> Iterator[None]:
+    """Torch caches compiled code for the whole process."""
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
@@ -79,7 +79,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Counting:
     ],
     ids=["dino", "cross_teaching", "picie"],
 )
-def test_a_methods_networks_are_found_and_their_weights_keep_their_names(
+def test_the_networks_of_a_method_are_found_and_keep_their_parameter_names(
     backend: Counting, method: MethodConfig, networks: list[str]
 ) -> None:
     built = method.build(TASK)
@@ -88,7 +88,7 @@ def test_a_methods_networks_are_found_and_their_weights_keep_their_names(
     assert list(built.state_dict()) == names
 
 
-def test_a_run_is_the_same_and_each_size_is_translated_once(
+def test_a_run_is_the_same_and_each_size_is_compiled_once(
     backend: Counting, quick: Callable[..., RunConfig], lesions: Path, tmp_path: Path
 ) -> None:
     losses = []
@@ -103,7 +103,7 @@ def test_a_run_is_the_same_and_each_size_is_translated_once(
     assert backend.seen.count((14, 3, 32, 32)) == 2  # the student's and the teacher's
 
 
-def test_what_torch_cannot_translate_is_one_line(
+def test_a_compiler_error_is_one_line(
     monkeypatch: pytest.MonkeyPatch, quick: Callable[..., RunConfig], lesions: Path, tmp_path: Path
 ) -> None:
     def broken(graph: fx.GraphModule, inputs: list[Any]) -> Callable[..., Any]:
@@ -113,7 +113,7 @@ def test_what_torch_cannot_translate_is_one_line(
     with pytest.raises(S4miError) as refused:
         train(quick(lesions, DINO, epochs=1, hardware={"accelerator": "cpu", "compile": True}), tmp_path / "run")
     message = str(refused.value)
-    assert message.startswith("hardware.compile: torch.compile does not work here for cpu (")
+    assert message.startswith("hardware.compile: torch.compile does not work on this machine for cpu (")
     assert "(no compiler found)" in message
     assert message.endswith("or set hardware.compile=false")
     assert "\n" not in message
@@ -121,19 +121,19 @@ def test_what_torch_cannot_translate_is_one_line(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(which("g++") is None, reason="torch.compile wants a C++ compiler on a CPU")
-def test_torchs_own_code_computes_the_same() -> None:
+@pytest.mark.skipif(which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_the_backend_of_torch_computes_the_same() -> None:
     torch.manual_seed(0)
     method = DinoConfig(backbone="tiny_resnet", weights="none", prototypes=8).build(TASK)
     images = torch.rand(4, 3, 32, 32)
     network: nn.Module = method.student.backbone
-    answers, gradients = [], []
+    outputs, gradients = [], []
     for compiled in (False, True):
         if compiled:
             compile_networks(method, CPU)
         y = network(images)
         gradients.append(torch.autograd.grad(y.square().sum(), list(network.parameters())))
-        answers.append(y.detach())
-    torch.testing.assert_close(answers[1], answers[0], rtol=1e-4, atol=1e-5)
+        outputs.append(y.detach())
+    torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)
     for one, other in zip(gradients[1], gradients[0], strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()) + 1e-6)

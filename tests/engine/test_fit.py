@@ -1,4 +1,4 @@
-"""The loop, held against a loop written out by hand."""
+"""The training loop, compared with a plain loop."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
 
 @final
 class Line(Classifier):
-    """z = Wx on the mean colour; notes which hooks were called."""
+    """z = Wx on the mean colour; records the calls of its hooks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,31 +36,31 @@ class Line(Classifier):
     def before_epoch(self, images: Batches) -> None:
         self.calls.append(f"epoch of {len(list(images))}")
 
-    def before_step(self, moment: TrainState) -> None:
+    def before_step(self, state: TrainState) -> None:
         assert self.head.weight.grad is None or not self.calls[-1].startswith("backward")
-        self.calls.append(f"step {moment.step}, epoch {moment.epoch:g}")
+        self.calls.append(f"step {state.step}, epoch {state.epoch:g}")
 
-    def after_backward(self, moment: TrainState) -> None:
+    def after_backward(self, state: TrainState) -> None:
         assert self.head.weight.grad is not None
         self.before = self.head.weight.detach().clone()
-        self.calls.append(f"backward {moment.step}")
+        self.calls.append(f"backward {state.step}")
 
-    def after_step(self, moment: TrainState) -> None:
+    def after_step(self, state: TrainState) -> None:
         assert not torch.equal(self.before, self.head.weight)
-        self.calls.append(f"{moment.progress:.3f}")
+        self.calls.append(f"{state.progress:.3f}")
 
 
 @dataclass
-class Made:
-    """Two batches, the same every epoch; one image can be spoilt."""
+class TwoBatches:
+    """Two batches, the same every epoch; one image can be NaN."""
 
     steps: int = 2
-    spoilt_epoch: int = 0
+    nan_epoch: int = 0
 
     def batch(self, epoch: int, step: int) -> Batch:
         generator = torch.Generator().manual_seed(step)
         images = torch.rand(4, 3, 5, 5, generator=generator)
-        if epoch == self.spoilt_epoch and step == 1:
+        if epoch == self.nan_epoch and step == 1:
             images[2] = torch.nan
         return Batch(images=images, rows=torch.arange(4) + 4 * step, labels=torch.tensor([0, 1, 0, 1]))
 
@@ -70,7 +70,7 @@ class Made:
 
 
 def run(
-    method: Classifier, stream: Made, *, epochs: int, first: int = 1, clip_norm: float | None = None
+    method: Classifier, stream: TwoBatches, *, epochs: int, first: int = 1, clip_norm: float | None = None
 ) -> list[dict[str, float]]:
     config = OptimConfig(lr=0.1, schedule="step", step_epochs=1)
     optimizer = make_optimizer(config, method.parameters(), device=torch.device("cpu"))
@@ -81,7 +81,7 @@ def run(
 
 
 def test_the_loop_does_what_a_plain_loop_does() -> None:
-    method, by_hand, stream = Line(), Line(), Made()
+    method, by_hand, stream = Line(), Line(), TwoBatches()
     losses = run(method, stream, epochs=3)
     optimizer = torch.optim.Adam(by_hand.parameters(), lr=0.1, weight_decay=1e-5)
     expected = []
@@ -99,13 +99,13 @@ def test_the_loop_does_what_a_plain_loop_does() -> None:
 
 
 def test_total_is_the_sum_of_the_named_terms() -> None:
-    for step in run(Line(), Made(), epochs=2):
+    for step in run(Line(), TwoBatches(), epochs=2):
         assert step["total"] == pytest.approx(step["entropy"] + step["size"])
 
 
-def test_hooks_are_called_in_their_order_with_progress_up_to_one() -> None:
+def test_hooks_are_called_in_order_with_progress_up_to_one() -> None:
     method = Line()
-    run(method, Made(), epochs=2)
+    run(method, TwoBatches(), epochs=2)
     assert method.calls == [
         "epoch of 2",
         *("step 0, epoch 0", "backward 0", "0.250"),
@@ -119,7 +119,7 @@ def test_hooks_are_called_in_their_order_with_progress_up_to_one() -> None:
 @pytest.mark.parametrize("clip_norm", [None, 1.0])
 def test_a_loss_that_is_not_finite_is_named_with_its_step_and_images(clip_norm: float | None) -> None:
     with pytest.raises(LossNotFiniteError) as caught:
-        run(Line(), Made(spoilt_epoch=2), epochs=3, clip_norm=clip_norm)
+        run(Line(), TwoBatches(nan_epoch=2), epochs=3, clip_norm=clip_norm)
     assert (caught.value.epoch, caught.value.index, caught.value.rows) == (2, 2, (4, 5, 6, 7))
     assert caught.value.terms["size"] < 1
 
@@ -144,12 +144,14 @@ def test_the_global_generator_is_seeded_by_epoch_so_that_a_resumed_run_draws_the
         method, config = Drawing(), OptimConfig()
         optimizer = make_optimizer(config, method.parameters(), device=torch.device("cpu"))
         fabric = Fabric(accelerator="cpu", devices=1)
-        list(fit(fabric, method, optimizer, make_scheduler(config, optimizer), Made(), epochs=4, first_epoch=first))
+        list(
+            fit(fabric, method, optimizer, make_scheduler(config, optimizer), TwoBatches(), epochs=4, first_epoch=first)
+        )
     assert len(set(drawn[:8])) == 8
     assert drawn[8:] == drawn[4:8]
 
 
-def test_a_gradient_that_a_method_takes_away_moves_no_weight() -> None:
+def test_a_gradient_that_a_method_removes_changes_no_weight() -> None:
     @final
     class Frozen(Classifier):
         def __init__(self) -> None:
@@ -165,13 +167,13 @@ def test_a_gradient_that_a_method_takes_away_moves_no_weight() -> None:
         def loss(self, batch: Batch) -> Losses:
             return Losses(entropy=nn.functional.cross_entropy(self.logits(batch.images), batch.known_labels))
 
-        def after_backward(self, moment: TrainState) -> None:
-            if moment.epoch < 1:
+        def after_backward(self, state: TrainState) -> None:
+            if state.epoch < 1:
                 self.held.weight.grad = None
 
     for epochs, moved in ((1, False), (2, True)):
         method = Frozen()
         before = {name: weight.detach().clone() for name, weight in method.named_parameters()}
-        run(method, Made(), epochs=epochs)
+        run(method, TwoBatches(), epochs=epochs)
         assert torch.equal(before["held.weight"], method.held.weight) != moved
         assert not torch.equal(before["free.weight"], method.free.weight)

@@ -11,7 +11,7 @@ from s4mi.training.run_dir import make_fabric
 
 GLIBC = platform.libc_ver()[0] == "glibc"
 BLOCK = 64 << 20
-"""Bytes: glibc by itself gives a block of this size back as soon as it is freed."""
+"""Bytes: by default, glibc returns a block of this size to the system when it is freed."""
 
 FAULTS = f"""
 import resource, sys
@@ -21,7 +21,7 @@ if sys.argv[1] == "keep":
     assert keep_freed_memory() is (sys.argv[2] == "yes")
 def fill():
     torch.empty({BLOCK}, dtype=torch.uint8).fill_(1)
-for _ in range(16):  # holes must be as large as a block and what aligns it
+for _ in range(16):  # holes must be as large as a block with its alignment
     fill()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(8):
@@ -30,34 +30,34 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def faults(*arguments: str, **surroundings: str) -> int:
-    """Page faults while a block is freed and asked for eight times."""
+def faults(*arguments: str, **environment: str) -> int:
+    """Page faults while a block is freed and allocated eight times."""
     done = subprocess.run(
-        [sys.executable, "-c", FAULTS, *arguments], env=surroundings, capture_output=True, text=True, check=True
+        [sys.executable, "-c", FAULTS, *arguments], env=environment, capture_output=True, text=True, check=True
     )
     return int(done.stdout)
 
 
-@pytest.mark.skipif(not GLIBC, reason="another C library than glibc decides for itself")
-def test_a_block_is_fetched_from_the_system_once() -> None:
+@pytest.mark.skipif(not GLIBC, reason="applies to glibc only")
+def test_a_block_is_allocated_by_the_system_once() -> None:
     assert faults("keep", "yes") < faults("not", "no") / 4
 
 
-@pytest.mark.skipif(not GLIBC, reason="another C library than glibc decides for itself")
-def test_who_has_set_malloc_is_left_alone() -> None:
+@pytest.mark.skipif(not GLIBC, reason="applies to glibc only")
+def test_malloc_settings_of_the_user_are_respected() -> None:
     assert faults("keep", "no", MALLOC_TRIM_THRESHOLD_="1000000") >= 0
 
 
-def test_another_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_c_library_is_not_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "libc_ver", lambda: ("musl", "1.2"))
     assert not keep_freed_memory()
     give_back_memory()
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_a_run_keeps_memory_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool) -> None:
-    asked = []
-    monkeypatch.setattr("s4mi.training.run_dir.keep_freed_memory", lambda: asked.append(True))
+def test_a_run_keeps_memory_if_so_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool) -> None:
+    calls = []
+    monkeypatch.setattr("s4mi.training.run_dir.keep_freed_memory", lambda: calls.append(True))
     hardware = {"accelerator": "cpu", "keep_memory": keep}
     contents = {
         "data": {"path": str(tmp_path)},
@@ -65,4 +65,4 @@ def test_a_run_keeps_memory_unless_told_otherwise(tmp_path: Path, monkeypatch: p
         "hardware": hardware,
     }
     make_fabric(make_run_config(contents, origin="test"))
-    assert asked == [True] * keep
+    assert calls == [True] * keep

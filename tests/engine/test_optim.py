@@ -24,7 +24,7 @@ def lr_by_epoch(config: OptimConfig, epochs: int) -> list[float]:
     return [*rates, optimizer.param_groups[0]["lr"]]
 
 
-def test_the_defaults_are_the_paper_s() -> None:
+def test_the_defaults_are_those_of_the_paper() -> None:
     config = OptimConfig()
     optimizer = make_optimizer(config, [nn.Parameter(torch.zeros(1))], device=CPU)
     assert type(optimizer) is Adam
@@ -33,19 +33,19 @@ def test_the_defaults_are_the_paper_s() -> None:
 
 
 @pytest.mark.parametrize(("lr", "min_lr", "epochs"), [(3.6e-4, 3.4e-4, 50), (1e-2, 0, 7)])
-def test_cosine_is_its_formula(lr: float, min_lr: float, epochs: int) -> None:
+def test_the_cosine_schedule_matches_its_formula(lr: float, min_lr: float, epochs: int) -> None:
     rates = lr_by_epoch(OptimConfig(lr=lr, min_lr=min_lr, cosine_epochs=epochs), epochs)
     expected = [min_lr + (lr - min_lr) * (1 + math.cos(math.pi * t / epochs)) / 2 for t in range(epochs + 1)]
     assert rates == pytest.approx(expected, abs=1e-12)
     assert rates[-1] == pytest.approx(min_lr, abs=1e-12)
 
 
-def test_step_drops_every_so_many_epochs() -> None:
+def test_the_step_schedule_drops_every_few_epochs() -> None:
     config = OptimConfig(schedule="step", lr=0.8, step_epochs=2, step_factor=0.5)
     assert lr_by_epoch(config, 5) == pytest.approx([0.8, 0.8, 0.4, 0.4, 0.2, 0.2])
 
 
-def test_constant_stays() -> None:
+def test_the_constant_schedule_does_not_change() -> None:
     assert lr_by_epoch(OptimConfig(schedule="constant", lr=0.3), 20) == [0.3] * 21
 
 
@@ -57,7 +57,7 @@ def test_constant_stays() -> None:
         ("sgd", lambda p: SGD(p, lr=0.01, weight_decay=0.1, momentum=0.8)),
     ],
 )
-def test_the_fused_optimisers_do_what_the_plain_ones_do(name, reference) -> None:
+def test_fused_optimisers_equal_the_plain_ones(name, reference) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 1))
     other = copy.deepcopy(net)
@@ -75,7 +75,7 @@ def test_the_fused_optimisers_do_what_the_plain_ones_do(name, reference) -> None
         torch.testing.assert_close(left, right)
 
 
-def test_what_is_frozen_is_left_alone() -> None:
+def test_frozen_parameters_are_not_optimised() -> None:
     net = nn.Linear(2, 1)
     net.bias.requires_grad_(False)
     optimizer = make_optimizer(OptimConfig(), net.parameters(), device=CPU)
@@ -91,11 +91,11 @@ def test_gradients_that_are_clipped_on_a_gpu_are_not_unscaled_within_the_step() 
     assert fused == [True, False, True, False]
 
 
-def test_a_cosine_that_would_climb_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"min_lr 0\.00034 is above lr 0\.0001; set optim\.min_lr below it too"):
+def test_a_cosine_schedule_that_would_rise_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"min_lr 0\.00034 is above lr 0\.0001; lower optim\.min_lr as well"):
         OptimConfig(lr=1e-4)
     assert OptimConfig(lr=1e-4, min_lr=1e-4).lr == 1e-4
-    assert OptimConfig(lr=1e-4, schedule="step").lr == 1e-4  # min_lr is of the cosine alone
+    assert OptimConfig(lr=1e-4, schedule="step").lr == 1e-4  # min_lr applies to the cosine schedule only
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_values_out_of_range_are_refused(settings: dict[str, float]) -> None:
         OptimConfig.model_validate(settings)
 
 
-def test_a_schedule_goes_on_from_its_saved_state() -> None:
+def test_a_schedule_resumes_from_its_saved_state() -> None:
     config = OptimConfig(lr=1e-2, min_lr=0, cosine_epochs=6)
     whole = lr_by_epoch(config, 6)
     optimizer = make_optimizer(config, [nn.Parameter(torch.zeros(1))], device=CPU)
@@ -129,8 +129,8 @@ def test_a_schedule_goes_on_from_its_saved_state() -> None:
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_a_weight_that_begins_to_learn_later_is_no_trouble_to_sgd(momentum: float) -> None:
-    """As DINO's prototypes, which stand still in the first epoch; the oracle is torch's own unfused step."""
+def test_sgd_accepts_parameters_that_are_first_frozen(momentum: float) -> None:
+    """Like the prototypes of DINO, frozen in the first epoch; compared with torch's unfused step."""
     config = OptimConfig(name="sgd", lr=0.1, momentum=momentum, weight_decay=0.01, schedule="constant")
     ours, theirs = ([nn.Parameter(torch.tensor([1.0, 2.0])) for _ in range(2)] for _ in range(2))
     optimizer = make_optimizer(config, ours, device=CPU)

@@ -272,8 +272,8 @@ def test_what_is_there_is_replaced_where_asked_and_a_runs_own_card_always(made: 
     [
         ("multiclass", "model.h5", r"model\.h5: unknown model format \.h5; end it in \.onnx .* or \.pt2"),
         ("multiclass", "model", "model: no file suffix; end it in"),
-        ("dino", "model.onnx", "learns features and no answers; fine-tune it first"),
-        ("unfinished", "model.onnx", r"record\.json: not there, so this is no finished run; finish it with"),
+        ("dino", "model.onnx", "learns features and makes no predictions; fine-tune it first"),
+        ("unfinished", "model.onnx", r"record\.json: not found, so this is not a finished run; finish it with"),
         ("nowhere", "model.onnx", r"nowhere: not a run \(no config\.yaml\)"),
     ],
 )

@@ -498,5 +498,5 @@ def test_a_method_with_labels_is_no_pre_training(lesions: Path, quick: Quick, tm
     assert not (tmp_path / "run" / "seen.txt").exists()
     assert not (tmp_path / "run" / "encoders").exists()
     assert all(epoch.health is None for epoch in read_epochs(tmp_path / "run"))
-    with pytest.raises(S4miError, match="is a finetune run, no pre-training"):
+    with pytest.raises(S4miError, match="a finetune run is not pre-training"):
         read_pretraining(tmp_path / "run")

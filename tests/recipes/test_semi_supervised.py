@@ -137,6 +137,6 @@ def test_with_every_mask_the_batch_is_labelled_but_for_one_image(tmp_path: Path,
 
 
 def test_without_room_for_both_kinds_of_images_nothing_begins(tmp_path: Path, lesions: Path, quick: Quick) -> None:
-    with pytest.raises(S4miError, match="batch_size 1 has no room for images with and without a mask"):
+    with pytest.raises(S4miError, match="batch_size must be at least 2, for images with and without masks"):
         quick(lesions, CROSS_TEACHING, batch_size=1)
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""The table of images has a line for each image and class, and says nothing where nothing is known."""
+"""The file of image scores has a row for each image and class, and empty cells where a score is undefined."""
 
 import csv
 from pathlib import Path
@@ -18,7 +18,7 @@ ONE = ImageScores(
 )
 
 
-def test_each_image_and_class_is_a_line_and_what_is_undefined_is_empty(tmp_path: Path) -> None:
+def test_each_image_and_class_is_a_row_and_undefined_scores_are_empty(tmp_path: Path) -> None:
     path = tmp_path / "test_images.csv"
     write_image_scores([ONE, ONE.model_copy(update={"image": "c", "group": "p1"})], path)
     with path.open(newline="", encoding="utf-8") as file:

@@ -19,6 +19,7 @@ from s4mi.records import (
     Cost,
     EpochRecord,
     LabelCounts,
+    Pretraining,
     RunRecord,
     SegmentationScores,
     read_epochs,
@@ -65,7 +66,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFac
     assert repr(read_record(folder)) == repr(record)  # a NaN is not equal to itself
 
 
-def test_numbers_that_are_not_finite_can_be_read_again(tmp_path: Path) -> None:
+def test_non_finite_numbers_can_be_read_again(tmp_path: Path) -> None:
     scores = ClassScores(support=1, f1=math.nan, hd95=math.inf)
     again = ClassScores.model_validate_json(scores.model_dump_json())
     assert math.isnan(again.f1 or 0)
@@ -103,7 +104,7 @@ def a_record() -> RunRecord:
 
 
 def changed(folder: Path, **changes: Any) -> Path:
-    """A run whose record says something else."""
+    """A run folder whose record has other contents."""
     write_record(a_record(), folder)
     path = folder / "record.json"
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
@@ -120,7 +121,9 @@ def changed(folder: Path, **changes: Any) -> Path:
         ({"val": {"kind": "ranking"}}, "val: Input tag 'ranking'"),
     ],
 )
-def test_a_record_of_another_format_is_refused_in_a_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_a_record_of_another_format_is_refused_in_one_line(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(S4miError) as error:
         read_record(changed(tmp_path, **changes))
     assert str(error.value).startswith(f"{tmp_path / 'record.json'}: {message}")
@@ -129,9 +132,10 @@ def test_a_record_of_another_format_is_refused_in_a_line(tmp_path: Path, changes
 
 
 @pytest.mark.parametrize(
-    ("contents", "message"), [(b'{"format": 1, "meth', "file: Invalid JSON"), (b"\xff\xfe", "is damaged (byte 0")]
+    ("contents", "message"),
+    [(b'{"format": 1, "meth', "file: Invalid JSON"), (b"\xff\xfe", "damaged (byte 0 is not")],
 )
-def test_a_damaged_record_is_refused_in_a_line(tmp_path: Path, contents: bytes, message: str) -> None:
+def test_a_damaged_record_is_refused_in_one_line(tmp_path: Path, contents: bytes, message: str) -> None:
     (tmp_path / "record.json").write_bytes(contents)
     with pytest.raises(S4miError) as error:
         read_record(tmp_path)
@@ -139,11 +143,21 @@ def test_a_damaged_record_is_refused_in_a_line(tmp_path: Path, contents: bytes, 
     assert "\n" not in str(error.value)
 
 
-def test_what_is_no_finished_run_is_said_to_be_none(tmp_path: Path) -> None:
+def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
-        with pytest.raises(S4miError, match="not there, so this is no finished run; finish it with: s4mi train --res"):
+        with pytest.raises(S4miError, match="not found, so this is not a finished run; finish it with: s4mi"):
             read_record(folder)
+
+
+def test_pre_training_written_by_older_versions_is_read() -> None:
+    pretraining = {
+        "method": "dino", "config_hash": "c", "encoder": "tiny_resnet", "weights_hash": "w", "epochs": 3, "images": 9,
+        "seconds": 1.0,
+    }  # fmt: skip
+    new = Pretraining.model_validate({**pretraining, "contaminated": {"test": 4}})
+    assert Pretraining.model_validate({**pretraining, "spoilt": {"test": 4}}) == new
+    assert Pretraining.model_validate_json(new.model_dump_json()) == new
 
 
 def test_a_record_cannot_be_changed() -> None:
@@ -167,16 +181,16 @@ def test_epochs_are_read_in_order(tmp_path: Path) -> None:
     assert read_epochs(tmp_path) == [epoch(1), epoch(2), epoch(3)]
 
 
-def test_a_torn_last_line_is_left_out_wherever_it_is_torn(tmp_path: Path) -> None:
-    whole, torn = lines(epoch(1), epoch(2)), lines(epoch(3)).encode()
-    for end in range(len(torn) - 1):  # without its line break it is whole
-        (tmp_path / "metrics.jsonl").write_bytes(whole.encode() + torn[:end])
+def test_an_incomplete_last_line_is_ignored_wherever_it_ends(tmp_path: Path) -> None:
+    complete, partial = lines(epoch(1), epoch(2)), lines(epoch(3)).encode()
+    for end in range(len(partial) - 1):  # without its line break it is complete
+        (tmp_path / "metrics.jsonl").write_bytes(complete.encode() + partial[:end])
         assert read_epochs(tmp_path) == [epoch(1), epoch(2)]
-    (tmp_path / "metrics.jsonl").write_bytes(whole.encode() + b"\x00\xff\xfe")
+    (tmp_path / "metrics.jsonl").write_bytes(complete.encode() + b"\x00\xff\xfe")
     assert read_epochs(tmp_path) == [epoch(1), epoch(2)]
 
 
-def test_a_file_is_written_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
+def test_a_file_is_written_atomically_and_no_other_file_remains(tmp_path: Path) -> None:
     path = tmp_path / "new" / "note.txt"
     write_text_atomically(path, "old äöü\n")
     write_text_atomically(path, "new\n")
@@ -200,7 +214,7 @@ def test_a_write_that_fails_keeps_the_old_file(tmp_path: Path, monkeypatch: pyte
     assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
 
 
-def test_text_that_cannot_be_written_keeps_the_old_file(tmp_path: Path) -> None:
+def test_text_that_cannot_be_encoded_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "note.txt"
     write_text_atomically(path, "old")
     with pytest.raises(UnicodeEncodeError):
@@ -211,5 +225,5 @@ def test_text_that_cannot_be_written_keeps_the_old_file(tmp_path: Path) -> None:
 
 def test_records_are_read_without_torch() -> None:
     code = "import sys, s4mi.records; print({'torch', 'timm', 'monai', 'lightning_fabric'} & set(sys.modules))"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "set()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

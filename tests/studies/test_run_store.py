@@ -226,7 +226,7 @@ def test_what_is_no_run_is_left_where_it_is_and_said(tmp_path: Path, lesions: Pa
     runs = plan(study(lesions), tmp_path)
     found = {place.planned.name: place for place in run_locations(runs, tmp_path, run_identities(runs))}
     assert "holds files but no run" in found[name].conflict
-    assert "is not YAML" in found["runs/scratch-100pct-seed0"].conflict
+    assert "not valid YAML" in found["runs/scratch-100pct-seed0"].conflict
     assert arrange_runs(list(found.values())) == []
     assert (tmp_path / name / "notes.txt").read_text() == "mine"
 

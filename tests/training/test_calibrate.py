@@ -96,7 +96,7 @@ def test_what_is_written_is_read_and_damage_is_one_line(runs: Path, tmp_path: Pa
     contents = json.loads((tmp_path / CALIBRATION_NAME).read_text())
     for damaged in ('{"temperature": 1', json.dumps({**contents, "temperature": 0})):
         (tmp_path / CALIBRATION_NAME).write_text(damaged)
-        with pytest.raises(S4miError, match="make it again with: s4mi calibrate") as error:
+        with pytest.raises(S4miError, match="recreate it with: s4mi calibrate") as error:
             read_calibration(tmp_path)
         assert "\n" not in str(error.value)
 

@@ -101,7 +101,7 @@ def test_the_record_says_where_the_weights_come_from(
     assert record.pretraining.weights_hash == hashlib.blake2b(contents, digest_size=8).hexdigest()
     assert record.pretraining.model_dump(exclude={"weights_hash"}) == {
         "method": "dino", "config_hash": source.config_hash, "encoder": "tiny_resnet", "epochs": 1,
-        "images": source.images, "seconds": source.cost.seconds, "spoilt": {},
+        "images": source.images, "seconds": source.cost.seconds, "contaminated": {},
     }  # fmt: skip
 
 
@@ -135,14 +135,14 @@ def test_a_run_that_is_not_finished_is_no_start(tmp_path: Path, lesions: Path, q
         train(quick(lesions, SIMCLR), run, watch=stop_after(1))
     for folder in (run, tmp_path / "nowhere"):
         said = refusal(quick(lesions, finetune(folder)), tmp_path / "run")
-        assert said.startswith(f"{folder / 'record.json'}: not there, so this is no finished run")
+        assert said.startswith(f"{folder / 'record.json'}: not found, so this is not a finished run")
     assert not (tmp_path / "run").exists() or not any((tmp_path / "run").iterdir())
 
 
 def test_a_run_that_is_no_pre_training_is_no_start(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     train(quick(lesions, TRANSFER, epochs=1), tmp_path / "transfer")
     said = refusal(quick(lesions, finetune(tmp_path / "transfer")), tmp_path / "run")
-    assert said.startswith(f"{tmp_path / 'transfer'}: is a finetune run, no pre-training")
+    assert said.startswith(f"{tmp_path / 'transfer'}: a finetune run is not pre-training")
 
 
 def test_images_that_were_seen_must_not_be_scored_unless_it_is_allowed(
@@ -165,7 +165,7 @@ def test_images_that_were_seen_must_not_be_scored_unless_it_is_allowed(
     record = train(allowed, tmp_path / "run")
     assert isinstance(record, RunRecord)
     assert record.pretraining is not None
-    assert record.pretraining.spoilt == {part: len(names) for part, names in overlap.items() if names}
+    assert record.pretraining.contaminated == {part: len(names) for part, names in overlap.items() if names}
 
 
 def test_another_seed_on_the_same_split_is_no_leak(tmp_path: Path, dino: Path, lesions: Path, quick: Quick) -> None:

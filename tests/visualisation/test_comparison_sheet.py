@@ -153,7 +153,7 @@ def test_the_file_is_the_sheet_of_the_data_set_of_the_first_run(runs: Path, mani
     ("names", "settings", "message"),
     [
         (["classifier"], {}, "classifier: a multiclass run predicts no masks"),
-        (["unfinished"], {}, "so this is no finished run"),
+        (["unfinished"], {}, "so this is not a finished run"),
         (["nowhere"], {}, "not a run"),
         (["all", "cells"], {}, "cells: knows the classes .*compare runs of the same classes"),
         (["all"], {"data": "cells"}, "its masks show .* but .* knows background, lesion; give the data set"),

@@ -1,4 +1,4 @@
-"""The only door for settings: a YAML file, then `key=value` words, then validation. Nothing below reads settings."""
+"""The only entry point for settings: a YAML file, then `key=value` overrides, then validation."""
 
 from s4mi.config.explain import setting_names
 from s4mi.config.methods import METHOD_CONFIGS, METHODS, MethodRegistry, register

@@ -1,4 +1,4 @@
-"""What is wrong with settings, in one line and in the user's own names: pydantic's errors, retold."""
+"""Validation errors of pydantic as one line in terms of the user's settings."""
 
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from s4mi.errors import closest
 
 
 def setting_names(model: type[BaseModel]) -> list[str]:
-    """Every setting as a dotted name, those of all known methods among them."""
+    """Return the dotted names of all settings of `model`, sections and those of all known methods included."""
     names: list[str] = []
     for name, info in model.model_fields.items():
         names.append(name)
@@ -33,41 +33,49 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def explain(error: ValidationError, model: type[BaseModel], methods: Mapping[str, type[BaseModel]]) -> str:
-    """The first problem with settings for `model`, in one line and in the user's own names; `methods` are by name."""
+    """Describe the first problem with settings for `model` in one line.
+
+    Args:
+        methods: settings classes of the known methods by name.
+    """
     problems = error.errors()
     # pydantic puts the chosen method's name into the path of a method's setting; the user did not write it there.
     section, name = (*problems[0]["loc"], None, None)[:2]
     method = methods.get(str(name)) if section == "method" else None
     known = _known_settings(model, method)
-    # A value that may be of several types has a problem with each; the reading that got furthest says most.
-    place = _setting(problems[0], known, within_method=method is not None)
-    same = [one for one in problems if _setting(one, known, within_method=method is not None) == place]
-    problem = max(same, key=lambda one: len(one["loc"]))
+    # A setting that accepts several types has one problem per type; the one deepest in the value is the most precise.
+    setting = _setting(problems[0], known, within_method=method is not None)
+    same = [each for each in problems if _setting(each, known, within_method=method is not None) == setting]
+    problem = max(same, key=lambda each: len(each["loc"]))
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        return f"{place} is no setting{_hint(place, known) or (f' of {name}' if method else '')}"
+        return f"unknown setting {setting}{_hint(setting, known) or (f' for {name}' if method else '')}"
     if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
         message = "too few values"
     elif problem["type"] == "missing":
-        return f"{place} is missing; add it to the file or pass {place}=…"
+        return f"{setting} is missing; add it to the file or pass {setting}=…"
     if problem["type"] == "union_tag_not_found":
         return "method.name is missing; see: s4mi methods"
     if problem["type"] == "union_tag_invalid":
         given = str((problem.get("ctx") or {}).get("tag", ""))
         return unknown_method(given)
-    return f"{place}: {message} (given: {problem['input']!r})" if place else message
+    if not setting:
+        return message
+    if problem["type"] == "value_error" and any(each.startswith(f"{setting}.") for each in known):
+        return f"{setting}: {message}"  # of a section; the message itself contains the values
+    return f"{setting}: {message} (given: {problem['input']!r})"
 
 
 def _known_settings(model: type[BaseModel], method: type[BaseModel] | None) -> list[str]:
-    """Every setting, with those of one method only where it is known."""
+    """Names of all settings of `model`; if the method is known, only with that method's settings."""
     if method is None:
         return setting_names(model)
-    own = [f"method.{name}" for name in setting_names(method)]
-    return [name for name in setting_names(model) if not name.startswith("method.")] + own
+    of_method = [f"method.{name}" for name in setting_names(method)]
+    return [name for name in setting_names(model) if not name.startswith("method.")] + of_method
 
 
 def _setting(problem: ErrorDetails, known: Sequence[str], *, within_method: bool) -> str:
-    """The setting a problem is with; below it pydantic adds positions in a list and its own names of types."""
+    """Name of the setting with the problem, without the list positions and type names that pydantic appends."""
     parts = [str(part) for i, part in enumerate(problem["loc"]) if not (within_method and i == 1)]
     if problem["type"] != "extra_forbidden":
         for end in range(len(parts), 1, -1):
@@ -76,13 +84,17 @@ def _setting(problem: ErrorDetails, known: Sequence[str], *, within_method: bool
     return ".".join(parts)
 
 
-def _hint(place: str, known: Sequence[str]) -> str:
-    """One nearly of that name at the top, one of that name in another section, or one of this section spelt alike."""
-    section, _, last = place.rpartition(".")
+def _hint(setting: str, known: Sequence[str]) -> str:
+    """Suggest a known setting for an unknown one.
+
+    In order of preference: a similar name at the top level (if `setting` is at the top level), the same name in
+    another section, a similar name in the same section.
+    """
+    section, _, last = setting.rpartition(".")
     names = {name.rpartition(".")[2]: name for name in reversed(known)}
-    beside = {name.rpartition(".")[2]: name for name in known if not section or name.rpartition(".")[0] == section}
-    if section and not beside:  # a section that the user has named, such as one of several data sets
-        names = beside = {name: name for name in names}
+    siblings = {name.rpartition(".")[2]: name for name in known if not section or name.rpartition(".")[0] == section}
+    if section and not siblings:  # a section that the user has named, such as one of several data sets
+        names = siblings = {name: name for name in names}
     misspelt = "" if section else closest(last, [name for name in known if "." not in name], cutoff=0.8)
-    found = misspelt or names.get(last) or beside.get(closest(last, beside) or "")
+    found = misspelt or names.get(last) or siblings.get(closest(last, siblings) or "")
     return f"; did you mean {found!r}?" if found else ""

@@ -1,4 +1,4 @@
-"""Settings that lie over each other, section by section."""
+"""Nested settings merged layer by layer; later layers take precedence."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -6,13 +6,14 @@ from typing import Any
 Settings = dict[str, Any]
 
 
-def merged(settings: Settings, more: Settings) -> Settings:
-    """`settings` with `more` laid over it.
+def merged(settings: Settings, overrides: Settings) -> Settings:
+    """Return `settings` overridden by `overrides`, section by section.
 
-    A method given by its name is a section too; one of another name takes the place of all that was there.
+    A method given as a plain name counts as a section. Selecting another method replaces the whole section, because
+    its settings belong to the method.
     """
     result = dict(settings)
-    for key, value in more.items():
+    for key, value in overrides.items():
         below, above = result.get(key), value
         if key == "method":
             below, above = ({"name": side} if isinstance(side, str) else side for side in (below, above))
@@ -27,7 +28,7 @@ def merged(settings: Settings, more: Settings) -> Settings:
 
 
 def stacked(layers: Iterable[Settings]) -> Settings:
-    """Each layer over those before."""
+    """Return all layers merged, each overriding those before it."""
     result: Settings = {}
     for layer in layers:
         result = merged(result, layer)
@@ -35,13 +36,13 @@ def stacked(layers: Iterable[Settings]) -> Settings:
 
 
 def name_of_method(settings: Settings) -> str:
-    """The method that settings name, or an empty word."""
+    """Return the name of the method that settings select, or an empty string."""
     method = settings.get("method")
     return str((method.get("name") or "") if isinstance(method, dict) else method or "")
 
 
 def leaves(settings: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Each setting with the name that an override has, such as `optim.lr`."""
+    """Yield each setting with its dotted name, e.g. `optim.lr`."""
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from leaves(value, f"{prefix}{key}.")

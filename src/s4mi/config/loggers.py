@@ -1,4 +1,4 @@
-"""Who else is told how training goes. It changes no result, so it is not part of the config hash."""
+"""Loggers that training writes to. They change no result and are not part of the config hash."""
 
 from typing import Any, Literal
 
@@ -8,24 +8,24 @@ LoggerName = Literal["csv", "tensorboard", "mlflow"]
 
 
 class LoggersConfig(BaseModel):
-    """Loggers, and where they write to."""
+    """Loggers and their destinations."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     names: tuple[LoggerName, ...] = Field(
-        ("csv",), description="csv (metrics.csv, which is always written), tensorboard, mlflow"
+        ("csv",), description="Loggers to write to: csv (metrics.csv, always written), tensorboard, mlflow"
     )
     tracking_uri: str | None = Field(
-        None, description="of mlflow; none: a file mlflow.db in the folder of the study, or of the run"
+        None, description="MLflow tracking URI (default: a file mlflow.db in the folder of the study, or of the run)"
     )
-    experiment: str | None = Field(None, description="of mlflow; none: the data set's name")
+    experiment: str | None = Field(None, description="MLflow experiment name (default: the name of the data set)")
 
     @field_validator("names", mode="before")
     @classmethod
-    def _one(cls, given: Any) -> Any:
-        return [given] if isinstance(given, str) else given
+    def _as_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
 
-def short_loggers(given: Any) -> Any:
-    """`loggers: [tensorboard]` is short for `loggers: {names: [tensorboard]}`."""
-    return {"names": given} if isinstance(given, list | tuple | str) else given
+def short_loggers(value: Any) -> Any:
+    """Expand the short form `loggers: [tensorboard]` to `loggers: {names: [tensorboard]}`."""
+    return {"names": value} if isinstance(value, list | tuple | str) else value

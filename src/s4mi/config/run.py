@@ -31,36 +31,47 @@ SECTIONS = ("data", "split", "optim", "health", "hardware", "loggers")
 
 
 class RunConfig(Section):
-    """One training run. The defaults are the paper's (S4MI section 3.3); some methods have others for `optim`."""
+    """One training run. The defaults are the paper's (S4MI section 3.3); some methods override those of `optim`."""
 
-    data: DataConfig
-    method: AnyMethodConfig
+    data: DataConfig = Field(description="The data set and its preprocessing")
+    method: AnyMethodConfig = Field(description="Method to train: its name, or its name and settings")
     task: TaskKind | None = Field(
         None,
-        description="which of the data set's tasks; none: the method's own, of pre-training that of the labels",
+        description="Task of the data set to train on (default: the task of the method; for pre-training, the task "
+        "that the labels are for)",
     )
-    split: SplitConfig = SplitConfig()
+    split: SplitConfig = Field(SplitConfig(), description="Division into training, validation and test set")
     label_fraction: float | str = Field(
         100.0,
-        description="of the annotated training images: percent, or e.g. '50 images' or '5 patients'; "
-        "saved: those that split.file lists as labelled",
+        description="Amount of annotated training images whose annotation is used: a percentage, or e.g. '50 images' "
+        "or '5 patients'; saved: the images that split.file lists as labelled",
     )
-    seed: int = Field(0, ge=0)
-    epochs: int = Field(50, ge=1)
+    seed: int = Field(
+        0, ge=0, description="Seed of all random draws of the run, and of the split unless split.seed is set"
+    )
+    epochs: int = Field(50, ge=1, description="Number of training epochs")
     epoch_steps: int | None = Field(
-        None, ge=1, description="optimiser steps of an epoch, so that few images are seen often; none: each image once"
+        None,
+        ge=1,
+        description="Number of optimiser steps per epoch, to repeat few images often (default: each image once)",
     )
-    batch_size: int = Field(16, ge=1, description="images of an optimiser step, of all devices together")
-    optim: OptimConfig = OptimConfig()
-    select: str | None = Field(None, description="validation score that chooses the best epoch; none: f1_macro or iou")
-    health: HealthConfig = Field(HealthConfig(), description="of pre-training")
-    hardware: HardwareConfig = HardwareConfig()
-    loggers: LoggersConfig = Field(LoggersConfig(), description="a list is short for loggers.names")
+    batch_size: int = Field(16, ge=1, description="Number of images per optimiser step, over all devices together")
+    optim: OptimConfig = Field(OptimConfig(), description="Optimiser and learning-rate schedule")
+    select: str | None = Field(
+        None,
+        description="Validation score that selects the best epoch (default: iou for segmentation, f1_macro for "
+        "classification)",
+    )
+    health: HealthConfig = Field(HealthConfig(), description="Monitoring of the features during pre-training")
+    hardware: HardwareConfig = Field(HardwareConfig(), description="Devices, precision and speed")
+    loggers: LoggersConfig = Field(
+        LoggersConfig(), description="Loggers of training progress; a list is short for loggers.names"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, contents: Any) -> Any:
-        """`method: dedl` is short for `method: {name: dedl}`; a section with nothing in it is one of defaults."""
+        """Expand `method: dedl` to `method: {name: dedl}`, and empty sections to their defaults."""
         if not isinstance(contents, dict):
             return contents
         full = {"data": {}, **contents}
@@ -76,42 +87,43 @@ class RunConfig(Section):
 
     @field_validator("label_fraction")
     @classmethod
-    def _amount(cls, given: float | str) -> float | str:
+    def _valid_amount(cls, value: float | str) -> float | str:
         try:
-            return LabelAmount.parse(given).setting
+            return LabelAmount.parse(value).setting
         except S4miError as error:
             raise ValueError(str(error)) from error
 
     @model_validator(mode="after")
-    def _selectable(self) -> "RunConfig":
-        if self.method.pretrains:  # nothing is scored
+    def _valid_score(self) -> "RunConfig":
+        if self.method.pretrains:  # no scores are computed
             return self
         known = SEGMENTATION_METRICS if "segmentation" in self.method.tasks else CLASSIFICATION_METRICS
         if self.select is not None and self.select not in known:
-            raise ValueError(f"select: {self.select!r} is none of {', '.join(known)}{nearest(self.select, known)}")
+            hint = nearest(self.select, known)
+            raise ValueError(f"select: must be one of {', '.join(known)} (given {self.select!r}){hint}")
         return self
 
     @model_validator(mode="after")
-    def _mixable(self) -> "RunConfig":
+    def _valid_batch_size(self) -> "RunConfig":
         if isinstance(self.method, SemiSupervisedConfig):
             try:
-                self.method.mixture(self.batch_size, unlabelled=1)
+                self.method.batch_composition(self.batch_size, unlabelled=1)
             except S4miError as error:
                 raise ValueError(str(error)) from error
         return self
 
     @property
     def amount(self) -> LabelAmount:
-        """`label_fraction`, to be used."""
+        """`label_fraction`, parsed."""
         return LabelAmount.parse(self.label_fraction)
 
     def metric(self, kind: TaskKind) -> str:
-        """Name of the validation score that chooses the best epoch."""
+        """Return the name of the validation score that selects the best epoch."""
         return self.select or ("iou" if kind == "segmentation" else "f1_macro")
 
     @property
     def hash(self) -> str:
-        """Of everything that can change the result except the images themselves, which have a hash of their own."""
+        """Hash of all settings that can change the result; images, split and pre-trained weights have their own."""
         contents = self.model_dump(
             mode="json",
             exclude={
@@ -122,11 +134,11 @@ class RunConfig(Section):
                 "split": {"file"},
                 "method": {"pretrained", "classes"},
             },
-        )  # images, split and pre-trained weights have hashes of their own; being watched or named changes no weight
-        for key in self.method.starts:  # a file of weights is the same one wherever it lies
-            given = contents["method"].get(key)
-            if isinstance(given, str) and Path(given).name != given:
-                contents["method"][key] = Path(given).name
+        )  # monitoring, logging and the names of clusters change no weight
+        for key in self.method.starts:  # only the name of a weight file counts, not its folder
+            weights = contents["method"].get(key)
+            if isinstance(weights, str) and Path(weights).name != weights:
+                contents["method"][key] = Path(weights).name
         return hashlib.blake2b(json.dumps(contents, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -134,17 +146,17 @@ def load_run_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a run file and apply `key=value` overrides such as `method.encoder=resnet18` or `optim.lr=1e-3`.
 
     Raises:
-        S4miError: no such file, no YAML, an unknown key (the nearest is named) or a value that does not fit.
+        S4miError: the file cannot be read, or a setting is unknown (the message names the nearest) or invalid.
     """
     contents = read_settings(path, first="data: {path: …}")
     return make_run_config(apply_overrides(contents, overrides), origin=str(path))
 
 
 def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
-    """Validate settings; `origin` is the place that a message names.
+    """Validate settings; `origin` is the prefix of error messages.
 
     Raises:
-        S4miError: an unknown key or a value that does not fit.
+        S4miError: a setting is unknown or invalid.
     """
     try:
         config = RunConfig.model_validate(contents)
@@ -162,16 +174,16 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
 
 
 def save_run_config(config: RunConfig, path: Path) -> None:
-    """Write every setting with its resolved value; the file can be run again."""
+    """Write all settings with their resolved values; the file can be run again."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_text_atomically(path, text)
 
 
 def differences(left: RunConfig, right: RunConfig) -> list[str]:
-    """Settings that differ between two configs, as `key: left → right`.
+    """Return the settings that differ between two configs, as `key: left → right`.
 
-    Where it is computed, how and by whom it is watched, what its clusters are called, and the folders of the cache and
-    of a pre-training run do not count.
+    Ignored are hardware, monitoring and loggers, the names of clusters, and the folders of the cache and of a
+    pre-training run.
     """
     a, b = (dict(leaves(config.model_dump(mode="json"))) for config in (left, right))
     sections = ("hardware.", "health.", "loggers.")

@@ -1,23 +1,23 @@
-"""A study: techniques side by side on one or several data sets, at several label fractions and seeds.
+"""A study: techniques compared on one or several data sets, at several label fractions and seeds.
 
-    profile: paper                                    defaults of every run; what stands below lies over them
+    profile: paper                                    defaults of all runs; settings below override them
     data: {path: …}                                   or datasets: {lesions: {path: …}, cells: {path: …}}
-    backbones: [resnet50, vit_base_patch16_224]       each classifier and its pre-training on both
+    backbones: [resnet50, vit_base_patch16_224]       each classifier and its pre-training uses both
     label_fractions: [10, 100]
     seeds: [0, 1, 2]
     budget: 12 h
-    settings: {select: f1_macro}                      of every run
+    settings: {select: f1_macro}                      settings of all runs
     pretraining:
       dino: dino
       cass: {method: {name: cass, variance_weight: 1}, epochs: 100}
     arms:
       - finetune
-      - {method: finetune, pretraining: dino}         on each backbone from the DINO run on it
+      - {method: finetune, pretraining: dino}         each backbone starts from the DINO run with that backbone
       - {method: finetune, pretraining: cass}
 
-A pre-training run is made once a seed, if any arm starts from it, for all label fractions. A technique that learns
-without labels has one run a seed, at 0 %, whatever the fractions. When labels are merged into the data set, the arms
-have new runs on the new version, beside those on the old one; pre-training, which reads no label, stays as it is.
+Pre-training that an arm starts from runs once per seed and is shared by all label fractions. A technique that learns
+without labels has one run per seed, at 0 %, whatever the fractions. When labels are merged into the data set, the arms
+get new runs on the new version, beside those on the old one; pre-training, which reads no labels, is not repeated.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from s4mi.config.duration import seconds_of
+from s4mi.config.duration import parse_duration
 from s4mi.config.layers import Settings
 from s4mi.config.profiles import ByNetwork, ProfileName
 from s4mi.config.sections import DataConfig, Section, SplitConfig
@@ -36,107 +36,126 @@ Fractions = tuple[float | str, ...]
 
 
 class StudyDataset(DataConfig):
-    """One of several data sets: as `data` of a run, and what else is its own."""
+    """One of several data sets: `data` of a run file, plus settings for the runs on it."""
 
-    split: SplitConfig | None = Field(None, description="instead of the study's")
-    settings: Settings = Field({}, description="of the runs on it, as in a run file")
+    split: SplitConfig | None = Field(None, description="Split of this data set (default: the split of the study)")
+    settings: Settings = Field({}, description="Settings of the runs on this data set, as in a run file")
 
     @property
-    def given(self) -> Settings:
-        """What the file says of its images; the rest is left to the defaults."""
-        return _given(self, leave={"split", "settings"})
+    def explicit(self) -> Settings:
+        """The settings of `data` that the study file sets explicitly."""
+        return _explicit(self, exclude={"split", "settings"})
 
 
 class _Technique(Section):
-    """What arms and pre-training have in common: settings of the runs stand beside their own in the file."""
+    """Base of arms and pre-training: in the file, settings of the runs stand beside the keys defined here."""
 
-    settings: Settings = Field({}, description="of its runs, as in a run file")
+    settings: Settings = Field({}, description="Settings of the runs of the technique, as in a run file")
     backbones: ByNetwork = Field(
-        {}, description="its networks, a list, or each with settings of the runs on it; none: method.backbone"
+        {},
+        description="Networks to run the technique with: a list, or a mapping from network to settings of the runs "
+        "with it (default: method.backbone)",
     )
-    datasets: tuple[str, ...] | None = Field(None, min_length=1, description="those that it is for; none: all")
+    datasets: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Names of the data sets to run the technique on (default: all)"
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _flat(cls, contents: Any) -> Any:
+    def _collect_settings(cls, contents: Any) -> Any:
         if isinstance(contents, str):
             contents = {"method": contents}
         if not isinstance(contents, dict) or "settings" in contents:
             return contents
-        own = {key: value for key, value in contents.items() if key in cls.model_fields}
-        return {**own, "settings": {key: value for key, value in contents.items() if key not in own}}
+        fields = {key: value for key, value in contents.items() if key in cls.model_fields}
+        return {**fields, "settings": {key: value for key, value in contents.items() if key not in fields}}
 
     @field_validator("datasets", mode="before")
     @classmethod
-    def _several(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) else given
+    def _as_tuple(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
 
 class PretrainingArm(_Technique):
-    """Runs without labels that arms start from."""
+    """Pre-training without labels that arms start from."""
 
 
 class Arm(_Technique):
-    """One technique: a row of the table that the study fills, or one for each of its networks."""
+    """One technique: a row of the results table, or one row per network if it has several."""
 
-    name: str = Field("", description="of its folders; none: technique and network")
-    pretraining: str | None = Field(None, description="which of the study's pre-training runs it starts from")
-    label_fractions: Fractions | None = Field(None, min_length=1, description="instead of the study's")
+    name: str = Field("", description="Name of the arm and of its run folders (default: technique and network)")
+    pretraining: str | None = Field(
+        None, description="Name of the study's pre-training that the arm starts from (default: no pre-training)"
+    )
+    label_fractions: Fractions | None = Field(
+        None, min_length=1, description="Label fractions of this arm (default: those of the study)"
+    )
 
     @field_validator("label_fractions")
     @classmethod
-    def _once(cls, given: Fractions | None) -> Fractions | None:
-        return None if given is None else _different(given)
+    def _unique_fractions(cls, fractions: Fractions | None) -> Fractions | None:
+        return None if fractions is None else _unique(fractions)
 
 
 class StudyConfig(Section):
-    """A comparison to be made."""
+    """A comparison of techniques."""
 
-    profile: ProfileName | None = Field(None, description="defaults of the runs; what the file says lies over them")
-    data: DataConfig | None = Field(None, description="the data set, as in a run")
+    profile: ProfileName | None = Field(
+        None, description="Named defaults of all runs, which other settings of the file override (default: no profile)"
+    )
+    data: DataConfig | None = Field(None, description="The data set, as in a run file; for several, use datasets")
     datasets: dict[str, StudyDataset] = Field(
         {},
-        description="or several by name, each as `data` of a run, with a `split` and `settings` of its own; null: not",
+        description="Several data sets by name, instead of data: each has the keys of data in a run file and its own "
+        "split and settings; null skips it",
     )
-    split: SplitConfig = SplitConfig()
-    label_fractions: Fractions = Field((10.0, 100.0), min_length=1, description="as in a run file")
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    split: SplitConfig = Field(SplitConfig(), description="Division into training, validation and test set")
+    label_fractions: Fractions = Field(
+        (10.0, 100.0), min_length=1, description="Amounts of labels to compare, each as label_fraction in a run file"
+    )
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="Seeds to repeat the comparison with")
     budget: str | None = Field(
-        None, description="time that all runs may take together, such as '2 h'; what does not fit is left out and named"
+        None,
+        description="Time limit for all runs together, e.g. '2 h'; runs that do not fit are skipped and listed "
+        "(default: no limit)",
     )
-    settings: Settings = Field({}, description="of every run, as in a run file")
+    settings: Settings = Field({}, description="Settings of all runs, as in a run file")
     backbones: ByNetwork = Field(
         {},
-        description="of classification and its pre-training where none is named: a list, or each with settings of the "
-        "runs on it; none: the profile's",
+        description="Networks for classification and its pre-training where no other setting names one: a list, or a "
+        "mapping from network to settings of the runs with it (default: those of the profile)",
     )
     pretraining: dict[str, PretrainingArm] = Field(
         {},
-        description="runs without labels by name, each with settings as in a run file, `backbones`, `datasets`; "
-        "null: not",
+        description="Pre-training without labels by name, each with settings as in a run file, backbones and datasets; "
+        "null skips it and the arms that start from it",
     )
-    arms: tuple[Arm, ...] = Field(min_length=1, description="what is compared")
+    arms: tuple[Arm, ...] = Field(min_length=1, description="Techniques to compare")
 
     @property
     def seconds(self) -> float | None:
-        """`budget`, to be used."""
-        return None if self.budget is None else seconds_of(self.budget)
+        """`budget` in seconds."""
+        return None if self.budget is None else parse_duration(self.budget)
 
     @property
     def sets(self) -> dict[str, StudyDataset]:
-        """The data sets by name, which is empty where there is only one and its runs need no folder of their own."""
+        """The data sets by name; a single data set has an empty name, since its runs need no folder of their own."""
         if self.data is None:
             return self.datasets
-        return {"": StudyDataset.model_validate(_given(self.data))}
+        return {"": StudyDataset.model_validate(_explicit(self.data))}
 
     @model_validator(mode="before")
     @classmethod
-    def _without_those_left_out(cls, contents: Any) -> Any:
-        """`datasets.cells=null` leaves a data set out, also where arms name it; `pretraining.x=null` its arms too."""
+    def _drop_skipped(cls, contents: Any) -> Any:
+        """Drop data sets and pre-training set to null, and the arms that depend on them.
+
+        `datasets.cells=null` removes the data set also from arms that list it; `pretraining.x=null` removes all arms
+        that start from it.
+        """
         if not isinstance(contents, dict):
             return contents
-        result, starts = _dropped(contents, "pretraining")
-        result, sets = _dropped(result, "datasets")
+        result, starts = _without_null(contents, "pretraining")
+        result, sets = _without_null(result, "datasets")
         if starts and isinstance(result.get("arms"), list):
             result["arms"] = [arm for arm in result["arms"] if _pretraining_of(arm) not in starts]
         if sets and isinstance(result.get("arms"), list):
@@ -148,45 +167,45 @@ class StudyConfig(Section):
 
     @field_validator("budget", mode="before")
     @classmethod
-    def _duration(cls, given: Any) -> Any:
-        if given is not None:
-            seconds_of(given)
-        return given
+    def _valid_budget(cls, value: Any) -> Any:
+        if value is not None:
+            parse_duration(value)
+        return value
 
     @field_validator("label_fractions")
     @classmethod
-    def _once(cls, given: Fractions) -> Fractions:
-        return _different(given)
+    def _unique_fractions(cls, fractions: Fractions) -> Fractions:
+        return _unique(fractions)
 
     @field_validator("seeds")
     @classmethod
-    def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    def _unique_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-            raise ValueError(f"{list(seeds)} are no seeds of several runs; give different numbers of at least 0")
+            raise ValueError("must be distinct integers of at least 0")
         return seeds
 
     @model_validator(mode="after")
-    def _some_data(self) -> "StudyConfig":
+    def _data_or_datasets(self) -> "StudyConfig":
         if self.data is None and not self.datasets:
             raise ValueError("data is missing; name a data set with data: {path: …}, or several with datasets:")
         if self.data is not None and self.datasets:
-            raise ValueError("data and datasets both name data sets; keep one of the two")
+            raise ValueError("data and datasets are both set; keep one of the two")
         return self
 
     @model_validator(mode="after")
-    def _in_its_place(self) -> "StudyConfig":
-        """What a study varies is not settled in the settings of a run."""
-        for place, settings in self._places():
+    def _no_varied_settings(self) -> "StudyConfig":
+        """Refuse settings of runs that the study itself varies."""
+        for place, settings in self._settings_by_place():
             for key, plural in (("label_fraction", "label_fractions"), ("seed", "seeds")):
                 if key in settings:
-                    own = " of the arm" if key == "label_fraction" and place.startswith("arms") else " of the study"
-                    raise ValueError(f"{place}: {key} is not for a run of a study; set {plural}{own}")
+                    owner = " of the arm" if key == "label_fraction" and place.startswith("arms") else " of the study"
+                    raise ValueError(f"{place}: {key} cannot be set for runs of a study; set {plural}{owner}")
         for name, start in self.pretraining.items():
             if "seed" in start.settings:
-                raise ValueError(f"pretraining: {name}: seed is not for a run of a study; set seeds of the study")
+                raise ValueError(f"pretraining: {name}: seed cannot be set for runs of a study; set seeds of the study")
         return self
 
-    def _places(self) -> Iterator[tuple[str, Settings]]:
+    def _settings_by_place(self) -> Iterator[tuple[str, Settings]]:
         yield "settings", self.settings
         for name, dataset in self.datasets.items():
             yield f"datasets: {name}: settings", dataset.settings
@@ -198,30 +217,32 @@ class StudyConfig(Section):
                 yield f"arms: {arm.name or number}", settings
 
     @model_validator(mode="after")
-    def _named(self) -> "StudyConfig":
+    def _known_names(self) -> "StudyConfig":
+        """Refuse names of pre-training and data sets that the study does not define."""
         for arm in self.arms:
             if arm.pretraining is not None and arm.pretraining not in self.pretraining:
-                hint = nearest(arm.pretraining, self.pretraining)
-                raise ValueError(f"arms: pretraining {arm.pretraining!r} is none of the study's{hint}")
+                hint = nearest(arm.pretraining, self.pretraining) or "; define it in pretraining:"
+                raise ValueError(f"arms: unknown pretraining {arm.pretraining!r}{hint}")
         techniques: list[tuple[str, _Technique]] = [("arms", arm) for arm in self.arms]
         techniques += [(f"pretraining: {name}", start) for name, start in self.pretraining.items()]
         for place, technique in techniques:
             for name in technique.datasets or ():
                 if name not in self.datasets:
-                    raise ValueError(f"{place}: data set {name!r} is none of the study's{nearest(name, self.datasets)}")
+                    hint = nearest(name, self.datasets) or "; define it in datasets:"
+                    raise ValueError(f"{place}: unknown data set {name!r}{hint}")
         return self
 
 
-def _given(data: DataConfig, *, leave: set[str] | None = None) -> Settings:
-    return data.model_dump(mode="json", exclude_unset=True, exclude=leave)
+def _explicit(data: DataConfig, *, exclude: set[str] | None = None) -> Settings:
+    return data.model_dump(mode="json", exclude_unset=True, exclude=exclude)
 
 
-def _dropped(contents: Settings, section: str) -> tuple[Settings, tuple[str, ...]]:
-    """The contents without those of a section that are null, and their names."""
+def _without_null(contents: Settings, section: str) -> tuple[Settings, tuple[str, ...]]:
+    """Return the contents without the null entries of a section, and the names of those."""
     named = contents.get(section)
     if not isinstance(named, dict):
         return dict(contents), ()
-    kept = {name: one for name, one in named.items() if one is not None}
+    kept = {name: entry for name, entry in named.items() if entry is not None}
     return {**contents, section: kept}, tuple(name for name in named if name not in kept)
 
 
@@ -229,21 +250,21 @@ def _pretraining_of(arm: Any) -> Any:
     return arm.get("pretraining") if isinstance(arm, Mapping) else None
 
 
-def _without(technique: Any, gone: Sequence[str]) -> Any:
-    """An arm or pre-training without the data sets that are left out; None where it was for those alone."""
+def _without(technique: Any, skipped: Sequence[str]) -> Any:
+    """Return an arm or pre-training without skipped data sets, or None if no other data set is left."""
     named = technique.get("datasets") if isinstance(technique, Mapping) else None
     if not isinstance(named, list | str):
         return technique
-    left = [name for name in ([named] if isinstance(named, str) else named) if name not in gone]
-    return {**technique, "datasets": left} if left else None
+    kept = [name for name in ([named] if isinstance(named, str) else named) if name not in skipped]
+    return {**technique, "datasets": kept} if kept else None
 
 
-def _different(amounts: Fractions) -> Fractions:
-    """The amounts as they are, if they can be told apart."""
+def _unique(amounts: Fractions) -> Fractions:
+    """Return the amounts unchanged if they are valid and all different."""
     try:
-        known = [LabelAmount.parse(amount) for amount in amounts]
+        parsed = [LabelAmount.parse(amount) for amount in amounts]
     except S4miError as error:
         raise ValueError(str(error)) from error
-    if len(set(known)) < len(known):
-        raise ValueError(f"{list(amounts)} names an amount twice; name each once")
+    if len(set(parsed)) < len(parsed):
+        raise ValueError("lists an amount twice; list each once")
     return amounts

@@ -1,10 +1,9 @@
-"""What a study file comes to: which runs, in which order, with which settings.
+"""Expand a study file into runs: which runs, in which order, with which settings.
 
-The settings of a run are laid over each other, the later the stronger: the profile's data, settings, pretraining,
+The settings of a run are merged in this order, later ones taking precedence: the profile's data, settings, pretraining,
 method and network; then the file's data set, settings, settings of the data set, network, arm, and network of the arm.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,11 @@ from s4mi.contract import MethodConfig
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.versions import first_annotated
 from s4mi.errors import S4miError, nearest
+from s4mi.formatting import folder_name
 from s4mi.records import TaskKind
 
 NETWORK = ("backbone", "encoder", "network")
-"""The setting that names the network of a method that has one."""
+"""Settings that may name the network of a method with a single network."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class PlannedRun:
     """One run of a study.
 
     Attributes:
-        name: its folder below that of the study. needs: the name of the run that must be finished first, or None.
-        arm: what the arm that it is of is called, with its network if it has several; empty of pre-training.
+        name: run folder, relative to the folder of the study.
+        needs: name of the run that must finish first, or None.
+        arm: name of the arm, with its network if the arm has several; empty for pre-training.
     """
 
     name: str
@@ -48,17 +49,17 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
     """Read a study file and apply `key=value` overrides such as `data.path=mine` or `seeds=[0]`.
 
     Raises:
-        S4miError: no such file, no YAML, an unknown key or a value that does not fit, also in a run that it comes to.
+        S4miError: the file cannot be read, or a setting of the study or of one of its runs is unknown or invalid.
     """
     contents = read_settings(path, first="data: {path: …}")
     return make_study(apply_overrides(contents, overrides), origin=str(path))
 
 
 def make_study(contents: dict[str, Any], *, origin: str) -> StudyConfig:
-    """Validate a study; `origin` is the place that a message names.
+    """Validate a study and all its runs; `origin` is the prefix of error messages.
 
     Raises:
-        S4miError: an unknown key or a value that does not fit, also in a run that it comes to.
+        S4miError: a setting of the study or of one of its runs is unknown or invalid.
     """
     try:
         study = StudyConfig.model_validate(contents)
@@ -69,38 +70,35 @@ def make_study(contents: dict[str, Any], *, origin: str) -> StudyConfig:
 
 
 def plan_study(study: StudyConfig, out: Path, *, origin: str = "study") -> Iterator[PlannedRun]:
-    """The runs of a study below the folder `out`, each after those it needs: first every comparison once, then again.
+    """Yield the runs of a study in folder `out`, each after the run it needs, and all runs of a seed before the next.
 
-    Pre-training that no arm starts from is not among them, see `unneeded`.
+    Pre-training that no arm starts from is left out; see `unneeded`.
 
     Raises:
-        S4miError: settings of a run that do not fit, or two arms of one name.
+        S4miError: settings of a run are invalid, or two runs have the same folder.
     """
     seen: set[str] = set()
     for seed in study.seeds:
         for name, dataset in study.sets.items():
-            for run in _Table(study, name, dataset, seed=seed, out=out, origin=origin).runs():
+            for run in _SeedPlan(study, name, dataset, seed=seed, out=out, origin=origin).runs():
                 if run.name in seen:
-                    what = run.name.split("/")[-1]
+                    folder = run.name.split("/")[-1]
                     if run.config.method.pretrains:
-                        what = what.removesuffix(f"-seed{seed}")
-                        raise S4miError(
-                            f"{origin}: pretraining {what!r} has the folder of another one; choose another name"
-                        )
-                    raise S4miError(f"{origin}: two arms are called {what!r}; give one a name: …")
+                        raise S4miError(f"{origin}: two pretraining entries share the folder {folder!r}; rename one")
+                    raise S4miError(f"{origin}: two arms share the folder {folder!r}; set name: … for one of them")
                 seen.add(run.name)
                 yield run
 
 
 def unneeded(study: StudyConfig) -> list[str]:
-    """The names of the pre-training that no arm starts from."""
+    """Return the names of pre-training that no arm starts from."""
     wanted = {arm.pretraining for arm in study.arms}
     return [name for name in study.pretraining if name not in wanted]
 
 
 @dataclass(frozen=True)
-class _Started:
-    """A pre-training run: its name, and the settings of the file that make it."""
+class _PretrainingRun:
+    """A pre-training run: its name, and the entry of the file that defines it."""
 
     name: str
     start: PretrainingArm
@@ -108,7 +106,7 @@ class _Started:
 
 
 @dataclass(frozen=True)
-class _Table:
+class _SeedPlan:
     """The runs on one data set with one seed."""
 
     study: StudyConfig
@@ -119,156 +117,156 @@ class _Table:
     origin: str
 
     def runs(self) -> Iterator[PlannedRun]:
-        started = {name: list(self._started(name, start)) for name, start in self._starts().items()}
-        first = [
-            PlannedRun(self._pretraining(run.name), self._pretrain(name, run))
-            for name, runs in started.items()
+        starts = {name: list(self._networks_of(name, start)) for name, start in self._starts().items()}
+        pretraining = [
+            PlannedRun(self._pretraining_folder(run.name), self._pretraining_config(name, run))
+            for name, runs in starts.items()
             for run in runs
         ]
         arms = [
             run
             for arm in self.study.arms
-            if self._has(arm.datasets)
-            for run in self._arm(arm, started.get(arm.pretraining or "", []))
+            if self._includes(arm.datasets)
+            for run in self._arm(arm, starts.get(arm.pretraining or "", []))
         ]
         needed = {run.needs for run in arms}
-        yield from (run for run in first if run.name in needed)
+        yield from (run for run in pretraining if run.name in needed)
         yield from arms
 
-    def _has(self, datasets: tuple[str, ...] | None) -> bool:
+    def _includes(self, datasets: tuple[str, ...] | None) -> bool:
         return datasets is None or self.name in datasets
 
     def _starts(self) -> dict[str, PretrainingArm]:
-        """Those that may be for this data set: as they say, else where an arm starts from them, else all."""
+        """Pre-training that may run on this data set, by name; without `datasets`, it goes where its arms go."""
         found = {}
         for name, start in self.study.pretraining.items():
             arms = [arm for arm in self.study.arms if arm.pretraining == name]
             if start.datasets is not None:
                 if self.name in start.datasets:
                     found[name] = start
-            elif not arms or any(self._has(arm.datasets) for arm in arms):
+            elif not arms or any(self._includes(arm.datasets) for arm in arms):
                 found[name] = start
         return found
 
-    def _started(self, name: str, start: PretrainingArm) -> Iterator[_Started]:
+    def _networks_of(self, name: str, start: PretrainingArm) -> Iterator[_PretrainingRun]:
         for backbone in self._backbones(start, place=f"pretraining {name!r}"):
-            yield _Started(name if backbone is None else f"{name}-{backbone}", start, backbone)
+            yield _PretrainingRun(name if backbone is None else f"{name}-{backbone}", start, backbone)
 
-    def _pretrain(self, name: str, run: _Started) -> RunConfig:
-        # It reads no label: of a data set that has got more since, it stays with what its runs have begun with.
+    def _pretraining_config(self, name: str, run: _PretrainingRun) -> RunConfig:
+        # Pre-training reads no labels, so it stays on the first version when labels are merged into the data set.
         version = self.dataset.version or first_annotated(self.dataset.path.expanduser())
-        own = {"data": {"version": version}, "task": self._task(name), **run.start.settings}
+        settings = {"data": {"version": version}, "task": self._task(name), **run.start.settings}
         place = f"pretraining {name!r}"
-        config = self._config(run.start, own, backbone=run.backbone, place=place)
+        config = self._config(run.start, settings, backbone=run.backbone, place=place)
         if not config.method.pretrains:
-            raise S4miError(f"{self.origin}: {place}: {config.method.name!r} answers by itself; make it an arm")
+            raise S4miError(f"{self.origin}: {place}: {config.method.name!r} does not pre-train; make it an arm")
         return config
 
-    def _arm(self, arm: Arm, started: list[_Started]) -> Iterator[PlannedRun]:
-        place = f"arm {arm.name or arm.pretraining or 'without a name'!r}"
-        if arm.pretraining is not None and not started:
+    def _arm(self, arm: Arm, starts: list[_PretrainingRun]) -> Iterator[PlannedRun]:
+        label = arm.name or arm.pretraining
+        place = f"arm {label!r}" if label else "unnamed arm"
+        if arm.pretraining is not None and not starts:
             raise S4miError(
-                f"{self.origin}: {place}: pretraining {arm.pretraining!r} is not for data set {self.name!r}; "
-                "give both the same datasets"
+                f"{self.origin}: {place}: pretraining {arm.pretraining!r} does not run on data set {self.name!r}; "
+                "set the same datasets for both"
             )
         method = self._method_of(arm)
         without_labels = method is not None and method.unlabelled and not method.pretrains
         fractions = (100.0,) if without_labels else arm.label_fractions or self.study.label_fractions
         for backbone in self._backbones(arm, place=place):
-            needs = self._needs(started, backbone or self._network(arm), place=place)
+            needs = self._needs(starts, backbone or self._network(arm), place=place)
             for fraction in fractions:
-                own = {**arm.settings, "label_fraction": fraction}
+                settings = {**arm.settings, "label_fraction": fraction}
                 if needs is not None:
-                    own = merged(own, {"method": {"pretrained": str(self.out / needs)}})
-                config = self._config(arm, own, backbone=backbone, place=place)
+                    settings = merged(settings, {"method": {"pretrained": str(self.out / needs)}})
+                config = self._config(arm, settings, backbone=backbone, place=place)
                 title = arm.name or config.method.technique(arm.pretraining)
                 name = title if arm.name and backbone is None else f"{title}-{config.method.backbone_name}"
                 amount = "0%" if without_labels else str(LabelAmount.parse(fraction)).replace(" ", "")
                 version = f"-v{config.data.version}" if (config.data.version or 1) > 1 else ""
-                folder = f"{_file_name(name)}-{_file_name(amount)}{version}-seed{self.seed}"
-                yield PlannedRun(self._inside(f"runs/{folder}"), config, needs, _file_name(name))
+                folder = f"{folder_name(name)}-{folder_name(amount)}{version}-seed{self.seed}"
+                yield PlannedRun(self._folder(f"runs/{folder}"), config, needs, folder_name(name))
 
-    def _needs(self, started: list[_Started], network: str | None, *, place: str) -> str | None:
-        """The pre-training run of an arm: the one there is, or the one on its network."""
-        if not started:
+    def _needs(self, starts: list[_PretrainingRun], network: str | None, *, place: str) -> str | None:
+        """Folder of the pre-training run that an arm with this network starts from; None: it starts from none."""
+        if not starts:
             return None
-        if started[0].backbone is None:
-            return self._pretraining(started[0].name)
-        for run in started:
+        if starts[0].backbone is None:
+            return self._pretraining_folder(starts[0].name)
+        for run in starts:
             if run.backbone == network:
-                return self._pretraining(run.name)
-        known = [str(run.backbone) for run in started]
+                return self._pretraining_folder(run.name)
+        known = [str(run.backbone) for run in starts]
         raise S4miError(
-            f"{self.origin}: {place}: its pretraining is on {', '.join(known)}, not on {network!r}"
-            f"{nearest(network or '', known) or '; give both the same backbones'}"
+            f"{self.origin}: {place}: its pretraining uses {', '.join(known)}, not {network!r}"
+            f"{nearest(network or '', known) or '; set the same backbones for both'}"
         )
 
-    def _pretraining(self, name: str) -> str:
-        return self._inside(f"pretraining/{_file_name(name)}-seed{self.seed}")
+    def _pretraining_folder(self, name: str) -> str:
+        return self._folder(f"pretraining/{folder_name(name)}-seed{self.seed}")
 
-    def _inside(self, folder: str) -> str:
-        return f"{_file_name(self.name)}/{folder}" if self.name else folder
+    def _folder(self, folder: str) -> str:
+        return f"{folder_name(self.name)}/{folder}" if self.name else folder
 
-    def _said(self, technique: Arm | PretrainingArm, own: Settings | None = None) -> Settings:
-        """What the file says of a technique's runs, but for what it says of their networks."""
-        said = technique.settings if own is None else own
-        return stacked([self.study.settings, self.dataset.settings, said])
+    def _file_settings(self, technique: Arm | PretrainingArm) -> Settings:
+        """Settings in the file for the runs of a technique, except those of its networks."""
+        return stacked([self.study.settings, self.dataset.settings, technique.settings])
 
     def _method_of(self, technique: Arm | PretrainingArm) -> type[MethodConfig] | None:
-        """The method of an arm, or None where it is not known."""
-        return METHODS.get(name_of_method(self._said(technique)))
+        """Settings class of the technique's method, or None if the method is unknown."""
+        return METHODS.get(name_of_method(self._file_settings(technique)))
 
     def _network(self, technique: Arm | PretrainingArm) -> str | None:
-        """The network that the file or the profile names; None: the method's own default, or it has several."""
-        said, method = self._said(technique), self._method_of(technique)
+        """Network that the file or the profile names; None: the method's default, or it has several networks."""
+        in_file, method = self._file_settings(technique), self._method_of(technique)
         key = _network_key(method)
         if key is None:
             return None
-        by_default = load_profile(self.study.profile).methods.get(name_of_method(said), {})
-        for settings in (said, by_default):
+        in_profile = load_profile(self.study.profile).methods.get(name_of_method(in_file), {})
+        for settings in (in_file, in_profile):
             section = settings.get("method")
             if isinstance(section, dict) and key in section:
                 return str(section[key])
         return None
 
     def _backbones(self, technique: Arm | PretrainingArm, *, place: str) -> list[str | None]:
-        """The networks that a technique is run on; [None]: the one that its settings or its method name."""
+        """Networks to run a technique with; [None]: the one that its settings or its method select."""
         method = self._method_of(technique)
         key = _network_key(method)
         if technique.backbones:
             if method is not None and key is None:
                 name = method.model_fields["name"].default
                 raise S4miError(
-                    f"{self.origin}: {place}: backbones: {name!r} has several networks; name them in its method instead"
+                    f"{self.origin}: {place}: backbones: {name!r} has several networks; set them in method: instead"
                 )
             return list(technique.backbones)
-        many = method is not None and key == "backbone" and (method.pretrains or "multiclass" in method.tasks)
-        if not many or self._network(technique) is not None:
+        by_default = method is not None and key == "backbone" and (method.pretrains or "multiclass" in method.tasks)
+        if not by_default or self._network(technique) is not None:
             return [None]
         return list(self.study.backbones or load_profile(self.study.profile).backbones) or [None]
 
     def _config(self, technique: Arm | PretrainingArm, own: Settings, *, backbone: str | None, place: str) -> RunConfig:
-        """The settings of a run, all layers of them.
+        """Merge all layers of settings of a run; `own` is the layer of the technique.
 
         Raises:
-            S4miError: they do not fit.
+            S4miError: a setting is unknown or invalid.
         """
         origin = f"{self.origin}: {place}"
         _check_keys(technique, origin=origin)
         profile, study = load_profile(self.study.profile), self.study
-        name, method = name_of_method(self._said(technique)), self._method_of(technique)
+        name, method = name_of_method(self._file_settings(technique)), self._method_of(technique)
         network = backbone or self._network(technique) or ""
         key = _network_key(method)
         split = self.dataset.split or study.split
-        below = [
+        defaults = [
             {"data": profile.data, "split": split.model_dump(mode="json"), "seed": self.seed},
             profile.settings,
             profile.pretraining if method is not None and method.pretrains else {},
             profile.methods.get(name, {}),
             profile.backbones.get(network, {}),
-            {"data": self.dataset.given},
+            {"data": self.dataset.explicit},
         ]
-        said = [
+        in_file = [
             study.settings,
             self.dataset.settings,
             study.backbones.get(network, {}),
@@ -276,34 +274,27 @@ class _Table:
             technique.backbones.get(network, {}),
             {"method": {key: backbone}} if backbone is not None and key is not None else {},
         ]
-        base = stacked(below)
+        base = stacked(defaults)
         if isinstance(base.get("method"), dict):
             base["method"] = {"name": name, **base["method"]}
-        return make_run_config(merged(base, stacked(said)), origin=origin)
+        return make_run_config(merged(base, stacked(in_file)), origin=origin)
 
     def _task(self, pretraining: str) -> TaskKind | None:
-        """Segmentation, where that is what all arms do that start from this pre-training: it shall have their split."""
-        arms = [arm for arm in self.study.arms if arm.pretraining == pretraining and self._has(arm.datasets)]
+        """Segmentation if that is what all arms that start from this pre-training do: it must have their split."""
+        arms = [arm for arm in self.study.arms if arm.pretraining == pretraining and self._includes(arm.datasets)]
         methods = [self._method_of(arm) for arm in arms]
         masks = bool(methods) and all(method is not None and method.tasks == {"segmentation"} for method in methods)
         return "segmentation" if masks else None
 
 
 def _network_key(method: type[MethodConfig] | None) -> str | None:
-    """The setting that names a method's network; None where it has several, or is not known."""
+    """Setting that names the network of a method; None if the method has several networks or is unknown."""
     return None if method is None else next((key for key in NETWORK if key in method.model_fields), None)
 
 
 def _check_keys(technique: Arm | PretrainingArm, *, origin: str) -> None:
-    """Name the nearest key also where it is one of an arm and not of a run."""
-    own = {*type(technique).model_fields} - {"settings"}
+    """Raise if an unknown setting resembles a key of an arm, which validation of the run would not suggest."""
+    keys = {*type(technique).model_fields} - {"settings"}
     for key in technique.settings:
-        if key not in RunConfig.model_fields and (hint := nearest(key, own)):
-            raise S4miError(f"{origin}: {key} is no setting{hint}")
-
-
-def _file_name(text: str) -> str:
-    """As a folder may be called on any system."""
-    kept = text.replace("%", "pct").replace(", ", "-").replace(" ", "-")
-    spelled = "".join(letter if letter.isalnum() or letter in "-_.+" else "-" for letter in kept)
-    return re.sub("-{2,}", "-", spelled).strip("-")
+        if key not in RunConfig.model_fields and (hint := nearest(key, keys)):
+            raise S4miError(f"{origin}: unknown setting {key}{hint}")

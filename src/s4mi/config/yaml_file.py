@@ -1,4 +1,4 @@
-"""A file of settings and the `key=value` words after it, before anything is known of what they mean."""
+"""Settings files and `key=value` overrides, before validation."""
 
 import json
 from collections.abc import Sequence
@@ -11,51 +11,56 @@ from s4mi.errors import S4miError
 
 
 def read_settings(path: Path, *, first: str) -> dict[str, Any]:
-    """The keys and values of a YAML file; `first` is what such a file begins with, for a message.
+    """Read the keys and values of a YAML file.
+
+    Args:
+        first: how such a file starts, for the error message.
 
     Raises:
-        S4miError: no such file, no YAML, or no keys in it.
+        S4miError: the file does not exist, cannot be read, is not valid YAML or contains no keys.
     """
     try:
         contents = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise S4miError(f"{path}: not there; write a run file or take one from studies/") from error
+        raise S4miError(f"{path}: file not found; write a run file or copy one from studies/") from error
     except OSError as error:
-        raise S4miError(f"{path}: cannot be read ({error.strerror}); give a run file") from error
+        raise S4miError(f"{path}: cannot be read ({error.strerror}); pass a run file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark is not None else str(path)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise S4miError(f"{place}: is not YAML ({problem})") from error
+        raise S4miError(f"{place}: not valid YAML ({problem}); fix the file") from error
     if not isinstance(contents, dict):
-        raise S4miError(f"{path}: must hold keys and values, beginning with: {first}")
+        raise S4miError(f"{path}: must contain keys and values, starting with: {first}")
     return contents
 
 
 def apply_overrides(contents: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """`contents` with each `dotted.key=value` set; values are read as YAML, so `[1, 2]`, `null` and `1e-3` work.
+    """Return a copy of `contents` with each `dotted.key=value` set.
+
+    Values are parsed as YAML, so that `[1, 2]`, `null` and `1e-3` work.
 
     Raises:
-        S4miError: an override without `=`, or one that goes through a value.
+        S4miError: an override has no `=` or no valid YAML value, or addresses a key below a plain value.
     """
     result: dict[str, Any] = json.loads(json.dumps(contents, default=str))
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
-            raise S4miError(f"{override!r} is no setting; write key=value, e.g. optim.lr=1e-3")
+            raise S4miError(f"{override!r} is not a valid override; write key=value, e.g. optim.lr=1e-3")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise S4miError(f"{override!r}: the value is not YAML; quote it") from error
+            raise S4miError(f"{override!r}: the value is not valid YAML; quote it") from error
         *path, last = key.split(".")
-        place = result
+        section = result
         for part in path:
-            if part == "method" and isinstance(place.get(part), str):
-                place[part] = {"name": place[part]}
-            inner = place.get(part)
+            if part == "method" and isinstance(section.get(part), str):
+                section[part] = {"name": section[part]}
+            inner = section.get(part)
             if not isinstance(inner, dict | None):
-                raise S4miError(f"{override!r}: {part!r} holds {inner!r}, not settings of its own")
-            place[part] = inner or {}
-            place = place[part]
-        place[last] = value
+                raise S4miError(f"{override!r}: {part!r} is the value {inner!r}, not a section; set {part} itself")
+            section[part] = inner or {}
+            section = section[part]
+        section[last] = value
     return result

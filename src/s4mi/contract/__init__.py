@@ -1,6 +1,6 @@
-"""The contract between methods, data and the loop. Abstract here, final in `methods/`.
+"""The contract between methods, data and the training loop. Abstract here, final in `methods/`.
 
-A method gets a `Batch`, gives named `Losses`; the loop adds them up, steps the optimiser and calls the hooks.
+A method computes named `Losses` from a `Batch`; the loop sums them, steps the optimiser and calls the hooks.
 """
 
 from s4mi.contract.batch import Batch, Batches, Losses, Task, TrainLoader, TrainState

@@ -1,4 +1,4 @@
-"""What the loop and a method give each other: the task, batches, named losses, and where training stands."""
+"""Data exchanged between the training loop and a method: task, batches, named losses, training state."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from s4mi.records import TaskKind
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learnt, as far as a network needs to know.
+    """The task to learn, as far as a method needs to know it.
 
     Attributes:
-        kind: multiclass (one class an image), multilabel (any number) or segmentation (one class a pixel).
-        classes: names, in the order of the outputs; for segmentation the first is the background. None where nothing is
-            annotated, which only pre-training can do with.
-        image_size: height and width of the network's input, in pixels.
-        counts: labelled training images per class (classification) or labelled training pixels per class
-            (segmentation); what class weights are made of. Validation and test are never counted.
-        labelled: labelled training images.
+        kind: multiclass (one class per image), multilabel (any number per image) or segmentation (one class per pixel).
+        classes: class names in the order of the outputs; for segmentation the first is the background. Empty if nothing
+            is annotated, which only pre-training supports.
+        image_size: height and width of the network input in pixels.
+        counts: labelled training images (classification) or pixels (segmentation) per class, for class weights.
+            Validation and test sets are not counted.
+        labelled: number of labelled training images.
     """
 
     kind: TaskKind
@@ -33,19 +33,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images with what is known of them, on the training device.
+    """Images and their annotations, on the training device.
 
     Attributes:
-        images: (V·B, 3, H, W) float in [0, 1]: V views of each of B images, view after view; V is 1 unless the method
-            asks for more. Networks normalise for themselves.
-        rows: (B + U,) int64 on the CPU: positions in the manifest, for naming an image in a message.
+        images: (V·B, 3, H, W) float in [0, 1]: V views of each of B images, view-major; V is 1 unless the method
+            requests more. Networks apply their own normalisation.
+        rows: (B + U,) int64 on the CPU: rows of the manifest, to name images in messages.
         labels: (B,) int64 class indices, or (B, K) float 0/1 for multi-label tasks, or None.
-        masks: (V·B, H, W) int64 class indices with `records.IGNORE`, or None.
-        local: (L·B, 3, h, h) smaller crops of the same images, crop after crop, or None.
-        affine: (V·B, 2, 3) float: each view's geometry, from its coordinates to those of the image as it is stored, as
-            `torch.nn.functional.affine_grid` takes it; or None where images are shown as they are stored.
-        unlabelled: (W·U, 3, H, W) U other images, whose annotation is not there or must not be read: W views of each,
-            view after view, all with one geometry; or None.
+        masks: (V·B, H, W) int64 class indices, `records.IGNORE` where not annotated, or None.
+        local: (L·B, 3, h, h) smaller crops of the same images, crop-major, or None.
+        affine: (V·B, 2, 3) float: affine matrix of each view, from its coordinates to those of the stored image, as
+            for `torch.nn.functional.affine_grid`; None if images are not transformed.
+        unlabelled: (W·U, 3, H, W) W views of each of U other images that have no annotation, or whose annotation must
+            not be used; view-major, all views of an image with the same geometry; or None.
     """
 
     images: Tensor
@@ -58,26 +58,26 @@ class Batch:
 
     @property
     def known_labels(self) -> Tensor:
-        """`labels`, for a method that cannot do without them."""
-        assert self.labels is not None, "this method was given a batch without labels"
+        """`labels`, for methods that require them."""
+        assert self.labels is not None, "this method requires labels; the batch has none"
         return self.labels
 
     @property
     def known_masks(self) -> Tensor:
-        """`masks`, for a method that cannot do without them."""
-        assert self.masks is not None, "this method was given a batch without masks"
+        """`masks`, for methods that require them."""
+        assert self.masks is not None, "this method requires masks; the batch has none"
         return self.masks
 
     @property
     def known_unlabelled(self) -> Tensor:
-        """`unlabelled`, for a method that cannot do without them."""
-        assert self.unlabelled is not None, "this method was given a batch without unlabelled images"
+        """`unlabelled`, for methods that require it."""
+        assert self.unlabelled is not None, "this method requires unlabelled images; the batch has none"
         return self.unlabelled
 
     @property
     def known_affine(self) -> Tensor:
-        """`affine`, for a method that cannot do without it."""
-        assert self.affine is not None, "this method was given a batch without the geometry of its views"
+        """`affine`, for methods that require it."""
+        assert self.affine is not None, "this method requires the affine matrices of the views; the batch has none"
         return self.affine
 
 
@@ -85,11 +85,11 @@ Batches = Iterable[Batch]
 
 
 class Losses(Mapping[str, Tensor]):
-    """The named scalar terms of a method's loss; the loop minimises `total`, their sum."""
+    """Named scalar terms of a loss; the loop minimises their sum, `total`."""
 
     def __init__(self, **terms: Tensor) -> None:
         if not terms:
-            raise ValueError("a loss has at least one term")
+            raise ValueError("a loss needs at least one term")
         self._terms = terms
 
     def __getitem__(self, name: str) -> Tensor:
@@ -103,16 +103,18 @@ class Losses(Mapping[str, Tensor]):
 
     @property
     def total(self) -> Tensor:
-        """Sum of the terms, scalar."""
+        """Sum of all terms, a scalar."""
         return torch.stack(tuple(self._terms.values())).sum()
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """Where training stands.
+    """Progress of training.
 
     Attributes:
-        step: optimiser steps taken since the run began. per_epoch: steps an epoch. total: steps of the whole run.
+        step: optimiser steps completed since the start of the run.
+        per_epoch: steps per epoch.
+        total: steps of the whole run.
     """
 
     step: int
@@ -121,19 +123,19 @@ class TrainState:
 
     @property
     def progress(self) -> float:
-        """From 0 to 1 over training."""
+        """Completed share of training, 0 to 1."""
         return self.step / self.total
 
     @property
     def epoch(self) -> float:
-        """Epochs that lie behind, in whole and in part."""
+        """Completed epochs, including the fraction of the current one."""
         return self.step / self.per_epoch
 
 
 class TrainLoader(Protocol):
-    """A supply of training batches: the same batches for the same epoch, always."""
+    """Source of training batches; an epoch always yields the same batches."""
 
     steps: int
 
     def epoch(self, epoch: int, /) -> Iterator[Batch]:
-        """The batches of an epoch, in order; epochs count from 1. None is made before it is asked for."""
+        """Yield the batches of an epoch in order, each prepared on demand; epochs count from 1."""

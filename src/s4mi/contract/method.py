@@ -1,4 +1,4 @@
-"""What a method is: abstract here, final in `methods/`."""
+"""Abstract base classes of methods; the implementations in `methods/` are final."""
 
 from abc import ABC, abstractmethod
 from typing import Protocol
@@ -9,121 +9,122 @@ from s4mi.contract.batch import Batch, Batches, Losses, TrainState
 
 
 class CollapseError(Exception):
-    """What a method learns has become the same for all images or pixels; the message says what was seen."""
+    """Representations have become the same for all images or pixels; the message describes the evidence."""
 
 
 class Method(nn.Module, ABC):
-    """Anything the loop can train.
+    """Anything that the training loop can train.
 
-    The hooks do nothing unless a method gives them a body; they are the only methods here a class may override. A step
-    calls, in this order: `before_step`, `loss`, the backward pass, `after_backward`, the optimiser, `after_step`.
+    The hooks do nothing by default and are the only implemented methods that a subclass may override. A step runs, in
+    this order: `before_step`, `loss`, the backward pass, `after_backward`, the optimiser, `after_step`.
     """
 
     @abstractmethod
     def loss(self, batch: Batch) -> Losses:
-        """The method's loss on `batch`: the paper's formula, readable.
+        """Return the loss on `batch`, written like the formula in the paper.
 
-        Of several processes each sees its share of the batch; the loss is that of the whole (`maths.processes`).
+        With several processes, each gets its share of the batch; the loss is that of the whole batch
+        (`maths.distributed`).
         """
 
     def before_epoch(self, batches: Batches) -> None:
-        """Called before each epoch with the batches that it will train on, in their order (PiCIE clusters here).
+        """Prepare an epoch, given the batches it will train on in their order (PiCIE clusters here).
 
         Raises:
-            CollapseError: there is nothing left to learn from; training begins again or stops. Of several
-                processes all raise it, or none.
+            CollapseError: representations have collapsed; training restarts or stops. With several processes, either
+                all or none must raise it.
         """
 
-    def before_step(self, moment: TrainState) -> None:
-        """Called before each loss (schedules of the loss go here)."""
+    def before_step(self, state: TrainState) -> None:
+        """Prepare a step, before its loss is computed (for schedules of the loss)."""
 
-    def after_backward(self, moment: TrainState) -> None:
-        """Called when the gradients are there and not yet used (DINO keeps its prototypes still here)."""
+    def after_backward(self, state: TrainState) -> None:
+        """Modify the gradients before the optimiser uses them (DINO freezes its prototypes here)."""
 
-    def after_step(self, moment: TrainState) -> None:
-        """Called after each optimiser step, which `moment` counts already (moving averages go here).
+    def after_step(self, state: TrainState) -> None:
+        """Finish a step, which `state` already counts (for moving averages).
 
         Raises:
-            CollapseError: as `before_epoch` does.
+            CollapseError: as in `before_epoch`.
         """
 
     def signals(self) -> dict[str, float]:
-        """What else tells of the health of training, by name, since it was last asked."""
+        """Return further health metrics of training by name, accumulated since the last call."""
         return {}
 
 
 class Classifier(Method):
-    """A method that ends as a labeller of images."""
+    """A method that classifies images."""
 
     @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] → (B, K)."""
+        """Return class logits: (B, 3, H, W) in [0, 1] → (B, K)."""
 
 
 class MemberSelection(Protocol):
-    """Which of several answers counts; checkpoints remember it."""
+    """The selected ensemble member; saved in checkpoints."""
 
     @property
     def name(self) -> str:
-        """The one that counts."""
+        """Name of the selected member."""
 
     def take(self, name: str) -> None:
-        """Let the one of this name count from now on."""
+        """Select the member of this name."""
 
     def settle(self) -> None:
-        """Let it be the one that counts now for good, as an exported graph needs it."""
+        """Make the current selection permanent, as an exported graph requires."""
 
 
 class EnsembleMembers(Protocol):
-    """Several answers to the same images, of which validation chooses one; two networks and their average are three."""
+    """Several predictions for the same images, of which validation selects one, e.g. two networks and their mean."""
 
     @property
     def choice(self) -> MemberSelection:
-        """Which of them counts."""
+        """The selected member."""
 
     def member_logits(self, images: Tensor) -> dict[str, Tensor]:
-        """All of them by name, each (B, K, H, W) logits of (B, 3, H, W) in [0, 1]."""
+        """Return the logits of all members by name: (B, 3, H, W) in [0, 1] → (B, K, H, W) each."""
 
 
 class ClusterAssignment(Protocol):
-    """Clusters found without masks, which get their classes from those that the validation images have."""
+    """Clusters learnt without masks, to which classes are assigned by means of the validation masks."""
 
     @property
     def count(self) -> int:
-        """How many clusters there are."""
+        """Number of clusters."""
 
     def clusters(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] → (B, count, H, W) logits of the clusters."""
+        """Return cluster logits: (B, 3, H, W) in [0, 1] → (B, count, H, W)."""
 
     def take(self, classes: Tensor) -> None:
-        """Let (count,) be the class of each cluster from now on."""
+        """Assign a class index to each cluster: (count,) int64."""
 
 
 class Segmenter(Method):
-    """A method that ends as a labeller of pixels. `answers` and `matching` are hooks too."""
+    """A method that segments images. `members` and `matching` are hooks too."""
 
     @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] → (B, K, H, W)."""
+        """Return pixel logits: (B, 3, H, W) in [0, 1] → (B, K, H, W)."""
 
     @property
     def members(self) -> EnsembleMembers | None:
-        """The answers among which validation chooses the one that `logits` gives; None where there is only one."""
+        """Ensemble members, of which validation selects the one that `logits` returns; None if only one."""
         return None
 
     @property
     def matching(self) -> ClusterAssignment | None:
-        """The clusters to which validation gives the classes that `logits` answers; None where masks taught it."""
+        """Clusters, to which validation assigns the classes that `logits` predicts; None if trained with masks."""
         return None
 
 
 class Pretrainer(Method):
-    """A method that ends as one or more encoders, learnt without labels. `embedders` is a hook too."""
+    """A method that learns one or more encoders without labels. `embedders` is a hook too."""
 
     @abstractmethod
     def encoders(self) -> dict[str, nn.Module]:
-        """The learnt encoders by backbone name: (B, 3, H, W) in [0, 1] → (B, features)."""
+        """Return the learnt encoders by backbone name, each (B, 3, H, W) in [0, 1] → (B, features)."""
 
     def embedders(self) -> dict[str, nn.Module]:
-        """What makes the (B, D) vectors that the loss compares, by name, where their health must be watched as well."""
+        """Return further modules to monitor for collapse, by name; their outputs are the (B, D) vectors of the loss."""
         return {}

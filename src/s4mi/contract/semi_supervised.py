@@ -1,4 +1,4 @@
-"""Methods that learn from images with masks and from images without, in one batch."""
+"""Base of the methods that learn from images with and without masks in one batch."""
 
 import math
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from s4mi.records import TaskKind
 
 
 def sigmoid_ramp(share: float) -> float:
-    """exp(-5 (1 - s)²) for s in 0..1, from 0.007 to 1: the rise of Laine & Aila (2017)."""
+    """Return exp(-5 (1 - s)²) for a share s in [0, 1], from 0.007 to 1: the ramp-up of Laine & Aila (2017)."""
     return math.exp(-5 * (1 - share) ** 2)
 
 
 @dataclass(frozen=True)
 class BatchComposition:
-    """What a batch is made of where only some of the images are annotated.
+    """Composition of a batch if only some of the images are annotated.
 
     Attributes:
-        labelled: annotated images in a batch. unlabelled: the others.
-        strong: how each further view of the unlabelled images is coloured; its geometry is that of the first view.
+        labelled: number of annotated images. unlabelled: number of other images.
+        strong: colour augmentation of each further view of the unlabelled images; its geometry is that of the first.
     """
 
     labelled: int
@@ -34,76 +34,87 @@ class BatchComposition:
 
 
 class SemiSupervisedConfig(MethodConfig):
-    """What all methods have in common that learn from images with masks and from images without, in one batch.
+    """Settings shared by the methods that learn from images with and without masks in one batch.
 
-    What they learn from the images without masks has a weight, which can rise from almost nothing (Laine & Aila 2017).
+    The loss on images without masks has a weight, which can ramp up from almost zero (Laine & Aila 2017).
     """
 
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"segmentation"})
     default_views: ClassVar[ViewSpec] = ViewSpec()
 
-    unlabelled_weight: float = Field(1.0, ge=0, description="of what is learnt from images without masks")
-    ramp_up: float = Field(0.0, ge=0, le=1, description="share of training over which that weight rises; 0: at once")
+    unlabelled_weight: float = Field(1.0, ge=0, description="Weight of the loss on images without masks")
+    ramp_up: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of training over which method.unlabelled_weight ramps up; 0: full weight from the start",
+    )
     labelled_share: float = Field(
-        0.5, gt=0, lt=1, description="of a batch that has masks; all but one image where every image has one"
+        0.5,
+        gt=0,
+        lt=1,
+        description="Share of images with masks in a batch; if every training image has a mask, all but one image",
     )
     labelled_per_batch: PositiveInt | None = Field(
-        None, description="images with masks in a batch, whatever that share"
+        None, description="Number of images with masks in a batch (default: by method.labelled_share)"
     )
     class_weights: WeightRule | tuple[float, ...] = Field(
         "none",
-        description="of the cross-entropy: none, inverse or median frequency of labelled training pixels, or numbers",
+        description="Class weights of the cross-entropy: none, inverse or median (frequency of labelled training "
+        "pixels), or one number per class",
     )
 
     def strength(self, progress: float) -> float:
-        """The weight of what is learnt without masks when `progress`, 0 to 1, of training is over."""
-        risen = sigmoid_ramp(progress / self.ramp_up) if progress < self.ramp_up else 1.0
-        return self.unlabelled_weight * risen
+        """Return the weight of the loss on images without masks at `progress`, the completed share of training."""
+        ramp = sigmoid_ramp(progress / self.ramp_up) if progress < self.ramp_up else 1.0
+        return self.unlabelled_weight * ramp
 
-    def mixture(self, batch_size: int, *, unlabelled: int) -> BatchComposition:
-        """What batches of `batch_size` are made of where there are `unlabelled` images without masks.
+    def batch_composition(self, batch_size: int, *, unlabelled: int) -> BatchComposition:
+        """Return the composition of batches, given the number of training images without masks.
 
         Raises:
-            S4miError: no image without a mask would be in a batch, or none with one.
+            S4miError: a batch would have no images with masks, or none without.
         """
         if batch_size < 2:
-            raise S4miError(
-                f"batch_size {batch_size} has no room for images with and without a mask; raise it to at least 2"
-            )
+            raise S4miError(f"batch_size must be at least 2, for images with and without masks (given {batch_size})")
         share = min(max(round(self.labelled_share * batch_size), 1), batch_size - 1)
         labelled = self.labelled_per_batch or (share if unlabelled else batch_size - 1)
         if labelled >= batch_size:
             raise S4miError(
-                f"method.labelled_per_batch {labelled} leaves no room for an image without a mask in a batch of "
-                f"{batch_size}; lower it, or raise batch_size"
+                f"method.labelled_per_batch must be below batch_size {batch_size}, to leave room for images without "
+                f"masks (given {labelled})"
             )
         return BatchComposition(labelled, batch_size - labelled, self.strong_views)
 
     @property
     def strong_views(self) -> tuple[ViewSpec, ...]:
-        """How the further views of the unlabelled images are coloured, if the method wants such."""
+        """Colour augmentation of each further view of the unlabelled images; empty by default."""
         return ()
 
 
 class NetworkConfig(SemiSupervisedConfig):
-    """What the methods have in common whose networks, one or two, are all of one kind."""
+    """Settings shared by the methods with one or several networks of the same architecture."""
 
-    network: str = Field("small_unet", description="small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER")
-    weights: str = Field("none", description="of its encoder: imagenet, none, or the path of a weight file")
+    network: str = Field(
+        "small_unet", description="Network architecture: small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER"
+    )
+    weights: str = Field(
+        "none", description="Initial weights of the encoder: imagenet, none (random), or the path of a weight file"
+    )
 
 
 class SemiSupervised(Segmenter):
-    """A segmenter that learns from images with masks and from images without; it knows where training stands."""
+    """A segmenter that learns from images with and without masks and keeps track of the training state."""
 
     config: SemiSupervisedConfig
-    moment = TrainState(step=1, per_epoch=1, total=1)
-    """Until training says otherwise, its end."""
+    state = TrainState(step=1, per_epoch=1, total=1)
+    """The end of training, until a step is prepared."""
 
     @final
-    def before_step(self, moment: TrainState) -> None:
-        self.moment = moment
+    def before_step(self, state: TrainState) -> None:
+        self.state = state
 
     @property
     def strength(self) -> float:
-        """The weight, now, of what is learnt without masks."""
-        return self.config.strength(self.moment.progress)
+        """Current weight of the loss on images without masks."""
+        return self.config.strength(self.state.progress)

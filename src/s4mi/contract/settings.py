@@ -1,4 +1,4 @@
-"""The settings of a method, and how they become one."""
+"""Settings of a method, and how a method is built from them."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -12,95 +12,97 @@ from s4mi.contract.views import MultiCrop, ViewSpec
 from s4mi.records import TaskKind
 
 WeightRule = Literal["none", "inverse", "median"]
-"""How the cross-entropy weighs the classes: see `maths.losses.class_weights`."""
+"""Rule for the class weights of the cross-entropy; see `maths.losses.class_weights`."""
 
 
 class MethodConfig(BaseModel, ABC):
-    """Settings of one method, and how to build it. Subclasses add `name: Literal[...]` and their fields.
+    """Settings of a method, and how to build it. Subclasses add `name: Literal[...]` and their fields.
 
-    `config/methods.py` is the registry of these classes.
+    For the registry of methods, see `config/methods.py`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     summary: ClassVar[str]
-    """One line for `s4mi methods`."""
+    """One-line description, shown by `s4mi methods`."""
     paper: ClassVar[str]
-    """Authors, year and title of its source."""
+    """Authors, year and title of the source."""
     tasks: ClassVar[frozenset[TaskKind]]
-    """What it can be asked to do."""
+    """Tasks that the method supports."""
 
     starts: ClassVar[dict[str, str | None]] = {"weights": "none"}
-    """The settings that say where weights come from, and what each is for random ones."""
+    """Settings that select initial weights, each with its value for random weights."""
     unlabelled: ClassVar[bool] = False
-    """Whether it learns from all training images and needs no annotation."""
+    """Whether the method learns from all training images and needs no annotations."""
     pretrains: ClassVar[bool] = False
-    """Whether it ends as encoders to be fine-tuned, and answers nothing itself."""
+    """Whether the result is encoders to fine-tune, not a model that predicts."""
 
     hint: ClassVar[str] = ""
-    """What to try when what it learns collapses."""
+    """What to try if representations collapse, for error messages and warnings."""
     default_optim: ClassVar[dict[str, Any]] = {}
-    """How it is optimised unless the run says otherwise, where that is not the paper's for all the others."""
+    """Defaults of the section `optim` for this method, where they differ from those of `OptimConfig`."""
 
     default_views: ClassVar[ViewSpec]
-    """How its training images are varied unless the run says otherwise."""
+    """Default augmentation of training images."""
 
     name: str
-    views: ViewSpec = Field(default_factory=dict, validate_default=True)
+    views: ViewSpec = Field(default_factory=dict, validate_default=True, description="Augmentation of training images")
 
     @field_validator("views", mode="before")
     @classmethod
-    def _onto_the_defaults(cls, given: Any) -> Any:
-        """Naming one variation changes that one and leaves the method's others."""
-        return {**cls.default_views.model_dump(), **given} if isinstance(given, dict) else given
+    def _merge_with_defaults(cls, value: Any) -> Any:
+        """Keep the method's defaults for augmentations that are not set."""
+        return {**cls.default_views.model_dump(), **value} if isinstance(value, dict) else value
 
     def crops(self, image_size: int) -> MultiCrop:
-        """The views of each image that `loss` wants in a batch, for a network input of `image_size` pixels."""
+        """Return the views per image that `loss` needs, for a network input of `image_size` pixels."""
         return MultiCrop((self.views,))
 
     def technique(self, pretraining: str | None = None) -> str:
-        """The method as a reader of a table knows it, given the method of the pre-training run it starts from."""
+        """Return the name shown in tables; `pretraining` is the method of the pre-training run it starts from."""
         name = str(type(self).model_fields["name"].default)
         return name if pretraining is None else f"{name} from {pretraining}"
 
     @property
     def own_classes(self) -> tuple[str, ...]:
-        """What its answers are called where the data set has no classes; empty where it can do nothing then."""
+        """Class names to use if the data set defines no classes; empty if the method requires classes."""
         return ()
 
     @property
     def named(self) -> bool:
-        """Whether people have given these names, rather than the method."""
+        """Whether `own_classes` were named by the user."""
         return False
 
     @property
     def restarts_allowed(self) -> int:
-        """How often training begins again with other weights after a collapse."""
+        """How often training may restart with other initial weights after a collapse."""
         return 0
 
     def from_scratch(self) -> Self:
-        """The same with random weights, to be filled from a checkpoint."""
+        """Return a copy with random initial weights, for loading a checkpoint."""
         return self.model_copy(update=self.starts)
 
     @property
     @abstractmethod
     def backbone_name(self) -> str:
-        """The network as a reader of a table knows it."""
+        """Name of the network shown in tables."""
 
     @abstractmethod
     def build(self, task: Task) -> Method:
-        """The method with fresh weights, drawn from torch's global generator."""
+        """Build the method; random weights are drawn from torch's global generator."""
 
 
 class PretrainedConfig(MethodConfig, ABC):
-    """What the methods have in common whose backbone can come from a pre-training run."""
+    """Settings shared by the methods whose backbone can start from a pre-training run."""
 
     starts: ClassVar[dict[str, str | None]] = {"weights": "none", "pretrained": None}
 
-    backbone: str
-    weights: str = Field("imagenet", description="imagenet, none, or the path of a weight file")
+    backbone: str = Field(description="Network: the name of a timm model, or tiny_resnet, tiny_vit, tiny_swin")
+    weights: str = Field(
+        "imagenet", description="Initial weights of the backbone: imagenet, none (random), or the path of a weight file"
+    )
     pretrained: Path | None = Field(
-        None, description="folder of a pre-training run to start from; weights is not looked at then"
+        None, description="Folder of a pre-training run to start from, instead of method.weights"
     )
 
     @property

@@ -1,1 +1,1 @@
-"""The loop, the optimiser, checkpoints and inference, shared by every method."""
+"""Training loop, optimisers, checkpoints and inference, shared by all methods."""

@@ -1,9 +1,10 @@
-"""Batch normalisation over the images of all processes, so that how many there are changes nothing.
+"""Synchronised batch normalisation, so that results do not depend on the number of processes.
 
-    μ, σ²    mean and variance of a channel over the whole batch
+    μ, σ²    mean and variance of a channel over the batch of all processes
     y        w (x - μ) / √(σ² + ε) + b
 
-torch's own, and timm's for layers that activate as well, run on GPUs alone; on CPUs the layers here do the same.
+The implementations of torch, and of timm for layers with an activation, support GPUs only; the layers here are their
+equivalent on CPUs.
 """
 
 from typing import Any, final
@@ -17,10 +18,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def sync_batch_norm(module: nn.Module, *, device: torch.device) -> nn.Module:
-    """The module with its batch normalisation over all processes; its weights and their names stay what they are."""
+    """Replace all batch normalisation in a module by a synchronised one with the same weights and parameter names."""
     if device.type == "cuda":
-        shared: nn.Module = convert_sync_batchnorm(module)
-        return shared
+        synced: nn.Module = convert_sync_batchnorm(module)
+        return synced
     if isinstance(module, _BatchNorm):
         return SyncedBatchNorm(module)
     for name, child in module.named_children():
@@ -29,9 +30,9 @@ def sync_batch_norm(module: nn.Module, *, device: torch.device) -> nn.Module:
 
 
 class ReplacedBatchNorm(_BatchNorm):
-    """A layer of batch normalisation, and of activation where it had one, with another's weights and averages.
+    """Batch normalisation, and activation if any, that shares the parameters and running statistics of another layer.
 
-    A class derived from it says how it normalises a batch in training.
+    Subclasses implement the normalisation of a training batch.
     """
 
     def __init__(self, layer: _BatchNorm) -> None:
@@ -49,14 +50,14 @@ class ReplacedBatchNorm(_BatchNorm):
         return y
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of dimensions does."""
+        """Accept any number of dimensions."""
 
     def _normalised(self, x: Tensor) -> Tensor:
-        """As torch does."""
+        """Normalise as torch does."""
         return super().forward(x)
 
     def _count_batch(self) -> float:
-        """Another batch of training has come: how far it moves the averages."""
+        """Count a training batch and return its weight in the running statistics."""
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         return 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
@@ -64,46 +65,46 @@ class ReplacedBatchNorm(_BatchNorm):
 
 @final
 class SyncedBatchNorm(ReplacedBatchNorm):
-    """Batch normalisation that trains over all processes."""
+    """Batch normalisation over the training batch of all processes."""
 
     def _normalised(self, x: Tensor) -> Tensor:
         if not self.training:
             return super()._normalised(x)
         y, mean, variance, count = _Normalise.apply(x, self.weight, self.bias, self.eps)
         if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
-            rate = self._count_batch()
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate)
+            weight = self._count_batch()
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), weight)
             unbiased = variance * count / (count - 1).clamp_min(1)
-            self.running_var.lerp_(unbiased.to(self.running_var.dtype), rate)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), weight)
         normalised: Tensor = y
         return normalised
 
 
 class _Normalise(torch.autograd.Function):
-    """y, and the mean, variance and number of values of each channel over all processes."""
+    """Return y, and the mean, variance and number of values of each channel over all processes."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        wide = _wide(x)
-        over = [0, *range(2, x.dim())]
-        mean, own = wide.mean(over), wide.new_full((1,), x.numel() / x.shape[1])
-        scatter = (wide - _beside(mean, x)).square().sum(over)
-        facts = torch.cat([mean, scatter, own])
-        parts = [torch.empty_like(facts) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, facts)
-        c, table = len(mean), torch.stack(parts)
+        wide = _at_least_float32(x)
+        dims = [0, *range(2, x.dim())]
+        mean, local_count = wide.mean(dims), wide.new_full((1,), x.numel() / x.shape[1])
+        scatter = (wide - _per_channel(mean, x)).square().sum(dims)
+        local = torch.cat([mean, scatter, local_count])
+        gathered = [torch.empty_like(local) for _ in range(dist.get_world_size())]
+        dist.all_gather(gathered, local)
+        c, table = len(mean), torch.stack(gathered)
         means, scatters, counts = table[:, :c], table[:, c:-1], table[:, -1:]  # (P, C), (P, C), (P, 1)
         count = counts.sum()
         mean = (counts * means).sum(dim=0) / count
-        # Squared distances from the common mean: those from each process's own, and of that from the common one.
+        # Total scatter: within each process around its own mean, plus that of these means around the common mean.
         variance = (scatters + counts * (means - mean).square()).sum(dim=0) / count
         scale = (variance + eps).rsqrt()
-        standard = (wide - _beside(mean, x)) * _beside(scale, x)
+        standard = (wide - _per_channel(mean, x)) * _per_channel(scale, x)
         ctx.save_for_backward(standard, scale, weight, count)
-        y = standard if weight is None else standard * _beside(weight, x)
-        y = y if bias is None else y + _beside(bias, x)
+        y = standard if weight is None else standard * _per_channel(weight, x)
+        y = y if bias is None else y + _per_channel(bias, x)
         ctx.mark_non_differentiable(mean, variance, count)
         return y.to(x.dtype), mean, variance, count
 
@@ -111,23 +112,24 @@ class _Normalise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         standard, scale, weight, count = ctx.saved_tensors
-        g = _wide(gradient)
-        over = [0, *range(2, g.dim())]
-        to_bias, to_weight = g.sum(over), (g * standard).sum(over)
-        sums = torch.stack([to_bias, to_weight])
+        g = _at_least_float32(gradient)
+        dims = [0, *range(2, g.dim())]
+        grad_bias, grad_weight = g.sum(dims), (g * standard).sum(dims)
+        sums = torch.stack([grad_bias, grad_weight])
         dist.all_reduce(sums)
-        common, along = (_beside(each, g) for each in sums / count)
-        to_x = (g - common - standard * along) * _beside(scale if weight is None else scale * weight, g)
+        mean_g, mean_g_standard = (_per_channel(each, g) for each in sums / count)
+        factor = _per_channel(scale if weight is None else scale * weight, g)
+        grad_x = (g - mean_g - standard * mean_g_standard) * factor
         if weight is None:
-            return to_x.to(gradient.dtype), None, None, None
-        return to_x.to(gradient.dtype), to_weight, to_bias, None
+            return grad_x.to(gradient.dtype), None, None, None
+        return grad_x.to(gradient.dtype), grad_weight, grad_bias, None
 
 
-def _wide(x: Tensor) -> Tensor:
-    """Half precision becomes single; sums over many pixels need it."""
+def _at_least_float32(x: Tensor) -> Tensor:
+    """Convert half precision to single, which sums over many pixels need."""
     return x if x.dtype == torch.float64 else x.float()
 
 
-def _beside(channels: Tensor, x: Tensor) -> Tensor:
-    """(C,) so that it broadcasts over (B, C, ...)."""
+def _per_channel(channels: Tensor, x: Tensor) -> Tensor:
+    """Reshape (C,) to broadcast over (B, C, ...)."""
     return channels.reshape(1, -1, *[1] * (x.dim() - 2))

@@ -4,9 +4,9 @@
     training.pt         optimiser, schedule and counters of the same epoch
     best.safetensors    weights of the best epoch by validation
 
-`last.safetensors` and `training.pt` belong together but are two files. Both are first written beside their place;
-replacing `training.pt` is the moment the new epoch counts, and if the process dies before the weights follow, the next
-`load` finds them waiting and moves them.
+`last.safetensors` and `training.pt` belong together but are two files. Both are first written under temporary names.
+Replacing `training.pt` commits the new epoch; if the process dies before the weights are renamed as well, the next
+`load_last` renames them.
 """
 
 import os
@@ -27,12 +27,12 @@ TRAINING = "training.pt"
 
 
 def save_last(folder: Path, weights: Mapping[str, Tensor], training: Mapping[str, Any], *, epoch: int) -> None:
-    """Save the state after `epoch`: a later `load_last` sees all of it or the epoch before, whatever happens."""
-    waiting = folder / f"{LAST}.new"
-    _write_weights(waiting, weights, epoch=epoch)
+    """Save the state after `epoch`, atomically: `load_last` returns either this state or that of the previous save."""
+    pending = folder / f"{LAST}.new"
+    _write_weights(pending, weights, epoch=epoch)
     _write_training(folder / f"{TRAINING}.new", {**training, "epoch": epoch})
     (folder / f"{TRAINING}.new").replace(folder / TRAINING)
-    waiting.replace(folder / LAST)
+    pending.replace(folder / LAST)
     _sync(folder)
 
 
@@ -44,7 +44,7 @@ def save_best(folder: Path, weights: Mapping[str, Tensor], *, epoch: int) -> Non
 
 
 def load_last(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Weights and training state of the last saved epoch on the CPU, or None if no epoch was finished.
+    """Return weights and training state of the last saved epoch, on the CPU, or None if no epoch was finished.
 
     Raises:
         S4miError: the files are damaged.
@@ -54,28 +54,30 @@ def load_last(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         return None
     try:
         training: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip and pickle each raise their own
-        raise S4miError(f"{path}: is damaged ({error}); start the run again in another folder") from error
-    waiting = folder / f"{LAST}.new"
-    if waiting.exists() and _epoch_of(waiting) == training["epoch"]:
-        waiting.replace(folder / LAST)
+    except Exception as error:  # zip and pickle raise different types
+        raise S4miError(f"{path}: damaged ({error}); start the run again in another folder") from error
+    pending = folder / f"{LAST}.new"
+    if pending.exists() and _epoch_of(pending) == training["epoch"]:
+        pending.replace(folder / LAST)
     if _epoch_of(folder / LAST) != training["epoch"]:
-        raise S4miError(f"{folder / LAST}: is not of epoch {training['epoch']}; start the run again in another folder")
+        raise S4miError(
+            f"{folder / LAST}: not the weights of epoch {training['epoch']}; start the run again in another folder"
+        )
     return load_weights(folder / LAST), training
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weight file, on the CPU.
+    """Return the tensors of a weight file, on the CPU.
 
     Raises:
-        S4miError: it is not there or damaged.
+        S4miError: the file does not exist or is damaged.
     """
     if not path.exists():
-        raise S4miError(f"{path}: not there; the run has not finished an epoch")
+        raise S4miError(f"{path}: not found; the run has not finished an epoch, resume it")
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise S4miError(f"{path}: is damaged ({error})") from error
+        raise S4miError(f"{path}: damaged ({error}); train the run again") from error
 
 
 def _write_weights(path: Path, weights: Mapping[str, Tensor], *, epoch: int) -> None:
@@ -98,7 +100,7 @@ def _epoch_of(path: Path) -> int | None:
 
 
 def _sync(path: Path) -> None:
-    """Push a file, or the names in a folder, to the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

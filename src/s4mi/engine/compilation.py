@@ -1,7 +1,7 @@
-"""Networks translated by `torch.compile`, for who wants it: `hardware.compile`.
+"""Networks compiled by `torch.compile`, if `hardware.compile` is set.
 
-A step's shapes are the same from step to step, so each of them gets code of its own: of one size of crops, of training
-and of scoring. What a network computes stays the same up to rounding; weights and their names know nothing of it.
+Shapes are the same in every step, so networks are compiled for static shapes: once per size of crops, in training and
+in evaluation. Outputs are the same up to rounding; parameters and their names do not change.
 """
 
 import torch
@@ -15,42 +15,42 @@ from s4mi.nets.segmentation import SegmentationNet
 BACKEND = "inductor"
 NETWORKS = (Backbone, SegmentationNet, FPN)
 SHAPES = 64
-"""Of one network: batches and crops of so many sizes, in training and without gradients, before torch gives up."""
+"""Limit of compilations per network: sizes of batches and crops, with and without gradients."""
 
 
 def compile_networks(module: nn.Module, device: torch.device) -> list[str]:
-    """Have the networks within a module compiled when they are first called; the names of them.
+    """Compile the networks within a module at their first call; return their names.
 
-    What is called in another way than as a function, such as `Backbone.feature_map`, runs as before.
+    Only calls of the network itself are compiled, not other methods such as `Backbone.feature_map`.
 
     Raises:
-        S4miError: torch cannot compile for this device, for want of a C++ compiler or of Triton.
+        S4miError: torch cannot compile for this device, e.g. because a C++ compiler or Triton is missing.
     """
-    _try(device)
+    _check_compiler(device)
     torch._dynamo.config.recompile_limit = SHAPES
     return _compile(module)
 
 
-def _compile(module: nn.Module, within: str = "") -> list[str]:
-    found = []
+def _compile(module: nn.Module, prefix: str = "") -> list[str]:
+    names = []
     for name, child in module.named_children():
-        path = f"{within}{name}"
+        path = f"{prefix}{name}"
         if isinstance(child, NETWORKS):
             child.compile(backend=BACKEND, dynamic=False)
-            found.append(path)
+            names.append(path)
         else:
-            found += _compile(child, f"{path}.")
-    return found
+            names += _compile(child, f"{path}.")
+    return names
 
 
-def _try(device: torch.device) -> None:
-    """A sum, so that what is missing is said before anything is trained."""
+def _check_compiler(device: torch.device) -> None:
+    """Compile a trivial function, to report missing tools before training starts."""
     try:
         torch.compile(lambda x: x + 1, backend=BACKEND, dynamic=False)(torch.zeros(2, device=device))
     except (RuntimeError, ImportError) as error:
-        cause = getattr(error, "inner_exception", error)  # dynamo wraps what a backend raises in lines of advice
+        cause = getattr(error, "inner_exception", error)  # dynamo wraps errors of the backend in lines of advice
         reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
         raise S4miError(
-            f"hardware.compile: torch.compile does not work here for {device.type} ({reason}); "
+            f"hardware.compile: torch.compile does not work on this machine for {device.type} ({reason}); "
             "install what is missing, or set hardware.compile=false"
         ) from error

@@ -1,4 +1,4 @@
-"""THE loop. One generator shared by every method; whoever consumes its `Step`s logs, validates and saves."""
+"""The training loop: one generator shared by all methods, whose consumer logs, validates and saves."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from s4mi.contract import Batch, Losses, Method, TrainLoader, TrainState
 from s4mi.maths.distributed import from_first_process
 
 CHECK_EVERY = 32
-"""Steps between two looks at the loss on an accelerator, where every look waits for the device."""
+"""Steps between two checks of the loss on an accelerator, where each check is a host synchronisation."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,11 @@ class Step:
     """One optimiser step.
 
     Attributes:
-        epoch: from 1. index: from 1 within the epoch. of: steps in the epoch.
-        losses: the named terms and their `total`, detached scalars on the device.
-        images: images seen in this step by this process. The losses are those of the images of all processes.
+        epoch: epoch, counted from 1.
+        index: step within the epoch, counted from 1.
+        of: number of steps in the epoch.
+        losses: loss terms by name and their `total`, over the images of all processes; detached scalars on the device.
+        images: number of images in this step on this process.
     """
 
     epoch: int
@@ -36,7 +38,7 @@ class Step:
 
     @property
     def ends_epoch(self) -> bool:
-        """Whether this was the epoch's last step; the schedule has been stepped then."""
+        """Whether this is the last step of the epoch, after which the learning-rate schedule has been stepped."""
         return self.index == self.of
 
 
@@ -44,7 +46,9 @@ class LossNotFiniteError(Exception):
     """The loss became NaN or infinite.
 
     Attributes:
-        epoch, index: where. rows: manifest rows of the batch. terms: value of each term of the loss.
+        epoch, index: epoch and step, counted from 1.
+        rows: manifest rows of the batch.
+        terms: value of each loss term.
     """
 
     def __init__(self, *, epoch: int, index: int, rows: tuple[int, ...], terms: Mapping[str, float]) -> None:
@@ -57,97 +61,97 @@ def fit(
     method: Method,
     optimizer: Optimizer,
     scheduler: LRScheduler,
-    stream: TrainLoader,
+    loader: TrainLoader,
     *,
     epochs: int,
     first_epoch: int = 1,
     seed: int = 0,
     clip_norm: float | None = None,
 ) -> Iterator[Step]:
-    """Train `method` for epochs `first_epoch`..`epochs`, yielding after each optimiser step.
+    """Train `method` for epochs `first_epoch` to `epochs`, yielding after each optimiser step.
 
-    The global random generator is seeded anew each epoch from (`seed`, epoch), so that a run resumed at an epoch draws
-    what an uninterrupted one draws there.
+    The global random generator is seeded from (`seed`, epoch) at the start of each epoch, so that a resumed run draws
+    the same numbers as an uninterrupted one.
 
     Raises:
-        CollapseError: the method says so.
-        LossNotFiniteError: as soon as it is seen; the weights are spoilt by then.
+        CollapseError: raised by the method.
+        LossNotFiniteError: a loss is NaN or infinite; by then the weights are unusable.
     """
-    module, optimizer = fabric.setup(_Training(method), optimizer)
-    watch = _Watch(fabric, every=1 if fabric.device.type == "cpu" else CHECK_EVERY)
-    total_steps = epochs * stream.steps
+    module, optimizer = fabric.setup(_LossModule(method), optimizer)
+    monitor = _LossMonitor(fabric, every=1 if fabric.device.type == "cpu" else CHECK_EVERY)
+    total_steps = epochs * loader.steps
     for epoch in range(first_epoch, epochs + 1):
         torch.manual_seed(int(np.random.SeedSequence([seed, 3, epoch]).generate_state(1)[0]))
         method.train()
         with fabric.autocast():
-            method.before_epoch(stream.epoch(epoch))
-        for index, batch in enumerate(stream.epoch(epoch), start=1):
-            moment = TrainState((epoch - 1) * stream.steps + index - 1, stream.steps, total_steps)
-            method.before_step(moment)
-            optimizer.zero_grad(set_to_none=True)  # before the activations need the room that old gradients take
-            losses = Losses(**module(_Held(batch)))
+            method.before_epoch(loader.epoch(epoch))
+        for index, batch in enumerate(loader.epoch(epoch), start=1):
+            state = TrainState((epoch - 1) * loader.steps + index - 1, loader.steps, total_steps)
+            method.before_step(state)
+            optimizer.zero_grad(set_to_none=True)  # free old gradients before the forward pass allocates activations
+            losses = Losses(**module(_OpaqueBatch(batch)))
             total = losses.total
             fabric.backward(total)
-            method.after_backward(moment)
+            method.after_backward(state)
             if clip_norm is not None:
-                # An infinite gradient makes infinite losses, which are looked at; to look at it would be to wait.
+                # Checking gradients would synchronise with the device; infinite ones show in the losses anyway.
                 fabric.clip_gradients(module, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
             optimizer.step()
-            method.after_step(replace(moment, step=moment.step + 1))
-            seen = {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()}
-            watch.see(epoch, index, rows=batch.rows, losses=seen, last=index == stream.steps)
-            if index == stream.steps:
+            method.after_step(replace(state, step=state.step + 1))
+            detached = {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()}
+            monitor.add(epoch, index, rows=batch.rows, losses=detached, last=index == loader.steps)
+            if index == loader.steps:
                 scheduler.step()
-                _agree_on_buffers(method)
-            yield Step(epoch=epoch, index=index, of=stream.steps, losses=seen, images=len(batch.rows))
+                _broadcast_buffers(method)
+            yield Step(epoch=epoch, index=index, of=loader.steps, losses=detached, images=len(batch.rows))
 
 
 @torch.no_grad()
-def _agree_on_buffers(method: Method) -> None:
-    """What is saved and what is scored are the first process's, where each has averages of its own."""
+def _broadcast_buffers(method: Method) -> None:
+    """Copy the buffers of the first process to all, so that all score what is saved."""
     for buffer in method.buffers():
         if (first := from_first_process(buffer)) is not buffer:
             buffer.copy_(first)
 
 
-class _Held:
-    """A batch in an opaque box: Fabric and DDP take apart collections to move them, and a batch is where it belongs."""
+class _OpaqueBatch:
+    """Wraps a batch, which Fabric and DDP would otherwise traverse to move its tensors to a device they are on."""
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
 
 
-class _Training(nn.Module):
-    """A method whose forward pass is its loss, so that Fabric's precision and DDP's gradient hooks see it."""
+class _LossModule(nn.Module):
+    """Computes the loss of a method as a forward pass, so that Fabric's precision and DDP's gradient hooks apply."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
 
-    def forward(self, held: _Held) -> dict[str, Tensor]:
-        return dict(self.method.loss(held.batch))
+    def forward(self, wrapped: _OpaqueBatch) -> dict[str, Tensor]:
+        return dict(self.method.loss(wrapped.batch))
 
 
-class _Watch:
-    """Looks at the losses every few steps and stops at the first that is not finite, in all processes at once."""
+class _LossMonitor:
+    """Checks the losses every few steps and raises at the first that is not finite, in all processes at once."""
 
     def __init__(self, fabric: Fabric, *, every: int) -> None:
         self._fabric, self._every = fabric, every
-        self._waiting: list[dict[str, Any]] = []
+        self._unchecked: list[dict[str, Any]] = []
 
-    def see(self, epoch: int, index: int, *, rows: Tensor, losses: Mapping[str, Tensor], last: bool) -> None:
-        self._waiting.append({"epoch": epoch, "index": index, "rows": rows, "losses": losses})
-        if len(self._waiting) < self._every and not last:
+    def add(self, epoch: int, index: int, *, rows: Tensor, losses: Mapping[str, Tensor], last: bool) -> None:
+        self._unchecked.append({"epoch": epoch, "index": index, "rows": rows, "losses": losses})
+        if len(self._unchecked) < self._every and not last:
             return
-        waiting, self._waiting = self._waiting, []
-        infinite = ~torch.isfinite(torch.stack([step["losses"]["total"] for step in waiting]))
+        unchecked, self._unchecked = self._unchecked, []
+        infinite = ~torch.isfinite(torch.stack([step["losses"]["total"] for step in unchecked]))
         anywhere: Tensor = self._fabric.all_reduce(infinite.float(), reduce_op="sum")  # type: ignore[assignment]
         if not bool(anywhere.any()):
             return
-        bad = waiting[int((anywhere > 0).nonzero()[0])]
+        first = unchecked[int((anywhere > 0).nonzero()[0])]
         raise LossNotFiniteError(
-            epoch=bad["epoch"],
-            index=bad["index"],
-            rows=tuple(bad["rows"].tolist()),
-            terms={name: float(value) for name, value in bad["losses"].items()},
+            epoch=first["epoch"],
+            index=first["index"],
+            rows=tuple(first["rows"].tolist()),
+            terms={name: float(value) for name, value in first["losses"].items()},
         )

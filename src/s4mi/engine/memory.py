@@ -1,8 +1,8 @@
-"""Memory that was freed is kept for the next step, instead of given back and fetched anew page by page.
+"""Memory allocator settings: keep freed memory in the process for the next step.
 
-glibc hands every block above 32 MiB back to the system at once. A U-Net at 224 pixels frees and asks for dozens of such
-blocks in each step, and the system clears every page of each: 180,000 page faults, a quarter of the time
-(docs/decisions/0017).
+By default, glibc returns every block above 32 MiB to the system when it is freed. A U-Net at 224 pixels frees and
+allocates dozens of such blocks per step, and the system clears every page of each: 180,000 page faults, a quarter of
+the time (docs/decisions/0017).
 """
 
 import ctypes
@@ -10,18 +10,18 @@ import os
 import platform
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Their names in glibc's <malloc.h>, without M_."""
+"""Parameters of `mallopt`; in <malloc.h> their names start with M_."""
 LARGEST_BLOCK = 2**30
-"""Bytes of a block that is still kept."""
+"""Largest block to keep, in bytes."""
 NEVER = 2**31 - 4096
 SET_BY_HAND = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
-"""Environment variables."""
+"""Environment variables with which users configure the allocator."""
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc for it, for the rest of the process; False where there is another C library.
+    """Configure glibc to keep freed memory, for the rest of the process; return whether it does.
 
-    Somebody who has set GLIBC_TUNABLES or MALLOC_… knows better, and is left alone.
+    Nothing happens with another C library, or if GLIBC_TUNABLES or MALLOC_… is set.
     """
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in SET_BY_HAND):
         return False
@@ -30,6 +30,6 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_memory() -> None:
-    """Give back what is free now: after a run, in a process that goes on to another."""
+    """Return free memory to the system, e.g. between two runs in the same process."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,6 +1,6 @@
-"""What a run leaves behind: `record.json`, the only thing reports and studies read.
+"""Records of runs: `record.json` and the files beside it, which are all that reports and studies read.
 
-Nothing here imports torch, so a report of a thousand runs opens in a moment.
+Nothing here imports torch, so that a report on a thousand runs opens fast.
 """
 
 from s4mi.records.data import DataSummary, Leakage, PartSummary

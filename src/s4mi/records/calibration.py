@@ -1,4 +1,4 @@
-"""How sure a run may be: a temperature and thresholds fitted on validation, `calibration.json` of a run."""
+"""Calibration of a run, `calibration.json`: temperature scaling and per-class thresholds, fitted on validation."""
 
 import math
 from pathlib import Path
@@ -13,45 +13,47 @@ from s4mi.records.scores import Frozen, TaskKind
 
 CALIBRATION_NAME = "calibration.json"
 FEW = 32
-"""Fewer validation images than these say little of how sure a run may be: of simulated temperatures that were fitted
-on 16, more than a quarter made other images worse."""
+"""Validation images below which calibration is unreliable: of simulated temperatures fitted on 16 images, more than a
+quarter made the probabilities of other images worse."""
 
 WORSE = 0.001
-"""Nats by which a mean negative log-likelihood has to grow before anybody is told."""
+"""Increase of the mean negative log-likelihood, in nats, above which a warning is due."""
 
 
 class Reliability(Frozen):
-    """How far probabilities can be believed on one part of the split, before the temperature and after it."""
+    """Calibration error on one part of the split, before and after temperature scaling."""
 
     predictions: int = Field(
         validation_alias=AliasChoices("predictions", "answers"),
-        description="what is counted: images, images × labels, or sampled pixels",
+        description="number of predictions: images, images × labels, or sampled pixels",
     )
     ece: float = Field(description="expected calibration error, 15 equal bins")
-    ece_calibrated: float
+    ece_calibrated: float = Field(description="expected calibration error after temperature scaling")
     nll: float = Field(description="mean negative log-likelihood, nats")
-    nll_calibrated: float
+    nll_calibrated: float = Field(description="mean negative log-likelihood after temperature scaling, nats")
 
 
 class Calibration(Frozen):
-    """p → p^(1/T) / sum of these, of several labels p → sigmoid(logit(p) / T); a label is given above its threshold."""
+    """Temperature scaling p → p^(1/T), normalised; multi-label: p → sigmoid(logit(p) / T) and a threshold per label."""
 
     format: Literal[1] = 1
     task: TaskKind
     classes: list[str]
     temperature: float = Field(
         gt=0,
-        description="least negative log-likelihood on validation, with few images drawn towards 1; above 1 it makes "
-        "unsure",
+        description="temperature of least negative log-likelihood on validation, regularised towards 1 for few images; "
+        "above 1 lowers confidence",
     )
-    images: int = Field(0, description="validation images it was fitted on; 0: an older s4mi, which drew nothing")
+    images: int = Field(
+        0, description="validation images it was fitted on; 0: written by an older version, without regularisation"
+    )
     thresholds: dict[str, float] = Field(
         default_factory=dict,
-        description="of several labels: best F1 on validation, of calibrated probabilities; 1/2 where validation has "
-        "no image with the label, or none without it",
+        description="multi-label: threshold of best F1 on validation for each label, on calibrated probabilities; 1/2 "
+        "if validation has no image with the label, or none without it",
     )
-    val: Reliability = Field(description="of the images it was fitted on, so better than it will be on others")
-    test: Reliability | None = Field(None, description="of images that had no say in it")
+    val: Reliability = Field(description="calibration on the images it was fitted on, therefore optimistic")
+    test: Reliability | None = Field(None, description="calibration on the held-out test images")
 
     @property
     def warnings(self) -> list[str]:
@@ -76,10 +78,10 @@ def write_calibration(calibration: Calibration, run_dir: Path) -> None:
 
 
 def read_calibration(run_dir: Path) -> Calibration | None:
-    """Read `calibration.json` of `run_dir`, or None where there is none.
+    """Read `calibration.json` of `run_dir`; return None if there is none.
 
     Raises:
-        S4miError: it is damaged, or of another format.
+        S4miError: the file is damaged or has another format.
     """
     path = run_dir / CALIBRATION_NAME
     try:
@@ -89,7 +91,7 @@ def read_calibration(run_dir: Path) -> Calibration | None:
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"]) or "file"
-        raise S4miError(f"{path}: {place}: {problem['msg']}; make it again with: s4mi calibrate {run_dir}") from error
+        raise S4miError(f"{path}: {place}: {problem['msg']}; recreate it with: s4mi calibrate {run_dir}") from error
     if not math.isfinite(calibration.temperature):
-        raise S4miError(f"{path}: temperature: is not finite; make it again with: s4mi calibrate {run_dir}")
+        raise S4miError(f"{path}: temperature must be finite; recreate it with: s4mi calibrate {run_dir}")
     return calibration

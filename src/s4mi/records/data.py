@@ -1,4 +1,4 @@
-"""What a run knew of its data: enough for a data card, and nothing that names a person or a folder."""
+"""Summary of the data set of a run: enough for a data card, without names of people or folders."""
 
 from typing import Literal
 
@@ -13,15 +13,15 @@ class PartSummary(Frozen):
     """One part of the split."""
 
     images: int
-    annotated: int = Field(description="for the task of the run")
-    groups: int = Field(description="patients or lesions that its images name")
+    annotated: int = Field(description="images annotated for the task of the run")
+    groups: int = Field(description="number of different patients or lesions")
     classes: dict[str, int] = Field(description="annotated images that show each class")
-    hash: str = Field(description="of which images these are")
+    hash: str = Field(description="hash of the selection of images")
 
 
 class Leakage(Frozen):
-    """Pairs of images that are alike on two sides of the split: `exact` by their bytes, `near` to look at, `group` by
-    their patient or lesion."""
+    """Pairs of images in two parts of the split: `exact` duplicates, `near`-duplicates, or of the same `group` (patient
+    or lesion)."""
 
     kind: LeakKind
     parts: tuple[Part, Part]
@@ -29,21 +29,21 @@ class Leakage(Frozen):
 
 
 class DataSummary(Frozen):
-    """The data set as a run saw it, and how it was split."""
+    """The data set as used by a run, and how it was split."""
 
-    version: int = Field(1, description="how often annotations were merged into it, and one")
+    version: int = Field(1, description="version of the data set: 1, plus one for each merge of annotations")
     images: int
-    grouped: int = Field(description="images that name their patient or lesion")
+    grouped: int = Field(description="images with a known patient or lesion")
     parts: dict[Part, PartSummary]
-    division: str = Field(description="how the parts were made, in words")
-    division_seed: int | None = Field(description="what drew them; None where nothing was drawn")
-    leaks: tuple[Leakage, ...] = Field(description="all kinds are looked for in every run")
-    formats: dict[str, int] = Field(description="images by the ending of their file")
-    smallest: tuple[int, int] = Field(description="height and width in pixels of the image with the fewest")
-    largest: tuple[int, int]
-    image_size: int = Field(description="side in pixels of what the network sees")
-    tile: int | None = Field(description="side in pixels of the tiles that large images are cut into")
+    division: str = Field(description="how the data set was split, in words")
+    division_seed: int | None = Field(description="seed of the split; None if it was not random")
+    leaks: tuple[Leakage, ...] = Field(description="leakage found; every run checks for all kinds")
+    formats: dict[str, int] = Field(description="number of images by file extension")
+    smallest: tuple[int, int] = Field(description="height and width in pixels of the smallest image")
+    largest: tuple[int, int] = Field(description="height and width in pixels of the largest image")
+    image_size: int = Field(description="side of the network input in pixels")
+    tile: int | None = Field(description="side in pixels of the tiles that images are cut into; None: not tiled")
     channels: str
-    conversion: str = Field(description="what the import made of files that were no 8-bit pictures")
+    conversion: str = Field(description="how the import converted files other than 8-bit images")
     source: str
     licence: str

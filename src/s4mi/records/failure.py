@@ -1,4 +1,4 @@
-"""Why a run has failed, as its folder says until it has finished."""
+"""Reason for the failure of a run, kept in its folder until it has finished."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from s4mi.records.scores import Frozen
 
 FAILURE_NAME = "failure.json"
 LOG_NAME = "log.txt"
-"""What a run of a study has said, in its folder."""
+"""Output of a run of a study, in the run folder."""
 
 
 class Failure(Frozen):
-    """Why a run has failed the last time, how often it has, and when."""
+    """The last failure of a run, and the number of attempts so far."""
 
     reason: str
     attempts: int
@@ -20,7 +20,7 @@ class Failure(Frozen):
 
 
 def read_failure(run: Path) -> Failure | None:
-    """The last failure, or None; a file that cannot be read is none."""
+    """Return the last failure of a run, or None if there is none or its file cannot be read."""
     try:
         return Failure.model_validate_json((run / FAILURE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValidationError, UnicodeDecodeError):

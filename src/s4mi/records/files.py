@@ -1,4 +1,4 @@
-"""Records as files of a run's folder, written whole or not at all."""
+"""Record files in a run folder, written atomically."""
 
 import json
 import os
@@ -14,16 +14,16 @@ RECORD_NAME = "record.json"
 CONFIG_NAME = "config.yaml"
 MAP_NAME = "feature_map.json"
 SUPERSEDED = "superseded"
-"""Folder below that of a study with runs whose settings are others now; nothing counts them."""
+"""Subfolder of a study with runs whose settings have changed since; they are not counted."""
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write `text` so that a reader, or a machine that loses power, sees the old file or the new one, never half."""
+    """Write `text` so that readers see either the old file or the new one, even after a power failure."""
     write_bytes_atomically(path, text.encode("utf-8"))
 
 
 def write_bytes_atomically(path: Path, contents: bytes) -> None:
-    """`write_text_atomically`, of bytes."""
+    """Write `contents` as `write_text_atomically` does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -39,7 +39,7 @@ def write_bytes_atomically(path: Path, contents: bytes) -> None:
 
 
 def finished_runs(folder: Path) -> list[Path]:
-    """The folders of all finished runs at or below one, sorted, but for those that a study has set aside."""
+    """Return the sorted folders of all finished runs at or below `folder`, except those that a study has superseded."""
     found = (path.parent for path in folder.rglob(RECORD_NAME))
     return sorted(run for run in found if SUPERSEDED not in run.relative_to(folder).parts)
 
@@ -50,15 +50,15 @@ def write_record(record: RunRecord | PretrainingRecord, run_dir: Path) -> None:
 
 
 def read_record(run_dir: Path) -> RunRecord:
-    """Read `record.json` of a run that ended as a classifier or segmenter.
+    """Read `record.json` of a run that trained a classifier or segmenter.
 
     Raises:
-        S4miError: there is none (the run is not finished), it is of another format, or of a pre-training run.
+        S4miError: the run is not finished, its record has another format, or it is a pre-training run.
     """
     record = read_any_record(run_dir)
     if isinstance(record, PretrainingRecord):
         raise S4miError(
-            f"{run_dir}: a {record.method} run learns features and no answers; fine-tune it first: "
+            f"{run_dir}: a {record.method} run learns features and makes no predictions; fine-tune it first: "
             f"s4mi train RUN.yaml method.pretrained={run_dir}"
         )
     return record
@@ -68,34 +68,34 @@ def read_pretraining(run_dir: Path) -> PretrainingRecord:
     """Read `record.json` of a pre-training run.
 
     Raises:
-        S4miError: there is none (the run is not finished), it is of another format, or of another kind of run.
+        S4miError: the run is not finished, its record has another format, or it is not a pre-training run.
     """
     record = read_any_record(run_dir)
     if isinstance(record, RunRecord):
-        raise S4miError(f"{run_dir}: is a {record.method} run, no pre-training; give the folder of one such as dino's")
+        raise S4miError(f"{run_dir}: a {record.method} run is not pre-training; pass the folder of e.g. a dino run")
     return record
 
 
 def read_any_record(run_dir: Path) -> RunRecord | PretrainingRecord:
-    """Read `record.json` of `run_dir`, whatever the run was for.
+    """Read `record.json` of a run of any kind.
 
     Raises:
-        S4miError: there is none (the run is not finished), or it is of another format.
+        S4miError: the run is not finished, or its record has another format.
     """
     path = run_dir / RECORD_NAME
     try:
         text = path.read_text(encoding="utf-8")
-        of_pretraining = json.loads(text).get("kind") == "pretraining"
+        pretrains = json.loads(text).get("kind") == "pretraining"
     except (FileNotFoundError, NotADirectoryError) as error:
         raise S4miError(
-            f"{path}: not there, so this is no finished run; finish it with: s4mi train --resume"
+            f"{path}: not found, so this is not a finished run; finish it with: s4mi train --resume"
         ) from error
     except UnicodeDecodeError as error:
-        raise S4miError(f"{path}: is damaged (byte {error.start} is no text); train the run again") from error
+        raise S4miError(f"{path}: damaged (byte {error.start} is not valid text); train the run again") from error
     except (json.JSONDecodeError, AttributeError):
-        of_pretraining = False  # validation says what is wrong with it
+        pretrains = False  # validation below reports what is wrong
     try:
-        return (PretrainingRecord if of_pretraining else RunRecord).model_validate_json(text)
+        return (PretrainingRecord if pretrains else RunRecord).model_validate_json(text)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
@@ -103,7 +103,7 @@ def read_any_record(run_dir: Path) -> RunRecord | PretrainingRecord:
 
 
 def read_epochs(run_dir: Path) -> list[EpochRecord]:
-    """The epochs in `metrics.jsonl`, oldest first; a torn last line (the process was killed) is left out."""
+    """Read the epochs in `metrics.jsonl`, oldest first, without a line left incomplete by a killed process."""
     path = run_dir / "metrics.jsonl"
     if not path.exists():
         return []

@@ -1,10 +1,10 @@
-"""Records as flat names and numbers, which is all that loggers know."""
+"""Records as flat mappings from names to numbers, as loggers expect."""
 
 from s4mi.records import EpochRecord, PretrainingRecord, RunRecord
 
 
 def of_epoch(record: EpochRecord) -> dict[str, float]:
-    """`loss/total`, `val/iou`, `signal/…`, `health/<encoder>/std`, `lr`, …; the epoch itself is not among them."""
+    """Flatten an epoch, without its number: `loss/total`, `val/iou`, `signal/…`, `health/<encoder>/std`, `lr`, …"""
     flat = {
         **{f"loss/{name}": value for name, value in record.losses.items()},
         **{f"val/{name}": value for name, value in record.val.items()},
@@ -20,11 +20,11 @@ def of_epoch(record: EpochRecord) -> dict[str, float]:
 
 
 def of_run(record: RunRecord | PretrainingRecord) -> dict[str, float]:
-    """What a finished run scores, as `best/val/iou` and `best/test/iou`, and what it cost."""
+    """Flatten the scores of a finished run, e.g. `best/val/iou` and `best/test/iou`, and its cost."""
     flat: dict[str, float] = {}
     if isinstance(record, RunRecord):
         for part, scores in (("val", record.val), ("test", record.test)):
-            known = {} if scores is None else scores.model_dump()
-            flat |= {f"best/{part}/{name}": one for name, one in known.items() if isinstance(one, int | float)}
+            values = {} if scores is None else scores.model_dump()
+            flat |= {f"best/{part}/{name}": value for name, value in values.items() if isinstance(value, int | float)}
         flat["best/epoch"] = record.best_epoch
     return {**flat, "cost/seconds": record.cost.seconds, "cost/peak_memory_mib": record.cost.peak_memory_mib}

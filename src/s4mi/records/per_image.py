@@ -1,4 +1,4 @@
-"""What a segmentation run scores on each image of a part, as a table that any program opens."""
+"""Scores of a segmentation run for each image of one part of the split, as a CSV file."""
 
 import csv
 import io
@@ -13,9 +13,9 @@ COLUMNS = ("image", "group", "class", "iou", "dice", "hd95", "assd")
 
 
 class ImageScores(Frozen):
-    """One image. Each score is given by foreground class; `None` where it is not defined, as `SegmentationScores` says.
+    """Scores of one image by foreground class; `None` where not defined, see `SegmentationScores`.
 
-    `hd95` and `assd` are in pixels of the image, and `None` as well where distances were not measured.
+    `hd95` and `assd` are in pixels of the image, and also `None` where distances were not computed.
     """
 
     image: str
@@ -27,13 +27,13 @@ class ImageScores(Frozen):
 
 
 def write_image_scores(scores: Sequence[ImageScores], path: Path) -> None:
-    """Write a table with a line per image and class, atomically; a cell is empty where there is nothing to say."""
+    """Write a CSV file with a row per image and class, atomically; undefined scores are left empty."""
     table = io.StringIO(newline="")
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(COLUMNS)
-    for one in scores:
-        for name in one.iou:
-            values = (one.iou[name], one.dice[name], one.hd95[name], one.assd[name])
+    for image in scores:
+        for name in image.iou:
+            values = (image.iou[name], image.dice[name], image.hd95[name], image.assd[name])
             cells = ("" if value is None else f"{value:.6f}" for value in values)
-            rows.writerow([one.image, one.group or "", name, *cells])
+            rows.writerow([image.image, image.group or "", name, *cells])
     write_text_atomically(path, table.getvalue())

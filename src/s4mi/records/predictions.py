@@ -1,4 +1,4 @@
-"""What a classification run answers on each image of a part, as a table that any program opens."""
+"""Predictions of a classification run for each image of one part of the split, as a CSV file."""
 
 import csv
 import io
@@ -12,18 +12,18 @@ from s4mi.records.files import write_text_atomically
 
 TEST_PREDICTIONS_NAME = "test_predictions.csv"
 OLD_TEST_PREDICTIONS_NAME = "test_answers.csv"
-"""The same table as s4mi wrote it before it was called what it is."""
+"""Former name of the same file, written by older versions of s4mi."""
 PREDICTION_COLUMNS = ("image", "group", "class", "truth", "probability", "decision")
 OLD_PREDICTION_COLUMNS = (*PREDICTION_COLUMNS[:-1], "answer")
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """N images and K classes; of several labels, a truth and an answer may hold any number of classes.
+    """Predictions for N images and K classes; with multi-label tasks, an image has any number of classes.
 
     Attributes:
-        images: what each is called. groups: the patient of each, or None where nobody has said.
-        truth: (N, K) what each shows. probabilities: (N, K). answers: (N, K) what the run decided.
+        images: (N,) names. groups: (N,) patients, None where unknown.
+        truth: (N, K) annotated classes. probabilities: (N, K) in [0, 1]. decisions: (N, K) predicted classes.
     """
 
     images: tuple[str, ...]
@@ -34,14 +34,14 @@ class Predictions:
     decisions: NDArray[np.bool_]
 
 
-def write_predictions(given: Predictions, path: Path) -> None:
-    """Write a table with a line per image and class, atomically; what is shown and what is decided as 1 and 0."""
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Write a CSV file with a row per image and class, atomically; truth and decision are 1 or 0."""
     table = io.StringIO(newline="")
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(PREDICTION_COLUMNS)
-    for n, (image, group) in enumerate(zip(given.images, given.groups, strict=True)):
-        for k, name in enumerate(given.classes):
-            shown, decided = int(given.truth[n, k]), int(given.decisions[n, k])
-            # Nine digits give a probability in single precision back to the bit.
-            rows.writerow([image, group or "", name, shown, f"{given.probabilities[n, k]:.9g}", decided])
+    for n, (image, group) in enumerate(zip(predictions.images, predictions.groups, strict=True)):
+        for k, name in enumerate(predictions.classes):
+            truth, decision = int(predictions.truth[n, k]), int(predictions.decisions[n, k])
+            # Nine digits restore a single-precision probability bit by bit.
+            rows.writerow([image, group or "", name, truth, f"{predictions.probabilities[n, k]:.9g}", decision])
     write_text_atomically(path, table.getvalue())

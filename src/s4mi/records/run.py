@@ -1,4 +1,4 @@
-"""The records of a run: one when it has finished, one an epoch."""
+"""Records of a run: one per finished run, one per epoch."""
 
 from typing import Final, Literal
 
@@ -12,33 +12,33 @@ FORMAT: Final = 1
 
 
 class LabelCounts(Frozen):
-    """How many images each part holds and how many of the training images carry the annotation that was used."""
+    """Number of images in each part of the split, and of annotations used in training."""
 
     train_images: int
-    train_labelled: int = Field(description="training images whose annotation this run may read")
+    train_labelled: int = Field(description="training images whose annotation the run may use")
     val: int
     test: int
-    per_class: dict[str, int] = Field(description="labelled training images showing each class")
+    per_class: dict[str, int] = Field(description="labelled training images that show each class")
 
     def without_labels(self) -> "LabelCounts":
-        """The same where no annotation of a training image was read."""
+        """Return the counts of a run that used no annotation of a training image."""
         return self.model_copy(update={"train_labelled": 0, "per_class": dict.fromkeys(self.per_class, 0)})
 
 
 class Cost(Frozen):
-    """What the run cost. Seconds add up over resumed sessions."""
+    """Cost of a run. Seconds are summed over resumed sessions."""
 
     seconds: float
     images_per_second: float = Field(description="training images per second of training time")
     peak_memory_mib: float = Field(description="peak resident memory of the process, or peak device memory on a GPU")
     parameters: int
     device: str
-    energy_wh: float | None = Field(None, description="watt-hours that counters of the machine saw; None: not measured")
-    energy_of: str = Field("", description="what was counted: processor, GPU or both, with all else that ran there")
+    energy_wh: float | None = Field(None, description="energy in Wh, from hardware counters; None: not measured")
+    energy_of: str = Field("", description="what was measured: processor, GPU or both, with all processes on them")
 
 
 class MemberScores(Frozen):
-    """Scores of one of the several answers that some segmenters give; surface distances are the chosen one's alone."""
+    """Scores of one ensemble member; surface distances are computed for the selected member only."""
 
     val: SegmentationScores | None
     test: SegmentationScores | None
@@ -49,22 +49,22 @@ class RunRecord(Frozen):
 
     format: Literal[1] = FORMAT
     method: str
-    technique: str = Field("", description="the method and its start, as a table calls them; empty: the method")
-    pretraining: Pretraining | None = Field(None, description="where the weights come from, if from a run of s4mi")
+    technique: str = Field("", description="name in tables, from the method and its pre-training; empty: the method")
+    pretraining: Pretraining | None = Field(None, description="pre-training run that the weights come from, if any")
     backbone: str
     dataset: str
-    synthetic: bool = Field(description="the images are drawn, not photographed; say so wherever results are shown")
+    synthetic: bool = Field(description="whether the images are synthetic, to be stated wherever results are shown")
     task: TaskKind
     classes: list[str]
     label_fraction: float = Field(description="percent of the annotated training images whose annotation was used")
-    labels_asked: str = Field("", description="what was asked for, such as `10 %`, `50 images` or `5 patients`")
-    leaks: int = Field(0, description="pairs of images alike on two sides of the split, which was allowed")
+    labels_asked: str = Field("", description="requested amount of labels, e.g. `10 %`, `50 images` or `5 patients`")
+    leaks: int = Field(0, description="number of leaking pairs between parts of the split, if allowed")
     seed: int
     config_hash: str
     split_hash: str
     data_hash: str = Field(description="content hash of the decoded images and masks")
-    data: DataSummary | None = Field(None, description="the data set as the run saw it; older runs do not know")
-    metric: str = Field(description="name of the score that chose the best epoch, read on validation only")
+    data: DataSummary | None = Field(None, description="data set as used by the run; None in records of older versions")
+    metric: str = Field(description="validation score that selected the best epoch")
     best_epoch: int
     epochs: int
     labels: LabelCounts
@@ -78,9 +78,9 @@ class RunRecord(Frozen):
     members: dict[str, MemberScores] = Field(
         default_factory=dict,
         validation_alias=AliasChoices("members", "readings"),
-        description="scores of each ensemble member of a segmenter that has several",
+        description="scores of all ensemble members, if the method has several",
     )
-    restarts: int = Field(0, description="times that training began again, with other weights, after a collapse")
+    restarts: int = Field(0, description="number of restarts with other initial weights after a collapse")
     cost: Cost
     versions: dict[str, str]
     git_revision: str | None = Field(description="revision of the s4mi source checkout, when it runs from one")
@@ -95,18 +95,18 @@ class PretrainingRecord(Frozen):
     kind: Literal["pretraining"] = "pretraining"
     method: str
     backbone: str
-    encoders: dict[str, str] = Field(description="file of each encoder's weights, below the run's folder")
+    encoders: dict[str, str] = Field(description="weight file of each encoder, relative to the run folder")
     dataset: str
     synthetic: bool
-    images: int = Field(description="training images it learnt from; no label of theirs was used")
+    images: int = Field(description="number of training images; their labels were not used")
     seed: int
     config_hash: str
     split_hash: str
     data_hash: str
-    data: DataSummary | None = Field(None, description="the data set as the run saw it; older runs do not know")
+    data: DataSummary | None = Field(None, description="data set as used by the run; None in records of older versions")
     epochs: int
-    start: FeatureHealth = Field(description="before the first step")
-    end: FeatureHealth
+    start: FeatureHealth = Field(description="feature health before the first step")
+    end: FeatureHealth = Field(description="feature health after the last epoch")
     cost: Cost
     versions: dict[str, str]
     git_revision: str | None
@@ -118,10 +118,10 @@ class EpochRecord(Frozen):
     """One line of `metrics.jsonl`."""
 
     epoch: int = Field(ge=1)
-    losses: dict[str, float] = Field(description="mean over the epoch of each named term, and of their `total`")
+    losses: dict[str, float] = Field(description="mean over the epoch of each loss term and of their `total`")
     val: dict[str, float] = Field(description="validation scores at network resolution")
-    health: FeatureHealth | None = Field(None, description="of pre-training")
-    signals: dict[str, float] = Field(default_factory=dict, description="what else tells how training goes")
+    health: FeatureHealth | None = Field(None, description="feature health, for pre-training")
+    signals: dict[str, float] = Field(default_factory=dict, description="further metrics reported by the method")
     lr: float
     seconds: float
     images_per_second: float

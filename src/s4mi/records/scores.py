@@ -1,4 +1,4 @@
-"""What scores say, and the words that all records share."""
+"""Scores, and base types shared by all records."""
 
 from typing import Literal
 
@@ -8,22 +8,22 @@ TaskKind = Literal["multiclass", "multilabel", "segmentation"]
 Part = Literal["train", "val", "test"]
 
 IGNORE = 255
-"""Mask value of a pixel that has no annotation: it enters no loss and no score."""
+"""Mask value of pixels without annotation, which are excluded from losses and scores."""
 
 
 class Frozen(BaseModel):
-    """Immutable, and strict about unknown fields, so that an older format is noticed and not misread.
+    """Immutable record that rejects unknown fields, so that other formats are detected and not misread.
 
-    A number that is not finite is written as NaN or Infinity: as null, the record could not be read again.
+    Non-finite numbers are written as NaN or Infinity; as null, the record could not be read again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class ClassScores(Frozen):
-    """Scores of one class against the rest; `None` where the class is absent and the score undefined."""
+    """One-vs-rest scores of a class; `None` where the class is absent and the score undefined."""
 
-    support: int = Field(description="images (classification) or truth pixels (segmentation) of this class")
+    support: int = Field(description="images (classification) or annotated pixels (segmentation) of the class")
     f1: float | None = None
     recall: float | None = None
     precision: float | None = None
@@ -36,32 +36,32 @@ class ClassScores(Frozen):
 
 
 class ClassificationScores(Frozen):
-    """Classification on one part of the split. Every number lies in [0, 1]; F1 = 2TP / (2TP + FP + FN)."""
+    """Classification scores on one part of the split, in [0, 1]; F1 = 2TP / (2TP + FP + FN)."""
 
     kind: Literal["classification"] = "classification"
     images: int
     f1_micro: float
     f1_macro: float
-    recall_micro: float = Field(description="for multi-class tasks this is the accuracy")
+    recall_micro: float = Field(description="micro recall; for multi-class tasks, the accuracy")
     recall_macro: float
     balanced_accuracy: float
-    auroc: float | None = Field(description="macro mean over the classes for which it is defined")
+    auroc: float | None = Field(description="macro mean over the classes with a defined AUROC")
     average_precision: float | None
     calibration_error: float = Field(description="expected calibration error, 15 equal bins")
-    majority_f1_macro: float = Field(description="macro F1 of always giving the most frequent labelled training answer")
+    majority_f1_macro: float = Field(description="macro F1 of always predicting the majority class in training")
     per_class: dict[str, ClassScores]
     confusion: list[list[int]] = Field(
-        description="multi-class: [truth][predicted]; multi-label: one row [TN, FP, FN, TP] per class"
+        description="multi-class: [truth][prediction]; multi-label: a row [TN, FP, FN, TP] per class"
     )
 
 
 class SegmentationScores(Frozen):
-    """Segmentation on one part of the split, at each image's own resolution; means are over foreground classes.
+    """Segmentation scores on one part of the split, at the resolution of each image; means over foreground classes.
 
     `iou` and `dice` pool the pixels of all images; `iou_image` and `dice_image` average over images; `iou_patient` and
-    `dice_patient` over patients, each of whom counts with the mean of their images. A class absent from truth and
-    prediction alike leaves that image out of its mean; absent from one of them only, the image scores 0. Where one of
-    the two is empty, surface distances count as the image's diagonal.
+    `dice_patient` average over patients, each with the mean of their images. Images with a class in neither truth nor
+    prediction are left out of the mean of the class; images with it in only one of the two score 0. If either mask is
+    empty, surface distances equal the image diagonal.
     """
 
     kind: Literal["segmentation"] = "segmentation"
@@ -71,7 +71,7 @@ class SegmentationScores(Frozen):
     iou_image: float
     dice_image: float
     iou_patient: float | None = Field(
-        None, description="None where no image has a group; an image without one is a patient of its own"
+        None, description="mean over patients; None if no image has a group; an image without one counts as a patient"
     )
     dice_patient: float | None = None
     hd95: float | None = Field(description="95th percentile Hausdorff distance, pixels of the original image")

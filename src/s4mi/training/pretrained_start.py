@@ -51,7 +51,7 @@ def read_pretrained_start(config: RunConfig, prepared: Prepared, run: Path, *, r
         epochs=record.epochs,
         images=record.images,
         seconds=record.cost.seconds,
-        spoilt={part: len(rows) for part, rows in contaminated.items()},
+        contaminated={part: len(rows) for part, rows in contaminated.items()},
     )
 
 

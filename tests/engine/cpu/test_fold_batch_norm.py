@@ -1,4 +1,4 @@
-"""Folded networks answer the same, and networks that would not are left alone."""
+"""Folded networks have the same outputs; networks that would not are restored."""
 
 import pytest
 import torch
@@ -8,8 +8,8 @@ from s4mi.engine.cpu.fold_batch_norm import fold_batch_norm
 from s4mi.nets.backbone import tiny_resnet
 
 
-def settled(network: nn.Module) -> nn.Module:
-    """In evaluation mode, with normalisation that does something."""
+def randomised(network: nn.Module) -> nn.Module:
+    """The network in evaluation mode, with random batch-norm statistics and parameters."""
     generator = torch.Generator().manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -24,10 +24,10 @@ def images() -> Tensor:
 
 
 @pytest.mark.parametrize("name", ["tiny_resnet", "tf_efficientnet_lite0", "mobilenetv3_small_100"])
-def test_a_folded_network_answers_the_same_without_normalisation(name: str) -> None:
+def test_a_folded_network_has_the_same_outputs_without_normalisation(name: str) -> None:
     import timm
 
-    network = settled(tiny_resnet() if name == "tiny_resnet" else timm.create_model(name, num_classes=3))
+    network = randomised(tiny_resnet() if name == "tiny_resnet" else timm.create_model(name, num_classes=3))
     count = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     with torch.inference_mode():
         before = network(images())
@@ -39,7 +39,7 @@ def test_a_folded_network_answers_the_same_without_normalisation(name: str) -> N
 
 
 class Crossed(nn.Module):
-    """Normalises before it convolves, whatever the order of its parts says."""
+    """Normalises before it convolves, unlike the order of its modules."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,21 +50,21 @@ class Crossed(nn.Module):
         return out
 
 
-def test_a_network_that_calls_its_parts_in_another_order_is_put_back() -> None:
-    network = settled(Crossed())
+def test_a_network_that_calls_its_modules_in_another_order_is_restored() -> None:
+    network = randomised(Crossed())
     conv, norm = network.conv, network.norm
     assert fold_batch_norm(network, network, images()) == 0
     assert network.conv is conv
     assert network.norm is norm
 
 
-def test_a_part_that_stands_at_two_places_is_left_alone() -> None:
+def test_a_shared_module_is_not_folded() -> None:
     conv = nn.Conv2d(3, 3, 3, padding=1)
-    network = settled(nn.Sequential(conv, nn.BatchNorm2d(3), nn.ReLU(), conv, nn.BatchNorm2d(3)))
+    network = randomised(nn.Sequential(conv, nn.BatchNorm2d(3), nn.ReLU(), conv, nn.BatchNorm2d(3)))
     assert fold_batch_norm(network, network, images()) == 0
 
 
-def test_networks_without_normalisation_and_in_training_are_left_alone() -> None:
+def test_networks_without_normalisation_or_in_training_mode_are_not_folded() -> None:
     assert fold_batch_norm(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3), images()) == 0
     network = nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3)).train()
     assert fold_batch_norm(network, network, images()) == 0

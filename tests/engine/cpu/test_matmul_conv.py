@@ -6,19 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from s4mi.engine.cpu.matmul_conv import PLACES, PLACES_OF_POINTS, SmallMapConv2d, speed_up_small_maps
+from s4mi.engine.cpu.matmul_conv import MAX_POSITIONS, MAX_POSITIONS_1X1, SmallMapConv2d, speed_up_small_maps
 from s4mi.engine.cpu.optimise import optimise_for_device
 
 CPU = torch.device("cpu")
 
 
 def both(layer: nn.Conv2d) -> tuple[nn.Conv2d, SmallMapConv2d]:
-    """A layer, and one that chooses, with weights of their own and the same."""
+    """A layer, and its faster equivalent with a copy of its weights."""
     return layer, SmallMapConv2d(deepcopy(layer))
 
 
-def worked(layer: nn.Conv2d, images: Tensor) -> list[Tensor]:
-    """The answer and every gradient."""
+def outputs_of(layer: nn.Conv2d, images: Tensor) -> list[Tensor]:
+    """The output and all gradients."""
     x = images.clone().requires_grad_()
     y = layer(x)
     (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view(y.shape)).sum().backward()
@@ -35,7 +35,7 @@ def worked(layer: nn.Conv2d, images: Tensor) -> list[Tensor]:
     bias=st.booleans(),
     last=st.booleans(),
 )
-def test_answers_and_gradients_are_those_of_a_convolution(
+def test_outputs_and_gradients_equal_those_of_a_convolution(
     kernel: tuple[int, int],
     stride: tuple[int, int],
     padding: tuple[int, int],
@@ -43,7 +43,7 @@ def test_answers_and_gradients_are_those_of_a_convolution(
     bias: bool,
     last: bool,
 ) -> None:
-    if any(side + 2 * around < own for side, around, own in zip(size, padding, kernel, strict=True)):
+    if any(side + 2 * pad < extent for side, pad, extent in zip(size, padding, kernel, strict=True)):
         return
     if kernel == (1, 1):
         padding = (0, 0)
@@ -52,12 +52,12 @@ def test_answers_and_gradients_are_those_of_a_convolution(
     images = torch.rand(2, 3, *size, dtype=torch.float64)
     if last:
         images = images.contiguous(memory_format=torch.channels_last)
-    for expected, got in zip(worked(layer, images), worked(quick, images), strict=True):
+    for expected, got in zip(outputs_of(layer, images), outputs_of(quick, images), strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("kernel", "limit"), [(3, PLACES), (1, PLACES_OF_POINTS)])
-def test_only_small_maps_become_a_product(kernel: int, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kernel", "limit"), [(3, MAX_POSITIONS), (1, MAX_POSITIONS_1X1)])
+def test_only_small_outputs_use_matrix_products(kernel: int, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = SmallMapConv2d(nn.Conv2d(3, 4, kernel, padding=kernel // 2))
     sides = []
     plain = nn.Conv2d.forward
@@ -68,13 +68,13 @@ def test_only_small_maps_become_a_product(kernel: int, limit: int, monkeypatch: 
     assert sides == [largest + 1, 20]
 
 
-def test_autocast_is_left_to_the_convolution() -> None:
+def test_autocast_uses_the_convolution() -> None:
     layer = SmallMapConv2d(nn.Conv2d(3, 4, 3, padding=1))
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(torch.rand(1, 3, 2, 2)).dtype == torch.bfloat16
 
 
-def test_a_product_without_a_place_is_refused_as_ever() -> None:
+def test_an_empty_output_is_refused_as_by_torch() -> None:
     with pytest.raises(RuntimeError, match="Kernel size can't be greater"):
         SmallMapConv2d(nn.Conv2d(3, 4, 3))(torch.rand(1, 3, 2, 2))
 
@@ -97,7 +97,7 @@ def network() -> nn.Sequential:
     )
 
 
-def test_only_large_plain_layers_choose_and_names_and_weights_stay() -> None:
+def test_only_large_plain_layers_are_replaced_and_parameters_keep_their_names() -> None:
     net, same = network(), network()
     speed_up_small_maps(net)
     assert [name for name, layer in net.named_modules() if isinstance(layer, SmallMapConv2d)] == ["1.0", "2"]
@@ -106,22 +106,22 @@ def test_only_large_plain_layers_choose_and_names_and_weights_stay() -> None:
     assert all(torch.equal(after[name], before[name]) for name in before)
 
 
-def test_a_network_trains_as_before_and_copies_choose_too() -> None:
+def test_a_network_trains_as_before_and_its_copies_too() -> None:
     images = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     losses = []
-    for quick in (False, True):
+    for optimised in (False, True):
         net = network()
-        if quick:
+        if optimised:
             optimise_for_device(net, CPU)
             net = deepcopy(net)
             assert isinstance(net[2], SmallMapConv2d)
-        optimizer, own = torch.optim.SGD(net.parameters(), lr=0.1), []
+        optimizer, curve = torch.optim.SGD(net.parameters(), lr=0.1), []
         for _ in range(4):
             optimizer.zero_grad()
             loss = net(images).square().mean()
             loss.backward()
             optimizer.step()
-            own.append(loss.item())
-        losses.append(own)
+            curve.append(loss.item())
+        losses.append(curve)
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert losses[0][-1] < losses[0][0]

@@ -209,6 +209,6 @@ def test_a_recipe_says_what_is_not_given(settings: dict[str, Any], weight: float
 
 @pytest.mark.parametrize(("batch_size", "labelled"), [(16, 12), (8, 6), (4, 3), (3, 2), (2, 1)])
 def test_three_quarters_of_a_batch_have_masks_and_at_least_one_image_has_none(batch_size: int, labelled: int) -> None:
-    assert CrossTeachingConfig().mixture(batch_size, unlabelled=100) == BatchComposition(
+    assert CrossTeachingConfig().batch_composition(batch_size, unlabelled=100) == BatchComposition(
         labelled, batch_size - labelled
     )

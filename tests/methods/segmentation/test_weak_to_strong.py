@@ -267,4 +267,4 @@ def test_there_are_two_strong_views_of_colours_alone() -> None:
     first, second = config.strong_views
     assert first == second == config.strong
     assert (config.confidence, config.feature_dropout, config.cutmix) == (0.95, 0.5, 0.5)
-    assert config.mixture(16, unlabelled=100).strong == config.strong_views
+    assert config.batch_composition(16, unlabelled=100).strong == config.strong_views

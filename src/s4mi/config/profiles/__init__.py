@@ -1,4 +1,4 @@
-"""Named sets of defaults for the runs of a study, one file each. What a study file says lies over them."""
+"""Profiles: named defaults for the runs of a study, one file each; settings in the study file override them."""
 
 from functools import cache
 from importlib.resources import files
@@ -13,39 +13,41 @@ ProfileName = Literal["paper", "small"]
 PROFILES: tuple[ProfileName, ...] = get_args(ProfileName)
 
 
-def by_name(given: Any) -> Any:
-    """A list of names as a mapping from each to no settings; anything else as it is."""
-    if isinstance(given, str):
-        given = [given]
-    return {str(name): {} for name in given} if isinstance(given, list | tuple) else given
+def _as_mapping(value: Any) -> Any:
+    """Expand a list of names to a mapping from each name to empty settings; return other values unchanged."""
+    if isinstance(value, str):
+        value = [value]
+    return {str(name): {} for name in value} if isinstance(value, list | tuple) else value
 
 
-ByNetwork = Annotated[dict[str, Settings], BeforeValidator(by_name)]
-"""Networks with settings of the runs on each; in a file a list of their names will do."""
+ByNetwork = Annotated[dict[str, Settings], BeforeValidator(_as_mapping)]
+"""Mapping from network to settings of the runs with it; a file may also list just the names."""
 
 
 class Profile(BaseModel):
-    """Defaults, from the most general to the most special; each lies over those before."""
+    """Defaults, from general to specific; each overrides those before it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: Settings = {}
-    settings: Settings = Field({}, description="of every run")
-    pretraining: Settings = Field({}, description="of runs that pre-train")
-    methods: dict[str, Settings] = Field({}, description="of runs with this method")
+    data: Settings = Field({}, description="Defaults of the section data")
+    settings: Settings = Field({}, description="Settings of all runs")
+    pretraining: Settings = Field({}, description="Settings of all pre-training runs")
+    methods: dict[str, Settings] = Field({}, description="Settings of the runs of each method")
     backbones: ByNetwork = Field(
-        {}, description="of runs on this network; classification and its pre-training take each where none is named"
+        {},
+        description="Settings of the runs with each network; classification and its pre-training run with all of these "
+        "where no network is named",
     )
 
 
 @cache
 def load_profile(name: ProfileName | None) -> Profile:
-    """The profile of this name; None: one without any defaults."""
+    """Return the profile of this name; None: a profile without defaults."""
     if name is None:
         return Profile()
     return Profile.model_validate(yaml.safe_load(profile_text(name)))
 
 
 def profile_text(name: ProfileName) -> str:
-    """Its file, as it is."""
+    """Return the contents of the profile's file."""
     return (files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""."""
+"""Faster layers for CPUs: matmul convolution, narrow batch normalisation and conv/batch-norm folding."""

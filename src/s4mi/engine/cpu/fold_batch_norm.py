@@ -1,4 +1,4 @@
-"""Batch normalisation that has stopped learning is a scaling: it goes into the weights of the convolution before it."""
+"""Convolution/batch-norm folding: in evaluation mode, batch normalisation is merged into the preceding convolution."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 TOLERANCE = 1e-4
-"""Answers that differ by no more than this, relative to the largest where that is above 1, are the same."""
+"""Largest difference between outputs that count as equal, relative to the largest output if that is above 1."""
 
 
 @dataclass(frozen=True)
@@ -21,23 +21,24 @@ class _Pair:
     norm: nn.BatchNorm2d
 
 
-def fold_batch_norm(network: nn.Module, give: Callable[[Tensor], Tensor], images: Tensor) -> int:
-    """Fold every batch normalisation of `network` that stands behind a convolution into it; returns how many.
+def fold_batch_norm(network: nn.Module, forward: Callable[[Tensor], Tensor], images: Tensor) -> int:
+    """Fold each batch normalisation of `network` that follows a convolution into it; return the number folded.
 
-    A network does not say in which order it calls its parts. Those that stand one behind the other are taken for a
-    pair, and then what `give` answers to `images` is compared: where it differs everything is put back, and 0 returned.
+    The order in which a network calls its modules is unknown. Modules registered one after the other are taken as
+    pairs, then the outputs of `forward` for `images` are compared: if they differ, all pairs are restored and 0 is
+    returned.
     """
     pairs = [pair for module in network.modules() for pair in _pairs(module)]
-    alone = {id(pair.conv) for pair in pairs}, {id(pair.norm) for pair in pairs}
-    if not pairs or min(map(len, alone)) < len(pairs):  # one that stands at two places may be called in two orders
+    unique = {id(pair.conv) for pair in pairs}, {id(pair.norm) for pair in pairs}
+    if not pairs or min(map(len, unique)) < len(pairs):  # a shared module may be called in several orders
         return 0
     with torch.inference_mode():
-        before = give(images)
+        before = forward(images)
     for pair in pairs:
         setattr(pair.parent, pair.first, fuse_conv_bn_eval(pair.conv, pair.norm))
-        setattr(pair.parent, pair.second, _rest(pair.norm))
+        setattr(pair.parent, pair.second, _without_normalisation(pair.norm))
     with torch.inference_mode():
-        after = give(images)
+        after = forward(images)
     if bool((after - before).abs().max() <= TOLERANCE * before.abs().max().clamp(min=1)):
         return len(pairs)
     for pair in pairs:
@@ -47,7 +48,7 @@ def fold_batch_norm(network: nn.Module, give: Callable[[Tensor], Tensor], images
 
 
 def _pairs(parent: nn.Module) -> Iterator[_Pair]:
-    children = list(parent._modules.items())  # named_children would skip one that stands here twice
+    children = list(parent._modules.items())  # named_children would skip a module registered twice
     for (first, conv), (second, norm) in pairwise(children):
         if (
             isinstance(conv, nn.Conv2d)
@@ -59,7 +60,7 @@ def _pairs(parent: nn.Module) -> Iterator[_Pair]:
             yield _Pair(parent, first, conv, second, norm)
 
 
-def _rest(norm: nn.BatchNorm2d) -> nn.Module:
-    """What a normalisation does beside normalising: timm's activate as well."""
+def _without_normalisation(norm: nn.BatchNorm2d) -> nn.Module:
+    """Return what remains of a layer without its normalisation: timm's layers also apply dropout and activation."""
     after = [getattr(norm, name) for name in ("drop", "act") if isinstance(getattr(norm, name, None), nn.Module)]
     return nn.Sequential(*after) if after else nn.Identity()

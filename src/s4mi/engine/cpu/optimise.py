@@ -1,4 +1,4 @@
-"""How a network lies in memory, so that a device works on it fastest."""
+"""Memory layout and layers that are fastest on a device."""
 
 import torch
 from torch import nn
@@ -8,7 +8,7 @@ from s4mi.engine.cpu.narrow_batch_norm import speed_up_narrow_batch_norm
 
 
 def optimise_for_device(module: nn.Module, device: torch.device) -> None:
-    """Move a module to a device; channels come last, as suits convolutions on CPUs and on most GPUs alike."""
+    """Move a module to a device in channels-last layout, which suits CPUs and most GPUs, and replace layers on CPUs."""
     module.to(device)
     if device.type != "mps":
         module.to(memory_format=torch.channels_last)

@@ -140,8 +140,8 @@ class Dino(Pretrainer):
     def encoders(self) -> dict[str, nn.Module]:
         return {self.config.backbone: self.teacher.backbone}
 
-    def before_step(self, moment: TrainState) -> None:
-        self.temperature = self.config.temperature(int(moment.epoch))
+    def before_step(self, state: TrainState) -> None:
+        self.temperature = self.config.temperature(int(state.epoch))
 
     def loss(self, batch: Batch) -> Losses:
         views, count = batch.images, len(batch.rows)
@@ -157,12 +157,12 @@ class Dino(Pretrainer):
         self._move_centre(g_t)
         return Losses(distillation=loss)
 
-    def after_backward(self, moment: TrainState) -> None:
-        if moment.epoch < self.config.frozen_epochs:
+    def after_backward(self, state: TrainState) -> None:
+        if state.epoch < self.config.frozen_epochs:
             self.student.head.prototypes.weight.grad = None
 
-    def after_step(self, moment: TrainState) -> None:
-        momentum = cosine_momentum(self.config.momentum, moment.progress)
+    def after_step(self, state: TrainState) -> None:
+        momentum = cosine_momentum(self.config.momentum, state.progress)
         ema_update(self.teacher.parameters(), self.student.parameters(), momentum=momentum)
 
     def signals(self) -> dict[str, float]:

@@ -77,7 +77,7 @@ class MeanTeacher(SemiSupervised):
     @property
     def threshold(self) -> float:
         """The uncertainty, now, from which on the teacher does not teach."""
-        return (0.75 + 0.25 * sigmoid_ramp(self.moment.progress)) * self.most
+        return (0.75 + 0.25 * sigmoid_ramp(self.state.progress)) * self.most
 
     def loss(self, batch: Batch) -> Losses:
         x, x_u, y = batch.images, batch.known_unlabelled, batch.known_masks
@@ -88,8 +88,8 @@ class MeanTeacher(SemiSupervised):
         consistent = ratio_over_images(difference.sum(), certain.sum() * q.shape[1], least=1)
         return Losses(supervised=dice_cross_entropy(p, y, self.weight), consistent=self.strength * consistent)
 
-    def after_step(self, moment: TrainState) -> None:
-        momentum = min(1 - 1 / (moment.step + 1), self.config.momentum)
+    def after_step(self, state: TrainState) -> None:
+        momentum = min(1 - 1 / (state.step + 1), self.config.momentum)
         student, teacher = self.committee["student"], self.committee["teacher"]
         ema_update(teacher.parameters(), student.parameters(), momentum=momentum)
 

@@ -185,7 +185,7 @@ class PixelClustering(Segmenter):
             named=config.classes,
         )
         self.found: tuple[PixelLabels, ...] = ()
-        self.moment = TrainState(step=0, per_epoch=1, total=1)
+        self.state = TrainState(step=0, per_epoch=1, total=1)
         self.answered: Tensor | None = None
         self.largest_answer = math.nan
 
@@ -217,12 +217,12 @@ class PixelClustering(Segmenter):
             self._check(found)
             self.answer.centroids[number] = found.centroids
 
-    def before_step(self, moment: TrainState) -> None:
-        self.moment = moment
+    def before_step(self, state: TrainState) -> None:
+        self.state = state
 
-    def after_step(self, moment: TrainState) -> None:
+    def after_step(self, state: TrainState) -> None:
         """What the network itself says at the end of an epoch, whatever its labels were, must not be one cluster."""
-        if moment.step % moment.per_epoch or self.answered is None:
+        if state.step % state.per_epoch or self.answered is None:
             return
         answered, self.answered = sum_over_processes(self.answered), None
         self.largest_answer = float(answered.max() / answered.sum())
@@ -246,8 +246,8 @@ class PixelClustering(Segmenter):
         """L(z, y, μ) with labels and centroids of a view."""
         found = self.found[view]
         logits = torch.einsum("bdhw,kd->bkhw", z, found.centroids)
-        step = self.moment.step % self.moment.per_epoch
-        if view == 0 and 2 * (step + 1) > self.moment.per_epoch:
+        step = self.state.step % self.state.per_epoch
+        if view == 0 and 2 * (step + 1) > self.state.per_epoch:
             self._count(logits)
         weight = None
         if self.config.balance:

@@ -60,7 +60,7 @@ class SelfTraining(SemiSupervised):
     @property
     def round(self) -> int:
         """The round that the next step belongs to, from 0."""
-        return self._round(self.moment.step, self.moment.total)
+        return self._round(self.state.step, self.state.total)
 
     def loss(self, batch: Batch) -> Losses:
         x_u, y = batch.known_unlabelled, batch.known_masks
@@ -68,8 +68,8 @@ class SelfTraining(SemiSupervised):
         taught = dice_cross_entropy(p_u, self._label(x_u)) if self.round else torch.zeros((), device=p.device)
         return Losses(supervised=dice_cross_entropy(p, y, self.weight), taught=self.strength * taught)
 
-    def after_step(self, moment: TrainState) -> None:
-        if self._round(moment.step, moment.total) > self._round(moment.step - 1, moment.total):
+    def after_step(self, state: TrainState) -> None:
+        if self._round(state.step, state.total) > self._round(state.step - 1, state.total):
             self.teacher.load_state_dict(self.network.state_dict())
 
     def _round(self, steps: int, total: int) -> int:

@@ -115,7 +115,7 @@ def doubts(records: Sequence[RunRecord]) -> list[str]:
                 f"{comparison.title}: {len(leaking)} of {len(comparison.records)} runs were scored on a split with up "
                 f"to {max(leaking)} pairs of the same image or patient on two sides; their scores are too good"
             )
-        spoilt = [r for r in comparison.records if r.pretraining is not None and r.pretraining.spoilt]
+        spoilt = [r for r in comparison.records if r.pretraining is not None and r.pretraining.contaminated]
         if spoilt:
             notes.append(
                 f"{comparison.title}: {len(spoilt)} of {len(comparison.records)} runs started from pre-training that "

@@ -216,7 +216,7 @@ def _leaks(records: Sequence[RunRecord]) -> tuple[str, ...]:
             pairs = f"{record.leaks} pair{'' if record.leaks == 1 else 's'}"
             seeds[f"{pairs} of the same image or patient on two sides; of which kind is {UNKNOWN}"].add(record.seed)
         if record.pretraining is not None:
-            for part, images in record.pretraining.spoilt.items():
+            for part, images in record.pretraining.contaminated.items():
                 what = f"the pre-training of {technique_of(record).label} had seen {images} {PART_NAMES[part]} images"
                 seeds[what].add(record.seed)
     return tuple(f"{what} (seed {', '.join(map(str, sorted(own)))})" for what, own in seeds.items())
