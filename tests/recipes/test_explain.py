@@ -262,12 +262,12 @@ def test_runs_of_one_name_are_told_apart_by_the_folder_above() -> None:
 @pytest.mark.parametrize(
     ("run", "settings", "message"),
     [
-        ("segmentation", {}, "is a segmentation run, .* s4mi predict"),
+        ("segmentation", {}, "a segmentation run is explained by its masks; use: s4mi predict"),
         ("nowhere", {}, "not a run"),
-        ("vit", {"target": "nevuss"}, "has no class 'nevuss'; did you mean 'nevus'"),
+        ("vit", {"target": "nevuss"}, "unknown class 'nevuss'; did you mean 'nevus'"),
         ("vit", {"methods": ["grad_kam"]}, "unknown kind of saliency map 'grad_kam'; did you mean 'grad_cam'"),
-        ("cells", {}, "which of its images are the test part .* --split all"),
-        ("cells", {"part": None, "target": TRUTH}, "has no class 'melanoma'"),
+        ("cells", {}, "its test part is unknown .* --split all"),
+        ("cells", {"part": None, "target": TRUTH}, "unknown class 'melanoma'"),
     ],
 )
 def test_what_cannot_be_explained_is_one_line(

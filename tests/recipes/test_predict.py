@@ -262,7 +262,7 @@ def test_a_truth_of_another_size_gets_a_line(tmp_path: Path, runs: Path, lesions
             "not a data set, so the images of its test part are unknown",
         ),
         ("segmentation", "cells", {"overlay": True}, "has the classes .* but .* was trained on background, lesion"),
-        ("segmentation", "cells", {"part": "test"}, "which of its images are the test part .* --split all"),
+        ("segmentation", "cells", {"part": "test"}, "its test part is unknown .* --split all"),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(

@@ -169,7 +169,7 @@ def test_after_a_cold_start_nothing_is_scored_on_images_that_pre_training_saw(
     simclr = {"name": "simclr", "backbone": "tiny_resnet", "weights": "none"}
     train(quick(folder, simclr, epochs=1), tmp_path / "runs" / "pre")
     for source in (tmp_path / "runs" / "pre", tmp_path / "runs"):
-        with pytest.raises(S4miError, match=r"has learnt features and no answers.* with --cold-start, or give a run"):
+        with pytest.raises(S4miError, match=r"has features but no predictions.* with --cold-start, or use a run"):
             suggest(source, folder, tmp_path / "next.csv", options=SuggestOptions(count=6))
     labels = tmp_path / "next.csv"
     lines = [f"{row.id},{'ab'[n % 2]}" for n, row in enumerate(full.rows[:30])]
@@ -198,7 +198,7 @@ def test_a_run_of_the_older_classes_is_refused_in_a_line(tmp_path: Path, study: 
     bare = next(row for row in full.rows if row.labels is None)
     path.write_text(f"id,label\n{bare.id},rare\n")
     apply_merge(plan_merge(load_version(copy), {path: read_annotations(path)}, MergeRules(new_classes=("rare",))))
-    with pytest.raises(S4miError, match=r"is of the classes .*, but .* has .*, rare; give a run of these classes"):
+    with pytest.raises(S4miError, match=r"was trained on the classes .*, but .* has .*, rare; use a run of these classes"):
         suggest(study, copy, tmp_path / "next.csv", options=SuggestOptions(count=3))
 
 
@@ -285,7 +285,7 @@ def test_bad_input_is_one_line(tmp_path: Path, study: Path, segmenter: Path, spa
     spec = full.spec.model_copy(update={"tasks": ("multiclass",), "mask_values": {}, "root": str(sparse)})
     write_dataset(no_masks, spec, [replace(row, mask=None) for row in full.rows])
     for source, dataset, options, message in (
-        (run, cells, SuggestOptions(), "is of the classes nevus, .*, but .* has tfh_1"),
+        (run, cells, SuggestOptions(), "was trained on the classes nevus, .*, but .* has tfh_1"),
         (segmenter, no_masks, SuggestOptions(), "is a segmentation run, but .* is for multiclass"),
         (run, grey, SuggestOptions(), "contains greyscale images, but .* was trained on colour images"),
         (
@@ -305,7 +305,7 @@ def test_bad_input_is_one_line(tmp_path: Path, study: Path, segmenter: Path, spa
 
 
 def test_nothing_left_to_annotate_is_said(tmp_path: Path, study: Path, lesions: Path) -> None:
-    with pytest.raises(S4miError, match="all 60 images that may train are annotated for multiclass"):
+    with pytest.raises(S4miError, match="all 60 training images are already annotated for multiclass"):
         suggest(study, lesions, tmp_path / "next.csv", options=SuggestOptions())
 
 

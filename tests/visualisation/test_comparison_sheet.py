@@ -155,11 +155,11 @@ def test_the_file_is_the_sheet_of_the_data_set_of_the_first_run(runs: Path, mani
         (["classifier"], {}, "classifier: a multiclass run predicts no masks"),
         (["unfinished"], {}, "so this is not a finished run"),
         (["nowhere"], {}, "not a run"),
-        (["all", "cells"], {}, "cells: knows the classes .*compare runs of the same classes"),
-        (["all"], {"data": "cells"}, "its masks show .* but .* knows background, lesion; give the data set"),
-        (["all", "all"], {}, "cannot be told apart"),
-        (["all"], {"data": "unmasked"}, "no image of the test part has a mask; choose another with --split"),
-        (["all"], {"out": "sheet.jpg"}, r"sheet\.jpg: a sheet is a PNG file; end it in \.png"),
+        (["all", "cells"], {}, "cells: has the classes .*compare runs of the same classes"),
+        (["all"], {"data": "cells"}, "has the mask classes .* but .* has background, lesion; use the data set"),
+        (["all", "all"], {}, "two of the runs have the same name"),
+        (["all"], {"data": "unmasked"}, "no image of the test part has a mask; choose another part with --split"),
+        (["all"], {"out": "sheet.jpg"}, r"sheet\.jpg: a comparison sheet is a PNG file; end it in \.png"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(

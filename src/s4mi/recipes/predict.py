@@ -239,5 +239,5 @@ def _legend(predictor: Predictor, images: Sequence[InputImage]) -> str:
     classes = [f"{name} {class_colour(index)[0]}" for index, name in enumerate(names) if index]
     lines = [", ".join(classes)] if False in has_truth else []
     if True in has_truth:
-        lines.append("found green, missed orange, wrong purple, ground-truth outline white")
+        lines.append("correct green, missed orange, false positive purple, ground-truth outline white")
     return "; ".join(lines)
