@@ -163,7 +163,7 @@ def test_overlays_of_a_data_set_show_hits_misses_and_false_alarms(tmp_path: Path
     result = predict_run(runs / "segmentation", [lesions], out, overlay=True)
     manifest = load_manifest(lesions)
     assert (result.predicted, result.failed) == (len(manifest.rows), 0)
-    assert result.legend == "found green, missed orange, wrong purple, ground-truth outline white"
+    assert result.legend == "correct green, missed orange, false positive purple, ground-truth outline white"
     assert {path.stem for path in (out / "overlays").iterdir()} == {row.id for row in manifest.rows}
     for row in manifest.rows[:5]:
         assert row.mask is not None
@@ -227,7 +227,7 @@ def test_a_row_without_a_mask_has_an_overlay_of_its_prediction_alone(tmp_path: P
     lines = [lines[0], ",".join(cells), lines[2]]
     (data / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     result = predict_run(runs / "segmentation", [data], tmp_path / "out", overlay=True)
-    assert result.legend == "lesion sky blue; found green, missed orange, wrong purple, ground-truth outline white"
+    assert result.legend == "lesion sky blue; correct green, missed orange, false positive purple, ground-truth outline white"
     manifest = load_manifest(data)
     row = manifest.rows[0]
     classes = read_mask(tmp_path / "out" / f"{row.id}.png", manifest.spec.mask_values)
