@@ -28,7 +28,7 @@ from s4mi.inference.features import embed_files
 from s4mi.inference.predictor import Predictor
 from s4mi.inference.run_model import RunModel
 from s4mi.maths.acquisition import GroupLimit, directions, k_centre
-from s4mi.nets.deepest import EncoderFeatures
+from s4mi.nets.encoder_features import EncoderFeatures
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.suggest import SuggestOptions, suggest
 from s4mi.recipes.train import train

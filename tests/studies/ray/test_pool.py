@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from disturbed_study import (
     PRETRAINING,
     SCRATCH,
@@ -29,7 +30,6 @@ from disturbed_study import (
     wait_until,
     wait_until_gone,
 )
-
 from s4mi.config import HardwareConfig
 from s4mi.errors import S4miError
 from s4mi.records import read_epochs, read_failure

@@ -20,7 +20,7 @@ from torch.func import functional_call
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
 from s4mi.maths.distributed import mean_over_images
 from s4mi.maths.losses import class_weights, dice_cross_entropy
-from s4mi.nets.evaluator import MaskDiscriminator
+from s4mi.nets.mask_discriminator import MaskDiscriminator
 from s4mi.nets.networks import network_for, network_label
 
 

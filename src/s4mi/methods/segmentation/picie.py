@@ -41,7 +41,7 @@ from s4mi.maths.kmeans import MOST_CLUSTERS, TooFewPointsError
 from s4mi.maths.kmeans_steps import counted
 from s4mi.maths.losses import cross_entropy
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
-from s4mi.nets.clusters import ClusterClassifier
+from s4mi.nets.cluster_classifier import ClusterClassifier
 from s4mi.nets.fpn import FPN
 from s4mi.nets.segmentation import say_padding
 from s4mi.nets.weights import NONE, start_weights

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from s4mi.nets.backbone import IMAGENET_MEAN, IMAGENET_STD
-from s4mi.nets.evaluator import MaskDiscriminator
+from s4mi.nets.mask_discriminator import MaskDiscriminator
 
 
 def built(*, classes: int = 3, width: int = 4) -> MaskDiscriminator:

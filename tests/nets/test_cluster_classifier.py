@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from s4mi.errors import S4miError
-from s4mi.nets.clusters import ClusterClassifier
+from s4mi.nets.cluster_classifier import ClusterClassifier
 from s4mi.nets.fpn import FPN
 
 CLASSES = ("background", "vessel", "lesion")
