@@ -322,7 +322,7 @@ def test_collapse_stops_the_run_after_as_many_looks_as_patience_allows(
     assert last.health is not None
     found = last.health.features[ENCODERS[name][0]]
     assert message.startswith(f"epoch 2: the features of {ENCODERS[name][0]} have collapsed")
-    for part in (f"deviation {found.std:.3f} of 1", f"rank {found.effective_rank:.1f} of", config.method.cure,
+    for part in (f"deviation {found.std:.3f} of 1", f"rank {found.effective_rank:.1f} of", config.method.hint,
                  "2 looks in a row", "health.patience=0"):  # fmt: skip
         assert part in message
     assert [epoch.epoch for epoch in read_epochs(tmp_path / "run")] == [1, 2]

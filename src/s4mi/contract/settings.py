@@ -37,7 +37,7 @@ class MethodConfig(BaseModel, ABC):
     pretrains: ClassVar[bool] = False
     """Whether it ends as encoders to be fine-tuned, and answers nothing itself."""
 
-    cure: ClassVar[str] = ""
+    hint: ClassVar[str] = ""
     """What to try when what it learns collapses."""
     default_optim: ClassVar[dict[str, Any]] = {}
     """How it is optimised unless the run says otherwise, where that is not the paper's for all the others."""

@@ -82,14 +82,14 @@ class FeatureMonitor:
             self._ill = 0
             return
         self._ill += 1
-        state, cure = f"epoch {epoch}: {_state(health)}", self._session.config.method.cure
+        state, hint = f"epoch {epoch}: {_state(health)}", self._session.config.method.hint
         if 0 < self._settings.patience <= self._ill:
             self._session.save()
             raise S4miError(
-                f"{state}, {self._ill} looks in a row; {cure}; or go on all the same with health.patience=0"
+                f"{state}, {self._ill} looks in a row; {hint}; or go on all the same with health.patience=0"
             )
         if self._ill == 1:
-            log.warning("%s; if it stays so: %s", state, cure)
+            log.warning("%s; if it stays so: %s", state, hint)
 
     def _knn(self, encoder: Backbone) -> float:
         """Macro F1 on validation of the vote of the nearest labelled training images."""

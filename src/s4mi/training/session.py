@@ -202,7 +202,7 @@ class Session:
         state = f"epoch {self.epoch + 1}: {collapse}"
         if self.restarts >= allowed:
             tried = f", also after {allowed} fresh start{'s' * (allowed > 1)}" if allowed else ""
-            raise S4miError(f"{state}{tried}; {config.method.cure}, or raise method.restarts")
+            raise S4miError(f"{state}{tried}; {config.method.hint}, or raise method.restarts")
         self.restarts += 1
         log.warning("%s; training begins again with other weights (%d of %d times)", state, self.restarts, allowed)
         self.method.load_state_dict(build_method(config, self.prepared.task, start=self.restarts).state_dict())

@@ -30,7 +30,7 @@ class CassConfig(MethodConfig):
     starts: ClassVar[dict[str, str | None]] = {"weights": "none", "cnn_weights": None, "vit_weights": None}
     unlabelled: ClassVar[bool] = True
     pretrains: ClassVar[bool] = True
-    cure: ClassVar[str] = "set method.variance_weight=1, start from method.weights=imagenet, or lower optim.lr"
+    hint: ClassVar[str] = "set method.variance_weight=1, start from method.weights=imagenet, or lower optim.lr"
     default_views: ClassVar[ViewSpec] = ViewSpec(
         translation=0.05, scale=(0.8, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02
     )

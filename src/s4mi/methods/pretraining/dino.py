@@ -40,7 +40,7 @@ class DinoConfig(MethodConfig):
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
     pretrains: ClassVar[bool] = True
-    cure: ClassVar[str] = (
+    hint: ClassVar[str] = (
         "lower method.teacher_temperature or optim.lr, set method.batch_norm=true, or start from ImageNet weights"
     )
     default_views: ClassVar[ViewSpec] = ViewSpec(

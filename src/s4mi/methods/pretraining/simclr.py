@@ -27,7 +27,7 @@ class SimclrConfig(MethodConfig):
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
     pretrains: ClassVar[bool] = True
-    cure: ClassVar[str] = (
+    hint: ClassVar[str] = (
         "raise batch_size, lower method.temperature or optim.lr, or start from method.weights=imagenet"
     )
     default_views: ClassVar[ViewSpec] = ViewSpec(

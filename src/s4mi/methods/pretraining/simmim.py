@@ -30,7 +30,7 @@ class SimmimConfig(MethodConfig):
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
     pretrains: ClassVar[bool] = True
-    cure: ClassVar[str] = "lower optim.lr, change method.masked, or start from method.weights=imagenet"
+    hint: ClassVar[str] = "lower optim.lr, change method.masked, or start from method.weights=imagenet"
     default_views: ClassVar[ViewSpec] = ViewSpec(rotation=0, scale=(0.67, 1.0), aspect=(3 / 4, 4 / 3))
 
     name: Literal["simmim"] = "simmim"

@@ -66,7 +66,7 @@ class ClusteringConfig(PretrainedConfig, ABC):
 
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"segmentation"})
     unlabelled: ClassVar[bool] = True
-    cure: ClassVar[str] = (
+    hint: ClassVar[str] = (
         "start from weights that know images already (method.pretrained=RUN of DINO or CASS, or method.weights), "
         "lower optim.lr, or set another method.clusters"
     )
