@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, multiprocessing
 
 from s4mi.maths.distributed import (
-    drawn_for_all,
+    draw_for_batch,
     from_all_processes,
     from_first_process,
     mean_over_images,
@@ -90,7 +90,7 @@ def work(rank: int, port: int, out: str) -> None:
     torch.save(
         {
             "seen": seen.detach(), "gradient": gradient / WORLD, "loss": value.detach(), "given": given,
-            "drawn": drawn_for_all(len(own), lambda count: torch.rand(count, 2)), "ranks": values_of_all(rank),
+            "drawn": draw_for_batch(len(own), lambda count: torch.rand(count, 2)), "ranks": values_of_all(rank),
             "sum": sum_over_processes(given), "first": from_first_process(given), "same": same,
             "centroids": found.centroids, "labels": torch.stack(found.labels), "counts": found.counts,
         },

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import tiny_resnet
 from s4mi.nets.networks import build_network, network_label
-from s4mi.nets.segmentation import say_padding
+from s4mi.nets.segmentation import log_padding
 from s4mi.nets.small_unet import SmallUNet
 from s4mi.nets.smp_net import SmpNet
 from s4mi.nets.swin_unet import SwinUNet
@@ -111,7 +111,7 @@ def test_the_encoder_starts_from_a_file(tmp_path: Path) -> None:
 
 
 def test_padding_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    say_padding.cache_clear()
+    log_padding.cache_clear()
     with caplog.at_level(logging.INFO, logger="s4mi"):
         build_network("resnet18", classes=2, image_size=50)
         assert "data.image_size 50 is no multiple of the network's stride 32: images are padded to 64" in caplog.text

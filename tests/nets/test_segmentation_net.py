@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from s4mi.nets.segmentation import SegmentationNet, say_padding
+from s4mi.nets.segmentation import SegmentationNet, log_padding
 
 
 class Echo(SegmentationNet):
@@ -63,10 +63,10 @@ def test_a_network_that_does_not_say_how_it_encodes_and_decodes_cannot_be_made()
 def test_padding_is_said_once_in_one_line(
     caplog: pytest.LogCaptureFixture, size: int, stride: int, padded: int
 ) -> None:
-    say_padding.cache_clear()
+    log_padding.cache_clear()
     with caplog.at_level(logging.INFO, logger="s4mi"):
         for _ in range(3):
-            say_padding(size, stride)
+            log_padding(size, stride)
     assert [record.getMessage() for record in caplog.records] == [
         f"data.image_size {size} is no multiple of the network's stride {stride}: "
         f"images are padded to {padded} pixels and the answers cropped back"
@@ -76,7 +76,7 @@ def test_padding_is_said_once_in_one_line(
 @pytest.mark.parametrize(("size", "stride"), [(96, 32), (224, 16), (7, 1)])
 def test_nothing_is_said_of_images_that_fit(caplog: pytest.LogCaptureFixture, size: int, stride: int) -> None:
     with caplog.at_level(logging.INFO, logger="s4mi"):
-        say_padding(size, stride)
+        log_padding(size, stride)
     assert not caplog.records
 
 

@@ -56,7 +56,7 @@ def own_share(whole: Whole) -> Whole:
     return whole[dist.get_rank() :: dist.get_world_size()] if is_distributed() else whole
 
 
-def drawn_for_all(count: int, draw: Callable[[int], Tensor]) -> Tensor:
+def draw_for_batch(count: int, draw: Callable[[int], Tensor]) -> Tensor:
     """This process's `count` rows of what `draw` gives for all images of the whole batch.
 
     Processes with the same state of their random generators thus draw what one process alone would draw.

@@ -75,13 +75,13 @@ def test_without_masks_the_classes_are_the_clusters_or_what_people_call_them(
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ({0: "background", 2: "lesion"}, r"\[0, 2\] are not all clusters; name each from 0 on"),
-        ({1: "background", 2: "lesion"}, r"\[1, 2\] are not all clusters"),
-        ({0: "lesion", 1: "lesion"}, "all clusters are of one class; name at least two"),
-        ({}, "all clusters are of one class"),
+        ({0: "background", 2: "lesion"}, "clusters must be numbered from 0 without gaps; several clusters may share"),
+        ({1: "background", 2: "lesion"}, "clusters must be numbered from 0 without gaps"),
+        ({0: "lesion", 1: "lesion"}, "at least two classes must be named, such as"),
+        ({}, "at least two classes must be named"),
     ],
 )
-def test_names_that_leave_a_cluster_out_or_tell_nothing_apart_are_refused(
+def test_names_that_leave_a_cluster_out_or_distinguish_nothing_are_refused(
     classes: dict[int, str], message: str
 ) -> None:
     with pytest.raises(ValidationError, match=message):
