@@ -79,18 +79,18 @@ def test_about_95_of_100_intervals_hold_the_truth_and_by_image_far_fewer_do(
     ("scores", "patients", "level", "message"),
     [
         ([], [], 0.95, "at least one"),
-        ([0.1], ["a", "b"], 0.95, "one score for each"),
+        ([0.1], ["a", "b"], 0.95, "one per image"),
         ([0.1, math.nan], ["a", "b"], 0.95, "nan"),
-        ([0.1, 0.2], ["a", "b"], 0.0, "level is 0.0"),
+        ([0.1, 0.2], ["a", "b"], 0.0, r"level must lie between 0 and 1, such as 0.95 \(given 0.0\)"),
     ],
 )
-def test_what_has_no_interval_is_refused_by_name(scores: list, patients: list, level: float, message: str) -> None:
+def test_invalid_input_has_no_interval(scores: list, patients: list, level: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         patient_interval(scores, patients, rng=rng(), level=level)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
-def test_redrawn_means_spread_as_student_says(n: int) -> None:
+def test_redrawn_means_have_the_interval_of_student(n: int) -> None:
     values = rng(4).normal(0.7, 0.05, size=n)
     drawn = redrawn_means([dict(enumerate(values))], rng=rng(), draws=200_000)[:, 0]
     expected = mean_interval(values)
@@ -109,5 +109,5 @@ def test_what_a_seed_does_to_all_cells_cancels_in_their_difference() -> None:
 
 
 def test_means_of_one_seed_are_not_redrawn() -> None:
-    with pytest.raises(ValueError, match="a cell has 1 seed"):
+    with pytest.raises(ValueError, match=r"at least 2 seeds in every cell \(found 1\)"):
         redrawn_means([{0: 0.5, 1: 0.6}, {0: 0.5}], rng=rng())

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score, log_loss
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
 from s4mi.maths.calibration import (
-    SPREAD,
+    PRIOR_STD,
     best_threshold,
     calibration_error,
     entropy,
@@ -152,7 +152,7 @@ def test_few_images_that_are_all_right_do_not_make_a_network_as_sure_as_can_be()
     def cost(log_t: np.ndarray) -> float:
         scaled = logits / np.exp(log_t[0])
         lost = logsumexp(scaled, axis=1) - scaled[np.arange(4), truth]
-        return float(lost.sum() + log_t[0] ** 2 / (2 * SPREAD**2))
+        return float(lost.sum() + log_t[0] ** 2 / (2 * PRIOR_STD**2))
 
     assert found == pytest.approx(float(np.exp(minimize(cost, [0.0], method="Nelder-Mead").x[0])), rel=0.01)
     assert 0.5 < found < 1

@@ -21,7 +21,7 @@ from s4mi.maths.distributed import (
     sum_over_processes,
     values_of_all,
 )
-from s4mi.maths.kmeans_steps import TooFewPointsError
+from s4mi.maths.kmeans import TooFewPointsError
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
 
 WORLD, ALL = 2, 5

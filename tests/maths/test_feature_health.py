@@ -129,21 +129,22 @@ def test_features_have_collapsed_by_either_of_the_two() -> None:
     assert FeatureSpread(**{**HEALTHY, "effective_rank": 0.99 * LEAST_RANK}).collapsed
 
 
-def test_what_has_collapsed_is_named_the_teacher_last() -> None:
-    well, ill = FeatureSpread(**HEALTHY), FeatureSpread(**{**HEALTHY, "std": 0.0})
-    assert FeatureHealth(features={"cnn": well, "vit": well}).collapsed == ()
-    assert FeatureHealth(features={"cnn": well, "vit": ill, "vit logits": ill}).collapsed == ("vit", "vit logits")
-    assert FeatureHealth(features={"vit": well}, signals={"teacher_entropy": MOST_ENTROPY}).collapsed == ()
-    assert FeatureHealth(features={"vit": ill}, signals={"teacher_entropy": 1.0}).collapsed == ("vit", "teacher")
+def test_collapsed_features_are_named_with_the_teacher_last() -> None:
+    healthy, constant = FeatureSpread(**HEALTHY), FeatureSpread(**{**HEALTHY, "std": 0.0})
+    assert FeatureHealth(features={"cnn": healthy, "vit": healthy}).collapsed == ()
+    collapsed = FeatureHealth(features={"cnn": healthy, "vit": constant, "vit logits": constant}).collapsed
+    assert collapsed == ("vit", "vit logits")
+    assert FeatureHealth(features={"vit": healthy}, signals={"teacher_entropy": MOST_ENTROPY}).collapsed == ()
+    assert FeatureHealth(features={"vit": constant}, signals={"teacher_entropy": 1.0}).collapsed == ("vit", "teacher")
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_the_spread_of_less_than_two_images_is_not_defined(n: int) -> None:
-    with pytest.raises(ValueError, match="not defined"):
+    with pytest.raises(ValueError, match=rf"needs at least 2 images \(given {n}\)"):
         spread(torch.ones(n, 4))
 
 
-def test_neighbours_vote_as_scikit_learn_lets_them() -> None:
+def test_votes_of_neighbours_are_those_of_scikit_learn() -> None:
     references, queries = random(60, 5), random(25, 5, seed=1)
     truth = torch.randint(4, (60,), generator=torch.Generator().manual_seed(2))
 

@@ -117,7 +117,7 @@ def test_reaching_it_on_the_mean_alone_saves_nothing() -> None:
     assert math.isfinite(told.needed)
     assert told.high == math.inf
     assert told.never > 0.025
-    assert "on the mean, but that is not shown: 95 % interval ≤ 10 to not reached, n = 2 seeds" in told.sentence
+    assert "on average, but not reliably: 95 % interval ≤ 10 to not reached, n = 2 seeds" in told.sentence
     assert "saved" not in told.sentence
 
 
@@ -125,7 +125,7 @@ def test_missing_it_on_the_mean_does_not_rule_it_out() -> None:
     told = answer(points([0.50, 0.70], [0.70, 0.85], labels=(10, 100)), [0.80, 0.82])
     assert told.needed == math.inf
     assert math.isfinite(told.low)
-    assert "with up to 100 labels on the mean, but may: 95 % interval" in told.sentence
+    assert "with up to 100 labels on average, but may: 95 % interval" in told.sentence
 
 
 def test_without_labels_it_is_reached_or_not_and_there_is_no_curve() -> None:
@@ -145,7 +145,7 @@ def test_one_seed_claims_nothing(target: list[float]) -> None:
     told = answer(points([0.60], [0.80], labels=(10, 100)), target)
     assert (told.low, told.high, told.never, told.n) == (None, None, None, 1)
     assert told.sentence == (
-        "A: n = 1 seed gives no interval, so nothing is claimed about full supervision (100 % of the labels)."
+        "A: labels needed for full supervision (100 % of the labels) not estimable (1 seed; needs at least 2)."
     )
 
 

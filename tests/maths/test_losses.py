@@ -234,7 +234,7 @@ def test_positive_weights_by_hand(counts: tuple[int, ...], rule, expected: tuple
 
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**20))
-def test_inverse_positive_weights_make_yes_and_no_count_alike(seed: int) -> None:
+def test_inverse_positive_weights_balance_positives_and_negatives(seed: int) -> None:
     shows = torch.rand(40, 4, generator=torch.Generator().manual_seed(seed)) < torch.tensor([0.1, 0.3, 0.5, 0.9])
     weight = positive_weights(shows.sum(0).tolist(), len(shows), "inverse")
     assert weight is not None
@@ -253,12 +253,12 @@ def test_no_rule_means_no_weights(weights) -> None:
     [
         ((1.0, 2.0), "class_weights names 2 numbers but there are 3 classes"),
         ((), "class_weights names 0 numbers but there are 3 classes"),
-        ((1.0, -2.0, 1.0), "no weights"),
-        ((1.0, math.nan, 1.0), "no weights"),
-        ((1.0, math.inf, 1.0), "no weights"),
-        ((0.0, 0.0, 0.0), "no weights"),
+        ((1.0, -2.0, 1.0), "class_weights must be at least 0, and one of them positive"),
+        ((1.0, math.nan, 1.0), "class_weights must be at least 0, and one of them positive"),
+        ((1.0, math.inf, 1.0), "class_weights must be at least 0, and one of them positive"),
+        ((0.0, 0.0, 0.0), "class_weights must be at least 0, and one of them positive"),
     ],
 )
-def test_numbers_that_are_no_weights_are_refused(weights, numbers: Sequence[float], message: str) -> None:
+def test_invalid_weights_are_refused(weights, numbers: Sequence[float], message: str) -> None:
     with pytest.raises(S4miError, match=message):
         weights([1, 2, 3], numbers)

@@ -108,7 +108,7 @@ def test_rank_correlation_asks_for_the_order_alone() -> None:
 
 @pytest.mark.parametrize("score", [pointing_game, energy_inside])
 def test_another_size_and_negative_maps_are_refused(score: type) -> None:
-    with pytest.raises(ValueError, match="bring them to one size"):
+    with pytest.raises(ValueError, match="map and mask must have the same shape"):
         score(SALIENCY, region(shape=(2, 2)))
-    with pytest.raises(ValueError, match="not negative"):
+    with pytest.raises(ValueError, match="must not be negative"):
         score(-SALIENCY, region((1, 1)))

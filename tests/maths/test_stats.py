@@ -73,7 +73,7 @@ def test_clear_of_needs_two_intervals_without_a_common_point() -> None:
         ([[0.1, 0.2]], 0.95, "flat sequence"),
         ([0.1, math.nan], 0.95, "nan"),
         ([0.1, math.inf], 0.95, "inf"),
-        ([0.1, 0.2], 1.0, "level is 1.0"),
+        ([0.1, 0.2], 1.0, r"level must lie between 0 and 1, such as 0.95 \(given 1.0\)"),
     ],
 )
 def test_what_has_no_interval_is_refused_by_name(values: list, level: float, message: str) -> None:

@@ -18,7 +18,7 @@ def patient_interval(
     draws: int = 2000,
     level: float = 0.95,
 ) -> Interval:
-    """Mean of the (n,) `scores` of images, with an interval for other patients; `patients` (n,) are those of the images.
+    """Mean of the (n,) `scores` of images with an interval for other patients, given the (n,) `patients` of the images.
 
     This is the cluster bootstrap (Davison & Hinkley 1997): patients are drawn with replacement, each with all their
     images. Images of one patient are correlated, and treating them as independent makes intervals too narrow. The ends
@@ -37,7 +37,7 @@ def patient_interval(
         raise ValueError(f"level must lie between 0 and 1, such as 0.95 (given {level})")
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or values.size == 0 or values.size != len(patients):
-        raise ValueError(f"scores must be one per image, for at least one (shape {values.shape}, {len(patients)} images)")
+        raise ValueError(f"scores must be one per image, at least one (shape {values.shape}, {len(patients)} images)")
     if not np.isfinite(values).all():
         raise ValueError(f"scores contain {values[~np.isfinite(values)][0]}; leave undefined scores out of a mean")
     sums, counts = sums_by_patient(values, patients)

@@ -12,7 +12,7 @@ def hard(logits: Tensor) -> Tensor:
 
 
 def confident(logits: Tensor, threshold: float) -> Tensor:
-    """(B, K, ...) logits → (B, ...) int64 most probable classes, `IGNORE` where their probability is below `threshold`."""
+    """(B, K, ...) logits → (B, ...) int64 most probable classes, `IGNORE` for probabilities below `threshold`."""
     p, classes = logits.detach().float().softmax(dim=1).max(dim=1)
     return classes.masked_fill(p < threshold, IGNORE)
 
