@@ -75,15 +75,15 @@ def test_an_unknown_backbone_is_refused_with_what_there_is(name: str, message: s
 @pytest.mark.parametrize(
     ("name", "size", "message"),
     [
-        # timm would leave out the last 4 pixels and say nothing
+        # timm would silently drop the last 4 pixels
         (
             "vit_tiny_patch16_224",
             100,
-            "100 is no multiple of the patches of 'vit_tiny_patch16_224', 16; take 96",
+            "100 is not a multiple of the patch size 16 of 'vit_tiny_patch16_224'; set it to 96",
         ),
-        ("swin_tiny_patch4_window7_224", 50, "patches of 'swin_tiny_patch4_window7_224', 4; take 48"),
-        ("tiny_vit", 18, "patches of 'tiny_vit', 8; take 16"),
-        ("vit_tiny_patch16_224", 7, "take 16"),
+        ("swin_tiny_patch4_window7_224", 50, "patch size 4 of 'swin_tiny_patch4_window7_224'; set it to 48"),
+        ("tiny_vit", 18, "patch size 8 of 'tiny_vit'; set it to 16"),
+        ("vit_tiny_patch16_224", 7, "set it to 16"),
         ("densenet121", 16, "'densenet121' cannot take images of 16 pixels"),
         ("crossvit_tiny_240", 96, "'crossvit_tiny_240' cannot take images of 96 pixels"),
     ],
@@ -203,7 +203,7 @@ def test_what_is_no_weight_file_is_refused(tmp_path: Path, capsys: pytest.Captur
         for name in ("resnet18", "tiny_resnet"):
             with pytest.raises(S4miError) as error:
                 Backbone(name, image_size=32, weights=str(path))
-            assert f"{path}: is no weight file" in one_line(error)
+            assert f"{path}: not a valid weight file" in one_line(error)
     assert "this must not be run" not in capsys.readouterr().out
 
 

@@ -147,20 +147,20 @@ def test_neither_centroids_nor_classes_are_trained() -> None:
     [
         (
             {0: "lesion", 1: "background"},
-            "method.classes names the clusters 0, 1, but there are 0 to 4; name each of them, several may share a name",
+            "method.classes must name the clusters 0 to 4 (names 0, 1); several clusters may share a name",
         ),
         (
             dict.fromkeys(range(6), "lesion"),
-            "method.classes names the clusters 0, 1, 2, 3, 4, 5, but there are 0 to 4; name each of them, several may "
-            "share a name",
+            "method.classes must name the clusters 0 to 4 (names 0, 1, 2, 3, 4, 5); several clusters may share a name",
         ),
         (
             {**dict.fromkeys(range(4), "lesion"), 4: "vesel"},
-            "method.classes: cluster 4 is 'vesel', which is none of background, vessel, lesion; did you mean 'vessel'?",
+            "method.classes: unknown class 'vesel' of cluster 4; did you mean 'vessel'?; choose from background, vessel, "
+            "lesion",
         ),
         (
             {**dict.fromkeys(range(1, 5), "lesion"), 0: "bone"},
-            "method.classes: cluster 0 is 'bone', which is none of background, vessel, lesion",
+            "method.classes: unknown class 'bone' of cluster 0; choose from background, vessel, lesion",
         ),
     ],
 )

@@ -19,17 +19,17 @@ def committee(seed: int = 0, *, average: bool = True, default: str = AVERAGE) ->
 IMAGES = torch.rand(2, 3, 5, 6, generator=torch.Generator().manual_seed(0))
 
 
-def test_a_choice_is_its_default_until_another_is_taken() -> None:
+def test_a_selection_is_its_default_until_another_is_selected() -> None:
     choice = MemberSelection(("a", "b", "c"), default="b")
     assert choice.name == "b"
     choice.take("c")
     assert choice.name == "c"
-    with pytest.raises(S4miError, match=r"^reading 'd' is none of a, b, c$"):
+    with pytest.raises(S4miError, match=r"^unknown ensemble member 'd'; choose from a, b, c$"):
         choice.take("d")
     assert choice.name == "c"
 
 
-def test_a_choice_survives_a_checkpoint() -> None:
+def test_a_selection_survives_a_checkpoint() -> None:
     choice, other = MemberSelection(("a", "b"), default="a"), MemberSelection(("a", "b"), default="a")
     choice.take("b")
     other.load_state_dict(choice.state_dict())
@@ -38,7 +38,7 @@ def test_a_choice_survives_a_checkpoint() -> None:
     assert other.name == "b"  # a copy, not the same tensor
 
 
-def test_the_readings_are_each_network_s_answer_and_then_their_average() -> None:
+def test_the_members_are_the_networks_and_then_their_average() -> None:
     net = committee()
     members = net.member_logits(IMAGES)
     assert list(members) == ["a", "b", "average"]
@@ -49,7 +49,7 @@ def test_the_readings_are_each_network_s_answer_and_then_their_average() -> None
 
 
 @pytest.mark.parametrize("average", [True, False])
-def test_the_reading_that_was_chosen_answers(average: bool) -> None:
+def test_the_logits_are_those_of_the_selected_member(average: bool) -> None:
     net = committee(average=average, default="b")
     members = net.member_logits(IMAGES)
     assert list(members) == ["a", "b", *(["average"] if average else [])]
@@ -59,12 +59,12 @@ def test_the_reading_that_was_chosen_answers(average: bool) -> None:
         assert torch.equal(net(IMAGES), logits)
 
 
-def test_without_an_average_there_is_none_to_choose() -> None:
-    with pytest.raises(S4miError, match="reading 'average' is none of a, b"):
+def test_without_an_average_it_cannot_be_selected() -> None:
+    with pytest.raises(S4miError, match="unknown ensemble member 'average'; choose from a, b"):
         committee(average=False, default="a").choice.take(AVERAGE)
 
 
-def test_the_average_answers_by_default() -> None:
+def test_the_average_is_the_default() -> None:
     net = committee()
     assert net.choice.name == AVERAGE
     assert torch.equal(net(IMAGES), net.member_logits(IMAGES)[AVERAGE])

@@ -266,7 +266,7 @@ def test_weights_that_do_not_fit_are_refused_in_a_line(tmp_path: Path) -> None:
     save_file(state, tmp_path / "narrow.safetensors")
     narrow = refused("tiny_resnet", str(tmp_path / "narrow.safetensors"))
     assert "narrow.safetensors: does not fit 'tiny_resnet' (size mismatch for conv1.weight" in narrow
-    assert "is no file; pass 'imagenet', 'none' or the path" in refused("resnet18", str(tmp_path / "nowhere.pth"))
+    assert "does not exist; pass 'imagenet', 'none' or the path" in refused("resnet18", str(tmp_path / "nowhere.pth"))
     assert refused("tiny_resnet", "imagenet").startswith("'tiny_resnet' has no ImageNet weights")
 
 
@@ -278,7 +278,7 @@ def test_weights_that_do_not_fit_are_refused_in_a_line(tmp_path: Path) -> None:
 )
 def test_a_transformer_is_refused_even_with_four_stages(name: str) -> None:
     message = refused(name)
-    assert message.startswith(f"{name!r} is a transformer, at least in part; ")
+    assert message.startswith(f"{name!r} contains attention layers; ")
     assert message.endswith("set method.backbone to a CNN, such as resnet34")
 
 
@@ -289,13 +289,13 @@ def test_a_transformer_is_refused_even_with_four_stages(name: str) -> None:
 @pytest.mark.parametrize("image_size", [64, 50])
 def test_a_network_without_four_stages_is_refused(name: str, there: str, image_size: int) -> None:
     message = refused(name, image_size=image_size)
-    assert message.startswith(f"{name!r} has no feature maps at strides 4, 8, 16 and 32 (it has {there}); ")
-    assert message.endswith("set method.backbone to a CNN that does, such as resnet34")
+    assert message.startswith(f"{name!r} has no feature maps at strides 4, 8, 16 and 32 (found {there}); ")
+    assert message.endswith("set method.backbone to a CNN that has, such as resnet34")
 
 
 def test_a_cnn_that_does_not_pad_its_convolutions_is_refused() -> None:
-    assert refused("legacy_xception").startswith("'legacy_xception' gives feature maps of [(15, 23), ")
-    assert refused("inception_v4", image_size=128).startswith("'inception_v4' gives no pyramid of features (")
+    assert refused("legacy_xception").startswith("'legacy_xception' has feature maps of [(15, 23), ")
+    assert refused("inception_v4", image_size=128).startswith("'inception_v4' cannot serve as a feature pyramid (")
 
 
 def test_an_unknown_network_is_refused_with_the_nearest() -> None:

@@ -72,13 +72,13 @@ def test_a_label_names_encoder_and_architecture(name: str, label: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("smal_unet", "network 'smal_unet' is unknown; did you mean 'small_unet'?; any encoder of "),
+        ("smal_unet", "network 'smal_unet' is unknown; did you mean 'small_unet'?; pass small_unet, "),
         ("resnet43", "network 'resnet43' is unknown; did you mean 'resnet34'?"),
-        ("unetpp/resnet34", "architecture 'unetpp' is none of unet, unetplusplus, "),
+        ("unetpp/resnet34", "architecture 'unetpp' is unknown"),
         ("unet/resnet43", "encoder 'resnet43' is unknown; did you mean 'resnet34'?"),
-        ("unet/", "encoder '' is unknown; any timm name"),
+        ("unet/", "encoder '' is unknown; for a timm encoder, prefix it with 'tu-'"),
         ("tu-resnet81", "encoder 'tu-resnet81' is unknown"),
-        ("unetplusplus/tiny_resnet", "encoder 'tiny_resnet' is for unet; choose another for 'unetplusplus'"),
+        ("unetplusplus/tiny_resnet", "encoder 'tiny_resnet' works with unet only; choose another for 'unetplusplus'"),
     ],
 )
 def test_an_unknown_name_is_refused_in_a_line(name: str, message: str) -> None:
@@ -89,16 +89,14 @@ def test_an_unknown_name_is_refused_in_a_line(name: str, message: str) -> None:
 
 
 def test_the_label_of_an_unknown_architecture_is_refused() -> None:
-    with pytest.raises(S4miError, match="architecture 'nonet' is none of unet, "):
+    with pytest.raises(S4miError, match=r"architecture 'nonet' is unknown.*; choose from unet, unetplusplus, "):
         network_label("nonet/resnet34")
 
 
 def test_the_small_u_net_takes_no_weights() -> None:
     with pytest.raises(S4miError) as error:
         build_network("small_unet", classes=2, image_size=32, weights="imagenet")
-    assert str(error.value) == (
-        "'small_unet' starts from random weights and takes no 'imagenet'; pass none as its weights"
-    )
+    assert str(error.value) == ("'small_unet' has no pre-trained weights (given 'imagenet'); set its weights to none")
 
 
 def test_the_encoder_starts_from_a_file(tmp_path: Path) -> None:
@@ -110,11 +108,11 @@ def test_the_encoder_starts_from_a_file(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, given[key]) for key, tensor in loaded.items())
 
 
-def test_padding_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_padding_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     log_padding.cache_clear()
     with caplog.at_level(logging.INFO, logger="s4mi"):
         build_network("resnet18", classes=2, image_size=50)
-        assert "data.image_size 50 is no multiple of the network's stride 32: images are padded to 64" in caplog.text
+        assert "data.image_size 50 is not a multiple of the network's stride 32: images are padded to 64" in caplog.text
         caplog.clear()
         build_network("resnet18", classes=2, image_size=64)
         assert caplog.text == ""

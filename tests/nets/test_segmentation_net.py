@@ -54,13 +54,13 @@ def test_a_gradient_reaches_every_pixel_of_a_padded_image() -> None:
     assert torch.equal(images.grad, torch.ones_like(images))  # the padding answers for nothing
 
 
-def test_a_network_that_does_not_say_how_it_encodes_and_decodes_cannot_be_made() -> None:
+def test_a_network_must_define_its_encoder_and_decoder() -> None:
     with pytest.raises(TypeError, match="abstract"):
         SegmentationNet()  # type: ignore[abstract]
 
 
 @pytest.mark.parametrize(("size", "stride", "padded"), [(100, 32, 128), (33, 32, 64), (15, 16, 16)])
-def test_padding_is_said_once_in_one_line(
+def test_padding_is_logged_once_in_one_line(
     caplog: pytest.LogCaptureFixture, size: int, stride: int, padded: int
 ) -> None:
     log_padding.cache_clear()
@@ -68,19 +68,19 @@ def test_padding_is_said_once_in_one_line(
         for _ in range(3):
             log_padding(size, stride)
     assert [record.getMessage() for record in caplog.records] == [
-        f"data.image_size {size} is no multiple of the network's stride {stride}: "
-        f"images are padded to {padded} pixels and the answers cropped back"
+        f"data.image_size {size} is not a multiple of the network's stride {stride}: "
+        f"images are padded to {padded} pixels and predictions cropped back"
     ]
 
 
 @pytest.mark.parametrize(("size", "stride"), [(96, 32), (224, 16), (7, 1)])
-def test_nothing_is_said_of_images_that_fit(caplog: pytest.LogCaptureFixture, size: int, stride: int) -> None:
+def test_nothing_is_logged_for_images_that_fit(caplog: pytest.LogCaptureFixture, size: int, stride: int) -> None:
     with caplog.at_level(logging.INFO, logger="s4mi"):
         log_padding(size, stride)
     assert not caplog.records
 
 
-def test_a_network_itself_says_nothing_however_often_it_is_asked(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_network_itself_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     net = Echo(16)
     with caplog.at_level(logging.INFO, logger="s4mi"):
         for _ in range(3):

@@ -12,7 +12,7 @@ from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError
-from s4mi.nets.swin_unet import SHAPES, PatchExpanding, SwinUNet, spread, swin_block
+from s4mi.nets.swin_unet import SHAPES, PatchExpanding, SwinUNet, depth_to_space, swin_block
 
 SWIN_TINY = "swin_tiny_patch4_window7_224"
 
@@ -138,7 +138,7 @@ def test_it_can_be_trained_in_half_precision(size: tuple[int, int]) -> None:
 
 def test_four_neighbours_of_a_map_are_put_back_as_written_out_by_hand() -> None:
     gathered = torch.tensor([[[[1, 3, 2, 4], [5, 7, 6, 8]]]])  # columns first, as Swin's patch merging gathers them
-    assert spread(gathered, 2).squeeze().tolist() == [[1, 2, 5, 6], [3, 4, 7, 8]]
+    assert depth_to_space(gathered, 2).squeeze().tolist() == [[1, 2, 5, 6], [3, 4, 7, 8]]
 
 
 @given(height=st.integers(1, 4), width=st.integers(1, 4), channels=st.integers(1, 3))
@@ -146,13 +146,13 @@ def test_spreading_is_the_inverse_of_what_patch_merging_gathers(height: int, wid
     merging = PatchMerging(channels)
     merging.norm = merging.reduction = nn.Identity()
     x = torch.arange(2 * height * 2 * width * channels).reshape(1, 2 * height, 2 * width, channels).float()
-    assert torch.equal(spread(merging(x), 2), x)
+    assert torch.equal(depth_to_space(merging(x), 2), x)
 
 
 @given(times=st.integers(1, 4), height=st.integers(1, 3), width=st.integers(1, 3), channels=st.integers(1, 3))
 def test_spreading_keeps_every_patch_in_its_place(times: int, height: int, width: int, channels: int) -> None:
     patch = torch.arange(height * width).reshape(1, height, width, 1)
-    same = spread(patch.expand(-1, -1, -1, times**2 * channels), times)
+    same = depth_to_space(patch.expand(-1, -1, -1, times**2 * channels), times)
     expected = patch.repeat_interleave(times, dim=1).repeat_interleave(times, dim=2).expand(-1, -1, -1, channels)
     assert torch.equal(same, expected)
 
@@ -330,8 +330,8 @@ def test_weights_that_do_not_fit_are_refused_in_a_line(published: nn.Module, tmp
     other = written(timm.create_model("resnet18").state_dict(), tmp_path)
     assert f"w.safetensors: holds 0% of the tensors of '{SWIN_TINY}'" in refused("swin_tiny", other)
     (tmp_path / "note.pth").write_text("no weights")
-    assert "note.pth: is no weight file" in refused("swin_tiny", tmp_path / "note.pth")
-    assert "is no file; pass 'imagenet', 'none' or the path" in refused("swin_tiny", tmp_path / "nowhere.pth")
+    assert "note.pth: not a valid weight file" in refused("swin_tiny", tmp_path / "note.pth")
+    assert "does not exist; pass 'imagenet', 'none' or the path" in refused("swin_tiny", tmp_path / "nowhere.pth")
 
 
 @pytest.mark.parametrize("name", ["tiny_swim", "swin_base"])

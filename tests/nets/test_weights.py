@@ -73,10 +73,10 @@ def test_the_name_of_a_network_from_a_hub_is_no_path(tmp_path: Path) -> None:
         encoder_file(tmp_path, "tiny_vit")
 
 
-def test_an_encoder_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_encoder_names_those_that_exist(tmp_path: Path) -> None:
     with pytest.raises(S4miError) as none:
         encoder_file(tmp_path, "tiny_vit")
-    assert str(none.value).startswith(f"{tmp_path}: holds no encoders; give the folder of a finished pre-training run")
+    assert str(none.value).startswith(f"{tmp_path}: holds no encoders; pass the folder of a finished pre-training run")
     for name in ("tiny_vit", "tiny_resnet"):
         save_encoder(nn.Linear(1, 1), tmp_path, name)
     with pytest.raises(S4miError) as other:
@@ -150,8 +150,8 @@ def test_the_map_of_features_is_timm_s_at_every_place(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "patch"), [("tiny_vit", 8), ("vit_tiny_patch16_224", 16), ("tiny_swin", 32)])
-def test_a_place_of_the_map_sees_its_own_part_of_the_image_most(name: str, patch: int) -> None:
-    """Whatever order tokens come in, what changes in a corner shows in that corner of the map."""
+def test_a_position_of_the_feature_map_depends_most_on_its_own_part_of_the_image(name: str, patch: int) -> None:
+    """Whatever order tokens come in, a change in a corner of the image changes that corner of the map."""
     torch.manual_seed(0)
     backbone = Backbone(name, image_size=4 * patch).eval()
     before = images(4 * patch, count=1)
@@ -163,10 +163,10 @@ def test_a_place_of_the_map_sees_its_own_part_of_the_image_most(name: str, patch
     assert divmod(int(change.argmax()), side) == (0, 2 * side // 4)
 
 
-def test_a_network_without_such_a_map_is_refused() -> None:
+def test_a_network_without_a_feature_map_is_refused() -> None:
     backbone = Backbone("tiny_resnet", image_size=32)
     backbone.net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4))
-    with pytest.raises(S4miError, match="'tiny_resnet' gives no map of features; choose another backbone"):
+    with pytest.raises(S4miError, match="'tiny_resnet' has no feature map; choose another backbone"):
         backbone.feature_map(images(32))
 
 
@@ -204,12 +204,12 @@ def test_a_network_for_one_size_refuses_another_in_a_line(name: str) -> None:
 
 
 @pytest.mark.parametrize(("size", "near"), [(20, 16), (29, 32), (3, 8), (12, 16)])
-def test_a_size_that_patches_do_not_fill_is_answered_with_the_nearest_that_they_do(size: int, near: int) -> None:
+def test_the_error_for_a_size_that_is_not_a_multiple_of_the_patch_size_names_the_nearest(size: int, near: int) -> None:
     backbone = Backbone("tiny_vit", image_size=64, any_size=True)
     with pytest.raises(S4miError) as refused:
         backbone.check_size(size, setting="method.local_size")
     assert str(refused.value) == (
-        f"method.local_size {size} is no multiple of the patches of 'tiny_vit', 8; take {near}"
+        f"method.local_size {size} is not a multiple of the patch size 8 of 'tiny_vit'; set it to {near}"
     )
     backbone.check_size(near, setting="method.local_size")
 
