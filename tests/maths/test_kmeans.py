@@ -1,4 +1,4 @@
-"""k-means against faiss, scikit-learn and naive loops, and what must hold of any clusters."""
+"""k-means against faiss, scikit-learn and naive loops, and properties of any clustering."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -9,9 +9,9 @@ import pytest
 import sklearn.cluster
 import torch
 import torch.nn.functional as F
+from full_kmeans import Clustering, full_kmeans, plus_plus
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from full_kmeans import Clustering, full_kmeans, plus_plus
 from torch import Tensor
 
 from s4mi.errors import S4miError
@@ -74,7 +74,7 @@ def one_line(error: pytest.ExceptionInfo[S4miError]) -> str:
     return message
 
 
-# Lloyd's, against other libraries
+# Lloyd's algorithm, against other libraries
 
 
 @both
@@ -130,7 +130,7 @@ def test_labels_are_those_of_faiss_for_given_centroids(cosine: bool) -> None:
     assert assign(features, centroids, cosine=cosine).tolist() == index.search(features.numpy(), 1)[1][:, 0].tolist()
 
 
-# Lloyd's, what must hold
+# Lloyd's algorithm, properties
 
 
 @few
@@ -148,7 +148,7 @@ def test_inertia_never_goes_up(n: int, k: int, d: int, seed: int, cosine: bool) 
 @given(
     n=st.integers(12, 60), k=st.integers(1, 8), d=st.integers(2, 6), seed=st.integers(0, 10_000), cosine=st.booleans()
 )
-def test_what_lloyd_found_is_a_fixed_point(n: int, k: int, d: int, seed: int, cosine: bool) -> None:
+def test_the_result_of_lloyd_is_a_fixed_point(n: int, k: int, d: int, seed: int, cosine: bool) -> None:
     features = random(n, d, seed=seed)
     found = full_kmeans(features, k, generator=seeded(seed), cosine=cosine)
     points = F.normalize(features, dim=1) if cosine else features
@@ -177,7 +177,7 @@ def test_the_order_of_the_points_changes_nothing(n: int, seed: int, cosine: bool
 
 @few
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.01, 100))
-def test_under_cosine_the_length_of_points_does_not_count(seed: int, scale: float) -> None:
+def test_under_cosine_the_length_of_points_has_no_effect(seed: int, scale: float) -> None:
     features, start = blobs(60, noise=0.5, seed=seed), random(4, 8, seed=seed)
     lengths = scale * (0.1 + torch.rand(60, 1, generator=seeded(seed)))
     one = lloyd(features, 4, cosine=True, iterations=3, start=start)
@@ -186,7 +186,7 @@ def test_under_cosine_the_length_of_points_does_not_count(seed: int, scale: floa
 
 
 @both
-def test_four_points_are_clustered_as_worked_out_by_hand(cosine: bool) -> None:
+def test_clusters_of_four_points_by_hand(cosine: bool) -> None:
     features = torch.tensor([[3.0, 0.0], [3.0, 1.0], [0.0, 2.0], [1.0, 2.0]])
     found = full_kmeans(features, 2, generator=seeded(), cosine=cosine)
     first = found.labels[0]
@@ -238,7 +238,7 @@ def test_labels_are_the_same_in_chunks(cosine: bool, chunk: int) -> None:
 
 
 @both
-def test_of_centroids_as_near_the_first_is_taken(cosine: bool) -> None:
+def test_ties_go_to_the_first_centroid(cosine: bool) -> None:
     centroids = torch.eye(3)[[0, 1, 1, 0]]
     assert assign(torch.eye(3)[:2], centroids, cosine=cosine).tolist() == [0, 1]
 
@@ -260,7 +260,7 @@ def test_a_point_of_zeros_has_no_direction_and_moves_nothing() -> None:
 @given(
     n=st.integers(10, 60), k=st.integers(1, 10), d=st.integers(2, 6), seed=st.integers(0, 10_000), cosine=st.booleans()
 )
-def test_a_start_is_of_different_points(n: int, k: int, d: int, seed: int, cosine: bool) -> None:
+def test_a_start_consists_of_distinct_points(n: int, k: int, d: int, seed: int, cosine: bool) -> None:
     features = random(n, d, seed=seed)
     start = plus_plus(features, k, generator=seeded(seed), cosine=cosine)
     points = F.normalize(features, dim=1) if cosine else features
@@ -271,7 +271,7 @@ def test_a_start_is_of_different_points(n: int, k: int, d: int, seed: int, cosin
 
 @few
 @given(copies=st.integers(1, 30), seed=st.integers(0, 10_000), cosine=st.booleans())
-def test_every_different_point_starts_a_cluster_where_there_are_as_many(copies: int, seed: int, cosine: bool) -> None:
+def test_with_as_many_distinct_points_as_clusters_each_starts_one(copies: int, seed: int, cosine: bool) -> None:
     different = torch.eye(5)
     features = torch.cat([different, different[:2].repeat(copies, 1), 3 * different[2:3] if cosine else different[2:3]])
     start = plus_plus(features, 5, generator=seeded(seed), cosine=cosine)
@@ -288,12 +288,12 @@ def test_points_are_drawn_by_their_squared_distance() -> None:
         assert count[pair] == pytest.approx(chance / 3, abs=0.026)
 
 
-# Refusals
+# Errors
 
 
 @both
 @pytest.mark.parametrize("different", [1, 3])
-def test_more_clusters_than_different_points_are_refused_in_a_line(cosine: bool, different: int) -> None:
+def test_more_clusters_than_distinct_points_are_a_one_line_error(cosine: bool, different: int) -> None:
     features = torch.eye(4)[:different].repeat(20, 1)
     k = different + 1
     message = (
@@ -343,7 +343,7 @@ def test_labels_that_do_not_fit_into_a_byte_are_refused(clusters: int) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_numbers_that_are_not_finite_are_refused_in_a_line(value: float) -> None:
+def test_features_that_are_not_finite_are_a_one_line_error(value: float) -> None:
     features = random(20, 3)
     features[3, 1] = value
     for cluster in (plus_plus, full_kmeans):
@@ -374,7 +374,7 @@ def test_mini_batches_move_centroids_as_scikit_learn_does() -> None:
     ours.update(features[:100])
     start = ours.centroids
     peer = sklearn.cluster.MiniBatchKMeans(5, init=start.numpy(), n_init=1, reassignment_ratio=0)
-    peer.partial_fit(features[:100].numpy())  # the start has converged: these points leave it where it is
+    peer.partial_fit(features[:100].numpy())  # the start has converged: these points do not move it
     np.testing.assert_allclose(start.numpy(), peer.cluster_centers_, atol=1e-5)
     for batch in torch.split(features[100:], 80):
         ours.update(batch)
@@ -384,7 +384,7 @@ def test_mini_batches_move_centroids_as_scikit_learn_does() -> None:
 
 
 @both
-def test_a_centroid_is_the_mean_of_all_points_that_it_got(cosine: bool) -> None:
+def test_a_centroid_is_the_mean_of_all_points_assigned_to_it(cosine: bool) -> None:
     features = blobs(1000, noise=1.0)
     batches = MiniBatchKMeans(5, generator=seeded(), cosine=cosine, start_points=100, start_iterations=200)
     points = F.normalize(features, dim=1) if cosine else features
@@ -522,7 +522,7 @@ def test_features_that_become_identical_raise_no_error() -> None:
     assert len(set(batches.assign(torch.ones(50, 8)).tolist())) == 1
 
 
-# Numbers
+# Precision
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
@@ -546,7 +546,7 @@ def test_autocast_changes_nothing(cosine: bool) -> None:
         assert torch.equal(centroid_distances(cast.centroids), centroid_distances(plain.centroids))
 
 
-def test_no_gradient_is_kept_and_the_centroids_can_be_trained_with_even_from_inference() -> None:
+def test_centroids_have_no_gradient_and_can_be_used_in_training_after_inference_mode() -> None:
     features = blobs(400).requires_grad_()
     assert not batched(features, 100, 5, start_points=100).centroids.requires_grad
     with torch.inference_mode():

@@ -128,7 +128,7 @@ def test_a_seed_gives_the_same_clusters_again() -> None:
     assert not torch.equal(one.centroids, other.centroids)
 
 
-def test_features_of_half_precision_are_labelled_by_centroids_of_whole_precision() -> None:
+def test_features_of_half_precision_are_labelled_by_centroids_of_single_precision() -> None:
     batches = [batch.bfloat16() for batch in blobs(*3 * [(2, 6, 6)])]
     found = found_in(batches, kept_batches=2)
     assert found.centroids.dtype == torch.float32
@@ -147,7 +147,7 @@ def test_nothing_synchronises_with_a_gpu_before_the_end(monkeypatch: pytest.Monk
             clustering.finish()
 
 
-def test_255_clusters_have_room_in_a_byte() -> None:
+def test_255_clusters_fit_into_a_byte() -> None:
     generator = torch.Generator().manual_seed(0)
     found = found_in([torch.randn(4, 8, 16, 16, generator=generator)], clusters=255)
     assert int(found.labels[0].max()) == 254
@@ -177,7 +177,7 @@ def test_identical_pixels_make_no_clusters(kept_batches: int) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 3])
-def test_numbers_that_are_not_finite_are_refused(place: int) -> None:
+def test_features_that_are_not_finite_are_refused(place: int) -> None:
     batches = blobs(*4 * [(2, 6, 6)])
     batches[place][0, 0, 0, 0] = torch.nan
     with pytest.raises(S4miError, match="features to cluster are not finite"):

@@ -1,4 +1,4 @@
-"""Attribution maps: against autograd and the formulas written out, and what must hold of any of them."""
+"""Saliency maps against autograd and their formulas, and general properties."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ CLASSES = (2, 0)
 
 
 def classifier(backbone: str, size: int = SIZE) -> Classifier:
-    """With weights that nobody trained, its parameters frozen."""
+    """A classifier with random, frozen weights."""
     torch.manual_seed(0)
     task = Task(kind="multiclass", classes=("a", "b", "c"), image_size=size, counts=(1, 1, 1), labelled=3)
     return FinetuneConfig(backbone=backbone, weights="none").build(task).eval().requires_grad_(False)
@@ -29,7 +29,7 @@ def images() -> Tensor:
 
 
 def gradient_of_scores(method: Classifier, images: Tensor, classes: Sequence[int]) -> Tensor:
-    """Autograd, plainly."""
+    """Gradient of the scores by autograd."""
     x = images.clone().requires_grad_()
     scores = method.logits(x)[range(len(classes)), list(classes)]
     return torch.autograd.grad(scores.sum(), x)[0]

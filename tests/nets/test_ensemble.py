@@ -11,7 +11,7 @@ from s4mi.nets.ensemble import AVERAGE, MemberSelection, NetworkEnsemble, mean_l
 
 
 def committee(seed: int = 0, *, average: bool = True, default: str = AVERAGE) -> NetworkEnsemble:
-    """Two networks that label each pixel by itself."""
+    """Two networks that classify each pixel independently."""
     torch.manual_seed(seed)
     return NetworkEnsemble({"a": nn.Conv2d(3, 4, 1), "b": nn.Conv2d(3, 4, 1)}, average=average, default=default)
 
@@ -71,7 +71,7 @@ def test_the_average_is_the_default() -> None:
 
 
 @pytest.mark.parametrize(("chosen", "asked"), [("a", ["a"]), ("b", ["b"]), ("average", ["a", "b"])])
-def test_no_network_is_asked_that_does_not_answer(chosen: str, asked: list[str]) -> None:
+def test_only_the_networks_that_are_needed_run(chosen: str, asked: list[str]) -> None:
     net, calls = committee(), []
     for name in ("a", "b"):
         net[name].register_forward_hook(lambda _module, _given, _z, name=name: calls.append(name))
@@ -80,7 +80,7 @@ def test_no_network_is_asked_that_does_not_answer(chosen: str, asked: list[str])
     assert calls == asked
 
 
-def test_a_checkpoint_brings_networks_and_choice_back() -> None:
+def test_a_checkpoint_restores_networks_and_selection() -> None:
     net, other = committee(0), committee(1)
     net.choice.take("a")
     other.load_state_dict(net.state_dict())
@@ -94,7 +94,7 @@ def test_the_softmax_of_the_mean_is_the_mean_of_the_softmaxes(seed: int, count: 
     generator = torch.Generator().manual_seed(seed)
     logits = [3 * torch.randn(2, 3, 2, generator=generator) for _ in range(count)]
     p = mean_logits(*logits).softmax(dim=1)
-    torch.testing.assert_close(mean_logits(*logits).exp(), p)  # they are its logarithm
+    torch.testing.assert_close(mean_logits(*logits).exp(), p)  # they are the logarithm of p
     for b in range(2):
         for i in range(2):
             for k in range(3):
@@ -106,7 +106,7 @@ def share(z: Tensor, k: int) -> float:
     return math.exp(z[k]) / sum(math.exp(each) for each in z)
 
 
-def test_the_mean_of_certain_answers_is_finite() -> None:
+def test_the_mean_of_certain_predictions_is_finite() -> None:
     one, other = torch.tensor([[1000.0, -1000.0, 0.0]]), torch.tensor([[-1000.0, 1000.0, 0.0]])
     mean = mean_logits(one, other)
     assert torch.isfinite(mean).all()

@@ -28,7 +28,7 @@ from s4mi.nets.swin_unet import SwinUNet
         ("pspnet/tu-mobilenetv3_small_050", SmpNet),
     ],
 )
-def test_a_name_gives_a_network_that_answers_at_the_size_of_the_image(name: str, kind: type) -> None:
+def test_a_name_gives_a_network_with_logits_at_the_size_of_the_image(name: str, kind: type) -> None:
     net = build_network(name, classes=3, image_size=50)
     assert type(net) is kind
     assert net.training
@@ -36,7 +36,7 @@ def test_a_name_gives_a_network_that_answers_at_the_size_of_the_image(name: str,
         assert net.eval()(torch.rand(2, 3, 50, 50)).shape == (2, 3, 50, 50)
 
 
-def test_an_encoder_alone_is_a_u_net_on_it() -> None:
+def test_an_encoder_alone_makes_a_u_net() -> None:
     states = []
     for name in ("resnet18", "unet/resnet18"):
         torch.manual_seed(0)
@@ -81,7 +81,7 @@ def test_a_label_names_encoder_and_architecture(name: str, label: str) -> None:
         ("unetplusplus/tiny_resnet", "encoder 'tiny_resnet' works with unet only; choose another for 'unetplusplus'"),
     ],
 )
-def test_an_unknown_name_is_refused_in_a_line(name: str, message: str) -> None:
+def test_an_unknown_name_is_a_one_line_error(name: str, message: str) -> None:
     with pytest.raises(S4miError) as error:
         build_network(name, classes=2, image_size=32)
     assert message in str(error.value)

@@ -1,4 +1,4 @@
-"""What the base class does for every segmentation network: pads images to its stride and crops the answers back."""
+"""The base class of segmentation networks pads images to the stride and crops logits back."""
 
 import logging
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from s4mi.nets.segmentation import SegmentationNet, log_padding
 
 
 class Echo(SegmentationNet):
-    """Answers with the image itself; its one feature map has a place for `stride`² pixels."""
+    """Returns the image itself; its one feature map has a position per `stride`² pixels."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ def pictures(height: int, width: int) -> Tensor:
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), stride=st.sampled_from([1, 2, 7, 16]))
-def test_every_pixel_is_answered_in_its_place_at_any_size(height: int, width: int, stride: int) -> None:
+def test_every_pixel_keeps_its_position_at_any_size(height: int, width: int, stride: int) -> None:
     net, images = Echo(stride), pictures(height, width)
     assert torch.equal(net(images), images)
     assert torch.equal(net.decode(net.encode(images), (height, width)), images)
@@ -51,7 +51,7 @@ def test_a_gradient_reaches_every_pixel_of_a_padded_image() -> None:
     images = pictures(5, 9).requires_grad_()
     Echo(4)(images).sum().backward()
     assert images.grad is not None
-    assert torch.equal(images.grad, torch.ones_like(images))  # the padding answers for nothing
+    assert torch.equal(images.grad, torch.ones_like(images))  # padding adds no gradient
 
 
 def test_a_network_must_define_its_encoder_and_decoder() -> None:

@@ -38,7 +38,7 @@ def one_line(error: pytest.ExceptionInfo[S4miError]) -> str:
         ("tu-swin_tiny_patch4_window7_224", DEEP, 64),
     ],
 )
-def test_the_answer_is_as_large_as_the_image(encoder: str, channels: tuple[int, ...], size: int) -> None:
+def test_the_logits_have_the_size_of_the_image(encoder: str, channels: tuple[int, ...], size: int) -> None:
     net = SmpNet(encoder, classes=3, image_size=size, decoder_channels=channels)
     assert net.training
     with torch.no_grad():
@@ -48,7 +48,7 @@ def test_the_answer_is_as_large_as_the_image(encoder: str, channels: tuple[int, 
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
 
-def test_all_of_the_library_but_dpt_is_there() -> None:
+def test_all_architectures_of_the_library_except_dpt_are_available() -> None:
     assert {*ARCHITECTURES, "dpt"} == set(smp.MODEL_ARCHITECTURES_MAPPING)
     assert tuple(ARCHITECTURES) == get_args(ArchitectureName)
 
@@ -66,7 +66,7 @@ def test_the_network_is_the_library_s_on_normalised_images(architecture: str) ->
 
 
 @pytest.mark.parametrize("architecture", ["unet", "pan", "pspnet"])  # strides 32, 16 and 8
-def test_images_of_any_size_are_padded_and_the_answer_cropped(architecture: str) -> None:
+def test_images_of_any_size_are_padded_and_the_logits_cropped(architecture: str) -> None:
     net = SmpNet("mobilenet_v2", architecture=architecture, classes=2, image_size=130).eval()
     images = torch.rand(1, 3, 130, 141)
     below, right = -130 % net.stride, -141 % net.stride
@@ -77,7 +77,7 @@ def test_images_of_any_size_are_padded_and_the_answer_cropped(architecture: str)
 
 
 @every_architecture
-def test_a_gradient_reaches_all_that_is_trained_in_every_architecture(architecture: str) -> None:
+def test_a_gradient_reaches_every_trained_parameter_in_every_architecture(architecture: str) -> None:
     net = SmpNet("resnet18", architecture=architecture, classes=2)
     images = torch.rand(2 if ARCHITECTURES[architecture].pooled else 1, 3, 128, 128)
     net(images).square().sum().backward()
@@ -92,7 +92,7 @@ def test_a_transformer_is_built_for_the_padded_size() -> None:
 
 
 @pytest.mark.parametrize("architecture", [name for name, known in ARCHITECTURES.items() if known.widths])
-def test_the_decoder_is_as_deep_and_as_wide_as_asked_for(architecture: str) -> None:
+def test_the_decoder_has_the_set_depth_and_widths(architecture: str) -> None:
     net = SmpNet("resnet18", architecture=architecture, classes=2, decoder_channels=(32, 24, 16)).eval()
     assert net.stride == 8
     with torch.no_grad():
@@ -139,7 +139,7 @@ def test_architectures_with_global_pooling_predict_one_image_but_do_not_train_on
         ({"architecture": "pan", "image_size": 64}, "'pan/resnet18' cannot take images of 64 pixels ("),
     ],
 )
-def test_what_does_not_go_together_is_refused_in_a_line(settings: dict[str, Any], message: str) -> None:
+def test_unsupported_combinations_are_a_one_line_error(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(S4miError) as error:
         SmpNet(**{"encoder": "resnet18", "classes": 2, **settings})
     assert message in one_line(error)
@@ -161,7 +161,7 @@ def test_attention_adds_squeeze_and_excitation_to_the_decoder(encoder: str) -> N
         assert scse.eval()(torch.rand(1, 3, 32, 32)).shape == (1, 2, 32, 32)
 
 
-def test_attention_on_a_decoder_too_narrow_for_it_is_refused() -> None:
+def test_attention_in_a_decoder_that_is_too_narrow_is_refused() -> None:
     with pytest.raises(S4miError) as error:
         SmpNet("tiny_resnet", classes=2, decoder_channels=(32, 16, 8), attention="scse")
     assert one_line(error) == (
@@ -173,7 +173,7 @@ def test_attention_on_a_decoder_too_narrow_for_it_is_refused() -> None:
     ("encoder", "channels"),
     [("resnet18", SMALL), ("tiny_resnet", SMALL), ("resnet18", DEEP), ("efficientnet-b0", DEEP)],
 )
-def test_what_is_trained_is_what_a_gradient_reaches(encoder: str, channels: tuple[int, ...]) -> None:
+def test_parameters_are_trained_if_and_only_if_a_gradient_reaches_them(encoder: str, channels: tuple[int, ...]) -> None:
     net = SmpNet(encoder, classes=2, decoder_channels=channels)
     net(torch.rand(2, 3, 64, 64)).square().sum().backward()
     for name, parameter in net.named_parameters():
@@ -221,7 +221,7 @@ def test_images_are_normalised_as_in_pre_training(
         ("tu-resnet18.imagenet", "'resnet18' has no weights 'imagenet'"),
     ],
 )
-def test_an_unknown_encoder_is_refused_with_what_there_is(encoder: str, message: str) -> None:
+def test_the_error_for_an_unknown_encoder_names_the_nearest(encoder: str, message: str) -> None:
     with pytest.raises(S4miError) as error:
         check_encoder(encoder)
     assert message in one_line(error)
@@ -234,14 +234,14 @@ def test_an_encoder_without_a_pyramid_is_refused() -> None:
 
 
 @pytest.mark.parametrize("encoder", ["tiny_resnet", "dpn92", "tu-darknet17"])
-def test_imagenet_weights_that_nobody_has_are_refused(encoder: str) -> None:
+def test_unavailable_imagenet_weights_are_refused(encoder: str) -> None:
     with pytest.raises(S4miError) as error:
         SmpNet(encoder, classes=2, weights="imagenet")
     assert one_line(error).startswith(f"{encoder!r} has no ImageNet weights; pass method.weights=none")
 
 
 @pytest.mark.parametrize("encoder", ["resnet34", "tu-resnet18"])
-def test_weights_that_cannot_be_downloaded_are_a_line_with_the_cure(
+def test_weights_that_cannot_be_downloaded_are_a_one_line_error_with_a_hint(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encoder: str
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -272,18 +272,18 @@ def encoder_of(net: SmpNet) -> dict[str, Tensor]:
     ],
     ids=["smp", "torchvision", "timm", "tiny"],
 )
-def test_the_encoder_takes_all_weights_of_a_file(tmp_path: Path, encoder: str, source: Callable[[], nn.Module]) -> None:
+def test_the_encoder_loads_all_weights_of_a_file(tmp_path: Path, encoder: str, source: Callable[[], nn.Module]) -> None:
     given = source().state_dict()
     net = SmpNet(encoder, classes=2, weights=written(given, tmp_path), decoder_channels=SMALL)
     loaded = encoder_of(net)
     assert all(torch.equal(tensor, given[name]) for name, tensor in loaded.items())
 
 
-def test_an_encoder_of_timm_takes_a_file_of_timm(tmp_path: Path) -> None:
+def test_an_encoder_of_timm_loads_a_file_of_timm(tmp_path: Path) -> None:
     given = timm.create_model("resnet18").state_dict()
     net = SmpNet("tu-resnet18", classes=2, weights=written(given, tmp_path), decoder_channels=DEEP)
     loaded = encoder_of(net)
-    assert len(loaded) == len(given) - 2  # but for the head
+    assert len(loaded) == len(given) - 2  # without the head
     assert all(torch.equal(tensor, given[name.removeprefix("model.")]) for name, tensor in loaded.items())
 
 
@@ -292,7 +292,7 @@ def _without_a_stage(net: nn.Module) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18", "tiny_resnet"])
-def test_weights_that_do_not_fit_are_refused_in_a_line(tmp_path: Path, encoder: str) -> None:
+def test_weights_that_do_not_fit_are_a_one_line_error(tmp_path: Path, encoder: str) -> None:
     net = tiny_resnet() if encoder == "tiny_resnet" else timm.create_model("resnet18")
 
     def refused(path: str) -> str:

@@ -103,9 +103,7 @@ class LabelEfficiency:
         within = "without labels" if self.most == 0 else f"with up to {_whole(self.most)} labels"
         if math.isinf(self.low):
             return f"{self.technique} does not reach {target} {within}: {NOT_REACHED}, n = {self.n} seeds."
-        return (
-            f"{self.technique} does not reach {target} {within} on average, but may: {evidence}."
-        )
+        return f"{self.technique} does not reach {target} {within} on average, but may: {evidence}."
 
     @property
     def _interval(self) -> str:

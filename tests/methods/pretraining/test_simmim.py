@@ -19,24 +19,24 @@ def batch(size: int = 3) -> Batch:
 
 
 @pytest.mark.parametrize("backbone", ["tiny_vit", "tiny_swin", "tiny_resnet"])
-def test_the_loss_is_the_mean_error_over_what_was_hidden(backbone: str) -> None:
+def test_the_loss_is_the_mean_error_over_masked_pixels(backbone: str) -> None:
     method, given = built(backbone), batch()
     method.eval()
     torch.manual_seed(7)
     masked = masked_squares(given.images, square=8, share=0.6)
-    shown = given.images.clone()
+    visible = given.images.clone()
     mean, std = method.backbone.normalise.mean.flatten(), method.backbone.normalise.std.flatten()
     for b, _, y, x in masked.nonzero().tolist():
-        shown[b, :, y, x] = method.colour.detach().flatten() * std + mean
-    drawn = method.head(method.backbone.feature_map(shown))
-    assert drawn.shape == given.images.shape
-    wanted = (given.images - mean[:, None, None]) / std[:, None, None]
-    errors = [(wanted - drawn)[b, :, y, x].abs().mean() for b, _, y, x in masked.nonzero().tolist()]
+        visible[b, :, y, x] = method.colour.detach().flatten() * std + mean
+    predicted = method.head(method.backbone.feature_map(visible))
+    assert predicted.shape == given.images.shape
+    target = (given.images - mean[:, None, None]) / std[:, None, None]
+    errors = [(target - predicted)[b, :, y, x].abs().mean() for b, _, y, x in masked.nonzero().tolist()]
     torch.manual_seed(7)
     torch.testing.assert_close(method.loss(given).total, torch.stack(errors).mean(), rtol=1e-4, atol=1e-5)
 
 
-def test_hidden_pixels_cannot_be_seen() -> None:
+def test_masked_pixels_do_not_reach_the_network() -> None:
     method, given = built(), batch()
     method.eval()
     torch.manual_seed(3)
@@ -50,7 +50,7 @@ def test_hidden_pixels_cannot_be_seen() -> None:
 
 
 @pytest.mark.parametrize(("share", "squares"), [(0.6, 10), (0.01, 1), (0.99, 15), (0.5, 8)])
-def test_every_image_has_its_own_squares_hidden_and_as_many_as_asked(share: float, squares: int) -> None:
+def test_every_image_has_its_own_masked_squares_of_the_share(share: float, squares: int) -> None:
     torch.manual_seed(0)
     masked = masked_squares(torch.zeros(40, 3, 32, 32), square=8, share=share)
     assert masked.shape == (40, 1, 32, 32)
@@ -60,8 +60,10 @@ def test_every_image_has_its_own_squares_hidden_and_as_many_as_asked(share: floa
     assert len({tuple(one.flatten().tolist()) for one in masked}) > 10
 
 
-def test_squares_that_do_not_divide_the_image_are_named() -> None:
-    with pytest.raises(S4miError, match=r"method.square 12 does not divide data.image_size 32 into several squares; set it to 4"):
+def test_squares_that_do_not_divide_the_image_are_refused() -> None:
+    with pytest.raises(
+        S4miError, match=r"square 12 does not divide data.image_size 32 into several squares; set it to 4"
+    ):
         built(square=12)
     with pytest.raises(S4miError, match=r"method.square 32"):
         built(square=32)
