@@ -220,12 +220,12 @@ def _check(contest: Contest) -> str:
     ours, peer = contest.ours().eval(), contest.peer(Held(batches))
     peer.net.eval()
     ours.before_epoch(batches)
-    centroids, counts = [found.centroids for found in ours.found], [found.counts for found in ours.found]
+    centroids, counts = [found.centroids for found in ours.clusterings], [found.counts for found in ours.clusterings]
     pixels, other, losses = 0, 0, [0.0]
     seen: tuple[list[Tensor], list[Tensor]] = [], []
     for step, (batch, (images, both)) in enumerate(zip(batches, peer.supply.views(0, 1), strict=True)):
         z = [peer.features(view, number, images) for number, view in enumerate(both)]
-        labels = [found.labels[step].long() for found in ours.found]
+        labels = [found.labels[step].long() for found in ours.clusterings]
         for view in (0, 1):
             seen[view].append(as_points(z[view]))
             other += int((nearest(seen[view][-1], centroids[view]) != labels[view].flatten()).sum())

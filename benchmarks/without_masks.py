@@ -30,7 +30,7 @@ from s4mi.config import RunConfig, make_run_config
 from s4mi.config.yaml_file import apply_overrides
 from s4mi.contract import Batch, Losses, Segmenter
 from s4mi.errors import S4miError
-from s4mi.maths.kmeans import full_kmeans
+from s4mi.maths.kmeans import check_distinct, cluster_stats, full_precision, lloyd, plus_plus_start
 from s4mi.maths.stats import mean_interval
 from s4mi.records import SegmentationScores
 from s4mi.training.evaluate import evaluate, validate
@@ -165,8 +165,8 @@ def _colours(clusters: int, *, centred: bool) -> Callable[[Prepared, int], Sort]
     def make(prepared: Prepared, seed: int) -> Sort:
         generator = torch.Generator().manual_seed(seed)
         colours = _sample(prepared, generator, centred=centred)
-        found = [full_kmeans(colours, clusters, generator=generator, cosine=False) for _ in range(STARTS)]
-        centroids = min(found, key=lambda one: one.inertia).centroids
+        found = [_kmeans(colours, clusters, generator=generator) for _ in range(STARTS)]
+        _, centroids = min(found, key=lambda one: one[0])
 
         def sort(images: Tensor) -> Tensor:
             colours = _centre(images) if centred else images
@@ -175,6 +175,15 @@ def _colours(clusters: int, *, centred: bool) -> Callable[[Prepared, int], Sort]
         return sort
 
     return make
+
+
+def _kmeans(colours: Tensor, clusters: int, *, generator: torch.Generator) -> tuple[float, Tensor]:
+    """Inertia and (K, 3) centroids of Lloyd's algorithm from a k-means++ start."""
+    with full_precision(colours):
+        start = plus_plus_start(colours, clusters, generator=generator, cosine=False)
+        found = lloyd(colours, *start, iterations=100, generator=generator, cosine=False)
+        check_distinct(len(colours), clusters, found.distinct)
+        return float(cluster_stats(colours, found.labels, found.centroids).scatter.sum()), found.centroids
 
 
 def _sample(prepared: Prepared, generator: torch.Generator, *, centred: bool) -> Tensor:

@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from s4mi.maths import kmeans_steps
+from s4mi.maths import kmeans
 
 GPU = torch.device("cuda", 0)
 
@@ -25,8 +25,8 @@ def not_waited_for() -> Iterator[None]:
     k-means come from the GPU too, whose generator nobody has without one.
     """
     with pytest.MonkeyPatch.context() as patched, FakeTensorMode(allow_non_fake_inputs=True), _NoCopies():
-        for draw in ("drawn_waits", "drawn_direction"):
-            patched.setattr(kmeans_steps, draw, lambda count, _generator: torch.empty(count, device=GPU))
+        for draw in ("exponential_draws", "random_direction"):
+            patched.setattr(kmeans, draw, lambda count, _generator: torch.empty(count, device=GPU))
         yield
 
 

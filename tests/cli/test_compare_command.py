@@ -40,9 +40,8 @@ def test_predict_prints_the_overlay_folder_and_the_legend(s4mi, runs: Path, lesi
     out = tmp_path / "out"
     status, shown, _ = s4mi("predict", runs / "dedl", lesions, "-o", out, "--overlay", "--split", "test")
     assert status == 0
-    assert (
-        f"overlays (correct green, missed orange, false positive purple, ground-truth outline white): {out / 'overlays'}" in shown
-    )
+    legend = "correct green, missed orange, false positive purple, ground-truth outline white"
+    assert f"overlays ({legend}): {out / 'overlays'}" in shown
     assert len(list((out / "overlays").glob("*.png"))) == len(list(out.glob("*.png"))) > 0
 
 

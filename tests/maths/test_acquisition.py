@@ -1,4 +1,4 @@
-"""Which images to annotate next: entropy as scipy computes it, choices as a naive loop makes them."""
+"""Active learning: entropy against scipy, selection against naive loops."""
 
 import math
 
@@ -32,7 +32,7 @@ def drawn(seed: int, n: int, d: int = 5) -> np.ndarray:
 
 
 @given(SEEDS)
-def test_entropy_is_that_of_scipy_in_units_of_its_largest(seed: int) -> None:
+def test_entropy_is_that_of_scipy_divided_by_its_maximum(seed: int) -> None:
     p = np.random.default_rng(seed).dirichlet(np.ones(4), size=7).T
     assert entropy(p) == pytest.approx(scipy.stats.entropy(p, base=4, axis=0))
 
@@ -41,20 +41,20 @@ def test_entropy_by_hand() -> None:
     assert entropy(np.array([[1.0, 0.5, 0.25], [0.0, 0.5, 0.75]])).tolist() == pytest.approx([0, 1, 0.811278])
 
 
-def test_members_of_one_mind_do_not_disagree_and_opposites_do_wholly() -> None:
+def test_equal_members_have_no_disagreement_and_opposite_ones_the_maximum() -> None:
     same = np.tile(np.array([0.7, 0.3])[None, :], (3, 1))
     assert float(disagreement(same)) == pytest.approx(0, abs=1e-12)
     assert float(disagreement(np.eye(2))) == pytest.approx(1)
 
 
 @given(SEEDS)
-def test_disagreement_is_the_mean_divergence_from_the_mean_answer(seed: int) -> None:
+def test_disagreement_is_the_mean_divergence_from_the_mean_prediction(seed: int) -> None:
     p = np.random.default_rng(seed).dirichlet(np.ones(3), size=5)  # (M, K)
     expected = np.mean([scipy.stats.entropy(member, p.mean(axis=0), base=3) for member in p])
     assert float(disagreement(p)) == pytest.approx(expected)
 
 
-def test_labels_that_may_go_together_are_each_there_or_not() -> None:
+def test_multi_label_probabilities_are_split_into_present_and_absent() -> None:
     assert binary(np.array([0.2, 0.9])).tolist() == [[0.2, 0.9], pytest.approx([0.8, 0.1])]
 
 
@@ -88,7 +88,7 @@ def test_k_centre_is_that_of_a_naive_loop(seed: int, count: int, known: int) -> 
 @settings(deadline=None)
 @given(SEEDS)
 def test_greedy_k_centre_covers_within_twice_the_best_radius(seed: int) -> None:
-    """Gonzalez' bound, against the best of all choices of two."""
+    """Gonzalez' bound, against the best of all pairs."""
     x = drawn(seed, 9)
     chosen = [pick.position for pick in k_centre(x, x[:0], count=2, cap=GroupLimit([None] * 9))]
     between = distances(x, x)
@@ -96,14 +96,14 @@ def test_greedy_k_centre_covers_within_twice_the_best_radius(seed: int) -> None:
     assert between[:, chosen].min(axis=1).max() <= 2 * best + 1e-9
 
 
-def test_a_picture_like_one_that_is_known_comes_last() -> None:
+def test_an_image_like_a_known_one_comes_last() -> None:
     x = directions(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1e-3]]))
     picks = k_centre(x, x[:1], count=3, cap=GroupLimit([None] * 3))
     assert [pick.position for pick in picks] == [1, 2, 0]
     assert (picks[0].near, picks[0].spread) == (0, pytest.approx(math.sqrt(2)))
 
 
-def test_the_nearest_chosen_one_is_named() -> None:
+def test_the_nearest_selected_image_is_reported() -> None:
     """`near` counts known images first, then candidates."""
     x = directions(np.array([[1.0, 0.0], [-1.0, 0.1], [-1.0, 0.2]]))
     picks = k_centre(x, directions(np.array([[1.0, 0.5]])), count=3, cap=GroupLimit([None] * 3))
@@ -116,7 +116,7 @@ def test_typicality_is_the_reciprocal_of_the_mean_distance_to_the_nearest() -> N
     assert typicality(x, neighbours=3) == pytest.approx(1 / between[:, 1:4].mean(axis=1))
 
 
-def test_typical_takes_the_middle_of_the_largest_cluster_that_nobody_covers() -> None:
+def test_typical_selects_the_middle_of_the_largest_uncovered_cluster() -> None:
     angles = np.deg2rad([0, 1, 2, 90, 91, 92, 93, 94, 200])
     x = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     clusters = np.array([0, 0, 0, 1, 1, 1, 1, 1, 2])
@@ -130,7 +130,7 @@ def test_typical_takes_the_middle_of_the_largest_cluster_that_nobody_covers() ->
 @pytest.mark.parametrize("way", ["weight", "k-centre", "typicality", "random"])
 @given(seed=SEEDS, most=st.integers(0, 3))
 @settings(deadline=None, max_examples=20)
-def test_no_patient_has_more_than_the_cap_and_all_room_is_used(way: str, seed: int, most: int) -> None:
+def test_no_patient_exceeds_the_limit_and_the_budget_is_used(way: str, seed: int, most: int) -> None:
     generator = np.random.default_rng(seed)
     groups = [None if one == 0 else f"p{one}" for one in generator.integers(0, 4, 14)]
     x, cap = drawn(seed, 14), GroupLimit(groups, most)
@@ -150,7 +150,7 @@ def test_no_patient_has_more_than_the_cap_and_all_room_is_used(way: str, seed: i
     assert len(picks) == min(10, room)
 
 
-def test_of_equal_candidates_the_first_is_taken() -> None:
+def test_ties_go_to_the_first_candidate() -> None:
     same = np.tile(directions(np.ones((1, 3))), (5, 1))
     assert [pick.position for pick in by_weight(np.ones(5), count=3, cap=GroupLimit([None] * 5))] == [0, 1, 2]
     assert [pick.position for pick in k_centre(same, same[:0], count=3, cap=GroupLimit([None] * 5))] == [0, 1, 2]

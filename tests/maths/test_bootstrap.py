@@ -14,20 +14,20 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def test_with_one_image_a_patient_and_many_patients_it_is_the_interval_of_scipys_bootstrap() -> None:
+def test_with_one_image_per_patient_and_many_patients_it_is_the_interval_of_scipys_bootstrap() -> None:
     values = rng(1).beta(6, 2, size=400)
     theirs = scipy.stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=rng(2))
     ours = patient_interval(values, [str(i) for i in range(400)], rng=rng(), draws=20_000)
     assert ours.mean == pytest.approx(values.mean())
-    # 400 patients widen it by t / z · √(n / (n - 1)), four in a thousand.
+    # With 400 patients, t / z · √(n / (n - 1)) widens it by 0.4 %.
     assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=7e-4)
     assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=7e-4)
     assert ours.n == 400
 
 
 def test_two_patients_by_hand() -> None:
-    # Drawn means are 0.4, 0.5 and 0.6 with chances 1/4, 1/2, 1/4: the percentiles are 0.4 and 0.6, and
-    # t(1, 0.975) / 1.959964 · √2 = 9.168 times as far are the ends.
+    # Drawn means are 0.4, 0.5 and 0.6 with probabilities 1/4, 1/2, 1/4: the percentiles are 0.4 and 0.6, and
+    # the ends are t(1, 0.975) / 1.959964 · √2 = 9.168 times as far.
     interval = patient_interval([0.3, 0.5, 0.6, 0.6], ["a", "a", "b", "b"], rng=rng())
     wider = math.tan(0.475 * math.pi) / 1.959964 * math.sqrt(2)
     assert interval == Interval(
@@ -35,7 +35,7 @@ def test_two_patients_by_hand() -> None:
     )
 
 
-def test_a_mean_over_images_counts_a_patient_by_their_images() -> None:
+def test_a_mean_over_images_weights_patients_by_their_images() -> None:
     assert patient_interval([0.2, 0.2, 0.2, 0.8], ["a", "a", "a", "b"], rng=rng()).mean == pytest.approx(0.35)
 
 
@@ -49,7 +49,9 @@ def test_one_patient_has_no_interval_however_many_images(values: list[float]) ->
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from("abcd")), min_size=2, max_size=12), st.integers(0, 99))
-def test_the_mean_lies_within_and_the_generator_alone_decides(rows: list[tuple[float, str]], seed: int) -> None:
+def test_the_mean_lies_within_and_the_result_depends_on_the_generator_alone(
+    rows: list[tuple[float, str]], seed: int
+) -> None:
     values, patients = zip(*rows, strict=True)
     interval = patient_interval(values, patients, rng=rng(seed), draws=200)
     assert interval == patient_interval(values, patients, rng=rng(seed), draws=200)
@@ -58,7 +60,7 @@ def test_the_mean_lies_within_and_the_generator_alone_decides(rows: list[tuple[f
 
 
 @pytest.mark.parametrize(("patients", "least", "most"), [(5, 0.88, 0.97), (30, 0.90, 0.98)])
-def test_about_95_of_100_intervals_hold_the_truth_and_by_image_far_fewer_do(
+def test_about_95_percent_of_intervals_cover_the_truth_and_far_fewer_by_image(
     patients: int, least: float, most: float
 ) -> None:
     draw, trials, truth = rng(3), 400, 0.75
@@ -79,18 +81,18 @@ def test_about_95_of_100_intervals_hold_the_truth_and_by_image_far_fewer_do(
     ("scores", "patients", "level", "message"),
     [
         ([], [], 0.95, "at least one"),
-        ([0.1], ["a", "b"], 0.95, "one score for each"),
+        ([0.1], ["a", "b"], 0.95, "one per image"),
         ([0.1, math.nan], ["a", "b"], 0.95, "nan"),
-        ([0.1, 0.2], ["a", "b"], 0.0, "level is 0.0"),
+        ([0.1, 0.2], ["a", "b"], 0.0, r"level must lie between 0 and 1, such as 0.95 \(given 0.0\)"),
     ],
 )
-def test_what_has_no_interval_is_refused_by_name(scores: list, patients: list, level: float, message: str) -> None:
+def test_invalid_input_has_no_interval(scores: list, patients: list, level: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         patient_interval(scores, patients, rng=rng(), level=level)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
-def test_redrawn_means_spread_as_student_says(n: int) -> None:
+def test_redrawn_means_have_the_interval_of_student(n: int) -> None:
     values = rng(4).normal(0.7, 0.05, size=n)
     drawn = redrawn_means([dict(enumerate(values))], rng=rng(), draws=200_000)[:, 0]
     expected = mean_interval(values)
@@ -99,7 +101,7 @@ def test_redrawn_means_spread_as_student_says(n: int) -> None:
     assert high == pytest.approx(expected.high, abs=0.04 * expected.half_width)
 
 
-def test_what_a_seed_does_to_all_cells_cancels_in_their_difference() -> None:
+def test_effects_of_a_seed_on_all_cells_cancel_in_their_difference() -> None:
     cell = {0: 0.6, 1: 0.7, 2: 0.9}
     drawn = redrawn_means([cell, {seed: score - 0.2 for seed, score in cell.items()}], rng=rng(), draws=500)
     assert drawn[:, 0] - drawn[:, 1] == pytest.approx(0.2)
@@ -109,5 +111,5 @@ def test_what_a_seed_does_to_all_cells_cancels_in_their_difference() -> None:
 
 
 def test_means_of_one_seed_are_not_redrawn() -> None:
-    with pytest.raises(ValueError, match="a cell has 1 seed"):
+    with pytest.raises(ValueError, match=r"at least 2 seeds in every cell \(found 1\)"):
         redrawn_means([{0: 0.5, 1: 0.6}, {0: 0.5}], rng=rng())

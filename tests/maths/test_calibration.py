@@ -1,4 +1,4 @@
-"""Temperatures and thresholds are the best there are, and change no decision that they should not."""
+"""Temperatures and thresholds are optimal, and a temperature changes no decision."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score, log_loss
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
 from s4mi.maths.calibration import (
-    SPREAD,
+    PRIOR_STD,
     best_threshold,
     calibration_error,
     entropy,
@@ -34,7 +34,7 @@ def drawn(seed: int, n: int = 300, k: int = 4, scale: float = 3.0) -> tuple[np.n
     return logits.astype(np.float32), truth.astype(np.int64)
 
 
-def test_softmax_and_sigmoid_are_those_of_scipy_also_far_out() -> None:
+def test_softmax_and_sigmoid_are_those_of_scipy_also_for_large_logits() -> None:
     logits = np.float32([[[1, -200], [88, 200]], [[3, 0], [3, 0.5]]])
     np.testing.assert_allclose(softmax(logits), scipy_softmax(logits, axis=1), atol=1e-6)
     np.testing.assert_allclose(sigmoid(logits), expit(logits), atol=1e-6)
@@ -54,7 +54,7 @@ def test_the_power_of_a_probability_is_the_softmax_of_the_logits_over_the_temper
     st.lists(st.floats(0, 1, width=32), min_size=2, max_size=5).filter(lambda values: sum(values) > 1e-3),
     st.floats(0.1, 10),
 )
-def test_no_temperature_changes_which_class_is_the_likeliest(values: list[float], temperature: float) -> None:
+def test_no_temperature_changes_the_most_probable_class(values: list[float], temperature: float) -> None:
     probabilities = np.float32(values) / np.float32(sum(values))
     after = tempered(probabilities, temperature, multilabel=False)
     assert after.argmax() == probabilities.argmax()
@@ -69,7 +69,7 @@ def test_two_classes_that_hardly_differ_stay_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
-def test_the_temperature_is_that_of_least_likelihood_lost_and_near_the_true_one(scale: float) -> None:
+def test_the_temperature_minimises_the_negative_log_likelihood_and_is_near_the_true_one(scale: float) -> None:
     logits, truth = drawn(1, n=3000, scale=scale)
     found = fit_temperature(softmax(logits), truth, multilabel=False)
 
@@ -82,7 +82,7 @@ def test_the_temperature_is_that_of_least_likelihood_lost_and_near_the_true_one(
     assert found == pytest.approx(scale, rel=0.15)
 
 
-def test_of_several_labels_the_temperature_is_that_of_logistic_loss() -> None:
+def test_the_multi_label_temperature_minimises_the_logistic_loss() -> None:
     generator = np.random.default_rng(2)
     logits = generator.normal(0, 4, (700, 3)).astype(np.float32)
     truth = (generator.random(logits.shape) < expit(logits / 2)).astype(np.int64)
@@ -104,11 +104,11 @@ def test_likelihoods_and_errors_are_those_of_scikit_learn_and_torchmetrics() -> 
 
 
 def f1(truth: np.ndarray, taken: np.ndarray) -> float:
-    """2TP / (2TP + FP + FN), of something that is there."""
+    """2TP / (2TP + FP + FN) of a class that occurs."""
     return float(2 * (truth * taken).sum() / (truth.sum() + taken.sum()))
 
 
-def test_it_is_the_f1_of_scikit_learn_that_is_best() -> None:
+def test_the_threshold_maximises_the_f1_of_scikit_learn() -> None:
     generator = np.random.default_rng(0)
     truth = generator.integers(0, 2, 60)
     probabilities = np.clip(0.3 * truth + 0.7 * generator.random(60), 0, 1).astype(np.float32)
@@ -131,7 +131,7 @@ def test_no_threshold_has_a_better_f1(pairs: list[tuple[int, bool]]) -> None:
     assert f1(truth, probabilities > found) == pytest.approx(max(f1(truth, probabilities > cut) for cut in tried))
 
 
-def test_a_half_is_kept_where_nothing_is_better() -> None:
+def test_one_half_is_kept_if_nothing_is_better() -> None:
     assert best_threshold(np.float32([0.1, 0.45, 0.6, 0.9]), np.array([0, 0, 1, 1])) == 0.5
 
 
@@ -143,22 +143,22 @@ def test_entropy_is_that_of_scipy_in_bits() -> None:
     assert entropy(np.float32([1, 0]), multilabel=False) == pytest.approx(0, abs=1e-9)
 
 
-def test_few_images_that_are_all_right_do_not_make_a_network_as_sure_as_can_be() -> None:
+def test_the_temperature_of_a_few_correct_images_is_regularised() -> None:
     logits = np.float32([[2, 0, 0], [0, 2, 0], [0, 0, 2], [2, 0, 0]])
     given, truth = softmax(logits), np.array([0, 1, 2, 0])
-    assert fit_temperature(given, truth, multilabel=False) < 0.15, "the likelihood alone"
+    assert fit_temperature(given, truth, multilabel=False) < 0.15, "without regularisation"
     found = fit_temperature(given, truth, multilabel=False, images=4)
 
     def cost(log_t: np.ndarray) -> float:
         scaled = logits / np.exp(log_t[0])
         lost = logsumexp(scaled, axis=1) - scaled[np.arange(4), truth]
-        return float(lost.sum() + log_t[0] ** 2 / (2 * SPREAD**2))
+        return float(lost.sum() + log_t[0] ** 2 / (2 * PRIOR_STD**2))
 
     assert found == pytest.approx(float(np.exp(minimize(cost, [0.0], method="Nelder-Mead").x[0])), rel=0.01)
     assert 0.5 < found < 1
 
 
-def test_many_images_are_believed() -> None:
+def test_with_many_images_regularisation_has_no_effect() -> None:
     logits, truth = drawn(1, n=3000, scale=0.5)
     alone = fit_temperature(softmax(logits), truth, multilabel=False)
     assert fit_temperature(softmax(logits), truth, multilabel=False, images=3000) == pytest.approx(alone, rel=0.01)

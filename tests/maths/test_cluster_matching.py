@@ -1,4 +1,4 @@
-"""Classes of clusters, against every matching there is."""
+"""Classes of clusters, against all possible assignments."""
 
 import itertools
 
@@ -37,7 +37,7 @@ def test_as_many_clusters_as_classes_are_matched_one_to_one_so_that_most_pixels_
 
 @few
 @given(counts=tables(st.integers(3, 6), st.integers(2, 3)))
-def test_of_more_clusters_every_class_gets_the_best_one_and_the_others_go_with_their_majority(counts: Counts) -> None:
+def test_with_more_clusters_every_class_gets_its_best_one_and_others_follow_their_majority(counts: Counts) -> None:
     clusters, classes = counts.shape
     counts[0] += 1  # every class has pixels
     found = match_clusters(counts)
@@ -58,7 +58,7 @@ def test_of_more_clusters_every_class_gets_the_best_one_and_the_others_go_with_t
 
 @few
 @given(counts=tables(st.integers(1, 3), st.integers(4, 5)))
-def test_of_fewer_clusters_each_has_a_class_of_its_own_and_most_pixels_agree(counts: Counts) -> None:
+def test_with_fewer_clusters_each_has_a_class_of_its_own_and_most_pixels_agree(counts: Counts) -> None:
     clusters, classes = counts.shape
     counts[0] += 1
     found = match_clusters(counts)
@@ -69,8 +69,8 @@ def test_of_fewer_clusters_each_has_a_class_of_its_own_and_most_pixels_agree(cou
 
 @few
 @given(counts=tables(st.integers(2, 6), st.integers(1, 3)))
-def test_a_class_that_no_pixel_is_of_takes_no_pixel_from_the_others(counts: Counts) -> None:
-    """Validation need not show every class; a cluster given to one that it does not show would be wrong everywhere."""
+def test_a_class_without_pixels_gets_no_cluster_from_the_others(counts: Counts) -> None:
+    """Validation need not contain every class; a cluster assigned to an absent one would be wrong everywhere."""
     with_it = np.column_stack([counts, np.zeros(len(counts), dtype=np.int64)])
     counts[0] += 1
     with_it[0, :-1] += 1
@@ -83,7 +83,7 @@ def test_a_class_that_no_pixel_is_of_takes_no_pixel_from_the_others(counts: Coun
     [
         ([[90, 10], [5, 40]], [0, 1]),
         ([[5, 40], [90, 10]], [1, 0]),
-        ([[50, 30], [40, 0]], [1, 0]),  # not each its majority: that would leave class 1 without a cluster
+        ([[50, 30], [40, 0]], [1, 0]),  # majorities would leave class 1 without a cluster
         ([[50, 2], [40, 20], [30, 1], [3, 9]], [0, 1, 0, 1]),
         ([[7, 3]], [0]),
         ([[3, 1, 7], [0, 9, 8]], [2, 1]),
@@ -96,7 +96,7 @@ def test_matchings_by_hand(counts: list[list[int]], expected: list[int]) -> None
     assert found.tolist() == expected
 
 
-def test_the_table_is_left_alone() -> None:
+def test_the_counts_are_not_modified() -> None:
     counts = np.array([[1, 2], [3, 4]])
     match_clusters(counts)
     assert counts.tolist() == [[1, 2], [3, 4]]

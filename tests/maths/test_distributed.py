@@ -1,4 +1,4 @@
-"""What several processes know together is what one process knows of the whole batch."""
+"""Several processes compute together what one process computes of the whole batch."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, multiprocessing
 
 from s4mi.maths.distributed import (
-    drawn_for_all,
+    draw_for_batch,
     from_all_processes,
     from_first_process,
     mean_over_images,
@@ -21,7 +21,7 @@ from s4mi.maths.distributed import (
     sum_over_processes,
     values_of_all,
 )
-from s4mi.maths.kmeans_steps import TooFewPointsError
+from s4mi.maths.kmeans import TooFewPointsError
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
 
 WORLD, ALL = 2, 5
@@ -39,7 +39,7 @@ def embed(images: Tensor, weights: Tensor) -> Tensor:
 
 
 def loss(z: Tensor) -> Tensor:
-    """Depends on all pairs of a batch, in an order."""
+    """Depends on all pairs of a batch and on their order."""
     similarity = z @ z.T / 0.5
     return F.cross_entropy(similarity, torch.arange(len(z)).roll(1))
 
@@ -54,15 +54,15 @@ def clustered(share: slice) -> PixelLabels:
     maps = torch.randn(3, ALL, 5, 4, 4, generator=torch.Generator().manual_seed(10))
     clusters = PixelClusters(3, generator=torch.Generator().manual_seed(0), kept_batches=2)
     for batch in maps:
-        clusters.see(batch[share])
+        clusters.add(batch[share])
     return clusters.finish()
 
 
 def without_difference() -> str:
-    """What k-means says of pixels that are all the same."""
+    """Error of k-means for identical pixels."""
     clusters = PixelClusters(4, generator=torch.Generator().manual_seed(0), kept_batches=1)
     try:
-        clusters.see(torch.ones(2, 3, 4, 4))
+        clusters.add(torch.ones(2, 3, 4, 4))
         clusters.finish()
     except TooFewPointsError as error:
         return str(error)
@@ -70,7 +70,7 @@ def without_difference() -> str:
 
 
 def work(rank: int, port: int, out: str) -> None:
-    """One process: its share of the batch, and what it sees of the other's."""
+    """Run one process on its share of the batch and save its results."""
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=WORLD)
@@ -90,7 +90,7 @@ def work(rank: int, port: int, out: str) -> None:
     torch.save(
         {
             "seen": seen.detach(), "gradient": gradient / WORLD, "loss": value.detach(), "given": given,
-            "drawn": drawn_for_all(len(own), lambda count: torch.rand(count, 2)), "ranks": values_of_all(rank),
+            "drawn": draw_for_batch(len(own), lambda count: torch.rand(count, 2)), "ranks": values_of_all(rank),
             "sum": sum_over_processes(given), "first": from_first_process(given), "same": same,
             "centroids": found.centroids, "labels": torch.stack(found.labels), "counts": found.counts,
         },
@@ -101,7 +101,7 @@ def work(rank: int, port: int, out: str) -> None:
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What each of two processes saw."""
+    """Results of each of two processes."""
     out = tmp_path_factory.mktemp("processes")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -111,7 +111,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_every_process_sees_the_images_of_all_in_the_order_of_the_batch(processes: list[dict[str, Any]]) -> None:
+def test_every_process_gathers_the_images_of_all_in_the_order_of_the_batch(processes: list[dict[str, Any]]) -> None:
     images, weights = data()
     for process in processes:
         torch.testing.assert_close(process["seen"], embed(images, weights))
@@ -133,7 +133,7 @@ def test_the_loss_and_its_averaged_gradient_are_those_of_one_process(processes: 
 
 
 @pytest.mark.slow
-def test_processes_draw_together_what_one_draws(processes: list[dict[str, Any]]) -> None:
+def test_processes_together_draw_what_a_single_one_draws(processes: list[dict[str, Any]]) -> None:
     torch.manual_seed(3)
     drawn = torch.rand(ALL, 2)
     for rank, process in enumerate(processes):
@@ -141,7 +141,7 @@ def test_processes_draw_together_what_one_draws(processes: list[dict[str, Any]])
 
 
 @pytest.mark.slow
-def test_the_sum_is_over_all_and_the_first_is_everyone_s_and_each_keeps_its_own(
+def test_the_sum_is_over_all_the_broadcast_is_of_the_first_and_shares_are_disjoint(
     processes: list[dict[str, Any]],
 ) -> None:
     for rank, process in enumerate(processes):
@@ -160,7 +160,7 @@ def test_pixels_are_labelled_as_one_process_labels_them(processes: list[dict[str
 
 
 @pytest.mark.slow
-def test_too_few_different_pixels_are_said_by_all_processes(processes: list[dict[str, Any]]) -> None:
+def test_too_few_distinct_pixels_are_an_error_in_all_processes(processes: list[dict[str, Any]]) -> None:
     assert [process["same"] for process in processes] == [without_difference().replace("32 points", "64 points")] * 2
 
 

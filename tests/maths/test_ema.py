@@ -1,4 +1,4 @@
-"""A teacher that follows its student, against the formula a number at a time."""
+"""Exponential moving average of weights, against the formula for single numbers."""
 
 import math
 
@@ -19,7 +19,7 @@ def pair() -> tuple[nn.Module, nn.Module]:
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.3, 0.996, 1.0])
-def test_a_teacher_moves_as_the_formula_says(momentum: float) -> None:
+def test_the_update_is_the_formula(momentum: float) -> None:
     teacher, student = pair()
     old = [tensor.tolist() for tensor in teacher.parameters()]
     new = [tensor.tolist() for tensor in student.parameters()]
@@ -32,20 +32,20 @@ def test_a_teacher_moves_as_the_formula_says(momentum: float) -> None:
     assert [tensor.tolist() for tensor in student.parameters()] == new
 
 
-def test_a_teacher_that_is_its_student_stays_it_to_the_bit() -> None:
+def test_a_teacher_equal_to_its_student_stays_equal_to_the_bit() -> None:
     teacher, student = pair()
     teacher.load_state_dict(student.state_dict())
     ema_update(teacher.parameters(), student.parameters(), momentum=0.7)
     assert all(torch.equal(t, s) for t, s in zip(teacher.parameters(), student.parameters(), strict=True))
 
 
-def test_following_leaves_no_trace_in_the_gradients() -> None:
+def test_the_update_leaves_no_gradients() -> None:
     teacher, student = pair()
     ema_update(teacher.parameters(), student.parameters(), momentum=0.5)
     assert all(tensor.requires_grad and tensor.grad_fn is None for tensor in teacher.parameters())
 
 
-def test_a_student_that_stands_still_is_reached_as_fast_as_momentum_allows() -> None:
+def test_a_teacher_converges_to_a_constant_student_at_the_rate_of_the_momentum() -> None:
     teacher, student = [torch.zeros(1)], [torch.ones(1)]
     for _ in range(10):
         ema_update(teacher, student, momentum=0.8)
@@ -53,7 +53,7 @@ def test_a_student_that_stands_still_is_reached_as_fast_as_momentum_allows() -> 
 
 
 @given(start=shares)
-def test_momentum_begins_where_it_should_and_ends_at_one(start: float) -> None:
+def test_momentum_begins_at_its_start_and_ends_at_one(start: float) -> None:
     assert cosine_momentum(start, 0) == pytest.approx(start)
     assert cosine_momentum(start, 1) == 1
     assert cosine_momentum(start, 0.5) == pytest.approx((1 + start) / 2)

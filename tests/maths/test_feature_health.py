@@ -1,4 +1,4 @@
-"""How different features are, against hand values, naive loops and scikit-learn."""
+"""Measures of feature collapse, against values by hand, naive loops and scikit-learn."""
 
 import math
 from typing import Any
@@ -28,21 +28,21 @@ def test_the_effective_rank_of_k_equal_orthogonal_directions_is_k(k: int) -> Non
     assert effective_rank(torch.cat([axes, -axes])) == pytest.approx(k)
 
 
-def test_the_effective_rank_of_directions_three_to_one_is_worked_out_by_hand() -> None:
+def test_the_effective_rank_of_directions_three_to_one_by_hand() -> None:
     features = torch.tensor([[3.0, 0], [-3, 0], [0, 1], [0, -1]])
-    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))  # of the singular values' shares
+    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))  # of the normalised singular values
     assert effective_rank(features) == pytest.approx(math.exp(entropy))
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 1e4, -3e-5])
-def test_the_effective_rank_of_features_that_are_all_the_same_is_one(value: float) -> None:
+def test_the_effective_rank_of_identical_features_is_one(value: float) -> None:
     assert effective_rank(torch.full((20, 7), value)) == 1.0
     assert effective_rank(value * random(1, 300).expand(50, 300)) == 1.0
 
 
 @settings(deadline=None, max_examples=60)
 @given(size=sizes)
-def test_the_effective_rank_lies_between_one_and_the_most_that_centred_features_can_have(
+def test_the_effective_rank_lies_between_one_and_the_maximum_of_centred_features(
     size: tuple[int, int, int],
 ) -> None:
     n, d, seed = size
@@ -52,7 +52,7 @@ def test_the_effective_rank_lies_between_one_and_the_most_that_centred_features_
 
 @settings(deadline=None, max_examples=40)
 @given(size=sizes, scale=st.floats(1e-3, 1e3), shift=st.floats(-10, 10))
-def test_the_effective_rank_is_the_same_turned_scaled_and_shifted(
+def test_the_effective_rank_is_invariant_to_rotation_scale_and_shift(
     size: tuple[int, int, int], scale: float, shift: float
 ) -> None:
     n, d, seed = size
@@ -62,7 +62,7 @@ def test_the_effective_rank_is_the_same_turned_scaled_and_shifted(
 
 
 def naive(features: Tensor) -> tuple[float, float]:
-    """Standard deviation and effective rank of rows brought to unit length, a number at a time."""
+    """Standard deviation and effective rank of rows scaled to unit length, by naive loops."""
     rows = [[float(x) for x in row] for row in features.double()]
     unit = [[x / math.sqrt(sum(y * y for y in row)) for x in row] for row in rows]
     n, d = len(unit), len(unit[0])
@@ -78,7 +78,7 @@ def naive(features: Tensor) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(("n", "d"), [(5, 3), (12, 8), (40, 2)])
-def test_the_spread_is_what_its_definition_says(n: int, d: int) -> None:
+def test_the_spread_is_its_definition(n: int, d: int) -> None:
     features = random(n, d) * torch.linspace(0.1, 3, d) + 0.5
     std, rank = naive(features)
     found = spread(features)
@@ -87,7 +87,7 @@ def test_the_spread_is_what_its_definition_says(n: int, d: int) -> None:
     assert found.dimensions == d
 
 
-def test_features_in_all_directions_spread_by_one() -> None:
+def test_features_in_all_directions_have_a_spread_of_one() -> None:
     found = spread(random(4000, 32))
     assert found.std == pytest.approx(1, abs=0.01)
     assert found.effective_rank == pytest.approx(32, rel=0.02)
@@ -96,7 +96,7 @@ def test_features_in_all_directions_spread_by_one() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(size=sizes, scale=st.floats(1e-2, 1e2))
-def test_the_spread_is_between_nothing_and_one_on_any_scale(size: tuple[int, int, int], scale: float) -> None:
+def test_the_spread_is_between_zero_and_one_on_any_scale(size: tuple[int, int, int], scale: float) -> None:
     n, d, seed = size
     features = random(n, d, seed=seed) + 0.1
     found = spread(features)
@@ -105,7 +105,7 @@ def test_the_spread_is_between_nothing_and_one_on_any_scale(size: tuple[int, int
 
 
 @pytest.mark.parametrize("value", [1.0, 1e-4, 300.0])
-def test_features_that_are_all_the_same_have_collapsed(value: float) -> None:
+def test_identical_features_have_collapsed(value: float) -> None:
     found = spread(torch.full((30, 16), value))
     assert found.std == pytest.approx(0, abs=1e-6)
     assert found.effective_rank == 1.0
@@ -123,27 +123,28 @@ def test_features_on_one_line_have_collapsed_although_they_differ() -> None:
 HEALTHY: dict[str, Any] = {"std": LEAST_STD, "effective_rank": LEAST_RANK, "dimensions": 16}
 
 
-def test_features_have_collapsed_by_either_of_the_two() -> None:
+def test_features_have_collapsed_by_either_measure() -> None:
     assert not FeatureSpread(**HEALTHY).collapsed
     assert FeatureSpread(**{**HEALTHY, "std": 0.99 * LEAST_STD}).collapsed
     assert FeatureSpread(**{**HEALTHY, "effective_rank": 0.99 * LEAST_RANK}).collapsed
 
 
-def test_what_has_collapsed_is_named_the_teacher_last() -> None:
-    well, ill = FeatureSpread(**HEALTHY), FeatureSpread(**{**HEALTHY, "std": 0.0})
-    assert FeatureHealth(features={"cnn": well, "vit": well}).collapsed == ()
-    assert FeatureHealth(features={"cnn": well, "vit": ill, "vit logits": ill}).collapsed == ("vit", "vit logits")
-    assert FeatureHealth(features={"vit": well}, signals={"teacher_entropy": MOST_ENTROPY}).collapsed == ()
-    assert FeatureHealth(features={"vit": ill}, signals={"teacher_entropy": 1.0}).collapsed == ("vit", "teacher")
+def test_collapsed_features_are_named_with_the_teacher_last() -> None:
+    healthy, constant = FeatureSpread(**HEALTHY), FeatureSpread(**{**HEALTHY, "std": 0.0})
+    assert FeatureHealth(features={"cnn": healthy, "vit": healthy}).collapsed == ()
+    collapsed = FeatureHealth(features={"cnn": healthy, "vit": constant, "vit logits": constant}).collapsed
+    assert collapsed == ("vit", "vit logits")
+    assert FeatureHealth(features={"vit": healthy}, signals={"teacher_entropy": MOST_ENTROPY}).collapsed == ()
+    assert FeatureHealth(features={"vit": constant}, signals={"teacher_entropy": 1.0}).collapsed == ("vit", "teacher")
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_the_spread_of_less_than_two_images_is_not_defined(n: int) -> None:
-    with pytest.raises(ValueError, match="not defined"):
+    with pytest.raises(ValueError, match=rf"needs at least 2 images \(given {n}\)"):
         spread(torch.ones(n, 4))
 
 
-def test_neighbours_vote_as_scikit_learn_lets_them() -> None:
+def test_votes_of_neighbours_are_those_of_scikit_learn() -> None:
     references, queries = random(60, 5), random(25, 5, seed=1)
     truth = torch.randint(4, (60,), generator=torch.Generator().manual_seed(2))
 
@@ -156,7 +157,7 @@ def test_neighbours_vote_as_scikit_learn_lets_them() -> None:
     np.testing.assert_allclose(votes.numpy(), peer.predict_proba(queries.double().numpy()), atol=1e-4)
 
 
-def test_neighbours_may_show_several_classes_or_none() -> None:
+def test_neighbours_may_have_several_classes_or_none() -> None:
     references = torch.tensor([[1.0, 0], [0.9, 0.1], [0, 1]])
     answers = torch.tensor([[1, 1, 0], [1, 0, 0], [0, 0, 0]])
     votes = nearest_neighbours(torch.tensor([[2.0, 0], [0, 5]]), references, answers, neighbours=2, temperature=1.0)
@@ -169,7 +170,7 @@ def test_neighbours_may_show_several_classes_or_none() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(size=sizes, neighbours=st.integers(1, 50))
-def test_votes_lie_between_nothing_and_one_and_those_for_one_class_each_sum_to_one(
+def test_votes_lie_between_zero_and_one_and_sum_to_one_for_single_labels(
     size: tuple[int, int, int], neighbours: int
 ) -> None:
     n, d, seed = size

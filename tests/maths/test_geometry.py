@@ -1,4 +1,4 @@
-"""Warping of features, against scipy, a ramp worked out by hand, and flips and turns that move whole pixels."""
+"""Warping of features, against scipy, a ramp by hand, and flips and quarter turns of whole pixels."""
 
 import numpy as np
 import pytest
@@ -22,13 +22,13 @@ def features(*shape: int, seed: int = 0) -> Tensor:
 
 
 def matrices(count: int, seed: int) -> Tensor:
-    """Crops, turns, flips and shifts as training images have them, also beyond the edge."""
+    """Crops, rotations, flips and shifts as in training, also beyond the edge."""
     spec = ViewSpec(scale=(0.2, 1.0), aspect=(0.5, 2.0), translation=0.2)
     return draw_views(spec, count, torch.Generator().manual_seed(seed)).affine
 
 
 def places(affine: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
-    """(2, h, w): the row and column, counted from 0 in the middle of the first pixel, that each output pixel shows."""
+    """(2, h, w) row and column of the input at each output pixel, with 0 at the centre of the first pixel."""
     y = (2 * np.arange(height) + 1) / height - 1
     x = (2 * np.arange(width) + 1) / width - 1
     ones = np.ones((height, width))
@@ -38,7 +38,7 @@ def places(affine: NDArray[np.float64], height: int, width: int) -> NDArray[np.f
 
 @settings(deadline=None, max_examples=60)
 @given(height=sizes, width=sizes, count=st.integers(1, 3), seed=seeds)
-def test_features_are_seen_as_scipy_sees_them(height: int, width: int, count: int, seed: int) -> None:
+def test_features_are_warped_as_by_scipy(height: int, width: int, count: int, seed: int) -> None:
     z, affine = features(count, 3, height, width, seed=seed), matrices(count, seed)
     seen = warp(z, affine)
     for image in range(count):
@@ -51,7 +51,7 @@ def test_features_are_seen_as_scipy_sees_them(height: int, width: int, count: in
 @settings(deadline=None, max_examples=40)
 @given(height=st.integers(4, 40), width=st.integers(4, 40), seed=seeds)
 def test_a_ramp_is_a_ramp_of_the_new_coordinates_at_any_resolution(height: int, width: int, seed: int) -> None:
-    """The same matrix therefore fits an image and its features, whose map is smaller."""
+    """So that one matrix applies to an image and to its smaller feature map."""
     affine = matrices(1, seed)
     row, column = places(affine[0].double().numpy(), height, width)
     inside = (row >= 0) & (row <= height - 1) & (column >= 0) & (column <= width - 1)
@@ -63,7 +63,7 @@ def test_a_ramp_is_a_ramp_of_the_new_coordinates_at_any_resolution(height: int, 
 
 
 def linear(*rows: tuple[float, float]) -> Tensor:
-    """The matrix of a map that leaves the middle where it is."""
+    """The matrix of a transform that keeps the centre fixed."""
     return torch.cat([torch.tensor(rows), torch.zeros(2, 1)], dim=1)[None]
 
 
@@ -89,7 +89,7 @@ def test_a_crop_of_a_quarter_at_four_times_its_pixels_begins_with_its_corner() -
     z = features(1, 2, 8, 8)
     top_left = torch.tensor([[[0.5, 0, -0.5], [0, 0.5, -0.5]]])
     every_second_place = warp(z, top_left)
-    # Output pixels lie a quarter of a pixel beside the middles of those they show.
+    # Centres of output pixels are a quarter of an input pixel away from input centres.
     expected = torch.nn.functional.interpolate(z, scale_factor=2, mode="bilinear", align_corners=False)[..., :8, :8]
     torch.testing.assert_close(every_second_place, expected, rtol=0, atol=1e-5)
 
@@ -103,7 +103,7 @@ def test_each_image_has_its_own_matrix() -> None:
 @settings(deadline=None, max_examples=20)
 @given(seed=seeds)
 def test_the_gradient_is_that_of_a_linear_map(seed: int) -> None:
-    """⟨warp(z), r⟩ = ⟨z, gradient⟩, as z enters in the first power alone."""
+    """⟨warp(z), r⟩ = ⟨z, gradient⟩, because warping is linear in z."""
     z, r, affine = features(2, 3, 6, 7, seed=seed), features(2, 3, 6, 7, seed=seed + 1), matrices(2, seed)
     z.requires_grad_(True)
     product = (warp(z, affine) * r).sum()

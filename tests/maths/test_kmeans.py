@@ -1,4 +1,4 @@
-"""k-means against faiss, scikit-learn and naive loops, and what must hold of any clusters."""
+"""k-means against faiss, scikit-learn and naive loops, and properties of any clustering."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -9,20 +9,14 @@ import pytest
 import sklearn.cluster
 import torch
 import torch.nn.functional as F
+from full_kmeans import Clustering, full_kmeans, plus_plus
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from s4mi.errors import S4miError
-from s4mi.maths import kmeans_steps
-from s4mi.maths.kmeans import (
-    MOST_CLUSTERS,
-    Clustering,
-    assign,
-    centroid_distances,
-    full_kmeans,
-    plus_plus,
-)
+from s4mi.maths import kmeans
+from s4mi.maths.kmeans import MOST_CLUSTERS, assign, centroid_distances
 from s4mi.maths.mini_batch_kmeans import MiniBatchKMeans
 
 faiss.omp_set_num_threads(1)
@@ -31,12 +25,12 @@ both = pytest.mark.parametrize("cosine", [True, False])
 few = settings(deadline=None, max_examples=40)
 
 
-@pytest.fixture(autouse=True, scope="module", params=["looking", "not looking"])
-def _looking(request: pytest.FixtureRequest) -> Iterator[None]:
-    """All holds too where nobody may look at a number on the way, as on a GPU."""
+@pytest.fixture(autouse=True, scope="module", params=["synchronising", "not synchronising"])
+def _synchronising(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything also holds if no value may be read in between, as on a GPU."""
     with pytest.MonkeyPatch.context() as patched:
-        if request.param == "not looking":
-            patched.setattr(kmeans_steps, "free_to_look", lambda _points: False)
+        if request.param == "not synchronising":
+            patched.setattr(kmeans, "sync_is_free", lambda _points: False)
         yield
 
 
@@ -49,9 +43,9 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def blobs(points: int, *, centres: int = 5, dimensions: int = 8, noise: float = 0.3, seed: int = 0) -> Tensor:
-    """Points about `centres` places, as many about each, the places taking turns."""
-    places = 2 * random(centres, dimensions, seed=seed)
-    return places[torch.arange(points) % centres] + noise * random(points, dimensions, seed=seed + 1)
+    """Points around `centres` random centres, in turn."""
+    means = 2 * random(centres, dimensions, seed=seed)
+    return means[torch.arange(points) % centres] + noise * random(points, dimensions, seed=seed + 1)
 
 
 def lloyd(features: Tensor, clusters: int, *, cosine: bool, iterations: int = 100, start: Tensor) -> Clustering:
@@ -59,7 +53,7 @@ def lloyd(features: Tensor, clusters: int, *, cosine: bool, iterations: int = 10
 
 
 def by_faiss(features: Tensor, start: Tensor, *, cosine: bool, iterations: int) -> tuple[Tensor, Tensor]:
-    """Centroids and labels of faiss; it wants points of unit length where it shall keep centroids so."""
+    """Centroids and labels of faiss, which expects points of unit length under cosine."""
     points = (F.normalize(features, dim=1) if cosine else features).numpy()
     options = {"min_points_per_centroid": 1, "max_points_per_centroid": 10**9}
     peer = faiss.Kmeans(points.shape[1], len(start), niter=iterations, spherical=cosine, **options)
@@ -80,7 +74,7 @@ def one_line(error: pytest.ExceptionInfo[S4miError]) -> str:
     return message
 
 
-# Lloyd's, against other libraries
+# Lloyd's algorithm, against other libraries
 
 
 @both
@@ -110,7 +104,7 @@ def test_lloyd_to_the_end_is_that_of_scikit_learn(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_from_its_own_starts_it_does_as_well_as_scikit_learn(seed: int) -> None:
     features = blobs(1000, centres=8, noise=0.2, seed=seed)
-    # Either may end in a local optimum from a single start; of five each finds the blobs.
+    # A single start may end in a local optimum; the best of five finds the blobs.
     ours = min(full_kmeans(features, 8, generator=seeded(s), cosine=False).inertia for s in range(5))
     peer = sklearn.cluster.KMeans(8, init="k-means++", n_init=5, random_state=seed).fit(features.numpy())
     assert ours == pytest.approx(peer.inertia_, rel=0.03)
@@ -123,7 +117,7 @@ def test_from_its_own_starts_it_does_no_worse_than_faiss(cosine: bool, seed: int
     ours = min(full_kmeans(features, 8, generator=seeded(s), cosine=cosine).inertia for s in range(5))
     points = (F.normalize(features, dim=1) if cosine else features).numpy()
     peer = faiss.Kmeans(8, 8, niter=50, spherical=cosine, nredo=5, seed=seed, min_points_per_centroid=1)
-    peer.train(points)  # from points drawn by chance, it may miss a blob five times
+    peer.train(points)  # its random starts may miss a blob five times
     theirs = float(distances(features, torch.from_numpy(peer.centroids), cosine=cosine).min(dim=1).values.sum())
     assert ours <= 1.03 * theirs
 
@@ -136,7 +130,7 @@ def test_labels_are_those_of_faiss_for_given_centroids(cosine: bool) -> None:
     assert assign(features, centroids, cosine=cosine).tolist() == index.search(features.numpy(), 1)[1][:, 0].tolist()
 
 
-# Lloyd's, what must hold
+# Lloyd's algorithm, properties
 
 
 @few
@@ -154,7 +148,7 @@ def test_inertia_never_goes_up(n: int, k: int, d: int, seed: int, cosine: bool) 
 @given(
     n=st.integers(12, 60), k=st.integers(1, 8), d=st.integers(2, 6), seed=st.integers(0, 10_000), cosine=st.booleans()
 )
-def test_what_lloyd_found_is_a_fixed_point(n: int, k: int, d: int, seed: int, cosine: bool) -> None:
+def test_the_result_of_lloyd_is_a_fixed_point(n: int, k: int, d: int, seed: int, cosine: bool) -> None:
     features = random(n, d, seed=seed)
     found = full_kmeans(features, k, generator=seeded(seed), cosine=cosine)
     points = F.normalize(features, dim=1) if cosine else features
@@ -183,7 +177,7 @@ def test_the_order_of_the_points_changes_nothing(n: int, seed: int, cosine: bool
 
 @few
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.01, 100))
-def test_under_cosine_the_length_of_points_does_not_count(seed: int, scale: float) -> None:
+def test_under_cosine_the_length_of_points_has_no_effect(seed: int, scale: float) -> None:
     features, start = blobs(60, noise=0.5, seed=seed), random(4, 8, seed=seed)
     lengths = scale * (0.1 + torch.rand(60, 1, generator=seeded(seed)))
     one = lloyd(features, 4, cosine=True, iterations=3, start=start)
@@ -192,7 +186,7 @@ def test_under_cosine_the_length_of_points_does_not_count(seed: int, scale: floa
 
 
 @both
-def test_four_points_are_clustered_as_worked_out_by_hand(cosine: bool) -> None:
+def test_clusters_of_four_points_by_hand(cosine: bool) -> None:
     features = torch.tensor([[3.0, 0.0], [3.0, 1.0], [0.0, 2.0], [1.0, 2.0]])
     found = full_kmeans(features, 2, generator=seeded(), cosine=cosine)
     first = found.labels[0]
@@ -244,7 +238,7 @@ def test_labels_are_the_same_in_chunks(cosine: bool, chunk: int) -> None:
 
 
 @both
-def test_of_centroids_as_near_the_first_is_taken(cosine: bool) -> None:
+def test_ties_go_to_the_first_centroid(cosine: bool) -> None:
     centroids = torch.eye(3)[[0, 1, 1, 0]]
     assert assign(torch.eye(3)[:2], centroids, cosine=cosine).tolist() == [0, 1]
 
@@ -266,7 +260,7 @@ def test_a_point_of_zeros_has_no_direction_and_moves_nothing() -> None:
 @given(
     n=st.integers(10, 60), k=st.integers(1, 10), d=st.integers(2, 6), seed=st.integers(0, 10_000), cosine=st.booleans()
 )
-def test_a_start_is_of_different_points(n: int, k: int, d: int, seed: int, cosine: bool) -> None:
+def test_a_start_consists_of_distinct_points(n: int, k: int, d: int, seed: int, cosine: bool) -> None:
     features = random(n, d, seed=seed)
     start = plus_plus(features, k, generator=seeded(seed), cosine=cosine)
     points = F.normalize(features, dim=1) if cosine else features
@@ -277,7 +271,7 @@ def test_a_start_is_of_different_points(n: int, k: int, d: int, seed: int, cosin
 
 @few
 @given(copies=st.integers(1, 30), seed=st.integers(0, 10_000), cosine=st.booleans())
-def test_every_different_point_starts_a_cluster_where_there_are_as_many(copies: int, seed: int, cosine: bool) -> None:
+def test_with_as_many_distinct_points_as_clusters_each_starts_one(copies: int, seed: int, cosine: bool) -> None:
     different = torch.eye(5)
     features = torch.cat([different, different[:2].repeat(copies, 1), 3 * different[2:3] if cosine else different[2:3]])
     start = plus_plus(features, 5, generator=seeded(seed), cosine=cosine)
@@ -294,35 +288,38 @@ def test_points_are_drawn_by_their_squared_distance() -> None:
         assert count[pair] == pytest.approx(chance / 3, abs=0.026)
 
 
-# Refusals
+# Errors
 
 
 @both
 @pytest.mark.parametrize("different", [1, 3])
-def test_more_clusters_than_different_points_are_refused_in_a_line(cosine: bool, different: int) -> None:
+def test_more_clusters_than_distinct_points_are_a_one_line_error(cosine: bool, different: int) -> None:
     features = torch.eye(4)[:different].repeat(20, 1)
-    cure = f"{different + 1} clusters cannot be made of {20 * different} points of which {different} differ; ask for"
+    k = different + 1
+    message = (
+        f"{k} clusters need at least {k} distinct points (found {different} among {20 * different}); use fewer clusters"
+    )
     with pytest.raises(S4miError) as error:
-        plus_plus(features, different + 1, generator=seeded(), cosine=cosine)
-    assert one_line(error).startswith(cure)
+        plus_plus(features, k, generator=seeded(), cosine=cosine)
+    assert one_line(error).startswith(message)
     with pytest.raises(S4miError) as error:
-        full_kmeans(features, different + 1, generator=seeded(), cosine=cosine)
-    assert one_line(error).startswith(cure)
-    with pytest.raises(S4miError) as error:  # also from a start that looks well
-        lloyd(features, different + 1, cosine=cosine, start=random(different + 1, 4))
-    assert one_line(error).startswith(cure)
-    batches = MiniBatchKMeans(different + 1, generator=seeded(), cosine=cosine, start_points=10)
+        full_kmeans(features, k, generator=seeded(), cosine=cosine)
+    assert one_line(error).startswith(message)
+    with pytest.raises(S4miError) as error:  # also from a start of distinct centroids
+        lloyd(features, k, cosine=cosine, start=random(k, 4))
+    assert one_line(error).startswith(message)
+    batches = MiniBatchKMeans(k, generator=seeded(), cosine=cosine, start_points=10)
     batches.update(features)
     with pytest.raises(S4miError) as error:
         batches.check()
-    assert one_line(error).startswith(cure)
+    assert one_line(error).startswith(message)
 
 
 def test_points_of_one_direction_are_one_point_under_cosine() -> None:
     features = torch.linspace(0.1, 9, 50)[:, None] * random(1, 16)
-    with pytest.raises(S4miError, match="50 points of which 1 differ;"):
+    with pytest.raises(S4miError, match=r"\(found 1 among 50\);"):
         plus_plus(features, 2, generator=seeded())
-    with pytest.raises(S4miError, match="50 points of which 1 differ;"):  # what float32 rounds apart is not split
+    with pytest.raises(S4miError, match=r"\(found 1 among 50\);"):  # differences by rounding are not split
         lloyd(features, 2, cosine=True, start=random(2, 16, seed=1))
     assert len(plus_plus(features, 2, generator=seeded(), cosine=False)) == 2
 
@@ -330,9 +327,9 @@ def test_points_of_one_direction_are_one_point_under_cosine() -> None:
 def test_no_points_at_all_are_too_few() -> None:
     none = torch.zeros(0, 3)
     for cluster in (plus_plus, full_kmeans):
-        with pytest.raises(S4miError, match="2 clusters cannot be made of 0 points of which 0 differ"):
+        with pytest.raises(S4miError, match=r"2 clusters need at least 2 distinct points \(found 0 among 0\)"):
             cluster(none, 2, generator=seeded())
-    with pytest.raises(S4miError, match="2 clusters cannot be made of 0 points of which 0 differ"):
+    with pytest.raises(S4miError, match=r"2 clusters need at least 2 distinct points \(found 0 among 0\)"):
         lloyd(none, 2, cosine=True, start=random(2, 3))
 
 
@@ -340,13 +337,13 @@ def test_no_points_at_all_are_too_few() -> None:
 def test_labels_that_do_not_fit_into_a_byte_are_refused(clusters: int) -> None:
     with pytest.raises(S4miError) as error:
         MiniBatchKMeans(clusters, generator=seeded())
-    assert one_line(error) == f"{clusters} clusters cannot be had; ask for 1 to 255"
-    with pytest.raises(S4miError, match="ask for 1 to 255"):
+    assert one_line(error) == f"clusters must be 1–255 (given {clusters})"
+    with pytest.raises(S4miError, match="must be 1–255"):
         full_kmeans(random(300, 2), clusters, generator=seeded())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_numbers_that_are_not_finite_are_refused_in_a_line(value: float) -> None:
+def test_features_that_are_not_finite_are_a_one_line_error(value: float) -> None:
     features = random(20, 3)
     features[3, 1] = value
     for cluster in (plus_plus, full_kmeans):
@@ -359,11 +356,6 @@ def test_numbers_that_are_not_finite_are_refused_in_a_line(value: float) -> None
             batches.update(batch)
         with pytest.raises(S4miError, match="features to cluster are not finite"):
             batches.check()
-
-
-def test_a_start_of_another_number_of_clusters_is_refused() -> None:
-    with pytest.raises(ValueError, match="3 centroids are no start of 2 clusters"):
-        lloyd(random(10, 2), 2, cosine=True, start=random(3, 2))
 
 
 # Mini-batches
@@ -382,7 +374,7 @@ def test_mini_batches_move_centroids_as_scikit_learn_does() -> None:
     ours.update(features[:100])
     start = ours.centroids
     peer = sklearn.cluster.MiniBatchKMeans(5, init=start.numpy(), n_init=1, reassignment_ratio=0)
-    peer.partial_fit(features[:100].numpy())  # the start has converged: these points leave it where it is
+    peer.partial_fit(features[:100].numpy())  # the start has converged: these points do not move it
     np.testing.assert_allclose(start.numpy(), peer.cluster_centers_, atol=1e-5)
     for batch in torch.split(features[100:], 80):
         ours.update(batch)
@@ -392,7 +384,7 @@ def test_mini_batches_move_centroids_as_scikit_learn_does() -> None:
 
 
 @both
-def test_a_centroid_is_the_mean_of_all_points_that_it_got(cosine: bool) -> None:
+def test_a_centroid_is_the_mean_of_all_points_assigned_to_it(cosine: bool) -> None:
     features = blobs(1000, noise=1.0)
     batches = MiniBatchKMeans(5, generator=seeded(), cosine=cosine, start_points=100, start_iterations=200)
     points = F.normalize(features, dim=1) if cosine else features
@@ -417,27 +409,27 @@ def test_in_mini_batches_the_clusters_are_nearly_as_good_as_all_at_once(cosine: 
     assert float(away) <= 1.03 * full.inertia
 
 
-def test_the_start_waits_for_enough_points_but_not_when_asked() -> None:
+def test_the_start_waits_for_enough_points_unless_results_are_requested() -> None:
     features = blobs(300)
-    waiting = batched(features, 50, 5, start_points=10_000)
-    assert int(waiting.counts.sum()) == 300
+    collecting = batched(features, 50, 5, start_points=10_000)
+    assert int(collecting.counts.sum()) == 300
     at_once = batched(features, 300, 5, start_points=300)
-    assert torch.equal(waiting.centroids, at_once.centroids)
+    assert torch.equal(collecting.centroids, at_once.centroids)
     assert MiniBatchKMeans(5, generator=seeded()).start_points == 5 * 256
 
 
 @pytest.mark.parametrize("what", ["centroids", "counts"])
-def test_without_points_there_is_nothing_to_tell(what: str) -> None:
+def test_without_points_there_are_no_clusters(what: str) -> None:
     with pytest.raises(ValueError, match="no points yet"):
         getattr(MiniBatchKMeans(3, generator=seeded()), what)
 
 
-def test_points_waiting_for_the_start_are_kept_as_they_were() -> None:
+def test_points_collected_for_the_start_are_copied() -> None:
     features = blobs(100)
     ours = MiniBatchKMeans(5, generator=seeded(), cosine=False)
-    given_away = features.clone()
-    ours.update(given_away)
-    given_away.zero_()
+    modified = features.clone()
+    ours.update(modified)
+    modified.zero_()
     assert torch.equal(ours.centroids, batched(features, 100, 5, cosine=False).centroids)
 
 
@@ -489,17 +481,17 @@ def test_a_cluster_of_one_point_many_times_over_is_not_the_one_split(cosine: boo
 
 
 @both
-def test_a_cluster_that_no_point_comes_to_any_more_is_reseeded(cosine: bool) -> None:
+def test_a_cluster_that_gets_no_more_points_is_reseeded(cosine: bool) -> None:
     features = blobs(100, centres=4, seed=5)
     batches = MiniBatchKMeans(4, generator=seeded(), cosine=cosine, start_points=100, reassign_after=3)
-    for _ in range(4):  # the start, and three updates that all clusters get points in
+    for _ in range(4):  # the start, and three updates with points for all clusters
         batches.update(features)
     alone = int(batches.assign(features)[3])
-    others = blobs(3000, centres=4, seed=5).reshape(-1, 4, 8)[:, :3].reshape(-1, 8)  # one place has gone
+    others = blobs(3000, centres=4, seed=5).reshape(-1, 4, 8)[:, :3].reshape(-1, 8)  # one blob is missing
     before = int(batches.counts[alone])
     for number, batch in enumerate(torch.split(others, 150)):
         batches.update(batch)
-        if number == 1:  # not before its time
+        if number == 1:  # not before three updates
             assert int(batches.counts[alone]) == before
         if number == 2:
             assert int(batches.counts[alone]) == 0
@@ -521,7 +513,7 @@ def test_a_cluster_below_the_least_share_is_reseeded_and_one_above_is_not() -> N
     assert smallest(0.1) > 10
 
 
-def test_features_that_have_become_all_the_same_stop_nothing() -> None:
+def test_features_that_become_identical_raise_no_error() -> None:
     batches = batched(blobs(200), 200, 5, start_points=100, reassign_after=1)
     for _ in range(5):
         batches.update(torch.ones(50, 8))
@@ -530,7 +522,7 @@ def test_features_that_have_become_all_the_same_stop_nothing() -> None:
     assert len(set(batches.assign(torch.ones(50, 8)).tolist())) == 1
 
 
-# Numbers
+# Precision
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
@@ -554,7 +546,7 @@ def test_autocast_changes_nothing(cosine: bool) -> None:
         assert torch.equal(centroid_distances(cast.centroids), centroid_distances(plain.centroids))
 
 
-def test_no_gradient_is_kept_and_the_centroids_can_be_trained_with_even_from_inference() -> None:
+def test_centroids_have_no_gradient_and_can_be_used_in_training_after_inference_mode() -> None:
     features = blobs(400).requires_grad_()
     assert not batched(features, 100, 5, start_points=100).centroids.requires_grad
     with torch.inference_mode():

@@ -28,7 +28,7 @@ def points(*cells: Sequence[float], labels: Sequence[float] = LABELS) -> LabelPo
     return LabelPoints(tuple(labels), tuple(dict(enumerate(cell)) for cell in cells))
 
 
-def answer(technique: LabelPoints, target: Sequence[float], **about) -> LabelEfficiency:
+def estimate(technique: LabelPoints, target: Sequence[float], **about) -> LabelEfficiency:
     asked = {"technique": "A", "full": 140.0, "rng": rng(), **about}
     return label_efficiency(technique, dict(enumerate(target)), **asked)
 
@@ -42,7 +42,7 @@ def test_the_fit_is_the_isotonic_regression_of_scipy(rows: list[tuple[float, int
     assert ours[1] == pytest.approx(isotonic_regression(1 - means, weights=weights).x, abs=1e-9)
 
 
-def test_the_answer_lies_halfway_in_the_logarithm_by_hand() -> None:
+def test_the_labels_needed_are_interpolated_in_the_logarithm_by_hand() -> None:
     # The target is halfway between 0.6 at 10 and 0.8 at 90 labels, and √(10 · 90) = 30.
     fits = np.array([[0.6, 0.8], [0.75, 0.8], [0.5, 0.6]])
     assert labels_reached([10, 90], fits, np.full(3, 0.7)).tolist() == [pytest.approx(30), 10, math.inf]
@@ -59,7 +59,7 @@ def test_between_no_labels_and_the_next_nothing_is_known() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.floats(0, 1), st.floats(0, 1))
-@example([0.0, 1.0, 0.0, 0.0], 0.0, 1e-59)  # whose answer rounding put below the labels of the target before
+@example([0.0, 1.0, 0.0, 0.0], 0.0, 1e-59)  # where rounding gave fewer labels than for a lower target
 def test_a_higher_target_never_takes_fewer_labels(means: list[float], one: float, other: float) -> None:
     fit = monotone(np.array([means, means]), np.ones(4))
     low, high = labels_reached(LABELS, fit, np.array(sorted([one, other])))
@@ -90,9 +90,9 @@ def test_the_band_never_falls_and_holds_the_curve() -> None:
     assert (curve.fit <= curve.high).all()
 
 
-def test_few_labels_suffice_in_a_sentence() -> None:
+def test_the_sentence_of_a_technique_that_reaches_the_target() -> None:
     technique = points([0.60, 0.61, 0.59], [0.71, 0.70, 0.72], [0.80, 0.81, 0.79], [0.82, 0.82, 0.81])
-    told = answer(technique, [0.76, 0.75, 0.76])
+    told = estimate(technique, [0.76, 0.75, 0.76])
     assert 35 < told.low < told.needed < told.high < 70
     assert told.n == 3
     assert told.never < 0.025
@@ -104,56 +104,56 @@ def test_few_labels_suffice_in_a_sentence() -> None:
     )
 
 
-def test_never_is_said_where_no_redrawn_fit_gets_there() -> None:
-    told = answer(points([0.60, 0.61], [0.62, 0.63], labels=(10, 100)), [0.90, 0.91])
+def test_the_sentence_if_no_redrawn_fit_reaches_the_target() -> None:
+    told = estimate(points([0.60, 0.61], [0.62, 0.63], labels=(10, 100)), [0.90, 0.91])
     assert (told.needed, told.low, told.high, told.saved) == (math.inf, math.inf, math.inf, None)
     assert told.sentence == (
         "A does not reach full supervision (100 % of the labels) with up to 100 labels: not reached, n = 2 seeds."
     )
 
 
-def test_reaching_it_on_the_mean_alone_saves_nothing() -> None:
-    told = answer(points([0.50, 0.70], [0.80, 0.95], labels=(10, 100)), [0.80, 0.75])
+def test_reaching_it_on_average_alone_saves_no_labels() -> None:
+    told = estimate(points([0.50, 0.70], [0.80, 0.95], labels=(10, 100)), [0.80, 0.75])
     assert math.isfinite(told.needed)
     assert told.high == math.inf
     assert told.never > 0.025
-    assert "on the mean, but that is not shown: 95 % interval ≤ 10 to not reached, n = 2 seeds" in told.sentence
+    assert "on average, but not reliably: 95 % interval ≤ 10 to not reached, n = 2 seeds" in told.sentence
     assert "saved" not in told.sentence
 
 
-def test_missing_it_on_the_mean_does_not_rule_it_out() -> None:
-    told = answer(points([0.50, 0.70], [0.70, 0.85], labels=(10, 100)), [0.80, 0.82])
+def test_missing_it_on_average_does_not_rule_it_out() -> None:
+    told = estimate(points([0.50, 0.70], [0.70, 0.85], labels=(10, 100)), [0.80, 0.82])
     assert told.needed == math.inf
     assert math.isfinite(told.low)
-    assert "with up to 100 labels on the mean, but may: 95 % interval" in told.sentence
+    assert "with up to 100 labels on average, but may: 95 % interval" in told.sentence
 
 
 def test_without_labels_it_is_reached_or_not_and_there_is_no_curve() -> None:
     below, above = points([0.40, 0.41], labels=[0]), points([0.95, 0.96], labels=[0])
     assert (
         "does not reach full supervision (100 % of the labels) without labels: not reached"
-        in answer(below, [0.80, 0.81]).sentence
+        in estimate(below, [0.80, 0.81]).sentence
     )
-    assert answer(above, [0.80, 0.81]).sentence == (
+    assert estimate(above, [0.80, 0.81]).sentence == (
         "A reaches full supervision (100 % of the labels) at 0 of 140 labels, 95 % interval 0, n = 2 seeds; labels "
         "saved: 100 %."
     )
 
 
 @pytest.mark.parametrize("target", [[0.7], [0.7, 0.8]])
-def test_one_seed_claims_nothing(target: list[float]) -> None:
-    told = answer(points([0.60], [0.80], labels=(10, 100)), target)
+def test_with_one_seed_the_labels_needed_are_not_estimable(target: list[float]) -> None:
+    told = estimate(points([0.60], [0.80], labels=(10, 100)), target)
     assert (told.low, told.high, told.never, told.n) == (None, None, None, 1)
     assert told.sentence == (
-        "A: n = 1 seed gives no interval, so nothing is claimed about full supervision (100 % of the labels)."
+        "A: labels needed for full supervision (100 % of the labels) not estimable (1 seed; needs at least 2)."
     )
 
 
-def test_seeds_alike_in_technique_and_target_make_a_narrow_answer() -> None:
-    # What a seed does to both alike takes nothing from the answer: only seeds of their own widen it.
+def test_effects_of_seeds_on_technique_and_target_cancel() -> None:
+    # Effects of a seed on both cancel: only different seeds widen the interval.
     luck = np.array([0.0, 0.04, -0.03])
     technique = points(0.6 + luck, 0.8 + luck, labels=(10, 90))
-    assert answer(technique, 0.7 + luck).high == pytest.approx(30)
+    assert estimate(technique, 0.7 + luck).high == pytest.approx(30)
     strangers = label_efficiency(
         technique, {seed + 9: 0.7 + each for seed, each in enumerate(luck)}, technique="A", full=140, rng=rng()
     )
@@ -161,7 +161,7 @@ def test_seeds_alike_in_technique_and_target_make_a_narrow_answer() -> None:
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
-def test_about_95_of_100_intervals_hold_the_labels_that_are_needed(seeds: int) -> None:
+def test_about_95_percent_of_intervals_cover_the_labels_needed(seeds: int) -> None:
     draw, trials, goal = rng(8), 300, 0.76
     truth = np.array([0.5, 0.7, 0.8, 0.84])
     exact = float(labels_reached(LABELS, truth[None], np.array([goal]))[0])
@@ -170,6 +170,6 @@ def test_about_95_of_100_intervals_hold_the_labels_that_are_needed(seeds: int) -
     for _ in range(trials):
         shared = draw.normal(0, 0.014, seeds)
         scores = truth[:, None] + shared + draw.normal(0, 0.014, (4, seeds))
-        told = answer(points(*scores), goal + shared + draw.normal(0, 0.014, seeds), rng=draw, draws=400)
+        told = estimate(points(*scores), goal + shared + draw.normal(0, 0.014, seeds), rng=draw, draws=400)
         held += told.low <= exact <= told.high
     assert 0.90 <= held / trials <= 0.99

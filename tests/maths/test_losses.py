@@ -69,7 +69,7 @@ def test_cross_entropy_is_that_of_torch(weight: Tensor | None) -> None:
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 def test_half_dice_and_half_cross_entropy_are_monai_s_and_torch_s(weight: Tensor | None) -> None:
-    """In double precision; the weights are those of the cross-entropy alone."""
+    """½ [Dice + CE] in double precision, with class weights in the cross-entropy alone."""
     logits, targets = pixels(3)
     logits = logits.double().requires_grad_()
     weight = None if weight is None else weight.double()
@@ -106,7 +106,7 @@ def test_half_dice_and_half_cross_entropy_written_out(seed: int, weighted: bool)
 
 
 @pytest.mark.parametrize("loss", [cross_entropy, dice, dice_cross_entropy, focal])
-def test_a_batch_that_is_all_ignored_costs_nothing_and_has_a_gradient(loss) -> None:
+def test_a_batch_that_is_all_ignored_has_loss_zero_and_a_gradient(loss) -> None:
     logits, targets = pixels(4)
     logits.requires_grad_()
     value = loss(logits, torch.full_like(targets, IGNORE))
@@ -172,7 +172,7 @@ def test_multi_label_focal_loss_is_its_formula(seed: int, gamma: float, weighted
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 @pytest.mark.parametrize("multilabel", [False, True])
-def test_focal_loss_of_a_certain_answer_has_a_finite_gradient(gamma: float, multilabel: bool) -> None:
+def test_focal_loss_of_a_certain_prediction_has_a_finite_gradient(gamma: float, multilabel: bool) -> None:
     logits = torch.tensor([[200.0, -200.0], [0.0, 300.0]], requires_grad=True)
     targets = torch.tensor([[1.0, 0.0], [1.0, 1.0]]) if multilabel else torch.tensor([0, 0])
     focal(logits, targets, gamma=gamma).backward()
@@ -180,9 +180,9 @@ def test_focal_loss_of_a_certain_answer_has_a_finite_gradient(gamma: float, mult
     assert torch.isfinite(logits.grad).all()
 
 
-def test_multi_label_cross_entropy_weighs_the_positive_answers() -> None:
+def test_multi_label_cross_entropy_weights_the_positives() -> None:
     logits, targets = torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])
-    # -log(1/2) for each answer, the positive one of the first class twice
+    # -log(1/2) for each class, with weight 2 for the positive of the first
     assert multilabel_cross_entropy(logits, targets, torch.tensor([2.0, 9.0])).item() == pytest.approx(
         (2 + 1) / 2 * math.log(2)
     )
@@ -202,7 +202,7 @@ def test_a_balanced_set_has_weights_of_one(each: int, classes: int, rule) -> Non
         ((10, 30, 60), "inverse", (100 / 30, 100 / 90, 100 / 180)),
         ((10, 30, 60), "median", (3.0, 1.0, 0.5)),
         ((10, 30, 40, 80), "median", (3.5, 35 / 30, 35 / 40, 35 / 80)),
-        # of an unseen class there is nothing to weigh, and the others are weighed without it
+        # an absent class has weight 0 and no effect on the others
         ((10, 0, 30), "inverse", (2.0, 0.0, 2 / 3)),
         ((10, 0, 30), "median", (2.0, 0.0, 2 / 3)),
         ((10, 30, 60), (1, 2, 0.5), (1.0, 2.0, 0.5)),
@@ -219,7 +219,7 @@ def test_class_weights_by_hand(counts: tuple[int, ...], rule, expected: tuple[fl
     [
         ((10, 50, 90), "inverse", (9.0, 1.0, 1 / 9)),
         ((10, 20, 80), "median", (2.0, 1.0, 0.25)),
-        # a class that no image shows, or every one, has nothing to balance
+        # a class in none or all of the images needs no balance
         ((0, 100, 20), "inverse", (1.0, 1.0, 4.0)),
         ((0, 100, 20), "median", (1.0, 1.0, 3.0)),
         ((0, 0, 0), "median", (1.0, 1.0, 1.0)),
@@ -234,7 +234,7 @@ def test_positive_weights_by_hand(counts: tuple[int, ...], rule, expected: tuple
 
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**20))
-def test_inverse_positive_weights_make_yes_and_no_count_alike(seed: int) -> None:
+def test_inverse_positive_weights_balance_positives_and_negatives(seed: int) -> None:
     shows = torch.rand(40, 4, generator=torch.Generator().manual_seed(seed)) < torch.tensor([0.1, 0.3, 0.5, 0.9])
     weight = positive_weights(shows.sum(0).tolist(), len(shows), "inverse")
     assert weight is not None
@@ -253,12 +253,12 @@ def test_no_rule_means_no_weights(weights) -> None:
     [
         ((1.0, 2.0), "class_weights names 2 numbers but there are 3 classes"),
         ((), "class_weights names 0 numbers but there are 3 classes"),
-        ((1.0, -2.0, 1.0), "no weights"),
-        ((1.0, math.nan, 1.0), "no weights"),
-        ((1.0, math.inf, 1.0), "no weights"),
-        ((0.0, 0.0, 0.0), "no weights"),
+        ((1.0, -2.0, 1.0), "class_weights must be at least 0, and one of them positive"),
+        ((1.0, math.nan, 1.0), "class_weights must be at least 0, and one of them positive"),
+        ((1.0, math.inf, 1.0), "class_weights must be at least 0, and one of them positive"),
+        ((0.0, 0.0, 0.0), "class_weights must be at least 0, and one of them positive"),
     ],
 )
-def test_numbers_that_are_no_weights_are_refused(weights, numbers: Sequence[float], message: str) -> None:
+def test_invalid_weights_are_refused(weights, numbers: Sequence[float], message: str) -> None:
     with pytest.raises(S4miError, match=message):
         weights([1, 2, 3], numbers)

@@ -21,7 +21,7 @@ CLASSES = ("a", "b", "c", "d")
 
 
 def answers(seed: int, *, n: int = 40, present: Sequence[int] = (0, 1, 2, 3)) -> tuple[Tensor, Tensor]:
-    """(N, 4) probabilities and (N,) truth that shows the `present` classes only."""
+    """(N, 4) probabilities and (N,) truth of the `present` classes only."""
     generator = torch.Generator().manual_seed(seed)
     truth = torch.tensor(present)[torch.randint(len(present), (n,), generator=generator)]
     logits = torch.randn(n, 4, generator=generator) + torch.nn.functional.one_hot(truth, 4)
@@ -48,11 +48,13 @@ def test_multiclass_scores_are_those_of_sklearn(seed: int, present: tuple[int, .
     y, p, there = truth.numpy(), probabilities.argmax(1).numpy(), np.unique(truth.numpy())
     assert scores.images == 40
     assert scores.f1_micro == pytest.approx(sk.f1_score(y, p, average="micro"))
-    assert scores.f1_macro == pytest.approx(sk.f1_score(y, p, average="macro"))  # of what is there or was predicted
+    assert scores.f1_macro == pytest.approx(
+        sk.f1_score(y, p, average="macro")
+    )  # of classes that occur or were predicted
     assert scores.recall_micro == pytest.approx(sk.accuracy_score(y, p))
     assert scores.recall_macro == pytest.approx(sk.recall_score(y, p, average="macro", labels=there, zero_division=0))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # sklearn remarks on predictions of absent classes
+        warnings.simplefilter("ignore")  # sklearn warns about predictions of absent classes
         assert scores.balanced_accuracy == pytest.approx(sk.balanced_accuracy_score(y, p))
     assert scores.confusion == sk.confusion_matrix(y, p, labels=range(4)).tolist()
     assert scores.calibration_error == pytest.approx(
@@ -95,7 +97,7 @@ def test_multilabel_scores_are_those_of_sklearn(seed: int, rare: bool) -> None:
 
 
 def _check_ranking(scores: ClassificationScores, probabilities: Tensor, shows: Tensor) -> None:
-    """Each class against the rest, and the means over the classes of which there are some and not only some."""
+    """Each class against the rest, and means over the classes with both positives and negatives."""
     auroc, precision = [], []
     for k, one in enumerate(scores.per_class.values()):
         y, p = shows[:, k].numpy(), probabilities[:, k].double().numpy()
@@ -118,7 +120,7 @@ def test_scores_of_each_class_are_those_of_sklearn_and_none_where_undefined() ->
     scores = score_multiclass(probabilities, truth, CLASSES, majority=1).per_class
     assert (scores["a"].precision, scores["a"].recall, scores["a"].f1) == pytest.approx((1, 1 / 2, 2 / 3))
     assert (scores["b"].precision, scores["b"].recall, scores["b"].f1) == pytest.approx((2 / 3, 2 / 3, 2 / 3))
-    # never shown but predicted: there is precision and F1 but no recall; neither: nothing
+    # absent but predicted: precision and F1 but no recall; neither: no score
     assert (scores["c"].precision, scores["c"].recall, scores["c"].f1) == (0, None, 0)
     assert (scores["d"].precision, scores["d"].recall, scores["d"].f1) == (None, None, None)
 
@@ -130,22 +132,22 @@ def test_calibration_error_by_hand() -> None:
     assert scores.calibration_error == pytest.approx(0.05, abs=1e-6)
 
 
-def test_f1_of_always_giving_the_majority_by_hand() -> None:
+def test_f1_of_always_predicting_the_majority_by_hand() -> None:
     probabilities, truth = torch.eye(2)[[0, 1, 1, 1]], torch.tensor([0, 1, 1, 1])
-    # always b: F1 of b is 2·3 / (2·3 + 1) and of a is 0
+    # always predicting b: F1 of b is 2·3 / (2·3 + 1) and of a is 0
     assert score_multiclass(probabilities, truth, ("a", "b"), majority=1).majority_f1_macro == pytest.approx(3 / 7)
-    # always a: 2·1 / (2·1 + 3) and 0
+    # always predicting a: 2·1 / (2·1 + 3) and 0
     assert score_multiclass(probabilities, truth, ("a", "b"), majority=0).majority_f1_macro == pytest.approx(1 / 5)
 
 
 def test_f1_of_the_majority_of_each_label_by_hand() -> None:
     truth = torch.tensor([[1, 0], [1, 1], [0, 0]])
     scores = score_multilabel(truth.float(), truth, ("a", "b"), majority=torch.tensor([True, False]))
-    # a is always said: 2·2 / (2·2 + 1); b never: 0
+    # a is always predicted: 2·2 / (2·2 + 1); b never: 0
     assert scores.majority_f1_macro == pytest.approx(2 / 5)
 
 
-def test_labels_that_no_image_shows_still_give_numbers() -> None:
+def test_classes_without_an_image_still_have_finite_scores() -> None:
     scores = score_multilabel(torch.full((3, 2), 0.2), torch.zeros(3, 2), ("a", "b"), majority=torch.zeros(2))
     assert (scores.recall_macro, scores.balanced_accuracy, scores.f1_macro) == (0, 0, 0)
     assert ClassificationScores.model_validate_json(scores.model_dump_json()) == scores
@@ -163,7 +165,7 @@ def masks(seed: int, *, classes: int = 3, holes: bool = True) -> tuple[NDArray[n
 
 @settings(deadline=None, max_examples=20)
 @given(seed=seeds, classes=st.integers(2, 5))
-def test_confusion_counts_what_is_known(seed: int, classes: int) -> None:
+def test_confusion_counts_annotated_pixels(seed: int, classes: int) -> None:
     predicted, truth = masks(seed, classes=classes)
     counts = confusion(torch.from_numpy(predicted).long(), torch.from_numpy(truth).long(), classes)
     known = truth != IGNORE
@@ -172,7 +174,7 @@ def test_confusion_counts_what_is_known(seed: int, classes: int) -> None:
 
 @settings(deadline=None, max_examples=20)
 @given(seed=seeds, classes=st.integers(2, 4), images=st.integers(1, 3))
-def test_pooled_scores_are_those_of_all_pixels_laid_side_by_side(seed: int, classes: int, images: int) -> None:
+def test_pooled_scores_are_those_of_all_pixels_together(seed: int, classes: int, images: int) -> None:
     tally = SegmentationTally(["background", *"abc"[: classes - 1]], distances=False)
     pairs = [masks(seed + i, classes=classes) for i in range(images)]
     for predicted, truth in pairs:
@@ -198,7 +200,7 @@ def test_pooled_scores_are_those_of_all_pixels_laid_side_by_side(seed: int, clas
 
 @settings(deadline=None, max_examples=20)
 @given(seed=seeds)
-def test_what_is_predicted_where_nothing_is_known_changes_no_score(seed: int) -> None:
+def test_predictions_of_ignored_pixels_change_no_score(seed: int) -> None:
     predicted, truth = masks(seed)
     other = np.where(truth == IGNORE, (predicted + 1) % 3, predicted).astype(np.uint8)
     tallies = [SegmentationTally(["background", "a", "b"]) for _ in range(2)]
@@ -312,14 +314,14 @@ def test_surface_distances_are_those_of_monai_and_of_their_definition(seed: int)
 
 
 def to_surface(mask: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Of each pixel on the outline of `mask`, how far the outline of `other` is."""
+    """Distances of the pixels on the outline of `mask` from the outline of `other`."""
     outlines = [one.astype(bool) & ~binary_erosion(one) for one in (mask, other)]
     return distance_transform_edt(~outlines[1])[outlines[0]]
 
 
 def test_hd95_of_an_image_with_ignored_pixels_measures_to_their_border_only() -> None:
     truth, predicted = square(10, 10), square(10, 10)
-    predicted[30:35, 30:35] = 1  # far from the lesion, but nobody knows what is there
+    predicted[30:35, 30:35] = 1  # far from the lesion, but ignored
     truth[28:38, 28:38] = IGNORE
     tally = SegmentationTally(["background", "lesion"])
     tally.add(predicted, truth)
@@ -333,7 +335,7 @@ def test_scores_of_an_empty_confusion_are_zero_not_nan() -> None:
 
 
 def classes_in(*names: int) -> NDArray[np.uint8]:
-    """A mask whose columns show these classes, one after the other."""
+    """A mask whose columns have these classes."""
     return np.repeat(np.array([names], dtype=np.uint8), 4, axis=0)
 
 
@@ -345,14 +347,14 @@ def classes_in(*names: int) -> NDArray[np.uint8]:
         ((1, 0), (0, 0), (0, None), (0, None)),  # only predicted: a false alarm scores 0
         ((0, 0), (1, 0), (0, None), (0, None)),  # only in truth: a miss scores 0
         ((1, 1), (1, 0), (1 / 2, None), (2 / 3, None)),
-        ((2, 0), (1, 0), (0, 0), (0, 0)),  # one class taken for another costs both
+        ((2, 0), (1, 0), (0, 0), (0, 0)),  # confusing two classes lowers both
         ((1, 2, 2), (1, 1, 2), (1 / 2, 1 / 2), (2 / 3, 2 / 3)),
-        ((1, 1), (1, IGNORE), (1, None), (1, None)),  # nobody knows the second pixel
-        ((2, 1), (IGNORE, 1), (1, None), (1, None)),  # nor whether b is there
+        ((1, 1), (1, IGNORE), (1, None), (1, None)),  # the second pixel is ignored
+        ((2, 1), (IGNORE, 1), (1, None), (1, None)),  # whether b occurs is unknown
         ((1, 2), (IGNORE, IGNORE), (None, None), (None, None)),
     ],
 )
-def test_what_an_image_scores_by_itself(
+def test_scores_of_a_single_image(
     predicted: tuple[int, ...],
     truth: tuple[int, ...],
     iou: tuple[float | None, ...],
@@ -373,7 +375,7 @@ def test_what_an_image_scores_by_itself(
 
 @settings(deadline=None, max_examples=12)
 @given(seed=seeds, classes=st.integers(2, 4), images=st.integers(1, 3))
-def test_each_image_scores_what_it_scores_alone(seed: int, classes: int, images: int) -> None:
+def test_scores_of_an_image_do_not_depend_on_others(seed: int, classes: int, images: int) -> None:
     names = ["background", *"abc"[: classes - 1]]
     together = SegmentationTally(names)
     for i in range(images):
@@ -406,7 +408,7 @@ def test_a_patient_with_many_images_counts_once() -> None:
     assert scores.dice_patient == pytest.approx((1 + (2 / 3 + 0) / 2) / 2)
 
 
-def test_an_image_of_no_known_patient_is_a_patient_of_its_own() -> None:
+def test_an_image_without_a_patient_is_a_patient_of_its_own() -> None:
     tally = SegmentationTally(["background", "lesion"], distances=False)
     tally.add(painted(FULL), painted(FULL), group="p")
     tally.add(painted(FULL), painted(FULL), group="p")
@@ -430,7 +432,7 @@ def test_images_in_which_a_class_is_absent_leave_their_patient_out_of_its_mean()
 
 @settings(deadline=None, max_examples=20)
 @given(seed=seeds, classes=st.integers(2, 4), images=st.integers(1, 4))
-def test_with_one_image_a_patient_the_means_over_patients_are_those_over_images(
+def test_with_one_image_per_patient_means_over_patients_are_those_over_images(
     seed: int, classes: int, images: int
 ) -> None:
     tally = SegmentationTally(["background", *"abc"[: classes - 1]], distances=False)

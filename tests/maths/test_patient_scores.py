@@ -1,4 +1,4 @@
-"""Scores of drawn patients are what scikit-learn gives on exactly these images."""
+"""Scores of bootstrap samples of patients against scikit-learn on the same images."""
 
 import itertools
 
@@ -16,7 +16,7 @@ from s4mi.maths.patient_scores import _counts as counts_of
 
 
 def labels(n: int, k: int, *, right: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) truth and answers of which about a share `right` is right."""
+    """(N,) truth and predictions, of which a share of about `right` is correct."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, k, n)
     return truth, np.where(rng.random(n) < right, truth, rng.integers(0, k, n))
@@ -62,8 +62,8 @@ def test_scores_of_several_labels_are_those_of_scikit_learn() -> None:
     assert {name: counted(name, truth, given, multilabel=True) for name in COUNTED} == pytest.approx(expected)
 
 
-def test_they_are_those_of_a_record_where_classes_are_missing() -> None:
-    truth, given = np.array([0, 0, 1, 1, 1]), np.array([0, 2, 1, 1, 0])  # nobody shows class 2, 3 is not there at all
+def test_scores_with_missing_classes_are_those_of_a_record() -> None:
+    truth, given = np.array([0, 0, 1, 1, 1]), np.array([0, 2, 1, 1, 0])  # class 2 is only predicted, class 3 absent
     probabilities = torch.eye(4)[torch.from_numpy(given)]
     record = score_multiclass(probabilities, torch.from_numpy(truth), list("abcd"), majority=0)
     for name in COUNTED:
@@ -79,8 +79,8 @@ def test_they_are_those_of_a_record_where_classes_are_missing() -> None:
 
 
 @pytest.mark.parametrize("multilabel", [False, True])
-def test_each_drawn_set_has_the_score_of_its_images(multilabel: bool) -> None:
-    """The naive way: write the drawn images out, and ask scikit-learn."""
+def test_each_bootstrap_sample_has_the_score_of_its_images(multilabel: bool) -> None:
+    """Naively, by scikit-learn on the images of each sample."""
     k, patients = 3, np.repeat([f"p{i:02}" for i in range(25)], [1, 2, 3, 4, 5] * 5)
     if multilabel:
         truth, given = several(75, k, right=0.7, seed=2)
@@ -129,7 +129,7 @@ def test_accuracy_has_the_interval_of_a_mean_over_images() -> None:
     assert (made.mean, made.low, made.high, made.n) == pytest.approx((mean.mean, mean.low, mean.high, mean.n))
 
 
-def test_images_of_one_patient_say_less_than_as_many_patients() -> None:
+def test_images_of_one_patient_give_a_wider_interval_than_as_many_patients() -> None:
     truth, given = (np.repeat(each, 4) for each in labels(50, 3, right=0.6, seed=6))
     a, b = one_hot(truth, 3), one_hot(given, 3)
     widths = [
@@ -148,7 +148,7 @@ def test_one_patient_has_no_interval_and_no_test() -> None:
 
 
 def test_p_is_the_share_of_all_exchanges_that_are_as_far_apart() -> None:
-    """The naive way, over two seeds: exchange the rows of each set of patients, and ask scikit-learn."""
+    """Naively, over two seeds, by scikit-learn on the exchanged rows of each set of patients."""
     g, rng = 6, np.random.default_rng(7)
     pairs, naive = [], []
     for seed in range(2):
@@ -174,7 +174,7 @@ def test_p_is_the_share_of_all_exchanges_that_are_as_far_apart() -> None:
 
 
 @pytest.mark.parametrize("g", [9, 40])
-def test_of_accuracy_the_test_is_the_sign_flip_test(g: int) -> None:
+def test_for_accuracy_it_is_the_sign_flip_permutation_test(g: int) -> None:
     truth, one = labels(3 * g, 3, right=0.8, seed=8)
     _, other = labels(3 * g, 3, right=0.5, seed=9)
     patients = [f"p{i % g:02}" for i in range(3 * g)]
@@ -187,14 +187,14 @@ def test_of_accuracy_the_test_is_the_sign_flip_test(g: int) -> None:
     assert made.p == pytest.approx(flips.p, abs=0 if g == 9 else 0.02)
 
 
-def test_a_technique_beside_itself_is_no_different() -> None:
+def test_a_technique_does_not_differ_from_itself() -> None:
     truth, given = (one_hot(each, 3) for each in labels(60, 3, right=0.6, seed=11))
     pair = PairedPredictions(truth, given, given, [f"i{i}" for i in range(60)])
     made = paired_patient_scores("f1_macro", [pair], multilabel=False, rng=np.random.default_rng(0))
     assert (made.difference.mean, made.difference.low, made.difference.high, made.p) == (0, 0, 0, 1)
 
 
-def test_under_no_difference_p_is_as_small_as_it_says() -> None:
+def test_under_the_null_hypothesis_p_is_uniform_or_larger() -> None:
     found = []
     for seed in range(200):
         rng = np.random.default_rng(1000 + seed)
@@ -205,7 +205,7 @@ def test_under_no_difference_p_is_as_small_as_it_says() -> None:
     assert scipy.stats.binomtest(int((np.array(found) <= 0.1).sum()), 200, 0.1, alternative="greater").pvalue > 0.01
 
 
-def test_the_interval_holds_the_score_of_all_patients_nearly_as_often_as_it_says() -> None:
+def test_the_coverage_of_the_interval_is_nearly_its_level() -> None:
     """Three common classes, patients of 1 to 4 images who are easy or hard."""
 
     def world(g: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -228,17 +228,17 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, given = (one_hot(each, 3) for each in labels(60, 3, right=0.6, seed=12))
     names = [f"i{i}" for i in range(60)]
     whole = patient_score("f1_macro", truth, given, names, multilabel=False, rng=np.random.default_rng(0))
-    monkeypatch.setattr("s4mi.maths.patient_scores._AT_ONCE", 60 * 700)
+    monkeypatch.setattr("s4mi.maths.patient_scores._BLOCK", 60 * 700)
     assert patient_score("f1_macro", truth, given, names, multilabel=False, rng=np.random.default_rng(0)) == whole
 
 
-def test_what_cannot_be_scored_is_refused() -> None:
+def test_invalid_input_is_refused() -> None:
     a, rng = one_hot(np.array([0, 1]), 2), np.random.default_rng(0)
-    with pytest.raises(ValueError, match="no score of counts"):
+    with pytest.raises(ValueError, match="auroc is not a score of counts; choose from f1_macro"):
         patient_score("auroc", a, a, ["p", "q"], multilabel=False, rng=rng)
-    with pytest.raises(ValueError, match="no image"):
+    with pytest.raises(ValueError, match="at least one image"):
         patient_score("f1_macro", a[:0], a[:0], [], multilabel=False, rng=rng)
-    with pytest.raises(ValueError, match="give \\(N, K\\) of both"):
+    with pytest.raises(ValueError, match=r"truth and predictions must both be \(N, K\)"):
         patient_score("f1_macro", a, a[:, :1], ["p", "q"], multilabel=False, rng=rng)
-    with pytest.raises(ValueError, match="no pair"):
+    with pytest.raises(ValueError, match="at least one pair"):
         paired_patient_scores("f1_macro", [], multilabel=False, rng=rng)

@@ -1,4 +1,4 @@
-"""Clusters of an epoch's pixels: the labels are by the centroids that come out of it, and nothing is kept that long."""
+"""Clusters of an epoch's pixels: labels are those of the final centroids, and features are not kept."""
 
 import weakref
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from full_kmeans import full_kmeans
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -14,12 +15,11 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 from fake_gpu import GPU, not_waited_for
 from s4mi.errors import S4miError
 from s4mi.maths import pixel_clusters as module
-from s4mi.maths.kmeans import TooFewPointsError, assign, full_kmeans
-from s4mi.maths.kmeans_steps import as_points
+from s4mi.maths.kmeans import TooFewPointsError, as_points, assign
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
 
 DIRECTIONS = torch.eye(5)
-"""Of five clusters that are easily told apart."""
+"""Directions of five well-separated clusters."""
 
 
 def blobs(*sizes: tuple[int, int, int], spread: float = 0.1, seed: int = 0) -> list[Tensor]:
@@ -35,14 +35,14 @@ def blobs(*sizes: tuple[int, int, int], spread: float = 0.1, seed: int = 0) -> l
 
 
 def found_in(batches: list[Tensor], clusters: int = 5, *, kept_batches: int = 16, seed: int = 0) -> PixelLabels:
-    seen = PixelClusters(clusters, generator=torch.Generator().manual_seed(seed), kept_batches=kept_batches)
+    clustering = PixelClusters(clusters, generator=torch.Generator().manual_seed(seed), kept_batches=kept_batches)
     for batch in batches:
-        seen.see(batch)
-    return seen.finish()
+        clustering.add(batch)
+    return clustering.finish()
 
 
 def points(batch: Tensor) -> Tensor:
-    """A pixel a row, one after the other by hand."""
+    """One row per pixel, by explicit loops."""
     _, _, height, width = batch.shape
     return torch.stack([one[:, row, column] for one in batch for row in range(height) for column in range(width)])
 
@@ -55,7 +55,7 @@ shapes = st.lists(st.tuples(st.integers(1, 3), st.integers(2, 6), st.integers(2,
 def test_every_pixel_is_in_the_cluster_of_the_final_centroid_it_is_nearest_to(
     shapes: list[tuple[int, int, int]], kept_batches: int, clusters: int, start_points: int
 ) -> None:
-    """However many batches k-means looked at, and also for those it saw before its centroids had settled."""
+    """For any number of batches that k-means is fitted on, and also for those added before its centroids were final."""
     batches = blobs((2, 4, 4), *shapes, spread=0.5)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(module, "START_POINTS", start_points)
@@ -97,27 +97,27 @@ def test_the_centroids_are_those_of_k_means_of_the_batches_that_are_kept(kept_ba
     assert (found.centroids @ DIRECTIONS.T).amax(dim=1).min() > 0.99
 
 
-def test_only_the_batches_that_k_means_looks_at_are_kept_once_and_not_longer_than_that(
+def test_only_the_batches_that_k_means_is_fitted_on_are_kept_and_only_until_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     alive: list[weakref.ref[Tensor]] = []
 
-    def noted(features: Tensor, *, cosine: bool) -> Tensor:
+    def recorded(features: Tensor, *, cosine: bool) -> Tensor:
         points = as_points(features, cosine=cosine)
         alive.append(weakref.ref(points))
         return points
 
-    monkeypatch.setattr(module, "as_points", noted)
-    seen = PixelClusters(5, generator=torch.Generator().manual_seed(0), kept_batches=3)
+    monkeypatch.setattr(module, "as_points", recorded)
+    clustering = PixelClusters(5, generator=torch.Generator().manual_seed(0), kept_batches=3)
     batches = blobs(*6 * [(2, 6, 6)])
     features = [weakref.ref(batch) for batch in batches]
-    there = []
+    kept = []
     while batches:
-        seen.see(batches.pop(0))
-        there.append(sum(points() is not None for points in alive))
+        clustering.add(batches.pop(0))
+        kept.append(sum(points() is not None for points in alive))
         assert sum(batch() is not None for batch in features) == len(batches)
-    assert there == [1, 2, 0, 0, 0, 0]
-    assert len(seen.finish().labels) == 6
+    assert kept == [1, 2, 0, 0, 0, 0]
+    assert len(clustering.finish().labels) == 6
 
 
 def test_a_seed_gives_the_same_clusters_again() -> None:
@@ -128,7 +128,7 @@ def test_a_seed_gives_the_same_clusters_again() -> None:
     assert not torch.equal(one.centroids, other.centroids)
 
 
-def test_features_of_half_precision_are_labelled_by_centroids_of_whole_precision() -> None:
+def test_features_of_half_precision_are_labelled_by_centroids_of_single_precision() -> None:
     batches = [batch.bfloat16() for batch in blobs(*3 * [(2, 6, 6)])]
     found = found_in(batches, kept_batches=2)
     assert found.centroids.dtype == torch.float32
@@ -136,22 +136,22 @@ def test_features_of_half_precision_are_labelled_by_centroids_of_whole_precision
         assert torch.equal(labels.flatten().long(), assign(points(batch).float(), found.centroids))
 
 
-def test_a_gpu_is_not_waited_for_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not by the start of k-means, its moves and re-seeding, nor by what is only labelled."""
+def test_nothing_synchronises_with_a_gpu_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the start of k-means, its updates and re-seeding, nor batches that are only labelled."""
     monkeypatch.setattr(module, "START_POINTS", 100)
     with not_waited_for():
-        seen = PixelClusters(3, generator=torch.Generator(), kept_batches=16)
+        clustering = PixelClusters(3, generator=torch.Generator(), kept_batches=16)
         for _ in range(18):
-            seen.see(torch.empty(2, 5, 6, 6, device=GPU))
+            clustering.add(torch.empty(2, 5, 6, 6, device=GPU))
         with pytest.raises(DataDependentOutputException):
-            seen.finish()
+            clustering.finish()
 
 
-def test_255_clusters_have_room_in_a_byte() -> None:
+def test_255_clusters_fit_into_a_byte() -> None:
     generator = torch.Generator().manual_seed(0)
     found = found_in([torch.randn(4, 8, 16, 16, generator=generator)], clusters=255)
     assert int(found.labels[0].max()) == 254
-    with pytest.raises(S4miError, match="256 clusters cannot be had"):
+    with pytest.raises(S4miError, match=r"clusters must be 1–255 \(given 256\)"):
         found_in([], clusters=256)
 
 
@@ -169,14 +169,15 @@ def test_the_largest_share_the_empty_clusters_and_the_distance_by_hand() -> None
 
 
 @pytest.mark.parametrize("kept_batches", [1, 2, 16])
-def test_pixels_that_are_all_alike_make_no_clusters(kept_batches: int) -> None:
+def test_identical_pixels_make_no_clusters(kept_batches: int) -> None:
     alike = torch.ones(2, 5, 4, 4)
-    with pytest.raises(TooFewPointsError, match=r"^2 clusters cannot be made of \d+ points of which 1 differ; [^\n]+$"):
+    message = r"^2 clusters need at least 2 distinct points \(found 1 among \d+\); [^\n]+$"
+    with pytest.raises(TooFewPointsError, match=message):
         found_in([alike, alike], clusters=2, kept_batches=kept_batches)
 
 
 @pytest.mark.parametrize("place", [0, 3])
-def test_numbers_that_are_not_finite_are_refused(place: int) -> None:
+def test_features_that_are_not_finite_are_refused(place: int) -> None:
     batches = blobs(*4 * [(2, 6, 6)])
     batches[place][0, 0, 0, 0] = torch.nan
     with pytest.raises(S4miError, match="features to cluster are not finite"):

@@ -1,4 +1,4 @@
-"""PCA against its definition, and what umap-learn is asked for."""
+"""PCA against its definition, and the arguments of umap-learn."""
 
 import sys
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ def features(n: int, d: int, *, seed: int = 0) -> np.ndarray:
 
 
 def naive(x: np.ndarray) -> tuple[np.ndarray, float]:
-    """From the eigenvectors of the covariance, each with its largest loading positive."""
+    """Coordinates from the eigenvectors of the covariance, each with its largest loading positive."""
     values, vectors = np.linalg.eigh(np.cov(x, rowvar=False))
     first = vectors[:, ::-1][:, :2]
     first = first * np.sign(first[np.abs(first).argmax(axis=0), [0, 1]])
@@ -36,7 +36,7 @@ def test_coordinates_and_share_are_those_of_the_covariance(n: int, d: int) -> No
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 1000), st.floats(-100, 100))
-def test_where_the_features_lie_and_how_they_are_turned_changes_no_distance(seed: int, shift: float) -> None:
+def test_distances_are_invariant_to_shift_and_rotation_of_the_features(seed: int, shift: float) -> None:
     x = features(15, 4, seed=seed)
     turned = x @ np.linalg.qr(np.random.default_rng(seed).normal(size=(4, 4)))[0] + shift
     one, other = (pca(each)[0] for each in (x, turned))
@@ -61,19 +61,19 @@ def test_one_dimension_has_no_second_coordinate() -> None:
     assert share == pytest.approx(1)
 
 
-def test_features_that_are_all_the_same_lie_at_0_and_show_no_variance() -> None:
+def test_identical_features_lie_at_0_and_have_no_variance() -> None:
     coordinates, share = pca(np.full((7, 5), 0.1))
     assert not coordinates.any()
     assert share is None
 
 
 @pytest.mark.parametrize("broken", [[[np.nan, 1.0], [0.0, 1.0]], [1.0, 2.0], np.zeros((3, 0))])
-def test_what_is_no_table_of_finite_numbers_is_refused(broken: object) -> None:
+def test_features_that_are_not_an_array_of_finite_numbers_are_refused(broken: object) -> None:
     with pytest.raises(ValueError, match="features"):
         pca(broken)
 
 
-def test_umap_asks_for_no_more_neighbours_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_umap_has_no_more_neighbours_than_images(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     class Umap:
@@ -87,11 +87,11 @@ def test_umap_asks_for_no_more_neighbours_than_there_are(monkeypatch: pytest.Mon
     assert umap(features(6, 4), seed=3).shape == (6, 2)
     umap(features(50, 4), seed=3)
     assert [(each["n_neighbors"], each["random_state"]) for each in asked] == [(5, 3), (15, 3)]
-    with pytest.raises(ValueError, match="3 images are too few for umap"):
+    with pytest.raises(ValueError, match=r"umap needs at least 4 images \(given 3\)"):
         umap(features(3, 4), seed=0)
 
 
-def test_without_umap_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_umap_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(S4miError, match=r"pip install 's4mi\[umap\]'"):
         umap(features(9, 4), seed=0)

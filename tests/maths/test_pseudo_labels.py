@@ -26,7 +26,7 @@ def places(z: Tensor) -> list[tuple[int, int, int]]:
 
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 2**20), classes=st.integers(2, 5), threshold=st.floats(0, 0.99))
-def test_labels_are_the_most_probable_classes_and_left_out_where_these_are_improbable(
+def test_labels_are_the_most_probable_classes_and_ignored_below_the_threshold(
     seed: int, classes: int, threshold: float
 ) -> None:
     z = drawn(seed, classes=classes)
@@ -39,18 +39,18 @@ def test_labels_are_the_most_probable_classes_and_left_out_where_these_are_impro
             assert sure[b, i, j] == (p.index(max(p)) if max(p) >= threshold else IGNORE)
 
 
-def test_a_label_at_the_threshold_is_learnt_from() -> None:
+def test_a_label_at_the_threshold_is_kept() -> None:
     even = torch.zeros(1, 2, 1, 1)
     assert confident(even, 0.5).item() == 0
     assert confident(even, 0.5001).item() == IGNORE
 
 
-def test_confidence_zero_leaves_no_pixel_out() -> None:
+def test_confidence_zero_ignores_no_pixel() -> None:
     assert torch.equal(confident(drawn(0), 0.0), hard(drawn(0)))
 
 
-def test_confidence_is_judged_in_single_precision() -> None:
-    """The softmax of these is 0.9519, which half precision takes for 0.9531."""
+def test_confidence_is_computed_in_single_precision() -> None:
+    """The softmax is 0.9519, which half precision rounds to 0.9531."""
     z = torch.tensor([[2.984375, 0.0]], dtype=torch.bfloat16)
     assert confident(z, 0.9525).item() == IGNORE
     assert confident(z, 0.9515).item() == 0
@@ -60,14 +60,14 @@ def test_confidence_is_judged_in_single_precision() -> None:
 def test_no_gradient_flows_into_a_label(label) -> None:  # type: ignore[no-untyped-def]
     z = drawn(0).requires_grad_()
     assert not label(z).requires_grad
-    # not even where it is used as a number
+    # not even if it is used as a number
     (gradient,) = torch.autograd.grad((label(z) * z.sum(dim=1)).sum(), z)
     torch.testing.assert_close(gradient, label(z)[:, None].expand_as(z).float())
 
 
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 2**20), classes=st.integers(2, 5))
-def test_entropy_is_its_formula_and_at_most_that_of_a_guess(seed: int, classes: int) -> None:
+def test_entropy_is_its_formula_and_at_most_that_of_a_uniform_prediction(seed: int, classes: int) -> None:
     z = drawn(seed, classes=classes)
     h = entropy(z.softmax(dim=1))
     assert h.shape == (2, 4, 5)
@@ -92,7 +92,7 @@ def test_entropy_by_hand(p: tuple[float, ...], nats: float) -> None:
     assert entropy(torch.tensor([p])).item() == pytest.approx(nats, abs=1e-6)
 
 
-def test_the_entropy_of_an_answer_that_leaves_no_doubt_has_a_finite_gradient() -> None:
+def test_the_entropy_of_a_certain_prediction_has_a_finite_gradient() -> None:
     """-log p grows without bound towards 0, which a softmax in single precision reaches."""
     z = torch.tensor([[200.0, -200.0, 0.0]], requires_grad=True)
     p = z.softmax(dim=1)

@@ -1,4 +1,4 @@
-"""Scores of saliency maps: values by hand, and what holds of all."""
+"""Scores of saliency maps: values by hand, and general properties."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from s4mi.maths.saliency import area_share, energy_inside, pointing_game, rank_correlation
 
 SALIENCY = np.array([[0.0, 1.0, 0.0], [2.0, 4.0, 1.0], [0.0, 2.0, 0.0]])
-"""Sums to 10; its greatest value is in the middle."""
+"""Sums to 10, with the maximum in the middle."""
 
 maps = arrays(np.float64, (4, 5), elements=st.integers(0, 9).map(float))
 regions = arrays(np.bool_, (4, 5))
@@ -24,13 +24,13 @@ def region(*cells: tuple[int, int], shape: tuple[int, int] = (3, 3)) -> NDArray[
     return inside
 
 
-def test_the_pointing_game_asks_for_the_greatest_value_alone() -> None:
+def test_the_pointing_game_depends_on_the_maximum_alone() -> None:
     assert pointing_game(SALIENCY, region((1, 1))) == 1
     assert pointing_game(SALIENCY, ~region((1, 1))) == 0
 
 
 def test_a_hit_may_miss_by_the_tolerance() -> None:
-    inside = region((1, 2))  # one pixel from the greatest value
+    inside = region((1, 2))  # one pixel from the maximum
     assert pointing_game(SALIENCY, inside) == 0
     assert pointing_game(SALIENCY, inside, tolerance=1) == 1
     corner = region((0, 0))  # √2 away
@@ -38,7 +38,7 @@ def test_a_hit_may_miss_by_the_tolerance() -> None:
     assert pointing_game(SALIENCY, corner, tolerance=1.5) == 1
 
 
-def test_of_several_greatest_values_the_share_inside_counts() -> None:
+def test_of_several_maxima_the_share_inside_counts() -> None:
     twice = np.array([[3.0, 0.0], [3.0, 3.0]])
     assert pointing_game(twice, region((0, 0), shape=(2, 2))) == pytest.approx(1 / 3)
 
@@ -47,15 +47,15 @@ def test_energy_is_the_share_of_the_sum() -> None:
     assert energy_inside(SALIENCY, region((1, 1), (1, 0))) == pytest.approx(0.6)
 
 
-def test_pixels_without_annotation_are_not_looked_at() -> None:
+def test_pixels_without_annotation_are_ignored() -> None:
     known = ~region((1, 1), (2, 2))
     inside = region((1, 0), (1, 1))
     assert energy_inside(SALIENCY, inside, known=known) == pytest.approx(2 / 6)
-    assert pointing_game(SALIENCY, inside, known=known) == pytest.approx(1 / 2)  # the two 2.0 share the first place
+    assert pointing_game(SALIENCY, inside, known=known) == pytest.approx(1 / 2)  # both pixels with 2.0 are maxima
     assert area_share(inside, known=known) == pytest.approx(1 / 7)
 
 
-def test_a_map_of_zeros_and_a_mask_of_nothing_have_no_scores() -> None:
+def test_a_map_of_zeros_and_an_empty_mask_have_no_scores() -> None:
     nothing, inside = np.zeros((3, 3)), region((1, 1))
     for score in (pointing_game, energy_inside):
         assert score(nothing, inside) is None
@@ -64,7 +64,7 @@ def test_a_map_of_zeros_and_a_mask_of_nothing_have_no_scores() -> None:
     assert area_share(region()) is None
 
 
-def test_a_map_without_any_idea_scores_the_area() -> None:
+def test_an_uninformative_map_scores_the_area() -> None:
     flat, inside = np.full((3, 3), 0.7), region((0, 0), (2, 1))
     assert area_share(inside) == pytest.approx(2 / 9)
     assert energy_inside(flat, inside) == pytest.approx(2 / 9)
@@ -72,7 +72,7 @@ def test_a_map_without_any_idea_scores_the_area() -> None:
 
 
 @given(maps, regions)
-def test_inside_and_outside_make_one(saliency: NDArray[np.float64], inside: NDArray[np.bool_]) -> None:
+def test_inside_and_outside_sum_to_one(saliency: NDArray[np.float64], inside: NDArray[np.bool_]) -> None:
     for score in (pointing_game, energy_inside):
         one, other = score(saliency, inside), score(saliency, ~inside)
         if one is not None and other is not None:
@@ -99,7 +99,7 @@ def test_rank_correlation_is_pearsons_of_the_ranks(left: NDArray[np.float64], ri
         assert given == pytest.approx(ranks, abs=1e-9)
 
 
-def test_rank_correlation_asks_for_the_order_alone() -> None:
+def test_rank_correlation_depends_on_the_order_alone() -> None:
     left = np.arange(6.0).reshape(2, 3)
     assert rank_correlation(left, np.exp(left)) == pytest.approx(1)
     assert rank_correlation(left, -left) == pytest.approx(-1)
@@ -107,8 +107,8 @@ def test_rank_correlation_asks_for_the_order_alone() -> None:
 
 
 @pytest.mark.parametrize("score", [pointing_game, energy_inside])
-def test_another_size_and_negative_maps_are_refused(score: type) -> None:
-    with pytest.raises(ValueError, match="bring them to one size"):
+def test_different_shapes_and_negative_maps_are_refused(score: type) -> None:
+    with pytest.raises(ValueError, match="map and mask must have the same shape"):
         score(SALIENCY, region(shape=(2, 2)))
-    with pytest.raises(ValueError, match="not negative"):
+    with pytest.raises(ValueError, match="must not be negative"):
         score(-SALIENCY, region((1, 1)))

@@ -1,4 +1,4 @@
-"""What every method keeps to, whatever it computes. A new method needs one row in `SMALL`."""
+"""Contract of every method. A new method needs one row in `SMALL`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "picie": {"backbone": "tiny_resnet", "weights": "none", "width": 8, "clusters": 5},
     "mdc": {"backbone": "tiny_resnet", "weights": "none", "width": 8},
 }  # fmt: skip
-"""Settings of each method that make it small enough to train here in an instant, by the method's name."""
+"""Settings of each method, by its name, that make it small enough to train in an instant."""
 
 SIZE, CLASSES = 32, 3
 
@@ -71,7 +71,7 @@ def test_there_is_a_small_variant_of_the_method(config: type[MethodConfig]) -> N
 
 
 @every_method
-def test_the_method_says_what_it_is(config: type[MethodConfig]) -> None:
+def test_the_method_describes_itself(config: type[MethodConfig]) -> None:
     assert config.summary
     assert "\n" not in config.summary
     assert config.paper
@@ -93,7 +93,7 @@ def build(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Metho
 
 
 def begun(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Method:
-    """The method just before the first step of an epoch of one batch, that of `batch_of`."""
+    """The method before the first step of an epoch of one batch, that of `batch_of`."""
     method = build(config, kind, seed=seed)
     method.before_epoch([batch_of(config, kind)])
     method.before_step(TrainState(step=0, per_epoch=1, total=10))
@@ -101,7 +101,7 @@ def begun(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Metho
 
 
 def batch_of(config: type[MethodConfig], kind: TaskKind, *, size: int = 6, seed: int = 0) -> Batch:
-    """A batch as the method wants it: views and local crops here are darker copies, nothing of which has moved."""
+    """A batch as the method expects it; views and local crops are darker copies without geometric changes."""
     settings = config.model_validate(SMALL[name_of(config)])
     batch, crops = plain_batch(kind, size=size, seed=seed), settings.crops(SIZE)
     if config.unlabelled:
@@ -118,7 +118,7 @@ def batch_of(config: type[MethodConfig], kind: TaskKind, *, size: int = 6, seed:
 
 
 def plain_batch(kind: TaskKind, *, size: int, seed: int = 0) -> Batch:
-    """Images that show what their labels or masks say by their colour."""
+    """Images whose colours show their labels or masks."""
     generator = torch.Generator().manual_seed(seed)
     images = 0.3 * torch.rand(size, 3, SIZE, SIZE, generator=generator)
     rows = torch.arange(size)
@@ -187,7 +187,7 @@ def logits_of(method: Method, images: Tensor) -> Tensor:
 def test_logits_are_one_score_a_class_for_each_image_by_itself(config: type[MethodConfig], kind: TaskKind) -> None:
     method = begun(config, kind)
     if not isinstance(method, Classifier | Segmenter):
-        pytest.skip("it labels nothing by itself")
+        pytest.skip("it predicts no labels")
     assert isinstance(method, Segmenter) == (kind == "segmentation")
     images = plain_batch(kind, size=3).images
     logits = logits_of(method, images)
@@ -197,9 +197,9 @@ def test_logits_are_one_score_a_class_for_each_image_by_itself(config: type[Meth
 
 
 @every_task_of_every_method
-def test_a_checkpoint_brings_the_method_back(config: type[MethodConfig], kind: TaskKind, tmp_path: Path) -> None:
+def test_a_checkpoint_restores_the_method(config: type[MethodConfig], kind: TaskKind, tmp_path: Path) -> None:
     method, other = begun(config, kind, seed=0), build(config, kind, seed=1)
-    method.loss(batch_of(config, kind))  # moves the statistics of batch normalisation
+    method.loss(batch_of(config, kind))  # updates the statistics of batch normalisation
     save_best(tmp_path, method.state_dict(), epoch=1)
     other.load_state_dict(load_weights(tmp_path / "best.safetensors"))
     assert all(torch.equal(tensor, other.state_dict()[key]) for key, tensor in method.state_dict().items())
@@ -210,5 +210,5 @@ def test_a_checkpoint_brings_the_method_back(config: type[MethodConfig], kind: T
 
 @every_task_of_every_method
 def test_the_counts_of_the_task_are_in_no_checkpoint(config: type[MethodConfig], kind: TaskKind) -> None:
-    """A run is evaluated on other data than it was trained on; class weights are not part of the network."""
+    """A run may be evaluated on other data than it was trained on; class weights are not part of the network."""
     assert not [name for name in build(config, kind).state_dict() if name == "weight"]

@@ -1,4 +1,4 @@
-"""Every method that answers becomes a file that answers the same, one image at a time or three, in either format."""
+"""Every method that predicts is exported to a file with the same predictions, in each format."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from s4mi.records.calibration import Calibration, Reliability
 
 NAMES = ("a", "b", "c")[:CLASSES]
 QUICK = ("finetune-multiclass", "dedl-segmentation")
-"""Of the others each takes seconds to trace."""
+"""Cases that are fast to trace; each of the others takes seconds."""
 TEMPERATURE = 1.7
 
 
@@ -32,11 +32,11 @@ def cases() -> list[Any]:
         if not isinstance(method, Classifier | Segmenter):
             continue
         several = method.members if isinstance(method, Segmenter) else None
-        for reading in ("",) if several is None else several.choice.names:
+        for member in ("",) if several is None else several.choice.names:
             for ending in sorted(WRITERS):
                 marks = [] if case.id in QUICK and ending == ".onnx" else [pytest.mark.slow]
-                name = f"{case.id}-{reading}".strip("-") + ending
-                found.append(pytest.param(config, kind, reading, ending, id=name, marks=marks))
+                name = f"{case.id}-{member}".strip("-") + ending
+                found.append(pytest.param(config, kind, member, ending, id=name, marks=marks))
     return found
 
 
@@ -58,16 +58,16 @@ def facts_of(kind: TaskKind, *, red: bool = True) -> ModelMetadata:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("config", "kind", "reading", "ending"), cases())
-def test_a_file_answers_as_the_method_does(
-    config: type[MethodConfig], kind: TaskKind, reading: str, ending: str, tmp_path: Path
+@pytest.mark.parametrize(("config", "kind", "member", "ending"), cases())
+def test_an_exported_file_predicts_as_the_method_does(
+    config: type[MethodConfig], kind: TaskKind, member: str, ending: str, tmp_path: Path
 ) -> None:
     method = begun(config, kind).eval()
     assert isinstance(method, Classifier | Segmenter)
-    if reading:
+    if member:
         assert isinstance(method, Segmenter)
         assert method.members is not None
-        method.members.choice.take(reading)
+        method.members.choice.take(member)
     path, facts = tmp_path / f"model{ending}", facts_of(kind)
     expected = []
     for count in (1, 3):

@@ -1,6 +1,6 @@
-"""From the first step of an epoch to its last nothing waits for the device, whatever the method.
+"""No method synchronises with the device within an epoch.
 
-Backward passes are left out: autograd wants a real device for them.
+Backward passes are left out: autograd needs a real device for them.
 """
 
 from collections.abc import Iterator
@@ -25,12 +25,12 @@ from s4mi.methods.segmentation import picie
 from s4mi.records import TaskKind
 
 STEPS = 4
-"""Of an epoch."""
+"""Steps per epoch."""
 
 
 @contextmanager
-def pretended() -> Iterator[None]:
-    """Nobody waits for the device, and what takes a real one, PiCIE's generator and slopes in a loss, has stand-ins."""
+def fake_device() -> Iterator[None]:
+    """Forbid synchronisation; PiCIE's generator and gradients within a loss, which need a real device, are replaced."""
     with pytest.MonkeyPatch.context() as patched, not_waited_for():
         patched.setattr(picie, "_generator", lambda _device: torch.Generator())
         patched.setattr(torch.autograd, "grad", lambda _of, by, **_: (torch.zeros_like(by),))
@@ -38,7 +38,7 @@ def pretended() -> Iterator[None]:
 
 
 class OnGpu(Fabric):
-    """Fabric as it is with a GPU, but for the backward pass, which finds slopes of 0."""
+    """Fabric as with a GPU, except for the backward pass, whose gradients are 0."""
 
     def __init__(self, method: Method) -> None:
         super().__init__(accelerator="cpu", devices=1)
@@ -49,7 +49,7 @@ class OnGpu(Fabric):
         return GPU
 
     def _move_model_to_device(self, model: nn.Module, **_: Any) -> nn.Module:
-        return model  # it is there
+        return model  # it is on the device already
 
     def backward(self, *_: Any, **__: Any) -> None:
         for parameter in self.method.parameters():
@@ -57,7 +57,7 @@ class OnGpu(Fabric):
 
 
 class Epochs:
-    """A stream of one batch, again and again."""
+    """A loader that repeats one batch."""
 
     steps = STEPS
 
@@ -68,26 +68,26 @@ class Epochs:
         return iter([self.batch] * STEPS)
 
 
-def moved(method: Method) -> Method:
-    """With all parameters and buffers on the GPU."""
+def on_gpu(method: Method) -> Method:
+    """Move all parameters and buffers to the GPU."""
     for module in method.modules():
         for name, parameter in module._parameters.items():
             if parameter is not None:
-                there = torch.empty_like(parameter, device=GPU)
-                module._parameters[name] = nn.Parameter(there, requires_grad=parameter.requires_grad)
+                empty = torch.empty_like(parameter, device=GPU)
+                module._parameters[name] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
         for name, buffer in module._buffers.items():
             module._buffers[name] = None if buffer is None else torch.empty_like(buffer, device=GPU)
     return method
 
 
-def there(batch: Batch) -> Batch:
-    """All of it but the row numbers."""
+def batch_on_gpu(batch: Batch) -> Batch:
+    """Move all tensors except the row numbers."""
     given = {each.name: getattr(batch, each.name) for each in fields(batch) if each.name != "rows"}
     return replace(batch, **{name: torch.empty_like(t, device=GPU) for name, t in given.items() if t is not None})
 
 
 def training(method: Method, batch: Batch) -> Iterator[Step]:
-    """An epoch, with all there can be in its steps."""
+    """An epoch with every part of a step, gradient clipping included."""
     settings = OptimConfig()
     optimizer = make_optimizer(settings, method.parameters(), device=GPU)
     scheduler = make_scheduler(settings, optimizer)
@@ -95,26 +95,26 @@ def training(method: Method, batch: Batch) -> Iterator[Step]:
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PiCIE looks at its clusters once, before the first step: here they are as they should be."""
-    monkeypatch.setattr(pixel_clusters, "refuse_infinite", lambda _: None)
+def valid_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the checks of PiCIE's clusters, which synchronise once, before the first step."""
+    monkeypatch.setattr(pixel_clusters, "check_finite", lambda _: None)
     monkeypatch.setattr(mini_batch_kmeans.MiniBatchKMeans, "check", lambda _: None)
     monkeypatch.setattr(picie.PixelClustering, "_check", lambda *_: None)
 
 
 @every_task_of_every_method
-@pytest.mark.usefixtures("found")
-def test_an_epoch_waits_for_the_device_at_its_end_and_not_before(config: type[MethodConfig], kind: TaskKind) -> None:
+@pytest.mark.usefixtures("valid_clusters")
+def test_an_epoch_synchronises_at_its_end_and_not_before(config: type[MethodConfig], kind: TaskKind) -> None:
     method, batch = build(config, kind), batch_of(config, kind)
-    with pretended():
-        steps = training(moved(method), there(batch))
+    with fake_device():
+        steps = training(on_gpu(method), batch_on_gpu(batch))
         assert len(list(islice(steps, STEPS - 1))) == STEPS - 1
-        with pytest.raises(DataDependentOutputException):  # the losses are looked at
+        with pytest.raises(DataDependentOutputException):  # the losses are read
             next(steps)
 
 
-def test_a_copy_that_is_waited_for_is_caught() -> None:
-    with pretended():
+def test_a_copy_that_synchronises_is_caught() -> None:
+    with fake_device():
         here = torch.zeros(3)
         here.to(GPU, non_blocking=True)
         with pytest.raises(AssertionError, match="is waited for"):

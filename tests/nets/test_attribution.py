@@ -1,4 +1,4 @@
-"""Attribution maps: against autograd and the formulas written out, and what must hold of any of them."""
+"""Saliency maps against autograd and their formulas, and general properties."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from s4mi.contract import Classifier, Task
 from s4mi.errors import S4miError
 from s4mi.methods.classification.finetune import FinetuneConfig
-from s4mi.nets.attribution import find_layer, grad_cam, input_gradient, smooth_grad, to_unit
+from s4mi.nets.attribution import find_layer, grad_cam, input_gradient, smooth_grad
 
 SIZE = 64
 CLASSES = (2, 0)
 
 
 def classifier(backbone: str, size: int = SIZE) -> Classifier:
-    """With weights that nobody trained, its parameters frozen."""
+    """A classifier with random, frozen weights."""
     torch.manual_seed(0)
     task = Task(kind="multiclass", classes=("a", "b", "c"), image_size=size, counts=(1, 1, 1), labelled=3)
     return FinetuneConfig(backbone=backbone, weights="none").build(task).eval().requires_grad_(False)
@@ -29,7 +29,7 @@ def images() -> Tensor:
 
 
 def gradient_of_scores(method: Classifier, images: Tensor, classes: Sequence[int]) -> Tensor:
-    """Autograd, plainly."""
+    """Gradient of the scores by autograd."""
     x = images.clone().requires_grad_()
     scores = method.logits(x)[range(len(classes)), list(classes)]
     return torch.autograd.grad(scores.sum(), x)[0]
@@ -60,13 +60,13 @@ def test_smooth_grad_is_the_mean_gradient_over_noisy_copies(images: Tensor) -> N
     torch.manual_seed(5)
     noisy = [image + torch.normal(0.0, sigma, size=image.shape) for _ in range(3)]
     mean = torch.stack([gradient_of_scores(method, one, CLASSES[:1]) for one in noisy]).mean(dim=0)
-    maps = smooth_grad(method.logits, image, CLASSES[:1], seed=5, samples=3, spread=0.2)
+    maps = smooth_grad(method.logits, image, CLASSES[:1], seed=5, samples=3, noise_level=0.2)
     torch.testing.assert_close(maps, mean.abs().max(dim=1).values, rtol=1e-4, atol=1e-7)
 
 
 def test_smooth_grad_without_noise_is_the_input_gradient(images: Tensor) -> None:
     logits = classifier("tiny_vit").logits
-    calm = smooth_grad(logits, images, CLASSES, seed=0, samples=2, spread=0)
+    calm = smooth_grad(logits, images, CLASSES, seed=0, samples=2, noise_level=0)
     torch.testing.assert_close(calm, input_gradient(logits, images, CLASSES))
 
 
@@ -103,8 +103,8 @@ def enlarged(weighted: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("backbone", ["tiny_resnet", "tiny_swin"])
-def test_grad_cam_of_a_network_with_average_pooling_is_its_head_at_every_place(backbone: str, images: Tensor) -> None:
-    """With logits W · mean A + b the gradient at each place is W / places: Selvaraju et al., section 3.1."""
+def test_grad_cam_with_average_pooling_is_the_head_at_every_position(backbone: str, images: Tensor) -> None:
+    """With logits W · mean A + b each position has the gradient W / h w (Selvaraju et al., section 3.1)."""
     method = classifier(backbone)
     net = method.backbone.net  # type: ignore[union-attr]
     features = net.forward_features(method.backbone.normalise(images))  # type: ignore[union-attr, operator]
@@ -117,7 +117,7 @@ def test_grad_cam_of_a_network_with_average_pooling_is_its_head_at_every_place(b
     torch.testing.assert_close(maps, enlarged(expected), rtol=1e-4, atol=1e-7)
 
 
-def test_grad_cam_of_a_vit_is_the_formula_on_the_tokens_of_places(images: Tensor) -> None:
+def test_grad_cam_of_a_vit_is_the_formula_on_the_patch_tokens(images: Tensor) -> None:
     method = classifier("tiny_vit")
     kept: list[Tensor] = []
 
@@ -169,12 +169,12 @@ def test_grad_cam_finds_its_layer_in_networks_of_any_kind_and_leaves_them_as_the
 @pytest.mark.parametrize(
     ("backbone", "size", "message"),
     [
-        ("tiny_resnet", 32, "ResNet makes of 32 pixels a map of one place"),
-        ("mixer_s32_224", 64, "Grad-CAM knows no layer of MlpMixer"),
-        ("crossvit_tiny_240", 240, "Grad-CAM knows no layer of CrossVit"),
+        ("tiny_resnet", 32, "the feature map of ResNet has a single spatial position at 32 pixels"),
+        ("mixer_s32_224", 64, "Grad-CAM finds no feature map in MlpMixer"),
+        ("crossvit_tiny_240", 240, "Grad-CAM finds no feature map in CrossVit"),
     ],
 )
-def test_a_network_without_a_map_is_one_line(backbone: str, size: int, message: str) -> None:
+def test_a_network_without_a_feature_map_is_a_one_line_error(backbone: str, size: int, message: str) -> None:
     with pytest.raises(S4miError, match=message) as error:
         find_layer(classifier(backbone, size), size)
     assert "\n" not in str(error.value)
@@ -189,12 +189,6 @@ def test_no_gradient_is_left_on_frozen_parameters_nor_on_the_images(images: Tens
     assert not images.requires_grad
 
 
-def test_unsound_weights_are_one_line(images: Tensor) -> None:
+def test_corrupt_weights_are_a_one_line_error(images: Tensor) -> None:
     with pytest.raises(S4miError, match="not finite"):
         input_gradient(lambda x: x.mean(dim=(2, 3)) * float("nan"), images, CLASSES)
-
-
-def test_to_unit_divides_by_the_greatest_value_and_keeps_nothing_as_nothing() -> None:
-    maps = torch.tensor([[[0.0, 2.0], [4.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]]])
-    expected = torch.tensor([[[0.0, 0.5], [1.0, 0.25]], [[0.0, 0.0], [0.0, 0.0]]])
-    torch.testing.assert_close(to_unit(maps), expected)

@@ -33,7 +33,7 @@ def one_line(error: pytest.ExceptionInfo[S4miError]) -> str:
         ("tiny_swin", 48),
     ],
 )
-def test_a_backbone_gives_as_many_features_as_it_says_at_any_size(name: str, size: int) -> None:
+def test_the_number_of_features_is_as_declared_at_any_size(name: str, size: int) -> None:
     backbone = Backbone(name, image_size=size)
     assert backbone.training
     features = backbone.eval()(torch.rand(2, 3, size, size))
@@ -42,7 +42,7 @@ def test_a_backbone_gives_as_many_features_as_it_says_at_any_size(name: str, siz
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_tiny_networks_are_as_large_as_they_say(name: str) -> None:
+def test_tiny_networks_have_the_documented_number_of_parameters(name: str) -> None:
     said = re.search(r"\((\d\.\d) M parameters\)", TINY[name].__doc__ or "")
     assert said is not None
     count = sum(parameter.numel() for parameter in TINY[name](image_size=64).parameters())
@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
         ("resnet18.imagenet", "'resnet18' has no weights 'imagenet'; it has resnet18.a1_in1k, "),
     ],
 )
-def test_an_unknown_backbone_is_refused_with_what_there_is(name: str, message: str) -> None:
+def test_the_error_for_an_unknown_backbone_names_the_nearest(name: str, message: str) -> None:
     with pytest.raises(S4miError) as error:
         check_backbone(name)
     assert one_line(error).startswith(message)
@@ -75,15 +75,15 @@ def test_an_unknown_backbone_is_refused_with_what_there_is(name: str, message: s
 @pytest.mark.parametrize(
     ("name", "size", "message"),
     [
-        # timm would leave out the last 4 pixels and say nothing
+        # timm would silently drop the last 4 pixels
         (
             "vit_tiny_patch16_224",
             100,
-            "100 is no multiple of the patches of 'vit_tiny_patch16_224', 16; take 96",
+            "100 is not a multiple of the patch size 16 of 'vit_tiny_patch16_224'; set it to 96",
         ),
-        ("swin_tiny_patch4_window7_224", 50, "patches of 'swin_tiny_patch4_window7_224', 4; take 48"),
-        ("tiny_vit", 18, "patches of 'tiny_vit', 8; take 16"),
-        ("vit_tiny_patch16_224", 7, "take 16"),
+        ("swin_tiny_patch4_window7_224", 50, "patch size 4 of 'swin_tiny_patch4_window7_224'; set it to 48"),
+        ("tiny_vit", 18, "patch size 8 of 'tiny_vit'; set it to 16"),
+        ("vit_tiny_patch16_224", 7, "set it to 16"),
         ("densenet121", 16, "'densenet121' cannot take images of 16 pixels"),
         ("crossvit_tiny_240", 96, "'crossvit_tiny_240' cannot take images of 96 pixels"),
     ],
@@ -120,7 +120,7 @@ def saved(net: nn.Module, path: Path) -> str:
 
 
 def with_head(name: str, **size: int) -> nn.Module:
-    """A timm network as its weights are published: with a head, and here with weights unlike those of a fresh one."""
+    """A timm network with a head, as weights are published, and perturbed weights."""
     net: nn.Module = timm.create_model(name, num_classes=10, **size)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -129,7 +129,7 @@ def with_head(name: str, **size: int) -> nn.Module:
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_a_weight_file_is_loaded_whole(tmp_path: Path, suffix: str) -> None:
+def test_all_of_a_weight_file_is_loaded(tmp_path: Path, suffix: str) -> None:
     net = with_head("resnet18")
     backbone = Backbone("resnet18", image_size=32, weights=saved(net, tmp_path / f"w{suffix}"))
     loaded, given = backbone.net.state_dict(), net.state_dict()
@@ -138,7 +138,7 @@ def test_a_weight_file_is_loaded_whole(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_a_weight_file_of_a_tiny_network_is_loaded_whole(tmp_path: Path, name: str) -> None:
+def test_all_of_a_weight_file_of_a_tiny_network_is_loaded(tmp_path: Path, name: str) -> None:
     net = TINY[name](image_size=32)
     loaded = Backbone(name, image_size=32, weights=saved(net, tmp_path / "w.safetensors")).net.state_dict()
     assert all(torch.equal(loaded[key], tensor) for key, tensor in net.state_dict().items())
@@ -156,7 +156,7 @@ def test_position_embeddings_of_a_weight_file_are_resized(tmp_path: Path) -> Non
     )
 
 
-def test_a_weight_file_need_not_count_batches(tmp_path: Path) -> None:
+def test_a_weight_file_needs_no_batch_counters(tmp_path: Path) -> None:
     tensors = {k: v for k, v in with_head("resnet18").state_dict().items() if "num_batches_tracked" not in k}
     save_file(tensors, tmp_path / "w.safetensors")
     Backbone("resnet18", image_size=32, weights=str(tmp_path / "w.safetensors"))
@@ -167,7 +167,7 @@ def test_tensors_that_are_missing_are_counted_and_the_first_is_named(tmp_path: P
     save_file(tensors, tmp_path / "w.safetensors")
     with pytest.raises(S4miError) as error:
         Backbone("resnet18", image_size=32, weights=str(tmp_path / "w.safetensors"))
-    # 100 tensors but for the counters, 25 of them of the last stage
+    # 100 tensors without the counters, 25 of them in the last stage
     message = "w.safetensors: holds 75% of the tensors of 'resnet18', 'layer4.0.conv1.weight' is missing"
     assert message in one_line(error)
 
@@ -187,13 +187,13 @@ def test_tensors_of_another_shape_are_refused_and_the_first_is_named(tmp_path: P
 
 
 class Sneaky:
-    """What unpickling would run, were it allowed to."""
+    """Code that unpickling would run if it were allowed to."""
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
         return (print, ("this must not be run",))
 
 
-def test_what_is_no_weight_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_without_weights_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text.safetensors").write_text("these are no weights at all")
     (tmp_path / "text.pth").write_text("these are no weights either")
     (tmp_path / "empty.pth").touch()
@@ -203,12 +203,12 @@ def test_what_is_no_weight_file_is_refused(tmp_path: Path, capsys: pytest.Captur
         for name in ("resnet18", "tiny_resnet"):
             with pytest.raises(S4miError) as error:
                 Backbone(name, image_size=32, weights=str(path))
-            assert f"{path}: is no weight file" in one_line(error)
+            assert f"{path}: not a valid weight file" in one_line(error)
     assert "this must not be run" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("weights", ["nowhere.safetensors", "Imagenet", "", "."])
-def test_weights_that_are_not_there_are_refused(weights: str) -> None:
+def test_missing_weights_are_refused(weights: str) -> None:
     with pytest.raises(S4miError, match="pass 'imagenet', 'none' or the path of a weight file"):
         check_weights(weights)
 
@@ -217,7 +217,7 @@ UNPUBLISHED = next(name for name in timm.list_models() if not timm.models.is_mod
 
 
 @pytest.mark.parametrize("name", ["tiny_resnet", UNPUBLISHED])
-def test_imagenet_weights_that_nobody_has_are_refused(name: str) -> None:
+def test_unavailable_imagenet_weights_are_refused(name: str) -> None:
     with pytest.raises(S4miError) as error:
         Backbone(name, image_size=32, weights="imagenet")
     assert one_line(error).startswith(f"{name!r} has no ImageNet weights; pass method.weights=none")
@@ -229,13 +229,13 @@ def test_imagenet_weights_that_nobody_has_are_refused(name: str) -> None:
         ConnectionError("no route to host"),
         hub.LocalEntryNotFoundError("cannot find the requested files in the local cache.\nMore."),
         hub.OfflineModeIsEnabled("offline mode is enabled"),
-        hub.HTTPError("[Errno -2] Name or service not known"),  # the http client's, which is no OSError
+        hub.HTTPError("[Errno -2] Name or service not known"),  # the HTTP client's, which is not an OSError
         TimeoutError(),
         RuntimeError("invalid hash value"),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_weights_that_cannot_be_downloaded_are_a_line_with_the_cure(
+def test_weights_that_cannot_be_downloaded_are_a_one_line_error_with_a_hint(
     monkeypatch: pytest.MonkeyPatch, raised: Exception
 ) -> None:
     def fail(*_: object, **__: object) -> nn.Module:
@@ -249,7 +249,7 @@ def test_weights_that_cannot_be_downloaded_are_a_line_with_the_cure(
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224"])
-def test_without_a_network_the_hub_itself_leads_to_that_line(
+def test_without_a_connection_the_hub_leads_to_that_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -269,7 +269,7 @@ def test_without_a_network_the_hub_itself_leads_to_that_line(
         ("vit_small_patch14_dinov2", "vit_small_patch14_dinov2.fp16.safetensors", 98, 384),
     ],
 )
-def test_real_weights_load_whole_and_give_features(
+def test_real_weights_load_completely_and_give_features(
     real_data: Path, name: str, file: str, size: int, features: int
 ) -> None:
     path = real_data / "weights" / file
@@ -282,4 +282,4 @@ def test_real_weights_load_whole_and_give_features(
         answer = backbone(torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)))
     assert answer.shape == (2, features)
     assert torch.isfinite(answer).all()
-    assert answer.std(dim=0).mean() > 0  # two images do not look the same to it
+    assert answer.std(dim=0).mean() > 0  # features differ between the two images

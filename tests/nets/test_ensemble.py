@@ -11,7 +11,7 @@ from s4mi.nets.ensemble import AVERAGE, MemberSelection, NetworkEnsemble, mean_l
 
 
 def committee(seed: int = 0, *, average: bool = True, default: str = AVERAGE) -> NetworkEnsemble:
-    """Two networks that label each pixel by itself."""
+    """Two networks that classify each pixel independently."""
     torch.manual_seed(seed)
     return NetworkEnsemble({"a": nn.Conv2d(3, 4, 1), "b": nn.Conv2d(3, 4, 1)}, average=average, default=default)
 
@@ -19,17 +19,17 @@ def committee(seed: int = 0, *, average: bool = True, default: str = AVERAGE) ->
 IMAGES = torch.rand(2, 3, 5, 6, generator=torch.Generator().manual_seed(0))
 
 
-def test_a_choice_is_its_default_until_another_is_taken() -> None:
+def test_a_selection_is_its_default_until_another_is_selected() -> None:
     choice = MemberSelection(("a", "b", "c"), default="b")
     assert choice.name == "b"
     choice.take("c")
     assert choice.name == "c"
-    with pytest.raises(S4miError, match=r"^reading 'd' is none of a, b, c$"):
+    with pytest.raises(S4miError, match=r"^unknown ensemble member 'd'; choose from a, b, c$"):
         choice.take("d")
     assert choice.name == "c"
 
 
-def test_a_choice_survives_a_checkpoint() -> None:
+def test_a_selection_survives_a_checkpoint() -> None:
     choice, other = MemberSelection(("a", "b"), default="a"), MemberSelection(("a", "b"), default="a")
     choice.take("b")
     other.load_state_dict(choice.state_dict())
@@ -38,7 +38,7 @@ def test_a_choice_survives_a_checkpoint() -> None:
     assert other.name == "b"  # a copy, not the same tensor
 
 
-def test_the_readings_are_each_network_s_answer_and_then_their_average() -> None:
+def test_the_members_are_the_networks_and_then_their_average() -> None:
     net = committee()
     members = net.member_logits(IMAGES)
     assert list(members) == ["a", "b", "average"]
@@ -49,7 +49,7 @@ def test_the_readings_are_each_network_s_answer_and_then_their_average() -> None
 
 
 @pytest.mark.parametrize("average", [True, False])
-def test_the_reading_that_was_chosen_answers(average: bool) -> None:
+def test_the_logits_are_those_of_the_selected_member(average: bool) -> None:
     net = committee(average=average, default="b")
     members = net.member_logits(IMAGES)
     assert list(members) == ["a", "b", *(["average"] if average else [])]
@@ -59,19 +59,19 @@ def test_the_reading_that_was_chosen_answers(average: bool) -> None:
         assert torch.equal(net(IMAGES), logits)
 
 
-def test_without_an_average_there_is_none_to_choose() -> None:
-    with pytest.raises(S4miError, match="reading 'average' is none of a, b"):
+def test_without_an_average_it_cannot_be_selected() -> None:
+    with pytest.raises(S4miError, match="unknown ensemble member 'average'; choose from a, b"):
         committee(average=False, default="a").choice.take(AVERAGE)
 
 
-def test_the_average_answers_by_default() -> None:
+def test_the_average_is_the_default() -> None:
     net = committee()
     assert net.choice.name == AVERAGE
     assert torch.equal(net(IMAGES), net.member_logits(IMAGES)[AVERAGE])
 
 
 @pytest.mark.parametrize(("chosen", "asked"), [("a", ["a"]), ("b", ["b"]), ("average", ["a", "b"])])
-def test_no_network_is_asked_that_does_not_answer(chosen: str, asked: list[str]) -> None:
+def test_only_the_networks_that_are_needed_run(chosen: str, asked: list[str]) -> None:
     net, calls = committee(), []
     for name in ("a", "b"):
         net[name].register_forward_hook(lambda _module, _given, _z, name=name: calls.append(name))
@@ -80,7 +80,7 @@ def test_no_network_is_asked_that_does_not_answer(chosen: str, asked: list[str])
     assert calls == asked
 
 
-def test_a_checkpoint_brings_networks_and_choice_back() -> None:
+def test_a_checkpoint_restores_networks_and_selection() -> None:
     net, other = committee(0), committee(1)
     net.choice.take("a")
     other.load_state_dict(net.state_dict())
@@ -94,7 +94,7 @@ def test_the_softmax_of_the_mean_is_the_mean_of_the_softmaxes(seed: int, count: 
     generator = torch.Generator().manual_seed(seed)
     logits = [3 * torch.randn(2, 3, 2, generator=generator) for _ in range(count)]
     p = mean_logits(*logits).softmax(dim=1)
-    torch.testing.assert_close(mean_logits(*logits).exp(), p)  # they are its logarithm
+    torch.testing.assert_close(mean_logits(*logits).exp(), p)  # they are the logarithm of p
     for b in range(2):
         for i in range(2):
             for k in range(3):
@@ -106,7 +106,7 @@ def share(z: Tensor, k: int) -> float:
     return math.exp(z[k]) / sum(math.exp(each) for each in z)
 
 
-def test_the_mean_of_certain_answers_is_finite() -> None:
+def test_the_mean_of_certain_predictions_is_finite() -> None:
     one, other = torch.tensor([[1000.0, -1000.0, 0.0]]), torch.tensor([[-1000.0, 1000.0, 0.0]])
     mean = mean_logits(one, other)
     assert torch.isfinite(mean).all()

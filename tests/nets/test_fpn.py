@@ -1,4 +1,4 @@
-"""PiCIE's feature pyramid, against timm's own feature maps and a sum worked out place by place."""
+"""PiCIE's feature pyramid, against timm's feature maps and a sum computed position by position."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def test_there_is_a_feature_every_four_pixels(name: str) -> None:
         assert torch.isfinite(features).all()
 
 
-def test_the_features_are_as_wide_as_asked_for_and_have_no_unit_length() -> None:
+def test_the_features_have_the_set_width_and_are_not_normalised() -> None:
     features = tiny(width=24)(images(64, 64))
     assert features.shape == (2, 24, 16, 16)
     assert features.norm(dim=1).std() > 0.01
@@ -72,7 +72,7 @@ def test_images_are_padded_with_their_last_rows_and_columns(height: int, width: 
 
 @settings(deadline=None, max_examples=8)
 @given(size=st.integers(1, 200))
-def test_the_size_it_was_made_for_changes_no_feature(size: int) -> None:
+def test_the_size_it_was_built_for_changes_no_feature(size: int) -> None:
     torch.manual_seed(0)
     other, net = FPN("tiny_resnet", width=16, image_size=size).eval(), tiny().eval()
     other.load_state_dict(net.state_dict())
@@ -80,7 +80,7 @@ def test_the_size_it_was_made_for_changes_no_feature(size: int) -> None:
         assert torch.equal(net(images(64, 96)), other(images(64, 96)))
 
 
-def test_each_image_is_answered_by_itself() -> None:
+def test_each_image_is_processed_independently() -> None:
     net, x = tiny().eval(), images(64, 96, count=3)
     with torch.no_grad():
         torch.testing.assert_close(net(x), torch.cat([net(one[None]) for one in x]), rtol=1e-4, atol=1e-5)
@@ -90,7 +90,7 @@ def test_each_image_is_answered_by_itself() -> None:
 
 
 def enlarge(small: Tensor, times: int) -> Tensor:
-    """(B, C, h, w) → `times` as large, bilinear between the middles of the places, one place at a time."""
+    """(B, C, h, w) → `times` as large, bilinear between the centres of positions, one position at a time."""
     height, width = small.shape[-2:]
     large = torch.empty(*small.shape[:2], times * height, times * width)
 
@@ -163,22 +163,22 @@ def test_a_backbone_with_its_own_mean_gets_it() -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_gradient_reaches_all_that_is_trained(name: str) -> None:
+def test_a_gradient_reaches_every_trained_parameter(name: str) -> None:
     net = FPN(name, image_size=64)
     net(images(64, 64)).square().sum().backward()
     assert [key for key, weight in net.named_parameters() if weight.requires_grad != (weight.grad is not None)] == []
-    assert [key for key, weight in net.named_parameters() if not weight.requires_grad] == []  # no head was left
+    assert [key for key, weight in net.named_parameters() if not weight.requires_grad] == []  # no unused head remains
     assert all(torch.isfinite(weight.grad).all() for weight in net.parameters() if weight.grad is not None)
 
 
-def test_making_it_moves_no_statistics_and_leaves_no_gradients() -> None:
+def test_building_it_changes_no_statistics_and_leaves_no_gradients() -> None:
     net, fresh = tiny(), tiny_resnet().state_dict()
     state = net.encoder.state_dict()
     assert all(torch.equal(state[key], fresh[key]) for key in fresh if "running" in key or "num_batches" in key)
     assert all(weight.grad is None for weight in net.parameters())
 
 
-def test_it_can_be_made_where_gradients_are_off() -> None:
+def test_it_can_be_built_without_gradients() -> None:
     with torch.no_grad():
         net = tiny()
     assert all(weight.requires_grad for weight in net.parameters())
@@ -197,7 +197,7 @@ def test_it_can_be_trained_in_half_precision(size: tuple[int, int]) -> None:
 
 
 def unlike(net: nn.Module) -> nn.Module:
-    """With weights and statistics that no fresh network has."""
+    """Perturb weights and statistics, so that they differ from those of a fresh network."""
     with torch.no_grad():
         for tensor in net.state_dict().values():
             if tensor.is_floating_point():
@@ -206,7 +206,7 @@ def unlike(net: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_the_encoder_of_a_pre_training_run_is_loaded_whole(name: str, tmp_path: Path) -> None:
+def test_all_of_the_encoder_of_a_pre_training_run_is_loaded(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     trained = unlike(Backbone(name, image_size=32).net).eval()
     save_encoder(trained, tmp_path, name)
@@ -247,7 +247,7 @@ def test_weights_of_imagenet_come_from_timm(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(timm, "create_model", offline)
     net = FPN("resnet18.a1_in1k", image_size=64, weights="imagenet")
-    assert not asked[0]  # looked at before anything is downloaded
+    assert not asked[0]  # checked before anything is downloaded
     assert all(asked[1:])
     assert net.encoder.bn1.bias.any()
 
@@ -259,18 +259,18 @@ def test_its_weights_can_be_saved_and_loaded() -> None:
         assert torch.equal(one(x), other(x))
 
 
-def test_weights_that_do_not_fit_are_refused_in_a_line(tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_are_a_one_line_error(tmp_path: Path) -> None:
     other = save_encoder(timm.create_model("resnet18", num_classes=0), tmp_path, "resnet18")
     assert "pass weights of this network" in refused("mobilenetv3_small_050", str(other))
     state = {**tiny_resnet().state_dict(), "conv1.weight": torch.zeros(8, 3, 7, 7)}
     save_file(state, tmp_path / "narrow.safetensors")
     narrow = refused("tiny_resnet", str(tmp_path / "narrow.safetensors"))
     assert "narrow.safetensors: does not fit 'tiny_resnet' (size mismatch for conv1.weight" in narrow
-    assert "is no file; pass 'imagenet', 'none' or the path" in refused("resnet18", str(tmp_path / "nowhere.pth"))
+    assert "does not exist; pass 'imagenet', 'none' or the path" in refused("resnet18", str(tmp_path / "nowhere.pth"))
     assert refused("tiny_resnet", "imagenet").startswith("'tiny_resnet' has no ImageNet weights")
 
 
-# Refusals
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_weights_that_do_not_fit_are_refused_in_a_line(tmp_path: Path) -> None:
 )
 def test_a_transformer_is_refused_even_with_four_stages(name: str) -> None:
     message = refused(name)
-    assert message.startswith(f"{name!r} is a transformer, at least in part; ")
+    assert message.startswith(f"{name!r} contains attention layers; ")
     assert message.endswith("set method.backbone to a CNN, such as resnet34")
 
 
@@ -289,21 +289,21 @@ def test_a_transformer_is_refused_even_with_four_stages(name: str) -> None:
 @pytest.mark.parametrize("image_size", [64, 50])
 def test_a_network_without_four_stages_is_refused(name: str, there: str, image_size: int) -> None:
     message = refused(name, image_size=image_size)
-    assert message.startswith(f"{name!r} has no feature maps at strides 4, 8, 16 and 32 (it has {there}); ")
-    assert message.endswith("set method.backbone to a CNN that does, such as resnet34")
+    assert message.startswith(f"{name!r} has no feature maps at strides 4, 8, 16 and 32 (found {there}); ")
+    assert message.endswith("set method.backbone to a CNN that has, such as resnet34")
 
 
 def test_a_cnn_that_does_not_pad_its_convolutions_is_refused() -> None:
-    assert refused("legacy_xception").startswith("'legacy_xception' gives feature maps of [(15, 23), ")
-    assert refused("inception_v4", image_size=128).startswith("'inception_v4' gives no pyramid of features (")
+    assert refused("legacy_xception").startswith("'legacy_xception' has feature maps of [(15, 23), ")
+    assert refused("inception_v4", image_size=128).startswith("'inception_v4' cannot serve as a feature pyramid (")
 
 
-def test_an_unknown_network_is_refused_with_the_nearest() -> None:
+def test_the_error_for_an_unknown_network_names_the_nearest() -> None:
     assert refused("resnet43") == "backbone 'resnet43' is unknown; did you mean 'resnet34'?"
 
 
 @pytest.mark.parametrize("name", ["tiny_resnet", "resnet34", "resnet50"])
-def test_whether_a_backbone_will_do_can_be_asked_beforehand(name: str) -> None:
+def test_a_backbone_can_be_checked_beforehand(name: str) -> None:
     check_pyramid(name)
     with pytest.raises(S4miError, match="has no feature maps"):
         check_pyramid("vit_base_patch16_224")

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import tiny_resnet
 from s4mi.nets.networks import build_network, network_label
-from s4mi.nets.segmentation import say_padding
+from s4mi.nets.segmentation import log_padding
 from s4mi.nets.small_unet import SmallUNet
 from s4mi.nets.smp_net import SmpNet
 from s4mi.nets.swin_unet import SwinUNet
@@ -28,7 +28,7 @@ from s4mi.nets.swin_unet import SwinUNet
         ("pspnet/tu-mobilenetv3_small_050", SmpNet),
     ],
 )
-def test_a_name_gives_a_network_that_answers_at_the_size_of_the_image(name: str, kind: type) -> None:
+def test_a_name_gives_a_network_with_logits_at_the_size_of_the_image(name: str, kind: type) -> None:
     net = build_network(name, classes=3, image_size=50)
     assert type(net) is kind
     assert net.training
@@ -36,7 +36,7 @@ def test_a_name_gives_a_network_that_answers_at_the_size_of_the_image(name: str,
         assert net.eval()(torch.rand(2, 3, 50, 50)).shape == (2, 3, 50, 50)
 
 
-def test_an_encoder_alone_is_a_u_net_on_it() -> None:
+def test_an_encoder_alone_makes_a_u_net() -> None:
     states = []
     for name in ("resnet18", "unet/resnet18"):
         torch.manual_seed(0)
@@ -72,16 +72,16 @@ def test_a_label_names_encoder_and_architecture(name: str, label: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("smal_unet", "network 'smal_unet' is unknown; did you mean 'small_unet'?; any encoder of "),
+        ("smal_unet", "network 'smal_unet' is unknown; did you mean 'small_unet'?; pass small_unet, "),
         ("resnet43", "network 'resnet43' is unknown; did you mean 'resnet34'?"),
-        ("unetpp/resnet34", "architecture 'unetpp' is none of unet, unetplusplus, "),
+        ("unetpp/resnet34", "architecture 'unetpp' is unknown"),
         ("unet/resnet43", "encoder 'resnet43' is unknown; did you mean 'resnet34'?"),
-        ("unet/", "encoder '' is unknown; any timm name"),
+        ("unet/", "encoder '' is unknown; for a timm encoder, prefix it with 'tu-'"),
         ("tu-resnet81", "encoder 'tu-resnet81' is unknown"),
-        ("unetplusplus/tiny_resnet", "encoder 'tiny_resnet' is for unet; choose another for 'unetplusplus'"),
+        ("unetplusplus/tiny_resnet", "encoder 'tiny_resnet' works with unet only; choose another for 'unetplusplus'"),
     ],
 )
-def test_an_unknown_name_is_refused_in_a_line(name: str, message: str) -> None:
+def test_an_unknown_name_is_a_one_line_error(name: str, message: str) -> None:
     with pytest.raises(S4miError) as error:
         build_network(name, classes=2, image_size=32)
     assert message in str(error.value)
@@ -89,16 +89,14 @@ def test_an_unknown_name_is_refused_in_a_line(name: str, message: str) -> None:
 
 
 def test_the_label_of_an_unknown_architecture_is_refused() -> None:
-    with pytest.raises(S4miError, match="architecture 'nonet' is none of unet, "):
+    with pytest.raises(S4miError, match=r"architecture 'nonet' is unknown.*; choose from unet, unetplusplus, "):
         network_label("nonet/resnet34")
 
 
 def test_the_small_u_net_takes_no_weights() -> None:
     with pytest.raises(S4miError) as error:
         build_network("small_unet", classes=2, image_size=32, weights="imagenet")
-    assert str(error.value) == (
-        "'small_unet' starts from random weights and takes no 'imagenet'; pass none as its weights"
-    )
+    assert str(error.value) == ("'small_unet' has no pre-trained weights (given 'imagenet'); set its weights to none")
 
 
 def test_the_encoder_starts_from_a_file(tmp_path: Path) -> None:
@@ -110,11 +108,11 @@ def test_the_encoder_starts_from_a_file(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, given[key]) for key, tensor in loaded.items())
 
 
-def test_padding_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    say_padding.cache_clear()
+def test_padding_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    log_padding.cache_clear()
     with caplog.at_level(logging.INFO, logger="s4mi"):
         build_network("resnet18", classes=2, image_size=50)
-        assert "data.image_size 50 is no multiple of the network's stride 32: images are padded to 64" in caplog.text
+        assert "data.image_size 50 is not a multiple of the network's stride 32: images are padded to 64" in caplog.text
         caplog.clear()
         build_network("resnet18", classes=2, image_size=64)
         assert caplog.text == ""

@@ -1,4 +1,4 @@
-"""What the base class does for every segmentation network: pads images to its stride and crops the answers back."""
+"""The base class of segmentation networks pads images to the stride and crops logits back."""
 
 import logging
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from s4mi.nets.segmentation import SegmentationNet, say_padding
+from s4mi.nets.segmentation import SegmentationNet, log_padding
 
 
 class Echo(SegmentationNet):
-    """Answers with the image itself; its one feature map has a place for `stride`² pixels."""
+    """Returns the image itself; its one feature map has a position per `stride`² pixels."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ def pictures(height: int, width: int) -> Tensor:
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), stride=st.sampled_from([1, 2, 7, 16]))
-def test_every_pixel_is_answered_in_its_place_at_any_size(height: int, width: int, stride: int) -> None:
+def test_every_pixel_keeps_its_position_at_any_size(height: int, width: int, stride: int) -> None:
     net, images = Echo(stride), pictures(height, width)
     assert torch.equal(net(images), images)
     assert torch.equal(net.decode(net.encode(images), (height, width)), images)
@@ -51,36 +51,36 @@ def test_a_gradient_reaches_every_pixel_of_a_padded_image() -> None:
     images = pictures(5, 9).requires_grad_()
     Echo(4)(images).sum().backward()
     assert images.grad is not None
-    assert torch.equal(images.grad, torch.ones_like(images))  # the padding answers for nothing
+    assert torch.equal(images.grad, torch.ones_like(images))  # padding adds no gradient
 
 
-def test_a_network_that_does_not_say_how_it_encodes_and_decodes_cannot_be_made() -> None:
+def test_a_network_must_define_its_encoder_and_decoder() -> None:
     with pytest.raises(TypeError, match="abstract"):
         SegmentationNet()  # type: ignore[abstract]
 
 
 @pytest.mark.parametrize(("size", "stride", "padded"), [(100, 32, 128), (33, 32, 64), (15, 16, 16)])
-def test_padding_is_said_once_in_one_line(
+def test_padding_is_logged_once_in_one_line(
     caplog: pytest.LogCaptureFixture, size: int, stride: int, padded: int
 ) -> None:
-    say_padding.cache_clear()
+    log_padding.cache_clear()
     with caplog.at_level(logging.INFO, logger="s4mi"):
         for _ in range(3):
-            say_padding(size, stride)
+            log_padding(size, stride)
     assert [record.getMessage() for record in caplog.records] == [
-        f"data.image_size {size} is no multiple of the network's stride {stride}: "
-        f"images are padded to {padded} pixels and the answers cropped back"
+        f"data.image_size {size} is not a multiple of the network's stride {stride}: "
+        f"images are padded to {padded} pixels and predictions cropped back"
     ]
 
 
 @pytest.mark.parametrize(("size", "stride"), [(96, 32), (224, 16), (7, 1)])
-def test_nothing_is_said_of_images_that_fit(caplog: pytest.LogCaptureFixture, size: int, stride: int) -> None:
+def test_nothing_is_logged_for_images_that_fit(caplog: pytest.LogCaptureFixture, size: int, stride: int) -> None:
     with caplog.at_level(logging.INFO, logger="s4mi"):
-        say_padding(size, stride)
+        log_padding(size, stride)
     assert not caplog.records
 
 
-def test_a_network_itself_says_nothing_however_often_it_is_asked(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_network_itself_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     net = Echo(16)
     with caplog.at_level(logging.INFO, logger="s4mi"):
         for _ in range(3):

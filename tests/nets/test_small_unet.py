@@ -11,7 +11,7 @@ def images(*size: int, count: int = 2) -> Tensor:
 
 
 def settled(classes: int = 2) -> SmallUNet:
-    """A network whose statistics of batches are those of some images, in eval mode."""
+    """A network in evaluation mode with batch statistics of some images."""
     torch.manual_seed(0)
     net = SmallUNet(classes=classes)
     for layer in net.modules():
@@ -29,7 +29,7 @@ def test_it_has_as_many_parameters_as_the_network_of_cross_teaching() -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (16, 48), (100, 70), (17, 33), (1, 5)])
-def test_the_answer_is_as_large_as_the_image(size: tuple[int, int]) -> None:
+def test_the_logits_have_the_size_of_the_image(size: tuple[int, int]) -> None:
     net = SmallUNet(classes=5).eval()
     with torch.no_grad():
         assert net(images(*size)).shape == (2, 5, *size)
@@ -42,7 +42,7 @@ def test_the_features_are_a_pyramid_of_strides_1_to_16() -> None:
 
 
 def plain(weights: dict[str, Tensor], x: Tensor) -> Tensor:
-    """The same network, evaluated, written out with the weights by their names."""
+    """Forward pass of the same network in evaluation mode, written out by names of weights."""
     F = nn.functional  # noqa: N806
 
     def conv(name: str, x: Tensor) -> Tensor:
@@ -91,13 +91,13 @@ def test_every_parameter_gets_a_gradient() -> None:
     assert [name for name, parameter in net.named_parameters() if parameter.grad is None] == []
 
 
-def test_the_parts_together_are_the_whole() -> None:
+def test_encoder_and_decoder_together_are_the_network() -> None:
     net, x = settled(), images(50, 70)
     with torch.no_grad():
         assert torch.equal(net.decode(net.encode(x), (50, 70)), net(x))
 
 
-def test_the_decoder_looks_at_every_feature_map() -> None:
+def test_the_decoder_depends_on_every_feature_map() -> None:
     net, x = settled(), images(32, 32)
     with torch.no_grad():
         maps = net.encode(x)
@@ -107,7 +107,7 @@ def test_the_decoder_looks_at_every_feature_map() -> None:
             assert not torch.allclose(net.decode(without, (32, 32)), answer, atol=1e-4), level
 
 
-def test_each_image_is_answered_by_itself() -> None:
+def test_each_image_is_processed_independently() -> None:
     net, x = settled(), images(40, 56, count=3)
     with torch.no_grad():
         torch.testing.assert_close(net(x), torch.cat([net(one[None]) for one in x]), rtol=0, atol=1e-5)

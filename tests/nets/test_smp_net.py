@@ -38,7 +38,7 @@ def one_line(error: pytest.ExceptionInfo[S4miError]) -> str:
         ("tu-swin_tiny_patch4_window7_224", DEEP, 64),
     ],
 )
-def test_the_answer_is_as_large_as_the_image(encoder: str, channels: tuple[int, ...], size: int) -> None:
+def test_the_logits_have_the_size_of_the_image(encoder: str, channels: tuple[int, ...], size: int) -> None:
     net = SmpNet(encoder, classes=3, image_size=size, decoder_channels=channels)
     assert net.training
     with torch.no_grad():
@@ -48,7 +48,7 @@ def test_the_answer_is_as_large_as_the_image(encoder: str, channels: tuple[int, 
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
 
-def test_all_of_the_library_but_dpt_is_there() -> None:
+def test_all_architectures_of_the_library_except_dpt_are_available() -> None:
     assert {*ARCHITECTURES, "dpt"} == set(smp.MODEL_ARCHITECTURES_MAPPING)
     assert tuple(ARCHITECTURES) == get_args(ArchitectureName)
 
@@ -66,7 +66,7 @@ def test_the_network_is_the_library_s_on_normalised_images(architecture: str) ->
 
 
 @pytest.mark.parametrize("architecture", ["unet", "pan", "pspnet"])  # strides 32, 16 and 8
-def test_images_of_any_size_are_padded_and_the_answer_cropped(architecture: str) -> None:
+def test_images_of_any_size_are_padded_and_the_logits_cropped(architecture: str) -> None:
     net = SmpNet("mobilenet_v2", architecture=architecture, classes=2, image_size=130).eval()
     images = torch.rand(1, 3, 130, 141)
     below, right = -130 % net.stride, -141 % net.stride
@@ -77,7 +77,7 @@ def test_images_of_any_size_are_padded_and_the_answer_cropped(architecture: str)
 
 
 @every_architecture
-def test_a_gradient_reaches_all_that_is_trained_in_every_architecture(architecture: str) -> None:
+def test_a_gradient_reaches_every_trained_parameter_in_every_architecture(architecture: str) -> None:
     net = SmpNet("resnet18", architecture=architecture, classes=2)
     images = torch.rand(2 if ARCHITECTURES[architecture].pooled else 1, 3, 128, 128)
     net(images).square().sum().backward()
@@ -92,7 +92,7 @@ def test_a_transformer_is_built_for_the_padded_size() -> None:
 
 
 @pytest.mark.parametrize("architecture", [name for name, known in ARCHITECTURES.items() if known.widths])
-def test_the_decoder_is_as_deep_and_as_wide_as_asked_for(architecture: str) -> None:
+def test_the_decoder_has_the_set_depth_and_widths(architecture: str) -> None:
     net = SmpNet("resnet18", architecture=architecture, classes=2, decoder_channels=(32, 24, 16)).eval()
     assert net.stride == 8
     with torch.no_grad():
@@ -103,17 +103,17 @@ def test_the_decoder_is_as_deep_and_as_wide_as_asked_for(architecture: str) -> N
 
 
 @pytest.mark.parametrize("architecture", [name for name, known in ARCHITECTURES.items() if known.attention])
-def test_attention_is_in_every_architecture_that_knows_it(architecture: str) -> None:
+def test_attention_is_in_every_architecture_that_supports_it(architecture: str) -> None:
     net = SmpNet("resnet18", architecture=architecture, classes=2, attention="scse")
     assert "SCSEModule" in {type(module).__name__ for module in net.modules()}
 
 
 @pytest.mark.parametrize("architecture", [name for name, known in ARCHITECTURES.items() if known.pooled])
-def test_one_image_is_answered_but_not_learnt_from_where_whole_images_are_averaged(architecture: str) -> None:
+def test_architectures_with_global_pooling_predict_one_image_but_do_not_train_on_it(architecture: str) -> None:
     net = SmpNet("resnet18", architecture=architecture, classes=2)
     with pytest.raises(S4miError) as error:
         net(torch.rand(1, 3, 128, 128))
-    assert one_line(error).startswith(f"{architecture!r} compares whole images within a batch and cannot learn")
+    assert one_line(error).startswith(f"{architecture!r} normalises over the images of a batch and cannot train")
     with torch.no_grad():
         assert net.eval()(torch.rand(1, 3, 128, 128)).shape == (1, 2, 128, 128)
 
@@ -123,23 +123,23 @@ def test_one_image_is_answered_but_not_learnt_from_where_whole_images_are_averag
     [
         (
             {"architecture": "unett"},
-            "architecture 'unett' is none of unet, unetplusplus, manet, linknet, fpn, pspnet, ",
+            "architecture 'unett' is unknown; did you mean 'unet'?; choose from unet, unetplusplus, manet, ",
         ),
-        ({"architecture": "unett"}, "segformer; did you mean 'unet'?"),
-        ({"architecture": "dpt"}, "architecture 'dpt' is none of unet, "),
+        ({"architecture": "unett"}, ", segformer"),
+        ({"architecture": "dpt"}, "architecture 'dpt' is unknown"),
         (
             {"architecture": "fpn", "decoder_channels": PAPER_CHANNELS},
-            "decoder_channels is for unet, unetplusplus and manet; leave it out for 'fpn'",
+            "decoder_channels works with unet, unetplusplus and manet; leave it out for 'fpn'",
         ),
-        ({"architecture": "manet", "attention": "scse"}, "attention is for unet and unetplusplus; leave it out for 'm"),
-        ({"architecture": "fpn", "encoder": "tiny_resnet"}, "encoder 'tiny_resnet' is for unet; choose another for"),
-        ({"architecture": "unetplusplus", "encoder": "mit_b0"}, "encoder 'mit_b0' makes no UNet++ ("),
-        ({"architecture": "pan", "encoder": "tu-pvt_v2_b0"}, "encoder 'tu-pvt_v2_b0' makes no PAN ("),
-        ({"architecture": "pan", "encoder": "tu-vgg11"}, "makes no PAN (its last stages cannot be dilated); choose"),
+        ({"architecture": "manet", "attention": "scse"}, "attention works with unet and unetplusplus; leave it out"),
+        ({"architecture": "fpn", "encoder": "tiny_resnet"}, "encoder 'tiny_resnet' works with unet only; choose"),
+        ({"architecture": "unetplusplus", "encoder": "mit_b0"}, "encoder 'mit_b0' does not work with UNet++ ("),
+        ({"architecture": "pan", "encoder": "tu-pvt_v2_b0"}, "encoder 'tu-pvt_v2_b0' does not work with PAN ("),
+        ({"architecture": "pan", "encoder": "tu-vgg11"}, "with PAN (its last stages cannot be dilated); choose"),
         ({"architecture": "pan", "image_size": 64}, "'pan/resnet18' cannot take images of 64 pixels ("),
     ],
 )
-def test_what_does_not_go_together_is_refused_in_a_line(settings: dict[str, Any], message: str) -> None:
+def test_unsupported_combinations_are_a_one_line_error(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(S4miError) as error:
         SmpNet(**{"encoder": "resnet18", "classes": 2, **settings})
     assert message in one_line(error)
@@ -161,11 +161,11 @@ def test_attention_adds_squeeze_and_excitation_to_the_decoder(encoder: str) -> N
         assert scse.eval()(torch.rand(1, 3, 32, 32)).shape == (1, 2, 32, 32)
 
 
-def test_attention_on_a_decoder_too_narrow_for_it_is_refused() -> None:
+def test_attention_in_a_decoder_that_is_too_narrow_is_refused() -> None:
     with pytest.raises(S4miError) as error:
         SmpNet("tiny_resnet", classes=2, decoder_channels=(32, 16, 8), attention="scse")
     assert one_line(error) == (
-        "attention 'scse' squeezes 16-fold, which leaves nothing of decoder_channels [32, 16, 8]; make each at least 16"
+        "attention 'scse' squeezes channels 16-fold; make each of decoder_channels at least 16 (given [32, 16, 8])"
     )
 
 
@@ -173,13 +173,13 @@ def test_attention_on_a_decoder_too_narrow_for_it_is_refused() -> None:
     ("encoder", "channels"),
     [("resnet18", SMALL), ("tiny_resnet", SMALL), ("resnet18", DEEP), ("efficientnet-b0", DEEP)],
 )
-def test_what_is_trained_is_what_a_gradient_reaches(encoder: str, channels: tuple[int, ...]) -> None:
+def test_parameters_are_trained_if_and_only_if_a_gradient_reaches_them(encoder: str, channels: tuple[int, ...]) -> None:
     net = SmpNet(encoder, classes=2, decoder_channels=channels)
     net(torch.rand(2, 3, 64, 64)).square().sum().backward()
     for name, parameter in net.named_parameters():
         assert parameter.requires_grad == (parameter.grad is not None), name
     frozen = [name for name, parameter in net.named_parameters() if not parameter.requires_grad]
-    if encoder == "resnet18" and channels == SMALL:  # 3 of its 5 stages are looked at
+    if encoder == "resnet18" and channels == SMALL:  # 3 of its 5 stages are used
         assert {name.split(".")[2] for name in frozen} == {"layer3", "layer4"}
 
 
@@ -214,14 +214,14 @@ def test_images_are_normalised_as_in_pre_training(
 @pytest.mark.parametrize(
     ("encoder", "message"),
     [
-        ("resnet43", "encoder 'resnet43' is unknown; did you mean 'resnet34'?; any timm name works after 'tu-'"),
+        ("resnet43", "encoder 'resnet43' is unknown; did you mean 'resnet34'?; for a timm encoder, prefix"),
         ("tiny_resnett", "did you mean 'tiny_resnet'?"),
-        ("vit_tiny_patch16_224", "any timm name works after 'tu-'"),
+        ("vit_tiny_patch16_224", "for a timm encoder, prefix it with 'tu-'"),
         ("tu-resnet81", "encoder 'tu-resnet81' is unknown"),
         ("tu-resnet18.imagenet", "'resnet18' has no weights 'imagenet'"),
     ],
 )
-def test_an_unknown_encoder_is_refused_with_what_there_is(encoder: str, message: str) -> None:
+def test_the_error_for_an_unknown_encoder_names_the_nearest(encoder: str, message: str) -> None:
     with pytest.raises(S4miError) as error:
         check_encoder(encoder)
     assert message in one_line(error)
@@ -230,18 +230,18 @@ def test_an_unknown_encoder_is_refused_with_what_there_is(encoder: str, message:
 def test_an_encoder_without_a_pyramid_is_refused() -> None:
     with pytest.raises(S4miError) as error:
         SmpNet("tu-vit_tiny_patch16_224", classes=2, image_size=64)
-    assert one_line(error).startswith("encoder 'tu-vit_tiny_patch16_224' makes no U-Net (")
+    assert one_line(error).startswith("encoder 'tu-vit_tiny_patch16_224' does not work with U-Net (")
 
 
 @pytest.mark.parametrize("encoder", ["tiny_resnet", "dpn92", "tu-darknet17"])
-def test_imagenet_weights_that_nobody_has_are_refused(encoder: str) -> None:
+def test_unavailable_imagenet_weights_are_refused(encoder: str) -> None:
     with pytest.raises(S4miError) as error:
         SmpNet(encoder, classes=2, weights="imagenet")
     assert one_line(error).startswith(f"{encoder!r} has no ImageNet weights; pass method.weights=none")
 
 
 @pytest.mark.parametrize("encoder", ["resnet34", "tu-resnet18"])
-def test_weights_that_cannot_be_downloaded_are_a_line_with_the_cure(
+def test_weights_that_cannot_be_downloaded_are_a_one_line_error_with_a_hint(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encoder: str
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -272,18 +272,18 @@ def encoder_of(net: SmpNet) -> dict[str, Tensor]:
     ],
     ids=["smp", "torchvision", "timm", "tiny"],
 )
-def test_the_encoder_takes_all_weights_of_a_file(tmp_path: Path, encoder: str, source: Callable[[], nn.Module]) -> None:
+def test_the_encoder_loads_all_weights_of_a_file(tmp_path: Path, encoder: str, source: Callable[[], nn.Module]) -> None:
     given = source().state_dict()
     net = SmpNet(encoder, classes=2, weights=written(given, tmp_path), decoder_channels=SMALL)
     loaded = encoder_of(net)
     assert all(torch.equal(tensor, given[name]) for name, tensor in loaded.items())
 
 
-def test_an_encoder_of_timm_takes_a_file_of_timm(tmp_path: Path) -> None:
+def test_an_encoder_of_timm_loads_a_file_of_timm(tmp_path: Path) -> None:
     given = timm.create_model("resnet18").state_dict()
     net = SmpNet("tu-resnet18", classes=2, weights=written(given, tmp_path), decoder_channels=DEEP)
     loaded = encoder_of(net)
-    assert len(loaded) == len(given) - 2  # but for the head
+    assert len(loaded) == len(given) - 2  # without the head
     assert all(torch.equal(tensor, given[name.removeprefix("model.")]) for name, tensor in loaded.items())
 
 
@@ -292,7 +292,7 @@ def _without_a_stage(net: nn.Module) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18", "tiny_resnet"])
-def test_weights_that_do_not_fit_are_refused_in_a_line(tmp_path: Path, encoder: str) -> None:
+def test_weights_that_do_not_fit_are_a_one_line_error(tmp_path: Path, encoder: str) -> None:
     net = tiny_resnet() if encoder == "tiny_resnet" else timm.create_model("resnet18")
 
     def refused(path: str) -> str:
@@ -306,8 +306,8 @@ def test_weights_that_do_not_fit_are_refused_in_a_line(tmp_path: Path, encoder: 
     wrong = refused(written({**net.state_dict(), "layer1.0.conv1.weight": torch.zeros(2)}, tmp_path))
     assert f"w.safetensors: does not fit '{encoder}' (size mismatch for layer1.0.conv1.weight" in wrong
     (tmp_path / "note.pth").write_text("no weights")
-    assert "note.pth: is no weight file" in refused(str(tmp_path / "note.pth"))
-    assert "is no file" in refused(str(tmp_path / "nowhere.pth"))
+    assert "note.pth: not a valid weight file" in refused(str(tmp_path / "note.pth"))
+    assert "does not exist" in refused(str(tmp_path / "nowhere.pth"))
 
 
 @pytest.mark.real

@@ -12,7 +12,7 @@ from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError
-from s4mi.nets.swin_unet import SHAPES, PatchExpanding, SwinUNet, spread, swin_block
+from s4mi.nets.swin_unet import SHAPES, PatchExpanding, SwinUNet, depth_to_space, swin_block
 
 SWIN_TINY = "swin_tiny_patch4_window7_224"
 
@@ -35,7 +35,7 @@ def one_line(error: pytest.ExceptionInfo[S4miError]) -> str:
 @pytest.mark.parametrize(
     ("name", "size", "count", "about"), [("swin_tiny", 224, 27_168_228, 27.2e6), ("tiny_swin", 64, 3_033_772, 3e6)]
 )
-def test_it_has_as_many_parameters_as_it_says(name: str, size: int, count: int, about: float) -> None:
+def test_it_has_the_documented_number_of_parameters(name: str, size: int, count: int, about: float) -> None:
     net = SwinUNet(name, classes=2, image_size=size)
     assert sum(parameter.numel() for parameter in net.parameters()) == count
     assert count == pytest.approx(about, rel=0.03)
@@ -43,7 +43,7 @@ def test_it_has_as_many_parameters_as_it_says(name: str, size: int, count: int, 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 160), (32, 32), (100, 70), (1, 33)])
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_answer_is_as_large_as_the_image(name: str, size: tuple[int, int]) -> None:
+def test_the_logits_have_the_size_of_the_image(name: str, size: tuple[int, int]) -> None:
     net = SwinUNet(name, classes=5, image_size=64).eval()
     with torch.no_grad():
         answer = net(images(*size))
@@ -59,7 +59,7 @@ def test_the_features_are_a_pyramid_of_strides_4_to_32() -> None:
 
 @settings(deadline=None, max_examples=10)
 @given(height=st.integers(1, 3), width=st.integers(1, 3))
-def test_the_size_it_was_made_for_changes_no_answer(height: int, width: int) -> None:
+def test_the_size_it_was_built_for_changes_no_logits(height: int, width: int) -> None:
     net, other = tiny().eval(), tiny(image_size=160, seed=1).eval()
     other.load_state_dict(net.state_dict())
     x = images(32 * height, 32 * width)
@@ -83,13 +83,13 @@ def test_a_parameter_gets_a_gradient_even_where_a_window_holds_one_patch() -> No
     assert [name for name, parameter in net.named_parameters() if parameter.grad is None] == []
 
 
-def test_the_parts_together_are_the_whole() -> None:
+def test_encoder_and_decoder_together_are_the_network() -> None:
     net, x = tiny().eval(), images(50, 70)
     with torch.no_grad():
         assert torch.equal(net.decode(net.encode(x), (50, 70)), net(x))
 
 
-def test_the_decoder_looks_at_every_feature_map() -> None:
+def test_the_decoder_depends_on_every_feature_map() -> None:
     net, x = tiny().eval(), images(64, 64)
     with torch.no_grad():
         maps = net.encode(x)
@@ -99,13 +99,13 @@ def test_the_decoder_looks_at_every_feature_map() -> None:
             assert not torch.allclose(net.decode(without, (64, 64)), answer, atol=1e-4), level
 
 
-def test_each_image_is_answered_by_itself() -> None:
+def test_each_image_is_processed_independently() -> None:
     net, x = tiny().eval(), images(96, 70, count=3)
     with torch.no_grad():
         torch.testing.assert_close(net(x), torch.cat([net(one[None]) for one in x]), rtol=0, atol=1e-5)
 
 
-def test_blocks_are_skipped_in_training_alone() -> None:
+def test_blocks_are_skipped_in_training_only() -> None:
     net, x = tiny(), images(64, 64)
     with torch.no_grad():
         assert not torch.equal(net(x), net(x))
@@ -113,7 +113,7 @@ def test_blocks_are_skipped_in_training_alone() -> None:
         assert torch.equal(net(x), net(x))
 
 
-def test_the_decoder_skips_as_often_as_the_encoder_at_the_same_stride() -> None:
+def test_the_decoder_has_the_stochastic_depth_of_the_encoder_at_the_same_stride() -> None:
     def rates(blocks: Any) -> list[float]:
         return [getattr(block.drop_path1, "drop_prob", 0.0) for block in blocks]
 
@@ -136,23 +136,23 @@ def test_it_can_be_trained_in_half_precision(size: tuple[int, int]) -> None:
 # Patch expanding
 
 
-def test_four_neighbours_of_a_map_are_put_back_as_written_out_by_hand() -> None:
+def test_depth_to_space_by_hand() -> None:
     gathered = torch.tensor([[[[1, 3, 2, 4], [5, 7, 6, 8]]]])  # columns first, as Swin's patch merging gathers them
-    assert spread(gathered, 2).squeeze().tolist() == [[1, 2, 5, 6], [3, 4, 7, 8]]
+    assert depth_to_space(gathered, 2).squeeze().tolist() == [[1, 2, 5, 6], [3, 4, 7, 8]]
 
 
 @given(height=st.integers(1, 4), width=st.integers(1, 4), channels=st.integers(1, 3))
-def test_spreading_is_the_inverse_of_what_patch_merging_gathers(height: int, width: int, channels: int) -> None:
+def test_depth_to_space_is_the_inverse_of_patch_merging(height: int, width: int, channels: int) -> None:
     merging = PatchMerging(channels)
     merging.norm = merging.reduction = nn.Identity()
     x = torch.arange(2 * height * 2 * width * channels).reshape(1, 2 * height, 2 * width, channels).float()
-    assert torch.equal(spread(merging(x), 2), x)
+    assert torch.equal(depth_to_space(merging(x), 2), x)
 
 
 @given(times=st.integers(1, 4), height=st.integers(1, 3), width=st.integers(1, 3), channels=st.integers(1, 3))
-def test_spreading_keeps_every_patch_in_its_place(times: int, height: int, width: int, channels: int) -> None:
+def test_depth_to_space_keeps_the_position_of_every_patch(times: int, height: int, width: int, channels: int) -> None:
     patch = torch.arange(height * width).reshape(1, height, width, 1)
-    same = spread(patch.expand(-1, -1, -1, times**2 * channels), times)
+    same = depth_to_space(patch.expand(-1, -1, -1, times**2 * channels), times)
     expected = patch.repeat_interleave(times, dim=1).repeat_interleave(times, dim=2).expand(-1, -1, -1, channels)
     assert torch.equal(same, expected)
 
@@ -173,12 +173,12 @@ def block_of(window: int, shift: int) -> Any:
         8, (1, 1), num_heads=2, window_size=window, shift_size=shift, always_partition=True, dynamic_mask=True
     )
     nn.init.normal_(block.attn.relative_position_bias_table)
-    nn.init.normal_(block.norm1.bias)  # padding would not be zero any more after the norm
+    nn.init.normal_(block.norm1.bias)  # so that padding is not zero after the norm
     return block.eval()
 
 
 def place_by_place(block: Any, x: Tensor) -> Tensor:
-    """A Swin block written as a loop: every place looks at those of its own window and at no other."""
+    """A Swin block as a loop: every position attends to those of its own window and to no other."""
     _, height, width, channels = x.shape
     (window, _), heads = block.window_size, block.attn.num_heads
     shifts = [block.shift_size[0] if side > window else 0 for side in (height, width)]
@@ -202,9 +202,7 @@ def place_by_place(block: Any, x: Tensor) -> Tensor:
 
 @settings(deadline=None, max_examples=25)
 @given(height=st.integers(1, 9), width=st.integers(1, 9), window=st.integers(1, 4), shifted=st.booleans())
-def test_a_block_looks_at_its_own_windows_and_at_nothing_else(
-    height: int, width: int, window: int, shifted: bool
-) -> None:
+def test_attention_stays_within_its_windows(height: int, width: int, window: int, shifted: bool) -> None:
     torch.manual_seed(height + 10 * width)
     block, x = block_of(window, window // 2 if shifted else 0), torch.randn(1, height, width, 8)
     with torch.no_grad():
@@ -221,7 +219,7 @@ def test_a_block_is_timms_where_windows_fit(size: tuple[int, int], shift: int) -
         torch.testing.assert_close(swin_block(peer, x), peer(x), rtol=1e-5, atol=1e-6)
 
 
-def test_the_first_rows_do_not_see_the_last_ones() -> None:
+def test_the_first_rows_do_not_attend_to_the_last_ones() -> None:
     torch.manual_seed(0)
     block, x = block_of(7, 3), torch.randn(1, 16, 16, 8)
     other = x.clone()
@@ -236,7 +234,7 @@ def test_the_first_rows_do_not_see_the_last_ones() -> None:
 
 @pytest.fixture(scope="module")
 def published() -> nn.Module:
-    """Swin-tiny as timm publishes it, with weights unlike those of a fresh network."""
+    """Swin-tiny of timm with perturbed weights."""
     torch.manual_seed(7)
     net: nn.Module = timm.create_model(SWIN_TINY)
     with torch.no_grad():
@@ -256,7 +254,7 @@ def written(tensors: dict[str, Tensor], folder: Path) -> str:
 
 
 @pytest.mark.parametrize("size", [64, 96, 128, 224])
-def test_a_file_changes_all_of_the_encoder_and_nothing_of_the_decoder(
+def test_a_file_replaces_all_of_the_encoder_and_nothing_of_the_decoder(
     published: nn.Module, weight_file: str, size: int
 ) -> None:
     torch.manual_seed(3)
@@ -269,7 +267,7 @@ def test_a_file_changes_all_of_the_encoder_and_nothing_of_the_decoder(
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_with_the_weights_of_a_file_the_encoder_answers_as_timms(published: nn.Module, weight_file: str) -> None:
+def test_with_the_weights_of_a_file_the_encoder_equals_timms(published: nn.Module, weight_file: str) -> None:
     peer = timm.create_model(SWIN_TINY, depths=(2, 2, 2, 2), num_classes=0).eval()
     peer.load_state_dict({key: published.state_dict()[key] for key in peer.state_dict()})
     net, x = SwinUNet(classes=2, image_size=64, weights=weight_file).eval(), images(224, 224, count=1)
@@ -292,7 +290,7 @@ def test_weights_of_imagenet_come_from_timm(monkeypatch: pytest.MonkeyPatch, pub
     assert all(torch.equal(tensor, given[key]) for key, tensor in net.encoder.state_dict().items())
 
 
-def test_without_a_network_the_cure_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_connection_the_error_has_a_hint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(S4miError) as error:
@@ -307,7 +305,7 @@ def test_the_tiny_network_has_no_weights_of_imagenet() -> None:
     assert one_line(error).startswith("'tiny_swin' has no ImageNet weights; pass method.weights=none")
 
 
-def test_the_tiny_network_takes_a_file_of_its_own_encoder(tmp_path: Path) -> None:
+def test_the_tiny_network_loads_a_file_of_its_own_encoder(tmp_path: Path) -> None:
     given = tiny().encoder.state_dict()
     net = SwinUNet("tiny_swin", classes=3, image_size=96, weights=written(given, tmp_path))
     assert all(torch.equal(tensor, given[key]) for key, tensor in net.encoder.state_dict().items())
@@ -319,7 +317,7 @@ def refused(name: str, path: Path | str) -> str:
     return one_line(error)
 
 
-def test_weights_that_do_not_fit_are_refused_in_a_line(published: nn.Module, tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_are_a_one_line_error(published: nn.Module, tmp_path: Path) -> None:
     state = published.state_dict()
     partial = written({key: tensor for key, tensor in state.items() if not key.startswith("layers.3")}, tmp_path)
     assert "'layers.3.downsample.norm.weight' is missing; pass weights of this network" in refused("swin_tiny", partial)
@@ -330,12 +328,12 @@ def test_weights_that_do_not_fit_are_refused_in_a_line(published: nn.Module, tmp
     other = written(timm.create_model("resnet18").state_dict(), tmp_path)
     assert f"w.safetensors: holds 0% of the tensors of '{SWIN_TINY}'" in refused("swin_tiny", other)
     (tmp_path / "note.pth").write_text("no weights")
-    assert "note.pth: is no weight file" in refused("swin_tiny", tmp_path / "note.pth")
-    assert "is no file; pass 'imagenet', 'none' or the path" in refused("swin_tiny", tmp_path / "nowhere.pth")
+    assert "note.pth: not a valid weight file" in refused("swin_tiny", tmp_path / "note.pth")
+    assert "does not exist; pass 'imagenet', 'none' or the path" in refused("swin_tiny", tmp_path / "nowhere.pth")
 
 
 @pytest.mark.parametrize("name", ["tiny_swim", "swin_base"])
-def test_an_unknown_network_is_refused_with_those_that_there_are(name: str) -> None:
+def test_the_error_for_an_unknown_network_names_the_known_ones(name: str) -> None:
     with pytest.raises(S4miError) as error:
         SwinUNet(name, classes=2, image_size=64)
     assert one_line(error).startswith(f"Swin-Unet {name!r} is unknown")

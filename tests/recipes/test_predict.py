@@ -227,7 +227,10 @@ def test_a_row_without_a_mask_has_an_overlay_of_its_prediction_alone(tmp_path: P
     lines = [lines[0], ",".join(cells), lines[2]]
     (data / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     result = predict_run(runs / "segmentation", [data], tmp_path / "out", overlay=True)
-    assert result.legend == "lesion sky blue; correct green, missed orange, false positive purple, ground-truth outline white"
+    assert (
+        result.legend
+        == "lesion sky blue; correct green, missed orange, false positive purple, ground-truth outline white"
+    )
     manifest = load_manifest(data)
     row = manifest.rows[0]
     classes = read_mask(tmp_path / "out" / f"{row.id}.png", manifest.spec.mask_values)

@@ -28,7 +28,7 @@ from s4mi.inference.features import embed_files
 from s4mi.inference.predictor import Predictor
 from s4mi.inference.run_model import RunModel
 from s4mi.maths.acquisition import GroupLimit, directions, k_centre
-from s4mi.nets.deepest import EncoderFeatures
+from s4mi.nets.encoder_features import EncoderFeatures
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.suggest import SuggestOptions, suggest
 from s4mi.recipes.train import train
@@ -198,7 +198,9 @@ def test_a_run_of_the_older_classes_is_refused_in_a_line(tmp_path: Path, study: 
     bare = next(row for row in full.rows if row.labels is None)
     path.write_text(f"id,label\n{bare.id},rare\n")
     apply_merge(plan_merge(load_version(copy), {path: read_annotations(path)}, MergeRules(new_classes=("rare",))))
-    with pytest.raises(S4miError, match=r"was trained on the classes .*, but .* has .*, rare; use a run of these classes"):
+    with pytest.raises(
+        S4miError, match=r"was trained on the classes .*, but .* has .*, rare; use a run of these classes"
+    ):
         suggest(study, copy, tmp_path / "next.csv", options=SuggestOptions(count=3))
 
 

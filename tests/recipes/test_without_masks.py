@@ -397,8 +397,8 @@ def test_several_clusters_may_be_one_class(unnamed: Unnamed, bare: Path, tmp_pat
     ("classes", "message"),
     [
         ({0: "background", 1: "lesion", 2: "hair"}, "names 3 clusters, but there are 4"),
-        ({0: "background", 2: "lesion"}, "are not all clusters; name each from 0 on"),
-        ({0: "lesion", 1: "lesion"}, "all clusters are of one class"),
+        ({0: "background", 2: "lesion"}, "clusters must be numbered from 0 without gaps"),
+        ({0: "lesion", 1: "lesion"}, "at least two classes must be named"),
     ],
 )
 def test_names_that_do_not_fit_are_refused_in_a_line(

@@ -10,7 +10,7 @@ from s4mi.contract import Task
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.backbone import Backbone
-from s4mi.nets.deepest import EncoderFeatures
+from s4mi.nets.encoder_features import EncoderFeatures
 from s4mi.records import PretrainingRecord, RunRecord, read_any_record
 from s4mi.training.run_dir import RunDir, load_method
 

@@ -1,1 +1,1 @@
-"""Pure functions: losses, metrics, statistics."""
+"""Pure functions: losses, metrics, statistics, clustering."""

@@ -1,4 +1,4 @@
-"""Which class each cluster of pixels is, by the pixels they have in common."""
+"""Assignment of clusters of pixels to classes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,14 +6,14 @@ from scipy.optimize import linear_sum_assignment
 
 
 def match_clusters(counts: NDArray[np.integer]) -> NDArray[np.int64]:
-    """(N,) class of each cluster, from (N, K) pixels of each cluster in each class.
+    """(N,) class of each cluster, from (N, K) counts of pixels by cluster and class.
 
-    One cluster for each class that has pixels is found first, so that most pixels agree (the Hungarian algorithm, Kuhn
-    1955); each further cluster is of the class that most of its pixels have. With fewer clusters than classes some
-    classes have none.
+    First, each class that has pixels gets one cluster, such that the most pixels agree (Hungarian algorithm, Kuhn
+    1955). Each remaining cluster gets the class of most of its pixels. With fewer clusters than classes, some classes
+    get none.
     """
     classes: NDArray[np.int64] = counts.argmax(axis=1).astype(np.int64)
-    clusters, theirs = linear_sum_assignment(counts, maximize=True)
-    shown = counts[:, theirs].sum(axis=0) > 0
-    classes[clusters[shown]] = theirs[shown]
+    clusters, assigned = linear_sum_assignment(counts, maximize=True)
+    present = counts[:, assigned].sum(axis=0) > 0
+    classes[clusters[present]] = assigned[present]
     return classes

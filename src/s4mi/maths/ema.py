@@ -1,4 +1,4 @@
-"""Moving averages of weights: a teacher that follows its student (Tarvainen & Valpola 2017)."""
+"""Exponential moving averages of weights, for mean teachers (Tarvainen & Valpola 2017)."""
 
 import math
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ from torch import Tensor
 
 @torch.no_grad()
 def ema_update(teacher: Iterable[Tensor], student: Iterable[Tensor], *, momentum: float) -> None:
-    """t ← m t + (1 - m) s for every pair of tensors, in one call for all of them."""
+    """Update t ← m t + (1 - m) s in place for every pair of tensors, in one fused call."""
     torch._foreach_lerp_(list(teacher), list(student), 1 - momentum)
 
 
 def cosine_momentum(start: float, progress: float) -> float:
-    """From `start` at progress 0 to 1 at progress 1 along half a cosine (Grill et al. 2020)."""
+    """Momentum that rises from `start` at progress 0 to 1 at progress 1 along half a cosine (Grill et al. 2020)."""
     return 1 - (1 - start) * (math.cos(math.pi * progress) + 1) / 2

@@ -1,11 +1,11 @@
-"""How many labels a technique needs to be as good as full supervision.
+"""Number of labels that a technique needs to match full supervision.
 
-    curve     the best monotone fit to the means over seeds, straight lines in the logarithm of the number of labels
-    target    mean of a supervised reference with all labels
-    answer    the fewest labels at which the curve meets the target
+    curve     monotone least-squares fit to the means over seeds, linear in the logarithm of the number of labels
+    target    mean over seeds of a supervised reference with all labels
+    needed    the fewest labels at which the curve reaches the target
 
-Both the curve and the target move with the seeds; `redrawn_means` redraws the two together for the intervals.
-Scores are such that higher is better: negate those that are not.
+Curve and target both vary with the seeds; for the intervals `redrawn_means` redraws them jointly. Higher scores must be
+better: negate those that are not.
 """
 
 import math
@@ -22,10 +22,11 @@ NOT_REACHED = "not reached"
 
 @dataclass(frozen=True)
 class LabelPoints:
-    """What a technique scored, by number of labels.
+    """Scores of a technique by number of labels.
 
     Attributes:
-        labels: (F,) labelled images, fewest first; 0 is training without labels, and has no line to the next point.
+        labels: (F,) numbers of labelled images, ascending; 0 is training without labels, from which the curve is not
+            interpolated to the next point.
         scores: (F,) scores by seed, at least one each.
     """
 
@@ -34,7 +35,7 @@ class LabelPoints:
 
     @property
     def n(self) -> int:
-        """Seeds of the point that has fewest."""
+        """Smallest number of seeds of a point."""
         return min(len(cell) for cell in self.scores)
 
     @property
@@ -50,7 +51,7 @@ class LabelPoints:
 
 @dataclass(frozen=True)
 class LabelCurve:
-    """A monotone fit at some numbers of labels (G,), and its band, None where a point has one seed alone."""
+    """A monotone fit at (G,) numbers of labels with its confidence band, None if a point has a single seed."""
 
     labels: NDArray[np.float64]
     fit: NDArray[np.float64]
@@ -60,15 +61,15 @@ class LabelCurve:
 
 @dataclass(frozen=True)
 class LabelEfficiency:
-    """The labels at which `technique` reaches what a supervised reference scores with all `full`; infinite: never.
+    """Number of labels at which `technique` reaches the score of a supervised reference with all labels.
 
     Attributes:
-        needed: of the fit to the means.
-        low: lower end of its interval, or None with one seed; `fewest` stands for that or less.
-        high: upper end, or None; infinite where more than the tail's share of redrawn fits never reach.
-        never: share of redrawn fits that never reach, or None.
-        fewest: labels tested at the least. most: and at the most.
-        n: seeds of the point, or of the reference, that has fewest.
+        needed: number of labels, from the fit to the means; infinite if the target is not reached.
+        low: lower end of its interval, or None with one seed; the value `fewest` means that number or less.
+        high: upper end, or None; infinite if the target is not reached in more redrawn fits than the tail may hold.
+        never: share of redrawn fits that do not reach the target, or None.
+        fewest: smallest number of labels tested. most: largest number tested. full: labels of the reference.
+        n: smallest number of seeds of a point or of the reference.
     """
 
     technique: str
@@ -84,25 +85,25 @@ class LabelEfficiency:
 
     @property
     def saved(self) -> float | None:
-        """Share of the labels that need not be made, or None where full supervision is not reached."""
+        """Share of the labels saved, or None if full supervision is not reached."""
         return None if math.isinf(self.needed) else max(0.0, 1 - _whole(self.needed) / self.full)
 
     @property
     def sentence(self) -> str:
-        """What may be said, with its interval and n; with one seed nothing."""
+        """The result in words, with its interval and n."""
         target = "full supervision (100 % of the labels)"
         if self.low is None or self.high is None:
-            return f"{self.technique}: n = {self.n} seed gives no interval, so nothing is claimed about {target}."
-        known = f"{100 * self.level:g} % interval {self._interval}, n = {self.n} seeds"
+            return f"{self.technique}: labels needed for {target} not estimable ({self.n} seed; needs at least 2)."
+        evidence = f"{100 * self.level:g} % interval {self._interval}, n = {self.n} seeds"
         if self.saved is not None:
             reached = f"{self.technique} reaches {target} at {self._number(self.needed)} of {_whole(self.full)} labels"
             if math.isinf(self.high):
-                return f"{reached} on the mean, but that is not shown: {known}."
-            return f"{reached}, {known}; labels saved: {math.floor(100 * self.saved + 1e-6)} %."
+                return f"{reached} on average, but not reliably: {evidence}."
+            return f"{reached}, {evidence}; labels saved: {math.floor(100 * self.saved + 1e-6)} %."
         within = "without labels" if self.most == 0 else f"with up to {_whole(self.most)} labels"
         if math.isinf(self.low):
             return f"{self.technique} does not reach {target} {within}: {NOT_REACHED}, n = {self.n} seeds."
-        return f"{self.technique} does not reach {target} {within} on the mean, but may: {known}."
+        return f"{self.technique} does not reach {target} {within} on average, but may: {evidence}."
 
     @property
     def _interval(self) -> str:
@@ -114,7 +115,7 @@ class LabelEfficiency:
         return low if low == high else f"{low}–{high}"
 
     def _number(self, labels: float) -> str:
-        """`61`, `≤ 15` for the fewest that were tested, or that there is none."""
+        """`61`, `≤ 15` for the fewest labels tested, or `not reached`."""
         if math.isinf(labels):
             return NOT_REACHED
         return f"≤ {_whole(labels)}" if 0 < labels <= self.fewest else f"{_whole(labels)}"
@@ -130,13 +131,14 @@ def label_efficiency(
     draws: int = 4000,
     level: float = 0.95,
 ) -> LabelEfficiency:
-    """The labels that `technique` needs to reach the mean of `target`, the reference's scores by seed with all labels.
+    """Estimate the number of labels that a technique needs to reach the mean of `target`.
 
-    With one seed, of a point or of the target, there is no interval. The interval is one of percentiles of
-    redrawn curves that meet redrawn targets; a curve that meets none counts as infinitely many labels.
+    The interval is made of percentiles over redrawn curves and targets, where a curve that never reaches its target
+    counts as infinitely many labels. If a point or the target has a single seed, there is no interval.
 
     Args:
-        technique: what to call the curve. full: labels of the target.
+        target: scores of the reference with all labels, by seed.
+        technique: name of the technique. full: number of labels of the reference.
     """
     needed = labels_reached(
         points.labels,
@@ -148,7 +150,7 @@ def label_efficiency(
     if n > 1:
         means = redrawn_means([*points.scores, target], rng=rng, draws=draws)
         drawn = labels_reached(points.labels, monotone(means[:, :-1], points.weights), means[:, -1])
-        # Interpolated quantiles of infinite values are no numbers.
+        # Interpolated quantiles of infinite values would be NaN.
         low = float(np.quantile(drawn, (1 - level) / 2, method="lower"))
         high = float(np.quantile(drawn, (1 + level) / 2, method="higher"))
         never = float(np.isinf(drawn).mean())
@@ -169,35 +171,36 @@ def label_efficiency(
 def label_curve(
     points: LabelPoints, *, rng: np.random.Generator, at: int = 60, draws: int = 4000, level: float = 0.95
 ) -> LabelCurve | None:
-    """The fit at `at` numbers of labels from the fewest to the most, evenly in their logarithm, with its band.
+    """The fit at `at` numbers of labels, spaced evenly in their logarithm, with its pointwise percentile band.
 
-    None with fewer than two numbers of labels above 0. The band is one of percentiles, number by number.
+    None with fewer than two numbers of labels above 0.
     """
     labels = np.array(points.labels)
-    some = labels > 0
-    if len(set(labels[some].tolist())) < 2:
+    labelled = labels > 0
+    if len(set(labels[labelled].tolist())) < 2:
         return None
-    x = np.log(labels[some])
+    x = np.log(labels[labelled])
     grid = np.linspace(x[0], x[-1], at)
-    between = np.stack([np.interp(grid, x, one) for one in np.eye(x.size)])  # (F, at): a fit @ this is its line
-    fit = monotone(points.means[None], points.weights)[0, some] @ between
+    interpolation = np.stack([np.interp(grid, x, basis) for basis in np.eye(x.size)])  # (F, at)
+    fit = monotone(points.means[None], points.weights)[0, labelled] @ interpolation
     low = high = None
     if points.n > 1:
-        fits = monotone(redrawn_means(points.scores, rng=rng, draws=draws), points.weights)[:, some] @ between
+        redrawn = redrawn_means(points.scores, rng=rng, draws=draws)
+        fits = monotone(redrawn, points.weights)[:, labelled] @ interpolation
         low, high = np.quantile(fits, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return LabelCurve(np.exp(grid), fit, low, high)
 
 
 def monotone(means: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(B, F) least-squares fits to (B, F) `means` that never fall from left to right, each point of weight (F,).
+    """(B, F) non-decreasing least-squares fits to (B, F) `means` with (F,) `weights` (isotonic regression).
 
     fit_i = max_{j ≤ i} min_{k ≥ i} (weighted mean of points j to k)    (Robertson, Wright & Dykstra 1988)
     """
     points = means.shape[1]
     fits = np.full(means.shape, -np.inf)
     for first in range(points):
-        within = np.cumsum(means[:, first:] * weights[first:], axis=1) / np.cumsum(weights[first:])
-        lowest = np.minimum.accumulate(within[:, ::-1], axis=1)[:, ::-1]
+        pooled = np.cumsum(means[:, first:] * weights[first:], axis=1) / np.cumsum(weights[first:])
+        lowest = np.minimum.accumulate(pooled[:, ::-1], axis=1)[:, ::-1]
         fits[:, first:] = np.maximum(fits[:, first:], lowest)
     return fits
 
@@ -205,10 +208,10 @@ def monotone(means: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArra
 def labels_reached(
     labels: Sequence[float], fits: NDArray[np.float64], targets: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(B,) fewest labels at which each of (B, F) monotone fits reaches its target (B,); infinite where none does.
+    """(B,) fewest labels at which each of (B, F) monotone fits reaches its target (B,); infinite if it does not.
 
-    Between two numbers of labels a fit is straight in their logarithm; between 0 and the next it is not known, and the
-    next counts.
+    Between two numbers of labels, a fit is linear in their logarithm. Between 0 and the next number it is unknown, and
+    the next number counts.
     """
     count = np.asarray(labels, dtype=np.float64)
     x = np.log(np.maximum(count, 1e-300))
@@ -218,13 +221,13 @@ def labels_reached(
     rows = np.arange(len(fits))
     rise = fits[rows, first] - fits[rows, before]
     share = np.divide(targets - fits[rows, before], rise, out=np.ones_like(rise), where=rise > 0)
-    between = np.exp(x[before] + share * (x[first] - x[before])).clip(count[before], count[first])  # rounding
+    between = np.exp(x[before] + share * (x[first] - x[before])).clip(count[before], count[first])  # rounding errors
     exact = (first == 0) | (count[before] == 0) | (share == 1)
-    answer: NDArray[np.float64] = np.where(exact, count[first], between)
-    answer[~reached.any(axis=1)] = np.inf
-    return answer
+    needed: NDArray[np.float64] = np.where(exact, count[first], between)
+    needed[~reached.any(axis=1)] = np.inf
+    return needed
 
 
 def _whole(labels: float) -> int:
-    """Labels come whole: 61 for 60.2."""
+    """Round up to whole labels: 61 for 60.2."""
     return math.ceil(labels - 1e-6)

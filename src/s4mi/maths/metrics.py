@@ -1,7 +1,7 @@
-"""Scores of classification and segmentation, from probabilities and truth.
+"""Scores of classification and segmentation.
 
-Classification comes from torchmetrics, surface distances from MONAI. What is fixed here is the part that tools disagree
-on: how empty masks, absent classes and ignored pixels count. `records.SegmentationScores` states the rule.
+Classification scores come from torchmetrics, surface distances from MONAI. This module defines where tools disagree:
+how empty masks, absent classes and ignored pixels count. `records.SegmentationScores` states the rule.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from s4mi.records import IGNORE, ClassificationScores, ClassScores, ImageScores,
 def score_multiclass(
     probabilities: Tensor, truth: Tensor, classes: Sequence[str], *, majority: int
 ) -> ClassificationScores:
-    """Scores of (N, K) probabilities against (N,) int64 truth; `majority` is the commonest labelled training class."""
+    """Score (N, K) probabilities against (N,) int64 truth; `majority` is the most frequent labelled training class."""
     k = len(classes)
     predicted = probabilities.argmax(dim=1)
     present = torch.bincount(truth, minlength=k) > 0
@@ -50,28 +50,30 @@ def score_multiclass(
 def score_multilabel(
     probabilities: Tensor, truth: Tensor, classes: Sequence[str], *, majority: Tensor
 ) -> ClassificationScores:
-    """Scores of (N, K) probabilities, cut at 1/2, against (N, K) 0/1 truth.
+    """Score (N, K) probabilities, thresholded at 1/2, against (N, K) 0/1 truth.
 
-    `majority` (K,) says of each class whether most labelled training images show it. Balanced accuracy is the mean of
-    sensitivity and specificity, averaged over classes.
+    Balanced accuracy is the mean of sensitivity and specificity, averaged over classes.
+
+    Args:
+        majority: (K,) whether most labelled training images have each class.
     """
-    k, answers = len(classes), truth.long()
+    k, labels = len(classes), truth.long()
     predicted = (probabilities > THRESHOLD).long()
-    per_class = _per_class(predicted, probabilities, answers, classes)
-    counts = tm.multilabel_confusion_matrix(predicted, answers, k).reshape(k, 4)  # TN, FP, FN, TP
+    per_class = _per_class(predicted, probabilities, labels, classes)
+    counts = tm.multilabel_confusion_matrix(predicted, labels, k).reshape(k, 4)  # TN, FP, FN, TP
     tn, fp, fn, tp = counts.double().unbind(1)
     sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
     return ClassificationScores(
-        images=len(answers),
-        f1_micro=float(tm.multilabel_f1_score(predicted, answers, k, average="micro")),
+        images=len(labels),
+        f1_micro=float(tm.multilabel_f1_score(predicted, labels, k, average="micro")),
         f1_macro=_f1_macro(per_class),
-        recall_micro=float(tm.multilabel_recall(predicted, answers, k, average="micro")),
+        recall_micro=float(tm.multilabel_recall(predicted, labels, k, average="micro")),
         recall_macro=_nanmean(sensitivity.tolist()) or 0.0,
         balanced_accuracy=_nanmean(((sensitivity + specificity) / 2).tolist()) or 0.0,
         auroc=_mean([scores.auroc for scores in per_class.values()]),
         average_precision=_mean([scores.average_precision for scores in per_class.values()]),
-        calibration_error=float(tm.binary_calibration_error(probabilities.flatten(), answers.flatten(), n_bins=BINS)),
-        majority_f1_macro=_f1_macro(_per_class(majority.long().expand_as(answers), None, answers, classes)),
+        calibration_error=float(tm.binary_calibration_error(probabilities.flatten(), labels.flatten(), n_bins=BINS)),
+        majority_f1_macro=_f1_macro(_per_class(majority.long().expand_as(labels), None, labels, classes)),
         per_class=per_class,
         confusion=counts.tolist(),
     )
@@ -80,17 +82,17 @@ def score_multilabel(
 def _per_class(
     predicted: Tensor, probabilities: Tensor | None, truth: Tensor, classes: Sequence[str]
 ) -> dict[str, ClassScores]:
-    """Each class against the rest: (N, K) 0/1 predictions and truth."""
+    """Scores of each class against the rest, from (N, K) 0/1 predictions and truth."""
     scores = {}
     for k, name in enumerate(classes):
         p, t = predicted[:, k], truth[:, k]
-        tp, support, given = int((p & t).sum()), int(t.sum()), int(p.sum())
+        tp, support, positives = int((p & t).sum()), int(t.sum()), int(p.sum())
         defined = probabilities is not None and 0 < support < len(t)
         scores[name] = ClassScores(
             support=support,
-            f1=2 * tp / (support + given) if support + given else None,
+            f1=2 * tp / (support + positives) if support + positives else None,
             recall=tp / support if support else None,
-            precision=tp / given if given else None,
+            precision=tp / positives if positives else None,
             auroc=float(tm.binary_auroc(probabilities[:, k], t)) if defined and probabilities is not None else None,
             average_precision=(
                 float(tm.binary_average_precision(probabilities[:, k], t))
@@ -102,7 +104,7 @@ def _per_class(
 
 
 def _f1_macro(per_class: dict[str, ClassScores]) -> float:
-    """Mean F1 of the classes that are there or were predicted; 2TP / (2TP + FP + FN) of any other is 0 / 0."""
+    """Mean F1 of the classes that occur or were predicted; 2TP / (2TP + FP + FN) of others is 0 / 0."""
     return _mean([scores.f1 for scores in per_class.values()]) or 0.0
 
 
@@ -120,13 +122,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def confusion(predicted: Tensor, truth: Tensor, classes: int) -> Tensor:
-    """(K, K) int64 counts[truth, predicted] of the pixels that are not `IGNORE`, on the tensors' device."""
+    """(K, K) int64 confusion matrix [truth, predicted] of the pixels that are not `IGNORE`, on the tensors' device."""
     known = truth != IGNORE
     return torch.bincount(truth[known] * classes + predicted[known], minlength=classes**2).reshape(classes, classes)
 
 
 def scores_of_confusion(counts: NDArray[np.int64]) -> dict[str, float]:
-    """iou, dice (means over foreground classes) and pixel_accuracy, pooled over all pixels counted."""
+    """iou and dice (means over foreground classes) and pixel_accuracy from a (K, K) confusion matrix of pixels."""
     overlap, union, both = _overlaps(counts)
     return {
         "iou": _nanmean(_quotients(overlap, union)[1:]) or 0.0,
@@ -137,11 +139,11 @@ def scores_of_confusion(counts: NDArray[np.int64]) -> dict[str, float]:
 
 @dataclass
 class SegmentationTally:
-    """Collects the scores of one image after another, each at its own resolution.
+    """Collects the scores of images, each at its own resolution.
 
     Attributes:
         classes: names, background first.
-        distances: whether to measure surface distances, which takes far longer than everything else.
+        distances: whether to compute surface distances, which take far longer than everything else.
     """
 
     classes: Sequence[str]
@@ -156,10 +158,10 @@ class SegmentationTally:
     def add(
         self, predicted: NDArray[np.uint8], truth: NDArray[np.uint8], *, image: str = "", group: str | None = None
     ) -> None:
-        """Count one image: (H, W) predicted classes against (H, W) truth with `IGNORE`.
+        """Add one image: (H, W) predicted classes against (H, W) truth with `IGNORE`.
 
         Args:
-            image: what it is called. group: the patient it is of, if that is known.
+            image: its name. group: its patient, if known.
         """
         k, known = len(self.classes), truth != IGNORE
         counts = np.bincount(truth[known].astype(np.int64) * k + predicted[known], minlength=k * k).reshape(k, k)
@@ -183,23 +185,23 @@ class SegmentationTally:
 
     @classmethod
     def joined(cls, tallies: Sequence["SegmentationTally"]) -> "SegmentationTally":
-        """The tally of all images, which were dealt out to several in turn; the first has the first image."""
-        whole = cls(tallies[0].classes, distances=tallies[0].distances)
-        whole._pooled = sum((tally._pooled for tally in tallies), whole._pooled)
-        turns = zip_longest(*(tally._images for tally in tallies))
-        whole._images = [image for turn in turns for image in turn if image is not None]
-        return whole
+        """Merge the tallies of several processes, among which images were distributed in turn."""
+        joined = cls(tallies[0].classes, distances=tallies[0].distances)
+        joined._pooled = sum((tally._pooled for tally in tallies), joined._pooled)
+        rounds = zip_longest(*(tally._images for tally in tallies))
+        joined._images = [image for turn in rounds for image in turn if image is not None]
+        return joined
 
     def per_image(self) -> tuple[ImageScores, ...]:
-        """What each image scores by itself, in the order in which they were added."""
+        """Scores of each image, in the order of `add`."""
         return tuple(self._images)
 
     def scores(self) -> SegmentationScores:
-        """The scores of all images so far; at least one."""
+        """Scores of all images added, of which there must be at least one."""
         overlap, union, both = _overlaps(self._pooled)
         iou, dice = _quotients(overlap, union), _quotients(2 * overlap, both)
         pooled = scores_of_confusion(self._pooled)
-        hd95, assd = (self._class_means([getattr(one, name) for one in self._images]) for name in ("hd95", "assd"))
+        hd95, assd = (self._class_means([getattr(image, name) for image in self._images]) for name in ("hd95", "assd"))
         per_class = {
             name: ClassScores(
                 support=int(self._pooled[c].sum()),
@@ -210,9 +212,9 @@ class SegmentationTally:
             )
             for c, name in enumerate(self.classes)
         }
-        images = {name: [getattr(one, name) for one in self._images] for name in ("iou", "dice")}
+        images = {name: [getattr(image, name) for image in self._images] for name in ("iou", "dice")}
         patients = {name: self._per_patient(values) for name, values in images.items()}
-        grouped = any(one.group is not None for one in self._images)
+        grouped = any(image.group is not None for image in self._images)
         return SegmentationScores(
             images=len(self._images),
             iou=pooled["iou"],
@@ -231,7 +233,7 @@ class SegmentationTally:
         return {name: _known(value) for name, value in zip(self.classes[1:], values, strict=True)}
 
     def _class_means(self, rows: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-        """Of each foreground class, the mean over the rows for which the score is defined."""
+        """Mean score of each foreground class over the rows for which it is defined."""
         return {name: _mean([row[name] for row in rows]) for name in self.classes[1:]}
 
     def _mean(self, rows: Sequence[Mapping[str, float | None]]) -> float | None:
@@ -239,27 +241,27 @@ class SegmentationTally:
         return _mean(list(self._class_means(rows).values()))
 
     def _per_patient(self, rows: Sequence[Mapping[str, float | None]]) -> list[dict[str, float | None]]:
-        """A row for each patient: the means of the rows of their images. An image of nobody known stands alone."""
-        of: dict[object, list[Mapping[str, float | None]]] = {}
-        for number, (one, row) in enumerate(zip(self._images, rows, strict=True)):
-            of.setdefault(number if one.group is None else one.group, []).append(row)
-        return [self._class_means(own) for own in of.values()]
+        """Class means over the images of each patient; an image without a patient is a patient of its own."""
+        by_patient: dict[object, list[Mapping[str, float | None]]] = {}
+        for number, (image, row) in enumerate(zip(self._images, rows, strict=True)):
+            by_patient.setdefault(number if image.group is None else image.group, []).append(row)
+        return [self._class_means(patient_rows) for patient_rows in by_patient.values()]
 
 
 def _overlaps(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Per class, from counts[truth, predicted]: pixels in both, in either, and the sum of the two areas."""
+    """Intersection, union and sum of the areas of each class, from a confusion matrix [truth, predicted]."""
     overlap = np.diag(counts)
     both = counts.sum(axis=0) + counts.sum(axis=1)
     return overlap, both - overlap, both
 
 
 def _quotients(part: NDArray[np.int64], whole: NDArray[np.int64]) -> list[float]:
-    """part / whole, NaN where a class is absent from truth and prediction alike."""
+    """part / whole, NaN for a class absent from both truth and prediction."""
     return [float(p / w) if w else float("nan") for p, w in zip(part, whole, strict=True)]
 
 
 def _surface(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[float, float]:
-    """(HD95, ASSD) in pixels; NaN when both are empty, the image's diagonal when one is."""
+    """(HD95, ASSD) in pixels; NaN if both masks are empty, the image's diagonal if one is."""
     if not predicted.any() and not truth.any():
         return float("nan"), float("nan")
     if not predicted.any() or not truth.any():

@@ -1,10 +1,10 @@
-"""k-means in mini-batches (Sculley 2010), each of which is seen once and not kept.
+"""Mini-batch k-means (Sculley 2010), which uses each batch once and does not store it.
 
-    start       k-means++ and Lloyd's, of the first batches
-    mini-batch  c_k is the mean of all points labelled k so far: c_k += n_k / N_k (mean of the batch's - c_k)
-    few         a cluster that few points come to is put beside the centroid of the largest, as an empty one is
+    start       k-means++ and Lloyd's algorithm on the first batches
+    mini-batch  c_k ← c_k + n_k / N_k (m_k - c_k),   m_k: mean of the batch's n_k points labelled k, of N_k so far
+    few         a cluster that few points are assigned to is re-seeded beside the largest, like an empty one
 
-What `kmeans` says of points, draws and devices holds here too; here it is `check` that waits for the device.
+Points, draws and devices are as in `kmeans`; `check` is the call that synchronises with the device.
 """
 
 from dataclasses import dataclass
@@ -13,32 +13,32 @@ from typing import final
 import torch
 from torch import Tensor
 
-from s4mi.maths.kmeans_steps import (
+from s4mi.maths.kmeans import (
     ClusterStats,
     all_finite,
     as_points,
     assign,
     check_clusters,
-    draw_start,
-    exactly,
+    check_distinct,
+    check_finite,
+    cluster_stats,
+    full_precision,
     lloyd,
-    moved,
-    refuse_few,
-    refuse_infinite,
+    plus_plus_start,
     reseed,
-    totals,
+    updated_centroids,
 )
 
 START_POINTS = 256
-"""Points a cluster that mini-batch k-means starts with; faiss does not look at more either."""
+"""Points per cluster collected for the start; faiss uses no more either."""
 
 
 @final
 class MiniBatchKMeans:
-    """k-means of features that come in batches; each batch is seen once and not kept.
+    """k-means of features that come in batches, each of which is used once and not stored.
 
-    The first `update`s collect points for the start, Lloyd's k-means from k-means++; later ones move the centroids. A
-    cluster that few points come to is re-seeded.
+    The first calls of `update` collect points for the start, k-means++ and Lloyd's algorithm; later ones move the
+    centroids. A cluster that few points are assigned to is re-seeded.
     """
 
     def __init__(
@@ -55,12 +55,11 @@ class MiniBatchKMeans:
         """Prepare for (N, D) features.
 
         Args:
-            generator: of all draws, on any device.
-            start_points: so many points at least are collected for the start; None: 256 a cluster.
-            start_iterations: of Lloyd's at most, on the points collected.
-            reassign_after: a number of updates, after each of which clusters are looked through.
-            least_share: a cluster that got no more than this share of these updates' points is re-seeded; 0: one that
-                got none.
+            generator: generator of all draws, on any device.
+            start_points: minimum number of points collected for the start; None: 256 per cluster.
+            start_iterations: maximum number of iterations of Lloyd's algorithm at the start.
+            reassign_after: number of updates after which small clusters are re-seeded.
+            least_share: share of the points of these updates up to which a cluster is re-seeded; 0: empty ones only.
 
         Raises:
             S4miError: more than 255 clusters.
@@ -71,7 +70,7 @@ class MiniBatchKMeans:
         self.start_iterations = start_iterations
         self.reassign_after, self.least_share = reassign_after, least_share
         self._generator = generator
-        self._waiting: list[Tensor] = []
+        self._collected: list[Tensor] = []
         self._finite: Tensor | None = None
         self._state: _State | None = None
 
@@ -82,105 +81,107 @@ class MiniBatchKMeans:
 
     @property
     def counts(self) -> Tensor:
-        """(K,) int64: how many points each centroid is the mean of; none where it was just re-seeded."""
+        """(K,) int64 number of points that each centroid is the mean of; 0 if it was just re-seeded."""
         return self._started().counts.clone()
 
     def update(self, features: Tensor) -> None:
-        """Move the centroids towards (N, D) features, or keep these for the start; `check` says what is wrong."""
-        with exactly(features):
+        """Move the centroids towards (N, D) features, or collect them for the start; `check` reports invalid ones."""
+        with full_precision(features):
             points = as_points(features, cosine=self.cosine)
-            self.take(points if self.cosine else points.clone())
+            self.update_points(points if self.cosine else points.clone())
 
-    def take(self, points: Tensor) -> None:
-        """`update` by points as `as_points` makes them; those for the start are not copied, and must not change."""
-        with exactly(points):
+    def update_points(self, points: Tensor) -> None:
+        """`update` with points from `as_points`; those for the start are not copied and must not be modified."""
+        with full_precision(points):
             finite = all_finite(points)
             self._finite = finite if self._finite is None else self._finite & finite
             if self._state is not None:
                 self._move(points, self._state)
                 return
-            self._waiting.append(points)
-            if sum(map(len, self._waiting)) >= self.start_points:
+            self._collected.append(points)
+            if sum(map(len, self._collected)) >= self.start_points:
                 self._started()
 
     def check(self) -> None:
-        """Look at all points so far, which waits for the device.
+        """Check all points so far, which synchronises with the device.
 
         Raises:
-            S4miError: numbers that are not finite, or fewer different points at the start than clusters.
+            S4miError: values that are not finite, or fewer distinct points at the start than clusters.
         """
         state = self._started()
-        assert self._finite is not None, "there are points"
-        refuse_infinite(self._finite)
-        refuse_few(state.start_points, self.clusters, state.different)
+        assert self._finite is not None, "a started state has seen points"
+        check_finite(self._finite)
+        check_distinct(state.start_points, self.clusters, state.distinct)
 
     def assign(self, features: Tensor) -> Tensor:
         """(N,) int64 labels in [0, K), which fit into uint8, of (N, D) features, in bounded memory."""
         return assign(features, self._started().centroids, cosine=self.cosine)
 
     def _started(self) -> "_State":
-        """What there is to know so far; with fewer points than asked for, the start is made of those there are."""
+        """The state; if there is none yet, start from the points collected so far, even if they are few."""
         if self._state is not None:
             return self._state
-        if not self._waiting:
+        if not self._collected:
             raise ValueError("k-means has seen no points yet")
-        points, self._waiting = torch.cat(self._waiting), []
-        with exactly(points):
-            drawn = draw_start(points, self.clusters, generator=self._generator, cosine=self.cosine)
+        points, self._collected = torch.cat(self._collected), []
+        with full_precision(points):
+            drawn = plus_plus_start(points, self.clusters, generator=self._generator, cosine=self.cosine)
             start = lloyd(
                 points, *drawn, iterations=self.start_iterations, generator=self._generator, cosine=self.cosine
             )
-            found = totals(points, start.labels, start.centroids)
-            centroids = moved(start.centroids, found.means, cosine=self.cosine)
-            none = torch.zeros_like(found.counts)
+            stats = cluster_stats(points, start.labels, start.centroids)
+            zeros = torch.zeros_like(stats.counts)
             self._state = _State(
-                centroids,
-                found.means,
-                found.counts,
-                seen=none,
-                scatter=none.float(),
+                centroids=updated_centroids(start.centroids, stats.means, cosine=self.cosine),
+                means=stats.means,
+                counts=stats.counts,
+                recent=zeros,
+                scatter=zeros.float(),
                 start_points=len(points),
-                different=start.different,
+                distinct=start.distinct,
             )
         return self._state
 
     def _move(self, points: Tensor, state: "_State") -> None:
         labels = assign(points, state.centroids, cosine=self.cosine)
-        found = totals(points, labels, state.centroids)
-        state.counts += found.counts
-        rate = found.counts / state.counts.clamp_min(1)
-        state.means += rate[:, None] * (found.means - state.means)
-        state.centroids = moved(state.centroids, state.means, cosine=self.cosine)
-        state.seen += found.counts
-        state.scatter += found.scatter
+        stats = cluster_stats(points, labels, state.centroids)
+        state.counts += stats.counts
+        rate = stats.counts / state.counts.clamp_min(1)
+        state.means += rate[:, None] * (stats.means - state.means)
+        state.centroids = updated_centroids(state.centroids, state.means, cosine=self.cosine)
+        state.recent += stats.counts
+        state.scatter += stats.scatter
         state.updates += 1
         if state.updates % self.reassign_after == 0:
             self._reassign(state)
 
     def _reassign(self, state: "_State") -> None:
-        few = state.seen <= self.least_share * state.seen.sum()
-        window = ClusterStats(state.means, counts=state.seen, scatter=state.scatter)
+        few = state.recent <= self.least_share * state.recent.sum()
+        window = ClusterStats(state.means, counts=state.recent, scatter=state.scatter)
         state.centroids, split = reseed(state.centroids, window, few, generator=self._generator, cosine=self.cosine)
         halvings = (split == torch.arange(self.clusters, device=split.device)[:, None]).sum(dim=1)
-        fresh = split >= 0  # the next points make its mean alone
-        state.counts = torch.where(fresh, 0, state.counts >> halvings)
-        state.means = torch.where(fresh[:, None], state.centroids, state.means)
-        state.seen, state.scatter = torch.zeros_like(state.seen), torch.zeros_like(state.scatter)
+        reseeded = split >= 0  # their means start again from the next points
+        state.counts = torch.where(reseeded, 0, state.counts >> halvings)
+        state.means = torch.where(reseeded[:, None], state.centroids, state.means)
+        state.recent, state.scatter = torch.zeros_like(state.recent), torch.zeros_like(state.scatter)
 
 
 @dataclass
 class _State:
-    """Of mini-batch k-means; `means` are the centroids before they are brought to unit length.
+    """State of mini-batch k-means.
 
-    `seen` and `scatter` are sums since the clusters were last looked through; `start_points` and `different` are of the
-    start, as `refuse_few` wants them.
+    Attributes:
+        centroids: (K, D). means: (K, D), the centroids before scaling to unit length. counts: (K,) points of the means.
+        recent: (K,) points since small clusters were last re-seeded. scatter: (K,) their squared distances.
+        start_points: number of points of the start. distinct: number of distinct ones among them.
+        updates: number of mini-batches after the start.
     """
 
     centroids: Tensor
     means: Tensor
     counts: Tensor
-    seen: Tensor
+    recent: Tensor
     scatter: Tensor
     start_points: int
-    different: Tensor
+    distinct: Tensor
     updates: int = 0

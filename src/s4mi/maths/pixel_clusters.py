@@ -1,13 +1,13 @@
-"""Clusters of the pixel features of one pass over the images: where they lie, and which pixel is in which.
+"""Clusters of pixel features in one pass over the images: centroids, and the cluster of every pixel.
 
-k-means is fitted on the first batches, whose features are kept for it; their order is random, so that they are a sample
-of all. Then the centroids stand still, and every other batch is labelled as it comes and forgotten. Each image is
-therefore seen once, and all labels are by the same centroids.
+k-means is fitted on the first batches, whose features are stored for it; batches come in random order, so that these
+are a sample of all. Then the centroids are fixed, and every other batch is labelled as it comes and its features are
+discarded. Each image therefore passes the network once, and all labels come from the same centroids.
 
-Of several processes each fits k-means on the features of all of them, a batch at a time, and labels its own. They find
-the same centroids, and where there are none to find, they all say so.
+With several processes, each fits k-means on the features of all of them, batch by batch, and labels its own. All find
+the same centroids, or all raise the same error.
 
-The device is waited for once, in `finish`.
+`finish` is the only call that synchronises with the device.
 """
 
 from dataclasses import dataclass
@@ -17,22 +17,21 @@ import torch
 from torch import Tensor
 
 from s4mi.maths.distributed import from_all_processes, from_first_process, sum_over_processes
-from s4mi.maths.kmeans import assign, centroid_distances
-from s4mi.maths.kmeans_steps import all_finite, as_points, counted, refuse_infinite
+from s4mi.maths.kmeans import all_finite, as_points, assign, centroid_distances, check_finite, cluster_sizes
 from s4mi.maths.mini_batch_kmeans import MiniBatchKMeans
 
 START_POINTS = 2**15
-"""Pixels, at least, that k-means starts with."""
+"""Minimum number of pixels that k-means starts from."""
 
 
 @dataclass(frozen=True)
 class PixelLabels:
-    """What was found.
+    """Clusters of all pixels of an epoch.
 
     Attributes:
         centroids: (K, D) float32 of unit length.
-        labels: of each batch, (B, h, w) uint8 clusters of its pixels.
-        counts: (K,) int64 pixels of each cluster, over all processes.
+        labels: (B, h, w) uint8 clusters of the pixels of each batch.
+        counts: (K,) int64 number of pixels of each cluster, over all processes.
     """
 
     centroids: Tensor
@@ -41,30 +40,31 @@ class PixelLabels:
 
     @property
     def largest(self) -> float:
-        """Share of the pixels that the largest cluster holds."""
+        """Share of the pixels in the largest cluster."""
         return float(self.counts.max() / self.counts.sum())
 
     @property
     def empty(self) -> int:
-        """Clusters without a pixel."""
+        """Number of clusters without a pixel."""
         return int((self.counts == 0).sum())
 
     @property
     def distance(self) -> float:
-        """The greatest cosine distance, in [0, 2], between two centroids."""
+        """Largest cosine distance, in [0, 2], between two centroids."""
         return float(centroid_distances(self.centroids).max())
 
 
 @final
 class PixelClusters:
-    """Gathers the pixel features of an epoch, batch after batch; `finish` says what clusters they are."""
+    """Clusters the pixel features of an epoch: `add` each batch, then `finish`."""
 
     def __init__(self, clusters: int, *, generator: torch.Generator, kept_batches: int) -> None:
         """Prepare for batches of features.
 
         Args:
-            generator: of all draws; on the features' device, or its draws must be brought there, which waits for it.
-            kept_batches: so many of the first batches does k-means look at.
+            generator: generator of all draws; on another device than the features, its draws are copied there, which
+                synchronises.
+            kept_batches: number of batches that k-means is fitted on.
 
         Raises:
             S4miError: more than 255 clusters.
@@ -78,35 +78,35 @@ class PixelClusters:
         self._counts: list[Tensor] = []
         self._infinite: list[Tensor] = []
 
-    def see(self, features: Tensor) -> None:
-        """Take the next batch of (B, D, h, w) features, of any length."""
+    def add(self, features: Tensor) -> None:
+        """Add the next batch of (B, D, h, w) features, of any length."""
         count, _, height, width = features.shape
         pixels = as_points(features.permute(0, 2, 3, 1).flatten(0, 2), cosine=True)
         batch = _Pixels(pixels, (count, height, width))
         if self._centroids is not None:
-            self._infinite.append((~all_finite(pixels)).long())  # k-means looks at those that it is given
+            self._infinite.append((~all_finite(pixels)).long())  # k-means checks the batches that it is fitted on
             self._label(batch, self._centroids)
             return
-        self._kmeans.take(from_all_processes(pixels.reshape(count, height * width, -1)).flatten(0, 1))
+        self._kmeans.update_points(from_all_processes(pixels.reshape(count, height * width, -1)).flatten(0, 1))
         self._kept.append(batch)
         if len(self._kept) == self._kept_batches:
-            self._fix()
+            self._fix_centroids()
 
     def finish(self) -> PixelLabels:
-        """The clusters of all batches that were seen.
+        """Return the clusters of all batches.
 
         Raises:
-            S4miError: numbers that are not finite, in any process, or fewer different pixels than clusters.
+            S4miError: features that are not finite, in any process, or fewer distinct pixels than clusters.
         """
-        centroids = self._fix() if self._centroids is None else self._centroids
+        centroids = self._fix_centroids() if self._centroids is None else self._centroids
         self._kmeans.check()
         if self._infinite:
-            refuse_infinite(sum_over_processes(torch.stack(self._infinite).sum()) == 0)
+            check_finite(sum_over_processes(torch.stack(self._infinite).sum()) == 0)
         counts = sum_over_processes(torch.stack(self._counts).sum(dim=0))
         return PixelLabels(centroids, tuple(self._labels), counts=counts)
 
-    def _fix(self) -> Tensor:
-        """From here on the centroids stand still: to the last bit those of the first process, for all."""
+    def _fix_centroids(self) -> Tensor:
+        """Fix the centroids, to the last bit those of the first process, and label the stored batches."""
         self._centroids = from_first_process(self._kmeans.centroids)
         kept, self._kept = self._kept, []
         for batch in kept:
@@ -114,14 +114,14 @@ class PixelClusters:
         return self._centroids
 
     def _label(self, batch: "_Pixels", centroids: Tensor) -> None:
-        found = assign(batch.points, centroids)
-        self._counts.append(counted(found, self._clusters))
-        self._labels.append(found.to(torch.uint8).reshape(batch.shape))
+        labels = assign(batch.points, centroids)
+        self._counts.append(cluster_sizes(labels, self._clusters))
+        self._labels.append(labels.to(torch.uint8).reshape(batch.shape))
 
 
 @dataclass(frozen=True)
 class _Pixels:
-    """(B·h·w, D) points, and (B, h, w)."""
+    """(B·h·w, D) points of a batch, and its shape (B, h, w)."""
 
     points: Tensor
     shape: tuple[int, int, int]

@@ -1,4 +1,4 @@
-"""How large the regions of a mask are, and where: areas, connected components, centroids."""
+"""Areas, connected components and centroids of the regions of a mask."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Regions:
-    """One class in one mask; pixels that touch by a side or a corner are connected.
+    """Regions of one class in one mask, with 8-connectivity.
 
     Attributes:
-        pixels: of all components together. components: how many. largest: pixels of the largest.
-        centre: (row, column) of the mean pixel, counting from 0 at the middle of the first; None where there is none.
+        pixels: number of pixels of all components. components: number of connected components.
+        largest: number of pixels of the largest component.
+        centre: (row, column) of the centroid, with 0 at the centre of the first pixel; None for an empty mask.
     """
 
     pixels: int
@@ -23,9 +24,9 @@ class Regions:
 
 
 def measure(mask: NDArray[np.bool_]) -> Regions:
-    """Measure the true pixels of (H, W)."""
+    """Measure the regions of an (H, W) mask."""
     count, _, stats, centroids = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    areas = np.asarray(stats[1:, cv2.CC_STAT_AREA], dtype=np.int64)  # the first is what is not in the mask
+    areas = np.asarray(stats[1:, cv2.CC_STAT_AREA], dtype=np.int64)  # the first component is the background
     pixels = int(areas.sum())
     if not pixels:
         return Regions(0, 0, 0, None)

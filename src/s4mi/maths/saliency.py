@@ -1,12 +1,12 @@
-"""Scores of saliency maps: against a mask of what should matter, and against a map of a network that knows nothing.
+"""Scores of saliency maps: against a mask of the lesion, and against the map of a network with random weights.
 
-    pointing game       is the map's greatest value inside the mask?     Zhang et al. 2018 (Excitation Backprop)
-    energy inside       Σ_inside m / Σ m                                 Wang et al. 2020 (Score-CAM)
-    area                inside / all: what a map without any idea scores in either of the two
-    rank correlation    Spearman's ρ of two maps, pixel by pixel         Adebayo et al. 2018
+    pointing game       whether the maximum of the map lies inside the mask      Zhang et al. 2018 (Excitation Backprop)
+    energy inside       Σ_inside m / Σ m                                         Wang et al. 2020 (Score-CAM)
+    area                share of pixels inside, the expected score of an uninformative map in both
+    rank correlation    Spearman's ρ of two maps over pixels                     Adebayo et al. 2018
 
-Undefined is None, and is to be left out of a mean: a map that is zero everywhere points nowhere, a mask without
-foreground holds nothing to point at, and ranks of a map with one value only say nothing.
+Undefined scores are None, to be left out of means: for a map that is zero everywhere, for a mask without foreground,
+and for the rank correlation with a constant map.
 """
 
 import math
@@ -17,22 +17,22 @@ from scipy.ndimage import distance_transform_edt
 from scipy.stats import spearmanr
 
 Map = NDArray[np.float32] | NDArray[np.float64]
-"""(H, W), not negative."""
+"""(H, W) saliency map, not negative."""
 Region = NDArray[np.bool_]
-"""(H, W)."""
+"""(H, W) mask."""
 
 
 def pointing_game(saliency: Map, inside: Region, *, known: Region | None = None, tolerance: float = 0) -> float | None:
-    """1 where the greatest value of the map lies inside the mask, 0 where it does not.
+    """1 if the maximum of the map lies inside the mask, else 0.
 
-    Where several pixels share the greatest value, the share of them that are inside: what picking one of them scores on
-    average. A hit may miss the mask by `tolerance` pixels. Code for everyday photographs of about 500 pixels allows 15
-    (TorchRay); here it is none by default, because medical images come in all sizes and lesions may be smaller.
+    If several pixels share the maximum, the share of them that are inside, which is the expected score of a random
+    choice. A hit may miss the mask by `tolerance` pixels. Code for natural images of about 500 pixels allows 15
+    (TorchRay); the default here is 0, because medical images vary in size and lesions may be smaller.
 
     Args:
-        known: pixels that have an annotation; the others are not looked at.
+        known: annotated pixels; the others are ignored.
     """
-    saliency, inside = _looked_at(saliency, inside, known)
+    saliency, inside = _annotated(saliency, inside, known)
     if not _defined(saliency, inside):
         return None
     hit = inside if tolerance == 0 else distance_transform_edt(~inside) <= tolerance
@@ -43,9 +43,9 @@ def energy_inside(saliency: Map, inside: Region, *, known: Region | None = None)
     """Share of the sum of the map that lies inside the mask, from 0 to 1.
 
     Args:
-        known: pixels that have an annotation; the others are not looked at.
+        known: annotated pixels; the others are ignored.
     """
-    saliency, inside = _looked_at(saliency, inside, known)
+    saliency, inside = _annotated(saliency, inside, known)
     if not _defined(saliency, inside):
         return None
     total = saliency.sum(dtype=np.float64)
@@ -53,7 +53,7 @@ def energy_inside(saliency: Map, inside: Region, *, known: Region | None = None)
 
 
 def area_share(inside: Region, *, known: Region | None = None) -> float | None:
-    """Share of the annotated pixels that are inside; None where there are none inside."""
+    """Share of the annotated pixels that are inside; None for a mask without foreground."""
     if known is not None:
         inside = inside & known
     count = int(inside.sum())
@@ -61,20 +61,21 @@ def area_share(inside: Region, *, known: Region | None = None) -> float | None:
 
 
 def rank_correlation(left: Map, right: Map) -> float | None:
-    """Spearman's ρ of two maps of one shape, from -1 to 1; None where one of them has a single value."""
+    """Spearman's ρ of two maps of the same shape, from -1 to 1; None if one of them is constant."""
     if left.shape != right.shape:
-        raise ValueError(f"maps have the shapes {left.shape} and {right.shape}; compare maps of one size")
+        raise ValueError(f"maps must have the same shape (given {left.shape} and {right.shape})")
     if np.ptp(left) == 0 or np.ptp(right) == 0:
         return None
     correlation = float(spearmanr(left, right, axis=None).statistic)
     return correlation if math.isfinite(correlation) else None
 
 
-def _looked_at(saliency: Map, inside: Region, known: Region | None) -> tuple[Map, Region]:
+def _annotated(saliency: Map, inside: Region, known: Region | None) -> tuple[Map, Region]:
+    """Map and mask with pixels without annotation set to 0."""
     if saliency.shape != inside.shape:
-        raise ValueError(f"the map is {saliency.shape} and the mask {inside.shape}; bring them to one size")
+        raise ValueError(f"map and mask must have the same shape (given {saliency.shape} and {inside.shape})")
     if saliency.size and saliency.min() < 0:
-        raise ValueError(f"the map holds {saliency.min()}; saliency is not negative")
+        raise ValueError(f"saliency must not be negative (found {saliency.min()})")
     if known is None:
         return saliency, inside
     return np.where(known, saliency, 0), inside & known

@@ -1,1 +1,1 @@
-"""One file is one method: its configuration above its class, its formula in view."""
+"""Methods, one per file: the formula, the settings, then the class."""

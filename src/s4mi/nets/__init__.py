@@ -1,1 +1,1 @@
-"""Networks."""
+"""Networks: backbones, segmentation networks, heads, and where their weights come from."""

@@ -1,4 +1,4 @@
-"""The autoencoder that goes over the logits of a segmentation (Singh & Cirrone 2023, autoencoder post-processing)."""
+"""Autoencoder post-processing of segmentation logits (Singh & Cirrone 2023)."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,10 +13,10 @@ RAW, POST_PROCESSED = "raw", "post-processed"
 
 @final
 class WidthAutoencoder(nn.Module):
-    """(B, K, H, `width`) logits → the same, each row of pixels squeezed through the `hidden` widths and back.
+    """MLP autoencoder over each row of pixels: (B, K, H, `width`) logits → the same shape.
 
-    Linear layers from `width` through `hidden` and mirrored back, with a GELU after each but the last: logits have
-    either sign. (One after the last would leave no logit below -0.17.)
+    Linear layers from `width` through the widths `hidden` and mirrored back, with a GELU after each but the last: after
+    the last one, a GELU would leave no logit below -0.17.
     """
 
     def __init__(self, width: int, hidden: Sequence[int]) -> None:
@@ -32,7 +32,7 @@ class WidthAutoencoder(nn.Module):
 
 @final
 class PostProcessed(nn.Module):
-    """A network with an autoencoder over its logits, (B, 3, H, W) → (B, K, H, `width`): either of the two answers."""
+    """A network with an autoencoder over its logits, (B, 3, H, W) → (B, K, H, `width`) raw or post-processed logits."""
 
     def __init__(self, net: nn.Module, *, width: int, hidden: Sequence[int]) -> None:
         super().__init__()
@@ -41,11 +41,10 @@ class PostProcessed(nn.Module):
         self.choice = MemberSelection((RAW, POST_PROCESSED), default=POST_PROCESSED)
 
     def member_logits(self, images: Tensor) -> dict[str, Tensor]:
-        """The logits before and after the autoencoder."""
+        """Logits before and after the autoencoder."""
         z = self.net(images)
         return {RAW: z, POST_PROCESSED: self.autoencoder(z)}
 
     def forward(self, images: Tensor) -> Tensor:
-        """The answer that counts."""
         z: Tensor = self.net(images)
         return z if self.choice.name == RAW else self.autoencoder(z)

@@ -1,4 +1,4 @@
-"""Backbones: any timm name, three tiny networks for demonstrations, and where their weights come from."""
+"""Backbones: any timm network, and three tiny networks for demonstrations."""
 
 import math
 from collections.abc import Callable
@@ -13,20 +13,20 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError, nearest
-from s4mi.nets.weights import IMAGENET, NONE, check_file, check_weights, fetching, fitting, load_file
+from s4mi.nets.weights import IMAGENET, NONE, check_file, check_weights, downloading, load_file, loading
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def tiny_resnet(**_: Any) -> nn.Module:
-    """ResNet-10 a quarter as wide as usual (0.3 M parameters): four stages of one basic block."""
+    """ResNet-10 at a quarter of the usual width (0.3 M parameters): four stages of one basic block."""
     net: nn.Module = ResNet(BasicBlock, [1, 1, 1, 1], channels=(16, 32, 64, 128), stem_width=16, num_classes=0)
     return net
 
 
 def tiny_vit(*, image_size: int, any_size: bool = False) -> nn.Module:
-    """A ViT of 4 blocks, 96 wide, with patches of 8 pixels (0.5 M parameters)."""
+    """ViT with 4 blocks of width 96 and patches of 8 pixels (0.5 M parameters)."""
     net: nn.Module = VisionTransformer(
         img_size=image_size,
         patch_size=8,
@@ -40,7 +40,7 @@ def tiny_vit(*, image_size: int, any_size: bool = False) -> nn.Module:
 
 
 def tiny_swin(*, image_size: int, any_size: bool = False) -> nn.Module:
-    """A Swin transformer of 1-1-2-1 blocks, 32 wide, with windows of 4 patches (1.4 M parameters)."""
+    """Swin transformer with 1-1-2-1 blocks of width 32 and windows of 4 patches (1.4 M parameters)."""
     net: nn.Module = SwinTransformer(
         img_size=image_size,
         patch_size=4,
@@ -62,7 +62,7 @@ TINY: dict[str, Callable[..., nn.Module]] = {
 
 
 class Normalise(nn.Module):
-    """(B, 3, H, W) in [0, 1] → what a backbone was trained on: (x - mean) / std per channel."""
+    """(B, 3, H, W) in [0, 1] → (x - mean) / std per channel, the input that a backbone expects."""
 
     mean: Tensor
     std: Tensor
@@ -83,10 +83,11 @@ class Backbone(nn.Module):
         """Build the network `name` with `weights`: "imagenet" (downloaded by timm), "none", or the path of a file.
 
         Args:
-            any_size: it shall take images of other sizes than `image_size` too, where it can.
+            any_size: accept images of other sizes than `image_size` too, if the network can.
 
         Raises:
-            S4miError: unknown name, a size the network cannot take, or weights that cannot be had or do not fit.
+            S4miError: an unknown name, an unsupported image size, or weights that are missing, cannot be downloaded or
+                do not fit.
         """
         super().__init__()
         check_backbone(name)
@@ -102,27 +103,24 @@ class Backbone(nn.Module):
         return features
 
     def feature_map(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1], H = W → (B, C, h, w), the last features that still have a place.
+        """(B, 3, H, W) in [0, 1], H = W → (B, C, h, w), the last feature map before pooling.
 
         Raises:
-            S4miError: the network gives none in a form that is known here.
+            S4miError: the network has no feature map in a known layout.
         """
-        give: Any = getattr(self.net, "forward_features", None)
-        features = give(self.normalise(images)) if give is not None else torch.empty(0)
-        if features.ndim == 3:  # tokens, those of the whole image first
+        forward_features: Any = getattr(self.net, "forward_features", None)
+        features = forward_features(self.normalise(images)) if forward_features is not None else torch.empty(0)
+        if features.ndim == 3:  # tokens, prefix tokens such as the class token first
             tokens = features[:, getattr(self.net, "num_prefix_tokens", 0) :]
             side = math.isqrt(tokens.shape[1])
             return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
         if features.ndim != 4:
-            raise S4miError(f"{self.name!r} gives no map of features; choose another backbone")
+            raise S4miError(f"{self.name!r} has no feature map; choose another backbone")
         return features.permute(0, 3, 1, 2) if getattr(self.net, "output_fmt", "") == "NHWC" else features
 
     def check_size(self, size: int, *, setting: str) -> None:
-        """Raise `S4miError` if images of `size` pixels, which `setting` asks for, are not for this network."""
-        patch = _patch(self.net)
-        if size % patch:
-            near = max(1, round(size / patch)) * patch
-            raise S4miError(f"{setting} {size} is no multiple of the patches of {self.name!r}, {patch}; take {near}")
+        """Raise `S4miError` if this network cannot take images of `size` pixels, the value of `setting`."""
+        _check_multiple(size, _patch(self.net), name=self.name, setting=setting)
         was_training = self.training
         try:
             with torch.no_grad():
@@ -134,7 +132,7 @@ class Backbone(nn.Module):
 
 
 def check_backbone(name: str) -> None:
-    """Raise `S4miError` naming the nearest known backbone if neither timm nor this package has `name`."""
+    """Raise `S4miError` if neither timm nor this package has a backbone `name`."""
     if name not in TINY and not timm.is_model(name):
         raise S4miError(f"backbone {name!r} is unknown{nearest(name, [*TINY, *timm.list_models()])}")
     network, tag = timm.models.split_model_name_tag(name)
@@ -144,12 +142,12 @@ def check_backbone(name: str) -> None:
 
 
 def no_imagenet(name: str) -> S4miError:
-    """What to say of a network that nobody offers ImageNet weights for."""
+    """Error for a network for which there are no ImageNet weights."""
     return S4miError(f"{name!r} has no ImageNet weights; pass method.weights=none or FILE, or choose another network")
 
 
 def bad_size(name: str, image_size: int, reason: BaseException) -> S4miError:
-    """What to say of a network that cannot take images of this size."""
+    """Error for a network that cannot take images of this size."""
     line = str(reason).strip().partition("\n")[0]
     return S4miError(f"{name!r} cannot take images of {image_size} pixels ({line}); change data.image_size")
 
@@ -164,7 +162,7 @@ def _build(name: str, *, image_size: int, weights: str, any_size: bool) -> nn.Mo
             return _timm(name, image_size=image_size, weights=weights, any_size=any_size)
         check_file(name, weights)
         overlay = {"file": weights}
-        with fitting(weights, name):
+        with loading(weights, name):
             return _timm(
                 name, image_size=image_size, weights=weights, any_size=any_size, pretrained_cfg_overlay=overlay
             )
@@ -182,33 +180,41 @@ def _tiny(name: str, *, image_size: int, weights: str, any_size: bool) -> nn.Mod
 
 
 def _timm(name: str, *, image_size: int, weights: str, any_size: bool, **overlay: Any) -> nn.Module:
-    # Transformers build their position embedding for one size; ViTs can be told to resample it, Swins to pad their
-    # windows. A CNN knows none of these words and takes any size.
+    # Transformers build their position embedding for one size; ViTs can resample it, Swins can pad their windows. CNNs
+    # accept none of these arguments and take any size.
     fixed: list[dict[str, Any]] = [{"img_size": image_size}, {}]
-    free = [{"img_size": image_size, "dynamic_img_size": True}, {"img_size": image_size, "strict_img_size": False}]
-    for size in [*(free if any_size else []), *fixed]:
+    dynamic = [{"img_size": image_size, "dynamic_img_size": True}, {"img_size": image_size, "strict_img_size": False}]
+    for size in [*(dynamic if any_size else []), *fixed]:
         try:
-            with fetching(name, weights):
+            with downloading(name, weights):
                 net: nn.Module = timm.create_model(name, pretrained=weights != NONE, num_classes=0, **overlay, **size)
             return net
         except TypeError as error:
-            if not any(word in str(error) for word in size):
+            if not any(argument in str(error) for argument in size):
                 raise
-    raise AssertionError("a network without any word about size was refused for such a word")
+    raise AssertionError("creating a network without size arguments failed because of a size argument")
 
 
 def _patch(net: nn.Module) -> int:
-    """Side of the patches a transformer cuts images into; 1 where any size will do."""
+    """Side of a transformer's patches, of which image sides must be multiples; 1 if any size will do."""
     embed = getattr(net, "patch_embed", None)
     return embed.patch_size[0] if isinstance(embed, PatchEmbed) and not embed.dynamic_img_pad else 1
 
 
+def _check_multiple(size: int, patch: int, *, name: str, setting: str) -> None:
+    """Raise `S4miError` unless `size` is a multiple of the patches; timm would drop the remaining pixels silently."""
+    if size % patch:
+        near = max(1, round(size / patch)) * patch
+        raise S4miError(f"{setting} {size} is not a multiple of the patch size {patch} of {name!r}; set it to {near}")
+
+
 def _width(net: nn.Module, *, name: str, image_size: int) -> int:
-    """How many features the network gives, found with an image of the size, which it may not be able to take."""
-    patch = _patch(net)
-    if image_size % patch:  # timm leaves the pixels beyond the last whole patch out and says nothing
-        near = max(1, round(image_size / patch)) * patch
-        raise S4miError(f"data.image_size {image_size} is no multiple of the patches of {name!r}, {patch}; take {near}")
+    """Number of features of the network, measured on an image of this size.
+
+    Raises:
+        S4miError: the network cannot take images of this size.
+    """
+    _check_multiple(image_size, _patch(net), name=name, setting="data.image_size")
     try:
         with torch.no_grad():
             features: Tensor = net.eval()(torch.zeros(1, 3, image_size, image_size))

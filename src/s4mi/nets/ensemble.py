@@ -1,4 +1,4 @@
-"""Several networks that answer the same images, and which of their answers counts."""
+"""Ensembles of networks, and which member or average is used for prediction."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ AVERAGE = "average"
 
 @final
 class MemberSelection(nn.Module):
-    """One of several named answers, `default` until another is taken; kept in checkpoints."""
+    """Name of the ensemble member used for prediction, `default` until another is selected; saved in checkpoints."""
 
     index: Tensor
 
@@ -26,29 +26,29 @@ class MemberSelection(nn.Module):
 
     @property
     def name(self) -> str:
-        """The one that is taken now."""
+        """Name of the selected member."""
         return self.settled or self.names[int(self.index)]
 
     def settle(self) -> None:
-        """Let it be this one for good: an exported graph cannot look at a tensor to see which."""
+        """Fix the current selection: an exported graph cannot read it from a tensor."""
         self.settled = self.name
 
     def take(self, name: str) -> None:
-        """Take another one.
+        """Select a member.
 
         Raises:
-            S4miError: there is none of this name.
+            S4miError: an unknown name.
         """
         if name not in self.names:
-            raise S4miError(f"member {name!r} is none of {', '.join(self.names)}")
+            raise S4miError(f"unknown ensemble member {name!r}; choose from {', '.join(self.names)}")
         self.index.fill_(self.names.index(name))
 
 
 @final
 class NetworkEnsemble(nn.Module):
-    """Networks by name, (B, 3, H, W) → (B, K, H, W) each: one of them answers, or their average if there is one.
+    """Networks by name, (B, 3, H, W) → (B, K, H, W): the logits of the selected one, or of their average.
 
-    `committee["cnn"]` is the network of that name.
+    `ensemble["cnn"]` is the network of that name. With `average=False` there is no average to select.
     """
 
     def __init__(self, networks: Mapping[str, nn.Module], *, average: bool = True, default: str = AVERAGE) -> None:
@@ -61,18 +61,17 @@ class NetworkEnsemble(nn.Module):
         return self.networks[name]
 
     def member_logits(self, images: Tensor) -> dict[str, Tensor]:
-        """Every answer by its name, (B, K, H, W) logits."""
-        given = {name: network(images) for name, network in self.networks.items()}
-        return {**given, AVERAGE: mean_logits(*given.values())} if self.average else given
+        """(B, K, H, W) logits of all members, including the average, by name."""
+        logits = {name: network(images) for name, network in self.networks.items()}
+        return {**logits, AVERAGE: mean_logits(*logits.values())} if self.average else logits
 
     def forward(self, images: Tensor) -> Tensor:
-        """The answer that was chosen, (B, K, H, W) logits."""
         name = self.choice.name
         logits: Tensor = self.member_logits(images)[AVERAGE] if name == AVERAGE else self.networks[name](images)
         return logits
 
 
 def mean_logits(*logits: Tensor) -> Tensor:
-    """Logits (B, K, ...) whose softmax is the mean of the given ones' softmaxes: its logarithm."""
-    log_p = torch.stack([one.float().log_softmax(dim=1) for one in logits])
+    """log of the mean of the softmaxes of several (B, K, ...) logits, which are logits of that mean."""
+    log_p = torch.stack([member.float().log_softmax(dim=1) for member in logits])
     return log_p.logsumexp(dim=0) - math.log(len(logits))

@@ -1,4 +1,4 @@
-"""Heads that self-supervision trains on top of a backbone and throws away afterwards."""
+"""Heads for self-supervised pre-training, discarded after training."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,8 +7,9 @@ from torch import Tensor, nn
 class PrototypeHead(nn.Module):
     """DINO's head: (B, D) features → (B, K) cosines with K prototypes (Caron et al. 2021, section 3.1).
 
-    A three-layer perceptron, a bottleneck whose output is brought to unit length, and a linear layer without bias whose
-    rows have unit length (weight normalisation with its gain held at 1). `batch_norm` stands before each GELU.
+    A three-layer perceptron whose output, the bottleneck, is scaled to unit length, and a linear layer without bias
+    whose rows have unit length (weight normalisation with a fixed gain of 1). `batch_norm` adds batch normalisation
+    before each GELU.
     """
 
     def __init__(self, features: int, *, hidden: int, bottleneck: int, prototypes: int, batch_norm: bool) -> None:

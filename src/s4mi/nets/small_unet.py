@@ -1,9 +1,10 @@
 """The small 2-D U-Net of semi-supervised segmentation (Ronneberger et al. 2015, as in SSL4MIS; Luo et al. 2022).
 
 block   conv 3×3, norm, leaky ReLU, dropout, conv 3×3, norm, leaky ReLU
-down    halve by the maximum, block           16 → 32 → 64 → 128 → 256 features, at strides 1 to 16
-up      conv 1×1 to the finer width, double bilinearly, join with the encoder's map, block without dropout
-answer  conv 3×3 to the classes
+down    max pooling by 2, block               16 → 32 → 64 → 128 → 256 channels, at strides 1 to 16
+up      conv 1×1 to the finer width, bilinear upsampling by 2, concatenate with the encoder's map, block without
+        dropout
+head    conv 3×3 to the classes
 """
 
 from collections.abc import Sequence
@@ -19,8 +20,9 @@ from s4mi.nets.segmentation import SegmentationNet
 
 WIDTHS = (16, 32, 64, 128, 256)
 DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
-"""Of the encoder's blocks; the decoder's have none."""
+"""Dropout probabilities of the encoder's blocks; the decoder has no dropout."""
 SLOPE = 0.01
+"""Negative slope of the leaky ReLU."""
 
 
 @final
@@ -60,10 +62,10 @@ class _Up(nn.Module):
         self.block = _block(2 * finer, finer, dropout=0.0)
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
-        # The corners stay in place, as in SSL4MIS.
-        doubled = F.interpolate(self.narrow(coarse), scale_factor=2, mode="bilinear", align_corners=True)
-        joined: Tensor = self.block(torch.cat([skip, doubled], dim=1))
-        return joined
+        # Corners are aligned as in SSL4MIS.
+        upsampled = F.interpolate(self.narrow(coarse), scale_factor=2, mode="bilinear", align_corners=True)
+        x: Tensor = self.block(torch.cat([skip, upsampled], dim=1))
+        return x
 
 
 def _block(width: int, out: int, *, dropout: float) -> nn.Sequential:

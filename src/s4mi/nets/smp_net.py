@@ -1,4 +1,4 @@
-"""Networks of segmentation_models_pytorch: its architectures on its encoders or, after `tu-`, on those of timm."""
+"""Networks of segmentation_models_pytorch: its architectures on its own encoders or, with the prefix `tu-`, timm's."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -16,26 +16,26 @@ from torch import Tensor, nn
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.backbone import Normalise, bad_size, check_backbone, no_imagenet, tiny_resnet
 from s4mi.nets.segmentation import SegmentationNet
-from s4mi.nets.weights import IMAGENET, NONE, check_file, check_weights, fetching, fitting, load_file
+from s4mi.nets.weights import IMAGENET, NONE, check_file, check_weights, downloading, load_file, loading
 
 TINY_ENCODERS = ("tiny_resnet",)
 TIMM = "tu-"
-"""What segmentation_models_pytorch puts before a timm name."""
+"""Prefix of timm encoders in segmentation_models_pytorch."""
 
 PAPER_CHANNELS = (256, 128, 64, 32, 16)
-"""Widths of a decoder's blocks from the deepest up where none are given."""
+"""Default widths of a decoder's blocks, from the deepest up."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What there is to know of an architecture.
+    """Properties of an architecture.
 
     Attributes:
-        label: its name in a table.
-        stride: sides of images are multiples of it; of a U-Net's kin with `PAPER_CHANNELS`.
-        widths: whether the widths of the decoder's blocks, and by their number its depth, can be chosen.
-        attention: whether its decoder knows squeeze and excitation.
-        pooled: whether it normalises means of whole images over the batch, for which one image is too few.
+        label: its name in tables.
+        stride: image sides must be multiples of it; where `widths` holds, that of `PAPER_CHANNELS`.
+        widths: whether the widths of the decoder's blocks, whose number sets the depth, can be chosen.
+        attention: whether the decoder supports squeeze and excitation.
+        pooled: whether it applies batch normalisation to globally pooled features, which needs more than one image.
     """
 
     label: str
@@ -63,15 +63,15 @@ ARCHITECTURES: dict[str, Architecture] = {
     "upernet": Architecture("UPerNet", 32, pooled=True),
     "segformer": Architecture("SegFormer", 32),
 }
-"""All of segmentation_models_pytorch but DPT, whose encoders are plain ViTs that give tokens beside their features."""
+"""All of segmentation_models_pytorch except DPT, whose plain ViT encoders return tokens besides their features."""
 
 _PROBE = 128
-"""Side in pixels of the image that a network without a given size is looked through with; PAN takes none smaller."""
+"""Side in pixels of the image that probes a network without a given size, the smallest that PAN takes."""
 
 
 @final
 class SmpNet(SegmentationNet):
-    """(B, 3, H, W) in [0, 1] → (B, `classes`, H, W) logits by an encoder, a decoder and a head."""
+    """(B, 3, H, W) in [0, 1] → (B, `classes`, H, W) logits, through an encoder, a decoder and a head."""
 
     def __init__(
         self,
@@ -88,13 +88,13 @@ class SmpNet(SegmentationNet):
 
         Args:
             image_size: H = W in pixels, for transformers, which are built for one size; a CNN takes any.
-            decoder_channels: widths from the deepest block up, as many as the net is deep; None: `PAPER_CHANNELS`.
-                For a U-Net and its kin.
-            attention: squeeze and excitation in the decoder, where the architecture knows it.
+            decoder_channels: widths from the deepest block up, one per level, for architectures with `widths`; None:
+                `PAPER_CHANNELS`.
+            attention: squeeze and excitation in the decoder, for architectures that support it.
 
         Raises:
-            S4miError: an unknown architecture or encoder, two that do not go together, a size or settings they cannot
-                have, or weights that are not there or do not fit.
+            S4miError: an unknown architecture or encoder, an unsupported combination of them, of image size or of
+                settings, or weights that are missing or do not fit.
         """
         super().__init__()
         check_architecture(architecture)
@@ -109,7 +109,7 @@ class SmpNet(SegmentationNet):
         if encoder in TINY_ENCODERS:
             if architecture != "unet":
                 raise S4miError(
-                    f"encoder {encoder!r} is for unet; choose another for {architecture!r}, such as resnet18"
+                    f"encoder {encoder!r} works with unet only; choose another for {architecture!r}, such as resnet18"
                 )
             self.net = _tiny_unet(decoder_channels or PAPER_CHANNELS, classes=classes, attention=attention)
         else:
@@ -129,12 +129,12 @@ class SmpNet(SegmentationNet):
     def _features(self, images: Tensor) -> list[Tensor]:
         if ARCHITECTURES[self.architecture].pooled and self.training and len(images) == 1:
             raise S4miError(
-                f"{self.architecture!r} compares whole images within a batch and cannot learn from a batch of one; "
+                f"{self.architecture!r} normalises over the images of a batch and cannot train on a batch of one; "
                 "use larger batches, or another architecture such as unet"
             )
         x = self.normalise(images)
         features = self.net.get_submodule("encoder")(x)
-        return [x, *features] if self.encoder in TINY_ENCODERS else list(features)  # others give x itself
+        return [x, *features] if self.encoder in TINY_ENCODERS else list(features)  # other encoders return x too
 
     def _logits(self, features: Sequence[Tensor]) -> Tensor:
         logits: Tensor = self.net.get_submodule("segmentation_head")(self.net.get_submodule("decoder")(list(features)))
@@ -144,50 +144,50 @@ class SmpNet(SegmentationNet):
 def _decoder_settings(
     architecture: str, channels: Sequence[int] | None, attention: Literal["scse"] | None
 ) -> dict[str, Any]:
-    """What is passed on to segmentation_models_pytorch; settings an architecture does not know it would not refuse."""
-    known = ARCHITECTURES[architecture]
+    """Arguments for segmentation_models_pytorch, which silently ignores those that an architecture does not support."""
+    supported = ARCHITECTURES[architecture]
     widths = tuple(channels or PAPER_CHANNELS)
     return {
-        **({"encoder_depth": len(widths), "decoder_channels": widths} if known.widths else {}),
-        **({"decoder_attention_type": attention} if known.attention else {}),
+        **({"encoder_depth": len(widths), "decoder_channels": widths} if supported.widths else {}),
+        **({"decoder_attention_type": attention} if supported.attention else {}),
     }
 
 
 def _smp_net(encoder: str, architecture: str, *, image_size: int, weights: str, **shape: Any) -> nn.Module:
-    """The network of segmentation_models_pytorch; `shape` goes to its decoder and head."""
+    """A network of segmentation_models_pytorch; `shape` goes to its decoder and head."""
 
-    def create(start: str | bool | None, **timm_only: Any) -> nn.Module:
-        with fetching(encoder, weights):
-            net: nn.Module = smp.create_model(architecture, encoder, encoder_weights=start, **shape, **timm_only)
+    def create(pretrained: str | bool | None, **timm_only: Any) -> nn.Module:
+        with downloading(encoder, weights):
+            net: nn.Module = smp.create_model(architecture, encoder, encoder_weights=pretrained, **shape, **timm_only)
         return net
 
     def create_timm() -> nn.Module:
-        start, overlay = None if weights == NONE else True, {}
+        pretrained, overlay = None if weights == NONE else True, {}
         if weights not in (IMAGENET, NONE):
             check_file(encoder.removeprefix(TIMM), weights)
             overlay = {"pretrained_cfg_overlay": {"file": weights}}
-        with fitting(weights, encoder) if overlay else nullcontext():
+        with loading(weights, encoder) if overlay else nullcontext():
             try:
-                return create(start, img_size=image_size, **overlay)  # transformers are built for one size
+                return create(pretrained, img_size=image_size, **overlay)  # transformers are built for one size
             except TypeError as error:
                 if "img_size" not in str(error):
                     raise
-                return create(start, **overlay)
+                return create(pretrained, **overlay)
 
     try:
         return create_timm() if encoder.startswith(TIMM) else create(IMAGENET if weights == IMAGENET else None)
     except (AssertionError, TypeError, ValueError) as error:
-        if isinstance(error, TypeError) and "output_stride" not in str(error):  # which transformers do not have
+        if isinstance(error, TypeError) and "output_stride" not in str(error):  # an argument transformers lack
             raise
         reason = str(error) or "its last stages cannot be dilated"
         raise S4miError(
-            f"encoder {encoder!r} makes no {ARCHITECTURES[architecture].label} ({reason}); choose another, such as "
-            "resnet34"
+            f"encoder {encoder!r} does not work with {ARCHITECTURES[architecture].label} ({reason}); choose another, "
+            "such as resnet34"
         ) from error
 
 
 def _tiny_unet(channels: Sequence[int], *, classes: int, attention: Literal["scse"] | None) -> nn.Module:
-    """The same decoder on the tiny ResNet-10, which segmentation_models_pytorch does not have."""
+    """A U-Net on the tiny ResNet-10, which segmentation_models_pytorch does not have."""
     depth = len(channels)
     encoder = FeatureListNet(tiny_resnet(), out_indices=tuple(range(depth)))
     decoder = UnetDecoder(
@@ -201,36 +201,40 @@ def _tiny_unet(channels: Sequence[int], *, classes: int, attention: Literal["scs
 
 
 def check_architecture(name: str) -> None:
-    """Raise `S4miError` with what there is if `name` is none of `ARCHITECTURES`."""
+    """Raise `S4miError` if `name` is not one of `ARCHITECTURES`."""
     if name not in ARCHITECTURES:
-        raise S4miError(f"architecture {name!r} is none of {', '.join(ARCHITECTURES)}{nearest(name, ARCHITECTURES)}")
+        raise S4miError(
+            f"architecture {name!r} is unknown{nearest(name, ARCHITECTURES)}; choose from {', '.join(ARCHITECTURES)}"
+        )
 
 
 def check_encoder(name: str) -> None:
-    """Raise `S4miError` naming the nearest known encoder if segmentation_models_pytorch has none of this name."""
+    """Raise `S4miError` if neither segmentation_models_pytorch nor, with the prefix, timm has this encoder."""
     known = encoder_names()
     if name not in known and not (name.startswith(TIMM) and timm.is_model(name.removeprefix(TIMM))):
-        raise S4miError(f"encoder {name!r} is unknown{nearest(name, known)}; any timm name works after {TIMM!r}")
+        raise S4miError(
+            f"encoder {name!r} is unknown{nearest(name, known)}; for a timm encoder, prefix it with {TIMM!r}"
+        )
     if name.startswith(TIMM):
         check_backbone(name.removeprefix(TIMM))
 
 
 def encoder_names() -> list[str]:
-    """All encoders but those of timm."""
+    """Names of all encoders except timm's."""
     return [*TINY_ENCODERS, *smp.encoders.get_encoder_names()]
 
 
 def _check_decoder(architecture: str, channels: Sequence[int] | None, attention: Literal["scse"] | None) -> None:
-    """Raise `S4miError` for settings of the decoder that the architecture does not have."""
-    known = ARCHITECTURES[architecture]
-    if channels is not None and not known.widths:
-        raise S4miError(f"decoder_channels is for unet, unetplusplus and manet; leave it out for {architecture!r}")
-    if attention is not None and not known.attention:
-        raise S4miError(f"attention is for unet and unetplusplus; leave it out for {architecture!r}")
+    """Raise `S4miError` for settings of the decoder that the architecture does not support."""
+    supported = ARCHITECTURES[architecture]
+    if channels is not None and not supported.widths:
+        raise S4miError(f"decoder_channels works with unet, unetplusplus and manet; leave it out for {architecture!r}")
+    if attention is not None and not supported.attention:
+        raise S4miError(f"attention works with unet and unetplusplus; leave it out for {architecture!r}")
     if attention is not None and min(channels or PAPER_CHANNELS) < 16:
         raise S4miError(
-            f"attention {attention!r} squeezes 16-fold, which leaves nothing of decoder_channels "
-            f"{list(channels or PAPER_CHANNELS)}; make each at least 16"
+            f"attention {attention!r} squeezes channels 16-fold; make each of decoder_channels at least 16 "
+            f"(given {list(channels or PAPER_CHANNELS)})"
         )
 
 
@@ -241,18 +245,18 @@ def _has_imagenet(encoder: str) -> bool:
 
 
 def _normalise(encoder: str) -> Normalise:
-    """What the encoder was trained on, from timm, as segmentation_models_pytorch asks a server for it."""
-    if encoder in ("xception", "inceptionv4", "inceptionresnetv2"):  # by other names in timm
+    """Normalisation of the encoder's weights, from timm: segmentation_models_pytorch would query a server for it."""
+    if encoder in ("xception", "inceptionv4", "inceptionresnetv2"):  # timm has these under other names
         return Normalise((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     name = encoder.removeprefix(TIMM).removeprefix("timm-")
-    known = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
-    return Normalise(known.mean, known.std) if known else Normalise()
+    cfg = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    return Normalise(cfg.mean, cfg.std) if cfg else Normalise()
 
 
 def _freeze_unused(net: SmpNet, *, image_size: int) -> None:
-    """Take out of training what no gradient reaches, such as the deep stages under a shallow decoder.
+    """Freeze parameters that no gradient reaches, such as deep stages under a shallow decoder.
 
-    Training on several devices waits for the gradient of every parameter that is to be trained.
+    Distributed training waits for the gradient of every parameter that is not frozen.
     """
     weights = [weight for weight in net.parameters() if weight.requires_grad]
     try:

@@ -1,12 +1,12 @@
 """Swin-Unet: a U-Net of Swin transformer blocks (Cao et al. 2021; the blocks are timm's).
 
     encoder   patches of 4×4 pixels, then 4 stages of 2 blocks: widths d, 2d, 4d, 8d at strides 4, 8, 16, 32
-    decoder   for each of the 3 finer stages: expand to twice the sides and half the width, join with the encoder's
-              map, linear back to the width, 2 blocks
-    answer    expand to four times the sides, linear to the classes
+    decoder   for each of the 3 finer stages: expand to twice the sides and half the width, concatenate with the
+              encoder's map, linear layer back to the width, 2 blocks
+    head      expand to four times the sides, linear layer to the classes
 
-Maps are (B, h, w, C) for timm's blocks and (B, C, h, w) between `encode` and `decode`. The encoder's maps are taken
-after the blocks of a stage, as the paper draws them; its authors' code takes what goes into them.
+Maps are (B, h, w, C) for timm's blocks and (B, C, h, w) between `encode` and `decode`. Skip connections are taken after
+the blocks of a stage, as in the paper's figure; the authors' code takes them before.
 """
 
 from collections.abc import Sequence
@@ -22,25 +22,25 @@ from torch import Tensor, nn
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.backbone import Normalise, no_imagenet
 from s4mi.nets.segmentation import SegmentationNet
-from s4mi.nets.weights import IMAGENET, NONE, check_weights, fetching, fitting, read_weights
+from s4mi.nets.weights import IMAGENET, NONE, check_weights, downloading, loading, read_weights
 
 PATCH = 4
 STAGES = 4
 BLOCKS = 2
-"""In a stage; Swin-tiny itself has 6 in its third, of which the first 2 are taken."""
+"""Number of blocks per stage; of the 6 blocks in the third stage of Swin-tiny, the first 2 are used."""
 DROP_PATH = 0.2
-"""How often the last block of the encoder is skipped in training; less before it, and the decoder mirrors it."""
+"""Stochastic depth rate of the encoder's last block; it rises linearly up to there, and the decoder mirrors it."""
 
 
 @dataclass(frozen=True)
 class SwinShape:
-    """What tells one Swin-Unet from another."""
+    """Widths, heads and window of a Swin-Unet."""
 
     width: int
     heads: tuple[int, int, int, int]
     window: int
     timm_name: str | None = None
-    """The timm network that its encoder is the beginning of, stage by stage."""
+    """The timm network whose stages begin with the blocks of this encoder, for its weights."""
 
 
 SHAPES = {
@@ -53,20 +53,20 @@ SHAPES = {
 class SwinUNet(SegmentationNet):
     """(B, 3, H, W) in [0, 1] → (B, `classes`, H, W) logits; 27 M parameters as "swin_tiny", 3 M as "tiny_swin".
 
-    No weight depends on the size of the images: what is learned at one size can be used and loaded at any other.
+    No weight depends on the image size: weights trained at one size can be loaded and used at any other.
     """
 
     stride = PATCH * 2 ** (STAGES - 1)
 
     def __init__(self, name: str = "swin_tiny", *, classes: int, image_size: int, weights: str = NONE) -> None:
-        """Build the network `name` whose encoder starts from `weights`: "imagenet", "none", or the path of a file.
+        """Build the network `name` with initial encoder `weights`: "imagenet", "none", or the path of a file.
 
         Args:
-            image_size: of most images, in pixels. timm notes it down; images of other sizes are answered as well.
-            weights: a file is one of timm's, of Swin-tiny or of the encoder of this network. The decoder is random.
+            image_size: side of the images in pixels, which timm records; other sizes work too.
+            weights: a file holds timm weights of Swin-tiny, or of this network's encoder. The decoder is random.
 
         Raises:
-            S4miError: an unknown name, or weights that are not there, cannot be had, or do not fit.
+            S4miError: an unknown name, or weights that are missing, cannot be downloaded or do not fit.
         """
         super().__init__()
         if name not in SHAPES:
@@ -74,7 +74,7 @@ class SwinUNet(SegmentationNet):
         check_weights(weights)
         shape = SHAPES[name]
         self.normalise = Normalise()
-        # timm fits windows to the size it is told unless it shall always partition; `swin_block` fits them instead.
+        # `always_partition` keeps timm from shrinking windows to a small image; `swin_block` fits them to any size.
         self.encoder = SwinTransformer(
             img_size=image_size,
             patch_size=PATCH,
@@ -116,7 +116,7 @@ class _Decoder(nn.Module):
         self.expand = PatchExpanding(shape.width, shape.width, times=PATCH)
         self.head = nn.Linear(shape.width, classes, bias=False)
         for module in self.modules():
-            if isinstance(module, nn.Linear):  # as timm does in the encoder
+            if isinstance(module, nn.Linear):  # timm's initialisation, as in the encoder
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -130,7 +130,7 @@ class _Decoder(nn.Module):
 
 
 class _Level(nn.Module):
-    """A map (B, h, w, 2d) and the encoder's finer one (B, 2h, 2w, d), of the `stage` → (B, 2h, 2w, d)."""
+    """A map (B, h, w, 2d) and the encoder's finer map (B, 2h, 2w, d) of this stage → (B, 2h, 2w, d)."""
 
     def __init__(self, shape: SwinShape, stage: int) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class _Level(nn.Module):
         self.blocks = nn.ModuleList(
             SwinTransformerBlock(
                 width,
-                input_resolution=(1, 1),  # not looked at, as in the encoder
+                input_resolution=(1, 1),  # unused with a dynamic mask
                 num_heads=shape.heads[stage],
                 window_size=shape.window,
                 shift_size=shape.window // 2 if index % 2 else 0,
@@ -159,7 +159,7 @@ class _Level(nn.Module):
 
 
 class PatchExpanding(nn.Module):
-    """(B, h, w, `width`) → (B, h · `times`, w · `times`, `out`): linear, `spread`, norm."""
+    """(B, h, w, `width`) → (B, h · `times`, w · `times`, `out`): linear layer, `depth_to_space`, norm."""
 
     def __init__(self, width: int, out: int, *, times: int) -> None:
         super().__init__()
@@ -168,67 +168,68 @@ class PatchExpanding(nn.Module):
         self.norm = nn.LayerNorm(out)
 
     def forward(self, x: Tensor) -> Tensor:
-        expanded: Tensor = self.norm(spread(self.linear(x), self.times))
+        expanded: Tensor = self.norm(depth_to_space(self.linear(x), self.times))
         return expanded
 
 
-def spread(x: Tensor, times: int) -> Tensor:
-    """(B, h, w, times² · C) → (B, h · times, w · times, C); for 2 times, what Swin's patch merging gathers put back."""
+def depth_to_space(x: Tensor, times: int) -> Tensor:
+    """(B, h, w, times² · C) → (B, h · times, w · times, C); with `times` 2 the inverse of Swin's patch merging."""
     batch, height, width, channels = x.shape
     parts = x.reshape(batch, height, width, times, times, channels // times**2)  # (B, h, w, column, row, C)
     return parts.permute(0, 1, 4, 2, 3, 5).flatten(3, 4).flatten(1, 2)
 
 
 def swin_block(block: Any, x: Tensor) -> Tensor:
-    """(B, h, w, C) → the same shape, through timm's `SwinTransformerBlock` with windows that fit any h and w.
+    """Forward pass of timm's `SwinTransformerBlock` for any h and w: (B, h, w, C) → the same shape.
 
-    Padding is not seen, and what one window holds is not shifted. timm's own forward is the same in a block built for h
-    and w that are multiples of the window. Elsewhere it masks what it has rolled and then padded as if it had padded
-    first: the first rows see the last ones, and all see the padding.
+    Attention never reaches padding, and a side that fits into one window is not shifted. The result equals timm's own
+    forward pass in a block built for h and w that are multiples of the window. For other sizes timm rolls before it
+    pads but builds its mask as if it had padded first, so that the first rows attend to the last ones and all attend to
+    the padding.
     """
     attended = x + block.drop_path1(_window_attention(block, block.norm1(x)))
-    answer: Tensor = attended + block.drop_path2(block.mlp(block.norm2(attended)))
-    return answer
+    output: Tensor = attended + block.drop_path2(block.mlp(block.norm2(attended)))
+    return output
 
 
 def _window_attention(block: Any, x: Tensor) -> Tensor:
-    """Attention within windows of a map (B, h, w, C), shifted along the sides that have more than one window."""
+    """Attention within windows of a map (B, h, w, C), shifted along sides with more than one window."""
     (height, width), window = x.shape[1:3], block.window_size
     down, right = (s if n > k else 0 for n, k, s in zip((height, width), window, block.shift_size, strict=True))
     below, beside = -height % window[0], -width % window[1]
     x = F.pad(x, (0, 0, 0, beside, 0, below)).roll((-down, -right), dims=(1, 2))
     mask = None
     if down or right or below or beside:
-        rows = _kinds(height, padding=below, shift=down, device=x.device)
-        columns = _kinds(width, padding=beside, shift=right, device=x.device)
+        rows = _regions(height, padding=below, shift=down, device=x.device)
+        columns = _regions(width, padding=beside, shift=right, device=x.device)
         mask = _mask(3 * rows[:, None] + columns, window).to(x.dtype)
     windows = block.attn(window_partition(x, window).flatten(1, 2), mask=mask)
-    whole: Tensor = window_reverse(windows.unflatten(1, window), window, height + below, width + beside)
-    return whole.roll((down, right), dims=(1, 2))[:, :height, :width]
+    merged: Tensor = window_reverse(windows.unflatten(1, window), window, height + below, width + beside)
+    return merged.roll((down, right), dims=(1, 2))[:, :height, :width]
 
 
-def _kinds(length: int, *, padding: int, shift: int, device: torch.device) -> Tensor:
-    """(length + padding,), rolled back by `shift`: 1 for places that come round, 2 for padding, 0 for others."""
-    place = torch.arange(length + padding, device=device)
-    return ((place < shift).long() + 2 * (place >= length).long()).roll(-shift)
+def _regions(length: int, *, padding: int, shift: int, device: torch.device) -> Tensor:
+    """(length + padding,) rolled by -`shift`: 1 for positions that wrapped around, 2 for padding, 0 for others."""
+    position = torch.arange(length + padding, device=device)
+    return ((position < shift).long() + 2 * (position >= length).long()).roll(-shift)
 
 
-def _mask(kinds: Tensor, window: tuple[int, int]) -> Tensor:
-    """(h, w) → (windows, area, area): 0 between places of one kind in a window, -inf between others."""
-    flat = window_partition(kinds[None, :, :, None], window).flatten(1)
+def _mask(regions: Tensor, window: tuple[int, int]) -> Tensor:
+    """(h, w) → (windows, area, area): 0 between positions of one region in a window, -inf between others."""
+    flat = window_partition(regions[None, :, :, None], window).flatten(1)
     apart = flat[:, :, None] != flat[:, None, :]
-    return torch.zeros(apart.shape, device=kinds.device).masked_fill(apart, float("-inf"))
+    return torch.zeros(apart.shape, device=regions.device).masked_fill(apart, float("-inf"))
 
 
 def _load_encoder(encoder: nn.Module, weights: str, *, name: str) -> None:
-    """Give the encoder the weights it shares with those of ImageNet or of a file, which may hold more blocks."""
-    wanted, origin = encoder.state_dict(), SHAPES[name].timm_name
+    """Load the encoder's tensors from ImageNet weights or from a file, which may hold more blocks."""
+    expected, origin = encoder.state_dict(), SHAPES[name].timm_name
     if weights == IMAGENET:
         if origin is None:
             raise no_imagenet(name)
-        with fetching(origin, weights):
-            given = timm.create_model(origin, pretrained=True, num_classes=0).state_dict()
-        encoder.load_state_dict({key: given[key] for key in wanted})
+        with downloading(origin, weights):
+            loaded = timm.create_model(origin, pretrained=True, num_classes=0).state_dict()
+        encoder.load_state_dict({key: loaded[key] for key in expected})
         return
-    with fitting(weights, origin or name):
-        encoder.load_state_dict(read_weights(weights, wanted, name=origin or name))
+    with loading(weights, origin or name):
+        encoder.load_state_dict(read_weights(weights, expected, name=origin or name))

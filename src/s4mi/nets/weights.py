@@ -1,4 +1,4 @@
-"""Where weights come from: ImageNet through timm, a file, or the encoders that a pre-training run left behind."""
+"""Initial weights: ImageNet through timm, a weight file, or the encoders saved by a pre-training run."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -15,28 +15,30 @@ from s4mi.errors import S4miError
 IMAGENET = "imagenet"
 NONE = "none"
 ENCODERS = "encoders"
-"""Folder below a pre-training run with a weight file an encoder, named after it, in timm's format."""
+"""Folder in a pre-training run with one weight file per encoder, named after it, in timm's format."""
 
 log = logging.getLogger("s4mi")
 
 
 def check_weights(weights: str) -> None:
-    """Raise `S4miError` if `weights` is neither "imagenet", "none" nor a file that is there."""
+    """Raise `S4miError` if `weights` is neither "imagenet", "none" nor an existing file."""
     if weights not in (IMAGENET, NONE) and not Path(weights).is_file():
-        raise S4miError(f"weights {weights!r} is no file; pass 'imagenet', 'none' or the path of a weight file")
+        raise S4miError(
+            f"weights file {weights!r} does not exist; pass 'imagenet', 'none' or the path of a weight file"
+        )
 
 
 @contextmanager
-def fetching(name: str, weights: str) -> Iterator[None]:
-    """Say in one line that weights cannot be downloaded, whatever it is that timm, the hub and its http client raise.
+def downloading(name: str, weights: str) -> Iterator[None]:
+    """Turn errors of downloading ImageNet weights into a one-line `S4miError`.
 
-    Their errors have no class in common. Those of the network's own arguments go through.
+    The errors of timm, the hub and its HTTP client have no common class. Errors of wrong arguments pass through.
     """
     try:
         yield
     except Exception as error:
-        own = isinstance(error, AssertionError | TypeError | ValueError) and not isinstance(error, OSError)
-        if weights != IMAGENET or own:
+        wrong_argument = isinstance(error, AssertionError | TypeError | ValueError) and not isinstance(error, OSError)
+        if weights != IMAGENET or wrong_argument:
             raise
         line = str(error).strip().partition("\n")[0] or type(error).__name__
         raise S4miError(
@@ -45,20 +47,20 @@ def fetching(name: str, weights: str) -> Iterator[None]:
         ) from error
 
 
-def read_weights(path: str, wanted: Mapping[str, Tensor], *, name: str) -> dict[str, Tensor]:
-    """The `wanted` tensors of a weight file; what else is there, such as a head, is left alone.
+def read_weights(path: str, expected: Mapping[str, Tensor], *, name: str) -> dict[str, Tensor]:
+    """Read the tensors with the names in `expected` from a weight file; others, such as a head, are ignored.
 
     Raises:
-        S4miError: it is no weight file, or some of the tensors are not in it.
+        S4miError: not a weight file, or some of the tensors are missing.
     """
     try:
-        given: dict[str, Tensor] = timm.models.load_state_dict(path)
-    except Exception as error:  # pickle, zip and safetensors each raise their own
+        tensors: dict[str, Tensor] = timm.models.load_state_dict(path)
+    except Exception as error:  # pickle, zip and safetensors raise errors of different classes
         line = str(error).strip().partition("\n")[0]
-        raise S4miError(f"{path}: is no weight file ({line}); pass a .safetensors or .pth of {name!r}") from error
-    # The counter of batches is no weight: old files do not have it, and torch does without it.
-    needed = [key for key in wanted if not key.endswith("num_batches_tracked")]
-    missing = [key for key in needed if key not in given]
+        raise S4miError(f"{path}: not a valid weight file ({line}); pass a .safetensors or .pth of {name!r}") from error
+    # The batch counter of batch normalisation is not a weight, and old files lack it.
+    needed = [key for key in expected if not key.endswith("num_batches_tracked")]
+    missing = [key for key in needed if key not in tensors]
     if missing:
         share = 1 - len(missing) / len(needed)
         raise S4miError(
@@ -66,38 +68,38 @@ def read_weights(path: str, wanted: Mapping[str, Tensor], *, name: str) -> dict[
             "pass weights of this network"
         )
     log.info("%s: %d of %d tensors of %r loaded (100 %%)", path, len(needed), len(needed), name)
-    return {key: given[key] for key in wanted if key in given}
+    return {key: tensors[key] for key in expected if key in tensors}
 
 
 def load_file(net: nn.Module, path: str, *, name: str) -> None:
-    """Load the weights of all of `net` from a file.
+    """Load all weights of `net` from a file.
 
     Raises:
-        S4miError: it is no weight file, or does not fit.
+        S4miError: not a weight file, or one that does not fit.
     """
-    with fitting(path, name):
+    with loading(path, name):
         net.load_state_dict(read_weights(path, net.state_dict(), name=name))
 
 
 @contextmanager
-def fitting(path: str, name: str) -> Iterator[None]:
-    """Say in one line that tensors of a file have other shapes than the network's."""
+def loading(path: str, name: str) -> Iterator[None]:
+    """Turn torch's error about tensors of another shape into a one-line `S4miError`."""
     try:
         yield
     except RuntimeError as error:
-        line = str(error).strip().splitlines()[:2][-1].strip()  # under torch's heading, the first of the tensors
+        line = str(error).strip().splitlines()[:2][-1].strip()  # the first tensor, which follows torch's heading
         raise S4miError(f"{path}: does not fit {name!r} ({line}); pass weights of this network") from error
 
 
 def check_file(name: str, path: str) -> None:
-    """Raise `S4miError` unless all tensors of the timm network `name`, but for its head, are in the file."""
+    """Raise `S4miError` unless the file holds all tensors of the timm network `name` except its head."""
     with torch.device("meta"):
-        wanted = timm.create_model(name, num_classes=0).state_dict()
-    read_weights(path, wanted, name=name)
+        expected = timm.create_model(name, num_classes=0).state_dict()
+    read_weights(path, expected, name=name)
 
 
 def classifier_of(name: str, weights: str) -> nn.Linear | None:
-    """The linear layer that ends the network with these weights, or None where the weights bring none.
+    """The linear classifier of a network with these weights, or None if the weights have none.
 
     Raises:
         S4miError: ImageNet weights cannot be downloaded.
@@ -105,60 +107,60 @@ def classifier_of(name: str, weights: str) -> nn.Linear | None:
     if not timm.is_model(name) or weights == NONE:
         return None
     if weights == IMAGENET:
-        with fetching(name, weights):
+        with downloading(name, weights):
             layer = timm.create_model(name, pretrained=True).get_classifier()
         return layer if isinstance(layer, nn.Linear) else None
-    given, place = timm.models.load_state_dict(weights), timm.get_pretrained_cfg(name)
-    key = place.classifier if place is not None else None
-    if not isinstance(key, str) or f"{key}.weight" not in given:
+    tensors, cfg = timm.models.load_state_dict(weights), timm.get_pretrained_cfg(name)
+    key = cfg.classifier if cfg is not None else None
+    if not isinstance(key, str) or f"{key}.weight" not in tensors:
         return None
-    weight = given[f"{key}.weight"].float()
+    weight = tensors[f"{key}.weight"].float()
     if weight.ndim != 2:
         return None
     layer = nn.Linear(weight.shape[1], weight.shape[0])
-    layer.load_state_dict({"weight": weight, "bias": given[f"{key}.bias"].float()})
+    layer.load_state_dict({"weight": weight, "bias": tensors[f"{key}.bias"].float()})
     return layer
 
 
 def save_encoder(net: nn.Module, run: Path, name: str) -> Path:
-    """Write the weights of the timm network `net` where `encoder_file` finds them, atomically; return the path."""
+    """Save the weights of the timm network `net` where `encoder_file` finds them, atomically; return the path."""
     path = encoder_path(run, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    waiting = path.with_suffix(".new")
-    save_file({key: tensor.detach().cpu().contiguous() for key, tensor in net.state_dict().items()}, waiting)
-    waiting.replace(path)
+    temporary = path.with_suffix(".new")
+    save_file({key: tensor.detach().cpu().contiguous() for key, tensor in net.state_dict().items()}, temporary)
+    temporary.replace(path)
     return path
 
 
 def encoder_path(run: Path, name: str) -> Path:
-    """Where the weights of the encoder `name` belong in a run's folder."""
+    """Path of the weights of the encoder `name` in a run's folder."""
     return run / ENCODERS / f"{name.replace('/', '--')}.safetensors"
 
 
 def start_weights(weights: str, *, pretrained: Path | None, name: str) -> str:
-    """`weights`, or the file of the encoder `name` that a pre-training run left, where one is given.
+    """`weights`, or the weight file of the encoder `name` in the folder `pretrained` of a pre-training run.
 
     Raises:
-        S4miError: the run has none, or none of this name.
+        S4miError: the run has no encoder of this name.
     """
     return weights if pretrained is None else str(encoder_file(pretrained, name))
 
 
 def encoder_file(run: Path, name: str) -> Path:
-    """The weights of the encoder `name` that a pre-training run left in its folder.
+    """The weight file of the encoder `name` in the folder of a pre-training run.
 
     Raises:
-        S4miError: the run has none, or none of this name.
+        S4miError: the run has no encoder of this name.
     """
     path = encoder_path(run, name)
     if path.is_file():
         return path
-    there = sorted(file.stem.replace("--", "/") for file in path.parent.glob("*.safetensors"))
-    if not there:
+    saved = sorted(file.stem.replace("--", "/") for file in path.parent.glob("*.safetensors"))
+    if not saved:
         raise S4miError(
-            f"{run}: holds no encoders; give the folder of a finished pre-training run, or method.weights=FILE"
+            f"{run}: holds no encoders; pass the folder of a finished pre-training run, or method.weights=FILE"
         )
     raise S4miError(
-        f"{run}: is a pre-training run of {' and '.join(there)}, not of {name!r}; set method.backbone to "
-        f"{' or '.join(there)}, or pre-train {name!r}"
+        f"{run}: is a pre-training run of {' and '.join(saved)}, not of {name!r}; set method.backbone to "
+        f"{' or '.join(saved)}, or pre-train {name!r}"
     )

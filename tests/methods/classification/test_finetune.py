@@ -105,12 +105,12 @@ def test_the_backbone_starts_from_a_weight_file_and_the_head_afresh(tmp_path: Pa
     assert method.head.weight.shape == (3, 128)
 
 
-def test_a_batch_without_labels_is_a_mistake() -> None:
+def test_a_batch_without_labels_is_an_error() -> None:
     with pytest.raises(AssertionError, match="without labels"):
         built().loss(Batch(torch.rand(2, 3, 32, 32), torch.arange(2)))
 
 
-def test_a_linear_probe_trains_the_head_alone_on_features_that_stay() -> None:
+def test_a_linear_probe_trains_the_head_alone_on_frozen_features() -> None:
     method, given = built(linear_probe=True), batch()
     method.train()
     method.before_epoch([])
@@ -122,7 +122,9 @@ def test_a_linear_probe_trains_the_head_alone_on_features_that_stay() -> None:
         "head.bias",
     }
     assert all(torch.equal(tensor, before[name]) for name, tensor in method.backbone.state_dict().items())
-    assert torch.equal(method.eval().backbone(given.images), features)  # batch normalisation used what it had learnt
+    assert torch.equal(
+        method.eval().backbone(given.images), features
+    )  # batch normalisation used its running statistics
 
 
 def test_fine_tuning_trains_everything() -> None:
@@ -145,11 +147,11 @@ def test_fine_tuning_trains_everything() -> None:
         ({"linear_probe": True}, None, "transfer, linear probe"),
     ],
 )
-def test_a_table_calls_it_by_what_it_starts_from(settings, pretraining: str | None, technique: str) -> None:
+def test_its_name_in_tables_is_that_of_its_start(settings, pretraining: str | None, technique: str) -> None:
     assert FinetuneConfig.model_validate(settings).technique(pretraining) == technique
 
 
-def test_it_starts_from_the_encoder_of_a_run_whatever_the_weights_say(tmp_path: Path) -> None:
+def test_the_encoder_of_a_run_takes_precedence_over_weights(tmp_path: Path) -> None:
     encoder = tiny_resnet()
     save_encoder(encoder, tmp_path, "tiny_resnet")
     method = built(weights="imagenet", pretrained=tmp_path)
@@ -158,12 +160,12 @@ def test_it_starts_from_the_encoder_of_a_run_whatever_the_weights_say(tmp_path: 
     )
 
 
-def test_an_encoder_of_another_network_is_named() -> None:
-    with pytest.raises(S4miError, match=r"holds no encoders; give the folder of a finished pre-training run"):
+def test_a_run_without_encoders_is_refused() -> None:
+    with pytest.raises(S4miError, match=r"holds no encoders; pass the folder of a finished pre-training run"):
         built(pretrained=Path("nowhere"))
 
 
-def test_the_networks_of_a_run_are_named_when_another_is_asked_for(tmp_path: Path) -> None:
+def test_the_error_for_a_run_of_other_networks_names_them(tmp_path: Path) -> None:
     for name in ("resnet18", "hf-hub:a/vit"):
         save_encoder(tiny_resnet(), tmp_path, name)
     message = (

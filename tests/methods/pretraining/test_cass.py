@@ -41,7 +41,7 @@ def test_the_loss_is_the_formula_image_by_image() -> None:
     assert float(losses.total) == pytest.approx(total / 6, abs=1e-5)
 
 
-def test_both_networks_learn_from_one_loss() -> None:
+def test_the_loss_trains_both_networks() -> None:
     method = built()
     method.loss(batch()).total.backward()
     for network in (method.cnn, method.vit):
@@ -74,7 +74,7 @@ def test_the_variance_term_is_vicregs_on_directions() -> None:
     torch.testing.assert_close(variance_hinge(3 * z), variance_hinge(z))
 
 
-def test_the_variance_term_is_off_unless_asked_for_and_weighs_what_it_is_told() -> None:
+def test_the_variance_loss_is_off_by_default_and_has_its_weight() -> None:
     given = batch()
     plain, weighed = built().loss(given), built(variance_weight=0.5).loss(given)
     z, w = embeddings(built(), given)
@@ -89,7 +89,7 @@ def test_one_run_gives_both_encoders() -> None:
     assert set(method.embedders()) == {"tiny_resnet logits", "tiny_vit logits"}
 
 
-def test_weights_that_bring_their_classifier_keep_it(tmp_path) -> None:
+def test_weights_with_a_classifier_keep_it(tmp_path) -> None:
     import timm
 
     net = timm.create_model("resnet10t", num_classes=1000)
@@ -100,7 +100,7 @@ def test_weights_that_bring_their_classifier_keep_it(tmp_path) -> None:
 
 
 def test_two_networks_of_one_kind_are_refused() -> None:
-    with pytest.raises(ValueError, match="the two must differ"):
+    with pytest.raises(ValueError, match="cnn and vit must differ"):
         CassConfig.model_validate({"cnn": "tiny_vit", "vit": "tiny_vit"})
 
 
@@ -111,7 +111,7 @@ def test_weights_of_one_network_are_not_those_of_both() -> None:
     config.model_copy(update={"cnn_weights": "none", "vit_weights": "none"}).build(TASK)
 
 
-def test_from_scratch_asks_for_no_weights() -> None:
+def test_from_scratch_needs_no_weights() -> None:
     config = CassConfig.model_validate({**SMALL, "weights": "imagenet", "cnn_weights": "/not/there"}).from_scratch()
     assert (config.weights, config.cnn_weights, config.vit_weights) == ("none", None, None)
     config.build(TASK)

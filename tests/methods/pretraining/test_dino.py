@@ -1,4 +1,4 @@
-"""DINO against lightly's loss, head and centre, and against its own parts."""
+"""DINO against the loss, head and centre of lightly, and the rules of its schedules."""
 
 import math
 
@@ -58,7 +58,7 @@ def test_loss_centre_and_gradients_are_lightlys(local_crops: int, temperature: f
     )
     with torch.no_grad():
         method.centre.uniform_(-0.2, 0.2, generator=torch.Generator().manual_seed(5))
-        for weight in method.teacher.parameters():  # a teacher that is no copy any more
+        for weight in method.teacher.parameters():  # so that the teacher differs from the student
             weight.add_(0.02 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
     given = batch(method)
     expected, peer = by_lightly(method, given, temperature=temperature)
@@ -68,7 +68,7 @@ def test_loss_centre_and_gradients_are_lightlys(local_crops: int, temperature: f
     gradients = torch.autograd.grad(loss, list(method.student.parameters()))
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(method.centre, peer.center[0, 0], rtol=1e-5, atol=1e-6)
-    for ours, theirs in zip(gradients, expected_gradients, strict=True):  # sums in another order, over temperatures
+    for ours, theirs in zip(gradients, expected_gradients, strict=True):  # other order of sums, divided by temperatures
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=5e-5)
 
 
@@ -93,7 +93,7 @@ def test_the_head_is_lightlys(batch_norm: bool) -> None:
             [one for one in theirs.layers if isinstance(one, torch.nn.Linear)],
             strict=True,
         ):
-            if other.bias is None:  # lightly leaves out a bias that batch normalisation takes away again
+            if other.bias is None:  # lightly has no bias before batch normalisation, which removes it
                 other.weight.copy_(layer.weight)
             else:
                 other.load_state_dict(layer.state_dict())
@@ -103,7 +103,7 @@ def test_the_head_is_lightlys(batch_norm: bool) -> None:
     assert ours(features).abs().max() <= 1 + 1e-5  # cosines
 
 
-def test_crops_of_one_size_go_through_the_network_together() -> None:
+def test_crops_of_one_size_share_a_forward_pass() -> None:
     method, sizes = built(), []
     method.student.register_forward_hook(lambda _module, given, _out: sizes.append(tuple(given[0].shape)))
     method.teacher.register_forward_hook(lambda _module, given, _out: sizes.append(tuple(given[0].shape)))
@@ -111,7 +111,7 @@ def test_crops_of_one_size_go_through_the_network_together() -> None:
     assert sorted(sizes) == [(2 * B, 3, 32, 32), (2 * B, 3, 32, 32), (3 * B, 3, 16, 16)]
 
 
-def test_the_teacher_follows_and_learns_nothing_itself() -> None:
+def test_the_teacher_is_the_moving_average_and_has_no_gradient() -> None:
     method = built(momentum=0.9)
     before = [weight.clone() for weight in method.teacher.parameters()]
     with torch.no_grad():
@@ -129,12 +129,12 @@ def test_the_teacher_follows_and_learns_nothing_itself() -> None:
         torch.testing.assert_close(teacher, m * was + (1 - m) * student.detach(), rtol=1e-5, atol=1e-6)
 
 
-def test_prototypes_stand_still_for_as_many_epochs_as_asked() -> None:
-    for frozen, step, still in ((1, 9, True), (1, 10, False), (0, 0, False), (3, 29, True), (3, 30, False)):
-        method = built(frozen_epochs=frozen)
+def test_prototypes_are_frozen_for_the_set_number_of_epochs() -> None:
+    for epochs, step, frozen in ((1, 9, True), (1, 10, False), (0, 0, False), (3, 29, True), (3, 30, False)):
+        method = built(frozen_epochs=epochs)
         method.loss(batch(method)).total.backward()
         method.after_backward(TrainState(step, 10, 100))
-        assert (method.student.head.prototypes.weight.grad is None) == still
+        assert (method.student.head.prototypes.weight.grad is None) == frozen
         assert method.student.head.mlp[0].weight.grad is not None
 
 
@@ -151,10 +151,10 @@ def test_the_teachers_temperature_rises_as_lightlys() -> None:
     assert method.temperature == config.temperature(2)
 
 
-def test_the_entropy_of_the_teacher_is_told_once_and_is_one_for_no_answer() -> None:
+def test_the_entropy_of_the_teacher_is_reported_once_and_is_one_for_a_uniform_output() -> None:
     method = built()
     with torch.no_grad():
-        method.teacher.head.mlp[-1].weight.zero_()  # all images alike: the centre takes everything away
+        method.teacher.head.mlp[-1].weight.zero_()  # all outputs are equal, and the centre removes them
         method.centre.copy_(method.teacher(batch(method).images)[0])
     method.loss(batch(method))
     assert method.signals()["teacher_entropy"] == pytest.approx(1, abs=1e-4)
@@ -175,14 +175,14 @@ def test_small_crops_are_three_sevenths_of_the_image(size: int, local: int) -> N
     assert crops.images[0].scale == (0.4, 1.0)
 
 
-def test_a_crop_that_patches_do_not_divide_is_named_with_a_size_that_they_do() -> None:
+def test_the_error_for_a_crop_that_is_not_a_multiple_of_the_patch_size_names_the_nearest() -> None:
     with pytest.raises(
-        S4miError, match=r"method.local_size 18 is no multiple of the patches of 'tiny_vit', 8; take 16"
+        S4miError, match=r"method.local_size 18 is not a multiple of the patch size 8 of 'tiny_vit'; set it to 16"
     ):
         built(local_size=18)
 
 
-def test_the_defaults_are_the_papers_but_for_few_images() -> None:
+def test_the_defaults_are_the_papers_except_the_number_of_prototypes() -> None:
     config = DinoConfig()
     assert (config.student_temperature, config.first_teacher_temperature, config.momentum) == (0.1, 0.04, 0.996)
     assert (config.centre_momentum, config.hidden, config.bottleneck) == (0.9, 2048, 256)

@@ -1,4 +1,4 @@
-"""What the tests of semi-supervised segmentation share: a task, images with and without masks, and an oracle."""
+"""Shared by the tests of semi-supervised segmentation: a task, images with and without masks, and an oracle."""
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ MONAI = DiceLoss(squared_pred=True, batch=True, softmax=True, to_onehot_y=True, 
 
 
 def batch_of(labelled: int, unlabelled: int, *, views: int = 1) -> Batch:
-    """Images with masks, of which a fifth is ignored, and images without, in so many views."""
+    """Images with masks, a fifth of whose pixels is ignored, and images without, in `views` views."""
     generator = torch.Generator().manual_seed(1)
     images = torch.rand(labelled + views * unlabelled, 3, 32, 32, generator=generator)
     masks = torch.randint(3, (labelled, 32, 32), generator=generator)
@@ -23,13 +23,13 @@ def batch_of(labelled: int, unlabelled: int, *, views: int = 1) -> Batch:
 
 
 def known(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The N pixels that are not ignored as one image: logits (1, K, N, 1), classes (1, 1, N, 1)."""
-    there = y != IGNORE
-    return z.movedim(1, -1)[there].T[None, :, :, None], y[there][None, None, :, None]
+    """The N pixels that are not ignored, as one image: logits (1, K, N, 1), classes (1, 1, N, 1)."""
+    annotated = y != IGNORE
+    return z.movedim(1, -1)[annotated].T[None, :, :, None], y[annotated][None, None, :, None]
 
 
 def half_dice_half_cross_entropy(z: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
-    """By MONAI and torch, of the pixels that are not ignored."""
+    """½ [Dice + CE] by MONAI and torch, of the pixels that are not ignored."""
     scores, classes = known(z, y)
     value: Tensor = 0.5 * MONAI(scores, classes) + 0.5 * F.cross_entropy(scores, classes[:, 0], weight=weight)
     return value

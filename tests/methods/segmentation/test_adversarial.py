@@ -1,4 +1,4 @@
-"""The adversarial method against its formulas, and who learns from what."""
+"""The deep adversarial network against its formulas, and which part each loss trains."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor, nn
 
 from s4mi.contract import Batch, TrainState
-from s4mi.methods.segmentation.adversarial import Adversarial, AdversarialConfig, binary
+from s4mi.methods.segmentation.adversarial import Adversarial, AdversarialConfig, bce
 from s4mi.records import IGNORE
 
 
@@ -28,7 +28,7 @@ def trained(module: nn.Module) -> list[Tensor]:
     return [weight for weight in module.parameters() if weight.requires_grad]
 
 
-def yes(logit: float) -> float:
+def sigmoid(logit: float) -> float:
     return 1 / (1 + math.exp(-logit))
 
 
@@ -38,11 +38,11 @@ def test_the_losses_are_the_formulas() -> None:
     x = torch.cat([given.images, given.known_unlabelled])
     z = method.network(x)
     p = torch.exp(z) / torch.exp(z).sum(dim=1, keepdim=True)
-    # each image by itself, before the evaluator
-    believed = [yes(method.evaluator(x[i : i + 1], p[i : i + 1]).item()) for i in range(8)]
-    of_labelled = sum(-math.log(belief) for belief in believed[:5]) / 5
-    of_others = sum(-math.log(1 - belief) for belief in believed[5:]) / 3
-    convincing = 0.3 * sum(-math.log(belief) for belief in believed[5:]) / 3
+    # the discriminator on each image by itself
+    d = [sigmoid(method.evaluator(x[i : i + 1], p[i : i + 1]).item()) for i in range(8)]
+    of_labelled = sum(-math.log(each) for each in d[:5]) / 5
+    of_others = sum(-math.log(1 - each) for each in d[5:]) / 3
+    convincing = 0.3 * sum(-math.log(each) for each in d[5:]) / 3
     assert list(losses) == ["supervised", "evaluation", "convincing"]
     assert losses["evaluation"].item() == pytest.approx(of_labelled + of_others, abs=1e-5)
     assert losses["convincing"].item() == pytest.approx(convincing, abs=1e-5)
@@ -54,14 +54,14 @@ def test_the_losses_are_the_formulas() -> None:
     ("term", "of_network", "of_evaluator"),
     [("supervised", True, False), ("evaluation", False, True), ("convincing", True, False)],
 )
-def test_each_term_teaches_one_of_the_two(term: str, of_network: bool, of_evaluator: bool) -> None:
+def test_each_term_trains_one_of_the_two(term: str, of_network: bool, of_evaluator: bool) -> None:
     method = built()
     loss = method.loss(batch())[term]
-    for module, learns in ((method.network, of_network), (method.evaluator, of_evaluator)):
+    for module, trains in ((method.network, of_network), (method.evaluator, of_evaluator)):
         gradients = torch.autograd.grad(loss, trained(module), allow_unused=True, retain_graph=True)
         reached = [gradient for gradient in gradients if gradient is not None]
-        assert len(reached) == (len(gradients) if learns else 0)
-        assert not learns or max(gradient.abs().max() for gradient in reached) > 0
+        assert len(reached) == (len(gradients) if trains else 0)
+        assert not trains or max(gradient.abs().max() for gradient in reached) > 0
 
 
 def test_after_one_backward_pass_each_has_the_gradient_of_its_own_terms() -> None:
@@ -71,8 +71,8 @@ def test_after_one_backward_pass_each_has_the_gradient_of_its_own_terms() -> Non
     z = method.network(x)
     p = z.softmax(dim=1)
     truth = torch.tensor([1.0] * 5 + [0.0] * 3)
-    believed = method.evaluator(x, p.detach())
-    evaluation = sum(F.binary_cross_entropy_with_logits(believed[own], truth[own]) for own in (truth == 1, truth == 0))
+    d = method.evaluator(x, p.detach())
+    evaluation = sum(F.binary_cross_entropy_with_logits(d[own], truth[own]) for own in (truth == 1, truth == 0))
     ours = torch.autograd.grad(torch.as_tensor(evaluation), trained(method.evaluator))
     torch.testing.assert_close([weight.grad for weight in trained(method.evaluator)], list(ours), rtol=1e-3, atol=1e-6)
     convincing = -F.logsigmoid(method.evaluator(x[5:], p[5:])).mean()
@@ -81,7 +81,7 @@ def test_after_one_backward_pass_each_has_the_gradient_of_its_own_terms() -> Non
     torch.testing.assert_close([weight.grad for weight in trained(method.network)], list(theirs), rtol=1e-3, atol=1e-6)
 
 
-def test_a_step_of_the_segmenter_convinces_the_evaluator() -> None:
+def test_a_step_of_the_segmenter_lowers_its_adversarial_loss() -> None:
     method, given = built(), batch()
     before = method.loss(given)["convincing"]
     before.backward()  # type: ignore[no-untyped-call]
@@ -90,7 +90,7 @@ def test_a_step_of_the_segmenter_convinces_the_evaluator() -> None:
 
 
 @pytest.mark.parametrize(("step", "risen"), [(0, math.exp(-5)), (20, math.exp(-5 / 4)), (40, 1.0), (100, 1.0)])
-def test_the_weight_of_convincing_rises_and_the_evaluator_s_does_not(step: int, risen: float) -> None:
+def test_the_weight_of_the_adversarial_loss_alone_ramps_up(step: int, risen: float) -> None:
     full, method = built(), built(unlabelled_weight=0.1, ramp_up=0.4)
     for one in (full, method):
         one.before_step(TrainState(step, 10, 100))
@@ -100,13 +100,13 @@ def test_the_weight_of_convincing_rises_and_the_evaluator_s_does_not(step: int, 
         assert torch.equal(losses[1][name], losses[0][name])
 
 
-@pytest.mark.parametrize(("logits", "answer", "nats"), [((0.0,), 1, math.log(2)), ((0.0, math.log(3)), 0, 1.0397208)])
-def test_the_binary_cross_entropy_by_hand(logits: tuple[float, ...], answer: float, nats: float) -> None:
+@pytest.mark.parametrize(("logits", "target", "nats"), [((0.0,), 1, math.log(2)), ((0.0, math.log(3)), 0, 1.0397208)])
+def test_the_binary_cross_entropy_by_hand(logits: tuple[float, ...], target: float, nats: float) -> None:
     # ½ [log 2 + log 4] for the second
-    assert binary(torch.tensor(logits), answer).item() == pytest.approx(nats)
+    assert bce(torch.tensor(logits), target).item() == pytest.approx(nats)
 
 
-def test_masks_that_show_nothing_give_finite_losses_and_gradients() -> None:
+def test_masks_without_known_pixels_give_finite_losses_and_gradients() -> None:
     method, full = built(class_weights="inverse"), batch()
     masks = torch.full((5, 32, 32), IGNORE)
     losses = method.loss(Batch(full.images, full.rows, masks=masks, unlabelled=full.unlabelled))
@@ -115,7 +115,7 @@ def test_masks_that_show_nothing_give_finite_losses_and_gradients() -> None:
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
-def test_the_segmenter_answers() -> None:
+def test_predictions_are_those_of_the_segmenter() -> None:
     method, x = built().eval(), batch().images
     with torch.no_grad():
         assert torch.equal(method.logits(x), method.network(x))

@@ -1,4 +1,4 @@
-"""Deep co-training against its formulas written out, and the images that deceive against what they are for."""
+"""Deep co-training against its formulas, and the properties of its adversarial examples."""
 
 import math
 from typing import Any
@@ -35,15 +35,15 @@ def kl(target: Tensor, z: Tensor) -> Tensor:
 
 
 def watch(method: CoTraining) -> dict[str, list[tuple[Tensor, Tensor]]]:
-    """What each network is asked and answers from now on."""
+    """Record inputs and outputs of each network from now on."""
     seen: dict[str, list[tuple[Tensor, Tensor]]] = {"first": [], "second": []}
     for name, one in seen.items():
-        method.committee[name].register_forward_hook(lambda _module, asked, z, one=one: one.append((asked[0], z)))
+        method.committee[name].register_forward_hook(lambda _module, inputs, z, one=one: one.append((inputs[0], z)))
     return seen
 
 
-def deceiving(method: CoTraining, given: Batch) -> dict[str, Tensor]:
-    """The images that deceive each network, which the other one is asked; no batch statistics are in between."""
+def adversarial_examples(method: CoTraining, given: Batch) -> dict[str, Tensor]:
+    """Adversarial examples for each network, which the other one gets as input; in evaluation mode."""
     seen = watch(method.eval())
     method.loss(given)
     return {name: seen[OTHER[name]][1][0] for name in OTHER}
@@ -67,17 +67,17 @@ def test_losses_and_their_gradients_are_the_formulas() -> None:
         "diversity": 0.7 * 0.4 * (kl(q.detach(), p_of_x_q) + kl(p.detach(), q_of_x_p)),
     }
     assert list(losses) == list(expected)
-    answers = [p, q, p_of_x_q, q_of_x_p]
+    outputs = [p, q, p_of_x_q, q_of_x_p]
     for name, value in expected.items():
         torch.testing.assert_close(losses[name], torch.as_tensor(value), rtol=1e-5, atol=2e-6)
         ours, theirs = (
-            torch.autograd.grad(one, answers, retain_graph=True, materialize_grads=True)
+            torch.autograd.grad(one, outputs, retain_graph=True, materialize_grads=True)
             for one in (losses[name], torch.as_tensor(value))
         )
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-8)
 
 
-def test_of_what_deceives_a_network_only_the_other_one_learns() -> None:
+def test_adversarial_examples_of_a_network_train_only_the_other() -> None:
     method = built()
     seen = watch(method)
     diversity = method.loss(batch())["diversity"]
@@ -96,21 +96,21 @@ def test_of_what_deceives_a_network_only_the_other_one_learns() -> None:
 
 
 @pytest.mark.parametrize("deception", [0.0, 0.03, 0.2])
-def test_deceiving_images_are_near_the_images_and_are_images(deception: float) -> None:
+def test_adversarial_examples_are_valid_images_within_the_step_size(deception: float) -> None:
     method, given = built(deception=deception), batch()
     x = torch.cat([given.images, given.known_unlabelled])
-    for images in deceiving(method, given).values():
+    for images in adversarial_examples(method, given).values():
         assert images.min() >= 0
         assert images.max() <= 1
         moved = (images - x).abs()
         assert moved.max() <= deception + 1e-6
-        # all the way, unless black or white is in the way or nothing is to be won
+        # the full step, except for clipping to [0, 1] and gradients of 0
         assert (moved > deception - 1e-6).float().mean() > 0.5
 
 
-def test_an_image_deceives_by_a_step_up_the_loss_of_its_mask_or_of_its_label() -> None:
+def test_an_adversarial_example_is_a_step_up_the_loss_of_its_mask_or_pseudo_label() -> None:
     method, given = built(), batch()
-    images = deceiving(method, given)
+    images = adversarial_examples(method, given)
     for name, ours in images.items():
         network = method.committee[name]
         for i in range(8):
@@ -118,17 +118,17 @@ def test_an_image_deceives_by_a_step_up_the_loss_of_its_mask_or_of_its_label() -
                 x = one[None].clone().requires_grad_()
                 z = network(x)
                 y = given.known_masks[i][None] if known else z.argmax(dim=1)
-                (slope,) = torch.autograd.grad(F.cross_entropy(z, y, ignore_index=IGNORE, reduction="sum"), x)
-                theirs = torch.clamp(one + 0.03 * torch.sign(slope[0]), 0, 1)
-                # but for slopes of almost nothing, whose sign is rounding
+                (gradient,) = torch.autograd.grad(F.cross_entropy(z, y, ignore_index=IGNORE, reduction="sum"), x)
+                theirs = torch.clamp(one + 0.03 * torch.sign(gradient[0]), 0, 1)
+                # except for gradients close to 0, whose sign is rounding
                 same = (ours[i if known else 8 + i] - theirs).abs() < 1e-6
                 assert same.float().mean() > 0.995
 
 
-def test_deceiving_images_raise_the_loss_of_the_network_they_deceive() -> None:
+def test_adversarial_examples_raise_the_loss_of_their_network() -> None:
     method, given = built(), batch()
-    method.loss(given)  # gives batch normalisation statistics
-    images = deceiving(method, given)
+    method.loss(given)  # sets the statistics of batch normalisation
+    images = adversarial_examples(method, given)
     x = torch.cat([given.images, given.known_unlabelled])
     for name in OTHER:
         network = method.committee[name]
@@ -141,17 +141,17 @@ def test_deceiving_images_raise_the_loss_of_the_network_they_deceive() -> None:
         assert (after > before).sum() >= 15
 
 
-def test_masks_say_how_labelled_images_deceive_and_no_others() -> None:
+def test_masks_affect_the_adversarial_examples_of_labelled_images_only() -> None:
     given = batch()
     changed = Batch(given.images, given.rows, masks=(given.known_masks == 0).long(), unlabelled=given.unlabelled)
-    before, after = (deceiving(built(), one) for one in (given, changed))
+    before, after = (adversarial_examples(built(), one) for one in (given, changed))
     for name in OTHER:
         other = (before[name] - after[name]).abs() > 1e-6
         assert other[:8].float().mean() > 0.1
         assert other[8:].float().mean() < 0.005
 
 
-def test_without_diversity_nothing_is_deceived() -> None:
+def test_without_diversity_there_are_no_adversarial_examples() -> None:
     method = built(diversity=0)
     seen = watch(method)
     assert list(method.loss(batch())) == ["supervised", "agreement"]
@@ -159,7 +159,7 @@ def test_without_diversity_nothing_is_deceived() -> None:
 
 
 @pytest.mark.parametrize(("step", "risen"), [(0, math.exp(-5)), (20, math.exp(-5 / 4)), (40, 1.0), (100, 1.0)])
-def test_the_weight_rises_over_two_fifths_of_training(step: int, risen: float) -> None:
+def test_the_weight_ramps_up_over_two_fifths_of_training(step: int, risen: float) -> None:
     plain, method = built(), built(ramp_up=0.4, unlabelled_weight=0.5)
     for one in (plain, method):
         one.before_step(TrainState(step, 10, 100))
@@ -170,7 +170,7 @@ def test_the_weight_rises_over_two_fifths_of_training(step: int, risen: float) -
 
 
 def distributions(seed: int, *, classes: int = 4) -> tuple[Tensor, Tensor]:
-    """Two of (2, K, 3, 3), from flat to sharp."""
+    """Two distributions (2, K, 3, 3), from flat to sharp."""
     generator = torch.Generator().manual_seed(seed)
     scale = 20 * torch.rand(2, 2, 1, 3, 3, generator=generator)
     p, q = (scale * torch.randn(2, 2, classes, 3, 3, generator=generator)).softmax(dim=2)
@@ -205,7 +205,7 @@ def test_the_jensen_shannon_divergence_is_symmetric_and_from_0_to_log_2(seed: in
     assert jensen_shannon(p, p).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_answers_that_leave_no_doubt_have_a_finite_gradient() -> None:
+def test_certain_predictions_have_a_finite_gradient() -> None:
     z = torch.tensor([[300.0, -300.0]])[:, :, None, None].requires_grad_()
     value = jensen_shannon(z.softmax(dim=1), (-z).softmax(dim=1))
     assert value.item() == pytest.approx(math.log(2))
@@ -214,7 +214,7 @@ def test_answers_that_leave_no_doubt_have_a_finite_gradient() -> None:
 
 @settings(deadline=None, max_examples=20)
 @drawn(seed=st.integers(0, 2**20))
-def test_the_divergence_is_kullback_and_leibler_s(seed: int) -> None:
+def test_the_divergence_is_that_of_kullback_and_leibler(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     target, z = 2 * torch.randn(2, 2, 3, 4, 4, generator=generator)
     assert divergence(target, z).item() == pytest.approx(kl(target, z).item(), abs=1e-5)
@@ -222,7 +222,7 @@ def test_the_divergence_is_kullback_and_leibler_s(seed: int) -> None:
 
 
 @pytest.mark.parametrize("everywhere", [0, IGNORE], ids=["background", "unknown"])
-def test_masks_that_show_nothing_give_finite_losses_and_gradients(everywhere: int) -> None:
+def test_masks_without_foreground_give_finite_losses_and_gradients(everywhere: int) -> None:
     method, full = built(class_weights="inverse"), batch()
     masks = torch.full((8, 32, 32), everywhere)
     losses = method.loss(Batch(full.images, full.rows, masks=masks, unlabelled=torch.zeros(8, 3, 32, 32)))
@@ -231,7 +231,7 @@ def test_masks_that_show_nothing_give_finite_losses_and_gradients(everywhere: in
     assert all(torch.isfinite(gradient).all() for gradient in torch.autograd.grad(losses.total, trained))
 
 
-def test_the_networks_start_apart_and_their_average_answers() -> None:
+def test_the_networks_start_differently_and_their_average_predicts_by_default() -> None:
     method, x = built().eval(), batch().images
     with torch.no_grad():
         members = method.members.member_logits(x)

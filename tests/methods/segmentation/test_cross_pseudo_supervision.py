@@ -29,8 +29,8 @@ def by_hand(z: Tensor, labels: Tensor) -> Tensor:
     return torch.stack(of_classes).sum() / labels.numel()
 
 
-def answers(method: CrossPseudoSupervision) -> dict[str, list[Tensor]]:
-    """What each network answers from now on."""
+def outputs_of(method: CrossPseudoSupervision) -> dict[str, list[Tensor]]:
+    """Record the output of each network from now on."""
     seen: dict[str, list[Tensor]] = {"first": [], "second": []}
     for name, one in seen.items():
         method.committee[name].register_forward_hook(lambda _module, _given, z, one=one: one.append(z))
@@ -39,12 +39,12 @@ def answers(method: CrossPseudoSupervision) -> dict[str, list[Tensor]]:
 
 def test_losses_and_their_gradients_are_the_formulas_and_labels_are_constants() -> None:
     method, given = built(class_weights=(1, 2, 3), unlabelled_weight=0.7), batch()
-    seen = answers(method)
+    seen = outputs_of(method)
     losses = method.loss(given)
-    assert [[len(z) for z in of_one] for of_one in seen.values()] == [[16], [16]]  # asked once, for all images
+    assert [[len(z) for z in of_one] for of_one in seen.values()] == [[16], [16]]  # one forward pass for all images
     z = [seen["first"][0], seen["second"][0]]
     (p, p_u), (q, q_u) = z[0].chunk(2), z[1].chunk(2)
-    weight = torch.tensor([1.0, 2.0, 3.0])  # not for what is learnt without masks
+    weight = torch.tensor([1.0, 2.0, 3.0])  # not of the pseudo-label loss
     labels_of_p, labels_of_q = (torch.tensor(one.argmax(dim=1).tolist()) for one in (p_u, q_u))
     expected = {
         "supervised": half_dice_half_cross_entropy(p, given.known_masks, weight)
@@ -58,7 +58,7 @@ def test_losses_and_their_gradients_are_the_formulas_and_labels_are_constants() 
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-8)
 
 
-def test_the_networks_start_apart_and_from_one_seed_alike() -> None:
+def test_the_networks_start_differently_and_reproducibly_from_a_seed() -> None:
     one, same = built(seed=3), built(seed=3)
     first, second = (list(one.committee[name].parameters()) for name in ("first", "second"))
     drawn = [(a, b) for a, b in zip(first, second, strict=True) if a.dim() == 4]  # the convolutions
@@ -69,7 +69,7 @@ def test_the_networks_start_apart_and_from_one_seed_alike() -> None:
 
 
 @pytest.mark.parametrize(("step", "risen"), [(0, math.exp(-5)), (50, math.exp(-5 / 4)), (100, 1.0)])
-def test_the_weight_rises_over_training(step: int, risen: float) -> None:
+def test_the_weight_ramps_up_over_training(step: int, risen: float) -> None:
     plain, method = built(unlabelled_weight=1), built(ramp_up=1)
     for one in (plain, method):
         one.before_step(TrainState(step, 10, 100))
@@ -78,7 +78,7 @@ def test_the_weight_rises_over_training(step: int, risen: float) -> None:
     assert torch.equal(losses[1]["supervised"], losses[0]["supervised"])
 
 
-def test_the_answer_is_one_network_s_or_their_average_and_checkpoints_remember_which() -> None:
+def test_the_logits_are_those_of_one_network_or_of_their_average_and_checkpoints_hold_which() -> None:
     method, other, x = built().eval(), built(seed=1).eval(), batch().images
     with torch.no_grad():
         members = method.members.member_logits(x)
@@ -88,12 +88,12 @@ def test_the_answer_is_one_network_s_or_their_average_and_checkpoints_remember_w
         for name, logits in members.items():
             method.members.choice.take(name)
             other.load_state_dict(method.state_dict())
-            assert other.answers.choice.name == name
+            assert other.members.choice.name == name
             assert torch.equal(other.logits(x), logits)
 
 
 @pytest.mark.parametrize("everywhere", [0, IGNORE], ids=["background", "unknown"])
-def test_masks_that_show_nothing_give_finite_losses_and_gradients(everywhere: int) -> None:
+def test_masks_without_foreground_give_finite_losses_and_gradients(everywhere: int) -> None:
     method, full = built(class_weights="inverse"), batch()
     masks = torch.full((8, 32, 32), everywhere)
     losses = method.loss(Batch(full.images, full.rows, masks=masks, unlabelled=torch.zeros(8, 3, 32, 32)))

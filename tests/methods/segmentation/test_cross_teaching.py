@@ -32,8 +32,8 @@ def dice(z: Tensor, y: Tensor) -> Tensor:
     return value
 
 
-def answers(method: CrossTeaching) -> dict[str, list[Tensor]]:
-    """What each network answers from now on."""
+def outputs_of(method: CrossTeaching) -> dict[str, list[Tensor]]:
+    """Record the output of each network from now on."""
     seen: dict[str, list[Tensor]] = {"cnn": [], "transformer": []}
     for name, one in seen.items():
         method.committee[name].register_forward_hook(lambda _module, _given, z, one=one: one.append(z))
@@ -47,7 +47,7 @@ def weights_of(network: nn.Module) -> list[Tensor]:
 @pytest.mark.parametrize("class_weights", ["none", (1, 2, 3)])
 def test_losses_and_their_gradients_are_the_formulas(class_weights: object) -> None:
     method, given = built(class_weights=class_weights, unlabelled_weight=0.7), batch()
-    seen = answers(method)
+    seen = outputs_of(method)
     losses = method.loss(given)
     z = [seen["cnn"][0], seen["transformer"][0]]
     (p, p_u), (q, q_u) = z[0].chunk(2), z[1].chunk(2)
@@ -55,7 +55,7 @@ def test_losses_and_their_gradients_are_the_formulas(class_weights: object) -> N
     expected = {
         "supervised": half_dice_half_cross_entropy(p, given.known_masks, weight)
         + half_dice_half_cross_entropy(q, given.known_masks, weight),
-        "taught": 0.7 * (dice(p_u, q_u.argmax(dim=1)) + dice(q_u, p_u.argmax(dim=1))),
+        "pseudo_label": 0.7 * (dice(p_u, q_u.argmax(dim=1)) + dice(q_u, p_u.argmax(dim=1))),
     }
     assert list(losses) == list(expected)
     for name, value in expected.items():
@@ -64,61 +64,61 @@ def test_losses_and_their_gradients_are_the_formulas(class_weights: object) -> N
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-8)
 
 
-def test_what_a_network_is_not_sure_enough_of_teaches_nothing() -> None:
+def test_pixels_of_low_confidence_are_ignored() -> None:
     method, given = built(), batch()
-    seen = answers(method)
+    seen = outputs_of(method)
     torch.manual_seed(7)  # the transformer skips blocks
     method.loss(given)
     of_transformer = seen["transformer"][0][8:].softmax(dim=1).amax(dim=1).flatten().sort().values
     method.config = method.config.model_copy(update={"confidence": of_transformer[4000:4002].mean().item()})
     torch.manual_seed(7)
-    taught = method.loss(given)["taught"]
+    pseudo_label = method.loss(given)["pseudo_label"]
     z = [of_one[1] for of_one in seen.values()]
     p_u, q_u = (one[8:] for one in z)
-    labels, sure = [], []
+    labels, confident = [], []
     for one in (p_u, q_u):
         probability, classes = one.softmax(dim=1).max(dim=1)
-        sure.append(probability >= method.config.confidence)
-        labels.append(torch.where(sure[-1], classes, IGNORE))
-    assert sure[1].sum() == 8 * 32 * 32 - 4001
-    torch.testing.assert_close(taught, dice(p_u, labels[1]) + dice(q_u, labels[0]), rtol=0, atol=2e-6)
-    of_p, of_q = (gradient[8:].abs().sum(dim=1) for gradient in torch.autograd.grad(taught, z))
-    assert torch.equal(of_p > 0, sure[1])
-    assert torch.equal(of_q > 0, sure[0])
+        confident.append(probability >= method.config.confidence)
+        labels.append(torch.where(confident[-1], classes, IGNORE))
+    assert confident[1].sum() == 8 * 32 * 32 - 4001
+    torch.testing.assert_close(pseudo_label, dice(p_u, labels[1]) + dice(q_u, labels[0]), rtol=0, atol=2e-6)
+    of_p, of_q = (gradient[8:].abs().sum(dim=1) for gradient in torch.autograd.grad(pseudo_label, z))
+    assert torch.equal(of_p > 0, confident[1])
+    assert torch.equal(of_q > 0, confident[0])
 
 
-@pytest.mark.parametrize(("pupil", "teacher"), [("cnn", "transformer"), ("transformer", "cnn")])
-def test_what_teaches_a_network_are_constants(pupil: str, teacher: str) -> None:
+@pytest.mark.parametrize(("student", "teacher"), [("cnn", "transformer"), ("transformer", "cnn")])
+def test_pseudo_labels_are_constants(student: str, teacher: str) -> None:
     method, given = built(), batch()
-    seen = answers(method)
-    taught = method.loss(given)["taught"]
-    labels = torch.tensor(seen[teacher][0][8:].argmax(dim=1).tolist())  # numbers, without a history
-    of_pupil = weights_of(method.committee[pupil])
-    ours = torch.autograd.grad(taught, of_pupil, retain_graph=True)
-    theirs = torch.autograd.grad(dice(seen[pupil][0][8:], labels), of_pupil, retain_graph=True)
+    seen = outputs_of(method)
+    pseudo_label = method.loss(given)["pseudo_label"]
+    labels = torch.tensor(seen[teacher][0][8:].argmax(dim=1).tolist())  # values without a graph
+    of_student = weights_of(method.committee[student])
+    ours = torch.autograd.grad(pseudo_label, of_student, retain_graph=True)
+    theirs = torch.autograd.grad(dice(seen[student][0][8:], labels), of_student, retain_graph=True)
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
     assert max(gradient.abs().max().item() for gradient in ours) > 1e-4
 
 
-def test_each_network_is_asked_once_for_all_images() -> None:
+def test_each_network_has_one_forward_pass_for_all_images() -> None:
     method = built()
-    seen = answers(method)
+    seen = outputs_of(method)
     method.loss(batch())
     assert [[tuple(z.shape) for z in of_one] for of_one in seen.values()] == [[(16, 3, 32, 32)], [(16, 3, 32, 32)]]
 
 
-def test_the_masks_of_the_unlabelled_are_taught_without_class_weights() -> None:
+def test_the_pseudo_label_loss_has_no_class_weights() -> None:
     terms = []
     for class_weights in ("none", (1, 2, 3), "inverse"):
         method = built(class_weights=class_weights)
         torch.manual_seed(7)  # the transformer skips blocks
         terms.append(method.loss(batch()))
-    assert len({losses["taught"].item() for losses in terms}) == 1
+    assert len({losses["pseudo_label"].item() for losses in terms}) == 1
     assert len({losses["supervised"].item() for losses in terms}) == 3
 
 
 @pytest.mark.parametrize(("step", "risen"), [(0, math.exp(-5)), (50, math.exp(-5 / 4)), (100, 1.0)])
-def test_the_weight_rises_over_training(step: int, risen: float) -> None:
+def test_the_weight_ramps_up_over_training(step: int, risen: float) -> None:
     plain, method = built(), built(unlabelled_weight=0.1, ramp_up=1)
     plain.before_step(TrainState(step, 10, 100))
     method.before_step(TrainState(step, 10, 100))
@@ -126,7 +126,7 @@ def test_the_weight_rises_over_training(step: int, risen: float) -> None:
     for one in (plain, method):
         torch.manual_seed(7)
         losses.append(one.loss(batch()))
-    torch.testing.assert_close(losses[1]["taught"], 0.1 * risen * losses[0]["taught"])
+    torch.testing.assert_close(losses[1]["pseudo_label"], 0.1 * risen * losses[0]["pseudo_label"])
     assert torch.equal(losses[1]["supervised"], losses[0]["supervised"])
 
 
@@ -142,7 +142,7 @@ def test_one_step_moves_both_networks() -> None:
             assert not torch.equal(method.get_parameter(name), before[name]), name
 
 
-def test_the_answer_is_one_network_s_or_their_average() -> None:
+def test_the_logits_are_those_of_one_network_or_of_their_average() -> None:
     method, x = built().eval(), batch().images
     with torch.no_grad():
         members = method.members.member_logits(x)
@@ -154,22 +154,22 @@ def test_the_answer_is_one_network_s_or_their_average() -> None:
             assert torch.equal(method.logits(x), logits)
     mean = (members["cnn"].softmax(dim=1) + members["transformer"].softmax(dim=1)) / 2
     torch.testing.assert_close(members["average"].softmax(dim=1), mean)
-    with pytest.raises(S4miError, match="reading 'swin' is none of cnn, transformer, average"):
+    with pytest.raises(S4miError, match="unknown ensemble member 'swin'; choose from cnn, transformer, average"):
         method.members.choice.take("swin")
 
 
-def test_a_checkpoint_knows_which_reading_was_chosen(tmp_path: Path) -> None:
+def test_a_checkpoint_holds_the_selected_member(tmp_path: Path) -> None:
     method, other = built().eval(), built(seed=1).eval()
     method.members.choice.take("cnn")
     save_best(tmp_path, method.state_dict(), epoch=1)
     other.load_state_dict(load_weights(tmp_path / "best.safetensors"))
-    assert other.answers.choice.name == "cnn"
+    assert other.members.choice.name == "cnn"
     with torch.no_grad():
         assert torch.equal(other.logits(batch().images), method.members.member_logits(batch().images)["cnn"])
 
 
 @pytest.mark.parametrize("everywhere", [0, IGNORE], ids=["background", "unknown"])
-def test_masks_that_show_nothing_give_finite_losses_and_gradients(everywhere: int) -> None:
+def test_masks_without_foreground_give_finite_losses_and_gradients(everywhere: int) -> None:
     method, full = built(class_weights="inverse"), batch()
     given = Batch(
         full.images, full.rows, masks=torch.full((8, 32, 32), everywhere), unlabelled=torch.zeros(8, 3, 32, 32)
@@ -200,11 +200,11 @@ def test_the_networks_are_the_paper_s() -> None:
         ({"unlabelled_weight": 2, "recipe": "paper"}, 2.0, 0.0),
     ],
 )
-def test_a_recipe_says_what_is_not_given(settings: dict[str, Any], weight: float, ramp_up: float) -> None:
+def test_a_recipe_sets_the_defaults(settings: dict[str, Any], weight: float, ramp_up: float) -> None:
     config = CrossTeachingConfig.model_validate(settings)
     assert (config.unlabelled_weight, config.ramp_up) == (weight, ramp_up)
     assert config.labelled_share == (0.5 if settings.get("recipe") == "paper" else 0.75)
-    assert CrossTeachingConfig.model_validate(config.model_dump()) == config  # as a record of a run is read again
+    assert CrossTeachingConfig.model_validate(config.model_dump()) == config  # as when a run is loaded
 
 
 @pytest.mark.parametrize(("batch_size", "labelled"), [(16, 12), (8, 6), (4, 3), (3, 2), (2, 1)])

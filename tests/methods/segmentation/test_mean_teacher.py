@@ -12,15 +12,15 @@ from torch import Tensor
 from s4mi.contract import Batch, TrainState
 from s4mi.methods.segmentation.mean_teacher import MeanTeacher, MeanTeacherConfig
 
-QUIET = {"noise": 0, "passes": 1}
-"""The teacher's answer is then the same each time: the tiny ResNet has no dropout."""
+DETERMINISTIC = {"noise": 0, "passes": 1}
+"""Settings of a deterministic teacher: the tiny ResNet has no dropout."""
 
 
 def built(*, seed: int = 0, **settings: Any) -> MeanTeacher:
     torch.manual_seed(seed)
     small = {"network": "tiny_resnet", "ramp_up": 0, "unlabelled_weight": 1}
     method = MeanTeacherConfig.model_validate({**small, **settings}).build(TASK)
-    with torch.no_grad():  # a teacher that is no copy any more
+    with torch.no_grad():  # so that the teacher differs from the student
         for weight in method.committee["teacher"].parameters():
             weight.add_(0.05 * torch.randn_like(weight))
     return method
@@ -31,10 +31,10 @@ def batch(unlabelled: int = 4) -> Batch:
 
 
 def watch(method: MeanTeacher) -> dict[str, list[tuple[Tensor, Tensor]]]:
-    """What student and teacher are asked and answer from now on."""
+    """Record inputs and outputs of student and teacher from now on."""
     seen: dict[str, list[tuple[Tensor, Tensor]]] = {"student": [], "teacher": []}
     for name, one in seen.items():
-        method.committee[name].register_forward_hook(lambda _module, asked, z, one=one: one.append((asked[0], z)))
+        method.committee[name].register_forward_hook(lambda _module, inputs, z, one=one: one.append((inputs[0], z)))
     return seen
 
 
@@ -43,7 +43,7 @@ def softmax(scores: list[float]) -> list[float]:
 
 
 def naive(student: Tensor, passes: list[Tensor], threshold: float) -> tuple[float, float]:
-    """The mean of (p - q)² over classes and certain pixels, and the share of these."""
+    """Mean of (p - q)² over classes and certain pixels, and the share of certain pixels."""
     total, certain = 0.0, 0
     count, _, height, width = student.shape
     for u, i, j in itertools.product(range(count), range(height), range(width)):
@@ -57,14 +57,14 @@ def naive(student: Tensor, passes: list[Tensor], threshold: float) -> tuple[floa
 
 
 def uncertainty(method: MeanTeacher, x_u: Tensor) -> Tensor:
-    """(U, H, W) entropy of what a teacher without noise says."""
+    """(U, H, W) entropy of the predictions of a teacher without noise."""
     with torch.no_grad():
         q = method.committee["teacher"](x_u).softmax(dim=1)
         return sum((-q[:, k] * q[:, k].log() for k in range(3)), torch.zeros(()))
 
 
 def between(values: Tensor) -> float:
-    """A number in the middle of the values that is none of them, nor near one."""
+    """A number in the middle of the values that is not close to any of them."""
     middle = values.flatten().sort().values[values.numel() // 3 : 2 * values.numel() // 3]
     widest = middle.diff().argmax()
     return ((middle[widest] + middle[widest + 1]) / 2).item()
@@ -76,10 +76,10 @@ def test_the_loss_is_the_formula(noise: float, passes: int, monkeypatch: pytest.
     monkeypatch.setattr(MeanTeacher, "threshold", between(uncertainty(method, given.known_unlabelled)))
     seen = watch(method)
     losses = method.loss(given)
-    ((_, z),) = seen["student"]  # asked once, for all images
-    ((_, taught),) = seen["teacher"]  # and the teacher once, for all passes
-    assert (len(z), len(taught)) == (6, 2 * passes)
-    expected, certain = naive(z[4:], list(taught.chunk(passes)), method.threshold)
+    ((_, z),) = seen["student"]  # one forward pass for all images
+    ((_, z_t),) = seen["teacher"]  # and one of the teacher for all T
+    assert (len(z), len(z_t)) == (6, 2 * passes)
+    expected, certain = naive(z[4:], list(z_t.chunk(passes)), method.threshold)
     assert 0.2 < certain < 0.8
     assert list(losses) == ["supervised", "consistent"]
     assert losses["consistent"].item() == pytest.approx(0.7 * expected, rel=1e-4)
@@ -87,10 +87,10 @@ def test_the_loss_is_the_formula(noise: float, passes: int, monkeypatch: pytest.
     torch.testing.assert_close(losses["supervised"], supervised, rtol=0, atol=2e-6)
 
 
-def test_the_gradient_is_that_of_the_formula_and_uncertain_pixels_teach_nothing(
+def test_the_gradient_is_that_of_the_formula_and_zero_at_uncertain_pixels(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    method, given = built(**QUIET), batch()
+    method, given = built(**DETERMINISTIC), batch()
     u = uncertainty(method, given.known_unlabelled)
     monkeypatch.setattr(MeanTeacher, "threshold", between(u))
     seen = watch(method)
@@ -104,11 +104,11 @@ def test_the_gradient_is_that_of_the_formula_and_uncertain_pixels_teach_nothing(
     of_pixels = ours[4:].abs().sum(dim=1)
     assert (of_pixels[~certain] == 0).all()
     assert (of_pixels[certain] > 0).all()
-    assert (ours[:4] == 0).all()  # where there are masks, there is no teacher
+    assert (ours[:4] == 0).all()  # labelled images have no consistency loss
 
 
-def test_where_nothing_is_certain_nothing_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
-    method = built(**QUIET)
+def test_without_certain_pixels_the_consistency_loss_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = built(**DETERMINISTIC)
     monkeypatch.setattr(MeanTeacher, "threshold", 0.0)
     consistent = method.loss(batch())["consistent"]
     assert consistent.item() == 0
@@ -118,8 +118,8 @@ def test_where_nothing_is_certain_nothing_is_learnt(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("step", "ramp"), [(0, math.exp(-5)), (50, math.exp(-5 / 4)), (100, 1.0)])
-def test_the_threshold_and_the_weight_rise_over_training(step: int, ramp: float) -> None:
-    full, method = built(**QUIET), built(**QUIET, ramp_up=1, unlabelled_weight=0.1)
+def test_the_threshold_and_the_weight_ramp_up_over_training(step: int, ramp: float) -> None:
+    full, method = built(**DETERMINISTIC), built(**DETERMINISTIC, ramp_up=1, unlabelled_weight=0.1)
     for one in (full, method):
         one.before_step(TrainState(step, 10, 100))
         assert one.threshold == pytest.approx((0.75 + 0.25 * ramp) * math.log(3))
@@ -128,7 +128,7 @@ def test_the_threshold_and_the_weight_rise_over_training(step: int, ramp: float)
     assert torch.equal(losses[1]["supervised"], losses[0]["supervised"])
 
 
-def test_the_teacher_alone_sees_noise_other_in_each_pass_and_of_at_most_two_deviations() -> None:
+def test_only_the_teacher_gets_noise_which_differs_between_passes_and_is_clamped_at_two_deviations() -> None:
     method, given = built(noise=0.1, passes=3), batch()
     seen = watch(method)
     method.loss(given)
@@ -141,7 +141,7 @@ def test_the_teacher_alone_sees_noise_other_in_each_pass_and_of_at_most_two_devi
     assert len({one.sum().item() for one in noise.flatten(0, 1)}) == 3 * 4
 
 
-def test_the_teacher_is_the_moving_average_of_the_student() -> None:
+def test_the_teacher_is_the_exponential_moving_average_of_the_student() -> None:
     """Momentum min(1 - 1 / (t + 1), m): ½, then 0.6 instead of ⅔ and ¾."""
     method = built(momentum=0.6)
     student, teacher = (list(method.committee[name].parameters()) for name in ("student", "teacher"))
@@ -177,7 +177,7 @@ def test_no_gradient_reaches_the_teacher_and_it_starts_as_the_student() -> None:
     assert all(torch.equal(a, b) and a is not b for a, b in pairs)
 
 
-def test_the_teacher_answers_and_is_in_the_checkpoint() -> None:
+def test_the_teacher_predicts_by_default_and_is_in_the_checkpoint() -> None:
     method, other, x = built().eval(), built(seed=1).eval(), batch().images
     student, teacher = (method.committee[name] for name in ("student", "teacher"))
     with torch.no_grad():
@@ -189,7 +189,7 @@ def test_the_teacher_answers_and_is_in_the_checkpoint() -> None:
         method.members.choice.take("student")
         assert torch.equal(method.logits(x), student(x))
         other.load_state_dict(method.state_dict())
-        assert other.answers.choice.name == "student"
+        assert other.members.choice.name == "student"
 
 
 def test_the_defaults_are_the_paper_s() -> None:

@@ -1,4 +1,4 @@
-"""Settings of PiCIE and MDC: views, the paper's recipe, names of clusters, and what a table calls them."""
+"""Settings of PiCIE and MDC: views, the paper's recipe, names of clusters, and names in tables."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from s4mi.data.loading.augment import draw_views
 from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig
 
 
-def test_views_of_picie_differ_in_colours_and_only_the_first_moves() -> None:
+def test_views_of_picie_differ_in_colours_and_only_the_first_in_geometry() -> None:
     moved, in_place = PicieConfig().crops(32).images
     assert moved == PicieConfig().views
     affine = draw_views(in_place, 50, torch.Generator().manual_seed(0)).affine
@@ -29,7 +29,7 @@ def test_a_view_setting_changes_both_views() -> None:
 
 
 @pytest.mark.parametrize("config", [PicieConfig, MdcConfig])
-def test_the_paper_s_settings_lie_below_those_that_are_given(config: type[PicieConfig | MdcConfig]) -> None:
+def test_explicit_settings_override_those_of_the_paper(config: type[PicieConfig | MdcConfig]) -> None:
     def made(**given: Any) -> PicieConfig | MdcConfig:
         return config.model_validate(given)
 
@@ -49,7 +49,7 @@ def test_the_paper_s_settings_lie_below_those_that_are_given(config: type[PicieC
     [({}, "picie"), ({"weights": "none"}, "picie from scratch"), ({"clusters": 8}, "picie, 8 clusters"),
      ({"weights": "none", "clusters": 8}, "picie from scratch, 8 clusters")],
 )  # fmt: skip
-def test_a_table_says_where_its_weights_and_how_many_its_clusters_are(settings: dict[str, Any], technique: str) -> None:
+def test_its_name_in_tables_has_the_start_and_the_number_of_clusters(settings: dict[str, Any], technique: str) -> None:
     assert PicieConfig.model_validate(settings).technique() == technique
     assert PicieConfig(weights="none").technique("dino") == "picie from dino"
 
@@ -65,7 +65,7 @@ def test_a_table_says_where_its_weights_and_how_many_its_clusters_are(settings: 
         ({"clusters": 4, "classes": {0: "b", 1: "a", 2: "background", 3: "a"}}, ("background", "b", "a"), True),
     ],
 )
-def test_without_masks_the_classes_are_the_clusters_or_what_people_call_them(
+def test_without_masks_the_classes_are_the_clusters_or_their_given_names(
     settings: dict[str, Any], names: tuple[str, ...], named: bool
 ) -> None:
     config = PicieConfig.model_validate(settings)
@@ -75,13 +75,13 @@ def test_without_masks_the_classes_are_the_clusters_or_what_people_call_them(
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ({0: "background", 2: "lesion"}, r"\[0, 2\] are not all clusters; name each from 0 on"),
-        ({1: "background", 2: "lesion"}, r"\[1, 2\] are not all clusters"),
-        ({0: "lesion", 1: "lesion"}, "all clusters are of one class; name at least two"),
-        ({}, "all clusters are of one class"),
+        ({0: "background", 2: "lesion"}, "clusters must be numbered from 0 without gaps; several clusters may share"),
+        ({1: "background", 2: "lesion"}, "clusters must be numbered from 0 without gaps"),
+        ({0: "lesion", 1: "lesion"}, "at least two classes must be named, such as"),
+        ({}, "at least two classes must be named"),
     ],
 )
-def test_names_that_leave_a_cluster_out_or_tell_nothing_apart_are_refused(
+def test_names_that_leave_a_cluster_out_or_distinguish_nothing_are_refused(
     classes: dict[int, str], message: str
 ) -> None:
     with pytest.raises(ValidationError, match=message):
@@ -89,6 +89,6 @@ def test_names_that_leave_a_cluster_out_or_tell_nothing_apart_are_refused(
 
 
 @pytest.mark.parametrize("clusters", [1, 256])
-def test_one_cluster_is_none_and_256_do_not_fit_into_a_byte(clusters: int) -> None:
+def test_one_cluster_is_too_few_and_256_do_not_fit_into_a_byte(clusters: int) -> None:
     with pytest.raises(ValidationError, match="clusters"):
         PicieConfig(clusters=clusters)

@@ -1,4 +1,4 @@
-"""Self-training against its formula, and when the labels are made anew."""
+"""Self-training against its formula, and the rounds of its pseudo-labels."""
 
 import itertools
 import math
@@ -23,8 +23,8 @@ def batch() -> Batch:
     return batch_of(4, 4)
 
 
-def learn(method: SelfTraining) -> None:
-    """What a step does to the network, statistics of batches included."""
+def change(method: SelfTraining) -> None:
+    """Change the network as a step does, including the statistics of batch normalisation."""
     with torch.no_grad():
         for weight in method.network.parameters():
             weight.add_(0.02 * torch.randn_like(weight))
@@ -40,30 +40,30 @@ def alike(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def at(method: SelfTraining, step: int, *, per_epoch: int, total: int) -> None:
-    """What the loop calls between two steps."""
+    """Call the hooks that the training loop calls between two steps."""
     if step:
         method.after_step(TrainState(step, per_epoch, total))
     method.before_step(TrainState(step, per_epoch, total))
 
 
 def in_second_round(**settings: Any) -> SelfTraining:
-    """A method half-way, whose network is no longer what its teacher is."""
+    """A method in the second round, whose network differs from its teacher."""
     method = built(rounds=2, **settings)
-    learn(method)
+    change(method)
     at(method, 5, per_epoch=5, total=10)
-    learn(method)
+    change(method)
     return method
 
 
 def between(values: Tensor) -> float:
-    """A number in the middle of the values that is none of them, nor near one."""
+    """A number in the middle of the values that is not close to any of them."""
     middle = values.flatten().sort().values[values.numel() // 3 : 2 * values.numel() // 3]
     widest = middle.diff().argmax()
     return ((middle[widest] + middle[widest + 1]) / 2).item()
 
 
 def labels_by_hand(z: Tensor, confidence: float) -> Tensor:
-    """Pixel by pixel: the most probable class, unless it is improbable."""
+    """Pixel by pixel: the most probable class, `IGNORE` below the confidence."""
     labels = torch.full((z.shape[0], *z.shape[2:]), IGNORE)
     for u, i, j in itertools.product(*map(range, labels.shape)):
         scores = z[u, :, i, j].tolist()
@@ -73,24 +73,24 @@ def labels_by_hand(z: Tensor, confidence: float) -> Tensor:
     return labels
 
 
-@pytest.mark.parametrize("unsure", [False, True])
-def test_the_loss_is_the_formula_with_the_labels_of_the_last_round(unsure: bool) -> None:
+@pytest.mark.parametrize("ignores", [False, True])
+def test_the_loss_is_the_formula_with_the_labels_of_the_last_round(ignores: bool) -> None:
     given = batch()
     method = in_second_round(class_weights=(1, 2, 3), unlabelled_weight=0.7)
     with torch.no_grad():
         q_u = method.teacher.eval()(given.known_unlabelled)
-    confidence = between(q_u.softmax(dim=1).amax(dim=1)) if unsure else 0.0
+    confidence = between(q_u.softmax(dim=1).amax(dim=1)) if ignores else 0.0
     labels = labels_by_hand(q_u, confidence)
-    assert (0.2 < (labels == IGNORE).float().mean() < 0.8) == unsure
+    assert (0.2 < (labels == IGNORE).float().mean() < 0.8) == ignores
     method.config = method.config.model_copy(update={"confidence": confidence})
-    asked: list[Tensor] = []
-    method.network.register_forward_hook(lambda _module, _given, z: asked.append(z))
+    outputs: list[Tensor] = []
+    method.network.register_forward_hook(lambda _module, _given, z: outputs.append(z))
     losses = method.train().loss(given)
-    (z,) = asked  # once, for all images
-    weight = torch.tensor([1.0, 2.0, 3.0])  # not for what is learnt without masks
+    (z,) = outputs  # one forward pass for all images
+    weight = torch.tensor([1.0, 2.0, 3.0])  # not of the pseudo-label loss
     expected = {
         "supervised": half_dice_half_cross_entropy(z[:4], given.known_masks, weight),
-        "taught": 0.7 * half_dice_half_cross_entropy(z[4:], labels),
+        "pseudo_label": 0.7 * half_dice_half_cross_entropy(z[4:], labels),
     }
     assert list(losses) == list(expected)
     for name, value in expected.items():
@@ -99,22 +99,22 @@ def test_the_loss_is_the_formula_with_the_labels_of_the_last_round(unsure: bool)
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-8)
 
 
-def test_in_the_first_round_the_masks_alone_teach() -> None:
+def test_the_first_round_trains_on_masks_alone() -> None:
     method = built(rounds=3)
     for step in range(4):
         at(method, step, per_epoch=5, total=12)
         losses = method.loss(batch())
-        assert losses["taught"].item() == 0
+        assert losses["pseudo_label"].item() == 0
         trained = [weight for weight in method.network.parameters() if weight.requires_grad]
         total, supervised = (
             torch.autograd.grad(one, trained, retain_graph=True) for one in (losses.total, losses["supervised"])
         )
         torch.testing.assert_close(total, supervised)
     at(method, 4, per_epoch=5, total=12)
-    assert method.loss(batch())["taught"] > 0
+    assert method.loss(batch())["pseudo_label"] > 0
 
 
-def test_the_teacher_is_the_network_as_it_was_when_the_round_began() -> None:
+def test_the_teacher_is_the_network_at_the_start_of_the_round() -> None:
     method, began = built(rounds=3), {}
     for step in range(12):
         at(method, step, per_epoch=5, total=12)
@@ -122,8 +122,8 @@ def test_the_teacher_is_the_network_as_it_was_when_the_round_began() -> None:
             began = state(method.network)
         assert alike(state(method.teacher), began), step
         method.loss(batch())
-        assert alike(state(method.teacher), began), step  # its statistics do not move either
-        learn(method)
+        assert alike(state(method.teacher), began), step  # including its statistics of batch normalisation
+        change(method)
         assert not alike(state(method.network), began)
 
 
@@ -132,7 +132,7 @@ def test_rounds_begin_as_soon_as_their_share_of_training_is_over(rounds: int, to
     method = built(rounds=rounds)
     for step in range(total):
         before = state(method.teacher)
-        learn(method)
+        change(method)
         at(method, step, per_epoch=2, total=total)
         over = [n for n in range(rounds) if n * total <= step * rounds]
         assert method.round == over[-1]
@@ -148,7 +148,7 @@ def test_a_run_that_was_interrupted_within_a_round_goes_on_with_the_same_teacher
     for one in (method, fresh):
         one.before_step(TrainState(7, 5, 10))
         losses.append(one.loss(batch()))
-    assert losses[0]["taught"] > 0
+    assert losses[0]["pseudo_label"] > 0
     assert [torch.equal(losses[0][name], losses[1][name]) for name in losses[0]] == [True, True]
     assert not alike(state(fresh.teacher), state(fresh.network))
 
@@ -156,23 +156,23 @@ def test_a_run_that_was_interrupted_within_a_round_goes_on_with_the_same_teacher
 def test_where_nothing_is_sure_enough_nothing_is_learnt() -> None:
     method = in_second_round(confidence=0.999)
     losses = method.loss(batch())
-    assert losses["taught"].item() == 0
+    assert losses["pseudo_label"].item() == 0
     trained = [weight for weight in method.network.parameters() if weight.requires_grad]
-    gradients = torch.autograd.grad(losses["taught"], trained)
+    gradients = torch.autograd.grad(losses["pseudo_label"], trained)
     assert all((gradient == 0).all() for gradient in gradients)
 
 
-def test_the_weight_rises_over_training_from_the_second_round_on() -> None:
+def test_the_weight_ramps_up_over_training_from_the_second_round_on() -> None:
     config = SelfTrainingConfig(network="tiny_resnet", rounds=4, unlabelled_weight=0.5, ramp_up=1)
     torch.manual_seed(0)
     method = config.build(TASK)
-    taught = built(rounds=4).loss(batch())["taught"]  # at full weight
+    pseudo_label = built(rounds=4).loss(batch())["pseudo_label"]  # at full weight
     for step, weight in ((0, 0.0), (24, 0.0), (25, math.exp(-5 * 0.75**2) / 2), (50, math.exp(-5 / 4) / 2)):
         method.before_step(TrainState(step, 10, 100))
-        torch.testing.assert_close(method.loss(batch())["taught"], weight * taught)
+        torch.testing.assert_close(method.loss(batch())["pseudo_label"], weight * pseudo_label)
 
 
-def test_the_teacher_learns_nothing_and_the_network_answers() -> None:
+def test_the_teacher_is_frozen_and_the_network_predicts() -> None:
     method, x = in_second_round(), batch().images
     assert not any(weight.requires_grad for weight in method.teacher.parameters())
     with torch.no_grad():

@@ -74,7 +74,7 @@ def test_the_loss_can_be_half_dice_and_half_cross_entropy() -> None:
 
 
 @pytest.mark.parametrize("criterion", ["cross_entropy", "dice_cross_entropy"])
-def test_what_is_predicted_where_nothing_is_known_has_no_gradient(criterion: str) -> None:
+def test_predictions_of_ignored_pixels_have_no_gradient(criterion: str) -> None:
     method, given = built(criterion=criterion), batch(ignored=True)
     seen: list[Tensor] = []
     method.net.register_forward_hook(lambda module, inputs, z: seen.append(z))
@@ -89,7 +89,7 @@ def test_a_wrong_count_of_class_weights_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("size", "padded"), [(33, 40), (40, None)])
-def test_a_size_that_is_no_multiple_of_the_stride_is_padded_and_said_once(
+def test_a_size_that_is_not_a_multiple_of_the_stride_is_padded_and_logged_once(
     size: int, padded: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="s4mi"):
@@ -128,7 +128,7 @@ def autoencoder_of(method: Supervised) -> WidthAutoencoder:
 
 
 @pytest.mark.parametrize("ignored", [False, True])
-def test_the_autoencoder_adds_the_cross_entropy_of_what_it_makes_of_the_rows(ignored: bool) -> None:
+def test_the_autoencoder_adds_the_cross_entropy_of_the_post_processed_logits(ignored: bool) -> None:
     method, given = with_autoencoder(class_weights=(1, 2, 3)), batch(ignored=ignored)
     losses = method.loss(given)
     first, second, third, fourth = (layer for layer in autoencoder_of(method).layers if isinstance(layer, nn.Linear))
@@ -140,7 +140,7 @@ def test_the_autoencoder_adds_the_cross_entropy_of_what_it_makes_of_the_rows(ign
         torch.testing.assert_close(losses[name], expected)
 
 
-def test_with_dice_both_readings_have_the_same_halves() -> None:
+def test_with_dice_raw_and_post_processed_logits_have_the_same_loss() -> None:
     method, given = with_autoencoder(criterion="dice_cross_entropy"), batch()
     losses, members, y = method.loss(given), method.members.member_logits(given.images), given.known_masks
     assert list(losses) == ["dice", "cross_entropy", "post_processed"]
@@ -148,7 +148,7 @@ def test_with_dice_both_readings_have_the_same_halves() -> None:
     torch.testing.assert_close(losses["post_processed"], dice_cross_entropy(members["post-processed"], y))
 
 
-def test_the_readings_are_the_logits_before_and_after_the_autoencoder_and_one_is_chosen() -> None:
+def test_the_members_are_the_logits_before_and_after_the_autoencoder_and_one_is_selected() -> None:
     method, images = with_autoencoder().eval(), batch().images
     with torch.no_grad():
         members, raw = method.members.member_logits(images), method.members.net(images)
@@ -161,21 +161,21 @@ def test_the_readings_are_the_logits_before_and_after_the_autoencoder_and_one_is
             method.members.choice.take(name)
             assert method.members.choice.name == name
             assert torch.equal(method.logits(images), members[name])
-    with pytest.raises(S4miError, match="reading 'best' is none of raw, post-processed"):
+    with pytest.raises(S4miError, match="unknown ensemble member 'best'; choose from raw, post-processed"):
         method.members.choice.take("best")
 
 
-def test_a_checkpoint_knows_which_reading_was_chosen(tmp_path: Path) -> None:
+def test_a_checkpoint_holds_the_selected_member(tmp_path: Path) -> None:
     method, other, images = with_autoencoder().eval(), with_autoencoder().eval(), batch().images
     method.members.choice.take("raw")
     save_best(tmp_path, method.state_dict(), epoch=1)
     other.load_state_dict(load_weights(tmp_path / "best.safetensors"))
-    assert other.answers.choice.name == "raw"
+    assert other.members.choice.name == "raw"
     with torch.no_grad():
         assert torch.equal(other.logits(images), method.members.member_logits(images)["raw"])
 
 
-def test_without_an_autoencoder_there_is_nothing_to_choose_and_nothing_to_store() -> None:
+def test_without_an_autoencoder_there_is_nothing_to_select_and_nothing_to_store() -> None:
     method = built().eval()
     assert method.members is None
     assert all(name.startswith("net.") for name in method.state_dict())
@@ -189,7 +189,7 @@ def test_with_an_autoencoder_a_gradient_reaches_all_and_comes_from_both_terms() 
     for term in losses.values():
         gradients = torch.autograd.grad(term, of_net, retain_graph=True)
         assert any(gradient.abs().sum() > 0 for gradient in gradients)
-    torch.autograd.grad(losses.total, tuple(trained.values()))  # raises where one is not reached
+    torch.autograd.grad(losses.total, tuple(trained.values()))  # raises if one is not reached
     assert any(name.startswith("net.autoencoder.") for name in trained)
 
 

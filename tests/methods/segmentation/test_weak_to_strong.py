@@ -1,4 +1,4 @@
-"""Consistency from weak to strong against its formula, and the patches of other images against what they must keep."""
+"""Weak-to-strong consistency against its formula, and the properties of CutMix."""
 
 import itertools
 import math
@@ -28,7 +28,7 @@ PLAIN = {"cutmix": 0, "feature_dropout": 0}
 
 def built(**settings: Any) -> WeakToStrong:
     torch.manual_seed(0)
-    # a network that has learnt nothing is sure of nothing: this leaves out a part of its pixels
+    # an untrained network has low confidence: this threshold ignores a part of its pixels
     small = {"network": "tiny_resnet", "confidence": 0.45}
     return WeakToStrongConfig.model_validate({**small, **settings}).build(TASK)
 
@@ -39,7 +39,7 @@ def batch() -> Batch:
 
 @dataclass
 class Seen:
-    """What the encoder was given and gave, and the decoder likewise, call by call."""
+    """Inputs and outputs of encoder and decoder, call by call."""
 
     images: list[Tensor] = field(default_factory=list)
     features: list[list[Tensor]] = field(default_factory=list)
@@ -70,7 +70,7 @@ def softmax(scores: list[float]) -> list[float]:
 
 
 def labels_by_hand(z: Tensor, confidence: float) -> Tensor:
-    """Pixel by pixel: the most probable class, unless it is improbable."""
+    """Pixel by pixel: the most probable class, `IGNORE` below the confidence."""
     labels = torch.full((z.shape[0], *z.shape[2:]), IGNORE)
     for u, i, j in itertools.product(*map(range, labels.shape)):
         p = softmax(z[u, :, i, j].tolist())
@@ -80,7 +80,7 @@ def labels_by_hand(z: Tensor, confidence: float) -> Tensor:
 
 
 def naive(z: Tensor, labels: Tensor) -> float:
-    """The sum of -log p of the labels that are there, divided by the number of all pixels."""
+    """Sum of -log p over known labels, divided by the number of all pixels."""
     total = 0.0
     for u, i, j in itertools.product(*map(range, labels.shape)):
         if labels[u, i, j] != IGNORE:
@@ -97,7 +97,7 @@ def cut_by_hand(images: Tensor, boxes: Tensor) -> Tensor:
     return mixed
 
 
-def test_without_disguises_the_loss_is_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_perturbations_the_loss_is_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     method, given = built(**PLAIN, class_weights=(1, 2, 3), unlabelled_weight=0.7), batch()
     seen = watch(method, monkeypatch)
     losses = method.loss(given)
@@ -105,7 +105,7 @@ def test_without_disguises_the_loss_is_the_formula(monkeypatch: pytest.MonkeyPat
     labels = labels_by_hand(w, 0.45)
     assert 0.2 < (labels == IGNORE).float().mean() < 0.8
     assert list(losses) == ["supervised", "images"]
-    weight = torch.tensor([1.0, 2.0, 3.0])  # not for what is learnt without masks
+    weight = torch.tensor([1.0, 2.0, 3.0])  # not of the consistency loss
     supervised = half_dice_half_cross_entropy(p, given.known_masks, weight)
     torch.testing.assert_close(losses["supervised"], supervised, rtol=0, atol=2e-6)
     expected = 0.7 / 2 * (naive(s_1, labels) + naive(s_2, labels)) / 2
@@ -114,7 +114,7 @@ def test_without_disguises_the_loss_is_the_formula(monkeypatch: pytest.MonkeyPat
     assert torch.equal(seen.images[1], given.known_unlabelled[4:])
 
 
-def test_with_all_disguises_the_loss_is_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_all_perturbations_the_loss_is_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     method, given = built(cutmix=0.8, feature_dropout=0.5, unlabelled_weight=0.7), batch()
     weak, *strong = given.known_unlabelled.chunk(3)
     seen = watch(method, monkeypatch)
@@ -127,13 +127,13 @@ def test_with_all_disguises_the_loss_is_the_formula(monkeypatch: pytest.MonkeyPa
     mixed = torch.cat([cut_by_hand(view, box) for view, box in zip(strong, boxes, strict=True)])
     assert torch.equal(seen.images[1], mixed)
     labels = labels_by_hand(seen.logits[0][4:], 0.45)
-    wanted = torch.cat([cut_by_hand(labels[:, None], box)[:, 0] for box in boxes])
+    targets = torch.cat([cut_by_hand(labels[:, None], box)[:, 0] for box in boxes])
     assert list(losses) == ["supervised", "images", "features"]
-    assert losses["images"].item() == pytest.approx(0.7 / 2 * naive(seen.logits[1], wanted), rel=1e-4)
+    assert losses["images"].item() == pytest.approx(0.7 / 2 * naive(seen.logits[1], targets), rel=1e-4)
     assert losses["features"].item() == pytest.approx(0.7 / 2 * naive(seen.logits[2], labels), rel=1e-4)
 
 
-def test_the_feature_term_sees_half_of_the_channels_twice_as_strong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_feature_loss_drops_half_of_the_channels_and_doubles_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     method = built(feature_dropout=0.5)
     seen = watch(method, monkeypatch)
     method.loss(batch())
@@ -148,7 +148,7 @@ def test_the_feature_term_sees_half_of_the_channels_twice_as_strong(monkeypatch:
     assert 0.4 < dropped / (dropped + kept) < 0.6
 
 
-def test_one_look_at_the_weak_views_serves_labels_and_features(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_and_features_share_one_forward_pass_of_the_weak_views(monkeypatch: pytest.MonkeyPatch) -> None:
     method = built()
     seen = watch(method, monkeypatch)
     method.loss(batch())
@@ -156,20 +156,20 @@ def test_one_look_at_the_weak_views_serves_labels_and_features(monkeypatch: pyte
     assert [len(z) for z in seen.logits] == [4 + 4, 2 * 4, 4]
 
 
-def test_sure_pixels_alone_teach_and_labels_are_constants(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_confident_pixels_have_a_gradient_and_labels_are_constants(monkeypatch: pytest.MonkeyPatch) -> None:
     method = built(cutmix=0)
     seen = watch(method, monkeypatch)
     losses = method.loss(batch())
-    sure = labels_by_hand(seen.logits[0][4:], 0.45) != IGNORE
-    for name, place, of_views in (("images", 1, sure.repeat(2, 1, 1)), ("features", 2, sure)):
+    confident = labels_by_hand(seen.logits[0][4:], 0.45) != IGNORE
+    for name, call, of_views in (("images", 1, confident.repeat(2, 1, 1)), ("features", 2, confident)):
         gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
-            losses[name], [seen.logits[0], seen.logits[place]], allow_unused=True, retain_graph=True
+            losses[name], [seen.logits[0], seen.logits[call]], allow_unused=True, retain_graph=True
         )
         of_weak, of_strong = gradients
         assert of_weak is None
         assert of_strong is not None
-        learns = of_strong.abs().sum(dim=1) > 0
-        assert torch.equal(learns, of_views)
+        trains = of_strong.abs().sum(dim=1) > 0
+        assert torch.equal(trains, of_views)
 
 
 @settings(deadline=None, max_examples=20)
@@ -182,7 +182,7 @@ def test_the_mean_is_over_all_pixels_known_or_not(seed: int, share: float) -> No
     assert over_all_pixels(z, labels).item() == pytest.approx(naive(z, labels), abs=1e-5)
 
 
-def test_where_nothing_is_sure_enough_nothing_is_learnt() -> None:
+def test_without_confident_pixels_the_consistency_losses_are_zero() -> None:
     method = built(confidence=0.999)
     losses = method.loss(batch())
     assert losses["images"].item() == losses["features"].item() == 0
@@ -200,7 +200,7 @@ def test_masks_that_are_unknown_give_finite_losses_and_gradients() -> None:
 
 
 @pytest.mark.parametrize(("step", "risen"), [(0, math.exp(-5)), (50, math.exp(-5 / 4)), (100, 1.0)])
-def test_the_weight_rises_over_training(step: int, risen: float) -> None:
+def test_the_weight_ramps_up_over_training(step: int, risen: float) -> None:
     full, method = built(), built(unlabelled_weight=0.5, ramp_up=1)
     losses = []
     for one in (full, method):
@@ -234,7 +234,7 @@ def test_a_box_is_a_rectangle_of_2_to_40_percent_and_sides_of_up_to_1_to_3(seed:
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_as_many_images_have_a_box_as_asked_anywhere_in_the_image(probability: float) -> None:
+def test_boxes_are_drawn_with_the_probability_anywhere_in_the_image(probability: float) -> None:
     torch.manual_seed(0)
     boxes = cutmix_boxes(torch.zeros(2000, 3, 32, 32), probability)
     share = boxes.flatten(1).any(dim=1).float().mean().item()
@@ -249,7 +249,7 @@ def test_as_many_images_have_a_box_as_asked_anywhere_in_the_image(probability: f
 @settings(deadline=None, max_examples=20)
 @drawn(seed=st.integers(0, 2**20), count=st.integers(1, 5))
 def test_labels_are_cut_as_their_images_are(seed: int, count: int) -> None:
-    """A label that says how bright its pixel is says so of the mixed image as well."""
+    """A label that encodes the brightness of its pixel does so in the mixed image too."""
     torch.manual_seed(seed)
     images = torch.rand(count, 3, 16, 16)
 
@@ -262,7 +262,7 @@ def test_labels_are_cut_as_their_images_are(seed: int, count: int) -> None:
     assert torch.equal(cut(brightness(images), boxes[:, 0]), brightness(mixed))
 
 
-def test_there_are_two_strong_views_of_colours_alone() -> None:
+def test_there_are_two_strong_views_of_colour_alone() -> None:
     config = WeakToStrongConfig()
     first, second = config.strong_views
     assert first == second == config.strong

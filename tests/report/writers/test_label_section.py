@@ -136,7 +136,7 @@ def test_there_is_no_section_where_nothing_can_be_asked(scores: dict) -> None:
 def test_one_seed_claims_nothing() -> None:
     one = {method: {f: cell[:1] for f, cell in cells.items()} for method, cells in SCORES.items()}
     made = section(with_images(runs(one)))
-    assert all("n = 1 seed gives no interval, so nothing is claimed" in sentence for sentence in made.sentences)
+    assert all("not estimable (1 seed; needs at least 2)" in sentence for sentence in made.sentences)
     assert made.pairs.rows == ()
     assert made.pairs.finding.startswith("No pair of techniques is tested, and nothing is claimed of any")
     assert all(curve.curve is None or curve.curve.low is None for curve in made.curves)

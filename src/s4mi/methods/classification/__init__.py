@@ -1,1 +1,1 @@
-"""What labels an image."""
+"""Methods that classify images."""

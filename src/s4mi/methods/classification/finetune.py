@@ -1,9 +1,12 @@
 """Fine-tuning: a pre-trained backbone with a new head, on the labelled images (S4MI section 3.1.1).
 
-From ImageNet weights this is transfer learning; from a run of DINO or CASS it is the second half of self-supervision.
+    x, y    (B, 3, H, W) images and their labels: (B,) classes, or (B, K) 0/1 for multi-label tasks
+    z       W · backbone(x) + b           (B, K) logits; a linear probe trains W and b alone
+    loss    multi-class:  w_y-weighted cross-entropy or focal loss of softmax(z)
+            multi-label:  the same of one sigmoid per class, w weighting its positives
 
-z = W · backbone(x) + b           all of it is trained, or, as a linear probe, W and b alone
-loss(z, y)        multi-class: softmax, w_y weighs the class; multi-label: one sigmoid a class, w weighs its "yes"
+From ImageNet weights this is transfer learning; from a run of DINO or CASS it is the second stage of self-supervised
+training.
 """
 
 from typing import ClassVar, Literal, final
@@ -27,21 +30,24 @@ from s4mi.records import TaskKind
 class FinetuneConfig(PretrainedConfig):
     """Settings of fine-tuning; the defaults are the paper's transfer learning."""
 
-    summary: ClassVar[str] = "fine-tune a pre-trained backbone on the labelled images"
-    paper: ClassVar[str] = "Singh et al. 2024, S4MI, section 3.1 (transfer learning; the second half of DINO and CASS)"
+    summary: ClassVar[str] = "Fine-tune a pre-trained backbone on the labelled images"
+    paper: ClassVar[str] = "Singh et al. 2024, S4MI, section 3.1 (transfer learning; second stage of DINO and CASS)"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
     default_views: ClassVar[ViewSpec] = ViewSpec(
         translation=0.05, scale=(0.8, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02
     )
 
     name: Literal["finetune"] = "finetune"
-    backbone: str = Field("resnet50", description="any timm name, or tiny_resnet, tiny_vit, tiny_swin")
-    linear_probe: bool = Field(False, description="train the head alone, on features that stay as they are")
-    criterion: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="multi-label: binary, per class")
-    gamma: float = Field(2.0, ge=0, description="of the focal loss")
+    backbone: str = Field("resnet50", description="Backbone: any timm name, or tiny_resnet, tiny_vit, tiny_swin")
+    linear_probe: bool = Field(False, description="Train the head alone, on frozen features")
+    criterion: Literal["cross_entropy", "focal"] = Field(
+        "cross_entropy", description="Loss: cross-entropy or focal loss; multi-label: its binary form for each class"
+    )
+    gamma: float = Field(2.0, ge=0, description="Focusing parameter of the focal loss; 0: cross-entropy")
     class_weights: WeightRule | tuple[float, ...] = Field(
         "none",
-        description="none, inverse or median frequency of labelled training images, or numbers; multi-label: of a yes",
+        description="Class weights of the loss: none, inverse or median frequency of labelled training images, or a "
+        "list of numbers; multi-label: weights of the positives",
     )
 
     def technique(self, pretraining: str | None = None) -> str:
@@ -75,7 +81,7 @@ class Finetune(Classifier):
 
     def before_epoch(self, batches: Batches) -> None:
         if self.config.linear_probe:
-            self.backbone.eval()  # or batch normalisation would go on learning
+            self.backbone.eval()  # otherwise batch normalisation would update its statistics
 
     def logits(self, images: Tensor) -> Tensor:
         z: Tensor = self.head(self.backbone(images))

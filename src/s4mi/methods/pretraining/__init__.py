@@ -1,1 +1,1 @@
-"""Self-supervised pre-training: learn from images alone."""
+"""Methods that pre-train backbones on images without labels (self-supervision)."""

@@ -1,10 +1,13 @@
 """CASS: cross-architectural self-supervision (Singh, Sizikova & Cirrone 2022; S4MI section 3.1).
 
-    z_cnn = head(cnn(x)), z_vit = head(vit(x))      of one and the same augmented image, as wide as ImageNet's logits
-    loss = mean of 2 - 2 cos(z_cnn, z_vit)          both networks learn from it; no negatives, gradients go into both
+    x              (B, 3, H, W) images, each augmented once
+    z_cnn, z_vit   head(cnn(x)), head(vit(x))              (B, D) embeddings, D = 1000 as for ImageNet's logits
+    similarity     mean over the batch of 2 - 2 cos(z_cnn, z_vit)
+    variance       λ ½ [V(z_cnn) + V(z_vit)],  V(z) = mean over dimensions of max(0, 1 - std(z))      optional
 
-Nothing in the loss keeps the two from one constant answer, and from random weights they may well end there. The health
-of the features is watched while it trains, and a variance term (Bardes et al. 2022) can be added.
+Both networks are updated; there are no negatives and there is no stop-gradient. Constant embeddings minimise the
+similarity loss, and training from random weights may collapse to them. Feature collapse is monitored during training,
+and the variance term (Bardes et al. 2022) counteracts it.
 """
 
 from typing import ClassVar, Literal, final
@@ -24,7 +27,7 @@ from s4mi.records import TaskKind
 class CassConfig(MethodConfig):
     """Settings of CASS; the defaults are the paper's."""
 
-    summary: ClassVar[str] = "pre-train a CNN and a transformer without labels: each predicts the other's embedding"
+    summary: ClassVar[str] = "Pre-train a CNN and a transformer without labels to give an image the same embedding"
     paper: ClassVar[str] = "Singh, Sizikova & Cirrone 2022, CASS: Cross Architectural Self-Supervision"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     starts: ClassVar[dict[str, str | None]] = {"weights": "none", "cnn_weights": None, "vit_weights": None}
@@ -36,18 +39,29 @@ class CassConfig(MethodConfig):
     )
 
     name: Literal["cass"] = "cass"
-    cnn: str = Field("resnet50", description="any timm name, or tiny_resnet")
-    vit: str = Field("vit_base_patch16_224", description="any timm name, or tiny_vit, tiny_swin")
-    weights: str = Field(IMAGENET, description="both networks start from: imagenet or none")
-    cnn_weights: str | None = Field(None, description="the CNN starts from this file instead, or imagenet, or none")
-    vit_weights: str | None = Field(None, description="the transformer likewise")
-    embedding: PositiveInt = Field(1000, description="width of what is compared; paper: ImageNet's 1000 logits")
-    variance_weight: float = Field(0.0, ge=0, description="of the term that keeps embeddings apart; paper: none")
+    cnn: str = Field("resnet50", description="CNN: any timm name, or tiny_resnet")
+    vit: str = Field("vit_base_patch16_224", description="Transformer: any timm name, or tiny_vit, tiny_swin")
+    weights: str = Field(IMAGENET, description="Initial weights of both networks: imagenet or none")
+    cnn_weights: str | None = Field(
+        None,
+        description="Initial weights of the CNN: imagenet, none, or the path of a weight file; unset: as in weights",
+    )
+    vit_weights: str | None = Field(
+        None,
+        description="Initial weights of the transformer: imagenet, none, or the path of a weight file; unset: as in "
+        "weights",
+    )
+    embedding: PositiveInt = Field(
+        1000, description="Dimensions of the embeddings; paper: 1000, the number of ImageNet's logits"
+    )
+    variance_weight: float = Field(
+        0.0, ge=0, description="Weight of the variance loss against feature collapse; paper: 0"
+    )
 
     @model_validator(mode="after")
     def _two_networks(self) -> "CassConfig":
         if self.cnn == self.vit:
-            raise ValueError(f"vit: is {self.vit!r}, as is cnn; name a transformer, the two must differ")
+            raise ValueError(f"cnn and vit must differ (both are {self.vit!r}); set vit to a transformer")
         return self
 
     @property
@@ -60,7 +74,7 @@ class CassConfig(MethodConfig):
 
 @final
 class Cass(Pretrainer):
-    """A CNN and a transformer that learn from each other."""
+    """A CNN and a transformer trained to agree."""
 
     def __init__(self, config: CassConfig, task: Task) -> None:
         super().__init__()
@@ -84,24 +98,27 @@ class Cass(Pretrainer):
 
 
 def variance_hinge(z: Tensor) -> Tensor:
-    """Mean over dimensions of max(0, 1 - std), of embeddings (B, D) brought to length sqrt(D).
+    """Mean over dimensions of max(0, 1 - std) of (B, D) embeddings scaled to length √D, over all processes.
 
-    VICReg's variance term (Bardes et al. 2022, equation 1) on what the cosine looks at, the direction alone; over the
-    images of all processes.
+    This is the variance term of VICReg (Bardes et al. 2022, equation 1) on directions, as the cosine ignores length.
     """
     scaled = from_all_processes(F.normalize(z, dim=1) * z.shape[1] ** 0.5)
     return F.relu(1 - (scaled.var(dim=0) + 1e-4).sqrt()).mean()
 
 
 def _embedder(name: str, weights: str, width: int, image_size: int) -> nn.Sequential:
-    """A backbone and the layer that ends it: that of its own ImageNet weights where they bring one as wide."""
+    """A backbone with a linear layer to `width` embedding dimensions: the weights' own classifier if it has that width.
+
+    Raises:
+        S4miError: ImageNet weights whose classifier has another width.
+    """
     backbone = Backbone(name, image_size=image_size, weights=weights)
-    known = classifier_of(name, weights)
-    if known is not None and known.weight.shape == (width, backbone.features):
-        return nn.Sequential(backbone, known)
-    if known is not None and weights == IMAGENET and width != known.out_features:
+    classifier = classifier_of(name, weights)
+    if classifier is not None and classifier.weight.shape == (width, backbone.features):
+        return nn.Sequential(backbone, classifier)
+    if classifier is not None and weights == IMAGENET and width != classifier.out_features:
         raise S4miError(
-            f"method.embedding {width} is not the {known.out_features} logits of {name!r} with ImageNet weights; "
-            f"take {known.out_features}, or method.weights=none"
+            f"method.embedding must be {classifier.out_features}, the logits of {name!r} with ImageNet weights "
+            f"(given {width}); or set method.weights=none"
         )
     return nn.Sequential(backbone, nn.Linear(backbone.features, width))

@@ -1,14 +1,14 @@
 """DINO: self-distillation with no labels (Caron et al. 2021; S4MI section 3.1).
 
-    g = head(backbone(crop))                    K logits, one a prototype
-    P_s = softmax(g_s / τ_s)                    the student sees all crops of an image
-    P_t = softmax((g_t - c) / τ_t)              the teacher sees the large ones; centred by c, sharpened by a small τ_t
-    loss = mean of -Σ_k P_t log P_s             over all pairs of a teacher's and a student's crop that differ
-    θ_t ← m θ_t + (1 - m) θ_s                   m rises to 1 along a cosine
-    c   ← m_c c + (1 - m_c) mean(g_t)
+    g       head(backbone(crop))                    (B, K) logits, one per prototype
+    P_s     softmax(g_s / τ_s)                      student, on the global and local crops
+    P_t     softmax((g_t - c) / τ_t)                teacher, on the global crops: centred by c, sharpened by a small τ_t
+    loss    mean of -Σ_k P_t log P_s                over images and all pairs of different crops
+    θ_t   ← m θ_t + (1 - m) θ_s                     exponential moving average of weights; m rises to 1 along a cosine
+    c     ← m_c c + (1 - m_c) mean(g_t)
 
-Crops of one size go through a network together. The large crops share one recipe of augmentation, whose chances of
-blur and solarisation are the mean of those that the paper gives its first and second.
+Crops of one size share one forward pass. Both global crops use the same augmentation, whose probabilities of blur and
+solarisation are the means of the paper's two global augmentations.
 """
 
 import math
@@ -29,13 +29,13 @@ from s4mi.records import TaskKind
 
 
 class DinoConfig(MethodConfig):
-    """Settings of DINO; the defaults are the paper's, but for what few images and random weights need.
+    """Settings of DINO; the defaults are the paper's, except for changes that small data sets and random weights need.
 
-    4,096 prototypes instead of 65,536, and batch normalisation in the head: features of images that resemble each other
-    otherwise leave it nearly parallel, and the teacher gives all of them the same answer (docs/decisions/0010).
+    These are 4,096 prototypes instead of 65,536, and batch normalisation in the head: without it, features of similar
+    images leave the head nearly parallel, and the teacher's output is the same for all images (docs/decisions/0010).
     """
 
-    summary: ClassVar[str] = "pre-train a backbone without labels: a student predicts its teacher's view of an image"
+    summary: ClassVar[str] = "Pre-train a backbone without labels: a student predicts its teacher's output for a crop"
     paper: ClassVar[str] = "Caron et al. 2021, Emerging Properties in Self-Supervised Vision Transformers (DINO)"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
@@ -49,30 +49,48 @@ class DinoConfig(MethodConfig):
     )  # fmt: skip
 
     name: Literal["dino"] = "dino"
-    backbone: str = Field("resnet50", description="any timm name, or tiny_resnet, tiny_vit, tiny_swin")
-    weights: str = Field(IMAGENET, description="to start from: imagenet, none, or the path of a weight file")
-    local_crops: int = Field(6, ge=0, description="small crops of each image, beside the two large ones")
+    backbone: str = Field("resnet50", description="Backbone: any timm name, or tiny_resnet, tiny_vit, tiny_swin")
+    weights: str = Field(IMAGENET, description="Initial weights: imagenet, none, or the path of a weight file")
+    local_crops: int = Field(6, ge=0, description="Number of local crops per image, besides the two global crops")
     local_size: PositiveInt | None = Field(
-        None, description="their side, pixels; none: 3/7 of the image size (paper: 96 of 224), a multiple of 16"
+        None,
+        description="Side of the local crops in pixels; none: 3/7 of the image size (paper: 96 of 224), rounded to a "
+        "multiple of 16",
     )
-    local_scale: tuple[float, float] = Field((0.05, 0.4), description="their least and greatest area")
-    hidden: PositiveInt = Field(2048, description="width of the head")
-    bottleneck: PositiveInt = Field(256, description="width before the prototypes")
-    batch_norm: bool = Field(True, description="in the head; paper: without")
-    prototypes: PositiveInt = Field(4096, description="outputs of the head; near the number of images, or fewer")
-    student_temperature: float = Field(0.1, gt=0)
-    teacher_temperature: float = Field(0.04, gt=0)
-    first_teacher_temperature: float = Field(0.04, gt=0, description="in the first epoch; it moves from there")
-    warmup_epochs: int = Field(30, ge=0, description="epochs until the teacher's temperature is reached")
-    momentum: float = Field(0.996, ge=0, le=1, description="of the teacher at first; it rises to 1")
-    centre_momentum: float = Field(0.9, ge=0, lt=1)
-    frozen_epochs: int = Field(1, ge=0, description="first epochs in which the prototypes stand still")
+    local_scale: tuple[float, float] = Field(
+        (0.05, 0.4), description="Minimum and maximum area of the local crops as a share of the image"
+    )
+    hidden: PositiveInt = Field(2048, description="Width of the hidden layers of the head")
+    bottleneck: PositiveInt = Field(256, description="Width of the head's bottleneck, the layer before the prototypes")
+    batch_norm: bool = Field(True, description="Use batch normalisation in the head; paper: false")
+    prototypes: PositiveInt = Field(
+        4096, description="Number of prototypes, the outputs of the head; at most about the number of images"
+    )
+    student_temperature: float = Field(0.1, gt=0, description="Temperature of the student's softmax")
+    teacher_temperature: float = Field(
+        0.04, gt=0, description="Temperature of the teacher's softmax after warm-up; lower is sharper"
+    )
+    first_teacher_temperature: float = Field(
+        0.04, gt=0, description="Temperature of the teacher's softmax in the first epoch, where warm-up starts"
+    )
+    warmup_epochs: int = Field(
+        30, ge=0, description="Number of epochs of linear warm-up from first_teacher_temperature to teacher_temperature"
+    )
+    momentum: float = Field(
+        0.996, ge=0, le=1, description="Initial momentum of the teacher's exponential moving average; it rises to 1"
+    )
+    centre_momentum: float = Field(
+        0.9, ge=0, lt=1, description="Momentum of the moving average of the teacher's centre"
+    )
+    frozen_epochs: int = Field(
+        1, ge=0, description="Number of epochs at the start in which the prototypes are not updated"
+    )
 
     @field_validator("local_scale")
     @classmethod
     def _ordered(cls, scale: tuple[float, float]) -> tuple[float, float]:
         if not 0 < scale[0] <= scale[1] <= 1:
-            raise ValueError(f"{list(scale)} is no range of areas; give two numbers with 0 < least <= greatest <= 1")
+            raise ValueError(f"{list(scale)} is not a range of areas; pass two numbers, 0 < minimum <= maximum <= 1")
         return scale
 
     @property
@@ -80,7 +98,7 @@ class DinoConfig(MethodConfig):
         return self.backbone
 
     def local_side(self, image_size: int) -> int:
-        """Side of the small crops in pixels."""
+        """Side of the local crops in pixels."""
         return self.local_size or max(16, 16 * round(image_size * 3 / 7 / 16))
 
     def crops(self, image_size: int) -> MultiCrop:
@@ -88,11 +106,11 @@ class DinoConfig(MethodConfig):
         return MultiCrop((self.views,) * 2, (local,) * self.local_crops, self.local_side(image_size))
 
     def temperature(self, epoch: int) -> float:
-        """The teacher's in an epoch, which counts from 0."""
+        """Temperature of the teacher in an epoch, counted from 0."""
         if epoch >= self.warmup_epochs:
             return self.teacher_temperature
-        share = epoch / max(1, self.warmup_epochs - 1)
-        return self.first_teacher_temperature + share * (self.teacher_temperature - self.first_teacher_temperature)
+        progress = epoch / max(1, self.warmup_epochs - 1)
+        return self.first_teacher_temperature + progress * (self.teacher_temperature - self.first_teacher_temperature)
 
     def build(self, task: Task) -> "Dino":
         return Dino(self, task)
@@ -112,7 +130,7 @@ class DinoNetwork(nn.Module):
 
 @final
 class Dino(Pretrainer):
-    """A student, and a teacher that is its moving average."""
+    """A student and its exponential moving average, the teacher."""
 
     centre: Tensor
 
@@ -148,13 +166,13 @@ class Dino(Pretrainer):
         with torch.no_grad():
             g_t = self.teacher(views).float().unflatten(0, (-1, count))  # (2, B, K)
             p_t = ((g_t - self.centre) / self.temperature).softmax(dim=-1)
-            self._watch(p_t)
+            self._record_entropy(p_t)
         g_s = self.student(views)
         if batch.local is not None:
             g_s = torch.cat([g_s, self.student(batch.local)])
         log_p_s = (g_s.float() / self.config.student_temperature).log_softmax(dim=-1).unflatten(0, (-1, count))
         loss = self_distillation(p_t, log_p_s)
-        self._move_centre(g_t)
+        self._update_centre(g_t)
         return Losses(distillation=loss)
 
     def after_backward(self, state: TrainState) -> None:
@@ -166,19 +184,19 @@ class Dino(Pretrainer):
         ema_update(self.teacher.parameters(), self.student.parameters(), momentum=momentum)
 
     def signals(self) -> dict[str, float]:
-        """The entropy of the teacher's answers as a share of the greatest there is: 1 is no answer, 0 one for all."""
+        """Entropy of the teacher's output relative to log K: 1 means uniform, 0 a single prototype for each image."""
         if not self._entropies:
             return {}
         entropy, self._entropies = torch.stack(self._entropies).mean().item(), []
         return {"teacher_entropy": entropy / math.log(self.config.prototypes)}
 
-    def _watch(self, p_t: Tensor) -> None:
+    def _record_entropy(self, p_t: Tensor) -> None:
         self._entropies.append(mean_over_images(torch.special.entr(p_t).sum(dim=-1)))
 
     @torch.no_grad()
-    def _move_centre(self, g_t: Tensor) -> None:
-        answers = torch.full_like(g_t[0, 0, :1], len(g_t) * g_t.shape[1])
-        sums = sum_over_processes(torch.cat([g_t.sum(dim=(0, 1)), answers]))
+    def _update_centre(self, g_t: Tensor) -> None:
+        count = torch.full_like(g_t[0, 0, :1], len(g_t) * g_t.shape[1])
+        sums = sum_over_processes(torch.cat([g_t.sum(dim=(0, 1)), count]))
         self.centre.lerp_(sums[:-1] / sums[-1], 1 - self.config.centre_momentum)
 
 
@@ -186,10 +204,10 @@ def self_distillation(p_t: Tensor, log_p_s: Tensor) -> Tensor:
     """Mean of -Σ_k P_t log P_s over images and over pairs of different crops.
 
     Args:
-        p_t: (T, B, K) the teacher's answers. log_p_s: (S, B, K) the student's, of which the first T are of the same
-            crops.
+        p_t: (T, B, K) probabilities of the teacher on T crops.
+        log_p_s: (S, B, K) log-probabilities of the student on S crops, the first T of which are the teacher's.
     """
-    teachers, students = len(p_t), len(log_p_s)
-    all_pairs = (p_t.sum(dim=0) * log_p_s.sum(dim=0)).sum(dim=-1)  # Σ_t Σ_s P_t log P_s, multiplied out once
-    same_crop = (p_t * log_p_s[:teachers]).sum(dim=(0, -1))
-    return -mean_over_images(all_pairs - same_crop) / (teachers * students - min(teachers, students))
+    t, s = len(p_t), len(log_p_s)
+    all_pairs = (p_t.sum(dim=0) * log_p_s.sum(dim=0)).sum(dim=-1)  # Σ_t Σ_s P_t log P_s = (Σ_t P_t) (Σ_s log P_s)
+    same_crop = (p_t * log_p_s[:t]).sum(dim=(0, -1))
+    return -mean_over_images(all_pairs - same_crop) / (t * s - min(t, s))

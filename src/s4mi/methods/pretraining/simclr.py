@@ -1,7 +1,8 @@
 """SimCLR: a simple framework for contrastive learning (Chen et al. 2020).
 
-z = head(backbone(view)) / |…|                      two views of each of B images: 2B unit vectors
-loss = mean over them of -log [ exp(z_i · z_j / τ) / Σ_{k ≠ i} exp(z_i · z_k / τ) ]          (i, j): one image
+x_0, x_1   (B, 3, H, W) two views of each image
+z          head(backbone(x)) / ‖head(backbone(x))‖       (2B, D) embeddings of unit length
+loss       mean over i of -log [exp(z_i · z_j / τ) / Σ_{k ≠ i} exp(z_i · z_k / τ)],   j: the other view of image i
 """
 
 from typing import ClassVar, Literal, final
@@ -20,9 +21,9 @@ from s4mi.records import TaskKind
 
 
 class SimclrConfig(MethodConfig):
-    """Settings of SimCLR; the defaults are the paper's, the temperature that for few images (CIFAR-10)."""
+    """Settings of SimCLR; the defaults are the paper's, with the temperature for a small data set (CIFAR-10)."""
 
-    summary: ClassVar[str] = "pre-train a backbone without labels: tell two views of an image from all other images"
+    summary: ClassVar[str] = "Pre-train a backbone without labels: contrast two views of an image with other images"
     paper: ClassVar[str] = "Chen et al. 2020, A Simple Framework for Contrastive Learning of Visual Representations"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
@@ -36,11 +37,11 @@ class SimclrConfig(MethodConfig):
     )  # fmt: skip
 
     name: Literal["simclr"] = "simclr"
-    backbone: str = Field("resnet50", description="any timm name, or tiny_resnet, tiny_vit, tiny_swin")
-    weights: str = Field(IMAGENET, description="to start from: imagenet, none, or the path of a weight file")
-    temperature: float = Field(0.5, gt=0)
-    hidden: PositiveInt = Field(2048, description="width of the head")
-    projection: PositiveInt = Field(128, description="width of what is compared")
+    backbone: str = Field("resnet50", description="Backbone: any timm name, or tiny_resnet, tiny_vit, tiny_swin")
+    weights: str = Field(IMAGENET, description="Initial weights: imagenet, none, or the path of a weight file")
+    temperature: float = Field(0.5, gt=0, description="Temperature of the contrastive loss")
+    hidden: PositiveInt = Field(2048, description="Width of the hidden layer of the projection head")
+    projection: PositiveInt = Field(128, description="Dimensions of the embeddings, the output of the projection head")
 
     @property
     def backbone_name(self) -> str:
@@ -72,10 +73,10 @@ class Simclr(Pretrainer):
 
 
 def contrast(z_0: Tensor, z_1: Tensor, *, temperature: float) -> Tensor:
-    """NT-Xent of (B, D) embeddings of two views of the same images; other images of all processes are negatives."""
+    """NT-Xent loss of (B, D) embeddings of two views; the other images of all processes are negatives."""
     z_0, z_1 = from_all_processes(F.normalize(z_0, dim=1)), from_all_processes(F.normalize(z_1, dim=1))
     z = torch.cat([z_0, z_1])
-    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
-    similarity = (z @ z.T / temperature).masked_fill(itself, -torch.inf)
+    diagonal = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    similarity = (z @ z.T / temperature).masked_fill(diagonal, -torch.inf)
     other_view = torch.arange(len(z), device=z.device).roll(len(z_0))
     return F.cross_entropy(similarity, other_view)

@@ -1,11 +1,13 @@
-"""SimMIM: masked image modelling, simply (Xie et al. 2022).
+"""SimMIM: a simple framework for masked image modelling (Xie et al. 2022).
 
-    x̃ = x with a share of its squares replaced by a learnt colour
-    y = head(backbone(x̃))                      a 1×1 convolution that gives each place of the last map its pixels
-    loss = mean of |x - y| over what was hidden, x normalised
+    x       (B, 3, H, W) images, normalised as the backbone expects
+    m       (B, 1, H, W) mask of a random share of the squares of each image
+    x̃       x where m = 0, a learnt colour where m = 1
+    y       head(backbone(x̃))                (B, 3, H, W); head: 1×1 convolution and pixel shuffle of the feature map
+    loss    mean of |x - y| over masked pixels
 
-The paper hides patch embeddings, which only a transformer has. Hiding pixels behind one learnt colour gives a
-transformer's hidden patches one learnt embedding too, and lets a CNN be trained the same way.
+The paper masks patch embeddings, which only transformers have. Replacing pixels by one learnt colour gives masked
+patches of a transformer one learnt embedding too, and makes the method applicable to CNNs.
 """
 
 from typing import ClassVar, Literal, final
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 
 from s4mi.contract import Batch, Losses, MethodConfig, Pretrainer, Task, ViewSpec
 from s4mi.errors import S4miError
-from s4mi.maths.distributed import drawn_for_all, ratio_over_images
+from s4mi.maths.distributed import draw_for_batch, ratio_over_images
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.weights import IMAGENET
 from s4mi.records import TaskKind
@@ -25,7 +27,7 @@ from s4mi.records import TaskKind
 class SimmimConfig(MethodConfig):
     """Settings of SimMIM; the defaults are the paper's."""
 
-    summary: ClassVar[str] = "pre-train a backbone without labels: draw the squares of an image that were hidden"
+    summary: ClassVar[str] = "Pre-train a backbone without labels: reconstruct masked squares of an image"
     paper: ClassVar[str] = "Xie et al. 2022, SimMIM: A Simple Framework for Masked Image Modeling"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
@@ -34,10 +36,12 @@ class SimmimConfig(MethodConfig):
     default_views: ClassVar[ViewSpec] = ViewSpec(rotation=0, scale=(0.67, 1.0), aspect=(3 / 4, 4 / 3))
 
     name: Literal["simmim"] = "simmim"
-    backbone: str = Field("vit_base_patch16_224", description="any timm name, or tiny_resnet, tiny_vit, tiny_swin")
-    weights: str = Field(IMAGENET, description="to start from: imagenet, none, or the path of a weight file")
-    square: PositiveInt = Field(32, description="side of a hidden square, pixels")
-    masked: float = Field(0.6, gt=0, lt=1, description="share of the squares that is hidden")
+    backbone: str = Field(
+        "vit_base_patch16_224", description="Backbone: any timm name, or tiny_resnet, tiny_vit, tiny_swin"
+    )
+    weights: str = Field(IMAGENET, description="Initial weights: imagenet, none, or the path of a weight file")
+    square: PositiveInt = Field(32, description="Side of a masked square in pixels")
+    masked: float = Field(0.6, gt=0, lt=1, description="Share of the squares that are masked")
 
     @property
     def backbone_name(self) -> str:
@@ -49,14 +53,14 @@ class SimmimConfig(MethodConfig):
 
 @final
 class Simmim(Pretrainer):
-    """A backbone, the colour that hides, and a head that draws."""
+    """A backbone, the learnt colour of masked pixels, and a head that reconstructs pixels."""
 
     def __init__(self, config: SimmimConfig, task: Task) -> None:
         super().__init__()
         if task.image_size % config.square or task.image_size == config.square:
             raise S4miError(
-                f"method.square {config.square} does not divide data.image_size {task.image_size} into several; "
-                f"take {max(1, task.image_size // 8)} or another divisor"
+                f"method.square {config.square} does not divide data.image_size {task.image_size} into several "
+                f"squares; set it to {max(1, task.image_size // 8)} or another divisor"
             )
         self.config = config
         self.backbone = Backbone(config.backbone, image_size=task.image_size, weights=config.weights)
@@ -65,8 +69,8 @@ class Simmim(Pretrainer):
         self.backbone.train()
         if task.image_size % side:
             raise S4miError(
-                f"{config.backbone!r} makes a map of {side} places of {task.image_size} pixels, which do not divide; "
-                "change data.image_size"
+                f"data.image_size must be a multiple of {side}, the side of the feature map of {config.backbone!r} "
+                f"(given {task.image_size}); change data.image_size"
             )
         stride = task.image_size // side
         self.colour = nn.Parameter(torch.zeros(3, 1, 1))
@@ -77,18 +81,18 @@ class Simmim(Pretrainer):
 
     def loss(self, batch: Batch) -> Losses:
         images, normalise = batch.images, self.backbone.normalise
-        hidden = hidden_squares(images, square=self.config.square, share=self.config.masked)  # (B, 1, H, W)
-        colour = self.colour * normalise.std + normalise.mean  # learnt on the scale that the network sees
-        drawn = self.head(self.backbone.feature_map(torch.where(hidden, colour, images)))
-        off = (normalise(images) - drawn).abs().float() * hidden
-        return Losses(reconstruction=ratio_over_images(off.sum(), 3 * hidden.sum()))
+        m = masked_squares(images, square=self.config.square, share=self.config.masked)  # (B, 1, H, W)
+        colour = self.colour * normalise.std + normalise.mean  # learnt on the scale of normalised images
+        y = self.head(self.backbone.feature_map(torch.where(m, colour, images)))
+        error = (normalise(images) - y).abs().float() * m
+        return Losses(reconstruction=ratio_over_images(error.sum(), 3 * m.sum()))
 
 
-def hidden_squares(images: Tensor, *, square: int, share: float) -> Tensor:
+def masked_squares(images: Tensor, *, square: int, share: float) -> Tensor:
     """(B, 1, H, W) bool: `share` of the squares of each of (B, 3, H, W) images, drawn from torch's global generator."""
     count, side = len(images), images.shape[-1] // square
-    wanted = min(max(1, round(share * side**2)), side**2 - 1)
-    # On the CPU, so that the same seed hides the same squares on any device.
-    rank = drawn_for_all(count, lambda n: torch.rand(n, side**2)).argsort(dim=1).argsort(dim=1)
-    hidden = (rank < wanted).reshape(count, 1, side, side).to(images.device, non_blocking=True)
-    return hidden.repeat_interleave(square, dim=2).repeat_interleave(square, dim=3)
+    masked = min(max(1, round(share * side**2)), side**2 - 1)
+    # On the CPU, so that the same seed masks the same squares on any device.
+    rank = draw_for_batch(count, lambda n: torch.rand(n, side**2)).argsort(dim=1).argsort(dim=1)
+    mask = (rank < masked).reshape(count, 1, side, side).to(images.device, non_blocking=True)
+    return mask.repeat_interleave(square, dim=2).repeat_interleave(square, dim=3)

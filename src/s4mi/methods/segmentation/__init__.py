@@ -1,1 +1,1 @@
-"""What labels each pixel."""
+"""Methods that segment images."""

@@ -1,12 +1,14 @@
-"""DAN: a segmenter against an evaluator of masks (Zhang et al. 2017).
+"""DAN: deep adversarial network, a segmenter trained against a mask discriminator (Zhang et al. 2017).
 
-    p = softmax(segmenter(x)), p_u likewise of images without masks
+    x, y                (B, 3, H, W) labelled images and their (B, H, W) masks; x_u (U, 3, H, W) unlabelled images
+    p, p_u              softmax(segmenter(x)), softmax(segmenter(x_u))        (B, K, H, W), (U, K, H, W)
+    D(x, p)             (B,) logits of the discriminator, the paper's evaluation network
     supervised    ½ [Dice(p, y) + CE(p, y)]
-    evaluation    BCE(evaluator(x, p), 1) + BCE(evaluator(x_u, p_u), 0)      teaches the evaluator alone
-    convincing    BCE(evaluator(x_u, p_u), 1)                               teaches the segmenter alone
+    evaluation    BCE(D(x, p), 1) + BCE(D(x_u, p_u), 0)      gradient to the discriminator only
+    convincing    λ BCE(D(x_u, p_u), 1)                      gradient to the segmenter only
 
-The evaluator learns to tell the masks of annotated images from those of the others. The segmenter learns to make it
-believe that all of them were annotated.
+The discriminator learns to separate predictions on labelled images from predictions on unlabelled ones. The segmenter
+learns to predict masks of unlabelled images that the discriminator takes for those of labelled ones.
 """
 
 from typing import ClassVar, Literal, final
@@ -20,22 +22,24 @@ from torch.func import functional_call
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
 from s4mi.maths.distributed import mean_over_images
 from s4mi.maths.losses import class_weights, dice_cross_entropy
-from s4mi.nets.evaluator import MaskDiscriminator
+from s4mi.nets.mask_discriminator import MaskDiscriminator
 from s4mi.nets.networks import network_for, network_label
 
 
 class AdversarialConfig(NetworkConfig):
     """Settings of the deep adversarial network."""
 
-    summary: ClassVar[str] = "train a U-Net whose masks of images without annotation pass for those of annotated ones"
+    summary: ClassVar[str] = "Train a U-Net against a discriminator that separates masks of labelled and other images"
     paper: ClassVar[str] = "Zhang et al. 2017, Deep Adversarial Networks for Biomedical Image Segmentation (DAN)"
 
     name: Literal["adversarial"] = "adversarial"
     evaluator: PositiveInt = Field(
-        32, description="channels of the evaluator's first layer; each next has twice as many"
+        32, description="Number of channels in the discriminator's first layer, doubled in each further layer"
     )
-    unlabelled_weight: float = Field(0.1, ge=0, description="of what is learnt from images without masks")
-    ramp_up: float = Field(0.4, ge=0, le=1, description="share of training over which that weight rises; 0: at once")
+    unlabelled_weight: float = Field(0.1, ge=0, description="Weight of the adversarial loss on unlabelled images")
+    ramp_up: float = Field(
+        0.4, ge=0, le=1, description="Share of training over which unlabelled_weight ramps up; 0: no ramp-up"
+    )
 
     @property
     def backbone_name(self) -> str:
@@ -47,7 +51,7 @@ class AdversarialConfig(NetworkConfig):
 
 @final
 class Adversarial(SemiSupervised):
-    """A segmenter and the evaluator it has to convince."""
+    """A segmenter and the discriminator it is trained against."""
 
     config: AdversarialConfig
     weight: Tensor | None
@@ -64,20 +68,21 @@ class Adversarial(SemiSupervised):
         return z
 
     def loss(self, batch: Batch) -> Losses:
-        x, y, known = torch.cat([batch.images, batch.known_unlabelled]), batch.known_masks, len(batch.known_masks)
-        z = self.logits(x)
-        masks = z.softmax(dim=1)
-        believed = self.evaluator(x, masks.detach())  # (B + U,)
-        still = {name: weight.detach() for name, weight in self.evaluator.named_parameters()}
-        convinced: Tensor = functional_call(self.evaluator, still, (x[known:], masks[known:]))
+        x, y = torch.cat([batch.images, batch.known_unlabelled]), batch.known_masks
+        z = self.logits(x)  # (B + U, K, H, W)
+        p = z.softmax(dim=1)
+        d = self.evaluator(x, p.detach())  # (B + U,)
+        # Constant weights, so that the gradient of d_u reaches the segmenter and not the discriminator.
+        frozen = {name: weight.detach() for name, weight in self.evaluator.named_parameters()}
+        d_u: Tensor = functional_call(self.evaluator, frozen, (x[len(y) :], p[len(y) :]))  # (U,)
         return Losses(
-            supervised=dice_cross_entropy(z[:known], y, self.weight),
-            evaluation=binary(believed[:known], 1) + binary(believed[known:], 0),
-            convincing=self.strength * binary(convinced, 1),
+            supervised=dice_cross_entropy(z[: len(y)], y, self.weight),
+            evaluation=bce(d[: len(y)], 1) + bce(d[len(y) :], 0),
+            convincing=self.strength * bce(d_u, 1),
         )
 
 
-def binary(logits: Tensor, answer: float) -> Tensor:
-    """Mean binary cross-entropy of (N,) logits against one answer for all."""
-    wanted = torch.full_like(logits, answer)
-    return mean_over_images(F.binary_cross_entropy_with_logits(logits, wanted, reduction="none"))
+def bce(logits: Tensor, target: float) -> Tensor:
+    """Mean binary cross-entropy of (N,) logits against one target for all."""
+    targets = torch.full_like(logits, target)
+    return mean_over_images(F.binary_cross_entropy_with_logits(logits, targets, reduction="none"))

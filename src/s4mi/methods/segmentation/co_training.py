@@ -1,11 +1,14 @@
-"""Deep co-training (Qiao et al. 2018; for segmentation Peng et al. 2020): two networks that agree and stay different.
+"""Deep co-training (Qiao et al. 2018; for segmentation Peng et al. 2020): two networks that agree but stay different.
 
+    x, y         (B, 3, H, W) labelled images and their (B, H, W) masks; x_u (U, 3, H, W) unlabelled images
+    p, q         softmax of the first and the second network on labelled images; p_u, q_u on unlabelled ones
     supervised   ½ [Dice(p, y) + CE(p, y)]  +  ½ [Dice(q, y) + CE(q, y)]
-    agreement    JS(p_u, q_u) = H(½ (p_u + q_u)) - ½ [H(p_u) + H(q_u)]
-    diversity    KL(q ‖ p(g_q(x)))  +  KL(p ‖ q(g_p(x)))        over labelled and unlabelled images
+    agreement    λ JS(p_u, q_u),   JS(p, q) = H(½ (p + q)) - ½ [H(p) + H(q)]
+    diversity    λ λ_d [KL(q ‖ p(g_q(x))) + KL(p ‖ q(g_p(x)))]      over labelled and unlabelled images
 
-g_p(x) is the image changed, by a step of the fast gradient sign, so that p errs (Goodfellow et al. 2015). Each network
-learns to see through what deceives the other one; two that were alike would be deceived alike.
+g_p(x) is an adversarial example for the first network: the image after one step of the fast gradient sign method
+(Goodfellow et al. 2015). Each network learns to resist the adversarial examples of the other; two identical networks
+would fail on the same ones.
 """
 
 from typing import ClassVar, Literal, final
@@ -28,14 +31,20 @@ class CoTrainingConfig(NetworkConfig):
     """Settings of deep co-training."""
 
     summary: ClassVar[str] = (
-        "train two U-Nets that agree on images without masks and see through what deceives the other"
+        "Train two U-Nets that agree on unlabelled images and resist each other's adversarial examples"
     )
     paper: ClassVar[str] = "Qiao et al. 2018, Deep Co-Training; Peng et al. 2020 for segmentation"
 
     name: Literal["co_training"] = "co_training"
-    diversity: float = Field(0.5, ge=0, description="weight of the diversity beside that of the agreement")
-    deception: float = Field(0.03, ge=0, le=1, description="how far a pixel of a deceiving image moves, in [0, 1]")
-    ramp_up: float = Field(0.4, ge=0, le=1, description="share of training over which that weight rises; 0: at once")
+    diversity: float = Field(
+        0.5, ge=0, description="Weight of the diversity loss relative to the agreement loss; 0: no diversity loss"
+    )
+    deception: float = Field(
+        0.03, ge=0, le=1, description="Step size of the adversarial examples, for pixel values in [0, 1]"
+    )
+    ramp_up: float = Field(
+        0.4, ge=0, le=1, description="Share of training over which unlabelled_weight ramps up; 0: no ramp-up"
+    )
 
     @property
     def backbone_name(self) -> str:
@@ -47,7 +56,7 @@ class CoTrainingConfig(NetworkConfig):
 
 @final
 class CoTraining(SemiSupervised):
-    """Two networks that agree; either, or their average, answers."""
+    """Two networks that agree; validation chooses between the first, the second and their average for prediction."""
 
     config: CoTrainingConfig
     weight: Tensor | None
@@ -77,24 +86,29 @@ class CoTraining(SemiSupervised):
         losses = Losses(supervised=torch.as_tensor(supervised), agreement=self.strength * agreement)
         if not self.config.diversity:
             return losses
-        deceived = divergence(q, first(self._deceive(q, y, x))) + divergence(p, second(self._deceive(p, y, x)))
-        return Losses(**losses, diversity=self.strength * self.config.diversity * deceived)
+        resistance = divergence(q, first(self._adversarial(q, y, x))) + divergence(
+            p, second(self._adversarial(p, y, x))
+        )
+        return Losses(**losses, diversity=self.strength * self.config.diversity * resistance)
 
-    def _deceive(self, z: Tensor, y: Tensor, x: Tensor) -> Tensor:
-        """Images on which the network that gave `z` of `x` is worse: by the masks, else by what it said itself."""
+    def _adversarial(self, z: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        """Adversarial examples of images `x` for the network with logits `z` there.
+
+        The targets are the masks `y` of the first images and the network's own predictions for the others.
+        """
         target = torch.cat([y, hard(z[len(y) :])])
-        # A sum, whose slopes half precision does not round to 0, and which has no share to be weighed by.
-        errs = F.cross_entropy(z, target, ignore_index=IGNORE, reduction="sum")
-        (slope,) = torch.autograd.grad(errs, x, retain_graph=True)
-        return (x.detach() + self.config.deception * slope.sign()).clamp(0, 1)
+        # A sum, because half precision would round the gradient of a mean to 0; only its sign is used.
+        loss = F.cross_entropy(z, target, ignore_index=IGNORE, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, x, retain_graph=True)
+        return (x.detach() + self.config.deception * gradient.sign()).clamp(0, 1)
 
 
 def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
-    """Mean over pixels of the divergence of two (U, K, H, W) distributions from their mean, in nats."""
+    """Mean over pixels of the Jensen-Shannon divergence of two (U, K, H, W) distributions, in nats."""
     return mean_over_images(entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2)
 
 
 def divergence(target: Tensor, z: Tensor) -> Tensor:
-    """Mean over pixels of KL(softmax of `target` ‖ softmax of `z`), (B, K, H, W) logits; `target` learns nothing."""
+    """Mean over pixels of KL(softmax(target) ‖ softmax(z)) of (B, K, H, W) logits, no gradient through `target`."""
     log_q, log_p = target.detach().log_softmax(dim=1), z.log_softmax(dim=1)
     return mean_over_images(F.kl_div(log_p, log_q, log_target=True, reduction="none").sum(dim=1))

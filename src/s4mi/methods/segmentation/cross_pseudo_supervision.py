@@ -1,11 +1,13 @@
-"""Cross pseudo supervision (Chen et al. 2021): two networks of one kind that start from different weights.
+"""Cross pseudo supervision (Chen et al. 2021): two networks of one architecture with different initial weights.
 
-    p, p_u and q, q_u                               of labelled and unlabelled images, by the one and the other network
+    x, y         (B, 3, H, W) labelled images and their (B, H, W) masks; x_u (U, 3, H, W) unlabelled images
+    p, q         first(x), second(x)                         (B, K, H, W) logits
+    p_u, q_u     first(x_u), second(x_u)                     (U, K, H, W) logits
     supervised   ½ [Dice(p, y) + CE(p, y)]  +  ½ [Dice(q, y) + CE(q, y)]
-    crossed      CE(p_u, argmax q_u)        +  CE(q_u, argmax p_u)
+    crossed      λ [CE(p_u, argmax q_u)     +  CE(q_u, argmax p_u)]          no gradient through the argmax
 
-The paper crosses the labelled images too; here, as in its medical successors, those have their masks. Cross teaching is
-its sister with two kinds of networks and Dice.
+The paper also uses pseudo-labels on labelled images; here, as in later medical work, those are trained on their masks
+alone. Cross teaching is the variant with two different architectures and Dice.
 """
 
 from typing import ClassVar, Literal, final
@@ -22,13 +24,13 @@ from s4mi.nets.networks import network_for, network_label
 
 
 class CrossPseudoSupervisionConfig(NetworkConfig):
-    """Settings of cross pseudo supervision; its weight is that of the paper's experiments on Cityscapes and VOC."""
+    """Settings of cross pseudo supervision; the default weight is the paper's for Cityscapes and VOC."""
 
-    summary: ClassVar[str] = "train two networks of one kind on few masks; each labels the other images for the other"
+    summary: ClassVar[str] = "Train two networks of one architecture on few masks, each on the other's pseudo-labels"
     paper: ClassVar[str] = "Chen et al. 2021, Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision"
 
     name: Literal["cross_pseudo_supervision"] = "cross_pseudo_supervision"
-    unlabelled_weight: float = Field(1.5, ge=0, description="of what is learnt from images without masks")
+    unlabelled_weight: float = Field(1.5, ge=0, description="Weight of the pseudo-label loss on unlabelled images")
 
     @property
     def backbone_name(self) -> str:
@@ -40,7 +42,7 @@ class CrossPseudoSupervisionConfig(NetworkConfig):
 
 @final
 class CrossPseudoSupervision(SemiSupervised):
-    """Two networks that label for each other; either, or their average, answers."""
+    """Two networks with each other's pseudo-labels; validation chooses one of them or their average for prediction."""
 
     config: CrossPseudoSupervisionConfig
     weight: Tensor | None

@@ -1,11 +1,13 @@
 """Cross teaching between a CNN and a transformer (Luo et al. 2022; S4MI section 4.2.1).
 
-    p = cnn(x), q = transformer(x)                  of labelled images x, p_u and q_u of unlabelled ones
-    supervised   ½ [Dice(p, y) + CE(p, y)]  +  ½ [Dice(q, y) + CE(q, y)]
-    taught       Dice(p_u, argmax q_u)      +  Dice(q_u, argmax p_u)
+    x, y           (B, 3, H, W) labelled images and their (B, H, W) masks; x_u (U, 3, H, W) unlabelled images
+    p, q           cnn(x), transformer(x)                     (B, K, H, W) logits
+    p_u, q_u       cnn(x_u), transformer(x_u)                 (U, K, H, W) logits
+    supervised     ½ [Dice(p, y) + CE(p, y)]  +  ½ [Dice(q, y) + CE(q, y)]
+    pseudo_label   λ [Dice(p_u, argmax q_u)   +  Dice(q_u, argmax p_u)]      no gradient through the argmax
 
-Each network teaches the other what it sees in images that nobody has annotated. They see differently: one in
-neighbourhoods, one across the image, so that their mistakes are not the same.
+Each network is trained on the other's predictions for unlabelled images. Convolutions use local context and attention
+global context, so that the two make different mistakes.
 """
 
 from typing import Any, ClassVar, Literal, final
@@ -25,41 +27,58 @@ from s4mi.nets.weights import IMAGENET, NONE
 class CrossTeachingConfig(SemiSupervisedConfig):
     """Settings of cross teaching.
 
-    Networks that have not learnt anything yet teach each other nothing good, and a network that stays behind teaches
-    its mistakes. The default recipe therefore lets the weight of what is taught rise over all of training to a tenth,
-    as the authors' code does, and has masks for three quarters of a batch. The paper's has the full weight from the
-    first step on, and masks for half. A setting that is given goes before its recipe's.
+    Pseudo-labels of untrained networks are noise, and those of the weaker network pass its mistakes on. The default
+    recipe therefore ramps the weight of the pseudo-label loss up to 0.1 over all of training, as the authors' code
+    does, and fills three quarters of a batch with labelled images. The paper's recipe uses weight 1 from the first step
+    and half of a batch. A setting that is set explicitly overrides the recipe.
     """
 
-    summary: ClassVar[str] = "train a CNN and a transformer on few masks; each labels the other images for the other"
+    summary: ClassVar[str] = "Train a CNN and a transformer on few masks, each on the other's pseudo-labels"
     paper: ClassVar[str] = "Luo et al. 2022, Semi-Supervised Medical Image Segmentation via Cross Teaching"
     starts: ClassVar[dict[str, str | None]] = {"cnn_weights": NONE, "transformer_weights": NONE}
 
     name: Literal["cross_teaching"] = "cross_teaching"
-    cnn: str = Field("small_unet", description="small_unet, an encoder for a U-Net on it, or ARCHITECTURE/ENCODER")
-    transformer: str = Field("swin_unet", description="swin_unet, tiny_swin_unet, or as for cnn")
-    cnn_weights: str = Field(NONE, description="of its encoder: imagenet, none, or the path of a weight file")
-    transformer_weights: str = Field(IMAGENET, description="likewise")
-    recipe: Literal["s4mi", "paper"] = Field(
-        "s4mi", description="what unlabelled_weight, ramp_up and labelled_share are unless given"
+    cnn: str = Field(
+        "small_unet",
+        description="CNN: small_unet, the name of an encoder (makes a U-Net), or ARCHITECTURE/ENCODER",
     )
-    unlabelled_weight: float = Field(0.1, ge=0, description="of what is learnt from images without masks; paper: 1")
-    ramp_up: float = Field(1.0, ge=0, le=1, description="share of training over which that weight rises; paper: 0")
+    transformer: str = Field(
+        "swin_unet", description="Transformer: swin_unet, tiny_swin_unet, or any network that cnn accepts"
+    )
+    cnn_weights: str = Field(
+        NONE, description="Initial weights of the CNN's encoder: imagenet, none, or the path of a weight file"
+    )
+    transformer_weights: str = Field(
+        IMAGENET,
+        description="Initial weights of the transformer's encoder: imagenet, none, or the path of a weight file",
+    )
+    recipe: Literal["s4mi", "paper"] = Field(
+        "s4mi", description="Source of the defaults of unlabelled_weight, ramp_up and labelled_share"
+    )
+    unlabelled_weight: float = Field(
+        0.1, ge=0, description="Weight of the pseudo-label loss on unlabelled images; paper: 1"
+    )
+    ramp_up: float = Field(
+        1.0, ge=0, le=1, description="Share of training over which unlabelled_weight ramps up; paper: 0"
+    )
     labelled_share: float = Field(
         0.75,
         gt=0,
         lt=1,
-        description="of a batch that has masks; all but one image where every image has one; paper: 0.5",
+        description="Share of labelled images in a batch; with masks for all images, all but one of the batch; "
+        "paper: 0.5",
     )
-    confidence: float = Field(0.0, ge=0, lt=1, description="least probability of a label that is learnt from; paper: 0")
+    confidence: float = Field(
+        0.0, ge=0, lt=1, description="Minimum probability of a pseudo-label; pixels below it are ignored; paper: 0"
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _from_the_recipe(cls, given: Any) -> Any:
-        """The paper's settings lie below those that are given."""
-        if not isinstance(given, dict) or given.get("recipe") != "paper":
-            return given
-        return {"unlabelled_weight": 1.0, "ramp_up": 0.0, "labelled_share": 0.5, **given}
+    def _from_the_recipe(cls, settings: Any) -> Any:
+        """Fill in the paper's values for settings that are not set explicitly."""
+        if not isinstance(settings, dict) or settings.get("recipe") != "paper":
+            return settings
+        return {"unlabelled_weight": 1.0, "ramp_up": 0.0, "labelled_share": 0.5, **settings}
 
     @property
     def backbone_name(self) -> str:
@@ -71,7 +90,7 @@ class CrossTeachingConfig(SemiSupervisedConfig):
 
 @final
 class CrossTeaching(SemiSupervised):
-    """A CNN and a transformer that teach each other; either, or their average, answers."""
+    """A CNN and a transformer that teach each other; validation chooses one or their average for prediction."""
 
     config: CrossTeachingConfig
     weight: Tensor | None
@@ -100,9 +119,9 @@ class CrossTeaching(SemiSupervised):
         p, p_u = self.committee["cnn"](x).tensor_split([len(y)])  # (B, K, H, W), (U, K, H, W)
         q, q_u = self.committee["transformer"](x).tensor_split([len(y)])
         supervised = dice_cross_entropy(p, y, self.weight) + dice_cross_entropy(q, y, self.weight)
-        taught = dice(p_u, self._labels(q_u)) + dice(q_u, self._labels(p_u))
-        return Losses(supervised=supervised, taught=self.strength * taught)
+        pseudo_label = dice(p_u, self._pseudo_labels(q_u)) + dice(q_u, self._pseudo_labels(p_u))
+        return Losses(supervised=supervised, pseudo_label=self.strength * pseudo_label)
 
-    def _labels(self, logits: Tensor) -> Tensor:
-        """(U, H, W) what one network says to the other."""
+    def _pseudo_labels(self, logits: Tensor) -> Tensor:
+        """(U, K, H, W) logits of one network → (U, H, W) targets of the other."""
         return confident(logits, self.config.confidence)

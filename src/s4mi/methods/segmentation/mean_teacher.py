@@ -1,12 +1,14 @@
-"""UA-MT: a mean teacher that teaches only where it is certain (Yu et al. 2019; after Tarvainen & Valpola 2017).
+"""UA-MT: uncertainty-aware mean teacher (Yu et al. 2019; after Tarvainen & Valpola 2017).
 
-    q_t = softmax(teacher(x_u + noise_t)), t = 1..T        dropout on: each pass sees a little differently
-    q = mean of q_t, u = -Σ_k q log q                      what the teacher says, and how uncertain it is
-    consistent   mean of (softmax(p_u) - q)² where u < (3/4 + ramp/4) log K
+    x, y         (B, 3, H, W) labelled images and their (B, H, W) masks; x_u (U, 3, H, W) unlabelled images
+    p, p_u       student(x), student(x_u)                      (B, K, H, W), (U, K, H, W) logits
+    q            1/T Σ_t softmax(teacher(x_u + ε_t))          T passes with dropout and noise ε_t ~ N(0, σ²) within ±2σ
+    u            -Σ_k q_k log q_k                              (U, H, W) uncertainty of the teacher, in nats
     supervised   ½ [Dice(p, y) + CE(p, y)]
+    consistent   λ mean of (softmax(p_u) - q)² over pixels with u < (3/4 + r/4) log K
 
-The teacher is the moving average of the student's weights. The threshold rises to log K, the greatest uncertainty there
-is, while training goes on.
+The teacher's weights are the exponential moving average of the student's. r ramps from 0 to 1 over training, so that
+the threshold rises to log K, the maximum of u.
 """
 
 import math
@@ -18,7 +20,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task, TrainState, sigmoid_ramp
-from s4mi.maths.distributed import drawn_for_all, ratio_over_images
+from s4mi.maths.distributed import draw_for_batch, ratio_over_images
 from s4mi.maths.ema import ema_update
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import entropy
@@ -29,18 +31,24 @@ from s4mi.nets.networks import network_for, network_label
 class MeanTeacherConfig(NetworkConfig):
     """Settings of the uncertainty-aware mean teacher; the defaults are the paper's.
 
-    Networks without dropout, which most encoders are, differ between passes by the noise alone.
+    In networks without dropout, such as those on most encoders, the passes differ by the noise alone.
     """
 
-    summary: ClassVar[str] = "train a U-Net that agrees with its own moving average wherever that one is certain"
+    summary: ClassVar[str] = "Train a U-Net to agree with the moving average of its weights where that is certain"
     paper: ClassVar[str] = "Yu et al. 2019, Uncertainty-Aware Self-Ensembling Model (UA-MT)"
 
     name: Literal["mean_teacher"] = "mean_teacher"
-    unlabelled_weight: float = Field(0.1, ge=0, description="of what is learnt from images without masks")
-    ramp_up: float = Field(1.0, ge=0, le=1, description="share of training over which that weight rises; 0: at once")
-    momentum: float = Field(0.99, ge=0, lt=1, description="of the teacher; less in the first steps")
-    passes: PositiveInt = Field(8, description="of the teacher over each image")
-    noise: float = Field(0.1, ge=0, description="standard deviation of what is added to the teacher's images")
+    unlabelled_weight: float = Field(0.1, ge=0, description="Weight of the consistency loss on unlabelled images")
+    ramp_up: float = Field(
+        1.0, ge=0, le=1, description="Share of training over which unlabelled_weight ramps up; 0: no ramp-up"
+    )
+    momentum: float = Field(
+        0.99, ge=0, lt=1, description="Momentum of the teacher's exponential moving average; lower in the first steps"
+    )
+    passes: PositiveInt = Field(8, description="Number of forward passes of the teacher per image")
+    noise: float = Field(
+        0.1, ge=0, description="Standard deviation of the noise added to the teacher's images, for values in [0, 1]"
+    )
 
     @property
     def backbone_name(self) -> str:
@@ -52,7 +60,7 @@ class MeanTeacherConfig(NetworkConfig):
 
 @final
 class MeanTeacher(SemiSupervised):
-    """A student, and a teacher that is its moving average; either answers."""
+    """A student and its exponential moving average, the teacher; validation chooses one for prediction."""
 
     config: MeanTeacherConfig
     weight: Tensor | None
@@ -64,7 +72,7 @@ class MeanTeacher(SemiSupervised):
         teacher = deepcopy(student).requires_grad_(False)
         self.committee = NetworkEnsemble({"student": student, "teacher": teacher}, average=False, default="teacher")
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
-        self.most = math.log(len(task.classes))  # the greatest entropy there is
+        self.max_entropy = math.log(len(task.classes))
 
     @property
     def members(self) -> NetworkEnsemble:
@@ -76,16 +84,16 @@ class MeanTeacher(SemiSupervised):
 
     @property
     def threshold(self) -> float:
-        """The uncertainty, now, from which on the teacher does not teach."""
-        return (0.75 + 0.25 * sigmoid_ramp(self.state.progress)) * self.most
+        """Entropy in nats, at this step, from which on a pixel of the teacher is ignored."""
+        return (0.75 + 0.25 * sigmoid_ramp(self.state.progress)) * self.max_entropy
 
     def loss(self, batch: Batch) -> Losses:
         x, x_u, y = batch.images, batch.known_unlabelled, batch.known_masks
         p, p_u = self.committee["student"](torch.cat([x, x_u])).tensor_split([len(y)])
-        q = self._teach(x_u)
+        q = self._teacher_mean(x_u)
         certain = (entropy(q) < self.threshold)[:, None]  # (U, 1, H, W)
-        difference = (p_u.softmax(dim=1) - q).square() * certain
-        consistent = ratio_over_images(difference.sum(), certain.sum() * q.shape[1], least=1)
+        squared = (p_u.softmax(dim=1) - q).square() * certain
+        consistent = ratio_over_images(squared.sum(), certain.sum() * q.shape[1], least=1)
         return Losses(supervised=dice_cross_entropy(p, y, self.weight), consistent=self.strength * consistent)
 
     def after_step(self, state: TrainState) -> None:
@@ -94,19 +102,19 @@ class MeanTeacher(SemiSupervised):
         ema_update(teacher.parameters(), student.parameters(), momentum=momentum)
 
     @torch.no_grad()
-    def _teach(self, x_u: Tensor) -> Tensor:
-        """(U, K, H, W) the mean of the teacher's answers over all passes, in one batch."""
-        passes, most = self.config.passes, 2 * self.config.noise
-        noise = (self.config.noise * standard_noise(x_u, passes)).clamp_(-most, most)
+    def _teacher_mean(self, x_u: Tensor) -> Tensor:
+        """(U, 3, H, W) images → (U, K, H, W) mean of the teacher's softmax over all passes, computed in one batch."""
+        passes, limit = self.config.passes, 2 * self.config.noise
+        noise = (self.config.noise * standard_noise(x_u, passes)).clamp_(-limit, limit)
         q: Tensor = self.committee["teacher"](x_u.repeat(passes, 1, 1, 1) + noise).float().softmax(dim=1)
         return torch.stack(q.chunk(passes)).mean(dim=0)
 
 
 def standard_noise(images: Tensor, passes: int) -> Tensor:
-    """(T·U, 3, H, W) for each of T passes over (U, 3, H, W) images, pass after pass."""
+    """(T·U, 3, H, W) standard normal noise for T passes over (U, 3, H, W) images, pass after pass."""
 
     def draw(count: int) -> Tensor:
         shape = (passes, count, *images.shape[1:])
         return torch.randn(shape, dtype=images.dtype, device=images.device).transpose(0, 1)
 
-    return drawn_for_all(len(images), draw).transpose(0, 1).flatten(0, 1)
+    return draw_for_batch(len(images), draw).transpose(0, 1).flatten(0, 1)

@@ -1,18 +1,21 @@
 """PiCIE, segmentation without masks (Cho et al. 2021; S4MI section 4.2.2), and its baseline MDC.
 
-    z_1 = f(G(P_1(x))),   z_2 = G(f(P_2(x)))    pixel features of unit length; P jitters the colours, G crops and flips
-    μ_v, y_v = k-means of z_v                   cosine, over all images, before each epoch and for each view v
-    L(z, y, μ) = -w_y log softmax_k <z, μ_k>    at the label y; w gives every cluster the same say
-    within = ½ [L(z_1, y_1, μ_1) + L(z_2, y_2, μ_2)]
-    across = ½ [L(z_1, y_2, μ_2) + L(z_2, y_1, μ_1)]
-    loss   = ½ (within + across)
+    x             (B, 3, H, W) images
+    P_1, P_2      photometric augmentations (colour jitter); G a geometric one (random resized crop, flip)
+    z_1, z_2      f(G(P_1(x))), G(f(P_2(x)))              (B, D, h, w) pixel features of unit length
+    μ_v, y_v      k-means of z_v                          (K, D) centroids and (B, h, w) clusters of each view v,
+                                                          by cosine over all images, before each epoch
+    L(z, y, μ)    -w_y log softmax_k <z, μ_k> at k = y    w_k ∝ 1 / size of cluster k
+    within        ½ [L(z_1, y_1, μ_1) + L(z_2, y_2, μ_2)]
+    across        ½ [L(z_1, y_2, μ_2) + L(z_2, y_1, μ_1)]
+    loss          ½ (within + across)
 
-A pixel shall be in its cluster whatever its colours are jittered to, and wherever it is moved to. The centroids are
-classifiers that stand still; the features move. MDC is DeepCluster (Caron et al. 2018) of pixels: one view, and
-L(z_1, y_1, μ_1) alone.
+The cluster of a pixel shall be invariant to photometric and equivariant to geometric augmentation. The centroids are
+classifiers that stay fixed for an epoch; gradients reach the features only. MDC is DeepCluster (Caron et al. 2018) of
+pixels: one view, loss L(z_1, y_1, μ_1).
 
-Clusters have no names. Validation masks match them to classes, for scoring; without any masks they are answers by
-themselves, until someone looks at them and names them (`classes`).
+Clusters have no names. For scoring, they are matched to classes on validation masks. Without any masks the clusters
+themselves are the prediction, until a person inspects and names them (`classes`).
 """
 
 import math
@@ -37,38 +40,37 @@ from s4mi.contract import (
 )
 from s4mi.maths.distributed import sum_over_processes
 from s4mi.maths.geometry import warp
-from s4mi.maths.kmeans import MOST_CLUSTERS, TooFewPointsError
-from s4mi.maths.kmeans_steps import counted
+from s4mi.maths.kmeans import MOST_CLUSTERS, TooFewPointsError, cluster_sizes
 from s4mi.maths.losses import cross_entropy
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
-from s4mi.nets.clusters import ClusterClassifier
+from s4mi.nets.cluster_classifier import ClusterClassifier
 from s4mi.nets.fpn import FPN
-from s4mi.nets.segmentation import say_padding
+from s4mi.nets.segmentation import log_padding
 from s4mi.nets.weights import NONE, start_weights
 from s4mi.records import TaskKind
 
-MOST_OF_ALL = 0.99
-"""A cluster with more than this share of the pixels leaves nothing to tell apart."""
+MAX_SHARE = 0.99
+"""A cluster with more than this share of the pixels counts as collapse."""
 PAPER_JITTER = {"hue": 0.1, "grey": 0.2, "blur": 0.5, "blur_sigma": (0.1, 2.0)}
-"""What Cho et al. do to colours, beyond the default."""
-APART = 1e-4
-"""Centroids of which no two are further apart, in cosine distance, are one."""
+"""Photometric augmentation of Cho et al. where it is stronger than the default."""
+MIN_DISTANCE = 1e-4
+"""If no two centroids are further apart than this cosine distance, the features have collapsed."""
 
 
 class ClusteringConfig(PretrainedConfig, ABC):
-    """What PiCIE and MDC have in common.
+    """Settings that PiCIE and MDC share.
 
-    Medical images of one kind differ in their light and in the patient's colours as a whole, and two clusters are then
-    two kinds of images rather than of pixels. By default the mean over an image is therefore taken from its features,
-    and colours are jittered less: here they tell what a pixel is. The paper's recipe does neither. A setting that is
-    given goes before its recipe's.
+    Medical images of one modality differ in illumination and overall colour, so that two clusters would separate images
+    rather than pixels. The default recipe therefore subtracts the mean over an image from its features, and jitters
+    colours less, because colour identifies tissue here. The paper's recipe does neither. A setting that is set
+    explicitly overrides the recipe.
     """
 
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"segmentation"})
     unlabelled: ClassVar[bool] = True
     hint: ClassVar[str] = (
-        "start from weights that know images already (method.pretrained=RUN of DINO or CASS, or method.weights), "
-        "lower optim.lr, or set another method.clusters"
+        "start from pre-trained weights (method.pretrained=RUN of DINO or CASS, or method.weights), "
+        "lower optim.lr, or change method.clusters"
     )
     default_views: ClassVar[ViewSpec] = ViewSpec(
         rotation=0.0, scale=(0.5, 1.0), aspect=(3 / 4, 4 / 3), brightness=0.3, contrast=0.3, saturation=0.3, hue=0.02,
@@ -76,41 +78,48 @@ class ClusteringConfig(PretrainedConfig, ABC):
     )  # fmt: skip
     default_optim: ClassVar[dict[str, Any]] = {"name": "sgd", "lr": 1e-4, "schedule": "step"}
 
-    backbone: str = Field("resnet34", description="of the feature pyramid: any CNN of timm, or tiny_resnet")
-    width: PositiveInt = Field(128, description="channels of a pixel's features")
+    backbone: str = Field("resnet34", description="Backbone of the feature pyramid: any timm CNN, or tiny_resnet")
+    width: PositiveInt = Field(128, description="Number of channels of the pixel features")
     clusters: PositiveInt | None = Field(
-        None, ge=2, le=MOST_CLUSTERS, description="none: as many as the masks have classes, or 2 where there are none"
+        None,
+        ge=2,
+        le=MOST_CLUSTERS,
+        description="Number of clusters; none: the number of classes of the masks, or 2 without masks",
     )
     classes: dict[int, str] | None = Field(
-        None, description="what each cluster is, once someone has looked at them; none: as validation masks say"
+        None,
+        description="Class of each cluster, named after inspection, such as {0: background, 1: lesion}; none: matched "
+        "on validation masks",
     )
-    recipe: Literal["s4mi", "paper"] = Field("s4mi", description="what centred and views are unless given")
-    centred: bool = Field(True, description="take the mean over an image from its features; paper: not")
-    balance: bool = Field(True, description="let every cluster count alike in the loss, whatever its size")
-    kept_batches: PositiveInt = Field(16, description="so many batches of an epoch does k-means look at")
-    restarts: int = Field(2, ge=0, description="times that training begins again after a collapse, before it stops")
+    recipe: Literal["s4mi", "paper"] = Field("s4mi", description="Source of the defaults of centred and views")
+    centred: bool = Field(True, description="Subtract the mean over an image from its features; paper: false")
+    balance: bool = Field(True, description="Weight pixels inversely to the size of their cluster in the loss")
+    kept_batches: PositiveInt = Field(16, description="Number of batches per epoch that k-means is fitted on")
+    restarts: int = Field(
+        2, ge=0, description="Number of times that training restarts after a collapse before it stops"
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _from_the_recipe(cls, given: Any) -> Any:
-        """The paper's settings lie below those that are given."""
-        if not isinstance(given, dict) or given.get("recipe") != "paper":
-            return given
-        views = given.get("views", {})
-        return {"centred": False, **given, "views": {**PAPER_JITTER, **views} if isinstance(views, dict) else views}
+    def _from_the_recipe(cls, settings: Any) -> Any:
+        """Fill in the paper's values for settings that are not set explicitly."""
+        if not isinstance(settings, dict) or settings.get("recipe") != "paper":
+            return settings
+        views = settings.get("views", {})
+        return {"centred": False, **settings, "views": {**PAPER_JITTER, **views} if isinstance(views, dict) else views}
 
     @field_validator("classes")
     @classmethod
-    def _named(cls, classes: dict[int, str] | None, info: ValidationInfo) -> dict[int, str] | None:
+    def _all_clusters_named(cls, classes: dict[int, str] | None, info: ValidationInfo) -> dict[int, str] | None:
         if classes is not None and sorted(classes) != list(range(len(classes))):
-            raise ValueError(f"{sorted(classes)} are not all clusters; name each from 0 on, several may share a name")
+            raise ValueError("clusters must be numbered from 0 without gaps; several clusters may share a name")
         if classes is not None and len({*classes.values()}) < 2:
-            raise ValueError("all clusters are of one class; name at least two, such as {0: background, 1: lesion}")
-        # Without `clusters` there are two, or as many as masks have classes, which is not known here.
+            raise ValueError("at least two classes must be named, such as {0: background, 1: lesion}")
+        # Without `clusters` there are two, or one per class of the masks, whose number is not known here.
         count = info.data.get("clusters") or 2
         if classes is not None and len(classes) != count:
-            rest = "" if info.data.get("clusters") else "; where masks have more classes, set method.clusters too"
-            raise ValueError(f"names {len(classes)} clusters, but there are {count}{rest}")
+            more = "" if info.data.get("clusters") else "; if the masks have more classes, set method.clusters too"
+            raise ValueError(f"names {len(classes)} clusters, but there are {count}{more}")
         return classes
 
     @property
@@ -118,7 +127,7 @@ class ClusteringConfig(PretrainedConfig, ABC):
         if self.classes is None:
             return tuple(f"cluster {number}" for number in range(self.clusters or 2))
         names = dict.fromkeys(self.classes[number] for number in sorted(self.classes))
-        return tuple(sorted(names, key=lambda name: name != "background"))  # which is the first class everywhere
+        return tuple(sorted(names, key=lambda name: name != "background"))  # background is always the first class
 
     @property
     def named(self) -> bool:
@@ -137,7 +146,7 @@ class ClusteringConfig(PretrainedConfig, ABC):
 class PicieConfig(ClusteringConfig):
     """Settings of PiCIE."""
 
-    summary: ClassVar[str] = "segment without any mask: cluster the pixels, alike in all colours and places"
+    summary: ClassVar[str] = "Segment without masks: cluster pixels, invariant to colour and equivariant to geometry"
     paper: ClassVar[str] = (
         "Cho et al. 2021, PiCIE: Unsupervised Semantic Segmentation using Invariance and Equivariance"
     )
@@ -145,8 +154,8 @@ class PicieConfig(ClusteringConfig):
     name: Literal["picie"] = "picie"
 
     def crops(self, image_size: int) -> MultiCrop:
-        in_place = {"rotation": 0.0, "flip": False, "scale": (1.0, 1.0), "translation": 0.0, "aspect": (1.0, 1.0)}
-        return MultiCrop((self.views, self.views.model_copy(update=in_place)))
+        identity = {"rotation": 0.0, "flip": False, "scale": (1.0, 1.0), "translation": 0.0, "aspect": (1.0, 1.0)}
+        return MultiCrop((self.views, self.views.model_copy(update=identity)))
 
     def build(self, task: Task) -> "PixelClustering":
         return PixelClustering(self, task)
@@ -155,7 +164,7 @@ class PicieConfig(ClusteringConfig):
 class MdcConfig(ClusteringConfig):
     """Settings of modified DeepCluster."""
 
-    summary: ClassVar[str] = "segment without any mask: cluster the pixels (the baseline of PiCIE)"
+    summary: ClassVar[str] = "Segment without masks: cluster pixels of one view (the baseline of PiCIE)"
     paper: ClassVar[str] = "Caron et al. 2018, Deep Clustering; modified to pixels by Cho et al. 2021 (MDC)"
 
     name: Literal["mdc"] = "mdc"
@@ -166,14 +175,14 @@ class MdcConfig(ClusteringConfig):
 
 @final
 class PixelClustering(Segmenter):
-    """PiCIE with two views of each image in a batch, MDC with one."""
+    """PiCIE with two views of each image, MDC with one."""
 
     def __init__(self, config: ClusteringConfig, task: Task) -> None:
         super().__init__()
         self.config = config
         weights = start_weights(config.weights, pretrained=config.pretrained, name=config.backbone)
         net = FPN(config.backbone, width=config.width, image_size=task.image_size, weights=weights)
-        say_padding(task.image_size, FPN.stride)
+        log_padding(task.image_size, FPN.stride)
         self.views = len(config.crops(task.image_size).images)
         count = config.clusters or len(task.classes)
         self.answer = ClusterClassifier(
@@ -184,10 +193,10 @@ class PixelClustering(Segmenter):
             classes=task.classes,
             named=config.classes,
         )
-        self.found: tuple[PixelLabels, ...] = ()
+        self.clusterings: tuple[PixelLabels, ...] = ()
         self.state = TrainState(step=0, per_epoch=1, total=1)
-        self.answered: Tensor | None = None
-        self.largest_answer = math.nan
+        self.predicted: Tensor | None = None
+        self.largest_predicted = math.nan
 
     @property
     def matching(self) -> ClusterClassifier:
@@ -199,38 +208,39 @@ class PixelClustering(Segmenter):
 
     @torch.no_grad()
     def before_epoch(self, batches: Batches) -> None:
-        """Cluster the pixels of the epoch's own views; their labels stay in memory, a byte each.
+        """Cluster the pixels of the views that this epoch trains on; their labels stay in memory, one byte each.
 
-        Batch normalisation sees each batch as training will, and its running averages follow the weights.
+        The network stays in training mode: batch normalisation uses the statistics of each batch, as in training, and
+        updates its running averages.
         """
-        draws = _generator(self.answer.centroids.device)
+        generator = _generator(self.answer.centroids.device)
         count, kept = self.answer.count, self.config.kept_batches
-        views = [PixelClusters(count, generator=draws, kept_batches=kept) for _ in range(self.views)]
+        views = [PixelClusters(count, generator=generator, kept_batches=kept) for _ in range(self.views)]
         try:
             for batch in batches:
                 for view, z in zip(views, self.features(batch), strict=True):
-                    view.see(z)
-            self.found = tuple(view.finish() for view in views)
+                    view.add(z)
+            self.clusterings = tuple(view.finish() for view in views)
         except TooFewPointsError as error:
             raise CollapseError(f"the features of all pixels are the same ({error})") from error
-        for number, found in enumerate(self.found):
-            self._check(found)
-            self.answer.centroids[number] = found.centroids
+        for number, clustering in enumerate(self.clusterings):
+            self._check(clustering)
+            self.answer.centroids[number] = clustering.centroids
 
     def before_step(self, state: TrainState) -> None:
         self.state = state
 
     def after_step(self, state: TrainState) -> None:
-        """What the network itself says at the end of an epoch, whatever its labels were, must not be one cluster."""
-        if state.step % state.per_epoch or self.answered is None:
+        """At the end of an epoch, check that the network itself does not predict one cluster everywhere."""
+        if state.step % state.per_epoch or self.predicted is None:
             return
-        answered, self.answered = sum_over_processes(self.answered), None
-        self.largest_answer = float(answered.max() / answered.sum())
-        if self.largest_answer > MOST_OF_ALL:
-            raise CollapseError(f"{self.largest_answer:.2%} of the pixels are answered with one cluster")
+        predicted, self.predicted = sum_over_processes(self.predicted), None
+        self.largest_predicted = float(predicted.max() / predicted.sum())
+        if self.largest_predicted > MAX_SHARE:
+            raise CollapseError(f"one cluster is predicted for {self.largest_predicted:.2%} of the pixels")
 
     def features(self, batch: Batch) -> tuple[Tensor, ...]:
-        """(B, D, h, w) of each view, in the geometry of the first, of unit length at every pixel."""
+        """(B, D, h, w) features of each view, of unit length at every pixel, in the geometry of the first view."""
         first, *others = self.answer.net(batch.images).float().chunk(self.views)
         geometry = batch.known_affine[: len(first)]
         return tuple(self.answer.directions(z) for z in (first, *(warp(other, geometry) for other in others)))
@@ -243,42 +253,44 @@ class PixelClustering(Segmenter):
         return Losses(within=(l_11 + l_22) / 4, across=(l_12 + l_21) / 4)
 
     def _classify(self, z: Tensor, view: int) -> Tensor:
-        """L(z, y, μ) with labels and centroids of a view."""
-        found = self.found[view]
-        logits = torch.einsum("bdhw,kd->bkhw", z, found.centroids)
+        """L(z, y, μ) with the clusters y and the centroids μ of a view."""
+        clustering = self.clusterings[view]
+        logits = torch.einsum("bdhw,kd->bkhw", z, clustering.centroids)
         step = self.state.step % self.state.per_epoch
         if view == 0 and 2 * (step + 1) > self.state.per_epoch:
             self._count(logits)
         weight = None
         if self.config.balance:
-            weight = torch.where(found.counts > 0, found.counts.sum() / found.counts.clamp_min(1), 0)
-        return cross_entropy(logits, found.labels[step].long(), weight)
+            weight = torch.where(clustering.counts > 0, clustering.counts.sum() / clustering.counts.clamp_min(1), 0)
+        return cross_entropy(logits, clustering.labels[step].long(), weight)
 
     @torch.no_grad()
     def _count(self, logits: Tensor) -> None:
-        """How often each cluster is answered in the second half of an epoch."""
-        counts = counted(logits.argmax(dim=1), self.answer.count)
-        self.answered = counts if self.answered is None else self.answered + counts
+        """Count how often each cluster is predicted in the second half of an epoch."""
+        counts = cluster_sizes(logits.argmax(dim=1), self.answer.count)
+        self.predicted = counts if self.predicted is None else self.predicted + counts
 
     def signals(self) -> dict[str, float]:
-        if not self.found:
+        """Shares of the largest cluster among assigned and predicted pixels, empty clusters, centroid distance."""
+        if not self.clusterings:
             return {}
         return {
-            "largest_cluster": max(found.largest for found in self.found),
-            "largest_answer": self.largest_answer,
-            "empty_clusters": float(max(found.empty for found in self.found)),
-            "centroid_distance": min(found.distance for found in self.found),
+            "largest_cluster": max(clustering.largest for clustering in self.clusterings),
+            "largest_answer": self.largest_predicted,
+            "empty_clusters": float(max(clustering.empty for clustering in self.clusterings)),
+            "centroid_distance": min(clustering.distance for clustering in self.clusterings),
         }
 
-    def _check(self, found: PixelLabels) -> None:
-        if found.largest > MOST_OF_ALL:
-            raise CollapseError(f"one cluster holds {found.largest:.2%} of the pixels")
-        if len(found.counts) - found.empty < min(len(found.counts), self.answer.classes):
-            raise CollapseError(f"{found.empty} of {len(found.counts)} clusters are empty")
-        if found.distance < APART:
-            raise CollapseError(f"no two centroids are further apart than {found.distance:.1e} in cosine distance")
+    def _check(self, clustering: PixelLabels) -> None:
+        count = len(clustering.counts)
+        if clustering.largest > MAX_SHARE:
+            raise CollapseError(f"one cluster holds {clustering.largest:.2%} of the pixels")
+        if count - clustering.empty < min(count, self.answer.classes):
+            raise CollapseError(f"{clustering.empty} of {count} clusters are empty")
+        if clustering.distance < MIN_DISTANCE:
+            raise CollapseError(f"the largest cosine distance between two centroids is {clustering.distance:.1e}")
 
 
 def _generator(device: torch.device) -> torch.Generator:
-    """Of the device, so that its draws need not be brought there; seeded from the global one."""
+    """A generator on the device, so that no draw is copied there, seeded from the global one."""
     return torch.Generator(device).manual_seed(int(torch.randint(2**62, ())))

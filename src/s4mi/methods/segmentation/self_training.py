@@ -1,11 +1,13 @@
-"""Self-training (Lee 2013; for medical images Bai et al. 2017): a network learns from its own labels, and labels anew.
+"""Self-training (Lee 2013; for medical images Bai et al. 2017): rounds of training on the network's own pseudo-labels.
 
-    q_u = teacher(x_u), the network as it was at the last round
-    supervised   ½ [Dice(p, y) + CE(p, y)]
-    taught       ½ [Dice(p_u, argmax q_u) + CE(p_u, argmax q_u)], where q_u is certain enough
+    x, y           (B, 3, H, W) labelled images and their (B, H, W) masks; x_u (U, 3, H, W) unlabelled images
+    p, p_u         network(x), network(x_u)                       (B, K, H, W), (U, K, H, W) logits
+    q_u            teacher(x_u), the network at the end of the previous round
+    supervised     ½ [Dice(p, y) + CE(p, y)]
+    pseudo_label   λ ½ [Dice(p_u, argmax q_u) + CE(p_u, argmax q_u)] over pixels with max softmax(q_u) ≥ confidence
 
-The first round knows the masks alone. The paper cleans its labels with a conditional random field; here pixels can be
-left out by their confidence instead.
+The first round uses the masks alone. The paper refines its pseudo-labels with a conditional random field; here pixels
+of low confidence can be ignored instead.
 """
 
 from copy import deepcopy
@@ -24,12 +26,17 @@ from s4mi.nets.networks import network_for, network_label
 class SelfTrainingConfig(NetworkConfig):
     """Settings of self-training."""
 
-    summary: ClassVar[str] = "train a U-Net in rounds; from the second on it learns from its own labels of the last one"
+    summary: ClassVar[str] = "Train a U-Net in rounds, from the second on with pseudo-labels of the previous round"
     paper: ClassVar[str] = "Bai et al. 2017, Semi-Supervised Learning for Network-Based Cardiac MR Image Segmentation"
 
     name: Literal["self_training"] = "self_training"
-    rounds: PositiveInt = Field(4, description="of equal length; each begins with new labels, the first with none")
-    confidence: float = Field(0.0, ge=0, lt=1, description="least probability of a label that is learnt from; paper: 0")
+    rounds: PositiveInt = Field(
+        4,
+        description="Number of rounds of equal length; the first uses no pseudo-labels, each other one makes new ones",
+    )
+    confidence: float = Field(
+        0.0, ge=0, lt=1, description="Minimum probability of a pseudo-label; pixels below it are ignored; paper: 0"
+    )
 
     @property
     def backbone_name(self) -> str:
@@ -41,7 +48,7 @@ class SelfTrainingConfig(NetworkConfig):
 
 @final
 class SelfTraining(SemiSupervised):
-    """A network, and what it was when the round began."""
+    """A network, and a frozen copy of it from the start of the round, the teacher."""
 
     config: SelfTrainingConfig
     weight: Tensor | None
@@ -59,14 +66,15 @@ class SelfTraining(SemiSupervised):
 
     @property
     def round(self) -> int:
-        """The round that the next step belongs to, from 0."""
+        """Round of the next step, counted from 0."""
         return self._round(self.state.step, self.state.total)
 
     def loss(self, batch: Batch) -> Losses:
         x_u, y = batch.known_unlabelled, batch.known_masks
         p, p_u = self.logits(torch.cat([batch.images, x_u])).tensor_split([len(y)])
-        taught = dice_cross_entropy(p_u, self._label(x_u)) if self.round else torch.zeros((), device=p.device)
-        return Losses(supervised=dice_cross_entropy(p, y, self.weight), taught=self.strength * taught)
+        zero = torch.zeros((), device=p.device)
+        pseudo_label = dice_cross_entropy(p_u, self._pseudo_labels(x_u)) if self.round else zero
+        return Losses(supervised=dice_cross_entropy(p, y, self.weight), pseudo_label=self.strength * pseudo_label)
 
     def after_step(self, state: TrainState) -> None:
         if self._round(state.step, state.total) > self._round(state.step - 1, state.total):
@@ -76,7 +84,7 @@ class SelfTraining(SemiSupervised):
         return min(steps * self.config.rounds // total, self.config.rounds - 1)
 
     @torch.no_grad()
-    def _label(self, x_u: Tensor) -> Tensor:
-        """(U, H, W) classes as the last round's network sees them, nothing switched off or averaged over the batch."""
+    def _pseudo_labels(self, x_u: Tensor) -> Tensor:
+        """(U, 3, H, W) images → (U, H, W) classes predicted by the previous round's network in evaluation mode."""
         self.teacher.eval()
         return confident(self.teacher(x_u), self.config.confidence)

@@ -1,12 +1,13 @@
-"""DEDL: a U-Net with a pre-trained encoder, supervised by masks (Singh & Cirrone 2023; S4MI section 3.2.1).
+"""DEDL: a U-Net with a pre-trained encoder, trained on masks (Singh & Cirrone 2023; S4MI section 3.2.1).
 
-z = unet(x)
-CE(z, y)                    or, as a setting, 1/2 [Dice(z, y) + CE(z, y)]
+    x, y    (B, 3, H, W) images and their (B, H, W) masks
+    z       unet(x)                       (B, K, H, W) logits
+    loss    L(z, y),                      L = CE, or ½ [Dice + CE] with criterion=dice_cross_entropy
 
-With its autoencoder post-processing, an MLP goes over the rows of the logits and learns together with the U-Net:
+With autoencoder post-processing, an MLP autoencoder over the rows of the logits is trained together with the U-Net:
 
-z' = autoencoder(z)
-CE(z, y) + CE(z', y)        or the halves of Dice and CE of both
+    z'      autoencoder(z)                (B, K, H, W) logits
+    loss    L(z, y) + L(z', y)
 """
 
 from typing import ClassVar, Literal, final
@@ -18,7 +19,7 @@ from s4mi.contract import Batch, Losses, MethodConfig, Segmenter, Task, ViewSpec
 from s4mi.maths.losses import class_weights, cross_entropy, dice
 from s4mi.nets.autoencoder import PostProcessed
 from s4mi.nets.networks import network_label
-from s4mi.nets.segmentation import say_padding
+from s4mi.nets.segmentation import log_padding
 from s4mi.nets.smp_net import ArchitectureName, SmpNet
 from s4mi.nets.weights import IMAGENET
 from s4mi.records import TaskKind
@@ -27,29 +28,43 @@ from s4mi.records import TaskKind
 class SupervisedConfig(MethodConfig):
     """Settings of the supervised U-Net; the defaults are the paper's."""
 
-    summary: ClassVar[str] = "train a U-Net with a pre-trained encoder on the images that have masks"
+    summary: ClassVar[str] = "Train a U-Net with a pre-trained encoder on the images that have masks"
     paper: ClassVar[str] = "Singh & Cirrone 2023, A Data-Efficient Deep Learning Framework (DEDL)"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"segmentation"})
     default_views: ClassVar[ViewSpec] = ViewSpec()
 
     name: Literal["dedl"] = "dedl"
-    architecture: ArchitectureName = "unet"
-    encoder: str = Field("resnet34", description="any encoder of segmentation_models_pytorch, or tu- and a timm name")
-    weights: str = Field(IMAGENET, description="of the encoder: imagenet, none, or the path of a weight file")
+    architecture: ArchitectureName = Field(
+        "unet", description="Architecture of segmentation_models_pytorch, built on the encoder"
+    )
+    encoder: str = Field(
+        "resnet34", description="Encoder: tiny_resnet, any of segmentation_models_pytorch, or tu- and a timm name"
+    )
+    weights: str = Field(
+        IMAGENET, description="Initial weights of the encoder: imagenet, none, or the path of a weight file"
+    )
     decoder_channels: tuple[PositiveInt, ...] | None = Field(
         None,
         min_length=3,
         max_length=5,
-        description="widths from the deepest block up; sets the depth; none: 256, 128, 64, 32, 16",
+        description="Widths of the decoder's blocks from the deepest up, whose number sets the depth of the network; "
+        "none: 256, 128, 64, 32, 16",
     )
-    attention: Literal["scse"] | None = Field(None, description="squeeze and excitation in the decoder")
+    attention: Literal["scse"] | None = Field(
+        None, description="Attention in the decoder: scse is spatial and channel squeeze and excitation; none: without"
+    )
     autoencoder: tuple[PositiveInt, ...] | None = Field(
-        None, min_length=1, description="hidden widths of the autoencoder that post-processes the logits; none: without"
+        None,
+        min_length=1,
+        description="Hidden widths of the autoencoder that post-processes the logits; none: no post-processing",
     )
-    criterion: Literal["cross_entropy", "dice_cross_entropy"] = "cross_entropy"
+    criterion: Literal["cross_entropy", "dice_cross_entropy"] = Field(
+        "cross_entropy", description="Loss: the cross-entropy, or the mean of Dice loss and cross-entropy"
+    )
     class_weights: WeightRule | tuple[float, ...] = Field(
         "none",
-        description="of the cross-entropy: none, inverse or median frequency of labelled training pixels, or numbers",
+        description="Class weights of the cross-entropy: none, inverse or median frequency of labelled training "
+        "pixels, or a list of numbers",
     )
 
     @property
@@ -66,7 +81,7 @@ class SupervisedConfig(MethodConfig):
 
 @final
 class Supervised(Segmenter):
-    """A U-Net and its cross-entropy; where an autoencoder post-processes, either of the two answers counts."""
+    """A U-Net; with an autoencoder, validation chooses between raw and post-processed logits for prediction."""
 
     weight: Tensor | None
 
@@ -82,7 +97,7 @@ class Supervised(Segmenter):
             decoder_channels=config.decoder_channels,
             attention=config.attention,
         )
-        say_padding(task.image_size, net.stride)
+        log_padding(task.image_size, net.stride)
         hidden = config.autoencoder
         self.net = net if hidden is None else PostProcessed(net, width=task.image_size, hidden=hidden)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)

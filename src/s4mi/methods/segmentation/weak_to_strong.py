@@ -1,14 +1,16 @@
-"""UniMatch-style consistency from weak to strong (Yang et al. 2023, after FixMatch, Sohn et al. 2020).
+"""Weak-to-strong consistency in the style of UniMatch (Yang et al. 2023, after FixMatch, Sohn et al. 2020).
 
-    w = network(x_u), as it is; s_1, s_2 = network(strong views of x_u: colours, blur, and patches of other images)
-    f = decoder(encoder(x_u), half of its channels dropped)
-    c = where max softmax(w) ≥ confidence
+    x, y         (B, 3, H, W) labelled images and their (B, H, W) masks; x_u (U, 3, H, W) unlabelled images
+    p, w         network(x), network(x_u)                     logits of weakly augmented images
+    s_1, s_2     network of two strong views of x_u           colour jitter, blur and CutMix; the weak view's geometry
+    f            decoder(dropout(encoder(x_u)))               half of the channels dropped
+    c            pixels with max softmax(w) ≥ confidence
     supervised   ½ [Dice(p, y) + CE(p, y)]
-    images       ½ [CE(s_1, argmax w) + CE(s_2, argmax w)] over c
-    features     CE(f, argmax w) over c
+    images       ½ λ ½ [CE(s_1, argmax w) + CE(s_2, argmax w)] over c
+    features     ½ λ CE(f, argmax w) over c
 
-What the network says of a plain image, where it is sure, is what it shall say of the same image in disguise. The terms
-over c are means over all pixels, so that few sure ones weigh little, and count half beside the supervised one.
+Confident predictions on the weak view are the targets of the strong views and of the perturbed features. The terms over
+c are divided by the number of all pixels, so that a few confident pixels have little weight.
 """
 
 from typing import ClassVar, Literal, final
@@ -19,7 +21,7 @@ from pydantic import Field
 from torch import Tensor
 
 from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task, ViewSpec
-from s4mi.maths.distributed import drawn_for_all, from_all_processes, mean_over_images, own_share
+from s4mi.maths.distributed import draw_for_batch, from_all_processes, mean_over_images, own_share
 from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
 from s4mi.maths.pseudo_labels import confident
 from s4mi.nets.networks import network_for, network_label
@@ -28,22 +30,30 @@ from s4mi.records import IGNORE
 STRONG = ViewSpec(
     brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25, jitter=0.8, grey=0.2, blur=0.5, blur_sigma=(0.5, 2.0)
 )
-"""The colours of a strong view; the geometry is the weak view's."""
+"""Colour augmentation of a strong view; its geometry is that of the weak view."""
 
 
 class WeakToStrongConfig(NetworkConfig):
-    """Settings of consistency from weak to strong; the defaults are UniMatch's."""
+    """Settings of weak-to-strong consistency; the defaults are UniMatch's."""
 
-    summary: ClassVar[str] = "train a U-Net that says of a disguised image what it surely says of the plain one"
+    summary: ClassVar[str] = (
+        "Train a U-Net to predict on strongly augmented images what it predicts on weakly augmented ones"
+    )
     paper: ClassVar[str] = (
         "Yang et al. 2023, Revisiting Weak-to-Strong Consistency (UniMatch); Sohn et al. 2020, FixMatch"
     )
 
     name: Literal["weak_to_strong"] = "weak_to_strong"
-    confidence: float = Field(0.95, ge=0, lt=1, description="least probability of a label that is learnt from")
-    feature_dropout: float = Field(0.5, ge=0, lt=1, description="share of the encoder's channels dropped; 0: no term")
-    cutmix: float = Field(0.5, ge=0, le=1, description="probability that a strong view has a patch of another image")
-    strong: ViewSpec = Field(STRONG, description="colours of the strong views")
+    confidence: float = Field(
+        0.95, ge=0, lt=1, description="Minimum probability of a pseudo-label; pixels below it are ignored"
+    )
+    feature_dropout: float = Field(
+        0.5, ge=0, lt=1, description="Share of the encoder's channels dropped in the feature loss; 0: no feature loss"
+    )
+    cutmix: float = Field(
+        0.5, ge=0, le=1, description="Probability that CutMix pastes a box of another image into a strong view"
+    )
+    strong: ViewSpec = Field(STRONG, description="Colour augmentation of the strong views")
 
     @property
     def backbone_name(self) -> str:
@@ -59,7 +69,7 @@ class WeakToStrongConfig(NetworkConfig):
 
 @final
 class WeakToStrong(SemiSupervised):
-    """A network that is consistent with itself."""
+    """A network trained on its own predictions for weakly augmented images."""
 
     config: WeakToStrongConfig
     weight: Tensor | None
@@ -83,10 +93,10 @@ class WeakToStrong(SemiSupervised):
         labels = confident(w, self.config.confidence)
         boxes = [cutmix_boxes(weak, self.config.cutmix) for _ in strong]
         mixed = torch.cat([cut(view, box) for view, box in zip(strong, boxes, strict=True)])
-        wanted = torch.cat([cut(labels, box[:, 0]) for box in boxes])
+        targets = torch.cat([cut(labels, box[:, 0]) for box in boxes])
         losses = {
             "supervised": dice_cross_entropy(p, y, self.weight),
-            "images": self.strength / 2 * over_all_pixels(self.logits(mixed), wanted),
+            "images": self.strength / 2 * over_all_pixels(self.logits(mixed), targets),
         }
         if self.config.feature_dropout:
             dropped = [drop_channels(level[len(x) :], self.config.feature_dropout) for level in features]
@@ -96,25 +106,25 @@ class WeakToStrong(SemiSupervised):
 
 
 def over_all_pixels(logits: Tensor, labels: Tensor) -> Tensor:
-    """The cross-entropy of the pixels that are known, divided by the number of all."""
+    """Sum of the cross-entropy over pixels whose label is not `IGNORE`, divided by the number of all pixels."""
     return cross_entropy(logits, labels) * mean_over_images((labels != IGNORE).float())
 
 
 def drop_channels(features: Tensor, probability: float) -> Tensor:
-    """(U, C, h, w) features, each channel of each image set to 0 with that probability, the others scaled up for it."""
+    """Channel dropout of (U, C, h, w) features, drawn for each image; kept channels are scaled by 1 / (1 - p)."""
 
     def draw(count: int) -> Tensor:
         return F.dropout2d(features.new_ones(count, features.shape[1], 1, 1), probability)
 
-    return features * drawn_for_all(len(features), draw)
+    return features * draw_for_batch(len(features), draw)
 
 
 def cutmix_boxes(images: Tensor, probability: float) -> Tensor:
-    """(U, 1, H, W) bool: for each image, with `probability`, a box of 2 to 40 % of its area and sides of up to 1 : 3.
+    """(U, 1, H, W) bool boxes of CutMix, drawn with `probability` for each image; all False where there is none.
 
-    Where none is drawn, it is False all over (Yun et al. 2019, as UniMatch draws it).
+    A box covers 2 to 40 % of the image, with an aspect ratio of up to 1 : 3 (Yun et al. 2019, as UniMatch draws it).
     """
-    return drawn_for_all(len(images), lambda count: _boxes(count, images, probability))
+    return draw_for_batch(len(images), lambda count: _boxes(count, images, probability))
 
 
 def _boxes(count: int, images: Tensor, probability: float) -> Tensor:
@@ -124,13 +134,13 @@ def _boxes(count: int, images: Tensor, probability: float) -> Tensor:
     tall, wide = (area * ratio).sqrt().clamp_max(height), (area / ratio).sqrt().clamp_max(width)
     top, left = torch.rand(count) * (height - tall), torch.rand(count) * (width - wide)
     drawn = torch.rand(count) < probability
-    y, x = torch.arange(height)[None, :, None] + 0.5, torch.arange(width)[None, None, :] + 0.5  # pixels' centres
+    y, x = torch.arange(height)[None, :, None] + 0.5, torch.arange(width)[None, None, :] + 0.5  # centres of pixels
     (top, left, tall, wide, drawn) = (each[:, None, None] for each in (top, left, tall, wide, drawn))
     inside = (y >= top) & (y < top + tall) & (x >= left) & (x < left + wide) & drawn
     return inside[:, None].to(images.device, non_blocking=True)
 
 
 def cut(images: Tensor, boxes: Tensor) -> Tensor:
-    """Each of the (U, ...) images with the box filled from the one before it in the batch of all processes."""
+    """(U, ...) images with their boxes filled from the previous image of the batch over all processes."""
     before = own_share(from_all_processes(images).roll(1, dims=0))
     return torch.where(boxes, before, images)

@@ -1,4 +1,4 @@
-"""Clusters as a segmenter, against cosines and classes worked out pixel by pixel."""
+"""Clusters as a segmenter, against cosines and classes computed pixel by pixel."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from s4mi.errors import S4miError
-from s4mi.nets.clusters import ClusterClassifier
+from s4mi.nets.cluster_classifier import ClusterClassifier
 from s4mi.nets.fpn import FPN
 
 CLASSES = ("background", "vessel", "lesion")
@@ -63,7 +63,7 @@ def test_a_score_is_the_cosine_of_a_pixel_s_feature_with_the_centroid(centred: b
     torch.testing.assert_close(bare(answer), expected, rtol=0, atol=1e-5)
 
 
-def test_directions_have_unit_length_and_lose_what_a_whole_image_has_in_common() -> None:
+def test_directions_have_unit_length_and_lose_the_mean_of_the_image() -> None:
     z = torch.randn(3, 8, 5, 6, generator=torch.Generator().manual_seed(1))
     shifted = 2 * z + torch.randn(3, 8, 1, 1)
     of_centred, of_others = clusters(centred=True).directions, clusters(centred=False).directions
@@ -73,12 +73,12 @@ def test_directions_have_unit_length_and_lose_what_a_whole_image_has_in_common()
     torch.testing.assert_close(of_others(z), of_others(3 * z))
 
 
-def test_features_of_half_precision_are_compared_in_whole_precision() -> None:
+def test_features_of_half_precision_are_compared_in_single_precision() -> None:
     z = torch.randn(2, 8, 4, 4).bfloat16()
     assert clusters().directions(z).dtype == torch.float32
 
 
-def test_the_centroids_of_the_first_view_answer() -> None:
+def test_the_centroids_of_the_first_view_classify() -> None:
     answer = clusters()
     before = logits(answer)
     answer.centroids[1] = -answer.centroids[1]
@@ -101,13 +101,13 @@ def test_a_pixel_s_class_is_that_of_its_nearest_centroid(class_of: list[int], se
     assert torch.equal(given.argmax(dim=1), torch.tensor(class_of)[of_clusters.argmax(dim=1)])
     for k in range(3):
         members = [number for number, one in enumerate(class_of) if one == k]
-        if members:  # as likely as the likeliest of them
+        if members:  # the maximum over its clusters
             assert torch.equal(given[:, k], of_clusters[:, members].amax(dim=1))
         else:
             assert (given[:, k] < -1).all()
 
 
-def test_before_anything_is_matched_clusters_are_classes_in_order_and_the_last_has_the_rest() -> None:
+def test_before_matching_clusters_are_classes_in_order_and_the_last_class_has_the_rest() -> None:
     assert clusters().matched.tolist() == [0, 1, 2, 2, 2]
     assert clusters(count=2).matched.tolist() == [0, 1]
 
@@ -117,14 +117,14 @@ def test_before_anything_is_matched_clusters_are_classes_in_order_and_the_last_h
     names=st.lists(st.sampled_from(CLASSES), min_size=5, max_size=5),
     matched=st.lists(st.integers(0, 2), min_size=5, max_size=5),
 )
-def test_the_names_that_people_gave_stand_whatever_validation_says(names: list[str], matched: list[int]) -> None:
+def test_given_names_take_precedence_over_matching(names: list[str], matched: list[int]) -> None:
     answer = clusters(named=dict(enumerate(names)))
     answer.take(torch.tensor(matched))
     class_of = torch.tensor([CLASSES.index(name) for name in names])
     assert torch.equal(logits(answer).argmax(dim=1), class_of[bare(answer).argmax(dim=1)])
 
 
-def test_a_checkpoint_holds_what_validation_says_and_not_the_names_of_people() -> None:
+def test_a_checkpoint_holds_matched_classes_and_not_given_names() -> None:
     without, named = clusters(), clusters(named=dict.fromkeys(range(5), "lesion"), seed=1)
     without.take(torch.tensor([2, 1, 0, 1, 2]))
     assert without.state_dict().keys() == named.state_dict().keys()
@@ -147,24 +147,24 @@ def test_neither_centroids_nor_classes_are_trained() -> None:
     [
         (
             {0: "lesion", 1: "background"},
-            "method.classes names the clusters 0, 1, but there are 0 to 4; name each of them, several may share a name",
+            "method.classes must name the clusters 0 to 4 (names 0, 1); several clusters may share a name",
         ),
         (
             dict.fromkeys(range(6), "lesion"),
-            "method.classes names the clusters 0, 1, 2, 3, 4, 5, but there are 0 to 4; name each of them, several may "
-            "share a name",
+            "method.classes must name the clusters 0 to 4 (names 0, 1, 2, 3, 4, 5); several clusters may share a name",
         ),
         (
             {**dict.fromkeys(range(4), "lesion"), 4: "vesel"},
-            "method.classes: cluster 4 is 'vesel', which is none of background, vessel, lesion; did you mean 'vessel'?",
+            "method.classes: unknown class 'vesel' of cluster 4; did you mean 'vessel'?; choose from background, "
+            "vessel, lesion",
         ),
         (
             {**dict.fromkeys(range(1, 5), "lesion"), 0: "bone"},
-            "method.classes: cluster 0 is 'bone', which is none of background, vessel, lesion",
+            "method.classes: unknown class 'bone' of cluster 0; choose from background, vessel, lesion",
         ),
     ],
 )
-def test_names_that_do_not_fit_are_refused_in_a_line(named: dict[int, str], message: str) -> None:
+def test_names_that_do_not_match_are_a_one_line_error(named: dict[int, str], message: str) -> None:
     with pytest.raises(S4miError) as refused:
         clusters(named=named)
     assert str(refused.value) == message
@@ -174,7 +174,7 @@ def test_names_that_do_not_fit_are_refused_in_a_line(named: dict[int, str], mess
 
 
 @pytest.mark.parametrize("size", [(33, 33), (50, 70), (32, 45), (17, 96)])
-def test_an_image_of_any_size_is_answered_at_its_own_size(size: tuple[int, int]) -> None:
+def test_an_image_of_any_size_is_predicted_at_its_own_size(size: tuple[int, int]) -> None:
     answer = clusters()
     assert bare(answer, size).shape == (2, 5, *size)
     assert logits(answer, size).shape == (2, 3, *size)
@@ -182,8 +182,8 @@ def test_an_image_of_any_size_is_answered_at_its_own_size(size: tuple[int, int])
 
 
 @pytest.mark.parametrize(("height", "width"), [(33, 33), (50, 70), (42, 64)])
-def test_a_padded_image_is_answered_where_its_pixels_are(height: int, width: int) -> None:
-    """As the padded image is, but for a last few pixels whose next feature is beyond the edge."""
+def test_a_padded_image_is_predicted_where_its_pixels_are(height: int, width: int) -> None:
+    """As for the padded image, except for the last pixels, whose next feature is beyond the edge."""
     answer, x = clusters(centred=False), images(height, width)
     padded = F.pad(x, (0, -width % 32, 0, -height % 32), mode="replicate")
     with torch.no_grad():

@@ -4,14 +4,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from s4mi.nets.backbone import IMAGENET_MEAN, IMAGENET_STD
-from s4mi.nets.evaluator import MaskDiscriminator
+from s4mi.nets.mask_discriminator import MaskDiscriminator
 
 
 def built(*, classes: int = 3, width: int = 4) -> MaskDiscriminator:
     torch.manual_seed(0)
     net = MaskDiscriminator(classes=classes, width=width)
     with torch.no_grad():
-        for weight in net.parameters():  # scales and shifts of the normalisation are no ones and zeros
+        for weight in net.parameters():  # so that scales and shifts of the normalisation are not ones and zeros
             weight.add_(0.1 * torch.randn_like(weight))
     return net
 
@@ -56,7 +56,7 @@ def test_each_convolution_has_twice_the_channels_of_the_last_and_halves_the_side
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_each_image_is_judged_by_itself(training: bool) -> None:
+def test_each_image_is_scored_independently(training: bool) -> None:
     net, (images, masks) = built().train(training), given()
     with torch.no_grad():
         together = net(images, masks)
@@ -64,7 +64,7 @@ def test_each_image_is_judged_by_itself(training: bool) -> None:
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
-def test_it_looks_at_image_and_mask_and_gives_a_gradient_to_both() -> None:
+def test_it_depends_on_image_and_mask_with_a_gradient_to_both() -> None:
     net, (images, masks) = built(), given()
     images.requires_grad_()
     masks.requires_grad_()
@@ -73,5 +73,5 @@ def test_it_looks_at_image_and_mask_and_gives_a_gradient_to_both() -> None:
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 50)])
-def test_images_of_any_size_from_16_pixels_are_judged(size: tuple[int, int]) -> None:
+def test_images_of_any_size_from_16_pixels_are_scored(size: tuple[int, int]) -> None:
     assert torch.isfinite(built()(*given(size=size))).all()

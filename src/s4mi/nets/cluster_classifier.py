@@ -1,4 +1,4 @@
-"""Clusters of pixels as a segmenter: each pixel is in the cluster of the nearest centroid, and each cluster a class."""
+"""Clusters of pixels as a segmenter: each pixel belongs to the nearest centroid, and each cluster to a class."""
 
 from collections.abc import Mapping, Sequence
 from typing import final
@@ -13,9 +13,9 @@ from s4mi.nets.fpn import FPN, STRIDES
 
 @final
 class ClusterClassifier(nn.Module):
-    """(B, 3, H, W) in [0, 1] → (B, K, H, W) logits: a class is as likely as the likeliest of its clusters.
+    """(B, 3, H, W) in [0, 1] → (B, K, H, W) logits: the logit of a class is the maximum over its clusters.
 
-    Which class a cluster is, validation says (`take`); where people have `named` the clusters, theirs is the last word.
+    The class of each cluster is matched on validation masks (`take`), unless a person has named the clusters (`named`).
     """
 
     centroids: Tensor
@@ -35,12 +35,12 @@ class ClusterClassifier(nn.Module):
         """Prepare for `count` clusters of the features of `net`.
 
         Args:
-            views: centroids of so many views are kept; those of the first answer.
-            centred: take the mean over an image from its features.
-            named: the class of each cluster.
+            views: number of views whose centroids are stored; those of the first view classify.
+            centred: subtract the mean over an image from its features.
+            named: class of each cluster.
 
         Raises:
-            S4miError: not every cluster is named, or one by a class that is not there.
+            S4miError: a cluster has no name, or the name of an unknown class.
         """
         super().__init__()
         self.net, self.count, self.centred, self.classes = net, count, centred, len(classes)
@@ -56,34 +56,34 @@ class ClusterClassifier(nn.Module):
         return F.normalize(z, dim=1)
 
     def clusters(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] → (B, `count`, H, W) cosines with the centroids, which serve as logits."""
+        """(B, 3, H, W) in [0, 1] → (B, `count`, H, W) logits of the clusters, the cosines with their centroids."""
         z = self.directions(self.net(images))
         cosines = torch.einsum("bdhw,kd->bkhw", z, self.centroids[0])
         cosines = F.interpolate(cosines, scale_factor=STRIDES[0], mode="bilinear", align_corners=False)
-        return cosines[:, :, : images.shape[2], : images.shape[3]]  # the last features lie in part beyond the image
+        return cosines[:, :, : images.shape[2], : images.shape[3]]  # ⌈H/4⌉ features may extend beyond the image
 
     def forward(self, images: Tensor) -> Tensor:
         cosines = self.clusters(images)
         class_of = self.matched if self.named is None else self.named
         member = (class_of == torch.arange(self.classes, device=class_of.device)[:, None])[:, None, :, None, None]
-        # A class without a cluster is less likely than all: cosines are not below -1.
+        # Below the smallest cosine, -1, so that a class without a cluster is never predicted.
         return torch.stack([torch.where(of_class, cosines, -10.0).amax(dim=1) for of_class in member], dim=1)
 
     def take(self, classes: Tensor) -> None:
-        """Let (`count`,) be the class of each cluster from now on."""
+        """Set the class of each cluster, (`count`,) int64."""
         self.matched.copy_(classes)
 
 
 def _named(named: Mapping[int, str], count: int, classes: Sequence[str]) -> Tensor:
     if sorted(named) != list(range(count)):
         raise S4miError(
-            f"method.classes names the clusters {', '.join(map(str, sorted(named)))}, but there are 0 to {count - 1}; "
-            "name each of them, several may share a name"
+            f"method.classes must name the clusters 0 to {count - 1} (names {', '.join(map(str, sorted(named)))}); "
+            "several clusters may share a name"
         )
     for number, name in named.items():
         if name not in classes:
             raise S4miError(
-                f"method.classes: cluster {number} is {name!r}, which is none of {', '.join(classes)}"
-                f"{nearest(name, classes)}"
+                f"method.classes: unknown class {name!r} of cluster {number}{nearest(name, classes)}; choose from "
+                f"{', '.join(classes)}"
             )
     return torch.tensor([classes.index(named[number]) for number in range(count)])

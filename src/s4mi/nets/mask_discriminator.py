@@ -1,4 +1,4 @@
-"""The evaluator of DAN: is this the mask of an annotated image (Zhang et al. 2017)?"""
+"""The mask discriminator of DAN, its evaluation network (Zhang et al. 2017)."""
 
 from itertools import pairwise
 from typing import final
@@ -11,10 +11,10 @@ from s4mi.nets.backbone import Normalise
 
 @final
 class MaskDiscriminator(nn.Module):
-    """Images (B, 3, H, W) in [0, 1] with masks (B, K, H, W) of probabilities → (B,) logits.
+    """(B, 3, H, W) images in [0, 1] and (B, K, H, W) probabilities → (B,) logits that the image is a labelled one.
 
-    Four convolutions of stride 2 and a mean over what is left of the image. It normalises within each image, as a batch
-    of annotated and other images would tell them apart by itself.
+    Four convolutions of stride 2 and global average pooling, with group normalisation: the statistics of a batch of
+    labelled or of unlabelled images would reveal which they are.
     """
 
     def __init__(self, *, classes: int, width: int) -> None:
@@ -22,10 +22,10 @@ class MaskDiscriminator(nn.Module):
         self.normalise = Normalise()
         widths = [3 + classes, *(width * 2**level for level in range(4))]
         layers: list[nn.Module] = []
-        for level, (before, after) in enumerate(pairwise(widths)):
-            layers.append(nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1, bias=level == 0))
+        for level, (channels, out) in enumerate(pairwise(widths)):
+            layers.append(nn.Conv2d(channels, out, kernel_size=4, stride=2, padding=1, bias=level == 0))
             if level:
-                layers.append(nn.GroupNorm(min(8, after), after))
+                layers.append(nn.GroupNorm(min(8, out), out))
             layers.append(nn.LeakyReLU(0.2))
         self.features = nn.Sequential(*layers)
         self.score = nn.Linear(widths[-1], 1)
