@@ -60,8 +60,8 @@ def test_a_folder_of_unfinished_runs_still_has_a_page(runs: Path, tmp_path: Path
     [
         ("nowhere", "r.html", "no such folder"),
         (".", "r.html", "holds no run; make one with: s4mi train"),
-        (".", "r.pdf", r"\.pdf is no format of a report; end it in \.html, \.csv, \.md, \.tex"),
-        (".", "report", "no ending is no format of a report"),
+        (".", "r.pdf", r"unknown report format '\.pdf'; use \.html, \.csv, \.md, \.tex"),
+        (".", "report", "a report needs a suffix; use"),
     ],
 )
 def test_what_cannot_be_reported_is_one_line(tmp_path: Path, folder: str, out: str, message: str) -> None:
