@@ -89,8 +89,8 @@ def test_the_data_card_is_made_of_what_training_recorded(runs: Path, tmp_path: P
     text = (tmp_path / "r.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     assert "random, by patient and in proportion, 70:10:20" in text
     assert "60 (60 PNG)" in text
-    assert "None found. Looked for in every run" in text
-    assert "Energy was not measured" in text or "counters saw" in text
+    assert "None found. Checked in every run" in text
+    assert "Energy was not measured" in text or "hardware counters" in text
 
 
 def test_runs_of_different_code_are_noted(runs: Path, tmp_path: Path) -> None:

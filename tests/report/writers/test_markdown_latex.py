@@ -11,7 +11,6 @@ from s4mi.errors import S4miError
 from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.unfinished_runs import UnfinishedRun
 from s4mi.report.writers.contents import ReportContents, report_contents
-from s4mi.report.writers.latex import WIDE
 from s4mi.report.writers.markdown_latex import FORMATS, check_ending, to_latex, to_markdown, write_text
 
 FAILED = UnfinishedRun("runs/c", "failed", "the loss is not finite", 2, 1, 4, "2025-01-01", "", "")
@@ -73,7 +72,7 @@ def test_latex_has_booktabs_rules_as_many_cells_as_columns_and_no_brace_left_ope
         assert {len(cells(line, "&")) for line in table.splitlines() if line.endswith(r"\\")} == {columns}
         bare = re.sub(r"\\[{}]", "", table)
         assert bare.count("{") == bare.count("}")
-        assert (r"\resizebox" in table) == (columns > WIDE)
+        assert table.count(r"\resizebox{\linewidth}{!}{%") == table.count(r"\end{tabular}}")
         assert table.count("$") % 2 == 0
     assert r"\textbf{0.605 $\pm$ 0.064 (n = 2)}" in text
     assert r"\usepackage{booktabs}" in text

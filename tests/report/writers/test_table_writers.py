@@ -241,9 +241,9 @@ def test_an_id_is_the_same_every_time_and_another_for_another_table() -> None:
 
 
 def test_wide_tables_are_scaled_down_in_latex() -> None:
-    for count in (WIDE, WIDE + 1):
-        table = Table("T", "", (Column("a"),) * count, (table_row(*"x" * count),))
-        assert (r"\resizebox" in table_latex(table)) == (count > WIDE)
+    for width in (WIDE, WIDE + 1):
+        table = Table("T", "", (Column("a" * 20), Column("b")), (table_row("x", "y" * (width - 20)),))
+        assert (r"\resizebox" in table_latex(table)) == (width > WIDE)
 
 
 def test_latex_joins_no_characters_of_a_name() -> None:

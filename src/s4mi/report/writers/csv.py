@@ -14,11 +14,11 @@ from pathlib import Path
 
 from s4mi.maths.stats import Interval
 from s4mi.records import Part, RunRecord, Scores, write_text_atomically
-from s4mi.report.results.comparison import Comparison, compare, interval_over, technique_of
+from s4mi.report.results.comparison import Comparison, Technique, compare, interval_over, technique_of
 from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.scores import Metric, class_value, metrics_of
 from s4mi.report.results.table_model import Column, Row, Table, table_row
-from s4mi.report.results.tables import MAJORITY, LabelColumn, label_columns, result_table
+from s4mi.report.results.tables import MAJORITY, LabelColumn, result_table, runs_by_cell
 
 SUMMARY = (
     *("dataset", "task", "metric", "class", "method", "backbone", "label_fraction", "labelled_fewest"),
@@ -73,37 +73,33 @@ def _row(*values: object) -> Row:
 def _summary(comparison: Comparison) -> Iterator[Row]:
     for metric in metrics_of(comparison.task):
         results = result_table(comparison, metric)
-        rows = [(row.technique.method, row.technique.backbone, row.cells) for row in results.rows]
+        rows = [(row.technique, row.cells) for row in results.rows]
         if results.reference:
-            rows.append((MAJORITY, "", results.reference))
-        for method, backbone, scores in rows:
+            rows.append((Technique(MAJORITY, ""), results.reference))
+        for technique, scores in rows:
             for column, score in zip(results.columns, scores, strict=True):
-                yield _mean(comparison, metric, "", method, backbone, column, score.interval, best=score.best)
+                yield _mean(comparison, (metric.name, ""), technique, column, score.interval, best=score.best)
     for metric in _once_per_class(comparison):
-        for technique in comparison.techniques:
-            for column in label_columns(comparison):
-                records = comparison.at(technique, column.fraction)
-                for name in comparison.records[0].classes:
-                    interval = interval_over(records, partial(class_value, metric=metric, class_name=name))
-                    if interval is not None:
-                        yield _mean(comparison, metric, name, technique.method, technique.backbone, column, interval)
+        for technique, column, records in runs_by_cell(comparison):
+            for name in comparison.records[0].classes:
+                interval = interval_over(records, partial(class_value, metric=metric, class_name=name))
+                if interval is not None:
+                    yield _mean(comparison, (metric.per_class, name), technique, column, interval)
 
 
 def _mean(
     comparison: Comparison,
-    metric: Metric,
-    class_name: str,
-    method: str,
-    backbone: str,
+    score: tuple[str, str],
+    technique: Technique,
     column: LabelColumn,
     interval: Interval | None,
     *,
     best: bool = False,
 ) -> Row:
-    name = metric.per_class if class_name else metric.name
+    """A row of the summary; `score` is metric and class, empty for all classes."""
     numbers = (0, None, None, None) if interval is None else (interval.n, interval.mean, interval.low, interval.high)
     return _row(
-        comparison.dataset, comparison.task, name, class_name, method, backbone, f"{column.fraction:g}",
+        comparison.dataset, comparison.task, *score, technique.method, technique.backbone, f"{column.fraction:g}",
         column.fewest, column.most, *numbers, int(best),
     )  # fmt: skip
 

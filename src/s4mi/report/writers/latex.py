@@ -6,8 +6,8 @@ from s4mi.report.results.table_model import Cell, Row, Table
 from s4mi.report.writers.markdown import one_line
 
 PACKAGES = r"needs \usepackage[T1]{fontenc}, \usepackage{booktabs}, \usepackage{graphicx} and \usepackage{textcomp}"
-WIDE = 6
-"""Columns beyond which a table is scaled down to the width of the text."""
+WIDE = 60
+"""Characters of the widest cells of all columns beyond which a table is scaled down to the width of the text."""
 
 _NO_LIGATURE = "\N{ZERO WIDTH NON-JOINER}"
 _LIGATURE = re.compile(r"[-–](?=[-–])|,(?=,)|’(?=’)")
@@ -48,7 +48,8 @@ def latex_text(text: str) -> str:
 
 def table_latex(table: Table) -> str:
     """A `table` environment with caption and label; emphasised cells are bold."""
-    wide = len(table.columns) > WIDE
+    lines_of_cells = [[column.plain for column in table.columns], *([c.plain for c in row.cells] for row in table.rows)]
+    wide = sum(max(map(len, cells)) for cells in zip(*lines_of_cells, strict=True)) > WIDE
     alignment = "".join("r" if column.kind == "number" else "l" for column in table.columns)
     title = f"{table.subject}: {table.title}" if table.subject else table.title
     lines = [

@@ -44,7 +44,7 @@ def table_html(table: Table) -> Markup:
 
 def _unbroken(text: str) -> str:
     """`text` with no line break between a number and its sign, unit or neighbour."""
-    for loose in (" ± ", "n = ", " %", " ·", " → ", "≤ ", " seed"):
+    for loose in (" ± ", "n = ", "p < ", " %", " ·", " → ", "≤ ", " seed"):
         text = text.replace(loose, loose.replace(" ", "\N{NO-BREAK SPACE}"))
     return text
 
