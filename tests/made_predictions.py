@@ -14,5 +14,5 @@ def predictions_of(truth: str, given: str, *, groups: str = "", images: str = ""
         classes=tuple(classes),
         truth=shown,
         probabilities=np.where(decided, 0.8, 0.1),
-        answers=decided,
+        decisions=decided,
     )

@@ -241,7 +241,7 @@ def test_the_best_run_of_a_study_is_exported(lesions: Path, quick: Quick, tmp_pa
     assert load_exported(result.file).metadata.run.name == f"transfer-seed{best}"
     card = result.card.read_text(encoding="utf-8")
     assert "mean over 2 seeds of the same technique" in card
-    assert "Chosen among the runs of a study by validation alone" in card
+    assert "Selected among the runs of a study on validation alone" in card
 
 
 def test_what_is_there_is_not_overwritten_unless_asked(made: Made, tmp_path: Path) -> None:

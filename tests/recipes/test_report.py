@@ -60,8 +60,8 @@ def test_a_folder_of_unfinished_runs_still_has_a_page(runs: Path, tmp_path: Path
     [
         ("nowhere", "r.html", "no such folder"),
         (".", "r.html", "contains no run; create one with: s4mi train"),
-        (".", "r.pdf", r"\.pdf is no format of a report; end it in \.html, \.csv, \.md, \.tex"),
-        (".", "report", "no ending is no format of a report"),
+        (".", "r.pdf", r"unknown report format '\.pdf'; use \.html, \.csv, \.md, \.tex"),
+        (".", "report", "a report needs a suffix; use"),
     ],
 )
 def test_what_cannot_be_reported_is_one_line(tmp_path: Path, folder: str, out: str, message: str) -> None:
@@ -89,8 +89,8 @@ def test_the_data_card_is_made_of_what_training_recorded(runs: Path, tmp_path: P
     text = (tmp_path / "r.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     assert "random, grouped by patient, stratified, 70:10:20" in text
     assert "60 (60 PNG)" in text
-    assert "None found. Looked for in every run" in text
-    assert "Energy was not measured" in text or "counters saw" in text
+    assert "None found. Checked in every run" in text
+    assert "Energy was not measured" in text or "hardware counters" in text
 
 
 def test_runs_of_different_code_are_noted(runs: Path, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_a_table_that_is_none_is_said(tmp_path: Path, lesions: Path, quick: Quic
     game = SimulationOptions((Strategy("none", "none"),), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
     simulate(plan, out, game=game)
     (out / "simulation.csv").write_text("strategy,seed\nrandom,0\n")
-    with pytest.raises(S4miError, match=r"simulation.csv: is no table of a simulation by macro F1; remove it"):
+    with pytest.raises(S4miError, match=r"simulation.csv: not a simulation table by macro F1; delete it"):
         simulate(plan, out, game=game)
 
 

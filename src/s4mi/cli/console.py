@@ -65,19 +65,20 @@ def print_result_table(table: "ResultTable") -> None:
     """Techniques by label fractions: mean and interval on the test part, the best of each column in bold."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    from s4mi.report.results.tables import text_rows
+    from s4mi.report.results.tables import score_table
 
-    header, *rows = text_rows(table, best="[bold]{}[/bold]".format)
+    scores = score_table(table)
     shown = Table(
-        *header,
+        *(column.plain for column in scores.columns),
         title=f"{table.dataset}: {table.metric.label} ({table.task})",
         title_justify="left",
         box=None,
         pad_edge=False,
     )
-    for row in rows:
-        shown.add_row(*row)
+    for row in scores.rows:
+        shown.add_row(*(Text(cell.plain, style="bold" if cell.emphasis else "") for cell in row.cells))
     Console().print(shown, "")
 
 

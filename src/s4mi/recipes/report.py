@@ -7,13 +7,13 @@ from pathlib import Path
 
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
-from s4mi.report.results.runs import without_places
+from s4mi.report.results.runs import shorten_paths
 from s4mi.report.results.unfinished_runs import load_unfinished
 from s4mi.report.results.version_gains import VersionGains, data_set_of, gains_by_task, older_versions
+from s4mi.report.writers.contents import report_contents
 from s4mi.report.writers.csv import write_csv
 from s4mi.report.writers.html import ReportImage, ReportRun, load_pretrainings, load_runs, write_report
 from s4mi.report.writers.markdown_latex import CSV, FORMATS, PAGE, check_ending, write_text
-from s4mi.report.writers.text_tables import text_report
 from s4mi.training.versions import version_note
 
 
@@ -72,7 +72,7 @@ def report(
     if only is None and not runs and not pretrainings and not unfinished:
         raise S4miError(f"{folder}: contains no run; create one with: s4mi train RUN.yaml -o {folder / 'my-run'}")
     versions = version_note([run.record for run in runs] + [run.record for run in pretrainings])
-    notes = [*problems, *map(without_places, notes), *([versions] if versions else [])]
+    notes = [*problems, *map(shorten_paths, notes), *([versions] if versions else [])]
     title = title or folder.resolve().name
     files: tuple[Path, ...] = (out,)
     gains = gains_by_task(runs, older)
@@ -86,16 +86,16 @@ def report(
             pretrainings=pretrainings,
             notes=notes,
             sheets=shown,
-            uncounted=unfinished,
+            unfinished=unfinished,
             gains=gains,
         )
     elif out.suffix.lower() == CSV:
         files = write_csv(runs, out)
     else:
-        text = text_report(
-            runs, title=title, pretrainings=pretrainings, uncounted=unfinished, notes=notes, gains=gains
-        )  # fmt: skip
-        write_text(text, out)
+        contents = report_contents(
+            runs, title=title, pretrainings=pretrainings, notes=notes, unfinished=unfinished, gains=gains
+        )
+        write_text(contents, out)
     lines = (*notes, *(run.line for run in unfinished))
     return ReportResult(len(runs), len(pretrainings), lines, files, tuple(gains.values()))
 

@@ -19,7 +19,7 @@ from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME, write_bytes_atomically
 from s4mi.report.results.comparison import compare
-from s4mi.report.results.runs import ReportRun, without_places
+from s4mi.report.results.runs import ReportRun, shorten_paths
 from s4mi.report.results.scores import TASK_NAMES
 from s4mi.report.writers.html import ReportImage
 from s4mi.training.run_dir import RunDir
@@ -138,7 +138,7 @@ def _reason(error: Exception, folder: Path) -> str:
     """Why there is no picture, in one line without paths of this machine."""
     log.debug("sheet not drawn", exc_info=error)
     message = str(error) if isinstance(error, S4miError) else f"{type(error).__name__}: {error}".splitlines()[0]
-    return without_places(message.replace(f"{folder}/", ""))
+    return shorten_paths(message.replace(f"{folder}/", ""))
 
 
 class SheetCache:

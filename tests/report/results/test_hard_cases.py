@@ -73,7 +73,7 @@ def test_the_surest_mistakes_come_first() -> None:
     given = predictions_of("aabb", "abaa")
     shares = np.array([[0.9, 0.05, 0.05], [0.3, 0.6, 0.1], [0.8, 0.1, 0.1], [0.4, 0.3, 0.3]])
     given = Predictions(given.images, given.groups, given.classes, given.truth, shares, given.decisions)
-    cases = cases_of(ReportRun(record(0.5), (), "", "r", answers=given), F1, count=2)
+    cases = cases_of(ReportRun(record(0.5), (), "", "r", predictions=given), F1, count=2)
     assert [case.image for case in cases.worst] == ["i2", "i1"]
     assert cases.worst[0].lines == ("truth b", "answer a", "p = 0.80")
     assert [case.image for case in cases.best] == ["i0"]
@@ -84,7 +84,7 @@ def test_of_several_labels_the_surest_wrong_one_counts() -> None:
     truth = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0]], dtype=bool)
     shares = np.array([[0.9, 0.2, 0.1], [0.1, 0.7, 0.6], [0.3, 0.4, 0.45]])
     given = Predictions(("x", "y", "z"), (None,) * 3, ("a", "b", "c"), truth, shares, shares > 0.5)
-    cases = cases_of(ReportRun(record(0.5, task="multilabel"), (), "", "r", answers=given), F1, count=5)
+    cases = cases_of(ReportRun(record(0.5, task="multilabel"), (), "", "r", predictions=given), F1, count=5)
     (wrong,) = cases.worst
     assert wrong.image == "y"
     assert wrong.lines == ("truth a, b", "answer b, c", "missed a", "p = 0.10")
@@ -108,7 +108,7 @@ def test_answers_that_runs_dispute_with_the_class_they_dispute() -> None:
     one, other = predictions_of("aaa", "abc", images="xyz"), predictions_of("aa", "ac", images="xz")
     assert disputed_predictions([one, other], count=5) == {}, "x and z are answered alike"
     shifted = Predictions(
-        other.images, other.groups, other.classes, other.truth, other.probabilities * [1, 1, 0.5], other.answers
+        other.images, other.groups, other.classes, other.truth, other.probabilities * [1, 1, 0.5], other.decisions
     )
     assert disputed_predictions([one, shifted], count=5) == {"z": "c", "x": "c"}
     assert disputed_predictions([one], count=5) == {}

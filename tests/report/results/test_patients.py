@@ -30,7 +30,7 @@ def answered(right: float, *, seed: int = 0, patients: int = 20, each: int = 3, 
         classes=LESIONS,
         truth=np.eye(3, dtype=bool)[truth],
         probabilities=np.eye(3)[given] * 0.7 + 0.1,
-        answers=np.eye(3, dtype=bool)[given],
+        decisions=np.eye(3, dtype=bool)[given],
     )
 
 
@@ -57,7 +57,7 @@ def test_a_patient_counts_once_with_the_mean_of_images_and_seeds() -> None:
     section = section_of(made)
     row = section.rows[0]
     assert (row.technique.method, row.column.fraction, row.mean.n, row.images) == ("good", 10.0, 20, 60)
-    equal = np.mean([(run.answers.truth == run.answers.answers).all(axis=1) for run in made[:3]], axis=0)
+    equal = np.mean([(run.predictions.truth == run.predictions.decisions).all(axis=1) for run in made[:3]], axis=0)
     naive = sorted(equal.reshape(20, 3).mean(axis=1))
     assert row.mean.mean == pytest.approx(np.mean(naive))
     assert row.median == pytest.approx(np.median(naive))
@@ -118,7 +118,7 @@ def test_segmentation_has_iou_and_dice_of_patients() -> None:
 def test_the_interval_of_a_run_is_around_its_own_score() -> None:
     run = runs()[0]
     score = run_over_patients(run, F1)
-    truth, given = run.answers.truth.argmax(axis=1), run.answers.answers.argmax(axis=1)
+    truth, given = run.predictions.truth.argmax(axis=1), run.predictions.decisions.argmax(axis=1)
     assert score.interval.mean == pytest.approx(f1_score(truth, given, average="macro"))
     assert (score.label, score.interval.n) == ("Test macro F1 over patients", 20)
     assert run_over_patients(run, metric_of("multiclass", "auroc")) is None
@@ -130,8 +130,8 @@ def test_classification_is_compared_over_patients_too() -> None:
     row = next(row for row in found.rows if row.column.fraction == 10.0)
     assert row.ahead.method == "good"
     naive = [
-        f1_score(a.answers.truth, a.answers.answers, average="macro")
-        - f1_score(b.answers.truth, b.answers.answers, average="macro")
+        f1_score(a.predictions.truth, a.predictions.decisions, average="macro")
+        - f1_score(b.predictions.truth, b.predictions.decisions, average="macro")
         for a, b in zip(made[:3], made[6:9], strict=True)
     ]
     assert row.patients.test.difference.mean == pytest.approx(np.mean(naive))

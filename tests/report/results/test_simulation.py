@@ -41,7 +41,7 @@ def test_a_strategy_under_way_is_compared_on_whole_seeds_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shift", "verdict"), [(0.0, ": better"), (-0.2, ": worse"), (-0.1, "no difference that can be told from chance")]
+    ("shift", "verdict"), [(0.0, ": better"), (-0.2, ": worse"), (-0.1, "no significant difference")]
 )
 def test_what_is_said_follows_the_interval(tmp_path: Path, shift: float, verdict: str) -> None:
     moved = [
@@ -62,11 +62,11 @@ def test_what_is_said_follows_the_interval(tmp_path: Path, shift: float, verdict
 def test_one_seed_has_no_interval_and_says_so(tmp_path: Path) -> None:
     one = [result for result in RESULTS if result.seed == 0]
     _, lines = write_simulation(one, metric_of("multiclass"), tmp_path, reference="random")
-    assert "one seed says nothing of chance" in lines[0]
+    assert "one seed allows no test" in lines[0]
 
 
 def test_without_chance_to_compare_with_the_curves_are_still_drawn(tmp_path: Path) -> None:
     alone = [result for result in RESULTS if result.strategy == "clever"]
     files, lines = write_simulation(alone, metric_of("multiclass"), tmp_path, reference="random")
-    assert "not yet played as far as random" in lines[0]
+    assert "not yet simulated as far as random" in lines[0]
     assert files[1].read_text().startswith("<svg")

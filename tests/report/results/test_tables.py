@@ -9,15 +9,15 @@ from s4mi.errors import S4miError
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import RunRecord
 from s4mi.report.results.comparison import compare, doubts
-from s4mi.report.results.costs import NOT_MEASURED, cost_rows, energy_note
+from s4mi.report.results.costs import NOT_MEASURED, cost_rows, cost_table, energy_note
 from s4mi.report.results.scores import Metric, metric_of, plus_minus
 from s4mi.report.results.tables import (
     MAJORITY,
-    Cell,
+    MeanScore,
     detail_table,
     result_table,
     result_tables,
-    text_rows,
+    score_table,
 )
 
 share = st.floats(0.01, 1.0)
@@ -86,7 +86,9 @@ def test_an_interval_wider_than_all_scores_there_are_has_no_number() -> None:
     (table,) = result_tables([record(0.5, seed=0), record(0.6, seed=1)])
     assert table.rows[0].cells[0].text == "0.550 ± > 0.5 (n = 2)"
     pixels = Metric("hd95", "HD95 (px)", digits=1, bounded=False)
-    assert Cell.of(Interval(20.0, 8.0, 32.0, 2), 2, pixels).text == "20.0 ± 12.0 (n = 2)", "a distance has no bound"
+    assert MeanScore.of(Interval(20.0, 8.0, 32.0, 2), 2, pixels).text == "20.0 ± 12.0 (n = 2)", (
+        "a distance has no bound"
+    )
     assert plus_minus(0.5, digits=3, bounded=True) == " ± 0.500"
     assert plus_minus(None, digits=3, bounded=True) == ""
 
@@ -100,7 +102,7 @@ def test_an_untested_run_is_a_dash_and_never_its_validation_score() -> None:
     (table,) = result_tables([record(None), record(0.5, method="other")])
     untested = next(row for row in table.rows if row.technique.method == "transfer").cells[0]
     assert untested.text == "– (n = 0, 1 without score)"
-    everything = str(text_rows(table)) + str(detail_table(compare([record(None)])[0]))
+    everything = str(score_table(table)) + str(detail_table(compare([record(None)])[0]))
     assert "0.99" not in everything
 
 
@@ -135,31 +137,32 @@ def test_columns_say_how_many_images_are_labelled() -> None:
     labels = runs[1].labels.model_copy(update={"train_labelled": 46})
     (table,) = result_tables([runs[0], runs[1].model_copy(update={"labels": labels})])
     assert table.columns[0].labelled == "46–48"
-    assert text_rows(table)[0] == ["technique", "backbone", "10 % (46–48 labelled)"]
+    columns = [column.plain for column in score_table(table).columns]
+    assert columns == ["Technique (backbone)", "10 % (46–48 labelled)"]
 
 
 def test_the_majority_row_stands_under_macro_f1_alone() -> None:
-    assert text_rows(result_tables([record()])[0])[-1][0] == MAJORITY
+    last = score_table(result_tables([record()])[0]).rows[-1]
+    assert (last.kind, last.cells[0].text) == ("reference", MAJORITY)
     assert result_tables([record()], classification="recall_macro")[0].reference is None
     assert result_tables([record(task="segmentation")])[0].reference is None
 
 
-def test_text_rows_are_rectangular_and_mark_the_best() -> None:
-    table = result_tables(study())[0]
-    rows = text_rows(table, best="[bold]{}[/bold]".format)
-    assert {len(row) for row in rows} == {4}
-    assert [row[0] for row in rows[1:] if "[bold]" in row[2]] == ["cass"]
+def test_the_table_marks_the_best_and_says_so() -> None:
+    table = score_table(result_tables(study())[0])
+    assert {len(row.cells) for row in table.rows} == {3}
+    assert [row.cells[0].plain for row in table.rows if row.cells[1].emphasis] == ["cass (resnet10)"]
+    assert "Bold: best mean per column" in table.caption
+    assert "Bold" not in score_table(result_tables([record()])[0]).caption, "a single technique has no best"
 
 
 def test_an_undefined_score_leaves_its_cell_and_no_other() -> None:
     run = record(0.5)
     test = run.test.model_copy(update={"auroc": None})
     detail = detail_table(compare([run.model_copy(update={"test": test})])[0])
-    texts = dict(
-        zip((metric.name for metric in detail.metrics), (cell.text for cell in detail.rows[0].cells), strict=True)
-    )
-    assert texts["auroc"] == "– (n = 0, 1 without score)"
-    assert texts["f1_macro"] == "0.500 (n = 1)"
+    texts = {column.title: cell.plain for column, cell in zip(detail.columns, detail.rows[0].cells, strict=True)}
+    assert texts["AUROC"] == "– (n = 0, 1 without score)"
+    assert texts["Macro F1"] == "0.500 (n = 1)"
 
 
 def test_costs_are_means_over_seeds_beside_the_score() -> None:
@@ -178,11 +181,21 @@ def test_energy_is_a_mean_only_where_every_run_measured_it() -> None:
     runs = [with_energy(record(seed=0), 2.0), with_energy(record(seed=1), 4.0)]
     (row,) = cost_rows(compare(runs)[0], metric_of("multiclass"))
     assert (row.energy_wh, row.energy_of) == (3.0, "processor")
-    assert "counters saw (processor)" in energy_note([row])
+    assert "hardware counters (processor)" in energy_note([row])
     (part,) = cost_rows(compare([runs[0], record(seed=1)])[0], metric_of("multiclass"))
     assert part.energy_wh is None
     assert energy_note([part]) == NOT_MEASURED
-    assert "A dash is where it was not measured" in energy_note([row, part])
+    assert "A dash: not measured in every run" in energy_note([row, part])
+
+
+def test_the_table_of_costs_has_energy_only_where_it_was_measured() -> None:
+    measured = compare([with_energy(record(seed=0), 1.25), record(seed=0, method="other")])[0]
+    table = cost_table(measured, metric_of("multiclass"))
+    energy = [column.plain for column in table.columns].index("Energy (Wh)")
+    assert [row.cells[energy].plain for row in table.rows] == ["–", "1.25 (processor)"]
+    bare = cost_table(compare([record()])[0], metric_of("multiclass"))
+    assert "Energy (Wh)" not in [column.plain for column in bare.columns]
+    assert NOT_MEASURED in bare.caption
 
 
 def test_backbones_that_techniques_share_have_a_best_each_and_stand_together() -> None:
@@ -191,6 +204,8 @@ def test_backbones_that_techniques_share_have_a_best_each_and_stand_together() -
     assert table.by_backbone
     marked = [(row.technique.backbone, row.technique.method, row.cells[0].best) for row in table.rows]
     assert marked == [("cnn", "cass", False), ("cnn", "dino", True), ("vit", "cass", True), ("vit", "dino", False)]
+    assert [row.kind for row in score_table(table).rows] == ["", "", "block", "", "reference"]
+    assert "best mean per column and backbone" in score_table(table).caption
 
 
 def test_backbones_of_one_technique_each_are_compared_with_each_other() -> None:

@@ -17,7 +17,7 @@ HEAD = "image,group,class,truth,probability,answer\n"
 def test_an_older_run_without_a_table_counts(tmp_path: Path) -> None:
     write_run(tmp_path / "one", record(0.6))
     (run,), notes = load_runs(tmp_path)
-    assert run.answers is None
+    assert run.predictions is None
     assert not notes
 
 
@@ -39,15 +39,15 @@ def test_a_broken_table_is_told_and_the_run_counts(tmp_path: Path, text: str, pr
     with pytest.raises(S4miError, match=problem):
         read_predictions(tmp_path / "one")
     (run,), (note,) = load_runs(tmp_path)
-    assert run.answers is None
-    assert note.startswith("one: counted without its answers, test_answers.csv cannot be read: ")
+    assert run.predictions is None
+    assert note.startswith("one: counted without its predictions, which cannot be read: ")
 
 
 def test_a_table_beside_a_record_is_loaded(tmp_path: Path) -> None:
     write_run(tmp_path / "one", record(0.6))
     write_predictions(predictions_of("ab", "aa", groups="pq"), tmp_path / "one/test_answers.csv")
     (run,), _ = load_runs(tmp_path)
-    assert run.answers.groups == ("p", "q")
+    assert run.predictions.groups == ("p", "q")
 
 
 def test_an_image_is_right_or_wrong_or_in_part() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from made_records import record, write_run
 from s4mi.records import Failure, write_text_atomically
-from s4mi.report.results.runs import without_places
+from s4mi.report.results.runs import shorten_paths
 from s4mi.report.results.unfinished_runs import UnfinishedRun, load_unfinished, summary
 
 
@@ -90,4 +90,4 @@ def test_the_summary_counts_each_kind() -> None:
     ],
 )
 def test_a_path_from_the_root_keeps_its_last_part(text: str, shown: str) -> None:
-    assert without_places(text) == shown
+    assert shorten_paths(text) == shown

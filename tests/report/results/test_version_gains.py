@@ -13,8 +13,8 @@ from s4mi.report.results.comparison import compare
 from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.scores import metric_of
 from s4mi.report.results.version_gains import TITLE, VersionGains, gains_of, head_sentence
+from s4mi.report.writers.contents import report_contents
 from s4mi.report.writers.html import write_report
-from s4mi.report.writers.text_tables import text_report
 
 F1 = metric_of("multiclass")
 BEFORE, AFTER = (0.50, 0.52, 0.49, 0.51), (0.60, 0.63, 0.61, 0.60)
@@ -138,10 +138,12 @@ def test_a_study_shows_the_older_runs_there_alone_and_says_what_they_are(tmp_pat
 
 def test_the_table_of_a_text_says_the_same() -> None:
     made = [*runs(BEFORE), *runs(AFTER, version=2)]
-    text = text_report(made, title="Both")
-    (table,) = [table for section in text.sections for table in section.tables if table.title == TITLE]
-    assert table.rows[0][:4] == ("transfer · resnet10", "10 %", "1 → 2", "40 → 80")
-    assert any(sentence.startswith("New annotations: with 80 labels") for sentence in text.sentences)
+    text = report_contents(made, title="Both")
+    (table,) = [table for table in text.tables if table.title == TITLE]
+    assert [cell.plain for cell in table.rows[0].cells[:2]] == [
+        "transfer (resnet10)", "40 → 80 (10 %; version 1 → 2)"
+    ]  # fmt: skip
+    assert any(sentence.startswith("New annotations: with 80 labels") for sentence in text.verdict)
 
 
 def test_two_tasks_share_one_sentence_at_the_head() -> None:

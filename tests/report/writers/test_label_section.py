@@ -14,7 +14,7 @@ from s4mi.report.results.per_image import over_patients, read_image_scores
 from s4mi.report.results.runs import ReportRun, load_runs
 from s4mi.report.results.scores import Metric, metric_of
 from s4mi.report.writers.html import write_report
-from s4mi.report.writers.label_section import LabelsSection, labels_section
+from s4mi.report.writers.label_section import LabelsSection, labels_figure, labels_section
 
 IOU, HD95 = metric_of("segmentation"), metric_of("segmentation", "hd95")
 # By technique: IoU of seeds 0, 1 and 2 at 10, 50 and 100 % of 480 labels.
@@ -40,7 +40,9 @@ def comparison(made: list[ReportRun]) -> Comparison:
 
 
 def section(made: list[ReportRun], metric: Metric = IOU) -> LabelsSection | None:
-    return labels_section(comparison(made), metric, made)
+    each = comparison(made)
+    reference = full_supervision(each, metric)
+    return labels_section(each, metric, reference, technique_curves(each, metric, reference))
 
 
 def images(run: RunRecord, *, ahead: float, patients: int = 8) -> tuple[ImageScores, ...]:
@@ -82,6 +84,21 @@ def test_a_technique_that_needs_fewer_labels_is_said_to_with_its_interval() -> N
     assert picie.startswith("picie · resnet10 does not reach full supervision (100 % of the labels) without labels")
 
 
+def test_the_table_says_what_the_sentences_say() -> None:
+    made = section(runs())
+    crossed, picie = ([cell.plain for cell in row.cells] for row in made.table.rows)
+    answer = made.curves[0].answer
+    needed, high = math.ceil(answer.needed), math.ceil(answer.high)
+    saved = f"{math.floor(100 * (1 - needed / 480))} %"
+    assert crossed == ["cross_teaching (resnet10)", f"{needed}", f"≤ 48 to {high}", saved, "3"]
+    assert f"95 % interval ≤ 48–{high}, n = 3 seeds; labels saved: {saved}" in made.sentences[0]
+    assert picie == ["picie (resnet10)", "not reached (without labels)", "not reached", "–", "3"]
+    one = {method: {f: cell[:1] for f, cell in cells.items()} for method, cells in SCORES.items()}
+    assert [row.cells[1].plain for row in section(runs(one)).table.rows] == ["not estimable (1 seed; needs ≥ 2)"] * 2
+    without = runs({"dedl": {10: (0.6, 0.7), 50: (0.7, 0.8)}, "cross_teaching": SCORES["cross_teaching"]})
+    assert section(without).table is None
+
+
 def test_where_lower_is_better_the_answer_is_the_same() -> None:
     # In these records HD95 is 80 · (1 - IoU)
     by_iou, by_distance = (section(runs(), metric).curves[0] for metric in (IOU, HD95))
@@ -117,7 +134,7 @@ def test_without_full_supervision_there_is_nothing_to_reach() -> None:
     made = section(runs({"dedl": {10: (0.6, 0.7), 50: (0.7, 0.8)}, "cross_teaching": SCORES["cross_teaching"]}))
     assert made.reference is None
     assert made.sentences == []
-    assert made.target == "No supervised technique was tested with 100 % of the labels, so there is nothing to reach."
+    assert made.target == "No supervised technique was tested with 100 % of the labels, so there is no target to reach."
 
 
 @pytest.mark.parametrize(
@@ -137,8 +154,10 @@ def test_one_seed_claims_nothing() -> None:
     one = {method: {f: cell[:1] for f, cell in cells.items()} for method, cells in SCORES.items()}
     made = section(with_images(runs(one)))
     assert all("not estimable (1 seed; needs at least 2)" in sentence for sentence in made.sentences)
-    assert made.pairs.rows == ()
-    assert made.pairs.finding.startswith("No pair of techniques is tested, and nothing is claimed of any")
+    tested = with_images(runs(one))
+    pairs = pairs_of(comparison(tested), IOU, tested)
+    assert pairs.rows == ()
+    assert pairs.finding.startswith("No pair of techniques is tested, and nothing is claimed of any")
     assert all(curve.curve is None or curve.curve.low is None for curve in made.curves)
 
 
@@ -213,25 +232,26 @@ def test_a_broken_table_of_images_is_told_and_the_run_counts(tmp_path: Path, tex
     loaded, notes = load_runs(tmp_path)
     assert [run.images for run in loaded] == [()]
     assert len(notes) == 1
-    assert "one: counted without its scores of single images, test_images.csv cannot be read" in notes[0]
+    assert "one: counted without its per-image scores, test_images.csv cannot be read" in notes[0]
 
 
 def test_the_figure_says_what_the_sentences_say() -> None:
     made = section(runs())
-    root = ET.fromstring(made.figure.svg)
+    figure = labels_figure(made)
+    root = ET.fromstring(figure.svg)
     told = next(element.text for element in root if element.tag.endswith("desc"))
     assert told == " ".join(made.sentences)
     written = [element.text for element in root.iter() if element.tag.endswith("text")]
     assert {"cross_teaching · resnet10", "full supervision", "10 %", "480"} <= set(written)
-    assert made.figure.svg == section(runs()).figure.svg
+    assert figure.svg == labels_figure(section(runs())).svg
 
 
 def test_the_page_has_the_section_and_the_interval_of_each_run(tmp_path: Path) -> None:
     text = write_report(with_images(runs()), tmp_path / "r.html", title="t").read_text(encoding="utf-8")
     text = text.replace("\N{NO-BREAK SPACE}", " ")
-    assert text.count("How many labels?") == 1
+    assert text.count("<h4>Labels needed</h4>") == 1
     assert "cross_teaching · resnet10 reaches full supervision" in text
-    assert "Techniques in pairs" in text
+    assert text.count("<h4>Paired comparisons</h4>") == 1
     assert "over n = 8 patients" in text
     assert text.count("<dt>IoU of a test image</dt>") == 21
 

@@ -36,7 +36,7 @@ def test_it_says_what_the_model_is_not_for_and_what_it_was_made_from(task: TaskK
 
 
 def test_one_seed_has_no_interval_over_seeds_and_two_have() -> None:
-    assert "One seed was trained" in card_text(source())
+    assert "Only one seed was trained" in card_text(source())
     two = source(others=(record(0.62, seed=1),))
     assert "mean over 2 seeds" in card_text(two)
     (f1,) = (row for row in score_rows(two) if row.label == "macro F1")
@@ -57,42 +57,43 @@ def test_intervals_are_over_patients_where_images_were_scored_one_by_one() -> No
     assert expected.low is not None
     assert expected.high is not None
     assert row.interval == f"{max(expected.low, 0):.3f} to {min(expected.high, 1):.3f}"
-    assert "over patients, or what else the data set groups by (3)" in card_text(given)
+    assert "over patients or other groups of the data set (3)" in card_text(given)
 
 
-def test_a_classifiers_answers_give_intervals_for_the_scores_that_counts_give() -> None:
+def test_predictions_give_intervals_for_the_scores_that_counts_give() -> None:
     truth = np.eye(3, dtype=bool)[[0, 1, 2, 0, 1, 2]]
-    answers = np.eye(3, dtype=bool)[[0, 1, 2, 0, 2, 1]]
+    decisions = np.eye(3, dtype=bool)[[0, 1, 2, 0, 2, 1]]
     given = Predictions(
         images=tuple("abcdef"), groups=(None,) * 6, classes=("x", "y", "z"), truth=truth,
-        probabilities=answers.astype(float), answers=answers,
+        probabilities=decisions.astype(float), decisions=decisions,
     )  # fmt: skip
     run = record(0.6)
     assert run.test is not None
     scores = run.test.model_copy(update={"recall_micro": 4 / 6})
-    rows = {row.label: row for row in score_rows(source(record=run.model_copy(update={"test": scores}), answers=given))}
+    run = run.model_copy(update={"test": scores})
+    rows = {row.label: row for row in score_rows(source(record=run, predictions=given))}
     assert " to " in rows["micro recall"].interval
-    assert rows["macro F1"].interval == "–"  # the record's is another number than these answers give: not its interval
+    assert rows["macro F1"].interval == "–"  # the recorded score differs from that of these predictions
     assert rows["AUROC"].interval == "–"
 
 
 def test_what_makes_scores_doubtful_is_said() -> None:
     run = record(0.6).model_copy(update={"leaks": 3, "synthetic": True, "restarts": 1})
     card = card_text(source(record=run))
-    assert "3 pairs of images or patients are on two sides of the split" in card
-    assert "drawn images, not from photographs" in card
-    assert "collapsed and began again" in card
-    assert "It was never tested" in card_text(source(record=record(None)))
+    assert "3 pairs of images or patients in more than one part of the split" in card
+    assert "trained on synthetic images, not photographs" in card
+    assert "collapsed and was restarted from new weights 1 time." in card
+    assert "It was not tested" in card_text(source(record=record(None)))
 
 
 def test_a_temperature_is_told_with_what_it_did() -> None:
-    assert "It was not calibrated" in card_text(source())
-    told = Reliability(answers=9, ece=0.21, ece_calibrated=0.043, nll=1, nll_calibrated=0.5)
+    assert "Not calibrated" in card_text(source())
+    told = Reliability(predictions=9, ece=0.21, ece_calibrated=0.043, nll=1, nll_calibrated=0.5)
     calibration = Calibration(
         task="multilabel", classes=["a"], temperature=1.8, thresholds={"a": 0.31}, val=told, test=told
     )
     card = card_text(source("multilabel", calibration=calibration))
-    for words in ("divided by 1.800", "| test | 0.210 | 0.043 |", "a 0.310."):
+    for words in ("logits are divided by 1.800", "| test | 0.210 | 0.043 |", "a 0.310."):
         assert words in card
 
 
@@ -105,9 +106,9 @@ def test_names_of_classes_break_no_table() -> None:
 @pytest.mark.parametrize(
     ("task", "rule"),
     [
-        ("multiclass", "An image is given its likeliest class (argmax)"),
-        ("multilabel", "above 1/2; an image may have several, or none"),
-        ("segmentation", "A pixel is given its likeliest class (argmax), at the image's own size"),
+        ("multiclass", "An image is assigned its most probable class (argmax)"),
+        ("multilabel", "above 1/2; an image may have several classes, or none"),
+        ("segmentation", "Each pixel is assigned its most probable class (argmax), at the original image size"),
     ],
 )
 def test_the_card_says_how_it_decides(task: TaskKind, rule: str) -> None:
@@ -122,11 +123,11 @@ def test_what_a_data_set_does_not_state_is_said_to_be_not_stated() -> None:
 
 
 def test_a_temperature_of_few_images_or_one_that_did_harm_is_said_to_be_so() -> None:
-    good = Reliability(answers=4, ece=0.2, ece_calibrated=0.1, nll=1.0, nll_calibrated=0.5)
+    good = Reliability(predictions=4, ece=0.2, ece_calibrated=0.1, nll=1.0, nll_calibrated=0.5)
     bad = good.model_copy(update={"nll_calibrated": 1.2})
     few = Calibration(task="multiclass", classes=["a"], temperature=0.8, images=4, val=good, test=bad)
     card = card_text(source(calibration=few))
-    assert "fitted on 4 validation images, drawn towards 1" in card
+    assert "fitted on 4 validation images and regularised towards 1" in card
     assert "**Only 4 validation images: temperature regularised towards 1" in card
     assert "probabilities worse on the test images (negative log-likelihood 1.000 without, 1.200 with it)" in card
     assert few.model_copy(update={"images": 40, "test": good}).warnings == []

@@ -19,7 +19,7 @@ from s4mi.report.figures.svg import INK, drawing, finish
 from s4mi.report.results.comparison import Comparison
 from s4mi.report.results.label_efficiency import FullSupervision, TechniqueCurve
 from s4mi.report.results.scores import Metric
-from s4mi.report.results.tables import columns_of
+from s4mi.report.results.tables import label_columns
 
 _BANDS = 4
 """Of more techniques no bands are drawn: they would hide each other and the curves."""
@@ -29,7 +29,7 @@ def efficiency_figure(
     comparison: Comparison, metric: Metric, curves: Sequence[TechniqueCurve], reference: FullSupervision | None
 ) -> tuple[str, str]:
     """The figure and its caption; `curves` hold at least one technique that was tested."""
-    columns = columns_of(comparison)
+    columns = label_columns(comparison)
     ticks, logarithmic = places_of(columns)
     looks = line_styles(comparison)
     bands = len(curves) <= _BANDS and any(one.curve is not None and one.curve.low is not None for one in curves)

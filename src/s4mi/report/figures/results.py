@@ -35,7 +35,7 @@ from s4mi.report.figures.svg import BLUE, INK, drawing, finish
 from s4mi.report.results.comparison import Comparison, Technique, interval_over, technique_of
 from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.scores import Metric, class_value, metric_of, metrics_of, percent, score_of
-from s4mi.report.results.tables import MAJORITY, Cell, Column, columns_of
+from s4mi.report.results.tables import MAJORITY, LabelColumn, MeanScore, label_columns
 
 
 def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -> str | None:
@@ -43,7 +43,7 @@ def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -
     metric = metric or metric_of(comparison.task)
     with drawing():
         figure, axes = one_axes(height=2.5)
-        columns = columns_of(comparison)
+        columns = label_columns(comparison)
         ticks, logarithmic = places_of(columns)
         told = []
         for place, (technique, look) in enumerate(line_styles(comparison).items()):
@@ -59,7 +59,7 @@ def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -
                 seeds = [score_of(record, metric) for record in comparison.at(technique, column.fraction)]
                 known = [score for score in seeds if score is not None]
                 axes.plot([x] * len(known), known, ".", color=look.colour, alpha=0.45, markersize=4)
-                told.append(f"{technique.label} at {column.title}: {Cell.of(interval, interval.n, metric).text}")
+                told.append(f"{technique.label} at {column.title}: {MeanScore.of(interval, interval.n, metric).text}")
             draw_intervals(axes, points, look, label=technique.label)
             if points and all(column.most == 0 for column in columns if comparison.at(technique, column.fraction)):
                 axes.axhline(points[0][1].mean, color=look.colour, linestyle=":", linewidth=0.9, zorder=0)
@@ -179,7 +179,7 @@ def per_class_bars(comparison: Comparison, *, metric: Metric | None = None) -> s
                 y = row + thick * (place - (len(looks) - 1) / 2)
                 axes.barh(y, interval.mean, height=0.9 * thick, color=look.colour, alpha=0.35)
                 draw_intervals(axes, [(y, interval)], look, along="x")
-                told.append(f"{class_name}, {technique.label}: {Cell.of(interval, interval.n, metric).text}")
+                told.append(f"{class_name}, {technique.label}: {MeanScore.of(interval, interval.n, metric).text}")
         for technique, look in looks.items():
             axes.plot([], [], marker=look.marker, color=look.colour, linestyle="none", label=technique.label)
         axes.set_yticks(range(len(classes)), [shortened(name) for name in classes])
@@ -251,7 +251,7 @@ def _draw_run(above: Axes, below: Axes, run: ReportRun, look: LineStyle, *, dash
         below.plot(*best[0], marker=look.marker, color=look.colour, markersize=5)
 
 
-def places_of(columns: Sequence[Column]) -> tuple[list[float], bool]:
+def places_of(columns: Sequence[LabelColumn]) -> tuple[list[float], bool]:
     """Where the label fractions stand on their axis, and whether that is logarithmic, with a place of its own for 0."""
     images = [(column.fewest + column.most) / 2 for column in columns]
     some = [count for count in images if count > 0]

@@ -4,7 +4,7 @@ from s4mi.report.figures.style import axis_label, draw_intervals, keep_possible,
 from s4mi.report.figures.svg import drawing, finish
 from s4mi.report.results.comparison import Comparison, Technique
 from s4mi.report.results.scores import Metric
-from s4mi.report.results.tables import Cell, Column, columns_of
+from s4mi.report.results.tables import LabelColumn, MeanScore, label_columns
 
 _ROOM = 0.8
 """Of the place of a label fraction, what its bars take together."""
@@ -15,7 +15,7 @@ def fraction_bars(comparison: Comparison, metric: Metric) -> str | None:
 
     What takes no labels stands at 0 %.
     """
-    columns = [column for column in columns_of(comparison) if _tested(comparison, column, metric)]
+    columns = [column for column in label_columns(comparison) if _tested(comparison, column, metric)]
     if len(columns) < 2:
         return None
     looks = line_styles(comparison)
@@ -31,7 +31,7 @@ def fraction_bars(comparison: Comparison, metric: Metric) -> str | None:
                 x, look = place + thick * (number - (len(techniques) - 1) / 2), looks[technique]
                 axes.bar(x, interval.mean, width=0.88 * thick, color=look.colour, alpha=0.35)
                 draw_intervals(axes, [(x, interval)], look)
-                told.append(f"{technique.label} at {column.title}: {Cell.of(interval, interval.n, metric).text}")
+                told.append(f"{technique.label} at {column.title}: {MeanScore.of(interval, interval.n, metric).text}")
         for technique, look in looks.items():
             axes.plot([], [], marker=look.marker, color=look.colour, linestyle="none", label=technique.label)
         axes.set_xticks(range(len(columns)), [column.title for column in columns])
@@ -48,5 +48,5 @@ def fraction_bars(comparison: Comparison, metric: Metric) -> str | None:
         return finish(figure, title=title, description="; ".join(told) + ".")
 
 
-def _tested(comparison: Comparison, column: Column, metric: Metric) -> list[Technique]:
+def _tested(comparison: Comparison, column: LabelColumn, metric: Metric) -> list[Technique]:
     return [one for one in comparison.techniques if comparison.interval(one, column.fraction, metric) is not None]

@@ -13,7 +13,7 @@ from s4mi.maths.stats import Interval
 from s4mi.report.figures.svg import BLUE, INK
 from s4mi.report.results.comparison import Comparison, Technique
 from s4mi.report.results.scores import Metric
-from s4mi.report.results.tables import MAJORITY, Column
+from s4mi.report.results.tables import MAJORITY, LabelColumn
 
 WIDTH = 4.4  # inches: on a phone the text shrinks by a fifth, no more
 # Okabe & Ito, those first that stand out from white and from black; their black is the page's ink, yellow is left out.
@@ -77,7 +77,7 @@ def draw_intervals(
         axes.errorbar(means, places, xerr=halves, **style)
 
 
-def label_fractions(axes: Axes, columns: Sequence[Column], ticks: Sequence[float], *, logarithmic: bool) -> None:
+def label_fractions(axes: Axes, columns: Sequence[LabelColumn], ticks: Sequence[float], *, logarithmic: bool) -> None:
     """Percent of the labels at each tick, the number of images below it on a line of its own."""
     if logarithmic:
         axes.set_xscale("log")

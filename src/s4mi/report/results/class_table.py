@@ -1,40 +1,18 @@
-"""Every class by itself: the leading score of each, for every technique and label fraction."""
+"""Scores per class: the leading score of each class, for every technique and label fraction."""
 
-from dataclasses import dataclass
 from functools import partial
 
-from s4mi.report.results.comparison import Comparison, Technique, interval_over
+from s4mi.report.results.comparison import Comparison, interval_over
 from s4mi.report.results.scores import Metric, class_value
-from s4mi.report.results.tables import Cell, Column, columns_of
+from s4mi.report.results.table_model import Column, Table, table_row
+from s4mi.report.results.tables import LABELS, MEAN, TECHNIQUE, MeanScore, runs_by_cell, technique_cell
 
 
-@dataclass(frozen=True)
-class ClassColumn:
-    """A class, and how much of it the test images show: images, or pixels in segmentation."""
+def class_table(comparison: Comparison, metric: Metric) -> Table | None:
+    """The table of the classes that some run has a score for; None with fewer than two classes.
 
-    name: str
-    support: str
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    technique: Technique
-    column: Column
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class ClassTable:
-    """The score of each class on test. `unit` is what the support counts; `score` what is shown, such as F1."""
-
-    score: str
-    unit: str
-    classes: tuple[ClassColumn, ...]
-    rows: tuple[ClassRow, ...]
-
-
-def class_table(comparison: Comparison, metric: Metric) -> ClassTable | None:
-    """The classes that some run has a score of; None with fewer than two, as the leading score says it all then."""
+    Below each class stands its support in the test images: images, or pixels in segmentation.
+    """
     tested = [record for record in comparison.records if record.test is not None]
     names = [
         name
@@ -44,23 +22,22 @@ def class_table(comparison: Comparison, metric: Metric) -> ClassTable | None:
     if len(names) < 2:
         return None
     rows = []
-    for technique in comparison.techniques:
-        for column in columns_of(comparison):
-            if not (records := comparison.at(technique, column.fraction)):
-                continue
-            intervals = [interval_over(records, partial(class_value, metric=metric, class_name=name)) for name in names]
-            cells = tuple(Cell.of(interval, len(records), metric) for interval in intervals)
-            rows.append(ClassRow(technique, column, cells))
-    return ClassTable(
-        score=class_score_name(metric),
-        unit="pixels" if comparison.task == "segmentation" else "images",
-        classes=tuple(ClassColumn(name, _support(comparison, name)) for name in names),
+    for technique, column, records in runs_by_cell(comparison):
+        intervals = [interval_over(records, partial(class_value, metric=metric, class_name=name)) for name in names]
+        scores = (MeanScore.of(interval, len(records), metric).cell for interval in intervals)
+        rows.append(table_row(technique_cell(technique), column.title, *scores))
+    unit = "test pixels" if comparison.task == "segmentation" else "test images"
+    return Table(
+        title=f"Test {class_score_name(metric)} per class",
+        subject=comparison.title,
+        columns=(TECHNIQUE, LABELS, *(Column(name, f"{_support(comparison, name)} {unit}") for name in names)),
         rows=tuple(rows),
+        caption=MEAN,
     )
 
 
 def class_score_name(metric: Metric) -> str:
-    """What a score of all classes is called for one of them: F1 for macro F1."""
+    """Name of a score for a single class: F1 for macro F1."""
     return metric.per_class.upper() if metric.per_class == "f1" else metric.label.removeprefix("macro ")
 
 

@@ -1,52 +1,35 @@
-"""The answers of techniques that give several, side by side: two networks and their average, raw and post-processed."""
+"""Scores of each ensemble member: the networks of a technique and their average, raw and post-processed."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
-from s4mi.records import RunRecord, SegmentationScores
-from s4mi.report.results.comparison import Comparison, Technique, interval_over
+from s4mi.records import RunRecord
+from s4mi.report.results.comparison import Comparison, interval_over
 from s4mi.report.results.scores import Metric
-from s4mi.report.results.tables import Cell, Column, columns_of
+from s4mi.report.results.table_model import Column, Table, table_row
+from s4mi.report.results.tables import LABELS, MEAN, TECHNIQUE, MeanScore, runs_by_cell, technique_cell
 
 
-@dataclass(frozen=True)
-class MemberRow:
-    """One reading of a technique at one label fraction; `chosen` of the `runs` took it by validation."""
-
-    technique: Technique
-    column: Column
-    member: str
-    score: Cell
-    chosen: int
-    runs: int
-
-
-def member_rows(comparison: Comparison, metric: Metric) -> tuple[MemberRow, ...]:
-    """A row a member, of all cells whose runs give several; what was measured of none is a dash."""
+def member_table(comparison: Comparison, metric: Metric) -> Table | None:
+    """A row per member of every technique that has several; None where none has. An unmeasured score is a dash."""
     rows = []
-    for technique in comparison.techniques:
-        for column in columns_of(comparison):
-            records = comparison.at(technique, column.fraction)
-            for name in dict.fromkeys(name for record in records for name in record.members):
-                interval = interval_over(records, _score_of(name, metric))
-                row = MemberRow(
-                    technique=technique,
-                    column=column,
-                    member=name,
-                    score=Cell.of(interval, len(records), metric),
-                    chosen=sum(record.member == name for record in records),
-                    runs=len(records),
-                )
-                rows.append(row)
-    return tuple(rows)
+    for technique, column, records in runs_by_cell(comparison):
+        for name in dict.fromkeys(name for record in records for name in record.members):
+            interval = interval_over(records, partial(_member_score, name=name, metric=metric))
+            score = MeanScore.of(interval, len(records), metric)
+            selected = f"{sum(record.member == name for record in records)} of {len(records)} runs"
+            rows.append(table_row(technique_cell(technique), column.title, name, score.cell, selected))
+    if not rows:
+        return None
+    return Table(
+        title="Ensemble members",
+        subject=comparison.title,
+        columns=(TECHNIQUE, LABELS, Column("Member"), Column(f"Test {metric.label}"), Column("Selected")),
+        rows=tuple(rows),
+        caption=f"{MEAN} Every other table shows the member that scored best on validation in each run.",
+    )
 
 
-def _score_of(name: str, metric: Metric) -> Callable[[RunRecord], float | None]:
-    """The score of the member `name` on the test part."""
-
-    def score(record: RunRecord) -> float | None:
-        test: SegmentationScores | None = record.members[name].test if name in record.members else None
-        value = getattr(test, metric.name, None)
-        return None if value is None else float(value)
-
-    return score
+def _member_score(record: RunRecord, *, name: str, metric: Metric) -> float | None:
+    test = record.members[name].test if name in record.members else None
+    value = getattr(test, metric.name, None)
+    return None if value is None else float(value)

@@ -14,7 +14,7 @@ from s4mi.report.results.label_efficiency import (
     technique_curves,
 )
 from s4mi.report.results.paired_tests import TechniquePairs, pairs_of
-from s4mi.report.results.tables import Cell, Column, ResultTable
+from s4mi.report.results.tables import LabelColumn, MeanScore, ResultTable
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class RankedTechnique:
     """A tested technique in one column."""
 
     technique: Technique
-    cell: Cell
+    cell: MeanScore
     interval: Interval
 
 
@@ -35,7 +35,7 @@ class Ranking:
         beats_majority: the best mean lies above that of the most frequent answer, or that is not known.
     """
 
-    column: Column
+    column: LabelColumn
     entries: tuple[RankedTechnique, ...]
     beats_majority: bool
 
@@ -119,7 +119,7 @@ def rank(table: ResultTable, column: int) -> Ranking | None:
 
 def score_text(story: Findings, interval: Interval) -> str:
     """`IoU 0.712 ± 0.034 (n = 3 seeds)`."""
-    cell = Cell.of(interval, interval.n, story.table.metric)
+    cell = MeanScore.of(interval, interval.n, story.table.metric)
     return f"{story.table.metric.label} {cell.value} (n = {interval.n} seed{'' if interval.n == 1 else 's'})"
 
 

@@ -13,7 +13,7 @@ from s4mi.report.results.comparison import Comparison, Technique
 from s4mi.report.results.per_image import image_values, patients_of, unit_of
 from s4mi.report.results.runs import ReportRun, RunKey, run_key
 from s4mi.report.results.scores import MISSING, Metric, plus_minus, score_of
-from s4mi.report.results.tables import Column, columns_of
+from s4mi.report.results.tables import LabelColumn, label_columns
 from s4mi.report.results.test_predictions import paired_predictions
 
 ALPHA = 0.05
@@ -78,7 +78,7 @@ class TechniquePair:
         patients: over the patients of their test images in those seeds; None where a run has no score of images.
     """
 
-    column: Column
+    column: LabelColumn
     ahead: Technique
     behind: Technique
     seeds: TestResult
@@ -131,7 +131,7 @@ def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
     some = [fraction for fraction in comparison.fractions if fraction > 0] or [0.0]
     ends = {comparison.fractions[0], some[0], some[-1]}
     rows, untested = [], 0
-    for column in columns_of(comparison):
+    for column in label_columns(comparison):
         if column.fraction not in ends:
             continue
         for one, other in itertools.combinations(comparison.techniques, 2):
@@ -167,7 +167,7 @@ def _in_common(
 
 
 def _pair(
-    column: Column,
+    column: LabelColumn,
     one: Technique,
     other: Technique,
     both: Sequence[tuple[RunRecord, RunRecord]],

@@ -14,7 +14,7 @@ from s4mi.report.results.hard_cases import best_by_validation, ends_of
 from s4mi.report.results.per_image import image_values, over_patients, patients_of, unit_of
 from s4mi.report.results.runs import ReportRun, RunKey, run_key, runs_by_key
 from s4mi.report.results.scores import Metric, metric_of
-from s4mi.report.results.tables import Column, columns_of
+from s4mi.report.results.tables import LabelColumn, label_columns
 from s4mi.report.results.test_predictions import patients_predicted, predictions_over_patients, share_right
 
 WORST = 8
@@ -40,7 +40,7 @@ class PatientRow:
     """
 
     technique: Technique
-    column: Column
+    column: LabelColumn
     mean: Interval
     median: float
     low: float
@@ -62,7 +62,7 @@ class PatientList:
     """The worst patients of the technique that validation chose at a label fraction."""
 
     technique: Technique
-    column: Column
+    column: LabelColumn
     seeds: int
     patients: tuple[PatientScore, ...]
 
@@ -108,8 +108,8 @@ def patients_section(comparison: Comparison, metric: Metric, runs: Sequence[Repo
     """The section of a comparison; None where no run left anything on single images."""
     by_key = runs_by_key(runs)
     measures = _measures(comparison)
-    cells: list[tuple[Technique, Column, dict[str, list[tuple[float, ...]]]]] = []
-    for column in columns_of(comparison):
+    cells: list[tuple[Technique, LabelColumn, dict[str, list[tuple[float, ...]]]]] = []
+    for column in label_columns(comparison):
         if column.fraction in ends_of(comparison):
             for technique in comparison.techniques:
                 known = _by_patient(comparison.at(technique, column.fraction), measures, by_key)
@@ -137,7 +137,7 @@ def patients_section(comparison: Comparison, metric: Metric, runs: Sequence[Repo
 def _lists(
     comparison: Comparison,
     metric: Metric,
-    cells: Sequence[tuple[Technique, Column, dict[str, list[tuple[float, ...]]]]],
+    cells: Sequence[tuple[Technique, LabelColumn, dict[str, list[tuple[float, ...]]]]],
 ) -> list[PatientList]:
     lists = []
     for technique, column, patients in cells:
@@ -150,7 +150,7 @@ def _lists(
     return lists
 
 
-def _row(technique: Technique, column: Column, patients: Mapping[str, list[tuple[float, ...]]]) -> PatientRow:
+def _row(technique: Technique, column: LabelColumn, patients: Mapping[str, list[tuple[float, ...]]]) -> PatientRow:
     scores = [_means(images)[0] for images in patients.values()]
     return PatientRow(
         technique=technique,

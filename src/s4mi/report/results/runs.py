@@ -1,4 +1,4 @@
-"""The finished runs below a folder: what each left behind."""
+"""The finished runs below a folder, as a report reads them."""
 
 import csv
 import re
@@ -15,7 +15,6 @@ from s4mi.records import (
     RECORD_NAME,
     SUPERSEDED,
     TEST_IMAGES_NAME,
-    TEST_PREDICTIONS_NAME,
     EpochRecord,
     FeatureMap,
     ImageScores,
@@ -29,15 +28,16 @@ from s4mi.report.results.per_image import read_image_scores
 from s4mi.report.results.test_predictions import read_predictions
 
 RunKey = tuple[str | int, ...]
-"""What tells runs apart."""
+"""Identity of a run."""
 
 
 @dataclass(frozen=True)
 class ReportRun:
-    """One finished run as a report shows it; `directory` is a label relative to the folder, never a machine's path.
+    """One finished run; `directory` is a label relative to the report's folder, never an absolute path.
 
-    `images` are the scores of each test image, where the run left any, as segmentation does; `predictions` those
-    of a classification run, one for each test image.
+    Attributes:
+        images: scores of each test image, of segmentation; empty where the run has none.
+        predictions: predictions on the test images, of classification; None where the run has none.
     """
 
     record: RunRecord
@@ -50,7 +50,7 @@ class ReportRun:
 
 @dataclass(frozen=True)
 class PretrainingRun:
-    """One finished pre-training run as a report shows it; `feature_map` is None where it left none."""
+    """One finished pre-training run; `feature_map` is None where it has none."""
 
     record: PretrainingRecord
     epochs: tuple[EpochRecord, ...]
@@ -60,9 +60,10 @@ class PretrainingRun:
 
 
 def run_key(record: RunRecord) -> RunKey:
-    """Which run a record is of, also where a comparison has moved it to another column.
+    """Identity of the run behind a record, also where a comparison has moved it to another column.
 
-    Short runs of several seeds, or on several versions of a data set, may end in the same second.
+    The time alone would not do: short runs of several seeds, or on several versions of a data set, may end in the same
+    second.
     """
     return record.dataset, record.task, record.seed, record.config_hash, record.split_hash, record.finished
 
@@ -73,13 +74,13 @@ def runs_by_key(runs: Sequence[ReportRun]) -> dict[RunKey, ReportRun]:
 
 
 def load_runs(folder: Path) -> tuple[list[ReportRun], list[str]]:
-    """Every finished run at or below `folder`, sorted by directory, and a one-line note on each that counts in part.
+    """Every finished run at or below `folder`, sorted by directory, and a note on each with unreadable extra files.
 
-    A run whose scores of images cannot be read counts without them. One that is not finished or cannot be read is for
-    `load_uncounted`: a broken run never hides the others. Pre-training runs are for `load_pretrainings`.
+    A run whose per-image scores or predictions cannot be read counts without them. Runs that are unfinished or have an
+    unreadable record are left to `load_unfinished`, pre-training runs to `load_pretrainings`.
 
     Raises:
-        S4miError: there is no such folder.
+        S4miError: no such folder.
     """
     runs: list[ReportRun] = []
     notes: list[str] = []
@@ -88,7 +89,7 @@ def load_runs(folder: Path) -> tuple[list[ReportRun], list[str]]:
             record = read_any_record(directory)
             if isinstance(record, RunRecord):
                 epochs, text = tuple(read_epochs(directory)), config_text(directory)
-                images, predictions = _images(directory, label, notes), _answers(directory, label, notes)
+                images, predictions = _images(directory, label, notes), _predictions(directory, label, notes)
                 runs.append(ReportRun(record, epochs, text, label, images, predictions))
         except (S4miError, OSError):
             continue
@@ -98,11 +99,10 @@ def load_runs(folder: Path) -> tuple[list[ReportRun], list[str]]:
 def load_pretrainings(folder: Path) -> list[PretrainingRun]:
     """Every finished pre-training run at or below `folder`, sorted by directory.
 
-    What is unfinished or cannot be read is left out here, and for `load_uncounted`. A map of features that cannot be
-    read is none.
+    Unfinished and unreadable runs are left to `load_unfinished`; an unreadable feature map is None.
 
     Raises:
-        S4miError: there is no such folder.
+        S4miError: no such folder.
     """
     runs = []
     for directory, label in run_folders(folder):
@@ -117,9 +117,9 @@ def load_pretrainings(folder: Path) -> list[PretrainingRun]:
 
 
 def run_folders(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Every folder of a run, sorted, with its label; those that a study has set aside are not looked at."""
+    """Every run folder, sorted, with its label; those that a study has superseded are skipped."""
     if not folder.is_dir():
-        raise S4miError(f"{folder}: no such folder; give the folder that holds the runs")
+        raise S4miError(f"{folder}: no such folder; pass the folder that holds the runs")
     found = {path.parent for name in (RECORD_NAME, CONFIG_NAME) for path in folder.rglob(name)}
     for directory in sorted(found):
         label = directory.relative_to(folder).as_posix()
@@ -129,30 +129,28 @@ def run_folders(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def config_text(directory: Path) -> str:
-    """The settings of a run, without the folders of this machine; empty where they cannot be read."""
+    """The settings of a run, with absolute paths shortened; empty where they cannot be read."""
     try:
-        return without_places((directory / CONFIG_NAME).read_text(encoding="utf-8"))
+        return shorten_paths((directory / CONFIG_NAME).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         return ""
 
 
 def _images(directory: Path, label: str, notes: list[str]) -> tuple[ImageScores, ...]:
-    """The scores of test images; where they cannot be read there are none, and a note more."""
+    """Scores of the test images; empty, with a note added, where they cannot be read."""
     try:
         return read_image_scores(directory)
     except (S4miError, OSError, UnicodeDecodeError, csv.Error) as error:
-        notes.append(
-            f"{label}: counted without its scores of single images, {TEST_IMAGES_NAME} cannot be read: {error}"
-        )
+        notes.append(f"{label}: counted without its per-image scores, {TEST_IMAGES_NAME} cannot be read: {error}")
         return ()
 
 
-def _answers(directory: Path, label: str, notes: list[str]) -> Predictions | None:
-    """The predictions to test images; where they cannot be read there are none, and a note more."""
+def _predictions(directory: Path, label: str, notes: list[str]) -> Predictions | None:
+    """Predictions on the test images; None, with a note added, where they cannot be read."""
     try:
         return read_predictions(directory)
     except (S4miError, OSError, UnicodeDecodeError, csv.Error) as error:
-        notes.append(f"{label}: counted without its predictions, {TEST_PREDICTIONS_NAME} cannot be read: {error}")
+        notes.append(f"{label}: counted without its predictions, which cannot be read: {error}")
         return None
 
 
@@ -164,9 +162,9 @@ def _feature_map(directory: Path) -> FeatureMap | None:
 
 
 _ABSOLUTE = re.compile(r"""(?<![\w.:/])(?:/|[A-Za-z]:\\)(?:[^\s/\\:;,()'"][^/\\:;,()'"\n]*[/\\])+""")
-"""The folders of a path from the root on; an address such as `https://…` is none."""
+"""The folders of an absolute path; an address such as `https://…` does not match."""
 
 
-def without_places(text: str) -> str:
+def shorten_paths(text: str) -> str:
     """`text` with every absolute path cut down to its last part: `…/lesions` for `/home/me/lesions`."""
     return _ABSOLUTE.sub("…/", text)

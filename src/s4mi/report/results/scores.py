@@ -1,4 +1,4 @@
-"""The scores a report can show: how each is named, rounded and read, and which way is better."""
+"""The metrics a report can show: name, rounding, range, and which way is better."""
 
 from dataclasses import dataclass
 
@@ -17,13 +17,13 @@ WIDE = " ± > 0.5"
 
 @dataclass(frozen=True)
 class Metric:
-    """One score of a run.
+    """One metric of a run.
 
     Attributes:
         name: field of `ClassificationScores` or `SegmentationScores`, and column name in a CSV.
-        label: how people call it.
+        label: display name.
         digits: decimals to print.
-        bounded: lies in [0, 1].
+        bounded: in [0, 1].
         higher_is_better: False for distances and errors.
     """
 
@@ -63,49 +63,49 @@ SEGMENTATION = (
 
 
 def metrics_of(task: TaskKind) -> tuple[Metric, ...]:
-    """Every score of a task, the one that leads its table first."""
+    """Every metric of a task, the primary one first."""
     return SEGMENTATION if task == "segmentation" else CLASSIFICATION
 
 
 def metric_of(task: TaskKind, name: str | None = None) -> Metric:
-    """The score called `name`, or the one that leads the task: macro F1 for classification, IoU for segmentation.
+    """The metric called `name`, or the primary one of the task: macro F1 for classification, IoU for segmentation.
 
     Raises:
-        S4miError: the task has no such score.
+        S4miError: the task has no such metric.
     """
     known = {metric.name: metric for metric in metrics_of(task)}
     if name is None:
         return metrics_of(task)[0]
     if name not in known:
-        raise S4miError(f"metric {name!r}: {TASK_NAMES[task]} has {', '.join(known)}{nearest(name, known)}")
+        raise S4miError(f"unknown metric {name!r}: {TASK_NAMES[task]} has {', '.join(known)}{nearest(name, known)}")
     return known[name]
 
 
 def score_of(record: RunRecord, metric: Metric) -> float | None:
-    """The score on the test part; None where it was not tested or is undefined. Validation is never a stand-in."""
+    """The test score; None where the run was not tested or the score is undefined, never a validation score."""
     value = getattr(record.test, metric.name, None)
     return None if value is None else float(value)
 
 
 def class_value(record: RunRecord, metric: Metric, *, class_name: str) -> float | None:
-    """The score of one class on the test part, or None."""
+    """The test score of one class, or None."""
     scores = record.test.per_class.get(class_name) if record.test else None
     value = getattr(scores, metric.per_class, None)
     return None if value is None else float(value)
 
 
 def majority_value(record: RunRecord, metric: Metric) -> float | None:
-    """What always giving the most frequent labelled training answer scores on test; known for macro F1 alone."""
+    """Test score of always predicting the most frequent labelled training class; known for macro F1 alone."""
     if record.test is None or record.test.kind != "classification" or metric.name != "f1_macro":
         return None
     return record.test.majority_f1_macro
 
 
 def plus_minus(half: float | None, *, digits: int, bounded: bool) -> str:
-    """` ± 0.034`, empty where there is no interval; ` ± > 0.5` where it is wider than all scores there are.
+    """` ± 0.034`; empty without an interval, ` ± > 0.5` where it is wider than the range of the score.
 
     Args:
-        half: half of the interval's width. bounded: the score lies in [0, 1], or is a difference of two such.
+        half: half-width of the interval. bounded: the score is in [0, 1], or the difference of two such scores.
     """
     if half is None:
         return ""
@@ -113,5 +113,5 @@ def plus_minus(half: float | None, *, digits: int, bounded: bool) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A label fraction in percent as people write it: `10 %`."""
+    """A label fraction in percent: `10 %`."""
     return f"{fraction:g} %"

@@ -19,7 +19,7 @@ from s4mi.records import (
     read_failure,
 )
 from s4mi.report.results.pretraining import collapsed
-from s4mi.report.results.runs import config_text, run_folders, without_places
+from s4mi.report.results.runs import config_text, run_folders, shorten_paths
 
 _LOG_LINES = 12
 _TIMES = {1: "once", 2: "twice"}
@@ -114,7 +114,7 @@ def _uncounted(directory: Path, label: str) -> UnfinishedRun | None:
     return UnfinishedRun(
         directory=label,
         state=state,
-        reason=without_places(reason),
+        reason=shorten_paths(reason),
         attempts=0 if failure is None else failure.attempts,
         epochs=len(epochs),
         planned=_planned(text),
@@ -154,4 +154,4 @@ def _log(directory: Path) -> str:
         lines = (directory / LOG_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    return without_places("\n".join(lines[-_LOG_LINES:]))
+    return shorten_paths("\n".join(lines[-_LOG_LINES:]))

@@ -14,7 +14,7 @@ from s4mi.report.results.comparison import Comparison, Technique, compare, techn
 from s4mi.report.results.paired_tests import ALPHA, TestResult, over_shared_patients, unit_of_all
 from s4mi.report.results.runs import ReportRun, run_key
 from s4mi.report.results.scores import TASK_NAMES, Metric, metric_of, percent, score_of
-from s4mi.report.results.tables import Cell, span
+from s4mi.report.results.tables import MeanScore, span
 
 FEW = 3
 """Fewer seeds than these tell nearly nothing."""
@@ -36,8 +36,8 @@ class VersionGain:
     amount: str
     version: int
     labels: tuple[str, str]
-    before: Cell
-    after: Cell
+    before: MeanScore
+    after: MeanScore
     seeds: TestResult
     patients: TestResult | None
     tested: tuple[int, ...]
@@ -288,7 +288,7 @@ def _gain(
     before, after = [before.record for before, _ in pairs], [after.record for _, after in pairs]
     scores = [[score_of(record, metric) or 0.0 for record in records] for records in (before, after)]
     differences = [new - old for old, new in zip(*scores, strict=True)]
-    cells = [Cell.of(mean_interval(values), len(values), metric) for values in scores]
+    cells = [MeanScore.of(mean_interval(values), len(values), metric) for values in scores]
     return VersionGain(
         technique=technique,
         amount=amount,

@@ -1,9 +1,9 @@
-"""A report as CSV for a program: a summary with a row a cell and score, and every score of every run.
+"""A report as CSV for a program: mean scores with intervals, and every score of every run.
 
     NAME.csv        means and intervals over seeds: each score, and each class of it
-    NAME-runs.csv   a row a run, part of the split, score and class, with seed, hashes and cost
+    NAME-runs.csv   a row per run, part of the split, score and class, with seed, hashes and cost
 
-Numbers are at full precision, and one that is not known is an empty field.
+Numbers have full precision; a missing value is an empty field.
 """
 
 import csv
@@ -14,10 +14,11 @@ from pathlib import Path
 
 from s4mi.maths.stats import Interval
 from s4mi.records import Part, RunRecord, Scores, write_text_atomically
-from s4mi.report.results.comparison import Comparison, compare, interval_over, technique_of
+from s4mi.report.results.comparison import Comparison, Technique, compare, interval_over, technique_of
 from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.scores import Metric, class_value, metrics_of
-from s4mi.report.results.tables import MAJORITY, Column, columns_of, result_table
+from s4mi.report.results.table_model import Column, Row, Table, table_row
+from s4mi.report.results.tables import MAJORITY, LabelColumn, result_table, runs_by_cell
 
 SUMMARY = (
     *("dataset", "task", "metric", "class", "method", "backbone", "label_fraction", "labelled_fewest"),
@@ -31,8 +32,18 @@ RUNS = (
 )
 
 
+def table_csv(table: Table) -> str:
+    """A table as CSV, without title and caption."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([column.plain for column in table.columns])
+    for row in table.rows:
+        writer.writerow(["" if cell.missing and not cell.notes else cell.plain for cell in row.cells])
+    return out.getvalue()
+
+
 def write_csv(runs: Sequence[ReportRun], path: Path) -> tuple[Path, Path]:
-    """Write the two files, whole or not at all, and return where."""
+    """Write the two files, atomically, and return their paths."""
     single = path.with_name(f"{path.stem}-runs{path.suffix}")
     write_text_atomically(path, summary_csv([run.record for run in runs]))
     write_text_atomically(single, runs_csv(runs))
@@ -40,55 +51,60 @@ def write_csv(runs: Sequence[ReportRun], path: Path) -> tuple[Path, Path]:
 
 
 def summary_csv(records: Sequence[RunRecord]) -> str:
-    """Every score of every cell, over its seeds; `best` marks the best mean of a column, as in the result table."""
-    return _written(SUMMARY, (row for comparison in compare(records) for row in _summary(comparison)))
+    """Every score of every technique and label fraction; `best` marks the best mean of a column of the result table."""
+    return table_csv(_table("Summary", SUMMARY, (row for each in compare(records) for row in _summary(each))))
 
 
 def runs_csv(runs: Sequence[ReportRun]) -> str:
     """Every score of every run, also of a run that a later one of the same seed has replaced in the summary."""
     ordered = sorted(runs, key=lambda run: run.directory)
-    return _written(RUNS, (row for run in ordered for row in _run(run)))
+    return table_csv(_table("Runs", RUNS, (row for run in ordered for row in _run(run))))
 
 
-def _summary(comparison: Comparison) -> Iterator[list[object]]:
+def _table(title: str, columns: Sequence[str], rows: Iterator[Row]) -> Table:
+    return Table(title, "", tuple(map(Column, columns)), tuple(rows))
+
+
+def _row(*values: object) -> Row:
+    """Values at full precision; None is missing."""
+    return table_row(*("" if value is None else f"{value}" for value in values))
+
+
+def _summary(comparison: Comparison) -> Iterator[Row]:
     for metric in metrics_of(comparison.task):
-        table = result_table(comparison, metric)
-        rows = [(row.technique.method, row.technique.backbone, row.cells) for row in table.rows]
-        if table.reference:
-            rows.append((MAJORITY, "", table.reference))
-        for method, backbone, cells in rows:
-            for column, cell in zip(table.columns, cells, strict=True):
-                yield _cell(comparison, metric, "", method, backbone, column, cell.interval, best=cell.best)
-    for metric in _one_a_class(comparison):
-        for technique in comparison.techniques:
-            for column in columns_of(comparison):
-                records = comparison.at(technique, column.fraction)
-                for name in comparison.records[0].classes:
-                    known = interval_over(records, partial(class_value, metric=metric, class_name=name))
-                    if known is not None:
-                        yield _cell(comparison, metric, name, technique.method, technique.backbone, column, known)
+        results = result_table(comparison, metric)
+        rows = [(row.technique, row.cells) for row in results.rows]
+        if results.reference:
+            rows.append((Technique(MAJORITY, ""), results.reference))
+        for technique, scores in rows:
+            for column, score in zip(results.columns, scores, strict=True):
+                yield _mean(comparison, (metric.name, ""), technique, column, score.interval, best=score.best)
+    for metric in _once_per_class(comparison):
+        for technique, column, records in runs_by_cell(comparison):
+            for name in comparison.records[0].classes:
+                interval = interval_over(records, partial(class_value, metric=metric, class_name=name))
+                if interval is not None:
+                    yield _mean(comparison, (metric.per_class, name), technique, column, interval)
 
 
-def _cell(
+def _mean(
     comparison: Comparison,
-    metric: Metric,
-    class_name: str,
-    method: str,
-    backbone: str,
-    column: Column,
+    score: tuple[str, str],
+    technique: Technique,
+    column: LabelColumn,
     interval: Interval | None,
     *,
     best: bool = False,
-) -> list[object]:
-    name = metric.per_class if class_name else metric.name
-    known = (0, "", "", "") if interval is None else (interval.n, interval.mean, interval.low, interval.high)
-    return [
-        comparison.dataset, comparison.task, name, class_name, method, backbone, f"{column.fraction:g}",
-        column.fewest, column.most, *known, int(best),
-    ]  # fmt: skip
+) -> Row:
+    """A row of the summary; `score` is metric and class, empty for all classes."""
+    numbers = (0, None, None, None) if interval is None else (interval.n, interval.mean, interval.low, interval.high)
+    return _row(
+        comparison.dataset, comparison.task, *score, technique.method, technique.backbone, f"{column.fraction:g}",
+        column.fewest, column.most, *numbers, int(best),
+    )  # fmt: skip
 
 
-def _run(run: ReportRun) -> Iterator[list[object]]:
+def _run(run: ReportRun) -> Iterator[Row]:
     record, technique = run.record, technique_of(run.record)
     head = [
         run.directory, record.dataset, int(record.synthetic), record.task, technique.method, technique.backbone,
@@ -102,8 +118,8 @@ def _run(run: ReportRun) -> Iterator[list[object]]:
     ]  # fmt: skip
     parts: tuple[tuple[Part, Scores | None], ...] = (("val", record.val), ("test", record.test))
     values: list[tuple[object, ...]] = [(part, *one) for part, scores in parts for one in _values(record, scores)]
-    for value in values or [("", "", "", None)]:  # a run without scores has its row all the same
-        yield [*head, *value, *tail]
+    for value in values or [("", "", "", None)]:  # a run without scores still has a row
+        yield _row(*head, *value, *tail)
 
 
 def _values(record: RunRecord, scores: Scores | None) -> Iterator[tuple[str, str, float]]:
@@ -120,15 +136,7 @@ def _values(record: RunRecord, scores: Scores | None) -> Iterator[tuple[str, str
                 yield field, name, float(value)
 
 
-def _one_a_class(comparison: Comparison) -> list[Metric]:
-    """The scores that single classes have, each once, though several means may be made of it."""
+def _once_per_class(comparison: Comparison) -> list[Metric]:
+    """The metrics of single classes, each once, though several means may be made of it."""
     once = {metric.per_class: metric for metric in reversed(metrics_of(comparison.task))}
     return [metric for metric in metrics_of(comparison.task) if once[metric.per_class] is metric]
-
-
-def _written(header: Sequence[str], rows: Iterator[list[object]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return out.getvalue()

@@ -1,6 +1,6 @@
-"""The card of a model, as Markdown: what it is for, what it was made from, and how far its scores can be trusted.
+"""Model card, as Markdown: intended use, data, scores with their uncertainty, calibration, training and usage.
 
-Everything in it comes from the run's record and what lies beside it; nothing is claimed that is not on record.
+Everything in it comes from the run's record and the files beside it; nothing is claimed that was not recorded.
 """
 
 import math
@@ -9,26 +9,29 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from s4mi.formatting import duration
+from s4mi.formatting import duration, plural
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import ImageScores, Predictions, RunRecord
 from s4mi.records.calibration import Calibration
 from s4mi.report.results.comparison import technique_of
 from s4mi.report.results.per_image import over_patients
-from s4mi.report.results.scores import MISSING, TASK_NAMES, Metric, metrics_of, percent, plus_minus, score_of
+from s4mi.report.results.scores import MISSING, TASK_NAMES, Metric, metrics_of, plus_minus, score_of
+from s4mi.report.results.tables import MAJORITY
 from s4mi.report.results.test_predictions import predictions_over_patients
+from s4mi.report.writers.markdown import markdown_text
 
 OVER_IMAGES = ("iou_image", "dice_image", "hd95", "assd")
-"""Scores of segmentation that are means over images, so that drawing patients again gives them an interval."""
+"""Segmentation scores that are means over images, so that resampling patients gives them an interval."""
 SAME = 1e-6
+"""An interval is shown only where its mean is the recorded score to within this."""
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model beside its card.
+    """A model file beside its card.
 
     Attributes:
-        checked: how it was held against the run, in words. load: how a program uses it, as Python.
+        checked: how it was verified against the run, in words. load: Python code that uses it.
     """
 
     name: str
@@ -39,13 +42,13 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class CardSource:
-    """What a card is made from.
+    """The information that a card is made from.
 
     Attributes:
-        settings: of the run by name, as text. inputs: how an image becomes the model's input, a line each.
-        images: scores of the test images. predictions: those of a classifier on them.
-        others: the same technique with other seeds, in a study. why: how this run was chosen among others.
-        source, licence: of the data set, as it says itself.
+        settings: the run's settings by name, as text. inputs: preprocessing of an image, one line per step.
+        images: scores of the test images. predictions: predictions of a classifier on them.
+        others: runs of the same technique with other seeds. why: how this run was selected among those of a study.
+        source, licence: origin and licence of the data set.
     """
 
     record: RunRecord
@@ -63,7 +66,7 @@ class CardSource:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One score on test: its value, its interval over patients or images, and its mean over seeds."""
+    """One test score: its value, its interval over patients or images, and its mean over seeds."""
 
     label: str
     value: str
@@ -72,24 +75,24 @@ class ScoreRow:
 
 
 def card_mark(record: RunRecord) -> str:
-    """The first line of a run's card, by which it is known again."""
-    made_from = f"{record.config_hash} {record.split_hash} {record.data_hash} seed {record.seed}"
-    return f"<!-- s4mi model card of run {made_from} -->"
+    """First line of a card, which identifies its run."""
+    hashes = f"{record.config_hash} {record.split_hash} {record.data_hash} seed {record.seed}"
+    return f"<!-- s4mi model card of run {hashes} -->"
 
 
 def card_text(source: CardSource) -> str:
     """The card, as Markdown."""
-    made = Environment(
+    jinja = Environment(
         loader=PackageLoader("s4mi", "report/templates"),
-        autoescape=False,  # this is no HTML
+        autoescape=False,  # Markdown, not HTML
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"cell": _cell, "duration": duration, "percent": percent, "number": _number}
+    jinja.filters |= {"cell": markdown_text, "duration": duration, "plural": plural, "number": _number}
     record = source.record
-    return made.get_template("model_card.md.jinja").render(
+    return jinja.get_template("model_card.md.jinja").render(
         mark=card_mark(record),
         source=source,
         record=record,
@@ -99,11 +102,12 @@ def card_text(source: CardSource) -> str:
         unit=_unit(source),
         tested=0 if record.test is None else record.test.images,
         limits=_limits(source),
+        majority=MAJORITY,
     )
 
 
 def score_rows(source: CardSource) -> list[ScoreRow]:
-    """Every score that the run has on its test part."""
+    """Every test score of the run."""
     rows = []
     for metric in metrics_of(source.record.task):
         value = score_of(source.record, metric)
@@ -135,7 +139,7 @@ def _over_seeds(source: CardSource, metric: Metric) -> str:
 
 
 def _unit(source: CardSource) -> str:
-    """What is drawn again for the intervals, with its number; empty where nothing is."""
+    """What is resampled for the intervals, with its number; empty without per-image results."""
     groups: list[str | None] = [one.group for one in source.images]
     if source.predictions is not None:
         groups = list(source.predictions.groups)
@@ -143,35 +147,34 @@ def _unit(source: CardSource) -> str:
         return ""
     known = {group for group in groups if group is not None}
     if not known:
-        return f"images ({len(groups)}), as nobody has said which are of one patient"
+        return f"images ({len(groups)}), as the data set does not identify patients"
     alone = groups.count(None)
-    more = f" and {alone} images of nobody known" if alone else ""
-    return f"patients, or what else the data set groups by ({len(known)}{more})"
+    more = f" and {plural(alone, 'image')} without one" if alone else ""
+    return f"patients or other groups of the data set ({len(known)}{more})"
 
 
 def _limits(source: CardSource) -> list[str]:
-    """What a user must know, a sentence each, as far as the record tells."""
+    """Known limitations according to the record, one sentence each."""
     record, limits = source.record, []
     if record.synthetic:
         limits.append(
-            "It learnt from drawn images, not from photographs: its scores say nothing about images of patients."
+            "It was trained on synthetic images, not photographs: its scores say nothing about images of patients."
         )
     if record.leaks:
         limits.append(
-            f"{record.leaks} pairs of images or patients are on two sides of the split, which was allowed: its scores "
-            "are too good."
+            f"{plural(record.leaks, 'pair')} of images or patients in more than one part of the split, explicitly "
+            "allowed: its scores are too optimistic."
         )
     if record.test is None:
-        limits.append("It was never tested: no image of the test part is annotated.")
+        limits.append("It was not tested: no test image is annotated.")
     elif record.test.images < 100:
-        limits.append(f"It was tested on {record.test.images} images only; read the intervals, not the scores.")
-    if record.data is not None and not record.data.grouped:
         limits.append(
-            "The data set does not say which images are of one patient, so nobody knows whether patients are on two "
-            "sides of the split."
+            f"It was tested on only {plural(record.test.images, 'image')}; rely on the intervals, not on the scores."
         )
+    if record.data is not None and not record.data.grouped:
+        limits.append("The data set does not identify patients, so one patient may be in several parts of the split.")
     if record.restarts:
-        limits.append(f"Its training collapsed and began again with other weights {record.restarts} times.")
+        limits.append(f"Its training collapsed and was restarted from new weights {plural(record.restarts, 'time')}.")
     return limits
 
 
@@ -186,8 +189,3 @@ def _ends(interval: Interval, metric: Metric) -> str:
 
 def _number(value: float | None, digits: int = 3) -> str:
     return MISSING if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
-
-
-def _cell(text: object) -> str:
-    """As the cell of a table, where a bar would end it and a backtick or star would be read as Markdown."""
-    return "".join(f"\\{c}" if c in "\\|*`<[" else c for c in " ".join(str(text).split()))

@@ -1,38 +1,50 @@
-"""The templates of the page and how they write numbers."""
+"""The Jinja templates of the page, and the filters that they format values with."""
+
+from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from s4mi.formatting import duration
+from s4mi.formatting import duration, plural
 from s4mi.records import Scores
 from s4mi.report.results.comparison import technique_of
 from s4mi.report.results.patients import PatientInterval, run_over_patients
 from s4mi.report.results.scores import MISSING, TASK_NAMES, Metric, metric_of, percent
+from s4mi.report.results.table_model import Table
 
 
+@cache
 def environment() -> Environment:
-    """Where the templates are and what they may use; everything they print is escaped."""
-    made = Environment(
+    """The templates with everything they may use; all values they print are escaped."""
+    jinja = Environment(
         loader=PackageLoader("s4mi", "report/templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    jinja.filters |= {
         "percent": percent,
         "duration": duration,
+        "plural": plural,
         "score": _score,
-        "tied": _tied,
+        "unbroken": _unbroken,
         "over_patients": run_over_patients,
-        "trusted": _trusted,
+        "with_interval": _with_interval,
     }
-    made.globals |= {"task_names": TASK_NAMES, "metric_of": metric_of, "technique_of": technique_of}
-    return made
+    jinja.globals |= {"task_names": TASK_NAMES, "metric_of": metric_of, "technique_of": technique_of}
+    return jinja
 
 
-def _tied(text: str) -> str:
-    """Keep a number with its sign, its unit and its neighbour when a line breaks."""
-    for loose in (" ± ", "n = ", " %", " ·", " → ", "≤ ", " seed"):
+def table_html(table: Table) -> Markup:
+    """A table as HTML, with its caption, in a region that scrolls sideways by itself."""
+    macros = environment().get_template("tables.html.jinja").module
+    return Markup(macros.table(table))  # type: ignore[attr-defined]
+
+
+def _unbroken(text: str) -> str:
+    """`text` with no line break between a number and its sign, unit or neighbour."""
+    for loose in (" ± ", "n = ", "p < ", " %", " ·", " → ", "≤ ", " seed"):
         text = text.replace(loose, loose.replace(" ", "\N{NO-BREAK SPACE}"))
     return text
 
@@ -42,7 +54,7 @@ def _score(scores: Scores | None, metric: Metric) -> str:
     return MISSING if value is None else f"{value:.{metric.digits}f}"
 
 
-def _trusted(score: PatientInterval, metric: Metric) -> str:
+def _with_interval(score: PatientInterval, metric: Metric) -> str:
     """A score with its interval: `0.864, 95 % interval 0.841–0.889 over n = 13 patients`."""
     interval, unit = score.interval, score.unit
     mean = f"{interval.mean:.{metric.digits}f}"
