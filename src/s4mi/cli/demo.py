@@ -10,9 +10,8 @@ def demo(
     seeds: int = typer.Option(2, min=1, help="Number of seeds of each run."),
     seconds: float = typer.Option(300, min=1, help="Seconds until the report; runs that do not fit are skipped."),
     workers: int | None = typer.Option(
-        None, "--workers", metavar="N", min=0,
-        help="Worker processes, which train a run each at a time; 0: train in this process.  "
-        "[default: 2 on at least two cores, else 0]",
+        None, "--workers", metavar="N", min=0, show_default="2 on at least two cores, else 0",
+        help="Worker processes, which train a run each at a time; 0: train in this process.",
     ),
 ) -> None:  # fmt: skip
     """Compare techniques on two synthetic data sets and write a report, in at most six minutes on two cores.

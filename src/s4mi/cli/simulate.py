@@ -27,7 +27,7 @@ def simulate(
     seeds: str = typer.Option("0,1,2,3,4", "--seeds", metavar="A,B,...", help="Seeds; each repeats the simulation."),
     rounds: int = typer.Option(5, "--rounds", min=1, help="Rounds of annotation after the start."),
     count: int = typer.Option(50, "-n", "--count", min=1, help="Images that a strategy chooses in each round."),
-    start: int = typer.Option(0, "--start", min=0, help="Labelled images at the start.  [default: -n]"),
+    start: int = typer.Option(0, "--start", min=0, show_default="-n", help="Labelled images at the start."),
     per_patient: int = typer.Option(
         3, "--per-patient", min=0, help="Maximum number of images of a patient in a round; 0: no limit."
     ),

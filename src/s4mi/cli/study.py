@@ -65,9 +65,8 @@ def run(
     overrides: list[str] = OVERRIDES,
     out: Path = typer.Option(..., "-o", "--out", metavar="DIR", help="Folder of the study; finished runs are kept."),
     workers: int | None = typer.Option(
-        None, "--workers", metavar="N", min=0,
-        help="Worker processes, which train a run each at a time and share cores and GPUs; 0: train in this process.  "
-        "[default: 1; with --ray as many as the cluster has room for]",
+        None, "--workers", metavar="N", min=0, show_default="1; with --ray as many as the cluster has room for",
+        help="Worker processes, which train a run each at a time and share cores and GPUs; 0: train in this process.",
     ),
     ray: str | None = typer.Option(
         None, "--ray", metavar="ADDRESS",

@@ -33,7 +33,7 @@ def study_lock(folder: Path) -> Iterator[None]:
     lock = SoftFileLock(path, timeout=TIMEOUT, poll_interval=POLL_INTERVAL)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(cancel_check=lambda: lock.pid is not None)  # a named holder is alive: waiting would not help
+        lock.acquire(cancel_check=lambda: lock.pid is not None)  # waits only while no holder is named
     except Timeout as error:
         raise S4miError(_describe_holder(path)) from error
     except OSError as error:
@@ -51,7 +51,7 @@ def _describe_holder(path: Path) -> str:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
     except (OSError, ValueError):
         return f"{path}: names no process; rerun the command, or delete the file if no study is running in this folder"
-    host = host.replace("?pidns-", ", PID namespace ")  # as filelock tells containers of one host apart
+    host = host.replace("?pidns-", ", PID namespace ")  # filelock appends it inside a container
     return (
         f"{path.parent}: process {pid} on {host} has been running this study since {since}; wait for it, or delete "
         f"{path} if that process no longer exists"

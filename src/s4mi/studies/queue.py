@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from s4mi.config import PlannedRun
 
 MAX_ATTEMPTS = 2
-"""Attempts per run: a shortage such as that of memory may be over the second time."""
+"""Attempts per run: the cause of a failure, such as a shortage of memory, may be over by the second."""
 
 
 class RunQueue:
