@@ -1,4 +1,4 @@
-"""A study of three runs that is disturbed in tests, and ways to start and to watch it."""
+"""A study of three runs that tests disturb, and functions to start and to watch it."""
 
 import json
 import os
@@ -32,7 +32,7 @@ EPOCHS = 12
 
 @dataclass(frozen=True)
 class Studied:
-    """A study of three runs: pre-training, and one from scratch and one from it."""
+    """A study of three runs: pre-training, one run from scratch and one from the pre-training."""
 
     contents: dict[str, Any]
 
@@ -62,14 +62,14 @@ def study_of_three(data: Path, cache: Path) -> Studied:
 
 
 def train_undisturbed(studied: Studied, out: Path) -> Path:
-    """The study's runs made one by one through `train`."""
+    """The runs of the study, trained one by one through `train`."""
     for planned in plan_study(studied(), out):
         train(planned.config, out / planned.name)
     return out
 
 
 def assert_same(out: Path, undisturbed: Path) -> None:
-    """Every run ended with the same weights and scores, each epoch was trained once, and nothing is left of faults."""
+    """Every run has the same weights and scores, each epoch was trained once, and no failure or lock is left."""
     for name in (PRETRAINING, SCRATCH, TUNED):
         weights = [load_weights(folder / name / "checkpoints" / "last.safetensors") for folder in (out, undisturbed)]
         torch.testing.assert_close(*weights, rtol=0, atol=0)
@@ -85,27 +85,27 @@ def assert_same(out: Path, undisturbed: Path) -> None:
 
 @dataclass
 class Disturber:
-    """Is told what happens in a study, and once disturbs the run that is fine-tuned, in the middle of it.
+    """Event handler that disturbs the fine-tuning run once, half-way through.
 
     Attributes:
-        most: runs under way at the same time.
+        max_active: highest number of runs active at the same time.
     """
 
     disturb: Callable[[], None]
-    told: list[Event] = field(default_factory=list)
-    most: int = 0
+    events: list[Event] = field(default_factory=list)
+    max_active: int = 0
     done: bool = False
-    _running: set[str] = field(default_factory=set)
+    _active: set[str] = field(default_factory=set)
 
     def __call__(self, event: Event) -> None:
-        self.told.append(event)
+        self.events.append(event)
         if isinstance(event, RunStarted):
-            self._running.add(event.planned.name)
-            self.most = max(self.most, len(self._running))
+            self._active.add(event.planned.name)
+            self.max_active = max(self.max_active, len(self._active))
         elif isinstance(event, AttemptFailed):
-            self._running.discard(event.planned.name)
+            self._active.discard(event.planned.name)
         elif isinstance(event, RunEnded):
-            self._running.discard(event.outcome.planned.name)
+            self._active.discard(event.outcome.planned.name)
         elif not self.done and isinstance(event, RunProgress) and event.planned.name == TUNED:
             self.done = event.progress.epoch >= EPOCHS // 2
             if self.done:
@@ -113,17 +113,19 @@ class Disturber:
 
     @property
     def failures(self) -> list[str]:
-        """Why the fine-tuned run failed, each time it did."""
-        return [event.reason for event in self.told if isinstance(event, AttemptFailed) and event.planned.name == TUNED]
+        """Reasons of the failed attempts of the fine-tuning run."""
+        return [
+            event.reason for event in self.events if isinstance(event, AttemptFailed) and event.planned.name == TUNED
+        ]
 
     @property
     def attempts(self) -> list[int]:
-        """The fine-tuned run's."""
-        return [event.attempt for event in self.told if isinstance(event, RunStarted) and event.planned.name == TUNED]
+        """Numbers of the attempts of the fine-tuning run."""
+        return [event.attempt for event in self.events if isinstance(event, RunStarted) and event.planned.name == TUNED]
 
 
 def command(study: Path, out: Path, *more: str) -> subprocess.Popen[str]:
-    """`s4mi study run`, in a group of processes of its own, as a terminal would start it."""
+    """Start `s4mi study run` in its own process group, as a terminal does."""
     return subprocess.Popen(
         [sys.executable, "-m", "s4mi", "study", "run", str(study), "-o", str(out), *more],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -131,16 +133,16 @@ def command(study: Path, out: Path, *more: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def wait_until(there: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
     end = time.monotonic() + 240
-    while not there():
+    while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
         time.sleep(0.02)
 
 
 def wait_until_gone(leader: int) -> None:
-    """No process of a group is left; that which Python keeps for shared memory ends a moment after the others."""
+    """Wait until no process of a group is left; Python's resource tracker ends a moment after the others."""
     end = time.monotonic() + 30
     while True:
         listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
@@ -150,3 +152,9 @@ def wait_until_gone(leader: int) -> None:
             return
         assert time.monotonic() < end, left
         time.sleep(0.05)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, also if its parent has not reaped it yet."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return not state.strip() or state.startswith("Z")

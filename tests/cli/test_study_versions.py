@@ -1,4 +1,4 @@
-"""A study before and after annotations are merged into its data set, as a user meets it."""
+"""A study before and after annotations are merged into its data set, as a user sees it."""
 
 import re
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.data.versions import load_version, write_version
 from s4mi.report.results.version_gains import TITLE
 
-Said = Callable[..., str]
+Printed = Callable[..., str]
 
 
 @pytest.fixture
-def said(s4mi: Command, monkeypatch: pytest.MonkeyPatch) -> Said:
-    """Run a command line that succeeds; what it prints on standard output."""
+def printed_by(s4mi: Command, monkeypatch: pytest.MonkeyPatch) -> Printed:
+    """Run a command that succeeds, and return its standard output."""
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: object) -> str:
@@ -32,7 +32,7 @@ def said(s4mi: Command, monkeypatch: pytest.MonkeyPatch) -> Said:
 
 @pytest.fixture
 def sparse(tmp_path: Path) -> tuple[Manifest, list[Row]]:
-    """A data set with few labels, of patients that are whole, and the rows with all of them."""
+    """A data set with labels for half of its patients, and its rows with all labels."""
     folder = tmp_path / "data"
     full = write_synthetic("lesions", folder, count=60, size=32, seed=2)
     groups = sorted({row.group or "" for row in full.rows})
@@ -43,8 +43,8 @@ def sparse(tmp_path: Path) -> tuple[Manifest, list[Row]]:
     return load_version(folder), list(full.rows)
 
 
-def test_a_merge_leaves_a_study_with_a_time_to_expect_and_then_with_what_it_brought(
-    said: Said, sparse: tuple[Manifest, list[Row]], tmp_path: Path, cache_dir: Path
+def test_after_a_merge_the_plan_estimates_time_and_the_report_shows_the_gain(
+    printed_by: Printed, sparse: tuple[Manifest, list[Row]], tmp_path: Path, cache_dir: Path
 ) -> None:
     manifest, rows = sparse
     study, out = tmp_path / "study.yaml", tmp_path / "out"
@@ -57,18 +57,20 @@ def test_a_merge_leaves_a_study_with_a_time_to_expect_and_then_with_what_it_brou
         "arms": [{"method": TRANSFER, "name": "plain"}],
     }
     study.write_text(yaml.safe_dump(contents), encoding="utf-8")
-    assert "pretraining 'unused': no arm starts from it, so it is not made" in said("study", "plan", study)
-    first = said("study", "run", study, "-o", out, "--workers", "0").splitlines()
-    assert first[0] == "runs/plain-100pct-seed0: begins"
+    assert "pretraining 'unused': not needed by any arm, will not be run" in printed_by("study", "plan", study)
+    first = printed_by("study", "run", study, "-o", out, "--workers", "0").splitlines()
+    assert first[0] == "runs/plain-100pct-seed0: started"
     assert re.fullmatch(r"runs/plain-100pct-seed0: f1_macro 0\.\d+ on \d+ test images, in \d+ s", first[1])
     assert TITLE not in (out / "report.html").read_text(encoding="utf-8")
 
     assert write_version(manifest, manifest.spec, rows) == 2
-    (run, total, _) = said("study", "plan", study, "-o", out).splitlines()
-    assert re.search(r"runs/plain-100pct-v2-seed0  \w+  about \d+ s as on an older version of the data set$", run)
-    assert re.fullmatch(r"1 run, 0 without labels; 0 done, about \d+ s of training left", total)
+    (run, total, _) = printed_by("study", "plan", study, "-o", out).splitlines()
+    assert re.search(
+        r"runs/plain-100pct-v2-seed0  \w+  about \d+ s \(measured on an older version of the data set\)$", run
+    )
+    assert re.fullmatch(r"1 run, 0 without labels; 0 finished, about \d+ s of training left", total)
 
-    printed = said("study", "run", study, "-o", out, "--workers", "0")
+    printed = printed_by("study", "run", study, "-o", out, "--workers", "0")
     assert "multi-class classification: macro F1 by the new annotations" in printed
     (gain,) = (line for line in printed.splitlines() if line.startswith("version 1 → 2, "))
     assert re.search(r"100 %: \d+ → \d+ labels, [01]\.\d+ → [01]\.\d+, .*\(n = 1\)$", gain), gain

@@ -1,4 +1,4 @@
-"""What a run will take by what others have taken, worked out by hand; and whether all were made with the same code."""
+"""Estimated training times, checked by hand; and notes on runs made with other versions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ SIMCLR: dict[str, Any] = {"name": "simclr", "backbone": "tiny_resnet", "weights"
 
 
 def record(*, seconds: float, images: float, labelled: int, percent: float, epochs: int = 3) -> RunRecord:
-    """Of a run that saw `images` images, an epoch with the next."""
+    """Record of a run that processed `images` images in all epochs."""
     return RunRecord.model_construct(
         task="multiclass", epochs=epochs, label_fraction=percent, versions={}, git_revision=None,
         cost=Cost.model_construct(seconds=seconds, images_per_second=images / seconds),
@@ -25,37 +25,41 @@ def record(*, seconds: float, images: float, labelled: int, percent: float, epoc
     )  # fmt: skip
 
 
-def test_of_a_run_like_none_nothing_is_known(lesions: Path, quick: Quick) -> None:
-    pace = CostModel()
-    assert pace.seconds(quick(lesions, TRANSFER)) is None
-    pace.learn(quick(lesions, TRANSFER), record(seconds=10, images=100, labelled=40, percent=100))
-    assert pace.seconds(quick(lesions, DEDL)) is None
-    assert pace.seconds(quick(lesions, TRANSFER, batch_size=4)) is None
-    assert pace.seconds(quick(lesions, {**TRANSFER, "backbone": "tiny_vit"})) is None
+def test_a_run_of_an_unknown_kind_has_no_estimate(lesions: Path, quick: Quick) -> None:
+    cost_model = CostModel()
+    assert cost_model.seconds(quick(lesions, TRANSFER)) is None
+    cost_model.add_record(quick(lesions, TRANSFER), record(seconds=10, images=100, labelled=40, percent=100))
+    assert cost_model.seconds(quick(lesions, DEDL)) is None
+    assert cost_model.seconds(quick(lesions, TRANSFER, batch_size=4)) is None
+    assert cost_model.seconds(quick(lesions, {**TRANSFER, "backbone": "tiny_vit"})) is None
 
 
-def test_runs_that_differ_in_their_seed_take_the_mean(lesions: Path, quick: Quick) -> None:
-    pace = CostModel()
+def test_runs_that_differ_only_in_their_seed_are_averaged(lesions: Path, quick: Quick) -> None:
+    cost_model = CostModel()
     for seed, seconds in enumerate((10.0, 20.0)):
-        pace.learn(quick(lesions, TRANSFER, seed=seed), record(seconds=seconds, images=99, labelled=40, percent=100))
-    assert pace.seconds(quick(lesions, TRANSFER, seed=7)) == 15
+        cost_model.add_record(
+            quick(lesions, TRANSFER, seed=seed), record(seconds=seconds, images=99, labelled=40, percent=100)
+        )
+    assert cost_model.seconds(quick(lesions, TRANSFER, seed=7)) == 15
 
 
-def test_others_take_the_seconds_of_an_image_times_the_images(lesions: Path, quick: Quick) -> None:
-    pace = CostModel()
-    pace.learn(quick(lesions, TRANSFER, epochs=3), record(seconds=12, images=120, labelled=40, percent=100))
+def test_other_runs_take_the_seconds_per_image_times_the_images(lesions: Path, quick: Quick) -> None:
+    cost_model = CostModel()
+    cost_model.add_record(quick(lesions, TRANSFER, epochs=3), record(seconds=12, images=120, labelled=40, percent=100))
     # 40 labelled images at 100 %; 0.1 s an image
-    assert pace.seconds(quick(lesions, TRANSFER, epochs=6)) == pytest.approx(0.1 * 40 * 6)
-    assert pace.seconds(quick(lesions, TRANSFER, epochs=3, label_fraction=50)) == pytest.approx(0.1 * 20 * 3)
-    assert pace.seconds(quick(lesions, TRANSFER, epochs=3, label_fraction="10 images")) == pytest.approx(0.1 * 10 * 3)
-    assert pace.seconds(quick(lesions, TRANSFER, epochs=2, epoch_steps=5)) == pytest.approx(0.1 * 5 * 8 * 2)
+    assert cost_model.seconds(quick(lesions, TRANSFER, epochs=6)) == pytest.approx(0.1 * 40 * 6)
+    assert cost_model.seconds(quick(lesions, TRANSFER, epochs=3, label_fraction=50)) == pytest.approx(0.1 * 20 * 3)
+    assert cost_model.seconds(quick(lesions, TRANSFER, epochs=3, label_fraction="10 images")) == pytest.approx(
+        0.1 * 10 * 3
+    )
+    assert cost_model.seconds(quick(lesions, TRANSFER, epochs=2, epoch_steps=5)) == pytest.approx(0.1 * 5 * 8 * 2)
 
 
-def test_pre_training_sees_as_many_images_an_epoch_as_its_like(lesions: Path, quick: Quick) -> None:
-    pace = CostModel()
+def test_pre_training_processes_as_many_images_per_epoch_as_others_of_its_kind(lesions: Path, quick: Quick) -> None:
+    cost_model = CostModel()
     done = PretrainingRecord.model_construct(epochs=3, cost=Cost.model_construct(seconds=12, images_per_second=10))
-    pace.learn(quick(lesions, SIMCLR, epochs=3), done)
-    assert pace.seconds(quick(lesions, SIMCLR, epochs=9)) == pytest.approx(36)
+    cost_model.add_record(quick(lesions, SIMCLR, epochs=3), done)
+    assert cost_model.seconds(quick(lesions, SIMCLR, epochs=9)) == pytest.approx(36)
 
 
 def made_with(versions: dict[str, str], revision: str | None = None) -> RunRecord:

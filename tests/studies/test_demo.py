@@ -1,4 +1,4 @@
-"""The demonstration is a study like any other, of all the paper's techniques, and keeps to its time."""
+"""The demonstration is a regular study of all techniques of the paper, and keeps to its budget."""
 
 from collections import Counter
 from pathlib import Path
@@ -14,7 +14,7 @@ SHIPPED = Path(__file__).parents[2] / "studies/demo.yaml"
 NETWORKS = ("tiny_resnet", "tiny_vit")
 
 
-def test_the_shipped_study_is_the_one_that_the_demonstration_runs(tmp_path: Path) -> None:
+def test_the_shipped_study_is_that_of_the_demonstration(tmp_path: Path) -> None:
     assert SHIPPED.read_text(encoding="utf-8") == demo_text()
     study = demo_study(tmp_path / "a folder, 'of mine'")
     shipped = load_study(SHIPPED)
@@ -27,7 +27,7 @@ def test_the_shipped_study_is_the_one_that_the_demonstration_runs(tmp_path: Path
     assert len(shipped.seeds) == 2
 
 
-def test_its_techniques_are_the_paper_s_six(tmp_path: Path) -> None:
+def test_it_compares_the_six_techniques_of_the_paper(tmp_path: Path) -> None:
     runs = list(plan_study(demo_study(tmp_path, seeds=1), tmp_path))
     lesions = [run for run in runs if run.name.startswith("lesions/runs/")]
     starts = Counter(
@@ -41,7 +41,7 @@ def test_its_techniques_are_the_paper_s_six(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_techniques_that_are_compared_take_the_same_steps(tmp_path: Path) -> None:
+def test_compared_techniques_train_for_the_same_number_of_steps(tmp_path: Path) -> None:
     steps: dict[tuple[str, bool], set[int]] = {}
     for run in plan_study(demo_study(tmp_path, seeds=1), tmp_path):
         config = run.config
@@ -52,10 +52,10 @@ def test_techniques_that_are_compared_take_the_same_steps(tmp_path: Path) -> Non
     assert all(len(found) == 1 for found in steps.values())
 
 
-def test_what_is_drawn_is_shown_and_not_drawn_twice(tmp_path: Path) -> None:
-    said: list[str] = []
-    manifests = draw(tmp_path, said.append)
-    assert [line.split()[-1] for line in said] == ["lesions", "cells"]
+def test_drawn_images_are_shown_and_not_drawn_again(tmp_path: Path) -> None:
+    lines: list[str] = []
+    manifests = draw(tmp_path, lines.append)
+    assert [line.split()[-1] for line in lines] == ["lesions", "cells"]
     sheets = example_sheets(manifests)
     assert [sheet.dataset for sheet in sheets] == ["synthetic-lesions", "synthetic-cells"]
     assert all(sheet.png.startswith(b"\x89PNG") and "not photographed" in sheet.caption for sheet in sheets)
@@ -64,10 +64,10 @@ def test_what_is_drawn_is_shown_and_not_drawn_twice(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")} == before
 
 
-def test_without_time_every_run_is_left_out_and_nothing_is_made(tmp_path: Path) -> None:
+def test_without_budget_every_run_is_skipped_and_nothing_is_trained(tmp_path: Path) -> None:
     draw(tmp_path)
     outcomes = run_study(demo_study(tmp_path, seeds=1, seconds=0), tmp_path)
-    assert all(outcome.left_out for outcome in outcomes)
+    assert all(outcome.skipped for outcome in outcomes)
     assert load_runs(tmp_path) == ([], [])
 
 

@@ -1,4 +1,4 @@
-"""What does not fit its data set is said in one line before anything trains."""
+"""Runs that do not fit their data set are refused in one line before anything is trained."""
 
 import shutil
 from dataclasses import replace
@@ -31,46 +31,51 @@ def refusal(data: Path, **changes: Any) -> str:
     return str(error.value)
 
 
-def test_what_fits_passes(lesions: Path, cells: Path) -> None:
+def smallest_in(message: str) -> str:
+    """The smallest valid amount that a message names."""
+    return message.rpartition("; use at least ")[2].removesuffix(" for these seeds")
+
+
+def test_a_valid_plan_passes(lesions: Path, cells: Path) -> None:
     check(lesions, arms=[{"method": TRANSFER}, {"method": DEDL}, "picie"], pretraining={"dino": "dino"})
-    # Of several labels an image one may be missing: that is said when it runs.
+    # In a multi-label task a class may be missing; the run itself warns.
     check(cells, arms=[{"method": TRANSFER}, {"method": DEDL}], label_fractions=[5])
 
 
-def test_a_missing_data_set_is_named_and_nothing_is_made(tmp_path: Path) -> None:
-    said = refusal(tmp_path / "nowhere")
-    assert said == f"{tmp_path / 'nowhere/dataset.yaml'}: not there; make one with: s4mi data import"
+def test_a_missing_data_set_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    message = refusal(tmp_path / "nowhere")
+    assert message == f"{tmp_path / 'nowhere/dataset.yaml'}: not there; make one with: s4mi data import"
     contents = {"data": {"path": str(tmp_path / "nowhere")}, "arms": ["finetune"]}
     study = make_study(contents, origin="study.yaml")
-    assert missing_datasets(list(plan_study(study, tmp_path))) == {tmp_path / "nowhere": said}
+    assert missing_datasets(list(plan_study(study, tmp_path))) == {tmp_path / "nowhere": message}
     with pytest.raises(S4miError) as error:
         run_study(study, tmp_path / "out")
-    assert str(error.value) == said
+    assert str(error.value) == message
     assert not (tmp_path / "out").exists()
 
 
-def test_a_technique_that_does_not_fit_the_task_is_named(tmp_path: Path, lesions: Path) -> None:
+def test_a_technique_that_does_not_support_the_task_is_named(tmp_path: Path, lesions: Path) -> None:
     shutil.copytree(lesions, tmp_path / "data")
     manifest = load_manifest(tmp_path / "data")
     rows = [replace(row, mask=None) for row in manifest.rows]
     write_dataset(tmp_path / "data", manifest.spec.model_copy(update={"tasks": ("multiclass",)}), rows)
-    said = refusal(tmp_path / "data", arms=[{"method": TRANSFER}, {"method": DEDL}])
-    assert said.startswith("runs/dedl-tiny_resnet-U-Net-100pct-seed0: method 'dedl' does segmentation, but ")
-    assert "is for multiclass; choose another method" in said
-    check(tmp_path / "data", arms=["picie"])  # needs no annotation
+    message = refusal(tmp_path / "data", arms=[{"method": TRANSFER}, {"method": DEDL}])
+    assert message.startswith("runs/dedl-tiny_resnet-U-Net-100pct-seed0: method 'dedl' does segmentation, but ")
+    assert "is for multiclass; choose another method" in message
+    check(tmp_path / "data", arms=["picie"])  # needs no annotations
 
 
-def test_a_fraction_that_leaves_a_class_empty_is_named_with_the_smallest_that_would_do(
+def test_a_fraction_without_labels_of_a_class_is_named_with_the_smallest_valid_one(
     lesions: Path, cache_dir: Path
 ) -> None:
-    said = refusal(lesions, label_fractions=[1, 100])
-    assert said.startswith("runs/transfer-from-scratch-tiny_resnet-1pct-seed0: class ")
-    smallest = int(said.rpartition(" is ")[2].removesuffix(" %"))
+    message = refusal(lesions, label_fractions=[1, 100])
+    assert message.startswith("runs/transfer-from-scratch-tiny_resnet-1pct-seed0: class ")
+    smallest = int(smallest_in(message).removesuffix(" %"))
     check(lesions, label_fractions=[smallest])
-    assert " at 1 %" in said
+    assert " at 1 %" in message
     refused = refusal(lesions, label_fractions=[smallest - 1])
-    assert refused.endswith(f" is {smallest} %")
-    # The run itself says the same, of at least one seed.
+    assert smallest_in(refused) == f"{smallest} %"
+    # The run itself reports the same for at least one seed.
     contents = {
         "data": {"path": str(lesions), "image_size": 32, "cache": str(cache_dir)}, "seeds": [0, 1],
         "label_fractions": [smallest - 1], "arms": [{"method": TRANSFER}],
@@ -81,7 +86,7 @@ def test_a_fraction_that_leaves_a_class_empty_is_named_with_the_smallest_that_wo
 
 
 def _reason(planned: PlannedRun) -> str:
-    """Why a run refuses to begin, or nothing."""
+    """Why a run cannot be prepared, or an empty string."""
     try:
         prepare(planned.config)
     except S4miError as error:
@@ -90,13 +95,13 @@ def _reason(planned: PlannedRun) -> str:
 
 
 @pytest.mark.parametrize("unit", ["images", "patients"])
-def test_amounts_in_images_and_patients_have_a_smallest_too(lesions: Path, unit: str) -> None:
-    said = refusal(lesions, label_fractions=[f"1 {unit[:-1]}"])
-    smallest = said.rpartition(" is ")[2]
+def test_amounts_in_images_and_patients_have_a_smallest_valid_one_too(lesions: Path, unit: str) -> None:
+    message = refusal(lesions, label_fractions=[f"1 {unit[:-1]}"])
+    smallest = smallest_in(message)
     assert smallest.endswith(unit)
     check(lesions, label_fractions=[smallest])
     refusal(lesions, label_fractions=[f"{int(smallest.split()[0]) - 1} {unit}"])
 
 
-def test_more_labels_than_there_are_is_said(lesions: Path) -> None:
+def test_more_labels_than_available_are_refused(lesions: Path) -> None:
     assert "asks for 999 images, but the training part has" in refusal(lesions, label_fractions=["999 images"])

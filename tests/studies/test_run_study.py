@@ -1,4 +1,4 @@
-"""A study from its file to its records: every run once, whatever fails on the way."""
+"""A study from its file to its records: every run is trained once, whatever fails meanwhile."""
 
 import errno
 import json
@@ -65,14 +65,14 @@ def studied(lesions: Path, cache_dir: Path) -> Studied:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, studied: Studied) -> tuple[StudyConfig, Path, list[RunOutcome]]:
-    """The study, run."""
+    """A finished study."""
     study, out = studied(), tmp_path_factory.mktemp("studies") / "study"
     return study, out, run_study(study, out)
 
 
-def begun(told: list[Event]) -> list[str]:
-    """The names of the runs that began, in order."""
-    return [event.planned.name for event in told if isinstance(event, RunStarted)]
+def started_runs(events: list[Event]) -> list[str]:
+    """Names of the runs in the order in which they started."""
+    return [event.planned.name for event in events if isinstance(event, RunStarted)]
 
 
 Finished = tuple[StudyConfig, Path, list[RunOutcome]]
@@ -82,7 +82,7 @@ def test_every_planned_run_is_run_in_the_order_of_the_plan(finished: Finished) -
     study, out, outcomes = finished
     assert [outcome.planned for outcome in outcomes] == list(plan_study(study, out))
     assert [outcome.planned.name for outcome in outcomes] == NAMES
-    assert [outcome.failure for outcome in outcomes] == [""] * 5
+    assert [outcome.reason for outcome in outcomes] == [""] * 5
     assert [type(outcome.record) for outcome in outcomes] == [PretrainingRecord] + 4 * [RunRecord]
     assert {path.parent.relative_to(out).as_posix() for path in out.rglob("record.json")} == set(NAMES)
     for outcome in outcomes:
@@ -125,26 +125,26 @@ def test_arms_at_one_fraction_read_the_same_labels(finished: Finished) -> None:
     assert {tuple(split["test"]) for split in splits.values()} == {tuple(splits[NAMES[0]]["test"])}
 
 
-def test_a_second_call_trains_nothing_again(finished: Finished) -> None:
+def test_a_second_call_trains_no_run_again(finished: Finished) -> None:
     study, out, outcomes = finished
     files = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
 
-    told: list[Event] = []
-    again = run_study(study, out, tell=told.append)
+    events: list[Event] = []
+    again = run_study(study, out, on_event=events.append)
     assert again == outcomes
-    assert told == [StudyChecked(tuple(plan_study(study, out)), tuple(outcomes))]
+    assert events == [StudyChecked(tuple(plan_study(study, out)), tuple(outcomes))]
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == files
 
 
-def test_only_what_is_not_finished_is_run_and_ends_the_same(tmp_path: Path, finished: Finished) -> None:
+def test_only_unfinished_runs_are_trained_with_the_same_result(tmp_path: Path, finished: Finished) -> None:
     study, out, outcomes = finished
     copy = tmp_path / "study"
     shutil.copytree(out, copy)
     for name in NAMES[1:]:
         shutil.rmtree(copy / name)
-    told: list[Event] = []
-    again = run_study(study, copy, tell=told.append)
-    assert begun(told) == NAMES[1:]
+    events: list[Event] = []
+    again = run_study(study, copy, on_event=events.append)
+    assert started_runs(events) == NAMES[1:]
     assert again[0].record == outcomes[0].record
     for one, other in zip(again, outcomes, strict=True):
         if isinstance(one.record, RunRecord) and isinstance(other.record, RunRecord):
@@ -152,7 +152,7 @@ def test_only_what_is_not_finished_is_run_and_ends_the_same(tmp_path: Path, fini
             assert one.record.pretraining == other.record.pretraining
 
 
-def test_a_run_that_ended_after_it_was_given_up_has_not_failed(tmp_path: Path, finished: Finished) -> None:
+def test_a_run_that_finished_after_it_was_given_up_has_not_failed(tmp_path: Path, finished: Finished) -> None:
     study, out, outcomes = finished
     shutil.copytree(out, tmp_path / "study")
     write_failure(tmp_path / "study" / NAMES[1], "its host is gone")
@@ -165,18 +165,16 @@ def test_a_finished_study_may_be_moved(tmp_path: Path, finished: Finished) -> No
     study, out, outcomes = finished
     shutil.copytree(out, tmp_path / "moved")
     again = run_study(study, tmp_path / "moved")
-    assert [outcome.failure for outcome in again] == [""] * 5
+    assert [outcome.reason for outcome in again] == [""] * 5
     assert [outcome.record for outcome in again] == [outcome.record for outcome in outcomes]
 
 
-def test_an_interruption_goes_through_and_the_study_goes_on_from_there(
-    tmp_path: Path, studied: Studied, finished: Finished
-) -> None:
+def test_an_interrupted_study_resumes(tmp_path: Path, studied: Studied, finished: Finished) -> None:
     study = studied(label_fractions=[100], arms=[{"method": TRANSFER, "pretraining": "dino"}])
-    told: list[Event] = []
+    events: list[Event] = []
 
-    def tell(event: Event) -> None:
-        told.append(event)
+    def on_event(event: Event) -> None:
+        events.append(event)
         if (
             isinstance(event, RunProgress)
             and event.planned.name.startswith("runs")
@@ -185,8 +183,8 @@ def test_an_interruption_goes_through_and_the_study_goes_on_from_there(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_study(study, tmp_path, tell=tell)
-    assert begun(told) == [NAMES[0], NAMES[4]]
+        run_study(study, tmp_path, on_event=on_event)
+    assert started_runs(events) == [NAMES[0], NAMES[4]]
     pretrained = (tmp_path / NAMES[0] / "record.json").read_bytes()
     outcomes = run_study(study, tmp_path)
     assert (tmp_path / NAMES[0] / "record.json").read_bytes() == pretrained
@@ -200,58 +198,58 @@ BAD = {"simmim": {"method": {**SIMMIM, "square": 7}}, "dino": {"method": DINO}}
 ARMS = [{"method": TRANSFER, "pretraining": "simmim"}, {"method": TRANSFER, "pretraining": "dino"}]
 
 
-def test_what_fails_stops_only_the_runs_that_need_it_which_say_so(tmp_path: Path, studied: Studied) -> None:
-    told: list[Event] = []
-    outcomes = run_study(studied(pretraining=BAD, arms=ARMS), tmp_path, tell=told.append)
-    ended = {event.outcome.planned.name: event.outcome for event in told if isinstance(event, RunEnded)}
+def test_a_failure_stops_only_the_runs_that_depend_on_it(tmp_path: Path, studied: Studied) -> None:
+    events: list[Event] = []
+    outcomes = run_study(studied(pretraining=BAD, arms=ARMS), tmp_path, on_event=events.append)
+    ended = {event.outcome.planned.name: event.outcome for event in events if isinstance(event, RunEnded)}
     assert [ended[outcome.planned.name] for outcome in outcomes] == outcomes
     by_name = {outcome.planned.name: outcome for outcome in outcomes}
-    assert by_name["pretraining/simmim-seed0"].failure.startswith("method.square 7 does not divide data.image_size 32")
+    assert by_name["pretraining/simmim-seed0"].reason.startswith("method.square 7 does not divide data.image_size 32")
     assert by_name["pretraining/simmim-seed0"].record is None
     for fraction in (50, 100):
         waiting = by_name[f"runs/simmim-tiny_resnet-{fraction}pct-seed0"]
         assert waiting.record is None
-        assert waiting.failure == "pretraining/simmim-seed0, which it starts from, has failed"
-        assert not waiting.tried
+        assert waiting.reason == "depends on pretraining/simmim-seed0, which failed"
+        assert not waiting.attempted
         assert not (tmp_path / waiting.planned.name).exists()
         assert isinstance(by_name[f"runs/dino-tiny_resnet-{fraction}pct-seed0"].record, RunRecord)
     assert isinstance(by_name["pretraining/dino-seed0"].record, PretrainingRecord)
 
 
-def test_a_failure_is_tried_again_after_everything_else_and_put_on_record(tmp_path: Path, studied: Studied) -> None:
-    told: list[Event] = []
+def test_a_failed_run_is_retried_last_and_recorded(tmp_path: Path, studied: Studied) -> None:
+    events: list[Event] = []
     for attempts in (2, 4):  # of all calls
-        told.clear()
-        run_study(studied(pretraining=BAD, arms=ARMS, label_fractions=[100]), tmp_path, tell=told.append)
+        events.clear()
+        run_study(studied(pretraining=BAD, arms=ARMS, label_fractions=[100]), tmp_path, on_event=events.append)
         failure = read_failure(tmp_path / "pretraining/simmim-seed0")
         assert failure is not None
         assert failure.attempts == attempts
         assert failure.reason.startswith("method.square 7 does not divide data.image_size 32")
-        tries = [event for event in told if isinstance(event, RunStarted) and "simmim" in event.planned.name]
+        tries = [event for event in events if isinstance(event, RunStarted) and "simmim" in event.planned.name]
         assert [one.attempt for one in tries] == [1, 2]
-        assert [event.reason for event in told if isinstance(event, AttemptFailed)] == [failure.reason]
-        last = [event for event in told if isinstance(event, RunStarted)][-1]
+        assert [event.reason for event in events if isinstance(event, AttemptFailed)] == [failure.reason]
+        last = [event for event in events if isinstance(event, RunStarted)][-1]
         assert last == tries[-1]
 
 
-def test_what_nobody_foresaw_is_a_line_with_its_place_and_its_traceback_is_in_the_log(
+def test_an_unexpected_error_is_one_line_with_its_location_and_a_traceback_in_the_log(
     tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("of a kind\nthat has more lines")
+        raise ZeroDivisionError("first line\nsecond line")
 
     monkeypatch.setattr("s4mi.recipes.train.prepare", broken)
     (outcome,) = run_study(studied(label_fractions=[100], arms=[{"method": TRANSFER}], pretraining={}), tmp_path)
-    assert re.fullmatch(r"ZeroDivisionError: of a kind \(train\.py:\d+\)", outcome.failure)
+    assert re.fullmatch(r"ZeroDivisionError: first line \(train\.py:\d+\)", outcome.reason)
     log = (tmp_path / outcome.planned.name / "log.txt").read_text()
     assert log.count("Traceback (most recent call last)") == 2
     assert "in broken" in log
 
 
-def test_a_full_disk_ends_the_study_in_one_line_and_what_is_finished_stays(
+def test_a_full_disk_ends_the_study_in_one_line_and_keeps_finished_runs(
     tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def tell(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, RunEnded):
 
             def full(*_: object, **__: object) -> None:
@@ -259,95 +257,95 @@ def test_a_full_disk_ends_the_study_in_one_line_and_what_is_finished_stays(
 
             monkeypatch.setattr("s4mi.training.session.save_last", full)
 
-    with pytest.raises(S4miError, match=f"^{tmp_path}: the disk is full .*give the same command$") as caught:
-        run_study(studied(), tmp_path, tell=tell)
+    with pytest.raises(S4miError, match=f"^{tmp_path}: the disk is full .*rerun the same command$") as caught:
+        run_study(studied(), tmp_path, on_event=on_event)
     assert NAMES[1] in str(caught.value)
     assert (tmp_path / NAMES[0] / "record.json").exists()
     assert not (tmp_path / NAMES[2]).exists()
     assert not (tmp_path / LOCK_NAME).exists()
     monkeypatch.undo()
-    assert [outcome.failure for outcome in run_study(studied(), tmp_path)] == [""] * 5
+    assert [outcome.reason for outcome in run_study(studied(), tmp_path)] == [""] * 5
 
 
-def test_another_seed_runs_that_seed_alone(tmp_path: Path, studied: Studied, finished: Finished) -> None:
+def test_another_seed_trains_only_that_seed(tmp_path: Path, studied: Studied, finished: Finished) -> None:
     shutil.copytree(finished[1], tmp_path / "study")
-    told: list[Event] = []
-    outcomes = run_study(studied(seeds=[0, 1]), tmp_path / "study", tell=told.append)
-    assert begun(told) == [name.replace("seed0", "seed1") for name in NAMES]
+    events: list[Event] = []
+    outcomes = run_study(studied(seeds=[0, 1]), tmp_path / "study", on_event=events.append)
+    assert started_runs(events) == [name.replace("seed0", "seed1") for name in NAMES]
     assert [outcome.record for outcome in outcomes[:5]] == [outcome.record for outcome in finished[2]]
 
 
-def test_a_study_that_is_being_run_is_refused_to_others(tmp_path: Path, studied: Studied) -> None:
+def test_a_running_study_cannot_be_started_again(tmp_path: Path, studied: Studied) -> None:
     study = studied(label_fractions=[100], arms=[{"method": TRANSFER}], pretraining={})
     refused: list[str] = []
 
-    def tell(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, RunStarted):
-            with pytest.raises(S4miError, match=f"process {os.getpid()} on this machine") as caught:
+            with pytest.raises(S4miError, match=f"process {os.getpid()} on .* has been running this study") as caught:
                 run_study(study, tmp_path)
             refused.append(str(caught.value))
 
-    (outcome,) = run_study(study, tmp_path, tell=tell)
+    (outcome,) = run_study(study, tmp_path, on_event=on_event)
     assert len(refused) == 1
     assert isinstance(outcome.record, RunRecord)
 
 
-def test_a_run_on_several_devices_is_refused_before_anything_runs(tmp_path: Path, studied: Studied) -> None:
+def test_a_run_on_several_devices_is_refused_before_anything_is_trained(tmp_path: Path, studied: Studied) -> None:
     settings = {"epochs": 1, "hardware": {"devices": 2}}
-    with pytest.raises(S4miError, match=r"pretraining/dino-seed0: hardware asks for 2 devices"):
+    with pytest.raises(S4miError, match=r"pretraining/dino-seed0: hardware requests 2 devices"):
         run_study(studied(settings=settings), tmp_path / "study", workers=2)
     assert not (tmp_path / "study").exists()
 
 
-def test_once_mended_the_rest_is_run_and_nothing_else(tmp_path: Path, studied: Studied) -> None:
+def test_once_fixed_only_the_remaining_runs_are_trained(tmp_path: Path, studied: Studied) -> None:
     first = run_study(studied(pretraining=BAD, arms=ARMS, label_fractions=[100]), tmp_path)
     assert [outcome.record is None for outcome in first] == [True, False, True, False]
-    mended = {**BAD, "simmim": {"method": {**SIMMIM, "square": 8}}}
-    told: list[Event] = []
-    second = run_study(studied(pretraining=mended, arms=ARMS, label_fractions=[100]), tmp_path, tell=told.append)
-    assert [outcome.failure for outcome in second] == [""] * 4
+    fixed = {**BAD, "simmim": {"method": {**SIMMIM, "square": 8}}}
+    events: list[Event] = []
+    second = run_study(studied(pretraining=fixed, arms=ARMS, label_fractions=[100]), tmp_path, on_event=events.append)
+    assert [outcome.reason for outcome in second] == [""] * 4
     assert read_failure(tmp_path / "pretraining/simmim-seed0") is None
-    assert begun(told) == ["pretraining/simmim-seed0", "runs/simmim-tiny_resnet-100pct-seed0"]
+    assert started_runs(events) == ["pretraining/simmim-seed0", "runs/simmim-tiny_resnet-100pct-seed0"]
     assert [second[n].record for n in (1, 3)] == [first[n].record for n in (1, 3)]
 
 
-def test_a_changed_setting_runs_what_depends_on_it_and_the_old_runs_come_back_with_it(
+def test_a_changed_setting_trains_dependent_runs_and_changing_it_back_restores_the_old_ones(
     tmp_path: Path, studied: Studied, finished: Finished
 ) -> None:
     out = tmp_path / "study"
     shutil.copytree(finished[1], out)
-    told: list[Event] = []
+    events: list[Event] = []
     changed = studied(pretraining={"dino": {"method": {**DINO, "prototypes": 12}}})
-    outcomes = run_study(changed, out, tell=told.append)
-    assert begun(told) == [NAMES[0], *NAMES[3:]]  # what starts from it, and not what starts from scratch
+    outcomes = run_study(changed, out, on_event=events.append)
+    assert started_runs(events) == [NAMES[0], *NAMES[3:]]  # and no run from scratch
     assert [outcome.record for outcome in outcomes[1:3]] == [outcome.record for outcome in finished[2][1:3]]
     aside = {path.parent.relative_to(out).as_posix() for path in (out / "superseded").rglob("record.json")}
     assert {re.sub("-[0-9a-f]{16}$", "", name) for name in aside} == {
         f"superseded/{name}" for name in (NAMES[0], *NAMES[3:])
     }
-    assert {run.directory for run in load_runs(out)[0]} == set(NAMES[1:])  # what was set aside is in no report
+    assert {run.directory for run in load_runs(out)[0]} == set(NAMES[1:])  # superseded runs are in no report
 
-    told.clear()
-    back = run_study(studied(), out, tell=told.append)
-    assert begun(told) == []
+    events.clear()
+    back = run_study(studied(), out, on_event=events.append)
+    assert started_runs(events) == []
     assert [outcome.record for outcome in back] == [outcome.record for outcome in finished[2]]
-    assert sum(isinstance(event, StudyChecked) and len(event.moved) == 2 for event in told) == 1
+    assert sum(isinstance(event, StudyChecked) and len(event.moved) == 2 for event in events) == 1
 
 
-def test_a_study_without_time_leaves_its_runs_out_and_with_more_goes_on(tmp_path: Path, studied: Studied) -> None:
+def test_without_budget_runs_are_skipped_and_with_more_they_are_trained(tmp_path: Path, studied: Studied) -> None:
     none = run_study(studied(budget="0.000001 s"), tmp_path)
-    assert all(outcome.left_out and outcome.record is None and not outcome.tried for outcome in none)
-    assert none[0].failure == "the budget is spent"
-    assert none[4].failure == f"as {NAMES[0]} is, which it starts from"
+    assert all(outcome.skipped and outcome.record is None and not outcome.attempted for outcome in none)
+    assert none[0].reason == "the budget is exhausted"
+    assert none[4].reason == f"depends on {NAMES[0]}, which was skipped"
     some = run_study(studied(budget="1 h"), tmp_path)
-    assert [outcome.failure for outcome in some] == [""] * 5
+    assert [outcome.reason for outcome in some] == [""] * 5
     spent = sum(read_metadata(tmp_path / name).seconds for name in NAMES)
     assert spent > 0
-    again = run_study(studied(budget=f"{spent / 2} s", seeds=[0, 1]), tmp_path)  # what is done has spent it
-    assert [outcome.left_out for outcome in again] == [False] * 5 + [True] * 5
+    again = run_study(studied(budget=f"{spent / 2} s", seeds=[0, 1]), tmp_path)  # spent by the finished runs
+    assert [outcome.skipped for outcome in again] == [False] * 5 + [True] * 5
 
 
-def test_a_run_that_cannot_end_in_time_is_stopped_and_goes_on_later(
+def test_a_run_that_overruns_is_stopped_and_resumed_later(
     tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"epochs": 4, "batch_size": 8, "hardware": {"accelerator": "cpu", "checkpoint_seconds": 0}}
@@ -359,8 +357,8 @@ def test_a_run_that_cannot_end_in_time_is_stopped_and_goes_on_later(
     with monkeypatch.context() as patched:
         patched.setattr("s4mi.studies.budget.Budget.overruns", overruns)
         (outcome,) = run_study(studied(budget="1 h", **arms), tmp_path)
-    assert outcome.left_out
-    assert "does not fit" in outcome.failure
+    assert outcome.skipped
+    assert outcome.reason == "stopped: at its measured speed it exceeds the remaining budget"
     run = tmp_path / outcome.planned.name
     assert read_failure(run) is None
     assert len(read_epochs(run)) == 2

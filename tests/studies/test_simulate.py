@@ -1,4 +1,4 @@
-"""Rounds replayed: the same start for all, hidden labels stay hidden, and finished rounds are kept."""
+"""Simulated active learning: all strategies share the start, hidden labels stay hidden, finished rounds are kept."""
 
 import csv
 import json
@@ -18,14 +18,14 @@ from s4mi.studies.simulate import SimulationOptions, simulate
 
 Quick = Callable[..., RunConfig]
 STRATEGIES = (Strategy("none", "none"), Strategy("entropy", "k-centre"))
-GAME = SimulationOptions(STRATEGIES, seeds=(0,), rounds=2, count=6, start=10, per_patient=0)
+OPTIONS = SimulationOptions(STRATEGIES, seeds=(0,), rounds=2, count=6, start=10, per_patient=0)
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quick) -> Path:
+def simulated(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quick) -> Path:
     """Two rounds of two strategies with one seed."""
     out = tmp_path_factory.mktemp("simulation") / "out"
-    simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], out, game=GAME)
+    simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], out, options=OPTIONS)
     return out
 
 
@@ -34,63 +34,65 @@ def split_of(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def test_every_round_trains_on_what_was_chosen_so_far_and_nothing_else(played: Path) -> None:
-    start = split_of(played / "runs" / "seed0" / "start")
-    assert abs(len(start["labelled"]) - GAME.start) <= 3  # whole patients
+def test_every_round_trains_on_the_images_chosen_so_far_and_no_others(simulated: Path) -> None:
+    start = split_of(simulated / "runs" / "seed0" / "start")
+    assert abs(len(start["labelled"]) - OPTIONS.start) <= 3  # whole patients
     for strategy in ("random", "entropy-x-k-centre"):
         known = {*start["labelled"]}
         for number in (1, 2):
-            folder = played / "runs" / "seed0" / strategy / f"round{number}"
+            folder = simulated / "runs" / "seed0" / strategy / f"round{number}"
             chosen = json.loads((folder / "chosen.json").read_text())
             assert len(chosen) == 6
             assert not {*chosen} & known
             assert {*chosen} <= {*start["train"]}
             known |= {*chosen}
-            split = split_of(folder / "run-seed0")  # what the run itself says
+            split = split_of(folder / "run-seed0")  # written by the run itself
             assert {*split["labelled"]} == known
             assert [split[part] for part in ("train", "val", "test")] == [start[p] for p in ("train", "val", "test")]
             assert read_record(folder / "run-seed0").labels.train_labelled == len(start["labelled"]) + 6 * number
 
 
-def test_the_table_holds_the_scores_of_the_records(played: Path) -> None:
-    with (played / "simulation.csv").open(newline="") as file:
+def test_the_table_contains_the_scores_of_the_records(simulated: Path) -> None:
+    with (simulated / "simulation.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6
     assert {row["f1_macro"] for row in rows if row["round"] == "0"} == {rows[0]["f1_macro"]}
     for row in rows:
-        folder = played / "runs" / "seed0"
-        place = folder / "start" if row["round"] == "0" else (
+        folder = simulated / "runs" / "seed0"
+        location = folder / "start" if row["round"] == "0" else (
             folder / row["strategy"].replace("×", "-x-") / f"round{row['round']}"
         )  # fmt: skip
-        record = read_record(place / "run-seed0")
+        record = read_record(location / "run-seed0")
         assert record.test is not None
         assert float(row["f1_macro"]) == pytest.approx(record.test.f1_macro, abs=1e-6)  # type: ignore[union-attr]
     for ending in ("svg", "png", "md"):
-        assert (played / f"simulation.{ending}").stat().st_size > 500
+        assert (simulated / f"simulation.{ending}").stat().st_size > 500
 
 
-def test_finished_rounds_are_kept_and_more_can_follow(played: Path, lesions: Path, quick: Quick) -> None:
-    records = {path: path.stat().st_mtime_ns for path in played.rglob("record.json")}
-    game = SimulationOptions(
+def test_finished_rounds_are_kept_and_strategies_can_be_added(simulated: Path, lesions: Path, quick: Quick) -> None:
+    records = {path: path.stat().st_mtime_ns for path in simulated.rglob("record.json")}
+    options = SimulationOptions(
         (*STRATEGIES, Strategy("none", "typicality")), seeds=(0,), rounds=2, count=6, start=10, per_patient=0
     )
-    said: list[str] = []
-    simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], played, game=game, tell=said.append)
-    after = {path: path.stat().st_mtime_ns for path in played.rglob("record.json")}
+    lines: list[str] = []
+    simulate(
+        [PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], simulated, options=options, on_message=lines.append
+    )
+    after = {path: path.stat().st_mtime_ns for path in simulated.rglob("record.json")}
     assert records.items() <= after.items()
     assert len(after) == len(records) + 2
-    labels = len(split_of(played / "runs" / "seed0" / "start")["labelled"]) + 2 * GAME.count
-    assert any(f"typicality, round 2: {labels} labels" in line for line in said)
+    labels = len(split_of(simulated / "runs" / "seed0" / "start")["labelled"]) + 2 * OPTIONS.count
+    assert any(f"typicality, round 2: {labels} labels" in line for line in lines)
 
 
-def test_a_table_keeps_what_earlier_calls_have_played_while_a_new_one_goes_on(
+def test_the_table_keeps_rounds_of_earlier_calls_while_a_new_call_is_running(
     tmp_path: Path, lesions: Path, quick: Quick
 ) -> None:
-    """A stop in the first new round must not take rounds out of the table that another strategy has played."""
+    """An interruption in the first new round must not remove rounds of other strategies from the table."""
     one, other, new = Strategy("none", "none"), Strategy("entropy", "none"), Strategy("none", "typicality")
     out, plan = tmp_path / "out", [PlannedRun("run", quick(lesions, TRANSFER, epochs=1))]
-    game = SimulationOptions((one, other), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
-    simulate(plan, out, game=game)
+    options = SimulationOptions((one, other), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
+    simulate(plan, out, options=options)
     table = out / "simulation.csv"
     before = table.read_text()
 
@@ -99,38 +101,38 @@ def test_a_table_keeps_what_earlier_calls_have_played_while_a_new_one_goes_on(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        simulate(plan, out, game=replace(game, strategies=(new, one, other)), tell=stop)
+        simulate(plan, out, options=replace(options, strategies=(new, one, other)), on_message=stop)
     assert {*before.splitlines()} < {*table.read_text().splitlines()}
-    simulate(plan, out, game=replace(game, strategies=(new, one, other)))
+    simulate(plan, out, options=replace(options, strategies=(new, one, other)))
     assert {*before.splitlines()} < {*table.read_text().splitlines()}
     assert len(table.read_text().splitlines()) == 1 + 6
 
 
-def test_a_table_that_is_none_is_said(tmp_path: Path, lesions: Path, quick: Quick) -> None:
+def test_an_invalid_table_is_refused(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     out, plan = tmp_path / "out", [PlannedRun("run", quick(lesions, TRANSFER, epochs=1))]
-    game = SimulationOptions((Strategy("none", "none"),), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
-    simulate(plan, out, game=game)
+    options = SimulationOptions((Strategy("none", "none"),), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
+    simulate(plan, out, options=options)
     (out / "simulation.csv").write_text("strategy,seed\nrandom,0\n")
     with pytest.raises(S4miError, match=r"simulation.csv: not a simulation table by macro F1; delete it"):
-        simulate(plan, out, game=game)
+        simulate(plan, out, options=options)
 
 
-def test_another_game_is_not_mixed_in(played: Path, lesions: Path, quick: Quick) -> None:
+def test_another_simulation_in_the_folder_is_refused(simulated: Path, lesions: Path, quick: Quick) -> None:
     other = SimulationOptions(STRATEGIES, seeds=(0,), rounds=2, count=5, start=10, per_patient=0)
-    with pytest.raises(S4miError, match=r"another simulation is there \(count 6 → 5\)"):
-        simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], played, game=other)
+    with pytest.raises(S4miError, match=r"the folder contains another simulation \(count 6 → 5\)"):
+        simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], simulated, options=other)
 
 
-def test_a_data_set_that_is_too_small_is_said_at_once(tmp_path: Path, lesions: Path, quick: Quick) -> None:
-    game = SimulationOptions(STRATEGIES, seeds=(0,), rounds=9, count=20, start=10)
+def test_a_data_set_that_is_too_small_is_refused_at_once(tmp_path: Path, lesions: Path, quick: Quick) -> None:
+    options = SimulationOptions(STRATEGIES, seeds=(0,), rounds=9, count=20, start=10)
     annotated = len(load_manifest(lesions).rows)
     assert annotated == 60
-    with pytest.raises(S4miError, match=r"annotated training images, but 9 rounds come to 190; lower"):
-        simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], tmp_path / "out", game=game)
+    with pytest.raises(S4miError, match=r"190 annotated training images needed for 9 rounds, found \d+; lower"):
+        simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], tmp_path / "out", options=options)
     assert not list((tmp_path / "out").rglob("record.json"))
 
 
-def test_a_folder_with_something_else_is_refused(tmp_path: Path, lesions: Path, quick: Quick) -> None:
+def test_a_folder_with_other_files_is_refused(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     (tmp_path / "mine.txt").write_text("x")
-    with pytest.raises(S4miError, match="holds something else"):
-        simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], tmp_path, game=GAME)
+    with pytest.raises(S4miError, match="contains other files"):
+        simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], tmp_path, options=OPTIONS)

@@ -18,6 +18,7 @@ from s4mi.cli import (
     methods,
     predict,
     report,
+    simulate,
     study,
     suggest,
     train,
@@ -42,6 +43,7 @@ app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("calibrate")(predict.calibrate)
 app.command("suggest")(suggest.suggest)
+app.command("simulate")(simulate.simulate)
 app.command("explain")(explain.explain)
 app.command("embed")(embed.embed)
 app.command("compare")(compare.compare)

@@ -48,13 +48,11 @@ class Shapes(StrEnum):
 
 def suggest(
     source: Path = typer.Argument(
-        ..., metavar="RUN_OR_STUDY", help="A run, or the folder of a study; with --simulate a run or study file."
+        ..., metavar="RUN_OR_STUDY", help="A run, or the folder of a study."
     ),
-    rest: list[str] = typer.Argument(
-        None, metavar="DATASET", help="A data set with images to annotate; with --simulate settings as KEY=VALUE."
-    ),
-    out: Path = typer.Option(Path("next.csv"), "-o", "--out", help="The table; with --simulate a folder."),
-    count: int = typer.Option(50, "-n", "--count", min=1, help="Images to suggest; with --simulate, in each round."),
+    dataset: Path = typer.Argument(..., metavar="DATASET", help="A data set with images to annotate."),
+    out: Path = typer.Option(Path("next.csv"), "-o", "--out", help="The table."),
+    count: int = typer.Option(50, "-n", "--count", min=1, help="Images to suggest."),
     task: Task = typer.Option(Task.any, "--task", help="Of a study: the best of the runs with this task."),
     uncertainty: Uncertainty = typer.Option(
         Uncertainty.both, help="entropy, disagreement of seeds or networks, both, or none."
@@ -73,57 +71,30 @@ def suggest(
     shapes: Shapes = typer.Option(
         Shapes.polygons, "--shapes", help="Of masks there: polygons where a region has no hole, or rle for all."
     ),
-    simulate: bool = typer.Option(
-        False, "--simulate", help="On a data set that is labelled already: would it have been worth it?"
-    ),
-    strategies: str = typer.Option(
-        "random,both×k-centre", metavar="A,B,...",
-        help="Of --simulate: random, entropy, disagreement, both, k-centre, typicality, or entropy×k-centre and so on.",
-    ),
-    rounds: int = typer.Option(5, "--rounds", min=1, help="Of --simulate: rounds after the start."),
-    start: int = typer.Option(0, "--start", min=0, help="Of --simulate: images labelled at the start.  [default: -n]"),
-    seeds: str = typer.Option("0,1,2,3,4", "--seeds", metavar="A,B,...", help="Of --simulate."),
-    members: int = typer.Option(
-        1, "--members", min=1, help="Of --simulate: runs on the same labels in each round, whose seeds may disagree."
-    ),
-    arm: str = typer.Option("", "--arm", help="Of --simulate with a study file: which of its arms, by name."),
 ) -> None:  # fmt: skip
     """Choose the images without annotation that are most worth it: those a run is unsure of, unlike each other.
 
     Images that the run validates or tests with are never chosen. Fill in the column label, or correct what --format
     wrote, and bring it back with: s4mi data merge.
     """
-    from s4mi.cli.console import setup_logging
-    from s4mi.errors import S4miError
-
-    setup_logging(facts=False)
-    if simulate:
-        from s4mi.cli.simulate import run_simulation
-
-        run_simulation(
-            source, rest or [], out, count=count, strategies=strategies, rounds=rounds, start=start or count,
-            seeds=seeds, per_patient=per_patient, members=members, arm=arm,
-        )  # fmt: skip
-        return
-    if len(rest or []) != 1:
-        raise S4miError("suggest: takes a run or study and one data set; give DATASET, or --simulate and a run file")
-    from s4mi.cli.console import print_line, progress_bar
+    from s4mi.cli.console import print_line, progress_bar, setup_logging
     from s4mi.recipes.suggest import SuggestOptions
     from s4mi.recipes.suggest import suggest as choose_images
 
+    setup_logging(facts=False)
     options = SuggestOptions(
         count, _strategy(uncertainty, diversity, cold=cold_start), cold=cold_start, per_patient=per_patient, seed=seed,
         format=format_.value, rle=shapes is Shapes.rle, task=task.kind,
     )  # fmt: skip
     with progress_bar() as bar:
-        made = choose_images(source, Path(rest[0]), out, options=options, progress=bar)
+        made = choose_images(source, dataset, out, options=options, progress=bar)
     print_line(f"{made.chosen} of {made.candidates} images without annotation, by {made.strategy}: {made.files[0]}")
     print_line(f"asked: {made.source}")
     if made.chosen < min(count, made.candidates):
         print_line(
             f"no more, as every patient has {per_patient} in it by now; raise --per-patient, or 0 for any number"
         )
-    for line in _next(made.files, rest[0], format_):
+    for line in _next(made.files, str(dataset), format_):
         print_line(line)
     if made.note:
         print_line(f"note: {made.note}", style="yellow")

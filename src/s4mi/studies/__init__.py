@@ -1,1 +1,1 @@
-"""What a study is made of: its plan in order, its folder, the processes that make its runs."""
+"""Studies: many planned runs, the state of each on disk, and the worker pools that train them."""

@@ -1,7 +1,7 @@
-"""The time that a study may take: what has been taken of it, and which run still fits.
+"""Time budget of a study: time spent so far, and which pending runs still fit.
 
-Counted is the time in which at least one run is under way; several at a time share it. Each run keeps its share in its
-folder, so that a later call knows what is left, and what was set aside gives its share back.
+Only time in which at least one run is active counts, and runs that are active together share it. Each run stores its
+share in its folder, so that a later call knows what is left; a run that is set aside gives its share back.
 """
 
 import time
@@ -15,129 +15,130 @@ from s4mi.records import PretrainingRecord, RunRecord
 from s4mi.studies.cost_model import CostModel
 from s4mi.training.progress import Progress
 
-SCORING = 1.0
-"""Seconds that a run takes beside training, until runs have shown it."""
+DEFAULT_OVERHEAD = 1.0
+"""Seconds that a run takes beside training, such as scoring, until runs have been measured."""
 TRIAL = 5.0
-"""Seconds of training after which a run is believed how long it will take."""
-OVER = 1.1
-"""Times what is left of the budget that a run may be expected to take before it is stopped."""
+"""Seconds that a run trains before its own estimate of the remaining time is trusted."""
+TOLERANCE = 1.1
+"""A run is stopped if its estimate exceeds the remaining budget by this factor."""
 
 
 @dataclass
-class _Begun:
-    """A run under way, and since when."""
-
+class _ActiveRun:
     planned: PlannedRun
-    since: float
+    started: float
     share: float = 0.0
 
 
 class Budget:
-    """Learns what runs take, and tells which do not fit.
+    """Time budget that learns from finished and active runs which others fit.
 
     Args:
-        seconds: of the whole study; None: as long as it takes.
-        spent: what runs have taken in earlier calls, by name.
+        seconds: budget of the whole study; None: unlimited.
+        spent: seconds spent on each run in earlier calls, by name.
     """
 
     def __init__(self, seconds: float | None, spent: Mapping[str, float]) -> None:
         self._end = None if seconds is None else time.monotonic() + seconds - sum(spent.values())
         self._spent = dict(spent)
-        self._pace = CostModel()
-        self._beside: list[float] = []
-        self._running: dict[str, _Begun] = {}
-        self._counted = time.monotonic()
+        self._cost_model = CostModel()
+        self._overheads: list[float] = []
+        self._active: dict[str, _ActiveRun] = {}
+        self._shared_until = time.monotonic()
 
     @property
-    def left(self) -> float | None:
-        """Seconds; None where there is no end."""
+    def seconds_left(self) -> float | None:
+        """Remaining seconds, at least 0; None if unlimited."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
-    def learn(self, planned: PlannedRun, record: RunRecord | PretrainingRecord) -> None:
-        """A run has finished, now or in an earlier call."""
-        self._pace.learn(planned.config, record)
+    def add_record(self, planned: PlannedRun, record: RunRecord | PretrainingRecord) -> None:
+        """Learn from a run that was finished in an earlier call."""
+        self._cost_model.add_record(planned.config, record)
 
-    def lacks(self, planned: PlannedRun, *, epochs: int = 0, next_ones: Iterable[PlannedRun] = ()) -> str | None:
-        """Why there is no time for a run of which `epochs` are done, or None where there is.
+    def reason_to_skip(
+        self, planned: PlannedRun, *, epochs_done: int = 0, dependents: Iterable[PlannedRun] = ()
+    ) -> str | None:
+        """Return why the remaining budget is too small for a run, or None if it fits.
 
-        What is started for others alone, `next_ones`, has to leave time for the shortest of them. A run of which
-        nothing is known may begin, and is watched; see `overruns`.
+        A run that only `dependents` need must leave time for the shortest of them. A run without an estimate may start
+        and is watched; see `overruns`.
         """
-        left = self.left
+        left = self.seconds_left
         if left is None:
             return None
-        seconds = self._expected(planned, epochs=epochs)
-        after = [known for other in next_ones if (known := self._expected(other)) is not None]
+        seconds = self._estimate(planned, epochs_done=epochs_done)
+        later = [estimate for other in dependents if (estimate := self._estimate(other)) is not None]
         if left <= 0:
-            return _spent(seconds)
+            return "the budget is exhausted" + ("" if seconds is None else f"; needs about {duration(seconds)}")
         if seconds is None:
             return None
         if seconds > left:
-            return f"it would take about {duration(seconds)}, and {duration(left)} of the budget are left"
-        if after and seconds + min(after) > left:
-            return f"it would leave no time for what starts from it, about {duration(min(after))}"
+            return f"needs about {duration(seconds)}, but only {duration(left)} of the budget are left"
+        if later and seconds + min(later) > left:
+            return f"would leave too little time for the runs that depend on it (about {duration(min(later))})"
         return None
 
-    def begin(self, planned: PlannedRun) -> None:
-        """A run is under way from now on."""
-        self._count()
-        self._running[planned.name] = _Begun(planned, time.monotonic())
+    def start(self, planned: PlannedRun) -> None:
+        """Start measuring a run."""
+        self._share_time()
+        self._active[planned.name] = _ActiveRun(planned, time.monotonic())
 
-    def end(self, planned: PlannedRun, record: RunRecord | PretrainingRecord | None, *, whole: bool = True) -> float:
-        """It is no more; the seconds that it has taken in all calls. `whole`: it began from nothing."""
-        self._count()
-        begun = self._running.pop(planned.name)
+    def stop(
+        self, planned: PlannedRun, record: RunRecord | PretrainingRecord | None, *, from_scratch: bool = True
+    ) -> float:
+        """Stop measuring a run, and return the seconds spent on it in all calls.
+
+        Args:
+            record: of a run that has finished.
+            from_scratch: it was not resumed, so that its time beside training is known.
+        """
+        self._share_time()
+        active = self._active.pop(planned.name)
         if record is not None:
-            self._pace.learn(planned.config, record)
-            if whole:
-                self._beside.append(max(0.0, time.monotonic() - begun.since - record.cost.seconds))
-        self._spent[planned.name] = self._spent.get(planned.name, 0.0) + begun.share
+            self._cost_model.add_record(planned.config, record)
+            if from_scratch:
+                self._overheads.append(max(0.0, time.monotonic() - active.started - record.cost.seconds))
+        self._spent[planned.name] = self._spent.get(planned.name, 0.0) + active.share
         return self._spent[planned.name]
 
     def overruns(self, planned: PlannedRun, progress: Progress) -> bool:
-        """Whether a run's own steps have shown that it will not end in time; they also tell of others like it."""
-        self._pace.watch(planned.config, progress)
-        left, begun = self.left, self._running.get(planned.name)
-        if left is None or begun is None or progress.phase != "train" or progress.seconds_left is None:
+        """Learn from the progress of an active run, and return whether it will exceed the remaining budget."""
+        self._cost_model.add_progress(planned.config, progress)
+        left, active = self.seconds_left, self._active.get(planned.name)
+        if left is None or active is None or progress.phase != "train" or progress.seconds_left is None:
             return False
-        if time.monotonic() - begun.since < TRIAL and left > 0:
+        if time.monotonic() - active.started < TRIAL and left > 0:
             return False
-        return progress.seconds_left > OVER * left + SCORING
+        return progress.seconds_left > TOLERANCE * left + DEFAULT_OVERHEAD
 
-    def _expected(self, planned: PlannedRun, *, epochs: int = 0) -> float | None:
-        """Seconds from its beginning to its end."""
-        training = self._pace.guess(planned.config)
+    def _estimate(self, planned: PlannedRun, *, epochs_done: int = 0) -> float | None:
+        """Seconds of a run from start to end."""
+        training = self._cost_model.estimate(planned.config)
         if training is None:
             return None
-        whole = planned.config.epochs
-        return training * (1 - min(epochs, whole) / whole) + (median(self._beside) if self._beside else SCORING)
+        epochs = planned.config.epochs
+        overhead = median(self._overheads) if self._overheads else DEFAULT_OVERHEAD
+        return training * (1 - min(epochs_done, epochs) / epochs) + overhead
 
-    def _count(self) -> None:
-        """Share the time since the last look among the runs under way."""
+    def _share_time(self) -> None:
+        """Divide the time since the last call among the active runs."""
         now = time.monotonic()
-        for begun in self._running.values():
-            begun.share += (now - self._counted) / len(self._running)
-        self._counted = now
+        for active in self._active.values():
+            active.share += (now - self._shared_until) / len(self._active)
+        self._shared_until = now
 
 
-def split_by_budget(
-    runs: Sequence[tuple[PlannedRun, float | None]], *, left: float, done: frozenset[str] = frozenset()
+def runs_within_budget(
+    runs: Sequence[tuple[PlannedRun, float | None]], *, seconds_left: float, done: frozenset[str] = frozenset()
 ) -> dict[str, bool]:
-    """Of the runs that are left with the seconds each will take, one after the other: which fit into `left` seconds.
-
-    Only runs of which that is known are in the answer.
-    """
-    there, answer = set(done), {}
+    """Return for each run with an estimate in seconds whether it fits, if all are run one at a time in this order."""
+    available, fits = set(done), {}
     for planned, seconds in runs:
         if seconds is None:
             continue
-        needed = planned.needs is None or planned.needs in there or planned.needs not in answer
-        answer[planned.name] = needed and seconds + SCORING <= left
-        if answer[planned.name]:
-            there.add(planned.name)
-            left -= seconds + SCORING
-    return answer
-
-
-def _spent(seconds: float | None) -> str:
-    return "the budget is spent" + ("" if seconds is None else f"; it would take about {duration(seconds)}")
+        startable = planned.needs is None or planned.needs in available or planned.needs not in fits
+        fits[planned.name] = startable and seconds + DEFAULT_OVERHEAD <= seconds_left
+        if fits[planned.name]:
+            available.add(planned.name)
+            seconds_left -= seconds + DEFAULT_OVERHEAD
+    return fits

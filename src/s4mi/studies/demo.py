@@ -1,4 +1,4 @@
-"""The demonstration: a study like any other, `demo.yaml`, on images that s4mi draws itself."""
+"""Demonstration: a regular study, `demo.yaml`, on synthetic images."""
 
 import json
 import re
@@ -14,37 +14,37 @@ from s4mi.report.writers.html import ReportImage
 from s4mi.visualisation.contact_sheet import examples_sheet
 
 SECONDS = 300.0
-"""Time for drawing, training and scoring; the report needs some seconds more."""
+"""Budget for drawing, training and scoring; the report takes a few seconds more."""
 FOLDER = "s4mi-demo"
 STUDY_FILE = "study.yaml"
 COUNTS: dict[Kind, int] = {"lesions": 200, "cells": 140}
 SIZE = 96
-"""Pixels of a drawn image; the networks see 64."""
+"""Width and height of a drawn image in pixels; the networks train on 64."""
 
 NOTES = (
-    "Networks are tiny and images 64 pixels small, so that everything ends within six minutes on two cores; the "
-    "numbers show how to read a report, not what the techniques can do.",
-    "All networks start from random weights. Each run of classification takes 160 steps of 16 images, whatever the "
-    "number of labels, and each of segmentation with masks 70; of cross teaching's images four a step have none, or "
-    "one where all have.",
-    "PiCIE looks at no mask of a training image; it learns from all of them for 5 epochs, in clusters of which "
-    "validation masks say what they are.",
-    "DINO and CASS learn from all training images for 16 epochs before, without labels; CASS with its variance term, "
-    "as without it it collapses from random weights.",
+    "Networks are tiny and images are 64 pixels wide, so that everything finishes within six minutes on two cores; the "
+    "numbers show how to read a report, not how well the techniques work.",
+    "All networks start from random weights. Each classification run trains for 160 steps of 16 images, whatever the "
+    "number of labels, and each segmentation run with masks for 70 steps. Cross teaching's batches contain four "
+    "unlabelled images, or one where all images are labelled.",
+    "PiCIE uses no training masks; it trains on all images for 5 epochs, and validation masks assign classes to its "
+    "clusters.",
+    "DINO and CASS pre-train on all training images for 16 epochs, without labels; CASS uses its variance term, "
+    "without which it collapses from random weights.",
 )
 
 
-def draw(out: Path, say: Callable[[str], None] = lambda _: None) -> dict[Kind, Manifest]:
-    """Draw the data sets below `out`, unless they are there."""
+def draw(out: Path, on_message: Callable[[str], None] = lambda _: None) -> dict[Kind, Manifest]:
+    """Draw the data sets below `out`, unless they exist; `on_message` is called with a line for each."""
     manifests: dict[Kind, Manifest] = {}
     for kind, count in COUNTS.items():
-        say(f"drawing {count} synthetic {kind}")
+        on_message(f"drawing {count} synthetic {kind}")
         manifests[kind] = write_synthetic(kind, out / "data" / kind, count=count, size=SIZE, seed=0)
     return manifests
 
 
 def demo_study(out: Path, *, seeds: int = 2, seconds: float = SECONDS) -> StudyConfig:
-    """Write `out/study.yaml`, for a person to copy, and load it with so many seeds and so much time."""
+    """Write `out/study.yaml` for the user to copy, and load it with `seeds` seeds and a budget of `seconds`."""
     path = out / STUDY_FILE
     text = demo_text(out)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -53,7 +53,7 @@ def demo_study(out: Path, *, seeds: int = 2, seconds: float = SECONDS) -> StudyC
 
 
 def demo_text(out: Path = Path(FOLDER)) -> str:
-    """The study file, with data and cache below `out`."""
+    """Return the study file with data and cache below `out`."""
     text = (files("s4mi.studies") / "demo.yaml").read_text(encoding="utf-8")
     if out == Path(FOLDER):
         return text
@@ -63,13 +63,13 @@ def demo_text(out: Path = Path(FOLDER)) -> str:
 
 
 def example_sheets(manifests: dict[Kind, Manifest]) -> list[ReportImage]:
-    """What was drawn, for the report."""
+    """Return contact sheets of the drawn images for the report."""
     return [
         ReportImage(
             title="The images",
             caption=f"Drawn by s4mi, not photographed. Rows: {', '.join(manifest.spec.classes)}.",
             png=examples_sheet(manifest, per_class=6),
-            alt=f"Examples of the synthetic {kind}: a row for each of {', '.join(manifest.spec.classes)}",
+            alt=f"Examples of synthetic {kind}, one row each for {', '.join(manifest.spec.classes)}",
             dataset=manifest.spec.name,
         )
         for kind, manifest in manifests.items()

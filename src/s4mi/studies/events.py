@@ -1,4 +1,4 @@
-"""What a study tells whoever watches it, and what became of each of its runs."""
+"""Events of a running study, and the outcome of each of its runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,37 +10,45 @@ from s4mi.training.progress import Progress
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What became of a planned run: its record, or in one line why there is none.
+    """Outcome of a planned run: its record, or in one line the reason why there is none.
 
-    `tried` is false where nothing was run: a run that it needs has failed, or its folder holds something else.
-    `left_out`: nothing is wrong with it, there was no time.
+    Attributes:
+        attempted: False if it was skipped, a run that it depends on failed, or its folder is in use.
+        skipped: the budget was too small for it or for a run that it depends on, which is not a failure.
     """
 
     planned: PlannedRun
     record: RunRecord | PretrainingRecord | None
-    failure: str = ""
-    tried: bool = True
-    left_out: bool = False
+    reason: str = ""
+    attempted: bool = True
+    skipped: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has no record although there was time for it."""
+        return self.record is None and not self.skipped
 
 
 @dataclass(frozen=True)
 class StudyChecked:
-    """All runs are known, and which of them were finished before.
+    """All runs are planned, and those finished earlier are known.
 
-    `note` says if that was with other versions, `moved` what was set aside or taken back; `left` are the seconds of the
-    budget, None where there is none.
+    Attributes:
+        version_note: which finished runs were made with other versions, or None.
+        moved: a line for each kind of run folder that was set aside or restored.
+        seconds_left: of the budget; None without a budget.
     """
 
     plan: tuple[PlannedRun, ...]
     finished: tuple[RunOutcome, ...]
-    note: str | None = None
+    version_note: str | None = None
     moved: tuple[str, ...] = ()
-    left: float | None = None
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run begins, or goes on from its checkpoint; `attempt` counts from 1."""
+    """A run starts, or resumes from its checkpoint; `attempt` counts from 1."""
 
     planned: PlannedRun
     attempt: int
@@ -48,7 +56,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """A run is so far."""
+    """Progress of a run under way."""
 
     planned: PlannedRun
     progress: Progress
@@ -56,7 +64,7 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class AttemptFailed:
-    """A run has failed and will be tried again when nothing else is ready."""
+    """An attempt failed; the run will be retried when no other run is ready."""
 
     planned: PlannedRun
     reason: str
@@ -64,14 +72,14 @@ class AttemptFailed:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """Nothing more will be done about a run."""
+    """A run is finished, skipped or given up."""
 
     outcome: RunOutcome
 
 
 @dataclass(frozen=True)
 class StudyStopping:
-    """The study was asked to stop, and waits for its runs to end a step."""
+    """The study was asked to stop and waits until its runs have completed their current step."""
 
 
 Event = StudyChecked | RunStarted | RunProgress | AttemptFailed | RunEnded | StudyStopping

@@ -1,132 +1,58 @@
-"""One study at a time in a folder: a lock that names its owner, and that an owner who is gone does not keep.
+"""One study at a time in a folder: a lock file that names the process holding it.
 
-The file appears with `O_EXCL`, so one of several takers wins. A lock whose process has ended on this host is taken
-over under a second lock of the operating system: otherwise two that find it abandoned could each remove the other's.
+`filelock.SoftFileLock` writes the process id, the host and a start token of the process. It keeps the lock of a live
+process and of any process on another host, and takes over the lock of a process that has ended on this host, also where
+its process id is in use again. It keeps whatever it cannot prove dead: a process that its parent has not reaped, one of
+another container (PID namespace), an empty file, and every lock that was left behind on a file system that cannot
+exchange two names in one step, such as NFS. The message then names the file to delete.
 """
 
-import json
-import os
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import SoftFileLock, Timeout
 
 from s4mi.errors import S4miError
-from s4mi.training.environment import now
 
 LOCK_NAME = "study.lock"
-WRITING = 2.0
-"""Seconds that a taker has to write its name into the file that it has made."""
-
-
-@dataclass(frozen=True)
-class Owner:
-    """A process, told apart from a later one of the same number by when it was started."""
-
-    host: str
-    pid: int
-    started: str
-    since: str
+TIMEOUT = 3.0
+"""Seconds to wait for a lock file that names no process; filelock takes a malformed one over when unchanged for 2 s."""
+POLL_INTERVAL = 0.1
 
 
 @contextmanager
 def study_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of a study's folder, which is made if it is not there.
+    """Hold the lock of a study's folder, which is created if it does not exist.
 
     Raises:
-        S4miError: another process holds it, which is named; or the folder cannot be written.
+        S4miError: another process holds the lock; or the folder cannot be written.
     """
     path = folder / LOCK_NAME
-    me = Owner(socket.gethostname(), os.getpid(), started_at(os.getpid()) or "", now())
+    lock = SoftFileLock(path, timeout=TIMEOUT, poll_interval=POLL_INTERVAL)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not _create(path, me):
-            _take_over(path, me)
+        lock.acquire(cancel_check=lambda: lock.pid is not None)  # waits only while no holder is named
+    except Timeout as error:
+        raise S4miError(_describe_holder(path)) from error
     except OSError as error:
-        raise S4miError(f"{path}: cannot be made ({error.strerror or error}); choose another folder") from error
+        raise S4miError(f"{path}: cannot be created ({error.strerror or error}); choose another folder") from error
     try:
         yield
     finally:
-        if _read(path) == me:
-            path.unlink()
+        lock.release()
 
 
-def started_at(pid: int) -> str | None:
-    """When a process on this host was started, in words that no other process of the same number has; None: it is gone.
-
-    A process that has ended and whose parent has not noticed yet is gone.
-    """
+def _describe_holder(path: Path) -> str:
+    """Return the message that names the holder of a lock, and what to do."""
     try:
-        _, _, rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        state, *fields = rest.split()
-        return None if state in "ZX" else f"{boot} {fields[18]}"  # field 22 of proc(5): ticks since the boot
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return None
-    with suppress(OSError):  # macOS
-        answer = subprocess.run(
-            ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False, env={"LC_ALL": "C"}
-        )
-        return answer.stdout.strip() or None
-    return None
-
-
-def _create(path: Path, owner: Owner) -> bool:
-    """Whether the lock was free and is the owner's now."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    except FileExistsError:
-        return False
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(owner)))
-    except OSError:
-        path.unlink()
-        raise
-    return True
-
-
-def _take_over(path: Path, me: Owner) -> None:
-    """Take the lock from an owner who is gone.
-
-    Raises:
-        S4miError: the owner is not gone, or is on another host, where nobody here can tell.
-    """
-    with FileLock(path.with_name(f".{path.name}.guard")):
-        owner = _patiently(path)
-        if owner is not None and owner.host != me.host:
-            raise S4miError(
-                f"{path.parent}: process {owner.pid} on {owner.host} has run this study since {owner.since}; wait for "
-                f"it, or delete {path} if it is gone"
-            )
-        if owner is not None and started_at(owner.pid) == owner.started:
-            raise S4miError(
-                f"{path.parent}: process {owner.pid} on this machine has run this study since {owner.since}; wait for "
-                "it, or choose another folder"
-            )
-        path.unlink(missing_ok=True)
-        if not _create(path, me):
-            raise S4miError(f"{path.parent}: another process has just begun to run this study; wait for it")
-
-
-def _patiently(path: Path) -> Owner | None:
-    """Who holds the lock; None where nobody has, or one that ended before it could write its name."""
-    for _ in range(20):
-        owner = _read(path)
-        if owner is not None or not path.exists():
-            return owner
-        time.sleep(WRITING / 20)
-    return None
-
-
-def _read(path: Path) -> Owner | None:
-    try:
-        return Owner(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
+        pid, host, *_ = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
+    except (OSError, ValueError):
+        return f"{path}: names no process; rerun the command, or delete the file if no study is running in this folder"
+    host = host.replace("?pidns-", ", PID namespace ")  # filelock appends it inside a container
+    return (
+        f"{path.parent}: process {pid} on {host} has been running this study since {since}; wait for it, or delete "
+        f"{path} if that process no longer exists"
+    )

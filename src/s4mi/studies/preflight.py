@@ -1,4 +1,4 @@
-"""A study held against its data sets before anything trains: are they there, and do techniques and fractions fit?"""
+"""Preflight: check planned runs against their data sets before anything is trained."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,21 +14,23 @@ from s4mi.data.splits.split import first_labels, label_order, make_split, traits
 from s4mi.data.splits.split_version import base_version
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.training.prepare import division_of, task_kind
 
 
 def check_plan(plan: Sequence[PlannedRun]) -> None:
-    """Look at the data sets of these runs without opening an image.
+    """Check the data sets of these runs without opening an image.
 
     Raises:
-        S4miError: a data set is missing or wrong, a technique does not fit it, or a fraction leaves a class empty.
+        S4miError: a data set is missing or invalid, a technique does not support its task, or a label fraction leaves a
+            class without labels.
     """
     manifests: dict[object, Manifest] = {}
-    orders: dict[object, _Order] = {}
-    wrong: list[_Empty] = []
+    orders: dict[object, _LabelOrder] = {}
+    problems: list[_MissingClass] = []
     for planned in plan:
         config = planned.config
-        manifest = _once(manifests, (config.data.path, config.data.version), config)
+        manifest = _load_once(manifests, (config.data.path, config.data.version), config)
         if config.method.unlabelled:
             if config.method.tasks & {*manifest.spec.tasks}:
                 _task(planned, manifest)
@@ -37,15 +39,15 @@ def check_plan(plan: Sequence[PlannedRun]) -> None:
             continue
         key = (config.data.path, config.data.version, config.split.model_dump_json(), config.seed)
         if key not in orders:
-            orders[key] = _order(planned, manifest)
-        if missing := orders[key].missing(planned):
-            wrong.append(_Empty(planned, orders[key], missing))
-    if wrong:
-        raise S4miError(_say(wrong))
+            orders[key] = _label_order(planned, manifest)
+        if missing := orders[key].missing_class(planned):
+            problems.append(_MissingClass(planned, orders[key], missing))
+    if problems:
+        raise S4miError(_describe(problems))
 
 
 def missing_datasets(plan: Sequence[PlannedRun]) -> dict[Path, str]:
-    """The data sets that are not there at all, each with a line that says so."""
+    """Return the data sets that do not exist, each with a message."""
     missing = {}
     for path in dict.fromkeys(planned.config.data.path for planned in plan):
         if not (path / SPEC_NAME).exists():
@@ -57,23 +59,27 @@ def missing_datasets(plan: Sequence[PlannedRun]) -> dict[Path, str]:
 
 
 @dataclass(frozen=True)
-class _Order:
-    """The annotated training images in the order in which growing fractions take them."""
+class _LabelOrder:
+    """Annotated training images in the order in which growing label fractions use them; `groups` stay together."""
 
     manifest: Manifest
     groups: list[list[int]]
 
-    def missing(self, planned: PlannedRun) -> str:
-        """A class that the run would see no label of, or nothing; S4miError where it asks for more than there is."""
+    def missing_class(self, planned: PlannedRun) -> str:
+        """Return a class without a label in the run, or ''; raise S4miError if there are too few labels."""
         try:
-            shown = self._classes(first_labels(self.manifest, self.groups, planned.config.amount))
+            classes = self._classes(first_labels(self.manifest, self.groups, planned.config.amount))
         except S4miError as error:
             raise S4miError(f"{planned.name}: {error}") from error
-        return next((name for name in self.manifest.spec.classes if name in self._all - shown), "")
+        return next((name for name in self.manifest.spec.classes if name in self._all_classes - classes), "")
 
     def smallest(self, unit: Unit) -> float:
-        """The least amount that holds every class, in this unit."""
-        return next(amount for amount in self._amounts(unit) if self._all == self._shown(LabelAmount(amount, unit)))
+        """Return the smallest amount in this unit with a label of every class."""
+        return next(
+            amount
+            for amount in self._amounts(unit)
+            if self._all_classes == self._classes_within(LabelAmount(amount, unit))
+        )
 
     def _amounts(self, unit: Unit) -> Iterator[float]:
         images = sum(map(len, self.groups))
@@ -84,11 +90,11 @@ class _Order:
         else:
             yield from range(max(1, math.floor(100 / images)), 101)
 
-    def _shown(self, amount: LabelAmount) -> set[str]:
+    def _classes_within(self, amount: LabelAmount) -> set[str]:
         return self._classes(first_labels(self.manifest, self.groups, amount))
 
     @property
-    def _all(self) -> set[str]:
+    def _all_classes(self) -> set[str]:
         return self._classes([row for group in self.groups for row in group])
 
     def _classes(self, rows: Sequence[int]) -> set[str]:
@@ -96,32 +102,33 @@ class _Order:
 
 
 @dataclass(frozen=True)
-class _Empty:
-    """A run whose fraction leaves a class without a label."""
+class _MissingClass:
+    """A run whose label fraction leaves a class without labels."""
 
     planned: PlannedRun
-    order: _Order
-    missing: str
+    order: _LabelOrder
+    name: str
 
 
-def _say(wrong: Sequence[_Empty]) -> str:
-    """The first, and the amount that would do for all those of its data set and unit."""
-    first = wrong[0]
+def _describe(problems: Sequence[_MissingClass]) -> str:
+    """Describe the first problem, with the smallest amount that solves all of the same data set and unit."""
+    first = problems[0]
     config, unit = first.planned.config, first.planned.config.amount.unit
     alike = [
-        one for one in wrong
+        one for one in problems
         if one.planned.config.data.path == config.data.path and one.planned.config.amount.unit == unit
     ]  # fmt: skip
     amount = LabelAmount(max(one.order.smallest(unit) for one in alike), unit)
     seeds = len({one.planned.config.seed for one in alike})
-    more = f", and {len(wrong) - 1} more runs lack one" if len(wrong) > 1 else ""
+    others = len(problems) - 1
+    more = f" (and {plural(others, 'more run')} with a missing class)" if others else ""
     return (
-        f"{first.planned.name}: class {first.missing!r} of {config.data.path} has no labelled training image at "
-        f"{config.amount}{more}; the smallest that would do{' for these seeds' if seeds > 1 else ''} is {amount}"
+        f"{first.planned.name}: class {first.name!r} of {config.data.path} has no labelled training image at "
+        f"{config.amount}{more}; use at least {amount}{' for these seeds' if seeds > 1 else ''}"
     )
 
 
-def _once(manifests: dict[object, Manifest], key: object, config: RunConfig) -> Manifest:
+def _load_once(manifests: dict[object, Manifest], key: object, config: RunConfig) -> Manifest:
     if key not in manifests:
         manifests[key] = load_version(config.data.path, config.data.version)
     return manifests[key]
@@ -134,7 +141,7 @@ def _task(planned: PlannedRun, manifest: Manifest) -> Any:
         raise S4miError(f"{planned.name}: {error}") from error
 
 
-def _order(planned: PlannedRun, manifest: Manifest) -> _Order:
+def _label_order(planned: PlannedRun, manifest: Manifest) -> _LabelOrder:
     config = planned.config
     try:
         division = division_of(config.split, manifest, seed=config.seed)
@@ -143,4 +150,5 @@ def _order(planned: PlannedRun, manifest: Manifest) -> _Order:
     except S4miError as error:
         raise S4miError(f"{planned.name}: {error}") from error
     traits = traits_of(manifest, "multiclass", None)
-    return _Order(manifest, label_order(manifest, "multiclass", traits, train=split.train, seed=config.seed))
+    groups = label_order(manifest, "multiclass", traits, train=split.train, seed=config.seed)
+    return _LabelOrder(manifest, groups)

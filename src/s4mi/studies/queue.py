@@ -1,73 +1,73 @@
-"""Which run of a study may begin: what it needs comes first, what has failed is tried again after everything else."""
+"""Order of a study's runs: a run starts after the run it depends on, and failed runs are retried last."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 from s4mi.config import PlannedRun
 
-ATTEMPTS = 2
-"""How often a run is tried: what was short for a moment, such as memory, may be there later."""
+MAX_ATTEMPTS = 2
+"""Attempts per run: the cause of a failure, such as a shortage of memory, may be over by the second."""
 
 
 class RunQueue:
-    """The runs of a study that are waiting, running and finished."""
+    """Pending, active and finished runs of a study."""
 
-    def __init__(self, runs: Sequence[PlannedRun], *, attempts: int = ATTEMPTS) -> None:
-        self._waiting = {run.name: run for run in runs}
-        self._running: set[str] = set()
+    def __init__(self, runs: Sequence[PlannedRun], *, max_attempts: int = MAX_ATTEMPTS) -> None:
+        self._pending = {run.name: run for run in runs}
+        self._active: set[str] = set()
         self._finished: set[str] = set()
-        self._begun: Counter[str] = Counter()
-        self._attempts = attempts
+        self._attempts: Counter[str] = Counter()
+        self._max_attempts = max_attempts
 
     @property
-    def over(self) -> bool:
-        """Whether nothing runs and nothing will."""
-        return not self._waiting and not self._running
+    def done(self) -> bool:
+        """Whether no run is pending or active."""
+        return not self._pending and not self._active
 
     @property
-    def waiting(self) -> list[PlannedRun]:
-        """The runs that have not begun, or wait to be tried again."""
-        return list(self._waiting.values())
+    def pending(self) -> list[PlannedRun]:
+        """Runs that have not started, or wait for a retry."""
+        return list(self._pending.values())
 
-    def begin(self) -> PlannedRun | None:
-        """The next run, from now on running; None while all that waits needs one that is not finished.
+    def start_next(self) -> PlannedRun | None:
+        """Return the next run and mark it active; None while every pending run depends on an unfinished one.
 
-        The first in the order of the plan, of those that were tried least often.
+        Of the runs with the fewest attempts, the first in the order of the plan.
         """
-        ready = [run for run in self._waiting.values() if run.needs is None or run.needs in self._finished]
+        ready = [run for run in self._pending.values() if run.needs is None or run.needs in self._finished]
         if not ready:
             return None
-        run = min(ready, key=lambda run: self._begun[run.name])
-        del self._waiting[run.name]
-        self._running.add(run.name)
-        self._begun[run.name] += 1
+        run = min(ready, key=lambda run: self._attempts[run.name])
+        del self._pending[run.name]
+        self._active.add(run.name)
+        self._attempts[run.name] += 1
         return run
 
     def attempt(self, run: PlannedRun) -> int:
-        """How often it has begun."""
-        return self._begun[run.name]
+        """Number of attempts so far."""
+        return self._attempts[run.name]
 
     def finish(self, run: PlannedRun) -> None:
-        """It has ended well, now or at another time."""
-        self._forget(run)
+        """Mark a run finished, now or in an earlier call."""
+        self._remove(run)
         self._finished.add(run.name)
 
     def fail(self, run: PlannedRun) -> bool:
-        """It has ended badly; whether it waits to be tried again."""
-        self._forget(run)
-        again = self._begun[run.name] < self._attempts
-        if again:
-            self._waiting[run.name] = run
-        return again
+        """Record a failed attempt, and return whether the run will be retried."""
+        self._remove(run)
+        retry = self._attempts[run.name] < self._max_attempts
+        if retry:
+            self._pending[run.name] = run
+        return retry
 
-    def give_up(self, run: PlannedRun) -> list[PlannedRun]:
-        """It will not be finished; returns those that wait for it, directly or not, which will never begin."""
-        self._forget(run)
-        stranded = []
-        for other in [other for other in self._waiting.values() if other.needs == run.name]:
-            stranded += [other, *self.give_up(other)]
-        return stranded
+    def drop(self, run: PlannedRun) -> list[PlannedRun]:
+        """Remove a run that will not finish, and return the pending runs that depend on it, which are removed too."""
+        self._remove(run)
+        dependents = []
+        for other in [other for other in self._pending.values() if other.needs == run.name]:
+            dependents += [other, *self.drop(other)]
+        return dependents
 
-    def _forget(self, run: PlannedRun) -> None:
-        self._waiting.pop(run.name, None)
-        self._running.discard(run.name)
+    def _remove(self, run: PlannedRun) -> None:
+        self._pending.pop(run.name, None)
+        self._active.discard(run.name)

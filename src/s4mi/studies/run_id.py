@@ -1,7 +1,7 @@
-"""What makes a run the one that a study plans: its settings, those of its pre-training, and the data set.
+"""Identity of a run: a hash of its settings, of those of its pre-training, and of its data set.
 
-A run keeps its identity wherever it lies and whatever its folder is called: no path of a machine is in it. What only
-says where and how it is computed or watched is not in it either; see `RunConfig.hash`.
+The identity contains no path, so that it is the same on every machine and in every folder. Settings that only decide
+where and how a run is computed or logged are not part of it; see `RunConfig.hash`.
 """
 
 import hashlib
@@ -22,31 +22,40 @@ from s4mi.records.scores import Frozen
 from s4mi.training.pretrained_start import PRETRAINING
 from s4mi.training.run_dir import RunDir
 
-NAME = "study_run.json"
+METADATA_NAME = "study_run.json"
+
+DataHashes = dict[tuple[object, ...], str | None]
 
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """Of a run: `work` is of all settings that lead to it, `data` of the data set, None where that is not at hand."""
+    """Identity of a run.
 
-    work: str
+    Attributes:
+        settings: hash of its settings and of those of the pre-training it starts from.
+        data: hash of the data set; None if that cannot be read.
+    """
+
+    settings: str
     data: str | None
 
     @property
     def id(self) -> str:
-        """16 letters."""
-        return _hash([self.work, self.data])
+        """16 hexadecimal digits."""
+        return _hash([self.settings, self.data])
 
-    def fits(self, other: "RunIdentity") -> bool:
-        """Whether it is the same run, as far as the data sets are at hand."""
-        return self.work == other.work and (None in (self.data, other.data) or self.data == other.data)
+    def matches(self, other: "RunIdentity") -> bool:
+        """Whether it is the same run; a data set that cannot be read matches any."""
+        return self.settings == other.settings and (None in (self.data, other.data) or self.data == other.data)
 
 
 class RunMetadata(Frozen):
-    """What a study puts beside the settings in the folder of a run.
+    """What a study stores beside the settings in the folder of a run.
 
-    `data` is of the data set that it began with, `start` are the settings of the pre-training that it starts from, and
-    `seconds` is the time of the study that it took.
+    Attributes:
+        data: hash of the data set when the run started.
+        start: settings of the pre-training that the run starts from.
+        seconds: time of the study's budget spent on the run.
     """
 
     data: str | None = None
@@ -55,90 +64,92 @@ class RunMetadata(Frozen):
 
 
 def run_identities(plan: Sequence[PlannedRun]) -> dict[str, RunIdentity]:
-    """Of each planned run, by name; each data set is read once."""
-    known: dict[tuple[object, ...], str | None] = {}
+    """Return the identity of each planned run by name; each data set is read once."""
+    data_hashes: DataHashes = {}
     by_name = {planned.name: planned for planned in plan}
-    found = {}
+    identities = {}
     for planned in plan:
-        needed = None if planned.needs is None else by_name[planned.needs].config
-        found[planned.name] = _identity(planned.config, needed, known)
-    return found
+        pretraining = None if planned.needs is None else by_name[planned.needs].config
+        identities[planned.name] = _identity(planned.config, pretraining, data_hashes)
+    return identities
 
 
 def stored_identity(run: Path) -> RunIdentity:
-    """Of the run in a folder, which may have been made without a study.
+    """Return the identity of the run in a folder, which may have been trained outside a study.
 
     Raises:
-        S4miError: it holds no run, or settings that are none any more.
-        OSError, ValidationError: what it started from cannot be read.
+        S4miError: the folder holds no run, or settings that are no longer valid.
+        OSError, ValidationError: the record of its pre-training cannot be read.
     """
-    config, kept = RunDir(run).config(), read_metadata(run)
-    if kept.start is None and (run / PRETRAINING).exists():  # made by an older version, which kept no more of it
-        started = Pretraining.model_validate_json((run / PRETRAINING).read_text(encoding="utf-8"))
-        return RunIdentity(_hash([config.hash, started.config_hash]), kept.data)
-    start = None if kept.start is None else make_run_config(kept.start, origin=str(run / NAME))
-    return RunIdentity(_work(config, start), kept.data) if kept.data is not None else _identity(config, start, {})
+    config, metadata = RunDir(run).config(), read_metadata(run)
+    if metadata.start is None and (run / PRETRAINING).exists():  # made by a version that stored only this hash
+        pretrained = Pretraining.model_validate_json((run / PRETRAINING).read_text(encoding="utf-8"))
+        return RunIdentity(_hash([config.hash, pretrained.config_hash]), metadata.data)
+    start = None if metadata.start is None else make_run_config(metadata.start, origin=str(run / METADATA_NAME))
+    if metadata.data is not None:
+        return RunIdentity(_settings_hash(config, start), metadata.data)
+    return _identity(config, start, {})
 
 
 def read_metadata(run: Path) -> RunMetadata:
-    """What a study has kept of a run; nothing where it has not, or the file cannot be read."""
+    """Read the metadata in the folder of a run; empty if there are none or they cannot be read."""
     try:
-        return RunMetadata.model_validate_json((run / NAME).read_text(encoding="utf-8"))
+        return RunMetadata.model_validate_json((run / METADATA_NAME).read_text(encoding="utf-8"))
     except (OSError, ValidationError, UnicodeDecodeError):
         return RunMetadata()
 
 
-def write_metadata(run: Path, kept: RunMetadata) -> None:
-    """Put it into the folder of a run, unless it is there."""
-    if kept != read_metadata(run) or not (run / NAME).exists():
-        write_text_atomically(run / NAME, kept.model_dump_json(indent=1) + "\n")
+def write_metadata(run: Path, metadata: RunMetadata) -> None:
+    """Write the metadata into the folder of a run, unless they are unchanged."""
+    if metadata != read_metadata(run) or not (run / METADATA_NAME).exists():
+        write_text_atomically(run / METADATA_NAME, metadata.model_dump_json(indent=1) + "\n")
 
 
-def metadata_of(needed: RunConfig | None, identity: RunIdentity, *, seconds: float) -> RunMetadata:
-    """What is kept of a run that starts from the pre-training `needed` and has taken `seconds`."""
-    start = None if needed is None else needed.model_dump(mode="json")
+def metadata_of(pretraining: RunConfig | None, identity: RunIdentity, *, seconds: float) -> RunMetadata:
+    """Return the metadata of a run that starts from `pretraining` and has taken `seconds`."""
+    start = None if pretraining is None else pretraining.model_dump(mode="json")
     return RunMetadata(data=identity.data, start=start, seconds=round(seconds, 3))
 
 
-def _identity(config: RunConfig, start: RunConfig | None, known: dict[tuple[object, ...], str | None]) -> RunIdentity:
-    own = _data_of(config, known)
-    if start is None:
-        return RunIdentity(_work(config, None), own)
-    other = _data_of(start, known)
-    data = None if own is None or other is None else _hash([own, other])
-    return RunIdentity(_work(config, start), data)
+def _identity(config: RunConfig, pretraining: RunConfig | None, data_hashes: DataHashes) -> RunIdentity:
+    data = _data_hash(config, data_hashes)
+    if pretraining is None:
+        return RunIdentity(_settings_hash(config, None), data)
+    pretraining_data = _data_hash(pretraining, data_hashes)
+    both = None if data is None or pretraining_data is None else _hash([data, pretraining_data])
+    return RunIdentity(_settings_hash(config, pretraining), both)
 
 
-def _work(config: RunConfig, start: RunConfig | None) -> str:
-    return _hash([config.hash, None if start is None else start.hash])
+def _settings_hash(config: RunConfig, pretraining: RunConfig | None) -> str:
+    return _hash([config.hash, None if pretraining is None else pretraining.hash])
 
 
-def _data_of(config: RunConfig, known: dict[tuple[object, ...], str | None]) -> str | None:
-    """The data set and a saved split; None where they cannot be read."""
+def _data_hash(config: RunConfig, data_hashes: DataHashes) -> str | None:
+    """Hash of the data set and a saved split; None if they cannot be read."""
     file = config.split.file if config.split.kind == "file" else None
     key = (config.data.path, config.data.version, file)
-    if key not in known:
+    if key not in data_hashes:
         try:
             manifest = load_version(config.data.path, config.data.version)
             split = None if file is None else hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
         except (S4miError, OSError):
-            known[key] = None
+            data_hashes[key] = None
         else:
-            known[key] = _hash([_described(manifest), split])
-    return known[key]
+            data_hashes[key] = _hash([_manifest_contents(manifest), split])
+    return data_hashes[key]
 
 
-def _described(manifest: Manifest) -> list[Any]:
-    """What decides about splits and targets; the pixels have a hash of their own in each run's record."""
+def _manifest_contents(manifest: Manifest) -> list[Any]:
+    """Everything that decides about splits and targets; pixels have a hash of their own in each run's record."""
     spec = manifest.spec.model_dump(mode="json", include={"tasks", "classes", "mask_values", "intensity", "channels"})
     rows = sorted(
         [row.id, row.image.name, row.mask and row.mask.name, row.labels, row.group, row.split] for row in manifest.rows
     )
-    return [_plain(spec), rows]
+    return [_sorted_items(spec), rows]
 
 
-def _plain(spec: Mapping[str, Any]) -> Any:
-    """In an order of its own, but for that of mask values, which is the order of the classes."""
+def _sorted_items(spec: Mapping[str, Any]) -> Any:
+    """Items sorted by key, except that mask values keep their order, which is that of the classes."""
     return [[key, list(value.items()) if isinstance(value, dict) else value] for key, value in sorted(spec.items())]
 
 

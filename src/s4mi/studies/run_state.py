@@ -1,8 +1,8 @@
-"""What a study keeps in the folder of a run beside what the run itself leaves, and what it finds there.
+"""State of a planned run on disk, and the files that a study adds to the folder of a run.
 
-<run>/log.txt          what the run said, with the traceback of what was not foreseen
-      failure.json     why it failed, in one line, and how often; gone once the run has finished
-      study_run.json   what makes it this run beside its settings; see `identity.py`
+<run>/log.txt          log of the run, with the traceback of unexpected errors
+      failure.json     reason and number of failed attempts; deleted once the run has finished
+      study_run.json   metadata that identify the run together with its settings; see `run_id.py`
 """
 
 import errno
@@ -28,22 +28,24 @@ from s4mi.records import (
     read_failure,
     write_text_atomically,
 )
-from s4mi.studies.run_id import NAME, RunIdentity, RunMetadata, write_metadata
+from s4mi.studies.run_id import METADATA_NAME, RunIdentity, RunMetadata, write_metadata
 from s4mi.training.environment import now
 from s4mi.training.run_dir import RunDir
 
-LITTLE = 1 << 20
-"""Bytes: a disk with less room is full."""
-_BEFORE_TRAINING = {LOG_NAME, FAILURE_NAME, CONFIG_NAME, NAME}
+MIN_FREE = 1 << 20
+"""Free bytes below which a disk counts as full."""
+_WRITTEN_BEFORE_TRAINING = {LOG_NAME, FAILURE_NAME, CONFIG_NAME, METADATA_NAME}
 
 
 @dataclass(frozen=True)
 class RunState:
-    """How far a planned run is.
+    """State of a planned run.
 
     Attributes:
-        record: of a finished run. epochs: finished ones of a run that is not.
-        failure: of the last attempt, if it failed. conflict: why its folder is not for this run, or empty.
+        record: of a finished run.
+        epochs: finished epochs of an unfinished run.
+        failure: the last attempt, if it failed.
+        conflict: why the folder cannot be used for this run, or empty.
     """
 
     planned: PlannedRun
@@ -54,7 +56,7 @@ class RunState:
 
 
 def run_state(planned: PlannedRun, run: Path, *, conflict: str = "") -> RunState:
-    """Look into the folder of a run, which is this one if it was ever trained and there is no conflict."""
+    """Read the state of a planned run from its folder; `conflict` is the reason why that cannot be used."""
     if conflict:
         return RunState(planned, conflict=conflict)
     if not has_training_files(run):
@@ -67,67 +69,67 @@ def run_state(planned: PlannedRun, run: Path, *, conflict: str = "") -> RunState
     return RunState(planned, epochs=len(read_epochs(run)), failure=read_failure(run))
 
 
-def claim(run: Path, config: RunConfig, kept: RunMetadata) -> None:
-    """Make the folder one of this run before anything else is written.
+def claim_folder(run: Path, config: RunConfig, metadata: RunMetadata) -> None:
+    """Write settings and metadata into the folder of a run before anything else is written there.
 
-    Of one that goes on, what says where and how it is computed may be another than before.
+    A run that is resumed may have other settings of where and how it is computed than before.
     """
     if not has_training_files(run) or differences(RunDir(run).config(), config):
         save_run_config(config, RunDir(run).config_path)
-    write_metadata(run, kept)
+    write_metadata(run, metadata)
 
 
 def write_failure(run: Path, reason: str) -> None:
-    """Put a failed attempt on record."""
+    """Record a failed attempt."""
     before = read_failure(run)
     failure = Failure(reason=reason, attempts=1 if before is None else before.attempts + 1, when=now())
     write_text_atomically(run / FAILURE_NAME, failure.model_dump_json(indent=2) + "\n")
 
 
-def forget_failure(run: Path) -> None:
-    """The run has ended well."""
+def clear_failure(run: Path) -> None:
+    """Delete the record of failed attempts of a run that has finished."""
     (run / FAILURE_NAME).unlink(missing_ok=True)
 
 
 def disk_is_full(error: BaseException, run: Path) -> bool:
-    """Whether it was, or came of, a write for which there was no room; `run` is what was written to."""
-    full = (errno.ENOSPC, errno.EDQUOT)
-    for one in _chain(error):
-        if isinstance(one, OSError) and one.errno in full:
+    """Whether an error was caused by writing to a full disk; `run` is the folder that was written to."""
+    codes = (errno.ENOSPC, errno.EDQUOT)
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in codes:
             return True
-        if any(os.strerror(number) in str(one) for number in full):  # safetensors keeps the words and loses the number
+        if any(os.strerror(code) in str(cause) for code in codes):  # safetensors keeps the text and loses the number
             return True
-    return not isinstance(error, S4miError) and shutil.disk_usage(run).free < LITTLE  # torch.save loses both
+    return not isinstance(error, S4miError) and shutil.disk_usage(run).free < MIN_FREE  # torch.save loses both
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def has_training_files(run: Path) -> bool:
-    """Whether the folder holds more than is there before training begins; of hidden files none counts."""
+    """Whether the folder holds visible files other than those written before training."""
     if not run.is_dir():
         return run.exists()
-    return not {path.name for path in run.iterdir() if not path.name.startswith(".")} <= _BEFORE_TRAINING
+    return not {path.name for path in run.iterdir() if not path.name.startswith(".")} <= _WRITTEN_BEFORE_TRAINING
 
 
 STUDY_NAME = "study.json"
 FORMAT = 2
-"""1 had no such file; its runs lie in the same folders and are taken over."""
+"""Format 1 had no such file; its run folders are the same and can be used."""
 
 
-def check_format(out: Path) -> None:
-    """Refuse a study's folder that this version cannot go on with.
+def check_study_format(out: Path) -> None:
+    """Check that this version can use the folder of a study.
 
     Raises:
-        S4miError: it is of another format, or cannot be read.
+        S4miError: it has another format, or its study file cannot be read.
     """
     path = out / STUDY_NAME
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
-        number, writer = contents["format"], contents.get("s4mi", "another version")
+        number, writer = contents["format"], contents.get("s4mi", "of another version")
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -135,14 +137,14 @@ def check_format(out: Path) -> None:
         raise S4miError(f"{path}: cannot be read ({line}); delete it, the runs beside it are kept") from error
     if number != FORMAT:
         raise S4miError(
-            f"{path}: this study is of format {number}, written by s4mi {writer}, and s4mi {__version__} knows format "
-            f"{FORMAT}; go on with the version that wrote it, or choose another folder"
+            f"{path}: format {number}, written by s4mi {writer}, is not supported by s4mi {__version__} (format "
+            f"{FORMAT}); use the version that wrote it, or choose another folder"
         )
 
 
-def write_format(out: Path, plan: Sequence[PlannedRun], known: Mapping[str, RunIdentity]) -> None:
-    """Put the plan into the folder, unless it is there."""
-    runs = {planned.name: known[planned.name].id for planned in plan}
+def write_study_file(out: Path, plan: Sequence[PlannedRun], identities: Mapping[str, RunIdentity]) -> None:
+    """Write the format and the ids of the planned runs into the study's folder, unless they are unchanged."""
+    runs = {planned.name: identities[planned.name].id for planned in plan}
     text = json.dumps({"format": FORMAT, "s4mi": __version__, "runs": runs}, indent=1) + "\n"
     path = out / STUDY_NAME
     if not path.exists() or path.read_text(encoding="utf-8") != text:

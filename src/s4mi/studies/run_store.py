@@ -1,8 +1,8 @@
-"""Where the runs of a study lie, when its file has changed since: what no longer fits is set aside and taken back.
+"""Run store of a study: runs that no longer match the study file are set aside, and restored when they match again.
 
-<study>/superseded/<name>-<id>/   a run whose settings, or those of what it started from, are others now
+<study>/superseded/<name>-<id>/   a run whose settings, or those of the run it starts from, have changed
 
-A run is known by its identity and not by its folder, so that one whose arm has another name is taken over as well.
+A run is found by its identity and not by its folder, so that a run whose arm was renamed is found as well.
 """
 
 import shutil
@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from s4mi.config import PlannedRun
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.records import CONFIG_NAME, SUPERSEDED
-from s4mi.studies.run_id import NAME, RunIdentity, stored_identity
+from s4mi.studies.run_id import METADATA_NAME, RunIdentity, stored_identity
 from s4mi.studies.run_state import has_training_files
 from s4mi.training.run_dir import RunDir
 
@@ -25,98 +26,104 @@ class RunLocation:
     """A planned run and its folders.
 
     Attributes:
-        home: where it belongs. found: where it lies now, which is `home` for one that is not there at all.
-        aside: where the run that lies at `home` now has to go, or None.
-        conflict: why `home` can be used neither way, or empty.
+        target: folder in which the run belongs.
+        current: folder that holds the run now; `target` if there is no such run.
+        set_aside: folder to which another run in `target` has to be moved, or None.
+        conflict: why `target` can neither be used nor set aside, or empty.
     """
 
     planned: PlannedRun
-    home: Path
-    found: Path
-    aside: Path | None = None
+    target: Path
+    current: Path
+    set_aside: Path | None = None
     conflict: str = ""
 
 
-def is_done(place: RunLocation) -> bool:
-    """Whether the run is there and finished."""
-    there = not place.conflict and (place.aside is None or place.found != place.home)
-    return there and RunDir(place.found).finished
+def is_finished(location: RunLocation) -> bool:
+    """Whether the run exists and has finished."""
+    exists = not location.conflict and (location.set_aside is None or location.current != location.target)
+    return exists and RunDir(location.current).finished
 
 
-def run_locations(plan: Sequence[PlannedRun], out: Path, known: Mapping[str, RunIdentity]) -> list[RunLocation]:
-    """Where each planned run lies; nothing is moved."""
-    found = [_at_home(planned, out, known[planned.name]) for planned in plan]
-    if all(place.aside is None and has_training_files(place.home) for place in found):
-        return found
-    right = {
-        place.home for place in found if place.aside is None and not place.conflict and has_training_files(place.home)
+def run_locations(plan: Sequence[PlannedRun], out: Path, identities: Mapping[str, RunIdentity]) -> list[RunLocation]:
+    """Find the folder of each planned run below `out`; nothing is moved."""
+    locations = [_check_target(planned, out, identities[planned.name]) for planned in plan]
+    if all(location.set_aside is None and has_training_files(location.target) for location in locations):
+        return locations
+    in_place = {
+        location.target
+        for location in locations
+        if location.set_aside is None and not location.conflict and has_training_files(location.target)
     }
-    others = dict(_others(out, right))
+    others = dict(_other_runs(out, in_place))
     result = []
-    for place in found:
-        if not place.conflict and place.home not in right:
-            wanted = known[place.planned.name]
-            fitting = [path for path, held in others.items() if held.fits(wanted) and held.data == wanted.data]
-            named = [path for path in fitting if path.name.startswith(f"{place.home.name}-")]
-            if fitting:
-                place = RunLocation(place.planned, place.home, (named or fitting)[0], place.aside)
-                del others[place.found]
-        result.append(place)
+    for location in locations:
+        if not location.conflict and location.target not in in_place:
+            wanted = identities[location.planned.name]
+            matching = [
+                path for path, stored in others.items() if stored.matches(wanted) and stored.data == wanted.data
+            ]
+            same_name = [path for path in matching if path.name.startswith(f"{location.target.name}-")]
+            if matching:
+                current = (same_name or matching)[0]
+                location = RunLocation(location.planned, location.target, current, location.set_aside)
+                del others[current]
+        result.append(location)
     return result
 
 
-def arrange_runs(found: Sequence[RunLocation]) -> list[str]:
-    """Move every run to where it belongs, and say so in a line for each kind of move.
+def arrange_runs(locations: Sequence[RunLocation]) -> list[str]:
+    """Move every run to its folder, and return a line for each kind of move.
 
     Raises:
         S4miError: a folder cannot be moved.
     """
     moved: dict[Path, Path] = {}
-    aside = [place for place in found if place.aside is not None]
-    back = [place for place in found if place.found != place.home]
+    superseded = [location for location in locations if location.set_aside is not None]
+    restored = [location for location in locations if location.current != location.target]
     try:
-        for place in aside:
-            assert place.aside is not None
-            moved[place.home] = _free(place.aside)
-            _move(place.home, moved[place.home])
-        for place in back:
-            if place.home.exists():
-                shutil.rmtree(place.home)  # it holds nothing that was trained
-            _move(moved.get(place.found, place.found), place.home)
+        for location in superseded:
+            assert location.set_aside is not None
+            moved[location.target] = _unused(location.set_aside)
+            _move(location.target, moved[location.target])
+        for location in restored:
+            if location.target.exists():
+                shutil.rmtree(location.target)  # it holds no training files
+            _move(moved.get(location.current, location.current), location.target)
     except OSError as error:
-        raise S4miError(f"{error.filename}: cannot be moved ({error.strerror}); move it by hand") from error
+        raise S4miError(f"{error.filename}: cannot be moved ({error.strerror}); move it yourself") from error
     lines = []
-    if aside:
-        lines.append(f"{_counted(aside)} have other settings or data now: set aside in {SUPERSEDED}/")
-    if back:
-        lines.append(f"{_counted(back)} were made before: taken back")
+    if superseded:
+        lines.append(f"settings or data have changed: {_list_runs(superseded)} set aside in {SUPERSEDED}/")
+    if restored:
+        lines.append(f"settings and data match earlier runs: {_list_runs(restored)} restored")
     return lines
 
 
-def _counted(some: Sequence[RunLocation]) -> str:
-    names = ", ".join(place.planned.name for place in some[:3]) + (", …" if len(some) > 3 else "")
-    return f"{len(some)} run{'' if len(some) == 1 else 's'} ({names})"
+def _list_runs(locations: Sequence[RunLocation]) -> str:
+    names = ", ".join(location.planned.name for location in locations[:3]) + (", …" if len(locations) > 3 else "")
+    return f"{plural(len(locations), 'run')} ({names})"
 
 
-def _at_home(planned: PlannedRun, out: Path, wanted: RunIdentity) -> RunLocation:
-    home = out / planned.name
-    if not has_training_files(home):
-        return RunLocation(planned, home, home)
+def _check_target(planned: PlannedRun, out: Path, wanted: RunIdentity) -> RunLocation:
+    target = out / planned.name
+    if not has_training_files(target):
+        return RunLocation(planned, target, target)
     try:
-        held = stored_identity(home)
+        stored = stored_identity(target)
     except (S4miError, OSError, ValidationError) as error:
-        message = f"{home}: holds files but no run; move them away"
-        if (home / CONFIG_NAME).exists():
+        message = f"{target}: contains files but no run; move them away"
+        if (target / CONFIG_NAME).exists():
             message = str(error).splitlines()[0]
-        return RunLocation(planned, home, home, conflict=message)
-    if held.fits(wanted):
-        return RunLocation(planned, home, home)
-    return RunLocation(planned, home, home, aside=out / SUPERSEDED / f"{planned.name}-{held.id}")
+        return RunLocation(planned, target, target, conflict=message)
+    if stored.matches(wanted):
+        return RunLocation(planned, target, target)
+    return RunLocation(planned, target, target, set_aside=out / SUPERSEDED / f"{planned.name}-{stored.id}")
 
 
-def _others(out: Path, right: set[Path]) -> Iterator[tuple[Path, RunIdentity]]:
-    """The other runs of a study in a folder, the last set aside first."""
-    folders = {path.parent for path in out.rglob(NAME)} - right
+def _other_runs(out: Path, in_place: set[Path]) -> Iterator[tuple[Path, RunIdentity]]:
+    """All other runs below `out`, the most recently set aside first."""
+    folders = {path.parent for path in out.rglob(METADATA_NAME)} - in_place
     for folder in sorted(folders, key=lambda path: (-path.stat().st_mtime, path)):
         if has_training_files(folder):
             try:
@@ -125,12 +132,12 @@ def _others(out: Path, right: set[Path]) -> Iterator[tuple[Path, RunIdentity]]:
                 continue
 
 
-def _free(path: Path) -> Path:
-    number, free = 1, path
-    while free.exists():
+def _unused(path: Path) -> Path:
+    number, unused = 1, path
+    while unused.exists():
         number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
+        unused = path.with_name(f"{path.name}-{number}")
+    return unused
 
 
 def _move(source: Path, target: Path) -> None:

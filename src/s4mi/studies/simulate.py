@@ -1,15 +1,15 @@
-"""Would it have been worth it? Rounds of annotation replayed on images whose labels are known, by several strategies.
+"""Simulate active learning: rounds of annotation on a labelled data set, with several strategies.
 
-Every strategy begins with the same labelled images, gets as many in each round, and trains from scratch with the same
-settings; the labels of a round are hidden until its strategy has asked for them. Test images are scored once a run, and
-no choice looks at them.
+Every strategy starts with the same labelled images, adds the same number in each round, and trains from scratch with
+the same settings; the labels of an image are hidden until the strategy has chosen it. Test images are scored once per
+run, and no strategy sees them.
 
-<out>/simulation.json            what is played, so that a second call goes on with the same
-      pretraining/…              of a study file, once a seed
-      runs/seed0/start/          the labelled images of the start (split.json) and the run, or runs, on them
-      runs/seed0/<strategy>/round1/   those of the strategy after its first choice, and so on
-      simulation.csv             a row a strategy, seed and round
-      simulation.svg, .png, .md  the curves, and what they say
+<out>/simulation.json            options, so that a second call resumes the same simulation
+      pretraining/…              pre-training runs of a study file, one per seed
+      runs/seed0/start/          initial labelled images (split.json) and the run, or runs, trained on them
+      runs/seed0/<strategy>/round1/   the same after the first choice of a strategy, and so on
+      simulation.csv             a row for each strategy, seed and round
+      simulation.svg, .png, .md  learning curves and conclusions
 """
 
 import json
@@ -25,29 +25,34 @@ from s4mi.config import PlannedRun, RunConfig, SplitConfig
 from s4mi.data.manifest import PARTS, Row
 from s4mi.data.splits.split_file import Split, hash_of, save_split
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.recipes.train import train, train_supervised
 from s4mi.records import CONFIG_NAME, RunRecord, TaskKind, write_text_atomically
 from s4mi.report.results.scores import metric_of, score_of
 from s4mi.report.results.simulation import RoundScore
 from s4mi.report.writers.simulation import read_simulation, write_simulation
 from s4mi.training.prepare import Prepared, prepare
+from s4mi.training.run_dir import RunDir
 
-SETTINGS = "simulation.json"
-CHOSEN = "chosen.json"
-SPLIT = "split.json"
-APART = 1000
-"""Between the seeds of the members of one committee, so that they are no seeds of another."""
+OPTIONS_NAME = "simulation.json"
+CHOSEN_NAME = "chosen.json"
+SPLIT_NAME = "split.json"
+MEMBER_SEED_STEP = 1000
+"""Distance between the seeds of the members of a committee, so that they differ from the seeds of other committees."""
 
-ReportLine = Callable[[str], None]
+MessageHandler = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class SimulationOptions:
-    """The rules.
+    """Options of a simulation.
 
     Attributes:
-        start: labelled images at the start. count: images chosen in each of `rounds`.
-        members: runs on the same images that differ in their seed; with several, seeds can disagree.
+        rounds: rounds of annotation after the start.
+        count: images that a strategy chooses in each round.
+        start: labelled images at the start.
+        per_patient: maximum number of images of a patient in a round; 0: no limit.
+        members: runs on the same labels that differ in their seed; disagreement needs at least 2.
     """
 
     strategies: tuple[Strategy, ...]
@@ -61,42 +66,49 @@ class SimulationOptions:
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """What was written, and the curves in words."""
+    """Files of a simulation, and its conclusions in one line each."""
 
     files: tuple[Path, ...]
     lines: tuple[str, ...]
 
 
 def simulate(
-    plan: Sequence[PlannedRun], out: Path, *, game: SimulationOptions, tell: ReportLine = lambda _: None
+    plan: Sequence[PlannedRun],
+    out: Path,
+    *,
+    options: SimulationOptions,
+    on_message: MessageHandler = lambda _: None,
 ) -> SimulationResult:
-    """Play all rounds that are not played yet.
+    """Run all rounds that are not finished yet, in the folder `out`.
 
     Args:
-        plan: for each seed the run to make, and before it the pre-training run that it needs, if it needs one.
+        plan: for each seed the run to train, after the pre-training run that it starts from, if any.
+        on_message: called with a line after each round.
 
     Raises:
-        S4miError: the folder holds another simulation, the data set is too small, or a run cannot be made.
+        S4miError: the folder contains another simulation, the data set is too small, or a run cannot be trained.
     """
-    answering = [planned for planned in plan if not planned.config.method.pretrains]
-    _check_folder(out, answering[0].config, game)
+    supervised = [planned for planned in plan if not planned.config.method.pretrains]
+    _check_folder(out, supervised[0].config, options)
     pretraining = {planned.name: planned for planned in plan if planned.config.method.pretrains}
     results: list[RoundScore] = []
     table: dict[tuple[str, int, int], RoundScore] = {}
     kind: TaskKind | None = None
-    for planned in answering:
+    for planned in supervised:
+        pretrained = None
         if planned.needs is not None:
-            tell(f"{planned.needs}: pre-training, or there already")
-            train(pretraining[planned.needs].config, out / planned.needs, resume=True)
-        seed = _Seed(planned.config, out, game, needs=None if planned.needs is None else out / planned.needs, tell=tell)
+            pretrained = out / planned.needs
+            on_message(f"{planned.needs}: {'already finished' if RunDir(pretrained).finished else 'pre-training'}")
+            train(pretraining[planned.needs].config, pretrained, resume=True)
+        seed = _SeedSimulation(planned.config, out, options, pretrained=pretrained, on_message=on_message)
         if kind is None:
             kind = seed.kind
-            table = {_round_of(result): result for result in read_simulation(out, metric_of(kind))}
-        for result in seed.play():
+            table = {_round_key(result): result for result in read_simulation(out, metric_of(kind))}
+        for result in seed.run():
             results.append(result)
-            if _round_of(result) not in table:
-                table[_round_of(result)] = result
-                _write(list(table.values()), kind, out)  # a look at it is worth having while it goes on
+            if _round_key(result) not in table:
+                table[_round_key(result)] = result
+                _write(list(table.values()), kind, out)  # intermediate results can be viewed meanwhile
     assert kind is not None
     files, lines = _write(results, kind, out)
     return SimulationResult(files, lines)
@@ -106,61 +118,65 @@ def _write(results: Sequence[RoundScore], kind: TaskKind, out: Path) -> tuple[tu
     return write_simulation(results, metric_of(kind), out, reference=RANDOM)
 
 
-def _round_of(result: RoundScore) -> tuple[str, int, int]:
+def _round_key(result: RoundScore) -> tuple[str, int, int]:
     return result.strategy, result.seed, result.round
 
 
-class _Seed:
-    """All strategies with one seed: one split, one start."""
+class _SeedSimulation:
+    """All strategies with one seed, which share the split and the initial labels."""
 
     def __init__(
-        self, config: RunConfig, out: Path, game: SimulationOptions, *, needs: Path | None, tell: ReportLine
+        self,
+        config: RunConfig,
+        out: Path,
+        options: SimulationOptions,
+        *,
+        pretrained: Path | None,
+        on_message: MessageHandler,
     ) -> None:
-        self._game, self._needs, self._tell = game, needs, tell
+        self._options, self._pretrained, self._on_message = options, pretrained, on_message
         self._folder = out / "runs" / f"seed{config.seed}"
         if config.method.unlabelled:
-            raise S4miError(f"method {config.method.name}: learns without labels, so more of them teach it nothing")
-        self._config = config.model_copy(update={"label_fraction": f"{game.start} images"})
+            raise S4miError(f"method {config.method.name!r} does not use labels; choose a method that does")
+        self._config = config.model_copy(update={"label_fraction": f"{options.start} images"})
         self._prepared: Prepared = prepare(self._config)
         self.kind: TaskKind = self._prepared.task.kind
-        wanted = game.start + game.rounds * game.count
-        there = len(self._prepared.annotated("train"))
-        if there < wanted:
+        needed = options.start + options.rounds * options.count
+        annotated = len(self._prepared.annotated("train"))
+        if annotated < needed:
             raise S4miError(
-                f"{config.data.path}: has {there} annotated training images, but {game.rounds} rounds come to "
-                f"{wanted}; lower --rounds, -n or --start"
+                f"{config.data.path}: {needed} annotated training images needed for "
+                f"{plural(options.rounds, 'round')}, found {annotated}; lower --rounds, -n or --start"
             )
         if not self._prepared.annotated("test"):
-            raise S4miError(
-                f"{config.data.path}: has no annotated test images to compare strategies on; take another split"
-            )
+            raise S4miError(f"{config.data.path}: no annotated test images; use another split")
 
-    def play(self) -> Iterator[RoundScore]:
-        """Every round, the start first, once for all strategies."""
+    def run(self) -> Iterator[RoundScore]:
+        """Yield the score of every round; the start first, which all strategies share."""
         first = self._train(self._folder / "start", self._prepared.split.labelled)
-        for strategy in self._game.strategies:
-            yield self._result(strategy, 0, first, len(self._prepared.split.labelled))
-        for strategy in self._game.strategies:
+        for strategy in self._options.strategies:
+            yield self._score(strategy, 0, first, len(self._prepared.split.labelled))
+        for strategy in self._options.strategies:
             labelled = self._prepared.split.labelled
-            last = self._folder / "start"
-            for number in range(1, self._game.rounds + 1):
+            previous = self._folder / "start"
+            for number in range(1, self._options.rounds + 1):
                 folder = self._folder / str(strategy).replace("×", "-x-") / f"round{number}"
-                chosen = self._chosen(folder, last, strategy, labelled, number=number)
+                chosen = self._choose(folder, previous, strategy, labelled, number=number)
                 labelled = tuple(sorted({*labelled, *chosen}))
-                yield self._result(strategy, number, self._train(folder, labelled), len(labelled))
-                last = folder
+                yield self._score(strategy, number, self._train(folder, labelled), len(labelled))
+                previous = folder
 
     def _train(self, folder: Path, labelled: Sequence[int]) -> list[RunRecord]:
-        """The runs on these labels; those that are finished are kept."""
+        """Train the runs on these labels; finished runs are kept."""
         manifest, split = self._prepared.manifest, self._prepared.split
         parts = {part: split.rows(part) for part in PARTS}
-        own = Split(**parts, labelled=tuple(labelled), hash=hash_of(manifest, parts, labelled))
-        path = folder / SPLIT
+        round_split = Split(**parts, labelled=tuple(labelled), hash=hash_of(manifest, parts, labelled))
+        path = folder / SPLIT_NAME
         if not path.exists():
-            save_split(own, manifest, path)
+            save_split(round_split, manifest, path)
         records = []
-        for member in range(self._game.members):
-            seed = self._config.seed + APART * member
+        for member in range(self._options.members):
+            seed = self._config.seed + MEMBER_SEED_STEP * member
             config = self._config.model_copy(
                 update={
                     "split": SplitConfig(kind="file", file=path.absolute()), "label_fraction": "saved", "seed": seed
@@ -169,44 +185,44 @@ class _Seed:
             records.append(train_supervised(config, folder / f"run-seed{seed}", resume=True))
         return records
 
-    def _chosen(
-        self, folder: Path, last: Path, strategy: Strategy, labelled: Sequence[int], *, number: int
+    def _choose(
+        self, folder: Path, previous: Path, strategy: Strategy, labelled: Sequence[int], *, number: int
     ) -> list[int]:
-        """The rows that a strategy asks to be labelled after the runs in the folder `last`."""
-        path = folder / CHOSEN
+        """Return the rows that a strategy chooses for labelling, based on the runs in the folder `previous`."""
+        path = folder / CHOSEN_NAME
         row_of = {row.id: number for number, row in enumerate(self._prepared.manifest.rows)}
         if path.exists():
-            return [row_of[str(one)] for one in json.loads(path.read_text(encoding="utf-8"))]
+            return [row_of[str(row_id)] for row_id in json.loads(path.read_text(encoding="utf-8"))]
         manifest, hidden = self._prepared.manifest, {*self._prepared.annotated("train")} - {*labelled}
         candidates = Candidates(
             _by_id([manifest.rows[row] for row in hidden]), _by_id([manifest.rows[row] for row in labelled])
         )
-        runs = sorted(last.glob(f"run-seed*/{CONFIG_NAME}"))
-        committee = Committee(last) if strategy.needs_predictions else None
+        runs = sorted(previous.glob(f"run-seed*/{CONFIG_NAME}"))
+        committee = Committee(previous) if strategy.needs_predictions else None
         if strategy.uncertainty == "disagreement" and committee is not None and len(committee.members) < 2:
-            raise S4miError(f"{last}: is one network, which disagrees with nobody; raise --members, or take entropy")
-        encoder = (self._needs or runs[0].parent) if strategy.needs_features else None
+            raise S4miError(f"{previous}: disagreement needs at least 2 networks; raise --members, or use entropy")
+        encoder = (self._pretrained or runs[0].parent) if strategy.needs_features else None
         assessed = score_candidates(candidates, committee, encoder)
         picks = choose(
-            assessed.pool, strategy, count=self._game.count, per_patient=self._game.per_patient,
-            seed=self._config.seed * APART + number,
+            assessed.pool, strategy, count=self._options.count, per_patient=self._options.per_patient,
+            seed=self._config.seed * MEMBER_SEED_STEP + number,
         )  # fmt: skip
-        if len(picks) < self._game.count:
+        if len(picks) < self._options.count:
             raise S4miError(
-                f"{manifest.folder}: only {len(picks)} of {self._game.count} images can be chosen with at most "
-                f"{self._game.per_patient} of a patient; raise --per-patient, or 0 for any number"
+                f"{manifest.folder}: only {len(picks)} of {self._options.count} images can be chosen with at most "
+                f"{self._options.per_patient} per patient; raise --per-patient, or set it to 0 for no limit"
             )
         ids = [assessed.candidates.rows[pick.position].id for pick in picks]
         write_text_atomically(path, json.dumps(ids, ensure_ascii=False, indent=1) + "\n")
-        return [row_of[one] for one in ids]
+        return [row_of[row_id] for row_id in ids]
 
-    def _result(self, strategy: Strategy, number: int, records: Sequence[RunRecord], labels: int) -> RoundScore:
+    def _score(self, strategy: Strategy, number: int, records: Sequence[RunRecord], labels: int) -> RoundScore:
         metric = metric_of(self.kind)
         scores = [score for record in records if (score := score_of(record, metric)) is not None]
         if not scores:
-            raise S4miError(f"{self._config.data.path}: its test images give no {metric.label}; take another split")
+            raise S4miError(f"{self._config.data.path}: no {metric.label} on its test images; use another split")
         result = RoundScore(str(strategy), self._config.seed, number, labels, sum(scores) / len(scores))
-        self._tell(
+        self._on_message(
             f"seed {result.seed}, {strategy}, round {number}: {labels} labels, {metric.label} {result.score:.3f}"
         )
         return result
@@ -216,23 +232,23 @@ def _by_id(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: row.id))
 
 
-def _check_folder(out: Path, config: RunConfig, game: SimulationOptions) -> None:
-    """Let a second call go on with the same game; more rounds, strategies and seeds are the same.
+def _check_folder(out: Path, config: RunConfig, options: SimulationOptions) -> None:
+    """Check that the folder is empty or contains the same simulation, perhaps with fewer rounds, strategies or seeds.
 
     Raises:
-        S4miError: the folder holds another game, or something else.
+        S4miError: the folder contains another simulation, or other files.
     """
-    rules = asdict(replace(game, strategies=(), seeds=(), rounds=0))
-    own = {name: rules[name] for name in ("count", "start", "per_patient", "members")}
-    own |= {"run": config.model_copy(update={"seed": 0}).hash, "data": str(config.data.path)}
-    path = out / SETTINGS
+    values = asdict(replace(options, strategies=(), seeds=(), rounds=0))
+    fixed = {name: values[name] for name in ("count", "start", "per_patient", "members")}
+    fixed |= {"run": config.model_copy(update={"seed": 0}).hash, "data": str(config.data.path)}
+    path = out / OPTIONS_NAME
     if path.exists():
-        held = json.loads(path.read_text(encoding="utf-8"))
-        changed = [f"{name} {held.get(name)} → {value}" for name, value in own.items() if held.get(name) != value]
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        changed = [f"{name} {stored.get(name)} → {value}" for name, value in fixed.items() if stored.get(name) != value]
         if changed:
             raise S4miError(
-                f"{path}: another simulation is there ({', '.join(changed)}); choose another folder with -o"
+                f"{path}: the folder contains another simulation ({', '.join(changed)}); choose another folder with -o"
             )
     elif out.exists() and any(out.iterdir()):
-        raise S4miError(f"{out}: holds something else; choose an empty folder with -o")
-    write_text_atomically(path, json.dumps(own, indent=1) + "\n")
+        raise S4miError(f"{out}: the folder contains other files; choose an empty folder with -o")
+    write_text_atomically(path, json.dumps(fixed, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""A study before it is run: how far each run is, how long the rest will take, and what of it fits into the budget."""
+"""Status of a study before it is run: state of each run, remaining time, and which runs fit into the budget."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from pathlib import Path
 from s4mi.config import PlannedRun
 from s4mi.errors import S4miError
 from s4mi.records import finished_runs, read_any_record
-from s4mi.studies.budget import split_by_budget
+from s4mi.studies.budget import runs_within_budget
 from s4mi.studies.cost_model import CostModel
 from s4mi.studies.run_id import read_metadata, run_identities
-from s4mi.studies.run_state import RunState, check_format, run_state
+from s4mi.studies.run_state import RunState, check_study_format, run_state
 from s4mi.studies.run_store import RunLocation, run_locations
 from s4mi.training.environment import git_revision, versions
 from s4mi.training.run_dir import RunDir
@@ -19,112 +19,125 @@ from s4mi.training.versions import version_note
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A planned run as it stands.
+    """Status of a planned run.
 
     Attributes:
-        id: of its settings, of what it starts from and of the data set.
-        seconds: of training that it still needs, None where nobody knows.
-        fits: into what is left of the budget; None where there is none or nobody knows.
-        other: its folder holds a run with other settings, which will be set aside.
-        older: `seconds` are those of runs on an older version of the data set, as none on this one is like it.
+        id: hash of its settings, of those of the run it starts from, and of the data set.
+        seconds_left: of training, None without an estimate.
+        fits: into the remaining budget; None without a budget or an estimate.
+        supersedes: its folder holds a run with other settings, which will be set aside.
+        older_data: the estimate comes from runs on an older version of the data set.
     """
 
-    standing: RunState
+    state: RunState
     id: str
-    seconds: float | None
+    seconds_left: float | None
     fits: bool | None = None
-    other: bool = False
-    older: bool = False
+    supersedes: bool = False
+    older_data: bool = False
 
     @property
     def planned(self) -> PlannedRun:
-        """The run."""
-        return self.standing.planned
+        """The planned run."""
+        return self.state.planned
 
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """What a study comes to; `note` says where finished runs were made with other versions than those of now.
+    """Status of a study.
 
-    `left` are the seconds of the budget that no run has taken yet.
+    Attributes:
+        version_note: which finished runs were made with other versions than those installed, or None.
+        seconds_left: of the budget; None without a budget.
     """
 
     runs: tuple[RunStatus, ...]
-    note: str | None
-    left: float | None = None
+    version_note: str | None
+    seconds_left: float | None = None
 
 
 def study_status(plan: Sequence[PlannedRun], out: Path | None, *, budget: float | None = None) -> StudyStatus:
-    """What is left of a study whose folder is `out`; nothing is known of one that has none.
+    """Return the status of a study in the folder `out`; None: no run exists yet. `budget` is in seconds.
 
     Raises:
-        S4miError: the folder is of another format.
+        S4miError: the folder has another format.
     """
-    known = run_identities(plan)
-    found: list[RunLocation] = []
+    identities = run_identities(plan)
+    locations: list[RunLocation] = []
     if out is not None:
-        check_format(out)
-        found = run_locations(plan, out, known)
-    standings = [RunState(planned) for planned in plan]
-    if found:
-        standings = [_standing(place) for place in found]
-    pace, records = CostModel(), []
-    for one in standings:
-        if one.record is not None:
-            pace.learn(one.planned.config, one.record)
-            records.append(one.record)
-    spent = sum(
-        read_metadata(place.found).seconds for place in found if place.aside is None or place.found != place.home
-    )
-    left = None if budget is None else max(0.0, budget - spent)
-    before = _pace_of_older_versions(plan, out, {place.found for place in found})
-    seconds = {one.planned.name: _left(one, pace) for one in standings}
-    older = {one.planned.name: _left(one, before) for one in standings if seconds[one.planned.name] is None}
+        check_study_format(out)
+        locations = run_locations(plan, out, identities)
+    states = [_state(location) for location in locations] if locations else [RunState(planned) for planned in plan]
+    cost_model, records = CostModel(), []
+    for state in states:
+        if state.record is not None:
+            cost_model.add_record(state.planned.config, state.record)
+            records.append(state.record)
+    budget_left = None if budget is None else max(0.0, budget - _seconds_spent(locations))
+    older_model = _cost_model_of_older_data(plan, out, {location.current for location in locations})
+    seconds = {state.planned.name: _seconds_left(state, cost_model) for state in states}
+    older = {
+        state.planned.name: _seconds_left(state, older_model) for state in states if seconds[state.planned.name] is None
+    }
     seconds |= older
-    fits = _fits(standings, seconds, left)
-    aside = {place.planned.name for place in found if place.aside is not None and place.found == place.home}
+    fits = _fits(states, seconds, budget_left)
+    superseding = {location.planned.name for location in locations if _is_superseded(location)}
     runs = tuple(
-        RunStatus(one, known[name].id, seconds[name], fits.get(name), other=name in aside, older=name in older)
-        for one in standings
-        for name in (one.planned.name,)
+        RunStatus(
+            state, identities[name].id, seconds[name], fits.get(name), supersedes=name in superseding,
+            older_data=name in older,
+        )
+        for state in states
+        for name in (state.planned.name,)
+    )  # fmt: skip
+    partly_finished = 0 < len(records) < len(runs)
+    note = (
+        version_note(records, current=versions(), revision=git_revision()) if partly_finished else version_note(records)
     )
-    compared = 0 < len(records) < len(runs)
-    note = version_note(records, current=versions(), revision=git_revision()) if compared else version_note(records)
-    return StudyStatus(runs, note, left)
+    return StudyStatus(runs, note, budget_left)
 
 
-def _pace_of_older_versions(plan: Sequence[PlannedRun], out: Path | None, ours: Collection[Path]) -> CostModel:
-    """What the runs below `out` took that are on an older version of a planned data set."""
-    pace = CostModel()
-    newest = {planned.config.data.path: planned.config.data.version or 1 for planned in plan}
+def _cost_model_of_older_data(plan: Sequence[PlannedRun], out: Path | None, planned: Collection[Path]) -> CostModel:
+    """Cost model of the runs below `out` that used an older version of a planned data set."""
+    cost_model = CostModel()
+    newest = {run.config.data.path: run.config.data.version or 1 for run in plan}
     for run in finished_runs(out) if out is not None else ():
-        if run in ours:
+        if run in planned:
             continue
         try:
             config, record = RunDir(run).config(), read_any_record(run)
         except (S4miError, OSError):
             continue
         if (config.data.version or 1) < newest.get(config.data.path, 1):
-            pace.learn(config, record)
-    return pace
+            cost_model.add_record(config, record)
+    return cost_model
 
 
-def _standing(place: RunLocation) -> RunState:
-    if place.aside is not None and place.found == place.home:
-        return RunState(place.planned)
-    return run_state(place.planned, place.found, conflict=place.conflict)
+def _is_superseded(location: RunLocation) -> bool:
+    """Whether the folder of a run holds another run only."""
+    return location.set_aside is not None and location.current == location.target
 
 
-def _fits(standings: Sequence[RunState], seconds: dict[str, float | None], left: float | None) -> dict[str, bool]:
-    if left is None:
+def _state(location: RunLocation) -> RunState:
+    if _is_superseded(location):
+        return RunState(location.planned)
+    return run_state(location.planned, location.current, conflict=location.conflict)
+
+
+def _seconds_spent(locations: Sequence[RunLocation]) -> float:
+    return sum(read_metadata(location.current).seconds for location in locations if not _is_superseded(location))
+
+
+def _fits(states: Sequence[RunState], seconds: dict[str, float | None], budget_left: float | None) -> dict[str, bool]:
+    if budget_left is None:
         return {}
-    waiting = [(one.planned, seconds[one.planned.name]) for one in standings if not (one.record or one.conflict)]
-    return split_by_budget(waiting, left=left)
+    pending = [(state.planned, seconds[state.planned.name]) for state in states if not (state.record or state.conflict)]
+    return runs_within_budget(pending, seconds_left=budget_left)
 
 
-def _left(standing: RunState, pace: CostModel) -> float | None:
-    if standing.record is not None:
+def _seconds_left(state: RunState, cost_model: CostModel) -> float | None:
+    if state.record is not None:
         return 0.0
-    config = standing.planned.config
-    seconds = pace.seconds(config)
-    return None if seconds is None else seconds * (1 - min(standing.epochs, config.epochs) / config.epochs)
+    config = state.planned.config
+    seconds = cost_model.seconds(config)
+    return None if seconds is None else seconds * (1 - min(state.epochs, config.epochs) / config.epochs)

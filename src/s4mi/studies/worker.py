@@ -1,6 +1,6 @@
-"""One attempt at a run, and a process that makes one after the other.
+"""One attempt at a run, and the main function of a worker process, which trains one run after the other.
 
-Nothing here imports torch before the process has said how many threads it may take.
+This module imports torch only after the process has limited its threads.
 """
 
 import faulthandler
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from s4mi.config import RunConfig
     from s4mi.training.progress import Progress, ProgressCallback
 
-EVERY = 0.2
-"""Seconds between two words on how far a run is."""
+REPORT_INTERVAL = 0.2
+"""Seconds between two progress messages of a run."""
 
 log = logging.getLogger("s4mi")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run to be made, or to be gone on with, in a folder."""
+    """A run to train or to resume in the folder `run`."""
 
     config: "RunConfig"
     run: Path
@@ -43,55 +43,59 @@ class Job:
 
 @dataclass(frozen=True)
 class JobStarted:
-    """The job has reached the process."""
+    """The worker has received the job."""
 
 
 @dataclass(frozen=True)
 class WorkerWarning:
-    """A warning of the run, which is in its log already."""
+    """A warning of the run, which its log contains too."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """How an attempt ended: well, if `reason` is empty.
+    """How an attempt ended.
 
-    `full`: there is no room left on the disk. `unforeseen`: it was no bad input, so that the process may be damaged.
+    Attributes:
+        reason: why it failed, in one line; empty if the run has finished.
+        disk_full: it failed because the disk is full.
+        unexpected: it failed with an error other than `S4miError`, so that the process may be in a bad state.
     """
 
     reason: str = ""
-    full: bool = False
-    unforeseen: bool = False
+    disk_full: bool = False
+    unexpected: bool = False
 
 
-def attempt(job: Job, watch: "ProgressCallback") -> AttemptResult:
-    """Train, and say in one line what went wrong. An interruption goes through."""
+def attempt(job: Job, on_progress: "ProgressCallback") -> AttemptResult:
+    """Train a run and return how that ended; KeyboardInterrupt is passed on."""
     from s4mi.errors import S4miError
     from s4mi.recipes.train import train
     from s4mi.studies.run_state import disk_is_full
 
     try:
-        with _logged(job.run / LOG_NAME):
-            log.info("process %d on %s begins or goes on", os.getpid(), socket.gethostname())
-            train(job.config, job.run, resume=True, watch=watch)
+        with _log_to(job.run / LOG_NAME):
+            log.info("process %d on %s starts or resumes the run", os.getpid(), socket.gethostname())
+            train(job.config, job.run, resume=True, watch=on_progress)
             log.info("finished")
     except S4miError as error:
-        return AttemptResult(str(error), full=disk_is_full(error, job.run))
+        return AttemptResult(str(error), disk_full=disk_is_full(error, job.run))
     except Exception as error:
         _append(job.run / LOG_NAME, traceback.format_exc())
-        return _unforeseen(error, job.run)
+        return _unexpected(error, job.run)
     return AttemptResult()
 
 
-def work(parent: Connection, threads: int, gpu: str | None = None) -> None:
-    """Make the runs that `parent` sends, until it sends None or is gone. A message during a run ends it after a step.
+def worker_main(parent: Connection, threads: int, gpu: str | None = None) -> None:
+    """Train the runs that `parent` sends until it sends None or is gone; a message during a run ends it after a step.
 
-    `gpu`: the only one that this process sees, as CUDA_VISIBLE_DEVICES names it; None: all that there are.
+    Args:
+        gpu: the only GPU that this process sees, named as in CUDA_VISIBLE_DEVICES; None: all.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    divide_threads(threads, gpu)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    limit_resources(threads, gpu)
     log.addHandler(ForwardWarnings(parent.send))
     while True:
         try:
@@ -101,16 +105,16 @@ def work(parent: Connection, threads: int, gpu: str | None = None) -> None:
         if job is None:
             return
         parent.send(JobStarted())
-        result = execute(job, parent.send, parent.poll)
+        result = run_job(job, parent.send, parent.poll)
         if result is None:
             return
         parent.send(result)
-        if result.unforeseen:
+        if result.unexpected:
             return
 
 
-def divide_threads(threads: int, gpu: str | None = None) -> None:
-    """Let the libraries of this process, none of which may be imported yet, keep to some threads and to one GPU."""
+def limit_resources(threads: int, gpu: str | None = None) -> None:
+    """Limit the libraries of this process, none of which may be imported yet, to some threads and one GPU."""
     for name in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT"):
         os.environ[name] = str(threads)
     if gpu is not None:
@@ -118,53 +122,53 @@ def divide_threads(threads: int, gpu: str | None = None) -> None:
     log.setLevel(logging.INFO)
 
 
-def execute(job: Job, tell: "Callable[[Progress], None]", asked: Callable[[], bool]) -> AttemptResult | None:
-    """One attempt in a process that is there for runs; None where it was asked to end before the run had.
+def run_job(job: Job, send: "Callable[[Progress], None]", stop_requested: Callable[[], bool]) -> AttemptResult | None:
+    """Make one attempt in a worker process; None if it was stopped before the run had ended.
 
-    What is printed on the way, also by libraries and by a crash, goes to the log of the run.
+    Everything printed meanwhile, also by libraries and by a crash, is written to the log of the run.
     """
     try:
-        with _printed_to(job.run / LOG_NAME):
+        with _redirect_output(job.run / LOG_NAME):
             faulthandler.enable(2)
-            result = attempt(job, _watcher(tell, asked))
-    except OSError as error:  # not even the log can be written
-        result = _unforeseen(error, job.run)
+            result = attempt(job, _progress_callback(send, stop_requested))
+    except OSError as error:  # the log itself cannot be written
+        result = _unexpected(error, job.run)
     except KeyboardInterrupt:
         return None
-    _clear()
+    _free_memory()
     return result
 
 
-def _watcher(tell: "Callable[[Progress], None]", asked: Callable[[], bool]) -> "ProgressCallback":
-    """Tells how far the run is, not too often, and ends it when that was asked for."""
-    said = -EVERY
-    before: tuple[str, int] = ("", 0)
+def _progress_callback(send: "Callable[[Progress], None]", stop_requested: Callable[[], bool]) -> "ProgressCallback":
+    """Return a callback that sends progress at most once an interval, and ends the run when a stop is requested."""
+    sent_at = -REPORT_INTERVAL
+    sent: tuple[str, int] = ("", 0)
 
-    def watch(progress: "Progress") -> None:
-        nonlocal said, before
-        if asked():
+    def on_progress(progress: "Progress") -> None:
+        nonlocal sent_at, sent
+        if stop_requested():
             raise KeyboardInterrupt
-        after = (progress.phase, 0 if progress.latest is None else progress.latest.epoch)
-        if after != before or time.monotonic() - said >= EVERY:
-            said, before = time.monotonic(), after
-            tell(progress)
+        current = (progress.phase, 0 if progress.latest is None else progress.latest.epoch)
+        if current != sent or time.monotonic() - sent_at >= REPORT_INTERVAL:
+            sent_at, sent = time.monotonic(), current
+            send(progress)
 
-    return watch
+    return on_progress
 
 
 class ForwardWarnings(logging.Handler):
-    """Warnings to whoever shows the study."""
+    """Logging handler that sends warnings to the process that displays the study."""
 
-    def __init__(self, tell: Callable[[WorkerWarning], None]) -> None:
+    def __init__(self, send: Callable[[WorkerWarning], None]) -> None:
         super().__init__(level=logging.WARNING)
-        self._tell = tell
+        self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell(WorkerWarning(record.getMessage()))
+        self._send(WorkerWarning(record.getMessage()))
 
 
 @contextmanager
-def _logged(path: Path) -> Iterator[None]:
+def _log_to(path: Path) -> Iterator[None]:
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
@@ -176,48 +180,46 @@ def _logged(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _printed_to(path: Path) -> Iterator[None]:
-    """Let everything that this process prints go to a file, and afterwards nowhere."""
-    _redirect(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644))
+def _redirect_output(path: Path) -> Iterator[None]:
+    """Append all output of this process to a file, and discard output afterwards."""
+    _redirect_to(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644))
     try:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()
-        _redirect(os.open(os.devnull, os.O_WRONLY))
+        _redirect_to(os.open(os.devnull, os.O_WRONLY))
 
 
-def _redirect(descriptor: int) -> None:
+def _redirect_to(descriptor: int) -> None:
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)
 
 
 def _append(path: Path, text: str) -> None:
-    with (
-        suppress(OSError),
-        path.open("a", encoding="utf-8") as file,
-    ):  # what went wrong may be that nothing can be written
+    with suppress(OSError), path.open("a", encoding="utf-8") as file:  # the error may be that nothing can be written
         file.write(text)
 
 
-def _unforeseen(error: Exception, run: Path) -> AttemptResult:
+def _unexpected(error: Exception, run: Path) -> AttemptResult:
     from s4mi.studies.run_state import disk_is_full
 
-    return AttemptResult(_in_a_line(error), full=disk_is_full(error, run), unforeseen=True)
+    return AttemptResult(_one_line(error), disk_full=disk_is_full(error, run), unexpected=True)
 
 
-def _in_a_line(error: Exception) -> str:
-    """What went wrong and where; the last line of this package that was reached says more than one of a library."""
+def _one_line(error: Exception) -> str:
+    """The error with the last line of this package in its traceback, which says more than one in a library."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).is_relative_to(Path(__file__).parents[2])] or frames
-    place = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}{place}"
+    package = Path(__file__).parents[1]
+    own_frames = [frame for frame in frames if Path(frame.filename).is_relative_to(package)] or frames
+    location = f" ({Path(own_frames[-1].filename).name}:{own_frames[-1].lineno})" if own_frames else ""
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}{location}"
 
 
-def _clear() -> None:
-    """Give back what the run has held."""
+def _free_memory() -> None:
+    """Free the memory that the run has used."""
     import torch
 
     from s4mi.engine.memory import give_back_memory
@@ -228,8 +230,8 @@ def _clear() -> None:
         torch.cuda.empty_cache()
 
 
-def _end_with_parent() -> None:
-    """A parent that was killed asks nobody to stop, and its lock is free: another study may begin with the same run."""
+def _exit_with_parent() -> None:
+    """Exit when the parent dies: a killed parent stops no worker, and another study may start the same run."""
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -1,4 +1,4 @@
-"""Who makes the runs of a study: this process, or others that it starts, each of which may die alone."""
+"""Worker pools that train the runs of a study: this process, or worker processes, each of which may die alone."""
 
 import logging
 import multiprocessing
@@ -17,39 +17,39 @@ from typing import Self, final
 from s4mi.config import PlannedRun
 from s4mi.errors import S4miError
 from s4mi.records import LOG_NAME
-from s4mi.studies.worker import AttemptResult, Job, JobStarted, WorkerWarning, attempt, work
+from s4mi.studies.worker import AttemptResult, Job, JobStarted, WorkerWarning, attempt, worker_main
 from s4mi.training.progress import Progress
 
-GRACE = 10.0
-"""Seconds that a run has to end its step when it is asked to."""
-PATIENCE = 0.2
-"""Seconds until somebody may look whether the study was asked to stop."""
+STOP_TIMEOUT = 10.0
+"""Seconds that a run has to complete its step when it is asked to stop."""
+POLL_INTERVAL = 0.2
+"""Seconds after which `wait` returns without a result, so that the study can check whether it was asked to stop."""
 
 ProgressHandler = Callable[[PlannedRun, Progress], None]
 log = logging.getLogger("s4mi")
 
 
 class WorkerPool(ABC):
-    """Makes runs. Used as a context: at its end no run goes on."""
+    """Trains runs. Used as a context manager: when it exits, no run is active."""
 
     @property
     @abstractmethod
-    def free(self) -> bool:
-        """Whether another run may begin now."""
+    def has_capacity(self) -> bool:
+        """Whether another run can be submitted now."""
 
     @abstractmethod
-    def begin(self, planned: PlannedRun, job: Job) -> None:
-        """Let a run begin."""
+    def submit(self, planned: PlannedRun, job: Job) -> None:
+        """Start a run."""
 
     @abstractmethod
     def wait(self) -> list[tuple[PlannedRun, AttemptResult]]:
-        """The runs that have ended, after a moment perhaps none."""
+        """Return the runs that have ended since the last call, after a short time perhaps none."""
 
-    def end(self, planned: PlannedRun) -> None:  # noqa: B027 - a crew that cannot lets it come to its own end
-        """End a run after its step; `wait` then says that it has ended, with some reason.
+    def cancel(self, planned: PlannedRun) -> None:  # noqa: B027 - a pool without it lets the run finish
+        """End a run after its current step; `wait` then returns it with some reason.
 
         Raises:
-            S4miError: instead, where it is this process that makes the run.
+            S4miError: instead, if this process trains the run.
         """
 
     def __enter__(self) -> Self:
@@ -60,22 +60,22 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End what still runs, after its step if that does not take long."""
+        """End the active runs, after their current step if that does not take long."""
 
 
 @final
 class InProcessPool(WorkerPool):
-    """This process makes one run after the other."""
+    """Trains one run after the other in this process."""
 
-    def __init__(self, moved: ProgressHandler) -> None:
-        self._moved = moved
+    def __init__(self, on_progress: ProgressHandler) -> None:
+        self._on_progress = on_progress
         self._next: tuple[PlannedRun, Job] | None = None
 
     @property
-    def free(self) -> bool:
+    def has_capacity(self) -> bool:
         return self._next is None
 
-    def begin(self, planned: PlannedRun, job: Job) -> None:
+    def submit(self, planned: PlannedRun, job: Job) -> None:
         self._next = planned, job
 
     def wait(self) -> list[tuple[PlannedRun, AttemptResult]]:
@@ -83,10 +83,10 @@ class InProcessPool(WorkerPool):
             return []
         planned, job = self._next
         self._next = None
-        return [(planned, attempt(job, lambda progress: self._moved(planned, progress)))]
+        return [(planned, attempt(job, lambda progress: self._on_progress(planned, progress)))]
 
-    def end(self, planned: PlannedRun) -> None:
-        raise S4miError(f"{planned.name} was ended early")
+    def cancel(self, planned: PlannedRun) -> None:
+        raise S4miError(f"{planned.name}: cancelled")
 
     def stop(self) -> None:
         self._next = None
@@ -99,12 +99,12 @@ class _Worker:
     gpu: str | None = None
     planned: PlannedRun | None = None
     job: Job | None = None
-    ran: bool = False
-    taken: bool = False
+    job_started: bool = False
+    has_finished_a_job: bool = False
 
-    def give(self, planned: PlannedRun, job: Job) -> None:
-        """Send it a run; of one that is dead, `ProcessPool.wait` notices."""
-        self.planned, self.job, self.taken = planned, job, False
+    def send(self, planned: PlannedRun, job: Job) -> None:
+        """Send a run to the worker; `ProcessPool.wait` notices if it is dead."""
+        self.planned, self.job, self.job_started = planned, job, False
         with suppress(OSError):
             self.connection.send(job)
 
@@ -112,40 +112,40 @@ class _Worker:
 @final
 @dataclass
 class ProcessPool(WorkerPool):
-    """Processes that import everything once and then make one run after the other, `size` of them at a time.
+    """Pool of `size` worker processes, each of which imports the libraries once and trains one run after the other.
 
-    Each is started when it is first needed. A process that dies takes its run with it and is replaced. Of several GPUs,
-    named as CUDA_VISIBLE_DEVICES does, each process sees one.
+    A process is started when it is first needed, and replaced when it dies, which ends its run. If there are several
+    GPUs, named as in CUDA_VISIBLE_DEVICES, each process sees one.
     """
 
     size: int
     threads: int
-    moved: ProgressHandler
+    on_progress: ProgressHandler
     gpus: Sequence[str] = ()
     _workers: list[_Worker] = field(default_factory=list)
 
     @property
-    def free(self) -> bool:
+    def has_capacity(self) -> bool:
         return len(self._busy) < self.size
 
     @property
     def _busy(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker.planned is not None]
 
-    def begin(self, planned: PlannedRun, job: Job) -> None:
+    def submit(self, planned: PlannedRun, job: Job) -> None:
         worker = next((worker for worker in self._workers if worker.planned is None), None)
-        (worker or self._start()).give(planned, job)
+        (worker or self._start_worker()).send(planned, job)
 
     def wait(self) -> list[tuple[PlannedRun, AttemptResult]]:
-        wait([worker.connection for worker in self._busy], timeout=PATIENCE)
+        wait([worker.connection for worker in self._busy], timeout=POLL_INTERVAL)
         ended = []
         for worker in self._busy:
-            planned, result = worker.planned, self._listen(worker)
+            planned, result = worker.planned, self._receive(worker)
             if planned is not None and result is not None:
                 ended.append((planned, result))
         return ended
 
-    def end(self, planned: PlannedRun) -> None:
+    def cancel(self, planned: PlannedRun) -> None:
         for worker in self._busy:
             if worker.planned == planned:
                 with suppress(OSError):
@@ -157,91 +157,93 @@ class ProcessPool(WorkerPool):
             for worker in workers:
                 with suppress(OSError):
                     worker.connection.send(None)
-            end = time.monotonic() + GRACE
+            end = time.monotonic() + STOP_TIMEOUT
             while any(worker.process.is_alive() for worker in workers) and time.monotonic() < end:
                 for worker in workers:
                     _drain(worker.connection)
-                wait([worker.process.sentinel for worker in workers if worker.process.is_alive()], timeout=PATIENCE)
+                alive = [worker.process.sentinel for worker in workers if worker.process.is_alive()]
+                wait(alive, timeout=POLL_INTERVAL)
         finally:
             for worker in workers:
                 worker.process.kill()
                 worker.process.join()
                 worker.connection.close()
 
-    def _listen(self, worker: _Worker) -> AttemptResult | None:
-        """Pass on what a worker tells; how its run ended, if it has."""
+    def _receive(self, worker: _Worker) -> AttemptResult | None:
+        """Handle the messages of a worker, and return how its run ended, if it has."""
         while (planned := worker.planned) is not None:
             try:
                 message = worker.connection.recv() if worker.connection.poll() else None
             except (EOFError, OSError):
-                return self._replace(worker, planned)
+                return self._handle_death(worker)
             match message:
                 case None:
                     return None
                 case AttemptResult():
-                    worker.planned, worker.ran = None, True
-                    if message.unforeseen:
-                        self._bury(worker)
+                    worker.planned, worker.has_finished_a_job = None, True
+                    if message.unexpected:
+                        self._remove_worker(worker)
                     return message
                 case JobStarted():
-                    worker.taken = True
+                    worker.job_started = True
                 case WorkerWarning():
                     log.warning("%s: %s", planned.name, message.text)
                 case _:
-                    self.moved(planned, message)
+                    self.on_progress(planned, message)
         return None
 
-    def _replace(self, worker: _Worker, planned: PlannedRun) -> AttemptResult | None:
-        """A worker has died: that is how its run ended, unless it died before, with nothing to do."""
-        how = self._bury(worker)
-        if worker.ran and not worker.taken and worker.job is not None:
-            self._start().give(planned, worker.job)
+    def _handle_death(self, worker: _Worker) -> AttemptResult | None:
+        """Return the death of a worker as the result of its run; None if it died idle and another takes the run."""
+        cause = self._remove_worker(worker)
+        died_idle = worker.has_finished_a_job and not worker.job_started
+        if died_idle and worker.planned is not None and worker.job is not None:
+            self._start_worker().send(worker.planned, worker.job)
             return None
-        return AttemptResult(f"{how}; see its {LOG_NAME}")
+        return AttemptResult(f"{cause}; see its {LOG_NAME}")
 
-    def _bury(self, worker: _Worker) -> str:
-        """Forget a worker that has ended or is about to, and say how it ended."""
+    def _remove_worker(self, worker: _Worker) -> str:
+        """Remove a worker that has ended or is about to, and return how it ended."""
         self._workers.remove(worker)
         worker.connection.close()
-        worker.process.join(GRACE)
+        worker.process.join(STOP_TIMEOUT)
         worker.process.kill()
         worker.process.join()
         code = worker.process.exitcode or 0
         if code == -signal.SIGKILL:
-            return "its process was killed (SIGKILL), perhaps for want of memory"
+            return "worker process killed (SIGKILL), possibly out of memory"
         if code < 0:
-            return f"its process was ended by {signal.Signals(-code).name}"
-        return f"its process ended with exit status {code}"
+            return f"worker process terminated by {signal.Signals(-code).name}"
+        return f"worker process exited with status {code}"
 
-    def _start(self) -> _Worker:
+    def _start_worker(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe()
+        ours, theirs = context.Pipe()
         gpu = next_gpu(self.gpus, [worker.gpu for worker in self._workers])
-        process = context.Process(target=work, args=(there, self.threads, gpu), name="s4mi study")
-        # Blocked, and so in the new process from its first moment: until it can see to it itself, Ctrl-C would kill it.
+        process = context.Process(target=worker_main, args=(theirs, self.threads, gpu), name="s4mi study")
+        # Blocked here and so inherited: until the new process ignores SIGINT itself, Ctrl-C would kill it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        there.close()
-        self._workers.append(_Worker(process, here, gpu))
+        theirs.close()
+        self._workers.append(_Worker(process, ours, gpu))
         return self._workers[-1]
 
 
-def next_gpu(gpus: Sequence[str], taken: Sequence[str | None]) -> str | None:
-    """The GPU that fewest workers have, the first of several; None where there is none."""
-    return min(gpus, key=taken.count, default=None)
+def next_gpu(gpus: Sequence[str], assigned: Sequence[str | None]) -> str | None:
+    """Return the first of the GPUs with the fewest workers; None if there is no GPU."""
+    return min(gpus, key=assigned.count, default=None)
 
 
 def visible_gpus(count: int, visible: str | None) -> list[str]:
-    """Names of the `count` GPUs that this process sees, where `visible` is its CUDA_VISIBLE_DEVICES."""
+    """Return the names of the `count` GPUs that this process sees; `visible` is its CUDA_VISIBLE_DEVICES."""
     names = [name.strip() for name in (visible or "").split(",") if name.strip()]
     return names[:count] if len(names) >= count else [str(number) for number in range(count)]
 
 
 def _drain(connection: Connection) -> None:
-    """Read what nobody needs any more: a worker whose pipe is full would wait instead of stopping."""
+    """Discard messages: a worker whose pipe is full would wait instead of stopping."""
     with suppress(EOFError, OSError):
         while connection.poll():
             connection.recv()
@@ -249,25 +251,25 @@ def _drain(connection: Connection) -> None:
 
 @dataclass
 class StopRequest:
-    """Whether somebody has asked the study to stop."""
+    """Whether the study was asked to stop."""
 
-    made: bool = False
+    requested: bool = False
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Let the first Ctrl-C or SIGTERM be a request, and the second a KeyboardInterrupt, which waits for nothing."""
+    """Turn the first Ctrl-C or SIGTERM into a request, and the second into an immediate KeyboardInterrupt."""
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():  # others cannot be interrupted
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield request
         return
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        if request.made:
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if request.requested:
             raise KeyboardInterrupt
-        request.made = True
+        request.requested = True
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield request
     finally:

@@ -1,6 +1,6 @@
-"""A study on a Ray cluster: the same runs, and what dies takes nothing else with it.
+"""A study on a Ray cluster: the same runs, and a process or host that dies stops no other run.
 
-Ray itself is real here: one of this machine, and for the slow tests one of two hosts that are both this machine.
+Ray is not mocked: one cluster of this machine, and for the slow tests one of two hosts on this machine.
 """
 
 import os
@@ -25,6 +25,7 @@ from disturbed_study import (
     Studied,
     assert_same,
     command,
+    is_gone,
     study_of_three,
     train_undisturbed,
     wait_until,
@@ -34,7 +35,7 @@ from s4mi.config import HardwareConfig
 from s4mi.errors import S4miError
 from s4mi.records import read_epochs, read_failure
 from s4mi.studies.events import AttemptFailed, Event, RunProgress
-from s4mi.studies.lock import LOCK_NAME, started_at
+from s4mi.studies.lock import LOCK_NAME
 from s4mi.studies.ray.remote_worker import StudyToken
 from s4mi.studies.run import run_study
 
@@ -63,14 +64,14 @@ def _shut_down() -> Iterator[None]:
 
 @pytest.fixture
 def local() -> None:
-    """A Ray of this machine that this process is in, with two processors; one for all tests, as it takes seconds."""
+    """Connect to a Ray cluster of this machine with two CPUs, shared by all tests as it takes seconds to start."""
     if not ray.is_initialized():
         ray.init(address="local", num_cpus=2, **QUIET)
 
 
 @pytest.fixture
 def two_hosts() -> Iterator[Any]:
-    """A cluster of two hosts with a processor each, of which this process is on the first."""
+    """A cluster of two hosts with one CPU each; this process is on the first."""
     from ray.cluster_utils import Cluster
 
     ray.shutdown()
@@ -84,11 +85,11 @@ def two_hosts() -> Iterator[Any]:
 
 
 def pid_of(run: Path) -> int:
-    """The process that makes a run, by its log."""
-    return int(re.findall(r"process (\d+) on \S+ begins", (run / "log.txt").read_text())[-1])
+    """Id of the process that trains a run, from its log."""
+    return int(re.findall(r"process (\d+) on \S+ starts", (run / "log.txt").read_text())[-1])
 
 
-def test_a_study_on_ray_leaves_what_train_leaves_and_outlives_a_process_that_is_killed(
+def test_a_study_on_ray_gives_the_results_of_train_even_if_a_worker_is_killed(
     tmp_path: Path, studied: Studied, undisturbed: Path, local: None
 ) -> None:
     killed: list[int] = []
@@ -97,31 +98,29 @@ def test_a_study_on_ray_leaves_what_train_leaves_and_outlives_a_process_that_is_
         killed.append(pid_of(tmp_path / TUNED))
         os.kill(killed[0], signal.SIGKILL)
 
-    tell = Disturber(kill)
-    outcomes = run_study(studied(), tmp_path, ray="auto", tell=tell)
-    assert [outcome.failure for outcome in outcomes] == [""] * 3
-    assert tell.most == 2
-    (reason,) = tell.failures
-    assert re.fullmatch(r"its process on \S+ has died, perhaps for want of memory; see its log.txt", reason)
-    assert tell.attempts == [1, 2]
+    on_event = Disturber(kill)
+    outcomes = run_study(studied(), tmp_path, ray="auto", on_event=on_event)
+    assert [outcome.reason for outcome in outcomes] == [""] * 3
+    assert on_event.max_active == 2
+    (reason,) = on_event.failures
+    assert re.fullmatch(r"worker process on \S+ died, possibly out of memory; see its log.txt", reason)
+    assert on_event.attempts == [1, 2]
     assert pid_of(tmp_path / TUNED) != killed[0]
     assert_same(tmp_path, undisturbed)
     assert not (tmp_path / study_ray.TOKEN_NAME).exists()
-    assert ray.is_initialized()  # it was there before
+    assert ray.is_initialized()  # the connection is not ours
     end = time.monotonic() + 60
-    while ray.available_resources().get("CPU") != 2:  # given back a moment after a process has ended
+    while ray.available_resources().get("CPU") != 2:  # released a moment after a process has ended
         assert time.monotonic() < end
         time.sleep(0.1)
 
 
-def test_a_run_that_no_host_has_room_for_fails_alone(
-    tmp_path: Path, studied: Studied, undisturbed: Path, local: None
-) -> None:
+def test_a_run_that_fits_no_host_fails_alone(tmp_path: Path, studied: Studied, undisturbed: Path, local: None) -> None:
     for name in (PRETRAINING, TUNED):
         shutil.copytree(undisturbed / name, tmp_path / name)
     arms = studied.contents["arms"]
     study = studied(arms=[{**arms[0], "name": "large", "hardware": {"threads": 64}}, arms[1]])
-    by_name = {outcome.planned.name: outcome.failure for outcome in run_study(study, tmp_path, ray="auto")}
+    by_name = {outcome.planned.name: outcome.reason for outcome in run_study(study, tmp_path, ray="auto")}
     large = "runs/large-100pct-seed0"
     reason = "no host of the cluster has 64 CPUs; set hardware.threads or hardware.gpu_share"
     assert by_name == {PRETRAINING: "", large: reason, TUNED: ""}
@@ -142,35 +141,35 @@ def test_a_run_that_no_host_has_room_for_fails_alone(
         ({"accelerator": "mps"}, True, (1, 0)),
     ],
 )
-def test_a_run_takes_its_threads_and_its_share_of_a_gpu(
+def test_a_run_requests_its_threads_and_its_share_of_a_gpu(
     hardware: dict[str, Any], gpus: bool, wanted: tuple[int, float]
 ) -> None:
     assert resources_per_run(HardwareConfig(**hardware), gpus=gpus) == ResourceRequest(*wanted)
 
 
 @pytest.mark.parametrize("share", [0, -0.5, 1.5])
-def test_a_share_of_a_gpu_is_none_of_several(share: float) -> None:
+def test_a_share_of_a_gpu_is_at_most_one(share: float) -> None:
     with pytest.raises(ValueError, match="gpu_share"):
         HardwareConfig(gpu_share=share)
 
 
-def test_a_demand_fits_a_host_that_has_as_much() -> None:
+def test_a_request_fits_a_host_with_these_resources() -> None:
     assert ResourceRequest(2, 0.5).fits({"CPU": 2.0, "GPU": 1.0})
     assert not ResourceRequest(2, 0.5).fits({"CPU": 2.0})
     assert not ResourceRequest(3, 0).fits({"CPU": 2.0, "GPU": 1.0})
 
 
-def test_a_token_is_lost_when_it_is_gone_or_that_of_another_study(tmp_path: Path) -> None:
+def test_a_token_is_lost_when_it_is_gone_or_belongs_to_another_study(tmp_path: Path) -> None:
     token = StudyToken(tmp_path / "token", "mine")
     assert token.lost
     token.path.write_text("mine")
     assert not token.lost
-    assert token.seen()
+    assert token.wait_until_visible()
     token.path.write_text("another's")
     assert token.lost
 
 
-def test_a_host_that_does_not_see_the_folder_ends_the_study_in_a_line(
+def test_a_host_that_does_not_see_the_folder_ends_the_study_in_one_line(
     tmp_path: Path, studied: Studied, local: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -181,25 +180,27 @@ def test_a_host_that_does_not_see_the_folder_ends_the_study_in_a_line(
                 elsewhere / self.path.name,
                 self.text,
                 0.1,
-            )  # the path leads to another place over there
+            )  # another folder on that host
 
     monkeypatch.setattr(study_ray, "StudyToken", Misled)
     out = tmp_path / "out"
-    with pytest.raises(S4miError, match=f"^{out}: .* does not see this folder; choose one that all hosts") as caught:
+    with pytest.raises(S4miError, match=f"^{out}: not visible on .*; choose a folder that all hosts") as caught:
         run_study(studied(), out, ray="auto")
     assert "\n" not in str(caught.value)
     assert [path.name for path in out.iterdir() if path.name.startswith(".study.token")] == []
     assert not (out / LOCK_NAME).exists()
 
 
-def test_without_ray_a_line_names_the_extra(tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_one_line_names_the_extra(
+    tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(S4miError, match=r"^--ray needs the package 'ray'; install it with: pip install 's4mi\[ray\]'$"):
         run_study(studied(), tmp_path, ray="local")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
-def test_an_address_where_no_cluster_is_is_one_line_at_once(address: str) -> None:
+def test_an_address_without_a_cluster_fails_at_once_in_one_line(address: str) -> None:
     with pytest.raises(S4miError, match=f"^--ray {address}: ") as caught:
         connect(address)
     assert "\n" not in str(caught.value)
@@ -208,20 +209,20 @@ def test_an_address_where_no_cluster_is_is_one_line_at_once(address: str) -> Non
 def test_a_finished_study_needs_no_cluster(tmp_path: Path, studied: Studied, undisturbed: Path) -> None:
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
     outcomes = run_study(studied(), tmp_path, ray="127.0.0.1:1")
-    assert [outcome.failure for outcome in outcomes] == [""] * 3
+    assert [outcome.reason for outcome in outcomes] == [""] * 3
 
 
 @pytest.mark.slow
-def test_runs_are_on_both_hosts_and_the_death_of_one_is_survived(
+def test_runs_use_both_hosts_and_survive_the_death_of_one(
     tmp_path: Path, studied: Studied, undisturbed: Path, two_hosts: Any
 ) -> None:
     (second,) = two_hosts.worker_nodes
-    told: list[Event] = []
+    events: list[Event] = []
     parents: dict[str, int] = {}
     killed: list[str] = []
 
-    def tell(event: Event) -> None:
-        told.append(event)
+    def on_event(event: Event) -> None:
+        events.append(event)
         if isinstance(event, RunProgress) and event.progress.epoch >= 2:
             name = event.planned.name
             if name not in parents:
@@ -231,11 +232,15 @@ def test_runs_are_on_both_hosts_and_the_death_of_one_is_survived(
                 killed.extend(victims)
                 two_hosts.remove_node(second, allow_graceful=False)
 
-    outcomes = run_study(studied(), tmp_path, ray="auto", tell=tell)
+    outcomes = run_study(studied(), tmp_path, ray="auto", on_event=on_event)
     assert len(killed) == 1
-    assert [outcome.failure for outcome in outcomes] == [""] * 3
-    (reason,) = [event.reason for event in told if isinstance(event, AttemptFailed) and event.planned.name == killed[0]]
-    assert re.fullmatch(r"(\S+, on which it ran, is gone|its process on \S+ has died, .*); see its log.txt", reason)
+    assert [outcome.reason for outcome in outcomes] == [""] * 3
+    (reason,) = [
+        event.reason for event in events if isinstance(event, AttemptFailed) and event.planned.name == killed[0]
+    ]
+    assert re.fullmatch(
+        r"(\S+, on which the run was training, is gone|worker process on \S+ died, .*); see its log.txt", reason
+    )
     assert_same(tmp_path, undisturbed)
 
 
@@ -248,21 +253,21 @@ def raylet_of(host: Any) -> int:
 
 
 @pytest.mark.slow
-def test_a_cluster_that_goes_away_ends_the_study_in_a_line_and_keeps_what_is_finished(
+def test_a_lost_cluster_ends_the_study_in_one_line_and_keeps_finished_runs(
     tmp_path: Path, studied: Studied, undisturbed: Path, two_hosts: Any
 ) -> None:
     shutil.copytree(undisturbed / PRETRAINING, tmp_path / PRETRAINING)
 
-    def tell(event: Event) -> None:
+    def on_event(event: Event) -> None:
         head = two_hosts.head_node
         if isinstance(event, RunProgress) and event.progress.epoch == 2 and head.all_processes.get("gcs_server"):
             head.kill_gcs_server()
-            for run in (SCRATCH, TUNED):  # or they are done before anybody notices
+            for run in (SCRATCH, TUNED):  # or they finish before the loss is noticed
                 with suppress(OSError, IndexError):
                     os.kill(pid_of(tmp_path / run), signal.SIGSTOP)
 
-    with pytest.raises(S4miError, match=r"^auto: the Ray cluster is gone; finished runs are kept, give the same"):
-        run_study(studied(), tmp_path, ray="auto", tell=tell)
+    with pytest.raises(S4miError, match=r"^auto: the Ray cluster is gone; finished runs are kept, rerun the command"):
+        run_study(studied(), tmp_path, ray="auto", on_event=on_event)
     assert (tmp_path / PRETRAINING / "record.json").exists()
     assert not (tmp_path / LOCK_NAME).exists()
     assert run_study(studied(), tmp_path)[0].record is not None
@@ -270,22 +275,20 @@ def test_a_cluster_that_goes_away_ends_the_study_in_a_line_and_keeps_what_is_fin
 
 
 @pytest.mark.slow
-def test_a_cluster_that_has_lost_its_only_host_ends_the_study_and_is_not_waited_for(
-    tmp_path: Path, studied: Studied, two_hosts: Any
-) -> None:
-    def tell(event: Event) -> None:
+def test_a_cluster_without_hosts_ends_the_study_at_once(tmp_path: Path, studied: Studied, two_hosts: Any) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, RunProgress) and event.progress.epoch == 2:
             for host in list(two_hosts.list_all_nodes()):
                 for process in host.all_processes["raylet"]:
                     process.process.kill()
 
     with pytest.raises(S4miError, match=r"^auto: the Ray cluster is gone"):
-        run_study(studied(), tmp_path, ray="auto", tell=tell)
+        run_study(studied(), tmp_path, ray="auto", on_event=on_event)
     assert not (tmp_path / LOCK_NAME).exists()
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_steps_and_takes_ray_along_and_the_same_command_goes_on(
+def test_ctrl_c_stops_the_study_and_ray_and_the_same_command_resumes(
     tmp_path: Path, studied: Studied, undisturbed: Path
 ) -> None:
     study, out = studied.file(tmp_path / "study.yaml"), tmp_path / "out"
@@ -296,9 +299,9 @@ def test_ctrl_c_ends_steps_and_takes_ray_along_and_the_same_command_goes_on(
     printed, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in printed + errors
-    assert errors.splitlines()[-1].endswith("and the same command goes on from there")
+    assert errors.splitlines()[-1].endswith("rerun the same command to resume")
     wait_until_gone(process.pid)
-    assert started_at(worker) is None
+    assert is_gone(worker)
     assert not (out / LOCK_NAME).exists()
     assert not (out / study_ray.TOKEN_NAME).exists()
     assert not (out / TUNED / "record.json").exists()
@@ -307,13 +310,13 @@ def test_ctrl_c_ends_steps_and_takes_ray_along_and_the_same_command_goes_on(
     _, errors = again.communicate(timeout=240)
     assert again.returncode == 0, errors
     assert errors == ""
-    for name, lines in before.items():  # seconds and all: they were not trained again
+    for name, lines in before.items():  # including seconds: they were not trained again
         assert (out / name / "metrics.jsonl").read_text().startswith(lines)
     assert_same(out, undisturbed)
 
 
 @pytest.mark.slow
-def test_a_study_that_is_killed_takes_its_ray_along_and_goes_on(
+def test_the_ray_cluster_of_a_killed_study_ends_and_it_resumes(
     tmp_path: Path, studied: Studied, undisturbed: Path
 ) -> None:
     study, out = studied.file(tmp_path / "study.yaml"), tmp_path / "out"
@@ -323,7 +326,7 @@ def test_a_study_that_is_killed_takes_its_ray_along_and_goes_on(
     process.kill()
     process.communicate()
     end = time.monotonic() + 30
-    while started_at(worker) is not None:  # two helpers of Ray's stay for a minute, in vain
+    while not is_gone(worker):  # two helper processes of Ray stay for a minute
         assert time.monotonic() < end
         time.sleep(0.05)
     again = command(study, out)

@@ -1,1 +1,1 @@
-"""."""
+"""Worker pool on a Ray cluster."""

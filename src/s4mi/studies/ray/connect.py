@@ -1,4 +1,4 @@
-"""The way into a Ray cluster: joining it, what its hosts have, and what of it a run takes."""
+"""Connection to a Ray cluster, the resources of its hosts, and the resources that a run requests."""
 
 import logging
 import os
@@ -16,6 +16,7 @@ from ray.exceptions import RayError
 
 from s4mi.config import HardwareConfig
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 
 LOCAL = "local"
 CLIENT = "ray://"
@@ -23,66 +24,66 @@ CLIENT = "ray://"
 
 @dataclass(frozen=True)
 class ResourceRequest:
-    """What a run takes of a host."""
+    """Resources of a host that a run requests."""
 
     cpus: int
     gpus: float
 
     def fits(self, host: dict[str, float]) -> bool:
-        """Whether a host has that much in all."""
+        """Whether a host has these resources in total, in use or not."""
         return self.cpus <= host.get("CPU", 0) and self.gpus <= host.get("GPU", 0)
 
     def __str__(self) -> str:
         gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
-        return f"{self.cpus} CPU{'' if self.cpus == 1 else 's'}{gpus}"
+        return f"{plural(self.cpus, 'CPU')}{gpus}"
 
 
 def resources_per_run(hardware: HardwareConfig, *, gpus: bool) -> ResourceRequest:
-    """What a run takes by its settings; `gpus`: the cluster has some."""
+    """Return the resources that a run with these settings requests; `gpus`: whether the cluster has GPUs."""
     on_gpu = hardware.accelerator in ("cuda", "gpu") or (hardware.accelerator == "auto" and gpus)
     return ResourceRequest(hardware.threads or 1, hardware.gpu_share if on_gpu else 0.0)
 
 
 def connect(address: str) -> None:
-    """Join a cluster, or start one on this machine for `local`.
+    """Connect to a cluster, or start one on this machine for the address `local`.
 
     Raises:
-        S4miError: there is no such cluster, or it does not let us in.
+        S4miError: the cluster cannot be reached, or refuses the connection.
     """
-    # Workers share little more than words with us, so a small store of objects will do.
+    # Workers exchange only short messages with this process, so a small object store is enough.
     more: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 100 << 20} if address == LOCAL else {}
-    place = _place(address)
-    if place is not None and not responds(place):  # Ray would try for minutes
-        raise S4miError(f"--ray {address}: nothing answers there; {_cure(address)}")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when Ray starts: nobody is told how it is used
+    endpoint = _parse_endpoint(address)
+    if endpoint is not None and not responds(endpoint):  # Ray would retry for minutes
+        raise S4miError(f"--ray {address}: no response; {_hint(address)}")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when Ray starts: it sends no usage statistics
     try:
-        with _undisturbed():
+        with _keep_signals_and_output():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
     except (RayError, OSError, RuntimeError, ValueError, AssertionError) as error:
         ray.shutdown()
         reason = f"{error} {error.__cause__}"
-        cure = _TOKEN if "token" in reason.lower() else _cure(address)
-        raise S4miError(f"--ray {address}: no Ray cluster to be had ({last_line(error)}); {cure}") from error
+        hint = _TOKEN_HINT if "token" in reason.lower() else _hint(address)
+        raise S4miError(f"--ray {address}: cannot connect to a Ray cluster ({last_line(error)}); {hint}") from error
 
 
-_TOKEN = "it asks for a token: copy ~/.ray/auth_token of its head here and set RAY_AUTH_MODE=token"
+_TOKEN_HINT = "it requires a token: copy ~/.ray/auth_token from its head node and set RAY_AUTH_MODE=token"
 
 
-def _cure(address: str) -> str:
+def _hint(address: str) -> str:
     if address.startswith(CLIENT):
-        return "is its head up, and is that the port of its clients, 10001 by default?"
+        return "check that its head node is running and that this is its client port, 10001 by default"
     return "start one with: ray start --head, join one with: ray start --address=HOST:PORT, or use ray://HOST:10001"
 
 
-def _place(address: str) -> tuple[str, int] | None:
-    """Host and port, where the address has them."""
+def _parse_endpoint(address: str) -> tuple[str, int] | None:
+    """Return host and port if the address contains them."""
     host, _, port = address.removeprefix(CLIENT).rpartition(":")
     return (host.strip("[]"), int(port)) if host and port.isdecimal() else None
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ray takes SIGTERM for itself, and prints pages of its own logs when a process dies: neither is wanted."""
+def _keep_signals_and_output() -> Iterator[None]:
+    """Keep our SIGTERM handler, which Ray would replace, and do not print Ray's logs when a process dies."""
     listen = ray_worker.listen_error_messages
     before = signal.getsignal(signal.SIGTERM)
     ray_worker.listen_error_messages = lambda *_: None
@@ -94,28 +95,38 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def hosts() -> list[dict[str, float]]:
-    """What each host has that is there."""
+def host_resources() -> list[dict[str, float]]:
+    """Return the total resources of each host that is alive."""
     return [host["Resources"] for host in ray.nodes() if host["Alive"]]  # type: ignore[no-untyped-call]
 
 
-def head(address: str) -> tuple[str, int]:
-    """Where the cluster that this process is in answers."""
-    place = _place(address if address.startswith(CLIENT) else ray.get_runtime_context().gcs_address)
-    assert place is not None
-    return place
+def head_endpoint(address: str) -> tuple[str, int]:
+    """Return host and port of the head node of the cluster that this process is connected to."""
+    endpoint = _parse_endpoint(address if address.startswith(CLIENT) else ray.get_runtime_context().gcs_address)
+    assert endpoint is not None
+    return endpoint
 
 
-def responds(place: tuple[str, int]) -> bool:
-    """Whether somebody listens there."""
+def responds(endpoint: tuple[str, int]) -> bool:
+    """Whether the endpoint accepts a connection."""
     try:
-        socket.create_connection(place, timeout=2).close()
+        socket.create_connection(endpoint, timeout=2).close()
     except OSError:
         return False
     return True
 
 
 def last_line(error: BaseException) -> str:
-    """Of a message of many lines the one that says most."""
+    """Return the last line of an error message, which says the most in those of Ray."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
+
+
+def cause_of_death(error: RayError, host: str) -> str:
+    """Return how a worker on a host has died."""
+    text = str(error)
+    if "low on memory" in text:
+        return f"worker process ended by Ray: out of memory on {host}"
+    if "node has died" in text or "node was terminated" in text or "node has crashed" in text:
+        return f"{host}, on which the run was training, is gone"
+    return f"worker process on {host} died, possibly out of memory"

@@ -1,7 +1,7 @@
-"""A process of a cluster that makes one run after the other, and is asked what there is to tell.
+"""Remote worker: a Ray actor that trains one run after the other and is polled for its messages.
 
-It may be on another host than the study, so it shows first that both see the same folder. Nothing here imports torch
-before the process has said how many threads it may take, and nothing knows whose cluster it is.
+It may be on another host than the study, so it first checks that it sees the same folder. This module imports torch
+only after the process has limited its threads, and does not import Ray.
 """
 
 import os
@@ -19,34 +19,36 @@ from s4mi.studies.worker import (
     Job,
     JobStarted,
     WorkerWarning,
-    divide_threads,
-    execute,
+    limit_resources,
     log,
+    run_job,
 )
 
 if TYPE_CHECKING:
     from s4mi.training.progress import Progress
 
-BREATH = 0.5
-"""Seconds that a question waits for news."""
-LOOK = 1.0
-"""Seconds between two looks at whether the study is still that of the run."""
+POLL_TIMEOUT = 0.5
+"""Seconds that a poll waits for a message."""
+TOKEN_INTERVAL = 1.0
+"""Seconds between two checks of the study's token."""
 
 
 @dataclass(frozen=True)
 class StudyToken:
-    """A file in the study's folder, there for as long as this study is run.
+    """A file in the study's folder that exists while the study is running.
 
-    `patience`: seconds that it may need until other hosts see it.
+    Attributes:
+        text: contents of the file, which differ for every study.
+        timeout: seconds until other hosts must see the file.
     """
 
     path: Path
     text: str
-    patience: float = 10.0
+    timeout: float = 10.0
 
     @property
     def lost(self) -> bool:
-        """Whether it is gone, or another's; a moment's trouble with the network says neither."""
+        """Whether the file is gone or belongs to another study; a network error means neither."""
         try:
             return self.path.read_text(encoding="utf-8") != self.text
         except FileNotFoundError:
@@ -54,19 +56,19 @@ class StudyToken:
         except OSError:
             return False
 
-    def seen(self) -> bool:
-        """Whether it is there, or soon is."""
-        end = time.monotonic() + self.patience
+    def wait_until_visible(self) -> bool:
+        """Whether the file is visible on this host, now or within the timeout."""
+        end = time.monotonic() + self.timeout
         while self.lost or not self.path.exists():
             if time.monotonic() > end:
                 return False
-            time.sleep(BREATH)
+            time.sleep(POLL_TIMEOUT)
         return True
 
 
 @dataclass(frozen=True)
 class WorkerHost:
-    """Where the process is."""
+    """Host and process id of a remote worker, its first message."""
 
     host: str
     pid: int
@@ -74,7 +76,7 @@ class WorkerHost:
 
 @dataclass(frozen=True)
 class StudyFolderMissing:
-    """The study's folder is not there, or is another one."""
+    """The study's folder does not exist on the host of the worker, or is another one."""
 
 
 Message: TypeAlias = "WorkerHost | StudyFolderMissing | JobStarted | WorkerWarning | Progress | AttemptResult"
@@ -82,56 +84,56 @@ Message: TypeAlias = "WorkerHost | StudyFolderMissing | JobStarted | WorkerWarni
 
 @final
 class RemoteWorker:
-    """Makes runs in a thread, so that it can be asked meanwhile."""
+    """Trains runs in a thread, so that it can be polled meanwhile."""
 
     def __init__(self, threads: int, folder: str) -> None:
-        divide_threads(threads)
-        with suppress(OSError):  # settings may name files from there
+        limit_resources(threads)
+        with suppress(OSError):  # settings may contain paths relative to it
             os.chdir(folder)
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._messages: list[Message] = [WorkerHost(socket.gethostname(), os.getpid())]
-        self._dropped = 0
-        self._asked = threading.Event()
-        log.addHandler(ForwardWarnings(self._tell))
+        self._acknowledged = 0
+        self._stop_requested = threading.Event()
+        log.addHandler(ForwardWarnings(self._send))
 
-    def begin(self, job: Job, token: StudyToken) -> None:
-        """Make a run, which `hear` will tell about."""
-        self._asked.clear()
-        self._tell(JobStarted())
-        threading.Thread(target=self._make, args=(job, token), daemon=True).start()
+    def start(self, job: Job, token: StudyToken) -> None:
+        """Start a run in a thread; its messages are returned by `poll`."""
+        self._stop_requested.clear()
+        self._send(JobStarted())
+        threading.Thread(target=self._run, args=(job, token), daemon=True).start()
 
-    def hear(self, known: int) -> list[Message]:
-        """All messages since this process began but the first `known`; after a moment, if there is none.
+    def poll(self, received: int) -> list[Message]:
+        """Return all messages since the process started except the first `received`; wait a moment if there is none.
 
-        What was asked for is forgotten at the next question, so that an answer that got lost can be asked for again.
+        Messages are discarded only at the next poll, so that a reply that was lost can be requested again.
         """
-        with self._news:
-            del self._messages[: known - self._dropped]
-            self._dropped = known
-            self._news.wait_for(lambda: self._messages, timeout=BREATH)
+        with self._changed:
+            del self._messages[: received - self._acknowledged]
+            self._acknowledged = received
+            self._changed.wait_for(lambda: self._messages, timeout=POLL_TIMEOUT)
             return list(self._messages)
 
     def stop(self) -> None:
-        """End the run after its step."""
-        self._asked.set()
+        """End the run after its current step."""
+        self._stop_requested.set()
 
-    def _make(self, job: Job, token: StudyToken) -> None:
-        if not token.seen():
-            self._tell(StudyFolderMissing())
+    def _run(self, job: Job, token: StudyToken) -> None:
+        if not token.wait_until_visible():
+            self._send(StudyFolderMissing())
             return
-        looked = time.monotonic()
+        checked = time.monotonic()
 
-        def asked() -> bool:
-            nonlocal looked
-            if time.monotonic() - looked > LOOK:
-                looked = time.monotonic()
+        def stop_requested() -> bool:
+            nonlocal checked
+            if time.monotonic() - checked > TOKEN_INTERVAL:
+                checked = time.monotonic()
                 if token.lost:
-                    self._asked.set()
-            return self._asked.is_set()
+                    self._stop_requested.set()
+            return self._stop_requested.is_set()
 
-        self._tell(execute(job, self._tell, asked) or AttemptResult("it was asked to stop"))
+        self._send(run_job(job, self._send, stop_requested) or AttemptResult("stopped on request"))
 
-    def _tell(self, message: Message) -> None:
-        with self._news:
+    def _send(self, message: Message) -> None:
+        with self._changed:
             self._messages.append(message)
-            self._news.notify()
+            self._changed.notify()
