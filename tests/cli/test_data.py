@@ -56,7 +56,7 @@ def test_an_error_ends_with_status_one_and_a_warning_only_when_strict(classes: P
     assert run("check", out).exit_code == 0
     strict = run("check", out, "--strict")
     assert strict.exit_code == 1
-    assert "1 file that no row mentions" in strict.stdout
+    assert "1 unlisted file" in strict.stdout
     (classes / "naevus" / "p0_0.png").write_bytes(b"")
     assert run("check", out).exit_code == 1
 
@@ -67,8 +67,8 @@ def test_messages_are_whole_on_one_line_at_eighty_columns(tmp_path: Path) -> Non
     (tmp_path / "data" / "dataset.yaml").write_text("name: x\ntasks: []\n")
     (tmp_path / "data" / "manifest.csv").write_text(f"image,mask\n{long}.png,[red]{long}.png\n")
     lines = run("check", tmp_path / "data").stdout.splitlines()
-    wanted = f"error: manifest.csv:2: mask '[red]{long}.png' is not in {(tmp_path / 'data').resolve()}; "
-    assert [line for line in lines if line.startswith(wanted) and line.endswith("empty the cell if there is none")]
+    wanted = f"error: manifest.csv:2: mask '[red]{long}.png' does not exist in {(tmp_path / 'data').resolve()}; "
+    assert [line for line in lines if line.startswith(wanted) and line.endswith("empty the cell if there is no mask")]
 
 
 def test_json_is_one_document_and_nothing_else(classes: Path, tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_an_arm_without_a_name_is_called_by_technique_and_network() -> None:
             "study.yaml: arm 'dino': method.pretrained is no setting of dedl",
         ),
         ({"arms": [FINETUNE, {**FINETUNE, "epochs": 3}]}, "give one a name: …"),
-        ({"label_fractions": [10, 0]}, "0.0 is no amount of labels"),
+        ({"label_fractions": [10, 0]}, "0.0 is not a valid amount of labels"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place_before_anything_runs(changes: dict[str, Any], message: str) -> None:

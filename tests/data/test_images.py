@@ -86,8 +86,8 @@ def test_grey_files_are_told_from_colour_files_by_their_header(tmp_path: Path) -
     Image.fromarray(photo()[:, :, 0].astype(np.uint16)).save(tmp_path / "deep.png")
     tifffile.imwrite(tmp_path / "grey.tif", photo()[:, :, 0])
     tifffile.imwrite(tmp_path / "colour.tif", photo(), photometric="rgb")
-    answers = {path.name: read_header(path).channels < 3 for path in tmp_path.iterdir()}
-    assert answers == {
+    grey = {path.name: read_header(path).channels < 3 for path in tmp_path.iterdir()}
+    assert grey == {
         "colour.png": False, "grey.png": True, "deep.png": True, "grey.tif": True, "colour.tif": False
     }  # fmt: skip
 
@@ -153,13 +153,13 @@ def test_a_broken_file_gives_pixels_or_one_line_and_never_another_exception(
         contents[data.draw(st.integers(0, len(contents) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / f"a{ending}"
     path.write_bytes(contents[: int(len(contents) * cut)])
-    said = []
+    messages = []
     for read in (read_image, image_size, read_header, mask_file_values):
         try:
             read(path)
         except S4miError as error:
-            said.append(str(error))
-    assert not any("\n" in message for message in said)
+            messages.append(str(error))
+    assert not any("\n" in message for message in messages)
 
 
 def test_a_mask_becomes_class_indices_in_the_order_of_its_names(tmp_path: Path) -> None:
@@ -189,13 +189,13 @@ def test_a_sixteen_bit_mask_is_read_when_its_numbers_are_small(tmp_path: Path, n
     assert read_mask(tmp_path / name, {0: "a", 1: "b", 2: "c"}).tolist() == values.tolist()
 
 
-def test_a_mask_that_is_none_is_refused_with_the_value_that_shows_it(tmp_path: Path) -> None:
+def test_an_invalid_mask_is_refused_with_its_value(tmp_path: Path) -> None:
     names = {0: "background", 1: "lesion"}
     Image.fromarray(np.array([[0, 255]], dtype=np.uint8)).save(tmp_path / "scaled.png")
     Image.fromarray(np.array([[0, 256]], dtype=np.uint16)).save(tmp_path / "deep.png")
     Image.fromarray(photo()).save(tmp_path / "colour.png")
     for name, code, words in [
-        ("scaled.png", "mask-value", r"holds the value 255 which mask_values \(0, 1\)"),
+        ("scaled.png", "mask-value", r"contains the value 255, not in mask_values \(0, 1\)"),
         ("deep.png", "bad-mask", "values up to 256"),
         ("colour.png", "bad-mask", "colour image"),
     ]:

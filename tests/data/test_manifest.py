@@ -69,8 +69,8 @@ def test_paths_begin_at_the_root_and_the_root_at_the_data_set(tmp_path: Path) ->
     ("line", "code", "words"),
     [
         (",,,,,", "no-image", "'image' is empty"),
-        (",c.png,,,,", "missing-image", "'c.png' is not in"),
-        (",a.png,c.png,,,", "missing-mask", "'c.png' is not in"),
+        (",c.png,,,,", "missing-image", "'c.png' does not exist in"),
+        (",a.png,c.png,,,", "missing-mask", "'c.png' does not exist in"),
         (",a.png,,melanona,,", "unknown-class", "did you mean 'melanoma'?"),
         (",a.png,,naevus;melanoma,,", "label-count", "names 2 classes"),
         (",a.png,,none,,", "label-count", "names 0 classes"),
@@ -96,7 +96,7 @@ def test_a_label_twice_in_one_cell_is_an_error(tmp_path: Path) -> None:
 def test_an_id_that_stands_twice_names_the_first_line(tmp_path: Path) -> None:
     finding = only(read(dataset(tmp_path, "x,a.png,,,,", "x,b.png,,,,"))[1])
     assert (finding.code, finding.line) == ("duplicate-id", 3)
-    assert "already in line 2" in finding.message
+    assert "already used in line 2" in finding.message
 
 
 def test_a_patient_on_two_sides_of_the_split_is_an_error(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_an_unknown_colour_is_named(tmp_path: Path) -> None:
     pixels = np.zeros((1, 2, 3), dtype=np.uint8)
     pixels[0, 0] = (1, 2, 3)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    with pytest.raises(ImageError, match="holds the value #010203 which mask_values") as caught:
+    with pytest.raises(ImageError, match="contains the value #010203, not in mask_values") as caught:
         read_mask(tmp_path / "a.png", BY_COLOUR)
     assert caught.value.code == "mask-value"
 
@@ -69,11 +69,15 @@ def test_codes_of_a_large_mask_are_all_found() -> None:
 
 def test_several_unknown_values_are_values_and_a_jpeg_is_told_what_it_does(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 64], [128, 255]], dtype=np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(ImageError, match=r"holds the values 64, 128 which mask_values .*; add them to mask_values"):
+    with pytest.raises(
+        ImageError, match=r"contains the values 64, 128, not in mask_values .*; add them to mask_values"
+    ):
         read_mask(tmp_path / "a.png", BY_NUMBER)
     mask = np.zeros((16, 16), dtype=np.uint8)
     mask[3:9, 4:11] = 255
     Image.fromarray(mask).save(tmp_path / "a.jpg")
-    with pytest.raises(ImageError, match=r"holds the values .*; JPEG changes values, so save masks as PNG") as caught:
+    with pytest.raises(
+        ImageError, match=r"contains the values .*; JPEG changes values, so save masks as PNG"
+    ) as caught:
         read_mask(tmp_path / "a.jpg", {0: "background", 255: "lesion"})
     assert "dataset.yaml" not in str(caught.value)

@@ -59,7 +59,7 @@ def test_a_merge_that_was_killed_leaves_the_version_of_before(sparse: Manifest) 
 
 def test_a_version_that_is_not_there_is_named(sparse: Manifest) -> None:
     write_version(sparse, sparse.spec, complete(sparse))
-    with pytest.raises(S4miError, match=r"has no version 5 \(data.version\), but versions 1, 2"):
+    with pytest.raises(S4miError, match=r"no version 5 \(data.version\), only versions 1, 2"):
         load_version(sparse.folder, 5)
 
 
@@ -75,25 +75,25 @@ def test_a_fault_in_an_old_version_names_its_file(sparse: Manifest) -> None:
 @pytest.mark.parametrize("task", ["multiclass", "segmentation"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_nobody_moves_when_annotation_is_merged_in(sparse: Manifest, kind: str, task: str, seed: int) -> None:
-    division = SplitMethod(kind, folds=4, fold=1, seed=seed)  # type: ignore[arg-type]
+    method = SplitMethod(kind, folds=4, fold=1, seed=seed)  # type: ignore[arg-type]
     shares = [0.1 * (number % 7) for number in range(len(sparse.rows))]
-    before = make_split(sparse, task, division=division, fraction_seed=seed, foreground=shares)  # type: ignore[arg-type]
+    before = make_split(sparse, task, method=method, fraction_seed=seed, foreground=shares)  # type: ignore[arg-type]
     write_version(sparse, sparse.spec, complete(sparse))
     new = load_version(sparse.folder)
-    moved = make_split(new, task, division=division, fraction_seed=seed, foreground=shares)  # type: ignore[arg-type]
-    basis = base_version(new, task, division, foreground=shares)  # type: ignore[arg-type]
+    moved = make_split(new, task, method=method, fraction_seed=seed, foreground=shares)  # type: ignore[arg-type]
+    base = base_version(new, task, method, foreground=shares)  # type: ignore[arg-type]
     after = make_split(
-        new, task, division=division, fraction_seed=seed, foreground=shares, basis=basis  # type: ignore[arg-type]
+        new, task, method=method, fraction_seed=seed, foreground=shares, base=base  # type: ignore[arg-type]
     )  # fmt: skip
     assert (after.train, after.val, after.test) == (before.train, before.val, before.test)
     assert (moved.val, moved.test) != (before.val, before.test)  # it would, if it were drawn from all labels
     assert {*before.labelled} < {*after.labelled}
-    assert basis is not None
-    late = merged_later(new, basis, task)  # type: ignore[arg-type]
+    assert base is not None
+    late = merged_later(new, base, task)  # type: ignore[arg-type]
     assert late == {n for n, row in enumerate(sparse.rows) if not row.annotated(task)}  # type: ignore[arg-type]
 
 
-def test_an_official_or_a_saved_split_needs_no_basis(sparse: Manifest) -> None:
+def test_an_official_or_a_saved_split_needs_no_base(sparse: Manifest) -> None:
     write_version(sparse, sparse.spec, complete(sparse))
     new = load_version(sparse.folder)
     assert base_version(new, "multiclass", SplitMethod("official"), foreground=None) is None
@@ -101,14 +101,14 @@ def test_an_official_or_a_saved_split_needs_no_basis(sparse: Manifest) -> None:
 
 
 def test_images_that_came_later_go_with_their_patient_or_train(sparse: Manifest) -> None:
-    division = SplitMethod(seed=0)
-    before = make_split(sparse, "multiclass", division=division, fraction_seed=0)
+    method = SplitMethod(seed=0)
+    before = make_split(sparse, "multiclass", method=method, fraction_seed=0)
     write_version(sparse, sparse.spec, complete(sparse))
     new = load_version(sparse.folder)
     tested = new.rows[before.test[0]]
     more = replace(new, rows=(*new.rows, replace(tested, id="later"), replace(tested, id="other", group="new")))
-    basis = base_version(new, "multiclass", division, foreground=None)
-    after = make_split(more, "multiclass", division=division, fraction_seed=0, basis=basis)
+    base = base_version(new, "multiclass", method, foreground=None)
+    after = make_split(more, "multiclass", method=method, fraction_seed=0, base=base)
     assert len(new.rows) in after.test
     assert len(new.rows) + 1 in after.train
 
@@ -120,31 +120,31 @@ def test_masks_that_were_replaced_are_counted_as_they_were(sparse: Manifest) -> 
     other.write_bytes((sparse.folder / "masks" / "lesion_0059.png").read_bytes())
     rows = [replace(row, mask=other) if n == number else row for n, row in enumerate(sparse.rows)]
     write_version(sparse, sparse.spec, rows)
-    basis = base_version(load_version(sparse.folder), "segmentation", SplitMethod(), foreground=[0.5] * len(rows))
-    assert basis is not None
-    assert basis.foreground is not None
+    base = base_version(load_version(sparse.folder), "segmentation", SplitMethod(), foreground=[0.5] * len(rows))
+    assert base is not None
+    assert base.foreground is not None
     from s4mi.data.masks import foreground_share, read_mask
 
     old = sparse.rows[number].mask
     assert old is not None
-    assert basis.foreground[number] == foreground_share(read_mask(old, sparse.spec.mask_values))
-    assert {share for n, share in enumerate(basis.foreground) if n != number} == {0.0, 0.5}
+    assert base.foreground[number] == foreground_share(read_mask(old, sparse.spec.mask_values))
+    assert {share for n, share in enumerate(base.foreground) if n != number} == {0.0, 0.5}
 
 
 def test_labelled_images_can_be_those_of_a_file(sparse: Manifest, tmp_path: Path) -> None:
-    drawn = make_split(sparse, "multiclass", division=SplitMethod(seed=1), fraction_seed=1)
+    drawn = make_split(sparse, "multiclass", method=SplitMethod(seed=1), fraction_seed=1)
     some = replace(drawn, labelled=drawn.labelled[::2])
     save_split(some, sparse, tmp_path / "split.json")
-    division = SplitMethod("file", file=tmp_path / "split.json")
+    method = SplitMethod("file", file=tmp_path / "split.json")
     saved = LabelAmount.parse("saved")
-    split = make_split(sparse, "multiclass", division=division, amount=saved, fraction_seed=5)
+    split = make_split(sparse, "multiclass", method=method, amount=saved, fraction_seed=5)
     assert split.labelled == some.labelled
     assert str(saved) == saved.setting == "saved"
-    with pytest.raises(S4miError, match=r"pass split.kind=file"):
-        make_split(sparse, "multiclass", division=SplitMethod(), amount=saved, fraction_seed=0)
+    with pytest.raises(S4miError, match=r"use split.kind=file"):
+        make_split(sparse, "multiclass", method=SplitMethod(), amount=saved, fraction_seed=0)
     save_split(replace(drawn, labelled=(drawn.test[0],)), sparse, tmp_path / "split.json")
-    with pytest.raises(S4miError, match="does not train"):
-        make_split(sparse, "multiclass", division=division, amount=saved, fraction_seed=0)
+    with pytest.raises(S4miError, match="is not in the training part"):
+        make_split(sparse, "multiclass", method=method, amount=saved, fraction_seed=0)
 
 
 def test_the_first_version_with_a_task_is_found(sparse: Manifest) -> None:

@@ -79,7 +79,9 @@ class Committee:
     def _decoded(
         self, files: Sequence[Path], progress: Callable[[int, int], None]
     ) -> Iterator[tuple[Pixels, tuple[int, int]] | str]:
-        yield from in_parallel(partial(_decode, answerer=self._all), list(files), say=progress, few=len(files))
+        yield from in_parallel(
+            partial(_decode, answerer=self._all), list(files), progress=progress, thread_limit=len(files)
+        )
 
     def _answers(self, inputs: Pixels, size: tuple[int, int]) -> Probabilities:
         """(M, K), or (M, K, H, W)."""

@@ -50,7 +50,7 @@ def embed_files(
     network = load_any_encoder(fabric, run)
     work = partial(decode, preprocessing=config.data.preprocessing, intensity=load_spec(run).rule)
     failed: dict[int, str] = {}
-    decoded = in_parallel(work, list(files), say=progress, few=len(files))
+    decoded = in_parallel(work, list(files), progress=progress, thread_limit=len(files))
     read = ((number, tiles) for number, tiles in enumerate(decoded) if not _failed(number, tiles, failed))
     places: list[int] = []
     blocks: list[Tensor] = []

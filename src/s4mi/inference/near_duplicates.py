@@ -82,7 +82,9 @@ def embed(manifest: Manifest, likeness: NearDuplicateSearch, *, progress: Progre
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = Backbone(likeness.backbone, image_size=likeness.size, weights=likeness.weights).eval().to(device)
     work = partial(_read, size=likeness.size, intensity=manifest.spec.rule)
-    pictures = in_parallel(work, [row.image for row in manifest.rows], say=progress, few=len(manifest.rows))
+    pictures = in_parallel(
+        work, [row.image for row in manifest.rows], progress=progress, thread_limit=len(manifest.rows)
+    )
     features, rows = [], []
     for batch in _batches(pictures):
         stack = torch.from_numpy(np.stack([pixels for _, pixels in batch])).to(device)

@@ -13,7 +13,7 @@ import numpy as np
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spacing import Spacing, pixel_spacing
-from s4mi.data.volumes import read_pictures
+from s4mi.data.volumes import read_rgb_frames
 from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import read_truth
 from s4mi.inference.image_list import InputImage
@@ -121,7 +121,7 @@ def decode(asked: InputImage, answerer: Predictor, wanted: KeepOptions) -> Decod
     """Read a file and make it ready; what is wrong with it is told."""
     path, spec = asked.picture.path, answerer.about.spec
     try:
-        pictures = read_pictures(path, spec.rule) if asked.frames > 1 else [answerer.read(path)]
+        pictures = read_rgb_frames(path, spec.rule) if asked.frames > 1 else [answerer.read(path)]
         if len(pictures) != asked.frames:
             raise ImageError("undecodable", f"says it holds {asked.frames} pictures, but has {len(pictures)}")
         if spec.channels == "grey":

@@ -139,7 +139,7 @@ def _decoded(
     """Each image with its (T, S, S, 3) tiles; those that cannot be read go on the list instead."""
     work = partial(decode, preprocessing=preprocessing, intensity=intensity)
     # Threads: a process would have to import torch first.
-    results = in_parallel(work, [image.path for image in images], say=progress, few=len(images))
+    results = in_parallel(work, [image.path for image in images], progress=progress, thread_limit=len(images))
     for image, result in zip(images, results, strict=True):
         if isinstance(result, str):
             failed.add(Unreadable(image.path, result))

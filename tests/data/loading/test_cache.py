@@ -308,34 +308,34 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Path, 
 
 
 @settings(max_examples=60, deadline=None)
-@example(name="images.npy", place=0.5, bit=0)
-@example(name="masks.npy", place=0.999, bit=7)
-@example(name="index.npz", place=0.05, bit=0)
+@example(name="images.npy", position=0.5, bit=0)
+@example(name="masks.npy", position=0.999, bit=7)
+@example(name="index.npz", position=0.05, bit=0)
 @given(
     name=st.sampled_from(["images.npy", "masks.npy", "index.npz"]),
-    place=st.floats(0, 1, exclude_max=True),
+    position=st.floats(0, 1, exclude_max=True),
     bit=st.integers(0, 7),
 )
-def test_a_flipped_bit_is_noticed_and_mended(
-    standing: tuple[Manifest, Path, Cache], name: str, place: float, bit: int
+def test_a_flipped_bit_is_noticed_and_repaired(
+    standing: tuple[Manifest, Path, Cache], name: str, position: float, bit: int
 ) -> None:
     manifest, folder, expected = standing
     opened(manifest, folder)
     file = folder / expected.key / name
     contents = bytearray(file.read_bytes())
-    contents[int(place * len(contents))] ^= 1 << bit
+    contents[int(position * len(contents))] ^= 1 << bit
     file.write_bytes(contents)
     given = opened(manifest, folder)
     assert_same_contents(given, expected)
     assert (given.images.dtype, given.masks is not None and given.masks.dtype) == (np.uint8, np.uint8)
-    in_pixels = name != "index.npz" and int(place * len(contents)) >= 128  # the length of a header
+    in_pixels = name != "index.npz" and int(position * len(contents)) >= 128  # the length of a header
     assert not (in_pixels and given.reused)
     assert opened(manifest, folder).reused or not in_pixels
 
 
 @pytest.mark.parametrize("name", ["images.npy", "masks.npy", "thumbnails.npy", "index.npz"])
 @pytest.mark.parametrize("kept", [None, 0, 100, 1000])
-def test_a_lost_or_shortened_file_is_noticed_and_mended(
+def test_a_lost_or_shortened_file_is_noticed_and_repaired(
     manifest: Manifest, folder: Path, name: str, kept: int | None, decoded: list[Path]
 ) -> None:
     before = opened(manifest, folder)
@@ -361,7 +361,7 @@ def test_of_a_large_cache_the_ends_are_among_what_is_checked(
     assert not opened(manifest, folder).reused
 
 
-def test_remembered_fingerprints_that_are_damaged_are_forgotten(manifest: Manifest, folder: Path) -> None:
+def test_damaged_file_hashes_are_rebuilt(manifest: Manifest, folder: Path) -> None:
     opened(manifest, folder)
     (folder / "fingerprints.sqlite").write_bytes(b"no data base" * 100)
     assert opened(manifest, folder).reused
@@ -427,7 +427,7 @@ def test_a_mask_of_another_size_is_named_with_both(manifest: Manifest, folder: P
 
 def test_a_mask_value_without_a_name_is_named(manifest: Manifest, folder: Path) -> None:
     Image.fromarray(np.full(SIZE, 7, dtype=np.uint8)).save(manifest.folder / "0_mask.png")
-    with pytest.raises(S4miError, match=r"csv:2: mask '0_mask\.png' holds the value 7 which mask_values"):
+    with pytest.raises(S4miError, match=r"csv:2: mask '0_mask\.png' contains the value 7, not in mask_values"):
         opened(manifest, folder)
 
 
@@ -442,7 +442,7 @@ def full(*given: object, **named: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "place",
+    "function",
     [
         "s4mi.data.loading.cache.os.posix_fallocate"
         if hasattr(os, "posix_fallocate")
@@ -452,10 +452,10 @@ def full(*given: object, **named: object) -> None:
     ],
 )
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_done(
-    manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(place, full)
+        patched.setattr(function, full)
         with pytest.raises(S4miError, match=r"cannot write the image cache \(.*No space left.*\); set data\.cache"):
             opened(manifest, folder)
     assert not list(folder.glob("*.building-*"))
@@ -475,13 +475,13 @@ def test_a_folder_without_permission_is_one_line(manifest: Manifest, folder: Pat
         opened(manifest, folder)
 
 
-def test_progress_is_told_of_every_image(manifest: Manifest, folder: Path) -> None:
-    told: list[tuple[int, int]] = []
+def test_progress_is_reported_for_every_image(manifest: Manifest, folder: Path) -> None:
+    steps: list[tuple[int, int]] = []
     open_cache(
         manifest,
         Preprocessing(image_size=SIDE),
         folder=folder,
         with_masks=True,
-        progress=lambda done, of: told.append((done, of)),
+        progress=lambda done, of: steps.append((done, of)),
     )
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert steps == [(1, 3), (2, 3), (3, 3)]

@@ -226,7 +226,10 @@ def test_plain_batches_know_how_many_they_are(count: int, batch_size: int) -> No
 
 @pytest.mark.parametrize(("count", "batch_size", "world"), [(1, 16, 2), (17, 1, 16), (3, 2, 4), (17, 2, 2)])
 def test_a_process_without_an_image_is_one_line(count: int, batch_size: int, world: int) -> None:
-    with pytest.raises(S4miError, match=rf"^{count} training images in batches of {batch_size} leave [^\n]*$"):
+    with pytest.raises(
+        S4miError,
+        match=rf"^{count} training images in batches of {batch_size} are too few for {world} processes; [^\n]*$",
+    ):
         stream(range(count), batch_size=batch_size, world=world)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from monai.data.utils import compute_importance_map
 from monai.inferers import sliding_window_inference
 
-from s4mi.data.loading.sliding_window import Windows, importance
+from s4mi.data.loading.sliding_window import Windows, importance_map
 
 sides = st.integers(1, 90)
 overlaps = st.sampled_from([0.0, 0.25, 0.5, 0.8])
@@ -58,14 +58,14 @@ def test_what_is_cut_is_blended_to_what_it_was(height: int, width: int, tile: in
 def test_weights_are_those_of_monai() -> None:
     for tile in (16, 33):
         expected = compute_importance_map((tile, tile), mode="gaussian", sigma_scale=0.125)
-        np.testing.assert_allclose(importance(tile), np.maximum(expected.numpy(), 1e-3), atol=1e-6)
+        np.testing.assert_allclose(importance_map(tile), np.maximum(expected.numpy(), 1e-3), atol=1e-6)
 
 
-def test_a_page_that_fits_the_windows_is_answered_as_by_monai() -> None:
+def test_a_page_that_fits_the_windows_is_predicted_as_by_monai() -> None:
     """MONAI lays windows from the start and moves the last one back; on such a page both have the same windows."""
     tile, side = 16, 40
     page = np.random.default_rng(1).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    shade = torch.linspace(0, 1, tile)[None, None, None, :]  # an answer that depends on where in the window a pixel is
+    shade = torch.linspace(0, 1, tile)[None, None, None, :]  # a prediction that depends on the position in the window
 
     def answer(windows: torch.Tensor) -> torch.Tensor:
         return windows[:, :2] * shade
