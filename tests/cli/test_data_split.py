@@ -21,7 +21,7 @@ def run(*words: object) -> Result:
 
 @pytest.mark.parametrize("task", ["multiclass", "segmentation"])
 @pytest.mark.parametrize("split", [{}, {"kind": "kfold", "folds": 4, "fold": 2}])
-def test_the_command_gives_the_split_that_a_run_has(
+def test_the_command_makes_the_split_of_a_run(
     lesions: Path, tmp_path: Path, quick: Callable[..., RunConfig], task: str, split: dict[str, object]
 ) -> None:
     method = DEDL if task == "segmentation" else TRANSFER
@@ -33,7 +33,7 @@ def test_the_command_gives_the_split_that_a_run_has(
     assert prepare(quick(lesions, method, split=saved, seed=3)).split.hash == prepare(config).split.hash
 
 
-def test_the_labels_at_a_fraction_are_those_a_run_reads(
+def test_the_labels_of_a_fraction_are_those_of_a_run(
     lesions: Path, tmp_path: Path, quick: Callable[..., RunConfig]
 ) -> None:
     run(lesions, "-o", tmp_path / "split.json", "--fractions", "30, 12 images,3 patients")
@@ -66,7 +66,7 @@ def test_the_table_counts_every_class_in_every_part(lesions: Path) -> None:
         (["--kind", "official"], "no split given, but split.kind=official requires one in every row"),
     ],
 )
-def test_what_cannot_be_is_one_line(lesions: Path, options: list[str], words: str) -> None:
+def test_invalid_options_give_a_one_line_error(lesions: Path, options: list[str], words: str) -> None:
     with pytest.raises(S4miError) as caught:
         run(lesions, *options)
     assert words in str(caught.value)

@@ -40,19 +40,19 @@ def test_results_come_in_order_with_progress(thread_limit: int) -> None:
     assert steps == [(number, 100) for number in range(1, 101)]
 
 
-def test_many_items_go_through_other_processes_and_few_do_not() -> None:
+def test_many_items_are_processed_in_other_processes_and_few_do_not() -> None:
     assert set(in_parallel(process, range(20))) == {os.getpid()}
     assert os.getpid() not in set(in_parallel(process, range(20), thread_limit=1))
 
 
 @pytest.mark.parametrize("thread_limit", [1000, 1])
-def test_what_goes_wrong_is_raised(thread_limit: int) -> None:
+def test_errors_are_raised(thread_limit: int) -> None:
     with pytest.raises(ValueError, match="bad luck"):
         list(in_parallel(partial(fail_at, bad=7), range(50), thread_limit=thread_limit))
 
 
 @pytest.mark.parametrize("thread_limit", [10_000, 1])
-def test_only_a_bounded_number_are_under_way(tmp_path: Path, thread_limit: int) -> None:
+def test_only_a_bounded_number_are_in_flight(tmp_path: Path, thread_limit: int) -> None:
     results = in_parallel(partial(touched, folder=tmp_path), range(3000), thread_limit=thread_limit, batch_size=4)
     next(results)
     results.close()
@@ -68,7 +68,7 @@ def test_a_script_without_a_guard_may_call_it(tmp_path: Path) -> None:
     assert done.stdout.strip() == "45"
 
 
-def test_threads_share_what_they_write_to_and_only_a_few_wait() -> None:
+def test_threads_share_memory_and_only_a_bounded_number_is_pending() -> None:
     seen: list[int] = []
 
     def work(number: int) -> int:

@@ -1,4 +1,4 @@
-"""Versions of a data set: kept, read again, and nobody moves between training, validation and test."""
+"""Versions of a data set are kept and readable, and no image moves between training, validation and test."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -50,20 +50,20 @@ def test_an_old_version_can_be_read_again(sparse: Manifest) -> None:
     assert (old.title, new.title) == ("synthetic-lesions", "synthetic-lesions, version 2")
 
 
-def test_a_merge_that_was_killed_leaves_the_version_of_before(sparse: Manifest) -> None:
+def test_a_killed_merge_leaves_the_previous_version(sparse: Manifest) -> None:
     (sparse.folder / "manifest-v1.csv").write_bytes((sparse.folder / "manifest.csv").read_bytes())
     assert load_version(sparse.folder).version == 1
     assert write_version(sparse, sparse.spec, complete(sparse)) == 2
     assert load_version(sparse.folder).version == 2
 
 
-def test_a_version_that_is_not_there_is_named(sparse: Manifest) -> None:
+def test_a_missing_version_is_named(sparse: Manifest) -> None:
     write_version(sparse, sparse.spec, complete(sparse))
     with pytest.raises(S4miError, match=r"no version 5 \(data.version\), only versions 1, 2"):
         load_version(sparse.folder, 5)
 
 
-def test_a_fault_in_an_old_version_names_its_file(sparse: Manifest) -> None:
+def test_an_error_in_an_old_version_names_its_file(sparse: Manifest) -> None:
     write_version(sparse, sparse.spec, complete(sparse))
     old = sparse.folder / "manifest-v1.csv"
     old.write_text(old.read_text().replace("lesion_0003.png", "gone.png", 1))
@@ -74,7 +74,7 @@ def test_a_fault_in_an_old_version_names_its_file(sparse: Manifest) -> None:
 @pytest.mark.parametrize("kind", ["random", "kfold"])
 @pytest.mark.parametrize("task", ["multiclass", "segmentation"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_nobody_moves_when_annotation_is_merged_in(sparse: Manifest, kind: str, task: str, seed: int) -> None:
+def test_no_image_moves_when_annotation_is_merged(sparse: Manifest, kind: str, task: str, seed: int) -> None:
     method = SplitMethod(kind, folds=4, fold=1, seed=seed)  # type: ignore[arg-type]
     shares = [0.1 * (number % 7) for number in range(len(sparse.rows))]
     before = make_split(sparse, task, method=method, fraction_seed=seed, foreground=shares)  # type: ignore[arg-type]
@@ -89,8 +89,8 @@ def test_nobody_moves_when_annotation_is_merged_in(sparse: Manifest, kind: str, 
     assert (moved.val, moved.test) != (before.val, before.test)  # it would, if it were drawn from all labels
     assert {*before.labelled} < {*after.labelled}
     assert base is not None
-    late = merged_later(new, base, task)  # type: ignore[arg-type]
-    assert late == {n for n, row in enumerate(sparse.rows) if not row.annotated(task)}  # type: ignore[arg-type]
+    later = merged_later(new, base, task)  # type: ignore[arg-type]
+    assert later == {n for n, row in enumerate(sparse.rows) if not row.annotated(task)}  # type: ignore[arg-type]
 
 
 def test_an_official_or_a_saved_split_needs_no_base(sparse: Manifest) -> None:
@@ -100,7 +100,7 @@ def test_an_official_or_a_saved_split_needs_no_base(sparse: Manifest) -> None:
     assert base_version(new, "multiclass", SplitMethod("file", file=Path("x")), foreground=None) is None
 
 
-def test_images_that_came_later_go_with_their_patient_or_train(sparse: Manifest) -> None:
+def test_later_images_go_to_the_part_of_their_patient_or_to_train(sparse: Manifest) -> None:
     method = SplitMethod(seed=0)
     before = make_split(sparse, "multiclass", method=method, fraction_seed=0)
     write_version(sparse, sparse.spec, complete(sparse))
@@ -113,7 +113,7 @@ def test_images_that_came_later_go_with_their_patient_or_train(sparse: Manifest)
     assert len(new.rows) + 1 in after.train
 
 
-def test_masks_that_were_replaced_are_counted_as_they_were(sparse: Manifest) -> None:
+def test_replaced_masks_count_with_their_old_foreground(sparse: Manifest) -> None:
     """The parts are stratified by foreground; an old mask that a new one has replaced is read again."""
     number = next(n for n, row in enumerate(sparse.rows) if row.mask is not None)
     other = sparse.folder / "other.png"
@@ -158,7 +158,7 @@ def test_the_first_version_with_a_task_is_found(sparse: Manifest) -> None:
     assert load_manifest(sparse.folder).spec == sparse.spec
 
 
-def test_a_run_keeps_to_the_version_it_began_with(sparse: Manifest, quick: object) -> None:
+def test_a_run_keeps_its_version(sparse: Manifest, quick: object) -> None:
     from conftest import TRANSFER
 
     config: RunConfig = quick(sparse.folder, TRANSFER)  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Pages and slices are read as an import would have written them."""
+"""Pages and slices are read as an import would write them."""
 
 from pathlib import Path
 
@@ -31,14 +31,14 @@ def test_slices_of_a_volume_have_one_pair_of_limits(tmp_path: Path) -> None:
     np.testing.assert_allclose(shown, 255 * (volume / volume.max()), atol=0.51)
 
 
-def test_a_file_of_one_frame_is_read_as_ever(tmp_path: Path) -> None:
+def test_a_file_of_one_frame_is_read_like_any_other(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.arange(48, dtype=np.uint16).reshape(6, 8) * 900)
     rule = Intensity()
     (frame,) = read_rgb_frames(tmp_path / "a.tif", rule)
     np.testing.assert_array_equal(frame, read_image(tmp_path / "a.tif", rule))
 
 
-def test_pages_are_those_that_an_import_writes_out(tmp_path: Path) -> None:
+def test_pages_are_those_of_an_import(tmp_path: Path) -> None:
     pages = np.random.default_rng(0).integers(0, 5000, (4, 12, 14)).astype(np.uint16)
     (tmp_path / "in").mkdir()
     tifffile.imwrite(tmp_path / "in" / "s.tif", pages, photometric="minisblack")

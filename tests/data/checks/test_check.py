@@ -61,9 +61,9 @@ def only(path: Path) -> CheckReport:
     return report
 
 
-def plant_ten_faults(folder: Path) -> None:
+def plant_ten_errors(folder: Path) -> None:
     """Nine in one data set, each in a row of its own; the tenth, an empty manifest, needs another."""
-    faults, images, masks = folder / "faults", folder / "faults" / "images", folder / "faults" / "masks"
+    broken, images, masks = folder / "broken", folder / "broken" / "images", folder / "broken" / "masks"
     for number, name in enumerate(("good", "no_mask", "wrong_size", "scaled", "strange", "twice", "left", "right")):
         save_image(images / f"{name}.png", number)
         save_mask(masks / f"{name}.png", inside=255 if name == "scaled" else 1)
@@ -74,7 +74,7 @@ def plant_ten_faults(folder: Path) -> None:
     (images / "notes.txt").write_text("taken on a Tuesday")
     (images / "empty.png").touch()
     dataset(
-        faults,
+        broken,
         "good,images/good.png,masks/good.png,naevus,,",
         "no_mask,images/no_mask.png,masks/no_mask.png,naevus,,",
         "wrong_size,images/wrong_size.png,masks/wrong_size.png,melanoma,,",
@@ -90,10 +90,10 @@ def plant_ten_faults(folder: Path) -> None:
     dataset(folder / "nothing")
 
 
-def test_ten_planted_faults_are_all_named_with_file_and_line_and_nothing_else_is_an_error(tmp_path: Path) -> None:
-    plant_ten_faults(tmp_path)
-    faults, nothing = check_path(tmp_path)
-    errors = [found for found in listed(faults) if found[0] == "error"]
+def test_ten_planted_brokenare_all_named_with_file_and_line_and_nothing_else_is_an_error(tmp_path: Path) -> None:
+    plant_ten_errors(tmp_path)
+    broken, nothing = check_path(tmp_path)
+    errors = [found for found in listed(broken) if found[0] == "error"]
     assert errors == [
         ("error", code, "manifest.csv", line)
         for code, line in [
@@ -111,20 +111,20 @@ def test_ten_planted_faults_are_all_named_with_file_and_line_and_nothing_else_is
     assert listed(nothing) == [("error", "empty-manifest", "manifest.csv", 1)]
 
 
-def test_one_command_names_all_ten_planted_faults(tmp_path: Path) -> None:
-    plant_ten_faults(tmp_path)
+def test_one_command_names_all_ten_planted_errors(tmp_path: Path) -> None:
+    plant_ten_errors(tmp_path)
     result = CliRunner().invoke(app, ["check", str(tmp_path)])
     assert result.exit_code == 1
     for location, words in [
-        ("faults/manifest.csv:3", "mask 'masks/no_mask.png' does not exist in"),
-        ("faults/manifest.csv:4", "is 480×480 but its image is 24×30"),
-        ("faults/manifest.csv:5", "contains the value 255, not in mask_values (0, 1)"),
-        ("faults/manifest.csv:6", "label 'mole' is not a class"),
-        ("faults/manifest.csv:7", "image 'images/truncated.jpg' cannot be decoded"),
-        ("faults/manifest.csv:8", "id 'good' is already used in line 2"),
-        ("faults/manifest.csv:10", "group 'patient-7' is in test here, but in train in line 9"),
-        ("faults/manifest.csv:11", "image 'images/notes.txt' is not an image"),
-        ("faults/manifest.csv:12", "image 'images/empty.png' is an empty file"),
+        ("broken/manifest.csv:3", "mask 'masks/no_mask.png' does not exist in"),
+        ("broken/manifest.csv:4", "is 480×480 but its image is 24×30"),
+        ("broken/manifest.csv:5", "contains the value 255, not in mask_values (0, 1)"),
+        ("broken/manifest.csv:6", "label 'mole' is not a class"),
+        ("broken/manifest.csv:7", "image 'images/truncated.jpg' cannot be decoded"),
+        ("broken/manifest.csv:8", "id 'good' is already used in line 2"),
+        ("broken/manifest.csv:10", "group 'patient-7' is in test here, but in train in line 9"),
+        ("broken/manifest.csv:11", "image 'images/notes.txt' is not an image"),
+        ("broken/manifest.csv:12", "image 'images/empty.png' is an empty file"),
         ("nothing/manifest.csv:1", "lists no images"),
     ]:
         assert [
@@ -133,7 +133,7 @@ def test_one_command_names_all_ten_planted_faults(tmp_path: Path) -> None:
 
 
 def test_every_finding_is_one_line_with_the_value_and_a_hint(tmp_path: Path) -> None:
-    plant_ten_faults(tmp_path)
+    plant_ten_errors(tmp_path)
     findings = [finding for report in check_path(tmp_path) for finding in report.findings]
     assert not [finding for finding in findings if "\n" in str(finding)]
     assert not [finding for finding in findings if ";" not in finding.message]
@@ -160,7 +160,7 @@ def test_a_sound_data_set_has_no_findings_and_is_counted(tmp_path: Path) -> None
     assert (summary.sizes.distinct, summary.sizes.smallest, summary.sizes.largest) == (2, (10, 10), SIZE)
 
 
-def test_patients_and_official_sides_are_counted(tmp_path: Path) -> None:
+def test_patients_and_official_parts_are_counted(tmp_path: Path) -> None:
     lines = good(tmp_path, names="abcd")
     sides = ["p1,train", "p1,train", "p2,test", "p3,val"]
     lines = [line.removesuffix(",,") + f",{side}" for line, side in zip(lines, sides, strict=True)]
@@ -195,7 +195,7 @@ def test_masks_of_images_without_mask_are_a_note_and_other_files_beside_masks_a_
     assert warning.message.startswith("1 unlisted file: 'd_seg.png'; enter them in the column mask")
 
 
-def test_a_row_with_a_fault_still_lists_its_files(tmp_path: Path) -> None:
+def test_a_row_with_an_error_still_lists_its_files(tmp_path: Path) -> None:
     lines = [line.replace("naevus", "mole") for line in good(tmp_path)]
     assert [code for _, code, _, _ in listed(only(dataset(tmp_path, *lines)))] == ["unknown-class"]
 
@@ -236,7 +236,7 @@ def test_declarations_of_dataset_yaml_without_a_row_are_named_with_their_line(tm
     assert [code for _, code, _, _ in listed(report)] == ["no-mask-values"]
 
 
-def test_groups_or_sides_given_to_some_rows_only_are_a_warning(tmp_path: Path) -> None:
+def test_groups_or_parts_of_some_rows_only_are_a_warning(tmp_path: Path) -> None:
     first, second = good(tmp_path)
     report = only(dataset(tmp_path, first.removesuffix(",,") + ",p1,train", second))
     assert {code for _, code, _, _ in listed(report)} == {"split-missing", "group-missing"}
@@ -276,7 +276,7 @@ def test_images_and_masks_are_recognised_and_many_mask_values_named_in_the_impor
     assert command.endswith("--mask-value 0=background --mask-value 3=class_3 --mask-value 7=class_7")
 
 
-def test_a_table_is_recognised_and_its_columns_guessed(tmp_path: Path) -> None:
+def test_a_table_is_recognised_and_its_columns_suggested(tmp_path: Path) -> None:
     for number in range(3):
         save_image(tmp_path / "images" / f"{number}.png", number)
     (tmp_path / "labels.csv").write_text("file,dx,patient\n0.png,a,p\n1.png,b,p\n2.png,a,q\n")
@@ -306,7 +306,7 @@ def test_folders_that_are_separate_data_sets_are_reported(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["nothing", "empty", "words.txt"])
-def test_where_no_images_are_one_line_says_so(tmp_path: Path, name: str) -> None:
+def test_a_path_without_images_gives_a_one_line_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "words.txt").touch()
     with pytest.raises(S4miError, match=name):

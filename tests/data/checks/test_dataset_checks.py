@@ -80,13 +80,13 @@ def copy_of(number: int) -> np.ndarray:
     return np.asarray(cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], 1), dtype=np.uint8)
 
 
-def sides(number: int) -> str:
+def parts(number: int) -> str:
     return ("train", "train", "train", "train", "val", "val", "test", "test")[number % 8]
 
 
 def test_a_copy_in_another_part_saved_again_and_resized_is_an_error(data: Set) -> None:
     line = data.add("copy.jpg", copy_of(0), label="naevus")
-    data.fill("split", sides).rows[-1]["split"] = "test"
+    data.fill("split", parts).rows[-1]["split"] = "test"
     found = data.findings()
     assert set(found) == {"near-duplicate-across-splits"}
     assert found["near-duplicate-across-splits"].severity == "error"
@@ -105,7 +105,7 @@ def test_a_copy_of_another_patient_is_a_warning_and_of_the_same_one_none(data: S
 @pytest.mark.parametrize("exact", [True, False])
 def test_an_image_without_annotation_that_copies_a_test_image_is_an_error(data: Set, exact: bool) -> None:
     line = data.add("copy.png" if exact else "copy.jpg", DRAWN[6].image if exact else copy_of(6))
-    data.fill("split", sides).rows[-1]["split"] = "train"
+    data.fill("split", parts).rows[-1]["split"] = "train"
     found = data.findings()
     assert set(found) == {"unlabelled-copy-of-test"}
     assert found["unlabelled-copy-of-test"].rows == (line, 8)
@@ -232,10 +232,10 @@ def test_mixed_channels_sizes_and_depths_are_reported_once_with_their_rows(data:
 
 def test_an_image_that_exif_rotates_is_a_note_and_with_a_mask_a_warning(data: Set) -> None:
     line = data.add("turned.jpg", DRAWN[20].image, label="naevus")
-    picture = Image.open(data.folder / "images" / "turned.jpg")
-    exif = picture.getexif()
+    photo = Image.open(data.folder / "images" / "turned.jpg")
+    exif = photo.getexif()
     exif[0x0112] = 6
-    picture.save(data.folder / "images" / "turned.jpg", exif=exif)
+    photo.save(data.folder / "images" / "turned.jpg", exif=exif)
     found = data.findings(notes=True)
     assert (found["exif-orientation"].severity, found["exif-orientation"].rows) == ("note", (line,))
     Image.fromarray(DRAWN[20].mask).save(data.folder / "masks" / "turned.png")

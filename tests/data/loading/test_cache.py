@@ -115,7 +115,7 @@ def test_a_mask_entry_is_the_nearest_pixels_class(manifest: Manifest, folder: Pa
         assert np.array_equal(cache.masks[number], outline(number)[np.ix_(rows, columns)] == 255)
 
 
-def test_an_image_without_a_mask_is_to_be_ignored_whole(manifest: Manifest, folder: Path) -> None:
+def test_an_image_without_a_mask_is_ignored_entirely(manifest: Manifest, folder: Path) -> None:
     cache = opened(manifest, folder)
     assert cache.masks is not None
     assert (cache.masks[2] == IGNORE).all()
@@ -146,7 +146,7 @@ def test_red_is_normalised_after_resizing(manifest: Manifest, folder: Path) -> N
     assert np.array_equal(stored[..., 1:], plain[..., 1:])
 
 
-def test_an_image_goes_through_the_size_on_the_way(manifest: Manifest, folder: Path) -> None:
+def test_an_image_is_resized_through_the_intermediate_size(manifest: Manifest, folder: Path) -> None:
     between = cv2.resize(photo(0), (24, 24), interpolation=cv2.INTER_AREA)
     by_hand = cv2.resize(between, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     assert np.array_equal(opened(manifest, folder, resize_through=24).images[0], by_hand)
@@ -163,7 +163,7 @@ def test_a_page_of_the_paper_gives_twelve_entries(tmp_path: Path, folder: Path) 
     assert np.array_equal(cache.images[:12], tiles)
 
 
-def test_the_padding_of_a_tile_is_to_be_ignored(manifest: Manifest, folder: Path) -> None:
+def test_the_padding_of_a_tile_is_ignored(manifest: Manifest, folder: Path) -> None:
     cache = opened(manifest, folder, tile=32, image_size=32)
     assert cache.masks is not None
     padded = np.full((64, 64), IGNORE, dtype=np.uint8)
@@ -172,7 +172,7 @@ def test_the_padding_of_a_tile_is_to_be_ignored(manifest: Manifest, folder: Path
     assert cache.pixels[:4].sum() == SIZE[0] * SIZE[1]
 
 
-def test_a_turned_scan_of_16_bits_is_cut_upright(manifest: Manifest, folder: Path) -> None:
+def test_a_rotated_scan_of_16_bits_is_tiled_upright(manifest: Manifest, folder: Path) -> None:
     lying = Image.Exif()
     lying[0x0112] = 6  # orientation: a quarter turn
     scan = (photo(0, (40, 70))[:, :, 0]).astype(np.uint16) * 257
@@ -278,7 +278,7 @@ def test_another_label_leaves_the_images_as_they_are(manifest: Manifest, folder:
     assert (after.key, after.reused) == (before.key, True)
 
 
-def test_files_that_change_places_are_noticed_though_size_and_time_agree(tmp_path: Path, folder: Path) -> None:
+def test_swapped_files_are_noticed_though_size_and_time_agree(tmp_path: Path, folder: Path) -> None:
     manifest = dataset(tmp_path / "set", count=2)
     names = [tmp_path / "set" / f"{number}.bmp" for number in (0, 1)]
     for number, name in enumerate(names):
@@ -349,7 +349,7 @@ def test_a_lost_or_shortened_file_is_noticed_and_repaired(
     assert_same_contents(after, before)
 
 
-def test_of_a_large_cache_the_ends_are_among_what_is_checked(
+def test_the_verified_sample_of_a_large_cache_includes_its_ends(
     manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CHECKED_BYTES", 2 * SIDE * SIDE * 4)
@@ -370,7 +370,7 @@ def test_damaged_file_hashes_are_rebuilt(manifest: Manifest, folder: Path) -> No
     database.close()
 
 
-def test_what_a_killed_run_left_is_cleaned_away(manifest: Manifest, folder: Path) -> None:
+def test_leftovers_of_a_killed_run_are_removed(manifest: Manifest, folder: Path) -> None:
     key = opened(manifest, folder).key
     (folder / key).rename(folder / f"{key}.building-1")
     (folder / f"{key}.building-1" / "index.npz").unlink()
@@ -413,7 +413,7 @@ def test_a_corrupt_image_is_named_with_its_line_and_the_rest_are_counted(manifes
     assert not list(folder.glob("*.building-*"))
 
 
-def test_a_file_that_is_no_image_is_named(manifest: Manifest, folder: Path) -> None:
+def test_a_file_that_is_not_an_image_is_named(manifest: Manifest, folder: Path) -> None:
     manifest.rows[1].image.write_text("not an image")
     with pytest.raises(S4miError, match=r"manifest\.csv:3: image '1\.png' is not an image; [^\n]*$"):
         opened(manifest, folder)
@@ -431,7 +431,7 @@ def test_a_mask_value_without_a_name_is_named(manifest: Manifest, folder: Path) 
         opened(manifest, folder)
 
 
-def test_a_file_that_went_away_is_named(manifest: Manifest, folder: Path) -> None:
+def test_a_removed_file_is_named(manifest: Manifest, folder: Path) -> None:
     manifest.rows[1].image.unlink()
     with pytest.raises(S4miError, match=r"1\.png: cannot be read \(No such file or directory\); [^\n]*$"):
         opened(manifest, folder)
@@ -451,7 +451,7 @@ def full(*given: object, **named: object) -> None:
         "s4mi.data.loading.cache.FileLock",
     ],
 )
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_done(
+def test_a_full_disk_is_one_line_and_leaves_no_partial_cache(
     manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     with monkeypatch.context() as patched:

@@ -101,13 +101,13 @@ def test_the_mask_of_an_unlabelled_image_is_in_no_batch() -> None:
         torch.testing.assert_close(batch.unlabelled, stored, atol=1e-6, rtol=0)
 
 
-def test_one_image_with_a_mask_fills_its_share_of_the_batch_in_views_of_its_own() -> None:
+def test_one_image_with_a_mask_fills_its_share_of_the_batch_in_different_views() -> None:
     batch = next(stream(range(1), range(1, 9)).epoch(1))
     assert batch.rows[:4].tolist() == [0, 0, 0, 0]
     assert len({image.numpy().tobytes() for image in batch.images}) == 4
 
 
-def test_where_every_image_has_its_mask_the_labelled_ones_are_shown_without_it_as_well() -> None:
+def test_without_unlabelled_images_the_labelled_ones_are_used_as_unlabelled_too() -> None:
     mixed = stream(range(10), range(0), composition=BatchComposition(3, 1))
     assert mixed.steps == 4
     for batch in mixed.epoch(1):
@@ -117,7 +117,7 @@ def test_where_every_image_has_its_mask_the_labelled_ones_are_shown_without_it_a
         assert len(batch.rows) == 4
 
 
-def test_strong_views_have_the_geometry_of_the_weak_one_and_colours_of_their_own() -> None:
+def test_strong_views_have_the_geometry_of_the_weak_one_and_different_colours() -> None:
     mixed = stream(composition=BatchComposition(4, 4, strong=(DARK, DARK)))
     batch = next(mixed.epoch(1))
     assert batch.unlabelled is not None
@@ -155,7 +155,7 @@ def test_processes_share_each_batch_of_one_process_of_the_same_global_size() -> 
         assert torch.equal(share.unlabelled.unflatten(0, (2, 2)), whole[:, rank::2])
 
 
-def test_a_process_without_an_image_of_a_kind_is_one_line() -> None:
+def test_a_process_without_labelled_or_unlabelled_images_gives_a_one_line_error() -> None:
     with pytest.raises(
         S4miError, match=r"^batches of 5 labelled and 1 unlabelled images are too small for 2 processes; [^\n]*$"
     ):
@@ -163,11 +163,11 @@ def test_a_process_without_an_image_of_a_kind_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 3, 50])
-def test_an_epoch_has_the_steps_that_were_asked_for(steps: int) -> None:
+def test_an_epoch_has_the_requested_steps(steps: int) -> None:
     assert len(list(stream(steps=steps).epoch(1))) == steps
 
 
-def test_what_the_masks_of_unlabelled_images_are_changes_nothing() -> None:
+def test_masks_of_unlabelled_images_change_nothing() -> None:
     masks = LESIONS.cache.masks.copy()
     masks[6:] = 1 - masks[6:]
     other = CachedTargets(cache=dataclasses.replace(LESIONS.cache, masks=masks), labels=None, device=LESIONS.device)

@@ -128,13 +128,13 @@ def test_every_image_is_in_one_part(data: Manifest, seed: int, fraction: float) 
 @given(data=grouped(), seed=seeds, fraction=st.sampled_from(FRACTIONS))
 def test_no_patient_is_in_two_parts(data: Manifest, seed: int, fraction: float) -> None:
     split = possible(data, seed=seed, fraction=fraction)
-    sides = [{data.rows[number].group for number in split.rows(part)} - {None} for part in PARTS]
-    assert sum(map(len, sides)) == len(set.union(*sides))
+    groups_of_parts = [{data.rows[number].group for number in split.rows(part)} - {None} for part in PARTS]
+    assert sum(map(len, groups_of_parts)) == len(set.union(*groups_of_parts))
 
 
 @few
 @given(data=grouped(), seed=seeds, fraction=st.sampled_from(FRACTIONS))
-def test_a_patients_annotations_are_read_together_or_not_at_all(data: Manifest, seed: int, fraction: float) -> None:
+def test_annotations_of_a_patient_are_used_together_or_not_at_all(data: Manifest, seed: int, fraction: float) -> None:
     split = possible(data, seed=seed, fraction=fraction)
     hidden = {n for n in split.train if data.rows[n].labels is not None} - set(split.labelled)
     read_groups = {data.rows[number].group for number in split.labelled} - {None}
@@ -143,7 +143,7 @@ def test_a_patients_annotations_are_read_together_or_not_at_all(data: Manifest, 
 
 @few
 @given(data=grouped(), seed=seeds)
-def test_a_smaller_label_fraction_lies_inside_a_larger_one(data: Manifest, seed: int) -> None:
+def test_a_smaller_label_fraction_is_contained_in_a_larger_one(data: Manifest, seed: int) -> None:
     splits = [possible(data, seed=seed, fraction=fraction) for fraction in FRACTIONS]
     for smaller, larger in itertools.pairwise(splits):
         assert set(smaller.labelled) <= set(larger.labelled)
@@ -172,7 +172,7 @@ def test_the_same_seed_gives_the_same_split(data: Manifest, seed: int) -> None:
 
 @few
 @given(data=grouped(), seed=seeds)
-def test_parts_are_within_one_group_of_the_size_asked_for(data: Manifest, seed: int) -> None:
+def test_parts_are_within_one_group_of_the_requested_size(data: Manifest, seed: int) -> None:
     split = possible(data, seed=seed)
     of = [row.group or row.id for row in data.rows]
     annotated = {group for group, row in zip(of, data.rows, strict=True) if row.labels is not None}
@@ -184,7 +184,7 @@ def test_parts_are_within_one_group_of_the_size_asked_for(data: Manifest, seed: 
 
 @few
 @given(data=grouped(), seed=seeds)
-def test_a_patient_without_any_annotation_is_trained_on(data: Manifest, seed: int) -> None:
+def test_a_patient_without_any_annotation_is_in_the_training_set(data: Manifest, seed: int) -> None:
     split = possible(data, seed=seed)
     of = [row.group or row.id for row in data.rows]
     annotated = {group for group, row in zip(of, data.rows, strict=True) if row.labels is not None}
@@ -193,7 +193,7 @@ def test_a_patient_without_any_annotation_is_trained_on(data: Manifest, seed: in
 
 @few
 @given(data=labelled_singles, seed=seeds, fraction=st.floats(0.5, 100))
-def test_parts_of_single_images_have_the_size_asked_for(data: Manifest, seed: int, fraction: float) -> None:
+def test_parts_of_single_images_have_the_requested_size(data: Manifest, seed: int, fraction: float) -> None:
     split = split_of(data, seed=seed, fraction=fraction)
     assert len(split.train) == round(0.7 * len(data.rows))
     assert len(split.val) == max(1, round(0.1 * len(data.rows)))
@@ -218,7 +218,7 @@ def test_a_rare_class_does_not_upset_the_others() -> None:
 
 
 @pytest.mark.parametrize("odd", [1, 30])
-def test_a_group_unlike_all_others_is_not_always_on_the_same_side(odd: int) -> None:
+def test_a_group_unlike_all_others_is_not_always_in_the_same_part(odd: int) -> None:
     rows = [row(number, ("c",), "odd") for number in range(odd)]
     data = manifest(*rows, *(row(odd + number, (CLASSES[number % 2],)) for number in range(100)))
     splits = [split_of(data, seed=seed) for seed in range(40)]
@@ -251,7 +251,7 @@ def test_the_seed_of_the_fraction_leaves_the_parts_alone() -> None:
     assert one.labelled != other.labelled
 
 
-def test_an_image_without_a_label_is_trained_on_and_never_counted_as_labelled() -> None:
+def test_an_image_without_a_label_is_in_the_training_set_and_never_counted_as_labelled() -> None:
     data = singles(*("a", "b", None) * 30)
     for fraction in FRACTIONS:
         split = split_of(data, fraction=fraction)
@@ -329,7 +329,7 @@ def test_an_official_test_part_may_be_missing_and_the_others_may_not() -> None:
     ],
     ids=["one patient", "two patients", "3 images", "2 images", "1 image", "no label", "one label"],
 )
-def test_a_part_that_would_be_empty_is_one_line(data: Manifest) -> None:
+def test_a_part_without_annotated_images_gives_a_one_line_error(data: Manifest) -> None:
     for seed in range(5):
         with pytest.raises(S4miError, match=r"^set: the (train|val|test) part of the split has no image [^\n]*$"):
             split_of(data, seed=seed)
@@ -337,7 +337,7 @@ def test_a_part_that_would_be_empty_is_one_line(data: Manifest) -> None:
 
 @few
 @given(data=grouped(), seeds=st.tuples(st.integers(0, 3), st.integers(0, 3)), fraction=st.sampled_from(FRACTIONS))
-def test_the_hash_is_of_who_is_where_alone(data: Manifest, seeds: tuple[int, int], fraction: float) -> None:
+def test_the_hash_depends_only_on_parts_and_labels(data: Manifest, seeds: tuple[int, int], fraction: float) -> None:
     one, other = (possible(data, seed=seed, fraction=fraction) for seed in seeds)
     members = [tuple(ids(data, getattr(some, name)) for name in (*PARTS, "labelled")) for some in (one, other)]
     assert (one.hash == other.hash) == (members[0] == members[1])
@@ -346,12 +346,12 @@ def test_the_hash_is_of_who_is_where_alone(data: Manifest, seeds: tuple[int, int
     assert possible(moved, seed=seeds[0], fraction=fraction).hash == one.hash
 
 
-def test_the_hash_tells_fractions_apart() -> None:
+def test_fractions_have_different_hashes() -> None:
     data = singles(*"ab" * 50)
     assert len({split_of(data, fraction=fraction).hash for fraction in FRACTIONS}) == len(FRACTIONS)
 
 
-def test_a_saved_split_can_be_read_by_people_and_held_against_another(tmp_path: Path) -> None:
+def test_a_saved_split_lists_its_ids_and_hash(tmp_path: Path) -> None:
     data = singles(*"aaabbc" * 5)
     split = split_of(data, fraction=30)
     save_split(split, data, tmp_path / "split.json")
@@ -362,7 +362,7 @@ def test_a_saved_split_can_be_read_by_people_and_held_against_another(tmp_path: 
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", "7", "\x00"])
-def test_a_damaged_saved_split_is_one_line(tmp_path: Path, text: str | None) -> None:
+def test_a_damaged_saved_split_gives_a_one_line_error(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "split.json").write_text(text)
     with pytest.raises(S4miError, match=r"split\.json: not a valid split file \([^\n]*\); train the run again$"):
@@ -422,7 +422,7 @@ AMOUNTS = ("1 image", 5, "3 patients", "10 images", 30, "10 patients", "20 image
 
 @few
 @given(data=grouped(), seed=seeds)
-def test_amounts_of_whatever_unit_lie_inside_larger_ones(data: Manifest, seed: int) -> None:
+def test_amounts_of_any_unit_are_contained_in_larger_ones(data: Manifest, seed: int) -> None:
     labelled = []
     for amount in AMOUNTS:
         try:
@@ -433,7 +433,7 @@ def test_amounts_of_whatever_unit_lie_inside_larger_ones(data: Manifest, seed: i
         assert one <= other or other <= one
 
 
-def test_a_number_of_images_or_patients_is_what_one_gets() -> None:
+def test_numbers_of_images_and_patients_are_exact() -> None:
     data = manifest(*(row(number, (CLASSES[number % 3],), f"patient {number // 4}") for number in range(120)))
     groups = lambda rows: {data.rows[number].group for number in rows}  # noqa: E731
     for seed in range(3):
@@ -446,7 +446,7 @@ def test_a_number_of_images_or_patients_is_what_one_gets() -> None:
 @pytest.mark.parametrize(
     ("amount", "there"), [("85 images", "84 with annotations"), ("22 patients", "21 with annotations")]
 )
-def test_more_than_there_is_is_one_line(amount: str, there: str) -> None:
+def test_an_amount_above_the_available_gives_a_one_line_error(amount: str, there: str) -> None:
     data = manifest(*(row(number, (CLASSES[number % 3],), f"patient {number // 4}") for number in range(120)))
     with pytest.raises(
         S4miError, match=rf"label_fraction is {amount}, but the training part has only {there}; use fewer"
@@ -454,7 +454,7 @@ def test_more_than_there_is_is_one_line(amount: str, there: str) -> None:
         split_of(data, fraction=amount)
 
 
-def test_a_saved_split_is_used_as_it_was(tmp_path: Path) -> None:
+def test_a_saved_split_is_reused_unchanged(tmp_path: Path) -> None:
     data = singles(*"aaabbc" * 10)
     split = split_of(data, seed=4, fraction=30)
     save_split(split, data, tmp_path / "split.json", fractions={"30 %": split.labelled}, settings={"seed": 4})
@@ -473,7 +473,7 @@ def test_a_saved_split_is_used_as_it_was(tmp_path: Path) -> None:
         (lambda parts: parts.pop("val"), "not a valid split file"),
     ],
 )
-def test_a_saved_split_that_does_not_fit_is_one_line(tmp_path: Path, change, words: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_saved_split_that_does_not_match_gives_a_one_line_error(tmp_path: Path, change, words: str) -> None:  # type: ignore[no-untyped-def]
     data, path = singles(*"aaabbc" * 10), tmp_path / "split.json"
     save_split(split_of(data), data, path)
     contents = json.loads(path.read_text())
@@ -495,19 +495,19 @@ def test_a_saved_split_with_a_patient_in_two_parts_is_refused(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("given_", "shown"),
+    ("text", "shown"),
     [(10, "10 %"), (10.0, "10 %"), ("10%", "10 %"), ("2.5 percent", "2.5 %"), ("50 images", "50 images"),
      ("1 image", "1 image"), ("5 groups", "5 patients")],
 )  # fmt: skip
-def test_an_amount_is_read_from_what_people_write(given_: float | str, shown: str) -> None:
-    assert str(LabelAmount.parse(given_)) == shown
-    assert LabelAmount.parse(LabelAmount.parse(given_).setting) == LabelAmount.parse(given_)
+def test_amounts_are_parsed(text: float | str, shown: str) -> None:
+    assert str(LabelAmount.parse(text)) == shown
+    assert LabelAmount.parse(LabelAmount.parse(text).setting) == LabelAmount.parse(text)
 
 
-@pytest.mark.parametrize("given_", [0, -1, 101, "0 images", "2.5 images", "many", "", "10 lesions", "1.2.3"])
-def test_anything_else_is_no_amount(given_: float | str) -> None:
+@pytest.mark.parametrize("text", [0, -1, 101, "0 images", "2.5 images", "many", "", "10 lesions", "1.2.3"])
+def test_invalid_amounts_are_refused(text: float | str) -> None:
     with pytest.raises(S4miError, match="is not a valid amount of labels; "):
-        LabelAmount.parse(given_)
+        LabelAmount.parse(text)
 
 
 def test_ten_thousand_images_are_split_in_proportion() -> None:
@@ -533,5 +533,5 @@ def test_the_eyes_of_900_patients_are_split_by_patient_with_every_disease_in_pro
         split = split_of(data, "multilabel", seed=seed, fraction=10)
         counts_ = split_balance(data, split, {"10 %": split.labelled}, strata_of(data, "multilabel", None))
         assert counts_.within_tolerance, counts_.worst_at
-        sides = [{data.rows[number].group for number in split.rows(part)} for part in PARTS]
-        assert sum(map(len, sides)) == 900
+        groups_of_parts = [{data.rows[number].group for number in split.rows(part)} for part in PARTS]
+        assert sum(map(len, groups_of_parts)) == 900

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from s4mi.data.checks.class_balance import check_balance
 from s4mi.data.checks.formats import find_mixed_formats
-from s4mi.data.checks.near_duplicates import find_duplicates, find_missing_values
+from s4mi.data.checks.missing_values import find_missing_values
+from s4mi.data.checks.near_duplicates import find_duplicates
 from s4mi.data.checks.patients import find_same_patients
 from s4mi.data.checks.scan import (
     DatasetScan,

@@ -1,6 +1,6 @@
 """Checks for duplicates (identical files) and near-duplicates (saved again, resized or brightened)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,14 +63,3 @@ def _unlabelled_copy(one: Row, other: Row) -> bool:
 
 def _labels(row: Row) -> str:
     return "unlabelled" if row.labels is None else f"labelled {';'.join(row.labels) or 'none'}"
-
-
-def find_missing_values(rows: Sequence[Row], locate: RowLocator) -> Iterator[Finding]:
-    """Yield a finding if `split` or `group` is given for some rows only."""
-    for column, cells in (("split", [row.split for row in rows]), ("group", [row.group for row in rows])):
-        without = [row for row, cell in zip(rows, cells, strict=True) if cell is None]
-        if 0 < len(without) < len(rows):
-            file, line = locate(without[0])
-            message = f"{len(without)} of {len(rows)} rows, this one first, have no {column}; fill in all or none"
-            lines = tuple(number for row in without if (number := locate(row)[1]) is not None)
-            yield Finding(f"{column}-missing", "warning", file, line, message, lines)
