@@ -42,7 +42,7 @@ def _finding(row: Row, other: Row, relation: str, *, root: Path, locate: RowLoca
         return Finding(code, severity, file, line, f"{message}{details}", rows)
 
     if _unlabelled_copy(row, other) or _unlabelled_copy(other, row):
-        details = "; one is a test image, and the other, without annotation, would leak it into pre-training"
+        details = ", but one is a test image, and the other, without annotation, would leak it into pre-training"
         return finding("unlabelled-copy-of-test", "error", f"{details}; remove the one without annotation")
     if row.split != other.split:
         code = "duplicate-across-splits" if exact else "near-duplicate-across-splits"
