@@ -39,7 +39,7 @@ def test_what_fits_passes(lesions: Path, cells: Path) -> None:
 
 def test_a_missing_data_set_is_named_and_nothing_is_made(tmp_path: Path) -> None:
     said = refusal(tmp_path / "nowhere")
-    assert said == f"{tmp_path / 'nowhere/dataset.yaml'}: not there; make one with: s4mi data import"
+    assert said == f"{tmp_path / 'nowhere/dataset.yaml'}: does not exist; create it with: s4mi data import"
     contents = {"data": {"path": str(tmp_path / "nowhere")}, "arms": ["finetune"]}
     study = make_study(contents, origin="study.yaml")
     assert missing_datasets(list(plan_study(study, tmp_path))) == {tmp_path / "nowhere": said}
@@ -99,4 +99,4 @@ def test_amounts_in_images_and_patients_have_a_smallest_too(lesions: Path, unit:
 
 
 def test_more_labels_than_there_are_is_said(lesions: Path) -> None:
-    assert "asks for 999 images, but the training part has" in refusal(lesions, label_fractions=["999 images"])
+    assert "label_fraction is 999 images, but the training part has only" in refusal(lesions, label_fractions=["999 images"])
