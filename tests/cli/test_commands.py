@@ -83,7 +83,7 @@ def test_clusters_are_found_looked_at_named_and_predicted_by_commands_alone(
         (["method.encodr=resnet18"], "unknown setting method.encodr; did you mean 'method.encoder'?"),
         (["epochs=many"], "epochs: "),
         (["optim.lr"], "'optim.lr' is not a valid override; write key=value"),
-        (["data.path=/nowhere"], "/nowhere/dataset.yaml: not there"),
+        (["data.path=/nowhere"], "/nowhere/dataset.yaml: does not exist"),
         (["method.encoder=resnet19"], "encoder 'resnet19' is unknown; did you mean 'resnet18'?"),
         (["method.class_weights=[1, 2, 3]"], "class_weights names 3 numbers but there are 2 classes"),
         (

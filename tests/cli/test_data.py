@@ -56,7 +56,7 @@ def test_an_error_ends_with_status_one_and_a_warning_only_when_strict(classes: P
     assert run("check", out).exit_code == 0
     strict = run("check", out, "--strict")
     assert strict.exit_code == 1
-    assert "1 file that no row mentions" in strict.stdout
+    assert "1 unlisted file" in strict.stdout
     (classes / "naevus" / "p0_0.png").write_bytes(b"")
     assert run("check", out).exit_code == 1
 
@@ -67,11 +67,11 @@ def test_messages_are_whole_on_one_line_at_eighty_columns(tmp_path: Path) -> Non
     (tmp_path / "data" / "dataset.yaml").write_text("name: x\ntasks: []\n")
     (tmp_path / "data" / "manifest.csv").write_text(f"image,mask\n{long}.png,[red]{long}.png\n")
     lines = run("check", tmp_path / "data").stdout.splitlines()
-    wanted = f"error: manifest.csv:2: mask '[red]{long}.png' is not in {(tmp_path / 'data').resolve()}; "
-    assert [line for line in lines if line.startswith(wanted) and line.endswith("empty the cell if there is none")]
+    wanted = f"error: manifest.csv:2: mask '[red]{long}.png' does not exist in {(tmp_path / 'data').resolve()}; "
+    assert [line for line in lines if line.startswith(wanted) and line.endswith("empty the cell if there is no mask")]
 
 
-def test_json_is_one_document_and_nothing_else(classes: Path, tmp_path: Path) -> None:
+def test_json_is_a_single_document(classes: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run("import", "folder", classes, "-o", out)
     (classes / "naevus" / "p0_0.png").write_bytes(b"")
@@ -93,7 +93,7 @@ def test_json_is_one_document_and_nothing_else(classes: Path, tmp_path: Path) ->
     }
 
 
-def test_several_data_sets_are_told_apart_in_the_findings(classes: Path, masked: Path, tmp_path: Path) -> None:
+def test_findings_of_several_data_sets_name_their_folder(classes: Path, masked: Path, tmp_path: Path) -> None:
     run("import", "folder", classes, "-o", tmp_path / "sets" / "one")
     run("import", "folder", classes, "-o", tmp_path / "sets" / "two")
     (classes / "naevus" / "p0_0.png").write_bytes(b"")
@@ -103,7 +103,7 @@ def test_several_data_sets_are_told_apart_in_the_findings(classes: Path, masked:
     assert "2 errors" in output
 
 
-def test_a_flood_of_one_kind_is_cut_and_counted(tmp_path: Path) -> None:
+def test_many_findings_of_one_kind_are_truncated_and_counted(tmp_path: Path) -> None:
     (tmp_path / "dataset.yaml").write_text("name: x\ntasks: []\n")
     (tmp_path / "manifest.csv").write_text("image\n" + "".join(f"{n}.png\n" for n in range(SHOWN + 7)))
     output = run("check", tmp_path).stdout
@@ -174,7 +174,7 @@ def test_isic2017_records_its_origin_and_licence(tmp_path: Path) -> None:
     assert "ISIC Challenge 2017" in spec.source
 
 
-def test_every_command_explains_itself() -> None:
+def test_every_command_has_a_help_page() -> None:
     sources = ("folder", "table", "pairs", "isic2017", "dermofit", "dermatomyositis", "medmnist")
     for words in (["check"], ["split"], ["import"], *(["import", source] for source in sources)):
         assert run(*words, "--help").exit_code == 0

@@ -20,20 +20,20 @@ def run(*words: object) -> Result:
 
 
 @pytest.mark.parametrize("task", ["multiclass", "segmentation"])
-@pytest.mark.parametrize("division", [{}, {"kind": "kfold", "folds": 4, "fold": 2}])
-def test_the_command_gives_the_split_that_a_run_has(
-    lesions: Path, tmp_path: Path, quick: Callable[..., RunConfig], task: str, division: dict[str, object]
+@pytest.mark.parametrize("split", [{}, {"kind": "kfold", "folds": 4, "fold": 2}])
+def test_the_command_makes_the_split_of_a_run(
+    lesions: Path, tmp_path: Path, quick: Callable[..., RunConfig], task: str, split: dict[str, object]
 ) -> None:
     method = DEDL if task == "segmentation" else TRANSFER
-    config = quick(lesions, method, split=division, seed=3, label_fraction="100%")
-    options = [word for key, value in division.items() for word in (f"--{key}", value)]
+    config = quick(lesions, method, split=split, seed=3, label_fraction="100%")
+    options = [word for key, value in split.items() for word in (f"--{key}", value)]
     run(lesions, "-o", tmp_path / "split.json", "--task", task, "--seed", 3, *options)
     assert read_split_hash(tmp_path / "split.json") == prepare(config).split.hash
     saved = {"kind": "file", "file": str(tmp_path / "split.json")}
     assert prepare(quick(lesions, method, split=saved, seed=3)).split.hash == prepare(config).split.hash
 
 
-def test_the_labels_at_a_fraction_are_those_a_run_reads(
+def test_the_labels_of_a_fraction_are_those_of_a_run(
     lesions: Path, tmp_path: Path, quick: Callable[..., RunConfig]
 ) -> None:
     run(lesions, "-o", tmp_path / "split.json", "--fractions", "30, 12 images,3 patients")
@@ -58,15 +58,15 @@ def test_the_table_counts_every_class_in_every_part(lesions: Path) -> None:
     [
         (["--kind", "randm"], "did you mean 'random'"),
         (["--task", "multilabel"], "has no annotations for multilabel; choose --task multiclass or segmentation"),
-        (["--kind", "random", "--ratios", "1,1,1"], "are no shares"),
-        (["--kind", "kfold", "--fold", "5"], "is none of 5 folds"),
-        (["--kind", "file"], "name it with --file"),
+        (["--kind", "random", "--ratios", "1,1,1"], "--ratios must be three numbers above 0 with sum 1"),
+        (["--kind", "kfold", "--fold", "5"], "--fold must be 0–4 for 5 folds (given 5)"),
+        (["--kind", "file"], "pass it with --file"),
         (["--kind", "file", "--file", "nothing.json"], "nothing.json: cannot be read"),
-        (["--fractions", "1000 images"], "asks for 1000 images, but the training part has"),
-        (["--kind", "official"], "has no split, but split.kind=official wants one in every row"),
+        (["--fractions", "1000 images"], "label_fraction is 1000 images, but the training part has only"),
+        (["--kind", "official"], "no split given, but split.kind=official requires one in every row"),
     ],
 )
-def test_what_cannot_be_is_one_line(lesions: Path, options: list[str], words: str) -> None:
+def test_invalid_options_give_a_one_line_error(lesions: Path, options: list[str], words: str) -> None:
     with pytest.raises(S4miError) as caught:
         run(lesions, *options)
     assert words in str(caught.value)

@@ -180,7 +180,7 @@ def test_a_study_that_does_not_fit_its_data_is_refused_before_anything_is_writte
     out = tmp_path / "out"
     done = s4mi("study", "run", study, "data.path=/nowhere", "-o", out)
     assert done.returncode == 1
-    assert done.stderr.strip() == "error: /nowhere/dataset.yaml: not there; make one with: s4mi data import"
+    assert done.stderr.strip() == "error: /nowhere/dataset.yaml: does not exist; create it with: s4mi data import"
     for command in (["run", "-o", out], ["plan"]):
         done = s4mi("study", command[0], study, "label_fractions=[1]", *command[1:])
         assert done.returncode == 1

@@ -173,7 +173,7 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
         (
             DEDL,
             "label_fraction=101",
-            "run.yaml: label_fraction: 101.0 is no amount of labels; a number of percent is above 0 and at most 100",
+            "run.yaml: label_fraction: 101.0 is not a valid amount of labels; use a percentage above 0, up to 100",
         ),
         (
             DEDL,

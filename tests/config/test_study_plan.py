@@ -247,7 +247,7 @@ def test_an_arm_without_a_name_is_called_by_technique_and_network() -> None:
             {"arms": [FINETUNE, {**FINETUNE, "epochs": 3}]},
             "-10pct-seed0'; set name: … for one of them",
         ),
-        ({"label_fractions": [10, 0]}, "0.0 is no amount of labels"),
+        ({"label_fractions": [10, 0]}, "0.0 is not a valid amount of labels"),
     ],
 )
 def test_a_mistake_is_named_with_its_place_before_anything_runs(changes: dict[str, Any], expected: str) -> None:

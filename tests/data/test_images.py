@@ -27,7 +27,7 @@ def photo(height: int = 12, width: int = 17, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def trouble(path: Path) -> tuple[str, str]:
+def error_of(path: Path) -> tuple[str, str]:
     with pytest.raises(ImageError) as caught:
         read_image(path)
     return caught.value.code, str(caught.value)
@@ -35,7 +35,7 @@ def trouble(path: Path) -> tuple[str, str]:
 
 @one_folder
 @given(pixels=colour_images, ending=st.sampled_from([".png", ".bmp", ".tif"]))
-def test_an_image_without_loss_is_read_as_it_was_written(tmp_path: Path, pixels: np.ndarray, ending: str) -> None:
+def test_a_losslessly_saved_image_is_read_unchanged(tmp_path: Path, pixels: np.ndarray, ending: str) -> None:
     path = tmp_path / f"a{ending}"
     Image.fromarray(pixels).save(path)
     assert np.array_equal(read_image(path), pixels)
@@ -53,7 +53,7 @@ def test_grey_is_repeated_and_transparency_dropped(tmp_path: Path) -> None:
     ("orientation", "upright"),
     [(1, lambda a: a), (3, lambda a: a[::-1, ::-1]), (6, lambda a: np.rot90(a, -1)), (8, lambda a: np.rot90(a))],
 )
-def test_a_turned_photograph_is_set_upright(tmp_path: Path, orientation: int, upright) -> None:
+def test_a_rotated_photograph_is_set_upright(tmp_path: Path, orientation: int, upright) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     Image.fromarray(photo()).save(tmp_path / "a.png", exif=exif)
@@ -71,23 +71,23 @@ def test_the_size_of_a_jpeg_is_known_without_its_pixels(tmp_path: Path) -> None:
     Image.fromarray(photo(100, 90)).save(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:1000])
     assert image_size(tmp_path / "a.jpg") == (100, 90)
-    assert trouble(tmp_path / "a.jpg")[0] == "undecodable"
+    assert error_of(tmp_path / "a.jpg")[0] == "undecodable"
 
 
-def test_of_a_tiff_stack_the_first_page_is_read(tmp_path: Path) -> None:
+def test_the_first_page_of_a_tiff_stack_is_read(tmp_path: Path) -> None:
     pages = np.random.default_rng(0).integers(0, 256, (8, 5, 6), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack")
     assert np.array_equal(read_image(tmp_path / "a.tif")[:, :, 0], pages[0])
 
 
-def test_grey_files_are_told_from_colour_files_by_their_header(tmp_path: Path) -> None:
+def test_grey_files_are_distinguished_by_their_header(tmp_path: Path) -> None:
     Image.fromarray(photo()).save(tmp_path / "colour.png")
     Image.fromarray(photo()[:, :, 0]).save(tmp_path / "grey.png")
     Image.fromarray(photo()[:, :, 0].astype(np.uint16)).save(tmp_path / "deep.png")
     tifffile.imwrite(tmp_path / "grey.tif", photo()[:, :, 0])
     tifffile.imwrite(tmp_path / "colour.tif", photo(), photometric="rgb")
-    answers = {path.name: read_header(path).channels < 3 for path in tmp_path.iterdir()}
-    assert answers == {
+    grey = {path.name: read_header(path).channels < 3 for path in tmp_path.iterdir()}
+    assert grey == {
         "colour.png": False, "grey.png": True, "deep.png": True, "grey.tif": True, "colour.tif": False
     }  # fmt: skip
 
@@ -114,7 +114,7 @@ def test_an_image_without_a_finite_pixel_is_refused() -> None:
         Intensity().to_uint8(np.full((3, 3), np.nan))
 
 
-def test_each_kind_of_broken_file_is_called_by_its_name(tmp_path: Path) -> None:
+def test_each_kind_of_broken_file_has_its_code(tmp_path: Path) -> None:
     Image.fromarray(photo(64, 64)).save(tmp_path / "whole.jpg")
     half = (tmp_path / "whole.jpg").read_bytes()
     (tmp_path / "half.jpg").write_bytes(half[: len(half) // 2])
@@ -132,7 +132,7 @@ def test_each_kind_of_broken_file_is_called_by_its_name(tmp_path: Path) -> None:
         "none.tif": ("missing-file", "does not exist"),
     }
     for name, (code, words) in expected.items():
-        found, message = trouble(tmp_path / name)
+        found, message = error_of(tmp_path / name)
         assert found == code, name
         assert words in message, name
 
@@ -153,13 +153,13 @@ def test_a_broken_file_gives_pixels_or_one_line_and_never_another_exception(
         contents[data.draw(st.integers(0, len(contents) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / f"a{ending}"
     path.write_bytes(contents[: int(len(contents) * cut)])
-    said = []
+    messages = []
     for read in (read_image, image_size, read_header, mask_file_values):
         try:
             read(path)
         except S4miError as error:
-            said.append(str(error))
-    assert not any("\n" in message for message in said)
+            messages.append(str(error))
+    assert not any("\n" in message for message in messages)
 
 
 def test_a_mask_becomes_class_indices_in_the_order_of_its_names(tmp_path: Path) -> None:
@@ -189,13 +189,13 @@ def test_a_sixteen_bit_mask_is_read_when_its_numbers_are_small(tmp_path: Path, n
     assert read_mask(tmp_path / name, {0: "a", 1: "b", 2: "c"}).tolist() == values.tolist()
 
 
-def test_a_mask_that_is_none_is_refused_with_the_value_that_shows_it(tmp_path: Path) -> None:
+def test_an_invalid_mask_is_refused_with_its_value(tmp_path: Path) -> None:
     names = {0: "background", 1: "lesion"}
     Image.fromarray(np.array([[0, 255]], dtype=np.uint8)).save(tmp_path / "scaled.png")
     Image.fromarray(np.array([[0, 256]], dtype=np.uint16)).save(tmp_path / "deep.png")
     Image.fromarray(photo()).save(tmp_path / "colour.png")
     for name, code, words in [
-        ("scaled.png", "mask-value", r"holds the value 255 which mask_values \(0, 1\)"),
+        ("scaled.png", "mask-value", r"contains the value 255, not in mask_values \(0, 1\)"),
         ("deep.png", "bad-mask", "values up to 256"),
         ("colour.png", "bad-mask", "colour image"),
     ]:
@@ -237,7 +237,7 @@ def test_a_page_of_the_paper_is_cut_into_three_by_four_tiles() -> None:
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), tile=st.integers(1, 20))
-def test_tiles_put_together_again_are_the_page(height: int, width: int, tile: int) -> None:
+def test_stitched_tiles_are_the_page(height: int, width: int, tile: int) -> None:
     page = photo(height, width)
     grid = TileGrid(height, width, tile)
     tiles = np.stack([grid.cut(page, corner) for corner in grid.corners]).astype(np.float32)

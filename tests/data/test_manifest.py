@@ -57,7 +57,7 @@ def test_only_the_column_image_is_needed(tmp_path: Path) -> None:
     assert not manifest.official
 
 
-def test_paths_begin_at_the_root_and_the_root_at_the_data_set(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_root_and_the_root_to_the_data_set(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "x.png").touch()
     manifest, findings = read(dataset(tmp_path / "data", "x.png", header="image", root="../images"))
@@ -69,8 +69,8 @@ def test_paths_begin_at_the_root_and_the_root_at_the_data_set(tmp_path: Path) ->
     ("line", "code", "words"),
     [
         (",,,,,", "no-image", "'image' is empty"),
-        (",c.png,,,,", "missing-image", "'c.png' is not in"),
-        (",a.png,c.png,,,", "missing-mask", "'c.png' is not in"),
+        (",c.png,,,,", "missing-image", "'c.png' does not exist in"),
+        (",a.png,c.png,,,", "missing-mask", "'c.png' does not exist in"),
         (",a.png,,melanona,,", "unknown-class", "did you mean 'melanoma'?"),
         (",a.png,,naevus;melanoma,,", "label-count", "names 2 classes"),
         (",a.png,,none,,", "label-count", "names 0 classes"),
@@ -79,7 +79,7 @@ def test_paths_begin_at_the_root_and_the_root_at_the_data_set(tmp_path: Path) ->
         (",a.png,,,,,,", "ragged-row", "cells"),
     ],
 )
-def test_a_fault_is_named_with_its_line_and_the_row_left_out(tmp_path: Path, line: str, code: str, words: str) -> None:
+def test_an_error_has_its_line_and_the_row_is_skipped(tmp_path: Path, line: str, code: str, words: str) -> None:
     manifest, findings = read(dataset(tmp_path, ",b.png,m.png,naevus,,", line))
     assert [row.id for row in manifest.rows] == ["b"]
     finding = only(findings)
@@ -93,13 +93,13 @@ def test_a_label_twice_in_one_cell_is_an_error(tmp_path: Path) -> None:
     assert only(read(folder)[1]).code == "label-twice"
 
 
-def test_an_id_that_stands_twice_names_the_first_line(tmp_path: Path) -> None:
+def test_a_repeated_id_names_the_first_line(tmp_path: Path) -> None:
     finding = only(read(dataset(tmp_path, "x,a.png,,,,", "x,b.png,,,,"))[1])
     assert (finding.code, finding.line) == ("duplicate-id", 3)
-    assert "already in line 2" in finding.message
+    assert "already used in line 2" in finding.message
 
 
-def test_a_patient_on_two_sides_of_the_split_is_an_error(tmp_path: Path) -> None:
+def test_a_patient_in_two_parts_of_the_split_is_an_error(tmp_path: Path) -> None:
     finding = only(read(dataset(tmp_path, ",a.png,,,p1,train", ",b.png,,,p1,test"))[1])
     assert (finding.code, finding.line) == ("group-on-two-sides", 3)
     assert "in train in line 2" in finding.message
@@ -117,7 +117,7 @@ def test_an_empty_manifest_is_an_error_in_line_one(tmp_path: Path, text: str) ->
     assert (finding.code, finding.line) == ("empty-manifest", 1)
 
 
-def test_faults_of_the_header_are_named(tmp_path: Path) -> None:
+def test_errors_of_the_header_are_reported(tmp_path: Path) -> None:
     finding = only(read(dataset(tmp_path, "a.png,x", header="image,grup"))[1])
     assert (finding.code, finding.line) == ("unknown-column", 1)
     assert "did you mean 'group'?" in finding.message
@@ -125,7 +125,7 @@ def test_faults_of_the_header_are_named(tmp_path: Path) -> None:
     assert read_manifest(dataset(tmp_path, "a.png", header="mask"))[0] is None
 
 
-def test_files_that_are_no_text_or_no_csv_are_named_and_raise_nothing(tmp_path: Path) -> None:
+def test_files_that_are_not_text_or_csv_are_reported_and_raise_nothing(tmp_path: Path) -> None:
     folder = dataset(tmp_path, ",a.png,,,,")
     (folder / "manifest.csv").write_bytes(b"image\n\xff\xfe.png\n")
     assert only(read_manifest(folder)[1]).code == "encoding"
@@ -143,7 +143,7 @@ def test_files_that_are_no_text_or_no_csv_are_named_and_raise_nothing(tmp_path: 
     assert only(read_manifest(folder)[1]).code == "no-dataset-yaml"
 
 
-def test_a_byte_order_mark_as_spreadsheets_write_it_does_no_harm(tmp_path: Path) -> None:
+def test_a_byte_order_mark_from_spreadsheets_is_accepted(tmp_path: Path) -> None:
     folder = dataset(tmp_path, "a.png", header="image")
     for name in ("dataset.yaml", "manifest.csv"):
         (folder / name).write_text((folder / name).read_text(), encoding="utf-8-sig")
@@ -160,7 +160,7 @@ def test_a_byte_order_mark_as_spreadsheets_write_it_does_no_harm(tmp_path: Path)
         ("name: x\ntasks: [guessing]\n", 2, "tasks.0"),
     ],
 )
-def test_a_fault_of_dataset_yaml_is_named_with_the_line_of_its_key(
+def test_an_error_of_dataset_yaml_is_named_with_the_line_of_its_key(
     tmp_path: Path, text: str, line: int | None, words: str
 ) -> None:
     (tmp_path / "dataset.yaml").write_text(text)
@@ -171,7 +171,7 @@ def test_a_fault_of_dataset_yaml_is_named_with_the_line_of_its_key(
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "changes",
     [
         {"tasks": ["multiclass", "multilabel"]},
         {"classes": ["a", "a"]},
@@ -181,23 +181,23 @@ def test_a_fault_of_dataset_yaml_is_named_with_the_line_of_its_key(
         {"mask_values": {0: "lesion", 1: "lesion"}},
     ],
 )
-def test_a_description_that_contradicts_itself_is_refused(wrong: dict[str, object]) -> None:
+def test_a_description_that_contradicts_itself_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        DatasetSpec.model_validate({**SPEC, **wrong})
+        DatasetSpec.model_validate({**SPEC, **changes})
 
 
-def test_a_data_set_without_annotation_has_no_tasks_and_is_one_all_the_same() -> None:
+def test_a_data_set_without_annotation_has_no_tasks_and_is_valid() -> None:
     assert DatasetSpec(name="scans", tasks=()).mask_classes == ()
 
 
-def test_mask_classes_are_named_once_in_the_order_of_the_values_and_ignore_is_none() -> None:
+def test_mask_classes_are_unique_in_the_order_of_the_values_and_exclude_ignore() -> None:
     spec = DatasetSpec(
         name="x", tasks=("segmentation",), mask_values={0: "background", 1: "rim", 2: "core", 3: "rim", 255: "ignore"}
     )
     assert spec.classes_of("segmentation") == ("background", "rim", "core")
 
 
-def test_loading_names_the_first_fault_and_counts_the_others(tmp_path: Path) -> None:
+def test_loading_reports_the_first_error_and_counts_the_others(tmp_path: Path) -> None:
     folder = dataset(tmp_path, ",c.png,,,,", ",d.png,,,,", ",a.png,,,,")
     with pytest.raises(S4miError, match=r"manifest\.csv:2: image 'c\.png' .* \(and 1 more") as caught:
         load_manifest(folder)
@@ -216,14 +216,14 @@ names = words.filter(lambda word: word.strip() == word and word not in ("none", 
 def test_what_is_written_is_read_back(tmp_path: Path, data: st.DataObject, classes: list[str]) -> None:
     (tmp_path / "i").mkdir(exist_ok=True)
     ids = data.draw(st.lists(names, min_size=1, max_size=5, unique=True))
-    side = data.draw(st.sampled_from(["train", "val", "test", None]))
+    part = data.draw(st.sampled_from(["train", "val", "test", None]))
     rows = []
     for number, name in enumerate(ids):
         image = tmp_path / "i" / f"{number}.png"
         image.touch()
         labels = data.draw(st.none() | st.lists(st.sampled_from(classes), unique=True).map(tuple))
         mask = image if data.draw(st.booleans()) else None
-        rows.append(Row(name, image, mask, labels, group=data.draw(st.none() | names), split=side, line=number + 2))
+        rows.append(Row(name, image, mask, labels, group=data.draw(st.none() | names), split=part, line=number + 2))
     spec = DatasetSpec(
         name="x",
         tasks=("multilabel", "segmentation"),

@@ -16,7 +16,7 @@ BY_COLOUR: dict[int | str, str] = {"#000000": "background", "#ff0000": "rim", "#
 
 @pytest.mark.parametrize("coding", [BY_NUMBER, BY_COLOUR])
 @given(seed=st.integers(0, 1000), height=st.integers(1, 9), width=st.integers(1, 9))
-def test_what_is_encoded_is_decoded(coding: dict[int | str, str], seed: int, height: int, width: int) -> None:
+def test_decoding_inverts_encoding(coding: dict[int | str, str], seed: int, height: int, width: int) -> None:
     classes = np.random.default_rng(seed).integers(0, 3, (height, width), dtype=np.uint8)
     written = encode_mask(classes, coding)
     assert np.array_equal(decode_mask(Frame(written), coding), classes)
@@ -33,7 +33,7 @@ def test_colours_are_classes_and_may_be_ignored(tmp_path: Path) -> None:
     assert read.tolist() == [[0, 1, 0], [0, 0, IGNORE]]
 
 
-def test_a_grey_file_of_a_coloured_set_is_read_by_its_greys(tmp_path: Path) -> None:
+def test_a_grey_file_of_a_data_set_with_colours_is_read(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 255]], dtype=np.uint8)).save(tmp_path / "a.png")
     assert read_mask(tmp_path / "a.png", {"#000000": "background", "#ffffff": "lesion"}).tolist() == [[0, 1]]
 
@@ -42,7 +42,7 @@ def test_an_unknown_colour_is_named(tmp_path: Path) -> None:
     pixels = np.zeros((1, 2, 3), dtype=np.uint8)
     pixels[0, 0] = (1, 2, 3)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    with pytest.raises(ImageError, match="holds the value #010203 which mask_values") as caught:
+    with pytest.raises(ImageError, match="contains the value #010203, not in mask_values") as caught:
         read_mask(tmp_path / "a.png", BY_COLOUR)
     assert caught.value.code == "mask-value"
 
@@ -67,13 +67,17 @@ def test_codes_of_a_large_mask_are_all_found() -> None:
     assert list(mask_codes(Frame(palette[chosen]))) == expected
 
 
-def test_several_unknown_values_are_values_and_a_jpeg_is_told_what_it_does(tmp_path: Path) -> None:
+def test_several_unknown_values_are_listed_and_jpeg_gets_a_hint(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 64], [128, 255]], dtype=np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(ImageError, match=r"holds the values 64, 128 which mask_values .*; add them to mask_values"):
+    with pytest.raises(
+        ImageError, match=r"contains the values 64, 128, not in mask_values .*; add them to mask_values"
+    ):
         read_mask(tmp_path / "a.png", BY_NUMBER)
     mask = np.zeros((16, 16), dtype=np.uint8)
     mask[3:9, 4:11] = 255
     Image.fromarray(mask).save(tmp_path / "a.jpg")
-    with pytest.raises(ImageError, match=r"holds the values .*; JPEG changes values, so save masks as PNG") as caught:
+    with pytest.raises(
+        ImageError, match=r"contains the values .*; JPEG changes values, so save masks as PNG"
+    ) as caught:
         read_mask(tmp_path / "a.jpg", {0: "background", 255: "lesion"})
     assert "dataset.yaml" not in str(caught.value)

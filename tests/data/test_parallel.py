@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from s4mi.data.parallel import WAITING, in_parallel, in_threads
+from s4mi.data.parallel import MAX_PENDING, in_parallel, in_threads
 
 
 def doubled(number: int) -> int:
@@ -30,28 +30,30 @@ def touched(number: int, *, folder: Path) -> int:
     return number
 
 
-@pytest.mark.parametrize("few", [1000, 1])
-def test_results_come_in_order_with_progress(few: int) -> None:
-    said: list[tuple[int, int]] = []
-    results = list(in_parallel(doubled, range(100), few=few, say=lambda done, of: said.append((done, of))))
+@pytest.mark.parametrize("thread_limit", [1000, 1])
+def test_results_come_in_order_with_progress(thread_limit: int) -> None:
+    steps: list[tuple[int, int]] = []
+    results = list(
+        in_parallel(doubled, range(100), thread_limit=thread_limit, progress=lambda done, of: steps.append((done, of)))
+    )
     assert results == [2 * number for number in range(100)]
-    assert said == [(number, 100) for number in range(1, 101)]
+    assert steps == [(number, 100) for number in range(1, 101)]
 
 
-def test_many_items_go_through_other_processes_and_few_do_not() -> None:
+def test_many_items_are_processed_in_other_processes_and_few_do_not() -> None:
     assert set(in_parallel(process, range(20))) == {os.getpid()}
-    assert os.getpid() not in set(in_parallel(process, range(20), few=1))
+    assert os.getpid() not in set(in_parallel(process, range(20), thread_limit=1))
 
 
-@pytest.mark.parametrize("few", [1000, 1])
-def test_what_goes_wrong_is_raised(few: int) -> None:
+@pytest.mark.parametrize("thread_limit", [1000, 1])
+def test_errors_are_raised(thread_limit: int) -> None:
     with pytest.raises(ValueError, match="bad luck"):
-        list(in_parallel(partial(fail_at, bad=7), range(50), few=few))
+        list(in_parallel(partial(fail_at, bad=7), range(50), thread_limit=thread_limit))
 
 
-@pytest.mark.parametrize("few", [10_000, 1])
-def test_only_a_bounded_number_are_under_way(tmp_path: Path, few: int) -> None:
-    results = in_parallel(partial(touched, folder=tmp_path), range(3000), few=few, at_once=4)
+@pytest.mark.parametrize("thread_limit", [10_000, 1])
+def test_only_a_bounded_number_are_in_flight(tmp_path: Path, thread_limit: int) -> None:
+    results = in_parallel(partial(touched, folder=tmp_path), range(3000), thread_limit=thread_limit, batch_size=4)
     next(results)
     results.close()
     assert len(list(tmp_path.iterdir())) < 1500
@@ -59,12 +61,14 @@ def test_only_a_bounded_number_are_under_way(tmp_path: Path, few: int) -> None:
 
 def test_a_script_without_a_guard_may_call_it(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text("from s4mi.data.parallel import in_parallel\nprint(sum(in_parallel(abs, range(-9, 0), few=1)))\n")
+    script.write_text(
+        "from s4mi.data.parallel import in_parallel\nprint(sum(in_parallel(abs, range(-9, 0), thread_limit=1)))\n"
+    )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "45"
 
 
-def test_threads_share_what_they_write_to_and_only_a_few_wait() -> None:
+def test_threads_share_memory_and_only_a_bounded_number_is_pending() -> None:
     seen: list[int] = []
 
     def work(number: int) -> int:
@@ -73,6 +77,6 @@ def test_threads_share_what_they_write_to_and_only_a_few_wait() -> None:
 
     results = in_threads(work, 5000)
     assert next(results) == 0
-    assert len(seen) <= WAITING + 1
+    assert len(seen) <= MAX_PENDING + 1
     assert list(results) == list(range(1, 5000))
     assert sorted(seen) == list(range(5000))

@@ -1,4 +1,4 @@
-"""Versions of a data set: kept, read again, and nobody moves between training, validation and test."""
+"""Versions of a data set are kept and readable, and no image moves between training, validation and test."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -50,20 +50,20 @@ def test_an_old_version_can_be_read_again(sparse: Manifest) -> None:
     assert (old.title, new.title) == ("synthetic-lesions", "synthetic-lesions, version 2")
 
 
-def test_a_merge_that_was_killed_leaves_the_version_of_before(sparse: Manifest) -> None:
+def test_a_killed_merge_leaves_the_previous_version(sparse: Manifest) -> None:
     (sparse.folder / "manifest-v1.csv").write_bytes((sparse.folder / "manifest.csv").read_bytes())
     assert load_version(sparse.folder).version == 1
     assert write_version(sparse, sparse.spec, complete(sparse)) == 2
     assert load_version(sparse.folder).version == 2
 
 
-def test_a_version_that_is_not_there_is_named(sparse: Manifest) -> None:
+def test_a_missing_version_is_named(sparse: Manifest) -> None:
     write_version(sparse, sparse.spec, complete(sparse))
-    with pytest.raises(S4miError, match=r"has no version 5 \(data.version\), but versions 1, 2"):
+    with pytest.raises(S4miError, match=r"no version 5 \(data.version\), only versions 1, 2"):
         load_version(sparse.folder, 5)
 
 
-def test_a_fault_in_an_old_version_names_its_file(sparse: Manifest) -> None:
+def test_an_error_in_an_old_version_names_its_file(sparse: Manifest) -> None:
     write_version(sparse, sparse.spec, complete(sparse))
     old = sparse.folder / "manifest-v1.csv"
     old.write_text(old.read_text().replace("lesion_0003.png", "gone.png", 1))
@@ -74,77 +74,77 @@ def test_a_fault_in_an_old_version_names_its_file(sparse: Manifest) -> None:
 @pytest.mark.parametrize("kind", ["random", "kfold"])
 @pytest.mark.parametrize("task", ["multiclass", "segmentation"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_nobody_moves_when_annotation_is_merged_in(sparse: Manifest, kind: str, task: str, seed: int) -> None:
-    division = SplitMethod(kind, folds=4, fold=1, seed=seed)  # type: ignore[arg-type]
+def test_no_image_moves_when_annotation_is_merged(sparse: Manifest, kind: str, task: str, seed: int) -> None:
+    method = SplitMethod(kind, folds=4, fold=1, seed=seed)  # type: ignore[arg-type]
     shares = [0.1 * (number % 7) for number in range(len(sparse.rows))]
-    before = make_split(sparse, task, division=division, fraction_seed=seed, foreground=shares)  # type: ignore[arg-type]
+    before = make_split(sparse, task, method=method, fraction_seed=seed, foreground=shares)  # type: ignore[arg-type]
     write_version(sparse, sparse.spec, complete(sparse))
     new = load_version(sparse.folder)
-    moved = make_split(new, task, division=division, fraction_seed=seed, foreground=shares)  # type: ignore[arg-type]
-    basis = base_version(new, task, division, foreground=shares)  # type: ignore[arg-type]
+    moved = make_split(new, task, method=method, fraction_seed=seed, foreground=shares)  # type: ignore[arg-type]
+    base = base_version(new, task, method, foreground=shares)  # type: ignore[arg-type]
     after = make_split(
-        new, task, division=division, fraction_seed=seed, foreground=shares, basis=basis  # type: ignore[arg-type]
+        new, task, method=method, fraction_seed=seed, foreground=shares, base=base  # type: ignore[arg-type]
     )  # fmt: skip
     assert (after.train, after.val, after.test) == (before.train, before.val, before.test)
     assert (moved.val, moved.test) != (before.val, before.test)  # it would, if it were drawn from all labels
     assert {*before.labelled} < {*after.labelled}
-    assert basis is not None
-    late = merged_later(new, basis, task)  # type: ignore[arg-type]
-    assert late == {n for n, row in enumerate(sparse.rows) if not row.annotated(task)}  # type: ignore[arg-type]
+    assert base is not None
+    later = merged_later(new, base, task)  # type: ignore[arg-type]
+    assert later == {n for n, row in enumerate(sparse.rows) if not row.annotated(task)}  # type: ignore[arg-type]
 
 
-def test_an_official_or_a_saved_split_needs_no_basis(sparse: Manifest) -> None:
+def test_an_official_or_a_saved_split_needs_no_base(sparse: Manifest) -> None:
     write_version(sparse, sparse.spec, complete(sparse))
     new = load_version(sparse.folder)
     assert base_version(new, "multiclass", SplitMethod("official"), foreground=None) is None
     assert base_version(new, "multiclass", SplitMethod("file", file=Path("x")), foreground=None) is None
 
 
-def test_images_that_came_later_go_with_their_patient_or_train(sparse: Manifest) -> None:
-    division = SplitMethod(seed=0)
-    before = make_split(sparse, "multiclass", division=division, fraction_seed=0)
+def test_later_images_go_to_the_part_of_their_patient_or_to_train(sparse: Manifest) -> None:
+    method = SplitMethod(seed=0)
+    before = make_split(sparse, "multiclass", method=method, fraction_seed=0)
     write_version(sparse, sparse.spec, complete(sparse))
     new = load_version(sparse.folder)
     tested = new.rows[before.test[0]]
     more = replace(new, rows=(*new.rows, replace(tested, id="later"), replace(tested, id="other", group="new")))
-    basis = base_version(new, "multiclass", division, foreground=None)
-    after = make_split(more, "multiclass", division=division, fraction_seed=0, basis=basis)
+    base = base_version(new, "multiclass", method, foreground=None)
+    after = make_split(more, "multiclass", method=method, fraction_seed=0, base=base)
     assert len(new.rows) in after.test
     assert len(new.rows) + 1 in after.train
 
 
-def test_masks_that_were_replaced_are_counted_as_they_were(sparse: Manifest) -> None:
+def test_replaced_masks_count_with_their_old_foreground(sparse: Manifest) -> None:
     """The parts are stratified by foreground; an old mask that a new one has replaced is read again."""
     number = next(n for n, row in enumerate(sparse.rows) if row.mask is not None)
     other = sparse.folder / "other.png"
     other.write_bytes((sparse.folder / "masks" / "lesion_0059.png").read_bytes())
     rows = [replace(row, mask=other) if n == number else row for n, row in enumerate(sparse.rows)]
     write_version(sparse, sparse.spec, rows)
-    basis = base_version(load_version(sparse.folder), "segmentation", SplitMethod(), foreground=[0.5] * len(rows))
-    assert basis is not None
-    assert basis.foreground is not None
+    base = base_version(load_version(sparse.folder), "segmentation", SplitMethod(), foreground=[0.5] * len(rows))
+    assert base is not None
+    assert base.foreground is not None
     from s4mi.data.masks import foreground_share, read_mask
 
     old = sparse.rows[number].mask
     assert old is not None
-    assert basis.foreground[number] == foreground_share(read_mask(old, sparse.spec.mask_values))
-    assert {share for n, share in enumerate(basis.foreground) if n != number} == {0.0, 0.5}
+    assert base.foreground[number] == foreground_share(read_mask(old, sparse.spec.mask_values))
+    assert {share for n, share in enumerate(base.foreground) if n != number} == {0.0, 0.5}
 
 
 def test_labelled_images_can_be_those_of_a_file(sparse: Manifest, tmp_path: Path) -> None:
-    drawn = make_split(sparse, "multiclass", division=SplitMethod(seed=1), fraction_seed=1)
+    drawn = make_split(sparse, "multiclass", method=SplitMethod(seed=1), fraction_seed=1)
     some = replace(drawn, labelled=drawn.labelled[::2])
     save_split(some, sparse, tmp_path / "split.json")
-    division = SplitMethod("file", file=tmp_path / "split.json")
+    method = SplitMethod("file", file=tmp_path / "split.json")
     saved = LabelAmount.parse("saved")
-    split = make_split(sparse, "multiclass", division=division, amount=saved, fraction_seed=5)
+    split = make_split(sparse, "multiclass", method=method, amount=saved, fraction_seed=5)
     assert split.labelled == some.labelled
     assert str(saved) == saved.setting == "saved"
-    with pytest.raises(S4miError, match=r"pass split.kind=file"):
-        make_split(sparse, "multiclass", division=SplitMethod(), amount=saved, fraction_seed=0)
+    with pytest.raises(S4miError, match=r"use split.kind=file"):
+        make_split(sparse, "multiclass", method=SplitMethod(), amount=saved, fraction_seed=0)
     save_split(replace(drawn, labelled=(drawn.test[0],)), sparse, tmp_path / "split.json")
-    with pytest.raises(S4miError, match="does not train"):
-        make_split(sparse, "multiclass", division=division, amount=saved, fraction_seed=0)
+    with pytest.raises(S4miError, match="is not in the training part"):
+        make_split(sparse, "multiclass", method=method, amount=saved, fraction_seed=0)
 
 
 def test_the_first_version_with_a_task_is_found(sparse: Manifest) -> None:
@@ -158,7 +158,7 @@ def test_the_first_version_with_a_task_is_found(sparse: Manifest) -> None:
     assert load_manifest(sparse.folder).spec == sparse.spec
 
 
-def test_a_run_keeps_to_the_version_it_began_with(sparse: Manifest, quick: object) -> None:
+def test_a_run_keeps_its_version(sparse: Manifest, quick: object) -> None:
     from conftest import TRANSFER
 
     config: RunConfig = quick(sparse.folder, TRANSFER)  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Pages and slices are read as an import would have written them."""
+"""Pages and slices are read as an import would write them."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.folder import read_folder
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
-from s4mi.data.volumes import count_frames, read_pictures
+from s4mi.data.volumes import count_frames, read_rgb_frames
 
 
 def test_frames_are_counted_and_a_broken_file_counts_as_one(tmp_path: Path) -> None:
@@ -25,25 +25,25 @@ def test_frames_are_counted_and_a_broken_file_counts_as_one(tmp_path: Path) -> N
 def test_slices_of_a_volume_have_one_pair_of_limits(tmp_path: Path) -> None:
     volume = np.arange(4 * 8 * 8, dtype=np.int16).reshape(8, 8, 4) * 50
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "v.nii.gz")
-    pictures = read_pictures(tmp_path / "v.nii.gz", Intensity("percentiles", 0, 100))
-    assert len(pictures) == 4
-    shown = np.stack([np.rot90(picture[:, :, 0], -1) for picture in pictures], axis=2)
+    frames = read_rgb_frames(tmp_path / "v.nii.gz", Intensity("percentiles", 0, 100))
+    assert len(frames) == 4
+    shown = np.stack([np.rot90(frame[:, :, 0], -1) for frame in frames], axis=2)
     np.testing.assert_allclose(shown, 255 * (volume / volume.max()), atol=0.51)
 
 
-def test_a_file_of_one_picture_is_read_as_ever(tmp_path: Path) -> None:
+def test_a_file_of_one_frame_is_read_like_any_other(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.arange(48, dtype=np.uint16).reshape(6, 8) * 900)
     rule = Intensity()
-    (picture,) = read_pictures(tmp_path / "a.tif", rule)
-    np.testing.assert_array_equal(picture, read_image(tmp_path / "a.tif", rule))
+    (frame,) = read_rgb_frames(tmp_path / "a.tif", rule)
+    np.testing.assert_array_equal(frame, read_image(tmp_path / "a.tif", rule))
 
 
-def test_pages_are_those_that_an_import_writes_out(tmp_path: Path) -> None:
+def test_pages_are_those_of_an_import(tmp_path: Path) -> None:
     pages = np.random.default_rng(0).integers(0, 5000, (4, 12, 14)).astype(np.uint16)
     (tmp_path / "in").mkdir()
     tifffile.imwrite(tmp_path / "in" / "s.tif", pages, photometric="minisblack")
     write_import(read_folder(tmp_path / "in"), tmp_path / "out", naming=DatasetNaming("x"))
     manifest = load_manifest(tmp_path / "out")
     written = [read_image(row.image, manifest.spec.rule) for row in manifest.rows]
-    found = read_pictures(tmp_path / "in" / "s.tif", manifest.spec.rule)
+    found = read_rgb_frames(tmp_path / "in" / "s.tif", manifest.spec.rule)
     np.testing.assert_array_equal(np.stack(found), np.stack(written))

@@ -44,7 +44,7 @@ def test_a_valid_plan_passes(lesions: Path, cells: Path) -> None:
 
 def test_a_missing_data_set_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     message = refusal(tmp_path / "nowhere")
-    assert message == f"{tmp_path / 'nowhere/dataset.yaml'}: not there; make one with: s4mi data import"
+    assert message == f"{tmp_path / 'nowhere/dataset.yaml'}: does not exist; create it with: s4mi data import"
     contents = {"data": {"path": str(tmp_path / "nowhere")}, "arms": ["finetune"]}
     study = make_study(contents, origin="study.yaml")
     assert missing_datasets(list(plan_study(study, tmp_path))) == {tmp_path / "nowhere": message}
@@ -104,4 +104,5 @@ def test_amounts_in_images_and_patients_have_a_smallest_valid_one_too(lesions: P
 
 
 def test_more_labels_than_available_are_refused(lesions: Path) -> None:
-    assert "asks for 999 images, but the training part has" in refusal(lesions, label_fractions=["999 images"])
+    message = refusal(lesions, label_fractions=["999 images"])
+    assert "label_fraction is 999 images, but the training part has only" in message

@@ -54,7 +54,7 @@ def test_a_leaking_split_is_refused_in_one_line(leaking: Path, quick: Quick, met
     with pytest.raises(S4miError) as caught:
         prepare(quick(leaking, method))
     message = str(caught.value)
-    assert f"{leaking}/manifest.csv:62: image 'copy' (test) looks the same as" in message
+    assert f"{leaking}/manifest.csv:62: image 'copy' (test) is a near-duplicate of" in message
     assert "(train); remove one of each pair or put both in the same group" in message
     assert "data.allow_leakage=true" in message
     assert "\n" not in message

@@ -116,7 +116,7 @@ def test_what_is_wrong_for_both_processes_is_said_once(
     save_run_config(quick(lesions, TRANSFER), tmp_path / "run.yaml")
     done = train(tmp_path / "run.yaml", tmp_path / "run", *TWO, "batch_size=1", to_the_end=False)
     assert done.stderr.count("error: ") == 1
-    assert "leave one of 2 processes without an image" in done.stderr
+    assert "are too few for 2 processes" in done.stderr
     assert not (tmp_path / "run").exists() or not any((tmp_path / "run").iterdir())
 
 

@@ -81,7 +81,7 @@ class Committee:
         self, files: Sequence[Path], progress: Callable[[int, int], None]
     ) -> Iterator[tuple[Pixels, tuple[int, int]] | str]:
         work = partial(_decode, predictor=self._ensemble)
-        yield from in_parallel(work, list(files), say=progress, few=len(files))
+        yield from in_parallel(work, list(files), progress=progress, thread_limit=len(files))
 
     def _predict(self, inputs: Pixels, size: tuple[int, int]) -> Probabilities:
         """Probabilities by member: (M, K), or (M, K, H, W)."""

@@ -143,7 +143,7 @@ def print_findings(findings: Iterable["Finding"], *, folder: str = "") -> None:
     for finding in findings:
         said[finding.code] = said.get(finding.code, 0) + 1
         if said[finding.code] <= SHOWN:
-            place = str(Path(folder, finding.place))
+            place = str(Path(folder, finding.location))
             print_line(f"{finding.severity}: {place}: {finding.message}", style=STYLES[finding.severity])
     for code, count in said.items():
         if count > SHOWN:

@@ -1,4 +1,4 @@
-"""`s4mi data`: make data set folders from images, and find what is wrong with them."""
+"""`s4mi data`: import, check, split and merge data sets."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from s4mi.cli.console import counted, how_many, print_facts, print_findings, pri
 if TYPE_CHECKING:
     from s4mi.data.checks.check import CheckReport
 
-app = typer.Typer(help="Import data sets, check them and split them.", no_args_is_help=True)
+app = typer.Typer(help="Import, check, split and merge data sets.", no_args_is_help=True)
 app.add_typer(import_folder.app, name="import")
 app.command("split")(split.split)
 app.command("merge")(merge.merge)
@@ -21,30 +21,40 @@ app.command("merge")(merge.merge)
 
 @app.command()
 def check(
-    path: Annotated[
-        Path, typer.Argument(help="A data set folder, a folder of several, a folder of images, or a table.")
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    path: Annotated[Path, typer.Argument(help="Data set folder, folder of several, folder of images, or table.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a single JSON document.")] = False,
     duplicates: Annotated[
-        bool, typer.Option("--duplicates/--no-duplicates", help="Whether to compare every image with every other.")
+        bool,
+        typer.Option(
+            "--duplicates/--no-duplicates", help="Search for duplicates and near-duplicates among all images."
+        ),
     ] = True,
     embeddings: Annotated[
         str,
-        typer.Option("--embeddings", metavar="BACKBONE", help="Also find images that this timm network finds alike."),
+        typer.Option(
+            "--embeddings",
+            metavar="BACKBONE",
+            help="Also search for images with similar features of this timm network.",
+        ),
     ] = "",
-    weights: Annotated[str, typer.Option("--weights", help="Of that network: imagenet, none, or a file.")] = "imagenet",
+    weights: Annotated[
+        str, typer.Option("--weights", help="Weights of the network of --embeddings: imagenet, none, or a file.")
+    ] = "imagenet",
     distance: Annotated[
-        float, typer.Option("--distance", min=0, max=1, help="Greatest cosine distance of images that are alike.")
+        float,
+        typer.Option("--distance", min=0, max=1, help="Maximum cosine distance between features of similar images."),
     ] = 0.03,
-    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail the check as well.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
 ) -> None:
-    """Decode everything; say what is there and what is wrong, with file, line and cure. Errors end it with status 1."""
+    """Decode all files; report statistics and problems, with file, line and hint. Exit with status 1 on errors."""
     from s4mi.data.checks.check import check_path
 
     with progress_bar() as bar:
         reports = check_path(path, duplicates=duplicates, progress=lambda done, of: bar("decoding", done, of))
         if embeddings:
-            reports = [_with_likeness(report, embeddings, weights, distance=distance, bar=bar) for report in reports]
+            reports = [
+                _with_similar_images(report, embeddings, weights, distance=distance, bar=bar) for report in reports
+            ]
     errors, warnings = (sum(report.count(severity) for report in reports) for severity in ("error", "warning"))
     if as_json:
         typer.echo(_as_json(reports, errors=errors, warnings=warnings))
@@ -56,20 +66,20 @@ def check(
         raise typer.Exit(1)
 
 
-def _with_likeness(
+def _with_similar_images(
     report: "CheckReport", backbone: str, weights: str, *, distance: float, bar: Callable[[str, int, int], None]
 ) -> "CheckReport":
-    """The report, with what a network finds alike."""
+    """Add findings of images with similar features."""
     from dataclasses import replace
 
     from s4mi.errors import S4miError
     from s4mi.inference.near_duplicates import NearDuplicateSearch, find_near_duplicates
 
     if report.command is not None:
-        raise S4miError(f"{report.path}: is no data set folder yet, and --embeddings wants one; import it first")
-    likeness = NearDuplicateSearch(backbone, weights=weights, distance=distance)
+        raise S4miError(f"{report.path}: not a data set folder, which --embeddings requires; import it first")
+    search = NearDuplicateSearch(backbone, weights=weights, distance=distance)
     found = find_near_duplicates(
-        report.path, likeness, known=report.findings, progress=lambda done, of: bar("comparing images", done, of)
+        report.path, search, known=report.findings, progress=lambda done, of: bar("comparing images", done, of)
     )
     return replace(report, findings=(*report.findings, *found))
 
@@ -78,38 +88,38 @@ def _print_report(report: "CheckReport", *, several: bool) -> None:
     print_line(f"{report.name}: {report.kind} ({report.path})", style="bold")
     if (summary := report.summary) is not None:
         sizes, per_group, images = summary.sizes, summary.images_per_group, summary.images
-        each = "" if per_group is None else f", {per_group[0]} to {per_group[2]} images each (median {per_group[1]:g})"
-        share = ", ".join(f"{name} {100 * share:.1f} %" for name, share in summary.foreground.items())
+        each = "" if per_group is None else f", {per_group[0]}–{per_group[2]} images each (median {per_group[1]:g})"
+        shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in summary.foreground.items())
         size = "" if sizes is None else "×".join(map(str, sizes.median))
         if sizes is not None and sizes.distinct > 1:
-            least, greatest = ("×".join(map(str, end)) for end in (sizes.smallest, sizes.largest))
-            size = f"{sizes.distinct} sizes from {least} to {greatest}, median {size}"
+            smallest, largest = ("×".join(map(str, end)) for end in (sizes.smallest, sizes.largest))
+            size = f"{sizes.distinct} sizes, {smallest} to {largest}, median {size}"
         print_facts(
             ("images", str(images)),
-            ("pictures in them", str(summary.frames) if summary.frames > images else ""),
+            ("frames", str(summary.frames) if summary.frames > images else ""),
             ("height×width", size),
             ("channels", counted(pair for pair in summary.channels.items() if pair[1])),
             ("labelled", f"{summary.labelled} of {images}"),
             ("classes", counted(summary.classes.items())),
-            ("of no class", str(summary.no_class or "")),
+            ("no class present", str(summary.no_class or "")),
             ("masks", f"{summary.masked} of {images}"),
-            ("pixels", share),
-            ("neither", f"{summary.unannotated} of {images} are unannotated" if summary.unannotated else ""),
-            ("patients", f"{summary.groups}{each}" if summary.groups else "not known"),
+            ("foreground", shares),
+            ("unannotated", f"{summary.unannotated} of {images}" if summary.unannotated else ""),
+            ("patients", f"{summary.groups}{each}" if summary.groups else "unknown"),
             ("official split", counted(summary.splits.items()) or "none"),
             *(
-                _spread(name, parts, summary.splits)
+                _class_row(name, parts, summary.splits)
                 for name, parts in summary.classes_by_part.items()
                 if summary.splits
             ),
             *(
-                (f"  pixels in {part}", ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items()))
+                (f"  foreground in {part}", ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items()))
                 for part, shares in summary.foreground_by_part.items()
             ),
         )
     print_findings(report.findings, folder=report.path.name if several else "")
     if report.command is not None:
-        print_line("make a data set of it with:")
+        print_line("import it with:")
         print_line(f"  {report.command}", style="cyan")
     print_line("")
 
@@ -121,7 +131,7 @@ def _as_json(reports: Sequence["CheckReport"], *, errors: int, warnings: int) ->
     return json.dumps(document, default=str, indent=2)
 
 
-def _spread(name: str, parts: Mapping[str, int], splits: Mapping[str, int]) -> tuple[str, str]:
-    """A class, and how many images of each part show it."""
+def _class_row(name: str, parts: Mapping[str, int], splits: Mapping[str, int]) -> tuple[str, str]:
+    """Return the name of a class, and its number and share of images in each part."""
     shares = (f"{part} {count} ({100 * count / splits[part]:.1f} %)" for part, count in parts.items())
     return f"  {name}", ", ".join(shares)

@@ -1,1 +1,1 @@
-"""From files on disk to augmented batches on the training device."""
+"""Data sets, from files on disk to augmented batches on the training device."""

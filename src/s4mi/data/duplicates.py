@@ -1,11 +1,11 @@
-"""Find pictures that are the same but for their file: saved again, resized, a little cropped or brighter.
+"""Search for near-duplicate images: copies that were saved again, resized, slightly cropped or brightened.
 
     hash        64 signs of the low frequencies of the cosine transform of a grey 32 × 32 thumbnail (pHash, Zauner 2010)
-    candidates  pairs whose hashes differ in at most `MOST_BITS` bits, every pair being compared
-    verified    pairs of like colour whose thumbnails, freed of local mean and contrast, correlate to at least
-                `LEAST_CORRELATION`
+    candidates  pairs whose hashes differ in at most `MAX_HASH_DISTANCE` bits; all pairs are compared
+    verified    pairs of similar colour whose thumbnails, normalised by local mean and contrast, have a correlation of
+                at least `MIN_CORRELATION`
 
-A picture that was turned or mirrored, or cropped by more than about 1 %, is not found.
+Copies that were rotated, mirrored, or cropped by more than about 1 % are not found.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -21,29 +21,29 @@ from scipy.fft import dctn
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.parallel import in_threads
 
-SIDE = 32
-"""Of a thumbnail, in pixels."""
-MOST_BITS = 10
-LEAST_CORRELATION = 0.96
-"""Both chosen on 5,180 dermoscopy, fundus and nuclei images: of copies saved as JPEG of quality 50, or halved, or
-enlarged by half and saved at 75, or a tenth brighter, at least 91 % are found in each set, and 98 % over all; of 1.4
-million pairs of fundus pictures, which look most alike, 2 are called the same, and they are."""
-MOST_COLOUR = 25
-"""Greatest difference of the mean of a channel, in grey levels."""
-SURROUNDING = 3.0
-"""Sigma of the surrounding whose mean and contrast are taken out, in pixels of a thumbnail."""
+THUMBNAIL_SIZE = 32
+"""Side of a thumbnail in pixels."""
+MAX_HASH_DISTANCE = 10
+MIN_CORRELATION = 0.96
+"""Both thresholds were chosen on 5,180 dermoscopy, fundus and nuclei images: of copies saved as JPEG of quality 50, or
+halved, or enlarged by half and saved at 75, or a tenth brighter, at least 91 % are found in each data set, and 98 %
+overall; of 1.4 million pairs of fundus images, which look most alike, 2 are reported, and both are duplicates."""
+MAX_COLOUR_DIFFERENCE = 25
+"""Greatest difference between the means of a channel, in grey levels."""
+LOCAL_SIGMA = 3.0
+"""Sigma of the Gaussian neighbourhood for local mean and contrast, in pixels of a thumbnail."""
 LUMA = np.array([0.299, 0.587, 0.114])
-BLOCK = 1024
-"""Thumbnails that are hashed at a time."""
-ROOM = 16 << 20
-"""Bytes that comparing hashes may take; more is slower, as it leaves the processor's own memory."""
-KEPT = 16_384
-"""Pictures, at most, that are kept as they are correlated, at 8 KiB each."""
+HASH_BLOCK = 1024
+"""Number of thumbnails hashed at a time."""
+COMPARISON_BYTES = 16 << 20
+"""Memory limit for comparing hashes; larger blocks are slower because they exceed the processor's cache."""
+NORMALISED_IMAGES = 16_384
+"""Maximum number of normalised thumbnails kept in memory, at 8 KiB each."""
 
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two pictures that look the same, by their positions, the smaller first; `similarity` is their correlation."""
+    """A pair of near-duplicates by index, the smaller one first; `similarity` is their correlation."""
 
     first: int
     second: int
@@ -51,84 +51,85 @@ class DuplicatePair:
 
 
 def thumbnail(pixels: Pixels) -> Pixels:
-    """(H, W, 3) → (32, 32, 3), averaged over areas."""
-    return np.asarray(cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    """Downscale (H, W, 3) to (32, 32, 3) by area averaging."""
+    size = (THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def near_duplicates(thumbnails: NDArray[np.uint8], *, sides: Sequence[Hashable] | None = None) -> list[DuplicatePair]:
-    """Every pair of the (N, 32, 32, 3) thumbnails that shows the same picture.
+def near_duplicates(thumbnails: NDArray[np.uint8], *, parts: Sequence[Hashable] | None = None) -> list[DuplicatePair]:
+    """Find all pairs of near-duplicates among (N, 32, 32, 3) thumbnails.
 
     Args:
-        sides: where each picture is; only pairs on different sides are looked for. None: all pairs.
+        parts: part of the split of each image, to search only for pairs across parts; None: all pairs.
     """
-    codes = _hashes(thumbnails)
-    places = None if sides is None else np.unique([str(side) for side in sides], return_inverse=True)[1]
+    hashes = _hashes(thumbnails)
+    part_of = None if parts is None else np.unique([str(part) for part in parts], return_inverse=True)[1]
     colours = thumbnails.mean(axis=(1, 2))
-    # Candidates grow with the square of the pictures; what costs most is done once a picture, not once a pair.
-    local = lru_cache(KEPT)(lambda number: _local(thumbnails[number]))
-    found = []
-    for first, second in _candidates(codes, places):
-        if not _alike_in_colour(colours[first], colours[second]):
+    # Candidates grow with the square of the number of images: normalise once per image, not once per pair.
+    normalised = lru_cache(NORMALISED_IMAGES)(lambda index: _normalise(thumbnails[index]))
+    duplicates = []
+    for first, second in _candidates(hashes, part_of):
+        if not _similar_colour(colours[first], colours[second]):
             continue
-        similarity = _correlation(thumbnails[first], thumbnails[second], local(first), local(second))
-        if similarity >= LEAST_CORRELATION:
-            found.append(DuplicatePair(first, second, similarity))
-    return found
+        similarity = _correlation(thumbnails[first], thumbnails[second], normalised(first), normalised(second))
+        if similarity >= MIN_CORRELATION:
+            duplicates.append(DuplicatePair(first, second, similarity))
+    return duplicates
 
 
 def correlation(one: Pixels, other: Pixels) -> float:
-    """Of two thumbnails in grey, with mean and contrast of each surrounding taken out: 1 for the same picture.
+    """Correlation of two grey thumbnails after normalisation by local mean and contrast; 1 for identical images.
 
-    What all pictures of a kind share, such as the bright disc of a fundus, counts little then. Pictures of one colour
-    have nothing to compare: 1 if the colour is the same, else 0.
+    The normalisation reduces the weight of what all images of a kind share, e.g. the bright disc of a fundus image.
+    Images of a single colour have no structure to compare: 1 if the colour is the same, else 0.
     """
-    return _correlation(one, other, _local(one), _local(other))
+    return _correlation(one, other, _normalise(one), _normalise(other))
 
 
 def _correlation(one: Pixels, other: Pixels, a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    length = float(np.sqrt(np.square(a).sum() * np.square(b).sum()))
-    if length < 1:
+    norm = float(np.sqrt(np.square(a).sum() * np.square(b).sum()))
+    if norm < 1:
         return float(np.abs(one.astype(int) - other).max() <= 2)
-    return float((a * b).sum() / length)
+    return float((a * b).sum() / norm)
 
 
-def _alike_in_colour(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    """Whether mean colours differ by what saving and brightening make of a picture; blurred eyes differ by more."""
-    return bool(np.abs(one - other).max() <= MOST_COLOUR)
+def _similar_colour(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Whether saving and brightening explain the difference of mean colours; blurred fundus images differ by more."""
+    return bool(np.abs(one - other).max() <= MAX_COLOUR_DIFFERENCE)
 
 
-def _local(picture: Pixels) -> NDArray[np.float64]:
-    grey = picture @ LUMA
-    difference = grey - cv2.GaussianBlur(grey, (0, 0), SURROUNDING)
-    # The 4 is noise of two grey levels, squared: flat skin is no pattern.
-    contrast = np.sqrt(cv2.GaussianBlur(np.square(difference), (0, 0), SURROUNDING) + 4)
+def _normalise(image: Pixels) -> NDArray[np.float64]:
+    grey = image @ LUMA
+    difference = grey - cv2.GaussianBlur(grey, (0, 0), LOCAL_SIGMA)
+    # 4 is the variance of noise of two grey levels, so that noise on uniform skin is not amplified to a pattern.
+    contrast = np.sqrt(cv2.GaussianBlur(np.square(difference), (0, 0), LOCAL_SIGMA) + 4)
     return np.asarray((difference - difference.mean()) / contrast, dtype=np.float64)
 
 
 def _hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """(N,) 64 bits each: whether a frequency is above the median of the 63 lowest ones but the mean."""
-    codes = np.zeros(len(thumbnails), dtype=np.uint64)
-    for start in range(0, len(thumbnails), BLOCK):
-        grey = thumbnails[start : start + BLOCK] @ LUMA
+    """Return (N,) hashes of 64 bits: whether each low frequency, except the mean, is above their median."""
+    hashes = np.zeros(len(thumbnails), dtype=np.uint64)
+    for start in range(0, len(thumbnails), HASH_BLOCK):
+        grey = thumbnails[start : start + HASH_BLOCK] @ LUMA
         low = dctn(grey, axes=(1, 2), norm="ortho")[:, :8, :8].reshape(len(grey), 64)
         low[:, 0] = 0
         signs = low > np.median(low[:, 1:], axis=1, keepdims=True)
-        codes[start : start + BLOCK] = np.packbits(signs, axis=1).view(np.uint64)[:, 0]
-    return codes
+        hashes[start : start + HASH_BLOCK] = np.packbits(signs, axis=1).view(np.uint64)[:, 0]
+    return hashes
 
 
-def _candidates(codes: NDArray[np.uint64], places: NDArray[np.intp] | None) -> Iterator[tuple[int, int]]:
-    """Pairs of close hashes, in order. All pairs are compared, a block of rows at a time, in threads."""
-    block = max(1, ROOM // (9 * max(1, len(codes)) * joblib.cpu_count()))
-    starts = range(0, len(codes), block)
+def _candidates(hashes: NDArray[np.uint64], part_of: NDArray[np.intp] | None) -> Iterator[tuple[int, int]]:
+    """Yield pairs with similar hashes in ascending order, comparing all pairs in blocks of rows in threads."""
+    block = max(1, COMPARISON_BYTES // (9 * max(1, len(hashes)) * joblib.cpu_count()))
+    starts = range(0, len(hashes), block)
 
-    def close(number: int) -> NDArray[np.intp]:
+    def compare_block(number: int) -> NDArray[np.intp]:
         start = starts[number]
-        one, rest = codes[start : start + block, None], codes[None, start:]
-        near = np.bitwise_count(one ^ rest) <= MOST_BITS
-        if places is not None:
-            near &= places[start : start + block, None] != places[None, start:]
-        return np.argwhere(np.triu(near, 1)) + start
+        rows, columns = hashes[start : start + block, None], hashes[None, start:]
+        similar = np.bitwise_count(rows ^ columns) <= MAX_HASH_DISTANCE
+        if part_of is not None:
+            similar &= part_of[start : start + block, None] != part_of[None, start:]
+        return np.argwhere(np.triu(similar, 1)) + start
 
-    for pairs in in_threads(close, len(starts)):
+    for pairs in in_threads(compare_block, len(starts)):
         yield from ((int(first), int(second)) for first, second in pairs)

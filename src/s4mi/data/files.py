@@ -1,4 +1,4 @@
-"""Any file that holds images: which format it is, how many frames it has, and the numbers in them."""
+"""Read images of any supported format, dispatched by file extension."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -10,67 +10,67 @@ from s4mi.data.formats.frame import Frame, Header, ImageError
 
 
 class Format(Protocol):
-    """A module of `data/formats`."""
+    """Interface of the modules in `data/formats`."""
 
     @property
     def SUFFIXES(self) -> tuple[str, ...]:  # noqa: N802
-        """File endings."""
+        """File extensions, in lower case."""
 
     def header(self, path: Path) -> Header:
-        """What the file says of itself."""
+        """Return the properties known without decoding."""
 
     def frames(self, path: Path) -> Iterator[Frame]:
-        """Every page, frame or slice."""
+        """Yield every page, frame or slice."""
 
 
 FORMATS: tuple[Format, ...] = (raster, tiff, dicom, nifti, arrays)
 SUFFIXES = frozenset(suffix for module in FORMATS for suffix in module.SUFFIXES)
-"""File endings of images; `.nii.gz` is one ending."""
+"""File extensions of images; `.nii.gz` counts as one extension."""
 
 
 def suffix_of(path: Path) -> str:
-    """The ending of a file's name in small letters; `.nii.gz` is one ending."""
+    """Return the file extension in lower case; `.nii.gz` counts as one extension."""
     name = path.name.lower()
     return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
 
 
 def stem_of(path: Path) -> str:
-    """The name of a file without its ending."""
+    """Return the file name without its extension."""
     return path.name[: -len(".nii.gz")] if suffix_of(path) == ".nii.gz" else path.stem
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether `path` names an image by its ending, or is a DICOM file without one (as scanners write them)."""
+    """Whether `path` has the extension of an image, or is a DICOM file without extension (as scanners write them)."""
     return suffix_of(path) in SUFFIXES or dicom.is_nameless(path)
 
 
 def read_header(path: Path) -> Header:
-    """What the file says of itself before anything is decoded.
+    """Return the properties of an image file that are known without decoding it.
 
     Raises:
-        ImageError: the file is missing, empty or no image.
+        ImageError: the file is missing, empty or not an image.
     """
     return _format(path).header(path)
 
 
 def read_frames(path: Path) -> Iterator[Frame]:
-    """Every page, frame or slice in order, each decoded once.
+    """Yield every page, frame or slice in order, each decoded once.
 
     Raises:
-        ImageError: the file is missing, empty, truncated or no image.
+        ImageError: the file is missing, empty, truncated or not an image.
     """
     return _format(path).frames(path)
 
 
 def read_frame(path: Path, number: int = 0) -> Frame:
-    """One page, frame or slice.
+    """Return one page, frame or slice.
 
     Raises:
-        ImageError: the file is missing, empty, truncated or no image, or has fewer frames.
+        ImageError: the file is missing, empty, truncated or not an image, or has fewer frames.
     """
     frame = next(islice(read_frames(path), number, None), None)
     if frame is None:
-        raise ImageError("undecodable", f"has no frame {number}; see how many it has with: s4mi data check")
+        raise ImageError("undecodable", f"has no frame {number}; count its frames with: s4mi data check")
     return frame
 
 

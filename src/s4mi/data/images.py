@@ -1,4 +1,4 @@
-"""Read images as uint8 arrays, resize them and normalise their colours."""
+"""Read images as uint8 arrays, resize them, and normalise their red channel."""
 
 from pathlib import Path
 
@@ -10,37 +10,37 @@ from s4mi.data.formats.intensity import Intensity, Pixels
 
 
 def read_image(path: Path, intensity: Intensity | None = None) -> Pixels:
-    """(H, W, 3) uint8 RGB: grey repeated, transparency dropped, EXIF orientation applied; the first of several frames.
+    """Read (H, W, 3) uint8 RGB: grey repeated, alpha dropped, EXIF orientation applied; the first frame if several.
 
     Args:
-        intensity: how numbers of more than 8 bits become 0..255; None for `Intensity()`.
+        intensity: conversion of values of more than 8 bits to 0..255; None for `Intensity()`.
 
     Raises:
-        ImageError: the file is missing, empty, truncated or no image; the message says which and names no place.
+        ImageError: the file is missing, empty, truncated or not an image; the message leaves out the path.
     """
     frame = read_frame(path)
     return as_rgb((intensity or Intensity()).to_uint8(frame.values, frame.window))
 
 
 def as_rgb(pixels: Pixels) -> Pixels:
-    """(H, W), (H, W, 3) or (H, W, 4) → (H, W, 3)."""
+    """Convert (H, W), (H, W, 3) or (H, W, 4) to (H, W, 3)."""
     if pixels.ndim == 2:
         return np.repeat(pixels[:, :, None], 3, axis=2)
     return np.ascontiguousarray(pixels[:, :, :3])
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) after EXIF orientation, from the header alone.
+    """Return (height, width) after EXIF orientation, from the header alone.
 
     Raises:
-        ImageError: the file is missing, empty or no image.
+        ImageError: the file is missing, empty or not an image.
     """
     header = read_header(path)
     return header.height, header.width
 
 
 def resize_image(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """(H, W, 3) → (height, width, 3): bilinear, averaging over areas where it shrinks so that nothing aliases."""
+    """Resize (H, W, 3) to (height, width, 3): bilinear, or area averaging against aliasing if both sides shrink."""
     if pixels.shape[:2] == size:
         return pixels
     shrinks = pixels.shape[0] > size[0] and pixels.shape[1] > size[1]
@@ -49,14 +49,14 @@ def resize_image(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def resize_mask(mask: Pixels, size: tuple[int, int]) -> Pixels:
-    """(H, W) → (height, width), nearest neighbour: no class is invented."""
+    """Resize (H, W) to (height, width) by nearest neighbour, so that no new class arises."""
     if mask.shape == size:
         return mask
     return np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
 
 
 def normalise_red(pixels: Pixels) -> Pixels:
-    """Replace red by R' = R / sqrt(R² + G² + B²), as 0..255 (Thanh et al. 2019; S4MI section 3.3); black stays 0."""
+    """Replace red by R' = R / sqrt(R² + G² + B²), in 0..255 (Thanh et al. 2019; S4MI section 3.3); black stays 0."""
     colours = pixels.astype(np.float32)
     norm = np.sqrt(np.square(colours).sum(axis=2))
     red = np.divide(colours[:, :, 0], norm, out=np.zeros_like(norm), where=norm > 0)

@@ -1,12 +1,12 @@
-"""A data set on disk: `dataset.yaml` says what it is, `manifest.csv` lists its images, one a row.
+"""A data set on disk: `dataset.yaml` describes it, `manifest.csv` lists its images, one per row.
 
     dataset.yaml   name, tasks, classes, mask_values, channels, root, source, licence, synthetic
     manifest.csv   id, image, mask, label, group, split
 
 Only the column `image` is required. An empty `label` or `mask` means not annotated, which is a normal state here.
-Several labels of one image are separated by `;`; in a multi-label set `none` says annotated, with no class present.
-`group` is the patient or lesion that must never be on two sides of a split; `split` is train, val or test where the
-data set comes with an official one. Paths are relative to `root`, which is relative to the folder of `dataset.yaml`.
+Several labels of an image are separated by `;`; in a multi-label data set, `none` means annotated with no class
+present. `group` is the patient or lesion, which must be in one part of a split only; `split` is train, val or test if
+the data set has an official split. Paths are relative to `root`, which is relative to the folder of `dataset.yaml`.
 """
 
 import csv
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from s4mi.data.spec import NO_CLASS, SPEC_NAME, DatasetSpec, Finding, fault, read_spec, write_spec
+from s4mi.data.spec import NO_CLASS, SPEC_NAME, DatasetSpec, Finding, error_finding, read_spec, write_spec
 from s4mi.errors import S4miError, nearest
 from s4mi.records import Part, TaskKind, write_text_atomically
 
@@ -28,7 +28,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 @dataclass(frozen=True)
 class Row:
-    """One image of a manifest. `labels` is None when not annotated and empty when annotated with no class present."""
+    """One image of a manifest; `labels` is None if not annotated, and empty if annotated with no class present."""
 
     id: str
     image: Path
@@ -39,12 +39,12 @@ class Row:
     line: int
 
     @property
-    def place(self) -> str:
-        """Where a message about this row points."""
+    def location(self) -> str:
+        """Location of this row for messages, `manifest.csv:line`."""
         return f"{MANIFEST_NAME}:{self.line}"
 
     def annotated(self, kind: TaskKind) -> bool:
-        """Whether this row can teach or test `kind`."""
+        """Whether this row is annotated for the task `kind`."""
         return self.mask is not None if kind == "segmentation" else self.labels is not None
 
 
@@ -53,7 +53,7 @@ class Manifest:
     """A data set: its description and its rows, with `image` and `mask` as absolute paths.
 
     Attributes:
-        version: 1, and one more for each time that annotations were merged into it (`versions.py`).
+        version: 1, incremented whenever annotations are merged (`versions.py`).
     """
 
     folder: Path
@@ -63,65 +63,70 @@ class Manifest:
 
     @property
     def official(self) -> bool:
-        """Whether the rows come with a split of their own."""
+        """Whether any row has an official split."""
         return any(row.split is not None for row in self.rows)
 
     @property
     def title(self) -> str:
-        """The data set's name as results carry it: those of two versions are not set side by side."""
+        """Name of the data set in results, with the version, as results of different versions are not comparable."""
         return self.spec.name if self.version == 1 else f"{self.spec.name}, version {self.version}"
 
 
 def read_manifest(
     folder: Path, *, file: str = MANIFEST_NAME, spec_file: str = SPEC_NAME
 ) -> tuple[Manifest | None, list[Finding]]:
-    """Read a data set folder; list everything wrong that shows without opening an image.
+    """Read a data set folder, with all problems that are detectable without opening an image.
 
-    The manifest is None when `dataset.yaml` or the header of `manifest.csv` cannot be used at all. Rows with an error
-    are left out of it.
+    The manifest is None if `dataset.yaml` or the header of `manifest.csv` is unusable. It excludes rows with an error.
 
     Args:
-        file, spec_file: kept copies to read in place of `manifest.csv` and `dataset.yaml`.
+        file, spec_file: kept copies to read instead of `manifest.csv` and `dataset.yaml`.
     """
     spec, findings = read_spec(folder, file=spec_file)
     if spec is None:
         return None, findings
     path = folder / file
     if not path.is_file():
-        findings.append(fault("no-manifest", MANIFEST_NAME, None, "not there; make one with: s4mi data import"))
+        findings.append(
+            error_finding("no-manifest", MANIFEST_NAME, None, "does not exist; create it with: s4mi data import")
+        )
         return None, findings
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        findings.append(fault("encoding", MANIFEST_NAME, None, f"is not UTF-8 (byte {error.start}); save it as UTF-8"))
+        findings.append(
+            error_finding("encoding", MANIFEST_NAME, None, f"not UTF-8 (byte {error.start}); save it as UTF-8")
+        )
         return None, findings
     try:
         header, records = _records(text)
     except csv.Error as error:
-        findings.append(fault("bad-csv", MANIFEST_NAME, None, f"is not CSV ({error}); look for an unclosed quote"))
+        findings.append(
+            error_finding("bad-csv", MANIFEST_NAME, None, f"not valid CSV ({error}); look for an unclosed quote")
+        )
         return None, findings
-    findings.extend(_wrong_columns(header))
+    findings.extend(_column_findings(header))
     if "image" not in header:
         return None, findings
     rows: list[Row] = []
     first_line: dict[str, int] = {}
     root = (folder / spec.root).resolve()
     for line, record in records:
-        row, wrong = _read_row(record, line, spec=spec, root=root)
-        findings.extend(wrong)
+        row, row_findings = _read_row(record, line, spec=spec, root=root)
+        findings.extend(row_findings)
         if row is None:
             continue
         if row.id in first_line:
-            message = (
-                f"id {row.id!r} stands already in line {first_line[row.id]}; give each image one row and its own id"
-            )
-            findings.append(fault("duplicate-id", MANIFEST_NAME, row.line, message))
+            message = f"id {row.id!r} is already used in line {first_line[row.id]}; use one row and one id per image"
+            findings.append(error_finding("duplicate-id", MANIFEST_NAME, row.line, message))
             continue
         first_line[row.id] = row.line
         rows.append(row)
     if not rows and not any(finding.severity == "error" for finding in findings):
-        findings.append(fault("empty-manifest", MANIFEST_NAME, 1, "lists no images; add rows or import them again"))
-    findings.extend(_groups_on_two_sides(rows))
+        findings.append(
+            error_finding("empty-manifest", MANIFEST_NAME, 1, "lists no images; add rows, or import them again")
+        )
+    findings.extend(_group_findings(rows))
     return Manifest(folder=folder, spec=spec, rows=tuple(rows)), findings
 
 
@@ -129,18 +134,18 @@ def load_manifest(folder: Path) -> Manifest:
     """Read a data set folder for use.
 
     Raises:
-        S4miError: anything is wrong that shows without opening an image; the first fault is named, the others counted.
+        S4miError: it has an error that is detectable without opening an image; the first is named, the others counted.
     """
     manifest, findings = read_manifest(folder)
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors or manifest is None:
         more = f" (and {len(errors) - 1} more; see all with: s4mi data check {folder})" if len(errors) > 1 else ""
-        raise S4miError(f"{folder / errors[0].place}: {errors[0].message}{more}")
+        raise S4miError(f"{folder / errors[0].location}: {errors[0].message}{more}")
     return manifest
 
 
 def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:
-    """Write `dataset.yaml` and `manifest.csv` into `folder`; image and mask paths below its root become relative."""
+    """Write `dataset.yaml` and `manifest.csv` into `folder`, with paths below the root as relative paths."""
     root = (folder / spec.root).resolve()
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
@@ -154,28 +159,28 @@ def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:
 
 
 def _records(text: str) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
-    """The header, and every record with the line it ends in; raises csv.Error."""
+    """Return the header, and every record with the line it ends in; raises csv.Error."""
     reader = csv.DictReader(io.StringIO(text, newline=""))
     header = [name.strip() for name in reader.fieldnames or ()]
     reader.fieldnames = header
     return header, [(reader.line_num, record) for record in reader]
 
 
-def _wrong_columns(header: Sequence[str]) -> list[Finding]:
+def _column_findings(header: Sequence[str]) -> list[Finding]:
     if not header:
         message = "is empty; the first line must be: " + ",".join(COLUMNS)
-        return [fault("empty-manifest", MANIFEST_NAME, 1, message)]
+        return [error_finding("empty-manifest", MANIFEST_NAME, 1, message)]
     findings = []
     for name in dict.fromkeys(header):
         if name not in COLUMNS:
-            message = f"column {name!r} is unknown{nearest(name, COLUMNS)}; columns are: {', '.join(COLUMNS)}"
-            findings.append(fault("unknown-column", MANIFEST_NAME, 1, message))
+            message = f"unknown column {name!r}{nearest(name, COLUMNS)}; valid columns: {', '.join(COLUMNS)}"
+            findings.append(error_finding("unknown-column", MANIFEST_NAME, 1, message))
         elif header.count(name) > 1:
-            message = f"column {name!r} stands {header.count(name)} times; keep one"
-            findings.append(fault("column-twice", MANIFEST_NAME, 1, message))
+            message = f"column {name!r} occurs {header.count(name)} times; keep one"
+            findings.append(error_finding("column-twice", MANIFEST_NAME, 1, message))
     if "image" not in header:
-        message = "the column 'image' is missing; the first line must be: " + ",".join(COLUMNS)
-        findings.append(fault("no-image-column", MANIFEST_NAME, 1, message))
+        message = "column 'image' is missing; the first line must be: " + ",".join(COLUMNS)
+        findings.append(error_finding("no-image-column", MANIFEST_NAME, 1, message))
     return findings
 
 
@@ -184,30 +189,33 @@ def _read_row(
 ) -> tuple[Row | None, list[Finding]]:
     findings: list[Finding] = []
 
-    def wrong(code: str, message: str) -> None:
-        findings.append(fault(code, MANIFEST_NAME, line, message))
+    def report(code: str, message: str) -> None:
+        findings.append(error_finding(code, MANIFEST_NAME, line, message))
 
     if None in record or any(value is None for value in record.values()):
-        wrong("ragged-row", "has not as many cells as the header; quote cells that hold commas")
+        report("ragged-row", "differs from the header in its number of cells; quote cells that contain commas")
         return None, findings
     cells = {key: (value or "").strip() for key, value in record.items()}
     if not cells["image"]:
-        wrong("no-image", "the cell 'image' is empty; name a file or remove the row")
+        report("no-image", "cell 'image' is empty; enter a file, or remove the row")
         return None, findings
     image = root / cells["image"]
     if not image.is_file():
-        wrong("missing-image", f"image {cells['image']!r} is not in {root}; mend the path, or `root` in {SPEC_NAME}")
+        report(
+            "missing-image",
+            f"image {cells['image']!r} does not exist in {root}; correct the path, or `root` in {SPEC_NAME}",
+        )
     mask = root / cells["mask"] if cells.get("mask") else None
     if mask is not None and not mask.is_file():
-        wrong(
+        report(
             "missing-mask",
-            f"mask {cells['mask']!r} is not in {root}; mend the path, or empty the cell if there is none",
+            f"mask {cells['mask']!r} does not exist in {root}; correct the path, or empty the cell if there is no mask",
         )
-    labels = _read_labels(cells.get("label", ""), spec, wrong)
+    labels = _read_labels(cells.get("label", ""), spec, report)
     split = cells.get("split", "")
     if split not in ("", *PARTS):
-        cure = nearest(split, PARTS) or "; write one of them, or nothing"
-        wrong("unknown-split", f"split {split!r} is not train, val or test{cure}")
+        hint = nearest(split, PARTS) or "; use one of them, or leave it empty"
+        report("unknown-split", f"split {split!r} is not train, val or test{hint}")
     if findings:
         return None, findings
     row = Row(
@@ -222,23 +230,23 @@ def _read_row(
     return row, findings
 
 
-def _read_labels(cell: str, spec: DatasetSpec, wrong: Callable[[str, str], None]) -> tuple[str, ...] | None:
+def _read_labels(cell: str, spec: DatasetSpec, report: Callable[[str, str], None]) -> tuple[str, ...] | None:
     if not cell:
         return None
     names = () if cell == NO_CLASS else tuple(name.strip() for name in cell.split(";"))
     for name in names:
         if name not in spec.classes:
-            known = ", ".join(spec.classes) or "none are listed"
-            cure = nearest(name, spec.classes) or "; mend the cell or add the name to `classes`"
-            wrong("unknown-class", f"label {name!r} is not a class of {SPEC_NAME} ({known}){cure}")
+            known = ", ".join(spec.classes) or "which lists none"
+            hint = nearest(name, spec.classes) or "; correct the cell, or add the name to `classes`"
+            report("unknown-class", f"label {name!r} is not a class of {SPEC_NAME} ({known}){hint}")
     if "multiclass" in spec.tasks and len(names) != 1:
-        wrong("label-count", f"label {cell!r} names {len(names)} classes; the task multiclass wants one")
+        report("label-count", f"label {cell!r} names {len(names)} classes; multiclass requires exactly one")
     if len(set(names)) < len(names):
-        wrong("label-twice", f"label {cell!r} names a class twice; name it once")
+        report("label-twice", f"label {cell!r} names a class twice; name it once")
     return names
 
 
-def _groups_on_two_sides(rows: Sequence[Row]) -> list[Finding]:
+def _group_findings(rows: Sequence[Row]) -> list[Finding]:
     first: dict[str, Row] = {}
     findings = []
     for row in rows:
@@ -247,16 +255,16 @@ def _groups_on_two_sides(rows: Sequence[Row]) -> list[Finding]:
         seen = first.setdefault(row.group, row)
         if seen.split != row.split:
             message = (
-                f"group {row.group!r} is in {row.split} here and in {seen.split} in line {seen.line}; "
-                "keep all images of a patient on one side"
+                f"group {row.group!r} is in {row.split} here, but in {seen.split} in line {seen.line}; "
+                "keep all images of a patient in one part"
             )
-            findings.append(fault("group-on-two-sides", MANIFEST_NAME, row.line, message))
+            findings.append(error_finding("group-on-two-sides", MANIFEST_NAME, row.line, message))
     return findings
 
 
 def _relative(path: Path, root: Path) -> str:
-    # A link below the root stays a link: where it points to may be a store of nameless files.
-    for place in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100  (Path.resolve would follow the link)
-        if place.is_relative_to(root):
-            return place.relative_to(root).as_posix()
+    # A link below the root stays a link, as its target may be a content store without file names.
+    for candidate in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100  (Path.resolve would follow the link)
+        if candidate.is_relative_to(root):
+            return candidate.relative_to(root).as_posix()
     return path.resolve().as_posix()

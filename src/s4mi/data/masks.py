@@ -1,4 +1,4 @@
-"""Read masks as class indices, whatever codes a class in the file: a number, a palette entry or a colour."""
+"""Read masks as class indices, from files that encode classes as numbers, palette entries or colours."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,27 +15,27 @@ from s4mi.data.spec import IGNORED_CLASS, MaskKey
 from s4mi.records import IGNORE
 
 JPEG = (".jpg", ".jpeg")
-MOST_COLOURS = 64
-"""A file with more colours is a photograph, or a mask in a format that blurs edges."""
+MAX_COLOURS = 64
+"""A file with more colours is a photograph, or a mask with edges blurred by lossy compression."""
 
 
 def read_mask(path: Path, mask_values: Mapping[MaskKey, str]) -> Pixels:
-    """(H, W) uint8 class indices, in the order in which `mask_values` first names them; `IGNORE` for ignored pixels.
+    """Read (H, W) uint8 class indices, in the order of first mention in `mask_values`; `IGNORE` for ignored pixels.
 
     Raises:
-        ImageError: the file cannot be read, or holds a value or colour that `mask_values` lacks.
+        ImageError: the file cannot be read, or contains a value or colour that is not in `mask_values`.
     """
     try:
         return decode_mask(read_mask_frame(path), mask_values)
     except ImageError as error:
         if error.code == "mask-value" and suffix_of(path) in JPEG:
-            fault = str(error).partition("; ")[0]
-            raise ImageError(error.code, f"{fault}; JPEG changes values, so save masks as PNG") from error
+            problem = str(error).partition("; ")[0]
+            raise ImageError(error.code, f"{problem}; JPEG changes values, so save masks as PNG") from error
         raise
 
 
 def mask_file_values(path: Path) -> tuple[MaskKey, ...]:
-    """The distinct codes of a mask file, ascending: numbers, or `#rrggbb` where it is coloured.
+    """Return the distinct codes of a mask file, ascending: numbers, or `#rrggbb` if it is a colour image.
 
     Raises:
         ImageError: the file cannot be read.
@@ -44,7 +44,7 @@ def mask_file_values(path: Path) -> tuple[MaskKey, ...]:
 
 
 def read_mask_frame(path: Path) -> Frame:
-    """The numbers of a mask file: palette indices of a palette image, 0 and 1 of a 1-bit one.
+    """Read the stored values of a mask file: palette indices of a palette image, 0 and 1 of a 1-bit image.
 
     Raises:
         ImageError: the file cannot be read.
@@ -56,37 +56,38 @@ def read_mask_frame(path: Path) -> Frame:
 
 
 def mask_codes(frame: Frame) -> tuple[MaskKey, ...]:
-    """The distinct codes in a decoded mask, ascending.
+    """Return the distinct codes of a decoded mask, ascending.
 
     Raises:
-        ImageError: they are no whole numbers from 0 to 255, and no colours.
+        ImageError: they are neither integers from 0 to 255 nor colours.
     """
     return _distinct(_codes(frame.values))
 
 
 def decode_mask(frame: Frame, mask_values: Mapping[MaskKey, str]) -> Pixels:
-    """(H, W) uint8 class indices of a decoded mask.
+    """Convert a decoded mask to (H, W) uint8 class indices.
 
     Raises:
-        ImageError: it holds a value or colour that `mask_values` lacks.
+        ImageError: the mask contains a value or colour that is not in `mask_values`.
     """
     codes = _codes(frame.values)
     if codes.dtype == np.uint8 and any(isinstance(key, str) for key in mask_values):
-        codes = codes.astype(np.uint32) * 0x010101  # a mask whose every colour is a grey
+        codes = codes.astype(np.uint32) * 0x010101  # a colour mask in which only greys occur
     names = list(dict.fromkeys(name for name in mask_values.values() if name != IGNORED_CLASS))
     index_of = {key: IGNORE if name == IGNORED_CLASS else names.index(name) for key, name in mask_values.items()}
-    strangers = [key for key in _distinct(codes) if key not in index_of]
-    if strangers:
-        shown = ", ".join(map(str, strangers[:5])) + (", …" if len(strangers) > 5 else "")
-        many = len(strangers) > 1
+    unknown = [key for key in _distinct(codes) if key not in index_of]
+    if unknown:
+        shown = ", ".join(map(str, unknown[:5])) + (", …" if len(unknown) > 5 else "")
+        several = len(unknown) > 1
         raise ImageError(
             "mask-value",
-            f"holds the value{'s' if many else ''} {shown} which mask_values ({', '.join(map(str, mask_values))}) does "
-            f"not name; add {'them' if many else 'it'} to mask_values in dataset.yaml or re-export the mask",
+            f"contains the value{'s' if several else ''} {shown}, not in mask_values "
+            f"({', '.join(map(str, mask_values))}); add {'them' if several else 'it'} to mask_values in dataset.yaml, "
+            "or re-export the mask",
         )
-    numbers = {key if isinstance(key, int) else int(key[1:], 16): index for key, index in index_of.items()}
-    known = np.array(sorted(numbers), dtype=np.uint32)
-    indices = np.array([numbers[int(number)] for number in known], dtype=np.uint8)
+    index_of_code = {key if isinstance(key, int) else int(key[1:], 16): index for key, index in index_of.items()}
+    known = np.array(sorted(index_of_code), dtype=np.uint32)
+    indices = np.array([index_of_code[int(code)] for code in known], dtype=np.uint8)
     if codes.dtype == np.uint8:
         table = np.zeros(256, dtype=np.uint8)
         table[known] = indices
@@ -95,13 +96,13 @@ def decode_mask(frame: Frame, mask_values: Mapping[MaskKey, str]) -> Pixels:
 
 
 def foreground_share(mask: Pixels) -> float:
-    """Share of foreground among the pixels of a mask of class indices that are not ignored; 0 where there are none."""
+    """Share of foreground among the pixels of a mask that are not ignored; 0 if all are ignored."""
     known = int((mask != IGNORE).sum())
     return int(((mask > 0) & (mask != IGNORE)).sum()) / known if known else 0.0
 
 
 def encode_mask(classes: Pixels, mask_values: Mapping[MaskKey, str]) -> Pixels:
-    """Class indices (H, W) in the codes of the data set's own masks: (H, W) numbers or (H, W, 3) colours."""
+    """Encode class indices (H, W) like the masks of the data set: as (H, W) numbers or (H, W, 3) colours."""
     first = {name: key for key, name in reversed(list(mask_values.items()))}
     names = dict.fromkeys(name for name in mask_values.values() if name != IGNORED_CLASS)
     keys = [first[name] for name in names]
@@ -115,26 +116,26 @@ def encode_mask(classes: Pixels, mask_values: Mapping[MaskKey, str]) -> Pixels:
 def _distinct(codes: NDArray[Any]) -> tuple[MaskKey, ...]:
     if codes.dtype == np.uint8:
         return tuple(int(value) for value in np.flatnonzero(np.bincount(codes.ravel(), minlength=256)))
-    # Runs of one colour are long in masks: looking at their first pixels alone is many times faster than sorting all.
+    # Masks consist of long runs of one colour: sorting only the first pixel of each is many times faster.
     flat = codes.ravel()
     starts = flat[np.flatnonzero(np.diff(flat, prepend=~flat[:1]))]
     colours = np.unique(starts)
-    if len(colours) > MOST_COLOURS:
+    if len(colours) > MAX_COLOURS:
         raise ImageError(
             "bad-mask",
-            f"is a colour image ({len(colours)} colours); re-export the mask with one number or colour a class",
+            f"is a colour image ({len(colours)} colours); re-export the mask with one number or colour per class",
         )
     return tuple(f"#{code:06x}" for code in colours)
 
 
 def _codes(values: NDArray[Any]) -> NDArray[Any]:
-    """(H, W) uint8 numbers, or (H, W) uint32 colours 0xrrggbb where any pixel is coloured."""
+    """Return (H, W) uint8 numbers, or (H, W) uint32 colours 0xrrggbb if any pixel is not grey."""
     if values.dtype != np.bool_ and not (
         np.issubdtype(values.dtype, np.number) and values.min() >= 0 and values.max() <= 255 and not (values % 1).any()
     ):
-        message = f"is of type {values.dtype} where a mask holds whole numbers from 0 to 255; re-export it"
+        message = f"contains {values.dtype} values that are not integers from 0 to 255; re-export the mask"
         if np.issubdtype(values.dtype, np.integer):
-            message = f"holds values up to {values.max()} where a mask holds 0 to 255; re-export it with small numbers"
+            message = f"contains values up to {values.max()}, more than 255; re-export the mask with smaller values"
         raise ImageError("bad-mask", message)
     codes = values.astype(np.uint8)
     if codes.ndim == 2:

@@ -1,4 +1,4 @@
-"""Do one thing to many files on every core: results in order, progress told, stopped at once by an interruption."""
+"""Apply a function to many files on all cores: ordered results, progress, and immediate interruption."""
 
 import warnings
 from collections import deque
@@ -8,13 +8,14 @@ from typing import TypeVar
 
 import joblib
 
-FEW = 256
-"""Up to so many items go through threads, which start at once. More go through processes (joblib's loky), because much
-of opening a picture is Python and holds the interpreter; a process takes a second to start and about 150 MB."""
-AT_ONCE = 32
-"""Items that a process is handed at a time."""
-WAITING = 256
-"""Items that wait for a thread, or to be asked for."""
+THREAD_LIMIT = 256
+"""Up to this many items are processed in threads, which start at once. More are processed in processes (joblib's loky),
+because much of decoding an image is Python code that holds the interpreter lock; a process takes a second to start and
+about 150 MB."""
+BATCH_SIZE = 32
+"""Items sent to a process at a time."""
+MAX_PENDING = 256
+"""Items that wait for a thread, or results that wait to be consumed."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -24,42 +25,42 @@ def in_parallel(
     work: Callable[[S], T],
     items: Sequence[S],
     *,
-    say: Callable[[int, int], None] = lambda *_: None,
-    few: int = FEW,
-    at_once: int = AT_ONCE,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    thread_limit: int = THREAD_LIMIT,
+    batch_size: int = BATCH_SIZE,
 ) -> Generator[T, None, None]:
-    """`work` of every item, in order, each yielded when it is ready; only a bounded number are under way at a time.
+    """Yield `work(item)` of every item in order, as soon as it is ready, with a bounded number of items in flight.
 
     Args:
-        work: a function of a module, or a `partial` of one, so that processes can be sent it.
-        say: told how many items are done, and of how many.
-        few: up to so many items no process is started.
-        at_once: items that a process is handed at a time; 1 where an item takes seconds.
+        work: a module-level function, or a `partial` of one, so that it can be sent to processes.
+        progress: called with the number of finished items and the total.
+        thread_limit: use threads instead of processes for up to this many items.
+        batch_size: items sent to a process at a time; 1 if an item takes seconds.
     """
     cores = joblib.cpu_count()
-    if len(items) <= few:
+    if len(items) <= thread_limit:
         pool = joblib.Parallel(n_jobs=cores, backend="threading", return_as="generator")
     else:
-        at_once = max(1, min(at_once, len(items) // cores))
-        pool = joblib.Parallel(n_jobs=cores, backend="loky", return_as="generator", batch_size=at_once)
+        batch_size = max(1, min(batch_size, len(items) // cores))
+        pool = joblib.Parallel(n_jobs=cores, backend="loky", return_as="generator", batch_size=batch_size)
     results = pool(joblib.delayed(work)(item) for item in items)
     try:
-        for number, result in enumerate(results, start=1):
-            say(number, len(items))
+        for done, result in enumerate(results, start=1):
+            progress(done, len(items))
             yield result
     finally:
-        with warnings.catch_warnings():  # joblib regrets work that was begun and is not wanted any more
+        with warnings.catch_warnings():  # joblib warns about unfinished work when the generator is closed early
             warnings.simplefilter("ignore")
             results.close()
 
 
 def in_threads(work: Callable[[int], T], count: int) -> Iterator[T]:
-    """`work` of the numbers below `count`, in order, in threads: for work that writes into shared arrays."""
-    waiting: deque[Future[T]] = deque()
+    """Yield `work(number)` of the numbers below `count` in order, in threads, e.g. to write to shared arrays."""
+    pending: deque[Future[T]] = deque()
     with ThreadPoolExecutor(joblib.cpu_count()) as pool:
         for number in range(count):
-            waiting.append(pool.submit(work, number))
-            if len(waiting) > WAITING:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(work, number))
+            if len(pending) > MAX_PENDING:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

@@ -1,7 +1,7 @@
-"""How large a pixel is in the patient, where a file says so in a way that can be trusted.
+"""Physical pixel spacing, from formats that store it reliably.
 
-DICOM, NIfTI, and TIFF as microscopes write it (ImageJ or OME with a unit of length). The resolution of PNG, JPEG and
-plain TIFF is for printers, and says nothing.
+These are DICOM, NIfTI, and TIFF as written by microscopes (ImageJ or OME with a unit of length). The resolution of PNG,
+JPEG and plain TIFF is meant for printing and is ignored.
 """
 
 from pathlib import Path
@@ -14,13 +14,13 @@ from s4mi.data.formats import dicom, nifti, tiff
 from s4mi.errors import require_extra
 
 Spacing = tuple[float, float]
-"""Millimetres from one row to the next, and from one column to the next."""
+"""Distance between rows and between columns, in millimetres."""
 
 MILLIMETRES = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "nm": 1e-6}
 
 
 def pixel_spacing(path: Path) -> Spacing | None:
-    """Of the pictures in a file, as they are read; None where it is not known. A broken file has none."""
+    """Return the pixel spacing of the images in a file, or None if it is unknown or the file is broken."""
     suffix = suffix_of(path)
     try:
         if suffix in nifti.SUFFIXES:
@@ -29,33 +29,33 @@ def pixel_spacing(path: Path) -> Spacing | None:
             return _tiff(path)
         if suffix in dicom.SUFFIXES or dicom.is_nameless(path):
             return _dicom(path)
-    except Exception:  # whatever is wrong with the file, reading its pixels tells it better
+    except Exception:  # decoding the pixels reports broken files with a better message
         return None
     return None
 
 
 def _nifti(path: Path) -> Spacing | None:
-    """A slice has the second axis of the standard orientation for its rows, and the first for its columns."""
+    """Rows of a slice follow the second axis of the standard orientation, columns the first."""
     nibabel = require_extra("nibabel", extra="nifti", purpose=f"{path.name}: reading NIfTI")
     image = nibabel.load(path)
     if len(image.shape) == 3:
         image = nibabel.as_closest_canonical(image)
-    across, down = (float(zoom) for zoom in image.header.get_zooms()[:2])
+    columns, rows = (float(zoom) for zoom in image.header.get_zooms()[:2])
     scale = {"meter": 1000.0, "mm": 1.0, "micron": 1e-3}.get(image.header.get_xyzt_units()[0], 1.0)
-    return _known(down * scale, across * scale)
+    return _if_positive(rows * scale, columns * scale)
 
 
 def _dicom(path: Path) -> Spacing | None:
     pydicom = require_extra("pydicom", extra="dicom", purpose=f"{path.name}: reading DICOM")
     dataset = pydicom.dcmread(path, stop_before_pixels=True)
-    places = [dataset]
+    candidates = [dataset]
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         for group in list(dataset.get(groups) or [])[:1]:
-            places += list(group.get("PixelMeasuresSequence") or [])[:1]
-    for place in places:
-        if place.get("PixelSpacing"):
-            down, across = place.PixelSpacing
-            return _known(float(down), float(across))
+            candidates += list(group.get("PixelMeasuresSequence") or [])[:1]
+    for candidate in candidates:
+        if candidate.get("PixelSpacing"):
+            rows, columns = candidate.PixelSpacing
+            return _if_positive(float(rows), float(columns))
     return None
 
 
@@ -67,22 +67,22 @@ def _tiff(path: Path) -> Spacing | None:
         if not file.is_imagej or unit not in MILLIMETRES:
             return None
         page = file.pages[0].aspage()
-        across, down = (page.tags[name].value for name in ("XResolution", "YResolution"))
+        columns, rows = (page.tags[name].value for name in ("XResolution", "YResolution"))
         scale = MILLIMETRES[unit]
-        return _known(scale * down[1] / down[0], scale * across[1] / across[0])
+        return _if_positive(scale * rows[1] / rows[0], scale * columns[1] / columns[0])
 
 
 def _ome(metadata: str) -> Spacing | None:
     for pixels in ElementTree.fromstring(metadata).iter():
         if pixels.tag.endswith("}Pixels") and "PhysicalSizeX" in pixels.attrib and "PhysicalSizeY" in pixels.attrib:
-            down, across = (
+            rows, columns = (
                 float(pixels.attrib[f"PhysicalSize{axis}"])
                 * MILLIMETRES[pixels.attrib.get(f"PhysicalSize{axis}Unit", "µm")]
                 for axis in ("Y", "X")
             )
-            return _known(down, across)
+            return _if_positive(rows, columns)
     return None
 
 
-def _known(down: float, across: float) -> Spacing | None:
-    return (down, across) if down > 0 and across > 0 else None
+def _if_positive(rows: float, columns: float) -> Spacing | None:
+    return (rows, columns) if rows > 0 and columns > 0 else None

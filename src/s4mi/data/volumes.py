@@ -1,4 +1,4 @@
-"""Every page, frame or slice of a file, as it would have been imported."""
+"""Read all pages, frames or slices of a file, converted as by an import."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
 from s4mi.data.images import as_rgb
 from s4mi.errors import S4miError
 
-_SEVERAL = (*tiff.SUFFIXES, *arrays.SUFFIXES, *nifti.SUFFIXES, *dicom.SUFFIXES)
+_MULTI_FRAME = (*tiff.SUFFIXES, *arrays.SUFFIXES, *nifti.SUFFIXES, *dicom.SUFFIXES)
 
 
 def count_frames(path: Path) -> int:
-    """How many pictures a file holds, from its header alone; 1 of one that cannot be read, as reading will tell."""
-    if suffix_of(path) not in _SEVERAL and not dicom.is_nameless(path):
+    """Return the number of frames from the header alone; 1 for an unreadable file, as decoding reports the error."""
+    if suffix_of(path) not in _MULTI_FRAME and not dicom.is_nameless(path):
         return 1
     try:
         return read_header(path).frames
@@ -24,21 +24,21 @@ def count_frames(path: Path) -> int:
         return 1
 
 
-def read_pictures(path: Path, intensity: Intensity) -> list[Pixels]:
-    """(H, W, 3) of every page, frame or slice; one pair of limits for all, so that slices of a volume compare.
+def read_rgb_frames(path: Path, intensity: Intensity) -> list[Pixels]:
+    """Return every page, frame or slice as (H, W, 3); all have the same limits, so that slices are comparable.
 
     Raises:
-        ImageError: the file is missing, empty, truncated or no image.
+        ImageError: the file is missing, empty, truncated or not an image.
     """
     frames = list(read_frames(path))
     if not frames:
-        raise ImageError("undecodable", "holds no picture; copy it again from its source")
+        raise ImageError("undecodable", "contains no image; copy it again from its source")
     limits = _limits(frames, intensity)
     return [as_rgb(intensity.to_uint8(frame.values, frame.window, limits=limits)) for frame in frames]
 
 
 def _limits(frames: list[Frame], intensity: Intensity) -> tuple[float, float] | None:
-    """Values that become 0 and 255 in every frame alike, from a sample of all; None where each has its own."""
+    """Return the values that become 0 and 255 in all frames, from a sample of all; None if each frame has its own."""
     first = frames[0]
     if len(frames) < 2 or intensity.kind != "percentiles" or first.window is not None:
         return None

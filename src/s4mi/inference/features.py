@@ -50,7 +50,7 @@ def embed_files(
     network = load_any_encoder(runtime, run)
     work = partial(decode, preprocessing=config.data.preprocessing, intensity=load_spec(run).rule)
     failed: dict[int, str] = {}
-    decoded = in_parallel(work, list(files), say=progress, few=len(files))
+    decoded = in_parallel(work, list(files), progress=progress, thread_limit=len(files))
     readable = ((index, tiles) for index, tiles in enumerate(decoded) if not _record_failure(index, tiles, failed))
     indices: list[int] = []
     blocks: list[Tensor] = []

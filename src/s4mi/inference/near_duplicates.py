@@ -83,7 +83,7 @@ def embed(manifest: Manifest, search: NearDuplicateSearch, *, progress: Progress
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = Backbone(search.backbone, image_size=search.size, weights=search.weights).eval().to(device)
     work = partial(_read, size=search.size, intensity=manifest.spec.rule)
-    images = in_parallel(work, [row.image for row in manifest.rows], say=progress, few=len(manifest.rows))
+    images = in_parallel(work, [row.image for row in manifest.rows], progress=progress, thread_limit=len(manifest.rows))
     features, rows = [], []
     for batch in _batches(images):
         stack = torch.from_numpy(np.stack([pixels for _, pixels in batch])).to(device)

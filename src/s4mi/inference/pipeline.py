@@ -13,7 +13,7 @@ import numpy as np
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spacing import Spacing, pixel_spacing
-from s4mi.data.volumes import read_pictures
+from s4mi.data.volumes import read_rgb_frames
 from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import read_true_mask
 from s4mi.inference.image_list import InputImage
@@ -131,7 +131,7 @@ def decode(image: InputImage, predictor: Predictor, keep: KeepOptions) -> Decode
     """Read a file and prepare its network inputs, or return what is wrong with it."""
     path, spec = image.source.path, predictor.info.spec
     try:
-        frames = read_pictures(path, spec.rule) if image.frame_count > 1 else [predictor.read(path)]
+        frames = read_rgb_frames(path, spec.rule) if image.frame_count > 1 else [predictor.read(path)]
         if len(frames) != image.frame_count:
             message = f"declares {image.frame_count} frames, but contains {len(frames)}; copy it again from its source"
             raise ImageError("undecodable", message)

@@ -146,7 +146,7 @@ def _decoded(
     """Yield each image with its (T, S, S, 3) tiles; unreadable images are added to `failed`."""
     work = partial(decode, preprocessing=preprocessing, intensity=intensity)
     # Always threads: processes would have to import torch first.
-    results = in_parallel(work, [image.path for image in images], say=progress, few=len(images))
+    results = in_parallel(work, [image.path for image in images], progress=progress, thread_limit=len(images))
     for image, result in zip(images, results, strict=True):
         if isinstance(result, str):
             failed.add(Unreadable(image.path, result))

@@ -13,10 +13,11 @@ from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import MaskKey
 from s4mi.data.splits.label_amount import LabelAmount
-from s4mi.data.splits.split import SplitMethod, first_labels, label_order, make_split, traits_of
+from s4mi.data.splits.split import SplitMethod, first_labels, label_order, make_split
 from s4mi.data.splits.split_balance import SplitBalance, split_balance
 from s4mi.data.splits.split_file import Split, save_split
 from s4mi.data.splits.split_version import base_version
+from s4mi.data.splits.stratification import strata_of
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.records import TaskKind
@@ -62,11 +63,11 @@ def split_dataset(
         division = SplitMethod("official" if manifest.official else "random", seed=seed)
     foreground = _foreground(manifest, progress) if kind == "segmentation" else None
     basis = base_version(manifest, kind, division, foreground=foreground)
-    whole = make_split(manifest, kind, division=division, fraction_seed=seed, foreground=foreground, basis=basis)
-    traits = traits_of(manifest, kind, foreground)
-    order = label_order(manifest, kind, traits, train=whole.train, seed=seed)
+    whole = make_split(manifest, kind, method=division, fraction_seed=seed, foreground=foreground, base=basis)
+    strata = strata_of(manifest, kind, foreground)
+    order = label_order(manifest, kind, strata, train=whole.train, seed=seed)
     fractions = {str(amount): tuple(sorted(first_labels(manifest, order, amount))) for amount in amounts}
-    counts = split_balance(manifest, whole, fractions, traits)
+    counts = split_balance(manifest, whole, fractions, strata)
     return SplitResult(manifest, kind, division, seed, split=whole, fractions=fractions, counts=counts)
 
 
@@ -95,13 +96,13 @@ def _foreground(manifest: Manifest, progress: ProgressCallback) -> list[float]:
     """Return each row's foreground share at the mask's own resolution, as in the decode cache; 0 without a mask."""
     masks = [row.mask for row in manifest.rows if row.mask is not None]
     work = partial(_share, mask_values=manifest.spec.mask_values)
-    shares = iter(in_parallel(work, masks, say=progress))
+    shares = iter(in_parallel(work, masks, progress=progress))
     foreground = np.zeros(len(manifest.rows))
     for number, row in enumerate(manifest.rows):
         if row.mask is not None:
             share = next(shares)
             if isinstance(share, str):
-                raise S4miError(f"{manifest.folder / row.place}: mask {row.mask.name!r} {share}")
+                raise S4miError(f"{manifest.folder / row.location}: mask {row.mask.name!r} {share}")
             foreground[number] = share
     return foreground.tolist()
 

@@ -10,8 +10,9 @@ from s4mi.config import PlannedRun, RunConfig
 from s4mi.data.manifest import Manifest
 from s4mi.data.spec import SPEC_NAME
 from s4mi.data.splits.label_amount import LabelAmount, Unit
-from s4mi.data.splits.split import first_labels, label_order, make_split, traits_of
+from s4mi.data.splits.split import first_labels, label_order, make_split
 from s4mi.data.splits.split_version import base_version
+from s4mi.data.splits.stratification import strata_of
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
@@ -146,9 +147,9 @@ def _label_order(planned: PlannedRun, manifest: Manifest) -> _LabelOrder:
     try:
         division = division_of(config.split, manifest, seed=config.seed)
         basis = base_version(manifest, "multiclass", division, foreground=None)
-        split = make_split(manifest, "multiclass", division=division, fraction_seed=config.seed, basis=basis)
+        split = make_split(manifest, "multiclass", method=division, fraction_seed=config.seed, base=basis)
     except S4miError as error:
         raise S4miError(f"{planned.name}: {error}") from error
-    traits = traits_of(manifest, "multiclass", None)
-    groups = label_order(manifest, "multiclass", traits, train=split.train, seed=config.seed)
+    strata = strata_of(manifest, "multiclass", None)
+    groups = label_order(manifest, "multiclass", strata, train=split.train, seed=config.seed)
     return _LabelOrder(manifest, groups)

@@ -103,12 +103,12 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     split = make_split(
         manifest,
         kind,
-        division=division,
+        method=division,
         amount=config.amount,
         fraction_seed=config.seed,
         foreground=foreground,
         unlabelled=config.method.unlabelled and not config.method.pretrains,
-        basis=basis,
+        base=basis,
     )
     leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
     _check_leaks(config, manifest, leaks)

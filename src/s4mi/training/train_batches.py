@@ -43,7 +43,7 @@ def train_loader(fabric: Fabric, config: RunConfig, prepared: Prepared, method: 
         source,
         entries,
         unlabelled,
-        mixture=config.method.batch_composition(config.batch_size, unlabelled=len(unlabelled)),
+        composition=config.method.batch_composition(config.batch_size, unlabelled=len(unlabelled)),
         views=config.method.views,
         **common,
     )

@@ -156,7 +156,7 @@ def test_masks_of_a_folder_are_copied_below_the_data_set(
     ("size", "value", "message"),
     [
         ((48, 47), 255, r"/lesion_0004.png: mask 'lesion_0004.png' is 47×48 but image 'lesion_0004' is 48×48"),
-        ((48, 48), 7, "holds the value 7 which mask_values"),
+        ((48, 48), 7, "contains the value 7, not in mask_values"),
     ],
 )
 def test_masks_of_wrong_size_or_values_are_refused(
@@ -418,9 +418,9 @@ def test_a_new_class_comes_after_the_old_ones_and_does_not_change_the_split(bare
     assert new.rows[4].labels == ("rare",)
     assert load_version(bare.folder, 1).spec.classes == bare.spec.classes
     division = SplitMethod("random", ratios=(0.4, 0.3, 0.3), seed=0)
-    before = make_split(bare, "multiclass", division=division, fraction_seed=0)
+    before = make_split(bare, "multiclass", method=division, fraction_seed=0)
     basis = base_version(new, "multiclass", division, foreground=None)
-    after = make_split(new, "multiclass", division=division, fraction_seed=0, basis=basis)
+    after = make_split(new, "multiclass", method=division, fraction_seed=0, base=basis)
     assert (after.val, after.test) == (before.val, before.test)
 
 

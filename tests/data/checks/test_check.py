@@ -52,7 +52,7 @@ def good(folder: Path, *, names: str = "ab") -> list[str]:
     return [f",images/{name}.png,masks/{name}.png,{labels[i % 2]},," for i, name in enumerate(names)]
 
 
-def said(report: CheckReport) -> list[tuple[str, str, str, int | None]]:
+def listed(report: CheckReport) -> list[tuple[str, str, str, int | None]]:
     return [(finding.severity, finding.code, finding.file, finding.line) for finding in report.findings]
 
 
@@ -61,9 +61,9 @@ def only(path: Path) -> CheckReport:
     return report
 
 
-def plant_ten_faults(folder: Path) -> None:
+def plant_ten_errors(folder: Path) -> None:
     """Nine in one data set, each in a row of its own; the tenth, an empty manifest, needs another."""
-    faults, images, masks = folder / "faults", folder / "faults" / "images", folder / "faults" / "masks"
+    broken, images, masks = folder / "broken", folder / "broken" / "images", folder / "broken" / "masks"
     for number, name in enumerate(("good", "no_mask", "wrong_size", "scaled", "strange", "twice", "left", "right")):
         save_image(images / f"{name}.png", number)
         save_mask(masks / f"{name}.png", inside=255 if name == "scaled" else 1)
@@ -74,7 +74,7 @@ def plant_ten_faults(folder: Path) -> None:
     (images / "notes.txt").write_text("taken on a Tuesday")
     (images / "empty.png").touch()
     dataset(
-        faults,
+        broken,
         "good,images/good.png,masks/good.png,naevus,,",
         "no_mask,images/no_mask.png,masks/no_mask.png,naevus,,",
         "wrong_size,images/wrong_size.png,masks/wrong_size.png,melanoma,,",
@@ -90,10 +90,10 @@ def plant_ten_faults(folder: Path) -> None:
     dataset(folder / "nothing")
 
 
-def test_ten_planted_faults_are_all_named_with_file_and_line_and_nothing_else_is_an_error(tmp_path: Path) -> None:
-    plant_ten_faults(tmp_path)
-    faults, nothing = check_path(tmp_path)
-    errors = [place for place in said(faults) if place[0] == "error"]
+def test_ten_planted_brokenare_all_named_with_file_and_line_and_nothing_else_is_an_error(tmp_path: Path) -> None:
+    plant_ten_errors(tmp_path)
+    broken, nothing = check_path(tmp_path)
+    errors = [found for found in listed(broken) if found[0] == "error"]
     assert errors == [
         ("error", code, "manifest.csv", line)
         for code, line in [
@@ -108,36 +108,38 @@ def test_ten_planted_faults_are_all_named_with_file_and_line_and_nothing_else_is
             ("empty-file", 12),
         ]
     ]
-    assert said(nothing) == [("error", "empty-manifest", "manifest.csv", 1)]
+    assert listed(nothing) == [("error", "empty-manifest", "manifest.csv", 1)]
 
 
-def test_one_command_names_all_ten_planted_faults(tmp_path: Path) -> None:
-    plant_ten_faults(tmp_path)
+def test_one_command_names_all_ten_planted_errors(tmp_path: Path) -> None:
+    plant_ten_errors(tmp_path)
     result = CliRunner().invoke(app, ["check", str(tmp_path)])
     assert result.exit_code == 1
-    for place, words in [
-        ("faults/manifest.csv:3", "mask 'masks/no_mask.png' is not in"),
-        ("faults/manifest.csv:4", "is 480×480 but its image is 24×30"),
-        ("faults/manifest.csv:5", "holds the value 255 which mask_values (0, 1) does not name"),
-        ("faults/manifest.csv:6", "label 'mole' is not a class"),
-        ("faults/manifest.csv:7", "image 'images/truncated.jpg' cannot be decoded"),
-        ("faults/manifest.csv:8", "id 'good' stands already in line 2"),
-        ("faults/manifest.csv:10", "group 'patient-7' is in test here and in train in line 9"),
-        ("faults/manifest.csv:11", "image 'images/notes.txt' is not an image"),
-        ("faults/manifest.csv:12", "image 'images/empty.png' is an empty file"),
+    for location, words in [
+        ("broken/manifest.csv:3", "mask 'masks/no_mask.png' does not exist in"),
+        ("broken/manifest.csv:4", "is 480×480 but its image is 24×30"),
+        ("broken/manifest.csv:5", "contains the value 255, not in mask_values (0, 1)"),
+        ("broken/manifest.csv:6", "label 'mole' is not a class"),
+        ("broken/manifest.csv:7", "image 'images/truncated.jpg' cannot be decoded"),
+        ("broken/manifest.csv:8", "id 'good' is already used in line 2"),
+        ("broken/manifest.csv:10", "group 'patient-7' is in test here, but in train in line 9"),
+        ("broken/manifest.csv:11", "image 'images/notes.txt' is not an image"),
+        ("broken/manifest.csv:12", "image 'images/empty.png' is an empty file"),
         ("nothing/manifest.csv:1", "lists no images"),
     ]:
-        assert [line for line in result.stdout.splitlines() if line.startswith(f"error: {place}: ") and words in line]
+        assert [
+            line for line in result.stdout.splitlines() if line.startswith(f"error: {location}: ") and words in line
+        ]
 
 
-def test_every_finding_is_one_line_with_the_value_and_a_cure(tmp_path: Path) -> None:
-    plant_ten_faults(tmp_path)
+def test_every_finding_is_one_line_with_the_value_and_a_hint(tmp_path: Path) -> None:
+    plant_ten_errors(tmp_path)
     findings = [finding for report in check_path(tmp_path) for finding in report.findings]
     assert not [finding for finding in findings if "\n" in str(finding)]
     assert not [finding for finding in findings if ";" not in finding.message]
     texts = [str(finding) for finding in findings]
     wrong_size = "manifest.csv:4: mask 'masks/wrong_size.png' is 480×480 but its image is 24×30"
-    assert f"{wrong_size}; re-export the mask at the image's size" in texts
+    assert f"{wrong_size}; re-export the mask at the size of its image" in texts
 
 
 def test_a_sound_data_set_has_no_findings_and_is_counted(tmp_path: Path) -> None:
@@ -158,7 +160,7 @@ def test_a_sound_data_set_has_no_findings_and_is_counted(tmp_path: Path) -> None
     assert (summary.sizes.distinct, summary.sizes.smallest, summary.sizes.largest) == (2, (10, 10), SIZE)
 
 
-def test_patients_and_official_sides_are_counted(tmp_path: Path) -> None:
+def test_patients_and_official_parts_are_counted(tmp_path: Path) -> None:
     lines = good(tmp_path, names="abcd")
     sides = ["p1,train", "p1,train", "p2,test", "p3,val"]
     lines = [line.removesuffix(",,") + f",{side}" for line, side in zip(lines, sides, strict=True)]
@@ -168,13 +170,13 @@ def test_patients_and_official_sides_are_counted(tmp_path: Path) -> None:
     assert summary.splits == {"train": 2, "val": 1, "test": 1}
 
 
-def test_files_that_no_row_mentions_are_counted_and_the_first_named(tmp_path: Path) -> None:
+def test_unlisted_files_are_counted_and_the_first_named(tmp_path: Path) -> None:
     lines = good(tmp_path)
     for number in range(5):
         save_image(tmp_path / "images" / f"x{number}.png", 10 + number)
     finding = only(dataset(tmp_path, *lines)).findings[0]
     assert (finding.severity, finding.code, finding.file) == ("warning", "unlisted-file", "images")
-    assert "5 files" in finding.message
+    assert "5 unlisted files" in finding.message
     assert "'x0.png', 'x1.png', 'x2.png', …" in finding.message
 
 
@@ -188,54 +190,56 @@ def test_masks_of_images_without_mask_are_a_note_and_other_files_beside_masks_a_
     (tmp_path / "masks" / "d_seg.png").write_bytes((tmp_path / "masks" / "gt_a_seg.png").read_bytes())
     note, warning = [finding for finding in only(dataset(tmp_path, *lines)).findings if "unlisted" in finding.code]
     assert (note.severity, note.code, note.file) == ("note", "unlisted-mask", "masks")
-    assert note.message.startswith("1 mask that no row points to, of images without mask: 'gt_c_seg.png'; right if")
+    assert note.message.startswith("1 unlisted mask of images without mask: 'gt_c_seg.png'; if not intended")
     assert (warning.severity, warning.code) == ("warning", "unlisted-file")
-    assert warning.message.startswith("1 file that no row mentions: 'd_seg.png'; name them in the column mask")
+    assert warning.message.startswith("1 unlisted file: 'd_seg.png'; enter them in the column mask")
 
 
-def test_a_row_with_a_fault_still_mentions_its_files(tmp_path: Path) -> None:
+def test_a_row_with_an_error_still_lists_its_files(tmp_path: Path) -> None:
     lines = [line.replace("naevus", "mole") for line in good(tmp_path)]
-    assert [code for _, code, _, _ in said(only(dataset(tmp_path, *lines)))] == ["unknown-class"]
+    assert [code for _, code, _, _ in listed(only(dataset(tmp_path, *lines)))] == ["unknown-class"]
 
 
-def test_one_picture_in_two_rows_is_a_warning_and_across_the_split_an_error(tmp_path: Path) -> None:
+def test_one_image_in_two_rows_is_a_warning_and_across_the_split_an_error(tmp_path: Path) -> None:
     lines = good(tmp_path)
     save_image(tmp_path / "images" / "b.png", 0)
     report = only(dataset(tmp_path, *lines))
-    assert said(report) == [("warning", "duplicate-image", "manifest.csv", 3)]
-    assert "'images/a.png' in line 2, which is labelled 'naevus' and this one 'melanoma'" in report.findings[0].message
+    assert listed(report) == [("warning", "duplicate-image", "manifest.csv", 3)]
+    assert (
+        "'images/a.png' in line 2, but is labelled melanoma and the other labelled naevus" in report.findings[0].message
+    )
     lines = [line + side for line, side in zip(lines, ("train", "test"), strict=True)]
-    assert said(only(dataset(tmp_path, *lines))) == [("error", "duplicate-across-splits", "manifest.csv", 3)]
+    assert listed(only(dataset(tmp_path, *lines))) == [("error", "duplicate-across-splits", "manifest.csv", 3)]
 
 
 def test_a_mask_without_foreground_is_a_warning(tmp_path: Path) -> None:
     lines = good(tmp_path)
     save_mask(tmp_path / "masks" / "b.png", inside=0)
-    assert said(only(dataset(tmp_path, *lines))) == [("warning", "empty-mask", "manifest.csv", 3)]
+    assert listed(only(dataset(tmp_path, *lines))) == [("warning", "empty-mask", "manifest.csv", 3)]
 
 
-def test_a_mask_of_wrong_size_and_wrong_values_is_told_both(tmp_path: Path) -> None:
+def test_a_mask_of_wrong_size_and_wrong_values_is_reported_for_both(tmp_path: Path) -> None:
     lines = good(tmp_path)
     save_mask(tmp_path / "masks" / "b.png", (5, 5), inside=255)
-    assert [code for _, code, _, _ in said(only(dataset(tmp_path, *lines)))] == ["mask-value", "mask-size"]
+    assert [code for _, code, _, _ in listed(only(dataset(tmp_path, *lines)))] == ["mask-value", "mask-size"]
 
 
-def test_promises_of_dataset_yaml_that_no_row_keeps_are_named_with_their_line(tmp_path: Path) -> None:
+def test_declarations_of_dataset_yaml_without_a_row_are_named_with_their_line(tmp_path: Path) -> None:
     lines = good(tmp_path)
     report = only(dataset(tmp_path, *lines, classes=["naevus", "melanoma", "wart"]))
     keys = (tmp_path / "dataset.yaml").read_text().splitlines()
-    assert said(report) == [("warning", "class-without-images", "dataset.yaml", keys.index("classes:") + 1)]
+    assert listed(report) == [("warning", "class-without-images", "dataset.yaml", keys.index("classes:") + 1)]
     unmasked = [",".join([*line.split(",")[:2], "", *line.split(",")[3:]]) for line in lines]
-    codes = {code for _, code, _, _ in said(only(dataset(tmp_path, *unmasked)))}
+    codes = {code for _, code, _, _ in listed(only(dataset(tmp_path, *unmasked)))}
     assert codes == {"task-without-annotation"}
     report = only(dataset(tmp_path, *lines, tasks=["multiclass"], mask_values={}))
-    assert [code for _, code, _, _ in said(report)] == ["no-mask-values"]
+    assert [code for _, code, _, _ in listed(report)] == ["no-mask-values"]
 
 
-def test_groups_or_sides_given_to_some_rows_only_are_a_warning(tmp_path: Path) -> None:
+def test_groups_or_parts_of_some_rows_only_are_a_warning(tmp_path: Path) -> None:
     first, second = good(tmp_path)
     report = only(dataset(tmp_path, first.removesuffix(",,") + ",p1,train", second))
-    assert {code for _, code, _, _ in said(report)} == {"split-missing", "group-missing"}
+    assert {code for _, code, _, _ in listed(report)} == {"split-missing", "group-missing"}
 
 
 def test_a_data_set_that_cannot_be_read_is_reported_and_not_raised(tmp_path: Path) -> None:
@@ -254,7 +258,7 @@ def test_a_folder_per_class_is_recognised_with_its_import(tmp_path: Path) -> Non
     assert report.summary is not None
     assert report.summary.classes == {"melanoma": 2, "naevus": 2}
     assert report.command == f"s4mi data import folder {tmp_path} -o datasets/{tmp_path.name}"
-    assert said(report) == [("error", "empty-file", "melanoma/d.png", None)]
+    assert listed(report) == [("error", "empty-file", "melanoma/d.png", None)]
 
 
 def test_images_and_masks_are_recognised_and_many_mask_values_named_in_the_import(tmp_path: Path) -> None:
@@ -272,7 +276,7 @@ def test_images_and_masks_are_recognised_and_many_mask_values_named_in_the_impor
     assert command.endswith("--mask-value 0=background --mask-value 3=class_3 --mask-value 7=class_7")
 
 
-def test_a_table_is_recognised_and_its_columns_guessed(tmp_path: Path) -> None:
+def test_a_table_is_recognised_and_its_columns_suggested(tmp_path: Path) -> None:
     for number in range(3):
         save_image(tmp_path / "images" / f"{number}.png", number)
     (tmp_path / "labels.csv").write_text("file,dx,patient\n0.png,a,p\n1.png,b,p\n2.png,a,q\n")
@@ -284,7 +288,7 @@ def test_a_table_is_recognised_and_its_columns_guessed(tmp_path: Path) -> None:
     report = only(tmp_path / "labels.csv")
     assert report.command is not None
     assert report.command.endswith("--one-hot eye_N,eye_D --one-hot-prefix eye_")
-    assert said(report) == [("error", "missing-image", "labels.csv", 5)]
+    assert listed(report) == [("error", "missing-image", "labels.csv", 5)]
 
 
 def test_a_folder_of_images_alone_is_recognised_as_unlabelled(tmp_path: Path) -> None:
@@ -295,14 +299,14 @@ def test_a_folder_of_images_alone_is_recognised_as_unlabelled(tmp_path: Path) ->
     assert report.summary.unannotated == 1
 
 
-def test_folders_that_are_data_sets_of_their_own_are_not_taken_for_classes_in_silence(tmp_path: Path) -> None:
+def test_folders_that_are_separate_data_sets_are_reported(tmp_path: Path) -> None:
     for number, name in enumerate(("first", "second")):
         save_image(tmp_path / name / "images" / "a.png", number)
-    assert ("warning", "nested", ".", None) in said(only(tmp_path))
+    assert ("warning", "nested", ".", None) in listed(only(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["nothing", "empty", "words.txt"])
-def test_where_no_images_are_one_line_says_so(tmp_path: Path, name: str) -> None:
+def test_a_path_without_images_gives_a_one_line_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "words.txt").touch()
     with pytest.raises(S4miError, match=name):

@@ -1,4 +1,4 @@
-"""Each kind of trouble is planted, found, named with its rows, and not found where it is not."""
+"""Each kind of problem is planted, found with its rows, and not found elsewhere."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ CLASSES = ("naevus", "melanoma")
 
 
 class Set:
-    """A data set of drawn lesions, to be spoilt in one way."""
+    """A data set of drawn lesions, to plant one problem in."""
 
     def __init__(self, folder: Path, count: int = 12) -> None:
         self.folder = folder
@@ -35,9 +35,9 @@ class Set:
 
     def add(self, name: str, image: np.ndarray, *, mask: np.ndarray | None = None, **cells: str) -> int:
         """Write an image, and a mask, and a row; the line of the row."""
-        for place, pixels in (("images", image), ("masks", mask)):
+        for kind, pixels in (("images", image), ("masks", mask)):
             if pixels is not None:
-                path = self.folder / place / (name if place == "images" else f"{Path(name).stem}.png")
+                path = self.folder / kind / (name if kind == "images" else f"{Path(name).stem}.png")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels).save(path, quality=80) if path.suffix == ".jpg" else Image.fromarray(
                     pixels
@@ -52,7 +52,7 @@ class Set:
         return self
 
     def findings(self, *, notes: bool = False) -> dict[str, Finding]:
-        """What the doctor says, by code; each code once."""
+        """Findings by code; each code once."""
         lines = [",".join(COLUMNS), *(",".join(row.get(name, "") for name in COLUMNS) for row in self.rows)]
         (self.folder / "manifest.csv").write_text("\n".join(lines) + "\n")
         if not any(row.get("mask") for row in self.rows):
@@ -80,13 +80,13 @@ def copy_of(number: int) -> np.ndarray:
     return np.asarray(cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], 1), dtype=np.uint8)
 
 
-def sides(number: int) -> str:
+def parts(number: int) -> str:
     return ("train", "train", "train", "train", "val", "val", "test", "test")[number % 8]
 
 
 def test_a_copy_in_another_part_saved_again_and_resized_is_an_error(data: Set) -> None:
     line = data.add("copy.jpg", copy_of(0), label="naevus")
-    data.fill("split", sides).rows[-1]["split"] = "test"
+    data.fill("split", parts).rows[-1]["split"] = "test"
     found = data.findings()
     assert set(found) == {"near-duplicate-across-splits"}
     assert found["near-duplicate-across-splits"].severity == "error"
@@ -105,7 +105,7 @@ def test_a_copy_of_another_patient_is_a_warning_and_of_the_same_one_none(data: S
 @pytest.mark.parametrize("exact", [True, False])
 def test_an_image_without_annotation_that_copies_a_test_image_is_an_error(data: Set, exact: bool) -> None:
     line = data.add("copy.png" if exact else "copy.jpg", DRAWN[6].image if exact else copy_of(6))
-    data.fill("split", sides).rows[-1]["split"] = "train"
+    data.fill("split", parts).rows[-1]["split"] = "train"
     found = data.findings()
     assert set(found) == {"unlabelled-copy-of-test"}
     assert found["unlabelled-copy-of-test"].rows == (line, 8)
@@ -119,7 +119,7 @@ def test_one_patient_under_two_spellings_is_a_warning(data: Set) -> None:
     assert found["patient-two-spellings"].rows == (2, 3, 4, 8, 9, 10)
 
 
-def test_a_file_name_that_carries_another_patients_id_is_a_warning(tmp_path: Path) -> None:
+def test_a_file_name_with_the_id_of_another_patient_is_a_warning(tmp_path: Path) -> None:
     data = Set(tmp_path, count=0)
     for number in range(12):
         data.add(
@@ -131,8 +131,7 @@ def test_a_file_name_that_carries_another_patients_id_is_a_warning(tmp_path: Pat
     assert set(found) == {"patient-in-file-name"}
     assert found["patient-in-file-name"].rows == (7,)
     assert (
-        "'p2_5.png' carries the id of group 'P2' in its name, and its group is 'P4'"
-        in found["patient-in-file-name"].message
+        "'p2_5.png' has the id of group 'P2' in its name, but is of group 'P4'" in found["patient-in-file-name"].message
     )
 
 
@@ -210,12 +209,12 @@ def test_labels_and_masks_that_disagree_are_a_warning(data: Set) -> None:
     data.rows[3]["label"] = "none"
     found = data.findings()
     assert set(found) == {"label-mask-disagree"}
-    assert "shows lesion but the label is 'none'" in found["label-mask-disagree"].message
+    assert "contains lesion, but the label is 'none'" in found["label-mask-disagree"].message
     data.rows[3]["label"] = "hair"
-    assert "lesion is in the mask and not in the label" in data.findings()["label-mask-disagree"].message
+    assert "lesion is in the mask, but not in the label" in data.findings()["label-mask-disagree"].message
 
 
-def test_mixed_channels_sizes_and_depths_are_said_once_with_their_rows(data: Set) -> None:
+def test_mixed_channels_sizes_and_depths_are_reported_once_with_their_rows(data: Set) -> None:
     grey = data.add("grey.png", DRAWN[20].image[:, :, 0], label="naevus")
     small = data.add("small.png", DRAWN[21].image[:40, :50], label="naevus")
     tifffile.imwrite(data.folder / "images" / "deep.tif", DRAWN[22].image.astype(np.uint16) * 200, photometric="rgb")
@@ -231,12 +230,12 @@ def test_mixed_channels_sizes_and_depths_are_said_once_with_their_rows(data: Set
     ]
 
 
-def test_an_image_that_exif_turns_is_a_note_and_with_a_mask_a_warning(data: Set) -> None:
+def test_an_image_that_exif_rotates_is_a_note_and_with_a_mask_a_warning(data: Set) -> None:
     line = data.add("turned.jpg", DRAWN[20].image, label="naevus")
-    picture = Image.open(data.folder / "images" / "turned.jpg")
-    exif = picture.getexif()
+    photo = Image.open(data.folder / "images" / "turned.jpg")
+    exif = photo.getexif()
     exif[0x0112] = 6
-    picture.save(data.folder / "images" / "turned.jpg", exif=exif)
+    photo.save(data.folder / "images" / "turned.jpg", exif=exif)
     found = data.findings(notes=True)
     assert (found["exif-orientation"].severity, found["exif-orientation"].rows) == ("note", (line,))
     Image.fromarray(DRAWN[20].mask).save(data.folder / "masks" / "turned.png")
@@ -244,7 +243,7 @@ def test_an_image_that_exif_turns_is_a_note_and_with_a_mask_a_warning(data: Set)
     assert data.findings(notes=True)["exif-orientation"].severity == "warning"
 
 
-def test_files_of_several_pictures_are_a_warning(data: Set) -> None:
+def test_files_of_several_frames_are_a_warning(data: Set) -> None:
     stack = np.stack([DRAWN[20].image, DRAWN[21].image])
     tifffile.imwrite(data.folder / "images" / "stack.tif", stack, photometric="rgb")
     data.rows.append({"image": "images/stack.tif", "label": "melanoma"})
@@ -264,7 +263,7 @@ def test_dicom_that_names_its_patient_or_has_text_in_its_pixels_is_a_warning(dat
     assert "Test" not in found["dicom-identifiers"].message
 
 
-def test_comparing_every_image_can_be_left_out(data: Set) -> None:
+def test_the_search_for_duplicates_can_be_disabled(data: Set) -> None:
     data.add("copy.png", DRAWN[0].image, label="naevus")
     assert set(data.findings()) == {"duplicate-image"}
     (report,) = check_path(data.folder, duplicates=False)

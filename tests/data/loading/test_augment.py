@@ -99,14 +99,14 @@ def test_both_appliers_give_the_same_pixels(spec: ViewSpec, seed: int) -> None:
     assert (cpu_masks == there_masks).float().mean(dim=(1, 2)).min() > 0.99
 
 
-def test_both_appliers_agree_on_what_the_blur_sees_beyond_the_edge() -> None:
+def test_both_appliers_blur_alike_at_the_edges() -> None:
     views = Views(affine=drawn(NONE).affine, colour=None, blur=torch.ones(len(IMAGES)))
     difference = 255 * (apply_on_cpu(IMAGES, None, views)[0] - on_device(IMAGES, None, views)[0]).abs()
     assert difference.amax() < 1.5
 
 
 @both
-def test_what_is_given_is_of_the_promised_type(applied: Applier) -> None:
+def test_outputs_have_the_documented_type(applied: Applier) -> None:
     images, masks = applied(IMAGES, MASKS, drawn(ViewSpec(**GEOMETRY, **COLOUR, blur=0.5)))
     assert masks is not None
     assert images.shape == (len(IMAGES), 3, SIDE, SIDE)
@@ -119,7 +119,7 @@ def test_what_is_given_is_of_the_promised_type(applied: Applier) -> None:
 
 
 @both
-def test_neither_applier_changes_what_it_is_given(applied: Applier) -> None:
+def test_neither_applier_modifies_its_input(applied: Applier) -> None:
     images, masks = IMAGES.copy(), MASKS.copy()
     applied(images, masks, drawn(ViewSpec(**GEOMETRY, **COLOUR, blur=1)))
     assert np.array_equal(images, IMAGES)
@@ -127,7 +127,7 @@ def test_neither_applier_changes_what_it_is_given(applied: Applier) -> None:
 
 
 @both
-def test_the_view_that_changes_nothing_gives_the_image_back(applied: Applier) -> None:
+def test_the_identity_view_returns_the_image(applied: Applier) -> None:
     images, masks = applied(IMAGES, MASKS, drawn(NONE))
     assert np.array_equal(bytes_of(images), IMAGES)
     assert masks is not None
@@ -165,7 +165,7 @@ def test_a_shift_by_whole_pixels_is_an_index(applied: Applier) -> None:
 
 
 @both
-def test_beyond_the_edge_the_mirror_is_seen(applied: Applier) -> None:
+def test_the_image_is_reflected_beyond_its_edges(applied: Applier) -> None:
     right = 5
     views = geometry(*[[[1.0, 0.0, 2 * right / SIDE], [0.0, 1.0, 0.0]]] * len(IMAGES))
     images, _ = applied(IMAGES, None, views)
@@ -189,7 +189,7 @@ def test_colour_and_blur_leave_the_mask_alone(applied: Applier) -> None:
 
 
 @both
-def test_a_mask_is_given_no_new_class(applied: Applier) -> None:
+def test_a_mask_gets_no_new_class(applied: Applier) -> None:
     classes = np.random.default_rng(0).choice([0, 1, 2, 255], size=MASKS.shape).astype(np.uint8)
     _, masks = applied(IMAGES, classes, drawn(ViewSpec(**GEOMETRY)))
     assert masks is not None
@@ -197,7 +197,7 @@ def test_a_mask_is_given_no_new_class(applied: Applier) -> None:
 
 
 @both
-def test_what_becomes_of_an_image_does_not_depend_on_its_batch(applied: Applier) -> None:
+def test_an_image_does_not_depend_on_its_batch(applied: Applier) -> None:
     views = drawn(ViewSpec(**GEOMETRY, **COLOUR, blur=0.5))
     together, _ = applied(IMAGES, None, views)
     alone = [applied(IMAGES[n : n + 1], None, views[n : n + 1])[0] for n in range(len(IMAGES))]
@@ -205,7 +205,7 @@ def test_what_becomes_of_an_image_does_not_depend_on_its_batch(applied: Applier)
 
 
 @both
-def test_the_blur_is_for_the_images_it_was_drawn_for(applied: Applier) -> None:
+def test_only_images_with_a_sigma_are_blurred(applied: Applier) -> None:
     chosen = torch.tensor([n % 2 == 0 for n in range(len(IMAGES))])
     images, _ = applied(IMAGES, None, Views(affine=drawn(NONE).affine, colour=None, blur=chosen.float()))
     same = [np.array_equal(after, before) for after, before in zip(bytes_of(images), IMAGES, strict=True)]
@@ -240,7 +240,7 @@ def test_the_number_of_threads_changes_nothing() -> None:
 
 @quick
 @given(spec=specs, seed=seeds)
-def test_an_inverted_geometry_leads_back(spec: ViewSpec, seed: int) -> None:
+def test_an_inverted_affine_is_the_inverse(spec: ViewSpec, seed: int) -> None:
     affine = drawn(spec, 8, seed).affine
     there_and_back = as_square(invert(affine)) @ as_square(affine)
     torch.testing.assert_close(there_and_back, torch.eye(3).expand(8, 3, 3), rtol=0, atol=1e-5)
@@ -256,7 +256,7 @@ def test_an_upright_crop_stays_inside_the_image(area: tuple[float, float], flip:
 
 @quick
 @given(spec=specs, seed=seeds)
-def test_the_area_of_a_view_is_in_the_range_asked_for(spec: ViewSpec, seed: int) -> None:
+def test_the_area_of_a_view_is_in_the_requested_range(spec: ViewSpec, seed: int) -> None:
     area = torch.linalg.det(drawn(spec, 16, seed).affine[:, :, :2]).abs()
     assert spec.scale[0] - 1e-5 <= area.min()
     assert area.max() <= spec.scale[1] + 1e-5
@@ -273,7 +273,7 @@ def test_a_view_keeps_right_angles(spec: ViewSpec, seed: int) -> None:
 
 @quick
 @given(degrees=st.floats(0, 180), seed=seeds)
-def test_no_view_turns_further_than_asked_for(degrees: float, seed: int) -> None:
+def test_no_view_is_rotated_by_more_than_the_limit(degrees: float, seed: int) -> None:
     linear = drawn(ViewSpec(rotation=degrees, flip=False), 16, seed).affine
     assert torch.atan2(linear[:, 1, 0], linear[:, 0, 0]).abs().max() <= math.radians(degrees) + 1e-5
 
@@ -297,7 +297,7 @@ def test_grey_stays_grey_under_saturation_and_hue(saturation: float, hue: float,
 
 @quick
 @given(hue=st.floats(0.01, 0.5), seed=seeds)
-def test_hue_turns_colours_about_the_grey_axis(hue: float, seed: int) -> None:
+def test_hue_rotates_colours_about_the_grey_axis(hue: float, seed: int) -> None:
     views = drawn(ViewSpec(hue=hue), 16, seed)
     assert views.colour is not None
     turn = views.colour[:, :, :3]
@@ -385,14 +385,14 @@ def test_solarisation_inverts_what_is_bright_in_both_appliers() -> None:
         assert np.array_equal(bytes_of(applied(IMAGES, None, views)[0]), expected)
 
 
-def test_grey_takes_the_colour_out_and_leaves_the_luma() -> None:
+def test_grey_removes_the_colour_and_keeps_the_luma() -> None:
     images, _ = apply_on_cpu(IMAGES, None, drawn(ViewSpec(rotation=0, flip=False, grey=1)))
     assert (images.amax(dim=1) - images.amin(dim=1)).max() < 2 / 255
     luma = (IMAGES * np.array([0.299, 0.587, 0.114])).sum(axis=3)
     assert np.abs(255 * images[:, 0].numpy() - luma).max() <= 1
 
 
-def test_what_is_chosen_by_chance_is_chosen_that_often() -> None:
+def test_probabilities_are_the_observed_frequencies() -> None:
     spec = ViewSpec(rotation=0, flip=False, brightness=0.4, jitter=0.8, grey=0.2, blur=0.5, solarise=0.1)
     views = drawn(spec, 4000)
     assert views.colour is not None
@@ -408,7 +408,7 @@ def test_what_is_chosen_by_chance_is_chosen_that_often() -> None:
 
 @quick
 @given(area=areas, seed=seeds)
-def test_the_sides_of_a_crop_are_in_the_ratio_asked_for_and_inside_the_image(
+def test_the_sides_of_a_crop_are_in_the_requested_ratio_and_inside_the_image(
     area: tuple[float, float], seed: int
 ) -> None:
     affine = drawn(ViewSpec(rotation=0, flip=False, scale=area, aspect=(0.5, 2)), 16, seed).affine
@@ -451,7 +451,7 @@ def test_both_appliers_agree_on_several_views_of_another_size(side: int) -> None
 
 
 @both
-def test_several_views_stand_one_view_of_all_images_after_the_other(applied: Applier) -> None:
+def test_several_views_are_view_major(applied: Applier) -> None:
     parts = [drawn(NONE), drawn(ViewSpec(**GEOMETRY, **COLOUR, blur=1, solarise=0.5), seed=1)]
     together, _ = applied(IMAGES, None, join_views(parts))
     apart = torch.cat([applied(IMAGES, None, part)[0] for part in parts])
@@ -459,7 +459,7 @@ def test_several_views_stand_one_view_of_all_images_after_the_other(applied: App
     assert np.array_equal(bytes_of(together[: len(IMAGES)]), IMAGES)
 
 
-def test_joined_views_are_taken_apart_again() -> None:
+def test_joined_views_can_be_sliced_apart() -> None:
     parts = [drawn(NONE), drawn(ViewSpec(**COLOUR, blur=0.5)), drawn(ViewSpec(solarise=0.5))]
     joined, n = join_views(parts), len(IMAGES)
     assert len(joined) == 3 * n

@@ -115,7 +115,7 @@ def test_a_mask_entry_is_the_nearest_pixels_class(manifest: Manifest, folder: Pa
         assert np.array_equal(cache.masks[number], outline(number)[np.ix_(rows, columns)] == 255)
 
 
-def test_an_image_without_a_mask_is_to_be_ignored_whole(manifest: Manifest, folder: Path) -> None:
+def test_an_image_without_a_mask_is_ignored_entirely(manifest: Manifest, folder: Path) -> None:
     cache = opened(manifest, folder)
     assert cache.masks is not None
     assert (cache.masks[2] == IGNORE).all()
@@ -146,7 +146,7 @@ def test_red_is_normalised_after_resizing(manifest: Manifest, folder: Path) -> N
     assert np.array_equal(stored[..., 1:], plain[..., 1:])
 
 
-def test_an_image_goes_through_the_size_on_the_way(manifest: Manifest, folder: Path) -> None:
+def test_an_image_is_resized_through_the_intermediate_size(manifest: Manifest, folder: Path) -> None:
     between = cv2.resize(photo(0), (24, 24), interpolation=cv2.INTER_AREA)
     by_hand = cv2.resize(between, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     assert np.array_equal(opened(manifest, folder, resize_through=24).images[0], by_hand)
@@ -163,7 +163,7 @@ def test_a_page_of_the_paper_gives_twelve_entries(tmp_path: Path, folder: Path) 
     assert np.array_equal(cache.images[:12], tiles)
 
 
-def test_the_padding_of_a_tile_is_to_be_ignored(manifest: Manifest, folder: Path) -> None:
+def test_the_padding_of_a_tile_is_ignored(manifest: Manifest, folder: Path) -> None:
     cache = opened(manifest, folder, tile=32, image_size=32)
     assert cache.masks is not None
     padded = np.full((64, 64), IGNORE, dtype=np.uint8)
@@ -172,7 +172,7 @@ def test_the_padding_of_a_tile_is_to_be_ignored(manifest: Manifest, folder: Path
     assert cache.pixels[:4].sum() == SIZE[0] * SIZE[1]
 
 
-def test_a_turned_scan_of_16_bits_is_cut_upright(manifest: Manifest, folder: Path) -> None:
+def test_a_rotated_scan_of_16_bits_is_tiled_upright(manifest: Manifest, folder: Path) -> None:
     lying = Image.Exif()
     lying[0x0112] = 6  # orientation: a quarter turn
     scan = (photo(0, (40, 70))[:, :, 0]).astype(np.uint16) * 257
@@ -278,7 +278,7 @@ def test_another_label_leaves_the_images_as_they_are(manifest: Manifest, folder:
     assert (after.key, after.reused) == (before.key, True)
 
 
-def test_files_that_change_places_are_noticed_though_size_and_time_agree(tmp_path: Path, folder: Path) -> None:
+def test_swapped_files_are_noticed_though_size_and_time_agree(tmp_path: Path, folder: Path) -> None:
     manifest = dataset(tmp_path / "set", count=2)
     names = [tmp_path / "set" / f"{number}.bmp" for number in (0, 1)]
     for number, name in enumerate(names):
@@ -308,34 +308,34 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Path, 
 
 
 @settings(max_examples=60, deadline=None)
-@example(name="images.npy", place=0.5, bit=0)
-@example(name="masks.npy", place=0.999, bit=7)
-@example(name="index.npz", place=0.05, bit=0)
+@example(name="images.npy", position=0.5, bit=0)
+@example(name="masks.npy", position=0.999, bit=7)
+@example(name="index.npz", position=0.05, bit=0)
 @given(
     name=st.sampled_from(["images.npy", "masks.npy", "index.npz"]),
-    place=st.floats(0, 1, exclude_max=True),
+    position=st.floats(0, 1, exclude_max=True),
     bit=st.integers(0, 7),
 )
-def test_a_flipped_bit_is_noticed_and_mended(
-    standing: tuple[Manifest, Path, Cache], name: str, place: float, bit: int
+def test_a_flipped_bit_is_noticed_and_repaired(
+    standing: tuple[Manifest, Path, Cache], name: str, position: float, bit: int
 ) -> None:
     manifest, folder, expected = standing
     opened(manifest, folder)
     file = folder / expected.key / name
     contents = bytearray(file.read_bytes())
-    contents[int(place * len(contents))] ^= 1 << bit
+    contents[int(position * len(contents))] ^= 1 << bit
     file.write_bytes(contents)
     given = opened(manifest, folder)
     assert_same_contents(given, expected)
     assert (given.images.dtype, given.masks is not None and given.masks.dtype) == (np.uint8, np.uint8)
-    in_pixels = name != "index.npz" and int(place * len(contents)) >= 128  # the length of a header
+    in_pixels = name != "index.npz" and int(position * len(contents)) >= 128  # the length of a header
     assert not (in_pixels and given.reused)
     assert opened(manifest, folder).reused or not in_pixels
 
 
 @pytest.mark.parametrize("name", ["images.npy", "masks.npy", "thumbnails.npy", "index.npz"])
 @pytest.mark.parametrize("kept", [None, 0, 100, 1000])
-def test_a_lost_or_shortened_file_is_noticed_and_mended(
+def test_a_lost_or_shortened_file_is_noticed_and_repaired(
     manifest: Manifest, folder: Path, name: str, kept: int | None, decoded: list[Path]
 ) -> None:
     before = opened(manifest, folder)
@@ -349,7 +349,7 @@ def test_a_lost_or_shortened_file_is_noticed_and_mended(
     assert_same_contents(after, before)
 
 
-def test_of_a_large_cache_the_ends_are_among_what_is_checked(
+def test_the_verified_sample_of_a_large_cache_includes_its_ends(
     manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CHECKED_BYTES", 2 * SIDE * SIDE * 4)
@@ -361,7 +361,7 @@ def test_of_a_large_cache_the_ends_are_among_what_is_checked(
     assert not opened(manifest, folder).reused
 
 
-def test_remembered_fingerprints_that_are_damaged_are_forgotten(manifest: Manifest, folder: Path) -> None:
+def test_damaged_file_hashes_are_rebuilt(manifest: Manifest, folder: Path) -> None:
     opened(manifest, folder)
     (folder / "fingerprints.sqlite").write_bytes(b"no data base" * 100)
     assert opened(manifest, folder).reused
@@ -370,7 +370,7 @@ def test_remembered_fingerprints_that_are_damaged_are_forgotten(manifest: Manife
     database.close()
 
 
-def test_what_a_killed_run_left_is_cleaned_away(manifest: Manifest, folder: Path) -> None:
+def test_leftovers_of_a_killed_run_are_removed(manifest: Manifest, folder: Path) -> None:
     key = opened(manifest, folder).key
     (folder / key).rename(folder / f"{key}.building-1")
     (folder / f"{key}.building-1" / "index.npz").unlink()
@@ -413,7 +413,7 @@ def test_a_corrupt_image_is_named_with_its_line_and_the_rest_are_counted(manifes
     assert not list(folder.glob("*.building-*"))
 
 
-def test_a_file_that_is_no_image_is_named(manifest: Manifest, folder: Path) -> None:
+def test_a_file_that_is_not_an_image_is_named(manifest: Manifest, folder: Path) -> None:
     manifest.rows[1].image.write_text("not an image")
     with pytest.raises(S4miError, match=r"manifest\.csv:3: image '1\.png' is not an image; [^\n]*$"):
         opened(manifest, folder)
@@ -427,11 +427,11 @@ def test_a_mask_of_another_size_is_named_with_both(manifest: Manifest, folder: P
 
 def test_a_mask_value_without_a_name_is_named(manifest: Manifest, folder: Path) -> None:
     Image.fromarray(np.full(SIZE, 7, dtype=np.uint8)).save(manifest.folder / "0_mask.png")
-    with pytest.raises(S4miError, match=r"csv:2: mask '0_mask\.png' holds the value 7 which mask_values"):
+    with pytest.raises(S4miError, match=r"csv:2: mask '0_mask\.png' contains the value 7, not in mask_values"):
         opened(manifest, folder)
 
 
-def test_a_file_that_went_away_is_named(manifest: Manifest, folder: Path) -> None:
+def test_a_removed_file_is_named(manifest: Manifest, folder: Path) -> None:
     manifest.rows[1].image.unlink()
     with pytest.raises(S4miError, match=r"1\.png: cannot be read \(No such file or directory\); [^\n]*$"):
         opened(manifest, folder)
@@ -442,7 +442,7 @@ def full(*given: object, **named: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "place",
+    "function",
     [
         "s4mi.data.loading.cache.os.posix_fallocate"
         if hasattr(os, "posix_fallocate")
@@ -451,11 +451,11 @@ def full(*given: object, **named: object) -> None:
         "s4mi.data.loading.cache.FileLock",
     ],
 )
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_done(
-    manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
+def test_a_full_disk_is_one_line_and_leaves_no_partial_cache(
+    manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(place, full)
+        patched.setattr(function, full)
         with pytest.raises(S4miError, match=r"cannot write the image cache \(.*No space left.*\); set data\.cache"):
             opened(manifest, folder)
     assert not list(folder.glob("*.building-*"))
@@ -475,13 +475,13 @@ def test_a_folder_without_permission_is_one_line(manifest: Manifest, folder: Pat
         opened(manifest, folder)
 
 
-def test_progress_is_told_of_every_image(manifest: Manifest, folder: Path) -> None:
-    told: list[tuple[int, int]] = []
+def test_progress_is_reported_for_every_image(manifest: Manifest, folder: Path) -> None:
+    steps: list[tuple[int, int]] = []
     open_cache(
         manifest,
         Preprocessing(image_size=SIDE),
         folder=folder,
         with_masks=True,
-        progress=lambda done, of: told.append((done, of)),
+        progress=lambda done, of: steps.append((done, of)),
     )
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert steps == [(1, 3), (2, 3), (3, 3)]

@@ -31,7 +31,7 @@ few = settings(max_examples=50, deadline=None)
 
 
 def source(count: int = 40, *, masks: bool = True, labels: bool = True) -> CachedTargets:
-    """Lesions whose manifest row is ten times their entry and whose label is the entry, so that each can be told."""
+    """Lesions whose manifest row is ten times their entry and whose label is the entry, to identify each."""
     drawings = list(draw_lesions(count, size=SIDE, seed=3))
     cache = Cache(
         key="key",
@@ -106,7 +106,7 @@ def test_an_epoch_shows_every_entry_once() -> None:
     assert sorted(row for batch in shown for row in batch) == [30, 50, 80, 300, 310]
 
 
-def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+def test_epochs_and_seeds_have_different_orders() -> None:
     shown = [rows(stream(seed=seed).epoch(epoch)) for seed in (0, 1) for epoch in (1, 2, 3)]
     assert len(set(map(str, shown))) == 6
 
@@ -121,7 +121,7 @@ def test_an_epoch_is_the_same_for_the_same_seed_whatever_came_before() -> None:
         assert_same(left, right)
 
 
-def test_an_image_is_seen_otherwise_in_every_epoch() -> None:
+def test_an_image_has_another_view_in_every_epoch() -> None:
     train = stream([0])
     seen = [next(train.epoch(epoch)).images for epoch in (1, 2, 3, 4)]
     assert all(not torch.equal(one, other) for one, other in itertools.combinations(seen, 2))
@@ -135,7 +135,7 @@ def test_drawing_batches_leaves_the_global_generator_alone() -> None:
 
 @pytest.mark.parametrize("world", [2, 4])
 @pytest.mark.parametrize("count", [40, 37])
-def test_processes_together_see_the_batches_of_one(world: int, count: int) -> None:
+def test_processes_together_have_the_batches_of_one(world: int, count: int) -> None:
     alone = stream(range(count), batch_size=8)
     shares = [stream(range(count), batch_size=8, rank=rank, world=world) for rank in range(world)]
     assert {share.steps for share in shares} == {alone.steps}
@@ -161,7 +161,7 @@ def test_labels_masks_and_rows_belong_to_their_images() -> None:
         assert np.array_equal(batch.known_masks, LESIONS.cache.masks[entries])
 
 
-def test_a_batch_knows_the_geometry_that_its_images_are_seen_through() -> None:
+def test_a_batch_contains_the_affine_of_its_views() -> None:
     """By it torch sees the same of the stored images, and of their masks."""
     for batch in stream(views=ViewSpec(scale=(0.5, 1.0), translation=0.1)).epoch(1):
         assert batch.known_affine.shape == (len(batch.rows), 2, 3)
@@ -177,7 +177,7 @@ def test_a_batch_knows_the_geometry_that_its_images_are_seen_through() -> None:
         assert (seen == batch.known_masks).float().mean() > 0.97
 
 
-def test_each_of_several_views_has_its_own_geometry_and_one_as_stored_has_none() -> None:
+def test_each_of_several_views_has_its_own_affine_and_one_as_stored_has_none() -> None:
     train = TrainBatches(LESIONS, ALL, batch_size=8, crops=MultiCrop((VARIED, AS_STORED)), seed=0)
     batch = next(train.epoch(1))
     turned, still = batch.known_affine.chunk(2)
@@ -187,7 +187,7 @@ def test_each_of_several_views_has_its_own_geometry_and_one_as_stored_has_none()
     assert next(iter(PlainBatches(LESIONS, ALL, batch_size=8))).affine is None
 
 
-def test_what_there_is_none_of_is_none() -> None:
+def test_absent_labels_and_masks_are_none() -> None:
     (batch,) = stream(range(3), of=source(3, masks=False, labels=False)).epoch(1)
     assert batch.masks is None
     assert batch.labels is None
@@ -199,7 +199,7 @@ def test_labels_of_several_classes_come_as_they_are() -> None:
         assert torch.equal(batch.known_labels, labels[batch.rows // 10])
 
 
-def test_batches_are_of_the_promised_type() -> None:
+def test_batches_have_the_documented_type() -> None:
     for batch in (next(stream().epoch(1)), next(iter(PlainBatches(LESIONS, ALL, batch_size=8)))):
         assert batch.images.shape == (8, 3, SIDE, SIDE)
         assert batch.images.dtype == torch.float32
@@ -218,15 +218,18 @@ def test_plain_is_as_stored_and_in_order() -> None:
 
 @few
 @given(count=st.integers(0, 40), batch_size=st.integers(1, 16))
-def test_plain_batches_know_how_many_they_are(count: int, batch_size: int) -> None:
+def test_plain_batches_have_a_length(count: int, batch_size: int) -> None:
     batches = PlainBatches(LESIONS, range(count), batch_size=batch_size)
     assert len(list(batches)) == len(batches)
     assert [row for batch in batches for row in batch.rows.tolist()] == [10 * n for n in range(count)]
 
 
 @pytest.mark.parametrize(("count", "batch_size", "world"), [(1, 16, 2), (17, 1, 16), (3, 2, 4), (17, 2, 2)])
-def test_a_process_without_an_image_is_one_line(count: int, batch_size: int, world: int) -> None:
-    with pytest.raises(S4miError, match=rf"^{count} training images in batches of {batch_size} leave [^\n]*$"):
+def test_a_process_without_an_image_gives_a_one_line_error(count: int, batch_size: int, world: int) -> None:
+    with pytest.raises(
+        S4miError,
+        match=rf"^{count} training images in batches of {batch_size} are too few for {world} processes; [^\n]*$",
+    ):
         stream(range(count), batch_size=batch_size, world=world)
 
 
@@ -235,7 +238,7 @@ def prefetching() -> list[str]:
 
 
 @pytest.mark.parametrize("broken", [0, 2])
-def test_what_goes_wrong_while_a_batch_is_made_is_not_lost(monkeypatch: pytest.MonkeyPatch, broken: int) -> None:
+def test_an_error_while_a_batch_is_prepared_is_raised(monkeypatch: pytest.MonkeyPatch, broken: int) -> None:
     made = module.apply_on_cpu
     calls: list[int] = []
 
@@ -265,7 +268,7 @@ def test_leaving_an_epoch_early_ends_its_thread() -> None:
     assert not prefetching()
 
 
-def test_the_next_batch_is_made_while_one_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_batch_is_prepared_while_one_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     made = module.apply_on_cpu
     second = threading.Event()
     calls: list[int] = []
@@ -293,7 +296,7 @@ def test_batches_on_a_gpu_are_those_of_the_cpu(monkeypatch: pytest.MonkeyPatch, 
         assert (left.known_masks.cpu() == right.known_masks).float().mean() > 0.99
 
 
-def test_batches_cut_on_a_gpu_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_on_a_gpu_do_not_synchronise(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = ViewSpec(brightness=0.3, hue=0.1, grey=0.2, solarise=0.5)  # the taps of a blur are made on the CPU
     views, entries = draw_views(spec, 6, torch.Generator().manual_seed(0)), ALL[:6]
     images, masks = LESIONS.cache.images.shape, LESIONS.cache.images.shape[:3]

@@ -47,13 +47,13 @@ def stream(
     labelled: range = range(6),
     unlabelled: range = range(6, 40),
     *,
-    mixture: BatchComposition = HALVES,
+    composition: BatchComposition = HALVES,
     views: ViewSpec = TURNED,
     seed: int = 0,
     **more: int,
 ) -> SemiSupervisedBatches:
     entries = (np.array(part, dtype=np.int64) for part in (labelled, unlabelled))
-    return SemiSupervisedBatches(LESIONS, *entries, mixture=mixture, views=views, seed=seed, **more)
+    return SemiSupervisedBatches(LESIONS, *entries, composition=composition, views=views, seed=seed, **more)
 
 
 @few
@@ -62,7 +62,10 @@ def test_an_epoch_covers_both_streams_and_is_as_long_as_the_longer_one(
     labelled: int, unlabelled: int, per_batch: int, others: int, seed: int
 ) -> None:
     mixed = stream(
-        range(labelled), range(labelled, labelled + unlabelled), mixture=BatchComposition(per_batch, others), seed=seed
+        range(labelled),
+        range(labelled, labelled + unlabelled),
+        composition=BatchComposition(per_batch, others),
+        seed=seed,
     )
     assert mixed.steps == max(math.ceil(labelled / per_batch), math.ceil(unlabelled / others))
     order = mixed.order(1)
@@ -98,14 +101,14 @@ def test_the_mask_of_an_unlabelled_image_is_in_no_batch() -> None:
         torch.testing.assert_close(batch.unlabelled, stored, atol=1e-6, rtol=0)
 
 
-def test_one_image_with_a_mask_fills_its_share_of_the_batch_in_views_of_its_own() -> None:
+def test_one_image_with_a_mask_fills_its_share_of_the_batch_in_different_views() -> None:
     batch = next(stream(range(1), range(1, 9)).epoch(1))
     assert batch.rows[:4].tolist() == [0, 0, 0, 0]
     assert len({image.numpy().tobytes() for image in batch.images}) == 4
 
 
-def test_where_every_image_has_its_mask_the_labelled_ones_are_shown_without_it_as_well() -> None:
-    mixed = stream(range(10), range(0), mixture=BatchComposition(3, 1))
+def test_without_unlabelled_images_the_labelled_ones_are_used_as_unlabelled_too() -> None:
+    mixed = stream(range(10), range(0), composition=BatchComposition(3, 1))
     assert mixed.steps == 4
     for batch in mixed.epoch(1):
         assert batch.masks is not None
@@ -114,8 +117,8 @@ def test_where_every_image_has_its_mask_the_labelled_ones_are_shown_without_it_a
         assert len(batch.rows) == 4
 
 
-def test_strong_views_have_the_geometry_of_the_weak_one_and_colours_of_their_own() -> None:
-    mixed = stream(mixture=BatchComposition(4, 4, strong=(DARK, DARK)))
+def test_strong_views_have_the_geometry_of_the_weak_one_and_different_colours() -> None:
+    mixed = stream(composition=BatchComposition(4, 4, strong=(DARK, DARK)))
     batch = next(mixed.epoch(1))
     assert batch.unlabelled is not None
     weak, one, other = batch.unlabelled.unflatten(0, (3, 4))
@@ -128,7 +131,7 @@ def test_strong_views_have_the_geometry_of_the_weak_one_and_colours_of_their_own
 
 
 def test_colourless_strong_views_are_the_weak_view() -> None:
-    batch = next(stream(mixture=BatchComposition(4, 4, strong=(AS_STORED,))).epoch(1))
+    batch = next(stream(composition=BatchComposition(4, 4, strong=(AS_STORED,))).epoch(1))
     assert batch.unlabelled is not None
     assert torch.equal(*batch.unlabelled.unflatten(0, (2, 4)))
 
@@ -140,9 +143,10 @@ def test_an_epoch_is_the_same_whenever_it_comes_and_unlike_the_next() -> None:
 
 
 def test_processes_share_each_batch_of_one_process_of_the_same_global_size() -> None:
-    alone = next(stream(mixture=BatchComposition(4, 4, strong=(DARK,))).epoch(1))
+    alone = next(stream(composition=BatchComposition(4, 4, strong=(DARK,))).epoch(1))
     shares = [
-        next(stream(mixture=BatchComposition(4, 4, strong=(DARK,)), rank=rank, world=2).epoch(1)) for rank in range(2)
+        next(stream(composition=BatchComposition(4, 4, strong=(DARK,)), rank=rank, world=2).epoch(1))
+        for rank in range(2)
     ]
     for rank, share in enumerate(shares):
         assert torch.equal(share.images, alone.images[rank::2])
@@ -151,23 +155,26 @@ def test_processes_share_each_batch_of_one_process_of_the_same_global_size() -> 
         assert torch.equal(share.unlabelled.unflatten(0, (2, 2)), whole[:, rank::2])
 
 
-def test_a_process_without_an_image_of_a_kind_is_one_line() -> None:
-    with pytest.raises(S4miError, match=r"^batches of 5 images with masks and 1 without leave one of 2 [^\n]*$"):
-        stream(mixture=BatchComposition(5, 1), world=2)
+def test_a_process_without_labelled_or_unlabelled_images_gives_a_one_line_error() -> None:
+    with pytest.raises(
+        S4miError, match=r"^batches of 5 labelled and 1 unlabelled images are too small for 2 processes; [^\n]*$"
+    ):
+        stream(composition=BatchComposition(5, 1), world=2)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 50])
-def test_an_epoch_has_the_steps_that_were_asked_for(steps: int) -> None:
+def test_an_epoch_has_the_requested_steps(steps: int) -> None:
     assert len(list(stream(steps=steps).epoch(1))) == steps
 
 
-def test_what_the_masks_of_unlabelled_images_are_changes_nothing() -> None:
+def test_masks_of_unlabelled_images_change_nothing() -> None:
     masks = LESIONS.cache.masks.copy()
     masks[6:] = 1 - masks[6:]
     other = CachedTargets(cache=dataclasses.replace(LESIONS.cache, masks=masks), labels=None, device=LESIONS.device)
     entries = (np.arange(6), np.arange(6, 40))
     streams = [
-        SemiSupervisedBatches(of, *entries, mixture=HALVES, views=TURNED, seed=0).epoch(1) for of in (LESIONS, other)
+        SemiSupervisedBatches(of, *entries, composition=HALVES, views=TURNED, seed=0).epoch(1)
+        for of in (LESIONS, other)
     ]
     for one, same in zip(*streams, strict=True):
         assert all(torch.equal(getattr(one, name), getattr(same, name)) for name in ("images", "masks", "unlabelled"))

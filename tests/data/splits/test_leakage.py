@@ -53,17 +53,17 @@ def test_a_clean_split_has_no_leak() -> None:
 
 
 @pytest.mark.parametrize(("kind", "how"), [("exact", "same_bytes"), ("near", "same_look")])
-def test_the_same_picture_on_two_sides_is_a_leak(kind: str, how: str) -> None:
+def test_the_same_image_in_two_parts_is_a_leak(kind: str, how: str) -> None:
     (leak,) = leaks(**{how: (10, 3)})  # type: ignore[arg-type]
     assert (leak.kind, leak.first, leak.second, leak.parts) == (kind, 3, 10, ("train", "test"))
 
 
-def test_one_patient_on_two_sides_is_a_leak() -> None:
+def test_one_patient_in_two_parts_is_a_leak() -> None:
     (leak,) = leaks(groups=["p", *[None] * 6, "p", *[None] * 4])
     assert (leak.kind, leak.first, leak.second, leak.parts) == ("group", 0, 7, ("train", "val"))
 
 
-def test_what_spoils_the_test_comes_first_and_a_pair_is_named_once() -> None:
+def test_leaks_into_the_test_set_come_first_and_a_pair_is_named_once() -> None:
     found = leaks(same_bytes=(0, 6), same_look=(0, 6), groups=[None, "p", *[None] * 9, "p"])
     assert [(leak.kind, leak.first, leak.second) for leak in found] == [("group", 1, 11), ("exact", 0, 6)]
     assert describe(found[0], manifest()) == (
@@ -85,8 +85,8 @@ def test_the_official_split_of_isic_2017_leaks_in_the_ways_that_are_known(real_d
     data = load_manifest(tmp_path / "isic")
     images = [row.image for row in data.rows]
     thumbnails = np.stack([thumbnail(image) for image in in_parallel(read_image, images)])
-    digests = FileHashes(tmp_path / "f.sqlite").of(images)
-    split = make_split(data, "multiclass", division=SplitMethod("official"), fraction_seed=0)
+    digests = FileHashes(tmp_path / "f.sqlite").digests(images)
+    split = make_split(data, "multiclass", method=SplitMethod("official"), fraction_seed=0)
     found = find_leaks(data, split, digests=[digests[path] for path in images], thumbnails=thumbnails)
     exact = {
         frozenset(data.rows[row].id.split("/")[-1] for row in (leak.first, leak.second))

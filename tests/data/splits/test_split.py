@@ -15,9 +15,10 @@ from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
-from s4mi.data.splits.split import SIZE_BINS, SplitMethod, make_split, traits_of
+from s4mi.data.splits.split import SplitMethod, make_split
 from s4mi.data.splits.split_balance import split_balance
 from s4mi.data.splits.split_file import Split, read_split_hash, save_split
+from s4mi.data.splits.stratification import SIZE_BINS, strata_of
 from s4mi.errors import S4miError
 from s4mi.records import Part, TaskKind
 
@@ -54,19 +55,19 @@ def split_of(
     kind: TaskKind = "multiclass",
     *,
     fraction: float | str = 100.0,
-    division: SplitMethod | None = None,
+    method: SplitMethod | None = None,
     ratios: tuple[float, float, float] | None = RATIOS,
     seed: int = 0,
     fraction_seed: int | None = None,
     foreground: list[float] | None = None,
 ) -> Split:
-    division = division or (
+    method = method or (
         SplitMethod("official") if ratios is None else SplitMethod("random", ratios=ratios, seed=seed)
     )  # fmt: skip
     return make_split(
         data,
         kind,
-        division=division,
+        method=method,
         amount=LabelAmount.parse(fraction),
         fraction_seed=seed if fraction_seed is None else fraction_seed,
         foreground=foreground,
@@ -125,15 +126,15 @@ def test_every_image_is_in_one_part(data: Manifest, seed: int, fraction: float) 
 
 @few
 @given(data=grouped(), seed=seeds, fraction=st.sampled_from(FRACTIONS))
-def test_no_patient_is_on_two_sides(data: Manifest, seed: int, fraction: float) -> None:
+def test_no_patient_is_in_two_parts(data: Manifest, seed: int, fraction: float) -> None:
     split = possible(data, seed=seed, fraction=fraction)
-    sides = [{data.rows[number].group for number in split.rows(part)} - {None} for part in PARTS]
-    assert sum(map(len, sides)) == len(set.union(*sides))
+    groups_of_parts = [{data.rows[number].group for number in split.rows(part)} - {None} for part in PARTS]
+    assert sum(map(len, groups_of_parts)) == len(set.union(*groups_of_parts))
 
 
 @few
 @given(data=grouped(), seed=seeds, fraction=st.sampled_from(FRACTIONS))
-def test_a_patients_annotations_are_read_together_or_not_at_all(data: Manifest, seed: int, fraction: float) -> None:
+def test_annotations_of_a_patient_are_used_together_or_not_at_all(data: Manifest, seed: int, fraction: float) -> None:
     split = possible(data, seed=seed, fraction=fraction)
     hidden = {n for n in split.train if data.rows[n].labels is not None} - set(split.labelled)
     read_groups = {data.rows[number].group for number in split.labelled} - {None}
@@ -142,7 +143,7 @@ def test_a_patients_annotations_are_read_together_or_not_at_all(data: Manifest, 
 
 @few
 @given(data=grouped(), seed=seeds)
-def test_a_smaller_label_fraction_lies_inside_a_larger_one(data: Manifest, seed: int) -> None:
+def test_a_smaller_label_fraction_is_contained_in_a_larger_one(data: Manifest, seed: int) -> None:
     splits = [possible(data, seed=seed, fraction=fraction) for fraction in FRACTIONS]
     for smaller, larger in itertools.pairwise(splits):
         assert set(smaller.labelled) <= set(larger.labelled)
@@ -171,7 +172,7 @@ def test_the_same_seed_gives_the_same_split(data: Manifest, seed: int) -> None:
 
 @few
 @given(data=grouped(), seed=seeds)
-def test_parts_are_within_one_group_of_the_size_asked_for(data: Manifest, seed: int) -> None:
+def test_parts_are_within_one_group_of_the_requested_size(data: Manifest, seed: int) -> None:
     split = possible(data, seed=seed)
     of = [row.group or row.id for row in data.rows]
     annotated = {group for group, row in zip(of, data.rows, strict=True) if row.labels is not None}
@@ -183,7 +184,7 @@ def test_parts_are_within_one_group_of_the_size_asked_for(data: Manifest, seed: 
 
 @few
 @given(data=grouped(), seed=seeds)
-def test_a_patient_without_any_annotation_is_trained_on(data: Manifest, seed: int) -> None:
+def test_a_patient_without_any_annotation_is_in_the_training_set(data: Manifest, seed: int) -> None:
     split = possible(data, seed=seed)
     of = [row.group or row.id for row in data.rows]
     annotated = {group for group, row in zip(of, data.rows, strict=True) if row.labels is not None}
@@ -192,7 +193,7 @@ def test_a_patient_without_any_annotation_is_trained_on(data: Manifest, seed: in
 
 @few
 @given(data=labelled_singles, seed=seeds, fraction=st.floats(0.5, 100))
-def test_parts_of_single_images_have_the_size_asked_for(data: Manifest, seed: int, fraction: float) -> None:
+def test_parts_of_single_images_have_the_requested_size(data: Manifest, seed: int, fraction: float) -> None:
     split = split_of(data, seed=seed, fraction=fraction)
     assert len(split.train) == round(0.7 * len(data.rows))
     assert len(split.val) == max(1, round(0.1 * len(data.rows)))
@@ -217,7 +218,7 @@ def test_a_rare_class_does_not_upset_the_others() -> None:
 
 
 @pytest.mark.parametrize("odd", [1, 30])
-def test_a_group_unlike_all_others_is_not_always_on_the_same_side(odd: int) -> None:
+def test_a_group_unlike_all_others_is_not_always_in_the_same_part(odd: int) -> None:
     rows = [row(number, ("c",), "odd") for number in range(odd)]
     data = manifest(*rows, *(row(odd + number, (CLASSES[number % 2],)) for number in range(100)))
     splits = [split_of(data, seed=seed) for seed in range(40)]
@@ -250,7 +251,7 @@ def test_the_seed_of_the_fraction_leaves_the_parts_alone() -> None:
     assert one.labelled != other.labelled
 
 
-def test_an_image_without_a_label_is_trained_on_and_never_counted_as_labelled() -> None:
+def test_an_image_without_a_label_is_in_the_training_set_and_never_counted_as_labelled() -> None:
     data = singles(*("a", "b", None) * 30)
     for fraction in FRACTIONS:
         split = split_of(data, fraction=fraction)
@@ -302,14 +303,16 @@ def test_an_official_split_has_no_seed_but_its_fractions_do() -> None:
 
 
 def test_an_incomplete_official_split_names_the_first_line_without_one() -> None:
-    with pytest.raises(S4miError, match=r"^set/manifest\.csv:4: has no split, but split\.kind=official wants [^\n]*$"):
+    with pytest.raises(
+        S4miError, match=r"^set/manifest\.csv:4: no split given, but split\.kind=official requires [^\n]*$"
+    ):
         split_of(official("train", "val", None, "test", None), ratios=None)
 
 
 def test_an_official_test_part_may_be_missing_and_the_others_may_not() -> None:
     assert split_of(official("train", "val"), ratios=None).test == ()
     for sides, missing in ((["train", "test"], "val"), (["val", "test"], "train")):
-        with pytest.raises(S4miError, match=rf"^set: the {missing} part of the split holds no image [^\n]*random$"):
+        with pytest.raises(S4miError, match=rf"^set: the {missing} part of the split has no image [^\n]*random$"):
             split_of(official(*sides), ratios=None)  # type: ignore[arg-type]
 
 
@@ -326,15 +329,15 @@ def test_an_official_test_part_may_be_missing_and_the_others_may_not() -> None:
     ],
     ids=["one patient", "two patients", "3 images", "2 images", "1 image", "no label", "one label"],
 )
-def test_a_part_that_would_be_empty_is_one_line(data: Manifest) -> None:
+def test_a_part_without_annotated_images_gives_a_one_line_error(data: Manifest) -> None:
     for seed in range(5):
-        with pytest.raises(S4miError, match=r"^set: the (train|val|test) part of the split holds no image [^\n]*$"):
+        with pytest.raises(S4miError, match=r"^set: the (train|val|test) part of the split has no image [^\n]*$"):
             split_of(data, seed=seed)
 
 
 @few
 @given(data=grouped(), seeds=st.tuples(st.integers(0, 3), st.integers(0, 3)), fraction=st.sampled_from(FRACTIONS))
-def test_the_hash_is_of_who_is_where_alone(data: Manifest, seeds: tuple[int, int], fraction: float) -> None:
+def test_the_hash_depends_only_on_parts_and_labels(data: Manifest, seeds: tuple[int, int], fraction: float) -> None:
     one, other = (possible(data, seed=seed, fraction=fraction) for seed in seeds)
     members = [tuple(ids(data, getattr(some, name)) for name in (*PARTS, "labelled")) for some in (one, other)]
     assert (one.hash == other.hash) == (members[0] == members[1])
@@ -343,12 +346,12 @@ def test_the_hash_is_of_who_is_where_alone(data: Manifest, seeds: tuple[int, int
     assert possible(moved, seed=seeds[0], fraction=fraction).hash == one.hash
 
 
-def test_the_hash_tells_fractions_apart() -> None:
+def test_fractions_have_different_hashes() -> None:
     data = singles(*"ab" * 50)
     assert len({split_of(data, fraction=fraction).hash for fraction in FRACTIONS}) == len(FRACTIONS)
 
 
-def test_a_saved_split_can_be_read_by_people_and_held_against_another(tmp_path: Path) -> None:
+def test_a_saved_split_lists_its_ids_and_hash(tmp_path: Path) -> None:
     data = singles(*"aaabbc" * 5)
     split = split_of(data, fraction=30)
     save_split(split, data, tmp_path / "split.json")
@@ -359,18 +362,18 @@ def test_a_saved_split_can_be_read_by_people_and_held_against_another(tmp_path: 
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", "7", "\x00"])
-def test_a_damaged_saved_split_is_one_line(tmp_path: Path, text: str | None) -> None:
+def test_a_damaged_saved_split_gives_a_one_line_error(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "split.json").write_text(text)
-    with pytest.raises(S4miError, match=r"split\.json: is no saved split \([^\n]*\); train the run again$"):
+    with pytest.raises(S4miError, match=r"split\.json: not a valid split file \([^\n]*\); train the run again$"):
         read_split_hash(tmp_path / "split.json")
 
 
 @few
 @given(data=grouped(), seed=seeds, folds=st.integers(3, 6))
 def test_every_annotated_image_is_tested_in_exactly_one_fold(data: Manifest, seed: int, folds: int) -> None:
-    division = [SplitMethod("kfold", folds=folds, fold=fold, seed=seed) for fold in range(folds)]
-    splits = [possible(data, division=one) for one in division]
+    method = [SplitMethod("kfold", folds=folds, fold=fold, seed=seed) for fold in range(folds)]
+    splits = [possible(data, method=one) for one in method]
     tested = [number for split in splits for number in split.test]
     assert len(set(tested)) == len(tested)
     of = [row.group or row.id for row in data.rows]
@@ -384,18 +387,16 @@ def test_every_annotated_image_is_tested_in_exactly_one_fold(data: Manifest, see
 @few
 @given(data=labelled_singles, seed=seeds)
 def test_folds_are_of_one_size(data: Manifest, seed: int) -> None:
-    sizes = [
-        len(split_of(data, division=SplitMethod("kfold", folds=3, fold=fold, seed=seed)).test) for fold in range(3)
-    ]
+    sizes = [len(split_of(data, method=SplitMethod("kfold", folds=3, fold=fold, seed=seed)).test) for fold in range(3)]
     assert max(sizes) - min(sizes) <= 1
 
 
 @few
 @given(data=grouped(), seed=seeds, kind=st.sampled_from(["random", "kfold"]))
 def test_every_class_is_within_the_stated_tolerance(data: Manifest, seed: int, kind: str) -> None:
-    division = SplitMethod(kind, seed=seed)  # type: ignore[arg-type]
-    split = possible(data, division=division, fraction=30)
-    counts_ = split_balance(data, split, {"30 %": split.labelled}, traits_of(data, "multiclass", None))
+    method = SplitMethod(kind, seed=seed)  # type: ignore[arg-type]
+    split = possible(data, method=method, fraction=30)
+    counts_ = split_balance(data, split, {"30 %": split.labelled}, strata_of(data, "multiclass", None))
     assert counts_.within_tolerance, counts_.worst_at
 
 
@@ -412,7 +413,7 @@ def test_every_label_of_many_is_within_the_stated_tolerance(
     groups = [f"p{group}" for group in generator.integers(0, max(5, images // per_group), images)]
     data = manifest(*map(row, range(images), labels, groups), spec=spec)
     split = possible(data, kind="multilabel", seed=seed, fraction=10)
-    counts_ = split_balance(data, split, {"10 %": split.labelled}, traits_of(data, "multilabel", None))
+    counts_ = split_balance(data, split, {"10 %": split.labelled}, strata_of(data, "multilabel", None))
     assert counts_.within_tolerance, counts_.worst_at
 
 
@@ -421,7 +422,7 @@ AMOUNTS = ("1 image", 5, "3 patients", "10 images", 30, "10 patients", "20 image
 
 @few
 @given(data=grouped(), seed=seeds)
-def test_amounts_of_whatever_unit_lie_inside_larger_ones(data: Manifest, seed: int) -> None:
+def test_amounts_of_any_unit_are_contained_in_larger_ones(data: Manifest, seed: int) -> None:
     labelled = []
     for amount in AMOUNTS:
         try:
@@ -432,7 +433,7 @@ def test_amounts_of_whatever_unit_lie_inside_larger_ones(data: Manifest, seed: i
         assert one <= other or other <= one
 
 
-def test_a_number_of_images_or_patients_is_what_one_gets() -> None:
+def test_numbers_of_images_and_patients_are_exact() -> None:
     data = manifest(*(row(number, (CLASSES[number % 3],), f"patient {number // 4}") for number in range(120)))
     groups = lambda rows: {data.rows[number].group for number in rows}  # noqa: E731
     for seed in range(3):
@@ -443,20 +444,22 @@ def test_a_number_of_images_or_patients_is_what_one_gets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "there"), [("85 images", "84 with annotation"), ("22 patients", "21 with annotation")]
+    ("amount", "there"), [("85 images", "84 with annotations"), ("22 patients", "21 with annotations")]
 )
-def test_more_than_there_is_is_one_line(amount: str, there: str) -> None:
+def test_an_amount_above_the_available_gives_a_one_line_error(amount: str, there: str) -> None:
     data = manifest(*(row(number, (CLASSES[number % 3],), f"patient {number // 4}") for number in range(120)))
-    with pytest.raises(S4miError, match=rf"asks for {amount}, but the training part has {there}; ask for fewer"):
+    with pytest.raises(
+        S4miError, match=rf"label_fraction is {amount}, but the training part has only {there}; use fewer"
+    ):
         split_of(data, fraction=amount)
 
 
-def test_a_saved_split_is_used_as_it_was(tmp_path: Path) -> None:
+def test_a_saved_split_is_reused_unchanged(tmp_path: Path) -> None:
     data = singles(*"aaabbc" * 10)
     split = split_of(data, seed=4, fraction=30)
     save_split(split, data, tmp_path / "split.json", fractions={"30 %": split.labelled}, settings={"seed": 4})
     shuffled = dataclasses.replace(data, rows=tuple(reversed(data.rows)))
-    again = split_of(shuffled, division=SplitMethod("file", file=tmp_path / "split.json"), fraction=30, seed=4)
+    again = split_of(shuffled, method=SplitMethod("file", file=tmp_path / "split.json"), fraction=30, seed=4)
     assert again.hash == split.hash
     assert ids(shuffled, again.test) == ids(data, split.test)
 
@@ -464,47 +467,47 @@ def test_a_saved_split_is_used_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda parts: parts["test"].append("strange"), "1 images are not in the manifest, the first is 'strange'"),
-        (lambda parts: parts["test"].pop(), "1 images are in no part"),
+        (lambda parts: parts["test"].append("strange"), "1 image not in the manifest, e.g. 'strange'"),
+        (lambda parts: parts["test"].pop(), "1 image missing, e.g. "),
         (lambda parts: parts["test"].append(parts["train"][0]), "is in train and in test"),
-        (lambda parts: parts.pop("val"), "is no saved split"),
+        (lambda parts: parts.pop("val"), "not a valid split file"),
     ],
 )
-def test_a_saved_split_that_does_not_fit_is_one_line(tmp_path: Path, change, words: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_saved_split_that_does_not_match_gives_a_one_line_error(tmp_path: Path, change, words: str) -> None:  # type: ignore[no-untyped-def]
     data, path = singles(*"aaabbc" * 10), tmp_path / "split.json"
     save_split(split_of(data), data, path)
     contents = json.loads(path.read_text())
     change(contents)
     path.write_text(json.dumps(contents))
     with pytest.raises(S4miError, match=words) as caught:
-        split_of(data, division=SplitMethod("file", file=path))
+        split_of(data, method=SplitMethod("file", file=path))
     assert "\n" not in str(caught.value)
 
 
-def test_a_saved_split_with_a_patient_on_two_sides_is_refused(tmp_path: Path) -> None:
+def test_a_saved_split_with_a_patient_in_two_parts_is_refused(tmp_path: Path) -> None:
     data, path = singles(*"aaabbc" * 10), tmp_path / "split.json"
     split = split_of(data)
     save_split(split, data, path)
     one, other = split.train[0], split.test[0]
     rows = [dataclasses.replace(r, group="p" if n in (one, other) else None) for n, r in enumerate(data.rows)]
     with pytest.raises(S4miError, match="group 'p' is in train and in test"):
-        split_of(dataclasses.replace(data, rows=tuple(rows)), division=SplitMethod("file", file=path))
+        split_of(dataclasses.replace(data, rows=tuple(rows)), method=SplitMethod("file", file=path))
 
 
 @pytest.mark.parametrize(
-    ("given_", "shown"),
+    ("text", "shown"),
     [(10, "10 %"), (10.0, "10 %"), ("10%", "10 %"), ("2.5 percent", "2.5 %"), ("50 images", "50 images"),
      ("1 image", "1 image"), ("5 groups", "5 patients")],
 )  # fmt: skip
-def test_an_amount_is_read_from_what_people_write(given_: float | str, shown: str) -> None:
-    assert str(LabelAmount.parse(given_)) == shown
-    assert LabelAmount.parse(LabelAmount.parse(given_).setting) == LabelAmount.parse(given_)
+def test_amounts_are_parsed(text: float | str, shown: str) -> None:
+    assert str(LabelAmount.parse(text)) == shown
+    assert LabelAmount.parse(LabelAmount.parse(text).setting) == LabelAmount.parse(text)
 
 
-@pytest.mark.parametrize("given_", [0, -1, 101, "0 images", "2.5 images", "many", "", "10 lesions", "1.2.3"])
-def test_anything_else_is_no_amount(given_: float | str) -> None:
-    with pytest.raises(S4miError, match="is no amount of labels; "):
-        LabelAmount.parse(given_)
+@pytest.mark.parametrize("text", [0, -1, 101, "0 images", "2.5 images", "many", "", "10 lesions", "1.2.3"])
+def test_invalid_amounts_are_refused(text: float | str) -> None:
+    with pytest.raises(S4miError, match="is not a valid amount of labels; "):
+        LabelAmount.parse(text)
 
 
 def test_ten_thousand_images_are_split_in_proportion() -> None:
@@ -514,7 +517,7 @@ def test_ten_thousand_images_are_split_in_proportion() -> None:
         *(row(n, (CLASSES[int(k)],), f"p{groups[n]}") for n, k in enumerate(generator.integers(0, 3, 10_000)))
     )
     split = split_of(data, fraction=10)
-    assert split_balance(data, split, {"10 %": split.labelled}, traits_of(data, "multiclass", None)).within_tolerance
+    assert split_balance(data, split, {"10 %": split.labelled}, strata_of(data, "multiclass", None)).within_tolerance
 
 
 @pytest.mark.real
@@ -528,7 +531,7 @@ def test_the_eyes_of_900_patients_are_split_by_patient_with_every_disease_in_pro
     assert len({r.group for r in data.rows}) == 900
     for seed in range(3):
         split = split_of(data, "multilabel", seed=seed, fraction=10)
-        counts_ = split_balance(data, split, {"10 %": split.labelled}, traits_of(data, "multilabel", None))
+        counts_ = split_balance(data, split, {"10 %": split.labelled}, strata_of(data, "multilabel", None))
         assert counts_.within_tolerance, counts_.worst_at
-        sides = [{data.rows[number].group for number in split.rows(part)} for part in PARTS]
-        assert sum(map(len, sides)) == 900
+        groups_of_parts = [{data.rows[number].group for number in split.rows(part)} for part in PARTS]
+        assert sum(map(len, groups_of_parts)) == 900

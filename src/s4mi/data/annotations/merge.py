@@ -216,7 +216,7 @@ def _add_labels(plan: MergePlan, number: int, labels: tuple[str, ...], *, locati
     elif row.labels is not None and not rules.replace:
         plan.errors.append(
             f"{location}: image {row.id!r} is {_quoted(labels)} here but {_quoted(row.labels)} in "
-            f"{plan.manifest.folder / row.place}; remove it, or replace the existing label with --replace"
+            f"{plan.manifest.folder / row.location}; remove it, or replace the existing label with --replace"
         )
     else:
         plan.replaced += row.labels is not None
@@ -241,7 +241,7 @@ def _add_mask(
     elif old is not None and not rules.replace:
         share = float((old != mask.classes).mean())
         plan.errors.append(
-            f"{location}: mask of image {row.id!r} differs from that in {plan.manifest.folder / row.place} in "
+            f"{location}: mask of image {row.id!r} differs from that in {plan.manifest.folder / row.location} in "
             f"{100 * share:.1f} % of the pixels; remove it, or replace the existing mask with --replace"
         )
     else:

@@ -1,1 +1,1 @@
-"""What may be wrong with a data set: each module looks for one kind of trouble in what `look` saw of every row."""
+"""Checks of a data set: `scan` opens the files of every row once, and each other module checks one kind of problem."""

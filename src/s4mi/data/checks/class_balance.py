@@ -1,4 +1,4 @@
-"""Classes over the parts of an official split, and classes of which there are few."""
+"""Checks of the class distribution over the parts of an official split, and of rare classes."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,37 +8,35 @@ from scipy.stats import chi2_contingency
 from s4mi.data.checks.summary import Summary
 from s4mi.data.spec import SPEC_NAME, Finding
 
-FEW = 10
-"""Images of a class that are few where there are more than ten times as many in all."""
-SHIFT = 0.15
-"""Cramér's V of classes and parts above which the parts differ much; it lies between 0 and 1."""
-LEAST_P = 0.001
-"""What could be chance is not said."""
+RARE = 10
+"""Fewer images of a class than this are reported, if there are more than ten times as many images in total."""
+MAX_SHIFT = 0.15
+"""Threshold of Cramér's V of classes and parts (between 0 and 1) above which a shift is reported."""
+MAX_P = 0.001
+"""Shifts with a greater p-value may be due to chance and are not reported."""
 
 
 def check_balance(summary: Summary) -> Iterator[Finding]:
-    """Findings about how the classes are spread."""
+    """Yield findings about the class distribution."""
     by_part = summary.classes_by_part if sum(summary.splits.values()) == summary.images else {}
     for name, parts in by_part.items():
-        absent = [part for part, count in parts.items() if count == 0]
-        if absent and summary.classes[name] >= len(parts):
-            message = f"class {name!r} has no image in {' and '.join(absent)}; its score there is undefined"
-            yield Finding("class-missing-in-part", "warning", SPEC_NAME, None, f"{message}; move some there")
-    rare = [name for name, count in summary.classes.items() if 0 < count < FEW and summary.labelled > 10 * FEW]
+        missing = [part for part, count in parts.items() if count == 0]
+        if missing and summary.classes[name] >= len(parts):
+            message = f"class {name!r} has no image in {' and '.join(missing)}, where its score is undefined"
+            yield Finding("class-missing-in-part", "warning", SPEC_NAME, None, f"{message}; move some images there")
+    rare = [name for name, count in summary.classes.items() if 0 < count < RARE and summary.labelled > 10 * RARE]
     if rare:
-        shown = ", ".join(f"{name} {summary.classes[name]}" for name in rare)
-        message = (
-            f"few images show {shown}; what is learnt and scored of so few is chance; collect more, or join classes"
-        )
+        counts = ", ".join(f"{name} {summary.classes[name]}" for name in rare)
+        message = f"rare classes ({counts}) cannot be learnt or scored reliably; collect more images, or merge classes"
         yield Finding("class-imbalance", "note", SPEC_NAME, None, message)
     shift = _shift(by_part)
-    if shift is not None and shift > SHIFT:
-        message = f"the shares of the classes differ between the parts (Cramér's V {shift:.2f}); read macro scores"
+    if shift is not None and shift > MAX_SHIFT:
+        message = f"class distribution differs between the parts (Cramér's V {shift:.2f}); compare macro scores"
         yield Finding("class-shift", "warning", SPEC_NAME, None, f"{message}, or split again with split.kind=random")
 
 
 def _shift(by_part: Mapping[str, Mapping[str, int]]) -> float | None:
-    """Cramér's V of the table of classes and parts, or None where it could be chance."""
+    """Return Cramér's V of the contingency table of classes and parts, or None if it may be due to chance."""
     table = np.array([list(parts.values()) for parts in by_part.values()], dtype=np.int64)
     if table.ndim != 2:
         return None
@@ -47,6 +45,6 @@ def _shift(by_part: Mapping[str, Mapping[str, int]]) -> float | None:
     if min(table.shape) < 2:
         return None
     result = chi2_contingency(table)
-    if result.pvalue > LEAST_P:
+    if result.pvalue > MAX_P:
         return None
     return float(np.sqrt(result.statistic / (table.sum() * (min(table.shape) - 1))))

@@ -1,4 +1,4 @@
-"""One patient under two ids, as far as names tell: spellings of an id, ids in file names, the two sides of one body."""
+"""Checks for patients with two ids: by spelling, by ids in file names, and by the two sides of one body."""
 
 import re
 from collections import defaultdict
@@ -10,79 +10,77 @@ from s4mi.data.manifest import Row
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding
 
-MOST = 0.8
-"""File names are believed where at least this share of them carries the id of their own row."""
+MIN_SHARE = 0.8
+"""File names are used as evidence if at least this share of them agrees with the groups."""
 SIDES = frozenset({"left", "right", "l", "r", "od", "os", "ou", "cc", "mlo", "lcc", "rcc", "lmlo", "rmlo"})
 """Words for the sides and views of one body in file names."""
 
 
-def find_same_patients(rows: Sequence[Row], place: RowLocator) -> Iterator[Finding]:
-    """Findings about groups that seem to be one person."""
+def find_same_patients(rows: Sequence[Row], locate: RowLocator) -> Iterator[Finding]:
+    """Yield findings about groups that seem to be one patient."""
     grouped = [row for row in rows if row.group is not None]
-    yield from _spellings(grouped, place)
-    yield from _other_ids(grouped, place)
-    yield from _pairs(grouped, place)
+    yield from _spellings(grouped, locate)
+    yield from _other_ids(grouped, locate)
+    yield from _pairs(grouped, locate)
 
 
-def _spellings(rows: Sequence[Row], place: RowLocator) -> Iterator[Finding]:
-    """`P012`, `p12` and `P-12` are one id, written thrice."""
+def _spellings(rows: Sequence[Row], locate: RowLocator) -> Iterator[Finding]:
+    """Find different spellings of one id, e.g. `P012`, `p12` and `P-12`."""
     spellings: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        spellings[_plain(row.group or "")].add(row.group or "")
+        spellings[_normalise(row.group or "")].add(row.group or "")
     for groups in spellings.values():
         if len(groups) > 1:
-            found = [row for row in rows if row.group in groups]
-            message = f"groups {some(sorted(groups))} look like one id; write it one way"
-            yield _about(found, "patient-two-spellings", message, place)
+            affected = [row for row in rows if row.group in groups]
+            message = f"groups {some(sorted(groups))} look like the same id; use one spelling"
+            yield _finding(affected, "patient-two-spellings", message, locate)
 
 
-def _other_ids(rows: Sequence[Row], place: RowLocator) -> Iterator[Finding]:
-    """Where file names carry the ids of their rows, one that carries another id."""
-    groups = {_plain(row.group or ""): row.group for row in rows}
+def _other_ids(rows: Sequence[Row], locate: RowLocator) -> Iterator[Finding]:
+    """Find file names with the id of another group, if file names contain the ids of their groups."""
+    groups = {_normalise(row.group or ""): row.group for row in rows}
     if len(groups) < 2:
         return
-    tokens = [{_plain(token) for token in re.split(r"[^0-9A-Za-z]+", stem_of(row.image)) if token} for row in rows]
-    own = [_plain(row.group or "") in names for row, names in zip(rows, tokens, strict=True)]
-    if sum(own) < MOST * len(rows):
+    tokens = [{_normalise(token) for token in re.split(r"[^0-9A-Za-z]+", stem_of(row.image)) if token} for row in rows]
+    matches = [_normalise(row.group or "") in names for row, names in zip(rows, tokens, strict=True)]
+    if sum(matches) < MIN_SHARE * len(rows):
         return
-    for row, names, carries in zip(rows, tokens, own, strict=True):
+    for row, names, matching in zip(rows, tokens, matches, strict=True):
         others = sorted(str(groups[name]) for name in names if name in groups)
-        if not carries and len(others) == 1:
+        if not matching and len(others) == 1:
             message = (
-                f"image {row.image.name!r} carries the id of group {others[0]!r} in its name, and its group is "
-                f"{row.group!r}; mend one of them"
+                f"image {row.image.name!r} has the id of group {others[0]!r} in its name, but is of group "
+                f"{row.group!r}; correct one of them"
             )
-            yield _about([row], "patient-in-file-name", message, place)
+            yield _finding([row], "patient-in-file-name", message, locate)
 
 
-def _pairs(rows: Sequence[Row], place: RowLocator) -> Iterator[Finding]:
-    """`17_left` and `17_right` of two groups."""
+def _pairs(rows: Sequence[Row], locate: RowLocator) -> Iterator[Finding]:
+    """Find images such as `17_left` and `17_right` in different groups."""
     by_stem: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
         tokens = [token for token in re.split(r"[^0-9a-z]+", stem_of(row.image).lower()) if token]
         rest = tuple(token for token in tokens if token not in SIDES)
         if rest and len(rest) < len(tokens):
             by_stem[(str(row.image.parent), *rest)].append(row)
-    apart = [found for found in by_stem.values() if len({row.group for row in found}) > 1]
-    # Where the names of most pairs are split over groups, the names number something else than people.
-    if len(apart) > (1 - MOST) * len(by_stem) and len(apart) > 1:
+    separated = [pair for pair in by_stem.values() if len({row.group for row in pair}) > 1]
+    # If most pairs are in different groups, the names number something other than patients.
+    if len(separated) > (1 - MIN_SHARE) * len(by_stem) and len(separated) > 1:
         return
-    for found in apart:
-        names = some([row.image.name for row in found])
-        groups = some(sorted({str(row.group) for row in found}))
-        message = (
-            f"images {names} look like one body from several sides, and are of groups {groups}; give them one group"
-        )
-        yield _about(found, "pair-in-two-groups", message, place)
+    for pair in separated:
+        names = some([row.image.name for row in pair])
+        groups = some(sorted({str(row.group) for row in pair}))
+        message = f"images {names} look like sides of one body, but are of groups {groups}; give them the same group"
+        yield _finding(pair, "pair-in-two-groups", message, locate)
 
 
-def _about(rows: Sequence[Row], code: str, message: str, place: RowLocator) -> Finding:
-    file, line = place(rows[0])
-    lines = tuple(number for row in rows if (number := place(row)[1]) is not None)
+def _finding(rows: Sequence[Row], code: str, message: str, locate: RowLocator) -> Finding:
+    file, line = locate(rows[0])
+    lines = tuple(number for row in rows if (number := locate(row)[1]) is not None)
     return Finding(code, "warning", file, line, message, lines)
 
 
-def _plain(group: str) -> str:
-    """In small letters, without punctuation and without zeros before a number."""
+def _normalise(group: str) -> str:
+    """Convert an id to lower case, without punctuation and leading zeros."""
     parts = re.findall(r"[0-9]+|[a-z]+", group.lower())
     return "".join(part.lstrip("0") or "0" if part.isdecimal() else part for part in parts)

@@ -1,4 +1,4 @@
-"""Open the files of every row once: what is there is counted, what cannot be used becomes a finding."""
+"""Scan of a data set: the files of every row are opened once, to collect statistics and findings."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.duplicates import SIDE, thumbnail
+from s4mi.data.duplicates import THUMBNAIL_SIZE, thumbnail
 from s4mi.data.files import read_header, suffix_of
 from s4mi.data.formats import dicom
 from s4mi.data.formats.frame import Header, ImageError
@@ -24,21 +24,22 @@ from s4mi.records import IGNORE
 Size = tuple[int, int]
 ProgressCallback = Callable[[int, int], None]
 RowLocator = Callable[[Row], tuple[str, int | None]]
-"""Where a finding about a row points: file and line."""
+"""Function that returns the file and line for findings about a row."""
 
-FLAT = 2
-"""An image whose grey levels differ by no more than this shows nothing."""
+MAX_CONSTANT_RANGE = 2
+"""An image whose grey levels differ by at most this is considered constant."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowScan:
-    """One row with its files opened; what could not be is None.
+    """Result for one row; attributes of unreadable files are None.
 
     Attributes:
-        grey: whether red, green and blue are the same everywhere.
+        grey: whether red, green and blue are equal in all pixels.
         digest: hash of the bytes of the image file.
-        pixels: mask pixels of each class, `IGNORE` left out.
-        identifiers: names of DICOM attributes that identify a person or place. burnt_in: text is in the pixels.
+        pixels: number of mask pixels of each class, without `IGNORE`.
+        identifiers: names of DICOM attributes that identify a person or place.
+        burnt_in: whether the DICOM file declares text in its pixels.
     """
 
     row: Row
@@ -54,15 +55,15 @@ class RowScan:
 
 @dataclass(frozen=True)
 class DatasetScan:
-    """All rows, and their (R, 32, 32, 3) thumbnails; black where an image cannot be read."""
+    """Results of all rows, and (R, 32, 32, 3) thumbnails, black for unreadable images."""
 
-    looks: tuple[RowScan, ...]
+    rows: tuple[RowScan, ...]
     thumbnails: Pixels
 
 
 @dataclass(frozen=True)
-class Codes:
-    """What a data set says of its files: codes of the mask classes, names of the classes, rule for deep images."""
+class FileEncoding:
+    """How the files of a data set encode annotation and intensity: mask values, class names, and intensity rule."""
 
     mask_values: Mapping[MaskKey, str] = field(default_factory=dict)
     classes: Sequence[str] = ()
@@ -75,115 +76,122 @@ class Codes:
 
 
 def scan_dataset(
-    rows: Sequence[Row], root: Path, *, place: RowLocator, codes: Codes, say: ProgressCallback
+    rows: Sequence[Row], root: Path, *, locate: RowLocator, encoding: FileEncoding, progress: ProgressCallback
 ) -> DatasetScan:
-    """Open the image and mask of every row, on all cores."""
-    work = partial(_look, root=root, place=place, codes=codes)
-    thumbnails = np.zeros((len(rows), SIDE, SIDE, 3), dtype=np.uint8)
-    looks = []
-    for number, (look, small) in enumerate(in_parallel(work, rows, say=say)):
-        looks.append(replace(look, row=rows[number]))  # the row that is here, not the copy another process sent back
+    """Scan the image and mask of every row, on all cores."""
+    work = partial(_scan_row, root=root, locate=locate, encoding=encoding)
+    thumbnails = np.zeros((len(rows), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), dtype=np.uint8)
+    scans = []
+    for number, (scan, small) in enumerate(in_parallel(work, rows, progress=progress)):
+        scans.append(replace(scan, row=rows[number]))  # the original row, not its copy from another process
         if small is not None:
             thumbnails[number] = small
-    return DatasetScan(tuple(looks), thumbnails)
+    return DatasetScan(tuple(scans), thumbnails)
 
 
-def _look(row: Row, *, root: Path, place: RowLocator, codes: Codes) -> tuple[RowScan, NDArray[np.uint8] | None]:
+def _scan_row(
+    row: Row, *, root: Path, locate: RowLocator, encoding: FileEncoding
+) -> tuple[RowScan, NDArray[np.uint8] | None]:
     findings: list[Finding] = []
 
-    def say(code: str, message: str, severity: Severity = "error") -> None:
-        file, line = place(row)
+    def report(code: str, message: str, severity: Severity = "error") -> None:
+        file, line = locate(row)
         lines = () if line is None else (line,)
         findings.append(Finding(code=code, severity=severity, file=file, line=line, message=message, rows=lines))
 
-    look, small = RowScan(row), None
+    scan, small = RowScan(row), None
     name = f"image {relative_name(row.image, root)!r}"
     try:
-        header, pixels = read_header(row.image), read_image(row.image, codes.intensity)
+        header, pixels = read_header(row.image), read_image(row.image, encoding.intensity)
         small = thumbnail(pixels)
-        look = replace(
-            look,
+        scan = replace(
+            scan,
             size=(pixels.shape[0], pixels.shape[1]),
             header=header,
             grey=bool((pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 1] == pixels[:, :, 2]).all()),
             digest=hashlib.blake2b(row.image.read_bytes(), digest_size=16).digest(),
         )
-        if int(pixels.max()) - int(pixels.min()) <= FLAT:
-            say(
-                "constant-image", f"{name} has one grey level everywhere; export it again, or remove the row", "warning"
+        if int(pixels.max()) - int(pixels.min()) <= MAX_CONSTANT_RANGE:
+            report(
+                "constant-image",
+                f"{name} is constant (a single grey level); export it again, or remove the row",
+                "warning",
             )
-        look = _with_dicom(look)
+        scan = _with_dicom(scan)
     except ImageError as error:
-        say(error.code, f"{name} {error}")
-    if row.mask is not None and codes.mask_values:
-        counts = _look_at_mask(row, look, root=root, codes=codes, say=say)
-        look = replace(look, pixels=counts)
-    return replace(look, findings=tuple(findings)), small
+        report(error.code, f"{name} {error}")
+    if row.mask is not None and encoding.mask_values:
+        counts = _scan_mask(row, scan, root=root, encoding=encoding, report=report)
+        scan = replace(scan, pixels=counts)
+    return replace(scan, findings=tuple(findings)), small
 
 
-def _with_dicom(look: RowScan) -> RowScan:
-    path = look.row.image
+def _with_dicom(scan: RowScan) -> RowScan:
+    path = scan.row.image
     if suffix_of(path) not in dicom.SUFFIXES and not dicom.is_nameless(path):
-        return look
-    return replace(look, identifiers=dicom.identifiers(path), burnt_in=dicom.burnt_in(path))
+        return scan
+    return replace(scan, identifiers=dicom.identifiers(path), burnt_in=dicom.burnt_in(path))
 
 
-def _look_at_mask(
-    row: Row, look: RowScan, *, root: Path, codes: Codes, say: Callable[..., None]
+def _scan_mask(
+    row: Row, scan: RowScan, *, root: Path, encoding: FileEncoding, report: Callable[..., None]
 ) -> tuple[int, ...] | None:
     assert row.mask is not None
     name, counts, size = f"mask {relative_name(row.mask, root)!r}", None, None
     try:
-        mask = read_mask(row.mask, codes.mask_values)
+        mask = read_mask(row.mask, encoding.mask_values)
         size = (mask.shape[0], mask.shape[1])
-        found = np.bincount(mask.ravel(), minlength=256)[:IGNORE]
-        counts = tuple(int(count) for count in found)
-        _judge_mask(mask, found, name, say=say)
-        _judge_labels(row, found, name, codes=codes, say=say)
+        histogram = np.bincount(mask.ravel(), minlength=256)[:IGNORE]
+        counts = tuple(int(count) for count in histogram)
+        _check_mask(mask, histogram, name, report=report)
+        _check_labels(row, histogram, name, encoding=encoding, report=report)
     except ImageError as error:
-        say(error.code, f"{name} {error}")
+        report(error.code, f"{name} {error}")
         size = image_size(row.mask) if error.code == "mask-value" else None
-    if size and look.size and size != look.size:
-        message = f"{name} is {size_text(size)} but its image is {size_text(look.size)}"
-        say("mask-size", f"{message}; re-export the mask at the image's size")
+    if size and scan.size and size != scan.size:
+        message = f"{name} is {size_text(size)} but its image is {size_text(scan.size)}"
+        report("mask-size", f"{message}; re-export the mask at the size of its image")
     return counts
 
 
-def _judge_mask(mask: Pixels, counts: NDArray[np.intp], name: str, *, say: Callable[..., None]) -> None:
-    """Empty, full, or touching every border, as the inverse of a mask does."""
+def _check_mask(mask: Pixels, counts: NDArray[np.intp], name: str, *, report: Callable[..., None]) -> None:
+    """Report masks that are empty, full, or touch all borders like an inverted mask."""
     if not counts[1:].any():
-        message = "shows only background; right if there is nothing to see, else re-export it"
-        say("empty-mask", f"{name} {message}", "warning")
+        message = "has no foreground; re-export it unless this is correct"
+        report("empty-mask", f"{name} {message}", "warning")
         return
     if not counts[0] and counts[1:].any():
-        say("full-mask", f"{name} shows no background at all; look at it, or re-export it", "warning")
+        report("full-mask", f"{name} has no background; review it, or re-export it", "warning")
         return
     inside = (mask > 0) & (mask != IGNORE)
     borders = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
     if all(border.mean() > 0.5 for border in borders):
-        message = "covers most of all four borders, as an inverted mask does; look at it, or re-export it"
-        say("mask-touches-borders", f"{name} {message}", "warning")
+        message = "covers most of all four borders, like an inverted mask; review it, or re-export it"
+        report("mask-touches-borders", f"{name} {message}", "warning")
 
 
-def _judge_labels(row: Row, counts: NDArray[np.intp], name: str, *, codes: Codes, say: Callable[..., None]) -> None:
-    """Labels and mask classes that share their names must agree; so must `none` and an empty mask."""
+def _check_labels(
+    row: Row, counts: NDArray[np.intp], name: str, *, encoding: FileEncoding, report: Callable[..., None]
+) -> None:
+    """Report contradictions between labels and mask classes of the same name, and between `none` and a mask."""
     if row.labels is None:
         return
-    seen = {label for k, label in enumerate(codes.mask_classes) if k > 0 and counts[k]}
-    both = set(codes.mask_classes[1:]) & set(codes.classes)
-    if not row.labels and seen:
-        message = f"{name} shows {', '.join(sorted(seen))} but the label is 'none'; mend one of them"
-        say("label-mask-disagree", message, "warning")
-    elif both and (wrong := (set(row.labels) ^ seen) & both):
-        where = "the mask and not in the label" if wrong <= seen else "the label and not in the mask"
-        say("label-mask-disagree", f"{name}: {', '.join(sorted(wrong))} is in {where}; mend one of them", "warning")
+    in_mask = {label for k, label in enumerate(encoding.mask_classes) if k > 0 and counts[k]}
+    shared = set(encoding.mask_classes[1:]) & set(encoding.classes)
+    if not row.labels and in_mask:
+        message = f"{name} contains {', '.join(sorted(in_mask))}, but the label is 'none'; correct one of them"
+        report("label-mask-disagree", message, "warning")
+    elif shared and (different := (set(row.labels) ^ in_mask) & shared):
+        where = "the mask, but not in the label" if different <= in_mask else "the label, but not in the mask"
+        message = f"{name}: {', '.join(sorted(different))} is in {where}; correct one of them"
+        report("label-mask-disagree", message, "warning")
 
 
 def relative_name(path: Path, root: Path) -> str:
-    """`path` as a message names it: from `root` where it lies below."""
+    """Return `path` for messages, relative to `root` if it is below it."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
 def size_text(size: Size) -> str:
-    """Height × width, for a message."""
+    """Format a size as height×width."""
     return f"{size[0]}×{size[1]}"

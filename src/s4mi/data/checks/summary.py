@@ -1,4 +1,4 @@
-"""Count what a data set holds."""
+"""Summary statistics of a data set."""
 
 import statistics
 from collections import Counter
@@ -11,7 +11,7 @@ from s4mi.data.manifest import PARTS
 
 @dataclass(frozen=True)
 class Sizes:
-    """Image sizes as (height, width): how many differ, and the ones of least, middle and greatest area."""
+    """Image sizes as (height, width): number of distinct sizes, and those of smallest, median and largest area."""
 
     distinct: int
     smallest: Size
@@ -21,22 +21,22 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a data set holds, counted over the rows without a fault in the manifest.
+    """Statistics of a data set, over the rows without an error in the manifest.
 
     Attributes:
-        classes: images showing each class.
-        labelled: images with a label; `no_class` of them are annotated with no class present.
-        masked: images with a mask.
-        unannotated: images with neither.
-        sizes: of the images that can be decoded.
-        channels: how many images are grey and how many have colours.
-        foreground: share of the annotated pixels that each mask class but the background covers.
-        groups: patients or lesions; `ungrouped` images have none.
-        images_per_group: least, median and greatest number.
-        splits: images on each official side.
-        frames: pages, frames and slices, where files hold several.
-        classes_by_part: images showing each class on each official side.
-        foreground_by_part: share of the annotated pixels that each mask class but the background covers there.
+        classes: number of images of each class.
+        labelled: number of images with a label, of which `no_class` are annotated with no class present.
+        masked: number of images with a mask.
+        unannotated: number of images with neither.
+        sizes: sizes of the images that can be decoded.
+        channels: number of grey and of colour images.
+        foreground: share of each mask class except the background among all annotated pixels.
+        groups: number of patients or lesions; `ungrouped` images have none.
+        images_per_group: minimum, median and maximum.
+        splits: number of images in each part of the official split.
+        frames: total number of pages, frames and slices.
+        classes_by_part: number of images of each class in each part of the official split.
+        foreground_by_part: `foreground` in each part of the official split.
     """
 
     images: int
@@ -57,38 +57,38 @@ class Summary:
     foreground_by_part: dict[str, dict[str, float]]
 
 
-def summarise(looks: Sequence[RowScan], classes: Sequence[str], *, mask_classes: Sequence[str]) -> Summary:
-    """Count what was looked at."""
-    rows = [look.row for look in looks]
-    shown = Counter(name for row in rows for name in row.labels or ())
+def summarise(scans: Sequence[RowScan], classes: Sequence[str], *, mask_classes: Sequence[str]) -> Summary:
+    """Summarise scanned rows."""
+    rows = [scan.row for scan in scans]
+    counts = Counter(name for row in rows for name in row.labels or ())
     groups = Counter(row.group for row in rows if row.group is not None)
     per_group = sorted(groups.values())
     labelled = sum(row.labels is not None for row in rows)
     splits: dict[str, int] = {part: count for part in PARTS if (count := sum(row.split == part for row in rows))}
     return Summary(
         images=len(rows),
-        classes={name: shown[name] for name in classes},
+        classes={name: counts[name] for name in classes},
         labelled=labelled,
         no_class=sum(row.labels == () for row in rows),
         masked=sum(row.mask is not None for row in rows),
         unannotated=sum(row.labels is None and row.mask is None for row in rows),
-        sizes=_sizes([look.size for look in looks if look.size is not None]),
+        sizes=_sizes([scan.size for scan in scans if scan.size is not None]),
         channels={
-            "grey": sum(look.size is not None and look.grey for look in looks),
-            "colour": sum(look.size is not None and not look.grey for look in looks),
+            "grey": sum(scan.size is not None and scan.grey for scan in scans),
+            "colour": sum(scan.size is not None and not scan.grey for scan in scans),
         },
-        foreground=_foreground(looks, mask_classes),
+        foreground=_foreground(scans, mask_classes),
         groups=len(groups),
         ungrouped=sum(row.group is None for row in rows),
         images_per_group=(per_group[0], statistics.median(per_group), per_group[-1]) if per_group else None,
         splits=splits,
-        frames=sum(look.header.frames for look in looks if look.header is not None),
+        frames=sum(scan.header.frames for scan in scans if scan.header is not None),
         classes_by_part={
             name: {part: sum(row.split == part and name in (row.labels or ()) for row in rows) for part in splits}
             for name in (classes if labelled else ())
         },
         foreground_by_part={
-            part: _foreground([look for look in looks if look.row.split == part], mask_classes) for part in splits
+            part: _foreground([scan for scan in scans if scan.row.split == part], mask_classes) for part in splits
         },
     )
 
@@ -100,8 +100,8 @@ def _sizes(sizes: Sequence[Size]) -> Sizes | None:
     return Sizes(len(set(sizes)), smallest=by_area[0], median=by_area[len(by_area) // 2], largest=by_area[-1])
 
 
-def _foreground(looks: Sequence[RowScan], mask_classes: Sequence[str]) -> dict[str, float]:
-    counts = [look.pixels for look in looks if look.pixels is not None]
+def _foreground(scans: Sequence[RowScan], mask_classes: Sequence[str]) -> dict[str, float]:
+    counts = [scan.pixels for scan in scans if scan.pixels is not None]
     total = sum(map(sum, counts))
     if not total:
         return {}

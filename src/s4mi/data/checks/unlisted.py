@@ -1,8 +1,8 @@
-"""Files that lie among the images and masks of a data set, and that no row of its manifest mentions."""
+"""Check for files beside the images and masks of a data set that are not listed in its manifest."""
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from s4mi.data.checks.scan import relative_name
@@ -10,57 +10,62 @@ from s4mi.data.files import is_image_file, stem_of
 from s4mi.data.manifest import MANIFEST_NAME
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding
+from s4mi.formatting import plural
 
 Affixes = set[tuple[str, str]]
-"""What names of masks have before and after those of their images."""
+"""Prefixes and suffixes that distinguish names of masks from those of their images."""
 
 
 def find_unlisted(folder: Path, root: Path) -> list[Finding]:
-    """Files beside the listed images and masks that no row mentions, counted by folder.
+    """Return findings about unlisted files beside the listed images and masks, one per folder and kind.
 
-    Masks of images that the manifest has without mask are a note: they may be left out on purpose.
+    Unlisted masks of listed images are only a note, as they may be left out on purpose.
     """
-    images, masks, bare, affixes = _listed(folder, root)
+    images, masks, without_mask, affixes = _listed(folder, root)
     mask_folders = {path.parent for path in masks} - {path.parent for path in images}
     findings = []
-    for place in sorted({path.parent for path in images | masks}):
-        if not place.is_dir():
+    for parent in sorted({path.parent for path in images | masks}):
+        if not parent.is_dir():
             continue
-        # Beside the data set's own files anything may lie; in a folder of images everything should be listed.
-        anything = place not in (root, folder.resolve())
-        strangers = sorted(
+        # Only folders of images should contain nothing else; the root may also contain other files.
+        any_format = parent not in (root, folder.resolve())
+        unlisted = sorted(
             path.name
-            for path in place.iterdir()
+            for path in parent.iterdir()
             if path not in images
             and path not in masks
             and path.is_file()
             and not path.name.startswith(".")
-            and (anything or is_image_file(path))
+            and (any_format or is_image_file(path))
         )
-        of_masks = place in mask_folders
-        waiting = [name for name in strangers if of_masks and not bare.isdisjoint(_stems(Path(name), affixes))]
-        where = relative_name(place, root)
-        if waiting:
+        is_mask_folder = parent in mask_folders
+        unused_masks = [
+            name
+            for name in unlisted
+            if is_mask_folder and not without_mask.isdisjoint(_image_stems(Path(name), affixes))
+        ]
+        location = relative_name(parent, root)
+        if unused_masks:
             message = (
-                f"{_counted(waiting, 'mask')} that no row points to, of images without mask: {some(waiting)}; right if "
-                "these shall have none, else name the files in the column mask, or bring them in with s4mi data merge"
+                f"{plural(len(unused_masks), 'unlisted mask')} of images without mask: {some(unused_masks)}; if not "
+                "intended, enter them in the column mask, or add them with s4mi data merge"
             )
-            findings.append(Finding("unlisted-mask", "note", where, None, message))
-        if others := sorted({*strangers} - {*waiting}):
-            cure = "name them in the column mask, or move them away" if of_masks else "add rows or move them away"
-            message = f"{_counted(others, 'file')} that no row mentions: {some(others)}; {cure}"
-            findings.append(Finding("unlisted-file", "warning", where, None, message))
+            findings.append(Finding("unlisted-mask", "note", location, None, message))
+        if others := sorted({*unlisted} - {*unused_masks}):
+            hint = "enter them in the column mask, or move them" if is_mask_folder else "add rows, or move them"
+            message = f"{plural(len(others), 'unlisted file')}: {some(others)}; {hint}"
+            findings.append(Finding("unlisted-file", "warning", location, None, message))
     return findings
 
 
 def _listed(folder: Path, root: Path) -> tuple[set[Path], set[Path], set[str], Affixes]:
-    """Images, masks, the names of images without mask, and how names of masks differ from those of their images.
+    """Return images, masks, names of images without mask, and the affixes of names of masks.
 
-    Read anew: rows with a fault are not in the manifest, yet they do mention their files.
+    The file is read again, because rows with an error are not in the manifest, but list files too.
     """
     images: set[Path] = set()
     masks: set[Path] = set()
-    bare: set[str] = set()
+    without_mask: set[str] = set()
     affixes: Affixes = {("", "")}
     with (folder / MANIFEST_NAME).open(encoding="utf-8-sig", newline="") as file:
         for record in csv.DictReader(file):
@@ -73,22 +78,18 @@ def _listed(folder: Path, root: Path) -> tuple[set[Path], set[Path], set[str], A
             if image is not None:
                 images.add(image)
                 if mask is None:
-                    bare.add(stem_of(image))
+                    without_mask.add(stem_of(image))
                 elif stem_of(image) in stem_of(mask):
                     before, _, after = stem_of(mask).partition(stem_of(image))
                     affixes.add((before, after))
-    return images, masks, bare, affixes
+    return images, masks, without_mask, affixes
 
 
-def _stems(mask: Path, affixes: Iterable[tuple[str, str]]) -> list[str]:
-    """What the image of a mask may be called, without ending."""
+def _image_stems(mask: Path, affixes: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the possible names of the image of a mask, without extension."""
     stem = stem_of(mask)
     return [
         stem[len(before) : len(stem) - len(after)]
         for before, after in affixes
         if stem.startswith(before) and stem.endswith(after)
     ]
-
-
-def _counted(names: Sequence[str], noun: str) -> str:
-    return f"{len(names)} {noun}{'' if len(names) == 1 else 's'}"

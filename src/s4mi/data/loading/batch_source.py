@@ -1,4 +1,4 @@
-"""From entries of the cache to pixels on the training device, by the faster way there is."""
+"""Load entries of the cache to the training device, by the fastest available path."""
 
 from dataclasses import dataclass, replace
 from typing import final
@@ -13,17 +13,17 @@ from s4mi.data.loading.augment import Views, apply_on_cpu, apply_on_device
 from s4mi.data.loading.cache import Cache
 
 RESIDENT_SHARE = 0.4
-"""The arrays move to the accelerator when they fill no more than this share of its free memory."""
+"""The arrays are kept on the accelerator if they occupy at most this share of its free memory."""
 
 
 @dataclass(frozen=True)
 class CachedTargets:
-    """The cache with the targets of its entries.
+    """The decode cache with the labels of its entries.
 
     Attributes:
         cache: decoded images and masks.
-        labels: (N,) int64 class indices (-1: none) or (N, K) float 0/1 (NaN: none), or None.
-        device: where batches go.
+        labels: (N,) int64 class indices (-1: unlabelled), or (N, K) float 0/1 (NaN: unlabelled), or None.
+        device: device of the batches.
     """
 
     cache: Cache
@@ -33,31 +33,31 @@ class CachedTargets:
 
 @final
 class BatchSource:
-    """Batches and images of any entries of a source, as they are stored or seen through views.
+    """Batches and images of arbitrary entries of the cache, as stored or augmented.
 
-    With `resident`, the arrays are moved to the accelerator once, if they fit there.
+    With `resident`, the arrays are moved to the accelerator once, if they fit.
     """
 
-    def __init__(self, source: CachedTargets, *, resident: bool) -> None:
-        self._source = source
-        self._resident = _resident(source) if resident else None
+    def __init__(self, cached: CachedTargets, *, resident: bool) -> None:
+        self._cached = cached
+        self._resident = _resident(cached) if resident else None
 
     def batch(self, entries: NDArray[np.int64], views: Views | None = None) -> Batch:
-        """Images, labels and masks of the entries; views are view-major, as `Batch` has them."""
-        source = self._source
-        images, masks = _pixels(source.cache, source.device, entries, self._resident, views)
-        labels = None if source.labels is None else source.labels[entries].to(source.device, non_blocking=True)
+        """Return images, labels and masks of the entries; with views, images are view-major as in `Batch`."""
+        cached = self._cached
+        images, masks = _pixels(cached.cache, cached.device, entries, self._resident, views)
+        labels = None if cached.labels is None else cached.labels[entries].to(cached.device, non_blocking=True)
         return Batch(images=images, rows=self.rows(entries), labels=labels, masks=masks)
 
     def images(self, entries: NDArray[np.int64], views: Views, *, size: int | None = None) -> Tensor:
-        """Views of the images alone, (N, 3, Z, Z) of `size` pixels; None: as large as they are stored."""
-        cache, resident = self._source.cache, self._resident
-        bare = None if resident is None else _Resident(resident.images, None)
-        return _pixels(_without_masks(cache), self._source.device, entries, bare, views, size=size)[0]
+        """Return augmented images without masks, (N, 3, Z, Z) with Z = `size`; by default the stored size."""
+        cache, resident = self._cached.cache, self._resident
+        images_only = None if resident is None else _Resident(resident.images, None)
+        return _pixels(_without_masks(cache), self._cached.device, entries, images_only, views, size=size)[0]
 
     def rows(self, entries: NDArray[np.int64]) -> Tensor:
-        """(N,) int64 manifest rows of the entries."""
-        return torch.from_numpy(self._source.cache.row[entries])
+        """Return (N,) int64 manifest rows of the entries."""
+        return torch.from_numpy(self._cached.cache.row[entries])
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,17 @@ class _Resident:
     masks: Tensor | None
 
 
-def _resident(source: CachedTargets) -> _Resident | None:
-    """The whole cache on the accelerator, when it fits there."""
-    if source.device.type != "cuda":
+def _resident(cached: CachedTargets) -> _Resident | None:
+    """Move the whole cache to the accelerator, or return None if it does not fit."""
+    if cached.device.type != "cuda":
         return None
-    cache = source.cache
+    cache = cached.cache
     size = cache.images.nbytes + (0 if cache.masks is None else cache.masks.nbytes)
-    free, _ = torch.cuda.mem_get_info(source.device)
+    free, _ = torch.cuda.mem_get_info(cached.device)
     if size > RESIDENT_SHARE * free:
         return None
-    masks = None if cache.masks is None else torch.from_numpy(np.array(cache.masks)).to(source.device)
-    return _Resident(torch.from_numpy(np.array(cache.images)).to(source.device), masks)
+    masks = None if cache.masks is None else torch.from_numpy(np.array(cache.masks)).to(cached.device)
+    return _Resident(torch.from_numpy(np.array(cache.images)).to(cached.device), masks)
 
 
 def _without_masks(cache: Cache) -> Cache:
@@ -92,15 +92,15 @@ def _pixels(
     *,
     size: int | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Images (B, 3, S, S) in [0, 1] and masks (B, S, S) on the device, by the faster applier for it."""
+    """Return images (B, 3, S, S) in [0, 1] and masks (B, S, S) on the device, augmented there or on the CPU."""
     if resident is not None:
-        chosen = torch.from_numpy(entries).to(device, non_blocking=True)
-        images, masks = resident.images[chosen], None if resident.masks is None else resident.masks[chosen]
+        index = torch.from_numpy(entries).to(device, non_blocking=True)
+        images, masks = resident.images[index], None if resident.masks is None else resident.masks[index]
     else:
-        read = cache.images[entries], None if cache.masks is None else cache.masks[entries]
+        stored = cache.images[entries], None if cache.masks is None else cache.masks[entries]
         if device.type == "cpu" and views is not None:
-            return apply_on_cpu(*read, views, size=size)
-        images, masks = _to(device, read[0]), None if read[1] is None else _to(device, read[1])
+            return apply_on_cpu(*stored, views, size=size)
+        images, masks = _to(device, stored[0]), None if stored[1] is None else _to(device, stored[1])
     if views is not None:
         return apply_on_device(images, masks, views, size=size)
     return images.permute(0, 3, 1, 2).float().div_(255), None if masks is None else masks.long()

@@ -1,13 +1,13 @@
-"""Decode once: every image and mask of a data set as uint8 arrays on disk, keyed by the content they were made from.
+"""Decode cache: all images and masks of a data set as uint8 arrays on disk, keyed by the content of their files.
 
-    <cache>/<key>/images.npy   (N, S, S, 3) uint8     N entries: one an image, or one a tile
-                  masks.npy    (N, S, S)    uint8     class indices, IGNORE where there is no mask
-                  thumbnails.npy (R, 32, 32, 3) uint8   one an image, to find copies by
+    <cache>/<key>/images.npy   (N, S, S, 3) uint8     N entries: one per image, or per tile
+                  masks.npy    (N, S, S)    uint8     class indices, IGNORE without a mask
+                  thumbnails.npy (R, 32, 32, 3) uint8   one per image, to find near-duplicates
                   index.npz    row, size, pixels, checksum, digests, foreground
 
-The key hashes the bytes of the source files and every setting that changes a pixel, so a changed image, mask or setting
-makes a new cache and nothing is ever stale. Building happens in a folder of its own that is renamed into place under a
-lock: two runs that start together decode once, and a killed one leaves nothing half done.
+The key hashes the bytes of the source files and every setting that affects pixels: a changed image, mask or setting
+gives a new cache, so a cache is never stale. A cache is built in a temporary folder that is renamed under a lock: runs
+that start at the same time decode only once, and a killed run leaves no partial cache.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from s4mi.data.duplicates import SIDE, thumbnail
+from s4mi.data.duplicates import THUMBNAIL_SIZE, thumbnail
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size, read_image
 from s4mi.data.loading.file_hashes import FileHashes
@@ -40,7 +40,7 @@ from s4mi.records import IGNORE
 
 FORMAT = 2
 CHECKED_BYTES = 2 << 30
-"""A cache up to this size is checked whole on reuse; of a larger one a fixed sample of entries is."""
+"""On reuse, caches up to this size are verified completely, larger ones by a fixed sample of entries."""
 
 log = logging.getLogger("s4mi")
 ProgressCallback = Callable[[int, int], None]
@@ -53,14 +53,14 @@ class Cache:
     Attributes:
         key: content hash.
         images: (N, S, S, 3) uint8.
-        masks: (N, S, S) uint8, or None when the task needs none.
-        row: (N,) position in the manifest of each entry, ascending.
+        masks: (N, S, S) uint8, or None if the task needs none.
+        row: (N,) manifest row of each entry, ascending.
         size: (R, 2) height and width in the file, per manifest row.
-        pixels: (N, K) pixels of each mask class per entry, or (N, 0).
-        thumbnails: (R, 32, 32, 3) uint8, of the whole image of each manifest row, before anything was done to it.
-        digests: (R,) hash of the bytes of each image file, in hexadecimal.
-        foreground: (R,) share of foreground in each mask at its own resolution, 0 where there is none.
-        reused: whether the arrays were there already.
+        pixels: (N, K) number of pixels of each mask class per entry, or (N, 0).
+        thumbnails: (R, 32, 32, 3) uint8, of the whole image of each manifest row, before preprocessing.
+        digests: (R,) hexadecimal hash of the bytes of each image file.
+        foreground: (R,) share of foreground in each mask at its original resolution, 0 without a mask.
+        reused: whether the cache existed before.
     """
 
     key: str
@@ -75,7 +75,7 @@ class Cache:
     reused: bool
 
     def entries_of(self, rows: Iterable[int]) -> NDArray[np.int64]:
-        """Positions of the entries that belong to these manifest rows, ascending."""
+        """Return the indices of the entries of the given manifest rows, ascending."""
         return np.flatnonzero(np.isin(self.row, np.fromiter(rows, dtype=np.int64))).astype(np.int64)
 
 
@@ -87,44 +87,44 @@ def open_cache(
     with_masks: bool,
     progress: ProgressCallback | None = None,
 ) -> Cache:
-    """Open the cache of a data set below `folder`, decoding it first where it is missing or damaged.
+    """Open the cache of a data set below `folder`, after decoding the images if it is missing or damaged.
 
     Raises:
-        S4miError: an image or mask cannot be read or does not fit; all files are tried, the first fault is named with
-            its manifest line and the rest are counted. Or `folder` cannot be written.
+        S4miError: an image or mask is unreadable, or their sizes differ (all files are tried; the first error is
+            reported with its manifest line, the others are counted), or `folder` is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         digests = _digests(manifest, folder=folder, with_masks=with_masks)
         key = _key(manifest, preprocessing, digests=digests, with_masks=with_masks)
-        home = folder / key
+        location = folder / key
         with FileLock(folder / f"{key}.lock"):
-            if home.exists():
-                cache = _open(home, key, reused=True)
+            if location.exists():
+                cache = _open(location, key, reused=True)
                 if cache is not None:
                     return cache
                 log.warning("cache %s is damaged; decoding the images again", key)
-                shutil.rmtree(home)
+                shutil.rmtree(location)
             for leftover in folder.glob(f"{key}.building-*"):
                 shutil.rmtree(leftover)
             building = folder / f"{key}.building-{os.getpid()}"
             try:
                 images = [digests[row.image] for row in manifest.rows]
                 _build(building, manifest, preprocessing, digests=images, with_masks=with_masks, progress=progress)
-                building.rename(home)
+                building.rename(location)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
-            cache = _open(home, key, reused=False)
+            cache = _open(location, key, reused=False)
     except (OSError, sqlite3.Error) as error:
         raise S4miError(f"{folder}: cannot write the image cache ({error}); set data.cache to another disk") from error
     if cache is None:
-        raise S4miError(f"{home}: what was just written reads back differently; check the disk")
+        raise S4miError(f"{location}: the cache just written reads back differently; check the disk")
     return cache
 
 
 def _digests(manifest: Manifest, *, folder: Path, with_masks: bool) -> dict[Path, str]:
     masks = [row.mask for row in manifest.rows if with_masks and row.mask is not None]
-    return FileHashes(folder / "fingerprints.sqlite").of([*(row.image for row in manifest.rows), *masks])
+    return FileHashes(folder / "fingerprints.sqlite").digests([*(row.image for row in manifest.rows), *masks])
 
 
 def _key(manifest: Manifest, preprocessing: Preprocessing, *, digests: Mapping[Path, str], with_masks: bool) -> str:
@@ -141,7 +141,7 @@ def _key(manifest: Manifest, preprocessing: Preprocessing, *, digests: Mapping[P
 
 
 def _build(
-    home: Path,
+    location: Path,
     manifest: Manifest,
     preprocessing: Preprocessing,
     *,
@@ -153,47 +153,49 @@ def _build(
     tiles = np.array([len(preprocessing.grid((int(h), int(w))).corners) for h, w in sizes], dtype=np.int64)
     first = np.concatenate([[0], np.cumsum(tiles)])
     side, total = preprocessing.image_size, int(tiles.sum())
-    home.mkdir()
-    images = _on_disk(home / "images.npy", (total, side, side, 3))
-    masks = _on_disk(home / "masks.npy", (total if with_masks else 0, side, side))
-    thumbnails = _on_disk(home / "thumbnails.npy", (len(manifest.rows), SIDE, SIDE, 3))
+    location.mkdir()
+    images = _on_disk(location / "images.npy", (total, side, side, 3))
+    masks = _on_disk(location / "masks.npy", (total if with_masks else 0, side, side))
+    thumbnails = _on_disk(location / "thumbnails.npy", (len(manifest.rows), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
     foreground = np.zeros(len(manifest.rows))
     classes = len(manifest.spec.mask_classes) if with_masks else 0
     pixels = np.zeros((total, classes), dtype=np.int64)
     checksum = np.zeros(total, dtype=np.uint32)
 
     def decode(number: int) -> str | None:
-        row, place = manifest.rows[number], slice(first[number], first[number + 1])
+        row, entries = manifest.rows[number], slice(first[number], first[number + 1])
         try:
-            whole = _image(row, manifest)
-            thumbnails[number] = thumbnail(whole)
-            decoded = preprocessing.images(whole)
-            images[place] = decoded
+            image = _image(row, manifest)
+            thumbnails[number] = thumbnail(image)
+            decoded = preprocessing.images(image)
+            images[entries] = decoded
             mask = np.full(decoded.shape[:3], IGNORE, dtype=np.uint8)
             if with_masks:
                 if row.mask is not None:
-                    own = _mask(row, manifest, size=(int(sizes[number][0]), int(sizes[number][1])))
-                    foreground[number] = foreground_share(own)
-                    mask = preprocessing.masks(own)
-                masks[place] = mask
-                pixels[place] = [np.bincount(piece.ravel(), minlength=256)[:classes] for piece in mask]
-            checksum[place] = [_checksum(i, m if with_masks else None) for i, m in zip(decoded, mask, strict=True)]
+                    full_mask = _mask(row, manifest, size=(int(sizes[number][0]), int(sizes[number][1])))
+                    foreground[number] = foreground_share(full_mask)
+                    mask = preprocessing.masks(full_mask)
+                masks[entries] = mask
+                pixels[entries] = [np.bincount(piece.ravel(), minlength=256)[:classes] for piece in mask]
+            checksum[entries] = [
+                _checksum(one, one_mask if with_masks else None) for one, one_mask in zip(decoded, mask, strict=True)
+            ]
         except S4miError as error:
             return str(error)
         return None
 
-    _report_all(_in_threads(decode, len(manifest.rows), progress), manifest)
+    _raise_errors(_in_threads(decode, len(manifest.rows), progress), manifest)
     for array in (images, masks, thumbnails):
         array.flush()
     row_of_entry = np.repeat(np.arange(len(manifest.rows)), tiles)
     np.savez(
-        home / "index.npz", row=row_of_entry, size=sizes, pixels=pixels, checksum=checksum,
+        location / "index.npz", row=row_of_entry, size=sizes, pixels=pixels, checksum=checksum,
         digests=np.array(digests, dtype=np.str_), foreground=foreground,
     )  # fmt: skip
 
 
 def _on_disk(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
-    """A new array in a file, its room on the disk taken at once: a full disk found later would kill the process."""
+    """Create an array in a file, allocating disk space at once, as a full disk would later kill the process."""
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     if sys.platform == "linux":
         with path.open("r+b") as file:
@@ -212,7 +214,7 @@ def _sizes(manifest: Manifest) -> NDArray[np.int64]:
             return f"image {row.image.name!r} {error}"
         return None
 
-    _report_all(_in_threads(measure, len(manifest.rows), None), manifest)
+    _raise_errors(_in_threads(measure, len(manifest.rows), None), manifest)
     return sizes
 
 
@@ -233,7 +235,7 @@ def _mask(row: Row, manifest: Manifest, *, size: tuple[int, int]) -> Pixels:
         (height, width), (image_height, image_width) = mask.shape, size
         raise S4miError(
             f"mask {row.mask.name!r} is {height}×{width} but its image is {image_height}×{image_width}; "
-            "re-export the mask at the image's size"
+            "re-export the mask at the size of its image"
         )
     return mask
 
@@ -241,38 +243,38 @@ def _mask(row: Row, manifest: Manifest, *, size: tuple[int, int]) -> Pixels:
 def _in_threads(
     work: Callable[[int], str | None], count: int, progress: ProgressCallback | None
 ) -> list[tuple[int, str]]:
-    faults = []
-    for number, fault in enumerate(in_threads(work, count)):
-        if fault is not None:
-            faults.append((number, fault))
+    errors = []
+    for number, error in enumerate(in_threads(work, count)):
+        if error is not None:
+            errors.append((number, error))
         if progress is not None:
             progress(number + 1, count)
-    return faults
+    return errors
 
 
-def _report_all(faults: Sequence[tuple[int, str]], manifest: Manifest) -> None:
-    if not faults:
+def _raise_errors(errors: Sequence[tuple[int, str]], manifest: Manifest) -> None:
+    if not errors:
         return
-    number, message = faults[0]
-    more = f" (and {len(faults) - 1} more; see all with: s4mi data check {manifest.folder})" if len(faults) > 1 else ""
-    raise S4miError(f"{manifest.folder / manifest.rows[number].place}: {message}{more}")
+    number, message = errors[0]
+    more = f" (and {len(errors) - 1} more; see all with: s4mi data check {manifest.folder})" if len(errors) > 1 else ""
+    raise S4miError(f"{manifest.folder / manifest.rows[number].location}: {message}{more}")
 
 
-def _open(home: Path, key: str, *, reused: bool) -> Cache | None:
-    """The cache in `home`, or None if it is damaged."""
+def _open(location: Path, key: str, *, reused: bool) -> Cache | None:
+    """Open the cache at `location`, or return None if it is damaged."""
     try:
-        images: Any = np.load(home / "images.npy", mmap_mode="r")
-        masks: Any = np.load(home / "masks.npy", mmap_mode="r")
-        thumbnails: Any = np.load(home / "thumbnails.npy", mmap_mode="r")
-        with np.load(home / "index.npz") as index:
+        images: Any = np.load(location / "images.npy", mmap_mode="r")
+        masks: Any = np.load(location / "masks.npy", mmap_mode="r")
+        thumbnails: Any = np.load(location / "thumbnails.npy", mmap_mode="r")
+        with np.load(location / "index.npz") as index:
             row, size, pixels, checksum = (index[name] for name in ("row", "size", "pixels", "checksum"))
             digests, foreground = index["digests"], index["foreground"]
-    except Exception:  # damaged files make numpy and zipfile raise nearly anything
+    except Exception:  # on damaged files numpy and zipfile raise almost any exception
         return None
     has_masks = pixels.shape[1] > 0
     if len(images) != len(row) or (has_masks and len(masks) != len(row)) or len(thumbnails) != len(size):
         return None
-    for entry in _to_check(len(row), images.nbytes + masks.nbytes):
+    for entry in _entries_to_verify(len(row), images.nbytes + masks.nbytes):
         if _checksum(images[entry], masks[entry] if has_masks else None) != checksum[entry]:
             return None
     return Cache(
@@ -281,7 +283,7 @@ def _open(home: Path, key: str, *, reused: bool) -> Cache | None:
     )  # fmt: skip
 
 
-def _to_check(entries: int, size: int) -> NDArray[np.int64]:
+def _entries_to_verify(entries: int, size: int) -> NDArray[np.int64]:
     if size <= CHECKED_BYTES:
         return np.arange(entries)
     return np.unique(np.linspace(0, entries - 1, num=max(1, entries * CHECKED_BYTES // size)).astype(np.int64))

@@ -1,4 +1,4 @@
-"""Content hashes of files, remembered so that unchanged files are not read again."""
+"""Content hashes of files, cached in a database so that unchanged files are not read again."""
 
 import hashlib
 import os
@@ -12,29 +12,29 @@ from s4mi.errors import S4miError
 
 
 class FileHashes:
-    """Content hashes of files, remembered by path, size and time so that unchanged files are not reread."""
+    """Content hashes of files, cached by path, size and times of modification."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def of(self, files: Iterable[Path]) -> dict[Path, str]:
-        """The hash of each file, reading those that are new or changed.
+    def digests(self, files: Iterable[Path]) -> dict[Path, str]:
+        """Return the hash of each file, reading only new and changed files.
 
         Raises:
             S4miError: a file cannot be read.
         """
-        wanted = list(dict.fromkeys(files))
+        unique = list(dict.fromkeys(files))
         known = self._known()
         digests: dict[Path, str] = {}
-        fresh: list[tuple[str, str, str]] = []
+        updates: list[tuple[str, str, str]] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for file, stamp, digest in pool.map(lambda file: _fingerprint(file, known.get(str(file))), wanted):
+            for file, stamp, digest in pool.map(lambda file: _digest(file, known.get(str(file))), unique):
                 digests[file] = digest
                 if known.get(str(file)) != (stamp, digest):
-                    fresh.append((str(file), stamp, digest))
-        if fresh:
+                    updates.append((str(file), stamp, digest))
+        if updates:
             with self._database() as database:
-                database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", fresh)
+                database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", updates)
         return digests
 
     def _known(self) -> dict[str, tuple[str, str]]:
@@ -43,7 +43,7 @@ class FileHashes:
                 rows = database.execute("SELECT path, stamp, digest FROM files").fetchall()
         except sqlite3.OperationalError:
             raise
-        except sqlite3.DatabaseError:  # damaged; it only saves time
+        except sqlite3.DatabaseError:  # damaged; the database can be rebuilt
             self._path.unlink(missing_ok=True)
             return {}
         return {path: (stamp, digest) for path, stamp, digest in rows}
@@ -55,14 +55,16 @@ class FileHashes:
             yield database
 
 
-def _fingerprint(file: Path, known: tuple[str, str] | None) -> tuple[Path, str, str]:
+def _digest(file: Path, known: tuple[str, str] | None) -> tuple[Path, str, str]:
     try:
         state = file.stat()
-        # The time of the last change to the file's entry too: a file put in place of another may keep its own time.
+        # ctime too, because a file that replaces another may keep its own modification time.
         stamp = f"{state.st_size}-{state.st_mtime_ns}-{state.st_ctime_ns}"
         if known is not None and known[0] == stamp:
             return file, stamp, known[1]
         with file.open("rb") as stream:
             return file, stamp, hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
-        raise S4miError(f"{file}: cannot be read ({error.strerror}); make it readable or mend the manifest") from error
+        raise S4miError(
+            f"{file}: cannot be read ({error.strerror}); make it readable, or correct the manifest"
+        ) from error

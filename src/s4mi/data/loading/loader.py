@@ -1,4 +1,4 @@
-"""One stream of batches: which entries of the cache make up which batch, and those batches, ready on the device."""
+"""Loaders of single-stream batches: shuffled and augmented for training, as stored for evaluation."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,28 +12,28 @@ from numpy.typing import NDArray
 from s4mi.contract import Batch, MultiCrop, ViewSpec
 from s4mi.data.loading.augment import Views, draw_views, join_views
 from s4mi.data.loading.batch_source import BatchSource, CachedTargets
-from s4mi.data.loading.sampling import Draw, epoch_order, prefetch, seed_of
+from s4mi.data.loading.sampling import RandomStream, epoch_order, prefetch, seed_of
 from s4mi.errors import S4miError
 
 
 @final
 class TrainBatches:
-    """An endless supply of shuffled, augmented batches, an epoch at a time; every entry is seen once an epoch.
+    """Shuffled, augmented batches for any number of epochs; every entry occurs once per epoch.
 
-    Batches are balanced: 17 images at a batch size of 16 are 9 and 8, never 16 and 1, so nothing is dropped and batch
-    normalisation always has something to average. Where the number of `steps` an epoch is given, batches are full, and
-    every entry is seen equally often over the epochs.
+    Batches are balanced: 17 images at batch size 16 become 9 and 8, never 16 and 1, so no image is dropped and batch
+    normalisation never sees a single image. If the number of `steps` per epoch is given, all batches are full, and over
+    the epochs every entry occurs equally often.
 
-    `batch_size` counts the images of all processes. A batch is dealt out to them: number `rank` of the `world` has its
-    images rank, rank + world, … The order, the batches and the views are those of one process.
+    `batch_size` is the global batch size over all processes: process `rank` of `world` processes receives the images
+    rank, rank + world, … of each batch. Order, batches and views are the same as with a single process.
 
     Raises:
-        S4miError: a process would have a batch without an image.
+        S4miError: a process would receive a batch without an image.
     """
 
     def __init__(
         self,
-        source: CachedTargets,
+        cached: CachedTargets,
         entries: NDArray[np.int64],
         *,
         batch_size: int,
@@ -43,7 +43,7 @@ class TrainBatches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self._source = source
+        self._cached = cached
         self._entries = entries
         self._batch_size = batch_size
         self._crops = crops
@@ -53,46 +53,47 @@ class TrainBatches:
         self._images = len(entries) if steps is None else steps * batch_size
         if self._images < self.steps * world:
             raise S4miError(
-                f"{len(entries)} training images in batches of {batch_size} leave one of {world} processes without an "
-                "image; use fewer hardware.devices, or a larger batch_size or label_fraction"
+                f"{len(entries)} training images in batches of {batch_size} are too few for {world} processes; use "
+                "fewer hardware.devices, or a larger batch_size or label_fraction"
             )
-        self._supply = BatchSource(source, resident=True)
+        self._source = BatchSource(cached, resident=True)
 
     def order(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The entries of every batch of an epoch, over all processes."""
+        """Return the entries of every batch of an epoch, over all processes."""
         start = (epoch - 1) * self._images
         return np.array_split(
-            epoch_order(self._entries, start, self._images, seed=self._seed, draw=Draw.ORDER), self.steps
+            epoch_order(self._entries, start, self._images, seed=self._seed, stream=RandomStream.ORDER), self.steps
         )
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch; while one is used, the next is made in a thread of its own."""
+        """Yield the batches of an epoch, each prepared in a thread while the previous one is in use."""
         order = self.order(epoch)
         return prefetch(self.steps, lambda step: self._batch(epoch, step, order[step]))
 
     def _batch(self, epoch: int, step: int, entries: NDArray[np.int64]) -> Batch:
         generator = torch.Generator().manual_seed(seed_of(self._seed, epoch, step))
-        # Every process draws the views of the whole batch and keeps its share: the images seen do not depend on how
-        # many processes there are.
-        mine = slice(self._rank, None, self._world)
+        # Every process samples the views of the whole batch and keeps its share, so that the augmented images do not
+        # depend on the number of processes.
+        share = slice(self._rank, None, self._world)
 
         def draw(specs: Sequence[ViewSpec]) -> Views:
-            return join_views([draw_views(spec, len(entries), generator)[mine] for spec in specs])
+            return join_views([draw_views(spec, len(entries), generator)[share] for spec in specs])
 
-        own, crops = entries[mine], self._crops
+        local_entries, crops = entries[share], self._crops
         views = draw(crops.images)
-        batch = replace(self._supply.batch(own, views), affine=views.affine.to(self._source.device, non_blocking=True))
+        affine = views.affine.to(self._cached.device, non_blocking=True)
+        batch = replace(self._source.batch(local_entries, views), affine=affine)
         if not crops.local:
             return batch
-        return replace(batch, local=self._supply.images(own, draw(crops.local), size=crops.local_size))
+        return replace(batch, local=self._source.images(local_entries, draw(crops.local), size=crops.local_size))
 
 
 @final
 class PlainBatches:
-    """The entries as they are stored, in the given order, for evaluation."""
+    """Batches of entries as stored, in the given order, for evaluation."""
 
-    def __init__(self, source: CachedTargets, entries: Sequence[int] | NDArray[np.int64], *, batch_size: int) -> None:
-        self._supply = BatchSource(source, resident=False)
+    def __init__(self, cached: CachedTargets, entries: Sequence[int] | NDArray[np.int64], *, batch_size: int) -> None:
+        self._source = BatchSource(cached, resident=False)
         self._entries = np.asarray(entries, dtype=np.int64)
         self._batch_size = batch_size
 
@@ -101,4 +102,4 @@ class PlainBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         for start in range(0, len(self._entries), self._batch_size):
-            yield self._supply.batch(self._entries[start : start + self._batch_size])
+            yield self._source.batch(self._entries[start : start + self._batch_size])

@@ -1,4 +1,4 @@
-"""From file to network input: tiles, resizing and red-channel normalisation, in one place for every job."""
+"""Preprocessing of images and masks: tiling, resizing and red-channel normalisation."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from s4mi.records import IGNORE
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From file to network input, the same in training, evaluation and prediction.
+    """Preprocessing from file to network input, shared by training, evaluation and prediction.
 
     Attributes:
         image_size: side S of the stored square, in pixels.
-        resize_through: side of a square to resize to on the way (the paper goes through 480), or None.
-        tile: cut pages into tiles of this many pixels first (the paper: 480), or None to take each image whole.
+        resize_through: side of an intermediate square that images are resized to first (480 in the paper), or None.
+        tile: side of the tiles that images are cut into first (480 in the paper), or None to use whole images.
         red_channel_normalisation: replace red by R / sqrt(R² + G² + B²).
     """
 
@@ -27,25 +27,25 @@ class Preprocessing:
     red_channel_normalisation: bool = False
 
     def grid(self, size: tuple[int, int]) -> TileGrid:
-        """How an image of this (height, width) is cut; one tile with the whole image when tiling is off."""
+        """Return the tiles of an image of (height, width); a single tile with the whole image if tiling is off."""
         return TileGrid(*size, tile=self.tile or max(size))
 
     def image(self, pixels: Pixels) -> Pixels:
-        """An image or tile (H, W, 3) as it is stored: (S, S, 3)."""
+        """Preprocess an image or tile (H, W, 3) to (S, S, 3)."""
         if self.resize_through is not None:
             pixels = resize_image(pixels, (self.resize_through, self.resize_through))
         pixels = resize_image(pixels, (self.image_size, self.image_size))
         return normalise_red(pixels) if self.red_channel_normalisation else pixels
 
     def images(self, pixels: Pixels) -> Pixels:
-        """All entries of an image (H, W, 3): (tiles, S, S, 3)."""
+        """Return all entries of an image (H, W, 3) as (tiles, S, S, 3)."""
         if self.tile is None:
             return self.image(pixels)[None]
         grid = self.grid((pixels.shape[0], pixels.shape[1]))
         return np.stack([self.image(grid.cut(pixels, corner)) for corner in grid.corners])
 
     def masks(self, mask: Pixels) -> Pixels:
-        """All entries of a mask (H, W): (tiles, S, S), padding marked to be ignored."""
+        """Return all entries of a mask (H, W) as (tiles, S, S), with padding set to `IGNORE`."""
         size = (self.image_size, self.image_size)
         if self.tile is None:
             return resize_mask(mask, size)[None]

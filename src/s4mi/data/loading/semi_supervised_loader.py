@@ -1,4 +1,4 @@
-"""Two streams in one batch: images with their masks, and images whose masks are not there or must not be read."""
+"""Loader of semi-supervised batches: a labelled stream, and an unlabelled one whose masks are absent or not read."""
 
 import math
 from collections.abc import Iterator
@@ -12,87 +12,88 @@ from numpy.typing import NDArray
 from s4mi.contract import Batch, BatchComposition, ViewSpec
 from s4mi.data.loading.augment import draw_views, join_views
 from s4mi.data.loading.batch_source import BatchSource, CachedTargets
-from s4mi.data.loading.sampling import Draw, epoch_order, prefetch, seed_of
+from s4mi.data.loading.sampling import RandomStream, epoch_order, prefetch, seed_of
 from s4mi.errors import S4miError
 
 
 @final
 class SemiSupervisedBatches:
-    """An endless supply of batches of labelled and unlabelled images, in the proportion of a `BatchComposition`.
+    """Batches of labelled and unlabelled images, in the proportion of a `BatchComposition`, for any number of epochs.
 
-    An epoch covers both: it is as long as the stream that takes longer, and the other begins anew (S4MI section 3.2.1
-    and its reference implementation, where few labels make the labelled stream the one that repeats). Where no image is
-    unlabelled, the labelled ones are shown without their masks as well, and an epoch covers them once as labelled ones.
-    A stream of fewer images than its share of a batch has some of them several times in it, each in a view of its own.
+    An epoch is as long as the longer stream requires; the other one repeats (S4MI section 3.2.1 and its reference
+    implementation, where with few labels the labelled stream repeats). If there are no unlabelled images, the labelled
+    ones are also used without their masks, and an epoch covers them once as labelled images. If a stream has fewer
+    images than its share of a batch, some occur several times in a batch, with different views.
 
-    The mixture is that of all processes together; each stream's part of a batch is dealt out to them, as `TrainBatches`
-    does.
+    The composition is that of the global batch over all processes; each stream is distributed among them as in
+    `TrainBatches`.
 
     Raises:
-        S4miError: a process would have no labelled image in a batch, or no unlabelled one.
+        S4miError: a process would receive a batch without a labelled or without an unlabelled image.
     """
 
     def __init__(
         self,
-        source: CachedTargets,
+        cached: CachedTargets,
         labelled: NDArray[np.int64],
         unlabelled: NDArray[np.int64],
         *,
-        mixture: BatchComposition,
+        composition: BatchComposition,
         views: ViewSpec,
         seed: int,
         steps: int | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self._source = source
         self._labelled = labelled
         self._unlabelled = unlabelled if len(unlabelled) else labelled
-        self._mixture = mixture
+        self._composition = composition
         self._views = views
         self._seed = seed
         self._rank, self._world = rank, world
         self.steps = steps or max(
-            math.ceil(len(labelled) / mixture.labelled), math.ceil(len(unlabelled) / mixture.unlabelled)
+            math.ceil(len(labelled) / composition.labelled), math.ceil(len(unlabelled) / composition.unlabelled)
         )
-        if min(mixture.labelled, mixture.unlabelled) < world:
+        if min(composition.labelled, composition.unlabelled) < world:
             raise S4miError(
-                f"batches of {mixture.labelled} images with masks and {mixture.unlabelled} without leave one of "
-                f"{world} processes without an image of a kind; use fewer hardware.devices, a larger batch_size or "
-                "another method.labelled_share"
+                f"batches of {composition.labelled} labelled and {composition.unlabelled} unlabelled images are too "
+                f"small for {world} processes; use fewer hardware.devices, a larger batch_size or another "
+                "method.labelled_share"
             )
-        self._supply = BatchSource(source, resident=True)
+        self._source = BatchSource(cached, resident=True)
 
     def order(self, epoch: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """The labelled and the unlabelled entries of every batch of an epoch, over all processes."""
+        """Return the labelled and the unlabelled entries of every batch of an epoch, over all processes."""
         streams = (
-            (self._labelled, self._mixture.labelled, Draw.ORDER),
-            (self._unlabelled, self._mixture.unlabelled, Draw.UNLABELLED_ORDER),
+            (self._labelled, self._composition.labelled, RandomStream.ORDER),
+            (self._unlabelled, self._composition.unlabelled, RandomStream.UNLABELLED_ORDER),
         )
         batches = []
-        for entries, share, draw in streams:
-            images = self.steps * share
-            order = epoch_order(entries, (epoch - 1) * images, images, seed=self._seed, draw=draw)
+        for entries, per_batch, stream in streams:
+            images = self.steps * per_batch
+            order = epoch_order(entries, (epoch - 1) * images, images, seed=self._seed, stream=stream)
             batches.append(np.split(order, self.steps))
         return list(zip(*batches, strict=True))
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch; while one is used, the next is made in a thread of its own."""
+        """Yield the batches of an epoch, each prepared in a thread while the previous one is in use."""
         order = self.order(epoch)
         return prefetch(self.steps, lambda step: self._batch(epoch, step, *order[step]))
 
     def _batch(self, epoch: int, step: int, labelled: NDArray[np.int64], unlabelled: NDArray[np.int64]) -> Batch:
         generator = torch.Generator().manual_seed(seed_of(self._seed, epoch, step))
-        mine = slice(self._rank, None, self._world)  # every process draws all views and keeps its share
-        views = draw_views(self._views, len(labelled), generator)[mine]
+        share = slice(self._rank, None, self._world)  # every process samples all views and keeps its share
+        views = draw_views(self._views, len(labelled), generator)[share]
         weak = draw_views(self._views, len(unlabelled), generator)
         strong = [
-            replace(draw_views(spec, len(unlabelled), generator), affine=weak.affine) for spec in self._mixture.strong
+            replace(draw_views(spec, len(unlabelled), generator), affine=weak.affine)
+            for spec in self._composition.strong
         ]
-        batch = self._supply.batch(labelled[mine], views)
-        own = unlabelled[mine]
+        batch = self._source.batch(labelled[share], views)
+        local_unlabelled = unlabelled[share]
+        unlabelled_views = join_views([view[share] for view in (weak, *strong)])
         return replace(
             batch,
-            rows=torch.cat([batch.rows, self._supply.rows(own)]),
-            unlabelled=self._supply.images(own, join_views([one[mine] for one in (weak, *strong)])),
+            rows=torch.cat([batch.rows, self._source.rows(local_unlabelled)]),
+            unlabelled=self._source.images(local_unlabelled, unlabelled_views),
         )

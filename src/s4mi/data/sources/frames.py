@@ -87,7 +87,7 @@ def expand(
         if path is not None and path not in found.embedded and _may_hold_several(path)
     ))  # fmt: skip
     inspect = partial(_inspect, keep_dicom=keep_dicom)
-    results = in_parallel(inspect, files, say=partial(progress, "reading headers"))
+    results = in_parallel(inspect, files, progress=partial(progress, "reading headers"))
     contents = dict(zip(files, results, strict=True))
     rows: list[Row] = []
     embedded = dict(found.embedded)

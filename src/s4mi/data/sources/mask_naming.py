@@ -66,7 +66,7 @@ def scan_masks(
     present: set[MaskKey] = {value for values in known.values() for value in values}
     unreadable: list[Finding] = []
     todo = [path for path in masks if path not in known]
-    for path, values in zip(todo, in_parallel(_values_of, todo, say=progress), strict=True):
+    for path, values in zip(todo, in_parallel(_values_of, todo, progress=progress), strict=True):
         if isinstance(values, ImageError):
             message = f"mask {path.name!r} {values}"
             unreadable.append(Finding(values.code, "warning", str(path), line=None, message=message))

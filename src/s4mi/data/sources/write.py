@@ -185,7 +185,7 @@ def _check_findings(found: FoundDataset, *, skip_missing: bool) -> None:
     errors = [finding for finding in found.findings if finding.severity == "error" and finding.code not in ignored]
     if errors:
         more = f" (and {len(errors) - 1} more; list all: s4mi data check {found.folder})" if len(errors) > 1 else ""
-        raise S4miError(f"{found.folder / errors[0].place}: {errors[0].message}{more}")
+        raise S4miError(f"{found.folder / errors[0].location}: {errors[0].message}{more}")
     if not found.rows:
         raise S4miError(f"{found.folder}: no images to import; check the folder with: s4mi data check {found.folder}")
 
@@ -225,7 +225,7 @@ def _relative(path: Path, folder: Path) -> PurePosixPath:
 def _all_grey(rows: Sequence[Row], *, progress: ProgressCallback) -> bool:
     """Whether every readable image is greyscale; stops at the first colour image."""
     images = [row.image for row in rows]
-    results = in_parallel(_is_grey, images, say=partial(progress, "reading headers"))
+    results = in_parallel(_is_grey, images, progress=partial(progress, "reading headers"))
     any_readable = False
     for grey in results:
         if grey is False:
@@ -282,7 +282,7 @@ def _targets_in(folder: Path, paths: Sequence[Path], *, source: Path) -> dict[Pa
 
 
 def _copy_all(targets: Mapping[Path, Path], *, progress: ProgressCallback) -> None:
-    copies = in_parallel(_copy, list(targets.items()), say=partial(progress, "copying"))
+    copies = in_parallel(_copy, list(targets.items()), progress=partial(progress, "copying"))
     deque(copies, maxlen=0)
 
 

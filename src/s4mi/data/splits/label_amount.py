@@ -1,4 +1,4 @@
-"""How many labels may be read: a percentage, a number of images, a number of patients, or those that a file names."""
+"""Amount of labels to use: a percentage, a number of images or patients, or those listed in a saved split."""
 
 import re
 from dataclasses import dataclass
@@ -15,34 +15,34 @@ _UNITS: dict[str, Unit] = {
 
 @dataclass(frozen=True)
 class LabelAmount:
-    """An amount of the annotated training images; smaller amounts, in whatever unit, lie inside larger ones.
+    """An amount of the annotated training images; smaller amounts are contained in larger ones, in any unit.
 
-    `saved` is no amount of its own: those images that a saved split lists as labelled.
+    `saved` stands for the images that a saved split lists as labelled.
     """
 
     value: float
     unit: Unit = "percent"
 
     @classmethod
-    def parse(cls, given: "float | str") -> "LabelAmount":
-        """`10`, `"10%"`, `"50 images"`, `"5 patients"` or `"saved"`.
+    def parse(cls, text: "float | str") -> "LabelAmount":
+        """Parse `10`, `"10%"`, `"50 images"`, `"5 patients"` or `"saved"`.
 
         Raises:
-            S4miError: it is none of these, or not above zero, or more than 100 %.
+            S4miError: the value is none of these, not positive, or more than 100 %.
         """
-        if str(given).strip().lower() == "saved":
+        if str(text).strip().lower() == "saved":
             return cls(0, "saved")
-        found = re.fullmatch(r"\s*([0-9.]+(?:e-?[0-9]+)?)\s*([a-z%]*)\s*", str(given).lower())
-        unit = _UNITS.get(found.group(2)) if found else None
+        match = re.fullmatch(r"\s*([0-9.]+(?:e-?[0-9]+)?)\s*([a-z%]*)\s*", str(text).lower())
+        unit = _UNITS.get(match.group(2)) if match else None
         try:
-            value = float(found.group(1)) if found else 0.0
+            value = float(match.group(1)) if match else 0.0
         except ValueError:
             unit = None
         if unit is None:
-            raise S4miError(f"{given!r} is no amount of labels; write 10 (percent), '50 images' or '5 patients'")
+            raise S4miError(f"{text!r} is not a valid amount of labels; use 10 (percent), '50 images' or '5 patients'")
         if value <= 0 or (unit == "percent" and value > 100) or (unit != "percent" and value != int(value)):
-            wanted = "above 0 and at most 100" if unit == "percent" else "a whole number above 0"
-            raise S4miError(f"{given!r} is no amount of labels; a number of {unit} is {wanted}")
+            allowed = "a percentage above 0, up to 100" if unit == "percent" else f"a whole number of {unit} above 0"
+            raise S4miError(f"{text!r} is not a valid amount of labels; use {allowed}")
         return cls(value, unit)
 
     def __str__(self) -> str:
@@ -54,5 +54,5 @@ class LabelAmount:
 
     @property
     def setting(self) -> "float | str":
-        """As it stands in a run file."""
+        """The value as written in a run file."""
         return self.value if self.unit == "percent" else str(self)

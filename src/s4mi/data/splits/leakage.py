@@ -1,7 +1,7 @@
-"""Find what makes a test score too good to be true: the same picture, or the same patient, on two sides of a split.
+"""Leakage between the parts of a split, which inflates test scores: the same image or patient in two parts.
 
-Three kinds: files with the same bytes, pictures that look the same (`duplicates`), images of one group. Images without
-annotation count too: pre-training sees every training image.
+There are three kinds: files with identical bytes, near-duplicates (`duplicates`), and images of one group. Images
+without annotation count too, because pre-training uses every training image.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,21 @@ from s4mi.data.splits.split_file import Split
 from s4mi.records import Part
 
 Kind = Literal["exact", "near", "group"]
-WORDS: dict[Kind, str] = {"exact": "has the bytes of", "near": "looks the same as", "group": "is of the same group as"}
+RELATIONS: dict[Kind, str] = {
+    "exact": "is identical to",
+    "near": "is a near-duplicate of",
+    "group": "is of the same group as",
+}
 
 
 @dataclass(frozen=True)
 class Leak:
-    """Two images on different sides; `second` is on the side that is spoilt: test before val before train.
+    """Two images in different parts; `second` is in the contaminated part: test before val before train.
 
     Attributes:
-        first, second: rows of the manifest. parts: where they are.
-        similarity: 1 for the same bytes, the correlation of pictures that look the same, 0 for a group.
+        first, second: rows of the manifest.
+        parts: their parts.
+        similarity: 1 for identical bytes, the correlation of near-duplicates, 0 for a shared group.
     """
 
     kind: Kind
@@ -39,44 +44,44 @@ class Leak:
 def find_leaks(
     manifest: Manifest, split: Split, *, digests: Sequence[str] | NDArray[np.str_], thumbnails: NDArray[np.uint8]
 ) -> tuple[Leak, ...]:
-    """Every pair of rows on two sides that are the same, those that spoil the test part first.
+    """Find all leaks between the parts of a split, those into the test set first.
 
     Args:
-        digests: (R,) hashes of the image files. thumbnails: (R, 32, 32, 3).
+        digests: (R,) hashes of the image files.
+        thumbnails: (R, 32, 32, 3) uint8.
     """
-    side: dict[int, Part] = {row: part for part in PARTS for row in split.rows(part)}
-    rows = sorted(side)
-    found: dict[tuple[int, int], Leak] = {}
+    part_of: dict[int, Part] = {row: part for part in PARTS for row in split.rows(part)}
+    rows = sorted(part_of)
+    leaks: dict[tuple[int, int], Leak] = {}
 
-    def note(kind: Kind, one: int, other: int, similarity: float) -> None:
-        first, second = sorted((one, other), key=lambda row: (PARTS.index(side[row]), row))
-        found.setdefault((first, second), Leak(kind, first, second, (side[first], side[second]), similarity))
+    def add(kind: Kind, one: int, other: int, similarity: float) -> None:
+        first, second = sorted((one, other), key=lambda row: (PARTS.index(part_of[row]), row))
+        leaks.setdefault((first, second), Leak(kind, first, second, (part_of[first], part_of[second]), similarity))
 
-    for one, other in _shared({row: str(digests[row]) for row in rows}, side):
-        note("exact", one, other, 1.0)
-    places = [side[row] for row in rows]
-    for pair in near_duplicates(thumbnails[rows], sides=places):
-        note("near", rows[pair.first], rows[pair.second], pair.similarity)
-    for one, other in _shared({row: group for row in rows if (group := manifest.rows[row].group)}, side):
-        note("group", one, other, 0.0)
-    order = sorted(found.values(), key=lambda leak: (-PARTS.index(leak.parts[1]), leak.kind, leak.first, leak.second))
+    for one, other in _shared_pairs({row: str(digests[row]) for row in rows}, part_of):
+        add("exact", one, other, 1.0)
+    for pair in near_duplicates(thumbnails[rows], parts=[part_of[row] for row in rows]):
+        add("near", rows[pair.first], rows[pair.second], pair.similarity)
+    for one, other in _shared_pairs({row: group for row in rows if (group := manifest.rows[row].group)}, part_of):
+        add("group", one, other, 0.0)
+    order = sorted(leaks.values(), key=lambda leak: (-PARTS.index(leak.parts[1]), leak.kind, leak.first, leak.second))
     return tuple(order)
 
 
 def describe(leak: Leak, manifest: Manifest) -> str:
-    """A leak in words, with file and lines."""
+    """Describe a leak, with file and lines."""
     first, second = (manifest.rows[row] for row in (leak.first, leak.second))
     return (
-        f"{manifest.folder / second.place}: image {second.id!r} ({leak.parts[1]}) {WORDS[leak.kind]} "
+        f"{manifest.folder / second.location}: image {second.id!r} ({leak.parts[1]}) {RELATIONS[leak.kind]} "
         f"{first.id!r} in line {first.line} ({leak.parts[0]})"
     )
 
 
-def _shared(value_of: dict[int, str], side: dict[int, Part]) -> list[tuple[int, int]]:
-    """Pairs of rows of one value on two sides: for each value, the first row of each side with that of the others."""
+def _shared_pairs(value_of: dict[int, str], part_of: dict[int, Part]) -> list[tuple[int, int]]:
+    """Return pairs of rows in two parts that share a value: for each value, the first row of each part."""
     by_value: dict[str, dict[Part, int]] = {}
     for row, value in value_of.items():
-        by_value.setdefault(value, {}).setdefault(side[row], row)
+        by_value.setdefault(value, {}).setdefault(part_of[row], row)
     return [
         (a, b) for firsts in by_value.values() if len(firsts) > 1
         for i, a in enumerate(firsts.values()) for b in list(firsts.values())[i + 1 :]

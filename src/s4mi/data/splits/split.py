@@ -1,17 +1,12 @@
-"""Who trains, who chooses, who tests, and whose labels may be read. By group, stratified, nested, saved and hashed.
+"""Dataset splits and label fractions: by group, stratified, nested, and reproducible.
 
-One idea serves all of it: an order of the groups in which every prefix looks like the whole. It is grown greedily: the
-next group is the one that best brings the counts of every class, of unannotated images and of groups to their share
-(as iterative stratification does, Sechidis et al. 2011, but by group and at every length at once), give or take what
-chance adds. Training, validation and test are consecutive stretches of such an order, and so are the folds of a cross
-validation; the labelled x % are the first x % of an order of the annotated training images, so that a smaller fraction
-always lies inside a larger one.
+Training, validation and test set are consecutive stretches of one stratified order of the groups (`stratification`), as
+are the folds of a cross-validation. The labelled x % are the first x % of such an order of the annotated training
+images, so that a smaller fraction is always contained in a larger one.
 
-Annotation that is merged into a data set later must not move anybody: parts are drawn from the first version that has
-any (`BaseVersion`), and what came later trains. The labelled x % are of all there is.
-
-The tolerance, which `TOLERANCE` states and the tests hold: in each part, fold and fraction the count of a class is off
-its share by at most that many times what one group holds of it at most.
+Annotations that are merged into a data set later must not move images between parts: the parts are drawn from the first
+version with annotations (`BaseVersion`), and images annotated later are used for training. The labelled x % refer to
+the current version.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,24 +20,22 @@ from numpy.typing import NDArray
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.splits.split_file import Split, hash_of, read_labelled, read_parts
+from s4mi.data.splits.stratification import first_rows, group_rows, groups_in, strata_of, stratified_order
 from s4mi.errors import S4miError
 from s4mi.records import Part, TaskKind
 
-SIZE_BINS = 4
-"""Images with masks and no labels are kept in proportion by foreground share, in this many equally filled bins."""
-TOLERANCE = 3.0
-"""Times the most images of a class that one group holds (1 where images have no groups)."""
 ALL = LabelAmount(100)
 
 
 @dataclass(frozen=True)
 class SplitMethod:
-    """How a data set is divided into training, validation and test.
+    """How a data set is divided into training, validation and test set.
 
     Attributes:
-        kind: random: by `ratios`. kfold: `folds` equal stretches, of which `fold` tests, the next one validates and the
-            rest trains. official: the manifest's column `split`. file: the parts of a saved split.
-        seed: draws the order that random and kfold cut up.
+        kind: random: by `ratios`. kfold: `folds` parts of equal size, of which `fold` is the test set, the next one the
+            validation set, and the others the training set. official: the column `split` of the manifest. file: a saved
+            split.
+        seed: seed of the order that random and kfold divide.
     """
 
     kind: Literal["random", "kfold", "official", "file"] = "random"
@@ -55,10 +48,10 @@ class SplitMethod:
 
 @dataclass(frozen=True)
 class BaseVersion:
-    """The version of a data set that its parts are drawn from where annotation was merged in later.
+    """The version of a data set that the parts are drawn from, if annotations were merged in later.
 
     Attributes:
-        foreground: foreground share of each of its rows' masks.
+        foreground: foreground share of the mask of each of its rows.
     """
 
     manifest: Manifest
@@ -69,46 +62,46 @@ def make_split(
     manifest: Manifest,
     kind: TaskKind,
     *,
-    division: SplitMethod,
+    method: SplitMethod,
     amount: LabelAmount = ALL,
     fraction_seed: int,
     foreground: Sequence[float] | None = None,
     unlabelled: bool = False,
-    basis: BaseVersion | None = None,
+    base: BaseVersion | None = None,
 ) -> Split:
     """Split a data set for one task.
 
     Args:
-        amount: how many of the annotated training images may be used with their annotation.
-        fraction_seed: draws which those are.
-        foreground: foreground share of each row's mask, used to stratify where there are no labels.
-        unlabelled: training needs no annotated image.
-        basis: what the parts are drawn from; None: the manifest itself.
+        amount: amount of the annotated training images whose annotations may be used.
+        fraction_seed: seed for the selection of these.
+        foreground: foreground share of the mask of each row, to stratify by if there are no labels.
+        unlabelled: whether training works without annotated images.
+        base: version that the parts are drawn from; by default the manifest itself.
 
     Raises:
-        S4miError: a part would be without annotated images, there are fewer images or patients than asked for, or an
-            official or saved split does not fit the manifest.
+        S4miError: a part would have no annotated image, there are fewer images or patients than requested, or an
+            official or saved split does not match the manifest.
     """
-    traits = traits_of(manifest, kind, foreground)
-    parts = _divide(manifest, traits, division, kind=kind, basis=basis)
+    strata = strata_of(manifest, kind, foreground)
+    parts = _parts(manifest, strata, method, kind=kind, base=base)
     for part in PARTS:
-        # The official test part may lack what this task needs; then the run says it has no test score.
-        if division.kind in ("official", "file") and part == "test":
+        # An official test set may lack annotations for this task; the run then reports that it has no test score.
+        if method.kind in ("official", "file") and part == "test":
             continue
         if unlabelled and part == "train":
             continue
         if not any(manifest.rows[number].annotated(kind) for number in parts[part]):
-            cure = {"official": "pass split.kind=random", "file": "take another split.file"}.get(
-                division.kind, "choose other split.ratios or smaller groups"
+            hint = {"official": "use split.kind=random", "file": "use another split.file"}.get(
+                method.kind, "use other split.ratios or smaller groups"
             )
             raise S4miError(
-                f"{manifest.folder}: the {part} part of the split holds no image annotated for {kind}; "
-                f"annotate more, or {cure}"
+                f"{manifest.folder}: the {part} part of the split has no image annotated for {kind}; "
+                f"annotate more, or {hint}"
             )
     if amount.unit == "saved":
-        labelled = _saved(manifest, kind, division, parts["train"])
+        labelled = _saved_labelled(manifest, kind, method, parts["train"])
     else:
-        order = label_order(manifest, kind, traits, train=parts["train"], seed=fraction_seed)
+        order = label_order(manifest, kind, strata, train=parts["train"], seed=fraction_seed)
         labelled = tuple(sorted(first_labels(manifest, order, amount))) if order else ()
     return Split(
         train=parts["train"], val=parts["val"], test=parts["test"], labelled=labelled,
@@ -117,186 +110,111 @@ def make_split(
 
 
 def label_order(
-    manifest: Manifest, kind: TaskKind, traits: NDArray[np.float64], *, train: Sequence[int], seed: int
+    manifest: Manifest, kind: TaskKind, strata: NDArray[np.float64], *, train: Sequence[int], seed: int
 ) -> list[list[int]]:
-    """The annotated training images by group, in the order in which growing fractions take them."""
+    """Return the annotated training images by group, in the order in which growing label fractions include them."""
     annotated = [number for number in train if manifest.rows[number].annotated(kind)]
-    return _spread(_groups(manifest, annotated), traits, np.random.default_rng([seed, 1]))
+    return stratified_order(group_rows(manifest, annotated), strata, np.random.default_rng([seed, 1]))
 
 
 def first_labels(manifest: Manifest, order: Sequence[list[int]], amount: LabelAmount) -> list[int]:
-    """The rows whose labels may be read: the first groups of `order` that make up `amount`, as near as groups allow.
+    """Return the rows whose labels may be used: the first groups of `order`, as close to `amount` as groups allow.
 
     Raises:
-        S4miError: there are fewer images or patients than asked for.
+        S4miError: there are fewer images or patients than requested.
     """
     if amount.unit == "saved":
-        raise S4miError("saved: is no amount of labels here; write 10 (percent), '50 images' or '5 patients'")
+        raise S4miError("'saved' is not a valid amount of labels here; use 10 (percent), '50 images' or '5 patients'")
     images = sum(map(len, order))
-    there = len(order) if amount.unit == "patients" else images
-    if amount.unit != "percent" and amount.value > there:
+    available = len(order) if amount.unit == "patients" else images
+    if amount.unit != "percent" and amount.value > available:
         raise S4miError(
-            f"{manifest.folder}: label_fraction asks for {amount}, but the training part has {there} with annotation; "
-            "ask for fewer"
+            f"{manifest.folder}: label_fraction is {amount}, but the training part has only {available} with "
+            "annotations; use fewer"
         )
     if amount.unit == "patients":
         return [number for group in order[: int(amount.value)] for number in group]
     target = amount.value if amount.unit == "images" else max(1, round(images * amount.value / 100))
-    return _prefix(order, int(target))
+    return first_rows(order, int(target))
 
 
-def traits_of(manifest: Manifest, kind: TaskKind, foreground: Sequence[float] | None) -> NDArray[np.float64]:
-    """(R, D) what to keep in proportion: a column per class, or per foreground bin, and one for unannotated images."""
-    annotated = np.array([row.annotated(kind) for row in manifest.rows])
-    by_label = all(row.labels is not None for row in manifest.rows if row.annotated(kind)) and manifest.spec.classes
-    if by_label:
-        shows = [[name in (row.labels or ()) for name in manifest.spec.classes] for row in manifest.rows]
-        columns = np.array(shows, dtype=np.float64)
-    elif foreground is not None and annotated.any():
-        shares = np.asarray(foreground)
-        edges = np.quantile(shares[annotated], np.linspace(0, 1, SIZE_BINS + 1)[1:-1])
-        columns = np.eye(SIZE_BINS)[np.searchsorted(edges, shares, side="right")]
-    else:
-        columns = np.zeros((len(manifest.rows), 0))
-    return np.column_stack([columns * annotated[:, None], ~annotated])
+def _parts(
+    manifest: Manifest, strata: NDArray[np.float64], method: SplitMethod, *, kind: TaskKind, base: BaseVersion | None
+) -> dict[Part, tuple[int, ...]]:
+    if method.kind == "official":
+        return _official(manifest)
+    if method.kind == "file":
+        assert method.file is not None
+        return read_parts(method.file, manifest)
+    if base is None:
+        return _draw(manifest, strata, method)
+    parts = _draw(base.manifest, strata_of(base.manifest, kind, base.foreground), method)
+    return _transfer(parts, base.manifest, manifest)
 
 
 def _official(manifest: Manifest) -> dict[Part, tuple[int, ...]]:
     missing = next((row for row in manifest.rows if row.split is None), None)
     if missing is not None:
         raise S4miError(
-            f"{manifest.folder / missing.place}: has no split, but split.kind=official wants one in every row; "
-            "fill the column `split` or pass split.kind=random"
+            f"{manifest.folder / missing.location}: no split given, but split.kind=official requires one in every row; "
+            "fill the column `split`, or use split.kind=random"
         )
     return {
         part: tuple(number for number, row in enumerate(manifest.rows) if row.split == part) for part in PARTS
     }  # fmt: skip
 
 
-def _divide(
-    manifest: Manifest, traits: NDArray[np.float64], division: SplitMethod, *, kind: TaskKind, basis: BaseVersion | None
-) -> dict[Part, tuple[int, ...]]:
-    if division.kind == "official":
-        return _official(manifest)
-    if division.kind == "file":
-        assert division.file is not None
-        return read_parts(division.file, manifest)
-    if basis is None:
-        return _drawn(manifest, traits, division)
-    drawn = _drawn(basis.manifest, traits_of(basis.manifest, kind, basis.foreground), division)
-    return _carried_over(drawn, basis.manifest, manifest)
-
-
-def _carried_over(parts: Mapping[Part, Sequence[int]], old: Manifest, new: Manifest) -> dict[Part, tuple[int, ...]]:
-    """The same parts in another version; images that the old one lacks go with their patient, or else to train."""
-    part_of = {old.rows[row].id: part for part in PARTS for row in parts[part]}
-    groups = {group: part for part in PARTS for row in parts[part] if (group := old.rows[row].group)}
-    places = [part_of.get(row.id) or groups.get(row.group or "", "train") for row in new.rows]
-    return {part: tuple(number for number, place in enumerate(places) if place == part) for part in PARTS}
-
-
-def _saved(manifest: Manifest, kind: TaskKind, division: SplitMethod, train: Sequence[int]) -> tuple[int, ...]:
-    """The rows that a saved split says to be labelled."""
-    if division.kind != "file" or division.file is None:
-        raise S4miError("label_fraction=saved: takes the labelled images of a saved split; pass split.kind=file too")
-    labelled = read_labelled(division.file, manifest)
-    trains = {*train}
-    for row in labelled:
-        if row not in trains or not manifest.rows[row].annotated(kind):
-            why = "is not annotated" if row in trains else "does not train"
-            raise S4miError(
-                f"{division.file}: labelled: image {manifest.rows[row].id!r} {why} in {manifest.folder}; take it out"
-            )
-    return labelled
-
-
-def _drawn(manifest: Manifest, traits: NDArray[np.float64], division: SplitMethod) -> dict[Part, tuple[int, ...]]:
-    """Stretches of the annotated groups; a group without any annotation can only teach, so it goes to train."""
-    groups = _groups(manifest, range(len(manifest.rows)))
-    bare = [group for group in groups if traits[group, -1].all()]
-    order = _spread(
-        [group for group in groups if not traits[group, -1].all()], traits, np.random.default_rng([division.seed, 0])
-    )
+def _draw(manifest: Manifest, strata: NDArray[np.float64], method: SplitMethod) -> dict[Part, tuple[int, ...]]:
+    """Divide the annotated groups; groups without any annotation go to train, as they cannot be scored."""
+    groups = group_rows(manifest, range(len(manifest.rows)))
+    unannotated = [group for group in groups if strata[group, -1].all()]
+    annotated = [group for group in groups if not strata[group, -1].all()]
+    order = stratified_order(annotated, strata, np.random.default_rng([method.seed, 0]))
     total = sum(map(len, order))
-    if division.kind == "kfold":
-        folds = _folds(order, division.folds)
-        test, val = folds[division.fold], folds[(division.fold + 1) % division.folds]
+    if method.kind == "kfold":
+        folds = _folds(order, method.folds)
+        test, val = folds[method.fold], folds[(method.fold + 1) % method.folds]
         train = [number for fold in folds if fold is not test and fold is not val for number in fold]
     else:
-        train = _prefix(order, round(total * division.ratios[0]))
-        rest = order[_groups_in(order, len(train)) :]
-        val = _prefix(rest, round(total * division.ratios[1]))
-        test = [number for group in rest[_groups_in(rest, len(val)) :] for number in group]
-    train = train + [number for group in bare for number in group]
+        train = first_rows(order, round(total * method.ratios[0]))
+        rest = order[groups_in(order, len(train)) :]
+        val = first_rows(rest, round(total * method.ratios[1]))
+        test = [number for group in rest[groups_in(rest, len(val)) :] for number in group]
+    train = train + [number for group in unannotated for number in group]
     return {"train": tuple(sorted(train)), "val": tuple(sorted(val)), "test": tuple(sorted(test))}
 
 
 def _folds(order: Sequence[list[int]], count: int) -> list[list[int]]:
-    """`count` stretches of `order`, each ending where the rows so far come nearest to their share."""
-    total, taken, rest = sum(map(len, order)), 0, list(order)
+    """Divide `order` into `count` folds, each ending where the number of rows so far is closest to its share."""
+    total, assigned, rest = sum(map(len, order)), 0, list(order)
     folds = []
     for number in range(1, count):
-        fold = _prefix(rest, max(1, round(total * number / count) - taken))
-        rest = rest[_groups_in(rest, len(fold)) :]
-        taken += len(fold)
+        fold = first_rows(rest, max(1, round(total * number / count) - assigned))
+        rest = rest[groups_in(rest, len(fold)) :]
+        assigned += len(fold)
         folds.append(fold)
     return [*folds, [number for group in rest for number in group]]
 
 
-def _groups(manifest: Manifest, rows: Sequence[int] | range) -> list[list[int]]:
-    """Rows that must stay together. Sorted by id, so that the order of lines in the manifest does not matter."""
-    groups: dict[tuple[str, str], list[int]] = {}
-    for number in sorted(rows, key=lambda number: manifest.rows[number].id):
-        row = manifest.rows[number]
-        groups.setdefault(("group", row.group) if row.group else ("id", row.id), []).append(number)
-    return list(groups.values())
+def _transfer(parts: Mapping[Part, Sequence[int]], old: Manifest, new: Manifest) -> dict[Part, tuple[int, ...]]:
+    """Transfer parts to another version; images that are new there go to the part of their patient, or to train."""
+    part_of = {old.rows[row].id: part for part in PARTS for row in parts[part]}
+    part_of_group = {group: part for part in PARTS for row in parts[part] if (group := old.rows[row].group)}
+    new_parts = [part_of.get(row.id) or part_of_group.get(row.group or "", "train") for row in new.rows]
+    return {part: tuple(number for number, other in enumerate(new_parts) if other == part) for part in PARTS}
 
 
-def _spread(
-    groups: Sequence[list[int]], traits: NDArray[np.float64], generator: np.random.Generator
-) -> list[list[int]]:
-    """The groups in an order whose every prefix holds each trait, and groups at all, in proportion to its images."""
-    if not groups:
-        return []
-    sizes = np.array([len(group) for group in groups], dtype=np.float64)
-    counts = np.array([[*traits[group].sum(axis=0), 1.0] for group in groups])
-    kinds, kind_of = np.unique(np.column_stack([sizes, counts]), axis=0, return_inverse=True)
-    waiting = _shuffled(kind_of.ravel(), len(kinds), generator)
-    share = counts.sum(axis=0) / sizes.sum()
-    # How far a group of each kind would push every count from its share; rare traits weigh more.
-    push = (kinds[:, 1:] - kinds[:, :1] * share) / np.sqrt(np.maximum(share, 1e-12))
-    length = np.square(push).sum(axis=1)
-    # Chance says how far off the counts must be before the next group of a kind is taken, so that the few of a kind
-    # stand anywhere in the order; the one group of a make-up of its own would otherwise always stand at its middle.
-    reluctance = 2 * length * generator.random(len(kinds))
-    off = np.zeros(push.shape[1])
-    order: list[list[int]] = []
-    for _ in groups:
-        chosen = int((reluctance + 2 * (push @ off)).argmin())
-        order.append(groups[waiting[chosen].pop()])
-        off += push[chosen]
-        reluctance[chosen] = 2 * length[chosen] * generator.random() if waiting[chosen] else np.inf
-    return order
-
-
-def _shuffled(kind_of: NDArray[np.intp], kinds: int, generator: np.random.Generator) -> list[list[int]]:
-    """Per kind the positions of its groups, in random order."""
-    waiting: list[list[int]] = [[] for _ in range(kinds)]
-    for position in generator.permutation(len(kind_of)):
-        waiting[kind_of[position]].append(int(position))
-    return waiting
-
-
-def _prefix(order: Sequence[list[int]], target: int) -> list[int]:
-    """The rows of the first groups, whose number comes nearest to `target`; at least one group."""
-    taken: list[int] = []
-    for group in order:
-        if taken and len(taken) + len(group) / 2 > target:
-            break
-        taken.extend(group)
-    return taken
-
-
-def _groups_in(order: Sequence[list[int]], rows: int) -> int:
-    """How many groups of `order` make up its first `rows` rows."""
-    return int(np.searchsorted(np.cumsum([len(group) for group in order]), rows, side="left")) + 1 if rows else 0
+def _saved_labelled(manifest: Manifest, kind: TaskKind, method: SplitMethod, train: Sequence[int]) -> tuple[int, ...]:
+    """Return the labelled rows of a saved split."""
+    if method.kind != "file" or method.file is None:
+        raise S4miError("label_fraction=saved requires a saved split; use split.kind=file too")
+    labelled = read_labelled(method.file, manifest)
+    in_train = {*train}
+    for row in labelled:
+        if row not in in_train or not manifest.rows[row].annotated(kind):
+            reason = "is not annotated" if row in in_train else "is not in the training part"
+            raise S4miError(
+                f"{method.file}: labelled image {manifest.rows[row].id!r} {reason} of {manifest.folder}; remove it "
+                "from `labelled`"
+            )
+    return labelled

@@ -1,4 +1,4 @@
-"""How a split came out: counts of every class in every part and fraction, and how far they are from their share."""
+"""Balance of a split: counts of every class in every part and label fraction, and their deviation from the share."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.manifest import PARTS, Manifest
-from s4mi.data.splits.split import SIZE_BINS, TOLERANCE
 from s4mi.data.splits.split_file import Split
+from s4mi.data.splits.stratification import SIZE_BINS, TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class SplitBalance:
     """Counts by column: `train`, `val`, `test`, and each label fraction.
 
     Attributes:
-        images, annotated, groups: by column. Images without a group are groups of their own.
-        classes: by class and column, images that show it; for masks without labels, by size of the foreground.
-        worst: greatest distance of a count from its share, in units of the most that one group holds of the class.
-        worst_at: where that is, in words.
+        images, annotated, groups: counts by column; an image without a group counts as a group.
+        classes: number of images of each class by column; by foreground size for masks without labels.
+        worst: greatest deviation of a count from its share, in units of the most images of the class in one group.
+        worst_at: class and column of that deviation, e.g. `melanoma in test`.
     """
 
     columns: tuple[str, ...]
@@ -33,65 +33,67 @@ class SplitBalance:
 
     @property
     def within_tolerance(self) -> bool:
-        """Whether every class is as near to its share as `split` promises."""
+        """Whether every class is as close to its share as `stratification` guarantees."""
         return self.worst <= TOLERANCE
 
 
 def split_balance(
-    manifest: Manifest, split: Split, fractions: Mapping[str, Sequence[int]], traits: NDArray[np.float64]
+    manifest: Manifest, split: Split, fractions: Mapping[str, Sequence[int]], strata: NDArray[np.float64]
 ) -> SplitBalance:
-    """Count a split.
+    """Compute the balance of a split.
 
     Args:
-        fractions: rows labelled at each fraction, by its name. traits: of `split.traits_of`.
+        fractions: labelled rows of each label fraction, by its name.
+        strata: result of `strata_of`.
     """
-    members: dict[str, list[int]] = {part: list(split.rows(part)) for part in PARTS}
-    members |= {name: list(rows) for name, rows in fractions.items()}
-    shows, annotated = traits[:, :-1] > 0, traits[:, -1] == 0
+    rows_of: dict[str, list[int]] = {part: list(split.rows(part)) for part in PARTS}
+    rows_of |= {name: list(rows) for name, rows in fractions.items()}
+    present, annotated = strata[:, :-1] > 0, strata[:, -1] == 0
     groups = [row.group or f"\0{row.id}" for row in manifest.rows]
-    names = _names(manifest, shows.shape[1])
-    worst, worst_at = _worst(members, shows, annotated, groups, names)
+    names = _class_names(manifest, present.shape[1])
+    worst, worst_at = _worst_deviation(rows_of, present, annotated, groups, names)
     return SplitBalance(
-        columns=tuple(members),
-        images={name: len(rows) for name, rows in members.items()},
-        annotated={name: int(annotated[rows].sum()) for name, rows in members.items()},
-        groups={name: len({groups[row] for row in rows}) for name, rows in members.items()},
+        columns=tuple(rows_of),
+        images={name: len(rows) for name, rows in rows_of.items()},
+        annotated={name: int(annotated[rows].sum()) for name, rows in rows_of.items()},
+        groups={name: len({groups[row] for row in rows}) for name, rows in rows_of.items()},
         classes={
-            label: {name: int(shows[rows, k].sum()) for name, rows in members.items()} for k, label in enumerate(names)
+            label: {name: int(present[rows, k].sum()) for name, rows in rows_of.items()}
+            for k, label in enumerate(names)
         },
         worst=worst,
         worst_at=worst_at,
     )
 
 
-def _names(manifest: Manifest, count: int) -> tuple[str, ...]:
+def _class_names(manifest: Manifest, count: int) -> tuple[str, ...]:
     if count == len(manifest.spec.classes):
         return manifest.spec.classes
-    return tuple(f"mask size, part {number + 1} of {SIZE_BINS}" for number in range(count))
+    return tuple(f"foreground size, bin {number + 1} of {SIZE_BINS}" for number in range(count))
 
 
-def _worst(
-    members: Mapping[str, Sequence[int]],
-    shows: NDArray[np.bool_],
+def _worst_deviation(
+    rows_of: Mapping[str, Sequence[int]],
+    present: NDArray[np.bool_],
     annotated: NDArray[np.bool_],
     groups: Sequence[str],
     names: Sequence[str],
 ) -> tuple[float, str]:
-    """A part is held against all annotated images, a fraction against those of training."""
+    """Compare parts with all annotated images, and label fractions with those of the training set."""
     worst, worst_at = 0.0, ""
-    whole = np.flatnonzero(annotated)
+    all_annotated = np.flatnonzero(annotated)
     for k, label in enumerate(names):
-        held = Counter(groups[row] for row in whole.tolist() if shows[row, k])
-        if not held:
+        per_group = Counter(groups[row] for row in all_annotated.tolist() if present[row, k])
+        if not per_group:
             continue
-        unit = max(held.values())
-        for name, rows in members.items():
-            mine = [row for row in rows if annotated[row]]
-            base = whole.tolist() if name in PARTS else [row for row in members["train"] if annotated[row]]
+        unit = max(per_group.values())
+        for name, rows in rows_of.items():
+            counted = [row for row in rows if annotated[row]]
+            base = all_annotated.tolist() if name in PARTS else [row for row in rows_of["train"] if annotated[row]]
             if not base:
                 continue
-            share = int(shows[base, k].sum()) * len(mine) / len(base)
-            off = abs(int(shows[mine, k].sum()) - share) / unit
-            if off > worst:
-                worst, worst_at = float(off), f"{label} in {name}"
+            share = int(present[base, k].sum()) * len(counted) / len(base)
+            deviation = abs(int(present[counted, k].sum()) - share) / unit
+            if deviation > worst:
+                worst, worst_at = float(deviation), f"{label} in {name}"
     return worst, worst_at

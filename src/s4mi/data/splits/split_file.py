@@ -1,4 +1,4 @@
-"""A split as ids in a file: for a person to read, for a run to be held against, and for another run to use."""
+"""Splits saved as lists of image ids: human-readable, comparable by hash, and reusable by other runs."""
 
 import hashlib
 import json
@@ -9,12 +9,13 @@ from typing import Any
 
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.records import Part, write_text_atomically
 
 
 @dataclass(frozen=True)
 class Split:
-    """Manifest rows by part, in ascending order; `labelled` are the training rows whose annotation may be read."""
+    """Manifest rows by part, ascending; `labelled` are the training rows whose annotations may be used."""
 
     train: tuple[int, ...]
     val: tuple[int, ...]
@@ -23,14 +24,14 @@ class Split:
     hash: str
 
     def rows(self, part: Part) -> tuple[int, ...]:
-        """Rows of one part."""
+        """Return the rows of a part."""
         return {"train": self.train, "val": self.val, "test": self.test}[part]
 
 
 def hash_of(manifest: Manifest, parts: Mapping[Part, Sequence[int]], labelled: Sequence[int]) -> str:
-    """Of who is where, whatever the order of the manifest."""
-    names = [sorted(manifest.rows[number].id for number in rows) for rows in (*parts.values(), labelled)]
-    return hashlib.blake2b(json.dumps(names).encode(), digest_size=8).hexdigest()
+    """Hash which images are in which part and labelled, independent of the order of the manifest."""
+    ids = [sorted(manifest.rows[number].id for number in rows) for rows in (*parts.values(), labelled)]
+    return hashlib.blake2b(json.dumps(ids).encode(), digest_size=8).hexdigest()
 
 
 def save_split(
@@ -41,11 +42,11 @@ def save_split(
     fractions: Mapping[str, Sequence[int]] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a split as ids.
+    """Write a split as lists of image ids.
 
     Args:
-        fractions: rows that may be read at further label fractions, by their names.
-        settings: what the split was made from.
+        fractions: labelled rows of further label fractions, by their names.
+        settings: settings that the split was made with.
     """  # fmt: skip
     contents: dict[str, Any] = {"hash": split.hash}
     if settings:
@@ -61,7 +62,7 @@ def save_split(
 
 
 def read_split_hash(path: Path) -> str:
-    """The hash of a saved split.
+    """Read the hash of a saved split.
 
     Raises:
         S4miError: the file is missing or damaged.
@@ -69,64 +70,68 @@ def read_split_hash(path: Path) -> str:
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["hash"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise S4miError(f"{path}: is no saved split ({error}); train the run again") from error
+        raise S4miError(f"{path}: not a valid split file ({error}); train the run again") from error
 
 
 def read_parts(path: Path, manifest: Manifest) -> dict[Part, tuple[int, ...]]:
-    """The parts of a saved split as rows of `manifest`.
+    """Read the parts of a saved split as rows of `manifest`.
 
     Raises:
-        S4miError: the file is missing or damaged, or does not name every image of the manifest once.
+        S4miError: the file is missing or damaged, or does not list every image of the manifest exactly once.
     """
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
-        named = {part: [str(name) for name in contents[part]] for part in PARTS}
+        ids_of = {part: [str(name) for name in contents[part]] for part in PARTS}
     except OSError as error:
-        raise S4miError(f"{path}: cannot be read ({error.strerror}); make one with: s4mi data split … -o") from error
+        raise S4miError(f"{path}: cannot be read ({error.strerror}); create it with: s4mi data split … -o") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise S4miError(f"{path}: is no saved split ({error}); make one with: s4mi data split … -o {path}") from error
+        raise S4miError(
+            f"{path}: not a valid split file ({error}); create it with: s4mi data split … -o {path}"
+        ) from error
     number_of = {row.id: number for number, row in enumerate(manifest.rows)}
-    place: dict[str, Part] = {}
-    for part, names in named.items():
+    part_of: dict[str, Part] = {}
+    for part, names in ids_of.items():
         for name in names:
-            if name in place:
-                raise S4miError(f"{path}: image {name!r} is in {place[name]} and in {part}; keep it in one part")
-            place[name] = part
-    strangers = [name for name in place if name not in number_of]
-    missing = [name for name in number_of if name not in place]
-    for names, what in ((strangers, "are not in the manifest"), (missing, "are in no part")):
+            if name in part_of:
+                raise S4miError(f"{path}: image {name!r} is in {part_of[name]} and in {part}; keep it in one part")
+            part_of[name] = part
+    unknown = [name for name in part_of if name not in number_of]
+    missing = [name for name in number_of if name not in part_of]
+    for names, problem in ((unknown, "not in the manifest"), (missing, "missing")):
         if names:
             raise S4miError(
-                f"{path}: {len(names)} images {what}, the first is {names[0]!r}; "
-                f"it is of another state of {manifest.folder}; split it again"
+                f"{path}: {plural(len(names), 'image')} {problem}, e.g. {names[0]!r}; it belongs to another state of "
+                f"{manifest.folder}; split again"
             )
-    rows = {part: tuple(sorted(number_of[name] for name in named[part])) for part in PARTS}
-    _refuse_shared_groups(path, manifest, rows)
+    rows = {part: tuple(sorted(number_of[name] for name in ids_of[part])) for part in PARTS}
+    _check_groups(path, manifest, rows)
     return rows
 
 
 def read_labelled(path: Path, manifest: Manifest) -> tuple[int, ...]:
-    """The rows of `manifest` that a saved split says to be labelled, ascending.
+    """Read the rows of `manifest` that a saved split lists as labelled, ascending.
 
     Raises:
-        S4miError: the file is missing or damaged, names none, or one that is not in the manifest.
+        S4miError: the file is missing or damaged, lists no image, or one that is not in the manifest.
     """
     number_of = {row.id: number for number, row in enumerate(manifest.rows)}
     try:
-        named = [str(name) for name in json.loads(path.read_text(encoding="utf-8"))["labelled"]]
+        ids = [str(name) for name in json.loads(path.read_text(encoding="utf-8"))["labelled"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise S4miError(f"{path}: is no saved split ({error}); make one with: s4mi data split … -o {path}") from error
-    strangers = [name for name in named if name not in number_of]
-    if strangers or not named:
-        what = f"names {strangers[0]!r}, which is not in the manifest" if strangers else "names no image"
-        raise S4miError(f"{path}: labelled: {what}; it is of another state of {manifest.folder}; split it again")
-    return tuple(sorted({number_of[name] for name in named}))
+        raise S4miError(
+            f"{path}: not a valid split file ({error}); create it with: s4mi data split … -o {path}"
+        ) from error
+    unknown = [name for name in ids if name not in number_of]
+    if unknown or not ids:
+        problem = f"image {unknown[0]!r} is not in the manifest" if unknown else "no image listed"
+        raise S4miError(f"{path}: labelled: {problem}; it belongs to another state of {manifest.folder}; split again")
+    return tuple(sorted({number_of[name] for name in ids}))
 
 
-def _refuse_shared_groups(path: Path, manifest: Manifest, rows: Mapping[Part, Sequence[int]]) -> None:
-    side: dict[str, Part] = {}
+def _check_groups(path: Path, manifest: Manifest, rows: Mapping[Part, Sequence[int]]) -> None:
+    part_of: dict[str, Part] = {}
     for part, numbers in rows.items():
         for number in numbers:
             group = manifest.rows[number].group
-            if group is not None and side.setdefault(group, part) != part:
-                raise S4miError(f"{path}: group {group!r} is in {side[group]} and in {part}; keep it on one side")
+            if group is not None and part_of.setdefault(group, part) != part:
+                raise S4miError(f"{path}: group {group!r} is in {part_of[group]} and in {part}; keep it in one part")

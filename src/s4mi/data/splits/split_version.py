@@ -1,4 +1,4 @@
-"""From which version of a data set its parts are drawn, so that nobody moves when annotation is merged in."""
+"""Choice of the version that the parts are drawn from, so that merging annotations moves no image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +13,17 @@ from s4mi.records import TaskKind
 
 
 def base_version(
-    manifest: Manifest, kind: TaskKind, division: SplitMethod, *, foreground: Sequence[float] | None
+    manifest: Manifest, kind: TaskKind, method: SplitMethod, *, foreground: Sequence[float] | None
 ) -> BaseVersion | None:
-    """The first version with annotation for the task, or None where that is `manifest`, or nothing is drawn.
+    """Return the first version with annotations for the task, or None if that is `manifest`, or no part is drawn.
 
     Args:
         foreground: foreground share of the mask of each row of `manifest`.
 
     Raises:
-        S4miError: an older version is not there, cannot be read, or has a mask that cannot.
+        S4miError: an older version, or a mask of it, is missing or unreadable.
     """
-    if division.kind not in ("random", "kfold"):
+    if method.kind not in ("random", "kfold"):
         return None
     for version in range(1, manifest.version):
         old = load_version(manifest.folder, version)
@@ -32,18 +32,18 @@ def base_version(
     return None
 
 
-def merged_later(manifest: Manifest, basis: BaseVersion, kind: TaskKind) -> frozenset[int]:
-    """The rows of `manifest` whose annotation was not there when the parts were drawn."""
-    known = {row.id for row in basis.manifest.rows if row.annotated(kind)}
+def merged_later(manifest: Manifest, base: BaseVersion, kind: TaskKind) -> frozenset[int]:
+    """Return the rows of `manifest` that were annotated after the parts were drawn."""
+    known = {row.id for row in base.manifest.rows if row.annotated(kind)}
     return frozenset(number for number, row in enumerate(manifest.rows) if row.annotated(kind) and row.id not in known)
 
 
 def _foreground(old: Manifest, new: Manifest, foreground: Sequence[float]) -> list[float]:
-    """That of the old version's masks; one that was replaced since is read again."""
+    """Return the foreground shares of the old version; masks that were replaced since are read again."""
     shares: dict[tuple[str, Path | None], float] = {
         (row.id, row.mask): share for row, share in zip(new.rows, foreground, strict=True)
     }
-    found = []
+    old_shares = []
     for row in old.rows:
         share = 0.0 if row.mask is None else shares.get((row.id, row.mask))
         if share is None:
@@ -51,7 +51,7 @@ def _foreground(old: Manifest, new: Manifest, foreground: Sequence[float]) -> li
             try:
                 share = foreground_share(read_mask(row.mask, old.spec.mask_values))
             except ImageError as error:
-                place = f"{old.folder / manifest_name(old.version)}:{row.line}"
-                raise S4miError(f"{place}: mask {row.mask.name!r} {error}") from error
-        found.append(share)
-    return found
+                location = f"{old.folder / manifest_name(old.version)}:{row.line}"
+                raise S4miError(f"{location}: mask {row.mask.name!r} {error}") from error
+        old_shares.append(share)
+    return old_shares
