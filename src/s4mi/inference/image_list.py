@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from s4mi.data.files import SUFFIXES, stem_of, suffix_of
 from s4mi.data.manifest import load_manifest
@@ -26,12 +28,14 @@ class InputImage:
     Attributes:
         name: what tables call it. place: the path of its answers below a folder, without ending.
         frames: pages, frames or slices in it, each of which is a picture of its own.
+        values: (H, W) or (H, W, 3|4) of an image in memory, which is no file: `picture.path` then names it in messages.
     """
 
     name: str
     place: str
     picture: DatasetImage
     frames: int = 1
+    values: NDArray[Any] | None = field(default=None, compare=False)
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from typing import TypeVar
 import numpy as np
 
 from s4mi.data.formats.frame import ImageError
-from s4mi.data.formats.intensity import Pixels
+from s4mi.data.formats.intensity import Intensity, Pixels
+from s4mi.data.images import as_rgb, read_image
 from s4mi.data.spacing import Spacing, pixel_spacing
 from s4mi.data.volumes import read_pictures
 from s4mi.errors import S4miError
@@ -121,7 +122,7 @@ def decode(asked: InputImage, answerer: Predictor, wanted: KeepOptions) -> Decod
     """Read a file and make it ready; what is wrong with it is told."""
     path, spec = asked.picture.path, answerer.about.spec
     try:
-        pictures = read_pictures(path, spec.rule) if asked.frames > 1 else [answerer.read(path)]
+        pictures = read_input(asked, spec.rule)
         if len(pictures) != asked.frames:
             raise ImageError("undecodable", f"says it holds {asked.frames} pictures, but has {len(pictures)}")
         if spec.channels == "grey":
@@ -141,6 +142,18 @@ def decode(asked: InputImage, answerer: Predictor, wanted: KeepOptions) -> Decod
         counts=tuple(map(len, inputs)), spacing=pixel_spacing(path) if wanted.spacing else None,
         strange=spec.channels == "rgb" and all(map(_is_grey, pictures)),
     )  # fmt: skip
+
+
+def read_input(asked: InputImage, rule: Intensity) -> list[Pixels]:
+    """(H, W, 3) of every picture of a file, or of an image in memory, whose numbers are read in the same way.
+
+    Raises:
+        ImageError: the file is missing or not an image, or the rule does not apply to its numbers.
+    """
+    if asked.values is not None:
+        return [as_rgb(rule.to_uint8(asked.values))]
+    path = asked.picture.path
+    return read_pictures(path, rule) if asked.frames > 1 else [read_image(path, rule)]
 
 
 def _is_grey(pixels: Pixels) -> bool:
