@@ -9,6 +9,10 @@ from types import ModuleType
 class S4miError(Exception):
     """Bad input or a bad setting. The message is one line and is all the user sees; never a traceback."""
 
+    def _render_traceback_(self) -> list[str]:
+        """IPython and notebooks print these lines in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint ``; did you mean 'x'?`` naming the known word closest to `word`, or ``''`` when none is close."""
