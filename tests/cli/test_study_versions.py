@@ -69,7 +69,7 @@ def test_a_merge_leaves_a_study_with_a_time_to_expect_and_then_with_what_it_brou
     assert re.fullmatch(r"1 run, 0 without labels; 0 done, about \d+ s of training left", total)
 
     printed = said("study", "run", study, "-o", out, "--workers", "0")
-    assert "multi-class classification: macro F1 by the new annotations" in printed
+    assert "multi-class classification: macro F1 before and after the new annotations" in printed
     (gain,) = (line for line in printed.splitlines() if line.startswith("version 1 → 2, "))
     assert re.search(r"100 %: \d+ → \d+ labels, [01]\.\d+ → [01]\.\d+, .*\(n = 1\)$", gain), gain
     assert "with n = 1 seed nothing can be tested" in printed

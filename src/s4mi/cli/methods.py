@@ -1,8 +1,8 @@
-"""`s4mi methods`: what is available."""
+"""`s4mi methods`: the methods that can be trained."""
 
 
 def methods() -> None:
-    """List the methods: what each does, for which tasks, and its paper."""
+    """List the methods: what each does, its tasks, and its paper."""
     from rich.console import Console
     from rich.table import Table
 
