@@ -78,7 +78,7 @@ def embed(
         dataset: a data set folder, or a plain folder of images.
         out: the table, a .parquet file; a map (.svg), its points (.json) and errors.csv go beside it.
         encoder: which of the run's encoders; None for its first.
-        projection: of the map: pca, or umap, which needs the extra `umap`.
+        projection: projection of the map: pca, or umap, which needs the extra `umap`.
         batch_size: images per forward pass.
         progress: True shows a bar (terminal, notebook); a function is called with what is done, done and total.
 

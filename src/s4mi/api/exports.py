@@ -23,7 +23,7 @@ class ExportOutput:
         card: its model card, beside it.
         megabytes: size of the model file.
         check: how it was compared with the run: `difference` is the largest one of any probability.
-        reason: of a study, which run was selected and why; else empty.
+        reason: for a study, which run was selected and why; else empty.
     """
 
     file: Path
@@ -61,7 +61,7 @@ def export(run: StrPath, out: StrPath, *, task: "TaskKind | None" = None, overwr
     Args:
         run: folder of a run, or of a study: its best run by validation.
         out: the file: .onnx for ONNX, .pt2 for a torch.export archive.
-        task: of a study, only runs of this task.
+        task: for a study, only runs of this task.
         overwrite: replace the file, and another model's card beside it.
 
     Raises:

@@ -1,7 +1,7 @@
 """Images as callers pass them: arrays, files, folders, data sets, or lists of these."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Image = StrPath | NDArray[Any]
     """An array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), a file, a folder, or the folder of a data set."""
-    Images = Image | Sequence[Image]
+    Images = Image | Iterable[Image]
     """One image or several."""
 
 
@@ -29,7 +29,7 @@ def list_images(images: "Images", runs: Sequence[Path], part: "Part | None") -> 
 
     Args:
         runs: folders of the runs whose splits define `part`.
-        part: of data sets, the images in this part; None for all.
+        part: for data sets, the images in this part; None for all.
 
     Raises:
         S4miError: a path does not exist, holds no images, or an array is not an image.
@@ -38,12 +38,19 @@ def list_images(images: "Images", runs: Sequence[Path], part: "Part | None") -> 
         found = list(_found([cast("Image", images)], runs, part))
         folder = not _is_array(images) and as_path(cast("StrPath", images)).is_dir()
         return found, len(found) == 1 and found[0].frames == 1 and not folder
-    if not isinstance(images, Sequence):
+    if not isinstance(images, Iterable):
         raise S4miError(
             f"expected an image array, a path, or a list of these, got {type(images).__name__}; "
             "convert other images with numpy.asarray"
         )
-    return list(_found(images, runs, part)), False
+    several = list(images)
+    for number, image in enumerate(several):
+        if not (_is_array(image) or isinstance(image, str | os.PathLike)):
+            raise S4miError(
+                f"image {number}: expected an array or a path, got {type(image).__name__}; "
+                "convert other images with numpy.asarray"
+            )
+    return list(_found(several, runs, part)), False
 
 
 def check_array(array: "NDArray[Any]", name: str) -> "NDArray[Any]":

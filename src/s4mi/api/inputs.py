@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,14 @@ def as_path(given: StrPath) -> Path:
     return Path(os.fspath(given)).expanduser()
 
 
-def as_paths(given: StrPath | Sequence[StrPath]) -> list[Path]:
+def as_paths(given: StrPath | Iterable[StrPath]) -> list[Path]:
     """One path or several, as a list.
 
     Raises:
         S4miError: there is none, or one of them is not a path.
     """
-    paths = [as_path(given)] if isinstance(given, str | os.PathLike) else [as_path(one) for one in given]
+    several = isinstance(given, Iterable) and not isinstance(given, str | os.PathLike)
+    paths = [as_path(one) for one in given] if several else [as_path(given)]  # type: ignore[union-attr,arg-type]
     if not paths:
         raise S4miError("expected at least one path, got an empty list")
     return paths
@@ -82,7 +83,7 @@ def _yaml(value: object) -> str:
     """A value in one line of YAML, which is read back as the same value."""
     import yaml
 
-    text = yaml.safe_dump(_plain(value), default_flow_style=True, width=math.inf, allow_unicode=True)
+    text = yaml.safe_dump(_plain(value), default_flow_style=True, width=math.inf)
     return text.removesuffix("...\n").strip()
 
 

@@ -1,6 +1,6 @@
 """A trained model in Python: load it from a run, a study or an exported file, and predict images in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, overload
 
@@ -35,9 +35,9 @@ def load(path: StrPath, *, task: "TaskKind | None" = None, ensemble: bool = Fals
 
     Args:
         path: folder of a run, folder of a study (its best run by validation), or an exported .onnx or .pt2 file.
-        task: of a study, only runs of this task.
-        ensemble: of a study, average the probabilities of all seeds of its best technique.
-        clusters: of a run that found clusters, predict these instead of the classes assigned to them.
+        task: for a study, only runs of this task.
+        ensemble: for a study, average the probabilities of all seeds of its best technique.
+        clusters: for a run that found clusters, predict these instead of the classes assigned to them.
 
     Raises:
         S4miError: `path` is none of these, has no finished run, or its runs cannot be combined.
@@ -56,7 +56,7 @@ class Model:
     Attributes:
         path: what it was loaded from.
         runs: folders of its runs, several of an ensemble, none of an exported file.
-        reason: of a study, which of its runs were selected and why; else empty.
+        reason: for a study, which of its runs were selected and why; else empty.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Model:
         return polars.concat(frames, how="diagonal")
 
     @overload
-    def predict(
+    def predict(  # type: ignore[overload-overlap]
         self,
         images: "NDArray[Any]",
         *,
@@ -129,7 +129,7 @@ class Model:
     @overload
     def predict(
         self,
-        images: "Sequence[Image]",
+        images: "Iterable[Image]",
         *,
         part: "Part | None" = None,
         raw: bool = False,
@@ -156,7 +156,7 @@ class Model:
         Args:
             images: arrays (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), bool, uint8, other integers or floats without NaN;
                 paths of files, folders (searched recursively) or data sets; or a list of these.
-            part: of data sets, only images in this part of the run's own split.
+            part: for data sets, only images in this part of the run's own split.
             raw: leave out temperature scaling and per-class thresholds.
             tta: average over the eight flips and quarter turns; 8× slower.
             overlap: overlap of neighbouring windows as a share of their side, for segmenters trained on tiles.
@@ -174,7 +174,7 @@ class Model:
         return found[0] if single else PredictionList(found)
 
     @overload
-    def predict_proba(
+    def predict_proba(  # type: ignore[overload-overlap]
         self,
         images: "NDArray[Any]",
         *,
@@ -198,7 +198,7 @@ class Model:
     @overload
     def predict_proba(
         self,
-        images: "Sequence[Image]",
+        images: "Iterable[Image]",
         *,
         part: "Part | None" = None,
         raw: bool = False,

@@ -1,6 +1,7 @@
 """Predict images into files, as the command `s4mi predict` does."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ class PredictOutput:
         output: the CSV file of a classifier's predictions, or the folder of a segmenter's masks.
         images: images predicted, `kept` of them by an earlier call.
         failed: images that could not be predicted; `errors` lists them.
-        reason: of a study, which of its runs were selected and why; else empty.
+        reason: for a study, which of its runs were selected and why; else empty.
         overlays: folder of overlays, if they were asked for; `legend` names their colours.
         sheet: contact sheet of clusters, if they were asked for; `next_steps` says how to name them.
         errors: CSV file of images that could not be predicted; None where there are none.
@@ -83,7 +84,7 @@ class PredictOutput:
 
 def predict(
     model: StrPath | Model,
-    images: StrPath | Sequence[StrPath],
+    images: StrPath | Iterable[StrPath],
     out: StrPath,
     *,
     overlay: bool = False,
@@ -108,14 +109,14 @@ def predict(
         model: folder of a run or a study, an exported file, or a loaded model (with the options it was loaded with).
         images: image files, folders (searched recursively) or data set folders.
         out: output folder.
-        overlay: of a segmenter, also write each image with its mask over it, compared with the true mask if there is
+        overlay: for a segmenter, also write each image with its mask over it, compared with the true mask if there is
             one.
         format: masks as `png`, or `match` for the format of their image: TIFF, NIfTI, DICOM-SEG.
-        ensemble: of a study, average over all seeds of its best technique.
-        task: of a study, only runs of this task.
-        clusters: of a run that found clusters, write these, and a contact sheet to name them from.
-        part: of data sets, only images in this part of the run's own split.
-        unannotated: of data sets, only images without a label or, for segmentation, without a mask.
+        ensemble: for a study, average over all seeds of its best technique.
+        task: for a study, only runs of this task.
+        clusters: for a run that found clusters, write these, and a contact sheet to name them from.
+        part: for data sets, only images in this part of the run's own split.
+        unannotated: for data sets, only images without a label or, for segmentation, without a mask.
         raw: leave out temperature scaling and per-class thresholds.
         tta: average over the eight flips and quarter turns; 8× slower.
         overlap: overlap of neighbouring windows as a share of their side, for segmenters trained on tiles.
@@ -127,11 +128,8 @@ def predict(
     """
     if isinstance(model, Model):
         ensemble, task, clusters = model.ensemble, model.selected_task, model.clusters
-    if (
-        not isinstance(images, str)
-        and not hasattr(images, "__fspath__")
-        and any(hasattr(one, "ndim") for one in images)
-    ):
+    given = images if isinstance(images, str | os.PathLike) else list(images)
+    if isinstance(given, list) and any(hasattr(one, "ndim") for one in given):
         raise S4miError("predict writes files for image files; for arrays use s4mi.load(model).predict(images)")
     one_of("format", format, ("png", "match"))
     folder = as_path(out)
@@ -140,7 +138,7 @@ def predict(
 
         made = predict_run(
             model.path if isinstance(model, Model) else as_path(model),
-            as_paths(images),
+            as_paths(given),
             folder,
             overlay=overlay,
             clusters=clusters,

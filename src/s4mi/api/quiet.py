@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 LOGGERS = ("lightning.fabric", "lightning_fabric", "huggingface_hub", "timm", "httpx", "matplotlib.font_manager")
 """Loggers of libraries whose messages below an error are of no use here."""
-WARNING_MODULES = r"(torch|lightning_fabric|monai|torchmetrics|timm)(\..*)?"
+WARNING_MODULES = r"(torch|torchvision|lightning_fabric|monai|torchmetrics|timm)(\..*)?$"
 """Modules whose warnings a user can do nothing about."""
 
 

@@ -1,6 +1,6 @@
 """Explain classifiers: saliency maps, scored against masks where there are some."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,8 +70,8 @@ class ExplainOutput:
 
 
 def explain(
-    runs: StrPath | Sequence[StrPath],
-    images: StrPath | Sequence[StrPath],
+    runs: StrPath | Iterable[StrPath],
+    images: StrPath | Iterable[StrPath],
     out: StrPath,
     *,
     methods: "Sequence[MapName] | None" = None,
@@ -91,7 +91,7 @@ def explain(
         out: output folder.
         methods: kinds of maps: input_gradient, smooth_grad, grad_cam; None for all three.
         target: name of the class to explain, `truth` for each image's own, or None for the predicted one.
-        part: of data sets, the images in this part of the runs' own split; None for all.
+        part: for data sets, the images in this part of the runs' own split; None for all.
         limit: most images of each folder or data set, spread over its classes.
         tolerance: pixels by which a hit of the pointing game may miss the mask.
         sanity: compare with maps of the same network with random weights.

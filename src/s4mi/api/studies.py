@@ -164,7 +164,7 @@ class Study(os.PathLike[str]):
         """The best run by validation: of the technique with the best mean over seeds, its best seed.
 
         Args:
-            task: only runs of this task, where the study has several.
+            task: where the study has several, only runs of this task.
 
         Raises:
             S4miError: no run is finished, or the runs are of several data sets or tasks.

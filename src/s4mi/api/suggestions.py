@@ -101,7 +101,7 @@ def suggest(
         dataset: a data set with images to annotate.
         out: the table, a .csv file.
         count: number of images.
-        task: of a study, only runs of this task.
+        task: for a study, only runs of this task.
         uncertainty: entropy, disagreement (of seeds or networks), both, or none.
         diversity: k-centre, typicality, none, or auto: typicality with `cold_start`, else k-centre.
         cold_start: choose by features alone, where nothing is annotated yet; `source` is then a pre-training run.
