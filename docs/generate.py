@@ -1,4 +1,7 @@
-"""Write docs/reference/ from the code: the command line, every setting, the methods. `--check` only compares."""
+"""Write docs/reference/ from the code: the command line, every setting, the methods, the Python API.
+
+`--check` only compares.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ import typer.main
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from python_reference import python_page
 
 from s4mi.cli import app
 from s4mi.config import METHOD_CONFIGS, Arm, DataConfig, RunConfig, StudyConfig
@@ -103,7 +107,7 @@ def _cell(text: str) -> str:
 
 def main() -> None:
     """Write the pages, or with `--check` fail if one is out of date."""
-    pages = {"command-line.md": command_line(), "settings.md": settings()}
+    pages = {"command-line.md": command_line(), "settings.md": settings(), "python.md": HEAD + python_page()}
     stale = [name for name, text in pages.items() if _read(REFERENCE / name) != text]
     if "--check" in sys.argv[1:]:
         if stale:

@@ -31,3 +31,7 @@ def test_a_missing_extra_is_one_line_with_the_command_to_install_it() -> None:
     assert str(error.value) == (
         "Reading DICOM needs the package 'no_such_package_xyz'; install it with: pip install 's4mi[dicom]'"
     )
+
+
+def test_a_notebook_prints_the_line_alone() -> None:
+    assert S4miError("run.yaml: epochs: 0")._render_traceback_() == ["S4miError: run.yaml: epochs: 0"]

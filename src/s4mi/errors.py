@@ -9,6 +9,10 @@ from types import ModuleType
 class S4miError(Exception):
     """Invalid input or setting. The message is one line and is printed without a traceback."""
 
+    def _render_traceback_(self) -> list[str]:
+        """IPython and notebooks print these lines in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the hint ``; did you mean 'x'?`` with the known word closest to `word`, or ``''`` if none is close."""

@@ -62,12 +62,12 @@ def test_clusters_are_found_looked_at_named_and_predicted_by_commands_alone(
     save_run_config(quick(data, method, epochs=1), tmp_path / "run.yaml")
     trained = s4mi("train", tmp_path / "run.yaml", "-o", run)
     assert trained.returncode == 0, trained.stderr
-    assert ": 60 unlabelled images, 1 epochs, " in trained.stdout
+    assert ": 60 unlabelled images, 1 epoch, " in trained.stdout
     assert "best epoch" not in trained.stdout
-    assert f"look at the clusters with: s4mi predict {run} IMAGES -o OUT --clusters\n" in trained.stdout
+    assert f"see the clusters with: s4mi predict {run} IMAGES -o OUT --clusters\n" in trained.stdout
     looked = s4mi("predict", run, data, "-o", tmp_path / "look", "--clusters")
     assert looked.returncode == 0, looked.stderr
-    assert f"look at the clusters: {tmp_path / 'look' / 'clusters.png'}\n" in looked.stdout
+    assert f"contact sheet of the clusters: {tmp_path / 'look' / 'clusters.png'}\n" in looked.stdout
     names = "classes: {0: background, 1: lesion, 2: background}"
     assert f"name clusters in {run / 'config.yaml'}, section method, e.g. {names}\n" in looked.stdout
     settings = (run / "config.yaml").read_text(encoding="utf-8")

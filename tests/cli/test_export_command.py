@@ -29,6 +29,6 @@ def test_it_says_what_was_written_and_how_it_was_compared(
     lines = shown.splitlines()
     assert status == 0
     assert lines[0].startswith(f"{out} (")
-    assert "answers as the run does, to " in lines[0]
+    assert "same predictions as the run, to " in lines[0]
     assert lines[1:] == ["compared on 8 images of its test part", f"model card: {out.parent / 'MODEL_CARD.md'}"]
     assert sorted(path.name for path in out.parent.iterdir()) == ["MODEL_CARD.md", "model.onnx"]

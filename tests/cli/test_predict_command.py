@@ -36,21 +36,21 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def test_a_study_says_who_answered_and_goes_on(tmp_path: Path, study: Path, images: Path) -> None:
+def test_a_study_names_the_runs_it_predicts_with_and_goes_on(tmp_path: Path, study: Path, images: Path) -> None:
     first = s4mi("predict", study, images, "-o", tmp_path / "out", "--ensemble", "--tta")
     assert first.exit_code == 0, first.output
-    assert first.output.startswith("answered by a: all 2 seeds (validation f1_macro ")
-    assert f"2 images answered: {tmp_path / 'out' / 'predictions.csv'}" in first.output
+    assert first.output.startswith("predicted by a: all 2 seeds (validation f1_macro ")
+    assert f"2 images predicted: {tmp_path / 'out' / 'predictions.csv'}" in first.output
     again = s4mi("predict", study, images, "-o", tmp_path / "out", "--ensemble", "--tta", "--resume")
-    assert "2 images answered, 2 of them at an earlier time" in again.output
+    assert "2 images predicted, 2 of them by an earlier run of this command" in again.output
 
 
 def test_a_broken_image_ends_with_status_1_after_all_others(tmp_path: Path, study: Path, images: Path) -> None:
     (images / "c.png").write_bytes(b"no image")
     done = s4mi("predict", study / "runs/a-seed0", images, "-o", tmp_path / "out")
     assert done.exit_code == 1
-    assert "2 images answered" in done.output
-    assert f"1 could not be answered: {tmp_path / 'out' / 'errors.csv'}" in done.output
+    assert "2 images predicted" in done.output
+    assert f"1 image could not be predicted: {tmp_path / 'out' / 'errors.csv'}" in done.output
 
 
 def test_calibrate_prints_what_it_did_and_writes_it(tmp_path: Path, study: Path) -> None:

@@ -52,7 +52,7 @@ def test_embed_goes_past_a_broken_image_and_says_so(s4mi, runs: Path, tmp_path: 
     (tmp_path / "b.png").write_bytes(b"no image")
     status, out, err = s4mi("embed", runs / "done", tmp_path, "-o", tmp_path / "out/f.parquet")
     assert status == 1
-    assert out.startswith("1 images embedded")
+    assert out.startswith("1 image embedded")
     assert f"1 could not be read: {tmp_path / 'out/errors.csv'}" in err
 
 

@@ -71,7 +71,7 @@ def test_after_a_merge_the_plan_estimates_time_and_the_report_shows_the_gain(
     assert re.fullmatch(r"1 run, 0 without labels; 0 finished, about \d+ s of training left", total)
 
     printed = printed_by("study", "run", study, "-o", out, "--workers", "0")
-    assert "multi-class classification: macro F1 by the new annotations" in printed
+    assert "multi-class classification: macro F1 before and after the new annotations" in printed
     (gain,) = (line for line in printed.splitlines() if line.startswith("version 1 → 2, "))
     assert re.search(r"100 %: \d+ → \d+ labels, [01]\.\d+ → [01]\.\d+, .*\(n = 1\)$", gain), gain
     assert "with n = 1 seed nothing can be tested" in printed

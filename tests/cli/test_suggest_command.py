@@ -10,21 +10,21 @@ from s4mi.cli.suggest import Format, _next
 @pytest.mark.parametrize(
     ("format_", "files", "lines"),
     [
-        (Format.csv, ["next.csv"], ["when its column label is filled in: s4mi data merge data next.csv"]),
+        (Format.csv, ["next.csv"], ["fill in its column label, then: s4mi data merge data next.csv"]),
         (
             Format.label_studio,
             ["next.csv", "next.label-studio.json", "next.xml"],
             [
                 "to correct: import next.label-studio.json into Label Studio, with the labelling interface next.xml",
-                "then merge what is exported there as JSON: s4mi data merge data EXPORT.json",
+                "then export it there as JSON: s4mi data merge data EXPORT.json",
             ],
         ),
         (
             Format.coco,
             ["next.csv", "next.coco.json"],
             [
-                "to correct: import next.coco.json into CVAT, or another program that reads COCO",
-                "then merge what is exported there as COCO: s4mi data merge data EXPORT.json",
+                "to correct: import next.coco.json into CVAT or another tool that reads COCO",
+                "then export it there as COCO: s4mi data merge data EXPORT.json",
             ],
         ),
     ],

@@ -127,7 +127,7 @@ def test_predicting_with_an_onnx_file_imports_no_torch(kind: str, made: Made, im
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "4 images answered" in done.stdout
+    assert "4 images predicted" in done.stdout
 
 
 def test_other_software_finds_all_it_needs_in_the_file(made: Made) -> None:

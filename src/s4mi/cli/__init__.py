@@ -1,4 +1,4 @@
-"""The command line: parse, call a recipe, print. Each command imports what it needs only when it runs."""
+"""The command line: parse, call the API, print. Each command imports what it needs only when it runs."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ from rich.console import Console
 
 from s4mi import __version__
 from s4mi.cli import (
+    calibrate,
     compare,
     data,
     demo,
@@ -41,7 +42,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
-app.command("calibrate")(predict.calibrate)
+app.command("calibrate")(calibrate.calibrate)
 app.command("suggest")(suggest.suggest)
 app.command("simulate")(simulate.simulate)
 app.command("explain")(explain.explain)
@@ -52,8 +53,8 @@ app.command("methods")(methods.methods)
 app.command("demo")(demo.demo)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"s4mi {__version__}")
         raise typer.Exit
 
@@ -61,26 +62,26 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: bool = typer.Option(
-        False, "--version", callback=_print_version, is_eager=True, help="Print the version and leave."
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
     """Machine supervision for medical imaging: many images, few labels."""
 
 
-def _of_ctrl_c(leaving: SystemExit) -> bool:
-    """Whether typer has made this of Ctrl-C, and not of the exit of a command that has said itself what is kept."""
-    made = leaving.__context__
-    return leaving.code == INTERRUPTED and made is not None and isinstance(made.__cause__, KeyboardInterrupt)
+def _is_interrupt(leaving: SystemExit) -> bool:
+    """Whether typer raised this for Ctrl-C; a command that handles Ctrl-C itself has printed what is kept."""
+    raised = leaving.__context__
+    return leaving.code == INTERRUPTED and raised is not None and isinstance(raised.__cause__, KeyboardInterrupt)
 
 
 def main() -> None:
-    """Run the command line; bad input ends it with one line on standard error and exit status 1."""
+    """Run the command line; invalid input ends it with one line on standard error and exit status 1."""
     try:
         app()
     except S4miError as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
         sys.exit(1)
     except SystemExit as leaving:
-        if _of_ctrl_c(leaving) and os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes the first says it
+        if _is_interrupt(leaving) and os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes, only the first
             Console(stderr=True).print("interrupted; finished work is kept", style="yellow")
         raise

@@ -1,13 +1,13 @@
-"""What several commands print alike."""
+"""Output that several commands share."""
 
 import logging
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from s4mi.api.progress import StepCallback
     from s4mi.data.spec import Finding
     from s4mi.records import Scores
     from s4mi.report.results.tables import ResultTable
@@ -15,23 +15,25 @@ if TYPE_CHECKING:
 
 
 def setup_logging(*, facts: bool = True) -> None:
-    """Warnings of this package, and `facts` such as the weights loaded, go to standard error; libraries stay quiet."""
+    """Send warnings of this package, and `facts` such as the weights loaded, to standard error; silence libraries."""
     import warnings
 
-    from rich.console import Console
     from rich.logging import RichHandler
 
-    handler = RichHandler(console=Console(stderr=True, soft_wrap=True), show_time=False, show_path=False)
+    from s4mi.api.progress import error_console
+    from s4mi.api.quiet import LOGGERS, WARNING_MODULES
+
+    handler = RichHandler(console=error_console(), show_time=False, show_path=False)
     logger = logging.getLogger("s4mi")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO if facts else logging.WARNING)
-    for name in ("lightning.fabric", "lightning_fabric", "huggingface_hub", "timm", "httpx"):
+    for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"(torch|lightning_fabric|monai|torchmetrics|timm)(\..*)?")
+    warnings.filterwarnings("ignore", module=WARNING_MODULES)
 
 
 def print_scores(parts: "Mapping[str, Scores | None]") -> None:
-    """A table of the main scores, a column a part, and the scores per class below."""
+    """Print the main scores, one column per part, and the scores per class below."""
     from rich.console import Console
     from rich.table import Table
 
@@ -62,7 +64,7 @@ def print_scores(parts: "Mapping[str, Scores | None]") -> None:
 
 
 def print_result_table(table: "ResultTable") -> None:
-    """Techniques by label fractions: mean and interval on the test part, the best of each column in bold."""
+    """Print techniques by label fraction: mean and interval on the test part, the best of each column in bold."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -83,12 +85,12 @@ def print_result_table(table: "ResultTable") -> None:
 
 
 def print_gains(gains: "Sequence[VersionGains]") -> None:
-    """What new annotations brought: a line a technique and amount of labels, and what may be said of all."""
+    """Print what new annotations changed: one line per technique and number of labels, and a summary."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for one in gains:
-        console.print(f"{one.title}: {one.metric.label} by the new annotations", style="italic")
+        console.print(f"{one.title}: {one.metric.label} before and after the new annotations", style="italic")
         for row in one.rows:
             console.print(f"version {row.version} → {one.version}, {row.line}")
         console.print(one.sentence[0].upper() + one.sentence[1:], "", sep="\n")
@@ -107,25 +109,19 @@ def _shown(value: float | int | None) -> str:
 
 
 SHOWN = 20
-"""Findings of one kind that are printed; one broken export can fill thousands of lines, and `--json` holds them all."""
+"""Findings of one kind that are printed: one broken export can cause thousands. `--json` lists all."""
 STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
 
 
-@contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on standard error, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def progress_bar() -> "AbstractContextManager[StepCallback]":
+    """Return a progress bar on standard error, where that is a terminal."""
+    from s4mi.api.progress import step_progress
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, of: bar.update(task, description=what, completed=done, total=of)
+    return step_progress(True)
 
 
 def print_facts(*facts: tuple[str, str]) -> None:
-    """Names and values in two columns; empty values are left out."""
+    """Print names and values in two columns; empty values are left out."""
     from rich.console import Console
     from rich.table import Table
 
@@ -139,27 +135,30 @@ def print_facts(*facts: tuple[str, str]) -> None:
 
 
 def print_findings(findings: Iterable["Finding"], *, folder: str = "") -> None:
-    said: dict[str, int] = {}
+    """Print findings, at most `SHOWN` of each kind."""
+    counts: dict[str, int] = {}
     for finding in findings:
-        said[finding.code] = said.get(finding.code, 0) + 1
-        if said[finding.code] <= SHOWN:
-            place = str(Path(folder, finding.location))
-            print_line(f"{finding.severity}: {place}: {finding.message}", style=STYLES[finding.severity])
-    for code, count in said.items():
+        counts[finding.code] = counts.get(finding.code, 0) + 1
+        if counts[finding.code] <= SHOWN:
+            location = str(Path(folder, finding.location))
+            print_line(f"{finding.severity}: {location}: {finding.message}", style=STYLES[finding.severity])
+    for code, count in counts.items():
         if count > SHOWN:
             print_line(f"… and {count - SHOWN} more of the kind {code}; --json lists them all")
 
 
 def print_line(line: str, *, style: str = "") -> None:
-    """One line as it is: never cut or broken, so that it can be searched and copied."""
+    """Print one line as it is, never cut or wrapped, so that it can be searched and copied."""
     from rich.console import Console
 
     Console(markup=False, highlight=False, soft_wrap=True).print(line, style=style)
 
 
 def counted(pairs: Iterable[tuple[str, int]]) -> str:
+    """Return names with their counts: `nevus 12, melanoma 3`."""
     return ", ".join(f"{name} {count}" for name, count in pairs)
 
 
 def how_many(number: int, noun: str) -> str:
+    """Return a count with its noun: `no errors`, `1 error`, `2 errors`."""
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MapMethod(StrEnum):
-    """Kinds of maps."""
+    """Kinds of saliency maps."""
 
     input_gradient = "input_gradient"
     smooth_grad = "smooth_grad"
@@ -21,86 +21,92 @@ class MapMethod(StrEnum):
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(metavar="RUN_DIR")],
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a classification run.")],
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGES...", help="Image files, folders to search, or data set folders.")
+        list[Path],
+        typer.Argument(metavar="IMAGES...", help="Image files, folders (searched recursively) or data set folders."),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for overlays, sheet and scores.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Output folder for overlays, sheet and scores.")],
     beside: Annotated[
-        list[Path] | None, typer.Option("--beside", metavar="RUN_DIR", help="Another run to show beside; repeatable.")
+        list[Path] | None,
+        typer.Option("--beside", metavar="RUN_DIR", help="Another run to show side by side; repeatable."),
     ] = None,
     method: Annotated[
-        list[MapMethod] | None, typer.Option("--method", help="Kind of map; repeatable. Else all three.")
+        list[MapMethod] | None, typer.Option("--method", help="Kind of map; repeatable.  [default: all three]")
     ] = None,
     target: Annotated[
-        str, typer.Option("--class", metavar="NAME", help="Class to explain, or truth. Else the predicted one.")
+        str,
+        typer.Option(
+            "--class", metavar="NAME", help="Class to explain, or truth for each image's own.  [default: predicted]"
+        ),
     ] = "",
     split: Annotated[
-        Split, typer.Option("--split", help="Of a data set, the images in this part of the run's own split.")
+        Split, typer.Option("--split", help="For a data set: only images in this part of the run's own split.")
     ] = Split.test,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, help="Most images of a folder or data set, spread over its classes.")
+        int,
+        typer.Option("--limit", min=1, help="Maximum images of each folder or data set, spread over its classes."),
     ] = 16,
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0, help="Pixels by which a hit of the pointing game may miss.")
     ] = 0,
     sanity: Annotated[
-        bool, typer.Option("--sanity/--no-sanity", help="Compare with the same network with weights drawn anew.")
+        bool, typer.Option("--sanity/--no-sanity", help="Compare with the same network with random weights.")
     ] = True,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of SmoothGrad's noise and of those weights.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of SmoothGrad's noise and of the random weights.")
+    ] = 0,
 ) -> None:
-    """Saliency maps of classifiers side by side, scored against masks where the data set has some."""
-    from s4mi.cli.console import progress_bar, setup_logging
+    """Draw saliency maps of classifiers side by side, scored against masks where the data set has some."""
+    from s4mi import api
+    from s4mi.cli.console import setup_logging
     from s4mi.inference.saliency_maps import MAP_NAMES
-    from s4mi.recipes.explain import explain as recipe
 
     setup_logging()
-    with progress_bar() as bar:
-        result = recipe(
-            [run, *(beside or ())],
-            images,
-            out,
-            methods=[name for name in MAP_NAMES if not method or name in method],
-            target=target or None,
-            part=split.part,
-            limit=limit,
-            tolerance=tolerance,
-            sanity=sanity,
-            seed=seed,
-            progress=lambda done, of: bar("explaining", done, of),
-        )
-    _print(result.summary)
-    if result.sheet is not None:
-        typer.echo(f"side by side: {result.sheet}")
-    if result.summary.failed:
-        typer.echo(f"{result.summary.failed} could not be read: {out / 'errors.csv'}", err=True)
+    explained = api.explain(
+        [run, *(beside or ())],
+        images,
+        out,
+        methods=[name for name in MAP_NAMES if not method or name in method],
+        target=target or None,
+        part=split.part,
+        limit=limit,
+        tolerance=tolerance,
+        sanity=sanity,
+        seed=seed,
+    )
+    _print(explained.summary)
+    if explained.sheet is not None:
+        typer.echo(f"side by side: {explained.sheet}")
+    if explained.errors is not None:
+        typer.echo(f"{explained.summary.failed} could not be read: {explained.errors}", err=True)
         raise typer.Exit(1)
 
 
 def _print(summary: "ExplainSummary") -> None:
-    """A table for each run, and what to beware of."""
+    """Print a table for each run, and its warnings."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    drawn = " (synthetic)" if summary.synthetic else ""
-    console.print(f"{summary.images} images{drawn}, {summary.explained_class} class; ± is the 95 % interval\n")
+    synthetic = " (synthetic)" if summary.synthetic else ""
+    console.print(f"{summary.images} images{synthetic}, {summary.explained_class} class; ± is the 95 % interval\n")
     for run, technique in dict.fromkeys((one.run, one.technique) for one in summary.maps):
         table = Table("map", "pointing game", "energy inside", "area", "randomised", box=None, pad_edge=False,
             title=f"{run}: {technique}", title_justify="left",
         )  # fmt: skip
-        own = [one for one in summary.maps if one.run == run]
-        for one in own:
+        maps = [one for one in summary.maps if one.run == run]
+        for one in maps:
             means = (one.pointing, one.energy, one.area, one.randomised)
-            table.add_row(one.method, *map(_shown, means))
+            table.add_row(one.method, *map(_cell, means))
         console.print(table)
-        for one in own:
+        for one in maps:
             if one.warning:
                 console.print(f"{one.method}: {one.warning}", style="yellow", soft_wrap=True)
         console.print()
 
 
-def _shown(mean: "MeanInterval | None") -> str:
+def _cell(mean: "MeanInterval | None") -> str:
     if mean is None:
         return "–"
     return f"{mean.mean:.2f}" + ("" if mean.high is None else f" ± {mean.high - mean.mean:.2f}")

@@ -12,23 +12,23 @@ def export(
         ..., metavar="RUN_DIR", help="Folder of a run, or of a study: then its best run by validation."
     ),
     out: Path = typer.Option(
-        ..., "-o", "--out", metavar="FILE", help="Ends in .onnx, or in .pt2 for a torch.export archive."
+        ..., "-o", "--out", metavar="FILE", help="Output file: .onnx, or .pt2 for a torch.export archive."
     ),
-    task: Task = typer.Option(Task.any, "--task", help="Of a study: the best of the runs with this task."),
+    task: Task = typer.Option(Task.any, "--task", help="For a study: only runs of this task."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace the file, and another model's card beside it."),
 ) -> None:
-    """One file with the network and all that belongs to it, and a model card beside it.
+    """Export a model as one file with everything needed to use it, and a model card beside it.
 
-    The file is kept only if it answers as the run does, on images of its data set. Use it with: s4mi predict FILE
+    The file is kept only if its predictions equal the run's on images of its data set. Use it with: s4mi predict FILE
     """
+    from s4mi import api
     from s4mi.cli.console import setup_logging
-    from s4mi.recipes.export import export_run
 
     setup_logging()
-    result = export_run(run, out, task=task.kind, overwrite=overwrite)
-    if result.why:
-        typer.echo(result.why)
-    difference = max(result.check.difference, 1e-7)
-    typer.echo(f"{result.file} ({result.megabytes:.1f} MB): answers as the run does, to {difference:.0e}")
-    typer.echo(f"compared on {result.check.origin}")
-    typer.echo(f"model card: {result.card}")
+    exported = api.export(run, out, task=task.kind, overwrite=overwrite)
+    if exported.reason:
+        typer.echo(f"selected {exported.reason}")
+    difference = max(exported.check.difference, 1e-7)
+    typer.echo(f"{exported.file} ({exported.megabytes:.1f} MB): same predictions as the run, to {difference:.0e}")
+    typer.echo(f"compared on {exported.check.origin}")
+    typer.echo(f"model card: {exported.card}")

@@ -1,8 +1,8 @@
-"""`s4mi methods`: what is available."""
+"""`s4mi methods`: the methods that can be trained."""
 
 
 def methods() -> None:
-    """List the methods: what each does, for which tasks, its paper, and the package it comes from."""
+    """List the methods: what each does, its tasks, its paper, and the package that provides it."""
     import typer
     from rich.console import Console
     from rich.table import Table

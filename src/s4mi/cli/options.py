@@ -1,4 +1,4 @@
-"""Parts of a split and tasks, as options name them."""
+"""Values that options of several commands take: parts of a split, and tasks."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, cast
@@ -17,7 +17,7 @@ class Part(StrEnum):
 
 
 class Split(StrEnum):
-    """Parts of a split, or all of it."""
+    """Parts of a split, or the whole split."""
 
     train = "train"
     val = "val"
@@ -26,12 +26,12 @@ class Split(StrEnum):
 
     @property
     def part(self) -> "KnownPart | None":
-        """The part, or None for all of it."""
+        """The part, or None for the whole split."""
         return None if self is Split.all else cast("KnownPart", self.value)
 
 
 class Task(StrEnum):
-    """What runs of a study learn, where they learn several things."""
+    """Tasks of a study's runs, where it has several."""
 
     multiclass = "multiclass"
     multilabel = "multilabel"
@@ -40,5 +40,5 @@ class Task(StrEnum):
 
     @property
     def kind(self) -> "TaskKind | None":
-        """The task, or None where there is but one."""
+        """The task, or None for any."""
         return None if self is Task.any else cast("TaskKind", self.value)

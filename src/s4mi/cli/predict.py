@@ -1,4 +1,4 @@
-"""`s4mi predict`: use what was trained on any images. `s4mi calibrate`: how sure a run may be."""
+"""`s4mi predict`: predictions for any images, by a run, an ensemble or an exported model."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,11 +9,11 @@ import typer
 from s4mi.cli.options import Split, Task
 
 if TYPE_CHECKING:
-    from s4mi.recipes.predict import PredictResult
+    from s4mi.api import PredictOutput
 
 
 class MaskFile(StrEnum):
-    """What masks are written as."""
+    """Formats of mask files."""
 
     png = "png"
     match = "match"
@@ -21,115 +21,80 @@ class MaskFile(StrEnum):
 
 def predict(
     run: Path = typer.Argument(
-        ..., metavar="RUN", help="Folder of a run, an ONNX file, or a study: its best run by validation."
+        ..., metavar="RUN", help="Folder of a run, an exported file, or folder of a study: its best run by validation."
     ),
     images: list[Path] = typer.Argument(
-        ..., metavar="IMAGES...", help="Image files, folders to search, or data set folders."
+        ..., metavar="IMAGES...", help="Image files, folders (searched recursively) or data set folders."
     ),
-    out: Path = typer.Option(..., "-o", "--out", help="Folder for the answers."),
+    out: Path = typer.Option(..., "-o", "--out", help="Output folder."),
     overlay: bool = typer.Option(
-        False, "--overlay", help="Segmentation: also lay each mask over its image, beside the truth where it is known."
+        False, "--overlay", help="Segmentation: also write overlays, compared with the true mask where there is one."
     ),
     form: MaskFile = typer.Option(
-        MaskFile.png, "--format", help="Masks as PNG, or as their image is: TIFF, NIfTI, DICOM-SEG."
+        MaskFile.png, "--format", help="Masks as PNG, or in the format of their image: TIFF, NIfTI, DICOM-SEG."
     ),
     ensemble: bool = typer.Option(
-        False, "--ensemble", help="Of a study: the mean over all seeds of its best technique."
+        False, "--ensemble", help="For a study: average over all seeds of its best technique."
     ),
-    task: Task = typer.Option(Task.any, "--task", help="Of a study: the best of the runs with this task."),
+    task: Task = typer.Option(Task.any, "--task", help="For a study: only runs of this task."),
     tta: bool = typer.Option(
-        False, "--tta", help="Average over the eight ways to turn and mirror an image; 8x slower."
+        False, "--tta", help="Test-time augmentation: average over the eight flips and quarter turns; 8x slower."
     ),
     overlap: float = typer.Option(
-        0.25, "--overlap", help="Of windows, where a segmenter learnt from tiles: share of their side; 0: as evaluated."
+        0.25, "--overlap",
+        help="Overlap of windows as a share of their side, for segmenters trained on tiles; 0: as evaluated.",
     ),
-    raw: bool = typer.Option(False, "--raw", help="Without the temperature and thresholds that validation chose."),
-    resume: bool = typer.Option(
-        False, "--resume", help="Keep the answers that are there, and make those that are not."
-    ),
+    raw: bool = typer.Option(False, "--raw", help="Leave out temperature scaling and per-class thresholds."),
+    resume: bool = typer.Option(False, "--resume", help="Keep predictions that are already there."),
     clusters: bool = typer.Option(
-        False,
-        "--clusters",
-        help="Of a run that found clusters: their numbers for masks, and a sheet to name them from.",
+        False, "--clusters",
+        help="For a run that found clusters: write their numbers as masks, and a contact sheet to name them from.",
     ),
     split: Split = typer.Option(
-        Split.all, "--split", help="Of a data set, the images in this part of the run's own split."
+        Split.all, "--split", help="For a data set: only images in this part of the run's own split."
     ),
     unannotated: bool = typer.Option(
-        False, "--unannotated", help="Of a data set, the images without a label, or without a mask for segmentation."
+        False, "--unannotated", help="For a data set: only images without a label or, for segmentation, without a mask."
     ),
-) -> None:
-    """Probabilities and decisions as CSV (classification), or a mask per image at its own size (segmentation)."""
-    from s4mi.cli.console import progress_bar, setup_logging
-    from s4mi.recipes.predict import predict_run
+) -> None:  # fmt: skip
+    """Write probabilities and decisions as CSV (classification), or a mask per image at its own size (segmentation)."""
+    from s4mi import api
+    from s4mi.cli.console import setup_logging
 
     setup_logging()
-    with progress_bar() as bar:
-        result = predict_run(
-            run,
-            images,
-            out,
-            overlay=overlay,
-            clusters=clusters,
-            part=split.part,
-            unannotated=unannotated,
-            ensemble=ensemble,
-            task=task.kind,
-            raw=raw,
-            tta=tta,
-            overlap=overlap,
-            form=form.value,
-            resume=resume,
-            progress=lambda done, total: bar("predicting", done, total),
-        )
-    _say(result, out)
-    if result.failed:
+    written = api.predict(
+        run,
+        images,
+        out,
+        overlay=overlay,
+        format=form.value,
+        ensemble=ensemble,
+        task=task.kind,
+        clusters=clusters,
+        part=split.part,
+        unannotated=unannotated,
+        raw=raw,
+        tta=tta,
+        overlap=overlap,
+        resume=resume,
+    )
+    _print(written)
+    if written.failed:
         raise typer.Exit(1)
 
 
-def _say(result: "PredictResult", out: Path) -> None:
-    if result.why:
-        typer.echo(f"answered by {result.why}")
-    kept = f", {result.kept} of them at an earlier time" if result.kept else ""
-    typer.echo(f"{result.predicted} image{'' if result.predicted == 1 else 's'} answered{kept}: {result.output}")
-    if result.overlays is not None:
-        typer.echo(f"overlays ({result.legend}): {result.overlays}")
-    if result.sheet is not None:
-        typer.echo(f"look at the clusters: {result.sheet}")
-        for line in result.next_steps:
+def _print(written: "PredictOutput") -> None:
+    from s4mi.formatting import plural
+
+    if written.reason:
+        typer.echo(f"predicted by {written.reason}")
+    kept = f", {written.kept} of them by an earlier run of this command" if written.kept else ""
+    typer.echo(f"{plural(written.images, 'image')} predicted{kept}: {written.output}")
+    if written.overlays is not None:
+        typer.echo(f"overlays ({written.legend}): {written.overlays}")
+    if written.sheet is not None:
+        typer.echo(f"contact sheet of the clusters: {written.sheet}")
+        for line in written.next_steps:
             typer.echo(line)
-    if result.failed:
-        typer.echo(f"{result.failed} could not be answered: {out / 'errors.csv'}", err=True)
-
-
-def calibrate(
-    runs: list[Path] = typer.Argument(..., metavar="RUN_DIR..."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON document a run instead of tables."),
-) -> None:
-    """Fit on validation how sure a run may be: a temperature, and of several labels a threshold each."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from s4mi.cli.console import setup_logging
-    from s4mi.records.calibration import CALIBRATION_NAME
-    from s4mi.training.calibrate import calibrate_run
-
-    setup_logging()
-    for run in runs:
-        calibration = calibrate_run(run)
-        if as_json:
-            typer.echo(calibration.model_dump_json(indent=2))
-            continue
-        table = Table(title=f"{run}: temperature {calibration.temperature:.3f}")
-        for column in ("part", "answers", "calibration error", "with temperature", "NLL", "with temperature"):
-            table.add_column(column, justify="left" if column == "part" else "right")
-        for name, part in (("val", calibration.val), ("test", calibration.test)):
-            if part is not None:
-                numbers = (part.ece, part.ece_calibrated, part.nll, part.nll_calibrated)
-                table.add_row(name, str(part.predictions), *(f"{number:.4f}" for number in numbers))
-        Console(soft_wrap=True).print(table)
-        for warning in calibration.warnings:
-            typer.echo(warning)
-        for label, threshold in calibration.thresholds.items():
-            typer.echo(f"{label}: given above {threshold:.3f}")
-        typer.echo(str(run / CALIBRATION_NAME))
+    if written.errors is not None:
+        typer.echo(f"{plural(written.failed, 'image')} could not be predicted: {written.errors}", err=True)

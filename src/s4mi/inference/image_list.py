@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from s4mi.data.files import SUFFIXES, stem_of, suffix_of
 from s4mi.data.manifest import load_manifest
@@ -28,12 +30,14 @@ class InputImage:
         output_stem: path of its outputs relative to the output folder, without suffix.
         source: the file with its known annotations.
         frame_count: pages, frames or slices of the file, each of which is predicted separately.
+        values: (H, W) or (H, W, 3|4) of an image in memory instead of a file; `source.path` then names it in messages.
     """
 
     name: str
     output_stem: str
     source: DatasetImage
     frame_count: int = 1
+    values: NDArray[Any] | None = field(default=None, compare=False)
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from typing import TypeVar
 import numpy as np
 
 from s4mi.data.formats.frame import ImageError
-from s4mi.data.formats.intensity import Pixels
+from s4mi.data.formats.intensity import Intensity, Pixels
+from s4mi.data.images import as_rgb, read_image
 from s4mi.data.spacing import Spacing, pixel_spacing
 from s4mi.data.volumes import read_rgb_frames
 from s4mi.errors import S4miError
@@ -131,7 +132,7 @@ def decode(image: InputImage, predictor: Predictor, keep: KeepOptions) -> Decode
     """Read a file and prepare its network inputs, or return what is wrong with it."""
     path, spec = image.source.path, predictor.info.spec
     try:
-        frames = read_rgb_frames(path, spec.rule) if image.frame_count > 1 else [predictor.read(path)]
+        frames = read_input(image, spec.rule)
         if len(frames) != image.frame_count:
             message = f"declares {image.frame_count} frames, but contains {len(frames)}; copy it again from its source"
             raise ImageError("undecodable", message)
@@ -155,6 +156,18 @@ def decode(image: InputImage, predictor: Predictor, keep: KeepOptions) -> Decode
         spacing=pixel_spacing(path) if keep.spacing else None,
         unexpected_grey=spec.channels == "rgb" and all(map(_is_grey, frames)),
     )
+
+
+def read_input(image: InputImage, rule: Intensity) -> list[Pixels]:
+    """Return (H, W, 3) of every frame of a file, or of an image in memory, whose values are read by the same rule.
+
+    Raises:
+        ImageError: the file is missing or not an image, or the rule does not apply to its values.
+    """
+    if image.values is not None:
+        return [as_rgb(rule.to_uint8(image.values))]
+    path = image.source.path
+    return read_rgb_frames(path, rule) if image.frame_count > 1 else [read_image(path, rule)]
 
 
 def _is_grey(pixels: Pixels) -> bool:
