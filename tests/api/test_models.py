@@ -22,7 +22,7 @@ from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
 from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
-from s4mi.inference.overlays.masks import compared, tinted
+from s4mi.inference.overlays.masks import class_overlay, comparison_overlay
 
 Quick = Callable[..., RunConfig]
 TASKS = ("segmentation", "multiclass", "multilabel")
@@ -229,11 +229,11 @@ def test_an_overlay_is_the_image_with_its_mask_and_beside_the_truth_the_comparis
     image, truth = data.image(one.id), data.mask(one.id)
     assert truth is not None
     assert np.array_equal(one.pixels, image)
-    assert np.array_equal(np.asarray(one.overlay()), tinted(image, one.mask))
-    assert np.array_equal(np.asarray(one.overlay(truth=True)), compared(image, truth, one.mask))
-    assert np.array_equal(np.asarray(one.overlay(truth=truth)), compared(image, truth, one.mask))
+    assert np.array_equal(np.asarray(one.overlay()), class_overlay(image, one.mask))
+    assert np.array_equal(np.asarray(one.overlay(truth=True)), comparison_overlay(image, truth, one.mask))
+    assert np.array_equal(np.asarray(one.overlay(truth=truth)), comparison_overlay(image, truth, one.mask))
     for mask in (one, one.mask, one.mask.astype(np.int64)):
-        assert np.array_equal(np.asarray(s4mi.overlay(image, mask)), tinted(image, one.mask))
+        assert np.array_equal(np.asarray(s4mi.overlay(image, mask)), class_overlay(image, one.mask))
     in_memory = runs["segmentation"].predict(image)
     with pytest.raises(S4miError, match="has no true mask"):
         in_memory.overlay(truth=True)

@@ -1,6 +1,7 @@
 """Train one run from Python."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from s4mi.api.inputs import Settings, StrPath, as_mapping, as_overrides, as_path
@@ -35,13 +36,28 @@ def train(
     Raises:
         S4miError: invalid settings or data, a folder that is in use, a loss that is not finite, or collapsed features.
     """
-    with quiet():
+    with training_call(run, settings=settings, progress=progress) as (config, watch):
         from s4mi.recipes.train import train as recipe
 
-        config, out = _config(run, settings), as_path(out)
-        with training_progress(progress) as watch:
-            recipe(config, out, resume=resume, watch=watch)
+        recipe(config, as_path(out), resume=resume, watch=watch)
     return Run(out)
+
+
+@contextmanager
+def training_call(
+    run: "StrPath | Mapping[str, object] | RunConfig",
+    *,
+    settings: Settings | None = None,
+    progress: bool | TrainingCallback = True,
+) -> "Iterator[tuple[RunConfig, TrainingCallback]]":
+    """The settings and the progress callback of a run, for `train` and the command `s4mi train`.
+
+    A context manager, so that a traceback from a method's loss leads from either of the two straight to the recipe.
+    """
+    with quiet():
+        config = _config(run, settings)
+        with training_progress(progress) as watch:
+            yield config, watch
 
 
 def _config(run: "StrPath | Mapping[str, object] | RunConfig", settings: Settings | None) -> "RunConfig":

@@ -24,21 +24,22 @@ def train(
 
     A pre-training method (see s4mi methods) uses no labels and leaves encoders for fine-tuning.
     """
-    from s4mi import api
+    from s4mi.api.training import training_call
     from s4mi.cli.console import setup_logging
+    from s4mi.recipes.train import train as train_run
     from s4mi.records import PretrainingRecord
 
     setup_logging()
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # of several processes; Fabric numbers the others it starts
-    run = api.train(run_file, out, settings=overrides, resume=resume)
+    with training_call(run_file, settings=overrides) as (config, watch):
+        record = train_run(config, out, resume=resume, watch=watch)
     if not first:
         return
-    record = run.record
     if isinstance(record, PretrainingRecord):
         _print_pretrained(record, out)
     else:
         _print_trained(record)
-        method = run.config.method
+        method = config.method
         if record.val is None and method.own_classes and not method.named:
             typer.echo(f"see the clusters with: s4mi predict {out} IMAGES -o OUT --clusters")
     typer.echo(f"record: {out / 'record.json'}")
