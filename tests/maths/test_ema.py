@@ -62,7 +62,7 @@ def test_momentum_begins_at_its_start_and_ends_at_one(start: float) -> None:
 
 @given(start=shares, progress=st.tuples(shares, shares))
 def test_momentum_never_falls_and_stays_between_start_and_one(start: float, progress: tuple[float, float]) -> None:
-    early, late = (cosine_momentum(start, moment) for moment in sorted(progress))
+    early, late = (cosine_momentum(start, at) for at in sorted(progress))
     assert start - 1e-9 <= early <= late + 1e-9
     assert late <= 1
     assert math.isfinite(late)

@@ -71,6 +71,14 @@ def test_there_is_a_small_variant_of_the_method(config: type[MethodConfig]) -> N
 
 
 @every_method
+def test_every_setting_has_a_description_of_its_own(config: type[MethodConfig]) -> None:
+    for name, setting in config.model_fields.items():
+        if name != "name":
+            assert setting.description, name
+            assert not setting.description.lower().startswith("of "), name
+
+
+@every_method
 def test_the_method_describes_itself(config: type[MethodConfig]) -> None:
     assert config.summary
     assert "\n" not in config.summary

@@ -106,7 +106,7 @@ def test_the_backbone_starts_from_a_weight_file_and_the_head_afresh(tmp_path: Pa
 
 
 def test_a_batch_without_labels_is_an_error() -> None:
-    with pytest.raises(AssertionError, match="without labels"):
+    with pytest.raises(AssertionError, match="this method requires labels"):
         built().loss(Batch(torch.rand(2, 3, 32, 32), torch.arange(2)))
 
 

@@ -119,8 +119,7 @@ def test_the_teacher_is_the_moving_average_and_has_no_gradient() -> None:
             weight.add_(1.0)
     method.loss(batch(method)).total.backward()
     assert all(weight.grad is None for weight in method.teacher.parameters())
-    moment = TrainState(30, 10, 100)
-    method.after_step(moment)
+    method.after_step(TrainState(30, 10, 100))
     m = cosine_momentum(0.9, 0.3)
     assert 0.9 < m < 1
     for teacher, student, was in zip(

@@ -35,7 +35,9 @@ class DinoConfig(MethodConfig):
     images leave the head nearly parallel, and the teacher's output is the same for all images (docs/decisions/0010).
     """
 
-    summary: ClassVar[str] = "Pre-train a backbone without labels: a student predicts its teacher's output for a crop"
+    summary: ClassVar[str] = (
+        "Pre-train a backbone without labels: a student predicts its teacher's output for another crop"
+    )
     paper: ClassVar[str] = "Caron et al. 2021, Emerging Properties in Self-Supervised Vision Transformers (DINO)"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
