@@ -18,10 +18,10 @@ INTRO = """# Python
 import s4mi
 
 run = s4mi.train("run.yaml", "runs/one", settings={"data.path": "datasets/mine", "epochs": 10})
-run.plot()                                  # the learning curve
-predictions = run.predict("images/")        # classes or masks, in memory
-predictions[0].overlay()                    # an image with its mask
-s4mi.report("runs")                         # a page on all runs, shown inline
+run.plot()  # the learning curve
+predictions = run.predict("images/")  # classes or masks, in memory
+predictions[0].overlay()  # an image with its mask
+s4mi.report("runs")  # a page on all runs, shown inline
 ```
 
 `import s4mi` is light: names are imported when they are first used. Notebooks show the objects below inline; tables are

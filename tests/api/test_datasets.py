@@ -73,7 +73,7 @@ def test_images_and_masks_are_read_by_id_and_by_number(lesions: Path) -> None:
 
 
 def test_a_folder_that_is_no_data_set_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(S4miError, match=r"^[^\n]*dataset\.yaml: not there[^\n]*$"):
+    with pytest.raises(S4miError, match=r"^[^\n]*dataset\.yaml: [^\n]*s4mi data import[^\n]*$"):
         s4mi.Dataset(tmp_path)
 
 

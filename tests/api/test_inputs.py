@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s4mi.api.inputs import as_mapping, as_overrides, as_path, as_paths
@@ -13,19 +13,22 @@ from s4mi.config import apply_overrides
 from s4mi.errors import S4miError
 
 plain = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text(max_size=12)
+relaxed = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 values = st.recursive(plain, lambda inner: st.lists(inner, max_size=3), max_leaves=4)
 keys = st.text("abcdefgh_", min_size=1, max_size=6)
 
 
+@relaxed
 @given(st.dictionaries(keys, values, max_size=4))
-def test_settings_arrive_as_they_were_given(settings: dict[str, Any]) -> None:
-    assert apply_overrides({}, as_overrides(settings)) == settings
+def test_settings_arrive_as_they_were_given(mapping: dict[str, Any]) -> None:
+    assert apply_overrides({}, as_overrides(mapping)) == mapping
 
 
+@relaxed
 @given(st.dictionaries(keys, st.dictionaries(keys, values, min_size=1, max_size=3), min_size=1, max_size=3))
-def test_dotted_keys_and_nested_mappings_are_the_same(settings: dict[str, dict[str, Any]]) -> None:
-    dotted = {f"{outer}.{inner}": value for outer, own in settings.items() for inner, value in own.items()}
-    assert as_mapping(dotted) == as_mapping(settings) == settings
+def test_dotted_keys_and_nested_mappings_are_the_same(mapping: dict[str, dict[str, Any]]) -> None:
+    dotted = {f"{outer}.{inner}": value for outer, own in mapping.items() for inner, value in own.items()}
+    assert as_mapping(dotted) == as_mapping(mapping) == mapping
 
 
 def test_paths_tuples_and_numpy_scalars_are_settings_too() -> None:

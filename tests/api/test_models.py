@@ -148,7 +148,7 @@ def test_a_part_of_a_data_set_is_the_part_of_the_run(runs: dict[str, s4mi.Run], 
     run, manifest = runs["multiclass"], load_manifest(lesions)
     wanted = [manifest.rows[row].id for row in read_parts(run.path / "split.json", manifest)["test"]]
     assert [one.id for one in run.predict(s4mi.Dataset(lesions), part="test")] == sorted(wanted)
-    with pytest.raises(S4miError, match="is no data set"):
+    with pytest.raises(S4miError, match="leave out --split"):
         run.predict(lesions / "images", part="test")
 
 
@@ -215,7 +215,7 @@ def test_of_a_range_rule_real_numbers_are_refused_in_one_line(
     spec.write_text(spec.read_text().replace("intensity: percentiles:0.1:99.9", "intensity: range"))
     model = s4mi.load(tmp_path / "run")
     assert model.intensity == "range"
-    with pytest.raises(S4miError, match=r"^image 0: holds float32 numbers, which have no range"):
+    with pytest.raises(S4miError, match=r"^image 0: holds float32 [^\n]*set intensity to a window$"):
         model.predict(np.zeros((8, 8), np.float32))
     deep = np.full((8, 8), 32768, np.uint16)
     assert same(model.predict(deep), model.predict(np.full((8, 8), 128, np.uint8)))

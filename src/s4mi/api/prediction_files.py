@@ -10,7 +10,7 @@ from s4mi.api.inputs import StrPath, as_path, as_paths, one_of
 from s4mi.api.models import Model
 from s4mi.api.progress import StepCallback, step_progress
 from s4mi.api.quiet import quiet
-from s4mi.api.show import cards, facts, heading, note, png, table
+from s4mi.api.show import cards, facts, heading, note, png, table, thumbnail
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 
@@ -73,9 +73,7 @@ class PredictOutput:
             return shown + png(self.sheet.read_bytes(), alt="clusters")
         if self.overlays is not None:
             files = sorted(self.overlays.rglob("*.png"))[:SHOWN]
-            return (
-                shown + cards((png(file.read_bytes(), alt=file.stem), file.stem) for file in files) + note(self.legend)
-            )
+            return shown + cards((thumbnail(file), file.stem) for file in files) + note(self.legend)
         frame = self.table
         more = len(frame) - ROWS
         rows = table(frame.columns, frame.head(ROWS).rows())

@@ -14,6 +14,7 @@ from s4mi.errors import S4miError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image as PilImage
 
 TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.4em 0"
 CELL = "padding:.15em .9em .15em 0;vertical-align:top"
@@ -144,11 +145,24 @@ def legend(colours: Iterable[tuple[str, tuple[int, int, int]]]) -> str:
 
 def picture(pixels: "NDArray[np.uint8]", *, alt: str, side: int = THUMBNAIL) -> Html:
     """An image (H, W, 3) as an inline PNG whose longer side has at most `side` pixels."""
+    from PIL import Image
+
+    return _small(Image.fromarray(pixels), alt=alt, side=side)
+
+
+def thumbnail(file: Path) -> Html:
+    """An image file as a small inline PNG."""
+    from PIL import Image
+
+    with Image.open(file) as image:
+        return _small(image.convert("RGB"), alt=file.stem, side=THUMBNAIL)
+
+
+def _small(image: "PilImage", *, alt: str, side: int) -> Html:
     import io
 
     from PIL import Image
 
-    image = Image.fromarray(pixels)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "PNG")

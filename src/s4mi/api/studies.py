@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from s4mi.report.results.comparison import Comparison
 
 STUDY_NAME = "study.json"
+TABLE = (
+    "method", "backbone", "label_fraction", "n", "mean", "low", "high", "best", "labelled_fewest", "labelled_most",
+    "metric", "task", "dataset",
+)  # fmt: skip
 log = logging.getLogger("s4mi")
 
 
@@ -113,24 +117,27 @@ class Study(os.PathLike[str]):
     def table(self) -> "polars.DataFrame":
         """One row per technique and label fraction: the mean over seeds of the main test score, with its 95 % interval.
 
-        Columns: `dataset`, `task`, `metric`, `method`, `backbone`, `label_fraction` (percent), `labelled_fewest` and
-        `labelled_most` (images), `n` (seeds), `mean`, `low`, `high`, `best` (1 marks the best mean of a column).
+        Columns: `method`, `backbone`, `label_fraction` (percent), `n` (seeds), `mean`, `low`, `high`, `best` (1 marks
+        the best mean of a label fraction), `labelled_fewest` and `labelled_most` (images), `metric`, `task`, `dataset`.
         """
         import polars
 
         from s4mi.report.results.scores import metrics_of
         from s4mi.report.writers.csv import summary_csv
 
-        numbers = dict.fromkeys(("label_fraction", "mean", "low", "high"), polars.Float64)
+        names = ("dataset", "task", "metric", "class", "method", "backbone")
+        types = {
+            **dict.fromkeys(names, polars.String),
+            **dict.fromkeys(("label_fraction", "mean", "low", "high"), polars.Float64),
+        }
         text = summary_csv(self._records()).encode()
-        frame = polars.read_csv(text, infer_schema_length=None, schema_overrides=numbers)
-        leading = {(one.dataset, one.task): metrics_of(one.task)[0].name for one in self._comparisons()}
+        frame = polars.read_csv(text, infer_schema_length=None, schema_overrides=types)
+        leading = [(one.dataset, one.task, metrics_of(one.task)[0].name) for one in self._comparisons()]
         wanted = polars.DataFrame(
-            [(*key, metric) for key, metric in leading.items()], schema=["dataset", "task", "metric"], orient="row"
+            leading, schema=dict.fromkeys(("dataset", "task", "metric"), polars.String), orient="row"
         )
-        if not leading:
-            return frame.drop("class")
-        return frame.filter(polars.col("class").is_null()).drop("class").join(wanted, on=wanted.columns, how="semi")
+        table = frame.filter(polars.col("class").is_null()).join(wanted, on=wanted.columns, how="semi")
+        return table.select(TABLE)
 
     @property
     def scores(self) -> "polars.DataFrame":
