@@ -52,9 +52,7 @@ def settings() -> str:
     parts.append(_table(RunConfig, "", skip=("method",)))
     for config in METHOD_CONFIGS:
         name = config.model_fields["name"].default
-        parts.append(
-            f"\n## `method: {name}`\n\n{config.summary.capitalize()}. {config.paper}.\n\n" + _table(config, "method.")
-        )
+        parts.append(f"\n## `method: {name}`\n\n{config.summary}. {config.paper}.\n\n" + _table(config, "method."))
     parts.append("\n# Settings of a study\n\n" + _table(StudyConfig, "", skip=("data", "split")))
     parts.append("`data` and `split` are as in a run.\n\nEach of `arms`:\n\n" + _table(Arm, "", skip=("settings",)))
     parts.append(
