@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import timm
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+import s4mi
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
 from s4mi.data.sources.table import TableOptions, read_tables
@@ -147,8 +151,14 @@ def test_other_software_finds_all_it_needs_in_the_file(made: Made) -> None:
     assert contents["red_channel_normalisation"] is True
 
 
-def test_neither_the_file_nor_its_card_names_a_folder(made: Made) -> None:
+def test_neither_the_file_nor_its_card_names_a_folder(made: Made, tmp_path: Path) -> None:
     path = made.model("multiclass")
+    export_run(made.run("multiclass"), tmp_path / "program.pt2")
+    with zipfile.ZipFile(tmp_path / "program.pt2") as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    sources = {str(Path(package.__file__).parent.parent) for package in (s4mi, torch, timm)}  # where their code lies
+    for name, content in {path.name: path.read_bytes(), **contents}.items():
+        assert not [source for source in sources if source.encode() in content], name
     card = path.with_name("MODEL_CARD.md").read_text(encoding="utf-8")
     for folder in (made.folder, made.lesions):
         assert str(folder) not in load_exported(path).metadata.model_dump_json()

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule
 
 from s4mi.errors import S4miError
 from s4mi.inference.export.deployable import Deployable
@@ -74,9 +75,19 @@ WRITERS: dict[str, Callable[[Deployable, ModelMetadata, Path], None]] = {ONNX: w
 def _export(model: Deployable, metadata: ModelMetadata) -> ExportedProgram:
     try:
         with torch.no_grad():
-            return torch.export.export(model, (_example(metadata),), dynamic_shapes=({0: Dim("batch")},))
+            program = torch.export.export(model, (_example(metadata),), dynamic_shapes=({0: Dim("batch")},))
     except Exception as error:  # tracing may raise anything
         raise _export_error(metadata, "a graph", error) from error
+    _drop_stack_traces(program)
+    return program
+
+
+def _drop_stack_traces(program: ExportedProgram) -> None:
+    """Remove the source paths of this machine, which torch notes at every node and would write into the file."""
+    for module in program.graph_module.modules():
+        if isinstance(module, GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)
 
 
 def _example(metadata: ModelMetadata) -> Tensor:
