@@ -28,7 +28,7 @@ def test_report_writes_the_page_and_names_the_unfinished(s4mi, runs: Path, tmp_p
     status, out, err = s4mi("report", runs, "-o", tmp_path / "r.html", "--title", "Mine")
     assert status == 0
     assert out.strip() == f"1 finished run, 0 of pre-training: {tmp_path / 'r.html'}"
-    assert err.startswith("half: not finished (1 of 1 epochs so far)")
+    assert err.startswith("half: not included, unfinished (after 1 of 1 epochs)")
     assert "<h1>Mine</h1>" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 

@@ -32,7 +32,7 @@ def test_the_page_holds_what_is_finished_and_names_what_is_not(runs: Path, tmp_p
     assert [note.split(":")[0] for note in made.notes] == ["half"]
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<h1>Mine &amp; yours</h1>" in text
-    assert "1 run of this folder is not counted: 1 not finished." in text
+    assert "1 run in this folder is not included: 1 unfinished." in text
     assert "1 of 1 epochs" in text.split("Failed and unfinished runs")[-1]
     assert "Pre-training without labels" in text
     assert "Map of the features of tiny_resnet after simclr" in text

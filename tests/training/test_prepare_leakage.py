@@ -17,7 +17,7 @@ from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.errors import S4miError
 from s4mi.recipes.train import train
 from s4mi.records import read_record
-from s4mi.report.results.comparison import doubts
+from s4mi.report.results.comparison import comparison_warnings
 from s4mi.training.prepare import prepare
 
 Quick = Callable[..., RunConfig]
@@ -73,7 +73,10 @@ def test_what_is_allowed_is_said_in_the_log_the_record_and_the_report(
         record = train(config, tmp_path / "run")
     assert "the split leaks, as data.allow_leakage permits" in caplog.text
     assert read_record(tmp_path / "run").leaks == record.leaks == 1
-    assert any("1 of 1 runs were scored on a split with up to 1 pairs" in note for note in doubts([record]))
+    assert any(
+        "1 of 1 runs evaluated on a split with up to 1 pair of the same image" in note
+        for note in comparison_warnings([record])
+    )
     save_run_config(config, tmp_path / "run.yaml")
     words = ["train", str(tmp_path / "run.yaml"), "-o", str(tmp_path / "run"), "--resume"]
     assert "the split leaks: 1 pairs" in CliRunner().invoke(app, words, catch_exceptions=False).stdout

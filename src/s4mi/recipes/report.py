@@ -9,7 +9,7 @@ from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.report.results.runs import shorten_paths
 from s4mi.report.results.unfinished_runs import load_unfinished
-from s4mi.report.results.version_gains import VersionGains, data_set_of, gains_by_task, older_versions
+from s4mi.report.results.version_gains import VersionGains, dataset_and_version, gains_by_task, older_versions
 from s4mi.report.writers.contents import report_contents
 from s4mi.report.writers.csv import write_csv
 from s4mi.report.writers.html import ReportImage, ReportRun, load_pretrainings, load_runs, write_report
@@ -102,7 +102,7 @@ def report(
 
 def _excluded(others: int, older: Sequence[ReportRun]) -> Iterator[str]:
     """Yield notes on runs that the study does not list: those on older versions of its data sets, and all others."""
-    counts = Counter(data_set_of(run.record) for run in older)
+    counts = Counter(dataset_and_version(run.record) for run in older)
     for (name, version), count in sorted(counts.items()):
         yield f"included only for the effect of new annotations: {plural(count, 'run')} on version {version} of {name}"
     if others:

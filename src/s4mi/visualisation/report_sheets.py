@@ -16,7 +16,7 @@ from s4mi.report.results.hard_cases import (
     cases_of,
     disputed,
     disputed_predictions,
-    ends_of,
+    extreme_fractions,
     validation_score,
 )
 from s4mi.report.results.per_image import image_values
@@ -76,7 +76,7 @@ class PlannedSheet:
 def plan_sheets(comparison: Comparison, runs: Sequence[SheetRun]) -> list[PlannedSheet]:
     """Plan the sheets of one task of a data set, most informative first."""
     runs_by_key = {run_key(run.record): run for run in runs}
-    case_sheets = [_cases(comparison, runs_by_key, fraction) for fraction in ends_of(comparison)]
+    case_sheets = [_cases(comparison, runs_by_key, fraction) for fraction in extreme_fractions(comparison)]
     optional = [*case_sheets, _disagreement(comparison, runs_by_key)]
     return [_overview(comparison, runs), *(sheet for sheet in optional if sheet is not None)]
 

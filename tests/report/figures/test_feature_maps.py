@@ -41,7 +41,7 @@ def test_a_class_looks_the_same_whatever_the_order_of_the_images() -> None:
     assert legend == [text for text in texts(draw_feature_map(turned, title="t")) if "(" in text]
 
 
-def test_images_of_several_classes_of_none_and_of_no_annotation_are_told_apart() -> None:
+def test_images_of_several_classes_of_none_and_of_no_annotation_are_distinguished() -> None:
     svg = draw_feature_map(of([["a"], ["a", "b"], [], None]), title="t")
     legend = [text for text in texts(svg) if "(" in text]
     assert legend == ["a (1)", "several classes (1)", "no class (1)", "not annotated (1)"]

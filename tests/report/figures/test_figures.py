@@ -138,7 +138,8 @@ def test_a_multilabel_confusion_shares_by_presence() -> None:
     run = record(0.75, task="multilabel", classes=["a", "b"], fraction=100)
     test = run.test.model_copy(update={"confusion": [[60, 40, 5, 15], [100, 0, 0, 20]]})
     svg = figures.confusion(compare([run.model_copy(update={"test": test})])[0], BEST, fraction=100)
-    assert "a: found 15, missed 5, false alarm 40, rightly not 60; b: found 20, rightly not 100." in svg
+    assert "a: true positive 15, false negative 5, false positive 40, true negative 60" in svg
+    assert "b: true positive 20, true negative 100." in svg
     assert {"75 %", "25 %", "40 %", "60 %", "100 %"} <= set(texts(svg))
 
 

@@ -26,7 +26,7 @@ def test_every_technique_stands_at_its_fractions_with_mean_interval_and_n() -> N
     assert "dedl · resnet10 at 10 %: 0.560 ± > 0.5 (n = 2)" in told
     assert "picie · resnet10 at 10 %" not in told
     written = {element.text for element in root.iter() if element.tag.endswith("text")}
-    assert {"0 %", "10 %", "100 %", "IoU", "labels used", "dedl · resnet10"} <= written
+    assert {"0 %", "10 %", "100 %", "IoU", "label fraction", "dedl · resnet10"} <= written
 
 
 def test_it_is_the_same_whatever_the_order() -> None:

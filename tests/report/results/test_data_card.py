@@ -3,7 +3,7 @@
 from made_data import knowing
 from made_records import record
 from s4mi.records import Leakage, RunRecord
-from s4mi.report.results.comparison import compare, doubts
+from s4mi.report.results.comparison import compare, comparison_warnings
 from s4mi.report.results.data_card import UNKNOWN, DataCard, data_card
 from s4mi.report.results.table_model import Table
 
@@ -85,7 +85,7 @@ def test_pre_training_that_saw_test_images_is_a_leak() -> None:
     spoilt = RunRecord.model_validate({**knowing(record(0.9)).model_dump(), "pretraining": origin})
     (task,) = card([spoilt]).tasks
     assert task.leaks == ("4 test images were used in the pre-training of transfer · resnet10 (seed 0)",)
-    assert any("started from pre-training that had seen their" in note for note in doubts([spoilt]))
+    assert any("started from pre-training that used their" in note for note in comparison_warnings([spoilt]))
 
 
 def test_older_runs_know_less_and_the_card_says_so() -> None:
@@ -107,5 +107,5 @@ def test_older_runs_know_less_and_the_card_says_so() -> None:
 def test_techniques_of_one_seed_on_different_splits_are_doubted() -> None:
     one, other = record(0.5, method="a"), record(0.6, method="b").model_copy(update={"split_hash": "another"})
     assert card([one, other]).tasks[0].splits.rows[0].cells[-1].text == "another, s010"
-    assert any("seed 0 at 10 %: 2 different splits" in note for note in doubts([one, other]))
-    assert doubts([one, record(0.6, method="b")]) == []
+    assert any("seed 0 at 10 %: 2 different splits" in note for note in comparison_warnings([one, other]))
+    assert comparison_warnings([one, record(0.6, method="b")]) == []

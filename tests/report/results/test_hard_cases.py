@@ -7,7 +7,13 @@ from made_predictions import predictions_of
 from made_records import classification_scores, record
 from s4mi.records import ImageScores, Predictions, RunRecord
 from s4mi.report.results.comparison import compare
-from s4mi.report.results.hard_cases import best_by_validation, cases_of, disputed, disputed_predictions, ends_of
+from s4mi.report.results.hard_cases import (
+    best_by_validation,
+    cases_of,
+    disputed,
+    disputed_predictions,
+    extreme_fractions,
+)
 from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.scores import metric_of
 
@@ -42,7 +48,7 @@ def test_without_validation_nothing_is_chosen() -> None:
 
 def test_ends_are_the_fewest_labels_above_none_and_the_most() -> None:
     def ends(*fractions: float) -> list[float]:
-        return ends_of(compare([record(fraction=fraction) for fraction in fractions])[0])
+        return extreme_fractions(compare([record(fraction=fraction) for fraction in fractions])[0])
 
     assert ends(0.0, 10.0, 50.0, 100.0) == [10.0, 100.0]
     assert ends(0.0) == [0.0]
@@ -75,7 +81,7 @@ def test_the_surest_mistakes_come_first() -> None:
     given = Predictions(given.images, given.groups, given.classes, given.truth, shares, given.decisions)
     cases = cases_of(ReportRun(record(0.5), (), "", "r", predictions=given), F1, count=2)
     assert [case.image for case in cases.worst] == ["i2", "i1"]
-    assert cases.worst[0].lines == ("truth b", "answer a", "p = 0.80")
+    assert cases.worst[0].lines == ("truth b", "predicted a", "p = 0.80")
     assert [case.image for case in cases.best] == ["i0"]
     assert (cases.images, cases.wrong) == (4, 3)
 
@@ -87,10 +93,10 @@ def test_of_several_labels_the_surest_wrong_one_counts() -> None:
     cases = cases_of(ReportRun(record(0.5, task="multilabel"), (), "", "r", predictions=given), F1, count=5)
     (wrong,) = cases.worst
     assert wrong.image == "y"
-    assert wrong.lines == ("truth a, b", "answer b, c", "missed a", "p = 0.10")
+    assert wrong.lines == ("truth a, b", "predicted b, c", "missed a", "p = 0.10")
     assert wrong.score == pytest.approx(0.9)
     assert [(case.image, case.score) for case in cases.best] == [("x", pytest.approx(0.8)), ("z", pytest.approx(0.55))]
-    assert cases.best[1].lines == ("truth none", "answer none")
+    assert cases.best[1].lines == ("truth none", "predicted none")
 
 
 def test_without_answers_there_is_no_case() -> None:

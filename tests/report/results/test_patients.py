@@ -20,7 +20,7 @@ LESIONS = ("melanoma", "seborrheic keratosis", "nevus")
 
 
 def answered(right: float, *, seed: int = 0, patients: int = 20, each: int = 3, known: bool = True) -> Predictions:
-    """Three classes; of each answer the chance `right` to be so."""
+    """Predictions of three classes, each correct with probability `right`."""
     rng, n = np.random.default_rng(seed), patients * each
     truth = np.arange(n) % 3
     given = np.where(rng.random(n) < right, truth, (truth + 1) % 3)
@@ -81,7 +81,7 @@ def test_the_worst_patients_are_those_of_the_technique_that_validation_chose() -
     ("known", "note"),
     [
         (True, "Each of the n = 20 test patients has one image"),
-        (False, "each of n = 20 test images counts as a patient"),
+        (False, "each of the n = 20 test images counts as a separate patient"),
     ],
 )
 def test_one_image_a_patient_is_said_and_no_table(known: bool, note: str) -> None:
@@ -111,7 +111,7 @@ def test_segmentation_has_iou_and_dice_of_patients() -> None:
     ]
     assert section.worst[0].patients[0].values[1] == pytest.approx((1 / 3 + 0.8 / 1.4) / 2)
     score = run_over_patients(made[0], IOU)
-    assert (score.label, score.unit, score.interval.n) == ("IoU of a test image", "patients", 2)
+    assert (score.label, score.unit, score.interval.n) == ("IoU per test image", "patients", 2)
     assert 0 <= score.interval.low <= score.interval.high <= 1, "what no score can be is left out"
 
 
@@ -136,7 +136,7 @@ def test_classification_is_compared_over_patients_too() -> None:
     ]
     assert row.patients.test.difference.mean == pytest.approx(np.mean(naive))
     assert (row.patients.n, row.patients.unit) == (20, "patients")
-    assert row.patients.told_apart
+    assert row.patients.significant
     assert "2 over the test patients of these runs" in found.finding
 
 

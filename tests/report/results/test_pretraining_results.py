@@ -16,7 +16,7 @@ from made_records import record, write_run
 from parsed_page import Page
 from s4mi.records import MAP_NAME
 from s4mi.report.figures.pretraining_health import knn_curves, signal_curves, spread_curves
-from s4mi.report.results.comparison import Technique, compare, doubts, technique_of
+from s4mi.report.results.comparison import Technique, compare, comparison_warnings, technique_of
 from s4mi.report.results.costs import cost_rows
 from s4mi.report.results.pretraining import collapses, health_by_epoch, names_of, pretraining_table
 from s4mi.report.results.runs import PretrainingRun
@@ -93,7 +93,7 @@ def test_curves_begin_before_training_and_name_every_encoder() -> None:
     runs = [pretraining_run(DINO), pretraining_run(FLAT, directory="cass-0")]
     svg = spread_curves(runs)
     assert "dino · tiny_resnet: standard deviation 0.21 before training, 0.62 after 20 epochs" in svg
-    assert {"cass · tiny_resnet", "dino · tiny_resnet", "collapse: below"} <= set(texts(svg))
+    assert {"cass · tiny_resnet", "dino · tiny_resnet", "collapse threshold"} <= set(texts(svg))
     assert spread_curves(runs[::-1]) == svg
     assert "teacher entropy" in texts(signal_curves(runs, "teacher_entropy"))
     assert "dino · tiny_resnet: 0.31 before training, 0.55 after 20 epochs" in knn_curves(runs)
@@ -148,7 +148,7 @@ def test_a_run_is_a_row_by_its_technique_and_not_by_its_method() -> None:
     assert technique_of(record(method="dedl")).method == "dedl"
     (comparison,) = compare([tuned, plain])
     assert len(comparison.records) == 2
-    assert doubts([tuned, plain]) == []
+    assert comparison_warnings([tuned, plain]) == []
 
 
 def test_pre_training_is_told_beside_the_cost_of_a_run_and_never_in_it(tmp_path: Path) -> None:

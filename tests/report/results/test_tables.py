@@ -8,7 +8,7 @@ from made_records import record
 from s4mi.errors import S4miError
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import RunRecord
-from s4mi.report.results.comparison import compare, doubts
+from s4mi.report.results.comparison import compare, comparison_warnings
 from s4mi.report.results.costs import NOT_MEASURED, cost_rows, cost_table, energy_note
 from s4mi.report.results.scores import Metric, metric_of, plus_minus
 from s4mi.report.results.tables import (
@@ -120,16 +120,16 @@ def test_of_one_seed_run_twice_the_latest_counts_and_a_note_says_so() -> None:
     runs = [record(0.9, finished="2025-01-01T00:00:00Z"), record(0.3, finished="2025-01-03T00:00:00Z")]
     for order in (runs, runs[::-1]):
         assert result_tables(order)[0].rows[0].cells[0].text == "0.300 (n = 1)"
-    assert doubts(runs) == [
-        "lesions, multiclass, transfer · resnet10, 10 %, seed 0: 2 runs; only the one that finished last counts"
+    assert comparison_warnings(runs) == [
+        "lesions, multiclass, transfer · resnet10, 10 %, seed 0: 2 runs; only the last finished one is included"
     ]
 
 
 def test_runs_on_different_contents_of_a_data_set_are_doubted() -> None:
-    (note,) = doubts([record(seed=0, data_hash="a" * 16), record(seed=1, data_hash="b" * 16)])
-    assert "2 different contents" in note
+    (note,) = comparison_warnings([record(seed=0, data_hash="a" * 16), record(seed=1, data_hash="b" * 16)])
+    assert "2 different data hashes" in note
     assert "aaaaaaaa, bbbbbbbb" in note
-    assert doubts(study()) == []
+    assert comparison_warnings(study()) == []
 
 
 def test_columns_say_how_many_images_are_labelled() -> None:

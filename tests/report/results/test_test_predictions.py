@@ -9,7 +9,7 @@ from made_records import record, write_run
 from s4mi.errors import S4miError
 from s4mi.records import write_predictions
 from s4mi.report.results.runs import load_runs
-from s4mi.report.results.test_predictions import paired_predictions, read_predictions, share_right
+from s4mi.report.results.test_predictions import paired_predictions, read_predictions, share_correct
 
 HEAD = "image,group,class,truth,probability,answer\n"
 
@@ -24,13 +24,13 @@ def test_an_older_run_without_a_table_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("image,truth\na,1\n", "its columns are not"),
-        (HEAD + "a,,mole,1,0.5,1\nb,,mole,1,0.5\n", "test_answers.csv:3: holds 5 cells"),
-        (HEAD + "a,,mole,1,much,1\n", "are no truth, probability and answer"),
-        (HEAD + "a,,mole,2,0.5,1\n", "are no truth, probability and answer"),
-        (HEAD + "a,,mole,1,nan,1\n", "are no truth, probability and answer"),
-        (HEAD + "a,,mole,1,0.5,1\na,,melanoma,0,0.5,0\nb,,mole,1,0.5,1\n", "not every class of every image"),
-        (HEAD, "not every class of every image"),
+        ("image,truth\na,1\n", "columns are not"),
+        (HEAD + "a,,mole,1,0.5,1\nb,,mole,1,0.5\n", "test_answers.csv:3: 5 cells instead of 6"),
+        (HEAD + "a,,mole,1,much,1\n", "are not a valid truth, probability and prediction"),
+        (HEAD + "a,,mole,2,0.5,1\n", "are not a valid truth, probability and prediction"),
+        (HEAD + "a,,mole,1,nan,1\n", "are not a valid truth, probability and prediction"),
+        (HEAD + "a,,mole,1,0.5,1\na,,melanoma,0,0.5,0\nb,,mole,1,0.5,1\n", "not every image has every class"),
+        (HEAD, "not every image has every class"),
     ],
 )
 def test_a_broken_table_is_told_and_the_run_counts(tmp_path: Path, text: str, problem: str) -> None:
@@ -52,8 +52,8 @@ def test_a_table_beside_a_record_is_loaded(tmp_path: Path) -> None:
 
 def test_an_image_is_right_or_wrong_or_in_part() -> None:
     given = predictions_of("abc", "abb")
-    assert share_right(given, multilabel=False) == {"i0": 1, "i1": 1, "i2": 0}
-    assert share_right(given, multilabel=True) == pytest.approx({"i0": 1, "i1": 1, "i2": 1 / 3})
+    assert share_correct(given, multilabel=False) == {"i0": 1, "i1": 1, "i2": 0}
+    assert share_correct(given, multilabel=True) == pytest.approx({"i0": 1, "i1": 1, "i2": 1 / 3})
 
 
 def test_two_runs_are_compared_on_the_images_of_both() -> None:

@@ -1,4 +1,4 @@
-"""What is not counted is told with its reason, and names no folder of the machine."""
+"""Runs that are not included are listed with the reason, without folders of the machine."""
 
 from pathlib import Path
 
@@ -21,11 +21,16 @@ def fail(directory: Path, *, attempts: int = 2, reason: str = "/data/secret/a.pn
 def test_a_failed_run_says_why_how_often_how_far_and_shows_the_end_of_its_log(tmp_path: Path) -> None:
     fail(tmp_path / "runs/a")
     (run,) = load_unfinished(tmp_path)
-    assert (run.directory, run.state, run.status, run.so_far) == ("runs/a", "failed", "failed twice", "4 of 20 epochs")
+    assert (run.directory, run.state, run.status, run.progress) == (
+        "runs/a",
+        "failed",
+        "failed twice",
+        "4 of 20 epochs",
+    )
     assert run.reason == "…/a.png: cannot be read"
     assert run.log.splitlines()[-1] == 'File "…/train.py", line 3'
     assert "line 0" not in run.log
-    assert run.line == "runs/a: failed twice (4 of 20 epochs so far) and not counted: …/a.png: cannot be read"
+    assert run.line == "runs/a: not included, failed twice (after 4 of 20 epochs): …/a.png: cannot be read"
 
 
 @pytest.mark.parametrize(("attempts", "status"), [(1, "failed once"), (2, "failed twice"), (5, "failed 5 times")])
@@ -38,7 +43,7 @@ def test_a_run_on_its_way_is_not_finished_and_no_failure(tmp_path: Path) -> None
     write_run(tmp_path / "a", None)
     (run,) = load_unfinished(tmp_path)
     assert (run.state, run.reason, run.planned) == ("unfinished", "", None)
-    assert run.line == "a: not finished (4 epochs so far) and not counted; finish it with: s4mi train --resume"
+    assert run.line == "a: not included, unfinished (after 4 epochs); resume it with: s4mi train --resume"
 
 
 def test_records_of_another_format_are_a_line_each_and_the_others_count(tmp_path: Path) -> None:
@@ -49,7 +54,9 @@ def test_records_of_another_format_are_a_line_each_and_the_others_count(tmp_path
         path.write_text(path.read_text(encoding="utf-8").replace('"format": 1', '"format": 0'), encoding="utf-8")
     lost = load_unfinished(tmp_path)
     assert [run.directory for run in lost] == ["old", "older"]
-    assert all(run.line.startswith(f"{run.directory}: left out, record.json cannot be read: format: ") for run in lost)
+    assert all(
+        run.line.startswith(f"{run.directory}: not included, record.json is unreadable: format: ") for run in lost
+    )
 
 
 def test_a_finished_run_counts_whatever_failed_before(tmp_path: Path) -> None:
@@ -72,9 +79,9 @@ def test_the_summary_counts_each_kind() -> None:
         return UnfinishedRun("a", state, "", 1, 0, None, "", "", "")
 
     assert summary([]) == ""
-    assert summary([made("failed")]) == "1 run of this folder is not counted: 1 failed."
+    assert summary([made("failed")]) == "1 run in this folder is not included: 1 failed."
     assert summary([made("unreadable"), made("failed"), made("unfinished"), made("failed")]) == (
-        "4 runs of this folder are not counted: 2 failed, 1 not finished and 1 with a record that cannot be read."
+        "4 runs in this folder are not included: 2 failed, 1 unfinished and 1 with an unreadable record."
     )
 
 

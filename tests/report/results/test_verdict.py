@@ -1,4 +1,4 @@
-"""The head of a report claims what the tests carry and no more."""
+"""The verdict of a report claims no more than the tests support."""
 
 import pytest
 
@@ -8,16 +8,16 @@ from s4mi.report.results.comparison import compare
 from s4mi.report.results.findings import findings_of, rank
 from s4mi.report.results.scores import metric_of
 from s4mi.report.results.tables import result_table
-from s4mi.report.results.verdict import NOTHING, findings, verdict
+from s4mi.report.results.verdict import NO_RUNS, finding_sentences, verdict
 
 
-def stories(runs: list[RunRecord]):
+def findings(runs: list[RunRecord]):
     return [findings_of(each, result_table(each, metric_of(each.task))) for each in compare(runs)]
 
 
 def say(*runs: RunRecord) -> tuple[str, str, str]:
     """The three sentences."""
-    few, full, needed = verdict(stories(list(runs)))
+    few, full, needed = verdict(findings(list(runs)))
     assert (few.partition(":")[0], full.partition(":")[0], needed.partition(":")[0]) == (
         "Few labels",
         "Full supervision",
@@ -31,26 +31,26 @@ def seeds(scores: list[float], **about) -> list[RunRecord]:
     return [record(score, seed=seed, **about) for seed, score in enumerate(scores)]
 
 
-def test_a_lead_that_every_seed_shows_alike_is_beyond_chance() -> None:
+def test_a_lead_that_every_seed_shows_alike_is_significant() -> None:
     few, _, _ = say(*seeds([0.50, 0.60, 0.70], method="a"), *seeds([0.60, 0.7001, 0.80], method="b"))
     assert "b · resnet10 is best at 10 % of the labels (48 images), macro F1 0.700 ± 0.248 (n = 3 seeds)" in few
-    assert "its lead over the other is beyond chance (paired over seeds, p < 0.05 after Holm's correction)" in few
+    assert "significantly better than the other technique (paired over seeds, p < 0.05 after Holm's correction)" in few
 
 
-def test_a_lead_that_seeds_disagree_on_may_be_chance() -> None:
+def test_a_lead_that_seeds_disagree_on_is_not_significant() -> None:
     few, _, _ = say(*seeds([0.5, 0.6, 0.7], method="a"), *seeds([0.7, 0.55, 0.72], method="b"))
     assert "b · resnet10 has the best mean at 10 %" in few
-    assert "but over seeds it cannot be told apart from a · resnet10" in few
+    assert "difference to a · resnet10 is not significant across seeds" in few
 
 
-def test_one_seed_is_never_beyond_chance_however_far_the_scores() -> None:
+def test_one_seed_is_never_significant_however_far_the_scores() -> None:
     few, _, _ = say(record(0.1, method="a"), record(0.9, method="b"))
-    assert "cannot be told apart from a · resnet10" in few
+    assert "difference to a · resnet10 is not significant across seeds" in few
     assert "(n = 1 seed)" in few
     assert "±" not in few
 
 
-def test_the_rival_named_is_one_that_is_not_surely_behind() -> None:
+def test_the_rival_named_is_one_whose_difference_is_not_significant() -> None:
     runs = [
         *seeds([0.10, 0.90, 0.3], method="a"),
         *seeds([0.700, 0.701, 0.702], method="b"),
@@ -58,7 +58,7 @@ def test_the_rival_named_is_one_that_is_not_surely_behind() -> None:
     ]
     few, _, _ = say(*runs)
     assert "c · resnet10 has the best mean" in few
-    assert "its lead is beyond chance over 1 of the 2 others, but not over a · resnet10" in few
+    assert "significantly better than 1 of the 2 others, but not than a · resnet10" in few
 
 
 def test_the_smallest_fraction_is_told_and_none_between() -> None:
@@ -72,7 +72,7 @@ def test_what_takes_no_labels_is_told_beside() -> None:
         record(0.3, method="picie", fraction=0.0, task="segmentation"),
         record(0.6, method="dedl", task="segmentation"),
     ]
-    assert "without any label picie · resnet10 gives IoU 0.300 (n = 1 seed)" in say(*runs)[0]
+    assert "without labels picie · resnet10 reaches IoU 0.300 (n = 1 seed)" in say(*runs)[0]
 
 
 def test_full_supervision_is_of_a_technique_that_learns_from_labels_alone() -> None:
@@ -81,16 +81,16 @@ def test_full_supervision_is_of_a_technique_that_learns_from_labels_alone() -> N
         *seeds([0.80, 0.83], method="cross_teaching", task="segmentation", fraction=100.0),
     ]
     few, full, _ = say(*runs)
-    assert "nothing was tested with some of the labels and not all" in few
-    assert "dedl · resnet10 gives IoU 0.710 ± 0.127 (n = 2 seeds) with all 480 labels" in full
-    assert "with as many cross_teaching · resnet10 has the best mean, IoU 0.815" in full
-    assert "that lead is beyond chance" in full
+    assert "nothing was tested between 0 % and 100 % of the labels" in few
+    assert "dedl · resnet10 reaches IoU 0.710 ± 0.127 (n = 2 seeds) with all 480 labels" in full
+    assert "with the same labels cross_teaching · resnet10 has the best mean, IoU 0.815" in full
+    assert "the difference is significant" in full
 
 
-def test_without_full_supervision_labels_needed_cannot_be_told() -> None:
+def test_without_full_supervision_labels_needed_are_not_estimable() -> None:
     _, full, needed = say(*seeds([0.5, 0.6], method="a"), *seeds([0.7, 0.8], method="b"))
-    assert "no technique that learns from labels alone was tested with 100 % of them" in full
-    assert "cannot be told, as there is no full supervision to reach" in needed
+    assert "no supervised technique was tested with 100 % of the labels" in full
+    assert "not estimable (no supervised technique was tested with all labels)" in needed
 
 
 def study(few: list[float], full: list[float]) -> list[RunRecord]:
@@ -116,11 +116,11 @@ def test_one_seed_says_nothing_of_labels_needed() -> None:
         record(0.7, method="dedl", task="segmentation", fraction=100.0),
         record(0.9, method="cross_teaching", task="segmentation"),
     ]
-    assert "cannot be told: n = 1 seed gives no interval" in say(*runs)[2]
+    assert "not estimable (1 seed; needs ≥ 2)" in say(*runs)[2]
 
 
-def test_who_does_not_beat_the_majority_answer_is_named_so() -> None:
-    assert "no better than always giving the most frequent answer" in say(record(0.2))[0]
+def test_who_does_not_beat_the_majority_baseline_is_named_so() -> None:
+    assert "no better than the majority baseline" in say(record(0.2))[0]
     assert "no better" not in say(record(0.21))[0]
 
 
@@ -128,13 +128,13 @@ def test_a_lone_technique_wins_nothing() -> None:
     few, _, needed = say(record(0.6, task="segmentation"))
     assert "only transfer · resnet10 was tested at 10 % of the labels (48 images), IoU 0.600 (n = 1 seed)" in few
     assert "best" not in few
-    assert "cannot be told" in needed
+    assert "not estimable" in needed
 
 
 def test_without_tests_nothing_is_claimed() -> None:
-    assert verdict(stories([record(None)])) == ["No run was tested yet, so there is nothing to compare."]
-    assert findings(stories([record(None)])[0]) == ["No run was tested yet, so there is nothing to compare."]
-    assert verdict([]) == [NOTHING]
+    assert verdict(findings([record(None)])) == ["No run was tested yet, so there is nothing to compare."]
+    assert finding_sentences(findings([record(None)])[0]) == ["No run was tested yet, so there is nothing to compare."]
+    assert verdict([]) == [NO_RUNS]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
@@ -150,12 +150,14 @@ def test_there_are_three_sentences_however_many_comparisons(count: int) -> None:
     ]
     few, full, needed = say(*runs)
     if count > 3:
-        assert f"the best mean is that of b · resnet10 in {count}; its lead over every other technique is beyond" in few
+        assert (
+            f"of {count} comparisons: b · resnet10 in {count}; significantly better than every other technique" in few
+        )
         assert f"tested in {count} of {count} comparisons" in full
-        assert "cannot be told" not in needed
+        assert "not estimable" not in needed
     elif count > 1:
         assert few.count("b · resnet10 leads at 10 %") == count
-        assert few.count("beyond chance") == count
+        assert few.count("lead significant") == count
 
 
 def test_of_several_comparisons_those_count_in_which_techniques_compete() -> None:

@@ -1,4 +1,4 @@
-"""What annotations brought is told from runs that differ in the version of their data set alone."""
+"""The effect of annotations is computed from runs that differ in the version of their data set alone."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from s4mi.records import RunRecord
 from s4mi.report.results.comparison import compare
 from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.scores import metric_of
-from s4mi.report.results.version_gains import TITLE, VersionGains, gains_of, head_sentence
+from s4mi.report.results.version_gains import TITLE, VersionGains, gains_of, summary_sentences
 from s4mi.report.writers.contents import report_contents
 from s4mi.report.writers.html import write_report
 
@@ -49,12 +49,12 @@ def test_the_difference_is_that_of_the_same_seeds_on_two_versions() -> None:
     assert row.seeds.test.p == pytest.approx(test.pvalue)
     assert (row.labels, row.version, gains.version, gains.tested) == (("40", "80"), 1, 2, "120")
     assert (row.before.value[:5], row.after.value[:5]) == ("0.505", "0.610")
-    assert "with 80 labels instead of 40 (version 2 after 1)" in gains.sentence
-    assert "beyond chance: that it is better" in gains.sentence
+    assert "with 80 labels instead of 40 (version 1 → 2)" in gains.sentence
+    assert "significantly better (paired over n = 4 seeds, p < 0.05" in gains.sentence
     assert gains.caution == ""
 
 
-def test_runs_that_end_in_the_same_second_are_told_apart() -> None:
+def test_runs_that_end_in_the_same_second_are_distinguished() -> None:
     then = "2025-01-01T00:00:00Z"
     gains = newest([*runs(AFTER, version=2, finished=then), *runs(BEFORE, finished=then)])
     assert gains is not None
@@ -66,12 +66,12 @@ def test_runs_that_end_in_the_same_second_are_told_apart() -> None:
 def test_with_two_seeds_nothing_is_claimed_and_more_are_asked_for() -> None:
     gains = newest([*runs(BEFORE[:2]), *runs(AFTER[:2], version=2)])
     assert gains is not None
-    assert "may be chance" in gains.sentence or "beyond chance" in gains.sentence
-    assert "2 seeds tell nearly nothing" in gains.sentence
+    assert "the difference is not significant" in gains.sentence or "significantly better" in gains.sentence
+    assert "2 seeds are too few to conclude anything" in gains.sentence
     assert "data.version=1" in gains.sentence
     alone = newest([*runs(BEFORE[:1]), *runs(AFTER[:1], version=2)])
     assert alone is not None
-    assert "with n = 1 seed nothing can be tested. 1 seed tells nearly nothing" in alone.sentence
+    assert "not tested (n = 1 seed). 1 seed is too few to conclude anything" in alone.sentence
 
 
 def changed(run: ReportRun, **to) -> ReportRun:
@@ -102,7 +102,7 @@ def test_a_data_set_of_one_version_has_no_such_section(tmp_path: Path) -> None:
     assert newest(runs(BEFORE)) is None
     write_report(runs(BEFORE), tmp_path / "report.html", title="One")
     assert TITLE not in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert head_sentence([]) == []
+    assert summary_sentences([]) == []
 
 
 def test_of_many_versions_the_first_and_the_last_before_are_set_beside_the_newest() -> None:
@@ -110,7 +110,7 @@ def test_of_many_versions_the_first_and_the_last_before_are_set_beside_the_newes
     gains = newest(made)
     assert gains is not None
     assert [(row.version, row.labels) for row in gains.rows] == [(1, ("40", "160")), (3, ("120", "160"))]
-    assert gains.alone == 0
+    assert gains.unpaired == 0
 
 
 def test_a_study_shows_the_older_runs_there_alone_and_says_what_they_are(tmp_path: Path) -> None:
@@ -151,6 +151,6 @@ def test_two_tasks_share_one_sentence_at_the_head() -> None:
     made = [ReportRun(each, (), "", str(n)) for n, each in enumerate(records)]
     gains = newest(made)
     assert gains is not None
-    (told,) = head_sentence([gains, gains])
-    assert told.count("nearly nothing") == 1
+    (told,) = summary_sentences([gains, gains])
+    assert told.count("too few to conclude anything") == 1
     assert told.count("better in 1 and worse in 0 of 1") == 2

@@ -102,12 +102,12 @@ def test_tables_have_captions_scopes_and_their_own_scrolling(text: str) -> None:
     assert len([a for a in page.all("div") if a.get("class") == "scroll" and a["tabindex"] == "0"]) >= tables
 
 
-def test_two_seeds_that_overlap_are_not_told_apart_at_the_top(text: str) -> None:
+def test_two_seeds_that_overlap_are_not_significant_at_the_top(text: str) -> None:
     page = Page(text)
     verdict = page.text.split("Synthetic images.")[0]
     assert verdict.count("b · resnet10 leads at 10 %") == 3
-    assert verdict.count("(n = 2), which may be chance") == 3
-    assert page.text.count("but over seeds it cannot be told apart from a · resnet10") == 6, (
+    assert verdict.count("(n = 2), lead not significant") == 3
+    assert page.text.count("difference to a · resnet10 is not significant across seeds") == 6, (
         "three sections, at 10 % and at 100 %"
     )
 
@@ -122,7 +122,7 @@ def test_every_run_shows_its_hashes_settings_and_versions(text: str) -> None:
 
 def test_a_failed_run_is_told_at_the_head_and_shown_with_its_reason_log_and_settings(text: str) -> None:
     page = Page(text)
-    assert "1 run of this folder is not counted: 1 failed." in page.text.split("Synthetic images.")[1]
+    assert "1 run in this folder is not included: 1 failed." in page.text.split("Synthetic images.")[1]
     rows = page.text.split("Failed and unfinished runs")[-1]
     for shown in ("failed twice", "1 of 4 epochs", "the loss is not finite", "a log line", "epochs: 4"):
         assert shown in rows
@@ -140,7 +140,7 @@ def test_a_leak_is_loud(tmp_path: Path) -> None:
     leak = Leakage(kind="near", parts=("train", "test"), pairs=5)
     leaking = knowing(record(0.9), leaks=[leak])
     page = Page(written(tmp_path, [ReportRun(leaking, epochs(), "", "one")]))
-    assert "their scores are too good" in page.text.split("How to read this report")[0]
+    assert "their scores are too optimistic" in page.text.split("How to read this report")[0]
     assert "Leaking split. On lesions, runs were trained although" in page.text.split("Multi-class classification")[0]
     assert "5 pairs of near-duplicate images, one training and one test image each" in page.text
     assert "None found" not in page.text
@@ -248,8 +248,8 @@ def test_runs_are_found_at_any_depth_and_the_unfinished_are_told(tmp_path: Path)
     lost = load_unfinished(tmp_path / "study")
     assert [one.directory for one in lost] == ["broken", "three"]
     page = Page(written(tmp_path, runs, unfinished=lost)).text
-    assert "2 runs of this folder are not counted: 1 not finished and 1 with a record that cannot be read." in page
-    assert "three not finished 4 epochs" in page
+    assert "2 runs in this folder are not included: 1 unfinished and 1 with an unreadable record." in page
+    assert "three unfinished 4 epochs" in page
     assert str(tmp_path) not in page
 
 
@@ -296,7 +296,7 @@ def test_text_stands_out_in_light_and_dark(text: str) -> None:
             assert contrast(colours[edge], colours[paper]) >= 3, (edge, paper)
 
 
-def test_test_images_of_a_seed_and_of_all_seeds_are_told_apart(tmp_path: Path) -> None:
+def test_test_images_of_a_seed_and_of_all_seeds_are_distinguished(tmp_path: Path) -> None:
     def scored(seed: int) -> ReportRun:
         one = run(0.6, seed=seed, task="segmentation")
         own = tuple(
@@ -321,5 +321,5 @@ def test_with_all_labels_alone_nothing_is_said_of_fewer(tmp_path: Path) -> None:
         for seed in (0, 1)
     ]
     text = Page(write_report(made, tmp_path / "r.html", title="Full").read_text(encoding="utf-8")).text
-    assert "how many cannot be told, as nothing was tested with fewer than 100 % of them" in text
+    assert "not estimable (nothing was tested with fewer than 100 % of the labels)" in text
     assert "reaches full supervision" not in text

@@ -77,7 +77,7 @@ def test_a_technique_that_needs_fewer_labels_is_said_to_with_its_interval() -> N
     assert crossed.startswith("cross_teaching · resnet10 reaches full supervision (100 % of the labels) at ")
     assert "of 480 labels, 95 % interval " in crossed
     assert "n = 3 seeds; labels saved: " in crossed
-    answer = made.curves[0].answer
+    answer = made.curves[0].efficiency
     assert 48 <= answer.low < answer.needed < answer.high < 240
     # 0.70 at 48 and 0.80 at 240 labels: 0.75 lies halfway in the logarithm
     assert answer.needed == pytest.approx(math.sqrt(48 * 240), rel=0.01)
@@ -87,7 +87,7 @@ def test_a_technique_that_needs_fewer_labels_is_said_to_with_its_interval() -> N
 def test_the_table_says_what_the_sentences_say() -> None:
     made = section(runs())
     crossed, picie = ([cell.plain for cell in row.cells] for row in made.table.rows)
-    answer = made.curves[0].answer
+    answer = made.curves[0].efficiency
     needed, high = math.ceil(answer.needed), math.ceil(answer.high)
     saved = f"{math.floor(100 * (1 - needed / 480))} %"
     assert crossed == ["cross_teaching (resnet10)", f"{needed}", f"≤ 48 to {high}", saved, "3"]
@@ -102,8 +102,8 @@ def test_the_table_says_what_the_sentences_say() -> None:
 def test_where_lower_is_better_the_answer_is_the_same() -> None:
     # In these records HD95 is 80 · (1 - IoU)
     by_iou, by_distance = (section(runs(), metric).curves[0] for metric in (IOU, HD95))
-    assert by_distance.answer.needed == pytest.approx(by_iou.answer.needed)
-    assert by_distance.answer.low == pytest.approx(by_iou.answer.low)
+    assert by_distance.efficiency.needed == pytest.approx(by_iou.efficiency.needed)
+    assert by_distance.efficiency.low == pytest.approx(by_iou.efficiency.low)
     assert by_distance.curve.fit == pytest.approx(80 * (1 - by_iou.curve.fit))
     assert by_distance.curve.low == pytest.approx(80 * (1 - by_iou.curve.high))
 
@@ -157,7 +157,7 @@ def test_one_seed_claims_nothing() -> None:
     tested = with_images(runs(one))
     pairs = pairs_of(comparison(tested), IOU, tested)
     assert pairs.rows == ()
-    assert pairs.finding.startswith("No pair of techniques is tested, and nothing is claimed of any")
+    assert pairs.finding.startswith("No pair of techniques was tested: fewer than two common seeds")
     assert all(curve.curve is None or curve.curve.low is None for curve in made.curves)
 
 
@@ -192,7 +192,7 @@ def test_over_patients_their_images_in_all_seeds_are_pooled() -> None:
     # p0, p3, p6 differ by 0.05, p1, p4, p7 by 0.055, p2, p5 by 0.06
     assert row.patients.test.difference.mean == pytest.approx((3 * 0.05 + 3 * 0.055 + 2 * 0.06) / 8)
     assert row.patients.test.p == pytest.approx(2 / 2**8), "all of one sign: one flip and its mirror"
-    assert row.patients.told_apart
+    assert row.patients.significant
     assert "and 2 over the test patients of these runs" in pairs_of(comparison(made), IOU, made).finding
     assert pairs_of(comparison(made), metric_of("segmentation", "pixel_accuracy"), made).rows[0].patients is None
 
@@ -253,7 +253,7 @@ def test_the_page_has_the_section_and_the_interval_of_each_run(tmp_path: Path) -
     assert "cross_teaching · resnet10 reaches full supervision" in text
     assert text.count("<h4>Paired comparisons</h4>") == 1
     assert "over n = 8 patients" in text
-    assert text.count("<dt>IoU of a test image</dt>") == 21
+    assert text.count("<dt>IoU per test image</dt>") == 21
 
 
 def test_the_order_of_runs_is_nothing() -> None:
@@ -261,9 +261,9 @@ def test_the_order_of_runs_is_nothing() -> None:
     back = comparison(runs()[::-1])
     sentences = [
         [
-            curve.answer.sentence
+            curve.efficiency.sentence
             for curve in technique_curves(each, metric, full_supervision(each, metric))
-            if curve.answer
+            if curve.efficiency
         ]
         for each in (forth, back)
     ]

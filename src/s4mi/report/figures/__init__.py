@@ -1,1 +1,1 @@
-"""."""
+"""Figures of a report as inline SVG."""

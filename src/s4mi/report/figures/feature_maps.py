@@ -1,4 +1,4 @@
-"""The map of an encoder's features: an image a point, a class a colour and a shape."""
+"""Feature map of an encoder: a point per image, a colour and marker per class."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from s4mi.report.figures.style import COLOURS, MARKERS, legend_below, one_axes, 
 from s4mi.report.figures.svg import INK, drawing, finish
 
 MOST_POINTS = 400
-"""Of more images evenly chosen ones are drawn: each point is text in the page."""
+"""Of more images an evenly spaced subset is drawn: each point is text in the page."""
 MOST_CLASSES = 9
 
 UNKNOWN = "not annotated"
@@ -20,39 +20,39 @@ OTHERS = "other classes"
 
 
 def draw_feature_map(features: FeatureMap, *, title: str, most: int = MOST_POINTS) -> str | None:
-    """An `<svg>` of the map, at most `most` points of it; None where there is no point."""
+    """Draw an `<svg>` with at most `most` points of a feature map; None if it has no points."""
     if not features.points:
         return None
-    points = _chosen(features.points, most)
+    points = _subset(features.points, most)
     names = _names(points)
     with drawing():
         figure, axes = one_axes(height=3.2)
-        told = []
-        for place, (name, own) in enumerate(_by_name(points, names).items()):
-            plain = name == UNKNOWN
+        descriptions = []
+        for index, (name, members) in enumerate(_by_name(points, names).items()):
+            is_unknown = name == UNKNOWN
             axes.plot(
-                [point.x for point in own],
-                [point.y for point in own],
+                [point.x for point in members],
+                [point.y for point in members],
                 linestyle="none",
-                marker="." if plain else MARKERS[place % len(MARKERS)],
-                color=INK if plain else _COLOURS[place % len(_COLOURS)],
+                marker="." if is_unknown else MARKERS[index % len(MARKERS)],
+                color=INK if is_unknown else _COLOURS[index % len(_COLOURS)],
                 markersize=5,
                 markeredgewidth=0,
-                alpha=0.35 if plain else 0.75,
-                label=f"{shortened(name)} ({len(own)})",
+                alpha=0.35 if is_unknown else 0.75,
+                label=f"{shortened(name)} ({len(members)})",
             )
-            x, y = np.mean([(point.x, point.y) for point in own], axis=0)
-            told.append(f"{name}: {len(own)} images around ({x:.2g}, {y:.2g})")
+            x, y = np.mean([(point.x, point.y) for point in members], axis=0)
+            descriptions.append(f"{name}: {len(members)} images around ({x:.2g}, {y:.2g})")
         axes.set_aspect("equal", adjustable="datalim")
         axes.tick_params(labelbottom=False, labelleft=False, length=0)
-        across, up = _AXES[features.projection]
-        axes.set_xlabel(across)
-        axes.set_ylabel(up)
+        x_label, y_label = _AXES[features.projection]
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
         legend_below(figure, axes)
-        shown = (
+        variance = (
             "" if features.explained is None else f" The plane shows {100 * features.explained:.0f} % of the variance."
         )
-        return finish(figure, title=title, description="; ".join(told) + "." + shown)
+        return finish(figure, title=title, description="; ".join(descriptions) + "." + variance)
 
 
 _COLOURS = tuple(colour for colour in COLOURS if colour != INK)
@@ -62,7 +62,7 @@ _AXES = {
 }
 
 
-def _chosen(points: Sequence[MapPoint], most: int) -> list[MapPoint]:
+def _subset(points: Sequence[MapPoint], most: int) -> list[MapPoint]:
     """At most `most` of the points, evenly spaced in their order."""
     if len(points) <= most:
         return list(points)
@@ -70,7 +70,7 @@ def _chosen(points: Sequence[MapPoint], most: int) -> list[MapPoint]:
 
 
 def _names(points: Sequence[MapPoint]) -> list[str]:
-    """What the legend calls each point: its class, the rarest of many classes as one."""
+    """Legend entry of each point: its class, with the rarest of many classes merged."""
     names = [_name(point) for point in points]
     counts = Counter(name for name in names if name != UNKNOWN)
     kept = {name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_CLASSES]}
@@ -86,7 +86,7 @@ def _name(point: MapPoint) -> str:
 
 
 def _by_name(points: Sequence[MapPoint], names: Sequence[str]) -> dict[str, list[MapPoint]]:
-    """Points by their name: classes in the order of the alphabet, so that two maps agree, then the rest."""
+    """Points by legend entry: classes in alphabetical order, so that two maps agree, then the rest."""
     last = (SEVERAL, NO_CLASS, OTHERS, UNKNOWN)
     order = sorted(set(names), key=lambda name: (last.index(name) if name in last else -1, name))
-    return {name: [point for point, own in zip(points, names, strict=True) if own == name] for name in order}
+    return {name: [point for point, its_name in zip(points, names, strict=True) if its_name == name] for name in order}

@@ -1,4 +1,4 @@
-"""How the features of pre-training runs fared from epoch to epoch, as inline SVG."""
+"""Feature health of pre-training runs by epoch, as inline SVG."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from s4mi.formatting import plural
 from s4mi.records import LEAST_RANK, LEAST_STD, FeatureHealth
 from s4mi.report.figures.style import WIDTH, LineStyle, epoch_axis, legend_below, line_style, nth_style, plain_scale
 from s4mi.report.figures.svg import INK, drawing, finish
@@ -13,89 +14,89 @@ from s4mi.report.results.pretraining import health_by_epoch, in_order, names_of,
 from s4mi.report.results.runs import PretrainingRun
 
 MARKS = 8
-"""Markers along a line, about; one at each of 200 epochs would hide it."""
+"""Approximate number of markers along a line; one at each of 200 epochs would hide it."""
 
 Curve = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
 class HealthLine:
-    """Runs of one label share a look, seeds in particular."""
+    """A curve with its legend entry; curves of one label, such as seeds, share a style."""
 
     label: str
     points: Curve
 
 
 def spread_curves(runs: Sequence[PretrainingRun]) -> str | None:
-    """Feature standard deviation above, effective rank below, by epoch from 0 on: a line a run and encoder."""
+    """Draw feature standard deviation and effective rank by epoch, from 0 on: a line per run and encoder."""
     stds = _lines(runs, _stds)
     ranks = _lines(runs, lambda health: {name: spread.effective_rank for name, spread in health.features.items()})
     if not stds:
         return None
-    looks = _looks(runs, stds)
+    styles = _styles(runs, stds)
     with drawing():
         figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True)
-        _draw(above, stds, looks)
-        _floor(above, LEAST_STD)
+        _draw(above, stds, styles)
+        _collapse_threshold(above, LEAST_STD)
         above.set_ylabel("feature std")
         above.set_ylim(0, 1.15 * max(value for line in stds for _, value in line.points) + 0.01)
-        _draw(below, ranks, looks)
+        _draw(below, ranks, styles)
         values = [value for line in ranks for _, value in line.points]
         plain_scale(below, "y", logarithmic=min(values) > 0 and max(values) > 5 * min(values))
-        _floor(below, LEAST_RANK)
+        _collapse_threshold(below, LEAST_RANK)
         below.set_ylabel("effective rank")
         epoch_axis(below)
-        _name(below, looks)
-        below.plot([], [], ":", color=INK, linewidth=1, label="collapse: below")
+        _legend_entries(below, styles)
+        below.plot([], [], ":", color=INK, linewidth=1, label="collapse threshold")
         legend_below(figure, below)
-        told = [
-            f"{std.label}: standard deviation {_ends(std)}, effective rank {_ends(rank)}"
+        descriptions = [
+            f"{std.label}: standard deviation {_first_and_last(std)}, effective rank {_first_and_last(rank)}"
             for std, rank in zip(stds, ranks, strict=True)
         ]
         title = f"Feature standard deviation and effective rank by epoch: {runs[0].record.dataset}"
-        return finish(figure, title=title, description="; ".join(told) + ".")
+        return finish(figure, title=title, description="; ".join(descriptions) + ".")
 
 
 def signal_curves(runs: Sequence[PretrainingRun], name: str) -> str | None:
-    """One of the methods' own signals by epoch, such as the teacher's entropy: a line a run."""
+    """Draw a signal of the method by epoch, such as the teacher's entropy: a line per run."""
     lines = _lines(runs, lambda health: {"": health.signals[name]} if name in health.signals else {})
-    return _one(runs, lines, signal_name(name))
+    return _single_panel(runs, lines, signal_name(name))
 
 
 def knn_curves(runs: Sequence[PretrainingRun]) -> str | None:
-    """Validation macro F1 of the nearest labelled neighbours by epoch, where it was measured: a line a run, encoder."""
-    return _one(runs, _lines(runs, lambda health: health.knn), "k-NN macro F1")
+    """Draw the k-NN macro F1 on validation by epoch, if it was measured: a line per run and encoder."""
+    return _single_panel(runs, _lines(runs, lambda health: health.knn), "k-NN macro F1")
 
 
-def _one(runs: Sequence[PretrainingRun], lines: list[HealthLine], name: str) -> str | None:
+def _single_panel(runs: Sequence[PretrainingRun], lines: list[HealthLine], name: str) -> str | None:
     if not any(len(line.points) > 1 for line in lines):
         return None
-    looks = _looks(runs, lines)
+    styles = _styles(runs, lines)
     with drawing():
         figure = Figure(figsize=(WIDTH, 2.2), layout="constrained")
         axes = figure.subplots()
-        _draw(axes, lines, looks)
+        _draw(axes, lines, styles)
         axes.set_ylabel(name)
         epoch_axis(axes)
         axes.set_ylim(0, 1.02)
-        _name(axes, looks)
+        _legend_entries(axes, styles)
         legend_below(figure, axes)
-        told = [f"{line.label}: {_ends(line)}" for line in lines]
+        descriptions = [f"{line.label}: {_first_and_last(line)}" for line in lines]
         dataset = runs[0].record.dataset
-        return finish(figure, title=f"{name} by epoch: {dataset}", description="; ".join(told) + ".")
+        return finish(figure, title=f"{name} by epoch: {dataset}", description="; ".join(descriptions) + ".")
 
 
 def _lines(runs: Sequence[PretrainingRun], measure: Callable[[FeatureHealth], dict[str, float]]) -> list[HealthLine]:
-    """A line for each run and each name that `measure` finds in its health."""
-    called, lines = names_of(runs), []
+    """A line for each run and each name that `measure` returns."""
+    names, lines = names_of(runs), []
     for run in in_order(runs):
         curves: dict[str, Curve] = {}
         for epoch, health in health_by_epoch(run):
             for name, value in measure(health).items():
                 curves.setdefault(name, []).append((epoch, value))
         for name, points in curves.items():
-            lines.append(HealthLine(f"{called[run.directory]} · {name or run.record.backbone}", points))
+            lines.append(HealthLine(f"{names[run.directory]} · {name or run.record.backbone}", points))
     return lines
 
 
@@ -103,33 +104,33 @@ def _stds(health: FeatureHealth) -> dict[str, float]:
     return {name: spread.std for name, spread in health.features.items()}
 
 
-def _looks(runs: Sequence[PretrainingRun], lines: Sequence[HealthLine]) -> dict[str, LineStyle]:
-    """The look of each of `lines`, the same in every figure on `runs`."""
+def _styles(runs: Sequence[PretrainingRun], lines: Sequence[HealthLine]) -> dict[str, LineStyle]:
+    """Style of each line by label, the same in every figure of `runs`."""
     labels = dict.fromkeys(line.label for line in [*_lines(runs, _stds), *lines])
-    looks = {label: nth_style(i) for i, label in enumerate(labels)}
-    return {line.label: looks[line.label] for line in lines}
+    styles = {label: nth_style(i) for i, label in enumerate(labels)}
+    return {line.label: styles[line.label] for line in lines}
 
 
-def _draw(axes: Axes, lines: Sequence[HealthLine], looks: dict[str, LineStyle]) -> None:
+def _draw(axes: Axes, lines: Sequence[HealthLine], styles: dict[str, LineStyle]) -> None:
     for line in lines:
         every = max(1, len(line.points) // MARKS)
-        axes.plot(*zip(*line.points, strict=True), markevery=every, **line_style(looks[line.label]))
+        axes.plot(*zip(*line.points, strict=True), markevery=every, **line_style(styles[line.label]))
 
 
-def _name(axes: Axes, looks: dict[str, LineStyle]) -> None:
-    for label, look in looks.items():
+def _legend_entries(axes: Axes, styles: dict[str, LineStyle]) -> None:
+    for label, look in styles.items():
         axes.plot([], [], label=label, **line_style(look))
 
 
-def _floor(axes: Axes, value: float) -> None:
-    """A dotted line below which features have collapsed."""
+def _collapse_threshold(axes: Axes, value: float) -> None:
+    """Dotted line at the threshold below which features have collapsed."""
     axes.axhline(value, linestyle=":", color=INK, linewidth=1)
 
 
-def _ends(line: HealthLine) -> str:
+def _first_and_last(line: HealthLine) -> str:
     (begin, first), (end, last) = line.points[0], line.points[-1]
-    return f"{first:.3g} {_when(begin)}, {last:.3g} {_when(end)}"
+    return f"{first:.3g} {_epochs(begin)}, {last:.3g} {_epochs(end)}"
 
 
-def _when(epoch: int) -> str:
-    return f"after {epoch} epoch{'' if epoch == 1 else 's'}" if epoch else "before training"
+def _epochs(epoch: int) -> str:
+    return f"after {plural(epoch, 'epoch')}" if epoch else "before training"

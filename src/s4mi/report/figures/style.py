@@ -1,4 +1,4 @@
-"""How every figure looks: its size, its palette, its axes and its legend."""
+"""Style of all figures: size, palette, axes and legend."""
 
 import math
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from s4mi.report.results.comparison import Comparison, Technique
 from s4mi.report.results.scores import Metric
 from s4mi.report.results.tables import MAJORITY, LabelColumn
 
-WIDTH = 4.4  # inches: on a phone the text shrinks by a fifth, no more
-# Okabe & Ito, those first that stand out from white and from black; their black is the page's ink, yellow is left out.
+WIDTH = 4.4  # inches: on a phone the text shrinks by no more than a fifth
+# Okabe & Ito, first those with contrast to white and to black; black is the text colour of the page, yellow is omitted.
 COLOURS = (BLUE, "#D55E00", "#009E73", "#CC79A7", INK, "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 LINES = ("-", "--", "-.", ":")
@@ -24,29 +24,31 @@ LINES = ("-", "--", "-.", ":")
 
 @dataclass(frozen=True)
 class LineStyle:
+    """Colour, marker and dash pattern of a line."""
+
     colour: str
     marker: str
     line: str
 
 
 def one_axes(*, height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
-    """One axes on a figure of a size in inches."""
+    """Create a figure with one axes; sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
 def line_styles(comparison: Comparison) -> dict[Technique, LineStyle]:
-    """The same look for a technique in every figure of a comparison."""
+    """Style of each technique, the same in every figure of a comparison."""
     return {technique: nth_style(i) for i, technique in enumerate(comparison.techniques)}
 
 
 def nth_style(i: int) -> LineStyle:
-    """The look of the `i`-th of several lines, from 0; after the palette's end colours repeat, with other markers."""
+    """Style of the `i`-th line, from 0; after the end of the palette colours repeat with other markers."""
     return LineStyle(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
 
 
 def line_style(look: LineStyle) -> dict[str, Any]:
-    """A look as keywords of matplotlib's `plot` and `errorbar`."""
+    """Convert a style to keyword arguments of matplotlib's `plot` and `errorbar`."""
     return {
         "color": look.colour,
         "marker": look.marker,
@@ -64,21 +66,21 @@ def draw_intervals(
     label: str | None = None,
     along: Literal["x", "y"] = "y",
 ) -> None:
-    """Means at their places, each with its bar along one axis; where there is no interval no bar is drawn."""
+    """Plot means at their positions with error bars along one axis; without an interval no bar is drawn."""
     if not points:
         return
-    places = [place for place, _ in points]
+    positions = [position for position, _ in points]
     means = [interval.mean for _, interval in points]
     halves = [math.nan if interval.half_width is None else interval.half_width for _, interval in points]
     style = {"capsize": 3, "elinewidth": 1, "label": label, **line_style(look)}
     if along == "y":
-        axes.errorbar(places, means, yerr=halves, **style)
+        axes.errorbar(positions, means, yerr=halves, **style)
     else:
-        axes.errorbar(means, places, xerr=halves, **style)
+        axes.errorbar(means, positions, xerr=halves, **style)
 
 
 def label_fractions(axes: Axes, columns: Sequence[LabelColumn], ticks: Sequence[float], *, logarithmic: bool) -> None:
-    """Percent of the labels at each tick, the number of images below it on a line of its own."""
+    """Label each tick with the percentage of labels and, below it, the number of images."""
     if logarithmic:
         axes.set_xscale("log")
         axes.minorticks_off()
@@ -90,7 +92,7 @@ def label_fractions(axes: Axes, columns: Sequence[LabelColumn], ticks: Sequence[
 
 
 def plain_scale(axes: Axes, which: Literal["x", "y"], *, logarithmic: bool) -> None:
-    """Plain numbers along an axis; a logarithmic one is marked at 1, 2, 5, 10, or at powers of 10."""
+    """Print plain numbers along an axis; a logarithmic one has ticks at 1, 2, 5, 10, or at powers of 10."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     if logarithmic:
         (axes.set_xscale if which == "x" else axes.set_yscale)("log")
@@ -101,7 +103,7 @@ def plain_scale(axes: Axes, which: Literal["x", "y"], *, logarithmic: bool) -> N
 
 
 def epoch_axis(axes: Axes) -> None:
-    """Whole epochs along the horizontal axis, also where there is but one."""
+    """Print integer epochs along the horizontal axis, also with a single epoch."""
     first, last = axes.xaxis.get_data_interval()
     if first == last:
         axes.set_xlim(first - 1, last + 1)
@@ -110,31 +112,31 @@ def epoch_axis(axes: Axes) -> None:
 
 
 def axis_label(metric: Metric) -> str:
-    """What an axis of a score says."""
+    """Label of an axis of scores."""
     return metric.label if metric.higher_is_better else f"{metric.label}, lower is better"
 
 
-def keep_possible(axes: Axes, metric: Metric) -> None:
-    """No axis past what a score can be, however wide the interval of two seeds is."""
+def clip_to_score_range(axes: Axes, metric: Metric) -> None:
+    """Limit the vertical axis to the range of the score, however wide the intervals are."""
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, 0.0), min(high, 1.02) if metric.bounded else high)
 
 
-def name_points(axes: Axes, points: Sequence[tuple[str, tuple[float, float]]]) -> None:
-    """Small words to the upper left of points; of words that would lie on each other the first alone."""
+def annotate_points(axes: Axes, points: Sequence[tuple[str, tuple[float, float]]]) -> None:
+    """Write small labels to the upper left of points; skip labels that would overlap an earlier one."""
     axes.autoscale_view()
-    taken: list[tuple[float, float]] = []
+    occupied: list[tuple[float, float]] = []
     for name, point in points:
         x, y = axes.transData.transform(point)
-        if all(abs(x - other) > 34 or abs(y - above) > 12 for other, above in taken):
+        if all(abs(x - other) > 34 or abs(y - above) > 12 for other, above in occupied):
             axes.annotate(name, point, (-4, 5), textcoords="offset points", fontsize=8, ha="right")
-            taken.append((x, y))
+            occupied.append((x, y))
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """The legend under the axes, in two columns where names are short; the figure grows by it, the axes do not shrink.
+    """Place the legend below the axes, in two columns if names are short; the figure grows, the axes do not shrink.
 
-    The majority answer, which is no technique, comes last.
+    The majority baseline comes last.
     """
     entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] == MAJORITY)
     columns = 2 if max(len(label) for _, label in entries) <= 24 else 1
@@ -143,5 +145,5 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 
 
 def shortened(name: str) -> str:
-    """A class name short enough for a tick."""
+    """Shorten a class name for a tick label."""
     return name if len(name) <= 22 else f"{name[:21]}…"

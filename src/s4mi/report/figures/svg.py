@@ -1,6 +1,6 @@
-"""From a matplotlib figure to a small inline SVG that is the same every time, reads in the dark, and can be read out.
+"""Convert a matplotlib figure to a small inline SVG: reproducible, readable in dark mode and by screen readers.
 
-Figures draw in `INK`, which becomes the page's own text colour; the background is left out.
+Figures draw in `INK`, which becomes the text colour of the page; the background is transparent.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 INK = "#010203"
-"""Stands for the text colour of the page, which matplotlib has no word for."""
+"""Placeholder for the text colour of the page, which matplotlib cannot express."""
 BLUE = "#0072b2"
-"""A page in the dark may lighten this one, with the style `--blue`; the other colours stand out from black."""
+"""A dark page may lighten this colour with the style `--blue`; the other colours have contrast to black."""
 
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text: small, selectable, and found by a search
+    "svg.fonttype": "none",  # text stays text: small, selectable and searchable
     "svg.hashsalt": "s4mi",
-    "text.parse_math": False,  # a class called "$a$" is no formula
+    "text.parse_math": False,  # a class called "$a$" is not a formula
     "font.family": "sans-serif",
     "font.size": 9.0,
     "text.color": INK,
@@ -58,7 +58,7 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class CaptionedFigure:
-    """A figure of the page with its caption."""
+    """A figure with its caption."""
 
     svg: Markup
     caption: str
@@ -66,9 +66,9 @@ class CaptionedFigure:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw and `finish` a figure within this: matplotlib's own defaults and ours, whatever the user's settings are."""
+    """Draw and `finish` a figure in this context: matplotlib's defaults and our style, without the user's settings."""
     with mpl.rc_context(), warnings.catch_warnings():
-        # The browser, not matplotlib, has the last word on fonts.
+        # The browser, not matplotlib, chooses the fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
@@ -76,10 +76,10 @@ def drawing() -> Iterator[None]:
 
 
 def finish(figure: Figure, *, title: str, description: str) -> str:
-    """The figure as one `<svg role="img">` element with a title and a description for who cannot see it."""
+    """Convert a figure to an `<svg role="img">` element with a title and a description for screen readers."""
     buffer = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", metadata=nothing)
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", metadata=no_metadata)
     root = ET.fromstring(buffer.getvalue())
     key = "s" + hashlib.sha256((title + description + buffer.getvalue()).encode()).hexdigest()[:8]
     _slim(root)
@@ -97,12 +97,12 @@ def finish(figure: Figure, *, title: str, description: str) -> str:
 
 
 def standalone(svg: str) -> str:
-    """A drawing of `finish` as a file of its own, which lies on no page: dark ink on white."""
+    """Convert a result of `finish` to the content of an SVG file: dark text on white."""
     return svg.replace(' style="', ' style="background:#fff;color:#1b1f24;', 1) + "\n"
 
 
 def _slim(root: ET.Element) -> None:
-    """Drop what a page has no use for: namespaces, its own style sheet, blanks and needless decimals."""
+    """Remove what a page does not need: namespaces, style sheet, white space and surplus decimals."""
     for element in root.iter():
         for child in [c for c in element if c.tag in (f"{_NAMESPACE}style", f"{_NAMESPACE}metadata")]:
             element.remove(child)
@@ -123,13 +123,13 @@ def _slim(root: ET.Element) -> None:
 
 
 def _short(value: str) -> str:
-    """Coordinates to a hundredth of a point."""
+    """Round coordinates to a hundredth of a point."""
     rounded = re.sub(r"-?\d+\.\d+", lambda match: f"{round(float(match[0]), 2):g}", value)
     return " ".join(rounded.split())
 
 
 def _rename(root: ET.Element, key: str) -> None:
-    """Keep the ids that are referred to and make them this figure's own; a page holds many figures."""
+    """Keep only referenced ids and prefix them with `key`, so that figures of one page do not clash."""
     for element in root.iter():
         if identity := element.attrib.pop("id", None):
             element.set("id", f"{key}-{identity}")

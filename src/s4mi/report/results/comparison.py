@@ -1,9 +1,10 @@
-"""What is set side by side: the runs of one data set and task, one per technique, backbone, label fraction and seed."""
+"""Comparisons: the runs of one data set and task, one per technique, backbone, label fraction and seed."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from s4mi.formatting import plural
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.report.results.scores import TASK_NAMES, Metric, majority_value, percent, score_of
@@ -23,7 +24,7 @@ class Technique:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs that may be compared with each other. Made by `compare`, which leaves one run per seed in every cell.
+    """Runs that can be compared with each other, one per cell and seed; built by `compare`.
 
     Attributes:
         records: sorted by technique, label fraction and seed; never empty.
@@ -39,7 +40,7 @@ class Comparison:
 
     @property
     def synthetic(self) -> bool:
-        """Whether any image behind these numbers was drawn."""
+        """Whether any of the images are synthetic."""
         return any(record.synthetic for record in self.records)
 
     @property
@@ -65,7 +66,7 @@ class Comparison:
         return interval_over(self.at(technique, fraction), lambda record: score_of(record, metric))
 
     def majority(self, fraction: float, metric: Metric) -> Interval | None:
-        """What the most frequent answer scores; one value per seed, for techniques share their labelled images."""
+        """Score of the majority baseline; one value per seed, as techniques share their labelled images."""
         by_seed = {
             record.seed: value
             for record in self.records
@@ -80,17 +81,17 @@ def technique_of(record: RunRecord) -> Technique:
 
 
 def interval_over(records: Sequence[RunRecord], value: Callable[[RunRecord], float | None]) -> Interval | None:
-    """Mean and interval of the values that exist, or None where none does."""
+    """Mean and interval of the values that are not None; None without any."""
     known = [number for record in records if (number := value(record)) is not None]
     return mean_interval(known) if known else None
 
 
 def compare(records: Sequence[RunRecord]) -> tuple[Comparison, ...]:
-    """Sort runs into comparisons, whatever their order; of several runs of one cell and seed the latest counts."""
+    """Group runs into comparisons, in any order; of several runs of one cell and seed only the last finished counts."""
     latest: dict[tuple[object, ...], RunRecord] = {}
     for record in sorted(records, key=lambda r: (r.finished, r.config_hash)):
-        latest[_seat(record)] = record
-    kept = sorted(_in_columns(list(latest.values())), key=_seat)
+        latest[_cell_and_seed(record)] = record
+    kept = sorted(_in_columns(list(latest.values())), key=_cell_and_seed)
     groups = sorted({(record.dataset, record.task) for record in kept})
     return tuple(
         Comparison(dataset, task, tuple(r for r in kept if (r.dataset, r.task) == (dataset, task)))
@@ -98,63 +99,75 @@ def compare(records: Sequence[RunRecord]) -> tuple[Comparison, ...]:
     )
 
 
-def doubts(records: Sequence[RunRecord]) -> list[str]:
-    """What a reader must know before trusting the comparison of these runs, one line each."""
-    notes = []
-    for seat, count in sorted(Counter(_seat(record) for record in records).items()):
+def comparison_warnings(records: Sequence[RunRecord]) -> list[str]:
+    """Return what limits the comparison of these runs, one line each: repeated runs, leaks, restarts, unequal data."""
+    warnings = []
+    for cell, count in sorted(Counter(_cell_and_seed(record) for record in records).items()):
         if count > 1:
-            dataset, task, technique, fraction, seed = seat
-            notes.append(
+            dataset, task, technique, fraction, seed = cell
+            warnings.append(
                 f"{dataset}, {task}, {technique.label}, {percent(fraction)}, seed {seed}: "
-                f"{count} runs; only the one that finished last counts"
+                f"{count} runs; only the last finished one is included"
             )
     for comparison in compare(records):
-        leaking = [record.leaks for record in comparison.records if record.leaks]
-        if leaking:
-            notes.append(
-                f"{comparison.title}: {len(leaking)} of {len(comparison.records)} runs were scored on a split with up "
-                f"to {max(leaking)} pairs of the same image or patient on two sides; their scores are too good"
+        warnings += _leaks(comparison) + _unequal_splits(comparison) + _restarts(comparison)
+        hashes = {record.data_hash for record in comparison.records}
+        if len(hashes) > 1:
+            warnings.append(
+                f"{comparison.title}: the data set changed between runs, which have {len(hashes)} different data "
+                f"hashes ({', '.join(sorted(digest[:8] for digest in hashes))}); compare them with care"
             )
-        spoilt = [r for r in comparison.records if r.pretraining is not None and r.pretraining.contaminated]
-        if spoilt:
-            notes.append(
-                f"{comparison.title}: {len(spoilt)} of {len(comparison.records)} runs started from pre-training that "
-                "had seen their validation or test images, which was allowed; their scores are too good"
-            )
-        notes += _unequal_splits(comparison)
-        again = [record for record in comparison.records if record.restarts]
-        if again:
-            named = ", ".join(f"{technique_of(record).label} seed {record.seed}" for record in again)
-            notes.append(
-                f"{comparison.title}: {len(again)} runs collapsed and began again with other weights, up to "
-                f"{max(record.restarts for record in again)} times ({named})"
-            )
-        contents = {record.data_hash for record in comparison.records}
-        if len(contents) > 1:
-            notes.append(
-                f"{comparison.title}: the runs saw {len(contents)} different contents of the data set "
-                f"({', '.join(sorted(digest[:8] for digest in contents))}); compare them with care"
-            )
-    return notes
+    return warnings
+
+
+def _leaks(comparison: Comparison) -> list[str]:
+    """Warnings on leaking splits and on pre-training that used validation or test images."""
+    warnings = []
+    total = f"{len(comparison.records)} runs"
+    leaks = [record.leaks for record in comparison.records if record.leaks]
+    if leaks:
+        warnings.append(
+            f"{comparison.title}: {len(leaks)} of {total} evaluated on a split with up to "
+            f"{plural(max(leaks), 'pair')} of the same image or patient in two parts; their scores are too optimistic"
+        )
+    contaminated = [r for r in comparison.records if r.pretraining is not None and r.pretraining.contaminated]
+    if contaminated:
+        warnings.append(
+            f"{comparison.title}: {len(contaminated)} of {total} started from pre-training that used their validation "
+            "or test images, as their settings allow; their scores are too optimistic"
+        )
+    return warnings
+
+
+def _restarts(comparison: Comparison) -> list[str]:
+    restarted = [record for record in comparison.records if record.restarts]
+    if not restarted:
+        return []
+    names = ", ".join(f"{technique_of(record).label} seed {record.seed}" for record in restarted)
+    most = plural(max(record.restarts for record in restarted), "time")
+    return [
+        f"{comparison.title}: {plural(len(restarted), 'run')} collapsed and restarted from new weights, up to {most} "
+        f"({names})"
+    ]
 
 
 def _unequal_splits(comparison: Comparison) -> list[str]:
-    """A line for each seed and label fraction whose runs did not learn from, and be tested on, the same images."""
-    notes = []
+    """Warnings on each seed and label fraction whose runs have different splits."""
+    warnings = []
     for seed in sorted({record.seed for record in comparison.records}):
         for fraction in comparison.fractions:
-            own = [r for r in comparison.records if (r.seed, r.label_fraction) == (seed, fraction)]
-            splits = len({record.split_hash for record in own})
+            records = [r for r in comparison.records if (r.seed, r.label_fraction) == (seed, fraction)]
+            splits = len({record.split_hash for record in records})
             if splits > 1:
-                notes.append(
+                warnings.append(
                     f"{comparison.title}, seed {seed} at {percent(fraction)}: {splits} different splits; these runs "
                     "were not all trained and tested on the same images"
                 )
-    return notes
+    return warnings
 
 
 def _in_columns(records: Sequence[RunRecord]) -> list[RunRecord]:
-    """Runs that asked for the same number of images or patients as one column, whatever share it was for each seed."""
+    """Set the mean label fraction where runs requested the same number of labels, so that they share a column."""
     shares: dict[tuple[str, TaskKind, str], list[float]] = {}
     for record in records:
         if record.labels_asked and not record.labels_asked.endswith("%"):
@@ -166,5 +179,5 @@ def _in_columns(records: Sequence[RunRecord]) -> list[RunRecord]:
     ]
 
 
-def _seat(record: RunRecord) -> tuple[str, TaskKind, Technique, float, int]:
+def _cell_and_seed(record: RunRecord) -> tuple[str, TaskKind, Technique, float, int]:
     return (record.dataset, record.task, technique_of(record), record.label_fraction, record.seed)

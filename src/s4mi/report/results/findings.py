@@ -1,7 +1,8 @@
-"""All that the sentences on one comparison are made from: who was tested where, who is ahead, and what is needed."""
+"""Findings on one comparison: ranked techniques, significant differences, labels needed for full supervision."""
 
 from dataclasses import dataclass
 
+from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
 from s4mi.report.results.comparison import Comparison, Technique
 from s4mi.report.results.label_efficiency import (
@@ -32,7 +33,7 @@ class Ranking:
 
     Attributes:
         entries: best mean first; never empty.
-        beats_majority: the best mean lies above that of the most frequent answer, or that is not known.
+        beats_majority: the best mean is above the majority baseline, or the baseline is unknown.
     """
 
     column: LabelColumn
@@ -42,7 +43,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that the sentences on one comparison are made from."""
+    """The results behind the sentences on one comparison."""
 
     comparison: Comparison
     table: ResultTable
@@ -52,44 +53,43 @@ class Findings:
 
     @property
     def few(self) -> Ranking | None:
-        """At the smallest label fraction above 0, if that is below 100 % and something was tested there."""
-        some = [n for n, column in enumerate(self.table.columns) if 0 < column.fraction < FULL]
-        return rank(self.table, some[0]) if some else None
+        """Ranking at the smallest label fraction between 0 and 100 %, or None if nothing was tested there."""
+        partial = [n for n, column in enumerate(self.table.columns) if 0 < column.fraction < FULL]
+        return rank(self.table, partial[0]) if partial else None
 
     @property
     def full(self) -> Ranking | None:
-        """At 100 %."""
+        """Ranking at 100 % of the labels, or None."""
         return next((rank(self.table, n) for n, c in enumerate(self.table.columns) if c.fraction == FULL), None)
 
     @property
     def none(self) -> Ranking | None:
-        """Without labels."""
+        """Ranking without labels, or None."""
         return next((rank(self.table, n) for n, c in enumerate(self.table.columns) if c.fraction == 0), None)
 
     @property
     def need(self) -> LabelsNeeded:
+        """Labels that full supervision needs, as far as they can be estimated."""
         if self.comparison.fractions == (FULL,) and self.reference is not None:
-            return LabelsNeeded(
-                "unknown", "how many cannot be told, as nothing was tested with fewer than 100 % of them"
-            )
+            return LabelsNeeded("unknown", "not estimable (nothing was tested with fewer than 100 % of the labels)")
         return labels_needed(self.reference, self.curves)
 
-    def surely_better(self, ranking: Ranking, one: Technique, other: Technique) -> bool:
-        """Whether `one` is ahead of `other` beyond chance in this column."""
+    def significantly_better(self, ranking: Ranking, one: Technique, other: Technique) -> bool:
+        """Whether `one` is significantly better than `other` in this column."""
         return any(
             (row.column.fraction, row.ahead, row.behind) == (ranking.column.fraction, one, other)
-            and row.seeds.told_apart
+            and row.seeds.significant
             for row in self.pairs.rows
         )
 
-    def doubtful(self, ranking: Ranking) -> tuple[RankedTechnique, ...]:
-        """Those over whom the best of a column is not surely ahead, best mean first."""
+    def undecided(self, ranking: Ranking) -> tuple[RankedTechnique, ...]:
+        """Techniques whose difference to the best of a column is not significant, best mean first."""
         best, *others = ranking.entries
-        return tuple(entry for entry in others if not self.surely_better(ranking, best.technique, entry.technique))
+        return tuple(one for one in others if not self.significantly_better(ranking, best.technique, one.technique))
 
 
 def findings_of(comparison: Comparison, table: ResultTable) -> Findings:
-    """Everything that the sentences on a comparison need."""
+    """Compute the findings on a comparison."""
     reference = full_supervision(comparison, table.metric)
     return Findings(
         comparison=comparison,
@@ -101,7 +101,7 @@ def findings_of(comparison: Comparison, table: ResultTable) -> Findings:
 
 
 def rank(table: ResultTable, column: int) -> Ranking | None:
-    """Rank one column of a table; None where nothing was tested."""
+    """Rank the techniques of one column of a table; None if nothing was tested."""
     cells = [(row.technique, row.cells[column]) for row in table.rows]
     entries = [
         RankedTechnique(technique, cell, cell.interval) for technique, cell in cells if cell.interval is not None
@@ -117,12 +117,12 @@ def rank(table: ResultTable, column: int) -> Ranking | None:
     )
 
 
-def score_text(story: Findings, interval: Interval) -> str:
+def score_text(findings: Findings, interval: Interval) -> str:
     """`IoU 0.712 ± 0.034 (n = 3 seeds)`."""
-    cell = MeanScore.of(interval, interval.n, story.table.metric)
-    return f"{story.table.metric.label} {cell.value} (n = {interval.n} seed{'' if interval.n == 1 else 's'})"
+    score = MeanScore.of(interval, interval.n, findings.table.metric)
+    return f"{findings.table.metric.label} {score.value} (n = {plural(interval.n, 'seed')})"
 
 
-def weak_words(ranking: Ranking) -> str:
-    """What to add of a best mean that is none."""
-    return "" if ranking.beats_majority else ", no better than always giving the most frequent answer"
+def majority_caveat(ranking: Ranking) -> str:
+    """Suffix for a best mean that does not beat the majority baseline; otherwise empty."""
+    return "" if ranking.beats_majority else ", no better than the majority baseline"

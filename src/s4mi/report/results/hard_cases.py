@@ -1,4 +1,4 @@
-"""Which test images are shown as best and worst cases, and of which run: validation chooses it, never test."""
+"""Best and worst test images of a run, which is selected on validation, never on test."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from s4mi.report.results.runs import ReportRun
 from s4mi.report.results.scores import Metric
 
 AGREED = 0.02
-"""Runs whose scores of an image spread no more than this say the same."""
+"""Largest standard deviation of an image's scores at which runs still agree."""
 
 
 @dataclass(frozen=True)
 class BestTechnique:
-    """The technique that validation puts first at a label fraction, and its runs there, by seed."""
+    """The technique with the best validation score at a label fraction, and its runs there, by seed."""
 
     technique: Technique
     fraction: float
@@ -27,11 +27,11 @@ class BestTechnique:
 
 @dataclass(frozen=True)
 class Case:
-    """A test image and how the run did on it.
+    """A test image and the score of the run on it.
 
     Attributes:
-        score: IoU of a segmentation, else the probability of the decision that matters most.
-        lines: what is written below the image: truth and answer.
+        score: IoU in segmentation; in classification the probability of the decisive class.
+        lines: text below the image: ground truth and prediction.
     """
 
     image: str
@@ -43,7 +43,7 @@ class Case:
 class HardCases:
     """The worst and the best test images of a run, each the most extreme first; no image is in both.
 
-    `wrong` counts the images with a mistake; None of a segmentation, which is never quite right.
+    `wrong` counts the images with an error; None in segmentation.
     """
 
     worst: tuple[Case, ...]
@@ -52,14 +52,14 @@ class HardCases:
     wrong: int | None = None
 
 
-def ends_of(comparison: Comparison) -> list[float]:
+def extreme_fractions(comparison: Comparison) -> list[float]:
     """The smallest label fraction above 0 and the largest, or 0 alone."""
-    some = [fraction for fraction in comparison.fractions if fraction > 0] or [0.0]
-    return sorted({some[0], some[-1]})
+    labelled = [fraction for fraction in comparison.fractions if fraction > 0] or [0.0]
+    return sorted({labelled[0], labelled[-1]})
 
 
 def best_by_validation(comparison: Comparison, metric: Metric, *, fraction: float) -> BestTechnique | None:
-    """The technique with the best mean validation score at a label fraction; None where none has one."""
+    """Select the technique with the best mean validation score at a label fraction; None if none has one."""
     best: tuple[float, BestTechnique] | None = None
     for technique in comparison.techniques:
         records = comparison.at(technique, fraction)
@@ -73,47 +73,49 @@ def best_by_validation(comparison: Comparison, metric: Metric, *, fraction: floa
 
 
 def validation_score(record: RunRecord, metric: Metric) -> float | None:
-    """The score on the validation part, at full resolution; None where there is none."""
+    """Score on the validation set, at full resolution; None if there is none."""
     value = getattr(record.val, metric.name, None)
     return None if value is None or math.isnan(value) else float(value)
 
 
 def cases_of(run: ReportRun, metric: Metric, *, count: int) -> HardCases | None:
-    """The `count` worst and best test images of a run; None where it left nothing on single images."""
+    """Select the `count` worst and best test images of a run; None if it has no per-image results."""
     if run.record.task == "segmentation":
         return _overlap_cases(image_values(run.images, metric), count)
     if run.predictions is None:
         return None
-    several = run.record.task == "multilabel"
-    cases = _label_cases(run.predictions) if several else _class_cases(run.predictions)
+    is_multilabel = run.record.task == "multilabel"
+    cases = _multilabel_cases(run.predictions) if is_multilabel else _multiclass_cases(run.predictions)
     return _sorted_cases(cases, count)
 
 
 def disputed(values: Sequence[Mapping[str, float]], *, count: int) -> list[str]:
-    """The images on which runs differ most: by standard deviation of the values, by image, of the images that all have.
+    """Select the images on which runs differ most, by standard deviation of their values.
 
-    Images on which they hardly differ are left out.
+    Images that a run does not have, or on which runs hardly differ, are skipped.
     """
     if len(values) < 2:
         return []
-    shared = [name for name in values[0] if all(name in own for own in values)]
-    spread = {name: float(np.std([own[name] for own in values])) for name in shared}
+    shared = [name for name in values[0] if all(name in each for each in values)]
+    spread = {name: float(np.std([each[name] for each in values])) for name in shared}
     most = sorted((name for name in shared if spread[name] > AGREED), key=lambda name: (-spread[name], name))
     return most[:count]
 
 
-def disputed_predictions(answers: Sequence[Predictions], *, count: int) -> dict[str, str]:
-    """The images on which the probability of some class differs most between runs, with that class."""
-    if len(answers) < 2 or len({own.classes for own in answers}) > 1:
+def disputed_predictions(predictions: Sequence[Predictions], *, count: int) -> dict[str, str]:
+    """Select the images on which the probability of a class differs most between runs, with that class."""
+    if len(predictions) < 2 or len({each.classes for each in predictions}) > 1:
         return {}
-    places = [{image: n for n, image in enumerate(own.images)} for own in answers]
-    shared = [image for image in answers[0].images if all(image in place for place in places)]
+    indices = [{image: n for n, image in enumerate(each.images)} for each in predictions]
+    shared = [image for image in predictions[0].images if all(image in index for index in indices)]
     if not shared:
         return {}
-    given = [own.probabilities[[place[i] for i in shared]] for own, place in zip(answers, places, strict=True)]
-    spread = np.std(given, axis=0)  # (N, K)
+    probabilities = [
+        each.probabilities[[index[image] for image in shared]] for each, index in zip(predictions, indices, strict=True)
+    ]
+    spread = np.std(probabilities, axis=0)  # (N, K)
     most = sorted(range(len(shared)), key=lambda n: (-float(spread[n].max()), shared[n]))[:count]
-    classes = answers[0].classes
+    classes = predictions[0].classes
     return {shared[n]: classes[int(spread[n].argmax())] for n in most if spread[n].max() > AGREED}
 
 
@@ -126,33 +128,38 @@ def _overlap_cases(values: Mapping[str, float], count: int) -> HardCases | None:
 
 
 def _sorted_cases(cases: Sequence[tuple[bool, Case]], count: int) -> HardCases:
-    """Mistakes, which are marked, and what is right, by how sure the run was of it."""
-    sure = sorted(cases, key=lambda pair: (-pair[1].score, pair[1].image))
-    wrong, right = ([case for mistaken, case in sure if mistaken is kind] for kind in (True, False))
+    """Errors and correct predictions, the most confident first; `cases` are marked as errors or not."""
+    by_confidence = sorted(cases, key=lambda pair: (-pair[1].score, pair[1].image))
+    wrong, right = ([case for is_error, case in by_confidence if is_error is kind] for kind in (True, False))
     return HardCases(tuple(wrong[:count]), tuple(right[:count]), len(cases), len(wrong))
 
 
-def _class_cases(given: Predictions) -> list[tuple[bool, Case]]:
+def _multiclass_cases(predictions: Predictions) -> list[tuple[bool, Case]]:
     cases = []
-    for n, image in enumerate(given.images):
-        truth, answer = (given.classes[int(each[n].argmax())] for each in (given.truth, given.decisions))
-        sure = float(given.probabilities[n][given.decisions[n]].max())
-        cases.append((truth != answer, Case(image, sure, (f"truth {truth}", f"answer {answer}", f"p = {sure:.2f}"))))
+    for n, image in enumerate(predictions.images):
+        truth = predictions.classes[int(predictions.truth[n].argmax())]
+        predicted = predictions.classes[int(predictions.decisions[n].argmax())]
+        confidence = float(predictions.probabilities[n][predictions.decisions[n]].max())
+        lines = (f"truth {truth}", f"predicted {predicted}", f"p = {confidence:.2f}")
+        cases.append((truth != predicted, Case(image, confidence, lines)))
     return cases
 
 
-def _label_cases(given: Predictions) -> list[tuple[bool, Case]]:
-    """A mistake is as sure as its surest label; a right answer as sure as its least sure one."""
+def _multilabel_cases(predictions: Predictions) -> list[tuple[bool, Case]]:
+    """Score: confidence of the most confident wrong label, or if all are correct of the least confident label."""
     cases = []
-    for n, image in enumerate(given.images):
-        truth, answer = ([given.classes[k] for k in np.flatnonzero(each[n])] for each in (given.truth, given.decisions))
-        sure = np.where(given.decisions[n], given.probabilities[n], 1 - given.probabilities[n])  # (K,) of each decision
-        mistakes = given.truth[n] != given.decisions[n]
-        score = float(sure[mistakes].max() if mistakes.any() else sure.min())
-        lines = [f"truth {', '.join(truth) or 'none'}", f"answer {', '.join(answer) or 'none'}"]
-        if mistakes.any():
-            k = int(np.flatnonzero(mistakes)[sure[mistakes].argmax()])
-            kind = "wrongly" if given.decisions[n, k] else "missed"
-            lines += [f"{kind} {given.classes[k]}", f"p = {given.probabilities[n, k]:.2f}"]
-        cases.append((bool(mistakes.any()), Case(image, score, tuple(lines))))
+    classes = np.array(predictions.classes)
+    for n, image in enumerate(predictions.images):
+        truth, decisions, probabilities = (
+            each[n] for each in (predictions.truth, predictions.decisions, predictions.probabilities)
+        )
+        confidence = np.where(decisions, probabilities, 1 - probabilities)  # (K,) of each decision
+        errors = truth != decisions
+        score = float(confidence[errors].max() if errors.any() else confidence.min())
+        lines = [f"truth {', '.join(classes[truth]) or 'none'}", f"predicted {', '.join(classes[decisions]) or 'none'}"]
+        if errors.any():
+            k = int(np.flatnonzero(errors)[confidence[errors].argmax()])
+            kind = "false positive" if decisions[k] else "missed"
+            lines += [f"{kind} {classes[k]}", f"p = {probabilities[k]:.2f}"]
+        cases.append((bool(errors.any()), Case(image, score, tuple(lines))))
     return cases

@@ -1,9 +1,8 @@
-"""How many labels each technique needs to be as good as full supervision, from the runs of one comparison.
+"""How many labels each technique needs to match full supervision, from the runs of one comparison.
 
-Full supervision is the best that labels alone give: of the techniques that learn from labelled images and nothing else,
-the one with the best mean at 100 % of the labels. Such are a supervised U-Net (`dedl`) and fine-tuning (`finetune`),
-unless they start from a pre-training run of unlabelled images; the method of a record says so, not what a study calls
-it. Taking the best makes the target harder to reach, never easier.
+Full supervision is the supervised technique with the best mean at 100 % of the labels: a supervised U-Net (`dedl`) or
+fine-tuning (`finetune`) that does not start from pre-training on unlabelled images. The method in the record decides,
+not the name that a study gives it. Taking the best makes the target harder to reach, never easier.
 """
 
 import math
@@ -13,6 +12,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from s4mi.formatting import plural
 from s4mi.maths.label_efficiency import LabelCurve, LabelEfficiency, LabelPoints, label_curve, label_efficiency
 from s4mi.records import RunRecord
 from s4mi.report.results.comparison import Comparison, Technique
@@ -24,7 +24,7 @@ FULL: Final = 100.0
 
 @dataclass(frozen=True)
 class FullSupervision:
-    """The reference: its scores by seed with all labels, and how many those are."""
+    """The reference: scores by seed with all labels, and the mean number of these labels."""
 
     technique: Technique
     scores: Mapping[int, float]
@@ -37,22 +37,22 @@ class FullSupervision:
 
 @dataclass(frozen=True)
 class TechniqueCurve:
-    """What labels give one technique; scores are as in the records.
+    """Scores of one technique by number of labels, as in the records.
 
     Attributes:
-        points: mean and seeds at each number of labels.
+        points: scores by seed at each number of labels.
         curve: monotone fit and band; None with fewer than two numbers of labels above 0.
-        answer: the labels at which it meets full supervision; None where that is not known, or is the technique itself.
+        efficiency: labels needed to reach full supervision; None without a reference, or for the reference itself.
     """
 
     technique: Technique
     points: LabelPoints
     curve: LabelCurve | None
-    answer: LabelEfficiency | None
+    efficiency: LabelEfficiency | None
 
 
 def full_supervision(comparison: Comparison, metric: Metric) -> FullSupervision | None:
-    """The supervised technique with the best mean at 100 % of the labels; None where none was tested there."""
+    """Return the supervised technique with the best mean at 100 % of the labels, or None if none was tested there."""
     best: FullSupervision | None = None
     for technique in comparison.techniques:
         records = comparison.at(technique, FULL)
@@ -68,7 +68,7 @@ def full_supervision(comparison: Comparison, metric: Metric) -> FullSupervision 
 def technique_curves(
     comparison: Comparison, metric: Metric, reference: FullSupervision | None
 ) -> tuple[TechniqueCurve, ...]:
-    """What labels give each technique that was tested, by technique; the same numbers for the same records."""
+    """Return the curve of each technique that was tested; deterministic for the same records."""
     curves = []
     for technique in comparison.techniques:
         cells = [comparison.at(technique, fraction) for fraction in comparison.fractions]
@@ -79,21 +79,21 @@ def technique_curves(
             labels=tuple(_labels(records) for records in cells),
             scores=tuple(_by_seed(records, metric) for records in cells),
         )
-        answer = None
+        efficiency = None
         if reference is not None and reference.technique != technique:
-            answer = label_efficiency(
+            efficiency = label_efficiency(
                 _rising(points, metric),
                 {seed: _sign(metric) * score for seed, score in reference.scores.items()},
                 technique=technique.label,
                 full=reference.labels,
                 rng=np.random.default_rng(0),
             )
-        curves.append(TechniqueCurve(technique, points, _curve(points, metric), answer))
+        curves.append(TechniqueCurve(technique, points, _curve(points, metric), efficiency))
     return tuple(curves)
 
 
 def _curve(points: LabelPoints, metric: Metric) -> LabelCurve | None:
-    """The fit to the scores as they are; where lower is better it falls."""
+    """Monotone fit to the original scores; it falls if lower is better."""
     curve = label_curve(_rising(points, metric), rng=np.random.default_rng(0))
     if curve is None or metric.higher_is_better:
         return curve
@@ -103,7 +103,7 @@ def _curve(points: LabelPoints, metric: Metric) -> LabelCurve | None:
 
 
 def _rising(points: LabelPoints, metric: Metric) -> LabelPoints:
-    """The same points, negated where lower is better."""
+    """The points, negated if lower is better."""
     sign = _sign(metric)
     return LabelPoints(points.labels, tuple({s: sign * score for s, score in cell.items()} for cell in points.scores))
 
@@ -113,18 +113,18 @@ def _sign(metric: Metric) -> int:
 
 
 def _by_seed(records: Sequence[RunRecord], metric: Metric) -> dict[int, float]:
-    """Test scores by seed, of the runs that have one."""
+    """Test scores by seed; runs without a score are skipped."""
     return {record.seed: score for record in records if (score := score_of(record, metric)) is not None}
 
 
 def _labels(records: Sequence[RunRecord]) -> float:
-    """Labelled training images on the mean; seeds may differ by one."""
+    """Mean number of labelled training images; seeds may differ by one."""
     return sum(record.labels.train_labelled for record in records) / len(records)
 
 
 @dataclass(frozen=True)
 class LabelSaving:
-    """What one technique saves, for printing."""
+    """Labels saved by one technique, as text."""
 
     technique: str
     labels: str
@@ -133,12 +133,12 @@ class LabelSaving:
 
 @dataclass(frozen=True)
 class LabelsNeeded:
-    """What may be said of the labels that full supervision needs.
+    """Statement on the labels needed to reach full supervision.
 
     Attributes:
-        kind: reached: with fewer labels, interval and all. open: perhaps. never: with none of the numbers of labels
-            that were tested. unknown: nothing can be said.
-        best: of those that reach it the one with the fewest labels.
+        kind: reached: with fewer labels, including the whole interval. open: uncertain. never: with none of the tested
+            numbers of labels. unknown: not estimable.
+        best: of the techniques that reach it, the one with the fewest labels.
     """
 
     kind: Literal["reached", "open", "never", "unknown"]
@@ -147,35 +147,33 @@ class LabelsNeeded:
 
 
 def labels_needed(reference: FullSupervision | None, curves: Sequence[TechniqueCurve]) -> LabelsNeeded:
-    """The strongest statement that the curves carry; `curves` without an answer are those of the reference."""
+    """Return the strongest statement that the curves support; curves without an efficiency belong to the reference."""
     if reference is None:
-        return LabelsNeeded("unknown", "how many cannot be told, as there is no full supervision to reach")
-    answers = [curve.answer for curve in curves if curve.answer is not None]
-    if not answers:
-        return LabelsNeeded("unknown", "how many cannot be told, as no other technique was tested")
-    known = [one for one in answers if one.low is not None and one.high is not None]
+        return LabelsNeeded("unknown", "not estimable (no supervised technique was tested with all labels)")
+    estimates = [curve.efficiency for curve in curves if curve.efficiency is not None]
+    if not estimates:
+        return LabelsNeeded("unknown", "not estimable (no other technique was tested)")
+    known = [one for one in estimates if one.low is not None and one.high is not None]
     if not known:
-        return LabelsNeeded("unknown", f"how many cannot be told: n = {answers[0].n} seed gives no interval")
+        return LabelsNeeded("unknown", f"not estimable ({plural(estimates[0].n, 'seed')}; needs ≥ 2)")
     saving = [one for one in known if one.saved and one.high is not None and math.isfinite(one.high)]
     if saving:
         best = min(saving, key=lambda one: one.needed)
-        told = best.sentence.removesuffix(".")
-        if len(answers) > 1:
-            told += f" (of {len(answers)} techniques, {len(saving)} {'does' if len(saving) == 1 else 'do'})"
+        text = best.sentence.removesuffix(".")
+        if len(estimates) > 1:
+            text += f" ({len(saving)} of {len(estimates)} techniques {'reaches' if len(saving) == 1 else 'reach'} it)"
         percent = f"{math.floor(100 * (best.saved or 0.0) + 1e-6)} %"
-        return LabelsNeeded("reached", told, LabelSaving(best.technique, f"{math.ceil(best.needed - 1e-6)}", percent))
-    maybe = [one for one in known if one.low is not None and math.isfinite(one.low)]
-    if maybe:
-        return LabelsNeeded("open", min(maybe, key=_promise).sentence.removesuffix("."))
+        return LabelsNeeded("reached", text, LabelSaving(best.technique, f"{math.ceil(best.needed - 1e-6)}", percent))
+    uncertain = [one for one in known if one.low is not None and math.isfinite(one.low)]
+    if uncertain:
+        return LabelsNeeded("open", min(uncertain, key=_promise).sentence.removesuffix("."))
     if len(known) == 1:
         return LabelsNeeded("never", known[0].sentence.removesuffix("."))
     most, n = max(one.most for one in known), min(one.n for one in known)
     within = "without labels" if most == 0 else f"with up to {math.ceil(most - 1e-6)} labels"
-    return LabelsNeeded(
-        "never", f"none of {len(known)} techniques reaches full supervision {within}: not reached, n = {n} seeds"
-    )
+    return LabelsNeeded("never", f"none of {len(known)} techniques reaches full supervision {within} (n = {n} seeds)")
 
 
 def _promise(one: LabelEfficiency) -> tuple[float, float]:
-    """Fewest labels on the mean first, then at the best of chance."""
+    """Sort key: fewest labels on average, then the lower end of the interval."""
     return one.needed, math.inf if one.low is None else one.low

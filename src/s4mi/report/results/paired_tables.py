@@ -60,7 +60,7 @@ def _difference(result: TestResult) -> Cell:
 
 
 def _p(result: TestResult) -> Cell:
-    return Cell(result.p, details=(f"Holm {result.p_holm}",), emphasis=SIGNIFICANT if result.told_apart else "")
+    return Cell(result.p, details=(f"Holm {result.p_holm}",), emphasis=SIGNIFICANT if result.significant else "")
 
 
 def _patient_columns(unit: str) -> list[Column]:

@@ -1,4 +1,4 @@
-"""Techniques in pairs: whether one is ahead of the other over seeds, and over patients within these seeds."""
+"""Paired tests between techniques: over common seeds, and over the patients of their test images."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from s4mi.formatting import plural
 from s4mi.maths.paired import PairedTest, holm, paired_patients, paired_seeds
 from s4mi.maths.patient_scores import COUNTED, paired_patient_scores
 from s4mi.records import RunRecord
@@ -21,7 +22,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class TestResult:
-    """A paired test over so many of a `unit`, and its p after Holm's correction for all pairs tested alike."""
+    """A paired test over `n` seeds, patients or images, and its p after Holm's correction for all rows of the table."""
 
     test: PairedTest
     digits: int
@@ -38,7 +39,7 @@ class TestResult:
 
     @property
     def span(self) -> str:
-        """`+0.019 to +0.044`, for an interval that is not even."""
+        """`+0.019 to +0.044`, for an asymmetric interval."""
         interval = self.test.difference
         if interval.low is None or interval.high is None:
             return MISSING
@@ -65,17 +66,17 @@ class TestResult:
         return self.test.difference.n
 
     @property
-    def told_apart(self) -> bool:
+    def significant(self) -> bool:
         return self.holm is not None and self.holm < ALPHA
 
 
 @dataclass(frozen=True)
 class TechniquePair:
-    """Two techniques at one label fraction; differences are `ahead` minus `behind`, on the mean better and worse.
+    """Two techniques at one label fraction; differences are `ahead`, which has the better mean, minus `behind`.
 
     Attributes:
-        seeds: over the seeds that both were trained with, on the same split; at least two.
-        patients: over the patients of their test images in those seeds; None where a run has no score of images.
+        seeds: test over the seeds that both were trained with, on the same split; at least two.
+        patients: test over the patients of their test images in those seeds; None if a run has no per-image scores.
     """
 
     column: LabelColumn
@@ -87,7 +88,7 @@ class TechniquePair:
 
 @dataclass(frozen=True)
 class TechniquePairs:
-    """All pairs of a comparison at its smallest and its largest label fraction. `untested` have one seed in common."""
+    """All pairs of a comparison at its smallest and largest label fraction; `untested` counts pairs with one seed."""
 
     rows: tuple[TechniquePair, ...]
     untested: int
@@ -98,41 +99,44 @@ class TechniquePairs:
 
     @property
     def unit(self) -> str:
-        """Over whom the tests of these runs are."""
+        """What the second test counts: `patients` or `images`."""
         return unit_of_all(row.patients for row in self.rows)
 
     @property
     def finding(self) -> str:
-        """How many pairs can be told apart; empty where there is no pair."""
+        """Number of pairs that differ significantly, in words; empty without pairs."""
         tested = [row for row in self.rows if row.seeds.test.p is not None]
-        rest = len(self.rows) - len(tested) + self.untested
+        untested = len(self.rows) - len(tested) + self.untested
+        reason = "fewer than two common seeds, or no variance between seeds"
         if not tested:
-            why = "fewer than two seeds in common, or no spread between seeds"
-            return f"No pair of techniques is tested, and nothing is claimed of any: {why}." if rest else ""
+            return f"No pair of techniques was tested: {reason}." if untested else ""
         ns = sorted({row.seeds.n for row in tested})
         seeds = f"n = {ns[0]} seeds" if len(ns) == 1 else f"n = {ns[0]} to {ns[-1]} seeds"
-        told = f"Of {_count(len(tested))} tested, {_none(row.seeds for row in tested)} can be told apart over {seeds}"
+        differ = _count_significant(row.seeds for row in tested)
+        text = f"Of {plural(len(tested), 'tested pair')}, {differ} {'differs' if differ == '1' else 'differ'} "
+        text += f"significantly over {seeds}"
         if self.over_patients:
-            told += f", and {_none(row.patients for row in self.rows)} over the test {self.unit} of these runs"
-        told += f" (p < {ALPHA:g} after Holm's correction)."
-        if rest:
-            told += f" Untested: {_count(rest)} with fewer than two seeds in common, or no spread between seeds."
-        return told
+            differ = _count_significant(row.patients for row in self.rows)
+            text += f", and {differ} over the test {self.unit} of these runs"
+        text += f" (p < {ALPHA:g} after Holm's correction)."
+        if untested:
+            text += f" Not tested: {plural(untested, 'pair')} ({reason})."
+        return text
 
 
 def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> TechniquePairs:
-    """Every pair at the smallest label fraction above 0, at the largest, and at 0 where two learn without labels.
+    """Test every pair at the smallest label fraction above 0, at the largest, and at 0 if two techniques use no labels.
 
-    Two runs make a pair where seed and split are the same: then they were tested on the same images, and had the same
-    ones to learn from. Holm's correction is for all rows, of either kind of test by itself.
+    Two runs are paired if seed and split are the same, so that they had the same training and test images. Holm's
+    correction is applied to all rows, separately for seeds and patients.
     """
-    own = (comparison.dataset, comparison.task)
-    images = {run_key(run.record): run for run in runs if (run.record.dataset, run.record.task) == own}
-    some = [fraction for fraction in comparison.fractions if fraction > 0] or [0.0]
-    ends = {comparison.fractions[0], some[0], some[-1]}
+    task = (comparison.dataset, comparison.task)
+    images = {run_key(run.record): run for run in runs if (run.record.dataset, run.record.task) == task}
+    labelled = [fraction for fraction in comparison.fractions if fraction > 0] or [0.0]
+    fractions = {comparison.fractions[0], labelled[0], labelled[-1]}
     rows, untested = [], 0
     for column in label_columns(comparison):
-        if column.fraction not in ends:
+        if column.fraction not in fractions:
             continue
         for one, other in itertools.combinations(comparison.techniques, 2):
             both = _in_common(comparison, metric, one, other, fraction=column.fraction)
@@ -151,7 +155,7 @@ def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
 
 
 def probability(p: float | None) -> str:
-    """`0.031`, `< 0.001`, or a dash where nothing could be tested."""
+    """`0.031`, `< 0.001`, or a dash without a test."""
     if p is None:
         return MISSING
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
@@ -160,10 +164,10 @@ def probability(p: float | None) -> str:
 def _in_common(
     comparison: Comparison, metric: Metric, one: Technique, other: Technique, *, fraction: float
 ) -> list[tuple[RunRecord, RunRecord]]:
-    """The runs of two techniques that were tested on the same split with the same seed, by seed."""
-    theirs = {(record.seed, record.split_hash): record for record in comparison.at(other, fraction)}
-    both = [(own, theirs.get((own.seed, own.split_hash))) for own in comparison.at(one, fraction)]
-    return [(a, b) for a, b in both if b and score_of(a, metric) is not None and score_of(b, metric) is not None]
+    """Pairs of runs of two techniques with the same split and seed, by seed."""
+    others = {(record.seed, record.split_hash): record for record in comparison.at(other, fraction)}
+    pairs = [(record, others.get((record.seed, record.split_hash))) for record in comparison.at(one, fraction)]
+    return [(a, b) for a, b in pairs if b and score_of(a, metric) is not None and score_of(b, metric) is not None]
 
 
 def _pair(
@@ -175,8 +179,8 @@ def _pair(
     images: dict[RunKey, ReportRun],
 ) -> TechniquePair:
     differences = [(score_of(a, metric) or 0.0) - (score_of(b, metric) or 0.0) for a, b in both]
-    leads = sum(differences) >= 0 if metric.higher_is_better else sum(differences) <= 0
-    if not leads:
+    one_is_ahead = sum(differences) >= 0 if metric.higher_is_better else sum(differences) <= 0
+    if not one_is_ahead:
         one, other, both = other, one, [(b, a) for a, b in both]
         differences = [-difference for difference in differences]
     seeds = TestResult(paired_seeds(differences), metric.digits, bounded=metric.bounded)
@@ -186,64 +190,60 @@ def _pair(
 def _over_patients(
     both: Sequence[tuple[RunRecord, RunRecord]], metric: Metric, runs: dict[RunKey, ReportRun]
 ) -> TestResult | None:
-    """Over the patients of all seeds together; None where any run of the pair left nothing on single images."""
+    """Test over the patients of all seeds together; None if a run of a pair has no per-image results."""
     found = [(runs.get(run_key(a)), runs.get(run_key(b))) for a, b in both]
     pairs = [(a, b) for a, b in found if a is not None and b is not None]
     return over_shared_patients(pairs, metric) if len(pairs) == len(both) else None
 
 
 def unit_of_all(tests: Iterable[TestResult | None]) -> str:
-    """Over whom several tests are: `patients`, or `images` where nobody has said whose these are."""
+    """What several tests count: `patients`, or `images` if patients are unknown in all of them."""
     units = {test.unit for test in tests if test is not None}
     return units.pop() if len(units) == 1 else "patients"
 
 
 def over_shared_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> TestResult | None:
-    """The first of each pair less the second, over the patients of all pairs together.
+    """Test the first run of each pair minus the second over the patients of all pairs.
 
-    None where any of them left nothing on single images.
+    None without per-image results.
     """
     if pairs[0][0].record.task == "segmentation":
         return _scores_over_patients(pairs, metric)
-    return _answers_over_patients(pairs, metric)
+    return _predictions_over_patients(pairs, metric)
 
 
 def _scores_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> TestResult | None:
-    """Differences on every image of every seed, pooled."""
+    """Test of the differences on all images of all seeds, pooled."""
     differences: list[float] = []
     patients: list[str] = []
     for a, b in pairs:
-        mine, yours = image_values(a.images, metric), image_values(b.images, metric)
-        shared = [name for name in mine if name in yours]
+        values_a, values_b = image_values(a.images, metric), image_values(b.images, metric)
+        shared = [name for name in values_a if name in values_b]
         if not shared:
             return None
-        whose = patients_of(a.images)
-        differences += [mine[name] - yours[name] for name in shared]
-        patients += [whose[name] for name in shared]
+        patient_by_image = patients_of(a.images)
+        differences += [values_a[name] - values_b[name] for name in shared]
+        patients += [patient_by_image[name] for name in shared]
     test = paired_patients(differences, patients, rng=np.random.default_rng(0))
     return TestResult(test, metric.digits, unit=unit_of(patients))
 
 
-def _answers_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> TestResult | None:
-    """The difference of the score itself, mean over seeds."""
-    answers = [pair for a, b in pairs if (pair := paired_predictions(a.predictions, b.predictions)) is not None]
-    if len(answers) < len(pairs) or metric.name not in COUNTED:
+def _predictions_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric) -> TestResult | None:
+    """Test of the difference of the score itself, averaged over seeds."""
+    predictions = [pair for a, b in pairs if (pair := paired_predictions(a.predictions, b.predictions)) is not None]
+    if len(predictions) < len(pairs) or metric.name not in COUNTED:
         return None
     test = paired_patient_scores(
-        metric.name, answers, multilabel=pairs[0][0].record.task == "multilabel", rng=np.random.default_rng(0)
+        metric.name, predictions, multilabel=pairs[0][0].record.task == "multilabel", rng=np.random.default_rng(0)
     )
-    return TestResult(test, metric.digits, unit=unit_of([patient for pair in answers for patient in pair.patients]))
+    return TestResult(test, metric.digits, unit=unit_of([patient for pair in predictions for patient in pair.patients]))
 
 
 def _signed(value: float, digits: int) -> str:
-    """A difference always has a sign, the minus as wide as the plus."""
+    """A difference with its sign, and a minus as wide as the plus."""
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
-def _count(pairs: int) -> str:
-    return f"{pairs} pair{'' if pairs == 1 else 's'}"
-
-
-def _none(evidence: Iterable[TestResult | None]) -> str:
-    """How many are told apart."""
-    return f"{sum(one is not None and one.told_apart for one in evidence) or 'none'}"
+def _count_significant(tests: Iterable[TestResult | None]) -> str:
+    """Number of significant tests, or `none`."""
+    return f"{sum(test is not None and test.significant for test in tests) or 'none'}"

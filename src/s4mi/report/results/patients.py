@@ -1,4 +1,4 @@
-"""Scores of single patients, where a patient has several images: a good mean may hide whom a technique fails."""
+"""Scores per patient, if patients have several images: a good mean may hide patients on whom a technique fails."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,20 +10,24 @@ from s4mi.maths.bootstrap import patient_interval
 from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord
 from s4mi.report.results.comparison import Comparison, Technique
-from s4mi.report.results.hard_cases import best_by_validation, ends_of
+from s4mi.report.results.hard_cases import best_by_validation, extreme_fractions
 from s4mi.report.results.per_image import image_values, over_patients, patients_of, unit_of
 from s4mi.report.results.runs import ReportRun, RunKey, run_key, runs_by_key
 from s4mi.report.results.scores import Metric, metric_of
 from s4mi.report.results.tables import LabelColumn, label_columns
-from s4mi.report.results.test_predictions import patients_predicted, predictions_over_patients, share_right
+from s4mi.report.results.test_predictions import patients_predicted, predictions_over_patients, share_correct
+
+_Values = dict[str, list[tuple[float, ...]]]
+"""By patient, the measures of each image."""
+_Cell = tuple[Technique, LabelColumn, _Values]
 
 WORST = 8
-"""Patients that are listed by name."""
+"""Number of patients listed by name."""
 
 
 @dataclass(frozen=True)
 class PatientInterval:
-    """A score of one run and how far it can be trusted, made for printing."""
+    """Score of one run with its interval over patients or images, for printing."""
 
     interval: Interval
     label: str
@@ -32,11 +36,11 @@ class PatientInterval:
 
 @dataclass(frozen=True)
 class PatientRow:
-    """How one technique does on patients at one label fraction; each patient counts once.
+    """Scores of one technique at one label fraction over patients; each patient counts once.
 
     Attributes:
-        mean: over patients, with its interval. low: the tenth of the patients that is worst lies at or below it.
-        images: test images, in all seeds together each once.
+        mean: mean over patients, with its interval. low: 10th percentile.
+        images: number of different test images in all seeds.
     """
 
     technique: Technique
@@ -50,7 +54,7 @@ class PatientRow:
 
 @dataclass(frozen=True)
 class PatientScore:
-    """One patient: number of images, and the mean over them and over seeds of each measure."""
+    """One patient: number of images, and the mean of each measure over images and seeds."""
 
     patient: str
     images: int
@@ -59,7 +63,7 @@ class PatientScore:
 
 @dataclass(frozen=True)
 class PatientList:
-    """The worst patients of the technique that validation chose at a label fraction."""
+    """The worst patients of the technique that is best on validation at a label fraction."""
 
     technique: Technique
     column: LabelColumn
@@ -69,10 +73,10 @@ class PatientList:
 
 @dataclass(frozen=True)
 class PatientsSection:
-    """What the page says on patients; without rows, `note` says why there is no table.
+    """Section on patients; without rows, `note` explains why there is no table.
 
     Attributes:
-        measures: names of what is measured on an image, the one of the table first.
+        measures: names of the per-image measures, the one in the table first.
     """
 
     measures: tuple[str, ...]
@@ -86,49 +90,44 @@ class PatientsSection:
 
 
 def run_over_patients(run: ReportRun, metric: Metric) -> PatientInterval | None:
-    """The score of a run over patients: of classification itself, of segmentation that of a test image."""
+    """Compute the score of a run over patients, in segmentation the mean per test image; None if it is unavailable."""
     if run.record.task == "segmentation":
-        label = metric.label.removesuffix(" per image").removesuffix(" per patient")
-        interval, whose = over_patients(run.images, metric), list(patients_of(run.images).values())
-        label = f"{label} of a test image"
+        name = metric.label.removesuffix(" per image").removesuffix(" per patient")
+        interval, patients = over_patients(run.images, metric), list(patients_of(run.images).values())
+        label = f"{name} per test image"
     elif run.predictions is not None:
         interval = predictions_over_patients(run.predictions, metric, multilabel=run.record.task == "multilabel")
-        whose, label = (
-            patients_predicted(run.predictions),
-            f"Test {metric.label} over {unit_of(patients_predicted(run.predictions))}",
-        )
+        patients = patients_predicted(run.predictions)
+        label = f"Test {metric.label} over {unit_of(patients)}"
     else:
         return None
     if interval is None:
         return None
-    return PatientInterval(_possible(interval) if metric.bounded else interval, label, unit_of(whose))
+    return PatientInterval(_clipped(interval) if metric.bounded else interval, label, unit_of(patients))
 
 
 def patients_section(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> PatientsSection | None:
-    """The section of a comparison; None where no run left anything on single images."""
+    """Build the section of a comparison; None if no run has per-image results."""
     by_key = runs_by_key(runs)
     measures = _measures(comparison)
-    cells: list[tuple[Technique, LabelColumn, dict[str, list[tuple[float, ...]]]]] = []
+    cells: list[_Cell] = []
     for column in label_columns(comparison):
-        if column.fraction in ends_of(comparison):
+        if column.fraction in extreme_fractions(comparison):
             for technique in comparison.techniques:
                 known = _by_patient(comparison.at(technique, column.fraction), measures, by_key)
                 if known:
                     cells.append((technique, column, known))
     if not cells:
         return None
-    most = max(len(images) for _, _, patients in cells for images in patients.values())
-    names = [name for _, _, patients in cells for name in patients]
-    if most == 1:
-        known_people = unit_of(names) == "patients"
+    most_images = max(len(images) for _, _, patients in cells for images in patients.values())
+    if most_images == 1:
         n = max(len(patients) for _, _, patients in cells)
-        note = (
-            f"Each of the n = {n} test patients has one image, so scores of patients are those of images."
-            if known_people
-            else f"Whose images these are is not known; each of n = {n} test images counts as a patient of its own."
-        )
+        if unit_of([name for _, _, patients in cells for name in patients]) == "patients":
+            note = f"Each of the n = {n} test patients has one image, so scores per patient equal scores per image."
+        else:
+            note = f"Patients are unknown, so each of the n = {n} test images counts as a separate patient."
         if len({record.seed for record in comparison.records}) > 1:
-            note += " These are the test images of all seeds together."
+            note += " n includes the test images of all seeds."
         return PatientsSection(tuple(measures), note)
     rows = [_row(technique, column, patients) for technique, column, patients in cells]
     return PatientsSection(tuple(measures), "", tuple(rows), tuple(_lists(comparison, metric, cells)))
@@ -137,7 +136,7 @@ def patients_section(comparison: Comparison, metric: Metric, runs: Sequence[Repo
 def _lists(
     comparison: Comparison,
     metric: Metric,
-    cells: Sequence[tuple[Technique, LabelColumn, dict[str, list[tuple[float, ...]]]]],
+    cells: Sequence[_Cell],
 ) -> list[PatientList]:
     lists = []
     for technique, column, patients in cells:
@@ -150,12 +149,12 @@ def _lists(
     return lists
 
 
-def _row(technique: Technique, column: LabelColumn, patients: Mapping[str, list[tuple[float, ...]]]) -> PatientRow:
+def _row(technique: Technique, column: LabelColumn, patients: _Values) -> PatientRow:
     scores = [_means(images)[0] for images in patients.values()]
     return PatientRow(
         technique=technique,
         column=column,
-        mean=_possible(patient_interval(scores, list(patients), rng=np.random.default_rng(0))),
+        mean=_clipped(patient_interval(scores, list(patients), rng=np.random.default_rng(0))),
         median=float(np.median(scores)),
         low=float(np.quantile(scores, 0.1, method="inverted_cdf")),
         worst=min(scores),
@@ -164,39 +163,39 @@ def _row(technique: Technique, column: LabelColumn, patients: Mapping[str, list[
 
 
 def _measures(comparison: Comparison) -> dict[str, Metric | None]:
-    """Names of what is measured on an image, with the metric of a segmentation that it is."""
+    """Names of the per-image measures, with their metric in segmentation."""
     if comparison.task == "segmentation":
         return {name: metric_of("segmentation", field) for name, field in (("IoU", "iou"), ("Dice", "dice"))}
-    return {"share of labels right" if comparison.task == "multilabel" else "accuracy": None}
+    return {"share of correct labels" if comparison.task == "multilabel" else "accuracy": None}
 
 
 def _by_patient(
     records: Sequence[RunRecord], measures: Mapping[str, Metric | None], runs: Mapping[RunKey, ReportRun]
-) -> dict[str, list[tuple[float, ...]]]:
-    """Of each patient, each test image's measures, the mean over the seeds that tested it."""
-    of_image: dict[str, list[tuple[float, ...]]] = {}
-    whose: dict[str, str] = {}
+) -> _Values:
+    """By patient, the measures of each test image, averaged over the seeds that tested it."""
+    values_by_image: dict[str, list[tuple[float, ...]]] = {}
+    patient_by_image: dict[str, str] = {}
     for record in records:
         run = runs.get(run_key(record))
         if run is None:
             continue
         if run.predictions is not None:
-            values = [share_right(run.predictions, multilabel=record.task == "multilabel")]
-            whose |= zip(run.predictions.images, patients_predicted(run.predictions), strict=True)
+            values = [share_correct(run.predictions, multilabel=record.task == "multilabel")]
+            patient_by_image |= zip(run.predictions.images, patients_predicted(run.predictions), strict=True)
         else:
             values = [image_values(run.images, metric) for metric in measures.values() if metric is not None]
-            whose |= patients_of(run.images)
+            patient_by_image |= patients_of(run.images)
         for image in values[0] if values else ():
             if all(image in each for each in values):
-                of_image.setdefault(image, []).append(tuple(each[image] for each in values))
-    patients: dict[str, list[tuple[float, ...]]] = {}
-    for image, over_seeds in of_image.items():
-        patients.setdefault(whose[image], []).append(_means(over_seeds))
+                values_by_image.setdefault(image, []).append(tuple(each[image] for each in values))
+    patients: _Values = {}
+    for image, over_seeds in values_by_image.items():
+        patients.setdefault(patient_by_image[image], []).append(_means(over_seeds))
     return patients
 
 
-def _possible(interval: Interval) -> Interval:
-    """Without what lies outside [0, 1], where no score is."""
+def _clipped(interval: Interval) -> Interval:
+    """The interval clipped to [0, 1]."""
     if interval.low is None or interval.high is None:
         return interval
     return replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))

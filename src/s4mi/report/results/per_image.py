@@ -1,4 +1,4 @@
-"""What a segmentation run scored on each of its test images: its mean can be trusted as far as there are patients."""
+"""Scores of a segmentation run on each of its test images, and their mean with an interval over patients."""
 
 import csv
 import math
@@ -15,13 +15,14 @@ from s4mi.records.per_image import COLUMNS
 from s4mi.report.results.scores import Metric
 
 _MEASURED = ("iou", "dice", "hd95", "assd")
+_HINT = "train the run again"
 
 
 def read_image_scores(directory: Path) -> tuple[ImageScores, ...]:
-    """The table of a run's test images, in the order of the file; empty where the run left none.
+    """Read the per-image scores of a run, in the order of the file; empty if it has none.
 
     Raises:
-        S4miError: it is not such a table.
+        S4miError: the file has other columns or an invalid score.
     """
     path = directory / TEST_IMAGES_NAME
     if not path.exists():
@@ -30,18 +31,18 @@ def read_image_scores(directory: Path) -> tuple[ImageScores, ...]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
         if tuple(rows.fieldnames or ()) != COLUMNS:
-            raise S4miError(f"{TEST_IMAGES_NAME}: its columns are not {', '.join(COLUMNS)}; score the run again")
+            raise S4miError(f"{TEST_IMAGES_NAME}: columns are not {', '.join(COLUMNS)}; {_HINT}")
         for row in rows:
-            one = images.setdefault(row["image"], _nothing(row["image"], row["group"] or None))
+            one = images.setdefault(row["image"], _without_scores(row["image"], row["group"] or None))
             for name in _MEASURED:
-                getattr(one, name)[row["class"]] = _number(row[name], f"{TEST_IMAGES_NAME}:{rows.line_num}")
+                getattr(one, name)[row["class"]] = _score(row[name], f"{TEST_IMAGES_NAME}:{rows.line_num}")
     return tuple(images.values())
 
 
 def image_values(images: Sequence[ImageScores], metric: Metric) -> dict[str, float]:
-    """Of each image by name, the mean over its classes of what `metric` measures; nothing where it is not defined.
+    """Mean over classes of `metric` by image; images on which it is undefined are skipped.
 
-    A score that pools pixels, or averages over images or patients, is the same on one image: IoU is IoU.
+    Pooled, per-image and per-patient variants of a metric are the same on a single image.
     """
     field = metric.name.removesuffix("_image").removesuffix("_patient")
     if field not in _MEASURED:
@@ -55,33 +56,33 @@ def image_values(images: Sequence[ImageScores], metric: Metric) -> dict[str, flo
 
 
 def patients_of(images: Sequence[ImageScores]) -> dict[str, str]:
-    """The patient of each image by name; an image of nobody known is a patient of its own."""
+    """Patient by image; an image without a patient counts as its own patient."""
     return {one.image: patient_name(one.image, one.group) for one in images}
 
 
 def unit_of(patients: Sequence[str]) -> str:
-    """What is counted by such names: `images` where nobody has said whose any image is."""
+    """What such names count: `images` if no patient is known."""
     return "patients" if any(name.startswith("patient ") for name in patients) else "images"
 
 
 def patient_name(image: str, group: str | None) -> str:
-    """What the patient of an image is called."""
+    """Display name of the patient of an image."""
     return f"image {image}" if group is None else f"patient {group}"
 
 
 def over_patients(images: Sequence[ImageScores], metric: Metric) -> Interval | None:
-    """Mean of a test image with its interval over patients, of whom it has `n`; None where there is no such score."""
+    """Mean score per test image, with its interval over the `n` patients; None if it is not measured per image."""
     values, patients = image_values(images, metric), patients_of(images)
     if not values:
         return None
     return patient_interval(list(values.values()), [patients[name] for name in values], rng=np.random.default_rng(0))
 
 
-def _nothing(image: str, group: str | None) -> ImageScores:
+def _without_scores(image: str, group: str | None) -> ImageScores:
     return ImageScores(image=image, group=group, iou={}, dice={}, hd95={}, assd={})
 
 
-def _number(cell: str | None, place: str) -> float | None:
+def _score(cell: str | None, location: str) -> float | None:
     if not cell:
         return None
     try:
@@ -89,5 +90,5 @@ def _number(cell: str | None, place: str) -> float | None:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise S4miError(f"{place}: {cell!r} is no score; score the run again")
+        raise S4miError(f"{location}: {cell!r} is not a valid score; {_HINT}")
     return value

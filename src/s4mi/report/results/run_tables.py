@@ -46,7 +46,7 @@ def unfinished_table(runs: Sequence[UnfinishedRun]) -> Table | None:
     rows = []
     for run in runs:
         state = f"{run.status}, last {run.when}" if run.when else run.status
-        rows.append(table_row(Cell(run.directory, details=(state, run.so_far)), run.reason or NO_FAILURE))
+        rows.append(table_row(Cell(run.directory, details=(state, run.progress)), run.reason or NO_FAILURE))
     columns = (Column("Run"), Column("Reason", kind="prose"))
     caption = "Runs without a result; no number in this report includes them."
     return Table("Failed and unfinished runs", "", columns, tuple(rows), caption) if rows else None

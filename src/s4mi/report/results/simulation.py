@@ -1,4 +1,4 @@
-"""The curves of a simulation of rounds of annotation: what each strategy scores, and by how much it beats chance."""
+"""Learning curves of a simulated active-learning study: score of each strategy, and its gain over the reference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from s4mi.maths.stats import Interval, mean_interval
 
 NAME = "simulation"
 NUDGE = 0.012
-"""Of the axis, by which the curves stand beside each other, so that their intervals can be told apart."""
+"""Horizontal offset between curves, as a share of the axis, so that their intervals do not overlap."""
 
 
 @dataclass(frozen=True)
 class RoundScore:
-    """One round of one strategy with one seed: how many labels there were, and what the test images scored."""
+    """One round of one strategy with one seed: number of labels and test score."""
 
     strategy: str
     seed: int
@@ -23,11 +23,11 @@ class RoundScore:
 
 @dataclass(frozen=True)
 class SimulationCurve:
-    """A strategy: by round the number of labels, the score, and its difference to the reference over the same seeds.
+    """Learning curve of a strategy: labels and score by round, and the difference to the reference over common seeds.
 
     Attributes:
-        differences: None for the reference itself, or where no seed is in both.
-        gain: the same difference as a mean over all rounds after the start, one value a seed.
+        differences: None for the reference itself, and without a common seed.
+        gain: mean difference over all rounds after the start, one value per seed.
     """
 
     strategy: str
@@ -38,27 +38,27 @@ class SimulationCurve:
 
 
 def curves_of(results: Sequence[RoundScore], *, reference: str) -> list[SimulationCurve]:
-    """A curve for each strategy, in the order in which they first appear, of the rounds that any seed has played."""
+    """Compute the curve of each strategy, in order of first appearance, over the rounds that any seed has finished."""
     strategies = list(dict.fromkeys(result.strategy for result in results))
     score = {(one.strategy, one.round, one.seed): one.score for one in results}
     rounds = sorted({one.round for one in results})
     seeds = sorted({one.seed for one in results})
     curves = []
     for strategy in strategies:
-        own = [number for number in rounds if any((strategy, number, seed) in score for seed in seeds)]
+        finished = [number for number in rounds if any((strategy, number, seed) in score for seed in seeds)]
         labels = tuple(
-            max(one.labels for one in results if (one.strategy, one.round) == (strategy, number)) for number in own
+            max(one.labels for one in results if (one.strategy, one.round) == (strategy, number)) for number in finished
         )
-        scores = [[score[strategy, n, seed] for seed in seeds if (strategy, n, seed) in score] for n in own]
-        apart = {
+        scores = [[score[strategy, n, seed] for seed in seeds if (strategy, n, seed) in score] for n in finished]
+        difference = {
             (n, seed): score[strategy, n, seed] - score[reference, n, seed]
-            for n in own for seed in seeds
+            for n in finished for seed in seeds
             if strategy != reference and (strategy, n, seed) in score and (reference, n, seed) in score
         }  # fmt: skip
-        differences = [[apart[n, seed] for seed in seeds if (n, seed) in apart] for n in own]
-        after = [n for n in own if n > 0]
-        whole = [seed for seed in seeds if after and all((n, seed) in apart for n in after)]
-        gains = [sum(apart[n, seed] for n in after) / len(after) for seed in whole]
+        differences = [[difference[n, seed] for seed in seeds if (n, seed) in difference] for n in finished]
+        later = [n for n in finished if n > 0]
+        complete = [seed for seed in seeds if later and all((n, seed) in difference for n in later)]
+        gains = [sum(difference[n, seed] for n in later) / len(later) for seed in complete]
         curves.append(
             SimulationCurve(
                 strategy, labels, tuple(map(mean_interval, scores)),

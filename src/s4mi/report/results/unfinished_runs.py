@@ -1,4 +1,4 @@
-"""The runs that no number of a report counts: why each has failed, how far it is, or that it cannot be read."""
+"""Runs without a result: failed, unfinished or unreadable ones, with reason and progress."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.records import (
     LOG_NAME,
     RECORD_NAME,
@@ -27,12 +28,13 @@ _TIMES = {1: "once", 2: "twice"}
 
 @dataclass(frozen=True)
 class UnfinishedRun:
-    """A run without a record that can be read; `directory` is a label relative to the report's folder.
+    """A run without a readable record; `directory` is a label relative to the report's folder.
 
     Attributes:
-        reason: why it failed or cannot be read, in one line; of an unfinished run what ails it, if known.
-        attempts: that have failed. epochs: finished ones. planned: of how many, where its settings say so.
-        when: of the last failure. log: the end of what it said.
+        reason: why it failed or is unreadable, in one line; for an unfinished run, a feature collapse if detected.
+        attempts: number of failed attempts. epochs: number of finished epochs. planned: number of epochs in its
+            settings, or None.
+        when: time of the last failure. log: last lines of its log.
     """
 
     directory: str
@@ -50,59 +52,57 @@ class UnfinishedRun:
         """`failed twice`."""
         if self.state == "failed":
             return f"failed {_TIMES.get(self.attempts, f'{self.attempts} times')}"
-        return "not finished" if self.state == "unfinished" else "cannot be read"
+        return self.state
 
     @property
-    def so_far(self) -> str:
-        """`3 of 20 epochs`, or that there is none."""
+    def progress(self) -> str:
+        """`3 of 20 epochs`, or `3 epochs` if the planned number is unknown."""
         if self.planned is None:
-            return f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
+            return plural(self.epochs, "epoch")
         return f"{self.epochs} of {self.planned} epochs"
 
     @property
     def line(self) -> str:
-        """All of it in one line, for a terminal."""
+        """State, progress and reason in one line, for a terminal."""
         if self.state == "unreadable":
-            return f"{self.directory}: left out, {RECORD_NAME} cannot be read: {self.reason}"
+            return f"{self.directory}: not included, {RECORD_NAME} is unreadable: {self.reason}"
         if self.state == "failed":
-            return f"{self.directory}: {self.status} ({self.so_far} so far) and not counted: {self.reason}"
-        ill = f"; {self.reason}" if self.reason else ""
+            return f"{self.directory}: not included, {self.status} (after {self.progress}): {self.reason}"
+        reason = f"; {self.reason}" if self.reason else ""
         return (
-            f"{self.directory}: not finished ({self.so_far} so far{ill}) and not counted; "
-            "finish it with: s4mi train --resume"
+            f"{self.directory}: not included, unfinished (after {self.progress}{reason}); "
+            "resume it with: s4mi train --resume"
         )
 
 
 def load_unfinished(folder: Path) -> list[UnfinishedRun]:
-    """Every run at or below `folder` that is not finished or cannot be read, sorted by directory.
+    """Return every unfinished or unreadable run at or below `folder`, sorted by directory.
 
     Raises:
-        S4miError: there is no such folder.
+        S4miError: no such folder.
     """
-    found = (_uncounted(directory, label) for directory, label in run_folders(folder))
-    return [run for run in found if run is not None]
+    runs = (_unfinished(directory, label) for directory, label in run_folders(folder))
+    return [run for run in runs if run is not None]
 
 
 def summary(runs: Sequence[UnfinishedRun]) -> str:
-    """How many there are of each kind, in one sentence; empty where there is none."""
+    """Number of runs per state in one sentence; empty without any."""
     counts: Counter[str] = Counter(run.state for run in runs)
-    words = {"failed": "failed", "unfinished": "not finished", "unreadable": "with a record that cannot be read"}
-    told = [f"{count} {words[state]}" for state in words if (count := counts[state])]
-    if not told:
+    texts = {"failed": "failed", "unfinished": "unfinished", "unreadable": "with an unreadable record"}
+    parts = [f"{counts[state]} {text}" for state, text in texts.items() if counts[state]]
+    if not parts:
         return ""
-    listed = " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
-    return f"{len(runs)} run{'' if len(runs) == 1 else 's'} of this folder {_is(runs)} not counted: {listed}."
+    listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    verb = "is" if len(runs) == 1 else "are"
+    return f"{plural(len(runs), 'run')} in this folder {verb} not included: {listed}."
 
 
-def _is(runs: Sequence[UnfinishedRun]) -> str:
-    return "is" if len(runs) == 1 else "are"
-
-
-def _uncounted(directory: Path, label: str) -> UnfinishedRun | None:
+def _unfinished(directory: Path, label: str) -> UnfinishedRun | None:
+    """State of a run; None if it is finished."""
     failure: Failure | None = None
     state: Literal["failed", "unfinished", "unreadable"] = "unfinished"
     epochs, text = _epochs(directory), config_text(directory)
-    reason = _ill(epochs)
+    reason = _collapse(epochs)
     if (directory / RECORD_NAME).exists():
         try:
             read_any_record(directory)
@@ -132,7 +132,7 @@ def _epochs(directory: Path) -> list[EpochRecord]:
 
 
 def _planned(text: str) -> int | None:
-    """The epochs that the settings ask for."""
+    """Number of epochs in the settings, or None."""
     try:
         settings: Any = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -141,15 +141,15 @@ def _planned(text: str) -> int | None:
     return epochs if isinstance(epochs, int) else None
 
 
-def _ill(epochs: Sequence[EpochRecord]) -> str:
-    """What the health of a pre-training run says against it."""
-    looks = [epoch.health for epoch in epochs if epoch.health is not None]
-    ill = collapsed(looks[-1].features) if looks else ""
-    return f"the features of {ill}" if ill else ""
+def _collapse(epochs: Sequence[EpochRecord]) -> str:
+    """The feature collapse of a pre-training run at its last measurement; empty if there is none."""
+    health = [epoch.health for epoch in epochs if epoch.health is not None]
+    symptoms = collapsed(health[-1].features) if health else ""
+    return f"the features of {symptoms}" if symptoms else ""
 
 
 def _log(directory: Path) -> str:
-    """The last lines of the log, without the folders of this machine."""
+    """The last lines of the log, with absolute paths shortened."""
     try:
         lines = (directory / LOG_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

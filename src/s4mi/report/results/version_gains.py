@@ -1,12 +1,13 @@
-"""What the annotations merged into a data set brought: each technique on the newest version beside itself on an older.
+"""Effect of new annotations: each technique on the newest version of a data set and on an older one.
 
-Two runs make a pair where they differ in the version alone: the same data set, technique, settings, pre-training and
-seed, and the same test images with the same truth. Then what is left of a difference is the labels, and chance.
+Two runs are paired if they differ in the version alone: same data set, technique, settings, pre-training and seed, and
+the same test images with the same ground truth. Any difference is then due to the labels, or chance.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from s4mi.formatting import plural
 from s4mi.maths.paired import holm, paired_seeds
 from s4mi.maths.stats import mean_interval
 from s4mi.records import RunRecord, TaskKind
@@ -17,19 +18,19 @@ from s4mi.report.results.scores import TASK_NAMES, Metric, metric_of, percent, s
 from s4mi.report.results.tables import MeanScore, span
 
 FEW = 3
-"""Fewer seeds than these tell nearly nothing."""
-TITLE = "What the new annotations brought"
+"""Fewer seeds are too few to conclude anything."""
+TITLE = "Effect of new annotations"
 
 
 @dataclass(frozen=True)
 class VersionGain:
-    """One technique with one amount of labels, on an older version and on the newest; the same seeds in both.
+    """One technique at one label amount, on an older version and on the newest, with the same seeds.
 
     Attributes:
-        labels: labelled training images before and after, as text. amount: of the labels, such as `100 %`.
-        seeds: after less before, over seeds; one alone has no interval and no test.
-        patients: over the patients, or images, that both were tested on; None where a run left no scores of images.
-        tested: test images of each seed.
+        amount: label amount as configured, such as `100 %`. labels: labelled images before and after, as text.
+        seeds: after minus before, over seeds; a single seed has neither interval nor test.
+        patients: after minus before, over shared patients or images; None if a run has no per-image results.
+        tested: number of test images of each seed.
     """
 
     technique: Technique
@@ -44,7 +45,7 @@ class VersionGain:
 
     @property
     def line(self) -> str:
-        """As a line of text."""
+        """Labels, scores and difference in one line."""
         return (
             f"{self.technique.label}, {self.amount}: {self.labels[0]} → {self.labels[1]} labels, {self.before.value} → "
             f"{self.after.value}, {self.seeds.difference} (n = {self.seeds.n})"
@@ -53,14 +54,14 @@ class VersionGain:
 
 @dataclass(frozen=True)
 class VersionGains:
-    """All such pairs of one data set and task; `rows` is never empty. `alone` runs of older versions have no pair."""
+    """All pairs of one data set and task; `rows` is never empty, `unpaired` counts runs on older versions."""
 
     dataset: str
     task: TaskKind
     version: int
     metric: Metric
     rows: tuple[VersionGain, ...]
-    alone: int
+    unpaired: int
 
     @property
     def title(self) -> str:
@@ -72,117 +73,104 @@ class VersionGains:
 
     @property
     def unit(self) -> str:
-        """Over whom the second test is."""
+        """What the second test counts: `patients` or `images`."""
         return unit_of_all(row.patients for row in self.rows)
 
     @property
     def sentence(self) -> str:
-        """What may be said, which with few seeds is little."""
-        last = self.rows[-1]
-        since = self._since
-        told = (
-            f"with {last.labels[1]} labels instead of {last.labels[0]} (version {self.version} after {last.version}) "
-        )
-        if len(since) == 1:
-            told += (
-                f"{last.technique.label} has {self.metric.label} {last.after.value} instead of {last.before.value}, "
-                f"{last.seeds.difference}"
-            )
+        """Effect of the newest annotations, its significance, and a caution if there are few seeds."""
+        rows, name = self._latest, self.metric.label
+        last = rows[-1]
+        text = f"with {last.labels[1]} labels instead of {last.labels[0]} (version {last.version} → {self.version}) "
+        if len(rows) == 1:
+            scores = f"{last.after.value} instead of {last.before.value}, {last.seeds.difference}"
+            text += f"{last.technique.label} reaches {name} {scores}"
         else:
-            better = sum(self._better(row) for row in since)
-            worse = sum(self._better(row, sign=-1) for row in since)
-            told += (
-                f"the mean {self.metric.label} is better in {better} and worse in {worse} of {len(since)} comparisons"
-            )
-        return f"{told}; {self._sureness(since)}. {self.caution}".strip()
+            better, worse = self._directions(rows)
+            text += f"the mean {name} is better in {better} and worse in {worse} of {len(rows)} comparisons"
+        return f"{text}; {self._significance(rows)}. {self.caution}".strip()
 
     @property
     def brief(self) -> str:
-        """The same in fewer words, without the caution."""
-        since = self._since
-        before, after = since[-1].labels
-        better, worse = (sum(self._better(row, sign=sign) for row in since) for sign in (1, -1))
-        sure = sum(row.seeds.told_apart for row in since)
+        """The sentence in fewer words, without the caution."""
+        rows = self._latest
+        before, after = rows[-1].labels
+        better, worse = self._directions(rows)
+        count = sum(row.seeds.significant for row in rows)
         return (
             f"{self.metric.label} with {after} labels instead of {before} better in {better} and worse in {worse} of "
-            f"{len(since)}, {sure or 'none'} beyond chance"
+            f"{len(rows)}, {count or 'none'} significant"
         )
 
     @property
     def caution(self) -> str:
-        """What to do where there are few seeds; empty where there are not."""
-        n, old = max(row.seeds.n for row in self._since), self._since[-1].version
+        """Advice to run more seeds; empty if there are enough."""
+        n, old = max(row.seeds.n for row in self._latest), self._latest[-1].version
         if n >= FEW:
             return ""
         return (
-            f"{n} seed{'s tell' if n > 1 else ' tells'} nearly nothing: make more on both versions (seeds=…, and once "
-            f"with data.version={old})."
+            f"{plural(n, 'seed')} {'is' if n == 1 else 'are'} too few to conclude anything: run more on both versions "
+            f"(seeds=…, and again with data.version={old})."
         )
 
     @property
     def tested(self) -> str:
-        """Test images of a seed."""
+        """Number of test images per seed."""
         return span([count for row in self.rows for count in row.tested])
 
     @property
-    def _since(self) -> list[VersionGain]:
-        """The rows on the newest of the older versions."""
+    def _latest(self) -> list[VersionGain]:
+        """Rows that compare with the newest of the older versions."""
         return [row for row in self.rows if row.version == self.rows[-1].version]
 
-    def _better(self, row: VersionGain, *, sign: int = 1) -> bool:
-        """Whether the mean is, or with `sign` -1 worse."""
-        return sign * row.seeds.test.difference.mean * (1 if self.metric.higher_is_better else -1) > 0
+    def _directions(self, rows: Sequence[VersionGain]) -> tuple[int, int]:
+        """Number of rows whose mean is better, and whose mean is worse."""
+        sign = 1 if self.metric.higher_is_better else -1
+        differences = [sign * row.seeds.test.difference.mean for row in rows]
+        return sum(difference > 0 for difference in differences), sum(difference < 0 for difference in differences)
 
-    def _sureness(self, rows: Sequence[VersionGain]) -> str:
+    def _significance(self, rows: Sequence[VersionGain]) -> str:
         ns = [row.seeds.n for row in rows]
-        seeds = f"n = {span(ns)} seed{'' if max(ns) == 1 else 's'}"
-        sure = [row for row in rows if row.seeds.told_apart]
-        words = f"paired over {seeds}, p < {ALPHA:g} after Holm's correction"
         if max(ns) == 1:
-            told = "with n = 1 seed nothing can be tested"
-        elif not sure:
-            told = f"none of it is beyond chance ({words})" if len(rows) > 1 else f"that may be chance ({words})"
-        else:
-            better = sum(self._better(row) for row in sure)
-            whole = f"better in {better}" + (f", worse in {len(sure) - better}" if better < len(sure) else "")
-            if len(rows) == 1:
-                whole = "that it is better" if better else "that it is worse"
-            told = f"beyond chance: {whole} ({words})"
-        return told
+            return "not tested (n = 1 seed)"
+        significant = [row for row in rows if row.seeds.significant]
+        test = f"(paired over n = {span(ns)} seeds, p < {ALPHA:g} after Holm's correction)"
+        if not significant:
+            return f"{'the difference is not' if len(rows) == 1 else 'no difference is'} significant {test}"
+        better, worse = self._directions(significant)
+        if len(rows) == 1:
+            return f"significantly {'better' if better else 'worse'} {test}"
+        return f"significantly better in {better}{f', significantly worse in {worse}' if worse else ''} {test}"
 
 
 ByTask = Mapping[tuple[str, TaskKind], VersionGains]
-"""By data set, with its version, and task."""
+"""Gains by data set, with its version, and task."""
 
 
 def gains_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> VersionGains | None:
-    """What the newest version of a comparison's data set brought over the first one, and over the one before it.
+    """Compare the newest version of a data set with the first one, and with the one before it.
 
     Args:
-        runs: those of the comparison, and of older versions.
+        runs: runs of the comparison, and of older versions.
 
     Returns:
-        None where no run of an older version makes a pair with one of the comparison.
+        None if no run of an older version can be paired.
     """
-    there = {run_key(record) for record in comparison.records}
-    own = [run for run in runs if run_key(run.record) in there]
-    if not own:
+    keys = {run_key(record) for record in comparison.records}
+    newest = [run for run in runs if run_key(run.record) in keys]
+    if not newest:
         return None
-    name, version = data_set_of(own[0].record)
-    older = [
-        run
-        for run in runs
-        if (run.record.task, data_set_of(run.record)[0]) == (comparison.task, name)
-        and data_set_of(run.record)[1] < version
-    ]
+    name, version = dataset_and_version(newest[0].record)
+    older = [run for run in runs if _is_older(run.record, comparison.task, name, version)]
     pairs: dict[tuple[int, float, str, Technique], list[tuple[ReportRun, ReportRun]]] = {}
     paired: set[str] = set()
     for before in sorted(older, key=lambda run: run.record.finished):
-        for after in own:
-            if _alike(before.record, after.record, metric):
+        for after in newest:
+            if _comparable(before.record, after.record, metric):
                 record = after.record
-                key = (data_set_of(before.record)[1], record.label_fraction, _amount(record), technique_of(record))
-                kept = [pair for pair in pairs.get(key, []) if pair[1] is not after]  # made again: the last one counts
+                old = dataset_and_version(before.record)[1]
+                key = (old, record.label_fraction, _label_amount(record), technique_of(record))
+                kept = [pair for pair in pairs.get(key, []) if pair[1] is not after]  # of repeated runs the last counts
                 pairs[key] = [*kept, (before, after)]
                 paired.add(before.directory)
     versions = {key[0] for key in pairs}
@@ -202,63 +190,68 @@ def gains_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
         version=version,
         metric=metric,
         rows=corrected,
-        alone=sum(run.directory not in paired for run in older),
+        unpaired=sum(run.directory not in paired for run in older),
     )
 
 
 def gains_by_task(runs: Sequence[ReportRun], older: Sequence[ReportRun] = ()) -> ByTask:
-    """Of every data set and task of `runs`, by the score that leads the task; those without any are not there.
+    """Compute the gains of every data set and task of `runs` that has any, by the primary metric.
 
     Args:
-        older: runs on older versions of the data sets, which count for nothing else.
+        older: further runs on older versions of the data sets.
     """
-    found = (
+    gains = (
         (comparison, gains_of(comparison, metric_of(comparison.task), [*runs, *older]))
         for comparison in compare([run.record for run in runs])
     )
-    return {(comparison.dataset, comparison.task): one for comparison, one in found if one is not None}
+    return {(comparison.dataset, comparison.task): gain for comparison, gain in gains if gain is not None}
 
 
 def older_versions(runs: Sequence[ReportRun], named: Collection[str]) -> list[ReportRun]:
-    """Those of runs that are on an older version of a data set than any run in the folders `named`."""
+    """Runs on an older version of a data set than every run in the folders `named`."""
     oldest: dict[tuple[str, TaskKind], int] = {}
     for run in runs:
         if run.directory in named:
-            name, version = data_set_of(run.record)
+            name, version = dataset_and_version(run.record)
             key = (name, run.record.task)
             oldest[key] = min(version, oldest.get(key, version))
     return [
         run
         for run in runs
         if run.directory not in named
-        for name, version in [data_set_of(run.record)]
+        for name, version in [dataset_and_version(run.record)]
         if version < oldest.get((name, run.record.task), 1)
     ]
 
 
-def head_sentence(gains: Sequence[VersionGains]) -> list[str]:
-    """For the head of a report: one on all that is known of new annotations, none where nothing is."""
+def summary_sentences(gains: Sequence[VersionGains]) -> list[str]:
+    """One sentence on the effect of new annotations for the head of a report; none without gains."""
     if not gains:
         return []
     if len(gains) == 1:
         return [f"New annotations: {gains[0].sentence}"]
-    told = "; ".join(f"{one.title}, {one.brief}" for one in gains)
-    return [f"New annotations: {told}. {next((one.caution for one in gains if one.caution), '')}".strip()]
+    text = "; ".join(f"{one.title}, {one.brief}" for one in gains)
+    return [f"New annotations: {text}. {next((one.caution for one in gains if one.caution), '')}".strip()]
 
 
-def data_set_of(record: RunRecord) -> tuple[str, int]:
-    """The data set of a run without its version, and that; runs that do not know theirs are of the first."""
+def dataset_and_version(record: RunRecord) -> tuple[str, int]:
+    """Data set name and version of a run; version 1 if it was not recorded."""
     version = 1 if record.data is None else record.data.version
     return record.dataset.removesuffix(f", version {version}"), version
 
 
-def _alike(before: RunRecord, after: RunRecord, metric: Metric) -> bool:
-    """Whether two runs of different versions differ in nothing but the labels that they learnt from."""
+def _is_older(record: RunRecord, task: TaskKind, name: str, version: int) -> bool:
+    own_name, own_version = dataset_and_version(record)
+    return (record.task, own_name) == (task, name) and own_version < version
+
+
+def _comparable(before: RunRecord, after: RunRecord, metric: Metric) -> bool:
+    """Whether two runs on different versions differ in their training labels alone."""
     if before.data is None or after.data is None or not after.label_fraction:
         return False
     if score_of(before, metric) is None or score_of(after, metric) is None:
         return False
-    return _settings(before) == _settings(after) and _tested_on(before) == _tested_on(after)
+    return _settings(before) == _settings(after) and _test_set(before) == _test_set(after)
 
 
 def _settings(record: RunRecord) -> tuple[object, ...]:
@@ -266,15 +259,15 @@ def _settings(record: RunRecord) -> tuple[object, ...]:
     return technique_of(record), record.config_hash, record.seed, start
 
 
-def _tested_on(record: RunRecord) -> tuple[object, ...]:
-    """Images and truth: a class more, or a corrected mask, would be another test."""
+def _test_set(record: RunRecord) -> tuple[object, ...]:
+    """Test images and ground truth: with another class or a corrected mask, scores would not be comparable."""
     assert record.data is not None
     assert record.test is not None
-    truth = {name: scores.support for name, scores in record.test.per_class.items()}
-    return record.classes, record.data.parts["test"], truth
+    support = {name: scores.support for name, scores in record.test.per_class.items()}
+    return record.classes, record.data.parts["test"], support
 
 
-def _amount(record: RunRecord) -> str:
+def _label_amount(record: RunRecord) -> str:
     return record.labels_asked or percent(record.label_fraction)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from s4mi.records import PretrainingRecord, RunRecord
 from s4mi.report.results.class_table import class_table
-from s4mi.report.results.comparison import Comparison, compare, doubts
+from s4mi.report.results.comparison import Comparison, compare, comparison_warnings
 from s4mi.report.results.costs import cost_table
 from s4mi.report.results.data_card import DataCard, data_card
 from s4mi.report.results.ensemble_members import member_table
@@ -21,8 +21,8 @@ from s4mi.report.results.scores import TASK_NAMES, Metric, metric_of
 from s4mi.report.results.table_model import Table
 from s4mi.report.results.tables import ResultTable, detail_table, result_table, score_table, span
 from s4mi.report.results.unfinished_runs import UnfinishedRun, summary
-from s4mi.report.results.verdict import findings, verdict
-from s4mi.report.results.version_gains import ByTask, VersionGains, gains_by_task, head_sentence
+from s4mi.report.results.verdict import finding_sentences, verdict
+from s4mi.report.results.version_gains import ByTask, VersionGains, gains_by_task, summary_sentences
 from s4mi.report.writers.label_section import LabelsSection, labels_section
 
 ONLY_PRETRAINED = "No run was fine-tuned and tested yet; there are pre-training runs only."
@@ -190,17 +190,17 @@ def report_contents(
     primary = {"multiclass": classification, "multilabel": classification, "segmentation": segmentation}
     comparisons = compare(records)
     tables = [result_table(each, metric_of(each.task, primary[each.task])) for each in comparisons]
-    stories = [findings_of(comparison, table) for comparison, table in zip(comparisons, tables, strict=True)]
+    findings = [findings_of(comparison, table) for comparison, table in zip(comparisons, tables, strict=True)]
     gains = gains_by_task(runs) if gains is None else gains
-    tasks = [_task(story, runs, gains, with_findings=len(stories) > 1) for story in stories]
+    tasks = [_task(one, runs, gains, with_findings=len(findings) > 1) for one in findings]
     pretrainings = in_order(pretrainings)
     names = list(dict.fromkeys([*(c.dataset for c in comparisons), *(run.record.dataset for run in pretrainings)]))
     every: list[RunRecord | PretrainingRecord] = [*records, *(run.record for run in pretrainings)]
-    head = verdict(stories) if runs or not pretrainings else [ONLY_PRETRAINED]
+    head = verdict(findings) if runs or not pretrainings else [ONLY_PRETRAINED]
     return ReportContents(
         title=title,
-        verdict=(*head, *head_sentence(list(gains.values()))),
-        notes=(*doubts(records), *collapses(pretrainings), *notes),
+        verdict=(*head, *summary_sentences(list(gains.values()))),
+        notes=(*comparison_warnings(records), *collapses(pretrainings), *notes),
         lost=summary(unfinished),
         synthetic=tuple(sorted({record.dataset for record in every if record.synthetic})),
         datasets=tuple(_dataset(name, tasks, pretrainings) for name in names),
@@ -225,21 +225,21 @@ def _dataset(name: str, tasks: Sequence[TaskSection], pretrainings: Sequence[Pre
     )
 
 
-def _task(story: Findings, runs: Sequence[ReportRun], gains: ByTask, *, with_findings: bool) -> TaskSection:
-    comparison, metric = story.comparison, story.table.metric
+def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask, *, with_findings: bool) -> TaskSection:
+    comparison, metric = findings.comparison, findings.table.metric
     gained = gains.get((comparison.dataset, comparison.task))
     pairs = pairs_of(comparison, metric, runs)
     patients = patients_section(comparison, metric, runs)
     return TaskSection(
         comparison=comparison,
-        results=story.table,
-        findings=tuple(findings(story)) if with_findings else (),
-        labels=labels_section(comparison, metric, story.reference, story.curves),
+        results=findings.table,
+        findings=tuple(finding_sentences(findings)) if with_findings else (),
+        labels=labels_section(comparison, metric, findings.reference, findings.curves),
         pairs=pairs,
         patients=patients,
         gains=gained,
         test_images=len(_test_images(comparison, runs)),
-        scores=score_table(story.table),
+        scores=score_table(findings.table),
         new_annotations=gains_table(gained) if gained else None,
         paired=pair_table(pairs, comparison, metric),
         classes=class_table(comparison, metric),

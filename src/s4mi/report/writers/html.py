@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.records import write_text_atomically
-from s4mi.report.figures.page_figures import part_figures
+from s4mi.report.figures.page_figures import comparison_figures
 from s4mi.report.results.runs import PretrainingRun, ReportRun, load_pretrainings, load_runs
 from s4mi.report.results.tables import MAJORITY
 from s4mi.report.results.unfinished_runs import UnfinishedRun
@@ -82,7 +82,9 @@ def write_report(
             report=contents,
             sheets={name: [sheet for sheet in sheets if sheet.dataset == name] for name in names},
             other_sheets=[sheet for sheet in sheets if sheet.dataset not in names],
-            figures={task.scores.id: part_figures(task.comparison, task.results, contents.runs) for task in tasks},
+            figures={
+                task.scores.id: comparison_figures(task.comparison, task.results, contents.runs) for task in tasks
+            },
             label_figures={task.scores.id: labels_figure(task.labels) for task in tasks if task.labels},
             feature_figures={each.name: pretraining_figures(each.pretrainings) for each in contents.datasets},
             majority=MAJORITY,

@@ -45,15 +45,15 @@ class LabelsSection:
     @property
     def sentences(self) -> list[str]:
         """A sentence on each other technique against full supervision."""
-        return [curve.answer.sentence for curve in self.curves if curve.answer is not None]
+        return [curve.efficiency.sentence for curve in self.curves if curve.efficiency is not None]
 
     @property
     def table(self) -> Table | None:
         """A row per technique other than full supervision; None without full supervision."""
         rows = [
-            table_row(technique_cell(curve.technique), *_cells(curve.answer))
+            table_row(technique_cell(curve.technique), *_cells(curve.efficiency))
             for curve in self.curves
-            if curve.answer is not None
+            if curve.efficiency is not None
         ]
         if not rows or self.reference is None:
             return None

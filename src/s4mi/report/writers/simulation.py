@@ -10,7 +10,7 @@ from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
 from s4mi.records import write_text_atomically
-from s4mi.report.figures.style import axis_label, draw_intervals, keep_possible, legend_below, nth_style, one_axes
+from s4mi.report.figures.style import axis_label, clip_to_score_range, draw_intervals, legend_below, nth_style, one_axes
 from s4mi.report.figures.svg import drawing, finish, standalone
 from s4mi.report.results.scores import MISSING, Metric, plus_minus
 from s4mi.report.results.simulation import RoundScore, SimulationCurve, curves_of
@@ -76,7 +76,7 @@ def _figure(curves: Sequence[SimulationCurve], metric: Metric) -> Figure:
     axes.set_xticks(sorted(set(labels)))
     axes.set_xlabel("labelled training images")
     axes.set_ylabel(axis_label(metric))
-    keep_possible(axes, metric)
+    clip_to_score_range(axes, metric)
     legend_below(figure, axes)
     return figure
 
