@@ -6,7 +6,6 @@ import re
 import textwrap
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from importlib.util import find_spec
 from typing import Any
 
 import s4mi
@@ -58,8 +57,6 @@ def python_page() -> str:
 
 def _exports() -> Iterator[tuple[str, Any]]:
     for name in s4mi.__all__:
-        if name == "register" and find_spec("s4mi.config.methods") is None:
-            continue
         if name != "__version__":
             yield name, getattr(s4mi.api, name) if hasattr(s4mi.api, name) else getattr(s4mi, name)
 

@@ -19,7 +19,7 @@ from s4mi.records import (
     RunRecord,
     write_record,
 )
-from s4mi.report.results.runs import PretrainingRun
+from s4mi.reporting.results.runs import PretrainingRun
 
 
 def health(*, std: float, rank: float, spaces: tuple[str, ...] = ("tiny_resnet",), knn: float | None = None, **signals):

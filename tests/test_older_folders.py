@@ -13,7 +13,7 @@ from conftest import Command
 from s4mi.inference.model_metadata import SourceRun
 from s4mi.records import read_any_record, read_record
 from s4mi.records.calibration import read_calibration
-from s4mi.report.results.runs import load_runs
+from s4mi.reporting.results.runs import load_runs
 
 ARCHIVE = Path(__file__).parent / "older_folders/before-layout.tar.xz"
 WRITTEN_IN = "/srv/s4mi-0.1"
@@ -99,7 +99,7 @@ def test_a_finished_study_is_not_run_again(s4mi: Command, older: Path, monkeypat
     shutil.rmtree(older / "study/sheets", ignore_errors=True)
     done = s4mi("study", "run", "study.yaml", "-o", "study", "--no-sheets")
     assert done.returncode == 0, done.stderr
-    assert "3 of 3 runs are done already" in done.stdout
+    assert "3 of 3 runs already finished" in done.stdout
     assert {path: path.read_bytes() for path in older.rglob("record.json")} == before
     assert (older / "study/report.html").exists()
 

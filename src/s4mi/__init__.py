@@ -12,7 +12,6 @@ Names are imported when they are first used: `import s4mi` alone loads neither t
 """
 
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,9 +49,8 @@ if TYPE_CHECKING:
         suggest,
         train,
     )
+    from s4mi.config.methods import register
     from s4mi.errors import S4miError
-else:
-    import s4mi.report  # so that it is this package's attribute now, and is not put there later
 
 __version__ = "0.1.0"
 
@@ -108,21 +106,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _CallablePackage(ModuleType):
-    """The package `s4mi.report`, which is also the function of that name: importing it makes it `s4mi.report`."""
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        return import_module("s4mi.api").report(*arguments, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        if name != "__signature__":
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        from inspect import signature
-
-        return signature(import_module("s4mi.api").report)
-
-
-if not TYPE_CHECKING:
-    s4mi.report.__class__ = _CallablePackage

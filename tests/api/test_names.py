@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 
 import pytest
 
@@ -13,7 +12,6 @@ import s4mi
 import s4mi.api
 
 HEAVY = ("torch", "pydantic", "numpy", "polars", "timm", "typer")
-READY = [name for name in s4mi.__all__ if name != "register" or find_spec("s4mi.config.methods") is not None]
 PUBLIC = [name for name in s4mi.api.__all__ if inspect.isfunction(getattr(s4mi.api, name))]
 CLASSES = [name for name in s4mi.api.__all__ if inspect.isclass(getattr(s4mi.api, name))]
 
@@ -47,7 +45,7 @@ def test_a_data_set_is_opened_without_torch(lesions) -> None:
     assert python("-c", code).stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("name", s4mi.__all__)
 def test_every_name_is_there_and_documented(name: str) -> None:
     value = getattr(s4mi, name)
     if name != "__version__":
@@ -56,20 +54,17 @@ def test_every_name_is_there_and_documented(name: str) -> None:
 
 def test_the_names_are_listed_and_no_others_are_made_up() -> None:
     assert set(s4mi.__all__) <= set(dir(s4mi))
-    assert "register" in s4mi.__all__
     assert set(s4mi.api.__all__) <= set(s4mi.__all__)
     with pytest.raises(AttributeError, match="'s4mi' has no attribute 'trane'"):
         _ = s4mi.trane
 
 
 def test_star_import_gives_what_is_listed() -> None:
-    if len(READY) < len(s4mi.__all__):
-        pytest.skip("s4mi.config.methods is not there yet")
     assert python("-c", "from s4mi import *; print(callable(train), callable(report))").stdout.strip() == "True True"
 
 
 def test_report_is_the_function_also_when_the_package_of_that_name_is_imported() -> None:
-    import_module("s4mi.report.results.runs")
+    import_module("s4mi.reporting.results.runs")
     assert inspect.signature(s4mi.report) == inspect.signature(s4mi.api.report)
     with pytest.raises(s4mi.S4miError, match="no such folder"):
         s4mi.report("/nowhere")

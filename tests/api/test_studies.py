@@ -13,7 +13,7 @@ from parsed_page import Page
 from s4mi.config import RunConfig, make_study
 from s4mi.errors import S4miError
 from s4mi.records import read_record
-from s4mi.report.results.tables import MAJORITY
+from s4mi.reporting.results.tables import MAJORITY
 from s4mi.studies.events import Event, RunEnded
 
 Quick = Callable[..., RunConfig]

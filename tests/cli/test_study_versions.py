@@ -12,7 +12,7 @@ from conftest import TRANSFER, Command
 from s4mi.data.manifest import Manifest, Row, write_dataset
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.data.versions import load_version, write_version
-from s4mi.report.results.version_gains import TITLE
+from s4mi.reporting.results.version_gains import TITLE
 
 Printed = Callable[..., str]
 

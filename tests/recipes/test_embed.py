@@ -149,8 +149,8 @@ def test_a_map_takes_tensors_and_arrays_alike() -> None:
 @pytest.mark.parametrize(
     ("run", "asked", "message"),
     [
-        ("segmentation", {}, "is a segmentation run, which makes no features of a whole image"),
-        ("cass", {"encoder": "tiny_resnett"}, "did you mean 'tiny_resnet'.; it has tiny_resnet, tiny_vit"),
+        ("segmentation", {}, "a segmentation run has no features of whole images"),
+        ("cass", {"encoder": "tiny_resnett"}, "did you mean 'tiny_resnet'.; available: tiny_resnet, tiny_vit"),
         ("nowhere", {}, "not a run"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from s4mi.records import TEST_PREDICTIONS_NAME, Predictions, write_predictions
 from s4mi.records.predictions import OLD_TEST_PREDICTIONS_NAME
-from s4mi.report.results.test_predictions import read_predictions
+from s4mi.reporting.results.test_predictions import read_predictions
 
 
 def two_images() -> Predictions:

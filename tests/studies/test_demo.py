@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from s4mi.config import load_study, plan_study
-from s4mi.report.results.runs import load_runs
+from s4mi.reporting.results.runs import load_runs
 from s4mi.studies.demo import demo_study, demo_text, draw, example_sheets
 from s4mi.studies.run import run_study
 

@@ -18,7 +18,7 @@ from s4mi.engine.checkpoint import load_weights
 from s4mi.errors import S4miError
 from s4mi.recipes.train import train
 from s4mi.records import PretrainingRecord, RunRecord, read_epochs, read_failure
-from s4mi.report.results.runs import load_runs
+from s4mi.reporting.results.runs import load_runs
 from s4mi.studies.events import AttemptFailed, Event, RunEnded, RunOutcome, RunProgress, RunStarted, StudyChecked
 from s4mi.studies.lock import LOCK_NAME
 from s4mi.studies.run import run_study

@@ -17,7 +17,7 @@ from s4mi.maths.metrics import score_multiclass, score_multilabel
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
 from s4mi.records import ClassificationScores, SegmentationScores, read_record
-from s4mi.report.results.test_predictions import read_predictions
+from s4mi.reporting.results.test_predictions import read_predictions
 from s4mi.training.evaluate import evaluate_run, page_classes
 
 Quick = Callable[..., RunConfig]

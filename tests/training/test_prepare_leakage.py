@@ -17,7 +17,7 @@ from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.errors import S4miError
 from s4mi.recipes.train import train
 from s4mi.records import read_record
-from s4mi.report.results.comparison import comparison_warnings
+from s4mi.reporting.results.comparison import comparison_warnings
 from s4mi.training.prepare import prepare
 
 Quick = Callable[..., RunConfig]

@@ -204,9 +204,13 @@ def test_the_sheet_overwrites_no_image(tmp_path: Path, runs: Path) -> None:
     ("run", "classes", "message"),
     [
         ("nameless", "{0: background, 1: lesion}", "names 2 clusters, but there are 3"),
-        ("nameless", "{0: background, 2: lesion}", "name each from 0 on"),
-        ("nameless", "{0: lesion, 1: lesion, 2: lesion}", "name at least two"),
-        ("matched", "{0: background, 1: lesoin, 2: background}", "none of background, lesion; did you mean 'lesion'?"),
+        ("nameless", "{0: background, 2: lesion}", "clusters must be numbered from 0 without gaps"),
+        ("nameless", "{0: lesion, 1: lesion, 2: lesion}", "at least two classes must be named"),
+        (
+            "matched",
+            "{0: background, 1: lesoin, 2: background}",
+            "unknown class 'lesoin' of cluster 1; did you mean 'lesion'?",
+        ),
     ],
 )
 def test_an_invalid_name_is_one_line_with_its_location(

@@ -21,8 +21,8 @@ from s4mi.inference.run_model import RunModel
 from s4mi.recipes.report import report
 from s4mi.recipes.train import train
 from s4mi.records import RunRecord, read_record
-from s4mi.report.results.hard_cases import Case, HardCases
-from s4mi.report.results.runs import ReportRun, load_runs
+from s4mi.reporting.results.hard_cases import Case, HardCases
+from s4mi.reporting.results.runs import ReportRun, load_runs
 from s4mi.visualisation import render, report_sheets
 from s4mi.visualisation.case_sheets import segmentation_case_sheet
 from s4mi.visualisation.contact_sheet import SIDE

@@ -47,7 +47,7 @@ class EmbedOutput:
     def plot(self) -> Figure:
         """The images on a plane, coloured by class."""
         from s4mi.records import FeatureMap
-        from s4mi.report.figures.feature_maps import draw_feature_map
+        from s4mi.reporting.figures.feature_maps import draw_feature_map
 
         drawn = FeatureMap.model_validate_json(self.points.read_bytes())
         return Figure(draw_feature_map(drawn, title=f"Features by {self.encoder}") or "")

@@ -10,7 +10,7 @@ from s4mi.api.show import embedded_page, escape
 from s4mi.formatting import plural
 
 if TYPE_CHECKING:
-    from s4mi.report.results.version_gains import VersionGains
+    from s4mi.reporting.results.version_gains import VersionGains
 
 HEIGHT = 720
 """Of the page in a notebook, in pixels."""

@@ -117,7 +117,7 @@ class Run(os.PathLike[str]):
         Raises:
             S4miError: no epoch is finished yet.
         """
-        from s4mi.report.figures.run_history import run_history
+        from s4mi.reporting.figures.run_history import run_history
 
         metric, best = self._selection()
         svg = run_history(self._epochs(), title=self.path.resolve().name, metric=metric, best_epoch=best)

@@ -45,7 +45,7 @@ class Figure:
             S4miError: `path` does not end in .svg, or cannot be written.
         """
         from s4mi.records import write_text_atomically
-        from s4mi.report.figures.svg import standalone
+        from s4mi.reporting.figures.svg import standalone
 
         path = as_path(path)
         if path.suffix.lower() != ".svg":
@@ -63,7 +63,7 @@ class Figure:
         return f'<div style="max-width:34em">{self.svg}</div>'
 
     def _repr_svg_(self) -> str:
-        from s4mi.report.figures.svg import standalone
+        from s4mi.reporting.figures.svg import standalone
 
         return standalone(self.svg)
 

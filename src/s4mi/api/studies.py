@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from s4mi.api.models import Model
     from s4mi.config import StudyConfig
     from s4mi.records import RunRecord, TaskKind
-    from s4mi.report.results.comparison import Comparison
+    from s4mi.reporting.results.comparison import Comparison
 
 STUDY_NAME = "study.json"
 TABLE = (
@@ -99,7 +99,7 @@ class Study(os.PathLike[str]):
         Raises:
             S4miError: no such folder, or it holds no run.
         """
-        from s4mi.report.results.runs import run_folders
+        from s4mi.reporting.results.runs import run_folders
 
         self.path: Path = as_path(path)
         if not (self.path / STUDY_NAME).exists() and next(run_folders(self.path), None) is None:
@@ -122,8 +122,8 @@ class Study(os.PathLike[str]):
         """
         import polars
 
-        from s4mi.report.results.scores import metrics_of
-        from s4mi.report.writers.csv import summary_csv
+        from s4mi.reporting.results.scores import metrics_of
+        from s4mi.reporting.writers.csv import summary_csv
 
         names = ("dataset", "task", "metric", "class", "method", "backbone")
         types = {
@@ -144,8 +144,8 @@ class Study(os.PathLike[str]):
         """One row per finished run, part, score and class, with seed, cost, device and hashes."""
         import polars
 
-        from s4mi.report.results.runs import load_runs
-        from s4mi.report.writers.csv import runs_csv
+        from s4mi.reporting.results.runs import load_runs
+        from s4mi.reporting.writers.csv import runs_csv
 
         runs, _ = load_runs(self.path)
         names = self._names
@@ -157,7 +157,7 @@ class Study(os.PathLike[str]):
         """One row per run without a result: `run`, `status`, finished `epochs`, and the `reason` if there is one."""
         import polars
 
-        from s4mi.report.results.unfinished_runs import load_unfinished
+        from s4mi.reporting.results.unfinished_runs import load_unfinished
 
         known = {
             run.directory: (run.directory, run.status, run.epochs, run.reason) for run in load_unfinished(self.path)
@@ -196,7 +196,7 @@ class Study(os.PathLike[str]):
         Raises:
             S4miError: no run is finished, or several data sets or tasks fit.
         """
-        from s4mi.report.figures.results import score_by_fraction
+        from s4mi.reporting.figures.results import score_by_fraction
 
         found = [one for one in self._comparisons() if dataset in (None, one.dataset) and task in (None, one.task)]
         if len(found) != 1:
@@ -217,7 +217,7 @@ class Study(os.PathLike[str]):
     @property
     def _names(self) -> list[str]:
         """The runs that the study plans or, of any other folder, those that are there; folders below its own."""
-        from s4mi.report.results.runs import run_folders
+        from s4mi.reporting.results.runs import run_folders
 
         path = self.path / STUDY_NAME
         try:
@@ -233,7 +233,7 @@ class Study(os.PathLike[str]):
         return [record for run in self.runs if isinstance(record := run.record, RunRecord)]
 
     def _comparisons(self) -> "tuple[Comparison, ...]":
-        from s4mi.report.results.comparison import compare
+        from s4mi.reporting.results.comparison import compare
 
         return compare(self._records())
 
@@ -241,7 +241,7 @@ class Study(os.PathLike[str]):
         return f"Study({str(self.path)!r}): {len(self.runs)} of {plural(len(self._names), 'run')} finished"
 
     def _repr_html_(self) -> str:
-        from s4mi.report.results.tables import result_tables, score_table
+        from s4mi.reporting.results.tables import result_tables, score_table
 
         shown = heading(f"{self.path.resolve().name}: {len(self.runs)} of {plural(len(self._names), 'run')} finished")
         for one in result_tables(self._records()):

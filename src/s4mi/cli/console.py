@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from s4mi.api.progress import StepCallback
     from s4mi.data.spec import Finding
     from s4mi.records import Scores
-    from s4mi.report.results.tables import ResultTable
-    from s4mi.report.results.version_gains import VersionGains
+    from s4mi.reporting.results.tables import ResultTable
+    from s4mi.reporting.results.version_gains import VersionGains
 
 
 def setup_logging(*, facts: bool = True) -> None:
@@ -69,7 +69,7 @@ def print_result_table(table: "ResultTable") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from s4mi.report.results.tables import score_table
+    from s4mi.reporting.results.tables import score_table
 
     scores = score_table(table)
     shown = Table(

@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from s4mi.config import StudyConfig
-    from s4mi.report.writers.html import ReportImage
+    from s4mi.reporting.writers.html import ReportImage
     from s4mi.studies.events import RunOutcome
 
 app = typer.Typer(
@@ -118,7 +118,7 @@ def report_outcomes(
     from s4mi.cli.console import print_gains, print_result_table
     from s4mi.formatting import plural
     from s4mi.records import RunRecord
-    from s4mi.report.results.tables import result_tables
+    from s4mi.reporting.results.tables import result_tables
     from s4mi.studies.report import write_study_report
 
     for table in result_tables([one.record for one in outcomes if isinstance(one.record, RunRecord)]):

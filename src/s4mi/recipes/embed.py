@@ -29,8 +29,8 @@ from s4mi.inference.encoders import Encoder, load_encoder
 from s4mi.inference.features import Projection, decode, feature_map, features_of
 from s4mi.inference.input_files import ErrorList, Unreadable, find_images
 from s4mi.records import FeatureMap, Part, write_text_atomically
-from s4mi.report.figures.feature_maps import draw_feature_map
-from s4mi.report.figures.svg import standalone
+from s4mi.reporting.figures.feature_maps import draw_feature_map
+from s4mi.reporting.figures.svg import standalone
 from s4mi.training.run_dir import RunDir, make_runtime
 
 TABLE = ".parquet"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
-from s4mi.report.results.runs import shorten_paths
-from s4mi.report.results.unfinished_runs import load_unfinished
-from s4mi.report.results.version_gains import VersionGains, dataset_and_version, gains_by_task, older_versions
-from s4mi.report.writers.contents import report_contents
-from s4mi.report.writers.csv import write_csv
-from s4mi.report.writers.html import ReportImage, ReportRun, load_pretrainings, load_runs, write_report
-from s4mi.report.writers.markdown_latex import CSV, FORMATS, PAGE, check_ending, write_text
+from s4mi.reporting.results.runs import shorten_paths
+from s4mi.reporting.results.unfinished_runs import load_unfinished
+from s4mi.reporting.results.version_gains import VersionGains, dataset_and_version, gains_by_task, older_versions
+from s4mi.reporting.writers.contents import report_contents
+from s4mi.reporting.writers.csv import write_csv
+from s4mi.reporting.writers.html import ReportImage, ReportRun, load_pretrainings, load_runs, write_report
+from s4mi.reporting.writers.markdown_latex import CSV, FORMATS, PAGE, check_ending, write_text
 from s4mi.training.versions import version_note
 
 

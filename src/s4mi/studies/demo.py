@@ -10,7 +10,7 @@ from s4mi.config import StudyConfig, load_study
 from s4mi.data.manifest import Manifest
 from s4mi.data.sources.synthetic import Kind, write_synthetic
 from s4mi.records import write_text_atomically
-from s4mi.report.writers.html import ReportImage
+from s4mi.reporting.writers.html import ReportImage
 from s4mi.visualisation.contact_sheet import examples_sheet
 
 SECONDS = 300.0

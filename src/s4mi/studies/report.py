@@ -5,7 +5,7 @@ from pathlib import Path
 
 from s4mi.formatting import plural
 from s4mi.recipes.report import ReportResult, report
-from s4mi.report.writers.html import ReportImage
+from s4mi.reporting.writers.html import ReportImage
 from s4mi.studies.events import RunOutcome
 
 REPORT_NAME = "report.html"

@@ -28,9 +28,9 @@ from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.recipes.train import train, train_supervised
 from s4mi.records import CONFIG_NAME, RunRecord, TaskKind, write_text_atomically
-from s4mi.report.results.scores import metric_of, score_of
-from s4mi.report.results.simulation import RoundScore
-from s4mi.report.writers.simulation import read_simulation, write_simulation
+from s4mi.reporting.results.scores import metric_of, score_of
+from s4mi.reporting.results.simulation import RoundScore
+from s4mi.reporting.writers.simulation import read_simulation, write_simulation
 from s4mi.training.prepare import Prepared, prepare
 from s4mi.training.run_dir import RunDir
 

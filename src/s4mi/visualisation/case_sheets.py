@@ -10,7 +10,7 @@ from s4mi.errors import S4miError
 from s4mi.inference.overlays.masks import class_overlay, comparison_overlay
 from s4mi.inference.overlays.saliency import SYNTHETIC_NOTE
 from s4mi.inference.run_model import RunModel
-from s4mi.report.results.hard_cases import Case, HardCases
+from s4mi.reporting.results.hard_cases import Case, HardCases
 from s4mi.visualisation.comparison_sheet import mask_legend, read_truth
 from s4mi.visualisation.contact_sheet import Card, Group, contact_sheet
 

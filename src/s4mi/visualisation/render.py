@@ -18,10 +18,10 @@ from PIL import Image
 from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME, write_bytes_atomically
-from s4mi.report.results.comparison import compare
-from s4mi.report.results.runs import ReportRun, shorten_paths
-from s4mi.report.results.scores import TASK_NAMES
-from s4mi.report.writers.html import ReportImage
+from s4mi.reporting.results.comparison import compare
+from s4mi.reporting.results.runs import ReportRun, shorten_paths
+from s4mi.reporting.results.scores import TASK_NAMES
+from s4mi.reporting.writers.html import ReportImage
 from s4mi.training.run_dir import RunDir
 from s4mi.visualisation.report_sheets import PlannedSheet, SheetRun, plan_sheets
 

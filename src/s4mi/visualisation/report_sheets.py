@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from s4mi.data.manifest import Manifest
 from s4mi.records import RunRecord
-from s4mi.report.results.comparison import Comparison, Technique, technique_of
-from s4mi.report.results.hard_cases import (
+from s4mi.reporting.results.comparison import Comparison, Technique, technique_of
+from s4mi.reporting.results.hard_cases import (
     Case,
     best_by_validation,
     cases_of,
@@ -19,9 +19,9 @@ from s4mi.report.results.hard_cases import (
     extreme_fractions,
     validation_score,
 )
-from s4mi.report.results.per_image import image_values
-from s4mi.report.results.runs import ReportRun, RunKey, run_key
-from s4mi.report.results.scores import metric_of, percent
+from s4mi.reporting.results.per_image import image_values
+from s4mi.reporting.results.runs import ReportRun, RunKey, run_key
+from s4mi.reporting.results.scores import metric_of, percent
 from s4mi.training.run_dir import RunDir
 from s4mi.visualisation.case_sheets import classification_case_sheet, disputed_sheet, segmentation_case_sheet
 from s4mi.visualisation.comparison_sheet import CAPTION, comparison_sheet

@@ -12,9 +12,9 @@ from s4mi.inference.export.verify import Verification
 from s4mi.inference.load import load_exported
 from s4mi.inference.model_metadata import ENDINGS, IMAGES, LOGITS, ONNX, PROBABILITIES, ModelMetadata
 from s4mi.records import ImageScores, Predictions, RunRecord, write_text_atomically
-from s4mi.report.results.per_image import read_image_scores
-from s4mi.report.results.test_predictions import read_predictions
-from s4mi.report.writers.model_card import CardSource, ModelFile, card_mark, card_text
+from s4mi.reporting.results.per_image import read_image_scores
+from s4mi.reporting.results.test_predictions import read_predictions
+from s4mi.reporting.writers.model_card import CardSource, ModelFile, card_mark, card_text
 from s4mi.training.run_dir import RunDir
 
 CARD_NAME = "MODEL_CARD.md"

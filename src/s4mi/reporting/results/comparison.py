@@ -1,0 +1,183 @@
+"""Comparisons: the runs of one data set and task, one per technique, backbone, label fraction and seed."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from s4mi.formatting import plural
+from s4mi.maths.stats import Interval, mean_interval
+from s4mi.records import RunRecord, TaskKind
+from s4mi.reporting.results.scores import TASK_NAMES, Metric, majority_value, percent, score_of
+
+
+@dataclass(frozen=True, order=True)
+class Technique:
+    """A method with its start, on a backbone: one row of a table, one colour in a figure."""
+
+    method: str
+    backbone: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.method} · {self.backbone}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs that can be compared with each other, one per cell and seed; built by `compare`.
+
+    Attributes:
+        records: sorted by technique, label fraction and seed; never empty.
+    """
+
+    dataset: str
+    task: TaskKind
+    records: tuple[RunRecord, ...]
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset}, {TASK_NAMES[self.task]}"
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of the images are synthetic."""
+        return any(record.synthetic for record in self.records)
+
+    @property
+    def techniques(self) -> tuple[Technique, ...]:
+        return tuple(sorted({technique_of(record) for record in self.records}))
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """Label fractions in percent, smallest first."""
+        return tuple(sorted({record.label_fraction for record in self.records}))
+
+    def at(self, technique: Technique, fraction: float) -> tuple[RunRecord, ...]:
+        """The runs of one cell, by seed."""
+        return tuple(r for r in self.records if r.label_fraction == fraction and technique_of(r) == technique)
+
+    def labelled(self, fraction: float) -> tuple[int, int]:
+        """Fewest and most labelled training images among the runs at `fraction`; seeds may differ by an image."""
+        counts = [record.labels.train_labelled for record in self.records if record.label_fraction == fraction]
+        return min(counts), max(counts)
+
+    def interval(self, technique: Technique, fraction: float, metric: Metric) -> Interval | None:
+        """Mean test score over seeds, or None where no run of the cell has one."""
+        return interval_over(self.at(technique, fraction), lambda record: score_of(record, metric))
+
+    def majority(self, fraction: float, metric: Metric) -> Interval | None:
+        """Score of the majority baseline; one value per seed, as techniques share their labelled images."""
+        by_seed = {
+            record.seed: value
+            for record in self.records
+            if record.label_fraction == fraction and (value := majority_value(record, metric)) is not None
+        }
+        return mean_interval(list(by_seed.values())) if by_seed else None
+
+
+def technique_of(record: RunRecord) -> Technique:
+    """The row a run belongs to."""
+    return Technique(record.technique or record.method, record.backbone)
+
+
+def interval_over(records: Sequence[RunRecord], value: Callable[[RunRecord], float | None]) -> Interval | None:
+    """Mean and interval of the values that are not None; None without any."""
+    known = [number for record in records if (number := value(record)) is not None]
+    return mean_interval(known) if known else None
+
+
+def compare(records: Sequence[RunRecord]) -> tuple[Comparison, ...]:
+    """Group runs into comparisons, in any order; of several runs of one cell and seed only the last finished counts."""
+    latest: dict[tuple[object, ...], RunRecord] = {}
+    for record in sorted(records, key=lambda r: (r.finished, r.config_hash)):
+        latest[_cell_and_seed(record)] = record
+    kept = sorted(_in_columns(list(latest.values())), key=_cell_and_seed)
+    groups = sorted({(record.dataset, record.task) for record in kept})
+    return tuple(
+        Comparison(dataset, task, tuple(r for r in kept if (r.dataset, r.task) == (dataset, task)))
+        for dataset, task in groups
+    )
+
+
+def comparison_warnings(records: Sequence[RunRecord]) -> list[str]:
+    """Return what limits the comparison of these runs, one line each: repeated runs, leaks, restarts, unequal data."""
+    warnings = []
+    for cell, count in sorted(Counter(_cell_and_seed(record) for record in records).items()):
+        if count > 1:
+            dataset, task, technique, fraction, seed = cell
+            warnings.append(
+                f"{dataset}, {task}, {technique.label}, {percent(fraction)}, seed {seed}: "
+                f"{count} runs; only the last finished one is included"
+            )
+    for comparison in compare(records):
+        warnings += _leaks(comparison) + _unequal_splits(comparison) + _restarts(comparison)
+        hashes = {record.data_hash for record in comparison.records}
+        if len(hashes) > 1:
+            warnings.append(
+                f"{comparison.title}: the data set changed between runs, which have {len(hashes)} different data "
+                f"hashes ({', '.join(sorted(digest[:8] for digest in hashes))}); compare them with care"
+            )
+    return warnings
+
+
+def _leaks(comparison: Comparison) -> list[str]:
+    """Warnings on leaking splits and on pre-training that used validation or test images."""
+    warnings = []
+    total = f"{len(comparison.records)} runs"
+    leaks = [record.leaks for record in comparison.records if record.leaks]
+    if leaks:
+        warnings.append(
+            f"{comparison.title}: {len(leaks)} of {total} evaluated on a split with up to "
+            f"{plural(max(leaks), 'pair')} of the same image or patient in two parts; their scores are too optimistic"
+        )
+    contaminated = [r for r in comparison.records if r.pretraining is not None and r.pretraining.contaminated]
+    if contaminated:
+        warnings.append(
+            f"{comparison.title}: {len(contaminated)} of {total} started from pre-training that used their validation "
+            "or test images, as their settings allow; their scores are too optimistic"
+        )
+    return warnings
+
+
+def _restarts(comparison: Comparison) -> list[str]:
+    restarted = [record for record in comparison.records if record.restarts]
+    if not restarted:
+        return []
+    names = ", ".join(f"{technique_of(record).label} seed {record.seed}" for record in restarted)
+    most = plural(max(record.restarts for record in restarted), "time")
+    return [
+        f"{comparison.title}: {plural(len(restarted), 'run')} collapsed and restarted from new weights, up to {most} "
+        f"({names})"
+    ]
+
+
+def _unequal_splits(comparison: Comparison) -> list[str]:
+    """Warnings on each seed and label fraction whose runs have different splits."""
+    warnings = []
+    for seed in sorted({record.seed for record in comparison.records}):
+        for fraction in comparison.fractions:
+            records = [r for r in comparison.records if (r.seed, r.label_fraction) == (seed, fraction)]
+            splits = len({record.split_hash for record in records})
+            if splits > 1:
+                warnings.append(
+                    f"{comparison.title}, seed {seed} at {percent(fraction)}: {splits} different splits; these runs "
+                    "were not all trained and tested on the same images"
+                )
+    return warnings
+
+
+def _in_columns(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Set the mean label fraction where runs requested the same number of labels, so that they share a column."""
+    shares: dict[tuple[str, TaskKind, str], list[float]] = {}
+    for record in records:
+        if record.labels_asked and not record.labels_asked.endswith("%"):
+            shares.setdefault((record.dataset, record.task, record.labels_asked), []).append(record.label_fraction)
+    return [
+        record if column is None else record.model_copy(update={"label_fraction": sum(column) / len(column)})
+        for record in records
+        for column in [shares.get((record.dataset, record.task, record.labels_asked))]
+    ]
+
+
+def _cell_and_seed(record: RunRecord) -> tuple[str, TaskKind, Technique, float, int]:
+    return (record.dataset, record.task, technique_of(record), record.label_fraction, record.seed)

@@ -1,0 +1,128 @@
+"""Findings on one comparison: ranked techniques, significant differences, labels needed for full supervision."""
+
+from dataclasses import dataclass
+
+from s4mi.formatting import plural
+from s4mi.maths.stats import Interval
+from s4mi.reporting.results.comparison import Comparison, Technique
+from s4mi.reporting.results.label_efficiency import (
+    FULL,
+    FullSupervision,
+    LabelsNeeded,
+    TechniqueCurve,
+    full_supervision,
+    labels_needed,
+    technique_curves,
+)
+from s4mi.reporting.results.paired_tests import TechniquePairs, pairs_of
+from s4mi.reporting.results.tables import LabelColumn, MeanScore, ResultTable
+
+
+@dataclass(frozen=True)
+class RankedTechnique:
+    """A tested technique in one column."""
+
+    technique: Technique
+    cell: MeanScore
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The tested techniques of one column.
+
+    Attributes:
+        entries: best mean first; never empty.
+        beats_majority: the best mean is above the majority baseline, or the baseline is unknown.
+    """
+
+    column: LabelColumn
+    entries: tuple[RankedTechnique, ...]
+    beats_majority: bool
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The results behind the sentences on one comparison."""
+
+    comparison: Comparison
+    table: ResultTable
+    pairs: TechniquePairs
+    reference: FullSupervision | None
+    curves: tuple[TechniqueCurve, ...]
+
+    @property
+    def few(self) -> Ranking | None:
+        """Ranking at the smallest label fraction between 0 and 100 %, or None if nothing was tested there."""
+        partial = [n for n, column in enumerate(self.table.columns) if 0 < column.fraction < FULL]
+        return rank(self.table, partial[0]) if partial else None
+
+    @property
+    def full(self) -> Ranking | None:
+        """Ranking at 100 % of the labels, or None."""
+        return next((rank(self.table, n) for n, c in enumerate(self.table.columns) if c.fraction == FULL), None)
+
+    @property
+    def none(self) -> Ranking | None:
+        """Ranking without labels, or None."""
+        return next((rank(self.table, n) for n, c in enumerate(self.table.columns) if c.fraction == 0), None)
+
+    @property
+    def need(self) -> LabelsNeeded:
+        """Labels that full supervision needs, as far as they can be estimated."""
+        if self.comparison.fractions == (FULL,) and self.reference is not None:
+            return LabelsNeeded("unknown", "not estimable (nothing was tested with fewer than 100 % of the labels)")
+        return labels_needed(self.reference, self.curves)
+
+    def significantly_better(self, ranking: Ranking, one: Technique, other: Technique) -> bool:
+        """Whether `one` is significantly better than `other` in this column."""
+        return any(
+            (row.column.fraction, row.ahead, row.behind) == (ranking.column.fraction, one, other)
+            and row.seeds.significant
+            for row in self.pairs.rows
+        )
+
+    def undecided(self, ranking: Ranking) -> tuple[RankedTechnique, ...]:
+        """Techniques whose difference to the best of a column is not significant, best mean first."""
+        best, *others = ranking.entries
+        return tuple(one for one in others if not self.significantly_better(ranking, best.technique, one.technique))
+
+
+def findings_of(comparison: Comparison, table: ResultTable) -> Findings:
+    """Compute the findings on a comparison."""
+    reference = full_supervision(comparison, table.metric)
+    return Findings(
+        comparison=comparison,
+        table=table,
+        pairs=pairs_of(comparison, table.metric, ()),
+        reference=reference,
+        curves=technique_curves(comparison, table.metric, reference),
+    )
+
+
+def rank(table: ResultTable, column: int) -> Ranking | None:
+    """Rank the techniques of one column of a table; None if nothing was tested."""
+    cells = [(row.technique, row.cells[column]) for row in table.rows]
+    entries = [
+        RankedTechnique(technique, cell, cell.interval) for technique, cell in cells if cell.interval is not None
+    ]
+    if not entries:
+        return None
+    entries.sort(key=lambda entry: entry.interval.mean, reverse=table.metric.higher_is_better)
+    majority = table.reference[column].interval if table.reference else None
+    return Ranking(
+        column=table.columns[column],
+        entries=tuple(entries),
+        beats_majority=majority is None or entries[0].interval.mean > majority.mean,
+    )
+
+
+def score_text(findings: Findings, interval: Interval) -> str:
+    """`IoU 0.712 ± 0.034 (n = 3 seeds)`."""
+    score = MeanScore.of(interval, interval.n, findings.table.metric)
+    return f"{findings.table.metric.label} {score.value} (n = {plural(interval.n, 'seed')})"
+
+
+def majority_caveat(ranking: Ranking) -> str:
+    """Suffix for a best mean that does not beat the majority baseline; otherwise empty."""
+    return "" if ranking.beats_majority else ", no better than the majority baseline"

@@ -1,0 +1,252 @@
+"""Result tables in the shape of the paper's Table 1, from run records alone.
+
+Techniques × backbones down, label fractions across, mean ± half-width of the confidence interval over seeds, best mean
+of a column in bold; where several techniques share several backbones, the best per backbone, as in the paper. A score
+that was not measured on the test set is a dash, never a validation score.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from s4mi.maths.stats import Interval
+from s4mi.records import RunRecord, TaskKind
+from s4mi.reporting.results.comparison import Comparison, Technique, compare
+from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, metrics_of, percent, plus_minus
+from s4mi.reporting.results.table_model import BEST, Cell, Column, Row, RowKind, Table, table_row
+
+MAJORITY = "majority baseline"
+MEAN = "Mean ± half-width of the 95 % confidence interval over n seeds."
+TECHNIQUE = Column("Technique", "backbone")
+LABELS = Column("Labels")
+DETAIL = {
+    "classification": ("f1_macro", "recall_macro", "balanced_accuracy", "auroc", "calibration_error"),
+    "segmentation": ("iou", "dice", "hd95", "assd"),
+}
+
+
+@dataclass(frozen=True)
+class MeanScore:
+    """Mean score of one technique at one label fraction.
+
+    Attributes:
+        interval: over the seeds that have the score; None where none has.
+        runs: finished runs, with or without the score.
+        best: the best mean of its column, in a column where something can be compared.
+    """
+
+    interval: Interval | None
+    runs: int
+    digits: int = 3
+    best: bool = False
+    bounded: bool = True
+
+    @classmethod
+    def of(cls, interval: Interval | None, runs: int, metric: Metric, *, best: bool = False) -> "MeanScore":
+        """Rounded as `metric` is printed."""
+        return cls(interval, runs, digits=metric.digits, best=best, bounded=metric.bounded)
+
+    @property
+    def value(self) -> str:
+        """`0.612 ± 0.034`; no ± with one seed, a dash without a score, `± > 0.5` for an uninformative interval."""
+        if self.interval is None:
+            return MISSING
+        half = plus_minus(self.interval.half_width, digits=self.digits, bounded=self.bounded)
+        return f"{self.interval.mean:.{self.digits}f}{half}"
+
+    @property
+    def count(self) -> str:
+        """`n = 2`, and how many finished runs lack the score."""
+        n = self.interval.n if self.interval else 0
+        return f"n = {n}" if n == self.runs else f"n = {n}, {self.runs - n} without score"
+
+    @property
+    def text(self) -> str:
+        """`0.612 ± 0.034 (n = 3)`."""
+        return f"{self.value} ({self.count})"
+
+    @property
+    def cell(self) -> Cell:
+        """As a cell of a table, bold where it is the best."""
+        value = "" if self.interval is None else self.value
+        return Cell(value, details=(self.count,), emphasis=BEST if self.best else "")
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """A label fraction in percent, and the fewest and most labelled training images it stands for."""
+
+    fraction: float
+    fewest: int
+    most: int
+
+    @property
+    def title(self) -> str:
+        return percent(self.fraction)
+
+    @property
+    def labelled(self) -> str:
+        return span([self.fewest, self.most])
+
+
+@dataclass(frozen=True)
+class TechniqueRow:
+    """The mean scores of one technique, one per label fraction."""
+
+    technique: Technique
+    cells: tuple[MeanScore, ...]
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """One metric of one data set and task, as numbers.
+
+    Attributes:
+        reference: score of the majority baseline, where known.
+        by_backbone: rows are sorted by backbone, and the best mean is marked within each.
+    """
+
+    dataset: str
+    task: TaskKind
+    metric: Metric
+    columns: tuple[LabelColumn, ...]
+    rows: tuple[TechniqueRow, ...]
+    reference: tuple[MeanScore, ...] | None = None
+    by_backbone: bool = False
+
+    @property
+    def subject(self) -> str:
+        return f"{self.dataset}, {TASK_NAMES[self.task]}"
+
+
+def result_tables(
+    records: Sequence[RunRecord], *, classification: str | None = None, segmentation: str | None = None
+) -> tuple[ResultTable, ...]:
+    """One table per data set and task, whatever the order of the records.
+
+    Args:
+        classification: metric of the classification tables; macro F1 when None.
+        segmentation: metric of the segmentation tables; IoU when None.
+
+    Raises:
+        S4miError: unknown metric.
+    """
+    names = {"multiclass": classification, "multilabel": classification, "segmentation": segmentation}
+    return tuple(
+        result_table(comparison, metric_of(comparison.task, names[comparison.task])) for comparison in compare(records)
+    )
+
+
+def result_table(comparison: Comparison, metric: Metric) -> ResultTable:
+    """The results of one comparison by one metric, the best of each column marked."""
+    by_backbone = _shared_backbones(comparison) > 1
+    techniques = sorted(comparison.techniques, key=lambda one: (by_backbone and one.backbone, one))
+    rows = []
+    for technique in techniques:
+        rivals = [one for one in techniques if not by_backbone or one.backbone == technique.backbone]
+        cells = []
+        for fraction in comparison.fractions:
+            interval = comparison.interval(technique, fraction, metric)
+            runs = len(comparison.at(technique, fraction))
+            is_best = interval is not None and interval.mean == _best_mean(comparison, rivals, fraction, metric)
+            cells.append(MeanScore.of(interval, runs, metric, best=is_best))
+        rows.append(TechniqueRow(technique, tuple(cells)))
+    return ResultTable(
+        dataset=comparison.dataset,
+        task=comparison.task,
+        metric=metric,
+        columns=label_columns(comparison),
+        rows=tuple(rows),
+        reference=_reference(comparison, metric),
+        by_backbone=by_backbone,
+    )
+
+
+def score_table(results: ResultTable) -> Table:
+    """Techniques down, label fractions across, the majority baseline last."""
+    rows: list[Row] = []
+    for number, row in enumerate(results.rows):
+        new = number > 0 and row.technique.backbone != results.rows[number - 1].technique.backbone
+        kind: RowKind = "block" if results.by_backbone and new else ""
+        rows.append(table_row(technique_cell(row.technique), *(score.cell for score in row.cells), kind=kind))
+    if results.reference:
+        majority = Cell(MAJORITY, details=("no training",))
+        rows.append(table_row(majority, *(score.cell for score in results.reference), kind="reference"))
+    caption = MEAN if results.metric.higher_is_better else f"{MEAN} Lower is better."
+    if any(score.best for row in results.rows for score in row.cells):
+        per = "column and backbone" if results.by_backbone else "column"
+        caption += f" Bold: best mean per {per}, not necessarily a significant difference to the next best."
+    return Table(
+        title=f"Test {results.metric.label} by label fraction",
+        subject=results.subject,
+        columns=(TECHNIQUE, *(Column(c.title, f"{c.labelled} labelled") for c in results.columns)),
+        rows=tuple(rows),
+        caption=caption,
+    )
+
+
+def detail_table(comparison: Comparison) -> Table:
+    """Further test scores of the same runs: AUROC, balanced accuracy, Dice, surface distances."""
+    family = "segmentation" if comparison.task == "segmentation" else "classification"
+    metrics = [metric for metric in metrics_of(comparison.task) if metric.name in DETAIL[family]]
+    lower = ", ".join(metric.label for metric in metrics if not metric.higher_is_better)
+    rows = []
+    for technique, column, records in runs_by_cell(comparison):
+        means = [(comparison.interval(technique, column.fraction, metric), metric) for metric in metrics]
+        scores = (MeanScore.of(interval, len(records), metric).cell for interval, metric in means)
+        rows.append(table_row(technique_cell(technique), column.title, *scores))
+    return Table(
+        title="Further test scores",
+        subject=comparison.title,
+        columns=(TECHNIQUE, LABELS, *(Column(metric.label[:1].upper() + metric.label[1:]) for metric in metrics)),
+        rows=tuple(rows),
+        caption=f"{MEAN} Lower is better for {lower}." if lower else MEAN,
+    )
+
+
+def label_columns(comparison: Comparison) -> tuple[LabelColumn, ...]:
+    """The label fractions of a comparison, smallest first."""
+    return tuple(LabelColumn(fraction, *comparison.labelled(fraction)) for fraction in comparison.fractions)
+
+
+def runs_by_cell(comparison: Comparison) -> Iterator[tuple[Technique, LabelColumn, tuple[RunRecord, ...]]]:
+    """Each technique at each label fraction, with its runs where there are any."""
+    for technique in comparison.techniques:
+        for column in label_columns(comparison):
+            if records := comparison.at(technique, column.fraction):
+                yield technique, column, records
+
+
+def technique_cell(technique: Technique) -> Cell:
+    """The method, and its backbone below it."""
+    return Cell(technique.method, details=(technique.backbone,))
+
+
+def span(counts: Sequence[int]) -> str:
+    """`48`, or `46–48` where seeds differ."""
+    fewest, most = min(counts), max(counts)
+    return f"{fewest}" if fewest == most else f"{fewest}–{most}"
+
+
+def _shared_backbones(comparison: Comparison) -> int:
+    """Number of backbones on which several techniques were tested."""
+    counts = Counter(technique.backbone for technique in comparison.techniques)
+    return sum(count > 1 for count in counts.values())
+
+
+def _best_mean(
+    comparison: Comparison, techniques: Sequence[Technique], fraction: float, metric: Metric
+) -> float | None:
+    """The best mean among the techniques; None where fewer than two were tested."""
+    intervals = (comparison.interval(technique, fraction, metric) for technique in techniques)
+    means = [interval.mean for interval in intervals if interval is not None]
+    if len(means) < 2:
+        return None
+    return max(means) if metric.higher_is_better else min(means)
+
+
+def _reference(comparison: Comparison, metric: Metric) -> tuple[MeanScore, ...] | None:
+    intervals = [comparison.majority(fraction, metric) for fraction in comparison.fractions]
+    if not any(intervals):
+        return None
+    return tuple(MeanScore.of(i, i.n if i else 0, metric) for i in intervals)

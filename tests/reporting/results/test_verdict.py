@@ -1,0 +1,174 @@
+"""The verdict of a report claims no more than the tests support."""
+
+import pytest
+
+from made_records import record
+from s4mi.records import RunRecord
+from s4mi.reporting.results.comparison import compare
+from s4mi.reporting.results.findings import findings_of, rank
+from s4mi.reporting.results.scores import metric_of
+from s4mi.reporting.results.tables import result_table
+from s4mi.reporting.results.verdict import NO_RUNS, finding_sentences, verdict
+
+
+def findings(runs: list[RunRecord]):
+    return [findings_of(each, result_table(each, metric_of(each.task))) for each in compare(runs)]
+
+
+def say(*runs: RunRecord) -> tuple[str, str, str]:
+    """The three sentences."""
+    few, full, needed = verdict(findings(list(runs)))
+    assert (few.partition(":")[0], full.partition(":")[0], needed.partition(":")[0]) == (
+        "Few labels",
+        "Full supervision",
+        "Labels needed",
+    )
+    assert all(sentence.count(". ") == 0 and sentence.endswith(".") for sentence in (few, full, needed))
+    return few, full, needed
+
+
+def seeds(scores: list[float], **about) -> list[RunRecord]:
+    return [record(score, seed=seed, **about) for seed, score in enumerate(scores)]
+
+
+def test_a_lead_that_every_seed_shows_alike_is_significant() -> None:
+    few, _, _ = say(*seeds([0.50, 0.60, 0.70], method="a"), *seeds([0.60, 0.7001, 0.80], method="b"))
+    assert "b · resnet10 is best at 10 % of the labels (48 images), macro F1 0.700 ± 0.248 (n = 3 seeds)" in few
+    assert "significantly better than the other technique (paired over seeds, p < 0.05 after Holm's correction)" in few
+
+
+def test_a_lead_that_seeds_disagree_on_is_not_significant() -> None:
+    few, _, _ = say(*seeds([0.5, 0.6, 0.7], method="a"), *seeds([0.7, 0.55, 0.72], method="b"))
+    assert "b · resnet10 has the best mean at 10 %" in few
+    assert "difference to a · resnet10 is not significant across seeds" in few
+
+
+def test_one_seed_is_never_significant_however_far_the_scores() -> None:
+    few, _, _ = say(record(0.1, method="a"), record(0.9, method="b"))
+    assert "difference to a · resnet10 is not significant across seeds" in few
+    assert "(n = 1 seed)" in few
+    assert "±" not in few
+
+
+def test_the_rival_named_is_one_whose_difference_is_not_significant() -> None:
+    runs = [
+        *seeds([0.10, 0.90, 0.3], method="a"),
+        *seeds([0.700, 0.701, 0.702], method="b"),
+        *seeds([0.8, 0.8011, 0.802], method="c"),
+    ]
+    few, _, _ = say(*runs)
+    assert "c · resnet10 has the best mean" in few
+    assert "significantly better than 1 of the 2 others, but not than a · resnet10" in few
+
+
+def test_the_smallest_fraction_is_told_and_none_between() -> None:
+    runs = [record(0.5 + 0.1 * (m == "b"), method=m, fraction=f) for m in "ab" for f in (10, 50, 100)]
+    assert "at 10 % of the labels (48 images)" in say(*runs)[0]
+    assert "50 %" not in " ".join(say(*runs))
+
+
+def test_what_takes_no_labels_is_told_beside() -> None:
+    runs = [
+        record(0.3, method="picie", fraction=0.0, task="segmentation"),
+        record(0.6, method="dedl", task="segmentation"),
+    ]
+    assert "without labels picie · resnet10 reaches IoU 0.300 (n = 1 seed)" in say(*runs)[0]
+
+
+def test_full_supervision_is_of_a_technique_that_learns_from_labels_alone() -> None:
+    runs = [
+        *seeds([0.70, 0.72], method="dedl", task="segmentation", fraction=100.0),
+        *seeds([0.80, 0.83], method="cross_teaching", task="segmentation", fraction=100.0),
+    ]
+    few, full, _ = say(*runs)
+    assert "nothing was tested between 0 % and 100 % of the labels" in few
+    assert "dedl · resnet10 reaches IoU 0.710 ± 0.127 (n = 2 seeds) with all 480 labels" in full
+    assert "with the same labels cross_teaching · resnet10 has the best mean, IoU 0.815" in full
+    assert "the difference is significant" in full
+
+
+def test_without_full_supervision_labels_needed_are_not_estimable() -> None:
+    _, full, needed = say(*seeds([0.5, 0.6], method="a"), *seeds([0.7, 0.8], method="b"))
+    assert "no supervised technique was tested with 100 % of the labels" in full
+    assert "not estimable (no supervised technique was tested with all labels)" in needed
+
+
+def study(few: list[float], full: list[float]) -> list[RunRecord]:
+    return [
+        *seeds([0.70, 0.701, 0.699], method="dedl", task="segmentation", fraction=100.0),
+        *seeds(few, method="cross_teaching", task="segmentation"),
+        *seeds(full, method="cross_teaching", task="segmentation", fraction=100.0),
+    ]
+
+
+def test_labels_that_are_saved_are_told_with_their_interval() -> None:
+    needed = say(*study([0.75, 0.751, 0.752], [0.80, 0.81, 0.82]))[2]
+    assert "cross_teaching · resnet10 reaches full supervision (100 % of the labels) at ≤ 48 of 480 labels" in needed
+    assert "95 % interval ≤ 48, n = 3 seeds; labels saved: 90 %" in needed
+
+
+def test_what_never_reaches_is_said_not_to() -> None:
+    assert "not reached, n = 3 seeds" in say(*study([0.4, 0.41, 0.42], [0.5, 0.51, 0.52]))[2]
+
+
+def test_one_seed_says_nothing_of_labels_needed() -> None:
+    runs = [
+        record(0.7, method="dedl", task="segmentation", fraction=100.0),
+        record(0.9, method="cross_teaching", task="segmentation"),
+    ]
+    assert "not estimable (1 seed; needs ≥ 2)" in say(*runs)[2]
+
+
+def test_who_does_not_beat_the_majority_baseline_is_named_so() -> None:
+    assert "no better than the majority baseline" in say(record(0.2))[0]
+    assert "no better" not in say(record(0.21))[0]
+
+
+def test_a_lone_technique_wins_nothing() -> None:
+    few, _, needed = say(record(0.6, task="segmentation"))
+    assert "only transfer · resnet10 was tested at 10 % of the labels (48 images), IoU 0.600 (n = 1 seed)" in few
+    assert "best" not in few
+    assert "not estimable" in needed
+
+
+def test_without_tests_nothing_is_claimed() -> None:
+    assert verdict(findings([record(None)])) == ["No run was tested yet, so there is nothing to compare."]
+    assert finding_sentences(findings([record(None)])[0]) == ["No run was tested yet, so there is nothing to compare."]
+    assert verdict([]) == [NO_RUNS]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
+def test_there_are_three_sentences_however_many_comparisons(count: int) -> None:
+    runs = [
+        one
+        for i in range(count)
+        for name, shift in (("finetune", 0.0), ("b", 0.1))
+        for fraction in (10.0, 100.0)
+        for one in seeds(
+            [0.5 + shift, 0.6 + 1.01 * shift, 0.7 + shift], method=name, dataset=f"set{i}", fraction=fraction
+        )
+    ]
+    few, full, needed = say(*runs)
+    if count > 3:
+        assert (
+            f"of {count} comparisons: b · resnet10 in {count}; significantly better than every other technique" in few
+        )
+        assert f"tested in {count} of {count} comparisons" in full
+        assert "not estimable" not in needed
+    elif count > 1:
+        assert few.count("b · resnet10 leads at 10 %") == count
+        assert few.count("lead significant") == count
+
+
+def test_of_several_comparisons_those_count_in_which_techniques_compete() -> None:
+    runs = [record(0.5, dataset="alone", method="b"), record(0.5, method="a"), record(0.6, method="b")]
+    assert "alone" not in say(*runs)[0]
+
+
+def test_a_column_is_ranked_by_what_is_better() -> None:
+    runs = [record(iou, task="segmentation", method=m) for m, iou in [("near", 0.9), ("far", 0.4)]]
+    (comparison,) = compare(runs)
+    for name, first in (("iou", "near"), ("hd95", "near")):
+        ranking = rank(result_table(comparison, metric_of("segmentation", name)), 0)
+        assert ranking is not None
+        assert ranking.entries[0].technique.method == first
