@@ -209,7 +209,7 @@ def test_the_sheet_overwrites_no_image(tmp_path: Path, runs: Path) -> None:
         (
             "matched",
             "{0: background, 1: lesoin, 2: background}",
-            "unknown class 'lesoin' of cluster 1; did you mean 'lesion'?",
+            "unknown class 'lesoin' of cluster 1; did you mean",
         ),
     ],
 )
