@@ -41,8 +41,8 @@ from s4mi.records import TaskKind, write_text_atomically
 
 Format = Literal["csv", "label-studio", "coco"]
 COLUMNS = (
-    "rank", "id", "image", "patient", "worth", "entropy", "disagreement", "distance", "near", "typicality", "prediction",
-    "why", "label",
+    "rank", "id", "image", "patient", "worth", "entropy", "disagreement", "distance", "near", "typicality",
+    "prediction", "why", "label",
 )  # fmt: skip
 
 
