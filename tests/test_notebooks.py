@@ -17,6 +17,14 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 NAMES = ("few_labels", "few_masks")
 CELL_SECONDS = 900
 """A cell may take this long where other tests share the cores."""
+WITH_WORKERS = """
+try:
+    s4mi.run_study(
+        {"data": data, "arms": [{"method": {**network, "name": "label_smoothing"}}]}, work / "refused", workers=2
+    )
+except s4mi.S4miError as error:
+    print(error)
+"""
 
 
 def contents(name: str) -> dict[str, Any]:
@@ -27,7 +35,7 @@ def contents(name: str) -> dict[str, Any]:
 class Executed:
     """An executed notebook and the folder in which it ran."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, more: str) -> None:
         import nbclient
         import nbformat
         from jupyter_client.kernelspec import KernelSpecManager
@@ -35,6 +43,7 @@ class Executed:
 
         self.folder = folder
         notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+        notebook.cells.append(nbformat.v4.new_code_cell(more))
         specs = KernelSpecManager(kernel_dirs=[])  # none that a user has installed: the kernel is this Python
         kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
         resources = {"metadata": {"path": str(folder)}}
@@ -57,12 +66,13 @@ class Executed:
         return Page(self.shown(end)).text
 
 
-def execute(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Executed:
+def execute(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, more: str = "") -> Executed:
+    """Run a notebook, and a cell `more` after its last."""
     for package in ("nbclient", "ipykernel"):
         pytest.importorskip(package, reason=f"{package} is not installed")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as in `conftest`: test processes share the cores
     monkeypatch.setenv("IPYTHONDIR", str(folder / "ipython"))  # nobody's own start-up files
-    executed = Executed(name, folder)
+    executed = Executed(name, folder, more)
     lines = [line.strip() for line in re.split(r"[\r\n]+", executed.stream("stderr"))]
     assert [line for line in lines if line and not re.search(r"\d+%", line)] == []  # progress bars without ipywidgets
     return executed
@@ -101,7 +111,7 @@ def test_few_masks_runs_and_shows_what_is_true(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.slow
 def test_few_labels_runs_and_shows_what_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    executed = execute("few_labels", tmp_path, monkeypatch)
+    executed = execute("few_labels", tmp_path, monkeypatch, WITH_WORKERS)
     work = tmp_path / "few_labels"
     pretrained = read_any_record(work / "dino")
     scratch, tuned = read_record(work / "scratch"), read_record(work / "tuned")
@@ -116,7 +126,7 @@ def test_few_labels_runs_and_shows_what_is_true(tmp_path: Path, monkeypatch: pyt
     calibration = read_calibration(work / "tuned")
     assert calibration is not None
     assert f"temperature {calibration.temperature:.3f}" in executed.text("tuned.calibrate()")
-    probabilities = ast.literal_eval(executed.shown(".tolist(), strict=True))", "text/plain"))
+    probabilities = ast.literal_eval(executed.shown("probabilities, strict=True)}", "text/plain"))
     assert list(probabilities) == list(tuned.classes)
     assert sum(probabilities.values()) == pytest.approx(1, abs=0.002)
     assert "shape: (5, 5)" in executed.shown(".table.head(5)")
@@ -129,6 +139,8 @@ def test_few_labels_runs_and_shows_what_is_true(tmp_path: Path, monkeypatch: pyt
     own = [record for record in records if isinstance(record, RunRecord) and record.method == "label_smoothing"]
     assert (len(records), len(own)) == (20, 6)
     assert_report_inline(executed, 'study.report(title="Few labels")', work / "study/report.html")
+    assert executed.stream("stdout").startswith("method 'label_smoothing' is defined in the notebook")
+    assert not (work / "refused").exists()
 
 
 def test_there_are_two_notebooks() -> None:
