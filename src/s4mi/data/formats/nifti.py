@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
 from s4mi.errors import require_extra
@@ -32,13 +33,16 @@ def header(path: Path) -> Header:
         )  # fmt: skip
 
 
-def frames(path: Path) -> Iterator[Frame]:
+def frames(path: Path, *, like: Path | None = None) -> Iterator[Frame]:
     """Yield every slice, with the slope and intercept of the file applied.
+
+    Args:
+        like: NIfTI file of the same shape whose affine replaces that of the file.
 
     Raises:
         ImageError: the file is missing, empty, truncated or not a NIfTI image of two or three dimensions.
     """
-    with _open_image(path) as image:
+    with _open_image(path, like=like) as image:
         stored = image.dataobj  # already an array if the volume had to be reoriented
         scaled = (getattr(stored, "slope", 1), getattr(stored, "inter", 0)) != (1, 0)
         volume: Any = image.get_fdata(dtype=np.float32) if scaled else np.asanyarray(stored)
@@ -51,17 +55,54 @@ def frames(path: Path) -> Iterator[Frame]:
             yield Frame(np.ascontiguousarray(np.rot90(piece)))
 
 
-@contextmanager
-def _open_image(path: Path) -> Iterator[Any]:
-    """Open the image in canonical orientation, without reading its pixels."""
+def stored_affine(path: Path) -> NDArray[np.float64]:
+    """Return the affine (4, 4) from the stored voxel indices to millimetres towards right, anterior, superior.
+
+    Raises:
+        ImageError: the file is missing, empty or not a NIfTI image.
+    """
+    return np.asarray(_load(path).affine, dtype=np.float64)
+
+
+def stored_shape(path: Path) -> tuple[int, ...]:
+    """Return the shape as stored, without trailing dimensions of size 1.
+
+    Raises:
+        ImageError: the file is missing, empty or not a NIfTI image.
+    """
+    shape = tuple(int(size) for size in _load(path).shape)
+    return shape[:2] if shape[2:] == (1,) else shape
+
+
+def standard_grid(path: Path) -> tuple[NDArray[np.float64], int]:
+    """Return the affine (4, 4) in the orientation in which the volume is sliced, and the number of slices.
+
+    Raises:
+        ImageError: the file is missing, empty or not a NIfTI image.
+    """
+    with _open_image(path) as image:
+        return np.asarray(image.affine, dtype=np.float64), image.shape[2] if len(image.shape) == 3 else 1
+
+
+def _load(path: Path) -> Any:
     nibabel = require_extra("nibabel", extra="nifti", purpose=f"{path.name}: reading NIfTI")
     with image_errors(path):
         try:
-            image = nibabel.load(path)
+            return nibabel.load(path)
         except nibabel.filebasedimages.ImageFileError as error:
             raise ImageError("not-an-image", "is not a NIfTI file; rename it to match its format") from error
+
+
+@contextmanager
+def _open_image(path: Path, *, like: Path | None = None) -> Iterator[Any]:
+    """Open the image in canonical orientation, without reading its pixels."""
+    nibabel = require_extra("nibabel", extra="nifti", purpose=f"{path.name}: reading NIfTI")
+    with image_errors(path):
+        image = _load(path)
         shape = image.shape
         if len(shape) not in (2, 3):
             sizes = "×".join(map(str, shape))
             raise ImageError("undecodable", f"has {len(shape)} dimensions ({sizes}); split it into 2-D or 3-D images")
+        if like is not None:
+            image = image.__class__(image.dataobj, stored_affine(like), image.header)
         yield nibabel.as_closest_canonical(image) if len(shape) == 3 else image

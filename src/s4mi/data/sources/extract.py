@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.files import read_frame, read_frames
-from s4mi.data.formats import tiff
+from s4mi.data.formats import nifti, tiff
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
 from s4mi.data.masks import mask_codes, mask_file_values
@@ -64,14 +64,18 @@ class _Batch:
     mask: bool
     frames: tuple[int, ...]
     targets: tuple[Path, ...]
+    like: Path | None = None
 
     @property
     def step(self) -> dict[str, Any]:
         """Description of the work, by which the journal recognises it."""
-        return {
+        step: dict[str, Any] = {
             "member": self.member, "page": self.page, "mask": self.mask, "frames": list(self.frames),
             "targets": [path.as_posix() for path in self.targets],
         }  # fmt: skip
+        if self.like is not None:
+            step["like"] = key_of(self.like, {})
+        return step
 
 
 def extract_images(
@@ -111,12 +115,13 @@ def extract_images(
 def _batches(jobs: Sequence[ExtractJob]) -> Iterator[_Batch]:
     """Group the jobs by file, in order of frames, and divide zip archives and large arrays into several batches."""
 
-    def source(job: ExtractJob) -> tuple[Path, str, bool, bool]:
+    def source(job: ExtractJob) -> tuple[Path, str, bool, bool, str]:
         zipped = job.source.file.suffix.lower() == ".zip"
-        return job.source.file, "" if zipped else job.source.member, job.source.page, job.mask
+        like = "" if job.source.like is None else str(job.source.like)
+        return job.source.file, "" if zipped else job.source.member, job.source.page, job.mask, like
 
     in_order = sorted(jobs, key=lambda job: (*source(job), job.source.frame))
-    for (file, member, page, mask), group in groupby(in_order, source):
+    for (file, member, page, mask, like), group in groupby(in_order, source):
         of_file = list(group)
         zipped = file.suffix.lower() == ".zip"
         if zipped:
@@ -128,6 +133,7 @@ def _batches(jobs: Sequence[ExtractJob]) -> Iterator[_Batch]:
             yield _Batch(
                 file, "\n".join(job.source.member for job in part) if zipped else member, page, mask,
                 frames=tuple(job.source.frame for job in part), targets=tuple(job.target for job in part),
+                like=Path(like) if like else None,
             )  # fmt: skip
 
 
@@ -177,7 +183,8 @@ def _frames(batch: _Batch) -> Iterator[tuple[int, Frame]]:
     if batch.member:
         yield from _array_in_archive(batch.file, batch.member, last=max(batch.frames))
         return
-    for number, frame in enumerate(read_frames(batch.file)):
+    frames = read_frames(batch.file) if batch.like is None else nifti.frames(batch.file, like=batch.like)
+    for number, frame in enumerate(frames):
         yield number, frame
         if number == max(batch.frames):
             return

@@ -13,9 +13,10 @@ from s4mi.data.files import read_header, stem_of, suffix_of
 from s4mi.data.formats import arrays, dicom, nifti, tiff
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.manifest import Row
+from s4mi.data.mask_grid import affine_problem
 from s4mi.data.parallel import in_parallel
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset, ProgressCallback
-from s4mi.data.spec import Finding
+from s4mi.data.spec import Finding, Severity
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 
@@ -75,12 +76,20 @@ class _FileContents:
 
 
 def expand(
-    found: FoundDataset, frames: FrameSelection, *, keep_dicom: bool, progress: ProgressCallback
+    found: FoundDataset,
+    frames: FrameSelection,
+    *,
+    keep_dicom: bool,
+    progress: ProgressCallback,
+    image_affine: bool = False,
 ) -> FoundDataset:
     """Replace every row whose file holds several images, or is DICOM or NIfTI, by one row per image.
 
     The group of a row without one becomes the pseudonym of the DICOM patient, or else the file itself if it yields
     several rows, so that the slices of a volume are never divided by a split.
+
+    Args:
+        image_affine: read every NIfTI mask with the affine of its NIfTI image instead of its own.
     """
     files = list(dict.fromkeys(
         path for row in found.rows for path in (row.image, row.mask)
@@ -93,12 +102,13 @@ def expand(
     embedded = dict(found.embedded)
     findings = [*found.findings, *_dicom_findings(contents, found.folder)]
     for row in found.rows:
-        error = _row_error(row, contents)
+        like = row.image if image_affine and row.mask is not None and _both_nifti(row.image, row.mask) else None
+        error = _row_error(row, contents, like=like)
         if error is not None:
-            code, message = error
-            findings.append(Finding(code, "warning", _relative_name(row.image, found.folder), None, message))
+            code, severity, message = error
+            findings.append(Finding(code, severity, _relative_name(row.image, found.folder), None, message))
             continue
-        for new_row, images in _expand_row(row, contents, frames, folder=found.folder):
+        for new_row, images in _expand_row(row, contents, frames, folder=found.folder, like=like):
             rows.append(new_row)
             embedded.update(images)
     return replace(found, rows=tuple(rows), findings=tuple(findings), embedded=embedded)
@@ -125,24 +135,44 @@ def _inspect(path: Path, *, keep_dicom: bool) -> _FileContents:
     return _FileContents(header if header.frames > 1 or suffix_of(path) not in MULTI_FRAME else None)
 
 
-def _row_error(row: Row, contents: dict[Path, _FileContents]) -> tuple[str, str] | None:
-    """Return the code and message of the error for which a row cannot be imported, or None."""
+def _row_error(row: Row, contents: dict[Path, _FileContents], *, like: Path | None) -> tuple[str, Severity, str] | None:
+    """Return code, severity and message of the error for which a row cannot be imported, or None."""
     image = contents.get(row.image, _FileContents())
     mask = contents.get(row.mask, _FileContents()) if row.mask is not None else _FileContents()
     for kind, path, file in (("image", row.image, image), ("mask", row.mask, mask)):
         if file.error and path is not None:
-            return "unreadable", f"{kind} {path.name!r} {file.error}; skipped"
-    if row.mask is not None and image.images != mask.images:
+            return "unreadable", "warning", f"{kind} {path.name!r} {file.error}; skipped"
+    if row.mask is not None and _both_nifti(row.image, row.mask) and (problem := _grid_problem(row, like=like)):
+        return "mask-affine", "error", f"mask {row.mask.name!r} {problem}"
+    if row.mask is not None and like is None and image.images != mask.images:
         message = (
             f"image {row.image.name!r} has {plural(image.images, 'frame')} but its mask {row.mask.name!r} has "
             f"{mask.images}; export both with the same frames; skipped"
         )
-        return "frame-count", message
+        return "frame-count", "warning", message
     return None
 
 
+def _both_nifti(image: Path, mask: Path) -> bool:
+    return suffix_of(image) in nifti.SUFFIXES and suffix_of(mask) in nifti.SUFFIXES
+
+
+def _grid_problem(row: Row, *, like: Path | None) -> str | None:
+    """Describe why the voxels of a NIfTI mask are not those of its NIfTI image, or None if they are."""
+    assert row.mask is not None
+    if like is None:
+        problem = affine_problem(row.image, row.mask)
+        hint = "re-export the mask on the grid of its image, or read all masks with the affine of their image"
+        return problem and f"{problem}; {hint}: --image-affine"
+    shape, shape_of_mask = nifti.stored_shape(row.image), nifti.stored_shape(row.mask)
+    if shape == shape_of_mask:
+        return None
+    sizes = ["×".join(map(str, one)) for one in (shape_of_mask, shape)]
+    return f"is stored as {sizes[0]} voxels, its image as {sizes[1]}, so --image-affine cannot align it; leave it out"
+
+
 def _expand_row(
-    row: Row, contents: dict[Path, _FileContents], frames: FrameSelection, *, folder: Path
+    row: Row, contents: dict[Path, _FileContents], frames: FrameSelection, *, folder: Path, like: Path | None
 ) -> Iterator[tuple[Row, dict[Path, EmbeddedImage]]]:
     """Yield the rows of the selected frames, each with the images and masks to be extracted for it."""
     image = contents.get(row.image, _FileContents())
@@ -162,7 +192,7 @@ def _expand_row(
             if path is not None and file.header is not None:
                 extracted = path / (f"{stem_of(path)}_{frame:03d}.png" if count > 1 else f"{stem_of(path)}.png")
                 paths[kind] = extracted
-                embedded[extracted] = EmbeddedImage(path, frame=frame)
+                embedded[extracted] = EmbeddedImage(path, frame=frame, like=like if kind == "mask" else None)
         assert paths["image"] is not None
         yield replace(row, image=paths["image"], mask=paths["mask"], group=group), embedded
 
