@@ -18,8 +18,7 @@ def read_image(path: Path, intensity: Intensity | None = None) -> Pixels:
     Raises:
         ImageError: the file is missing, empty, truncated or not an image; the message leaves out the path.
     """
-    frame = read_frame(path)
-    return as_rgb((intensity or Intensity()).to_uint8(frame.values, frame.window))
+    return as_rgb((intensity or Intensity()).show(read_frame(path)))
 
 
 def as_rgb(pixels: Pixels) -> Pixels:

@@ -52,7 +52,21 @@ def read_mask_frame(path: Path) -> Frame:
     suffix = suffix_of(path)
     if suffix in raster.SUFFIXES:
         return raster.codes(path)
-    return tiff.codes(path) if suffix in tiff.SUFFIXES else read_frame(path)
+    return tiff.codes(path) if suffix in tiff.SUFFIXES else as_viewers_show(read_frame(path))
+
+
+def as_viewers_show(mask: Frame) -> Frame:
+    """Return a mask in which low values are bright (MONOCHROME1) with its values inverted; others unchanged.
+
+    Raises:
+        ImageError: the values are not 8-bit, so that it is unknown which number is which class.
+    """
+    if not mask.inverted:
+        return mask
+    if mask.values.dtype != np.uint8:
+        message = f"contains {mask.values.dtype} values in MONOCHROME1; re-export the mask as 8-bit MONOCHROME2"
+        raise ImageError("bad-mask", message)
+    return Frame(255 - mask.values)
 
 
 def mask_codes(frame: Frame) -> tuple[MaskKey, ...]:

@@ -34,7 +34,7 @@ def read_rgb_frames(path: Path, intensity: Intensity) -> list[Pixels]:
     if not frames:
         raise ImageError("undecodable", "contains no image; copy it again from its source")
     limits = _limits(frames, intensity)
-    return [as_rgb(intensity.to_uint8(frame.values, frame.window, limits=limits)) for frame in frames]
+    return [as_rgb(intensity.show(frame, limits=limits)) for frame in frames]
 
 
 def _limits(frames: list[Frame], intensity: Intensity) -> tuple[float, float] | None:

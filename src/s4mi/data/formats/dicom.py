@@ -1,8 +1,8 @@
 """DICOM, single and multi-frame, through pydicom (extra `dicom`).
 
 Stored values are rescaled (modality LUT or rescale slope and intercept, e.g. to Hounsfield units) and returned with the
-first VOI window of the file; a VOI LUT is applied. MONOCHROME1, where low values are bright, is inverted. Palettes and
-YBR become RGB.
+first VOI window of the file; a VOI LUT is applied. A rescale by slope 1 and intercept 0 is none. MONOCHROME1, where low
+values are bright, is marked as inverted. Palettes and YBR become RGB.
 """
 
 import hashlib
@@ -120,19 +120,23 @@ def _frame(dataset: "Dataset", stored: NDArray[Any], number: int) -> Frame:
     if stored.ndim == 3:
         return Frame(colours_last(stored))
     settings = _frame_settings(dataset, number)
-    values = np.asarray(apply_modality_lut(stored, settings["modality"]))
+    rescale = settings["modality"]
+    values = stored if _is_identity(rescale) else np.asarray(apply_modality_lut(stored, rescale))
     window = None
     if settings["voi"].get("VOILUTSequence"):
         values = np.asarray(apply_voi(values, settings["voi"]))
     elif "WindowCenter" in settings["voi"] and "WindowWidth" in settings["voi"]:
         window = _window(settings["voi"])
-    if values.dtype == np.uint8 and (window is not None or photometric == "MONOCHROME1"):
+    if values.dtype == np.uint8 and window is not None:
         values = values.astype(np.int16)  # 8-bit values would bypass the window
-    if photometric == "MONOCHROME1":
-        signed = np.int32 if values.dtype.kind in "iu" else np.float64
-        values = np.negative(values, dtype=signed)
-        window = None if window is None else (-window[1], -window[0])
-    return Frame(values, window)
+    return Frame(values, window, inverted=photometric == "MONOCHROME1")
+
+
+def _is_identity(rescale: "Dataset") -> bool:
+    """Whether a rescale leaves the stored values as they are."""
+    if rescale.get("ModalityLUTSequence"):
+        return False
+    return (rescale.get("RescaleSlope"), rescale.get("RescaleIntercept")) == (1, 0)
 
 
 def _frame_settings(dataset: "Dataset", number: int) -> "dict[str, Dataset]":

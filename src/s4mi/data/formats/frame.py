@@ -51,10 +51,12 @@ class Frame:
     Attributes:
         values: (H, W) or (H, W, C) with C = 3 or 4 (red, green, blue, alpha); any real data type.
         window: values that the file specifies to be shown as black and white, or None.
+        inverted: low values are bright (MONOCHROME1); `values` and `window` are those of the file, not inverted.
     """
 
     values: NDArray[Any]
     window: tuple[float, float] | None = None
+    inverted: bool = False
 
 
 @contextmanager

@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.files import read_frame, read_frames
+from s4mi.data.files import read_frame, read_frames, reading_of
 from s4mi.data.formats import nifti, tiff
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
-from s4mi.data.masks import mask_codes, mask_file_values
+from s4mi.data.masks import as_viewers_show, mask_codes, mask_file_values
 from s4mi.data.parallel import in_parallel
 from s4mi.data.sources.resume import ImportJournal, key_of
 from s4mi.data.sources.types import EmbeddedImage, ProgressCallback
@@ -75,6 +75,8 @@ class _Batch:
         }  # fmt: skip
         if self.like is not None:
             step["like"] = key_of(self.like, {})
+        if (reading := reading_of(self.file)) > 1:
+            step["reading"] = reading
         return step
 
 
@@ -161,10 +163,11 @@ def _write_batch(batch: _Batch, *, intensity: Intensity) -> dict[str, Any]:
             number, target = pending.pop(frame_number)
             try:
                 if batch.mask:
+                    frame = as_viewers_show(frame)
                     codes.update(found := mask_codes(frame))
                     _write_png(target, _mask_values(frame, found))
                 else:
-                    _write_png(target, intensity.to_uint8(frame.values, frame.window, limits=limits))
+                    _write_png(target, intensity.show(frame, limits=limits))
             except ImageError as error:
                 failed[str(number)] = f"frame {frame_number} {error}"
     except ImageError as error:
