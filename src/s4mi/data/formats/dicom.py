@@ -5,7 +5,6 @@ first VOI window of the file; a VOI LUT is applied. A rescale by slope 1 and int
 values are bright, is marked as inverted. Palettes and YBR become RGB.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +50,7 @@ def header(path: Path) -> Header:
     Raises:
         ImageError: the file is missing, empty or not a DICOM image.
     """
-    with _open_dataset(path, pixels=False) as dataset:
+    with open_dataset(path, pixels=False) as dataset:
         bits, signed = int(dataset.get("BitsAllocated", 16)), int(dataset.get("PixelRepresentation", 0)) == 1
         colour = int(dataset.get("SamplesPerPixel", 1)) > 1 or dataset.get("PhotometricInterpretation") == PALETTE
         dtype = {1: "bool"}.get(bits, f"{'' if signed else 'u'}int{bits}")
@@ -67,7 +66,7 @@ def frames(path: Path) -> Iterator[Frame]:
     """
     from pydicom.pixels import iter_pixels
 
-    with _open_dataset(path, pixels=True) as dataset:
+    with open_dataset(path, pixels=True) as dataset:
         for number, stored in enumerate(iter_pixels(dataset)):
             yield _frame(dataset, stored, number)
 
@@ -78,7 +77,7 @@ def identifiers(path: Path) -> tuple[str, ...]:
     Raises:
         ImageError: the file is missing, empty or not a DICOM image.
     """
-    with _open_dataset(path, pixels=False) as dataset:
+    with open_dataset(path, pixels=False) as dataset:
         if str(dataset.get("PatientIdentityRemoved", "")).upper() == "YES":
             return ()
         return tuple(name for name in IDENTIFIERS if dataset.get(name) not in (None, "", []))
@@ -90,19 +89,8 @@ def burnt_in(path: Path) -> bool:
     Raises:
         ImageError: the file is missing, empty or not a DICOM image.
     """
-    with _open_dataset(path, pixels=False) as dataset:
+    with open_dataset(path, pixels=False) as dataset:
         return str(dataset.get("BurnedInAnnotation", "")).upper() == "YES"
-
-
-def pseudonym(path: Path) -> str | None:
-    """Return a short hash of the `PatientID` of the file, or None if it has none.
-
-    Raises:
-        ImageError: the file is missing, empty or not a DICOM image.
-    """
-    with _open_dataset(path, pixels=False) as dataset:
-        identity = str(dataset.get("PatientID") or "").strip()
-        return hashlib.blake2b(identity.encode(), digest_size=4).hexdigest() if identity else None
 
 
 PALETTE = "PALETTE COLOR"
@@ -170,7 +158,12 @@ def _first(value: Any) -> float | None:
 
 
 @contextmanager
-def _open_dataset(path: Path, *, pixels: bool) -> "Iterator[Dataset]":
+def open_dataset(path: Path, *, pixels: bool) -> "Iterator[Dataset]":
+    """Open a DICOM image, with its pixels or without.
+
+    Raises:
+        ImageError: the file is missing, empty or not a DICOM image, or a decoder is missing.
+    """
     pydicom = require_extra("pydicom", extra="dicom", purpose=f"{path.name}: reading DICOM")
     with image_errors(path):
         try:

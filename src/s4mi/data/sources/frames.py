@@ -11,10 +11,13 @@ from pathlib import Path
 
 from s4mi.data.files import read_header, stem_of, suffix_of
 from s4mi.data.formats import arrays, dicom, nifti, tiff
+from s4mi.data.formats.dicom_series import DicomSource, read_source
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.manifest import Row
 from s4mi.data.mask_grid import affine_problem
 from s4mi.data.parallel import in_parallel
+from s4mi.data.single_group import single_group, single_group_message
+from s4mi.data.sources.dicom_groups import dicom_findings, group_dicom
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset, ProgressCallback
 from s4mi.data.spec import Finding, Severity
 from s4mi.errors import S4miError
@@ -60,14 +63,12 @@ class _FileContents:
 
     Attributes:
         header: its header if images are to be extracted from it, else None.
-        patient: pseudonym of the patient of a DICOM file.
-        burnt_in: whether a DICOM file declares text burned into its pixels.
+        source: patient, study and series of a DICOM file.
         error: why it cannot be read, else empty.
     """
 
     header: Header | None = None
-    patient: str | None = None
-    burnt_in: bool = False
+    source: DicomSource | None = None
     error: str = ""
 
     @property
@@ -85,8 +86,8 @@ def expand(
 ) -> FoundDataset:
     """Replace every row whose file holds several images, or is DICOM or NIfTI, by one row per image.
 
-    The group of a row without one becomes the pseudonym of the DICOM patient, or else the file itself if it yields
-    several rows, so that the slices of a volume are never divided by a split.
+    The group of a row without one becomes that of its DICOM file, or else the file itself if it yields several rows,
+    so that the slices of a volume are never divided by a split.
 
     Args:
         image_affine: read every NIfTI mask with the affine of its NIfTI image instead of its own.
@@ -100,8 +101,9 @@ def expand(
     contents = dict(zip(files, results, strict=True))
     rows: list[Row] = []
     embedded = dict(found.embedded)
-    findings = [*found.findings, *_dicom_findings(contents, found.folder)]
-    for row in found.rows:
+    sources = {path: file.source for path, file in contents.items() if file.source is not None}
+    findings = [*found.findings, *dicom_findings(found.rows, sources, folder=found.folder)]
+    for row in group_dicom(found.rows, sources):
         like = row.image if image_affine and row.mask is not None and _both_nifti(row.image, row.mask) else None
         error = _row_error(row, contents, like=like)
         if error is not None:
@@ -111,6 +113,8 @@ def expand(
         for new_row, images in _expand_row(row, contents, frames, folder=found.folder, like=like):
             rows.append(new_row)
             embedded.update(images)
+    if (group := single_group(rows)) is not None:
+        findings.append(Finding("one-patient", "warning", ".", None, single_group_message(rows, group)))
     return replace(found, rows=tuple(rows), findings=tuple(findings), embedded=embedded)
 
 
@@ -126,10 +130,7 @@ def _inspect(path: Path, *, keep_dicom: bool) -> _FileContents:
     try:
         header = read_header(path)
         if _is_dicom(path):
-            patient = dicom.pseudonym(path)
-            if keep_dicom and header.frames == 1:
-                return _FileContents(patient=patient, burnt_in=dicom.burnt_in(path))
-            return _FileContents(header, patient, burnt_in=dicom.burnt_in(path))
+            return _FileContents(None if keep_dicom and header.frames == 1 else header, read_source(path))
     except ImageError as error:
         return _FileContents(error=str(error))
     return _FileContents(header if header.frames > 1 or suffix_of(path) not in MULTI_FRAME else None)
@@ -176,7 +177,7 @@ def _expand_row(
 ) -> Iterator[tuple[Row, dict[Path, EmbeddedImage]]]:
     """Yield the rows of the selected frames, each with the images and masks to be extracted for it."""
     image = contents.get(row.image, _FileContents())
-    group = row.group or image.patient
+    group = row.group
     mask = contents.get(row.mask, _FileContents()) if row.mask is not None else _FileContents()
     if image.header is None and mask.header is None:
         yield replace(row, group=group), {}
@@ -195,25 +196,6 @@ def _expand_row(
                 embedded[extracted] = EmbeddedImage(path, frame=frame, like=like if kind == "mask" else None)
         assert paths["image"] is not None
         yield replace(row, image=paths["image"], mask=paths["mask"], group=group), embedded
-
-
-def _dicom_findings(contents: dict[Path, _FileContents], folder: Path) -> list[Finding]:
-    findings = []
-    burnt_in = [path for path, file in contents.items() if file.burnt_in]
-    if burnt_in:
-        message = (
-            f"{plural(len(burnt_in), 'DICOM file')} with text burned into the pixels, which the import keeps; "
-            "inspect it and black out what identifies a person"
-        )
-        findings.append(Finding("dicom-burnt-in", "warning", _relative_name(burnt_in[0], folder), None, message))
-    with_patient = sum(file.patient is not None for file in contents.values())
-    if with_patient:
-        message = (
-            f"{plural(with_patient, 'DICOM file')} with a patient ID, whose hash is the group of rows without one; "
-            "no patient name or ID is written"
-        )
-        findings.append(Finding("dicom-patients", "note", ".", None, message))
-    return findings
 
 
 def _relative_name(path: Path, folder: Path) -> str:
