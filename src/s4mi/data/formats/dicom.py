@@ -117,7 +117,19 @@ def _frame(dataset: "Dataset", stored: NDArray[Any], number: int) -> Frame:
         window = _window(settings["voi"])
     if values.dtype == np.uint8 and window is not None:
         values = values.astype(np.int16)  # 8-bit values would bypass the window
-    return Frame(values, window, inverted=photometric == "MONOCHROME1")
+    return Frame(values, window, inverted=photometric == "MONOCHROME1", padding=_padding(dataset, stored))
+
+
+def _padding(dataset: "Dataset", stored: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Find the stored values from PixelPaddingValue to PixelPaddingRangeLimit (PS3.3, C.7.5.1.1.2)."""
+    value = dataset.get("PixelPaddingValue")
+    if not isinstance(value, int):
+        return None
+    limit = dataset.get("PixelPaddingRangeLimit")
+    # Some writers encode the value as unsigned beside signed pixels, or the other way round.
+    bounds = np.array([value, limit if isinstance(limit, int) else value]).astype(stored.dtype)
+    padding = (stored >= bounds.min()) & (stored <= bounds.max())
+    return padding if padding.any() else None
 
 
 def _is_identity(rescale: "Dataset") -> bool:

@@ -109,4 +109,8 @@ class Intensity:
 
     def show(self, frame: Frame, *, limits: tuple[float, float] | None = None) -> Pixels:
         """Convert a decoded frame to 0..255, through its own window and the right way round; see `to_uint8`."""
+        if frame.window is not None:
+            limits = None
+        elif limits is None and self.kind == "percentiles" and frame.padding is not None and not frame.padding.all():
+            limits = self.limits(frame.sample())
         return self.to_uint8(frame.values, frame.window, limits=limits, inverted=frame.inverted)

@@ -13,7 +13,7 @@ def describe_conversion(found: FoundDataset, intensity: Intensity) -> str:
     like = any(image.like is not None for image in found.embedded.values())
     return (
         f"{len(found.embedded)} pictures written as 8-bit PNG out of {len(files)} files ({suffixes}); the file's own "
-        f"window where it has one, else {intensity} over the file; "
+        f"window where it has one, else {intensity} over the file or, of DICOM, its series; "
         + ("NIfTI masks read with the affine of their image; " if like else "")
         + "nothing else of the files was kept"
     )

@@ -7,7 +7,7 @@ byte by byte.
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +23,7 @@ from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
 from s4mi.data.masks import as_viewers_show, mask_codes, mask_file_values
 from s4mi.data.parallel import in_parallel
+from s4mi.data.series import Limits, sample_values, series_limits
 from s4mi.data.sources.resume import ImportJournal, key_of
 from s4mi.data.sources.types import EmbeddedImage, ProgressCallback
 from s4mi.data.spec import MaskKey
@@ -65,6 +66,7 @@ class _Batch:
     frames: tuple[int, ...]
     targets: tuple[Path, ...]
     like: Path | None = None
+    limits: Limits | None = None
 
     @property
     def step(self) -> dict[str, Any]:
@@ -75,6 +77,8 @@ class _Batch:
         }  # fmt: skip
         if self.like is not None:
             step["like"] = key_of(self.like, {})
+        if self.limits is not None:
+            step["limits"] = list(self.limits)
         if (reading := reading_of(self.file)) > 1:
             step["reading"] = reading
         return step
@@ -90,6 +94,10 @@ def extract_images(
         OSError: a folder is not writable, or the disk is full.
     """
     batches = list(_batches(jobs))
+    limits = series_limits(
+        [batch.file for batch in batches if not (batch.mask or batch.member or batch.page)], intensity
+    )
+    batches = [batch if batch.mask else replace(batch, limits=limits.get(batch.file)) for batch in batches]
     keys = [key_of(batch.file, {**batch.step, "rule": str(intensity)}) for batch in batches]
     results = {key: result for key in keys if (result := journal.get(key)) is not None}
     todo = [(batch, key) for batch, key in zip(batches, keys, strict=True) if not _is_done(batch, results.get(key))]
@@ -156,7 +164,7 @@ def _write_batch(batch: _Batch, *, intensity: Intensity) -> dict[str, Any]:
         return {"codes": sorted(codes, key=str), "failed": failed}
     pending = dict(zip(batch.frames, enumerate(batch.targets), strict=True))
     try:
-        limits = None if batch.mask else _limits(batch, intensity)
+        limits = None if batch.mask else batch.limits or _limits(batch, intensity)
         for frame_number, frame in _frames(batch):
             if frame_number not in pending:
                 continue
@@ -201,8 +209,8 @@ def _limits(batch: _Batch, intensity: Intensity) -> tuple[float, float] | None:
     if first.window is not None or first.values.dtype in (np.uint8, np.bool_):
         return None
     stride = max(1, first.values.size * len(batch.frames) // SAMPLED)
-    sample = [frame.values.reshape(-1)[::stride] for _, frame in _frames(batch)]
-    return intensity.limits(np.concatenate(sample))
+    sample = [values for _, frame in _frames(batch) for values in sample_values([frame], stride=stride)]
+    return intensity.limits(np.concatenate(sample)) if any(map(len, sample)) else None
 
 
 def _array_in_archive(file: Path, member: str, *, last: int) -> Iterator[tuple[int, Frame]]:
