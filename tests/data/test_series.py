@@ -65,7 +65,7 @@ def test_silent_a4_the_files_of_a_series_are_shown_as_its_multi_frame_file(tmp_p
         np.testing.assert_array_equal(read_image(one.image), read_image(other.image))
 
 
-@pytest.mark.parametrize("value, dtype", [(-2000, np.int16), (0, np.uint16), (63536, np.int16)])
+@pytest.mark.parametrize(("value", "dtype"), [(-2000, np.int16), (0, np.uint16), (63536, np.int16)])
 def test_silent_a4_padding_counts_in_no_percentile(tmp_path: Path, value: int, dtype: type) -> None:
     rng = np.random.default_rng(0)
     inside = rng.integers(900, 1100, (4, 32, 32)).astype(dtype)

@@ -7,12 +7,14 @@ values are bright, is marked as inverted. Palettes and YBR become RGB.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.formats.axial import Turn, turn_of
 from s4mi.data.formats.frame import Frame, Header, ImageError, colours_last, image_errors
 from s4mi.errors import require_extra
 
@@ -55,7 +57,10 @@ def header(path: Path) -> Header:
         colour = int(dataset.get("SamplesPerPixel", 1)) > 1 or dataset.get("PhotometricInterpretation") == PALETTE
         dtype = {1: "bool"}.get(bits, f"{'' if signed else 'u'}int{bits}")
         frames = int(dataset.get("NumberOfFrames") or 1)
-        return Header(frames, int(dataset.Rows), int(dataset.Columns), channels=3 if colour else 1, dtype=dtype)
+        height, width = int(dataset.Rows), int(dataset.Columns)
+        if turn_of_dataset(dataset).swap:
+            height, width = width, height
+        return Header(frames, height, width, channels=3 if colour else 1, dtype=dtype)
 
 
 def frames(path: Path) -> Iterator[Frame]:
@@ -67,8 +72,9 @@ def frames(path: Path) -> Iterator[Frame]:
     from pydicom.pixels import iter_pixels
 
     with open_dataset(path, pixels=True) as dataset:
+        turn = turn_of_dataset(dataset)
         for number, stored in enumerate(iter_pixels(dataset)):
-            yield _frame(dataset, stored, number)
+            yield _turned(_frame(dataset, stored, number), turn)
 
 
 def identifiers(path: Path) -> tuple[str, ...]:
@@ -91,6 +97,40 @@ def burnt_in(path: Path) -> bool:
     """
     with open_dataset(path, pixels=False) as dataset:
         return str(dataset.get("BurnedInAnnotation", "")).upper() == "YES"
+
+
+def turn_of_dataset(dataset: "Dataset") -> Turn:
+    """Return how the frames of an image become axial slices of the convention; of no other are pixels moved.
+
+    An enhanced image is turned by the orientation of its first frame.
+    """
+    candidates = [dataset]
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in list(dataset.get(groups) or [])[:1]:
+            candidates += list(group.get("PlaneOrientationSequence") or [])[:1]
+    for candidate in candidates:
+        cosines = candidate.get("ImageOrientationPatient")
+        if cosines is not None and len(cosines) == 6:
+            directions = np.array([float(number) for number in cosines])
+            return turn_of(directions[:3], directions[3:])
+    return Turn()
+
+
+def turn_of_file(path: Path) -> Turn:
+    """Return how the frames of a file become axial slices of the convention.
+
+    Raises:
+        ImageError: the file is missing, empty or not a DICOM image.
+    """
+    with open_dataset(path, pixels=False) as dataset:
+        return turn_of_dataset(dataset)
+
+
+def _turned(frame: Frame, turn: Turn) -> Frame:
+    if turn == Turn():
+        return frame
+    padding = None if frame.padding is None else turn.apply(frame.padding)
+    return replace(frame, values=turn.apply(frame.values), padding=padding)
 
 
 PALETTE = "PALETTE COLOR"

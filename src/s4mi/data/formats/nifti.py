@@ -1,7 +1,8 @@
 """NIfTI volumes, slice by slice, through nibabel (extra `nifti`).
 
 A volume is reoriented to the closest canonical orientation (right, anterior, superior) and sliced along its third axis,
-from the feet upwards; a slice is displayed as `numpy.rot90` of the array, so that anterior is at the top.
+from the feet upwards; the patient's right is at the left of the image and anterior at the top, as `axial` says. An
+image of two dimensions is turned alike if its affine says that it is axial.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.formats.axial import Turn
 from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
 from s4mi.errors import require_extra
 
@@ -27,6 +29,8 @@ def header(path: Path) -> Header:
     with _open_image(path) as image:
         shape = image.shape
         colour = image.get_data_dtype().names is not None
+        if len(shape) == 2 and flat_turn(image.affine).swap:
+            shape = shape[::-1]
         return Header(
             shape[2] if len(shape) > 2 else 1, shape[1], shape[0], channels=3 if colour else 1,
             dtype="uint8" if colour else str(image.get_data_dtype()),
@@ -47,12 +51,32 @@ def frames(path: Path, *, like: Path | None = None) -> Iterator[Frame]:
         scaled = (getattr(stored, "slope", 1), getattr(stored, "inter", 0)) != (1, 0)
         volume: Any = image.get_fdata(dtype=np.float32) if scaled else np.asanyarray(stored)
         if volume.ndim == 2:
-            volume = volume[:, :, None]
+            volume = flat_turn(image.affine).apply(volume)[:, :, None]
         for number in range(volume.shape[2]):
             piece = volume[:, :, number]
             if piece.dtype.names is not None:
                 piece = np.stack([piece[name] for name in piece.dtype.names[:3]], axis=2)
-            yield Frame(np.ascontiguousarray(np.rot90(piece)))
+            yield Frame(slice_from_array(piece))
+
+
+def flat_turn(affine: NDArray[np.float64]) -> Turn:
+    """Return the turn of an axial array (X, Y) of two dimensions towards right and anterior; none if not axial."""
+    first, second = (int(np.abs(affine[:3, axis]).argmax()) for axis in (0, 1))
+    if {first, second} != {0, 1}:
+        return Turn()
+    swap = first == 1
+    to_right, to_anterior = (affine[0, 1], affine[1, 0]) if swap else (affine[0, 0], affine[1, 1])
+    return Turn(swap, rows=bool(to_right < 0), columns=bool(to_anterior < 0))
+
+
+def slice_from_array(array: NDArray[Any]) -> NDArray[Any]:
+    """Turn an array (X, Y) towards right and anterior to an image (H, W): right at the left, anterior at the top."""
+    return np.ascontiguousarray(np.swapaxes(array, 0, 1)[::-1, ::-1])
+
+
+def array_from_slice(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Undo `slice_from_array`."""
+    return np.ascontiguousarray(np.swapaxes(pixels[::-1, ::-1], 0, 1))
 
 
 def stored_affine(path: Path) -> NDArray[np.float64]:

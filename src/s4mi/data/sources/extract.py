@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.files import read_frame, read_frames, reading_of
-from s4mi.data.formats import nifti, tiff
+from s4mi.data.formats import tiff
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
-from s4mi.data.masks import as_viewers_show, mask_codes, mask_file_values
+from s4mi.data.masks import as_viewers_show, frames_like, mask_codes, mask_file_values
 from s4mi.data.parallel import in_parallel
 from s4mi.data.series import Limits, sample_values, series_limits
 from s4mi.data.sources.resume import ImportJournal, key_of
@@ -194,7 +194,7 @@ def _frames(batch: _Batch) -> Iterator[tuple[int, Frame]]:
     if batch.member:
         yield from _array_in_archive(batch.file, batch.member, last=max(batch.frames))
         return
-    frames = read_frames(batch.file) if batch.like is None else nifti.frames(batch.file, like=batch.like)
+    frames = read_frames(batch.file) if batch.like is None else frames_like(batch.file, batch.like)
     for number, frame in enumerate(frames):
         yield number, frame
         if number == max(batch.frames):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from s4mi.data.files import read_header, stem_of, suffix_of
 from s4mi.data.formats import arrays, dicom, nifti, tiff
+from s4mi.data.formats.axial import AS_STORED, Turn
 from s4mi.data.formats.dicom_series import DicomSource, read_source
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.manifest import Row
@@ -64,11 +65,13 @@ class _FileContents:
     Attributes:
         header: its header if images are to be extracted from it, else None.
         source: patient, study and series of a DICOM file.
+        turn: how its stored frames become axial slices of the convention.
         error: why it cannot be read, else empty.
     """
 
     header: Header | None = None
     source: DicomSource | None = None
+    turn: Turn = AS_STORED
     error: str = ""
 
     @property
@@ -130,7 +133,9 @@ def _inspect(path: Path, *, keep_dicom: bool) -> _FileContents:
     try:
         header = read_header(path)
         if _is_dicom(path):
-            return _FileContents(None if keep_dicom and header.frames == 1 else header, read_source(path))
+            return _FileContents(
+                None if keep_dicom and header.frames == 1 else header, read_source(path), dicom.turn_of_file(path)
+            )
     except ImageError as error:
         return _FileContents(error=str(error))
     return _FileContents(header if header.frames > 1 or suffix_of(path) not in MULTI_FRAME else None)
@@ -179,7 +184,13 @@ def _expand_row(
     image = contents.get(row.image, _FileContents())
     group = row.group
     mask = contents.get(row.mask, _FileContents()) if row.mask is not None else _FileContents()
-    if image.header is None and mask.header is None:
+    # The pixels of a mask without orientation are those of the DICOM file as stored, and turned with them.
+    turned = (
+        row.mask is not None and image.turn != Turn() and not (mask.source or suffix_of(row.mask) in nifti.SUFFIXES)
+    )
+    if turned:
+        like = row.image
+    if image.header is None and mask.header is None and not turned:
         yield replace(row, group=group), {}
         return
     count = image.images
@@ -190,7 +201,7 @@ def _expand_row(
         paths: dict[str, Path | None] = {}
         for kind, path, file in (("image", row.image, image), ("mask", row.mask, mask)):
             paths[kind] = path
-            if path is not None and file.header is not None:
+            if path is not None and (file.header is not None or (turned and kind == "mask")):
                 extracted = path / (f"{stem_of(path)}_{frame:03d}.png" if count > 1 else f"{stem_of(path)}.png")
                 paths[kind] = extracted
                 embedded[extracted] = EmbeddedImage(path, frame=frame, like=like if kind == "mask" else None)
