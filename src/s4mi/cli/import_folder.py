@@ -14,6 +14,7 @@ from s4mi.cli.import_options import (
     Foreground,
     FramesOption,
     GroupPattern,
+    ImageAffine,
     Images,
     IntensityOption,
     KeepDicom,
@@ -45,6 +46,7 @@ def folder(
     frames: FramesOption = ALL_FRAMES,
     intensity: IntensityOption = RULE,
     keep_dicom: KeepDicom = False,
+    image_affine: ImageAffine = False,
     foreground: Foreground = "foreground",
     mask_value: MaskValue = None,
     name: Name = "",
@@ -60,7 +62,9 @@ def folder(
         images=images, masks=masks, mask_suffix=mask_suffix, group_pattern=group_pattern, classes=classes
     )
     naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
-    files = file_options(copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom)
+    files = file_options(
+        copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, image_affine=image_affine
+    )
     write_dataset(read_folder(source, options), out, naming, files)
 
 
@@ -117,6 +121,7 @@ def table(
     frames: FramesOption = ALL_FRAMES,
     intensity: IntensityOption = RULE,
     keep_dicom: KeepDicom = False,
+    image_affine: ImageAffine = False,
     foreground: Foreground = "foreground",
     mask_value: MaskValue = None,
     name: Name = "",
@@ -135,7 +140,13 @@ def table(
     )  # fmt: skip
     naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
     files = file_options(
-        copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, skip_missing=skip_missing
+        copy,
+        force,
+        frames=frames,
+        intensity=intensity,
+        keep_dicom=keep_dicom,
+        skip_missing=skip_missing,
+        image_affine=image_affine,
     )
     write_dataset(read_tables(source, options), out, naming, files)
 
@@ -154,6 +165,7 @@ def pairs(
     frames: FramesOption = ALL_FRAMES,
     intensity: IntensityOption = RULE,
     keep_dicom: KeepDicom = False,
+    image_affine: ImageAffine = False,
     foreground: Foreground = "foreground",
     mask_value: MaskValue = None,
     name: Name = "",
@@ -171,7 +183,9 @@ def pairs(
     )
     options = PairsOptions(images=images, masks=masks, naming=pattern, group_pattern=group_pattern)
     naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
-    files = file_options(copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom)
+    files = file_options(
+        copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, image_affine=image_affine
+    )
     write_dataset(read_pairs(source, options), out, naming, files)
 
 

@@ -41,6 +41,8 @@ def _nifti(path: Path) -> Spacing | None:
     if len(image.shape) == 3:
         image = nibabel.as_closest_canonical(image)
     columns, rows = (float(zoom) for zoom in image.header.get_zooms()[:2])
+    if len(image.shape) == 2 and nifti.flat_turn(image.affine).swap:
+        columns, rows = rows, columns
     scale = {"meter": 1000.0, "mm": 1.0, "micron": 1e-3}.get(image.header.get_xyzt_units()[0], 1.0)
     return _if_positive(rows * scale, columns * scale)
 
@@ -55,6 +57,8 @@ def _dicom(path: Path) -> Spacing | None:
     for candidate in candidates:
         if candidate.get("PixelSpacing"):
             rows, columns = candidate.PixelSpacing
+            if dicom.turn_of_dataset(dataset).swap:
+                rows, columns = columns, rows
             return _if_positive(float(rows), float(columns))
     return None
 

@@ -16,6 +16,7 @@ from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import image_size, read_image
 from s4mi.data.manifest import Row
+from s4mi.data.mask_grid import affine_problem
 from s4mi.data.masks import read_mask
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import IGNORED_CLASS, Finding, MaskKey, Severity
@@ -139,6 +140,8 @@ def _scan_mask(
     assert row.mask is not None
     name, counts, size = f"mask {relative_name(row.mask, root)!r}", None, None
     try:
+        if problem := affine_problem(row.image, row.mask):
+            report("mask-affine", f"{name} {problem}; re-export the mask on the grid of its image")
         mask = read_mask(row.mask, encoding.mask_values)
         size = (mask.shape[0], mask.shape[1])
         histogram = np.bincount(mask.ravel(), minlength=256)[:IGNORE]
