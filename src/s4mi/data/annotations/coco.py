@@ -37,6 +37,7 @@ def read_coco(contents: Mapping[str, Any]) -> Iterator[Annotation]:
         raise FieldError(
             "info: the predictions are not corrected yet; correct and export them, or remove `info` from the file"
         )
+    _refuse_label_studio(info)
     names = {field_of(category, "id", f"categories[{i}]"): str(field_of(category, "name", f"categories[{i}]"))
              for i, category in enumerate(contents["categories"])}  # fmt: skip
     by_image: dict[Any, list[tuple[str, Mapping[str, Any]]]] = {}
@@ -92,6 +93,16 @@ def write_coco(proposals: Sequence[PreAnnotation], path: Path, *, rle: bool) -> 
         "annotations": numbered,
     }
     write_text_atomically(path, json.dumps(contents, ensure_ascii=False, indent=1) + "\n")
+
+
+def _refuse_label_studio(info: Any) -> None:
+    """Refuse COCO written by Label Studio or its converter, as nothing in the file tells what they left out."""
+    contributor = str(info.get("contributor", "")) if isinstance(info, Mapping) else ""
+    if contributor.lower().startswith("label studio"):
+        raise FieldError(
+            f"info: COCO written by {contributor}, which drops brush strokes and ellipses, or fills the holes of "
+            "strokes; export the project as JSON and merge that (or remove `info` from a file of polygons alone)"
+        )
 
 
 def _region_fields(proposal: PreAnnotation, *, rle: bool) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from s4mi.data.annotations.coco import is_coco, read_coco
 from s4mi.data.annotations.json_fields import FieldError
-from s4mi.data.annotations.label_studio import is_label_studio, read_label_studio
+from s4mi.data.annotations.label_studio import is_json_min, is_label_studio, read_label_studio
 from s4mi.data.annotations.types import Annotation
 from s4mi.data.files import SUFFIXES, is_image_file, stem_of
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
@@ -47,6 +47,10 @@ def read_annotations(path: Path, *, mask_suffix: str = "") -> list[Annotation]:
         raise S4miError(f"{path}: {error}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise S4miError(f"{path}: violates its format ({error}); export it again") from error
+    if is_json_min(contents):
+        raise S4miError(
+            f"{path}: JSON-MIN of Label Studio, a shortened export that cannot be merged; export the project as JSON"
+        )
     raise S4miError(f"{path}: neither the JSON of Label Studio (a list of tasks) nor of COCO; export it as one of them")
 
 
