@@ -24,8 +24,7 @@ from s4mi.data.annotations.merge import MergePlan, plan_merge
 from s4mi.data.annotations.read import read_annotations
 from s4mi.data.annotations.rules import MergeRules
 from s4mi.data.annotations.types import Annotation
-from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
-from s4mi.data.spec import DatasetSpec
+from s4mi.data.manifest import Manifest
 from s4mi.errors import S4miError
 
 HEIGHT, WIDTH = 64, 96
@@ -33,27 +32,17 @@ CLASSES = ("ring", "box", "oval", "free", "bits")
 
 
 @pytest.fixture
-def drawn(tmp_path: Path) -> Manifest:
+def drawn(plain_images: Callable[..., Manifest]) -> Manifest:
     """Four images of 64 × 96 pixels without annotation."""
-    return data_set(tmp_path, *(f"c{n:02d}.png" for n in range(4)))
-
-
-def data_set(tmp_path: Path, *names: str) -> Manifest:
-    folder = tmp_path / "data"
-    (folder / "images").mkdir(parents=True)
-    rows = []
-    for n, name in enumerate(names):
-        Image.new("L", (WIDTH, HEIGHT), 40 * n).save(folder / "images" / name)
-        rows.append(Row(f"case{n}", folder / "images" / name, None, None, None, None, n + 2))
-    write_dataset(folder, DatasetSpec(name="drawn", tasks=()), rows)
-    return load_manifest(folder)
+    return plain_images(*(f"c{n:02d}.png" for n in range(4)))
 
 
 def result(kind: str, value: dict[str, Any], *, label: str | None = None, **fields: Any) -> dict[str, Any]:
     """A result as the page of Label Studio writes it."""
     labels = {kind: [label]} if label else {}
     return {"original_width": WIDTH, "original_height": HEIGHT, "image_rotation": 0,
-            "value": {**value, **labels}, "id": f"r{kind}", "from_name": kind, "to_name": "image", "type": kind, "origin": "manual", **fields}  # fmt: skip
+            "value": {**value, **labels}, "id": f"r{kind}", "from_name": kind, "to_name": "image", "type": kind,
+            "origin": "manual", **fields}  # fmt: skip
 
 
 def task(*results: dict[str, Any], name: str = "c00.png", **fields: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
 from s4mi.data.annotations.contours import components_of
@@ -19,10 +19,6 @@ from s4mi.data.annotations.label_studio_rle import encode_brush
 from s4mi.data.annotations.types import Annotation, PreAnnotation
 from s4mi.data.spec import NO_CLASS
 from s4mi.records import write_text_atomically
-
-_UPLOAD_PREFIX = 9
-"""Length of the prefix that Label Studio adds to names of uploaded files: eight characters and a dash."""
-
 
 _SET_ASIDE = "annotation beside a ground truth"
 
@@ -76,20 +72,24 @@ def _completed(contents: Sequence[Mapping[str, Any]]) -> Iterator[Annotation]:
             aside = 0
 
 
-def write_label_studio(proposals: Sequence[PreAnnotation], path: Path, *, rle: bool, multilabel: bool) -> Path:
+def write_label_studio(
+    proposals: Sequence[PreAnnotation], path: Path, *, rle: bool, multilabel: bool, root: Path | None = None
+) -> Path:
     """Write tasks with predictions, and beside them the labelling interface, whose path is returned.
 
     Args:
         rle: write brush strokes for all regions, instead of only for those with holes.
         multilabel: whether an image may have any number of classes.
+        root: folder to which the paths of the images are relative, whose parent Label Studio serves; without it, the
+            paths are written as they are.
     """
     tasks = []
-    for proposal in proposals:
+    for proposal, address in zip(proposals, _addresses(proposals, root), strict=True):
         result = [*_choices(proposal), *_region_results(proposal, rle=rle)]
         tasks.append(
             {
                 # URL of local files in Label Studio, see its documentation on local storage.
-                "data": {"image": f"/data/local-files/?d={proposal.path.lstrip('/')}", "id": proposal.id},
+                "data": {"image": address, "id": proposal.id},
                 "predictions": [{"model_version": "s4mi", "score": round(proposal.score, 6), "result": result}],
             }
         )
@@ -114,13 +114,28 @@ def _image_names(data: Mapping[str, Any]) -> tuple[str, ...]:
     names = [str(data["id"])] if data.get("id") not in (None, "") else []
     for key in ("image", "img", "photo", "picture"):
         if data.get(key):
-            url = urlsplit(str(data[key]))
-            path = unquote(parse_qs(url.query).get("d", [url.path])[0])
-            names.append(path)
-            last = path.rsplit("/", 1)[-1]
-            if len(last) > _UPLOAD_PREFIX and last[_UPLOAD_PREFIX - 1] == "-" and last[: _UPLOAD_PREFIX - 1].isalnum():
-                names.append(last[_UPLOAD_PREFIX:])
-    return tuple(names) or ("",)
+            address = str(data[key])
+            url = urlsplit(address)
+            # Of a local file the server decodes the parameter once, and takes the last.
+            local = parse_qs(url.query).get("d")
+            names.append(local[-1] if local else unquote(url.path))
+            # Addresses that were not quoted end at `#` or `&` for the server, and `+` is a space in them.
+            if local or url.fragment:
+                names.append(address.partition("?d=")[2] if local else address)
+    return tuple(dict.fromkeys(names)) or ("",)
+
+
+def _addresses(proposals: Sequence[PreAnnotation], root: Path | None) -> list[str]:
+    """Return the URLs of images as local files of a server whose document root is the parent of `root`.
+
+    Label Studio refuses a storage that is the document root itself, hence the parent. If any image is outside of
+    `root`, the document root of all is `/`.
+    """
+    paths = [proposal.path for proposal in proposals]
+    if root is not None:
+        outside = any(Path(path).is_absolute() for path in paths)
+        paths = [(root / path if outside else Path(root.name, path)).as_posix() for path in paths]
+    return [f"/data/local-files/?d={quote(path.lstrip('/'))}" for path in paths]
 
 
 def _choices(proposal: PreAnnotation) -> Iterator[dict[str, Any]]:
