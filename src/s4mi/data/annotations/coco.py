@@ -13,9 +13,9 @@ import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
-from s4mi.data.annotations.contours import components_of
+from s4mi.data.annotations.contours import components_of, fill, pixel_edges, through_centres
 from s4mi.data.annotations.json_fields import FieldError, field_of, number, points_of
-from s4mi.data.annotations.types import AnnotatedRegion, Annotation, PreAnnotation
+from s4mi.data.annotations.types import AnnotatedRegion, Annotation, Points, PreAnnotation
 from s4mi.records import write_text_atomically
 
 PROPOSED = "proposed by s4mi suggest; nobody has corrected it yet"  # in files on disk, so it must not change
@@ -113,10 +113,10 @@ def _region_fields(proposal: PreAnnotation, *, rle: bool) -> Iterator[tuple[str,
             runs = pycocotools.mask.encode(np.asfortranarray(component.mask, dtype=np.uint8))
             box = [float(side) for side in pycocotools.mask.toBbox(runs)]
             as_runs = rle or component.points is None
-            if as_runs or component.points is None:
+            if as_runs:
                 shape: Any = {"size": list(runs["size"]), "counts": runs["counts"].decode("ascii")}
             else:
-                shape = [component.points.ravel().tolist()]
+                shape = [pixel_edges(component.mask).ravel().tolist()]
             area = int(component.mask.sum())
             yield name, {"segmentation": shape, "bbox": box, "area": area, "iscrowd": int(as_runs)}
 
@@ -127,9 +127,18 @@ def _regions(shape: Any, name: str, size: tuple[int, int], *, location: str) -> 
             if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
                 raise FieldError(f"{location}: not a polygon of at least three corners; draw it again")
             corners = np.reshape(polygon, (-1, 2)).tolist()
-            yield AnnotatedRegion(name, points=points_of(corners, size, location=location))
+            points = points_of(corners, size, location=location)
+            yield AnnotatedRegion(name, mask=_rasterise(points, size))
     else:
         yield AnnotatedRegion(name, mask=_decode(shape, size, location=location))
+
+
+def _rasterise(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Rasterise a polygon as pycocotools does; those of earlier versions of s4mi include the pixels on their line."""
+    if through_centres(points):
+        return fill(points, size)
+    (runs,) = pycocotools.mask.frPyObjects([points.ravel().tolist()], *size)
+    return np.asarray(pycocotools.mask.decode(runs), dtype=bool)
 
 
 def _decode(shape: Any, size: tuple[int, int], *, location: str) -> NDArray[np.bool_]:
