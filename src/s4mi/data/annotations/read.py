@@ -1,4 +1,4 @@
-"""Read annotations from a table, a folder of masks, or the JSON of Label Studio or COCO."""
+"""Read annotations from a table, a folder of masks (plain or of CVAT), or the JSON of Label Studio or COCO."""
 
 import json
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from s4mi.data.annotations.coco import is_coco, read_coco
+from s4mi.data.annotations.cvat_masks import is_cvat_masks, read_cvat_masks
 from s4mi.data.annotations.json_fields import FieldError
 from s4mi.data.annotations.label_studio import is_json_min, is_label_studio, read_label_studio
 from s4mi.data.annotations.types import Annotation
@@ -27,6 +28,11 @@ def read_annotations(path: Path, *, mask_suffix: str = "") -> list[Annotation]:
     Raises:
         S4miError: the file does not exist, is not supported, or violates its format.
     """
+    if path.is_dir() and is_cvat_masks(path):
+        try:
+            return list(read_cvat_masks(path))
+        except FieldError as error:
+            raise S4miError(f"{path}/{error}") from error
     if path.is_dir():
         return list(_masks(path, mask_suffix))
     if path.suffix.lower() in TABLE_SUFFIXES:
