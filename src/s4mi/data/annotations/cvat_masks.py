@@ -74,9 +74,7 @@ def _label_map(path: Path) -> Mapping[Colour, str]:
         name, *fields = line.rsplit(":", 3)
         parts = fields[0].split(",") if len(fields) == 3 else []
         if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) < 256 for part in parts):
-            raise FieldError(
-                f"{LABEL_MAP}:{number}: not of the form label:red,green,blue:: (given {line!r}); correct it"
-            )
+            raise FieldError(f"{LABEL_MAP}:{number}: must be label:red,green,blue:: (given {line!r}); correct it")
         colour = (int(parts[0]), int(parts[1]), int(parts[2]))
         if colour in names:
             raise FieldError(
