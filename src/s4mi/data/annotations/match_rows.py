@@ -1,5 +1,6 @@
 """Find the row of the manifest for an image named in a file of annotations."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -8,22 +9,29 @@ from s4mi.data.files import stem_of
 from s4mi.data.manifest import Manifest
 from s4mi.errors import S4miError, closest
 
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(?P<name>.+)", re.DOTALL)
+"""Names of uploaded files in Label Studio: the start of a random UUID and the cleaned name."""
+
 
 class UnknownImageError(S4miError):
     """The data set has no image of this name, or several."""
 
 
 class RowFinder:
-    """Finds rows by id, else by the end of their path, else by name without extension."""
+    """Finds rows by id, else by the end of their path, else by name without extension, else by name after an upload."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._by_id = {row.id: number for number, row in enumerate(manifest.rows)}
         self._by_name: dict[str, list[int]] = defaultdict(list)
         self._by_stem: dict[str, list[int]] = defaultdict(list)
+        self._by_uploaded: dict[str, list[int]] = defaultdict(list)
+        self._by_uploaded_stem: dict[str, list[int]] = defaultdict(list)
         for number, row in enumerate(manifest.rows):
             self._by_name[row.image.name].append(number)
             self._by_stem[stem_of(row.image)].append(number)
+            self._by_uploaded[_uploaded(row.image.name)].append(number)
+            self._by_uploaded_stem[_uploaded(stem_of(row.image))].append(number)
 
     def find(self, names: Sequence[str]) -> int:
         """Return the number of the row for any of these names, the most reliable first.
@@ -33,6 +41,10 @@ class RowFinder:
         """
         for name in names:
             found = self._find(name)
+            if found is not None:
+                return found
+        for name in names:
+            found = self._find_uploaded(name)
             if found is not None:
                 return found
         name = names[0]
@@ -52,7 +64,23 @@ class RowFinder:
             folders = path.parent.parts
             same_folder = [n for n in matches if self._manifest.rows[n].image.parent.parts[-len(folders) :] == folders]
             matches = same_folder if folders and same_folder else matches
+        return self._only(matches, name)
+
+    def _find_uploaded(self, name: str) -> int | None:
+        """Find the row of an image that was uploaded to Label Studio, which cleans names so that some become equal."""
+        uploaded = _UPLOADED.fullmatch(PurePosixPath(name.replace("\\", "/")).name)
+        if uploaded is None:
+            return None
+        path = PurePosixPath(uploaded["name"])
+        return self._only(self._by_uploaded.get(path.name) or self._by_uploaded_stem.get(path.stem) or [], name)
+
+    def _only(self, matches: Sequence[int], name: str) -> int | None:
         if len(matches) > 1:
             ids = ", ".join(repr(self._manifest.rows[number].id) for number in matches[:3])
             raise UnknownImageError(f"image {name!r} is ambiguous, {len(matches)} match ({ids}); use the id")
         return matches[0] if matches else None
+
+
+def _uploaded(name: str) -> str:
+    """Clean a name as the server of Label Studio does (Django's `get_valid_filename`, after a prefix)."""
+    return re.sub(r"[^-\w.]", "", name.rstrip().replace(" ", "_"))
