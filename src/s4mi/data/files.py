@@ -27,6 +27,14 @@ FORMATS: tuple[Format, ...] = (raster, tiff, dicom, nifti, arrays)
 SUFFIXES = frozenset(suffix for module in FORMATS for suffix in module.SUFFIXES)
 """File extensions of images; `.nii.gz` counts as one extension."""
 
+REVISIONS = {".tif": 1, ".tiff": 1}
+"""How often the pixels that files of an extension decode to have changed; raise it to renew caches and imports."""
+
+
+def decoding_revision(suffix: str) -> int:
+    """Return the revision of the decoding of files with this extension."""
+    return REVISIONS.get(suffix, 0)
+
 
 def suffix_of(path: Path) -> str:
     """Return the file extension in lower case; `.nii.gz` counts as one extension."""
