@@ -9,9 +9,10 @@ from s4mi.data.annotations.coco import is_coco, read_coco
 from s4mi.data.annotations.json_fields import FieldError
 from s4mi.data.annotations.label_studio import is_label_studio, read_label_studio
 from s4mi.data.annotations.types import Annotation
-from s4mi.data.files import SUFFIXES, is_image_file, stem_of
+from s4mi.data.files import SUFFIXES, stem_of
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
 from s4mi.data.spec import NO_CLASS
+from s4mi.data.walk import image_files
 from s4mi.errors import S4miError
 
 IMAGE_COLUMNS = ("id", "image")
@@ -73,7 +74,7 @@ def _rows(path: Path) -> Iterator[Annotation]:
 
 
 def _masks(folder: Path, suffix: str) -> Iterator[Annotation]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and is_image_file(path))
+    files = image_files(folder)
     if not files:
         raise S4miError(f"{folder}: no masks; pass a folder with files of {', '.join(sorted(SUFFIXES))}")
     for path in files:

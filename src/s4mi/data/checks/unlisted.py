@@ -10,6 +10,7 @@ from s4mi.data.files import is_image_file, stem_of
 from s4mi.data.manifest import MANIFEST_NAME
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding
+from s4mi.data.walk import is_hidden
 from s4mi.formatting import plural
 
 Affixes = set[tuple[str, str]]
@@ -35,7 +36,7 @@ def find_unlisted(folder: Path, root: Path) -> list[Finding]:
             if path not in images
             and path not in masks
             and path.is_file()
-            and not path.name.startswith(".")
+            and not is_hidden(path.name)
             and (any_format or is_image_file(path))
         )
         is_mask_folder = parent in mask_folders

@@ -40,7 +40,12 @@ def orientation(page: tifffile.TiffPage) -> int:
 def size(page: tifffile.TiffPage) -> tuple[int, int]:
     """Return (height, width) of the upright page."""
     stored = (page.imagelength, page.imagewidth)
-    return stored[::-1] if orientation(page) in TRANSPOSED else stored
+    return stored[::-1] if is_transposed(page) else stored
+
+
+def is_transposed(page: tifffile.TiffPage) -> bool:
+    """Whether the orientation exchanges the rows and columns of the page."""
+    return orientation(page) in TRANSPOSED
 
 
 def channels(page: tifffile.TiffPage) -> int:
