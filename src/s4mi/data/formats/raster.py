@@ -11,6 +11,7 @@ from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
 from s4mi.data.formats.orientation import TAG, TRANSPOSED, is_turned
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
+MULTI_FRAME = (".gif",)
 CHANNELS = {"1": 1, "L": 1, "F": 1, "I": 1, "LA": 2, "La": 2, "PA": 4, "RGBA": 4, "RGBa": 4}
 
 
@@ -28,21 +29,25 @@ def header(path: Path) -> Header:
         dtypes = {"1": "bool", "F": "float32", "I": "int32"}
         dtype = "uint16" if image.mode.startswith("I;16") else dtypes.get(image.mode, "uint8")
         channels = 1 if image.mode.startswith("I") else CHANNELS.get(image.mode, 3)
-        return Header(1, height, width, channels=channels, dtype=dtype, turned=is_turned(orientation))
+        return Header(_count(image), height, width, channels=channels, dtype=dtype, turned=is_turned(orientation))
 
 
 def frames(path: Path) -> Iterator[Frame]:
     """Yield the image, (H, W) if greyscale, else (H, W, 3); alpha is dropped and the EXIF orientation applied.
 
+    Of an animated GIF, every frame is yielded; of other animations, the first.
+
     Raises:
         ImageError: the file is missing, empty, truncated or not an image.
     """
     with _open_image(path, decode=True) as image:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode == "F" or upright.mode.startswith("I"):
-            yield Frame(np.asarray(upright))
-        else:
-            yield Frame(np.asarray(upright.convert("L" if upright.mode in ("L", "1", "LA") else "RGB")))
+        for number in range(_count(image)):
+            image.seek(number)
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode == "F" or upright.mode.startswith("I"):
+                yield Frame(np.asarray(upright))
+            else:
+                yield Frame(np.asarray(upright.convert("L" if upright.mode in ("L", "1", "LA") else "RGB")))
 
 
 def codes(path: Path) -> Frame:
@@ -55,6 +60,10 @@ def codes(path: Path) -> Frame:
         upright = ImageOps.exif_transpose(image)
         plain = upright.mode in ("1", "L", "P", "F") or upright.mode.startswith("I")
         return Frame(np.asarray(upright if plain else upright.convert("L" if upright.mode == "LA" else "RGB")))
+
+
+def _count(image: Image.Image) -> int:
+    return int(getattr(image, "n_frames", 1)) if image.format == "GIF" else 1
 
 
 @contextmanager
