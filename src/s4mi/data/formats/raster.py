@@ -53,12 +53,15 @@ def frames(path: Path) -> Iterator[Frame]:
 def codes(path: Path) -> Frame:
     """Return the values of a mask: (H, W) palette indices, 0 and 1 of a 1-bit image, else as in `frames`; upright.
 
+    Masks in GIF files are colours, or greys: their writers order palettes as they like, in every file anew.
+
     Raises:
         ImageError: the file is missing, empty, truncated or not an image.
     """
     with _open_image(path, decode=True) as image:
         upright = ImageOps.exif_transpose(image)
-        plain = upright.mode in ("1", "L", "P", "F") or upright.mode.startswith("I")
+        palette = upright.mode == "P" and image.format != "GIF"
+        plain = palette or upright.mode in ("1", "L", "F") or upright.mode.startswith("I")
         return Frame(np.asarray(upright if plain else upright.convert("L" if upright.mode == "LA" else "RGB")))
 
 
