@@ -10,6 +10,7 @@ from s4mi.data.annotations.json_fields import FieldError
 from s4mi.data.annotations.label_studio import is_label_studio, read_label_studio
 from s4mi.data.annotations.types import Annotation
 from s4mi.data.files import SUFFIXES, stem_of
+from s4mi.data.names import normalised
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
 from s4mi.data.spec import NO_CLASS
 from s4mi.data.walk import image_files
@@ -67,7 +68,7 @@ def _rows(path: Path) -> Iterator[Annotation]:
         raise S4miError(f"{path}:1: no column {missing}; start the table with a header such as: image,label")
     for record in table.records:
         cell = record.cells[LABEL]
-        names = tuple(dict.fromkeys(name.strip() for name in cell.split(";") if name.strip()))
+        names = tuple(dict.fromkeys(normalised(name.strip()) for name in cell.split(";") if name.strip()))
         labels = None if not cell else () if cell == NO_CLASS else names
         images = tuple(record.cells[column] for column in columns if record.cells[column])
         yield Annotation(images or ("",), f":{record.line}", labels=labels)

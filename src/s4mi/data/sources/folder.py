@@ -13,6 +13,7 @@ from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, is_image_file, stem_of, suffix_of
 from s4mi.data.manifest import Row
+from s4mi.data.names import normalised
 from s4mi.data.sources.pair_by_name import AffixPattern, match, some
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
@@ -119,7 +120,7 @@ def _read_part(
 
 def _labels(image: Path, root: Path) -> tuple[str, ...] | None:
     parts = image.relative_to(root).parts
-    return None if len(parts) == 1 or parts[0].lower() in UNLABELLED else (parts[0],)
+    return None if len(parts) == 1 or parts[0].lower() in UNLABELLED else (normalised(parts[0]),)
 
 
 def _skipped_files(source: Path) -> list[Finding]:
