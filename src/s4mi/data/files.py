@@ -28,19 +28,19 @@ SUFFIXES = frozenset(suffix for module in FORMATS for suffix in module.SUFFIXES)
 """File extensions of images; `.nii.gz` counts as one extension."""
 
 
-READING = 2
-"""Version of the reading of DICOM and NIfTI: 1 mirrored NIfTI slices and stretched 8-bit MONOCHROME1."""
-
-
 def suffix_of(path: Path) -> str:
     """Return the file extension in lower case; `.nii.gz` counts as one extension."""
     name = path.name.lower()
     return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
 
 
-def reading_of(path: Path) -> int:
-    """Return the version of the reading of a file's pixels, for keys of stored results: 1 unless it ever changed."""
-    return READING if suffix_of(path) in (*dicom.SUFFIXES, *nifti.SUFFIXES) or dicom.is_nameless(path) else 1
+REVISIONS = dict.fromkeys((".tif", ".tiff", *dicom.SUFFIXES, *nifti.SUFFIXES), 1)
+"""How often the pixels that files of an extension decode to have changed; raise it to renew caches and imports."""
+
+
+def decoding_revision(path: Path) -> int:
+    """Return the revision of the decoding of a file, for keys of stored results: 0 unless it ever changed."""
+    return REVISIONS[".dcm"] if dicom.is_nameless(path) else REVISIONS.get(suffix_of(path), 0)
 
 
 def stem_of(path: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from s4mi.data.files import stem_of
 from s4mi.data.manifest import Manifest
+from s4mi.data.names import NameIndex
 from s4mi.errors import S4miError, closest
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?P<name>.+)", re.DOTALL)
@@ -22,14 +23,13 @@ class RowFinder:
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        self._by_id = {row.id: number for number, row in enumerate(manifest.rows)}
-        self._by_name: dict[str, list[int]] = defaultdict(list)
-        self._by_stem: dict[str, list[int]] = defaultdict(list)
+        self._ids, self._by_name, self._by_stem = NameIndex[int](), NameIndex[int](), NameIndex[int]()
         self._by_uploaded: dict[str, list[int]] = defaultdict(list)
         self._by_uploaded_stem: dict[str, list[int]] = defaultdict(list)
         for number, row in enumerate(manifest.rows):
-            self._by_name[row.image.name].append(number)
-            self._by_stem[stem_of(row.image)].append(number)
+            self._ids.add(row.id, number)
+            self._by_name.add(row.image.name, number)
+            self._by_stem.add(stem_of(row.image), number)
             self._by_uploaded[_uploaded(row.image.name)].append(number)
             self._by_uploaded_stem[_uploaded(stem_of(row.image))].append(number)
 
@@ -48,7 +48,7 @@ class RowFinder:
             if found is not None:
                 return found
         name = names[0]
-        ids = list(self._by_id)
+        ids = [row.id for row in self._manifest.rows]
         near = closest(name, ids) or closest(PurePosixPath(name).stem, ids)
         hint = f"; did you mean {near!r}?" if near is not None else "; remove it, or correct its name"
         raise UnknownImageError(f"image {name!r} not found in {self._manifest.folder}{hint}")
@@ -56,10 +56,10 @@ class RowFinder:
     def _find(self, name: str) -> int | None:
         if not name:
             raise UnknownImageError("no image name; fill in an id or a file name")
-        if name in self._by_id:
-            return self._by_id[name]
+        if (number := self._ids.only(name)) is not None:
+            return number
         path = PurePosixPath(name.replace("\\", "/"))
-        matches = self._by_name.get(path.name) or self._by_stem.get(path.name) or self._by_stem.get(path.stem) or []
+        matches = self._by_name.get(path.name) or self._by_stem.get(path.name) or self._by_stem.get(path.stem)
         if len(matches) > 1:
             folders = path.parent.parts
             same_folder = [n for n in matches if self._manifest.rows[n].image.parent.parts[-len(folders) :] == folders]

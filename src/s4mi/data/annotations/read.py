@@ -11,9 +11,11 @@ from s4mi.data.annotations.json_fields import FieldError
 from s4mi.data.annotations.label_studio import is_json_min, is_label_studio, read_label_studio
 from s4mi.data.annotations.labelme import is_labelme, read_labelme
 from s4mi.data.annotations.types import Annotation
-from s4mi.data.files import SUFFIXES, is_image_file, stem_of
+from s4mi.data.files import SUFFIXES, stem_of
+from s4mi.data.names import normalised
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
 from s4mi.data.spec import NO_CLASS
+from s4mi.data.walk import image_files
 from s4mi.errors import S4miError
 
 IMAGE_COLUMNS = ("id", "image")
@@ -97,14 +99,14 @@ def _rows(path: Path) -> Iterator[Annotation]:
         raise S4miError(f"{path}:1: no column {missing}; start the table with a header such as: image,label")
     for record in table.records:
         cell = record.cells[LABEL]
-        names = tuple(dict.fromkeys(name.strip() for name in cell.split(";") if name.strip()))
+        names = tuple(dict.fromkeys(normalised(name.strip()) for name in cell.split(";") if name.strip()))
         labels = None if not cell else () if cell == NO_CLASS else names
         images = tuple(record.cells[column] for column in columns if record.cells[column])
         yield Annotation(images or ("",), f":{record.line}", labels=labels)
 
 
 def _masks(folder: Path, suffix: str) -> Iterator[Annotation]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and is_image_file(path))
+    files = image_files(folder)
     if not files:
         raise S4miError(f"{folder}: no masks; pass a folder with files of {', '.join(sorted(SUFFIXES))}")
     for path in files:

@@ -36,6 +36,7 @@ class RowScan:
     """Result for one row; attributes of unreadable files are None.
 
     Attributes:
+        mask_turned: whether the pixels of the mask are stored rotated or mirrored, None without a readable mask.
         grey: whether red, green and blue are equal in all pixels.
         digest: hash of the bytes of the image file.
         pixels: number of mask pixels of each class, without `IGNORE`.
@@ -46,6 +47,7 @@ class RowScan:
     row: Row
     size: Size | None = None
     header: Header | None = None
+    mask_turned: bool | None = None
     grey: bool = False
     digest: bytes | None = None
     pixels: tuple[int, ...] | None = None
@@ -123,7 +125,7 @@ def _scan_row(
         report(error.code, f"{name} {error}")
     if row.mask is not None and encoding.mask_values:
         counts = _scan_mask(row, scan, root=root, encoding=encoding, report=report)
-        scan = replace(scan, pixels=counts)
+        scan = replace(scan, pixels=counts, mask_turned=None if counts is None else read_header(row.mask).turned)
     return replace(scan, findings=tuple(findings)), small
 
 

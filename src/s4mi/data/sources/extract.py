@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.files import read_frame, read_frames, reading_of
+from s4mi.data.files import read_frame, read_frames
 from s4mi.data.formats import tiff
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
@@ -79,8 +79,6 @@ class _Batch:
             step["like"] = key_of(self.like, {})
         if self.limits is not None:
             step["limits"] = list(self.limits)
-        if (reading := reading_of(self.file)) > 1:
-            step["reading"] = reading
         return step
 
 

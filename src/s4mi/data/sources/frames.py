@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from s4mi.data.files import read_header, stem_of, suffix_of
-from s4mi.data.formats import arrays, dicom, nifti, tiff
+from s4mi.data.formats import arrays, dicom, nifti, raster, tiff
 from s4mi.data.formats.axial import AS_STORED, Turn
 from s4mi.data.formats.dicom_series import DicomSource, read_source
 from s4mi.data.formats.frame import Header, ImageError
@@ -24,7 +24,7 @@ from s4mi.data.spec import Finding, Severity
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 
-MULTI_FRAME = (*tiff.SUFFIXES, *arrays.SUFFIXES)
+MULTI_FRAME = (*tiff.SUFFIXES, *arrays.SUFFIXES, *raster.MULTI_FRAME)
 """Extensions of files that may hold several images, and are referenced unchanged if they hold only one."""
 
 

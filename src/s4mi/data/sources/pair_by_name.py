@@ -7,6 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from s4mi.data.files import stem_of
+from s4mi.data.names import NameIndex
 from s4mi.data.spec import Finding
 from s4mi.formatting import plural
 
@@ -34,17 +35,19 @@ def match(
 ) -> tuple[dict[Path, Path], list[Finding]]:
     """Find the mask of every image: the one at the same path below its root, else the only one of the same name."""
     stems = {mask: stem for mask in masks if (stem := naming.mask_stem(mask)) is not None}
-    by_path = {mask.relative_to(mask_root).parent / stem: mask for mask, stem in stems.items()}
-    counts = Counter(stems.values())
-    by_name = {stem: mask for mask, stem in stems.items() if counts[stem] == 1}
+    by_path, by_name = NameIndex[Path](), NameIndex[Path]()
+    for mask, stem in stems.items():
+        by_path.add((mask.relative_to(mask_root).parent / stem).as_posix(), mask)
+        by_name.add(stem, mask)
     mask_of = {}
     for image in images:
         stem = naming.image_stem(image)
         if stem is None:
             continue
-        mask = by_path.get(image.relative_to(image_root).parent / stem) or by_name.get(stem)
-        if mask is not None:
-            mask_of[image] = mask
+        same_path = by_path.get((image.relative_to(image_root).parent / stem).as_posix())
+        found = same_path[-1] if same_path else by_name.only(stem)
+        if found is not None:
+            mask_of[image] = found
     return mask_of, _match_findings(images, list(stems), mask_of)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from s4mi.data.manifest import Row
+from s4mi.data.names import normalised
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
@@ -30,7 +31,7 @@ def group_by_name(rows: Sequence[Row], pattern: str, *, source: Path) -> tuple[l
         )
     grouped, unmatched = [], []
     for row in rows:
-        found = expression.search(row.image.name)
+        found = expression.search(normalised(row.image.name))
         if found is None or not found.group(1):
             unmatched.append(row.image.relative_to(source).as_posix())
         else:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, suffix_of
 from s4mi.data.manifest import MANIFEST_NAME, PARTS, Row
+from s4mi.data.names import existing_file, normalised
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, SourceTable, TableRow, read_table
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import NO_CLASS, Finding
@@ -197,7 +198,7 @@ class _TableReader:
             self._error(
                 "mask-is-image", record, f"mask {image.name!r} is the image itself; set its folder with --masks"
             )
-        group = record.cells[self.group] if self.group else ""
+        group = normalised(record.cells[self.group]) if self.group else ""
         return Row("", image, mask, labels=labels, group=group or None, split=split, line=record.line)
 
     def _file(self, record: TableRow, column: str, *, kind: str, lookup: "_Lookup") -> Path | None:
@@ -217,7 +218,7 @@ class _TableReader:
             return None
         if cell == NO_CLASS:
             return ()
-        names = tuple(dict.fromkeys(name.strip() for name in cell.split(";") if name.strip()))
+        names = tuple(dict.fromkeys(normalised(name.strip()) for name in cell.split(";") if name.strip()))
         if not names:
             self._error("no-label", record, f"label {cell!r} contains no class; clear the cell if not annotated")
         return names
@@ -260,7 +261,9 @@ class _Lookup:
         name = cell.replace("\\", "/")
         suffixes = [""] if suffix_of(Path(name)) in SUFFIXES else ["", *sorted(SUFFIXES)]
         candidates = (folder / f"{name}{suffix}" for folder in self.folders for suffix in suffixes)
-        return next((Path(os.path.normpath(path)) for path in candidates if path.is_file()), None)
+        paths = [Path(os.path.normpath(path)) for path in candidates]
+        exact = next((path for path in paths if path.is_file()), None)
+        return exact or next((file for path in paths if (file := existing_file(path)) is not None), None)
 
 
 def _name(path: Path, source: Path) -> str:
