@@ -114,7 +114,7 @@ def test_silent_white_is_zero_is_inverted_at_every_depth(tmp_path: Path, dtype: 
             assert np.array_equal(read(tmp_path / "a.tif").values, most - values)
 
 
-def test_silent_twelve_bits_are_inverted_within_twelve_bits(tmp_path: Path) -> None:
+def test_silent_b2_twelve_packed_bits_keep_their_values(tmp_path: Path) -> None:
     values = GREY.astype(np.uint16) * 16
     write_tiff(tmp_path / "a.tif", pack(values, 12), (20, 27), 12, {262: 1})
     assert np.array_equal(read_frame(tmp_path / "a.tif").values, values)
