@@ -94,8 +94,8 @@ def test_a_run_leaves_everything_it_promises_and_nothing_else(name: str, finishe
     config, run = finished(name)
     names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     assert names == {
-        "config.yaml", "dataset.yaml", "split.json", "metrics.jsonl", "metrics.csv", "record.json", "seen.txt",
-        "feature_map.json", "first_look.json", "checkpoints/last.safetensors", "checkpoints/training.pt",
+        "config.yaml", "dataset.yaml", "split.json", "data.json", "metrics.jsonl", "metrics.csv", "record.json",
+        "seen.txt", "feature_map.json", "first_look.json", "checkpoints/last.safetensors", "checkpoints/training.pt",
         *(f"encoders/{encoder}.safetensors" for encoder in ENCODERS[name]),
     }  # fmt: skip
     record = read_pretraining(run)

@@ -34,11 +34,15 @@ def train(
             called with a `Progress` after every optimiser step.
 
     Raises:
-        S4miError: invalid settings or data, a folder that is in use, a loss that is not finite, or collapsed features.
+        S4miError: invalid settings or data, a folder that is in use, no run or other data to resume with, a loss that
+            is not finite, or collapsed features.
     """
     with training_call(run, settings=settings, progress=progress) as (config, watch):
         from s4mi.recipes.train import train as recipe
+        from s4mi.training.run_dir import check_begun
 
+        if resume:
+            check_begun(as_path(out))
         recipe(config, as_path(out), resume=resume, watch=watch)
     return Run(out)
 

@@ -18,7 +18,7 @@ def train(
         None, metavar="[KEY=VALUE]...", help="Settings that replace those of the file, e.g. optim.lr=1e-3"
     ),
     out: Path = typer.Option(..., "-o", "--out", metavar="RUN_DIR", help="Folder of the run."),
-    resume: bool = typer.Option(False, "--resume", help="Continue an interrupted run."),
+    resume: bool = typer.Option(False, "--resume", help="Continue an interrupted run with the same settings and data."),
 ) -> None:
     """Train a run: select the best epoch on validation, score it once on test, and write a record.
 
@@ -28,8 +28,11 @@ def train(
     from s4mi.cli.console import setup_logging
     from s4mi.recipes.train import train as train_run
     from s4mi.records import PretrainingRecord
+    from s4mi.training.run_dir import check_begun
 
     setup_logging()
+    if resume:
+        check_begun(out)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # of several processes; Fabric numbers the others it starts
     with training_call(run_file, settings=overrides) as (config, watch):
         record = train_run(config, out, resume=resume, watch=watch)

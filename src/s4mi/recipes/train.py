@@ -3,6 +3,7 @@
 <run>/config.yaml                  every setting, resolved
       dataset.yaml                 classes and mask values of the data set
       split.json                   images for training, validation and test, and the hash of the split
+      data.json                    content hashes of the images, masks and labels that it began with
       pretraining.json             the pre-training run it starts from, if any
       metrics.jsonl, metrics.csv   one line per epoch; see training/loggers.py for further logs
       checkpoints/                 last.safetensors + training.pt, best.safetensors
@@ -34,6 +35,7 @@ from s4mi.records import (
 )
 from s4mi.records.calibration import write_calibration
 from s4mi.training.calibrate import calibrate
+from s4mi.training.data_state import check_data_state, data_state, read_data_state
 from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.evaluate import evaluate, validate
@@ -71,6 +73,7 @@ def train(
     with raise_on_all_ranks(fabric):
         prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
         if resume and run_dir.split_path.exists():
+            check_data_state(run, prepared, data_state(config, prepared))
             run_dir.check_split(prepared.split)
         pretraining = read_pretrained_start(config, prepared, run, resumed=run_dir.begun)
         session = Session.begin(fabric, config, prepared, run_dir)
@@ -136,6 +139,7 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         calibration = calibrate(fabric, method, config, prepared, val=val, test=test)
         if calibration is not None:
             write_calibration(calibration, session.run_dir.path)
+    state = read_data_state(session.run_dir.path)
     val_members, test_members = ({} if part is None else part.members for part in (val, test))
     return RunRecord(
         method=config.method.name,
@@ -154,6 +158,7 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         config_hash=config.hash,
         split_hash=prepared.split.hash,
         data_hash=prepared.cache.key,
+        labels_hash="" if state is None else state.labels_hash,
         metric=config.metric(prepared.task.kind),
         best_epoch=session.best_epoch,
         epochs=config.epochs,

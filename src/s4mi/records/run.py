@@ -63,6 +63,7 @@ class RunRecord(Frozen):
     config_hash: str
     split_hash: str
     data_hash: str = Field(description="content hash of the decoded images and masks")
+    labels_hash: str = Field("", description="hash of the labels of all images; empty: none used, or an older record")
     data: DataSummary | None = Field(None, description="data set as used by the run; None in records of older versions")
     metric: str = Field(description="validation score that selected the best epoch")
     best_epoch: int

@@ -81,6 +81,18 @@ class RunDir:
             )
 
 
+def check_begun(run: Path) -> None:
+    """Check that a folder holds a run to resume, so that a mistyped folder does not start another run.
+
+    Raises:
+        S4miError: it holds none.
+    """
+    if not RunDir(run).config_path.exists():
+        raise S4miError(
+            f"{run}: no run to resume (no config.yaml); correct the folder, or start a run without --resume"
+        )
+
+
 def check_folder(run_dir: RunDir, config: RunConfig, *, resume: bool) -> None:
     """Check that a run with these settings may be written to, or resumed in, a folder.
 

@@ -26,6 +26,7 @@ from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.maths.distributed import values_of_all
 from s4mi.records import Cost, EpochRecord, read_epochs, write_text_atomically
+from s4mi.training.data_state import data_state, write_data_state
 from s4mi.training.energy import EnergyMeter, energy_meter
 from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
 from s4mi.training.loggers import Loggers, make_loggers
@@ -101,11 +102,12 @@ class Session:
         return session
 
     def write_settings(self) -> None:
-        """Write the run's settings and split, and drop log entries of epochs that will run again."""
+        """Write the run's settings, split and state of the data, and drop log entries of epochs that will run again."""
         if self.fabric.is_global_zero:
             save_run_config(self.config, self.run_dir.config_path)
             write_spec(self.run_dir.path, self.prepared.manifest.spec)
             save_split(self.prepared.split, self.prepared.manifest, self.run_dir.split_path)
+            write_data_state(self.run_dir.path, data_state(self.config, self.prepared))
             _truncate_log(self.run_dir, self.epoch)
             self.loggers.begin(self.epoch + 1)
         self.fabric.barrier()

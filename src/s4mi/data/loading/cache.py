@@ -31,7 +31,7 @@ from s4mi.data.duplicates import THUMBNAIL_SIZE, thumbnail
 from s4mi.data.files import decoding_revision, suffix_of
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size, read_image
-from s4mi.data.loading.file_hashes import FileHashes
+from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest, Row
 from s4mi.data.masks import foreground_share, read_mask
@@ -125,7 +125,7 @@ def open_cache(
 
 def _digests(manifest: Manifest, *, folder: Path, with_masks: bool) -> dict[Path, str]:
     masks = [row.mask for row in manifest.rows if with_masks and row.mask is not None]
-    return FileHashes(folder / "fingerprints.sqlite").digests([*(row.image for row in manifest.rows), *masks])
+    return FileHashes(folder / DATABASE_NAME).digests([*(row.image for row in manifest.rows), *masks])
 
 
 def _key(manifest: Manifest, preprocessing: Preprocessing, *, digests: Mapping[Path, str], with_masks: bool) -> str:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from s4mi.errors import S4miError
 
+DATABASE_NAME = "fingerprints.sqlite"
+"""Name of the database in a folder of caches."""
+
 
 class FileHashes:
     """Content hashes of files, cached by path, size and times of modification."""

@@ -117,6 +117,8 @@ def comparison_warnings(records: Sequence[RunRecord]) -> list[str]:
                 f"{comparison.title}: the data set changed between runs, which have {len(hashes)} different data "
                 f"hashes ({', '.join(sorted(digest[:8] for digest in hashes))}); compare them with care"
             )
+        elif len({record.labels_hash for record in comparison.records if record.labels_hash}) > 1:
+            warnings.append(f"{comparison.title}: labels changed between runs; compare them with care")
     return warnings
 
 
