@@ -13,7 +13,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError, nearest
-from s4mi.nets.weights import IMAGENET, NONE, check_file, check_weights, downloading, load_file, loading
+from s4mi.nets.weights import IMAGENET, NONE, check_weights, downloading, load_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -158,14 +158,11 @@ def _build(name: str, *, image_size: int, weights: str, any_size: bool) -> nn.Mo
     if weights == IMAGENET and not timm.models.is_model_pretrained(name):
         raise no_imagenet(name)
     try:
-        if weights in (IMAGENET, NONE):
-            return _timm(name, image_size=image_size, weights=weights, any_size=any_size)
-        check_file(name, weights)
-        overlay = {"file": weights}
-        with loading(weights, name):
-            return _timm(
-                name, image_size=image_size, weights=weights, any_size=any_size, pretrained_cfg_overlay=overlay
-            )
+        from_file = weights not in (IMAGENET, NONE)
+        net = _timm(name, image_size=image_size, weights=NONE if from_file else weights, any_size=any_size)
+        if from_file:
+            load_file(net, weights, name=name, timm_model=True)
+        return net
     except (AssertionError, ValueError) as error:
         raise bad_size(name, image_size, error) from error
 
@@ -179,7 +176,7 @@ def _tiny(name: str, *, image_size: int, weights: str, any_size: bool) -> nn.Mod
     return net
 
 
-def _timm(name: str, *, image_size: int, weights: str, any_size: bool, **overlay: Any) -> nn.Module:
+def _timm(name: str, *, image_size: int, weights: str, any_size: bool) -> nn.Module:
     # Transformers build their position embedding for one size; ViTs can resample it, Swins can pad their windows. CNNs
     # accept none of these arguments and take any size.
     fixed: list[dict[str, Any]] = [{"img_size": image_size}, {}]
@@ -187,7 +184,7 @@ def _timm(name: str, *, image_size: int, weights: str, any_size: bool, **overlay
     for size in [*(dynamic if any_size else []), *fixed]:
         try:
             with downloading(name, weights):
-                net: nn.Module = timm.create_model(name, pretrained=weights != NONE, num_classes=0, **overlay, **size)
+                net: nn.Module = timm.create_model(name, pretrained=weights != NONE, num_classes=0, **size)
             return net
         except TypeError as error:
             if not any(argument in str(error) for argument in size):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.backbone import Normalise, bad_size, check_backbone, no_imagenet, tiny_resnet
 from s4mi.nets.segmentation import SegmentationNet
-from s4mi.nets.weights import IMAGENET, NONE, check_file, check_weights, downloading, load_file, loading
+from s4mi.nets.weights import IMAGENET, NONE, check_weights, downloading, load_file, loading, read_for_timm
 
 TINY_ENCODERS = ("tiny_resnet",)
 TIMM = "tu-"
@@ -164,8 +164,9 @@ def _smp_net(encoder: str, architecture: str, *, image_size: int, weights: str, 
     def create_timm() -> nn.Module:
         pretrained, overlay = None if weights == NONE else True, {}
         if weights not in (IMAGENET, NONE):
-            check_file(encoder.removeprefix(TIMM), weights)
-            overlay = {"pretrained_cfg_overlay": {"file": weights}}
+            overlay = {
+                "pretrained_cfg_overlay": {"state_dict": read_for_timm(weights, name=encoder.removeprefix(TIMM))}
+            }
         with loading(weights, encoder) if overlay else nullcontext():
             try:
                 return create(pretrained, img_size=image_size, **overlay)  # transformers are built for one size

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.backbone import Normalise, no_imagenet
 from s4mi.nets.segmentation import SegmentationNet
-from s4mi.nets.weights import IMAGENET, NONE, check_weights, downloading, loading, read_weights
+from s4mi.nets.weights import IMAGENET, NONE, check_weights, downloading, loading, read_weights, without_head
 
 PATCH = 4
 STAGES = 4
@@ -232,4 +232,8 @@ def _load_encoder(encoder: nn.Module, weights: str, *, name: str) -> None:
         encoder.load_state_dict({key: loaded[key] for key in expected})
         return
     with loading(weights, origin or name):
-        encoder.load_state_dict(read_weights(weights, expected, name=origin or name))
+        model = None if origin is None else without_head(origin)
+        # The window of this network is fixed: a table of another window does not fit, and is not interpolated.
+        table = "relative_position_bias_table"
+        tensors = read_weights(weights, expected, name=origin or name, model=model, as_stored=table)
+        encoder.load_state_dict(tensors)

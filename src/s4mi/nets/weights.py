@@ -1,7 +1,7 @@
 """Initial weights: ImageNet through timm, a weight file, or the encoders saved by a pre-training run."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
+from s4mi.nets.weight_files import read_file
+from s4mi.nets.weight_layouts import Match, match_weights
 
 IMAGENET = "imagenet"
 NONE = "none"
@@ -47,38 +50,72 @@ def downloading(name: str, weights: str) -> Iterator[None]:
         ) from error
 
 
-def read_weights(path: str, expected: Mapping[str, Tensor], *, name: str) -> dict[str, Tensor]:
+def read_weights(
+    path: str, expected: Mapping[str, Tensor], *, name: str, model: nn.Module | None = None, as_stored: str = ""
+) -> dict[str, Tensor]:
     """Read the tensors with the names in `expected` from a weight file; others, such as a head, are ignored.
+
+    Args:
+        model: the timm network `name`, which may be on the device meta, to convert other layouts to timm's.
+        as_stored: ending of the names of tensors that are not to be resized.
 
     Raises:
         S4miError: not a weight file, or some of the tensors are missing.
     """
-    try:
-        tensors: dict[str, Tensor] = timm.models.load_state_dict(path)
-    except Exception as error:  # pickle, zip and safetensors raise errors of different classes
-        line = str(error).strip().partition("\n")[0]
-        raise S4miError(f"{path}: not a valid weight file ({line}); pass a .safetensors or .pth of {name!r}") from error
-    # The batch counter of batch normalisation is not a weight, and old files lack it.
+    match = _matched(path, expected, name=name, model=model)
+    kept = {key: tensor for key, tensor in match.source.items() if as_stored and key.endswith(as_stored)}
+    return {key: kept.get(key, match.tensors[key]) for key in expected if key in match.tensors}
+
+
+def read_for_timm(path: str, *, name: str) -> dict[str, Tensor]:
+    """Read the tensors for the timm network `name` in a layout that timm loads by itself.
+
+    Raises:
+        S4miError: not a weight file, or tensors of the network other than those of its head are missing.
+    """
+    model = without_head(name)
+    return _matched(path, model.state_dict(), name=name, model=model).source
+
+
+def _matched(path: str, expected: Mapping[str, Tensor], *, name: str, model: nn.Module | None) -> Match:
+    file = read_file(path, name=name)
+    match = match_weights(file.tensors, expected, path=path, model=model, name=name)
     needed = [key for key in expected if not key.endswith("num_batches_tracked")]
-    missing = [key for key in needed if key not in tensors]
-    if missing:
-        share = 1 - len(missing) / len(needed)
+    if match.missing:
+        share = 1 - len(match.missing) / len(needed)
         raise S4miError(
-            f"{path}: holds {share:.0%} of the tensors of {name!r}, {missing[0]!r} is missing; "
-            "pass weights of this network"
+            f"{path}: holds {share:.0%} of the tensors of {name!r}, {match.prefix + match.missing[0]!r} is missing; "
+            f"pass weights of this network (the file holds {next(iter(file.tensors))!r})"
         )
-    log.info("%s: %d of %d tensors of %r loaded (100 %%)", path, len(needed), len(needed), name)
-    return {key: tensors[key] for key in expected if key in tensors}
+    said = [
+        f"from {file.container!r}" if file.container else "",
+        f"without the prefix {match.prefix!r}" if match.prefix else "",
+        f"renamed: {match.renamed}" if match.renamed else "",
+        _summary_of_unused(match.unused),
+    ]
+    details = "".join(f"; {part}" for part in said if part)
+    log.info("%s: %d of %d tensors of %r loaded (100 %%)%s", path, len(needed), len(needed), name, details)
+    return match
 
 
-def load_file(net: nn.Module, path: str, *, name: str) -> None:
-    """Load all weights of `net` from a file.
+def _summary_of_unused(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    groups = list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
+    more = f" and {len(groups) - 3} more modules" if len(groups) > 3 else ""
+    return f"{plural(len(names), 'tensor')} not used ({', '.join(groups[:3])}{more})"
+
+
+def load_file(net: nn.Module, path: str, *, name: str, timm_model: bool = False) -> None:
+    """Load all weights of `net`, which is the timm network `name` if `timm_model`, from a file.
 
     Raises:
         S4miError: not a weight file, or one that does not fit.
     """
     with loading(path, name):
-        net.load_state_dict(read_weights(path, net.state_dict(), name=name))
+        tensors = read_weights(path, net.state_dict(), name=name, model=net if timm_model else None)
+        # Batch counters may be missing, and nothing else, as read_weights has checked.
+        net.load_state_dict(tensors, strict=all(key in tensors for key in net.state_dict()))
 
 
 @contextmanager
@@ -91,11 +128,11 @@ def loading(path: str, name: str) -> Iterator[None]:
         raise S4miError(f"{path}: does not fit {name!r} ({line}); pass weights of this network") from error
 
 
-def check_file(name: str, path: str) -> None:
-    """Raise `S4miError` unless the file holds all tensors of the timm network `name` except its head."""
+def without_head(name: str) -> nn.Module:
+    """The timm network `name` without its head, as names and shapes alone."""
     with torch.device("meta"):
-        expected = timm.create_model(name, num_classes=0).state_dict()
-    read_weights(path, expected, name=name)
+        model: nn.Module = timm.create_model(name, num_classes=0)
+    return model
 
 
 def classifier_of(name: str, weights: str) -> nn.Linear | None:
@@ -110,7 +147,9 @@ def classifier_of(name: str, weights: str) -> nn.Linear | None:
         with downloading(name, weights):
             layer = timm.create_model(name, pretrained=True).get_classifier()
         return layer if isinstance(layer, nn.Linear) else None
-    tensors, cfg = timm.models.load_state_dict(weights), timm.get_pretrained_cfg(name)
+    model, cfg = without_head(name), timm.get_pretrained_cfg(name)
+    file = read_file(weights, name=name)
+    tensors = match_weights(file.tensors, model.state_dict(), path=weights, model=model, name=name).tensors
     key = cfg.classifier if cfg is not None else None
     if not isinstance(key, str) or f"{key}.weight" not in tensors:
         return None
