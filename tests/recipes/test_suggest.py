@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from conftest import DEDL, TRANSFER
 from s4mi.active_learning.committee import Committee
@@ -326,3 +328,54 @@ def test_strategies_have_names(text: str, expected: str) -> None:
 def test_other_strategies_are_refused(text: str) -> None:
     with pytest.raises(S4miError, match="strategy"):
         Strategy.parse(text)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, sparse: Path) -> Path:
+    """The data set in another folder, of which nothing is annotated and every id is as before."""
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(sparse, folder)
+    data = load_manifest(folder)
+    write_dataset(folder, data.spec, [replace(row, labels=None, mask=None) for row in data.rows])
+    return folder
+
+
+def test_silent_a17_images_that_a_run_knows_from_another_data_set_are_left_out(
+    tmp_path: Path, study: Path, sparse: Path, elsewhere: Path
+) -> None:
+    run = study / "runs" / "ft-100pct-seed0"
+    made = suggest(run, elsewhere, tmp_path / "next.csv", options=SuggestOptions(count=100, per_patient=0))
+    labelled = set(json.loads((run / "split.json").read_text())["labelled"])
+    everything = {row.id for row in load_manifest(sparse).rows}
+    assert {row["id"] for row in rows(made.files[0])} == everything - held_out(run) - labelled
+    count = len(held_out(run) | labelled)
+    assert made.note == (
+        f"{run} was trained on another data set ({sparse}); {count} images that it has trained, validated or tested "
+        "with left out"
+    )
+
+
+def test_silent_a17_the_same_ids_of_other_images_are_no_reason_to_leave_them_out(
+    tmp_path: Path, study: Path, elsewhere: Path
+) -> None:
+    data = load_manifest(elsewhere)
+    for row in data.rows:
+        Image.fromarray(255 - np.asarray(Image.open(row.image))).save(row.image)
+    run = study / "runs" / "ft-100pct-seed0"
+    made = suggest(run, elsewhere, tmp_path / "next.csv", options=SuggestOptions(count=100, per_patient=0))
+    assert {row["id"] for row in rows(made.files[0])} == {row.id for row in data.rows}
+    assert f"{len(data.rows)} images with an id of that data set but other content" in made.note
+
+
+def test_silent_a17_a_run_of_an_older_version_says_that_it_cannot_tell(
+    tmp_path: Path, study: Path, elsewhere: Path
+) -> None:
+    run = tmp_path / "older"
+    shutil.copytree(study / "runs" / "ft-100pct-seed0", run)
+    (run / "data.json").unlink()
+    made = suggest(run, elsewhere, tmp_path / "next.csv", options=SuggestOptions(count=5))
+    assert made.note.endswith("; which of these images it has seen is unknown")
+
+
+def test_in_its_own_data_set_there_is_no_note(tmp_path: Path, study: Path, sparse: Path) -> None:
+    assert suggest(study, sparse, tmp_path / "next.csv", options=SuggestOptions(count=5)).note == ""

@@ -1,10 +1,10 @@
 """The images that may be suggested for annotation, and checks that a run fits them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from s4mi.active_learning.known_images import known_images
 from s4mi.contract import PretrainedConfig
 from s4mi.data.manifest import Manifest, Row
 from s4mi.errors import S4miError
@@ -19,38 +19,47 @@ class Candidates:
 
     Attributes:
         held_out: number of validation and test images, which are never suggested.
+        note: warning about runs that were trained on another data set, or empty.
     """
 
     rows: tuple[Row, ...]
     annotated: tuple[Row, ...]
     held_out: int = 0
+    note: str = ""
 
 
 def find_candidates(manifest: Manifest, kind: TaskKind | None, *, runs: Sequence[Path], source: Path) -> Candidates:
     """Collect the images without annotation for a task, except validation and test images of runs and official splits.
 
+    Images that runs on other data sets have annotations of, as their content shows, are left out as well.
+
     Args:
         kind: the task; None: images without any annotation.
-        runs: runs whose splits are respected if they were trained on the data set.
+        runs: runs whose splits are respected.
         source: folder of runs whose splits are respected if `runs` is empty.
 
     Raises:
         S4miError: there are none.
     """
     held_out = {row.id for row in manifest.rows if row.split in ("val", "test")}
-    for run in runs or finished_runs(source):
-        held_out |= _held_out(run, manifest)
+    known = [known_images(run, manifest) for run in runs or finished_runs(source)]
+    held_out.update(*(run.held_out for run in known))
+    labelled: set[str] = set().union(*(run.labelled for run in known))
+    notes = list(dict.fromkeys(run.note for run in known if run.note))
+    more = f" (and {len(notes) - 1} more runs)" if len(notes) > 1 else ""
     rows = sorted(manifest.rows, key=lambda row: row.id)
     training = [row for row in rows if row.id not in held_out]
     annotated = [row for row in training if _annotated(row, kind)]
-    unannotated = [row for row in training if not _annotated(row, kind)]
+    unannotated = [row for row in training if not _annotated(row, kind) and row.id not in labelled]
     if not unannotated:
         status = f"annotated for {kind}" if kind else "annotated"
         raise S4miError(
             f"{manifest.folder}: all {len(training)} training images are already {status}; add images, or train with "
             "the existing annotations"
         )
-    return Candidates(tuple(unannotated), tuple(annotated), held_out=len(rows) - len(training))
+    return Candidates(
+        tuple(unannotated), tuple(annotated), held_out=len(rows) - len(training), note="".join(notes[:1]) + more
+    )
 
 
 def check_can_predict(source: Path) -> None:
@@ -125,15 +134,3 @@ def _is_pretraining(run: Path) -> bool:
 
 def _annotated(row: Row, kind: TaskKind | None) -> bool:
     return row.annotated(kind) if kind is not None else row.labels is not None or row.mask is not None
-
-
-def _held_out(run: Path, manifest: Manifest) -> set[str]:
-    """Ids of the validation and test images of a run; empty if it was trained on another data set."""
-    if RunDir(run).config().data.path.resolve() != manifest.folder.resolve():
-        return set()
-    path = RunDir(run).split_path
-    try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
-        return {str(image_id) for part in ("val", "test") for image_id in contents[part]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise S4miError(f"{path}: not a valid split file ({error}); train the run again") from error

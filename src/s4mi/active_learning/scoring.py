@@ -1,7 +1,7 @@
 """Score candidates: predictions of a committee for them, and features of all images."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +78,7 @@ def score_candidates(
         disagreement=_column([output.disagreement for output in readable_outputs]),
     )
     unreadable = tuple((row, failed[row.id]) for row in rows if row.id in failed)
-    return ScoredCandidates(Candidates(readable, annotated), pool, readable_outputs, unreadable)
+    return ScoredCandidates(replace(candidates, rows=readable, annotated=annotated), pool, readable_outputs, unreadable)
 
 
 def _labelled(progress: ProgressCallback, label: str) -> Callable[[int, int], None]:

@@ -132,9 +132,10 @@ def suggest(
     pre_annotations = _PreAnnotations(manifest, committee, candidates, outputs)
     write_text_atomically(out, _table(selections, candidates, pool, outputs, manifest=manifest, committee=committee))
     files = (out, *_write_pre_annotations(out, selections, pre_annotations, options))
+    seen = TEST_SET_SEEN if options.cold and not (candidates.held_out or candidates.annotated) else ""
     return SuggestResult(
         files, len(selections), len(candidates.rows), str(strategy), _source(committee, encoder, source), failed.count,
-        note=TEST_SET_SEEN if options.cold and not (candidates.held_out or candidates.annotated) else "",
+        note="; ".join(filter(None, (candidates.note, seen))),
     )  # fmt: skip
 
 
