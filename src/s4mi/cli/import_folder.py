@@ -18,8 +18,11 @@ from s4mi.cli.import_options import (
     IntensityOption,
     KeepDicom,
     Licence,
+    MaskNonzero,
     Masks,
     MaskSuffix,
+    MaskSuffixOfFolder,
+    MaskThreshold,
     MaskValue,
     Name,
     Origin,
@@ -39,7 +42,7 @@ def folder(
     out: Out,
     images: Images = "images",
     masks: Masks = "masks",
-    mask_suffix: MaskSuffix = "",
+    mask_suffix: MaskSuffixOfFolder = None,
     group_pattern: GroupPattern = "",
     classes: Annotated[bool, typer.Option("--classes/--no-classes", help="Treat sub-folders as classes.")] = True,
     frames: FramesOption = ALL_FRAMES,
@@ -47,6 +50,8 @@ def folder(
     keep_dicom: KeepDicom = False,
     foreground: Foreground = "foreground",
     mask_value: MaskValue = None,
+    mask_threshold: MaskThreshold = None,
+    mask_nonzero: MaskNonzero = "",
     name: Name = "",
     origin: Origin = "",
     licence: Licence = "",
@@ -59,7 +64,10 @@ def folder(
     options = FolderOptions(
         images=images, masks=masks, mask_suffix=mask_suffix, group_pattern=group_pattern, classes=classes
     )
-    naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
+    naming = dataset_naming(
+        out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
+        mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
+    )  # fmt: skip
     files = file_options(copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom)
     write_dataset(read_folder(source, options), out, naming, files)
 
@@ -119,6 +127,8 @@ def table(
     keep_dicom: KeepDicom = False,
     foreground: Foreground = "foreground",
     mask_value: MaskValue = None,
+    mask_threshold: MaskThreshold = None,
+    mask_nonzero: MaskNonzero = "",
     name: Name = "",
     origin: Origin = "",
     licence: Licence = "",
@@ -133,7 +143,10 @@ def table(
         one_hot=tuple(column.strip() for column in one_hot.split(",") if column.strip()),
         one_hot_prefix=one_hot_prefix, multilabel=multilabel, images=images, masks=masks,
     )  # fmt: skip
-    naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
+    naming = dataset_naming(
+        out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
+        mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
+    )  # fmt: skip
     files = file_options(
         copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, skip_missing=skip_missing
     )
@@ -156,6 +169,8 @@ def pairs(
     keep_dicom: KeepDicom = False,
     foreground: Foreground = "foreground",
     mask_value: MaskValue = None,
+    mask_threshold: MaskThreshold = None,
+    mask_nonzero: MaskNonzero = "",
     name: Name = "",
     origin: Origin = "",
     licence: Licence = "",
@@ -170,7 +185,10 @@ def pairs(
         image_prefix=image_prefix, image_suffix=image_suffix, mask_prefix=mask_prefix, mask_suffix=mask_suffix
     )
     options = PairsOptions(images=images, masks=masks, naming=pattern, group_pattern=group_pattern)
-    naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
+    naming = dataset_naming(
+        out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
+        mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
+    )  # fmt: skip
     files = file_options(copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom)
     write_dataset(read_pairs(source, options), out, naming, files)
 

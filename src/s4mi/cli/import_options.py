@@ -30,6 +30,23 @@ MaskValue = Annotated[
         "--mask-value", metavar="VALUE=NAME", help="Class name of a pixel value of masks, e.g. 2=nucleus; repeatable."
     ),
 ]
+MaskThreshold = Annotated[
+    int | None,
+    typer.Option(
+        "--mask-threshold",
+        min=1,
+        metavar="LEVEL",
+        help="Grey level of masks from which pixels are foreground, e.g. 128 for masks stored as JPEG.",
+    ),
+]
+MaskNonzero = Annotated[
+    str,
+    typer.Option(
+        "--mask-nonzero",
+        metavar="NAME",
+        help="Class name of all pixels of masks that are not 0, e.g. for numbered objects, also above 255.",
+    ),
+]
 FramesOption = Annotated[
     str,
     typer.Option(
@@ -59,6 +76,10 @@ GroupPattern = Annotated[
     ),
 ]
 MaskSuffix = Annotated[str, typer.Option("--mask-suffix", help="Suffix of mask names, e.g. _segmentation.")]
+MaskSuffixOfFolder = Annotated[
+    str | None,
+    typer.Option("--mask-suffix", help="Suffix of mask names, e.g. _mask; '' if all files beside images are images."),
+]
 ALL_FRAMES = "all"
 RULE = "percentiles:0.1:99.9"
 Masks = Annotated[str, typer.Option("--masks", metavar="DIR", help="Folder of masks, relative to SRC.")]
@@ -66,14 +87,35 @@ Images = Annotated[str, typer.Option("--images", metavar="DIR", help="Folder of 
 
 
 def dataset_naming(
-    out: Path, name: str, *, origin: str, licence: str, foreground: str, mask_value: Sequence[str] | None = None
+    out: Path,
+    name: str,
+    *,
+    origin: str,
+    licence: str,
+    foreground: str,
+    mask_value: Sequence[str] | None = None,
+    mask_threshold: int | None = None,
+    mask_nonzero: str = "",
 ) -> "DatasetNaming":
-    """Return the properties of the data set that are given by options."""
+    """Return the properties of the data set that are given by options.
+
+    Raises:
+        S4miError: the options for masks contradict each other.
+    """
+    from s4mi.data.sources.compose_masks import MaskRule
     from s4mi.data.sources.types import DatasetNaming
+    from s4mi.errors import S4miError
 
     name = name or out.expanduser().resolve().name
     values = parse_mask_values(mask_value or ())
-    return DatasetNaming(name, source=origin, licence=licence, foreground=foreground, mask_values=values)
+    if sum((bool(values), mask_threshold is not None, bool(mask_nonzero))) > 1:
+        raise S4miError(
+            "--mask-value, --mask-threshold, --mask-nonzero: cannot be combined; use the one that fits the masks"
+        )
+    rule = MaskRule(threshold=mask_threshold, nonzero=bool(mask_nonzero))
+    return DatasetNaming(
+        name, source=origin, licence=licence, foreground=mask_nonzero or foreground, mask_values=values, mask_rule=rule
+    )
 
 
 def parse_mask_values(arguments: Sequence[str]) -> dict[int | str, str]:
