@@ -10,6 +10,7 @@ from s4mi.cli.import_options import (
     ALL_FRAMES,
     RULE,
     Copy,
+    DropClass,
     Force,
     Foreground,
     FramesOption,
@@ -27,6 +28,7 @@ from s4mi.cli.import_options import (
     Name,
     Origin,
     Out,
+    Rename,
     Source,
     dataset_naming,
     file_options,
@@ -44,6 +46,8 @@ def folder(
     masks: Masks = "masks",
     mask_suffix: MaskSuffixOfFolder = None,
     group_pattern: GroupPattern = "",
+    rename: Rename = None,
+    drop_class: DropClass = None,
     classes: Annotated[bool, typer.Option("--classes/--no-classes", help="Treat sub-folders as classes.")] = True,
     frames: FramesOption = ALL_FRAMES,
     intensity: IntensityOption = RULE,
@@ -59,6 +63,7 @@ def folder(
     force: Force = False,
 ) -> None:
     """Import a folder per class, images/ and masks/ of the same names, or only images; also in train/, val/, test/."""
+    from s4mi.data.sources.edit_labels import edit_labels, parse_renames
     from s4mi.data.sources.folder import FolderOptions, read_folder
 
     options = FolderOptions(
@@ -69,7 +74,8 @@ def folder(
         mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
     )  # fmt: skip
     files = file_options(copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom)
-    write_dataset(read_folder(source, options), out, naming, files)
+    found = edit_labels(read_folder(source, options), parse_renames(rename or ()), drop_class or ())
+    write_dataset(found, out, naming, files)
 
 
 @app.command()
@@ -91,9 +97,7 @@ def table(
     ] = None,
     label: Annotated[
         str | None,
-        typer.Option(
-            "--label", metavar="COLUMN", help="Column of classes, separated by ';'; by default label, if present."
-        ),
+        typer.Option("--label", metavar="COLUMN", help="Column of classes; by default label, if present."),
     ] = None,
     group: Annotated[
         str | None,
@@ -109,7 +113,11 @@ def table(
     ] = None,
     one_hot: Annotated[
         str,
-        typer.Option("--one-hot", metavar="COLUMN,...", help="Columns of 0 and 1, one per class, instead of --label."),
+        typer.Option(
+            "--one-hot",
+            metavar="COLUMN,...",
+            help="Columns of 0 and 1, one per class, instead of --label; one column alone is a task of two classes.",
+        ),
     ] = "",
     one_hot_prefix: Annotated[
         str, typer.Option("--one-hot-prefix", help="Prefix of one-hot columns that is not part of the class names.")
@@ -117,6 +125,25 @@ def table(
     multilabel: Annotated[
         bool, typer.Option("--multilabel", help="Allow several classes per image, even if no image has several.")
     ] = False,
+    label_separator: Annotated[
+        str | None,
+        typer.Option(
+            "--label-separator",
+            metavar="TEXT",
+            help="Separator of several classes in one cell; by default ';'; '' if each cell is one class.",
+        ),
+    ] = None,
+    negative: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--negative",
+            metavar="NAME",
+            help="Label of images that show none of the classes, e.g. 'No Finding'; implies --multilabel; repeatable.",
+        ),
+    ] = None,
+    rename: Rename = None,
+    drop_class: DropClass = None,
+    group_pattern: GroupPattern = "",
     images: Images = "images",
     masks: Masks = "masks",
     skip_missing: Annotated[
@@ -136,12 +163,15 @@ def table(
     force: Force = False,
 ) -> None:
     """Import the images listed in a table, one row per image; pass '' as the name of a column to ignore it."""
-    from s4mi.data.sources.table import TableOptions, read_tables
+    from s4mi.data.sources.edit_labels import edit_labels, parse_renames
+    from s4mi.data.sources.table import read_tables
+    from s4mi.data.sources.table_options import TableOptions
 
     options = TableOptions(
         image=image, mask=mask, label=label, group=group, split=split,
         one_hot=tuple(column.strip() for column in one_hot.split(",") if column.strip()),
-        one_hot_prefix=one_hot_prefix, multilabel=multilabel, images=images, masks=masks,
+        one_hot_prefix=one_hot_prefix, multilabel=multilabel, separator=label_separator,
+        negatives=tuple(negative or ()), group_pattern=group_pattern, images=images, masks=masks,
     )  # fmt: skip
     naming = dataset_naming(
         out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
@@ -150,7 +180,8 @@ def table(
     files = file_options(
         copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, skip_missing=skip_missing
     )
-    write_dataset(read_tables(source, options), out, naming, files)
+    found = edit_labels(read_tables(source, options), parse_renames(rename or ()), drop_class or ())
+    write_dataset(found, out, naming, files)
 
 
 @app.command()

@@ -72,7 +72,19 @@ GroupPattern = Annotated[
     typer.Option(
         "--group-pattern",
         metavar="REGEX",
-        help="Regular expression whose group 1 is the patient, searched in file names.",
+        help="Regular expression whose group 1 is the patient, searched in file names (of a table: as it lists them).",
+    ),
+]
+Rename = Annotated[
+    list[str] | None,
+    typer.Option("--rename", metavar="OLD=NEW", help="Rename a class, or merge it with another; repeatable."),
+]
+DropClass = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drop-class",
+        metavar="CLASS",
+        help="Leave a class out; images without another class become unlabelled; repeatable.",
     ),
 ]
 MaskSuffix = Annotated[str, typer.Option("--mask-suffix", help="Suffix of mask names, e.g. _segmentation.")]

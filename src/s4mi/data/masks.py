@@ -137,8 +137,8 @@ def _codes(values: NDArray[Any]) -> NDArray[Any]:
         message = f"contains {values.dtype} values that are not integers from 0 to 255; re-export the mask"
         if np.issubdtype(values.dtype, np.integer):
             message = (
-                f"contains values up to {values.max()}, more than {MAX_CODE}; import it with --mask-nonzero NAME if all "
-                "but 0 are one class"
+                f"contains values up to {values.max()}, more than {MAX_CODE}; import it with --mask-nonzero NAME if "
+                "all but 0 are one class"
             )
         raise ImageError("bad-mask", message)
     codes = values.astype(np.uint8)

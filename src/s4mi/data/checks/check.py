@@ -30,6 +30,7 @@ from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, read_manifest
 from s4mi.data.masks import MAX_CODE
 from s4mi.data.sources.dermofit import is_dermofit, read_dermofit
 from s4mi.data.sources.isic2017 import is_isic2017, read_isic2017
+from s4mi.data.sources.label_names import find_label_problems
 from s4mi.data.sources.mask_naming import (
     BACKGROUND,
     THRESHOLD,
@@ -45,6 +46,7 @@ from s4mi.data.sources.suggest import command_arguments, suggest_options
 from s4mi.data.sources.suggest_folder import suggest_folder
 from s4mi.data.sources.table import find_tables, read_tables
 from s4mi.data.sources.types import PART_NAMES, DatasetNaming, FoundDataset
+from s4mi.data.sources.write import tasks_of
 from s4mi.data.spec import SPEC_NAME, Finding, MaskKey, Severity
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
@@ -141,6 +143,8 @@ def _check_plain(path: Path, progress: ProgressCallback, *, duplicates: bool) ->
         mask_values, arguments = _named_values(values, masks)
         command += arguments
         findings.append(Finding("mask-values", "warning", ".", None, str(error)))
+    multilabel = "multilabel" in tasks_of(found)
+    findings += find_label_problems(found.rows, multilabel=multilabel)
     if nested := _nested(path):
         message = f"{some(nested)} look like separate data sets, not classes; check and import each separately"
         findings.append(Finding("nested", "warning", ".", None, message))

@@ -21,7 +21,8 @@ from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match, some
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.read_table import read_table
 from s4mi.data.sources.suggest import suggest_options
-from s4mi.data.sources.table import TableOptions, labels_of
+from s4mi.data.sources.table import labels_of
+from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError, nearest
@@ -167,7 +168,7 @@ def _with_labels(
     contents = read_table(path)
     columns = [name for name in contents.columns if name in CLASSES]
     image = suggest_options(contents).image if "image" not in contents.columns else None
-    options = TableOptions(image=image, one_hot=tuple(columns))
+    options = TableOptions(image=image, one_hot=tuple(columns), multilabel=True)
     if not columns and "label" not in contents.columns:
         raise S4miError(f"{path}:1: no column 'label' and none of {', '.join(CLASSES)}; rename the columns")
     labels, findings = labels_of(contents, options, source=path.parent)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, suffix_of
 from s4mi.data.sources.read_table import SourceTable
-from s4mi.data.sources.table import NO, YES, TableOptions
+from s4mi.data.sources.table import NO, YES
+from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import PART_NAMES
 
 

@@ -24,6 +24,7 @@ from s4mi.data.sources.compose_masks import ComposeJob, compose_masks
 from s4mi.data.sources.copy_files import copy_all, copy_targets, relative_path
 from s4mi.data.sources.extract import ExtractJob, extract_images
 from s4mi.data.sources.frames import FrameSelection, expand
+from s4mi.data.sources.label_names import find_label_problems
 from s4mi.data.sources.mask_naming import name_mask_values, propose_threshold, scan_masks
 from s4mi.data.sources.resume import ImportJournal
 from s4mi.data.sources.types import DatasetNaming, FoundDataset, ProgressCallback
@@ -103,7 +104,8 @@ def _write(
     journal: ImportJournal,
     progress: ProgressCallback,
 ) -> ImportResult:
-    rows, findings = found.rows, list(found.findings)
+    multilabel = "multilabel" in tasks_of(found)
+    rows, findings = found.rows, [*found.findings, *find_label_problems(found.rows, multilabel=multilabel)]
     composing = bool(found.united) or naming.mask_rule.active
     targets = copy_targets(found, destination) if options.copy or found.embedded or composing else {}
     codes: set[MaskKey] = set()
