@@ -173,3 +173,33 @@ def test_silent_a_pattern_for_patients_is_searched_in_the_images_that_a_table_li
     assert [finding.line for finding in findings] == [2, 3, 4, 5]
     with pytest.raises(S4miError, match="cannot be combined"):
         read_tables(path, TableOptions(group_pattern="(.)", group="label"))
+
+
+def test_silent_b5_check_proposes_the_columns_that_people_use(tmp_path: Path) -> None:
+    path = table(tmp_path / "s", ["lymphocyte", "neutrophil"] * 6, header="cell type")
+    path.write_text(path.read_text().replace("image,", "filename,", 1))
+    (report,) = check_path(tmp_path / "s", duplicates=False)
+    assert report.summary is not None
+    assert report.summary.labelled == 12
+    assert "--image filename" in str(report.command)
+    assert "--label 'cell type'" in str(report.command)
+
+
+def test_silent_b5_check_proposes_the_separator_and_the_negative_of_chest_x_rays(tmp_path: Path) -> None:
+    path = table(tmp_path / "s", ["Edema|Mass", "Edema", "Mass", "No Finding"] * 3, header="Finding Labels")
+    path.write_text(path.read_text().replace("image,", "Image Index,", 1))
+    (report,) = check_path(tmp_path / "s", duplicates=False)
+    assert str(report.command).endswith(
+        "--image 'Image Index' --label 'Finding Labels' --label-separator '|' --negative 'No Finding'"
+    )
+    assert report.count("error") == 0
+
+
+def test_silent_b5_of_several_tables_the_one_that_lists_the_images_is_proposed(tmp_path: Path) -> None:
+    table(tmp_path / "s", ["melanoma", "naevus"] * 3, header="dx")
+    (tmp_path / "s/LesionGroupings.csv").write_text("lesion_id,image\nL1,other_1\nL2,other_2\n")
+    (report,) = check_path(tmp_path / "s", duplicates=False)
+    assert f"{tmp_path / 's/labels.csv'}" in str(report.command)
+    (finding,) = [one for one in report.findings if one.code == "several-tables"]
+    assert "LesionGroupings.csv (0 of 2 images found)" in finding.message
+    assert "labels.csv (6 of 6 images found, label dx)" in finding.message

@@ -6,7 +6,7 @@ checked folder by folder. For a plain folder, the report shows what an import wo
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -42,9 +42,9 @@ from s4mi.data.sources.mask_naming import (
 from s4mi.data.sources.medmnist import is_medmnist, read_medmnist
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
-from s4mi.data.sources.suggest import command_arguments, suggest_options
+from s4mi.data.sources.suggest import choose_table, command_arguments, suggest_options
 from s4mi.data.sources.suggest_folder import suggest_folder
-from s4mi.data.sources.table import find_tables, read_tables
+from s4mi.data.sources.table import find_tables, read_tables, tables_in
 from s4mi.data.sources.types import PART_NAMES, DatasetNaming, FoundDataset
 from s4mi.data.sources.write import tasks_of
 from s4mi.data.spec import SPEC_NAME, Finding, MaskKey, Severity
@@ -179,6 +179,10 @@ def _find(path: Path) -> tuple[FoundDataset, list[str]]:
         return read_medmnist(path), [*prefix, "medmnist", str(path), *destination]
     if path.is_dir() and is_isic2017(path):
         return read_isic2017(path), [*prefix, "isic2017", str(path), *destination]
+    if path.is_dir() and len(several := tables_in(path)) > 1 and (choice := choose_table(several)) is not None:
+        found = read_tables(choice.path, choice.options)
+        found = replace(found, findings=(Finding("several-tables", "warning", ".", None, choice.note), *found.findings))
+        return found, [*prefix, "table", str(choice.path), *destination, *command_arguments(choice.options)]
     if tables := find_tables(path):
         options = suggest_options(read_table(next(iter(tables.values()))))
         return read_tables(path, options), [*prefix, "table", str(path), *destination, *command_arguments(options)]

@@ -100,14 +100,19 @@ def labels_of(
     return labels, reader.findings
 
 
-def _only_table(folder: Path) -> Path | None:
-    tables = sorted(
+def tables_in(folder: Path) -> list[Path]:
+    """List the tables in a folder, except the manifest of a data set."""
+    return sorted(
         path
         for path in folder.iterdir()
         if path.suffix.lower() in TABLE_SUFFIXES
         and path.name != MANIFEST_NAME
         and not path.name.startswith((".", "~$"))
     )
+
+
+def _only_table(folder: Path) -> Path | None:
+    tables = tables_in(folder)
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables[:5])
         raise S4miError(f"{folder}: contains {len(tables)} tables ({names}); pass the path of one")
@@ -152,8 +157,8 @@ class _TableReader:
         if self.pattern is not None:
             self.group = None
         self.folder = self.table.path.parent
-        self.images = _Lookup((self.folder / options.images, self.folder))
-        self.masks = _Lookup((self.folder / options.masks, self.folder))
+        self.images = FileLookup((self.folder / options.images, self.folder))
+        self.masks = FileLookup((self.folder / options.masks, self.folder))
 
     def rows(self) -> list[Row]:
         """Return the rows without errors."""
@@ -206,7 +211,7 @@ class _TableReader:
             self._error("no-group", record, f"image {cell!r} not matched by {pattern}; make the pattern more general")
         return patient or ""
 
-    def _file(self, record: TableRow, column: str, *, kind: str, lookup: "_Lookup") -> Path | None:
+    def _file(self, record: TableRow, column: str, *, kind: str, lookup: "FileLookup") -> Path | None:
         cell = record.cells[column]
         if not cell:
             return None
@@ -258,7 +263,7 @@ class _TableReader:
 
 
 @dataclass(frozen=True)
-class _Lookup:
+class FileLookup:
     """Finds files by their names in tables: with or without folder and file extension."""
 
     folders: tuple[Path, ...]
