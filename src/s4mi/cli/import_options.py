@@ -172,10 +172,16 @@ def file_options(
 def write_dataset(found: "FoundDataset", out: Path, naming: "DatasetNaming", options: "ImportOptions") -> None:
     """Write the data set folder and print a summary, the findings and the next command."""
     from s4mi.data.manifest import PARTS
+    from s4mi.data.sources.refuse import ImportRefusedError
     from s4mi.data.sources.write import write_import
 
-    with progress_bar() as bar:
-        written = write_import(found, out, naming=naming, options=options, progress=bar)
+    try:
+        with progress_bar() as bar:
+            written = write_import(found, out, naming=naming, options=options, progress=bar)
+    except ImportRefusedError as refusal:
+        if len(refusal.findings) > 1:  # the first is printed as the error
+            print_findings(refusal.findings[1:])
+        raise
     spec, rows = written.spec, written.rows
     storage = f"referenced in {found.folder}" if spec.root else "copied"
     storage = "extracted or copied" if spec.conversion else storage

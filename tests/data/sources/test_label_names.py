@@ -14,9 +14,10 @@ from s4mi.data.checks.check import check_path
 from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.edit_labels import edit_labels
 from s4mi.data.sources.label_names import combined, describe, is_missing, rare_classes, spellings
+from s4mi.data.sources.mask_naming import name_mask_values
 from s4mi.data.sources.table import read_tables
 from s4mi.data.sources.table_options import TableOptions
-from s4mi.data.sources.types import FoundDataset
+from s4mi.data.sources.types import DatasetNaming, FoundDataset
 from s4mi.data.sources.write import tasks_of
 from s4mi.errors import S4miError
 
@@ -203,3 +204,29 @@ def test_silent_b5_of_several_tables_the_one_that_lists_the_images_is_proposed(t
     (finding,) = [one for one in report.findings if one.code == "several-tables"]
     assert "LesionGroupings.csv (0 of 2 images found)" in finding.message
     assert "labels.csv (6 of 6 images found, label dx)" in finding.message
+
+
+def test_silent_b6_all_faults_are_printed_at_once(tmp_path: Path) -> None:
+    path = table(tmp_path / "s", ["a", "b", "a", "b"])
+    path.write_text(path.read_text() + "gone.png,a\nlost.png,b\n,a\n")
+    result = CliRunner().invoke(app, ["data", "import", "table", str(path), "-o", str(tmp_path / "out")])
+    assert result.exit_code != 0
+    output = " ".join(f"{result.output} {result.exception}".split())
+    for words in ("'gone.png' not found", "'lost.png' not found", "cell 'image' is empty"):
+        assert words in output
+
+
+def test_silent_b6_skipped_rows_are_named_as_skipped_not_as_errors(tmp_path: Path) -> None:
+    path = table(tmp_path / "s", ["a", "b", "a", "b"])
+    path.write_text(path.read_text() + "gone.png,a\n")
+    output = run("table", str(path), "-o", str(tmp_path / "out"), "--skip-missing")
+    assert "warning:" in output
+    assert "'gone.png' not found" in output
+    assert "row skipped" in output
+    assert "error:" not in output
+    assert "use --skip-missing" not in output
+
+
+def test_silent_b6_all_unnamed_values_of_masks_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(S4miError, match="--mask-value 2=NAME --mask-value 3=NAME"):
+        name_mask_values({0, 1, 2, 3}, naming=DatasetNaming("x", mask_values={0: "background", 1: "rim"}))

@@ -26,6 +26,7 @@ from s4mi.data.sources.extract import ExtractJob, extract_images
 from s4mi.data.sources.frames import FrameSelection, expand
 from s4mi.data.sources.label_names import find_label_problems
 from s4mi.data.sources.mask_naming import name_mask_values, propose_threshold, scan_masks
+from s4mi.data.sources.refuse import refuse_errors, skip_missing_files
 from s4mi.data.sources.resume import ImportJournal
 from s4mi.data.sources.types import DatasetNaming, FoundDataset, ProgressCallback
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, MaskKey
@@ -83,10 +84,11 @@ def write_import(
     destination = destination.expanduser().resolve()
     options = options or ImportOptions()
     progress = progress or (lambda *_: None)
-    _check_findings(found, skip_missing=options.skip_missing)
+    found = skip_missing_files(found) if options.skip_missing else found
+    refuse_errors(found)
     _check_destination(found, destination, force=options.force)
     found = expand(found, options.frames, keep_dicom=options.keep_dicom, progress=progress)
-    _check_findings(found, skip_missing=options.skip_missing)
+    refuse_errors(found)
     found = replace(found, rows=tuple(replace(row, id=name) for row, name in zip(found.rows, _ids(found), strict=True)))
     try:
         with ImportJournal(destination) as journal:
@@ -204,16 +206,6 @@ def tasks_of(found: FoundDataset) -> tuple[TaskKind, ...]:
     if any(row.mask is not None for row in found.rows):
         tasks.append("segmentation")
     return tuple(tasks)
-
-
-def _check_findings(found: FoundDataset, *, skip_missing: bool) -> None:
-    ignored = {"missing-image", "missing-mask"} if skip_missing else set()
-    errors = [finding for finding in found.findings if finding.severity == "error" and finding.code not in ignored]
-    if errors:
-        more = f" (and {len(errors) - 1} more; list all: s4mi data check {found.folder})" if len(errors) > 1 else ""
-        raise S4miError(f"{found.folder / errors[0].location}: {errors[0].message}{more}")
-    if not found.rows:
-        raise S4miError(f"{found.folder}: no images to import; check the folder with: s4mi data check {found.folder}")
 
 
 def _check_destination(found: FoundDataset, destination: Path, *, force: bool) -> None:
