@@ -1,17 +1,17 @@
-"""Time an epoch of PiCIE against the four passes and a training pass that are usually written after the paper.
+"""Time an epoch of PiCIE against the four clustering passes and a training pass of the paper's code.
 
     python benchmarks/clustering.py [--images N] [--rounds R] [--quick]
 
-`four_passes.py` is the peer: before it trains it goes over the images four times, twice for each view. We cluster both
-views in one pass. Network, weights, optimiser and loss are the same on both sides, which take turns in one process.
+`four_passes.py` is the peer: before training it processes the images four times, twice for each view. s4mi clusters
+both views in one pass. Network, weights, optimiser and loss are the same on both sides, which alternate in one process.
 
-Images are drawn, and stored as JPEGs of 1024×768. The peer decodes them in every pass, with two processes; we decode
-once, which is not counted but printed, and have two threads. In the row "from memory" both get the same finished views,
-so that the passes and the steps alone are compared. Memory is that of the process that trains, without its loaders'.
+Images are synthetic, stored as JPEGs of 1024×768. The peer decodes them in every pass, with two processes; s4mi decodes
+once, which is not timed but printed, and uses two threads. In the row "from memory" both get the same finished views,
+so that only the passes and the steps are compared. Memory is that of the training process, without its loaders.
 
-Nothing is timed before both sides have been found to give the same labels and losses for the same views and centroids,
-with batch normalisation at its running statistics, and our clusters to be as tight as those of faiss. Views are flipped
-only for that: whoever crops a map of features loses what lies beyond the edge, which we still see.
+Before timing, both sides must give the same labels and losses for the same views and centroids, with batch
+normalisation in evaluation mode, and our clusters must have an inertia like those of faiss. Views are only flipped for
+that check: cropping a feature map loses what is beyond its edge, which s4mi still sees.
 """
 
 import argparse
@@ -42,22 +42,22 @@ from s4mi.methods.segmentation.picie import PicieConfig, PixelClustering
 
 BATCH = 16
 WORKERS = 2
-"""Processes of the peer's loader, threads of ours."""
+"""Processes of the peer's loader, threads of s4mi."""
 OPTIM = OptimConfig(**PicieConfig.default_optim)
 ROW = 8
-"""Of the summary."""
+"""Row of the summary."""
 PACKAGES = ("torch", "torchvision", "timm", "faiss-cpu", "Pillow", "opencv-python-headless")
 MANY = 1_000_000
 
 SAME_LOSS = 1e-5
 SAME_LABELS = 1e-4
-"""Share of the pixels that may lie on the border of two clusters, where rounding decides."""
+"""Largest share of pixels on the border of two clusters, where rounding decides."""
 AS_TIGHT = 1.02
 
 
 @dataclass(frozen=True)
 class Contest:
-    """A network on the images of a data set, as squares of `size` pixels; `rounds`: unless the command line says."""
+    """A network on the images of a data set at `size` × `size` pixels; `rounds` is the default of the command line."""
 
     backbone: str
     size: int
@@ -74,14 +74,14 @@ class Contest:
         return PicieConfig(backbone=self.backbone, weights="none")
 
     def ours(self) -> PixelClustering:
-        """With fresh weights, always the same."""
+        """Our method with new weights, always the same."""
         torch.manual_seed(0)
         names = self.config.own_classes
         task = Task("segmentation", classes=names, image_size=self.size, counts=(0,) * len(names), labelled=0)
         return self.config.build(task)
 
     def peer(self, supply: Supply) -> FourPasses:
-        """With the same weights, laid out as torch does by itself."""
+        """The peer with the same weights, in torch's default memory format."""
         ours = self.ours()
         return FourPasses(
             deepcopy(ours.answer.net),
@@ -93,7 +93,7 @@ class Contest:
         )
 
     def stream(self, config: PicieConfig) -> TrainBatches:
-        """Our batches, as `s4mi train` makes them."""
+        """Our batches, made as in `s4mi train`."""
         cache = open_cache(self.manifest, Preprocessing(self.size), folder=self.folder / "cache", with_masks=False)
         source = CachedTargets(cache=cache, labels=None, device=torch.device("cpu"))
         entries = np.arange(len(cache.images))
@@ -106,7 +106,7 @@ class Contest:
 
 
 class HeldStream:
-    """An epoch of batches, made beforehand, again and again."""
+    """An epoch of batches made beforehand, repeated."""
 
     def __init__(self, batches: Sequence[Batch]) -> None:
         self.batches, self.steps = batches, len(batches)
@@ -116,7 +116,7 @@ class HeldStream:
 
 
 def main() -> None:
-    """Draw the images, take the measurements, print the table."""
+    """Generate the images, run the measurements, print the table."""
     arguments = _arguments()
     torch.set_num_threads(WORKERS)
     setting = (
@@ -124,7 +124,7 @@ def main() -> None:
         f"with {WORKERS} threads."
     )
     pairs: list[Pair] = []
-    said: list[str] = []
+    notes: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         manifest = photographs(folder / "images", arguments.images)
@@ -133,22 +133,26 @@ def main() -> None:
         for contest in (small,) if arguments.quick else (small, large):
             began = time.perf_counter()
             stream = contest.stream(contest.config)
-            said += [f"- {contest.title}: decoded once in {time.perf_counter() - began:.1f} s", f"- {_check(contest)}"]
-            print("\n".join(said[-2:]), flush=True)
+            notes += [f"- {contest.title}: decoded once in {time.perf_counter() - began:.1f} s", f"- {_check(contest)}"]
+            print("\n".join(notes[-2:]), flush=True)
             rounds = arguments.rounds or contest.rounds
             pairs.append(_from_files(contest, stream, rounds, memory=not arguments.quick))
             if contest is small and not arguments.quick:
                 pairs.append(_from_memory(contest, stream, rounds))
-    report("clustering", setting, pairs, text="\n".join(said))
+    report("clustering", setting, pairs, text="\n".join(notes))
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Time an epoch of PiCIE against one of four passes and a fifth.")
-    parser.add_argument(
-        "--images", type=int, help="images of the data set (288, more than k-means looks at; 96 with --quick)"
+    parser = argparse.ArgumentParser(
+        description="Time an epoch of PiCIE against four clustering passes and a training pass."
     )
-    parser.add_argument("--rounds", type=int, help="measurements of each side (3 of the small network, 2 of the large)")
-    parser.add_argument("--quick", action="store_true", help="the small network only, few images, one round")
+    parser.add_argument(
+        "--images", type=int, help="number of images (default: 288, more than k-means is fitted on; 96 with --quick)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, help="measurements of each side (default: 3 for the small network, 2 for the large)"
+    )
+    parser.add_argument("--quick", action="store_true", help="small network only, few images, one round")
     given = parser.parse_args()
     given.images = given.images or (96 if given.quick else 288)
     return given
@@ -187,7 +191,7 @@ def _compare(
 
     sides: dict[str, Work] = {"ours": ours, "theirs": theirs}
     taken = seconds(sides, rounds)
-    against = "four passes and a fifth, faiss"
+    against = "four clustering passes and a training pass, faiss"
     return Pair(what, against, "s/epoch", taken["ours"], taken["theirs"], number=number, memory=memory)
 
 
@@ -202,7 +206,7 @@ def _one_of_the_peer(contest: Contest) -> None:
 
 
 def _our_epochs(method: PixelClustering, stream: TrainLoader) -> Iterator[float]:
-    """The last loss of each epoch."""
+    """Yield the last loss of each epoch."""
     for step in our_steps(method, stream, epochs=MANY):
         if step.ends_epoch:
             yield float(step.losses["total"])
@@ -210,10 +214,10 @@ def _our_epochs(method: PixelClustering, stream: TrainLoader) -> Iterator[float]
 
 @torch.no_grad()
 def _check(contest: Contest) -> str:
-    """How nearly both sides compute the same, in a line.
+    """Describe in one line how well both sides agree.
 
     Raises:
-        SystemExit: they do not.
+        SystemExit: they do not agree.
     """
     views = contest.config.views.model_copy(update={"scale": (1.0, 1.0), "aspect": (1.0, 1.0)})
     batches = list(contest.stream(contest.config.model_copy(update={"views": views})).epoch(1))
@@ -234,16 +238,16 @@ def _check(contest: Contest) -> str:
         losses.append(abs(float(ours.loss(batch).total - peer.loss(z, labels, centroids, counts))))
     inertia = max(_inertia(torch.cat(points), own) for points, own in zip(seen, centroids, strict=True))
     line = (
-        f"{contest.title}: {other} of {pixels:,} labels differ, losses by {max(losses):.0e} at most; our inertia is "
-        f"{inertia:.4f} of faiss's"
+        f"{contest.title}: {other} of {pixels:,} labels differ, losses by at most {max(losses):.0e}; our inertia is "
+        f"{inertia:.4f} times faiss's"
     )
     if other > SAME_LABELS * pixels or max(losses) > SAME_LOSS or inertia > AS_TIGHT:
-        raise SystemExit(f"{line}: the two sides do not compute the same, so nothing is timed")
+        raise SystemExit(f"{line}: the sides do not agree, so nothing is timed")
     return line
 
 
 def _inertia(points: Tensor, centroids: Tensor) -> float:
-    """Of centroids, as a share of that of those that faiss finds for the same (N, D) points."""
+    """Inertia of centroids divided by that of faiss's centroids for the same (N, D) points."""
 
     def of(centroids: Tensor) -> float:
         return float((points - centroids[nearest(points, centroids)]).square().sum())

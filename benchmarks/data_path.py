@@ -1,14 +1,14 @@
-"""Time the data path against the loop that is usually written: both in one run, turn by turn.
+"""Time the data path against typical user code: both in one run, alternately.
 
     python benchmarks/data_path.py [--images N] [--size S] [--workers W] [--rounds R] [--quick]
 
-Images are drawn. A photograph is stored as a JPEG of 1024×768, an image with a mask as PNGs of 480×480. The peers
-decode in every epoch, as they do; s4mi decodes once, and what that costs is printed. No network is trained: a batch is
+Images are synthetic. A photograph is stored as a JPEG of 1024×768, an image with a mask as PNGs of 480×480. The peers
+decode in every epoch, as usual; s4mi decodes once, and the time for that is printed. No network is trained: batches are
 made and counted.
 
-Both sides draw their views by themselves, so no two batches are the same. Before anything is timed, unturned images and
-masks of both are found to show the same, resampled by other rules, batches to have the same form, range and labels,
-and the two appliers to give the same pixels for the same views.
+Both sides draw their own augmentation, so no two batches are the same. Before timing, images and masks without
+augmentation must agree up to their resampling methods, batches must have the same shape, range and labels, and the two
+appliers must give the same pixels for the same views.
 """
 
 import argparse
@@ -43,9 +43,9 @@ from s4mi.data.sources.synthetic import draw_lesions
 
 BATCH = 16
 SAME_IMAGE = 4.0
-"""Mean difference in grey levels that two rules of making images smaller may leave."""
+"""Largest mean difference in grey levels between two methods of downsampling."""
 SAME_MASK = 0.99
-"""Least share of pixels of one class in masks that were made smaller by two rules, or seen through two appliers."""
+"""Least share of equal pixels in masks from two methods of downsampling, or from two appliers."""
 PACKAGES = ("torch", "torchvision", "opencv-python-headless", "Pillow", "scipy", "numpy")
 TURN_AND_FLIP = ViewSpec()
 TURN_FLIP_AND_COLOUR = ViewSpec(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05)
@@ -55,7 +55,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Setup:
-    """How much is measured: `workers` is the loader's processes and s4mi's threads alike."""
+    """Size of the benchmark; `workers` is the number of the loader's processes and of s4mi's threads."""
 
     images: int
     size: int
@@ -64,7 +64,7 @@ class Setup:
 
 
 class Photographs(Dataset[tuple[Tensor, int]]):
-    """Classification as it is usually written: PIL and torchvision, image by image."""
+    """Classification as commonly written: PIL and torchvision, image by image."""
 
     def __init__(self, manifest: Manifest, size: int) -> None:
         self.paths = [row.image for row in manifest.rows]
@@ -87,7 +87,7 @@ class Photographs(Dataset[tuple[Tensor, int]]):
         return self.vary(self.small(number)), self.labels[number]
 
     def small(self, number: int) -> Image.Image:
-        """The image before it is varied."""
+        """Return the image without augmentation."""
         with Image.open(self.paths[number]) as image:
             resized: Image.Image = self.resize(image.convert("RGB"))
         return resized
@@ -97,7 +97,7 @@ class Photographs(Dataset[tuple[Tensor, int]]):
 
 
 class Outlines(Dataset[tuple[Tensor, Tensor]]):
-    """Segmentation as it is usually written: PIL, and scipy turns image and mask by the same angle."""
+    """Segmentation as commonly written: PIL, and scipy rotates image and mask by the same angle."""
 
     def __init__(self, manifest: Manifest, size: int) -> None:
         self.rows = manifest.rows
@@ -127,7 +127,7 @@ class Outlines(Dataset[tuple[Tensor, Tensor]]):
 
 
 def main() -> None:
-    """Draw the images, take the measurements, print the table."""
+    """Generate the images, run the measurements, print the table."""
     setup = _arguments()
     torch.set_num_threads(setup.workers)
     torch.manual_seed(0)
@@ -135,7 +135,7 @@ def main() -> None:
         f"{machine(PACKAGES)} {setup.images} images, batches of {BATCH}; DataLoader with {setup.workers} processes, "
         f"s4mi with {setup.workers} threads."
     )
-    said: list[str] = []
+    notes: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pages, outlines = photographs(folder / "pages", setup.images), outlined(folder / "outlines", setup.images)
@@ -148,7 +148,7 @@ def main() -> None:
                 setup,
                 views=TURN_FLIP_AND_COLOUR,
                 cache=folder / "cache",
-                said=said,
+                notes=notes,
             ),
             _training(
                 f"segmentation, PNG {SQUARE}×{SQUARE} → {setup.size}",
@@ -158,19 +158,19 @@ def main() -> None:
                 setup,
                 views=TURN_AND_FLIP,
                 cache=folder / "cache",
-                said=said,
+                notes=notes,
             ),
-            _appliers(setup, said),
+            _appliers(setup, notes),
         ]
-    report("data-path", setting, pairs, text="\n".join(f"- {line}" for line in said))
+    report("data-path", setting, pairs, text="\n".join(f"- {line}" for line in notes))
 
 
 def _arguments() -> Setup:
-    parser = argparse.ArgumentParser(description="Time the data path against the loop that is usually written.")
-    parser.add_argument("--images", type=int, help="images of each kind (96; 48 with --quick)")
-    parser.add_argument("--size", type=int, default=224, help="side of the network input, pixels")
+    parser = argparse.ArgumentParser(description="Time the data path against typical user code.")
+    parser.add_argument("--images", type=int, help="number of images of each kind (default: 96; 48 with --quick)")
+    parser.add_argument("--size", type=int, default=224, help="side of the network input in pixels")
     parser.add_argument("--workers", type=int, default=2, help="processes of the loader, threads of s4mi")
-    parser.add_argument("--rounds", type=int, help="measurements of each side (5; 2 with --quick)")
+    parser.add_argument("--rounds", type=int, help="measurements of each side (default: 5; 2 with --quick)")
     parser.add_argument("--quick", action="store_true", help="few images, few rounds")
     given = parser.parse_args()
     images, rounds = (48, 2) if given.quick else (96, 5)
@@ -186,31 +186,31 @@ def _training(
     *,
     views: ViewSpec,
     cache: Path,
-    said: list[str],
+    notes: list[str],
 ) -> Pair:
-    """Batches of s4mi against those of a `DataLoader` over `dataset`; both have been through one epoch before."""
+    """Compare batches of s4mi with those of a `DataLoader` over `dataset`, both after one epoch of warm-up."""
     began = time.perf_counter()
     preprocessing = Preprocessing(image_size=setup.size)
     decoded = open_cache(manifest, preprocessing, folder=cache, with_masks=manifest.rows[0].mask is not None)
-    said.append(f"{what}: decoded once, {setup.images / (time.perf_counter() - began):,.0f} images/s")
+    notes.append(f"{what}: decoded once, {setup.images / (time.perf_counter() - began):,.0f} images/s")
     classes = [manifest.spec.classes.index(label) for row in manifest.rows for label in row.labels or ()]
     source = CachedTargets(cache=decoded, labels=torch.tensor(classes), device=torch.device("cpu"))
     stream = TrainBatches(source, np.arange(setup.images), batch_size=BATCH, crops=MultiCrop((views,)), seed=0)
     numbers = itertools.count(1)
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        dataset,  # type: ignore[arg-type]  # of two kinds
+        dataset,  # type: ignore[arg-type]  # two element types
         BATCH,
         shuffle=True,
         num_workers=setup.workers,
         persistent_workers=True,
     )
-    said.append(f"{what}: {_check(decoded, dataset)}")
+    notes.append(f"{what}: {_check(decoded, dataset)}")
     of_ours = ((batch.images, batch.labels if batch.masks is None else batch.masks) for batch in stream.epoch(1))
     if (one := _form(of_ours)) != (other := _form(loader)):
-        raise SystemExit(f"{what}: batches of s4mi are {one} and the peer's {other}, so nothing is timed")
+        raise SystemExit(f"{what}: batches of s4mi are {one}, the peer's {other}, so nothing is timed")
 
     def ours() -> int:
-        # An epoch of so few images is over in a moment; several are timed together.
+        # An epoch of so few images is short, so several are timed together.
         return sum(len(batch.images) for epoch in itertools.islice(numbers, 4) for batch in stream.epoch(epoch))
 
     def theirs() -> int:
@@ -220,10 +220,10 @@ def _training(
 
 
 def _check(decoded: Cache, dataset: Photographs | Outlines) -> str:
-    """How much images and masks of both sides differ before they are varied, in a line.
+    """Describe in one line how much images and masks of both sides differ without augmentation.
 
     Raises:
-        SystemExit: they are not the same.
+        SystemExit: they do not agree.
     """
     apart, alike = 0.0, 1.0
     for number, image in enumerate(decoded.images):
@@ -231,18 +231,14 @@ def _check(decoded: Cache, dataset: Photographs | Outlines) -> str:
         apart = max(apart, float(np.abs(image.astype(int) - other).mean()))
         if mask is not None and decoded.masks is not None:
             alike = min(alike, float((decoded.masks[number] == mask // 255).mean()))
-    line = (
-        f"an image is {apart:.1f} grey levels from the peer's at most, {alike:.1%} of a mask's pixels are its at least"
-    )
+    line = f"images differ by at most {apart:.1f} grey levels on average, at least {alike:.1%} of mask pixels agree"
     if apart > SAME_IMAGE or alike < SAME_MASK:
-        raise SystemExit(f"{line}: the sides are not given the same, so nothing is timed")
+        raise SystemExit(f"{line}: the inputs do not agree, so nothing is timed")
     return line
 
 
 def _form(batches: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[object, ...]:
-    """What all batches have in common: shape and kind of images and targets, range, images, and how often a class is
-    the label of one, or in the mask of one.
-    """
+    """Return what both sides' batches must share: number of images, images per class, shapes and types."""
     images, classes, forms = 0, Counter[int](), set()
     for pixels, target in batches:
         assert target is not None
@@ -253,8 +249,8 @@ def _form(batches: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[object, ...]
     return images, classes, forms
 
 
-def _appliers(setup: Setup, said: list[str]) -> Pair:
-    """The two appliers of one view on the CPU: a matter of which to take there."""
+def _appliers(setup: Setup, notes: list[str]) -> Pair:
+    """Compare the two appliers of views on the CPU, to choose one."""
     chosen = list(draw_lesions(BATCH, size=SQUARE, seed=0))
     side = (setup.size, setup.size)
     images = np.stack([cv2.resize(drawing.image, side, interpolation=cv2.INTER_AREA) for drawing in chosen])
@@ -266,11 +262,11 @@ def _appliers(setup: Setup, said: list[str]) -> Pair:
     assert classes is not None
     assert others is not None
     apart, alike = 255 * float((one - other).abs().mean()), float((classes == others).float().mean())
-    said.append(
-        f"views: the appliers' pixels are {apart:.2f} grey levels apart, {alike:.1%} of the masks' are the same"
+    notes.append(
+        f"views: the two appliers differ by {apart:.2f} grey levels on average, {alike:.1%} of mask pixels agree"
     )
     if apart > TOLERANCE or alike < SAME_MASK:
-        raise SystemExit(f"{said[-1]}: not the same views, so nothing is timed")
+        raise SystemExit(f"{notes[-1]}: the views do not agree, so nothing is timed")
 
     def ours() -> int:
         for _ in range(8):

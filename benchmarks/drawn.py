@@ -1,4 +1,4 @@
-"""Data sets drawn for benchmarks that read files: photographs and squares as JPEGs, squares with masks as PNGs."""
+"""Synthetic data sets for benchmarks that read files: photographs and squares as JPEGs, squares with masks as PNGs."""
 
 import itertools
 from collections.abc import Iterator
@@ -13,26 +13,26 @@ from s4mi.data.sources.synthetic import Drawing, draw_lesions
 from s4mi.data.spec import DatasetSpec
 
 PAGE = (768, 1024)
-"""Height and width of a photograph, pixels."""
+"""Height and width of a photograph in pixels."""
 SQUARE = 480
-"""Side of a square, pixels."""
+"""Side of a square in pixels."""
 DRAWINGS = 24
-"""Different drawings; when they come again they are turned by a quarter, or, as photographs, upside down."""
+"""Number of different images; repetitions are rotated by 90°, photographs by 180°."""
 QUALITY = 90
 
 
 def photographs(folder: Path, count: int) -> Manifest:
-    """JPEGs of 1024×768 with a label each, as a camera stores them."""
+    """Write JPEGs of 1024×768 with a label each, like those of a camera."""
     return _write(folder, count, page=True, masks=False)
 
 
 def squares(folder: Path, count: int) -> Manifest:
-    """JPEGs of 480×480 with a label each."""
+    """Write JPEGs of 480×480 with a label each."""
     return _write(folder, count, page=False, masks=False)
 
 
 def outlined(folder: Path, count: int) -> Manifest:
-    """PNGs of 480×480 and their masks, 0 and 255; the same pixels as arrays beside them, in `.npy` files."""
+    """Write PNGs of 480×480 and their masks, 0 and 255, and the same pixels as `.npy` files."""
     return _write(folder, count, page=False, masks=True)
 
 
@@ -68,14 +68,14 @@ def _write(folder: Path, count: int, *, page: bool, masks: bool) -> Manifest:
 
 
 def _drawings(count: int) -> Iterator[tuple[Drawing, int]]:
-    """Drawings, and how often each has been there before."""
+    """Yield images, each with the number of its earlier repetitions."""
     drawings = list(draw_lesions(min(DRAWINGS, count), size=SQUARE, seed=0))
     for number, drawing in zip(range(count), itertools.cycle(drawings), strict=False):
         yield drawing, number // len(drawings)
 
 
 def _page(drawing: Drawing) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """The middle of a drawing, enlarged."""
+    """Return the centre of an image, enlarged."""
     page = cv2.resize(drawing.image, (PAGE[1], PAGE[1]), interpolation=cv2.INTER_CUBIC)
     top = (PAGE[1] - PAGE[0]) // 2
     return np.asarray(page[top : top + PAGE[0]], dtype=np.uint8)

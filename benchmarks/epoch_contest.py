@@ -1,8 +1,8 @@
-"""Epochs of ours and of a peer, turn by turn: what `epochs.py` compares, and how.
+"""Epochs of s4mi and of a peer, timed alternately, for `epochs.py`.
 
-Nothing is timed before both sides have been found to have the same loss from the same weights and pixels: with batch
-normalisation at its running statistics, and, where both normalise the same batches, over a few steps of training.
-While it is timed, each side must have trained on every image of the data set.
+Before timing, both sides must have the same loss for the same weights and pixels: with batch normalisation in
+evaluation mode, and, if both normalise the same batches, over a few steps of training. While timed, each side must
+train on every image of the data set.
 """
 
 import itertools
@@ -31,20 +31,20 @@ from usual_loops import Loop
 
 BATCH = 16
 WORKERS = 2
-"""Processes of the peers' loaders, threads of ours."""
+"""Processes of the peers' loaders, threads of s4mi."""
 OURS = "s4mi"
 TOGETHER = 2
-"""Steps from the same weights after which both sides must still have the same loss, and whose memory is measured."""
+"""Training steps over which both sides must have the same loss, and whose memory is measured."""
 SAME = 1e-4
 
 
 @dataclass(frozen=True)
 class Contest:
-    """A method of ours and the loop that is usually written for it, on images of `size` pixels.
+    """A method of s4mi and a typical training loop for it, on images of `size` pixels.
 
     Attributes:
-        what: one line. number: of the row of the summary, or 0. loop: the other side, with the weights of ours.
-        turn: epochs a measurement. memory: whether that of a step is measured.
+        what: title of the row. number: row of the summary, or 0. loop: builds the peer with the weights of our method.
+        turn: epochs per measurement. memory: whether to measure the peak memory of a step.
     """
 
     what: str
@@ -58,17 +58,17 @@ class Contest:
     memory: bool = False
 
     def method(self) -> Method:
-        """With fresh weights, always the same."""
+        """Our method with new weights, always the same."""
         torch.manual_seed(0)
         counts = (BATCH,) * len(self.classes)
         return self.config.build(Task(self.kind, self.classes, image_size=self.size, counts=counts, labelled=BATCH))
 
     def peer(self) -> Loop:
-        """With the same weights, laid out as torch does by itself."""
+        """The peer with the same weights, in torch's default memory format."""
         return self.loop(self.method())
 
     def noise(self) -> Batch:
-        """A batch of noise that fits, laid out as our data path does it."""
+        """A batch of noise, in the memory format of our data path."""
         crops, generator = self.config.crops(self.size), torch.Generator().manual_seed(0)
         pixels = (BATCH, self.size, self.size) if self.kind == "segmentation" else (BATCH,)
         targets = torch.randint(len(self.classes), pixels, generator=generator)
@@ -81,7 +81,7 @@ class Contest:
         )
 
     def stream(self, manifest: Manifest, folder: Path) -> TrainBatches:
-        """Our batches, as `s4mi train` makes them; the images are decoded into a cache below `folder`."""
+        """Our batches, made as in `s4mi train`; the images are decoded into a cache below `folder`."""
         masked = self.kind == "segmentation"
         cache = open_cache(manifest, Preprocessing(self.size), folder=folder, with_masks=masked)
         labels = [manifest.spec.classes.index(label) for row in manifest.rows for label in row.labels or ()]
@@ -91,13 +91,13 @@ class Contest:
 
 
 def _steps(method: Method, stream: TrainLoader) -> Iterator[tuple[float, int, bool]]:
-    """Of our loop: each step's loss, its images, whether it ends an epoch."""
+    """Yield for each step of our loop its loss, its number of images, and whether it ends an epoch."""
     for step in our_steps(method, stream, epochs=EPOCHS, first_epoch=SECOND + 1):
         yield float(step.losses["total"]), step.images, step.ends_epoch
 
 
 def our_epochs(method: Method, stream: TrainLoader) -> Work:
-    """An epoch each time it is called."""
+    """Return a function that trains one epoch per call."""
     steps = _steps(method, stream)
 
     def epoch() -> int:
@@ -112,7 +112,7 @@ def our_epochs(method: Method, stream: TrainLoader) -> Work:
 
 
 def difference(contest: Contest) -> float:
-    """Greatest difference between the losses of both sides from the same weights."""
+    """Largest difference between the losses of both sides from the same weights."""
     ours, theirs, batch = contest.method().eval(), contest.peer().eval(), contest.noise()
     handed = theirs.hand_over(batch)
     ours.before_step(TrainState(SECOND, 1, EPOCHS))
@@ -134,10 +134,10 @@ def compare(
     folder: Path,
     from_memory: bool,
 ) -> tuple[list[Pair], str]:
-    """Epochs of ours against those on each loader, then the steps alone; and a line on what else was found.
+    """Compare our epochs with those on each loader, then the steps alone; also return a line on the agreement.
 
     Args:
-        folder: for the cache of ours. from_memory: whether the steps alone are timed too.
+        folder: for our cache. from_memory: also time the steps alone.
     """
     differ = difference(contest)
     if differ > SAME:
@@ -151,8 +151,8 @@ def compare(
     memory = peaks(partial(_few, _our_steps, contest), partial(_few, _their_steps, contest)) if contest.memory else None
     pairs = [Pair(contest.what, name, "images/s", rates[OURS], rates[name], contest.number, memory) for name in loaders]
     note = (
-        f"- {contest.what}: losses differ by {differ:.0e} at most. The cache was filled in {filled:.1f} s, "
-        f"{images / filled:,.0f} images/s, and holds squares of {contest.size} pixels."
+        f"- {contest.what}: losses differ by at most {differ:.0e}. The cache was filled in {filled:.1f} s "
+        f"({images / filled:,.0f} images/s) and holds images of {contest.size} × {contest.size} pixels."
     )
     if from_memory:
         pairs.append(_from_memory(contest, steps * contest.turn, (rounds + 1) // 2))
@@ -160,7 +160,7 @@ def compare(
 
 
 def _rates(sides: Mapping[str, Callable[[], Work]], rounds: int) -> dict[str, tuple[float, ...]]:
-    """Images per second, each side in a process of its own."""
+    """Images per second, each side in its own process."""
     return {side: tuple(1 / one for one in taken) for side, taken in apart(sides, rounds).items()}
 
 
@@ -176,7 +176,7 @@ def _theirs(contest: Contest, name: str, batches: Loader, images: int) -> Work:
 
 
 def _settle(*, ours: bool) -> None:
-    """Threads, and what `make_fabric` of the recipes does for ours."""
+    """Set the number of threads and, for our side, what `make_fabric` sets."""
     torch.set_num_threads(WORKERS)
     if ours:
         keep_freed_memory()
@@ -185,12 +185,12 @@ def _settle(*, ours: bool) -> None:
 def _turn(name: str, epoch: Work, images: int, times: int) -> int:
     seen = [epoch() for _ in range(times)]
     if set(seen) != {images}:
-        raise SystemExit(f"{name} trained on {seen} images an epoch and not on {images}, so nothing is told")
+        raise SystemExit(f"{name} trained on {seen} images per epoch instead of {images}, so no ratio is given")
     return sum(seen)
 
 
 def _from_memory(contest: Contest, steps: int, rounds: int) -> Pair:
-    """So many steps a turn, on one batch."""
+    """Compare `steps` steps per measurement, on one batch in memory."""
     rates = _rates({OURS: partial(_our_steps, contest, steps), "peer": partial(_their_steps, contest, steps)}, rounds)
     return Pair(f"{contest.what}: from memory", "the same loop", "images/s", rates[OURS], rates["peer"])
 

@@ -1,4 +1,4 @@
-"""Time whole epochs, the network trained, against the loaders and loops that are usually written.
+"""Time whole training epochs against common loaders and training loops.
 
     python benchmarks/epochs.py [--rounds R] [--images N] [--quick]
 
@@ -6,10 +6,10 @@
     fine-tuning     PIL, torchvision, a `DataLoader` and a plain loop with Adam
     segmentation    the same loop on batches by scipy.ndimage, by MONAI, and by MONAI's cache
 
-The sides take turns in one process: `epoch_contest.py` says how, and what is asserted first. Images are drawn. Peers
-decode in every epoch, with two processes; s4mi decodes once, which is not counted but told, and has two threads. Rows
-"from memory" repeat one batch, so that the steps alone are compared: no loader makes an epoch faster than that. Memory
-is the peak of two steps in a process of its own, less what that process held before it built a network; Linux tells it.
+The sides alternate: see `epoch_contest.py`, also for what is checked first. Images are synthetic. Peers decode in every
+epoch, with two processes; s4mi decodes once, which is not timed but printed, and uses two threads. Rows "from memory"
+repeat one batch, so that only the steps are compared: no loader makes an epoch faster than that. Memory is the peak
+of two steps in a process of their own, minus that before the network was built (Linux only).
 """
 
 import argparse
@@ -39,10 +39,10 @@ PACKAGES = ("torch", "torchvision", "timm", "lightly", "monai", "scipy", "Pillow
 
 @dataclass(frozen=True)
 class Row:
-    """A contest and what it is held on.
+    """A contest and its data.
 
     Attributes:
-        draw: a data set of so many images into a folder. loaders: of the peers, by name, for such a data set.
+        draw: writes a data set of so many images into a folder. loaders: the peers' loaders by name, for a data set.
     """
 
     contest: Contest
@@ -73,7 +73,7 @@ def dino(backbone: str, size: int, local_size: int, *, number: int, turn: int = 
 
 
 def finetuning(backbone: str, size: int, *, number: int, turn: int = 1, memory: bool = False) -> Row:
-    """A classifier of photographs, which both sides see as squares of `size` pixels."""
+    """A classifier of photographs, resized to `size` × `size` pixels on both sides."""
     config = FinetuneConfig(backbone=backbone, weights="none")
     what = f"fine-tuning, {NAMES[backbone]}, {size}, batch {BATCH}, JPEG {PAGE[1]}×{PAGE[0]}"
     contest = Contest(what, number, config, plain_classifier, "multiclass", LESIONS, size, turn, memory)
@@ -86,7 +86,7 @@ def finetuning(backbone: str, size: int, *, number: int, turn: int = 1, memory: 
 
 
 def segmentation(size: int, *, number: int, turn: int = 1, memory: bool = False) -> Row:
-    """The small profile's U-Net, on a tiny ResNet, on images and masks as squares of `size` pixels."""
+    """The U-Net of the small profile, on a tiny ResNet, on images and masks of `size` × `size` pixels."""
     config = SupervisedConfig(encoder="tiny_resnet", weights="none", decoder_channels=(64, 32, 16, 8))
     what = f"segmentation, tiny ResNet U-Net, {size}, batch {BATCH}, {SQUARE}×{SQUARE} with masks"
     classes = ("background", "lesion")
@@ -115,28 +115,28 @@ def full() -> Iterator[Row]:
 
 
 def small() -> Iterator[Row]:
-    """The networks and sizes of the small profile, for a laptop."""
+    """The networks and sizes of the small profile, for laptops."""
     yield dino("tiny_resnet", 64, 32, number=0, turn=2)
     yield finetuning("tiny_resnet", 64, number=0, turn=2)
     yield segmentation(64, number=6, turn=2)
 
 
-NOTES = f"""- s4mi decodes once; epochs are from the second on. Its views are taken from the squares in the cache, which
-  for DINO are as large as the large crops; lightly cuts all crops out of the {SQUARE} pixels of the file. In DINO each
-  side varies images as it does by default, in fine-tuning both as s4mi does.
-- The first scipy row turns by quarters and by up to 20°, by the nearest pixel, each in half of the cases; s4mi and the
-  others turn every image by any angle, bilinearly.
-- "From memory" is what is left of the ratio where nobody waits for images."""
+NOTES = f"""- s4mi decodes once; epochs are timed from the second on. Its views are made from the cached images, which
+  for DINO are as large as the large crops; lightly crops from the {SQUARE} pixels of the file. In DINO each
+  side uses its default augmentation, in fine-tuning both use that of s4mi.
+- The first scipy row rotates by multiples of 90° and by up to 20°, with nearest-neighbour interpolation, each with
+  probability 1/2; s4mi and the others rotate every image by any angle, bilinearly.
+- "From memory" is the ratio without loading of images."""
 
 
 def main() -> None:
-    """Draw the images, take the measurements, print the table."""
+    """Generate the images, run the measurements, print the table."""
     arguments = _arguments()
     torch.set_num_threads(WORKERS)
     rounds, images = arguments.rounds, arguments.images
     setting = (
-        f"{machine(PACKAGES)} {images} drawn images, {rounds} rounds; DataLoader with {WORKERS} processes, s4mi with "
-        f"{WORKERS} threads."
+        f"{machine(PACKAGES)} {images} synthetic images, {rounds} rounds; DataLoader with {WORKERS} processes, "
+        f"s4mi with {WORKERS} threads."
     )
     pairs: list[Pair] = []
     notes: list[str] = []
@@ -159,10 +159,10 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Time whole epochs against loaders and loops as usually written.")
-    parser.add_argument("--rounds", type=int, help="measurements of each side (5; quick: 2)")
-    parser.add_argument("--images", type=int, help="images of each kind (80; quick: 32)")
-    parser.add_argument("--quick", action="store_true", help="few images, and small ones; none from memory")
+    parser = argparse.ArgumentParser(description="Time whole epochs against common loaders and training loops.")
+    parser.add_argument("--rounds", type=int, help="measurements of each side (default: 5; 2 with --quick)")
+    parser.add_argument("--images", type=int, help="number of images of each kind (default: 80; 32 with --quick)")
+    parser.add_argument("--quick", action="store_true", help="few and small images; no rows from memory")
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (2 if arguments.quick else 5)
     arguments.images = arguments.images or (32 if arguments.quick else 80)

@@ -1,12 +1,12 @@
-"""PiCIE as it is usually written after the paper: four passes over the images before each epoch, then one that trains.
+"""PiCIE as in the paper's code: four clustering passes over the images before each epoch, then a training pass.
 
     1, 2   k-means of the pixel features of view 1, of view 2: faiss on the first batches, then running means
     3, 4   the labels of view 1, of view 2, a file an image
     5      training, with the labels read back
 
-In each pass images are decoded and the pass's views made anew, in a `DataLoader`. How an image is jittered, cropped and
-flipped is drawn once an epoch, so that it is seen alike in all passes; what was done to view 1 is done to the features
-of view 2.
+In each pass images are decoded and its views are made again, in a `DataLoader`. Jitter, crop and flip of an image are
+drawn once per epoch, so that all passes see the same views; the geometric transform of view 1 is applied to the
+features of view 2.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,27 +29,27 @@ from s4mi.engine.optim import OptimConfig
 from s4mi.nets.fpn import FPN
 
 GEOMETRY = slice(0, 6)
-"""Of what is drawn for an image: top, left, height and width of the crop, whether flipped left-right and up-down."""
+"""Geometric parameters of an image: top, left, height and width of the crop, flipped left-right and up-down."""
 JITTER = (slice(6, 10), slice(10, 14))
-"""Of view 1 and of view 2: factors of brightness, contrast and saturation, turn of the hue."""
+"""Colour parameters of view 1 and view 2: factors of brightness, contrast and saturation, shift of the hue."""
 UNCHANGED = (1.0, 1.0, 1.0, 0.0)
 
 
 class Supply(Protocol):
-    """Where the passes get their views from."""
+    """Source of views for the passes."""
 
     def renew(self) -> None:
-        """Draw other views, for another epoch."""
+        """Draw new views, for the next epoch."""
 
     def views(self, *numbers: int) -> Iterator[tuple[Tensor, tuple[Tensor, ...]]]:
-        """Batch after batch: (B,) the images' numbers, and of each of these views (B, 3, S, S) in [0, 1]."""
+        """Yield batches: (B,) image indices, and (B, 3, S, S) in [0, 1] for each of these views."""
 
     def geometry(self, images: Tensor) -> Tensor:
-        """(B, 6) what was done to view 1 of these images, in pixels of S."""
+        """(B, 6) geometric parameters of view 1 of these images, in pixels of S."""
 
 
 class Photographs(Dataset[tuple[int, Tensor]]):
-    """Files, image by image: some of their views, as `drawn`."""
+    """Image files, some of their views, with the parameters `drawn`."""
 
     def __init__(self, paths: Sequence[Path], size: int, drawn: Tensor, views: tuple[int, ...]) -> None:
         self.paths, self.size, self.drawn, self.views = paths, size, drawn, views
@@ -68,12 +68,12 @@ class Photographs(Dataset[tuple[int, Tensor]]):
 
 
 class Files:
-    """Decoded and varied anew in each pass, by processes."""
+    """Views decoded and augmented again in each pass, by processes."""
 
     def __init__(self, paths: Sequence[Path], *, size: int, batch: int, views: ViewSpec, workers: int) -> None:
         self.size, self.spec = size, views
         self.drawn = torch.zeros(len(paths), JITTER[-1].stop)
-        self.drawn.share_memory_()  # type: ignore[no-untyped-call]  # the processes see it change
+        self.drawn.share_memory_()  # type: ignore[no-untyped-call]  # shared with the worker processes
         passes: tuple[tuple[int, ...], ...] = ((0,), (1,), (0, 1))
         self.loaders = {
             numbers: DataLoader(
@@ -98,7 +98,7 @@ class Files:
 
 
 class Held:
-    """Both views of each image, made beforehand and always the same; (S, S) of them are cropped and flipped at most."""
+    """Both views of each image, made beforehand and always the same, at most cropped and flipped."""
 
     def __init__(self, batches: Sequence[Batch]) -> None:
         size, count = batches[0].images.shape[-1], sum(len(batch.rows) for batch in batches)
@@ -119,7 +119,7 @@ class Held:
 
 
 class FourPasses:
-    """A network, and the passes over a supply of views that train it for an epoch."""
+    """A network, and the passes over views that train it for an epoch."""
 
     def __init__(
         self,
@@ -131,14 +131,14 @@ class FourPasses:
         optim: OptimConfig,
         folder: Path,
     ) -> None:
-        """Prepare to write labels into `folder`; faiss looks at so many of the first batches."""
+        """Write labels into `folder`; faiss is fitted on the first `first_batches` batches."""
         self.net, self.supply, self.clusters, self.folder = net, supply, clusters, folder
         self.first_batches = first_batches
         trained = [weight for weight in net.parameters() if weight.requires_grad]
         self.optimizer = SGD(trained, lr=optim.lr, momentum=optim.momentum, weight_decay=optim.weight_decay)
 
     def epoch(self) -> float:
-        """All passes; the mean loss of the last."""
+        """Run all passes; return the mean loss of the last."""
         self.supply.renew()
         centroids = [self.cluster(view) for view in (0, 1)]
         counts = [self.label(view, centroids[view]) for view in (0, 1)]
@@ -176,7 +176,7 @@ class FourPasses:
 
     @torch.no_grad()
     def label(self, view: int, centroids: Tensor) -> Tensor:
-        """Write the labels of a view; (K,) pixels of each cluster."""
+        """Write the labels of a view; return (K,) pixel counts of the clusters."""
         counts = torch.zeros(self.clusters)
         for images, (pixels,) in self.supply.views(view):
             z = self.features(pixels, view, images)
@@ -192,11 +192,11 @@ class FourPasses:
         return torch.from_numpy(labels).long()
 
     def file(self, view: int, image: int) -> Path:
-        """Where the labels are."""
+        """Return the path of the labels."""
         return self.folder / f"{image}_{view}.npy"
 
     def features(self, pixels: Tensor, view: int, images: Tensor) -> Tensor:
-        """(B, D, h, w) of a view, in the geometry of view 1, of unit length."""
+        """(B, D, h, w) unit-length features of a view, in the geometry of view 1."""
         z: Tensor = self.net(pixels)
         if view == 1:
             geometry = self.supply.geometry(images) * torch.tensor([z.shape[-1] / pixels.shape[-1]] * 4 + [1, 1])
@@ -206,7 +206,7 @@ class FourPasses:
     def loss(
         self, z: Sequence[Tensor], labels: Sequence[Tensor], centroids: Sequence[Tensor], counts: Sequence[Tensor]
     ) -> Tensor:
-        """Within each view and across them, a quarter each."""
+        """Loss within and across views, a quarter each."""
         total = torch.zeros(())
         for one in (0, 1):
             for other in (0, 1):
@@ -216,7 +216,7 @@ class FourPasses:
 
 
 def faiss_centroids(points: Tensor, clusters: int, *, all_points: bool = False) -> Tensor:
-    """(K, D) of unit length, of (N, D) points, of which faiss takes 256 a cluster unless told to take all."""
+    """(K, D) unit-length centroids of (N, D) points; faiss samples 256 points per cluster unless `all_points`."""
     most = {"max_points_per_centroid": len(points)} if all_points else {}
     kmeans = faiss.Kmeans(points.shape[1], clusters, niter=20, spherical=True, **most)
     kmeans.train(np.ascontiguousarray(points.numpy()))
@@ -229,7 +229,7 @@ def as_points(z: Tensor) -> Tensor:
 
 
 def nearest(points: Tensor, centroids: Tensor) -> Tensor:
-    """(N,) the centroid at the smallest angle."""
+    """(N,) index of the centroid with the largest cosine similarity."""
     return (points @ centroids.T).argmax(dim=1)
 
 
@@ -238,7 +238,7 @@ def _weight(counts: Tensor) -> Tensor:
 
 
 def _draw(spec: ViewSpec, size: int) -> list[float]:
-    """Of one image, for an epoch."""
+    """Draw the parameters of one image for an epoch."""
     blank = torch.empty(3, size, size)
     crop = transforms.RandomResizedCrop.get_params(blank, scale=list(spec.scale), ratio=list(spec.aspect))
     flips = (torch.rand(2) < 0.5).tolist() if spec.flip else (0, 0)
@@ -266,7 +266,7 @@ def _jittered(image: Image.Image, jitter: list[float]) -> Image.Image:
 
 
 def _moved(pixels: Tensor, geometry: Tensor) -> Tensor:
-    """(C, H, W) → its crop, as large as it was, and flipped; in whole pixels."""
+    """(C, H, W) → its crop, resized to H × W, and flipped; in whole pixels."""
     top, left, height, width, left_right, up_down = geometry.round().int().tolist()
     size = list(pixels.shape[-2:])
     moved: Tensor = TF.resized_crop(pixels, top, left, max(height, 1), max(width, 1), size, antialias=False)
@@ -274,7 +274,7 @@ def _moved(pixels: Tensor, geometry: Tensor) -> Tensor:
 
 
 def _crops(affine: Tensor, size: int) -> Tensor:
-    """(B, 2, 3) matrices of crops and flips, as of `affine_grid` → (B, 6) as `GEOMETRY`, in pixels of `size`."""
+    """(B, 2, 3) matrices of crops and flips, as for `affine_grid` → (B, 6) as `GEOMETRY`, in pixels of `size`."""
     sides = affine[:, [1, 0], [1, 0]]  # height, width; negative where flipped
     corner = (affine[:, [1, 0], 2] - sides.abs() + 1) / 2
     return torch.cat([corner * size, sides.abs() * size, (sides < 0).flip(dims=[1])], dim=1)

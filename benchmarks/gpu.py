@@ -1,14 +1,14 @@
-"""Training steps on a GPU: images a second, their share of the device's peak, and what launching kernels costs.
+"""Training steps on a GPU: images per second, share of the device's peak, and cost of launching kernels.
 
     python benchmarks/gpu.py [--only WORD …] [--batches N …] [--compiled] [--accelerator cuda|cpu] [--quick]
 
 Runs are set up by the code of `s4mi train`: bfloat16, channels last, the data set and its views on the device. "Steps"
-is one batch again and again, "with views" the run's own batches, cut anew each time. An image counts once, however many
-crops of it a method looks at.
+repeats one batch, "with views" uses the run's own batches, augmented each time. An image counts once, however many
+crops of it a method uses.
 
-MFU is what the sums of a step (multiplications and additions of its matrix products, convolutions and attention, both
-ways) would take at the device's peak in bfloat16, of what the step takes. "Idle" is the share of a step's time in which
-the device runs no kernel, for the paper's batch: it waits for Python to launch the next.
+MFU (model FLOPs utilisation) is the time that the FLOPs of a step (matrix products, convolutions and attention, forward
+and backward) would take at the device's peak in bfloat16, divided by the measured time. "Idle" is the share of a step
+in which the device runs no kernel, at the paper's batch size: it waits for Python to launch the next.
 """
 
 import argparse
@@ -36,12 +36,12 @@ from s4mi.training.session import Session
 
 PACKAGES = ("torch", "timm", "lightning-fabric")
 PEAKS = {"H200": 989.0, "H100 80GB HBM3": 989.0, "A100": 312.0}
-"""TFLOP/s of bfloat16 without sparsity, by a part of the device's name, from the maker's data sheets."""
+"""Peak TFLOP/s in bfloat16 without sparsity, by a part of the device's name, from the manufacturer's data sheets."""
 PAPER_BATCH = 16
 TRAINING_SHARE = 0.6
-"""Of the images: enough of them for a batch, after validation and test have theirs."""
+"""Lower bound of the training share, so that the training set has enough images for a batch."""
 SECOND = 2
-"""The epoch that is timed: in the first, DINO's prototypes stand still."""
+"""The epoch that is timed: in the first, DINO's prototypes are frozen."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,18 @@ class Row:
     """A method to time.
 
     Attributes:
-        aim: images a second on an H200 at 224 pixels, with the largest useful batch. labels: per cent.
+        target: images per second on an H200 at 224 pixels, with the best batch size. labels: label fraction, percent.
     """
 
     what: str
-    aim: int
+    target: int
     method: dict[str, Any] = field(hash=False)
     labels: float = 100.0
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What is tried: side of the images in pixels, batches, and steps of a measurement."""
+    """Settings: side of the images in pixels, batch sizes, steps per measurement, warm-up steps."""
 
     rows: tuple[Row, ...]
     size: int
@@ -71,7 +71,7 @@ class Setup:
 
 @dataclass
 class Found:
-    """Of one batch size: images a second, and of one step the sums, and the share of idle time if the device tells."""
+    """Results for one batch size: images per second, FLOPs per step, and the idle share if the device reports it."""
 
     batch: int
     rate: float
@@ -119,7 +119,7 @@ TINY = Setup(
 
 
 def main() -> None:
-    """Draw the images, take the measurements, print the table."""
+    """Generate the images, run the measurements, print the table."""
     arguments = _arguments()
     setup = TINY if arguments.quick else FULL
     batches = tuple(arguments.batches or setup.batches)
@@ -139,30 +139,32 @@ def main() -> None:
                     found.append(_measure(config, setup, flops.get((row, batch))))
                     flops[row, batch] = found[-1].flops
                 except torch.OutOfMemoryError:
-                    notes.append(f"- {what}: a batch of {batch} does not fit into the device's memory")
+                    notes.append(f"- {what}: a batch of {batch} exceeds the device's memory")
                     break
                 finally:
-                    torch.cuda.empty_cache()  # nothing, where CUDA has not been used
-            lines += [_line(what, row.aim, found, arguments.accelerator)] if found else []
+                    torch.cuda.empty_cache()  # no effect without CUDA
+            lines += [_line(what, row.target, found, arguments.accelerator)] if found else []
             print("\n".join(lines[-1:]), flush=True)
     head = (
-        f"| {setup.size} px | aim | images/s, steps | with views | batch | MFU | of {min(batches)}: images/s | idle |",
+        f"| {setup.size} px | target | steps: images/s | with views | batch | MFU | at {min(batches)} | idle |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     )
-    setting = f"{_device(arguments.accelerator)}; {machine(PACKAGES)} {setup.steps} steps each, after {setup.warm}."
+    setting = f"{_device(arguments.accelerator)}; {machine(PACKAGES)} {setup.steps} steps after {setup.warm}."
     report("gpu", setting, text="\n".join((*head, *lines, *([""] if notes else []), *notes)))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time training steps on a GPU.")
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="rows with one of these words in their name")
-    parser.add_argument("--batches", nargs="+", type=int, help=f"batch sizes to try ({FULL.batches})")
-    parser.add_argument("--compiled", action="store_true", help="time the networks compiled by torch.compile too")
-    parser.add_argument("--accelerator", choices=("cuda", "cpu"), default="cuda", help="cpu: to try this benchmark")
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="only rows with one of these words in their name")
+    parser.add_argument("--batches", nargs="+", type=int, help=f"batch sizes (default: {FULL.batches})")
+    parser.add_argument("--compiled", action="store_true", help="also time the networks compiled by torch.compile")
+    parser.add_argument(
+        "--accelerator", choices=("cuda", "cpu"), default="cuda", help="device; cpu is for testing this benchmark"
+    )
     parser.add_argument("--quick", action="store_true", help="tiny networks at 64 pixels, few steps")
     given = parser.parse_args()
     if given.accelerator == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("gpu.py: torch sees no GPU here; --accelerator cpu --quick tries the benchmark without one")
+        raise SystemExit("gpu.py: torch finds no GPU; use --accelerator cpu --quick to test the benchmark without one")
     return given
 
 
@@ -181,7 +183,7 @@ def _config(row: Row, setup: Setup, batch: int, folder: Path, accelerator: str, 
 
 
 def _measure(config: RunConfig, setup: Setup, flops: float | None) -> Found:
-    """`flops`: of a step, where they have been counted; they cannot be in a compiled network."""
+    """Measure a configuration; `flops` of a step if known, as they cannot be counted in a compiled network."""
     session = Session.begin(make_fabric(config), config, prepare(config), RunDir(config.data.cache / "no-run"))
     batch = next(session.loader.epoch(SECOND))
     assert len(batch.rows) == config.batch_size, "the data set has too few images for a batch"
@@ -201,7 +203,7 @@ def _measure(config: RunConfig, setup: Setup, flops: float | None) -> Found:
 
 
 def _steps(session: Session, stream: TrainLoader) -> Iterator[Step]:
-    """Our loop, as a session has it, over a stream."""
+    """Our training loop over a train loader."""
     return fit(
         session.fabric,
         session.method,
@@ -215,7 +217,7 @@ def _steps(session: Session, stream: TrainLoader) -> Iterator[Step]:
 
 
 def _rate(steps: Iterator[Step], setup: Setup) -> float:
-    """Images a second of so many steps, after those that warm up; the device is waited for at both ends only."""
+    """Images per second over the steps after warm-up; the device is synchronised only before and after."""
     _take(steps, setup.warm)
     began = time.perf_counter()
     images = _take(steps, setup.steps)
@@ -230,7 +232,7 @@ def _take(steps: Iterator[Step], number: int) -> int:
 
 
 def _busy(steps: Iterator[Step], setup: Setup) -> float:
-    """Seconds of a step in which a kernel runs."""
+    """Seconds per step in which a kernel runs."""
     _take(steps, setup.warm)
     with profile(activities=[ProfilerActivity.CUDA]) as profiler:
         _take(steps, setup.steps)
@@ -238,18 +240,18 @@ def _busy(steps: Iterator[Step], setup: Setup) -> float:
     return microseconds / 1e6 / setup.steps
 
 
-def _line(what: str, aim: int, found: Sequence[Found], accelerator: str) -> str:
+def _line(what: str, target: int, found: Sequence[Found], accelerator: str) -> str:
     best, paper, peak = max(found, key=lambda one: one.rate), found[0], _peak(accelerator)
     mfu = "–" if peak is None else f"{best.flops * best.rate / best.batch / (1e12 * peak):.0%}"
     idle = "–" if paper.idle is None else f"{paper.idle:.0%}"
     return (
-        f"| {what} | {f'{aim:,}' if aim else '–'} | {best.rate:,.0f} | {best.views:,.0f} | {best.batch} | {mfu} "
+        f"| {what} | {f'{target:,}' if target else '–'} | {best.rate:,.0f} | {best.views:,.0f} | {best.batch} | {mfu} "
         f"| {paper.rate:,.0f} | {idle} |"
     )
 
 
 def _peak(accelerator: str) -> float | None:
-    """TFLOP/s of the device, where it is one that we know."""
+    """Peak TFLOP/s of the device, or None if unknown."""
     name = _device(accelerator)
     return next((peak for part, peak in PEAKS.items() if part in name), None)
 

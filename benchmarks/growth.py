@@ -1,13 +1,13 @@
-"""How cost grows: with the number of images, their size, the crops of DINO, and the threads. There is no peer.
+"""How time grows with the number of images, their size, the crops of DINO, and the threads. There is no peer.
 
     python benchmarks/growth.py [--quick]
 
-Beside each figure stands how many times the first of its kind it is, and how many times that would be if it grew
-linearly with what is varied: with images, with pixels, with what the networks see. Everything goes the way of
-`s4mi data check`, `s4mi data split` and `s4mi train`: their cache, batches, loop and checks, with their defaults.
+Each time is also given relative to the first of its series, beside the value expected for linear growth with the varied
+quantity: images, pixels, or the input of the networks. Everything runs the code of `s4mi data check`, `s4mi data split`
+and `s4mi train`: their cache, batches, loop and checks, with their defaults.
 
-A figure is the least of several where one takes no seconds, after one that starts threads and processes. The search for
-copies compares every picture with every other, so it grows with the square, and is to be small beside the rest.
+Short times are the minimum of several, after a warm-up that starts threads and processes. The search for
+near-duplicates compares all pairs of images, so it grows quadratically, and should be small compared with the rest.
 """
 
 import argparse
@@ -46,21 +46,21 @@ from s4mi.recipes.split import split_dataset
 PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "joblib")
 BATCH = 16
 ENOUGH = 0.5
-"""Seconds after which a figure is not taken once more."""
+"""Seconds after which a measurement is not repeated."""
 MOST = 5
-"""Times that a figure is taken."""
+"""Largest number of repetitions."""
 CORES = "LOKY_MAX_CPU_COUNT"
-"""Environment variable: cores that decoding may take."""
+"""Environment variable: number of cores for decoding."""
 FINETUNE = FinetuneConfig(backbone="tiny_resnet", weights="none")
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What is tried.
+    """Sizes of the benchmark.
 
     Attributes:
-        counts: images of the data sets, each of `side` pixels. sizes: of the network's input. drawn: images for the
-            rest, of the greatest size. crops: of DINO, two of them large. steps: optimiser steps that are timed.
+        counts: images of the data sets, each of `side` pixels. sizes: of the network input. drawn: number of images for
+            the rest, of the largest size. crops: of DINO, two of them large. steps: optimiser steps that are timed.
     """
 
     counts: tuple[int, ...]
@@ -75,15 +75,15 @@ class Setup:
 FULL = Setup((30, 300, 3000, 30_000), 64, (64, 128, 256, 512), 96, (2, 4, 8, 10), "resnet18", 5)
 QUICK = Setup((20, 60, 200), 64, (64, 128), 32, (2, 4, 8), "tiny_resnet", 2)
 DINO_SIZE = 96
-"""Side of the large crops, pixels."""
+"""Side of the large crops in pixels."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One thing at growing amounts.
+    """One quantity measured at increasing sizes.
 
     Attributes:
-        amounts: what is varied, in words. figures: one each. linear: what each is in proportion to.
+        amounts: labels of the sizes. figures: measurements. linear: expected proportions for linear growth.
     """
 
     what: str
@@ -100,9 +100,9 @@ class Series:
 
 
 def main() -> None:
-    """Take the measurements, print the tables."""
-    parser = argparse.ArgumentParser(description="Time how cost grows.")
-    parser.add_argument("--quick", action="store_true", help="few and small images, a small network")
+    """Run the measurements, print the tables."""
+    parser = argparse.ArgumentParser(description="Measure how time grows with the size of the data.")
+    parser.add_argument("--quick", action="store_true", help="few and small images, small network")
     setup = QUICK if parser.parse_args().quick else FULL
     cores = joblib.cpu_count()
     torch.set_num_threads(cores)
@@ -114,26 +114,26 @@ def main() -> None:
             f"Number of images, {setup.side} px": _with_images(setup, folder),
             "Size of the network's input": _with_size(setup, large, folder),
             f"Crops of DINO, {setup.backbone}, {DINO_SIZE} px": _with_crops(setup, large, folder),
-            "Threads, each number in a process of its own": _with_threads(setup, large, folder, cores),
+            "Threads, each number in its own process": _with_threads(setup, large, folder, cores),
         }
     text = "\n\n".join(f"**{title}**\n\n{_table(series)}" for title, series in tables.items())
-    last = f"The largest set tried has {setup.counts[-1]:,} images; the largest input {setup.sizes[-1]} pixels."
+    last = f"The largest data set has {setup.counts[-1]:,} images, the largest input {setup.sizes[-1]} pixels."
     report("growth", setting, text=f"{text}\n\n{last}")
 
 
 def _table(series: Sequence[Series]) -> str:
-    head = ("| what | at | s4mi | times the first | times if linear |", "|---|---:|---:|---:|---:|")
+    head = ("| benchmark | at | s4mi | relative to the first | if linear |", "|---|---:|---:|---:|---:|")
     return "\n".join((*head, *(row for one in series for row in one.rows())))
 
 
 def _with_images(setup: Setup, folder: Path) -> list[Series]:
-    """Each thing that is done to all images of a data set."""
+    """Everything that processes all images of a data set."""
     manifests = [
         write_synthetic("lesions", folder / f"of-{count}", count=count, size=setup.side, seed=0)
         for count in setup.counts
     ]
     caches = [_cache(manifest, setup.side, folder / "kept") for manifest in manifests]
-    check_path(manifests[-1].folder)  # so that its processes run
+    check_path(manifests[-1].folder)  # starts its processes
 
     def series(what: str, work: Callable[[Manifest, Cache], object]) -> Series:
         pairs = zip(manifests, caches, strict=True)
@@ -149,13 +149,13 @@ def _with_images(setup: Setup, folder: Path) -> list[Series]:
         series("an epoch of views", lambda _, cache: _epoch(cache, FINETUNE.crops(setup.side))),
         series("`s4mi data check --no-duplicates`", lambda one, _: _check(one, duplicates=False)),
         series("`s4mi data check`", lambda one, _: _check(one, duplicates=True)),
-        series("of that the search for copies", lambda _, cache: near_duplicates(cache.thumbnails)),
+        series("of which the search for near-duplicates", lambda _, cache: near_duplicates(cache.thumbnails)),
         series("`s4mi data split`", lambda one, _: _split(one)),
     ]
 
 
 def _with_size(setup: Setup, manifest: Manifest, folder: Path) -> list[Series]:
-    """Views and a training step, of the same images at each size."""
+    """Views and a training step with the same images at each size."""
     views, steps = [], []
     for size in setup.sizes:
         cache = _cache(manifest, size, folder / "sizes")
@@ -171,7 +171,7 @@ def _with_size(setup: Setup, manifest: Manifest, folder: Path) -> list[Series]:
 
 
 def _with_crops(setup: Setup, manifest: Manifest, folder: Path) -> list[Series]:
-    """A training step of DINO; linear in the pixels that go through a network, backwards counted as two forwards."""
+    """A training step of DINO; linear in the input pixels of the networks, a backward pass counts twice."""
     cache = _cache(manifest, DINO_SIZE, folder / "crops")
     figures, linear = [], []
     for crops in setup.crops:
@@ -183,11 +183,11 @@ def _with_crops(setup: Setup, manifest: Manifest, folder: Path) -> list[Series]:
 
 
 def _with_threads(setup: Setup, manifest: Manifest, folder: Path, cores: int) -> list[Series]:
-    """How much more is done in a second."""
+    """Throughput for each number of threads."""
     threads = [*itertools.takewhile(lambda n: n < cores, (2**k for k in itertools.count())), cores]
     found = []
     for number in threads:
-        os.environ[CORES] = str(number)  # before the process is there, which reads it
+        os.environ[CORES] = str(number)  # before the process starts, which reads it
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             found.append(pool.submit(_rates, manifest, folder / f"threads-{number}", number, setup).result())
     del os.environ[CORES]
@@ -199,7 +199,7 @@ def _with_threads(setup: Setup, manifest: Manifest, folder: Path, cores: int) ->
 
 
 def _rates(manifest: Manifest, folder: Path, threads: int, setup: Setup) -> tuple[float, float, float]:
-    """Images a second: decoded, seen through views, and trained on."""
+    """Images per second: decoding, views, and training."""
     torch.set_num_threads(threads)
     size, numbers, images = setup.sizes[1], itertools.count(), len(manifest.rows)
     decode = _seconds(lambda: _cache(manifest, size, folder / str(next(numbers))))
@@ -219,7 +219,7 @@ def _cache(manifest: Manifest, size: int, folder: Path) -> Cache:
 
 
 def _epoch(cache: Cache, crops: MultiCrop) -> None:
-    """All batches of an epoch, as `s4mi train` makes them; no network."""
+    """Make all batches of an epoch as in `s4mi train`; no network."""
     source = CachedTargets(cache=cache, labels=None, device=torch.device("cpu"))
     stream = TrainBatches(source, np.arange(len(cache.images)), batch_size=BATCH, crops=crops, seed=0)
     rows = [row for batch in stream.epoch(1) for row in batch.rows.tolist()]
@@ -239,7 +239,7 @@ def _split(manifest: Manifest) -> None:
 
 
 def _step(config: MethodConfig, manifest: Manifest, cache: Cache, *, size: int, batch: int, steps: int) -> float:
-    """Seconds of an optimiser step with all that belongs to it: the median of `steps`, after two."""
+    """Seconds of a complete training step: the median of `steps`, after two of warm-up."""
     torch.manual_seed(0)
     classes = manifest.spec.classes
     labels = [classes.index(label) for row in manifest.rows for label in row.labels or ()]
@@ -260,7 +260,7 @@ def _step(config: MethodConfig, manifest: Manifest, cache: Cache, *, size: int, 
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """The least that it takes, after once that does not count."""
+    """Minimum time in seconds, after one warm-up."""
     work()
     taken: list[float] = []
     while len(taken) < MOST and sum(taken) < ENOUGH:

@@ -1,16 +1,15 @@
-"""Time answers from image files: `s4mi predict` of a run and of its ONNX file against the loop that is usually written.
+"""Time prediction from image files: `s4mi predict` of a run and of its ONNX file against a typical PyTorch loop.
 
     python benchmarks/inference.py [--images N] [--rounds R] [--quick]
 
-All three are in one process, turn by turn: whatever else the machine is doing falls on all alike. Networks are loaded
-before the clock starts; reading, the network, and writing the answers (a table, or a mask an image at its own size) are
-timed.
+All three alternate in one process, so that other load on the machine affects all alike. Networks are loaded
+before timing; reading, the network, and writing predictions (a table, or a mask per image at its own size) are timed.
 
-The peer is an eager loop over a `DataLoader` with processes, written with care: OpenCV to resize, inference mode, one
-mask file an image. It writes masks and probabilities and nothing else; s4mi also measures each mask and works out the
-entropy of each answer. Nothing is timed before all three have given the same answers.
+The peer is a careful eager loop over a `DataLoader` with processes: OpenCV for resizing, inference mode, one mask file
+per image. It writes masks and probabilities only; s4mi also measures each mask and computes the entropy of each
+prediction. Before timing, all three must give the same predictions.
 
-The rows "the network alone" are of a batch in memory: ONNX Runtime against eager PyTorch.
+The rows "the network alone" use a batch in memory: ONNX Runtime against eager PyTorch.
 """
 
 import argparse
@@ -51,17 +50,17 @@ from s4mi.training.run_dir import RunDir, build_method
 PAGE = 512
 BATCH = 16
 SAME = 1e-4
-"""Probabilities that differ by no more are the same."""
+"""Largest difference of probabilities."""
 SAME_PIXELS = 0.9999
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 ROW = 10
-"""Of the summary."""
+"""Row of the summary."""
 PACKAGES = ("torch", "onnxruntime", "timm", "opencv-python-headless", "Pillow")
 
 
 @dataclass(frozen=True)
 class Contest:
-    """One network on image files, and `method` as a run file has it."""
+    """One network on image files; `method` as in a run file."""
 
     title: str
     size: int
@@ -86,7 +85,7 @@ SMALL = [
 
 
 class Files(Dataset[tuple[Tensor, int]]):
-    """Image files as they are usually read for a network."""
+    """Image files, loaded as is common for a network."""
 
     def __init__(self, folder: Path, size: int) -> None:
         self.paths = sorted(folder.iterdir())
@@ -103,7 +102,7 @@ class Files(Dataset[tuple[Tensor, int]]):
 
 
 def main() -> None:
-    """Draw the images, take the measurements, print the table."""
+    """Generate the images, run the measurements, print the table."""
     arguments = _arguments()
     torch.manual_seed(0)
     setting = (
@@ -112,23 +111,23 @@ def main() -> None:
         f"writes in {os.cpu_count()} threads."
     )
     pairs: list[Pair] = []
-    said: list[str] = []
+    notes: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         images = Path(name) / "images"
         images.mkdir()
         for number, drawing in enumerate(draw_lesions(arguments.images, size=PAGE, seed=0)):
             Image.fromarray(drawing.image).save(images / f"{number:04d}.jpg", quality=90)
         for contest in SMALL if arguments.quick else LARGE:
-            pairs += _contest(contest, images, Path(name) / str(contest.method["name"]), arguments, said)
-    report("inference", setting, pairs, text="\n".join(f"- {line}" for line in said))
+            pairs += _contest(contest, images, Path(name) / str(contest.method["name"]), arguments, notes)
+    report("inference", setting, pairs, text="\n".join(f"- {line}" for line in notes))
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Time answers from image files.")
-    parser.add_argument("--images", type=int, help="image files (64; 24 with --quick)")
-    parser.add_argument("--rounds", type=int, help="measurements of each side (3)")
+    parser = argparse.ArgumentParser(description="Time prediction from image files.")
+    parser.add_argument("--images", type=int, help="number of image files (default: 64; 24 with --quick)")
+    parser.add_argument("--rounds", type=int, help="measurements of each side (default: 3)")
     parser.add_argument("--workers", type=int, default=2, help="processes of the peer's loader")
-    parser.add_argument("--quick", action="store_true", help="small networks and few images")
+    parser.add_argument("--quick", action="store_true", help="small networks, few images")
     given = parser.parse_args()
     given.images = given.images or (24 if given.quick else 64)
     given.rounds = given.rounds or 3
@@ -136,9 +135,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _contest(
-    contest: Contest, images: Path, home: Path, arguments: argparse.Namespace, said: list[str]
+    contest: Contest, images: Path, home: Path, arguments: argparse.Namespace, notes: list[str]
 ) -> Iterator[Pair]:
-    """The rows of a network, after a line in `said` on how nearly the answers are the same."""
+    """Yield the rows of a network, after adding a line on the agreement of the predictions to `notes`."""
     config, spec = _settings(contest, home)
     kind = spec.tasks[0]
     task = Task(kind=kind, classes=spec.classes_of(kind), image_size=contest.size, counts=(), labelled=0)
@@ -154,16 +153,16 @@ def _contest(
     write_onnx(deployable, _facts(contest, spec), home / "model.onnx")
     sides = {
         "eager loop": _peer(contest, method, images, home / "peer", arguments.workers),
-        "`s4mi predict` of the run": _ours(RunModel(run.path), images, home / "run-answers"),
+        "`s4mi predict` of the run": _ours(RunModel(run.path), images, home / "run-predictions"),
         "`s4mi predict` of its ONNX file": _ours(
-            OnnxModel(home / "model.onnx", threads=torch.get_num_threads()), images, home / "onnx-answers"
+            OnnxModel(home / "model.onnx", threads=torch.get_num_threads()), images, home / "onnx-predictions"
         ),
     }
     for work in sides.values():
         work()
-    for answers in ("run-answers", "onnx-answers"):
-        said.append(_check(contest, home / "peer", home / answers))
-        print(said[-1], flush=True)
+    for folder in ("run-predictions", "onnx-predictions"):
+        notes.append(_check(contest, home / "peer", home / folder))
+        print(notes[-1], flush=True)
     yield from _pairs(contest.title, turn_by_turn(sides, arguments.rounds), number=ROW)
     batch = np.stack(
         [(255 * Files(images, contest.size)[number][0]).byte().permute(1, 2, 0) for number in range(BATCH)]
@@ -187,7 +186,7 @@ def _settings(contest: Contest, home: Path) -> tuple[RunConfig, DatasetSpec]:
 
 
 def _settle(method: Classifier | Segmenter, files: Files) -> None:
-    """Let batch normalisation see some images, so that random weights give answers that differ from pixel to pixel."""
+    """Update the running statistics of batch normalisation, so that predictions of random weights vary over pixels."""
     with torch.no_grad():
         for _ in range(20):
             method.train().logits(torch.stack([files[number][0] for number in range(8)]))
@@ -214,19 +213,19 @@ def _facts(contest: Contest, spec: DatasetSpec) -> ModelMetadata:
 
 
 def _ours(model: Model, images: Path, out: Path) -> Work:
-    """What `s4mi predict` does once the network is loaded."""
-    answerer = Predictor((model,))
+    """Return what `s4mi predict` does after loading the network."""
+    predictor = Predictor((model,))
 
     def work() -> int:
         asked = find_inputs([images], (), None)
         out.mkdir(exist_ok=True)
         writer: MaskWriter | PredictionWriter
-        if answerer.segments:
-            writer = MaskWriter(out, asked, answerer, overlay=False, sheet=False, form="png", resume=False)
+        if predictor.segments:
+            writer = MaskWriter(out, asked, predictor, overlay=False, sheet=False, form="png", resume=False)
         else:
-            writer = PredictionWriter(out, asked, answerer, resume=False)
+            writer = PredictionWriter(out, asked, predictor, resume=False)
         with writer:
-            for one, made in prediction_stream(asked, answerer, writer.process, writer.keep):
+            for one, made in prediction_stream(asked, predictor, writer.process, writer.keep):
                 writer.write(one, made)  # type: ignore[arg-type]
         return len(asked)
 
@@ -234,7 +233,7 @@ def _ours(model: Model, images: Path, out: Path) -> Work:
 
 
 def _peer(contest: Contest, method: Classifier | Segmenter, images: Path, out: Path, workers: int) -> Work:
-    """The loop that is usually written, with the same weights."""
+    """Return the typical loop, with the same weights."""
     files = Files(images, contest.size)
     loader = DataLoader(files, BATCH, num_workers=workers, persistent_workers=workers > 0)
     out.mkdir()
@@ -286,25 +285,25 @@ def _alone(deployable: Deployable, home: Path, batch: NDArray[np.uint8]) -> dict
 
 
 def _check(contest: Contest, peer: Path, ours: Path) -> str:
-    """How nearly the answers are the peer's, in a line.
+    """Describe in one line how well the predictions agree with the peer's.
 
     Raises:
-        SystemExit: they are others.
+        SystemExit: they do not agree.
     """
     if contest.segments:
         pairs = [
             (np.asarray(Image.open(path)), np.asarray(Image.open(ours / path.name))) for path in peer.glob("*.png")
         ]
         alike = float(np.mean([(one == other).mean() for one, other in pairs]))
-        line = f"{contest.title}: {alike:.4%} of the pixels of {ours.name} are the peer's, {SAME_PIXELS:.2%} must be"
+        line = f"{contest.title}: {alike:.4%} of the pixels of {ours.name} agree with the peer (≥ {SAME_PIXELS:.2%})"
         good = alike >= SAME_PIXELS
     else:
         one, other = _table(peer), _table(ours)
         difference = max(abs(one[name] - other[name]).max() for name in one)
-        line = f"{contest.title}: probabilities of {ours.name} differ by {difference:.0e}, at most {SAME:.0e} may be"
+        line = f"{contest.title}: probabilities of {ours.name} differ by {difference:.0e} (limit {SAME:.0e})"
         good = bool(difference <= SAME)
     if not good:
-        raise SystemExit(f"{line}: the sides do not give the same answers, so nothing is timed")
+        raise SystemExit(f"{line}: the predictions do not agree, so nothing is timed")
     return line
 
 
@@ -314,7 +313,7 @@ def _table(folder: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def _pairs(title: str, rates: dict[str, tuple[float, ...]], *, number: int = 0) -> Iterator[Pair]:
-    """A row for each side but the first, which is the peer."""
+    """Yield a row for each side except the first, which is the peer."""
     (peer, theirs), *others = rates.items()
     for side, ours in others:
         yield Pair(f"{title}: {side}", peer, "images/s", ours, theirs, number=number)

@@ -1,7 +1,7 @@
-"""What benchmarks have in common: turns, ratios, tables, and a file of results that `everything.py` puts into the docs.
+"""Shared by the benchmarks: alternating measurements, ratios, tables, and result files for `everything.py`.
 
-A ratio above 1 says that s4mi is faster. Each is the median of the ratios of the rounds, as both sides of a round have
-had the same machine to themselves for as long; least and most are of single rounds.
+A ratio above 1 means that s4mi is faster. It is the median of the ratios of the rounds, because both sides of a round
+ran under the same conditions; the range is that of single rounds.
 """
 
 import json
@@ -21,22 +21,22 @@ from typing import Literal
 import torch
 
 RESULTS = "S4MI_BENCH_RESULTS"
-"""Environment variable: the folder for files of results; unset: results are printed only."""
+"""Environment variable: folder for result files; unset: results are only printed."""
 
 Unit = Literal["ms/step", "s/epoch", "s", "images/s"]
 Work = Callable[[], int]
-"""Does something once, and says for how many images."""
+"""Does the work once and returns its number of images."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Both sides of a comparison.
+    """Measurements of both sides of a comparison.
 
     Attributes:
-        what: one line. against: the peer, in a few words.
-        ours, theirs: what each round gave, in `unit`.
-        number: of the row of the summary that this belongs to; 0: none.
-        memory: MiB at the peak of each, each in a process of its own.
+        what: title of the row. against: the peer, in a few words.
+        ours, theirs: the measurement of each round, in `unit`.
+        number: row of the summary; 0: none.
+        memory: peak MiB of each side, each in its own process.
     """
 
     what: str
@@ -61,7 +61,7 @@ class Pair:
         return f"{min(self.ratios):.2f}–{max(self.ratios):.2f}×"
 
     def row(self) -> str:
-        """One line of a table."""
+        """Return a row of the table."""
         ours, theirs = (_figure(statistics.median(side)) for side in (self.ours, self.theirs))
         memory = "–" if self.memory is None else f"{self.memory[0]:,.0f} / {self.memory[1]:,.0f}"
         return (
@@ -71,8 +71,8 @@ class Pair:
 
 
 def table(pairs: Iterable[Pair]) -> str:
-    """Markdown."""
-    head = "| what | against | unit | s4mi | peer | ratio | least–most | MiB, s4mi / peer |"
+    """Return a Markdown table."""
+    head = "| benchmark | peer | unit | s4mi | peer | ratio | range | peak MiB, s4mi / peer |"
     return "\n".join((head, "|---|---|---|---:|---:|---:|---:|---:|", *(pair.row() for pair in pairs)))
 
 
@@ -82,7 +82,7 @@ def turn_by_turn(sides: Mapping[str, Work], rounds: int) -> dict[str, tuple[floa
 
 
 def seconds(sides: Mapping[str, Work], rounds: int) -> dict[str, tuple[float, ...]]:
-    """Seconds for one image, or whatever is counted, of each side in each round, after one that starts threads."""
+    """Seconds per image, or per other unit of work, of each side in each round, after a round of warm-up."""
     taken: dict[str, list[float]] = {side: [] for side in sides}
     for number in range(rounds + 1):
         for side, work in sides.items():
@@ -94,10 +94,10 @@ def seconds(sides: Mapping[str, Work], rounds: int) -> dict[str, tuple[float, ..
 
 
 def apart(sides: Mapping[str, Callable[[], Work]], rounds: int) -> dict[str, tuple[float, ...]]:
-    """As `seconds`, each side in a process of its own, so that it can have an allocator and threads of its own.
+    """Like `seconds`, with each side in its own process, with its own allocator and threads.
 
     Args:
-        sides: functions of a module, or partials of them, that set a side up.
+        sides: module-level functions, or partials of them, that set up a side.
     """
     context = get_context("spawn")
     pipes, processes = {}, []
@@ -115,16 +115,16 @@ def apart(sides: Mapping[str, Callable[[], Work]], rounds: int) -> dict[str, tup
                 if number:
                     taken[side].append(one)
     except EOFError as error:
-        raise SystemExit("a side has ended: see above") from error
+        raise SystemExit("a side has failed: see above") from error
     finally:
         for pipe, process in zip(pipes.values(), processes, strict=True):
-            pipe.close()  # which ends it
+            pipe.close()  # this ends it
             process.join()
     return {side: tuple(own) for side, own in taken.items()}
 
 
 def _serve(set_up: Callable[[], Work], pipe: Connection) -> None:
-    """Work as often as the other end says, and tell each time how long one took."""
+    """Work on each request from the other end, and send back the seconds per unit."""
     work = set_up()
     while True:
         try:
@@ -137,9 +137,9 @@ def _serve(set_up: Callable[[], Work], pipe: Connection) -> None:
 
 
 def peaks(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float] | None:
-    """MiB at the peak of each in a fresh process, less what that held before; None where the system does not tell.
+    """Peak MiB of each side in a new process, minus the memory before; None except on Linux.
 
-    Both are functions of a module, or partials of one. Processes that they start themselves are not counted.
+    Both are module-level functions, or partials of them. Processes that they start are not counted.
     """
     if not Path("/proc/self/status").exists():
         return None
@@ -151,19 +151,19 @@ def peaks(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[flo
 
 
 def machine(packages: Sequence[str]) -> str:
-    """What it was measured on, in one line."""
+    """Describe the machine and the packages in one line."""
     return (
         f"{os.cpu_count()} {platform.machine()} cores, load {os.getloadavg()[0]:.1f} before; Python "
         f"{platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in packages)}; "
-        f"{torch.get_num_threads()} threads of torch, OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'unset')}."
+        f"{torch.get_num_threads()} torch threads, OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'unset')}."
     )
 
 
 def report(name: str, setting: str, pairs: Sequence[Pair] = (), *, text: str = "") -> None:
-    """Print what was found, and leave it as a file where `everything.py` asks for that.
+    """Print the results, and write them to a file if `everything.py` requests it.
 
     Args:
-        name: of the section. setting: what it was measured on, and on what. text: Markdown, below the table.
+        name: section. setting: machine and data. text: Markdown below the table.
     """
     body = "\n\n".join(part for part in (setting, table(pairs) if pairs else "", text) if part)
     print(f"\n{body}\n\nload {os.getloadavg()[0]:.1f} after", flush=True)
@@ -174,7 +174,7 @@ def report(name: str, setting: str, pairs: Sequence[Pair] = (), *, text: str = "
 
 
 def read_results(path: Path) -> tuple[str, list[Pair]]:
-    """The body and the pairs of a file of results."""
+    """Return the body and the pairs of a result file."""
     contents = json.loads(path.read_text(encoding="utf-8"))
     pairs = []
     for one in contents["pairs"]:
@@ -191,7 +191,7 @@ def _peak(work: Callable[[], object]) -> float:
 
 
 def _status(name: str) -> float:
-    """A figure of this process in MiB."""
+    """Return a memory value of this process in MiB."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
 

@@ -1,4 +1,4 @@
-"""The loop of s4mi as a user has it, for benchmarks that time it: what `training/session.py` puts together."""
+"""The training loop of s4mi for benchmarks, set up as in `training/session.py`."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ OPTIM = OptimConfig()
 
 
 class Repeated:
-    """A stream of one batch, so many times an epoch."""
+    """A train loader that repeats one batch."""
 
     def __init__(self, batch: Batch, steps: int) -> None:
         self.batch, self.steps = batch, steps
@@ -26,7 +26,7 @@ class Repeated:
 def our_steps(
     method: Method, stream: TrainLoader, *, epochs: int, first_epoch: int = 1, optim: OptimConfig = OPTIM
 ) -> Iterator[Step]:
-    """Train on the CPU, a step each time."""
+    """Train on the CPU; yield each step."""
     fabric = Fabric(accelerator="cpu", devices=1)
     optimise_for_device(method, fabric.device)
     optimizer = make_optimizer(optim, method.parameters(), device=fabric.device)

@@ -1,11 +1,11 @@
-"""Time a step of pre-training against the loop that is usually written: see `side_by_side.py` for how.
+"""Time a step of pre-training against a typical training loop; see `side_by_side.py`.
 
     python benchmarks/pretraining.py [--rounds R] [--quick]
 
-DINO's peer is lightly: the loop of its documentation, which sends view after view through the networks. CASS's peer is
-two networks and two optimisers in a plain loop, as in its authors' notebook. Both sides have the same timm networks
-with the same weights and get the same crops, which are noise and in memory before the clock starts; each as its own
-data path hands them over, the peers' normalised beforehand.
+DINO's peer is the loop of lightly's documentation, which passes view after view through the networks. CASS's peer is
+a plain loop with two networks and two optimisers, as in its authors' notebook. Both sides have the same timm networks
+with the same weights and the same crops of noise, in memory before timing, in the memory format of their own data path;
+those of the peers are normalised beforehand.
 """
 
 import warnings
@@ -35,7 +35,7 @@ class DinoContest(Contest):
     """Two large and six small crops of each image.
 
     Attributes:
-        head: hidden width, bottleneck and prototypes: those of lightly's example, or our defaults.
+        head: hidden width, bottleneck and prototypes, those of lightly's example or our defaults.
     """
 
     backbone: str
@@ -46,7 +46,7 @@ class DinoContest(Contest):
 
     @property
     def peer_differs_in_training(self) -> bool:
-        """Lightly normalises a batch view by view, ours over all crops of a size."""
+        """Batch normalisation of lightly is per view, ours is over all crops of a size."""
         return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.method().modules())
 
     def method(self) -> Dino:
@@ -79,7 +79,7 @@ class DinoContest(Contest):
 
 @dataclass(frozen=True)
 class CassContest(Contest):
-    """One and the same image for a CNN and a transformer."""
+    """The same image for a CNN and a transformer."""
 
     cnn: str
     vit: str
@@ -91,18 +91,18 @@ class CassContest(Contest):
     def peer(self) -> "TwoNetworks":
         backbones = [Backbone(name, image_size=self.size) for name in (self.cnn, self.vit)]
         networks = [nn.Sequential(backbone.net, nn.Linear(backbone.features, 1000)) for backbone in backbones]
-        # Each network has the normalisation it was trained with; the authors' loop would give both the CNN's.
+        # Each network gets the normalisation it was trained with; the authors' loop gives both the CNN's.
         return TwoNetworks(networks, [_normalised(self.crops().images, backbone) for backbone in backbones])
 
 
 class LightlyDino(Peer):
-    """DINO from lightly's parts, put together as in its documentation."""
+    """DINO from lightly's modules, as in its documentation."""
 
     def __init__(self, backbone: nn.Module, features: int, head: tuple[int, int, int], views: list[Tensor]) -> None:
         super().__init__()
         self.views = views
         self.student_backbone, self.teacher_backbone = backbone, deepcopy(backbone)
-        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of torch: weight_norm will move
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch: weight_norm will move
             self.student_head = DINOProjectionHead(features, *head, freeze_last_layer=1)
             self.teacher_head = DINOProjectionHead(features, *head)
         deactivate_requires_grad(self.teacher_backbone)
@@ -126,9 +126,9 @@ class LightlyDino(Peer):
             head.last_layer.weight_v.data.copy_(tower.head.prototypes.weight)
 
     def loss(self) -> Tensor:
-        taught = [self.teacher_head(self.teacher_backbone(view)) for view in self.views[:2]]
-        said = [self.student_head(self.student_backbone(view)) for view in self.views]
-        loss: Tensor = self.criterion(taught, said, epoch=SECOND)
+        teacher = [self.teacher_head(self.teacher_backbone(view)) for view in self.views[:2]]
+        student = [self.student_head(self.student_backbone(view)) for view in self.views]
+        loss: Tensor = self.criterion(teacher, student, epoch=SECOND)
         return loss
 
     def steps(self) -> Iterator[float]:
@@ -146,7 +146,7 @@ class LightlyDino(Peer):
 
 
 class TwoNetworks(Peer):
-    """CASS as its authors write it: two networks, an optimiser each, one loss."""
+    """CASS as in its authors' code: two networks, an optimiser each, one loss."""
 
     def __init__(self, networks: list[nn.Sequential], images: list[Tensor]) -> None:
         super().__init__()
@@ -200,8 +200,8 @@ LARGE: list[Contest] = [
 
 
 def main() -> None:
-    """Take the measurements, print the table."""
-    arguments = command_line("Time a step of pre-training against the loop that is usually written.")
+    """Run the measurements, print the table."""
+    arguments = command_line("Time a step of pre-training against a typical training loop.")
     run(
         "pretraining",
         QUICK if arguments.quick else SMALL + LARGE,
@@ -211,7 +211,7 @@ def main() -> None:
 
 
 def _normalised(images: Tensor, backbone: Backbone) -> Tensor:
-    """What a peer's `DataLoader` would hand over."""
+    """Normalise images as a peer's `DataLoader` would."""
     normalise: Normalise = backbone.normalise
     normalised: Tensor = normalise(images)
     return normalised.contiguous(memory_format=torch.contiguous_format)

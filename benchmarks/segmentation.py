@@ -1,14 +1,14 @@
-"""Time a step of cross teaching against the loop that is usually written: see `side_by_side.py` for how.
+"""Time a step of cross teaching against a typical training loop; see `side_by_side.py`.
 
     python benchmarks/segmentation.py [--rounds R] [--quick]
 
 The peer has the same two networks, an optimiser for each, a second forward pass without gradients for the
-pseudo-labels and a Dice loss that goes from class to class. Images are noise, masks are discs, half of the batch has
-them; both are in memory before the clock starts.
+pseudo-labels, and a Dice loss that loops over classes. Images are noise, masks are discs, half of the batch has
+them; both are in memory before timing.
 
-The losses of both sides are the same while batch normalisation holds to its running statistics and nothing is dropped.
-In training the peer's second pass normalises the unlabelled images by themselves and drops other features, so that it
-teaches with slightly other labels: that is what the second pass is, and part of what is compared.
+The losses of both sides agree with batch normalisation and dropout in evaluation mode. In training the peer's second
+pass normalises the unlabelled images separately and drops other features, so that its pseudo-labels differ slightly:
+that is inherent in a second pass, and part of the comparison.
 """
 
 import itertools
@@ -29,11 +29,11 @@ from side_by_side import OPTIM, Contest, Peer, command_line, noise, run
 
 @dataclass(frozen=True)
 class CrossTeachingContest(Contest):
-    """A CNN and a transformer on a batch of which half has masks."""
+    """A CNN and a transformer on a batch, half of which has masks."""
 
     cnn: str
     transformer: str
-    against: ClassVar[str] = "plain loop, pseudo-labels by a second pass"
+    against: ClassVar[str] = "plain loop, pseudo-labels from a second forward pass"
 
     @property
     def task(self) -> Task:
@@ -69,7 +69,7 @@ class CrossTeachingContest(Contest):
 
 
 class PlainLoop(Peer):
-    """Cross teaching as it is usually written."""
+    """Cross teaching as commonly written."""
 
     def __init__(self, ours: CrossTeaching, batch: Batch) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class PlainLoop(Peer):
 
 
 def _dice(logits: Tensor, target: Tensor) -> Tensor:
-    """Class after class, as it is usually written."""
+    """Dice loss with a loop over classes, as commonly written."""
     p, total = logits.softmax(dim=1), torch.zeros(())
     for k in range(p.shape[1]):
         truth = (target == k).float()
@@ -121,9 +121,9 @@ def _dice(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _discs(count: int, size: int) -> Tensor:
-    """(N, S, S) 0 and 1: a disc of a quarter of the side."""
-    place = torch.arange(size) - size / 2
-    disc = (place[:, None] ** 2 + place[None, :] ** 2 < (size / 4) ** 2).long()
+    """(N, S, S) masks of 0 and 1: a disc with a radius of a quarter of the side."""
+    offset = torch.arange(size) - size / 2
+    disc = (offset[:, None] ** 2 + offset[None, :] ** 2 < (size / 4) ** 2).long()
     return disc.expand(count, size, size).clone()
 
 
@@ -139,8 +139,8 @@ LARGE: list[Contest] = [
 
 
 def main() -> None:
-    """Take the measurements, print the table."""
-    arguments = command_line("Time a step of cross teaching against the loop that is usually written.")
+    """Run the measurements, print the table."""
+    arguments = command_line("Time a step of cross teaching against a typical training loop.")
     run("segmentation", SMALL if arguments.quick else SMALL + LARGE, arguments, ("torch", "timm", "lightning-fabric"))
 
 

@@ -1,15 +1,14 @@
-"""A training step of ours and of a peer, turn by turn: what benchmarks of steps have in common.
+"""A training step of s4mi and of a peer, timed alternately: shared by the benchmarks of steps.
 
-Whatever else the machine is doing falls on both alike. Figures are medians over the rounds; the ratio is the median of
-the ratios of the rounds. s4mi runs its own loop with its own optimiser, as `s4mi train` sets them up. Nothing is timed
-before the losses of both sides have been found to be the same.
+Other load on the machine affects both alike. Times are medians over the rounds; the ratio is the median of
+the ratios of the rounds. s4mi runs its own loop with its own optimiser, set up as in `s4mi train`. Before timing, the
+losses of both sides must agree.
 
-Each side has a process of its own, and all of torch's threads in its turn. On cores that other work wants too, set
-OMP_WAIT_POLICY=passive: threads that spin while they wait make either side up to ten times slower, at random. On idle
-ones leave it unset: waking threads costs a side with many small operations most.
+Each side has its own process, and uses all torch threads in its turn. On busy cores set OMP_WAIT_POLICY=passive:
+threads that spin while waiting make either side up to ten times slower, at random. On idle cores leave it unset: waking
+threads is most expensive for a side with many small operations.
 
-Memory is the peak of a process of its own for each side, less what that process held before it built a network; Linux
-tells it.
+Memory is the peak of each side in its own process, minus that before the network was built (Linux only).
 """
 
 import argparse
@@ -32,37 +31,37 @@ from s4mi.engine.optim import OptimConfig
 OPTIM = OptimConfig()
 EPOCHS = 100
 SECOND = 1
-"""The epoch that is timed, counted from 0: in the first, DINO's prototypes stand still on both sides."""
+"""The epoch that is timed, counted from 0: in the first, DINO's prototypes are frozen on both sides."""
 STEPS_PER_EPOCH = 1_000_000
 QUICK_ROUNDS = 3
 TOGETHER = 2
-"""Steps from the same weights after which both sides must still have the same loss, and whose memory is measured."""
+"""Training steps over which both sides must have the same loss, and whose memory is measured."""
 
 
 class Peer(nn.Module, ABC):
-    """The other side: networks and the loop that trains them."""
+    """The peer: networks and the loop that trains them."""
 
     @abstractmethod
     def take(self, method: Method) -> None:
-        """Start from the weights of ours."""
+        """Load the weights of our method."""
 
     @abstractmethod
     def loss(self) -> Tensor:
-        """On the crops it was given."""
+        """Return the loss on the crops it was built with."""
 
     @abstractmethod
     def steps(self) -> Iterator[float]:
-        """Train for ever; the loss of each step."""
+        """Train without end; yield the loss of each step."""
 
 
 @dataclass(frozen=True)
 class Contest(ABC):
-    """A method of ours, its peer and what both are given.
+    """A method of s4mi, its peer and the input of both.
 
     Attributes:
-        against: the peer, in a few words. number: of the row in the summary; 0: none.
-        size: side of the images, pixels. batch: images a step. rounds: measurements of each side unless the command
-            line says otherwise. turn: steps a measurement.
+        against: the peer, in a few words. number: row of the summary; 0: none.
+        size: side of the images in pixels. batch: images per step. rounds: default number of measurements of each
+            side. turn: steps per measurement.
     """
 
     against: ClassVar[str]
@@ -77,14 +76,14 @@ class Contest(ABC):
 
     @abstractmethod
     def method(self) -> Method:
-        """Ours, with fresh weights."""
+        """Return our method with new weights."""
 
     @abstractmethod
     def peer(self) -> Peer:
-        """Theirs, with its crops."""
+        """Return the peer with its crops."""
 
     def crops(self) -> Batch:
-        """What ours gets: in [0, 1], channels last as the data path lays them out on the CPU."""
+        """Return the input of our method: in [0, 1], channels last, as from the data path on the CPU."""
         return Batch(images=noise(self.batch, self.size, seed=0), rows=torch.arange(self.batch))
 
     @property
@@ -93,18 +92,18 @@ class Contest(ABC):
 
     @property
     def peer_differs_in_training(self) -> bool:
-        """Whether the peer's batch normalisation sees the images in other batches than ours, by design."""
+        """Whether the peer's batch normalisation uses other batches than ours, by design."""
         return False
 
 
 def run(name: str, contests: Sequence[Contest], arguments: argparse.Namespace, packages: Sequence[str]) -> None:
-    """Take the measurements, and report them as the section `name`."""
+    """Run the measurements, and report them as section `name`."""
     setting, pairs = machine(packages), []
     for contest in contests:
         difference = _difference(contest)
-        print(f"{contest.title}: losses differ by {difference:.0e}, at most {contest.tolerance:.0e} is allowed")
+        print(f"{contest.title}: losses differ by {difference:.0e} (limit {contest.tolerance:.0e})")
         if difference > contest.tolerance:
-            raise SystemExit("the two sides do not compute the same, so nothing is timed")
+            raise SystemExit("the sides do not agree, so nothing is timed")
         rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else contest.rounds)
         pairs.append(_turn_by_turn(contest, rounds, memory=not arguments.quick))
         print(pairs[-1].row(), flush=True)
@@ -112,18 +111,20 @@ def run(name: str, contests: Sequence[Contest], arguments: argparse.Namespace, p
 
 
 def command_line(description: str) -> argparse.Namespace:
-    """`--rounds` and `--quick`."""
+    """Parse `--rounds` and `--quick`."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--rounds", type=int, help="measurements of each side (9 of small networks, 3 of large ones)")
-    parser.add_argument("--quick", action="store_true", help="small networks only, few rounds, no memory")
+    parser.add_argument(
+        "--rounds", type=int, help="measurements of each side (default: 9 for small networks, 3 for large ones)"
+    )
+    parser.add_argument("--quick", action="store_true", help="small networks only, few rounds, no memory measurement")
     return parser.parse_args()
 
 
 def _difference(contest: Contest) -> float:
-    """Greatest difference between the losses of both sides from the same weights.
+    """Largest difference between the losses of both sides from the same weights.
 
-    Batch normalisation is held to its running statistics first. Where both sides normalise the same batches, the real
-    loops must agree too, over a few steps: gradients, optimiser and whatever else a step moves.
+    First with batch normalisation in evaluation mode. If both sides normalise the same batches, the training
+    loops must agree too, over a few steps: gradients, optimiser and everything else that a step updates.
     """
     ours, theirs = contest.method(), contest.peer()
     theirs.take(ours)
@@ -165,10 +166,10 @@ def _few_steps(contest: Contest, *, ours: bool) -> None:
 
 
 def _steps(contest: Contest, *, ours: bool) -> Iterator[float]:
-    """Of one side, in a process of its own."""
+    """Yield the losses of one side, in its own process."""
     if not ours:
         return contest.peer().steps()
-    keep_freed_memory()  # as `make_fabric` of the recipes does
+    keep_freed_memory()  # as in `training.run_dir.make_fabric`
     return _our_steps(contest.method(), contest.crops())
 
 

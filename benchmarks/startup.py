@@ -1,10 +1,10 @@
-"""What a command takes before it does anything, and how long a check of many images is: figures without a peer.
+"""Start-up time and memory of commands, and of a check of many images. There is no peer.
 
     python benchmarks/startup.py [--images N] [--rounds R] [--quick]
 
-Each figure is a process of its own. The first round is not counted, so that files are in the operating system's memory;
-a first start from a cold disk takes several times as long. Peak memory is what the system says of the process itself,
-not of others that it starts.
+Each measurement is a new process. The first round is not counted, so that files are in the page cache;
+a first start from a cold disk takes several times as long. Peak memory is that of the process itself, without its child
+processes.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from s4mi.data.sources.synthetic import write_synthetic
 
 S4MI = (sys.executable, "-m", "s4mi")
 PACKAGES = ("torch", "timm", "segmentation_models_pytorch", "lightning_fabric", "monai")
-"""As they are imported."""
+"""Import names of the packages."""
 SIZE = 96
-"""Side of the drawn images, pixels."""
+"""Side of the synthetic images in pixels."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,20 @@ class Command:
 
 @dataclass(frozen=True)
 class Taken:
-    """What one process took: seconds on the clock, MiB at its peak."""
+    """Measurement of one process: wall time in seconds, peak MiB."""
 
     seconds: float
     memory: float
 
 
 def main() -> None:
-    """Take the measurements, print the table."""
-    parser = argparse.ArgumentParser(description="Time how commands start, and a check of many images.")
-    parser.add_argument("--images", type=int, default=10_000, help="images of the data set that is checked")
-    parser.add_argument("--rounds", type=int, default=3, help="starts of each command; the checks are made once")
-    parser.add_argument("--quick", action="store_true", help="500 images, every command once, of the packages torch")
+    """Run the measurements, print the table."""
+    parser = argparse.ArgumentParser(description="Time the start of commands, and a check of many images.")
+    parser.add_argument("--images", type=int, default=10_000, help="number of images of the data set that is checked")
+    parser.add_argument("--rounds", type=int, default=3, help="starts of each command; the checks run once")
+    parser.add_argument(
+        "--quick", action="store_true", help="500 images, every command once, of the packages only torch"
+    )
     arguments = parser.parse_args()
     images, rounds, warm = (500, 1, 0) if arguments.quick else (arguments.images, arguments.rounds, 1)
     packages = PACKAGES[:1] if arguments.quick else PACKAGES
@@ -60,20 +62,20 @@ def main() -> None:
         rows = [_row(command, _several(command, rounds, warm)) for command in _starts(data, packages)]
         checks = (
             Command(f"s4mi data check, {images:,} PNG of {SIZE} px", (*S4MI, "data", "check", str(data))),
-            Command("the same without looking for copies", (*S4MI, "data", "check", str(data), "--no-duplicates")),
+            Command("the same with --no-duplicates", (*S4MI, "data", "check", str(data), "--no-duplicates")),
         )
         rows += [_row(command, [_take(command.words)]) for command in checks]
-    from measured import report  # not before: see `_row`
+    from measured import report  # not earlier: see `_row`
 
-    head = ("| what | s | least–most | MiB at its peak |", "|---|---:|---:|---:|")
+    head = ("| command | s | range | peak MiB |", "|---|---:|---:|---:|")
     report("startup", setting, text="\n".join((*head, *rows)))
 
 
 def _machine() -> str:
-    """As `measured.machine` has it, which brings torch: in a process of its own, as this one has to stay small."""
+    """Return `measured.machine()`, run in another process: it imports torch, and this process has to stay small."""
     code = f"from measured import machine; print(machine({PACKAGES}))"
-    said = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, check=True)
-    return said.stdout.decode().strip()
+    output = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, check=True)
+    return output.stdout.decode().strip()
 
 
 def _starts(data: Path, packages: Sequence[str]) -> Sequence[Command]:
@@ -89,7 +91,7 @@ def _starts(data: Path, packages: Sequence[str]) -> Sequence[Command]:
 
 
 def _several(command: Command, rounds: int, warm: int) -> list[Taken]:
-    """So many times, after `warm` that do not count, as they may read from the disk."""
+    """Run a command several times, after `warm` runs that may read from the disk and are not counted."""
     return [_take(command.words) for _ in range(warm + rounds)][warm:]
 
 
@@ -99,28 +101,30 @@ def _take(words: Sequence[str]) -> Taken:
     Raises:
         SystemExit: it failed.
     """
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=output)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for; Popen need not
+        process.returncode = os.waitstatus_to_exitcode(status)  # already waited for; Popen need not
         if process.returncode:
-            said.seek(0)
-            raise SystemExit(f"{' '.join(words)} ended with status {process.returncode}: {said.read()[-500:].decode()}")
+            output.seek(0)
+            raise SystemExit(
+                f"{' '.join(words)} ended with status {process.returncode}: {output.read()[-500:].decode()}"
+            )
     return Taken(seconds, _mebibytes(used.ru_maxrss))
 
 
 def _row(command: Command, taken: Sequence[Taken]) -> str:
     seconds = [one.seconds for one in taken]
-    # A new process is counted as large as the one that started it until it has grown beyond that.
+    # The peak of a new process starts at the size of its parent, so smaller values cannot be measured.
     peak, own = max(one.memory for one in taken), _mebibytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     memory = f"{peak:,.0f}" if peak > 1.1 * own else f"< {own:,.0f}"
     return f"| {command.title} | {statistics.median(seconds):.2f} | {min(seconds):.2f}–{max(seconds):.2f} | {memory} |"
 
 
 def _mebibytes(maxrss: int) -> float:
-    """Of what `getrusage` tells: bytes on macOS, KiB on Linux."""
+    """Convert the value of `getrusage`: bytes on macOS, KiB on Linux."""
     return maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 

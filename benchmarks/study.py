@@ -1,13 +1,13 @@
-"""Time a whole study against its runs made one by one: the six techniques of the paper on drawn images.
+"""Time a whole study against training its runs one by one: the paper's six techniques on synthetic images.
 
     python benchmarks/study.py [--images N] [--seeds S] [--rounds R] [--workers W …] [--quick]
 
-The study is `studies/small/six-techniques.yaml` with fewer epochs. One side is `s4mi study run` with a process a core;
-another the same with one process; the peer is somebody who calls `s4mi train` for each run that is to be in the table,
-one after the other with all cores: each call starts Python anew, decodes its images and, where it fine-tunes, makes the
-pre-training that it starts from. Sides take turns; none is made once beforehand, as each takes minutes. Every run must
-come to the same settings and the same split on all sides, and to the same test score where it has as many threads.
-With others its sums differ in the last digit, of which training makes more; by how much is printed.
+The study is `studies/small/six-techniques.yaml` with fewer epochs. One side is `s4mi study run` with a process per
+core; another is the same with one process; the peer calls `s4mi train` for each run of the table, one after the other
+with all cores: each call starts Python, decodes its images and, if it fine-tunes, trains the pre-training that it
+starts from. The sides alternate, without a warm-up, because each takes minutes. Every run must have the same settings
+and the same split on all sides, and the same test score if it has as many threads. With other numbers of threads its
+sums differ in the last digit, which training amplifies; the difference is printed.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from s4mi.records import RunRecord, read_any_record
 S4MI = (sys.executable, "-m", "s4mi")
 STUDY = Path(__file__).resolve().parents[1] / "studies" / "small" / "six-techniques.yaml"
 SIZE = 256
-"""Side of the drawn images, pixels."""
+"""Side of the synthetic images in pixels."""
 SHORT = (
     "settings.epochs=4",
     "settings.epoch_steps=6",
@@ -41,14 +41,14 @@ SHORT = (
     "pretraining.cass.epochs=8",
     "pretraining.cass.optim.cosine_epochs=8",
 )
-"""So that a study ends in minutes. Nothing else is changed."""
+"""Settings that make a study end in minutes; nothing else is changed."""
 ROW = 9
-"""Of the summary."""
+"""Row of the summary."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """A way to make all runs of a study below a folder, each with so many threads."""
+    """A way to train all runs of a study below a folder, each with `threads` threads."""
 
     title: str
     make: Callable[[Path], None]
@@ -56,18 +56,20 @@ class Side:
 
 
 def main() -> None:
-    """Take the measurements, print the table."""
-    parser = argparse.ArgumentParser(description="Time a study against its runs one by one.")
+    """Run the measurements, print the table."""
+    parser = argparse.ArgumentParser(description="Time a study against training its runs one by one.")
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=1, help="of every side; each takes many minutes")
-    parser.add_argument("--workers", type=int, nargs="+", help="a study of s4mi with each (as many as cores, and one)")
+    parser.add_argument("--rounds", type=int, default=1, help="measurements of each side; each takes many minutes")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", help="worker processes to time (default: number of cores, and 1)"
+    )
     parser.add_argument("--quick", action="store_true", help="one seed, one label fraction")
     arguments = parser.parse_args()
     cores = os.cpu_count() or 1
     workers: list[int] = arguments.workers or [cores, 1]
     setting = (
-        f"{machine(('torch', 'timm', 'segmentation-models-pytorch'))} {arguments.images} drawn images of {SIZE} px."
+        f"{machine(('torch', 'timm', 'segmentation-models-pytorch'))} {arguments.images} synthetic images of {SIZE} px."
     )
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -91,9 +93,9 @@ def main() -> None:
             ),
             Side("s4mi train, one by one", partial(_one_by_one, study), threads=cores),
         )
-        taken, said = _turn_by_turn(sides, study, root, arguments.rounds)
+        taken, notes = _turn_by_turn(sides, study, root, arguments.rounds)
     starts, runs = _count(study)
-    what = f"six techniques, {runs} runs in the table and {starts} of pre-training"
+    what = f"six techniques, {runs} runs and {starts} pre-training runs"
     report(
         "study",
         setting,
@@ -101,16 +103,16 @@ def main() -> None:
             Pair(f"{what}: {side.title}", sides[-1].title, "s", taken[number], taken[-1], number=0 if number else ROW)
             for number, side in enumerate(sides[:-1])
         ],
-        text="\n".join(said),
+        text="\n".join(notes),
     )
 
 
 def _turn_by_turn(
     sides: tuple[Side, ...], study: StudyConfig, root: Path, rounds: int
 ) -> tuple[list[tuple[float, ...]], list[str]]:
-    """Seconds of each side in each round, and a line on how the test scores of each are those of the last."""
+    """Seconds of each side in each round, and a line per side on the agreement of its test scores with the peer's."""
     taken: list[list[float]] = [[] for _ in sides]
-    said: list[str] = []
+    notes: list[str] = []
     for number in range(rounds):
         for side, seconds in zip(sides, taken, strict=True):
             out = root / f"{number}-{sides.index(side)}"
@@ -119,11 +121,11 @@ def _turn_by_turn(
             seconds.append(time.perf_counter() - began)
             print(f"{side.title}: {seconds[-1]:,.0f} s", flush=True)
         *folders, peer = (root / f"{number}-{index}" for index in range(len(sides)))
-        said = [
+        notes = [
             _compare(side, sides[-1], _differences(study, folder, peer))
             for side, folder in zip(sides, folders, strict=False)
         ]
-    return [tuple(seconds) for seconds in taken], said
+    return [tuple(seconds) for seconds in taken], notes
 
 
 def _study(settings: list[str], out: Path, *, workers: int) -> None:
@@ -132,7 +134,7 @@ def _study(settings: list[str], out: Path, *, workers: int) -> None:
 
 
 def _one_by_one(study: StudyConfig, out: Path) -> None:
-    """Each run that answers by a call of its own, after a call for the pre-training that it needs."""
+    """Train each run of the table by a call of its own, after a call for the pre-training that it starts from."""
     plan = {run.name: run for run in plan_study(study, out)}
     for run in plan.values():
         if run.config.method.pretrains:
@@ -165,10 +167,10 @@ def _call(*words: str) -> None:
 
 
 def _differences(study: StudyConfig, folder: Path, peer: Path) -> dict[str, float]:
-    """Of each run's test scores on two sides, which have made it with the same settings and split.
+    """Return the difference of each run's test scores between two sides.
 
     Raises:
-        SystemExit: they have not.
+        SystemExit: a run has different settings, split or data set on the two sides.
     """
     found = {}
     for run in plan_study(study, folder):
@@ -176,28 +178,28 @@ def _differences(study: StudyConfig, folder: Path, peer: Path) -> dict[str, floa
             continue
         records = [_record(one, run.name) for one in (folder, peer)]
         if len({(record.config_hash, record.split_hash, record.dataset) for record in records}) != 1:
-            raise SystemExit(f"{run.name}: the sides have not made the same run, so no ratio is given")
+            raise SystemExit(f"{run.name}: the sides have trained different runs, so no ratio is given")
         one, other = (float(getattr(record.test, record.metric)) for record in records)
         found[run.name] = abs(one - other)
     return found
 
 
 def _compare(side: Side, peer: Side, differences: dict[str, float]) -> str:
-    """A line on how nearly the scores are the same.
+    """Describe the agreement of the test scores in one line.
 
     Raises:
-        SystemExit: they are not, though the runs of both had as many threads.
+        SystemExit: they differ, although the runs of both had as many threads.
     """
     other = {name: difference for name, difference in differences.items() if difference > 0}
     most = max(other, key=lambda name: other[name], default="")
-    line = f"- {side.title}: the settings and splits of {peer.title}; the same test scores"
+    line = f"- {side.title}: same settings and splits as {peer.title}; the same test scores"
     if not other:
         return f"{line} to the last digit"
     alike = len(differences) - len(other)
-    line += f" in {alike} of {len(differences)} runs, the others differ by {other[most]:.3f} at most"
+    line += f" in {alike} of {len(differences)} runs, the others differ by at most {other[most]:.3f}"
     if side.threads == peer.threads:
-        raise SystemExit(f"{line} ({most}), with as many threads, so no ratio is given")
-    return f"{line} (threads of a run: {side.threads} and {peer.threads})"
+        raise SystemExit(f"{line} ({most}) despite equal threads, so no ratio is given")
+    return f"{line} (threads per run: {side.threads} and {peer.threads})"
 
 
 def _record(folder: Path, name: str) -> RunRecord:
@@ -208,7 +210,7 @@ def _record(folder: Path, name: str) -> RunRecord:
 
 
 def _count(study: StudyConfig) -> tuple[int, int]:
-    """Runs of pre-training, and runs in the table."""
+    """Return the number of pre-training runs and of runs in the table."""
     pretrains = [run.config.method.pretrains for run in plan_study(study, Path())]
     return sum(pretrains), len(pretrains) - sum(pretrains)
 

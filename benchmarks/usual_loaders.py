@@ -1,13 +1,13 @@
-"""How images are usually loaded: the other side's transforms and its `DataLoader`s, which decode in every epoch.
+"""Common image loading: the peers' transforms and `DataLoader`s, which decode in every epoch.
 
     photographs   PIL and torchvision: resize, crop, rotate and shift, flip, jitter
     crops         PIL and lightly's `DINOTransform`
-    arrays        `.npy` files and scipy.ndimage, as semi-supervised segmentation has it since SSL4MIS; or PIL and scipy
-                  with the views that s4mi has
+    arrays        `.npy` files and scipy.ndimage, as common in semi-supervised segmentation since SSL4MIS; or PIL and
+                  scipy with the augmentation of s4mi
     monai         its dictionary transforms, from files or from its cache
 
-Each loader gives lists of tensors: all views of the images, or the images and what is to be said of them. Processes
-stay from epoch to epoch.
+Each loader yields lists of tensors: all views of the images, or the images and their targets. Worker processes persist
+over epochs.
 """
 
 import math
@@ -35,18 +35,18 @@ Pixels = NDArray[np.uint8]
 
 
 class Loader(Protocol):
-    """Batches of one epoch, each time it is asked for them."""
+    """The batches of one epoch, each time it is iterated."""
 
     def __iter__(self) -> Iterator[list[Tensor]]: ...
 
 
 def loader(dataset: Dataset[Any], *, batch: int, workers: int) -> Loader:
-    """Torch's own, as it is usually called."""
+    """Torch's `DataLoader`, with common options."""
     return DataLoader(dataset, batch, shuffle=True, num_workers=workers, persistent_workers=True)
 
 
 class Photographs(Dataset[tuple[Tensor, int]]):
-    """Images and labels, varied as `views` says: (3, S, S) normalised, and the number of the class."""
+    """Images augmented according to `views`, (3, S, S) normalised, and class indices."""
 
     def __init__(self, manifest: Manifest, size: int, views: ViewSpec) -> None:
         self.paths = [row.image for row in manifest.rows]
@@ -75,7 +75,7 @@ class Photographs(Dataset[tuple[Tensor, int]]):
 
 
 class Crops(Dataset[list[Tensor]]):
-    """Two large and six small crops of each image, by lightly: (3, S, S) and (3, s, s), normalised."""
+    """Two large and six small crops of each image by lightly, (3, S, S) and (3, s, s), normalised."""
 
     def __init__(self, manifest: Manifest, size: int, local_size: int) -> None:
         self.paths = [row.image for row in manifest.rows]
@@ -90,9 +90,9 @@ class Crops(Dataset[list[Tensor]]):
 
 
 class AsSsl4mis(Dataset[tuple[Tensor, Tensor]]):
-    """Half of the images turned by quarters and flipped, half by up to 20 degrees, then zoomed: (3, S, S) and (S, S).
+    """Half of the images rotated by multiples of 90° and flipped, half by up to 20°, then zoomed: (3, S, S) and (S, S).
 
-    Everything is by the nearest pixel, which is the fastest that scipy has.
+    Everything uses nearest-neighbour interpolation, the fastest of scipy.
     """
 
     def __init__(self, manifest: Manifest, size: int) -> None:
@@ -114,7 +114,7 @@ class AsSsl4mis(Dataset[tuple[Tensor, Tensor]]):
 
 
 class SameViews(Dataset[tuple[Tensor, Tensor]]):
-    """PIL makes an image small, scipy turns it by any angle, bilinearly: the views of s4mi. (3, S, S) and (S, S)."""
+    """PIL resizes, scipy rotates by any angle, bilinearly, like the views of s4mi: (3, S, S) and (S, S)."""
 
     def __init__(self, manifest: Manifest, size: int) -> None:
         self.manifest, self.size = manifest, (size, size)
@@ -136,7 +136,7 @@ class SameViews(Dataset[tuple[Tensor, Tensor]]):
 
 
 class Monai:
-    """MONAI's own loader over the views of s4mi; `cached`: all that is not random is done once, and kept in memory."""
+    """MONAI's loader with the views of s4mi; `cached`: deterministic transforms run once and are kept in memory."""
 
     def __init__(self, manifest: Manifest, size: int, *, batch: int, workers: int, cached: bool) -> None:
         files = [{"image": str(row.image), "mask": str(row.mask)} for row in manifest.rows]
@@ -155,7 +155,7 @@ class Monai:
 
 
 def _monai_views(size: int) -> Any:
-    """What is not random first, so that the cache holds it, and made small first, so that little is turned."""
+    """Deterministic transforms first, so that they are cached, and resizing first, so that rotation is cheap."""
     both = ["image", "mask"]
     return mt.Compose(
         [
@@ -172,18 +172,18 @@ def _monai_views(size: int) -> Any:
 
 
 def _arrays(manifest: Manifest, number: int) -> tuple[Pixels, Pixels]:
-    """(H, W, 3) image and (H, W) mask, as they are in files."""
+    """(H, W, 3) image and (H, W) mask, as stored."""
     row = manifest.rows[number]
     assert row.mask is not None
     return np.load(row.image.with_suffix(".npy")), np.load(row.mask.with_suffix(".npy"))
 
 
 def _tensors(image: Pixels, mask: Pixels) -> tuple[Tensor, Tensor]:
-    """(S, S, 3) and (S, S) of 0 and 255 → (3, S, S) in [0, 1], and classes."""
+    """(S, S, 3) image and (S, S) mask of 0 and 255 → (3, S, S) in [0, 1], and (S, S) class indices."""
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255
     return pixels, torch.from_numpy(mask // 255).long()
 
 
 def epochs_of(batch: Sequence[Tensor], steps: int) -> Loader:
-    """A batch in memory, so many times an epoch."""
+    """A loader that repeats a batch in memory."""
     return [list(batch)] * steps

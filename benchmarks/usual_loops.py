@@ -1,4 +1,4 @@
-"""How networks are usually trained: the other side's loops, on what `usual_loaders.py` hands over."""
+"""Common training loops: the peers' loops, on batches of `usual_loaders.py`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,25 +18,25 @@ from usual_loaders import Loader
 
 
 class Loop(nn.Module, ABC):
-    """The other side: networks, and a loop that trains them on what a loader hands over."""
+    """The peer: networks, and a loop that trains them on a loader's batches."""
 
     together: bool
-    """Whether its batch normalisation sees the same batches as ours."""
+    """Whether its batch normalisation uses the same batches as ours."""
 
     @abstractmethod
     def hand_over(self, batch: Batch) -> list[Tensor]:
-        """What its loader would give it of a batch of ours."""
+        """Return what its loader would yield for a batch of ours."""
 
     @abstractmethod
     def loss(self, handed: Sequence[Tensor]) -> Tensor:
-        """Scalar, with a gradient."""
+        """Return the scalar loss, with a gradient."""
 
     @abstractmethod
     def step(self, handed: Sequence[Tensor]) -> float:
-        """Train; the loss."""
+        """Train a step; return the loss."""
 
     def epoch(self, batches: Loader) -> int:
-        """Train on all of them; how many images that were."""
+        """Train on all batches; return the number of images."""
         images = 0
         for handed in batches:
             self.step(handed)
@@ -45,12 +45,12 @@ class Loop(nn.Module, ABC):
 
 
 class Plain(Loop):
-    """A network, its cross-entropy and Adam, as in every tutorial."""
+    """A network, cross-entropy and Adam, as in every tutorial."""
 
     together = True
 
     def __init__(self, net: nn.Module, normalise: nn.Module) -> None:
-        """`normalise` is what the loader does at last."""
+        """`normalise` is the last transform of the loader."""
         super().__init__()
         self.net, self.normalise = net, normalise
         self.optimizer = Adam(net.parameters(), lr=OPTIM.lr, weight_decay=OPTIM.weight_decay)
@@ -72,7 +72,7 @@ class Plain(Loop):
 
 
 class Lightly(Loop):
-    """Lightly's loop; it sees view after view, ours all crops of a size together."""
+    """Lightly's loop; it processes view after view, ours all crops of a size together."""
 
     together = False
 
@@ -99,18 +99,18 @@ class Lightly(Loop):
 
 
 def plain_classifier(ours: Method) -> Plain:
-    """A network and its linear layer, with the weights of ours."""
+    """Return a network and its linear layer, with the weights of our method."""
     assert isinstance(ours, Finetune)
     return Plain(nn.Sequential(deepcopy(ours.backbone.net), deepcopy(ours.head)), ours.backbone.normalise)
 
 
 def plain_segmenter(ours: Method) -> Plain:
-    """A U-Net, with the weights of ours; it normalises for itself."""
+    """Return a U-Net with the weights of our method; it normalises its input itself."""
     assert isinstance(ours, Supervised)
     return Plain(deepcopy(ours.net), nn.Identity())
 
 
 def lightly_dino(ours: Method) -> Lightly:
-    """Students and teachers, with the weights of ours."""
+    """Return student and teacher with the weights of our method."""
     assert isinstance(ours, Dino)
     return Lightly(ours)

@@ -1,14 +1,14 @@
-"""What segmentation without masks has to beat: colours in clusters, and Otsu's threshold. Nothing here is trained.
+"""Baselines for segmentation without masks: k-means on colours, and Otsu's threshold. Nothing is trained.
 
     python benchmarks/without_masks.py DATASET [KEY=VALUE …] --seeds 0 1 2 --clusters 2 8 --image-size 64 [--tile 128]
 
-The data set is divided as for PiCIE with the same settings and seed, validation masks say which class each cluster is,
-and the test part is scored at each image's own size: all by the functions that `s4mi train` calls. The figures stand
-beside those of PiCIE and MDC; `--csv` writes the test IoU of every seed, to be paired with theirs.
+The split is that of PiCIE with the same settings and seed, validation masks assign a class to each cluster,
+and the test part is scored at each image's own size, all by the functions of `s4mi train`. The scores are comparable
+with those of PiCIE and MDC; `--csv` writes the test IoU of every seed, for paired differences.
 
-- k-means: on the RGB of pixels drawn from the training part, the best of several starts.
-- k-means, centred: the mean colour of the image, or of the tile, is taken away first, as PiCIE does to its features.
-- Otsu: dark and bright, by a threshold on the grey of each image; with `--tile` also by one of each tile.
+- k-means: on the RGB values of pixels sampled from the training part, the best of several initialisations.
+- k-means, centred: the mean colour of the image, or of the tile, is subtracted first, as PiCIE does with its features.
+- Otsu: dark and bright, by a threshold on the grey values of each image; with `--tile` also one per tile.
 """
 
 import argparse
@@ -38,17 +38,17 @@ from s4mi.training.prepare import Prepared, prepare
 from s4mi.training.run_dir import make_fabric
 
 SAMPLE = 100_000
-"""Training pixels, at most, that k-means looks at."""
+"""Largest number of training pixels for k-means."""
 STARTS = 5
 
 Pixels = NDArray[np.uint8]
 Sort = Callable[[Tensor], Tensor]
-"""(B, 3, H, W) in [0, 1] → (B, K, H, W), the highest at the pixel's own cluster."""
+"""(B, 3, H, W) in [0, 1] → (B, K, H, W), highest for the cluster of the pixel."""
 
 
 @final
 class Untrained(Segmenter):
-    """Clusters of pixels that a rule finds; a class is as likely as the likeliest of its clusters."""
+    """Clusters of pixels by a fixed rule; the logit of a class is the maximum over its clusters."""
 
     matched: Tensor
 
@@ -66,12 +66,12 @@ class Untrained(Segmenter):
         return self.sort(images)
 
     def take(self, classes: Tensor) -> None:
-        """Let (`count`,) be the class of each cluster from now on."""
+        """Assign a class to each cluster: (`count`,)."""
         self.matched.copy_(classes)
 
     def logits(self, images: Tensor) -> Tensor:
         clusters = self.clusters(images)
-        # A class without a cluster is less likely than all: no squared distance of colours is above 12.
+        # A class without a cluster gets the lowest logit: squared distances of colours are at most 12.
         logits = clusters.new_full((len(clusters), self.classes, *clusters.shape[2:]), -100.0)
         return logits.index_reduce(1, self.matched, clusters, "amax")
 
@@ -81,17 +81,17 @@ class Untrained(Segmenter):
 
 @dataclass(frozen=True)
 class Baseline:
-    """A rule by its name, and how many clusters it makes."""
+    """A rule with its name and number of clusters."""
 
     name: str
     clusters: int
     make: Callable[[Prepared, int], Sort]
-    """From the data and the seed."""
+    """Builds the rule from the data and the seed."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Of a baseline on the test part of one seed's split."""
+    """Test scores of a baseline on the split of one seed."""
 
     baseline: str
     clusters: int
@@ -112,25 +112,25 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Score segmentation that nothing was trained for.")
+    parser = argparse.ArgumentParser(description="Score baselines for segmentation without masks.")
     parser.add_argument("dataset", type=Path, help="folder of the data set")
-    parser.add_argument("settings", nargs="*", help="of the run, as key=value, such as data.cache=DIR")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the split and of k-means")
-    parser.add_argument("--clusters", type=int, nargs="+", default=[2, 8], help="of k-means")
-    parser.add_argument("--image-size", type=int, default=64, help="side of the squares that are clustered, pixels")
-    parser.add_argument("--tile", type=int, help="cut images into tiles of so many pixels first")
-    parser.add_argument("--csv", type=Path, help="file for the test IoU of every seed")
+    parser.add_argument("settings", nargs="*", help="settings of the run as key=value, e.g. data.cache=DIR")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the split and of k-means")
+    parser.add_argument("--clusters", type=int, nargs="+", default=[2, 8], help="numbers of clusters of k-means")
+    parser.add_argument("--image-size", type=int, default=64, help="side of the network input in pixels")
+    parser.add_argument("--tile", type=int, help="side of the tiles that images are cut into first, in pixels")
+    parser.add_argument("--csv", type=Path, help="CSV file for the test IoU of every seed")
     return parser.parse_args()
 
 
 def _scores(arguments: argparse.Namespace, seed: int) -> Iterator[Score]:
-    """Of each baseline on the split of a seed."""
+    """Yield the score of each baseline on the split of a seed."""
     config = _config(arguments, seed)
     prepared, fabric = prepare(config), make_fabric(config)
     for baseline in _baselines(arguments):
         sort = baseline.make(prepared, seed)
         method = Untrained(sort, count=baseline.clusters, classes=len(prepared.task.classes)).to(fabric.device)
-        validate(fabric, method, prepared, metric="iou")  # which matches the clusters
+        validate(fabric, method, prepared, metric="iou")  # this assigns the classes
         evaluation = evaluate(fabric, method, config, prepared, "test")
         if evaluation is None or not isinstance(evaluation.scores, SegmentationScores):
             raise S4miError(f"{arguments.dataset}: no test image has a mask; nothing can be scored")
@@ -160,7 +160,7 @@ def _baselines(arguments: argparse.Namespace) -> list[Baseline]:
 
 
 def _colours(clusters: int, *, centred: bool) -> Callable[[Prepared, int], Sort]:
-    """k-means of colours: a pixel is the nearer to a cluster, the smaller the squared distance of their colours."""
+    """Return a rule that assigns pixels to the nearest of the k-means centroids of colours."""
 
     def make(prepared: Prepared, seed: int) -> Sort:
         generator = torch.Generator().manual_seed(seed)
@@ -187,7 +187,7 @@ def _kmeans(colours: Tensor, clusters: int, *, generator: torch.Generator) -> tu
 
 
 def _sample(prepared: Prepared, generator: torch.Generator, *, centred: bool) -> Tensor:
-    """(N, 3) colours in [0, 1], less their image's mean if `centred`: as many pixels of each training image or tile."""
+    """(N, 3) colours in [0, 1], minus their image's mean if `centred`; equally many per training image or tile."""
     entries = prepared.cache.entries_of(prepared.split.train)
     each, kept = -(-SAMPLE // len(entries)), []
     for entry in entries:
@@ -202,9 +202,9 @@ def _centre(images: Tensor) -> Tensor:
 
 
 def _otsu(prepared: Prepared, *, each_tile: bool = False) -> Sort:
-    """Dark and bright; what is as grey as the threshold is dark, as OpenCV has it.
+    """Return a rule that separates dark and bright; values equal to the threshold are dark, as in OpenCV.
 
-    A segmenter is given tiles and not told of which image, so the thresholds of images are looked up by their tiles.
+    A segmenter does not know which image a tile is from, so the thresholds of images are looked up by their tiles.
     """
     thresholds = {} if each_tile else dict(_thresholds(prepared))
 
@@ -222,7 +222,7 @@ def _otsu(prepared: Prepared, *, each_tile: bool = False) -> Sort:
 
 
 def _thresholds(prepared: Prepared) -> Iterator[tuple[bytes, float]]:
-    """Each tile of the annotated validation and test images with the threshold of the whole image."""
+    """Yield each tile of the annotated validation and test images with the threshold of the whole image."""
     for row in [*prepared.annotated("val"), *prepared.annotated("test")]:
         squares = prepared.cache.images[prepared.cache.entries_of([row])]
         cut = _cut(np.concatenate([_grey(square) for square in squares]))
@@ -259,7 +259,7 @@ def _print(scores: list[Score]) -> None:
 
 
 def _mean(values: list[float]) -> str:
-    """Mean ± half of the 95 % interval, which one value does not have."""
+    """Mean ± half-width of the 95 % interval, which one value does not have."""
     interval = mean_interval(values)
     return f"{interval.mean:.3f}" if interval.half_width is None else f"{interval.mean:.3f} ± {interval.half_width:.3f}"
 

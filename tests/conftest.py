@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 import hypothesis
 import pytest
 import torch
+from PIL import Image
 
 from s4mi.cli import main
 from s4mi.config import RunConfig, make_run_config
+from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
 from s4mi.data.sources.synthetic import write_synthetic
+from s4mi.data.spec import DatasetSpec
 
 REASON = "S4MI_DATA names no folder of real images"
 
@@ -118,3 +121,20 @@ def s4mi(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
         return Done(code if isinstance(code, int) else 0, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def plain_images(tmp_path: Path) -> Callable[..., Manifest]:
+    """Writes a data set of plain images of 64 × 96 pixels with the given names and ids `case0` and so on."""
+
+    def write(*names: str) -> Manifest:
+        folder = tmp_path / "data"
+        (folder / "images").mkdir(parents=True)
+        rows = []
+        for n, name in enumerate(names):
+            Image.new("L", (96, 64), 40 * n % 256).save(folder / "images" / name)
+            rows.append(Row(f"case{n}", folder / "images" / name, None, None, None, None, n + 2))
+        write_dataset(folder, DatasetSpec(name="drawn", tasks=()), rows)
+        return load_manifest(folder)
+
+    return write

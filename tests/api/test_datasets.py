@@ -112,13 +112,18 @@ def test_a_check_lists_what_the_command_lists(official: Path) -> None:
     (row,) = found.table.filter(severity="error").to_dicts()
     assert (row["code"], row["file"]) == ("not-an-image", "manifest.csv")
     assert "1 error" in repr(found)
-    assert "not an image" in Page(found._repr_html_()).text
+    shown = Page(found._repr_html_())
+    assert "not an image" in shown.text
+    assert "no errors" not in shown.text
+    assert all("text-align:left" in cell["style"] for cell in (*shown.all("th")[-2:], *shown.all("td")[-2:]))
     assert s4mi.Dataset(official).check(duplicates=False, progress=False).errors == 1
 
 
 def test_a_plain_folder_is_told_how_to_become_a_data_set(lesions: Path) -> None:
     found = s4mi.check(lesions / "images", duplicates=False, progress=False)
-    assert "s4mi data import folder" in Page(found._repr_html_()).text
+    shown = Page(found._repr_html_()).text
+    assert "s4mi data import folder" in shown
+    assert "no errors, no warnings" in shown
     with pytest.raises(S4miError, match="import it first"):
         s4mi.check(lesions / "images", backbone="tiny_resnet", weights="none", progress=False)
 

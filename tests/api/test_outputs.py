@@ -111,7 +111,10 @@ def test_suggestions_are_a_table_in_order(runs: dict[str, s4mi.Run], lesions: Pa
     assert made.table["rank"].to_list() == [1, 2, 3, 4, 5]
     assert set(made.table["id"]) <= set(hidden)
     assert made.table["worth"].is_sorted(descending=True)
-    assert "5 of 20 images without annotation" in Page(made._repr_html_()).text
+    shown = Page(made._repr_html_())
+    assert "5 of 20 images without annotation" in shown.text
+    sides = [cell["style"].rpartition(":")[2] for cell in shown.all("th")]
+    assert sides == ["left", "right", "left"], "numbers to the right, reasons to the left"
     for options, message in (
         ({"uncertainty": "entropie"}, "unknown uncertainty 'entropie'; did you mean 'entropy'"),
         ({"count": 0}, "count must be at least 1"),

@@ -74,7 +74,7 @@ def test_after_a_merge_the_plan_estimates_time_and_the_report_shows_the_gain(
     assert "multi-class classification: macro F1 before and after the new annotations" in printed
     (gain,) = (line for line in printed.splitlines() if line.startswith("version 1 → 2, "))
     assert re.search(r"100 %: \d+ → \d+ labels, [01]\.\d+ → [01]\.\d+, .*\(n = 1\)$", gain), gain
-    assert "with n = 1 seed nothing can be tested" in printed
+    assert "1 seed is too few to conclude anything" in printed
     page = (out / "report.html").read_text(encoding="utf-8")
     assert TITLE in page
     assert "effect of new annotations: 1 run on version 1 of synthetic-lesions" in page

@@ -27,7 +27,7 @@ def test_slices_of_a_volume_have_one_pair_of_limits(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "v.nii.gz")
     frames = read_rgb_frames(tmp_path / "v.nii.gz", Intensity("percentiles", 0, 100))
     assert len(frames) == 4
-    shown = np.stack([np.rot90(frame[:, :, 0], -1) for frame in frames], axis=2)
+    shown = np.stack([np.rot90(np.fliplr(frame[:, :, 0]), -1) for frame in frames], axis=2)
     np.testing.assert_allclose(shown, 255 * (volume / volume.max()), atol=0.51)
 
 

@@ -95,7 +95,7 @@ def test_validation_chooses_the_epoch_and_test_is_scored_by_the_classes_it_gave_
     assert record.best_epoch == max(epochs, key=lambda epoch: epoch.val["iou"]).epoch
     assert evaluate_run(finished, "test") == record.test
     assert set(weights(finished, "best")["answer.matched"].tolist()) == {0, 1}
-    signals = {"largest_cluster", "largest_answer", "empty_clusters", "centroid_distance"}
+    signals = {"largest_cluster", "largest_prediction", "empty_clusters", "centroid_distance"}
     assert all(epoch.signals.keys() == signals for epoch in epochs)
     assert all(0 < epoch.signals["largest_cluster"] <= 0.99 for epoch in epochs)
 

@@ -61,7 +61,7 @@ def test_a_technique_that_does_not_support_the_task_is_named(tmp_path: Path, les
     write_dataset(tmp_path / "data", manifest.spec.model_copy(update={"tasks": ("multiclass",)}), rows)
     message = refusal(tmp_path / "data", arms=[{"method": TRANSFER}, {"method": DEDL}])
     assert message.startswith("runs/dedl-tiny_resnet-U-Net-100pct-seed0: method 'dedl' supports segmentation, but ")
-    assert "is for multiclass; choose another method" in message
+    assert "has annotations for multiclass; choose another method" in message
     check(tmp_path / "data", arms=["picie"])  # needs no annotations
 
 

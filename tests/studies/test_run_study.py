@@ -5,17 +5,20 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 
 from conftest import TRANSFER
 from s4mi.config import StudyConfig, load_run_config, make_study, plan_study
+from s4mi.config.methods import METHODS, register
 from s4mi.engine.checkpoint import load_weights
 from s4mi.errors import S4miError
+from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.recipes.train import train
 from s4mi.records import PretrainingRecord, RunRecord, read_epochs, read_failure
 from s4mi.reporting.results.runs import load_runs
@@ -294,6 +297,27 @@ def test_a_run_on_several_devices_is_refused_before_anything_is_trained(tmp_path
     settings = {"epochs": 1, "hardware": {"devices": 2}}
     with pytest.raises(S4miError, match=r"pretraining/dino-seed0: hardware requests 2 devices"):
         run_study(studied(settings=settings), tmp_path / "study", workers=2)
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize("pool", [{"workers": 2}, {"ray": "local"}])
+def test_a_method_of_a_notebook_is_refused_for_worker_processes(
+    pool: dict[str, Any], tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InNotebook(FinetuneConfig):
+        name: Literal["in_notebook"] = "in_notebook"  # type: ignore[assignment]
+
+    InNotebook.__module__ = "__main__"
+    monkeypatch.setattr(METHODS, "_known", dict(METHODS._known))
+    register(InNotebook)
+    study = studied(pretraining={}, arms=[{"method": {**TRANSFER, "name": "in_notebook"}}])
+    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    with pytest.raises(S4miError) as refused:
+        run_study(study, tmp_path / "study", **pool)
+    assert str(refused.value) == (
+        "method 'in_notebook' is defined in the notebook or console: worker processes cannot import it; "
+        "use workers=0 or put it in a module"
+    )
     assert not (tmp_path / "study").exists()
 
 

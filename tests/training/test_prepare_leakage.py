@@ -79,7 +79,8 @@ def test_what_is_allowed_is_said_in_the_log_the_record_and_the_report(
     )
     save_run_config(config, tmp_path / "run.yaml")
     words = ["train", str(tmp_path / "run.yaml"), "-o", str(tmp_path / "run"), "--resume"]
-    assert "the split leaks: 1 pairs" in CliRunner().invoke(app, words, catch_exceptions=False).stdout
+    printed = CliRunner().invoke(app, words, catch_exceptions=False).stdout
+    assert "leakage: 1 pair of the same image or patient in two parts" in printed
 
 
 def test_allowing_it_makes_no_other_run(leaking: Path, quick: Quick) -> None:

@@ -77,7 +77,9 @@ class CheckOutput:
         rows = [(severity, f"{file}:{line}" if line else file, message) for _, severity, file, line, _, message in
                 self.table.rows()]  # fmt: skip
         if rows:
-            shown += table(("severity", "place", "finding"), rows[:SHOWN])
+            shown += table(("severity", "place", "finding"), rows[:SHOWN], text=("place", "finding"))
+        else:
+            shown += note("no errors, no warnings")
         more = len(rows) - SHOWN
         return shown + note(f"and {plural(more, 'more finding')}; all are in .table" if more > 0 else "")
 

@@ -3,7 +3,7 @@
 import base64
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,12 +102,19 @@ def facts(pairs: Iterable[tuple[str, object]]) -> str:
     return f'<table style="{TABLE}">{rows}</table>' if rows else ""
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "") -> str:
-    """A table whose first column is text and whose others are numbers, or HTML made by `Html`."""
-    top = "".join(f'<th style="{CELL};text-align:{_side(i)}">{escape(name)}</th>' for i, name in enumerate(header))
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "", text: Collection[str] = ()
+) -> str:
+    """A table whose first column is text and whose others are numbers, or HTML made by `Html`.
+
+    Args:
+        text: names of further columns of text, which are aligned to the left.
+    """
+    sides = ["left" if i == 0 or name in text else "right" for i, name in enumerate(header)]
+    top = "".join(f'<th style="{CELL};text-align:{sides[i]}">{escape(name)}</th>' for i, name in enumerate(header))
     body = "".join(
         "<tr>"
-        + "".join(f'<td style="{CELL};text-align:{_side(i)}">{_cell(value)}</td>' for i, value in enumerate(row))
+        + "".join(f'<td style="{CELL};text-align:{sides[i]}">{_cell(value)}</td>' for i, value in enumerate(row))
         + "</tr>"
         for row in rows
     )
@@ -123,10 +130,6 @@ class Html(str):
 
 def _cell(value: object) -> str:
     return str(value) if isinstance(value, Html) else escape(number(value))
-
-
-def _side(column: int) -> str:
-    return "right" if column else "left"
 
 
 def note(text: str) -> str:
@@ -193,5 +196,5 @@ def embedded_page(text: str, *, title: str, height: int) -> str:
     inside = text.replace("<head>", '<head><base href="about:srcdoc">', 1)
     return (
         f'<iframe srcdoc="{escape(inside)}" title="{escape(title)}" '
-        f'style="width:100%;height:{height}px;border:1px solid #8884;border-radius:4px"></iframe>'
+        f'style="box-sizing:border-box;width:100%;height:{height}px;border:1px solid #8884;border-radius:4px"></iframe>'
     )

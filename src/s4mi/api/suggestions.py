@@ -71,7 +71,7 @@ class SuggestOutput:
             heading(f"{self.chosen} of {plural(self.candidates, 'image')} without annotation, by {self.strategy}")
             + facts((("files", files), ("source", self.source), ("failed", self.failed or "")))
             + note(self.note)
-            + table(("image", "worth", "why"), rows)
+            + table(("image", "worth", "why"), rows, text=("why",))
             + note(f"and {len(frame) - len(rows)} more; all are in .table" if len(frame) > len(rows) else "")
         )
 

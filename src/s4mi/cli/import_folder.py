@@ -15,6 +15,7 @@ from s4mi.cli.import_options import (
     Foreground,
     FramesOption,
     GroupPattern,
+    ImageAffine,
     Images,
     IntensityOption,
     KeepDicom,
@@ -52,6 +53,7 @@ def folder(
     frames: FramesOption = ALL_FRAMES,
     intensity: IntensityOption = RULE,
     keep_dicom: KeepDicom = False,
+    image_affine: ImageAffine = False,
     foreground: Foreground = "foreground",
     mask_value: MaskValue = None,
     mask_threshold: MaskThreshold = None,
@@ -73,7 +75,9 @@ def folder(
         out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
         mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
     )  # fmt: skip
-    files = file_options(copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom)
+    files = file_options(
+        copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, image_affine=image_affine
+    )
     found = edit_labels(read_folder(source, options), parse_renames(rename or ()), drop_class or ())
     write_dataset(found, out, naming, files)
 
@@ -152,6 +156,7 @@ def table(
     frames: FramesOption = ALL_FRAMES,
     intensity: IntensityOption = RULE,
     keep_dicom: KeepDicom = False,
+    image_affine: ImageAffine = False,
     foreground: Foreground = "foreground",
     mask_value: MaskValue = None,
     mask_threshold: MaskThreshold = None,
@@ -178,7 +183,13 @@ def table(
         mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
     )  # fmt: skip
     files = file_options(
-        copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, skip_missing=skip_missing
+        copy,
+        force,
+        frames=frames,
+        intensity=intensity,
+        keep_dicom=keep_dicom,
+        skip_missing=skip_missing,
+        image_affine=image_affine,
     )
     found = edit_labels(read_tables(source, options), parse_renames(rename or ()), drop_class or ())
     write_dataset(found, out, naming, files)
@@ -198,6 +209,7 @@ def pairs(
     frames: FramesOption = ALL_FRAMES,
     intensity: IntensityOption = RULE,
     keep_dicom: KeepDicom = False,
+    image_affine: ImageAffine = False,
     foreground: Foreground = "foreground",
     mask_value: MaskValue = None,
     mask_threshold: MaskThreshold = None,
@@ -220,7 +232,9 @@ def pairs(
         out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
         mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
     )  # fmt: skip
-    files = file_options(copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom)
+    files = file_options(
+        copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, image_affine=image_affine
+    )
     write_dataset(read_pairs(source, options), out, naming, files)
 
 

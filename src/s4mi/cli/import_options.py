@@ -67,6 +67,13 @@ KeepDicom = Annotated[
         "--keep-dicom", help="Reference single-frame DICOM files, with patient data, instead of extracting PNG."
     ),
 ]
+ImageAffine = Annotated[
+    bool,
+    typer.Option(
+        "--image-affine",
+        help="Read NIfTI masks with the affine of their image instead of their own, e.g. if a tool did not write it.",
+    ),
+]
 GroupPattern = Annotated[
     str,
     typer.Option(
@@ -157,6 +164,7 @@ def file_options(
     intensity: str = RULE,
     keep_dicom: bool = False,
     skip_missing: bool = False,
+    image_affine: bool = False,
 ) -> "ImportOptions":
     """Return the processing of files that is given by options."""
     from s4mi.data.formats.intensity import Intensity
@@ -165,7 +173,7 @@ def file_options(
 
     return ImportOptions(
         copy=copy, force=force, skip_missing=skip_missing, frames=FrameSelection.parse(frames),
-        intensity=Intensity.parse(intensity), keep_dicom=keep_dicom,
+        intensity=Intensity.parse(intensity), keep_dicom=keep_dicom, image_affine=image_affine,
     )  # fmt: skip
 
 

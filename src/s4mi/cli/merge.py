@@ -21,8 +21,8 @@ def merge(
         list[Path],
         typer.Argument(
             metavar="ANNOTATIONS...",
-            help="Tables with columns image (or id) and label, folders of masks, or JSON of Label Studio or COCO; "
-            "all together make one version.",
+            help="Tables with columns image (or id) and label, folders of masks, JSON of Label Studio, COCO or "
+            "LabelMe; all together make one version.",
         ),
     ],
     replace: Annotated[bool, typer.Option("--replace", help="Replace existing labels and masks by new ones.")] = False,
@@ -88,8 +88,16 @@ def merge(
             f"no errors: {count} would be annotated, {plural(plan.replaced, 'annotation')} replaced, {plan.same} "
             f"unchanged{blank}"
         )
+        _report_ignored(plan)
         return
     _report(apply_merge(plan), plan, dataset, blank=blank)
+    _report_ignored(plan)
+
+
+def _report_ignored(plan: "MergePlan") -> None:
+    if plan.ignored:
+        counts = ", ".join(plural(count, noun) for noun, count in plan.ignored.items())
+        print_line(f"note: not merged, as these are neither labels nor masks: {counts}", style="yellow")
 
 
 def _report(merged: "MergeResult", plan: "MergePlan", dataset: Path, *, blank: str) -> None:

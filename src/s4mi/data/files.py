@@ -34,6 +34,15 @@ def suffix_of(path: Path) -> str:
     return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
 
 
+REVISIONS = dict.fromkeys((".tif", ".tiff", *dicom.SUFFIXES, *nifti.SUFFIXES), 1)
+"""How often the pixels that files of an extension decode to have changed; raise it to renew caches and imports."""
+
+
+def decoding_revision(path: Path) -> int:
+    """Return the revision of the decoding of a file, for keys of stored results: 0 unless it ever changed."""
+    return REVISIONS[".dcm"] if dicom.is_nameless(path) else REVISIONS.get(suffix_of(path), 0)
+
+
 def stem_of(path: Path) -> str:
     """Return the file name without its extension."""
     return path.name[: -len(".nii.gz")] if suffix_of(path) == ".nii.gz" else path.stem

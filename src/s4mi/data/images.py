@@ -9,17 +9,17 @@ from s4mi.data.files import read_frame, read_header
 from s4mi.data.formats.intensity import Intensity, Pixels
 
 
-def read_image(path: Path, intensity: Intensity | None = None) -> Pixels:
+def read_image(path: Path, intensity: Intensity | None = None, *, limits: tuple[float, float] | None = None) -> Pixels:
     """Read (H, W, 3) uint8 RGB: grey repeated, alpha dropped, EXIF orientation applied; the first frame if several.
 
     Args:
         intensity: conversion of values of more than 8 bits to 0..255; None for `Intensity()`.
+        limits: values that become 0 and 255 in the whole series; by default computed from the image.
 
     Raises:
         ImageError: the file is missing, empty, truncated or not an image; the message leaves out the path.
     """
-    frame = read_frame(path)
-    return as_rgb((intensity or Intensity()).to_uint8(frame.values, frame.window))
+    return as_rgb((intensity or Intensity()).show(read_frame(path), limits=limits))
 
 
 def as_rgb(pixels: Pixels) -> Pixels:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from s4mi.data.names import existing_file
 from s4mi.data.spec import NO_CLASS, SPEC_NAME, DatasetSpec, Finding, error_finding, read_spec, write_spec
 from s4mi.errors import S4miError, nearest
 from s4mi.records import Part, TaskKind, write_text_atomically
@@ -199,14 +200,14 @@ def _read_row(
     if not cells["image"]:
         report("no-image", "cell 'image' is empty; enter a file, or remove the row")
         return None, findings
-    image = root / cells["image"]
-    if not image.is_file():
+    image = existing_file(root / cells["image"])
+    if image is None:
         report(
             "missing-image",
             f"image {cells['image']!r} does not exist in {root}; correct the path, or `root` in {SPEC_NAME}",
         )
-    mask = root / cells["mask"] if cells.get("mask") else None
-    if mask is not None and not mask.is_file():
+    mask = existing_file(root / cells["mask"]) if cells.get("mask") else None
+    if mask is None and cells.get("mask"):
         report(
             "missing-mask",
             f"mask {cells['mask']!r} does not exist in {root}; correct the path, or empty the cell if there is no mask",
@@ -216,7 +217,7 @@ def _read_row(
     if split not in ("", *PARTS):
         hint = nearest(split, PARTS) or "; use one of them, or leave it empty"
         report("unknown-split", f"split {split!r} is not train, val or test{hint}")
-    if findings:
+    if findings or image is None:
         return None, findings
     row = Row(
         id=cells.get("id") or Path(cells["image"]).with_suffix("").as_posix(),

@@ -1,14 +1,14 @@
 """Read masks as class indices, from files that encode classes as numbers, palette entries or colours."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.files import read_frame, suffix_of
-from s4mi.data.formats import raster, tiff
+from s4mi.data.files import read_frame, read_frames, read_header, suffix_of
+from s4mi.data.formats import dicom, nifti, raster, tiff
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import IGNORED_CLASS, MaskKey
@@ -53,7 +53,36 @@ def read_mask_frame(path: Path) -> Frame:
     suffix = suffix_of(path)
     if suffix in raster.SUFFIXES:
         return raster.codes(path)
-    return tiff.codes(path) if suffix in tiff.SUFFIXES else read_frame(path)
+    return tiff.codes(path) if suffix in tiff.SUFFIXES else as_viewers_show(read_frame(path))
+
+
+def frames_like(mask: Path, image: Path) -> Iterator[Frame]:
+    """Yield the frames of a mask in the orientation of its image: by its NIfTI affine, or turned like its DICOM file.
+
+    Raises:
+        ImageError: a file cannot be read.
+    """
+    if suffix_of(image) in nifti.SUFFIXES:
+        yield from nifti.frames(mask, like=image)
+        return
+    turn = dicom.turn_of_file(image)
+    frames = [read_mask_frame(mask)] if read_header(mask).frames == 1 else read_frames(mask)
+    for frame in frames:
+        yield Frame(turn.apply(frame.values))
+
+
+def as_viewers_show(mask: Frame) -> Frame:
+    """Return a mask in which low values are bright (MONOCHROME1) with its values inverted; others unchanged.
+
+    Raises:
+        ImageError: the values are not 8-bit, so that it is unknown which number is which class.
+    """
+    if not mask.inverted:
+        return mask
+    if mask.values.dtype != np.uint8:
+        message = f"contains {mask.values.dtype} values in MONOCHROME1; re-export the mask as 8-bit MONOCHROME2"
+        raise ImageError("bad-mask", message)
+    return Frame(255 - mask.values)
 
 
 def mask_codes(frame: Frame) -> tuple[MaskKey, ...]:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from s4mi.data.files import suffix_of
-from s4mi.data.formats import dicom, nifti, tiff
+from s4mi.data.formats import dicom, nifti, tiff, tiff_pixels
 from s4mi.errors import require_extra
 
 Spacing = tuple[float, float]
@@ -41,6 +41,8 @@ def _nifti(path: Path) -> Spacing | None:
     if len(image.shape) == 3:
         image = nibabel.as_closest_canonical(image)
     columns, rows = (float(zoom) for zoom in image.header.get_zooms()[:2])
+    if len(image.shape) == 2 and nifti.flat_turn(image.affine).swap:
+        columns, rows = rows, columns
     scale = {"meter": 1000.0, "mm": 1.0, "micron": 1e-3}.get(image.header.get_xyzt_units()[0], 1.0)
     return _if_positive(rows * scale, columns * scale)
 
@@ -55,6 +57,8 @@ def _dicom(path: Path) -> Spacing | None:
     for candidate in candidates:
         if candidate.get("PixelSpacing"):
             rows, columns = candidate.PixelSpacing
+            if dicom.turn_of_dataset(dataset).swap:
+                rows, columns = columns, rows
             return _if_positive(float(rows), float(columns))
     return None
 
@@ -62,12 +66,15 @@ def _dicom(path: Path) -> Spacing | None:
 def _tiff(path: Path) -> Spacing | None:
     with tifffile.TiffFile(path) as file:
         if file.is_ome and file.ome_metadata:
-            return _ome(file.ome_metadata)
+            spacing = _ome(file.ome_metadata)
+            return spacing[::-1] if spacing and tiff_pixels.is_transposed(file.pages[0].aspage()) else spacing
         unit = str((file.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
         if not file.is_imagej or unit not in MILLIMETRES:
             return None
         page = file.pages[0].aspage()
         columns, rows = (page.tags[name].value for name in ("XResolution", "YResolution"))
+        if tiff_pixels.is_transposed(page):
+            columns, rows = rows, columns
         scale = MILLIMETRES[unit]
         return _if_positive(scale * rows[1] / rows[0], scale * columns[1] / columns[0])
 

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from s4mi.data.files import read_frames, read_header, suffix_of
-from s4mi.data.formats import arrays, dicom, nifti, tiff
+from s4mi.data.formats import arrays, dicom, nifti, raster, tiff
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
 from s4mi.data.images import as_rgb
+from s4mi.data.series import Limits, sample_values
 from s4mi.errors import S4miError
 
-_MULTI_FRAME = (*tiff.SUFFIXES, *arrays.SUFFIXES, *nifti.SUFFIXES, *dicom.SUFFIXES)
+_MULTI_FRAME = (*tiff.SUFFIXES, *arrays.SUFFIXES, *raster.MULTI_FRAME, *nifti.SUFFIXES, *dicom.SUFFIXES)
 
 
 def count_frames(path: Path) -> int:
@@ -24,8 +25,11 @@ def count_frames(path: Path) -> int:
         return 1
 
 
-def read_rgb_frames(path: Path, intensity: Intensity) -> list[Pixels]:
+def read_rgb_frames(path: Path, intensity: Intensity, *, limits: Limits | None = None) -> list[Pixels]:
     """Return every page, frame or slice as (H, W, 3); all have the same limits, so that slices are comparable.
+
+    Args:
+        limits: limits of the series that the file belongs to; by default those of the file.
 
     Raises:
         ImageError: the file is missing, empty, truncated or not an image.
@@ -33,8 +37,8 @@ def read_rgb_frames(path: Path, intensity: Intensity) -> list[Pixels]:
     frames = list(read_frames(path))
     if not frames:
         raise ImageError("undecodable", "contains no image; copy it again from its source")
-    limits = _limits(frames, intensity)
-    return [as_rgb(intensity.to_uint8(frame.values, frame.window, limits=limits)) for frame in frames]
+    limits = limits or _limits(frames, intensity)
+    return [as_rgb(intensity.show(frame, limits=limits)) for frame in frames]
 
 
 def _limits(frames: list[Frame], intensity: Intensity) -> tuple[float, float] | None:
@@ -45,4 +49,5 @@ def _limits(frames: list[Frame], intensity: Intensity) -> tuple[float, float] | 
     if first.values.dtype in (np.uint8, np.bool_):
         return None
     stride = max(1, first.values.size * len(frames) // SAMPLED)
-    return intensity.limits(np.concatenate([frame.values.reshape(-1)[::stride] for frame in frames]))
+    values = sample_values(frames, stride=stride)
+    return intensity.limits(np.concatenate(values)) if any(map(len, values)) else None

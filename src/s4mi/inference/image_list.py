@@ -31,6 +31,7 @@ class InputImage:
         source: the file with its known annotations.
         frame_count: pages, frames or slices of the file, each of which is predicted separately.
         values: (H, W) or (H, W, 3|4) of an image in memory instead of a file; `source.path` then names it in messages.
+        limits: values that become 0 and 255 in the DICOM series of the file, if it shares one with other images.
     """
 
     name: str
@@ -38,6 +39,7 @@ class InputImage:
     source: DatasetImage
     frame_count: int = 1
     values: NDArray[Any] | None = field(default=None, compare=False)
+    limits: tuple[float, float] | None = field(default=None, compare=False)
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from s4mi.data.files import SUFFIXES, is_image_file
+from s4mi.data.files import SUFFIXES
+from s4mi.data.walk import image_files
 from s4mi.errors import S4miError
 
 
@@ -26,7 +27,7 @@ class Unreadable:
 
 
 def find_images(inputs: Sequence[Path]) -> Iterator[ImageFile]:
-    """Yield every image file; its name is its path relative to the input folder.
+    """Yield every image file, but not hidden files in folders; its name is its path relative to the input folder.
 
     Raises:
         S4miError: an input does not exist, or there are no images.
@@ -34,7 +35,7 @@ def find_images(inputs: Sequence[Path]) -> Iterator[ImageFile]:
     count = 0
     for path in inputs:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.is_file() and is_image_file(file))
+            files = image_files(path)
             yield from (ImageFile(file, file.relative_to(path).as_posix()) for file in files)
             count += len(files)
         elif path.exists():

@@ -5,7 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import as_rgb, read_image
+from s4mi.data.series import series_limits
 from s4mi.data.spacing import Spacing, pixel_spacing
 from s4mi.data.volumes import read_rgb_frames
 from s4mi.errors import S4miError
@@ -85,6 +86,7 @@ def prediction_stream(
     Args:
         process: called in a thread with each file and the probabilities of its frames, one by one.
     """
+    images = _with_limits(images, predictor.info.spec.rule)
     unexpected_grey = 0
 
     def finish(decoded: DecodedImage, outputs: tuple[Probabilities, ...]) -> Result | Unreadable:
@@ -112,6 +114,12 @@ def prediction_stream(
             log.warning(_grey_warning(unexpected_grey, len(images), predictor))
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _with_limits(images: Sequence[InputImage], rule: Intensity) -> list[InputImage]:
+    """Assign the DICOM files of one series the same limits, as an import does."""
+    limits = series_limits([image.source.path for image in images if image.values is None], rule)
+    return [replace(image, limits=limits.get(image.source.path)) for image in images]
 
 
 def _decoded(
@@ -167,7 +175,9 @@ def read_input(image: InputImage, rule: Intensity) -> list[Pixels]:
     if image.values is not None:
         return [as_rgb(rule.to_uint8(image.values))]
     path = image.source.path
-    return read_rgb_frames(path, rule) if image.frame_count > 1 else [read_image(path, rule)]
+    if image.frame_count > 1:
+        return read_rgb_frames(path, rule, limits=image.limits)
+    return [read_image(path, rule, limits=image.limits)]
 
 
 def _is_grey(pixels: Pixels) -> bool:

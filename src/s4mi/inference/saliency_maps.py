@@ -118,7 +118,7 @@ class Explainer:
         Args:
             target: name of a class, `TRUTH` for the most likely of `labels`, or None for the most likely class.
         """
-        tiles = torch.from_numpy(self._preprocessing.images(pixels)).to(self._device)
+        tiles = torch.tensor(self._preprocessing.images(pixels), device=self._device)  # a copy: they may be read-only
         tiles = tiles.permute(0, 3, 1, 2).float().div_(255)
         predicted = self._probabilities(tiles)
         names = self.classes if target is None else labels if target == TRUTH else (target,)

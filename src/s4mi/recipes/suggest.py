@@ -41,8 +41,8 @@ from s4mi.records import TaskKind, write_text_atomically
 
 Format = Literal["csv", "label-studio", "coco"]
 COLUMNS = (
-    "rank", "id", "image", "patient", "worth", "entropy", "disagreement", "distance", "near", "typicality", "answer",
-    "why", "label",
+    "rank", "id", "image", "patient", "worth", "entropy", "disagreement", "distance", "near", "typicality",
+    "prediction", "why", "label",
 )  # fmt: skip
 
 
@@ -187,7 +187,7 @@ class _PreAnnotations:
         candidates: Candidates,
         outputs: Sequence[CommitteeOutput],
     ) -> None:
-        self._root = (manifest.folder / manifest.spec.root).resolve()
+        self.root = (manifest.folder / manifest.spec.root).resolve()
         self._spec, self._committee = manifest.spec, committee
         self._rows, self._outputs = candidates.rows, outputs
 
@@ -208,7 +208,7 @@ class _PreAnnotations:
             labels = self._outputs[selection.position].labels if self._outputs and mask is None else None
             classes = about.classes if about is not None else self._spec.classes
             yield PreAnnotation(
-                row.id, _relative(row.image, self._root), image_size(row.image), classes, selection.worth,
+                row.id, _relative(row.image, self.root), image_size(row.image), classes, selection.worth,
                 labels=labels, mask=mask if isinstance(mask, np.ndarray) else None,
             )  # fmt: skip
 
@@ -223,7 +223,10 @@ def _write_pre_annotations(
     if options.format == "coco":
         write_coco(annotations, path, rle=options.rle)
         return (path,)
-    return (path, write_label_studio(annotations, path, rle=options.rle, multilabel=pre_annotations.multilabel))
+    interface = write_label_studio(
+        annotations, path, rle=options.rle, multilabel=pre_annotations.multilabel, root=pre_annotations.root
+    )
+    return (path, interface)
 
 
 def _source(committee: Committee | None, encoder: Path | None, source: Path) -> str:

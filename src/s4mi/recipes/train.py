@@ -6,7 +6,7 @@
       pretraining.json             the pre-training run it starts from, if any
       metrics.jsonl, metrics.csv   one line per epoch; see training/loggers.py for further logs
       checkpoints/                 last.safetensors + training.pt, best.safetensors
-      test_answers.csv             prediction of each test image; for segmentation test_images.csv with its scores
+      test_predictions.csv         prediction of each test image; for segmentation test_images.csv with its scores
       calibration.json             temperature and thresholds, fitted on validation
       record.json                  the RunRecord, written last: its presence means that the run has finished
 

@@ -42,7 +42,15 @@ from s4mi.studies.run_state import (
 )
 from s4mi.studies.run_store import arrange_runs, is_finished, run_locations
 from s4mi.studies.worker import AttemptResult, Job
-from s4mi.studies.worker_pool import InProcessPool, ProcessPool, StopRequest, WorkerPool, stop_requests, visible_gpus
+from s4mi.studies.worker_pool import (
+    InProcessPool,
+    ProcessPool,
+    StopRequest,
+    WorkerPool,
+    check_importable,
+    stop_requests,
+    visible_gpus,
+)
 from s4mi.training.environment import git_revision, versions
 from s4mi.training.progress import Progress
 from s4mi.training.versions import version_note
@@ -63,12 +71,14 @@ def run_study(
 
     Raises:
         S4miError: another process is running a study in `out`, the disk is full, or the cluster cannot be reached;
-            `out` has another format; or an unfinished run does not fit its data set.
+            `out` has another format; an unfinished run does not fit its data set; or worker processes cannot import a
+            method.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the active runs have written checkpoints.
     """
     plan = tuple(plan_study(study, out.absolute()))
     if workers or ray is not None:
         _check_devices(plan)
+        check_importable(plan)
     identities = run_identities(plan)
     _check_unfinished(plan, out, identities)
     with study_lock(out):

@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import signal
+import sys
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -229,6 +230,23 @@ class ProcessPool(WorkerPool):
         theirs.close()
         self._workers.append(_Worker(process, ours, gpu))
         return self._workers[-1]
+
+
+def check_importable(plan: Sequence[PlannedRun]) -> None:
+    """Refuse methods that other processes cannot import: those of a notebook or console, which is not a file.
+
+    Raises:
+        S4miError: the line names the method.
+    """
+    if hasattr(sys.modules["__main__"], "__file__"):
+        return
+    for planned in plan:
+        method = planned.config.method
+        if type(method).__module__ == "__main__":
+            raise S4miError(
+                f"method {method.name!r} is defined in the notebook or console: worker processes cannot import it; "
+                "use workers=0 or put it in a module"
+            )
 
 
 def next_gpu(gpus: Sequence[str], assigned: Sequence[str | None]) -> str | None:

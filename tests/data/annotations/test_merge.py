@@ -325,7 +325,7 @@ def test_a_rectangle_is_rotated_around_its_first_corner(bare: Manifest, tmp_path
     ("results", "message"),
     [
         ([[region()], [region(x=30.0)]], "mask of image 'lesion_0004' differs from that in"),
-        ([[region("ellipselabels")]], "unsupported region type ellipselabels; use polygons"),
+        ([[region("keypointlabels")]], "unsupported result type keypointlabels; use choices for images, and polygons"),
         ([[region("polygonlabels", points=[[1, 1], [120, 1], [5, 5]])]], "is outside the image"),
         ([[region("brushlabels", rle=[1, 2])]], "rle ends too early"),
         ([[region(rectanglelabels=["a", "b"])]], "region must have one class"),

@@ -1,5 +1,10 @@
 """Conversion between masks and polygons, run lengths and brush strokes."""
 
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
 import cv2
 import numpy as np
 import pycocotools.mask
@@ -7,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s4mi.data.annotations.contours import components_of, fill
+from s4mi.data.annotations.coco import read_coco, write_coco
+from s4mi.data.annotations.contours import components_of, fill, pixel_edges, through_centres
 from s4mi.data.annotations.label_studio_rle import decode_brush, encode_brush
+from s4mi.data.annotations.types import PreAnnotation
 
 SEEDS = st.integers(0, 2**31)
 
@@ -127,3 +134,85 @@ def test_brush_strokes_of_single_bytes_are_read() -> None:
 def test_brush_strokes_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match="bytes, but 3×3"):
         decode_brush(encode_brush(np.ones((2, 2), dtype=bool)), (3, 3))
+
+
+def coco_pixels(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return pycocotools.mask.decode(pycocotools.mask.frPyObjects([polygon.ravel().tolist()], *size))[..., 0] > 0
+
+
+def test_silent_annotation_9_a_disc_keeps_its_pixels_in_pycocotools() -> None:
+    y, x = np.mgrid[:40, :40]
+    disc = (y - 20) ** 2 + (x - 20) ** 2 <= 14.9**2
+    assert disc.sum() == 697
+    assert np.array_equal(coco_pixels(pixel_edges(disc), disc.shape), disc)
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_silent_annotation_9_every_outline_along_pixels_is_exact_in_pycocotools(seed: int) -> None:
+    mask = blobs(seed)
+    for component in components_of(mask):
+        if component.points is not None:
+            edges = pixel_edges(component.mask)
+            assert len(edges) >= 4
+            assert np.array_equal(coco_pixels(edges, mask.shape), component.mask)
+            assert np.array_equal(fill(edges, mask.shape), component.mask)
+            assert not through_centres(edges)
+            assert through_centres(component.points)
+
+
+@settings(deadline=None)
+@given(SEEDS, st.booleans())
+def test_silent_annotation_9_what_is_written_is_what_pycocotools_and_s4mi_read(seed: int, rle: bool) -> None:
+    mask = blobs(seed)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "next.json"
+        one = PreAnnotation("a", "a.png", mask.shape, ("background", "spot"), 0.5, mask=mask.astype(np.uint8))
+        write_coco([one], path, rle=rle)
+        contents = json.loads(path.read_text())
+    theirs = np.zeros_like(mask)
+    for annotation in contents["annotations"]:
+        shape = annotation["segmentation"]
+        runs = (
+            pycocotools.mask.merge(pycocotools.mask.frPyObjects(shape, *mask.shape))
+            if isinstance(shape, list)
+            else shape
+        )
+        theirs |= pycocotools.mask.decode(runs) > 0
+    assert np.array_equal(theirs, mask)
+    assert np.array_equal(coco_union(contents, mask.shape), mask)
+
+
+def coco_union(contents: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
+    (annotation,) = read_coco({**contents, "info": {}})
+    union = np.zeros(size, dtype=bool)
+    for region in annotation.regions or ():
+        assert region.mask is not None
+        union |= region.mask
+    return union
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_silent_annotation_9_polygons_of_other_tools_are_read_as_pycocotools_reads_them(seed: int) -> None:
+    polygon = np.random.default_rng(seed).random((7, 2)) * [42, 31]
+    region = {"image_id": 1, "category_id": 1, "segmentation": [polygon.ravel().tolist()]}
+    contents = {"images": [{"id": 1, "height": 31, "width": 42}], "categories": [{"id": 1, "name": "spot"}],
+                "annotations": [region]}  # fmt: skip
+    assert np.array_equal(coco_union(contents, (31, 42)), coco_pixels(polygon, (31, 42)))
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_silent_annotation_9_polygons_of_earlier_versions_keep_their_line(seed: int) -> None:
+    mask = blobs(seed)
+    regions = [
+        {"image_id": 1, "category_id": 1, "segmentation": [component.points.ravel().tolist()]}
+        for component in components_of(mask) if component.points is not None
+    ]  # fmt: skip
+    expected = np.zeros_like(mask)
+    for component in components_of(mask):
+        expected |= component.mask & (component.points is not None)
+    contents = {"images": [{"id": 1, "height": 31, "width": 42}], "categories": [{"id": 1, "name": "spot"}],
+                "annotations": regions}  # fmt: skip
+    assert np.array_equal(coco_union(contents, mask.shape), expected)

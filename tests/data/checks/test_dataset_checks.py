@@ -231,7 +231,7 @@ def test_mixed_channels_sizes_and_depths_are_reported_once_with_their_rows(data:
     ]
 
 
-def test_an_image_that_exif_rotates_is_a_note_and_with_a_mask_a_warning(data: Set) -> None:
+def test_silent_a14_an_image_that_exif_rotates_is_a_note_and_with_an_upright_mask_a_warning(data: Set) -> None:
     line = data.add("turned.jpg", DRAWN[20].image, label="naevus")
     photo = Image.open(data.folder / "images" / "turned.jpg")
     exif = photo.getexif()
@@ -242,6 +242,9 @@ def test_an_image_that_exif_rotates_is_a_note_and_with_a_mask_a_warning(data: Se
     Image.fromarray(DRAWN[20].mask).save(data.folder / "masks" / "turned.png")
     data.rows[-1]["mask"] = "masks/turned.png"
     assert data.findings(notes=True)["exif-orientation"].severity == "warning"
+    turned_alike = Image.open(data.folder / "masks" / "turned.png")
+    turned_alike.save(data.folder / "masks" / "turned.png", exif=exif)
+    assert data.findings(notes=True)["exif-orientation"].severity == "note"
 
 
 def test_files_of_several_frames_are_a_warning(data: Set) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s4mi.data.files import is_image_file, read_frame, read_frames, read_header
-from s4mi.data.formats import dicom
+from s4mi.data.formats import dicom, dicom_series
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.images import read_image
 
@@ -102,9 +102,10 @@ def test_identifiers_are_listed_and_the_patient_gets_a_pseudonym(tmp_path: Path)
     none = write_dicom(tmp_path / "d.dcm", ramp())
     assert [dicom.identifiers(path) for path in (one, other, none)] == [("PatientName", "PatientID"), (), ()]
     assert [dicom.burnt_in(path) for path in (one, same)] == [False, True]
-    assert dicom.pseudonym(one) == dicom.pseudonym(same) != dicom.pseudonym(other)
-    assert dicom.pseudonym(one) != "17"
-    assert dicom.pseudonym(none) is None
+    patients = [dicom_series.read_source(path).patient for path in (one, same, other, none)]
+    assert patients[0] == patients[1] != patients[2]
+    assert patients[0] != "17"
+    assert patients[3] is None
 
 
 def test_files_without_images_are_refused_in_one_line(tmp_path: Path) -> None:

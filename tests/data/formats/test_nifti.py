@@ -20,7 +20,7 @@ def test_slices_are_the_third_axis_turned_upright(tmp_path: Path, ending: str) -
     header = read_header(path)
     assert (header.frames, header.height, header.width, header.channels) == (4, 6, 5, 1)
     for number, frame in enumerate(read_frames(path)):
-        assert np.array_equal(frame.values, np.rot90(volume()[:, :, number]))
+        assert np.array_equal(frame.values, np.fliplr(np.rot90(volume()[:, :, number])))
 
 
 def test_a_volume_stored_the_other_way_round_shows_the_same(tmp_path: Path) -> None:
@@ -37,14 +37,14 @@ def test_slope_and_intercept_are_applied(tmp_path: Path) -> None:
     nibabel.save(image, tmp_path / "a.nii")
     expected = nibabel.load(tmp_path / "a.nii").get_fdata()
     for number, frame in enumerate(read_frames(tmp_path / "a.nii")):
-        assert np.allclose(frame.values, np.rot90(expected[:, :, number]))
+        assert np.allclose(frame.values, np.fliplr(np.rot90(expected[:, :, number])))
 
 
 def test_two_dimensions_are_one_frame_and_four_are_refused(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(volume((5, 6)), np.eye(4)), tmp_path / "flat.nii")
     nibabel.save(nibabel.Nifti1Image(volume((2, 2, 2, 3)), np.eye(4)), tmp_path / "time.nii")
     assert read_header(tmp_path / "flat.nii").frames == 1
-    assert np.array_equal(next(read_frames(tmp_path / "flat.nii")).values, np.rot90(volume((5, 6))))
+    assert np.array_equal(next(read_frames(tmp_path / "flat.nii")).values, np.fliplr(np.rot90(volume((5, 6)))))
     with pytest.raises(ImageError, match=r"4 dimensions \(2×2×2×3\)"):
         read_header(tmp_path / "time.nii")
 
@@ -55,7 +55,7 @@ def test_colours_stay_colours(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(structured, np.eye(4)), tmp_path / "a.nii")
     assert read_header(tmp_path / "a.nii").channels == 3
     for number, frame in enumerate(read_frames(tmp_path / "a.nii")):
-        assert np.array_equal(frame.values, np.rot90(rgb[:, :, number]))
+        assert np.array_equal(frame.values, np.fliplr(np.rot90(rgb[:, :, number])))
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

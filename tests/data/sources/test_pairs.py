@@ -104,4 +104,4 @@ def test_images_and_masks_are_sliced_in_the_same_way(tmp_path: Path) -> None:
     assert {row.group for row in manifest.rows} == {"images/p1"}
     for number, row in enumerate(manifest.rows):
         assert row.mask is not None
-        assert np.array_equal(read_mask(row.mask, manifest.spec.mask_values), np.rot90(mask[:, :, number]))
+        assert np.array_equal(read_mask(row.mask, manifest.spec.mask_values), np.fliplr(np.rot90(mask[:, :, number])))

@@ -126,7 +126,7 @@ def test_images_are_extracted_from_dicom_without_identifiers(tmp_path: Path) -> 
     assert sorted(row.id for row in written.rows) == ["IM2", "a"]
     assert len({row.group for row in written.rows}) == 1
     assert not any(b"Secret" in content for content in everything(tmp_path / "out").values())
-    assert {finding.code for finding in written.findings} == {"dicom-burnt-in", "dicom-patients"}
+    assert {finding.code for finding in written.findings} == {"dicom-burnt-in", "dicom-patients", "one-patient"}
     kept = write_import(
         read_folder(source), tmp_path / "kept", naming=DatasetNaming("x"), options=ImportOptions(keep_dicom=True)
     )

@@ -122,7 +122,8 @@ def test_tiff_pages_become_pages_or_one_png_each(tmp_path: Path, segmenter: Thre
         assert (tmp_path / f"png/overlays/s_{number:03d}.png").is_file()
 
 
-def test_a_dicom_image_gets_a_dicom_seg_object(tmp_path: Path, segmenter: Threshold) -> None:
+@pytest.mark.parametrize("cosines", [[1, 0, 0, 0, 1, 0], [0, -1, 0, 1, 0, 0], [-1, 0, 0, 0, -1, 0]], ids=str)
+def test_a_dicom_image_gets_a_dicom_seg_object(tmp_path: Path, segmenter: Threshold, cosines: list[int]) -> None:
     pytest.importorskip("highdicom", reason="highdicom is in the extra `dicom`")
     truth = blocks(0, (SIZE, SIZE))
     uid = pydicom.uid.generate_uid
@@ -131,7 +132,7 @@ def test_a_dicom_image_gets_a_dicom_seg_object(tmp_path: Path, segmenter: Thresh
         PatientSex="", StudyInstanceUID=uid(), SeriesInstanceUID=uid(), FrameOfReferenceUID=uid(), StudyDate="",
         StudyTime="", StudyID="1", AccessionNumber="", ReferringPhysicianName="", SeriesNumber=1, InstanceNumber=1,
         Modality="CT", PixelSpacing=[0.5, 0.5], SliceThickness=1, ImagePositionPatient=[0, 0, 0],
-        ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+        ImageOrientationPatient=cosines,
     )  # fmt: skip
     result = predict_run(tmp_path, [tmp_path / "ct.dcm"], tmp_path / "out", form="match")
     assert (result.predicted, result.failed) == (1, 0)

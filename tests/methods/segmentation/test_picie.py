@@ -329,7 +329,7 @@ def test_signals_are_the_worst_of_the_views() -> None:
     assert signals["centroid_distance"] == min(one.distance, other.distance)
     cosines = [z @ one.centroids.double().numpy().T for z in pixels_by_hand(method, batches[1])]
     counts = np.bincount(np.concatenate([one.argmax(axis=-1).ravel() for one in cosines]))
-    assert signals["largest_answer"] == pytest.approx(counts.max() / counts.sum(), abs=0.01)
+    assert signals["largest_prediction"] == pytest.approx(counts.max() / counts.sum(), abs=0.01)
 
 
 def test_the_number_of_clusters_is_as_set_or_that_of_the_classes() -> None:

@@ -13,9 +13,9 @@ import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
-from s4mi.data.annotations.contours import components_of
+from s4mi.data.annotations.contours import components_of, fill, pixel_edges, through_centres
 from s4mi.data.annotations.json_fields import FieldError, field_of, number, points_of
-from s4mi.data.annotations.types import AnnotatedRegion, Annotation, PreAnnotation
+from s4mi.data.annotations.types import AnnotatedRegion, Annotation, Points, PreAnnotation
 from s4mi.records import write_text_atomically
 
 PROPOSED = "proposed by s4mi suggest; nobody has corrected it yet"  # in files on disk, so it must not change
@@ -37,6 +37,7 @@ def read_coco(contents: Mapping[str, Any]) -> Iterator[Annotation]:
         raise FieldError(
             "info: the predictions are not corrected yet; correct and export them, or remove `info` from the file"
         )
+    _refuse_label_studio(info)
     names = {field_of(category, "id", f"categories[{i}]"): str(field_of(category, "name", f"categories[{i}]"))
              for i, category in enumerate(contents["categories"])}  # fmt: skip
     by_image: dict[Any, list[tuple[str, Mapping[str, Any]]]] = {}
@@ -94,6 +95,16 @@ def write_coco(proposals: Sequence[PreAnnotation], path: Path, *, rle: bool) -> 
     write_text_atomically(path, json.dumps(contents, ensure_ascii=False, indent=1) + "\n")
 
 
+def _refuse_label_studio(info: Any) -> None:
+    """Refuse COCO written by Label Studio or its converter, as nothing in the file tells what they left out."""
+    contributor = str(info.get("contributor", "")) if isinstance(info, Mapping) else ""
+    if contributor.lower().startswith("label studio"):
+        raise FieldError(
+            f"info: COCO written by {contributor}, which drops brush strokes and ellipses, or fills the holes of "
+            "strokes; export the project as JSON and merge that (or remove `info` from a file of polygons alone)"
+        )
+
+
 def _region_fields(proposal: PreAnnotation, *, rle: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     if proposal.mask is None:
         return
@@ -102,10 +113,10 @@ def _region_fields(proposal: PreAnnotation, *, rle: bool) -> Iterator[tuple[str,
             runs = pycocotools.mask.encode(np.asfortranarray(component.mask, dtype=np.uint8))
             box = [float(side) for side in pycocotools.mask.toBbox(runs)]
             as_runs = rle or component.points is None
-            if as_runs or component.points is None:
+            if as_runs:
                 shape: Any = {"size": list(runs["size"]), "counts": runs["counts"].decode("ascii")}
             else:
-                shape = [component.points.ravel().tolist()]
+                shape = [pixel_edges(component.mask).ravel().tolist()]
             area = int(component.mask.sum())
             yield name, {"segmentation": shape, "bbox": box, "area": area, "iscrowd": int(as_runs)}
 
@@ -116,9 +127,18 @@ def _regions(shape: Any, name: str, size: tuple[int, int], *, location: str) -> 
             if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
                 raise FieldError(f"{location}: not a polygon of at least three corners; draw it again")
             corners = np.reshape(polygon, (-1, 2)).tolist()
-            yield AnnotatedRegion(name, points=points_of(corners, size, location=location))
+            points = points_of(corners, size, location=location)
+            yield AnnotatedRegion(name, mask=_rasterise(points, size))
     else:
         yield AnnotatedRegion(name, mask=_decode(shape, size, location=location))
+
+
+def _rasterise(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Rasterise a polygon as pycocotools does; those of earlier versions of s4mi include the pixels on their line."""
+    if through_centres(points):
+        return fill(points, size)
+    (runs,) = pycocotools.mask.frPyObjects([points.ravel().tolist()], *size)
+    return np.asarray(pycocotools.mask.decode(runs), dtype=bool)
 
 
 def _decode(shape: Any, size: tuple[int, int], *, location: str) -> NDArray[np.bool_]:

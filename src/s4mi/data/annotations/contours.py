@@ -1,7 +1,8 @@
 """Conversion between masks and polygons. A pixel belongs to a polygon if its centre is inside or on the line.
 
-Exported polygons pass through the centres of the outermost pixels, so that they are smooth enough for manual correction
-and reproduce the same mask. A region with holes has no such polygon.
+Polygons for Label Studio pass through the centres of the outermost pixels, so that they are smooth enough for manual
+correction and reproduce the same mask. Those of COCO follow the edges of pixels, as its own rasterisation (pycocotools)
+leaves out pixels whose centres are on the line. A region with holes has no such polygon.
 """
 
 from collections.abc import Iterator
@@ -45,6 +46,27 @@ def components_of(mask: NDArray[np.bool_]) -> Iterator[Component]:
         while len(points) < 3:
             points = np.concatenate([points, points[-1:]])
         yield Component(component, points)
+
+
+def pixel_edges(component: NDArray[np.bool_]) -> Points:
+    """Return the outline of a component (H, W) without holes along the edges of its pixels: (P, 2) x, y in pixels.
+
+    Inner corners are cut by half a pixel, which changes the side of no centre.
+    """
+    left, top, width, height = cv2.boundingRect(component.astype(np.uint8))
+    # Grid of corners (even) and centres (odd), on which a pixel covers its centre and all around it.
+    grid = np.zeros((2 * height + 1, 2 * width + 1), dtype=np.uint8)
+    grid[1::2, 1::2] = component[top : top + height, left : left + width]
+    grid = cv2.dilate(grid, np.ones((3, 3), dtype=np.uint8))
+    contours, _ = cv2.findContours(grid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return np.asarray(contours[0][:, 0] / 2 + [left, top], dtype=np.float64)
+
+
+def through_centres(points: Points) -> bool:
+    """Whether a polygon passes from centre to neighbouring centre of pixels, as `Component.points` do."""
+    steps = abs(np.roll(points, -1, axis=0) - points)
+    straight = (steps.min(axis=1) == 0) | (steps[:, 0] == steps[:, 1])
+    return bool((points % 1 == 0.5).all() and straight.all())
 
 
 def fill(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Annotations as tasks of Label Studio: choices for whole images; polygons, rectangles and brush strokes for regions.
+"""Annotations as tasks of Label Studio: choices for whole images; shapes for regions.
 
 Pre-annotations are written as predictions, together with the XML of the labelling interface; annotations are read from
 the JSON export of Label Studio. Its coordinates are percentages of the image width and height.
@@ -9,29 +9,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
-import numpy as np
-
 from s4mi.data.annotations.contours import components_of
-from s4mi.data.annotations.json_fields import FieldError, field_of, number, points_of
-from s4mi.data.annotations.label_studio_rle import decode_brush, encode_brush
-from s4mi.data.annotations.types import AnnotatedRegion, Annotation, Points, PreAnnotation
+from s4mi.data.annotations.json_fields import FieldError, field_of
+from s4mi.data.annotations.label_studio_results import read_results
+from s4mi.data.annotations.label_studio_rle import encode_brush
+from s4mi.data.annotations.types import Annotation, PreAnnotation
 from s4mi.data.spec import NO_CLASS
 from s4mi.records import write_text_atomically
 
-_UPLOAD_PREFIX = 9
-"""Length of the prefix that Label Studio adds to names of uploaded files: eight characters and a dash."""
+_SET_ASIDE = "annotation beside a ground truth"
+
+
+def is_json_min(contents: Any) -> bool:
+    """Whether the contents of a JSON file look like Label Studio's JSON-MIN: flat tasks, one per annotation."""
+    marks = {"annotation_id", "annotator", "lead_time"}
+    if not isinstance(contents, list) or not contents or is_label_studio(contents):
+        return False
+    return all(isinstance(one, dict) and marks & one.keys() for one in contents)
 
 
 def is_label_studio(contents: Any) -> bool:
     """Whether the contents of a JSON file look like Label Studio's tasks."""
-    return isinstance(contents, list) and all(isinstance(one, dict) and "data" in one for one in contents)
+    return isinstance(contents, list) and all(
+        isinstance(one, dict) and isinstance(one.get("data"), dict) for one in contents
+    )
 
 
 def read_label_studio(contents: Sequence[Mapping[str, Any]]) -> list[Annotation]:
-    """Return every completed annotation of every task, without skipped ones.
+    """Return every completed annotation of every task, without skipped ones; of a task with a ground truth only that.
 
     An empty annotation means background only, provided that any other annotation in the file has regions.
 
@@ -55,25 +63,33 @@ def _completed(contents: Sequence[Mapping[str, Any]]) -> Iterator[Annotation]:
             )
         if completed is None:
             raise FieldError(f"{location}: has no 'annotations'; export as JSON, not as JSON-MIN")
-        for j, one in enumerate(completed):
-            if not one.get("was_cancelled"):
-                yield _annotation(task["data"], field_of(one, "result", location), f"{location}.annotations[{j}]")
+        valid = {j: one for j, one in enumerate(completed) if not one.get("was_cancelled")}
+        truth = {j: one for j, one in valid.items() if one.get("ground_truth")}
+        aside = len(valid) - len(truth) if truth else 0
+        for j, one in (truth or valid).items():
+            found = _annotation(task["data"], field_of(one, "result", location), f"{location}.annotations[{j}]")
+            yield replace(found, ignored=(*found.ignored, *[_SET_ASIDE] * aside))
+            aside = 0
 
 
-def write_label_studio(proposals: Sequence[PreAnnotation], path: Path, *, rle: bool, multilabel: bool) -> Path:
+def write_label_studio(
+    proposals: Sequence[PreAnnotation], path: Path, *, rle: bool, multilabel: bool, root: Path | None = None
+) -> Path:
     """Write tasks with predictions, and beside them the labelling interface, whose path is returned.
 
     Args:
         rle: write brush strokes for all regions, instead of only for those with holes.
         multilabel: whether an image may have any number of classes.
+        root: folder to which the paths of the images are relative, whose parent Label Studio serves; without it, the
+            paths are written as they are.
     """
     tasks = []
-    for proposal in proposals:
+    for proposal, address in zip(proposals, _addresses(proposals, root), strict=True):
         result = [*_choices(proposal), *_region_results(proposal, rle=rle)]
         tasks.append(
             {
                 # URL of local files in Label Studio, see its documentation on local storage.
-                "data": {"image": f"/data/local-files/?d={proposal.path.lstrip('/')}", "id": proposal.id},
+                "data": {"image": address, "id": proposal.id},
                 "predictions": [{"model_version": "s4mi", "score": round(proposal.score, 6), "result": result}],
             }
         )
@@ -84,60 +100,13 @@ def write_label_studio(proposals: Sequence[PreAnnotation], path: Path, *, rle: b
 
 
 def _annotation(data: Mapping[str, Any], result: Sequence[Any], location: str) -> Annotation:
-    labels: list[str] = []
-    regions: list[AnnotatedRegion] = []
-    size: tuple[int, int] | None = None
-    kinds = set()
-    for k, one in enumerate(result):
-        where = f"{location}.result[{k}]"
-        kind, value = field_of(one, "type", where), field_of(one, "value", where)
-        kinds.add(kind)
-        if kind == "choices":
-            labels += [str(name) for name in field_of(value, "choices", where)]
-            continue
-        region_size = (int(number(one, "original_height", where)), int(number(one, "original_width", where)))
-        if size is not None and size != region_size:
-            raise FieldError(
-                f"{where}: drawn on {region_size[0]}×{region_size[1]} pixels, other regions on {size[0]}×{size[1]}; "
-                "export the task again"
-            )
-        size = region_size
-        regions.append(_region(kind, value, size, location=where))
-    chosen = tuple(name for name in dict.fromkeys(labels) if name != NO_CLASS)
+    found = read_results(result, location)
+    chosen = found.labels
     return Annotation(
-        _image_names(data), location, size=size,
-        labels=chosen if "choices" in kinds else None,
-        regions=tuple(regions) if kinds - {"choices"} or not kinds else None,
+        _image_names(data), location, size=found.size, ignored=tuple(found.ignored),
+        labels=None if chosen is None else tuple(name for name in dict.fromkeys(chosen) if name != NO_CLASS),
+        regions=tuple(found.regions) if found.regions or chosen is None else None,
     )  # fmt: skip
-
-
-def _region(kind: str, value: Mapping[str, Any], size: tuple[int, int], *, location: str) -> AnnotatedRegion:
-    names = field_of(value, kind, location)
-    if not isinstance(names, list) or len(names) != 1:
-        raise FieldError(f"{location}: region must have one class (given {names!r}); assign it exactly one label")
-    name = str(names[0])
-    if kind == "polygonlabels":
-        corners = [[x / 100 * size[1], y / 100 * size[0]] for x, y in field_of(value, "points", location)]
-        return AnnotatedRegion(name, points=points_of(corners, size, location=location))
-    if kind == "rectanglelabels":
-        corners = _corners(value, size, location=location).tolist()
-        return AnnotatedRegion(name, points=points_of(corners, size, location=location))
-    if kind == "brushlabels":
-        try:
-            return AnnotatedRegion(name, mask=decode_brush(field_of(value, "rle", location), size))
-        except (ValueError, TypeError, OverflowError) as error:
-            raise FieldError(f"{location}: rle {error}; export it again") from error
-    raise FieldError(f"{location}: unsupported region type {kind}; use polygons, rectangles or brush strokes")
-
-
-def _corners(value: Mapping[str, Any], size: tuple[int, int], *, location: str) -> Points:
-    """Return the corners of a rectangle, which may be rotated around its first corner."""
-    x, width = (number(value, key, location) / 100 * size[1] for key in ("x", "width"))
-    y, height = (number(value, key, location) / 100 * size[0] for key in ("y", "height"))
-    angle = np.deg2rad(float(value.get("rotation", 0)))
-    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    corners: Points = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ rotation + [x, y]
-    return corners
 
 
 def _image_names(data: Mapping[str, Any]) -> tuple[str, ...]:
@@ -145,13 +114,28 @@ def _image_names(data: Mapping[str, Any]) -> tuple[str, ...]:
     names = [str(data["id"])] if data.get("id") not in (None, "") else []
     for key in ("image", "img", "photo", "picture"):
         if data.get(key):
-            url = urlsplit(str(data[key]))
-            path = unquote(parse_qs(url.query).get("d", [url.path])[0])
-            names.append(path)
-            last = path.rsplit("/", 1)[-1]
-            if len(last) > _UPLOAD_PREFIX and last[_UPLOAD_PREFIX - 1] == "-" and last[: _UPLOAD_PREFIX - 1].isalnum():
-                names.append(last[_UPLOAD_PREFIX:])
-    return tuple(names) or ("",)
+            address = str(data[key])
+            url = urlsplit(address)
+            # Of a local file the server decodes the parameter once, and takes the last.
+            local = parse_qs(url.query).get("d")
+            names.append(local[-1] if local else unquote(url.path))
+            # Addresses that were not quoted end at `#` or `&` for the server, and `+` is a space in them.
+            if local or url.fragment:
+                names.append(address.partition("?d=")[2] if local else address)
+    return tuple(dict.fromkeys(names)) or ("",)
+
+
+def _addresses(proposals: Sequence[PreAnnotation], root: Path | None) -> list[str]:
+    """Return the URLs of images as local files of a server whose document root is the parent of `root`.
+
+    Label Studio refuses a storage that is the document root itself, hence the parent. If any image is outside of
+    `root`, the document root of all is `/`.
+    """
+    paths = [proposal.path for proposal in proposals]
+    if root is not None:
+        outside = any(Path(path).is_absolute() for path in paths)
+        paths = [(root / path if outside else Path(root.name, path)).as_posix() for path in paths]
+    return [f"/data/local-files/?d={quote(path.lstrip('/'))}" for path in paths]
 
 
 def _choices(proposal: PreAnnotation) -> Iterator[dict[str, Any]]:

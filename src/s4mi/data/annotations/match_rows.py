@@ -1,12 +1,17 @@
 """Find the row of the manifest for an image named in a file of annotations."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from s4mi.data.files import stem_of
 from s4mi.data.manifest import Manifest
+from s4mi.data.names import NameIndex
 from s4mi.errors import S4miError, closest
+
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(?P<name>.+)", re.DOTALL)
+"""Names of uploaded files in Label Studio: the start of a random UUID and the cleaned name."""
 
 
 class UnknownImageError(S4miError):
@@ -14,16 +19,19 @@ class UnknownImageError(S4miError):
 
 
 class RowFinder:
-    """Finds rows by id, else by the end of their path, else by name without extension."""
+    """Finds rows by id, else by the end of their path, else by name without extension, else by name after an upload."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        self._by_id = {row.id: number for number, row in enumerate(manifest.rows)}
-        self._by_name: dict[str, list[int]] = defaultdict(list)
-        self._by_stem: dict[str, list[int]] = defaultdict(list)
+        self._ids, self._by_name, self._by_stem = NameIndex[int](), NameIndex[int](), NameIndex[int]()
+        self._by_uploaded: dict[str, list[int]] = defaultdict(list)
+        self._by_uploaded_stem: dict[str, list[int]] = defaultdict(list)
         for number, row in enumerate(manifest.rows):
-            self._by_name[row.image.name].append(number)
-            self._by_stem[stem_of(row.image)].append(number)
+            self._ids.add(row.id, number)
+            self._by_name.add(row.image.name, number)
+            self._by_stem.add(stem_of(row.image), number)
+            self._by_uploaded[_uploaded(row.image.name)].append(number)
+            self._by_uploaded_stem[_uploaded(stem_of(row.image))].append(number)
 
     def find(self, names: Sequence[str]) -> int:
         """Return the number of the row for any of these names, the most reliable first.
@@ -35,8 +43,12 @@ class RowFinder:
             found = self._find(name)
             if found is not None:
                 return found
+        for name in names:
+            found = self._find_uploaded(name)
+            if found is not None:
+                return found
         name = names[0]
-        ids = list(self._by_id)
+        ids = [row.id for row in self._manifest.rows]
         near = closest(name, ids) or closest(PurePosixPath(name).stem, ids)
         hint = f"; did you mean {near!r}?" if near is not None else "; remove it, or correct its name"
         raise UnknownImageError(f"image {name!r} not found in {self._manifest.folder}{hint}")
@@ -44,15 +56,31 @@ class RowFinder:
     def _find(self, name: str) -> int | None:
         if not name:
             raise UnknownImageError("no image name; fill in an id or a file name")
-        if name in self._by_id:
-            return self._by_id[name]
+        if (number := self._ids.only(name)) is not None:
+            return number
         path = PurePosixPath(name.replace("\\", "/"))
-        matches = self._by_name.get(path.name) or self._by_stem.get(path.name) or self._by_stem.get(path.stem) or []
+        matches = self._by_name.get(path.name) or self._by_stem.get(path.name) or self._by_stem.get(path.stem)
         if len(matches) > 1:
             folders = path.parent.parts
             same_folder = [n for n in matches if self._manifest.rows[n].image.parent.parts[-len(folders) :] == folders]
             matches = same_folder if folders and same_folder else matches
+        return self._only(matches, name)
+
+    def _find_uploaded(self, name: str) -> int | None:
+        """Find the row of an image that was uploaded to Label Studio, which cleans names so that some become equal."""
+        uploaded = _UPLOADED.fullmatch(PurePosixPath(name.replace("\\", "/")).name)
+        if uploaded is None:
+            return None
+        path = PurePosixPath(uploaded["name"])
+        return self._only(self._by_uploaded.get(path.name) or self._by_uploaded_stem.get(path.stem) or [], name)
+
+    def _only(self, matches: Sequence[int], name: str) -> int | None:
         if len(matches) > 1:
             ids = ", ".join(repr(self._manifest.rows[number].id) for number in matches[:3])
             raise UnknownImageError(f"image {name!r} is ambiguous, {len(matches)} match ({ids}); use the id")
         return matches[0] if matches else None
+
+
+def _uploaded(name: str) -> str:
+    """Clean a name as the server of Label Studio does (Django's `get_valid_filename`, after a prefix)."""
+    return re.sub(r"[^-\w.]", "", name.rstrip().replace(" ", "_"))

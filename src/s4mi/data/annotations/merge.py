@@ -6,6 +6,7 @@ an error, unless existing annotations may be replaced.
 
 import shlex
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,7 @@ class MergePlan:
         blank: number of images listed without annotation.
         same: number of annotations that exist already.
         replaced: number of annotations that replace different ones.
+        ignored: number of entries that are neither label nor mask, by noun.
         locations: where the first label and mask of each row is, by row number and `label` or `mask`.
     """
 
@@ -60,6 +62,7 @@ class MergePlan:
     blank: int = 0
     same: int = 0
     replaced: int = 0
+    ignored: Counter[str] = field(default_factory=Counter)
     locations: dict[tuple[int, str], str] = field(default_factory=dict)
 
 
@@ -100,6 +103,7 @@ def plan_merge(manifest: Manifest, sources: Mapping[Path, Sequence[Annotation]],
     for source, annotation in annotations:
         separator = "" if annotation.location.startswith((":", "/")) else ": "
         location = f"{source}{separator}{annotation.location}"
+        plan.ignored.update(annotation.ignored)
         if annotation.blank and not (rules.empty and plan.spec.mask_values):
             plan.blank += 1
             continue

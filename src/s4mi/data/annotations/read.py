@@ -1,4 +1,4 @@
-"""Read annotations from a table, a folder of masks, or the JSON of Label Studio or COCO."""
+"""Read annotations from a table, a folder of masks (plain or of CVAT), or the JSON of Label Studio, COCO or LabelMe."""
 
 import json
 from collections.abc import Iterator
@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from s4mi.data.annotations.coco import is_coco, read_coco
+from s4mi.data.annotations.cvat_masks import is_cvat_masks, read_cvat_masks
 from s4mi.data.annotations.json_fields import FieldError
-from s4mi.data.annotations.label_studio import is_label_studio, read_label_studio
+from s4mi.data.annotations.label_studio import is_json_min, is_label_studio, read_label_studio
+from s4mi.data.annotations.labelme import is_labelme, read_labelme
 from s4mi.data.annotations.types import Annotation
-from s4mi.data.files import SUFFIXES, is_image_file, stem_of
+from s4mi.data.files import SUFFIXES, stem_of
+from s4mi.data.names import normalised
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
 from s4mi.data.spec import NO_CLASS
+from s4mi.data.walk import image_files
 from s4mi.errors import S4miError
 
 IMAGE_COLUMNS = ("id", "image")
@@ -27,6 +31,13 @@ def read_annotations(path: Path, *, mask_suffix: str = "") -> list[Annotation]:
     Raises:
         S4miError: the file does not exist, is not supported, or violates its format.
     """
+    if path.is_dir() and is_cvat_masks(path):
+        try:
+            return list(read_cvat_masks(path))
+        except FieldError as error:
+            raise S4miError(f"{path}/{error}") from error
+    if path.is_dir() and (files := _labelme_files(path)):
+        return [one for file in files for one in _json_annotations(file, f"/{file.relative_to(path).as_posix()}")]
     if path.is_dir():
         return list(_masks(path, mask_suffix))
     if path.suffix.lower() in TABLE_SUFFIXES:
@@ -35,19 +46,41 @@ def read_annotations(path: Path, *, mask_suffix: str = "") -> list[Annotation]:
         problem = "does not exist" if not path.exists() else "unsupported file type"
         raise S4miError(
             f"{path}: {problem}; pass a table of images and labels ({', '.join(TABLE_SUFFIXES)}), a folder of masks, "
-            "or the JSON of Label Studio or COCO"
+            "or the JSON of Label Studio, COCO or LabelMe"
         )
+    return _json_annotations(path, ": imagePath")
+
+
+def _json_annotations(path: Path, location: str) -> list[Annotation]:
+    """Read a JSON file; `location` is that of the file of LabelMe's that it may be."""
     contents = _json(path)
     try:
         if is_label_studio(contents):
             return read_label_studio(contents)
         if is_coco(contents):
             return list(read_coco(contents))
+        if is_labelme(contents):
+            return [read_labelme(contents, stem_of(path), location)]
     except FieldError as error:
         raise S4miError(f"{path}: {error}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise S4miError(f"{path}: violates its format ({error}); export it again") from error
-    raise S4miError(f"{path}: neither the JSON of Label Studio (a list of tasks) nor of COCO; export it as one of them")
+    if is_json_min(contents):
+        raise S4miError(
+            f"{path}: JSON-MIN of Label Studio, a shortened export that cannot be merged; export the project as JSON"
+        )
+    raise S4miError(
+        f"{path}: neither the JSON of Label Studio (a list of tasks) nor of COCO or LabelMe; export it as one of them"
+    )
+
+
+def _labelme_files(folder: Path) -> list[Path]:
+    """Return the JSON files of a folder if the first is LabelMe's, beside which its images often are."""
+    files = sorted(path for path in folder.rglob("*.json") if path.is_file())
+    try:
+        return files if files and is_labelme(_json(files[0])) else []
+    except S4miError:  # a folder of masks may contain any other file
+        return []
 
 
 def _json(path: Path) -> Any:
@@ -66,14 +99,14 @@ def _rows(path: Path) -> Iterator[Annotation]:
         raise S4miError(f"{path}:1: no column {missing}; start the table with a header such as: image,label")
     for record in table.records:
         cell = record.cells[LABEL]
-        names = tuple(dict.fromkeys(name.strip() for name in cell.split(";") if name.strip()))
+        names = tuple(dict.fromkeys(normalised(name.strip()) for name in cell.split(";") if name.strip()))
         labels = None if not cell else () if cell == NO_CLASS else names
         images = tuple(record.cells[column] for column in columns if record.cells[column])
         yield Annotation(images or ("",), f":{record.line}", labels=labels)
 
 
 def _masks(folder: Path, suffix: str) -> Iterator[Annotation]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and is_image_file(path))
+    files = image_files(folder)
     if not files:
         raise S4miError(f"{folder}: no masks; pass a folder with files of {', '.join(sorted(SUFFIXES))}")
     for path in files:

@@ -37,6 +37,7 @@ class Annotation:
         mask: file with its mask.
         regions: regions of its mask, () for background only; None for not annotated.
         size: (height, width) of the image according to the file, if known.
+        ignored: one noun for each entry that is neither label nor mask, such as a text or a rating.
     """
 
     images: tuple[str, ...]
@@ -45,6 +46,7 @@ class Annotation:
     mask: Path | None = None
     regions: tuple[AnnotatedRegion, ...] | None = None
     size: tuple[int, int] | None = None
+    ignored: tuple[str, ...] = ()
 
     @property
     def blank(self) -> bool:

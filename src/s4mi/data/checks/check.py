@@ -15,7 +15,7 @@ from s4mi.data.checks.formats import find_mixed_formats
 from s4mi.data.checks.masks_as_images import find_masks_as_images
 from s4mi.data.checks.missing_values import find_missing_values
 from s4mi.data.checks.near_duplicates import find_duplicates
-from s4mi.data.checks.patients import find_same_patients
+from s4mi.data.checks.patients import find_same_patients, find_single_patient
 from s4mi.data.checks.scan import (
     DatasetScan,
     FileEncoding,
@@ -29,6 +29,7 @@ from s4mi.data.checks.unlisted import find_unlisted
 from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, read_manifest
 from s4mi.data.masks import MAX_CODE
 from s4mi.data.sources.dermofit import is_dermofit, read_dermofit
+from s4mi.data.sources.dicom_groups import dicom_findings, dicom_sources, group_dicom
 from s4mi.data.sources.isic2017 import is_isic2017, read_isic2017
 from s4mi.data.sources.label_names import find_label_problems
 from s4mi.data.sources.mask_naming import (
@@ -131,7 +132,13 @@ def _check_plain(path: Path, progress: ProgressCallback, *, duplicates: bool) ->
     found, command = _find(path)
     findings = list(found.findings)
     # Images in archives and multi-page files can only be checked after import.
-    rows = [row for row in found.rows if row.image not in found.embedded]
+    sources = dicom_sources([row.image for row in found.rows if row.image not in found.embedded])
+    rows = [row for row in group_dicom(found.rows, sources) if row.image not in found.embedded]
+    findings += [
+        finding
+        for finding in dicom_findings(found.rows, sources, folder=found.folder)
+        if finding.code not in ("dicom-burnt-in", "dicom-patients")  # found by the scan, and of an import
+    ]
     masks = [file for row in rows if row.mask for file in (row.mask, *found.united.get(row.mask, ()))]
     scanned = scan_masks(masks)
     values = scanned.values
@@ -250,5 +257,6 @@ def _row_findings(scan: DatasetScan, root: Path, *, locate: RowLocator, duplicat
         *find_missing_values(rows, locate),
         *find_same_patients(rows, locate),
         *find_masks_as_images(rows, locate),
+        *find_single_patient(rows, locate),
         *find_mixed_formats(scan.rows, locate),
     ]

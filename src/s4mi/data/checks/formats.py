@@ -16,12 +16,7 @@ def find_mixed_formats(scans: Sequence[RowScan], locate: RowLocator) -> Iterator
     """Yield findings about the formats of files, each with all affected rows."""
     readable = [scan for scan in scans if scan.header is not None]
     yield from _mixed(readable, locate)
-    turned = [scan for scan in readable if scan.header is not None and scan.header.turned]
-    if turned:
-        masked = [scan for scan in turned if scan.row.mask is not None]
-        message = f"{plural(len(turned), 'image')} rotated by EXIF orientation when read"
-        hint = "; check that their masks are upright too" if masked else "; no action needed"
-        yield _finding(masked or turned, "exif-orientation", message + hint, locate, "warning" if masked else "note")
+    yield from _turned(readable, locate)
     multi_frame = [scan for scan in readable if scan.header is not None and scan.header.frames > 1]
     if multi_frame:
         message = f"{plural(len(multi_frame), 'file')} with several frames, of which only the first is used"
@@ -37,6 +32,23 @@ def find_mixed_formats(scans: Sequence[RowScan], locate: RowLocator) -> Iterator
     if burnt_in:
         message = f"{plural(len(burnt_in), 'DICOM file')} marked as having text burnt into the pixels"
         yield _finding(burnt_in, "dicom-burnt-in", f"{message}; review them and black out the text", locate, "warning")
+
+
+def _turned(readable: Sequence[RowScan], locate: RowLocator) -> Iterator[Finding]:
+    """Yield a finding about images and masks that are stored rotated: a warning if only one of a pair is."""
+    turned = [scan for scan in readable if scan.header is not None and (scan.header.turned or scan.mask_turned)]
+    if not turned:
+        return
+    unlike = [
+        scan for scan in turned
+        if scan.row.mask is not None and scan.header is not None and scan.header.turned is not scan.mask_turned
+    ]  # fmt: skip
+    message = f"{plural(len(turned), 'image')} rotated by their EXIF or TIFF orientation when read"
+    hint = "no action needed; masks are rotated by their own orientation in the same way"
+    if unlike:
+        hint = f"{len(unlike)} of them differ in this from their mask; check that the mask fits the upright image"
+    severity: Severity = "warning" if unlike else "note"
+    yield _finding(unlike or turned, "exif-orientation", f"{message}; {hint}", locate, severity)
 
 
 def _mixed(readable: Sequence[RowScan], locate: RowLocator) -> Iterator[Finding]:

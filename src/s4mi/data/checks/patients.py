@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from s4mi.data.checks.scan import RowLocator
 from s4mi.data.files import stem_of
 from s4mi.data.manifest import Row
+from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding
 
@@ -22,6 +23,12 @@ def find_same_patients(rows: Sequence[Row], locate: RowLocator) -> Iterator[Find
     yield from _spellings(grouped, locate)
     yield from _other_ids(grouped, locate)
     yield from _pairs(grouped, locate)
+
+
+def find_single_patient(rows: Sequence[Row], locate: RowLocator) -> Iterator[Finding]:
+    """Yield a finding if all images are of one patient."""
+    if (group := single_group(rows)) is not None:
+        yield _finding(rows, "one-patient", single_group_message(rows, group), locate)
 
 
 def _spellings(rows: Sequence[Row], locate: RowLocator) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import image_size, read_image
 from s4mi.data.manifest import Row
+from s4mi.data.mask_grid import affine_problem
 from s4mi.data.masks import read_mask
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import IGNORED_CLASS, Finding, MaskKey, Severity
@@ -35,6 +36,7 @@ class RowScan:
     """Result for one row; attributes of unreadable files are None.
 
     Attributes:
+        mask_turned: whether the pixels of the mask are stored rotated or mirrored, None without a readable mask.
         grey: whether red, green and blue are equal in all pixels.
         digest: hash of the bytes of the image file.
         pixels: number of mask pixels of each class, without `IGNORE`.
@@ -45,6 +47,7 @@ class RowScan:
     row: Row
     size: Size | None = None
     header: Header | None = None
+    mask_turned: bool | None = None
     grey: bool = False
     digest: bytes | None = None
     pixels: tuple[int, ...] | None = None
@@ -122,7 +125,7 @@ def _scan_row(
         report(error.code, f"{name} {error}")
     if row.mask is not None and encoding.mask_values:
         counts = _scan_mask(row, scan, root=root, encoding=encoding, report=report)
-        scan = replace(scan, pixels=counts)
+        scan = replace(scan, pixels=counts, mask_turned=None if counts is None else read_header(row.mask).turned)
     return replace(scan, findings=tuple(findings)), small
 
 
@@ -139,6 +142,8 @@ def _scan_mask(
     assert row.mask is not None
     name, counts, size = f"mask {relative_name(row.mask, root)!r}", None, None
     try:
+        if problem := affine_problem(row.image, row.mask):
+            report("mask-affine", f"{name} {problem}; re-export the mask on the grid of its image")
         mask = read_mask(row.mask, encoding.mask_values)
         size = (mask.shape[0], mask.shape[1])
         histogram = np.bincount(mask.ravel(), minlength=256)[:IGNORE]

@@ -8,8 +8,10 @@ from pathlib import Path
 from s4mi.data.checks.scan import relative_name
 from s4mi.data.files import is_image_file, stem_of
 from s4mi.data.manifest import MANIFEST_NAME
+from s4mi.data.names import existing_file
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding
+from s4mi.data.walk import is_hidden
 from s4mi.formatting import plural
 
 Affixes = set[tuple[str, str]]
@@ -35,7 +37,7 @@ def find_unlisted(folder: Path, root: Path) -> list[Finding]:
             if path not in images
             and path not in masks
             and path.is_file()
-            and not path.name.startswith(".")
+            and not is_hidden(path.name)
             and (any_format or is_image_file(path))
         )
         is_mask_folder = parent in mask_folders
@@ -70,7 +72,7 @@ def _listed(folder: Path, root: Path) -> tuple[set[Path], set[Path], set[str], A
     with (folder / MANIFEST_NAME).open(encoding="utf-8-sig", newline="") as file:
         for record in csv.DictReader(file):
             image, mask = (
-                Path(os.path.normpath(root / cell.strip())) if (cell := record.get(column)) else None
+                _listed_path(root, cell.strip()) if (cell := record.get(column)) else None
                 for column in ("image", "mask")
             )
             if mask is not None:
@@ -83,6 +85,11 @@ def _listed(folder: Path, root: Path) -> tuple[set[Path], set[Path], set[str], A
                     before, _, after = stem_of(mask).partition(stem_of(image))
                     affixes.add((before, after))
     return images, masks, without_mask, affixes
+
+
+def _listed_path(root: Path, cell: str) -> Path:
+    path = Path(os.path.normpath(root / cell))
+    return existing_file(path) or path
 
 
 def _image_stems(mask: Path, affixes: Iterable[tuple[str, str]]) -> list[str]:

@@ -1,19 +1,20 @@
 """DICOM, single and multi-frame, through pydicom (extra `dicom`).
 
 Stored values are rescaled (modality LUT or rescale slope and intercept, e.g. to Hounsfield units) and returned with the
-first VOI window of the file; a VOI LUT is applied. MONOCHROME1, where low values are bright, is inverted. Palettes and
-YBR become RGB.
+first VOI window of the file; a VOI LUT is applied. A rescale by slope 1 and intercept 0 is none. MONOCHROME1, where low
+values are bright, is marked as inverted. Palettes and YBR become RGB.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.formats.axial import Turn, turn_of
 from s4mi.data.formats.frame import Frame, Header, ImageError, colours_last, image_errors
 from s4mi.errors import require_extra
 
@@ -51,12 +52,15 @@ def header(path: Path) -> Header:
     Raises:
         ImageError: the file is missing, empty or not a DICOM image.
     """
-    with _open_dataset(path, pixels=False) as dataset:
+    with open_dataset(path, pixels=False) as dataset:
         bits, signed = int(dataset.get("BitsAllocated", 16)), int(dataset.get("PixelRepresentation", 0)) == 1
         colour = int(dataset.get("SamplesPerPixel", 1)) > 1 or dataset.get("PhotometricInterpretation") == PALETTE
         dtype = {1: "bool"}.get(bits, f"{'' if signed else 'u'}int{bits}")
         frames = int(dataset.get("NumberOfFrames") or 1)
-        return Header(frames, int(dataset.Rows), int(dataset.Columns), channels=3 if colour else 1, dtype=dtype)
+        height, width = int(dataset.Rows), int(dataset.Columns)
+        if turn_of_dataset(dataset).swap:
+            height, width = width, height
+        return Header(frames, height, width, channels=3 if colour else 1, dtype=dtype)
 
 
 def frames(path: Path) -> Iterator[Frame]:
@@ -67,9 +71,10 @@ def frames(path: Path) -> Iterator[Frame]:
     """
     from pydicom.pixels import iter_pixels
 
-    with _open_dataset(path, pixels=True) as dataset:
+    with open_dataset(path, pixels=True) as dataset:
+        turn = turn_of_dataset(dataset)
         for number, stored in enumerate(iter_pixels(dataset)):
-            yield _frame(dataset, stored, number)
+            yield _turned(_frame(dataset, stored, number), turn)
 
 
 def identifiers(path: Path) -> tuple[str, ...]:
@@ -78,7 +83,7 @@ def identifiers(path: Path) -> tuple[str, ...]:
     Raises:
         ImageError: the file is missing, empty or not a DICOM image.
     """
-    with _open_dataset(path, pixels=False) as dataset:
+    with open_dataset(path, pixels=False) as dataset:
         if str(dataset.get("PatientIdentityRemoved", "")).upper() == "YES":
             return ()
         return tuple(name for name in IDENTIFIERS if dataset.get(name) not in (None, "", []))
@@ -90,19 +95,42 @@ def burnt_in(path: Path) -> bool:
     Raises:
         ImageError: the file is missing, empty or not a DICOM image.
     """
-    with _open_dataset(path, pixels=False) as dataset:
+    with open_dataset(path, pixels=False) as dataset:
         return str(dataset.get("BurnedInAnnotation", "")).upper() == "YES"
 
 
-def pseudonym(path: Path) -> str | None:
-    """Return a short hash of the `PatientID` of the file, or None if it has none.
+def turn_of_dataset(dataset: "Dataset") -> Turn:
+    """Return how the frames of an image become axial slices of the convention; of no other are pixels moved.
+
+    An enhanced image is turned by the orientation of its first frame.
+    """
+    candidates = [dataset]
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in list(dataset.get(groups) or [])[:1]:
+            candidates += list(group.get("PlaneOrientationSequence") or [])[:1]
+    for candidate in candidates:
+        cosines = candidate.get("ImageOrientationPatient")
+        if cosines is not None and len(cosines) == 6:
+            directions = np.array([float(number) for number in cosines])
+            return turn_of(directions[:3], directions[3:])
+    return Turn()
+
+
+def turn_of_file(path: Path) -> Turn:
+    """Return how the frames of a file become axial slices of the convention.
 
     Raises:
         ImageError: the file is missing, empty or not a DICOM image.
     """
-    with _open_dataset(path, pixels=False) as dataset:
-        identity = str(dataset.get("PatientID") or "").strip()
-        return hashlib.blake2b(identity.encode(), digest_size=4).hexdigest() if identity else None
+    with open_dataset(path, pixels=False) as dataset:
+        return turn_of_dataset(dataset)
+
+
+def _turned(frame: Frame, turn: Turn) -> Frame:
+    if turn == Turn():
+        return frame
+    padding = None if frame.padding is None else turn.apply(frame.padding)
+    return replace(frame, values=turn.apply(frame.values), padding=padding)
 
 
 PALETTE = "PALETTE COLOR"
@@ -120,19 +148,35 @@ def _frame(dataset: "Dataset", stored: NDArray[Any], number: int) -> Frame:
     if stored.ndim == 3:
         return Frame(colours_last(stored))
     settings = _frame_settings(dataset, number)
-    values = np.asarray(apply_modality_lut(stored, settings["modality"]))
+    rescale = settings["modality"]
+    values = stored if _is_identity(rescale) else np.asarray(apply_modality_lut(stored, rescale))
     window = None
     if settings["voi"].get("VOILUTSequence"):
         values = np.asarray(apply_voi(values, settings["voi"]))
     elif "WindowCenter" in settings["voi"] and "WindowWidth" in settings["voi"]:
         window = _window(settings["voi"])
-    if values.dtype == np.uint8 and (window is not None or photometric == "MONOCHROME1"):
+    if values.dtype == np.uint8 and window is not None:
         values = values.astype(np.int16)  # 8-bit values would bypass the window
-    if photometric == "MONOCHROME1":
-        signed = np.int32 if values.dtype.kind in "iu" else np.float64
-        values = np.negative(values, dtype=signed)
-        window = None if window is None else (-window[1], -window[0])
-    return Frame(values, window)
+    return Frame(values, window, inverted=photometric == "MONOCHROME1", padding=_padding(dataset, stored))
+
+
+def _padding(dataset: "Dataset", stored: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Find the stored values from PixelPaddingValue to PixelPaddingRangeLimit (PS3.3, C.7.5.1.1.2)."""
+    value = dataset.get("PixelPaddingValue")
+    if not isinstance(value, int):
+        return None
+    limit = dataset.get("PixelPaddingRangeLimit")
+    # Some writers encode the value as unsigned beside signed pixels, or the other way round.
+    bounds = np.array([value, limit if isinstance(limit, int) else value]).astype(stored.dtype)
+    padding = (stored >= bounds.min()) & (stored <= bounds.max())
+    return padding if padding.any() else None
+
+
+def _is_identity(rescale: "Dataset") -> bool:
+    """Whether a rescale leaves the stored values as they are."""
+    if rescale.get("ModalityLUTSequence"):
+        return False
+    return (rescale.get("RescaleSlope"), rescale.get("RescaleIntercept")) == (1, 0)
 
 
 def _frame_settings(dataset: "Dataset", number: int) -> "dict[str, Dataset]":
@@ -166,7 +210,12 @@ def _first(value: Any) -> float | None:
 
 
 @contextmanager
-def _open_dataset(path: Path, *, pixels: bool) -> "Iterator[Dataset]":
+def open_dataset(path: Path, *, pixels: bool) -> "Iterator[Dataset]":
+    """Open a DICOM image, with its pixels or without.
+
+    Raises:
+        ImageError: the file is missing, empty or not a DICOM image, or a decoder is missing.
+    """
     pydicom = require_extra("pydicom", extra="dicom", purpose=f"{path.name}: reading DICOM")
     with image_errors(path):
         try:

@@ -51,10 +51,21 @@ class Frame:
     Attributes:
         values: (H, W) or (H, W, C) with C = 3 or 4 (red, green, blue, alpha); any real data type.
         window: values that the file specifies to be shown as black and white, or None.
+        inverted: low values are bright (MONOCHROME1); `values` and `window` are those of the file, not inverted.
+        padding: (H, W) pixels outside the acquired image (PixelPaddingValue), which no percentile counts; None if none.
     """
 
     values: NDArray[Any]
     window: tuple[float, float] | None = None
+    inverted: bool = False
+    padding: NDArray[np.bool_] | None = None
+
+    def sample(self, stride: int = 1) -> NDArray[Any]:
+        """Return every `stride`-th value without padding."""
+        values = self.values.reshape(-1)[::stride]
+        if self.padding is None or (inside := ~self.padding.reshape(-1)[::stride]).all():
+            return np.asarray(values)
+        return np.asarray(values[inside])
 
 
 @contextmanager

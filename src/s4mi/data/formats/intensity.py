@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.formats.frame import ImageError
+from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.errors import S4miError
 
 Pixels = NDArray[np.uint8]
@@ -87,17 +87,30 @@ class Intensity:
         window: tuple[float, float] | None = None,
         *,
         limits: tuple[float, float] | None = None,
+        inverted: bool = False,
     ) -> Pixels:
         """Convert values to 0..255: uint8 unchanged, booleans to 0/255, others stretched between the limits.
 
         Args:
             limits: limits of the whole volume if the values are one of its slices; by default computed from `values`.
+            inverted: whether low values are bright.
         """
         if values.dtype == np.uint8:
-            return np.asarray(values, dtype=np.uint8)
+            return np.asarray(255 - values if inverted else values, dtype=np.uint8)
         if values.dtype == np.bool_:
-            return np.where(values, 255, 0).astype(np.uint8)
+            return np.where(values != inverted, 255, 0).astype(np.uint8)
         low, high = limits or self.limits(values, window)
-        numbers = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=low)
+        numbers = np.asarray(values, dtype=np.float64)
+        if inverted:
+            numbers, low, high = -numbers, -high, -low
+        numbers = np.nan_to_num(numbers, nan=low)
         scale = 255.0 / (high - low) if high > low else 0.0
         return np.asarray(np.rint(np.clip((numbers - low) * scale, 0, 255)), dtype=np.uint8)
+
+    def show(self, frame: Frame, *, limits: tuple[float, float] | None = None) -> Pixels:
+        """Convert a decoded frame to 0..255, through its own window and the right way round; see `to_uint8`."""
+        if frame.window is not None:
+            limits = None
+        elif limits is None and self.kind == "percentiles" and frame.padding is not None and not frame.padding.all():
+            limits = self.limits(frame.sample())
+        return self.to_uint8(frame.values, frame.window, limits=limits, inverted=frame.inverted)

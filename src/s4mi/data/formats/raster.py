@@ -1,4 +1,4 @@
-"""PNG, JPEG, BMP and WebP, through Pillow."""
+"""PNG, JPEG, BMP, WebP and GIF, through Pillow; also the errors of Pillow."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
+from s4mi.data.formats.orientation import TAG, TRANSPOSED, is_turned
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-ORIENTATION = 0x0112
-"""EXIF tag of the orientation of the stored rows and columns."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
+MULTI_FRAME = (".gif",)
 CHANNELS = {"1": 1, "L": 1, "F": 1, "I": 1, "LA": 2, "La": 2, "PA": 4, "RGBA": 4, "RGBa": 4}
 
 
@@ -23,43 +23,55 @@ def header(path: Path) -> Header:
     """
     with _open_image(path) as image:
         width, height = image.size
-        orientation = image.getexif().get(ORIENTATION, 1)
-        if orientation in (5, 6, 7, 8):
+        orientation = image.getexif().get(TAG, 1)
+        if orientation in TRANSPOSED:
             width, height = height, width
         dtypes = {"1": "bool", "F": "float32", "I": "int32"}
         dtype = "uint16" if image.mode.startswith("I;16") else dtypes.get(image.mode, "uint8")
         channels = 1 if image.mode.startswith("I") else CHANNELS.get(image.mode, 3)
-        return Header(1, height, width, channels=channels, dtype=dtype, turned=orientation in range(2, 9))
+        return Header(_count(image), height, width, channels=channels, dtype=dtype, turned=is_turned(orientation))
 
 
 def frames(path: Path) -> Iterator[Frame]:
     """Yield the image, (H, W) if greyscale, else (H, W, 3); alpha is dropped and the EXIF orientation applied.
+
+    Of an animated GIF, every frame is yielded; of other animations, the first.
+
+    Raises:
+        ImageError: the file is missing, empty, truncated or not an image.
+    """
+    with _open_image(path, decode=True) as image:
+        for number in range(_count(image)):
+            image.seek(number)
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode == "F" or upright.mode.startswith("I"):
+                yield Frame(np.asarray(upright))
+            else:
+                yield Frame(np.asarray(upright.convert("L" if upright.mode in ("L", "1", "LA") else "RGB")))
+
+
+def codes(path: Path) -> Frame:
+    """Return the values of a mask: (H, W) palette indices, 0 and 1 of a 1-bit image, else as in `frames`; upright.
+
+    Masks in GIF files are colours, or greys: their writers order palettes as they like, in every file anew.
 
     Raises:
         ImageError: the file is missing, empty, truncated or not an image.
     """
     with _open_image(path, decode=True) as image:
         upright = ImageOps.exif_transpose(image)
-        if upright.mode == "F" or upright.mode.startswith("I"):
-            yield Frame(np.asarray(upright))
-        else:
-            yield Frame(np.asarray(upright.convert("L" if upright.mode in ("L", "1", "LA") else "RGB")))
+        palette = upright.mode == "P" and image.format != "GIF"
+        plain = palette or upright.mode in ("1", "L", "F") or upright.mode.startswith("I")
+        return Frame(np.asarray(upright if plain else upright.convert("L" if upright.mode == "LA" else "RGB")))
 
 
-def codes(path: Path) -> Frame:
-    """Return the values stored in a mask: (H, W) palette indices, 0 and 1 of a 1-bit image, else as in `frames`.
-
-    Raises:
-        ImageError: the file is missing, empty, truncated or not an image.
-    """
-    with _open_image(path, decode=True) as image:
-        plain = image.mode in ("1", "L", "P", "F") or image.mode.startswith("I")
-        return Frame(np.asarray(image if plain else image.convert("L" if image.mode == "LA" else "RGB")))
+def _count(image: Image.Image) -> int:
+    return int(getattr(image, "n_frames", 1)) if image.format == "GIF" else 1
 
 
 @contextmanager
 def _open_image(path: Path, *, decode: bool = False) -> Iterator[Image.Image]:
-    with ExitStack() as files, image_errors(path), _pillow_errors():
+    with ExitStack() as files, image_errors(path), pillow_errors():
         image = files.enter_context(Image.open(path))
         if decode:
             image.load()
@@ -67,7 +79,8 @@ def _open_image(path: Path, *, decode: bool = False) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _pillow_errors() -> Iterator[None]:
+def pillow_errors() -> Iterator[None]:
+    """Convert the errors of files that Pillow does not recognise or considers too large to `ImageError`."""
     try:
         yield
     except UnidentifiedImageError as error:

@@ -1,15 +1,17 @@
-"""TIFF of any depth, through tifffile: single images, stacks of equal pages, and files whose pages differ."""
+"""TIFF of any depth: single images, stacks of equal pages, volumes, and files whose pages differ."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
-from s4mi.data.formats.frame import Frame, Header, ImageError, colours_last, image_errors
+from s4mi.data.formats import tiff_pixels
+from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
+from s4mi.data.formats.tiff_names import page_names
+from s4mi.data.formats.tiff_planes import count_planes, stored_planes
 
 SUFFIXES = (".tif", ".tiff")
 
@@ -26,38 +28,43 @@ class Page:
 
 
 def header(path: Path) -> Header:
-    """Return the header of the first page; `frames` counts the pages of its size and type, which excludes previews.
+    """Return the header of the first page; `frames` counts the planes of its size and type, which excludes previews.
 
     Raises:
         ImageError: the file is missing, empty or not a TIFF file.
     """
     with _open_tiff(path) as file:
         pages = _equal_pages(file)
-        first, palette = pages[0], pages[0].photometric == tifffile.PHOTOMETRIC.PALETTE
-        channels = 3 if palette else first.samplesperpixel
-        dtype = "uint8" if palette else str(first.dtype)
-        return Header(len(pages), first.imagelength, first.imagewidth, channels=channels, dtype=dtype)
+        height, width = tiff_pixels.size(pages[0])
+        return Header(
+            sum(count_planes(file, page, only=len(pages) == 1) for page in pages), height, width,
+            channels=tiff_pixels.channels(pages[0]), dtype=tiff_pixels.dtype(pages[0]),
+            turned=tiff_pixels.orientation(pages[0]) != 1,
+        )  # fmt: skip
 
 
 def frames(path: Path) -> Iterator[Frame]:
-    """Yield the first page and every page of its size and type.
+    """Yield the first page and every page of its size and type, as displayed; volumes plane by plane.
 
     Raises:
-        ImageError: the file is missing, empty, truncated or not a TIFF file.
+        ImageError: the file is missing, empty, truncated, not a TIFF file, or of an unsupported kind.
     """
     with _open_tiff(path) as file:
-        for page in _equal_pages(file):
-            yield _values(page)
+        pages = _equal_pages(file)
+        for page in pages:
+            for frame in _planes(file, page, path, only=len(pages) == 1):
+                yield _coloured(frame, page)
 
 
 def codes(path: Path) -> Frame:
-    """Return the values stored in a mask: (H, W) palette indices, else as in the first of `frames`.
+    """Return the values of a mask: (H, W) palette indices, else as in the first of `frames`.
 
     Raises:
-        ImageError: the file is missing, empty, truncated or not a TIFF file.
+        ImageError: the file is missing, empty, truncated, not a TIFF file, or of an unsupported kind.
     """
     with _open_tiff(path) as file:
-        return Frame(colours_last(_pages(file)[0].asarray()))
+        pages = _equal_pages(file)
+        return next(_planes(file, pages[0], path, only=len(pages) == 1))
 
 
 def pages(path: Path) -> tuple[Page, ...]:
@@ -67,9 +74,10 @@ def pages(path: Path) -> tuple[Page, ...]:
         ImageError: the file is missing, empty or not a TIFF file.
     """
     with _open_tiff(path) as file:
+        found = _pages(file)
         return tuple(
-            Page(number, name, page.imagelength, page.imagewidth, channels=page.samplesperpixel)
-            for number, (page, name) in enumerate(zip(_pages(file), _names(file), strict=True))
+            Page(number, name, *tiff_pixels.size(page), channels=page.samplesperpixel)
+            for number, (page, name) in enumerate(zip(found, page_names(file, found), strict=True))
         )
 
 
@@ -83,19 +91,27 @@ def page(path: Path, number: int) -> Frame:
         found = _pages(file)
         if not 0 <= number < len(found):
             raise ImageError("undecodable", f"has {len(found)} pages and no page {number}; page numbers start at 0")
-        return _values(found[number])
+        return _coloured(next(_planes(file, found[number], path, only=False)), found[number])
 
 
-def _values(page: tifffile.TiffPage) -> Frame:
-    """Decode a page as displayed: palettes become colours, white-is-zero is inverted."""
-    values = page.asarray()
-    if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
-        colours = np.moveaxis(page.colormap, 0, -1)[values]
-        return Frame((colours >> 8).astype(np.uint8))
-    values = colours_last(values)
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-        values = ~values if values.dtype == np.bool_ else np.iinfo(values.dtype).max - values
-    return Frame(values)
+def _planes(file: tifffile.TiffFile, page: tifffile.TiffPage, path: Path, *, only: bool) -> Iterator[Frame]:
+    """Yield the planes of a page as displayed, with the indices of palettes."""
+    count = count_planes(file, page, only=only)
+    if count == 1 and page.imagedepth == 1:
+        yield Frame(tiff_pixels.pixels(page, path))
+        return
+    if page.photometric in tiff_pixels.CONVERTED:
+        raise ImageError("undecodable", "is a volume in another colour space than RGB; convert it to RGB")
+    for plane in stored_planes(file, page, count=count):
+        yield Frame(np.ascontiguousarray(tiff_pixels.displayed(plane, page)))
+
+
+def _coloured(frame: Frame, page: tifffile.TiffPage) -> Frame:
+    """Replace palette indices by their colours."""
+    if page.photometric != tifffile.PHOTOMETRIC.PALETTE or page.colormap is None:
+        return frame
+    table = page.colormap if page.colormap.max() < 256 else page.colormap >> 8  # some writers store 8 bits
+    return Frame(np.moveaxis(table, 0, -1).astype(np.uint8)[frame.values])
 
 
 def _pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
@@ -109,27 +125,6 @@ def _equal_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     return [page for page in pages if page.shape == pages[0].shape and page.dtype == pages[0].dtype]
 
 
-def _names(file: tifffile.TiffFile) -> Iterator[str]:
-    """Yield the page names: tag 285 (PageName), else ImageJ label, OME channel, or first line of the description."""
-    labels = (file.imagej_metadata or {}).get("Labels") if file.is_imagej else _ome_channels(file)
-    for number, page in enumerate(_pages(file)):
-        tag = page.tags.get(285)
-        lines = (page.description or "").strip().splitlines()
-        if tag is not None and str(tag.value).strip():
-            yield str(tag.value).strip()
-        elif isinstance(labels, list | tuple) and number < len(labels):
-            yield str(labels[number]).strip()
-        else:
-            yield lines[0].strip() if lines and lines[0].lstrip()[:1] not in ("<", "{") else ""
-
-
-def _ome_channels(file: tifffile.TiffFile) -> list[str] | None:
-    if not file.is_ome or not file.ome_metadata:
-        return None
-    root = ElementTree.fromstring(file.ome_metadata)
-    return [channel.get("Name", "") for channel in root.iter() if channel.tag.endswith("}Channel")]
-
-
 @contextmanager
 def _open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
     with image_errors(path):
@@ -138,8 +133,3 @@ def _open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
                 yield file
         except tifffile.TiffFileError as error:
             raise ImageError("not-an-image", "is not a TIFF file; rename it to match its format") from error
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            message = "uses a compression that needs another package; pip install imagecodecs, or save it uncompressed"
-            raise ImageError("undecodable", message) from error

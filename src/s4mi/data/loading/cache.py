@@ -28,6 +28,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from s4mi.data.duplicates import THUMBNAIL_SIZE, thumbnail
+from s4mi.data.files import decoding_revision, suffix_of
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size, read_image
 from s4mi.data.loading.file_hashes import FileHashes
@@ -137,6 +138,9 @@ def _key(manifest: Manifest, preprocessing: Preprocessing, *, digests: Mapping[P
         "images": [digests[row.image] for row in manifest.rows],
         "masks": [digests[mask] if mask is not None else None for mask in masks] if with_masks else None,
     }
+    files = [row.image for row in manifest.rows] + [mask for mask in masks if mask is not None]
+    if revised := {suffix_of(file): revision for file in files if (revision := decoding_revision(file))}:
+        contents["decoding"] = dict(sorted(revised.items()))  # caches of other files stay valid
     return hashlib.blake2b(json.dumps(contents).encode(), digest_size=16).hexdigest()
 
 

@@ -16,7 +16,6 @@ from s4mi.data.formats import tiff
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.manifest import Row
 from s4mi.data.parallel import in_parallel
-from s4mi.data.sources.folder import image_files
 from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match, some
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.read_table import read_table
@@ -25,6 +24,7 @@ from s4mi.data.sources.table import labels_of
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.data.spec import Finding
+from s4mi.data.walk import image_files
 from s4mi.errors import S4miError, nearest
 from s4mi.formatting import plural
 

@@ -16,6 +16,7 @@ from s4mi.data.manifest import Row
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.data.spec import Finding
+from s4mi.data.walk import is_hidden, visible_files
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 
@@ -96,8 +97,8 @@ def _class_sources(folder: Path) -> dict[str, Path]:
 
 def _class_images(source: Path) -> Iterator[_ClassImage]:
     if source.is_dir():
-        for path in sorted(source.rglob("*")):
-            if path.suffix.lower() == ".png" and not path.name.startswith("."):
+        for path in visible_files(source):
+            if path.suffix.lower() == ".png":
                 yield _ClassImage(path.stem, path, None)
         return
     try:
@@ -107,7 +108,7 @@ def _class_images(source: Path) -> Iterator[_ClassImage]:
         raise S4miError(f"{source}: not a valid zip archive ({error}); download it again") from error
     for member in members:
         name = PurePosixPath(member)
-        hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
+        hidden = any(map(is_hidden, name.parts))
         if name.suffix.lower() == ".png" and not hidden:
             # The path treats the archive as a folder and omits the class folder inside, which has the same name.
             inside = name.relative_to(name.parts[0]) if name.parts[0].upper() == source.stem.upper() else name

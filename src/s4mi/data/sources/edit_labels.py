@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from s4mi.data.manifest import Row
+from s4mi.data.names import normalised
 from s4mi.data.sources.label_names import is_missing
 from s4mi.data.sources.types import FoundDataset
 from s4mi.errors import S4miError, nearest
@@ -20,6 +21,7 @@ def edit_labels(found: FoundDataset, rename: Mapping[str, str], drop: Collection
     """
     if not rename and not drop:
         return found
+    rename, drop = _as_found(rename, drop, found.classes)
     renamed = tuple(dict.fromkeys(rename.get(name, name) for name in found.classes))
     for option, names, known in (("--rename", rename, found.classes), ("--drop-class", drop, renamed)):
         if unknown := next((name for name in names if name not in known), None):
@@ -45,6 +47,19 @@ def parse_renames(arguments: Collection[str]) -> dict[str, str]:
             raise S4miError(f"--rename {argument!r}: not OLD=NEW; use e.g. benign=Benign")
         renames[old] = new
     return renames
+
+
+def _as_found(
+    rename: Mapping[str, str], drop: Collection[str], classes: Collection[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Spell the names like those of the classes, which may be stored as NFC or, as in names of columns, as typed."""
+    spelling = {normalised(name): name for name in classes}
+    new = {
+        spelling.get(normalised(old), old): spelling.get(normalised(name), normalised(name))
+        for old, name in rename.items()
+    }
+    spelling |= {normalised(name): name for name in new.values()}
+    return new, [spelling.get(normalised(name), name) for name in drop]
 
 
 def _edited(row: Row, rename: Mapping[str, str], drop: Collection[str], *, multilabel: bool) -> tuple[str, ...] | None:

@@ -7,7 +7,7 @@ byte by byte.
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -21,8 +21,9 @@ from s4mi.data.files import read_frame, read_frames
 from s4mi.data.formats import tiff
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
-from s4mi.data.masks import mask_codes, mask_file_values
+from s4mi.data.masks import as_viewers_show, frames_like, mask_codes, mask_file_values
 from s4mi.data.parallel import in_parallel
+from s4mi.data.series import Limits, sample_values, series_limits
 from s4mi.data.sources.compose_masks import MaskRule
 from s4mi.data.sources.resume import ImportJournal, key_of
 from s4mi.data.sources.types import EmbeddedImage, ProgressCallback
@@ -65,14 +66,21 @@ class _Batch:
     mask: bool
     frames: tuple[int, ...]
     targets: tuple[Path, ...]
+    like: Path | None = None
+    limits: Limits | None = None
 
     @property
     def step(self) -> dict[str, Any]:
         """Description of the work, by which the journal recognises it."""
-        return {
+        step: dict[str, Any] = {
             "member": self.member, "page": self.page, "mask": self.mask, "frames": list(self.frames),
             "targets": [path.as_posix() for path in self.targets],
         }  # fmt: skip
+        if self.like is not None:
+            step["like"] = key_of(self.like, {})
+        if self.limits is not None:
+            step["limits"] = list(self.limits)
+        return step
 
 
 def extract_images(
@@ -91,6 +99,10 @@ def extract_images(
     """
     batches = list(_batches(jobs))
     rule = mask_rule or MaskRule()
+    limits = series_limits(
+        [batch.file for batch in batches if not (batch.mask or batch.member or batch.page)], intensity
+    )
+    batches = [batch if batch.mask else replace(batch, limits=limits.get(batch.file)) for batch in batches]
     steps = {"rule": str(intensity)} | ({"masks": str(rule)} if rule.active else {})
     keys = [key_of(batch.file, {**batch.step, **steps}) for batch in batches]
     results = {key: result for key in keys if (result := journal.get(key)) is not None}
@@ -119,12 +131,13 @@ def extract_images(
 def _batches(jobs: Sequence[ExtractJob]) -> Iterator[_Batch]:
     """Group the jobs by file, in order of frames, and divide zip archives and large arrays into several batches."""
 
-    def source(job: ExtractJob) -> tuple[Path, str, bool, bool]:
+    def source(job: ExtractJob) -> tuple[Path, str, bool, bool, str]:
         zipped = job.source.file.suffix.lower() == ".zip"
-        return job.source.file, "" if zipped else job.source.member, job.source.page, job.mask
+        like = "" if job.source.like is None else str(job.source.like)
+        return job.source.file, "" if zipped else job.source.member, job.source.page, job.mask, like
 
     in_order = sorted(jobs, key=lambda job: (*source(job), job.source.frame))
-    for (file, member, page, mask), group in groupby(in_order, source):
+    for (file, member, page, mask, like), group in groupby(in_order, source):
         of_file = list(group)
         zipped = file.suffix.lower() == ".zip"
         if zipped:
@@ -136,6 +149,7 @@ def _batches(jobs: Sequence[ExtractJob]) -> Iterator[_Batch]:
             yield _Batch(
                 file, "\n".join(job.source.member for job in part) if zipped else member, page, mask,
                 frames=tuple(job.source.frame for job in part), targets=tuple(job.target for job in part),
+                like=Path(like) if like else None,
             )  # fmt: skip
 
 
@@ -156,18 +170,18 @@ def _write_batch(batch: _Batch, *, intensity: Intensity, mask_rule: MaskRule) ->
         return {"codes": sorted(codes, key=str), "failed": failed}
     pending = dict(zip(batch.frames, enumerate(batch.targets), strict=True))
     try:
-        limits = None if batch.mask else _limits(batch, intensity)
+        limits = None if batch.mask else batch.limits or _limits(batch, intensity)
         for frame_number, frame in _frames(batch):
             if frame_number not in pending:
                 continue
             number, target = pending.pop(frame_number)
             try:
                 if batch.mask:
-                    mask = mask_rule.apply(frame)
+                    mask = mask_rule.apply(as_viewers_show(frame))
                     codes.update(found := mask_codes(mask))
                     _write_png(target, _mask_values(mask, found))
                 else:
-                    _write_png(target, intensity.to_uint8(frame.values, frame.window, limits=limits))
+                    _write_png(target, intensity.show(frame, limits=limits))
             except ImageError as error:
                 failed[str(number)] = f"frame {frame_number} {error}"
     except ImageError as error:
@@ -186,7 +200,8 @@ def _frames(batch: _Batch) -> Iterator[tuple[int, Frame]]:
     if batch.member:
         yield from _array_in_archive(batch.file, batch.member, last=max(batch.frames))
         return
-    for number, frame in enumerate(read_frames(batch.file)):
+    frames = read_frames(batch.file) if batch.like is None else frames_like(batch.file, batch.like)
+    for number, frame in enumerate(frames):
         yield number, frame
         if number == max(batch.frames):
             return
@@ -200,8 +215,8 @@ def _limits(batch: _Batch, intensity: Intensity) -> tuple[float, float] | None:
     if first.window is not None or first.values.dtype in (np.uint8, np.bool_):
         return None
     stride = max(1, first.values.size * len(batch.frames) // SAMPLED)
-    sample = [frame.values.reshape(-1)[::stride] for _, frame in _frames(batch)]
-    return intensity.limits(np.concatenate(sample))
+    sample = [values for _, frame in _frames(batch) for values in sample_values([frame], stride=stride)]
+    return intensity.limits(np.concatenate(sample)) if any(map(len, sample)) else None
 
 
 def _array_in_archive(file: Path, member: str, *, last: int) -> Iterator[tuple[int, Frame]]:

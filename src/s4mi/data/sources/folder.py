@@ -7,18 +7,19 @@ SRC/*.png                            images without any annotation
 SRC/{train,val,test}/...             any of these, with an official split
 """
 
-import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, is_image_file, suffix_of
 from s4mi.data.manifest import Row
+from s4mi.data.names import normalised
 from s4mi.data.sources.misplaced_masks import find_mask_folders, find_masks_beside
 from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match, some
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import Finding
+from s4mi.data.walk import image_files, is_hidden, visible_files
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import Part
@@ -81,29 +82,11 @@ def read_folder(source: Path, options: FolderOptions | None = None) -> FoundData
     return FoundDataset(source, kind, tuple(rows), classes=classes, findings=tuple(findings), united=united)
 
 
-def image_files(folder: Path) -> list[Path]:
-    """List all files below `folder` with the extension of an image, sorted, without hidden files and folders."""
-    return [path for path in visible_files(folder) if is_image_file(path)]
-
-
-def visible_files(folder: Path) -> list[Path]:
-    """List all files below `folder`, sorted, without hidden ones; links to folders are followed."""
-    files: list[Path] = []
-    seen: set[str] = set()
-    for path, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(path)
-        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
-        if real not in seen:
-            files.extend(Path(path, name) for name in names if not name.startswith("."))
-        seen.add(real)
-    return sorted(files)
-
-
 def _parts(source: Path) -> list[tuple[Part | None, Path]]:
     """Return the folders of an official split if every folder with images is named like a part, else the source."""
     folders = [path for path in _sub_folders(source) if image_files(path)]
     part_of = {path: PART_NAMES.get(path.name.lower()) for path in folders}
-    images_beside = any(is_image_file(path) for path in source.iterdir() if path.is_file())
+    images_beside = any(path.parent == source for path in image_files(source))
     if not folders or images_beside or None in part_of.values():
         return [(None, source)]
     return [(part, path) for path, part in part_of.items()]
@@ -145,7 +128,7 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: Folder
 
 def _labels(image: Path, root: Path) -> tuple[str, ...] | None:
     parts = image.relative_to(root).parts
-    return None if len(parts) == 1 or parts[0].lower() in UNLABELLED else (parts[0],)
+    return None if len(parts) == 1 or parts[0].lower() in UNLABELLED else (normalised(parts[0]),)
 
 
 def _skipped_files(source: Path) -> list[Finding]:
@@ -164,7 +147,7 @@ def _no_images(source: Path) -> str:
 
 
 def _sub_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
 
 
 def _relative_name(path: Path, source: Path) -> str:

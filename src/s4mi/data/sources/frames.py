@@ -10,16 +10,21 @@ from functools import partial
 from pathlib import Path
 
 from s4mi.data.files import read_header, stem_of, suffix_of
-from s4mi.data.formats import arrays, dicom, nifti, tiff
+from s4mi.data.formats import arrays, dicom, nifti, raster, tiff
+from s4mi.data.formats.axial import AS_STORED, Turn
+from s4mi.data.formats.dicom_series import DicomSource, read_source
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.manifest import Row
+from s4mi.data.mask_grid import affine_problem
 from s4mi.data.parallel import in_parallel
+from s4mi.data.single_group import single_group, single_group_message
+from s4mi.data.sources.dicom_groups import dicom_findings, group_dicom
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset, ProgressCallback
-from s4mi.data.spec import Finding
+from s4mi.data.spec import Finding, Severity
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 
-MULTI_FRAME = (*tiff.SUFFIXES, *arrays.SUFFIXES)
+MULTI_FRAME = (*tiff.SUFFIXES, *arrays.SUFFIXES, *raster.MULTI_FRAME)
 """Extensions of files that may hold several images, and are referenced unchanged if they hold only one."""
 
 
@@ -59,14 +64,14 @@ class _FileContents:
 
     Attributes:
         header: its header if images are to be extracted from it, else None.
-        patient: pseudonym of the patient of a DICOM file.
-        burnt_in: whether a DICOM file declares text burned into its pixels.
+        source: patient, study and series of a DICOM file.
+        turn: how its stored frames become axial slices of the convention.
         error: why it cannot be read, else empty.
     """
 
     header: Header | None = None
-    patient: str | None = None
-    burnt_in: bool = False
+    source: DicomSource | None = None
+    turn: Turn = AS_STORED
     error: str = ""
 
     @property
@@ -75,12 +80,20 @@ class _FileContents:
 
 
 def expand(
-    found: FoundDataset, frames: FrameSelection, *, keep_dicom: bool, progress: ProgressCallback
+    found: FoundDataset,
+    frames: FrameSelection,
+    *,
+    keep_dicom: bool,
+    progress: ProgressCallback,
+    image_affine: bool = False,
 ) -> FoundDataset:
     """Replace every row whose file holds several images, or is DICOM or NIfTI, by one row per image.
 
-    The group of a row without one becomes the pseudonym of the DICOM patient, or else the file itself if it yields
-    several rows, so that the slices of a volume are never divided by a split.
+    The group of a row without one becomes that of its DICOM file, or else the file itself if it yields several rows,
+    so that the slices of a volume are never divided by a split.
+
+    Args:
+        image_affine: read every NIfTI mask with the affine of its NIfTI image instead of its own.
     """
     files = list(dict.fromkeys(
         path for row in found.rows for path in (row.image, row.mask)
@@ -91,16 +104,27 @@ def expand(
     contents = dict(zip(files, results, strict=True))
     rows: list[Row] = []
     embedded = dict(found.embedded)
-    findings = [*found.findings, *_dicom_findings(contents, found.folder)]
-    for row in found.rows:
-        error = _row_error(row, contents)
+    sources = {path: file.source for path, file in contents.items() if file.source is not None}
+    findings = [*found.findings, *dicom_findings(found.rows, sources, folder=found.folder)]
+    for row in group_dicom(found.rows, sources):
+        like = row.image if image_affine and row.mask is not None and _both_nifti(row.image, row.mask) else None
+        error = _row_error(row, contents, like=like)
         if error is not None:
-            code, message = error
-            findings.append(Finding(code, "warning", _relative_name(row.image, found.folder), None, message))
+            code, severity, message = error
+            findings.append(Finding(code, severity, _relative_name(row.image, found.folder), None, message))
             continue
-        for new_row, images in _expand_row(row, contents, frames, folder=found.folder):
+        for new_row, images in _expand_row(row, contents, frames, folder=found.folder, like=like):
+            if row.mask is not None and row.mask in found.united and new_row.mask != row.mask:
+                message = (
+                    f"mask {row.mask.name!r} is one of several of {row.image.name!r}, but masks that are extracted or "
+                    "turned cannot be united; unite them in one file, or leave the others out"
+                )
+                findings.append(Finding("masks-united", "error", _relative_name(row.mask, found.folder), None, message))
+                break
             rows.append(new_row)
             embedded.update(images)
+    if (group := single_group(rows)) is not None:
+        findings.append(Finding("one-patient", "warning", ".", None, single_group_message(rows, group)))
     return replace(found, rows=tuple(rows), findings=tuple(findings), embedded=embedded)
 
 
@@ -116,39 +140,64 @@ def _inspect(path: Path, *, keep_dicom: bool) -> _FileContents:
     try:
         header = read_header(path)
         if _is_dicom(path):
-            patient = dicom.pseudonym(path)
-            if keep_dicom and header.frames == 1:
-                return _FileContents(patient=patient, burnt_in=dicom.burnt_in(path))
-            return _FileContents(header, patient, burnt_in=dicom.burnt_in(path))
+            return _FileContents(
+                None if keep_dicom and header.frames == 1 else header, read_source(path), dicom.turn_of_file(path)
+            )
     except ImageError as error:
         return _FileContents(error=str(error))
     return _FileContents(header if header.frames > 1 or suffix_of(path) not in MULTI_FRAME else None)
 
 
-def _row_error(row: Row, contents: dict[Path, _FileContents]) -> tuple[str, str] | None:
-    """Return the code and message of the error for which a row cannot be imported, or None."""
+def _row_error(row: Row, contents: dict[Path, _FileContents], *, like: Path | None) -> tuple[str, Severity, str] | None:
+    """Return code, severity and message of the error for which a row cannot be imported, or None."""
     image = contents.get(row.image, _FileContents())
     mask = contents.get(row.mask, _FileContents()) if row.mask is not None else _FileContents()
     for kind, path, file in (("image", row.image, image), ("mask", row.mask, mask)):
         if file.error and path is not None:
-            return "unreadable", f"{kind} {path.name!r} {file.error}; skipped"
-    if row.mask is not None and image.images != mask.images:
+            return "unreadable", "warning", f"{kind} {path.name!r} {file.error}; skipped"
+    if row.mask is not None and _both_nifti(row.image, row.mask) and (problem := _grid_problem(row, like=like)):
+        return "mask-affine", "error", f"mask {row.mask.name!r} {problem}"
+    if row.mask is not None and like is None and image.images != mask.images:
         message = (
             f"image {row.image.name!r} has {plural(image.images, 'frame')} but its mask {row.mask.name!r} has "
             f"{mask.images}; export both with the same frames; skipped"
         )
-        return "frame-count", message
+        return "frame-count", "warning", message
     return None
 
 
+def _both_nifti(image: Path, mask: Path) -> bool:
+    return suffix_of(image) in nifti.SUFFIXES and suffix_of(mask) in nifti.SUFFIXES
+
+
+def _grid_problem(row: Row, *, like: Path | None) -> str | None:
+    """Describe why the voxels of a NIfTI mask are not those of its NIfTI image, or None if they are."""
+    assert row.mask is not None
+    if like is None:
+        problem = affine_problem(row.image, row.mask)
+        hint = "re-export the mask on the grid of its image, or read all masks with the affine of their image"
+        return problem and f"{problem}; {hint}: --image-affine"
+    shape, shape_of_mask = nifti.stored_shape(row.image), nifti.stored_shape(row.mask)
+    if shape == shape_of_mask:
+        return None
+    sizes = ["×".join(map(str, one)) for one in (shape_of_mask, shape)]
+    return f"is stored as {sizes[0]} voxels, its image as {sizes[1]}, so --image-affine cannot align it; leave it out"
+
+
 def _expand_row(
-    row: Row, contents: dict[Path, _FileContents], frames: FrameSelection, *, folder: Path
+    row: Row, contents: dict[Path, _FileContents], frames: FrameSelection, *, folder: Path, like: Path | None
 ) -> Iterator[tuple[Row, dict[Path, EmbeddedImage]]]:
     """Yield the rows of the selected frames, each with the images and masks to be extracted for it."""
     image = contents.get(row.image, _FileContents())
-    group = row.group or image.patient
+    group = row.group
     mask = contents.get(row.mask, _FileContents()) if row.mask is not None else _FileContents()
-    if image.header is None and mask.header is None:
+    # The pixels of a mask without orientation are those of the DICOM file as stored, and turned with them.
+    turned = (
+        row.mask is not None and image.turn != Turn() and not (mask.source or suffix_of(row.mask) in nifti.SUFFIXES)
+    )
+    if turned:
+        like = row.image
+    if image.header is None and mask.header is None and not turned:
         yield replace(row, group=group), {}
         return
     count = image.images
@@ -159,31 +208,12 @@ def _expand_row(
         paths: dict[str, Path | None] = {}
         for kind, path, file in (("image", row.image, image), ("mask", row.mask, mask)):
             paths[kind] = path
-            if path is not None and file.header is not None:
+            if path is not None and (file.header is not None or (turned and kind == "mask")):
                 extracted = path / (f"{stem_of(path)}_{frame:03d}.png" if count > 1 else f"{stem_of(path)}.png")
                 paths[kind] = extracted
-                embedded[extracted] = EmbeddedImage(path, frame=frame)
+                embedded[extracted] = EmbeddedImage(path, frame=frame, like=like if kind == "mask" else None)
         assert paths["image"] is not None
         yield replace(row, image=paths["image"], mask=paths["mask"], group=group), embedded
-
-
-def _dicom_findings(contents: dict[Path, _FileContents], folder: Path) -> list[Finding]:
-    findings = []
-    burnt_in = [path for path, file in contents.items() if file.burnt_in]
-    if burnt_in:
-        message = (
-            f"{plural(len(burnt_in), 'DICOM file')} with text burned into the pixels, which the import keeps; "
-            "inspect it and black out what identifies a person"
-        )
-        findings.append(Finding("dicom-burnt-in", "warning", _relative_name(burnt_in[0], folder), None, message))
-    with_patient = sum(file.patient is not None for file in contents.values())
-    if with_patient:
-        message = (
-            f"{plural(with_patient, 'DICOM file')} with a patient ID, whose hash is the group of rows without one; "
-            "no patient name or ID is written"
-        )
-        findings.append(Finding("dicom-patients", "note", ".", None, message))
-    return findings
 
 
 def _relative_name(path: Path, folder: Path) -> str:

@@ -15,6 +15,7 @@ from s4mi.data.manifest import Row
 from s4mi.data.sources.read_table import read_table
 from s4mi.data.sources.types import FoundDataset
 from s4mi.data.spec import Finding
+from s4mi.data.walk import visible_files
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import Part
@@ -85,8 +86,12 @@ def _read_part(paths: _Paths, part: Part) -> tuple[list[Row], list[Finding]]:
     if not paths.images.is_dir():
         return [], findings[:1]
     # The archives contain a folder of their own name, which some tools unpack into another folder of that name.
-    images = sorted(paths.images.rglob("ISIC_*.jpg"))
-    masks = {path.stem.removesuffix("_segmentation"): path for path in paths.masks.rglob("ISIC_*_segmentation.png")}
+    images = [path for path in visible_files(paths.images) if path.match("ISIC_*.jpg")]
+    masks = {
+        path.stem.removesuffix("_segmentation"): path
+        for path in visible_files(paths.masks)
+        if path.match("ISIC_*_segmentation.png")
+    }
     labels, label_findings = _read_labels(paths.labels)
     rows = [
         Row("", path, masks.get(path.stem), labels=labels.get(path.stem), group=None, split=part, line=0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.data.files import stem_of
+from s4mi.data.names import normalised
 
 LONG_WORDS = (
     "masks?", "segmentations?", "segmented", "labelmaps?", "labels?", "ground[ _-]?truths?", "annotations?", "annot",
@@ -51,7 +52,7 @@ def masks_beside(images: Iterable[Path]) -> dict[Path, MaskName]:
         by_folder[image.parent].append(image)
     found: dict[Path, MaskName] = {}
     for files in by_folder.values():
-        by_stem = {stem_of(file).casefold(): file for file in reversed(files)}
+        by_stem = {normalised(stem_of(file)).casefold(): file for file in reversed(files)}
         for file in files:
             if (name := mask_name(file, by_stem)) is not None:
                 found[file] = name
@@ -64,7 +65,7 @@ def mask_name(file: Path, images: Mapping[str, Path]) -> MaskName | None:
     Args:
         images: images by their names in lower case, without extension.
     """
-    name = stem_of(file)
+    name = normalised(stem_of(file))
     for match, is_prefix in ((_SUFFIX.fullmatch(name), False), (_PREFIX.fullmatch(name), True)):
         if match is None:
             continue
@@ -100,7 +101,7 @@ def mask_folders(images: Iterable[Path], source: Path) -> list[MaskFolder]:
     by_folder: dict[Path, dict[str, Path]] = defaultdict(dict)
     for image in images:
         if image.parent != source:
-            by_folder[image.parent][stem_of(image).casefold()] = image
+            by_folder[image.parent][normalised(stem_of(image)).casefold()] = image
     found = []
     for folder, files in by_folder.items():
         if not is_mask_word(folder.name):

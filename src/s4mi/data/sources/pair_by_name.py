@@ -8,6 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from s4mi.data.files import stem_of
+from s4mi.data.names import NameIndex
 from s4mi.data.spec import Finding
 from s4mi.formatting import plural
 
@@ -64,17 +65,19 @@ def match(
     A mask whose name has a number more, such as `x_mask_1` of `x`, is a further mask of the image.
     """
     stems = {mask: stem for mask in masks if (stem := naming.mask_stem(mask)) is not None}
-    by_path = {mask.relative_to(mask_root).parent / stem: mask for mask, stem in stems.items()}
-    counts = Counter(stems.values())
-    by_name = {stem: mask for mask, stem in stems.items() if counts[stem] == 1}
+    by_path, by_name = NameIndex[Path](), NameIndex[Path]()
+    for mask, stem in stems.items():
+        by_path.add((mask.relative_to(mask_root).parent / stem).as_posix(), mask)
+        by_name.add(stem, mask)
     mask_of = {}
     for image in images:
         stem = naming.image_stem(image)
         if stem is None:
             continue
-        mask = by_path.get(image.relative_to(image_root).parent / stem) or by_name.get(stem)
-        if mask is not None:
-            mask_of[image] = mask
+        same_path = by_path.get((image.relative_to(image_root).parent / stem).as_posix())
+        found = same_path[-1] if same_path else by_name.only(stem)
+        if found is not None:
+            mask_of[image] = found
     numbered = _numbered(images, masks, mask_of, naming=naming, roots=(image_root, mask_root))
     further: dict[Path, tuple[Path, ...]] = {}
     for image, more in numbered.items():
@@ -103,19 +106,21 @@ def _numbered(
 ) -> dict[Path, list[Path]]:
     """Return the masks whose names are those of an image's mask with a number before or after the suffix."""
     image_root, mask_root = roots
-    stem_of_image = {image: stem for image in images if (stem := naming.image_stem(image)) is not None}
-    counts = Counter(stem_of_image.values())
-    by_name = {stem: image for image, stem in stem_of_image.items() if counts[stem] == 1}
-    by_path = {image.relative_to(image_root).parent / stem: image for image, stem in stem_of_image.items()}
+    by_path, by_name = NameIndex[Path](), NameIndex[Path]()
+    for image in images:
+        if (stem := naming.image_stem(image)) is not None:
+            by_path.add((image.relative_to(image_root).parent / stem).as_posix(), image)
+            by_name.add(stem, image)
     taken = set(mask_of.values())
     found: dict[Path, list[Path]] = defaultdict(list)
     for mask in masks:
         if mask in taken:
             continue
         for stem in naming.numbered_stems(mask):
-            image = by_path.get(mask.relative_to(mask_root).parent / stem) or by_name.get(stem)
-            if image is not None:
-                found[image].append(mask)
+            same_path = by_path.get((mask.relative_to(mask_root).parent / stem).as_posix())
+            image_of = same_path[-1] if same_path else by_name.only(stem)
+            if image_of is not None:
+                found[image_of].append(mask)
                 break
     return found
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from s4mi.data.manifest import Row
-from s4mi.data.sources.folder import image_files
 from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import Finding
+from s4mi.data.walk import image_files
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import Part

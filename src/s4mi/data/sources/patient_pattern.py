@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from s4mi.data.manifest import Row
+from s4mi.data.names import normalised
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
@@ -33,7 +34,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 def patient_of(name: str, pattern: re.Pattern[str]) -> str | None:
     """Return the patient in a name, or None if the pattern does not match."""
-    found = pattern.search(name)
+    found = pattern.search(normalised(name))
     return (found.group(1) or None) if found else None
 
 

@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from s4mi.data.files import decoding_revision
+
 NAME: Final = ".import.jsonl"
 
 
 class ImportJournal:
     """Results of finished steps by key, one per line of an append-only file; an incomplete last line is ignored.
 
-    A key contains the step, the file and its size and modification time, so that a changed file is processed again.
+    A key contains the step, the file, its size and modification time, and the revision of the decoding, so that a
+    changed file, or one that is now decoded otherwise, is processed again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,5 +51,6 @@ class ImportJournal:
 
 def key_of(file: Path, step: Mapping[str, Any]) -> str:
     """Return the key of a processing step of a file in its current state."""
-    state = file.stat()
-    return json.dumps([str(file), state.st_size, state.st_mtime_ns, step], sort_keys=True)
+    state, revision = file.stat(), decoding_revision(file)
+    key = [str(file), state.st_size, state.st_mtime_ns, step]
+    return json.dumps([*key, revision] if revision else key, sort_keys=True)

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from s4mi.data.sources.folder import FolderOptions, image_files, read_folder
+from s4mi.data.sources.folder import FolderOptions, read_folder
 from s4mi.data.sources.mask_names import mask_folders, masks_beside, most_common_affixes
 from s4mi.data.sources.pair_by_name import AffixPattern
 from s4mi.data.sources.pairs import PairsOptions, read_pairs
 from s4mi.data.sources.types import FoundDataset
+from s4mi.data.walk import image_files
 
 
 def suggest_folder(path: Path) -> tuple[FoundDataset, str, list[str]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, suffix_of
 from s4mi.data.manifest import MANIFEST_NAME, PARTS, Row
+from s4mi.data.names import existing_file, normalised
 from s4mi.data.sources.patient_pattern import compile_pattern, patient_of
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, SourceTable, TableRow, read_table
 from s4mi.data.sources.table_labels import label_cell_findings, parse_labels
@@ -199,7 +200,7 @@ class _TableReader:
             self._error(
                 "mask-is-image", record, f"mask {image.name!r} is the image itself; set its folder with --masks"
             )
-        group = record.cells[self.group] if self.group else self._patient(record)
+        group = normalised(record.cells[self.group]) if self.group else self._patient(record)
         return Row("", image, mask, labels=labels, group=group or None, split=split, line=record.line)
 
     def _patient(self, record: TableRow) -> str:
@@ -272,7 +273,9 @@ class FileLookup:
         name = cell.replace("\\", "/")
         suffixes = [""] if suffix_of(Path(name)) in SUFFIXES else ["", *sorted(SUFFIXES)]
         candidates = (folder / f"{name}{suffix}" for folder in self.folders for suffix in suffixes)
-        return next((Path(os.path.normpath(path)) for path in candidates if path.is_file()), None)
+        paths = [Path(os.path.normpath(path)) for path in candidates]
+        exact = next((path for path in paths if path.is_file()), None)
+        return exact or next((file for path in paths if (file := existing_file(path)) is not None), None)
 
 
 def _name(path: Path, source: Path) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from s4mi.data.names import normalised
 from s4mi.data.sources.label_names import combination_message
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.spec import NO_CLASS, Finding
@@ -19,16 +20,18 @@ class CellLabels:
 
 
 def parse_labels(cell: str, options: TableOptions) -> CellLabels:
-    """Return the labels in a cell that is not empty."""
+    """Return the labels in a cell that is not empty; names are normalised, so that one class is not two."""
     if cell == NO_CLASS:
         return CellLabels(())
-    separator = ";" if options.separator is None else options.separator
+    cell = normalised(cell)
+    separator = ";" if options.separator is None else normalised(options.separator)
     parts = cell.split(separator) if separator else [cell]
     names = tuple(dict.fromkeys(name.strip() for name in parts if name.strip()))
     if not names:
         return CellLabels((), error=f"label {cell!r} contains no class; clear the cell if not annotated")
-    negatives = tuple(name for name in names if name in options.negatives)
-    classes = tuple(name for name in names if name not in options.negatives)
+    absent = {normalised(name) for name in options.negatives}
+    negatives = tuple(name for name in names if name in absent)
+    classes = tuple(name for name in names if name not in absent)
     if negatives and classes:
         error = f"label {cell!r} contains {negatives[0]!r} beside {classes[0]!r}; correct the cell"
         return CellLabels(classes, negatives, error)
@@ -44,7 +47,7 @@ def label_cell_findings(names: Mapping[str, int], options: TableOptions, *, file
     Raises:
         S4miError: a name of `options.negatives` is in no cell.
     """
-    if absent := next((name for name in options.negatives if name not in names), None):
+    if absent := next((name for name in map(normalised, options.negatives) if name not in names), None):
         hint = nearest(absent, names) or "; use a name that is in the column of labels"
         raise S4miError(f"--negative {absent!r}: no such label in {file}{hint}")
     found = combination_message(names) if options.separator is None else None

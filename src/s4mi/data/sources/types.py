@@ -28,6 +28,7 @@ class EmbeddedImage:
         file: file of several pages, frames or slices, or an archive.
         frame: number of the frame, from 0; the frames of a TIFF are its pages of one size.
         member: member of an archive: an image in a `.zip`, an array of images in a `.npz`.
+        like: image whose orientation a mask takes: of NIfTI, its affine instead of the mask's own; of DICOM, its turn.
         page: whether `frame` counts all pages of a TIFF, whatever their size.
     """
 
@@ -35,6 +36,7 @@ class EmbeddedImage:
     frame: int = 0
     member: str = ""
     page: bool = False
+    like: Path | None = None
 
 
 @dataclass(frozen=True)

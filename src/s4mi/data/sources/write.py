@@ -21,6 +21,7 @@ from s4mi.data.formats.intensity import Intensity
 from s4mi.data.manifest import MANIFEST_NAME, Row, read_manifest, write_dataset
 from s4mi.data.parallel import in_parallel
 from s4mi.data.sources.compose_masks import ComposeJob, compose_masks
+from s4mi.data.sources.conversion import describe_conversion
 from s4mi.data.sources.copy_files import copy_all, copy_targets, relative_path
 from s4mi.data.sources.extract import ExtractJob, extract_images
 from s4mi.data.sources.frames import FrameSelection, expand
@@ -57,6 +58,7 @@ class ImportOptions:
         frames: frames to import from files of several.
         intensity: conversion of images of more than 8 bits to 0..255.
         keep_dicom: reference single-frame DICOM files, with all their patient data, instead of extracting the image.
+        image_affine: read NIfTI masks with the affine of their image instead of their own.
     """
 
     copy: bool = False
@@ -65,6 +67,7 @@ class ImportOptions:
     frames: FrameSelection = field(default_factory=FrameSelection)
     intensity: Intensity = field(default_factory=Intensity)
     keep_dicom: bool = False
+    image_affine: bool = False
 
 
 def write_import(
@@ -87,7 +90,9 @@ def write_import(
     found = skip_missing_files(found) if options.skip_missing else found
     refuse_errors(found)
     _check_destination(found, destination, force=options.force)
-    found = expand(found, options.frames, keep_dicom=options.keep_dicom, progress=progress)
+    found = expand(
+        found, options.frames, keep_dicom=options.keep_dicom, progress=progress, image_affine=options.image_affine
+    )
     refuse_errors(found)
     found = replace(found, rows=tuple(replace(row, id=name) for row, name in zip(found.rows, _ids(found), strict=True)))
     try:
@@ -141,7 +146,9 @@ def _write(
         name_mask_values(scanned.values | codes, naming=naming, bilevel=bilevel, hint=hint) if masks or codes else {}
     )
     spec = _spec(replace(found, rows=rows), naming=naming, mask_values=mask_values)
-    spec = spec.model_copy(update={"intensity": str(options.intensity), "conversion": _conversion(found, options)})
+    spec = spec.model_copy(
+        update={"intensity": str(options.intensity), "conversion": describe_conversion(found, options.intensity)}
+    )
     if targets:
         extracted = {*found.embedded, *composed}
         copy_all({path: target for path, target in targets.items() if path not in extracted}, progress=progress)
@@ -182,18 +189,6 @@ def _extract(
         file = found.embedded[row.image].file if row.image in found.embedded else row.image
         findings.append(Finding("undecodable", "warning", str(file), None, f"{error}; row {row.id!r} skipped"))
     return tuple(rows), set(result.codes), findings
-
-
-def _conversion(found: FoundDataset, options: ImportOptions) -> str:
-    """Describe the conversion of extracted images, for `dataset.yaml`."""
-    if not found.embedded:
-        return ""
-    files = {image.file for image in found.embedded.values()}
-    suffixes = ", ".join(sorted({file.suffix.lower() or "without ending" for file in files}))
-    return (
-        f"{len(found.embedded)} pictures written as 8-bit PNG out of {len(files)} files ({suffixes}); the file's own "
-        f"window where it has one, else {options.intensity} over the file; nothing else of the files was kept"
-    )
 
 
 def tasks_of(found: FoundDataset) -> tuple[TaskKind, ...]:

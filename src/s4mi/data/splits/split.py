@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.manifest import PARTS, Manifest
+from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.splits.split_file import Split, hash_of, read_labelled, read_parts
 from s4mi.data.splits.stratification import first_rows, group_rows, groups_in, strata_of, stratified_order
@@ -94,10 +95,11 @@ def make_split(
             hint = {"official": "use split.kind=random", "file": "use another split.file"}.get(
                 method.kind, "use other split.ratios or smaller groups"
             )
-            raise S4miError(
-                f"{manifest.folder}: the {part} part of the split has no image annotated for {kind}; "
-                f"annotate more, or {hint}"
-            )
+            problem = f"{manifest.folder}: the {part} part of the split has no image annotated for {kind}"
+            group = single_group(manifest.rows)
+            if group is not None and method.kind in ("random", "kfold"):
+                raise S4miError(f"{problem}: {single_group_message(manifest.rows, group)}")
+            raise S4miError(f"{problem}; annotate more, or {hint}")
     if amount.unit == "saved":
         labelled = _saved_labelled(manifest, kind, method, parts["train"])
     else:

@@ -108,9 +108,9 @@ def write_nifti_mask(path: Path, slices: Pixels, image: Path) -> None:
     """Write (N, H, W) slices, oriented as `formats.nifti` reads the volume `image`, with its orientation and affine."""
     nibabel = require_extra("nibabel", extra="nifti", purpose=f"{path.name}: writing NIfTI")
     source = nibabel.load(image)
-    upright = np.stack([np.rot90(plane, -1) for plane in slices], axis=2)  # (X, Y, Z) in RAS orientation
+    upright = np.stack([nifti.array_from_slice(plane) for plane in slices], axis=2)  # (X, Y, Z) in RAS orientation
     if len(source.shape) == 2:
-        volume = upright[:, :, 0]
+        volume = nifti.flat_turn(source.affine).undo(upright[:, :, 0])
     else:
         orientations = nibabel.orientations
         stored = orientations.io_orientation(source.affine)
@@ -137,6 +137,7 @@ def write_dicom_seg(path: Path, masks: Pixels, image: Path, *, classes: Sequence
     highdicom = require_extra("highdicom", extra="dicom", purpose=f"{path.name}: writing DICOM-SEG")
     pydicom = require_extra("pydicom", extra="dicom", purpose=f"{path.name}: writing DICOM-SEG")
     source = pydicom.dcmread(image)
+    turn = dicom.turn_of_dataset(source)
     category = highdicom.sr.CodedConcept(*TISSUE)
     segments = [
         highdicom.seg.SegmentDescription(
@@ -154,7 +155,7 @@ def write_dicom_seg(path: Path, masks: Pixels, image: Path, *, classes: Sequence
     try:
         segmentation = highdicom.seg.Segmentation(
             source_images=[source],
-            pixel_array=np.asarray(masks, dtype=np.uint8),
+            pixel_array=np.stack([turn.undo(mask) for mask in masks]).astype(np.uint8),
             segmentation_type="BINARY",
             segment_descriptions=segments,
             series_instance_uid=highdicom.UID(),

@@ -276,7 +276,7 @@ class PixelClustering(Segmenter):
             return {}
         return {
             "largest_cluster": max(clustering.largest for clustering in self.clusterings),
-            "largest_answer": self.largest_predicted,
+            "largest_prediction": self.largest_predicted,
             "empty_clusters": float(max(clustering.empty for clustering in self.clusterings)),
             "centroid_distance": min(clustering.distance for clustering in self.clusterings),
         }
