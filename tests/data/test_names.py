@@ -13,9 +13,11 @@ from s4mi.data.annotations.match_rows import RowFinder, UnknownImageError
 from s4mi.data.checks.unlisted import find_unlisted
 from s4mi.data.manifest import load_manifest, read_manifest
 from s4mi.data.names import NameIndex, existing_file
+from s4mi.data.sources.edit_labels import edit_labels
 from s4mi.data.sources.folder import FolderOptions, read_folder
 from s4mi.data.sources.pairs import read_pairs
-from s4mi.data.sources.table import TableOptions, read_tables
+from s4mi.data.sources.table import read_tables
+from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 
@@ -112,3 +114,29 @@ def test_silent_b7_a_folder_of_each_encoding_is_one_class(tmp_path: Path) -> Non
     for number, name in enumerate((NFC, NFD, "other")):
         image(tmp_path / "source" / name / f"{number}.png")
     assert read_folder(tmp_path / "source").classes == (NFC, "other")
+
+
+@pytest.mark.parametrize(("stored", "asked"), PAIRS)
+def test_silent_b7_names_in_options_are_those_of_the_table(tmp_path: Path, stored: str, asked: str) -> None:
+    for name in "abcd":
+        image(tmp_path / "source" / f"{name}.png")
+    text = f"image,label\na.png,{stored}\nb.png,x|{stored}1\nc.png,x\nd.png,{stored}1\n"
+    (tmp_path / "source" / "labels.csv").write_text(text, encoding="utf-8")
+    found = read_tables(tmp_path / "source", TableOptions(separator="|", negatives=(asked,)))
+    assert [row.labels for row in found.rows] == [(), ("x", f"{NFC}1"), ("x",), (f"{NFC}1",)]
+    renamed = edit_labels(found, {f"{asked}1": asked}, ())
+    assert renamed.classes == (NFC, "x")
+    assert edit_labels(found, {}, [f"{asked}1"]).classes == ("x",)
+    assert edit_labels(found, {f"{asked}1": asked}, [stored]).classes == ("x",)
+
+
+@pytest.mark.parametrize(("stored", "asked"), PAIRS)
+def test_silent_b7_masks_beside_images_and_further_masks_are_recognised(
+    tmp_path: Path, stored: str, asked: str
+) -> None:
+    for name in (stored, f"{asked}_mask", f"{asked}_mask_1"):
+        image(tmp_path / "source" / f"{name}.png")
+    assert [one.code for one in read_folder(tmp_path / "source").findings] == ["mask-among-images"]
+    found = read_folder(tmp_path / "source", FolderOptions(mask_suffix="_mask"))
+    assert [row.mask and row.mask.name for row in found.rows] == [f"{asked}_mask.png"]
+    assert [[mask.name for mask in masks] for masks in found.united.values()] == [[f"{asked}_mask_1.png"]]

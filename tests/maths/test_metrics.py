@@ -440,3 +440,11 @@ def test_with_one_image_per_patient_means_over_patients_are_those_over_images(
         tally.add(*masks(seed + i, classes=classes), group=str(i))
     scores = tally.scores()
     assert (scores.iou_patient, scores.dice_patient) == pytest.approx((scores.iou_image, scores.dice_image))
+
+
+def test_one_label_is_scored_like_a_column_of_several() -> None:
+    probabilities, truth = torch.tensor([[0.9], [0.2], [0.7], [0.4]]), torch.tensor([[1], [0], [0], [1]])
+    scores = score_multilabel(probabilities, truth, ("a",), majority=torch.tensor([0]))
+    assert scores.confusion == [[1, 1, 1, 1]]
+    assert scores.f1_micro == scores.f1_macro == scores.balanced_accuracy == 0.5
+    assert score_multilabel(torch.full((4, 1), 0.5), torch.ones(4, 1), ("a",), majority=torch.tensor([1])).f1_macro == 0

@@ -18,7 +18,8 @@ from s4mi.config import RunConfig
 from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
-from s4mi.data.sources.table import TableOptions, read_tables
+from s4mi.data.sources.table import read_tables
+from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.data.splits.split_file import read_parts

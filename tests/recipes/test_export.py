@@ -20,7 +20,8 @@ from PIL import Image
 import s4mi
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
-from s4mi.data.sources.table import TableOptions, read_tables
+from s4mi.data.sources.table import read_tables
+from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.errors import S4miError

@@ -10,6 +10,7 @@ from s4mi.cli.import_options import (
     ALL_FRAMES,
     RULE,
     Copy,
+    DropClass,
     Force,
     Foreground,
     FramesOption,
@@ -19,12 +20,16 @@ from s4mi.cli.import_options import (
     IntensityOption,
     KeepDicom,
     Licence,
+    MaskNonzero,
     Masks,
     MaskSuffix,
+    MaskSuffixOfFolder,
+    MaskThreshold,
     MaskValue,
     Name,
     Origin,
     Out,
+    Rename,
     Source,
     dataset_naming,
     file_options,
@@ -40,8 +45,10 @@ def folder(
     out: Out,
     images: Images = "images",
     masks: Masks = "masks",
-    mask_suffix: MaskSuffix = "",
+    mask_suffix: MaskSuffixOfFolder = None,
     group_pattern: GroupPattern = "",
+    rename: Rename = None,
+    drop_class: DropClass = None,
     classes: Annotated[bool, typer.Option("--classes/--no-classes", help="Treat sub-folders as classes.")] = True,
     frames: FramesOption = ALL_FRAMES,
     intensity: IntensityOption = RULE,
@@ -49,6 +56,8 @@ def folder(
     image_affine: ImageAffine = False,
     foreground: Foreground = "foreground",
     mask_value: MaskValue = None,
+    mask_threshold: MaskThreshold = None,
+    mask_nonzero: MaskNonzero = "",
     name: Name = "",
     origin: Origin = "",
     licence: Licence = "",
@@ -56,16 +65,21 @@ def folder(
     force: Force = False,
 ) -> None:
     """Import a folder per class, images/ and masks/ of the same names, or only images; also in train/, val/, test/."""
+    from s4mi.data.sources.edit_labels import edit_labels, parse_renames
     from s4mi.data.sources.folder import FolderOptions, read_folder
 
     options = FolderOptions(
         images=images, masks=masks, mask_suffix=mask_suffix, group_pattern=group_pattern, classes=classes
     )
-    naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
+    naming = dataset_naming(
+        out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
+        mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
+    )  # fmt: skip
     files = file_options(
         copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, image_affine=image_affine
     )
-    write_dataset(read_folder(source, options), out, naming, files)
+    found = edit_labels(read_folder(source, options), parse_renames(rename or ()), drop_class or ())
+    write_dataset(found, out, naming, files)
 
 
 @app.command()
@@ -87,9 +101,7 @@ def table(
     ] = None,
     label: Annotated[
         str | None,
-        typer.Option(
-            "--label", metavar="COLUMN", help="Column of classes, separated by ';'; by default label, if present."
-        ),
+        typer.Option("--label", metavar="COLUMN", help="Column of classes; by default label, if present."),
     ] = None,
     group: Annotated[
         str | None,
@@ -105,7 +117,11 @@ def table(
     ] = None,
     one_hot: Annotated[
         str,
-        typer.Option("--one-hot", metavar="COLUMN,...", help="Columns of 0 and 1, one per class, instead of --label."),
+        typer.Option(
+            "--one-hot",
+            metavar="COLUMN,...",
+            help="Columns of 0 and 1, one per class, instead of --label; one column alone is a task of two classes.",
+        ),
     ] = "",
     one_hot_prefix: Annotated[
         str, typer.Option("--one-hot-prefix", help="Prefix of one-hot columns that is not part of the class names.")
@@ -113,6 +129,25 @@ def table(
     multilabel: Annotated[
         bool, typer.Option("--multilabel", help="Allow several classes per image, even if no image has several.")
     ] = False,
+    label_separator: Annotated[
+        str | None,
+        typer.Option(
+            "--label-separator",
+            metavar="TEXT",
+            help="Separator of several classes in one cell; by default ';'; '' if each cell is one class.",
+        ),
+    ] = None,
+    negative: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--negative",
+            metavar="NAME",
+            help="Label of images that show none of the classes, e.g. 'No Finding'; implies --multilabel; repeatable.",
+        ),
+    ] = None,
+    rename: Rename = None,
+    drop_class: DropClass = None,
+    group_pattern: GroupPattern = "",
     images: Images = "images",
     masks: Masks = "masks",
     skip_missing: Annotated[
@@ -124,6 +159,8 @@ def table(
     image_affine: ImageAffine = False,
     foreground: Foreground = "foreground",
     mask_value: MaskValue = None,
+    mask_threshold: MaskThreshold = None,
+    mask_nonzero: MaskNonzero = "",
     name: Name = "",
     origin: Origin = "",
     licence: Licence = "",
@@ -131,14 +168,20 @@ def table(
     force: Force = False,
 ) -> None:
     """Import the images listed in a table, one row per image; pass '' as the name of a column to ignore it."""
-    from s4mi.data.sources.table import TableOptions, read_tables
+    from s4mi.data.sources.edit_labels import edit_labels, parse_renames
+    from s4mi.data.sources.table import read_tables
+    from s4mi.data.sources.table_options import TableOptions
 
     options = TableOptions(
         image=image, mask=mask, label=label, group=group, split=split,
         one_hot=tuple(column.strip() for column in one_hot.split(",") if column.strip()),
-        one_hot_prefix=one_hot_prefix, multilabel=multilabel, images=images, masks=masks,
+        one_hot_prefix=one_hot_prefix, multilabel=multilabel, separator=label_separator,
+        negatives=tuple(negative or ()), group_pattern=group_pattern, images=images, masks=masks,
     )  # fmt: skip
-    naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
+    naming = dataset_naming(
+        out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
+        mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
+    )  # fmt: skip
     files = file_options(
         copy,
         force,
@@ -148,7 +191,8 @@ def table(
         skip_missing=skip_missing,
         image_affine=image_affine,
     )
-    write_dataset(read_tables(source, options), out, naming, files)
+    found = edit_labels(read_tables(source, options), parse_renames(rename or ()), drop_class or ())
+    write_dataset(found, out, naming, files)
 
 
 @app.command()
@@ -168,6 +212,8 @@ def pairs(
     image_affine: ImageAffine = False,
     foreground: Foreground = "foreground",
     mask_value: MaskValue = None,
+    mask_threshold: MaskThreshold = None,
+    mask_nonzero: MaskNonzero = "",
     name: Name = "",
     origin: Origin = "",
     licence: Licence = "",
@@ -182,7 +228,10 @@ def pairs(
         image_prefix=image_prefix, image_suffix=image_suffix, mask_prefix=mask_prefix, mask_suffix=mask_suffix
     )
     options = PairsOptions(images=images, masks=masks, naming=pattern, group_pattern=group_pattern)
-    naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
+    naming = dataset_naming(
+        out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
+        mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
+    )  # fmt: skip
     files = file_options(
         copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, image_affine=image_affine
     )

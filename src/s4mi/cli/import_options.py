@@ -30,6 +30,23 @@ MaskValue = Annotated[
         "--mask-value", metavar="VALUE=NAME", help="Class name of a pixel value of masks, e.g. 2=nucleus; repeatable."
     ),
 ]
+MaskThreshold = Annotated[
+    int | None,
+    typer.Option(
+        "--mask-threshold",
+        min=1,
+        metavar="LEVEL",
+        help="Grey level of masks from which pixels are foreground, e.g. 128 for masks stored as JPEG.",
+    ),
+]
+MaskNonzero = Annotated[
+    str,
+    typer.Option(
+        "--mask-nonzero",
+        metavar="NAME",
+        help="Class name of all pixels of masks that are not 0, e.g. for numbered objects, also above 255.",
+    ),
+]
 FramesOption = Annotated[
     str,
     typer.Option(
@@ -62,10 +79,26 @@ GroupPattern = Annotated[
     typer.Option(
         "--group-pattern",
         metavar="REGEX",
-        help="Regular expression whose group 1 is the patient, searched in file names.",
+        help="Regular expression whose group 1 is the patient, searched in file names (of a table: as it lists them).",
+    ),
+]
+Rename = Annotated[
+    list[str] | None,
+    typer.Option("--rename", metavar="OLD=NEW", help="Rename a class, or merge it with another; repeatable."),
+]
+DropClass = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drop-class",
+        metavar="CLASS",
+        help="Leave a class out; images without another class become unlabelled; repeatable.",
     ),
 ]
 MaskSuffix = Annotated[str, typer.Option("--mask-suffix", help="Suffix of mask names, e.g. _segmentation.")]
+MaskSuffixOfFolder = Annotated[
+    str | None,
+    typer.Option("--mask-suffix", help="Suffix of mask names, e.g. _mask; '' if all files beside images are images."),
+]
 ALL_FRAMES = "all"
 RULE = "percentiles:0.1:99.9"
 Masks = Annotated[str, typer.Option("--masks", metavar="DIR", help="Folder of masks, relative to SRC.")]
@@ -73,14 +106,35 @@ Images = Annotated[str, typer.Option("--images", metavar="DIR", help="Folder of 
 
 
 def dataset_naming(
-    out: Path, name: str, *, origin: str, licence: str, foreground: str, mask_value: Sequence[str] | None = None
+    out: Path,
+    name: str,
+    *,
+    origin: str,
+    licence: str,
+    foreground: str,
+    mask_value: Sequence[str] | None = None,
+    mask_threshold: int | None = None,
+    mask_nonzero: str = "",
 ) -> "DatasetNaming":
-    """Return the properties of the data set that are given by options."""
+    """Return the properties of the data set that are given by options.
+
+    Raises:
+        S4miError: the options for masks contradict each other.
+    """
+    from s4mi.data.sources.compose_masks import MaskRule
     from s4mi.data.sources.types import DatasetNaming
+    from s4mi.errors import S4miError
 
     name = name or out.expanduser().resolve().name
     values = parse_mask_values(mask_value or ())
-    return DatasetNaming(name, source=origin, licence=licence, foreground=foreground, mask_values=values)
+    if sum((bool(values), mask_threshold is not None, bool(mask_nonzero))) > 1:
+        raise S4miError(
+            "--mask-value, --mask-threshold, --mask-nonzero: cannot be combined; use the one that fits the masks"
+        )
+    rule = MaskRule(threshold=mask_threshold, nonzero=bool(mask_nonzero))
+    return DatasetNaming(
+        name, source=origin, licence=licence, foreground=mask_nonzero or foreground, mask_values=values, mask_rule=rule
+    )
 
 
 def parse_mask_values(arguments: Sequence[str]) -> dict[int | str, str]:
@@ -126,10 +180,16 @@ def file_options(
 def write_dataset(found: "FoundDataset", out: Path, naming: "DatasetNaming", options: "ImportOptions") -> None:
     """Write the data set folder and print a summary, the findings and the next command."""
     from s4mi.data.manifest import PARTS
+    from s4mi.data.sources.refuse import ImportRefusedError
     from s4mi.data.sources.write import write_import
 
-    with progress_bar() as bar:
-        written = write_import(found, out, naming=naming, options=options, progress=bar)
+    try:
+        with progress_bar() as bar:
+            written = write_import(found, out, naming=naming, options=options, progress=bar)
+    except ImportRefusedError as refusal:
+        if len(refusal.findings) > 1:  # the first is printed as the error
+            print_findings(refusal.findings[1:])
+        raise
     spec, rows = written.spec, written.rows
     storage = f"referenced in {found.folder}" if spec.root else "copied"
     storage = "extracted or copied" if spec.conversion else storage

@@ -15,6 +15,7 @@ from s4mi.data.spec import IGNORED_CLASS, MaskKey
 from s4mi.records import IGNORE
 
 JPEG = (".jpg", ".jpeg")
+MAX_CODE = 255
 MAX_COLOURS = 64
 """A file with more colours is a photograph, or a mask with edges blurred by lossy compression."""
 
@@ -164,7 +165,10 @@ def _codes(values: NDArray[Any]) -> NDArray[Any]:
     ):
         message = f"contains {values.dtype} values that are not integers from 0 to 255; re-export the mask"
         if np.issubdtype(values.dtype, np.integer):
-            message = f"contains values up to {values.max()}, more than 255; re-export the mask with smaller values"
+            message = (
+                f"contains values up to {values.max()}, more than {MAX_CODE}; import it with --mask-nonzero NAME if "
+                "all but 0 are one class"
+            )
         raise ImageError("bad-mask", message)
     codes = values.astype(np.uint8)
     if codes.ndim == 2:

@@ -57,17 +57,23 @@ def score_multilabel(
     Args:
         majority: (K,) whether most labelled training images have each class.
     """
-    k, labels = len(classes), truth.long()
+    labels = truth.long()
     predicted = (probabilities > THRESHOLD).long()
     per_class = _per_class(predicted, probabilities, labels, classes)
-    counts = tm.multilabel_confusion_matrix(predicted, labels, k).reshape(k, 4)  # TN, FP, FN, TP
+    # Counted here, as torchmetrics refuses a single label, which a data set may have.
+    seen, missed = predicted == 1, predicted == 0
+    counts = torch.stack(
+        [(missed & (labels == 0)).sum(0), (seen & (labels == 0)).sum(0),
+         (missed & (labels == 1)).sum(0), (seen & (labels == 1)).sum(0)], dim=1,
+    )  # fmt: skip
     tn, fp, fn, tp = counts.double().unbind(1)
+    all_tp, all_wrong = float(tp.sum()), float((fp + fn).sum())
     sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
     return ClassificationScores(
         images=len(labels),
-        f1_micro=float(tm.multilabel_f1_score(predicted, labels, k, average="micro")),
+        f1_micro=2 * all_tp / (2 * all_tp + all_wrong) if all_tp + all_wrong else 0.0,
         f1_macro=_f1_macro(per_class),
-        recall_micro=float(tm.multilabel_recall(predicted, labels, k, average="micro")),
+        recall_micro=all_tp / float((tp + fn).sum()) if all_tp else 0.0,
         recall_macro=_nanmean(sensitivity.tolist()) or 0.0,
         balanced_accuracy=_nanmean(((sensitivity + specificity) / 2).tolist()) or 0.0,
         auroc=_mean([scores.auroc for scores in per_class.values()]),

@@ -176,7 +176,8 @@ def test_parts_whose_classes_differ_are_a_warning_unless_it_may_be_chance(tmp_pa
 
     assert codes({"a": {"train": 500, "test": 50}, "b": {"train": 100, "test": 200}}) == {"class-shift"}
     assert codes({"a": {"train": 500, "test": 100}, "b": {"train": 100, "test": 24}}) == set()
-    assert codes({"a": {"train": 10, "test": 2}, "b": {"train": 5, "test": 3}}) == set()
+    assert codes({"a": {"train": 20, "test": 4}, "b": {"train": 10, "test": 6}}) == set()
+    assert codes({"a": {"train": 10, "test": 2}, "b": {"train": 5, "test": 3}}) == {"class-imbalance"}
     assert codes({"a": {"train": 500, "test": 100}, "b": {"train": 6, "test": 2}}) == {"class-imbalance"}
 
 

@@ -117,3 +117,10 @@ def test_silent_a1_axes_origin_and_spacing_may_differ_by_rounding_alone(
         return
     with pytest.raises(S4miError, match=f"differs in .*{what}"):
         imported(source, tmp_path / "out")
+
+
+def test_silent_a2_further_masks_of_a_volume_are_refused_as_they_cannot_be_united(tmp_path: Path) -> None:
+    folder = write(tmp_path / "source", lesion(), GRID)
+    (folder / "masks" / "a_1.nii.gz").write_bytes((folder / "masks" / "a.nii.gz").read_bytes())
+    with pytest.raises(S4miError, match=r"'a\.nii\.gz' is one of several of .* cannot be united"):
+        imported(folder, tmp_path / "out")

@@ -10,7 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from s4mi.data.manifest import PARTS, Manifest, Row, load_manifest
-from s4mi.data.sources.table import TableOptions, read_tables
+from s4mi.data.sources.table import read_tables
+from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.data.spec import DatasetSpec

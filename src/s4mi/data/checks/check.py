@@ -5,12 +5,14 @@ checked folder by folder. For a plain folder, the report shows what an import wo
 """
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from s4mi.data.checks.class_balance import check_balance
 from s4mi.data.checks.formats import find_mixed_formats
+from s4mi.data.checks.masks_as_images import find_masks_as_images
 from s4mi.data.checks.missing_values import find_missing_values
 from s4mi.data.checks.near_duplicates import find_duplicates
 from s4mi.data.checks.patients import find_same_patients, find_single_patient
@@ -25,20 +27,33 @@ from s4mi.data.checks.scan import (
 from s4mi.data.checks.summary import Summary, summarise
 from s4mi.data.checks.unlisted import find_unlisted
 from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, read_manifest
+from s4mi.data.masks import MAX_CODE
 from s4mi.data.sources.dermofit import is_dermofit, read_dermofit
 from s4mi.data.sources.dicom_groups import dicom_findings, dicom_sources, group_dicom
-from s4mi.data.sources.folder import read_folder
 from s4mi.data.sources.isic2017 import is_isic2017, read_isic2017
-from s4mi.data.sources.mask_naming import BACKGROUND, name_mask_values, scan_masks
+from s4mi.data.sources.label_names import find_label_problems
+from s4mi.data.sources.mask_naming import (
+    BACKGROUND,
+    THRESHOLD,
+    in_one_encoding,
+    name_mask_values,
+    propose_threshold,
+    scan_masks,
+)
 from s4mi.data.sources.medmnist import is_medmnist, read_medmnist
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
-from s4mi.data.sources.suggest import command_arguments, suggest_options
-from s4mi.data.sources.table import find_tables, read_tables
+from s4mi.data.sources.suggest import choose_table, command_arguments, suggest_options
+from s4mi.data.sources.suggest_folder import suggest_folder
+from s4mi.data.sources.table import find_tables, read_tables, tables_in
 from s4mi.data.sources.types import PART_NAMES, DatasetNaming, FoundDataset
-from s4mi.data.spec import SPEC_NAME, Finding, Severity
+from s4mi.data.sources.write import tasks_of
+from s4mi.data.spec import SPEC_NAME, Finding, MaskKey, Severity
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+
+MAX_CLASSES = 40
+"""Masks with more values are taken for numbered objects."""
 
 
 @dataclass(frozen=True)
@@ -124,13 +139,19 @@ def _check_plain(path: Path, progress: ProgressCallback, *, duplicates: bool) ->
         for finding in dicom_findings(found.rows, sources, folder=found.folder)
         if finding.code not in ("dicom-burnt-in", "dicom-patients")  # found by the scan, and of an import
     ]
-    values, _ = scan_masks([row.mask for row in rows if row.mask])
+    masks = [file for row in rows if row.mask for file in (row.mask, *found.united.get(row.mask, ()))]
+    scanned = scan_masks(masks)
+    values = scanned.values
+    if any(f"more than {MAX_CODE}" in finding.message for finding in scanned.unreadable):
+        command += ["--mask-nonzero", "object"]
     try:
-        mask_values = name_mask_values(values, naming=DatasetNaming(name=path.name))
+        mask_values = name_mask_values(values, naming=DatasetNaming(path.name), bilevel=scanned.bilevel)
     except S4miError as error:
-        mask_values = {value: BACKGROUND if value == 0 else f"class_{value}" for value in sorted(values | {0})}
-        command += [argument for value, name in mask_values.items() for argument in ("--mask-value", f"{value}={name}")]
+        mask_values, arguments = _named_values(values, masks)
+        command += arguments
         findings.append(Finding("mask-values", "warning", ".", None, str(error)))
+    multilabel = "multilabel" in tasks_of(found)
+    findings += find_label_problems(found.rows, multilabel=multilabel)
     if nested := _nested(path):
         message = f"{some(nested)} look like separate data sets, not classes; check and import each separately"
         findings.append(Finding("nested", "warning", ".", None, message))
@@ -139,8 +160,21 @@ def _check_plain(path: Path, progress: ProgressCallback, *, duplicates: bool) ->
         rows, found.folder, locate=locate, encoding=FileEncoding(mask_values, found.classes), progress=progress
     )
     findings += _row_findings(scan, found.folder, locate=locate, duplicates=duplicates)
-    summary = summarise(scan.rows, found.classes, mask_classes=tuple(mask_values.values()))
+    mask_classes = tuple(dict.fromkeys(mask_values.values()))
+    summary = summarise(scan.rows, found.classes, mask_classes=mask_classes)
     return CheckReport(path, found.kind, path.name, summary, tuple(findings), command=shlex.join(command))
+
+
+def _named_values(values: set[MaskKey], masks: Sequence[Path]) -> tuple[dict[MaskKey, str], list[str]]:
+    """Return names for the values of masks, and the arguments of an import for them."""
+    if propose_threshold(masks):
+        names: dict[MaskKey, str] = {value: BACKGROUND if value < THRESHOLD else "foreground" for value in range(256)}
+        return names, ["--mask-threshold", str(THRESHOLD)]
+    in_order = sorted(in_one_encoding(values | {0}), key=lambda value: (isinstance(value, str), value))
+    names = {value: BACKGROUND if value in (0, "#000000") else f"class_{value}" for value in in_order}
+    if len(values) > MAX_CLASSES:
+        return names, ["--mask-nonzero", "object"]
+    return names, [argument for value, name in names.items() for argument in ("--mask-value", f"{value}={name}")]
 
 
 def _find(path: Path) -> tuple[FoundDataset, list[str]]:
@@ -152,10 +186,15 @@ def _find(path: Path) -> tuple[FoundDataset, list[str]]:
         return read_medmnist(path), [*prefix, "medmnist", str(path), *destination]
     if path.is_dir() and is_isic2017(path):
         return read_isic2017(path), [*prefix, "isic2017", str(path), *destination]
+    if path.is_dir() and len(several := tables_in(path)) > 1 and (choice := choose_table(several)) is not None:
+        found = read_tables(choice.path, choice.options)
+        found = replace(found, findings=(Finding("several-tables", "warning", ".", None, choice.note), *found.findings))
+        return found, [*prefix, "table", str(choice.path), *destination, *command_arguments(choice.options)]
     if tables := find_tables(path):
         options = suggest_options(read_table(next(iter(tables.values()))))
         return read_tables(path, options), [*prefix, "table", str(path), *destination, *command_arguments(options)]
-    return read_folder(path), [*prefix, "folder", str(path), *destination]
+    found, kind, arguments = suggest_folder(path)
+    return found, [*prefix, kind, str(path), *destination, *arguments]
 
 
 def _nested(path: Path) -> list[str]:
@@ -217,6 +256,7 @@ def _row_findings(scan: DatasetScan, root: Path, *, locate: RowLocator, duplicat
         *(find_duplicates(scan, root, locate=locate) if duplicates else ()),
         *find_missing_values(rows, locate),
         *find_same_patients(rows, locate),
+        *find_masks_as_images(rows, locate),
         *find_single_patient(rows, locate),
         *find_mixed_formats(scan.rows, locate),
     ]

@@ -6,10 +6,9 @@ import numpy as np
 from scipy.stats import chi2_contingency
 
 from s4mi.data.checks.summary import Summary
+from s4mi.data.sources.label_names import combination_message, describe, rare_classes
 from s4mi.data.spec import SPEC_NAME, Finding
 
-RARE = 10
-"""Fewer images of a class than this are reported, if there are more than ten times as many images in total."""
 MAX_SHIFT = 0.15
 """Threshold of Cramér's V of classes and parts (between 0 and 1) above which a shift is reported."""
 MAX_P = 0.001
@@ -24,11 +23,12 @@ def check_balance(summary: Summary) -> Iterator[Finding]:
         if missing and summary.classes[name] >= len(parts):
             message = f"class {name!r} has no image in {' and '.join(missing)}, where its score is undefined"
             yield Finding("class-missing-in-part", "warning", SPEC_NAME, None, f"{message}; move some images there")
-    rare = [name for name, count in summary.classes.items() if 0 < count < RARE and summary.labelled > 10 * RARE]
-    if rare:
-        counts = ", ".join(f"{name} {summary.classes[name]}" for name in rare)
-        message = f"rare classes ({counts}) cannot be learnt or scored reliably; collect more images, or merge classes"
-        yield Finding("class-imbalance", "note", SPEC_NAME, None, message)
+    for code, message in describe(summary.classes, multilabel=summary.no_class > 0):
+        yield Finding(code, "warning", SPEC_NAME, None, f"{message}, and import again")
+    if (several := combination_message(summary.classes)) is not None:
+        yield Finding("labels-combined", "warning", SPEC_NAME, None, f"{several[0]}, and import again")
+    if note := rare_classes(summary.classes):
+        yield Finding("class-imbalance", "note", SPEC_NAME, None, note)
     shift = _shift(by_part)
     if shift is not None and shift > MAX_SHIFT:
         message = f"class distribution differs between the parts (Cramér's V {shift:.2f}); compare macro scores"

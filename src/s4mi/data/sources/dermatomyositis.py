@@ -5,7 +5,7 @@ stains from 7 patients). Classification uses the RGB page (352×469), segmentati
 (1408×1876), whose nuclei are annotated in the masks. The patient is the beginning of the file name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,12 @@ from s4mi.data.formats import tiff
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.manifest import Row
 from s4mi.data.parallel import in_parallel
-from s4mi.data.sources.pair_by_name import AffixPattern, match, some
+from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match, some
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.read_table import read_table
 from s4mi.data.sources.suggest import suggest_options
-from s4mi.data.sources.table import TableOptions, labels_of
+from s4mi.data.sources.table import labels_of
+from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.data.walk import image_files
@@ -78,8 +79,10 @@ def read_dermatomyositis(source: Path, options: StackOptions | None = None) -> F
     if not stacks:
         raise S4miError(f"{source}: no TIFF stacks; pass the folder that contains them")
     rows, embedded, findings = _pages(stacks, options)
+    united: Mapping[Path, tuple[Path, ...]] = {}
     if options.task == "segmentation":
-        rows, more = _with_masks(rows, embedded, source=source, mask_root=mask_root, suffix=options.mask_suffix)
+        rows, matches = _with_masks(rows, embedded, source=source, mask_root=mask_root, suffix=options.mask_suffix)
+        more, united = matches.findings, matches.further
     else:
         rows, more = _with_labels(rows, embedded, source=source, table=options.labels)
     findings += more
@@ -90,7 +93,7 @@ def read_dermatomyositis(source: Path, options: StackOptions | None = None) -> F
         classes = (*classes, *sorted(additional))
     return FoundDataset(
         folder=source, kind=f"stacks of stains, for {options.task}", rows=tuple(rows), classes=classes,
-        findings=tuple(findings), multilabel=options.task == "classification", embedded=embedded,
+        findings=tuple(findings), multilabel=options.task == "classification", embedded=embedded, united=united,
     )  # fmt: skip
 
 
@@ -141,19 +144,19 @@ def _listed(pages: Sequence[tiff.Page]) -> str:
 
 def _with_masks(
     rows: Sequence[Row], embedded: dict[Path, EmbeddedImage], *, source: Path, mask_root: Path, suffix: str
-) -> tuple[list[Row], list[Finding]]:
+) -> tuple[list[Row], Matches]:
     if not mask_root.is_dir():
         raise S4miError(f"{mask_root}: does not exist; set the folder of masks with --masks")
     stacks = [embedded[row.image].file for row in rows]
     masks = image_files(mask_root)
-    mask_of, findings = match(
+    matches = match(
         stacks, masks, image_root=source, mask_root=mask_root, naming=AffixPattern(mask_suffix=suffix)
     )  # fmt: skip
     masked = [
-        Row(row.id, row.image, mask_of.get(stack), labels=None, group=None, split=None, line=0)
+        Row(row.id, row.image, matches.mask_of.get(stack), labels=None, group=None, split=None, line=0)
         for row, stack in zip(rows, stacks, strict=True)
     ]
-    return masked, findings
+    return masked, matches
 
 
 def _with_labels(
@@ -165,7 +168,7 @@ def _with_labels(
     contents = read_table(path)
     columns = [name for name in contents.columns if name in CLASSES]
     image = suggest_options(contents).image if "image" not in contents.columns else None
-    options = TableOptions(image=image, one_hot=tuple(columns))
+    options = TableOptions(image=image, one_hot=tuple(columns), multilabel=True)
     if not columns and "label" not in contents.columns:
         raise S4miError(f"{path}:1: no column 'label' and none of {', '.join(CLASSES)}; rename the columns")
     labels, findings = labels_of(contents, options, source=path.parent)

@@ -24,6 +24,7 @@ from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
 from s4mi.data.masks import as_viewers_show, frames_like, mask_codes, mask_file_values
 from s4mi.data.parallel import in_parallel
 from s4mi.data.series import Limits, sample_values, series_limits
+from s4mi.data.sources.compose_masks import MaskRule
 from s4mi.data.sources.resume import ImportJournal, key_of
 from s4mi.data.sources.types import EmbeddedImage, ProgressCallback
 from s4mi.data.spec import MaskKey
@@ -83,7 +84,12 @@ class _Batch:
 
 
 def extract_images(
-    jobs: Sequence[ExtractJob], intensity: Intensity, *, journal: ImportJournal, progress: ProgressCallback
+    jobs: Sequence[ExtractJob],
+    intensity: Intensity,
+    *,
+    mask_rule: MaskRule | None = None,
+    journal: ImportJournal,
+    progress: ProgressCallback,
 ) -> ExtractResult:
     """Extract images on all cores, except those that `journal` records as done and whose targets still exist.
 
@@ -92,14 +98,16 @@ def extract_images(
         OSError: a folder is not writable, or the disk is full.
     """
     batches = list(_batches(jobs))
+    rule = mask_rule or MaskRule()
     limits = series_limits(
         [batch.file for batch in batches if not (batch.mask or batch.member or batch.page)], intensity
     )
     batches = [batch if batch.mask else replace(batch, limits=limits.get(batch.file)) for batch in batches]
-    keys = [key_of(batch.file, {**batch.step, "rule": str(intensity)}) for batch in batches]
+    steps = {"rule": str(intensity)} | ({"masks": str(rule)} if rule.active else {})
+    keys = [key_of(batch.file, {**batch.step, **steps}) for batch in batches]
     results = {key: result for key in keys if (result := journal.get(key)) is not None}
     todo = [(batch, key) for batch, key in zip(batches, keys, strict=True) if not _is_done(batch, results.get(key))]
-    work = partial(_write_batch, intensity=intensity)
+    work = partial(_write_batch, intensity=intensity, mask_rule=rule)
     new_results = in_parallel(work, [batch for batch, _ in todo], thread_limit=1, batch_size=1)
     written = sum(len(batch.targets) for batch in batches) - sum(len(batch.targets) for batch, _ in todo)
     for (batch, key), result in zip(todo, new_results, strict=True):
@@ -151,7 +159,7 @@ def _is_done(batch: _Batch, result: dict[str, Any] | None) -> bool:
     return all(path.exists() for number, path in enumerate(batch.targets) if str(number) not in result["failed"])
 
 
-def _write_batch(batch: _Batch, *, intensity: Intensity) -> dict[str, Any]:
+def _write_batch(batch: _Batch, *, intensity: Intensity, mask_rule: MaskRule) -> dict[str, Any]:
     """Extract the images of a batch and return the result that the journal records."""
     codes: set[MaskKey] = set()
     failed: dict[str, str] = {}
@@ -169,9 +177,9 @@ def _write_batch(batch: _Batch, *, intensity: Intensity) -> dict[str, Any]:
             number, target = pending.pop(frame_number)
             try:
                 if batch.mask:
-                    frame = as_viewers_show(frame)
-                    codes.update(found := mask_codes(frame))
-                    _write_png(target, _mask_values(frame, found))
+                    mask = mask_rule.apply(as_viewers_show(frame))
+                    codes.update(found := mask_codes(mask))
+                    _write_png(target, _mask_values(mask, found))
                 else:
                     _write_png(target, intensity.show(frame, limits=limits))
             except ImageError as error:

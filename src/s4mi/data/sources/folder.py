@@ -11,10 +11,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from s4mi.data.files import SUFFIXES, is_image_file, stem_of, suffix_of
+from s4mi.data.files import SUFFIXES, is_image_file, suffix_of
 from s4mi.data.manifest import Row
 from s4mi.data.names import normalised
-from s4mi.data.sources.pair_by_name import AffixPattern, match, some
+from s4mi.data.sources.misplaced_masks import find_mask_folders, find_masks_beside
+from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match, some
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import Finding
@@ -32,14 +33,15 @@ class FolderOptions:
 
     Attributes:
         images, masks: names of the folders with images and masks.
-        mask_suffix: suffix of mask names, before the file extension.
+        mask_suffix: suffix of mask names, before the file extension; `''`: every file beside the images is an image.
+            None: none, but names like `x_mask.png` beside `x.png` are an error.
         group_pattern: regular expression whose group 1 is the patient, searched in file names.
         classes: whether sub-folders are classes.
     """
 
     images: str = "images"
     masks: str = "masks"
-    mask_suffix: str = ""
+    mask_suffix: str | None = None
     group_pattern: str = ""
     classes: bool = True
 
@@ -56,10 +58,12 @@ def read_folder(source: Path, options: FolderOptions | None = None) -> FoundData
         raise S4miError(f"{source}: not a folder; pass the folder that contains the images")
     findings: list[Finding] = []
     rows: list[Row] = []
+    united: dict[Path, tuple[Path, ...]] = {}
     for part, folder in _parts(source):
-        part_rows, part_findings = _read_part(folder, part, source=source, options=options)
+        part_rows, matches = _read_part(folder, part, source=source, options=options)
         rows.extend(part_rows)
-        findings.extend(part_findings)
+        findings.extend(matches.findings)
+        united |= matches.further
     if not rows:
         raise S4miError(f"{source}: {_no_images(source)}")
     if options.group_pattern:
@@ -75,7 +79,7 @@ def read_folder(source: Path, options: FolderOptions | None = None) -> FoundData
         (True, True): "a folder per class, with masks", (True, False): "a folder per class",
         (False, True): "images and masks", (False, False): "unlabelled images",
     }[bool(classes), masked]  # fmt: skip
-    return FoundDataset(folder=source, kind=kind, rows=tuple(rows), classes=classes, findings=tuple(findings))
+    return FoundDataset(source, kind, tuple(rows), classes=classes, findings=tuple(findings), united=united)
 
 
 def _parts(source: Path) -> list[tuple[Part | None, Path]]:
@@ -88,26 +92,29 @@ def _parts(source: Path) -> list[tuple[Part | None, Path]]:
     return [(part, path) for path, part in part_of.items()]
 
 
-def _read_part(
-    folder: Path, part: Part | None, *, source: Path, options: FolderOptions
-) -> tuple[list[Row], list[Finding]]:
+def _read_part(folder: Path, part: Part | None, *, source: Path, options: FolderOptions) -> tuple[list[Row], Matches]:
     image_root = folder / options.images if (folder / options.images).is_dir() else folder
     mask_root = folder / options.masks if (folder / options.masks).is_dir() else image_root
     images = image_files(image_root)
     masks: list[Path] = []
+    naming = AffixPattern(mask_suffix=options.mask_suffix or "")
+    unpaired: list[Finding] = []
     if mask_root != image_root:
-        masks = [path for path in image_files(mask_root) if stem_of(path).endswith(options.mask_suffix)]
+        masks = [path for path in image_files(mask_root) if naming.is_mask(path)]
         images = [path for path in images if not path.is_relative_to(mask_root)]
     elif options.mask_suffix:
-        masks = [path for path in images if stem_of(path).endswith(options.mask_suffix)]
-        images = [path for path in images if not stem_of(path).endswith(options.mask_suffix)]
-    naming = AffixPattern(mask_suffix=options.mask_suffix)
-    mask_of, findings = match(images, masks, image_root=image_root, mask_root=mask_root, naming=naming)
+        masks = [path for path in images if naming.is_mask(path)]
+        images = [path for path in images if path not in set(masks)]
+    elif options.mask_suffix is None:
+        unpaired = find_mask_folders(image_files(folder), folder, source=source)
+    if options.mask_suffix != "" and not unpaired:
+        unpaired = find_masks_beside(images, source, suffix=options.mask_suffix)
+    matches = match(images, masks, image_root=image_root, mask_root=mask_root, naming=naming)
     rows = [
         Row(
             id="",
             image=image,
-            mask=mask_of.get(image),
+            mask=matches.mask_of.get(image),
             labels=_labels(image, image_root) if options.classes else None,
             group=None,
             split=part,
@@ -115,7 +122,8 @@ def _read_part(
         )
         for image in images
     ]
-    return rows, [replace(finding, file=_relative_name(mask_root, source)) for finding in findings]
+    findings = [replace(finding, file=_relative_name(mask_root, source)) for finding in matches.findings]
+    return rows, replace(matches, findings=[*findings, *unpaired])
 
 
 def _labels(image: Path, root: Path) -> tuple[str, ...] | None:

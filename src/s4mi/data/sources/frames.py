@@ -114,6 +114,13 @@ def expand(
             findings.append(Finding(code, severity, _relative_name(row.image, found.folder), None, message))
             continue
         for new_row, images in _expand_row(row, contents, frames, folder=found.folder, like=like):
+            if row.mask is not None and row.mask in found.united and new_row.mask != row.mask:
+                message = (
+                    f"mask {row.mask.name!r} is one of several of {row.image.name!r}, but masks that are extracted or "
+                    "turned cannot be united; unite them in one file, or leave the others out"
+                )
+                findings.append(Finding("masks-united", "error", _relative_name(row.mask, found.folder), None, message))
+                break
             rows.append(new_row)
             embedded.update(images)
     if (group := single_group(rows)) is not None:

@@ -1,7 +1,8 @@
 """Match masks to images by their file names."""
 
-from collections import Counter
-from collections.abc import Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -10,6 +11,10 @@ from s4mi.data.files import stem_of
 from s4mi.data.names import NameIndex
 from s4mi.data.spec import Finding
 from s4mi.formatting import plural
+
+NUMBER = re.compile(r"[ _.\-]+\(?[0-9]+\)?$|\([0-9]+\)$")
+"""A number at the end of a name, with something before it that separates it from the name."""
+ATTACHED_NUMBER = re.compile(r"[ _.\-]*\(?[0-9]+\)?$")
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,36 @@ class AffixPattern:
         """Return the shared part of a mask's name, or None if the name does not match."""
         return _strip_affixes(stem_of(path), self.mask_prefix, self.mask_suffix)
 
+    def numbered_stems(self, path: Path) -> list[str]:
+        """Return the possible shared parts of a mask's name that has a number before or after its suffix."""
+        name = stem_of(path)
+        after = (ATTACHED_NUMBER if self.mask_suffix else NUMBER).sub("", name)
+        stems = [_strip_affixes(after, self.mask_prefix, self.mask_suffix)] if after != name else []
+        if (stem := self.mask_stem(path)) is not None and self.mask_suffix:
+            stems.append(NUMBER.sub("", stem))
+        return [stem for stem in stems if stem]
+
+    def is_mask(self, path: Path) -> bool:
+        """Whether a name is that of a mask, with or without a number after it."""
+        return self.mask_stem(path) is not None or (bool(self.mask_suffix) and bool(self.numbered_stems(path)))
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The mask of every image that has one, and the further masks of the same image, by its first mask."""
+
+    mask_of: dict[Path, Path]
+    further: dict[Path, tuple[Path, ...]]
+    findings: list[Finding]
+
 
 def match(
     images: Sequence[Path], masks: Sequence[Path], *, image_root: Path, mask_root: Path, naming: AffixPattern
-) -> tuple[dict[Path, Path], list[Finding]]:
-    """Find the mask of every image: the one at the same path below its root, else the only one of the same name."""
+) -> Matches:
+    """Find the masks of every image: that at the same path below its root, else the only one of the same name.
+
+    A mask whose name has a number more, such as `x_mask_1` of `x`, is a further mask of the image.
+    """
     stems = {mask: stem for mask in masks if (stem := naming.mask_stem(mask)) is not None}
     by_path, by_name = NameIndex[Path](), NameIndex[Path]()
     for mask, stem in stems.items():
@@ -48,12 +78,58 @@ def match(
         found = same_path[-1] if same_path else by_name.only(stem)
         if found is not None:
             mask_of[image] = found
-    return mask_of, _match_findings(images, list(stems), mask_of)
+    numbered = _numbered(images, masks, mask_of, naming=naming, roots=(image_root, mask_root))
+    further: dict[Path, tuple[Path, ...]] = {}
+    for image, more in numbered.items():
+        first = mask_of.setdefault(image, more[0])
+        if others := tuple(mask for mask in more if mask != first):
+            further[first] = others
+    used = [mask for others in further.values() for mask in others]
+    findings = _match_findings(images, [mask for mask in masks if mask in stems or mask in used], mask_of, used)
+    if further:
+        (first, others), *_ = further.items()
+        message = (
+            f"{plural(len(further), 'image')} with several masks, which are united: "
+            f"{some([first.name, *(mask.name for mask in others)])}"
+        )
+        findings.append(Finding("masks-united", "note", "", None, message))
+    return Matches(mask_of, further, findings)
 
 
-def _match_findings(images: Sequence[Path], masks: Sequence[Path], mask_of: dict[Path, Path]) -> list[Finding]:
+def _numbered(
+    images: Sequence[Path],
+    masks: Sequence[Path],
+    mask_of: Mapping[Path, Path],
+    *,
+    naming: AffixPattern,
+    roots: tuple[Path, Path],
+) -> dict[Path, list[Path]]:
+    """Return the masks whose names are those of an image's mask with a number before or after the suffix."""
+    image_root, mask_root = roots
+    by_path, by_name = NameIndex[Path](), NameIndex[Path]()
+    for image in images:
+        if (stem := naming.image_stem(image)) is not None:
+            by_path.add((image.relative_to(image_root).parent / stem).as_posix(), image)
+            by_name.add(stem, image)
+    taken = set(mask_of.values())
+    found: dict[Path, list[Path]] = defaultdict(list)
+    for mask in masks:
+        if mask in taken:
+            continue
+        for stem in naming.numbered_stems(mask):
+            same_path = by_path.get((mask.relative_to(mask_root).parent / stem).as_posix())
+            image_of = same_path[-1] if same_path else by_name.only(stem)
+            if image_of is not None:
+                found[image_of].append(mask)
+                break
+    return found
+
+
+def _match_findings(
+    images: Sequence[Path], masks: Sequence[Path], mask_of: dict[Path, Path], further: Sequence[Path]
+) -> list[Finding]:
     findings = []
-    matched = set(mask_of.values())
+    matched = {*mask_of.values(), *further}
     unmatched = [mask.name for mask in masks if mask not in matched]
     if unmatched:
         hint = _suggest_affixes(images, masks) if not mask_of else "rename them after their images, or remove them"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from s4mi.data.manifest import Row
-from s4mi.data.sources.pair_by_name import AffixPattern, match
+from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import Finding
@@ -42,10 +42,12 @@ def read_pairs(source: Path, options: PairsOptions | None = None) -> FoundDatase
         raise S4miError(f"{source}: not a folder; pass the folder that contains the folders of images and masks")
     rows: list[Row] = []
     findings: list[Finding] = []
+    united: dict[Path, tuple[Path, ...]] = {}
     for part, folder in _parts(source, options):
-        part_rows, part_findings = _read_part(folder, part, source=source, options=options)
+        part_rows, matches = _read_part(folder, part, source=source, options=options)
         rows += part_rows
-        findings += part_findings
+        findings += matches.findings
+        united |= matches.further
     if options.group_pattern:
         rows, group_findings = group_by_name(rows, options.group_pattern, source=source)
         findings += group_findings
@@ -54,7 +56,8 @@ def read_pairs(source: Path, options: PairsOptions | None = None) -> FoundDatase
         count = f"{without} of {plural(len(rows), 'image')}"
         message = f"{count} without a mask, so not annotated; if they should have one, check the names"
         findings.append(Finding("no-mask", "note", ".", None, message))
-    return FoundDataset(folder=source, kind="pairs of image and mask", rows=tuple(rows), findings=tuple(findings))
+    kind = "pairs of image and mask"
+    return FoundDataset(folder=source, kind=kind, rows=tuple(rows), findings=tuple(findings), united=united)
 
 
 def _parts(source: Path, options: PairsOptions) -> Iterator[tuple[Part | None, Path]]:
@@ -67,9 +70,7 @@ def _parts(source: Path, options: PairsOptions) -> Iterator[tuple[Part | None, P
         yield from ((PART_NAMES[path.name.lower()], path) for path in parts)
 
 
-def _read_part(
-    folder: Path, part: Part | None, *, source: Path, options: PairsOptions
-) -> tuple[list[Row], list[Finding]]:
+def _read_part(folder: Path, part: Part | None, *, source: Path, options: PairsOptions) -> tuple[list[Row], Matches]:
     image_root, mask_root = folder / options.images, folder / options.masks
     for option, root in (("--images", image_root), ("--masks", mask_root)):
         if not root.is_dir():
@@ -78,22 +79,22 @@ def _read_part(
     masks = image_files(mask_root)
     images = [path for path in image_files(image_root) if not path.is_relative_to(mask_root)]
     if image_root == mask_root:
-        masks = [path for path in masks if options.naming.mask_stem(path) is not None]
+        masks = [path for path in masks if options.naming.is_mask(path)]
         images = [path for path in image_files(image_root) if path not in set(masks)]
     images = [path for path in images if options.naming.image_stem(path) is not None]
     if not images:
         raise S4miError(
             f"{image_root}: no images with a matching name; check --images, --image-prefix and --image-suffix"
         )
-    mask_of, findings = match(images, masks, image_root=image_root, mask_root=mask_root, naming=options.naming)
+    matches = match(images, masks, image_root=image_root, mask_root=mask_root, naming=options.naming)
     official = part is None and all(_part_of(image, image_root) for image in images)
     rows = [
-        Row("", image, mask_of.get(image), labels=None, group=None,
+        Row("", image, matches.mask_of.get(image), labels=None, group=None,
             split=_part_of(image, image_root) if official else part, line=0)
         for image in images
     ]  # fmt: skip
     location = mask_root.relative_to(source).as_posix() if mask_root.is_relative_to(source) else mask_root.as_posix()
-    return rows, [replace(finding, file=location) for finding in findings]
+    return rows, replace(matches, findings=[replace(finding, file=location) for finding in matches.findings])
 
 
 def _part_of(image: Path, root: Path) -> Part | None:

@@ -13,11 +13,11 @@ from s4mi.errors import S4miError
 from s4mi.formatting import plural
 
 
-def group_by_name(rows: Sequence[Row], pattern: str, *, source: Path) -> tuple[list[Row], list[Finding]]:
-    """Assign each row the patient that group 1 of `pattern` matches in its file name.
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Return the regular expression of --group-pattern.
 
     Raises:
-        S4miError: the pattern is not a valid regular expression, or has no group.
+        S4miError: it is not a valid regular expression, or has no group.
     """
     try:
         expression = re.compile(pattern)
@@ -29,13 +29,29 @@ def group_by_name(rows: Sequence[Row], pattern: str, *, source: Path) -> tuple[l
         raise S4miError(
             f"--group-pattern {pattern!r}: has no group; put the part that is the patient in parentheses: ([^_]+)_.*"
         )
+    return expression
+
+
+def patient_of(name: str, pattern: re.Pattern[str]) -> str | None:
+    """Return the patient in a name, or None if the pattern does not match."""
+    found = pattern.search(normalised(name))
+    return (found.group(1) or None) if found else None
+
+
+def group_by_name(rows: Sequence[Row], pattern: str, *, source: Path) -> tuple[list[Row], list[Finding]]:
+    """Assign each row the patient that group 1 of `pattern` matches in its file name.
+
+    Raises:
+        S4miError: the pattern is not a valid regular expression, or has no group.
+    """
+    expression = compile_pattern(pattern)
     grouped, unmatched = [], []
     for row in rows:
-        found = expression.search(normalised(row.image.name))
-        if found is None or not found.group(1):
+        patient = patient_of(row.image.name, expression)
+        if patient is None:
             unmatched.append(row.image.relative_to(source).as_posix())
         else:
-            grouped.append(replace(row, group=found.group(1)))
+            grouped.append(replace(row, group=patient))
     findings = []
     if unmatched:
         message = (

@@ -1,13 +1,40 @@
 """Propose the options of an import command for a table, from the names and contents of its columns."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+import re
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from s4mi.data.files import SUFFIXES, suffix_of
-from s4mi.data.sources.read_table import SourceTable
-from s4mi.data.sources.table import NO, YES, TableOptions
+from s4mi.data.sources.label_names import NEGATIVE, combined
+from s4mi.data.sources.read_table import SourceTable, read_table
+from s4mi.data.sources.table import NO, YES, FileLookup
+from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import PART_NAMES
+from s4mi.errors import S4miError
+
+IMAGES = (
+    "image", "image_path", "imagepath", "filename", "file_name", "file", "path", "filepath", "file_path", "image_file",
+    "image_index", "image_name",
+)  # fmt: skip
+IMAGE_IDS = ("image_id", "imageid", "id_code", "isic_id", "id")
+MASKS = ("mask", "mask_path", "mask_file", "segmentation")
+LABELS = (
+    "label", "labels", "class", "classes", "class_name", "diagnosis", "dx", "target", "category", "finding", "findings",
+    "finding_labels", "cell_type", "celltype", "tissue_type", "tumor_type", "tumour_type", "lesion_type", "disease",
+    "pathology", "grade", "severity", "level", "stage", "retinopathy_grade",
+)  # fmt: skip
+GROUPS = (
+    "group", "patient", "patient_id", "patientid", "patient_no", "subject", "subject_id", "subjectid", "participant_id",
+    "lesion_id", "case", "case_id", "study_id",
+)  # fmt: skip
+SPLITS = ("split", "part", "set", "subset")
+NO_LABELS = frozenset({"sex", "gender", "patient_gender", "patient_sex", "view", "view_position", "laterality", "side",
+                       "eye", "race", "ethnicity", "scanner", "site", "hospital"})  # fmt: skip
+"""Columns of a few words that describe the patient or the recording."""
+MAX_CATEGORIES = 30
 
 
 def suggest_options(table: SourceTable) -> TableOptions:
@@ -17,27 +44,95 @@ def suggest_options(table: SourceTable) -> TableOptions:
     def contains_only(column: str, values: Iterable[str]) -> bool:
         return all(record.cells[column].lower() in values for record in records)
 
-    def named(*names: str) -> str | None:
-        return next((column for name in names for column in table.columns if column.lower() == name), None)
+    def named(names: Iterable[str]) -> str | None:
+        plain = {_plain(column): column for column in reversed(table.columns)}
+        return next((plain[name] for name in names if name in plain), None)
 
     files = [c for c in table.columns if any(suffix_of(Path(record.cells[c])) in SUFFIXES for record in records)]
-    image = named("image", "image_path", "filename", "file_name", "file", "path")
-    split = named("split", "part", "set", "subset")
+    split = named(SPLITS)
     options = TableOptions(
-        image=image or next(iter(files), None) or named("image_id", "id") or table.columns[0],
-        mask=named("mask", "mask_path", "segmentation"),
-        label=named("label", "labels", "class", "diagnosis", "dx", "target", "category", "finding", "findings"),
-        group=named("group", "patient", "patient_id", "patientid", "subject", "subject_id", "lesion_id", "case"),
+        image=named(IMAGES) or next(iter(files), None) or named(IMAGE_IDS) or table.columns[0],
+        mask=named(MASKS),
+        label=named(LABELS),
+        group=named(GROUPS),
         split=split if split and contains_only(split, (*PART_NAMES, "")) else None,
     )
     if options.label is not None:
-        return options
+        return replace(options, **_cells(table, options.label))
+    used = {options.image, options.mask, options.group, options.split}
     by_prefix: dict[str, list[str]] = {}
     for column in table.columns:
-        if "_" in column and contains_only(column, (*YES, *NO)):
-            by_prefix.setdefault(column[: column.rindex("_") + 1], []).append(column)
-    prefix, columns = next(((p, names) for p, names in by_prefix.items() if len(names) > 1), ("", []))
-    return replace(options, one_hot=tuple(columns), one_hot_prefix=prefix)
+        if column not in used and contains_only(column, (*YES, *NO)):
+            by_prefix.setdefault(column[: column.rfind("_") + 1], []).append(column)
+    prefix, columns = max(by_prefix.items(), key=lambda pair: len(pair[1]), default=("", []))
+    if len(columns) > 1:
+        return replace(options, one_hot=tuple(columns), one_hot_prefix=prefix)
+    if (label := _categories(table, used - {None})) is not None:
+        return replace(options, label=label, **_cells(table, label))
+    return replace(options, one_hot=tuple(columns))
+
+
+def _plain(column: str) -> str:
+    """Return the name of a column in lower case, with `_` for spaces and other signs: `Patient ID`, `PatientId`."""
+    return re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
+
+
+def _cells(table: SourceTable, label: str) -> dict[str, Any]:
+    """Return the options for cells of several names, and for a name that means none of them."""
+    counts = Counter(record.cells[label] for record in table.records if record.cells[label])
+    found = combined(counts)
+    separator = found[0] if found is not None and found[2] else None
+    if separator is None:
+        return {}
+    names = {name.strip() for cell in counts for name in cell.split(separator)}
+    alone = {name for name in names if name in counts and name.casefold() in NEGATIVE}
+    options: dict[str, Any] = {"negatives": tuple(sorted(alone))} if alone else {}
+    return options | ({"separator": separator} if separator != ";" else {})
+
+
+def _categories(table: SourceTable, used: Container[str | None]) -> str | None:
+    """Return the first column of a few words that repeat, which may be the classes."""
+    for column in table.columns:
+        if column in used or _plain(column) in NO_LABELS:
+            continue
+        cells = Counter(record.cells[column] for record in table.records if record.cells[column])
+        repeated = 2 <= len(cells) <= MAX_CATEGORIES and 2 * len(cells) <= sum(cells.values())
+        if repeated and not any(re.search(r"\d", cell) for cell in cells):
+            return column
+    return None
+
+
+@dataclass(frozen=True)
+class TableChoice:
+    """The table of a folder that lists most of its images, options for it, and a note on all tables."""
+
+    path: Path
+    options: TableOptions
+    note: str
+
+
+def choose_table(paths: Sequence[Path]) -> TableChoice | None:
+    """Choose the table to import among several, or None if no table lists an existing image."""
+    best: tuple[tuple[int, bool], TableChoice] | None = None
+    notes = []
+    for path in paths:
+        try:
+            table = read_table(path)
+        except S4miError:
+            notes.append(f"{path.name} (unreadable)")
+            continue
+        options = suggest_options(table)
+        lookup = FileLookup((path.parent / options.images, path.parent))
+        found = sum(lookup.find(record.cells[options.image or ""]) is not None for record in table.records)
+        label = options.label or ", ".join(options.one_hot)
+        notes.append(f"{path.name} ({found} of {len(table.records)} images found{f', label {label}' if label else ''})")
+        score = (found, bool(label))
+        if found and (best is None or score > best[0]):
+            best = score, TableChoice(path, options, "")
+    if best is None:
+        return None
+    hint = f"this is about {best[1].path.name}; pass the path of another table to check that"
+    return replace(best[1], note=f"several tables: {'; '.join(notes)}; {hint}")
 
 
 def command_arguments(options: TableOptions) -> list[str]:
@@ -56,4 +151,7 @@ def command_arguments(options: TableOptions) -> list[str]:
             arguments += [flag, column]
     if options.one_hot:
         arguments += ["--one-hot", ",".join(options.one_hot)]
+    if options.separator is not None:
+        arguments += ["--label-separator", options.separator]
+    arguments += [argument for name in options.negatives for argument in ("--negative", name)]
     return arguments + (["--one-hot-prefix", options.one_hot_prefix] if options.one_hot_prefix else [])

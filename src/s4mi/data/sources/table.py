@@ -6,43 +6,24 @@ present) or in one column of 0 and 1 per class; an image with an empty cell is n
 """
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, suffix_of
 from s4mi.data.manifest import MANIFEST_NAME, PARTS, Row
 from s4mi.data.names import existing_file, normalised
+from s4mi.data.sources.patient_pattern import compile_pattern, patient_of
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, SourceTable, TableRow, read_table
+from s4mi.data.sources.table_labels import label_cell_findings, parse_labels
+from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
-from s4mi.data.spec import NO_CLASS, Finding
+from s4mi.data.spec import Finding
 from s4mi.errors import S4miError, nearest
 from s4mi.records import Part
 
 YES = ("1", "1.0", "true", "yes")
 NO = ("0", "0.0", "false", "no")
-
-
-@dataclass(frozen=True)
-class TableOptions:
-    """Columns of a table; None: the column with the default name, if any; `''`: no column.
-
-    Attributes:
-        one_hot: columns of 0 and 1, one per class, instead of `label`.
-        one_hot_prefix: prefix of these columns that is not part of the class names.
-        multilabel: whether an image may show any number of classes, even if none in the table shows several.
-        images, masks: folders to search for the files, relative to the folder of the table, which is searched last.
-    """
-
-    image: str | None = None
-    mask: str | None = None
-    label: str | None = None
-    group: str | None = None
-    split: str | None = None
-    one_hot: tuple[str, ...] = ()
-    one_hot_prefix: str = ""
-    multilabel: bool = False
-    images: str = "images"
-    masks: str = "masks"
 
 
 def find_tables(source: Path) -> dict[Part | None, Path]:
@@ -81,23 +62,27 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         raise S4miError(f"{source}: contains no table ({', '.join(TABLE_SUFFIXES)}); pass the path of the table")
     rows: list[Row] = []
     findings: list[Finding] = []
+    cells: Counter[str] = Counter()
     for part, path in tables.items():
         reader = _TableReader(read_table(path), options, part=part, source=folder)
         rows.extend(reader.rows())
         findings.extend(reader.findings)
+        cells += reader.label_names
     if options.one_hot:
         classes = _one_hot_classes(options)
     else:
         classes = tuple(sorted({name for row in rows for name in row.labels or ()}))
     counts = {len(row.labels) for row in rows if row.labels is not None}
-    multilabel = options.multilabel or bool(counts - {1})
-    if not options.one_hot and not options.multilabel and counts == {0, 1}:
+    multilabel = options.multilabel or bool(options.negatives) or bool(counts - {1})
+    first_table = _name(next(iter(tables.values())), folder)
+    findings += label_cell_findings(cells, options, file=first_table)
+    if not options.one_hot and not (options.multilabel or options.negatives) and counts == {0, 1}:
         line = next(row.line for row in rows if row.labels == ())
         message = "label 'none' means annotated with no class present; use --multilabel if so, else rename the class"
-        findings.append(Finding("label-none", "error", _name(next(iter(tables.values())), folder), line, message))
+        findings.append(Finding("label-none", "error", first_table, line, message))
     if len(classes) == 1 and not multilabel and not findings:
         message = f"{classes[0]!r} is the only label; choose another column with --label, or none with --label ''"
-        findings.append(Finding("one-class", "error", _name(next(iter(tables.values())), folder), 1, message))
+        findings.append(Finding("one-class", "error", first_table, 1, message))
     return FoundDataset(
         folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel, listed=source.is_file()
     )
@@ -116,14 +101,19 @@ def labels_of(
     return labels, reader.findings
 
 
-def _only_table(folder: Path) -> Path | None:
-    tables = sorted(
+def tables_in(folder: Path) -> list[Path]:
+    """List the tables in a folder, except the manifest of a data set."""
+    return sorted(
         path
         for path in folder.iterdir()
         if path.suffix.lower() in TABLE_SUFFIXES
         and path.name != MANIFEST_NAME
         and not path.name.startswith((".", "~$"))
     )
+
+
+def _only_table(folder: Path) -> Path | None:
+    tables = tables_in(folder)
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables[:5])
         raise S4miError(f"{folder}: contains {len(tables)} tables ({names}); pass the path of one")
@@ -131,6 +121,12 @@ def _only_table(folder: Path) -> Path | None:
 
 
 def _one_hot_classes(options: TableOptions) -> tuple[str, ...]:
+    """Return the class of each column; with a single column, the class of 0 comes first."""
+    names = _column_classes(options)
+    return names if len(names) > 1 or options.multilabel else (f"not {names[0]}", names[0])
+
+
+def _column_classes(options: TableOptions) -> tuple[str, ...]:
     return tuple(column.removeprefix(options.one_hot_prefix) for column in options.one_hot)
 
 
@@ -143,6 +139,7 @@ class _TableReader:
     part: Part | None
     source: Path
     findings: list[Finding] = field(default_factory=list)
+    label_names: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         options = self.options
@@ -155,9 +152,14 @@ class _TableReader:
             self.table.require(column, option="--one-hot")
         if options.one_hot and options.label:
             raise S4miError(f"--label {options.label!r}: cannot be combined with --one-hot; use one of them")
+        self.pattern = compile_pattern(options.group_pattern) if options.group_pattern else None
+        if self.pattern is not None and options.group:
+            raise S4miError(f"--group {options.group!r}: cannot be combined with --group-pattern; use one of them")
+        if self.pattern is not None:
+            self.group = None
         self.folder = self.table.path.parent
-        self.images = _Lookup((self.folder / options.images, self.folder))
-        self.masks = _Lookup((self.folder / options.masks, self.folder))
+        self.images = FileLookup((self.folder / options.images, self.folder))
+        self.masks = FileLookup((self.folder / options.masks, self.folder))
 
     def rows(self) -> list[Row]:
         """Return the rows without errors."""
@@ -198,10 +200,19 @@ class _TableReader:
             self._error(
                 "mask-is-image", record, f"mask {image.name!r} is the image itself; set its folder with --masks"
             )
-        group = normalised(record.cells[self.group]) if self.group else ""
+        group = normalised(record.cells[self.group]) if self.group else self._patient(record)
         return Row("", image, mask, labels=labels, group=group or None, split=split, line=record.line)
 
-    def _file(self, record: TableRow, column: str, *, kind: str, lookup: "_Lookup") -> Path | None:
+    def _patient(self, record: TableRow) -> str:
+        if self.pattern is None:
+            return ""
+        cell = record.cells[self.image]
+        if (patient := patient_of(cell, self.pattern)) is None:
+            pattern = f"--group-pattern {self.options.group_pattern!r}"
+            self._error("no-group", record, f"image {cell!r} not matched by {pattern}; make the pattern more general")
+        return patient or ""
+
+    def _file(self, record: TableRow, column: str, *, kind: str, lookup: "FileLookup") -> Path | None:
         cell = record.cells[column]
         if not cell:
             return None
@@ -216,12 +227,11 @@ class _TableReader:
         cell = record.cells[self.label] if self.label else ""
         if not cell:
             return None
-        if cell == NO_CLASS:
-            return ()
-        names = tuple(dict.fromkeys(normalised(name.strip()) for name in cell.split(";") if name.strip()))
-        if not names:
-            self._error("no-label", record, f"label {cell!r} contains no class; clear the cell if not annotated")
-        return names
+        labels = parse_labels(cell, self.options)
+        self.label_names.update(labels.names or labels.negatives)
+        if labels.error:
+            self._error("no-label", record, labels.error)
+        return labels.names
 
     def _one_hot(self, record: TableRow) -> tuple[str, ...] | None:
         values = [record.cells[column].lower() for column in self.options.one_hot]
@@ -232,6 +242,8 @@ class _TableReader:
                 message = f"column {column!r} must be 0 or 1 (given {record.cells[column]!r}); correct the cell"
                 self._error("one-hot", record, message)
         classes = _one_hot_classes(self.options)
+        if len(classes) > len(values):
+            return (classes[values[0] in YES],)
         return tuple(name for name, value in zip(classes, values, strict=True) if value in YES)
 
     def _split(self, record: TableRow) -> Part | None:
@@ -252,7 +264,7 @@ class _TableReader:
 
 
 @dataclass(frozen=True)
-class _Lookup:
+class FileLookup:
     """Finds files by their names in tables: with or without folder and file extension."""
 
     folders: tuple[Path, ...]

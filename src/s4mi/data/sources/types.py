@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from s4mi.data.manifest import Row
+from s4mi.data.sources.compose_masks import MaskRule
 from s4mi.data.spec import Finding, MaskKey
 from s4mi.records import Part
 
@@ -51,6 +52,7 @@ class FoundDataset:
         multilabel: whether an image may show any number of classes.
         embedded: images inside larger files, by the path that represents them in `rows`: that of the file, treated as a
             folder, followed by a name, such as `scan.dcm/scan_003.png`.
+        united: further masks of an image, by its first mask, which an import unites into one.
         listed: whether a file lists every image, so that other files in `folder` are never imported.
     """
 
@@ -61,6 +63,7 @@ class FoundDataset:
     findings: tuple[Finding, ...] = ()
     multilabel: bool = False
     embedded: Mapping[Path, EmbeddedImage] = field(default_factory=dict)
+    united: Mapping[Path, tuple[Path, ...]] = field(default_factory=dict)
     listed: bool = False
 
 
@@ -73,6 +76,7 @@ class DatasetNaming:
         source, licence: origin of the images and their terms.
         foreground: class of the only value beside 0 in masks.
         mask_values: class of each pixel value or colour of masks with several.
+        mask_rule: which pixels are foreground if not those of a value of their own.
     """
 
     name: str
@@ -80,3 +84,4 @@ class DatasetNaming:
     licence: str = ""
     foreground: str = "foreground"
     mask_values: Mapping[MaskKey, str] = field(default_factory=dict)
+    mask_rule: MaskRule = field(default_factory=MaskRule)

@@ -8,12 +8,10 @@ A journal in the data set folder records finished work, from which an interrupte
 """
 
 import os
-import shutil
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -22,10 +20,14 @@ from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.manifest import MANIFEST_NAME, Row, read_manifest, write_dataset
 from s4mi.data.parallel import in_parallel
+from s4mi.data.sources.compose_masks import ComposeJob, compose_masks
 from s4mi.data.sources.conversion import describe_conversion
+from s4mi.data.sources.copy_files import copy_all, copy_targets, relative_path
 from s4mi.data.sources.extract import ExtractJob, extract_images
 from s4mi.data.sources.frames import FrameSelection, expand
-from s4mi.data.sources.mask_naming import name_mask_values, scan_masks
+from s4mi.data.sources.label_names import find_label_problems
+from s4mi.data.sources.mask_naming import name_mask_values, propose_threshold, scan_masks
+from s4mi.data.sources.refuse import refuse_errors, skip_missing_files
 from s4mi.data.sources.resume import ImportJournal
 from s4mi.data.sources.types import DatasetNaming, FoundDataset, ProgressCallback
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, MaskKey
@@ -85,12 +87,13 @@ def write_import(
     destination = destination.expanduser().resolve()
     options = options or ImportOptions()
     progress = progress or (lambda *_: None)
-    _check_findings(found, skip_missing=options.skip_missing)
+    found = skip_missing_files(found) if options.skip_missing else found
+    refuse_errors(found)
     _check_destination(found, destination, force=options.force)
     found = expand(
         found, options.frames, keep_dicom=options.keep_dicom, progress=progress, image_affine=options.image_affine
     )
-    _check_findings(found, skip_missing=options.skip_missing)
+    refuse_errors(found)
     found = replace(found, rows=tuple(replace(row, id=name) for row, name in zip(found.rows, _ids(found), strict=True)))
     try:
         with ImportJournal(destination) as journal:
@@ -108,23 +111,47 @@ def _write(
     journal: ImportJournal,
     progress: ProgressCallback,
 ) -> ImportResult:
-    rows, findings = found.rows, list(found.findings)
-    targets = _targets(found, destination) if options.copy or found.embedded else {}
+    multilabel = "multilabel" in tasks_of(found)
+    rows, findings = found.rows, [*found.findings, *find_label_problems(found.rows, multilabel=multilabel)]
+    composing = bool(found.united) or naming.mask_rule.active
+    targets = copy_targets(found, destination) if options.copy or found.embedded or composing else {}
     codes: set[MaskKey] = set()
     if found.embedded:
-        rows, codes, failures = _extract(found, targets, options.intensity, journal=journal, progress=progress)
+        rows, codes, failures = _extract(found, targets, options.intensity, naming, journal=journal, progress=progress)
         findings += failures
-    masks = [row.mask for row in rows if row.mask is not None and row.mask not in found.embedded]
-    values, unreadable = scan_masks(masks, journal=journal, progress=partial(progress, "reading masks"))
-    if masks and len(unreadable) == len(masks) and not codes:
-        raise S4miError(f"{unreadable[0]} (none of {plural(len(masks), 'mask')} can be read)")
-    mask_values = name_mask_values(values | codes, naming=naming) if any(row.mask for row in rows) else {}
+    masks = {row.mask for row in rows if row.mask is not None} - set(found.embedded)
+    composed = {
+        mask: targets[mask].with_suffix(".png") for mask in masks if naming.mask_rule.active or mask in found.united
+    }
+    if composed:
+        jobs = [ComposeJob((mask, *found.united.get(mask, ())), target) for mask, target in composed.items()]
+        work = partial(progress, "writing masks")
+        values, failed = compose_masks(jobs, naming.mask_rule, journal=journal, progress=work)
+        codes |= values
+        findings += [
+            Finding(error.code, "warning", str(found.folder), None, f"{error}; row skipped")
+            for error in failed.values()
+        ]
+        rows = tuple(row for row in rows if row.mask is None or composed.get(row.mask) not in failed)
+        targets |= composed
+    files = sorted(masks - set(composed))
+    scanned = scan_masks(files, journal=journal, progress=partial(progress, "reading masks"))
+    unreadable = scanned.unreadable
+    ambiguous = len(scanned.values) > 2 or bool(unreadable)
+    hint = propose_threshold(files) if ambiguous and not naming.mask_values else ""
+    if files and len(unreadable) == len(files) and not codes:
+        raise S4miError(f"{unreadable[0]} (none of {plural(len(files), 'mask')} can be read){hint}")
+    bilevel = scanned.bilevel and codes <= {0, 255}
+    mask_values = (
+        name_mask_values(scanned.values | codes, naming=naming, bilevel=bilevel, hint=hint) if masks or codes else {}
+    )
     spec = _spec(replace(found, rows=rows), naming=naming, mask_values=mask_values)
     spec = spec.model_copy(
         update={"intensity": str(options.intensity), "conversion": describe_conversion(found, options.intensity)}
     )
     if targets:
-        _copy_all({path: target for path, target in targets.items() if path not in found.embedded}, progress=progress)
+        extracted = {*found.embedded, *composed}
+        copy_all({path: target for path, target in targets.items() if path not in extracted}, progress=progress)
         rows = tuple(
             replace(row, image=targets[row.image], mask=None if row.mask is None else targets[row.mask]) for row in rows
         )
@@ -142,6 +169,7 @@ def _extract(
     found: FoundDataset,
     targets: dict[Path, Path],
     intensity: Intensity,
+    naming: DatasetNaming,
     *,
     journal: ImportJournal,
     progress: ProgressCallback,
@@ -150,7 +178,7 @@ def _extract(
     images = {row.image for row in found.rows} & set(found.embedded)
     masks = {row.mask for row in found.rows if row.mask is not None} & set(found.embedded)
     jobs = [ExtractJob(found.embedded[path], targets[path], mask=path in masks) for path in sorted(images | masks)]
-    result = extract_images(jobs, intensity, journal=journal, progress=progress)
+    result = extract_images(jobs, intensity, mask_rule=naming.mask_rule, journal=journal, progress=progress)
     rows, findings = [], []
     for row in found.rows:
         paths = [path for path in (row.image, row.mask) if path is not None]
@@ -175,16 +203,6 @@ def tasks_of(found: FoundDataset) -> tuple[TaskKind, ...]:
     return tuple(tasks)
 
 
-def _check_findings(found: FoundDataset, *, skip_missing: bool) -> None:
-    ignored = {"missing-image", "missing-mask"} if skip_missing else set()
-    errors = [finding for finding in found.findings if finding.severity == "error" and finding.code not in ignored]
-    if errors:
-        more = f" (and {len(errors) - 1} more; list all: s4mi data check {found.folder})" if len(errors) > 1 else ""
-        raise S4miError(f"{found.folder / errors[0].location}: {errors[0].message}{more}")
-    if not found.rows:
-        raise S4miError(f"{found.folder}: no images to import; check the folder with: s4mi data check {found.folder}")
-
-
 def _check_destination(found: FoundDataset, destination: Path, *, force: bool) -> None:
     folders = {found.folder}
     if found.listed and destination != found.folder:  # the data set may be in a folder beside its table
@@ -203,18 +221,13 @@ def _check_destination(found: FoundDataset, destination: Path, *, force: bool) -
 
 def _ids(found: FoundDataset) -> list[str]:
     """Return an id per row: the shortest of stem, path without extension and full path that is unique for all."""
-    paths = [_relative(row.image, found.folder) for row in found.rows]
+    paths = [relative_path(row.image, found.folder) for row in found.rows]
     stems = [path.stem for path in paths]
     without_suffix = [path.with_suffix("").as_posix() for path in paths]
     for names in (stems, without_suffix):
         if len(set(names)) == len(names):
             return names
     return [path.as_posix() for path in paths]
-
-
-def _relative(path: Path, folder: Path) -> PurePosixPath:
-    relative = path.relative_to(folder) if path.is_relative_to(folder) else path.relative_to(path.anchor)
-    return PurePosixPath(relative.as_posix())
 
 
 def _all_grey(rows: Sequence[Row], *, progress: ProgressCallback) -> bool:
@@ -257,39 +270,3 @@ def _root(source: Path, destination: Path) -> str:
     if source.is_relative_to(destination.parent):
         return Path(os.path.relpath(source, destination)).as_posix()
     return source.as_posix()
-
-
-def _targets(found: FoundDataset, destination: Path) -> dict[Path, Path]:
-    """Return the path of every image and mask in the data set folder."""
-    masks = [row.mask for row in found.rows if row.mask is not None]
-    return {
-        **_targets_in(destination / "images", [row.image for row in found.rows], source=found.folder),
-        **_targets_in(destination / "masks", masks, source=found.folder),
-    }
-
-
-def _targets_in(folder: Path, paths: Sequence[Path], *, source: Path) -> dict[Path, Path]:
-    full = {path: _relative(path, source) for path in paths}
-    # `train/images/a.png` becomes `images/train/a.png`, unless two files would get the same path.
-    short = {path: PurePosixPath(*(part for part in name.parts if part != folder.name)) for path, name in full.items()}
-    names = short if len(set(short.values())) == len(short) else full
-    return {path: folder / name for path, name in names.items()}
-
-
-def _copy_all(targets: Mapping[Path, Path], *, progress: ProgressCallback) -> None:
-    copies = in_parallel(_copy, list(targets.items()), progress=partial(progress, "copying"))
-    deque(copies, maxlen=0)
-
-
-def _copy(pair: tuple[Path, Path]) -> None:
-    """Copy a file with its modification time, atomically, unless the target has the same size and time."""
-    path, target = pair
-    state = path.stat()
-    if target.exists():
-        existing = target.stat()
-        if (existing.st_size, existing.st_mtime_ns) == (state.st_size, state.st_mtime_ns):
-            return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    shutil.copy2(path, part)
-    part.replace(target)
