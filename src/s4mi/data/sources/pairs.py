@@ -11,6 +11,7 @@ from pathlib import Path
 
 from s4mi.data.manifest import Row
 from s4mi.data.sources.pair_by_name import AffixPattern, match
+from s4mi.data.sources.pair_by_reference import match_segmentations
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import Finding
@@ -85,7 +86,12 @@ def _read_part(
         raise S4miError(
             f"{image_root}: no images with a matching name; check --images, --image-prefix and --image-suffix"
         )
-    mask_of, findings = match(images, masks, image_root=image_root, mask_root=mask_root, naming=options.naming)
+    mask_of, named, findings = match_segmentations(images, masks)
+    if named or not mask_of:
+        left = [image for image in images if image not in mask_of]
+        by_name, more = match(left, named, image_root=image_root, mask_root=mask_root, naming=options.naming)
+        mask_of.update(by_name)
+        findings += more
     official = part is None and all(_part_of(image, image_root) for image in images)
     rows = [
         Row("", image, mask_of.get(image), labels=None, group=None,
