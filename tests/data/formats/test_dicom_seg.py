@@ -125,10 +125,7 @@ def test_silent_a5_the_masks_of_an_enhanced_ct_are_found_by_frame(kind: Kind, tm
 @pytest.mark.parametrize("source", ["one file for a series", "enhanced"])
 def test_silent_a5_an_import_gives_each_image_its_mask(kind: Kind, source: str, tmp_path: Path) -> None:
     masks = truth()
-    if source == "enhanced":
-        images = [enhanced(tmp_path / "data/images/ct.dcm")]
-    else:
-        images = series(tmp_path / "data/images")
+    images = [enhanced(tmp_path / "data/images/ct.dcm")] if source == "enhanced" else series(tmp_path / "data/images")
     seg(tmp_path / "data/masks/anything.dcm", images, masks, kind)
     write_import(read_pairs(tmp_path / "data"), tmp_path / "out", naming=DatasetNaming("x", mask_values=VALUES))
     rows = load_manifest(tmp_path / "out").rows

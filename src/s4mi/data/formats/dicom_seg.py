@@ -94,12 +94,12 @@ def only_mask(path: Path) -> Frame:
 
 def _read(path: Path) -> Any:
     state = path.stat()
-    return _read_file(os.fspath(path), state.st_size, state.st_mtime_ns)
+    return _read_file(os.fspath(path), (state.st_size, state.st_mtime_ns))
 
 
 @lru_cache(maxsize=2)
-def _read_file(path: str, size: int, modified: int) -> Any:
-    """Read a segmentation, which may be that of a whole series; `size` and `modified` tell its states apart."""
+def _read_file(path: str, _stamp: tuple[int, int]) -> Any:
+    """Read a segmentation, which may be that of a whole series; the stamp, of size and time, is part of the key."""
     highdicom = require_extra("highdicom", extra="dicom", purpose=f"{Path(path).name}: reading DICOM-SEG")
     return highdicom.seg.segread(path)
 
