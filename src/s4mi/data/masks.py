@@ -1,6 +1,6 @@
 """Read masks as class indices, from files that encode classes as numbers, palette entries or colours."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.files import read_frame, read_frames, read_header, suffix_of
-from s4mi.data.formats import dicom, nifti, raster, tiff
+from s4mi.data.formats import dicom, dicom_seg, nifti, raster, tiff
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import IGNORED_CLASS, MaskKey
@@ -53,20 +53,29 @@ def read_mask_frame(path: Path) -> Frame:
     suffix = suffix_of(path)
     if suffix in raster.SUFFIXES:
         return raster.codes(path)
+    if dicom.is_dicom(path) and dicom_seg.is_seg(path):
+        segmentation = dicom_seg.only_mask(path)
+        return Frame(dicom.turn_of_segmentation(path).apply(segmentation.values))
     return tiff.codes(path) if suffix in tiff.SUFFIXES else as_viewers_show(read_frame(path))
 
 
 def frames_like(mask: Path, image: Path) -> Iterator[Frame]:
     """Yield the frames of a mask in the orientation of its image: by its NIfTI affine, or turned like its DICOM file.
 
+    The pixels of a DICOM segmentation are those of the image as stored, which it refers to.
+
     Raises:
-        ImageError: a file cannot be read.
+        ImageError: a file cannot be read, or a DICOM segmentation does not refer to the image.
     """
     if suffix_of(image) in nifti.SUFFIXES:
         yield from nifti.frames(mask, like=image)
         return
     turn = dicom.turn_of_file(image)
-    frames = [read_mask_frame(mask)] if read_header(mask).frames == 1 else read_frames(mask)
+    frames: Iterable[Frame]
+    if dicom.is_dicom(mask) and dicom_seg.is_seg(mask):
+        frames = dicom_seg.masks_of(mask, image)
+    else:
+        frames = [read_mask_frame(mask)] if read_header(mask).frames == 1 else read_frames(mask)
     for frame in frames:
         yield Frame(turn.apply(frame.values))
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.formats.axial import Turn, turn_of
+from s4mi.data.formats.dicom_seg import NOT_AN_IMAGE, SOP_CLASSES
 from s4mi.data.formats.frame import Frame, Header, ImageError, colours_last, image_errors
 from s4mi.errors import require_extra
 
@@ -44,6 +45,11 @@ def is_nameless(path: Path) -> bool:
             return file.read(132)[128:] == b"DICM"
     except OSError:
         return False
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether `path` has the extension of a DICOM file, or is one without extension."""
+    return path.suffix.lower() in SUFFIXES or is_nameless(path)
 
 
 def header(path: Path) -> Header:
@@ -124,6 +130,17 @@ def turn_of_file(path: Path) -> Turn:
     """
     with open_dataset(path, pixels=False) as dataset:
         return turn_of_dataset(dataset)
+
+
+def turn_of_segmentation(path: Path) -> Turn:
+    """Return how the frames of a DICOM segmentation become axial slices of the convention, by its own orientation.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    pydicom = require_extra("pydicom", extra="dicom", purpose=f"{path.name}: reading DICOM-SEG")
+    with image_errors(path):
+        return turn_of_dataset(pydicom.dcmread(path, stop_before_pixels=True))
 
 
 def _turned(frame: Frame, turn: Turn) -> Frame:
@@ -222,6 +239,8 @@ def open_dataset(path: Path, *, pixels: bool) -> "Iterator[Dataset]":
             dataset = pydicom.dcmread(path, stop_before_pixels=not pixels, force=False)
         except pydicom.errors.InvalidDicomError as error:
             raise ImageError("not-an-image", "is not a DICOM file; rename it to match its format") from error
+        if str(dataset.get("SOPClassUID", "")) in SOP_CLASSES:
+            raise ImageError("not-an-image", NOT_AN_IMAGE)
         if "Rows" not in dataset or "Columns" not in dataset:
             what = str(dataset.get("Modality", "")) or "a report or directory"
             raise ImageError("not-an-image", f"is a DICOM file without images ({what}); exclude it")

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from s4mi.data.files import read_header, stem_of, suffix_of
-from s4mi.data.formats import arrays, dicom, nifti, raster, tiff
+from s4mi.data.formats import arrays, dicom, dicom_seg, nifti, raster, tiff
 from s4mi.data.formats.axial import AS_STORED, Turn
 from s4mi.data.formats.dicom_series import DicomSource, read_source
 from s4mi.data.formats.frame import Header, ImageError
@@ -66,12 +66,14 @@ class _FileContents:
         header: its header if images are to be extracted from it, else None.
         source: patient, study and series of a DICOM file.
         turn: how its stored frames become axial slices of the convention.
+        seg: whether it is a DICOM segmentation, whose masks are found by reference to the images.
         error: why it cannot be read, else empty.
     """
 
     header: Header | None = None
     source: DicomSource | None = None
     turn: Turn = AS_STORED
+    seg: bool = False
     error: str = ""
 
     @property
@@ -129,17 +131,15 @@ def expand(
 
 
 def _may_hold_several(path: Path) -> bool:
-    return suffix_of(path) in (*MULTI_FRAME, *nifti.SUFFIXES) or _is_dicom(path)
-
-
-def _is_dicom(path: Path) -> bool:
-    return suffix_of(path) in dicom.SUFFIXES or dicom.is_nameless(path)
+    return suffix_of(path) in (*MULTI_FRAME, *nifti.SUFFIXES) or dicom.is_dicom(path)
 
 
 def _inspect(path: Path, *, keep_dicom: bool) -> _FileContents:
+    if dicom.is_dicom(path) and dicom_seg.is_seg(path):
+        return _FileContents(seg=True)
     try:
         header = read_header(path)
-        if _is_dicom(path):
+        if dicom.is_dicom(path):
             return _FileContents(
                 None if keep_dicom and header.frames == 1 else header, read_source(path), dicom.turn_of_file(path)
             )
@@ -155,9 +155,12 @@ def _row_error(row: Row, contents: dict[Path, _FileContents], *, like: Path | No
     for kind, path, file in (("image", row.image, image), ("mask", row.mask, mask)):
         if file.error and path is not None:
             return "unreadable", "warning", f"{kind} {path.name!r} {file.error}; skipped"
+    if image.seg:
+        return "unreadable", "warning", f"image {row.image.name!r} {dicom_seg.NOT_AN_IMAGE}; skipped"
     if row.mask is not None and _both_nifti(row.image, row.mask) and (problem := _grid_problem(row, like=like)):
         return "mask-affine", "error", f"mask {row.mask.name!r} {problem}"
-    if row.mask is not None and like is None and image.images != mask.images:
+    by_reference = mask.seg and dicom.is_dicom(row.image)
+    if row.mask is not None and like is None and not by_reference and image.images != mask.images:
         message = (
             f"image {row.image.name!r} has {plural(image.images, 'frame')} but its mask {row.mask.name!r} has "
             f"{mask.images}; export both with the same frames; skipped"
@@ -191,13 +194,14 @@ def _expand_row(
     image = contents.get(row.image, _FileContents())
     group = row.group
     mask = contents.get(row.mask, _FileContents()) if row.mask is not None else _FileContents()
+    by_reference = mask.seg and dicom.is_dicom(row.image)
     # The pixels of a mask without orientation are those of the DICOM file as stored, and turned with them.
     turned = (
         row.mask is not None and image.turn != Turn() and not (mask.source or suffix_of(row.mask) in nifti.SUFFIXES)
     )
-    if turned:
+    if turned or by_reference:
         like = row.image
-    if image.header is None and mask.header is None and not turned:
+    if image.header is None and mask.header is None and like is None:
         yield replace(row, group=group), {}
         return
     count = image.images
@@ -208,8 +212,12 @@ def _expand_row(
         paths: dict[str, Path | None] = {}
         for kind, path, file in (("image", row.image, image), ("mask", row.mask, mask)):
             paths[kind] = path
-            if path is not None and (file.header is not None or (turned and kind == "mask")):
-                extracted = path / (f"{stem_of(path)}_{frame:03d}.png" if count > 1 else f"{stem_of(path)}.png")
+            if path is not None and (file.header is not None or ((turned or by_reference) and kind == "mask")):
+                stem = stem_of(path)
+                if by_reference and kind == "mask":  # one segmentation may hold the masks of a whole series
+                    image_name = _relative_name(row.image.with_name(stem_of(row.image)), folder)
+                    stem = image_name.strip("/").replace("/", "__")
+                extracted = path / (f"{stem}_{frame:03d}.png" if count > 1 else f"{stem}.png")
                 paths[kind] = extracted
                 embedded[extracted] = EmbeddedImage(path, frame=frame, like=like if kind == "mask" else None)
         assert paths["image"] is not None

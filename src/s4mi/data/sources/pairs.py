@@ -11,6 +11,7 @@ from pathlib import Path
 
 from s4mi.data.manifest import Row
 from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match
+from s4mi.data.sources.pair_by_reference import match_segmentations
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import Finding
@@ -86,7 +87,12 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: PairsO
         raise S4miError(
             f"{image_root}: no images with a matching name; check --images, --image-prefix and --image-suffix"
         )
-    matches = match(images, masks, image_root=image_root, mask_root=mask_root, naming=options.naming)
+    referenced, named, findings = match_segmentations(images, masks)
+    matches = Matches(referenced, {}, findings)
+    if named or not referenced:
+        left = [image for image in images if image not in referenced]
+        by_name = match(left, named, image_root=image_root, mask_root=mask_root, naming=options.naming)
+        matches = Matches({**referenced, **by_name.mask_of}, by_name.further, [*findings, *by_name.findings])
     official = part is None and all(_part_of(image, image_root) for image in images)
     rows = [
         Row("", image, matches.mask_of.get(image), labels=None, group=None,

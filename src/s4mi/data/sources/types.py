@@ -29,6 +29,7 @@ class EmbeddedImage:
         frame: number of the frame, from 0; the frames of a TIFF are its pages of one size.
         member: member of an archive: an image in a `.zip`, an array of images in a `.npz`.
         like: image whose orientation a mask takes: of NIfTI, its affine instead of the mask's own; of DICOM, its turn.
+            A mask in a DICOM segmentation is that of the frames of this image.
         page: whether `frame` counts all pages of a TIFF, whatever their size.
     """
 
