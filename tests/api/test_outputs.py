@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars
 import pytest
+from PIL import Image
 
 import s4mi
 from conftest import DEDL, TRANSFER
@@ -102,6 +103,10 @@ def test_suggestions_are_a_table_in_order(runs: dict[str, s4mi.Run], lesions: Pa
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows({**row, "label": "", "mask": ""} if row["id"] in hidden else row for row in rows)
+    for row in rows:
+        if row["id"] in hidden:  # an image that the run has not seen: it knows images by their content
+            path = data / row["image"]
+            Image.open(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path)
     made = s4mi.suggest(
         runs["classifier"], data, tmp_path / "next.csv", count=5, uncertainty="entropy", diversity="none",
         per_patient=0, progress=False,

@@ -311,7 +311,7 @@ def test_a_method_of_a_notebook_is_refused_for_worker_processes(
     monkeypatch.setattr(METHODS, "_known", dict(METHODS._known))
     register(InNotebook)
     study = studied(pretraining={}, arms=[{"method": {**TRANSFER, "name": "in_notebook"}}])
-    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     with pytest.raises(S4miError) as refused:
         run_study(study, tmp_path / "study", **pool)
     assert str(refused.value) == (
