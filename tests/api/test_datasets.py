@@ -150,8 +150,8 @@ def test_a_split_is_that_of_a_run_and_can_be_saved_for_one(tmp_path: Path, lesio
         ({"kind": "randon"}, "unknown kind of split 'randon'; did you mean 'random'"),
         ({"task": "segmentatio"}, "unknown task 'segmentatio'; did you mean 'segmentation'"),
         ({"kind": "random", "ratios": (0.5, 0.5, 0.5)}, "ratios must be three positive numbers that sum to 1"),
-        ({"kind": "kfold", "folds": 4, "fold": 4}, "fold must be 0–3 (given 4)"),
-        ({"kind": "file"}, "kind 'file' needs a saved split; pass file="),
+        ({"kind": "kfold", "folds": 4, "fold": 4}, "fold must be 0–3 for 4 folds (given 4)"),
+        ({"kind": "file"}, "kind 'file' requires a saved split; pass it as file"),
     ],
 )
 def test_a_split_that_cannot_be_is_one_line(lesions: Path, options: dict[str, object], message: str) -> None:

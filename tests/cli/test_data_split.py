@@ -58,9 +58,9 @@ def test_the_table_counts_every_class_in_every_part(lesions: Path) -> None:
     [
         (["--kind", "randm"], "did you mean 'random'"),
         (["--task", "multilabel"], "has no annotations for multilabel; choose --task multiclass or segmentation"),
-        (["--kind", "random", "--ratios", "1,1,1"], "--ratios must be three numbers above 0 with sum 1"),
-        (["--kind", "kfold", "--fold", "5"], "--fold must be 0–4 for 5 folds (given 5)"),
-        (["--kind", "file"], "pass it with --file"),
+        (["--kind", "random", "--ratios", "1,1,1"], "ratios must be three positive numbers that sum to 1"),
+        (["--kind", "kfold", "--fold", "5"], "fold must be 0–4 for 5 folds (given 5)"),
+        (["--kind", "file"], "requires a saved split; pass it as file"),
         (["--kind", "file", "--file", "nothing.json"], "nothing.json: cannot be read"),
         (["--fractions", "1000 images"], "label_fraction is 1000 images, but the training part has only"),
         (["--kind", "official"], "no split given, but split.kind=official requires one in every row"),

@@ -89,7 +89,7 @@ def split(
     *,
     task: "TaskKind | None" = None,
     kind: SplitKind = "auto",
-    ratios: tuple[float, float, float] = (0.7, 0.1, 0.2),
+    ratios: Sequence[float] = (0.7, 0.1, 0.2),
     folds: int = 5,
     fold: int = 0,
     seed: int = 0,
@@ -139,11 +139,12 @@ def _method(
     if kind == "auto":
         return None
     if len(ratios) != 3 or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
-        raise S4miError(f"ratios must be three positive numbers that sum to 1, e.g. (0.7, 0.1, 0.2) (given {ratios})")
+        given = ", ".join(map(str, ratios))
+        raise S4miError(f"ratios must be three positive numbers that sum to 1, e.g. 0.7, 0.1, 0.2 (given {given})")
     if kind == "kfold" and not 0 <= fold < folds:
-        raise S4miError(f"fold must be 0–{folds - 1} (given {fold})")
+        raise S4miError(f"fold must be 0–{folds - 1} for {folds} folds (given {fold})")
     if kind == "file" and file is None:
-        raise S4miError("kind 'file' needs a saved split; pass file=")
+        raise S4miError("kind 'file' requires a saved split; pass it as file")
     path = None if file is None else as_path(file)
     return SplitMethod(kind, (ratios[0], ratios[1], ratios[2]), folds=folds, fold=fold, seed=seed, file=path)
 

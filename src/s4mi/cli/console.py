@@ -161,4 +161,6 @@ def counted(pairs: Iterable[tuple[str, int]]) -> str:
 
 def how_many(number: int, noun: str) -> str:
     """Return a count with its noun: `no errors`, `1 error`, `2 errors`."""
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+    from s4mi.formatting import plural
+
+    return plural(number, noun) if number else f"no {noun}s"

@@ -1,14 +1,14 @@
 """`s4mi data`: import, check, split and merge data sets."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from s4mi.cli import import_folder, merge, split
-from s4mi.cli.console import counted, how_many, print_facts, print_findings, print_line, progress_bar
+from s4mi.cli.console import counted, how_many, print_facts, print_findings, print_line
 
 if TYPE_CHECKING:
     from s4mi.data.checks.check import CheckReport
@@ -47,14 +47,11 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
 ) -> None:
     """Decode all files; report statistics and problems, with file, line and hint. Exit with status 1 on errors."""
-    from s4mi.data.checks.check import check_path
+    from s4mi.api.checks import check as check_data
 
-    with progress_bar() as bar:
-        reports = check_path(path, duplicates=duplicates, progress=lambda done, of: bar("decoding", done, of))
-        if embeddings:
-            reports = [
-                _with_similar_images(report, embeddings, weights, distance=distance, bar=bar) for report in reports
-            ]
+    reports = check_data(
+        path, duplicates=duplicates, backbone=embeddings or None, weights=weights, distance=distance
+    ).reports
     errors, warnings = (sum(report.count(severity) for report in reports) for severity in ("error", "warning"))
     if as_json:
         typer.echo(_as_json(reports, errors=errors, warnings=warnings))
@@ -64,24 +61,6 @@ def check(
         print_line(f"{how_many(errors, 'error')}, {how_many(warnings, 'warning')}", style="red" if errors else "green")
     if errors or (strict and warnings):
         raise typer.Exit(1)
-
-
-def _with_similar_images(
-    report: "CheckReport", backbone: str, weights: str, *, distance: float, bar: Callable[[str, int, int], None]
-) -> "CheckReport":
-    """Add findings of images with similar features."""
-    from dataclasses import replace
-
-    from s4mi.errors import S4miError
-    from s4mi.inference.near_duplicates import NearDuplicateSearch, find_near_duplicates
-
-    if report.command is not None:
-        raise S4miError(f"{report.path}: not a data set folder, which --embeddings requires; import it first")
-    search = NearDuplicateSearch(backbone, weights=weights, distance=distance)
-    found = find_near_duplicates(
-        report.path, search, known=report.findings, progress=lambda done, of: bar("comparing images", done, of)
-    )
-    return replace(report, findings=(*report.findings, *found))
 
 
 def _print_report(report: "CheckReport", *, several: bool) -> None:

@@ -6,15 +6,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from s4mi.cli.console import print_line, progress_bar
+from s4mi.cli.console import print_line
 
 if TYPE_CHECKING:
-    from s4mi.data.splits.split import SplitMethod
     from s4mi.recipes.split import SplitResult
     from s4mi.records import TaskKind
-
-KINDS = ("auto", "official", "random", "kfold", "file")
-TASKS = ("multiclass", "multilabel", "segmentation")
 
 
 def split(
@@ -47,50 +43,33 @@ def split(
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as a single JSON document.")] = False,
 ) -> None:
     """Split like a run with these settings; print the class distribution over parts and label fractions."""
-    from s4mi.data.splits.label_amount import LabelAmount
-    from s4mi.errors import S4miError, nearest
-    from s4mi.recipes.split import save_split_result, split_dataset
+    from s4mi.api.splits import SplitKind
+    from s4mi.api.splits import split as split_dataset
 
-    for option, value, known in (("--kind", kind, KINDS), ("--task", task or TASKS[0], TASKS)):
-        if value not in known:
-            hint = nearest(value, known) or f"; use one of {', '.join(known)}"
-            raise S4miError(f"unknown {option} {value!r}{hint}")
-    amounts = [LabelAmount.parse(one) for one in fractions.split(",") if one.strip()] or [LabelAmount(100)]
-    method = _split_method(kind, ratios, folds=folds, fold=fold, seed=seed, file=file)
-    with progress_bar() as bar:
-        result = split_dataset(
-            dataset, division=method, kind=cast("TaskKind", task) if task else None,
-            seed=seed, amounts=amounts, progress=lambda done, of: bar("reading masks", done, of),
-        )  # fmt: skip
+    made = split_dataset(
+        dataset, task=cast("TaskKind", task) if task else None, kind=cast("SplitKind", kind), ratios=_ratios(ratios),
+        folds=folds, fold=fold, seed=seed, file=file,
+        fractions=[one.strip() for one in fractions.split(",") if one.strip()],
+    )  # fmt: skip
+    result = made.result
     if as_json:
         typer.echo(json.dumps(_as_json(result), indent=2))
     elif show or out is None:
         _print(result)
     if out is not None:
-        save_split_result(result, out)
+        made.save(out)
         if not as_json:
             print_line(f"saved to {out}; use it with split.kind=file split.file={out}")
 
 
-def _split_method(
-    kind: str, ratios: str, *, folds: int, fold: int, seed: int, file: Path | None
-) -> "SplitMethod | None":
-    from s4mi.data.splits.split import SplitMethod
+def _ratios(given: str) -> tuple[float, ...]:
+    """The numbers of `--ratios`; what they must be is checked with the other settings."""
     from s4mi.errors import S4miError
 
-    if kind == "auto":
-        return None
     try:
-        train, val, test = (float(one) for one in ratios.split(","))
+        return tuple(float(one) for one in given.split(","))
     except ValueError:
-        train = val = test = -1.0
-    if min(train, val, test) <= 0 or abs(train + val + test - 1) > 1e-6:
-        raise S4miError(f"--ratios must be three numbers above 0 with sum 1, e.g. 0.7,0.1,0.2 (given {ratios!r})")
-    if kind == "kfold" and fold >= folds:
-        raise S4miError(f"--fold must be 0–{folds - 1} for {folds} folds (given {fold})")
-    if kind == "file" and file is None:
-        raise S4miError("--kind file requires a saved split; pass it with --file")
-    return SplitMethod(kind, (train, val, test), folds=folds, fold=fold, seed=seed, file=file)  # type: ignore[arg-type]
+        raise S4miError(f"--ratios must be numbers separated by commas, e.g. 0.7,0.1,0.2 (given {given!r})") from None
 
 
 def _print(result: "SplitResult") -> None:
