@@ -4,6 +4,20 @@ A method computes named `Losses` from a `Batch`; the loop sums them, steps the o
 """
 
 from s4mi.contract.batch import Batch, Batches, Losses, Task, TrainLoader, TrainState
+from s4mi.contract.features import (
+    POOLED,
+    TURNS,
+    Extractor,
+    FeatureStore,
+    Fit,
+    FittedClassifier,
+    FittedSegmenter,
+    LabelledFeatures,
+    MaskedBatch,
+    MaskedFeatures,
+    turned,
+    turned_back,
+)
 from s4mi.contract.method import (
     Classifier,
     ClusterAssignment,
@@ -24,6 +38,8 @@ from s4mi.contract.settings import MethodConfig, PretrainedConfig, WeightRule
 from s4mi.contract.views import MultiCrop, ViewSpec
 
 __all__ = [
+    "POOLED",
+    "TURNS",
     "Batch",
     "BatchComposition",
     "Batches",
@@ -31,7 +47,15 @@ __all__ = [
     "ClusterAssignment",
     "CollapseError",
     "EnsembleMembers",
+    "Extractor",
+    "FeatureStore",
+    "Fit",
+    "FittedClassifier",
+    "FittedSegmenter",
+    "LabelledFeatures",
     "Losses",
+    "MaskedBatch",
+    "MaskedFeatures",
     "Method",
     "MethodConfig",
     "MultiCrop",
@@ -47,4 +71,6 @@ __all__ = [
     "ViewSpec",
     "WeightRule",
     "sigmoid_ramp",
+    "turned",
+    "turned_back",
 ]

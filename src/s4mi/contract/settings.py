@@ -37,6 +37,9 @@ class MethodConfig(BaseModel, ABC):
     pretrains: ClassVar[bool] = False
     """Whether the result is encoders to fine-tune, not a model that predicts."""
 
+    fitted: ClassVar[bool] = False
+    """Whether the method is fitted to stored features at once, without epochs; see `contract/features.py`."""
+
     hint: ClassVar[str] = ""
     """What to try if representations collapse, for error messages and warnings."""
     default_optim: ClassVar[dict[str, Any]] = {}
