@@ -2,7 +2,7 @@
 
     pooled       (B, D)          what the network gives its classifier, joined with the class token and the mean of the
                                  other tokens where it has tokens
-    tokens_0 …   (B, C, h, w)    feature maps of the chosen blocks of a ViT, or stages of a Swin or CNN, in order of depth
+    tokens_0 …   (B, C, h, w)    feature maps of the chosen blocks of a ViT, or stages of a Swin or CNN, by depth
 
 The network is built when features are first computed, not before: where the store has all of them, it never is.
 """
