@@ -41,6 +41,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "adversarial": {"network": "tiny_resnet", "evaluator": 8},
     "self_training": {"network": "tiny_resnet"},
     "weak_to_strong": {"network": "tiny_resnet", "confidence": 0.3},
+    "frozen_segmenter": {"backbone": "tiny_vit", "weights": "none", "width": 16, "steps": 30, "turns": 4},
     "picie": {"backbone": "tiny_resnet", "weights": "none", "width": 8, "clusters": 5},
     "mdc": {"backbone": "tiny_resnet", "weights": "none", "width": 8},
 }  # fmt: skip

@@ -54,19 +54,25 @@ class TokenDecoder(nn.Module):
         self.joined = _block(half + EDGE_WIDTH, half)
         self.classify = nn.Conv2d(half, classes, kernel_size=1)
 
+    def draw(self) -> None:
+        """Draw the weights anew; the standardisation stays."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.GroupNorm):
+                module.reset_parameters()
+
     def forward(self, maps: Sequence[Tensor], images: Tensor) -> Tensor:
         edges = self.edges(images - 0.5)
         output = edges.shape[-2:]
-        finest = max((map_.shape[-2:] for map_ in maps), key=lambda size: size[0] * size[1])
+        finest = finest_grid(maps)
         columns = [
-            _enlarged(project(self.dropout(standardise(map_))), finest)
+            enlarged(project(self.dropout(standardise(map_))), finest)
             for standardise, project, map_ in zip(self.standardise, self.project, maps, strict=True)
         ]
         t = self.grid(torch.cat(columns, dim=1))
         for factor, block in ((2, self.twice), (4, self.four_times)):
-            t = block(_enlarged(t, (min(factor * finest[0], output[0]), min(factor * finest[1], output[1]))))
-        z: Tensor = self.classify(self.joined(torch.cat([_enlarged(t, output), edges], dim=1)))
-        return _enlarged(z, images.shape[-2:])
+            t = block(enlarged(t, (min(factor * finest[0], output[0]), min(factor * finest[1], output[1]))))
+        z: Tensor = self.classify(self.joined(torch.cat([enlarged(t, output), edges], dim=1)))
+        return enlarged(z, images.shape[-2:])
 
 
 @final
@@ -98,7 +104,14 @@ def _block(channels: int, width: int, *, kernel: int = 3, stride: int = 1) -> nn
     )
 
 
-def _enlarged(features: Tensor, size: Sequence[int]) -> Tensor:
+def finest_grid(maps: Sequence[Tensor]) -> tuple[int, int]:
+    """Height and width of the largest of the maps."""
+    height, width = max((map_.shape[-2:] for map_ in maps), key=lambda size: size[0] * size[1])
+    return int(height), int(width)
+
+
+def enlarged(features: Tensor, size: Sequence[int]) -> Tensor:
+    """(B, C, h, w) → (B, C, `size`), bilinearly."""
     if tuple(features.shape[-2:]) == tuple(size):
         return features
     return F.interpolate(features, size=(int(size[0]), int(size[1])), mode="bilinear", align_corners=False)
