@@ -44,6 +44,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "frozen_segmenter": {"backbone": "tiny_vit", "weights": "none", "width": 16, "steps": 30, "turns": 4},
     "picie": {"backbone": "tiny_resnet", "weights": "none", "width": 8, "clusters": 5},
     "mdc": {"backbone": "tiny_resnet", "weights": "none", "width": 8},
+    "token_clusters": {"backbone": "tiny_vit", "weights": "none", "clusters": 5},
 }  # fmt: skip
 """Settings of each method, by its name, that make it small enough to train in an instant."""
 

@@ -34,6 +34,7 @@ from s4mi.methods.segmentation.mean_teacher import MeanTeacherConfig
 from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig
 from s4mi.methods.segmentation.self_training import SelfTrainingConfig
 from s4mi.methods.segmentation.supervised import SupervisedConfig
+from s4mi.methods.segmentation.token_clusters import TokenClustersConfig
 from s4mi.methods.segmentation.weak_to_strong import WeakToStrongConfig
 
 GROUP = "s4mi.methods"
@@ -55,6 +56,7 @@ METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FrozenSegmenterConfig,
     PicieConfig,
     MdcConfig,
+    TokenClustersConfig,
 )
 """The methods of this package; a new one is one file and one line here."""
 

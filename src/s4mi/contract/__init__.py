@@ -4,6 +4,7 @@ A method computes named `Losses` from a `Batch`; the loop sums them, steps the o
 """
 
 from s4mi.contract.batch import Batch, Batches, Losses, Task, TrainLoader, TrainState
+from s4mi.contract.clusters import MOST_CLUSTERS, ClusterConfig
 from s4mi.contract.features import (
     POOLED,
     TURNS,
@@ -38,6 +39,7 @@ from s4mi.contract.settings import MethodConfig, PretrainedConfig, WeightRule
 from s4mi.contract.views import MultiCrop, ViewSpec
 
 __all__ = [
+    "MOST_CLUSTERS",
     "POOLED",
     "TURNS",
     "Batch",
@@ -45,6 +47,7 @@ __all__ = [
     "Batches",
     "Classifier",
     "ClusterAssignment",
+    "ClusterConfig",
     "CollapseError",
     "EnsembleMembers",
     "Extractor",

@@ -15,6 +15,7 @@ from typing import Any, final
 
 import timm
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from s4mi.contract.features import POOLED, Extractor
@@ -44,7 +45,7 @@ class FrozenEncoder(Extractor):
         Args:
             name: as for `Backbone`.
             weights: "imagenet", "none" (random, the same for each encoder of this name) or the path of a file.
-            image_size: side of the square images in pixels.
+            image_size: side in pixels of the square images that the network sees; others are resized to it.
             blocks: blocks of a ViT or stages of a Swin or CNN whose token maps are wanted, counted from the end:
                 -1 is the last. Empty: features of whole images alone.
 
@@ -92,11 +93,18 @@ class FrozenEncoder(Extractor):
 
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         backbone = self.net.to(images.device)
-        x, net = backbone.normalise(images), backbone.net
+        x, net = backbone.normalise(self._resized(images)), backbone.net
         final_features, maps = _forward(net, x, self.blocks, name=self.name)
         outputs = {POOLED: _pooled(net, final_features).float()}
         outputs |= {f"{TOKENS}{index}": tokens.float() for index, tokens in enumerate(maps)}
         return outputs
+
+    def _resized(self, images: Tensor) -> Tensor:
+        """Images at the size that the network was built for, unless it takes any."""
+        size, side = self.image_size, images.shape[-1]
+        if self._any_size or (size == side == images.shape[-2]):
+            return images
+        return F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=size < side)
 
     def _apply(self, fn: Any, recurse: bool = True) -> "FrozenEncoder":
         for net in self._net:

@@ -39,8 +39,8 @@ from s4mi.errors import S4miError
 from s4mi.maths.class_shares import class_shares
 from s4mi.maths.losses import class_weights, cross_entropy, dice
 from s4mi.maths.soft_logistic import fit_soft_logistic, regularisation_path
-from s4mi.nets.block_maps import block_widths, default_blocks, fitting_size
-from s4mi.nets.frozen_encoder import TOKENS, FrozenEncoder
+from s4mi.nets.block_maps import block_widths, frozen_encoders
+from s4mi.nets.frozen_encoder import TOKENS
 from s4mi.nets.token_decoder import TokenDecoder
 from s4mi.nets.token_linear import TokenLinear
 from s4mi.nets.weights import start_weights
@@ -134,13 +134,13 @@ class FrozenSegmenter(FittedSegmenter):
     def __init__(self, config: FrozenSegmenterConfig, task: Task) -> None:
         super().__init__()
         self.config, self.classes = config, task.classes
-        blocks = tuple(sorted(config.blocks or default_blocks(config.backbone)))
-        self.sizes = config.encoder_sizes or (fitting_size(config.backbone, task.image_size),)
         weights = start_weights(config.weights, pretrained=config.pretrained, name=config.backbone)
-        self.encoders = nn.ModuleList(
-            FrozenEncoder(config.backbone, weights=weights, image_size=size, blocks=blocks) for size in self.sizes
-        )
-        self.widths = block_widths(config.backbone, blocks) * len(self.sizes)
+        encoders = frozen_encoders(
+            config.backbone, weights=weights, image_size=task.image_size, sizes=config.encoder_sizes,
+            blocks=config.blocks,
+        )  # fmt: skip
+        self.encoders = nn.ModuleList(encoders)
+        self.widths = [width for encoder in encoders for width in block_widths(config.backbone, encoder.blocks)]
         self.head = self._new_head()
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
