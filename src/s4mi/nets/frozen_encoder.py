@@ -4,10 +4,12 @@
                                  other tokens where it has tokens
     tokens_0 …   (B, C, h, w)    feature maps of the chosen blocks of a ViT, or stages of a Swin or CNN, by depth
 
+Images whose side is no multiple of a ViT's patches are resized to the nearest one, 128 to 126 pixels for patches of 14.
 The network is built when features are first computed, not before: where the store has all of them, it never is.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -45,7 +47,7 @@ class FrozenEncoder(Extractor):
         Args:
             name: as for `Backbone`.
             weights: "imagenet", "none" (random, the same for each encoder of this name) or the path of a file.
-            image_size: side in pixels of the square images that the network sees; others are resized to it.
+            image_size: side of the square images in pixels.
             blocks: blocks of a ViT or stages of a Swin or CNN whose token maps are wanted, counted from the end:
                 -1 is the last. Empty: features of whole images alone.
 
@@ -55,10 +57,10 @@ class FrozenEncoder(Extractor):
         super().__init__()
         check_backbone(name)
         check_weights(weights)
-        self.name, self.weights, self.image_size = name, weights, image_size
+        self.name, self.weights, self.image_size = name, weights, _nearest_multiple(image_size, name)
         self.blocks = tuple(sorted(set(blocks)))
         self._any_size = any_size
-        self.key = _key(name, weights, image_size, self.blocks)
+        self.key = _key(name, weights, self.image_size, self.blocks)
         self._net: list[Backbone] = []  # in a list, so that it is no submodule: neither saved nor trained
 
     @property
@@ -69,13 +71,9 @@ class FrozenEncoder(Extractor):
             S4miError: weights that do not fit or cannot be downloaded, or an image size that the network cannot take.
         """
         if not self._net:
-            # First use may be under autocast, whose precision timm's resizing of position embeddings cannot take, or in
-            # inference mode, whose tensors could never be differentiated through.
-            with (
-                torch.random.fork_rng(devices=[]),
-                torch.inference_mode(False),
-                torch.autocast("cpu", enabled=False),
-            ):
+            # Weights are ordinary tensors in full precision, whatever the context of the first forward pass.
+            plain = (torch.inference_mode(False), torch.autocast("cpu", enabled=False))
+            with torch.random.fork_rng(devices=[]), plain[0], plain[1]:
                 torch.manual_seed(0)
                 net = Backbone(self.name, image_size=self.image_size, weights=self.weights, any_size=self._any_size)
             self._net.append(net.eval().requires_grad_(False))
@@ -93,24 +91,29 @@ class FrozenEncoder(Extractor):
 
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         backbone = self.net.to(images.device)
-        x, net = backbone.normalise(self._resized(images)), backbone.net
+        if images.shape[-1] != self.image_size:
+            smaller = self.image_size < images.shape[-1]
+            images = F.interpolate(
+                images, size=(self.image_size,) * 2, mode="bilinear", align_corners=False, antialias=smaller
+            )
+        x, net = backbone.normalise(images), backbone.net
         final_features, maps = _forward(net, x, self.blocks, name=self.name)
         outputs = {POOLED: _pooled(net, final_features).float()}
         outputs |= {f"{TOKENS}{index}": tokens.float() for index, tokens in enumerate(maps)}
         return outputs
-
-    def _resized(self, images: Tensor) -> Tensor:
-        """Images at the size that the network was built for, unless it takes any."""
-        size, side = self.image_size, images.shape[-1]
-        if self._any_size or (size == side == images.shape[-2]):
-            return images
-        return F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=size < side)
 
     def _apply(self, fn: Any, recurse: bool = True) -> "FrozenEncoder":
         for net in self._net:
             net._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+def _nearest_multiple(image_size: int, name: str) -> int:
+    """Side that is a multiple of the patches in the name of a ViT."""
+    found = re.search(r"_patch(\d+)", name)
+    patch = int(found.group(1)) if found else 1
+    return max(round(image_size / patch), 1) * patch
 
 
 def _forward(net: Any, x: Tensor, blocks: Sequence[int], *, name: str) -> tuple[Tensor, list[Tensor]]:

@@ -40,6 +40,7 @@ from s4mi.maths.class_shares import class_shares
 from s4mi.maths.losses import class_weights, cross_entropy, dice
 from s4mi.maths.soft_logistic import fit_soft_logistic, regularisation_path
 from s4mi.nets.block_maps import block_widths, frozen_encoders
+from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.frozen_encoder import TOKENS
 from s4mi.nets.token_decoder import TokenDecoder
 from s4mi.nets.token_linear import TokenLinear
@@ -140,6 +141,7 @@ class FrozenSegmenter(FittedSegmenter):
             blocks=config.blocks,
         )  # fmt: skip
         self.encoders = nn.ModuleList(encoders)
+        self.keys = ExtractorKeys(encoders)
         self.widths = [width for encoder in encoders for width in block_widths(config.backbone, encoder.blocks)]
         self.head = self._new_head()
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)

@@ -33,6 +33,7 @@ from s4mi.contract import (
 from s4mi.maths.kmeans import assign, as_points, check_distinct, check_finite, lloyd, plus_plus_start
 from s4mi.nets.block_maps import block_widths, frozen_encoders
 from s4mi.nets.cluster_classifier import ClusterClassifier
+from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.frozen_encoder import TOKENS
 from s4mi.nets.pixel_features import PixelFeatures
 from s4mi.nets.token_decoder import enlarged, finest_grid
@@ -103,6 +104,7 @@ class TokenClusters(FittedSegmenter):
             named=config.classes,
         )
         self.tokens = net
+        self.keys = ExtractorKeys(encoders)
 
     @property
     def extractors(self) -> Sequence[Extractor]:
