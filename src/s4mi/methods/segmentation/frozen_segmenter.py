@@ -38,7 +38,7 @@ from s4mi.contract import (
 from s4mi.errors import S4miError
 from s4mi.maths.class_shares import class_shares
 from s4mi.maths.losses import class_weights, cross_entropy, dice
-from s4mi.maths.soft_logistic import fit_soft_logistic, regularisation_path
+from s4mi.maths.soft_logistic import SoftLogistic
 from s4mi.nets.block_maps import block_widths, frozen_encoders
 from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.frozen_encoder import TOKENS
@@ -47,7 +47,7 @@ from s4mi.nets.token_linear import TokenLinear
 from s4mi.nets.weights import start_weights
 from s4mi.records import IGNORE, TaskKind
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 """λ to choose from."""
 DEFAULT_STRENGTH = 1e-2
 """λ where all images are of one patient, so that there are no folds."""
@@ -208,11 +208,11 @@ class FrozenSegmenter(FittedSegmenter):
     def _fit_linear(self, data: MaskedFeatures, generator: np.random.Generator) -> Fit:
         assert isinstance(self.head, TokenLinear)
         rows = self._token_rows(data, generator)
-        held_out, strength = {}, self.config.strength
+        solver, held_out, strength = SoftLogistic(rows.features), {}, self.config.strength
         if strength is None:
-            held_out = _loss_on_folds(rows, generator)
+            held_out = _loss_on_folds(solver, rows, generator)
             strength = min(held_out, key=lambda each: held_out[each]) if held_out else DEFAULT_STRENGTH
-        fit = fit_soft_logistic(rows.features, rows.targets, strength=strength)
+        fit = solver.fit(rows.targets, strength=strength)
         self.head.take(fit.weight, fit.bias)
         return Fit(
             chosen={"strength": strength} if held_out else None,
@@ -286,17 +286,17 @@ def _drawn_halves(
         yield data.batch(half, int(generator.integers(views)))
 
 
-def _loss_on_folds(rows: TokenRows, generator: np.random.Generator) -> dict[float, float]:
+def _loss_on_folds(solver: SoftLogistic, rows: TokenRows, generator: np.random.Generator) -> dict[float, float]:
     """Mean cross-entropy of each strength on held-out groups; empty if there is one group alone."""
     groups = generator.permutation(np.unique(rows.groups))
     if len(groups) < 2:
         return {}
     total = dict.fromkeys(STRENGTHS, 0.0)
     for fold in np.array_split(groups, min(FOLDS, len(groups))):
-        held_out = torch.from_numpy(np.isin(rows.groups, fold)).to(rows.features.device)
-        train, test = ((rows.features[part], rows.targets[part]) for part in (~held_out, held_out))
-        if not (train[1].sum() > 0 and test[1].sum() > 0):  # nothing annotated in these images
+        held_out = torch.from_numpy(np.isin(rows.groups, fold)).to(rows.targets.device)
+        train, share = rows.targets * ~held_out[:, None], rows.targets[held_out].sum() / rows.targets.sum()
+        if not 0 < share < 1:  # nothing annotated on one side
             continue
-        for strength, fit in regularisation_path(*train, strengths=STRENGTHS):
-            total[strength] += float(fit.loss(*test) * test[1].sum() / rows.targets.sum())
+        for strength, fit in solver.path(train, strengths=STRENGTHS):
+            total[strength] += float(fit.loss(rows.features[held_out], rows.targets[held_out]) * share)
     return total
