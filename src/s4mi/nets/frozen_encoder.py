@@ -79,6 +79,9 @@ class FrozenEncoder(Extractor):
             self._net.append(net.eval().requires_grad_(False))
         return self._net[0]
 
+    def materialise(self) -> None:
+        self.add_module("materialised", self.net)
+
     @property
     def widths(self) -> dict[str, int]:  # type: ignore[override]
         """Number of channels of each output, measured on one image."""
@@ -90,7 +93,9 @@ class FrozenEncoder(Extractor):
         return tuple((name, features.shape[1]) for name, features in self.compute(image).items())
 
     def compute(self, images: Tensor) -> dict[str, Tensor]:
-        backbone = self.net.to(images.device)
+        backbone = self.net
+        if not torch.compiler.is_exporting():  # a graph has its weights where the module has them
+            backbone = backbone.to(images.device)
         if images.shape[-1] != self.image_size:
             smaller = self.image_size < images.shape[-1]
             images = F.interpolate(
@@ -103,7 +108,7 @@ class FrozenEncoder(Extractor):
         return outputs
 
     def _apply(self, fn: Any, recurse: bool = True) -> "FrozenEncoder":
-        for net in self._net:
+        for net in self._net if not self._modules else ():
             net._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self

@@ -169,9 +169,7 @@ class JoinedTokens(PixelFeatures):
         return torch.cat([enlarged(F.normalize(map_, dim=1), finest) for map_ in maps], dim=1)
 
 
-def _best_of_starts(
-    points: Tensor, clusters: int, *, starts: int, generator: torch.Generator
-) -> tuple[Tensor, float]:
+def _best_of_starts(points: Tensor, clusters: int, *, starts: int, generator: torch.Generator) -> tuple[Tensor, float]:
     """Centroids (K, D) of the start whose points are nearest to them, and their mean cosine to them.
 
     Raises:
