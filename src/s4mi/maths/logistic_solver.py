@@ -78,7 +78,10 @@ def solve(problem: Folded, strength: float, *, start: Solution | None, tolerance
         residual = problem.weight * (_probability(logits, problem.softmax) - problem.targets[:, None])
         residual *= free
         return np.concatenate(
-            [(x.T @ residual.reshape(len(x), -1)).reshape(rank, folds, columns) + strength * w[:-1], residual.sum(0)[None]]
+            [
+                (x.T @ residual.reshape(len(x), -1)).reshape(rank, folds, columns) + strength * w[:-1],
+                residual.sum(0)[None],
+            ]
         )
 
     def value(w: Floats, logits: Floats) -> Floats:
@@ -101,7 +104,10 @@ def solve(problem: Folded, strength: float, *, start: Solution | None, tolerance
         new = gradient(w, logits)
         change = new - g
         curved = (moved * change).sum(axis=(0, 2))
-        memory = [*memory[-(MEMORY - 1) :], (moved, change, np.where(curved > 0, 1 / np.where(curved > 0, curved, 1), 0))]
+        memory = [
+            *memory[-(MEMORY - 1) :],
+            (moved, change, np.where(curved > 0, 1 / np.where(curved > 0, curved, 1), 0)),
+        ]
         g = new
     return Solution(w[:-1], w[-1], logits)
 

@@ -43,7 +43,7 @@ from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.evaluate import evaluate, validate
 from s4mi.training.loggers import check_loggers
-from s4mi.training.prepare import prepare
+from s4mi.training.prepare import Prepared, prepare
 from s4mi.training.pretrained_start import read_pretrained_start, write_pretraining
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
@@ -152,9 +152,7 @@ def _fit(
     return record
 
 
-def _record(
-    session: Session | FittedRun, method: Classifier | Segmenter, pretraining: Pretraining | None
-) -> RunRecord:
+def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretraining: Pretraining | None) -> RunRecord:
     fabric, config, prepared = session.fabric, session.config, session.prepared
     val = evaluate(fabric, method, config, prepared, "val")
     test = evaluate(fabric, method, config, prepared, "test")
