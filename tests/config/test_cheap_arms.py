@@ -62,7 +62,7 @@ def test_an_arm_without_annotations_is_skipped_where_the_study_says_so(without_m
 def test_a_packaged_study_is_found_by_its_name_and_a_file_by_its_path(tmp_path: Path) -> None:
     assert study_path(Path("first-answer")) == packaged_studies()["first-answer"]
     assert study_path(tmp_path / "missing.yaml") == tmp_path / "missing.yaml"
-    with pytest.raises(S4miError, match="first-anwser: neither a study file nor the name of one.*first-answer"):
+    with pytest.raises(S4miError, match=r"first-anwser: neither a study file nor the name of one.*first-answer"):
         study_path(Path("first-anwser"))
 
 
