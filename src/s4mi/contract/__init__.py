@@ -34,10 +34,11 @@ from s4mi.contract.semi_supervised import (
     SemiSupervisedConfig,
     sigmoid_ramp,
 )
-from s4mi.contract.settings import MethodConfig, PretrainedConfig, WeightRule
+from s4mi.contract.settings import AUTO, MethodConfig, NetworkKind, PretrainedConfig, WeightRule
 from s4mi.contract.views import MultiCrop, ViewSpec
 
 __all__ = [
+    "AUTO",
     "POOLED",
     "TURNS",
     "Batch",
@@ -60,6 +61,7 @@ __all__ = [
     "MethodConfig",
     "MultiCrop",
     "NetworkConfig",
+    "NetworkKind",
     "PretrainedConfig",
     "Pretrainer",
     "Segmenter",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import timm
@@ -139,6 +140,19 @@ def check_backbone(name: str) -> None:
     tagged = timm.list_models(f"{network}.*", pretrained=True) if tag else []
     if tag and name not in tagged:
         raise S4miError(f"{network!r} has no weights {tag!r}; it has {', '.join(tagged) or 'none'}")
+
+
+@cache
+def takes_size(name: str, image_size: int) -> str:
+    """Why a network cannot take images of this size, in words; empty if it can. Nothing is computed."""
+    try:
+        with torch.device("meta"):
+            net = _build(name, image_size=image_size, weights=NONE, any_size=False)
+            _check_multiple(image_size, _patch(net), name=name, setting="data.image_size")
+            net.eval()(torch.zeros(1, 3, image_size, image_size))
+    except (S4miError, AssertionError, RuntimeError, ValueError) as error:
+        return str(error).strip().partition("\n")[0].partition(";")[0]
+    return ""
 
 
 def no_imagenet(name: str) -> S4miError:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from s4mi.config.starts import starts_of
 from s4mi.contract import Pretrainer
 from s4mi.inference.features import feature_map
 from s4mi.nets.backbone import Backbone
@@ -80,6 +81,7 @@ def _record(session: Session, files: dict[str, str], *, start: FeatureHealth, en
     return PretrainingRecord(
         method=config.method.name,
         backbone=config.method.backbone_name,
+        starts=starts_of(config.method, config.auto),
         encoders=files,
         dataset=prepared.manifest.spec.name,
         synthetic=prepared.manifest.spec.synthetic,

@@ -18,6 +18,7 @@ import math
 from pathlib import Path
 
 from s4mi.config import RunConfig
+from s4mi.config.starts import starts_of
 from s4mi.contract import Classifier, Pretrainer, Segmenter
 from s4mi.errors import S4miError
 from s4mi.recipes.pretrain import pretrain
@@ -146,6 +147,7 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         technique=config.method.technique(None if pretraining is None else pretraining.method),
         pretraining=pretraining,
         backbone=config.method.backbone_name,
+        starts=starts_of(config.method, config.auto),
         dataset=prepared.manifest.title,
         synthetic=prepared.manifest.spec.synthetic,
         task=prepared.task.kind,

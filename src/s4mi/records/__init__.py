@@ -42,6 +42,7 @@ from s4mi.records.scores import (
     SegmentationScores,
     TaskKind,
 )
+from s4mi.records.start import RANDOM, Start
 
 __all__ = [
     "CONFIG_NAME",
@@ -53,6 +54,7 @@ __all__ = [
     "LOG_NAME",
     "MAP_NAME",
     "MOST_ENTROPY",
+    "RANDOM",
     "RECORD_NAME",
     "SUPERSEDED",
     "TEST_IMAGES_NAME",
@@ -80,6 +82,7 @@ __all__ = [
     "RunRecord",
     "Scores",
     "SegmentationScores",
+    "Start",
     "TaskKind",
     "finished_runs",
     "read_any_record",

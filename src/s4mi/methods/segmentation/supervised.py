@@ -15,7 +15,7 @@ from typing import ClassVar, Literal, final
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, MethodConfig, Segmenter, Task, ViewSpec, WeightRule
+from s4mi.contract import Batch, Losses, MethodConfig, NetworkKind, Segmenter, Task, ViewSpec, WeightRule
 from s4mi.maths.losses import class_weights, cross_entropy, dice
 from s4mi.nets.autoencoder import PostProcessed
 from s4mi.nets.networks import network_label
@@ -32,16 +32,17 @@ class SupervisedConfig(MethodConfig):
     paper: ClassVar[str] = "Singh & Cirrone 2023, A Data-Efficient Deep Learning Framework (DEDL)"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"segmentation"})
     default_views: ClassVar[ViewSpec] = ViewSpec()
+    networks: ClassVar[dict[str, NetworkKind]] = {"encoder": "segmenter"}
 
     name: Literal["dedl"] = "dedl"
     architecture: ArchitectureName = Field(
         "unet", description="Architecture of segmentation_models_pytorch, built on the encoder"
     )
     encoder: str = Field(
-        "resnet34", description="Encoder: tiny_resnet, any of segmentation_models_pytorch, or tu- and a timm name"
+        "resnet34", description="Encoder: tiny_resnet, any of segmentation_models_pytorch, tu- and a timm name, or auto"
     )
     weights: str = Field(
-        IMAGENET, description="Initial weights of the encoder: imagenet, none, or the path of a weight file"
+        IMAGENET, description="Initial weights of the encoder: imagenet, auto, none, or the path of a weight file"
     )
     decoder_channels: tuple[PositiveInt, ...] | None = Field(
         None,
