@@ -176,7 +176,10 @@ def _starts(method: MethodConfig, choices: dict[str, Choice]) -> Iterator[Start]
                 source = None if identity is None else published(identity[0], library=identity[1])
                 words, licence = (IMAGENET, "") if source is None else (source.title, source.licence)
             else:
-                words, content = f"file {Path(weights).name}", file_hash(Path(weights)) if Path(weights).is_file() else ""
+                words, content = (
+                    f"file {Path(weights).name}",
+                    file_hash(Path(weights)) if Path(weights).is_file() else "",
+                )
             yield Start(
                 network=name, weights=words, content=content, licence=licence, auto=choice is not None and not pretrained,
                 why="" if choice is None else choice.why, normalisation=_normalisation(identity),

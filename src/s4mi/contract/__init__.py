@@ -35,6 +35,7 @@ from s4mi.contract.semi_supervised import (
     sigmoid_ramp,
 )
 from s4mi.contract.settings import AUTO, MethodConfig, NetworkKind, PretrainedConfig, WeightRule
+from s4mi.contract.tuning import Tuning, TuningConfig
 from s4mi.contract.views import MultiCrop, ViewSpec
 
 __all__ = [
@@ -70,6 +71,8 @@ __all__ = [
     "Task",
     "TrainLoader",
     "TrainState",
+    "Tuning",
+    "TuningConfig",
     "ViewSpec",
     "WeightRule",
     "sigmoid_ramp",

@@ -80,4 +80,3 @@ def pretrained_cfg(name: str) -> PretrainedCfg | None:
 def torch_cache() -> Path:
     """Folder in which torch keeps downloaded weights."""
     return Path(torch.hub.get_dir()) / "checkpoints"
-

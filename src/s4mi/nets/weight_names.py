@@ -96,7 +96,11 @@ def _misfit(path: Path, name: str, library: Library, _size: int, _changed: int) 
         expected = model.state_dict()
         tensors = read_file(str(path), name=name).tensors
         match = match_weights(
-            tensors, expected, path=str(path), model=model if library == "timm" and name not in TINY else None, name=name
+            tensors,
+            expected,
+            path=str(path),
+            model=model if library == "timm" and name not in TINY else None,
+            name=name,
         )
     except S4miError as error:
         return str(error).removeprefix(f"{path}: ").partition(";")[0]

@@ -200,7 +200,11 @@ def report_contents(
     head = verdict(findings) if runs or not pretrainings else [ONLY_PRETRAINED]
     return ReportContents(
         title=title,
-        verdict=(*random_starts(records, [run.record for run in pretrainings]), *head, *summary_sentences(list(gains.values()))),
+        verdict=(
+            *random_starts(records, [run.record for run in pretrainings]),
+            *head,
+            *summary_sentences(list(gains.values())),
+        ),
         notes=(*comparison_warnings(records), *tiny_networks(records), *collapses(pretrainings), *notes),
         lost=summary(unfinished),
         synthetic=tuple(sorted({record.dataset for record in every if record.synthetic})),
