@@ -97,7 +97,7 @@ def test_a_network_that_does_not_call_its_layers_is_refused() -> None:
     net: Any = timm.models.Beit(
         img_size=32, patch_size=16, embed_dim=24, depth=1, num_heads=2, num_classes=0, qkv_bias=True
     )
-    with pytest.raises(S4miError, match="no effect on 'beit'.*last_blocks"):
+    with pytest.raises(S4miError, match=r"no effect on 'beit'.*last_blocks"):
         add_lora(net, name="beit", rank=2, alpha=2, image_size=32)
 
 

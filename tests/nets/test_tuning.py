@@ -1,5 +1,7 @@
 """What of a pre-trained encoder is trained, and when."""
 
+from itertools import pairwise
+
 import pytest
 import segmentation_models_pytorch as smp
 import timm
@@ -111,7 +113,7 @@ def test_a_checkpoint_with_lora_is_loaded_and_merged(method: str) -> None:
 @pytest.mark.parametrize("tuning", ["full", "last_blocks", "lora"])
 def test_the_head_alone_is_trained_in_the_first_steps(method: str, tuning: str) -> None:
     states = train(built(method, tuning=tuning, head_first=2), batch(method), steps=4)
-    steps = [changed(before, after) for before, after in zip(states, states[1:], strict=False)]
+    steps = [changed(before, after) for before, after in pairwise(states)]
     for step in steps[:2]:
         assert step
         assert not any(map(is_encoder, step))  # batch statistics neither

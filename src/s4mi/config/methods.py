@@ -22,6 +22,7 @@ from s4mi.contract import MethodConfig
 from s4mi.errors import S4miError, nearest
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.methods.pretraining.cass import CassConfig
+from s4mi.methods.pretraining.diet import DietConfig
 from s4mi.methods.pretraining.dino import DinoConfig
 from s4mi.methods.pretraining.simclr import SimclrConfig
 from s4mi.methods.pretraining.simmim import SimmimConfig
@@ -43,6 +44,7 @@ METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     CassConfig,
     SimclrConfig,
     SimmimConfig,
+    DietConfig,
     SupervisedConfig,
     CrossTeachingConfig,
     CrossPseudoSupervisionConfig,

@@ -99,13 +99,13 @@ class NetworkConfig(SemiSupervisedConfig):
 
     network: str = Field(
         "small_unet",
-        description="Network architecture: small_unet, swin_unet, an encoder, ARCHITECTURE/ENCODER, or auto (a U-Net on "
-        "the best encoder with weights at hand)",
+        description="Network architecture: small_unet, swin_unet, an encoder, ARCHITECTURE/ENCODER, or auto (a U-Net "
+        "on the best encoder with weights at hand)",
     )
     weights: str = Field(
         "none",
-        description="Initial weights of the encoder: imagenet, auto (the best at hand), none (random), or the path of a "
-        "weight file",
+        description="Initial weights of the encoder: imagenet, auto (the best at hand), none (random), or the path of "
+        "a weight file",
     )
 
 

@@ -103,7 +103,9 @@ class MethodConfig(BaseModel, ABC):
         """
         networks = cls.network_settings()
         own = {f"{name}_weights": name for name in networks if f"{name}_weights" in cls.starts}
-        return own or {"weights": name for name in [*networks][:1] if "weights" in cls.starts}
+        if own or not networks or "weights" not in cls.starts:
+            return own
+        return {"weights": next(iter(networks))}
 
     def from_scratch(self) -> Self:
         """Return a copy with random initial weights, for loading a checkpoint."""
@@ -130,8 +132,8 @@ class PretrainedConfig(MethodConfig, ABC):
     )
     weights: str = Field(
         "imagenet",
-        description="Initial weights of the backbone: imagenet, auto (the best at hand), none (random), or the path of a "
-        "weight file",
+        description="Initial weights of the backbone: imagenet, auto (the best at hand), none (random), or the path of "
+        "a weight file",
     )
     pretrained: Path | None = Field(
         None, description="Folder of a pre-training run to start from, instead of method.weights"

@@ -19,8 +19,8 @@ class TuningConfig(MethodConfig):
     )
     tuned_blocks: PositiveInt = Field(
         2,
-        description="Number of blocks of the encoder that last_blocks trains, counted from its end; stages of the encoders "
-        "of segmentation networks",
+        description="Number of blocks of the encoder that last_blocks trains, counted from its end; stages of the "
+        "encoders of segmentation networks",
     )
     lora_rank: PositiveInt = Field(8, description="Rank of the updates of lora")
     lora_alpha: float = Field(

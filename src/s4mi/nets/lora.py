@@ -3,9 +3,9 @@
     W' = W + (α / r) B A        A: (r, in), random; B: (out, r), 0 at the start, so that W' = W
 
 Adapted are the query and value projections of a transformer's attention, which timm keeps with the keys' in one matrix
-`qkv`: the rows of B for the keys stay 0. Where a network has no attention, its 1×1 convolutions and the linear layers of
-its blocks are adapted, without groups. Attention whose matrix is not the three blocks q, k, v in this order (TinyViT, whose rows
-are ordered by head) is adapted as a whole.
+`qkv`: the rows of B for the keys stay 0. Attention whose matrix is not the three blocks q, k, v in this order (TinyViT,
+whose rows are ordered by head) is adapted as a whole. Where a network has no attention, its 1×1 convolutions without
+groups and its linear layers are adapted.
 """
 
 from collections.abc import Iterator

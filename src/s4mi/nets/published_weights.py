@@ -1,4 +1,4 @@
-"""Weights that timm and segmentation_models_pytorch publish: their source, their licence, and whether they are in a cache.
+"""Weights that timm and segmentation_models_pytorch publish: source, licence, and whether they are in a cache.
 
 Nothing here uses the network.
 """

@@ -1,4 +1,4 @@
-"""How much of a pre-trained network is trained: all of it, nothing, its last blocks, or low-rank updates of its weights."""
+"""How much of a pre-trained network is trained: everything, nothing, its last blocks, or low-rank updates."""
 
 from typing import Any, final
 

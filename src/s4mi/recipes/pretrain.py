@@ -45,6 +45,7 @@ def pretrain(session: Session, method: Pretrainer, watch: ProgressCallback) -> P
         if health is not None:
             monitor.stop_if_collapsed(epoch.epoch, health)
     watch(Progress("export", 0, 1, session.config.epochs, session.config.epochs, session.latest))
+    method.before_inference()
     files = {}
     for name, encoder in backbones(method).items():
         if session.fabric.is_global_zero:

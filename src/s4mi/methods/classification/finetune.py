@@ -5,8 +5,8 @@
     loss    multi-class:  w_y-weighted cross-entropy or focal loss of softmax(z)
             multi-label:  the same of one sigmoid per class, w weighting its positives
 
-Trained are W and b, and of the backbone everything, nothing (a linear probe), its last blocks, or low-rank updates of its
-weights (LoRA, `nets/lora.py`). What is frozen keeps its batch statistics.
+Trained are W and b, and of the backbone everything, nothing (a linear probe), its last blocks, or low-rank updates of
+its weights (LoRA, `nets/lora.py`). What is frozen keeps its batch statistics.
 
 From ImageNet weights this is transfer learning; from a run of DINO or CASS it is the second stage of self-supervised
 training.

@@ -45,7 +45,8 @@ class CassConfig(MethodConfig):
     weights: str = Field(IMAGENET, description="Initial weights of both networks: imagenet, auto or none")
     cnn_weights: str | None = Field(
         None,
-        description="Initial weights of the CNN: imagenet, auto, none, or the path of a weight file; unset: as in weights",
+        description="Initial weights of the CNN: imagenet, auto, none, or the path of a weight file; unset: as in "
+        "weights",
     )
     vit_weights: str | None = Field(
         None,

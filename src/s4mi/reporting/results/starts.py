@@ -27,8 +27,8 @@ def random_starts(runs: Sequence[RunRecord], pretrainings: Sequence[PretrainingR
         for name, counts in networks.items()
     )
     return [
-        f"Random weights, though weights: auto asked for the best at hand: {arms}. No weights of these networks were found; "
-        "name a folder of weight files in S4MI_WEIGHTS, or train where they can be downloaded."
+        f"Random weights, though weights: auto asked for the best at hand: {arms}. No weights of these networks were "
+        "found; name a folder of weight files in S4MI_WEIGHTS, or train where they can be downloaded."
     ]
 
 
@@ -38,8 +38,8 @@ def tiny_networks(runs: Sequence[RunRecord]) -> list[str]:
     if not names:
         return []
     return [
-        f"{', '.join(names)}: tiny networks with random weights, for trying out. They do not answer which technique is the "
-        "best; profile: strong trains networks that can."
+        f"{', '.join(names)}: tiny networks with random weights, for trying out. They do not answer which technique is "
+        "the best; profile: strong trains networks that can."
     ]
 
 

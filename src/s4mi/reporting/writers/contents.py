@@ -18,8 +18,8 @@ from s4mi.reporting.results.pretraining import collapses, in_order, pretraining_
 from s4mi.reporting.results.run_tables import run_table, unfinished_table
 from s4mi.reporting.results.runs import PretrainingRun, ReportRun, run_key, runs_by_key
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of
-from s4mi.reporting.results.table_model import Table
 from s4mi.reporting.results.starts import random_starts, tiny_networks
+from s4mi.reporting.results.table_model import Table
 from s4mi.reporting.results.tables import ResultTable, detail_table, result_table, score_table, span
 from s4mi.reporting.results.unfinished_runs import UnfinishedRun, summary
 from s4mi.reporting.results.verdict import finding_sentences, verdict
