@@ -16,7 +16,7 @@ _SILENT: set[str] = set()
 
 
 def can_download(address: str) -> bool:
-    """Whether the file at `address` can be downloaded now; False without asking where a variable of `OFFLINE` is set."""
+    """Whether the file at `address` can be downloaded now; not where a variable of `OFFLINE` forbids to ask."""
     if not address or any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in OFFLINE):
         return False
     return urlsplit(address).netloc not in _SILENT and _answers(address)

@@ -107,7 +107,7 @@ def _best_weights(method: MethodConfig, network: str, name: str) -> AtHand:
 
 
 def _best_network(method: MethodConfig, kind: NetworkKind, asked: str, *, image_size: int) -> tuple[str, str]:
-    """The first network of the list for which there are the weights asked for, and why those before it are not taken."""
+    """The first network of the list with the weights asked for, and why it, and not one before it, was taken."""
     if isinstance(method, PretrainedConfig) and method.pretrained is not None:
         saved = sorted(method.pretrained.expanduser().glob(f"{ENCODERS}/*.safetensors"))
         if len(saved) == 1:
@@ -176,14 +176,20 @@ def _starts(method: MethodConfig, choices: dict[str, Choice]) -> Iterator[Start]
                 source = None if identity is None else published(identity[0], library=identity[1])
                 words, licence = (IMAGENET, "") if source is None else (source.title, source.licence)
             else:
-                words, content = (
-                    f"file {Path(weights).name}",
-                    file_hash(Path(weights)) if Path(weights).is_file() else "",
-                )
+                words, content = f"file {Path(weights).name}", _content(Path(weights))
             yield Start(
-                network=name, weights=words, content=content, licence=licence, auto=choice is not None and not pretrained,
-                why="" if choice is None else choice.why, normalisation=_normalisation(identity),
-            )  # fmt: skip
+                network=name,
+                weights=words,
+                content=content,
+                licence=licence,
+                auto=choice is not None and not pretrained,
+                why="" if choice is None else choice.why,
+                normalisation=_normalisation(identity),
+            )
+
+
+def _content(path: Path) -> str:
+    return file_hash(path) if path.is_file() else ""
 
 
 def _normalisation(identity: tuple[str, Library] | None) -> str:

@@ -14,8 +14,8 @@ class TuningConfig(MethodConfig):
 
     tuning: Tuning = Field(
         "full",
-        description="What is trained of the encoder: full, head (nothing of it), last_blocks, or lora (low-rank updates "
-        "of its weights, which need the library peft); the head or decoder is always trained",
+        description="What is trained of the encoder: full, head (nothing of it), last_blocks, or lora (low-rank "
+        "updates of its weights, by the library peft); the head or decoder is always trained",
     )
     tuned_blocks: PositiveInt = Field(
         2,

@@ -26,7 +26,8 @@ Library = Literal["timm", "smp"]
 """Whose network a name stands for: timm's, or an encoder of segmentation_models_pytorch."""
 
 ENDINGS = (".safetensors", ".pth.tar", ".pth", ".pt", ".bin", ".ckpt")
-_SIZE = re.compile(r"_\d{3,4}$")
+_SIZE = re.compile(r"_(192|196|224|240|256|288|320|336|384|448|512|560)$")
+"""Image sizes at the end of names of timm; other numbers there are widths."""
 _RESIZED = re.compile(r"pos_embed|relative_position|rel_pos|attention_bias|attn_mask")
 """Tensors whose shape depends on the image size and that timm resizes."""
 

@@ -7,9 +7,9 @@
 
 DIET-CP (Rodas et al. 2025) continues the pre-training of a foundation model with it on some 1,000 images of another
 domain. It needs no teacher, no projector and no negatives. The defaults here are for that number of images: the last
-blocks are trained at a low rate, and only after the head, so that the encoder does not forget what it knows. Whether that
-helps depends on the data: compare with the encoder left alone, by the k-NN score (`health.knn`) before the first and
-after the last epoch, or in a study.
+blocks are trained at a low rate, and only after the head, so that the encoder does not forget what it knows. Whether
+that helps depends on the data: compare with the encoder left alone, by the k-NN score (`health.knn`) before the first
+and after the last epoch, or in a study.
 """
 
 from typing import Any, ClassVar, Literal, final
