@@ -23,6 +23,7 @@ from s4mi.errors import S4miError, nearest
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.methods.classification.frozen import FrozenConfig
 from s4mi.methods.pretraining.cass import CassConfig
+from s4mi.methods.pretraining.diet import DietConfig
 from s4mi.methods.pretraining.dino import DinoConfig
 from s4mi.methods.pretraining.simclr import SimclrConfig
 from s4mi.methods.pretraining.simmim import SimmimConfig
@@ -45,6 +46,7 @@ METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     CassConfig,
     SimclrConfig,
     SimmimConfig,
+    DietConfig,
     SupervisedConfig,
     CrossTeachingConfig,
     CrossPseudoSupervisionConfig,

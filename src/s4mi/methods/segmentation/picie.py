@@ -32,6 +32,7 @@ from s4mi.contract import (
     CollapseError,
     Losses,
     MultiCrop,
+    NetworkKind,
     PretrainedConfig,
     Segmenter,
     Task,
@@ -77,6 +78,8 @@ class ClusteringConfig(PretrainedConfig, ABC):
         jitter=0.8,
     )  # fmt: skip
     default_optim: ClassVar[dict[str, Any]] = {"name": "sgd", "lr": 1e-4, "schedule": "step"}
+
+    networks: ClassVar[dict[str, NetworkKind]] = {"backbone": "cnn"}
 
     backbone: str = Field("resnet34", description="Backbone of the feature pyramid: any timm CNN, or tiny_resnet")
     width: PositiveInt = Field(128, description="Number of channels of the pixel features")
