@@ -27,7 +27,7 @@ class FeatureStore(Protocol):
     """Where features are kept. See `training.features.StoredFeatures`."""
 
     def features(self, extractor: "Extractor", images: Tensor) -> dict[str, Tensor]:
-        """Return the features of `images`, computing and keeping those that are missing."""
+        """Return the features of `images`, computing those that are missing."""
 
 
 class Extractor(nn.Module, ABC):
@@ -140,6 +140,11 @@ class FittedClassifier(Classifier):
     def views(self) -> int:
         """Number of views of each training image to fit on, 1 to `TURNS`."""
         return 1
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        """Whether `fit` also learns from the features of training images without labels."""
+        return False
 
     @abstractmethod
     def fit(self, data: LabelledFeatures, generator: np.random.Generator) -> Fit:

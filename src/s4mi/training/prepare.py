@@ -12,7 +12,8 @@ from torch import Tensor
 from s4mi.config import RunConfig, SplitConfig
 from s4mi.contract import Task
 from s4mi.data.loading.batch_source import CachedTargets
-from s4mi.data.loading.cache import Cache, open_cache
+from s4mi.data.loading.cache import open_cache
+from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
