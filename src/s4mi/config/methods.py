@@ -21,7 +21,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from s4mi.contract import MethodConfig
 from s4mi.errors import S4miError, nearest
 from s4mi.methods.classification.finetune import FinetuneConfig
+from s4mi.methods.classification.frozen import FrozenConfig
 from s4mi.methods.pretraining.cass import CassConfig
+from s4mi.methods.pretraining.diet import DietConfig
 from s4mi.methods.pretraining.dino import DinoConfig
 from s4mi.methods.pretraining.simclr import SimclrConfig
 from s4mi.methods.pretraining.simmim import SimmimConfig
@@ -41,10 +43,12 @@ GROUP = "s4mi.methods"
 OWN = "s4mi"
 METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FinetuneConfig,
+    FrozenConfig,
     DinoConfig,
     CassConfig,
     SimclrConfig,
     SimmimConfig,
+    DietConfig,
     SupervisedConfig,
     CrossTeachingConfig,
     CrossPseudoSupervisionConfig,

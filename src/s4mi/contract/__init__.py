@@ -35,10 +35,12 @@ from s4mi.contract.semi_supervised import (
     SemiSupervisedConfig,
     sigmoid_ramp,
 )
-from s4mi.contract.settings import MethodConfig, PretrainedConfig, WeightRule
+from s4mi.contract.settings import AUTO, MethodConfig, NetworkKind, PretrainedConfig, WeightRule
+from s4mi.contract.tuning import Tuning, TuningConfig
 from s4mi.contract.views import MultiCrop, ViewSpec
 
 __all__ = [
+    "AUTO",
     "MOST_CLUSTERS",
     "POOLED",
     "TURNS",
@@ -63,6 +65,7 @@ __all__ = [
     "MethodConfig",
     "MultiCrop",
     "NetworkConfig",
+    "NetworkKind",
     "PretrainedConfig",
     "Pretrainer",
     "Segmenter",
@@ -71,6 +74,8 @@ __all__ = [
     "Task",
     "TrainLoader",
     "TrainState",
+    "Tuning",
+    "TuningConfig",
     "ViewSpec",
     "WeightRule",
     "sigmoid_ramp",

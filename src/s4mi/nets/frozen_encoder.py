@@ -23,6 +23,7 @@ from torch import Tensor
 from s4mi.contract.features import POOLED, Extractor
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import Backbone, check_backbone
+from s4mi.nets.weight_files import file_hash
 from s4mi.nets.weights import IMAGENET, NONE, check_weights
 
 REVISION = 1
@@ -167,15 +168,3 @@ def _key(name: str, weights: str, image_size: int, blocks: tuple[int, ...]) -> s
         content = file_hash(Path(weights))
     text = f"encoder {REVISION}, {name}, {content}, {image_size}, {blocks}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """Hash of the content of a file; read again only if its size or time of change differs."""
-    status = path.stat()
-    return _file_hash(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _file_hash(path: Path, _size: int, _changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]

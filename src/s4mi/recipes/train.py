@@ -20,6 +20,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from s4mi.config import RunConfig
+from s4mi.config.starts import starts_of
 from s4mi.contract import Classifier, Pretrainer, Segmenter
 from s4mi.errors import S4miError
 from s4mi.recipes.fit import FittedRun, fit_run
@@ -43,7 +44,7 @@ from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.evaluate import evaluate, validate
 from s4mi.training.loggers import check_loggers
-from s4mi.training.prepare import prepare
+from s4mi.training.prepare import Prepared, prepare
 from s4mi.training.pretrained_start import read_pretrained_start, write_pretraining
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
@@ -152,9 +153,7 @@ def _fit(
     return record
 
 
-def _record(
-    session: Session | FittedRun, method: Classifier | Segmenter, pretraining: Pretraining | None
-) -> RunRecord:
+def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretraining: Pretraining | None) -> RunRecord:
     fabric, config, prepared = session.fabric, session.config, session.prepared
     val = evaluate(fabric, method, config, prepared, "val")
     test = evaluate(fabric, method, config, prepared, "test")
@@ -173,6 +172,7 @@ def _record(
         technique=config.method.technique(None if pretraining is None else pretraining.method),
         pretraining=pretraining,
         backbone=config.method.backbone_name,
+        starts=starts_of(config.method, config.auto),
         dataset=prepared.manifest.title,
         synthetic=prepared.manifest.spec.synthetic,
         task=prepared.task.kind,

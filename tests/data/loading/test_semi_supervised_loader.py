@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from s4mi.contract import BatchComposition, ViewSpec
 from s4mi.data.loading.batch_source import CachedTargets
-from s4mi.data.loading.cache import Cache
+from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.semi_supervised_loader import SemiSupervisedBatches
 from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.errors import S4miError

@@ -33,6 +33,7 @@ from s4mi.contract import (
     CollapseError,
     Losses,
     MultiCrop,
+    NetworkKind,
     PretrainedConfig,
     Segmenter,
     Task,
@@ -78,6 +79,8 @@ class ClusteringConfig(ClusterConfig, PretrainedConfig, ABC):
         jitter=0.8,
     )  # fmt: skip
     default_optim: ClassVar[dict[str, Any]] = {"name": "sgd", "lr": 1e-4, "schedule": "step"}
+
+    networks: ClassVar[dict[str, NetworkKind]] = {"backbone": "cnn"}
 
     backbone: str = Field(
         "resnet34",
