@@ -40,6 +40,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "adversarial": {"network": "tiny_resnet", "evaluator": 8},
     "self_training": {"network": "tiny_resnet"},
     "weak_to_strong": {"network": "tiny_resnet", "confidence": 0.3},
+    "frozen_teacher": {
+        "network": "tiny_resnet", "teacher": "tiny_vit", "teacher_weights": "none", "teacher_steps": 3, "folds": 2,
+        "keep": 0.8,
+    },
     "picie": {"backbone": "tiny_resnet", "weights": "none", "width": 8, "clusters": 5},
     "mdc": {"backbone": "tiny_resnet", "weights": "none", "width": 8},
 }  # fmt: skip

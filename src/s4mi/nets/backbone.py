@@ -141,6 +141,18 @@ def check_backbone(name: str) -> None:
         raise S4miError(f"{network!r} has no weights {tag!r}; it has {', '.join(tagged) or 'none'}")
 
 
+def patch_size(name: str) -> int:
+    """Side of the patches of a network, of which image sides must be multiples; 1 if any size will do.
+
+    Raises:
+        S4miError: an unknown name.
+    """
+    check_backbone(name)
+    with torch.device("meta"):
+        net = TINY[name](image_size=64) if name in TINY else timm.create_model(name, num_classes=0)
+    return _patch(net)
+
+
 def no_imagenet(name: str) -> S4miError:
     """Error for a network for which there are no ImageNet weights."""
     return S4miError(f"{name!r} has no ImageNet weights; pass method.weights=none or FILE, or choose another network")
