@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from made_features import fit_to
 from s4mi.config import METHOD_CONFIGS
 from s4mi.contract import (
     Batch,
@@ -44,6 +45,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "network": "tiny_resnet", "teacher": "tiny_vit", "teacher_weights": "none", "teacher_steps": 3, "folds": 2,
         "keep": 0.8,
     },
+    "frozen_segmenter": {"backbone": "tiny_vit", "weights": "none", "width": 16, "steps": 30, "turns": 4},
     "picie": {"backbone": "tiny_resnet", "weights": "none", "width": 8, "clusters": 5},
     "mdc": {"backbone": "tiny_resnet", "weights": "none", "width": 8},
 }  # fmt: skip
@@ -64,6 +66,12 @@ CASES = [
 ]
 every_method = pytest.mark.parametrize("config", METHOD_CONFIGS, ids=name_of)
 every_task_of_every_method = pytest.mark.parametrize(("config", "kind"), CASES)
+every_task_of_every_trained_method = pytest.mark.parametrize(
+    ("config", "kind"), [case for case in CASES if not case.values[0].fitted]
+)
+every_task_of_every_fitted_method = pytest.mark.parametrize(
+    ("config", "kind"), [case for case in CASES if case.values[0].fitted]
+)
 
 
 @every_method
@@ -105,8 +113,11 @@ def build(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Metho
 
 
 def begun(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Method:
-    """The method before the first step of an epoch of one batch, that of `batch_of`."""
+    """The method before the first step of an epoch of one batch, that of `batch_of`; fitted to it, if it has no epochs."""
     method = build(config, kind, seed=seed)
+    if config.fitted:
+        fit_to(method, batch_of(config, kind, size=12))
+        return method
     method.before_epoch([batch_of(config, kind)])
     method.before_step(TrainState(step=0, per_epoch=1, total=10))
     return method
@@ -145,7 +156,7 @@ def plain_batch(kind: TaskKind, *, size: int, seed: int = 0) -> Batch:
     return Batch(images, rows, labels=shown if kind == "multiclass" else one_hot)
 
 
-@every_task_of_every_method
+@every_task_of_every_trained_method
 def test_the_loss_is_finite_scalar_terms_that_sum_to_the_total(config: type[MethodConfig], kind: TaskKind) -> None:
     losses = begun(config, kind).loss(batch_of(config, kind))
     for name, term in losses.items():
@@ -154,7 +165,7 @@ def test_the_loss_is_finite_scalar_terms_that_sum_to_the_total(config: type[Meth
     torch.testing.assert_close(losses.total, sum(losses.values(), torch.tensor(0.0)))
 
 
-@every_task_of_every_method
+@every_task_of_every_trained_method
 def test_a_gradient_reaches_every_parameter_that_is_trained(config: type[MethodConfig], kind: TaskKind) -> None:
     method = begun(config, kind)
     method.loss(batch_of(config, kind)).total.backward()
@@ -164,7 +175,7 @@ def test_a_gradient_reaches_every_parameter_that_is_trained(config: type[MethodC
             assert torch.isfinite(parameter.grad).all(), name
 
 
-@every_task_of_every_method
+@every_task_of_every_trained_method
 def test_a_step_downhill_lowers_the_loss(config: type[MethodConfig], kind: TaskKind) -> None:
     method, batch = begun(config, kind), batch_of(config, kind)
     optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], lr=1e-4)
@@ -176,7 +187,7 @@ def test_a_step_downhill_lowers_the_loss(config: type[MethodConfig], kind: TaskK
     assert method.loss(batch).total < before
 
 
-@every_task_of_every_method
+@every_task_of_every_trained_method
 def test_the_method_is_drawn_from_the_seed_and_nothing_else(config: type[MethodConfig], kind: TaskKind) -> None:
     one, same, other = (begun(config, kind, seed=seed) for seed in (3, 3, 4))
     states = [method.state_dict() for method in (one, same, other)]
@@ -211,7 +222,9 @@ def test_logits_are_one_score_a_class_for_each_image_by_itself(config: type[Meth
 @every_task_of_every_method
 def test_a_checkpoint_restores_the_method(config: type[MethodConfig], kind: TaskKind, tmp_path: Path) -> None:
     method, other = begun(config, kind, seed=0), build(config, kind, seed=1)
-    method.loss(batch_of(config, kind))  # updates the statistics of batch normalisation
+    method.loss(
+        plain_batch(kind, size=6) if config.fitted else batch_of(config, kind)
+    )  # updates the statistics of batch normalisation
     save_best(tmp_path, method.state_dict(), epoch=1)
     other.load_state_dict(load_weights(tmp_path / "best.safetensors"))
     assert all(torch.equal(tensor, other.state_dict()[key]) for key, tensor in method.state_dict().items())
@@ -224,3 +237,37 @@ def test_a_checkpoint_restores_the_method(config: type[MethodConfig], kind: Task
 def test_the_counts_of_the_task_are_in_no_checkpoint(config: type[MethodConfig], kind: TaskKind) -> None:
     """A run may be evaluated on other data than it was trained on; class weights are not part of the network."""
     assert not [name for name in build(config, kind).state_dict() if name == "weight"]
+
+
+@every_task_of_every_fitted_method
+def test_a_fit_depends_on_its_images_and_the_generator_alone(config: type[MethodConfig], kind: TaskKind) -> None:
+    one, same = build(config, kind, seed=1), build(config, kind, seed=2)
+    for method in (one, same):
+        fit_to(method, batch_of(config, kind, size=12), seed=3)
+    state, other = one.state_dict(), same.state_dict()
+    assert state
+    assert all(torch.equal(tensor, other[key]) for key, tensor in state.items())
+
+
+@every_task_of_every_fitted_method
+def test_a_fitted_method_fits_the_images_it_was_fitted_to(config: type[MethodConfig], kind: TaskKind) -> None:
+    """Colours show the labels, so that anything that learns is better than chance on its own images."""
+    method, batch = begun(config, kind), plain_batch(kind, size=12)
+    logits = logits_of(method, batch.images)
+    if config.unlabelled:
+        assert logits.isfinite().all()
+        return
+    if kind == "segmentation":
+        known = batch.known_masks != IGNORE
+        right = (logits.argmax(dim=1) == batch.known_masks)[known].float().mean()
+    elif kind == "multilabel":
+        right = ((logits > 0) == batch.known_labels.bool()).float().mean()
+    else:
+        right = (logits.argmax(dim=1) == batch.known_labels).float().mean()
+    assert right > 0.6
+
+
+@every_task_of_every_fitted_method
+def test_the_loss_of_a_fitted_method_is_finite(config: type[MethodConfig], kind: TaskKind) -> None:
+    losses = begun(config, kind).loss(plain_batch(kind, size=6))
+    assert all(torch.isfinite(term) and term.shape == () for term in losses.values())

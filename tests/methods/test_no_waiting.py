@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
-from test_conformance import batch_of, build, every_task_of_every_method
+from test_conformance import batch_of, build, every_task_of_every_trained_method
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
@@ -102,7 +102,7 @@ def valid_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picie.PixelClustering, "_check", lambda *_: None)
 
 
-@every_task_of_every_method
+@every_task_of_every_trained_method
 @pytest.mark.usefixtures("valid_clusters")
 def test_an_epoch_synchronises_at_its_end_and_not_before(config: type[MethodConfig], kind: TaskKind) -> None:
     method, batch = build(config, kind), batch_of(config, kind)

@@ -147,7 +147,7 @@ class _Training:
     def show(self, progress: "Progress") -> None:
         self._latest = progress
         description = phase_of(progress)
-        if progress.phase in ("decode", "train"):
+        if progress.phase in ("decode", "encode", "train"):
             self._done = (progress.done, progress.total)
         facts = facts_of(progress)
         self._bar.update(description, *self._done, facts)  # what comes after training is short: the bar stays full
@@ -198,6 +198,7 @@ def phase_of(progress: "Progress") -> str:
     """What a run does now."""
     return {
         "decode": "decoding images",
+        "encode": "computing features",
         "train": f"epoch {progress.epoch}/{progress.epochs}",
         "evaluate": "scoring the best epoch",
         "export": "writing the encoders",

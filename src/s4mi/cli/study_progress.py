@@ -236,6 +236,7 @@ def _active_table(active: "dict[str, Progress | None]") -> "RenderableType":
             continue
         phase = {
             "decode": "decoding images",
+            "encode": "computing features",
             "train": f"epoch {progress.epoch}/{progress.epochs}",
             "evaluate": "evaluating the best epoch",
             "export": "writing the encoders",

@@ -29,6 +29,7 @@ from s4mi.methods.segmentation.adversarial import AdversarialConfig
 from s4mi.methods.segmentation.co_training import CoTrainingConfig
 from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
 from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
+from s4mi.methods.segmentation.frozen_segmenter import FrozenSegmenterConfig
 from s4mi.methods.segmentation.frozen_teacher import FrozenTeacherConfig
 from s4mi.methods.segmentation.mean_teacher import MeanTeacherConfig
 from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig
@@ -53,6 +54,7 @@ METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     SelfTrainingConfig,
     WeakToStrongConfig,
     FrozenTeacherConfig,
+    FrozenSegmenterConfig,
     PicieConfig,
     MdcConfig,
 )

@@ -141,6 +141,11 @@ class FittedClassifier(Classifier):
         """Number of views of each training image to fit on, 1 to `TURNS`."""
         return 1
 
+    @property
+    def uses_unlabelled(self) -> bool:
+        """Whether `fit` also learns from the features of training images without labels."""
+        return False
+
     @abstractmethod
     def fit(self, data: LabelledFeatures, generator: np.random.Generator) -> Fit:
         """Fit the head to the labelled images; choices are made by folds inside them.

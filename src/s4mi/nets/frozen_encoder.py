@@ -68,7 +68,13 @@ class FrozenEncoder(Extractor):
             S4miError: weights that do not fit or cannot be downloaded, or an image size that the network cannot take.
         """
         if not self._net:
-            with torch.random.fork_rng(devices=[]):
+            # First use may be under autocast, whose precision timm's resizing of position embeddings cannot take, or in
+            # inference mode, whose tensors could never be differentiated through.
+            with (
+                torch.random.fork_rng(devices=[]),
+                torch.inference_mode(False),
+                torch.autocast("cpu", enabled=False),
+            ):
                 torch.manual_seed(0)
                 net = Backbone(self.name, image_size=self.image_size, weights=self.weights, any_size=self._any_size)
             self._net.append(net.eval().requires_grad_(False))

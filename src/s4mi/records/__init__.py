@@ -19,6 +19,7 @@ from s4mi.records.files import (
     write_record,
     write_text_atomically,
 )
+from s4mi.records.fit import EncodedFeatures, FitRecord
 from s4mi.records.per_image import TEST_IMAGES_NAME, ImageScores, write_image_scores
 from s4mi.records.predictions import TEST_PREDICTIONS_NAME, Predictions, write_predictions
 from s4mi.records.pretraining import (
@@ -61,11 +62,13 @@ __all__ = [
     "ClassificationScores",
     "Cost",
     "DataSummary",
+    "EncodedFeatures",
     "EpochRecord",
     "Failure",
     "FeatureHealth",
     "FeatureMap",
     "FeatureSpread",
+    "FitRecord",
     "Frozen",
     "ImageScores",
     "LabelCounts",

@@ -5,6 +5,7 @@ from typing import Final, Literal
 from pydantic import AliasChoices, Field
 
 from s4mi.records.data import DataSummary
+from s4mi.records.fit import FitRecord
 from s4mi.records.pretraining import FeatureHealth, Pretraining
 from s4mi.records.scores import Frozen, Scores, SegmentationScores, TaskKind
 
@@ -82,6 +83,7 @@ class RunRecord(Frozen):
         description="scores of all ensemble members, if the method has several",
     )
     restarts: int = Field(0, description="number of restarts with other initial weights after a collapse")
+    fit: FitRecord | None = Field(None, description="how the method was fitted, if to stored features at once")
     cost: Cost
     versions: dict[str, str]
     git_revision: str | None = Field(description="revision of the s4mi source checkout, when it runs from one")

@@ -14,15 +14,15 @@ class Progress:
     """Progress of a run.
 
     Attributes:
-        phase: decoding images, training, scoring the best weights, or writing the encoders.
-        done, total: decoded images, or optimiser steps of the whole run.
+        phase: decoding images, computing frozen features, training, scoring the best weights, or writing the encoders.
+        done, total: decoded or encoded images, or optimiser steps of the whole run.
         epoch, epochs: current epoch and number of epochs; 0 before training.
         latest: record of the last finished epoch, or None.
         images_per_second: training throughput in this session.
         seconds_left: estimated remaining training time, or None while unknown.
     """
 
-    phase: Literal["decode", "train", "evaluate", "export"]
+    phase: Literal["decode", "encode", "train", "evaluate", "export"]
     done: int
     total: int
     epoch: int = 0
