@@ -89,20 +89,14 @@ class FrozenSegmenterConfig(PretrainedConfig):
         "together; none: data.image_size, rounded to a multiple of the encoder's patches",
     )
     turns: int = Field(
-        TURNS,
-        ge=1,
-        le=TURNS,
-        description="Number of flips and quarter turns of each image to fit to; 1: the image alone",
+        TURNS, ge=1, le=TURNS, description="Number of flips and quarter turns of each image to fit to; 1: the image alone"
     )
     strength: PositiveFloat | None = Field(
         None, description="Strength of the linear head's penalty on its squared weights; none: chosen by folds"
     )
     width: int = Field(64, ge=16, multiple_of=16, description="Number of channels of the decoder")
     dropout: float = Field(
-        0.2,
-        ge=0,
-        lt=1,
-        description="Share of the maps' channels that the decoder does without, at random, in each step",
+        0.2, ge=0, lt=1, description="Share of the maps' channels that the decoder does without, at random, in each step"
     )
     steps: PositiveInt = Field(300, description="Number of optimiser steps of the decoder")
     batch: PositiveInt = Field(8, description="Number of images per step of the decoder")
