@@ -96,7 +96,7 @@ class NetworkConfig(SemiSupervisedConfig):
     """Settings shared by the methods with one or several networks of the same architecture."""
 
     network: str = Field(
-        "small_unet", description="Network architecture: small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER"
+        "small_unet", description="Network architecture: small_unet, swin_unet, an encoder, ARCHITECTURE/ENCODER, dpt/VIT or frozen/NAME"
     )
     weights: str = Field(
         "none", description="Initial weights of the encoder: imagenet, none (random), or the path of a weight file"
