@@ -27,7 +27,7 @@ class FeatureStore(Protocol):
     """Where features are kept. See `training.features.StoredFeatures`."""
 
     def features(self, extractor: "Extractor", images: Tensor) -> dict[str, Tensor]:
-        """Return the features of `images`, computing and keeping those that are missing."""
+        """Return the features of `images`, computing those that are missing."""
 
 
 class Extractor(nn.Module, ABC):

@@ -4,10 +4,12 @@
                                  other tokens where it has tokens
     tokens_0 …   (B, C, h, w)    feature maps of the chosen blocks of a ViT, or stages of a Swin or CNN, by depth
 
+Images whose side is no multiple of a ViT's patches are resized to the nearest one, 128 to 126 pixels for patches of 14.
 The network is built when features are first computed, not before: where the store has all of them, it never is.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any, final
 
 import timm
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from s4mi.contract.features import POOLED, Extractor
@@ -54,10 +57,10 @@ class FrozenEncoder(Extractor):
         super().__init__()
         check_backbone(name)
         check_weights(weights)
-        self.name, self.weights, self.image_size = name, weights, image_size
+        self.name, self.weights, self.image_size = name, weights, _nearest_multiple(image_size, name)
         self.blocks = tuple(sorted(set(blocks)))
         self._any_size = any_size
-        self.key = _key(name, weights, image_size, self.blocks)
+        self.key = _key(name, weights, self.image_size, self.blocks)
         self._net: list[Backbone] = []  # in a list, so that it is no submodule: neither saved nor trained
 
     @property
@@ -68,13 +71,9 @@ class FrozenEncoder(Extractor):
             S4miError: weights that do not fit or cannot be downloaded, or an image size that the network cannot take.
         """
         if not self._net:
-            # First use may be under autocast, whose precision timm's resizing of position embeddings cannot take, or in
-            # inference mode, whose tensors could never be differentiated through.
-            with (
-                torch.random.fork_rng(devices=[]),
-                torch.inference_mode(False),
-                torch.autocast("cpu", enabled=False),
-            ):
+            # Weights are ordinary tensors in full precision, whatever the context of the first forward pass.
+            plain = (torch.inference_mode(False), torch.autocast("cpu", enabled=False))
+            with torch.random.fork_rng(devices=[]), plain[0], plain[1]:
                 torch.manual_seed(0)
                 net = Backbone(self.name, image_size=self.image_size, weights=self.weights, any_size=self._any_size)
             self._net.append(net.eval().requires_grad_(False))
@@ -92,6 +91,8 @@ class FrozenEncoder(Extractor):
 
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         backbone = self.net.to(images.device)
+        if images.shape[-1] != self.image_size:
+            images = F.interpolate(images, size=(self.image_size,) * 2, mode="bilinear", align_corners=False)
         x, net = backbone.normalise(images), backbone.net
         final_features, maps = _forward(net, x, self.blocks, name=self.name)
         outputs = {POOLED: _pooled(net, final_features).float()}
@@ -103,6 +104,13 @@ class FrozenEncoder(Extractor):
             net._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+def _nearest_multiple(image_size: int, name: str) -> int:
+    """Side that is a multiple of the patches in the name of a ViT."""
+    found = re.search(r"_patch(\d+)", name)
+    patch = int(found.group(1)) if found else 1
+    return max(round(image_size / patch), 1) * patch
 
 
 def _forward(net: Any, x: Tensor, blocks: Sequence[int], *, name: str) -> tuple[Tensor, list[Tensor]]:

@@ -17,9 +17,12 @@ A pre-training run writes other files; see `pretrain.py`.
 import math
 from pathlib import Path
 
+from lightning_fabric import Fabric
+
 from s4mi.config import RunConfig
 from s4mi.contract import Classifier, Pretrainer, Segmenter
 from s4mi.errors import S4miError
+from s4mi.recipes.fit import FittedRun, fit_run
 from s4mi.recipes.pretrain import pretrain
 from s4mi.records import (
     TEST_IMAGES_NAME,
@@ -76,9 +79,11 @@ def train(
             check_data_state(run, prepared, data_state(config, prepared))
             run_dir.check_split(prepared.split)
         pretraining = read_pretrained_start(config, prepared, run, resumed=run_dir.begun)
+        record: RunRecord | PretrainingRecord
+        if config.method.fitted:
+            return _fit(fabric, config, prepared, run_dir, pretraining, watch)
         session = Session.begin(fabric, config, prepared, run_dir)
         with session.loggers:
-            record: RunRecord | PretrainingRecord
             if isinstance(session.method, Pretrainer):
                 record = pretrain(session, session.method, watch)
             else:
@@ -122,13 +127,35 @@ def _supervise(
         # Some scores are undefined on some validation sets.
         session.finish_epoch(epoch.model_copy(update={"val": scores}), score=scores.get(metric, math.nan))
     watch(Progress("evaluate", 0, 1, config.epochs, config.epochs, session.latest))
-    return _record(session, pretraining)
-
-
-def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
-    fabric, config, prepared = session.fabric, session.config, session.prepared
+    fabric, prepared = session.fabric, session.prepared
     fabric.barrier()
-    method = load_method(fabric, config, prepared.task, session.run_dir.best)
+    best = load_method(fabric, config, prepared.task, session.run_dir.best)
+    return _record(session, best, pretraining)
+
+
+def _fit(
+    fabric: Fabric,
+    config: RunConfig,
+    prepared: Prepared,
+    run_dir: RunDir,
+    pretraining: Pretraining | None,
+    watch: ProgressCallback,
+) -> RunRecord:
+    """Fit a method to stored features, and score it once on test."""
+    fitted = fit_run(fabric, config, prepared, run_dir, watch)
+    with fitted.loggers:
+        write_pretraining(run_dir.path, pretraining)
+        watch(Progress("evaluate", 0, 1, 1, 1))
+        record = _record(fitted, fitted.method, pretraining)
+        write_record(record, run_dir.path)
+        fitted.loggers.end(record)
+    return record
+
+
+def _record(
+    session: Session | FittedRun, method: Classifier | Segmenter, pretraining: Pretraining | None
+) -> RunRecord:
+    fabric, config, prepared = session.fabric, session.config, session.prepared
     val = evaluate(fabric, method, config, prepared, "val")
     test = evaluate(fabric, method, config, prepared, "test")
     if test is not None and test.images and fabric.is_global_zero:
@@ -161,7 +188,7 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
         labels_hash="" if state is None else state.labels_hash,
         metric=config.metric(prepared.task.kind),
         best_epoch=session.best_epoch,
-        epochs=config.epochs,
+        epochs=config.epochs if isinstance(session, Session) else session.epochs,
         labels=prepared.label_counts if not config.method.unlabelled else prepared.label_counts.without_labels(),
         val=None if val is None else val.scores,
         test=None if test is None else test.scores,
@@ -171,6 +198,7 @@ def _record(session: Session, pretraining: Pretraining | None) -> RunRecord:
             for name in dict.fromkeys([*val_members, *test_members])
         },
         restarts=session.restarts,
+        fit=session.fit if isinstance(session, FittedRun) else None,
         cost=session.cost,
         versions=versions(),
         git_revision=git_revision(),

@@ -104,10 +104,7 @@ class Session:
     def write_settings(self) -> None:
         """Write the run's settings, split and state of the data, and drop log entries of epochs that will run again."""
         if self.fabric.is_global_zero:
-            save_run_config(self.config, self.run_dir.config_path)
-            write_spec(self.run_dir.path, self.prepared.manifest.spec)
-            save_split(self.prepared.split, self.prepared.manifest, self.run_dir.split_path)
-            write_data_state(self.run_dir.path, data_state(self.config, self.prepared))
+            write_run_files(self.run_dir, self.config, self.prepared)
             _truncate_log(self.run_dir, self.epoch)
             self.loggers.begin(self.epoch + 1)
         self.fabric.barrier()
@@ -257,6 +254,14 @@ class Session:
             **{name: getattr(self, name) for name in names},
             "joules": self.meter.read(),
         }
+
+
+def write_run_files(run_dir: RunDir, config: RunConfig, prepared: Prepared) -> None:
+    """Write what describes a run before it trains: settings, data set, split and state of the data."""
+    save_run_config(config, run_dir.config_path)
+    write_spec(run_dir.path, prepared.manifest.spec)
+    save_split(prepared.split, prepared.manifest, run_dir.split_path)
+    write_data_state(run_dir.path, data_state(config, prepared))
 
 
 def _truncate_log(run_dir: RunDir, last: int) -> None:

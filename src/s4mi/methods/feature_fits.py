@@ -1,0 +1,172 @@
+"""Fits of the heads on frozen features; every choice is made by folds inside the labelled images.
+
+    logistic    Σ w CE(W x + b, y) + λ/2 |W|²         λ by held-out log loss
+    ridge       Σ w |W x + b - (2y - 1)|² + λ |W|²    λ by held-out squared error; logits are 4 times the scores
+    knn         k by held-out log loss
+    prototype   gain of the cosines by held-out log loss
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import Ridge
+from torch import Tensor
+
+from s4mi.contract import Fit
+from s4mi.maths.folds import folds
+from s4mi.maths.logistic import LogisticProblem
+from s4mi.nets.feature_heads import ClassMeansHead, HeadName, LinearHead, NeighboursHead, neighbour_logits
+
+Number = TypeVar("Number", int, float)
+Head = LinearHead | ClassMeansHead | NeighboursHead
+DEFAULT_STRENGTH = 0.03
+"""Strength where no fold can be made, such as with one image of each class."""
+RIDGE_STRENGTHS = tuple(float(10.0**exponent) for exponent in np.arange(2, -4.5, -0.5))
+RIDGE_GAIN = 4.0
+NEIGHBOURS = (1, 3, 5, 10, 20, 50)
+GAINS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Labelled samples of a fit: images in one or several views.
+
+    Attributes:
+        x: (N, D). labels: (N,) class indices, or (N, K) 0/1. groups: (N,) patients.
+        classes: number of classes K.
+        weight: (N,), or (N, K) for multi-label tasks.
+    """
+
+    x: Tensor
+    labels: NDArray[Any]
+    groups: NDArray[np.int64]
+    classes: int
+    weight: NDArray[np.float64]
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether an image may have any number of classes."""
+        return self.labels.ndim == 2
+
+    @property
+    def targets(self) -> NDArray[np.float64]:
+        """(N, K) 0/1."""
+        return self.labels.astype(np.float64) if self.multilabel else np.eye(self.classes)[self.labels]
+
+
+def new_head(name: HeadName, *, multilabel: bool) -> Head:
+    """Return a head that is not fitted."""
+    if name == "knn":
+        return NeighboursHead(multilabel=multilabel)
+    return ClassMeansHead() if name == "prototype" else LinearHead()
+
+
+def fit_head(head: Head, name: HeadName, samples: Samples, generator: np.random.Generator) -> Fit:
+    """Fit a head to the samples."""
+    held_out = folds(samples.labels, samples.groups, generator=generator)
+    if name == "logistic":
+        return _logistic(head, samples, held_out)
+    if name == "ridge":
+        return _ridge(head, samples, held_out)
+    return _neighbours(head, samples, held_out) if name == "knn" else _class_means(head, samples, held_out)
+
+
+def _logistic(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> Fit:
+    problem = LogisticProblem(
+        samples.x.numpy(), samples.labels, classes=None if samples.multilabel else samples.classes,
+        sample_weight=samples.weight, multilabel=samples.multilabel,
+    )  # fmt: skip
+    strength, scores = DEFAULT_STRENGTH, {}
+    if held_out:
+        path = problem.path(held_out)
+        strength, scores = path.strength, {"log_loss": float(path.losses[path.best])}
+    fitted = problem.fit(strength)
+    head.give(weight=torch.from_numpy(fitted.weight), bias=torch.from_numpy(fitted.bias))
+    return Fit(chosen={"strength": strength}, scores=scores)
+
+
+def _ridge(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> Fit:
+    x, y = samples.x.numpy().astype(np.float64), 2 * samples.targets - 1
+    weight = samples.weight if samples.weight.ndim == 1 else samples.weight.mean(axis=1)
+
+    def squared_error(strength: float) -> float:
+        total = 0.0
+        for rows in held_out:
+            kept = np.setdiff1d(np.arange(len(x)), rows)
+            model = Ridge(alpha=strength).fit(x[kept], y[kept], sample_weight=weight[kept])
+            total += float((weight[rows, None] * (model.predict(x[rows]) - y[rows]) ** 2).sum())
+        return total / float(sum(weight[rows].sum() for rows in held_out))
+
+    strength, error = _best(RIDGE_STRENGTHS, squared_error) if held_out else (DEFAULT_STRENGTH, None)
+    model = Ridge(alpha=strength).fit(x, y, sample_weight=weight)
+    head.give(
+        weight=torch.from_numpy(RIDGE_GAIN * np.atleast_2d(model.coef_)),
+        bias=torch.from_numpy(RIDGE_GAIN * np.atleast_1d(model.intercept_)),
+    )
+    return Fit(chosen={"strength": strength}, scores={} if error is None else {"squared_error": error})
+
+
+def _neighbours(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> Fit:
+    x = torch.nn.functional.normalize(samples.x, dim=1)
+    y = torch.from_numpy(samples.targets).float()
+    weight = torch.from_numpy(samples.weight).float()
+    y_weighted = y * (weight if weight.ndim == 2 else weight[:, None])
+    prior = y.mean(dim=0).clamp(0.01, 0.99)
+
+    def log_loss(k: int) -> float:
+        losses = []
+        for rows in held_out:
+            kept = np.setdiff1d(np.arange(len(x)), rows)
+            logits = neighbour_logits(
+                x[rows] @ x[kept].T, y_weighted[kept], prior, k=k, multilabel=samples.multilabel
+            )
+            losses.append(_log_loss(logits, y[rows], multilabel=samples.multilabel))
+        return float(torch.cat(losses).mean())
+
+    possible = [k for k in NEIGHBOURS if k < len(x)] or [1]
+    k, loss = _best(possible, log_loss) if held_out else (min(5, len(x)), None)
+    head.give(features=x, targets=y_weighted, prior=prior, neighbours=torch.tensor(k))
+    return Fit(chosen={"neighbours": float(k)}, scores={} if loss is None else {"log_loss": loss})
+
+
+def _class_means(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> Fit:
+    x = torch.nn.functional.normalize(samples.x, dim=1)
+    y = torch.from_numpy(samples.targets).float()
+
+    def means(rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        positive = y[rows].T @ x[rows] / y[rows].sum(dim=0).clamp_min(1)[:, None]
+        if not samples.multilabel:
+            return positive, torch.zeros(0)
+        negative = (1 - y[rows]).T @ x[rows] / (1 - y[rows]).sum(dim=0).clamp_min(1)[:, None]
+        return positive, negative
+
+    def log_loss(gain: float) -> float:
+        losses = []
+        for rows in held_out:
+            trial = ClassMeansHead()
+            positive, negative = means(np.setdiff1d(np.arange(len(x)), rows))
+            trial.give(means=positive, others=negative, gain=torch.tensor(gain))
+            losses.append(_log_loss(trial(samples.x[rows]), y[rows], multilabel=samples.multilabel))
+        return float(torch.cat(losses).mean())
+
+    gain, loss = _best(GAINS, log_loss) if held_out else (8.0, None)
+    positive, negative = means(np.arange(len(x)))
+    head.give(means=positive, others=negative, gain=torch.tensor(gain))
+    return Fit(chosen={"gain": gain}, scores={} if loss is None else {"log_loss": loss})
+
+
+def _best(choices: Sequence[Number], loss: Callable[[Number], float]) -> tuple[Number, float]:
+    losses = [loss(choice) for choice in choices]
+    best = int(np.argmin(losses))
+    return choices[best], losses[best]
+
+
+def _log_loss(logits: Tensor, targets: Tensor, *, multilabel: bool) -> Tensor:
+    """(N,) log loss of each sample."""
+    if multilabel:
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+    return -(logits.log_softmax(dim=1) * targets).sum(dim=1)

@@ -1,0 +1,162 @@
+"""Fit a method to stored features: what the store lacks is computed, then the head is fitted at once.
+
+All fractions, seeds and heads of an encoder share the store, so that a run costs its head. Its checkpoint holds the head
+alone; the encoder is loaded from its own weights again, whose content the checkpoint verifies.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+
+from s4mi.config import RunConfig
+from s4mi.contract import Extractor, Fit, FittedClassifier, FittedSegmenter
+from s4mi.engine.checkpoint import save_best
+from s4mi.errors import S4miError
+from s4mi.records import Cost, EncodedFeatures, EpochRecord, FitRecord
+from s4mi.training.energy import energy_meter
+from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
+from s4mi.training.evaluate import validate
+from s4mi.training.features import StoredFeatures, labelled_features, masked_features
+from s4mi.training.loggers import Loggers, make_loggers
+from s4mi.training.prepare import Prepared
+from s4mi.training.progress import Progress, ProgressCallback
+from s4mi.training.run_dir import RunDir, build_method
+from s4mi.training.session import write_run_files
+
+log = logging.getLogger("s4mi")
+
+FEATURES = "features"
+"""Folder of the stored features below that of the cache."""
+
+
+@dataclass(frozen=True)
+class FittedRun:
+    """A run whose method has been fitted, in place of a `Session`."""
+
+    fabric: Fabric
+    config: RunConfig
+    prepared: Prepared
+    run_dir: RunDir
+    method: FittedClassifier | FittedSegmenter
+    loggers: Loggers
+    cost: Cost
+    fit: FitRecord
+    started: str
+    best_epoch: int = 1
+    epochs: int = 1
+    restarts: int = 0
+
+
+def fit_run(fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir, watch: ProgressCallback) -> FittedRun:
+    """Compute the features that the store lacks, fit the method, score it on validation and save it.
+
+    Raises:
+        S4miError: several processes are asked for, the encoder cannot be loaded, the features cannot be stored, or the
+            labels do not suffice.
+    """
+    if fabric.world_size > 1:
+        raise S4miError(
+            f"hardware.devices: method {config.method.name!r} is fitted by one process; set hardware.devices=1"
+        )
+    forget_peak_memory(fabric.device)
+    started, meter = now(), energy_meter(fabric)
+    method = build_method(config, prepared.task)
+    assert isinstance(method, FittedClassifier | FittedSegmenter)
+    method = method.to(fabric.device).eval()
+    write_run_files(run_dir, config, prepared)
+    loggers = make_loggers(config, run_dir.path, dataset=prepared.manifest.spec.name)
+    loggers.begin(1)
+    store = StoredFeatures(config.data.cache / FEATURES, fabric)
+    split, entries_of = prepared.split, prepared.cache.entries_of
+    entries = entries_of(split.train if config.method.unlabelled else split.labelled)
+    features = [
+        _encode(store, extractor, prepared, entries, views=method.views, watch=watch) for extractor in method.extractors
+    ]
+    begun = time.perf_counter()
+    watch(Progress("train", 0, 1, 1, 1))
+    result = _fit(method, store, prepared, entries, seed=config.seed)
+    seconds = time.perf_counter() - begun
+    for note in result.notes:
+        log.warning(note)
+    metric = config.metric(prepared.task.kind)
+    val = validate(fabric, method, prepared, metric=metric) if prepared.annotated("val") else {}
+    run_dir.checkpoints.mkdir(parents=True, exist_ok=True)
+    save_best(run_dir.checkpoints, method.state_dict(), epoch=1)
+    images = len(entries) / max(seconds, 1e-9)
+    epoch = EpochRecord(
+        epoch=1, losses=result.losses or {"total": 0.0}, val=val, lr=0.0, seconds=seconds, images_per_second=images
+    )
+    run_dir.metrics.write_text(epoch.model_dump_json() + "\n", encoding="utf-8")
+    loggers.epoch(epoch)
+    watch(Progress("train", 1, 1, 1, 1, latest=epoch))
+    joules = meter.read()
+    cost = Cost(
+        seconds=seconds + sum(each.seconds for each in features),
+        images_per_second=images,
+        peak_memory_mib=peak_memory(fabric.device),
+        parameters=sum(buffer.numel() for buffer in method.buffers()) + sum(p.numel() for p in method.parameters()),
+        device=device_name(fabric.device, processes=1),
+        energy_wh=None if joules is None else joules / 3600,
+        energy_of=meter.of,
+    )
+    fit = FitRecord(
+        features=features, seconds=seconds, notes=list(result.notes), chosen=result.chosen or {},
+        scores=result.scores or {},
+    )  # fmt: skip
+    return FittedRun(fabric, config, prepared, run_dir, method, loggers, cost, fit, started)
+
+
+def _encode(
+    store: StoredFeatures,
+    extractor: Extractor,
+    prepared: Prepared,
+    entries: NDArray[np.int64],
+    *,
+    views: int,
+    watch: ProgressCallback,
+) -> EncodedFeatures:
+    """Store the features of every image of the data set, which runs on other labels need too, and further views."""
+    begun, cache = time.perf_counter(), prepared.cache
+
+    def progress(done: int, total: int) -> None:
+        left = (time.perf_counter() - begun) / max(done, 1) * (total - done)
+        watch(Progress("encode", done, total, seconds_left=left))
+
+    extractor.store = store
+    computed = store.fill(extractor, cache, np.arange(len(cache.row)), views=1, progress=progress)
+    if views > 1:
+        computed += store.fill(extractor, cache, entries, views=views, progress=progress)
+    seconds = time.perf_counter() - begun if computed else 0.0
+    return EncodedFeatures(name=extractor.name, key=extractor.key, computed=computed, seconds=seconds)
+
+
+def _fit(
+    method: FittedClassifier | FittedSegmenter,
+    store: StoredFeatures,
+    prepared: Prepared,
+    entries: NDArray[np.int64],
+    *,
+    seed: int,
+) -> Fit:
+    generator, cache = np.random.default_rng(seed), prepared.cache
+    groups = _patients(prepared)[cache.row[entries]]
+    if isinstance(method, FittedSegmenter):
+        return method.fit(masked_features(store, method, prepared.source(store.device), entries, groups), generator)
+    assert prepared.labels is not None
+    others = np.array([], dtype=np.int64)
+    if method.uses_unlabelled:
+        others = cache.entries_of(sorted({*prepared.split.train} - {*prepared.split.labelled}))
+    labels = prepared.labels[entries].numpy()
+    data = labelled_features(store, method, cache, entries, labels=labels, groups=groups, unlabelled=others)
+    return method.fit(data, generator)
+
+
+def _patients(prepared: Prepared) -> NDArray[np.int64]:
+    """(R,) number of the patient of each manifest row; a row without one is a patient by itself."""
+    names = [row.group or f"row {number}" for number, row in enumerate(prepared.manifest.rows)]
+    _, numbers = np.unique(names, return_inverse=True)
+    return numbers.astype(np.int64)

@@ -1,0 +1,258 @@
+"""Features of frozen extractors: looked up by the pixels of an image, computed where they are missing.
+
+    store = feature_store(config, runtime)
+    attach(method.extractors, store)
+    for extractor in method.extractors:
+        store.fill(extractor, cache, entries, views=method.views, progress=progress)
+    data = labelled_features(store, method.extractors, cache, labelled, labels=…, groups=…, views=method.views)
+
+Only `fill` writes to the disk: a prediction for a new image computes its features and leaves nothing behind.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from s4mi.config import RunConfig
+from s4mi.contract.features import Extractor, turned
+from s4mi.data.loading.cache import Cache
+from s4mi.data.loading.feature_shard import Features, Ids, pixel_ids, shard_images
+from s4mi.data.loading.feature_store import FeatureFolder
+from s4mi.engine.runtime import Runtime
+from s4mi.errors import S4miError
+from s4mi.formatting import plural
+
+BATCH = 32
+"""Images in a forward pass. The features of an image depend on it in the last bit, so it never changes."""
+EXACT = 1e-3
+"""Greatest distance from a whole number of 255ths at which a pixel counts as one: what is left of rounding."""
+FOLDER = "features"
+"""Subfolder of `data.cache`."""
+Precision = Literal["auto", "32", "bf16-mixed", "16-mixed"]
+ProgressCallback = Callable[[int, int], None]
+
+log = logging.getLogger("s4mi")
+
+
+def feature_store(config: RunConfig, runtime: Runtime) -> "StoredFeatures":
+    """Return the store of a run, in its `data.cache`."""
+    return StoredFeatures(config.data.cache / FOLDER, runtime, precision=config.hardware.precision)
+
+
+def attach(extractors: Sequence[Extractor], store: "StoredFeatures | None") -> None:
+    """Let extractors take their features from a store; None: compute them each time."""
+    for extractor in extractors:
+        extractor.store = store
+
+
+@final
+class StoredFeatures:
+    """Features on disk below `folder`, as `contract.features.FeatureStore`.
+
+    All features are rounded to float16, whether they come from the disk or not.
+    """
+
+    def __init__(self, folder: Path | None, runtime: Runtime, *, precision: Precision = "auto") -> None:
+        """Open a store.
+
+        Args:
+            folder: the folder of all extractors; None: nothing is stored.
+            runtime: where features are computed.
+            precision: at which; "auto": the runtime's.
+        """
+        self._root, self._runtime = folder, runtime
+        self._dtype = _dtype(runtime)
+        self._folders: dict[str, FeatureFolder] = {}
+        self._ids: dict[tuple[str, int], tuple[Ids, NDArray[np.bool_]]] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where features are computed."""
+        return self._runtime.device
+
+    def features(self, extractor: Extractor, images: Tensor) -> dict[str, Tensor]:
+        """Return the features of (B, 3, H, W) images in [0, 1], float32 on their device; nothing is stored."""
+        scaled = images.detach() * 255
+        whole = scaled.round()
+        exact = ((scaled - whole).abs().amax(dim=(1, 2, 3)) <= EXACT).cpu().numpy()
+        pixels = whole.clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        ids = pixel_ids(pixels)
+        found, stored = self._read(extractor, ids, exact)
+        return self._complete(extractor, found, stored, lambda missing: images[missing], images.device)
+
+    def fill(
+        self,
+        extractor: Extractor,
+        cache: Cache,
+        entries: NDArray[np.int64],
+        *,
+        views: int = 1,
+        progress: ProgressCallback | None = None,
+    ) -> int:
+        """Store the features of cache entries in the first `views` of `TURNS` views; returns how many were missing.
+
+        Args:
+            progress: called with the number of images done and their total, views counted.
+
+        Raises:
+            S4miError: the store cannot be written, or features are not finite.
+        """
+        if self._root is None:
+            return 0
+        entries = np.asarray(entries, dtype=np.int64)
+        ids = np.concatenate([self.ids(cache, entries, view) for view in range(views)])
+        folder = self._folder(extractor)
+        if folder.stored(ids).all():
+            return 0
+        with folder.adding():
+            missing = _first_of_each(ids, ~folder.stored(ids))
+            if len(missing):
+                self._fill(extractor, folder, ids, missing, cache, entries, progress)
+        return len(missing)
+
+    def ids(self, cache: Cache, entries: NDArray[np.int64], view: int = 0) -> Ids:
+        """Return the (N,) ids of cache entries in a view; each is hashed once."""
+        if (cache.key, view) not in self._ids:
+            known = np.zeros(len(cache.images), dtype=bool)
+            self._ids[cache.key, view] = np.zeros(len(cache.images), dtype="S16"), known
+        ids, known = self._ids[cache.key, view]
+        new = np.unique(entries[~known[entries]])
+        for start in range(0, len(new), BATCH):
+            chunk = new[start : start + BATCH]
+            ids[chunk] = pixel_ids(entry_pixels(cache, chunk, view))
+        known[new] = True
+        return ids[entries]
+
+    def of_entries(
+        self, extractor: Extractor, cache: Cache, entries: NDArray[np.int64], *, view: int = 0
+    ) -> dict[str, Tensor]:
+        """Return the features of cache entries in a view, float32 on the runtime's device, computing missing ones."""
+        ids = self.ids(cache, entries, view)
+        found, stored = self._read(extractor, ids, np.ones(len(ids), dtype=bool))
+        device = self._runtime.device
+        return self._complete(
+            extractor,
+            found,
+            stored,
+            lambda missing: as_images(entry_pixels(cache, entries[missing], view), device),
+            device,
+        )
+
+    def _read(self, extractor: Extractor, ids: Ids, wanted: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Features]:
+        """Which are stored, (N,), and their features."""
+        found = np.zeros(len(ids), dtype=bool)
+        if self._root is None or not wanted.any():
+            return found, {}
+        found[wanted], stored = self._folder(extractor).read(ids[wanted])
+        return found, stored
+
+    def _complete(
+        self,
+        extractor: Extractor,
+        found: NDArray[np.bool_],
+        stored: Features,
+        images: Callable[[NDArray[np.int64]], Tensor],
+        device: torch.device,
+    ) -> dict[str, Tensor]:
+        """Join stored features with those of the missing images, computed here."""
+        missing = np.flatnonzero(~found)
+        blocks = [self._compute(extractor, images(missing[i : i + BATCH])) for i in range(0, len(missing), BATCH)]
+        if not blocks:
+            return {name: torch.from_numpy(array).to(device).float() for name, array in stored.items()}
+        computed = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        joined = {}
+        for name, new in computed.items():
+            array = np.empty((len(found), *new.shape[1:]), dtype=new.dtype)
+            array[~found] = new
+            if found.any():
+                array[found] = stored[name]
+            joined[name] = torch.from_numpy(array).to(device).float()
+        return joined
+
+    @torch.inference_mode()
+    def _compute(self, extractor: Extractor, images: Tensor) -> Features:
+        """Compute features as they are stored: float16, on the CPU."""
+        with self._runtime.autocast():
+            outputs = extractor.eval().compute(images)
+        return {name: output.float().cpu().numpy().astype(np.float16) for name, output in outputs.items()}
+
+    def _fill(
+        self,
+        extractor: Extractor,
+        folder: FeatureFolder,
+        ids: Ids,
+        missing: NDArray[np.int64],
+        cache: Cache,
+        entries: NDArray[np.int64],
+        progress: ProgressCallback | None,
+    ) -> None:
+        log.info("%s: computing the features of %s", extractor.name, plural(len(missing), "image"))
+        blocks: list[Features] = []
+        begun = 0  # first image of the shard
+        for start in range(0, len(missing), BATCH):
+            chunk = missing[start : start + BATCH]
+            blocks.append(self._compute(extractor, as_images(_views(cache, entries, chunk), self._runtime.device)))
+            done = start + len(chunk)
+            per_image = sum(array[0].nbytes for array in blocks[0].values())
+            if done - begun >= shard_images(per_image, batch=BATCH) or done == len(missing):
+                joined = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+                _check_finite(extractor, joined)
+                folder.add(ids[missing[begun:done]], joined)
+                blocks, begun = [], done
+            if progress is not None:
+                progress(done, len(missing))
+
+    def _folder(self, extractor: Extractor) -> FeatureFolder:
+        assert self._root is not None
+        precision = str(self._dtype).removeprefix("torch.")
+        name = f"{extractor.key}-{precision}"
+        if name not in self._folders:
+            info = {"extractor": extractor.name, "key": extractor.key, "precision": precision}
+            self._folders[name] = FeatureFolder(self._root / name, info)
+        return self._folders[name]
+
+
+def _dtype(runtime: Runtime) -> torch.dtype:
+    """Precision of a forward pass."""
+    with runtime.autocast():
+        kind = runtime.device.type
+        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+
+
+def entry_pixels(cache: Cache, entries: NDArray[np.int64], view: int) -> NDArray[np.uint8]:
+    """(N, S, S, 3) pixels of cache entries in a view."""
+    images = torch.from_numpy(np.asarray(cache.images[entries]))
+    return turned(images.permute(0, 3, 1, 2), view).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _views(cache: Cache, entries: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """(N, S, S, 3) pixels of `places` among all entries in all views, view by view."""
+    view, index = places // len(entries), entries[places % len(entries)]
+    return np.concatenate([entry_pixels(cache, index[view == one], int(one)) for one in np.unique(view)])
+
+
+def as_images(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """(N, S, S, 3) pixels → (N, 3, S, S) in [0, 1]."""
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
+
+
+def _first_of_each(ids: Ids, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the places of the wanted ids, ascending, and of equal ids the first."""
+    places = np.flatnonzero(wanted)
+    return places[np.sort(np.unique(ids[places], return_index=True)[1])]
+
+
+def _check_finite(extractor: Extractor, features: Features) -> None:
+    for name, array in features.items():
+        bad = int((~np.isfinite(array)).reshape(len(array), -1).any(axis=1).sum())
+        if bad:
+            raise S4miError(
+                f"{extractor.name}: features {name!r} of {plural(bad, 'image')} are not finite in 16 bits; "
+                "choose another encoder or hardware.precision=32"
+            )
