@@ -26,6 +26,7 @@ from s4mi.records import IGNORE, TaskKind
 
 SMALL: dict[str, dict[str, Any]] = {
     "finetune": {"backbone": "tiny_resnet", "weights": "none", "class_weights": "inverse"},
+    "pseudo_labels": {"backbone": "tiny_resnet", "weights": "none", "join": []},
     "dino": {
         "backbone": "tiny_resnet", "weights": "none", "hidden": 16, "bottleneck": 8, "prototypes": 12, "local_crops": 2,
         "frozen_epochs": 0,

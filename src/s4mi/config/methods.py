@@ -21,6 +21,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from s4mi.contract import MethodConfig
 from s4mi.errors import S4miError, nearest
 from s4mi.methods.classification.finetune import FinetuneConfig
+from s4mi.methods.classification.pseudo_labels import PseudoLabelsConfig
 from s4mi.methods.pretraining.cass import CassConfig
 from s4mi.methods.pretraining.dino import DinoConfig
 from s4mi.methods.pretraining.simclr import SimclrConfig
@@ -41,6 +42,7 @@ GROUP = "s4mi.methods"
 OWN = "s4mi"
 METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FinetuneConfig,
+    PseudoLabelsConfig,
     DinoConfig,
     CassConfig,
     SimclrConfig,
