@@ -99,8 +99,8 @@ class NetworkConfig(SemiSupervisedConfig):
 
     network: str = Field(
         "small_unet",
-        description="Network architecture: small_unet, swin_unet, an encoder, ARCHITECTURE/ENCODER, or auto (a U-Net "
-        "on the best encoder with weights at hand)",
+        description="Network architecture: small_unet, swin_unet, an encoder, ARCHITECTURE/ENCODER, dpt/VIT, "
+        "frozen/NAME, or auto (a U-Net on the best encoder with weights at hand)",
     )
     weights: str = Field(
         "none",

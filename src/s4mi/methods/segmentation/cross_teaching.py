@@ -44,7 +44,9 @@ class CrossTeachingConfig(SemiSupervisedConfig):
         description="CNN: small_unet, the name of an encoder (makes a U-Net), or ARCHITECTURE/ENCODER",
     )
     transformer: str = Field(
-        "swin_unet", description="Transformer: swin_unet, tiny_swin_unet, or any network that cnn accepts"
+        "swin_unet",
+        description="Transformer: swin_unet, tiny_swin_unet, dpt/VIT, frozen/NAME (a light decoder on a frozen timm "
+        "encoder), or any network that cnn accepts",
     )
     cnn_weights: str = Field(
         NONE, description="Initial weights of the CNN's encoder: imagenet, auto, none, or the path of a weight file"
