@@ -34,11 +34,20 @@ from s4mi.contract.semi_supervised import (
     SemiSupervisedConfig,
     sigmoid_ramp,
 )
-from s4mi.contract.settings import MethodConfig, PretrainedConfig, WeightRule
-from s4mi.contract.views import MultiCrop, ViewSpec
+from s4mi.contract.settings import MethodConfig, PretrainedConfig, Recipe, WeightRule
+from s4mi.contract.views import (
+    CLASSIFICATION_VIEWS,
+    PAPER_SEGMENTATION_VIEWS,
+    STRONG_SEGMENTATION_VIEWS,
+    MultiCrop,
+    ViewSpec,
+)
 
 __all__ = [
+    "CLASSIFICATION_VIEWS",
+    "PAPER_SEGMENTATION_VIEWS",
     "POOLED",
+    "STRONG_SEGMENTATION_VIEWS",
     "TURNS",
     "Batch",
     "BatchComposition",
@@ -62,6 +71,7 @@ __all__ = [
     "NetworkConfig",
     "PretrainedConfig",
     "Pretrainer",
+    "Recipe",
     "Segmenter",
     "SemiSupervised",
     "SemiSupervisedConfig",

@@ -9,12 +9,23 @@ From ImageNet weights this is transfer learning; from a run of DINO or CASS it i
 training.
 """
 
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Batches, Classifier, Losses, PretrainedConfig, Task, ViewSpec, WeightRule
+from s4mi.contract import (
+    CLASSIFICATION_VIEWS,
+    Batch,
+    Batches,
+    Classifier,
+    Losses,
+    PretrainedConfig,
+    Recipe,
+    Task,
+    ViewSpec,
+    WeightRule,
+)
 from s4mi.maths.losses import (
     class_weights,
     cross_entropy,
@@ -33,11 +44,13 @@ class FinetuneConfig(PretrainedConfig):
     summary: ClassVar[str] = "Fine-tune a pre-trained backbone on the labelled images"
     paper: ClassVar[str] = "Singh et al. 2024, S4MI, section 3.1 (transfer learning; second stage of DINO and CASS)"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
-    default_views: ClassVar[ViewSpec] = ViewSpec(
-        translation=0.05, scale=(0.8, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02
-    )
+    default_views: ClassVar[ViewSpec] = CLASSIFICATION_VIEWS
+    paper_settings: ClassVar[dict[str, Any]] = {"views": CLASSIFICATION_VIEWS.model_dump()}
 
     name: Literal["finetune"] = "finetune"
+    recipe: Recipe = Field(
+        "strong", description="Source of the defaults of views; for classification both recipes have the same"
+    )
     backbone: str = Field("resnet50", description="Backbone: any timm name, or tiny_resnet, tiny_vit, tiny_swin")
     linear_probe: bool = Field(False, description="Train the head alone, on frozen features")
     criterion: Literal["cross_entropy", "focal"] = Field(

@@ -23,7 +23,7 @@ from abc import ABC
 from typing import Any, ClassVar, Literal, final
 
 import torch
-from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 from torch import Tensor
 
 from s4mi.contract import (
@@ -33,6 +33,7 @@ from s4mi.contract import (
     Losses,
     MultiCrop,
     PretrainedConfig,
+    Recipe,
     Segmenter,
     Task,
     TrainState,
@@ -76,6 +77,7 @@ class ClusteringConfig(PretrainedConfig, ABC):
         rotation=0.0, scale=(0.5, 1.0), aspect=(3 / 4, 4 / 3), brightness=0.3, contrast=0.3, saturation=0.3, hue=0.02,
         jitter=0.8,
     )  # fmt: skip
+    paper_settings: ClassVar[dict[str, Any]] = {"centred": False, "views": PAPER_JITTER}
     default_optim: ClassVar[dict[str, Any]] = {"name": "sgd", "lr": 1e-4, "schedule": "step"}
 
     backbone: str = Field("resnet34", description="Backbone of the feature pyramid: any timm CNN, or tiny_resnet")
@@ -91,22 +93,13 @@ class ClusteringConfig(PretrainedConfig, ABC):
         description="Class of each cluster, named after inspection, such as {0: background, 1: lesion}; none: matched "
         "on validation masks",
     )
-    recipe: Literal["s4mi", "paper"] = Field("s4mi", description="Source of the defaults of centred and views")
+    recipe: Recipe = Field("strong", description="Source of the defaults of centred and views: s4mi's own, or the paper")
     centred: bool = Field(True, description="Subtract the mean over an image from its features; paper: false")
     balance: bool = Field(True, description="Weight pixels inversely to the size of their cluster in the loss")
     kept_batches: PositiveInt = Field(16, description="Number of batches per epoch that k-means is fitted on")
     restarts: int = Field(
         2, ge=0, description="Number of times that training restarts after a collapse before it stops"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_the_recipe(cls, settings: Any) -> Any:
-        """Fill in the paper's values for settings that are not set explicitly."""
-        if not isinstance(settings, dict) or settings.get("recipe") != "paper":
-            return settings
-        views = settings.get("views", {})
-        return {"centred": False, **settings, "views": {**PAPER_JITTER, **views} if isinstance(views, dict) else views}
 
     @field_validator("classes")
     @classmethod

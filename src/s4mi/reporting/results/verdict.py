@@ -14,6 +14,7 @@ from s4mi.formatting import plural
 from s4mi.maths.stats import mean_interval
 from s4mi.reporting.results.findings import Findings, Ranking, majority_caveat, score_text
 from s4mi.reporting.results.paired_tests import ALPHA
+from s4mi.reporting.results.training_length import last_epoch_sentence, length_sentence
 
 NO_RUNS = "There is no finished run yet."
 UNTESTED = "No run was tested yet, so there is nothing to compare."
@@ -35,13 +36,16 @@ def verdict(findings: Sequence[Findings]) -> list[str]:
 
 
 def finding_sentences(findings: Findings) -> list[str]:
-    """Return the three sentences on one comparison, or one if nothing was tested."""
+    """Return the three sentences on one comparison and those on training length, or one if nothing was tested."""
     if not _is_tested(findings):
         return [UNTESTED]
+    records = findings.comparison.records
+    length = (length_sentence(records), last_epoch_sentence(records, findings.table.metric))
     return [
         f"Few labels: {_few(findings)}.",
         f"Full supervision: {_full(findings)}.",
         f"Labels needed: {findings.need.sentence}.",
+        *filter(None, length),
     ]
 
 
