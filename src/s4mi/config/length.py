@@ -8,12 +8,16 @@ An epoch ends with a validation and a step of the learning-rate schedule.
 """
 
 import math
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from s4mi.config.layers import Settings
 
 EPOCHS = 20
 """Number of epochs, and so of validations, if only `steps` is set."""
+KEYS = ("steps", "epochs", "epoch_steps")
+_COUNT: TypeAdapter[int | None] = TypeAdapter(Annotated[int, Field(ge=1)] | None)
 
 
 def resolved_length(settings: Settings) -> Settings:
@@ -24,21 +28,20 @@ def resolved_length(settings: Settings) -> Settings:
     Raises:
         ValueError: `epochs` is set too and differs.
     """
-    steps, epochs, epoch_steps = (settings.get(key) for key in ("steps", "epochs", "epoch_steps"))
-    if not _count(steps) or not all(value is None or _count(value) for value in (epochs, epoch_steps)):
-        return settings  # no steps, or values that validation will refuse
+    try:
+        steps, epochs, epoch_steps = (_COUNT.validate_python(settings.get(key)) for key in KEYS)
+    except ValidationError:
+        return settings  # validation of the run will name the value
+    if steps is None:
+        return settings
     if epoch_steps is None:
         epoch_steps = math.ceil(steps / (epochs or EPOCHS))
     needed = math.ceil(steps / epoch_steps)
     if epochs not in (None, needed):
         raise ValueError(
-            f"steps: {steps} steps are {needed} epochs of {epoch_steps}, but epochs is {epochs}; set only one of the two"
+            f"steps: {steps} steps are {needed} epochs of {epoch_steps}, but epochs is {epochs}; set only one of them"
         )
     optim = settings.get("optim") or {}
     if isinstance(optim, dict):
         optim = {"cosine_epochs": needed, **optim}
     return {**settings, "epochs": needed, "epoch_steps": epoch_steps, "optim": optim}
-
-
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0

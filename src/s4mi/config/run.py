@@ -53,11 +53,13 @@ class RunConfig(Section):
     steps: int | None = Field(
         None,
         ge=1,
-        description="Number of optimiser steps, whatever the number of images; rounded up to whole epochs of epoch_steps "
-        "(default: train by epochs)",
+        description="Number of optimiser steps, whatever the number of images; rounded up to whole epochs of "
+        "epoch_steps (default: train by epochs)",
     )
     epochs: int = Field(
-        50, ge=1, description="Number of training epochs, each of which ends with a validation; follows from steps if set"
+        50,
+        ge=1,
+        description="Number of training epochs, each ending with a validation; follows from steps if set",
     )
     epoch_steps: int | None = Field(
         None,
@@ -199,7 +201,15 @@ def differences(left: RunConfig, right: RunConfig) -> list[str]:
     """
     a, b = (dict(leaves(config.model_dump(mode="json"))) for config in (left, right))
     sections = ("hardware.", "health.", "loggers.")
-    ignored = (*sections, "data.cache", "data.allow_leakage", "method.pretrained", "method.classes", "method.recipe", "steps")
+    ignored = (
+        *sections,
+        "data.cache",
+        "data.allow_leakage",
+        "method.pretrained",
+        "method.classes",
+        "method.recipe",
+        "steps",
+    )
     return [
         f"{key}: {a.get(key)} → {b.get(key)}"
         for key in sorted({*a, *b})

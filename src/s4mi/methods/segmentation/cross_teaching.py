@@ -37,8 +37,11 @@ class CrossTeachingConfig(SemiSupervisedConfig):
     paper: ClassVar[str] = "Luo et al. 2022, Semi-Supervised Medical Image Segmentation via Cross Teaching"
     starts: ClassVar[dict[str, str | None]] = {"cnn_weights": NONE, "transformer_weights": NONE}
     paper_settings: ClassVar[dict[str, Any]] = {
-        "unlabelled_weight": 1.0, "ramp_up": 0.0, "labelled_share": 0.5, "views": PAPER_SEGMENTATION_VIEWS.model_dump()
-    }  # fmt: skip
+        "unlabelled_weight": 1.0,
+        "ramp_up": 0.0,
+        "labelled_share": 0.5,
+        "views": PAPER_SEGMENTATION_VIEWS.model_dump(),
+    }
 
     name: Literal["cross_teaching"] = "cross_teaching"
     cnn: str = Field(
@@ -57,8 +60,8 @@ class CrossTeachingConfig(SemiSupervisedConfig):
     )
     recipe: Recipe = Field(
         "strong",
-        description="Source of the defaults of unlabelled_weight, ramp_up, labelled_share and views: s4mi's own, or the "
-        "paper",
+        description="Source of the defaults of unlabelled_weight, ramp_up, labelled_share and views: s4mi's own, or "
+        "the paper",
     )
     unlabelled_weight: float = Field(
         0.1, ge=0, description="Weight of the pseudo-label loss on unlabelled images; paper: 1"

@@ -93,7 +93,9 @@ class ClusteringConfig(PretrainedConfig, ABC):
         description="Class of each cluster, named after inspection, such as {0: background, 1: lesion}; none: matched "
         "on validation masks",
     )
-    recipe: Recipe = Field("strong", description="Source of the defaults of centred and views: s4mi's own, or the paper")
+    recipe: Recipe = Field(
+        "strong", description="Source of the defaults of centred and views: s4mi's own, or the paper"
+    )
     centred: bool = Field(True, description="Subtract the mean over an image from its features; paper: false")
     balance: bool = Field(True, description="Weight pixels inversely to the size of their cluster in the loss")
     kept_batches: PositiveInt = Field(16, description="Number of batches per epoch that k-means is fitted on")

@@ -16,8 +16,8 @@ def length_sentence(records: Sequence[RunRecord]) -> str | None:
     parts = []
     if ended:
         parts.append(
-            f"in {len(ended)} of {len(known)} runs the best epoch was the last ({_techniques(ended)}), so that more steps "
-            "may raise their scores"
+            f"in {len(ended)} of {len(known)} runs the best epoch was the last ({_techniques(ended)}), so that more "
+            "steps may raise their scores"
         )
     if few:
         parts.append(f"{len(few)} of {len(known)} made fewer than {FEW_STEPS} optimiser steps ({_techniques(few)})")

@@ -25,14 +25,18 @@ BRIEF_UP_TO = 3
 def verdict(findings: Sequence[Findings]) -> list[str]:
     """Return three sentences on all comparisons together, or one if there is nothing to compare.
 
-    If several techniques compete in some comparisons, the others are ignored.
+    If several techniques compete in some comparisons, the others are ignored. A further sentence says which runs may
+    have trained too briefly.
     """
     if not findings:
         return [NO_RUNS]
     if not any(_is_tested(one) for one in findings):
         return [UNTESTED]
     contested = [one for one in findings if len(one.table.rows) > 1] or list(findings)
-    return finding_sentences(findings[0]) if len(findings) == 1 else _joint_verdict(contested)
+    if len(findings) == 1:
+        return finding_sentences(findings[0])
+    length = length_sentence([record for one in findings for record in one.comparison.records])
+    return [*_joint_verdict(contested), *filter(None, [length])]
 
 
 def finding_sentences(findings: Findings) -> list[str]:

@@ -112,11 +112,15 @@ def _run(run: ReportRun) -> Iterator[Row]:
     ]  # fmt: skip
     cost = record.cost
     tail = [
-        record.best_epoch, record.epochs, record.steps, record.restarts, record.leaks, cost.seconds, cost.images_per_second,
-        cost.peak_memory_mib, cost.energy_wh, cost.parameters, cost.device, record.config_hash, record.split_hash,
+        record.best_epoch, record.epochs, record.steps, record.restarts, record.leaks, cost.seconds,
+        cost.images_per_second, cost.peak_memory_mib, cost.energy_wh, cost.parameters, cost.device, record.config_hash, record.split_hash,
         record.data_hash, record.git_revision, record.started, record.finished,
     ]  # fmt: skip
-    parts: tuple[tuple[str, Scores | None], ...] = (("val", record.val), ("test", record.test), ("last_test", record.last_test))
+    parts: tuple[tuple[str, Scores | None], ...] = (
+        ("val", record.val),
+        ("test", record.test),
+        ("last_test", record.last_test),
+    )
     values: list[tuple[object, ...]] = [(part, *one) for part, scores in parts for one in _values(record, scores)]
     for value in values or [("", "", "", None)]:  # a run without scores still has a row
         yield _row(*head, *value, *tail)
