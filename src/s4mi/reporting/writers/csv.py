@@ -113,8 +113,8 @@ def _run(run: ReportRun) -> Iterator[Row]:
     cost = record.cost
     tail = [
         record.best_epoch, record.epochs, record.steps, record.restarts, record.leaks, cost.seconds,
-        cost.images_per_second, cost.peak_memory_mib, cost.energy_wh, cost.parameters, cost.device, record.config_hash, record.split_hash,
-        record.data_hash, record.git_revision, record.started, record.finished,
+        cost.images_per_second, cost.peak_memory_mib, cost.energy_wh, cost.parameters, cost.device, record.config_hash,
+        record.split_hash, record.data_hash, record.git_revision, record.started, record.finished,
     ]  # fmt: skip
     parts: tuple[tuple[str, Scores | None], ...] = (
         ("val", record.val),
