@@ -115,13 +115,12 @@ class MethodConfig(BaseModel, ABC):
     def weight_settings(cls) -> dict[str, str]:
         """Return the settings in `starts` that take weights, each with the setting of its network.
 
-        `cnn_weights` is for the network `cnn`, where there is one, and otherwise `weights` for the first network.
+        `cnn_weights` is for the network `cnn`, where there is one, and `weights` for the first network without its own.
         """
         networks = cls.network_settings()
         own = {f"{name}_weights": name for name in networks if f"{name}_weights" in cls.starts}
-        if own or not networks or "weights" not in cls.starts:
-            return own
-        return {"weights": next(iter(networks))}
+        others = [name for name in networks if name not in own.values()]
+        return {"weights": others[0], **own} if others and "weights" in cls.starts else own
 
     def from_scratch(self) -> Self:
         """Return a copy with random initial weights, for loading a checkpoint."""
