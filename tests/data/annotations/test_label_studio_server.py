@@ -107,7 +107,8 @@ def ask(address: str, method: str, path: str, body: Any = None) -> Any:
 
 def drawn(kind: str, name: str, value: dict[str, Any]) -> dict[str, Any]:
     return {"id": f"r{kind}", "from_name": kind, "to_name": "image", "type": f"{kind}labels", "image_rotation": 0,
-            "original_width": WIDTH, "original_height": HEIGHT, "value": {**value, f"{kind}labels": [name]}}  # fmt: skip
+            "original_width": WIDTH, "original_height": HEIGHT,
+            "value": {**value, f"{kind}labels": [name]}}  # fmt: skip
 
 
 LABELS = "".join(f"<Label value='{name}'/>" for name in CLASSES[1:])

@@ -1,7 +1,7 @@
 """The voxel grid of a volume in the patient, and its axial slices in the convention of `axial`.
 
 An affine leads from voxel indices to millimetres towards right, anterior, superior, as in NIfTI. The orientation
-nearest to it is found as nibabel finds it (`io_orientation`), so that NRRD and NIfTI of one volume yield the same slices.
+nearest to it is found as nibabel finds it (`io_orientation`), so that NRRD and NIfTI of a volume yield the same slices.
 """
 
 from collections.abc import Iterator

@@ -2,9 +2,9 @@
 
     Segment0_Name:=Tumour   Segment0_LabelValue:=1   Segment0_Layer:=0
 
-The label value of a segment is arbitrary and differs between files, so its name is its class. Segments that overlap are in
-layers, of which older versions of Slicer have one for each segment. A segmentation may be cropped, in any order of axes;
-its voxels are placed on the grid of its image.
+The label value of a segment is arbitrary and differs between files, so its name is its class. Segments that overlap are
+in layers, of which older versions of Slicer have one for each segment. A segmentation may be cropped, in any order of
+axes; its voxels are placed on the grid of its image.
 """
 
 import re
@@ -108,8 +108,11 @@ def masks_of(path: Path, names: Sequence[str], grid: Grid | None = None) -> Iter
             inside = layers[..., segment.layer] == segment.value
             code = 1 + list(names).index(segment.name)
             if (inside & (codes != 0) & (codes != code)).any():
-                raise ImageError("bad-mask", f"has segments that overlap ({segment.name!r} one of them); in Slicer, let "
-                                             "each voxel have one segment and save it again")  # fmt: skip
+                message = (
+                    f"has segments that overlap ({segment.name!r} one of them); in Slicer, let each voxel have one "
+                    "segment and save it again"
+                )
+                raise ImageError("bad-mask", message)
             codes[inside] = code
         unnamed = layers[(codes == 0) & (layers != 0).any(axis=-1)]
         if unnamed.size:

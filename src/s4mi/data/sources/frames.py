@@ -1,6 +1,6 @@
 """Expand files of several images into one row per image: pages of a TIFF, frames of a DICOM file, slices of a volume.
 
-Images are always extracted from DICOM, NIfTI and NRRD files, even from those that hold only one: identifiers stay behind,
+Images are always extracted from DICOM, NIfTI and NRRD files, even from those of only one: identifiers stay behind,
 and training needs no reader for these formats.
 """
 
