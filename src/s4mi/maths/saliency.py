@@ -73,7 +73,7 @@ def rank_correlation(left: Map, right: Map) -> float | None:
 
 def mean_rank_correlation(maps: Sequence[Map]) -> float | None:
     """Mean of Spearman's ρ over all pairs of maps of one shape; None with fewer than two that are not constant."""
-    ranks = [rankdata(one) for one in maps if np.ptp(one) > 0]
+    ranks = [rankdata(one) for one in maps if one.max() > one.min()]
     if len(ranks) < 2:
         return None
     centred = np.stack(ranks) - np.mean(ranks[0])
