@@ -17,6 +17,7 @@ from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.splits.leakage import Leak, describe, find_leaks
+from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.data.splits.split import SplitMethod, make_split
 from s4mi.data.splits.split_file import Split, hash_of, read_parts
 from s4mi.data.splits.split_version import base_version, merged_later
@@ -110,6 +111,8 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         unlabelled=config.method.unlabelled and not config.method.pretrains,
         base=basis,
     )
+    if division.kind == "official" and lacks_val(manifest.rows):
+        log.warning("%s", NO_VAL)
     leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
     _check_leaks(config, manifest, leaks)
     classes = manifest.spec.classes_of(kind)

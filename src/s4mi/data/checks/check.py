@@ -49,6 +49,7 @@ from s4mi.data.sources.table import find_tables, read_tables, tables_in
 from s4mi.data.sources.types import PART_NAMES, DatasetNaming, FoundDataset
 from s4mi.data.sources.write import tasks_of
 from s4mi.data.spec import SPEC_NAME, Finding, MaskKey, Severity
+from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 
@@ -121,6 +122,7 @@ def _check_dataset(folder: Path, progress: ProgressCallback, *, duplicates: bool
         *_spec_findings(manifest, complete=not findings),
         *_row_findings(scan, root, locate=_in_manifest, duplicates=duplicates),
         *(check_balance(summary) if summary.labelled else ()),
+        *([Finding("no-val-part", "note", MANIFEST_NAME, None, NO_VAL)] if lacks_val(manifest.rows) else ()),
         *find_unlisted(folder, root),
     ]
     findings.sort(key=lambda finding: (finding.file != SPEC_NAME, finding.file, finding.line or 0))

@@ -109,7 +109,7 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: Folder
         unpaired = find_mask_folders(image_files(folder), folder, source=source)
     if options.mask_suffix != "" and not unpaired:
         unpaired = find_masks_beside(images, source, suffix=options.mask_suffix)
-    matches = match(images, masks, image_root=image_root, mask_root=mask_root, naming=naming)
+    matches = match(images, masks, image_roots=[image_root], mask_roots=[mask_root], naming=naming)
     rows = [
         Row(
             id="",

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from s4mi.data.files import SUFFIXES, suffix_of
+from s4mi.data.sources.file_lookup import FileLookup
 from s4mi.data.sources.label_names import NEGATIVE, combined
+from s4mi.data.sources.one_hot import NO, YES
 from s4mi.data.sources.read_table import SourceTable, read_table
-from s4mi.data.sources.table import NO, YES, FileLookup
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import PART_NAMES
 from s4mi.errors import S4miError
@@ -122,7 +123,7 @@ def choose_table(paths: Sequence[Path]) -> TableChoice | None:
             notes.append(f"{path.name} (unreadable)")
             continue
         options = suggest_options(table)
-        lookup = FileLookup((path.parent / options.images, path.parent))
+        lookup = FileLookup.below(path.parent, options.images)
         found = sum(lookup.find(record.cells[options.image or ""]) is not None for record in table.records)
         label = options.label or ", ".join(options.one_hot)
         notes.append(f"{path.name} ({found} of {len(table.records)} images found{f', label {label}' if label else ''})")

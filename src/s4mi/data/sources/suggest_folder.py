@@ -19,7 +19,7 @@ def suggest_folder(path: Path) -> tuple[FoundDataset, str, list[str]]:
     if "mask-among-images" in codes:
         prefix, suffix = most_common_affixes(masks_beside(row.image for row in found.rows).values())
         if prefix:
-            options = PairsOptions(images=".", masks=".", naming=AffixPattern(mask_prefix=prefix))
+            options = PairsOptions(images=(".",), masks=(".",), naming=AffixPattern(mask_prefix=prefix))
             return read_pairs(path, options), "pairs", ["--images", ".", "--masks", ".", "--mask-prefix", prefix]
         return read_folder(path, FolderOptions(mask_suffix=suffix)), "folder", ["--mask-suffix", suffix]
     if "mask-without-image" in codes and (path / "images").is_dir() and (path / "masks").is_dir():
@@ -36,4 +36,4 @@ def _as_pairs(found: FoundDataset, path: Path) -> tuple[FoundDataset, str, list[
     arguments = ["--images", images] * (images != "images") + ["--masks", masks] * (masks != "masks")
     arguments += ["--mask-prefix", naming.mask_prefix] * bool(naming.mask_prefix)
     arguments += ["--mask-suffix", naming.mask_suffix] * bool(naming.mask_suffix)
-    return read_pairs(path, PairsOptions(images=images, masks=masks, naming=naming)), "pairs", arguments
+    return read_pairs(path, PairsOptions(images=(images,), masks=(masks,), naming=naming)), "pairs", arguments

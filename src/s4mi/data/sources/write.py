@@ -31,6 +31,7 @@ from s4mi.data.sources.refuse import refuse_errors, skip_missing_files
 from s4mi.data.sources.resume import ImportJournal
 from s4mi.data.sources.types import DatasetNaming, FoundDataset, ProgressCallback
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, MaskKey
+from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.data.versions import newest_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
@@ -113,6 +114,8 @@ def _write(
 ) -> ImportResult:
     multilabel = "multilabel" in tasks_of(found)
     rows, findings = found.rows, [*found.findings, *find_label_problems(found.rows, multilabel=multilabel)]
+    if lacks_val(rows):
+        findings.append(Finding("no-val-part", "note", ".", None, NO_VAL))
     composing = bool(found.united) or naming.mask_rule.active
     targets = copy_targets(found, destination) if options.copy or found.embedded or composing else {}
     codes: set[MaskKey] = set()
