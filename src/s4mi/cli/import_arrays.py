@@ -91,7 +91,9 @@ def arrays(
     ] = None,
     labels: Annotated[
         list[str] | None,
-        typer.Option("--labels", metavar="KEY", help="Array of labels, or its file; by default found by name; '': none."),
+        typer.Option(
+            "--labels", metavar="KEY", help="Array of labels, or its file; by default found by name; '': none."
+        ),
     ] = None,
     groups: Annotated[
         list[str] | None,

@@ -115,7 +115,7 @@ def table(
         typer.Option(
             "--blank",
             metavar="no|unknown",
-            help="Meaning of blank cells of one-hot columns in rows with other entries; unknown is not learned or scored.",
+            help="Meaning of blank cells of one-hot columns in rows with other entries; unknown: the image is not annotated.",
         ),
     ] = "",
     uncertain: Annotated[
@@ -123,7 +123,7 @@ def table(
         typer.Option(
             "--uncertain",
             metavar="yes|no|unknown",
-            help="Meaning of -1 in one-hot columns, as in CheXpert; unknown is neither learned nor scored.",
+            help="Meaning of -1 in one-hot columns, as in CheXpert; unknown: the image is not annotated.",
         ),
     ] = "",
     rename: Rename = None,

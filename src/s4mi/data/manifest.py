@@ -5,7 +5,7 @@
 
 Only the column `image` is required. An empty `label` or `mask` means not annotated, which is a normal state here.
 Several labels of an image are separated by `;`; in a multi-label data set, `none` means annotated with no class
-present, and `?` before a class that it is unknown whether the image shows it. `group` is the patient or lesion, which must be in one part of a split only; `split` is train, val or test if
+present. `group` is the patient or lesion, which must be in one part of a split only; `split` is train, val or test if
 the data set has an official split. Paths are relative to `root`, which is relative to the folder of `dataset.yaml`.
 """
 
@@ -24,18 +24,12 @@ from s4mi.records import Part, TaskKind, write_text_atomically
 
 MANIFEST_NAME = "manifest.csv"
 COLUMNS = ("id", "image", "mask", "label", "group", "split")
-UNKNOWN = "?"
-"""Precedes the name of a class in the column `label` if it is unknown whether the image shows it."""
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One image of a manifest; `labels` is None if not annotated, and empty if annotated with no class present.
-
-    Attributes:
-        unknown: classes of which it is unknown whether the image shows them; these are neither learned nor scored.
-    """
+    """One image of a manifest; `labels` is None if not annotated, and empty if annotated with no class present."""
 
     id: str
     image: Path
@@ -44,7 +38,6 @@ class Row:
     group: str | None
     split: Part | None
     line: int
-    unknown: tuple[str, ...] = ()
 
     @property
     def location(self) -> str:
@@ -159,18 +152,11 @@ def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        label = label_cell(row)
+        label = "" if row.labels is None else ";".join(row.labels) or NO_CLASS
         mask = "" if row.mask is None else _relative(row.mask, root)
         writer.writerow([row.id, _relative(row.image, root), mask, label, row.group or "", row.split or ""])
     write_text_atomically(folder / MANIFEST_NAME, table.getvalue())
     write_spec(folder, spec)
-
-
-def label_cell(row: Row) -> str:
-    """Return the cell `label` of a row: its classes, `?` before those that are unknown, separated by `;`."""
-    if row.labels is None:
-        return ""
-    return ";".join((*row.labels, *(f"{UNKNOWN}{name}" for name in row.unknown))) or NO_CLASS
 
 
 def _records(text: str) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
@@ -226,7 +212,7 @@ def _read_row(
             "missing-mask",
             f"mask {cells['mask']!r} does not exist in {root}; correct the path, or empty the cell if there is no mask",
         )
-    labels, unknown = _read_labels(cells.get("label", ""), spec, report)
+    labels = _read_labels(cells.get("label", ""), spec, report)
     split = cells.get("split", "")
     if split not in ("", *PARTS):
         hint = nearest(split, PARTS) or "; use one of them, or leave it empty"
@@ -241,31 +227,24 @@ def _read_row(
         group=cells.get("group") or None,
         split=next((part for part in PARTS if part == split), None),
         line=line,
-        unknown=unknown,
     )
     return row, findings
 
 
-def _read_labels(
-    cell: str, spec: DatasetSpec, report: Callable[[str, str], None]
-) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Return the labels in a cell, and the classes that are unknown."""
+def _read_labels(cell: str, spec: DatasetSpec, report: Callable[[str, str], None]) -> tuple[str, ...] | None:
     if not cell:
-        return None, ()
-    cells = () if cell == NO_CLASS else tuple(name.strip() for name in cell.split(";"))
-    unsure = tuple(name for name in cells if name.startswith(UNKNOWN) and name not in spec.classes)
-    names = tuple(name.removeprefix(UNKNOWN) if name in unsure else name for name in cells)
+        return None
+    names = () if cell == NO_CLASS else tuple(name.strip() for name in cell.split(";"))
     for name in names:
         if name not in spec.classes:
             known = ", ".join(spec.classes) or "which lists none"
             hint = nearest(name, spec.classes) or "; correct the cell, or add the name to `classes`"
             report("unknown-class", f"label {name!r} is not a class of {SPEC_NAME} ({known}){hint}")
-    if "multiclass" in spec.tasks and (len(names) != 1 or unsure):
+    if "multiclass" in spec.tasks and len(names) != 1:
         report("label-count", f"label {cell!r} names {len(names)} classes; multiclass requires exactly one")
     if len(set(names)) < len(names):
         report("label-twice", f"label {cell!r} names a class twice; name it once")
-    unknown = tuple(name.removeprefix(UNKNOWN) for name in unsure)
-    return tuple(name for name in names if name not in unknown), unknown
+    return names
 
 
 def _group_findings(rows: Sequence[Row]) -> list[Finding]:

@@ -69,7 +69,9 @@ def read_arrays(source: Path, options: ArraysOptions | None = None) -> FoundData
     parts = {row.split for row in rows}
     if len(parts) > 1 and None in parts:
         some = next(row.image.parent for row in rows if row.split is None)
-        raise S4miError(f"{source}: {some.name} belongs to no part, others to train, val or test; import them separately")
+        raise S4miError(
+            f"{source}: {some.name} belongs to no part, others to train, val or test; import them separately"
+        )
     findings = tuple(_findings(found))
     kind = f"arrays ({', '.join(sorted({stack.images.file.suffix.lower() for stack in found}))})"
     folder = source if source.is_dir() else source.parent
@@ -137,7 +139,9 @@ def _class_names(labels: Sequence[_Labels | None], options: ArraysOptions, sourc
     count = columns if columns > 1 else int(max(numbers.max(initial=0), 0)) + 1
     names = options.classes or tuple(f"class_{number}" for number in range(count))
     if len(names) < count or (columns > 1 and len(names) != count):
-        raise S4miError(f"{source}: has {count} classes but {plural(len(names), 'name')}; name each with --classes a,b,c")
+        raise S4miError(
+            f"{source}: has {count} classes but {plural(len(names), 'name')}; name each with --classes a,b,c"
+        )
     return names
 
 

@@ -28,10 +28,7 @@ def edit_labels(found: FoundDataset, rename: Mapping[str, str], drop: Collection
             hint = nearest(unknown, known) or f"; use one of {', '.join(known) or 'none'}"
             raise S4miError(f"{option} {unknown!r}: no such class{hint}")
     multilabel = found.multilabel or any(len(row.labels) != 1 for row in found.rows if row.labels is not None)
-    rows = tuple(
-        replace(row, labels=_edited(row, rename, drop, multilabel=multilabel), unknown=_unknown(row, rename, drop))
-        for row in found.rows
-    )
+    rows = tuple(replace(row, labels=_edited(row, rename, drop, multilabel=multilabel)) for row in found.rows)
     classes = tuple(name for name in renamed if name not in drop)
     in_order = list(found.classes) == sorted(found.classes)
     return replace(found, rows=rows, classes=tuple(sorted(classes)) if in_order else classes)
@@ -74,9 +71,3 @@ def _edited(row: Row, rename: Mapping[str, str], drop: Collection[str], *, multi
         return None
     return tuple(name for name in names if name not in drop)
 
-
-def _unknown(row: Row, rename: Mapping[str, str], drop: Collection[str]) -> tuple[str, ...]:
-    """Return the unknown classes; one that was merged with a class present is present."""
-    present = {rename.get(name, name) for name in row.labels or ()}
-    names = dict.fromkeys(rename.get(name, name) for name in row.unknown)
-    return tuple(name for name in names if name not in drop and name not in present)

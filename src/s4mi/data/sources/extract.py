@@ -238,7 +238,9 @@ def _combined(channels: Sequence[Pixels]) -> Pixels:
     """Return grey channels (H, W) as (H, W, 3): red, green and, of three, blue."""
     sizes = {channel.shape for channel in channels}
     if len(sizes) > 1 or channels[0].ndim != 2:
-        raise ImageError("undecodable", f"has channels of shapes {sorted(sizes)}; export them as grey images of one size")
+        raise ImageError(
+            "undecodable", f"has channels of shapes {sorted(sizes)}; export them as grey images of one size"
+        )
     return np.dstack([*channels, *[np.zeros_like(channels[0])] * (3 - len(channels))])
 
 

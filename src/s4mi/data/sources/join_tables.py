@@ -28,9 +28,7 @@ def join_tables(table: SourceTable, options: TableOptions, *, source: Path) -> t
     return table, findings
 
 
-def _join(
-    table: SourceTable, path: Path, options: TableOptions, *, source: Path
-) -> tuple[SourceTable, list[Finding]]:
+def _join(table: SourceTable, path: Path, options: TableOptions, *, source: Path) -> tuple[SourceTable, list[Finding]]:
     other = read_table(path if path.is_absolute() or path.exists() else table.path.parent / path)
     left, _, right = (options.join_on or options.image or "image").partition("=")
     left, right = table.require(left, option="--on"), other.require(right or left, option="--on")

@@ -72,6 +72,15 @@ def is_nnunet(source: Path) -> bool:
     return source.is_dir() and (source / DATASET).is_file() and (source / "imagesTr").is_dir()
 
 
+def separate_channels(source: Path) -> bool:
+    """Whether cases have a file per channel, of which an import needs to know which.
+
+    Raises:
+        S4miError: `dataset.json` is invalid.
+    """
+    return any(len(files) > 1 for files in _cases(source / "imagesTr", _describe(source / DATASET)).values())
+
+
 def read_nnunet(source: Path, options: NnunetOptions | None = None) -> NnunetDataset:
     """Find the cases with their channels, masks and parts.
 
@@ -85,7 +94,9 @@ def read_nnunet(source: Path, options: NnunetOptions | None = None) -> NnunetDat
     described = _describe(source / DATASET)
     findings: list[Finding] = []
     if described.regions:
-        message = "labels are regions that overlap: each pixel value is named after the smallest region that contains it"
+        message = (
+            "labels are regions that overlap: each pixel value is named after the smallest region that contains it"
+        )
         findings.append(Finding("nnunet-regions", "note", DATASET, None, message))
     part_of = _fold(source, options, findings)
     rows: list[Row] = []
@@ -214,7 +225,9 @@ def _not_in_fold(rows: Sequence[Row], part_of: Mapping[str, Part], described: _D
     missing = [row.image.name for row in rows if row.split != "test" and _case(row, described) not in part_of]
     if not missing:
         return []
-    message = f"{plural(len(missing), 'case')} in neither part of the fold: {some(missing)}; use the file of this data set"
+    message = (
+        f"{plural(len(missing), 'case')} in neither part of the fold: {some(missing)}; use the file of this data set"
+    )
     return [Finding("nnunet-fold", "error", SPLITS, None, message)]
 
 

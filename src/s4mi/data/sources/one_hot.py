@@ -13,10 +13,14 @@ _MEANING: Mapping[str, Unknown] = {**dict.fromkeys(YES, "yes"), **dict.fromkeys(
 
 @dataclass(frozen=True)
 class OneHotLabels:
-    """The classes of an image: those present, or None if it is not annotated, those unknown, and what is wrong."""
+    """The classes of an image: those present, or None if it is not annotated, and what is wrong.
+
+    Attributes:
+        unknown: whether it is not annotated because some of its classes are unknown and others not.
+    """
 
     names: tuple[str, ...] | None
-    unknown: tuple[str, ...] = ()
+    unknown: bool = False
     errors: tuple[str, ...] = ()
 
 
@@ -29,8 +33,8 @@ def one_hot_classes(options: TableOptions) -> tuple[str, ...]:
 def read_one_hot(cells: Mapping[str, str], options: TableOptions) -> OneHotLabels:
     """Return the labels in the cells of one row, by the name of their column.
 
-    A row of blank cells is not annotated, nor is one of which no class is known. A column of `options.negatives` that is
-    1 makes blank cells 0.
+    A row of blank cells is not annotated, nor is one with an unknown class: it could be scored and learned for its other
+    classes alone. A column of `options.negatives` that is 1 makes blank cells 0.
     """
     columns = _class_of(options)
     if not any(cells[column] for column in options.one_hot):
@@ -47,13 +51,13 @@ def read_one_hot(cells: Mapping[str, str], options: TableOptions) -> OneHotLabel
         else:
             meanings[name] = meaning
     present = tuple(name for name, meaning in meanings.items() if meaning == "yes")
-    unknown = tuple(name for name, meaning in meanings.items() if meaning == "unknown")
-    if len(unknown) == len(columns):
-        return OneHotLabels(None, errors=tuple(errors))
+    unknown = sum(meaning == "unknown" for meaning in meanings.values())
+    if unknown:
+        return OneHotLabels(None, unknown < len(columns), tuple(errors))
     classes = one_hot_classes(options)
     if len(classes) > len(columns):
         return OneHotLabels((classes[bool(present)],), errors=tuple(errors))
-    return OneHotLabels(present, unknown, tuple(errors))
+    return OneHotLabels(present, errors=tuple(errors))
 
 
 def _class_of(options: TableOptions) -> dict[str, str]:

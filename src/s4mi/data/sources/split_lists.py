@@ -1,6 +1,6 @@
 """Assign the parts of the split that text files list, such as the official lists of ChestX-ray14.
 
-    train_val_list.txt     one file name, path or id per line; the name of the file, or PART=FILE, says the part
+train_val_list.txt     one file name, path or id per line; the name of the file, or PART=FILE, says the part
 """
 
 from collections.abc import Collection
@@ -47,7 +47,9 @@ def apply_split_lists(found: FoundDataset, lists: Collection[str]) -> FoundDatas
             if not numbers:
                 absent.append(name)
             elif part_of.setdefault(numbers[0], part) != part:
-                raise S4miError(f"{path}:{line}: {name!r} is also listed for {part_of[numbers[0]]}; keep it in one list")
+                raise S4miError(
+                    f"{path}:{line}: {name!r} is also listed for {part_of[numbers[0]]}; keep it in one list"
+                )
         if len(absent) == len(_names(path)):
             example = found.rows[0].image.name if found.rows else "none"
             raise S4miError(f"{path}: lists none of the images (lists {some(absent)}, images are like {example!r})")

@@ -19,6 +19,7 @@ from s4mi.data.sources.table_rows import TableReader
 from s4mi.data.sources.types import PART_NAMES, FoundDataset, part_in_name
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.records import Part
 
 
@@ -70,6 +71,7 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
     rows: list[Row] = []
     findings: list[Finding] = []
     cells: Counter[str] = Counter()
+    partly_unknown = 0
     for part, path in tables.items():
         table, join_findings = join_tables(read_table(path), options, source=folder)
         findings.extend(join_findings)
@@ -79,21 +81,27 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         rows.extend(reader.rows())
         findings.extend(reader.findings)
         cells += reader.label_names
+        partly_unknown += reader.partly_unknown
     if options.one_hot:
         classes = one_hot_classes(options)
     else:
         classes = tuple(sorted({name for row in rows for name in row.labels or ()}))
     counts = {len(row.labels) for row in rows if row.labels is not None}
-    unsure = any(row.unknown for row in rows)
-    multilabel = options.multilabel or bool(options.negatives) or unsure or bool(counts - {1})
+    multilabel = options.multilabel or bool(options.negatives) or bool(counts - {1})
     first_table = _name(next(iter(tables.values())), folder)
+    if partly_unknown:
+        message = (
+            f"{plural(partly_unknown, 'image')} not annotated, as some of the {len(options.one_hot)} classes are unknown "
+            "and others known; choose fewer columns to keep more, or give unknown cells another meaning"
+        )
+        findings.append(Finding("partly-unknown", "warning", first_table, None, message))
     if not options.one_hot:
         findings += label_cell_findings(cells, options, file=first_table)
     if not options.one_hot and not (options.multilabel or options.negatives) and counts == {0, 1}:
         line = next(row.line for row in rows if row.labels == ())
         message = "label 'none' means annotated with no class present; use --multilabel if so, else rename the class"
         findings.append(Finding("label-none", "error", first_table, line, message))
-    if len(classes) == 1 and not multilabel and not findings:
+    if len(classes) == 1 and not multilabel and all(finding.severity != "error" for finding in findings):
         message = f"{classes[0]!r} is the only label; choose another column with --label, or none with --label ''"
         findings.append(Finding("one-class", "error", first_table, 1, message))
     return FoundDataset(

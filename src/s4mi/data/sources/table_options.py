@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 Unknown = Literal["yes", "no", "unknown"]
-"""What a blank or uncertain cell of a class means; an unknown class is neither learned nor scored."""
+"""What a blank or uncertain cell of a class means; an image with an unknown class counts as not annotated."""
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,7 @@ def lacks_val(rows: Sequence[Row]) -> bool:
     return {row.split for row in rows} == {"train", "test"}
 
 
-def draw_val(
-    manifest: Manifest, strata: NDArray[np.float64], *, share: float, seed: int
-) -> tuple[int, ...]:
+def draw_val(manifest: Manifest, strata: NDArray[np.float64], *, share: float, seed: int) -> tuple[int, ...]:
     """Return the rows of the training part that become validation: whole groups of annotated images.
 
     Empty if the training part has fewer than two such groups.
