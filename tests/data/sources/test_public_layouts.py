@@ -139,7 +139,8 @@ def test_silent_masks_of_layouts_keep_their_pixels(tmp_path: Path, monkeypatch: 
         found[name] = {
             row.id: read_mask(row.mask, manifest.spec.mask_values) for row in manifest.rows if row.mask is not None
         }
-    np.testing.assert_array_equal(found["DSB2018"]["0002abcdef"], sum(np.roll(disc(2, 1), 9 * n, axis=0) for n in range(3)))
+    nuclei = np.maximum.reduce([np.roll(disc(2, 1), 9 * n, axis=0) for n in range(3)])
+    np.testing.assert_array_equal(found["DSB2018"]["0002abcdef"], nuclei)
     np.testing.assert_array_equal(found["GlaS"]["train_3"], disc(3, 1) | np.roll(disc(3, 1), 11, axis=0))
     np.testing.assert_array_equal(found["DRIVE"]["22_training"], disc(22, 1))
     np.testing.assert_array_equal(found["BUSI"]["benign (2)"], disc(2, 1) | np.roll(disc(2, 1), 12, axis=1))

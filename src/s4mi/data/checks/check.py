@@ -116,7 +116,7 @@ def _check_dataset(folder: Path, progress: ProgressCallback, *, duplicates: bool
     findings = [
         *findings,
         *_spec_findings(manifest, complete=not findings),
-        *_row_findings(scan, root, locate=_in_manifest, duplicates=duplicates),
+        *_row_findings(scan, root, locate=_in_manifest, duplicates=duplicates, different=spec.different),
         *(check_balance(summary) if summary.labelled else ()),
         *([Finding("no-val-part", "note", MANIFEST_NAME, None, NO_VAL)] if lacks_val(manifest.rows) else ()),
         *find_unlisted(folder, root),
@@ -234,12 +234,19 @@ def _spec_findings(manifest: Manifest, *, complete: bool) -> list[Finding]:
     return findings
 
 
-def _row_findings(scan: DatasetScan, root: Path, *, locate: RowLocator, duplicates: bool) -> list[Finding]:
+def _row_findings(
+    scan: DatasetScan,
+    root: Path,
+    *,
+    locate: RowLocator,
+    duplicates: bool,
+    different: Sequence[tuple[str, str]] = (),
+) -> list[Finding]:
     """Return the findings of each row, and those from comparing rows."""
     rows = [one.row for one in scan.rows]
     return [
         *(finding for one in scan.rows for finding in one.findings),
-        *(find_duplicates(scan, root, locate=locate) if duplicates else ()),
+        *(find_duplicates(scan, root, locate=locate, different=different) if duplicates else ()),
         *find_missing_values(rows, locate),
         *find_same_patients(rows, locate),
         *find_masks_as_images(rows, locate),
