@@ -28,6 +28,11 @@ SUFFIXES = frozenset(suffix for module in FORMATS for suffix in module.SUFFIXES)
 """File extensions of images; `.nii.gz` counts as one extension."""
 
 
+WHOLE_SLIDES = frozenset((".svs", ".ndpi", ".qptiff", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".czi"))
+"""File extensions of whole-slide images, which are too large to be one image."""
+TILES = "cut whole slides into tiles first, e.g. with OpenSlide, and import these"
+
+
 def suffix_of(path: Path) -> str:
     """Return the file extension in lower case; `.nii.gz` counts as one extension."""
     name = path.name.lower()

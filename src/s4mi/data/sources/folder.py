@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from s4mi.data.files import SUFFIXES, is_image_file, suffix_of
+from s4mi.data.files import SUFFIXES, TILES, WHOLE_SLIDES, is_image_file, suffix_of
 from s4mi.data.manifest import Row
 from s4mi.data.names import normalised
 from s4mi.data.sources.misplaced_masks import find_mask_folders, find_masks_beside
@@ -136,12 +136,15 @@ def _skipped_files(source: Path) -> list[Finding]:
     names = [_relative_name(path, source) for path in visible_files(source) if not is_image_file(path)]
     if not names:
         return []
-    message = f"{plural(len(names), 'file')} without the extension of an image: {some(names)}; convert those to import"
+    hint = TILES if any(suffix_of(Path(name)) in WHOLE_SLIDES for name in names) else "convert those to import"
+    message = f"{plural(len(names), 'file')} without the extension of an image: {some(names)}; {hint}"
     return [Finding("left-out", "warning", ".", None, message)]
 
 
 def _no_images(source: Path) -> str:
     suffixes = Counter(suffix_of(path) or path.name for path in visible_files(source))
+    if any(suffix in WHOLE_SLIDES for suffix in suffixes):
+        return f"no images (the folder contains {', '.join(sorted(suffixes))}); {TILES}"
     contents = f"contains {', '.join(suffix for suffix, _ in suffixes.most_common(4))}" if suffixes else "is empty"
     return f"no images (the folder {contents}); pass a folder with files of {', '.join(sorted(SUFFIXES))}"
 
