@@ -72,7 +72,9 @@ def nnunet(root: Path) -> None:
         for folder, number in (("imagesTr", 0), ("imagesTr", 1)):
             (root / folder).mkdir(parents=True, exist_ok=True)
             volume = np.random.default_rng(10 * i + number).normal(size=(8, 9, 3))
-            nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), root / folder / f"prostate_{i:02d}_{number:04d}.nii.gz")
+            nibabel.save(
+                nibabel.Nifti1Image(volume, np.eye(4)), root / folder / f"prostate_{i:02d}_{number:04d}.nii.gz"
+            )
         mask = np.zeros((8, 9, 3), np.uint8)
         mask[2:4, 3:5], mask[5:7, 6:8] = 1, 2
         (root / "labelsTr").mkdir(exist_ok=True)
@@ -197,7 +199,9 @@ def pannuke(root: Path) -> None:
         masks[i, :, :, i % 3] = disc(i, 1).astype(np.float64) * (300 + i)
     masks[..., 5] = ~masks[..., :5].any(axis=3)
     for folder, name, values in (
-        ("images", "images", pixels), ("masks", "masks", masks), ("images", "types", np.array(["Breast", "Colon"] * 3))
+        ("images", "images", pixels),
+        ("masks", "masks", masks),
+        ("images", "types", np.array(["Breast", "Colon"] * 3)),
     ):
         path = root / "Fold 1" / folder / "fold1" / f"{name}.npy"
         path.parent.mkdir(parents=True, exist_ok=True)

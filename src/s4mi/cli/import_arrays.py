@@ -40,7 +40,7 @@ def nnunet(
         typer.Option(
             "--channel",
             metavar="NAME|NUMBER",
-            help="Channel to import of cases with a file per channel; repeat up to three times for red, green and blue.",
+            help="Channel to import of cases with a file per channel; up to three become red, green and blue.",
         ),
     ] = None,
     fold: Annotated[

@@ -1,6 +1,5 @@
 """`s4mi data import`: one command per kind of source, each a thin layer over a module of `data/sources`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,8 +14,8 @@ from s4mi.cli.import_options import (
     Foreground,
     FramesOption,
     GroupPattern,
-    ImageFolders,
     ImageAffine,
+    ImageFolders,
     Images,
     IntensityOption,
     KeepDicom,

@@ -115,7 +115,7 @@ def table(
         typer.Option(
             "--blank",
             metavar="no|unknown",
-            help="Meaning of blank cells of one-hot columns in rows with other entries; unknown: the image is not annotated.",
+            help="Meaning of blank cells of one-hot columns beside others; unknown: the image is not annotated.",
         ),
     ] = "",
     uncertain: Annotated[

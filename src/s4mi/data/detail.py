@@ -1,8 +1,8 @@
 """Compare the fine structure of two images, which near-duplicates share and images of one kind do not.
 
-Fundus photographs of different eyes look alike at 32 pixels: a bright disc with a dark rim and the same gradient. Their
-vessels differ. So the second look at a pair takes 128 pixels, keeps the structure between 1 and 4 of them, divides it by
-the local contrast, and leaves out what lies outside the field of view and along its rim.
+Fundus photographs of different eyes look alike at 32 pixels: a bright disc with a dark rim and the same gradient.
+Their vessels differ. So the second look at a pair takes 128 pixels, keeps the structure between 1 and 4 of them,
+divides it by the local contrast, and leaves out what lies outside the field of view and along its rim.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,9 +29,9 @@ RIM = SIDE // 10
 SHIFT = 2
 """Greatest shift of the images against each other, in pixels of the reduced image, for copies with a cropped border."""
 MIN_DETAIL = 0.72
-"""Chosen on 2,689 fundus, dermoscopy and nuclei images: of 575 pairs of fundus photographs whose thumbnails correlate by at
-least 0.9, the two duplicates reach 0.93 and 0.97 and the others at most 0.65; 720 copies of 120 images, saved as JPEG of
-quality 50, scaled to a third, a half or one and a half, a tenth brighter or cropped by 1 %, reach 0.76 to 1.00."""
+"""Chosen on 2,689 fundus, dermoscopy and nuclei images: of 575 pairs of fundus photographs whose thumbnails correlate
+by at least 0.9, the two duplicates reach 0.93 and 0.97 and the others at most 0.65; 720 copies of 120 images, saved as
+JPEG of quality 50, scaled to a third, a half or one and a half, a tenth brighter or cropped by 1 %, reach 0.76 to 1."""
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 KEPT = 4096
 """Number of images whose structure is kept in memory, at 48 KiB each."""

@@ -245,5 +245,8 @@ def _check_classes(
             continue
         problem = f"class {name!r} has no labelled training image at label_fraction={config.label_fraction}"
         if kind == "multiclass" and available[k] and config.amount.unit != "saved":
-            raise S4miError(f"{problem} ({available[k]} at 100 %); raise label_fraction, change seed, or import without the class (--drop-class)")
+            raise S4miError(
+                f"{problem} ({available[k]} at 100 %); raise label_fraction, change seed, or import without the class "
+                "(--drop-class)"
+            )
         log.warning("%s; it cannot be learnt", problem)

@@ -42,7 +42,8 @@ def test_images_masks_labels_and_patients_keep_their_values_in_every_container(t
     masks = np.zeros((6, 8, 9), dtype=np.uint8)
     masks[:, 2:4, 3:5], masks[:, 5:, 6:] = 1, 2
     source = store(
-        tmp_path / name, images=PIXELS, masks=masks, labels=np.array([0, 1, 2, 0, 1, 2]), patients=np.array([4, 4, 5, 5, 6, 6])
+        tmp_path / name, images=PIXELS, masks=masks, labels=np.array([0, 1, 2] * 2),
+        patients=np.array([4, 4, 5, 5, 6, 6]),
     )  # fmt: skip
     written = imported(source, tmp_path / "out", DatasetNaming("x", mask_values={0: "background", **NAMES}))
     assert written.spec.classes == ("class_0", "class_1", "class_2")
@@ -83,7 +84,9 @@ def test_a_layer_per_class_becomes_the_number_of_its_class(tmp_path: Path) -> No
         assert row.mask is not None
         np.testing.assert_array_equal(read_mask(row.mask, written.spec.mask_values), mask)
     with pytest.raises(S4miError, match="pixels in two layers"):
-        imported(store(tmp_path / "two", images=PIXELS, masks=np.ones((6, 8, 9, 2))), tmp_path / "o2", layers=("x", "y"))
+        imported(
+            store(tmp_path / "two", images=PIXELS, masks=np.ones((6, 8, 9, 2))), tmp_path / "o2", layers=("x", "y")
+        )
 
 
 def test_parts_are_found_in_the_names_of_keys_and_files(tmp_path: Path) -> None:

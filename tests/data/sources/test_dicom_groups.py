@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from s4mi.data.checks.check import check_path
-from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.formats.intensity import Intensity
+from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.sources.folder import read_folder
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import ImportOptions, ImportResult, write_import

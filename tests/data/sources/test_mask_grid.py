@@ -148,5 +148,5 @@ def test_silent_a2_a_further_mask_on_another_grid_is_refused(tmp_path: Path) -> 
     shifted = image.affine.copy()
     shifted[0, 3] += 5
     nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), shifted), folder / "masks" / "a_1.nii.gz")
-    with pytest.raises(S4miError, match="'a_1.nii.gz'"):
+    with pytest.raises(S4miError, match=r"'a_1\.nii\.gz'"):
         imported(folder, tmp_path / "out")

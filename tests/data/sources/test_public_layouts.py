@@ -2,14 +2,16 @@
 
 import shlex
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from made_layouts import LAYOUTS, disc
 from typer.testing import CliRunner
 
+from made_layouts import LAYOUTS, disc
 from s4mi.cli import app
 from s4mi.data.checks.check import check_path
 from s4mi.data.manifest import Manifest, load_manifest
@@ -23,7 +25,7 @@ class Expected(NamedTuple):
     """What an import holds, counted by hand from the drawing of the layout."""
 
     images: int
-    classes: dict[str, int] = {}
+    classes: Mapping[str, int] = MappingProxyType({})
     masks: int = 0
     patients: int = 0
     split: tuple[int, ...] = ()
@@ -122,7 +124,9 @@ def assert_split(manifest: Manifest, *, seed: int) -> None:
     part_of = {row: part for part in ("train", "val", "test") for row in split.rows(part)}  # type: ignore[arg-type]
     assert len(part_of) == len(manifest.rows)
     for one, row in enumerate(manifest.rows):
-        assert all(part_of[one] == part_of[n] for n, o in enumerate(manifest.rows) if row.group and o.group == row.group)
+        assert all(
+            part_of[one] == part_of[n] for n, o in enumerate(manifest.rows) if row.group and o.group == row.group
+        )
         if manifest.official:
             assert (row.split == "test") == (part_of[one] == "test")
 

@@ -30,7 +30,9 @@ def test_silent_drive_validation_is_drawn_by_whole_patients_and_the_test_part_st
     sizes: list[int], seed: int, data: st.DataObject
 ) -> None:
     rows: list[tuple[str, str, str | None]] = [
-        ("train", f"p{patient}", data.draw(st.sampled_from("ab"))) for patient, size in enumerate(sizes) for _ in range(size)
+        ("train", f"p{patient}", data.draw(st.sampled_from("ab")))
+        for patient, size in enumerate(sizes)
+        for _ in range(size)
     ]
     rows += [("train", "unlabelled", None), ("test", "t", "a"), ("test", "t", "b")]
     found = manifest(rows)

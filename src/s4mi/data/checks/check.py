@@ -6,7 +6,7 @@ checked folder by folder. For a plain folder, the report shows what an import wo
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from s4mi.data.checks.unlisted import find_unlisted
 from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, read_manifest
 from s4mi.data.masks import MAX_CODE
 from s4mi.data.sources.dicom_groups import dicom_findings, dicom_sources, group_dicom
+from s4mi.data.sources.find_arrays import is_arrays
 from s4mi.data.sources.label_names import find_label_problems
 from s4mi.data.sources.mask_naming import (
     BACKGROUND,
@@ -38,7 +39,6 @@ from s4mi.data.sources.mask_naming import (
     propose_threshold,
     scan_masks,
 )
-from s4mi.data.sources.find_arrays import is_arrays
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.sources.propose import propose
 from s4mi.data.sources.read_table import TABLE_SUFFIXES

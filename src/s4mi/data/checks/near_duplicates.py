@@ -14,7 +14,6 @@ from s4mi.data.masks import read_mask
 from s4mi.data.spec import Finding, Severity
 from s4mi.errors import S4miError
 
-
 NEAR_HINT = "keep one, give both the same group, or list the pair under `different` in dataset.yaml if they differ"
 
 
@@ -54,7 +53,9 @@ def find_duplicates(
         yield _finding(row, other_row, relation, differ, root=root, locate=locate, exact=False)
 
 
-def _finding(row: Row, other: Row, relation: str, differ: str, *, root: Path, locate: RowLocator, exact: bool) -> Finding:
+def _finding(
+    row: Row, other: Row, relation: str, differ: str, *, root: Path, locate: RowLocator, exact: bool
+) -> Finding:
     file, line = locate(row)
     other_line = locate(other)[1]
     where = "" if other_line is None else f" in line {other_line}"

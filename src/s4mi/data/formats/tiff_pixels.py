@@ -105,7 +105,7 @@ def displayed(stored: NDArray[Any], page: tifffile.TiffPage) -> NDArray[Any]:
 
 
 def significant_bits(page: tifffile.TiffPage) -> int:
-    """Return the bits of the range of a page: by its greatest value (MaxSampleValue) if that says fewer than are stored.
+    """Return the bits of the range of a page, by its MaxSampleValue if that says fewer than are stored.
 
     Cameras of 12 bits store 16, of which black and white are 0 and 4095.
     """

@@ -152,8 +152,8 @@ def _rows(
     shape = stack.images.header.shape
     if len(shape) not in (3, 4) or 0 in shape:
         raise S4miError(
-            f"{stack.images.file}: {stack.images.name} has shape {shape}, not (N, H, W) or (N, H, W, C); choose another "
-            "array with --images KEY"
+            f"{stack.images.file}: {stack.images.name} has shape {shape}, not (N, H, W) or (N, H, W, C); choose "
+            "another array with --images KEY"
         )
     for ref in (stack.masks, stack.labels, stack.groups):
         if ref is not None and (not ref.header.shape or ref.header.shape[0] != shape[0]):

@@ -70,4 +70,3 @@ def _edited(row: Row, rename: Mapping[str, str], drop: Collection[str], *, multi
     if dropped and (not multilabel or any(is_missing(name) for name in dropped)):
         return None
     return tuple(name for name in names if name not in drop)
-

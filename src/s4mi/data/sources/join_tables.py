@@ -38,8 +38,8 @@ def _join(table: SourceTable, path: Path, options: TableOptions, *, source: Path
         known = partners.setdefault(_key(record.cells[right]), record)
         if any(known.cells[column] != record.cells[column] for column in added):
             raise S4miError(
-                f"{other.path}:{record.line}: {right} {record.cells[right]!r} is already in line {known.line} with other "
-                "cells; keep one"
+                f"{other.path}:{record.line}: {right} {record.cells[right]!r} is already in line {known.line} with "
+                "other cells; keep one"
             )
     records, without = [], []
     for record in table.records:
@@ -50,8 +50,8 @@ def _join(table: SourceTable, path: Path, options: TableOptions, *, source: Path
         records.append(TableRow(record.line, {**record.cells, **more}))
     if len(without) == len(records):
         raise S4miError(
-            f"{other.path}: no row of {table.path.name} has a partner by {left!r} and {right!r} (e.g. {without[0]!r} and "
-            f"{other.records[0].cells[right]!r}); name the columns with --on COLUMN, or --on COLUMN=COLUMN"
+            f"{other.path}: no row of {table.path.name} has a partner by {left!r} and {right!r} (e.g. {without[0]!r} "
+            f"and {other.records[0].cells[right]!r}); name the columns with --on COLUMN, or --on COLUMN=COLUMN"
         )
     joined = replace(table, columns=(*table.columns, *added), records=tuple(records))
     if not without:

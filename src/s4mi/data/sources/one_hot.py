@@ -33,8 +33,8 @@ def one_hot_classes(options: TableOptions) -> tuple[str, ...]:
 def read_one_hot(cells: Mapping[str, str], options: TableOptions) -> OneHotLabels:
     """Return the labels in the cells of one row, by the name of their column.
 
-    A row of blank cells is not annotated, nor is one with an unknown class: it could be scored and learned for its other
-    classes alone. A column of `options.negatives` that is 1 makes blank cells 0.
+    A row of blank cells is not annotated, nor is one with an unknown class: it could be scored and learned for its
+    other classes alone. A column of `options.negatives` that is 1 makes blank cells 0.
     """
     columns = _class_of(options)
     if not any(cells[column] for column in options.one_hot):

@@ -3,7 +3,7 @@
 SRC/images/a.jpg + SRC/masks/a_seg.png              names that differ by prefixes and suffixes
 SRC/{train,val,test}/images + …/masks               with an official split
 SRC/images/{train,val,test} + SRC/masks/{…}         the same
-SRC/{Training,Test}_Input + …_GroundTruth           several folders of each, with an official split if their names say so
+SRC/{Training,Test}_Input + …_GroundTruth           several folders of each, with the split that their names say
 SRC/<image>/images/x.png + SRC/<image>/masks/*.png  a folder per image, with a mask per object, which are united
 """
 

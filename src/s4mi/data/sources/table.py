@@ -91,8 +91,8 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
     first_table = _name(next(iter(tables.values())), folder)
     if partly_unknown:
         message = (
-            f"{plural(partly_unknown, 'image')} not annotated, as some of the {len(options.one_hot)} classes are unknown "
-            "and others known; choose fewer columns to keep more, or give unknown cells another meaning"
+            f"{plural(partly_unknown, 'image')} not annotated, as some of the {len(options.one_hot)} classes are "
+            "unknown and others known; choose fewer columns to keep more, or give unknown cells another meaning"
         )
         findings.append(Finding("partly-unknown", "warning", first_table, None, message))
     if not options.one_hot:

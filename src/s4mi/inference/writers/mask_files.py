@@ -174,6 +174,6 @@ def write_dicom_seg(path: Path, masks: Pixels, image: Path, *, classes: Sequence
     except (AttributeError, KeyError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise S4miError(
-            f"cannot be the source of a DICOM-SEG ({reason}); write its mask as PNG with --format png, or fix the file"
+            f"cannot be the source of a DICOM-SEG ({reason}); write its mask as PNG with --format png"
         ) from error
     segmentation.save_as(path)
