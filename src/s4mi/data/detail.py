@@ -68,8 +68,8 @@ def detail_correlation(one: Detail, other: Detail) -> float:
     best = -1.0
     for down in range(-SHIFT, SHIFT + 1):
         for right in range(-SHIFT, SHIFT + 1):
-            moved, view = (np.roll(values, (down, right), axis=(0, 1)) for values in (b, other.inside))
-            both = one.inside & view
+            moved = np.roll(b, (down, right), axis=(0, 1))
+            both = one.inside & np.roll(other.inside, (down, right), axis=(0, 1))
             both[:SHIFT], both[-SHIFT:], both[:, :SHIFT], both[:, -SHIFT:] = False, False, False, False
             x, y = a[both], moved[both]
             if not len(x):

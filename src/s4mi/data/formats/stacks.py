@@ -35,8 +35,8 @@ def headers(path: Path) -> dict[str, ArrayHeader]:
     """
     with _errors(path):
         if path.suffix.lower() == ".npy":
-            with path.open("rb") as stream:
-                return {ONLY: _numpy_header(stream)}
+            with path.open("rb") as file:
+                return {ONLY: _numpy_header(file)}
         if path.suffix.lower() == ".npz":
             with zipfile.ZipFile(path) as archive:
                 found = {}

@@ -88,8 +88,11 @@ def image_folders(source: Path, options: PairsOptions) -> dict[Path, list[Path]]
 def _read_image_folders(
     folders: dict[Path, list[Path]], options: PairsOptions, *, source: Path
 ) -> tuple[list[Row], dict[Path, tuple[Path, ...]], list[Finding]]:
-    rows, united = [], {}
-    parts = {path: next(filter(None, map(part_in_name, path.relative_to(source).parts[:-1])), None) for path in folders}
+    rows: list[Row] = []
+    united: dict[Path, tuple[Path, ...]] = {}
+    parts: dict[Path, Part | None] = {
+        path: next(filter(None, map(part_in_name, path.relative_to(source).parts[:-1])), None) for path in folders
+    }
     official = all(parts.values()) and len(set(parts.values())) > 1
     for path, images in folders.items():
         masks = [file for name in options.masks if (path / name).is_dir() for file in image_files(path / name)]
@@ -145,7 +148,7 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: PairsO
         left = [image for image in images if image not in referenced]
         by_name = match(left, named, image_roots=image_roots, mask_roots=mask_roots, naming=options.naming)
         matches = Matches({**referenced, **by_name.mask_of}, by_name.further, [*findings, *by_name.findings])
-    part_of = {image: part or _part_of(image, image_roots) for image in images}
+    part_of: dict[Path, Part | None] = {image: part or _part_of(image, image_roots) for image in images}
     official = all(part_of.values()) and (part is not None or len(image_roots) == 1 or len(set(part_of.values())) > 1)
     rows = [
         Row("", image, matches.mask_of.get(image), labels=None, group=None,
