@@ -98,7 +98,8 @@ def _nnunet(path: Path) -> Proposal:
     read = read_nnunet(path, NnunetOptions(channels=channels, fold=fold))
     arguments = [*(["--channel", "0"] if channels else []), *(["--fold", "0"] if fold is not None else [])]
     proposal = _proposal(read.found, "nnunet", path, *arguments)
-    return replace(proposal, mask_values={value: name for value, name in read.mask_values.items()})
+    values: dict[MaskKey, str] = {**read.mask_values}
+    return replace(proposal, mask_values=values)
 
 
 def _arrays(path: Path) -> Proposal:
