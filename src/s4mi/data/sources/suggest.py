@@ -60,7 +60,8 @@ def suggest_options(table: SourceTable) -> TableOptions:
     options = TableOptions(
         image=named(IMAGES) or next(iter(files), None) or named(IMAGE_IDS) or table.columns[0],
         mask=named(MASKS),
-        label=named(LABELS, usable=lambda column: _is_label(table, column)),
+        label=named(LABELS, usable=lambda column: _is_label(table, column))
+        or named(LABELS, usable=lambda column: _is_label(table, column, classes=1)),
         group=named(GROUPS),
         split=split if split and contains_only(split, (*PART_NAMES, "")) else None,
     )
@@ -79,11 +80,11 @@ def suggest_options(table: SourceTable) -> TableOptions:
     return replace(options, one_hot=tuple(columns), **_unclear(table, columns))
 
 
-def _is_label(table: SourceTable, column: str) -> bool:
-    """Whether a column holds two or more classes, and for at least half the rows a word that is no missing value."""
+def _is_label(table: SourceTable, column: str, *, classes: int = 2) -> bool:
+    """Whether a column holds so many classes, and in at least half of its cells a word that is no missing value."""
     cells = [record.cells[column] for record in table.records if record.cells[column]]
     known = [cell for cell in cells if not is_missing(cell)]
-    return len(set(known)) > 1 and 2 * len(known) >= len(cells)
+    return len(set(known)) >= classes and 2 * len(known) >= len(cells)
 
 
 def _unclear(table: SourceTable, columns: Sequence[str]) -> dict[str, Any]:
