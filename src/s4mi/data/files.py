@@ -29,6 +29,11 @@ SUFFIXES = frozenset(suffix for module in FORMATS for suffix in module.SUFFIXES)
 _DOUBLE = tuple(suffix for suffix in SUFFIXES if suffix.count(".") > 1)
 
 
+WHOLE_SLIDES = frozenset((".svs", ".ndpi", ".qptiff", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".czi"))
+"""File extensions of whole-slide images, which are too large to be one image."""
+TILES = "cut whole slides into tiles first, e.g. with OpenSlide, and import these"
+
+
 def suffix_of(path: Path) -> str:
     """Return the file extension in lower case; `.nii.gz` and `.seg.nrrd` count as one extension."""
     name = path.name.lower()

@@ -100,7 +100,7 @@ def expand(
         image_affine: read every NIfTI mask with the affine of its NIfTI image instead of its own.
     """
     files = list(dict.fromkeys(
-        path for row in found.rows for path in (row.image, row.mask)
+        path for row in found.rows for path in (row.image, row.mask, *found.united.get(row.mask or row.image, ()))
         if path is not None and path not in found.embedded and _may_hold_several(path)
     ))  # fmt: skip
     inspect = partial(_inspect, keep_dicom=keep_dicom)
@@ -114,19 +114,14 @@ def expand(
         like = row.image if image_affine and row.mask is not None and _both_nifti(row.image, row.mask) else None
         if row.mask is not None and is_placed(row.image, row.mask):
             like = row.image
-        error = _row_error(row, contents, like=like)
+        masks = (row.mask, *found.united.get(row.mask or row.image, ()))
+        errors = (_row_error(replace(row, mask=mask), contents, like=like) for mask in masks)
+        error = next(filter(None, errors), None)
         if error is not None:
             code, severity, message = error
             findings.append(Finding(code, severity, _relative_name(row.image, found.folder), None, message))
             continue
-        for new_row, images in _expand_row(row, contents, frames, folder=found.folder, like=like):
-            if row.mask is not None and row.mask in found.united and new_row.mask != row.mask:
-                message = (
-                    f"mask {row.mask.name!r} is one of several of {row.image.name!r}, but masks that are extracted or "
-                    "turned cannot be united; unite them in one file, or leave the others out"
-                )
-                findings.append(Finding("masks-united", "error", _relative_name(row.mask, found.folder), None, message))
-                break
+        for new_row, images in _expand_row(row, contents, frames, found=found, like=like):
             rows.append(new_row)
             embedded.update(images)
     if (group := single_group(rows)) is not None:
@@ -230,11 +225,13 @@ def _grid_problem(row: Row, *, like: Path | None) -> str | None:
 
 
 def _expand_row(
-    row: Row, contents: dict[Path, _FileContents], frames: FrameSelection, *, folder: Path, like: Path | None
+    row: Row, contents: dict[Path, _FileContents], frames: FrameSelection, *, found: FoundDataset, like: Path | None
 ) -> Iterator[tuple[Row, dict[Path, EmbeddedImage]]]:
     """Yield the rows of the selected frames, each with the images and masks to be extracted for it."""
-    image = contents.get(row.image, _FileContents())
+    image, folder = contents.get(row.image, _FileContents()), found.folder
     group = row.group
+    channels = found.channels.get(row.image, ())
+    further = found.united.get(row.mask, ()) if row.mask is not None else ()
     mask = contents.get(row.mask, _FileContents()) if row.mask is not None else _FileContents()
     by_reference = mask.seg and dicom.is_dicom(row.image)
     # The pixels of a mask without orientation are those of the DICOM file as stored, and turned with them.
@@ -245,7 +242,7 @@ def _expand_row(
     )
     if turned or by_reference:
         like = row.image
-    if image.header is None and mask.header is None and like is None:
+    if image.header is None and mask.header is None and like is None and not channels:
         yield replace(row, group=group), {}
         return
     count = image.images
@@ -256,14 +253,17 @@ def _expand_row(
         paths: dict[str, Path | None] = {}
         for kind, path, file in (("image", row.image, image), ("mask", row.mask, mask)):
             paths[kind] = path
-            if path is not None and (file.header is not None or ((turned or by_reference) and kind == "mask")):
+            extracts = (turned or by_reference) if kind == "mask" else bool(channels)
+            if path is not None and (file.header is not None or extracts):
                 stem = stem_of(path)
                 if by_reference and kind == "mask":  # one segmentation may hold the masks of a whole series
                     image_name = _relative_name(row.image.with_name(stem_of(row.image)), folder)
                     stem = image_name.strip("/").replace("/", "__")
                 extracted = path / (f"{stem}_{frame:03d}.png" if count > 1 else f"{stem}.png")
                 paths[kind] = extracted
-                embedded[extracted] = EmbeddedImage(path, frame=frame, like=like if kind == "mask" else None)
+                others = further if kind == "mask" else channels
+                like_of = like if kind == "mask" else None
+                embedded[extracted] = EmbeddedImage(path, frame=frame, like=like_of, others=others)
         assert paths["image"] is not None
         yield replace(row, image=paths["image"], mask=paths["mask"], group=group), embedded
 
