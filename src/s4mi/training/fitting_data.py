@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from s4mi.contract.features import POOLED, Extractor, LabelledFeatures, MaskedBatch, turned
 from s4mi.data.loading.cache import Cache
-from s4mi.training.features import StoredFeatures, as_images, entry_pixels
+from s4mi.training.feature_pixels import as_images, entry_pixels
+from s4mi.training.features import StoredFeatures
 
 READ = 256
 """Images whose features are read at a time."""

@@ -75,7 +75,8 @@ def _arranged(network: nn.Module, dtype: torch.dtype, images: Tensor, *, batch: 
         for module in network.modules():
             if dtype != torch.float32 and hasattr(module, "fused_attn"):
                 module.fused_attn = False  # torch's fused attention is slower than its three steps in bfloat16
-        return network
+        transformer: nn.Module = network
+        return transformer
     fold_batch_norm(network, network, images)
     arranged: nn.Module = network.to(dtype).to(memory_format=torch.channels_last)
     return arranged
