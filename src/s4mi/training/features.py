@@ -121,6 +121,7 @@ class StoredFeatures:
         entries = np.asarray(entries, dtype=np.int64)
         ids = np.concatenate([self.ids(cache, entries, view) for view in range(views)])
         folder = self._folder(extractor)
+        folder.check(ids)
         if folder.stored(ids).all():
             return 0
 
@@ -224,7 +225,8 @@ class StoredFeatures:
         with self._runtime.autocast():
             outputs = self._faster(extractor).compute(images)
         kept = np.float16 if extractor.float16 else np.float32
-        return {name: output.float().cpu().numpy().astype(kept) for name, output in outputs.items()}
+        with np.errstate(over="ignore"):  # what becomes infinite is refused before it is stored
+            return {name: output.float().cpu().numpy().astype(kept) for name, output in outputs.items()}
 
     def _faster(self, extractor: Extractor) -> Extractor:
         """Return the extractor, or its equivalent for CPUs; the runtime's autocast does the rest elsewhere."""
