@@ -205,10 +205,10 @@ def _fill_drawn(count: int) -> tuple[float, float]:
         )
         generator = np.random.default_rng(0)
         for start in range(0, count, 1000):
-            images[start : start + 1000] = generator.integers(
-                0, 256, images[start : start + 1000].shape, dtype=np.uint8
-            )
+            block = images[start : start + 1000]
+            block[:] = generator.integers(0, 256, block.shape, dtype=np.uint8)
         images.flush()
+        del images, block
         nothing: Any = np.zeros(0)
         cache = Cache(
             "drawn", np.load(folder / "images.npy", mmap_mode="r"), None, np.arange(count), nothing, nothing, nothing,

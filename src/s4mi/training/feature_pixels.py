@@ -11,7 +11,7 @@ from s4mi.data.loading.cache import Cache
 
 def entry_pixels(cache: Cache, entries: NDArray[np.int64], view: int) -> NDArray[np.uint8]:
     """(N, S, S, 3) pixels of cache entries in a view."""
-    images = torch.from_numpy(np.asarray(cache.images[entries]))
+    images = torch.from_numpy(_read(cache.images, entries))
     return turned(images.permute(0, 3, 1, 2), view).permute(0, 2, 3, 1).contiguous().numpy()
 
 
@@ -24,3 +24,10 @@ def view_pixels(cache: Cache, entries: NDArray[np.int64], places: NDArray[np.int
 def as_images(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     """(N, S, S, 3) pixels → (N, 3, S, S) in [0, 1]."""
     return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
+
+
+def _read(images: NDArray[np.uint8], entries: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Read entries of a memory-mapped array through a mapping of its own, so that no pages stay in memory."""
+    if isinstance(images, np.memmap) and images.filename is not None:
+        images = np.memmap(images.filename, images.dtype, mode="r", offset=images.offset, shape=images.shape)
+    return np.asarray(images[entries])
