@@ -79,8 +79,8 @@ class SoftLogistic:
         def objective() -> Tensor:
             solver.zero_grad()
             penalty = strength / 2 * (weight * scale).square().sum()
-            value = _mean_cross_entropy(rows @ weight.T + bias, targets) + penalty
-            value.backward()  # type: ignore[no-untyped-call]
+            value: Tensor = _mean_cross_entropy(rows @ weight.T + bias, targets) + penalty
+            value.backward()
             return value
 
         with torch.enable_grad():

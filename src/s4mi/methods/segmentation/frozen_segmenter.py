@@ -246,26 +246,27 @@ class FrozenSegmenter(FittedSegmenter):
 
     def _fit_decoder(self, data: MaskedFeatures, generator: np.random.Generator) -> Fit:
         """Train for a fixed number of steps; each reads two halves of its batch, each half in a view of its own."""
-        config, losses = self.config, Losses(total=torch.zeros(()))
-        device = self.head.standardise[0].mean.device
+        config, head, losses = self.config, self.head, Losses(total=torch.zeros(()))
+        assert isinstance(head, TokenDecoder)
+        device = head.classify.weight.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
             torch.manual_seed(int(generator.integers(2**62)))
-            self.head.draw()
-            optimizer = torch.optim.AdamW(self.head.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+            head.draw()
+            optimizer = torch.optim.AdamW(head.parameters(), lr=config.lr, weight_decay=config.weight_decay)
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, config.lr, total_steps=config.steps, pct_start=WARM_UP, cycle_momentum=False
             )
-            self.head.train()
+            head.train()
             for _ in range(config.steps):
                 halves = list(_drawn_halves(data, size=config.batch, views=self.views, generator=generator))
                 maps = [torch.cat(parts) for parts in zip(*(maps_of(half.features) for half in halves), strict=True)]
                 images, masks = (torch.cat([getattr(half, name) for half in halves]) for name in ("images", "masks"))
-                losses = self._losses(self.head(maps, images), masks)
+                losses = self._losses(head(maps, images), masks)
                 optimizer.zero_grad(set_to_none=True)
                 losses.total.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
-        self.head.eval()
+        head.eval()
         return Fit(losses={name: float(value.detach()) for name, value in losses.items()})
 
 
