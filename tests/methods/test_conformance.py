@@ -27,6 +27,7 @@ from s4mi.records import IGNORE, TaskKind
 SMALL: dict[str, dict[str, Any]] = {
     "finetune": {"backbone": "tiny_resnet", "weights": "none", "class_weights": "inverse"},
     "frozen": {"backbone": "tiny_resnet", "weights": "none"},
+    "pseudo_labels": {"backbone": "tiny_resnet", "weights": "none", "join": []},
     "dino": {
         "backbone": "tiny_resnet", "weights": "none", "hidden": 16, "bottleneck": 8, "prototypes": 12, "local_crops": 2,
         "frozen_epochs": 0,
@@ -43,6 +44,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "adversarial": {"network": "tiny_resnet", "evaluator": 8},
     "self_training": {"network": "tiny_resnet"},
     "weak_to_strong": {"network": "tiny_resnet", "confidence": 0.3},
+    "frozen_teacher": {
+        "network": "tiny_resnet", "teacher": "tiny_vit", "teacher_weights": "none", "teacher_steps": 3, "folds": 2,
+        "keep": 0.8,
+    },
     "frozen_segmenter": {"backbone": "tiny_vit", "weights": "none", "width": 16, "steps": 30, "turns": 4},
     "picie": {"backbone": "tiny_resnet", "weights": "none", "width": 8, "clusters": 5},
     "mdc": {"backbone": "tiny_resnet", "weights": "none", "width": 8},

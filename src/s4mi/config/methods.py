@@ -22,6 +22,7 @@ from s4mi.contract import MethodConfig
 from s4mi.errors import S4miError, nearest
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.methods.classification.frozen import FrozenConfig
+from s4mi.methods.classification.pseudo_labels import PseudoLabelsConfig
 from s4mi.methods.pretraining.cass import CassConfig
 from s4mi.methods.pretraining.diet import DietConfig
 from s4mi.methods.pretraining.dino import DinoConfig
@@ -32,6 +33,7 @@ from s4mi.methods.segmentation.co_training import CoTrainingConfig
 from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
 from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
 from s4mi.methods.segmentation.frozen_segmenter import FrozenSegmenterConfig
+from s4mi.methods.segmentation.frozen_teacher import FrozenTeacherConfig
 from s4mi.methods.segmentation.mean_teacher import MeanTeacherConfig
 from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig
 from s4mi.methods.segmentation.self_training import SelfTrainingConfig
@@ -44,6 +46,7 @@ OWN = "s4mi"
 METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FinetuneConfig,
     FrozenConfig,
+    PseudoLabelsConfig,
     DinoConfig,
     CassConfig,
     SimclrConfig,
@@ -57,6 +60,7 @@ METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     AdversarialConfig,
     SelfTrainingConfig,
     WeakToStrongConfig,
+    FrozenTeacherConfig,
     FrozenSegmenterConfig,
     PicieConfig,
     MdcConfig,

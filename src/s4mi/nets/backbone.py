@@ -155,6 +155,18 @@ def takes_size(name: str, image_size: int) -> str:
     return ""
 
 
+def patch_size_of(name: str) -> int:
+    """Side of the patches of a network, of which image sides must be multiples; 1 if any size will do.
+
+    Raises:
+        S4miError: an unknown name.
+    """
+    check_backbone(name)
+    with torch.device("meta"):
+        net = TINY[name](image_size=64) if name in TINY else timm.create_model(name, num_classes=0)
+    return patch_size(net)
+
+
 def no_imagenet(name: str) -> S4miError:
     """Error for a network for which there are no ImageNet weights."""
     return S4miError(f"{name!r} has no ImageNet weights; pass method.weights=none or FILE, or choose another network")
