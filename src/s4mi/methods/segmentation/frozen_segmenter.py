@@ -38,7 +38,7 @@ from s4mi.contract import (
 from s4mi.errors import S4miError
 from s4mi.maths.class_shares import class_shares
 from s4mi.maths.losses import class_weights, cross_entropy, dice
-from s4mi.maths.soft_logistic import SoftLogistic
+from s4mi.maths.soft_logistic import SoftLogistic, losses_on_folds
 from s4mi.nets.block_maps import block_widths, frozen_encoders
 from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.frozen_encoder import TOKENS
@@ -216,7 +216,9 @@ class FrozenSegmenter(FittedSegmenter):
         rows = self._token_rows(data, generator)
         solver, held_out, strength = SoftLogistic(rows.features), {}, self.config.strength
         if strength is None:
-            held_out = _loss_on_folds(solver, rows, generator)
+            held_out = losses_on_folds(
+                solver, rows.targets, rows.groups, strengths=STRENGTHS, folds=FOLDS, generator=generator
+            )
             strength = min(held_out, key=lambda each: held_out[each]) if held_out else DEFAULT_STRENGTH
         fit = solver.fit(rows.targets, strength=strength)
         self.head.take(fit.weight, fit.bias)
@@ -291,19 +293,3 @@ def _drawn_halves(
     chosen = generator.permutation(len(data))[:size]
     for half in np.array_split(chosen, min(2, len(chosen))):
         yield data.batch(half, int(generator.integers(views)))
-
-
-def _loss_on_folds(solver: SoftLogistic, rows: TokenRows, generator: np.random.Generator) -> dict[float, float]:
-    """Mean cross-entropy of each strength on held-out groups; empty if there is one group alone."""
-    groups = generator.permutation(np.unique(rows.groups))
-    if len(groups) < 2:
-        return {}
-    total = dict.fromkeys(STRENGTHS, 0.0)
-    for fold in np.array_split(groups, min(FOLDS, len(groups))):
-        held_out = torch.from_numpy(np.isin(rows.groups, fold)).to(rows.targets.device)
-        train, share = rows.targets * ~held_out[:, None], rows.targets[held_out].sum() / rows.targets.sum()
-        if not 0 < share < 1:  # nothing annotated on one side
-            continue
-        for strength, fit in solver.path(train, strengths=STRENGTHS):
-            total[strength] += float(fit.loss(rows.features[held_out], rows.targets[held_out]) * share)
-    return total
