@@ -128,7 +128,7 @@ def _supervise(
     watch(Progress("evaluate", 0, 1, config.epochs, config.epochs, session.latest))
     record = _record(session, pretraining)
     for note in length_notes(record):
-        log.warning(note)
+        log.info(note)
     return record
 
 
