@@ -140,7 +140,7 @@ def _supervise(
     best = load_method(fabric, config, prepared.task, session.run_dir.best)
     record = _record(session, best, pretraining)
     for note in length_notes(record):
-        log.warning(note)
+        log.info(note)
     return record
 
 
