@@ -154,7 +154,7 @@ class PseudoLabels(FittedClassifier):
         labelled = Samples(x, data.labels, self._weights(data.labels, of_class))
         held_out = folds(data.labels, data.groups, generator=generator)
         if not held_out:
-            self._take(self._fitted(labelled, STRENGTH))
+            self._take(self._problem(labelled).fit(STRENGTH))
             return Fit(notes=("no pseudo-labels, as no label can be held out to judge them; label more images",))
         path = self._problem(labelled).path(held_out)
         known = np.concatenate(held_out)
@@ -168,17 +168,17 @@ class PseudoLabels(FittedClassifier):
         student, kept = self._student(labelled, u, choice)
         self._take(student)
         note = f"{kept} of {len(u)} training images without labels have pseudo-labels"
-        chosen = {"strength": choice.strength, "share": share, "unlabelled_weight": choice.weight or 0.0}
-        return Fit(notes=(note,) if choice.weight else (), chosen=chosen, scores=scores)
+        return Fit(
+            notes=(note,) if choice.weight else (),
+            chosen={"strength": choice.strength, "share": share, "unlabelled_weight": choice.weight or 0.0},
+            scores=scores,
+        )
 
     def _joined(self, blocks: list[Tensor]) -> Floats:
         return np.asarray(self.joined(blocks), dtype=np.float64)
 
     def _take(self, fit: LinearFit) -> None:
         self.head.give(weight=torch.from_numpy(fit.weight), bias=torch.from_numpy(fit.bias))
-
-    def _fitted(self, samples: "Samples", strength: float) -> LinearFit:
-        return self._problem(samples).fit(strength)
 
     def _problem(self, samples: "Samples") -> LogisticProblem:
         classes = None if self.multilabel else len(self.task.classes)
@@ -238,14 +238,14 @@ class PseudoLabels(FittedClassifier):
 
     def _student(self, labelled: "Samples", u: Floats, choice: "Choice") -> tuple[LinearFit, int]:
         """The student of a teacher that is fitted to these labels, and the number of images with a pseudo-label."""
-        teacher = self._fitted(labelled, choice.strength)
+        teacher = self._problem(labelled).fit(choice.strength)
         pseudo = self._pseudo_labels(teacher, u, choice) if choice.weight and len(u) else None
         if pseudo is None or not pseudo.weight.any():
             return teacher, 0
-        used = pseudo.of(pseudo.weight.reshape(len(u), -1).any(axis=1))
+        used = pseudo.of(np.flatnonzero(pseudo.weight.reshape(len(u), -1).sum(axis=1)))
         scale = (choice.weight or 0.0) * labelled.weight.sum() / used.weight.sum()
         both = labelled.joined(replace(used, weight=scale * used.weight))
-        return self._fitted(both, choice.strength), len(used.x)
+        return self._problem(both).fit(choice.strength), len(used.x)
 
     def _losses_of_students(
         self, labelled: "Samples", u: Floats, choice: "Choice", held_out: Sequence[NDArray[np.int64]]
@@ -277,8 +277,8 @@ class Samples:
     labels: NDArray[Any]
     weight: Floats
 
-    def of(self, chosen: NDArray[Any]) -> "Samples":
-        """The chosen ones, by a mask or indices."""
+    def of(self, chosen: NDArray[np.int64]) -> "Samples":
+        """The samples of these indices."""
         return Samples(self.x[chosen], self.labels[chosen], self.weight[chosen])
 
     def joined(self, other: "Samples") -> "Samples":
