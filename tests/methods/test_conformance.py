@@ -26,6 +26,7 @@ from s4mi.records import IGNORE, TaskKind
 
 SMALL: dict[str, dict[str, Any]] = {
     "finetune": {"backbone": "tiny_resnet", "weights": "none", "class_weights": "inverse"},
+    "frozen": {"backbone": "tiny_resnet", "weights": "none"},
     "pseudo_labels": {"backbone": "tiny_resnet", "weights": "none", "join": []},
     "dino": {
         "backbone": "tiny_resnet", "weights": "none", "hidden": 16, "bottleneck": 8, "prototypes": 12, "local_crops": 2,
@@ -34,6 +35,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "cass": {"cnn": "tiny_resnet", "vit": "tiny_vit", "weights": "none", "embedding": 24, "variance_weight": 0.5},
     "simclr": {"backbone": "tiny_resnet", "weights": "none", "hidden": 16, "projection": 8},
     "simmim": {"backbone": "tiny_vit", "weights": "none", "square": 8},
+    "diet": {"backbone": "tiny_resnet", "weights": "none", "tuning": "full", "head_first": 0},
     "dedl": {"encoder": "tiny_resnet", "weights": "none", "decoder_channels": [16, 8, 8], "class_weights": "median"},
     "cross_teaching": {"cnn": "tiny_resnet", "transformer": "tiny_swin_unet", "transformer_weights": "none"},
     "cross_pseudo_supervision": {"network": "tiny_resnet"},
@@ -49,6 +51,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "frozen_segmenter": {"backbone": "tiny_vit", "weights": "none", "width": 16, "steps": 30, "turns": 4},
     "picie": {"backbone": "tiny_resnet", "weights": "none", "width": 8, "clusters": 5},
     "mdc": {"backbone": "tiny_resnet", "weights": "none", "width": 8},
+    "token_clusters": {"backbone": "tiny_vit", "weights": "none", "clusters": 5},
 }  # fmt: skip
 """Settings of each method, by its name, that make it small enough to train in an instant."""
 
@@ -108,7 +111,14 @@ def test_no_two_methods_have_one_name() -> None:
 
 
 def build(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Method:
-    task = Task(kind=kind, classes=("a", "b", "c")[:CLASSES], image_size=SIZE, counts=(6, 3, 1), labelled=10)
+    task = Task(
+        kind=kind,
+        classes=("a", "b", "c")[:CLASSES],
+        image_size=SIZE,
+        counts=(6, 3, 1),
+        labelled=10,
+        train_rows=tuple(range(10)),
+    )
     torch.manual_seed(seed)
     return config.model_validate(SMALL[name_of(config)]).build(task)
 

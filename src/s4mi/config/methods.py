@@ -21,8 +21,10 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from s4mi.contract import MethodConfig
 from s4mi.errors import S4miError, nearest
 from s4mi.methods.classification.finetune import FinetuneConfig
+from s4mi.methods.classification.frozen import FrozenConfig
 from s4mi.methods.classification.pseudo_labels import PseudoLabelsConfig
 from s4mi.methods.pretraining.cass import CassConfig
+from s4mi.methods.pretraining.diet import DietConfig
 from s4mi.methods.pretraining.dino import DinoConfig
 from s4mi.methods.pretraining.simclr import SimclrConfig
 from s4mi.methods.pretraining.simmim import SimmimConfig
@@ -36,17 +38,20 @@ from s4mi.methods.segmentation.mean_teacher import MeanTeacherConfig
 from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig
 from s4mi.methods.segmentation.self_training import SelfTrainingConfig
 from s4mi.methods.segmentation.supervised import SupervisedConfig
+from s4mi.methods.segmentation.token_clusters import TokenClustersConfig
 from s4mi.methods.segmentation.weak_to_strong import WeakToStrongConfig
 
 GROUP = "s4mi.methods"
 OWN = "s4mi"
 METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FinetuneConfig,
+    FrozenConfig,
     PseudoLabelsConfig,
     DinoConfig,
     CassConfig,
     SimclrConfig,
     SimmimConfig,
+    DietConfig,
     SupervisedConfig,
     CrossTeachingConfig,
     CrossPseudoSupervisionConfig,
@@ -59,6 +64,7 @@ METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FrozenSegmenterConfig,
     PicieConfig,
     MdcConfig,
+    TokenClustersConfig,
 )
 """The methods of this package; a new one is one file and one line here."""
 

@@ -11,9 +11,11 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, fi
 
 from s4mi.config.explain import explain
 from s4mi.config.layers import leaves
+from s4mi.config.length import resolved_length
 from s4mi.config.loggers import LoggersConfig, short_loggers
 from s4mi.config.methods import METHODS, parse_method
 from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, Section, SplitConfig
+from s4mi.config.starts import Choice, identified, resolve
 from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig, PretrainedConfig, SemiSupervisedConfig
 from s4mi.data.splits.label_amount import LabelAmount
@@ -49,11 +51,22 @@ class RunConfig(Section):
     seed: int = Field(
         0, ge=0, description="Seed of all random draws of the run, and of the split unless split.seed is set"
     )
-    epochs: int = Field(50, ge=1, description="Number of training epochs")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="Number of optimiser steps, whatever the number of images; rounded up to whole epochs of "
+        "epoch_steps (default: train by epochs)",
+    )
+    epochs: int = Field(
+        50,
+        ge=1,
+        description="Number of training epochs, each ending with a validation; follows from steps if set",
+    )
     epoch_steps: int | None = Field(
         None,
         ge=1,
-        description="Number of optimiser steps per epoch, to repeat few images often (default: each image once)",
+        description="Number of optimiser steps per epoch, to repeat few images often (default: each image once, or a "
+        "twentieth of steps)",
     )
     batch_size: int = Field(16, ge=1, description="Number of images per optimiser step, over all devices together")
     optim: OptimConfig = Field(OptimConfig(), description="Optimiser and learning-rate schedule")
@@ -68,6 +81,10 @@ class RunConfig(Section):
         LoggersConfig(), description="Loggers of training progress; a list is short for loggers.names"
     )
 
+    auto: dict[str, Choice] = Field(
+        {}, description="Settings that were given as auto, with what was chosen and why; written by s4mi"
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, contents: Any) -> Any:
@@ -79,6 +96,7 @@ class RunConfig(Section):
             full["method"] = {"name": full["method"]}
         full["loggers"] = short_loggers(full.get("loggers", {}))
         full = {key: {} if value is None and key in SECTIONS else value for key, value in full.items()}
+        full = resolved_length(full)
         method, optim = full.get("method"), full.get("optim", {})
         config = METHODS.get(str(method.get("name", ""))) if isinstance(method, dict) else None
         if config is not None and isinstance(optim, dict):
@@ -127,18 +145,20 @@ class RunConfig(Section):
         contents = self.model_dump(
             mode="json",
             exclude={
+                "steps": True,
                 "hardware": True,
                 "health": True,
                 "loggers": True,
+                "auto": True,
                 "data": {"path", "version", "cache", "allow_leakage"},
                 "split": {"file"},
-                "method": {"pretrained", "classes"},
+                "method": {"pretrained", "classes", "recipe"},
             },
-        )  # monitoring, logging and the names of clusters change no weight
-        for key in self.method.starts:  # only the name of a weight file counts, not its folder
+        )  # monitoring, logging and names of clusters change no weight; what steps and recipe set is in other settings
+        for key in self.method.starts:
             weights = contents["method"].get(key)
-            if isinstance(weights, str) and Path(weights).name != weights:
-                contents["method"][key] = Path(weights).name
+            if weights is not None and key != "pretrained":
+                contents["method"][key] = identified(weights)
         return hashlib.blake2b(json.dumps(contents, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -168,9 +188,16 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
     method = config.method
     if isinstance(method, PretrainedConfig) and method.pretrained is not None:
         method = method.model_copy(update={"pretrained": method.pretrained.expanduser().absolute()})
+    method, chosen = resolve(method, image_size=config.data.image_size)
+    still = {key: choice for key, choice in config.auto.items() if _is_still(method, key, choice)}
     version = newest_version(folders["path"]) if config.data.version is None else config.data.version
     data = config.data.model_copy(update={**folders, "version": version})
-    return config.model_copy(update={"data": data, "split": split, "method": method})
+    return config.model_copy(update={"data": data, "split": split, "method": method, "auto": {**still, **chosen}})
+
+
+def _is_still(method: MethodConfig, setting: str, choice: Choice) -> bool:
+    """Whether a choice of an earlier `auto`, as in a run's config.yaml, has not been overridden."""
+    return str(getattr(method, setting.removeprefix("method."), None)) == choice.value
 
 
 def save_run_config(config: RunConfig, path: Path) -> None:
@@ -182,12 +209,20 @@ def save_run_config(config: RunConfig, path: Path) -> None:
 def differences(left: RunConfig, right: RunConfig) -> list[str]:
     """Return the settings that differ between two configs, as `key: left → right`.
 
-    Ignored are hardware, monitoring and loggers, the names of clusters, and the folders of the cache and of a
-    pre-training run.
+    Ignored are hardware, monitoring and loggers, the names of clusters, the folders of the cache and of a pre-training
+    run, and `steps` and `recipe`, which only set other settings.
     """
     a, b = (dict(leaves(config.model_dump(mode="json"))) for config in (left, right))
-    sections = ("hardware.", "health.", "loggers.")
-    ignored = (*sections, "data.cache", "data.allow_leakage", "method.pretrained", "method.classes")
+    sections = ("hardware.", "health.", "loggers.", "auto.")
+    ignored = (
+        *sections,
+        "data.cache",
+        "data.allow_leakage",
+        "method.pretrained",
+        "method.classes",
+        "method.recipe",
+        "steps",
+    )
     return [
         f"{key}: {a.get(key)} → {b.get(key)}"
         for key in sorted({*a, *b})

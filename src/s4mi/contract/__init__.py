@@ -4,6 +4,7 @@ A method computes named `Losses` from a `Batch`; the loop sums them, steps the o
 """
 
 from s4mi.contract.batch import Batch, Batches, Losses, Task, TrainLoader, TrainState
+from s4mi.contract.clusters import MOST_CLUSTERS, ClusterConfig
 from s4mi.contract.features import (
     POOLED,
     TURNS,
@@ -34,17 +35,30 @@ from s4mi.contract.semi_supervised import (
     SemiSupervisedConfig,
     sigmoid_ramp,
 )
-from s4mi.contract.settings import MethodConfig, PretrainedConfig, WeightRule
-from s4mi.contract.views import MultiCrop, ViewSpec
+from s4mi.contract.settings import AUTO, MethodConfig, NetworkKind, PretrainedConfig, Recipe, WeightRule
+from s4mi.contract.tuning import Tuning, TuningConfig
+from s4mi.contract.views import (
+    CLASSIFICATION_VIEWS,
+    PAPER_SEGMENTATION_VIEWS,
+    STRONG_SEGMENTATION_VIEWS,
+    MultiCrop,
+    ViewSpec,
+)
 
 __all__ = [
+    "AUTO",
+    "CLASSIFICATION_VIEWS",
+    "MOST_CLUSTERS",
+    "PAPER_SEGMENTATION_VIEWS",
     "POOLED",
+    "STRONG_SEGMENTATION_VIEWS",
     "TURNS",
     "Batch",
     "BatchComposition",
     "Batches",
     "Classifier",
     "ClusterAssignment",
+    "ClusterConfig",
     "CollapseError",
     "EnsembleMembers",
     "Extractor",
@@ -60,14 +74,18 @@ __all__ = [
     "MethodConfig",
     "MultiCrop",
     "NetworkConfig",
+    "NetworkKind",
     "PretrainedConfig",
     "Pretrainer",
+    "Recipe",
     "Segmenter",
     "SemiSupervised",
     "SemiSupervisedConfig",
     "Task",
     "TrainLoader",
     "TrainState",
+    "Tuning",
+    "TuningConfig",
     "ViewSpec",
     "WeightRule",
     "sigmoid_ramp",

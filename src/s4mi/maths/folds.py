@@ -53,7 +53,7 @@ def folds(
 def _strata(labels: NDArray[np.generic]) -> NDArray[np.int64]:
     """(N, D) 0/1: the classes, or in multi-label tasks the positives and the negatives of each class."""
     if labels.ndim == 1:
-        return (labels[:, None] == np.unique(labels)).astype(np.int64)
+        return np.asarray(labels[:, None] == np.unique(labels), dtype=np.int64)
     positive = labels.astype(np.int64)
     return np.concatenate([positive, 1 - positive], axis=1)
 

@@ -29,9 +29,9 @@ STRENGTHS = tuple(float(10.0**exponent) for exponent in np.arange(1, -5.5, -0.5)
 """Default path, for features whose squared length is about 1 (standardised, divided by √D)."""
 UNSEEN = -30.0
 """Logit of a class of a multi-class task that has no sample; such a class is not fitted."""
-WORSE = 3
-"""Number of strengths in a row with a greater held-out loss after which weaker ones are not tried."""
-ROUGH, TIGHT = 1e-4, 1e-9
+PATIENCE, GAIN = 2, 1e-3
+"""Weaker strengths are not tried after this many in a row that lower the held-out loss by less than this."""
+ROUGH, TIGHT = 1e-3, 1e-10
 """Tolerances of fits on folds and of the final fit; see `logistic_solver.solve`."""
 
 
@@ -122,11 +122,18 @@ class LogisticProblem:
         problem = self._folded([np.empty(0, dtype=np.int64)])
         return self._head(problem, solve(problem, strength, start=start, tolerance=TIGHT))
 
-    def path(self, folds: Sequence[NDArray[np.int64]], strengths: Sequence[float] = STRENGTHS) -> StrengthPath:
-        """Return the held-out results of each strength, from the strongest on, until weaker ones only do worse.
+    def path(
+        self,
+        folds: Sequence[NDArray[np.int64]],
+        strengths: Sequence[float] = STRENGTHS,
+        *,
+        tolerance: float = ROUGH,
+    ) -> StrengthPath:
+        """Return the held-out results of each strength, from the strongest on, until weaker ones gain no more.
 
         Args:
             folds: indices of the held-out samples of each fold, as `maths.folds.folds` returns them.
+            tolerance: precision of the fits; see `logistic_solver.solve`.
 
         Raises:
             S4miError: there is no fold.
@@ -138,7 +145,7 @@ class LogisticProblem:
         logits: list[Floats] = []
         ordered = sorted(strengths, reverse=True)
         for strength in ordered:
-            solution = solve(problem, strength, start=solution, tolerance=ROUGH)
+            solution = solve(problem, strength, start=solution, tolerance=tolerance)
             held_out = np.full((len(self.x), problem.columns), np.nan)
             for number, rows in enumerate(folds):
                 held_out[rows] = solution.logits[rows, number]
@@ -146,9 +153,9 @@ class LogisticProblem:
             loss = negative_log_likelihood(
                 held_out[known], self.targets[known], self.weight[known], softmax=problem.softmax
             )
-            losses.append(float(loss / self.weight[known].sum() * (self.weight.shape[1] if problem.softmax else 1)))
+            losses.append(loss / float(self.weight[known].sum()) * (problem.columns if problem.softmax else 1))
             logits.append(self._both(held_out))
-            if len(losses) > WORSE and min(losses[-WORSE:]) > min(losses[:-WORSE]):
+            if len(losses) > PATIENCE and min(losses[-PATIENCE:]) > min(losses[:-PATIENCE]) - GAIN:
                 break
         return StrengthPath(tuple(ordered[: len(losses)]), np.array(losses), np.stack(logits))
 

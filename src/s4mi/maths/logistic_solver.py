@@ -41,7 +41,7 @@ class Folded:
 
     @property
     def columns(self) -> int:
-        return self.targets.shape[1]
+        return int(self.targets.shape[1])
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,14 @@ def solve(problem: Folded, strength: float, *, start: Solution | None, tolerance
         residual = problem.weight * (_probability(logits, problem.softmax) - problem.targets[:, None])
         residual *= free
         return np.concatenate(
-            [(x.T @ residual.reshape(len(x), -1)).reshape(rank, folds, columns) + strength * w[:-1], residual.sum(0)[None]]
+            [
+                (x.T @ residual.reshape(len(x), folds * columns)).reshape(rank, folds, columns) + strength * w[:-1],
+                residual.sum(0)[None],
+            ]
         )
 
     def value(w: Floats, logits: Floats) -> Floats:
-        return _loss(logits, problem) + strength / 2 * np.square(w[:-1]).sum(axis=(0, 2))
+        return np.asarray(_loss(logits, problem) + strength / 2 * np.square(w[:-1]).sum(axis=(0, 2)))
 
     g, f = gradient(w, logits), value(w, logits)
     memory: list[tuple[Floats, Floats, Floats]] = []
@@ -92,7 +95,7 @@ def solve(problem: Folded, strength: float, *, start: Solution | None, tolerance
             break
         d = -_two_loops(g, memory, curvature) * active[:, None]
         slope = (g * d).sum(axis=(0, 2))
-        dz = (x @ d[:-1].reshape(rank, -1)).reshape(len(x), folds, columns) + d[-1]
+        dz = (x @ d[:-1].reshape(rank, folds * columns)).reshape(len(x), folds, columns) + d[-1]
         step, f = _line_search(w, logits, d, dz, f, slope, value)
         if not step.any():
             break
@@ -101,7 +104,10 @@ def solve(problem: Folded, strength: float, *, start: Solution | None, tolerance
         new = gradient(w, logits)
         change = new - g
         curved = (moved * change).sum(axis=(0, 2))
-        memory = [*memory[-(MEMORY - 1) :], (moved, change, np.where(curved > 0, 1 / np.where(curved > 0, curved, 1), 0))]
+        memory = [
+            *memory[-(MEMORY - 1) :],
+            (moved, change, np.where(curved > 0, 1 / np.where(curved > 0, curved, 1), 0)),
+        ]
         g = new
     return Solution(w[:-1], w[-1], logits)
 

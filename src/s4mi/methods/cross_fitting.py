@@ -13,7 +13,7 @@ from torch import Tensor
 from s4mi.contract import TURNS, turned
 from s4mi.maths.class_shares import class_shares
 from s4mi.maths.losses import dice_cross_entropy
-from s4mi.maths.soft_logistic import fit_soft_logistic
+from s4mi.maths.soft_logistic import SoftLogistic
 from s4mi.nets.token_decoder import Standardise, TokenDecoder
 from s4mi.nets.token_linear import TokenLinear
 from s4mi.records import IGNORE
@@ -120,7 +120,7 @@ def fit_linear(head: TokenLinear, data: LabelledViews, classes: int) -> None:
     shares = class_shares(data.masks, classes, columns.shape[-2:])
     tokens, targets = (each.movedim(1, -1).flatten(0, 2) for each in (columns, shares))
     drawn = torch.randperm(len(tokens))[:MOST_TOKENS].to(tokens.device)
-    fit = fit_soft_logistic(tokens[drawn], targets[drawn], strength=STRENGTH)
+    fit = SoftLogistic(tokens[drawn]).fit(targets[drawn], strength=STRENGTH)
     head.take(fit.weight, fit.bias)
 
 

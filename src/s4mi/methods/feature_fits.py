@@ -1,9 +1,9 @@
 """Fits of the heads on frozen features; every choice is made by folds inside the labelled images.
 
-    logistic    Σ w CE(W x + b, y) + λ/2 |W|²         λ by held-out log loss
-    ridge       Σ w |W x + b - (2y - 1)|² + λ |W|²    λ by held-out squared error; logits are 4 times the scores
-    knn         k by held-out log loss
-    prototype   gain of the cosines by held-out log loss
+logistic    Σ w CE(W x + b, y) + λ/2 |W|²         λ by held-out log loss
+ridge       Σ w |W x + b - (2y - 1)|² + λ |W|²    λ by held-out squared error; logits are 4 times the scores
+knn         k by held-out log loss
+prototype   gain of the cosines by held-out log loss
 """
 
 from collections.abc import Callable, Sequence
@@ -121,9 +121,7 @@ def _neighbours(head: Head, samples: Samples, held_out: list[NDArray[np.int64]])
         losses = []
         for rows in held_out:
             kept = np.setdiff1d(np.arange(len(x)), rows)
-            logits = neighbour_logits(
-                x[rows] @ x[kept].T, y_weighted[kept], prior, k=k, multilabel=samples.multilabel
-            )
+            logits = neighbour_logits(x[rows] @ x[kept].T, y_weighted[kept], prior, k=k, multilabel=samples.multilabel)
             losses.append(_log_loss(logits, y[rows], multilabel=samples.multilabel))
         return float(torch.cat(losses).mean())
 

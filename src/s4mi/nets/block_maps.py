@@ -9,6 +9,7 @@ import torch
 
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import TINY, check_backbone
+from s4mi.nets.frozen_encoder import FrozenEncoder
 
 MOST_BLOCKS = 4
 
@@ -19,10 +20,18 @@ def default_blocks(name: str) -> tuple[int, ...]:
     Raises:
         S4miError: an unknown network, or one without feature maps.
     """
-    info = _feature_info(name)
-    count, strides = len(info), {stride for _, stride in info}
-    step = max(1, count // MOST_BLOCKS) if len(strides) == 1 else 1
+    count = len(_feature_info(name))
+    step = max(1, count // MOST_BLOCKS) if has_one_stride(name) else 1
     return tuple(-1 - number * step for number in range(min(MOST_BLOCKS, count)))
+
+
+def has_one_stride(name: str) -> bool:
+    """Whether all feature maps of the network `name` have the same size, as those of a ViT.
+
+    Raises:
+        S4miError: an unknown network, or one without feature maps.
+    """
+    return len({stride for _, stride in _feature_info(name)}) == 1
 
 
 def block_widths(name: str, blocks: Sequence[int]) -> tuple[int, ...]:
@@ -50,6 +59,22 @@ def fitting_size(name: str, image_size: int) -> int:
     embed = getattr(_described(name), "patch_embed", None)
     patch = embed.patch_size[0] if embed is not None and hasattr(embed, "patch_size") else 1
     return max(1, round(image_size / patch)) * int(patch)
+
+
+def frozen_encoders(
+    name: str, *, weights: str, image_size: int, sizes: Sequence[int] | None, blocks: Sequence[int] | None
+) -> list[FrozenEncoder]:
+    """The network `name` as a frozen encoder at each of `sizes`; none: at the one that fits `image_size`.
+
+    Raises:
+        S4miError: an unknown network or block, or a weight file that does not exist.
+    """
+    blocks = default_blocks(name) if blocks is None else blocks
+    block_widths(name, blocks)  # checks them
+    return [
+        FrozenEncoder(name, weights=weights, image_size=size, blocks=blocks)
+        for size in sizes or (fitting_size(name, image_size),)
+    ]
 
 
 def _feature_info(name: str) -> list[tuple[int, int]]:

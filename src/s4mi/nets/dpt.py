@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError
-from s4mi.nets.backbone import patch_size
+from s4mi.nets.backbone import patch_size_of
 from s4mi.nets.multi_level import MultiLevelEncoder
 from s4mi.nets.segmentation import SegmentationNet, freeze_unused
 from s4mi.nets.weights import NONE
@@ -39,7 +39,7 @@ class DPT(SegmentationNet):
             S4miError: an encoder that is unknown or no plain ViT, or weights that are missing or do not fit.
         """
         super().__init__()
-        self.stride = patch_size(encoder)
+        self.stride = patch_size_of(encoder)
         self.encoder = MultiLevelEncoder(encoder, image_size=image_size + -image_size % self.stride, weights=weights)
         if not _plain(self.encoder):
             raise S4miError(f"dpt/{encoder}: {encoder!r} is no plain ViT; choose one, or a U-Net on tu-{encoder}")

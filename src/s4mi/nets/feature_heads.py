@@ -42,7 +42,9 @@ class JoinedFeatures(ResizableBuffers):
     def forward(self, blocks: list[Tensor]) -> Tensor:
         widths = [block.shape[1] for block in blocks]
         parts = torch.split((torch.cat(blocks, dim=1) - self.mean) * self.scale, widths, dim=1)
-        return torch.cat([part.clamp(-LIMIT / d**0.5, LIMIT / d**0.5) for part, d in zip(parts, widths, strict=True)], 1)
+        return torch.cat(
+            [part.clamp(-LIMIT / d**0.5, LIMIT / d**0.5) for part, d in zip(parts, widths, strict=True)], 1
+        )
 
 
 @final
@@ -95,15 +97,11 @@ class NeighboursHead(ResizableBuffers):
     def __init__(self, *, multilabel: bool) -> None:
         super().__init__()
         self.multilabel = multilabel
-        self.declare(
-            features=torch.float32, targets=torch.float32, prior=torch.float32, neighbours=torch.int64
-        )
+        self.declare(features=torch.float32, targets=torch.float32, prior=torch.float32, neighbours=torch.int64)
 
     def forward(self, x: Tensor) -> Tensor:
         cosines = F.normalize(x, dim=1) @ self.features.T
-        return neighbour_logits(
-            cosines, self.targets, self.prior, k=int(self.neighbours), multilabel=self.multilabel
-        )
+        return neighbour_logits(cosines, self.targets, self.prior, k=int(self.neighbours), multilabel=self.multilabel)
 
 
 def neighbour_logits(cosines: Tensor, targets: Tensor, prior: Tensor, *, k: int, multilabel: bool) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Literal, final
 
 from torch import Tensor, nn
 
-from s4mi.nets.backbone import patch_size
+from s4mi.nets.backbone import patch_size_of
 from s4mi.nets.ensemble import mean_logits
 from s4mi.nets.multi_level import MultiLevelEncoder
 from s4mi.nets.segmentation import SegmentationNet, freeze_unused
@@ -49,7 +49,7 @@ class FrozenNet(SegmentationNet):
             S4miError: an unknown encoder, one without feature maps, or weights that are missing or do not fit.
         """
         super().__init__()
-        self.stride = patch_size(encoder)
+        self.stride = patch_size_of(encoder)
         self.encoder = MultiLevelEncoder(
             encoder, image_size=image_size + -image_size % self.stride, weights=weights, frozen=True
         )

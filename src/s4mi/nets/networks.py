@@ -18,6 +18,7 @@ from s4mi.nets.smp_net import (
     encoder_names,
 )
 from s4mi.nets.swin_unet import SwinUNet
+from s4mi.nets.weight_names import Library
 from s4mi.nets.weights import NONE
 
 SMALL = "small_unet"
@@ -66,6 +67,20 @@ def network_label(name: str) -> str:
         return f"{encoder} DPT" if kind == DPT_KIND else f"{encoder} (frozen)"
     architecture, encoder = _split(name)
     return f"{encoder} {ARCHITECTURES[architecture].label}"
+
+
+def encoder_of(name: str) -> tuple[Library, str] | None:
+    """Library and name of the encoder of a network, or None if no weights are published for its encoder.
+
+    Raises:
+        S4miError: an unknown architecture; encoders are not checked.
+    """
+    if name == "swin_unet":
+        return "timm", "swin_tiny_patch4_window7_224"
+    if name in LABELS:
+        return None
+    _, encoder = _split(name)
+    return ("timm", encoder.removeprefix(TIMM)) if encoder.startswith((TIMM, "tiny_")) else ("smp", encoder)
 
 
 def _build(name: str, *, classes: int, image_size: int, weights: str) -> SegmentationNet:

@@ -121,9 +121,14 @@ class SmpNet(SegmentationNet):
                 **_decoder_settings(architecture, decoder_channels, attention),
             )
         if weights not in (IMAGENET, NONE) and not encoder.startswith(TIMM):
-            load_file(self.net.get_submodule("encoder"), weights, name=encoder)
+            load_file(self.encoder_module, weights, name=encoder)
         self.normalise = _normalise(encoder)
         freeze_unused(self, image_size=size, name=encoder if architecture == "unet" else f"{architecture}/{encoder}")
+
+    @property
+    def encoder_module(self) -> nn.Module:
+        """The encoder."""
+        return self.net.get_submodule("encoder")
 
     def _features(self, images: Tensor) -> list[Tensor]:
         if ARCHITECTURES[self.architecture].pooled and self.training and len(images) == 1:
@@ -132,7 +137,7 @@ class SmpNet(SegmentationNet):
                 "use larger batches, or another architecture such as unet"
             )
         x = self.normalise(images)
-        features = self.net.get_submodule("encoder")(x)
+        features = self.encoder_module(x)
         return [x, *features] if self.encoder in TINY_ENCODERS else list(features)  # other encoders return x too
 
     def _logits(self, features: Sequence[Tensor]) -> Tensor:

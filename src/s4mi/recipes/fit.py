@@ -1,7 +1,7 @@
 """Fit a method to stored features: what the store lacks is computed, then the head is fitted at once.
 
-All fractions, seeds and heads of an encoder share the store, so that a run costs its head. Its checkpoint holds the head
-alone; the encoder is loaded from its own weights again, whose content the checkpoint verifies.
+All fractions, seeds and heads of an encoder share the store, so that a run costs its head. Its checkpoint holds the
+head alone; the encoder is loaded from its own weights again, whose content the checkpoint verifies.
 """
 
 import logging
@@ -20,7 +20,8 @@ from s4mi.records import Cost, EncodedFeatures, EpochRecord, FitRecord
 from s4mi.training.energy import energy_meter
 from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
 from s4mi.training.evaluate import validate
-from s4mi.training.features import StoredFeatures, labelled_features, masked_features
+from s4mi.training.features import StoredFeatures, feature_store
+from s4mi.training.fitting_data import labelled_features, masked_features
 from s4mi.training.loggers import Loggers, make_loggers
 from s4mi.training.prepare import Prepared
 from s4mi.training.progress import Progress, ProgressCallback
@@ -28,9 +29,6 @@ from s4mi.training.run_dir import RunDir, build_method
 from s4mi.training.session import write_run_files
 
 log = logging.getLogger("s4mi")
-
-FEATURES = "features"
-"""Folder of the stored features below that of the cache."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,14 @@ class FittedRun:
     fit: FitRecord
     started: str
     best_epoch: int = 1
-    epochs: int = 1
+    epoch: int = 1
+    steps: None = None
     restarts: int = 0
 
 
-def fit_run(fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir, watch: ProgressCallback) -> FittedRun:
+def fit_run(
+    fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir, watch: ProgressCallback
+) -> FittedRun:
     """Compute the features that the store lacks, fit the method, score it on validation and save it.
 
     Raises:
@@ -70,7 +71,7 @@ def fit_run(fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunD
     write_run_files(run_dir, config, prepared)
     loggers = make_loggers(config, run_dir.path, dataset=prepared.manifest.spec.name)
     loggers.begin(1)
-    store = StoredFeatures(config.data.cache / FEATURES, fabric)
+    store = feature_store(config, fabric)
     split, entries_of = prepared.split, prepared.cache.entries_of
     entries = entries_of(split.train if config.method.unlabelled else split.labelled)
     features = [
@@ -145,14 +146,20 @@ def _fit(
     generator, cache = np.random.default_rng(seed), prepared.cache
     groups = _patients(prepared)[cache.row[entries]]
     if isinstance(method, FittedSegmenter):
-        return method.fit(masked_features(store, method, prepared.source(store.device), entries, groups), generator)
+        data = masked_features(store, method.extractors, cache, entries, groups=groups, views=method.views)
+        return method.fit(data, generator)
     assert prepared.labels is not None
-    others = np.array([], dtype=np.int64)
+    others = None
     if method.uses_unlabelled:
         others = cache.entries_of(sorted({*prepared.split.train} - {*prepared.split.labelled}))
     labels = prepared.labels[entries].numpy()
-    data = labelled_features(store, method, cache, entries, labels=labels, groups=groups, unlabelled=others)
-    return method.fit(data, generator)
+    return method.fit(
+        labelled_features(
+            store, method.extractors, cache, entries, labels=labels, groups=groups, views=method.views,
+            unlabelled=others,
+        ),
+        generator,
+    )  # fmt: skip
 
 
 def _patients(prepared: Prepared) -> NDArray[np.int64]:

@@ -8,8 +8,11 @@ from s4mi.records.data import DataSummary
 from s4mi.records.fit import FitRecord
 from s4mi.records.pretraining import FeatureHealth, Pretraining
 from s4mi.records.scores import Frozen, Scores, SegmentationScores, TaskKind
+from s4mi.records.start import Start
 
 FORMAT: Final = 1
+FEW_STEPS: Final = 200
+"""With fewer optimiser steps a network has rarely learnt what its labels allow."""
 
 
 class LabelCounts(Frozen):
@@ -53,6 +56,9 @@ class RunRecord(Frozen):
     technique: str = Field("", description="name in tables, from the method and its pre-training; empty: the method")
     pretraining: Pretraining | None = Field(None, description="pre-training run that the weights come from, if any")
     backbone: str
+    starts: tuple[Start, ...] = Field(
+        (), description="weights that each network began with; empty in records of older versions"
+    )
     dataset: str
     synthetic: bool = Field(description="whether the images are synthetic, to be stated wherever results are shown")
     task: TaskKind
@@ -69,9 +75,19 @@ class RunRecord(Frozen):
     metric: str = Field(description="validation score that selected the best epoch")
     best_epoch: int
     epochs: int
+    steps: int | None = Field(None, description="optimiser steps; None: none are made, or a record of an older version")
+    ended_improving: bool = Field(
+        False, description="whether the best epoch was the last, so that more steps may help; False in older records"
+    )
     labels: LabelCounts
     val: Scores | None = Field(discriminator="kind")
     test: Scores | None = Field(discriminator="kind")
+    last_test: Scores | None = Field(
+        None,
+        discriminator="kind",
+        description="test scores of the last epoch, for comparison, without surface distances; None: the last epoch is "
+        "the selected one, or a record of an older version",
+    )
     member: str = Field(
         "",
         validation_alias=AliasChoices("member", "reading"),
@@ -90,6 +106,11 @@ class RunRecord(Frozen):
     started: str = Field(description="ISO 8601, UTC")
     finished: str
 
+    @property
+    def few_steps(self) -> bool:
+        """Whether training made fewer than `FEW_STEPS` optimiser steps, as far as is known."""
+        return self.steps is not None and self.steps < FEW_STEPS
+
 
 class PretrainingRecord(Frozen):
     """One finished pre-training run."""
@@ -98,6 +119,9 @@ class PretrainingRecord(Frozen):
     kind: Literal["pretraining"] = "pretraining"
     method: str
     backbone: str
+    starts: tuple[Start, ...] = Field(
+        (), description="weights that each network began with; empty in records of older versions"
+    )
     encoders: dict[str, str] = Field(description="weight file of each encoder, relative to the run folder")
     dataset: str
     synthetic: bool

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from s4mi.config import RunConfig
 from s4mi.contract.features import Extractor, turned
-from s4mi.data.loading.cache import Cache
+from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.feature_shard import Features, Ids, pixel_ids, shard_images
 from s4mi.data.loading.feature_store import FeatureFolder
 from s4mi.engine.runtime import Runtime
@@ -40,9 +40,17 @@ ProgressCallback = Callable[[int, int], None]
 log = logging.getLogger("s4mi")
 
 
+_stores: "dict[tuple[Path, str, str, str], StoredFeatures]" = {}
+"""The store that this process uses."""
+
+
 def feature_store(config: RunConfig, runtime: Runtime) -> "StoredFeatures":
-    """Return the store of a run, in its `data.cache`."""
-    return StoredFeatures(config.data.cache / FOLDER, runtime, precision=config.hardware.precision)
+    """Return the store of a run, in its `data.cache`; the runs of a study share what it knows."""
+    key = (config.data.cache / FOLDER, str(runtime.device), str(_dtype(runtime)), config.hardware.precision)
+    if key not in _stores:
+        _stores.clear()  # a study has one cache; another store would only keep memory
+        _stores[key] = StoredFeatures(key[0], runtime, precision=config.hardware.precision)
+    return _stores[key]
 
 
 def attach(extractors: Sequence[Extractor], store: "StoredFeatures | None") -> None:

@@ -10,9 +10,11 @@ from typing import final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from s4mi.contract.features import POOLED, Extractor, LabelledFeatures, MaskedBatch, turned
-from s4mi.data.loading.cache import Cache
+from s4mi.data.loading.cached_arrays import Cache
+from s4mi.records import IGNORE
 from s4mi.training.features import StoredFeatures, as_images, entry_pixels
 
 READ = 256
@@ -86,7 +88,6 @@ class StoredMaskedFeatures:
         groups: NDArray[np.int64],
         views: int,
     ) -> None:
-        assert cache.masks is not None, "the cache of a segmentation task has masks"
         self._store, self._extractors, self._cache = store, tuple(extractors), cache
         self._masks, self._entries = cache.masks, np.asarray(entries, dtype=np.int64)
         self.groups, self.views = groups, views
@@ -97,7 +98,7 @@ class StoredMaskedFeatures:
     def batch(self, indices: Sequence[int] | NDArray[np.int64], view: int = 0) -> MaskedBatch:
         entries = self._entries[np.asarray(indices, dtype=np.int64)]
         device = self._store.device
-        masks = torch.from_numpy(np.asarray(self._masks[entries])).long()
+        masks = self._masks_of(entries)
         return MaskedBatch(
             images=as_images(entry_pixels(self._cache, entries, view), device),
             masks=turned(masks, view).contiguous().to(device),
@@ -105,6 +106,13 @@ class StoredMaskedFeatures:
                 self._store.of_entries(extractor, self._cache, entries, view=view) for extractor in self._extractors
             ),
         )
+
+    def _masks_of(self, entries: NDArray[np.int64]) -> Tensor:
+        """(B, S, S) classes; `IGNORE` everywhere for a method that is fitted without masks, if there are none."""
+        if self._masks is None:
+            side = self._cache.images.shape[1]
+            return torch.full((len(entries), side, side), IGNORE, dtype=torch.int64)
+        return torch.from_numpy(np.asarray(self._masks[entries])).long()
 
     def batches(self, *, size: int, view: int = 0) -> Iterator[MaskedBatch]:
         for start in range(0, len(self), size):

@@ -12,7 +12,8 @@ from torch import Tensor
 from s4mi.config import RunConfig, SplitConfig
 from s4mi.contract import Task
 from s4mi.data.loading.batch_source import CachedTargets
-from s4mi.data.loading.cache import Cache, open_cache
+from s4mi.data.loading.cache import open_cache
+from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
@@ -123,6 +124,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         image_size=config.data.image_size,
         counts=tuple(int(count) for count in counts),
         labelled=len(labelled),
+        train_rows=tuple(split.train),
     )
     labels = None if segmentation else _labels(manifest, kind, shows)[cache.row]
     return Prepared(
@@ -146,7 +148,14 @@ def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callabl
     _check_leaks(config, manifest, leaks)
     classes = config.method.own_classes
     kind: TaskKind = "segmentation" if classes else "multiclass"
-    task = Task(kind=kind, classes=classes, image_size=config.data.image_size, counts=(0,) * len(classes), labelled=0)
+    task = Task(
+        kind=kind,
+        classes=classes,
+        image_size=config.data.image_size,
+        counts=(0,) * len(classes),
+        labelled=0,
+        train_rows=tuple(split.train),
+    )
     shows = np.zeros((len(manifest.rows), len(classes)), dtype=bool)
     return Prepared(manifest=manifest, cache=cache, split=split, task=task, labels=None, shows=shows, leaks=leaks)
 

@@ -9,14 +9,15 @@ import torch
 from lightning_fabric import Fabric
 
 from s4mi.config import RunConfig, differences, load_run_config
-from s4mi.contract import Classifier, Method, Segmenter, Task
+from s4mi.contract import Classifier, FittedClassifier, FittedSegmenter, Method, Segmenter, Task
 from s4mi.data.loading.sampling import seed_of
 from s4mi.data.splits.split_file import Split, read_split_hash
-from s4mi.engine.checkpoint import BEST, TRAINING, load_weights
+from s4mi.engine.checkpoint import BEST, LAST, TRAINING, load_weights
 from s4mi.engine.memory import keep_freed_memory
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME
+from s4mi.training.features import attach, feature_store
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class RunDir:
     @property
     def best(self) -> Path:
         return self.checkpoints / BEST
+
+    @property
+    def last(self) -> Path:
+        return self.checkpoints / LAST
 
     @property
     def begun(self) -> bool:
@@ -174,6 +179,8 @@ def load_method(runtime: Runtime, config: RunConfig, task: Task, weights: Path) 
         S4miError: there are no weights, they belong to another network, or the method only pre-trains.
     """
     method = build_method(config, task, pretrained=False)
+    if isinstance(method, FittedClassifier | FittedSegmenter):
+        attach(method.extractors, feature_store(config, runtime))
     if not isinstance(method, Classifier | Segmenter):
         run = weights.parent.parent
         raise S4miError(
@@ -184,4 +191,5 @@ def load_method(runtime: Runtime, config: RunConfig, task: Task, weights: Path) 
         method.load_state_dict(load_weights(weights))
     except RuntimeError as error:
         raise S4miError(f"{weights}: weights of another network ({str(error).splitlines()[0]})") from error
+    method.before_inference()
     return method.to(runtime.device).eval()

@@ -18,7 +18,9 @@ from PIL import Image
 
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.loading import cache as module
-from s4mi.data.loading.cache import Cache, open_cache
+from s4mi.data.loading import cached_arrays
+from s4mi.data.loading.cache import open_cache
+from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.errors import S4miError
@@ -352,7 +354,7 @@ def test_a_lost_or_shortened_file_is_noticed_and_repaired(
 def test_the_verified_sample_of_a_large_cache_includes_its_ends(
     manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CHECKED_BYTES", 2 * SIDE * SIDE * 4)
+    monkeypatch.setattr(cached_arrays, "CHECKED_BYTES", 2 * SIDE * SIDE * 4)
     before = opened(manifest, folder)
     file = folder / before.key / "images.npy"
     contents = bytearray(file.read_bytes())

@@ -17,7 +17,7 @@ from s4mi.contract import Batch, MultiCrop, ViewSpec
 from s4mi.data.loading import batch_source as module
 from s4mi.data.loading.augment import TOLERANCE, draw_views
 from s4mi.data.loading.batch_source import CachedTargets
-from s4mi.data.loading.cache import Cache
+from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.loader import PlainBatches, TrainBatches
 from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.errors import S4miError

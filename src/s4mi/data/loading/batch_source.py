@@ -10,7 +10,7 @@ from torch import Tensor
 
 from s4mi.contract import Batch
 from s4mi.data.loading.augment import Views, apply_on_cpu, apply_on_device
-from s4mi.data.loading.cache import Cache
+from s4mi.data.loading.cached_arrays import Cache
 
 RESIDENT_SHARE = 0.4
 """The arrays are kept on the accelerator if they occupy at most this share of its free memory."""

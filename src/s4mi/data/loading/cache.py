@@ -17,9 +17,8 @@ import os
 import shutil
 import sqlite3
 import sys
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from s4mi.data.duplicates import THUMBNAIL_SIZE, thumbnail
 from s4mi.data.files import decoding_revision, suffix_of
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size, read_image
+from s4mi.data.loading.cached_arrays import Cache, checksum_of, open_again, open_arrays
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest, Row
@@ -40,44 +40,9 @@ from s4mi.errors import S4miError
 from s4mi.records import IGNORE
 
 FORMAT = 2
-CHECKED_BYTES = 2 << 30
-"""On reuse, caches up to this size are verified completely, larger ones by a fixed sample of entries."""
 
 log = logging.getLogger("s4mi")
 ProgressCallback = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Cache:
-    """Decoded images, memory-mapped.
-
-    Attributes:
-        key: content hash.
-        images: (N, S, S, 3) uint8.
-        masks: (N, S, S) uint8, or None if the task needs none.
-        row: (N,) manifest row of each entry, ascending.
-        size: (R, 2) height and width in the file, per manifest row.
-        pixels: (N, K) number of pixels of each mask class per entry, or (N, 0).
-        thumbnails: (R, 32, 32, 3) uint8, of the whole image of each manifest row, before preprocessing.
-        digests: (R,) hexadecimal hash of the bytes of each image file.
-        foreground: (R,) share of foreground in each mask at its original resolution, 0 without a mask.
-        reused: whether the cache existed before.
-    """
-
-    key: str
-    images: Pixels
-    masks: Pixels | None
-    row: NDArray[np.int64]
-    size: NDArray[np.int64]
-    pixels: NDArray[np.int64]
-    thumbnails: Pixels
-    digests: NDArray[np.str_]
-    foreground: NDArray[np.float64]
-    reused: bool
-
-    def entries_of(self, rows: Iterable[int]) -> NDArray[np.int64]:
-        """Return the indices of the entries of the given manifest rows, ascending."""
-        return np.flatnonzero(np.isin(self.row, np.fromiter(rows, dtype=np.int64))).astype(np.int64)
 
 
 def open_cache(
@@ -101,7 +66,7 @@ def open_cache(
         location = folder / key
         with FileLock(folder / f"{key}.lock"):
             if location.exists():
-                cache = _open(location, key, reused=True)
+                cache = open_again(location, key)
                 if cache is not None:
                     return cache
                 log.warning("cache %s is damaged; decoding the images again", key)
@@ -115,7 +80,7 @@ def open_cache(
                 building.rename(location)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
-            cache = _open(location, key, reused=False)
+            cache = open_arrays(location, key, reused=False)
     except (OSError, sqlite3.Error) as error:
         raise S4miError(f"{folder}: cannot write the image cache ({error}); set data.cache to another disk") from error
     if cache is None:
@@ -182,7 +147,7 @@ def _build(
                 masks[entries] = mask
                 pixels[entries] = [np.bincount(piece.ravel(), minlength=256)[:classes] for piece in mask]
             checksum[entries] = [
-                _checksum(one, one_mask if with_masks else None) for one, one_mask in zip(decoded, mask, strict=True)
+                checksum_of(one, one_mask if with_masks else None) for one, one_mask in zip(decoded, mask, strict=True)
             ]
         except S4miError as error:
             return str(error)
@@ -262,37 +227,3 @@ def _raise_errors(errors: Sequence[tuple[int, str]], manifest: Manifest) -> None
     number, message = errors[0]
     more = f" (and {len(errors) - 1} more; see all with: s4mi data check {manifest.folder})" if len(errors) > 1 else ""
     raise S4miError(f"{manifest.folder / manifest.rows[number].location}: {message}{more}")
-
-
-def _open(location: Path, key: str, *, reused: bool) -> Cache | None:
-    """Open the cache at `location`, or return None if it is damaged."""
-    try:
-        images: Any = np.load(location / "images.npy", mmap_mode="r")
-        masks: Any = np.load(location / "masks.npy", mmap_mode="r")
-        thumbnails: Any = np.load(location / "thumbnails.npy", mmap_mode="r")
-        with np.load(location / "index.npz") as index:
-            row, size, pixels, checksum = (index[name] for name in ("row", "size", "pixels", "checksum"))
-            digests, foreground = index["digests"], index["foreground"]
-    except Exception:  # on damaged files numpy and zipfile raise almost any exception
-        return None
-    has_masks = pixels.shape[1] > 0
-    if len(images) != len(row) or (has_masks and len(masks) != len(row)) or len(thumbnails) != len(size):
-        return None
-    for entry in _entries_to_verify(len(row), images.nbytes + masks.nbytes):
-        if _checksum(images[entry], masks[entry] if has_masks else None) != checksum[entry]:
-            return None
-    return Cache(
-        key=key, images=images, masks=masks if has_masks else None, row=row, size=size, pixels=pixels,
-        thumbnails=thumbnails, digests=digests, foreground=foreground, reused=reused,
-    )  # fmt: skip
-
-
-def _entries_to_verify(entries: int, size: int) -> NDArray[np.int64]:
-    if size <= CHECKED_BYTES:
-        return np.arange(entries)
-    return np.unique(np.linspace(0, entries - 1, num=max(1, entries * CHECKED_BYTES // size)).astype(np.int64))
-
-
-def _checksum(image: Pixels, mask: Pixels | None) -> int:
-    checksum = zlib.crc32(np.ascontiguousarray(image).data)
-    return checksum if mask is None else zlib.crc32(np.ascontiguousarray(mask).data, checksum)

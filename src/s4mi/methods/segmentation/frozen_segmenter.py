@@ -38,15 +38,16 @@ from s4mi.contract import (
 from s4mi.errors import S4miError
 from s4mi.maths.class_shares import class_shares
 from s4mi.maths.losses import class_weights, cross_entropy, dice
-from s4mi.maths.soft_logistic import fit_soft_logistic, regularisation_path
-from s4mi.nets.block_maps import block_widths, default_blocks, fitting_size
-from s4mi.nets.frozen_encoder import TOKENS, FrozenEncoder
+from s4mi.maths.soft_logistic import SoftLogistic
+from s4mi.nets.block_maps import block_widths, frozen_encoders
+from s4mi.nets.extractor_keys import ExtractorKeys
+from s4mi.nets.frozen_encoder import TOKENS
 from s4mi.nets.token_decoder import TokenDecoder
 from s4mi.nets.token_linear import TokenLinear
 from s4mi.nets.weights import start_weights
 from s4mi.records import IGNORE, TaskKind
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 """λ to choose from."""
 DEFAULT_STRENGTH = 1e-2
 """λ where all images are of one patient, so that there are no folds."""
@@ -89,14 +90,20 @@ class FrozenSegmenterConfig(PretrainedConfig):
         "together; none: data.image_size, rounded to a multiple of the encoder's patches",
     )
     turns: int = Field(
-        TURNS, ge=1, le=TURNS, description="Number of flips and quarter turns of each image to fit to; 1: the image alone"
+        TURNS,
+        ge=1,
+        le=TURNS,
+        description="Number of flips and quarter turns of each image to fit to; 1: the image alone",
     )
     strength: PositiveFloat | None = Field(
         None, description="Strength of the linear head's penalty on its squared weights; none: chosen by folds"
     )
     width: int = Field(64, ge=16, multiple_of=16, description="Number of channels of the decoder")
     dropout: float = Field(
-        0.2, ge=0, lt=1, description="Share of the maps' channels that the decoder does without, at random, in each step"
+        0.2,
+        ge=0,
+        lt=1,
+        description="Share of the maps' channels that the decoder does without, at random, in each step",
     )
     steps: PositiveInt = Field(300, description="Number of optimiser steps of the decoder")
     batch: PositiveInt = Field(8, description="Number of images per step of the decoder")
@@ -134,13 +141,14 @@ class FrozenSegmenter(FittedSegmenter):
     def __init__(self, config: FrozenSegmenterConfig, task: Task) -> None:
         super().__init__()
         self.config, self.classes = config, task.classes
-        blocks = tuple(sorted(config.blocks or default_blocks(config.backbone)))
-        self.sizes = config.encoder_sizes or (fitting_size(config.backbone, task.image_size),)
         weights = start_weights(config.weights, pretrained=config.pretrained, name=config.backbone)
-        self.encoders = nn.ModuleList(
-            FrozenEncoder(config.backbone, weights=weights, image_size=size, blocks=blocks) for size in self.sizes
-        )
-        self.widths = block_widths(config.backbone, blocks) * len(self.sizes)
+        encoders = frozen_encoders(
+            config.backbone, weights=weights, image_size=task.image_size, sizes=config.encoder_sizes,
+            blocks=config.blocks,
+        )  # fmt: skip
+        self.encoders = nn.ModuleList(encoders)
+        self.keys = ExtractorKeys(encoders)
+        self.widths = [width for encoder in encoders for width in block_widths(config.backbone, encoder.blocks)]
         self.head = self._new_head()
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
@@ -206,11 +214,11 @@ class FrozenSegmenter(FittedSegmenter):
     def _fit_linear(self, data: MaskedFeatures, generator: np.random.Generator) -> Fit:
         assert isinstance(self.head, TokenLinear)
         rows = self._token_rows(data, generator)
-        held_out, strength = {}, self.config.strength
+        solver, held_out, strength = SoftLogistic(rows.features), {}, self.config.strength
         if strength is None:
-            held_out = _loss_on_folds(rows, generator)
+            held_out = _loss_on_folds(solver, rows, generator)
             strength = min(held_out, key=lambda each: held_out[each]) if held_out else DEFAULT_STRENGTH
-        fit = fit_soft_logistic(rows.features, rows.targets, strength=strength)
+        fit = solver.fit(rows.targets, strength=strength)
         self.head.take(fit.weight, fit.bias)
         return Fit(
             chosen={"strength": strength} if held_out else None,
@@ -284,17 +292,17 @@ def _drawn_halves(
         yield data.batch(half, int(generator.integers(views)))
 
 
-def _loss_on_folds(rows: TokenRows, generator: np.random.Generator) -> dict[float, float]:
+def _loss_on_folds(solver: SoftLogistic, rows: TokenRows, generator: np.random.Generator) -> dict[float, float]:
     """Mean cross-entropy of each strength on held-out groups; empty if there is one group alone."""
     groups = generator.permutation(np.unique(rows.groups))
     if len(groups) < 2:
         return {}
     total = dict.fromkeys(STRENGTHS, 0.0)
     for fold in np.array_split(groups, min(FOLDS, len(groups))):
-        held_out = torch.from_numpy(np.isin(rows.groups, fold)).to(rows.features.device)
-        train, test = ((rows.features[part], rows.targets[part]) for part in (~held_out, held_out))
-        if not (train[1].sum() > 0 and test[1].sum() > 0):  # nothing annotated in these images
+        held_out = torch.from_numpy(np.isin(rows.groups, fold)).to(rows.targets.device)
+        train, share = rows.targets * ~held_out[:, None], rows.targets[held_out].sum() / rows.targets.sum()
+        if not 0 < share < 1:  # nothing annotated on one side
             continue
-        for strength, fit in regularisation_path(*train, strengths=STRENGTHS):
-            total[strength] += float(fit.loss(*test) * test[1].sum() / rows.targets.sum())
+        for strength, fit in solver.path(train, strengths=STRENGTHS):
+            total[strength] += float(fit.loss(rows.features[held_out], rows.targets[held_out]) * share)
     return total

@@ -1,0 +1,106 @@
+"""The arrays of a decode cache on disk, memory-mapped and verified."""
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s4mi.data.formats.intensity import Pixels
+
+ARRAYS = ("images.npy", "masks.npy", "thumbnails.npy")
+REMEMBERED = 4
+"""Number of caches of which a process knows that they are undamaged."""
+CHECKED_BYTES = 2 << 30
+"""On reuse, caches up to this size are verified completely, larger ones by a fixed sample of entries."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Decoded images, memory-mapped.
+
+    Attributes:
+        key: content hash.
+        images: (N, S, S, 3) uint8.
+        masks: (N, S, S) uint8, or None if the task needs none.
+        row: (N,) manifest row of each entry, ascending.
+        size: (R, 2) height and width in the file, per manifest row.
+        pixels: (N, K) number of pixels of each mask class per entry, or (N, 0).
+        thumbnails: (R, 32, 32, 3) uint8, of the whole image of each manifest row, before preprocessing.
+        digests: (R,) hexadecimal hash of the bytes of each image file.
+        foreground: (R,) share of foreground in each mask at its original resolution, 0 without a mask.
+        reused: whether the cache existed before.
+    """
+
+    key: str
+    images: Pixels
+    masks: Pixels | None
+    row: NDArray[np.int64]
+    size: NDArray[np.int64]
+    pixels: NDArray[np.int64]
+    thumbnails: Pixels
+    digests: NDArray[np.str_]
+    foreground: NDArray[np.float64]
+    reused: bool
+
+    def entries_of(self, rows: Iterable[int]) -> NDArray[np.int64]:
+        """Return the indices of the entries of the given manifest rows, ascending."""
+        return np.flatnonzero(np.isin(self.row, np.fromiter(rows, dtype=np.int64))).astype(np.int64)
+
+
+_verified: dict[tuple[Path, tuple[tuple[int, int], ...]], Cache] = {}
+"""The caches that this process has verified last, by folder and by size and time of change of their files."""
+
+
+def open_again(location: Path, key: str) -> Cache | None:
+    """Open a cache; the runs of a study verify it once as long as its files do not change."""
+    try:
+        status = [(location / name).stat() for name in (*ARRAYS, "index.npz")]
+    except OSError:
+        return None
+    version = (location, tuple((one.st_size, one.st_mtime_ns) for one in status))
+    if version not in _verified:
+        cache = open_arrays(location, key, reused=True)
+        if cache is None:
+            return None
+        while len(_verified) >= REMEMBERED:
+            _verified.pop(next(iter(_verified)), None)
+        _verified[version] = cache
+    return _verified[version]
+
+
+def open_arrays(location: Path, key: str, *, reused: bool) -> Cache | None:
+    """Open and verify the cache at `location`, or return None if it is damaged."""
+    try:
+        arrays: list[Any] = [np.load(location / name, mmap_mode="r") for name in ARRAYS]
+        images, masks, thumbnails = arrays
+        with np.load(location / "index.npz") as index:
+            row, size, pixels, checksum = (index[name] for name in ("row", "size", "pixels", "checksum"))
+            digests, foreground = index["digests"], index["foreground"]
+    except Exception:  # on damaged files numpy and zipfile raise almost any exception
+        return None
+    has_masks = pixels.shape[1] > 0
+    if len(images) != len(row) or (has_masks and len(masks) != len(row)) or len(thumbnails) != len(size):
+        return None
+    for entry in _entries_to_verify(len(row), images.nbytes + masks.nbytes):
+        if checksum_of(images[entry], masks[entry] if has_masks else None) != checksum[entry]:
+            return None
+    return Cache(
+        key=key, images=images, masks=masks if has_masks else None, row=row, size=size, pixels=pixels,
+        thumbnails=thumbnails, digests=digests, foreground=foreground, reused=reused,
+    )  # fmt: skip
+
+
+def _entries_to_verify(entries: int, size: int) -> NDArray[np.int64]:
+    if size <= CHECKED_BYTES:
+        return np.arange(entries)
+    return np.unique(np.linspace(0, entries - 1, num=max(1, entries * CHECKED_BYTES // size)).astype(np.int64))
+
+
+def checksum_of(image: Pixels, mask: Pixels | None) -> int:
+    """CRC-32 of an entry."""
+    checksum = zlib.crc32(np.ascontiguousarray(image).data)
+    return checksum if mask is None else zlib.crc32(np.ascontiguousarray(mask).data, checksum)
