@@ -216,7 +216,7 @@ class PseudoLabels(FittedClassifier):
         return torch.stack(of_each) if self.multilabel else of_each[0], share
 
     def _problems(self, logits: Floats, labels: NDArray[Any]) -> Iterator[tuple[Tensor, NDArray[Any]]]:
-        """Logits (N, classes) and labels (N,) of the one multi-class problem, or of the binary problem of each class."""
+        """Logits (N, classes) and labels (N,) of the multi-class problem, or of the binary one of each class."""
         z = torch.from_numpy(logits)
         if not self.multilabel:
             yield z, labels

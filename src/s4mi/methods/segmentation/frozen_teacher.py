@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from s4mi.contract import Batch, Batches, Losses, NetworkConfig, SemiSupervised, Task, ViewSpec
+from s4mi.contract import Batch, Batches, Losses, NetworkConfig, NetworkKind, SemiSupervised, Task, ViewSpec
 from s4mi.maths.distributed import from_all_processes, from_first_process
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.metrics import confusion, scores_of_confusion
@@ -53,15 +53,18 @@ class FrozenTeacherConfig(NetworkConfig):
     summary: ClassVar[str] = "Train a U-Net on few masks and the pseudo-labels of a head on a frozen encoder"
     paper: ClassVar[str] = "Lee 2013, Pseudo-Label; Oquab et al. 2024, DINOv2"
     starts: ClassVar[dict[str, str | None]] = {"weights": "none", "teacher_weights": "none"}
+    networks: ClassVar[dict[str, NetworkKind]] = {"network": "segmenter", "teacher": "padded_encoder"}
 
     name: Literal["frozen_teacher"] = "frozen_teacher"
     teacher: str = Field(
         "vit_small_patch14_dinov2",
-        description="Frozen encoder of the teacher: the name of a timm model, or tiny_resnet, tiny_vit, tiny_swin",
+        description="Frozen encoder of the teacher: the name of a timm model, tiny_resnet, tiny_vit, tiny_swin, or "
+        "auto (the best with weights at hand)",
     )
     teacher_weights: str = Field(
         "imagenet",
-        description="Weights of the teacher's encoder: imagenet, none (random), or the path of a weight file",
+        description="Weights of the teacher's encoder: imagenet, auto (the best at hand), none, or the path of a "
+        "weight file",
     )
     teacher_head: Literal["decoder", "linear"] = Field(
         "decoder", description="Heads of the teacher: a light decoder with a branch for edges, or a linear layer"
