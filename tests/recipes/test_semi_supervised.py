@@ -99,7 +99,7 @@ def test_a_run_counts_the_images_whose_masks_it_read(finished: Path) -> None:
     assert labels.train_labelled == pytest.approx(labels.train_images / 4, abs=2)  # whole patients
 
 
-STATEFUL: list[dict[str, Any]] = [
+STATEFUL: list[Any] = [
     CROSS_TEACHING,
     {"name": "mean_teacher", "network": "tiny_resnet", "passes": 2},
     {"name": "self_training", "network": "tiny_resnet", "rounds": 2},

@@ -12,6 +12,9 @@ The teacher is fitted before the first epoch, to the run's own images with masks
 one head for each fold of these images, fitted to the other folds, so that each image has predictions of a head that has
 not seen it. Of these, as large a share of each class as reaches the wanted precision is kept, the most probable ones;
 t_k is the least probability kept.
+
+Validation chooses student, teacher or the average of their probabilities for prediction, as the student may not reach
+its teacher within the run's steps.
 """
 
 import logging
@@ -20,7 +23,7 @@ from typing import ClassVar, Literal, final
 import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
 from s4mi.contract import Batch, Batches, Losses, NetworkConfig, NetworkKind, SemiSupervised, Task, ViewSpec
 from s4mi.maths.distributed import from_all_processes, from_first_process
@@ -28,6 +31,7 @@ from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.metrics import confusion, scores_of_confusion
 from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share
 from s4mi.methods.cross_fitting import HeldOut, LabelledViews, fit_to_folds
+from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.frozen_net import FrozenNet
 from s4mi.nets.networks import network_for, network_label
 from s4mi.nets.segmentation import log_padding
@@ -85,6 +89,11 @@ class FrozenTeacherConfig(NetworkConfig):
         description="Share of the pixels of each predicted class to keep, the most probable ones; none: the largest "
         "share that reaches method.precision",
     )
+    predicts: Literal["best", "student"] = Field(
+        "best",
+        description="What predicts: the best of student, teacher and their average by validation, or the student, "
+        "which needs no frozen encoder once it is trained",
+    )
     strong: ViewSpec = Field(STRONG, description="Colour augmentation of the student's views of images without masks")
 
     @property
@@ -101,7 +110,7 @@ class FrozenTeacherConfig(NetworkConfig):
 
 @final
 class FrozenTeacher(SemiSupervised):
-    """A student, which predicts, and its teacher; both are in checkpoints, and a resumed run keeps its teacher."""
+    """A student and its teacher; both are in checkpoints, and a resumed run keeps its teacher."""
 
     config: FrozenTeacherConfig
     weight: Tensor | None
@@ -111,8 +120,8 @@ class FrozenTeacher(SemiSupervised):
     def __init__(self, config: FrozenTeacherConfig, task: Task) -> None:
         super().__init__()
         self.config, self.classes = config, len(task.classes)
-        self.student = network_for(task, config.network, config.weights)
-        self.teacher = FrozenNet(
+        student = network_for(task, config.network, config.weights)
+        teacher = FrozenNet(
             config.teacher,
             classes=self.classes,
             image_size=task.image_size,
@@ -120,20 +129,37 @@ class FrozenTeacher(SemiSupervised):
             head=config.teacher_head,
             heads=config.folds,
         ).requires_grad_(False)
-        log_padding(task.image_size, self.teacher.stride)
+        log_padding(task.image_size, teacher.stride)
+        self.committee = NetworkEnsemble({"student": student, "teacher": teacher}, default="student")
         # No probability reaches 2: a teacher that is not fitted gives no pseudo-labels.
         self.register_buffer("thresholds", torch.full((self.classes,), 2.0))
         self.register_buffer("on_folds", torch.zeros(2))
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
+    @property
+    def student(self) -> nn.Module:
+        """The network that is trained."""
+        return self.committee["student"]
+
+    @property
+    def teacher(self) -> FrozenNet:
+        """The network that makes pseudo-labels."""
+        teacher = self.committee["teacher"]
+        assert isinstance(teacher, FrozenNet)
+        return teacher
+
+    @property
+    def members(self) -> NetworkEnsemble | None:
+        return self.committee if self.config.predicts == "best" else None
+
     def logits(self, images: Tensor) -> Tensor:
-        z: Tensor = self.student(images)
+        z: Tensor = self.committee(images)
         return z
 
     def loss(self, batch: Batch) -> Losses:
         x, y = batch.images, batch.known_masks
         w, s = batch.known_unlabelled.chunk(2)
-        p, p_s = self.logits(torch.cat([x, s])).tensor_split([len(y)])
+        p, p_s = self.student(torch.cat([x, s])).tensor_split([len(y)])
         supervised = dice_cross_entropy(p, y, self.weight)
         pseudo_label = dice_cross_entropy(p_s, self._pseudo_labels(w))
         return Losses(supervised=supervised, pseudo_label=self.strength * pseudo_label)
