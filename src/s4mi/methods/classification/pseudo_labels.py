@@ -39,7 +39,7 @@ from s4mi.maths.folds import folds
 from s4mi.maths.logistic import LinearHead as LinearFit
 from s4mi.maths.logistic import LogisticProblem
 from s4mi.maths.losses import class_weights, cross_entropy, multilabel_cross_entropy, positive_weights
-from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share
+from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share, two_sided
 from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.feature_heads import JoinedFeatures, LinearHead
 from s4mi.nets.joined_extractors import CLASSICAL, joined_extractors
@@ -148,8 +148,9 @@ class PseudoLabels(FittedClassifier):
     def fit(self, data: LabelledFeatures, generator: np.random.Generator) -> Fit:
         blocks = [torch.from_numpy(block[:, 0]) for block in data.blocks]
         self.joined.fit(blocks)
-        x = self._joined(blocks)
-        u = self._joined([torch.from_numpy(block) for block in data.unlabelled]) if data.unlabelled else x[:0]
+        x = self.joined(blocks).double().numpy()
+        others = [torch.from_numpy(block) for block in data.unlabelled]
+        u = self.joined(others).double().numpy() if others else x[:0]
         of_class = self._of_class(data.labels)
         labelled = Samples(x, data.labels, self._weights(data.labels, of_class))
         held_out = folds(data.labels, data.groups, generator=generator)
@@ -167,15 +168,12 @@ class PseudoLabels(FittedClassifier):
             scores |= {f"log_loss with weight {weight:g}": loss for weight, loss in losses.items()}
         student, kept = self._student(labelled, u, choice)
         self._take(student)
-        note = f"{kept} of {len(u)} training images without labels have pseudo-labels"
+        used = f"{kept} of {len(u)} training images without labels have pseudo-labels"
         return Fit(
-            notes=(note,) if choice.weight else (),
+            notes=(used if choice.weight else "no pseudo-labels, as they do not lower the loss on held-out labels",),
             chosen={"strength": choice.strength, "share": share, "unlabelled_weight": choice.weight or 0.0},
             scores=scores,
         )
-
-    def _joined(self, blocks: list[Tensor]) -> Floats:
-        return np.asarray(self.joined(blocks), dtype=np.float64)
 
     def _take(self, fit: LinearFit) -> None:
         self.head.give(weight=torch.from_numpy(fit.weight), bias=torch.from_numpy(fit.bias))
@@ -295,11 +293,6 @@ class Choice:
     thresholds: Tensor
     of_class: Floats
     weight: float | None
-
-
-def two_sided(z: Tensor) -> Tensor:
-    """(N,) logits of a class → (N, 2) logits whose softmax are the probabilities of its absence and presence."""
-    return torch.stack([torch.zeros_like(z), z], dim=1)
 
 
 def at_most(held_out: Sequence[NDArray[np.int64]], count: int) -> list[NDArray[np.int64]]:
