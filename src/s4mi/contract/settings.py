@@ -116,12 +116,12 @@ class MethodConfig(BaseModel, ABC):
     def weight_settings(cls) -> dict[str, str]:
         """Return the settings in `starts` that take weights, each with the setting of its network.
 
-        `cnn_weights` is for the network `cnn`, and `weights` for the first network that has none of its own.
+        `cnn_weights` is for the network `cnn`, where there is one, and `weights` for the first network without its own.
         """
         networks = cls.network_settings()
         own = {f"{name}_weights": name for name in networks if f"{name}_weights" in cls.starts}
-        without = [name for name in networks if name not in own.values()]
-        return {**({"weights": without[0]} if without and "weights" in cls.starts else {}), **own}
+        others = [name for name in networks if name not in own.values()]
+        return {"weights": others[0], **own} if others and "weights" in cls.starts else own
 
     def from_scratch(self) -> Self:
         """Return a copy with random initial weights, for loading a checkpoint."""

@@ -21,7 +21,7 @@ from s4mi.data.files import read_frame, read_frames
 from s4mi.data.formats import tiff
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
-from s4mi.data.masks import as_viewers_show, frames_like, mask_codes, mask_file_values
+from s4mi.data.masks import as_viewers_show, mask_codes, mask_file_values, mask_frames
 from s4mi.data.parallel import in_parallel
 from s4mi.data.series import Limits, sample_values, series_limits
 from s4mi.data.sources.compose_masks import MaskRule
@@ -68,6 +68,7 @@ class _Batch:
     targets: tuple[Path, ...]
     like: Path | None = None
     limits: Limits | None = None
+    segments: tuple[str, ...] = ()
 
     @property
     def step(self) -> dict[str, Any]:
@@ -80,6 +81,8 @@ class _Batch:
             step["like"] = key_of(self.like, {})
         if self.limits is not None:
             step["limits"] = list(self.limits)
+        if self.segments:
+            step["segments"] = list(self.segments)
         return step
 
 
@@ -149,7 +152,7 @@ def _batches(jobs: Sequence[ExtractJob]) -> Iterator[_Batch]:
             yield _Batch(
                 file, "\n".join(job.source.member for job in part) if zipped else member, page, mask,
                 frames=tuple(job.source.frame for job in part), targets=tuple(job.target for job in part),
-                like=Path(like) if like else None,
+                like=Path(like) if like else None, segments=of_file[0].source.segments,
             )  # fmt: skip
 
 
@@ -200,7 +203,7 @@ def _frames(batch: _Batch) -> Iterator[tuple[int, Frame]]:
     if batch.member:
         yield from _array_in_archive(batch.file, batch.member, last=max(batch.frames))
         return
-    frames = read_frames(batch.file) if batch.like is None else frames_like(batch.file, batch.like)
+    frames = mask_frames(batch.file, batch.like, batch.segments) if batch.mask else read_frames(batch.file)
     for number, frame in enumerate(frames):
         yield number, frame
         if number == max(batch.frames):

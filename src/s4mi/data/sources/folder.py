@@ -3,6 +3,7 @@
 SRC/<class>/*.png                    one folder per class; `unlabelled/` and images beside the folders have no class
 SRC/images/ + SRC/masks/             images and masks of the same name; images without a mask are valid
 SRC/*.png + SRC/*_segmentation.png   the same in one folder, with a mask suffix
+SRC/*.nrrd + SRC/*.seg.nrrd          the same, with segmentations of 3D Slicer
 SRC/*.png                            images without any annotation
 SRC/{train,val,test}/...             any of these, with an official split
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, is_image_file, suffix_of
+from s4mi.data.formats import nrrd_seg
 from s4mi.data.manifest import Row
 from s4mi.data.names import normalised
 from s4mi.data.sources.misplaced_masks import find_mask_folders, find_masks_beside
@@ -99,7 +101,11 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: Folder
     masks: list[Path] = []
     naming = AffixPattern(mask_suffix=options.mask_suffix or "")
     unpaired: list[Finding] = []
-    if mask_root != image_root:
+    beside = [path for path in images if nrrd_seg.is_segmentation(path)] if mask_root == image_root else []
+    if beside and len(beside) < len(images):
+        masks = beside
+        images = [path for path in images if path not in set(beside)]
+    elif mask_root != image_root:
         masks = [path for path in image_files(mask_root) if naming.is_mask(path)]
         images = [path for path in images if not path.is_relative_to(mask_root)]
     elif options.mask_suffix:

@@ -31,12 +31,14 @@ class EmbeddedImage:
         like: image whose orientation a mask takes: of NIfTI, its affine instead of the mask's own; of DICOM, its turn.
             A mask in a DICOM segmentation is that of the frames of this image.
         page: whether `frame` counts all pages of a TIFF, whatever their size.
+        segments: names of all segments of a data set, if the mask is a segmentation of 3D Slicer; values count from 1.
     """
 
     file: Path
     frame: int = 0
     member: str = ""
     page: bool = False
+    segments: tuple[str, ...] = ()
     like: Path | None = None
 
 
@@ -55,6 +57,7 @@ class FoundDataset:
             folder, followed by a name, such as `scan.dcm/scan_003.png`.
         united: further masks of an image, by its first mask, which an import unites into one.
         listed: whether a file lists every image, so that other files in `folder` are never imported.
+        segments: names of all segments of 3D Slicer, in the order of the values that masks get.
     """
 
     folder: Path
@@ -66,6 +69,7 @@ class FoundDataset:
     embedded: Mapping[Path, EmbeddedImage] = field(default_factory=dict)
     united: Mapping[Path, tuple[Path, ...]] = field(default_factory=dict)
     listed: bool = False
+    segments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

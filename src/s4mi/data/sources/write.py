@@ -141,6 +141,8 @@ def _write(
     hint = propose_threshold(files) if ambiguous and not naming.mask_values else ""
     if files and len(unreadable) == len(files) and not codes:
         raise S4miError(f"{unreadable[0]} (none of {plural(len(files), 'mask')} can be read){hint}")
+    if found.segments:
+        naming = _named_by_segments(found, naming)
     bilevel = scanned.bilevel and codes <= {0, 255}
     mask_values = (
         name_mask_values(scanned.values | codes, naming=naming, bilevel=bilevel, hint=hint) if masks or codes else {}
@@ -163,6 +165,22 @@ def _write(
     _, errors = read_manifest(destination)
     errors = [replace(finding, file=str(destination / finding.file)) for finding in errors]
     return ImportResult(destination, spec, rows, findings=(*findings, *unreadable, *errors))
+
+
+def _named_by_segments(found: FoundDataset, naming: DatasetNaming) -> DatasetNaming:
+    """Name the values of masks after the segments of 3D Slicer, unless all are made one class.
+
+    Raises:
+        S4miError: the values have been named otherwise.
+    """
+    if naming.mask_rule.active:
+        return naming
+    if naming.mask_values:
+        raise S4miError(
+            f"{found.folder}: --mask-value does not apply to segmentations of 3D Slicer, whose segments have names "
+            f"({', '.join(found.segments)}); leave it out"
+        )
+    return replace(naming, mask_values={0: "background", **dict(enumerate(found.segments, start=1))})
 
 
 def _extract(
