@@ -250,7 +250,7 @@ def test_auto_is_a_value_on_the_command_line() -> None:
 
 
 def test_a_teacher_pads_images_to_its_patches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(starts.BEST, "padded_encoder", ("tiny_vit", "tiny_resnet"))
+    monkeypatch.setitem(starts.BEST, "flexible_encoder", ("tiny_vit", "tiny_resnet"))
     monkeypatch.setenv("S4MI_WEIGHTS", str(tmp_path / "weights"))
     save(tmp_path / "weights", "tiny_vit.safetensors")
     asked = {"name": "frozen_teacher", "network": "small_unet", "teacher": "auto", "teacher_weights": "auto"}

@@ -124,7 +124,7 @@ def build(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Metho
 
 
 def begun(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Method:
-    """The method before the first step of an epoch of one batch, that of `batch_of`; fitted to it, if it has no epochs."""
+    """The method before the first step of an epoch of one batch, that of `batch_of`, or fitted to that batch."""
     method = build(config, kind, seed=seed)
     if config.fitted:
         fit_to(method, batch_of(config, kind, size=12))

@@ -71,7 +71,7 @@ def nnunet(
         out, name, origin=origin, licence=licence, foreground="foreground", mask_value=mask_value
     )  # fmt: skip
     if not naming.mask_values:
-        naming = replace(naming, mask_values=dict(read.mask_values))
+        naming = replace(naming, mask_values=dict(read.mask_values.items()))
     files = file_options(False, force, frames=frames, intensity=intensity, image_affine=image_affine)
     write_dataset(read.found, out, naming, files)
 

@@ -18,7 +18,7 @@ Recipe = Annotated[Literal["strong", "paper"], BeforeValidator(lambda value: "st
 """Source of the defaults of a method: what scores best here, or its paper. Older files call the former `s4mi`."""
 
 
-NetworkKind = Literal["encoder", "padded_encoder", "cnn", "transformer", "segmenter"]
+NetworkKind = Literal["encoder", "flexible_encoder", "cnn", "transformer", "segmenter"]
 """What a setting names: any timm network, also for images padded to its patches, one of these kinds, or a segmentation
 network on an encoder."""
 AUTO = "auto"

@@ -83,7 +83,7 @@ class SoftLogistic:
             solver.zero_grad()
             penalty = strength / 2 * (weight * scale).square().sum()
             value: Tensor = _mean_cross_entropy(rows @ weight.T + bias, targets) + penalty
-            value.backward()
+            value.backward()  # type: ignore[no-untyped-call]
             return value
 
         with torch.enable_grad():

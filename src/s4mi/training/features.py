@@ -53,7 +53,7 @@ _stores: "dict[tuple[Path, str, str, str, int], StoredFeatures]" = {}
 def feature_store(config: RunConfig, runtime: Runtime, *, batch_size: int = BATCH) -> "StoredFeatures":
     """Return the store of a run, in its `data.cache`; the runs of a study share what it knows."""
     precision = config.hardware.precision
-    key = (config.data.cache / FOLDER, str(runtime.device), str(_dtype(runtime)), precision, batch_size)
+    key = (config.data.cache / FOLDER, str(runtime.device), str(_autocast(runtime)), precision, batch_size)
     if key not in _stores:
         _stores.clear()  # a study has one cache; another store would only keep memory
         _stores[key] = StoredFeatures(key[0], runtime, precision=precision, batch_size=batch_size)

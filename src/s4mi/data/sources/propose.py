@@ -98,7 +98,7 @@ def _nnunet(path: Path) -> Proposal:
     read = read_nnunet(path, NnunetOptions(channels=channels, fold=fold))
     arguments = [*(["--channel", "0"] if channels else []), *(["--fold", "0"] if fold is not None else [])]
     proposal = _proposal(read.found, "nnunet", path, *arguments)
-    values: dict[MaskKey, str] = {**read.mask_values}
+    values: dict[MaskKey, str] = dict(read.mask_values.items())
     return replace(proposal, mask_values=values)
 
 

@@ -9,10 +9,11 @@ penalty, is made by folds inside the labelled images.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self, final
+from typing import Any, ClassVar, Literal, Self, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ from s4mi.contract import (
     FittedClassifier,
     LabelledFeatures,
     Losses,
+    NetworkKind,
     PretrainedConfig,
     Task,
     ViewSpec,
@@ -46,10 +48,16 @@ class FrozenConfig(PretrainedConfig):
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
     default_views: ClassVar[ViewSpec] = ViewSpec()
     fitted: ClassVar[bool] = True
+    networks: ClassVar[dict[str, NetworkKind]] = {"backbone": "flexible_encoder"}
 
     name: Literal["frozen"] = "frozen"
     backbone: str = Field(
-        "vit_small_patch14_dinov2", description="Frozen encoder: any timm name, or tiny_resnet, tiny_vit, tiny_swin"
+        "auto",
+        description="Frozen encoder: a timm name, tiny_resnet, tiny_vit, tiny_swin, or auto (the best with weights at "
+        "hand)",
+    )
+    weights: str = Field(
+        "auto", description="Weights of the encoder: auto (the best at hand), imagenet, none, or the path of a file"
     )
     join: tuple[str, ...] = Field(
         (CLASSICAL,),
@@ -117,7 +125,7 @@ class Frozen(FittedClassifier):
         fit = fit_head(self.head, self.config.head, samples, generator)
         return Fit(notes=self._notes(data), chosen=fit.chosen, scores=fit.scores)
 
-    def _weights(self, labels: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def _weights(self, labels: NDArray[Any]) -> NDArray[np.float64]:
         """Weight of each sample, (N,), or (N, K) for multi-label tasks; 1 on average."""
         if self.multilabel:
             positives = [int(count) for count in labels.sum(axis=0)]

@@ -30,6 +30,7 @@ from s4mi.contract import (
     FittedClassifier,
     LabelledFeatures,
     Losses,
+    NetworkKind,
     PretrainedConfig,
     Task,
     ViewSpec,
@@ -66,10 +67,16 @@ class PseudoLabelsConfig(PretrainedConfig):
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
     default_views: ClassVar[ViewSpec] = ViewSpec()
     fitted: ClassVar[bool] = True
+    networks: ClassVar[dict[str, NetworkKind]] = {"backbone": "flexible_encoder"}
 
     name: Literal["pseudo_labels"] = "pseudo_labels"
     backbone: str = Field(
-        "vit_small_patch14_dinov2", description="Frozen encoder: any timm name, or tiny_resnet, tiny_vit, tiny_swin"
+        "auto",
+        description="Frozen encoder: a timm name, tiny_resnet, tiny_vit, tiny_swin, or auto (the best with weights at "
+        "hand)",
+    )
+    weights: str = Field(
+        "auto", description="Weights of the encoder: auto (the best at hand), imagenet, none, or the path of a file"
     )
     join: tuple[str, ...] = Field(
         (CLASSICAL,),

@@ -30,6 +30,7 @@ from s4mi.contract import (
     Losses,
     MaskedBatch,
     MaskedFeatures,
+    NetworkKind,
     PretrainedConfig,
     Task,
     ViewSpec,
@@ -68,12 +69,17 @@ class FrozenSegmenterConfig(PretrainedConfig):
     paper: ClassVar[str] = "Oquab et al. 2024, DINOv2: Learning Robust Visual Features without Supervision"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"segmentation"})
     fitted: ClassVar[bool] = True
+    networks: ClassVar[dict[str, NetworkKind]] = {"backbone": "flexible_encoder"}
     default_views: ClassVar[ViewSpec] = ViewSpec(rotation=0.0, flip=False)
 
     name: Literal["frozen_segmenter"] = "frozen_segmenter"
     backbone: str = Field(
-        "vit_small_patch14_dinov2",
-        description="Frozen encoder: the name of a timm model, or tiny_resnet, tiny_vit, tiny_swin",
+        "auto",
+        description="Frozen encoder: a timm name, tiny_resnet, tiny_vit, tiny_swin, or auto (the best with weights at "
+        "hand)",
+    )
+    weights: str = Field(
+        "auto", description="Weights of the encoder: auto (the best at hand), imagenet, none, or the path of a file"
     )
     head: Literal["decoder", "linear"] = Field(
         "decoder", description="What is fitted to the feature maps: a light convolutional decoder, or a linear layer"

@@ -57,7 +57,7 @@ class FrozenTeacherConfig(NetworkConfig):
     summary: ClassVar[str] = "Train a U-Net on few masks and the pseudo-labels of a head on a frozen encoder"
     paper: ClassVar[str] = "Lee 2013, Pseudo-Label; Oquab et al. 2024, DINOv2"
     starts: ClassVar[dict[str, str | None]] = {"weights": "none", "teacher_weights": "none"}
-    networks: ClassVar[dict[str, NetworkKind]] = {"network": "segmenter", "teacher": "padded_encoder"}
+    networks: ClassVar[dict[str, NetworkKind]] = {"network": "segmenter", "teacher": "flexible_encoder"}
 
     name: Literal["frozen_teacher"] = "frozen_teacher"
     teacher: str = Field(

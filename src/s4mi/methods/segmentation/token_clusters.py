@@ -26,6 +26,7 @@ from s4mi.contract import (
     FittedSegmenter,
     Losses,
     MaskedFeatures,
+    NetworkKind,
     PretrainedConfig,
     Task,
     ViewSpec,
@@ -54,12 +55,17 @@ class TokenClustersConfig(ClusterConfig, PretrainedConfig):
         "Hamilton et al. 2022, Unsupervised Semantic Segmentation by Distilling Feature Correspondences (baseline)"
     )
     fitted: ClassVar[bool] = True
+    networks: ClassVar[dict[str, NetworkKind]] = {"backbone": "flexible_encoder"}
     default_views: ClassVar[ViewSpec] = ViewSpec(rotation=0.0, flip=False)
 
     name: Literal["token_clusters"] = "token_clusters"
     backbone: str = Field(
-        "vit_small_patch14_dinov2",
-        description="Frozen encoder: the name of a timm model, or tiny_resnet, tiny_vit, tiny_swin",
+        "auto",
+        description="Frozen encoder: a timm name, tiny_resnet, tiny_vit, tiny_swin, or auto (the best with weights at "
+        "hand)",
+    )
+    weights: str = Field(
+        "auto", description="Weights of the encoder: auto (the best at hand), imagenet, none, or the path of a file"
     )
     blocks: tuple[int, ...] = Field(
         (-1,),
