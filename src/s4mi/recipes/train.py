@@ -19,13 +19,10 @@ import logging
 import math
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from s4mi.config import RunConfig
 from s4mi.config.starts import starts_of
 from s4mi.contract import Classifier, Pretrainer, Segmenter
 from s4mi.errors import S4miError
-from s4mi.recipes.fit import FittedRun, fit_run
 from s4mi.recipes.pretrain import pretrain
 from s4mi.records import (
     TEST_IMAGES_NAME,
@@ -46,9 +43,10 @@ from s4mi.training.data_state import check_data_state, data_state, read_data_sta
 from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.evaluate import evaluate, validate
+from s4mi.training.fitted_run import FittedRun, fit_run
 from s4mi.training.length_notes import length_notes
 from s4mi.training.loggers import check_loggers
-from s4mi.training.prepare import Prepared, prepare
+from s4mi.training.prepare import prepare
 from s4mi.training.pretrained_start import read_pretrained_start, write_pretraining
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
@@ -89,7 +87,7 @@ def train(
         pretraining = read_pretrained_start(config, prepared, run, resumed=run_dir.begun)
         record: RunRecord | PretrainingRecord
         if config.method.fitted:
-            return _fit(fabric, config, prepared, run_dir, pretraining, watch)
+            return _fit(fit_run(fabric, config, prepared, run_dir, watch), pretraining, watch)
         session = Session.begin(fabric, config, prepared, run_dir)
         with session.loggers:
             if isinstance(session.method, Pretrainer):
@@ -144,16 +142,9 @@ def _supervise(
     return record
 
 
-def _fit(
-    fabric: Fabric,
-    config: RunConfig,
-    prepared: Prepared,
-    run_dir: RunDir,
-    pretraining: Pretraining | None,
-    watch: ProgressCallback,
-) -> RunRecord:
-    """Fit a method to stored features, and score it once on test."""
-    fitted = fit_run(fabric, config, prepared, run_dir, watch)
+def _fit(fitted: FittedRun, pretraining: Pretraining | None, watch: ProgressCallback) -> RunRecord:
+    """Score a method that was fitted to stored features once on test."""
+    run_dir = fitted.run_dir
     with fitted.loggers:
         write_pretraining(run_dir.path, pretraining)
         watch(Progress("evaluate", 0, 1, 1, 1))

@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from s4mi.config import RunConfig
 from s4mi.errors import S4miError
 from s4mi.inference.run_model import RunModel
-from s4mi.recipes.fit import fit_run
 from s4mi.recipes.train import train
 from s4mi.records import RunRecord, read_record
 from s4mi.records.calibration import read_calibration
+from s4mi.training.fitted_run import fit_run
 from s4mi.training.prepare import prepare
 from s4mi.training.progress import Progress
 from s4mi.training.run_dir import RunDir
