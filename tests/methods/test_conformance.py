@@ -26,6 +26,8 @@ from s4mi.records import IGNORE, TaskKind
 
 SMALL: dict[str, dict[str, Any]] = {
     "finetune": {"backbone": "tiny_resnet", "weights": "none", "class_weights": "inverse"},
+    "classical": {},
+    "classical_segmenter": {"trees": 10, "depth": 6, "pixels": 2000},
     "frozen": {"backbone": "tiny_resnet", "weights": "none"},
     "dino": {
         "backbone": "tiny_resnet", "weights": "none", "hidden": 16, "bottleneck": 8, "prototypes": 12, "local_crops": 2,
