@@ -33,7 +33,7 @@ from s4mi.contract import (
 from s4mi.errors import S4miError
 from s4mi.maths.losses import class_weights, cross_entropy
 from s4mi.maths.tree_arrays import forest_trees
-from s4mi.nets.pixel_features import PixelFeatures
+from s4mi.nets.filter_bank import FilterBank
 from s4mi.nets.trees import Trees
 from s4mi.records import IGNORE, TaskKind
 
@@ -78,7 +78,7 @@ class ClassicalSegmenter(FittedSegmenter):
     def __init__(self, config: ClassicalSegmenterConfig, task: Task) -> None:
         super().__init__()
         self.config, self.task = config, task
-        self.features, self.forest = PixelFeatures(), Trees()
+        self.features, self.forest = FilterBank(), Trees()
 
     @property
     def extractors(self) -> Sequence[Extractor]:

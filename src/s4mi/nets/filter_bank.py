@@ -27,7 +27,7 @@ OF_GREY = (
 
 
 @final
-class PixelFeatures(nn.Module):
+class FilterBank(nn.Module):
     """(B, 3, H, W) in [0, 1] → (B, D, H, W) float32."""
 
     names: tuple[str, ...] = tuple(f"{name} at {scale}" for scale in SCALES for name in (*OF_COLOUR, *OF_GREY))
