@@ -141,3 +141,51 @@ def test_sgd_accepts_parameters_that_are_first_frozen(momentum: float) -> None:
             weights[1].grad = None if step == 0 else torch.tensor([0.25, 4.0])
             stepped.step()
     torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step", "constant"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_a_scaled_parameter_is_trained_at_its_share_of_the_learning_rate(name: str, schedule: str) -> None:
+    """Each parameter moves as it does under an optimiser of its own, whose learning rates are scaled."""
+    config = OptimConfig(name=name, schedule=schedule, lr=0.1, min_lr=0.01, cosine_epochs=3, step_epochs=2)
+    own = OptimConfig(name=name, schedule=schedule, lr=0.025, min_lr=0.0025, cosine_epochs=3, step_epochs=2)
+    plain, scaled, alone = (nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(3))
+    only = nn.Parameter(torch.tensor([1.0, -2.0]))
+    scaled.lr_scale = 0.25
+    together = make_optimizer(config, [plain, scaled], device=CPU)
+    apart = [make_optimizer(config, [only], device=CPU), make_optimizer(own, [alone], device=CPU)]
+    optimizers = [together, *apart]
+    schedulers = [make_scheduler(config, together), make_scheduler(config, apart[0]), make_scheduler(own, apart[1])]
+    for _ in range(5):
+        for parameter in (plain, scaled, alone, only):
+            parameter.grad = parameter.detach() ** 2
+        for optimizer, scheduler in zip(optimizers, schedulers, strict=True):
+            optimizer.step()
+            scheduler.step()
+        torch.testing.assert_close(plain, only)
+        torch.testing.assert_close(scaled, alone)
+    assert not torch.equal(plain, scaled)
+
+
+def test_scaled_rates_go_on_after_a_checkpoint() -> None:
+    config = OptimConfig(lr=0.1, min_lr=0.01, cosine_epochs=5)
+    parameters = [nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))]
+    parameters[1].lr_scale = 0.5
+    rates: list[list[float]] = []
+    first = make_optimizer(config, parameters, device=CPU)
+    scheduler = make_scheduler(config, first)
+    for epoch in range(5):
+        if epoch == 2:
+            again = make_optimizer(config, parameters, device=CPU)
+            continued = make_scheduler(config, again)
+            again.load_state_dict(first.state_dict())
+            continued.load_state_dict(scheduler.state_dict())
+        first.step()
+        scheduler.step()
+        if epoch >= 2:
+            again.step()
+            continued.step()
+            assert [group["lr"] for group in again.param_groups] == [group["lr"] for group in first.param_groups]
+        rates.append([group["lr"] for group in first.param_groups])
+    assert all(slow == pytest.approx(fast / 2) for fast, slow in rates)
+    assert rates[-1] == pytest.approx([0.01, 0.005])

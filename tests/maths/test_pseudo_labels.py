@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from s4mi.maths.pseudo_labels import confident, entropy, hard
+from s4mi.maths.pseudo_labels import class_thresholds, confident, entropy, hard, largest_share
 from s4mi.records import IGNORE
 
 
@@ -99,3 +99,47 @@ def test_the_entropy_of_a_certain_prediction_has_a_finite_gradient() -> None:
     assert (p == 0).sum() == 2
     (gradient,) = torch.autograd.grad(entropy(p).sum(), z)
     assert torch.equal(gradient, torch.zeros(1, 3))
+
+
+def test_a_threshold_of_each_class() -> None:
+    p = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.45, 0.55], [0.2, 0.8]])
+    labels = confident(p.log(), torch.tensor([0.7, 0.5]))
+    assert labels.tolist() == [0, IGNORE, 1, 1]
+
+
+def test_thresholds_keep_the_same_share_of_every_class() -> None:
+    p = torch.tensor([0.99, 0.95, 0.9, 0.8, 0.6, 0.55])
+    predicted = torch.tensor([0, 0, 0, 0, 2, 2])
+    half = class_thresholds(p, predicted, classes=3, keep=0.5)
+    assert half.tolist() == pytest.approx([0.95, 0.9, 0.6])  # class 1 is never predicted: 3 of all 6
+    assert class_thresholds(p, predicted, classes=3, keep=0.75).tolist() == pytest.approx([0.9, 0.6, 0.55])
+    assert class_thresholds(p, predicted, classes=3, keep=1).tolist() == [0, 0, 0]
+
+
+@given(
+    predicted=st.lists(st.integers(0, 3), min_size=1, max_size=60),
+    keep=st.floats(0.01, 0.99),
+    seed=st.integers(0, 100),
+)
+def test_the_kept_of_each_class_are_its_most_probable_share(predicted: list[int], keep: float, seed: int) -> None:
+    classes = torch.tensor(predicted)
+    p = torch.rand(len(classes), generator=torch.Generator().manual_seed(seed))
+    thresholds = class_thresholds(p, classes, classes=4, keep=keep)
+    for k in set(predicted):
+        own = p[classes == k]
+        kept = own >= thresholds[k]
+        assert kept.sum() == max(1, math.ceil(keep * len(own) - 1e-9))
+        assert not (~kept).any() or own[~kept].max() < own[kept].min()
+
+
+def test_the_largest_share_whose_classes_are_precise_enough() -> None:
+    p = torch.tensor([0.9, 0.8, 0.7, 0.6, 0.95, 0.85])
+    predicted = torch.tensor([0, 0, 0, 0, 1, 1])
+    true = torch.tensor([0, 0, 1, 1, 1, 0])
+    chosen = {
+        precision: largest_share(p, predicted, true, classes=2, precision=precision, shares=(1.0, 0.75, 0.5))
+        for precision in (0.5, 0.58, 0.6, 1.0)
+    }
+    # mean precision: all 1/2 and 1/2; three quarters (3 of 4 and 2 of 2) 2/3 and 1/2; half 1 and 1
+    assert chosen == {0.5: 1.0, 0.58: 0.75, 0.6: 0.5, 1.0: 0.5}
+    assert largest_share(p, predicted, 1 - predicted, classes=2, precision=0.1, shares=(1.0, 0.5)) == 0.5

@@ -29,6 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "classical": {},
     "classical_segmenter": {"trees": 10, "depth": 6, "pixels": 2000},
     "frozen": {"backbone": "tiny_resnet", "weights": "none"},
+    "pseudo_labels": {"backbone": "tiny_resnet", "weights": "none", "join": []},
     "dino": {
         "backbone": "tiny_resnet", "weights": "none", "hidden": 16, "bottleneck": 8, "prototypes": 12, "local_crops": 2,
         "frozen_epochs": 0,
@@ -36,6 +37,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "cass": {"cnn": "tiny_resnet", "vit": "tiny_vit", "weights": "none", "embedding": 24, "variance_weight": 0.5},
     "simclr": {"backbone": "tiny_resnet", "weights": "none", "hidden": 16, "projection": 8},
     "simmim": {"backbone": "tiny_vit", "weights": "none", "square": 8},
+    "diet": {"backbone": "tiny_resnet", "weights": "none", "tuning": "full", "head_first": 0},
     "dedl": {"encoder": "tiny_resnet", "weights": "none", "decoder_channels": [16, 8, 8], "class_weights": "median"},
     "cross_teaching": {"cnn": "tiny_resnet", "transformer": "tiny_swin_unet", "transformer_weights": "none"},
     "cross_pseudo_supervision": {"network": "tiny_resnet"},
@@ -44,8 +46,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "adversarial": {"network": "tiny_resnet", "evaluator": 8},
     "self_training": {"network": "tiny_resnet"},
     "weak_to_strong": {"network": "tiny_resnet", "confidence": 0.3},
+    "frozen_teacher": {
+        "network": "tiny_resnet", "teacher": "tiny_vit", "teacher_weights": "none", "teacher_steps": 3, "folds": 2,
+        "keep": 0.8,
+    },
+    "frozen_segmenter": {"backbone": "tiny_vit", "weights": "none", "width": 16, "steps": 30, "turns": 4},
     "picie": {"backbone": "tiny_resnet", "weights": "none", "width": 8, "clusters": 5},
     "mdc": {"backbone": "tiny_resnet", "weights": "none", "width": 8},
+    "token_clusters": {"backbone": "tiny_vit", "weights": "none", "clusters": 5},
 }  # fmt: skip
 """Settings of each method, by its name, that make it small enough to train in an instant."""
 
@@ -105,7 +113,14 @@ def test_no_two_methods_have_one_name() -> None:
 
 
 def build(config: type[MethodConfig], kind: TaskKind, *, seed: int = 0) -> Method:
-    task = Task(kind=kind, classes=("a", "b", "c")[:CLASSES], image_size=SIZE, counts=(6, 3, 1), labelled=10)
+    task = Task(
+        kind=kind,
+        classes=("a", "b", "c")[:CLASSES],
+        image_size=SIZE,
+        counts=(6, 3, 1),
+        labelled=10,
+        train_rows=tuple(range(10)),
+    )
     torch.manual_seed(seed)
     return config.model_validate(SMALL[name_of(config)]).build(task)
 

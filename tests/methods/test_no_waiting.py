@@ -21,7 +21,7 @@ from s4mi.contract import Batch, Method, MethodConfig
 from s4mi.engine.fit import Step, fit
 from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
 from s4mi.maths import mini_batch_kmeans, pixel_clusters
-from s4mi.methods.segmentation import picie
+from s4mi.methods.segmentation import frozen_teacher, picie
 from s4mi.records import TaskKind
 
 STEPS = 4
@@ -95,15 +95,16 @@ def training(method: Method, batch: Batch) -> Iterator[Step]:
 
 
 @pytest.fixture
-def valid_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Skip the checks of PiCIE's clusters, which synchronise once, before the first step."""
+def no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the checks of PiCIE's clusters, and the fit of a teacher, which synchronise once, before the first step."""
     monkeypatch.setattr(pixel_clusters, "check_finite", lambda _: None)
     monkeypatch.setattr(mini_batch_kmeans.MiniBatchKMeans, "check", lambda _: None)
     monkeypatch.setattr(picie.PixelClustering, "_check", lambda *_: None)
+    monkeypatch.setattr(frozen_teacher.FrozenTeacher, "before_epoch", lambda *_: None)
 
 
 @every_task_of_every_trained_method
-@pytest.mark.usefixtures("valid_clusters")
+@pytest.mark.usefixtures("no_checks")
 def test_an_epoch_synchronises_at_its_end_and_not_before(config: type[MethodConfig], kind: TaskKind) -> None:
     method, batch = build(config, kind), batch_of(config, kind)
     with fake_device():

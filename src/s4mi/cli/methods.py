@@ -1,9 +1,25 @@
-"""`s4mi methods`: the methods that can be trained."""
+"""`s4mi methods`: the methods that can be trained, and the encoders they can start from."""
+
+import typer
 
 
-def methods() -> None:
+def methods(
+    pattern: str | None = typer.Argument(
+        None,
+        metavar="[FILTER]",
+        help="With --encoders: part of a timm name, such as dinov2, or a pattern with * (default: what auto tries).",
+        show_default=False,
+    ),
+    encoders: bool = typer.Option(
+        False,
+        "--encoders",
+        help="List encoders instead: size, input normalisation, licence, and which weights are at hand.",
+    ),
+) -> None:
     """List the methods: what each does, its tasks, its paper, and the package that provides it."""
-    import typer
+    if encoders or pattern is not None:
+        _list_encoders(pattern)
+        return
     from rich.console import Console
     from rich.table import Table
 
@@ -16,3 +32,35 @@ def methods() -> None:
     Console().print(table)
     for reason in METHODS.broken.values():
         typer.echo(reason, err=True)
+
+
+def _list_encoders(pattern: str | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from s4mi.config.encoders import MOST, encoder_names, encoder_rows
+
+    names = encoder_names(pattern)
+    table = Table(
+        "encoder", "kind", "parameters", "pixels", "mean", "std", "published under", "weights at hand", box=None
+    )
+    for row in encoder_rows(names[:MOST]):
+        multiple = f", multiples of {row.multiple}" if row.multiple > 1 else ""
+        table.add_row(
+            row.name,
+            row.kind,
+            f"{row.parameters / 1e6:.1f} M",
+            f"{row.size or '?'}{multiple}",
+            _numbers(row.mean),
+            _numbers(row.std),
+            row.licence or "not stated",
+            row.at_hand or "no",
+        )
+    Console().print(table)
+    if len(names) > MOST:
+        typer.echo(f"{len(names) - MOST} more match; pass a longer FILTER", err=True)
+    typer.echo("As an encoder of segmentation networks, prefix a CNN with tu-. Folders of weight files: S4MI_WEIGHTS.")
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return f"{values[0]:.3g}" if len(set(values)) == 1 else " ".join(f"{value:.3f}" for value in values)

@@ -14,7 +14,8 @@ from s4mi.config.run import (
 )
 from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, SplitConfig
 from s4mi.config.study import Arm, StudyConfig
-from s4mi.config.study_plan import PlannedRun, load_study, make_study, plan_study, unneeded
+from s4mi.config.study_file import load_study, make_study
+from s4mi.config.study_plan import PlannedRun, plan_study, unneeded
 from s4mi.config.yaml_file import apply_overrides, read_settings
 
 __all__ = [

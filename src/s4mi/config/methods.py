@@ -23,7 +23,9 @@ from s4mi.errors import S4miError, nearest
 from s4mi.methods.classification.classical import ClassicalConfig
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.methods.classification.frozen import FrozenConfig
+from s4mi.methods.classification.pseudo_labels import PseudoLabelsConfig
 from s4mi.methods.pretraining.cass import CassConfig
+from s4mi.methods.pretraining.diet import DietConfig
 from s4mi.methods.pretraining.dino import DinoConfig
 from s4mi.methods.pretraining.simclr import SimclrConfig
 from s4mi.methods.pretraining.simmim import SimmimConfig
@@ -32,10 +34,13 @@ from s4mi.methods.segmentation.classical_segmenter import ClassicalSegmenterConf
 from s4mi.methods.segmentation.co_training import CoTrainingConfig
 from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
 from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
+from s4mi.methods.segmentation.frozen_segmenter import FrozenSegmenterConfig
+from s4mi.methods.segmentation.frozen_teacher import FrozenTeacherConfig
 from s4mi.methods.segmentation.mean_teacher import MeanTeacherConfig
 from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig
 from s4mi.methods.segmentation.self_training import SelfTrainingConfig
 from s4mi.methods.segmentation.supervised import SupervisedConfig
+from s4mi.methods.segmentation.token_clusters import TokenClustersConfig
 from s4mi.methods.segmentation.weak_to_strong import WeakToStrongConfig
 
 GROUP = "s4mi.methods"
@@ -44,10 +49,12 @@ METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FinetuneConfig,
     ClassicalConfig,
     FrozenConfig,
+    PseudoLabelsConfig,
     DinoConfig,
     CassConfig,
     SimclrConfig,
     SimmimConfig,
+    DietConfig,
     SupervisedConfig,
     ClassicalSegmenterConfig,
     CrossTeachingConfig,
@@ -57,8 +64,11 @@ METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     AdversarialConfig,
     SelfTrainingConfig,
     WeakToStrongConfig,
+    FrozenTeacherConfig,
+    FrozenSegmenterConfig,
     PicieConfig,
     MdcConfig,
+    TokenClustersConfig,
 )
 """The methods of this package; a new one is one file and one line here."""
 

@@ -14,6 +14,7 @@ from s4mi.config.layers import leaves
 from s4mi.config.loggers import LoggersConfig, short_loggers
 from s4mi.config.methods import METHODS, parse_method
 from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, Section, SplitConfig
+from s4mi.config.starts import Choice, identified, resolve
 from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig, PretrainedConfig, SemiSupervisedConfig
 from s4mi.data.splits.label_amount import LabelAmount
@@ -66,6 +67,10 @@ class RunConfig(Section):
     hardware: HardwareConfig = Field(HardwareConfig(), description="Devices, precision and speed")
     loggers: LoggersConfig = Field(
         LoggersConfig(), description="Loggers of training progress; a list is short for loggers.names"
+    )
+
+    auto: dict[str, Choice] = Field(
+        {}, description="Settings that were given as auto, with what was chosen and why; written by s4mi"
     )
 
     @model_validator(mode="before")
@@ -130,15 +135,16 @@ class RunConfig(Section):
                 "hardware": True,
                 "health": True,
                 "loggers": True,
+                "auto": True,
                 "data": {"path", "version", "cache", "allow_leakage"},
                 "split": {"file"},
                 "method": {"pretrained", "classes"},
             },
         )  # monitoring, logging and the names of clusters change no weight
-        for key in self.method.starts:  # only the name of a weight file counts, not its folder
+        for key in self.method.starts:
             weights = contents["method"].get(key)
-            if isinstance(weights, str) and Path(weights).name != weights:
-                contents["method"][key] = Path(weights).name
+            if weights is not None and key != "pretrained":
+                contents["method"][key] = identified(weights)
         return hashlib.blake2b(json.dumps(contents, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -168,9 +174,16 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
     method = config.method
     if isinstance(method, PretrainedConfig) and method.pretrained is not None:
         method = method.model_copy(update={"pretrained": method.pretrained.expanduser().absolute()})
+    method, chosen = resolve(method, image_size=config.data.image_size)
+    still = {key: choice for key, choice in config.auto.items() if _is_still(method, key, choice)}
     version = newest_version(folders["path"]) if config.data.version is None else config.data.version
     data = config.data.model_copy(update={**folders, "version": version})
-    return config.model_copy(update={"data": data, "split": split, "method": method})
+    return config.model_copy(update={"data": data, "split": split, "method": method, "auto": {**still, **chosen}})
+
+
+def _is_still(method: MethodConfig, setting: str, choice: Choice) -> bool:
+    """Whether a choice of an earlier `auto`, as in a run's config.yaml, has not been overridden."""
+    return str(getattr(method, setting.removeprefix("method."), None)) == choice.value
 
 
 def save_run_config(config: RunConfig, path: Path) -> None:
@@ -186,7 +199,7 @@ def differences(left: RunConfig, right: RunConfig) -> list[str]:
     pre-training run.
     """
     a, b = (dict(leaves(config.model_dump(mode="json"))) for config in (left, right))
-    sections = ("hardware.", "health.", "loggers.")
+    sections = ("hardware.", "health.", "loggers.", "auto.")
     ignored = (*sections, "data.cache", "data.allow_leakage", "method.pretrained", "method.classes")
     return [
         f"{key}: {a.get(key)} → {b.get(key)}"

@@ -21,7 +21,7 @@ get new runs on the new version, beside those on the old one; pre-training, whic
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -90,6 +90,9 @@ class Arm(_Technique):
     label_fractions: Fractions | None = Field(
         None, min_length=1, description="Label fractions of this arm (default: those of the study)"
     )
+    seeds: tuple[int, ...] | None = Field(
+        None, min_length=1, description="Seeds of this arm, among those of the study (default: all of them)"
+    )
 
     @field_validator("label_fractions")
     @classmethod
@@ -131,6 +134,11 @@ class StudyConfig(Section):
         "null skips it and the arms that start from it",
     )
     arms: tuple[Arm, ...] = Field(min_length=1, description="Techniques to compare")
+    unsupported: Literal["refuse", "skip"] = Field(
+        "refuse",
+        description="What to do with an arm whose method needs annotations that a data set does not have: refuse the "
+        "study, or skip the arm on that data set",
+    )
 
     @property
     def seconds(self) -> float | None:
@@ -220,6 +228,10 @@ class StudyConfig(Section):
     def _known_names(self) -> "StudyConfig":
         """Refuse names of pre-training and data sets that the study does not define."""
         for arm in self.arms:
+            if others := [seed for seed in arm.seeds or () if seed not in self.seeds]:
+                raise ValueError(
+                    f"arms: {arm.name}: seed {others[0]} is not among the seeds of the study; add it there"
+                )
             if arm.pretraining is not None and arm.pretraining not in self.pretraining:
                 hint = nearest(arm.pretraining, self.pretraining) or "; define it in pretraining:"
                 raise ValueError(f"arms: unknown pretraining {arm.pretraining!r}{hint}")

@@ -4,23 +4,18 @@ The settings of a run are merged in this order, later ones taking precedence: th
 method and network; then the file's data set, settings, settings of the data set, network, arm, and network of the arm.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from s4mi.config.explain import explain
 from s4mi.config.layers import Settings, merged, name_of_method, stacked
 from s4mi.config.methods import METHODS
 from s4mi.config.profiles import load_profile
 from s4mi.config.run import RunConfig, make_run_config
 from s4mi.config.study import Arm, PretrainingArm, StudyConfig, StudyDataset
-from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig
 from s4mi.data.splits.label_amount import LabelAmount
-from s4mi.data.versions import first_annotated
+from s4mi.data.versions import annotated_tasks, first_annotated
 from s4mi.errors import S4miError, nearest
 from s4mi.formatting import folder_name
 from s4mi.records import TaskKind
@@ -45,39 +40,26 @@ class PlannedRun:
     arm: str = ""
 
 
-def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
-    """Read a study file and apply `key=value` overrides such as `data.path=mine` or `seeds=[0]`.
-
-    Raises:
-        S4miError: the file cannot be read, or a setting of the study or of one of its runs is unknown or invalid.
-    """
-    contents = read_settings(path, first="data: {path: …}")
-    return make_study(apply_overrides(contents, overrides), origin=str(path))
-
-
-def make_study(contents: dict[str, Any], *, origin: str) -> StudyConfig:
-    """Validate a study and all its runs; `origin` is the prefix of error messages.
-
-    Raises:
-        S4miError: a setting of the study or of one of its runs is unknown or invalid.
-    """
-    try:
-        study = StudyConfig.model_validate(contents)
-    except ValidationError as error:
-        raise S4miError(f"{origin}: {explain(error, StudyConfig, {})}") from error
-    list(plan_study(study, Path(), origin=origin))
-    return study
-
-
 def plan_study(study: StudyConfig, out: Path, *, origin: str = "study") -> Iterator[PlannedRun]:
     """Yield the runs of a study in folder `out`, each after the run it needs, and all runs of a seed before the next.
 
-    Pre-training that no arm starts from is left out; see `unneeded`.
+    Runs that are fitted to stored features come before all others, as they cost seconds. Pre-training that no arm
+    starts from is left out; see `unneeded`.
 
     Raises:
         S4miError: settings of a run are invalid, or two runs have the same folder.
     """
+    planned = _all_runs(study, out, origin=origin)
+    cheap = [run for run in planned if run.config.method.fitted and run.needs is None]
+    yield from cheap
+    names = {run.name for run in cheap}
+    yield from (run for run in planned if run.name not in names)
+
+
+def _all_runs(study: StudyConfig, out: Path, *, origin: str) -> list[PlannedRun]:
+    """The runs of a study, seed by seed."""
     seen: set[str] = set()
+    found: list[PlannedRun] = []
     for seed in study.seeds:
         for name, dataset in study.sets.items():
             for run in _SeedPlan(study, name, dataset, seed=seed, out=out, origin=origin).runs():
@@ -87,7 +69,8 @@ def plan_study(study: StudyConfig, out: Path, *, origin: str = "study") -> Itera
                         raise S4miError(f"{origin}: two pretraining entries share the folder {folder!r}; rename one")
                     raise S4miError(f"{origin}: two arms share the folder {folder!r}; set name: … for one of them")
                 seen.add(run.name)
-                yield run
+                found.append(run)
+    return found
 
 
 def unneeded(study: StudyConfig) -> list[str]:
@@ -126,7 +109,7 @@ class _SeedPlan:
         arms = [
             run
             for arm in self.study.arms
-            if self._includes(arm.datasets)
+            if self._includes(arm.datasets) and self.seed in (arm.seeds or self.study.seeds) and self._supports(arm)
             for run in self._arm(arm, starts.get(arm.pretraining or "", []))
         ]
         needed = {run.needs for run in arms}
@@ -135,6 +118,14 @@ class _SeedPlan:
 
     def _includes(self, datasets: tuple[str, ...] | None) -> bool:
         return datasets is None or self.name in datasets
+
+    def _supports(self, arm: Arm) -> bool:
+        """Whether the data set has annotations for an arm; assumed unless the study skips arms without."""
+        method = self._method_of(arm)
+        if self.study.unsupported == "refuse" or method is None:
+            return True
+        tasks = annotated_tasks(self.dataset.path.expanduser())
+        return tasks is None or bool(method.tasks & tasks)
 
     def _starts(self) -> dict[str, PretrainingArm]:
         """Pre-training that may run on this data set, by name; without `datasets`, it goes where its arms go."""

@@ -4,6 +4,7 @@ A method computes named `Losses` from a `Batch`; the loop sums them, steps the o
 """
 
 from s4mi.contract.batch import Batch, Batches, Losses, Task, TrainLoader, TrainState
+from s4mi.contract.clusters import MOST_CLUSTERS, ClusterConfig
 from s4mi.contract.features import (
     POOLED,
     TURNS,
@@ -34,10 +35,13 @@ from s4mi.contract.semi_supervised import (
     SemiSupervisedConfig,
     sigmoid_ramp,
 )
-from s4mi.contract.settings import MethodConfig, PretrainedConfig, WeightRule
+from s4mi.contract.settings import AUTO, MethodConfig, NetworkKind, PretrainedConfig, WeightRule
+from s4mi.contract.tuning import Tuning, TuningConfig
 from s4mi.contract.views import MultiCrop, ViewSpec
 
 __all__ = [
+    "AUTO",
+    "MOST_CLUSTERS",
     "POOLED",
     "TURNS",
     "Batch",
@@ -45,6 +49,7 @@ __all__ = [
     "Batches",
     "Classifier",
     "ClusterAssignment",
+    "ClusterConfig",
     "CollapseError",
     "EnsembleMembers",
     "Extractor",
@@ -60,6 +65,7 @@ __all__ = [
     "MethodConfig",
     "MultiCrop",
     "NetworkConfig",
+    "NetworkKind",
     "PretrainedConfig",
     "Pretrainer",
     "Segmenter",
@@ -68,6 +74,8 @@ __all__ = [
     "Task",
     "TrainLoader",
     "TrainState",
+    "Tuning",
+    "TuningConfig",
     "ViewSpec",
     "WeightRule",
     "sigmoid_ramp",

@@ -22,6 +22,7 @@ class Task:
         counts: labelled training images (classification) or pixels (segmentation) per class, for class weights.
             Validation and test sets are not counted.
         labelled: number of labelled training images.
+        train_rows: manifest rows of all training images, for methods that tell them apart; empty outside training.
     """
 
     kind: TaskKind
@@ -29,6 +30,7 @@ class Task:
     image_size: int
     counts: tuple[int, ...]
     labelled: int
+    train_rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,9 @@ class Extractor(nn.Module, ABC):
     def compute(self, images: Tensor) -> dict[str, Tensor]:
         """Compute the features: (B, D) of whole images, (B, C, h, w) of token maps."""
 
+    def materialise(self) -> None:
+        """Build all that `compute` uses and make it part of the module, for a graph that is to contain it."""
+
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return the features, from the store if there is one, but not where gradients or a graph are asked for."""
         if self.store is None or images.requires_grad or torch.compiler.is_exporting():

@@ -48,6 +48,9 @@ class Method(nn.Module, ABC):
             CollapseError: as in `before_epoch`.
         """
 
+    def before_inference(self) -> None:
+        """Prepare for predictions, after trained weights were loaded (LoRA is merged into the weights here)."""
+
     def signals(self) -> dict[str, float]:
         """Return further health metrics of training by name, accumulated since the last call."""
         return {}

@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt
 
 from s4mi.contract.batch import TrainState
 from s4mi.contract.method import Segmenter
-from s4mi.contract.settings import MethodConfig, WeightRule
+from s4mi.contract.settings import MethodConfig, NetworkKind, WeightRule
 from s4mi.contract.views import ViewSpec
 from s4mi.errors import S4miError
 from s4mi.records import TaskKind
@@ -95,11 +95,17 @@ class SemiSupervisedConfig(MethodConfig):
 class NetworkConfig(SemiSupervisedConfig):
     """Settings shared by the methods with one or several networks of the same architecture."""
 
+    networks: ClassVar[dict[str, NetworkKind]] = {"network": "segmenter"}
+
     network: str = Field(
-        "small_unet", description="Network architecture: small_unet, swin_unet, an encoder, or ARCHITECTURE/ENCODER"
+        "small_unet",
+        description="Network architecture: small_unet, swin_unet, an encoder, ARCHITECTURE/ENCODER, dpt/VIT, "
+        "frozen/NAME, or auto (a U-Net on the best encoder with weights at hand)",
     )
     weights: str = Field(
-        "none", description="Initial weights of the encoder: imagenet, none (random), or the path of a weight file"
+        "none",
+        description="Initial weights of the encoder: imagenet, auto (the best at hand), none (random), or the path of "
+        "a weight file",
     )
 
 

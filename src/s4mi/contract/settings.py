@@ -15,6 +15,12 @@ WeightRule = Literal["none", "inverse", "median"]
 """Rule for the class weights of the cross-entropy; see `maths.losses.class_weights`."""
 
 
+NetworkKind = Literal["encoder", "cnn", "transformer", "segmenter"]
+"""What a setting names: any timm network, one of these kinds, or a segmentation network on an encoder."""
+AUTO = "auto"
+"""Value of a network for the best with weights at hand, and of weights for the best at hand; see `config/starts.py`."""
+
+
 class MethodConfig(BaseModel, ABC):
     """Settings of a method, and how to build it. Subclasses add `name: Literal[...]` and their fields.
 
@@ -32,6 +38,8 @@ class MethodConfig(BaseModel, ABC):
 
     starts: ClassVar[dict[str, str | None]] = {"weights": "none"}
     """Settings that select initial weights, each with its value for random weights."""
+    networks: ClassVar[dict[str, NetworkKind]] = {}
+    """Settings that name a network, for which `auto` can be given; empty: the first of backbone, encoder, network."""
     unlabelled: ClassVar[bool] = False
     """Whether the method learns from all training images and needs no annotations."""
     pretrains: ClassVar[bool] = False
@@ -81,6 +89,24 @@ class MethodConfig(BaseModel, ABC):
         """How often training may restart with other initial weights after a collapse."""
         return 0
 
+    @classmethod
+    def network_settings(cls) -> dict[str, NetworkKind]:
+        """Return the settings that name a network, each with its kind."""
+        first = next((name for name in ("backbone", "encoder", "network") if name in cls.model_fields), None)
+        return cls.networks or ({} if first is None else {first: "encoder"})
+
+    @classmethod
+    def weight_settings(cls) -> dict[str, str]:
+        """Return the settings in `starts` that take weights, each with the setting of its network.
+
+        `cnn_weights` is for the network `cnn`, where there is one, and otherwise `weights` for the first network.
+        """
+        networks = cls.network_settings()
+        own = {f"{name}_weights": name for name in networks if f"{name}_weights" in cls.starts}
+        if own or not networks or "weights" not in cls.starts:
+            return own
+        return {"weights": next(iter(networks))}
+
     def from_scratch(self) -> Self:
         """Return a copy with random initial weights, for loading a checkpoint."""
         return self.model_copy(update=self.starts)
@@ -100,9 +126,14 @@ class PretrainedConfig(MethodConfig, ABC):
 
     starts: ClassVar[dict[str, str | None]] = {"weights": "none", "pretrained": None}
 
-    backbone: str = Field(description="Network: the name of a timm model, or tiny_resnet, tiny_vit, tiny_swin")
+    backbone: str = Field(
+        description="Network: the name of a timm model, tiny_resnet, tiny_vit, tiny_swin, or auto (the best with "
+        "weights at hand)"
+    )
     weights: str = Field(
-        "imagenet", description="Initial weights of the backbone: imagenet, none (random), or the path of a weight file"
+        "imagenet",
+        description="Initial weights of the backbone: imagenet, auto (the best at hand), none (random), or the path of "
+        "a weight file",
     )
     pretrained: Path | None = Field(
         None, description="Folder of a pre-training run to start from, instead of method.weights"

@@ -43,6 +43,12 @@ def first_annotated(folder: Path) -> int:
     return newest
 
 
+def annotated_tasks(folder: Path) -> frozenset[str] | None:
+    """Return the tasks that the newest version is annotated for; None if it cannot be read."""
+    spec, _ = read_spec(folder)
+    return None if spec is None else frozenset(spec.tasks)
+
+
 def manifest_name(version: int) -> str:
     """Return the name of the manifest of an older version."""
     return f"manifest-v{version}.csv"

@@ -24,10 +24,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from s4mi.contract import MOST_CLUSTERS
 from s4mi.errors import S4miError
 
-MOST_CLUSTERS = 255
-"""Labels from 0 to 254 are stored as uint8; 255 is reserved for pixels without a label."""
 CHUNK = 2**14
 """Number of points per block of distances: 16 MiB for 255 clusters, and 8 MiB of offsets in 128 dimensions."""
 SAME = 1e-6

@@ -1,4 +1,7 @@
-"""Pseudo-labels from logits, detached from the graph, and the entropy of predictions."""
+"""Pseudo-labels from logits, detached from the graph, which of them to keep, and the entropy of predictions."""
+
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,10 +14,58 @@ def hard(logits: Tensor) -> Tensor:
     return logits.detach().argmax(dim=1)
 
 
-def confident(logits: Tensor, threshold: float) -> Tensor:
-    """(B, K, ...) logits → (B, ...) int64 most probable classes, `IGNORE` for probabilities below `threshold`."""
+def confident(logits: Tensor, threshold: float | Tensor) -> Tensor:
+    """(B, K, ...) logits → (B, ...) int64 most probable classes, `IGNORE` for probabilities below `threshold`.
+
+    `threshold` is one number, or (K,) one of each class.
+    """
     p, classes = logits.detach().float().softmax(dim=1).max(dim=1)
-    return classes.masked_fill(p < threshold, IGNORE)
+    least = threshold[classes] if isinstance(threshold, Tensor) else threshold
+    return classes.masked_fill(p < least, IGNORE)
+
+
+def class_thresholds(p: Tensor, predicted: Tensor, *, classes: int, keep: float) -> Tensor:
+    """(K,) probabilities above which the share `keep` of the predictions of each class lies, the most probable ones.
+
+    Rare classes, of which a model is less sure, so keep as large a share as frequent ones. With `keep` 1 all are 0. A
+    class that is never predicted has the threshold of all predictions together.
+
+    Args:
+        p: (N,) probabilities of the predicted classes. predicted: (N,) int64 predicted classes.
+    """
+    if keep >= 1 or not len(p):
+        return p.new_zeros(classes)
+    of_each = [p[predicted == k] for k in range(classes)]
+    return torch.stack([_least_kept(own if len(own) else p, keep) for own in of_each])
+
+
+def _least_kept(p: Tensor, keep: float) -> Tensor:
+    """The least of the most probable `keep` · N predictions, rounded up."""
+    return p.sort(descending=True).values[max(math.ceil(keep * len(p) - 1e-9), 1) - 1]
+
+
+def mean_precision(p: Tensor, predicted: Tensor, true: Tensor, thresholds: Tensor) -> float:
+    """Share of the kept predictions of a class that are right, averaged over the classes that are predicted.
+
+    Args:
+        p, predicted: as in `class_thresholds`. true: (N,) int64 annotated classes. thresholds: (K,).
+    """
+    kept = p >= thresholds[predicted]
+    right = (predicted == true)[kept].double()
+    count = torch.bincount(predicted[kept], minlength=len(thresholds))
+    hits = torch.bincount(predicted[kept], weights=right, minlength=len(thresholds))
+    return float((hits / count)[count > 0].mean())
+
+
+def largest_share(
+    p: Tensor, predicted: Tensor, true: Tensor, *, classes: int, precision: float, shares: Sequence[float]
+) -> float:
+    """The largest share of each class's predictions whose `mean_precision` reaches `precision`; else the smallest."""
+    for share in sorted(shares, reverse=True):
+        thresholds = class_thresholds(p, predicted, classes=classes, keep=share)
+        if mean_precision(p, predicted, true, thresholds) >= precision:
+            return share
+    return min(shares)
 
 
 def entropy(p: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import timm
@@ -120,7 +121,7 @@ class Backbone(nn.Module):
 
     def check_size(self, size: int, *, setting: str) -> None:
         """Raise `S4miError` if this network cannot take images of `size` pixels, the value of `setting`."""
-        _check_multiple(size, _patch(self.net), name=self.name, setting=setting)
+        _check_multiple(size, patch_size(self.net), name=self.name, setting=setting)
         was_training = self.training
         try:
             with torch.no_grad():
@@ -139,6 +140,31 @@ def check_backbone(name: str) -> None:
     tagged = timm.list_models(f"{network}.*", pretrained=True) if tag else []
     if tag and name not in tagged:
         raise S4miError(f"{network!r} has no weights {tag!r}; it has {', '.join(tagged) or 'none'}")
+
+
+@cache
+def takes_size(name: str, image_size: int) -> str:
+    """Why a network cannot take images of this size, in words; empty if it can. Nothing is computed."""
+    try:
+        with torch.device("meta"):
+            net = _build(name, image_size=image_size, weights=NONE, any_size=False)
+            _check_multiple(image_size, patch_size(net), name=name, setting="data.image_size")
+            net.eval()(torch.zeros(1, 3, image_size, image_size))
+    except (S4miError, AssertionError, RuntimeError, ValueError) as error:
+        return str(error).strip().partition("\n")[0].partition(";")[0]
+    return ""
+
+
+def patch_size_of(name: str) -> int:
+    """Side of the patches of a network, of which image sides must be multiples; 1 if any size will do.
+
+    Raises:
+        S4miError: an unknown name.
+    """
+    check_backbone(name)
+    with torch.device("meta"):
+        net = TINY[name](image_size=64) if name in TINY else timm.create_model(name, num_classes=0)
+    return patch_size(net)
 
 
 def no_imagenet(name: str) -> S4miError:
@@ -192,7 +218,7 @@ def _timm(name: str, *, image_size: int, weights: str, any_size: bool) -> nn.Mod
     raise AssertionError("creating a network without size arguments failed because of a size argument")
 
 
-def _patch(net: nn.Module) -> int:
+def patch_size(net: nn.Module) -> int:
     """Side of a transformer's patches, of which image sides must be multiples; 1 if any size will do."""
     embed = getattr(net, "patch_embed", None)
     return embed.patch_size[0] if isinstance(embed, PatchEmbed) and not embed.dynamic_img_pad else 1
@@ -211,7 +237,7 @@ def _width(net: nn.Module, *, name: str, image_size: int) -> int:
     Raises:
         S4miError: the network cannot take images of this size.
     """
-    _check_multiple(image_size, _patch(net), name=name, setting="data.image_size")
+    _check_multiple(image_size, patch_size(net), name=name, setting="data.image_size")
     try:
         with torch.no_grad():
             features: Tensor = net.eval()(torch.zeros(1, 3, image_size, image_size))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError, nearest
-from s4mi.nets.fpn import FPN, STRIDES
+from s4mi.nets.pixel_features import PixelFeatures
 
 
 @final
@@ -24,7 +24,7 @@ class ClusterClassifier(nn.Module):
 
     def __init__(
         self,
-        net: FPN,
+        net: PixelFeatures,
         *,
         count: int,
         views: int,
@@ -57,13 +57,18 @@ class ClusterClassifier(nn.Module):
 
     def clusters(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] → (B, `count`, H, W) logits of the clusters, the cosines with their centroids."""
-        z = self.directions(self.net(images))
-        cosines = torch.einsum("bdhw,kd->bkhw", z, self.centroids[0])
-        cosines = F.interpolate(cosines, scale_factor=STRIDES[0], mode="bilinear", align_corners=False)
-        return cosines[:, :, : images.shape[2], : images.shape[3]]  # ⌈H/4⌉ features may extend beyond the image
+        return self.cosines(self.net(images), images.shape[-2:])
 
     def forward(self, images: Tensor) -> Tensor:
-        cosines = self.clusters(images)
+        return self.class_logits(self.clusters(images))
+
+    def cosines(self, features: Tensor, size: Sequence[int]) -> Tensor:
+        """(B, D, h, w) features of `net` → (B, `count`, `size`) cosines with the centroids, at the size of the images."""
+        cosines = torch.einsum("bdhw,kd->bkhw", self.directions(features), self.centroids[0])
+        return self.net.enlarge(cosines, size)
+
+    def class_logits(self, cosines: Tensor) -> Tensor:
+        """(B, `count`, H, W) cosines → (B, K, H, W) logits."""
         class_of = self.matched if self.named is None else self.named
         member = (class_of == torch.arange(self.classes, device=class_of.device)[:, None])[:, None, :, None, None]
         # Below the smallest cosine, -1, so that a class without a cluster is never predicted.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import TINY, Backbone, check_backbone
+from s4mi.nets.pixel_features import PixelFeatures, freeze_unreached
 from s4mi.nets.segmentation import pad
 from s4mi.nets.weights import NONE
 
@@ -25,7 +26,7 @@ _ATTENTION = frozenset({"qkv", "qkv_proj", "kv", "q", "query", "attention"})
 
 
 @final
-class FPN(nn.Module):
+class FPN(PixelFeatures):
     """(B, 3, H, W) in [0, 1] → (B, `width`, ⌈H/4⌉, ⌈W/4⌉) features, for any H and W.
 
     Images whose sides are not multiples of `stride` are padded by repeating their last rows and columns, and the
@@ -33,6 +34,7 @@ class FPN(nn.Module):
     """
 
     stride = STRIDES[-1]
+    cell = STRIDES[0]
 
     def __init__(self, backbone: str, *, width: int = 128, image_size: int, weights: str = NONE) -> None:
         """Build the pyramid on a CNN with `weights` as for a `Backbone`: "imagenet", "none", or the path of a file.
@@ -130,7 +132,5 @@ def _freeze_unused(net: FPN) -> None:
             f"{net.backbone!r} has feature maps of {sides} for an image of {height}×{width} pixels, not at strides "
             "4, 8, 16 and 32; set method.backbone to another CNN, such as resnet34"
         )
-    trained = [weight for weight in net.parameters() if weight.requires_grad]
-    for weight, gradient in zip(trained, torch.autograd.grad(output, trained, allow_unused=True), strict=True):
-        weight.requires_grad_(gradient is not None)
+    freeze_unreached(net, output)
     net.train()

@@ -23,6 +23,7 @@ from torch import Tensor
 from s4mi.contract.features import POOLED, Extractor
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import Backbone, check_backbone
+from s4mi.nets.weight_files import file_hash
 from s4mi.nets.weights import IMAGENET, NONE, check_weights
 
 REVISION = 1
@@ -79,6 +80,9 @@ class FrozenEncoder(Extractor):
             self._net.append(net.eval().requires_grad_(False))
         return self._net[0]
 
+    def materialise(self) -> None:
+        self.add_module("materialised", self.net)
+
     @property
     def widths(self) -> dict[str, int]:  # type: ignore[override]
         """Number of channels of each output, measured on one image."""
@@ -90,9 +94,14 @@ class FrozenEncoder(Extractor):
         return tuple((name, features.shape[1]) for name, features in self.compute(image).items())
 
     def compute(self, images: Tensor) -> dict[str, Tensor]:
-        backbone = self.net.to(images.device)
+        backbone = self.net
+        if not torch.compiler.is_exporting():  # a graph has its weights where the module has them
+            backbone = backbone.to(images.device)
         if images.shape[-1] != self.image_size:
-            images = F.interpolate(images, size=(self.image_size,) * 2, mode="bilinear", align_corners=False)
+            smaller = self.image_size < images.shape[-1]
+            images = F.interpolate(
+                images, size=(self.image_size,) * 2, mode="bilinear", align_corners=False, antialias=smaller
+            )
         x, net = backbone.normalise(images), backbone.net
         final_features, maps = _forward(net, x, self.blocks, name=self.name)
         outputs = {POOLED: _pooled(net, final_features).float()}
@@ -100,7 +109,7 @@ class FrozenEncoder(Extractor):
         return outputs
 
     def _apply(self, fn: Any, recurse: bool = True) -> "FrozenEncoder":
-        for net in self._net:
+        for net in self._net if not self._modules else ():
             net._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
@@ -159,15 +168,3 @@ def _key(name: str, weights: str, image_size: int, blocks: tuple[int, ...]) -> s
         content = file_hash(Path(weights))
     text = f"encoder {REVISION}, {name}, {content}, {image_size}, {blocks}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """Hash of the content of a file; read again only if its size or time of change differs."""
-    status = path.stat()
-    return _file_hash(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _file_hash(path: Path, _size: int, _changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]

@@ -4,6 +4,8 @@ from typing import Literal
 
 from s4mi.contract import Task
 from s4mi.errors import S4miError, nearest
+from s4mi.nets.dpt import DPT
+from s4mi.nets.frozen_net import FrozenNet
 from s4mi.nets.segmentation import SegmentationNet, log_padding
 from s4mi.nets.small_unet import SmallUNet
 from s4mi.nets.smp_net import (
@@ -16,11 +18,15 @@ from s4mi.nets.smp_net import (
     encoder_names,
 )
 from s4mi.nets.swin_unet import SwinUNet
+from s4mi.nets.weight_names import Library
 from s4mi.nets.weights import NONE
 
 SMALL = "small_unet"
 SWIN: dict[str, Literal["swin_tiny", "tiny_swin"]] = {"swin_unet": "swin_tiny", "tiny_swin_unet": "tiny_swin"}
 """Names of Swin-UNets, with the shapes of their encoders."""
+
+DPT_KIND, FROZEN_KIND = "dpt", "frozen"
+"""What stands before the slash for a ViT with DPT's decoder, and for a light decoder on a frozen encoder."""
 
 LABELS = {SMALL: "U-Net (small)", "swin_unet": "Swin-UNet", "tiny_swin_unet": "Swin-UNet (tiny)"}
 TINY_CHANNELS = (64, 32, 16, 8)
@@ -32,7 +38,8 @@ def build_network(name: str, *, classes: int, image_size: int, weights: str = NO
 
     Args:
         name: small_unet, swin_unet, tiny_swin_unet, an encoder (resnet34, tiny_resnet, tu- and a timm name), which
-            makes a U-Net, or ARCHITECTURE/ENCODER, such as unetplusplus/resnet34.
+            makes a U-Net, ARCHITECTURE/ENCODER, such as unetplusplus/resnet34, or, for a timm name without tu-,
+            dpt/NAME (a plain ViT with DPT's decoder) or frozen/NAME (a light decoder on a frozen network).
 
     Raises:
         S4miError: an unknown name, an unsupported image size, or weights that are missing or do not fit.
@@ -55,8 +62,25 @@ def network_label(name: str) -> str:
     """
     if name in LABELS:
         return LABELS[name]
+    kind, encoder = _of_timm(name)
+    if kind is not None:
+        return f"{encoder} DPT" if kind == DPT_KIND else f"{encoder} (frozen)"
     architecture, encoder = _split(name)
     return f"{encoder} {ARCHITECTURES[architecture].label}"
+
+
+def encoder_of(name: str) -> tuple[Library, str] | None:
+    """Library and name of the encoder of a network, or None if no weights are published for its encoder.
+
+    Raises:
+        S4miError: an unknown architecture; encoders are not checked.
+    """
+    if name == "swin_unet":
+        return "timm", "swin_tiny_patch4_window7_224"
+    if name in LABELS:
+        return None
+    _, encoder = _split(name)
+    return ("timm", encoder.removeprefix(TIMM)) if encoder.startswith((TIMM, "tiny_")) else ("smp", encoder)
 
 
 def _build(name: str, *, classes: int, image_size: int, weights: str) -> SegmentationNet:
@@ -66,6 +90,10 @@ def _build(name: str, *, classes: int, image_size: int, weights: str) -> Segment
         return SmallUNet(classes=classes)
     if name in SWIN:
         return SwinUNet(SWIN[name], classes=classes, image_size=image_size, weights=weights)
+    kind, encoder = _of_timm(name)
+    if kind is not None:
+        net = DPT if kind == DPT_KIND else FrozenNet
+        return net(encoder, classes=classes, image_size=image_size, weights=weights)
     architecture, encoder = _split(name)
     _check(name, encoder)
     return SmpNet(
@@ -76,6 +104,12 @@ def _build(name: str, *, classes: int, image_size: int, weights: str) -> Segment
         weights=weights,
         decoder_channels=TINY_CHANNELS if architecture == "unet" and encoder in TINY_ENCODERS else None,
     )
+
+
+def _of_timm(name: str) -> tuple[str | None, str]:
+    """Kind and encoder of dpt/NAME and frozen/NAME; None and the name for other networks."""
+    kind, slash, encoder = name.partition("/")
+    return (kind, encoder) if slash and kind in (DPT_KIND, FROZEN_KIND) else (None, name)
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -93,6 +127,6 @@ def _check(name: str, encoder: str) -> None:
     if "/" not in name and name not in known and not name.startswith(TIMM):
         raise S4miError(
             f"network {name!r} is unknown{nearest(name, known)}; pass {', '.join(LABELS)}, an encoder of "
-            "segmentation_models_pytorch, 'tu-' and a timm name, or ARCHITECTURE/ENCODER"
+            "segmentation_models_pytorch, 'tu-' and a timm name, ARCHITECTURE/ENCODER, dpt/NAME or frozen/NAME"
         )
     check_encoder(encoder)

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import final
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from s4mi.nets.backbone import bad_size
 
 log = logging.getLogger("s4mi")
 
@@ -51,6 +54,24 @@ def pad(images: Tensor, stride: int) -> Tensor:
     height, width = images.shape[-2:]
     below, right = -height % stride, -width % stride
     return F.pad(images, (0, right, 0, below), mode="replicate") if below or right else images
+
+
+def freeze_unused(net: SegmentationNet, *, image_size: int, name: str) -> None:
+    """Freeze parameters that no gradient reaches, such as deep stages under a shallow decoder.
+
+    Distributed training waits for the gradient of every parameter that is not frozen.
+
+    Raises:
+        S4miError: the network `name` cannot take images of this size.
+    """
+    weights = [weight for weight in net.parameters() if weight.requires_grad]
+    try:
+        logits: Tensor = net.eval()(torch.zeros(1, 3, image_size, image_size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise bad_size(name, image_size, error) from error
+    for weight, gradient in zip(weights, torch.autograd.grad(logits.sum(), weights, allow_unused=True), strict=True):
+        weight.requires_grad_(gradient is not None)
+    net.train()
 
 
 @cache

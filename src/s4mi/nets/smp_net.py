@@ -7,15 +7,14 @@ from typing import Any, Literal, final
 
 import segmentation_models_pytorch as smp
 import timm
-import torch
 from segmentation_models_pytorch.base import SegmentationHead
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from timm.models import FeatureListNet
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError, nearest
-from s4mi.nets.backbone import Normalise, bad_size, check_backbone, no_imagenet, tiny_resnet
-from s4mi.nets.segmentation import SegmentationNet
+from s4mi.nets.backbone import Normalise, check_backbone, no_imagenet, tiny_resnet
+from s4mi.nets.segmentation import SegmentationNet, freeze_unused
 from s4mi.nets.weights import IMAGENET, NONE, check_weights, downloading, load_file, loading, read_for_timm
 
 TINY_ENCODERS = ("tiny_resnet",)
@@ -122,9 +121,14 @@ class SmpNet(SegmentationNet):
                 **_decoder_settings(architecture, decoder_channels, attention),
             )
         if weights not in (IMAGENET, NONE) and not encoder.startswith(TIMM):
-            load_file(self.net.get_submodule("encoder"), weights, name=encoder)
+            load_file(self.encoder_module, weights, name=encoder)
         self.normalise = _normalise(encoder)
-        _freeze_unused(self, image_size=size)
+        freeze_unused(self, image_size=size, name=encoder if architecture == "unet" else f"{architecture}/{encoder}")
+
+    @property
+    def encoder_module(self) -> nn.Module:
+        """The encoder."""
+        return self.net.get_submodule("encoder")
 
     def _features(self, images: Tensor) -> list[Tensor]:
         if ARCHITECTURES[self.architecture].pooled and self.training and len(images) == 1:
@@ -133,7 +137,7 @@ class SmpNet(SegmentationNet):
                 "use larger batches, or another architecture such as unet"
             )
         x = self.normalise(images)
-        features = self.net.get_submodule("encoder")(x)
+        features = self.encoder_module(x)
         return [x, *features] if self.encoder in TINY_ENCODERS else list(features)  # other encoders return x too
 
     def _logits(self, features: Sequence[Tensor]) -> Tensor:
@@ -252,19 +256,3 @@ def _normalise(encoder: str) -> Normalise:
     name = encoder.removeprefix(TIMM).removeprefix("timm-")
     cfg = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     return Normalise(cfg.mean, cfg.std) if cfg else Normalise()
-
-
-def _freeze_unused(net: SmpNet, *, image_size: int) -> None:
-    """Freeze parameters that no gradient reaches, such as deep stages under a shallow decoder.
-
-    Distributed training waits for the gradient of every parameter that is not frozen.
-    """
-    weights = [weight for weight in net.parameters() if weight.requires_grad]
-    try:
-        logits: Tensor = net.eval()(torch.zeros(1, 3, image_size, image_size))
-    except (AssertionError, RuntimeError, ValueError) as error:
-        name = net.encoder if net.architecture == "unet" else f"{net.architecture}/{net.encoder}"
-        raise bad_size(name, image_size, error) from error
-    for weight, gradient in zip(weights, torch.autograd.grad(logits.sum(), weights, allow_unused=True), strict=True):
-        weight.requires_grad_(gradient is not None)
-    net.train()

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from s4mi.config.starts import starts_of
 from s4mi.contract import Pretrainer
 from s4mi.inference.features import feature_map
 from s4mi.nets.backbone import Backbone
@@ -44,6 +45,7 @@ def pretrain(session: Session, method: Pretrainer, watch: ProgressCallback) -> P
         if health is not None:
             monitor.stop_if_collapsed(epoch.epoch, health)
     watch(Progress("export", 0, 1, session.config.epochs, session.config.epochs, session.latest))
+    method.before_inference()
     files = {}
     for name, encoder in backbones(method).items():
         if session.fabric.is_global_zero:
@@ -80,6 +82,7 @@ def _record(session: Session, files: dict[str, str], *, start: FeatureHealth, en
     return PretrainingRecord(
         method=config.method.name,
         backbone=config.method.backbone_name,
+        starts=starts_of(config.method, config.auto),
         encoders=files,
         dataset=prepared.manifest.spec.name,
         synthetic=prepared.manifest.spec.synthetic,

@@ -20,6 +20,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from s4mi.config import RunConfig
+from s4mi.config.starts import starts_of
 from s4mi.contract import Classifier, Pretrainer, Segmenter
 from s4mi.errors import S4miError
 from s4mi.recipes.fit import FittedRun, fit_run
@@ -171,6 +172,7 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
         technique=config.method.technique(None if pretraining is None else pretraining.method),
         pretraining=pretraining,
         backbone=config.method.backbone_name,
+        starts=starts_of(config.method, config.auto),
         dataset=prepared.manifest.title,
         synthetic=prepared.manifest.spec.synthetic,
         task=prepared.task.kind,

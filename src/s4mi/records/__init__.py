@@ -43,6 +43,7 @@ from s4mi.records.scores import (
     SegmentationScores,
     TaskKind,
 )
+from s4mi.records.start import RANDOM, Start
 
 __all__ = [
     "CONFIG_NAME",
@@ -54,6 +55,7 @@ __all__ = [
     "LOG_NAME",
     "MAP_NAME",
     "MOST_ENTROPY",
+    "RANDOM",
     "RECORD_NAME",
     "SUPERSEDED",
     "TEST_IMAGES_NAME",
@@ -83,6 +85,7 @@ __all__ = [
     "RunRecord",
     "Scores",
     "SegmentationScores",
+    "Start",
     "TaskKind",
     "finished_runs",
     "read_any_record",

@@ -8,6 +8,7 @@ from s4mi.records.data import DataSummary
 from s4mi.records.fit import FitRecord
 from s4mi.records.pretraining import FeatureHealth, Pretraining
 from s4mi.records.scores import Frozen, Scores, SegmentationScores, TaskKind
+from s4mi.records.start import Start
 
 FORMAT: Final = 1
 
@@ -53,6 +54,9 @@ class RunRecord(Frozen):
     technique: str = Field("", description="name in tables, from the method and its pre-training; empty: the method")
     pretraining: Pretraining | None = Field(None, description="pre-training run that the weights come from, if any")
     backbone: str
+    starts: tuple[Start, ...] = Field(
+        (), description="weights that each network began with; empty in records of older versions"
+    )
     dataset: str
     synthetic: bool = Field(description="whether the images are synthetic, to be stated wherever results are shown")
     task: TaskKind
@@ -98,6 +102,9 @@ class PretrainingRecord(Frozen):
     kind: Literal["pretraining"] = "pretraining"
     method: str
     backbone: str
+    starts: tuple[Start, ...] = Field(
+        (), description="weights that each network began with; empty in records of older versions"
+    )
     encoders: dict[str, str] = Field(description="weight file of each encoder, relative to the run folder")
     dataset: str
     synthetic: bool

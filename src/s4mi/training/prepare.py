@@ -124,6 +124,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         image_size=config.data.image_size,
         counts=tuple(int(count) for count in counts),
         labelled=len(labelled),
+        train_rows=tuple(split.train),
     )
     labels = None if segmentation else _labels(manifest, kind, shows)[cache.row]
     return Prepared(
@@ -147,7 +148,14 @@ def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callabl
     _check_leaks(config, manifest, leaks)
     classes = config.method.own_classes
     kind: TaskKind = "segmentation" if classes else "multiclass"
-    task = Task(kind=kind, classes=classes, image_size=config.data.image_size, counts=(0,) * len(classes), labelled=0)
+    task = Task(
+        kind=kind,
+        classes=classes,
+        image_size=config.data.image_size,
+        counts=(0,) * len(classes),
+        labelled=0,
+        train_rows=tuple(split.train),
+    )
     shows = np.zeros((len(manifest.rows), len(classes)), dtype=bool)
     return Prepared(manifest=manifest, cache=cache, split=split, task=task, labels=None, shows=shows, leaks=leaks)
 

@@ -187,4 +187,5 @@ def load_method(runtime: Runtime, config: RunConfig, task: Task, weights: Path) 
         method.load_state_dict(load_weights(weights))
     except RuntimeError as error:
         raise S4miError(f"{weights}: weights of another network ({str(error).splitlines()[0]})") from error
+    method.before_inference()
     return method.to(runtime.device).eval()

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import torch
 from few_masks import MONAI, TASK, batch_of, half_dice_half_cross_entropy, known
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from s4mi.contract import Batch, BatchComposition, TrainState
 from s4mi.engine.checkpoint import load_weights, save_best
 from s4mi.errors import S4miError
 from s4mi.methods.segmentation.cross_teaching import CrossTeaching, CrossTeachingConfig
+from s4mi.nets.backbone import Backbone
 from s4mi.records import IGNORE
 
 SMALL = {"recipe": "paper", "cnn": "tiny_resnet", "transformer": "tiny_swin_unet", "transformer_weights": "none"}
@@ -212,3 +214,26 @@ def test_three_quarters_of_a_batch_have_masks_and_at_least_one_image_has_none(ba
     assert CrossTeachingConfig().batch_composition(batch_size, unlabelled=100) == BatchComposition(
         labelled, batch_size - labelled
     )
+
+
+def test_a_frozen_network_teaches_and_is_taught_without_its_encoder() -> None:
+    method, given = built(transformer="frozen/tiny_vit"), batch()
+    frozen = method.committee["transformer"]
+    before = {name: tensor.clone() for name, tensor in frozen.state_dict().items()}
+    optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=0.1)
+    method.train().loss(given)["pseudo_label"].backward()
+    assert all(weight.grad is not None for weight in weights_of(method.committee["cnn"]))
+    optimizer.step()
+    changed = {name for name, tensor in frozen.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed
+    assert not any(name.startswith("encoder.") for name in changed)
+    assert method.config.backbone_name == "tiny_resnet U-Net + tiny_vit (frozen)"
+
+
+def test_the_weights_of_a_frozen_network_are_those_of_the_setting(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    given = Backbone("tiny_vit", image_size=32).net.state_dict()
+    save_file(given, tmp_path / "w.safetensors")
+    method = built(transformer="frozen/tiny_vit", transformer_weights=str(tmp_path / "w.safetensors"))
+    loaded = method.committee["transformer"].get_submodule("encoder.backbone.net").state_dict()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in given.items())

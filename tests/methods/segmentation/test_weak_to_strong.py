@@ -17,6 +17,7 @@ from s4mi.contract import Batch, TrainState
 from s4mi.methods.segmentation.weak_to_strong import (
     WeakToStrong,
     WeakToStrongConfig,
+    complementary_halves,
     cut,
     cutmix_boxes,
     over_all_pixels,
@@ -114,8 +115,9 @@ def test_without_perturbations_the_loss_is_the_formula(monkeypatch: pytest.Monke
     assert torch.equal(seen.images[1], given.known_unlabelled[4:])
 
 
-def test_with_all_perturbations_the_loss_is_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
-    method, given = built(cutmix=0.8, feature_dropout=0.5, unlabelled_weight=0.7), batch()
+@pytest.mark.parametrize("network", ["tiny_resnet", "dpt/tiny_vit"])
+def test_with_all_perturbations_the_loss_is_the_formula(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    method, given = built(network=network, cutmix=0.8, feature_dropout=0.5, unlabelled_weight=0.7), batch()
     weak, *strong = given.known_unlabelled.chunk(3)
     seen = watch(method, monkeypatch)
     torch.manual_seed(5)
@@ -146,6 +148,35 @@ def test_the_feature_loss_drops_half_of_the_channels_and_doubles_the_others(monk
                 torch.testing.assert_close(given[u, channel], 2 * whole[4 + u, channel])
                 kept += 1
     assert 0.4 < dropped / (dropped + kept) < 0.6
+
+
+@pytest.mark.parametrize("network", ["tiny_resnet", "dpt/tiny_vit"])
+def test_with_complementary_halves_the_loss_is_the_formula(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    method, given = built(network=network, complementary=True, cutmix=0, unlabelled_weight=0.7), batch()
+    seen = watch(method, monkeypatch)
+    losses = method.loss(given)
+    labels = labels_by_hand(seen.logits[0][4:], 0.45)
+    assert list(losses) == ["supervised", "images"]
+    assert torch.equal(seen.images[1], given.known_unlabelled[4:])
+    assert seen.decoded[1][-1].shape == seen.features[1][-1].shape
+    expected = 0.7 * naive(seen.logits[1], torch.cat([labels, labels]))
+    assert losses["images"].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_halves_complement_each_other_in_half_of_the_images() -> None:
+    """As UniMatch V2's masks: 0 or 2 per channel, together 2; the same for all levels of one width."""
+    torch.manual_seed(0)
+    widths = (16, 32, 16)
+    factors = complementary_halves([torch.ones(12, width, 2, 3) for width in widths])
+    for width, factor in zip(widths, factors, strict=True):
+        first, second = factor.chunk(2)
+        assert torch.equal(first + second, torch.full((6, width, 2, 3), 2.0))
+        assert torch.equal(first, first[..., :1, :1].expand_as(first))
+        whole = (first == 1).flatten(1).all(dim=1)
+        assert whole.sum() == 3
+        assert set(first[~whole].unique().tolist()) == {0.0, 2.0}
+        assert 0.3 < first[~whole].mean() / 2 < 0.7
+    assert torch.equal(factors[0], factors[2])
 
 
 def test_labels_and_features_share_one_forward_pass_of_the_weak_views(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from made_records import record
 from s4mi.maths.bootstrap import patient_interval
-from s4mi.records import ImageScores, Predictions, TaskKind
+from s4mi.records import RANDOM, ImageScores, Predictions, Start, TaskKind
 from s4mi.records.calibration import Calibration, Reliability
 from s4mi.reporting.writers.model_card import CardSource, ModelFile, card_mark, card_text, score_rows
 
@@ -131,3 +131,18 @@ def test_a_temperature_of_few_images_or_one_that_did_harm_is_said_to_be_so() -> 
     assert "**Only 4 validation images: temperature regularised towards 1" in card
     assert "probabilities worse on the test images (negative log-likelihood 1.000 without, 1.200 with it)" in card
     assert few.model_copy(update={"images": 40, "test": good}).warnings == []
+
+
+def test_it_names_the_initial_weights_with_their_licence_and_normalisation() -> None:
+    starts = (
+        Start(
+            network="resnet50", weights="timm resnet50.a1_in1k", licence="apache-2.0", normalisation="mean 0.5, std 0.5"
+        ),
+        Start(network="tiny_vit", weights=RANDOM, auto=True),
+    )
+    card = card_text(source(record=record(0.6).model_copy(update={"starts": starts})))
+    assert (
+        "- `resnet50` began from timm resnet50.a1_in1k; licence of the weights: apache-2.0. Input normalisation, inside the "
+        "graph: mean 0.5, std 0.5.\n"
+    ) in card
+    assert "- `tiny_vit` began from random weights, as none were at hand.\n" in card

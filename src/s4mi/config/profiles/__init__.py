@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from s4mi.config.layers import Settings
 
-ProfileName = Literal["paper", "small"]
+ProfileName = Literal["paper", "small", "strong"]
 PROFILES: tuple[ProfileName, ...] = get_args(ProfileName)
 
 

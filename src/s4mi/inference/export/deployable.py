@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from s4mi.contract import Classifier, Segmenter
+from s4mi.contract import Classifier, Extractor, Segmenter
 
 
 @final
@@ -22,6 +22,9 @@ class Deployable(nn.Module):
         super().__init__()
         if isinstance(method, Segmenter) and method.members is not None:
             method.members.choice.settle()
+        for module in list(method.modules()):
+            if isinstance(module, Extractor):
+                module.materialise()  # the file is to hold the encoder too
         self.method = method.eval().requires_grad_(False)
         self.multilabel, self.red, self.temperature = multilabel, red_channel_normalisation, temperature
 

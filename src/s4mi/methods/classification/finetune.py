@@ -1,20 +1,34 @@
 """Fine-tuning: a pre-trained backbone with a new head, on the labelled images (S4MI section 3.1.1).
 
     x, y    (B, 3, H, W) images and their labels: (B,) classes, or (B, K) 0/1 for multi-label tasks
-    z       W · backbone(x) + b           (B, K) logits; a linear probe trains W and b alone
+    z       W · backbone(x) + b           (B, K) logits
     loss    multi-class:  w_y-weighted cross-entropy or focal loss of softmax(z)
             multi-label:  the same of one sigmoid per class, w weighting its positives
+
+Trained are W and b, and of the backbone everything, nothing (a linear probe), its last blocks, or low-rank updates of
+its weights (LoRA, `nets/lora.py`). What is frozen keeps its batch statistics.
 
 From ImageNet weights this is transfer learning; from a run of DINO or CASS it is the second stage of self-supervised
 training.
 """
 
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Batches, Classifier, Losses, PretrainedConfig, Task, ViewSpec, WeightRule
+from s4mi.contract import (
+    Batch,
+    Batches,
+    Classifier,
+    Losses,
+    PretrainedConfig,
+    Task,
+    TrainState,
+    TuningConfig,
+    ViewSpec,
+    WeightRule,
+)
 from s4mi.maths.losses import (
     class_weights,
     cross_entropy,
@@ -23,11 +37,13 @@ from s4mi.maths.losses import (
     positive_weights,
 )
 from s4mi.nets.backbone import Backbone, check_backbone
+from s4mi.nets.lora import merge_lora
+from s4mi.nets.tuning import EncoderTuning
 from s4mi.nets.weights import NONE, start_weights
 from s4mi.records import TaskKind
 
 
-class FinetuneConfig(PretrainedConfig):
+class FinetuneConfig(PretrainedConfig, TuningConfig):
     """Settings of fine-tuning; the defaults are the paper's transfer learning."""
 
     summary: ClassVar[str] = "Fine-tune a pre-trained backbone on the labelled images"
@@ -38,8 +54,7 @@ class FinetuneConfig(PretrainedConfig):
     )
 
     name: Literal["finetune"] = "finetune"
-    backbone: str = Field("resnet50", description="Backbone: any timm name, or tiny_resnet, tiny_vit, tiny_swin")
-    linear_probe: bool = Field(False, description="Train the head alone, on frozen features")
+    backbone: str = Field("resnet50", description="Backbone: any timm name, tiny_resnet, tiny_vit, tiny_swin, or auto")
     criterion: Literal["cross_entropy", "focal"] = Field(
         "cross_entropy", description="Loss: cross-entropy or focal loss; multi-label: its binary form for each class"
     )
@@ -50,9 +65,18 @@ class FinetuneConfig(PretrainedConfig):
         "list of numbers; multi-label: weights of the positives",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _linear_probe(cls, settings: Any) -> Any:
+        """Read `linear_probe`, the setting of earlier versions, as `tuning`."""
+        if not isinstance(settings, dict) or "linear_probe" not in settings:
+            return settings
+        others = {name: value for name, value in settings.items() if name != "linear_probe"}
+        return {"tuning": "head", **others} if settings["linear_probe"] else others
+
     def technique(self, pretraining: str | None = None) -> str:
         start = pretraining or ("transfer from scratch" if self.weights == NONE else "transfer")
-        return f"{start}, linear probe" if self.linear_probe else start
+        return ", ".join(filter(None, (start, self.tuning_label)))
 
     def build(self, task: Task) -> "Finetune":
         return Finetune(self, task)
@@ -71,7 +95,7 @@ class Finetune(Classifier):
         check_backbone(config.backbone)
         weights = start_weights(config.weights, pretrained=config.pretrained, name=config.backbone)
         self.backbone = Backbone(config.backbone, image_size=task.image_size, weights=weights)
-        self.backbone.requires_grad_(not config.linear_probe)
+        self.tuning = EncoderTuning(self.backbone, config, name=config.backbone, image_size=task.image_size)
         self.head = nn.Linear(self.backbone.features, len(task.classes))
         if self.multilabel:
             weight = positive_weights(task.counts, task.labelled, config.class_weights)
@@ -80,8 +104,16 @@ class Finetune(Classifier):
         self.register_buffer("weight", weight, persistent=False)
 
     def before_epoch(self, batches: Batches) -> None:
-        if self.config.linear_probe:
-            self.backbone.eval()  # otherwise batch normalisation would update its statistics
+        self.tuning.before_epoch()
+
+    def before_step(self, state: TrainState) -> None:
+        self.tuning.before_step(state)
+
+    def after_backward(self, state: TrainState) -> None:
+        self.tuning.after_backward()
+
+    def before_inference(self) -> None:
+        merge_lora(self.backbone)
 
     def logits(self, images: Tensor) -> Tensor:
         z: Tensor = self.head(self.backbone(images))

@@ -52,7 +52,7 @@ class DinoConfig(MethodConfig):
 
     name: Literal["dino"] = "dino"
     backbone: str = Field("resnet50", description="Backbone: any timm name, or tiny_resnet, tiny_vit, tiny_swin")
-    weights: str = Field(IMAGENET, description="Initial weights: imagenet, none, or the path of a weight file")
+    weights: str = Field(IMAGENET, description="Initial weights: imagenet, auto, none, or the path of a weight file")
     local_crops: int = Field(6, ge=0, description="Number of local crops per image, besides the two global crops")
     local_size: PositiveInt | None = Field(
         None,

@@ -38,7 +38,7 @@ class SimclrConfig(MethodConfig):
 
     name: Literal["simclr"] = "simclr"
     backbone: str = Field("resnet50", description="Backbone: any timm name, or tiny_resnet, tiny_vit, tiny_swin")
-    weights: str = Field(IMAGENET, description="Initial weights: imagenet, none, or the path of a weight file")
+    weights: str = Field(IMAGENET, description="Initial weights: imagenet, auto, none, or the path of a weight file")
     temperature: float = Field(0.5, gt=0, description="Temperature of the contrastive loss")
     hidden: PositiveInt = Field(2048, description="Width of the hidden layer of the projection head")
     projection: PositiveInt = Field(128, description="Dimensions of the embeddings, the output of the projection head")

@@ -39,7 +39,7 @@ class SimmimConfig(MethodConfig):
     backbone: str = Field(
         "vit_base_patch16_224", description="Backbone: any timm name, or tiny_resnet, tiny_vit, tiny_swin"
     )
-    weights: str = Field(IMAGENET, description="Initial weights: imagenet, none, or the path of a weight file")
+    weights: str = Field(IMAGENET, description="Initial weights: imagenet, auto, none, or the path of a weight file")
     square: PositiveInt = Field(32, description="Side of a masked square in pixels")
     masked: float = Field(0.6, gt=0, lt=1, description="Share of the squares that are masked")
 

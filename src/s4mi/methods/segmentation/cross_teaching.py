@@ -16,7 +16,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, SemiSupervised, SemiSupervisedConfig, Task
+from s4mi.contract import Batch, Losses, NetworkKind, SemiSupervised, SemiSupervisedConfig, Task
 from s4mi.maths.losses import class_weights, dice, dice_cross_entropy
 from s4mi.maths.pseudo_labels import confident
 from s4mi.nets.ensemble import NetworkEnsemble
@@ -36,6 +36,7 @@ class CrossTeachingConfig(SemiSupervisedConfig):
     summary: ClassVar[str] = "Train a CNN and a transformer on few masks, each on the other's pseudo-labels"
     paper: ClassVar[str] = "Luo et al. 2022, Semi-Supervised Medical Image Segmentation via Cross Teaching"
     starts: ClassVar[dict[str, str | None]] = {"cnn_weights": NONE, "transformer_weights": NONE}
+    networks: ClassVar[dict[str, NetworkKind]] = {"cnn": "segmenter", "transformer": "segmenter"}
 
     name: Literal["cross_teaching"] = "cross_teaching"
     cnn: str = Field(
@@ -43,14 +44,16 @@ class CrossTeachingConfig(SemiSupervisedConfig):
         description="CNN: small_unet, the name of an encoder (makes a U-Net), or ARCHITECTURE/ENCODER",
     )
     transformer: str = Field(
-        "swin_unet", description="Transformer: swin_unet, tiny_swin_unet, or any network that cnn accepts"
+        "swin_unet",
+        description="Transformer: swin_unet, tiny_swin_unet, dpt/VIT, frozen/NAME (a light decoder on a frozen timm "
+        "encoder), or any network that cnn accepts",
     )
     cnn_weights: str = Field(
-        NONE, description="Initial weights of the CNN's encoder: imagenet, none, or the path of a weight file"
+        NONE, description="Initial weights of the CNN's encoder: imagenet, auto, none, or the path of a weight file"
     )
     transformer_weights: str = Field(
         IMAGENET,
-        description="Initial weights of the transformer's encoder: imagenet, none, or the path of a weight file",
+        description="Initial weights of the transformer's encoder: imagenet, auto, none, or the path of a weight file",
     )
     recipe: Literal["s4mi", "paper"] = Field(
         "s4mi", description="Source of the defaults of unlabelled_weight, ramp_up and labelled_share"

@@ -23,15 +23,17 @@ from abc import ABC
 from typing import Any, ClassVar, Literal, final
 
 import torch
-from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from s4mi.contract import (
     Batch,
     Batches,
+    ClusterConfig,
     CollapseError,
     Losses,
     MultiCrop,
+    NetworkKind,
     PretrainedConfig,
     Segmenter,
     Task,
@@ -40,14 +42,16 @@ from s4mi.contract import (
 )
 from s4mi.maths.distributed import sum_over_processes
 from s4mi.maths.geometry import warp
-from s4mi.maths.kmeans import MOST_CLUSTERS, TooFewPointsError, cluster_sizes
+from s4mi.maths.kmeans import TooFewPointsError, cluster_sizes
 from s4mi.maths.losses import cross_entropy
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
 from s4mi.nets.cluster_classifier import ClusterClassifier
+from s4mi.nets.block_maps import has_one_stride
 from s4mi.nets.fpn import FPN
+from s4mi.nets.pixel_features import PixelFeatures
 from s4mi.nets.segmentation import log_padding
+from s4mi.nets.token_features import TokenFeatures
 from s4mi.nets.weights import NONE, start_weights
-from s4mi.records import TaskKind
 
 MAX_SHARE = 0.99
 """A cluster with more than this share of the pixels counts as collapse."""
@@ -57,7 +61,7 @@ MIN_DISTANCE = 1e-4
 """If no two centroids are further apart than this cosine distance, the features have collapsed."""
 
 
-class ClusteringConfig(PretrainedConfig, ABC):
+class ClusteringConfig(ClusterConfig, PretrainedConfig, ABC):
     """Settings that PiCIE and MDC share.
 
     Medical images of one modality differ in illumination and overall colour, so that two clusters would separate images
@@ -66,8 +70,6 @@ class ClusteringConfig(PretrainedConfig, ABC):
     explicitly overrides the recipe.
     """
 
-    tasks: ClassVar[frozenset[TaskKind]] = frozenset({"segmentation"})
-    unlabelled: ClassVar[bool] = True
     hint: ClassVar[str] = (
         "start from pre-trained weights (method.pretrained=RUN of DINO or CASS, or method.weights), "
         "lower optim.lr, or change method.clusters"
@@ -78,19 +80,17 @@ class ClusteringConfig(PretrainedConfig, ABC):
     )  # fmt: skip
     default_optim: ClassVar[dict[str, Any]] = {"name": "sgd", "lr": 1e-4, "schedule": "step"}
 
-    backbone: str = Field("resnet34", description="Backbone of the feature pyramid: any timm CNN, or tiny_resnet")
+    networks: ClassVar[dict[str, NetworkKind]] = {"backbone": "cnn"}
+
+    backbone: str = Field(
+        "resnet34",
+        description="Backbone of the pixel features: any timm CNN, on which a feature pyramid is built, or ViT, or "
+        "tiny_resnet, tiny_vit",
+    )
+    tuning: Literal["full", "head"] = Field(
+        "full", description="What is trained: full, the whole network; head, the layers on a frozen backbone"
+    )
     width: PositiveInt = Field(128, description="Number of channels of the pixel features")
-    clusters: PositiveInt | None = Field(
-        None,
-        ge=2,
-        le=MOST_CLUSTERS,
-        description="Number of clusters; none: the number of classes of the masks, or 2 without masks",
-    )
-    classes: dict[int, str] | None = Field(
-        None,
-        description="Class of each cluster, named after inspection, such as {0: background, 1: lesion}; none: matched "
-        "on validation masks",
-    )
     recipe: Literal["s4mi", "paper"] = Field("s4mi", description="Source of the defaults of centred and views")
     centred: bool = Field(True, description="Subtract the mean over an image from its features; paper: false")
     balance: bool = Field(True, description="Weight pixels inversely to the size of their cluster in the loss")
@@ -108,39 +108,13 @@ class ClusteringConfig(PretrainedConfig, ABC):
         views = settings.get("views", {})
         return {"centred": False, **settings, "views": {**PAPER_JITTER, **views} if isinstance(views, dict) else views}
 
-    @field_validator("classes")
-    @classmethod
-    def _all_clusters_named(cls, classes: dict[int, str] | None, info: ValidationInfo) -> dict[int, str] | None:
-        if classes is not None and sorted(classes) != list(range(len(classes))):
-            raise ValueError("clusters must be numbered from 0 without gaps; several clusters may share a name")
-        if classes is not None and len({*classes.values()}) < 2:
-            raise ValueError("at least two classes must be named, such as {0: background, 1: lesion}")
-        # Without `clusters` there are two, or one per class of the masks, whose number is not known here.
-        count = info.data.get("clusters") or 2
-        if classes is not None and len(classes) != count:
-            more = "" if info.data.get("clusters") else "; if the masks have more classes, set method.clusters too"
-            raise ValueError(f"names {len(classes)} clusters, but there are {count}{more}")
-        return classes
-
-    @property
-    def own_classes(self) -> tuple[str, ...]:
-        if self.classes is None:
-            return tuple(f"cluster {number}" for number in range(self.clusters or 2))
-        names = dict.fromkeys(self.classes[number] for number in sorted(self.classes))
-        return tuple(sorted(names, key=lambda name: name != "background"))  # background is always the first class
-
-    @property
-    def named(self) -> bool:
-        return self.classes is not None
-
     @property
     def restarts_allowed(self) -> int:
         return self.restarts
 
     def technique(self, pretraining: str | None = None) -> str:
-        start = pretraining or ("scratch" if self.weights == NONE else None)
-        name = super().technique(start)
-        return name if self.clusters is None else f"{name}, {self.clusters} clusters"
+        name = super().technique(pretraining or ("scratch" if self.weights == NONE else None))
+        return name if self.tuning == "full" else f"{name}, frozen backbone"
 
 
 class PicieConfig(ClusteringConfig):
@@ -180,13 +154,10 @@ class PixelClustering(Segmenter):
     def __init__(self, config: ClusteringConfig, task: Task) -> None:
         super().__init__()
         self.config = config
-        weights = start_weights(config.weights, pretrained=config.pretrained, name=config.backbone)
-        net = FPN(config.backbone, width=config.width, image_size=task.image_size, weights=weights)
-        log_padding(task.image_size, FPN.stride)
         self.views = len(config.crops(task.image_size).images)
         count = config.clusters or len(task.classes)
         self.answer = ClusterClassifier(
-            net,
+            _pixel_features(config, task.image_size),
             count=count,
             views=self.views,
             centred=config.centred,
@@ -197,6 +168,12 @@ class PixelClustering(Segmenter):
         self.state = TrainState(step=0, per_epoch=1, total=1)
         self.predicted: Tensor | None = None
         self.largest_predicted = math.nan
+
+    def train(self, mode: bool = True) -> "PixelClustering":
+        super().train(mode)
+        if self.config.tuning == "head":  # batch normalisation of a frozen backbone uses its own statistics
+            self.answer.net.encoder.eval()
+        return self
 
     @property
     def matching(self) -> ClusterClassifier:
@@ -289,6 +266,20 @@ class PixelClustering(Segmenter):
             raise CollapseError(f"{clustering.empty} of {count} clusters are empty")
         if clustering.distance < MIN_DISTANCE:
             raise CollapseError(f"the largest cosine distance between two centroids is {clustering.distance:.1e}")
+
+
+def _pixel_features(config: ClusteringConfig, image_size: int) -> PixelFeatures:
+    """The network of a method: a feature pyramid on a CNN, the tokens of a ViT."""
+    weights = start_weights(config.weights, pretrained=config.pretrained, name=config.backbone)
+    net: FPN | TokenFeatures
+    if has_one_stride(config.backbone):
+        net = TokenFeatures(config.backbone, width=config.width, image_size=image_size, weights=weights)
+    else:
+        net = FPN(config.backbone, width=config.width, image_size=image_size, weights=weights)
+        log_padding(image_size, FPN.stride)
+    if config.tuning == "head":
+        net.encoder.requires_grad_(False)
+    return net
 
 
 def _generator(device: torch.device) -> torch.Generator:

@@ -4,6 +4,8 @@
     z       unet(x)                       (B, K, H, W) logits
     loss    L(z, y),                      L = CE, or ½ [Dice + CE] with criterion=dice_cross_entropy
 
+Of the encoder everything is trained, nothing, its last stages, or low-rank updates of its weights (LoRA).
+
 With autoencoder post-processing, an MLP autoencoder over the rows of the logits is trained together with the U-Net:
 
     z'      autoencoder(z)                (B, K, H, W) logits
@@ -15,33 +17,47 @@ from typing import ClassVar, Literal, final
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, MethodConfig, Segmenter, Task, ViewSpec, WeightRule
+from s4mi.contract import (
+    Batch,
+    Batches,
+    Losses,
+    NetworkKind,
+    Segmenter,
+    Task,
+    TrainState,
+    TuningConfig,
+    ViewSpec,
+    WeightRule,
+)
 from s4mi.maths.losses import class_weights, cross_entropy, dice
 from s4mi.nets.autoencoder import PostProcessed
+from s4mi.nets.lora import merge_lora
 from s4mi.nets.networks import network_label
 from s4mi.nets.segmentation import log_padding
 from s4mi.nets.smp_net import ArchitectureName, SmpNet
+from s4mi.nets.tuning import EncoderTuning
 from s4mi.nets.weights import IMAGENET
 from s4mi.records import TaskKind
 
 
-class SupervisedConfig(MethodConfig):
+class SupervisedConfig(TuningConfig):
     """Settings of the supervised U-Net; the defaults are the paper's."""
 
     summary: ClassVar[str] = "Train a U-Net with a pre-trained encoder on the images that have masks"
     paper: ClassVar[str] = "Singh & Cirrone 2023, A Data-Efficient Deep Learning Framework (DEDL)"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"segmentation"})
     default_views: ClassVar[ViewSpec] = ViewSpec()
+    networks: ClassVar[dict[str, NetworkKind]] = {"encoder": "segmenter"}
 
     name: Literal["dedl"] = "dedl"
     architecture: ArchitectureName = Field(
         "unet", description="Architecture of segmentation_models_pytorch, built on the encoder"
     )
     encoder: str = Field(
-        "resnet34", description="Encoder: tiny_resnet, any of segmentation_models_pytorch, or tu- and a timm name"
+        "resnet34", description="Encoder: tiny_resnet, any of segmentation_models_pytorch, tu- and a timm name, or auto"
     )
     weights: str = Field(
-        IMAGENET, description="Initial weights of the encoder: imagenet, none, or the path of a weight file"
+        IMAGENET, description="Initial weights of the encoder: imagenet, auto, none, or the path of a weight file"
     )
     decoder_channels: tuple[PositiveInt, ...] | None = Field(
         None,
@@ -73,6 +89,8 @@ class SupervisedConfig(MethodConfig):
 
     def technique(self, pretraining: str | None = None) -> str:
         name = super().technique(pretraining)
+        label = "frozen encoder" if self.tuning == "head" else self.tuning_label
+        name = f"{name}, {label}" if label else name
         return name if self.autoencoder is None else f"{name} with autoencoder"
 
     def build(self, task: Task) -> "Supervised":
@@ -98,6 +116,8 @@ class Supervised(Segmenter):
             attention=config.attention,
         )
         log_padding(task.image_size, net.stride)
+        size = task.image_size + -task.image_size % net.stride
+        self.tuning = EncoderTuning(net.encoder_module, config, name=config.encoder, image_size=size)
         hidden = config.autoencoder
         self.net = net if hidden is None else PostProcessed(net, width=task.image_size, hidden=hidden)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
@@ -105,6 +125,18 @@ class Supervised(Segmenter):
     @property
     def members(self) -> PostProcessed | None:
         return self.net if isinstance(self.net, PostProcessed) else None
+
+    def before_epoch(self, batches: Batches) -> None:
+        self.tuning.before_epoch()
+
+    def before_step(self, state: TrainState) -> None:
+        self.tuning.before_step(state)
+
+    def after_backward(self, state: TrainState) -> None:
+        self.tuning.after_backward()
+
+    def before_inference(self) -> None:
+        merge_lora(self.net)
 
     def logits(self, images: Tensor) -> Tensor:
         z: Tensor = self.net(images)

@@ -11,8 +11,16 @@
 
 Confident predictions on the weak view are the targets of the strong views and of the perturbed features. The terms over
 c are divided by the number of all pixels, so that a few confident pixels have little weight.
+
+UniMatch V2 (Yang et al. 2025) perturbs image and features at once: with `complementary` the features of the two strong
+views of half of the images are multiplied by 2 m and 2 (1 - m), m a random half of the channels, and there is one term:
+
+    images       λ ½ [CE(s_1, argmax w) + CE(s_2, argmax w)] over c
+
+It is made for a ViT that is pre-trained without labels, such as network dpt/vit_small_patch14_dinov2.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal, final
 
 import torch
@@ -52,6 +60,11 @@ class WeakToStrongConfig(NetworkConfig):
     )
     cutmix: float = Field(
         0.5, ge=0, le=1, description="Probability that CutMix pastes a box of another image into a strong view"
+    )
+    complementary: bool = Field(
+        False,
+        description="Leave out one half of the encoder's channels in one strong view and the other half in the other, "
+        "as UniMatch V2 does, in place of the feature loss",
     )
     strong: ViewSpec = Field(STRONG, description="Colour augmentation of the strong views")
 
@@ -94,8 +107,13 @@ class WeakToStrong(SemiSupervised):
         boxes = [cutmix_boxes(weak, self.config.cutmix) for _ in strong]
         mixed = torch.cat([cut(view, box) for view, box in zip(strong, boxes, strict=True)])
         targets = torch.cat([cut(labels, box[:, 0]) for box in boxes])
+        supervised = dice_cross_entropy(p, y, self.weight)
+        if self.config.complementary:
+            halves = complementary_halves(self.network.encode(mixed))
+            s = self.network.decode(halves, size)
+            return Losses(supervised=supervised, images=self.strength * over_all_pixels(s, targets))
         losses = {
-            "supervised": dice_cross_entropy(p, y, self.weight),
+            "supervised": supervised,
             "images": self.strength / 2 * over_all_pixels(self.logits(mixed), targets),
         }
         if self.config.feature_dropout:
@@ -117,6 +135,23 @@ def drop_channels(features: Tensor, probability: float) -> Tensor:
         return F.dropout2d(features.new_ones(count, features.shape[1], 1, 1), probability)
 
     return features * draw_for_batch(len(features), draw)
+
+
+def complementary_halves(features: Sequence[Tensor]) -> list[Tensor]:
+    """Features (2U, C, h, w) of two views of each image → the same, times 2 m in one and 2 (1 - m) in the other.
+
+    m is drawn for each image, once for all levels of one width; of half of the images, drawn too, nothing is left out.
+    """
+    count = len(features[0]) // 2
+    whole = draw_for_batch(count, lambda images: torch.randperm(images, device=features[0].device) % 2)
+    factors: dict[int, Tensor] = {}
+    for level in features:
+        if level.shape[1] not in factors:
+            like = level.new_ones(1, level.shape[1], 1, 1)
+            m = draw_for_batch(count, lambda images, like=like: torch.rand_like(like.expand(images, -1, 1, 1)) < 0.5)
+            doubled = torch.where(whole[:, None, None, None] == 0, 2 * m.to(level.dtype), 1)
+            factors[level.shape[1]] = torch.cat([doubled, 2 - doubled])
+    return [level * factors[level.shape[1]] for level in features]
 
 
 def cutmix_boxes(images: Tensor, probability: float) -> Tensor:

@@ -18,6 +18,7 @@ from s4mi.reporting.results.pretraining import collapses, in_order, pretraining_
 from s4mi.reporting.results.run_tables import run_table, unfinished_table
 from s4mi.reporting.results.runs import PretrainingRun, ReportRun, run_key, runs_by_key
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of
+from s4mi.reporting.results.starts import random_starts, tiny_networks
 from s4mi.reporting.results.table_model import Table
 from s4mi.reporting.results.tables import ResultTable, detail_table, result_table, score_table, span
 from s4mi.reporting.results.unfinished_runs import UnfinishedRun, summary
@@ -199,8 +200,12 @@ def report_contents(
     head = verdict(findings) if runs or not pretrainings else [ONLY_PRETRAINED]
     return ReportContents(
         title=title,
-        verdict=(*head, *summary_sentences(list(gains.values()))),
-        notes=(*comparison_warnings(records), *collapses(pretrainings), *notes),
+        verdict=(
+            *random_starts(records, [run.record for run in pretrainings]),
+            *head,
+            *summary_sentences(list(gains.values())),
+        ),
+        notes=(*comparison_warnings(records), *tiny_networks(records), *collapses(pretrainings), *notes),
         lost=summary(unfinished),
         synthetic=tuple(sorted({record.dataset for record in every if record.synthetic})),
         datasets=tuple(_dataset(name, tasks, pretrainings) for name in names),

@@ -1,0 +1,60 @@
+"""The best weights of one network that are at hand: in a folder, in a cache, by download."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from s4mi.config.downloads import can_download
+from s4mi.nets.published_weights import published, torch_cache
+from s4mi.nets.weight_names import Library, misfit, weight_file
+from s4mi.nets.weights import IMAGENET, NONE
+
+NOWHERE = "no file, none in a cache, and none that can be downloaded now"
+
+log = logging.getLogger("s4mi")
+
+
+@dataclass(frozen=True)
+class AtHand:
+    """Weights of a network: the value of its setting, and where they are, in words."""
+
+    value: str
+    why: str
+
+
+def at_hand(name: str, library: Library, *, folders: Sequence[Path], files: Sequence[Path] = ()) -> AtHand:
+    """The best weights of a network that are at hand: "imagenet", the path of a file, or "none".
+
+    Args:
+        folders: where files of this network are looked for by name.
+        files: if there are any, nothing but these is considered, whatever their names.
+    """
+    if files:
+        fits = [file for file in files if file.is_file() and not misfit(file, name, library=library)]
+        return AtHand(str(fits[0]), f"file {fits[0].name}") if fits else AtHand(NONE, NOWHERE)
+    return _at_hand(name, library, tuple(folders), tuple(map(_changed, folders)))
+
+
+def _changed(folder: Path) -> int:
+    return folder.stat().st_mtime_ns if folder.is_dir() else 0
+
+
+@lru_cache(maxsize=512)
+def _at_hand(name: str, library: Library, folders: tuple[Path, ...], _states: tuple[int, ...]) -> AtHand:
+    source = published(name, library=library)
+    url = "" if source is None else source.url
+    found, refused = weight_file(name, folders, library=library, url=url)
+    for line in refused:
+        log.warning("not used as weights of %r: %s", name, line)
+    if found is not None:
+        return AtHand(str(found), f"file {found.name} in the folder of S4MI_WEIGHTS")
+    if source is not None and source.cached:
+        return AtHand(IMAGENET, f"{source.title} in the cache")
+    found, _ = weight_file(name, (torch_cache(),), library=library, url=url)
+    if found is not None:
+        return AtHand(str(found), f"file {found.name} in torch's cache")
+    if source is not None and can_download(source.address):
+        return AtHand(IMAGENET, f"{source.title} by download")
+    return AtHand(NONE, NOWHERE)

@@ -1,0 +1,307 @@
+"""Pseudo-labels for classes (Lee 2013), on frozen features: a head learns from its own sure predictions as well.
+
+    x, y      (N, D) features of the labelled images, standardised on them and joined as in `frozen`, and their labels
+    u         (U, D) features of the other training images
+    teacher   argmin Σ w CE(W x + b, y) + λ/2 |W|²
+    p, ŷ      greatest softmax of the teacher for u and its class k; M of them are kept, where p ≥ t_k
+    student   argmin Σ w CE(W x + b, y) + ω N/M Σ w CE(W u + b, ŷ) + λ/2 |W|²         over the kept u
+
+Multi-label tasks have a binary problem for each class, whose sure positives and negatives are kept. All choices are
+made by folds inside the labelled images: λ by the teacher's held-out loss; t_k so that as large a share of each class's
+held-out predictions is kept as reaches the wanted precision; ω, which may be 0, by the held-out loss of students whose
+teachers have not seen the fold either. The labels of the other images are not read.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self, final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
+from torch import Tensor, nn
+
+from s4mi.contract import (
+    Batch,
+    Extractor,
+    Fit,
+    FittedClassifier,
+    LabelledFeatures,
+    Losses,
+    PretrainedConfig,
+    Task,
+    ViewSpec,
+    WeightRule,
+)
+from s4mi.maths.folds import folds
+from s4mi.maths.logistic import LinearHead as LinearFit
+from s4mi.maths.logistic import LogisticProblem
+from s4mi.maths.losses import class_weights, cross_entropy, multilabel_cross_entropy, positive_weights
+from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share
+from s4mi.nets.extractor_keys import ExtractorKeys
+from s4mi.nets.feature_heads import JoinedFeatures, LinearHead
+from s4mi.nets.joined_extractors import CLASSICAL, joined_extractors
+from s4mi.nets.weights import start_weights
+from s4mi.records import IGNORE, TaskKind
+
+SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+"""Shares of the predictions of each class to choose from."""
+WEIGHTS = (0.0, 0.3, 1.0)
+"""ω to choose from."""
+STRENGTH = 0.03
+"""λ where there are no folds, such as with one image of each class."""
+MOST_FOLDS = 5
+"""Folds by which ω is chosen; more are joined, as each costs a student for each ω."""
+
+Floats = NDArray[np.float64]
+
+
+class PseudoLabelsConfig(PretrainedConfig):
+    """Settings of pseudo-labels on frozen features."""
+
+    summary: ClassVar[str] = "Fit a head on frozen features, then again with its sure predictions for other images"
+    paper: ClassVar[str] = "Lee 2013, Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method"
+    tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
+    default_views: ClassVar[ViewSpec] = ViewSpec()
+    fitted: ClassVar[bool] = True
+
+    name: Literal["pseudo_labels"] = "pseudo_labels"
+    backbone: str = Field(
+        "vit_small_patch14_dinov2", description="Frozen encoder: any timm name, or tiny_resnet, tiny_vit, tiny_swin"
+    )
+    join: tuple[str, ...] = Field(
+        (CLASSICAL,),
+        description="Further features to join to those of the backbone: classical (colour, texture and shape), or "
+        "encoders as NAME=FILE, or NAME for its ImageNet weights",
+    )
+    precision: PositiveFloat = Field(
+        0.95, le=1, description="Mean precision of the classes that the kept pseudo-labels are to have, by folds"
+    )
+    keep: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Share of the predictions of each class to keep, the most probable ones; none: the largest share "
+        "that reaches method.precision",
+    )
+    unlabelled_weight: NonNegativeFloat | None = Field(
+        None,
+        description="Weight of all pseudo-labels together, as a multiple of that of all labels; none: chosen by folds",
+    )
+    class_weights: WeightRule | tuple[float, ...] = Field(
+        "inverse",
+        description="Class weights of the fit: none, inverse or median frequency of the labelled images, or a list of "
+        "numbers; multi-label: weights of the positives",
+    )
+
+    @field_validator("join", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    def technique(self, pretraining: str | None = None) -> str:
+        joined = "".join(f" + {name.partition('=')[0]}" for name in self.join)
+        return super().technique(pretraining) + joined
+
+    def from_scratch(self) -> Self:
+        """Return the settings unchanged: the encoder's weights are in no checkpoint."""
+        return self
+
+    def build(self, task: Task) -> "PseudoLabels":
+        return PseudoLabels(self, task)
+
+
+@final
+class PseudoLabels(FittedClassifier):
+    """Frozen features and a linear head that is fitted to labels and pseudo-labels."""
+
+    def __init__(self, config: PseudoLabelsConfig, task: Task) -> None:
+        super().__init__()
+        self.config, self.task = config, task
+        self.multilabel = task.kind == "multilabel"
+        weights = start_weights(config.weights, pretrained=config.pretrained, name=config.backbone)
+        self._extractors = nn.ModuleList(
+            joined_extractors(config.backbone, weights=weights, join=config.join, image_size=task.image_size)
+        )
+        self.keys = ExtractorKeys(self.extractors)
+        self.joined = JoinedFeatures()
+        self.head = LinearHead()
+
+    @property
+    def extractors(self) -> Sequence[Extractor]:
+        return [each for each in self._extractors if isinstance(each, Extractor)]
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        return True
+
+    def head_logits(self, blocks: Sequence[Tensor]) -> Tensor:
+        z: Tensor = self.head(self.joined(list(blocks)))
+        return z
+
+    def loss(self, batch: Batch) -> Losses:
+        z, y = self.logits(batch.images), batch.known_labels
+        return Losses(cross_entropy=multilabel_cross_entropy(z, y) if self.multilabel else cross_entropy(z, y))
+
+    def fit(self, data: LabelledFeatures, generator: np.random.Generator) -> Fit:
+        blocks = [torch.from_numpy(block[:, 0]) for block in data.blocks]
+        self.joined.fit(blocks)
+        x = self._joined(blocks)
+        u = self._joined([torch.from_numpy(block) for block in data.unlabelled]) if data.unlabelled else x[:0]
+        of_class = self._of_class(data.labels)
+        labelled = Samples(x, data.labels, self._weights(data.labels, of_class))
+        held_out = folds(data.labels, data.groups, generator=generator)
+        if not held_out:
+            self._take(self._fitted(labelled, STRENGTH))
+            return Fit(notes=("no pseudo-labels, as no label can be held out to judge them; label more images",))
+        path = self._problem(labelled).path(held_out)
+        known = np.concatenate(held_out)
+        thresholds, share = self._thresholds(path.logits[path.best][known], data.labels[known])
+        choice = Choice(path.strength, thresholds, of_class, self.config.unlabelled_weight)
+        scores = {"log_loss": float(path.losses[path.best])}
+        if choice.weight is None:
+            losses = self._losses_of_students(labelled, u, choice, at_most(held_out, MOST_FOLDS))
+            choice = replace(choice, weight=min(losses, key=lambda weight: losses[weight]))
+            scores |= {f"log_loss with weight {weight:g}": loss for weight, loss in losses.items()}
+        student, kept = self._student(labelled, u, choice)
+        self._take(student)
+        note = f"{kept} of {len(u)} training images without labels have pseudo-labels"
+        chosen = {"strength": choice.strength, "share": share, "unlabelled_weight": choice.weight or 0.0}
+        return Fit(notes=(note,) if choice.weight else (), chosen=chosen, scores=scores)
+
+    def _joined(self, blocks: list[Tensor]) -> Floats:
+        return np.asarray(self.joined(blocks), dtype=np.float64)
+
+    def _take(self, fit: LinearFit) -> None:
+        self.head.give(weight=torch.from_numpy(fit.weight), bias=torch.from_numpy(fit.bias))
+
+    def _fitted(self, samples: "Samples", strength: float) -> LinearFit:
+        return self._problem(samples).fit(strength)
+
+    def _problem(self, samples: "Samples") -> LogisticProblem:
+        classes = None if self.multilabel else len(self.task.classes)
+        return LogisticProblem(
+            samples.x, samples.labels, classes=classes, sample_weight=samples.weight, multilabel=self.multilabel
+        )
+
+    def _of_class(self, labels: NDArray[Any]) -> Floats:
+        """(K,) weight of each class; in multi-label tasks of its positives."""
+        rule, classes = self.config.class_weights, len(self.task.classes)
+        if self.multilabel:
+            weight = positive_weights([int(count) for count in labels.sum(axis=0)], len(labels), rule)
+        else:
+            weight = class_weights([int(count) for count in np.bincount(labels, minlength=classes)], rule)
+        return np.ones(classes) if weight is None else weight.double().numpy()
+
+    def _weights(self, labels: NDArray[Any], of_class: Floats) -> Floats:
+        """Weight of each label, of the shape of `labels`."""
+        return np.where(labels > 0, of_class, 1.0) if self.multilabel else of_class[labels]
+
+    def _thresholds(self, logits: Floats, labels: NDArray[Any]) -> tuple[Tensor, float]:
+        """Thresholds (K,), or (K, 2) of negatives and positives, from held-out logits (N, K); the share that is kept.
+
+        Multi-label tasks have one share for all classes, the least of theirs.
+        """
+        problems = [
+            (*each.softmax(dim=1).max(dim=1), torch.from_numpy(true.astype(np.int64)), each.shape[1])
+            for each, true in self._problems(logits, labels)
+        ]
+        share = self.config.keep or min(
+            largest_share(p, predicted, true, classes=classes, precision=self.config.precision, shares=SHARES)
+            for p, predicted, true, classes in problems
+        )
+        of_each = [class_thresholds(p, predicted, classes=classes, keep=share) for p, predicted, _, classes in problems]
+        return torch.stack(of_each) if self.multilabel else of_each[0], share
+
+    def _problems(self, logits: Floats, labels: NDArray[Any]) -> Iterator[tuple[Tensor, NDArray[Any]]]:
+        """Logits (N, classes) and labels (N,) of the one multi-class problem, or of the binary problem of each class."""
+        z = torch.from_numpy(logits)
+        if not self.multilabel:
+            yield z, labels
+            return
+        for k in range(z.shape[1]):
+            yield two_sided(z[:, k]), labels[:, k]
+
+    def _pseudo_labels(self, teacher: LinearFit, u: Floats, choice: "Choice") -> "Samples":
+        """Pseudo-labels as (U,) or (U, K); the weight is 0 where the teacher is not sure enough."""
+        z = torch.from_numpy(teacher.logits(u))
+        if self.multilabel:
+            columns = [confident(two_sided(z[:, k]), choice.thresholds[k]) for k in range(z.shape[1])]
+            labels = torch.stack(columns, dim=1)
+        else:
+            labels = confident(z, choice.thresholds)
+        known = (labels != IGNORE).numpy()
+        classes = np.where(known, labels.numpy(), 0)
+        return Samples(u, classes, known * self._weights(classes, choice.of_class))
+
+    def _student(self, labelled: "Samples", u: Floats, choice: "Choice") -> tuple[LinearFit, int]:
+        """The student of a teacher that is fitted to these labels, and the number of images with a pseudo-label."""
+        teacher = self._fitted(labelled, choice.strength)
+        pseudo = self._pseudo_labels(teacher, u, choice) if choice.weight and len(u) else None
+        if pseudo is None or not pseudo.weight.any():
+            return teacher, 0
+        used = pseudo.of(pseudo.weight.reshape(len(u), -1).any(axis=1))
+        scale = (choice.weight or 0.0) * labelled.weight.sum() / used.weight.sum()
+        both = labelled.joined(replace(used, weight=scale * used.weight))
+        return self._fitted(both, choice.strength), len(used.x)
+
+    def _losses_of_students(
+        self, labelled: "Samples", u: Floats, choice: "Choice", held_out: Sequence[NDArray[np.int64]]
+    ) -> dict[float, float]:
+        """Mean held-out loss of students for each of `WEIGHTS`; neither they nor their teachers know the fold."""
+        total = dict.fromkeys(WEIGHTS, 0.0)
+        for rows in held_out:
+            seen, unseen = labelled.of(np.setdiff1d(np.arange(len(labelled.x)), rows)), labelled.of(rows)
+            for weight in WEIGHTS:
+                student, _ = self._student(seen, u, replace(choice, weight=weight))
+                total[weight] += self._loss(student.logits(unseen.x), unseen)
+        return {weight: loss / sum(map(len, held_out)) for weight, loss in total.items()}
+
+    def _loss(self, logits: Floats, samples: "Samples") -> float:
+        """Sum of the weighted log losses."""
+        losses = [
+            F.cross_entropy(z, torch.from_numpy(true.astype(np.int64)), reduction="none").numpy()
+            for z, true in self._problems(logits, samples.labels)
+        ]
+        weights = samples.weight.T if self.multilabel else samples.weight[None]
+        return float((np.stack(losses) * weights).sum())
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Features (N, D), labels (N,) or (N, K), and the weight of each label."""
+
+    x: Floats
+    labels: NDArray[Any]
+    weight: Floats
+
+    def of(self, chosen: NDArray[Any]) -> "Samples":
+        """The chosen ones, by a mask or indices."""
+        return Samples(self.x[chosen], self.labels[chosen], self.weight[chosen])
+
+    def joined(self, other: "Samples") -> "Samples":
+        """These and others."""
+        mine, theirs = ((each.x, each.labels, each.weight) for each in (self, other))
+        return Samples(*(np.concatenate(pair) for pair in zip(mine, theirs, strict=True)))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """λ, the thresholds of pseudo-labels, the weight of each class, and ω if it is chosen."""
+
+    strength: float
+    thresholds: Tensor
+    of_class: Floats
+    weight: float | None
+
+
+def two_sided(z: Tensor) -> Tensor:
+    """(N,) logits of a class → (N, 2) logits whose softmax are the probabilities of its absence and presence."""
+    return torch.stack([torch.zeros_like(z), z], dim=1)
+
+
+def at_most(held_out: Sequence[NDArray[np.int64]], count: int) -> list[NDArray[np.int64]]:
+    """The same held-out images in at most `count` folds."""
+    return [np.concatenate(held_out[first::count]) for first in range(min(count, len(held_out)))]
