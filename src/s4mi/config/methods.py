@@ -32,6 +32,7 @@ from s4mi.methods.pretraining.simmim import SimmimConfig
 from s4mi.methods.segmentation.adversarial import AdversarialConfig
 from s4mi.methods.segmentation.classical_segmenter import ClassicalSegmenterConfig
 from s4mi.methods.segmentation.co_training import CoTrainingConfig
+from s4mi.methods.segmentation.colour_clusters import ColourClustersConfig
 from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
 from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
 from s4mi.methods.segmentation.frozen_segmenter import FrozenSegmenterConfig
@@ -68,6 +69,7 @@ METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FrozenSegmenterConfig,
     PicieConfig,
     MdcConfig,
+    ColourClustersConfig,
     TokenClustersConfig,
 )
 """The methods of this package; a new one is one file and one line here."""

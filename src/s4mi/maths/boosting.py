@@ -73,9 +73,7 @@ class Boosting:
         return join_trees(trees, values, bias)
 
 
-def fit_boosting(
-    x: NDArray[Any], y: NDArray[Any], *, classes: int, sample_weight: NDArray[Any], seed: int
-) -> Boosting:
+def fit_boosting(x: NDArray[Any], y: NDArray[Any], *, classes: int, sample_weight: NDArray[Any], seed: int) -> Boosting:
     """Fit to (N, D) features and (N,) class indices, or (N, K) 0/1 of a multi-label task.
 
     Args:
@@ -124,7 +122,12 @@ def boosting_loss(
 
 def _model(seed: int) -> Any:
     return GradientBoostingClassifier(
-        n_estimators=ROUNDS, learning_rate=RATE, max_depth=DEPTH, subsample=SHARE, max_features="sqrt", random_state=seed
+        n_estimators=ROUNDS,
+        learning_rate=RATE,
+        max_depth=DEPTH,
+        subsample=SHARE,
+        max_features="sqrt",
+        random_state=seed,
     )
 
 

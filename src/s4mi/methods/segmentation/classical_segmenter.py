@@ -100,7 +100,9 @@ class ClassicalSegmenter(FittedSegmenter):
                     drawn = generator.permutation(places)[:quota]
                     samples.append(pixels.reshape(-1, pixels.shape[-1])[drawn])
                     labels.append(np.full(len(drawn), label))
-                    weights.append(np.full(len(drawn), len(places) / max(len(drawn), 1) / (mask != IGNORE).sum().clip(1)))
+                    weights.append(
+                        np.full(len(drawn), len(places) / max(len(drawn), 1) / (mask != IGNORE).sum().clip(1))
+                    )
         y = np.concatenate([*labels, np.empty(0, dtype=np.int64)])
         if not len(y):
             raise S4miError("no annotated pixel in the labelled images; annotate masks, or raise data.label_fraction")
