@@ -87,7 +87,12 @@ def finetuning(backbone: str, size: int, *, number: int, turn: int = 1, memory: 
 
 def segmentation(size: int, *, number: int, turn: int = 1, memory: bool = False) -> Row:
     """The U-Net of the small profile, on a tiny ResNet, on images and masks of `size` × `size` pixels."""
-    config = SupervisedConfig(encoder="tiny_resnet", weights="none", decoder_channels=(64, 32, 16, 8))
+    config = SupervisedConfig(
+        recipe="paper",  # only turned and flipped, as the other loaders do
+        encoder="tiny_resnet",
+        weights="none",
+        decoder_channels=(64, 32, 16, 8),
+    )
     what = f"segmentation, tiny ResNet U-Net, {size}, batch {BATCH}, {SQUARE}×{SQUARE} with masks"
     classes = ("background", "lesion")
     contest = Contest(what, number, config, plain_segmenter, "segmentation", classes, size, turn, memory)

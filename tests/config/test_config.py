@@ -205,7 +205,7 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
         (PICIE, "method.classes=[skin, lesion]", "run.yaml: method.classes: Input should be a valid dictionary"),
         (PICIE, "method.clusters=1", "run.yaml: method.clusters: Input should be greater than or equal to 2"),
         (PICIE, "method.clusters=256", "run.yaml: method.clusters: Input should be less than or equal to 255"),
-        (PICIE, "method.recipe=papers", "run.yaml: method.recipe: Input should be 's4mi' or 'paper'"),
+        (PICIE, "method.recipe=papers", "run.yaml: method.recipe: Input should be 'strong' or 'paper'"),
         (PICIE, "method.encoder=x", "run.yaml: unknown setting method.encoder for picie"),
         (PICIE, "select=f1_macro", "run.yaml: select: must be one of iou, dice, pixel_accuracy (given 'f1_macro')"),
         # missing settings

@@ -162,7 +162,7 @@ def test_a_profile_equals_its_file_and_is_valid_for_every_method(name: Any) -> N
         for config in mine:
             assert config.data.image_size == profile.data["image_size"]
             for setting, value in {**profile.settings, **settings}.items():
-                if setting in ("epochs", "batch_size"):
+                if setting in ("epochs", "steps", "batch_size"):
                     wanted = profile.pretraining.get(setting, value) if config.method.pretrains else value
                     assert getattr(config, setting) == settings.get(setting, wanted)
 
@@ -173,9 +173,9 @@ def test_settings_in_the_file_override_the_profile() -> None:
     (run,) = plan(contents, arms=[arm], settings={"batch_size": 5}).values()
     config = make_run_config(
         {
-            "data": {"path": "/data", "image_size": 96}, "label_fraction": 10, "batch_size": 5, "epochs": 40,
+            "data": {"path": "/data", "image_size": 96}, "label_fraction": 10, "batch_size": 5, "steps": 600,
             "method": {"name": "finetune", "backbone": "tiny_vit", "weights": "none", "class_weights": "none"},
-            "optim": {"lr": 7e-3, "min_lr": 1e-5, "cosine_epochs": 40},
+            "optim": {"lr": 7e-3, "min_lr": 1e-5},
         },
         origin="by hand",
     )  # fmt: skip

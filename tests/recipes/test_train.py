@@ -21,7 +21,7 @@ from s4mi.config import RunConfig, load_run_config, save_run_config
 from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
 from s4mi.recipes.train import train
-from s4mi.records import ClassificationScores, SegmentationScores, read_epochs, read_record
+from s4mi.records import ClassificationScores, RunRecord, SegmentationScores, read_epochs, read_record
 from s4mi.training.progress import Progress
 
 Quick = Callable[..., RunConfig]
@@ -84,6 +84,53 @@ def test_the_best_epoch_is_the_one_with_the_best_validation_score(finished: Path
     record, epochs = read_record(finished), read_epochs(finished)
     assert record.metric == "iou"
     assert record.best_epoch == max(epochs, key=lambda epoch: epoch.val["iou"]).epoch
+
+
+def trained_with_scores(
+    monkeypatch: pytest.MonkeyPatch, config: RunConfig, run: Path, scores: list[float]
+) -> RunRecord:
+    """Train with these validation scores, one per epoch."""
+    given = iter(scores)
+    monkeypatch.setattr("s4mi.recipes.train.validate", lambda *_, **__: {"iou": next(given), "f1_macro": 0.0})
+    record = train(config, run)
+    assert isinstance(record, RunRecord)
+    return record
+
+
+def test_the_last_epoch_is_scored_too_where_it_is_not_the_selected_one(
+    tmp_path: Path, lesions: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The selected one of two epochs is the last of a run of one, which has the same batches and weights."""
+    optim = {"lr": 1e-3, "schedule": "constant"}
+    record = trained_with_scores(monkeypatch, quick(lesions, DEDL, epochs=2, optim=optim), tmp_path / "two", [0.9, 0.1])
+    assert (record.best_epoch, record.ended_improving) == (1, False)
+    one = trained_with_scores(monkeypatch, quick(lesions, DEDL, epochs=1, optim=optim), tmp_path / "one", [0.5])
+    assert record.test == one.test
+    two = trained_with_scores(monkeypatch, quick(lesions, DEDL, epochs=2, optim=optim), tmp_path / "up", [0.1, 0.9])
+    assert isinstance(record.last_test, SegmentationScores)
+    assert isinstance(two.test, SegmentationScores)
+    without = {"hd95": None, "assd": None}
+    per_class = {name: scores.model_copy(update=without) for name, scores in two.test.per_class.items()}
+    assert record.last_test == two.test.model_copy(update={**without, "per_class": per_class})
+    assert (two.best_epoch, two.ended_improving, two.last_test) == (2, True, None)
+
+
+def test_a_run_says_when_it_ended_improving_or_made_few_steps(
+    tmp_path: Path, lesions: Path, quick: Quick, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = trained_with_scores(monkeypatch, quick(lesions, DEDL, epochs=2), tmp_path / "run", [0.1, 0.9])
+    assert record.steps == 2 * 6  # 42 training images in batches of 8
+    assert [said for said in caplog.messages if "best epoch was the last, 2 of 2" in said]
+    assert [said for said in caplog.messages if "only 12 optimiser steps" in said]
+
+
+def test_steps_are_the_same_for_few_labels_as_for_many(tmp_path: Path, lesions: Path, quick: Quick) -> None:
+    few = quick(lesions, DEDL, epochs=None, steps=9, epoch_steps=3, label_fraction=10)
+    record = train(few, tmp_path / "run")
+    assert isinstance(record, RunRecord)
+    assert (record.steps, record.epochs) == (9, 3)
+    assert [epoch.epoch for epoch in read_epochs(tmp_path / "run")] == [1, 2, 3]
+    assert train(few, tmp_path / "run", resume=True) == record  # the saved settings are those of today
 
 
 def test_the_loss_falls(finished: Path) -> None:

@@ -49,6 +49,9 @@ records = st.builds(
     task=st.sampled_from(["multiclass", "multilabel", "segmentation"]),
     val=st.none() | classification | segmentation,
     test=st.none() | classification | segmentation,
+    last_test=st.none() | classification | segmentation,
+    steps=st.none() | st.integers(0, 10**6),
+    ended_improving=st.booleans(),
     label_fraction=st.floats(0.1, 100),
     dataset=st.text(max_size=20),
     classes=st.just(["a", "b"]),
@@ -109,6 +112,22 @@ def changed(folder: Path, **changes: Any) -> Path:
     path = folder / "record.json"
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
     return folder
+
+
+def test_a_record_of_a_version_without_steps_is_read(tmp_path: Path) -> None:
+    folder = changed(tmp_path)
+    path = folder / "record.json"
+    new = ("steps", "ended_improving", "last_test")
+    kept = {key: value for key, value in json.loads(path.read_text(encoding="utf-8")).items() if key not in new}
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    older = read_record(folder)
+    assert (older.steps, older.ended_improving, older.last_test) == (None, False, None)
+    assert not older.few_steps
+
+
+@pytest.mark.parametrize(("steps", "few"), [(None, False), (0, True), (199, True), (200, False)])
+def test_fewer_than_200_steps_are_few(steps: int | None, few: bool) -> None:
+    assert a_record().model_copy(update={"steps": steps}).few_steps is few
 
 
 @pytest.mark.parametrize(

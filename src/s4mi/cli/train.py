@@ -57,6 +57,8 @@ def _print_trained(record: "RunRecord") -> None:
     epochs = f"best epoch {record.best_epoch} of {record.epochs} by validation {record.metric}"
     if record.val is None:  # nothing to select by
         epochs = plural(record.epochs, "epoch")
+    if record.steps is not None:
+        epochs = f"{plural(record.steps, 'step')}, {epochs}"
     typer.echo(
         f"{record.technique or record.method} ({record.backbone}) on {record.dataset}"
         f"{' (synthetic)' if record.synthetic else ''}: {images} images, {epochs}, {record.cost.seconds:.0f} s"
@@ -72,6 +74,9 @@ def _print_trained(record: "RunRecord") -> None:
             "are too optimistic"
         )
     print_scores({"val": record.val, "test": record.test})
+    if record.last_test is not None:
+        shown = "iou" if record.task == "segmentation" else "f1_macro"
+        typer.echo(f"last epoch, not selected: test {shown} {getattr(record.last_test, shown):.3f}")
 
 
 def _print_pretrained(record: "PretrainingRecord", out: Path) -> None:

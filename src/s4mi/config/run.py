@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, fi
 
 from s4mi.config.explain import explain
 from s4mi.config.layers import leaves
+from s4mi.config.length import resolved_length
 from s4mi.config.loggers import LoggersConfig, short_loggers
 from s4mi.config.methods import METHODS, parse_method
 from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, Section, SplitConfig
@@ -50,11 +51,22 @@ class RunConfig(Section):
     seed: int = Field(
         0, ge=0, description="Seed of all random draws of the run, and of the split unless split.seed is set"
     )
-    epochs: int = Field(50, ge=1, description="Number of training epochs")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="Number of optimiser steps, whatever the number of images; rounded up to whole epochs of "
+        "epoch_steps (default: train by epochs)",
+    )
+    epochs: int = Field(
+        50,
+        ge=1,
+        description="Number of training epochs, each ending with a validation; follows from steps if set",
+    )
     epoch_steps: int | None = Field(
         None,
         ge=1,
-        description="Number of optimiser steps per epoch, to repeat few images often (default: each image once)",
+        description="Number of optimiser steps per epoch, to repeat few images often (default: each image once, or a "
+        "twentieth of steps)",
     )
     batch_size: int = Field(16, ge=1, description="Number of images per optimiser step, over all devices together")
     optim: OptimConfig = Field(OptimConfig(), description="Optimiser and learning-rate schedule")
@@ -84,6 +96,7 @@ class RunConfig(Section):
             full["method"] = {"name": full["method"]}
         full["loggers"] = short_loggers(full.get("loggers", {}))
         full = {key: {} if value is None and key in SECTIONS else value for key, value in full.items()}
+        full = resolved_length(full)
         method, optim = full.get("method"), full.get("optim", {})
         config = METHODS.get(str(method.get("name", ""))) if isinstance(method, dict) else None
         if config is not None and isinstance(optim, dict):
@@ -132,15 +145,16 @@ class RunConfig(Section):
         contents = self.model_dump(
             mode="json",
             exclude={
+                "steps": True,
                 "hardware": True,
                 "health": True,
                 "loggers": True,
                 "auto": True,
                 "data": {"path", "version", "cache", "allow_leakage"},
                 "split": {"file"},
-                "method": {"pretrained", "classes"},
+                "method": {"pretrained", "classes", "recipe"},
             },
-        )  # monitoring, logging and the names of clusters change no weight
+        )  # monitoring, logging and names of clusters change no weight; what steps and recipe set is in other settings
         for key in self.method.starts:
             weights = contents["method"].get(key)
             if weights is not None and key != "pretrained":
@@ -195,12 +209,20 @@ def save_run_config(config: RunConfig, path: Path) -> None:
 def differences(left: RunConfig, right: RunConfig) -> list[str]:
     """Return the settings that differ between two configs, as `key: left → right`.
 
-    Ignored are hardware, monitoring and loggers, the names of clusters, and the folders of the cache and of a
-    pre-training run.
+    Ignored are hardware, monitoring and loggers, the names of clusters, the folders of the cache and of a pre-training
+    run, and `steps` and `recipe`, which only set other settings.
     """
     a, b = (dict(leaves(config.model_dump(mode="json"))) for config in (left, right))
     sections = ("hardware.", "health.", "loggers.", "auto.")
-    ignored = (*sections, "data.cache", "data.allow_leakage", "method.pretrained", "method.classes")
+    ignored = (
+        *sections,
+        "data.cache",
+        "data.allow_leakage",
+        "method.pretrained",
+        "method.classes",
+        "method.recipe",
+        "steps",
+    )
     return [
         f"{key}: {a.get(key)} → {b.get(key)}"
         for key in sorted({*a, *b})

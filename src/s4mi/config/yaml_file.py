@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from s4mi.config.layers import without_other_length
 from s4mi.errors import S4miError
 
 
@@ -38,21 +39,17 @@ def read_settings(path: Path, *, first: str) -> dict[str, Any]:
 def apply_overrides(contents: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Return a copy of `contents` with each `dotted.key=value` set.
 
-    Values are parsed as YAML, so that `[1, 2]`, `null` and `1e-3` work.
+    Values are parsed as YAML, so that `[1, 2]`, `null` and `1e-3` work. `steps=…` alone replaces `epochs` of the same
+    section, and the other way round.
 
     Raises:
         S4miError: an override has no `=` or no valid YAML value, or addresses a key below a plain value.
     """
     result: dict[str, Any] = json.loads(json.dumps(contents, default=str))
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key:
-            raise S4miError(f"{override!r} is not a valid override; write key=value, e.g. optim.lr=1e-3")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise S4miError(f"{override!r}: the value is not valid YAML; quote it") from error
-        *path, last = key.split(".")
+    parsed = [_parse(override) for override in overrides]
+    for path in {path for path, _, _ in parsed}:
+        _drop_other_length(result, path, {last: value for other, last, value in parsed if other == path})
+    for override, (path, last, value) in zip(overrides, parsed, strict=True):
         section = result
         for part in path:
             if part == "method" and isinstance(section.get(part), str):
@@ -64,3 +61,27 @@ def apply_overrides(contents: dict[str, Any], overrides: Sequence[str]) -> dict[
             section = section[part]
         section[last] = value
     return result
+
+
+def _parse(override: str) -> tuple[tuple[str, ...], str, Any]:
+    """Return the sections above a key, the key, and its value."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise S4miError(f"{override!r} is not a valid override; write key=value, e.g. optim.lr=1e-3")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise S4miError(f"{override!r}: the value is not valid YAML; quote it") from error
+    *path, last = key.split(".")
+    return tuple(path), last, value
+
+
+def _drop_other_length(contents: dict[str, Any], path: Sequence[str], values: dict[str, Any]) -> None:
+    """Drop `epochs` from the section at `path` if `values` set `steps` there, or the other way round."""
+    section: Any = contents
+    for part in path:
+        section = section.get(part) if isinstance(section, dict) else None
+    if isinstance(section, dict):
+        kept = dict(without_other_length(section, values))
+        section.clear()
+        section.update(kept)

@@ -35,14 +35,23 @@ from s4mi.contract.semi_supervised import (
     SemiSupervisedConfig,
     sigmoid_ramp,
 )
-from s4mi.contract.settings import AUTO, MethodConfig, NetworkKind, PretrainedConfig, WeightRule
+from s4mi.contract.settings import AUTO, MethodConfig, NetworkKind, PretrainedConfig, Recipe, WeightRule
 from s4mi.contract.tuning import Tuning, TuningConfig
-from s4mi.contract.views import MultiCrop, ViewSpec
+from s4mi.contract.views import (
+    CLASSIFICATION_VIEWS,
+    PAPER_SEGMENTATION_VIEWS,
+    STRONG_SEGMENTATION_VIEWS,
+    MultiCrop,
+    ViewSpec,
+)
 
 __all__ = [
     "AUTO",
+    "CLASSIFICATION_VIEWS",
     "MOST_CLUSTERS",
+    "PAPER_SEGMENTATION_VIEWS",
     "POOLED",
+    "STRONG_SEGMENTATION_VIEWS",
     "TURNS",
     "Batch",
     "BatchComposition",
@@ -68,6 +77,7 @@ __all__ = [
     "NetworkKind",
     "PretrainedConfig",
     "Pretrainer",
+    "Recipe",
     "Segmenter",
     "SemiSupervised",
     "SemiSupervisedConfig",

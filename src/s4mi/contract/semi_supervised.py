@@ -2,14 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 from pydantic import Field, PositiveInt
 
 from s4mi.contract.batch import TrainState
 from s4mi.contract.method import Segmenter
-from s4mi.contract.settings import MethodConfig, NetworkKind, WeightRule
-from s4mi.contract.views import ViewSpec
+from s4mi.contract.settings import MethodConfig, NetworkKind, Recipe, WeightRule
+from s4mi.contract.views import PAPER_SEGMENTATION_VIEWS, STRONG_SEGMENTATION_VIEWS, ViewSpec
 from s4mi.errors import S4miError
 from s4mi.records import TaskKind
 
@@ -26,6 +26,7 @@ class BatchComposition:
     Attributes:
         labelled: number of annotated images. unlabelled: number of other images.
         strong: colour augmentation of each further view of the unlabelled images; its geometry is that of the first.
+            Where there are any, the first, whose prediction is their target, keeps the colours of the image.
     """
 
     labelled: int
@@ -40,8 +41,10 @@ class SemiSupervisedConfig(MethodConfig):
     """
 
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"segmentation"})
-    default_views: ClassVar[ViewSpec] = ViewSpec()
+    default_views: ClassVar[ViewSpec] = STRONG_SEGMENTATION_VIEWS
+    paper_settings: ClassVar[dict[str, Any]] = {"views": PAPER_SEGMENTATION_VIEWS.model_dump()}
 
+    recipe: Recipe = Field("strong", description="Source of the defaults of views: s4mi's own, or S4MI's paper")
     unlabelled_weight: float = Field(1.0, ge=0, description="Weight of the loss on images without masks")
     ramp_up: float = Field(
         0.0,

@@ -2,9 +2,9 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from s4mi.contract.batch import Task
 from s4mi.contract.method import Method
@@ -13,6 +13,9 @@ from s4mi.records import TaskKind
 
 WeightRule = Literal["none", "inverse", "median"]
 """Rule for the class weights of the cross-entropy; see `maths.losses.class_weights`."""
+
+Recipe = Annotated[Literal["strong", "paper"], BeforeValidator(lambda value: "strong" if value == "s4mi" else value)]
+"""Source of the defaults of a method: what scores best here, or its paper. Older files call the former `s4mi`."""
 
 
 NetworkKind = Literal["encoder", "cnn", "transformer", "segmenter"]
@@ -55,9 +58,22 @@ class MethodConfig(BaseModel, ABC):
 
     default_views: ClassVar[ViewSpec]
     """Default augmentation of training images."""
+    paper_settings: ClassVar[dict[str, Any]] = {}
+    """With the setting `recipe`: values of the paper that replace the defaults under `recipe: paper`."""
 
     name: str
     views: ViewSpec = Field(default_factory=dict, validate_default=True, description="Augmentation of training images")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_the_recipe(cls, settings: Any) -> Any:
+        """Under `recipe: paper`, fill in the paper's values for settings that are not set explicitly."""
+        if not isinstance(settings, dict) or settings.get("recipe") != "paper":
+            return settings
+        views = settings.get("views") or {}
+        if isinstance(views, dict):
+            views = {**cls.paper_settings.get("views", {}), **views}
+        return {**cls.paper_settings, **settings, "views": views}
 
     @field_validator("views", mode="before")
     @classmethod

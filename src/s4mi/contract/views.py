@@ -49,6 +49,22 @@ class ViewSpec(BaseModel):
             raise ValueError("must be two numbers with 0 < least <= greatest")
         return ends
 
+    @property
+    def geometry(self) -> "ViewSpec":
+        """The same distribution without any change of colour."""
+        kept = ("rotation", "flip", "scale", "translation", "aspect")
+        return ViewSpec(**{name: getattr(self, name) for name in kept})
+
+
+PAPER_SEGMENTATION_VIEWS = ViewSpec()
+"""Views of training images and masks in S4MI's paper: any rotation, and flips."""
+STRONG_SEGMENTATION_VIEWS = ViewSpec(scale=(0.6, 1.0), translation=0.05, brightness=0.2, contrast=0.2, saturation=0.2)
+"""Default views of the techniques that learn from masks; measured in docs/results.md."""
+CLASSIFICATION_VIEWS = ViewSpec(
+    translation=0.05, scale=(0.8, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02
+)
+"""Views of training images for classification, in both recipes: stronger ones were not better (docs/results.md)."""
+
 
 @dataclass(frozen=True)
 class MultiCrop:

@@ -45,7 +45,8 @@ class FittedRun:
     fit: FitRecord
     started: str
     best_epoch: int = 1
-    epochs: int = 1
+    epoch: int = 1
+    steps: None = None
     restarts: int = 0
 
 

@@ -14,6 +14,7 @@
 A pre-training run writes other files; see `pretrain.py`.
 """
 
+import logging
 import math
 from pathlib import Path
 
@@ -43,6 +44,7 @@ from s4mi.training.data_state import check_data_state, data_state, read_data_sta
 from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.evaluate import evaluate, validate
+from s4mi.training.length_notes import length_notes
 from s4mi.training.loggers import check_loggers
 from s4mi.training.prepare import Prepared, prepare
 from s4mi.training.pretrained_start import read_pretrained_start, write_pretraining
@@ -50,6 +52,8 @@ from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
 from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric
 from s4mi.training.session import Session
+
+log = logging.getLogger("s4mi")
 
 
 def train(
@@ -114,7 +118,7 @@ def train_supervised(
 def _supervise(
     session: Session, method: Classifier | Segmenter, pretraining: Pretraining | None, watch: ProgressCallback
 ) -> RunRecord:
-    """Train, select the best epoch on validation, and score it once on test."""
+    """Train, select the best epoch on validation, and score it once on test; the last epoch too, for comparison."""
     config, metric = session.config, session.config.metric(session.prepared.task.kind)
     session.write_settings()
     if session.fabric.is_global_zero:
@@ -131,7 +135,10 @@ def _supervise(
     fabric, prepared = session.fabric, session.prepared
     fabric.barrier()
     best = load_method(fabric, config, prepared.task, session.run_dir.best)
-    return _record(session, best, pretraining)
+    record = _record(session, best, pretraining)
+    for note in length_notes(record):
+        log.warning(note)
+    return record
 
 
 def _fit(
@@ -165,6 +172,10 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
         calibration = calibrate(fabric, method, config, prepared, val=val, test=test)
         if calibration is not None:
             write_calibration(calibration, session.run_dir.path)
+    last = None
+    if test is not None and session.best_epoch != session.epoch:
+        method_at_end = load_method(fabric, config, prepared.task, session.run_dir.last)
+        last = evaluate(fabric, method_at_end, config, prepared, "test", distances=False)
     state = read_data_state(session.run_dir.path)
     val_members, test_members = ({} if part is None else part.members for part in (val, test))
     return RunRecord(
@@ -188,10 +199,13 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
         labels_hash="" if state is None else state.labels_hash,
         metric=config.metric(prepared.task.kind),
         best_epoch=session.best_epoch,
-        epochs=config.epochs if isinstance(session, Session) else session.epochs,
+        epochs=session.epoch,
+        steps=session.steps,
+        ended_improving=session.steps is not None and val is not None and session.best_epoch == session.epoch,
         labels=prepared.label_counts if not config.method.unlabelled else prepared.label_counts.without_labels(),
         val=None if val is None else val.scores,
         test=None if test is None else test.scores,
+        last_test=None if last is None else last.scores,
         member=method.members.choice.name if isinstance(method, Segmenter) and method.members is not None else "",
         members={
             name: MemberScores(val=val_members.get(name), test=test_members.get(name))

@@ -11,6 +11,8 @@ from s4mi.records.scores import Frozen, Scores, SegmentationScores, TaskKind
 from s4mi.records.start import Start
 
 FORMAT: Final = 1
+FEW_STEPS: Final = 200
+"""With fewer optimiser steps a network has rarely learnt what its labels allow."""
 
 
 class LabelCounts(Frozen):
@@ -73,9 +75,19 @@ class RunRecord(Frozen):
     metric: str = Field(description="validation score that selected the best epoch")
     best_epoch: int
     epochs: int
+    steps: int | None = Field(None, description="optimiser steps; None: none are made, or a record of an older version")
+    ended_improving: bool = Field(
+        False, description="whether the best epoch was the last, so that more steps may help; False in older records"
+    )
     labels: LabelCounts
     val: Scores | None = Field(discriminator="kind")
     test: Scores | None = Field(discriminator="kind")
+    last_test: Scores | None = Field(
+        None,
+        discriminator="kind",
+        description="test scores of the last epoch, for comparison, without surface distances; None: the last epoch is "
+        "the selected one, or a record of an older version",
+    )
     member: str = Field(
         "",
         validation_alias=AliasChoices("member", "reading"),
@@ -93,6 +105,11 @@ class RunRecord(Frozen):
     git_revision: str | None = Field(description="revision of the s4mi source checkout, when it runs from one")
     started: str = Field(description="ISO 8601, UTC")
     finished: str
+
+    @property
+    def few_steps(self) -> bool:
+        """Whether training made fewer than `FEW_STEPS` optimiser steps, as far as is known."""
+        return self.steps is not None and self.steps < FEW_STEPS
 
 
 class PretrainingRecord(Frozen):

@@ -74,17 +74,26 @@ def evaluate_run(run: Path, part: Part) -> Scores:
 
 
 def evaluate(
-    fabric: Fabric, method: Classifier | Segmenter, config: RunConfig, prepared: Prepared, part: Part
+    fabric: Fabric,
+    method: Classifier | Segmenter,
+    config: RunConfig,
+    prepared: Prepared,
+    part: Part,
+    *,
+    distances: bool = True,
 ) -> Evaluation | None:
     """Return the full scores of one part, or None if no image in it is annotated.
 
     Segmentation is scored at each image's own size.
+
+    Args:
+        distances: whether to compute surface distances, which take most of the time.
     """
     rows = prepared.annotated(part)
     if not rows:
         return None
     if isinstance(method, Segmenter):
-        return _segmentation(fabric, method, config, prepared, rows)
+        return _segmentation(fabric, method, config, prepared, rows, distances=distances)
     scores, predictions = _classification(fabric, method, prepared, rows)
     return Evaluation(scores, predictions=predictions)
 
@@ -172,7 +181,7 @@ def _mean_over_tiles(predicted: Tensor, row_of_tile: Tensor, rows: list[int]) ->
 
 
 def _segmentation(
-    fabric: Fabric, method: Segmenter, config: RunConfig, prepared: Prepared, rows: list[int]
+    fabric: Fabric, method: Segmenter, config: RunConfig, prepared: Prepared, rows: list[int], *, distances: bool
 ) -> Evaluation:
     chosen = ONLY if method.members is None else method.members.choice.name
     tallies: dict[str, SegmentationTally] = {}
@@ -184,7 +193,7 @@ def _segmentation(
         size = (int(prepared.cache.size[row][0]), int(prepared.cache.size[row][1]))
         for name, logits in members.items():
             if name not in tallies:  # surface distances, by far the slowest part, only for the chosen member
-                tallies[name] = SegmentationTally(prepared.task.classes, distances=name == chosen)
+                tallies[name] = SegmentationTally(prepared.task.classes, distances=distances and name == chosen)
             tallies[name].add(page_classes(logits, config, size), truth, image=image.id, group=image.group)
     first, *others = values_of_all(tallies)
     tallies = {

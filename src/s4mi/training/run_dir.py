@@ -12,7 +12,7 @@ from s4mi.config import RunConfig, differences, load_run_config
 from s4mi.contract import Classifier, FittedClassifier, FittedSegmenter, Method, Segmenter, Task
 from s4mi.data.loading.sampling import seed_of
 from s4mi.data.splits.split_file import Split, read_split_hash
-from s4mi.engine.checkpoint import BEST, TRAINING, load_weights
+from s4mi.engine.checkpoint import BEST, LAST, TRAINING, load_weights
 from s4mi.engine.memory import keep_freed_memory
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError
@@ -45,6 +45,10 @@ class RunDir:
     @property
     def best(self) -> Path:
         return self.checkpoints / BEST
+
+    @property
+    def last(self) -> Path:
+        return self.checkpoints / LAST
 
     @property
     def begun(self) -> bool:

@@ -111,6 +111,11 @@ class Session:
         self.latest = next(reversed(read_epochs(self.run_dir.path)), None)
 
     @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.config.epochs * self.loader.steps
+
+    @property
     def cost(self) -> Cost:
         """Cost so far, over all sessions."""
         joules = self.meter.read()

@@ -178,3 +178,40 @@ def test_masks_of_unlabelled_images_change_nothing() -> None:
     ]
     for one, same in zip(*streams, strict=True):
         assert all(torch.equal(getattr(one, name), getattr(same, name)) for name in ("images", "masks", "unlabelled"))
+
+
+def test_the_first_of_several_views_keeps_its_colours_and_the_others_change_them() -> None:
+    """The prediction on the first is the target of the others, so that it must be the easier one."""
+    strong = dataclasses.replace(HALVES, strong=(DARK,))
+    coloured = ViewSpec(scale=(0.6, 1.0), brightness=0.5)
+    (batch, *_), (plain, *_) = (
+        list(stream(composition=strong, views=views, seed=1).epoch(1)) for views in (coloured, coloured.geometry)
+    )
+    assert not torch.equal(batch.images, plain.images)  # labelled images change colour
+    weak, dark = batch.known_unlabelled.chunk(2)
+    assert not torch.equal(weak, dark)
+    stored = torch.from_numpy(LESIONS.cache.images).permute(0, 3, 1, 2).float() / 255
+    of_row = {int(row): stored[index] for index, row in enumerate(LESIONS.cache.row)}
+    for view, row in zip(weak, batch.rows[len(batch.images) :].tolist(), strict=True):
+        image = of_row[row]
+        assert view.min() >= image.min() - 0.02  # interpolation makes no value outside the image's own range
+        assert view.max() <= image.max() + 0.02
+
+
+def test_with_one_view_of_each_image_it_is_as_strong_as_those_with_masks() -> None:
+    coloured = ViewSpec(rotation=0, flip=False, brightness=0.9)
+    batch = next(iter(stream(views=coloured).epoch(1)))
+    stored = torch.from_numpy(LESIONS.cache.images).permute(0, 3, 1, 2).float() / 255
+    of_row = {int(row): stored[index] for index, row in enumerate(LESIONS.cache.row)}
+    same = [
+        torch.equal(view, of_row[row])
+        for view, row in zip(batch.known_unlabelled, batch.rows[len(batch.images) :].tolist(), strict=True)
+    ]
+    assert not any(same)
+
+
+def test_views_without_colour_are_drawn_as_they_are() -> None:
+    """So that the paper's views give the same weak view, to the bit, as when it was drawn like the others."""
+    assert TURNED.geometry == TURNED
+    coloured = ViewSpec(rotation=20, scale=(0.5, 0.9), translation=0.1, aspect=(0.8, 1.2), blur=0.5, hue=0.1)
+    assert coloured.geometry == ViewSpec(rotation=20, scale=(0.5, 0.9), translation=0.1, aspect=(0.8, 1.2))

@@ -84,7 +84,8 @@ class SemiSupervisedBatches:
         generator = torch.Generator().manual_seed(seed_of(self._seed, epoch, step))
         share = slice(self._rank, None, self._world)  # every process samples all views and keeps its share
         views = draw_views(self._views, len(labelled), generator)[share]
-        weak = draw_views(self._views, len(unlabelled), generator)
+        weak_views = self._views.geometry if self._composition.strong else self._views
+        weak = draw_views(weak_views, len(unlabelled), generator)
         strong = [
             replace(draw_views(spec, len(unlabelled), generator), affine=weak.affine)
             for spec in self._composition.strong

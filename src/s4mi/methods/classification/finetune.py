@@ -18,11 +18,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from s4mi.contract import (
+    CLASSIFICATION_VIEWS,
     Batch,
     Batches,
     Classifier,
     Losses,
     PretrainedConfig,
+    Recipe,
     Task,
     TrainState,
     TuningConfig,
@@ -49,11 +51,13 @@ class FinetuneConfig(PretrainedConfig, TuningConfig):
     summary: ClassVar[str] = "Fine-tune a pre-trained backbone on the labelled images"
     paper: ClassVar[str] = "Singh et al. 2024, S4MI, section 3.1 (transfer learning; second stage of DINO and CASS)"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
-    default_views: ClassVar[ViewSpec] = ViewSpec(
-        translation=0.05, scale=(0.8, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02
-    )
+    default_views: ClassVar[ViewSpec] = CLASSIFICATION_VIEWS
+    paper_settings: ClassVar[dict[str, Any]] = {"views": CLASSIFICATION_VIEWS.model_dump()}
 
     name: Literal["finetune"] = "finetune"
+    recipe: Recipe = Field(
+        "strong", description="Source of the defaults of views; for classification both recipes have the same"
+    )
     backbone: str = Field("resnet50", description="Backbone: any timm name, tiny_resnet, tiny_vit, tiny_swin, or auto")
     criterion: Literal["cross_entropy", "focal"] = Field(
         "cross_entropy", description="Loss: cross-entropy or focal loss; multi-label: its binary form for each class"

@@ -13,10 +13,19 @@ global context, so that the two make different mistakes.
 from typing import Any, ClassVar, Literal, final
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, NetworkKind, SemiSupervised, SemiSupervisedConfig, Task
+from s4mi.contract import (
+    PAPER_SEGMENTATION_VIEWS,
+    Batch,
+    Losses,
+    NetworkKind,
+    Recipe,
+    SemiSupervised,
+    SemiSupervisedConfig,
+    Task,
+)
 from s4mi.maths.losses import class_weights, dice, dice_cross_entropy
 from s4mi.maths.pseudo_labels import confident
 from s4mi.nets.ensemble import NetworkEnsemble
@@ -30,13 +39,19 @@ class CrossTeachingConfig(SemiSupervisedConfig):
     Pseudo-labels of untrained networks are noise, and those of the weaker network pass its mistakes on. The default
     recipe therefore ramps the weight of the pseudo-label loss up to 0.1 over all of training, as the authors' code
     does, and fills three quarters of a batch with labelled images. The paper's recipe uses weight 1 from the first step
-    and half of a batch. A setting that is set explicitly overrides the recipe.
+    half of a batch, and weaker views. A setting that is set explicitly overrides the recipe.
     """
 
     summary: ClassVar[str] = "Train a CNN and a transformer on few masks, each on the other's pseudo-labels"
     paper: ClassVar[str] = "Luo et al. 2022, Semi-Supervised Medical Image Segmentation via Cross Teaching"
     starts: ClassVar[dict[str, str | None]] = {"cnn_weights": NONE, "transformer_weights": NONE}
     networks: ClassVar[dict[str, NetworkKind]] = {"cnn": "segmenter", "transformer": "segmenter"}
+    paper_settings: ClassVar[dict[str, Any]] = {
+        "unlabelled_weight": 1.0,
+        "ramp_up": 0.0,
+        "labelled_share": 0.5,
+        "views": PAPER_SEGMENTATION_VIEWS.model_dump(),
+    }
 
     name: Literal["cross_teaching"] = "cross_teaching"
     cnn: str = Field(
@@ -55,8 +70,10 @@ class CrossTeachingConfig(SemiSupervisedConfig):
         IMAGENET,
         description="Initial weights of the transformer's encoder: imagenet, auto, none, or the path of a weight file",
     )
-    recipe: Literal["s4mi", "paper"] = Field(
-        "s4mi", description="Source of the defaults of unlabelled_weight, ramp_up and labelled_share"
+    recipe: Recipe = Field(
+        "strong",
+        description="Source of the defaults of unlabelled_weight, ramp_up, labelled_share and views: s4mi's own, or "
+        "the paper",
     )
     unlabelled_weight: float = Field(
         0.1, ge=0, description="Weight of the pseudo-label loss on unlabelled images; paper: 1"
@@ -74,14 +91,6 @@ class CrossTeachingConfig(SemiSupervisedConfig):
     confidence: float = Field(
         0.0, ge=0, lt=1, description="Minimum probability of a pseudo-label; pixels below it are ignored; paper: 0"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_the_recipe(cls, settings: Any) -> Any:
-        """Fill in the paper's values for settings that are not set explicitly."""
-        if not isinstance(settings, dict) or settings.get("recipe") != "paper":
-            return settings
-        return {"unlabelled_weight": 1.0, "ramp_up": 0.0, "labelled_share": 0.5, **settings}
 
     @property
     def backbone_name(self) -> str:

@@ -30,7 +30,7 @@ from s4mi.maths.distributed import from_all_processes, from_first_process
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.metrics import confusion, scores_of_confusion
 from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share
-from s4mi.maths.soft_logistic import fit_soft_logistic
+from s4mi.maths.soft_logistic import SoftLogistic
 from s4mi.nets.frozen_net import FrozenNet
 from s4mi.nets.networks import network_for, network_label
 from s4mi.nets.segmentation import log_padding
@@ -283,7 +283,7 @@ def fit_linear(head: TokenLinear, data: LabelledViews, classes: int) -> None:
     shares = class_shares(data.masks, classes, columns.shape[-2:])
     tokens, targets = (each.movedim(1, -1).flatten(0, 2) for each in (columns, shares))
     drawn = torch.randperm(len(tokens))[:MOST_TOKENS].to(tokens.device)
-    fit = fit_soft_logistic(tokens[drawn], targets[drawn], strength=STRENGTH)
+    fit = SoftLogistic(tokens[drawn]).fit(targets[drawn], strength=STRENGTH)
     head.take(fit.weight, fit.bias)
 
 

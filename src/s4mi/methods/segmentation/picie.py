@@ -23,7 +23,7 @@ from abc import ABC
 from typing import Any, ClassVar, Literal, final
 
 import torch
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from s4mi.contract import (
@@ -35,6 +35,7 @@ from s4mi.contract import (
     MultiCrop,
     NetworkKind,
     PretrainedConfig,
+    Recipe,
     Segmenter,
     Task,
     TrainState,
@@ -45,8 +46,8 @@ from s4mi.maths.geometry import warp
 from s4mi.maths.kmeans import TooFewPointsError, cluster_sizes
 from s4mi.maths.losses import cross_entropy
 from s4mi.maths.pixel_clusters import PixelClusters, PixelLabels
-from s4mi.nets.cluster_classifier import ClusterClassifier
 from s4mi.nets.block_maps import has_one_stride
+from s4mi.nets.cluster_classifier import ClusterClassifier
 from s4mi.nets.fpn import FPN
 from s4mi.nets.pixel_features import PixelFeatures
 from s4mi.nets.segmentation import log_padding
@@ -78,6 +79,7 @@ class ClusteringConfig(ClusterConfig, PretrainedConfig, ABC):
         rotation=0.0, scale=(0.5, 1.0), aspect=(3 / 4, 4 / 3), brightness=0.3, contrast=0.3, saturation=0.3, hue=0.02,
         jitter=0.8,
     )  # fmt: skip
+    paper_settings: ClassVar[dict[str, Any]] = {"centred": False, "views": PAPER_JITTER}
     default_optim: ClassVar[dict[str, Any]] = {"name": "sgd", "lr": 1e-4, "schedule": "step"}
 
     networks: ClassVar[dict[str, NetworkKind]] = {"backbone": "cnn"}
@@ -91,22 +93,15 @@ class ClusteringConfig(ClusterConfig, PretrainedConfig, ABC):
         "full", description="What is trained: full, the whole network; head, the layers on a frozen backbone"
     )
     width: PositiveInt = Field(128, description="Number of channels of the pixel features")
-    recipe: Literal["s4mi", "paper"] = Field("s4mi", description="Source of the defaults of centred and views")
+    recipe: Recipe = Field(
+        "strong", description="Source of the defaults of centred and views: s4mi's own, or the paper"
+    )
     centred: bool = Field(True, description="Subtract the mean over an image from its features; paper: false")
     balance: bool = Field(True, description="Weight pixels inversely to the size of their cluster in the loss")
     kept_batches: PositiveInt = Field(16, description="Number of batches per epoch that k-means is fitted on")
     restarts: int = Field(
         2, ge=0, description="Number of times that training restarts after a collapse before it stops"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_the_recipe(cls, settings: Any) -> Any:
-        """Fill in the paper's values for settings that are not set explicitly."""
-        if not isinstance(settings, dict) or settings.get("recipe") != "paper":
-            return settings
-        views = settings.get("views", {})
-        return {"centred": False, **settings, "views": {**PAPER_JITTER, **views} if isinstance(views, dict) else views}
 
     @property
     def restarts_allowed(self) -> int:

@@ -12,16 +12,19 @@ With autoencoder post-processing, an MLP autoencoder over the rows of the logits
     loss    L(z, y) + L(z', y)
 """
 
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from s4mi.contract import (
+    PAPER_SEGMENTATION_VIEWS,
+    STRONG_SEGMENTATION_VIEWS,
     Batch,
     Batches,
     Losses,
     NetworkKind,
+    Recipe,
     Segmenter,
     Task,
     TrainState,
@@ -41,15 +44,17 @@ from s4mi.records import TaskKind
 
 
 class SupervisedConfig(TuningConfig):
-    """Settings of the supervised U-Net; the defaults are the paper's."""
+    """Settings of the supervised U-Net; the defaults are the paper's, except for stronger views."""
 
     summary: ClassVar[str] = "Train a U-Net with a pre-trained encoder on the images that have masks"
     paper: ClassVar[str] = "Singh & Cirrone 2023, A Data-Efficient Deep Learning Framework (DEDL)"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"segmentation"})
-    default_views: ClassVar[ViewSpec] = ViewSpec()
+    default_views: ClassVar[ViewSpec] = STRONG_SEGMENTATION_VIEWS
+    paper_settings: ClassVar[dict[str, Any]] = {"views": PAPER_SEGMENTATION_VIEWS.model_dump()}
     networks: ClassVar[dict[str, NetworkKind]] = {"encoder": "segmenter"}
 
     name: Literal["dedl"] = "dedl"
+    recipe: Recipe = Field("strong", description="Source of the defaults of views: s4mi's own, or the paper")
     architecture: ArchitectureName = Field(
         "unet", description="Architecture of segmentation_models_pytorch, built on the encoder"
     )

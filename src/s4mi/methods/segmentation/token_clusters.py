@@ -30,7 +30,7 @@ from s4mi.contract import (
     Task,
     ViewSpec,
 )
-from s4mi.maths.kmeans import assign, as_points, check_distinct, check_finite, lloyd, plus_plus_start
+from s4mi.maths.kmeans import as_points, assign, check_distinct, check_finite, lloyd, plus_plus_start
 from s4mi.nets.block_maps import block_widths, frozen_encoders
 from s4mi.nets.cluster_classifier import ClusterClassifier
 from s4mi.nets.extractor_keys import ExtractorKeys

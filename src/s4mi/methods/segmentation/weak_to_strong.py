@@ -1,7 +1,7 @@
 """Weak-to-strong consistency in the style of UniMatch (Yang et al. 2023, after FixMatch, Sohn et al. 2020).
 
     x, y         (B, 3, H, W) labelled images and their (B, H, W) masks; x_u (U, 3, H, W) unlabelled images
-    p, w         network(x), network(x_u)                     logits of weakly augmented images
+    p, w         network(x), network(x_u)                     logits; x_u keeps its colours
     s_1, s_2     network of two strong views of x_u           colour jitter, blur and CutMix; the weak view's geometry
     f            decoder(dropout(encoder(x_u)))               half of the channels dropped
     c            pixels with max softmax(w) ≥ confidence
@@ -9,8 +9,9 @@
     images       ½ λ ½ [CE(s_1, argmax w) + CE(s_2, argmax w)] over c
     features     ½ λ CE(f, argmax w) over c
 
-Confident predictions on the weak view are the targets of the strong views and of the perturbed features. The terms over
-c are divided by the number of all pixels, so that a few confident pixels have little weight.
+Confident predictions on the weak view, which changes no colour, are the targets of the strong views and of the
+perturbed features. The terms over c are divided by the number of all pixels, so that a few confident pixels have little
+weight.
 
 UniMatch V2 (Yang et al. 2025) perturbs image and features at once: with `complementary` the features of the two strong
 views of half of the images are multiplied by 2 m and 2 (1 - m), m a random half of the channels, and there is one term:

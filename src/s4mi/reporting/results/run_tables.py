@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from s4mi.formatting import duration
+from s4mi.formatting import duration, plural
 from s4mi.reporting.results.comparison import technique_of
 from s4mi.reporting.results.runs import ReportRun
-from s4mi.reporting.results.scores import TASK_NAMES, metric_of, percent, score_of
+from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of, percent, score_of
 from s4mi.reporting.results.table_model import Cell, Column, Row, Table, table_row
+from s4mi.reporting.results.training_length import last_score
 from s4mi.reporting.results.unfinished_runs import UnfinishedRun
 
 NO_FAILURE = "no failure recorded: still running, or interrupted"
@@ -32,13 +33,22 @@ def _run(run: ReportRun) -> Row:
         technique_of(record).label,
         percent(record.label_fraction),
         f"{record.seed}",
-        Cell("" if score is None else f"{score:.{metric.digits}f}", details=(metric.label,)),
-        f"{record.best_epoch} of {record.epochs}",
+        Cell("" if score is None else f"{score:.{metric.digits}f}", details=(metric.label, *_last_epoch(run, metric))),
+        Cell(f"{record.best_epoch} of {record.epochs}", details=_length(run)),
         duration(record.cost.seconds),
         record.config_hash,
         record.split_hash,
         record.data_hash,
     )
+
+
+def _last_epoch(run: ReportRun, metric: Metric) -> tuple[str, ...]:
+    score = last_score(run.record)
+    return () if score is None else (f"last epoch {score:.{metric.digits}f}",)
+
+
+def _length(run: ReportRun) -> tuple[str, ...]:
+    return () if run.record.steps is None else (plural(run.record.steps, "step"),)
 
 
 def unfinished_table(runs: Sequence[UnfinishedRun]) -> Table | None:

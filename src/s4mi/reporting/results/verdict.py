@@ -14,6 +14,7 @@ from s4mi.formatting import plural
 from s4mi.maths.stats import mean_interval
 from s4mi.reporting.results.findings import Findings, Ranking, majority_caveat, score_text
 from s4mi.reporting.results.paired_tests import ALPHA
+from s4mi.reporting.results.training_length import last_epoch_sentence, length_sentence
 
 NO_RUNS = "There is no finished run yet."
 UNTESTED = "No run was tested yet, so there is nothing to compare."
@@ -24,24 +25,31 @@ BRIEF_UP_TO = 3
 def verdict(findings: Sequence[Findings]) -> list[str]:
     """Return three sentences on all comparisons together, or one if there is nothing to compare.
 
-    If several techniques compete in some comparisons, the others are ignored.
+    If several techniques compete in some comparisons, the others are ignored. A further sentence says which runs may
+    have trained too briefly.
     """
     if not findings:
         return [NO_RUNS]
     if not any(_is_tested(one) for one in findings):
         return [UNTESTED]
     contested = [one for one in findings if len(one.table.rows) > 1] or list(findings)
-    return finding_sentences(findings[0]) if len(findings) == 1 else _joint_verdict(contested)
+    if len(findings) == 1:
+        return finding_sentences(findings[0])
+    length = length_sentence([record for one in findings for record in one.comparison.records])
+    return [*_joint_verdict(contested), *filter(None, [length])]
 
 
 def finding_sentences(findings: Findings) -> list[str]:
-    """Return the three sentences on one comparison, or one if nothing was tested."""
+    """Return the three sentences on one comparison and those on training length, or one if nothing was tested."""
     if not _is_tested(findings):
         return [UNTESTED]
+    records = findings.comparison.records
+    length = (length_sentence(records), last_epoch_sentence(records, findings.table.metric))
     return [
         f"Few labels: {_few(findings)}.",
         f"Full supervision: {_full(findings)}.",
         f"Labels needed: {findings.need.sentence}.",
+        *filter(None, length),
     ]
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from s4mi.maths.stats import Interval
-from s4mi.records import Part, RunRecord, Scores, write_text_atomically
+from s4mi.records import RunRecord, Scores, write_text_atomically
 from s4mi.reporting.results.comparison import Comparison, Technique, compare, interval_over, technique_of
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import Metric, class_value, metrics_of
@@ -26,7 +26,7 @@ SUMMARY = (
 )
 RUNS = (
     *("run", "dataset", "synthetic", "task", "method", "backbone", "label_fraction", "labelled", "seed", "part"),
-    *("metric", "class", "value", "best_epoch", "epochs", "restarts", "leaks", "seconds", "images_per_second"),
+    *("metric", "class", "value", "best_epoch", "epochs", "steps", "restarts", "leaks", "seconds", "images_per_second"),
     *("peak_memory_mib", "energy_wh", "parameters", "device", "config_hash", "split_hash", "data_hash"),
     *("git_revision", "started", "finished"),
 )
@@ -112,11 +112,15 @@ def _run(run: ReportRun) -> Iterator[Row]:
     ]  # fmt: skip
     cost = record.cost
     tail = [
-        record.best_epoch, record.epochs, record.restarts, record.leaks, cost.seconds, cost.images_per_second,
-        cost.peak_memory_mib, cost.energy_wh, cost.parameters, cost.device, record.config_hash, record.split_hash,
-        record.data_hash, record.git_revision, record.started, record.finished,
+        record.best_epoch, record.epochs, record.steps, record.restarts, record.leaks, cost.seconds,
+        cost.images_per_second, cost.peak_memory_mib, cost.energy_wh, cost.parameters, cost.device, record.config_hash,
+        record.split_hash, record.data_hash, record.git_revision, record.started, record.finished,
     ]  # fmt: skip
-    parts: tuple[tuple[Part, Scores | None], ...] = (("val", record.val), ("test", record.test))
+    parts: tuple[tuple[str, Scores | None], ...] = (
+        ("val", record.val),
+        ("test", record.test),
+        ("last_test", record.last_test),
+    )
     values: list[tuple[object, ...]] = [(part, *one) for part, scores in parts for one in _values(record, scores)]
     for value in values or [("", "", "", None)]:  # a run without scores still has a row
         yield _row(*head, *value, *tail)
