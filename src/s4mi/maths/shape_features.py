@@ -83,7 +83,7 @@ def shape_of(component: Mask) -> Floats:
 
 
 def _described(mask: Mask, image: Colours) -> dict[str, Floats]:
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     areas = stats[1:, cv2.CC_STAT_AREA]
     large = areas[areas >= SMALLEST]
     shape, amount = np.zeros(len(SHAPE), dtype=np.float32), np.zeros(3, dtype=np.float32)

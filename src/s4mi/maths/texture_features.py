@@ -71,7 +71,7 @@ def oriented_gradients(grey: NDArray[np.uint8]) -> dict[str, Floats]:
 
 
 def granulometry(grey: NDArray[np.uint8]) -> dict[str, Floats]:
-    """Share of the grey values that openings (bright grains) and closings (dark grains) by discs of each size remove."""
+    """Grey values that openings (bright grains) and closings (dark grains) by discs of each size remove."""
     bright, dark = [], []
     opened = closed = float(grey.mean())
     for radius in RADII:

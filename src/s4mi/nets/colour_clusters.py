@@ -1,7 +1,7 @@
 """Pixels in clusters by their colour, or by Otsu's threshold of each image, and clusters as classes.
 
-    k-means    z = -|c(x) - μ_k|²      c: smoothed opponent colour of a pixel; μ of all images, or of each by itself, then
-                                       in order of the share of the border that they cover, the greatest first
+    k-means    z = -|c(x) - μ_k|²      c: smoothed opponent colour of a pixel; μ of all images, or of each by itself,
+                                       then in order of the share of the border that they cover, the greatest first
     Otsu       z = ∓(g - t)            t: Otsu's threshold of the image's grey values g; cluster 1 is the side that
                                        covers less of the border of the image, so that it does not matter whether
                                        objects are bright or dark
@@ -145,7 +145,7 @@ def opponent_colours(images: Tensor) -> Tensor:
 
 
 def otsu_thresholds(grey: Tensor) -> Tensor:
-    """(B, H, W) in [0, 1] → (B,): the grey value, between two of 256 levels, that separates two classes best (Otsu 1979)."""
+    """(B, H, W) in [0, 1] → (B,) grey values, between two of 256 levels, that separate two classes best (Otsu 1979)."""
     levels = (grey.clamp(0, 1) * (LEVELS - 1)).round().long().flatten(1)
     counts = torch.zeros(len(levels), LEVELS, device=grey.device).scatter_add_(
         1, levels, torch.ones_like(levels).float()

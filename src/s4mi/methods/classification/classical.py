@@ -137,11 +137,8 @@ class Classical(FittedClassifier):
         return (f"not fitted, as all labelled images agree: {', '.join(names)}; label more images",)
 
     def head_logits(self, blocks: Sequence[Tensor]) -> Tensor:
-        logits: Tensor
-        if self.boosted.fitted:
-            logits = self.boosted(blocks[0])
-        else:
-            logits = self.linear(self.standardised(list(blocks)))
+        x = blocks[0]
+        logits: Tensor = self.boosted(x) if self.boosted.fitted else self.linear(self.standardised([x]))
         return logits
 
     def loss(self, batch: Batch) -> Losses:

@@ -123,7 +123,7 @@ class ClassicalSegmenter(FittedSegmenter):
         notes = (f"without an annotated pixel, never predicted: {', '.join(missing)}",) if missing else ()
         return Fit(notes=notes, chosen={"pixels": float(len(y))})
 
-    def head_logits(self, features: Sequence[dict[str, Tensor]], images: Tensor) -> Tensor:  # noqa: ARG002
+    def head_logits(self, features: Sequence[dict[str, Tensor]], images: Tensor) -> Tensor:
         pixels = self.features(images)
         probability = self.forest(pixels.movedim(1, -1).flatten(0, 2))
         height, width = images.shape[-2:]

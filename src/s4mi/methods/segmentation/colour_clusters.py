@@ -1,7 +1,7 @@
 """Segmentation without masks or network: k-means of colours, or Otsu's threshold (Otsu 1979).
 
     k-means    of the colours of each image by itself; nothing is learnt
-               or centroids of a sample of pixels of all training images, the best of several starts (`per_image: false`)
+               or, with `per_image: false`, of a sample of pixels of all training images, the best of several starts
     Otsu       a threshold of the grey values of each image by itself; nothing is learnt
 
 Clusters have no names. As with PiCIE, they are matched to classes on validation masks, unless a person has named them
@@ -106,7 +106,7 @@ class ColourClustering(FittedSegmenter):
     def matching(self) -> ImageClusters:
         return self.answer
 
-    def head_logits(self, features: Sequence[dict[str, Tensor]], images: Tensor) -> Tensor:  # noqa: ARG002
+    def head_logits(self, features: Sequence[dict[str, Tensor]], images: Tensor) -> Tensor:
         logits: Tensor = self.answer(images)
         return logits
 
@@ -134,5 +134,5 @@ class ColourClustering(FittedSegmenter):
         return Fit(losses={"within": least})
 
     def loss(self, batch: Batch) -> Losses:
-        """Mean squared distance from the centroids, which k-means lowers; of Otsu, less the distance from the threshold."""
+        """Mean squared distance from the centroids, which k-means lowers; Otsu: minus the distance from the threshold."""
         return Losses(within=-self.answer.clusters(batch.images).amax(dim=1).mean())
