@@ -10,7 +10,7 @@ from s4mi.maths import boosting
 from s4mi.maths.boosting import DEPTH, RATE, SHARE, boosting_loss, fit_boosting
 from s4mi.maths.folds import folds
 from s4mi.maths.logistic import UNSEEN
-from s4mi.maths.tree_arrays import forest_trees, join_trees
+from s4mi.maths.tree_arrays import TreeArrays, forest_trees, join_trees
 from s4mi.nets.trees import Trees
 
 
@@ -40,9 +40,9 @@ def peer(seed: int) -> GradientBoostingClassifier:
     )
 
 
-def network(arrays: object) -> Trees:
+def network(arrays: TreeArrays) -> Trees:
     trees = Trees()
-    trees.set_trees(arrays)  # type: ignore[arg-type]
+    trees.set_trees(**vars(arrays))
     return trees
 
 
@@ -117,7 +117,7 @@ def test_a_sample_on_a_threshold_goes_left_as_in_scikit_learn() -> None:
     forest = RandomForestClassifier(1, bootstrap=False).fit(x, [0, 1])
     arrays = forest_trees(forest, 2)
     threshold = float(forest.estimators_[0].tree_.threshold[0])
-    around = np.nextafter(np.float32(threshold), np.float32([-1, 1])).astype(np.float32)
+    around = np.nextafter(np.float32(threshold), np.array([-1, 1], dtype=np.float32)).astype(np.float32)
     new = np.array([[around[0]], [np.float32(threshold)], [around[1]]], dtype=np.float32)
     np.testing.assert_array_equal(network(arrays)(torch.from_numpy(new)).numpy(), forest.predict_proba(new))
 

@@ -14,7 +14,7 @@ from s4mi.records.calibration import read_calibration
 
 Quick = Callable[..., RunConfig]
 FOREST = {"name": "classical_segmenter", "trees": 8, "pixels": 2000}
-LEAST = {"forest": 0.7, "kmeans": 0.25, "otsu": 0.25}
+LEAST = {"forest": 0.5, "kmeans": 0.15, "otsu": 0.15}
 """The synthetic lesions have hairs and vignettes, which colours alone do not tell from lesions."""
 
 

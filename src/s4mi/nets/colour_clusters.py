@@ -55,7 +55,6 @@ class ImageClusters(nn.Module, ABC):
         """Set the class of each cluster, (`count`,) int64."""
         self.matched.copy_(classes)
 
-    @final
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] → (B, K, H, W): the logit of a class is the maximum over its clusters."""
         logits = self.clusters(images)
@@ -77,7 +76,7 @@ class ColourClusters(ImageClusters):
 
     def clusters(self, images: Tensor) -> Tensor:
         colours = smooth_colours(images)
-        return -_squared_distances(colours.flatten(2), self.centroids).unflatten(2, colours.shape[2:])
+        return -_squared_distances(colours.flatten(2), self.centroids).reshape(-1, self.count, *colours.shape[2:])
 
 
 @final
@@ -95,10 +94,10 @@ class ImageColourClusters(ImageClusters):
             centroids = torch.where(sizes > 0, sums / sizes.clamp_min(1), points.mean(dim=2, keepdim=True))
             distances = _squared_distances(points, centroids.transpose(1, 2))
             labels = distances.argmin(dim=1)
-        side = F.one_hot(labels.unflatten(1, colours.shape[2:]), self.count).movedim(-1, 1)
+        side = F.one_hot(labels.reshape(-1, *colours.shape[2:]), self.count).movedim(-1, 1)
         order = border_share(side.to(points.dtype)).argsort(dim=1, descending=True, stable=True)
         ordered = distances.gather(1, order[:, :, None].expand_as(distances))
-        return -ordered.unflatten(2, colours.shape[2:])
+        return -ordered.reshape(-1, self.count, *colours.shape[2:])
 
     def _start(self, intensity: Tensor) -> Tensor:
         """(B, P) first clusters: equal ranges of the intensity."""

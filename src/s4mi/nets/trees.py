@@ -2,10 +2,11 @@
 
 from typing import final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.maths.tree_arrays import TreeArrays
 from s4mi.nets.resizable_buffers import ResizableBuffers
 
 CHUNK = 2**22
@@ -36,16 +37,30 @@ class Trees(ResizableBuffers):
         """Whether there are trees."""
         return len(self.roots) > 0
 
-    def set_trees(self, trees: TreeArrays) -> None:
-        """Replace the trees."""
-        names = ("feature", "left", "right", "threshold", "value", "roots", "bias")
-        self.give(**{name: torch.from_numpy(getattr(trees, name)) for name in names}, levels=torch.zeros(trees.levels))
+    def set_trees(
+        self,
+        *,
+        feature: NDArray[np.int64],
+        left: NDArray[np.int64],
+        right: NDArray[np.int64],
+        threshold: NDArray[np.float32],
+        value: NDArray[np.float32],
+        roots: NDArray[np.int64],
+        bias: NDArray[np.float32],
+        levels: int,
+    ) -> None:
+        """Replace the trees; the arguments are the attributes of `maths.tree_arrays.TreeArrays`."""
+        arrays = {
+            "feature": feature, "left": left, "right": right, "threshold": threshold, "value": value, "roots": roots,
+            "bias": bias,
+        }  # fmt: skip
+        self.give(**{name: torch.from_numpy(array) for name, array in arrays.items()}, levels=torch.zeros(levels))
 
     def forward(self, x: Tensor) -> Tensor:
         feature, left, right, roots = (each.long() for each in (self.feature, self.left, self.right, self.roots))
-        rows = x if torch.compiler.is_exporting() else x.split(max(1, CHUNK // max(len(roots), 1)))
+        size = max(1, CHUNK // max(len(roots), 1))
         parts = []
-        for part in (rows,) if isinstance(rows, Tensor) else rows:
+        for part in (x,) if torch.compiler.is_exporting() else torch.split(x, size):
             node = roots.expand(len(part), -1)
             for _ in range(len(self.levels)):
                 above = part.gather(1, feature[node]) > self.threshold[node]

@@ -115,7 +115,7 @@ class Classical(FittedClassifier):
             trees = models.trees(x.shape[1])
         if trees is None:
             return Fit(self._notes(y), chosen={"head": "logistic", **(logistic.chosen or {})}, scores=scores)
-        self.boosted.set_trees(trees)
+        self.boosted.set_trees(**vars(trees))
         return Fit(self._notes(y), chosen={"head": "boosting"}, scores=scores)
 
     def _weights(self, labels: NDArray[Any]) -> NDArray[np.float64]:

@@ -118,14 +118,14 @@ class ClassicalSegmenter(FittedSegmenter):
             random_state=int(generator.integers(2**31)),
         )
         forest.fit(np.concatenate(samples), y, sample_weight=weight)
-        self.forest.set_trees(forest_trees(forest, classes))
+        self.forest.set_trees(**vars(forest_trees(forest, classes)))
         missing = [name for name, count in zip(self.task.classes, counts, strict=True) if not count]
         notes = (f"without an annotated pixel, never predicted: {', '.join(missing)}",) if missing else ()
         return Fit(notes=notes, chosen={"pixels": float(len(y))})
 
     def head_logits(self, features: Sequence[dict[str, Tensor]], images: Tensor) -> Tensor:
-        pixels = self.features(images)
-        probability = self.forest(pixels.movedim(1, -1).flatten(0, 2))
+        pixels: Tensor = self.features(images)
+        probability: Tensor = self.forest(pixels.movedim(1, -1).flatten(0, 2))
         height, width = images.shape[-2:]
         return probability.clamp_min(UNCERTAIN).log().reshape(-1, height, width, probability.shape[-1]).movedim(-1, 1)
 

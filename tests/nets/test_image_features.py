@@ -11,9 +11,9 @@ from skimage.measure import label, regionprops
 from skimage.morphology import disk as disc
 from skimage.morphology import opening
 
-from s4mi.maths.colour_features import BINS, CHANNELS, colour_features, colours
-from s4mi.maths.shape_features import SHAPE, core, foreground, shape_features, shape_of
-from s4mi.maths.texture_features import DISTANCES, LEVELS, RADII, cooccurrence, granulometry, oriented_gradients
+from s4mi.nets.colour_features import BINS, CHANNELS, colour_features, colours
+from s4mi.nets.shape_features import SHAPE, core, foreground, shape_features, shape_of
+from s4mi.nets.texture_features import DISTANCES, LEVELS, RADII, cooccurrence, granulometry, oriented_gradients
 
 Image = NDArray[np.float32]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
 
-from s4mi.maths.colour_features import CHANNELS, Colours
+from s4mi.nets.colour_features import CHANNELS, Colours
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]

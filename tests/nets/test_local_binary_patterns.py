@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 from skimage.feature import local_binary_pattern
 
-from s4mi.maths.local_binary_patterns import local_binary_patterns
-from s4mi.maths.texture_features import PATTERNS
+from s4mi.nets.local_binary_patterns import local_binary_patterns
+from s4mi.nets.texture_features import PATTERNS
 
 
 @pytest.mark.parametrize(("points", "radius"), PATTERNS)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from skimage.feature import graycomatrix, graycoprops, hog
 from skimage.morphology import disk
 
-from s4mi.maths.colour_features import Colours
-from s4mi.maths.local_binary_patterns import local_binary_patterns
+from s4mi.nets.colour_features import Colours
+from s4mi.nets.local_binary_patterns import local_binary_patterns
 
 Floats = NDArray[np.float32]
 
