@@ -134,5 +134,5 @@ class ColourClustering(FittedSegmenter):
         return Fit(losses={"within": least})
 
     def loss(self, batch: Batch) -> Losses:
-        """Mean squared distance from the centroids, which k-means lowers; Otsu: minus the distance from the threshold."""
+        """Mean squared distance from the centroids; of Otsu, minus the mean distance from the threshold."""
         return Losses(within=-self.answer.clusters(batch.images).amax(dim=1).mean())
