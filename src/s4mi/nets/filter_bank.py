@@ -12,7 +12,9 @@ border.
 from functools import lru_cache
 from typing import final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 SCALES = (0.7, 1.6, 3.5, 8.0)
@@ -46,8 +48,10 @@ class FilterBank(nn.Module):
 
 def gaussian(x: Tensor, scale: float, *, order: tuple[int, int] = (0, 0)) -> Tensor:
     """(…, H, W) filtered with a Gaussian, or its derivative of `order` 0, 1 or 2 along rows and columns."""
-    rows = filter_matrix(x.shape[-2], scale, order[0]).to(x)
-    columns = filter_matrix(x.shape[-1], scale, order[1]).to(x)
+    rows, columns = (
+        torch.from_numpy(filter_matrix(int(size), scale, axis_order)).to(x)
+        for size, axis_order in zip(x.shape[-2:], order, strict=True)
+    )
     return rows @ x @ columns.T
 
 
@@ -65,26 +69,26 @@ def _eigenvalues(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=64)
-def filter_matrix(size: int, scale: float, order: int) -> Tensor:
+def filter_matrix(size: int, scale: float, order: int) -> NDArray[np.float32]:
     """(size, size) matrix of a filter along one axis, with the border mirrored about the outermost pixels.
 
     The kernels are those of `scipy.ndimage.gaussian_filter1d`, but for what the second derivative of a constant is
-    there: cut off at 3σ, it is not 0.
+    there: cut off at 3σ, it is not 0. An array, not a tensor: while an export is traced, tensors are only descriptions,
+    and must not be kept.
     """
     radius = int(TRUNCATED * scale + 0.5)
-    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
-    kernel = torch.exp(-offsets.square() / (2 * scale**2))
+    offsets = np.arange(-radius, radius + 1)
+    kernel = np.exp(-np.square(offsets) / (2 * scale**2))
     kernel = kernel / kernel.sum()
     if order == 1:
         kernel = kernel * offsets / scale**2  # correlation: the sign is that of the derivative
     elif order == 2:
-        curved = kernel * (offsets.square() / scale**4 - 1 / scale**2)
+        curved = kernel * (np.square(offsets) / scale**4 - 1 / scale**2)
         kernel = curved - curved.sum() * kernel
-    matrix = torch.zeros(size, size, dtype=torch.float64)
-    rows = torch.arange(size)
-    period = max(2 * (size - 1), 1)
-    for offset, weight in zip(range(-radius, radius + 1), kernel.tolist(), strict=True):
+    matrix = np.zeros((size, size))
+    rows, period = np.arange(size), max(2 * (size - 1), 1)
+    for offset, weight in zip(offsets.tolist(), kernel.tolist(), strict=True):
         place = (rows + offset) % period
-        place = torch.where(place >= size, period - place, place) if size > 1 else torch.zeros_like(rows)
+        place = np.where(place >= size, period - place, place) if size > 1 else np.zeros_like(rows)
         matrix[rows, place] += weight
-    return matrix.float()
+    return matrix.astype(np.float32)
