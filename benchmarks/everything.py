@@ -33,6 +33,7 @@ NAMES = {
     "epochs": "epochs.py",
     "clustering": "clustering.py",
     "inference": "inference.py",
+    "encoder-pass": "encoder_pass.py",
     "study": "study.py",
     "startup": "startup.py",
     "growth": "growth.py",

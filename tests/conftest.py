@@ -27,6 +27,7 @@ def pytest_configure() -> None:
     they are new each time.
     """
     torch.set_num_threads(1)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks a server for weights
     hypothesis.settings.register_profile("ci", derandomize=True)
     if os.environ.get("CI"):
         hypothesis.settings.load_profile("ci")

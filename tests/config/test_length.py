@@ -8,10 +8,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s4mi.config import RunConfig, load_run_config, make_run_config
+from s4mi.config import RunConfig, load_run_config, load_study, make_run_config, make_study, plan_study
 from s4mi.config.layers import merged, stacked
 from s4mi.config.run import differences
-from s4mi.config.study_plan import load_study, make_study, plan_study
 from s4mi.config.yaml_file import apply_overrides
 from s4mi.errors import S4miError
 

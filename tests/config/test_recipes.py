@@ -11,7 +11,7 @@ from s4mi.config.run import differences
 from s4mi.contract import STRONG_SEGMENTATION_VIEWS, ViewSpec
 
 WITH_RECIPE = [name for name, config in METHODS.items() if "recipe" in config.model_fields]
-FROM_MASKS = [name for name in WITH_RECIPE if "segmentation" in METHODS[name].tasks and not METHODS[name].unlabelled]
+FROM_MASKS = [name for name in WITH_RECIPE if METHODS[name].default_views == STRONG_SEGMENTATION_VIEWS]
 NEUTRAL = {
     "rotation": 180.0, "flip": True, "scale": (1.0, 1.0), "translation": 0.0, "brightness": 0.0, "contrast": 0.0,
     "saturation": 0.0, "hue": 0.0, "jitter": 1.0, "grey": 0.0, "blur": 0.0, "blur_sigma": (1.0, 1.0), "solarise": 0.0,
@@ -28,8 +28,9 @@ def parsed(name: str, **settings: Any) -> Any:
 
 def test_every_technique_that_learns_from_labels_has_both_recipes() -> None:
     networks = {name for name, config in METHODS.items() if not config.pretrains and not config.fitted}
-    assert {"finetune", "dedl", "cross_teaching", "picie", "mdc", "weak_to_strong"} <= set(WITH_RECIPE)
     assert {name for name in networks if METHODS[name].__module__.startswith("s4mi.")} == set(WITH_RECIPE)
+    own = {"cross_pseudo_supervision", "mean_teacher", "co_training", "adversarial", "self_training", "weak_to_strong"}
+    assert {"dedl", "cross_teaching", *own} <= set(FROM_MASKS)
 
 
 @pytest.mark.parametrize("name", FROM_MASKS)
@@ -77,6 +78,6 @@ def test_settings_of_an_older_run_keep_its_views(name: str) -> None:
 
 def test_the_profile_of_the_paper_has_its_recipe_everywhere() -> None:
     profile = load_profile("paper").methods
-    for name in WITH_RECIPE:
-        if name != "mdc":  # not in the profile, as it is a baseline that the paper does not have
-            assert profile[name]["method"]["recipe"] == "paper"
+    assert {"finetune", "dedl", "cross_teaching", "picie"} <= set(profile)
+    for name in profile:
+        assert name not in WITH_RECIPE or profile[name]["method"]["recipe"] == "paper"

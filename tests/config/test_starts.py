@@ -247,3 +247,14 @@ def test_a_silent_server_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_is_a_value_on_the_command_line() -> None:
     contents = apply_overrides({"data": {"path": "images"}, "method": "finetune"}, ["method.weights=auto"])
     assert make_run_config(contents, origin="test").auto["method.weights"].value == "none"
+
+
+def test_a_teacher_pads_images_to_its_patches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(starts.BEST, "padded_encoder", ("tiny_vit", "tiny_resnet"))
+    monkeypatch.setenv("S4MI_WEIGHTS", str(tmp_path / "weights"))
+    save(tmp_path / "weights", "tiny_vit.safetensors")
+    asked = {"name": "frozen_teacher", "network": "small_unet", "teacher": "auto", "teacher_weights": "auto"}
+    resolved = config(asked, 100).method.model_dump()
+    assert resolved["teacher"] == "tiny_vit"
+    assert resolved["teacher_weights"] == str(tmp_path / "weights" / "tiny_vit.safetensors")
+    assert resolved["weights"] == "none"

@@ -160,7 +160,9 @@ def test_a_profile_equals_its_file_and_is_valid_for_every_method(name: Any) -> N
         mine = [run.config for run in runs.values() if run.config.method.name == method]
         assert mine
         for config in mine:
-            assert config.data.image_size == profile.data["image_size"]
+            of_network = profile.backbones.get(config.method.backbone_name, {})
+            sized = next(each for each in (of_network, settings, {"data": profile.data}) if "data" in each)
+            assert config.data.image_size == sized["data"]["image_size"]
             for setting, value in {**profile.settings, **settings}.items():
                 if setting in ("epochs", "steps", "batch_size"):
                     wanted = profile.pretraining.get(setting, value) if config.method.pretrains else value
@@ -227,7 +229,7 @@ def test_durations(text: str, seconds: float) -> None:
         ({"budget": 2}, "budget: not a valid duration; write e.g. '2 h', '90 min' or '300 s' (given: 2)"),
         ({"budget": "2 weeks"}, "'90 min' or '300 s' (given: '2 weeks')"),
         ({"budget": "0 h"}, "budget: must be above zero; write e.g. '2 h', or leave it out (given: '0 h')"),
-        ({"profile": "papers"}, "profile: Input should be 'paper' or 'small'"),
+        ({"profile": "papers"}, "profile: Input should be 'paper', 'small' or 'strong'"),
         ({"data": {"path": "/x"}}, "data and datasets are both set; keep one of the two"),
         ({"datasets": {}}, "data is missing; name a data set with data: {path: …}, or several with datasets:"),
         (

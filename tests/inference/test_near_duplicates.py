@@ -51,7 +51,7 @@ def test_pairs_equal_those_of_a_naive_comparison(lesions: Path, monkeypatch: pyt
     ]
     assert 0 < len(naive) < 1000
     for block in (7, 2048):
-        monkeypatch.setattr(module, "BLOCK", block)
+        monkeypatch.setattr(module, "COMPARED", block)
         found = [(first, second) for first, second, _ in module._close_pairs(features, 0.002)]
         assert len(set(found) ^ set(naive)) <= 2  # rounding at the threshold
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from s4mi.maths.saliency import area_share, energy_inside, pointing_game, rank_correlation
+from s4mi.maths.saliency import area_share, energy_inside, mean_rank_correlation, pointing_game, rank_correlation
 
 SALIENCY = np.array([[0.0, 1.0, 0.0], [2.0, 4.0, 1.0], [0.0, 2.0, 0.0]])
 """Sums to 10, with the maximum in the middle."""
@@ -112,3 +112,15 @@ def test_different_shapes_and_negative_maps_are_refused(score: type) -> None:
         score(SALIENCY, region(shape=(2, 2)))
     with pytest.raises(ValueError, match="must not be negative"):
         score(-SALIENCY, region((1, 1)))
+
+
+@given(st.lists(maps, min_size=2, max_size=5))
+def test_the_mean_rank_correlation_is_that_of_all_pairs(given: list[NDArray[np.float64]]) -> None:
+    pairs = [
+        one
+        for n, first in enumerate(given)
+        for second in given[:n]
+        if (one := rank_correlation(first, second)) is not None
+    ]
+    found = mean_rank_correlation(given)
+    assert found == (pytest.approx(np.mean(pairs), abs=1e-9) if pairs else None)

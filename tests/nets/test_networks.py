@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import tiny_resnet
-from s4mi.nets.networks import build_network, network_label
+from s4mi.nets.networks import build_network, encoder_of, network_label
 from s4mi.nets.segmentation import log_padding
 from s4mi.nets.small_unet import SmallUNet
 from s4mi.nets.smp_net import SmpNet
@@ -116,3 +116,16 @@ def test_padding_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
         caplog.clear()
         build_network("resnet18", classes=2, image_size=64)
         assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        ("dpt/vit_small_patch14_dinov2", ("timm", "vit_small_patch14_dinov2")),
+        ("frozen/resnet50", ("timm", "resnet50")),
+        ("unet/tu-resnet50", ("timm", "resnet50")),
+        ("small_unet", None),
+    ],
+)
+def test_weights_are_looked_for_by_the_encoder(name: str, encoder: tuple[str, str] | None) -> None:
+    assert encoder_of(name) == encoder

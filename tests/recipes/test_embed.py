@@ -20,6 +20,8 @@ from s4mi.data.images import read_image
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
+from s4mi.inference.features import embed_files
+from s4mi.inference.run_encoder import RunEncoder
 from s4mi.nets.backbone import Backbone
 from s4mi.recipes.embed import embed_run, feature_map
 from s4mi.recipes.train import train
@@ -179,3 +181,19 @@ def test_umap_is_missed_before_anything_is_embedded(
     with pytest.raises(S4miError, match=r"s4mi\[umap\]"):
         embed_run(runs / "cass", images, tmp_path / "out/f.parquet", projection="umap")
     assert not (tmp_path / "out").exists()
+
+
+def test_images_are_encoded_once_for_embedding_and_for_suggestions(
+    runs: Path, lesions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = embed_run(runs / "cass", lesions, tmp_path / "one.parquet")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("encoded twice")
+
+    monkeypatch.setattr(RunEncoder, "compute", refuse)
+    again = embed_run(runs / "cass", lesions, tmp_path / "two.parquet")
+    expected = features(polars.read_parquet(first.table))
+    np.testing.assert_array_equal(features(polars.read_parquet(again.table)), expected)
+    images = [row.image for row in load_manifest(lesions).rows]
+    np.testing.assert_array_equal(embed_files(runs / "cass", images).features, expected)

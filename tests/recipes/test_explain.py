@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import select_evenly
 from s4mi.inference.overlays.saliency import CELL, LINE, ComparisonSheet, OverlayBlock, overlay
 from s4mi.inference.saliency_maps import MAP_NAMES, TRUTH, Explainer, run_names
-from s4mi.inference.saliency_scores import WEIGHT_INDEPENDENT, MapScores, MaskScores, summarise
+from s4mi.inference.saliency_scores import ALIKE, WEIGHT_INDEPENDENT, MapScores, MaskScores, alike, summarise
 from s4mi.maths.saliency import energy_inside, pointing_game
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.recipes.explain import explain
@@ -201,6 +202,46 @@ def test_a_map_is_flagged_when_weights_hardly_matter_and_there_is_enough_to_tell
     assert summary.randomised is not None
     assert summary.randomised.n == sum(one is not None for one in correlations)
     assert summary.pointing is None
+
+
+def test_silent_maps_that_are_too_coarse_get_no_scores_and_the_sheet_says_so(
+    tmp_path: Path, runs: Path, lesions: Path
+) -> None:
+    result = explain([runs / "vit"], [lesions], tmp_path / "both", methods=["input_gradient", "grad_cam"], limit=4)
+    fine, coarse = result.summary.maps
+    assert fine.energy is not None
+    assert (coarse.pointing, coarse.energy, coarse.area, coarse.energy_above_area) == (None, None, None, None)
+    assert re.match(r"the feature map has \d+ spatial positions, fewer than 7 × 7", coarse.warning)
+    assert "too coarse" not in fine.warning
+    scored = {(one["method"], one["energy"] == "") for one in rows(tmp_path / "both" / "scores.csv")}
+    assert scored == {("input_gradient", False), ("grad_cam", True)}
+    assert (tmp_path / "both" / "sheet.png").stat().st_size > 0
+
+
+def test_silent_maps_that_are_alike_on_all_images_get_no_scores(
+    tmp_path: Path, runs: Path, lesions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explainer = Explainer(runs / "vit", name="vit", methods=["input_gradient"], sanity=False, seed=0)
+    y, x = np.mgrid[:48, :48]
+    bump = np.exp(-((y - 20) ** 2 + (x - 30) ** 2) / 200).astype(np.float32)
+    count = iter(range(99))
+    monkeypatch.setattr(explainer, "_stitch", lambda *_: bump + 0.01 * np.float32(next(count) % 3) * (x % 2))
+    monkeypatch.setattr("s4mi.recipes.explain.Explainer", lambda *_, **__: explainer)
+    notes: list[str] = []
+    monkeypatch.setattr(ComparisonSheet, "add_note", lambda _, text: notes.append(text))
+    few = explain([runs / "vit"], [lesions], tmp_path / "few", methods=["input_gradient"], limit=2, sanity=False)
+    assert few.summary.maps[0].energy is not None
+    many = explain([runs / "vit"], [lesions], tmp_path / "many", methods=["input_gradient"], limit=4, sanity=False)
+    assert many.summary.maps[0].energy is None
+    assert many.summary.maps[0].warning == ALIKE
+    assert notes == [f"input gradient of vit: {ALIKE}."]
+    assert {one["energy"] for one in rows(tmp_path / "many" / "scores.csv")} == {""}
+
+
+def test_maps_of_different_images_are_not_alike() -> None:
+    generator = np.random.default_rng(0)
+    assert not alike([generator.random((16, 16)).astype(np.float32) for _ in range(5)])
+    assert not alike([np.ones((16, 16), np.float32)] * 5)
 
 
 def test_the_sheet_has_a_row_an_image_and_columns_for_each_run_and_map(

@@ -70,12 +70,12 @@ def test_grey_images_for_a_run_that_learnt_from_colour_are_answered_with_one_war
     tmp_path: Path, runs: Path, images: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     predict_run(runs / "multiclass", [images], tmp_path / "out")
-    told = [one.getMessage() for one in caplog.records if "grey" in one.getMessage()]
+    told = [one.getMessage() for one in caplog.records if "greyscale" in one.getMessage()]
     assert len(told) == 1
     assert told[0].startswith("1 of 4 images are greyscale, but ")
     caplog.clear()
     predict_run(runs / "multiclass", [images / "wide.png"], tmp_path / "colour")
-    assert not [one for one in caplog.records if "grey" in one.getMessage()]
+    assert not [one for one in caplog.records if "greyscale" in one.getMessage()]
 
 
 def test_probabilities_of_exclusive_classes_sum_to_one_and_the_answer_is_the_largest(

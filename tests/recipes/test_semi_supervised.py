@@ -28,6 +28,10 @@ CROSS_TEACHING = {
     "transformer": "tiny_swin_unet",
     "transformer_weights": "none",
 }
+FROZEN_TEACHER = {
+    "name": "frozen_teacher", "network": "tiny_resnet", "teacher": "tiny_vit", "teacher_weights": "none",
+    "teacher_steps": 3, "folds": 2,
+}  # fmt: skip
 AUTOENCODER = {**DEDL, "autoencoder": [8]}
 FEW = {"label_fraction": 25, "epochs": 3, "epoch_steps": 3}
 
@@ -95,16 +99,22 @@ def test_a_run_counts_the_images_whose_masks_it_read(finished: Path) -> None:
     assert labels.train_labelled == pytest.approx(labels.train_images / 4, abs=2)  # whole patients
 
 
-STATEFUL: list[dict[str, Any]] = [
+STATEFUL: list[Any] = [
     CROSS_TEACHING,
     {"name": "mean_teacher", "network": "tiny_resnet", "passes": 2},
     {"name": "self_training", "network": "tiny_resnet", "rounds": 2},
     {"name": "adversarial", "network": "tiny_resnet", "evaluator": 4},
     {"name": "weak_to_strong", "network": "tiny_resnet", "confidence": 0.5},
+    pytest.param(
+        {"name": "weak_to_strong", "network": "dpt/tiny_vit", "confidence": 0.5, "complementary": True},
+        marks=pytest.mark.slow,
+    ),
+    {"name": "cross_pseudo_supervision", "network": "frozen/tiny_vit"},
+    FROZEN_TEACHER,
 ]
 
 
-@pytest.mark.parametrize("method", STATEFUL, ids=lambda method: method["name"])
+@pytest.mark.parametrize("method", STATEFUL, ids=lambda method: str(method["name"]))
 def test_a_run_stopped_in_between_resumes_to_the_same_weights(
     method: dict[str, Any], tmp_path: Path, lesions: Path, quick: Quick
 ) -> None:
@@ -121,8 +131,11 @@ def test_a_run_stopped_in_between_resumes_to_the_same_weights(
     assert (resumed.test, resumed.member) == (whole.test, whole.member)
 
 
-def test_one_image_with_a_mask_is_enough_and_any_size_will_do(tmp_path: Path, lesions: Path, quick: Quick) -> None:
-    config = quick(lesions, CROSS_TEACHING, data={"image_size": 33}, label_fraction="1 images", epochs=1, epoch_steps=2)
+@pytest.mark.parametrize("method", [CROSS_TEACHING, FROZEN_TEACHER], ids=["cross_teaching", "frozen_teacher"])
+def test_one_image_with_a_mask_is_enough_and_any_size_will_do(
+    method: dict[str, Any], tmp_path: Path, lesions: Path, quick: Quick
+) -> None:
+    config = quick(lesions, method, data={"image_size": 33}, label_fraction="1 images", epochs=1, epoch_steps=2)
     record = train(config, tmp_path)
     assert isinstance(record, RunRecord)
     assert record.labels.train_labelled == 1

@@ -118,6 +118,7 @@ def test_the_last_epoch_is_scored_too_where_it_is_not_the_selected_one(
 def test_a_run_says_when_it_ended_improving_or_made_few_steps(
     tmp_path: Path, lesions: Path, quick: Quick, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    caplog.set_level("INFO", logger="s4mi")
     record = trained_with_scores(monkeypatch, quick(lesions, DEDL, epochs=2), tmp_path / "run", [0.1, 0.9])
     assert record.steps == 2 * 6  # 42 training images in batches of 8
     assert [said for said in caplog.messages if "best epoch was the last, 2 of 2" in said]

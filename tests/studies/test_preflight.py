@@ -33,7 +33,7 @@ def refusal(data: Path, **changes: Any) -> str:
 
 def smallest_in(message: str) -> str:
     """The smallest valid amount that a message names."""
-    return message.rpartition("; use at least ")[2].removesuffix(" for these seeds")
+    return message.rpartition(", or use at least ")[2].removesuffix(" for these seeds")
 
 
 def test_a_valid_plan_passes(lesions: Path, cells: Path) -> None:

@@ -120,12 +120,13 @@ def check(
 def _with_near_duplicates(
     report: "CheckReport", backbone: str, weights: str, distance: float, step: StepCallback
 ) -> "CheckReport":
+    from s4mi.config.sections import default_cache
     from s4mi.inference.near_duplicates import NearDuplicateSearch, find_near_duplicates
 
     if report.command is not None:
         raise S4miError(f"{report.path}: not a data set folder yet, which near-duplicates need; import it first")
+    search = NearDuplicateSearch(backbone, weights=weights, distance=distance, store=default_cache() / "features")
     found = find_near_duplicates(
-        report.path, NearDuplicateSearch(backbone, weights=weights, distance=distance), known=report.findings,
-        progress=lambda done, total: step("comparing images", done, total),
-    )  # fmt: skip
+        report.path, search, known=report.findings, progress=lambda done, total: step("comparing images", done, total)
+    )
     return replace(report, findings=(*report.findings, *found))

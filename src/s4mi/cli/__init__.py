@@ -16,6 +16,7 @@ from s4mi.cli import (
     evaluate,
     explain,
     export,
+    labelstudio,
     methods,
     predict,
     report,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(study.app, name="study")
+app.add_typer(labelstudio.app, name="labelstudio")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)

@@ -101,8 +101,25 @@ MaskSuffixOfFolder = Annotated[
 ]
 ALL_FRAMES = "all"
 RULE = "percentiles:0.1:99.9"
+SplitList = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--split-list",
+        metavar="[PART=]FILE",
+        help="Text file with the names or ids of the images of a part, e.g. train_val_list.txt or test=ids.txt; "
+        "repeatable.",
+    ),
+]
 Masks = Annotated[str, typer.Option("--masks", metavar="DIR", help="Folder of masks, relative to SRC.")]
 Images = Annotated[str, typer.Option("--images", metavar="DIR", help="Folder of images, relative to SRC.")]
+MaskFolders = Annotated[
+    list[str] | None,
+    typer.Option("--masks", metavar="DIR", help="Folder of masks, relative to SRC; by default masks; repeatable."),
+]
+ImageFolders = Annotated[
+    list[str] | None,
+    typer.Option("--images", metavar="DIR", help="Folder of images, relative to SRC; by default images; repeatable."),
+]
 
 
 def dataset_naming(
@@ -175,6 +192,24 @@ def file_options(
         copy=copy, force=force, skip_missing=skip_missing, frames=FrameSelection.parse(frames),
         intensity=Intensity.parse(intensity), keep_dicom=keep_dicom, image_affine=image_affine,
     )  # fmt: skip
+
+
+def edited(
+    found: "FoundDataset",
+    *,
+    rename: Sequence[str] | None = None,
+    drop_class: Sequence[str] | None = None,
+    split_list: Sequence[str] | None = None,
+) -> "FoundDataset":
+    """Return a found data set with renamed and dropped classes, and the split that lists define.
+
+    Raises:
+        S4miError: there is no such class, or a list does not fit.
+    """
+    from s4mi.data.sources.edit_labels import edit_labels, parse_renames
+    from s4mi.data.sources.split_lists import apply_split_lists
+
+    return apply_split_lists(edit_labels(found, parse_renames(rename or ()), drop_class or ()), split_list or ())
 
 
 def write_dataset(found: "FoundDataset", out: Path, naming: "DatasetNaming", options: "ImportOptions") -> None:

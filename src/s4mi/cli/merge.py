@@ -21,8 +21,8 @@ def merge(
         list[Path],
         typer.Argument(
             metavar="ANNOTATIONS...",
-            help="Tables with columns image (or id) and label, folders of masks, JSON of Label Studio, COCO or "
-            "LabelMe; all together make one version.",
+            help="Tables with columns image (or id) and label, folders of masks, JSON of Label Studio, COCO, LabelMe "
+            "or QuPath, .seg.nrrd of 3D Slicer; all together make one version.",
         ),
     ],
     replace: Annotated[bool, typer.Option("--replace", help="Replace existing labels and masks by new ones.")] = False,

@@ -76,6 +76,7 @@ def _print(result: "SplitResult") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from s4mi.data.splits.official import NO_VAL, lacks_val
     from s4mi.data.splits.stratification import TOLERANCE
 
     counts, spec = result.counts, result.manifest.spec
@@ -98,6 +99,8 @@ def _print(result: "SplitResult") -> None:
         table.add_row(label, *shares)
     console = Console()
     Console(width=max(console.width, 12 * len(table.columns) + 30), highlight=False, markup=False).print(table)
+    if result.division.kind == "official" and lacks_val(result.manifest.rows):
+        print_line(f"note: {NO_VAL}")
     if result.division.kind in ("official", "file"):
         return
     verdict = "within" if counts.within_tolerance else "exceeds"

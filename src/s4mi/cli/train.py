@@ -58,7 +58,7 @@ def _print_trained(record: "RunRecord") -> None:
     if record.val is None:  # nothing to select by
         epochs = plural(record.epochs, "epoch")
     if record.steps is not None:
-        epochs = f"{plural(record.steps, 'step')}, {epochs}"
+        epochs = f"{epochs}, {plural(record.steps, 'step')}"
     typer.echo(
         f"{record.technique or record.method} ({record.backbone}) on {record.dataset}"
         f"{' (synthetic)' if record.synthetic else ''}: {images} images, {epochs}, {record.cost.seconds:.0f} s"

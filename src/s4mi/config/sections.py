@@ -15,6 +15,11 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def default_cache() -> Path:
+    """Return the folder for cached images and features where the settings name none."""
+    return platformdirs.user_cache_path("s4mi")
+
+
 class DataConfig(Section):
     """The data set and its preprocessing."""
 
@@ -45,7 +50,7 @@ class DataConfig(Section):
         False, description="Train even if parts of the split share an image or a patient; the report says so"
     )
     cache: Path = Field(
-        default_factory=lambda: platformdirs.user_cache_path("s4mi"), description="Folder for cached decoded images"
+        default_factory=default_cache, description="Folder for cached decoded images and stored features"
     )
 
     @property

@@ -35,6 +35,7 @@ SMALL_CNNS = ("tf_efficientnet_lite0", "efficientnet_b0", "resnet34", "resnet18"
 SMALL_TRANSFORMERS = ("tiny_vit_5m_224", "vit_small_patch16_224", "vit_tiny_patch16_224")
 BEST: dict[NetworkKind, tuple[str, ...]] = {
     "encoder": (*TRANSFORMERS, *CNNS, SMALL_TRANSFORMERS[0], *SMALL_CNNS, *SMALL_TRANSFORMERS[1:]),
+    "padded_encoder": (*TRANSFORMERS, *CNNS, SMALL_TRANSFORMERS[0], *SMALL_CNNS, *SMALL_TRANSFORMERS[1:]),
     "cnn": (*CNNS, *SMALL_CNNS),
     "transformer": (*TRANSFORMERS, *SMALL_TRANSFORMERS),
     "segmenter": (
@@ -44,7 +45,8 @@ BEST: dict[NetworkKind, tuple[str, ...]] = {
 }  # fmt: skip
 """Networks that `auto` chooses from, the best first: self-supervised on many images, then large, then small."""
 WITHOUT_WEIGHTS: dict[NetworkKind, str] = {
-    "encoder": "resnet18", "cnn": "resnet18", "transformer": "vit_tiny_patch16_224", "segmenter": "resnet18",
+    "encoder": "resnet18", "padded_encoder": "resnet18", "cnn": "resnet18", "transformer": "vit_tiny_patch16_224",
+    "segmenter": "resnet18",
 }  # fmt: skip
 """Networks that `auto` chooses where no weights are at hand: small ones learn more from few images."""
 
@@ -124,7 +126,7 @@ def _best_network(method: MethodConfig, kind: NetworkKind, asked: str, *, image_
             found = at_hand(*identity, folders=folders() if asked == AUTO else ())
         if found.value == NONE or asked == IMAGENET != found.value:
             continue
-        if kind != "segmenter" and (problem := takes_size(name, image_size)):
+        if kind not in ("segmenter", "padded_encoder") and (problem := takes_size(name, image_size)):
             passed_over.append(f"{name}: {problem}")
         else:
             skipped = f"; passed over: {'; '.join(passed_over)}" if passed_over else ""

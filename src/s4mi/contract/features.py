@@ -39,12 +39,14 @@ class Extractor(nn.Module, ABC):
             and the revision of the code. Features are kept under this key.
         widths: number of channels of each output, such as {"pooled": 384}.
         store: where features are kept; None: they are computed each time.
+        float16: whether they are kept in 16 bits, which suffices for activations; otherwise in 32.
     """
 
     name: str
     key: str
     widths: dict[str, int]
     store: FeatureStore | None = None
+    float16: bool = True
 
     @abstractmethod
     def compute(self, images: Tensor) -> dict[str, Tensor]:

@@ -18,8 +18,9 @@ Recipe = Annotated[Literal["strong", "paper"], BeforeValidator(lambda value: "st
 """Source of the defaults of a method: what scores best here, or its paper. Older files call the former `s4mi`."""
 
 
-NetworkKind = Literal["encoder", "cnn", "transformer", "segmenter"]
-"""What a setting names: any timm network, one of these kinds, or a segmentation network on an encoder."""
+NetworkKind = Literal["encoder", "padded_encoder", "cnn", "transformer", "segmenter"]
+"""What a setting names: any timm network, also for images padded to its patches, one of these kinds, or a segmentation
+network on an encoder."""
 AUTO = "auto"
 """Value of a network for the best with weights at hand, and of weights for the best at hand; see `config/starts.py`."""
 
@@ -115,13 +116,12 @@ class MethodConfig(BaseModel, ABC):
     def weight_settings(cls) -> dict[str, str]:
         """Return the settings in `starts` that take weights, each with the setting of its network.
 
-        `cnn_weights` is for the network `cnn`, where there is one, and otherwise `weights` for the first network.
+        `cnn_weights` is for the network `cnn`, where there is one, and `weights` for the first network without its own.
         """
         networks = cls.network_settings()
         own = {f"{name}_weights": name for name in networks if f"{name}_weights" in cls.starts}
-        if own or not networks or "weights" not in cls.starts:
-            return own
-        return {"weights": next(iter(networks))}
+        others = [name for name in networks if name not in own.values()]
+        return {"weights": others[0], **own} if others and "weights" in cls.starts else own
 
     def from_scratch(self) -> Self:
         """Return a copy with random initial weights, for loading a checkpoint."""

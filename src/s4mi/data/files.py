@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from s4mi.data.formats import arrays, dicom, nifti, raster, tiff
+from s4mi.data.formats import arrays, dicom, nifti, nrrd, raster, tiff
 from s4mi.data.formats.frame import Frame, Header, ImageError
 
 
@@ -23,15 +23,21 @@ class Format(Protocol):
         """Yield every page, frame or slice."""
 
 
-FORMATS: tuple[Format, ...] = (raster, tiff, dicom, nifti, arrays)
+FORMATS: tuple[Format, ...] = (raster, tiff, dicom, nifti, nrrd, arrays)
 SUFFIXES = frozenset(suffix for module in FORMATS for suffix in module.SUFFIXES)
-"""File extensions of images; `.nii.gz` counts as one extension."""
+"""File extensions of images; `.nii.gz` and `.seg.nrrd` count as one extension."""
+_DOUBLE = tuple(suffix for suffix in SUFFIXES if suffix.count(".") > 1)
+
+
+WHOLE_SLIDES = frozenset((".svs", ".ndpi", ".qptiff", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".czi"))
+"""File extensions of whole-slide images, which are too large to be one image."""
+TILES = "cut whole slides into tiles first, e.g. with OpenSlide, and import these"
 
 
 def suffix_of(path: Path) -> str:
-    """Return the file extension in lower case; `.nii.gz` counts as one extension."""
+    """Return the file extension in lower case; `.nii.gz` and `.seg.nrrd` count as one extension."""
     name = path.name.lower()
-    return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
+    return next((suffix for suffix in _DOUBLE if name.endswith(suffix)), path.suffix.lower())
 
 
 REVISIONS = dict.fromkeys((".tif", ".tiff", *dicom.SUFFIXES, *nifti.SUFFIXES), 1)
@@ -45,7 +51,8 @@ def decoding_revision(path: Path) -> int:
 
 def stem_of(path: Path) -> str:
     """Return the file name without its extension."""
-    return path.name[: -len(".nii.gz")] if suffix_of(path) == ".nii.gz" else path.stem
+    suffix = suffix_of(path)
+    return path.name[: -len(suffix)] if suffix in _DOUBLE else path.stem
 
 
 def is_image_file(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """Read masks as class indices, from files that encode classes as numbers, palette entries or colours."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.files import read_frame, read_frames, read_header, suffix_of
-from s4mi.data.formats import dicom, dicom_seg, nifti, raster, tiff
+from s4mi.data.formats import dicom, dicom_seg, nifti, nrrd, nrrd_seg, raster, tiff
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import Pixels
+from s4mi.data.mask_grid import grid_of, is_placed
 from s4mi.data.spec import IGNORED_CLASS, MaskKey
 from s4mi.records import IGNORE
 
@@ -59,6 +60,26 @@ def read_mask_frame(path: Path) -> Frame:
     return tiff.codes(path) if suffix in tiff.SUFFIXES else as_viewers_show(read_frame(path))
 
 
+def mask_frames(mask: Path, image: Path | None, segments: Sequence[str] = ()) -> Iterator[Frame]:
+    """Yield the frames of a mask, in the orientation of `image` if it is given.
+
+    Args:
+        segments: names of all segments of a data set, in the order of their values, for segmentations of 3D Slicer.
+
+    Raises:
+        ImageError: a file cannot be read, or the mask does not fit the image.
+    """
+    placed = image is not None and is_placed(image, mask)
+    if nrrd_seg.is_segmentation(mask):
+        yield from nrrd_seg.masks_of(mask, segments, grid_of(image) if image is not None and placed else None)
+    elif image is not None and placed:
+        yield from _placed(mask, image)
+    elif image is not None:
+        yield from frames_like(mask, image)
+    else:
+        yield from read_frames(mask)
+
+
 def frames_like(mask: Path, image: Path) -> Iterator[Frame]:
     """Yield the frames of a mask in the orientation of its image: by its NIfTI affine, or turned like its DICOM file.
 
@@ -78,6 +99,16 @@ def frames_like(mask: Path, image: Path) -> Iterator[Frame]:
         frames = [read_mask_frame(mask)] if read_header(mask).frames == 1 else read_frames(mask)
     for frame in frames:
         yield Frame(turn.apply(frame.values))
+
+
+def _placed(mask: Path, image: Path) -> Iterator[Frame]:
+    """Yield the frames of a NIfTI or NRRD mask on the voxel grid of its image."""
+    grid = grid_of(image)
+    volume = nrrd.stored_volume(mask) if suffix_of(mask) in nrrd.SUFFIXES else nifti.stored_volume(mask)
+    try:
+        yield from map(Frame, grid.frames(grid.place(volume, grid_of(mask))))
+    except ValueError as error:
+        raise ImageError("bad-mask", f"{error}; save it in the geometry of its image") from error
 
 
 def as_viewers_show(mask: Frame) -> Frame:

@@ -1,7 +1,7 @@
 """Physical pixel spacing, from formats that store it reliably.
 
-These are DICOM, NIfTI, and TIFF as written by microscopes (ImageJ or OME with a unit of length). The resolution of PNG,
-JPEG and plain TIFF is meant for printing and is ignored.
+These are DICOM, NIfTI, NRRD with an orientation, and TIFF as written by microscopes (ImageJ or OME with a unit of
+length). The resolution of PNG, JPEG and plain TIFF is meant for printing and is ignored.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from s4mi.data.files import suffix_of
-from s4mi.data.formats import dicom, nifti, tiff, tiff_pixels
+from s4mi.data.formats import dicom, nifti, nrrd, tiff, tiff_pixels
 from s4mi.errors import require_extra
 
 Spacing = tuple[float, float]
@@ -25,6 +25,8 @@ def pixel_spacing(path: Path) -> Spacing | None:
     try:
         if suffix in nifti.SUFFIXES:
             return _nifti(path)
+        if suffix in nrrd.SUFFIXES:
+            return _if_positive(*nrrd.grid_of(path).spacing) if nrrd.is_oriented(path) else None
         if suffix in tiff.SUFFIXES:
             return _tiff(path)
         if suffix in dicom.SUFFIXES or dicom.is_nameless(path):

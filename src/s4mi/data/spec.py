@@ -78,6 +78,9 @@ class DatasetSpec(BaseModel):
     source: str = ""
     licence: str = ""
     synthetic: bool = False
+    different: tuple[tuple[str, str], ...] = Field(
+        (), description="pairs of ids of images that look like near-duplicates and are different, as a person has seen"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "DatasetSpec":
@@ -143,7 +146,9 @@ def load_spec(folder: Path) -> DatasetSpec:
 
 def write_spec(folder: Path, spec: DatasetSpec) -> None:
     """Write `dataset.yaml` into `folder`, atomically."""
-    text = yaml.safe_dump(spec.model_dump(), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(
+        spec.model_dump(exclude=None if spec.different else {"different"}), sort_keys=False, allow_unicode=True
+    )
     write_text_atomically(folder / SPEC_NAME, text)
 
 

@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 
 from s4mi.data.files import read_frames, read_header, suffix_of
-from s4mi.data.formats import arrays, dicom, nifti, raster, tiff
+from s4mi.data.formats import arrays, dicom, nifti, nrrd, raster, tiff
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
 from s4mi.data.images import as_rgb
 from s4mi.data.series import Limits, sample_values
 from s4mi.errors import S4miError
 
-_MULTI_FRAME = (*tiff.SUFFIXES, *arrays.SUFFIXES, *raster.MULTI_FRAME, *nifti.SUFFIXES, *dicom.SUFFIXES)
+_MULTI_FRAME = (
+    *tiff.SUFFIXES, *arrays.SUFFIXES, *raster.MULTI_FRAME, *nifti.SUFFIXES, *nrrd.SUFFIXES, *dicom.SUFFIXES
+)  # fmt: skip
 
 
 def count_frames(path: Path) -> int:

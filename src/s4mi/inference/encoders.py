@@ -9,6 +9,7 @@ from s4mi.config import RunConfig
 from s4mi.contract import Task
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError, nearest
+from s4mi.inference.run_encoder import RunEncoder
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.encoder_features import EncoderFeatures
 from s4mi.records import PretrainingRecord, RunRecord, read_any_record
@@ -22,11 +23,20 @@ class Encoder:
     Attributes:
         others: names of the other encoders of the same run.
         network: (B, 3, S, S) in [0, 1] → (B, D), on the runtime's device and in evaluation mode.
+        weights: file of its weights.
+        image_size: S.
     """
 
     name: str
     others: tuple[str, ...]
     network: nn.Module
+    weights: Path
+    image_size: int
+
+    @property
+    def extractor(self) -> RunEncoder:
+        """The encoder as an extractor, for a store of features."""
+        return RunEncoder(self.name, self.network, self.weights, image_size=self.image_size)
 
 
 def load_encoder(runtime: Runtime, run: Path, *, name: str | None = None) -> Encoder:
@@ -45,11 +55,13 @@ def load_encoder(runtime: Runtime, run: Path, *, name: str | None = None) -> Enc
         weights = run / record.encoders[selected]
         network: nn.Module = Backbone(selected, image_size=config.data.image_size, weights=str(weights))
     else:
+        weights = RunDir(run).best
         network = _backbone(runtime, run, record, config)
-    return Encoder(selected, tuple(other for other in names if other != selected), network.to(runtime.device).eval())
+    others = tuple(other for other in names if other != selected)
+    return Encoder(selected, others, network.to(runtime.device).eval(), weights, config.data.image_size)
 
 
-def load_any_encoder(runtime: Runtime, run: Path) -> nn.Module:
+def load_any_encoder(runtime: Runtime, run: Path) -> Encoder:
     """Load the encoder of any run; of a segmentation run, the pooled deepest features: (B, 3, S, S) → (B, D).
 
     Raises:
@@ -57,13 +69,14 @@ def load_any_encoder(runtime: Runtime, run: Path) -> nn.Module:
     """
     record = read_any_record(run)
     if isinstance(record, PretrainingRecord) or record.task != "segmentation":
-        return load_encoder(runtime, run).network
+        return load_encoder(runtime, run)
     config = RunDir(run).config()
     task = Task(
         kind="segmentation", classes=tuple(record.classes), image_size=config.data.image_size, counts=(), labelled=0
     )
     method = load_method(runtime, config, task, RunDir(run).best)
-    return EncoderFeatures(method, method.logits, config.data.image_size).eval()
+    network = EncoderFeatures(method, method.logits, config.data.image_size).eval()
+    return Encoder(record.backbone, (), network, RunDir(run).best, config.data.image_size)
 
 
 def _backbone(runtime: Runtime, run: Path, record: RunRecord, config: RunConfig) -> nn.Module:

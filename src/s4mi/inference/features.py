@@ -10,23 +10,25 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from s4mi.contract.features import POOLED, Extractor
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import read_image
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import load_spec
-from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError
 from s4mi.inference.encoders import load_any_encoder
 from s4mi.maths.projection import pca, umap
 from s4mi.records import FeatureMap, MapPoint, Part
+from s4mi.training.features import StoredFeatures, feature_store
 from s4mi.training.run_dir import RunDir, make_runtime
 
 Projection = Literal["pca", "umap"]
-BATCH_SIZE = 64
+BLOCK = 256
+"""Images whose features are stored together, and whose pixels are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,16 @@ def embed_files(
     """
     config = RunDir(run).config()
     runtime = make_runtime(config)
-    network = load_any_encoder(runtime, run)
+    store, extractor = feature_store(config, runtime), load_any_encoder(runtime, run).extractor
     work = partial(decode, preprocessing=config.data.preprocessing, intensity=load_spec(run).rule)
     failed: dict[int, str] = {}
     decoded = in_parallel(work, list(files), progress=progress, thread_limit=len(files))
     readable = ((index, tiles) for index, tiles in enumerate(decoded) if not _record_failure(index, tiles, failed))
     indices: list[int] = []
     blocks: list[Tensor] = []
-    while block := list(islice(readable, BATCH_SIZE)):
+    while block := list(islice(readable, BLOCK)):
         indices += [index for index, _ in block]
-        blocks.append(features_of(runtime, network, [tiles for _, tiles in block if not isinstance(tiles, str)]))
+        blocks.append(features_of(store, extractor, [tiles for _, tiles in block if not isinstance(tiles, str)]))
     if not blocks:
         raise S4miError(f"none of {len(files)} images can be read; the first is {files[0]}: {failed.get(0)}")
     computed = torch.cat(blocks).numpy()
@@ -79,18 +81,13 @@ def decode(path: Path, *, preprocessing: Preprocessing, intensity: Intensity) ->
         return str(error)
 
 
-@torch.inference_mode()
-def features_of(
-    runtime: Runtime, network: nn.Module, images: Sequence[Pixels], *, batch_size: int = BATCH_SIZE
-) -> Tensor:
-    """Features (N, D), float32 on the CPU, of N images of (T, S, S, 3) tiles each: the mean over an image's tiles."""
-    stack = torch.from_numpy(np.concatenate(images))
-    outputs = []
-    for chunk in torch.split(stack, batch_size):
-        pixels = chunk.to(runtime.device).permute(0, 3, 1, 2).float().div_(255)
-        with runtime.autocast():
-            outputs.append(network(pixels).float().cpu())
-    per_image = torch.split(torch.cat(outputs), [len(tiles) for tiles in images])
+def features_of(store: StoredFeatures, extractor: Extractor, images: Sequence[Pixels]) -> Tensor:
+    """Features (N, D), float32 on the CPU, of N images of (T, S, S, 3) tiles each: the mean over an image's tiles.
+
+    They are stored, and computed only where they are not.
+    """
+    pooled = store.keep(extractor, np.concatenate(images))[POOLED]
+    per_image = torch.split(pooled, [len(tiles) for tiles in images])
     return torch.stack([tiles.mean(dim=0) for tiles in per_image])
 
 

@@ -1,13 +1,17 @@
 """Input image files, and the list of those that could not be processed."""
 
 import csv
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from s4mi.data.files import SUFFIXES
-from s4mi.data.walk import image_files
+from s4mi.data.files import SUFFIXES, TILES, WHOLE_SLIDES, suffix_of
+from s4mi.data.walk import image_files, visible_files
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
+
+log = logging.getLogger("s4mi")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ def find_images(inputs: Sequence[Path]) -> Iterator[ImageFile]:
             files = image_files(path)
             yield from (ImageFile(file, file.relative_to(path).as_posix()) for file in files)
             count += len(files)
+            slides = [file.name for file in visible_files(path) if suffix_of(file) in WHOLE_SLIDES]
+            if slides:
+                log.warning("%s: %s left out (%s, …); %s", path, plural(len(slides), "whole slide"), slides[0], TILES)
         elif path.exists():
             yield ImageFile(path, path.name)
             count += 1

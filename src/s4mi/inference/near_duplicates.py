@@ -11,17 +11,20 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from s4mi.contract.features import POOLED
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import read_image, resize_image
 from s4mi.data.manifest import Manifest, Row, load_manifest
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import Finding
-from s4mi.nets.backbone import Backbone
+from s4mi.engine.runtime import PlainRuntime
+from s4mi.inference.features import BLOCK
+from s4mi.nets.frozen_encoder import FrozenEncoder
 from s4mi.nets.weights import IMAGENET
+from s4mi.training.features import StoredFeatures
 
-BATCH_SIZE = 64
-BLOCK = 2048
+COMPARED = 2048
 """Images compared with all others at a time."""
 DISTANCE = 0.03
 """Default cosine distance of near-duplicates. With efficientnet-lite0 (ImageNet) at 128 pixels, the nearest other image
@@ -38,12 +41,14 @@ class NearDuplicateSearch:
     Attributes:
         backbone: any timm name. weights: imagenet, none, or a file. size: side of its input, in pixels.
         distance: largest cosine distance (1 - cosine similarity) between the features of near-duplicates.
+        store: folder of stored features; None: they are computed each time.
     """
 
     backbone: str
     weights: str = IMAGENET
     size: int = 224
     distance: float = DISTANCE
+    store: Path | None = None
 
 
 def find_near_duplicates(
@@ -77,31 +82,31 @@ def find_near_duplicates(
     return findings
 
 
-@torch.inference_mode()
 def embed(manifest: Manifest, search: NearDuplicateSearch, *, progress: ProgressCallback) -> tuple[Tensor, list[int]]:
     """Compute features (N, D) of length 1, on the CPU, and their row indices; unreadable images are left out."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = Backbone(search.backbone, image_size=search.size, weights=search.weights).eval().to(device)
+    runtime = PlainRuntime(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    encoder = FrozenEncoder(search.backbone, weights=search.weights, image_size=search.size)
+    store = StoredFeatures(search.store, runtime, precision="32")  # for which the default distance was measured
     work = partial(_read, size=search.size, intensity=manifest.spec.rule)
     images = in_parallel(work, [row.image for row in manifest.rows], progress=progress, thread_limit=len(manifest.rows))
     features, rows = [], []
-    for batch in _batches(images):
-        stack = torch.from_numpy(np.stack([pixels for _, pixels in batch])).to(device)
-        features.append(F.normalize(network(stack.permute(0, 3, 1, 2).float().div_(255)), dim=1).float().cpu())
-        rows += [index for index, _ in batch]
-    return torch.cat(features) if features else torch.zeros(0, network.features), rows
+    for block in _blocks(images):
+        pooled = store.keep(encoder, np.stack([pixels for _, pixels in block]))[POOLED]
+        features.append(F.normalize(pooled, dim=1))
+        rows += [index for index, _ in block]
+    return torch.cat(features) if features else torch.zeros(0, encoder.widths[POOLED]), rows
 
 
-def _batches(images: Iterator[Pixels | None]) -> Iterator[list[tuple[int, NDArray[np.uint8]]]]:
-    batch: list[tuple[int, NDArray[np.uint8]]] = []
+def _blocks(images: Iterator[Pixels | None]) -> Iterator[list[tuple[int, NDArray[np.uint8]]]]:
+    block: list[tuple[int, NDArray[np.uint8]]] = []
     for index, pixels in enumerate(images):
         if pixels is not None:
-            batch.append((index, pixels))
-        if len(batch) == BATCH_SIZE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+            block.append((index, pixels))
+        if len(block) == BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block
 
 
 def _read(path: Path, *, size: int, intensity: Intensity) -> Pixels | None:
@@ -113,8 +118,8 @@ def _read(path: Path, *, size: int, intensity: Intensity) -> Pixels | None:
 
 def _close_pairs(features: Tensor, distance: float) -> Iterator[tuple[int, int, float]]:
     """Yield pairs of rows of (N, D) unit features with a cosine distance of at most `distance`, block by block."""
-    for start in range(0, len(features), BLOCK):
-        similarity = features[start : start + BLOCK] @ features[start:].T
+    for start in range(0, len(features), COMPARED):
+        similarity = features[start : start + COMPARED] @ features[start:].T
         found = torch.nonzero(torch.triu(similarity >= 1 - distance, diagonal=1))
         for first, second in found.tolist():
             yield start + first, start + second, 1 - float(similarity[first, second])

@@ -27,6 +27,8 @@ from s4mi.training.run_dir import RunDir, build_method, load_method, make_runtim
 MapName = Literal["input_gradient", "smooth_grad", "grad_cam"]
 MAP_NAMES: tuple[MapName, ...] = get_args(MapName)
 TITLES: dict[MapName, str] = {"input_gradient": "input gradient", "smooth_grad": "SmoothGrad", "grad_cam": "Grad-CAM"}
+MIN_POSITIONS = 49
+"""Spatial positions of a feature map, 7 × 7, below which Grad-CAM is too coarse: that of a ResNet at 224 pixels."""
 TRUTH = "truth"
 """In place of a class name: the image's own label."""
 
@@ -102,6 +104,16 @@ class Explainer:
         # The run's own seed would give the very weights that training started from.
         randomised = self.config.model_copy(update={"seed": self.config.seed + 1 + seed})
         self._randomised = self._frozen(build_method(randomised, task, pretrained=False)) if sanity else None
+
+    def coarse(self, method: MapName) -> str:
+        """Say why maps of this kind are too coarse to be scored; empty if they are not."""
+        layer = self._trained.layer
+        if method != "grad_cam" or layer is None or layer.positions >= MIN_POSITIONS:
+            return ""
+        return (
+            f"the feature map has {layer.positions} spatial positions, fewer than 7 × 7, so maps are too coarse to be "
+            "scored; train with a larger data.image_size, or use another kind"
+        )
 
     def check_target(self, target: str | None, images: Sequence[DatasetImage]) -> None:
         """Raise `S4miError` if `target`, or for `TRUTH` the label of an image, is not a class of this run."""

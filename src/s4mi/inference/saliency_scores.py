@@ -1,8 +1,8 @@
 """Scores of saliency maps against masks, and their dependence on the network's weights."""
 
 import csv
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from s4mi.data.formats.intensity import Pixels
-from s4mi.maths.saliency import area_share, energy_inside, pointing_game
+from s4mi.maths.saliency import area_share, energy_inside, mean_rank_correlation, pointing_game
 from s4mi.maths.stats import mean_interval
 from s4mi.records import IGNORE, Frozen
 
@@ -20,6 +20,15 @@ SANITY_LIMIT = 0.5
 Adebayo et al. give no threshold.
 """
 WEIGHT_INDEPENDENT = "the map hardly depends on the weights; do not read it as an explanation"
+
+ALIKE_LIMIT = 0.9
+"""Mean rank correlation of the maps of different images above which they show the network and not the images."""
+MIN_IMAGES = 3
+"""Images from which that can be told."""
+ALIKE = "the maps of all images are alike, so they say nothing of an image; do not read them as explanations"
+
+Flaws = Mapping[tuple[str, str], str]
+"""What is wrong with the maps of a run and kind, for those that have a flaw."""
 
 COLUMNS = (
     "image", "run", "technique", "method", "class", "probability", "pointing", "energy", "area", "randomised"
@@ -105,12 +114,28 @@ def score_map(saliency: NDArray[np.float32], mask: Pixels | None, *, tolerance: 
     )
 
 
-def summarise(scores: Sequence[MapScores]) -> list[MapSummary]:
-    """Summarise each kind of map of each run, in order of first appearance."""
+def without_scores(scores: Sequence[MapScores], flaws: Flaws) -> list[MapScores]:
+    """Return the scores, those against masks removed for each run and kind of map that has a flaw."""
+    return [replace(score, mask=MaskScores()) if (score.run, score.method) in flaws else score for score in scores]
+
+
+def alike(maps: Sequence[NDArray[np.float32]]) -> bool:
+    """Whether the maps of different images, all of one shape, are alike."""
+    correlation = mean_rank_correlation(maps) if len(maps) >= MIN_IMAGES else None
+    return correlation is not None and correlation > ALIKE_LIMIT
+
+
+def summarise(scores: Sequence[MapScores], flaws: Flaws | None = None) -> list[MapSummary]:
+    """Summarise each kind of map of each run, in order of first appearance.
+
+    Args:
+        flaws: what is wrong with the maps of a run and kind.
+    """
     groups: dict[tuple[str, str, str], list[MapScores]] = {}
     for score in scores:
         groups.setdefault((score.run, score.technique, score.method), []).append(score)
-    return [_summary(*names, members) for names, members in groups.items()]
+    flaw_of = flaws or {}
+    return [_summary(*names, members, flaw_of.get((names[0], names[2]), "")) for names, members in groups.items()]
 
 
 def write_scores(scores: Sequence[MapScores], path: Path) -> None:
@@ -126,7 +151,7 @@ def write_scores(scores: Sequence[MapScores], path: Path) -> None:
             )
 
 
-def _summary(run: str, technique: str, method: str, members: Sequence[MapScores]) -> MapSummary:
+def _summary(run: str, technique: str, method: str, members: Sequence[MapScores], flaw: str) -> MapSummary:
     def mean(get: Callable[[MapScores], float | None]) -> MeanInterval | None:
         values = [value for score in members if (value := get(score)) is not None]
         if not values:
@@ -145,13 +170,15 @@ def _summary(run: str, technique: str, method: str, members: Sequence[MapScores]
         area=mean(lambda score: score.mask.area),
         energy_above_area=mean(_energy_above_area),
         randomised=randomised,
-        warning=WEIGHT_INDEPENDENT if randomised is not None and _weight_independent(randomised) else "",
+        warning="; ".join(filter(None, (flaw, _weights_warning(randomised)))),
     )
 
 
-def _weight_independent(randomised: MeanInterval) -> bool:
-    """Whether the interval shows it; a single image never does, as two small maps easily correlate by chance."""
-    return randomised.mean > SANITY_LIMIT and randomised.low is not None and randomised.low > 0
+def _weights_warning(randomised: MeanInterval | None) -> str:
+    """Warn if the interval shows it; a single image never does, as two small maps easily correlate by chance."""
+    if randomised is None or randomised.low is None:
+        return ""
+    return WEIGHT_INDEPENDENT if randomised.mean > SANITY_LIMIT and randomised.low > 0 else ""
 
 
 def _energy_above_area(score: MapScores) -> float | None:

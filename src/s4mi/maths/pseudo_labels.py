@@ -24,6 +24,11 @@ def confident(logits: Tensor, threshold: float | Tensor) -> Tensor:
     return classes.masked_fill(p < least, IGNORE)
 
 
+def two_sided(logits: Tensor) -> Tensor:
+    """(N,) logits of a class → (N, 2) logits whose softmax are the probabilities of its absence and presence."""
+    return torch.stack([torch.zeros_like(logits), logits], dim=1)
+
+
 def class_thresholds(p: Tensor, predicted: Tensor, *, classes: int, keep: float) -> Tensor:
     """(K,) probabilities above which the share `keep` of the predictions of each class lies, the most probable ones.
 

@@ -10,11 +10,12 @@ and for the rank correlation with a constant map.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 Map = NDArray[np.float32] | NDArray[np.float64]
 """(H, W) saliency map, not negative."""
@@ -68,6 +69,17 @@ def rank_correlation(left: Map, right: Map) -> float | None:
         return None
     correlation = float(spearmanr(left, right, axis=None).statistic)
     return correlation if math.isfinite(correlation) else None
+
+
+def mean_rank_correlation(maps: Sequence[Map]) -> float | None:
+    """Mean of Spearman's ρ over all pairs of maps of one shape; None with fewer than two that are not constant."""
+    ranks = [rankdata(one) for one in maps if one.max() > one.min()]
+    if len(ranks) < 2:
+        return None
+    centred = np.stack(ranks) - np.mean(ranks[0])
+    units = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    count = len(units)
+    return float((np.square(units.sum(axis=0)).sum() - count) / (count * (count - 1)))
 
 
 def _annotated(saliency: Map, inside: Region, known: Region | None) -> tuple[Map, Region]:

@@ -18,7 +18,7 @@ parameters should not require gradients, or each map is added to their gradients
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -48,12 +48,14 @@ class MapLayer:
         net: the network. name: the submodule whose output is used.
         layout: NCHW or NHWC for feature maps, tokens for (B, prefix + h·w, C).
         prefix: number of leading tokens without a spatial position.
+        positions: number of spatial positions.
     """
 
     net: nn.Module
     name: str
     layout: Literal["NCHW", "NHWC", "tokens"]
     prefix: int = 0
+    positions: int = 0
 
 
 def input_gradient(logits: Logits, images: Tensor, classes: Sequence[int]) -> Tensor:
@@ -120,7 +122,7 @@ def find_layer(method: Classifier, image_size: int) -> MapLayer:
             f"the feature map of {type(net).__name__} has a single spatial position at {image_size} pixels; "
             "leave grad_cam out, or train with a larger data.image_size"
         )
-    return layer
+    return replace(layer, positions=positions)
 
 
 def _last_features(net: Any, images: Tensor) -> tuple[str, tuple[int, ...]]:

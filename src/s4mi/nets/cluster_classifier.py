@@ -65,7 +65,7 @@ class ClusterClassifier(nn.Module):
         return self.class_logits(self.clusters(images))
 
     def cosines(self, features: Tensor, size: Sequence[int]) -> Tensor:
-        """(B, D, h, w) features of `net` → (B, `count`, `size`) cosines with the centroids, at the size of the images."""
+        """(B, D, h, w) features of `net` → (B, `count`, `size`) cosines with the centroids, at the images' size."""
         cosines = torch.einsum("bdhw,kd->bkhw", self.directions(features), self.centroids[0])
         return self.net.enlarge(cosines, size)
 

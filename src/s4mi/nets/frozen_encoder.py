@@ -8,6 +8,7 @@ Images whose side is no multiple of a ViT's patches are resized to the nearest o
 The network is built when features are first computed, not before: where the store has all of them, it never is.
 """
 
+import copy
 import hashlib
 import re
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from typing import Any, final
 import timm
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from s4mi.contract.features import POOLED, Extractor
 from s4mi.errors import S4miError
@@ -103,10 +104,18 @@ class FrozenEncoder(Extractor):
                 images, size=(self.image_size,) * 2, mode="bilinear", align_corners=False, antialias=smaller
             )
         x, net = backbone.normalise(images), backbone.net
+        x = x.to(next((weight.dtype for weight in net.parameters()), x.dtype))  # `computing_with` may have another
         final_features, maps = _forward(net, x, self.blocks, name=self.name)
         outputs = {POOLED: _pooled(net, final_features).float()}
         outputs |= {f"{TOKENS}{index}": tokens.float() for index, tokens in enumerate(maps)}
         return outputs
+
+    def computing_with(self, net: nn.Module) -> "FrozenEncoder":
+        """Return this encoder with its timm network replaced by an equivalent, such as one in another precision."""
+        backbone, other = copy.copy(self.net), copy.copy(self)
+        backbone._modules = {**backbone._modules, "net": net}
+        other._net = [backbone]
+        return other
 
     def _apply(self, fn: Any, recurse: bool = True) -> "FrozenEncoder":
         for net in self._net if not self._modules else ():

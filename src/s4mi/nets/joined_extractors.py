@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from s4mi.contract import Extractor
+from s4mi.nets.classical_features import ClassicalFeatures
 from s4mi.nets.frozen_encoder import FrozenEncoder
 from s4mi.nets.weights import IMAGENET
 
@@ -23,8 +24,6 @@ def joined_extractors(backbone: str, *, weights: str, join: Sequence[str], image
     for each in join:
         name, _, file = each.partition("=")
         if name == CLASSICAL:
-            from s4mi.nets.classical_features import ClassicalFeatures
-
             found.append(ClassicalFeatures())
         else:
             found.append(FrozenEncoder(name, weights=file or IMAGENET, image_size=image_size))

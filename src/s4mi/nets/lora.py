@@ -42,7 +42,7 @@ def add_lora(net: nn.Module, *, name: str, rank: int, alpha: float, image_size: 
     targets = _targets(net)
     if not targets:
         raise S4miError(f"{name!r} has no attention, 1×1 convolution or linear layer for LoRA; use tuning last_blocks")
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, bias="none", target_modules=targets)  # type: ignore[arg-type]
+    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, bias="none", target_modules=targets)
     inject_adapter_in_model(config, net)
     for parameter_name, parameter in net.named_parameters():
         parameter.requires_grad_("lora_" in parameter_name)

@@ -79,6 +79,9 @@ def encoder_of(name: str) -> tuple[Library, str] | None:
         return "timm", "swin_tiny_patch4_window7_224"
     if name in LABELS:
         return None
+    kind, encoder = _of_timm(name)
+    if kind is not None:
+        return "timm", encoder
     _, encoder = _split(name)
     return ("timm", encoder.removeprefix(TIMM)) if encoder.startswith((TIMM, "tiny_")) else ("smp", encoder)
 

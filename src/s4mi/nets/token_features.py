@@ -6,6 +6,7 @@ m_i is the (C, h, w) map of the tokens of a block, normalised as the last one is
 that there is no pyramid (`fpn.FPN`).
 """
 
+from collections.abc import Sequence
 from typing import Any, final
 
 import torch
@@ -39,7 +40,7 @@ class TokenFeatures(PixelFeatures):
         complete = Backbone(backbone, image_size=self.size, weights=weights)
         self.normalise = complete.normalise
         self.encoder: Any = complete.net
-        self.levels = self.encoder.prune_intermediate_layers(list(blocks), prune_norm=False, prune_head=True)
+        self.levels = _pruned(self.encoder, blocks)
         self.laterals = nn.ModuleList(
             nn.Conv2d(count, width, kernel_size=1) for count in block_widths(backbone, blocks)
         )
@@ -53,3 +54,9 @@ class TokenFeatures(PixelFeatures):
             self.normalise(images), indices=self.levels, norm=True, output_fmt="NCHW", intermediates_only=True
         )
         return torch.stack([lateral(map_) for lateral, map_ in zip(self.laterals, maps, strict=True)]).sum(dim=0)
+
+
+def _pruned(net: Any, blocks: Sequence[int]) -> list[int]:
+    """Remove what follows the last of the blocks, but not the last norm; return their indices from the start."""
+    levels: list[int] = net.prune_intermediate_layers(list(blocks), prune_norm=False, prune_head=True)
+    return levels

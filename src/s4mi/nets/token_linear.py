@@ -48,6 +48,6 @@ class TokenLinear(nn.Module):
     @torch.no_grad()
     def take(self, weight: Tensor, bias: Tensor) -> None:
         """Set the weights (K, Σ C_i) and the bias (K,) of the layer."""
-        for project, part in zip(self.project, weight.split(self.widths, dim=1), strict=True):
+        for project, part in zip(self.project, weight.split_with_sizes(list(self.widths), dim=1), strict=True):
             project.weight.copy_(part[:, :, None, None])  # type: ignore[operator]
         self.bias.copy_(bias)

@@ -41,7 +41,7 @@ def weight_file(
         name: name in the library; with a tag, such as `resnet50.a1_in1k`, files must have the tag in their name too.
         url: address of published weights, whose file may be here under its original name.
     """
-    refused = []
+    refused: list[str] = []
     for folder in folders:
         for path in _candidates(name, folder, original=Path(url).name):
             problem = misfit(path, name, library=library)

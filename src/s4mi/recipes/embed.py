@@ -26,11 +26,12 @@ from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import NO_CLASS, SPEC_NAME, load_spec
 from s4mi.errors import S4miError, require_extra
 from s4mi.inference.encoders import Encoder, load_encoder
-from s4mi.inference.features import Projection, decode, feature_map, features_of
+from s4mi.inference.features import BLOCK, Projection, decode, feature_map, features_of
 from s4mi.inference.input_files import ErrorList, Unreadable, find_images
 from s4mi.records import FeatureMap, Part, write_text_atomically
 from s4mi.reporting.figures.feature_maps import draw_feature_map
 from s4mi.reporting.figures.svg import standalone
+from s4mi.training.features import feature_store
 from s4mi.training.run_dir import RunDir, make_runtime
 
 TABLE = ".parquet"
@@ -101,9 +102,10 @@ def embed_run(
     intensity = load_spec(run).rule
     decoded = _decoded(images, config.data.preprocessing, intensity, failed, progress)
     rows, blocks = [], []
-    while block := list(islice(decoded, batch_size)):
+    store, extractor = feature_store(config, runtime, batch_size=batch_size), chosen.extractor
+    while block := list(islice(decoded, BLOCK)):
         rows += [image for image, _ in block]
-        blocks.append(features_of(runtime, chosen.network, [tiles for _, tiles in block], batch_size=batch_size))
+        blocks.append(features_of(store, extractor, [tiles for _, tiles in block]))
     if not rows:
         raise S4miError(f"{dataset}: none of its {len(images)} images can be read; see {out.parent / 'errors.csv'}")
     features = torch.cat(blocks).numpy()

@@ -1,10 +1,12 @@
 """Explain trained classifiers with saliency maps, scored against masks if there are any."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from s4mi.data.formats.intensity import Intensity, Pixels
@@ -15,11 +17,23 @@ from s4mi.inference.dataset_images import DatasetImage, find_dataset_images, sel
 from s4mi.inference.input_files import ErrorList, Unreadable
 from s4mi.inference.overlays.saliency import SYNTHETIC_NOTE, ComparisonSheet, OverlayBlock, overlay
 from s4mi.inference.saliency_maps import MAP_NAMES, TITLES, TRUTH, Explainer, Explanation, MapName, run_names
-from s4mi.inference.saliency_scores import ExplainSummary, MapScores, MaskScores, score_map, summarise, write_scores
+from s4mi.inference.saliency_scores import (
+    ALIKE,
+    ExplainSummary,
+    MapScores,
+    MaskScores,
+    alike,
+    score_map,
+    summarise,
+    without_scores,
+    write_scores,
+)
 from s4mi.records import IGNORE, Part, write_text_atomically
 
 LIMIT = 16
 SHEET_ROWS = 16
+SMALL = (16, 16)
+"""Size at which the maps of different images are compared."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,8 @@ def explain(
 ) -> ExplainResult:
     """Compute saliency maps of each run for each image; write overlays, `sheet.png`, `scores.csv` and `summary.json`.
 
-    Unreadable images are listed in `errors.csv` and skipped.
+    Unreadable images are listed in `errors.csv` and skipped. Maps that are too coarse, or alike on all images, get no
+    scores, and the sheet says so.
 
     Args:
         runs: folders of classification runs.
@@ -98,6 +113,7 @@ def explain(
             explained = [each.explain(read.pixels[each.intensity], target, labels) for each in explainers]
             writer.write(image, read, explained, on_sheet=image.name in on_sheet)
         progress(done, len(images))
+    flaws = writer.flaws()
     summary = ExplainSummary(
         images=len(images) - failed.count,
         failed=failed.count,
@@ -106,9 +122,9 @@ def explain(
         split=part or "all",
         tolerance=tolerance,
         seed=seed,
-        maps=summarise(writer.scores),
+        maps=summarise(without_scores(writer.scores, flaws), flaws),
     )
-    return ExplainResult(sheet=writer.finish(summary), summary=summary)
+    return ExplainResult(sheet=writer.finish(summary, flaws), summary=summary)
 
 
 def _read(image: DatasetImage, rules: set[Intensity]) -> _Read | Unreadable:
@@ -151,6 +167,9 @@ class _Writer:
             note=f"{note} {SYNTHETIC_NOTE}" if synthetic else note,
         )
         self._rows = 0
+        self._coarse = {(each.name, str(method)): each.coarse(method) for each in explainers for method in methods}
+        self._title_of = {str(method): TITLES[method] for method in methods}
+        self._small: dict[tuple[str, str], list[NDArray[np.float32]]] = {key: [] for key in self._coarse}
 
     def write(self, image: DatasetImage, read: _Read, explained: Sequence[Explanation], *, on_sheet: bool) -> None:
         """Write the overlays of one image, and collect its scores and its row of the contact sheet."""
@@ -169,15 +188,23 @@ class _Writer:
                         randomised=found.randomised.get(method),
                     )
                 )  # fmt: skip
-                captions.append(_inside(mask_scores))
+                captions.append("too coarse" if self._coarse[explainer.name, method] else _inside(mask_scores))
+                self._small[explainer.name, method].append(cv2.resize(saliency, SMALL, interpolation=cv2.INTER_AREA))
             caption = f"{found.label}  p = {found.probability:.2f}"
             blocks.append(OverlayBlock(caption, tuple(overlays), tuple(captions)))
         if on_sheet:
             self._add_row(image, read, blocks)
 
-    def finish(self, summary: ExplainSummary) -> Path | None:
+    def flaws(self) -> dict[tuple[str, str], str]:
+        """What is wrong with the maps of a run and kind, which get no scores: too coarse, or alike on all images."""
+        found = {key: ALIKE if alike(maps) else "" for key, maps in self._small.items()}
+        return {key: flaw for key in found if (flaw := self._coarse[key] or found[key])}
+
+    def finish(self, summary: ExplainSummary, flaws: Mapping[tuple[str, str], str]) -> Path | None:
         """Write the scores, the summary and the contact sheet; return its path, or None if it has no rows."""
-        write_scores(self.scores, self._out / "scores.csv")
+        write_scores(without_scores(self.scores, flaws), self._out / "scores.csv")
+        for (run, method), flaw in flaws.items():
+            self._sheet.add_note(f"{self._title_of[method]} of {run}: {flaw}.")
         write_text_atomically(self._out / "summary.json", summary.model_dump_json(indent=2) + "\n")
         sheet = self._out / "sheet.png"
         if not self._rows:

@@ -88,9 +88,11 @@ def fit_run(
     run_dir.checkpoints.mkdir(parents=True, exist_ok=True)
     save_best(run_dir.checkpoints, method.state_dict(), epoch=1)
     images = len(entries) / max(seconds, 1e-9)
+    losses = result.losses or {}
     epoch = EpochRecord(
-        epoch=1, losses=result.losses or {"total": 0.0}, val=val, lr=0.0, seconds=seconds, images_per_second=images
-    )
+        epoch=1, losses={**losses, "total": sum(losses.values())}, val=val, lr=0.0, seconds=seconds,
+        images_per_second=images,
+    )  # fmt: skip
     run_dir.metrics.write_text(epoch.model_dump_json() + "\n", encoding="utf-8")
     loggers.epoch(epoch)
     watch(Progress("train", 1, 1, 1, 1, latest=epoch))

@@ -1,5 +1,6 @@
 """Predict images with trained models: class probabilities, or masks at each image's own size."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from s4mi.inference.load import LoadedModels, load_models
 from s4mi.inference.overlays.masks import class_colour, cluster_colour
 from s4mi.inference.pipeline import DecodedImage, KeepOptions, prediction_stream
 from s4mi.inference.predictor import OVERLAP, Predictor, Probabilities
+from s4mi.inference.unlike_training import UnlikeTraining
 from s4mi.inference.writers.classification import PredictionWriter
 from s4mi.inference.writers.output_settings import MaskFormat, OutputSettings, begin_folder
 from s4mi.inference.writers.segmentation import OVERLAYS, MaskMeasurements, MaskWriter
@@ -20,6 +22,8 @@ from s4mi.records import Part, TaskKind
 
 if TYPE_CHECKING:
     from s4mi.visualisation.cluster_sheet import ClusterSheet
+
+log = logging.getLogger("s4mi")
 
 MAX_LISTED = 8
 """Maximum number of clusters in the legend."""
@@ -87,7 +91,8 @@ def predict_run(
     Classification writes `out/predictions.csv`: id, a probability per class, the decision (for multi-label tasks the
     classes above their thresholds, joined by `;`) and the entropy. Segmentation writes a mask per image at its own
     size, with the mask values of the training data set, and `out/measurements.csv`. Unreadable images are listed in
-    `out/errors.csv` and skipped. Each page, frame or slice of a file is predicted separately.
+    `out/errors.csv` and skipped; those unlike the training images in `out/unlike_training.csv`, with a warning. Each
+    page, frame or slice of a file is predicted separately.
 
     Args:
         run: folder of a run, an exported model, or a folder of runs, of which the best by validation is used.
@@ -126,8 +131,14 @@ def predict_run(
     failed, finished = ErrorList(out / "errors.csv"), [image for image in images if writer.has(image)]
     remaining = [image for image in images if not writer.has(image)] if finished else images
     done = len(finished)
+    unlike = UnlikeTraining(out, loaded.runs, images, kept=finished)
+
+    def process(decoded: DecodedImage, predictions: Iterator[Probabilities]) -> Any:
+        unlike.look(decoded)
+        return writer.process(decoded, predictions)
+
     with writer, sheet or nullcontext():
-        for image, result in prediction_stream(remaining, predictor, writer.process, writer.keep):
+        for image, result in prediction_stream(remaining, predictor, process, writer.keep):
             if isinstance(result, Unreadable):
                 failed.add(result)
             else:
@@ -137,6 +148,8 @@ def predict_run(
                         sheet.add(*frame)
             done += 1
             progress(done, len(images))
+    if warning := unlike.write():
+        log.warning(warning)
     written = PredictResult(
         output=writer.output,
         predicted=len(images) - failed.count,

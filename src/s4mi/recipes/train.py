@@ -8,6 +8,7 @@
       metrics.jsonl, metrics.csv   one line per epoch; see training/loggers.py for further logs
       checkpoints/                 last.safetensors + training.pt, best.safetensors
       test_predictions.csv         prediction of each test image; for segmentation test_images.csv with its scores
+      training_images.json         sizes and appearance of the training images, with which predictions compare others
       calibration.json             temperature and thresholds, fitted on validation
       record.json                  the RunRecord, written last: its presence means that the run has finished
 
@@ -39,6 +40,7 @@ from s4mi.records import (
     write_record,
 )
 from s4mi.records.calibration import write_calibration
+from s4mi.records.training_images import write_training_images
 from s4mi.training.calibrate import calibrate
 from s4mi.training.data_state import check_data_state, data_state, read_data_state
 from s4mi.training.data_summary import summarise_data
@@ -52,6 +54,7 @@ from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
 from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric
 from s4mi.training.session import Session
+from s4mi.training.training_images import describe_training_images
 
 log = logging.getLogger("s4mi")
 
@@ -137,7 +140,7 @@ def _supervise(
     best = load_method(fabric, config, prepared.task, session.run_dir.best)
     record = _record(session, best, pretraining)
     for note in length_notes(record):
-        log.warning(note)
+        log.info(note)
     return record
 
 
@@ -169,6 +172,7 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
     if test is not None and test.predictions is not None and fabric.is_global_zero:
         write_predictions(test.predictions, session.run_dir.path / TEST_PREDICTIONS_NAME)
     if fabric.is_global_zero:
+        write_training_images(describe_training_images(prepared), session.run_dir.path)
         calibration = calibrate(fabric, method, config, prepared, val=val, test=test)
         if calibration is not None:
             write_calibration(calibration, session.run_dir.path)

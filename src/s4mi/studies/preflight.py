@@ -125,7 +125,8 @@ def _describe(problems: Sequence[_MissingClass]) -> str:
     more = f" (and {plural(others, 'more run')} with a missing class)" if others else ""
     return (
         f"{first.planned.name}: class {first.name!r} of {config.data.path} has no labelled training image at "
-        f"{config.amount}{more}; use at least {amount}{' for these seeds' if seeds > 1 else ''}"
+        f"{config.amount}{more}; import without the class (--drop-class), or use at least "
+        f"{amount}{' for these seeds' if seeds > 1 else ''}"
     )
 
 

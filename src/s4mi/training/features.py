@@ -6,7 +6,7 @@
         store.fill(extractor, cache, entries, views=method.views, progress=progress)
     data = labelled_features(store, method.extractors, cache, labelled, labels=…, groups=…, views=method.views)
 
-Only `fill` writes to the disk: a prediction for a new image computes its features and leaves nothing behind.
+Only `fill` and `keep` write to the disk: a prediction for a new image leaves nothing behind.
 """
 
 import logging
@@ -20,16 +20,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.config import RunConfig
-from s4mi.contract.features import Extractor, turned
+from s4mi.contract.features import Extractor
 from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.feature_shard import Features, Ids, pixel_ids, shard_images
 from s4mi.data.loading.feature_store import FeatureFolder
+from s4mi.engine.cpu.frozen_network import frozen_network, has_bfloat16
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.nets.frozen_encoder import FrozenEncoder
+from s4mi.training.feature_pixels import as_images, entry_pixels, view_pixels
+from s4mi.training.time_left import TimeLeft
 
 BATCH = 32
-"""Images in a forward pass. The features of an image depend on it in the last bit, so it never changes."""
+"""Images in a forward pass. Features depend on it in the last bit, so an interrupted run continues with the same."""
+LEAST_KEPT = 8
+"""Least number of images for which `keep` writes a shard."""
 EXACT = 1e-3
 """Greatest distance from a whole number of 255ths at which a pixel counts as one: what is left of rounding."""
 FOLDER = "features"
@@ -40,16 +46,17 @@ ProgressCallback = Callable[[int, int], None]
 log = logging.getLogger("s4mi")
 
 
-_stores: "dict[tuple[Path, str, str, str], StoredFeatures]" = {}
+_stores: "dict[tuple[Path, str, str, str, int], StoredFeatures]" = {}
 """The store that this process uses."""
 
 
-def feature_store(config: RunConfig, runtime: Runtime) -> "StoredFeatures":
+def feature_store(config: RunConfig, runtime: Runtime, *, batch_size: int = BATCH) -> "StoredFeatures":
     """Return the store of a run, in its `data.cache`; the runs of a study share what it knows."""
-    key = (config.data.cache / FOLDER, str(runtime.device), str(_dtype(runtime)), config.hardware.precision)
+    precision = config.hardware.precision
+    key = (config.data.cache / FOLDER, str(runtime.device), str(_dtype(runtime)), precision, batch_size)
     if key not in _stores:
         _stores.clear()  # a study has one cache; another store would only keep memory
-        _stores[key] = StoredFeatures(key[0], runtime, precision=config.hardware.precision)
+        _stores[key] = StoredFeatures(key[0], runtime, precision=precision, batch_size=batch_size)
     return _stores[key]
 
 
@@ -63,19 +70,25 @@ def attach(extractors: Sequence[Extractor], store: "StoredFeatures | None") -> N
 class StoredFeatures:
     """Features on disk below `folder`, as `contract.features.FeatureStore`.
 
-    All features are rounded to float16, whether they come from the disk or not.
+    All features are rounded to what is stored, usually float16, whether they come from the disk or not.
     """
 
-    def __init__(self, folder: Path | None, runtime: Runtime, *, precision: Precision = "auto") -> None:
+    def __init__(
+        self, folder: Path | None, runtime: Runtime, *, precision: Precision = "auto", batch_size: int = BATCH
+    ) -> None:
         """Open a store.
 
         Args:
             folder: the folder of all extractors; None: nothing is stored.
-            runtime: where features are computed.
-            precision: at which; "auto": the runtime's.
+            runtime: where features are computed, and at which precision.
+            precision: "auto": bfloat16 also on a CPU that multiplies in it, else the runtime's.
+            batch_size: images in a forward pass.
         """
-        self._root, self._runtime = folder, runtime
-        self._dtype = _dtype(runtime)
+        self._root, self._runtime, self._batch = folder, runtime, batch_size
+        self._autocast = _autocast(runtime)
+        faster = precision == "auto" and runtime.device.type == "cpu" and has_bfloat16()
+        self._dtype = torch.bfloat16 if faster else self._autocast
+        self._fast: dict[str, Extractor] = {}
         self._folders: dict[str, FeatureFolder] = {}
         self._ids: dict[tuple[str, int], tuple[Ids, NDArray[np.bool_]]] = {}
 
@@ -116,13 +129,42 @@ class StoredFeatures:
         entries = np.asarray(entries, dtype=np.int64)
         ids = np.concatenate([self.ids(cache, entries, view) for view in range(views)])
         folder = self._folder(extractor)
+        folder.check(ids)
         if folder.stored(ids).all():
             return 0
+
+        def images(places: NDArray[np.int64]) -> Tensor:
+            return as_images(view_pixels(cache, entries, places), self.device)
+
         with folder.adding():
             missing = _first_of_each(ids, ~folder.stored(ids))
-            if len(missing):
-                self._fill(extractor, folder, ids, missing, cache, entries, progress)
+            watch = TimeLeft(extractor.name, progress)
+            self._add(extractor, folder, ids, missing, images, watch)
         return len(missing)
+
+    def keep(self, extractor: Extractor, pixels: NDArray[np.uint8]) -> dict[str, Tensor]:
+        """Return the features of a block of (N, S, S, 3) pixels, float32 on the CPU, and store the missing ones.
+
+        Fewer than `LEAST_KEPT` missing ones are not worth a file and are not stored. Blocks of 256 images make few
+        files. If the store cannot be written, a warning says so, and nothing more is stored.
+        """
+        ids = pixel_ids(pixels)
+        every, cpu = np.ones(len(ids), dtype=bool), torch.device("cpu")
+
+        def images(missing: NDArray[np.int64]) -> Tensor:
+            return as_images(pixels[missing], self.device)
+
+        if self._root is not None and len(ids):
+            folder = self._folder(extractor)
+            try:
+                if np.count_nonzero(~folder.stored(ids)) >= LEAST_KEPT:
+                    with folder.adding():
+                        missing = _first_of_each(ids, ~folder.stored(ids))
+                        self._add(extractor, folder, ids, missing, images)
+            except S4miError as error:
+                log.warning("%s; features are computed without storing them", error)
+                self._root = None
+        return self._complete(extractor, *self._read(extractor, ids, every), images, cpu)
 
     def ids(self, cache: Cache, entries: NDArray[np.int64], view: int = 0) -> Ids:
         """Return the (N,) ids of cache entries in a view; each is hashed once."""
@@ -170,7 +212,9 @@ class StoredFeatures:
     ) -> dict[str, Tensor]:
         """Join stored features with those of the missing images, computed here."""
         missing = np.flatnonzero(~found)
-        blocks = [self._compute(extractor, images(missing[i : i + BATCH])) for i in range(0, len(missing), BATCH)]
+        blocks = [
+            self._compute(extractor, images(missing[i : i + self._batch])) for i in range(0, len(missing), self._batch)
+        ]
         if not blocks:
             return {name: torch.from_numpy(array).to(device).float() for name, array in stored.items()}
         computed = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
@@ -187,38 +231,51 @@ class StoredFeatures:
     def _compute(self, extractor: Extractor, images: Tensor) -> Features:
         """Compute features as they are stored: float16, on the CPU."""
         with self._runtime.autocast():
-            outputs = extractor.eval().compute(images)
-        return {name: output.float().cpu().numpy().astype(np.float16) for name, output in outputs.items()}
+            outputs = self._faster(extractor).compute(images)
+        kept = np.float16 if extractor.float16 else np.float32
+        with np.errstate(over="ignore"):  # what becomes infinite is refused before it is stored
+            return {name: output.float().cpu().numpy().astype(kept) for name, output in outputs.items()}
 
-    def _fill(
+    def _faster(self, extractor: Extractor) -> Extractor:
+        """Return the extractor, or its equivalent for CPUs; the runtime's autocast does the rest elsewhere."""
+        if self.device.type != "cpu" or not isinstance(extractor, FrozenEncoder):
+            return extractor.to(self.device).eval()
+        if extractor.key not in self._fast:
+            network = frozen_network(extractor.net.net, self._dtype, image_size=extractor.image_size, batch=self._batch)
+            self._fast[extractor.key] = extractor.computing_with(network)
+        return self._fast[extractor.key]
+
+    def _add(
         self,
         extractor: Extractor,
         folder: FeatureFolder,
         ids: Ids,
         missing: NDArray[np.int64],
-        cache: Cache,
-        entries: NDArray[np.int64],
-        progress: ProgressCallback | None,
+        images: Callable[[NDArray[np.int64]], Tensor],
+        progress: ProgressCallback = lambda *_: None,
     ) -> None:
-        log.info("%s: computing the features of %s", extractor.name, plural(len(missing), "image"))
+        """Compute and store the features of the missing ids, shard by shard.
+
+        Args:
+            images: returns the images of these places among the ids.
+        """
         blocks: list[Features] = []
         begun = 0  # first image of the shard
-        for start in range(0, len(missing), BATCH):
-            chunk = missing[start : start + BATCH]
-            blocks.append(self._compute(extractor, as_images(_views(cache, entries, chunk), self._runtime.device)))
+        for start in range(0, len(missing), self._batch):
+            chunk = missing[start : start + self._batch]
+            blocks.append(self._compute(extractor, images(chunk)))
             done = start + len(chunk)
             per_image = sum(array[0].nbytes for array in blocks[0].values())
-            if done - begun >= shard_images(per_image, batch=BATCH) or done == len(missing):
+            if done - begun >= shard_images(per_image, batch=self._batch) or done == len(missing):
                 joined = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
                 _check_finite(extractor, joined)
                 folder.add(ids[missing[begun:done]], joined)
                 blocks, begun = [], done
-            if progress is not None:
-                progress(done, len(missing))
+            progress(done, len(missing))
 
     def _folder(self, extractor: Extractor) -> FeatureFolder:
         assert self._root is not None
-        precision = str(self._dtype).removeprefix("torch.")
+        precision = str(self._dtype if isinstance(extractor, FrozenEncoder) else self._autocast).removeprefix("torch.")
         name = f"{extractor.key}-{precision}"
         if name not in self._folders:
             info = {"extractor": extractor.name, "key": extractor.key, "precision": precision}
@@ -226,28 +283,11 @@ class StoredFeatures:
         return self._folders[name]
 
 
-def _dtype(runtime: Runtime) -> torch.dtype:
-    """Precision of a forward pass."""
+def _autocast(runtime: Runtime) -> torch.dtype:
+    """Precision of the runtime's forward passes."""
     with runtime.autocast():
         kind = runtime.device.type
         return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-
-
-def entry_pixels(cache: Cache, entries: NDArray[np.int64], view: int) -> NDArray[np.uint8]:
-    """(N, S, S, 3) pixels of cache entries in a view."""
-    images = torch.from_numpy(np.asarray(cache.images[entries]))
-    return turned(images.permute(0, 3, 1, 2), view).permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def _views(cache: Cache, entries: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """(N, S, S, 3) pixels of `places` among all entries in all views, view by view."""
-    view, index = places // len(entries), entries[places % len(entries)]
-    return np.concatenate([entry_pixels(cache, index[view == one], int(one)) for one in np.unique(view)])
-
-
-def as_images(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """(N, S, S, 3) pixels → (N, 3, S, S) in [0, 1]."""
-    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
 def _first_of_each(ids: Ids, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -261,6 +301,6 @@ def _check_finite(extractor: Extractor, features: Features) -> None:
         bad = int((~np.isfinite(array)).reshape(len(array), -1).any(axis=1).sum())
         if bad:
             raise S4miError(
-                f"{extractor.name}: features {name!r} of {plural(bad, 'image')} are not finite in 16 bits; "
-                "choose another encoder or hardware.precision=32"
+                f"{extractor.name}: the features {name!r} of {plural(bad, 'image')} are not finite as {array.dtype}; "
+                "choose another encoder"
             )

@@ -15,7 +15,8 @@ from torch import Tensor
 from s4mi.contract.features import POOLED, Extractor, LabelledFeatures, MaskedBatch, turned
 from s4mi.data.loading.cached_arrays import Cache
 from s4mi.records import IGNORE
-from s4mi.training.features import StoredFeatures, as_images, entry_pixels
+from s4mi.training.feature_pixels import as_images, entry_pixels
+from s4mi.training.features import StoredFeatures
 
 READ = 256
 """Images whose features are read at a time."""

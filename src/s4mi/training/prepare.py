@@ -18,6 +18,7 @@ from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.splits.leakage import Leak, describe, find_leaks
+from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.data.splits.split import SplitMethod, make_split
 from s4mi.data.splits.split_file import Split, hash_of, read_parts
 from s4mi.data.splits.split_version import base_version, merged_later
@@ -111,6 +112,8 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         unlabelled=config.method.unlabelled and not config.method.pretrains,
         base=basis,
     )
+    if division.kind == "official" and lacks_val(manifest.rows):
+        log.warning("%s", NO_VAL)
     leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
     _check_leaks(config, manifest, leaks)
     classes = manifest.spec.classes_of(kind)
@@ -251,5 +254,8 @@ def _check_classes(
             continue
         problem = f"class {name!r} has no labelled training image at label_fraction={config.label_fraction}"
         if kind == "multiclass" and available[k] and config.amount.unit != "saved":
-            raise S4miError(f"{problem} ({available[k]} at 100 %); raise label_fraction or change seed")
+            raise S4miError(
+                f"{problem} ({available[k]} at 100 %); raise label_fraction, change seed, or import without the class "
+                "(--drop-class)"
+            )
         log.warning("%s; it cannot be learnt", problem)

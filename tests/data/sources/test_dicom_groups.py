@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from s4mi.data.checks.check import check_path
+from s4mi.data.formats.intensity import Intensity
 from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.sources.folder import read_folder
 from s4mi.data.sources.types import DatasetNaming
@@ -43,7 +44,7 @@ def groups(written: ImportResult) -> dict[str, set[str | None]]:
 def test_silent_a3_slices_without_a_patient_id_are_grouped_by_study_which_is_said(tmp_path: Path, keep: bool) -> None:
     for study, name in product(("1.2.1", "1.2.2"), "ab"):
         series(tmp_path / "in", f"{study[-1]}{name}", StudyInstanceUID=study, SeriesInstanceUID=f"{study}.{ord(name)}")
-    written = imported(tmp_path / "in", tmp_path / "out", keep_dicom=keep)
+    written = imported(tmp_path / "in", tmp_path / "out", keep_dicom=keep, intensity=Intensity.parse("window:0:255"))
     found = groups(written)
     assert all(len(group) == 1 for group in found.values())
     assert found["1a"] == found["1b"] != found["2a"] == found["2b"]

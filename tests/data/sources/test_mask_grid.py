@@ -57,6 +57,14 @@ def assert_masks_cover_the_lesion(written: ImportResult) -> None:
         np.testing.assert_array_equal(read_mask(row.mask, written.spec.mask_values), bright)
 
 
+def assert_same_masks(one: ImportResult, other: ImportResult) -> None:
+    for row, expected in zip(one.rows, other.rows, strict=True):
+        assert row.mask is not None
+        assert expected.mask is not None
+        values, wanted = one.spec.mask_values, other.spec.mask_values
+        np.testing.assert_array_equal(read_mask(row.mask, values), read_mask(expected.mask, wanted))
+
+
 def test_silent_a1_a_mask_with_another_affine_is_refused_naming_both_and_the_option(tmp_path: Path) -> None:
     source = write(tmp_path / "in", lesion(), np.eye(4), grid=np.diag([-1.0, -1, 2, 1]))
     with pytest.raises(S4miError) as caught:
@@ -119,8 +127,26 @@ def test_silent_a1_axes_origin_and_spacing_may_differ_by_rounding_alone(
         imported(source, tmp_path / "out")
 
 
-def test_silent_a2_further_masks_of_a_volume_are_refused_as_they_cannot_be_united(tmp_path: Path) -> None:
+def test_silent_a2_further_masks_of_a_volume_are_united(tmp_path: Path) -> None:
     folder = write(tmp_path / "source", lesion(), GRID)
-    (folder / "masks" / "a_1.nii.gz").write_bytes((folder / "masks" / "a.nii.gz").read_bytes())
-    with pytest.raises(S4miError, match=r"'a\.nii\.gz' is one of several of .* cannot be united"):
+    image = nibabel.load(folder / "masks" / "a.nii.gz")
+    first = np.asarray(image.dataobj)
+    moved = np.roll(first, 3, axis=0)
+    nibabel.save(nibabel.Nifti1Image(moved, image.affine), folder / "masks" / "a_1.nii.gz")
+    union = np.maximum(first, moved)
+    one, both = imported(folder, tmp_path / "out"), tmp_path / "alone" / "masks" / "a.nii.gz"
+    alone = write(tmp_path / "alone", lesion(), GRID)
+    nibabel.save(nibabel.Nifti1Image(union, image.affine), both)
+    other = imported(alone, tmp_path / "other")
+    assert union.sum() > first.sum()
+    assert_same_masks(one, other)
+
+
+def test_silent_a2_a_further_mask_on_another_grid_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "source", lesion(), GRID)
+    image = nibabel.load(folder / "masks" / "a.nii.gz")
+    shifted = image.affine.copy()
+    shifted[0, 3] += 5
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), shifted), folder / "masks" / "a_1.nii.gz")
+    with pytest.raises(S4miError, match=r"'a_1\.nii\.gz'"):
         imported(folder, tmp_path / "out")

@@ -63,7 +63,7 @@ def test_an_image_and_its_mask_may_have_one_name(tmp_path: Path) -> None:
     found = read_tables(source(tmp_path, "image,mask\na.png,a.png\n", "images/a.png", "masks/a.png"))
     assert found.rows[0].mask == tmp_path / "masks" / "a.png"
     (tmp_path / "masks" / "a.png").rename(tmp_path / "a.png")
-    found = read_tables(tmp_path, TableOptions(images=".", masks="."))
+    found = read_tables(tmp_path, TableOptions(images=(".",), masks=(".",)))
     assert codes(found) == [("mask-is-image", "labels.csv", 2)]
 
 
@@ -198,7 +198,7 @@ def test_a_data_set_may_lie_beside_its_table_but_not_among_the_images(tmp_path: 
         Image.new("RGB", (4, 4), (number, 9, 9)).save(tmp_path / "pictures" / f"{name}.png")
     table = tmp_path / "labels.csv"
     table.write_text(f"image,label\na,x\n{tmp_path / 'pictures' / 'b.png'},y\n", encoding="utf-8")
-    options = TableOptions(images="pictures")
+    options = TableOptions(images=("pictures",))
     written = write_import(read_tables(table, options), tmp_path / "ds" / "mine", naming=DatasetNaming("mine"))
     assert [row.image for row in load_manifest(written.folder).rows] == [row.image for row in written.rows]
     for source_, out in ((table, tmp_path / "pictures" / "ds"), (table, tmp_path), (tmp_path, tmp_path / "other")):

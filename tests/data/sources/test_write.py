@@ -220,3 +220,43 @@ def test_a_killed_import_resumes_to_the_same_result(tmp_path: Path) -> None:
     left, right = everything(tmp_path / "out"), everything(tmp_path / "whole")
     different = [name for name in left | right if left.get(name) != right.get(name) and ".part" not in name]
     assert different == ["dataset.yaml"]  # the names of the two data sets differ
+
+
+def test_silent_b6_images_that_stay_in_place_and_cannot_be_read_are_named_and_skipped(tmp_path: Path) -> None:
+    """A text file, a JPEG and a PNG cut off in the middle; a JPEG with bytes after its end is whole."""
+    source = tmp_path / "source"
+    source.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    for name in ("whole.png", "whole.jpg", "cut.png", "cut.jpg", "longer.jpg"):
+        Image.fromarray(pixels).save(source / name)
+    for name in ("cut.png", "cut.jpg"):
+        content = (source / name).read_bytes()
+        (source / name).write_bytes(content[: len(content) // 2])
+    (source / "longer.jpg").write_bytes((source / "longer.jpg").read_bytes() + bytes(9000))
+    (source / "text.png").write_text("no image", encoding="utf-8")
+    for copy in (False, True):
+        out = tmp_path / f"out{copy}"
+        written = write_import(read_folder(source), out, naming=DatasetNaming("x"), options=ImportOptions(copy=copy))
+        assert sorted(row.image.name for row in written.rows) == ["longer.jpg", "whole.jpg", "whole.png"]
+        assert sorted(one.file for one in written.findings if one.code == "unreadable") == [
+            "cut.jpg", "cut.png", "text.png"
+        ]  # fmt: skip
+        assert [path.name for path in out.rglob("cut*")] == []
+    for name in ("whole.png", "whole.jpg", "longer.jpg"):
+        (source / name).unlink()
+    with pytest.raises(S4miError, match="no image can be read"):
+        write_import(read_folder(source), tmp_path / "none", naming=DatasetNaming("x"))
+
+
+def test_silent_a4_slices_that_stay_dicom_are_not_stretched_one_by_one(tmp_path: Path) -> None:
+    dicom_files = pytest.importorskip("dicom_files", reason="pydicom is in the extra `dicom`")
+    for number in range(3):
+        path = tmp_path / "in" / f"{number}.dcm"
+        path.parent.mkdir(exist_ok=True)
+        dicom_files.write_dicom(path, dicom_files.ramp() + 1000 * number, SeriesInstanceUID="1.2.3", PatientID="p")
+    found = read_folder(tmp_path / "in")
+    with pytest.raises(S4miError, match=r"stretch each by itself; use --intensity window:\d+:\d+"):
+        write_import(found, tmp_path / "a", naming=DatasetNaming("x"), options=ImportOptions(keep_dicom=True))
+    options = ImportOptions(keep_dicom=True, intensity=Intensity.parse("window:0:2550"))
+    written = write_import(found, tmp_path / "b", naming=DatasetNaming("x"), options=options)
+    assert [int(read_image(row.image, written.spec.rule)[0, 0, 0]) for row in written.rows] == [0, 100, 200]

@@ -9,6 +9,7 @@ from s4mi.contract import Task
 from s4mi.data.images import normalise_red
 from s4mi.inference.export.deployable import Deployable, normalised_red
 from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
+from s4mi.methods.segmentation.frozen_segmenter import FrozenSegmenterConfig
 
 
 @given(seed=st.integers(0, 10_000), dark=st.booleans())
@@ -37,3 +38,15 @@ def test_the_selected_ensemble_member_stays_fixed() -> None:
     with torch.no_grad():
         expected = method.committee["cnn"](images.permute(0, 3, 1, 2).float() / 255)
         assert torch.equal(deployable(images)[1], expected)
+
+
+def test_a_frozen_encoder_is_part_of_what_is_exported_and_predicts_as_before() -> None:
+    task = Task(kind="segmentation", classes=("a", "b"), image_size=32, counts=(1, 1), labelled=2)
+    method = FrozenSegmenterConfig(backbone="tiny_vit", weights="none", width=16).build(task).eval()
+    images = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        before = method.logits(images.permute(0, 3, 1, 2).float() / 255)
+        assert not [name for name, _ in method.named_parameters() if "blocks" in name]
+        model = Deployable(method, multilabel=False, red_channel_normalisation=False, temperature=1.0)
+        assert [name for name, _ in model.named_parameters() if "blocks.0.attn" in name]
+        torch.testing.assert_close(model(images)[1], before)

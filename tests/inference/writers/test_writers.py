@@ -143,6 +143,43 @@ def test_a_dicom_image_gets_a_dicom_seg_object(tmp_path: Path, segmenter: Thresh
     assert float(rows(tmp_path / "out" / "measurements.csv")[0]["area_mm2"]) == pytest.approx(truth.sum() / 4)
 
 
+def test_silent_b10_the_masks_of_one_series_are_one_series(tmp_path: Path, segmenter: Threshold) -> None:
+    pytest.importorskip("highdicom", reason="highdicom is in the extra `dicom`")
+    uid = pydicom.uid.generate_uid
+    shared = {name: uid() for name in ("StudyInstanceUID", "FrameOfReferenceUID")}
+    empty = dict.fromkeys(
+        ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName"), ""
+    )
+    (tmp_path / "in").mkdir()
+    for series, number in ((1, 1), (1, 2), (2, 1)):
+        write_dicom(
+            tmp_path / "in" / f"{series}{number}.dcm", (blocks(0, (SIZE, SIZE)) * 60000).astype(np.uint16), **shared,
+            **empty, SeriesInstanceUID=f"1.2.{series}", SeriesNumber=series, InstanceNumber=number, PatientID="x",
+            PatientName="x", StudyID="1", Modality="CT", PixelSpacing=[0.5, 0.5], SliceThickness=1,
+            ImagePositionPatient=[0, 0, number], ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+        )  # fmt: skip
+    predict_run(tmp_path, [tmp_path / "in"], tmp_path / "out", form="match")
+    made = [pydicom.dcmread(tmp_path / "out" / f"{name}.dcm") for name in ("11", "12", "21")]
+    assert made[0].SeriesInstanceUID == made[1].SeriesInstanceUID != made[2].SeriesInstanceUID
+    assert len({one.SOPInstanceUID for one in made}) == 3
+    assert [one.InstanceNumber for one in made] == [1, 2, 1]
+
+
+def test_silent_b9_ultrasound_without_a_frame_of_reference_is_listed_with_another_format(
+    tmp_path: Path, segmenter: Threshold
+) -> None:
+    pytest.importorskip("highdicom", reason="highdicom is in the extra `dicom`")
+    uid = pydicom.uid.generate_uid
+    write_dicom(
+        tmp_path / "us.dcm", np.zeros((3, SIZE, SIZE), np.uint8), PatientID="x", PatientName="x", Modality="US",
+        StudyInstanceUID=uid(), SeriesInstanceUID=uid(), InstanceNumber=1,
+    )  # fmt: skip
+    result = predict_run(tmp_path, [tmp_path / "us.dcm"], tmp_path / "out", form="match")
+    assert result.failed >= 1
+    assert "--format png" in rows(tmp_path / "out" / "errors.csv")[0]["error"]
+    assert predict_run(tmp_path, [tmp_path / "us.dcm"], tmp_path / "png", form="png").failed == 0
+
+
 def test_a_dicom_image_without_required_attributes_is_listed_as_error(tmp_path: Path, segmenter: Threshold) -> None:
     pytest.importorskip("highdicom", reason="highdicom is in the extra `dicom`")
     write_dicom(tmp_path / "a.dcm", np.zeros((8, 8), np.uint16))

@@ -11,7 +11,8 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from s4mi.contract import LabelledFeatures, Task
-from s4mi.methods.classification.pseudo_labels import PseudoLabels, PseudoLabelsConfig, at_most, two_sided
+from s4mi.maths.pseudo_labels import two_sided
+from s4mi.methods.classification.pseudo_labels import PseudoLabels, PseudoLabelsConfig, at_most
 from s4mi.nets.feature_heads import JoinedFeatures
 
 CLASSES = 3

@@ -82,7 +82,7 @@ def test_the_strength_is_chosen_by_folds_that_keep_patients_together() -> None:
     images, masks = images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1)
     chosen = []
     for groups in ([0, 1, 2, 3, 0, 1, 2, 3], [0, 1, 2, 3, 4, 5, 6, 7]):
-        method = built(head="linear")
+        method = built(head="linear", blocks=(-1,))
         fit = method.fit(data_of(method, images, masks, groups=groups), np.random.default_rng(0))
         assert fit.chosen is not None
         chosen.append(float(fit.chosen["strength"]))
@@ -102,7 +102,8 @@ def test_tokens_of_a_cnn_s_stages_are_joined_on_the_finest_grid() -> None:
 
 @pytest.mark.parametrize("head", ["linear", "decoder"])
 def test_both_heads_learn_binary_masks_on_all_turns_and_several_sizes(head: str) -> None:
-    method = built(head=head, classes=("background", "lesion"), turns=8, encoder_sizes=(32, 64), lr=1e-2)
+    settings: dict[str, Any] = {"turns": 8, "encoder_sizes": (32, 64), "blocks": (-1,), "strength": 0.01, "lr": 1e-2}
+    method = built(head=head, classes=("background", "lesion"), **settings)
     images, masks = drawn(classes=2)
     method.fit(data_of(method, images, masks), np.random.default_rng(0))
     assert len(method.extractors) == 2
@@ -114,7 +115,7 @@ def test_pixels_that_are_not_annotated_are_learnt_from_the_others(head: str) -> 
     images, masks = drawn(classes=2)
     partly = masks.clone()
     partly[:, :, SIZE // 2 :] = IGNORE
-    method = built(head=head, classes=("background", "lesion"), strength=0.01, lr=1e-2)
+    method = built(head=head, classes=("background", "lesion"), strength=0.01, lr=1e-2, blocks=(-1,))
     method.fit(data_of(method, images, partly), np.random.default_rng(0))
     assert accuracy(method, images, masks) > 0.65
     assert set(predicted(method, images).unique().tolist()) == {0, 1}
@@ -140,7 +141,7 @@ def test_a_fit_depends_on_its_generator_alone(head: str) -> None:
 def test_a_class_in_no_mask_is_named_and_never_predicted(head: str) -> None:
     images, masks = drawn()
     masks[masks == 1] = IGNORE
-    method = built(head=head, lr=1e-2)
+    method = built(head=head, lr=1e-2, strength=0.01, blocks=(-1,))
     fit = method.fit(data_of(method, images, masks), np.random.default_rng(0))
     assert fit.notes == ("class 'vessel' is in none of the 6 masks and is never predicted",)
     assert 1 not in predicted(method, images)
@@ -163,7 +164,7 @@ def test_one_image_of_one_patient_has_no_folds_and_is_fitted_all_the_same() -> N
 
 def test_the_encoder_is_in_no_checkpoint_and_its_settings_stay() -> None:
     method = built()
-    assert not [name for name in method.state_dict() if not name.startswith(("head.", "keys."))]
+    assert not [name for name in method.state_dict() if not name.startswith(("head.", "keys.", "present"))]
     assert method.config.from_scratch() == method.config
 
 

@@ -12,7 +12,8 @@ from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor
 
 from s4mi.contract import Batch, TrainState
-from s4mi.methods.segmentation.frozen_teacher import FrozenTeacher, FrozenTeacherConfig, LabelledViews
+from s4mi.methods.cross_fitting import LabelledViews
+from s4mi.methods.segmentation.frozen_teacher import FrozenTeacher, FrozenTeacherConfig
 from s4mi.records import IGNORE
 
 SMALL = {
@@ -147,7 +148,7 @@ def test_all_views_of_an_image_are_in_one_fold_and_folds_are_of_one_size() -> No
     assert sorted(sizes) == [2, 3]
 
 
-@pytest.mark.parametrize(("head", "steps"), [("decoder", 60), ("linear", 1)])
+@pytest.mark.parametrize(("head", "steps"), [("decoder", 40), ("linear", 1)])
 def test_the_teacher_learns_what_colours_show(head: str, steps: int) -> None:
     method = fitted(colourful(8), teacher_head=head, teacher_steps=steps, keep=None, precision=0.5)
     dice, kept = method.signals()["teacher_dice"], method.signals()["kept"]
@@ -180,17 +181,43 @@ def test_a_run_that_goes_on_keeps_its_teacher() -> None:
     assert all(torch.equal(losses[0][name], losses[1][name]) for name in losses[0])
 
 
-def test_the_student_alone_is_trained_and_predicts() -> None:
-    method, x = fitted(), batch().images
+def test_the_student_alone_is_trained() -> None:
+    method = fitted()
     before = state(method.teacher)
     optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=0.1)
     method.train().loss(batch()).total.backward()
     optimizer.step()
     assert alike(state(method.teacher), before)
     assert not any(weight.requires_grad for weight in method.teacher.parameters())
+
+
+def test_validation_chooses_who_predicts() -> None:
+    method, x = fitted().eval(), batch().images
+    assert method.members is not None
     with torch.no_grad():
-        assert torch.equal(method.eval().logits(x), method.student(x))
+        assert torch.equal(method.logits(x), method.student(x))
+        p = [method.student(x).softmax(dim=1), method.teacher(x).softmax(dim=1)]
+        method.members.choice.take("teacher")
+        assert torch.equal(method.logits(x), method.teacher(x))
+        method.members.choice.take("average")
+        torch.testing.assert_close(method.logits(x).softmax(dim=1), (p[0] + p[1]) / 2)
+
+
+def test_the_student_predicts_where_that_is_wanted() -> None:
+    method, x = fitted(predicts="student").eval(), batch().images
     assert method.members is None
+    with torch.no_grad():
+        assert torch.equal(method.logits(x), method.student(x))
+
+
+def test_whoever_predicts_the_student_is_trained() -> None:
+    method = fitted()
+    losses = []
+    for name in ("student", "teacher"):
+        assert method.members is not None
+        method.members.choice.take(name)
+        losses.append(method.eval().loss(batch()))
+    assert all(torch.equal(losses[0][name], losses[1][name]) for name in losses[0])
 
 
 def test_padding_to_the_patches_is_not_learnt_from() -> None:

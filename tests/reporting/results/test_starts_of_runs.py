@@ -22,7 +22,7 @@ def test_the_first_line_names_the_arms_and_networks_and_how_many_runs() -> None:
         "Random weights, though weights: auto asked for the best at hand: transfer: resnet50 (2 runs)."
     )
     assert "S4MI_WEIGHTS" in line
-    given = [ReportRun(f"runs/{n}", each) for n, each in enumerate(runs)]
+    given = [ReportRun(each, (), "", f"runs/{n}") for n, each in enumerate(runs)]
     assert report_contents(given, title="title").verdict[0] == line
 
 

@@ -142,7 +142,7 @@ def test_it_names_the_initial_weights_with_their_licence_and_normalisation() -> 
     )
     card = card_text(source(record=record(0.6).model_copy(update={"starts": starts})))
     assert (
-        "- `resnet50` began from timm resnet50.a1_in1k; licence of the weights: apache-2.0. Input normalisation, inside the "
-        "graph: mean 0.5, std 0.5.\n"
+        "- `resnet50` began from `timm resnet50.a1_in1k`; licence of the weights: apache-2.0. Input normalisation, "
+        "inside the graph: mean 0.5, std 0.5.\n"
     ) in card
     assert "- `tiny_vit` began from random weights, as none were at hand.\n" in card

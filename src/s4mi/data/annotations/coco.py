@@ -20,6 +20,9 @@ from s4mi.records import write_text_atomically
 
 PROPOSED = "proposed by s4mi suggest; nobody has corrected it yet"  # in files on disk, so it must not change
 
+_OF_THE_SHAPE = ("occluded", "rotation", "track_id", "keyframe", "is_crowd", "score")
+"""Attributes that CVAT writes for each shape by itself."""
+
 
 def is_coco(contents: Any) -> bool:
     """Whether the contents of a JSON file look like COCO's."""
@@ -49,10 +52,12 @@ def read_coco(contents: Mapping[str, Any]) -> Iterator[Annotation]:
         image_names = tuple(str(image[key]) for key in ("s4mi_id", "file_name") if image.get(key))
         labels: list[str] = []
         regions: list[AnnotatedRegion] = []
+        ignored: list[str] = []
         for where, one in by_image.pop(field_of(image, "id", location), []):
             category = field_of(one, "category_id", where)
             if category not in names:
                 raise FieldError(f"{where}: unknown category_id {category!r}; add it to `categories`")
+            ignored += ["attribute" for name in one.get("attributes") or () if name not in _OF_THE_SHAPE]
             if one.get("segmentation"):
                 regions.extend(_regions(one["segmentation"], names[category], size, location=where))
             elif _is_whole_image(one, size):
@@ -61,7 +66,7 @@ def read_coco(contents: Mapping[str, Any]) -> Iterator[Annotation]:
                 raise FieldError(f"{where}: has a box but no segmentation; draw a polygon or a mask")
         yield Annotation(
             image_names or (str(image["id"]),), location, size=size,
-            labels=tuple(dict.fromkeys(labels)) or None, regions=tuple(regions) or None,
+            labels=tuple(dict.fromkeys(labels)) or None, regions=tuple(regions) or None, ignored=tuple(ignored),
         )  # fmt: skip
     for image_id, ((where, _), *_) in by_image.items():
         raise FieldError(f"{where}: unknown image_id {image_id!r}; add it to `images`")

@@ -5,7 +5,7 @@ correction and reproduce the same mask. Those of COCO follow the edges of pixels
 leaves out pixels whose centres are on the line. A region with holes has no such polygon.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -92,4 +92,21 @@ def fill(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
             start, end = int(np.ceil(left - ON_THE_LINE)), int(np.floor(right + ON_THE_LINE))
             if end >= 0 and start < width:
                 filled[y, max(0, start) : end + 1] = True
+    return filled
+
+
+def fill_rings(rings: Sequence[Points], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Rasterise rings, each (P, 2) corners x, y, together as (height, width) bool by the even-odd rule.
+
+    A centre on a line is inside if what is to the right of it is, or below it on a horizontal line, as in Java 2D.
+    """
+    height, width = size
+    filled = np.zeros(size, dtype=bool)
+    x0, y0 = (np.concatenate([ring[:, axis] for ring in rings]) - 0.5 for axis in (0, 1))
+    x1, y1 = (np.concatenate([np.roll(ring[:, axis], -1) for ring in rings]) - 0.5 for axis in (0, 1))
+    for y in range(max(0, int(np.ceil(y0.min()))), min(height - 1, int(np.floor(y0.max()))) + 1):
+        crossed = (y0 <= y) != (y1 <= y)
+        crossings = np.sort(x0[crossed] + (y - y0[crossed]) / (y1[crossed] - y0[crossed]) * (x1[crossed] - x0[crossed]))
+        for left, right in zip(np.ceil(crossings[::2]), np.ceil(crossings[1::2]), strict=True):
+            filled[y, max(0, int(left)) : max(0, min(width, int(right)))] = True
     return filled

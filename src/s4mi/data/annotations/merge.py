@@ -100,6 +100,7 @@ def plan_merge(manifest: Manifest, sources: Mapping[Path, Sequence[Annotation]],
     names = ", ".join(map(str, sources))
     plan = MergePlan(manifest, complete_spec(manifest.spec, [one for _, one in annotations], names, rules))
     finder, rasteriser = RowFinder(manifest), Rasteriser(plan.spec)
+    ids = {row.id for row in manifest.rows}
     for source, annotation in annotations:
         separator = "" if annotation.location.startswith((":", "/")) else ": "
         location = f"{source}{separator}{annotation.location}"
@@ -110,6 +111,11 @@ def plan_merge(manifest: Manifest, sources: Mapping[Path, Sequence[Annotation]],
         try:
             number = finder.find(annotation.images)
             row = manifest.rows[number]
+            if annotation.absent in ids:
+                raise UnknownImageError(
+                    f"image {annotation.absent!r} is beyond its last slice, so the volume is not that of the images; "
+                    "save it in the geometry of its image"
+                )
             if row.split in ("val", "test") and not rules.held_out:
                 raise UnknownImageError(
                     f"image {row.id!r} is in the official {row.split} part, which new annotations would change; "

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from s4mi.data.annotations.contours import fill
-from s4mi.data.annotations.types import Annotation
+from s4mi.data.annotations.contours import fill, fill_rings
+from s4mi.data.annotations.json_fields import FieldError, points_of
+from s4mi.data.annotations.types import AnnotatedRegion, Annotation
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size
@@ -73,9 +75,19 @@ class Rasteriser:
         mask = np.zeros(size, dtype=np.uint8)
         for region in annotation.regions or ():
             index = self._index(region.name)
-            area = region.mask if region.mask is not None else fill(region.points, size)  # type: ignore[arg-type]
-            mask[area] = index
+            mask[self._area(region, size)] = index
         return mask
+
+    @staticmethod
+    def _area(region: AnnotatedRegion, size: tuple[int, int]) -> NDArray[np.bool_]:
+        if region.mask is not None:
+            return region.mask
+        if region.rings is None:
+            return fill(region.points, size)  # type: ignore[arg-type]
+        try:
+            return fill_rings([points_of(ring.tolist(), size, location="region") for ring in region.rings], size)
+        except FieldError as error:
+            raise RasteriseError(str(error)) from error
 
     def _index(self, name: str) -> int:
         classes = self._spec.mask_classes

@@ -1,4 +1,4 @@
-"""Read annotations from a table, a folder of masks (plain or of CVAT), or the JSON of Label Studio, COCO or LabelMe."""
+"""Read annotations: tables, folders of masks (plain or of CVAT), segmentations of 3D Slicer, the JSON of tools."""
 
 import json
 from collections.abc import Iterator
@@ -10,16 +10,20 @@ from s4mi.data.annotations.cvat_masks import is_cvat_masks, read_cvat_masks
 from s4mi.data.annotations.json_fields import FieldError
 from s4mi.data.annotations.label_studio import is_json_min, is_label_studio, read_label_studio
 from s4mi.data.annotations.labelme import is_labelme, read_labelme
+from s4mi.data.annotations.qupath import is_geojson, read_geojson
+from s4mi.data.annotations.slicer import read_slicer
 from s4mi.data.annotations.types import Annotation
 from s4mi.data.files import SUFFIXES, stem_of
+from s4mi.data.formats import nrrd_seg
 from s4mi.data.names import normalised
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
 from s4mi.data.spec import NO_CLASS
-from s4mi.data.walk import image_files
+from s4mi.data.walk import image_files, visible_files
 from s4mi.errors import S4miError
 
 IMAGE_COLUMNS = ("id", "image")
 LABEL = "label"
+JSON = (".json", ".geojson")
 
 
 def read_annotations(path: Path, *, mask_suffix: str = "") -> list[Annotation]:
@@ -36,23 +40,31 @@ def read_annotations(path: Path, *, mask_suffix: str = "") -> list[Annotation]:
             return list(read_cvat_masks(path))
         except FieldError as error:
             raise S4miError(f"{path}/{error}") from error
-    if path.is_dir() and (files := _labelme_files(path)):
+    if path.is_dir() and (files := _files_of_images(path)):
         return [one for file in files for one in _json_annotations(file, f"/{file.relative_to(path).as_posix()}")]
+    if path.is_dir() and (files := _segmentations(path)):
+        return [one for file in files for one in _slices(file, f"/{file.relative_to(path).as_posix()}")]
     if path.is_dir():
         return list(_masks(path, mask_suffix))
     if path.suffix.lower() in TABLE_SUFFIXES:
         return list(_rows(path))
-    if path.suffix.lower() != ".json" or not path.is_file():
+    if path.is_file() and nrrd_seg.is_segmentation(path):
+        return list(_slices(path, ""))
+    if path.suffix.lower() not in JSON or not path.is_file():
         problem = "does not exist" if not path.exists() else "unsupported file type"
         raise S4miError(
             f"{path}: {problem}; pass a table of images and labels ({', '.join(TABLE_SUFFIXES)}), a folder of masks, "
-            "or the JSON of Label Studio, COCO or LabelMe"
+            "a .seg.nrrd of 3D Slicer, or the JSON of Label Studio, COCO, LabelMe or QuPath"
         )
-    return _json_annotations(path, ": imagePath")
+    return _json_annotations(path, "")
 
 
 def _json_annotations(path: Path, location: str) -> list[Annotation]:
-    """Read a JSON file; `location` is that of the file of LabelMe's that it may be."""
+    """Read a JSON file.
+
+    Args:
+        location: location of the file in a folder, for messages of formats that have one file per image.
+    """
     contents = _json(path)
     try:
         if is_label_studio(contents):
@@ -60,7 +72,9 @@ def _json_annotations(path: Path, location: str) -> list[Annotation]:
         if is_coco(contents):
             return list(read_coco(contents))
         if is_labelme(contents):
-            return [read_labelme(contents, stem_of(path), location)]
+            return [read_labelme(contents, stem_of(path), location or ": imagePath")]
+        if is_geojson(contents):
+            return [read_geojson(contents, stem_of(path), location or ": file name")]
     except FieldError as error:
         raise S4miError(f"{path}: {error}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -70,17 +84,30 @@ def _json_annotations(path: Path, location: str) -> list[Annotation]:
             f"{path}: JSON-MIN of Label Studio, a shortened export that cannot be merged; export the project as JSON"
         )
     raise S4miError(
-        f"{path}: neither the JSON of Label Studio (a list of tasks) nor of COCO or LabelMe; export it as one of them"
+        f"{path}: neither the JSON of Label Studio (a list of tasks) nor of COCO, LabelMe or QuPath; export it as "
+        "one of them"
     )
 
 
-def _labelme_files(folder: Path) -> list[Path]:
-    """Return the JSON files of a folder if the first is LabelMe's, beside which its images often are."""
-    files = sorted(path for path in folder.rglob("*.json") if path.is_file())
+def _files_of_images(folder: Path) -> list[Path]:
+    """Return the JSON files of a folder if the first is one of LabelMe or QuPath, beside which images often are."""
+    files = sorted(path for path in visible_files(folder) if path.suffix.lower() in JSON)
     try:
-        return files if files and is_labelme(_json(files[0])) else []
+        contents = _json(files[0]) if files else None
+        return files if is_labelme(contents) or is_geojson(contents) else []
     except S4miError:  # a folder of masks may contain any other file
         return []
+
+
+def _segmentations(folder: Path) -> list[Path]:
+    return [path for path in image_files(folder) if nrrd_seg.is_segmentation(path)]
+
+
+def _slices(path: Path, location: str) -> Iterator[Annotation]:
+    try:
+        yield from read_slicer(path, location or ": slices")
+    except FieldError as error:
+        raise S4miError(f"{path}: {error}") from error
 
 
 def _json(path: Path) -> Any:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from s4mi.data.annotations.rasterise import Rasteriser
 from s4mi.data.annotations.types import Annotation
 from s4mi.data.manifest import Row
-from s4mi.data.sources.mask_naming import name_mask_values
+from s4mi.data.sources.mask_naming import BACKGROUND, name_mask_values
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.spec import DatasetSpec, MaskKey
 from s4mi.errors import S4miError, nearest
@@ -90,8 +90,8 @@ def _first_mask_values(spec: DatasetSpec, annotations: Sequence[Annotation], rul
     if files:
         naming = DatasetNaming(spec.name, foreground=rules.foreground, mask_values=rules.mask_values)
         return name_mask_values(Rasteriser.codes(files), naming=naming)
-    classes = sorted({region.name for annotation in annotations for region in annotation.regions or ()})
+    classes = sorted({region.name for one in annotations for region in one.regions or ()} - {BACKGROUND})
     if not classes:
         return {}
     codes = [255] if len(classes) == 1 else range(1, len(classes) + 1)
-    return {0: "background", **dict(zip(codes, classes, strict=True))}
+    return {0: BACKGROUND, **dict(zip(codes, classes, strict=True))}

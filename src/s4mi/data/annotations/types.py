@@ -13,17 +13,19 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class AnnotatedRegion:
-    """Region of an image that shows a class: the inside of a polygon, or a mask.
+    """Region of an image that shows a class, given as one of polygon, mask and rings.
 
     Attributes:
         name: class of the region.
-        points: (P, 2) corners x, y in pixels, where the first pixel spans 0 to 1; None for a mask.
-        mask: (H, W) bool; None for a polygon.
+        points: (P, 2) corners x, y in pixels, where the first pixel spans 0 to 1; the line belongs to the region.
+        mask: (H, W) bool.
+        rings: outlines like `points`, of several parts and their holes, whose lines do not belong to the region.
     """
 
     name: str
     points: Points | None = None
     mask: NDArray[np.bool_] | None = None
+    rings: tuple[Points, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Annotation:
         regions: regions of its mask, () for background only; None for not annotated.
         size: (height, width) of the image according to the file, if known.
         ignored: one noun for each entry that is neither label nor mask, such as a text or a rating.
+        absent: id of an image that must not exist, such as that after the last slice of an annotated volume.
     """
 
     images: tuple[str, ...]
@@ -47,6 +50,7 @@ class Annotation:
     regions: tuple[AnnotatedRegion, ...] | None = None
     size: tuple[int, int] | None = None
     ignored: tuple[str, ...] = ()
+    absent: str = ""
 
     @property
     def blank(self) -> bool:

@@ -6,7 +6,7 @@ checked folder by folder. For a plain folder, the report shows what an import wo
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,9 +28,8 @@ from s4mi.data.checks.summary import Summary, summarise
 from s4mi.data.checks.unlisted import find_unlisted
 from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, read_manifest
 from s4mi.data.masks import MAX_CODE
-from s4mi.data.sources.dermofit import is_dermofit, read_dermofit
 from s4mi.data.sources.dicom_groups import dicom_findings, dicom_sources, group_dicom
-from s4mi.data.sources.isic2017 import is_isic2017, read_isic2017
+from s4mi.data.sources.find_arrays import is_arrays
 from s4mi.data.sources.label_names import find_label_problems
 from s4mi.data.sources.mask_naming import (
     BACKGROUND,
@@ -40,15 +39,13 @@ from s4mi.data.sources.mask_naming import (
     propose_threshold,
     scan_masks,
 )
-from s4mi.data.sources.medmnist import is_medmnist, read_medmnist
 from s4mi.data.sources.pair_by_name import some
-from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
-from s4mi.data.sources.suggest import choose_table, command_arguments, suggest_options
-from s4mi.data.sources.suggest_folder import suggest_folder
-from s4mi.data.sources.table import find_tables, read_tables, tables_in
-from s4mi.data.sources.types import PART_NAMES, DatasetNaming, FoundDataset
+from s4mi.data.sources.propose import propose
+from s4mi.data.sources.read_table import TABLE_SUFFIXES
+from s4mi.data.sources.types import PART_NAMES, DatasetNaming
 from s4mi.data.sources.write import tasks_of
 from s4mi.data.spec import SPEC_NAME, Finding, MaskKey, Severity
+from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 
@@ -93,7 +90,7 @@ def check_path(path: Path, *, duplicates: bool = True, progress: ProgressCallbac
         raise S4miError(f"{path}: does not exist; pass a folder of images, a data set folder or a table")
     if path.name in (SPEC_NAME, MANIFEST_NAME):
         path = path.parent
-    if path.is_file() and path.suffix.lower() not in TABLE_SUFFIXES and not is_medmnist(path):
+    if path.is_file() and path.suffix.lower() not in TABLE_SUFFIXES and not is_arrays(path):
         raise S4miError(f"{path}: neither a folder nor a table ({', '.join(TABLE_SUFFIXES)}); pass one of them")
     progress = progress or (lambda *_: None)
     if _is_dataset(path):
@@ -119,8 +116,9 @@ def _check_dataset(folder: Path, progress: ProgressCallback, *, duplicates: bool
     findings = [
         *findings,
         *_spec_findings(manifest, complete=not findings),
-        *_row_findings(scan, root, locate=_in_manifest, duplicates=duplicates),
+        *_row_findings(scan, root, locate=_in_manifest, duplicates=duplicates, different=spec.different),
         *(check_balance(summary) if summary.labelled else ()),
+        *([Finding("no-val-part", "note", MANIFEST_NAME, None, NO_VAL)] if lacks_val(manifest.rows) else ()),
         *find_unlisted(folder, root),
     ]
     findings.sort(key=lambda finding: (finding.file != SPEC_NAME, finding.file, finding.line or 0))
@@ -129,7 +127,8 @@ def _check_dataset(folder: Path, progress: ProgressCallback, *, duplicates: bool
 
 def _check_plain(path: Path, progress: ProgressCallback, *, duplicates: bool) -> CheckReport:
     """Check what an import would find, and return the command for it."""
-    found, command = _find(path)
+    proposal = propose(path)
+    found, command = proposal.found, list(proposal.command)
     findings = list(found.findings)
     # Images in archives and multi-page files can only be checked after import.
     sources = dicom_sources([row.image for row in found.rows if row.image not in found.embedded])
@@ -144,15 +143,17 @@ def _check_plain(path: Path, progress: ProgressCallback, *, duplicates: bool) ->
     values = scanned.values
     if any(f"more than {MAX_CODE}" in finding.message for finding in scanned.unreadable):
         command += ["--mask-nonzero", "object"]
+    naming = DatasetNaming(path.name, mask_values=proposal.mask_values)
     try:
-        mask_values = name_mask_values(values, naming=DatasetNaming(path.name), bilevel=scanned.bilevel)
+        mask_values = name_mask_values(values, naming=naming, bilevel=scanned.bilevel)
     except S4miError as error:
         mask_values, arguments = _named_values(values, masks)
         command += arguments
-        findings.append(Finding("mask-values", "warning", ".", None, str(error)))
+        problem = str(error).partition("; ")[0]
+        findings.append(Finding("mask-values", "warning", ".", None, f"{problem}; {_hint(arguments, str(error))}"))
     multilabel = "multilabel" in tasks_of(found)
     findings += find_label_problems(found.rows, multilabel=multilabel)
-    if nested := _nested(path):
+    if proposal.command[3] == "folder" and (nested := _nested(path)):
         message = f"{some(nested)} look like separate data sets, not classes; check and import each separately"
         findings.append(Finding("nested", "warning", ".", None, message))
     locate = partial(_in_folder, folder=found.folder)
@@ -177,24 +178,9 @@ def _named_values(values: set[MaskKey], masks: Sequence[Path]) -> tuple[dict[Mas
     return names, [argument for value, name in names.items() for argument in ("--mask-value", f"{value}={name}")]
 
 
-def _find(path: Path) -> tuple[FoundDataset, list[str]]:
-    destination = ["-o", f"datasets/{path.stem if path.is_file() else path.name}"]
-    prefix = ["s4mi", "data", "import"]
-    if is_dermofit(path):
-        return read_dermofit(path), [*prefix, "dermofit", str(path), *destination]
-    if is_medmnist(path):
-        return read_medmnist(path), [*prefix, "medmnist", str(path), *destination]
-    if path.is_dir() and is_isic2017(path):
-        return read_isic2017(path), [*prefix, "isic2017", str(path), *destination]
-    if path.is_dir() and len(several := tables_in(path)) > 1 and (choice := choose_table(several)) is not None:
-        found = read_tables(choice.path, choice.options)
-        found = replace(found, findings=(Finding("several-tables", "warning", ".", None, choice.note), *found.findings))
-        return found, [*prefix, "table", str(choice.path), *destination, *command_arguments(choice.options)]
-    if tables := find_tables(path):
-        options = suggest_options(read_table(next(iter(tables.values()))))
-        return read_tables(path, options), [*prefix, "table", str(path), *destination, *command_arguments(options)]
-    found, kind, arguments = suggest_folder(path)
-    return found, [*prefix, kind, str(path), *destination, *arguments]
+def _hint(arguments: Sequence[str], message: str) -> str:
+    """Return what to do about values without a name: the option proposed for all of them, else that of the message."""
+    return f"use {shlex.join(arguments)}" if arguments[0] != "--mask-value" else message.partition("; ")[2]
 
 
 def _nested(path: Path) -> list[str]:
@@ -248,12 +234,19 @@ def _spec_findings(manifest: Manifest, *, complete: bool) -> list[Finding]:
     return findings
 
 
-def _row_findings(scan: DatasetScan, root: Path, *, locate: RowLocator, duplicates: bool) -> list[Finding]:
+def _row_findings(
+    scan: DatasetScan,
+    root: Path,
+    *,
+    locate: RowLocator,
+    duplicates: bool,
+    different: Sequence[tuple[str, str]] = (),
+) -> list[Finding]:
     """Return the findings of each row, and those from comparing rows."""
     rows = [one.row for one in scan.rows]
     return [
         *(finding for one in scan.rows for finding in one.findings),
-        *(find_duplicates(scan, root, locate=locate) if duplicates else ()),
+        *(find_duplicates(scan, root, locate=locate, different=different) if duplicates else ()),
         *find_missing_values(rows, locate),
         *find_same_patients(rows, locate),
         *find_masks_as_images(rows, locate),

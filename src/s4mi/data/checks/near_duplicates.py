@@ -1,37 +1,61 @@
 """Checks for duplicates (identical files) and near-duplicates (saved again, resized or brightened)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from s4mi.data.checks.scan import DatasetScan, RowLocator, RowScan, relative_name
+from s4mi.data.checks.scan import DatasetScan, FileEncoding, RowLocator, RowScan, relative_name
+from s4mi.data.detail import different_pairs, same_detail
 from s4mi.data.duplicates import near_duplicates
+from s4mi.data.images import read_image
 from s4mi.data.manifest import Row
+from s4mi.data.masks import read_mask
 from s4mi.data.spec import Finding, Severity
+from s4mi.errors import S4miError
+
+NEAR_HINT = "keep one, give both the same group, or list the pair under `different` in dataset.yaml if they differ"
 
 
-def find_duplicates(scan: DatasetScan, root: Path, *, locate: RowLocator) -> Iterator[Finding]:
-    """Yield a finding for each duplicate, except near-duplicates of the same patient in the same part."""
+def find_duplicates(
+    scan: DatasetScan, root: Path, *, locate: RowLocator, different: Sequence[tuple[str, str]] = ()
+) -> Iterator[Finding]:
+    """Yield a finding for each duplicate, except near-duplicates of the same patient in the same part.
+
+    Args:
+        different: pairs of ids that a person has declared different.
+    """
     readable = [one for one in scan.rows if one.digest is not None]
     first: dict[bytes, RowScan] = {}
     for one in readable:
         assert one.digest is not None
         other = first.setdefault(one.digest, one)
         if other is not one:
-            yield _finding(one.row, other.row, "has the same content as", root=root, locate=locate, exact=True)
+            differ = disagreement(one.row, other.row, scan.encoding)
+            relation = "has the same content as"
+            yield _finding(one.row, other.row, relation, differ, root=root, locate=locate, exact=True)
     unique = [i for i, one in enumerate(scan.rows) if one.digest is not None and first[one.digest] is one]
     complete = len(unique) == len(scan.rows)  # avoids a copy of all thumbnails
     thumbnails = scan.thumbnails if complete else scan.thumbnails[np.array(unique, dtype=np.int64)]
-    for pair in near_duplicates(thumbnails):
+    look = same_detail(lambda number: read_image(scan.rows[unique[number]].row.image, scan.encoding.intensity))
+    declared = different_pairs(different)
+
+    def same(one: int, other: int) -> bool:
+        ids = frozenset(scan.rows[unique[number]].row.id for number in (one, other))
+        return ids not in declared and look(one, other)
+
+    for pair in near_duplicates(thumbnails, same=same):
         other_row, row = scan.rows[unique[pair.first]].row, scan.rows[unique[pair.second]].row
         if row.group is not None and row.group == other_row.group and row.split == other_row.split:
             continue
         relation = f"is a near-duplicate (correlation {pair.similarity:.3f}) of"
-        yield _finding(row, other_row, relation, root=root, locate=locate, exact=False)
+        differ = disagreement(row, other_row, scan.encoding)
+        yield _finding(row, other_row, relation, differ, root=root, locate=locate, exact=False)
 
 
-def _finding(row: Row, other: Row, relation: str, *, root: Path, locate: RowLocator, exact: bool) -> Finding:
+def _finding(
+    row: Row, other: Row, relation: str, differ: str, *, root: Path, locate: RowLocator, exact: bool
+) -> Finding:
     file, line = locate(row)
     other_line = locate(other)[1]
     where = "" if other_line is None else f" in line {other_line}"
@@ -51,14 +75,33 @@ def _finding(row: Row, other: Row, relation: str, *, root: Path, locate: RowLoca
         )
         return finding(code, "error", details)
     if exact:
-        labels = "" if row.labels == other.labels else f", but is {_labels(row)} and the other {_labels(other)}"
-        return finding("duplicate-image", "warning", f"{labels}; keep one")
+        hint = f"; {differ}, so correct one, or keep the right one" if differ else "; keep one"
+        return finding("duplicate-image", "warning", hint)
     groups = f", but is of group {row.group!r} and the other of {other.group!r}" if row.group and other.group else ""
     return finding("near-duplicate", "warning", f"{groups}; keep one, or give both the same group")
 
 
 def _unlabelled_copy(one: Row, other: Row) -> bool:
     return one.labels is None and one.mask is None and one.split != "test" and other.split == "test"
+
+
+def disagreement(row: Row, other: Row, encoding: FileEncoding) -> str:
+    """Return how the labels and masks of two copies of an image differ; `''` if they do not, or cannot be compared."""
+    texts = []
+    if row.labels is not None and other.labels is not None and set(row.labels) != set(other.labels):
+        texts.append(f"their labels differ ({_labels(row)} and {_labels(other)})")
+    elif (row.labels is None) != (other.labels is None):
+        texts.append(f"one is {_labels(row)} and the other {_labels(other)}")
+    if row.mask is not None and other.mask is not None and encoding.mask_values:
+        try:
+            one, two = (read_mask(path, encoding.mask_values) for path in (row.mask, other.mask))
+        except S4miError:  # reported by the scan
+            return " and ".join(texts)
+        if one.shape == two.shape and (one != two).any():
+            shared = int(((one > 0) & (one == two)).sum())
+            dice = 2 * shared / max(1, int((one > 0).sum()) + int((two > 0).sum()))
+            texts.append(f"their masks differ at {100 * (one != two).mean():.2g} % of the pixels (Dice {dice:.2f})")
+    return " and ".join(texts)
 
 
 def _labels(row: Row) -> str:

@@ -57,14 +57,6 @@ class RowScan:
 
 
 @dataclass(frozen=True)
-class DatasetScan:
-    """Results of all rows, and (R, 32, 32, 3) thumbnails, black for unreadable images."""
-
-    rows: tuple[RowScan, ...]
-    thumbnails: Pixels
-
-
-@dataclass(frozen=True)
 class FileEncoding:
     """How the files of a data set encode annotation and intensity: mask values, class names, and intensity rule."""
 
@@ -78,6 +70,15 @@ class FileEncoding:
         return tuple(dict.fromkeys(name for name in self.mask_values.values() if name != IGNORED_CLASS))
 
 
+@dataclass(frozen=True)
+class DatasetScan:
+    """Results of all rows, (R, 32, 32, 3) thumbnails, black for unreadable images, and how files were read."""
+
+    rows: tuple[RowScan, ...]
+    thumbnails: Pixels
+    encoding: FileEncoding = field(default_factory=FileEncoding)
+
+
 def scan_dataset(
     rows: Sequence[Row], root: Path, *, locate: RowLocator, encoding: FileEncoding, progress: ProgressCallback
 ) -> DatasetScan:
@@ -89,7 +90,7 @@ def scan_dataset(
         scans.append(replace(scan, row=rows[number]))  # the original row, not its copy from another process
         if small is not None:
             thumbnails[number] = small
-    return DatasetScan(tuple(scans), thumbnails)
+    return DatasetScan(tuple(scans), thumbnails, encoding)
 
 
 def _scan_row(

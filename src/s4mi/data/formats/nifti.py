@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from s4mi.data.formats.axial import Turn
 from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
+from s4mi.data.formats.grid import Grid
 from s4mi.errors import require_extra
 
 SUFFIXES = (".nii", ".nii.gz")
@@ -96,6 +97,26 @@ def stored_shape(path: Path) -> tuple[int, ...]:
     """
     shape = tuple(int(size) for size in _load(path).shape)
     return shape[:2] if shape[2:] == (1,) else shape
+
+
+def grid_of(path: Path) -> Grid | None:
+    """Return the voxel grid of a volume; None for an image of two dimensions.
+
+    Raises:
+        ImageError: the file is missing, empty or not a NIfTI image.
+    """
+    shape = stored_shape(path)
+    return Grid(stored_affine(path), (shape[0], shape[1], shape[2])) if len(shape) == 3 else None
+
+
+def stored_volume(path: Path) -> NDArray[Any]:
+    """Return the voxels as stored (X, Y, Z), with the slope and intercept of the file applied.
+
+    Raises:
+        ImageError: the file is missing, empty, truncated or not a NIfTI image.
+    """
+    with image_errors(path):
+        return np.asanyarray(_load(path).dataobj)
 
 
 def standard_grid(path: Path) -> tuple[NDArray[np.float64], int]:

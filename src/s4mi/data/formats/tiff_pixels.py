@@ -18,6 +18,7 @@ from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.orientation import TAG, TRANSPOSED, is_turned, upright
 from s4mi.data.formats.raster import pillow_errors
 
+MAX_SAMPLE_VALUE = 281
 GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MASK)
 CONVERTED = (PHOTOMETRIC.SEPARATED, PHOTOMETRIC.YCBCR, PHOTOMETRIC.CIELAB, PHOTOMETRIC.ICCLAB, PHOTOMETRIC.ITULAB)
 """Colour spaces that Pillow converts to 8-bit RGB."""
@@ -99,8 +100,19 @@ def displayed(stored: NDArray[Any], page: tifffile.TiffPage) -> NDArray[Any]:
             "undecodable", f"has {samples} samples per pixel that are not colours; save each as a page of its own"
         )
     if page.photometric == PHOTOMETRIC.MINISWHITE:
-        stored = inverted(stored, page.bitspersample)
+        stored = inverted(stored, significant_bits(page))
     return upright(stored, orientation(page))
+
+
+def significant_bits(page: tifffile.TiffPage) -> int:
+    """Return the bits of the range of a page, by its MaxSampleValue if that says fewer than are stored.
+
+    Cameras of 12 bits store 16, of which black and white are 0 and 4095.
+    """
+    tag = page.tags.get(MAX_SAMPLE_VALUE)
+    most = tag.value if tag is not None and isinstance(tag.value, int) else 0
+    fits = most > 0 and most & (most + 1) == 0 and most.bit_length() <= page.bitspersample
+    return most.bit_length() if fits else int(page.bitspersample)
 
 
 def inverted(values: NDArray[Any], bits: int) -> NDArray[Any]:
@@ -137,7 +149,7 @@ def _through_pillow(page: tifffile.TiffPage, path: Path) -> NDArray[Any]:
     ):  # colours of 16 bits, which Pillow reduces to 8
         raise _unsupported(page)
     values = values.astype(page.dtype)
-    return inverted(values, page.bitspersample) if inverse else values
+    return inverted(values, significant_bits(page)) if inverse else values
 
 
 def _check_subsampling(page: tifffile.TiffPage) -> None:

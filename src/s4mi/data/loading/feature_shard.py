@@ -38,11 +38,21 @@ def pixel_ids(images: NDArray[np.uint8]) -> Ids:
 
 @dataclass(frozen=True)
 class Shard:
-    """A file, and where in it the features are: dtype, shape and offset of each output."""
+    """A file, the ids of its images, and where in it the features are: dtype, shape and offset of each output."""
 
     path: Path
+    ids: Ids
     outputs: dict[str, tuple[np.dtype[Any], tuple[int, ...], int]]
     checksum: NDArray[np.uint32]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all features."""
+        return sum(dtype.itemsize * int(np.prod(shape)) for dtype, shape, _ in self.outputs.values())
+
+    def sound(self) -> bool:
+        """Whether no features are damaged; reads all of them."""
+        return self.read(np.arange(len(self.ids))) is not None
 
     def read(self, positions: NDArray[np.int64]) -> Features | None:
         """Return the features at these positions, or None if they are damaged."""
@@ -70,7 +80,7 @@ def shard_images(bytes_per_image: int, *, batch: int) -> int:
     return max(1, fitting // batch) * batch
 
 
-def open_shard(path: Path) -> tuple[Shard, Ids]:
+def open_shard(path: Path) -> Shard:
     """Read the header and the ids of a shard.
 
     Raises:
@@ -96,7 +106,7 @@ def open_shard(path: Path) -> tuple[Shard, Ids]:
         raw, checksum = (_array(file, arrays.pop(name)) for name in (IDS, CHECKSUM))
     if _shard_name(raw) != path.name:
         raise ValueError("ids of another shard")
-    return Shard(path, arrays, checksum), np.frombuffer(raw.tobytes(), dtype=f"S{ID_BYTES}")
+    return Shard(path, np.frombuffer(raw.tobytes(), dtype=f"S{ID_BYTES}"), arrays, checksum)
 
 
 def _array(file: Any, place: tuple[np.dtype[Any], tuple[int, ...], int]) -> NDArray[Any]:

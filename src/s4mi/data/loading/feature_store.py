@@ -16,7 +16,7 @@ import errno
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import final
@@ -29,6 +29,8 @@ from s4mi.data.loading.feature_shard import ID_BYTES, SUFFIX, Features, Ids, Sha
 from s4mi.errors import S4miError
 
 TEMPORARY_PREFIX = ".adding-"
+CHECKED_BYTES = 2 << 30
+"""Features that are checked completely before they are used; of more, each image when it is read."""
 
 log = logging.getLogger("s4mi")
 
@@ -50,10 +52,22 @@ class FeatureFolder:
         self._ids = np.zeros(0, dtype=f"S{ID_BYTES}")  # ascending
         self._place = np.zeros((0, 2), dtype=np.int64)  # number of the shard, and the position in it
         self._names: list[str] = []
+        self._sound: set[str] = set()
 
     def stored(self, ids: Ids) -> NDArray[np.bool_]:
         """Whether the features of each id are stored, (N,)."""
         return self._find(ids)[0]
+
+    def check(self, ids: Ids) -> None:
+        """Read the shards of these ids completely, up to `CHECKED_BYTES` in all; damaged ones count as missing.
+
+        Of larger stores, damage is found when an image is read.
+        """
+        numbers = np.unique(self._find(ids)[1][:, 0])
+        names = [name for name in (self._names[int(number)] for number in numbers) if name not in self._sound]
+        if sum(self._shards[name].size for name in names) <= CHECKED_BYTES:
+            self._drop([name for name in names if not self._shards[name].sound()])
+            self._sound.update(names)
 
     def read(self, ids: Ids) -> tuple[NDArray[np.bool_], Features]:
         """Return which ids are stored, (N,), and the features of these, in order.
@@ -68,7 +82,7 @@ class FeatureFolder:
                 name = self._names[int(number)]
                 block = self._shards[name].read(places[chosen, 1])
                 if block is None:
-                    self._drop(name)
+                    self._drop([name])
                     break
                 blocks.append((chosen, block))
             else:
@@ -121,10 +135,12 @@ class FeatureFolder:
 
     def _tidy(self) -> None:
         """Remove temporary files and damaged shards, and write what the features are of."""
+        suspects, self._damaged = self._damaged, set()
         try:
             for leftover in self.path.glob(f"{TEMPORARY_PREFIX}*"):
                 leftover.unlink()
             self._refresh()
+            self._drop(name for name in suspects & set(self._shards) if not self._shards[name].sound())
             for name in self._damaged:
                 log.warning("%s is damaged; its features are computed again", self.path / name)
                 (self.path / name).unlink(missing_ok=True)
@@ -152,7 +168,7 @@ class FeatureFolder:
         """Take in shards that have appeared or gone since; returns whether there were any."""
         try:
             present = {one.name for one in os.scandir(self.path) if one.name.endswith(SUFFIX)}
-        except FileNotFoundError:
+        except OSError:  # there is no folder yet, or none can be
             present = set()
         present = {name for name in present if not name.startswith(TEMPORARY_PREFIX)} - self._damaged
         if present == set(self._shards):
@@ -161,30 +177,29 @@ class FeatureFolder:
             del self._shards[gone]
         for name in sorted(present - set(self._shards)):
             try:
-                shard, _ = open_shard(self.path / name)
-            except FileNotFoundError:
+                self._shards[name] = open_shard(self.path / name)
+            except FileNotFoundError:  # removed by another process
                 continue
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 self._damaged.add(name)
-                continue
-            self._shards[name] = shard
         self._index()
         return True
 
     def _index(self) -> None:
         self._names = sorted(self._shards)
-        ids, places = [np.zeros(0, dtype=f"S{ID_BYTES}")], [np.zeros((0, 2), dtype=np.int64)]
-        for number, name in enumerate(self._names):
-            of_shard = open_shard(self.path / name)[1]
-            ids.append(of_shard)
-            places.append(np.stack([np.full(len(of_shard), number), np.arange(len(of_shard))], axis=1))
-        joined = np.concatenate(ids)
+        shards = [self._shards[name] for name in self._names]
+        joined = np.concatenate([np.zeros(0, dtype=f"S{ID_BYTES}"), *(shard.ids for shard in shards)])
+        lengths = [len(shard.ids) for shard in shards]
+        number = np.repeat(np.arange(len(shards)), lengths)
+        position = np.arange(len(joined)) - np.repeat(np.cumsum([0, *lengths])[:-1], lengths)
         order = np.argsort(joined, kind="stable")
-        self._ids, self._place = joined[order], np.concatenate(places)[order]
+        self._ids, self._place = joined[order], np.stack([number, position], axis=1)[order]
 
-    def _drop(self, name: str) -> None:
-        self._damaged.add(name)
-        del self._shards[name]
+    def _drop(self, names: Iterable[str]) -> None:
+        """Count shards as missing until they are made again."""
+        for name in list(names):
+            self._damaged.add(name)
+            del self._shards[name]
         self._index()
 
 

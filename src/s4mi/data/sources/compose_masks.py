@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -120,6 +121,28 @@ def unite(frames: Mapping[Path, Frame]) -> Frame:
             )
         united[there] = values[there]
     return Frame(united)
+
+
+def merge_layers(values: NDArray[Any], names: Sequence[str]) -> Frame:
+    """Return the (H, W) mask of a stack with one layer per class, (H, W, C) or (C, H, W), in which 0 is absent.
+
+    The classes are numbered from 1 in the order of `names`, without those called `background`, which are 0.
+
+    Raises:
+        ImageError: there are more or fewer layers than names, or a pixel is in two classes.
+    """
+    if values.ndim == 3 and values.shape[0] == len(names) != values.shape[2]:
+        values = np.moveaxis(values, 0, 2)
+    if values.ndim != 3 or values.shape[2] != len(names):
+        raise ImageError("bad-mask", f"has shape {values.shape}, not one layer for each of {', '.join(names)}")
+    layers = [values[:, :, number] != 0 for number, name in enumerate(names) if name != "background"]
+    twice = int((np.sum(layers, axis=0) > 1).sum())
+    if twice:
+        raise ImageError("bad-mask", f"has {twice} pixels in two layers; a pixel has one class, so keep one of them")
+    mask = np.zeros(values.shape[:2], dtype=np.uint8)
+    for number, layer in enumerate(layers, start=1):
+        mask[layer] = number
+    return Frame(mask)
 
 
 def _write(job: ComposeJob, *, rule: MaskRule) -> tuple[MaskKey, ...] | ImageError:

@@ -150,7 +150,7 @@ def _with_masks(
     stacks = [embedded[row.image].file for row in rows]
     masks = image_files(mask_root)
     matches = match(
-        stacks, masks, image_root=source, mask_root=mask_root, naming=AffixPattern(mask_suffix=suffix)
+        stacks, masks, image_roots=[source], mask_roots=[mask_root], naming=AffixPattern(mask_suffix=suffix)
     )  # fmt: skip
     masked = [
         Row(row.id, row.image, matches.mask_of.get(stack), labels=None, group=None, split=None, line=0)

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.files import read_frame, read_frames
-from s4mi.data.formats import tiff
-from s4mi.data.formats.frame import Frame, ImageError
+from s4mi.data.formats import stacks, tiff
+from s4mi.data.formats.frame import Frame, ImageError, colours_last
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
-from s4mi.data.masks import as_viewers_show, frames_like, mask_codes, mask_file_values
+from s4mi.data.masks import as_viewers_show, mask_codes, mask_file_values, mask_frames
 from s4mi.data.parallel import in_parallel
 from s4mi.data.series import Limits, sample_values, series_limits
-from s4mi.data.sources.compose_masks import MaskRule
+from s4mi.data.sources.compose_masks import MaskRule, merge_layers, unite
 from s4mi.data.sources.resume import ImportJournal, key_of
 from s4mi.data.sources.types import EmbeddedImage, ProgressCallback
 from s4mi.data.spec import MaskKey
@@ -68,6 +68,9 @@ class _Batch:
     targets: tuple[Path, ...]
     like: Path | None = None
     limits: Limits | None = None
+    segments: tuple[str, ...] = ()
+    others: tuple[Path, ...] = ()
+    layers: tuple[str, ...] = ()
 
     @property
     def step(self) -> dict[str, Any]:
@@ -80,6 +83,12 @@ class _Batch:
             step["like"] = key_of(self.like, {})
         if self.limits is not None:
             step["limits"] = list(self.limits)
+        if self.segments:
+            step["segments"] = list(self.segments)
+        if self.others:
+            step["others"] = [key_of(path, {}) for path in self.others]
+        if self.layers:
+            step["layers"] = list(self.layers)
         return step
 
 
@@ -102,7 +111,9 @@ def extract_images(
     limits = series_limits(
         [batch.file for batch in batches if not (batch.mask or batch.member or batch.page)], intensity
     )
-    batches = [batch if batch.mask else replace(batch, limits=limits.get(batch.file)) for batch in batches]
+    batches = [
+        batch if batch.mask else replace(batch, limits=batch.limits or limits.get(batch.file)) for batch in batches
+    ]
     steps = {"rule": str(intensity)} | ({"masks": str(rule)} if rule.active else {})
     keys = [key_of(batch.file, {**batch.step, **steps}) for batch in batches]
     results = {key: result for key in keys if (result := journal.get(key)) is not None}
@@ -139,6 +150,7 @@ def _batches(jobs: Sequence[ExtractJob]) -> Iterator[_Batch]:
     in_order = sorted(jobs, key=lambda job: (*source(job), job.source.frame))
     for (file, member, page, mask, like), group in groupby(in_order, source):
         of_file = list(group)
+        first = of_file[0].source
         zipped = file.suffix.lower() == ".zip"
         if zipped:
             size = ZIP_BATCH
@@ -149,7 +161,8 @@ def _batches(jobs: Sequence[ExtractJob]) -> Iterator[_Batch]:
             yield _Batch(
                 file, "\n".join(job.source.member for job in part) if zipped else member, page, mask,
                 frames=tuple(job.source.frame for job in part), targets=tuple(job.target for job in part),
-                like=Path(like) if like else None,
+                like=Path(like) if like else None, limits=first.limits, segments=first.segments, others=first.others,
+                layers=first.layers,
             )  # fmt: skip
 
 
@@ -170,18 +183,19 @@ def _write_batch(batch: _Batch, *, intensity: Intensity, mask_rule: MaskRule) ->
         return {"codes": sorted(codes, key=str), "failed": failed}
     pending = dict(zip(batch.frames, enumerate(batch.targets), strict=True))
     try:
-        limits = None if batch.mask else batch.limits or _limits(batch, intensity)
-        for frame_number, frame in _frames(batch):
+        limits = [] if batch.mask else [batch.limits or _limits(one, intensity) for one in _channels(batch)]
+        for frame_number, frames in _frames(batch):
             if frame_number not in pending:
                 continue
             number, target = pending.pop(frame_number)
             try:
                 if batch.mask:
-                    mask = mask_rule.apply(as_viewers_show(frame))
+                    mask = _united(batch, [mask_rule.apply(as_viewers_show(frame)) for frame in frames])
                     codes.update(found := mask_codes(mask))
                     _write_png(target, _mask_values(mask, found))
                 else:
-                    _write_png(target, intensity.show(frame, limits=limits))
+                    shown = [intensity.show(frame, limits=one) for frame, one in zip(frames, limits, strict=True)]
+                    _write_png(target, shown[0] if len(shown) == 1 else _combined(shown))
             except ImageError as error:
                 failed[str(number)] = f"frame {frame_number} {error}"
     except ImageError as error:
@@ -191,20 +205,47 @@ def _write_batch(batch: _Batch, *, intensity: Intensity, mask_rule: MaskRule) ->
     return {"codes": sorted(codes, key=str), "failed": failed}
 
 
-def _frames(batch: _Batch) -> Iterator[tuple[int, Frame]]:
-    """Yield the numbered frames of a batch's file up to the last one needed, each decoded once."""
+def _frames(batch: _Batch) -> Iterator[tuple[int, list[Frame]]]:
+    """Yield the numbered frames of a batch's files up to the last one needed, each decoded once."""
     if batch.page:
         for number in batch.frames:
-            yield number, tiff.page(batch.file, number)
+            yield number, [tiff.page(batch.file, number)]
         return
     if batch.member:
-        yield from _array_in_archive(batch.file, batch.member, last=max(batch.frames))
+        for number, frame in _frames_of_array(batch):
+            yield number, [frame]
         return
-    frames = read_frames(batch.file) if batch.like is None else frames_like(batch.file, batch.like)
-    for number, frame in enumerate(frames):
-        yield number, frame
+    files = [batch.file, *batch.others]
+    for number, frames in enumerate(zip_longest(*(_frames_of(file, batch) for file in files))):
+        if None in frames:
+            raise ImageError("bad-mask", f"has not as many frames as {batch.others[0].name!r}; export both again")
+        yield number, list(frames)
         if number == max(batch.frames):
             return
+
+
+def _frames_of(file: Path, batch: _Batch) -> Iterator[Frame]:
+    return mask_frames(file, batch.like, batch.segments) if batch.mask else read_frames(file)
+
+
+def _channels(batch: _Batch) -> Iterator[_Batch]:
+    """Yield the batch of each channel alone, as each has its own limits."""
+    for file in (batch.file, *batch.others):
+        yield replace(batch, file=file, others=())
+
+
+def _united(batch: _Batch, masks: Sequence[Frame]) -> Frame:
+    return masks[0] if len(masks) == 1 else unite(dict(zip((batch.file, *batch.others), masks, strict=True)))
+
+
+def _combined(channels: Sequence[Pixels]) -> Pixels:
+    """Return grey channels (H, W) as (H, W, 3): red, green and, of three, blue."""
+    sizes = {channel.shape for channel in channels}
+    if len(sizes) > 1 or channels[0].ndim != 2:
+        raise ImageError(
+            "undecodable", f"has channels of shapes {sorted(sizes)}; export them as grey images of one size"
+        )
+    return np.dstack([*channels, *[np.zeros_like(channels[0])] * (3 - len(channels))])
 
 
 def _limits(batch: _Batch, intensity: Intensity) -> tuple[float, float] | None:
@@ -215,27 +256,19 @@ def _limits(batch: _Batch, intensity: Intensity) -> tuple[float, float] | None:
     if first.window is not None or first.values.dtype in (np.uint8, np.bool_):
         return None
     stride = max(1, first.values.size * len(batch.frames) // SAMPLED)
-    sample = [values for _, frame in _frames(batch) for values in sample_values([frame], stride=stride)]
+    sample = [values for _, frames in _frames(batch) for values in sample_values(frames, stride=stride)]
     return intensity.limits(np.concatenate(sample)) if any(map(len, sample)) else None
 
 
-def _array_in_archive(file: Path, member: str, *, last: int) -> Iterator[tuple[int, Frame]]:
-    """Yield the images (H, W) or (H, W, C) of an array in a `.npz` one by one, as it may not fit into memory."""
+def _frames_of_array(batch: _Batch) -> Iterator[tuple[int, Frame]]:
+    """Yield images (H, W) or (H, W, C) of an array; its masks may be stored as one layer per class."""
     try:
-        with zipfile.ZipFile(file) as archive, archive.open(member) as stream:
-            version = np.lib.format.read_magic(stream)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(stream)
-            if fortran or len(shape) not in (3, 4):
-                raise ImageError("undecodable", f"has in {member!r} an array of shape {shape}, not a stack of images")
-            size = int(np.prod(shape[1:])) * dtype.itemsize
-            for number in range(min(shape[0], last + 1)):
-                content = stream.read(size)
-                if len(content) < size:
-                    raise ImageError("undecodable", f"ends in image {number} of {member!r}; download it again")
-                yield number, Frame(np.frombuffer(content, dtype=dtype).reshape(shape[1:]))
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise ImageError("undecodable", f"cannot be read ({error}); download it again") from error
+        for number, values in stacks.items(batch.file, batch.member, batch.frames):
+            yield number, merge_layers(values, batch.layers) if batch.layers else Frame(colours_last(values))
+    except ImageError:
+        raise
+    except S4miError as error:
+        raise ImageError("undecodable", str(error).removeprefix(f"{batch.file}: ")) from error
 
 
 def _copy_members(batch: _Batch, codes: set[MaskKey], failed: dict[str, str]) -> None:

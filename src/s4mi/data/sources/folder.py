@@ -3,6 +3,7 @@
 SRC/<class>/*.png                    one folder per class; `unlabelled/` and images beside the folders have no class
 SRC/images/ + SRC/masks/             images and masks of the same name; images without a mask are valid
 SRC/*.png + SRC/*_segmentation.png   the same in one folder, with a mask suffix
+SRC/*.nrrd + SRC/*.seg.nrrd          the same, with segmentations of 3D Slicer
 SRC/*.png                            images without any annotation
 SRC/{train,val,test}/...             any of these, with an official split
 """
@@ -11,7 +12,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from s4mi.data.files import SUFFIXES, is_image_file, suffix_of
+from s4mi.data.files import SUFFIXES, TILES, WHOLE_SLIDES, is_image_file, suffix_of
+from s4mi.data.formats import nrrd_seg
 from s4mi.data.manifest import Row
 from s4mi.data.names import normalised
 from s4mi.data.sources.misplaced_masks import find_mask_folders, find_masks_beside
@@ -99,7 +101,11 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: Folder
     masks: list[Path] = []
     naming = AffixPattern(mask_suffix=options.mask_suffix or "")
     unpaired: list[Finding] = []
-    if mask_root != image_root:
+    beside = [path for path in images if nrrd_seg.is_segmentation(path)] if mask_root == image_root else []
+    if beside and len(beside) < len(images):
+        masks = beside
+        images = [path for path in images if path not in set(beside)]
+    elif mask_root != image_root:
         masks = [path for path in image_files(mask_root) if naming.is_mask(path)]
         images = [path for path in images if not path.is_relative_to(mask_root)]
     elif options.mask_suffix:
@@ -109,7 +115,7 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: Folder
         unpaired = find_mask_folders(image_files(folder), folder, source=source)
     if options.mask_suffix != "" and not unpaired:
         unpaired = find_masks_beside(images, source, suffix=options.mask_suffix)
-    matches = match(images, masks, image_root=image_root, mask_root=mask_root, naming=naming)
+    matches = match(images, masks, image_roots=[image_root], mask_roots=[mask_root], naming=naming)
     rows = [
         Row(
             id="",
@@ -136,12 +142,15 @@ def _skipped_files(source: Path) -> list[Finding]:
     names = [_relative_name(path, source) for path in visible_files(source) if not is_image_file(path)]
     if not names:
         return []
-    message = f"{plural(len(names), 'file')} without the extension of an image: {some(names)}; convert those to import"
+    hint = TILES if any(suffix_of(Path(name)) in WHOLE_SLIDES for name in names) else "convert those to import"
+    message = f"{plural(len(names), 'file')} without the extension of an image: {some(names)}; {hint}"
     return [Finding("left-out", "warning", ".", None, message)]
 
 
 def _no_images(source: Path) -> str:
     suffixes = Counter(suffix_of(path) or path.name for path in visible_files(source))
+    if any(suffix in WHOLE_SLIDES for suffix in suffixes):
+        return f"no images (the folder contains {', '.join(sorted(suffixes))}); {TILES}"
     contents = f"contains {', '.join(suffix for suffix, _ in suffixes.most_common(4))}" if suffixes else "is empty"
     return f"no images (the folder {contents}); pass a folder with files of {', '.join(sorted(SUFFIXES))}"
 

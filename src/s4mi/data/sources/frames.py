@@ -1,21 +1,21 @@
 """Expand files of several images into one row per image: pages of a TIFF, frames of a DICOM file, slices of a volume.
 
-Images are always extracted from DICOM and NIfTI files, even from those that hold only one: identifiers stay behind, and
-training needs no reader for these formats.
+Images are always extracted from DICOM, NIfTI and NRRD files, even from those of only one: identifiers stay behind,
+and training needs no reader for these formats.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from s4mi.data.files import read_header, stem_of, suffix_of
-from s4mi.data.formats import arrays, dicom, dicom_seg, nifti, raster, tiff
+from s4mi.data.formats import arrays, dicom, dicom_seg, nifti, nrrd, nrrd_seg, raster, tiff
 from s4mi.data.formats.axial import AS_STORED, Turn
 from s4mi.data.formats.dicom_series import DicomSource, read_source
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.manifest import Row
-from s4mi.data.mask_grid import affine_problem
+from s4mi.data.mask_grid import affine_problem, is_placed, placement_problem
 from s4mi.data.parallel import in_parallel
 from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.sources.dicom_groups import dicom_findings, group_dicom
@@ -67,6 +67,7 @@ class _FileContents:
         source: patient, study and series of a DICOM file.
         turn: how its stored frames become axial slices of the convention.
         seg: whether it is a DICOM segmentation, whose masks are found by reference to the images.
+        segments: names of the segments of a segmentation of 3D Slicer, empty for other files.
         error: why it cannot be read, else empty.
     """
 
@@ -74,6 +75,7 @@ class _FileContents:
     source: DicomSource | None = None
     turn: Turn = AS_STORED
     seg: bool = False
+    segments: tuple[str, ...] = ()
     error: str = ""
 
     @property
@@ -98,7 +100,7 @@ def expand(
         image_affine: read every NIfTI mask with the affine of its NIfTI image instead of its own.
     """
     files = list(dict.fromkeys(
-        path for row in found.rows for path in (row.image, row.mask)
+        path for row in found.rows for path in (row.image, row.mask, *found.united.get(row.mask or row.image, ()))
         if path is not None and path not in found.embedded and _may_hold_several(path)
     ))  # fmt: skip
     inspect = partial(_inspect, keep_dicom=keep_dicom)
@@ -110,34 +112,53 @@ def expand(
     findings = [*found.findings, *dicom_findings(found.rows, sources, folder=found.folder)]
     for row in group_dicom(found.rows, sources):
         like = row.image if image_affine and row.mask is not None and _both_nifti(row.image, row.mask) else None
-        error = _row_error(row, contents, like=like)
+        if row.mask is not None and is_placed(row.image, row.mask):
+            like = row.image
+        masks = (row.mask, *found.united.get(row.mask or row.image, ()))
+        errors = (_row_error(replace(row, mask=mask), contents, like=like) for mask in masks)
+        error = next(filter(None, errors), None)
         if error is not None:
             code, severity, message = error
             findings.append(Finding(code, severity, _relative_name(row.image, found.folder), None, message))
             continue
-        for new_row, images in _expand_row(row, contents, frames, folder=found.folder, like=like):
-            if row.mask is not None and row.mask in found.united and new_row.mask != row.mask:
-                message = (
-                    f"mask {row.mask.name!r} is one of several of {row.image.name!r}, but masks that are extracted or "
-                    "turned cannot be united; unite them in one file, or leave the others out"
-                )
-                findings.append(Finding("masks-united", "error", _relative_name(row.mask, found.folder), None, message))
-                break
+        for new_row, images in _expand_row(row, contents, frames, found=found, like=like):
             rows.append(new_row)
             embedded.update(images)
     if (group := single_group(rows)) is not None:
         findings.append(Finding("one-patient", "warning", ".", None, single_group_message(rows, group)))
-    return replace(found, rows=tuple(rows), findings=tuple(findings), embedded=embedded)
+    names = tuple(sorted({name for file in contents.values() for name in file.segments}))
+    if names:
+        embedded = {path: replace(image, segments=names) if _is_seg_nrrd(image, contents) else image
+                    for path, image in embedded.items()}  # fmt: skip
+        others = {row.mask for row in rows if row.mask is not None} - {
+            path for path, image in embedded.items() if image.segments
+        }
+        if others:
+            message = (
+                "masks are segmentations of 3D Slicer, whose classes have names, and others, whose values have none; "
+                "import them separately"
+            )
+            file = _relative_name(min(others), found.folder)
+            findings.append(Finding("mixed-masks", "error", file, None, message))
+    return replace(found, rows=tuple(rows), findings=tuple(findings), embedded=embedded, segments=names)
+
+
+def _is_seg_nrrd(image: EmbeddedImage, contents: Mapping[Path, _FileContents]) -> bool:
+    return image.file in contents and bool(contents[image.file].segments)
 
 
 def _may_hold_several(path: Path) -> bool:
-    return suffix_of(path) in (*MULTI_FRAME, *nifti.SUFFIXES) or dicom.is_dicom(path)
+    return suffix_of(path) in (*MULTI_FRAME, *nifti.SUFFIXES, *nrrd.SUFFIXES) or dicom.is_dicom(path)
 
 
 def _inspect(path: Path, *, keep_dicom: bool) -> _FileContents:
     if dicom.is_dicom(path) and dicom_seg.is_seg(path):
         return _FileContents(seg=True)
     try:
+        if nrrd_seg.is_segmentation(path):
+            number, height, width = nrrd_seg.slices_of(path)
+            names = tuple(segment.name for segment in nrrd_seg.segments_of(path))
+            return _FileContents(Header(number, height, width, channels=1, dtype="uint8"), segments=names)
         header = read_header(path)
         if dicom.is_dicom(path):
             return _FileContents(
@@ -157,6 +178,22 @@ def _row_error(row: Row, contents: dict[Path, _FileContents], *, like: Path | No
             return "unreadable", "warning", f"{kind} {path.name!r} {file.error}; skipped"
     if image.seg:
         return "unreadable", "warning", f"image {row.image.name!r} {dicom_seg.NOT_AN_IMAGE}; skipped"
+    if image.segments:
+        return "unreadable", "warning", f"image {row.image.name!r} {nrrd.NOT_AN_IMAGE}; skipped"
+    if row.mask is not None and is_placed(row.image, row.mask):
+        try:
+            problem = placement_problem(row.image, row.mask)
+        except ImageError as error:
+            return "unreadable", "warning", f"mask {row.mask.name!r} {error}; skipped"
+        if problem is not None:
+            return "mask-affine", "error", f"mask {row.mask.name!r} {problem}; save it in the geometry of its image"
+        return None
+    if mask.segments and row.mask is not None and nrrd_seg.is_cropped(row.mask):
+        message = (
+            f"mask {row.mask.name!r} is cropped, and image {row.image.name!r} does not say where it lies; save it in "
+            "the geometry of the image"
+        )
+        return "mask-affine", "error", message
     if row.mask is not None and _both_nifti(row.image, row.mask) and (problem := _grid_problem(row, like=like)):
         return "mask-affine", "error", f"mask {row.mask.name!r} {problem}"
     by_reference = mask.seg and dicom.is_dicom(row.image)
@@ -188,20 +225,24 @@ def _grid_problem(row: Row, *, like: Path | None) -> str | None:
 
 
 def _expand_row(
-    row: Row, contents: dict[Path, _FileContents], frames: FrameSelection, *, folder: Path, like: Path | None
+    row: Row, contents: dict[Path, _FileContents], frames: FrameSelection, *, found: FoundDataset, like: Path | None
 ) -> Iterator[tuple[Row, dict[Path, EmbeddedImage]]]:
     """Yield the rows of the selected frames, each with the images and masks to be extracted for it."""
-    image = contents.get(row.image, _FileContents())
+    image, folder = contents.get(row.image, _FileContents()), found.folder
     group = row.group
+    channels = found.channels.get(row.image, ())
+    further = found.united.get(row.mask, ()) if row.mask is not None else ()
     mask = contents.get(row.mask, _FileContents()) if row.mask is not None else _FileContents()
     by_reference = mask.seg and dicom.is_dicom(row.image)
     # The pixels of a mask without orientation are those of the DICOM file as stored, and turned with them.
     turned = (
-        row.mask is not None and image.turn != Turn() and not (mask.source or suffix_of(row.mask) in nifti.SUFFIXES)
+        row.mask is not None
+        and image.turn != Turn()
+        and not (mask.source or suffix_of(row.mask) in (*nifti.SUFFIXES, *nrrd.SUFFIXES))
     )
     if turned or by_reference:
         like = row.image
-    if image.header is None and mask.header is None and like is None:
+    if image.header is None and mask.header is None and like is None and not channels:
         yield replace(row, group=group), {}
         return
     count = image.images
@@ -212,14 +253,17 @@ def _expand_row(
         paths: dict[str, Path | None] = {}
         for kind, path, file in (("image", row.image, image), ("mask", row.mask, mask)):
             paths[kind] = path
-            if path is not None and (file.header is not None or ((turned or by_reference) and kind == "mask")):
+            extracts = (turned or by_reference) if kind == "mask" else bool(channels)
+            if path is not None and (file.header is not None or extracts):
                 stem = stem_of(path)
                 if by_reference and kind == "mask":  # one segmentation may hold the masks of a whole series
                     image_name = _relative_name(row.image.with_name(stem_of(row.image)), folder)
                     stem = image_name.strip("/").replace("/", "__")
                 extracted = path / (f"{stem}_{frame:03d}.png" if count > 1 else f"{stem}.png")
                 paths[kind] = extracted
-                embedded[extracted] = EmbeddedImage(path, frame=frame, like=like if kind == "mask" else None)
+                others = further if kind == "mask" else channels
+                like_of = like if kind == "mask" else None
+                embedded[extracted] = EmbeddedImage(path, frame=frame, like=like_of, others=others)
         assert paths["image"] is not None
         yield replace(row, image=paths["image"], mask=paths["mask"], group=group), embedded
 

@@ -108,7 +108,7 @@ def read_medmnist(source: Path, *, classes: Sequence[str] = ()) -> FoundDataset:
     named = tuple(_with_names(row, names) for row in rows)
     return FoundDataset(
         folder=file.parent, kind=f"the MedMNIST set {file.stem}", rows=named, classes=names, multilabel=width > 1,
-        embedded=embedded,
+        embedded=embedded, listed=source.is_file(),
     )  # fmt: skip
 
 

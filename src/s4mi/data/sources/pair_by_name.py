@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from s4mi.data.files import stem_of
 from s4mi.data.names import NameIndex
@@ -19,16 +19,25 @@ ATTACHED_NUMBER = re.compile(r"[ _.\-]*\(?[0-9]+\)?$")
 
 @dataclass(frozen=True)
 class AffixPattern:
-    """Prefixes and suffixes around the part of the file name (without extension) that an image and its mask share."""
+    """Prefixes and suffixes around the part of the file name (without extension) that an image and its mask share.
+
+    Attributes:
+        more_image_suffixes: other suffixes of images, such as `_test` beside `_training`.
+    """
 
     image_prefix: str = ""
     image_suffix: str = ""
     mask_prefix: str = ""
     mask_suffix: str = ""
+    more_image_suffixes: tuple[str, ...] = ()
 
     def image_stem(self, path: Path) -> str | None:
         """Return the shared part of an image's name, or None if the name does not match."""
-        return _strip_affixes(stem_of(path), self.image_prefix, self.image_suffix)
+        for suffix in sorted((self.image_suffix, *self.more_image_suffixes), key=len, reverse=True):
+            stem = _strip_affixes(stem_of(path), self.image_prefix, suffix)
+            if stem is not None:
+                return stem
+        return None
 
     def mask_stem(self, path: Path) -> str | None:
         """Return the shared part of a mask's name, or None if the name does not match."""
@@ -58,7 +67,12 @@ class Matches:
 
 
 def match(
-    images: Sequence[Path], masks: Sequence[Path], *, image_root: Path, mask_root: Path, naming: AffixPattern
+    images: Sequence[Path],
+    masks: Sequence[Path],
+    *,
+    image_roots: Sequence[Path],
+    mask_roots: Sequence[Path],
+    naming: AffixPattern,
 ) -> Matches:
     """Find the masks of every image: that at the same path below its root, else the only one of the same name.
 
@@ -67,18 +81,18 @@ def match(
     stems = {mask: stem for mask in masks if (stem := naming.mask_stem(mask)) is not None}
     by_path, by_name = NameIndex[Path](), NameIndex[Path]()
     for mask, stem in stems.items():
-        by_path.add((mask.relative_to(mask_root).parent / stem).as_posix(), mask)
+        by_path.add((_below(mask, mask_roots) / stem).as_posix(), mask)
         by_name.add(stem, mask)
     mask_of = {}
     for image in images:
         stem = naming.image_stem(image)
         if stem is None:
             continue
-        same_path = by_path.get((image.relative_to(image_root).parent / stem).as_posix())
+        same_path = by_path.get((_below(image, image_roots) / stem).as_posix())
         found = same_path[-1] if same_path else by_name.only(stem)
         if found is not None:
             mask_of[image] = found
-    numbered = _numbered(images, masks, mask_of, naming=naming, roots=(image_root, mask_root))
+    numbered = _numbered(images, masks, mask_of, naming=naming, roots=(image_roots, mask_roots))
     further: dict[Path, tuple[Path, ...]] = {}
     for image, more in numbered.items():
         first = mask_of.setdefault(image, more[0])
@@ -102,14 +116,14 @@ def _numbered(
     mask_of: Mapping[Path, Path],
     *,
     naming: AffixPattern,
-    roots: tuple[Path, Path],
+    roots: tuple[Sequence[Path], Sequence[Path]],
 ) -> dict[Path, list[Path]]:
     """Return the masks whose names are those of an image's mask with a number before or after the suffix."""
-    image_root, mask_root = roots
+    image_roots, mask_roots = roots
     by_path, by_name = NameIndex[Path](), NameIndex[Path]()
     for image in images:
         if (stem := naming.image_stem(image)) is not None:
-            by_path.add((image.relative_to(image_root).parent / stem).as_posix(), image)
+            by_path.add((_below(image, image_roots) / stem).as_posix(), image)
             by_name.add(stem, image)
     taken = set(mask_of.values())
     found: dict[Path, list[Path]] = defaultdict(list)
@@ -117,7 +131,7 @@ def _numbered(
         if mask in taken:
             continue
         for stem in naming.numbered_stems(mask):
-            same_path = by_path.get((mask.relative_to(mask_root).parent / stem).as_posix())
+            same_path = by_path.get((_below(mask, mask_roots) / stem).as_posix())
             image_of = same_path[-1] if same_path else by_name.only(stem)
             if image_of is not None:
                 found[image_of].append(mask)
@@ -166,6 +180,11 @@ def _suggest_affixes(images: Sequence[Path], masks: Sequence[Path]) -> str:
 def _common_start(one: str, other: str) -> str:
     equal = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
     return "".join(character for character, _ in equal)
+
+
+def _below(path: Path, roots: Sequence[Path]) -> PurePath:
+    """Return the folder of `path` relative to the root that contains it."""
+    return next(path.relative_to(root).parent for root in roots if path.is_relative_to(root))
 
 
 def _strip_affixes(name: str, prefix: str, suffix: str) -> str | None:

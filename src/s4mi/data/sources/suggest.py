@@ -2,15 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from s4mi.data.files import SUFFIXES, suffix_of
-from s4mi.data.sources.label_names import NEGATIVE, combined
+from s4mi.data.sources.file_lookup import FileLookup
+from s4mi.data.sources.label_names import NEGATIVE, combined, is_missing
+from s4mi.data.sources.one_hot import NO, UNCERTAIN, YES
 from s4mi.data.sources.read_table import SourceTable, read_table
-from s4mi.data.sources.table import NO, YES, FileLookup
+from s4mi.data.sources.suggest_files import suggest_images, suggest_patients
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import PART_NAMES
 from s4mi.errors import S4miError
@@ -44,16 +46,22 @@ def suggest_options(table: SourceTable) -> TableOptions:
     def contains_only(column: str, values: Iterable[str]) -> bool:
         return all(record.cells[column].lower() in values for record in records)
 
-    def named(names: Iterable[str]) -> str | None:
+    def is_class(column: str) -> bool:
+        cells = Counter(record.cells[column].lower() for record in records)
+        unclear = (*UNCERTAIN, "")
+        return contains_only(column, (*YES, *NO, *unclear)) and any(cells[value] for value in (*YES, *NO))
+
+    def named(names: Iterable[str], *, usable: Callable[[str], bool] = lambda _: True) -> str | None:
         plain = {_plain(column): column for column in reversed(table.columns)}
-        return next((plain[name] for name in names if name in plain), None)
+        return next((plain[name] for name in names if name in plain and usable(plain[name])), None)
 
     files = [c for c in table.columns if any(suffix_of(Path(record.cells[c])) in SUFFIXES for record in records)]
     split = named(SPLITS)
     options = TableOptions(
         image=named(IMAGES) or next(iter(files), None) or named(IMAGE_IDS) or table.columns[0],
         mask=named(MASKS),
-        label=named(LABELS),
+        label=named(LABELS, usable=lambda column: _is_label(table, column))
+        or named(LABELS, usable=lambda column: _is_label(table, column, classes=1)),
         group=named(GROUPS),
         split=split if split and contains_only(split, (*PART_NAMES, "")) else None,
     )
@@ -62,14 +70,34 @@ def suggest_options(table: SourceTable) -> TableOptions:
     used = {options.image, options.mask, options.group, options.split}
     by_prefix: dict[str, list[str]] = {}
     for column in table.columns:
-        if column not in used and contains_only(column, (*YES, *NO)):
+        if column not in used and is_class(column):
             by_prefix.setdefault(column[: column.rfind("_") + 1], []).append(column)
     prefix, columns = max(by_prefix.items(), key=lambda pair: len(pair[1]), default=("", []))
     if len(columns) > 1:
-        return replace(options, one_hot=tuple(columns), one_hot_prefix=prefix)
+        return replace(options, one_hot=tuple(columns), one_hot_prefix=prefix, **_unclear(table, columns))
     if (label := _categories(table, used - {None})) is not None:
         return replace(options, label=label, **_cells(table, label))
-    return replace(options, one_hot=tuple(columns))
+    return replace(options, one_hot=tuple(columns), **_unclear(table, columns))
+
+
+def _is_label(table: SourceTable, column: str, *, classes: int = 2) -> bool:
+    """Whether a column holds so many classes, and in at least half of its cells a word that is no missing value."""
+    cells = [record.cells[column] for record in table.records if record.cells[column]]
+    known = [cell for cell in cells if not is_missing(cell)]
+    return len(set(known)) >= classes and 2 * len(known) >= len(cells)
+
+
+def _unclear(table: SourceTable, columns: Sequence[str]) -> dict[str, Any]:
+    """Return the options for blank and uncertain cells of one-hot columns: blank is 0, uncertain is unknown."""
+    cells = [[record.cells[column].lower() for column in columns] for record in table.records]
+    options: dict[str, Any] = {}
+    if any("" in row and any(row) for row in cells):
+        options["blank"] = "no"
+    if any(cell in UNCERTAIN for row in cells for cell in row):
+        options["uncertain"] = "unknown"
+    if negatives := tuple(column for column in columns if column.casefold() in NEGATIVE):
+        options["negatives"] = negatives
+    return options
 
 
 def _plain(column: str) -> str:
@@ -114,15 +142,15 @@ class TableChoice:
 def choose_table(paths: Sequence[Path]) -> TableChoice | None:
     """Choose the table to import among several, or None if no table lists an existing image."""
     best: tuple[tuple[int, bool], TableChoice] | None = None
-    notes = []
+    notes, tables = [], dict[Path, SourceTable]()
     for path in paths:
         try:
-            table = read_table(path)
+            table = tables[path] = read_table(path)
         except S4miError:
             notes.append(f"{path.name} (unreadable)")
             continue
-        options = suggest_options(table)
-        lookup = FileLookup((path.parent / options.images, path.parent))
+        options = with_files(table, suggest_options(table))
+        lookup = FileLookup.below(path.parent, options.images)
         found = sum(lookup.find(record.cells[options.image or ""]) is not None for record in table.records)
         label = options.label or ", ".join(options.one_hot)
         notes.append(f"{path.name} ({found} of {len(table.records)} images found{f', label {label}' if label else ''})")
@@ -131,8 +159,40 @@ def choose_table(paths: Sequence[Path]) -> TableChoice | None:
             best = score, TableChoice(path, options, "")
     if best is None:
         return None
-    hint = f"this is about {best[1].path.name}; pass the path of another table to check that"
-    return replace(best[1], note=f"several tables: {'; '.join(notes)}; {hint}")
+    choice = best[1]
+    options = _joined(tables, choice)
+    hint = f"this is about {choice.path.name}; pass the path of another table to check that"
+    return replace(choice, options=options, note=f"several tables: {'; '.join(notes)}; {hint}")
+
+
+def with_files(table: SourceTable, options: TableOptions, *, others: Sequence[SourceTable] = ()) -> TableOptions:
+    """Return the options with the folders of the images, and with patients from names if no column holds them.
+
+    Args:
+        others: the tables of the other parts of the split.
+    """
+    column = options.image or ""
+    cells = [record.cells[column] for one in (table, *others) for record in one.records if column in record.cells]
+    images = suggest_images(table.path.parent, cells)
+    pattern = "" if options.group else suggest_patients(cells)
+    return replace(options, images=images, group_pattern=pattern)
+
+
+def _joined(tables: Mapping[Path, SourceTable], choice: TableChoice) -> TableOptions:
+    """Return the options with a further table joined that names patients, if the chosen one does not."""
+    options, chosen = choice.options, tables[choice.path]
+    if options.group is not None or options.image is None:
+        return options
+    own = {record.cells[options.image].partition(".")[0] for record in chosen.records}
+    for path, table in tables.items():
+        other = suggest_options(table)
+        if path == choice.path or other.group is None or other.image is None:
+            continue
+        theirs = {record.cells[other.image].partition(".")[0] for record in table.records}
+        if own <= theirs:
+            on = None if other.image == options.image else f"{options.image}={other.image}"
+            return replace(options, join=(Path(path.name),), join_on=on, group=other.group, group_pattern="")
+    return options
 
 
 def command_arguments(options: TableOptions) -> list[str]:
@@ -144,14 +204,20 @@ def command_arguments(options: TableOptions) -> list[str]:
         ("group", "--group"),
         ("split", "--split-column"),
     )
-    arguments = []
+    arguments: list[str] = []
     for name, flag in flags:
         column = getattr(options, name)
         if column is not None and column != name:
             arguments += [flag, column]
     if options.one_hot:
         arguments += ["--one-hot", ",".join(options.one_hot)]
-    if options.separator is not None:
-        arguments += ["--label-separator", options.separator]
+    for flag, text in (
+        ("--blank", options.blank), ("--uncertain", options.uncertain), ("--label-separator", options.separator),
+        ("--group-pattern", options.group_pattern or None), ("--on", options.join_on),
+    ):  # fmt: skip
+        arguments += [] if text is None else [flag, text]
+    arguments += [argument for path in options.join for argument in ("--join", str(path))]
+    if options.images != ("images",):
+        arguments += [argument for name in options.images for argument in ("--images", name)]
     arguments += [argument for name in options.negatives for argument in ("--negative", name)]
     return arguments + (["--one-hot-prefix", options.one_hot_prefix] if options.one_hot_prefix else [])

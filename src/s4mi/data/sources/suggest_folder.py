@@ -1,39 +1,110 @@
 """Propose the import of a folder whose masks are beside the images, or in folders that are not called `masks`."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from s4mi.data.files import stem_of
 from s4mi.data.sources.folder import FolderOptions, read_folder
-from s4mi.data.sources.mask_names import mask_folders, masks_beside, most_common_affixes
+from s4mi.data.sources.mask_names import MaskFolder, mask_folders, masks_beside, most_common_affixes
 from s4mi.data.sources.pair_by_name import AffixPattern
-from s4mi.data.sources.pairs import PairsOptions, read_pairs
-from s4mi.data.sources.types import FoundDataset
+from s4mi.data.sources.pairs import PairsOptions, image_folders, read_pairs
+from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.walk import image_files
 
+Suggestion = tuple[FoundDataset, str, list[str]]
 
-def suggest_folder(path: Path) -> tuple[FoundDataset, str, list[str]]:
+
+def suggest_folder(path: Path) -> Suggestion:
     """Return what an import of `path` would find, the kind of source to import it as, and the arguments for it."""
+    if path.is_dir() and image_folders(path, PairsOptions()):
+        return read_pairs(path), "pairs", []
     found = read_folder(path)
     codes = {finding.code for finding in found.findings if finding.severity == "error"}
-    if "mask-folder" in codes:
+    if "mask-folder" in codes or "mask-without-image" in codes:
         return _as_pairs(found, path)
     if "mask-among-images" in codes:
         prefix, suffix = most_common_affixes(masks_beside(row.image for row in found.rows).values())
         if prefix:
-            options = PairsOptions(images=".", masks=".", naming=AffixPattern(mask_prefix=prefix))
+            options = PairsOptions(images=(".",), masks=(".",), naming=AffixPattern(mask_prefix=prefix))
             return read_pairs(path, options), "pairs", ["--images", ".", "--masks", ".", "--mask-prefix", prefix]
         return read_folder(path, FolderOptions(mask_suffix=suffix)), "folder", ["--mask-suffix", suffix]
-    if "mask-without-image" in codes and (path / "images").is_dir() and (path / "masks").is_dir():
-        return _as_pairs(found, path)
     return found, "folder", []
 
 
-def _as_pairs(found: FoundDataset, path: Path) -> tuple[FoundDataset, str, list[str]]:
-    folders = mask_folders(image_files(path), path)
-    if not folders or folders[0].masks.parent != path:
+def _as_pairs(found: FoundDataset, path: Path) -> Suggestion:
+    """Return the pairs that the folders of images and masks suggest; below folders of parts, those that all have."""
+    parts = [one for one in sorted(path.iterdir()) if one.is_dir() and one.name.lower() in PART_NAMES]
+    if parts and (suggested := _in_parts(parts, path)) is not None:
+        return suggested
+    folders = [one for one in _folders(path) if one.masks.parent == path]
+    if not folders:
         return found, "folder", []
-    images, masks = folders[0].images.name, folders[0].masks.name
-    naming = AffixPattern(mask_prefix=folders[0].prefix, mask_suffix=folders[0].suffix)
-    arguments = ["--images", images] * (images != "images") + ["--masks", masks] * (masks != "masks")
+    images, masks = [one.images.name for one in folders], [one.masks.name for one in folders]
+    prefix, suffix = Counter((one.prefix, one.suffix) for one in folders).most_common(1)[0][0]
+    return _pairs(path, images, masks, AffixPattern(mask_prefix=prefix, mask_suffix=suffix))
+
+
+def _folders(path: Path) -> list[MaskFolder]:
+    return mask_folders(image_files(path), path)
+
+
+def _in_parts(parts: Sequence[Path], path: Path) -> Suggestion | None:
+    """Return the pairs in folders of parts, with the suffix that the names of images in each part end in."""
+    best: dict[str, tuple[str, str, list[str]]] = {}
+    for part in parts:
+        below = [one for one in sorted(part.iterdir()) if one.is_dir()]
+        for images in below:
+            for masks in below:
+                if images != masks and (match := _affixes(images, masks)) is not None:
+                    suffix, mask_suffix = match
+                    known = best.setdefault(f"{images.name}\n{masks.name}", (suffix, mask_suffix, []))
+                    known[2].append(suffix)
+    if not best:
+        return None
+    # Of several folders of masks, such as one of the field of view, that whose names differ more is the annotation.
+    names, (_, mask_suffix, suffixes) = max(best.items(), key=lambda pair: (len(pair[1][2]), _is_manual(pair[0])))
+    images_name, masks_name = names.split("\n")
+    first, *more = dict.fromkeys(suffixes)
+    naming = AffixPattern(image_suffix=first, mask_suffix=mask_suffix, more_image_suffixes=tuple(more))
+    if any(not (part / masks_name).is_dir() for part in parts if PART_NAMES[part.name.lower()] != "test"):
+        return None
+    return _pairs(path, [images_name], [masks_name], naming)
+
+
+def _is_manual(names: str) -> bool:
+    return any(word in names.partition("\n")[2].lower() for word in ("manual", "ground", "gt", "annot", "label", "seg"))
+
+
+def _affixes(images: Path, masks: Path) -> tuple[str, str] | None:
+    """Return the suffixes of images and masks if without them every name is in both folders."""
+    stems, other = ([stem_of(file) for file in image_files(folder)] for folder in (images, masks))
+    if not stems or not other:
+        return None
+    suffix, mask_suffix = _common_end(stems), _common_end(other)
+    shared = {name.removesuffix(suffix) for name in stems} & {name.removesuffix(mask_suffix) for name in other}
+    return (suffix, mask_suffix) if len(shared) >= 0.8 * max(len(stems), len(other)) else None
+
+
+def _common_end(names: Sequence[str]) -> str:
+    """Return what all names end in, from a separator on."""
+    if len(names) < 2:
+        return ""
+    first, last = min(name[::-1] for name in names), max(name[::-1] for name in names)
+    length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    end = first[:length][::-1]
+    start = next((i for i, sign in enumerate(end) if sign in " _.-"), None)
+    return "" if start is None else end[start:]
+
+
+def _pairs(path: Path, images: Sequence[str], masks: Sequence[str], naming: AffixPattern) -> Suggestion:
+    arguments: list[str] = []
+    for flag, names, default in (("--images", images, ["images"]), ("--masks", masks, ["masks"])):
+        if list(names) != default:
+            arguments += [argument for name in names for argument in (flag, name)]
+    suffixes = [suffix for suffix in (naming.image_suffix, *naming.more_image_suffixes) if suffix]
+    arguments += [argument for suffix in suffixes for argument in ("--image-suffix", suffix)]
     arguments += ["--mask-prefix", naming.mask_prefix] * bool(naming.mask_prefix)
     arguments += ["--mask-suffix", naming.mask_suffix] * bool(naming.mask_suffix)
-    return read_pairs(path, PairsOptions(images=images, masks=masks, naming=naming)), "pairs", arguments
+    options = PairsOptions(images=tuple(images), masks=tuple(masks), naming=naming)
+    return read_pairs(path, options), "pairs", arguments

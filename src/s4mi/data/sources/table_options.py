@@ -1,6 +1,11 @@
 """Options of the import of a table."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Unknown = Literal["yes", "no", "unknown"]
+"""What a blank or uncertain cell of a class means; an image with an unknown class counts as not annotated."""
 
 
 @dataclass(frozen=True)
@@ -11,11 +16,15 @@ class TableOptions:
         one_hot: columns of 0 and 1, one per class, instead of `label`; one column alone is a task of two classes.
         one_hot_prefix: prefix of these columns that is not part of the class names.
         multilabel: whether an image may show any number of classes, even if none in the table shows several.
+        blank: meaning of an empty cell of a one-hot column in a row with other entries; None: an error.
+        uncertain: meaning of -1 in a one-hot column; None: an error.
         separator: what separates several names in `label`; `''`: nothing, None: `;`, but cells that seem to be
             separated by something else are an error.
         negatives: names in `label` for an image that shows none of the classes.
         group_pattern: regular expression whose group 1 is the patient, searched in the cell of the image.
         images, masks: folders to search for the files, relative to the folder of the table, which is searched last.
+        join: further tables, whose columns are added to the rows.
+        join_on: column that the tables have in common; None: the column of the image.
     """
 
     image: str | None = None
@@ -26,8 +35,12 @@ class TableOptions:
     one_hot: tuple[str, ...] = ()
     one_hot_prefix: str = ""
     multilabel: bool = False
+    blank: Unknown | None = None
+    uncertain: Unknown | None = None
     separator: str | None = None
     negatives: tuple[str, ...] = ()
     group_pattern: str = ""
-    images: str = "images"
-    masks: str = "masks"
+    images: tuple[str, ...] = ("images",)
+    masks: tuple[str, ...] = ("masks",)
+    join: tuple[Path, ...] = ()
+    join_on: str | None = None

@@ -1,5 +1,6 @@
 """The result of reading a source: its images and what is known about them, before anything is decoded."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,15 @@ PART_NAMES: Mapping[str, Part] = {
 """Common names of the parts of a dataset split."""
 
 
+def part_in_name(name: str) -> Part | None:
+    """Return the part of a split that a name contains as a word, such as `ISIC2018_Task1_Training_Input`; else None.
+
+    Of several, the first: `train_val_list.txt` lists training images.
+    """
+    words = re.split(r"[^a-z]+", re.sub("(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
+    return next((PART_NAMES[word] for word in words if word in PART_NAMES), None)
+
+
 @dataclass(frozen=True)
 class EmbeddedImage:
     """An image inside a larger file, which an import extracts.
@@ -31,13 +41,21 @@ class EmbeddedImage:
         like: image whose orientation a mask takes: of NIfTI, its affine instead of the mask's own; of DICOM, its turn.
             A mask in a DICOM segmentation is that of the frames of this image.
         page: whether `frame` counts all pages of a TIFF, whatever their size.
+        segments: names of all segments of a data set, if the mask is a segmentation of 3D Slicer; values count from 1.
+        others: of an image, files of further channels (green and blue); of a mask, further masks to unite.
+        limits: values that become 0 and 255; None: by the intensity rule.
+        layers: names of the classes of a mask stored as one layer per class, `background` for layers that are none.
     """
 
     file: Path
     frame: int = 0
     member: str = ""
     page: bool = False
+    segments: tuple[str, ...] = ()
     like: Path | None = None
+    others: tuple[Path, ...] = ()
+    limits: tuple[float, float] | None = None
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +72,9 @@ class FoundDataset:
         embedded: images inside larger files, by the path that represents them in `rows`: that of the file, treated as a
             folder, followed by a name, such as `scan.dcm/scan_003.png`.
         united: further masks of an image, by its first mask, which an import unites into one.
+        channels: files of further channels of an image, by that of its first, which an import combines into one.
         listed: whether a file lists every image, so that other files in `folder` are never imported.
+        segments: names of all segments of 3D Slicer, in the order of the values that masks get.
     """
 
     folder: Path
@@ -65,7 +85,9 @@ class FoundDataset:
     multilabel: bool = False
     embedded: Mapping[Path, EmbeddedImage] = field(default_factory=dict)
     united: Mapping[Path, tuple[Path, ...]] = field(default_factory=dict)
+    channels: Mapping[Path, tuple[Path, ...]] = field(default_factory=dict)
     listed: bool = False
+    segments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

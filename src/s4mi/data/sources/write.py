@@ -8,18 +8,14 @@ A journal in the data set folder records finished work, from which an interrupte
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from s4mi.data.files import read_header
-from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.manifest import MANIFEST_NAME, Row, read_manifest, write_dataset
-from s4mi.data.parallel import in_parallel
 from s4mi.data.sources.compose_masks import ComposeJob, compose_masks
 from s4mi.data.sources.conversion import describe_conversion
 from s4mi.data.sources.copy_files import copy_all, copy_targets, relative_path
@@ -27,10 +23,12 @@ from s4mi.data.sources.extract import ExtractJob, extract_images
 from s4mi.data.sources.frames import FrameSelection, expand
 from s4mi.data.sources.label_names import find_label_problems
 from s4mi.data.sources.mask_naming import name_mask_values, propose_threshold, scan_masks
+from s4mi.data.sources.referenced import shared_stretch_finding, verify_images
 from s4mi.data.sources.refuse import refuse_errors, skip_missing_files
 from s4mi.data.sources.resume import ImportJournal
 from s4mi.data.sources.types import DatasetNaming, FoundDataset, ProgressCallback
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, MaskKey
+from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.data.versions import newest_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
@@ -111,14 +109,31 @@ def _write(
     journal: ImportJournal,
     progress: ProgressCallback,
 ) -> ImportResult:
+    verified = verify_images(
+        [row for row in found.rows if row.image not in found.embedded], found.folder, progress=progress
+    )
+    readable = {row.id for row in verified.rows}
+    found = replace(
+        found,
+        rows=tuple(row for row in found.rows if row.image in found.embedded or row.id in readable),
+        findings=(*found.findings, *verified.findings),
+    )
+    if not found.rows:
+        raise S4miError(f"{found.folder}: {verified.findings[0].message} (no image can be read)")
+    if options.keep_dicom and (stretch := shared_stretch_finding(found.rows, options.intensity)) is not None:
+        refuse_errors(replace(found, findings=(stretch,)))
     multilabel = "multilabel" in tasks_of(found)
     rows, findings = found.rows, [*found.findings, *find_label_problems(found.rows, multilabel=multilabel)]
+    if lacks_val(rows):
+        findings.append(Finding("no-val-part", "note", ".", None, NO_VAL))
     composing = bool(found.united) or naming.mask_rule.active
     targets = copy_targets(found, destination) if options.copy or found.embedded or composing else {}
     codes: set[MaskKey] = set()
     if found.embedded:
         rows, codes, failures = _extract(found, targets, options.intensity, naming, journal=journal, progress=progress)
         findings += failures
+        if not rows:
+            raise S4miError(f"{failures[0]} (no image and its mask can be read)")
     masks = {row.mask for row in rows if row.mask is not None} - set(found.embedded)
     composed = {
         mask: targets[mask].with_suffix(".png") for mask in masks if naming.mask_rule.active or mask in found.united
@@ -141,6 +156,8 @@ def _write(
     hint = propose_threshold(files) if ambiguous and not naming.mask_values else ""
     if files and len(unreadable) == len(files) and not codes:
         raise S4miError(f"{unreadable[0]} (none of {plural(len(files), 'mask')} can be read){hint}")
+    if found.segments:
+        naming = _named_by_segments(found, naming)
     bilevel = scanned.bilevel and codes <= {0, 255}
     mask_values = (
         name_mask_values(scanned.values | codes, naming=naming, bilevel=bilevel, hint=hint) if masks or codes else {}
@@ -157,12 +174,31 @@ def _write(
         )
     else:
         spec = spec.model_copy(update={"root": _root(found.folder, destination)})
-    grey = _all_grey(rows, progress=progress)
+    extracted_rows = [row for row in rows if row.id not in readable]
+    grey = verified.grey or not readable
+    if grey and extracted_rows:
+        grey = verify_images(extracted_rows, destination, progress=progress).grey
     spec = spec.model_copy(update={"channels": "grey" if grey else "rgb"})
     write_dataset(destination, spec, rows)
     _, errors = read_manifest(destination)
     errors = [replace(finding, file=str(destination / finding.file)) for finding in errors]
     return ImportResult(destination, spec, rows, findings=(*findings, *unreadable, *errors))
+
+
+def _named_by_segments(found: FoundDataset, naming: DatasetNaming) -> DatasetNaming:
+    """Name the values of masks after the segments of 3D Slicer, unless all are made one class.
+
+    Raises:
+        S4miError: the values have been named otherwise.
+    """
+    if naming.mask_rule.active:
+        return naming
+    if naming.mask_values:
+        raise S4miError(
+            f"{found.folder}: --mask-value does not apply to segmentations of 3D Slicer, whose segments have names "
+            f"({', '.join(found.segments)}); leave it out"
+        )
+    return replace(naming, mask_values={0: "background", **dict(enumerate(found.segments, start=1))})
 
 
 def _extract(
@@ -228,26 +264,6 @@ def _ids(found: FoundDataset) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [path.as_posix() for path in paths]
-
-
-def _all_grey(rows: Sequence[Row], *, progress: ProgressCallback) -> bool:
-    """Whether every readable image is greyscale; stops at the first colour image."""
-    images = [row.image for row in rows]
-    results = in_parallel(_is_grey, images, progress=partial(progress, "reading headers"))
-    any_readable = False
-    for grey in results:
-        if grey is False:
-            results.close()
-            return False
-        any_readable = any_readable or grey is True
-    return any_readable
-
-
-def _is_grey(path: Path) -> bool | None:
-    try:
-        return read_header(path).channels < 3
-    except ImageError:
-        return None
 
 
 def _spec(found: FoundDataset, *, naming: DatasetNaming, mask_values: dict[MaskKey, str]) -> DatasetSpec:

@@ -11,7 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.detail import different_pairs, same_detail
 from s4mi.data.duplicates import near_duplicates
+from s4mi.data.images import read_image
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.splits.split_file import Split
 from s4mi.records import Part
@@ -60,7 +62,14 @@ def find_leaks(
 
     for one, other in _shared_pairs({row: str(digests[row]) for row in rows}, part_of):
         add("exact", one, other, 1.0)
-    for pair in near_duplicates(thumbnails[rows], parts=[part_of[row] for row in rows]):
+    different = different_pairs(manifest.spec.different)
+    ids = [manifest.rows[row].id for row in rows]
+    look = same_detail(lambda number: read_image(manifest.rows[rows[number]].image, manifest.spec.rule))
+
+    def same(one: int, other: int) -> bool:
+        return frozenset((ids[one], ids[other])) not in different and look(one, other)
+
+    for pair in near_duplicates(thumbnails[rows], parts=[part_of[row] for row in rows], same=same):
         add("near", rows[pair.first], rows[pair.second], pair.similarity)
     for one, other in _shared_pairs({row: group for row in rows if (group := manifest.rows[row].group)}, part_of):
         add("group", one, other, 0.0)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.splits.label_amount import LabelAmount
+from s4mi.data.splits.official import draw_val, lacks_val, official_parts
 from s4mi.data.splits.split_file import Split, hash_of, read_labelled, read_parts
 from s4mi.data.splits.stratification import first_rows, group_rows, groups_in, strata_of, stratified_order
 from s4mi.errors import S4miError
@@ -34,7 +35,8 @@ class SplitMethod:
 
     Attributes:
         kind: random: by `ratios`. kfold: `folds` parts of equal size, of which `fold` is the test set, the next one the
-            validation set, and the others the training set. official: the column `split` of the manifest. file: a saved
+            validation set, and the others the training set. official: the column `split` of the manifest;
+            without a validation part, one is drawn from the training part by `ratios`. file: a saved
             split.
         seed: seed of the order that random and kfold divide.
     """
@@ -144,7 +146,8 @@ def _parts(
     manifest: Manifest, strata: NDArray[np.float64], method: SplitMethod, *, kind: TaskKind, base: BaseVersion | None
 ) -> dict[Part, tuple[int, ...]]:
     if method.kind == "official":
-        return _official(manifest)
+        parts = official_parts(manifest)
+        return _with_val(parts, manifest, strata, method, kind=kind, base=base) if lacks_val(manifest.rows) else parts
     if method.kind == "file":
         assert method.file is not None
         return read_parts(method.file, manifest)
@@ -154,16 +157,26 @@ def _parts(
     return _transfer(parts, base.manifest, manifest)
 
 
-def _official(manifest: Manifest) -> dict[Part, tuple[int, ...]]:
-    missing = next((row for row in manifest.rows if row.split is None), None)
-    if missing is not None:
-        raise S4miError(
-            f"{manifest.folder / missing.location}: no split given, but split.kind=official requires one in every row; "
-            "fill the column `split`, or use split.kind=random"
-        )
-    return {
-        part: tuple(number for number, row in enumerate(manifest.rows) if row.split == part) for part in PARTS
-    }  # fmt: skip
+def _with_val(
+    parts: Mapping[Part, Sequence[int]],
+    manifest: Manifest,
+    strata: NDArray[np.float64],
+    method: SplitMethod,
+    *,
+    kind: TaskKind,
+    base: BaseVersion | None,
+) -> dict[Part, tuple[int, ...]]:
+    """Return the official parts with validation drawn from training, in the first version with annotations."""
+    old = manifest if base is None else base.manifest
+    if base is not None:
+        strata = strata_of(old, kind, base.foreground)
+    share = method.ratios[1] / (method.ratios[0] + method.ratios[1])
+    val = {old.rows[number].id for number in draw_val(old, strata, share=share, seed=method.seed)}
+    groups = {row.group for row in old.rows if row.id in val and row.group is not None}
+    drawn = {number for number in parts["train"]
+             if manifest.rows[number].id in val or manifest.rows[number].group in groups}  # fmt: skip
+    train = tuple(number for number in parts["train"] if number not in drawn)
+    return {"train": train, "val": tuple(sorted(drawn)), "test": tuple(parts["test"])}
 
 
 def _draw(manifest: Manifest, strata: NDArray[np.float64], method: SplitMethod) -> dict[Part, tuple[int, ...]]:

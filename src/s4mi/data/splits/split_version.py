@@ -6,6 +6,7 @@ from pathlib import Path
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.manifest import Manifest
 from s4mi.data.masks import foreground_share, read_mask
+from s4mi.data.splits.official import lacks_val
 from s4mi.data.splits.split import BaseVersion, SplitMethod
 from s4mi.data.versions import load_version, manifest_name
 from s4mi.errors import S4miError
@@ -23,7 +24,8 @@ def base_version(
     Raises:
         S4miError: an older version, or a mask of it, is missing or unreadable.
     """
-    if method.kind not in ("random", "kfold"):
+    draws = method.kind in ("random", "kfold") or (method.kind == "official" and lacks_val(manifest.rows))
+    if not draws:
         return None
     for version in range(1, manifest.version):
         old = load_version(manifest.folder, version)

@@ -93,6 +93,10 @@ class ComparisonSheet:
                 write_line(draw, (left, below + LINE), caption, width=CELL, colour=FAINT)
         self._rows.append(strip)
 
+    def add_note(self, text: str) -> None:
+        """Append a sentence to the note below all rows."""
+        self._note = f"{self._note} {text}".strip()
+
     def png(self) -> bytes:
         """Render the sheet."""
         last = 2 if any(self._columns) else 1

@@ -158,10 +158,13 @@ def write_dicom_seg(path: Path, masks: Pixels, image: Path, *, classes: Sequence
             pixel_array=np.stack([turn.undo(mask) for mask in masks]).astype(np.uint8),
             segmentation_type="BINARY",
             segment_descriptions=segments,
-            series_instance_uid=highdicom.UID(),
+            # One series of masks for each series of images, whose files are written one by one.
+            series_instance_uid=pydicom.uid.generate_uid(
+                entropy_srcs=[str(source.get("SeriesInstanceUID", path)), model_name, *classes]
+            ),
             series_number=100,
             sop_instance_uid=highdicom.UID(),
-            instance_number=1,
+            instance_number=int(source.get("InstanceNumber") or 1),
             manufacturer="s4mi",
             manufacturer_model_name=Path(model_name).name[:64] or "s4mi",
             software_versions=__version__,
@@ -171,6 +174,6 @@ def write_dicom_seg(path: Path, masks: Pixels, image: Path, *, classes: Sequence
     except (AttributeError, KeyError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise S4miError(
-            f"cannot be the source of a DICOM-SEG ({reason}); write its mask as PNG with --format png, or fix the file"
+            f"cannot be the source of a DICOM-SEG ({reason}); write its mask as PNG with --format png"
         ) from error
     segmentation.save_as(path)

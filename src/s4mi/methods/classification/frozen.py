@@ -31,14 +31,11 @@ from s4mi.contract import (
 )
 from s4mi.maths.losses import class_weights, cross_entropy, multilabel_cross_entropy, positive_weights
 from s4mi.methods.feature_fits import Samples, fit_head, new_head
-from s4mi.nets.classical_features import ClassicalFeatures
 from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.feature_heads import HeadName, JoinedFeatures
-from s4mi.nets.frozen_encoder import FrozenEncoder
+from s4mi.nets.joined_extractors import CLASSICAL, joined_extractors
 from s4mi.nets.weights import start_weights
 from s4mi.records import TaskKind
-
-CLASSICAL = "classical"
 
 
 class FrozenConfig(PretrainedConfig):
@@ -154,11 +151,4 @@ class Frozen(FittedClassifier):
 
 def _extractors(config: FrozenConfig, image_size: int) -> list[Extractor]:
     weights = start_weights(config.weights, pretrained=config.pretrained, name=config.backbone)
-    found: list[Extractor] = [FrozenEncoder(config.backbone, weights=weights, image_size=image_size)]
-    for each in config.join:
-        name, _, file = each.partition("=")
-        if name == CLASSICAL:
-            found.append(ClassicalFeatures())
-        else:
-            found.append(FrozenEncoder(name, weights=file or "imagenet", image_size=image_size))
-    return found
+    return joined_extractors(config.backbone, weights=weights, join=config.join, image_size=image_size)

@@ -39,7 +39,7 @@ from s4mi.maths.folds import folds
 from s4mi.maths.logistic import LinearHead as LinearFit
 from s4mi.maths.logistic import LogisticProblem
 from s4mi.maths.losses import class_weights, cross_entropy, multilabel_cross_entropy, positive_weights
-from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share
+from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share, two_sided
 from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.feature_heads import JoinedFeatures, LinearHead
 from s4mi.nets.joined_extractors import CLASSICAL, joined_extractors
@@ -148,13 +148,14 @@ class PseudoLabels(FittedClassifier):
     def fit(self, data: LabelledFeatures, generator: np.random.Generator) -> Fit:
         blocks = [torch.from_numpy(block[:, 0]) for block in data.blocks]
         self.joined.fit(blocks)
-        x = self._joined(blocks)
-        u = self._joined([torch.from_numpy(block) for block in data.unlabelled]) if data.unlabelled else x[:0]
+        x = self.joined(blocks).double().numpy()
+        others = [torch.from_numpy(block) for block in data.unlabelled]
+        u = self.joined(others).double().numpy() if others else x[:0]
         of_class = self._of_class(data.labels)
         labelled = Samples(x, data.labels, self._weights(data.labels, of_class))
         held_out = folds(data.labels, data.groups, generator=generator)
         if not held_out:
-            self._take(self._fitted(labelled, STRENGTH))
+            self._take(self._problem(labelled).fit(STRENGTH))
             return Fit(notes=("no pseudo-labels, as no label can be held out to judge them; label more images",))
         path = self._problem(labelled).path(held_out)
         known = np.concatenate(held_out)
@@ -167,18 +168,15 @@ class PseudoLabels(FittedClassifier):
             scores |= {f"log_loss with weight {weight:g}": loss for weight, loss in losses.items()}
         student, kept = self._student(labelled, u, choice)
         self._take(student)
-        note = f"{kept} of {len(u)} training images without labels have pseudo-labels"
-        chosen = {"strength": choice.strength, "share": share, "unlabelled_weight": choice.weight or 0.0}
-        return Fit(notes=(note,) if choice.weight else (), chosen=chosen, scores=scores)
-
-    def _joined(self, blocks: list[Tensor]) -> Floats:
-        return np.asarray(self.joined(blocks), dtype=np.float64)
+        used = f"{kept} of {len(u)} training images without labels have pseudo-labels"
+        return Fit(
+            notes=(used if choice.weight else "no pseudo-labels, as they do not lower the loss on held-out labels",),
+            chosen={"strength": choice.strength, "share": share, "unlabelled_weight": choice.weight or 0.0},
+            scores=scores,
+        )
 
     def _take(self, fit: LinearFit) -> None:
         self.head.give(weight=torch.from_numpy(fit.weight), bias=torch.from_numpy(fit.bias))
-
-    def _fitted(self, samples: "Samples", strength: float) -> LinearFit:
-        return self._problem(samples).fit(strength)
 
     def _problem(self, samples: "Samples") -> LogisticProblem:
         classes = None if self.multilabel else len(self.task.classes)
@@ -216,7 +214,7 @@ class PseudoLabels(FittedClassifier):
         return torch.stack(of_each) if self.multilabel else of_each[0], share
 
     def _problems(self, logits: Floats, labels: NDArray[Any]) -> Iterator[tuple[Tensor, NDArray[Any]]]:
-        """Logits (N, classes) and labels (N,) of the one multi-class problem, or of the binary problem of each class."""
+        """Logits (N, classes) and labels (N,) of the multi-class problem, or of the binary one of each class."""
         z = torch.from_numpy(logits)
         if not self.multilabel:
             yield z, labels
@@ -238,14 +236,14 @@ class PseudoLabels(FittedClassifier):
 
     def _student(self, labelled: "Samples", u: Floats, choice: "Choice") -> tuple[LinearFit, int]:
         """The student of a teacher that is fitted to these labels, and the number of images with a pseudo-label."""
-        teacher = self._fitted(labelled, choice.strength)
+        teacher = self._problem(labelled).fit(choice.strength)
         pseudo = self._pseudo_labels(teacher, u, choice) if choice.weight and len(u) else None
         if pseudo is None or not pseudo.weight.any():
             return teacher, 0
-        used = pseudo.of(pseudo.weight.reshape(len(u), -1).any(axis=1))
+        used = pseudo.of(np.flatnonzero(pseudo.weight.reshape(len(u), -1).sum(axis=1)))
         scale = (choice.weight or 0.0) * labelled.weight.sum() / used.weight.sum()
         both = labelled.joined(replace(used, weight=scale * used.weight))
-        return self._fitted(both, choice.strength), len(used.x)
+        return self._problem(both).fit(choice.strength), len(used.x)
 
     def _losses_of_students(
         self, labelled: "Samples", u: Floats, choice: "Choice", held_out: Sequence[NDArray[np.int64]]
@@ -277,8 +275,8 @@ class Samples:
     labels: NDArray[Any]
     weight: Floats
 
-    def of(self, chosen: NDArray[Any]) -> "Samples":
-        """The chosen ones, by a mask or indices."""
+    def of(self, chosen: NDArray[np.int64]) -> "Samples":
+        """The samples of these indices."""
         return Samples(self.x[chosen], self.labels[chosen], self.weight[chosen])
 
     def joined(self, other: "Samples") -> "Samples":
@@ -295,11 +293,6 @@ class Choice:
     thresholds: Tensor
     of_class: Floats
     weight: float | None
-
-
-def two_sided(z: Tensor) -> Tensor:
-    """(N,) logits of a class → (N, 2) logits whose softmax are the probabilities of its absence and presence."""
-    return torch.stack([torch.zeros_like(z), z], dim=1)
 
 
 def at_most(held_out: Sequence[NDArray[np.int64]], count: int) -> list[NDArray[np.int64]]:

@@ -2,8 +2,8 @@
 
     x, y       (B, 3, H, W) images and their (B, H, W) masks
     m_i        (B, C_i, h_i, w_i) feature maps of chosen blocks of the encoder, which never changes
-    linear     p = softmax(up(W s(m) + b))    fitted to t, the (B, K, h, w) share of each class in the pixels of a token,
-                                              by multinomial logistic regression with a penalty of λ/2 |W|²
+    linear     p = softmax(up(W s(m) + b))    fitted to t, the (B, K, h, w) share of each class in a token's pixels, by
+                                              multinomial logistic regression with a penalty of λ/2 |W|²
     decoder    p = softmax(decoder(m, x))     ½ [Dice(p, y) + CE(p, y)] over a fixed number of steps
 
 The encoder sees each image once, in up to eight flips and quarter turns; a step of the decoder takes map, image and
@@ -38,7 +38,7 @@ from s4mi.contract import (
 from s4mi.errors import S4miError
 from s4mi.maths.class_shares import class_shares
 from s4mi.maths.losses import class_weights, cross_entropy, dice
-from s4mi.maths.soft_logistic import SoftLogistic
+from s4mi.maths.soft_logistic import SoftLogistic, losses_on_folds
 from s4mi.nets.block_maps import block_widths, frozen_encoders
 from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.frozen_encoder import TOKENS
@@ -52,12 +52,13 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 DEFAULT_STRENGTH = 1e-2
 """λ where all images are of one patient, so that there are no folds."""
 FOLDS = 5
+ABSENT = -30.0
+"""Logit of a class that was in no mask; of finite size, so that the loss on other masks is finite."""
 WARM_UP = 0.1
 """Share of the decoder's steps in which the learning rate rises."""
 MOST_TOKENS = 2**15
 """Tokens that the linear head is fitted to, drawn at random, as many from each image: 50 MB per 384 channels."""
-READ = 16
-"""Images read at a time."""
+READ = 16  # images at a time
 
 
 class FrozenSegmenterConfig(PretrainedConfig):
@@ -80,7 +81,7 @@ class FrozenSegmenterConfig(PretrainedConfig):
     blocks: tuple[int, ...] | None = Field(
         None,
         min_length=1,
-        description="Blocks of a ViT or stages of a CNN whose feature maps are used, counted from the end as -1, -2, …; "
+        description="Blocks of a ViT or stages of a CNN whose feature maps are used, counted from the end as -1, -2; "
         "none: four spread over the depth of a ViT, the last four stages of a CNN",
     )
     encoder_sizes: tuple[PositiveInt, ...] | None = Field(
@@ -137,6 +138,7 @@ class FrozenSegmenter(FittedSegmenter):
     """A frozen encoder at one or more image sizes, and a linear layer or a decoder on its feature maps."""
 
     weight: Tensor | None
+    present: Tensor
 
     def __init__(self, config: FrozenSegmenterConfig, task: Task) -> None:
         super().__init__()
@@ -150,6 +152,7 @@ class FrozenSegmenter(FittedSegmenter):
         self.keys = ExtractorKeys(encoders)
         self.widths = [width for encoder in encoders for width in block_widths(config.backbone, encoder.blocks)]
         self.head = self._new_head()
+        self.register_buffer("present", torch.ones(len(task.classes), dtype=torch.bool))
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
     def _new_head(self) -> TokenLinear | TokenDecoder:
@@ -167,8 +170,10 @@ class FrozenSegmenter(FittedSegmenter):
         return self.config.turns
 
     def head_logits(self, features: Sequence[dict[str, Tensor]], images: Tensor) -> Tensor:
-        z: Tensor = self.head(maps_of(features), images)
-        return z
+        return self._logits(maps_of(features), images)
+
+    def _logits(self, maps: Sequence[Tensor], images: Tensor) -> Tensor:
+        return torch.where(self.present[:, None, None], self.head(maps, images), ABSENT)
 
     def loss(self, batch: Batch) -> Losses:
         return self._losses(self.logits(batch.images), batch.known_masks)
@@ -177,8 +182,8 @@ class FrozenSegmenter(FittedSegmenter):
         return Losses(dice=dice(z, y) / 2, cross_entropy=cross_entropy(z, y, self.weight) / 2)
 
     def fit(self, data: MaskedFeatures, generator: np.random.Generator) -> Fit:
-        counts = self._standardise(data)
-        present = [name for name, count in zip(self.classes, counts, strict=True) if count]
+        self.present.copy_(torch.tensor(self._standardise(data)) > 0)
+        present = [name for name, there in zip(self.classes, self.present.tolist(), strict=True) if there]
         if len(present) < 2:
             only = present[0] if present else "no class"
             raise S4miError(
@@ -216,7 +221,9 @@ class FrozenSegmenter(FittedSegmenter):
         rows = self._token_rows(data, generator)
         solver, held_out, strength = SoftLogistic(rows.features), {}, self.config.strength
         if strength is None:
-            held_out = _loss_on_folds(solver, rows, generator)
+            held_out = losses_on_folds(
+                solver, rows.targets, rows.groups, strengths=STRENGTHS, folds=FOLDS, generator=generator
+            )
             strength = min(held_out, key=lambda each: held_out[each]) if held_out else DEFAULT_STRENGTH
         fit = solver.fit(rows.targets, strength=strength)
         self.head.take(fit.weight, fit.bias)
@@ -246,26 +253,27 @@ class FrozenSegmenter(FittedSegmenter):
 
     def _fit_decoder(self, data: MaskedFeatures, generator: np.random.Generator) -> Fit:
         """Train for a fixed number of steps; each reads two halves of its batch, each half in a view of its own."""
-        config, losses = self.config, Losses(total=torch.zeros(()))
-        device = self.head.standardise[0].mean.device
+        config, head, losses = self.config, self.head, Losses(total=torch.zeros(()))
+        assert isinstance(head, TokenDecoder)
+        device = head.classify.weight.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
             torch.manual_seed(int(generator.integers(2**62)))
-            self.head.draw()
-            optimizer = torch.optim.AdamW(self.head.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+            head.draw()
+            optimizer = torch.optim.AdamW(head.parameters(), lr=config.lr, weight_decay=config.weight_decay)
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, config.lr, total_steps=config.steps, pct_start=WARM_UP, cycle_momentum=False
             )
-            self.head.train()
+            head.train()
             for _ in range(config.steps):
                 halves = list(_drawn_halves(data, size=config.batch, views=self.views, generator=generator))
                 maps = [torch.cat(parts) for parts in zip(*(maps_of(half.features) for half in halves), strict=True)]
                 images, masks = (torch.cat([getattr(half, name) for half in halves]) for name in ("images", "masks"))
-                losses = self._losses(self.head(maps, images), masks)
+                losses = self._losses(self._logits(maps, images), masks)
                 optimizer.zero_grad(set_to_none=True)
                 losses.total.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
-        self.head.eval()
+        head.eval()
         return Fit(losses={name: float(value.detach()) for name, value in losses.items()})
 
 
@@ -290,19 +298,3 @@ def _drawn_halves(
     chosen = generator.permutation(len(data))[:size]
     for half in np.array_split(chosen, min(2, len(chosen))):
         yield data.batch(half, int(generator.integers(views)))
-
-
-def _loss_on_folds(solver: SoftLogistic, rows: TokenRows, generator: np.random.Generator) -> dict[float, float]:
-    """Mean cross-entropy of each strength on held-out groups; empty if there is one group alone."""
-    groups = generator.permutation(np.unique(rows.groups))
-    if len(groups) < 2:
-        return {}
-    total = dict.fromkeys(STRENGTHS, 0.0)
-    for fold in np.array_split(groups, min(FOLDS, len(groups))):
-        held_out = torch.from_numpy(np.isin(rows.groups, fold)).to(rows.targets.device)
-        train, share = rows.targets * ~held_out[:, None], rows.targets[held_out].sum() / rows.targets.sum()
-        if not 0 < share < 1:  # nothing annotated on one side
-            continue
-        for strength, fit in solver.path(train, strengths=STRENGTHS):
-            total[strength] += float(fit.loss(rows.features[held_out], rows.targets[held_out]) * share)
-    return total

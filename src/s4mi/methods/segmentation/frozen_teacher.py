@@ -12,11 +12,12 @@ The teacher is fitted before the first epoch, to the run's own images with masks
 one head for each fold of these images, fitted to the other folds, so that each image has predictions of a head that has
 not seen it. Of these, as large a share of each class as reaches the wanted precision is kept, the most probable ones;
 t_k is the least probability kept.
+
+Validation chooses student, teacher or the average of their probabilities for prediction, as the student may not reach
+its teacher within the run's steps.
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 import torch
@@ -24,13 +25,13 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from s4mi.contract import TURNS, Batch, Batches, Losses, NetworkConfig, SemiSupervised, Task, ViewSpec, turned
-from s4mi.maths.class_shares import class_shares
+from s4mi.contract import Batch, Batches, Losses, NetworkConfig, NetworkKind, SemiSupervised, Task, ViewSpec
 from s4mi.maths.distributed import from_all_processes, from_first_process
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.metrics import confusion, scores_of_confusion
 from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share
-from s4mi.maths.soft_logistic import SoftLogistic
+from s4mi.methods.cross_fitting import HeldOut, LabelledViews, fit_to_folds
+from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.frozen_net import FrozenNet
 from s4mi.nets.networks import network_for, network_label
 from s4mi.nets.segmentation import log_padding
@@ -44,16 +45,8 @@ STRONG = ViewSpec(
 """Colour augmentation of a strong view; its geometry is that of the weak view."""
 SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 """Shares of the pixels of each predicted class to choose from."""
-STRENGTH = 1e-2
-"""Strength of the linear head's penalty on its squared weights."""
 MOST_VIEWS = 400
 """Views of images with masks that the teacher is fitted to at most: some 300 MB for a ViT-S at 224 pixels."""
-MOST_TOKENS = 2**15
-"""Tokens that a linear head is fitted to at most."""
-BATCH, LR, WEIGHT_DECAY, WARM_UP = 8, 2e-3, 1e-2, 0.1
-"""Images per step, greatest learning rate, weight decay and share of warm-up of a decoder's fit."""
-SAMPLED = 2
-"""Every so many-th row and column of the pixels serve to choose the confidence."""
 
 log = logging.getLogger("s4mi")
 
@@ -64,15 +57,18 @@ class FrozenTeacherConfig(NetworkConfig):
     summary: ClassVar[str] = "Train a U-Net on few masks and the pseudo-labels of a head on a frozen encoder"
     paper: ClassVar[str] = "Lee 2013, Pseudo-Label; Oquab et al. 2024, DINOv2"
     starts: ClassVar[dict[str, str | None]] = {"weights": "none", "teacher_weights": "none"}
+    networks: ClassVar[dict[str, NetworkKind]] = {"network": "segmenter", "teacher": "padded_encoder"}
 
     name: Literal["frozen_teacher"] = "frozen_teacher"
     teacher: str = Field(
         "vit_small_patch14_dinov2",
-        description="Frozen encoder of the teacher: the name of a timm model, or tiny_resnet, tiny_vit, tiny_swin",
+        description="Frozen encoder of the teacher: the name of a timm model, tiny_resnet, tiny_vit, tiny_swin, or "
+        "auto (the best with weights at hand)",
     )
     teacher_weights: str = Field(
         "imagenet",
-        description="Weights of the teacher's encoder: imagenet, none (random), or the path of a weight file",
+        description="Weights of the teacher's encoder: imagenet, auto (the best at hand), none, or the path of a "
+        "weight file",
     )
     teacher_head: Literal["decoder", "linear"] = Field(
         "decoder", description="Heads of the teacher: a light decoder with a branch for edges, or a linear layer"
@@ -93,6 +89,11 @@ class FrozenTeacherConfig(NetworkConfig):
         description="Share of the pixels of each predicted class to keep, the most probable ones; none: the largest "
         "share that reaches method.precision",
     )
+    predicts: Literal["best", "student"] = Field(
+        "best",
+        description="What predicts: the best of student, teacher and their average by validation, or the student, "
+        "which needs no frozen encoder once it is trained",
+    )
     strong: ViewSpec = Field(STRONG, description="Colour augmentation of the student's views of images without masks")
 
     @property
@@ -109,7 +110,7 @@ class FrozenTeacherConfig(NetworkConfig):
 
 @final
 class FrozenTeacher(SemiSupervised):
-    """A student, which predicts, and its teacher; both are in checkpoints, and a resumed run keeps its teacher."""
+    """A student and its teacher; both are in checkpoints, and a resumed run keeps its teacher."""
 
     config: FrozenTeacherConfig
     weight: Tensor | None
@@ -119,8 +120,8 @@ class FrozenTeacher(SemiSupervised):
     def __init__(self, config: FrozenTeacherConfig, task: Task) -> None:
         super().__init__()
         self.config, self.classes = config, len(task.classes)
-        self.student = network_for(task, config.network, config.weights)
-        self.teacher = FrozenNet(
+        student = network_for(task, config.network, config.weights)
+        teacher = FrozenNet(
             config.teacher,
             classes=self.classes,
             image_size=task.image_size,
@@ -128,20 +129,37 @@ class FrozenTeacher(SemiSupervised):
             head=config.teacher_head,
             heads=config.folds,
         ).requires_grad_(False)
-        log_padding(task.image_size, self.teacher.stride)
+        log_padding(task.image_size, teacher.stride)
+        self.committee = NetworkEnsemble({"student": student, "teacher": teacher}, default="student")
         # No probability reaches 2: a teacher that is not fitted gives no pseudo-labels.
         self.register_buffer("thresholds", torch.full((self.classes,), 2.0))
         self.register_buffer("on_folds", torch.zeros(2))
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
+    @property
+    def student(self) -> nn.Module:
+        """The network that is trained."""
+        return self.committee["student"]
+
+    @property
+    def teacher(self) -> FrozenNet:
+        """The network that makes pseudo-labels."""
+        teacher = self.committee["teacher"]
+        assert isinstance(teacher, FrozenNet)
+        return teacher
+
+    @property
+    def members(self) -> NetworkEnsemble | None:
+        return self.committee if self.config.predicts == "best" else None
+
     def logits(self, images: Tensor) -> Tensor:
-        z: Tensor = self.student(images)
+        z: Tensor = self.committee(images)
         return z
 
     def loss(self, batch: Batch) -> Losses:
         x, y = batch.images, batch.known_masks
         w, s = batch.known_unlabelled.chunk(2)
-        p, p_s = self.logits(torch.cat([x, s])).tensor_split([len(y)])
+        p, p_s = self.student(torch.cat([x, s])).tensor_split([len(y)])
         supervised = dice_cross_entropy(p, y, self.weight)
         pseudo_label = dice_cross_entropy(p_s, self._pseudo_labels(w))
         return Losses(supervised=supervised, pseudo_label=self.strength * pseudo_label)
@@ -162,12 +180,14 @@ class FrozenTeacher(SemiSupervised):
             return
         with torch.autocast(self.thresholds.device.type, enabled=False):
             data = self._labelled(batches)
-            self._choose_thresholds(self._fit(data))
+            heads = [head for head in self.teacher.heads if isinstance(head, TokenDecoder | TokenLinear)]
+            held_out = fit_to_folds(heads, data, classes=self.classes, steps=self.config.teacher_steps)
+            self._choose_thresholds(held_out)
         for tensor in (*self.teacher.heads.parameters(), *self.teacher.heads.buffers(), self.thresholds, self.on_folds):
             tensor.copy_(from_first_process(tensor))
 
     @torch.no_grad()
-    def _labelled(self, batches: Batches) -> "LabelledViews":
+    def _labelled(self, batches: Batches) -> LabelledViews:
         """At most `MOST_VIEWS` views of images with masks, the same in all processes."""
         self.teacher.eval()
         parts, views = [], 0
@@ -184,22 +204,7 @@ class FrozenTeacher(SemiSupervised):
         rows, masks, *features = (torch.cat(each) for each in zip(*parts, strict=True))
         return LabelledViews(rows, masks, tuple(features))
 
-    def _fit(self, data: "LabelledViews") -> "HeldOut":
-        """Fit each head to the images of all folds but its own; return the predictions of its own."""
-        fold_of, held_out = data.folds(self.config.folds), []
-        for number, head in enumerate(self.teacher.heads):
-            own = fold_of == number
-            seen = data.of(own) if bool(own.all()) else data.of(~own)  # own is all of them with a single image
-            standardise(head, seen)
-            if isinstance(head, TokenLinear):
-                fit_linear(head, seen, self.classes)
-            else:
-                fit_decoder(head, seen, steps=self.config.teacher_steps)
-            if bool(own.any()) and not bool(own.all()):
-                held_out.append(predictions(head, data.of(own)))
-        return HeldOut.joined(held_out)
-
-    def _choose_thresholds(self, held_out: "HeldOut") -> None:
+    def _choose_thresholds(self, held_out: HeldOut) -> None:
         """Choose the least probabilities of pseudo-labels; all are kept if no prediction is held out."""
         p, predicted, true = held_out.p, held_out.predicted, held_out.true
         if not len(p):
@@ -213,89 +218,3 @@ class FrozenTeacher(SemiSupervised):
         self.thresholds.copy_(class_thresholds(p, predicted, classes=self.classes, keep=keep))
         self.on_folds.copy_(torch.tensor([dice, keep]))
         log.info("frozen_teacher: Dice %.3f on held-out masks, %.0f %% of each class kept", dice, 100 * keep)
-
-
-@dataclass(frozen=True)
-class LabelledViews:
-    """Views of images with masks: (N,) rows of the manifest, (N, H, W) masks, and features of `FrozenNet.encode`."""
-
-    rows: Tensor
-    masks: Tensor
-    features: tuple[Tensor, ...]
-
-    def of(self, chosen: Tensor, *, view: int = 0) -> "LabelledViews":
-        """The chosen ones, by a mask or indices, in one of `TURNS` flips and quarter turns."""
-        features = tuple(turned(level[chosen].float(), view) for level in self.features)
-        return LabelledViews(self.rows[chosen], turned(self.masks[chosen], view), features)
-
-    def folds(self, count: int) -> Tensor:
-        """(N,) fold of each view, drawn so that all views of an image are in one, and folds differ by one image."""
-        images, image_of = self.rows.unique(return_inverse=True)
-        order = torch.randperm(len(images)).to(image_of.device)
-        return order[image_of] % count
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """(N,) pixels of masks that a head has not seen: probability, predicted class, annotated class."""
-
-    p: Tensor
-    predicted: Tensor
-    true: Tensor
-
-    @classmethod
-    def joined(cls, parts: Sequence["HeldOut"]) -> "HeldOut":
-        names = ("p", "predicted", "true")
-        if not parts:
-            return cls(torch.empty(0), torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64))
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
-
-
-@torch.no_grad()
-def standardise(head: nn.Module, data: LabelledViews) -> None:
-    """Fit the head's standardisation to the feature maps of the views."""
-    for layer, level in zip(head.standardise, data.features[1:], strict=True):
-        channels = level.transpose(0, 1).flatten(1)
-        layer.fit(channels.mean(dim=1), channels.std(dim=1, correction=0))
-
-
-def fit_decoder(head: TokenDecoder, data: LabelledViews, *, steps: int) -> None:
-    """Train a decoder by AdamW, each step on a batch in one of the flips and quarter turns."""
-    head.requires_grad_(True).train()
-    optimizer = torch.optim.AdamW(head.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, LR, total_steps=steps, pct_start=WARM_UP, cycle_momentum=False
-    )
-    for _ in range(steps):
-        drawn = torch.randperm(len(data.rows))[:BATCH].to(data.rows.device)
-        batch = data.of(drawn, view=int(torch.randint(TURNS, ())))
-        images, *maps = batch.features
-        optimizer.zero_grad(set_to_none=True)
-        dice_cross_entropy(head(maps, images), batch.masks).backward()
-        optimizer.step()
-        schedule.step()
-    head.requires_grad_(False).eval()
-
-
-def fit_linear(head: TokenLinear, data: LabelledViews, classes: int) -> None:
-    """Fit a linear head to the shares of classes in the pixels of tokens, as many tokens of each view."""
-    columns = head.standardised(data.features[1:])
-    shares = class_shares(data.masks, classes, columns.shape[-2:])
-    tokens, targets = (each.movedim(1, -1).flatten(0, 2) for each in (columns, shares))
-    drawn = torch.randperm(len(tokens))[:MOST_TOKENS].to(tokens.device)
-    fit = SoftLogistic(tokens[drawn]).fit(targets[drawn], strength=STRENGTH)
-    head.take(fit.weight, fit.bias)
-
-
-@torch.no_grad()
-def predictions(head: nn.Module, data: LabelledViews) -> HeldOut:
-    """Predictions for a share of the annotated pixels, in evaluation mode."""
-    parts = []
-    for chosen in torch.arange(len(data.rows), device=data.rows.device).split(BATCH):
-        batch = data.of(chosen)
-        images, *maps = batch.features
-        z, y = (each[..., ::SAMPLED, ::SAMPLED] for each in (head(maps, images), batch.masks))
-        p, predicted = z.softmax(dim=1).max(dim=1)
-        known = y != IGNORE
-        parts.append(HeldOut(p[known], predicted[known], y[known]))
-    return HeldOut.joined(parts)

@@ -52,6 +52,7 @@ from s4mi.nets.fpn import FPN
 from s4mi.nets.pixel_features import PixelFeatures
 from s4mi.nets.segmentation import log_padding
 from s4mi.nets.token_features import TokenFeatures
+from s4mi.nets.tuning import hold_frozen
 from s4mi.nets.weights import NONE, start_weights
 
 MAX_SHARE = 0.99
@@ -167,7 +168,7 @@ class PixelClustering(Segmenter):
     def train(self, mode: bool = True) -> "PixelClustering":
         super().train(mode)
         if self.config.tuning == "head":  # batch normalisation of a frozen backbone uses its own statistics
-            self.answer.net.encoder.eval()
+            hold_frozen(self.answer.net)
         return self
 
     @property

@@ -22,6 +22,7 @@ It is made for a ViT that is pre-trained without labels, such as network dpt/vit
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Literal, final
 
 import torch
@@ -153,6 +154,11 @@ def complementary_halves(features: Sequence[Tensor]) -> list[Tensor]:
             doubled = torch.where(whole[:, None, None, None] == 0, 2 * m.to(level.dtype), 1)
             factors[level.shape[1]] = torch.cat([doubled, 2 - doubled])
     return [level * factors[level.shape[1]] for level in features]
+
+
+def _half(level: Tensor, images: int) -> Tensor:
+    """(`images`, C, 1, 1) 0 or 1, each with probability ½."""
+    return torch.bernoulli(level.new_full((images, level.shape[1], 1, 1), 0.5))
 
 
 def cutmix_boxes(images: Tensor, probability: float) -> Tensor:

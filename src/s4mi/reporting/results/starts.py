@@ -14,7 +14,8 @@ def random_starts(runs: Sequence[RunRecord], pretrainings: Sequence[PretrainingR
     """One sentence if any run began from random weights although the best at hand were asked for; else nothing."""
     networks: dict[str, dict[str, int]] = {}
     word = "run"
-    for record in (*runs, *pretrainings):
+    records: list[RunRecord | PretrainingRecord] = [*runs, *pretrainings]
+    for record in records:
         name = technique_of(record).method if isinstance(record, RunRecord) else record.method
         for start in record.starts:
             if start.unintended:

@@ -1,0 +1,201 @@
+"""`s4mi data import table`: import the images that a table lists."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from s4mi.cli.import_options import (
+    ALL_FRAMES,
+    RULE,
+    Copy,
+    DropClass,
+    Force,
+    Foreground,
+    FramesOption,
+    GroupPattern,
+    ImageAffine,
+    IntensityOption,
+    KeepDicom,
+    Licence,
+    MaskFolders,
+    MaskNonzero,
+    MaskThreshold,
+    MaskValue,
+    Name,
+    Origin,
+    Out,
+    Rename,
+    SplitList,
+    dataset_naming,
+    edited,
+    file_options,
+    write_dataset,
+)
+
+if TYPE_CHECKING:
+    from s4mi.data.sources.table_options import Unknown
+
+TableImages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--images",
+        metavar="DIR",
+        help="Folder of images, or a pattern such as 'images_*/images', relative to the table; by default images; "
+        "repeatable.",
+    ),
+]
+
+
+def table(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SRC",
+            help="Table (CSV, TSV, Parquet or Excel), folder with one table, or folder with one each in train/, val/, "
+            "test/.",
+        ),
+    ],
+    out: Out,
+    image: Annotated[
+        str | None, typer.Option("--image", metavar="COLUMN", help="Column of image files; by default image.")
+    ] = None,
+    mask: Annotated[
+        str | None, typer.Option("--mask", metavar="COLUMN", help="Column of mask files; by default mask, if present.")
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", metavar="COLUMN", help="Column of classes; by default label, if present."),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", metavar="COLUMN", help="Column of patients or lesions; by default group, if present."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split-column",
+            metavar="COLUMN",
+            help="Column of the official split (train, val, test); by default split, if present.",
+        ),
+    ] = None,
+    one_hot: Annotated[
+        str,
+        typer.Option(
+            "--one-hot",
+            metavar="COLUMN,...",
+            help="Columns of 0 and 1, one per class, instead of --label; one column alone is a task of two classes.",
+        ),
+    ] = "",
+    one_hot_prefix: Annotated[
+        str, typer.Option("--one-hot-prefix", help="Prefix of one-hot columns that is not part of the class names.")
+    ] = "",
+    multilabel: Annotated[
+        bool, typer.Option("--multilabel", help="Allow several classes per image, even if no image has several.")
+    ] = False,
+    label_separator: Annotated[
+        str | None,
+        typer.Option(
+            "--label-separator",
+            metavar="TEXT",
+            help="Separator of several classes in one cell; by default ';'; '' if each cell is one class.",
+        ),
+    ] = None,
+    negative: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--negative",
+            metavar="NAME",
+            help="Label of images that show none of the classes, e.g. 'No Finding'; implies --multilabel; repeatable.",
+        ),
+    ] = None,
+    blank: Annotated[
+        str,
+        typer.Option(
+            "--blank",
+            metavar="no|unknown",
+            help="Meaning of blank cells of one-hot columns beside others; unknown: the image is not annotated.",
+        ),
+    ] = "",
+    uncertain: Annotated[
+        str,
+        typer.Option(
+            "--uncertain",
+            metavar="yes|no|unknown",
+            help="Meaning of -1 in one-hot columns, as in CheXpert; unknown: the image is not annotated.",
+        ),
+    ] = "",
+    rename: Rename = None,
+    drop_class: DropClass = None,
+    group_pattern: GroupPattern = "",
+    join: Annotated[
+        list[Path] | None,
+        typer.Option("--join", metavar="TABLE", help="Further table whose columns are added to the rows; repeatable."),
+    ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="COLUMN[=COLUMN]",
+            help="Column by which the rows of --join belong to those of SRC, if its name differs as OWN=JOINED; by "
+            "default that of the image.",
+        ),
+    ] = "",
+    split_list: SplitList = None,
+    images: TableImages = None,
+    masks: MaskFolders = None,
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Skip rows whose image or mask does not exist.")
+    ] = False,
+    frames: FramesOption = ALL_FRAMES,
+    intensity: IntensityOption = RULE,
+    keep_dicom: KeepDicom = False,
+    image_affine: ImageAffine = False,
+    foreground: Foreground = "foreground",
+    mask_value: MaskValue = None,
+    mask_threshold: MaskThreshold = None,
+    mask_nonzero: MaskNonzero = "",
+    name: Name = "",
+    origin: Origin = "",
+    licence: Licence = "",
+    copy: Copy = False,
+    force: Force = False,
+) -> None:
+    """Import the images listed in a table, one row per image; pass '' as the name of a column to ignore it."""
+    from s4mi.data.sources.table import read_tables
+    from s4mi.data.sources.table_options import TableOptions
+
+    options = TableOptions(
+        image=image, mask=mask, label=label, group=group, split=split,
+        one_hot=tuple(column.strip() for column in one_hot.split(",") if column.strip()),
+        one_hot_prefix=one_hot_prefix, multilabel=multilabel, separator=label_separator,
+        blank=_meaning("--blank", blank, ("no", "unknown")),
+        uncertain=_meaning("--uncertain", uncertain, ("yes", "no", "unknown")),
+        negatives=tuple(negative or ()), group_pattern=group_pattern, images=tuple(images or ["images"]),
+        masks=tuple(masks or ["masks"]), join=tuple(join or ()), join_on=on or None,
+    )  # fmt: skip
+    naming = dataset_naming(
+        out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
+        mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
+    )  # fmt: skip
+    files = file_options(
+        copy,
+        force,
+        frames=frames,
+        intensity=intensity,
+        keep_dicom=keep_dicom,
+        skip_missing=skip_missing,
+        image_affine=image_affine,
+    )
+    found = edited(read_tables(source, options), rename=rename, drop_class=drop_class, split_list=split_list)
+    write_dataset(found, out, naming, files)
+
+
+def _meaning(option: str, given: str, known: Sequence[str]) -> "Unknown | None":
+    from s4mi.errors import S4miError, nearest
+
+    if given and given not in known:
+        hint = nearest(given, known) or f"; use one of {', '.join(known)}"
+        raise S4miError(f"{option} {given!r}: unknown meaning{hint}")
+    return cast("Unknown", given) if given else None

@@ -1,0 +1,39 @@
+"""Find files by their names in tables: with or without folder and file extension."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from s4mi.data.files import SUFFIXES, suffix_of
+from s4mi.data.names import existing_file
+
+
+@dataclass(frozen=True)
+class FileLookup:
+    """Folders that are searched for the files of a table, in order."""
+
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def below(cls, folder: Path, names: Iterable[str]) -> "FileLookup":
+        """Search the folders `names` of `folder`, which may be patterns such as `images_*/images`, then `folder`."""
+        found: list[Path] = []
+        for name in names:
+            is_pattern = any(sign in name for sign in "*?[") and not (folder / name).exists()
+            found += sorted(filter(Path.is_dir, folder.glob(name))) if is_pattern else [folder / name]
+        return cls((*found, folder))
+
+    def find(self, cell: str) -> Path | None:
+        """Return the file that a cell names, or None if there is none.
+
+        A path may begin with the name of the folder of the table, as in CheXpert.
+        """
+        name = cell.replace("\\", "/")
+        suffixes = [""] if suffix_of(Path(name)) in SUFFIXES else ["", *sorted(SUFFIXES)]
+        last = self.folders[-1]
+        folders = (*self.folders, last.parent) if name.startswith(f"{last.name}/") else self.folders
+        candidates = (folder / f"{name}{suffix}" for folder in folders for suffix in suffixes)
+        paths = [Path(os.path.normpath(path)) for path in candidates]
+        exact = next((path for path in paths if path.is_file()), None)
+        return exact or next((file for path in paths if (file := existing_file(path)) is not None), None)

@@ -1,0 +1,68 @@
+"""Add the columns of further tables to a table: patients or lesions, for example, that a second file lists."""
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from s4mi.data.names import normalised
+from s4mi.data.sources.pair_by_name import some
+from s4mi.data.sources.read_table import SourceTable, TableRow, read_table
+from s4mi.data.sources.table_options import TableOptions
+from s4mi.data.spec import Finding
+from s4mi.errors import S4miError
+from s4mi.formatting import plural
+
+
+def join_tables(table: SourceTable, options: TableOptions, *, source: Path) -> tuple[SourceTable, list[Finding]]:
+    """Return `table` with the further columns of the tables of `options.join`, empty in rows that these lack.
+
+    Rows belong together by the cells of one column, with or without folder and file extension. Columns that both tables
+    have keep the cells of `table`.
+
+    Raises:
+        S4miError: a table lacks the column, or lists a cell twice with different contents, or no row has a partner.
+    """
+    findings = []
+    for path in options.join:
+        table, finding = _join(table, path, options, source=source)
+        findings += finding
+    return table, findings
+
+
+def _join(table: SourceTable, path: Path, options: TableOptions, *, source: Path) -> tuple[SourceTable, list[Finding]]:
+    other = read_table(path if path.is_absolute() or path.exists() else table.path.parent / path)
+    left, _, right = (options.join_on or options.image or "image").partition("=")
+    left, right = table.require(left, option="--on"), other.require(right or left, option="--on")
+    added = [column for column in other.columns if column not in table.columns]
+    partners: dict[str, TableRow] = {}
+    for record in other.records:
+        known = partners.setdefault(_key(record.cells[right]), record)
+        if any(known.cells[column] != record.cells[column] for column in added):
+            raise S4miError(
+                f"{other.path}:{record.line}: {right} {record.cells[right]!r} is already in line {known.line} with "
+                "other cells; keep one"
+            )
+    records, without = [], []
+    for record in table.records:
+        partner = partners.get(_key(record.cells[left]))
+        if partner is None:
+            without.append(record.cells[left])
+        more = {column: "" if partner is None else partner.cells[column] for column in added}
+        records.append(TableRow(record.line, {**record.cells, **more}))
+    if len(without) == len(records):
+        raise S4miError(
+            f"{other.path}: no row of {table.path.name} has a partner by {left!r} and {right!r} (e.g. {without[0]!r} "
+            f"and {other.records[0].cells[right]!r}); name the columns with --on COLUMN, or --on COLUMN=COLUMN"
+        )
+    joined = replace(table, columns=(*table.columns, *added), records=tuple(records))
+    if not without:
+        return joined, []
+    file = other.path.relative_to(source) if other.path.is_relative_to(source) else other.path
+    message = f"{plural(len(without), 'row')} of {table.path.name} not in this table: {some(without)}; add them to it"
+    return joined, [Finding("not-joined", "warning", file.as_posix(), None, message)]
+
+
+def _key(cell: str) -> str:
+    """Return the name of a file without folder and extension, or the cell itself."""
+    name = PurePosixPath(normalised(cell).replace("\\", "/")).name
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and suffix.isalpha() and len(suffix) <= 5 else name

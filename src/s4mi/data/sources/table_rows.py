@@ -1,0 +1,159 @@
+"""The images, masks, labels, patients and parts of the split in the rows of a table."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from s4mi.data.manifest import PARTS, Row
+from s4mi.data.names import normalised
+from s4mi.data.sources.file_lookup import FileLookup
+from s4mi.data.sources.one_hot import OneHotLabels, read_one_hot
+from s4mi.data.sources.patient_pattern import compile_pattern, patient_of
+from s4mi.data.sources.read_table import SourceTable, TableRow
+from s4mi.data.sources.table_labels import parse_labels
+from s4mi.data.sources.table_options import TableOptions
+from s4mi.data.sources.types import PART_NAMES
+from s4mi.data.spec import Finding
+from s4mi.errors import S4miError, nearest
+from s4mi.records import Part
+
+
+@dataclass
+class TableReader:
+    """Reads the rows of one table; their errors are collected in `findings`."""
+
+    table: SourceTable
+    options: TableOptions
+    part: Part | None
+    source: Path
+    findings: list[Finding] = field(default_factory=list)
+    label_names: Counter[str] = field(default_factory=Counter)
+    partly_unknown: int = 0
+
+    def __post_init__(self) -> None:
+        options = self.options
+        self._problems: list[str] = []
+        self.image = self._require("image" if options.image is None else options.image, option="--image")
+        self.mask = self._column(options.mask, default="mask", option="--mask")
+        self.label = None if options.one_hot else self._column(options.label, default="label", option="--label")
+        self.group = self._column(options.group, default="group", option="--group")
+        self.split = self._column(options.split, default="split", option="--split-column")
+        for column in options.one_hot:
+            self._require(column, option="--one-hot")
+        if self._problems:
+            raise S4miError(" | ".join(self._problems))
+        if options.one_hot and options.label:
+            raise S4miError(f"--label {options.label!r}: cannot be combined with --one-hot; use one of them")
+        self.pattern = compile_pattern(options.group_pattern) if options.group_pattern else None
+        if self.pattern is not None and options.group:
+            raise S4miError(f"--group {options.group!r}: cannot be combined with --group-pattern; use one of them")
+        if self.pattern is not None:
+            self.group = None
+        self.folder = self.table.path.parent
+        self.images = FileLookup.below(self.folder, options.images)
+        self.masks = FileLookup.below(self.folder, options.masks)
+
+    def rows(self) -> list[Row]:
+        """Return the rows without errors."""
+        rows: list[Row] = []
+        line_of: dict[Path, int] = {}
+        for record in self.table.records:
+            before = len(self.findings)
+            row = self._row(record)
+            if row is None or len(self.findings) > before:
+                continue
+            if row.image in line_of:
+                message = f"image {record.cells[self.image]!r} is already in line {line_of[row.image]}; keep one row"
+                self._error("image-twice", record, message)
+                continue
+            line_of[row.image] = record.line
+            rows.append(row)
+        return rows
+
+    def labels(self, record: TableRow) -> OneHotLabels:
+        """Return the labels of a record."""
+        if not self.options.one_hot:
+            return OneHotLabels(self._labels(record))
+        labels = read_one_hot(record.cells, self.options)
+        self.partly_unknown += labels.unknown
+        for error in labels.errors:
+            self._error("one-hot", record, error)
+        return labels
+
+    def _require(self, column: str, *, option: str) -> str:
+        try:
+            return self.table.require(column, option=option)
+        except S4miError as error:
+            self._problems.append(str(error))
+            return column
+
+    def _column(self, column: str | None, *, default: str, option: str) -> str | None:
+        if column is None:
+            return default if default in self.table.columns else None
+        return self._require(column, option=option) if column else None
+
+    def _row(self, record: TableRow) -> Row | None:
+        image = self._file(record, self.image, kind="image", lookup=self.images)
+        mask = self._file(record, self.mask, kind="mask", lookup=self.masks) if self.mask else None
+        if not record.cells[self.image]:
+            self._error("no-image", record, f"the cell {self.image!r} is empty; fill in a file name or remove the row")
+        labels = self.labels(record)
+        split = self._split(record)
+        if image is None:
+            return None
+        if mask == image:
+            self._error(
+                "mask-is-image", record, f"mask {image.name!r} is the image itself; set its folder with --masks"
+            )
+        group = normalised(record.cells[self.group]) if self.group else self._patient(record)
+        return Row("", image, mask, labels=labels.names, group=group or None, split=split, line=record.line)
+
+    def _patient(self, record: TableRow) -> str:
+        if self.pattern is None:
+            return ""
+        cell = record.cells[self.image]
+        if (patient := patient_of(cell, self.pattern)) is None:
+            pattern = f"--group-pattern {self.options.group_pattern!r}"
+            self._error("no-group", record, f"image {cell!r} not matched by {pattern}; make the pattern more general")
+        return patient or ""
+
+    def _file(self, record: TableRow, column: str, *, kind: str, lookup: FileLookup) -> Path | None:
+        cell = record.cells[column]
+        if not cell:
+            return None
+        path = lookup.find(cell)
+        if path is None:
+            folders = " or ".join(str(folder) for folder in lookup.folders)
+            message = f"{kind} {cell!r} not found in {folders}; set its folder with --{kind}s, or use --skip-missing"
+            self._error(f"missing-{kind}", record, message)
+        return path
+
+    def _labels(self, record: TableRow) -> tuple[str, ...] | None:
+        cell = record.cells[self.label] if self.label else ""
+        if not cell:
+            return None
+        labels = parse_labels(cell, self.options)
+        self.label_names.update(labels.names or labels.negatives)
+        if labels.error:
+            self._error("no-label", record, labels.error)
+        return labels.names
+
+    def _split(self, record: TableRow) -> Part | None:
+        cell = record.cells[self.split] if self.split else ""
+        if not cell:
+            return self.part
+        part = PART_NAMES.get(cell.lower())
+        if part is None:
+            near = nearest(cell, PARTS)
+            hint = f"{near} Or use" if near else "; correct the cell, or use"
+            message = f"split {cell!r} is not train, val or test{hint} --split-column '' to ignore the column"
+            self._error("unknown-split", record, message)
+        return part
+
+    def _error(self, code: str, record: TableRow, message: str) -> None:
+        file = _name(self.table.path, self.source)
+        self.findings.append(Finding(code, "error", file, record.line, message))
+
+
+def _name(path: Path, source: Path) -> str:
+    return path.relative_to(source).as_posix() if path.is_relative_to(source) else path.as_posix()

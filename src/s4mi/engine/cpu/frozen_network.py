@@ -1,0 +1,82 @@
+"""A frozen network for CPUs: the same weights, arranged for inference alone, in bfloat16 where the processor has it.
+
+    convolutions        batch normalisation folded in, channels last; in bfloat16 the whole network
+    transformers        linear layers prepacked; in bfloat16 their products and the attention, while the sum of the
+                        residual branches and layer normalisation stay in float32
+
+Measured with one thread on a processor with AVX-512 BF16 at 224 pixels (benchmarks/encoder_pass.py): 1.15 to 1.25 times
+as fast as timm's network in float32, 2 to 2.5 times in bfloat16.
+"""
+
+import copy
+import logging
+from functools import cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from timm.models.eva import Eva
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from s4mi.engine.cpu.fold_batch_norm import fold_batch_norm
+from s4mi.engine.cpu.prepacked_linear import prepack_linear
+
+FLAGS = ("avx512_bf16", "amx_bf16")
+"""Processor flags for products in bfloat16. Without them, bfloat16 is slower than float32."""
+LEAST_SIMILARITY = {torch.float32: 1 - 1e-5, torch.bfloat16: 0.998}
+"""Least cosine similarity of the outputs of two networks that count as the same, by precision."""
+
+log = logging.getLogger("s4mi")
+
+
+@cache
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies in bfloat16."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # no Linux
+        return False
+    flags = next((line for line in lines if line.startswith("flags")), "").split()
+    return any(flag in flags for flag in FLAGS)
+
+
+@torch.inference_mode()
+def frozen_network(network: nn.Module, dtype: torch.dtype, *, image_size: int, batch: int) -> nn.Module:
+    """Return a copy of a network, arranged for inference on a CPU with batches of (B, 3, S, S) images.
+
+    The copy is compared with the network on noise; if it fails or computes something else, as networks built in an
+    unforeseen way may, the network itself is returned.
+
+    Args:
+        dtype: float32 or bfloat16.
+        image_size, batch: size of the usual input; others work too.
+    """
+    images = torch.randn(2, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))
+    try:
+        arranged = _arranged(copy.deepcopy(network), dtype, images, batch=batch)
+        before, after = network(images).flatten(1), arranged(images.to(input_dtype(arranged))).float().flatten(1)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        log.debug("%s: computed as it is (%s)", type(network).__name__, error)
+        return network
+    similar = F.cosine_similarity(before, after).min() >= LEAST_SIMILARITY[dtype]
+    return arranged if bool(similar) else network
+
+
+def input_dtype(network: nn.Module) -> torch.dtype:
+    """Return the precision in which a network takes images."""
+    return next((weight.dtype for weight in network.parameters()), torch.float32)
+
+
+def _arranged(network: nn.Module, dtype: torch.dtype, images: Tensor, *, batch: int) -> nn.Module:
+    if isinstance(network, VisionTransformer | Eva):
+        tokens = int(network.patch_embed.num_patches) + network.num_prefix_tokens
+        prepack_linear(network, dtype, rows=batch * tokens)
+        for module in network.modules():
+            if dtype != torch.float32 and hasattr(module, "fused_attn"):
+                module.fused_attn = False  # torch's fused attention is slower than its three steps in bfloat16
+        transformer: nn.Module = network
+        return transformer
+    fold_batch_norm(network, network, images)
+    arranged: nn.Module = network.to(dtype).to(memory_format=torch.channels_last)
+    return arranged

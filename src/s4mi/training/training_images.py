@@ -1,0 +1,55 @@
+"""Describe a run's training images, from the decode cache."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s4mi.maths.appearance import STATISTICS, appearance, distances_of_left_out, mean_and_covariance
+from s4mi.records.training_images import Range, TrainingImages
+from s4mi.training.prepare import Prepared
+
+SAMPLED = 1000
+"""Evenly spaced training images that the description is of, as it changes little with more."""
+BLOCK = 64
+QUANTILE, FACTOR = 0.95, 1.5
+"""An image is unlike those of training if it is further from them than 1.5 times the 95 % of these are from the others.
+
+With 10 to 40 training images of PH2, fundus or nuclei at 64 pixels, at most 5 % of other images of the same kind were,
+and 71 to 100 % of other kinds; but of nuclei, for a run on fundus images (dark ones among them), only 1 to 3 %.
+"""
+
+
+def describe_training_images(prepared: Prepared) -> TrainingImages:
+    """Return sizes and appearance of the images of the training part; of one cut into tiles, the mean of its tiles."""
+    rows = np.asarray(prepared.split.rows("train"), dtype=np.int64)
+    if len(rows) > SAMPLED:
+        rows = rows[np.linspace(0, len(rows) - 1, SAMPLED).astype(int)]
+    values = _by_image(prepared, rows)
+    sizes = prepared.cache.size[rows]
+    few = len(values) < 3
+    mean, covariance = (np.zeros(len(STATISTICS)), np.eye(len(STATISTICS))) if few else mean_and_covariance(values)
+    return TrainingImages(
+        images=len(rows),
+        height=_range(sizes[:, 0]),
+        width=_range(sizes[:, 1]),
+        statistics=STATISTICS,
+        mean=tuple(mean.tolist()),
+        covariance=tuple(tuple(row) for row in covariance.tolist()),
+        reach=0.0 if few else FACTOR * float(np.quantile(distances_of_left_out(values), QUANTILE)),
+    )
+
+
+def _by_image(prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Statistics (R, K) of images, in the order of the rows."""
+    cache = prepared.cache
+    entries = cache.entries_of(rows)
+    blocks = [appearance(np.asarray(cache.images[entries[n : n + BLOCK]])) for n in range(0, len(entries), BLOCK)]
+    if not blocks:
+        return np.zeros((0, len(STATISTICS)))
+    values = np.concatenate(blocks)
+    _, image_of = np.unique(cache.row[entries], return_inverse=True)
+    counts = np.bincount(image_of)[:, None]
+    return np.asarray(np.stack([np.bincount(image_of, column) for column in values.T], axis=1) / counts)
+
+
+def _range(values: NDArray[np.int64]) -> Range:
+    return (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)

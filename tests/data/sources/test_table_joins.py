@@ -1,0 +1,145 @@
+"""Tables as public data sets have them: joined tables, lists of parts, blank and uncertain cells, several folders."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from s4mi.data.sources.edit_labels import edit_labels
+from s4mi.data.sources.split_lists import apply_split_lists
+from s4mi.data.sources.table import read_tables
+from s4mi.data.sources.table_options import TableOptions
+from s4mi.errors import S4miError
+
+
+def source(folder: Path, *files: str, **tables: str) -> Path:
+    """A folder with tables, `labels` as labels.csv, and empty image files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in tables.items():
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("blank", "uncertain"), list(product(("no", "unknown"), ("yes", "no", "unknown"))), ids="-".join
+)
+def test_silent_b4_blank_and_uncertain_cells_mean_what_the_user_says(
+    tmp_path: Path, blank: str, uncertain: str
+) -> None:
+    """By hand: a is 1 and blank, b is 0 and -1, c is 1 and 0, d is blank alone."""
+    text = "image,x,y\na.png,1.0,\nb.png,0.0,-1.0\nc.png,1,0\nd.png,,\n"
+    folder = source(tmp_path, "a.png", "b.png", "c.png", "d.png", labels=text)
+    options = TableOptions(one_hot=("x", "y"), blank=blank, uncertain=uncertain, multilabel=True)  # type: ignore[arg-type]
+    found = read_tables(folder, options)
+    expected = {
+        "a.png": ("x",) if blank == "no" else None,
+        "b.png": {"yes": ("y",), "no": (), "unknown": None}[uncertain],
+        "c.png": ("x",), "d.png": None,
+    }  # fmt: skip
+    assert {row.image.name: row.labels for row in found.rows} == expected
+    unknown = (blank == "unknown") + (uncertain == "unknown")
+    said = [finding.message for finding in found.findings if finding.code == "partly-unknown"]
+    assert len(said) == bool(unknown)
+    assert all(message.startswith(f"{unknown} image") for message in said)
+
+
+def test_silent_b4_without_a_meaning_they_are_refused_with_the_options(tmp_path: Path) -> None:
+    folder = source(tmp_path, "a.png", "b.png", labels="image,x,y\na.png,1,\nb.png,-1,0\n")
+    messages = [finding.message for finding in read_tables(folder, TableOptions(one_hot=("x", "y"))).findings]
+    assert "--blank no" in messages[0]
+    assert "--uncertain unknown" in messages[1]
+
+
+def test_silent_b4_a_column_that_means_no_class_makes_blank_cells_no(tmp_path: Path) -> None:
+    text = "image,No Finding,x,y\na.png,1.0,,\nb.png,,1.0,\nc.png,,1.0,0.0\n"
+    folder = source(tmp_path, "a.png", "b.png", "c.png", labels=text)
+    options = TableOptions(one_hot=("No Finding", "x", "y"), negatives=("No Finding",), blank="unknown")
+    found = read_tables(folder, options)
+    assert found.classes == ("x", "y")
+    assert [row.labels for row in found.rows] == [(), None, ("x",)]
+
+
+@pytest.mark.parametrize("on", [None, "image=isic_id"])
+def test_silent_ham10000_a_joined_table_adds_its_columns_by_the_name_of_the_image(
+    tmp_path: Path, on: str | None
+) -> None:
+    key = "image" if on is None else "isic_id"
+    folder = source(
+        tmp_path, "i_1.jpg", "i_2.jpg", "i_3.jpg",
+        labels="image,label\ni_1,x\ni_2.jpg,y\ni_3,x\n", groups=f"{key},lesion_id,label\ni_2,L2,z\ni_1.jpg,L1,z\n",
+    )  # fmt: skip
+    options = TableOptions(group="lesion_id", join=(Path("groups.csv"),), join_on=on)
+    found = read_tables(folder / "labels.csv", options)
+    assert [(row.labels, row.group) for row in found.rows] == [(("x",), "L1"), (("y",), "L2"), (("x",), None)]
+    assert ["1 row of labels.csv not in this table: 'i_3'" in one.message for one in found.findings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ("image,lesion_id\na,L1\na,L2\n", r"groups\.csv:3: image 'a' is already in line 2 with other cells"),
+        ("image,lesion_id\nz,L1\n", "no row of labels.csv has a partner"),
+        ("name,lesion_id\na,L1\n", "no column 'image'.*--on"),
+    ],
+)
+def test_tables_that_do_not_fit_are_named(tmp_path: Path, groups: str, message: str) -> None:
+    folder = source(tmp_path, "a.png", labels="image,label\na,x\n", groups=groups)
+    with pytest.raises(S4miError, match=message):
+        read_tables(folder / "labels.csv", TableOptions(group="lesion_id", join=(folder / "groups.csv",)))
+
+
+def test_silent_ham10000_images_in_several_folders_are_found(tmp_path: Path) -> None:
+    folder = source(tmp_path, "part_1/a.jpg", "part_2/b.jpg", "b_3/images/c.jpg", labels="image\na\nb\nc\n")
+    found = read_tables(folder, TableOptions(images=("part_1", "part_2", "b_*/images")))
+    assert [row.image.name for row in found.rows] == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_silent_chexpert_paths_may_begin_with_the_name_of_the_folder(tmp_path: Path) -> None:
+    folder = source(tmp_path / "CheXpert", "train/p1/v.jpg", train="Path\nCheXpert/train/p1/v.jpg\n")
+    (row,) = read_tables(folder, TableOptions(image="Path")).rows
+    assert row.image == folder / "train" / "p1" / "v.jpg"
+
+
+def test_silent_aptos_a_table_for_each_part_is_the_official_split(tmp_path: Path) -> None:
+    folder = source(tmp_path, "a.png", "b.png", train="image,label\na,x\n", test="image\nb\n")
+    found = read_tables(folder, TableOptions(label="label"))
+    assert {row.image.name: (row.split, row.labels) for row in found.rows} == {
+        "a.png": ("train", ("x",)), "b.png": ("test", None),
+    }  # fmt: skip
+    assert "no-test-labels" in [finding.code for finding in found.findings]
+
+
+def test_silent_chestxray14_lists_of_files_are_the_official_split(tmp_path: Path) -> None:
+    folder = source(tmp_path, "x/a.png", "x/b.png", "x/c.png", labels="image,label\nx/a.png,u\nx/b.png,v\nx/c.png,u\n")
+    (folder / "train_val_list.txt").write_text("a.png\nb\nmissing.png\n", encoding="utf-8")
+    (folder / "held_out.txt").write_text("x/c.png\n", encoding="utf-8")
+    found = read_tables(folder)
+    split = apply_split_lists(found, ["train_val_list.txt", "test=held_out.txt"])
+    assert [row.split for row in split.rows] == ["train", "train", "test"]
+    assert ["'missing.png'" in finding.message for finding in split.findings] == [True]
+    assert apply_split_lists(found, []) is found
+    only = apply_split_lists(found, ["train_val_list.txt"])
+    assert [one.code for one in only.findings if one.severity == "error"] == ["not-in-split-list"]
+    for lists, message in (
+        (["held_out.txt"], "names no part"), (["val=nowhere.txt"], "file not found"),
+        (["train_val_list.txt", "val=train_val_list.txt"], "'a.png' is also listed for train"),
+        (["val=labels.csv"], "is also listed|lists none|names no|image,label"),
+    ):  # fmt: skip
+        with pytest.raises(S4miError, match=message):
+            apply_split_lists(found, [*lists, *(["test=labels.csv"] if "labels.csv" in lists[0] else [])])
+
+
+def test_all_missing_columns_are_named_at_once(tmp_path: Path) -> None:
+    folder = source(tmp_path, "a.png", labels="file,kind\na.png,x\n")
+    with pytest.raises(S4miError, match=r"no column 'image' .* no column 'dx' .* no column 'who'"):
+        read_tables(folder, TableOptions(label="dx", group="who"))
+
+
+def test_silent_b12_b13_a_class_of_one_image_can_be_left_out(tmp_path: Path) -> None:
+    folder = source(tmp_path, "a.png", "b.png", "c.png", labels="image,label\na,x\nb,y\nc,rare\n")
+    edited = edit_labels(read_tables(folder), {}, ["rare"])
+    assert edited.classes == ("x", "y")
+    assert [row.labels for row in edited.rows] == [("x",), ("y",), None]
