@@ -26,6 +26,9 @@ from s4mi.records import IGNORE, TaskKind
 
 SMALL: dict[str, dict[str, Any]] = {
     "finetune": {"backbone": "tiny_resnet", "weights": "none", "class_weights": "inverse"},
+    "classical": {},
+    "colour_clusters": {"clusters": 5},
+    "classical_segmenter": {"trees": 10, "depth": 6, "pixels": 2000},
     "frozen": {"backbone": "tiny_resnet", "weights": "none"},
     "pseudo_labels": {"backbone": "tiny_resnet", "weights": "none", "join": []},
     "dino": {

@@ -8,12 +8,15 @@ import pytest
 import torch
 from test_conformance import CASES, CLASSES, SIZE, begun
 
-from s4mi.contract import Classifier, MethodConfig, Segmenter
+from s4mi.contract import Classifier, MethodConfig, Segmenter, Task
 from s4mi.data.images import normalise_red
+from s4mi.errors import S4miError
 from s4mi.inference.export.deployable import Deployable
 from s4mi.inference.export.formats import WRITERS
 from s4mi.inference.load import load_exported
 from s4mi.inference.model_metadata import ImageInput, ModelMetadata, SourceRun
+from s4mi.methods.classification.classical import ClassicalConfig
+from s4mi.nets.classical_features import ClassicalFeatures
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration, Reliability
 
@@ -31,6 +34,8 @@ def cases() -> list[Any]:
         method = begun(config, kind)
         if not isinstance(method, Classifier | Segmenter):
             continue
+        if any(isinstance(module, ClassicalFeatures) for module in method.modules()):
+            continue  # refused: see the last test
         several = method.members if isinstance(method, Segmenter) else None
         for member in ("",) if several is None else several.choice.names:
             for ending in sorted(WRITERS):
@@ -86,3 +91,15 @@ def test_an_exported_file_predicts_as_the_method_does(
         probabilities = tempered.sigmoid() if kind == "multilabel" else tempered.softmax(dim=1)
         np.testing.assert_allclose(model.probabilities(images), probabilities.numpy(), rtol=0, atol=1e-4)
         np.testing.assert_allclose(model.logits(images), logits.numpy(), rtol=1e-3, atol=1e-3)
+
+
+def test_features_of_scikit_image_are_refused_in_an_exported_file(tmp_path: Path) -> None:
+    method = ClassicalConfig().build(Task("multiclass", NAMES, SIZE, counts=(1,) * CLASSES, labelled=3)).eval()
+    method.boosted.set_trees(
+        feature=np.zeros(1, dtype=np.int64), left=np.zeros(1, dtype=np.int64), right=np.zeros(1, dtype=np.int64),
+        threshold=np.zeros(1, dtype=np.float32), value=np.zeros((1, CLASSES), dtype=np.float32),
+        roots=np.zeros(1, dtype=np.int64), bias=np.zeros(CLASSES, dtype=np.float32), levels=1,
+    )  # fmt: skip
+    deployable = Deployable(method, multilabel=False, red_channel_normalisation=False, temperature=1.0)
+    with pytest.raises(S4miError, match="cannot be part of an exported file"):
+        WRITERS[".onnx"](deployable, facts_of("multiclass", red=False), tmp_path / "model.onnx")

@@ -20,6 +20,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from s4mi.contract import MethodConfig
 from s4mi.errors import S4miError, nearest
+from s4mi.methods.classification.classical import ClassicalConfig
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.methods.classification.frozen import FrozenConfig
 from s4mi.methods.classification.pseudo_labels import PseudoLabelsConfig
@@ -29,7 +30,9 @@ from s4mi.methods.pretraining.dino import DinoConfig
 from s4mi.methods.pretraining.simclr import SimclrConfig
 from s4mi.methods.pretraining.simmim import SimmimConfig
 from s4mi.methods.segmentation.adversarial import AdversarialConfig
+from s4mi.methods.segmentation.classical_segmenter import ClassicalSegmenterConfig
 from s4mi.methods.segmentation.co_training import CoTrainingConfig
+from s4mi.methods.segmentation.colour_clusters import ColourClustersConfig
 from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
 from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
 from s4mi.methods.segmentation.frozen_segmenter import FrozenSegmenterConfig
@@ -45,6 +48,7 @@ GROUP = "s4mi.methods"
 OWN = "s4mi"
 METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FinetuneConfig,
+    ClassicalConfig,
     FrozenConfig,
     PseudoLabelsConfig,
     DinoConfig,
@@ -53,6 +57,7 @@ METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     SimmimConfig,
     DietConfig,
     SupervisedConfig,
+    ClassicalSegmenterConfig,
     CrossTeachingConfig,
     CrossPseudoSupervisionConfig,
     CoTrainingConfig,
@@ -64,6 +69,7 @@ METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FrozenSegmenterConfig,
     PicieConfig,
     MdcConfig,
+    ColourClustersConfig,
     TokenClustersConfig,
 )
 """The methods of this package; a new one is one file and one line here."""

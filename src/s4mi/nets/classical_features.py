@@ -1,6 +1,6 @@
 """Colour, texture and shape of whole images, as an extractor of features: nothing is learnt, and nothing to download.
 
-    pooled    (B, D)    `maths.colour_features`, `maths.texture_features` and `maths.shape_features`, joined
+    pooled    (B, D)    `colour_features.py`, `texture_features.py` and `shape_features.py`, joined
 
 Images greater than `SIDE` are reduced to it first, so that radii and distances in pixels mean the same and an image
 costs the same at any size.
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.contract.features import POOLED, Extractor
-from s4mi.maths.colour_features import CHANNELS, colour_features, colours
-from s4mi.maths.shape_features import SHAPE, shape_features
-from s4mi.maths.texture_features import texture_features
+from s4mi.errors import S4miError
+from s4mi.nets.colour_features import CHANNELS, colour_features, colours
+from s4mi.nets.shape_features import SHAPE, shape_features
+from s4mi.nets.texture_features import texture_features
 
 REVISION = 1
 """Raised when the features of the same image change."""
@@ -56,6 +57,11 @@ class ClassicalFeatures(Extractor):
 
     @torch.no_grad()
     def compute(self, images: Tensor) -> dict[str, Tensor]:
+        if torch.compiler.is_exporting():
+            raise S4miError(
+                "features of colour, texture and shape are computed by scikit-image and cannot be part of an exported "
+                "file; export a run without them, such as method.join=[]"
+            )
         arrays = images.detach().float().cpu().movedim(1, -1).contiguous().numpy()
         if self.threads > 1 and len(arrays) > 1:
             rows = joblib.Parallel(n_jobs=self.threads, prefer="threads")(joblib.delayed(describe)(a) for a in arrays)

@@ -46,7 +46,9 @@ class ClusterClassifier(nn.Module):
         self.net, self.count, self.centred, self.classes = net, count, centred, len(classes)
         self.register_buffer("centroids", torch.zeros(views, count, net.width))
         self.register_buffer("matched", torch.arange(count).clamp_max(self.classes - 1))
-        self.register_buffer("named", None if named is None else _named(named, count, classes), persistent=False)
+        self.register_buffer(
+            "named", None if named is None else named_clusters(named, count, classes), persistent=False
+        )
 
     def directions(self, features: Tensor) -> Tensor:
         """(B, D, h, w) features of any length → float32, of unit length at every pixel."""
@@ -79,7 +81,12 @@ class ClusterClassifier(nn.Module):
         self.matched.copy_(classes)
 
 
-def _named(named: Mapping[int, str], count: int, classes: Sequence[str]) -> Tensor:
+def named_clusters(named: Mapping[int, str], count: int, classes: Sequence[str]) -> Tensor:
+    """(count,) class of each cluster, from its name.
+
+    Raises:
+        S4miError: a cluster has no name, or the name of an unknown class.
+    """
     if sorted(named) != list(range(count)):
         raise S4miError(
             f"method.classes must name the clusters 0 to {count - 1} (names {', '.join(map(str, sorted(named)))}); "

@@ -1,7 +1,7 @@
 """Colour of an image: channels in three colour spaces, their histograms and moments.
 
     red, green, blue                   in [0, 1]
-    hue x, hue y                       saturation · (cos, sin) of the hue: a grey pixel has no hue, and red does not jump
+    hue x, hue y                       saturation · (cos, sin) of the hue: grey has none, and red does not jump
     saturation, value                  in [0, 1]
     lightness, a, b                    CIELAB for D65, divided by 100
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
 
-from s4mi.maths.colour_features import CHANNELS, Colours
+from s4mi.nets.colour_features import CHANNELS, Colours
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -83,7 +83,7 @@ def shape_of(component: Mask) -> Floats:
 
 
 def _described(mask: Mask, image: Colours) -> dict[str, Floats]:
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     areas = stats[1:, cv2.CC_STAT_AREA]
     large = areas[areas >= SMALLEST]
     shape, amount = np.zeros(len(SHAPE), dtype=np.float32), np.zeros(3, dtype=np.float32)

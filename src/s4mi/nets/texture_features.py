@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from skimage.feature import graycomatrix, graycoprops, hog
 from skimage.morphology import disk
 
-from s4mi.maths.colour_features import Colours
-from s4mi.maths.local_binary_patterns import local_binary_patterns
+from s4mi.nets.colour_features import Colours
+from s4mi.nets.local_binary_patterns import local_binary_patterns
 
 Floats = NDArray[np.float32]
 
@@ -71,7 +71,7 @@ def oriented_gradients(grey: NDArray[np.uint8]) -> dict[str, Floats]:
 
 
 def granulometry(grey: NDArray[np.uint8]) -> dict[str, Floats]:
-    """Share of the grey values that openings (bright grains) and closings (dark grains) by discs of each size remove."""
+    """Grey values that openings (bright grains) and closings (dark grains) by discs of each size remove."""
     bright, dark = [], []
     opened = closed = float(grey.mean())
     for radius in RADII:

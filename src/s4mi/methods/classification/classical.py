@@ -1,0 +1,148 @@
+"""Classes from colour, texture and shape: the baseline without any network.
+
+    φ(x)    (B, D)    histograms, moments, patterns and shapes (`nets/classical_features.py`)
+    z       logistic regression of standardised φ, strength by folds; or gradient boosting of φ
+
+Which of the two, folds inside the labelled images decide by their held-out log loss; with few labels boosting is not
+tried, since shallow trees need more samples than a penalised line.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from s4mi.contract import (
+    Batch,
+    Extractor,
+    Fit,
+    FittedClassifier,
+    LabelledFeatures,
+    Losses,
+    MethodConfig,
+    Task,
+    ViewSpec,
+    WeightRule,
+)
+from s4mi.maths.boosting import boosting_loss, fit_boosting
+from s4mi.maths.folds import folds
+from s4mi.maths.losses import class_weights, cross_entropy, multilabel_cross_entropy, positive_weights
+from s4mi.methods.feature_fits import Samples, fit_head
+from s4mi.nets.classical_features import ClassicalFeatures
+from s4mi.nets.extractor_keys import ExtractorKeys
+from s4mi.nets.feature_heads import JoinedFeatures, LinearHead
+from s4mi.nets.trees import Trees
+from s4mi.records import TaskKind
+
+FEWEST_FOR_BOOSTING = 40
+"""Number of labelled images below which `head: auto` does not try boosting."""
+
+
+class ClassicalConfig(MethodConfig):
+    """Settings of the classical baseline."""
+
+    summary: ClassVar[str] = "Classify by colour, texture and shape features, without a network"
+    paper: ClassVar[str] = "Haralick et al. 1973; Ojala et al. 2002 (LBP); Dalal & Triggs 2005 (HOG); Friedman 2001"
+    tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
+    starts: ClassVar[dict[str, str | None]] = {}
+    default_views: ClassVar[ViewSpec] = ViewSpec()
+    fitted: ClassVar[bool] = True
+
+    name: Literal["classical"] = "classical"
+    head: Literal["auto", "logistic", "boosting"] = Field(
+        "auto",
+        description="Head: logistic regression, gradient boosting, or auto: the one with the smaller held-out loss of "
+        f"folds inside the labelled images, logistic below {FEWEST_FOR_BOOSTING} of them",
+    )
+    class_weights: WeightRule | tuple[float, ...] = Field(
+        "inverse",
+        description="Class weights of the fit: none, inverse or median frequency of labelled training images, or a "
+        "list of numbers; multi-label: weights of the positives",
+    )
+
+    @property
+    def backbone_name(self) -> str:
+        return "colour, texture, shape"
+
+    def technique(self, pretraining: str | None = None) -> str:
+        name = super().technique(pretraining)
+        return name if self.head == "auto" else f"{name}, {self.head}"
+
+    def build(self, task: Task) -> "Classical":
+        return Classical(self, task)
+
+
+@final
+class Classical(FittedClassifier):
+    """Features of colour, texture and shape with a linear or a boosted head; of the two, one is fitted."""
+
+    def __init__(self, config: ClassicalConfig, task: Task) -> None:
+        super().__init__()
+        self.config, self.task = config, task
+        self.features = ClassicalFeatures()
+        self.keys = ExtractorKeys([self.features])
+        self.standardised = JoinedFeatures()
+        self.linear, self.boosted = LinearHead(), Trees()
+
+    @property
+    def extractors(self) -> Sequence[Extractor]:
+        return (self.features,)
+
+    def fit(self, data: LabelledFeatures, generator: np.random.Generator) -> Fit:
+        x, y = data.blocks[0][:, 0], data.labels
+        seed = int(generator.integers(2**31))
+        self.standardised.fit([torch.from_numpy(x)])
+        samples = Samples(
+            self.standardised([torch.from_numpy(x)]), y, data.groups, len(self.task.classes), self._weights(y)
+        )
+        logistic = fit_head(self.linear, "logistic", samples, np.random.default_rng(seed))
+        scores = {f"{name} of logistic": value for name, value in (logistic.scores or {}).items()}
+        wanted = self.config.head == "boosting"
+        if self.config.head == "auto" and len(y) >= FEWEST_FOR_BOOSTING and scores:
+            held_out = folds(y, data.groups, generator=np.random.default_rng(seed))  # those of the logistic regression
+            loss = boosting_loss(
+                x, y, held_out, classes=samples.classes, sample_weight=samples.weight, seed=seed % 2**16
+            )
+            scores["log_loss of boosting"] = loss
+            wanted = loss < scores["log_loss of logistic"]
+        trees = None
+        if wanted:
+            models = fit_boosting(x, y, classes=samples.classes, sample_weight=samples.weight, seed=seed % 2**16)
+            trees = models.trees(x.shape[1])
+        if trees is None:
+            return Fit(self._notes(y), chosen={"head": "logistic", **(logistic.chosen or {})}, scores=scores)
+        self.boosted.set_trees(**vars(trees))
+        return Fit(self._notes(y), chosen={"head": "boosting"}, scores=scores)
+
+    def _weights(self, labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Weight of each sample, (N,), or (N, K) for multi-label tasks."""
+        rule, classes = self.config.class_weights, len(self.task.classes)
+        if labels.ndim == 2:
+            weight = positive_weights([int(count) for count in labels.sum(axis=0)], len(labels), rule)
+            return np.ones(len(labels)) if weight is None else np.where(labels > 0, weight.double().numpy(), 1.0)
+        weight = class_weights(np.bincount(labels, minlength=classes).tolist(), rule)
+        return np.ones(len(labels)) if weight is None else weight.double().numpy()[labels]
+
+    def _notes(self, labels: NDArray[Any]) -> tuple[str, ...]:
+        targets = labels if labels.ndim == 2 else np.eye(len(self.task.classes))[labels]
+        count = targets.sum(axis=0)
+        constant = (count == 0) | (count == len(targets))
+        names = [name for name, same in zip(self.task.classes, constant, strict=True) if same]
+        if not names:
+            return ()
+        return (f"not fitted, as all labelled images agree: {', '.join(names)}; label more images",)
+
+    def head_logits(self, blocks: Sequence[Tensor]) -> Tensor:
+        x = blocks[0]
+        logits: Tensor = self.boosted(x) if self.boosted.fitted else self.linear(self.standardised([x]))
+        return logits
+
+    def loss(self, batch: Batch) -> Losses:
+        z, y = self.logits(batch.images), batch.known_labels
+        if self.task.kind == "multilabel":
+            return Losses(cross_entropy=multilabel_cross_entropy(z, y))
+        return Losses(cross_entropy=cross_entropy(z, y))
