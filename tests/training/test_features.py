@@ -18,7 +18,8 @@ from s4mi.engine.runtime import PlainRuntime
 from s4mi.errors import S4miError
 from s4mi.nets.frozen_encoder import FrozenEncoder
 from s4mi.training import features as module
-from s4mi.training.features import StoredFeatures, attach
+from s4mi.training.feature_stores import attach
+from s4mi.training.features import StoredFeatures
 from s4mi.training.fitting_data import labelled_features, masked_features
 
 CPU = PlainRuntime(torch.device("cpu"))

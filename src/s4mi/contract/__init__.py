@@ -19,6 +19,7 @@ from s4mi.contract.features import (
     turned,
     turned_back,
 )
+from s4mi.contract.frozen_encoder import FrozenEncoderConfig
 from s4mi.contract.method import (
     Classifier,
     ClusterAssignment,
@@ -66,6 +67,7 @@ __all__ = [
     "Fit",
     "FittedClassifier",
     "FittedSegmenter",
+    "FrozenEncoderConfig",
     "LabelledFeatures",
     "Losses",
     "MaskedBatch",

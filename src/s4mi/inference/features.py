@@ -23,7 +23,8 @@ from s4mi.errors import S4miError
 from s4mi.inference.encoders import load_any_encoder
 from s4mi.maths.projection import pca, umap
 from s4mi.records import FeatureMap, MapPoint, Part
-from s4mi.training.features import StoredFeatures, feature_store
+from s4mi.training.feature_stores import feature_store
+from s4mi.training.features import StoredFeatures
 from s4mi.training.run_dir import RunDir, make_runtime
 
 Projection = Literal["pca", "umap"]

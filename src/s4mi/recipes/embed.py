@@ -31,7 +31,7 @@ from s4mi.inference.input_files import ErrorList, Unreadable, find_images
 from s4mi.records import FeatureMap, Part, write_text_atomically
 from s4mi.reporting.figures.feature_maps import draw_feature_map
 from s4mi.reporting.figures.svg import standalone
-from s4mi.training.features import feature_store
+from s4mi.training.feature_stores import feature_store
 from s4mi.training.run_dir import RunDir, make_runtime
 
 TABLE = ".parquet"

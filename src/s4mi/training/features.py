@@ -10,7 +10,7 @@ Only `fill` and `keep` write to the disk: a prediction for a new image leaves no
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, final
 
@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.config import RunConfig
 from s4mi.contract.features import Extractor
 from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.feature_shard import Features, Ids, pixel_ids, shard_images
@@ -46,26 +45,6 @@ ProgressCallback = Callable[[int, int], None]
 log = logging.getLogger("s4mi")
 
 
-_stores: "dict[tuple[Path, str, str, str, int], StoredFeatures]" = {}
-"""The store that this process uses."""
-
-
-def feature_store(config: RunConfig, runtime: Runtime, *, batch_size: int = BATCH) -> "StoredFeatures":
-    """Return the store of a run, in its `data.cache`; the runs of a study share what it knows."""
-    precision = config.hardware.precision
-    key = (config.data.cache / FOLDER, str(runtime.device), str(_autocast(runtime)), precision, batch_size)
-    if key not in _stores:
-        _stores.clear()  # a study has one cache; another store would only keep memory
-        _stores[key] = StoredFeatures(key[0], runtime, precision=precision, batch_size=batch_size)
-    return _stores[key]
-
-
-def attach(extractors: Sequence[Extractor], store: "StoredFeatures | None") -> None:
-    """Let extractors take their features from a store; None: compute them each time."""
-    for extractor in extractors:
-        extractor.store = store
-
-
 @final
 class StoredFeatures:
     """Features on disk below `folder`, as `contract.features.FeatureStore`.
@@ -85,7 +64,7 @@ class StoredFeatures:
             batch_size: images in a forward pass.
         """
         self._root, self._runtime, self._batch = folder, runtime, batch_size
-        self._autocast = _autocast(runtime)
+        self._autocast = precision_of(runtime)
         faster = precision == "auto" and runtime.device.type == "cpu" and has_bfloat16()
         self._dtype = torch.bfloat16 if faster else self._autocast
         self._fast: dict[str, Extractor] = {}
@@ -283,7 +262,7 @@ class StoredFeatures:
         return self._folders[name]
 
 
-def _autocast(runtime: Runtime) -> torch.dtype:
+def precision_of(runtime: Runtime) -> torch.dtype:
     """Precision of the runtime's forward passes."""
     with runtime.autocast():
         kind = runtime.device.type

@@ -20,13 +20,14 @@ from s4mi.records import Cost, EncodedFeatures, EpochRecord, FitRecord
 from s4mi.training.energy import energy_meter
 from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
 from s4mi.training.evaluate import validate
-from s4mi.training.features import StoredFeatures, feature_store
+from s4mi.training.feature_stores import feature_store
+from s4mi.training.features import StoredFeatures
 from s4mi.training.fitting_data import labelled_features, masked_features
 from s4mi.training.loggers import Loggers, make_loggers
 from s4mi.training.prepare import Prepared
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.run_dir import RunDir, build_method
-from s4mi.training.session import write_run_files
+from s4mi.training.run_files import write_run_files
 
 log = logging.getLogger("s4mi")
 

@@ -17,7 +17,7 @@ from s4mi.engine.memory import keep_freed_memory
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME
-from s4mi.training.features import attach, feature_store
+from s4mi.training.feature_stores import attach, feature_store
 
 
 @dataclass(frozen=True)

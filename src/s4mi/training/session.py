@@ -12,10 +12,8 @@ from lightning_fabric import Fabric
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from s4mi.config import RunConfig, save_run_config
+from s4mi.config import RunConfig
 from s4mi.contract import CollapseError, Method, Pretrainer, TrainLoader
-from s4mi.data.spec import write_spec
-from s4mi.data.splits.split_file import save_split
 from s4mi.engine.batch_norm import sync_batch_norm
 from s4mi.engine.checkpoint import load_last, save_best, save_last
 from s4mi.engine.compilation import compile_networks
@@ -26,13 +24,13 @@ from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.maths.distributed import values_of_all
 from s4mi.records import Cost, EpochRecord, read_epochs, write_text_atomically
-from s4mi.training.data_state import data_state, write_data_state
 from s4mi.training.energy import EnergyMeter, energy_meter
 from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
 from s4mi.training.loggers import Loggers, make_loggers
 from s4mi.training.prepare import Prepared
 from s4mi.training.progress import ProgressCallback, TrainingClock
 from s4mi.training.run_dir import RunDir, build_method
+from s4mi.training.run_files import write_run_files
 from s4mi.training.train_batches import train_loader
 
 log = logging.getLogger("s4mi")
@@ -259,14 +257,6 @@ class Session:
             **{name: getattr(self, name) for name in names},
             "joules": self.meter.read(),
         }
-
-
-def write_run_files(run_dir: RunDir, config: RunConfig, prepared: Prepared) -> None:
-    """Write what describes a run before it trains: settings, data set, split and state of the data."""
-    save_run_config(config, run_dir.config_path)
-    write_spec(run_dir.path, prepared.manifest.spec)
-    save_split(prepared.split, prepared.manifest, run_dir.split_path)
-    write_data_state(run_dir.path, data_state(config, prepared))
 
 
 def _truncate_log(run_dir: RunDir, last: int) -> None:

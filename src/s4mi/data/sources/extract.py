@@ -215,8 +215,7 @@ def _frames(batch: _Batch) -> Iterator[tuple[int, list[Frame]]]:
         for number, frame in _frames_of_array(batch):
             yield number, [frame]
         return
-    files = [batch.file, *batch.others]
-    for number, frames in enumerate(zip_longest(*(_frames_of(file, batch) for file in files))):
+    for number, frames in enumerate(zip_longest(*(_frames_of(one, batch) for one in (batch.file, *batch.others)))):
         if None in frames:
             raise ImageError("bad-mask", f"has not as many frames as {batch.others[0].name!r}; export both again")
         yield number, list(frames)

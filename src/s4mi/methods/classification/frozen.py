@@ -9,7 +9,7 @@ penalty, is made by folds inside the labelled images.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -23,10 +23,9 @@ from s4mi.contract import (
     Extractor,
     Fit,
     FittedClassifier,
+    FrozenEncoderConfig,
     LabelledFeatures,
     Losses,
-    NetworkKind,
-    PretrainedConfig,
     Task,
     ViewSpec,
     WeightRule,
@@ -40,25 +39,15 @@ from s4mi.nets.weights import start_weights
 from s4mi.records import TaskKind
 
 
-class FrozenConfig(PretrainedConfig):
+class FrozenConfig(FrozenEncoderConfig):
     """Settings of a head on frozen features."""
 
     summary: ClassVar[str] = "Fit a light head to the features of a frozen encoder, computed once and stored"
     paper: ClassVar[str] = "Alain & Bengio 2016, Understanding intermediate layers using linear classifier probes"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
     default_views: ClassVar[ViewSpec] = ViewSpec()
-    fitted: ClassVar[bool] = True
-    networks: ClassVar[dict[str, NetworkKind]] = {"backbone": "flexible_encoder"}
 
     name: Literal["frozen"] = "frozen"
-    backbone: str = Field(
-        "auto",
-        description="Frozen encoder: a timm name, tiny_resnet, tiny_vit, tiny_swin, or auto (the best with weights at "
-        "hand)",
-    )
-    weights: str = Field(
-        "auto", description="Weights of the encoder: auto (the best at hand), imagenet, none, or the path of a file"
-    )
     join: tuple[str, ...] = Field(
         (CLASSICAL,),
         description="Further features to join to those of the backbone: classical (colour, texture and shape), or "
@@ -86,10 +75,6 @@ class FrozenConfig(PretrainedConfig):
         joined = "".join(f" + {name.partition('=')[0]}" for name in self.join)
         start = "" if pretraining is None else f" from {pretraining}"
         return f"frozen{start}{joined}{head}"
-
-    def from_scratch(self) -> Self:
-        """Return the settings unchanged: the encoder's weights are in no checkpoint."""
-        return self
 
     def build(self, task: Task) -> "Frozen":
         return Frozen(self, task)

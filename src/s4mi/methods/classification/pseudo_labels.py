@@ -14,7 +14,7 @@ teachers have not seen the fold either. The labels of the other images are not r
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -28,10 +28,9 @@ from s4mi.contract import (
     Extractor,
     Fit,
     FittedClassifier,
+    FrozenEncoderConfig,
     LabelledFeatures,
     Losses,
-    NetworkKind,
-    PretrainedConfig,
     Task,
     ViewSpec,
     WeightRule,
@@ -59,25 +58,15 @@ MOST_FOLDS = 5
 Floats = NDArray[np.float64]
 
 
-class PseudoLabelsConfig(PretrainedConfig):
+class PseudoLabelsConfig(FrozenEncoderConfig):
     """Settings of pseudo-labels on frozen features."""
 
     summary: ClassVar[str] = "Fit a head on frozen features, then again with its sure predictions for other images"
     paper: ClassVar[str] = "Lee 2013, Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
     default_views: ClassVar[ViewSpec] = ViewSpec()
-    fitted: ClassVar[bool] = True
-    networks: ClassVar[dict[str, NetworkKind]] = {"backbone": "flexible_encoder"}
 
     name: Literal["pseudo_labels"] = "pseudo_labels"
-    backbone: str = Field(
-        "auto",
-        description="Frozen encoder: a timm name, tiny_resnet, tiny_vit, tiny_swin, or auto (the best with weights at "
-        "hand)",
-    )
-    weights: str = Field(
-        "auto", description="Weights of the encoder: auto (the best at hand), imagenet, none, or the path of a file"
-    )
     join: tuple[str, ...] = Field(
         (CLASSICAL,),
         description="Further features to join to those of the backbone: classical (colour, texture and shape), or "
@@ -111,10 +100,6 @@ class PseudoLabelsConfig(PretrainedConfig):
     def technique(self, pretraining: str | None = None) -> str:
         joined = "".join(f" + {name.partition('=')[0]}" for name in self.join)
         return super().technique(pretraining) + joined
-
-    def from_scratch(self) -> Self:
-        """Return the settings unchanged: the encoder's weights are in no checkpoint."""
-        return self
 
     def build(self, task: Task) -> "PseudoLabels":
         return PseudoLabels(self, task)

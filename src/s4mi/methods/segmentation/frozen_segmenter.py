@@ -13,7 +13,7 @@ dense tasks: Oquab et al. 2024, section 7.4.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -27,11 +27,10 @@ from s4mi.contract import (
     Extractor,
     Fit,
     FittedSegmenter,
+    FrozenEncoderConfig,
     Losses,
     MaskedBatch,
     MaskedFeatures,
-    NetworkKind,
-    PretrainedConfig,
     Task,
     ViewSpec,
     WeightRule,
@@ -62,25 +61,15 @@ MOST_TOKENS = 2**15
 READ = 16  # images at a time
 
 
-class FrozenSegmenterConfig(PretrainedConfig):
+class FrozenSegmenterConfig(FrozenEncoderConfig):
     """Settings of the frozen segmenter; `weights` and `pretrained` stay, as the encoder is in no checkpoint."""
 
     summary: ClassVar[str] = "Fit a light decoder or a linear layer to a frozen encoder's feature maps, in seconds"
     paper: ClassVar[str] = "Oquab et al. 2024, DINOv2: Learning Robust Visual Features without Supervision"
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"segmentation"})
-    fitted: ClassVar[bool] = True
-    networks: ClassVar[dict[str, NetworkKind]] = {"backbone": "flexible_encoder"}
     default_views: ClassVar[ViewSpec] = ViewSpec(rotation=0.0, flip=False)
 
     name: Literal["frozen_segmenter"] = "frozen_segmenter"
-    backbone: str = Field(
-        "auto",
-        description="Frozen encoder: a timm name, tiny_resnet, tiny_vit, tiny_swin, or auto (the best with weights at "
-        "hand)",
-    )
-    weights: str = Field(
-        "auto", description="Weights of the encoder: auto (the best at hand), imagenet, none, or the path of a file"
-    )
     head: Literal["decoder", "linear"] = Field(
         "decoder", description="What is fitted to the feature maps: a light convolutional decoder, or a linear layer"
     )
@@ -131,9 +120,6 @@ class FrozenSegmenterConfig(PretrainedConfig):
 
     def technique(self, pretraining: str | None = None) -> str:
         return f"{super().technique(pretraining)}, {self.head}"
-
-    def from_scratch(self) -> Self:
-        return self
 
     def build(self, task: Task) -> "FrozenSegmenter":
         return FrozenSegmenter(self, task)

@@ -10,7 +10,7 @@ Clusters have no names. As with PiCIE, they are matched to classes on validation
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -24,10 +24,9 @@ from s4mi.contract import (
     Extractor,
     Fit,
     FittedSegmenter,
+    FrozenEncoderConfig,
     Losses,
     MaskedFeatures,
-    NetworkKind,
-    PretrainedConfig,
     Task,
     ViewSpec,
 )
@@ -47,26 +46,16 @@ READ = 16
 ITERATIONS = 100
 
 
-class TokenClustersConfig(ClusterConfig, PretrainedConfig):
+class TokenClustersConfig(ClusterConfig, FrozenEncoderConfig):
     """Settings of k-means on tokens; `weights` and `pretrained` stay, as the encoder is in no checkpoint."""
 
     summary: ClassVar[str] = "Segment without masks: k-means of a frozen encoder's tokens, in seconds"
     paper: ClassVar[str] = (
         "Hamilton et al. 2022, Unsupervised Semantic Segmentation by Distilling Feature Correspondences (baseline)"
     )
-    fitted: ClassVar[bool] = True
-    networks: ClassVar[dict[str, NetworkKind]] = {"backbone": "flexible_encoder"}
     default_views: ClassVar[ViewSpec] = ViewSpec(rotation=0.0, flip=False)
 
     name: Literal["token_clusters"] = "token_clusters"
-    backbone: str = Field(
-        "auto",
-        description="Frozen encoder: a timm name, tiny_resnet, tiny_vit, tiny_swin, or auto (the best with weights at "
-        "hand)",
-    )
-    weights: str = Field(
-        "auto", description="Weights of the encoder: auto (the best at hand), imagenet, none, or the path of a file"
-    )
     blocks: tuple[int, ...] = Field(
         (-1,),
         min_length=1,
@@ -80,9 +69,6 @@ class TokenClustersConfig(ClusterConfig, PretrainedConfig):
     )
     centred: bool = Field(True, description="Subtract the mean over an image from its tokens")
     starts_tried: PositiveInt = Field(10, description="Number of starts of k-means, of which the best is kept")
-
-    def from_scratch(self) -> Self:
-        return self
 
     def build(self, task: Task) -> "TokenClusters":
         return TokenClusters(self, task)
