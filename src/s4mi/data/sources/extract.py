@@ -291,12 +291,10 @@ def _mask_values(frame: Frame, codes: Sequence[MaskKey]) -> Pixels:
 
 def _write_png(target: Path, pixels: Pixels) -> None:
     ordered = pixels if pixels.ndim == 2 else pixels[:, :, 2::-1]  # OpenCV writes blue first
-    _, content = cv2.imencode(".png", np.ascontiguousarray(ordered))
-    _write(target, content.tobytes())
+    _write(target, cv2.imencode(".png", np.ascontiguousarray(ordered))[1].tobytes())
 
 
 def _write(target: Path, content: bytes) -> None:
     """Write atomically, so that a killed import leaves no incomplete image."""
-    part = target.with_name(f".{target.name}.part")
-    part.write_bytes(content)
+    (part := target.with_name(f".{target.name}.part")).write_bytes(content)
     part.replace(target)
