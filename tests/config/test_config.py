@@ -384,6 +384,7 @@ def test_run_files_and_studies_are_shipped() -> None:
         "paper/segmentation",
         "paper/without-masks",
         "small/classification",
+        "small/first-answer",
         "small/segmentation",
         "small/six-techniques",
         "small/without-masks",
@@ -451,12 +452,14 @@ def test_the_studies_of_segmentation_match_the_paper(name: str) -> None:
 
 def test_all_techniques_of_the_small_segmentation_study_take_the_same_number_of_steps() -> None:
     runs = [run.config for run in plan_study(load_study(SHIPPED / "small" / "segmentation.yaml"), Path("out"))]
-    assert {(run.epochs, run.epoch_steps, run.batch_size) for run in runs} == {(20, 20, 16)}
+    trained = [run for run in runs if not run.method.fitted]
+    assert {(run.epochs, run.epoch_steps, run.batch_size) for run in trained} == {(20, 20, 16)}
+    needs_an_encoder = {"frozen_segmenter", "frozen_teacher"}  # a random one is worth nothing
     assert {run.method.name for run in runs} == {
         str(method.model_fields["name"].default)
         for method in METHOD_CONFIGS
         if "segmentation" in method.tasks and not method.unlabelled
-    }
+    } - needs_an_encoder
     assert all(run.method == run.method.from_scratch() for run in runs)  # nothing to download
 
 

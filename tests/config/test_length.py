@@ -123,12 +123,13 @@ def test_a_study_that_counts_epochs_on_a_profile_that_counts_steps_trains_those_
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(STUDIES).as_posix())
 def test_every_shipped_file_says_steps_and_no_run_makes_few(path: Path) -> None:
-    assert "steps" in str(yaml.safe_load(path.read_text(encoding="utf-8")))
+    contents = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert "steps" in str(contents) or contents["profile"] == "strong"  # which says them
     if path.parent.name == "single":
         runs = [load_run_config(path)]
     else:
         runs = [run.config for run in plan_study(load_study(path), Path("/out"))]
-    for run in runs:
+    for run in (run for run in runs if not run.method.fitted):
         assert run.steps is not None
         assert run.steps >= 300
         assert run.optim.cosine_epochs == run.epochs or run.optim.schedule != "cosine"

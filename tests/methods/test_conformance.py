@@ -51,7 +51,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "network": "tiny_resnet", "teacher": "tiny_vit", "teacher_weights": "none", "teacher_steps": 3, "folds": 2,
         "keep": 0.8,
     },
-    "frozen_segmenter": {"backbone": "tiny_vit", "weights": "none", "width": 16, "steps": 30, "turns": 4},
+    "frozen_segmenter": {"backbone": "tiny_vit", "weights": "none", "width": 16, "decoder_steps": 30, "turns": 4},
     "picie": {"backbone": "tiny_resnet", "weights": "none", "width": 8, "clusters": 5},
     "mdc": {"backbone": "tiny_resnet", "weights": "none", "width": 8},
     "token_clusters": {"backbone": "tiny_vit", "weights": "none", "clusters": 5},

@@ -34,7 +34,7 @@ def built(*, classes: tuple[str, ...] = CLASSES, counts: tuple[int, ...] = (), *
     torch.manual_seed(0)
     task = Task("segmentation", classes, SIZE, counts or (1,) * len(classes), labelled=6)
     return FrozenSegmenterConfig(
-        **{"backbone": "tiny_vit", "weights": "none", "width": 16, "steps": 40, "turns": 1, **settings}
+        **{"backbone": "tiny_vit", "weights": "none", "width": 16, "decoder_steps": 40, "turns": 1, **settings}
     ).build(task)
 
 
@@ -102,7 +102,13 @@ def test_tokens_of_a_cnn_s_stages_are_joined_on_the_finest_grid() -> None:
 
 @pytest.mark.parametrize("head", ["linear", "decoder"])
 def test_both_heads_learn_binary_masks_on_all_turns_and_several_sizes(head: str) -> None:
-    settings: dict[str, Any] = {"turns": 8, "encoder_sizes": (32, 64), "blocks": (-1,), "strength": 0.01, "lr": 1e-2}
+    settings: dict[str, Any] = {
+        "turns": 8,
+        "encoder_sizes": (32, 64),
+        "blocks": (-1,),
+        "strength": 0.01,
+        "decoder_lr": 1e-2,
+    }
     method = built(head=head, classes=("background", "lesion"), **settings)
     images, masks = drawn(classes=2)
     method.fit(data_of(method, images, masks), np.random.default_rng(0))
@@ -115,7 +121,7 @@ def test_pixels_that_are_not_annotated_are_learnt_from_the_others(head: str) -> 
     images, masks = drawn(classes=2)
     partly = masks.clone()
     partly[:, :, SIZE // 2 :] = IGNORE
-    method = built(head=head, classes=("background", "lesion"), strength=0.01, lr=1e-2, blocks=(-1,))
+    method = built(head=head, classes=("background", "lesion"), strength=0.01, decoder_lr=1e-2, blocks=(-1,))
     method.fit(data_of(method, images, partly), np.random.default_rng(0))
     assert accuracy(method, images, masks) > 0.65
     assert set(predicted(method, images).unique().tolist()) == {0, 1}
@@ -126,7 +132,7 @@ def test_a_fit_depends_on_its_generator_alone(head: str) -> None:
     images, masks = drawn()
     states = []
     for seed, noise in ((0, 1), (0, 2), (1, 1)):
-        method = built(head=head, steps=3, strength=0.1)
+        method = built(head=head, decoder_steps=3, strength=0.1)
         torch.manual_seed(noise)
         before = torch.get_rng_state()
         method.fit(data_of(method, images, masks), np.random.default_rng(seed))
@@ -141,7 +147,7 @@ def test_a_fit_depends_on_its_generator_alone(head: str) -> None:
 def test_a_class_in_no_mask_is_named_and_never_predicted(head: str) -> None:
     images, masks = drawn()
     masks[masks == 1] = IGNORE
-    method = built(head=head, lr=1e-2, strength=0.01, blocks=(-1,))
+    method = built(head=head, decoder_lr=1e-2, strength=0.01, blocks=(-1,))
     fit = method.fit(data_of(method, images, masks), np.random.default_rng(0))
     assert fit.notes == ("class 'vessel' is in none of the 6 masks and is never predicted",)
     assert 1 not in predicted(method, images)

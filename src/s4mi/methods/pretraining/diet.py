@@ -107,7 +107,7 @@ class Diet(Pretrainer):
 
     def loss(self, batch: Batch) -> Losses:
         z = self.config.head_rate * self.head(self.backbone(batch.images).float())
-        n = self.numbers[batch.rows.to(z.device)]
+        n = self.numbers[batch.rows.to(z.device, non_blocking=True)]
         smoothed = F.cross_entropy(z, n, label_smoothing=self.config.label_smoothing, reduction="none")
         return Losses(instances=mean_over_images(smoothed))
 

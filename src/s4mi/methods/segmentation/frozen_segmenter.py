@@ -101,10 +101,12 @@ class FrozenSegmenterConfig(FrozenEncoderConfig):
         lt=1,
         description="Share of the maps' channels that the decoder does without, at random, in each step",
     )
-    steps: PositiveInt = Field(300, description="Number of optimiser steps of the decoder")
-    batch: PositiveInt = Field(8, description="Number of images per step of the decoder")
-    lr: PositiveFloat = Field(2e-3, description="Greatest learning rate of the decoder, from which it falls to zero")
-    weight_decay: NonNegativeFloat = Field(1e-2, description="Weight decay of the decoder (AdamW)")
+    decoder_steps: PositiveInt = Field(300, description="Number of optimiser steps of the decoder")
+    decoder_batch: PositiveInt = Field(8, description="Number of images per step of the decoder")
+    decoder_lr: PositiveFloat = Field(
+        2e-3, description="Greatest learning rate of the decoder, from which it falls to zero"
+    )
+    decoder_weight_decay: NonNegativeFloat = Field(1e-2, description="Weight decay of the decoder (AdamW)")
     class_weights: WeightRule | tuple[float, ...] = Field(
         "none",
         description="Class weights of the cross-entropy: none, inverse or median frequency of labelled training "
@@ -251,13 +253,15 @@ class FrozenSegmenter(FittedSegmenter):
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
             torch.manual_seed(int(generator.integers(2**62)))
             head.draw()
-            optimizer = torch.optim.AdamW(head.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+            optimizer = torch.optim.AdamW(
+                head.parameters(), lr=config.decoder_lr, weight_decay=config.decoder_weight_decay
+            )
             schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, config.lr, total_steps=config.steps, pct_start=WARM_UP, cycle_momentum=False
+                optimizer, config.decoder_lr, total_steps=config.decoder_steps, pct_start=WARM_UP, cycle_momentum=False
             )
             head.train()
-            for _ in range(config.steps):
-                halves = list(_drawn_halves(data, size=config.batch, views=self.views, generator=generator))
+            for _ in range(steps):
+                halves = list(_drawn_halves(data, size=config.decoder_batch, views=self.views, generator=generator))
                 maps = [torch.cat(parts) for parts in zip(*(maps_of(half.features) for half in halves), strict=True)]
                 images, masks = (torch.cat([getattr(half, name) for half in halves]) for name in ("images", "masks"))
                 losses = self._losses(self._logits(maps, images), masks)
