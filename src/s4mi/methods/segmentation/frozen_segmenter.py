@@ -253,11 +253,10 @@ class FrozenSegmenter(FittedSegmenter):
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
             torch.manual_seed(int(generator.integers(2**62)))
             head.draw()
-            optimizer = torch.optim.AdamW(
-                head.parameters(), lr=config.decoder_lr, weight_decay=config.decoder_weight_decay
-            )
+            lr, steps = config.decoder_lr, config.decoder_steps
+            optimizer = torch.optim.AdamW(head.parameters(), lr=lr, weight_decay=config.decoder_weight_decay)
             schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, config.decoder_lr, total_steps=config.decoder_steps, pct_start=WARM_UP, cycle_momentum=False
+                optimizer, lr, total_steps=steps, pct_start=WARM_UP, cycle_momentum=False
             )
             head.train()
             for _ in range(steps):
