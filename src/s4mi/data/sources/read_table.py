@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +28,21 @@ class SourceTable:
     columns: tuple[str, ...]
     records: tuple[TableRow, ...]
 
+    def missing(self, columns: Sequence[tuple[str, str]]) -> S4miError:
+        """Return the error for columns, each with the option that names it, which the table does not have."""
+        if len(columns) == 1:
+            (column, option), *_ = columns
+            near = nearest(column, self.columns)
+            hint = f"{near} Choose it with {option}" if near else f"; choose one with {option}"
+            return S4miError(f"{self.path}:1: no column {column!r} (columns: {', '.join(self.columns)}){hint}")
+        named = ", ".join(f"{column!r} for {option}{nearest(column, self.columns)}" for column, option in columns)
+        return S4miError(f"{self.path}:1: no columns {named} (columns: {', '.join(self.columns)}); choose among these")
+
     def require(self, column: str, *, option: str) -> str:
         """Return `column` if the table has it, else raise S4miError with the closest name and the option to set it."""
         if column in self.columns:
             return column
-        near = nearest(column, self.columns)
-        hint = f"{near} Choose it with {option}" if near else f"; choose one with {option}"
-        raise S4miError(f"{self.path}:1: no column {column!r} (columns: {', '.join(self.columns)}){hint}")
+        raise self.missing([(column, option)])
 
 
 def read_table(path: Path) -> SourceTable:

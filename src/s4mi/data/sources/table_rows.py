@@ -32,7 +32,7 @@ class TableReader:
 
     def __post_init__(self) -> None:
         options = self.options
-        self._problems: list[str] = []
+        self._missing: list[tuple[str, str]] = []
         self.image = self._require("image" if options.image is None else options.image, option="--image")
         self.mask = self._column(options.mask, default="mask", option="--mask")
         self.label = None if options.one_hot else self._column(options.label, default="label", option="--label")
@@ -40,8 +40,8 @@ class TableReader:
         self.split = self._column(options.split, default="split", option="--split-column")
         for column in options.one_hot:
             self._require(column, option="--one-hot")
-        if self._problems:
-            raise S4miError(" | ".join(self._problems))
+        if self._missing:
+            raise self.table.missing(self._missing)
         if options.one_hot and options.label:
             raise S4miError(f"--label {options.label!r}: cannot be combined with --one-hot; use one of them")
         self.pattern = compile_pattern(options.group_pattern) if options.group_pattern else None
@@ -81,11 +81,9 @@ class TableReader:
         return labels
 
     def _require(self, column: str, *, option: str) -> str:
-        try:
-            return self.table.require(column, option=option)
-        except S4miError as error:
-            self._problems.append(str(error))
-            return column
+        if column not in self.table.columns:
+            self._missing.append((column, option))
+        return column
 
     def _column(self, column: str | None, *, default: str, option: str) -> str | None:
         if column is None:

@@ -113,6 +113,8 @@ def _drop_unused_weights(model: nn.Module, program: ExportedProgram) -> bool:
 
 
 def _export_error(metadata: ModelMetadata, form: str, error: Exception, *, alternative: str = "") -> S4miError:
+    if isinstance(error, S4miError):  # what cannot be exported says so itself
+        return S4miError(f"{metadata.run.name}: {error}")
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     hint = f"export it as {alternative}" if alternative else "choose another network"
     return S4miError(f"{metadata.run.name}: {metadata.run.backbone} cannot be exported as {form} ({reason}); {hint}")
