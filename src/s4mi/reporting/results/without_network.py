@@ -178,7 +178,8 @@ def _at(findings: Findings, one: AtFraction) -> str:
     name, score = baseline.technique.label, f"{label} {baseline.cell.text}"
     if one.outcome == "beaten":
         best = one.winners[0]
-        share = f", as do {len(one.winners) - 1} more of {len(one.rivals)}" if len(one.winners) > 1 else ""
+        more = len(one.winners) - 1
+        share = f", as {'does' if more == 1 else 'do'} {plural(more, 'other network')}" if more else ""
         scores = f"{label} {best.ranked.cell.text} against {baseline.cell.text}"
         return f"{where} {best.ranked.technique.label} beats {name}, {scores}, {_lead(findings, best)}{share}"
     if one.open is not None:
