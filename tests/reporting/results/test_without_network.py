@@ -52,28 +52,27 @@ def test_a_network_that_wins_is_named_with_its_lead() -> None:
     # Differences of mean 0.1 and deviation 0.01: half-width 4.303 · 0.01 / √3, p of t = 17.3 with 2 degrees of freedom.
     assert first(*seeds(BASE, **COLOUR), *seeds(plus(0.09, 0.11, 0.10), **FROZEN)) == (
         f"A network beats the baseline without one beyond chance: {FEW} frozen · vit beats classical · colour, macro "
-        "F1 0.750 ± 0.149 (n = 3) against 0.650 ± 0.124 (n = 3), ahead by 0.100 ± 0.025 over 3 common seeds "
-        "(Holm-corrected p = 0.003)."
+        "F1 0.750 ± 0.149 against 0.650 ± 0.124, ahead by 0.100 ± 0.025 (n = 3 common seeds, Holm-corrected p = 0.003)."
     )
 
 
 def test_that_no_network_wins_comes_first_though_one_has_the_better_mean() -> None:
     sentence = first(*seeds(BASE, **COLOUR), *seeds(plus(0.10, -0.05, 0.01), **FROZEN))
     assert sentence.startswith(f"No network beats the baseline without one beyond chance: {FEW} classical · colour has")
-    assert "the only network tested, frozen · vit, 0.670 ± 0.066 (n = 3), ahead by 0.020 ± 0.188" in sentence
+    assert "the only network tested, frozen · vit, 0.670 ± 0.066, ahead by 0.020 ± 0.188" in sentence
 
 
 def test_a_network_that_loses_does_not_beat() -> None:
     sentence = first(*seeds(BASE, **COLOUR), *seeds(plus(-0.09, -0.11, -0.10), **FROZEN))
     assert sentence.startswith("No network beats")
-    assert "behind by 0.100 ± 0.025 over 3 common seeds (Holm-corrected p = 0.003)" in sentence
+    assert "behind by 0.100 ± 0.025 (n = 3 common seeds, Holm-corrected p = 0.003)" in sentence
 
 
 def test_two_seeds_cannot_tell() -> None:
     sentence = first(*seeds([0.6, 0.7], **COLOUR), *seeds([0.7, 0.9], **FROZEN))
     assert sentence.startswith("Whether a network beats the baseline without one cannot be told with 2 common seeds: ")
     assert sentence.endswith(
-        "ahead by 0.150 ± > 0.5 over 2 common seeds (Holm-corrected p = 0.205), too few seeds to tell."
+        "ahead by 0.150 ± > 0.5 (n = 2 common seeds, Holm-corrected p = 0.205), too few seeds to tell."
     )
     assert "told with 1 common seed" in first(record(0.6, **COLOUR), record(0.9, **FROZEN))
 
@@ -82,6 +81,9 @@ def test_what_few_seeds_leave_open_is_not_settled_by_other_networks() -> None:
     runs = [*seeds(BASE, **COLOUR), *seeds(plus(-0.09, -0.11, -0.10), **FROZEN)]
     ahead = seeds([0.9], method="finetune")
     assert first(*runs, *ahead).startswith("Whether a network beats the baseline without one cannot be told with 1")
+    assert "has macro F1 0.650 ± 0.124 (n = 3), and finetune · resnet10, 0.900, n = 1 common seed" in first(
+        *runs, *ahead
+    )
     behind = seeds([0.1], method="finetune")
     assert "the only network tested (1 other with too few seeds there), frozen" in first(*runs, *behind)
 

@@ -175,38 +175,44 @@ def _at(findings: Findings, one: AtFraction) -> str:
     """What holds at one label fraction, with means, intervals and seeds."""
     column, baseline, label = one.ranking.column, one.baseline, findings.table.metric.label
     where = "without labels" if not column.fraction else f"at {column.title} of the labels ({column.labelled} images)"
-    name, score = baseline.technique.label, f"{label} {baseline.cell.text}"
+    name = baseline.technique.label
     if one.outcome == "beaten":
-        best = one.winners[0]
-        more = len(one.winners) - 1
+        best, more = one.winners[0], len(one.winners) - 1
         share = f", as {'does' if more == 1 else 'do'} {plural(more, 'other network')}" if more else ""
-        scores = f"{label} {best.ranked.cell.text} against {baseline.cell.text}"
+        scores = f"{label} {_score(best.ranked, best)} against {_score(baseline, best)}"
         return f"{where} {best.ranked.technique.label} beats {name}, {scores}, {_lead(findings, best)}{share}"
     if one.open is not None:
         why = "too few seeds to tell" if one.open.seeds < FEWEST_SEEDS else "which no test can judge"
+        score = f"{label} {_score(baseline, one.open)}"
         return f"{where} {name} has {score}, and {_beside(findings, one.open)}, {why}"
     tested = [rival for rival in one.rivals if rival.tested]
     which = "the only network" if len(tested) == 1 else f"the best of {len(tested)} networks"
     others = one.elsewhere + len(one.rivals) - len(tested)
     untested = f" ({plural(others, 'other')} with too few seeds there)" if others else ""
+    score = f"{label} {_score(baseline, tested[0])}"
     return f"{where} {name} has {score}, and {which} tested{untested}, {_beside(findings, tested[0])}"
 
 
 def _beside(findings: Findings, rival: Rival) -> str:
-    return f"{rival.ranked.technique.label}, {rival.ranked.cell.text}, {_lead(findings, rival)}"
+    return f"{rival.ranked.technique.label}, {_score(rival.ranked, rival)}, {_lead(findings, rival)}"
+
+
+def _score(ranked: RankedTechnique, rival: Rival) -> str:
+    """A mean with its interval, and its seeds where they are not those of the paired test."""
+    return ranked.cell.value if ranked.cell.count == f"n = {rival.seeds}" else ranked.cell.text
 
 
 def _lead(findings: Findings, rival: Rival) -> str:
-    """`ahead by 0.050 ± 0.012 over 5 common seeds (Holm-corrected p = 0.003)`."""
+    """`ahead by 0.050 ± 0.012 (n = 5 common seeds, Holm-corrected p = 0.003)`."""
+    seeds = f"n = {plural(rival.seeds, 'common seed')}"
     if rival.pair is None:
-        return f"{plural(rival.seeds, 'common seed')}"
+        return seeds
     result, metric = rival.pair.seeds, findings.table.metric
     half = plus_minus(result.test.difference.half_width, digits=metric.digits, bounded=metric.bounded)
     difference = f"{abs(result.test.difference.mean):.{metric.digits}f}{half}"
     p = result.p_holm if result.p_holm.startswith("<") else f"= {result.p_holm}"
-    test = "no variance between seeds" if result.holm is None else f"Holm-corrected p {p}"
-    side = "ahead" if rival.ahead else "behind"
-    return f"{side} by {difference} over {plural(result.n, 'common seed')} ({test})"
+    test = "no variance between them" if result.holm is None else f"Holm-corrected p {p}"
+    return f"{'ahead' if rival.ahead else 'behind'} by {difference} ({seeds}, {test})"
 
 
 def _listed(names: Sequence[str]) -> str:
