@@ -89,11 +89,14 @@ def _at_zero(comparison: Comparison) -> str:
 
 
 def _shared_cost(comparison: Comparison) -> str:
-    """Note on pre-training, which the training times do not include."""
-    times = {
-        f"{duration(row.pretraining_seconds)} for {row.technique.label}"
-        for row in cost_rows(comparison, metric_of(comparison.task))
-        if row.pretraining_seconds is not None
-    }
-    note = "Pre-training is not included; shared by all runs that start from it:"
-    return f" {note} {', '.join(sorted(times))}." if times else ""
+    """Note on pre-training and on computing features, which the training times do not include."""
+    rows = cost_rows(comparison, metric_of(comparison.task))
+    notes = (
+        ("Pre-training is not included; shared by all runs that start from it:", [r.pretraining_seconds for r in rows]),
+        ("Computing features is not included; shared by all runs fitted to them:", [r.feature_seconds for r in rows]),
+    )
+    text = ""
+    for note, seconds in notes:
+        times = {f"{duration(s)} for {row.technique.label}" for row, s in zip(rows, seconds, strict=True) if s}
+        text += f" {note} {', '.join(sorted(times))}." if times else ""
+    return text

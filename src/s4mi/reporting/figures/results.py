@@ -33,6 +33,7 @@ from s4mi.reporting.figures.style import (
 )
 from s4mi.reporting.figures.svg import BLUE, INK, drawing, finish
 from s4mi.reporting.results.comparison import Comparison, Technique, interval_over, technique_of
+from s4mi.reporting.results.fit_costs import training_seconds
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import Metric, class_value, metric_of, metrics_of, percent, score_of
 from s4mi.reporting.results.tables import MAJORITY, LabelColumn, MeanScore, label_columns
@@ -79,12 +80,13 @@ def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -
 def learning_curves(comparison: Comparison, runs: Sequence[ReportRun]) -> str | None:
     """Draw training loss and the validation score that selected the epoch, one line per run, its best epoch marked.
 
-    Only the smallest and the largest label fraction and 0 % are drawn, to keep the figure legible.
+    Only the smallest and the largest label fraction and 0 % are drawn, to keep the figure legible; runs that were
+    fitted at once have no curve.
     """
     labelled = [fraction for fraction in comparison.fractions if fraction > 0] or [0.0]
     fractions = sorted({comparison.fractions[0], labelled[0], labelled[-1]})
-    runs = [run for run in runs if run.epochs and run.record in comparison.records]
-    runs = [run for run in runs if run.record.label_fraction in fractions]
+    runs = [run for run in runs if run.epochs and run.record.fit is None and run.record.label_fraction in fractions]
+    runs = [run for run in runs if run.record in comparison.records]
     if not runs:
         return None
     runs.sort(key=lambda run: (technique_of(run.record), run.record.label_fraction, run.record.seed))
@@ -102,7 +104,8 @@ def learning_curves(comparison: Comparison, runs: Sequence[ReportRun]) -> str | 
         above.set_ylabel("training loss")
         below.set_ylabel(f"validation {_label(comparison, metric)}")
         epoch_axis(below)
-        for technique, look in looks.items():
+        for technique in dict.fromkeys(technique_of(run.record) for run in runs):
+            look = looks[technique]
             below.plot([], [], marker=look.marker, color=look.colour, markersize=5, label=technique.label)
         for fraction in fractions if len(fractions) > 1 else ():
             below.plot(
@@ -199,13 +202,13 @@ def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str |
     with drawing():
         figure, axes = one_axes(height=2.4)
         named: list[tuple[str, tuple[float, float]]] = []
-        parts, times = [], [record.cost.seconds for record in comparison.records]
+        parts, times = [], [training_seconds(record) for record in comparison.records]
         unit, seconds = next(((u, s) for u, s in (("h", 3600), ("min", 60)) if max(times) >= 3 * s), ("s", 1))
         for technique, look in line_styles(comparison).items():
             points = []
             for index, fraction in enumerate(comparison.fractions):
                 interval = comparison.interval(technique, fraction, metric)
-                cost = interval_over(comparison.at(technique, fraction), lambda record: record.cost.seconds)
+                cost = interval_over(comparison.at(technique, fraction), training_seconds)
                 if interval is None or cost is None:
                     continue
                 point = (cost.mean / seconds, interval.mean)

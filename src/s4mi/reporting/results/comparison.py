@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import RunRecord, TaskKind
+from s4mi.reporting.results.notes import shortened
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, majority_value, percent, score_of
 
 
@@ -101,14 +102,15 @@ def compare(records: Sequence[RunRecord]) -> tuple[Comparison, ...]:
 
 def comparison_warnings(records: Sequence[RunRecord]) -> list[str]:
     """Return what limits the comparison of these runs, one line each: repeated runs, leaks, restarts, unequal data."""
-    warnings = []
+    repeated, warnings = [], []
     for cell, count in sorted(Counter(_cell_and_seed(record) for record in records).items()):
         if count > 1:
             dataset, task, technique, fraction, seed = cell
-            warnings.append(
+            repeated.append(
                 f"{dataset}, {task}, {technique.label}, {percent(fraction)}, seed {seed}: "
                 f"{count} runs; only the last finished one is included"
             )
+    warnings += shortened(repeated, like="repeated runs")
     for comparison in compare(records):
         warnings += _leaks(comparison) + _unequal_splits(comparison) + _restarts(comparison)
         hashes = {record.data_hash for record in comparison.records}
@@ -145,7 +147,10 @@ def _restarts(comparison: Comparison) -> list[str]:
     restarted = [record for record in comparison.records if record.restarts]
     if not restarted:
         return []
-    names = ", ".join(f"{technique_of(record).label} seed {record.seed}" for record in restarted)
+    seeds: dict[str, set[int]] = {}
+    for record in restarted:
+        seeds.setdefault(technique_of(record).label, set()).add(record.seed)
+    names = ", ".join(f"{label} seed {', '.join(map(str, sorted(those)))}" for label, those in seeds.items())
     most = plural(max(record.restarts for record in restarted), "time")
     return [
         f"{comparison.title}: {plural(len(restarted), 'run')} collapsed and restarted from new weights, up to {most} "
@@ -165,7 +170,7 @@ def _unequal_splits(comparison: Comparison) -> list[str]:
                     f"{comparison.title}, seed {seed} at {percent(fraction)}: {splits} different splits; these runs "
                     "were not all trained and tested on the same images"
                 )
-    return warnings
+    return shortened(warnings, like=f"unequal splits of {comparison.title}")
 
 
 def _in_columns(records: Sequence[RunRecord]) -> list[RunRecord]:

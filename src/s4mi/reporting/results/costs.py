@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from s4mi.formatting import duration
 from s4mi.records import Cost, RunRecord
 from s4mi.reporting.results.comparison import Comparison, Technique
+from s4mi.reporting.results.fit_costs import STORED, encoding_seconds, short_duration, training_seconds
 from s4mi.reporting.results.scores import Metric
 from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
 from s4mi.reporting.results.tables import LABELS, TECHNIQUE, LabelColumn, MeanScore, runs_by_cell, technique_cell
@@ -18,7 +19,10 @@ class CostRow:
     """Mean cost of one run of a technique at a label fraction, over its seeds. Memory in MiB, energy in watt-hours.
 
     Attributes:
+        seconds: without computing stored features.
         pretraining_seconds: additional, once for all the runs that start from one pre-training; None without one.
+        feature_seconds: additional, once for all the runs fitted to the same features; 0 where the store had them
+            before, None where nothing is fitted to stored features.
         energy_wh: None unless it was measured for every run. energy_of: the devices measured.
     """
 
@@ -27,6 +31,7 @@ class CostRow:
     score: MeanScore
     seconds: float
     pretraining_seconds: float | None
+    feature_seconds: float | None
     images_per_second: float
     peak_memory_mib: float
     energy_wh: float | None
@@ -44,8 +49,9 @@ def cost_rows(comparison: Comparison, metric: Metric) -> tuple[CostRow, ...]:
             technique=technique,
             column=column,
             score=MeanScore.of(comparison.interval(technique, column.fraction, metric), n, metric),
-            seconds=sum(cost.seconds for cost in costs) / n,
+            seconds=sum(training_seconds(record) for record in records) / n,
             pretraining_seconds=_pretraining_seconds(records),
+            feature_seconds=encoding_seconds(records, among=comparison.records),
             images_per_second=sum(cost.images_per_second for cost in costs) / n,
             peak_memory_mib=sum(cost.peak_memory_mib for cost in costs) / n,
             energy_wh=_energy(costs),
@@ -68,6 +74,8 @@ def cost_table(comparison: Comparison, metric: Metric) -> Table:
     caption = ["Mean cost of one run."]
     if any(row.pretraining_seconds is not None for row in costs):
         caption.append("Pre-training comes on top, once for all the runs that start from it.")
+    if any(row.feature_seconds is not None for row in costs):
+        caption.append("Computing stored features comes on top, once for all the runs that are fitted to them.")
     return Table(
         title="Cost",
         subject=comparison.title,
@@ -78,8 +86,10 @@ def cost_table(comparison: Comparison, metric: Metric) -> Table:
 
 
 def _cells(row: CostRow, *, energy: bool) -> list[Cell | str]:
-    before = row.pretraining_seconds
-    time = Cell(duration(row.seconds), details=() if before is None else (f"+ {duration(before)} pre-training",))
+    details = [] if row.pretraining_seconds is None else [f"+ {duration(row.pretraining_seconds)} pre-training"]
+    if row.feature_seconds is not None:
+        details.append(f"+ {short_duration(row.feature_seconds)} features" if row.feature_seconds else STORED)
+    time = Cell(short_duration(row.seconds), details=tuple(details))
     cells: list[Cell | str] = [technique_cell(row.technique), row.column.title, row.score.cell, time]
     cells += [f"{row.images_per_second:.0f}", f"{row.peak_memory_mib:.0f}"]
     if energy:

@@ -132,14 +132,13 @@ def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
     """
     task = (comparison.dataset, comparison.task)
     images = {run_key(run.record): run for run in runs if (run.record.dataset, run.record.task) == task}
-    labelled = [fraction for fraction in comparison.fractions if fraction > 0] or [0.0]
-    fractions = {comparison.fractions[0], labelled[0], labelled[-1]}
+    fractions = tested_fractions(comparison)
     rows, untested = [], 0
     for column in label_columns(comparison):
         if column.fraction not in fractions:
             continue
         for one, other in itertools.combinations(comparison.techniques, 2):
-            both = _in_common(comparison, metric, one, other, fraction=column.fraction)
+            both = in_common(comparison, metric, one, other, fraction=column.fraction)
             if len(both) >= 2:
                 rows.append(_pair(column, one, other, both, metric, images))
             else:
@@ -154,6 +153,12 @@ def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
     return TechniquePairs(tuple(corrected), untested)
 
 
+def tested_fractions(comparison: Comparison) -> set[float]:
+    """The label fractions at which pairs are tested."""
+    labelled = [fraction for fraction in comparison.fractions if fraction > 0] or [0.0]
+    return {comparison.fractions[0], labelled[0], labelled[-1]}
+
+
 def probability(p: float | None) -> str:
     """`0.031`, `< 0.001`, or a dash without a test."""
     if p is None:
@@ -161,7 +166,7 @@ def probability(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _in_common(
+def in_common(
     comparison: Comparison, metric: Metric, one: Technique, other: Technique, *, fraction: float
 ) -> list[tuple[RunRecord, RunRecord]]:
     """Pairs of runs of two techniques with the same split and seed, by seed."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from s4mi.formatting import duration, plural
+from s4mi.formatting import plural
 from s4mi.reporting.results.comparison import technique_of
+from s4mi.reporting.results.fit_costs import encoding_sentence, feature_details, short_duration
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of, percent, score_of
 from s4mi.reporting.results.table_model import Cell, Column, Row, Table, table_row
@@ -21,7 +22,9 @@ def run_table(runs: Sequence[ReportRun]) -> Table | None:
         *(Column(f"{name} hash", kind="code") for name in ("Settings", "Split", "Data")),
     )
     rows = tuple(_run(run) for run in sorted(runs, key=lambda run: run.directory))
-    return Table("Runs", "", columns, rows, "Score, cost and hashes of every finished run.") if rows else None
+    encoding = encoding_sentence([run.record for run in runs])
+    caption = " ".join(filter(None, ["Score, cost and hashes of every finished run.", encoding]))
+    return Table("Runs", "", columns, rows, caption) if rows else None
 
 
 def _run(run: ReportRun) -> Row:
@@ -34,8 +37,8 @@ def _run(run: ReportRun) -> Row:
         percent(record.label_fraction),
         f"{record.seed}",
         Cell("" if score is None else f"{score:.{metric.digits}f}", details=(metric.label, *_last_epoch(run, metric))),
-        Cell(f"{record.best_epoch} of {record.epochs}", details=_length(run)),
-        duration(record.cost.seconds),
+        Cell("fitted at once" if record.fit else f"{record.best_epoch} of {record.epochs}", details=_length(run)),
+        Cell(short_duration(record.cost.seconds), details=feature_details(record)),
         record.config_hash,
         record.split_hash,
         record.data_hash,

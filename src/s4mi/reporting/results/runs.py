@@ -24,6 +24,7 @@ from s4mi.records import (
     read_any_record,
     read_epochs,
 )
+from s4mi.reporting.results.notes import shortened
 from s4mi.reporting.results.per_image import read_image_scores
 from s4mi.reporting.results.test_predictions import read_predictions
 
@@ -93,7 +94,7 @@ def load_runs(folder: Path) -> tuple[list[ReportRun], list[str]]:
                 runs.append(ReportRun(record, epochs, text, label, images, predictions))
         except (S4miError, OSError):
             continue
-    return runs, notes
+    return runs, shortened(notes, like="unreadable files")
 
 
 def load_pretrainings(folder: Path) -> list[PretrainingRun]:

@@ -1,5 +1,6 @@
-"""The verdict of a report: three sentences that claim no more than the paired tests support.
+"""The verdict of a report: sentences that claim no more than the paired tests support.
 
+    no network         whether any network beats the baseline without one, where there is such a baseline
     few labels         the technique with the best mean, and to which others the difference is significant
     full supervision   the score of supervised training with all labels
     labels needed      the number of labels at which another technique reaches that score
@@ -15,6 +16,7 @@ from s4mi.maths.stats import mean_interval
 from s4mi.reporting.results.findings import Findings, Ranking, majority_caveat, score_text
 from s4mi.reporting.results.paired_tests import ALPHA
 from s4mi.reporting.results.training_length import last_epoch_sentence, length_sentence
+from s4mi.reporting.results.without_network import baseline_sentence, counted_sentence
 
 NO_RUNS = "There is no finished run yet."
 UNTESTED = "No run was tested yet, so there is nothing to compare."
@@ -25,8 +27,8 @@ BRIEF_UP_TO = 3
 def verdict(findings: Sequence[Findings]) -> list[str]:
     """Return three sentences on all comparisons together, or one if there is nothing to compare.
 
-    If several techniques compete in some comparisons, the others are ignored. A further sentence says which runs may
-    have trained too briefly.
+    If several techniques compete in some comparisons, the others are ignored. Before them, a sentence says whether any
+    network beats the baseline without one; after them, another which runs may have trained too briefly.
     """
     if not findings:
         return [NO_RUNS]
@@ -36,16 +38,17 @@ def verdict(findings: Sequence[Findings]) -> list[str]:
     if len(findings) == 1:
         return finding_sentences(findings[0])
     length = length_sentence([record for one in findings for record in one.comparison.records])
-    return [*_joint_verdict(contested), *filter(None, [length])]
+    return [*_against_baselines(contested), *_joint_verdict(contested), *filter(None, [length])]
 
 
 def finding_sentences(findings: Findings) -> list[str]:
-    """Return the three sentences on one comparison and those on training length, or one if nothing was tested."""
+    """Return the sentences on one comparison: no network, the three, training length; one if nothing was tested."""
     if not _is_tested(findings):
         return [UNTESTED]
     records = findings.comparison.records
     length = (length_sentence(records), last_epoch_sentence(records, findings.table.metric))
     return [
+        *filter(None, [baseline_sentence(findings)]),
         f"Few labels: {_few(findings)}.",
         f"Full supervision: {_full(findings)}.",
         f"Labels needed: {findings.need.sentence}.",
@@ -121,6 +124,13 @@ def _joint_verdict(findings: Sequence[Findings]) -> list[str]:
             ("Labels needed", _needed_briefly),
         )
     ]
+
+
+def _against_baselines(findings: Sequence[Findings]) -> list[str]:
+    """A sentence on each comparison that has techniques with and without a network, or one that counts many."""
+    if len(findings) > BRIEF_UP_TO:
+        return list(filter(None, [counted_sentence(findings)]))
+    return list(filter(None, (baseline_sentence(one, title=one.comparison.title) for one in findings)))
 
 
 def _few_briefly(findings: Findings) -> str:

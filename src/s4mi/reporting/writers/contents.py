@@ -10,6 +10,7 @@ from s4mi.reporting.results.costs import cost_table
 from s4mi.reporting.results.data_card import DataCard, data_card
 from s4mi.reporting.results.ensemble_members import member_table
 from s4mi.reporting.results.findings import Findings, findings_of
+from s4mi.reporting.results.fit_costs import encoding_sentence
 from s4mi.reporting.results.paired_tables import gains_table, pair_table
 from s4mi.reporting.results.paired_tests import TechniquePairs, pairs_of
 from s4mi.reporting.results.patient_tables import patient_table, worst_patient_tables
@@ -150,6 +151,11 @@ class ReportContents:
     def run_tables(self) -> tuple[Table, ...]:
         """The tables with a row per run, which are too long for a paper."""
         return tuple(table for table in (self.unfinished_table, run_table(self.runs)) if table)
+
+    @property
+    def encoding(self) -> str:
+        """How long computing stored features took, in one sentence; empty where no run was fitted to any."""
+        return encoding_sentence([run.record for run in self.runs])
 
     @property
     def text_notes(self) -> tuple[str, ...]:

@@ -5,9 +5,10 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from s4mi.formatting import duration, plural
+from s4mi.formatting import plural
 from s4mi.records import Scores
 from s4mi.reporting.results.comparison import technique_of
+from s4mi.reporting.results.fit_costs import fit_facts, short_duration
 from s4mi.reporting.results.patients import PatientInterval, run_over_patients
 from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, percent
 from s4mi.reporting.results.table_model import Table
@@ -25,7 +26,8 @@ def environment() -> Environment:
     )
     jinja.filters |= {
         "percent": percent,
-        "duration": duration,
+        "short_duration": short_duration,
+        "fit_facts": fit_facts,
         "plural": plural,
         "score": _score,
         "unbroken": _unbroken,
