@@ -18,7 +18,8 @@ from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.scores import Metric, score_of
 
-SUPERVISED: Final = frozenset({"dedl", "finetune"})
+SUPERVISED: Final = frozenset({"dedl", "finetune", "frozen", "frozen_segmenter", "classical", "classical_segmenter"})
+"""Methods that learn from labels alone."""
 FULL: Final = 100.0
 
 
