@@ -47,6 +47,7 @@ def distance(values: NDArray[np.float64], mean: NDArray[np.float64], covariance:
     return float(np.sqrt(away @ np.linalg.solve(covariance, away)))
 
 
-def distances_of_left_out(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance (N,) of each of at least three rows (N, K) from the others."""
-    return np.array([distance(row, *mean_and_covariance(np.delete(values, n, axis=0))) for n, row in enumerate(values)])
+def distances_of_left_out(values: NDArray[np.float64], *, most: int | None = None) -> NDArray[np.float64]:
+    """Distance of each of at least three rows (N, K) from the others; of `most` evenly spaced rows, if given."""
+    chosen = np.unique(np.linspace(0, len(values) - 1, min(most or len(values), len(values))).astype(int))
+    return np.array([distance(values[n], *mean_and_covariance(np.delete(values, n, axis=0))) for n in chosen])
