@@ -34,6 +34,7 @@ NAMES = {
     "clustering": "clustering.py",
     "inference": "inference.py",
     "encoder-pass": "encoder_pass.py",
+    "frozen-grid": "frozen_grid.py",
     "study": "study.py",
     "startup": "startup.py",
     "growth": "growth.py",
