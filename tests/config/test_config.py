@@ -383,6 +383,8 @@ def test_run_files_and_studies_are_shipped() -> None:
         "paper/classification",
         "paper/segmentation",
         "paper/without-masks",
+        "real/cheap-arms",
+        "real/unet-ph2",
         "small/classification",
         "small/first-answer",
         "small/segmentation",
