@@ -95,8 +95,8 @@ class ImageColourClusters(ImageClusters):
             distances = _squared_distances(points, centroids.transpose(1, 2))
             labels = distances.argmin(dim=1)
         side = F.one_hot(labels.reshape(-1, *colours.shape[2:]), self.count).movedim(-1, 1)
-        order = border_share(side.to(points.dtype)).argsort(dim=1, descending=True, stable=True)
-        ordered = distances.gather(1, order[:, :, None].expand_as(distances))
+        place = _place(border_share(side.to(points.dtype)))
+        ordered = torch.zeros_like(distances).scatter(1, place[:, :, None].expand_as(distances), distances)
         return -ordered.reshape(-1, self.count, *colours.shape[2:])
 
     def _start(self, intensity: Tensor) -> Tensor:
@@ -127,6 +127,13 @@ def border_share(side: Tensor) -> Tensor:
     """(B, K, H, W) 0/1 → (B, K) share of the outermost pixels that are 1."""
     edges = [side[..., 0, :], side[..., -1, :], side[..., :, 0], side[..., :, -1]]
     return torch.cat(edges, dim=-1).mean(dim=-1)
+
+
+def _place(shares: Tensor) -> Tensor:
+    """(B, K) → (B, K) place of each in descending order, of equal ones the first first; ONNX has no stable sort."""
+    index = torch.arange(shares.shape[1], device=shares.device)
+    own, other = shares[:, :, None], shares[:, None, :]
+    return ((other > own) | ((other == own) & (index[None, :] < index[:, None]))).sum(dim=2)
 
 
 def _squared_distances(points: Tensor, centroids: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.config import HardwareConfig, RunConfig
-from s4mi.contract import Classifier, Segmenter, Task
+from s4mi.contract import Classifier, FittedClassifier, FittedSegmenter, Segmenter, Task
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import DatasetSpec, load_spec
 from s4mi.errors import S4miError, require_extra
@@ -29,6 +29,7 @@ from s4mi.inference.load import ensure_calibrated, load_exported, select_runs
 from s4mi.inference.model_metadata import ONNX, ImageInput, ModelMetadata, SourceRun, check_ending
 from s4mi.records import RunRecord, TaskKind, read_record
 from s4mi.records.calibration import read_calibration
+from s4mi.training.feature_stores import attach
 from s4mi.training.prepare import prediction_spec, task_kind
 from s4mi.training.run_dir import RunDir, load_method, make_runtime
 
@@ -118,6 +119,8 @@ def _load(run: Path, record: RunRecord) -> _Trained:
     size = config.data.image_size
     task = Task(kind=kind, classes=spec.classes_of(kind), image_size=size, counts=(), labelled=0)
     method = load_method(make_runtime(config), config, task, run_dir.best)
+    if isinstance(method, FittedClassifier | FittedSegmenter):
+        attach(method.extractors, None)  # stored features are rounded, those of the file are not
     return _Trained(run_dir, config, record, spec, task, method)
 
 
