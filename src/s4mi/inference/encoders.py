@@ -9,11 +9,12 @@ from pathlib import Path
 from torch import nn
 
 from s4mi.config import RunConfig
-from s4mi.contract import Extractor, FittedClassifier, Task
+from s4mi.contract import Extractor, FittedClassifier, FittedSegmenter, Task
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError, nearest
 from s4mi.inference.run_encoder import RunEncoder
 from s4mi.nets.backbone import Backbone
+from s4mi.nets.classical_features import ClassicalFeatures
 from s4mi.nets.encoder_features import EncoderFeatures
 from s4mi.records import PretrainingRecord, RunRecord, read_any_record
 from s4mi.training.run_dir import RunDir, load_method
@@ -69,6 +70,8 @@ def load_encoder(runtime: Runtime, run: Path, *, name: str | None = None) -> Enc
 def load_any_encoder(runtime: Runtime, run: Path) -> Encoder:
     """Load the encoder of any run; of a segmentation run, the pooled deepest features: (B, 3, S, S) → (B, D).
 
+    A segmenter without a network has colour, texture and shape of whole images instead.
+
     Raises:
         S4miError: the run does not exist.
     """
@@ -80,7 +83,11 @@ def load_any_encoder(runtime: Runtime, run: Path) -> Encoder:
         kind="segmentation", classes=tuple(record.classes), image_size=config.data.image_size, counts=(), labelled=0
     )
     method = load_method(runtime, config, task, RunDir(run).best)
-    network = EncoderFeatures(method, method.logits, config.data.image_size).eval()
+    network: nn.Module
+    if isinstance(method, FittedSegmenter):
+        network = method.extractors[0] if method.extractors else ClassicalFeatures()
+    else:
+        network = EncoderFeatures(method, method.logits, config.data.image_size).eval()
     return Encoder(record.backbone, (), network, RunDir(run).best, config.data.image_size)
 
 

@@ -153,7 +153,7 @@ def opponent_colours(images: Tensor) -> Tensor:
 def otsu_thresholds(grey: Tensor) -> Tensor:
     """(B, H, W) in [0, 1] → (B,) grey values, between two of 256 levels, that separate two classes best (Otsu 1979)."""
     levels = (grey.clamp(0, 1) * (LEVELS - 1)).round().long().flatten(1)
-    counts = torch.zeros(len(levels), LEVELS, device=grey.device).scatter_add_(
+    counts = torch.zeros(levels.shape[0], LEVELS, device=grey.device).scatter_add_(
         1, levels, torch.ones_like(levels).float()
     )
     below = counts.cumsum(1)[:, :-1].double()  # a threshold at level i has levels 0 … i below
