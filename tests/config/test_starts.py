@@ -258,3 +258,24 @@ def test_a_teacher_pads_images_to_its_patches(tmp_path: Path, monkeypatch: pytes
     assert resolved["teacher"] == "tiny_vit"
     assert resolved["teacher_weights"] == str(tmp_path / "weights" / "tiny_vit.safetensors")
     assert resolved["weights"] == "none"
+
+
+def test_a_weight_file_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of frozen features needs its weight files again, from wherever predictions are asked for."""
+    path = save(tmp_path / "weights", "tiny_resnet.safetensors")
+    asked = {"name": "frozen", "backbone": "tiny_vit", "weights": "none"}
+    monkeypatch.chdir(tmp_path)
+    named = config({**asked, "backbone": "tiny_resnet", "weights": "weights/tiny_resnet.safetensors", "join": []})
+    joined = config({**asked, "join": ["classical", "tiny_resnet=weights/tiny_resnet.safetensors"]})
+    assert named.method.weights == str(path)  # type: ignore[attr-defined]
+    assert joined.method.join == ("classical", f"tiny_resnet={path}")  # type: ignore[attr-defined]
+    assert config({**asked, "join": ["tiny_resnet=gone.pth"]}).method.join == ("tiny_resnet=gone.pth",)  # type: ignore[attr-defined]
+
+
+def test_the_id_of_a_run_depends_on_the_content_of_a_joined_file_alone(tmp_path: Path) -> None:
+    asked = {"name": "frozen", "backbone": "tiny_vit", "weights": "none"}
+    one = save(tmp_path / "one", "tiny_resnet.safetensors")
+    moved = Path(shutil.copy(one, tmp_path / "moved.safetensors"))
+    other = save(tmp_path / "two", "tiny_resnet.safetensors", seed=1)
+    ids = [config({**asked, "join": [f"tiny_resnet={path}"]}).hash for path in (one, moved, other)]
+    assert ids[0] == ids[1] != ids[2]

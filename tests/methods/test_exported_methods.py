@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_conformance import CASES, CLASSES, SIZE, begun
 
-from s4mi.contract import Classifier, MethodConfig, Segmenter, Task
+from s4mi.contract import Classifier, LabelledFeatures, MethodConfig, Segmenter, Task
 from s4mi.data.images import normalise_red
 from s4mi.errors import S4miError
 from s4mi.inference.export.deployable import Deployable
@@ -16,6 +16,7 @@ from s4mi.inference.export.formats import WRITERS
 from s4mi.inference.load import load_exported
 from s4mi.inference.model_metadata import ImageInput, ModelMetadata, SourceRun
 from s4mi.methods.classification.classical import ClassicalConfig
+from s4mi.methods.classification.frozen import FrozenConfig
 from s4mi.nets.classical_features import ClassicalFeatures
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration, Reliability
@@ -93,6 +94,28 @@ def test_an_exported_file_predicts_as_the_method_does(
         np.testing.assert_allclose(model.logits(images), logits.numpy(), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["logistic", "ridge", "knn", "prototype"])
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
+def test_a_frozen_encoder_with_each_head_is_exported(head: str, kind: TaskKind, tmp_path: Path) -> None:
+    settings = {"backbone": "tiny_resnet", "weights": "none", "join": [], "head": head}
+    method = FrozenConfig.model_validate(settings).build(Task(kind, NAMES, SIZE, counts=(3,) * CLASSES, labelled=9))
+    generator = np.random.default_rng(0)
+    classes = np.arange(9) % CLASSES
+    labels = (generator.random((9, CLASSES)) < 0.5).astype(np.float32) if kind == "multilabel" else classes
+    features = generator.random((9, 1, method.extractors[0].widths["pooled"])).astype(np.float32)
+    method.fit(LabelledFeatures((features,), labels, np.arange(9)), generator)
+    path = tmp_path / "model.onnx"
+    deployable = Deployable(
+        method.eval(), multilabel=kind == "multilabel", red_channel_normalisation=False, temperature=1.0
+    )
+    WRITERS[".onnx"](deployable, facts_of(kind, red=False), path)
+    images = generator.integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
+    with torch.no_grad():
+        expected = method.logits(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
+    np.testing.assert_allclose(load_exported(path).logits(images), expected.numpy(), rtol=1e-3, atol=1e-3)
+
+
 def test_features_of_scikit_image_are_refused_in_an_exported_file(tmp_path: Path) -> None:
     method = ClassicalConfig().build(Task("multiclass", NAMES, SIZE, counts=(1,) * CLASSES, labelled=3)).eval()
     method.boosted.set_trees(
@@ -101,5 +124,6 @@ def test_features_of_scikit_image_are_refused_in_an_exported_file(tmp_path: Path
         roots=np.zeros(1, dtype=np.int64), bias=np.zeros(CLASSES, dtype=np.float32), levels=1,
     )  # fmt: skip
     deployable = Deployable(method, multilabel=False, red_channel_normalisation=False, temperature=1.0)
-    with pytest.raises(S4miError, match="cannot be part of an exported file"):
+    with pytest.raises(S4miError, match=r"^run: features .* cannot be part of an exported file; .*join=\[\]") as error:
         WRITERS[".onnx"](deployable, facts_of("multiclass", red=False), tmp_path / "model.onnx")
+    assert "choose another network" not in str(error.value)

@@ -1,24 +1,35 @@
 """Runs that are fitted to stored features: from settings to record, to predictions, and again from the store."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from s4mi.config import RunConfig
+from s4mi.contract import POOLED, FittedClassifier
+from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
+from s4mi.inference.encoders import load_any_encoder
+from s4mi.inference.overlays.saliency import CELL
 from s4mi.inference.run_model import RunModel
+from s4mi.inference.saliency_maps import Explainer
+from s4mi.recipes.embed import embed_run
+from s4mi.recipes.export import _load
 from s4mi.recipes.train import train
 from s4mi.records import RunRecord, read_record
 from s4mi.records.calibration import read_calibration
 from s4mi.training.fitted_run import fit_run
 from s4mi.training.prepare import prepare
 from s4mi.training.progress import Progress
-from s4mi.training.run_dir import RunDir
+from s4mi.training.run_dir import RunDir, make_runtime
+from s4mi.visualisation.saliency_sheet import saliency_sheet
 
 Quick = Callable[..., RunConfig]
 FROZEN: dict[str, Any] = {"name": "frozen", "backbone": "tiny_resnet", "weights": "none"}
@@ -129,3 +140,65 @@ def test_several_processes_are_refused(lesions: Path, quick: Quick, tmp_path: Pa
     config = quick(lesions, FROZEN)
     with pytest.raises(S4miError, match="fitted by one process"):
         fit_run(TwoProcesses(), config, prepare(config), RunDir(tmp_path), lambda _: None)  # type: ignore[arg-type]
+
+
+def test_pseudo_labels_do_without_images_without_labels(lesions: Path, quick: Quick, tmp_path: Path) -> None:
+    settings = {**FROZEN, "name": "pseudo_labels", "join": []}
+    record = train(quick(lesions, settings, label_fraction=100), tmp_path / "run")
+    assert isinstance(record, RunRecord)
+    assert record.fit is not None
+    assert record.labels.train_labelled == record.labels.train_images
+
+
+def test_the_run_of_an_export_computes_what_the_file_computes(finished: Path) -> None:
+    """Stored features are in 16 bits, so that a run that takes them differs from its file."""
+    trained = _load(finished, read_record(finished))
+    assert isinstance(trained.method, FittedClassifier)
+    assert [extractor.store for extractor in trained.method.extractors] == [None, None]
+
+
+def test_embedding_gives_the_features_that_the_head_is_fitted_to(finished: Path, lesions: Path) -> None:
+    result = embed_run(finished, lesions, finished.parent / "features.parquet")
+    assert result.encoder == "tiny_resnet"
+    table = polars.read_parquet(result.table)
+    model = RunModel(finished)
+    encoder = model._method.extractors[0]  # type: ignore[union-attr]
+    row = table.row(7, named=True)
+    expected = encoder.compute(_image(model, Path(row["image"])))[POOLED][0].numpy()
+    np.testing.assert_allclose(row["feature"], expected, rtol=0.02, atol=0.02 * np.abs(expected).max())
+
+
+def test_saliency_maps_of_a_fitted_run_are_those_of_its_encoder(finished: Path, lesions: Path) -> None:
+    explainer = Explainer(finished, name="frozen", methods=["input_gradient"], sanity=True, seed=0)
+    path = sorted((lesions / "images").iterdir())[0]
+    found = explainer.explain(np.asarray(Image.open(path).convert("RGB")), None)
+    assert found.maps["input_gradient"].max() == 1
+    assert found.randomised == {}  # its head is fitted, and has no random weights to begin with
+
+
+def test_a_run_without_a_network_has_no_saliency_maps(lesions: Path, quick: Quick, tmp_path: Path) -> None:
+    train(quick(lesions, {"name": "classical"}), tmp_path / "classical")
+    with pytest.raises(S4miError, match="has no network and so no saliency maps"):
+        Explainer(tmp_path / "classical", name="classical", methods=["input_gradient"], sanity=False, seed=0)
+    train(quick(lesions, FROZEN), tmp_path / "frozen")
+    runs = [tmp_path / "classical", tmp_path / "frozen"]
+    picture = saliency_sheet(runs, load_manifest(lesions), [("one", ""), ("other", "")], images=2)
+    assert Image.open(io.BytesIO(picture)).width > 2 * CELL
+
+
+@pytest.mark.parametrize("name", ["classical_segmenter", "colour_clusters", "token_clusters"])
+def test_each_fitted_segmenter_has_features_of_whole_images(
+    name: str, lesions: Path, quick: Quick, tmp_path: Path
+) -> None:
+    """By which `s4mi suggest` chooses diverse images."""
+    settings: dict[str, Any] = {"name": name}
+    if name == "token_clusters":
+        settings |= {"backbone": "tiny_vit", "weights": "none"}
+    if name == "classical_segmenter":
+        settings |= {"trees": 3, "depth": 3}
+    config = quick(lesions, settings, task="segmentation")
+    train(config, tmp_path / name)
+    encoder = load_any_encoder(make_runtime(config), tmp_path / name)
+    features = encoder.extractor(torch.rand(2, 3, 32, 32))[POOLED]
+    assert features.shape[0] == 2
+    assert features.shape[1] > 1

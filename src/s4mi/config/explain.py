@@ -91,7 +91,9 @@ def _hint(setting: str, known: Sequence[str]) -> str:
     another section, a similar name in the same section.
     """
     section, _, last = setting.rpartition(".")
-    names = {name.rpartition(".")[2]: name for name in reversed(known)}
+    # A setting of another method may have the name of one that every run has, which wins.
+    by_section = sorted(known, key=lambda name: name.startswith("method."))
+    names = {name.rpartition(".")[2]: name for name in reversed(by_section)}
     siblings = {name.rpartition(".")[2]: name for name in known if not section or name.rpartition(".")[0] == section}
     if section and not siblings:  # a section that the user has named, such as one of several data sets
         names = siblings = {name: name for name in names}

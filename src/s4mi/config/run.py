@@ -15,7 +15,7 @@ from s4mi.config.length import resolved_length
 from s4mi.config.loggers import LoggersConfig, short_loggers
 from s4mi.config.methods import METHODS, parse_method
 from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, Section, SplitConfig
-from s4mi.config.starts import Choice, identified, resolve
+from s4mi.config.starts import Choice, identified, resolve, with_absolute_files
 from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig, PretrainedConfig, SemiSupervisedConfig
 from s4mi.data.splits.label_amount import LabelAmount
@@ -155,7 +155,7 @@ class RunConfig(Section):
                 "method": {"pretrained", "classes", "recipe"},
             },
         )  # monitoring, logging and names of clusters change no weight; what steps and recipe set is in other settings
-        for key in self.method.starts:
+        for key in (*self.method.starts, "join"):
             weights = contents["method"].get(key)
             if weights is not None and key != "pretrained":
                 contents["method"][key] = identified(weights)
@@ -189,6 +189,7 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
     if isinstance(method, PretrainedConfig) and method.pretrained is not None:
         method = method.model_copy(update={"pretrained": method.pretrained.expanduser().absolute()})
     method, chosen = resolve(method, image_size=config.data.image_size)
+    method = with_absolute_files(method)
     still = {key: choice for key, choice in config.auto.items() if _is_still(method, key, choice)}
     version = newest_version(folders["path"]) if config.data.version is None else config.data.version
     data = config.data.model_copy(update={**folders, "version": version})

@@ -9,6 +9,7 @@ This is the only place that looks at $S4MI_WEIGHTS. A run's config.yaml holds th
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -50,6 +51,8 @@ WITHOUT_WEIGHTS: dict[NetworkKind, str] = {
 }  # fmt: skip
 """Networks that `auto` chooses where no weights are at hand: small ones learn more from few images."""
 
+NAMED = re.compile(r"[\w.]+=")
+"""NAME=FILE of `method.join`."""
 NOT_USED = "not used, as the run starts from method.pretrained"
 """Reason for a choice of weights without effect."""
 
@@ -139,10 +142,28 @@ def folders() -> tuple[Path, ...]:
     return tuple(Path(part).expanduser() for part in os.environ.get("S4MI_WEIGHTS", "").split(os.pathsep) if part)
 
 
+def with_absolute_files(method: MethodConfig) -> MethodConfig:
+    """Return settings whose weight files are found from any folder: a run of frozen features needs them again."""
+    settings = [*method.weight_settings(), "join"]
+    given = {name: value for name in settings if (value := _value(method, name)) is not None}
+    return method.model_copy(update={name: _absolute(value) for name, value in given.items()})
+
+
+def _absolute(weights: Any) -> Any:
+    if not isinstance(weights, str):
+        return type(weights)(_absolute(each) for each in weights) if isinstance(weights, list | tuple) else weights
+    name, joined, file = weights.partition("=") if NAMED.match(weights) else ("", "", weights)
+    path = Path(file).expanduser()
+    return f"{name}{joined}{path.absolute()}" if path.is_file() else weights
+
+
 def identified(weights: Any) -> Any:
     """What identifies weights: of a file that is there its content, else its name, but never its folder."""
     if not isinstance(weights, str):
         return [identified(each) for each in weights] if isinstance(weights, list | tuple) else weights
+    if NAMED.match(weights):
+        name, _, file = weights.partition("=")
+        return f"{name}={identified(file)}"
     path = Path(weights)
     if weights in (IMAGENET, NONE, AUTO):
         return weights

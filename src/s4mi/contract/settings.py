@@ -52,6 +52,9 @@ class MethodConfig(BaseModel, ABC):
     fitted: ClassVar[bool] = False
     """Whether the method is fitted to stored features at once, without epochs; see `contract/features.py`."""
 
+    differentiable: ClassVar[bool] = True
+    """Whether predictions have gradients with respect to the image, as saliency maps need."""
+
     hint: ClassVar[str] = ""
     """What to try if representations collapse, for error messages and warnings."""
     default_optim: ClassVar[dict[str, Any]] = {}

@@ -1,4 +1,7 @@
-"""Load the encoder of a finished run: one saved by a pre-training run, or the backbone of a classifier."""
+"""Load the encoder of a finished run: one saved by a pre-training run, the backbone of a classifier, or its features.
+
+A head that is fitted to features has no backbone of its own: its encoder is the first of its extractors.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,11 +9,12 @@ from pathlib import Path
 from torch import nn
 
 from s4mi.config import RunConfig
-from s4mi.contract import Task
+from s4mi.contract import Extractor, FittedClassifier, FittedSegmenter, Task
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError, nearest
 from s4mi.inference.run_encoder import RunEncoder
 from s4mi.nets.backbone import Backbone
+from s4mi.nets.classical_features import ClassicalFeatures
 from s4mi.nets.encoder_features import EncoderFeatures
 from s4mi.records import PretrainingRecord, RunRecord, read_any_record
 from s4mi.training.run_dir import RunDir, load_method
@@ -22,7 +26,7 @@ class Encoder:
 
     Attributes:
         others: names of the other encoders of the same run.
-        network: (B, 3, S, S) in [0, 1] → (B, D), on the runtime's device and in evaluation mode.
+        network: (B, 3, S, S) in [0, 1] → (B, D), or an extractor; on the runtime's device and in evaluation mode.
         weights: file of its weights.
         image_size: S.
     """
@@ -34,8 +38,10 @@ class Encoder:
     image_size: int
 
     @property
-    def extractor(self) -> RunEncoder:
+    def extractor(self) -> Extractor:
         """The encoder as an extractor, for a store of features."""
+        if isinstance(self.network, Extractor):
+            return self.network
         return RunEncoder(self.name, self.network, self.weights, image_size=self.image_size)
 
 
@@ -64,6 +70,8 @@ def load_encoder(runtime: Runtime, run: Path, *, name: str | None = None) -> Enc
 def load_any_encoder(runtime: Runtime, run: Path) -> Encoder:
     """Load the encoder of any run; of a segmentation run, the pooled deepest features: (B, 3, S, S) → (B, D).
 
+    A segmenter without a network has colour, texture and shape of whole images instead.
+
     Raises:
         S4miError: the run does not exist.
     """
@@ -75,7 +83,11 @@ def load_any_encoder(runtime: Runtime, run: Path) -> Encoder:
         kind="segmentation", classes=tuple(record.classes), image_size=config.data.image_size, counts=(), labelled=0
     )
     method = load_method(runtime, config, task, RunDir(run).best)
-    network = EncoderFeatures(method, method.logits, config.data.image_size).eval()
+    network: nn.Module
+    if isinstance(method, FittedSegmenter):
+        network = method.extractors[0] if method.extractors else ClassicalFeatures()
+    else:
+        network = EncoderFeatures(method, method.logits, config.data.image_size).eval()
     return Encoder(record.backbone, (), network, RunDir(run).best, config.data.image_size)
 
 
@@ -86,7 +98,10 @@ def _backbone(runtime: Runtime, run: Path, record: RunRecord, config: RunConfig)
         )
     classes = tuple(record.classes)
     task = Task(kind=record.task, classes=classes, image_size=config.data.image_size, counts=(), labelled=0)
-    backbone = getattr(load_method(runtime, config, task, RunDir(run).best), "backbone", None)
+    method = load_method(runtime, config, task, RunDir(run).best)
+    if isinstance(method, FittedClassifier):
+        return method.extractors[0]
+    backbone = getattr(method, "backbone", None)
     if not isinstance(backbone, Backbone):
         raise S4miError(f"{run}: a {record.method} run has no single backbone; use a run of method finetune")
     return backbone

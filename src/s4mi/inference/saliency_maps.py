@@ -1,4 +1,7 @@
-"""Saliency maps of a trained classifier, and of the same network with randomised weights as a sanity check."""
+"""Saliency maps of a trained classifier, and of the same network with randomised weights as a sanity check.
+
+A head that is fitted to frozen features has no random weights to begin with, so that there is no such check of it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.config import RunConfig
-from s4mi.contract import Classifier, Method, Task
+from s4mi.contract import Classifier, FittedClassifier, Method, Task
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.spec import load_spec
 from s4mi.engine.inference import probabilities
@@ -21,6 +24,7 @@ from s4mi.inference.dataset_images import DatasetImage
 from s4mi.maths.saliency import rank_correlation
 from s4mi.nets.attribution import MapLayer, find_layer, grad_cam, input_gradient, smooth_grad
 from s4mi.records import read_record
+from s4mi.training.feature_stores import attach
 from s4mi.training.prepare import task_kind
 from s4mi.training.run_dir import RunDir, build_method, load_method, make_runtime
 
@@ -103,7 +107,8 @@ class Explainer:
         self._trained = self._frozen(load_method(runtime, self.config, task, self.run.best))
         # The run's own seed would give the very weights that training started from.
         randomised = self.config.model_copy(update={"seed": self.config.seed + 1 + seed})
-        self._randomised = self._frozen(build_method(randomised, task, pretrained=False)) if sanity else None
+        checked = sanity and not self.config.method.fitted
+        self._randomised = self._frozen(build_method(randomised, task, pretrained=False)) if checked else None
 
     def coarse(self, method: MapName) -> str:
         """Say why maps of this kind are too coarse to be scored; empty if they are not."""
@@ -167,6 +172,10 @@ class Explainer:
 
     def _frozen(self, method: Method) -> "_Network":
         assert isinstance(method, Classifier), "only classifiers can be explained"
+        if isinstance(method, FittedClassifier):
+            attach(method.extractors, None)  # stored features have no gradient
+            for extractor in method.extractors:
+                extractor.materialise()
         method.to(self._device).eval().requires_grad_(False)
         needs_layer = "grad_cam" in self._methods
         return _Network(method, find_layer(method, self.config.data.image_size) if needs_layer else None)
@@ -193,5 +202,7 @@ class _Network:
 def _check_classifier(run: Path, config: RunConfig) -> None:
     if config.method.pretrains:
         raise S4miError(f"{run}: a pre-training run has no classes; fine-tune it, then explain that run")
+    if not config.method.differentiable:
+        raise S4miError(f"{run}: {config.method.name} has no network and so no saliency maps; explain another run")
     if "segmentation" in config.method.tasks:
         raise S4miError(f"{run}: a segmentation run is explained by its masks; use: s4mi predict {run}")

@@ -14,7 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError, nearest
-from s4mi.nets.weights import IMAGENET, NONE, check_weights, downloading, load_file
+from s4mi.nets.weights import ELSEWHERE, IMAGENET, NONE, check_weights, downloading, load_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -169,7 +169,9 @@ def patch_size_of(name: str) -> int:
 
 def no_imagenet(name: str) -> S4miError:
     """Error for a network for which there are no ImageNet weights."""
-    return S4miError(f"{name!r} has no ImageNet weights; pass method.weights=none or FILE, or choose another network")
+    return S4miError(
+        f"{name!r} has no ImageNet weights; pass method.weights=none or FILE {ELSEWHERE}, or choose another network"
+    )
 
 
 def bad_size(name: str, image_size: int, reason: BaseException) -> S4miError:

@@ -60,7 +60,7 @@ class ClassicalFeatures(Extractor):
         if torch.compiler.is_exporting():
             raise S4miError(
                 "features of colour, texture and shape are computed by scikit-image and cannot be part of an exported "
-                "file; export a run without them, such as method.join=[]"
+                "file; use s4mi predict, or fit frozen or pseudo_labels with method.join=[] and export that run"
             )
         arrays = images.detach().float().cpu().movedim(1, -1).contiguous().numpy()
         if self.threads > 1 and len(arrays) > 1:

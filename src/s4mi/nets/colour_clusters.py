@@ -95,8 +95,8 @@ class ImageColourClusters(ImageClusters):
             distances = _squared_distances(points, centroids.transpose(1, 2))
             labels = distances.argmin(dim=1)
         side = F.one_hot(labels.reshape(-1, *colours.shape[2:]), self.count).movedim(-1, 1)
-        order = border_share(side.to(points.dtype)).argsort(dim=1, descending=True, stable=True)
-        ordered = distances.gather(1, order[:, :, None].expand_as(distances))
+        place = _place(border_share(side.to(points.dtype)))
+        ordered = torch.zeros_like(distances).scatter(1, place[:, :, None].expand_as(distances), distances)
         return -ordered.reshape(-1, self.count, *colours.shape[2:])
 
     def _start(self, intensity: Tensor) -> Tensor:
@@ -129,6 +129,13 @@ def border_share(side: Tensor) -> Tensor:
     return torch.cat(edges, dim=-1).mean(dim=-1)
 
 
+def _place(shares: Tensor) -> Tensor:
+    """(B, K) → (B, K) place of each in descending order, of equal ones the first first; ONNX has no stable sort."""
+    index = torch.arange(shares.shape[1], device=shares.device)
+    own, other = shares[:, :, None], shares[:, None, :]
+    return ((other > own) | ((other == own) & (index[None, :] < index[:, None]))).sum(dim=2)
+
+
 def _squared_distances(points: Tensor, centroids: Tensor) -> Tensor:
     """(B, 3, P) colours and (K, 3) or (B, K, 3) centroids → (B, K, P)."""
     squared = [
@@ -146,7 +153,7 @@ def opponent_colours(images: Tensor) -> Tensor:
 def otsu_thresholds(grey: Tensor) -> Tensor:
     """(B, H, W) in [0, 1] → (B,) grey values, between two of 256 levels, that separate two classes best (Otsu 1979)."""
     levels = (grey.clamp(0, 1) * (LEVELS - 1)).round().long().flatten(1)
-    counts = torch.zeros(len(levels), LEVELS, device=grey.device).scatter_add_(
+    counts = torch.zeros(levels.shape[0], LEVELS, device=grey.device).scatter_add_(
         1, levels, torch.ones_like(levels).float()
     )
     below = counts.cumsum(1)[:, :-1].double()  # a threshold at level i has levels 0 … i below

@@ -101,13 +101,15 @@ class NeighboursHead(ResizableBuffers):
 
     def forward(self, x: Tensor) -> Tensor:
         cosines = F.normalize(x, dim=1) @ self.features.T
-        return neighbour_logits(cosines, self.targets, self.prior, k=int(self.neighbours), multilabel=self.multilabel)
+        return neighbour_logits(cosines, self.targets, self.prior, k=self.neighbours, multilabel=self.multilabel)
 
 
-def neighbour_logits(cosines: Tensor, targets: Tensor, prior: Tensor, *, k: int, multilabel: bool) -> Tensor:
-    """(B, N) cosines with N images of (N, K) targets → (B, K) logits."""
-    nearest, which = cosines.topk(min(k, cosines.shape[1]), dim=1)
-    weight = (nearest / TEMPERATURE).softmax(dim=1) * nearest.shape[1]
-    votes = (weight[:, :, None] * targets[which]).sum(dim=1) + prior
-    p = (votes / (nearest.shape[1] + 1)).clamp(1e-6, 1 - 1e-6)
+def neighbour_logits(cosines: Tensor, targets: Tensor, prior: Tensor, *, k: int | Tensor, multilabel: bool) -> Tensor:
+    """(B, N) cosines with N images of (N, K) targets → (B, K) logits; of a `k` in a tensor, no shape depends on it."""
+    ranked, which = cosines.topk(cosines.shape[1], dim=1)
+    near = torch.arange(cosines.shape[1], device=cosines.device) < k
+    count = near.sum()
+    weight = (ranked / TEMPERATURE).masked_fill(~near, -torch.inf).softmax(dim=1) * count
+    votes = torch.zeros_like(cosines).scatter(1, which, weight) @ targets + prior
+    p = (votes / (count + 1)).clamp(1e-6, 1 - 1e-6)
     return p.logit() if multilabel else p.log()

@@ -61,7 +61,7 @@ class Trees(ResizableBuffers):
         size = max(1, CHUNK // max(len(roots), 1))
         parts = []
         for part in (x,) if torch.compiler.is_exporting() else torch.split(x, size):
-            node = roots.expand(len(part), -1)
+            node = roots.expand(part.shape[0], -1)  # not `len`, a constant for the graph that is traced
             for _ in range(len(self.levels)):
                 above = part.gather(1, feature[node]) > self.threshold[node]
                 node = torch.where(above, right[node], left[node])

@@ -20,6 +20,9 @@ NONE = "none"
 ENCODERS = "encoders"
 """Folder in a pre-training run with one weight file per encoder, named after it, in timm's format."""
 
+ELSEWHERE = "(of a second network by its own setting, such as method.teacher_weights, or NAME=FILE in method.join)"
+"""Where the weights of other networks than the first are set, for messages that know the network alone."""
+
 log = logging.getLogger("s4mi")
 
 
@@ -27,7 +30,7 @@ def check_weights(weights: str) -> None:
     """Raise `S4miError` if `weights` is neither "imagenet", "none" nor an existing file."""
     if weights not in (IMAGENET, NONE) and not Path(weights).is_file():
         raise S4miError(
-            f"weights file {weights!r} does not exist; pass 'imagenet', 'none' or the path of a weight file"
+            f"weights file {weights!r} does not exist; pass 'imagenet', 'none' or the path of a weight file {ELSEWHERE}"
         )
 
 
@@ -46,7 +49,7 @@ def downloading(name: str, weights: str) -> Iterator[None]:
         line = str(error).strip().partition("\n")[0] or type(error).__name__
         raise S4miError(
             f"ImageNet weights of {name!r} cannot be downloaded ({line}); "
-            "pass method.weights=none to start from random weights, or method.weights=FILE"
+            f"pass method.weights=none to start from random weights, or method.weights=FILE {ELSEWHERE}"
         ) from error
 
 

@@ -59,7 +59,7 @@ def _pooled(
         store.of_entries(extractor, cache, entries[start : start + READ], view=view)[POOLED].cpu().numpy()
         for start in range(0, len(entries), READ)
     ]
-    return np.concatenate(blocks)
+    return np.concatenate(blocks) if blocks else np.zeros((0, extractor.widths[POOLED]), dtype=np.float32)
 
 
 def masked_features(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from s4mi.data.formats.intensity import Intensity
 from s4mi.data.images import read_image
 from s4mi.data.manifest import Manifest
 from s4mi.errors import S4miError
@@ -30,7 +31,7 @@ def saliency_sheet(
         raise S4miError("no test image has a label")
     columns = []
     for run, name in zip(runs, run_names(runs), strict=True):
-        columns.append(_column(run, name, shown))  # one network in memory at a time
+        columns.append(_column(run, name, shown, manifest.spec.rule))  # one network in memory at a time
     synthetic = "Synthetic images. " if manifest.spec.synthetic else ""
     sheet = ComparisonSheet(titles, [""], note=f"{synthetic}Yellow: strong influence on the predicted probability.")
     for index, image in enumerate(shown):
@@ -40,8 +41,10 @@ def saliency_sheet(
     return sheet.png()
 
 
-def _column(run: Path, name: str, shown: Sequence[DatasetImage]) -> list[OverlayBlock]:
-    """The saliency map of a run for each image."""
+def _column(run: Path, name: str, shown: Sequence[DatasetImage], rule: Intensity) -> list[OverlayBlock]:
+    """The saliency map of a run for each image; the image alone for a run without a network."""
+    if not RunDir(run).config().method.differentiable:
+        return [OverlayBlock("", (read_image(image.path, rule),), ("no network, no map",)) for image in shown]
     kind: MapName = "grad_cam"
     try:
         explainer = Explainer(run, name=name, methods=[kind], sanity=False, seed=0)

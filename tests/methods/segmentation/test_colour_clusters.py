@@ -5,15 +5,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from skimage.filters import threshold_otsu
 from sklearn.cluster import KMeans
 from torch import Tensor
+from torch.export import Dim
 
 from made_features import InMemoryMaskedFeatures
 from s4mi.contract import Task
 from s4mi.methods.segmentation.colour_clusters import ColourClustering, ColourClustersConfig
-from s4mi.nets.colour_clusters import ImageColourClusters, border_share, otsu_thresholds, smooth_colours
+from s4mi.nets.colour_clusters import ImageColourClusters, _place, border_share, otsu_thresholds, smooth_colours
 from s4mi.records import IGNORE
 
 SIDE = 32
@@ -115,3 +120,19 @@ def test_a_threshold_has_two_clusters() -> None:
     with pytest.raises(ValidationError, match="a threshold gives two clusters"):
         ColourClustersConfig(algorithm="otsu", clusters=3)
     assert method(algorithm="otsu", clusters=2).matching.count == 2
+
+
+@given(arrays(np.float32, (3, 5), elements=st.sampled_from([0.0, 0.25, 0.5, 1.0])))
+def test_clusters_are_placed_as_a_stable_sort_places_them(shares: NDArray[np.float32]) -> None:
+    order = np.argsort(-shares, axis=1, kind="stable")
+    np.testing.assert_array_equal(_place(torch.from_numpy(shares)).numpy(), np.argsort(order, axis=1))
+
+
+@pytest.mark.parametrize("settings", [{"algorithm": "otsu"}, {}, {"per_image": False}])
+def test_the_graph_takes_any_number_of_images(settings: dict[str, Any]) -> None:
+    model = method(**settings).eval().answer
+    dynamic = ({0: Dim("batch")},)
+    program = torch.export.export(model, (torch.rand(2, 3, SIDE, SIDE),), dynamic_shapes=dynamic).module()
+    for count in (1, 3):
+        images = torch.rand(count, 3, SIDE, SIDE)
+        torch.testing.assert_close(program(images), model(images))

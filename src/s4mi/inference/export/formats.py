@@ -76,6 +76,8 @@ def _export(model: Deployable, metadata: ModelMetadata) -> ExportedProgram:
     try:
         with torch.no_grad():
             program = torch.export.export(model, (_example(metadata),), dynamic_shapes=({0: Dim("batch")},))
+    except S4miError as error:  # part of the method says why it cannot be in a file, and what to do
+        raise S4miError(f"{metadata.run.name}: {error}") from error
     except Exception as error:  # tracing may raise anything
         raise _export_error(metadata, "a graph", error) from error
     _drop_stack_traces(program)

@@ -51,6 +51,7 @@ class ClassicalConfig(MethodConfig):
     starts: ClassVar[dict[str, str | None]] = {}
     default_views: ClassVar[ViewSpec] = ViewSpec()
     fitted: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = False
 
     name: Literal["classical"] = "classical"
     head: Literal["auto", "logistic", "boosting"] = Field(
