@@ -37,7 +37,7 @@ def plan(
     """
     from s4mi.cli.study_tree import budget_line, total_line, tree_lines
     from s4mi.config import load_study, plan_study, unneeded
-    from s4mi.studies.preflight import check_plan, missing_datasets
+    from s4mi.studies.preflight import check_plan, missing_datasets, too_few_labels
     from s4mi.studies.status import study_status
 
     study = load_study(study_file, overrides or ())
@@ -56,7 +56,12 @@ def plan(
     missing = missing_datasets(unfinished)
     for line in missing.values():
         typer.echo(line, err=True)
-    check_plan([planned for planned in unfinished if planned.config.data.path not in missing])
+    present = [planned for planned in unfinished if planned.config.data.path not in missing]
+    if study.unsupported == "refuse":
+        check_plan(present)
+        return
+    for name, reason in too_few_labels(present).items():
+        typer.echo(f"{name}: {reason}, will be skipped")
 
 
 @app.command()
@@ -125,7 +130,7 @@ def report_outcomes(
         print_result_table(table)
     written = write_study_report(out, outcomes, title=title, notes=notes, images=images, sheets=sheets)
     print_gains(written.gains)
-    if skipped := sum(one.skipped for one in outcomes):
+    if skipped := sum(one.skipped and not one.unsupported for one in outcomes):
         typer.echo(f"{plural(skipped, 'run')} skipped: rerun the same command with a larger budget to train them")
     typer.echo(f"report: {written.files[0]}")
 

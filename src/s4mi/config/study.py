@@ -136,8 +136,8 @@ class StudyConfig(Section):
     arms: tuple[Arm, ...] = Field(min_length=1, description="Techniques to compare")
     unsupported: Literal["refuse", "skip"] = Field(
         "refuse",
-        description="What to do with an arm whose method needs annotations that a data set does not have: refuse the "
-        "study, or skip the arm on that data set",
+        description="What to do with an arm whose method needs annotations that a data set does not have, and with a "
+        "label fraction that leaves a class without labels: refuse the study, or skip these runs",
     )
 
     @property

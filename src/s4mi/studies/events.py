@@ -15,6 +15,7 @@ class RunOutcome:
     Attributes:
         attempted: False if it was skipped, a run that it depends on failed, or its folder is in use.
         skipped: the budget was too small for it or for a run that it depends on, which is not a failure.
+        unsupported: it was skipped because its labels do not suffice; no budget changes that.
     """
 
     planned: PlannedRun
@@ -22,6 +23,7 @@ class RunOutcome:
     reason: str = ""
     attempted: bool = True
     skipped: bool = False
+    unsupported: bool = False
 
     @property
     def failed(self) -> bool:

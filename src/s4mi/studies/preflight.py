@@ -26,9 +26,25 @@ def check_plan(plan: Sequence[PlannedRun]) -> None:
         S4miError: a data set is missing or invalid, a technique does not support its task, or a label fraction leaves a
             class without labels.
     """
+    if problems := list(_missing_classes(plan)):
+        raise S4miError(_describe(problems))
+
+
+def too_few_labels(plan: Sequence[PlannedRun]) -> dict[str, str]:
+    """Return the runs whose label fraction leaves a class without labels, by name, each with the reason.
+
+    Raises:
+        S4miError: as `check_plan` for all other mistakes.
+    """
+    return {
+        one.planned.name: f"class {one.name!r} has no labelled training image at {one.planned.config.amount}"
+        for one in _missing_classes(plan)
+    }
+
+
+def _missing_classes(plan: Sequence[PlannedRun]) -> "Iterator[_MissingClass]":
     manifests: dict[object, Manifest] = {}
     orders: dict[object, _LabelOrder] = {}
-    problems: list[_MissingClass] = []
     for planned in plan:
         config = planned.config
         manifest = _load_once(manifests, (config.data.path, config.data.version), config)
@@ -42,9 +58,7 @@ def check_plan(plan: Sequence[PlannedRun]) -> None:
         if key not in orders:
             orders[key] = _label_order(planned, manifest)
         if missing := orders[key].missing_class(planned):
-            problems.append(_MissingClass(planned, orders[key], missing))
-    if problems:
-        raise S4miError(_describe(problems))
+            yield _MissingClass(planned, orders[key], missing)
 
 
 def missing_datasets(plan: Sequence[PlannedRun]) -> dict[Path, str]:

@@ -11,6 +11,10 @@ from s4mi.studies.events import RunOutcome
 REPORT_NAME = "report.html"
 
 
+LISTED = 5
+"""Names of skipped runs in a line."""
+
+
 def write_study_report(
     out: Path,
     outcomes: Sequence[RunOutcome],
@@ -34,6 +38,15 @@ def write_study_report(
 
 
 def skipped_lines(outcomes: Sequence[RunOutcome]) -> list[str]:
-    """Return a line that lists the skipped runs, if there are any."""
-    names = [one.planned.name for one in outcomes if one.skipped]
-    return [f"{plural(len(names), 'run')} skipped, budget too small: {', '.join(names)}"] if names else []
+    """Return a line for each reason for which runs were skipped, with the first of them."""
+    late = [one.planned.name for one in outcomes if one.skipped and not one.unsupported]
+    unlabelled = [one.planned.name for one in outcomes if one.unsupported]
+    reasons = {"budget too small": late, "a class would have no labelled image": unlabelled}
+    return [
+        f"{plural(len(names), 'run')} skipped, {reason}: {_listed(names)}" for reason, names in reasons.items() if names
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more

@@ -13,10 +13,11 @@ from pathlib import Path
 import joblib
 import torch
 
-from s4mi.config import PlannedRun, RunConfig, StudyConfig, plan_study
+from s4mi.config import PlannedRun, StudyConfig, plan_study
 from s4mi.errors import S4miError, require_extra
 from s4mi.records import PretrainingRecord, RunRecord, read_any_record
 from s4mi.studies.budget import Budget
+from s4mi.studies.devices import check_devices, with_threads
 from s4mi.studies.events import (
     AttemptFailed,
     EventHandler,
@@ -28,7 +29,7 @@ from s4mi.studies.events import (
     StudyStopping,
 )
 from s4mi.studies.lock import study_lock
-from s4mi.studies.preflight import check_plan
+from s4mi.studies.preflight import check_plan, too_few_labels
 from s4mi.studies.queue import RunQueue
 from s4mi.studies.run_id import RunIdentity, RunMetadata, metadata_of, read_metadata, run_identities, write_metadata
 from s4mi.studies.run_state import (
@@ -77,13 +78,14 @@ def run_study(
     """
     plan = tuple(plan_study(study, out.absolute()))
     if workers or ray is not None:
-        _check_devices(plan)
+        check_devices(plan)
         check_importable(plan)
     identities = run_identities(plan)
-    _check_unfinished(plan, out, identities)
+    skipped = _check_unfinished(plan, out, identities, skip=study.unsupported == "skip")
     with study_lock(out):
         runner = _StudyRunner(plan, out, on_event, identities=identities, budget=study.seconds)
         runner.load_state()
+        runner.leave_out(skipped)
         if runner.done:
             pass  # without connecting to a cluster
         elif ray is not None:
@@ -100,12 +102,22 @@ def run_study(
     return [runner.outcomes[planned.name] for planned in plan]
 
 
-def _check_unfinished(plan: Sequence[PlannedRun], out: Path, identities: Mapping[str, RunIdentity]) -> None:
-    """Check the unfinished runs against their data sets before anything is moved or trained."""
+def _check_unfinished(
+    plan: Sequence[PlannedRun], out: Path, identities: Mapping[str, RunIdentity], *, skip: bool
+) -> dict[str, str]:
+    """Check the unfinished runs against their data sets before anything is moved or trained.
+
+    Args:
+        skip: leave out runs whose label fraction leaves a class without labels, and return them with the reason.
+    """
     check_study_format(out)
     locations = run_locations(plan, out, identities)
     finished = {location.planned.name for location in locations if is_finished(location)}
-    check_plan([planned for planned in plan if planned.name not in finished])
+    unfinished = [planned for planned in plan if planned.name not in finished]
+    if skip:
+        return too_few_labels(unfinished)
+    check_plan(unfinished)
+    return {}
 
 
 def _ray_pool(address: str, out: Path, runner: "_StudyRunner", *, max_workers: int) -> WorkerPool:
@@ -167,6 +179,12 @@ class _StudyRunner:
             if state.conflict and state.planned.name not in self.outcomes:
                 self._give_up(RunOutcome(state.planned, None, state.conflict, attempted=False))
 
+    def leave_out(self, reasons: Mapping[str, str]) -> None:
+        """Skip runs that cannot be trained, each for its reason."""
+        for planned in self._plan:
+            if planned.name in reasons and planned.name not in self.outcomes:
+                self._skip(planned, reasons[planned.name], unsupported=True)
+
     def run(self, pool: WorkerPool, request: StopRequest, *, threads: int | None = None) -> None:
         """Train the remaining runs."""
         self._pool = pool
@@ -197,7 +215,7 @@ class _StudyRunner:
         return self._budget.reason_to_skip(planned, epochs_done=self._epochs_done[planned.name], dependents=dependents)
 
     def _submit(self, planned: PlannedRun, pool: WorkerPool, threads: int | None) -> None:
-        run, config = self._out / planned.name, _with_threads(planned.config, threads)
+        run, config = self._out / planned.name, with_threads(planned.config, threads)
         try:
             claim_folder(run, config, self._metadata(planned, read_metadata(run).seconds))
         except OSError as error:
@@ -247,9 +265,9 @@ class _StudyRunner:
         except OSError as error:
             raise self._write_error(run, error) from error
 
-    def _skip(self, planned: PlannedRun, reason: str) -> None:
+    def _skip(self, planned: PlannedRun, reason: str, *, unsupported: bool = False) -> None:
         """Skip a run that does not fit into the budget, and the runs that depend on it."""
-        self._end(RunOutcome(planned, None, reason, attempted=False, skipped=True))
+        self._end(RunOutcome(planned, None, reason, attempted=False, skipped=True, unsupported=unsupported))
         for other in self._queue.drop(planned):
             reason = f"depends on {other.needs}, which was skipped"
             self._end(RunOutcome(other, None, reason, attempted=False, skipped=True))
@@ -276,21 +294,3 @@ def _disk_full(out: Path, reason: str) -> str:
         f"{out}: the disk is full ({reason}; {free:.0f} MiB free); finished runs are kept: free some space and rerun "
         "the same command"
     )
-
-
-def _check_devices(plan: Sequence[PlannedRun]) -> None:
-    for planned in plan:
-        hardware = planned.config.hardware
-        if hardware.devices > 1 or hardware.num_nodes > 1:
-            devices = hardware.devices * hardware.num_nodes
-            raise S4miError(
-                f"{planned.name}: hardware requests {devices} devices, but each run of a study uses one; remove "
-                "hardware.devices and hardware.num_nodes, and train several runs at a time with --workers"
-            )
-
-
-def _with_threads(config: RunConfig, threads: int | None) -> RunConfig:
-    """Settings of the run with its share of the cores, unless they set the number of threads."""
-    if threads is None or config.hardware.threads is not None:
-        return config
-    return config.model_copy(update={"hardware": config.hardware.model_copy(update={"threads": threads})})
