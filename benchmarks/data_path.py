@@ -35,7 +35,8 @@ from measured import Pair, Work, machine, report, turn_by_turn
 from s4mi.contract import MultiCrop, ViewSpec
 from s4mi.data.loading.augment import TOLERANCE, apply_on_cpu, apply_on_device, draw_views
 from s4mi.data.loading.batch_source import CachedTargets
-from s4mi.data.loading.cache import Cache, open_cache
+from s4mi.data.loading.cache import open_cache
+from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.loader import TrainBatches
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest

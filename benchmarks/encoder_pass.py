@@ -33,7 +33,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from measured import Pair, machine, report, turn_by_turn
 from s4mi.contract.features import POOLED
-from s4mi.data.loading.cache import Cache, open_cache
+from s4mi.data.loading.cache import open_cache
+from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.synthetic import draw_lesions
@@ -98,7 +99,7 @@ class Sides:
         features = []
         with torch.inference_mode():
             for images in loader:
-                tokens = network.net.forward_features(network.normalise(images))
+                tokens = network.net.forward_features(network.normalise(images))  # type: ignore[operator]
                 features.append(_pooled(network.net, tokens))
         return torch.cat(features).numpy()
 
@@ -139,7 +140,9 @@ def _compare(sides: Sides, rounds: int) -> Iterator[tuple[Pair, str]]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # as `FrozenEncoder` does
         network = Backbone(sides.name, image_size=sides.size, weights=sides.weights).eval().requires_grad_(False)
-    precisions: dict[str, Precision] = {"float32": "32"} | ({"bfloat16": "auto"} if has_bfloat16() else {})
+    precisions: dict[str, Precision] = {"float32": "32"}
+    if has_bfloat16():
+        precisions["bfloat16"] = "auto"
     made: dict[str, np.ndarray] = {}
 
     def work(side: str, compute: Callable[[], np.ndarray]) -> int:

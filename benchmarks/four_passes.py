@@ -26,7 +26,7 @@ from torchvision.transforms import functional as TF
 
 from s4mi.contract import Batch, ViewSpec
 from s4mi.engine.optim import OptimConfig
-from s4mi.nets.fpn import FPN
+from s4mi.nets.pixel_features import PixelFeatures
 
 GEOMETRY = slice(0, 6)
 """Geometric parameters of an image: top, left, height and width of the crop, flipped left-right and up-down."""
@@ -123,7 +123,7 @@ class FourPasses:
 
     def __init__(
         self,
-        net: FPN,
+        net: PixelFeatures,
         supply: Supply,
         *,
         clusters: int,

@@ -33,7 +33,8 @@ from s4mi.contract import MethodConfig, MultiCrop, Task
 from s4mi.data.checks.check import check_path
 from s4mi.data.duplicates import near_duplicates
 from s4mi.data.loading.batch_source import CachedTargets
-from s4mi.data.loading.cache import Cache, open_cache
+from s4mi.data.loading.cache import open_cache
+from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.loader import TrainBatches
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest, load_manifest
