@@ -8,7 +8,7 @@ import pytest
 
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
-from s4mi.records import Cost, LabelCounts, PretrainingRecord, RunRecord
+from s4mi.records import Cost, FitRecord, LabelCounts, PretrainingRecord, RunRecord
 from s4mi.studies.cost_model import CostModel
 from s4mi.training.versions import version_note
 
@@ -60,6 +60,18 @@ def test_pre_training_processes_as_many_images_per_epoch_as_others_of_its_kind(l
     done = PretrainingRecord.model_construct(epochs=3, cost=Cost.model_construct(seconds=12, images_per_second=10))
     cost_model.add_record(quick(lesions, SIMCLR, epochs=3), done)
     assert cost_model.seconds(quick(lesions, SIMCLR, epochs=9)) == pytest.approx(36)
+
+
+def test_a_fitted_run_uses_its_images_once_and_its_features_are_not_its_own_cost(lesions: Path, quick: Quick) -> None:
+    """Two seconds for 20 images, after 40 seconds of encoding; five times the labels take five times the fit."""
+    settings = {"name": "frozen", "backbone": "tiny_resnet", "weights": "none", "join": []}
+    fit = FitRecord(features=[], seconds=2, notes=[], chosen={}, scores={})
+    done = record(seconds=42, images=420, labelled=20, percent=10, epochs=1)
+    done = done.model_copy(update={"fit": fit, "cost": Cost.model_construct(seconds=42, images_per_second=10)})
+    cost_model = CostModel()
+    cost_model.add_record(quick(lesions, settings, epochs=20, epoch_steps=10, label_fraction=10), done)
+    later = quick(lesions, settings, epochs=20, epoch_steps=10, label_fraction=50)
+    assert cost_model.seconds(later) == pytest.approx(10)
 
 
 def made_with(versions: dict[str, str], revision: str | None = None) -> RunRecord:

@@ -27,9 +27,11 @@ class _Totals:
     epochs: int = 0
 
     def add(self, record: RunRecord | PretrainingRecord) -> None:
+        fit = record.fit if isinstance(record, RunRecord) else None
+        seconds = record.cost.seconds if fit is None else fit.seconds  # features are computed once for all runs
         self.runs += 1
-        self.seconds += record.cost.seconds
-        self.images += record.cost.seconds * record.cost.images_per_second
+        self.seconds += seconds
+        self.images += seconds * record.cost.images_per_second
         self.epochs += record.epochs
 
 
@@ -81,7 +83,7 @@ class CostModel:
         images = self._images_per_epoch(config)
         if images is None:
             images = similar.images / similar.epochs
-        return images * config.epochs * similar.seconds / similar.images
+        return images * _passes(config) * similar.seconds / similar.images
 
     def estimate(self, config: RunConfig) -> float | None:
         """Return `seconds`, or else an estimate from an active run of the same kind, or else from all other kinds.
@@ -100,11 +102,11 @@ class CostModel:
             finished = {kind: one.seconds / one.images for kind, one in self._by_kind.items() if one.images}
             costs = [each / _cost_of(kind) for kind, each in {**self._active_seconds_per_image, **finished}.items()]
             seconds_per_image = median(costs) * _relative_cost(config) if costs else None
-        return images * config.epochs * seconds_per_image if images is not None and seconds_per_image else None
+        return images * _passes(config) * seconds_per_image if images is not None and seconds_per_image else None
 
     def _images_per_epoch(self, config: RunConfig) -> float | None:
         """Return the images of an epoch; None: as many as in runs of the same kind, or unknown."""
-        if config.epoch_steps is not None:
+        if config.epoch_steps is not None and not config.method.fitted:
             return config.epoch_steps * config.batch_size
         totals = self._by_data.get((config.data.path, _training_images(config)))
         if _training_images(config) != "labelled":  # all training images, whatever the labels
@@ -114,6 +116,11 @@ class CostModel:
         tasks = ((config.data.path, task) for task in sorted(config.method.tasks))
         annotated = next((self._annotated[task] for task in tasks if task in self._annotated), None)
         return config.amount.value / 100 * annotated if annotated and config.amount.unit == "percent" else None
+
+
+def _passes(config: RunConfig) -> int:
+    """Number of times that training uses each of its images; a fitted method sees them once."""
+    return 1 if config.method.fitted else config.epochs
 
 
 def _settings_without_seed(config: RunConfig) -> str:
