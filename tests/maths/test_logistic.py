@@ -1,5 +1,7 @@
 """Logistic regression on few labels, against scikit-learn's on the same arrays."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,9 +9,13 @@ from sklearn.linear_model import LogisticRegression
 
 from s4mi.errors import S4miError
 from s4mi.maths.folds import folds
-from s4mi.maths.logistic import STRENGTHS, UNSEEN, LogisticProblem, fit_logistic
+from s4mi.maths.logistic import STRENGTHS, UNSEEN, LinearFit, LogisticProblem
 
 Floats = NDArray[np.float64]
+
+
+def fit_logistic(x: Any, y: Any, *, strength: float, **settings: Any) -> LinearFit:
+    return LogisticProblem(x, y, **settings).fit(strength)
 
 
 def samples(n: int, d: int, classes: int, *, noise: float = 0.2, seed: int = 0) -> tuple[Floats, NDArray[np.int64]]:

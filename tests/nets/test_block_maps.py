@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from s4mi.errors import S4miError
-from s4mi.nets.block_maps import block_widths, default_blocks, fitting_size, frozen_encoders, has_one_stride
+from s4mi.nets.backbone import fitting_size
+from s4mi.nets.block_maps import block_widths, default_blocks, frozen_encoders, has_one_stride
 from s4mi.nets.frozen_encoder import TOKENS
 
 

@@ -17,9 +17,8 @@ from s4mi.contract.features import (
     MaskedBatch,
     MaskedFeatures,
     turned,
-    turned_back,
 )
-from s4mi.contract.frozen_encoder import FrozenEncoderConfig
+from s4mi.contract.frozen_encoder import CLASSICAL, FrozenEncoderConfig, JoinedFeaturesConfig
 from s4mi.contract.method import (
     Classifier,
     ClusterAssignment,
@@ -48,6 +47,7 @@ from s4mi.contract.views import (
 
 __all__ = [
     "AUTO",
+    "CLASSICAL",
     "CLASSIFICATION_VIEWS",
     "MOST_CLUSTERS",
     "PAPER_SEGMENTATION_VIEWS",
@@ -68,6 +68,7 @@ __all__ = [
     "FittedClassifier",
     "FittedSegmenter",
     "FrozenEncoderConfig",
+    "JoinedFeaturesConfig",
     "LabelledFeatures",
     "Losses",
     "MaskedBatch",
@@ -92,5 +93,4 @@ __all__ = [
     "WeightRule",
     "sigmoid_ramp",
     "turned",
-    "turned_back",
 ]

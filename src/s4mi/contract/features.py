@@ -202,9 +202,3 @@ def turned(images: Tensor, view: int) -> Tensor:
     """Return (…, S, S) images in one of `TURNS` views: view % 4 quarter turns, from view 4 on of the mirror image."""
     mirrored = images.flip(-1) if view >= TURNS // 2 else images
     return torch.rot90(mirrored, view % 4, (-2, -1))
-
-
-def turned_back(images: Tensor, view: int) -> Tensor:
-    """Invert `turned`."""
-    unturned = torch.rot90(images, -(view % 4), (-2, -1))
-    return unturned.flip(-1) if view >= TURNS // 2 else unturned

@@ -36,7 +36,7 @@ ROUGH, TIGHT = 1e-3, 1e-10
 
 
 @dataclass(frozen=True)
-class LinearHead:
+class LinearFit:
     """z = W x + b.
 
     Attributes:
@@ -117,7 +117,7 @@ class LogisticProblem:
         self.mean = self.x.mean(axis=0)
         self.coordinates, self.basis = _span(self.x - self.mean)
 
-    def fit(self, strength: float, *, start: Solution | None = None) -> LinearHead:
+    def fit(self, strength: float, *, start: Solution | None = None) -> LinearFit:
         """Return the head with this strength."""
         problem = self._folded([np.empty(0, dtype=np.int64)])
         return self._head(problem, solve(problem, strength, start=start, tolerance=TIGHT))
@@ -174,32 +174,18 @@ class LogisticProblem:
             constant[(positives > 0) & (positives < totals)] = np.nan
         return Folded(self.coordinates, self.targets, weight, constant, softmax=softmax)
 
-    def _head(self, problem: Folded, solution: Solution) -> LinearHead:
+    def _head(self, problem: Folded, solution: Solution) -> LinearFit:
         fitted = np.isnan(problem.constant[0])
         weight = np.where(fitted[:, None], solution.weight[:, 0].T @ self.basis, 0.0)
         bias = np.where(fitted, solution.bias[0] - weight @ self.mean, np.nan_to_num(problem.constant[0]))
         if self.binary:
-            return LinearHead(
+            return LinearFit(
                 np.concatenate([-weight / 2, weight / 2]), np.array([-bias[0] / 2, bias[0] / 2]), np.repeat(fitted, 2)
             )
-        return LinearHead(weight, bias, fitted)
+        return LinearFit(weight, bias, fitted)
 
     def _both(self, logits: Floats) -> Floats:
         return np.concatenate([-logits / 2, logits / 2], axis=1) if self.binary else logits
-
-
-def fit_logistic(
-    x: NDArray[Any],
-    y: NDArray[Any],
-    *,
-    strength: float,
-    classes: int | None = None,
-    sample_weight: NDArray[Any] | None = None,
-    multilabel: bool = False,
-) -> LinearHead:
-    """Fit one head; see `LogisticProblem` for the arguments, and for choosing the strength by folds."""
-    problem = LogisticProblem(x, y, classes=classes, sample_weight=sample_weight, multilabel=multilabel)
-    return problem.fit(strength)
 
 
 def _span(x: Floats) -> tuple[Floats, Floats]:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from s4mi.contract import Fit
+from s4mi.contract import Fit, WeightRule
 from s4mi.maths.folds import folds
 from s4mi.maths.logistic import LogisticProblem
+from s4mi.maths.losses import class_weights, positive_weights
 from s4mi.nets.feature_heads import ClassMeansHead, HeadName, LinearHead, NeighboursHead, neighbour_logits
 
 Number = TypeVar("Number", int, float)
@@ -56,6 +57,28 @@ class Samples:
     def targets(self) -> NDArray[np.float64]:
         """(N, K) 0/1."""
         return self.labels.astype(np.float64) if self.multilabel else np.eye(self.classes)[self.labels]
+
+
+def weights_of_classes(labels: NDArray[Any], classes: int, rule: WeightRule | tuple[float, ...]) -> NDArray[np.float64]:
+    """(K,) weight of each class, or of its positives in multi-label tasks, from the labels of the run alone."""
+    if labels.ndim == 2:
+        weight = positive_weights(labels.sum(axis=0).astype(int).tolist(), len(labels), rule)
+    else:
+        weight = class_weights(np.bincount(labels, minlength=classes).tolist(), rule)
+    return np.ones(classes) if weight is None else weight.double().numpy()
+
+
+def weights_of_labels(labels: NDArray[Any], of_class: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weight of each label, of the shape of `labels`; negatives of multi-label tasks have 1."""
+    return np.where(labels > 0, of_class, 1.0) if labels.ndim == 2 else of_class[labels]
+
+
+def not_fitted(labels: NDArray[Any], classes: Sequence[str]) -> tuple[str, ...]:
+    """A note on classes that no labelled image shows, or all of them; nothing if there are none."""
+    targets = labels if labels.ndim == 2 else np.eye(len(classes))[labels]
+    count = targets.sum(axis=0)
+    names = [name for name, shown in zip(classes, count, strict=True) if shown in (0, len(targets))]
+    return (f"not fitted, as all labelled images agree: {', '.join(names)}; label more images",) if names else ()
 
 
 def new_head(name: HeadName, *, multilabel: bool) -> Head:

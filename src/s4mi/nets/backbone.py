@@ -155,6 +155,7 @@ def takes_size(name: str, image_size: int) -> str:
     return ""
 
 
+@cache
 def patch_size_of(name: str) -> int:
     """Side of the patches of a network, of which image sides must be multiples; 1 if any size will do.
 
@@ -165,6 +166,16 @@ def patch_size_of(name: str) -> int:
     with torch.device("meta"):
         net = TINY[name](image_size=64) if name in TINY else timm.create_model(name, num_classes=0)
     return patch_size(net)
+
+
+def fitting_size(name: str, image_size: int) -> int:
+    """The size nearest to `image_size` that is a multiple of the patches of a network.
+
+    Raises:
+        S4miError: an unknown name.
+    """
+    patch = patch_size_of(name)
+    return max(1, round(image_size / patch)) * patch
 
 
 def no_imagenet(name: str) -> S4miError:

@@ -8,7 +8,7 @@ import timm
 import torch
 
 from s4mi.errors import S4miError
-from s4mi.nets.backbone import TINY, check_backbone
+from s4mi.nets.backbone import TINY, check_backbone, fitting_size
 from s4mi.nets.frozen_encoder import FrozenEncoder
 
 MOST_BLOCKS = 4
@@ -48,17 +48,6 @@ def block_widths(name: str, blocks: Sequence[int]) -> tuple[int, ...]:
                 f"(given {block})"
             )
     return tuple(info[block][0] for block in blocks)
-
-
-def fitting_size(name: str, image_size: int) -> int:
-    """The size nearest to `image_size` that is a multiple of the network's patches.
-
-    Raises:
-        S4miError: an unknown network.
-    """
-    embed = getattr(_described(name), "patch_embed", None)
-    patch = embed.patch_size[0] if embed is not None and hasattr(embed, "patch_size") else 1
-    return max(1, round(image_size / patch)) * int(patch)
 
 
 def frozen_encoders(

@@ -10,7 +10,6 @@ The network is built when features are first computed, not before: where the sto
 
 import copy
 import hashlib
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 
 from s4mi.contract.features import POOLED, Extractor
 from s4mi.errors import S4miError
-from s4mi.nets.backbone import Backbone, check_backbone
+from s4mi.nets.backbone import Backbone, check_backbone, fitting_size
 from s4mi.nets.weight_files import file_hash
 from s4mi.nets.weights import IMAGENET, NONE, check_weights
 
@@ -41,9 +40,7 @@ class FrozenEncoder(Extractor):
     `key` holds.
     """
 
-    def __init__(
-        self, name: str, *, weights: str, image_size: int, blocks: Sequence[int] = (), any_size: bool = False
-    ) -> None:
+    def __init__(self, name: str, *, weights: str, image_size: int, blocks: Sequence[int] = ()) -> None:
         """Describe the encoder; nothing is built yet.
 
         Args:
@@ -59,9 +56,8 @@ class FrozenEncoder(Extractor):
         super().__init__()
         check_backbone(name)
         check_weights(weights)
-        self.name, self.weights, self.image_size = name, weights, _nearest_multiple(image_size, name)
+        self.name, self.weights, self.image_size = name, weights, fitting_size(name, image_size)
         self.blocks = tuple(sorted(set(blocks)))
-        self._any_size = any_size
         self.key = _key(name, weights, self.image_size, self.blocks)
         self._net: list[Backbone] = []  # in a list, so that it is no submodule: neither saved nor trained
 
@@ -77,7 +73,7 @@ class FrozenEncoder(Extractor):
             plain = (torch.inference_mode(False), torch.autocast("cpu", enabled=False))
             with torch.random.fork_rng(devices=[]), plain[0], plain[1]:
                 torch.manual_seed(0)
-                net = Backbone(self.name, image_size=self.image_size, weights=self.weights, any_size=self._any_size)
+                net = Backbone(self.name, image_size=self.image_size, weights=self.weights)
             self._net.append(net.eval().requires_grad_(False))
         return self._net[0]
 
@@ -122,13 +118,6 @@ class FrozenEncoder(Extractor):
             net._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
-
-
-def _nearest_multiple(image_size: int, name: str) -> int:
-    """Side that is a multiple of the patches in the name of a ViT."""
-    found = re.search(r"_patch(\d+)", name)
-    patch = int(found.group(1)) if found else 1
-    return max(round(image_size / patch), 1) * patch
 
 
 def _forward(net: Any, x: Tensor, blocks: Sequence[int], *, name: str) -> tuple[Tensor, list[Tensor]]:

@@ -15,9 +15,9 @@ def entry_pixels(cache: Cache, entries: NDArray[np.int64], view: int) -> NDArray
     return turned(images.permute(0, 3, 1, 2), view).permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def view_pixels(cache: Cache, entries: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """(N, S, S, 3) pixels of `places` among all entries in all views, view by view."""
-    view, index = places // len(entries), entries[places % len(entries)]
+def view_pixels(cache: Cache, entries: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """(N, S, S, 3) pixels of `positions` among all entries in all views, view by view."""
+    view, index = positions // len(entries), entries[positions % len(entries)]
     return np.concatenate([entry_pixels(cache, index[view == one], int(one)) for one in np.unique(view)])
 
 

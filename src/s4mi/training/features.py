@@ -112,8 +112,8 @@ class StoredFeatures:
         if folder.stored(ids).all():
             return 0
 
-        def images(places: NDArray[np.int64]) -> Tensor:
-            return as_images(view_pixels(cache, entries, places), self.device)
+        def images(positions: NDArray[np.int64]) -> Tensor:
+            return as_images(view_pixels(cache, entries, positions), self.device)
 
         with folder.adding():
             missing = _first_of_each(ids, ~folder.stored(ids))
@@ -236,7 +236,7 @@ class StoredFeatures:
         """Compute and store the features of the missing ids, shard by shard.
 
         Args:
-            images: returns the images of these places among the ids.
+            images: returns the images of these positions among the ids.
         """
         blocks: list[Features] = []
         begun = 0  # first image of the shard
@@ -270,9 +270,9 @@ def precision_of(runtime: Runtime) -> torch.dtype:
 
 
 def _first_of_each(ids: Ids, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the places of the wanted ids, ascending, and of equal ids the first."""
-    places = np.flatnonzero(wanted)
-    return places[np.sort(np.unique(ids[places], return_index=True)[1])]
+    """Return the positions of the wanted ids, ascending, and of equal ids the first."""
+    positions = np.flatnonzero(wanted)
+    return positions[np.sort(np.unique(ids[positions], return_index=True)[1])]
 
 
 def _check_finite(extractor: Extractor, features: Features) -> None:

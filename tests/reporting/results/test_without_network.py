@@ -70,17 +70,19 @@ def test_a_network_that_loses_does_not_beat() -> None:
 
 def test_two_seeds_cannot_tell() -> None:
     sentence = first(*seeds([0.6, 0.7], **COLOUR), *seeds([0.7, 0.9], **FROZEN))
-    assert sentence.startswith("Whether a network beats the baseline without one cannot be told with 2 common seeds: ")
+    assert sentence.startswith(
+        "Whether a network beats the baseline without one is not estimable with 2 common seeds: "
+    )
     assert sentence.endswith(
         "ahead by 0.150 ± > 0.5 (n = 2 common seeds, Holm-corrected p = 0.205), too few seeds to tell."
     )
-    assert "told with 1 common seed" in first(record(0.6, **COLOUR), record(0.9, **FROZEN))
+    assert "not estimable with 1 common seed" in first(record(0.6, **COLOUR), record(0.9, **FROZEN))
 
 
 def test_what_few_seeds_leave_open_is_not_settled_by_other_networks() -> None:
     runs = [*seeds(BASE, **COLOUR), *seeds(plus(-0.09, -0.11, -0.10), **FROZEN)]
     ahead = seeds([0.9], method="finetune")
-    assert first(*runs, *ahead).startswith("Whether a network beats the baseline without one cannot be told with 1")
+    assert first(*runs, *ahead).startswith("Whether a network beats the baseline without one is not estimable with 1")
     assert "has macro F1 0.650 ± 0.124 (n = 3), and finetune · resnet10, 0.900, n = 1 common seed" in first(
         *runs, *ahead
     )
@@ -180,7 +182,9 @@ def test_every_writer_puts_it_first(tmp_path) -> None:
     ]
     contents = report_contents(runs, title="Study")
     sentence = contents.verdict[0]
-    assert sentence.startswith("Whether a network beats the baseline without one cannot be told: ")  # equal to the bit
+    assert sentence.startswith(
+        "Whether a network beats the baseline without one is not estimable: "
+    )  # equal to the bit
     assert to_markdown(contents).split("\n\n")[1] == sentence
     assert (
         next(line for line in to_latex(contents).splitlines() if "Whether" in line or "Few" in line) == f"% {sentence}"

@@ -75,12 +75,12 @@ class FeatureFolder:
         A damaged shard counts as missing from then on.
         """
         while True:
-            found, places = self._find(ids)
+            found, positions = self._find(ids)
             blocks: list[tuple[NDArray[np.int64], Features]] = []
-            for number in np.unique(places[:, 0]):
-                chosen = np.flatnonzero(places[:, 0] == number)
+            for number in np.unique(positions[:, 0]):
+                chosen = np.flatnonzero(positions[:, 0] == number)
                 name = self._names[int(number)]
-                block = self._shards[name].read(places[chosen, 1])
+                block = self._shards[name].read(positions[chosen, 1])
                 if block is None:
                     self._drop([name])
                     break
@@ -152,10 +152,10 @@ class FeatureFolder:
 
     def _find(self, ids: Ids) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Whether each id is stored, and the shard and position of those that are."""
-        found, places = self._look_up(ids)
+        found, positions = self._look_up(ids)
         if not found.all() and self._refresh():
-            found, places = self._look_up(ids)
-        return found, places
+            found, positions = self._look_up(ids)
+        return found, positions
 
     def _look_up(self, ids: Ids) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         if not len(self._ids):

@@ -8,11 +8,10 @@ tried, since shallow trees need more samples than a penalised line.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
@@ -30,8 +29,8 @@ from s4mi.contract import (
 )
 from s4mi.maths.boosting import boosting_loss, fit_boosting
 from s4mi.maths.folds import folds
-from s4mi.maths.losses import class_weights, cross_entropy, multilabel_cross_entropy, positive_weights
-from s4mi.methods.feature_fits import Samples, fit_head
+from s4mi.maths.losses import cross_entropy, multilabel_cross_entropy
+from s4mi.methods.feature_fits import Samples, fit_head, not_fitted, weights_of_classes, weights_of_labels
 from s4mi.nets.classical_features import ClassicalFeatures
 from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.feature_heads import JoinedFeatures, LinearHead
@@ -97,9 +96,8 @@ class Classical(FittedClassifier):
         x, y = data.blocks[0][:, 0], data.labels
         seed = int(generator.integers(2**31))
         self.standardised.fit([torch.from_numpy(x)])
-        samples = Samples(
-            self.standardised([torch.from_numpy(x)]), y, data.groups, len(self.task.classes), self._weights(y)
-        )
+        weight = weights_of_labels(y, weights_of_classes(y, len(self.task.classes), self.config.class_weights))
+        samples = Samples(self.standardised([torch.from_numpy(x)]), y, data.groups, len(self.task.classes), weight)
         logistic = fit_head(self.linear, "logistic", samples, np.random.default_rng(seed))
         scores = {f"{name} of logistic": value for name, value in (logistic.scores or {}).items()}
         wanted = self.config.head == "boosting"
@@ -115,27 +113,11 @@ class Classical(FittedClassifier):
             models = fit_boosting(x, y, classes=samples.classes, sample_weight=samples.weight, seed=seed % 2**16)
             trees = models.trees(x.shape[1])
         if trees is None:
-            return Fit(self._notes(y), chosen={"head": "logistic", **(logistic.chosen or {})}, scores=scores)
+            return Fit(
+                not_fitted(y, self.task.classes), chosen={"head": "logistic", **(logistic.chosen or {})}, scores=scores
+            )
         self.boosted.set_trees(**vars(trees))
-        return Fit(self._notes(y), chosen={"head": "boosting"}, scores=scores)
-
-    def _weights(self, labels: NDArray[Any]) -> NDArray[np.float64]:
-        """Weight of each sample, (N,), or (N, K) for multi-label tasks."""
-        rule, classes = self.config.class_weights, len(self.task.classes)
-        if labels.ndim == 2:
-            weight = positive_weights([int(count) for count in labels.sum(axis=0)], len(labels), rule)
-            return np.ones(len(labels)) if weight is None else np.where(labels > 0, weight.double().numpy(), 1.0)
-        weight = class_weights(np.bincount(labels, minlength=classes).tolist(), rule)
-        return np.ones(len(labels)) if weight is None else weight.double().numpy()[labels]
-
-    def _notes(self, labels: NDArray[Any]) -> tuple[str, ...]:
-        targets = labels if labels.ndim == 2 else np.eye(len(self.task.classes))[labels]
-        count = targets.sum(axis=0)
-        constant = (count == 0) | (count == len(targets))
-        names = [name for name, same in zip(self.task.classes, constant, strict=True) if same]
-        if not names:
-            return ()
-        return (f"not fitted, as all labelled images agree: {', '.join(names)}; label more images",)
+        return Fit(not_fitted(y, self.task.classes), chosen={"head": "boosting"}, scores=scores)
 
     def head_logits(self, blocks: Sequence[Tensor]) -> Tensor:
         x = blocks[0]

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from s4mi.contract import (
@@ -28,21 +28,20 @@ from s4mi.contract import (
     Extractor,
     Fit,
     FittedClassifier,
-    FrozenEncoderConfig,
+    JoinedFeaturesConfig,
     LabelledFeatures,
     Losses,
     Task,
     ViewSpec,
-    WeightRule,
 )
 from s4mi.maths.folds import folds
-from s4mi.maths.logistic import LinearHead as LinearFit
-from s4mi.maths.logistic import LogisticProblem
-from s4mi.maths.losses import class_weights, cross_entropy, multilabel_cross_entropy, positive_weights
+from s4mi.maths.logistic import LinearFit, LogisticProblem
+from s4mi.maths.losses import cross_entropy, multilabel_cross_entropy
 from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share, two_sided
+from s4mi.methods.feature_fits import not_fitted, weights_of_classes, weights_of_labels
 from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.feature_heads import JoinedFeatures, LinearHead
-from s4mi.nets.joined_extractors import CLASSICAL, joined_extractors
+from s4mi.nets.joined_extractors import joined_extractors
 from s4mi.nets.weights import start_weights
 from s4mi.records import IGNORE, TaskKind
 
@@ -58,7 +57,7 @@ MOST_FOLDS = 5
 Floats = NDArray[np.float64]
 
 
-class PseudoLabelsConfig(FrozenEncoderConfig):
+class PseudoLabelsConfig(JoinedFeaturesConfig):
     """Settings of pseudo-labels on frozen features."""
 
     summary: ClassVar[str] = "Fit a head on frozen features, then again with its sure predictions for other images"
@@ -67,11 +66,6 @@ class PseudoLabelsConfig(FrozenEncoderConfig):
     default_views: ClassVar[ViewSpec] = ViewSpec()
 
     name: Literal["pseudo_labels"] = "pseudo_labels"
-    join: tuple[str, ...] = Field(
-        (CLASSICAL,),
-        description="Further features to join to those of the backbone: classical (colour, texture and shape), or "
-        "encoders as NAME=FILE, or NAME for its ImageNet weights",
-    )
     precision: PositiveFloat = Field(
         0.95, le=1, description="Mean precision of the classes that the kept pseudo-labels are to have, by folds"
     )
@@ -86,20 +80,9 @@ class PseudoLabelsConfig(FrozenEncoderConfig):
         None,
         description="Weight of all pseudo-labels together, as a multiple of that of all labels; none: chosen by folds",
     )
-    class_weights: WeightRule | tuple[float, ...] = Field(
-        "inverse",
-        description="Class weights of the fit: none, inverse or median frequency of the labelled images, or a list of "
-        "numbers; multi-label: weights of the positives",
-    )
-
-    @field_validator("join", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
     def technique(self, pretraining: str | None = None) -> str:
-        joined = "".join(f" + {name.partition('=')[0]}" for name in self.join)
-        return super().technique(pretraining) + joined
+        return super().technique(pretraining) + self.joined_label
 
     def build(self, task: Task) -> "PseudoLabels":
         return PseudoLabels(self, task)
@@ -143,8 +126,8 @@ class PseudoLabels(FittedClassifier):
         x = self.joined(blocks).double().numpy()
         others = [torch.from_numpy(block) for block in data.unlabelled]
         u = self.joined(others).double().numpy() if others else x[:0]
-        of_class = self._of_class(data.labels)
-        labelled = Samples(x, data.labels, self._weights(data.labels, of_class))
+        of_class = weights_of_classes(data.labels, len(self.task.classes), self.config.class_weights)
+        labelled = Samples(x, data.labels, weights_of_labels(data.labels, of_class))
         held_out = folds(data.labels, data.groups, generator=generator)
         if not held_out:
             self._take(self._problem(labelled).fit(STRENGTH))
@@ -161,8 +144,9 @@ class PseudoLabels(FittedClassifier):
         student, kept = self._student(labelled, u, choice)
         self._take(student)
         used = f"{kept} of {len(u)} training images without labels have pseudo-labels"
+        unhelpful = "no pseudo-labels, as they do not lower the loss on held-out labels"
         return Fit(
-            notes=(used if choice.weight else "no pseudo-labels, as they do not lower the loss on held-out labels",),
+            notes=(used if choice.weight else unhelpful, *not_fitted(data.labels, self.task.classes)),
             chosen={"strength": choice.strength, "share": share, "unlabelled_weight": choice.weight or 0.0},
             scores=scores,
         )
@@ -175,19 +159,6 @@ class PseudoLabels(FittedClassifier):
         return LogisticProblem(
             samples.x, samples.labels, classes=classes, sample_weight=samples.weight, multilabel=self.multilabel
         )
-
-    def _of_class(self, labels: NDArray[Any]) -> Floats:
-        """(K,) weight of each class; in multi-label tasks of its positives."""
-        rule, classes = self.config.class_weights, len(self.task.classes)
-        if self.multilabel:
-            weight = positive_weights([int(count) for count in labels.sum(axis=0)], len(labels), rule)
-        else:
-            weight = class_weights([int(count) for count in np.bincount(labels, minlength=classes)], rule)
-        return np.ones(classes) if weight is None else weight.double().numpy()
-
-    def _weights(self, labels: NDArray[Any], of_class: Floats) -> Floats:
-        """Weight of each label, of the shape of `labels`."""
-        return np.where(labels > 0, of_class, 1.0) if self.multilabel else of_class[labels]
 
     def _thresholds(self, logits: Floats, labels: NDArray[Any]) -> tuple[Tensor, float]:
         """Thresholds (K,), or (K, 2) of negatives and positives, from held-out logits (N, K); the share that is kept.
@@ -224,7 +195,7 @@ class PseudoLabels(FittedClassifier):
             labels = confident(z, choice.thresholds)
         known = (labels != IGNORE).numpy()
         classes = np.where(known, labels.numpy(), 0)
-        return Samples(u, classes, known * self._weights(classes, choice.of_class))
+        return Samples(u, classes, known * weights_of_labels(classes, choice.of_class))
 
     def _student(self, labelled: "Samples", u: Floats, choice: "Choice") -> tuple[LinearFit, int]:
         """The student of a teacher that is fitted to these labels, and the number of images with a pseudo-label."""

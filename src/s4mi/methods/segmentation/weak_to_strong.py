@@ -149,9 +149,8 @@ def complementary_halves(features: Sequence[Tensor]) -> list[Tensor]:
     factors: dict[int, Tensor] = {}
     for level in features:
         if level.shape[1] not in factors:
-            like = level.new_ones(1, level.shape[1], 1, 1)
-            m = draw_for_batch(count, partial(_half_of_channels, like))
-            doubled = torch.where(whole[:, None, None, None] == 0, 2 * m.to(level.dtype), 1)
+            m = draw_for_batch(count, partial(_half, level))
+            doubled = torch.where(whole[:, None, None, None] == 0, 2 * m, 1)
             factors[level.shape[1]] = torch.cat([doubled, 2 - doubled])
     return [level * factors[level.shape[1]] for level in features]
 
@@ -186,8 +185,3 @@ def cut(images: Tensor, boxes: Tensor) -> Tensor:
     """(U, ...) images with their boxes filled from the previous image of the batch over all processes."""
     before = own_share(from_all_processes(images).roll(1, dims=0))
     return torch.where(boxes, before, images)
-
-
-def _half_of_channels(like: Tensor, images: int) -> Tensor:
-    """(images, C, 1, 1) random half of the channels of `like`, (1, C, 1, 1)."""
-    return torch.rand_like(like.expand(images, -1, 1, 1)) < 0.5

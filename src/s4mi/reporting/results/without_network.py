@@ -140,7 +140,7 @@ def counted_sentence(findings: Sequence[Findings]) -> str | None:
         return None
     rules: tuple[tuple[str, Callable[[set[Outcome]], bool]], ...] = (
         ("no network beats the baseline without one beyond chance", lambda seen: seen == {"unbeaten"}),
-        ("it cannot be told with so few seeds", lambda seen: "untold" in seen and "beaten" not in seen),
+        ("it is not estimable with so few seeds", lambda seen: "untold" in seen and "beaten" not in seen),
         ("a network beats it at some label fraction tested", lambda seen: "beaten" in seen),
     )
     parts = []
@@ -158,7 +158,7 @@ def _headline(met: Sequence[AtFraction]) -> str:
     if outcomes == {"untold"}:
         seeds = max(one.open.seeds for one in met if one.open is not None)
         few = f" with {plural(seeds, 'common seed')}" if seeds < FEWEST_SEEDS else ""
-        return f"Whether a network beats the baseline without one cannot be told{few}"
+        return f"Whether a network beats the baseline without one is not estimable{few}"
     if outcomes == {"beaten"}:
         return "A network beats the baseline without one beyond chance"
     if "beaten" not in outcomes:
