@@ -285,3 +285,13 @@ def test_a_fitted_method_fits_the_images_it_was_fitted_to(config: type[MethodCon
 def test_the_loss_of_a_fitted_method_is_finite(config: type[MethodConfig], kind: TaskKind) -> None:
     losses = begun(config, kind).loss(plain_batch(kind, size=6))
     assert all(torch.isfinite(term) and term.shape == () for term in losses.values())
+
+
+@pytest.mark.parametrize("rule", ["none", "inverse", "median", [1.0, 2.0, 3.0]], ids=str)
+@pytest.mark.parametrize(("config", "kind"), [case for case in CASES if "class_weights" in case.values[0].model_fields])
+def test_a_method_is_built_to_predict_whatever_its_class_weights(
+    config: type[MethodConfig], kind: TaskKind, rule: Any
+) -> None:
+    """Then its task has no counts, as they are those of the training images."""
+    task = Task(kind=kind, classes=("a", "b", "c"), image_size=SIZE, counts=(), labelled=0)
+    config.model_validate({**SMALL[name_of(config)], "class_weights": rule}).build(task)

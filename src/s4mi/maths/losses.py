@@ -23,11 +23,12 @@ def class_weights(counts: Sequence[int], rule: WeightRule | Sequence[float]) -> 
         median    w_k = median(n) / n_k    (Eigen & Fergus 2015)
 
     n, K and the median are over the classes that occur; others get weight 0. Explicit numbers are used unchanged.
+    Without counts, as for a method that is loaded to predict, there are no weights.
 
     Raises:
         S4miError: invalid weights, or not one per class.
     """
-    if rule == "none":
+    if rule == "none" or not counts:
         return None
     if not isinstance(rule, str):
         return _explicit_weights(rule, classes=len(counts))
@@ -50,7 +51,7 @@ def positive_weights(counts: Sequence[int], labelled: int, rule: WeightRule | Se
     Raises:
         S4miError: invalid weights, or not one per class.
     """
-    if rule == "none" or not isinstance(rule, str):
+    if rule == "none" or not isinstance(rule, str) or not counts:
         return class_weights(counts, rule)
     n = torch.tensor([float(count) for count in counts])
     mixed = (n > 0) & (n < labelled)

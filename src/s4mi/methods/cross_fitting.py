@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from s4mi.contract import TURNS, turned
+from s4mi.contract import TURNS, Losses, turned
 from s4mi.maths.class_shares import class_shares
 from s4mi.maths.losses import dice_cross_entropy
 from s4mi.maths.soft_logistic import SoftLogistic
+from s4mi.methods.decoder_fit import train_decoder
 from s4mi.nets.token_decoder import Standardise, TokenDecoder
 from s4mi.nets.token_linear import TokenLinear
 from s4mi.records import IGNORE
@@ -23,8 +24,8 @@ STRENGTH = 1e-2
 """Strength of the linear head's penalty on its squared weights."""
 MOST_TOKENS = 2**15
 """Tokens that a linear head is fitted to at most."""
-BATCH, LR, WEIGHT_DECAY, WARM_UP = 8, 2e-3, 1e-2, 0.1
-"""Images per step, greatest learning rate, weight decay and share of warm-up of a decoder's fit."""
+BATCH, LR, WEIGHT_DECAY = 8, 2e-3, 1e-2
+"""Images per step, greatest learning rate and weight decay of a decoder's fit."""
 SAMPLED = 2
 """Every so many-th row and column of the pixels serve to choose the confidence."""
 
@@ -98,19 +99,15 @@ def standardise(head: Head, data: LabelledViews) -> None:
 
 def fit_decoder(head: TokenDecoder, data: LabelledViews, *, steps: int) -> None:
     """Train a decoder by AdamW, each step on a batch in one of the flips and quarter turns."""
-    head.requires_grad_(True).train()
-    optimizer = torch.optim.AdamW(head.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, LR, total_steps=steps, pct_start=WARM_UP, cycle_momentum=False
-    )
-    for _ in range(steps):
+
+    def draw_losses() -> Losses:
         drawn = torch.randperm(len(data.rows))[:BATCH].to(data.rows.device)
         batch = data.of(drawn, view=int(torch.randint(TURNS, ())))
         images, *maps = batch.features
-        optimizer.zero_grad(set_to_none=True)
-        dice_cross_entropy(head(maps, images), batch.masks).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
+        return Losses(dice_cross_entropy=dice_cross_entropy(head(maps, images), batch.masks))
+
+    head.requires_grad_(True).train()
+    train_decoder(head.parameters(), draw_losses, steps=steps, lr=LR, weight_decay=WEIGHT_DECAY)
     head.requires_grad_(False).eval()
 
 

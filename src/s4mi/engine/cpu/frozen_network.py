@@ -4,8 +4,8 @@
     transformers        linear layers prepacked; in bfloat16 their products and the attention, while the sum of the
                         residual branches and layer normalisation stay in float32
 
-Measured with one thread on a processor with AVX-512 BF16 at 224 pixels (benchmarks/encoder_pass.py): 1.15 to 1.25 times
-as fast as timm's network in float32, 2 to 2.5 times in bfloat16.
+Measured with one thread on a processor with AVX-512 BF16 at 224 pixels, the network alone: ViT-S/14 1.17 times as fast
+as timm's in float32 and 1.79 times in bfloat16, ResNet-50 1.26 and 2.70 times.
 """
 
 import copy

@@ -57,7 +57,7 @@ class DietConfig(TuningConfig):
         50, ge=0, description="Number of optimiser steps, at the start, in which the classes alone are learnt"
     )
     label_smoothing: float = Field(
-        0.8, ge=0, lt=1, description="Share of the target that is spread over all images; paper: 0.8"
+        0.8, ge=0, lt=1, description="Share of the target that is spread over all images (label smoothing)"
     )
     head_rate: float = Field(
         100.0, gt=0, description="Learning rate of the classes, as a multiple of optim.lr, with adam and adamw"

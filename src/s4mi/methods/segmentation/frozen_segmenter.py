@@ -39,6 +39,7 @@ from s4mi.errors import S4miError
 from s4mi.maths.class_shares import class_shares
 from s4mi.maths.losses import class_weights, cross_entropy, dice
 from s4mi.maths.soft_logistic import SoftLogistic, losses_on_folds
+from s4mi.methods.decoder_fit import train_decoder
 from s4mi.nets.block_maps import block_widths, frozen_encoders
 from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.frozen_encoder import TOKENS
@@ -54,8 +55,6 @@ DEFAULT_STRENGTH = 1e-2
 FOLDS = 5
 ABSENT = -30.0
 """Logit of a class that was in no mask; of finite size, so that the loss on other masks is finite."""
-WARM_UP = 0.1
-"""Share of the decoder's steps in which the learning rate rises."""
 MOST_TOKENS = 2**15
 """Tokens that the linear head is fitted to, drawn at random, as many from each image: 50 MB per 384 channels."""
 READ = 16  # images at a time
@@ -247,27 +246,24 @@ class FrozenSegmenter(FittedSegmenter):
 
     def _fit_decoder(self, data: MaskedFeatures, generator: np.random.Generator) -> Fit:
         """Train for a fixed number of steps; each reads two halves of its batch, each half in a view of its own."""
-        config, head, losses = self.config, self.head, Losses(total=torch.zeros(()))
+        config, head = self.config, self.head
         assert isinstance(head, TokenDecoder)
+
+        def draw_losses() -> Losses:
+            halves = list(_drawn_halves(data, size=config.decoder_batch, views=self.views, generator=generator))
+            maps = [torch.cat(parts) for parts in zip(*(maps_of(half.features) for half in halves), strict=True)]
+            images, masks = (torch.cat([getattr(half, name) for half in halves]) for name in ("images", "masks"))
+            return self._losses(self._logits(maps, images), masks)
+
         device = head.classify.weight.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
             torch.manual_seed(int(generator.integers(2**62)))
             head.draw()
-            lr, steps = config.decoder_lr, config.decoder_steps
-            optimizer = torch.optim.AdamW(head.parameters(), lr=lr, weight_decay=config.decoder_weight_decay)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, lr, total_steps=steps, pct_start=WARM_UP, cycle_momentum=False
-            )
             head.train()
-            for _ in range(steps):
-                halves = list(_drawn_halves(data, size=config.decoder_batch, views=self.views, generator=generator))
-                maps = [torch.cat(parts) for parts in zip(*(maps_of(half.features) for half in halves), strict=True)]
-                images, masks = (torch.cat([getattr(half, name) for half in halves]) for name in ("images", "masks"))
-                losses = self._losses(self._logits(maps, images), masks)
-                optimizer.zero_grad(set_to_none=True)
-                losses.total.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
+            losses = train_decoder(
+                head.parameters(), draw_losses, steps=config.decoder_steps, lr=config.decoder_lr,
+                weight_decay=config.decoder_weight_decay,
+            )  # fmt: skip
         head.eval()
         return Fit(losses={name: float(value.detach()) for name, value in losses.items()})
 
