@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import GradientBoostingClassifier
 
 from s4mi.maths.logistic import UNSEEN
 from s4mi.maths.logistic_solver import negative_log_likelihood
@@ -121,6 +120,8 @@ def boosting_loss(
 
 
 def _model(seed: int) -> Any:
+    from sklearn.ensemble import GradientBoostingClassifier  # takes a second, which most runs save
+
     return GradientBoostingClassifier(
         n_estimators=ROUNDS,
         learning_rate=RATE,

@@ -10,10 +10,8 @@ from itertools import zip_longest
 
 import numpy as np
 import torch
-from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics.functional import classification as tm
 
 from s4mi.maths.calibration import BINS, THRESHOLD
 from s4mi.records import IGNORE, ClassificationScores, ClassScores, ImageScores, SegmentationScores
@@ -23,6 +21,8 @@ def score_multiclass(
     probabilities: Tensor, truth: Tensor, classes: Sequence[str], *, majority: int
 ) -> ClassificationScores:
     """Score (N, K) probabilities against (N,) int64 truth; `majority` is the most frequent labelled training class."""
+    from torchmetrics.functional import classification as tm  # imports SciPy, Transformers and Matplotlib
+
     k = len(classes)
     predicted = probabilities.argmax(dim=1)
     present = torch.bincount(truth, minlength=k) > 0
@@ -57,6 +57,8 @@ def score_multilabel(
     Args:
         majority: (K,) whether most labelled training images have each class.
     """
+    from torchmetrics.functional import classification as tm
+
     labels = truth.long()
     predicted = (probabilities > THRESHOLD).long()
     per_class = _per_class(predicted, probabilities, labels, classes)
@@ -89,6 +91,8 @@ def _per_class(
     predicted: Tensor, probabilities: Tensor | None, truth: Tensor, classes: Sequence[str]
 ) -> dict[str, ClassScores]:
     """Scores of each class against the rest, from (N, K) 0/1 predictions and truth."""
+    from torchmetrics.functional import classification as tm
+
     scores = {}
     for k, name in enumerate(classes):
         p, t = predicted[:, k], truth[:, k]
@@ -268,6 +272,8 @@ def _quotients(part: NDArray[np.int64], whole: NDArray[np.int64]) -> list[float]
 
 def _surface(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[float, float]:
     """(HD95, ASSD) in pixels; NaN if both masks are empty, the image's diagonal if one is."""
+    from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance  # takes seconds
+
     if not predicted.any() and not truth.any():
         return float("nan"), float("nan")
     if not predicted.any() or not truth.any():

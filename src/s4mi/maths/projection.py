@@ -6,7 +6,6 @@ umap   preserves neighbourhoods (McInnes et al. 2018); sizes of groups and dista
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.decomposition import PCA
 
 from s4mi.errors import require_extra
 
@@ -26,6 +25,8 @@ def pca(features: ArrayLike) -> tuple[NDArray[np.float64], float | None]:
     Raises:
         ValueError: the features are not an (N, D) array of finite numbers.
     """
+    from sklearn.decomposition import PCA  # takes a second, which most commands save
+
     x = _checked(features)
     coordinates = np.zeros((len(x), 2))
     if len(x) < 2 or not np.ptp(x, axis=0).any():

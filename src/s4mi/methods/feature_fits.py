@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from s4mi.contract import Fit, WeightRule
@@ -113,6 +112,8 @@ def _logistic(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -
 
 
 def _ridge(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> Fit:
+    from sklearn.linear_model import Ridge  # takes a second, which most runs save
+
     x, y = samples.x.numpy().astype(np.float64), 2 * samples.targets - 1
     weight = samples.weight if samples.weight.ndim == 1 else samples.weight.mean(axis=1)
 

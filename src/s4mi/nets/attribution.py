@@ -23,8 +23,6 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from monai.networks.utils import replace_modules_temp
-from monai.visualize import GradCAM, SmoothGrad, VanillaGrad
 from torch import Tensor, nn
 
 from s4mi.contract import Classifier
@@ -60,6 +58,8 @@ class MapLayer:
 
 def input_gradient(logits: Logits, images: Tensor, classes: Sequence[int]) -> Tensor:
     """Magnitude of the gradient of each image's class score: (B, 3, H, W), B classes → (B, H, W)."""
+    from monai.visualize import VanillaGrad  # here as below: importing MONAI takes seconds, which other commands save
+
     gradient = partial(VanillaGrad(_LogitsModule(logits)), retain_graph=False)
     return _per_image(images, classes, lambda image, k: _max_magnitude(gradient(image, index=k)))
 
@@ -80,6 +80,8 @@ def smooth_grad(
         samples: number of noisy copies.
         noise_level: standard deviation of the noise as a share of the image's value range.
     """
+    from monai.visualize import SmoothGrad
+
     smooth = SmoothGrad(
         _LogitsModule(logits), stdev_spread=noise_level, n_samples=samples, magnitude=False, verbose=False
     )
@@ -94,6 +96,9 @@ def smooth_grad(
 
 def grad_cam(logits: Logits, images: Tensor, classes: Sequence[int], *, layer: MapLayer) -> Tensor:
     """Grad-CAM of `logits` at `layer`, upsampled bilinearly: (B, 3, H, W), B classes → (B, H, W)."""
+    from monai.networks.utils import replace_modules_temp
+    from monai.visualize import GradCAM
+
     tap = _Tap(layer)
     cam = GradCAM(_LogitsModule(logits, tapped=tap.map), target_layers="tapped", postprocessing=lambda maps: maps)
     with replace_modules_temp(layer.net, layer.name, tap):

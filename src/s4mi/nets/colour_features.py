@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import skimage  # loads its packages when they are used
 from numpy.typing import NDArray
-from skimage.color import rgb2lab
 
 Floats = NDArray[np.float32]
 
@@ -48,7 +48,7 @@ class Colours:
 def colours(image: Floats) -> Colours:
     """Split an (S, S, 3) RGB image in [0, 1] into channels."""
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-    lab = np.asarray(rgb2lab(image), dtype=np.float32) / 100
+    lab = np.asarray(skimage.color.rgb2lab(image), dtype=np.float32) / 100
     degrees, saturation = hsv[..., 0], hsv[..., 1]
     angle = np.deg2rad(degrees)
     hue_xy = [saturation * np.cos(angle), saturation * np.sin(angle)]

@@ -10,9 +10,8 @@ Shape is that of the largest component (8-connected).
 
 import cv2
 import numpy as np
+import skimage  # loads its packages when they are used
 from numpy.typing import NDArray
-from skimage.filters import threshold_otsu
-from skimage.measure import regionprops
 
 from s4mi.nets.colour_features import CHANNELS, Colours
 
@@ -44,7 +43,7 @@ def foreground(channel: NDArray[np.uint8]) -> Mask:
     """The side of Otsu's threshold that covers less of the border; nothing in a constant image."""
     if channel.min() == channel.max():
         return np.zeros(channel.shape, dtype=bool)
-    above = np.asarray(channel > threshold_otsu(channel))
+    above = np.asarray(channel > skimage.filters.threshold_otsu(channel))
     border = np.concatenate([above[0], above[-1], above[:, 0], above[:, -1]])
     return ~above if border.mean() > 0.5 else above
 
@@ -54,7 +53,7 @@ def core(channel: NDArray[np.uint8], mask: Mask) -> Mask:
     inside = channel[mask]
     if not len(inside) or inside.min() == inside.max():
         return mask
-    above = channel > threshold_otsu(inside)
+    above = channel > skimage.filters.threshold_otsu(inside)
     outside = channel[~mask].mean()
     if abs(channel[mask & above].mean() - outside) >= abs(channel[mask & ~above].mean() - outside):
         return np.asarray(mask & above)
@@ -64,7 +63,7 @@ def core(channel: NDArray[np.uint8], mask: Mask) -> Mask:
 def shape_of(component: Mask) -> Floats:
     """The features named in `SHAPE` of one component, in parts of the image's side where they are lengths."""
     side = component.shape[0]
-    region = regionprops(component.astype(np.uint8))[0]
+    region = skimage.measure.regionprops(component.astype(np.uint8))[0]
     perimeter = max(float(region.perimeter), 1.0)
     centre = np.asarray(region.centroid) - (side - 1) / 2
     hu = np.asarray(region.moments_hu)

@@ -6,9 +6,8 @@ directions and its range.
 
 import cv2
 import numpy as np
+import skimage  # loads its packages when they are used
 from numpy.typing import NDArray
-from skimage.feature import graycomatrix, graycoprops, hog
-from skimage.morphology import disk
 
 from s4mi.nets.colour_features import Colours
 from s4mi.nets.local_binary_patterns import local_binary_patterns
@@ -41,10 +40,10 @@ def cooccurrence(grey: NDArray[np.uint8]) -> dict[str, Floats]:
     """Mean and range over four directions of Haralick's properties, at each distance."""
     angles = np.arange(4) * np.pi / 4
     levels = grey // (256 // LEVELS)
-    matrix = graycomatrix(levels, DISTANCES, angles, levels=LEVELS, symmetric=True, normed=True)
+    matrix = skimage.feature.graycomatrix(levels, DISTANCES, angles, levels=LEVELS, symmetric=True, normed=True)
     features = {}
     for name in PROPERTIES:
-        values = graycoprops(matrix, name).astype(np.float32)  # (distances, angles)
+        values = skimage.feature.graycoprops(matrix, name).astype(np.float32)  # (distances, angles)
         features[f"{name} of pairs"] = values.mean(axis=1)
         features[f"{name} of pairs, range"] = np.ptp(values, axis=1)
     return features
@@ -53,7 +52,7 @@ def cooccurrence(grey: NDArray[np.uint8]) -> dict[str, Floats]:
 def oriented_gradients(grey: NDArray[np.uint8]) -> dict[str, Floats]:
     """Histograms of oriented gradients in 4 × 4 cells, of all cells together and as strength of each cell."""
     rows, columns = (max(side // CELLS, 1) for side in grey.shape)
-    cells = hog(
+    cells = skimage.feature.hog(
         grey / 255,
         ORIENTATIONS,
         pixels_per_cell=(rows, columns),
@@ -75,7 +74,7 @@ def granulometry(grey: NDArray[np.uint8]) -> dict[str, Floats]:
     bright, dark = [], []
     opened = closed = float(grey.mean())
     for radius in RADII:
-        disc = disk(radius)
+        disc = skimage.morphology.disk(radius)
         smaller = float(cv2.morphologyEx(grey, cv2.MORPH_OPEN, disc).mean())
         greater = float(cv2.morphologyEx(grey, cv2.MORPH_CLOSE, disc).mean())
         bright.append((opened - smaller) / 255)

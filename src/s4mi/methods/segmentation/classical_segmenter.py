@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
-from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor
 
 from s4mi.contract import (
@@ -85,6 +84,8 @@ class ClassicalSegmenter(FittedSegmenter):
         return ()
 
     def fit(self, data: MaskedFeatures, generator: np.random.Generator) -> Fit:
+        from sklearn.ensemble import RandomForestClassifier  # takes a second, which most runs save
+
         classes = len(self.task.classes)
         quota = max(self.config.pixels // max(len(data) * classes, 1), 1)
         samples: list[NDArray[np.float32]] = []
