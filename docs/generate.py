@@ -1,8 +1,11 @@
 """Write docs/reference/ from the code: the command line, every setting, the methods, the Python API.
 
+Also the names of all settings, for the package's first look at a run file.
+
 `--check` only compares.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ from pydantic_core import PydanticUndefined
 from python_reference import python_page
 
 from s4mi.cli import app
-from s4mi.config import METHOD_CONFIGS, Arm, DataConfig, RunConfig, StudyConfig
+from s4mi.config import METHOD_CONFIGS, Arm, DataConfig, RunConfig, StudyConfig, first_look, setting_names
 from s4mi.config.profiles import PROFILES, profile_text
 from s4mi.config.study import StudyDataset
 from s4mi.data.spec import DatasetSpec
@@ -103,17 +106,29 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def names_of_settings() -> str:
+    """The names of the settings of every run, and of each method, as JSON."""
+    of_runs = [name for name in setting_names(RunConfig) if not name.startswith("method.")]
+    of_methods = {config.model_fields["name"].default: setting_names(config) for config in METHOD_CONFIGS}
+    return json.dumps({"": of_runs, first_look.STUDY: setting_names(StudyConfig), **of_methods}, indent=1) + "\n"
+
+
 def main() -> None:
     """Write the pages, or with `--check` fail if one is out of date."""
-    pages = {"command-line.md": command_line(), "settings.md": settings(), "python.md": HEAD + python_page()}
-    stale = [name for name, text in pages.items() if _read(REFERENCE / name) != text]
+    pages = {
+        REFERENCE / "command-line.md": command_line(),
+        REFERENCE / "settings.md": settings(),
+        REFERENCE / "python.md": HEAD + python_page(),
+        Path(first_look.__file__).parent / first_look.NAMES: names_of_settings(),
+    }
+    stale = [path.name for path, text in pages.items() if _read(path) != text]
     if "--check" in sys.argv[1:]:
         if stale:
-            sys.exit(f"docs/reference is out of date ({', '.join(stale)}); run: make docs")
+            sys.exit(f"out of date: {', '.join(stale)}; run: make docs")
         return
     REFERENCE.mkdir(exist_ok=True)
-    for name, text in pages.items():
-        (REFERENCE / name).write_text(text, encoding="utf-8")
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
 
 
 def _read(path: Path) -> str:

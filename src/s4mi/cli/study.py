@@ -35,6 +35,10 @@ def plan(
 
     Remaining time is training time, estimated from finished runs of the same kind, one run after the other.
     """
+    from s4mi.config.first_look import look_at_study
+
+    look_at_study(study_file, overrides or ())
+
     from s4mi.cli.study_tree import budget_line, total_line, tree_lines
     from s4mi.config import load_study, plan_study, unneeded
     from s4mi.studies.preflight import check_plan, missing_datasets, too_few_labels
@@ -84,6 +88,10 @@ def run(
     A failed run is retried once and does not stop the others; failure.json and log.txt in its folder contain the
     reason. After any interruption, rerun the same command to resume.
     """
+    from s4mi.config.first_look import look_at_study
+
+    look_at_study(study_file, overrides or ())
+
     from s4mi.cli.console import setup_logging
     from s4mi.cli.study_progress import create_display
     from s4mi.config import load_study

@@ -24,6 +24,10 @@ def train(
 
     A pre-training method (see s4mi methods) uses no labels and leaves encoders for fine-tuning.
     """
+    from s4mi.config.first_look import look_at_run
+
+    look_at_run(run_file, overrides or (), data=not resume)
+
     from s4mi.api.training import training_call
     from s4mi.cli.console import setup_logging
     from s4mi.recipes.train import train as train_run

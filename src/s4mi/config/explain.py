@@ -7,9 +7,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from s4mi.config.hints import hint
 from s4mi.config.methods import METHODS, unknown_method
 from s4mi.contract import MethodConfig
-from s4mi.errors import closest
 
 
 def setting_names(model: type[BaseModel]) -> list[str]:
@@ -49,7 +49,7 @@ def explain(error: ValidationError, model: type[BaseModel], methods: Mapping[str
     problem = max(same, key=lambda each: len(each["loc"]))
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        return f"unknown setting {setting}{_hint(setting, known) or (f' for {name}' if method else '')}"
+        return f"unknown setting {setting}{hint(setting, known) or (f' for {name}' if method else '')}"
     if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
         message = "too few values"
     elif problem["type"] == "missing":
@@ -82,21 +82,3 @@ def _setting(problem: ErrorDetails, known: Sequence[str], *, within_method: bool
             if ".".join(parts[:end]) in known:
                 return ".".join(parts[:end])
     return ".".join(parts)
-
-
-def _hint(setting: str, known: Sequence[str]) -> str:
-    """Suggest a known setting for an unknown one.
-
-    In order of preference: a similar name at the top level (if `setting` is at the top level), the same name in
-    another section, a similar name in the same section.
-    """
-    section, _, last = setting.rpartition(".")
-    # A setting of another method may have the name of one that every run has, which wins.
-    by_section = sorted(known, key=lambda name: name.startswith("method."))
-    names = {name.rpartition(".")[2]: name for name in reversed(by_section)}
-    siblings = {name.rpartition(".")[2]: name for name in known if not section or name.rpartition(".")[0] == section}
-    if section and not siblings:  # a section that the user has named, such as one of several data sets
-        names = siblings = {name: name for name in names}
-    misspelt = "" if section else closest(last, [name for name in known if "." not in name], cutoff=0.8)
-    found = misspelt or names.get(last) or siblings.get(closest(last, siblings) or "")
-    return f"; did you mean {found!r}?" if found else ""
