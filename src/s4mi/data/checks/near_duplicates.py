@@ -88,7 +88,8 @@ def _unlabelled_copy(one: Row, other: Row) -> bool:
 def disagreement(row: Row, other: Row, encoding: FileEncoding) -> str:
     """Return how the labels and masks of two copies of an image differ; `''` if they do not, or cannot be compared."""
     texts = []
-    if row.labels is not None and other.labels is not None and set(row.labels) != set(other.labels):
+    unknown = {*row.unknown, *other.unknown}
+    if row.labels is not None and other.labels is not None and (set(row.labels) ^ set(other.labels)) - unknown:
         texts.append(f"their labels differ ({_labels(row)} and {_labels(other)})")
     elif (row.labels is None) != (other.labels is None):
         texts.append(f"one is {_labels(row)} and the other {_labels(other)}")
