@@ -6,8 +6,8 @@
 Only the column `image` is required. An empty `label` or `mask` means not annotated, which is a normal state here.
 Several labels of an image are separated by `;`; in a multi-label data set, `none` means annotated with no class
 present, and `?` before a name that this class is not known (`label_cells.py`). `group` is the patient or lesion,
-which must be in one part of a split only; `split` is train, val or test if the data set has an official split. Paths are
-relative to `root`, which is relative to the folder of `dataset.yaml`.
+which must be in one part of a split only; `split` is train, val or test if the data set has an official split. Paths
+are relative to `root`, which is relative to the folder of `dataset.yaml`.
 """
 
 import csv

@@ -17,14 +17,13 @@ from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
-from s4mi.data.splits.leakage import Leak, describe, find_leaks
+from s4mi.data.splits.leakage import Leak, find_leaks, refuse_leaks
 from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.data.splits.split import SplitMethod, make_split
 from s4mi.data.splits.split_file import Split, hash_of, read_parts
 from s4mi.data.splits.split_version import base_version, merged_later
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
-from s4mi.formatting import plural
 from s4mi.records import LabelCounts, Part, TaskKind
 
 log = logging.getLogger("s4mi")
@@ -250,17 +249,7 @@ def _labels(manifest: Manifest, kind: TaskKind, shows: NDArray[np.bool_], unknow
 
 
 def _check_leaks(config: RunConfig, manifest: Manifest, leaks: Sequence[Leak]) -> None:
-    """Refuse a split with the same image or patient in two parts, or warn if the settings allow it."""
-    if not leaks:
-        return
-    more = f", and {plural(len(leaks) - 1, 'more pair')}" if len(leaks) > 1 else ""
-    leak = f"{describe(leaks[0], manifest)}{more}"
-    if not config.data.allow_leakage:
-        raise S4miError(
-            f"{leak}; remove one of each pair or put both in the same group (listed by s4mi data check "
-            f"{manifest.folder}), or train anyway with data.allow_leakage=true"
-        )
-    log.warning("the split leaks, as data.allow_leakage permits: %s; scores will be too optimistic", leak)
+    refuse_leaks(leaks, manifest, allowed=config.data.allow_leakage, option="data.allow_leakage=true")
 
 
 def _check_classes(
