@@ -1,58 +1,20 @@
 """The second look at pairs of images that are alike at 32 pixels."""
 
-import io
-from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from made_modalities import COPIES, fundus, jpeg
 from s4mi.data.checks.check import check_path
-from s4mi.data.detail import MIN_DETAIL, detail, detail_correlation
+from s4mi.data.detail import detail, detail_correlation
 from s4mi.data.duplicates import MIN_CORRELATION, correlation, near_duplicates, thumbnail
-from s4mi.data.formats.intensity import Pixels
 from s4mi.data.manifest import Row, load_manifest, write_dataset
+from s4mi.data.second_look import MIN_DETAIL, SecondLook
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.leakage import find_leaks
 from s4mi.data.splits.split_file import Split
-
-SIZE = 256
-
-
-def fundus(seed: int) -> Pixels:
-    """A round bright field of view with a dark rim, the same for all seeds, and vessels that differ."""
-    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
-    radius = np.hypot(y - 128, x - 128)
-    image = np.where(radius < 112, 150 - 0.3 * radius, 0)
-    image += np.where(radius < 112, 60 * np.exp(-((y - 120) ** 2 + (x - 180) ** 2) / 300), 0)
-    vessels = np.zeros((SIZE, SIZE), np.uint8)
-    generator = np.random.default_rng(seed)
-    for _ in range(25):
-        start, angle = np.array([180.0, 120]), generator.uniform(0, 2 * np.pi)
-        points = [start]
-        for _ in range(18):
-            angle += generator.normal(0, 0.35)
-            points.append(points[-1] + 9 * np.array([np.cos(angle), np.sin(angle)]))
-        cv2.polylines(vessels, [np.array(points, np.int32)], False, 255, 2)
-    image -= np.where(radius < 112, 14 * (cv2.GaussianBlur(vessels, (0, 0), 0.8) / 255), 0)
-    return np.dstack([image, 0.55 * image, 0.3 * image]).clip(0, 255).astype(np.uint8)
-
-
-def jpeg(pixels: Pixels, quality: int) -> Pixels:
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "JPEG", quality=quality)
-    return np.asarray(Image.open(content).convert("RGB"))
-
-
-COPIES: dict[str, Callable[[Pixels], Pixels]] = {
-    "JPEG of quality 50": lambda image: jpeg(image, 50),
-    "half": lambda image: jpeg(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), 90),
-    "one and a half": lambda image: jpeg(cv2.resize(image, None, fx=1.5, fy=1.5, interpolation=cv2.INTER_CUBIC), 75),
-    "brighter": lambda image: np.clip(image * 1.1, 0, 255).astype(np.uint8),
-    "cropped": lambda image: image[3:-3, 3:-3],
-}
 
 
 def test_silent_a18_thumbnails_of_different_eyes_are_alike_and_their_vessels_are_not() -> None:
@@ -91,7 +53,7 @@ def test_silent_a18_check_and_split_agree_and_a_pair_may_be_declared_different(t
 
 
 def test_silent_b11_copies_whose_labels_and_masks_disagree_say_so_and_by_how_much(tmp_path: Path) -> None:
-    pixels, mask = fundus(3), np.zeros((SIZE, SIZE), np.uint8)
+    pixels, mask = fundus(3), np.zeros((256, 256), np.uint8)
     mask[40:80, 40:80] = 255
     for name, shift in (("a", 0), ("b", 20)):
         for folder, content in (("images", pixels), ("masks", np.roll(mask, shift, axis=0))):
@@ -116,11 +78,9 @@ def test_silent_a18_real_fundus_photographs_of_different_eyes_are_no_duplicates(
     paths = sorted((real_data / "fundus").rglob("*.jpg"))
     images = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
     thumbnails = np.stack([thumbnail(image) for image in images])
-    alike = [
-        (first, second)
-        for first, second in ((pair.first, pair.second) for pair in near_duplicates(thumbnails))
-        if detail_correlation(detail(images[first]), detail(images[second])) >= MIN_DETAIL
-    ]
+    look = SecondLook(lambda number: images[number], len(images))
+    pairs = near_duplicates(thumbnails, same=look.same)
+    alike = [(pair.first, pair.second) for pair in pairs]
     assert {(paths[first].name, paths[second].name) for first, second in alike} == {
         ("398_left.jpg", "668_left.jpg"), ("398_right.jpg", "668_right.jpg")
     }  # fmt: skip

@@ -71,7 +71,7 @@ def test_what_is_allowed_is_said_in_the_log_the_record_and_the_report(
     config = quick(leaking, TRANSFER, data={"allow_leakage": True}, epochs=1)
     with caplog.at_level(logging.WARNING, logger="s4mi"):
         record = train(config, tmp_path / "run")
-    assert "the split leaks, as data.allow_leakage permits" in caplog.text
+    assert "the split leaks, as data.allow_leakage=true permits" in caplog.text
     assert read_record(tmp_path / "run").leaks == record.leaks == 1
     assert any(
         "1 of 1 runs evaluated on a split with up to 1 pair of the same image" in note

@@ -70,6 +70,11 @@ class CheckOutput:
                         ("masked", summary.masked),
                         ("patients", summary.groups or "unknown"),
                         ("classes", ", ".join(f"{name} {count}" for name, count in summary.classes.items())),
+                        *(
+                            [("not known", ", ".join(f"{name} {n}" for name, n in summary.unknown.items()))]
+                            if summary.unknown
+                            else []
+                        ),
                     )
                 )
             if report.command is not None:

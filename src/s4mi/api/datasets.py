@@ -119,6 +119,8 @@ class Dataset(os.PathLike[str]):
         }
         for name in self.classes:
             counted[f"class {name}"] = [sum(name in (row.labels or ()) for row in own) for own in columns.values()]
+            if any(name in row.unknown for row in rows):
+                counted[f"class {name} unknown"] = [sum(name in row.unknown for row in own) for own in columns.values()]
         values = {part: [own[i] for own in counted.values()] for i, part in enumerate(columns)}
         return polars.DataFrame({"count": [*counted], **values})
 

@@ -95,6 +95,8 @@ def split(
     seed: int = 0,
     fractions: Sequence[float | str] = (10, 30, 50, 70, 100),
     file: StrPath | None = None,
+    allow_leakage: bool = False,
+    cache: StrPath | None = None,
     progress: bool | StepCallback = True,
 ) -> SplitOutput:
     """Split a data set by patient and in proportion to its classes, as a run with these settings does.
@@ -109,10 +111,12 @@ def split(
         seed: seed of the split and of the label fractions.
         fractions: label fractions: percent, or such as `'50 images'` or `'5 patients'`.
         file: a saved split, for kind file.
+        allow_leakage: whether the same image or patient in two parts is a warning instead of an error.
+        cache: folder of the thumbnails by which copies of images are found; None for that of runs.
         progress: True shows a bar (terminal, notebook); a function is called with what is done, done and total.
 
     Raises:
-        S4miError: the data set cannot be read, or cannot be split in this way.
+        S4miError: the data set cannot be read, cannot be split in this way, or the split leaks.
     """
     with quiet(), step_progress(progress) as step:
         from s4mi.data.splits.label_amount import LabelAmount
@@ -125,7 +129,9 @@ def split(
             kind=task,
             seed=seed,
             amounts=[LabelAmount.parse(one) for one in fractions] or [LabelAmount(100)],
-            progress=lambda done, total: step("reading masks", done, total),
+            allow_leakage=allow_leakage,
+            cache=None if cache is None else as_path(cache),
+            progress=step,
         )
     return SplitOutput(result)
 

@@ -81,6 +81,7 @@ def _print_report(report: "CheckReport", *, several: bool) -> None:
             ("labelled", f"{summary.labelled} of {images}"),
             ("classes", counted(summary.classes.items())),
             ("no class present", str(summary.no_class or "")),
+            ("not known", ", ".join(f"{name} {count}" for name, count in summary.unknown.items())),
             ("masks", f"{summary.masked} of {images}"),
             ("foreground", shares),
             ("unannotated", f"{summary.unannotated} of {images}" if summary.unannotated else ""),

@@ -40,6 +40,16 @@ def split(
         typer.Option("--fractions", metavar="A,B,...", help="Label fractions: percent, '50 images' or '5 patients'."),
     ] = "10,30,50,70,100",
     file: Annotated[Path | None, typer.Option("--file", help="Saved split, for --kind file.")] = None,
+    allow_leakage: Annotated[
+        bool,
+        typer.Option(
+            "--allow-leakage", help="Warn of the same image or patient in two parts, as data.allow_leakage=true does."
+        ),
+    ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder of the thumbnails by which copies are found; by default that of runs."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as a single JSON document.")] = False,
 ) -> None:
     """Split like a run with these settings; print the class distribution over parts and label fractions."""
@@ -49,6 +59,7 @@ def split(
     made = split_dataset(
         dataset, task=cast("TaskKind", task) if task else None, kind=cast("SplitKind", kind), ratios=_ratios(ratios),
         folds=folds, fold=fold, seed=seed, file=file,
+        allow_leakage=allow_leakage, cache=cache,
         fractions=[one.strip() for one in fractions.split(",") if one.strip()],
     )  # fmt: skip
     result = made.result

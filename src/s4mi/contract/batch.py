@@ -22,6 +22,8 @@ class Task:
         counts: labelled training images (classification) or pixels (segmentation) per class, for class weights.
             Validation and test sets are not counted.
         labelled: number of labelled training images.
+        known: of a multi-label task, number of labelled training images of which it is known whether they show each
+            class; empty: all of them.
         train_rows: manifest rows of all training images, for methods that tell them apart; empty outside training.
     """
 
@@ -31,6 +33,7 @@ class Task:
     counts: tuple[int, ...]
     labelled: int
     train_rows: tuple[int, ...] = ()
+    known: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Batch:
         images: (V·B, 3, H, W) float in [0, 1]: V views of each of B images, view-major; V is 1 unless the method
             requests more. Networks apply their own normalisation.
         rows: (B + U,) int64 on the CPU: rows of the manifest, to name images in messages.
-        labels: (B,) int64 class indices, or (B, K) float 0/1 for multi-label tasks, or None.
+        labels: (B,) int64 class indices, or (B, K) float 0/1 for multi-label tasks, NaN where unknown, or None.
         masks: (V·B, H, W) int64 class indices, `records.IGNORE` where not annotated, or None.
         local: (L·B, 3, h, h) smaller crops of the same images, crop-major, or None.
         affine: (V·B, 2, 3) float: affine matrix of each view, from its coordinates to those of the stored image, as

@@ -72,7 +72,7 @@ class LabelledFeatures:
     Attributes:
         blocks: one (N, V, D) float32 array per extractor: N images, or tiles of images, in V views each, of which the
             first is the image itself.
-        labels: (N,) int64 class indices, or (N, K) float 0/1 for multi-label tasks.
+        labels: (N,) int64 class indices, or (N, K) float 0/1 for multi-label tasks, NaN where unknown.
         groups: (N,) int64 patient of each image, or its own number: what folds must keep together.
         unlabelled: one (U, D) float32 array per extractor, of training images whose labels must not be used.
     """

@@ -5,20 +5,22 @@
 
 Only the column `image` is required. An empty `label` or `mask` means not annotated, which is a normal state here.
 Several labels of an image are separated by `;`; in a multi-label data set, `none` means annotated with no class
-present. `group` is the patient or lesion, which must be in one part of a split only; `split` is train, val or test if
-the data set has an official split. Paths are relative to `root`, which is relative to the folder of `dataset.yaml`.
+present, and `?` before a name that this class is not known (`label_cells.py`). `group` is the patient or lesion,
+which must be in one part of a split only; `split` is train, val or test if the data set has an official split. Paths
+are relative to `root`, which is relative to the folder of `dataset.yaml`.
 """
 
 import csv
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from s4mi.data.label_cells import label_cell, read_label_cell
 from s4mi.data.names import existing_file
-from s4mi.data.spec import NO_CLASS, SPEC_NAME, DatasetSpec, Finding, error_finding, read_spec, write_spec
+from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, error_finding, read_spec, write_spec
 from s4mi.errors import S4miError, nearest
 from s4mi.records import Part, TaskKind, write_text_atomically
 
@@ -29,7 +31,12 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 @dataclass(frozen=True)
 class Row:
-    """One image of a manifest; `labels` is None if not annotated, and empty if annotated with no class present."""
+    """One image of a manifest.
+
+    Attributes:
+        labels: classes present; None if not annotated, empty if annotated with no class present.
+        unknown: of an annotated image, the classes of which it is not known whether it shows them (multi-label).
+    """
 
     id: str
     image: Path
@@ -38,6 +45,7 @@ class Row:
     group: str | None
     split: Part | None
     line: int
+    unknown: tuple[str, ...] = ()
 
     @property
     def location(self) -> str:
@@ -152,7 +160,7 @@ def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        label = "" if row.labels is None else ";".join(row.labels) or NO_CLASS
+        label = label_cell(row.labels, row.unknown, spec.classes)
         mask = "" if row.mask is None else _relative(row.mask, root)
         writer.writerow([row.id, _relative(row.image, root), mask, label, row.group or "", row.split or ""])
     write_text_atomically(folder / MANIFEST_NAME, table.getvalue())
@@ -212,7 +220,7 @@ def _read_row(
             "missing-mask",
             f"mask {cells['mask']!r} does not exist in {root}; correct the path, or empty the cell if there is no mask",
         )
-    labels = _read_labels(cells.get("label", ""), spec, report)
+    cell = read_label_cell(cells.get("label", ""), spec, report)
     split = cells.get("split", "")
     if split not in ("", *PARTS):
         hint = nearest(split, PARTS) or "; use one of them, or leave it empty"
@@ -223,28 +231,13 @@ def _read_row(
         id=cells.get("id") or Path(cells["image"]).with_suffix("").as_posix(),
         image=image,
         mask=mask,
-        labels=labels,
+        labels=cell.labels,
         group=cells.get("group") or None,
         split=next((part for part in PARTS if part == split), None),
         line=line,
+        unknown=cell.unknown,
     )
     return row, findings
-
-
-def _read_labels(cell: str, spec: DatasetSpec, report: Callable[[str, str], None]) -> tuple[str, ...] | None:
-    if not cell:
-        return None
-    names = () if cell == NO_CLASS else tuple(name.strip() for name in cell.split(";"))
-    for name in names:
-        if name not in spec.classes:
-            known = ", ".join(spec.classes) or "which lists none"
-            hint = nearest(name, spec.classes) or "; correct the cell, or add the name to `classes`"
-            report("unknown-class", f"label {name!r} is not a class of {SPEC_NAME} ({known}){hint}")
-    if "multiclass" in spec.tasks and len(names) != 1:
-        report("label-count", f"label {cell!r} names {len(names)} classes; multiclass requires exactly one")
-    if len(set(names)) < len(names):
-        report("label-twice", f"label {cell!r} names a class twice; name it once")
-    return names
 
 
 def _group_findings(rows: Sequence[Row]) -> list[Finding]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
@@ -52,6 +53,7 @@ class DecodedImage:
     Attributes:
         inputs: (N, S, S, 3), the network inputs of all frames, concatenated.
         inputs_per_frame: number of inputs of each frame.
+        features: of each model, (N, D) features of the inputs, once it has seen them; (N, 0) if it tells none.
         spacing: millimetres between rows and between columns, if known.
         unexpected_grey: every frame is greyscale, but the model was trained on colour images.
     """
@@ -62,6 +64,7 @@ class DecodedImage:
     inputs_per_frame: tuple[int, ...]
     spacing: Spacing | None
     unexpected_grey: bool = False
+    features: tuple[NDArray[np.float32], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -221,14 +224,16 @@ def _infer(
     files: Sequence[tuple[InputImage, DecodedImage | Unreadable]], predictor: Predictor
 ) -> Iterator[tuple[InputImage, DecodedImage | Unreadable, tuple[Probabilities, ...]]]:
     inputs = [decoded.inputs for _, decoded in files if isinstance(decoded, DecodedImage)]
-    outputs = in_batches(predictor.infer, np.concatenate(inputs)) if inputs else ()
+    outputs = in_batches(predictor.infer_with_features, np.concatenate(inputs)) if inputs else ()
+    models = len(predictor.models)
     start = 0
     for image, decoded in files:
         if isinstance(decoded, Unreadable):
             yield image, decoded, ()
             continue
         end = start + len(decoded.inputs)
-        yield image, decoded, tuple(output[start:end] for output in outputs)
+        own = tuple(output[start:end] for output in outputs)
+        yield image, replace(decoded, features=own[models:]), own[:models]
         start = end
 
 

@@ -8,7 +8,7 @@ postprocess   probabilities of one image's inputs → its prediction        in a
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
@@ -68,6 +68,14 @@ class Model(Protocol):
 
     def logits(self, inputs: Pixels) -> NDArray[np.float32]:
         """(B, S, S, 3) uint8 RGB → (B, K) float32; for segmentation (B, K, S, S)."""
+
+
+@runtime_checkable
+class FeatureModel(Protocol):
+    """A model that also tells the features of what it has seen."""
+
+    def take_features(self) -> NDArray[np.float32] | None:
+        """(B, D) pooled features of the first inputs since the last call, None if there are none."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +141,16 @@ class Predictor:
     def infer(self, inputs: Pixels) -> tuple[Probabilities, ...]:
         """(B, S, S, 3) → for each model (B, K), for segmentation (B, K, S, S), uncalibrated."""
         return tuple(self._infer(model, inputs) for model in self.models)
+
+    def infer_with_features(self, inputs: Pixels) -> tuple[NDArray[np.float32], ...]:
+        """What `infer` returns, followed by the features (B, D) of each model; (B, 0) of one that tells none."""
+        for model in self.models:
+            if isinstance(model, FeatureModel):
+                model.take_features()
+        outputs = self.infer(inputs)
+        taken = [model.take_features() if isinstance(model, FeatureModel) else None for model in self.models]
+        nothing = np.zeros((len(inputs), 0), dtype=np.float32)
+        return (*outputs, *(nothing if features is None else features for features in taken))
 
     def postprocess(self, outputs: Sequence[Probabilities], size: tuple[int, int]) -> Probabilities:
         """Calibrate and average the outputs of `infer` for the T inputs of an image of (height, width) `size`.

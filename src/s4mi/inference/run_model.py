@@ -18,6 +18,7 @@ from s4mi.engine.cpu.fold_batch_norm import fold_batch_norm
 from s4mi.engine.cpu.optimise import optimise_for_device
 from s4mi.errors import S4miError
 from s4mi.inference.predictor import ModelInfo, Predictor, classes_of
+from s4mi.nets.feature_tap import FeatureTap
 from s4mi.records.calibration import Calibration, read_calibration
 from s4mi.training.prepare import prediction_spec, task_kind
 from s4mi.training.run_dir import RunDir, load_method, make_runtime
@@ -67,6 +68,7 @@ class RunModel:
             self.spec = self.spec.model_copy(update={"tasks": ("segmentation",), "mask_values": names})
             self.task = replace(self.task, classes=self.spec.mask_classes)
         self._method = method
+        self._tap = FeatureTap.of(method, size)  # before layers are replaced, so that it is that of training
         self.info = ModelInfo(
             name=str(run), kind=kind, classes=self.task.classes, spec=self.spec,
             preprocessing=self.config.data.preprocessing, unnamed=self.unnamed,
@@ -104,6 +106,11 @@ class RunModel:
         with self._runtime.autocast():
             logits = self._forward(images)
         return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
+
+    def take_features(self) -> NDArray[np.float32] | None:
+        """(B, D) pooled features of the first inputs since the last call; None if the method has none."""
+        features = None if self._tap is None else self._tap.take()
+        return None if features is None else features.numpy()
 
     def mask(self, path: Path) -> NDArray[np.uint8]:
         """Segment an image file: (H, W) classes at its own size, as `evaluate` scores them.

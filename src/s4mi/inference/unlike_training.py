@@ -1,28 +1,38 @@
-"""Images that are unlike those that a run was trained on: in size, or in appearance.
+"""Images that are unlike those that a run was trained on: in size, in appearance, or in the network's own features.
 
 <out>/unlike_training.csv   one row per difference: id, what, value, and the least and largest value in training
 
-The appearance is the Mahalanobis distance of a few statistics, such as colours, contrast and detail.
+The appearance is the Mahalanobis distance of a few statistics, such as colours, contrast and detail; of the features
+the distance is that of the nearest training images (`maths/feature_distance.py`), which about one in twenty images of
+the same kind exceeds.
 """
 
 import csv
 import io
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from s4mi.formatting import plural
 from s4mi.inference.image_list import InputImage
 from s4mi.inference.pipeline import DecodedImage
 from s4mi.maths.appearance import STATISTICS, appearance, distance
+from s4mi.maths.feature_distance import QUANTILE, distances, projected
 from s4mi.records import write_text_atomically
+from s4mi.records.training_features import read_training_features
 from s4mi.records.training_images import MIN_IMAGES, Range, TrainingImages, read_training_images
 
 UNLIKE_NAME = "unlike_training.csv"
+MANY = 20
+"""Images from which their number tells whether they are of the same kind as those of training."""
 COLUMNS = ("id", "what", "value", "training_low", "training_high")
+
+log = logging.getLogger("s4mi")
 
 Row = tuple[str, str, str, str, str]
 
@@ -44,6 +54,13 @@ class UnlikeTraining:
             S4miError: the description of a run is damaged.
         """
         self._path = out / UNLIKE_NAME
+        self._features = [read_training_features(run) for run in runs]
+        if runs and all(features is None for features in self._features):
+            log.warning(
+                "%s was trained by an earlier version, which kept no features of its training images; new images are "
+                "compared with them by size and appearance alone",
+                runs[0],
+            )
         self._training = [known for run in runs if (known := read_training_images(run)) is not None]
         self._ids = [frame_id for image in images for frame_id in image.ids]
         earlier = {frame_id for image in kept for frame_id in image.ids}
@@ -61,14 +78,33 @@ class UnlikeTraining:
             if not self._training:
                 continue
             statistics = appearance(inputs).mean(axis=0)
-            found = [_differences(training, frame.size, statistics) for training in self._training]
+            far = self._far([each[start - count : start] for each in decoded.features])
+            found = [{**_differences(training, frame.size, statistics), **far} for training in self._training]
             common = set.intersection(*(set(one) for one in found))
             rows = [_row(frame_id, name, *found[0][name]) for name in found[0] if name in common]
             if rows:
                 self._rows[frame_id] = rows
 
+    def _far(self, features: Sequence[NDArray[np.float32]]) -> dict[str, tuple[float, Range]]:
+        """The difference of the features (T, D) of an image from those of training, by every model; {} if none.
+
+        A model that tells no features, or a run that kept none, does not count.
+        """
+        found: list[tuple[float, Range]] = []
+        for own, training in zip(features, self._features, strict=False):
+            if training is None or not len(training.features) or not own.shape[1]:
+                continue
+            away = float(distances(projected(own.mean(axis=0)[None]), training.features)[0])
+            if away <= training.reach:
+                return {}
+            found.append((away, (0.0, training.reach)))
+        return {"features": found[0]} if found else {}
+
     def write(self) -> str:
-        """Write the list if there is any difference, and return a warning in one line, or an empty string."""
+        """Write the list if there is any difference, and return a warning in one line, or an empty string.
+
+        There is no warning if nothing but features differs, and of no more images than is to be expected of the kind.
+        """
         rows = [row for frame_id in self._ids for row in self._rows.get(frame_id, ())]
         if not rows:
             self._path.unlink(missing_ok=True)
@@ -79,11 +115,18 @@ class UnlikeTraining:
         writer.writerows(rows)
         write_text_atomically(self._path, text.getvalue())
         kinds = Counter(row[1] for row in rows)
+        if {*kinds} == {"features"} and len(self._ids) >= MANY and kinds["features"] <= _expected(len(self._ids)):
+            return ""
         what = ", ".join(f"{name} {count}" for name, count in kinds.most_common())
         return (
             f"{len(self._rows)} of {plural(len(self._ids), 'image')} unlike the training images ({what}); check their "
             f"predictions: {self._path}"
         )
+
+
+def _expected(images: int) -> float:
+    """Number of images that are exceeded in one of a hundred sets of images of the same kind."""
+    return float(binom.ppf(0.99, images, 1 - QUANTILE))
 
 
 def _differences(

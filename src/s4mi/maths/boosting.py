@@ -73,7 +73,7 @@ class Boosting:
 
 
 def fit_boosting(x: NDArray[Any], y: NDArray[Any], *, classes: int, sample_weight: NDArray[Any], seed: int) -> Boosting:
-    """Fit to (N, D) features and (N,) class indices, or (N, K) 0/1 of a multi-label task.
+    """Fit to (N, D) features and (N,) class indices, or (N, K) 0/1 of a multi-label task, NaN where unknown.
 
     Args:
         sample_weight: (N,), or (N, K) of a multi-label task.
@@ -86,13 +86,14 @@ def fit_boosting(x: NDArray[Any], y: NDArray[Any], *, classes: int, sample_weigh
     weight = sample_weight if sample_weight.ndim == 2 else np.repeat(sample_weight[:, None], classes, axis=1)
     parts = []
     for number in range(classes):
-        target, column = y[:, number].astype(np.int64), np.array([number])
-        if target.min() == target.max():
+        known, column = ~np.isnan(y[:, number]), np.array([number])
+        target = y[known, number].astype(np.int64)
+        if not target.size or target.min() == target.max():
             positives = float(target.sum())
             constant = np.log((positives + 0.5) / (len(target) - positives + 0.5))
             parts.append(Part(column, None, float(constant)))
         else:
-            model = _model(seed + number).fit(x, target, sample_weight=weight[:, number])
+            model = _model(seed + number).fit(x[known], target, sample_weight=weight[known, number])
             parts.append(Part(column, model))
     return Boosting(tuple(parts), classes, multilabel=True)
 
@@ -113,7 +114,8 @@ def boosting_loss(
         model = fit_boosting(x[kept], y[kept], classes=classes, sample_weight=sample_weight[kept], seed=seed)
         targets = y[rows].astype(np.float64) if multilabel else np.eye(classes)[y[rows]]
         weight = sample_weight[rows] if sample_weight.ndim == 2 else sample_weight[rows, None]
-        weight = np.broadcast_to(weight, targets.shape).astype(np.float64)
+        known = ~np.isnan(targets)
+        weight, targets = np.where(known, weight, 0.0).astype(np.float64), np.where(known, targets, 0.0)
         total += negative_log_likelihood(model.logits(x[rows]), targets, weight, softmax=not multilabel)
         weights += float(weight.sum()) / (1 if multilabel else classes)
     return total / weights

@@ -75,10 +75,13 @@ def entropy(probabilities: Floats, *, multilabel: bool) -> float:
 
 
 def negative_log_likelihood(probabilities: Floats, truth: NDArray[np.int64], *, multilabel: bool) -> float:
-    """Mean negative log-likelihood of (N,) classes or (N, K) 0/1 labels under (N, K) probabilities."""
+    """Mean negative log-likelihood of (N,) classes or (N, K) 0/1 labels under (N, K) probabilities.
+
+    Labels of -1 are unknown and left out, here and in every function of this module.
+    """
     p = np.clip(np.asarray(probabilities, dtype=np.float64), EPSILON, 1 - EPSILON * multilabel)
     if multilabel:
-        return float(-np.where(truth == 1, np.log(p), np.log1p(-p)).mean())
+        return float(-np.where(truth == 1, np.log(p), np.log1p(-p))[truth >= 0].mean())
     return float(-np.log(p[np.arange(len(truth)), truth]).mean())
 
 
@@ -109,7 +112,9 @@ def best_threshold(probabilities: Floats, truth: NDArray[np.int64]) -> float:
     It lies halfway between two probabilities; of several with the same F1, it is the one closest to 1/2. It is 1/2 if
     all labels are equal, which leaves nothing to fit.
     """
-    if truth.min() == truth.max():
+    known = truth >= 0
+    probabilities, truth = probabilities[known], truth[known]
+    if not truth.size or truth.min() == truth.max():
         return THRESHOLD
     order = np.argsort(-probabilities, kind="stable")
     p, labels = np.asarray(probabilities[order], dtype=np.float64), truth[order]
@@ -131,7 +136,8 @@ def calibration_error(probabilities: Floats, truth: NDArray[np.int64], *, multil
     Multi-class: of the predicted class, against (N,) classes. Multi-label: of every class, against (N, K) 0/1 labels.
     """
     if multilabel:
-        confidence, correct = probabilities.ravel(), (truth == 1).ravel()
+        known = truth >= 0
+        confidence, correct = probabilities[known], truth[known] == 1
     else:
         confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
     edges = np.linspace(0, 1, BINS + 1, dtype=np.float32)

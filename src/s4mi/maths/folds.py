@@ -24,7 +24,7 @@ def folds(
     """Return the sorted indices of the images that each fold holds out; the others are its training side.
 
     Args:
-        labels: (N,) class indices, or (N, K) 0/1 for multi-label tasks.
+        labels: (N,) class indices, or (N, K) 0/1 for multi-label tasks, NaN where unknown.
         groups: (N,) patient of each image, or its own number.
         generator: breaks ties between folds.
         count: number of folds; fewer if there are fewer groups, more where each group is a fold of its own.
@@ -54,8 +54,7 @@ def _strata(labels: NDArray[np.generic]) -> NDArray[np.int64]:
     """(N, D) 0/1: the classes, or in multi-label tasks the positives and the negatives of each class."""
     if labels.ndim == 1:
         return np.asarray(labels[:, None] == np.unique(labels), dtype=np.int64)
-    positive = labels.astype(np.int64)
-    return np.concatenate([positive, 1 - positive], axis=1)
+    return np.concatenate([labels == 1, labels == 0], axis=1).astype(np.int64)
 
 
 def _assigned(counts: NDArray[np.int64], folds: int, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -96,7 +96,7 @@ class LogisticProblem:
 
         Args:
             x: (N, D).
-            y: (N,) class indices, or (N, K) 0/1 with `multilabel`.
+            y: (N,) class indices, or (N, K) 0/1 with `multilabel`, NaN where unknown, which has weight 0.
             classes: number of classes K; None: the greatest index + 1, at least 2.
             sample_weight: (N,), or (N, K) with `multilabel`; None: 1.
 
@@ -113,7 +113,9 @@ class LogisticProblem:
         self.binary = not multilabel and self.count == 2
         self.targets = targets[:, 1:] if self.binary else targets  # (N, columns)
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        self.weight = np.broadcast_to(weight[:, None] if weight.ndim == 1 else weight, self.targets.shape)
+        known = ~np.isnan(self.targets)
+        self.weight = np.where(known, weight[:, None] if weight.ndim == 1 else weight, 0.0)
+        self.targets = np.where(known, self.targets, 0.0)
         self.mean = self.x.mean(axis=0)
         self.coordinates, self.basis = _span(self.x - self.mean)
 

@@ -1,4 +1,4 @@
-"""Losses of the paper, as pure functions of logits and targets; targets of `IGNORE` have no effect.
+"""Losses of the paper, as pure functions of logits and targets; targets of `IGNORE`, or NaN, have no effect.
 
 If several processes share a batch, each loss is that of the whole batch in every process.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from s4mi.contract import WeightRule
 from s4mi.errors import S4miError
-from s4mi.maths.distributed import mean_over_images, ratio_over_images, sum_over_processes
+from s4mi.maths.distributed import ratio_over_images, sum_over_processes
 from s4mi.records import IGNORE
 
 
@@ -38,10 +38,13 @@ def class_weights(counts: Sequence[int], rule: WeightRule | Sequence[float]) -> 
     return torch.where(present, reference / n.clamp_min(1), 0.0)
 
 
-def positive_weights(counts: Sequence[int], labelled: int, rule: WeightRule | Sequence[float]) -> Tensor | None:
+def positive_weights(
+    counts: Sequence[int], labelled: int | Sequence[int], rule: WeightRule | Sequence[float]
+) -> Tensor | None:
     """(K,) weights of the positives of a multi-label task; negatives have weight 1.
 
-    n_k, in `counts`, is the number of the n `labelled` training images with class k:
+    n_k, in `counts`, is the number of the n `labelled` training images with class k; n may differ between classes, as
+    it counts the images of which it is known whether they show the class:
 
         inverse   w_k = (n - n_k) / n_k    equal total weight of positives and negatives, 1 for a class in half of them
         median    w_k = median(n_k) / n_k  equal total weight of the positives of all classes
@@ -54,8 +57,9 @@ def positive_weights(counts: Sequence[int], labelled: int, rule: WeightRule | Se
     if rule == "none" or not isinstance(rule, str) or not counts:
         return class_weights(counts, rule)
     n = torch.tensor([float(count) for count in counts])
-    mixed = (n > 0) & (n < labelled)
-    reference = labelled - n if rule == "inverse" else torch.where(n > 0, n, torch.nan).nanquantile(0.5)
+    known = torch.as_tensor(labelled, dtype=n.dtype)
+    mixed = (n > 0) & (n < known)
+    reference = known - n if rule == "inverse" else torch.where(n > 0, n, torch.nan).nanquantile(0.5)
     return torch.where(mixed, reference / n.clamp_min(1), 1.0)
 
 
@@ -88,21 +92,26 @@ def _target_weights(targets: Tensor, weight: Tensor | None) -> tuple[Tensor, Ten
 def multilabel_cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean binary cross-entropy of K independent classes: (B, K) logits and (B, K) 0/1 targets → scalar.
 
-    `weight` (K,) is that of the positives, from `positive_weights`.
+    Targets of NaN are unknown and left out of the mean, which is 0 if all are. `weight` (K,) is that of the positives,
+    from `positive_weights`.
     """
-    return mean_over_images(F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight, reduction="none"))
+    known = ~targets.isnan()
+    y = torch.where(known, targets, 0.0)
+    values = F.binary_cross_entropy_with_logits(logits, y, pos_weight=weight, reduction="none")
+    return ratio_over_images((values * known).sum(), known.sum().to(values.dtype))
 
 
 def focal(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, weight: Tensor | None = None) -> Tensor:
     """Focal loss (Lin et al. 2017): mean of w_y (1 - p_y)^gamma · (-log p_y); with gamma 0, the cross-entropy.
 
-    p is the softmax of (B, K, ...) logits for (B, ...) int64 targets, and the sigmoid for (B, K) 0/1 targets. The mean
-    is weighted by w, as in the cross-entropy.
+    p is the softmax of (B, K, ...) logits for (B, ...) int64 targets, and the sigmoid for (B, K) 0/1 targets, of which
+    NaN is unknown and left out. The mean is weighted by w, as in the cross-entropy.
     """
     if targets.dim() == logits.dim():
         log_p = F.logsigmoid(torch.where(targets > 0.5, logits, -logits))
         scale = torch.ones_like(logits) if weight is None else torch.where(targets > 0.5, weight, 1.0)
-        return mean_over_images(scale * _focused(log_p, gamma))
+        known = ~targets.isnan()
+        return ratio_over_images((scale * known * _focused(log_p, gamma)).sum(), known.sum().to(log_p.dtype))
     scale, classes = _target_weights(targets, weight)
     log_p = F.log_softmax(logits, dim=1).gather(1, classes[:, None])[:, 0]
     return ratio_over_images((scale * _focused(log_p, gamma)).sum(), scale.sum())

@@ -50,7 +50,7 @@ def score_multiclass(
 def score_multilabel(
     probabilities: Tensor, truth: Tensor, classes: Sequence[str], *, majority: Tensor
 ) -> ClassificationScores:
-    """Score (N, K) probabilities, thresholded at 1/2, against (N, K) 0/1 truth.
+    """Score (N, K) probabilities, thresholded at 1/2, against (N, K) 0/1 truth, of which -1 is unknown and left out.
 
     Balanced accuracy is the mean of sensitivity and specificity, averaged over classes.
 
@@ -60,6 +60,7 @@ def score_multilabel(
     from torchmetrics.functional import classification as tm
 
     labels = truth.long()
+    known = labels >= 0
     predicted = (probabilities > THRESHOLD).long()
     per_class = _per_class(predicted, probabilities, labels, classes)
     # Counted here, as torchmetrics refuses a single label, which a data set may have.
@@ -80,7 +81,7 @@ def score_multilabel(
         balanced_accuracy=_nanmean(((sensitivity + specificity) / 2).tolist()) or 0.0,
         auroc=_mean([scores.auroc for scores in per_class.values()]),
         average_precision=_mean([scores.average_precision for scores in per_class.values()]),
-        calibration_error=float(tm.binary_calibration_error(probabilities.flatten(), labels.flatten(), n_bins=BINS)),
+        calibration_error=float(tm.binary_calibration_error(probabilities[known], labels[known], n_bins=BINS)),
         majority_f1_macro=_f1_macro(_per_class(majority.long().expand_as(labels), None, labels, classes)),
         per_class=per_class,
         confusion=counts.tolist(),
@@ -90,24 +91,24 @@ def score_multilabel(
 def _per_class(
     predicted: Tensor, probabilities: Tensor | None, truth: Tensor, classes: Sequence[str]
 ) -> dict[str, ClassScores]:
-    """Scores of each class against the rest, from (N, K) 0/1 predictions and truth."""
+    """Scores of each class against the rest, from (N, K) 0/1 predictions and truth, of which -1 is unknown."""
     from torchmetrics.functional import classification as tm
 
     scores = {}
     for k, name in enumerate(classes):
-        p, t = predicted[:, k], truth[:, k]
+        known = truth[:, k] >= 0
+        p, t = predicted[known, k], truth[known, k]
+        scored = None if probabilities is None else probabilities[known, k]
         tp, support, positives = int((p & t).sum()), int(t.sum()), int(p.sum())
-        defined = probabilities is not None and 0 < support < len(t)
+        defined = scored is not None and 0 < support < len(t)
         scores[name] = ClassScores(
             support=support,
             f1=2 * tp / (support + positives) if support + positives else None,
             recall=tp / support if support else None,
             precision=tp / positives if positives else None,
-            auroc=float(tm.binary_auroc(probabilities[:, k], t)) if defined and probabilities is not None else None,
+            auroc=float(tm.binary_auroc(scored, t)) if defined and scored is not None else None,
             average_precision=(
-                float(tm.binary_average_precision(probabilities[:, k], t))
-                if defined and probabilities is not None
-                else None
+                float(tm.binary_average_precision(scored, t)) if defined and scored is not None else None
             ),
         )
     return scores

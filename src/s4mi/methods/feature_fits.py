@@ -36,9 +36,9 @@ class Samples:
     """Labelled samples of a fit: images in one or several views.
 
     Attributes:
-        x: (N, D). labels: (N,) class indices, or (N, K) 0/1. groups: (N,) patients.
+        x: (N, D). labels: (N,) class indices, or (N, K) 0/1, NaN where unknown. groups: (N,) patients.
         classes: number of classes K.
-        weight: (N,), or (N, K) for multi-label tasks.
+        weight: (N,), or (N, K) for multi-label tasks, 0 where the label is unknown.
     """
 
     x: Tensor
@@ -54,29 +54,32 @@ class Samples:
 
     @property
     def targets(self) -> NDArray[np.float64]:
-        """(N, K) 0/1."""
+        """(N, K) 0/1, NaN where unknown."""
         return self.labels.astype(np.float64) if self.multilabel else np.eye(self.classes)[self.labels]
 
 
 def weights_of_classes(labels: NDArray[Any], classes: int, rule: WeightRule | tuple[float, ...]) -> NDArray[np.float64]:
     """(K,) weight of each class, or of its positives in multi-label tasks, from the labels of the run alone."""
     if labels.ndim == 2:
-        weight = positive_weights(labels.sum(axis=0).astype(int).tolist(), len(labels), rule)
+        known = (~np.isnan(labels)).sum(axis=0).tolist()
+        weight = positive_weights(np.nansum(labels, axis=0).astype(int).tolist(), known, rule)
     else:
         weight = class_weights(np.bincount(labels, minlength=classes).tolist(), rule)
     return np.ones(classes) if weight is None else weight.double().numpy()
 
 
 def weights_of_labels(labels: NDArray[Any], of_class: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weight of each label, of the shape of `labels`; negatives of multi-label tasks have 1."""
-    return np.where(labels > 0, of_class, 1.0) if labels.ndim == 2 else of_class[labels]
+    """Weight of each label, of the shape of `labels`; negatives of multi-label tasks have 1, unknown ones 0."""
+    if labels.ndim == 1:
+        return of_class[labels]
+    return np.where(np.isnan(labels), 0.0, np.where(labels > 0, of_class, 1.0))
 
 
 def not_fitted(labels: NDArray[Any], classes: Sequence[str]) -> tuple[str, ...]:
-    """A note on classes that no labelled image shows, or all of them; nothing if there are none."""
+    """A note on classes that no labelled image shows, or all that are known do; nothing if there are none."""
     targets = labels if labels.ndim == 2 else np.eye(len(classes))[labels]
-    count = targets.sum(axis=0)
-    names = [name for name, shown in zip(classes, count, strict=True) if shown in (0, len(targets))]
+    count, known = np.nansum(targets, axis=0), (~np.isnan(targets)).sum(axis=0)
+    names = [name for name, shown, of in zip(classes, count, known, strict=True) if shown in (0, of)]
     return (f"not fitted, as all labelled images agree: {', '.join(names)}; label more images",) if names else ()
 
 
@@ -116,21 +119,29 @@ def _ridge(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> F
 
     x, y = samples.x.numpy().astype(np.float64), 2 * samples.targets - 1
     weight = samples.weight if samples.weight.ndim == 1 else samples.weight.mean(axis=1)
+    known = ~np.isnan(y)
+
+    def solution(rows: NDArray[np.int64], strength: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(K, D) weights and (K,) biases; classes that are unknown in some images are solved one by one."""
+        together = [np.arange(y.shape[1])] if known.all() else [np.array([k]) for k in range(y.shape[1])]
+        coefficients, biases = np.zeros((y.shape[1], x.shape[1])), np.zeros(y.shape[1])
+        for columns in together:
+            if (used := rows[known[rows][:, columns[0]]]).size:
+                model = Ridge(alpha=strength).fit(x[used], y[used][:, columns], sample_weight=weight[used])
+                coefficients[columns], biases[columns] = model.coef_, model.intercept_
+        return coefficients, biases
 
     def squared_error(strength: float) -> float:
         total = 0.0
         for rows in held_out:
-            kept = np.setdiff1d(np.arange(len(x)), rows)
-            model = Ridge(alpha=strength).fit(x[kept], y[kept], sample_weight=weight[kept])
-            total += float((weight[rows, None] * (model.predict(x[rows]) - y[rows]) ** 2).sum())
+            coefficients, biases = solution(np.setdiff1d(np.arange(len(x)), rows), strength)
+            errors = weight[rows, None] * (x[rows] @ coefficients.T + biases - y[rows]) ** 2
+            total += float(np.nansum(errors))
         return total / float(sum(weight[rows].sum() for rows in held_out))
 
     strength, error = _best(RIDGE_STRENGTHS, squared_error) if held_out else (DEFAULT_STRENGTH, None)
-    model = Ridge(alpha=strength).fit(x, y, sample_weight=weight)
-    head.give(
-        weight=torch.from_numpy(RIDGE_GAIN * np.atleast_2d(model.coef_)),
-        bias=torch.from_numpy(RIDGE_GAIN * np.atleast_1d(model.intercept_)),
-    )
+    coefficients, biases = solution(np.arange(len(x)), strength)
+    head.give(weight=torch.from_numpy(RIDGE_GAIN * coefficients), bias=torch.from_numpy(RIDGE_GAIN * biases))
     return Fit(chosen={"strength": strength}, scores={} if error is None else {"squared_error": error})
 
 
@@ -138,8 +149,9 @@ def _neighbours(head: Head, samples: Samples, held_out: list[NDArray[np.int64]])
     x = torch.nn.functional.normalize(samples.x, dim=1)
     y = torch.from_numpy(samples.targets).float()
     weight = torch.from_numpy(samples.weight).float()
-    y_weighted = y * (weight if weight.ndim == 2 else weight[:, None])
-    prior = y.mean(dim=0).clamp(0.01, 0.99)
+    prior = y.nanmean(dim=0).nan_to_num(0.5).clamp(0.01, 0.99)
+    # A neighbour of which a class is unknown votes as if it were not there, with the prior.
+    y_weighted = torch.where(y.isnan(), prior, y * (weight if weight.ndim == 2 else weight[:, None]))
 
     def log_loss(k: int) -> float:
         losses = []
@@ -160,10 +172,11 @@ def _class_means(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]
     y = torch.from_numpy(samples.targets).float()
 
     def means(rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        positive = y[rows].T @ x[rows] / y[rows].sum(dim=0).clamp_min(1)[:, None]
+        shown, absent = (y[rows] == 1).float(), (y[rows] == 0).float()
+        positive = shown.T @ x[rows] / shown.sum(dim=0).clamp_min(1)[:, None]
         if not samples.multilabel:
             return positive, torch.zeros(0)
-        negative = (1 - y[rows]).T @ x[rows] / (1 - y[rows]).sum(dim=0).clamp_min(1)[:, None]
+        negative = absent.T @ x[rows] / absent.sum(dim=0).clamp_min(1)[:, None]
         return positive, negative
 
     def log_loss(gain: float) -> float:
@@ -188,7 +201,8 @@ def _best(choices: Sequence[Number], loss: Callable[[Number], float]) -> tuple[N
 
 
 def _log_loss(logits: Tensor, targets: Tensor, *, multilabel: bool) -> Tensor:
-    """(N,) log loss of each sample."""
+    """Log loss of each sample (N,), or in multi-label tasks of each known label."""
     if multilabel:
-        return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+        known = ~targets.isnan()
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits[known], targets[known], reduction="none")
     return -(logits.log_softmax(dim=1) * targets).sum(dim=1)

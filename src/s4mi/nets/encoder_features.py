@@ -29,9 +29,7 @@ class EncoderFeatures(nn.Module):
         """
         super().__init__()
         self.network, self._run = network, run
-        like = next(network.parameters())
-        probe = torch.zeros(1, 3, image_size, image_size, dtype=like.dtype, device=like.device)
-        self._name, self._layout = _coarsest(network, run, probe)
+        self._name, self._layout = coarsest_map(network, run, image_size)
 
     def forward(self, images: Tensor) -> Tensor:
         outputs: list[Tensor] = []
@@ -41,13 +39,23 @@ class EncoderFeatures(nn.Module):
             self._run(images)
         finally:
             hook.remove()
-        spatial = {"NCHW": (2, 3), "NHWC": (1, 2), "tokens": (1,)}[self._layout]
-        return outputs[-1].mean(dim=spatial)
+        return pooled_map(outputs[-1], self._layout)
+
+
+def pooled_map(features: Tensor, layout: Layout) -> Tensor:
+    """Mean over the positions of a feature map → (B, C)."""
+    return features.mean(dim={"NCHW": (2, 3), "NHWC": (1, 2), "tokens": (1,)}[layout])
 
 
 @torch.no_grad()
-def _coarsest(network: nn.Module, run: Callable[[Tensor], Tensor], probe: Tensor) -> tuple[str, Layout]:
-    """Name and layout of the module with the fewest spatial positions in its output, the last called of equals."""
+def coarsest_map(network: nn.Module, run: Callable[[Tensor], Tensor], image_size: int) -> tuple[str, Layout]:
+    """Name and layout of the module with the fewest spatial positions in its output, the last called of equals.
+
+    Raises:
+        S4miError: the network has no feature map.
+    """
+    like = next(network.parameters())
+    probe = torch.zeros(1, 3, image_size, image_size, dtype=like.dtype, device=like.device)
     best: tuple[int, str, Layout] | None = None
 
     def record(name: str, _: nn.Module, __: Any, output: Any) -> None:

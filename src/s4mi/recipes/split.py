@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from s4mi.config.sections import default_cache
 from s4mi.data.formats.frame import ImageError
+from s4mi.data.loading.thumbnail_store import dataset_thumbnails
 from s4mi.data.manifest import Manifest
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import MaskKey
 from s4mi.data.splits.label_amount import LabelAmount
+from s4mi.data.splits.leakage import Leak, find_leaks, refuse_leaks
 from s4mi.data.splits.split import SplitMethod, first_labels, label_order, make_split
 from s4mi.data.splits.split_balance import SplitBalance, split_balance
 from s4mi.data.splits.split_file import Split, save_split
@@ -22,12 +25,13 @@ from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.records import TaskKind
 
-ProgressCallback = Callable[[int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
+"""Called with a description of the current work, the number of finished items and their total."""
 
 
 @dataclass(frozen=True)
 class SplitResult:
-    """A split, the rows labelled at each label fraction, and the resulting class balance."""
+    """A split, the rows labelled at each label fraction, the resulting class balance, and leaks that were allowed."""
 
     manifest: Manifest
     kind: TaskKind
@@ -36,6 +40,7 @@ class SplitResult:
     split: Split
     fractions: dict[str, tuple[int, ...]]
     counts: SplitBalance
+    leaks: tuple[Leak, ...] = ()
 
 
 def split_dataset(
@@ -45,30 +50,39 @@ def split_dataset(
     kind: TaskKind | None = None,
     seed: int = 0,
     amounts: Sequence[LabelAmount] = (LabelAmount(100),),
+    allow_leakage: bool = False,
+    cache: Path | None = None,
     progress: ProgressCallback = lambda *_: None,
 ) -> SplitResult:
-    """Split the data set in `folder` as a run with this seed does.
+    """Split the data set in `folder` as a run with this seed does, and look for leaks as it does.
 
     Args:
         division: split method; None for the official split if there is one, else a random split.
         kind: the task; None for the data set's first.
         amounts: amounts of labels, each of which contains the smaller ones.
+        allow_leakage: whether the same image or patient in two parts is a warning instead of an error.
+        cache: folder of the thumbnails by which copies are found; None: that of runs.
 
     Raises:
-        S4miError: the data set cannot be read, or cannot be split this way.
+        S4miError: the data set cannot be read or split this way, or the split leaks.
     """
     manifest = load_version(folder)
     kind = _kind(manifest, kind)
     if division is None:
         division = SplitMethod("official" if manifest.official else "random", seed=seed)
-    foreground = _foreground(manifest, progress) if kind == "segmentation" else None
+    foreground = _foreground(manifest, partial(progress, "reading masks")) if kind == "segmentation" else None
     basis = base_version(manifest, kind, division, foreground=foreground)
     whole = make_split(manifest, kind, method=division, fraction_seed=seed, foreground=foreground, base=basis)
+    digests, thumbnails = dataset_thumbnails(
+        manifest, cache or default_cache(), progress=partial(progress, "reading images")
+    )
+    leaks = find_leaks(manifest, whole, digests=digests, thumbnails=thumbnails)
+    refuse_leaks(leaks, manifest, allowed=allow_leakage, option="--allow-leakage")
     strata = strata_of(manifest, kind, foreground)
     order = label_order(manifest, kind, strata, train=whole.train, seed=seed)
     fractions = {str(amount): tuple(sorted(first_labels(manifest, order, amount))) for amount in amounts}
     counts = split_balance(manifest, whole, fractions, strata)
-    return SplitResult(manifest, kind, division, seed, split=whole, fractions=fractions, counts=counts)
+    return SplitResult(manifest, kind, division, seed, split=whole, fractions=fractions, counts=counts, leaks=leaks)
 
 
 def save_split_result(result: SplitResult, path: Path) -> None:
@@ -92,7 +106,7 @@ def _kind(manifest: Manifest, kind: TaskKind | None) -> TaskKind:
     return kind or tasks[0]
 
 
-def _foreground(manifest: Manifest, progress: ProgressCallback) -> list[float]:
+def _foreground(manifest: Manifest, progress: Callable[[int, int], None]) -> list[float]:
     """Return each row's foreground share at the mask's own resolution, as in the decode cache; 0 without a mask."""
     masks = [row.mask for row in manifest.rows if row.mask is not None]
     work = partial(_share, mask_values=manifest.spec.mask_values)

@@ -37,6 +37,7 @@ from s4mi.records import (
     write_record,
 )
 from s4mi.records.calibration import write_calibration
+from s4mi.records.training_features import write_training_features
 from s4mi.records.training_images import write_training_images
 from s4mi.training.calibrate import calibrate
 from s4mi.training.data_state import check_data_state, data_state, read_data_state
@@ -52,6 +53,7 @@ from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
 from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric
 from s4mi.training.session import Session
+from s4mi.training.training_features import describe_training_features
 from s4mi.training.training_images import describe_training_images
 
 log = logging.getLogger("s4mi")
@@ -164,6 +166,7 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
         write_predictions(test.predictions, session.run_dir.path / TEST_PREDICTIONS_NAME)
     if fabric.is_global_zero:
         write_training_images(describe_training_images(prepared), session.run_dir.path)
+        write_training_features(describe_training_features(fabric, method, prepared), session.run_dir.path)
         calibration = calibrate(fabric, method, config, prepared, val=val, test=test)
         if calibration is not None:
             write_calibration(calibration, session.run_dir.path)

@@ -23,7 +23,8 @@ class Predictions:
 
     Attributes:
         images: (N,) names. groups: (N,) patients, None where unknown.
-        truth: (N, K) annotated classes. probabilities: (N, K) in [0, 1]. decisions: (N, K) predicted classes.
+        truth: (N, K) annotated classes. known: (N, K) whether it is known that an image shows a class or not; None: all
+            are. probabilities: (N, K) in [0, 1]. decisions: (N, K) predicted classes.
     """
 
     images: tuple[str, ...]
@@ -32,16 +33,27 @@ class Predictions:
     truth: NDArray[np.bool_]
     probabilities: NDArray[np.float64]
     decisions: NDArray[np.bool_]
+    known: NDArray[np.bool_] | None = None
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N, K) `truth` as 1 and 0, with -1 where it is unknown."""
+        truth = self.truth.astype(np.int64)
+        return truth if self.known is None else np.where(self.known, truth, -1)
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write a CSV file with a row per image and class, atomically; truth and decision are 1 or 0."""
+    """Write a CSV file with a row per image and class, atomically; truth and decision are 1 or 0.
+
+    The truth of a label that is unknown is empty.
+    """
     table = io.StringIO(newline="")
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(PREDICTION_COLUMNS)
+    labels = predictions.labels
     for n, (image, group) in enumerate(zip(predictions.images, predictions.groups, strict=True)):
         for k, name in enumerate(predictions.classes):
-            truth, decision = int(predictions.truth[n, k]), int(predictions.decisions[n, k])
+            truth, decision = ("" if labels[n, k] < 0 else int(labels[n, k])), int(predictions.decisions[n, k])
             # Nine digits restore a single-precision probability bit by bit.
             rows.writerow([image, group or "", name, truth, f"{predictions.probabilities[n, k]:.9g}", decision])
     write_text_atomically(path, table.getvalue())

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from s4mi.config import PlannedRun, RunConfig, make_run_config
-from s4mi.data.manifest import Manifest
+from s4mi.data.manifest import Manifest, Row
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.records import Pretraining, write_text_atomically
@@ -143,9 +143,14 @@ def _manifest_contents(manifest: Manifest) -> list[Any]:
     """Everything that decides about splits and targets; pixels have a hash of their own in each run's record."""
     spec = manifest.spec.model_dump(mode="json", include={"tasks", "classes", "mask_values", "intensity", "channels"})
     rows = sorted(
-        [row.id, row.image.name, row.mask and row.mask.name, row.labels, row.group, row.split] for row in manifest.rows
+        [row.id, row.image.name, row.mask and row.mask.name, _labels(row), row.group, row.split]
+        for row in manifest.rows
     )
     return [_sorted_items(spec), rows]
+
+
+def _labels(row: Row) -> Any:
+    return [row.labels, row.unknown] if row.unknown else row.labels
 
 
 def _sorted_items(spec: Mapping[str, Any]) -> Any:

@@ -114,7 +114,7 @@ def _labelled_probabilities(
 
 
 def _images(predictions: Predictions, *, multilabel: bool) -> LabelledProbabilities:
-    truth = predictions.truth.astype(np.int64) if multilabel else predictions.truth.argmax(axis=1)
+    truth = predictions.labels if multilabel else predictions.truth.argmax(axis=1)
     return predictions.probabilities.astype(np.float32), truth
 
 
@@ -132,7 +132,7 @@ def _reliability(
 ) -> Reliability:
     after = tempered(probabilities, temperature, multilabel=multilabel, axis=1)
     return Reliability(
-        predictions=probabilities.size if multilabel else len(probabilities),
+        predictions=int((truth >= 0).sum()),
         ece=calibration_error(probabilities, truth, multilabel=multilabel),
         ece_calibrated=calibration_error(after, truth, multilabel=multilabel),
         nll=negative_log_likelihood(probabilities, truth, multilabel=multilabel),

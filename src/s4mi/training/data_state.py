@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from s4mi.config import RunConfig
+from s4mi.data.label_cells import UNKNOWN_SIGN
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.manifest import Row
 from s4mi.errors import S4miError
@@ -68,7 +69,9 @@ def data_state(config: RunConfig, prepared: Prepared) -> DataState:
 
     def hashes(number: int, row: Row) -> RowHashes:
         mask = None if row.mask is None or row.mask not in masks else masks[row.mask][:DIGITS]
-        label = _hash(sorted(row.labels)) if with_labels and row.labels is not None else None
+        label = None
+        if with_labels and row.labels is not None:
+            label = _hash([*sorted(row.labels), *sorted(UNKNOWN_SIGN + name for name in row.unknown)])
         return str(cache.digests[number])[:DIGITS], mask, label
 
     rows = {row.id: hashes(number, row) for number, row in enumerate(manifest.rows)}

@@ -153,23 +153,25 @@ def _classification(
     ]
     row_of_tile, of_tiles = zip(*(pair for pairs in values_of_all(local) for pair in pairs), strict=True)
     predicted = _mean_over_tiles(torch.cat(of_tiles), torch.cat(row_of_tile), rows)
-    shows = torch.from_numpy(prepared.shows[rows])
+    labels = prepared.truth(rows)
+    shows = torch.from_numpy(labels)
     class_counts = torch.tensor(prepared.task.counts)
     if multilabel:
-        majority = 2 * class_counts > prepared.task.labelled
-        scores = score_multilabel(predicted, shows.long(), classes, majority=majority)
+        majority = 2 * class_counts > torch.tensor(prepared.task.known or prepared.task.labelled)
+        scores = score_multilabel(predicted, shows, classes, majority=majority)
         decisions = predicted > THRESHOLD
     else:
-        scores = score_multiclass(predicted, shows.long().argmax(dim=1), classes, majority=int(class_counts.argmax()))
+        scores = score_multiclass(predicted, shows.argmax(dim=1), classes, majority=int(class_counts.argmax()))
         decisions = torch.nn.functional.one_hot(predicted.argmax(dim=1), len(classes)).bool()
     images = [prepared.manifest.rows[row] for row in rows]
     return scores, Predictions(
         images=tuple(row.id for row in images),
         groups=tuple(row.group for row in images),
         classes=tuple(classes),
-        truth=shows.bool().numpy(),
+        truth=labels == 1,
         probabilities=predicted.double().numpy(),
         decisions=decisions.numpy(),
+        known=labels >= 0 if (labels < 0).any() else None,
     )
 
 

@@ -97,12 +97,15 @@ class FeatureMonitor:
         prepared = self._session.prepared
         labelled, val = list(prepared.split.labelled), prepared.annotated("val")
         references, queries = (features_of(self._session.fabric, encoder, prepared, rows) for rows in (labelled, val))
-        shows = torch.from_numpy(prepared.shows)
-        votes = nearest_neighbours(queries, references, shows[labelled], neighbours=self._settings.neighbours)
+        truth = torch.from_numpy(prepared.truth(val))
+        of_references = torch.from_numpy(prepared.truth(labelled))
+        rate = (of_references == 1).sum(dim=0) / (of_references >= 0).sum(dim=0).clamp_min(1)
+        shows = torch.where(of_references >= 0, of_references, rate)  # an unknown label votes for neither side
+        votes = nearest_neighbours(queries, references, shows, neighbours=self._settings.neighbours)
         if prepared.task.kind == "multilabel":
             never = torch.zeros(len(prepared.task.classes), dtype=torch.bool)
-            return score_multilabel(votes, shows[val].long(), prepared.task.classes, majority=never).f1_macro
-        return score_multiclass(votes, shows[val].long().argmax(dim=1), prepared.task.classes, majority=0).f1_macro
+            return score_multilabel(votes, truth, prepared.task.classes, majority=never).f1_macro
+        return score_multiclass(votes, truth.argmax(dim=1), prepared.task.classes, majority=0).f1_macro
 
 
 def backbones(method: Pretrainer) -> dict[str, Backbone]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,14 +17,13 @@ from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
-from s4mi.data.splits.leakage import Leak, describe, find_leaks
+from s4mi.data.splits.leakage import Leak, find_leaks, refuse_leaks
 from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.data.splits.split import SplitMethod, make_split
 from s4mi.data.splits.split_file import Split, hash_of, read_parts
 from s4mi.data.splits.split_version import base_version, merged_later
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
-from s4mi.formatting import plural
 from s4mi.records import LabelCounts, Part, TaskKind
 
 log = logging.getLogger("s4mi")
@@ -35,8 +34,10 @@ class Prepared:
     """The data of a run, ready for training and evaluation.
 
     Attributes:
-        labels: (N,) int64 class of each cache entry (-1: none) or (N, K) 0/1 (NaN: none); None for segmentation.
+        labels: (N,) int64 class of each cache entry (-1: none) or (N, K) 0/1 (NaN: none, or unknown); None for
+            segmentation.
         shows: (R, K) bool, which classes each manifest row shows.
+        unknown: (R, K) bool, of which classes it is not known whether an annotated row shows them; None: of none.
         unscored: rows excluded from validation and test, as their annotation was merged in after the split was drawn.
         leaks: pairs of duplicates or of the same group across parts, which the settings allow.
     """
@@ -49,10 +50,16 @@ class Prepared:
     shows: NDArray[np.bool_]
     leaks: tuple[Leak, ...]
     unscored: frozenset[int] = frozenset()
+    unknown: NDArray[np.bool_] | None = None
 
     def source(self, device: torch.device) -> CachedTargets:
         """Return the images and targets, for batches on `device`."""
         return CachedTargets(cache=self.cache, labels=self.labels, device=device)
+
+    def truth(self, rows: Sequence[int]) -> NDArray[np.int64]:
+        """(N, K) 1 where a row shows a class, 0 where it does not, -1 where it is unknown."""
+        shows = self.shows[list(rows)].astype(np.int64)
+        return shows if self.unknown is None else np.where(self.unknown[list(rows)], -1, shows)
 
     def annotated(self, part: Part) -> list[int]:
         """Return the annotated manifest rows of a part, without `unscored` ones."""
@@ -129,10 +136,13 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         labelled=len(labelled),
         train_rows=tuple(split.train),
     )
-    labels = None if segmentation else _labels(manifest, kind, shows)[cache.row]
+    unknown = _unknown_labels(manifest) if kind == "multilabel" else None
+    if unknown is not None:
+        task = replace(task, known=tuple(int(count) for count in (~unknown[labelled]).sum(axis=0)))
+    labels = None if segmentation else _labels(manifest, kind, shows, unknown)[cache.row]
     return Prepared(
         manifest=manifest, cache=cache, split=split, task=task, labels=labels, shows=shows, leaks=leaks,
-        unscored=frozenset() if basis is None else merged_later(manifest, basis, kind),
+        unscored=frozenset() if basis is None else merged_later(manifest, basis, kind), unknown=unknown,
     )  # fmt: skip
 
 
@@ -223,25 +233,23 @@ def _shows_pixels(cache: Cache, manifest: Manifest) -> tuple[NDArray[np.bool_], 
     return pixels > 0, cache.foreground.tolist()
 
 
-def _labels(manifest: Manifest, kind: TaskKind, shows: NDArray[np.bool_]) -> Tensor:
+def _unknown_labels(manifest: Manifest) -> NDArray[np.bool_] | None:
+    """(R, K) of which classes it is not known whether an annotated row shows them; None if there are none."""
+    if not any(row.unknown for row in manifest.rows):
+        return None
+    return np.array([[name in row.unknown for name in manifest.spec.classes] for row in manifest.rows], dtype=bool)
+
+
+def _labels(manifest: Manifest, kind: TaskKind, shows: NDArray[np.bool_], unknown: NDArray[np.bool_] | None) -> Tensor:
     annotated = np.array([row.labels is not None for row in manifest.rows])
     if kind == "multilabel":
-        return torch.from_numpy(np.where(annotated[:, None], shows.astype(np.float32), np.nan).astype(np.float32))
+        known = annotated[:, None] if unknown is None else annotated[:, None] & ~unknown
+        return torch.from_numpy(np.where(known, shows.astype(np.float32), np.nan).astype(np.float32))
     return torch.from_numpy(np.where(annotated, shows.argmax(axis=1), -1).astype(np.int64))
 
 
 def _check_leaks(config: RunConfig, manifest: Manifest, leaks: Sequence[Leak]) -> None:
-    """Refuse a split with the same image or patient in two parts, or warn if the settings allow it."""
-    if not leaks:
-        return
-    more = f", and {plural(len(leaks) - 1, 'more pair')}" if len(leaks) > 1 else ""
-    leak = f"{describe(leaks[0], manifest)}{more}"
-    if not config.data.allow_leakage:
-        raise S4miError(
-            f"{leak}; remove one of each pair or put both in the same group (listed by s4mi data check "
-            f"{manifest.folder}), or train anyway with data.allow_leakage=true"
-        )
-    log.warning("the split leaks, as data.allow_leakage permits: %s; scores will be too optimistic", leak)
+    refuse_leaks(leaks, manifest, allowed=config.data.allow_leakage, option="data.allow_leakage=true")
 
 
 def _check_classes(

@@ -29,21 +29,21 @@ def source(folder: Path, *files: str, **tables: str) -> Path:
 def test_silent_b4_blank_and_uncertain_cells_mean_what_the_user_says(
     tmp_path: Path, blank: str, uncertain: str
 ) -> None:
-    """By hand: a is 1 and blank, b is 0 and -1, c is 1 and 0, d is blank alone."""
+    """By hand: a is 1 and blank, b is 0 and -1, c is 1 and 0, d is blank alone. Unknown is counted by class."""
     text = "image,x,y\na.png,1.0,\nb.png,0.0,-1.0\nc.png,1,0\nd.png,,\n"
     folder = source(tmp_path, "a.png", "b.png", "c.png", "d.png", labels=text)
     options = TableOptions(one_hot=("x", "y"), blank=blank, uncertain=uncertain, multilabel=True)  # type: ignore[arg-type]
     found = read_tables(folder, options)
     expected = {
-        "a.png": ("x",) if blank == "no" else None,
-        "b.png": {"yes": ("y",), "no": (), "unknown": None}[uncertain],
-        "c.png": ("x",), "d.png": None,
+        "a.png": (("x",), ("y",) if blank == "unknown" else ()),
+        "b.png": (("y",) if uncertain == "yes" else (), ("y",) if uncertain == "unknown" else ()),
+        "c.png": (("x",), ()), "d.png": (None, ()),
     }  # fmt: skip
-    assert {row.image.name: row.labels for row in found.rows} == expected
+    assert {row.image.name: (row.labels, row.unknown) for row in found.rows} == expected
     unknown = (blank == "unknown") + (uncertain == "unknown")
-    said = [finding.message for finding in found.findings if finding.code == "partly-unknown"]
+    said = [finding.message for finding in found.findings if finding.code == "unknown-labels"]
     assert len(said) == bool(unknown)
-    assert all(message.startswith(f"{unknown} image") for message in said)
+    assert all(message.endswith(f"y {unknown}") for message in said)
 
 
 def test_silent_b4_without_a_meaning_they_are_refused_with_the_options(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_silent_b4_a_column_that_means_no_class_makes_blank_cells_no(tmp_path: P
     options = TableOptions(one_hot=("No Finding", "x", "y"), negatives=("No Finding",), blank="unknown")
     found = read_tables(folder, options)
     assert found.classes == ("x", "y")
-    assert [row.labels for row in found.rows] == [(), None, ("x",)]
+    assert [(row.labels, row.unknown) for row in found.rows] == [((), ()), (("x",), ("y",)), (("x",), ())]
 
 
 @pytest.mark.parametrize("on", [None, "image=isic_id"])

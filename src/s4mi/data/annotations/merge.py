@@ -158,7 +158,7 @@ def apply_merge(plan: MergePlan) -> MergeResult:
             for number, mask in plan.masks.items():
                 rows[number] = replace(rows[number], mask=_write(mask, rows[number], masks, plan.spec))
             for number, labels in plan.labels.items():
-                rows[number] = replace(rows[number], labels=labels)
+                rows[number] = replace(rows[number], labels=labels, unknown=())
             version = write_version(manifest, with_tasks(plan.spec, rows), rows)
     official = {
         part: count for part in ("train", "val", "test") if (count := sum(rows[n].split == part for n in changed))
@@ -221,15 +221,17 @@ def _add_labels(plan: MergePlan, number: int, labels: tuple[str, ...], *, locati
             )
         return
     plan.locations[number, "label"] = location
-    if row.labels is not None and tuple(sorted(row.labels)) == tuple(sorted(labels)):
+    # Of classes that were unknown, a label says something new and contradicts nothing.
+    agrees = row.labels is not None and not (set(row.labels) ^ set(labels)) - set(row.unknown)
+    if agrees and not row.unknown:
         plan.same += 1
-    elif row.labels is not None and not rules.replace:
+    elif row.labels is not None and not agrees and not rules.replace:
         plan.errors.append(
             f"{location}: image {row.id!r} is {_quoted(labels)} here but {_quoted(row.labels)} in "
             f"{plan.manifest.folder / row.location}; remove it, or replace the existing label with --replace"
         )
     else:
-        plan.replaced += row.labels is not None
+        plan.replaced += row.labels is not None and not agrees
         plan.labels[number] = labels
 
 

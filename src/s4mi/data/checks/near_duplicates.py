@@ -3,12 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from s4mi.data.checks.scan import DatasetScan, FileEncoding, RowLocator, RowScan, relative_name
-from s4mi.data.detail import different_pairs, same_detail
-from s4mi.data.duplicates import near_duplicates
-from s4mi.data.images import read_image
+from s4mi.data.checks.scan import DatasetScan, FileEncoding, RowLocator, relative_name
+from s4mi.data.copies import find_copies
 from s4mi.data.manifest import Row
 from s4mi.data.masks import read_mask
 from s4mi.data.spec import Finding, Severity
@@ -25,32 +21,19 @@ def find_duplicates(
     Args:
         different: pairs of ids that a person has declared different.
     """
-    readable = [one for one in scan.rows if one.digest is not None]
-    first: dict[bytes, RowScan] = {}
-    for one in readable:
-        assert one.digest is not None
-        other = first.setdefault(one.digest, one)
-        if other is not one:
-            differ = disagreement(one.row, other.row, scan.encoding)
-            relation = "has the same content as"
-            yield _finding(one.row, other.row, relation, differ, root=root, locate=locate, exact=True)
-    unique = [i for i, one in enumerate(scan.rows) if one.digest is not None and first[one.digest] is one]
-    complete = len(unique) == len(scan.rows)  # avoids a copy of all thumbnails
-    thumbnails = scan.thumbnails if complete else scan.thumbnails[np.array(unique, dtype=np.int64)]
-    look = same_detail(lambda number: read_image(scan.rows[unique[number]].row.image, scan.encoding.intensity))
-    declared = different_pairs(different)
-
-    def same(one: int, other: int) -> bool:
-        ids = frozenset(scan.rows[unique[number]].row.id for number in (one, other))
-        return ids not in declared and look(one, other)
-
-    for pair in near_duplicates(thumbnails, same=same):
-        other_row, row = scan.rows[unique[pair.first]].row, scan.rows[unique[pair.second]].row
-        if row.group is not None and row.group == other_row.group and row.split == other_row.split:
+    rows = [one.row for one in scan.rows]
+    copies = find_copies(
+        rows, digests=[one.digest for one in scan.rows], thumbnails=scan.thumbnails, intensity=scan.encoding.intensity,
+        different=different,
+    )  # fmt: skip
+    for copy in copies:
+        other, row = rows[copy.first], rows[copy.second]
+        if not copy.exact and row.group is not None and row.group == other.group and row.split == other.split:
             continue
-        relation = f"is a near-duplicate (correlation {pair.similarity:.3f}) of"
-        differ = disagreement(row, other_row, scan.encoding)
-        yield _finding(row, other_row, relation, differ, root=root, locate=locate, exact=False)
+        near = f"is a near-duplicate (correlation {copy.similarity:.3f}) of"
+        relation = "has the same content as" if copy.exact else near
+        differ = disagreement(row, other, scan.encoding)
+        yield _finding(row, other, relation, differ, root=root, locate=locate, exact=copy.exact)
 
 
 def _finding(
@@ -88,7 +71,8 @@ def _unlabelled_copy(one: Row, other: Row) -> bool:
 def disagreement(row: Row, other: Row, encoding: FileEncoding) -> str:
     """Return how the labels and masks of two copies of an image differ; `''` if they do not, or cannot be compared."""
     texts = []
-    if row.labels is not None and other.labels is not None and set(row.labels) != set(other.labels):
+    unknown = {*row.unknown, *other.unknown}
+    if row.labels is not None and other.labels is not None and (set(row.labels) ^ set(other.labels)) - unknown:
         texts.append(f"their labels differ ({_labels(row)} and {_labels(other)})")
     elif (row.labels is None) != (other.labels is None):
         texts.append(f"one is {_labels(row)} and the other {_labels(other)}")

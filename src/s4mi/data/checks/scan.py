@@ -184,10 +184,10 @@ def _check_labels(
         return
     in_mask = {label for k, label in enumerate(encoding.mask_classes) if k > 0 and counts[k]}
     shared = set(encoding.mask_classes[1:]) & set(encoding.classes)
-    if not row.labels and in_mask:
+    if not row.labels and in_mask - set(row.unknown):
         message = f"{name} contains {', '.join(sorted(in_mask))}, but the label is 'none'; correct one of them"
         report("label-mask-disagree", message, "warning")
-    elif shared and (different := (set(row.labels) ^ in_mask) & shared):
+    elif shared and (different := ((set(row.labels) ^ in_mask) & shared) - set(row.unknown)):
         where = "the mask, but not in the label" if different <= in_mask else "the label, but not in the mask"
         message = f"{name}: {', '.join(sorted(different))} is in {where}; correct one of them"
         report("label-mask-disagree", message, "warning")

@@ -3,7 +3,7 @@
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from s4mi.data.checks.scan import RowScan, Size
 from s4mi.data.manifest import PARTS
@@ -27,6 +27,7 @@ class Summary:
         classes: number of images of each class.
         labelled: number of images with a label, of which `no_class` are annotated with no class present.
         masked: number of images with a mask.
+        unknown: number of labelled images of which it is not known whether they show a class, by class.
         unannotated: number of images with neither.
         sizes: sizes of the images that can be decoded.
         channels: number of grey and of colour images.
@@ -55,6 +56,7 @@ class Summary:
     frames: int
     classes_by_part: dict[str, dict[str, int]]
     foreground_by_part: dict[str, dict[str, float]]
+    unknown: dict[str, int] = field(default_factory=dict)
 
 
 def summarise(scans: Sequence[RowScan], classes: Sequence[str], *, mask_classes: Sequence[str]) -> Summary:
@@ -69,7 +71,7 @@ def summarise(scans: Sequence[RowScan], classes: Sequence[str], *, mask_classes:
         images=len(rows),
         classes={name: counts[name] for name in classes},
         labelled=labelled,
-        no_class=sum(row.labels == () for row in rows),
+        no_class=sum(row.labels == () and not row.unknown for row in rows),
         masked=sum(row.mask is not None for row in rows),
         unannotated=sum(row.labels is None and row.mask is None for row in rows),
         sizes=_sizes([scan.size for scan in scans if scan.size is not None]),
@@ -90,6 +92,7 @@ def summarise(scans: Sequence[RowScan], classes: Sequence[str], *, mask_classes:
         foreground_by_part={
             part: _foreground([scan for scan in scans if scan.row.split == part], mask_classes) for part in splits
         },
+        unknown={name: count for name in classes if (count := sum(name in row.unknown for row in rows))},
     )
 
 

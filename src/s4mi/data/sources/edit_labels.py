@@ -28,8 +28,9 @@ def edit_labels(found: FoundDataset, rename: Mapping[str, str], drop: Collection
             hint = nearest(unknown, known) or f"; use one of {', '.join(known) or 'none'}"
             raise S4miError(f"{option} {unknown!r}: no such class{hint}")
     multilabel = found.multilabel or any(len(row.labels) != 1 for row in found.rows if row.labels is not None)
-    rows = tuple(replace(row, labels=_edited(row, rename, drop, multilabel=multilabel)) for row in found.rows)
+    rows = tuple(_edited(row, rename, drop, multilabel=multilabel) for row in found.rows)
     classes = tuple(name for name in renamed if name not in drop)
+    rows = tuple(_without_labels(row) if row.unknown and set(classes) <= set(row.unknown) else row for row in rows)
     in_order = list(found.classes) == sorted(found.classes)
     return replace(found, rows=rows, classes=tuple(sorted(classes)) if in_order else classes)
 
@@ -62,11 +63,21 @@ def _as_found(
     return new, [spelling.get(normalised(name), name) for name in drop]
 
 
-def _edited(row: Row, rename: Mapping[str, str], drop: Collection[str], *, multilabel: bool) -> tuple[str, ...] | None:
+def _without_labels(row: Row) -> Row:
+    return replace(row, labels=None, unknown=())
+
+
+def _edited(row: Row, rename: Mapping[str, str], drop: Collection[str], *, multilabel: bool) -> Row:
     if row.labels is None:
-        return None
+        return row
     names = tuple(dict.fromkeys(rename.get(name, name) for name in row.labels))
     dropped = [name for name in names if name in drop]
     if dropped and (not multilabel or any(is_missing(name) for name in dropped)):
-        return None
-    return tuple(name for name in names if name not in drop)
+        return _without_labels(row)
+    # Of two classes that become one, a present one decides.
+    unknown = dict.fromkeys(rename.get(name, name) for name in row.unknown)
+    return replace(
+        row,
+        labels=tuple(name for name in names if name not in drop),
+        unknown=tuple(name for name in unknown if name not in drop and name not in names),
+    )

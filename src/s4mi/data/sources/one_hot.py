@@ -13,14 +13,10 @@ _MEANING: Mapping[str, Unknown] = {**dict.fromkeys(YES, "yes"), **dict.fromkeys(
 
 @dataclass(frozen=True)
 class OneHotLabels:
-    """The classes of an image: those present, or None if it is not annotated, and what is wrong.
-
-    Attributes:
-        unknown: whether it is not annotated because some of its classes are unknown and others not.
-    """
+    """The classes of an image: those present, or None if it is not annotated, those unknown, and what is wrong."""
 
     names: tuple[str, ...] | None
-    unknown: bool = False
+    unknown: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
 
 
@@ -33,8 +29,8 @@ def one_hot_classes(options: TableOptions) -> tuple[str, ...]:
 def read_one_hot(cells: Mapping[str, str], options: TableOptions) -> OneHotLabels:
     """Return the labels in the cells of one row, by the name of their column.
 
-    A row of blank cells is not annotated, nor is one with an unknown class: it could be scored and learned for its
-    other classes alone. A column of `options.negatives` that is 1 makes blank cells 0.
+    A row of blank cells, or of unknown classes alone, is not annotated. A column of `options.negatives` that is
+    1 makes blank cells 0.
     """
     columns = _class_of(options)
     if not any(cells[column] for column in options.one_hot):
@@ -51,13 +47,13 @@ def read_one_hot(cells: Mapping[str, str], options: TableOptions) -> OneHotLabel
         else:
             meanings[name] = meaning
     present = tuple(name for name, meaning in meanings.items() if meaning == "yes")
-    unknown = sum(meaning == "unknown" for meaning in meanings.values())
-    if unknown:
-        return OneHotLabels(None, unknown < len(columns), tuple(errors))
+    unknown = tuple(name for name, meaning in meanings.items() if meaning == "unknown")
+    if len(unknown) == len(columns):
+        return OneHotLabels(None, errors=tuple(errors))
     classes = one_hot_classes(options)
     if len(classes) > len(columns):
         return OneHotLabels((classes[bool(present)],), errors=tuple(errors))
-    return OneHotLabels(present, errors=tuple(errors))
+    return OneHotLabels(present, unknown, tuple(errors))
 
 
 def _class_of(options: TableOptions) -> dict[str, str]:
@@ -68,7 +64,9 @@ def _class_of(options: TableOptions) -> dict[str, str]:
 
 def _hint(cell: str) -> str:
     if not cell:
-        return "fill it in, or say what blank cells mean with --blank no, or --blank unknown to leave them out"
+        return (
+            "fill it in, or say what blank cells mean: --blank no, or --blank unknown to leave them out of this class"
+        )
     if cell in UNCERTAIN:
-        return "if -1 is uncertain, use --uncertain unknown to leave it out, or yes or no"
+        return "if -1 is uncertain, use --uncertain unknown to leave it out of this class, or yes or no"
     return "correct the cell"

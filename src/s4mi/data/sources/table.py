@@ -19,7 +19,6 @@ from s4mi.data.sources.table_rows import TableReader
 from s4mi.data.sources.types import PART_NAMES, FoundDataset, part_in_name
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
-from s4mi.formatting import plural
 from s4mi.records import Part
 
 
@@ -71,7 +70,7 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
     rows: list[Row] = []
     findings: list[Finding] = []
     cells: Counter[str] = Counter()
-    partly_unknown = 0
+    unknown: Counter[str] = Counter()
     for part, path in tables.items():
         table, join_findings = join_tables(read_table(path), options, source=folder)
         findings.extend(join_findings)
@@ -81,7 +80,7 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         rows.extend(reader.rows())
         findings.extend(reader.findings)
         cells += reader.label_names
-        partly_unknown += reader.partly_unknown
+        unknown += reader.unknown
     if options.one_hot:
         classes = one_hot_classes(options)
     else:
@@ -89,12 +88,10 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
     counts = {len(row.labels) for row in rows if row.labels is not None}
     multilabel = options.multilabel or bool(options.negatives) or bool(counts - {1})
     first_table = _name(next(iter(tables.values())), folder)
-    if partly_unknown:
-        message = (
-            f"{plural(partly_unknown, 'image')} not annotated, as some of the {len(options.one_hot)} classes are "
-            "unknown and others known; choose fewer columns to keep more, or give unknown cells another meaning"
-        )
-        findings.append(Finding("partly-unknown", "warning", first_table, None, message))
+    if unknown:
+        counted = ", ".join(f"{name} {count}" for name, count in unknown.items())
+        message = f"unknown in so many images, which are neither trained nor scored on the class: {counted}"
+        findings.append(Finding("unknown-labels", "note", first_table, None, message))
     if not options.one_hot:
         findings += label_cell_findings(cells, options, file=first_table)
     if not options.one_hot and not (options.multilabel or options.negatives) and counts == {0, 1}:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 Unknown = Literal["yes", "no", "unknown"]
-"""What a blank or uncertain cell of a class means; an image with an unknown class counts as not annotated."""
+"""What a blank or uncertain cell of a class means; an image is neither trained nor scored on a class that is
+unknown."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class TableReader:
     source: Path
     findings: list[Finding] = field(default_factory=list)
     label_names: Counter[str] = field(default_factory=Counter)
-    partly_unknown: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         options = self.options
@@ -75,7 +75,7 @@ class TableReader:
         if not self.options.one_hot:
             return OneHotLabels(self._labels(record))
         labels = read_one_hot(record.cells, self.options)
-        self.partly_unknown += labels.unknown
+        self.unknown.update(labels.unknown)
         for error in labels.errors:
             self._error("one-hot", record, error)
         return labels
@@ -104,7 +104,9 @@ class TableReader:
                 "mask-is-image", record, f"mask {image.name!r} is the image itself; set its folder with --masks"
             )
         group = normalised(record.cells[self.group]) if self.group else self._patient(record)
-        return Row("", image, mask, labels=labels.names, group=group or None, split=split, line=record.line)
+        return Row(
+            "", image, mask, labels.names, group=group or None, split=split, line=record.line, unknown=labels.unknown
+        )
 
     def _patient(self, record: TableRow) -> str:
         if self.pattern is None:

@@ -4,6 +4,7 @@ There are three kinds: files with identical bytes, near-duplicates (`duplicates`
 without annotation count too, because pre-training uses every training image.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,12 +12,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.detail import different_pairs, same_detail
-from s4mi.data.duplicates import near_duplicates
-from s4mi.data.images import read_image
+from s4mi.data.copies import find_copies
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.splits.split_file import Split
+from s4mi.errors import S4miError
+from s4mi.formatting import plural
 from s4mi.records import Part
+
+log = logging.getLogger("s4mi")
 
 Kind = Literal["exact", "near", "group"]
 RELATIONS: dict[Kind, str] = {
@@ -60,21 +63,38 @@ def find_leaks(
         first, second = sorted((one, other), key=lambda row: (PARTS.index(part_of[row]), row))
         leaks.setdefault((first, second), Leak(kind, first, second, (part_of[first], part_of[second]), similarity))
 
-    for one, other in _shared_pairs({row: str(digests[row]) for row in rows}, part_of):
-        add("exact", one, other, 1.0)
-    different = different_pairs(manifest.spec.different)
-    ids = [manifest.rows[row].id for row in rows]
-    look = same_detail(lambda number: read_image(manifest.rows[rows[number]].image, manifest.spec.rule))
-
-    def same(one: int, other: int) -> bool:
-        return frozenset((ids[one], ids[other])) not in different and look(one, other)
-
-    for pair in near_duplicates(thumbnails[rows], parts=[part_of[row] for row in rows], same=same):
-        add("near", rows[pair.first], rows[pair.second], pair.similarity)
+    copies = find_copies(
+        manifest.rows, digests=[str(digest) for digest in digests], thumbnails=thumbnails,
+        intensity=manifest.spec.rule, different=manifest.spec.different,
+        parts=[part_of.get(row) for row in range(len(manifest.rows))],
+    )  # fmt: skip
+    for copy in copies:
+        add("exact" if copy.exact else "near", copy.first, copy.second, copy.similarity)
     for one, other in _shared_pairs({row: group for row in rows if (group := manifest.rows[row].group)}, part_of):
         add("group", one, other, 0.0)
     order = sorted(leaks.values(), key=lambda leak: (-PARTS.index(leak.parts[1]), leak.kind, leak.first, leak.second))
     return tuple(order)
+
+
+def refuse_leaks(leaks: Sequence[Leak], manifest: Manifest, *, allowed: bool, option: str) -> None:
+    """Refuse a split with the same image or patient in two parts, or warn if that is allowed.
+
+    Args:
+        option: what allows it, for the message.
+
+    Raises:
+        S4miError: there are leaks, and they are not allowed.
+    """
+    if not leaks:
+        return
+    more = f", and {plural(len(leaks) - 1, 'more pair')}" if len(leaks) > 1 else ""
+    leak = f"{describe(leaks[0], manifest)}{more}"
+    if not allowed:
+        raise S4miError(
+            f"{leak}; remove one of each pair or put both in the same group (listed by s4mi data check "
+            f"{manifest.folder}), or go on with {option}"
+        )
+    log.warning("the split leaks, as %s permits: %s; scores will be too optimistic", option, leak)
 
 
 def describe(leak: Leak, manifest: Manifest) -> str:

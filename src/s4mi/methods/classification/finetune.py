@@ -102,7 +102,7 @@ class Finetune(Classifier):
         self.tuning = EncoderTuning(self.backbone, config, name=config.backbone, image_size=task.image_size)
         self.head = nn.Linear(self.backbone.features, len(task.classes))
         if self.multilabel:
-            weight = positive_weights(task.counts, task.labelled, config.class_weights)
+            weight = positive_weights(task.counts, task.known or task.labelled, config.class_weights)
         else:
             weight = class_weights(task.counts, config.class_weights)
         self.register_buffer("weight", weight, persistent=False)

@@ -127,7 +127,8 @@ class PseudoLabels(FittedClassifier):
         others = [torch.from_numpy(block) for block in data.unlabelled]
         u = self.joined(others).double().numpy() if others else x[:0]
         of_class = weights_of_classes(data.labels, len(self.task.classes), self.config.class_weights)
-        labelled = Samples(x, data.labels, weights_of_labels(data.labels, of_class))
+        known_labels = np.nan_to_num(data.labels) if self.multilabel else data.labels  # unknown ones have weight 0
+        labelled = Samples(x, known_labels, weights_of_labels(data.labels, of_class))
         held_out = folds(data.labels, data.groups, generator=generator)
         if not held_out:
             self._take(self._problem(labelled).fit(STRENGTH))
@@ -172,6 +173,7 @@ class PseudoLabels(FittedClassifier):
         share = self.config.keep or min(
             largest_share(p, predicted, true, classes=classes, precision=self.config.precision, shares=SHARES)
             for p, predicted, true, classes in problems
+            if len(true) or not self.multilabel
         )
         of_each = [class_thresholds(p, predicted, classes=classes, keep=share) for p, predicted, _, classes in problems]
         return torch.stack(of_each) if self.multilabel else of_each[0], share
@@ -183,7 +185,8 @@ class PseudoLabels(FittedClassifier):
             yield z, labels
             return
         for k in range(z.shape[1]):
-            yield two_sided(z[:, k]), labels[:, k]
+            known = ~np.isnan(labels[:, k].astype(np.float64))
+            yield two_sided(z[torch.from_numpy(known), k]), labels[known, k]
 
     def _pseudo_labels(self, teacher: LinearFit, u: Floats, choice: "Choice") -> "Samples":
         """Pseudo-labels as (U,) or (U, K); the weight is 0 where the teacher is not sure enough."""

@@ -154,8 +154,11 @@ def _multilabel_cases(predictions: Predictions) -> list[tuple[bool, Case]]:
             each[n] for each in (predictions.truth, predictions.decisions, predictions.probabilities)
         )
         confidence = np.where(decisions, probabilities, 1 - probabilities)  # (K,) of each decision
-        errors = truth != decisions
-        score = float(confidence[errors].max() if errors.any() else confidence.min())
+        known = np.ones_like(truth) if predictions.known is None else predictions.known[n]
+        if not known.any():
+            continue
+        errors = (truth != decisions) & known
+        score = float(confidence[errors].max() if errors.any() else confidence[known].min())
         lines = [f"truth {', '.join(classes[truth]) or 'none'}", f"predicted {', '.join(classes[decisions]) or 'none'}"]
         if errors.any():
             k = int(np.flatnonzero(errors)[confidence[errors].argmax()])

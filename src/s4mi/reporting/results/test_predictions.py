@@ -52,6 +52,7 @@ def read_predictions(directory: Path) -> Predictions | None:
         truth=table[:, :, 0] > 0,
         probabilities=table[:, :, 1],
         decisions=table[:, :, 2] > 0,
+        known=table[:, :, 0] >= 0 if (table[:, :, 0] < 0).any() else None,
     )
 
 
@@ -62,8 +63,15 @@ def _table_path(directory: Path) -> Path | None:
 
 
 def share_correct(predictions: Predictions, *, multilabel: bool) -> dict[str, float]:
-    """By image, 1 for a correct prediction and 0 for a wrong one; in multi-label tasks the share of correct labels."""
+    """By image, 1 for a correct prediction and 0 for a wrong one; in multi-label tasks the share of correct labels.
+
+    Labels that are unknown count neither way; an image without a known label is left out.
+    """
     equal: NDArray[np.bool_] = predictions.truth == predictions.decisions
+    if predictions.known is not None:
+        count = predictions.known.sum(axis=1)
+        shares = (equal & predictions.known).sum(axis=1) / np.maximum(count, 1)
+        return {image: float(share) for image, share, n in zip(predictions.images, shares, count, strict=True) if n}
     correct = np.asarray(equal.mean(axis=1) if multilabel else equal.all(axis=1), dtype=np.float64)
     return dict(zip(predictions.images, correct.tolist(), strict=True))
 
@@ -84,6 +92,7 @@ def predictions_over_patients(predictions: Predictions, metric: Metric, *, multi
         patients_predicted(predictions),
         multilabel=multilabel,
         rng=np.random.default_rng(0),
+        known=predictions.known,
     )
 
 
@@ -98,15 +107,16 @@ def paired_predictions(one: Predictions | None, other: Predictions | None) -> Pa
     other_rows = [index[one.images[n]] for n in rows]
     patients = patients_predicted(one)
     return PairedPredictions(
-        one.truth[rows], one.decisions[rows], other.decisions[other_rows], [patients[n] for n in rows]
-    )
+        one.truth[rows], one.decisions[rows], other.decisions[other_rows], [patients[n] for n in rows],
+        None if one.known is None else one.known[rows],
+    )  # fmt: skip
 
 
 def _numbers(cells: list[str], location: str) -> tuple[float, float, float]:
     try:
-        truth, probability, prediction = (float(cell) for cell in cells)
+        truth, probability, prediction = (float(cell) for cell in (cells[0] or "-1", *cells[1:]))
     except ValueError:
         truth = probability = prediction = math.nan
-    if truth not in (0, 1) or prediction not in (0, 1) or not 0 <= probability <= 1:
+    if truth not in (-1, 0, 1) or prediction not in (0, 1) or not 0 <= probability <= 1:
         raise S4miError(f"{location}: {', '.join(cells)} are not a valid truth, probability and prediction; {_HINT}")
     return truth, probability, prediction
