@@ -13,7 +13,8 @@ from s4mi.config.run import (
     save_run_config,
 )
 from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, SplitConfig
-from s4mi.config.study import Arm, StudyConfig
+from s4mi.config.study import StudyConfig
+from s4mi.config.study_arms import Arm
 from s4mi.config.study_file import load_study, make_study
 from s4mi.config.study_plan import PlannedRun, plan_study, unneeded
 from s4mi.config.yaml_file import apply_overrides, read_settings

@@ -24,7 +24,8 @@ from s4mi.maths.calibration import (
     tempered,
 )
 from s4mi.records import Part, Predictions
-from s4mi.records.calibration import Calibration, Reliability, write_calibration
+from s4mi.records.calibration import Calibration, write_calibration
+from s4mi.records.reliability import Reliability
 from s4mi.training.evaluate import EVALUATION_BATCH, Evaluation, evaluate
 from s4mi.training.pixel_sample import LabelledProbabilities, PixelSample
 from s4mi.training.prepare import Prepared, prepare
