@@ -14,7 +14,7 @@ from s4mi.config.profiles import load_profile
 from s4mi.config.run import RunConfig, make_run_config
 from s4mi.config.study import StudyConfig, StudyDataset
 from s4mi.config.study_arms import Arm, PretrainingArm
-from s4mi.config.study_defaults import label_settings, split_settings, external_settings
+from s4mi.config.study_defaults import external_settings, label_settings, split_settings
 from s4mi.contract import MethodConfig
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.versions import annotated_tasks, first_annotated

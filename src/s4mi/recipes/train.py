@@ -9,7 +9,7 @@
       checkpoints/                 last.safetensors + training.pt, best.safetensors
       test_predictions.csv         prediction of each test image; for segmentation test_images.csv with its scores
       training_images.json         sizes and appearance of the training images, with which predictions compare others
-      calibration.json             temperature and thresholds, fitted on validation
+      calibration.json             temperature and thresholds, fitted on what the run is chosen with
       record.json                  the RunRecord, written last: its presence means that the run has finished
 
 A pre-training run writes other files; see `pretrain.py`.
@@ -51,6 +51,7 @@ from s4mi.training.pretrained_start import read_pretrained_start, write_pretrain
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
 from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric
+from s4mi.training.selection import selection_plan
 from s4mi.training.session import Session
 from s4mi.training.training_images import describe_training_images
 
@@ -119,14 +120,16 @@ def train_supervised(
 def _supervise(
     session: Session, method: Classifier | Segmenter, pretraining: Pretraining | None, watch: ProgressCallback
 ) -> RunRecord:
-    """Train, select the best epoch on validation, and score it once on test; the last epoch too, for comparison."""
+    """Train, select the best epoch if labels are there for it, and score it once on test; the last epoch too."""
     config, metric = session.config, session.config.metric(session.prepared.task.kind)
     session.write_settings()
     if session.fabric.is_global_zero:
         write_pretraining(session.run_dir.path, pretraining)
-    can_validate = bool(session.prepared.annotated("val"))
+    plan = selection_plan(config, session.prepared)
     for epoch in session.epochs(watch):
-        if not can_validate:  # the last epoch counts as the best
+        if plan.used != "validation":  # the last epoch counts as the best
+            if plan.names_clusters and epoch.epoch == config.epochs:
+                validate(session.fabric, method, session.prepared, metric=metric)
             session.finish_epoch(epoch, score=float(epoch.epoch))
             continue
         scores = validate(session.fabric, method, session.prepared, metric=metric)
@@ -156,7 +159,10 @@ def _fit(fitted: FittedRun, pretraining: Pretraining | None, watch: ProgressCall
 
 def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretraining: Pretraining | None) -> RunRecord:
     fabric, config, prepared = session.fabric, session.config, session.prepared
-    val = evaluate(fabric, method, config, prepared, "val")
+    plan = selection_plan(config, prepared)
+    val = evaluate(fabric, method, config, prepared, "val") if plan.reads_validation else None
+    if isinstance(session, FittedRun) and session.out_of_fold is not None:
+        val = session.out_of_fold
     test = evaluate(fabric, method, config, prepared, "test")
     if test is not None and test.images and fabric.is_global_zero:
         write_image_scores(test.images, session.run_dir.path / TEST_IMAGES_NAME)
@@ -164,7 +170,7 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
         write_predictions(test.predictions, session.run_dir.path / TEST_PREDICTIONS_NAME)
     if fabric.is_global_zero:
         write_training_images(describe_training_images(prepared), session.run_dir.path)
-        calibration = calibrate(fabric, method, config, prepared, val=val, test=test)
+        calibration = calibrate(fabric, method, config, prepared, chosen_with=val, test=test)
         if calibration is not None:
             write_calibration(calibration, session.run_dir.path)
     last = None
@@ -196,8 +202,9 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
         best_epoch=session.best_epoch,
         epochs=session.epoch,
         steps=session.steps,
-        ended_improving=session.steps is not None and val is not None and session.best_epoch == session.epoch,
-        labels=prepared.label_counts if not config.method.unlabelled else prepared.label_counts.without_labels(),
+        ended_improving=session.steps is not None and plan.used == "validation" and session.best_epoch == session.epoch,
+        labels=plan.label_counts(config, prepared),
+        selection=plan.result(prepared, folds=None if val is None else val.scores.images),
         val=None if val is None else val.scores,
         test=None if test is None else test.scores,
         last_test=None if last is None else last.scores,
