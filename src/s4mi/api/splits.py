@@ -93,6 +93,8 @@ def split(
     folds: int = 5,
     fold: int = 0,
     seed: int = 0,
+    test_seed: int | None = None,
+    count_validation: bool = False,
     fractions: Sequence[float | str] = (10, 30, 50, 70, 100),
     file: StrPath | None = None,
     progress: bool | StepCallback = True,
@@ -107,6 +109,9 @@ def split(
         folds: folds of a k-fold split.
         fold: the fold that is the test part, from 0.
         seed: seed of the split and of the label fractions.
+        test_seed: seed of the test part alone, as the runs of a study share it; None: `seed`.
+        count_validation: label fractions are of all images outside the test part, as under
+            `labels.count_validation=true`; what a run holds out to choose with comes out of them.
         fractions: label fractions: percent, or such as `'50 images'` or `'5 patients'`.
         file: a saved split, for kind file.
         progress: True shows a bar (terminal, notebook); a function is called with what is done, done and total.
@@ -121,9 +126,11 @@ def split(
         one_of("task", task or TASKS[0], TASKS)
         result = split_dataset(
             as_path(dataset),
-            division=_method(kind, ratios, folds=folds, fold=fold, seed=seed, file=file),
+            division=_method(kind, ratios, folds=folds, fold=fold, seed=seed, test_seed=test_seed, file=file),
             kind=task,
             seed=seed,
+            test_seed=test_seed,
+            count_validation=count_validation,
             amounts=[LabelAmount.parse(one) for one in fractions] or [LabelAmount(100)],
             progress=lambda done, total: step("reading masks", done, total),
         )
@@ -131,7 +138,14 @@ def split(
 
 
 def _method(
-    kind: SplitKind, ratios: Sequence[float], *, folds: int, fold: int, seed: int, file: StrPath | None
+    kind: SplitKind,
+    ratios: Sequence[float],
+    *,
+    folds: int,
+    fold: int,
+    seed: int,
+    test_seed: int | None,
+    file: StrPath | None,
 ) -> "SplitMethod | None":
     from s4mi.data.splits.split import SplitMethod
 
@@ -146,7 +160,8 @@ def _method(
     if kind == "file" and file is None:
         raise S4miError("kind 'file' requires a saved split; pass it as file")
     path = None if file is None else as_path(file)
-    return SplitMethod(kind, (ratios[0], ratios[1], ratios[2]), folds=folds, fold=fold, seed=seed, file=path)
+    shares = (ratios[0], ratios[1], ratios[2])
+    return SplitMethod(kind, shares, folds=folds, fold=fold, seed=seed, file=path, test_seed=test_seed)
 
 
 def _title(column: str) -> str:

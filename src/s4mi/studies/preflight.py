@@ -16,7 +16,7 @@ from s4mi.data.splits.stratification import strata_of
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
-from s4mi.training.prepare import division_of, task_kind
+from s4mi.training.prepare import budget_of, division_of, task_kind
 
 
 def check_plan(plan: Sequence[PlannedRun]) -> None:
@@ -54,7 +54,8 @@ def _missing_classes(plan: Sequence[PlannedRun]) -> "Iterator[_MissingClass]":
             continue
         if _task(planned, manifest) != "multiclass" or config.amount.unit == "saved":
             continue
-        key = (config.data.path, config.data.version, config.split.model_dump_json(), config.seed)
+        counted = budget_of(config) is not None
+        key = (config.data.path, config.data.version, config.split.model_dump_json(), config.seed, counted)
         if key not in orders:
             orders[key] = _label_order(planned, manifest)
         if missing := orders[key].missing_class(planned):
@@ -162,7 +163,9 @@ def _label_order(planned: PlannedRun, manifest: Manifest) -> _LabelOrder:
     try:
         division = division_of(config.split, manifest, seed=config.seed)
         basis = base_version(manifest, "multiclass", division, foreground=None)
-        split = make_split(manifest, "multiclass", method=division, fraction_seed=config.seed, base=basis)
+        split = make_split(
+            manifest, "multiclass", method=division, fraction_seed=config.seed, base=basis, budget=budget_of(config)
+        )
     except S4miError as error:
         raise S4miError(f"{planned.name}: {error}") from error
     strata = strata_of(manifest, "multiclass", None)
