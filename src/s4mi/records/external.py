@@ -24,15 +24,16 @@ class ExternalTest(Frozen):
     )
     additional: dict[str, int] = Field(
         default_factory=dict,
-        description="classes of the external data set that the run does not know, with the number of their images: "
-        "images of one class are left out, pixels of a mask ignored, labels of a multi-label task not scored",
+        description="classes of the external data set that the run does not know, with the number of their images (0 "
+        "for masks): images of one class are left out, pixels of a mask ignored, labels of a multi-label task not "
+        "scored",
     )
     leaks: int = Field(0, description="images left out as they, or near-duplicates, are among the run's own images")
     scores: Scores = Field(discriminator="kind")
     calibration: Reliability | None = Field(
-        None, description="calibration with the run's own temperature; None where the run has none"
+        None, description="calibration without and with the run's own temperature, which is 1 if it has none"
     )
-    data_hash: str = Field(description="hash of the decoded images, annotations and matched classes")
+    data_hash: str = Field(description="hash of the scored rows, their annotations and the matched classes")
     seconds: float
     notes: list[str] = Field(default_factory=list, description="what a reader must know, one sentence each")
 
