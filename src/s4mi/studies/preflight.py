@@ -16,6 +16,7 @@ from s4mi.data.splits.stratification import strata_of
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.training.external import check_external_tests
 from s4mi.training.prepare import budget_of, division_of, task_kind
 
 
@@ -23,8 +24,8 @@ def check_plan(plan: Sequence[PlannedRun]) -> None:
     """Check the data sets of these runs without opening an image.
 
     Raises:
-        S4miError: a data set is missing or invalid, a technique does not support its task, or a label fraction leaves a
-            class without labels.
+        S4miError: a data set or an external test set is missing, invalid or does not fit, a technique does not support
+            its task, or a label fraction leaves a class without labels.
     """
     if problems := list(_missing_classes(plan)):
         raise S4miError(_describe(problems))
@@ -45,9 +46,14 @@ def too_few_labels(plan: Sequence[PlannedRun]) -> dict[str, str]:
 def _missing_classes(plan: Sequence[PlannedRun]) -> "Iterator[_MissingClass]":
     manifests: dict[object, Manifest] = {}
     orders: dict[object, _LabelOrder] = {}
+    tested: set[object] = set()
     for planned in plan:
         config = planned.config
         manifest = _load_once(manifests, (config.data.path, config.data.version), config)
+        tests = (config.data.path, config.data.version, config.task, config.method.name, str(config.tests))
+        if config.tests and tests not in tested:
+            tested.add(tests)
+            _check_tests(planned, manifest)
         if config.method.unlabelled:
             if config.method.tasks & {*manifest.spec.tasks}:
                 _task(planned, manifest)
@@ -154,6 +160,13 @@ def _load_once(manifests: dict[object, Manifest], key: object, config: RunConfig
 def _task(planned: PlannedRun, manifest: Manifest) -> Any:
     try:
         return task_kind(planned.config, manifest.spec)
+    except S4miError as error:
+        raise S4miError(f"{planned.name}: {error}") from error
+
+
+def _check_tests(planned: PlannedRun, manifest: Manifest) -> None:
+    try:
+        check_external_tests(planned.config, manifest.spec)
     except S4miError as error:
         raise S4miError(f"{planned.name}: {error}") from error
 

@@ -74,7 +74,10 @@ def external_data(
         S4miError: it cannot be read, is not annotated for the task, shares no class with the run, or has no image to
             score.
     """
-    manifest = load_version(test.path, test.version)
+    try:
+        manifest = load_version(test.path, test.version)
+    except S4miError as error:
+        raise S4miError(f"tests.{name}: {error}") from error
     place = f"tests.{name}: {test.path}"
     if kind not in manifest.spec.tasks:
         has = " and ".join(manifest.spec.tasks) or "no task"
