@@ -478,5 +478,6 @@ def test_a_saved_config_holds_every_setting(tmp_path: Path) -> None:
     saved = leaves(yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8")))
     of_method = {f"method.{name}" for name in setting_names(SupervisedConfig)}
     wanted = {name for name in setting_names(RunConfig) if not name.startswith("method.")} | of_method
-    wanted.discard("auto")  # empty, as no setting was given as auto
+    # Empty, as no setting was given as auto and no external test set is named.
+    wanted = {name for name in wanted if name.partition(".")[0] not in ("auto", "tests")}
     assert set(saved) == {name for name in wanted if not any(other.startswith(f"{name}.") for other in wanted)}

@@ -177,7 +177,8 @@ def test_settings_in_the_file_override_the_profile() -> None:
         {
             "data": {"path": "/data", "image_size": 96}, "label_fraction": 10, "batch_size": 5, "steps": 600,
             "method": {"name": "finetune", "backbone": "tiny_vit", "weights": "none", "class_weights": "none"},
-            "optim": {"lr": 7e-3, "min_lr": 1e-5},
+            "optim": {"lr": 7e-3, "min_lr": 1e-5}, "split": {"test_seed": 0},
+            "labels": {"count_validation": True}, "selection": "cross_validation",
         },
         origin="by hand",
     )  # fmt: skip

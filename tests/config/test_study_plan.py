@@ -97,8 +97,8 @@ def test_settings_of_an_arm_override_those_of_the_study_which_override_the_defau
 def test_an_arm_is_the_same_run_as_its_settings_in_a_run_file() -> None:
     runs = plan(seeds=[4], split={"kind": "kfold", "folds": 3, "fold": 1})
     contents = {
-        "data": {"path": "/data"}, "split": {"kind": "kfold", "folds": 3, "fold": 1}, "seed": 4, "label_fraction": 10,
-        **FINETUNE,
+        "data": {"path": "/data"}, "split": {"kind": "kfold", "folds": 3, "fold": 1, "test_seed": 0}, "seed": 4,
+        "label_fraction": 10, **FINETUNE,
     }  # fmt: skip
     assert make_run_config(contents, origin="by hand") in [run.config for run in runs]
 

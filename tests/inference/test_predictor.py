@@ -11,7 +11,8 @@ from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.spec import DatasetSpec
 from s4mi.inference.predictor import ModelInfo, Predictor, augmented_view, classes_of, resized, undo_view
 from s4mi.records import TaskKind
-from s4mi.records.calibration import Calibration, Reliability
+from s4mi.records.calibration import Calibration
+from s4mi.records.reliability import Reliability
 
 RELIABLE = Reliability(predictions=1, ece=0, ece_calibrated=0, nll=0, nll_calibrated=0)
 

@@ -19,7 +19,8 @@ from s4mi.methods.classification.classical import ClassicalConfig
 from s4mi.methods.classification.frozen import FrozenConfig
 from s4mi.nets.classical_features import ClassicalFeatures
 from s4mi.records import TaskKind
-from s4mi.records.calibration import Calibration, Reliability
+from s4mi.records.calibration import Calibration
+from s4mi.records.reliability import Reliability
 
 NAMES = ("a", "b", "c")[:CLASSES]
 QUICK = ("finetune-multiclass", "dedl-segmentation")

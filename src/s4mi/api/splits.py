@@ -93,6 +93,8 @@ def split(
     folds: int = 5,
     fold: int = 0,
     seed: int = 0,
+    test_seed: int | None = None,
+    count_validation: bool = False,
     fractions: Sequence[float | str] = (10, 30, 50, 70, 100),
     file: StrPath | None = None,
     allow_leakage: bool = False,
@@ -109,6 +111,9 @@ def split(
         folds: folds of a k-fold split.
         fold: the fold that is the test part, from 0.
         seed: seed of the split and of the label fractions.
+        test_seed: seed of the test part alone, as the runs of a study share it; None: `seed`.
+        count_validation: label fractions are of all images outside the test part, as under
+            `labels.count_validation=true`; what a run holds out to choose with comes out of them.
         fractions: label fractions: percent, or such as `'50 images'` or `'5 patients'`.
         file: a saved split, for kind file.
         allow_leakage: whether the same image or patient in two parts is a warning instead of an error.
@@ -125,9 +130,11 @@ def split(
         one_of("task", task or TASKS[0], TASKS)
         result = split_dataset(
             as_path(dataset),
-            division=_method(kind, ratios, folds=folds, fold=fold, seed=seed, file=file),
+            division=_method(kind, ratios, folds=folds, fold=fold, seed=seed, test_seed=test_seed, file=file),
             kind=task,
             seed=seed,
+            test_seed=test_seed,
+            count_validation=count_validation,
             amounts=[LabelAmount.parse(one) for one in fractions] or [LabelAmount(100)],
             allow_leakage=allow_leakage,
             cache=None if cache is None else as_path(cache),
@@ -137,7 +144,14 @@ def split(
 
 
 def _method(
-    kind: SplitKind, ratios: Sequence[float], *, folds: int, fold: int, seed: int, file: StrPath | None
+    kind: SplitKind,
+    ratios: Sequence[float],
+    *,
+    folds: int,
+    fold: int,
+    seed: int,
+    test_seed: int | None,
+    file: StrPath | None,
 ) -> "SplitMethod | None":
     from s4mi.data.splits.split import SplitMethod
 
@@ -152,7 +166,8 @@ def _method(
     if kind == "file" and file is None:
         raise S4miError("kind 'file' requires a saved split; pass it as file")
     path = None if file is None else as_path(file)
-    return SplitMethod(kind, (ratios[0], ratios[1], ratios[2]), folds=folds, fold=fold, seed=seed, file=path)
+    shares = (ratios[0], ratios[1], ratios[2])
+    return SplitMethod(kind, shares, folds=folds, fold=fold, seed=seed, file=path, test_seed=test_seed)
 
 
 def _title(column: str) -> str:

@@ -83,6 +83,7 @@ def _parse_seeds(text: str) -> tuple[int, ...]:
 def _plan(file: Path, overrides: Sequence[str], out: Path, *, seeds: Sequence[int], arm: str) -> "list[PlannedRun]":
     """Return for each seed the run to train, after the pre-training run that it starts from, if any."""
     from s4mi.config import PlannedRun, load_run_config, load_study, plan_study
+    from s4mi.config.study_defaults import with_defaults
     from s4mi.config.yaml_file import read_settings
     from s4mi.errors import S4miError, nearest
 
@@ -90,7 +91,8 @@ def _plan(file: Path, overrides: Sequence[str], out: Path, *, seeds: Sequence[in
         if arm:
             raise S4miError(f"--arm {arm!r}: {file} is a run file, which has no arms; omit --arm")
         return [PlannedRun("run", load_run_config(file, [*overrides, f"seed={seed}"])) for seed in seeds]
-    study = load_study(file, [*overrides, f"seeds={list(seeds)}"])
+    # Strategies are compared with a validation part and a test part of each seed, which is how simulations began.
+    study = with_defaults(load_study(file, [*overrides, f"seeds={list(seeds)}"]), 1)
     plan = list(plan_study(study, out))
     names = list(dict.fromkeys(run.arm for run in plan if run.arm))
     if arm and arm not in names:

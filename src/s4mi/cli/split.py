@@ -35,6 +35,19 @@ def split(
     folds: Annotated[int, typer.Option("--folds", min=3, help="Number of folds of a k-fold split.")] = 5,
     fold: Annotated[int, typer.Option("--fold", min=0, help="Index of the test fold, from 0.")] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the split and of the label fractions.")] = 0,
+    test_seed: Annotated[
+        int | None,
+        typer.Option(
+            "--test-seed", min=0, help="Seed of the test part alone; the runs of a study have 0. By default --seed."
+        ),
+    ] = None,
+    count_validation: Annotated[
+        bool,
+        typer.Option(
+            "--count-validation",
+            help="Label fractions of all images outside the test part, as under labels.count_validation=true.",
+        ),
+    ] = False,
     fractions: Annotated[
         str,
         typer.Option("--fractions", metavar="A,B,...", help="Label fractions: percent, '50 images' or '5 patients'."),
@@ -58,7 +71,7 @@ def split(
 
     made = split_dataset(
         dataset, task=cast("TaskKind", task) if task else None, kind=cast("SplitKind", kind), ratios=_ratios(ratios),
-        folds=folds, fold=fold, seed=seed, file=file,
+        folds=folds, fold=fold, seed=seed, test_seed=test_seed, count_validation=count_validation, file=file,
         allow_leakage=allow_leakage, cache=cache,
         fractions=[one.strip() for one in fractions.split(",") if one.strip()],
     )  # fmt: skip

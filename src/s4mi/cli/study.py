@@ -42,9 +42,11 @@ def plan(
     from s4mi.cli.study_tree import budget_line, total_line, tree_lines
     from s4mi.config import load_study, plan_study, unneeded
     from s4mi.studies.preflight import check_plan, missing_datasets, too_few_labels
+    from s4mi.studies.run_state import as_begun, older_defaults
     from s4mi.studies.status import study_status
 
     study = load_study(study_file, overrides or ())
+    study = study if out is None else as_begun(study, out)
     runs = list(plan_study(study, Path() if out is None else out.absolute()))
     status = study_status(runs, out, budget=study.seconds)
     for line in tree_lines(status.runs):
@@ -56,6 +58,8 @@ def plan(
         typer.echo(budget_line(status, study.budget))
     if status.version_note is not None:
         typer.echo(status.version_note, err=True)
+    if out is not None and (note := older_defaults(out)):
+        typer.echo(note, err=True)
     unfinished = [run.planned for run in status.runs if run.state.record is None]
     missing = missing_datasets(unfinished)
     for line in missing.values():
@@ -96,9 +100,12 @@ def run(
     from s4mi.cli.study_progress import create_display
     from s4mi.config import load_study
     from s4mi.studies.run import run_study
+    from s4mi.studies.run_state import older_defaults
 
     setup_logging(facts=False)  # the records of the runs contain them
     study = load_study(study_file, overrides or ())
+    if note := older_defaults(out):
+        typer.echo(note, err=True)
     try:
         with create_display() as display:
             worker_count = int(ray is None) if workers is None else workers
@@ -112,9 +119,10 @@ def run(
 
 def _finished_count(study: "StudyConfig", out: Path) -> str:
     from s4mi.config import plan_study
+    from s4mi.studies.run_state import as_begun
     from s4mi.training.run_dir import RunDir
 
-    runs = list(plan_study(study, out.absolute()))
+    runs = list(plan_study(as_begun(study, out), out.absolute()))
     return f"{sum(RunDir(out / run.name).finished for run in runs)} of {len(runs)} runs finished"
 
 

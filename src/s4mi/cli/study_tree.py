@@ -35,6 +35,8 @@ def _status(run: "RunStatus") -> str:
     state = run.state
     if state.conflict:
         return f"folder cannot be used: {state.conflict}"
+    if state.untested:
+        return f"trained, not yet scored on {', '.join(state.untested)}"
     if state.record is not None:
         return f"finished in {duration(state.record.cost.seconds)}"
     parts = ["folder contains another run, which will be set aside"] if run.supersedes else []

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
         save_run_config,
     )
     from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, SplitConfig
-    from s4mi.config.study import Arm, StudyConfig
+    from s4mi.config.study import StudyConfig
+    from s4mi.config.study_arms import Arm
     from s4mi.config.study_file import load_study, make_study
     from s4mi.config.study_plan import PlannedRun, plan_study, unneeded
     from s4mi.config.yaml_file import apply_overrides, read_settings
 
 _MODULES = {
     "AnyMethodConfig": "run",
-    "Arm": "study",
+    "Arm": "study_arms",
     "CLASSIFICATION_METRICS": "run",
     "DataConfig": "sections",
     "HardwareConfig": "sections",

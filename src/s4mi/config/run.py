@@ -10,6 +10,8 @@ import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from s4mi.config.explain import explain
+from s4mi.config.external_tests import ExternalTestConfig, check_names
+from s4mi.config.labels import LabelsConfig, without_newer_defaults
 from s4mi.config.layers import leaves
 from s4mi.config.length import resolved_length
 from s4mi.config.loggers import LoggersConfig, short_loggers
@@ -22,14 +24,14 @@ from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.versions import newest_version
 from s4mi.engine.optim import OptimConfig
 from s4mi.errors import S4miError, nearest
-from s4mi.records import TaskKind, write_text_atomically
+from s4mi.records import SelectionRule, TaskKind, write_text_atomically
 
 AnyMethodConfig = Annotated[SerializeAsAny[MethodConfig], BeforeValidator(parse_method)]
 """Settings of any registered method; their `name` says which."""
 
 CLASSIFICATION_METRICS = ("f1_macro", "f1_micro", "recall_macro", "recall_micro", "balanced_accuracy", "auroc")
 SEGMENTATION_METRICS = ("iou", "dice", "pixel_accuracy")
-SECTIONS = ("data", "split", "optim", "health", "hardware", "loggers")
+SECTIONS = ("data", "split", "labels", "optim", "health", "hardware", "loggers", "tests")
 
 
 class RunConfig(Section):
@@ -47,6 +49,13 @@ class RunConfig(Section):
         100.0,
         description="Amount of annotated training images whose annotation is used: a percentage, or e.g. '50 images' "
         "or '5 patients'; saved: the images that split.file lists as labelled",
+    )
+    labels: LabelsConfig = Field(LabelsConfig(), description="Which labels count as those of the run")
+    selection: SelectionRule = Field(
+        "validation",
+        description="How epoch, ensemble member, temperature and thresholds are chosen; validation: on the validation "
+        "part, or on labels held out of the counted ones; cross_validation: fitted heads by folds inside the labels, "
+        "trained networks as last; last: the last epoch, temperature 1, thresholds 1/2",
     )
     seed: int = Field(
         0, ge=0, description="Seed of all random draws of the run, and of the split unless split.seed is set"
@@ -74,6 +83,9 @@ class RunConfig(Section):
         None,
         description="Validation score that selects the best epoch (default: iou for segmentation, f1_macro for "
         "classification)",
+    )
+    tests: dict[str, ExternalTestConfig] = Field(
+        {}, description="External test sets by name, each with its path; the finished run is scored on them too"
     )
     health: HealthConfig = Field(HealthConfig(), description="Monitoring of the features during pre-training")
     hardware: HardwareConfig = Field(HardwareConfig(), description="Devices, precision and speed")
@@ -110,6 +122,11 @@ class RunConfig(Section):
             return LabelAmount.parse(value).setting
         except S4miError as error:
             raise ValueError(str(error)) from error
+
+    @field_validator("tests")
+    @classmethod
+    def _valid_names(cls, tests: dict[str, ExternalTestConfig]) -> dict[str, ExternalTestConfig]:
+        return check_names(tests)
 
     @model_validator(mode="after")
     def _valid_score(self) -> "RunConfig":
@@ -150,11 +167,13 @@ class RunConfig(Section):
                 "health": True,
                 "loggers": True,
                 "auto": True,
+                "tests": True,
                 "data": {"path", "version", "cache", "allow_leakage"},
                 "split": {"file"},
                 "method": {"pretrained", "classes", "recipe"},
             },
         )  # monitoring, logging and names of clusters change no weight; what steps and recipe set is in other settings
+        without_newer_defaults(contents, pretrains=self.method.pretrains)
         for key in (*self.method.starts, "join"):
             weights = contents["method"].get(key)
             if weights is not None and key != "pretrained":
@@ -183,6 +202,9 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
     except ValidationError as error:
         raise S4miError(f"{origin}: {explain(error, RunConfig, METHODS)}") from error
     folders = {name: getattr(config.data, name).expanduser().absolute() for name in ("path", "cache")}
+    tests = {
+        name: test.model_copy(update={"path": test.path.expanduser().absolute()}) for name, test in config.tests.items()
+    }
     file = None if config.split.file is None else config.split.file.expanduser().absolute()
     split = config.split.model_copy(update={"file": file})
     method = config.method
@@ -193,7 +215,9 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
     still = {key: choice for key, choice in config.auto.items() if _is_still(method, key, choice)}
     version = newest_version(folders["path"]) if config.data.version is None else config.data.version
     data = config.data.model_copy(update={**folders, "version": version})
-    return config.model_copy(update={"data": data, "split": split, "method": method, "auto": {**still, **chosen}})
+    return config.model_copy(
+        update={"data": data, "split": split, "method": method, "tests": tests, "auto": {**still, **chosen}}
+    )
 
 
 def _is_still(method: MethodConfig, setting: str, choice: Choice) -> bool:
@@ -210,11 +234,11 @@ def save_run_config(config: RunConfig, path: Path) -> None:
 def differences(left: RunConfig, right: RunConfig) -> list[str]:
     """Return the settings that differ between two configs, as `key: left → right`.
 
-    Ignored are hardware, monitoring and loggers, the names of clusters, the folders of the cache and of a pre-training
-    run, and `steps` and `recipe`, which only set other settings.
+    Ignored are hardware, monitoring and loggers, external test sets, the names of clusters, the folders of the cache
+    and of a pre-training run, and `steps` and `recipe`, which only set other settings.
     """
     a, b = (dict(leaves(config.model_dump(mode="json"))) for config in (left, right))
-    sections = ("hardware.", "health.", "loggers.", "auto.")
+    sections = ("hardware.", "health.", "loggers.", "auto.", "tests")
     ignored = (
         *sections,
         "data.cache",

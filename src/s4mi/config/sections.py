@@ -80,6 +80,13 @@ class SplitConfig(Section):
         0, ge=0, description="Test fold of a k-fold split, counted from 0; the fold after it is the validation set"
     )
     seed: int | None = Field(None, ge=0, description="Seed of a random or k-fold split (default: the seed of the run)")
+    test_seed: int | None = Field(
+        None,
+        ge=0,
+        description="Seed of the test part of a random or k-fold split, so that runs whose seeds differ have the same "
+        "test images; training and validation are then drawn by split.seed or the seed of the run (default: one "
+        "seed for all three parts)",
+    )
     file: Path | None = Field(
         None, description="Saved split to load if split.kind is file; create one with: s4mi data split … -o FILE"
     )

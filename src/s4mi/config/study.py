@@ -26,78 +26,34 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from s4mi.config.duration import parse_duration
+from s4mi.config.external_tests import ExternalTestConfig, check_names
+from s4mi.config.labels import LabelsConfig
 from s4mi.config.layers import Settings
 from s4mi.config.profiles import ByNetwork, ProfileName
 from s4mi.config.sections import DataConfig, Section, SplitConfig
-from s4mi.data.splits.label_amount import LabelAmount
-from s4mi.errors import S4miError, nearest
-
-Fractions = tuple[float | str, ...]
+from s4mi.config.study_arms import Arm, Fractions, PretrainingArm, Technique, unique
+from s4mi.errors import nearest
+from s4mi.records import SelectionRule
 
 
 class StudyDataset(DataConfig):
     """One of several data sets: `data` of a run file, plus settings for the runs on it."""
 
     split: SplitConfig | None = Field(None, description="Split of this data set (default: the split of the study)")
+    tests: dict[str, ExternalTestConfig] | None = Field(
+        None, description="External test sets of the runs on this data set (default: those of the study)"
+    )
     settings: Settings = Field({}, description="Settings of the runs on this data set, as in a run file")
+
+    @field_validator("tests")
+    @classmethod
+    def _valid_names(cls, tests: dict[str, ExternalTestConfig] | None) -> dict[str, ExternalTestConfig] | None:
+        return None if tests is None else check_names(tests)
 
     @property
     def explicit(self) -> Settings:
         """The settings of `data` that the study file sets explicitly."""
-        return _explicit(self, exclude={"split", "settings"})
-
-
-class _Technique(Section):
-    """Base of arms and pre-training: in the file, settings of the runs stand beside the keys defined here."""
-
-    settings: Settings = Field({}, description="Settings of the runs of the technique, as in a run file")
-    backbones: ByNetwork = Field(
-        {},
-        description="Networks to run the technique with: a list, or a mapping from network to settings of the runs "
-        "with it (default: method.backbone)",
-    )
-    datasets: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Names of the data sets to run the technique on (default: all)"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _collect_settings(cls, contents: Any) -> Any:
-        if isinstance(contents, str):
-            contents = {"method": contents}
-        if not isinstance(contents, dict) or "settings" in contents:
-            return contents
-        fields = {key: value for key, value in contents.items() if key in cls.model_fields}
-        return {**fields, "settings": {key: value for key, value in contents.items() if key not in fields}}
-
-    @field_validator("datasets", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-
-class PretrainingArm(_Technique):
-    """Pre-training without labels that arms start from."""
-
-
-class Arm(_Technique):
-    """One technique: a row of the results table, or one row per network if it has several."""
-
-    name: str = Field("", description="Name of the arm and of its run folders (default: technique and network)")
-    pretraining: str | None = Field(
-        None, description="Name of the study's pre-training that the arm starts from (default: no pre-training)"
-    )
-    label_fractions: Fractions | None = Field(
-        None, min_length=1, description="Label fractions of this arm (default: those of the study)"
-    )
-    seeds: tuple[int, ...] | None = Field(
-        None, min_length=1, description="Seeds of this arm, among those of the study (default: all of them)"
-    )
-
-    @field_validator("label_fractions")
-    @classmethod
-    def _unique_fractions(cls, fractions: Fractions | None) -> Fractions | None:
-        return None if fractions is None else _unique(fractions)
+        return _explicit(self, exclude={"split", "tests", "settings"})
 
 
 class StudyConfig(Section):
@@ -113,6 +69,24 @@ class StudyConfig(Section):
         "split and settings; null skips it",
     )
     split: SplitConfig = Field(SplitConfig(), description="Division into training, validation and test set")
+    resample: Literal["validation", "test"] = Field(
+        "validation",
+        description="What differs between seeds besides training and the labels that are drawn; validation: the "
+        "validation part, so that all seeds are tested on the same images; test: the test part too",
+    )
+    labels: LabelsConfig | None = Field(
+        None,
+        description="Which labels count as those of a run (default: those of the profile; small and strong count "
+        "validation labels, paper does not)",
+    )
+    selection: SelectionRule | None = Field(
+        None,
+        description="How epoch, ensemble member, temperature and thresholds are chosen (default: that of the profile; "
+        "cross_validation with small and strong, validation with paper)",
+    )
+    tests: dict[str, ExternalTestConfig] = Field(
+        {}, description="External test sets by name, each with its path; every run is scored on them too"
+    )
     label_fractions: Fractions = Field(
         (10.0, 100.0), min_length=1, description="Amounts of labels to compare, each as label_fraction in a run file"
     )
@@ -173,6 +147,11 @@ class StudyConfig(Section):
             result["pretraining"] = {name: start for name, start in kept.items() if start is not None}
         return result
 
+    @field_validator("tests")
+    @classmethod
+    def _valid_names(cls, tests: dict[str, ExternalTestConfig]) -> dict[str, ExternalTestConfig]:
+        return check_names(tests)
+
     @field_validator("budget", mode="before")
     @classmethod
     def _valid_budget(cls, value: Any) -> Any:
@@ -183,7 +162,7 @@ class StudyConfig(Section):
     @field_validator("label_fractions")
     @classmethod
     def _unique_fractions(cls, fractions: Fractions) -> Fractions:
-        return _unique(fractions)
+        return unique(fractions)
 
     @field_validator("seeds")
     @classmethod
@@ -235,7 +214,7 @@ class StudyConfig(Section):
             if arm.pretraining is not None and arm.pretraining not in self.pretraining:
                 hint = nearest(arm.pretraining, self.pretraining) or "; define it in pretraining:"
                 raise ValueError(f"arms: unknown pretraining {arm.pretraining!r}{hint}")
-        techniques: list[tuple[str, _Technique]] = [("arms", arm) for arm in self.arms]
+        techniques: list[tuple[str, Technique]] = [("arms", arm) for arm in self.arms]
         techniques += [(f"pretraining: {name}", start) for name, start in self.pretraining.items()]
         for place, technique in techniques:
             for name in technique.datasets or ():
@@ -269,14 +248,3 @@ def _without(technique: Any, skipped: Sequence[str]) -> Any:
         return technique
     kept = [name for name in ([named] if isinstance(named, str) else named) if name not in skipped]
     return {**technique, "datasets": kept} if kept else None
-
-
-def _unique(amounts: Fractions) -> Fractions:
-    """Return the amounts unchanged if they are valid and all different."""
-    try:
-        parsed = [LabelAmount.parse(amount) for amount in amounts]
-    except S4miError as error:
-        raise ValueError(str(error)) from error
-    if len(set(parsed)) < len(parsed):
-        raise ValueError("lists an amount twice; list each once")
-    return amounts

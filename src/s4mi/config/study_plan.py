@@ -12,7 +12,9 @@ from s4mi.config.layers import Settings, merged, name_of_method, stacked
 from s4mi.config.methods import METHODS
 from s4mi.config.profiles import load_profile
 from s4mi.config.run import RunConfig, make_run_config
-from s4mi.config.study import Arm, PretrainingArm, StudyConfig, StudyDataset
+from s4mi.config.study import StudyConfig, StudyDataset
+from s4mi.config.study_arms import Arm, PretrainingArm
+from s4mi.config.study_defaults import external_settings, label_settings, split_settings
 from s4mi.contract import MethodConfig
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.versions import annotated_tasks, first_annotated
@@ -248,10 +250,11 @@ class _SeedPlan:
         name, method = name_of_method(self._file_settings(technique)), self._method_of(technique)
         network = backbone or self._network(technique) or ""
         key = _network_key(method)
-        split = self.dataset.split or study.split
         defaults = [
-            {"data": profile.data, "split": split.model_dump(mode="json"), "seed": self.seed},
+            {"data": profile.data, "split": split_settings(study, self.dataset), "seed": self.seed},
             profile.settings,
+            label_settings(study),
+            external_settings(study, self.dataset, method),
             profile.pretraining if method is not None and method.pretrains else {},
             profile.methods.get(name, {}),
             profile.backbones.get(network, {}),

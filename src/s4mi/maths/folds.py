@@ -19,7 +19,12 @@ LEAVE_ONE_OUT = 20
 
 
 def folds(
-    labels: NDArray[np.generic], groups: NDArray[np.int64], *, generator: np.random.Generator, count: int = 5
+    labels: NDArray[np.generic],
+    groups: NDArray[np.int64],
+    *,
+    generator: np.random.Generator,
+    count: int = 5,
+    leave_one_out: int = LEAVE_ONE_OUT,
 ) -> list[NDArray[np.int64]]:
     """Return the sorted indices of the images that each fold holds out; the others are its training side.
 
@@ -28,6 +33,7 @@ def folds(
         groups: (N,) patient of each image, or its own number.
         generator: breaks ties between folds.
         count: number of folds; fewer if there are fewer groups, more where each group is a fold of its own.
+        leave_one_out: number of images below which each group is a fold of its own; 0: never.
 
     Returns:
         Only folds that hold out at least one image; none where nothing can be held out.
@@ -42,7 +48,7 @@ def folds(
     if len(members) < 2:
         return []
     counts = np.array([strata[rows].sum(axis=0) for rows in members])  # (G, strata)
-    if len(labels) < LEAVE_ONE_OUT:
+    if len(labels) < leave_one_out:
         count = len(members)
     fold_of = _assigned(counts, min(count, len(members)), generator)
     fold_of[_indispensable(counts, fold_of)] = -1

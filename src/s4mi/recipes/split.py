@@ -15,6 +15,7 @@ from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import MaskKey
 from s4mi.data.splits.label_amount import LabelAmount
+from s4mi.data.splits.label_budget import LabelBudget
 from s4mi.data.splits.leakage import Leak, find_leaks, refuse_leaks
 from s4mi.data.splits.split import SplitMethod, first_labels, label_order, make_split
 from s4mi.data.splits.split_balance import SplitBalance, split_balance
@@ -49,6 +50,8 @@ def split_dataset(
     division: SplitMethod | None,
     kind: TaskKind | None = None,
     seed: int = 0,
+    test_seed: int | None = None,
+    count_validation: bool = False,
     amounts: Sequence[LabelAmount] = (LabelAmount(100),),
     allow_leakage: bool = False,
     cache: Path | None = None,
@@ -59,6 +62,8 @@ def split_dataset(
     Args:
         division: split method; None for the official split if there is one, else a random split.
         kind: the task; None for the data set's first.
+        test_seed: seed of the test part where `division` is None.
+        count_validation: amounts are of all images outside the test part, which are all in `train`.
         amounts: amounts of labels, each of which contains the smaller ones.
         allow_leakage: whether the same image or patient in two parts is a warning instead of an error.
         cache: folder of the thumbnails by which copies are found; None: that of runs.
@@ -69,10 +74,13 @@ def split_dataset(
     manifest = load_version(folder)
     kind = _kind(manifest, kind)
     if division is None:
-        division = SplitMethod("official" if manifest.official else "random", seed=seed)
+        division = SplitMethod("official" if manifest.official else "random", seed=seed, test_seed=test_seed)
     foreground = _foreground(manifest, partial(progress, "reading masks")) if kind == "segmentation" else None
     basis = base_version(manifest, kind, division, foreground=foreground)
-    whole = make_split(manifest, kind, method=division, fraction_seed=seed, foreground=foreground, base=basis)
+    budget = LabelBudget() if count_validation else None
+    whole = make_split(
+        manifest, kind, method=division, fraction_seed=seed, foreground=foreground, base=basis, budget=budget
+    )
     digests, thumbnails = dataset_thumbnails(
         manifest, cache or default_cache(), progress=partial(progress, "reading images")
     )
@@ -93,6 +101,8 @@ def save_split_result(result: SplitResult, path: Path) -> None:
         settings["ratios"] = list(division.ratios)
     if division.kind == "kfold":
         settings |= {"folds": division.folds, "fold": division.fold}
+    if division.test_seed is not None:
+        settings["test_seed"] = division.test_seed
     settings["fraction_seed"] = result.seed
     save_split(result.split, result.manifest, path, fractions=result.fractions, settings=settings)
 

@@ -9,7 +9,8 @@
       checkpoints/                 last.safetensors + training.pt, best.safetensors
       test_predictions.csv         prediction of each test image; for segmentation test_images.csv with its scores
       training_images.json         sizes and appearance of the training images, with which predictions compare others
-      calibration.json             temperature and thresholds, fitted on validation
+      external/                    predictions on external test sets; see training/external.py
+      calibration.json             temperature and thresholds, fitted on what the run is chosen with
       record.json                  the RunRecord, written last: its presence means that the run has finished
 
 A pre-training run writes other files; see `pretrain.py`.
@@ -19,9 +20,12 @@ import logging
 import math
 from pathlib import Path
 
-from s4mi.config import RunConfig
+from lightning_fabric import Fabric
+
+from s4mi.config import RunConfig, save_run_config
 from s4mi.config.starts import starts_of
 from s4mi.contract import Classifier, Pretrainer, Segmenter
+from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.recipes.pretrain import pretrain
 from s4mi.records import (
@@ -44,6 +48,7 @@ from s4mi.training.data_state import check_data_state, data_state, read_data_sta
 from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.evaluate import evaluate, validate
+from s4mi.training.external import check_external_tests, pending_tests, score_external_tests
 from s4mi.training.fitted_run import FittedRun, fit_run
 from s4mi.training.length_notes import length_notes
 from s4mi.training.loggers import check_loggers
@@ -52,6 +57,7 @@ from s4mi.training.pretrained_start import read_pretrained_start, write_pretrain
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
 from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric
+from s4mi.training.selection import selection_plan
 from s4mi.training.session import Session
 from s4mi.training.training_features import describe_training_features
 from s4mi.training.training_images import describe_training_images
@@ -77,8 +83,10 @@ def train(
     run_dir = RunDir(run)
     check_folder(run_dir, config, resume=resume)
     if run_dir.finished:
-        return read_any_record(run)
+        return _with_external(config, run, read_any_record(run), watch)
     check_loggers(config)
+    if config.tests:
+        check_external_tests(config, load_version(config.data.path, config.data.version).spec)
     fabric = make_fabric(config, together=True)
     fabric.launch()
     with raise_on_all_ranks(fabric):
@@ -89,7 +97,8 @@ def train(
         pretraining = read_pretrained_start(config, prepared, run, resumed=run_dir.begun)
         record: RunRecord | PretrainingRecord
         if config.method.fitted:
-            return _fit(fit_run(fabric, config, prepared, run_dir, watch), pretraining, watch)
+            record = _fit(fit_run(fabric, config, prepared, run_dir, watch), pretraining, watch)
+            return _external(fabric, config, run, record, watch)
         session = Session.begin(fabric, config, prepared, run_dir)
         with session.loggers:
             if isinstance(session.method, Pretrainer):
@@ -101,7 +110,7 @@ def train(
                 write_record(record, run)
                 session.loggers.end(record)
             fabric.barrier()
-    return record
+        return _external(fabric, config, run, record, watch)
 
 
 def train_supervised(
@@ -121,14 +130,16 @@ def train_supervised(
 def _supervise(
     session: Session, method: Classifier | Segmenter, pretraining: Pretraining | None, watch: ProgressCallback
 ) -> RunRecord:
-    """Train, select the best epoch on validation, and score it once on test; the last epoch too, for comparison."""
+    """Train, select the best epoch if labels are there for it, and score it once on test; the last epoch too."""
     config, metric = session.config, session.config.metric(session.prepared.task.kind)
     session.write_settings()
     if session.fabric.is_global_zero:
         write_pretraining(session.run_dir.path, pretraining)
-    can_validate = bool(session.prepared.annotated("val"))
+    plan = selection_plan(config, session.prepared)
     for epoch in session.epochs(watch):
-        if not can_validate:  # the last epoch counts as the best
+        if plan.used != "validation":  # the last epoch counts as the best
+            if plan.names_clusters and epoch.epoch == config.epochs:
+                validate(session.fabric, method, session.prepared, metric=metric)
             session.finish_epoch(epoch, score=float(epoch.epoch))
             continue
         scores = validate(session.fabric, method, session.prepared, metric=metric)
@@ -142,6 +153,33 @@ def _supervise(
     for note in length_notes(record):
         log.info(note)
     return record
+
+
+def _with_external(
+    config: RunConfig, run: Path, record: RunRecord | PretrainingRecord, watch: ProgressCallback
+) -> RunRecord | PretrainingRecord:
+    """Score a finished run on the external test sets whose results are missing; nothing is trained."""
+    if isinstance(record, PretrainingRecord) or not pending_tests(config, run, record):
+        return record
+    save_run_config(config, RunDir(run).config_path)
+    fabric = make_fabric(config, together=True)
+    fabric.launch()
+    with raise_on_all_ranks(fabric):
+        return _external(fabric, config, run, record, watch)
+
+
+def _external(
+    fabric: Fabric, config: RunConfig, run: Path, record: RunRecord | PretrainingRecord, watch: ProgressCallback
+) -> RunRecord | PretrainingRecord:
+    if isinstance(record, PretrainingRecord) or not config.tests:
+        return record
+    tests = {name: config.tests[name] for name in pending_tests(config, run, record)}
+
+    def on_step(name: str, done: int, total: int) -> None:
+        log.info("scoring on the external test set %s", name)
+        watch(Progress("evaluate", done, total, config.epochs, config.epochs))
+
+    return score_external_tests(fabric, run, record, tests, on_step=on_step) if tests else record
 
 
 def _fit(fitted: FittedRun, pretraining: Pretraining | None, watch: ProgressCallback) -> RunRecord:
@@ -158,7 +196,10 @@ def _fit(fitted: FittedRun, pretraining: Pretraining | None, watch: ProgressCall
 
 def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretraining: Pretraining | None) -> RunRecord:
     fabric, config, prepared = session.fabric, session.config, session.prepared
-    val = evaluate(fabric, method, config, prepared, "val")
+    plan = selection_plan(config, prepared)
+    val = evaluate(fabric, method, config, prepared, "val") if plan.reads_validation else None
+    if isinstance(session, FittedRun) and session.out_of_fold is not None:
+        val = session.out_of_fold
     test = evaluate(fabric, method, config, prepared, "test")
     if test is not None and test.images and fabric.is_global_zero:
         write_image_scores(test.images, session.run_dir.path / TEST_IMAGES_NAME)
@@ -167,7 +208,7 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
     if fabric.is_global_zero:
         write_training_images(describe_training_images(prepared), session.run_dir.path)
         write_training_features(describe_training_features(fabric, method, prepared), session.run_dir.path)
-        calibration = calibrate(fabric, method, config, prepared, val=val, test=test)
+        calibration = calibrate(fabric, method, config, prepared, chosen_with=val, test=test)
         if calibration is not None:
             write_calibration(calibration, session.run_dir.path)
     last = None
@@ -199,8 +240,9 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
         best_epoch=session.best_epoch,
         epochs=session.epoch,
         steps=session.steps,
-        ended_improving=session.steps is not None and val is not None and session.best_epoch == session.epoch,
-        labels=prepared.label_counts if not config.method.unlabelled else prepared.label_counts.without_labels(),
+        ended_improving=session.steps is not None and plan.used == "validation" and session.best_epoch == session.epoch,
+        labels=plan.label_counts(config, prepared),
+        selection=plan.result(prepared, folds=None if val is None else val.scores.images),
         val=None if val is None else val.scores,
         test=None if test is None else test.scores,
         last_test=None if last is None else last.scores,

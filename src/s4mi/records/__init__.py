@@ -4,6 +4,7 @@ Nothing here imports torch, so that a report on a thousand runs opens fast.
 """
 
 from s4mi.records.data import DataSummary, Leakage, PartSummary
+from s4mi.records.external import EXTERNAL_FOLDER, ExternalTest, external_images, external_predictions
 from s4mi.records.failure import FAILURE_NAME, LOG_NAME, Failure, read_failure
 from s4mi.records.files import (
     CONFIG_NAME,
@@ -43,10 +44,12 @@ from s4mi.records.scores import (
     SegmentationScores,
     TaskKind,
 )
+from s4mi.records.selection import Selection, SelectionRule
 from s4mi.records.start import RANDOM, Start
 
 __all__ = [
     "CONFIG_NAME",
+    "EXTERNAL_FOLDER",
     "FAILURE_NAME",
     "FORMAT",
     "IGNORE",
@@ -66,6 +69,7 @@ __all__ = [
     "DataSummary",
     "EncodedFeatures",
     "EpochRecord",
+    "ExternalTest",
     "Failure",
     "FeatureHealth",
     "FeatureMap",
@@ -85,8 +89,12 @@ __all__ = [
     "RunRecord",
     "Scores",
     "SegmentationScores",
+    "Selection",
+    "SelectionRule",
     "Start",
     "TaskKind",
+    "external_images",
+    "external_predictions",
     "finished_runs",
     "read_any_record",
     "read_epochs",

@@ -4,11 +4,12 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records.files import write_text_atomically
+from s4mi.records.reliability import Reliability
 from s4mi.records.scores import Frozen, TaskKind
 
 CALIBRATION_NAME = "calibration.json"
@@ -18,19 +19,6 @@ quarter made the probabilities of other images worse."""
 
 WORSE = 0.001
 """Increase of the mean negative log-likelihood, in nats, above which a warning is due."""
-
-
-class Reliability(Frozen):
-    """Calibration error on one part of the split, before and after temperature scaling."""
-
-    predictions: int = Field(
-        validation_alias=AliasChoices("predictions", "answers"),
-        description="number of predictions: images, images × labels, or sampled pixels",
-    )
-    ece: float = Field(description="expected calibration error, 15 equal bins")
-    ece_calibrated: float = Field(description="expected calibration error after temperature scaling")
-    nll: float = Field(description="mean negative log-likelihood, nats")
-    nll_calibrated: float = Field(description="mean negative log-likelihood after temperature scaling, nats")
 
 
 class Calibration(Frozen):

@@ -5,9 +5,11 @@ from typing import Final, Literal
 from pydantic import AliasChoices, Field
 
 from s4mi.records.data import DataSummary
+from s4mi.records.external import ExternalTest
 from s4mi.records.fit import FitRecord
 from s4mi.records.pretraining import FeatureHealth, Pretraining
 from s4mi.records.scores import Frozen, Scores, SegmentationScores, TaskKind
+from s4mi.records.selection import Selection
 from s4mi.records.start import Start
 
 FORMAT: Final = 1
@@ -16,13 +18,36 @@ FEW_STEPS: Final = 200
 
 
 class LabelCounts(Frozen):
-    """Number of images in each part of the split, and of annotations used in training."""
+    """Number of images in each part of the split, and of annotations that the run has read."""
 
     train_images: int
     train_labelled: int = Field(description="training images whose annotation the run may use")
     val: int
     test: int
     per_class: dict[str, int] = Field(description="labelled training images that show each class")
+    validation: int | None = Field(
+        None,
+        description="images outside training whose annotations the run has read, to choose with or to name clusters; "
+        "None in records of older versions",
+    )
+    counted: bool = Field(
+        False, description="whether label_fraction counts these too; false: the paper's way, training images only"
+    )
+
+    @property
+    def read(self) -> int:
+        """Every annotation that the run has read outside the test part."""
+        return self.train_labelled + (self.val if self.validation is None else self.validation)
+
+    @property
+    def n(self) -> int:
+        """Number of labels as `label_fraction` counts them: with those that the run was chosen with, or without."""
+        return self.read if self.counted else self.train_labelled
+
+    @property
+    def beside(self) -> int:
+        """Number of annotations that the run has read but that `n` does not count."""
+        return self.read - self.n
 
     def without_labels(self) -> "LabelCounts":
         """Return the counts of a run that used no annotation of a training image."""
@@ -97,6 +122,12 @@ class RunRecord(Frozen):
         default_factory=dict,
         validation_alias=AliasChoices("members", "readings"),
         description="scores of all ensemble members, if the method has several",
+    )
+    selection: Selection | None = Field(
+        None, description="with which labels the run was chosen; None in records of older versions: the validation part"
+    )
+    external: dict[str, ExternalTest] = Field(
+        default_factory=dict, description="results on external test sets by their names in the settings"
     )
     restarts: int = Field(0, description="number of restarts with other initial weights after a collapse")
     fit: FitRecord | None = Field(None, description="how the method was fitted, if to stored features at once")

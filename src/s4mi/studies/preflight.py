@@ -16,15 +16,16 @@ from s4mi.data.splits.stratification import strata_of
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
-from s4mi.training.prepare import division_of, task_kind
+from s4mi.training.external import check_external_tests
+from s4mi.training.prepare import budget_of, division_of, task_kind
 
 
 def check_plan(plan: Sequence[PlannedRun]) -> None:
     """Check the data sets of these runs without opening an image.
 
     Raises:
-        S4miError: a data set is missing or invalid, a technique does not support its task, or a label fraction leaves a
-            class without labels.
+        S4miError: a data set or an external test set is missing, invalid or does not fit, a technique does not support
+            its task, or a label fraction leaves a class without labels.
     """
     if problems := list(_missing_classes(plan)):
         raise S4miError(_describe(problems))
@@ -45,16 +46,22 @@ def too_few_labels(plan: Sequence[PlannedRun]) -> dict[str, str]:
 def _missing_classes(plan: Sequence[PlannedRun]) -> "Iterator[_MissingClass]":
     manifests: dict[object, Manifest] = {}
     orders: dict[object, _LabelOrder] = {}
+    tested: set[object] = set()
     for planned in plan:
         config = planned.config
         manifest = _load_once(manifests, (config.data.path, config.data.version), config)
+        tests = (config.data.path, config.data.version, config.task, config.method.name, str(config.tests))
+        if config.tests and tests not in tested:
+            tested.add(tests)
+            _check_tests(planned, manifest)
         if config.method.unlabelled:
             if config.method.tasks & {*manifest.spec.tasks}:
                 _task(planned, manifest)
             continue
         if _task(planned, manifest) != "multiclass" or config.amount.unit == "saved":
             continue
-        key = (config.data.path, config.data.version, config.split.model_dump_json(), config.seed)
+        counted = budget_of(config) is not None
+        key = (config.data.path, config.data.version, config.split.model_dump_json(), config.seed, counted)
         if key not in orders:
             orders[key] = _label_order(planned, manifest)
         if missing := orders[key].missing_class(planned):
@@ -157,12 +164,21 @@ def _task(planned: PlannedRun, manifest: Manifest) -> Any:
         raise S4miError(f"{planned.name}: {error}") from error
 
 
+def _check_tests(planned: PlannedRun, manifest: Manifest) -> None:
+    try:
+        check_external_tests(planned.config, manifest.spec)
+    except S4miError as error:
+        raise S4miError(f"{planned.name}: {error}") from error
+
+
 def _label_order(planned: PlannedRun, manifest: Manifest) -> _LabelOrder:
     config = planned.config
     try:
         division = division_of(config.split, manifest, seed=config.seed)
         basis = base_version(manifest, "multiclass", division, foreground=None)
-        split = make_split(manifest, "multiclass", method=division, fraction_seed=config.seed, base=basis)
+        split = make_split(
+            manifest, "multiclass", method=division, fraction_seed=config.seed, base=basis, budget=budget_of(config)
+        )
     except S4miError as error:
         raise S4miError(f"{planned.name}: {error}") from error
     strata = strata_of(manifest, "multiclass", None)

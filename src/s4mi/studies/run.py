@@ -33,6 +33,7 @@ from s4mi.studies.preflight import check_plan, too_few_labels
 from s4mi.studies.queue import RunQueue
 from s4mi.studies.run_id import RunIdentity, RunMetadata, metadata_of, read_metadata, run_identities, write_metadata
 from s4mi.studies.run_state import (
+    as_begun,
     check_study_format,
     claim_folder,
     clear_failure,
@@ -76,7 +77,7 @@ def run_study(
             method.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the active runs have written checkpoints.
     """
-    plan = tuple(plan_study(study, out.absolute()))
+    plan = tuple(plan_study(as_begun(study, out), out.absolute()))
     if workers or ray is not None:
         check_devices(plan)
         check_importable(plan)
@@ -162,12 +163,13 @@ class _StudyRunner:
         self._epochs_done = {state.planned.name: state.epochs for state in states}
         spent = {planned.name: read_metadata(self._out / planned.name).seconds for planned in self._plan}
         self._budget = Budget(self._budget_seconds, spent)
-        finished = tuple(RunOutcome(state.planned, state.record) for state in states if state.record is not None)
+        finished = tuple(RunOutcome(state.planned, state.record) for state in states if state.done)
+        for state in states:
+            if state.record is not None:
+                self._budget.add_record(state.planned, state.record)
         for outcome in finished:
-            assert outcome.record is not None
             clear_failure(self._out / outcome.planned.name)  # it may have ended after it was given up
             self._queue.finish(outcome.planned)
-            self._budget.add_record(outcome.planned, outcome.record)
             self.outcomes[outcome.planned.name] = outcome
         records = [outcome.record for outcome in finished if outcome.record is not None]
         note = None

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi import __version__
-from s4mi.config import PlannedRun, RunConfig, differences, save_run_config
+from s4mi.config import PlannedRun, RunConfig, StudyConfig, differences, save_run_config
+from s4mi.config.study_defaults import DEFAULTS, with_defaults
 from s4mi.errors import S4miError
 from s4mi.records import (
     CONFIG_NAME,
@@ -30,6 +31,7 @@ from s4mi.records import (
 )
 from s4mi.studies.run_id import METADATA_NAME, RunIdentity, RunMetadata, write_metadata
 from s4mi.training.environment import now
+from s4mi.training.external import pending_tests
 from s4mi.training.run_dir import RunDir
 
 MIN_FREE = 1 << 20
@@ -43,6 +45,7 @@ class RunState:
 
     Attributes:
         record: of a finished run.
+        untested: names of the external test sets on which a finished run has not been scored yet.
         epochs: finished epochs of an unfinished run.
         failure: the last attempt, if it failed.
         conflict: why the folder cannot be used for this run, or empty.
@@ -53,6 +56,12 @@ class RunState:
     epochs: int = 0
     failure: Failure | None = None
     conflict: str = ""
+    untested: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.record is not None and not self.untested
 
 
 def run_state(planned: PlannedRun, run: Path, *, conflict: str = "") -> RunState:
@@ -63,9 +72,11 @@ def run_state(planned: PlannedRun, run: Path, *, conflict: str = "") -> RunState
         return RunState(planned, failure=read_failure(run))
     if RunDir(run).finished:
         try:
-            return RunState(planned, record=read_any_record(run))
+            record = read_any_record(run)
         except S4miError as error:
             return RunState(planned, conflict=str(error))
+        untested = pending_tests(planned.config, run, record) if isinstance(record, RunRecord) else []
+        return RunState(planned, record=record, epochs=planned.config.epochs, untested=tuple(untested))
     return RunState(planned, epochs=len(read_epochs(run)), failure=read_failure(run))
 
 
@@ -142,10 +153,48 @@ def check_study_format(out: Path) -> None:
         )
 
 
+def as_begun(study: StudyConfig, out: Path) -> StudyConfig:
+    """Return the study with the defaults that it was begun with in the folder `out`, so that its runs stay its runs."""
+    return with_defaults(study, defaults_of(out))
+
+
+def defaults_of(out: Path) -> int:
+    """Return the number of the defaults that the study in a folder was begun with; the current ones if there is none.
+
+    Versions before the second defaults stored no number, and the first ones no file.
+    """
+    try:
+        return int(json.loads((out / STUDY_NAME).read_text(encoding="utf-8")).get("defaults", 1))
+    except (FileNotFoundError, NotADirectoryError):
+        begun = next((out / "runs").glob(f"*/{CONFIG_NAME}"), None) or next(out.glob(f"*/runs/*/{CONFIG_NAME}"), None)
+        return DEFAULTS if begun is None else _defaults_of_run(begun.parent)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return DEFAULTS  # `check_study_format` says what is wrong with it
+
+
+def older_defaults(out: Path) -> str:
+    """Return a sentence on the defaults of a study that was begun with older ones, or an empty text."""
+    if defaults_of(out) >= DEFAULTS:
+        return ""
+    return (
+        f"{out}: begun with older defaults, which it keeps: each seed has a test part of its own, and validation "
+        "labels do not count; for the newer ones choose another folder, or set resample, labels and selection"
+    )
+
+
+def _defaults_of_run(run: Path) -> int:
+    try:
+        config = RunDir(run).config()
+    except S4miError:
+        return 1
+    return DEFAULTS if config.split.test_seed is not None or config.labels.count_validation else 1
+
+
 def write_study_file(out: Path, plan: Sequence[PlannedRun], identities: Mapping[str, RunIdentity]) -> None:
-    """Write the format and the ids of the planned runs into the study's folder, unless they are unchanged."""
+    """Write the format, the defaults and the ids of the planned runs into the study's folder, unless unchanged."""
     runs = {planned.name: identities[planned.name].id for planned in plan}
-    text = json.dumps({"format": FORMAT, "s4mi": __version__, "runs": runs}, indent=1) + "\n"
+    contents = {"format": FORMAT, "s4mi": __version__, "defaults": defaults_of(out), "runs": runs}
+    text = json.dumps(contents, indent=1) + "\n"
     path = out / STUDY_NAME
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_text_atomically(path, text)

@@ -23,7 +23,9 @@ def summarise_data(config: RunConfig, prepared: Prepared) -> DataSummary:
         images=len(manifest.rows),
         grouped=sum(row.group is not None for row in manifest.rows),
         parts={part: _part(prepared, part) for part in PARTS},
-        division=_split_description(division, by_group=any(row.group is not None for row in manifest.rows)),
+        division=_split_description(
+            division, by_group=any(row.group is not None for row in manifest.rows), counted=prepared.counted
+        ),
         division_seed=division.seed if division.kind in ("random", "kfold") else None,
         leaks=tuple(_leak_counts(prepared.leaks)),
         formats=dict(Counter(row.image.suffix.lower().lstrip(".") or "no extension" for row in manifest.rows)),
@@ -52,15 +54,19 @@ def _part(prepared: Prepared, part: Part) -> PartSummary:
     )
 
 
-def _split_description(division: SplitMethod, *, by_group: bool) -> str:
+def _split_description(division: SplitMethod, *, by_group: bool, counted: bool) -> str:
+    same = "" if division.test_seed is None else f", test part of seed {division.test_seed}"
+    budget = ", what is chosen with comes out of the labels" if counted else ""
     if division.kind == "kfold":
-        return f"fold {division.fold} of {division.folds} (numbered from 0)"
+        return f"fold {division.fold} of {division.folds} (numbered from 0){same}{budget}"
     if division.kind == "random":
         grouped = "grouped by patient, " if by_group else ""
-        return f"random, {grouped}stratified, " + ":".join(f"{100 * ratio:g}" for ratio in division.ratios)
+        train, val, test = division.ratios
+        shares = (train + val, test) if counted else (train, val, test)
+        return f"random, {grouped}stratified, " + ":".join(f"{100 * share:g}" for share in shares) + same + budget
     if division.kind == "official":
-        return "official split of the data set"
-    return "from a file" if division.file is None else f"from the file {division.file.name}"
+        return f"official split of the data set{budget}"
+    return ("from a file" if division.file is None else f"from the file {division.file.name}") + budget
 
 
 def _leak_counts(leaks: Sequence[Leak]) -> list[Leakage]:

@@ -3,7 +3,7 @@
 Several processes divide the images among them, and each then knows the scores of all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,17 +22,12 @@ from s4mi.errors import S4miError
 from s4mi.maths.calibration import THRESHOLD
 from s4mi.maths.cluster_matching import match_clusters
 from s4mi.maths.distributed import own_share, sum_over_processes, values_of_all
-from s4mi.maths.metrics import (
-    SegmentationTally,
-    confusion,
-    score_multiclass,
-    score_multilabel,
-    scores_of_confusion,
-)
+from s4mi.maths.metrics import SegmentationTally, confusion, scores_of_confusion
 from s4mi.records import ClassificationScores, ImageScores, Part, Predictions, Scores, SegmentationScores
 from s4mi.training.pixel_sample import LabelledProbabilities, PixelSample, joined
 from s4mi.training.prepare import Prepared, prepare
 from s4mi.training.run_dir import RunDir, load_method, make_fabric
+from s4mi.training.scoring import SharedClasses, joined_predictions, score_predictions
 
 EVALUATION_BATCH = 32
 
@@ -46,6 +41,7 @@ class Evaluation:
         images: scores of each image (segmentation only).
         predictions: prediction of each image (classification only).
         pixels: predictions of a sample of pixels (segmentation only).
+        tally: what the scores were computed from (segmentation only).
     """
 
     scores: Scores
@@ -53,6 +49,7 @@ class Evaluation:
     images: tuple[ImageScores, ...] = ()
     predictions: Predictions | None = None
     pixels: LabelledProbabilities | None = None
+    tally: SegmentationTally | None = None
 
 
 def evaluate_run(run: Path, part: Part) -> Scores:
@@ -90,12 +87,40 @@ def evaluate(
         distances: whether to compute surface distances, which take most of the time.
     """
     rows = prepared.annotated(part)
-    if not rows:
-        return None
+    return evaluate_rows(fabric, method, config, prepared, rows, distances=distances) if rows else None
+
+
+def evaluate_rows(
+    fabric: Fabric,
+    method: Classifier | Segmenter,
+    config: RunConfig,
+    prepared: Prepared,
+    rows: list[int],
+    *,
+    distances: bool = True,
+    shared: SharedClasses | None = None,
+) -> Evaluation:
+    """Return the full scores of annotated rows, ascending and at least one.
+
+    Args:
+        shared: classes to which masks and predicted masks are reduced before they are compared; None: all.
+    """
     if isinstance(method, Segmenter):
-        return _segmentation(fabric, method, config, prepared, rows, distances=distances)
+        return _segmentation(fabric, method, config, prepared, rows, distances=distances, shared=shared)
     scores, predictions = _classification(fabric, method, prepared, rows)
     return Evaluation(scores, predictions=predictions)
+
+
+def joined_evaluation(prepared: Prepared, parts: Sequence[Evaluation]) -> Evaluation:
+    """Return the scores of all images of several evaluations, whose networks may differ; without ensemble members."""
+    predictions = [part.predictions for part in parts if part.predictions is not None]
+    if predictions:
+        all_of_them = joined_predictions(predictions)
+        return Evaluation(score_predictions(all_of_them, prepared.task), predictions=all_of_them)
+    tally = SegmentationTally.joined([part.tally for part in parts if part.tally is not None])
+    return Evaluation(
+        tally.scores(), images=tally.per_image(), pixels=joined([part.pixels for part in parts]), tally=tally
+    )
 
 
 def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, *, metric: str) -> dict[str, float]:
@@ -154,17 +179,11 @@ def _classification(
     row_of_tile, of_tiles = zip(*(pair for pairs in values_of_all(local) for pair in pairs), strict=True)
     predicted = _mean_over_tiles(torch.cat(of_tiles), torch.cat(row_of_tile), rows)
     labels = prepared.truth(rows)
-    shows = torch.from_numpy(labels)
-    class_counts = torch.tensor(prepared.task.counts)
-    if multilabel:
-        majority = 2 * class_counts > torch.tensor(prepared.task.known or prepared.task.labelled)
-        scores = score_multilabel(predicted, shows, classes, majority=majority)
-        decisions = predicted > THRESHOLD
-    else:
-        scores = score_multiclass(predicted, shows.argmax(dim=1), classes, majority=int(class_counts.argmax()))
+    decisions = predicted > THRESHOLD
+    if not multilabel:
         decisions = torch.nn.functional.one_hot(predicted.argmax(dim=1), len(classes)).bool()
     images = [prepared.manifest.rows[row] for row in rows]
-    return scores, Predictions(
+    predictions = Predictions(
         images=tuple(row.id for row in images),
         groups=tuple(row.group for row in images),
         classes=tuple(classes),
@@ -173,6 +192,7 @@ def _classification(
         decisions=decisions.numpy(),
         known=labels >= 0 if (labels < 0).any() else None,
     )
+    return score_predictions(predictions, prepared.task), predictions
 
 
 def _mean_over_tiles(predicted: Tensor, row_of_tile: Tensor, rows: list[int]) -> Tensor:
@@ -183,8 +203,16 @@ def _mean_over_tiles(predicted: Tensor, row_of_tile: Tensor, rows: list[int]) ->
 
 
 def _segmentation(
-    fabric: Fabric, method: Segmenter, config: RunConfig, prepared: Prepared, rows: list[int], *, distances: bool
+    fabric: Fabric,
+    method: Segmenter,
+    config: RunConfig,
+    prepared: Prepared,
+    rows: list[int],
+    *,
+    distances: bool,
+    shared: SharedClasses | None,
 ) -> Evaluation:
+    names = prepared.task.classes if shared is None else shared.names
     chosen = ONLY if method.members is None else method.members.choice.name
     tallies: dict[str, SegmentationTally] = {}
     sample = PixelSample(len(prepared.cache.entries_of(rows)))
@@ -192,11 +220,14 @@ def _segmentation(
         image = prepared.manifest.rows[row]
         assert image.mask is not None
         truth = read_mask(image.mask, prepared.manifest.spec.mask_values)
+        truth = truth if shared is None else shared.of_masks(truth)
         size = (int(prepared.cache.size[row][0]), int(prepared.cache.size[row][1]))
         for name, logits in members.items():
             if name not in tallies:  # surface distances, by far the slowest part, only for the chosen member
-                tallies[name] = SegmentationTally(prepared.task.classes, distances=distances and name == chosen)
-            tallies[name].add(page_classes(logits, config, size), truth, image=image.id, group=image.group)
+                tallies[name] = SegmentationTally(names, distances=distances and name == chosen)
+            predicted = page_classes(logits, config, size)
+            predicted = predicted if shared is None else shared.of_masks(predicted)
+            tallies[name].add(predicted, truth, image=image.id, group=image.group)
     first, *others = values_of_all(tallies)
     tallies = {
         name: SegmentationTally.joined([tally, *(other[name] for other in others if name in other)])
@@ -208,6 +239,7 @@ def _segmentation(
         members=scores if len(scores) > 1 else {},
         images=tallies[chosen].per_image(),
         pixels=joined(values_of_all(sample.collected())),
+        tally=tallies[chosen],
     )
 
 

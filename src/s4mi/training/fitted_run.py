@@ -13,28 +13,34 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from s4mi.config import RunConfig
-from s4mi.contract import Extractor, Fit, FittedClassifier, FittedSegmenter
+from s4mi.contract import Extractor, FittedClassifier, FittedSegmenter
 from s4mi.engine.checkpoint import save_best
 from s4mi.errors import S4miError
 from s4mi.records import Cost, EncodedFeatures, EpochRecord, FitRecord
 from s4mi.training.energy import energy_meter
 from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
-from s4mi.training.evaluate import validate
+from s4mi.training.evaluate import Evaluation, validate
 from s4mi.training.feature_stores import feature_store
 from s4mi.training.features import StoredFeatures
-from s4mi.training.fitting_data import labelled_features, masked_features
+from s4mi.training.head_fit import fit_to_rows
 from s4mi.training.loggers import Loggers, make_loggers
+from s4mi.training.out_of_fold import fresh_copy, out_of_fold
 from s4mi.training.prepare import Prepared
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.run_dir import RunDir, build_method
 from s4mi.training.run_files import write_run_files
+from s4mi.training.selection import SelectionPlan, selection_plan
 
 log = logging.getLogger("s4mi")
 
 
 @dataclass(frozen=True)
 class FittedRun:
-    """A run whose method has been fitted, in place of a `Session`."""
+    """A run whose method has been fitted, in place of a `Session`.
+
+    Attributes:
+        out_of_fold: predictions for its own labels under `selection: cross_validation`, if there were folds.
+    """
 
     fabric: Fabric
     config: RunConfig
@@ -45,6 +51,8 @@ class FittedRun:
     cost: Cost
     fit: FitRecord
     started: str
+    selection: SelectionPlan
+    out_of_fold: Evaluation | None
     best_epoch: int = 1
     epoch: int = 1
     steps: None = None
@@ -54,7 +62,7 @@ class FittedRun:
 def fit_run(
     fabric: Fabric, config: RunConfig, prepared: Prepared, run_dir: RunDir, watch: ProgressCallback
 ) -> FittedRun:
-    """Compute the features that the store lacks, fit the method, score it on validation and save it.
+    """Compute the features that the store lacks, fit the method, score it on what it is chosen with, and save it.
 
     Raises:
         S4miError: several processes are asked for, the encoder cannot be loaded, the features cannot be stored, or the
@@ -73,19 +81,25 @@ def fit_run(
     loggers = make_loggers(config, run_dir.path, dataset=prepared.manifest.spec.name)
     loggers.begin(1)
     store = feature_store(config, fabric)
-    split, entries_of = prepared.split, prepared.cache.entries_of
-    entries = entries_of(split.train if config.method.unlabelled else split.labelled)
+    rows = list(prepared.split.train if config.method.unlabelled else prepared.split.labelled)
+    entries = prepared.cache.entries_of(rows)
     features = [
         _encode(store, extractor, prepared, entries, views=method.views, watch=watch) for extractor in method.extractors
     ]
+    plan, fresh = selection_plan(config, prepared), fresh_copy(method)
     begun = time.perf_counter()
     watch(Progress("train", 0, 1, 1, 1))
-    result = _fit(method, store, prepared, entries, seed=config.seed)
+    result = fit_to_rows(method, store, prepared, rows, generator=np.random.default_rng(config.seed))
+    folded = None
+    if plan.used == "cross_validation":
+        folded = out_of_fold(fabric, fresh, config, prepared, store)
     seconds = time.perf_counter() - begun
     for note in result.notes:
         log.warning(note)
     metric = config.metric(prepared.task.kind)
-    val = validate(fabric, method, prepared, metric=metric) if prepared.annotated("val") else {}
+    val = validate(fabric, method, prepared, metric=metric) if plan.reads_validation else {}
+    if folded is not None and (score := getattr(folded.scores, metric)) is not None:
+        val = {metric: score}
     run_dir.checkpoints.mkdir(parents=True, exist_ok=True)
     save_best(run_dir.checkpoints, method.state_dict(), epoch=1)
     images = len(entries) / max(seconds, 1e-9)
@@ -111,7 +125,7 @@ def fit_run(
         features=features, seconds=seconds, notes=list(result.notes), chosen=result.chosen or {},
         scores=result.scores or {},
     )  # fmt: skip
-    return FittedRun(fabric, config, prepared, run_dir, method, loggers, cost, fit, started)
+    return FittedRun(fabric, config, prepared, run_dir, method, loggers, cost, fit, started, plan, folded)
 
 
 def _encode(
@@ -136,37 +150,3 @@ def _encode(
         computed += store.fill(extractor, cache, entries, views=views, progress=progress)
     seconds = time.perf_counter() - begun if computed else 0.0
     return EncodedFeatures(name=extractor.name, key=extractor.key, computed=computed, seconds=seconds)
-
-
-def _fit(
-    method: FittedClassifier | FittedSegmenter,
-    store: StoredFeatures,
-    prepared: Prepared,
-    entries: NDArray[np.int64],
-    *,
-    seed: int,
-) -> Fit:
-    generator, cache = np.random.default_rng(seed), prepared.cache
-    groups = _patients(prepared)[cache.row[entries]]
-    if isinstance(method, FittedSegmenter):
-        data = masked_features(store, method.extractors, cache, entries, groups=groups, views=method.views)
-        return method.fit(data, generator)
-    assert prepared.labels is not None
-    others = None
-    if method.uses_unlabelled:
-        others = cache.entries_of(sorted({*prepared.split.train} - {*prepared.split.labelled}))
-    labels = prepared.labels[entries].numpy()
-    return method.fit(
-        labelled_features(
-            store, method.extractors, cache, entries, labels=labels, groups=groups, views=method.views,
-            unlabelled=others,
-        ),
-        generator,
-    )  # fmt: skip
-
-
-def _patients(prepared: Prepared) -> NDArray[np.int64]:
-    """(R,) number of the patient of each manifest row; a row without one is a patient by itself."""
-    names = [row.group or f"row {number}" for number, row in enumerate(prepared.manifest.rows)]
-    _, numbers = np.unique(names, return_inverse=True)
-    return numbers.astype(np.int64)

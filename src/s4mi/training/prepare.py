@@ -17,6 +17,7 @@ from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
+from s4mi.data.splits.label_budget import LabelBudget
 from s4mi.data.splits.leakage import Leak, find_leaks, refuse_leaks
 from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.data.splits.split import SplitMethod, make_split
@@ -40,6 +41,7 @@ class Prepared:
         unknown: (R, K) bool, of which classes it is not known whether an annotated row shows them; None: of none.
         unscored: rows excluded from validation and test, as their annotation was merged in after the split was drawn.
         leaks: pairs of duplicates or of the same group across parts, which the settings allow.
+        counted: whether the labels that the run is chosen with are among those of its label fraction.
     """
 
     manifest: Manifest
@@ -51,6 +53,7 @@ class Prepared:
     leaks: tuple[Leak, ...]
     unscored: frozenset[int] = frozenset()
     unknown: NDArray[np.bool_] | None = None
+    counted: bool = False
 
     def source(self, device: torch.device) -> CachedTargets:
         """Return the images and targets, for batches on `device`."""
@@ -71,7 +74,8 @@ class Prepared:
         """Return the percentage of annotated training images whose labels are used: nominal if set, else actual."""
         if amount.unit == "percent":
             return amount.value
-        return 100 * len(self.split.labelled) / len(self.annotated("train"))
+        chosen_with = len(self.annotated("val")) if self.counted else 0
+        return 100 * (len(self.split.labelled) + chosen_with) / (len(self.annotated("train")) + chosen_with)
 
     def labels_asked(self, config: RunConfig) -> str:
         """Return the requested amount of labels as text, such as `10 %` or `50 images`."""
@@ -79,9 +83,12 @@ class Prepared:
             return "0 %"
         return f"{len(self.split.labelled)} images" if config.amount.unit == "saved" else str(config.amount)
 
-    @property
-    def label_counts(self) -> LabelCounts:
-        """Number of images of each part, and number of labelled images of each class."""
+    def label_counts(self, *, validation: int) -> LabelCounts:
+        """Return the number of images of each part, and of labelled images of each class.
+
+        Args:
+            validation: number of images outside training whose annotations the run reads.
+        """
         per_class = self.shows[list(self.split.labelled)].sum(axis=0)
         return LabelCounts(
             train_images=len(self.split.train),
@@ -89,6 +96,8 @@ class Prepared:
             val=len(self.split.val),
             test=len(self.split.test),
             per_class={name: int(count) for name, count in zip(self.task.classes, per_class, strict=True)},
+            validation=validation,
+            counted=self.counted,
         )
 
 
@@ -109,6 +118,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     shows, foreground = _shows_pixels(cache, manifest) if segmentation else (_shows_labels(manifest), None)
     division = division_of(config.split, manifest, seed=config.seed)
     basis = base_version(manifest, kind, division, foreground=foreground)
+    budget = budget_of(config, shows=shows, foreground=foreground)
     split = make_split(
         manifest,
         kind,
@@ -118,8 +128,9 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         foreground=foreground,
         unlabelled=config.method.unlabelled and not config.method.pretrains,
         base=basis,
+        budget=budget,
     )
-    if division.kind == "official" and lacks_val(manifest.rows):
+    if division.kind == "official" and lacks_val(manifest.rows) and budget is None:
         log.warning("%s", NO_VAL)
     leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
     _check_leaks(config, manifest, leaks)
@@ -140,9 +151,11 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     if unknown is not None:
         task = replace(task, known=tuple(int(count) for count in (~unknown[labelled]).sum(axis=0)))
     labels = None if segmentation else _labels(manifest, kind, shows, unknown)[cache.row]
+    unscored = frozenset() if basis is None else merged_later(manifest, basis, kind)
     return Prepared(
         manifest=manifest, cache=cache, split=split, task=task, labels=labels, shows=shows, leaks=leaks,
-        unscored=frozenset() if basis is None else merged_later(manifest, basis, kind), unknown=unknown,
+        unscored=unscored if budget is None else unscored & {*split.test}, unknown=unknown,
+        counted=config.labels.count_validation,
     )  # fmt: skip
 
 
@@ -200,6 +213,22 @@ def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:
     )
 
 
+def budget_of(
+    config: RunConfig, *, shows: NDArray[np.bool_] | None = None, foreground: Sequence[float] | None = None
+) -> LabelBudget | None:
+    """Return where the labels of a run come from; None: its training part, beside a validation part of its own.
+
+    A method that learns without labels keeps the validation part, whose labels name its clusters and are counted.
+
+    Args:
+        shows, foreground: as in `LabelBudget`; needed for the split of a run that holds labels out.
+    """
+    if not config.labels.count_validation or (config.method.unlabelled and not config.method.pretrains):
+        return None
+    holds_out = config.selection == "validation" and not config.method.pretrains and shows is not None
+    return LabelBudget(config.labels.hold_out if holds_out else 0.0, shows, foreground)
+
+
 def prediction_spec(config: RunConfig, spec: DatasetSpec) -> DatasetSpec:
     """Return the data set description of a run's predictions, with the method's own classes if there are no masks."""
     names = config.method.own_classes
@@ -217,7 +246,7 @@ def division_of(config: SplitConfig, manifest: Manifest, *, seed: int) -> SplitM
         kind = "official" if manifest.official else "random"
     return SplitMethod(
         kind=kind, ratios=config.ratios, folds=config.folds, fold=config.fold,
-        seed=seed if config.seed is None else config.seed, file=config.file,
+        seed=seed if config.seed is None else config.seed, file=config.file, test_seed=config.test_seed,
     )  # fmt: skip
 
 

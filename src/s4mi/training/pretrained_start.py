@@ -62,13 +62,18 @@ def write_pretraining(run: Path, pretraining: Pretraining | None) -> None:
 
 
 def _contaminated(run: Path, prepared: Prepared) -> dict[Part, list[int]]:
-    """Return the validation and test rows of this run that the pre-training run has trained on, by part."""
+    """Return the validation and test rows of this run that the pre-training run has trained on, by part.
+
+    Rows that are held out of the run's own labels may be among them: pre-training reads no label, and the test part is
+    the same.
+    """
     try:
         seen = set((run / SEEN).read_text(encoding="utf-8").split())
     except OSError as error:
         raise S4miError(f"{run / SEEN}: cannot be read ({error.strerror}); pre-train again") from error
     found = {part: [row for row in prepared.split.rows(part) if prepared.cache.digests[row] in seen] for part in PARTS}
-    return {part: rows for part, rows in found.items() if part != "train" and rows}
+    own: tuple[Part, ...] = ("train", "val") if prepared.counted else ("train",)
+    return {part: rows for part, rows in found.items() if part not in own and rows}
 
 
 def _contamination_message(run: Path, prepared: Prepared, contaminated: dict[Part, list[int]]) -> str:

@@ -6,7 +6,8 @@ import pytest
 from made_records import record
 from s4mi.maths.bootstrap import patient_interval
 from s4mi.records import RANDOM, ImageScores, Predictions, Start, TaskKind
-from s4mi.records.calibration import Calibration, Reliability
+from s4mi.records.calibration import Calibration
+from s4mi.records.reliability import Reliability
 from s4mi.reporting.writers.model_card import CardSource, ModelFile, card_mark, card_text, score_rows
 
 FILE = ModelFile(name="model.onnx", megabytes=1.25, checked="the same to 3e-07", load="import onnxruntime")

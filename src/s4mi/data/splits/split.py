@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.splits.label_amount import LabelAmount
+from s4mi.data.splits.label_budget import LabelBudget, held_out, pooled, without_patients
 from s4mi.data.splits.official import draw_val, lacks_val, official_parts
 from s4mi.data.splits.split_file import Split, hash_of, read_labelled, read_parts
 from s4mi.data.splits.stratification import first_rows, group_rows, groups_in, strata_of, stratified_order
@@ -39,6 +40,8 @@ class SplitMethod:
             without a validation part, one is drawn from the training part by `ratios`. file: a saved
             split.
         seed: seed of the order that random and kfold divide.
+        test_seed: seed of the order whose end, or fold, is the test set; `seed` is then that of an order of the rest.
+            None: one order for all three.
     """
 
     kind: Literal["random", "kfold", "official", "file"] = "random"
@@ -47,6 +50,7 @@ class SplitMethod:
     fold: int = 0
     seed: int = 0
     file: Path | None = None
+    test_seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ def make_split(
     foreground: Sequence[float] | None = None,
     unlabelled: bool = False,
     base: BaseVersion | None = None,
+    budget: LabelBudget | None = None,
 ) -> Split:
     """Split a data set for one task.
 
@@ -80,6 +85,8 @@ def make_split(
         foreground: foreground share of the mask of each row, to stratify by if there are no labels.
         unlabelled: whether training works without annotated images.
         base: version that the parts are drawn from; by default the manifest itself.
+        budget: what is chosen with counts as labels: the amount is of all images outside the test part, and the
+            validation part, which may be empty, is held out of it. None: the amount is of the training part.
 
     Raises:
         S4miError: a part would have no annotated image, there are fewer images or patients than requested, or an
@@ -87,7 +94,12 @@ def make_split(
     """
     strata = strata_of(manifest, kind, foreground)
     parts = _parts(manifest, strata, method, kind=kind, base=base)
+    drawn = parts["val"] if amount.unit == "saved" else ()
+    if budget is not None:
+        parts = pooled(parts)
     for part in PARTS:
+        if budget is not None and part == "val":
+            continue
         # An official test set may lack annotations for this task; the run then reports that it has no test score.
         if method.kind in ("official", "file") and part == "test":
             continue
@@ -107,6 +119,10 @@ def make_split(
     else:
         order = label_order(manifest, kind, strata, train=parts["train"], seed=fraction_seed)
         labelled = tuple(sorted(first_labels(manifest, order, amount))) if order else ()
+    if budget is not None and budget.hold_out:
+        rows = drawn or held_out(manifest, kind, labelled, budget, seed=fraction_seed)
+        train, val = without_patients(manifest, parts["train"], rows)
+        parts, labelled = {**parts, "train": train, "val": val}, tuple(row for row in labelled if row not in {*val})
     return Split(
         train=parts["train"], val=parts["val"], test=parts["test"], labelled=labelled,
         hash=hash_of(manifest, parts, labelled),
@@ -184,7 +200,8 @@ def _draw(manifest: Manifest, strata: NDArray[np.float64], method: SplitMethod) 
     groups = group_rows(manifest, range(len(manifest.rows)))
     unannotated = [group for group in groups if strata[group, -1].all()]
     annotated = [group for group in groups if not strata[group, -1].all()]
-    order = stratified_order(annotated, strata, np.random.default_rng([method.seed, 0]))
+    first = method.seed if method.test_seed is None else method.test_seed
+    order = stratified_order(annotated, strata, np.random.default_rng([first, 0]))
     total = sum(map(len, order))
     if method.kind == "kfold":
         folds = _folds(order, method.folds)
@@ -195,6 +212,12 @@ def _draw(manifest: Manifest, strata: NDArray[np.float64], method: SplitMethod) 
         rest = order[groups_in(order, len(train)) :]
         val = first_rows(rest, round(total * method.ratios[1]))
         test = [number for group in rest[groups_in(rest, len(val)) :] for number in group]
+    if method.test_seed is not None:
+        tested = {*test}
+        rest = [group for group in annotated if group[0] not in tested]
+        order = stratified_order(rest, strata, np.random.default_rng([method.seed, 4]))
+        val = first_rows(order, len(val))
+        train = [number for group in order[groups_in(order, len(val)) :] for number in group]
     train = train + [number for group in unannotated for number in group]
     return {"train": tuple(sorted(train)), "val": tuple(sorted(val)), "test": tuple(sorted(test))}
 

@@ -135,3 +135,16 @@ def _check_groups(path: Path, manifest: Manifest, rows: Mapping[Part, Sequence[i
             group = manifest.rows[number].group
             if group is not None and part_of.setdefault(group, part) != part:
                 raise S4miError(f"{path}: group {group!r} is in {part_of[group]} and in {part}; keep it in one part")
+
+
+def read_seen(path: Path) -> frozenset[str]:
+    """Read the ids of the training and validation images of a saved split.
+
+    Raises:
+        S4miError: the file is missing or damaged.
+    """
+    try:
+        contents = json.loads(path.read_text(encoding="utf-8"))
+        return frozenset(str(name) for part in ("train", "val") for name in contents[part])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise S4miError(f"{path}: not a valid split file ({error}); train the run again") from error

@@ -1,0 +1,207 @@
+"""Score a finished run on external test sets, and add the results to its record.
+
+<run>/external/NAME_predictions.csv   prediction of each external image
+               NAME_images.csv        for segmentation, scores of each external image
+
+Nothing is chosen or fitted: weights, temperature and thresholds are those of the run. A result is added to the record
+as soon as it is there, so that an interrupted evaluation goes on with the next test set.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from s4mi.config import RunConfig
+from s4mi.config.external_tests import ExternalTestConfig
+from s4mi.contract import Task
+from s4mi.data.loading.cache import open_cache
+from s4mi.data.spec import DatasetSpec, load_spec
+from s4mi.data.splits.split_file import Split
+from s4mi.errors import S4miError
+from s4mi.formatting import plural
+from s4mi.records import (
+    ExternalTest,
+    RunRecord,
+    external_images,
+    external_predictions,
+    write_image_scores,
+    write_predictions,
+    write_record,
+)
+from s4mi.records.calibration import read_calibration
+from s4mi.records.reliability import Reliability
+from s4mi.training.calibrate import labelled_probabilities, reliability
+from s4mi.training.evaluate import Evaluation, evaluate_rows
+from s4mi.training.external_data import ExternalData, external_data
+from s4mi.training.external_leaks import OwnImages, leaked_rows, own_images
+from s4mi.training.prepare import Prepared, prediction_spec, task_kind
+from s4mi.training.run_dir import RunDir, load_method
+from s4mi.training.scoring import for_classes, score_predictions
+
+StepCallback = Callable[[str, int, int], None]
+"""Called with the name of a test set, and how many of how many are done."""
+
+
+def check_external_tests(config: RunConfig, spec: DatasetSpec) -> dict[str, ExternalData]:
+    """Return the external test sets of a run by name, before it trains; no image is opened.
+
+    Args:
+        spec: data set description of the run.
+
+    Raises:
+        S4miError: a set cannot be read or does not fit the run.
+    """
+    if not config.tests or config.method.pretrains:
+        return {}
+    spec = prediction_spec(config, spec)
+    kind = task_kind(config, spec)
+    return {
+        name: external_data(test, spec, kind, name=name, classes=spec.classes_of(kind))
+        for name, test in config.tests.items()
+    }
+
+
+def pending_tests(config: RunConfig, run: Path, record: RunRecord) -> list[str]:
+    """Return the names of the external test sets whose results are missing, or of another state of the set.
+
+    A set that cannot be read is pending if it has no result yet.
+    """
+    found = []
+    for name, test in config.tests.items():
+        known = record.external.get(name)
+        try:
+            data = external_data(test, load_spec(run), record.task, name=name, classes=record.classes)
+        except S4miError:
+            if known is None:
+                found.append(name)
+            continue
+        if known is None or known.data_hash != data.hash:
+            found.append(name)
+    return found
+
+
+def score_external_tests(
+    fabric: Fabric,
+    run: Path,
+    record: RunRecord,
+    tests: Mapping[str, ExternalTestConfig],
+    *,
+    on_step: StepCallback = lambda *_: None,
+) -> RunRecord:
+    """Score a finished run on external test sets, and return its record with the results, which it has written.
+
+    Raises:
+        S4miError: a set cannot be read or does not fit the run, or all of its images are known to the run.
+    """
+    run_dir, spec = RunDir(run), load_spec(run)
+    config = run_dir.config()
+    names = tuple(record.classes)
+    counts = tuple(record.labels.per_class.get(name, 0) for name in names)
+    task = Task(record.task, names, config.data.image_size, counts=(), labelled=0)
+    method = load_method(fabric, config, task, run_dir.best)
+    own = own_images(run_dir, config, with_masks=record.task == "segmentation")
+    scored = replace(task, counts=counts, labelled=record.labels.train_labelled)
+    for number, (name, test) in enumerate(tests.items()):
+        begun = time.perf_counter()
+        on_step(name, number, len(tests))
+        data = external_data(test, spec, record.task, name=name, classes=names)
+        prepared, leaks = _prepared(config, data, own, scored, name=name)
+        rows = list(prepared.split.test)
+        shared = data.shared if data.kind == "segmentation" and data.missing else None
+        evaluation = evaluate_rows(fabric, method, config, prepared, rows, shared=shared)
+        result = _result(data, prepared, evaluation, run, leaks=leaks, note=own.note)
+        result = result.model_copy(update={"seconds": time.perf_counter() - begun})
+        record = record.model_copy(update={"external": {**record.external, name: result}})
+        if fabric.is_global_zero:
+            _write_files(evaluation, run, name)
+            write_record(record, run)
+        fabric.barrier()
+    return record
+
+
+def _prepared(config: RunConfig, data: ExternalData, own: OwnImages, task: Task, *, name: str) -> tuple[Prepared, int]:
+    """Decode an external test set as the run does; its test part has all images that the run has not seen.
+
+    Raises:
+        S4miError: an image cannot be read, or the run has seen all of them.
+    """
+    manifest, masks = data.manifest, data.kind == "segmentation"
+    cache = open_cache(manifest, config.data.preprocessing, folder=config.data.cache, with_masks=masks)
+    leaks = leaked_rows(own, manifest, cache)
+    rows = tuple(sorted({*range(len(manifest.rows))} - {*leaks}))
+    if not rows:
+        raise S4miError(
+            f"tests.{name}: {manifest.folder}: all {plural(len(leaks), 'image')} are among the run's own images, or "
+            "near-duplicates of them; use images from elsewhere"
+        )
+    shows = np.array([[one in (row.labels or ()) for one in task.classes] for row in manifest.rows], dtype=bool)
+    split = Split(train=(), val=(), test=rows, labelled=(), hash=data.hash)
+    return Prepared(manifest, cache, split, task, labels=None, shows=shows, leaks=()), len(leaks)
+
+
+def _result(
+    data: ExternalData, prepared: Prepared, evaluation: Evaluation, run: Path, *, leaks: int, note: str
+) -> ExternalTest:
+    scores, predictions = evaluation.scores, evaluation.predictions
+    if predictions is not None and data.kind == "multilabel" and data.missing:
+        predictions = for_classes(predictions, data.shared)
+        scores = score_predictions(predictions, prepared.task)
+        evaluation = replace(evaluation, predictions=predictions)
+    rows = [prepared.manifest.rows[row] for row in prepared.split.test]
+    grouped = any(row.group is not None for row in rows)
+    return ExternalTest(
+        dataset=data.title,
+        synthetic=data.manifest.spec.synthetic,
+        images=len(rows),
+        patients=len({row.group or f"row {row.id}" for row in rows}) if grouped else None,
+        classes=list(data.shared.names),
+        missing=list(data.missing),
+        additional=dict(data.additional),
+        leaks=leaks,
+        scores=scores,
+        calibration=_reliability(evaluation, prepared, run),
+        data_hash=data.hash,
+        seconds=0.0,
+        notes=[*_notes(data, leaks), *([note] if note else [])],
+    )
+
+
+def _reliability(evaluation: Evaluation, prepared: Prepared, run: Path) -> Reliability | None:
+    """Calibration with the run's own temperature, which is 1 if it has none."""
+    predicted = labelled_probabilities(evaluation, prepared)
+    calibration = read_calibration(run)
+    temperature = 1.0 if calibration is None else calibration.temperature
+    multilabel = prepared.task.kind == "multilabel"
+    return None if predicted is None else reliability(*predicted, temperature, multilabel=multilabel)
+
+
+def _notes(data: ExternalData, leaks: int) -> list[str]:
+    notes = []
+    if leaks:
+        notes.append(f"{plural(leaks, 'image')} left out: identical to, or near-duplicates of, the run's own images")
+    if data.missing:
+        notes.append(
+            f"without {', '.join(data.missing)}, which the external set does not have; scores are of the others"
+        )
+    if data.additional:
+        named = ", ".join(f"{name} ({count})" if count else name for name, count in data.additional.items())
+        what = {"multiclass": "images left out", "multilabel": "labels not scored", "segmentation": "pixels ignored"}
+        notes.append(f"classes that the run does not know, {what[data.kind]}: {named}")
+    if data.unannotated:
+        notes.append(f"{plural(data.unannotated, 'image')} left out: not annotated")
+    return notes
+
+
+def _write_files(evaluation: Evaluation, run: Path, name: str) -> None:
+    if evaluation.predictions is not None:
+        path = run / external_predictions(name)
+        path.parent.mkdir(exist_ok=True)
+        write_predictions(evaluation.predictions, path)
+    if evaluation.images:
+        path = run / external_images(name)
+        path.parent.mkdir(exist_ok=True)
+        write_image_scores(evaluation.images, path)
