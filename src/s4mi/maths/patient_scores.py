@@ -149,6 +149,22 @@ def paired_patient_scores(
     return PairedTest(interval, p=p, effect=None)
 
 
+def scores_without_each(
+    name: str, truth: Bools, predicted: Bools, patients: Sequence[str], *, multilabel: bool
+) -> dict[str, float]:
+    """By patient, the score of the other patients' (N, K) predictions; empty with fewer than 2 patients.
+
+    Raises:
+        ValueError: no image, shapes that do not match, or not a score of counts.
+    """
+    index, g = _patient_index(patients)
+    counts = _counts(truth, predicted, index, g)
+    if g < 2:
+        return {}
+    scores = score_of_counts(name, counts.sum(axis=0) - counts, multilabel=multilabel)
+    return dict(zip(sorted(set(map(str, patients))), scores.tolist(), strict=True))
+
+
 def _patient_index(patients: Sequence[str]) -> tuple[NDArray[np.int64], int]:
     """(N,) index of the patient of each image, and the number of patients."""
     if not len(patients):

@@ -24,6 +24,11 @@ class LabelCounts(Frozen):
     test: int
     per_class: dict[str, int] = Field(description="labelled training images that show each class")
 
+    @property
+    def n(self) -> int:
+        """Number of labels as `label_fraction` counts them."""
+        return self.train_labelled
+
     def without_labels(self) -> "LabelCounts":
         """Return the counts of a run that used no annotation of a training image."""
         return self.model_copy(update={"train_labelled": 0, "per_class": dict.fromkeys(self.per_class, 0)})
