@@ -24,8 +24,8 @@ def patient_interval(
 
     Patients are resampled with all their images, because images of one patient are correlated: see `ratio_bootstrap`
     for the construction. Without an upper limit, half a patient is added at as far above the largest patient's mean as
-    the smallest lies below it; a distance that no patient comes near is then not allowed for. Fewer than 2 patients give
-    no interval. `n` of the result is the number of patients.
+    the smallest lies below it; a distance that no patient comes near is then not allowed for. Fewer than 2 patients
+    give no interval. `n` of the result is the number of patients.
 
     Args:
         limits: range of the scores, where the interval ends; (0, inf) for distances.

@@ -1,7 +1,7 @@
 """Scores that vary with seeds and with patients: variances of a crossed design.
 
-Every seed trains anew, and every run is tested on patients, often on the same ones. The mean over seeds then varies with
-both, as the mean over readers does in studies of several readers and cases (Obuchowski & Rockette 1995; Hillis 2007):
+Every seed trains anew, and every run is tested on patients, often on the same ones. The mean over seeds then varies
+with both, as the mean over readers does in studies of readers and cases (Obuchowski & Rockette 1995; Hillis 2007):
 
     V = s² / S + C,    ν = V² / ((s² / S)² / (S - 1) + C² / (G - 1)) ≤ (S - 1)²
 
@@ -84,7 +84,7 @@ def jackknife(without: Mapping[str, float]) -> dict[str, float]:
 
 
 def shared_covariance(influences: Sequence[Influence]) -> float:
-    """C of (S,) runs: the mean covariance of two runs' scores that comes from testing on the same patients, at least 0."""
+    """C of (S,) runs: mean covariance of two runs' scores from testing on the same patients, at least 0."""
     s = len(influences)
     if s < 2:
         return 0.0

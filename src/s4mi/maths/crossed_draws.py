@@ -44,7 +44,7 @@ def crossed_draws(
 
 
 def patient_covariance(influences: Sequence[Mapping[int, Influence]]) -> Floats:
-    """(P, P) covariance of the cells' means over seeds that comes from sharing test patients: of pairs of unlike seeds."""
+    """(P, P) covariance of the cells' means over seeds from sharing test patients: the mean over pairs of seeds."""
     seeds = sorted({seed for cell in influences for seed in cell})
     patients = {
         name: n for n, name in enumerate(sorted({p for cell in influences for one in cell.values() for p in one}))

@@ -4,9 +4,10 @@
     beyond them                 the power law, at most 4 × the largest number; its lower end is not above that of a
                                 straight line in log n through the last three points, as learning curves flatten
 
-An interval is refused if it spans more than a factor of 10 or if more redrawn curves than its tail holds do not reach the
-score at all. With 3 or 4 seeds it is a 97.5 % interval, because variances of so few seeds are often too small by chance;
-fewer seeds have none. Simulated with steep, flat, kinked and logarithmic curves in docs/explanation/intervals.md.
+An interval is refused if it spans more than a factor of 10 or if more redrawn curves than its tail holds do not reach
+the score at all. With 3 or 4 seeds it is a 97.5 % interval, because variances of so few seeds are often too small by
+chance; fewer seeds have none. Simulated with steep, flat, kinked and logarithmic curves in
+docs/explanation/intervals.md.
 """
 
 import math
@@ -203,7 +204,7 @@ def forecast(
     ceiling: float,
     floor: float = -math.inf,
 ) -> LabelForecast:
-    """Fit the curve of (F,) `means` and of (B, F) `drawn` ones, with (F,) `weights`, at ascending numbers of labels > 0.
+    """Fit the curve of (F,) `means` and of (B, F) `drawn` ones, with (F,) `weights`, at ascending labels above 0.
 
     Leading points that do not rise above the floor say only that the curve begins later: the power law leaves them out.
 

@@ -1,13 +1,13 @@
-"""Intervals over patients of scores in [0, 1] that are means of ratios: Bayesian bootstrap with half a patient at each end.
+"""Intervals over patients of scores in [0, 1] that are means of ratios: a Bayesian bootstrap with pseudo-patients.
 
     score   1/R Σ_r f(Σ_g part_gr / Σ_g whole_gr)      over G patients; a mean score per image is one ratio
     draw    w_g ~ Exponential(1), u_r and v_r ~ Gamma(1/2):  f((Σ w part + u m) / (Σ w whole + (u + v) m))
 
-A patient of weight u who has only the best and one of weight v who has only the worst, each of the mean size m, are added
-to the weights of Rubin's Bayesian bootstrap (1981). For proportions this is Jeffreys' interval; for others it keeps room
-for what no patient has shown yet, such as a miss that one in ten has, and an interval never leaves [0, 1]. Distances from
-the score are multiplied by t(G - 1, q) / z(q); of several ratios, each first by t(m - 1, q) / z(q) ≤ 2 for the m patients
-that it has. F1 is 2J / (1 + J) of the ratio J = TP / (TP + FP + FN) (Takahashi et al. 2022). With fewer than
+To the weights of Rubin's Bayesian bootstrap (1981) are added those of a patient who has only the best, u, and of one
+who has only the worst, v, both of mean size m. For proportions this is Jeffreys' interval; for others it keeps room
+for what no patient has shown yet, such as a miss that one in ten has, and no interval leaves [0, 1]. Distances from
+the score are multiplied by t(G - 1, q) / z(q); of several ratios, each first by t(m - 1, q) / z(q) ≤ 2 for the m
+patients who have it. F1 is 2J / (1 + J) of the ratio J = TP / (TP + FP + FN) (Takahashi et al. 2022). With fewer than
 `FEW_PATIENTS` patients, or `FEW_OF_A_CLASS` of a class, intervals are wide, cover more than promised and say so.
 Simulated in docs/explanation/intervals.md.
 """
@@ -39,7 +39,7 @@ def pseudo_patients(rng: np.random.Generator, draws: int, ratios: int) -> tuple[
 def drawn_ratios(
     parts: Floats, wholes: Floats, weights: Floats, best: Floats, worst: Floats, *, jaccard: bool, level: float = 0.95
 ) -> Floats:
-    """(D, R) drawn ratios of (G, R) parts and wholes with (D, G) weights of patients, each widened for its own patients.
+    """(D, R) drawn ratios of (G, R) parts and wholes with (D, G) weights of patients, each widened for its patients.
 
     Args:
         best: (D, R) and `worst`: from `pseudo_patients`. jaccard: turn each ratio J into the F1 that it stands for.

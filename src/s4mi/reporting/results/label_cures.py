@@ -1,5 +1,6 @@
 """Why labels needed are not told, and what to add so that they are, as settings of the study."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -90,7 +91,7 @@ def _between(fractions: Sequence[float]) -> list[float]:
     known = sorted({fraction for fraction in fractions if fraction > 0})
     if len(known) < 2:
         return sorted({*known, *USUAL})
-    low, high = max(zip(known, known[1:], strict=False), key=lambda gap: gap[1] / gap[0])
+    low, high = max(itertools.pairwise(known), key=lambda gap: gap[1] / gap[0])
     middle = math.sqrt(low * high)
     return sorted({*known, float(f"{middle:.2g}")})
 

@@ -15,14 +15,13 @@ from typing import Literal
 
 from s4mi.maths.label_forecast import FEW_SEEDS, Needed
 from s4mi.maths.learning_curve import FURTHEST
-from s4mi.maths.stats import Interval
 from s4mi.records import TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique
-from s4mi.reporting.results.label_curves import Cell, LabelCurveOf, cell_of, label_curve_of, sign_of
 from s4mi.reporting.results.label_cures import cure_of, reason_of
+from s4mi.reporting.results.label_curves import Cell, LabelCurveOf, cell_of, label_curve_of, sign_of
 from s4mi.reporting.results.label_efficiency import full_supervision
 from s4mi.reporting.results.label_gains import LabelGain, gain_of
-from s4mi.reporting.results.patient_effects import patient_influences
+from s4mi.reporting.results.patient_effects import influences_of
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import Metric
 
@@ -129,7 +128,7 @@ def label_answers(
         runs: with scores of test patients, as `load_runs` reads them; without, intervals are over seeds alone.
         target: one more score to reach, such as 0.9.
     """
-    influences = patient_influences([run for run in runs if run.record in comparison.records], metric)
+    influences = influences_of(comparison, runs, metric)
     targets, reference = _targets(comparison, metric, given=target)
     noun = noun_of(comparison.task)
     answers: list[LabelAnswer] = []
@@ -218,7 +217,7 @@ def _answer(
     most = _whole(curve.forecast.most)
     start = _whole(curve.cells[0].labels)
     count = f"at most {start} {noun}, the fewest tested" if labels <= start else f"{labels} {noun}"
-    span = _span(low, high, most, labels=labels, start=start)
+    span = _span(low, high, most, start=start)
     caution = f", few seeds, n = {curve.forecast.seeds}" if few else ""
     sentence = f"to reach {target.title} {name} needs {count} ({span}{caution})"
     if needed.extrapolated:
@@ -237,7 +236,7 @@ def _needed(curve: LabelCurveOf, target: LabelTarget, metric: Metric, reference:
     return curve.forecast.needed(sign * target.score, drawn)
 
 
-def _span(low: int, high: int | None, most: int, *, labels: int, start: int) -> str:
+def _span(low: int, high: int | None, most: int, *, start: int) -> str:
     """`95 % 44–88`, open where an end lies beyond what was tested."""
     if high is None:
         return f"95 % {low or f'fewer than {start}'} to more than {FURTHEST:g} × {most}"
@@ -258,4 +257,4 @@ def _whole(labels: float) -> int:
     return math.ceil(labels - 1e-6)
 
 
-__all__ = ["Interval", "LabelAnswer", "LabelAnswers", "LabelGain", "LabelTarget", "label_answers", "noun_of"]
+__all__ = ["LabelAnswer", "LabelAnswers", "LabelGain", "LabelTarget", "label_answers", "noun_of"]

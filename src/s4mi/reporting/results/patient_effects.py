@@ -1,8 +1,8 @@
 """What each test patient adds to the score of a run, for intervals and tests over seeds and patients together.
 
-Classification scores that are functions of counts are computed anew without each patient, exactly. Pixels are not stored
-per image, so that pooled IoU and Dice take the deviations of the mean per test image. Scores of ranks and distances
-between probabilities, such as AUROC, have none, and are then judged over seeds alone.
+Classification scores that are functions of counts are computed anew without each patient, exactly. Pixels are not
+stored per image, so that pooled IoU and Dice take the deviations of the mean per test image. Scores of ranks and
+distances between probabilities, such as AUROC, have none, and are then judged over seeds alone.
 """
 
 import math
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from s4mi.maths.crossed import CrossedMean, crossed_mean, jackknife
 from s4mi.maths.patient_scores import COUNTED, scores_without_each
 from s4mi.records import RunRecord
+from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.per_image import image_values, patients_of
 from s4mi.reporting.results.runs import ReportRun, RunKey, run_key
 from s4mi.reporting.results.scores import Metric, score_of
@@ -24,6 +25,12 @@ def patient_influences(runs: Sequence[ReportRun], metric: Metric) -> dict[RunKey
     """Influence of each patient on the score of each run; runs for which it is unknown are left out."""
     found = {run_key(run.record): jackknife(_without_each(run, metric)) for run in runs}
     return {key: one for key, one in found.items() if one}
+
+
+def influences_of(comparison: Comparison, runs: Sequence[ReportRun], metric: Metric) -> dict[RunKey, dict[str, float]]:
+    """Influences of the runs of one comparison, of all `runs` of a report."""
+    keys = {run_key(record) for record in comparison.records}
+    return patient_influences([run for run in runs if run_key(run.record) in keys], metric)
 
 
 def crossed_score(records: Sequence[RunRecord], metric: Metric, influences: Influences) -> CrossedMean | None:
