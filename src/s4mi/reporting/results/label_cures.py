@@ -45,22 +45,22 @@ def cure_of(curve: LabelCurveOf, needed: Needed | None, fractions: Sequence[floa
         fractions: label fractions of the study in percent. seeds: of the study.
     """
     if curve.forecast is None or needed is None or needed.refusal == "points":
-        return f"add {_fractions(_filled(fractions))}"
+        return f"add {fractions_setting(enough_fractions(fractions))}"
     if needed.refusal in ("seeds", "falls"):
-        return f"add {_seeds(seeds, max(FEW_SEEDS, 2 * len(seeds) if needed.refusal == 'falls' else 0))}"
+        return f"add {seeds_setting(seeds, max(FEW_SEEDS, 2 * len(seeds) if needed.refusal == 'falls' else 0))}"
     if needed.refusal == "wide":
         if curve.from_patients > _MOSTLY:
             return "test on more patients (split.test, or resample: test): they, not seeds, make it wide"
         if len(seeds) >= MOST_SEEDS:
-            return f"add {_fractions(_between(fractions))}"
-        return f"add {_seeds(seeds, max(FEW_SEEDS, 2 * len(seeds)))}"
+            return f"add {fractions_setting(_between(fractions))}"
+        return f"add {seeds_setting(seeds, max(FEW_SEEDS, 2 * len(seeds)))}"
     if needed.refusal == "misfit":
-        return f"add {_fractions(_between(fractions))}"
+        return f"add {fractions_setting(_between(fractions))}"
     if needed.refusal == "far":
         largest = max(fractions)
         if largest >= 100:
             return "annotate more images"
-        return f"add {_fractions([*fractions, min(100.0, FURTHEST * largest)])}"
+        return f"add {fractions_setting([*fractions, min(100.0, FURTHEST * largest)])}"
     return ""
 
 
@@ -75,7 +75,7 @@ def _above(curve: LabelCurveOf) -> int:
     return int((curve.forecast.means > curve.forecast.floor + spread).sum())
 
 
-def _filled(fractions: Sequence[float]) -> list[float]:
+def enough_fractions(fractions: Sequence[float]) -> list[float]:
     """These fractions and usual ones, smallest first, until there are enough above 0."""
     chosen = sorted({fraction for fraction in fractions if fraction > 0})
     for usual in USUAL:
@@ -96,11 +96,11 @@ def _between(fractions: Sequence[float]) -> list[float]:
     return sorted({*known, float(f"{middle:.2g}")})
 
 
-def _fractions(fractions: Sequence[float]) -> str:
+def fractions_setting(fractions: Sequence[float]) -> str:
     return f"label_fractions=[{','.join(f'{one:g}' for one in sorted(set(fractions)))}]"
 
 
-def _seeds(seeds: Sequence[int], count: int) -> str:
+def seeds_setting(seeds: Sequence[int], count: int) -> str:
     chosen = list(seeds)
     candidate = 0
     while len(chosen) < min(count, MOST_SEEDS):
