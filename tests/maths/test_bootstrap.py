@@ -19,20 +19,30 @@ def test_with_one_image_per_patient_and_many_patients_it_is_the_interval_of_scip
     theirs = scipy.stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=rng(2))
     ours = patient_interval(values, [str(i) for i in range(400)], rng=rng(), draws=20_000)
     assert ours.mean == pytest.approx(values.mean())
-    # With 400 patients, t / z · √(n / (n - 1)) widens it by 0.4 %.
-    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=7e-4)
-    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=7e-4)
-    assert ours.n == 400
+    # Half a patient of 400 with a score of 0, and one with 1, move the ends by about 0.001.
+    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=2e-3)
+    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=2e-3)
+    assert (ours.n, ours.few) == (400, "")
 
 
-def test_two_patients_by_hand() -> None:
-    # Drawn means are 0.4, 0.5 and 0.6 with probabilities 1/4, 1/2, 1/4: the percentiles are 0.4 and 0.6, and
-    # the ends are t(1, 0.975) / 1.959964 · √2 = 9.168 times as far.
-    interval = patient_interval([0.3, 0.5, 0.6, 0.6], ["a", "a", "b", "b"], rng=rng())
-    wider = math.tan(0.475 * math.pi) / 1.959964 * math.sqrt(2)
-    assert interval == Interval(
-        mean=pytest.approx(0.5), low=pytest.approx(0.5 - 0.1 * wider), high=pytest.approx(0.5 + 0.1 * wider), n=2
-    )
+@pytest.mark.parametrize(("right", "of"), [(0, 12), (9, 12), (45, 60), (60, 60)])
+def test_for_proportions_it_is_the_interval_of_jeffreys_widened_by_student(right: int, of: int) -> None:
+    theirs = scipy.stats.beta.ppf([0.025, 0.975], right + 0.5, of - right + 0.5)
+    ours = patient_interval([1.0] * right + [0.0] * (of - right), [str(i) for i in range(of)], rng=rng(), draws=40_000)
+    wider, share = scipy.stats.t.ppf(0.975, of - 1) / scipy.stats.norm.ppf(0.975), right / of
+    expected = [share + wider * min(0, theirs[0] - share), share + wider * max(0, theirs[1] - share)]
+    assert (ours.low, ours.high) == pytest.approx(tuple(np.clip(expected, 0, 1)), abs=0.01)
+
+
+def test_distances_have_no_upper_limit_and_end_at_zero() -> None:
+    far = patient_interval([1.0, 2.0, 60.0], ["a", "b", "c"], rng=rng(), limits=(0.0, math.inf))
+    assert (far.low, far.few) == (0.0, "patients")
+    assert far.high > 60
+
+
+def test_a_score_outside_its_limits_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"scores must lie in \[0, 1\] \(found 0.5 to 1.5\)"):
+        patient_interval([0.5, 1.5], ["a", "b"], rng=rng())
 
 
 def test_a_mean_over_images_weights_patients_by_their_images() -> None:
@@ -56,10 +66,10 @@ def test_the_mean_lies_within_and_the_result_depends_on_the_generator_alone(
     interval = patient_interval(values, patients, rng=rng(seed), draws=200)
     assert interval == patient_interval(values, patients, rng=rng(seed), draws=200)
     if interval.n > 1:
-        assert interval.low <= interval.mean <= interval.high
+        assert 0 <= interval.low <= interval.mean <= interval.high <= 1
 
 
-@pytest.mark.parametrize(("patients", "least", "most"), [(5, 0.88, 0.97), (30, 0.90, 0.98)])
+@pytest.mark.parametrize(("patients", "least", "most"), [(5, 0.93, 1.0), (40, 0.92, 0.98)])
 def test_about_95_percent_of_intervals_cover_the_truth_and_far_fewer_by_image(
     patients: int, least: float, most: float
 ) -> None:
@@ -69,6 +79,7 @@ def test_about_95_percent_of_intervals_cover_the_truth_and_far_fewer_by_image(
         sizes = draw.integers(2, 6, size=patients)
         names = np.repeat([f"p{i}" for i in range(patients)], sizes)
         values = np.repeat(draw.beta(6, 2, size=patients), sizes) + draw.normal(0, 0.05, size=sizes.sum())
+        values = np.clip(values, 0, 1)
         interval = patient_interval(values, names.tolist(), rng=draw, draws=400)
         covered += interval.low <= truth <= interval.high
         naive = mean_interval(values)

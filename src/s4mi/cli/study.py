@@ -33,7 +33,8 @@ def plan(
 ) -> None:
     """Print the runs of a study as a tree, with their status, and check their settings.
 
-    Remaining time is training time, estimated from finished runs of the same kind, one run after the other.
+    Below them stands what the plan can tell: the smallest difference of two techniques at 80 % power, whether labels
+    needed can be told, and what more seeds would tell and cost. Remaining time is training time, estimated from finished runs of the same kind, one run after the other.
     """
     from s4mi.config.first_look import look_at_study
 
@@ -41,6 +42,7 @@ def plan(
 
     from s4mi.cli.study_tree import budget_line, total_line, tree_lines
     from s4mi.config import load_study, plan_study, unneeded
+    from s4mi.studies.plan_questions import questions
     from s4mi.studies.preflight import check_plan, missing_datasets, too_few_labels
     from s4mi.studies.run_state import as_begun, older_defaults
     from s4mi.studies.status import study_status
@@ -56,6 +58,8 @@ def plan(
         typer.echo(f"pretraining {name!r}: not needed by any arm, will not be run")
     if study.budget is not None:
         typer.echo(budget_line(status, study.budget))
+    for line in questions(status, out):
+        typer.echo(line)
     if status.version_note is not None:
         typer.echo(status.version_note, err=True)
     if out is not None and (note := older_defaults(out)):

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from scipy.special import stdtrit  # the quantile alone: importing scipy.stats takes longer than writing a report
@@ -17,17 +18,33 @@ class Interval:
         low: lower end, or None if a single value leaves no spread to estimate.
         high: upper end, or None.
         n: number of values.
+        few: of what there are so few that the interval was widened; empty if of nothing.
     """
 
     mean: float
     low: float | None
     high: float | None
     n: int
+    few: Literal["", "seeds", "patients"] = ""
 
     @property
     def half_width(self) -> float | None:
         """Half the width of the interval, or None if there is no interval."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    def within(self, least: float, most: float) -> "Interval":
+        """The interval without what lies outside the range of the score; a mean outside stays inside the interval."""
+        if self.low is None or self.high is None or (self.low >= least and self.high <= most):
+            return self
+        low, high = min(max(self.low, least), most), max(min(self.high, most), least)
+        return replace(self, low=min(low, self.mean), high=max(high, self.mean))
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the mean is in the middle, so that ± describes the interval."""
+        if self.low is None or self.high is None:
+            return True
+        return abs((self.high - self.mean) - (self.mean - self.low)) <= 1e-9 + 1e-6 * (self.high - self.low)
 
     def clear_of(self, other: "Interval") -> bool:
         """Whether both intervals exist and do not overlap; touching ends count as overlap."""
@@ -36,12 +53,15 @@ class Interval:
         return self.low > other.high or self.high < other.low
 
 
-def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
+def mean_interval(
+    values: Sequence[float], *, level: float = 0.95, limits: tuple[float, float] = (-math.inf, math.inf)
+) -> Interval:
     """Mean of independent `values` (n,) with its Student t confidence interval; n = 1 gives a mean and no interval.
 
         mean ± t(n - 1, (1 + level) / 2) · s / √n,    s² = Σ(x - mean)² / (n - 1)
 
-    The result does not depend on the order of the values, to the last bit.
+    The result does not depend on the order of the values, to the last bit. The interval ends at the `limits` of the
+    values, such as 0 and 1: what lies beyond cannot be the mean.
 
     Raises:
         ValueError: no values, a value that is not finite, or a level outside (0, 1).
@@ -60,4 +80,4 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
         return Interval(mean=mean, low=None, high=None, n=1)
     deviation = math.sqrt(math.fsum((ordered - mean) ** 2) / (n - 1))
     half = float(stdtrit(n - 1, (1 + level) / 2)) * deviation / math.sqrt(n)
-    return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
+    return Interval(mean=mean, low=mean - half, high=mean + half, n=n).within(*limits)

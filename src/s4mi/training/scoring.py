@@ -47,6 +47,7 @@ def score_predictions(predictions: Predictions, task: Task) -> ClassificationSco
 
 def joined_predictions(parts: Sequence[Predictions]) -> Predictions:
     """Join the predictions for several groups of images by the same classes."""
+    known = None if all(part.known is None for part in parts) else np.concatenate([part.labels >= 0 for part in parts])
     return Predictions(
         images=tuple(image for part in parts for image in part.images),
         groups=tuple(group for part in parts for group in part.groups),

@@ -1,3 +1,4 @@
+import math
 import random
 
 import pytest
@@ -10,7 +11,7 @@ from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import compare, comparison_warnings
 from s4mi.reporting.results.costs import NOT_MEASURED, cost_rows, cost_table, energy_note
-from s4mi.reporting.results.scores import Metric, metric_of, plus_minus
+from s4mi.reporting.results.scores import Metric, metric_of, spread
 from s4mi.reporting.results.tables import (
     MAJORITY,
     MeanScore,
@@ -82,15 +83,16 @@ def test_a_cell_is_mean_and_half_interval_over_its_seeds() -> None:
     assert table.rows[0].cells[0].text == "0.550 ± 0.127 (n = 2)"
 
 
-def test_an_interval_wider_than_all_scores_there_are_has_no_number() -> None:
+def test_an_interval_ends_where_scores_end() -> None:
     (table,) = result_tables([record(0.5, seed=0), record(0.6, seed=1)])
-    assert table.rows[0].cells[0].text == "0.550 ± > 0.5 (n = 2)"
+    # 0.550 ± 12.7062 · 0.05 reaches beyond both ends.
+    assert table.rows[0].cells[0].text == "0.550 (0.000–1.000) (n = 2)"
     pixels = Metric("hd95", "HD95 (px)", digits=1, bounded=False)
-    assert MeanScore.of(Interval(20.0, 8.0, 32.0, 2), 2, pixels).text == "20.0 ± 12.0 (n = 2)", (
-        "a distance has no bound"
-    )
-    assert plus_minus(0.5, digits=3, bounded=True) == " ± 0.500"
-    assert plus_minus(None, digits=3, bounded=True) == ""
+    assert MeanScore.of(Interval(20.0, 8.0, 32.0, 2), 2, pixels).text == "20.0 ± 12.0 (n = 2)"
+    assert pixels.limits == (0.0, math.inf)
+    assert spread(Interval(0.1, -0.4, 0.6, 3), digits=2, signed=True) == " ± 0.50"
+    assert spread(Interval(0.7, -0.4, 1.0, 3), digits=2, signed=True) == " (−0.40 to +1.00)"
+    assert spread(Interval(0.5, None, None, 1), digits=3) == spread(None, digits=3) == ""
 
 
 def test_one_seed_prints_no_interval() -> None:

@@ -74,7 +74,7 @@ def test_two_seeds_cannot_tell() -> None:
         "Whether a network beats the baseline without one is not estimable with 2 common seeds: "
     )
     assert sentence.endswith(
-        "ahead by 0.150 ± > 0.5 (n = 2 common seeds, Holm-corrected p = 0.205), too few seeds to tell."
+        "ahead by 0.150 ± 0.635 (n = 2 common seeds, Holm-corrected p = 0.205), too few seeds to tell."
     )
     assert "not estimable with 1 common seed" in first(record(0.6, **COLOUR), record(0.9, **FROZEN))
 

@@ -4,6 +4,7 @@ Every function returns an `<svg>` with a description in words, or None without d
 & Ito's colour-blind safe palette), marker and line, which are the same in every figure.
 """
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -177,7 +178,9 @@ def per_class_bars(comparison: Comparison, *, metric: Metric | None = None) -> s
         for index, (technique, look) in enumerate(looks.items()):
             records = comparison.at(technique, fraction)
             for row, class_name in enumerate(classes):
-                interval = interval_over(records, partial(class_value, metric=metric, class_name=class_name))
+                interval = interval_over(
+                    records, partial(class_value, metric=metric, class_name=class_name), limits=metric.limits
+                )
                 if interval is None:
                     continue
                 y = row + width * (index - (len(looks) - 1) / 2)
@@ -208,7 +211,7 @@ def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str |
             points = []
             for index, fraction in enumerate(comparison.fractions):
                 interval = comparison.interval(technique, fraction, metric)
-                cost = interval_over(comparison.at(technique, fraction), training_seconds)
+                cost = interval_over(comparison.at(technique, fraction), training_seconds, limits=(0.0, math.inf))
                 if interval is None or cost is None:
                     continue
                 point = (cost.mean / seconds, interval.mean)

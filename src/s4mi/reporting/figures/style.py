@@ -71,7 +71,10 @@ def draw_intervals(
         return
     positions = [position for position, _ in points]
     means = [interval.mean for _, interval in points]
-    halves = [math.nan if interval.half_width is None else interval.half_width for _, interval in points]
+    halves = [
+        [math.nan if interval.low is None else interval.mean - interval.low for _, interval in points],
+        [math.nan if interval.high is None else interval.high - interval.mean for _, interval in points],
+    ]
     style = {"capsize": 3, "elinewidth": 1, "label": label, **line_style(look)}
     if along == "y":
         axes.errorbar(positions, means, yerr=halves, **style)

@@ -23,7 +23,10 @@ def class_table(comparison: Comparison, metric: Metric) -> Table | None:
         return None
     rows = []
     for technique, column, records in runs_by_cell(comparison):
-        intervals = [interval_over(records, partial(class_value, metric=metric, class_name=name)) for name in names]
+        intervals = [
+            interval_over(records, partial(class_value, metric=metric, class_name=name), limits=metric.limits)
+            for name in names
+        ]
         scores = (MeanScore.of(interval, len(records), metric).cell for interval in intervals)
         rows.append(table_row(technique_cell(technique), column.title, *scores))
     unit = "test pixels" if comparison.task == "segmentation" else "test images"

@@ -64,7 +64,9 @@ class Comparison:
 
     def interval(self, technique: Technique, fraction: float, metric: Metric) -> Interval | None:
         """Mean test score over seeds, or None where no run of the cell has one."""
-        return interval_over(self.at(technique, fraction), lambda record: score_of(record, metric))
+        return interval_over(
+            self.at(technique, fraction), lambda record: score_of(record, metric), limits=metric.limits
+        )
 
     def majority(self, fraction: float, metric: Metric) -> Interval | None:
         """Score of the majority baseline; one value per seed, as techniques share their labelled images."""
@@ -73,7 +75,7 @@ class Comparison:
             for record in self.records
             if record.label_fraction == fraction and (value := majority_value(record, metric)) is not None
         }
-        return mean_interval(list(by_seed.values())) if by_seed else None
+        return mean_interval(list(by_seed.values()), limits=metric.limits) if by_seed else None
 
 
 def technique_of(record: RunRecord) -> Technique:
@@ -81,10 +83,12 @@ def technique_of(record: RunRecord) -> Technique:
     return Technique(record.technique or record.method, record.backbone)
 
 
-def interval_over(records: Sequence[RunRecord], value: Callable[[RunRecord], float | None]) -> Interval | None:
-    """Mean and interval of the values that are not None; None without any."""
+def interval_over(
+    records: Sequence[RunRecord], value: Callable[[RunRecord], float | None], *, limits: tuple[float, float]
+) -> Interval | None:
+    """Mean and interval of the values that are not None, within the limits of such values; None without any."""
     known = [number for record in records if (number := value(record)) is not None]
-    return mean_interval(known) if known else None
+    return mean_interval(known, limits=limits) if known else None
 
 
 def compare(records: Sequence[RunRecord]) -> tuple[Comparison, ...]:

@@ -14,7 +14,7 @@ def member_table(comparison: Comparison, metric: Metric) -> Table | None:
     rows = []
     for technique, column, records in runs_by_cell(comparison):
         for name in dict.fromkeys(name for record in records for name in record.members):
-            interval = interval_over(records, partial(_member_score, name=name, metric=metric))
+            interval = interval_over(records, partial(_member_score, name=name, metric=metric), limits=metric.limits)
             score = MeanScore.of(interval, len(records), metric)
             selected = f"{sum(record.member == name for record in records)} of {len(records)} runs"
             rows.append(table_row(technique_cell(technique), column.title, name, score.cell, selected))

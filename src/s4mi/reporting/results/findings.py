@@ -1,6 +1,7 @@
 """Findings on one comparison: ranked techniques, significant differences, labels needed for full supervision."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
@@ -14,7 +15,8 @@ from s4mi.reporting.results.label_efficiency import (
     labels_needed,
     technique_curves,
 )
-from s4mi.reporting.results.paired_tests import TechniquePairs, pairs_of
+from s4mi.reporting.results.paired_tests import TechniquePairs, corrected_together, pairs_of
+from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.tables import LabelColumn, MeanScore, ResultTable
 
 
@@ -88,16 +90,25 @@ class Findings:
         return tuple(one for one in others if not self.significantly_better(ranking, best.technique, one.technique))
 
 
-def findings_of(comparison: Comparison, table: ResultTable) -> Findings:
-    """Compute the findings on a comparison."""
+def findings_of(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun] = ()) -> Findings:
+    """Compute the findings on a comparison; with `runs`, tests also count the test patients that seeds share."""
     reference = full_supervision(comparison, table.metric)
     return Findings(
         comparison=comparison,
         table=table,
-        pairs=pairs_of(comparison, table.metric, ()),
+        pairs=pairs_of(comparison, table.metric, runs),
         reference=reference,
         curves=technique_curves(comparison, table.metric, reference),
     )
+
+
+def findings_together(
+    comparisons: Sequence[Comparison], tables: Sequence[ResultTable], runs: Sequence[ReportRun]
+) -> list[Findings]:
+    """The findings of one report: Holm's correction covers the claims on all its comparisons."""
+    findings = [findings_of(comparison, table, runs) for comparison, table in zip(comparisons, tables, strict=True)]
+    pairs = corrected_together([one.pairs for one in findings])
+    return [replace(one, pairs=own) for one, own in zip(findings, pairs, strict=True)]
 
 
 def rank(table: ResultTable, column: int) -> Ranking | None:

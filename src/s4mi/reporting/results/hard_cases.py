@@ -63,7 +63,7 @@ def best_by_validation(comparison: Comparison, metric: Metric, *, fraction: floa
     best: tuple[float, BestTechnique] | None = None
     for technique in comparison.techniques:
         records = comparison.at(technique, fraction)
-        interval = interval_over(records, lambda record: validation_score(record, metric))
+        interval = interval_over(records, lambda record: validation_score(record, metric), limits=metric.limits)
         if interval is None:
             continue
         score = interval.mean if metric.higher_is_better else -interval.mean

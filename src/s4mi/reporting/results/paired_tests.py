@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from s4mi.formatting import plural
-from s4mi.maths.paired import PairedTest, holm, paired_patients, paired_seeds
+from s4mi.maths.paired import PairedTest, holm, paired_patients
 from s4mi.maths.patient_scores import COUNTED, paired_patient_scores
 from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import Comparison, Technique
+from s4mi.reporting.results.crossed_tests import crossed_test
+from s4mi.reporting.results.patient_effects import Influences, influences_of
 from s4mi.reporting.results.per_image import image_values, patients_of, unit_of
 from s4mi.reporting.results.runs import ReportRun, RunKey, run_key
-from s4mi.reporting.results.scores import MISSING, Metric, plus_minus, score_of
+from s4mi.reporting.results.scores import MISSING, Metric, score_of, spread
 from s4mi.reporting.results.tables import LabelColumn, label_columns
 from s4mi.reporting.results.test_predictions import paired_predictions
 
@@ -28,14 +30,12 @@ class TestResult:
     digits: int
     holm: float | None = None
     unit: str = "seeds"
-    bounded: bool = True
 
     @property
     def difference(self) -> str:
         """`+0.031 ± 0.012`."""
         interval = self.test.difference
-        half = plus_minus(interval.half_width, digits=self.digits, bounded=self.bounded)
-        return f"{_signed(interval.mean, self.digits)}{half}"
+        return f"{_signed(interval.mean, self.digits)}{spread(interval, digits=self.digits, signed=True)}"
 
     @property
     def span(self) -> str:
@@ -75,7 +75,8 @@ class TechniquePair:
     """Two techniques at one label fraction; differences are `ahead`, which has the better mean, minus `behind`.
 
     Attributes:
-        seeds: test over the seeds that both were trained with, on the same split; at least two.
+        seeds: test over the seeds that both were trained with, on the same split, at least two, and over the test
+            patients that these seeds share.
         patients: test over the patients of their test images in those seeds; None if a run has no per-image scores.
     """
 
@@ -133,6 +134,7 @@ def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
     task = (comparison.dataset, comparison.task)
     images = {run_key(run.record): run for run in runs if (run.record.dataset, run.record.task) == task}
     fractions = tested_fractions(comparison)
+    influences = influences_of(comparison, runs, metric)
     rows, untested = [], 0
     for column in label_columns(comparison):
         if column.fraction not in fractions:
@@ -140,17 +142,36 @@ def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
         for one, other in itertools.combinations(comparison.techniques, 2):
             both = in_common(comparison, metric, one, other, fraction=column.fraction)
             if len(both) >= 2:
-                rows.append(_pair(column, one, other, both, metric, images))
+                rows.append(_pair(column, one, other, both, metric, images, influences))
             else:
                 untested += len(both)
-    over_seeds = holm([row.seeds.test.p for row in rows])
-    over_patients = holm([None if row.patients is None else row.patients.test.p for row in rows])
-    corrected = [
-        replace(row, seeds=replace(row.seeds, holm=s), patients=row.patients and replace(row.patients, holm=p))
-        for row, s, p in zip(rows, over_seeds, over_patients, strict=True)
-    ]
-    corrected.sort(key=lambda row: (row.column.fraction, 2.0 if row.seeds.test.p is None else row.seeds.test.p))
-    return TechniquePairs(tuple(corrected), untested)
+    rows.sort(key=lambda row: (row.column.fraction, 2.0 if row.seeds.test.p is None else row.seeds.test.p))
+    return corrected_together([TechniquePairs(tuple(rows), untested)])[0]
+
+
+def corrected_together(tables: Sequence[TechniquePairs]) -> tuple[TechniquePairs, ...]:
+    """Holm's correction over the rows of several tables, as those of a report, separately for seeds and patients."""
+    rows = [row for table in tables for row in table.rows]
+    over_seeds = iter(holm([row.seeds.test.p for row in rows]))
+    over_patients = iter(holm([None if row.patients is None else row.patients.test.p for row in rows]))
+    return tuple(
+        replace(
+            table,
+            rows=tuple(
+                replace(
+                    row,
+                    seeds=replace(row.seeds, holm=next(over_seeds)),
+                    patients=_with_holm(row.patients, next(over_patients)),
+                )
+                for row in table.rows
+            ),
+        )
+        for table in tables
+    )
+
+
+def _with_holm(result: TestResult | None, p: float | None) -> TestResult | None:
+    return None if result is None else replace(result, holm=p)
 
 
 def tested_fractions(comparison: Comparison) -> set[float]:
@@ -182,13 +203,13 @@ def _pair(
     both: Sequence[tuple[RunRecord, RunRecord]],
     metric: Metric,
     images: dict[RunKey, ReportRun],
+    influences: Influences,
 ) -> TechniquePair:
     differences = [(score_of(a, metric) or 0.0) - (score_of(b, metric) or 0.0) for a, b in both]
     one_is_ahead = sum(differences) >= 0 if metric.higher_is_better else sum(differences) <= 0
     if not one_is_ahead:
         one, other, both = other, one, [(b, a) for a, b in both]
-        differences = [-difference for difference in differences]
-    seeds = TestResult(paired_seeds(differences), metric.digits, bounded=metric.bounded)
+    seeds = TestResult(crossed_test(both, metric, influences), metric.digits)
     return TechniquePair(column, one, other, seeds, _over_patients(both, metric, images))
 
 
@@ -229,7 +250,8 @@ def _scores_over_patients(pairs: Sequence[tuple[ReportRun, ReportRun]], metric: 
         patient_by_image = patients_of(a.images)
         differences += [values_a[name] - values_b[name] for name in shared]
         patients += [patient_by_image[name] for name in shared]
-    test = paired_patients(differences, patients, rng=np.random.default_rng(0))
+    limits = metric.difference_limits
+    test = paired_patients(differences, patients, rng=np.random.default_rng(0), limits=limits)
     return TestResult(test, metric.digits, unit=unit_of(patients))
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -103,7 +103,7 @@ def run_over_patients(run: ReportRun, metric: Metric) -> PatientInterval | None:
         return None
     if interval is None:
         return None
-    return PatientInterval(_clipped(interval) if metric.bounded else interval, label, unit_of(patients))
+    return PatientInterval(interval, label, unit_of(patients))
 
 
 def patients_section(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> PatientsSection | None:
@@ -154,7 +154,7 @@ def _row(technique: Technique, column: LabelColumn, patients: _Values) -> Patien
     return PatientRow(
         technique=technique,
         column=column,
-        mean=_clipped(patient_interval(scores, list(patients), rng=np.random.default_rng(0))),
+        mean=patient_interval(scores, list(patients), rng=np.random.default_rng(0)),
         median=float(np.median(scores)),
         low=float(np.quantile(scores, 0.1, method="inverted_cdf")),
         worst=min(scores),
@@ -192,13 +192,6 @@ def _by_patient(
     for image, over_seeds in values_by_image.items():
         patients.setdefault(patient_by_image[image], []).append(_means(over_seeds))
     return patients
-
-
-def _clipped(interval: Interval) -> Interval:
-    """The interval clipped to [0, 1]."""
-    if interval.low is None or interval.high is None:
-        return interval
-    return replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
 
 
 def _means(rows: Sequence[tuple[float, ...]]) -> tuple[float, ...]:

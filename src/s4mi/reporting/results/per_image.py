@@ -75,7 +75,12 @@ def over_patients(images: Sequence[ImageScores], metric: Metric) -> Interval | N
     values, patients = image_values(images, metric), patients_of(images)
     if not values:
         return None
-    return patient_interval(list(values.values()), [patients[name] for name in values], rng=np.random.default_rng(0))
+    return patient_interval(
+        list(values.values()),
+        [patients[name] for name in values],
+        rng=np.random.default_rng(0),
+        limits=metric.limits,
+    )
 
 
 def _without_scores(image: str, group: str | None) -> ImageScores:

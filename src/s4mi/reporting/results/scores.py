@@ -1,8 +1,10 @@
 """The metrics a report can show: name, rounding, range, and which way is better."""
 
+import math
 from dataclasses import dataclass
 
 from s4mi.errors import S4miError, nearest
+from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, TaskKind
 
 TASK_NAMES: dict[TaskKind, str] = {
@@ -12,7 +14,6 @@ TASK_NAMES: dict[TaskKind, str] = {
 }
 
 MISSING = "–"
-WIDE = " ± > 0.5"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,16 @@ class Metric:
     digits: int = 3
     bounded: bool = True
     higher_is_better: bool = True
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Range of the score, where its intervals end."""
+        return (0.0, 1.0) if self.bounded else (0.0, math.inf)
+
+    @property
+    def difference_limits(self) -> tuple[float, float]:
+        """Range of the difference of two such scores."""
+        return (-1.0, 1.0) if self.bounded else (-math.inf, math.inf)
 
     @property
     def per_class(self) -> str:
@@ -101,15 +112,19 @@ def majority_value(record: RunRecord, metric: Metric) -> float | None:
     return record.test.majority_f1_macro
 
 
-def plus_minus(half: float | None, *, digits: int, bounded: bool) -> str:
-    """` ± 0.034`; empty without an interval, ` ± > 0.5` where it is wider than the range of the score.
+def spread(interval: Interval | None, *, digits: int, signed: bool = False) -> str:
+    """` ± 0.034`, or ` (0.580–1.000)` where the interval ends at the range of the score; empty without an interval.
 
     Args:
-        half: half-width of the interval. bounded: the score is in [0, 1], or the difference of two such scores.
+        signed: the interval is of a difference, and its ends are printed as ` (−0.012 to +0.034)`.
     """
-    if half is None:
+    if interval is None or interval.low is None or interval.high is None:
         return ""
-    return WIDE if bounded and half > 0.5 else f" ± {half:.{digits}f}"
+    if interval.symmetric:
+        return f" ± {interval.half_width:.{digits}f}"
+    if signed:
+        return f" ({interval.low:+.{digits}f} to {interval.high:+.{digits}f})".replace("-", "−")
+    return f" ({interval.low:.{digits}f}–{interval.high:.{digits}f})"
 
 
 def percent(fraction: float) -> str:

@@ -37,8 +37,15 @@ class SimulationCurve:
     gain: Interval | None
 
 
-def curves_of(results: Sequence[RoundScore], *, reference: str) -> list[SimulationCurve]:
-    """Compute the curve of each strategy, in order of first appearance, over the rounds that any seed has finished."""
+def curves_of(
+    results: Sequence[RoundScore], *, reference: str, limits: tuple[float, float] = (0.0, 1.0)
+) -> list[SimulationCurve]:
+    """Compute the curve of each strategy, in order of first appearance, over the rounds that any seed has finished.
+
+    Args:
+        limits: range of the scores, where intervals end.
+    """
+    apart = (limits[0] - limits[1], limits[1] - limits[0])
     strategies = list(dict.fromkeys(result.strategy for result in results))
     score = {(one.strategy, one.round, one.seed): one.score for one in results}
     rounds = sorted({one.round for one in results})
@@ -61,9 +68,9 @@ def curves_of(results: Sequence[RoundScore], *, reference: str) -> list[Simulati
         gains = [sum(difference[n, seed] for n in later) / len(later) for seed in complete]
         curves.append(
             SimulationCurve(
-                strategy, labels, tuple(map(mean_interval, scores)),
-                tuple(mean_interval(one) if one else None for one in differences),
-                mean_interval(gains) if gains else None,
+                strategy, labels, tuple(mean_interval(one, limits=limits) for one in scores),
+                tuple(mean_interval(one, limits=apart) if one else None for one in differences),
+                mean_interval(gains, limits=apart) if gains else None,
             )
         )  # fmt: skip
     return curves

@@ -7,16 +7,19 @@ that was not measured on the test set is a dash, never a validation score.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique, compare
-from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, metrics_of, percent, plus_minus
+from s4mi.reporting.results.patient_effects import Influences, crossed_score, influences_of
+from s4mi.reporting.results.runs import ReportRun
+from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, metrics_of, percent, spread
 from s4mi.reporting.results.table_model import BEST, Cell, Column, Row, RowKind, Table, table_row
 
 MAJORITY = "majority baseline"
 MEAN = "Mean ± half-width of the 95 % confidence interval over n seeds."
+OVER_PATIENTS = "Intervals include the choice of test patients where seeds share them."
 TECHNIQUE = Column("Technique", "backbone")
 LABELS = Column("Labels")
 DETAIL = {
@@ -43,16 +46,16 @@ class MeanScore:
 
     @classmethod
     def of(cls, interval: Interval | None, runs: int, metric: Metric, *, best: bool = False) -> "MeanScore":
-        """Rounded as `metric` is printed."""
+        """Rounded as `metric` is printed, and within its range."""
+        interval = None if interval is None else interval.within(*metric.limits)
         return cls(interval, runs, digits=metric.digits, best=best, bounded=metric.bounded)
 
     @property
     def value(self) -> str:
-        """`0.612 ± 0.034`; no ± with one seed, a dash without a score, `± > 0.5` for an uninformative interval."""
+        """`0.612 ± 0.034`; without ± with one seed, a dash without a score; `0.9 (0.7–1)` at the end of the range."""
         if self.interval is None:
             return MISSING
-        half = plus_minus(self.interval.half_width, digits=self.digits, bounded=self.bounded)
-        return f"{self.interval.mean:.{self.digits}f}{half}"
+        return f"{self.interval.mean:.{self.digits}f}{spread(self.interval, digits=self.digits)}"
 
     @property
     def count(self) -> str:
@@ -104,6 +107,7 @@ class ResultTable:
     Attributes:
         reference: score of the majority baseline, where known.
         by_backbone: rows are sorted by backbone, and the best mean is marked within each.
+        over_patients: intervals are over seeds and the test patients that they share, not over seeds alone.
     """
 
     dataset: str
@@ -113,6 +117,7 @@ class ResultTable:
     rows: tuple[TechniqueRow, ...]
     reference: tuple[MeanScore, ...] | None = None
     by_backbone: bool = False
+    over_patients: bool = False
 
     @property
     def subject(self) -> str:
@@ -137,8 +142,13 @@ def result_tables(
     )
 
 
-def result_table(comparison: Comparison, metric: Metric) -> ResultTable:
-    """The results of one comparison by one metric, the best of each column marked."""
+def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun] = ()) -> ResultTable:
+    """The results of one comparison by one metric, the best of each column marked.
+
+    Args:
+        runs: of the comparison; with their test patients, intervals are over seeds and the patients that these share.
+    """
+    influences = influences_of(comparison, runs, metric)
     by_backbone = _shared_backbones(comparison) > 1
     techniques = sorted(comparison.techniques, key=lambda one: (by_backbone and one.backbone, one))
     rows = []
@@ -147,9 +157,11 @@ def result_table(comparison: Comparison, metric: Metric) -> ResultTable:
         cells = []
         for fraction in comparison.fractions:
             interval = comparison.interval(technique, fraction, metric)
-            runs = len(comparison.at(technique, fraction))
+            records = comparison.at(technique, fraction)
             is_best = interval is not None and interval.mean == _best_mean(comparison, rivals, fraction, metric)
-            cells.append(MeanScore.of(interval, runs, metric, best=is_best))
+            if interval is not None and influences:
+                interval = _crossed(interval, records, metric, influences)
+            cells.append(MeanScore.of(interval, len(records), metric, best=is_best))
         rows.append(TechniqueRow(technique, tuple(cells)))
     return ResultTable(
         dataset=comparison.dataset,
@@ -159,6 +171,7 @@ def result_table(comparison: Comparison, metric: Metric) -> ResultTable:
         rows=tuple(rows),
         reference=_reference(comparison, metric),
         by_backbone=by_backbone,
+        over_patients=bool(influences),
     )
 
 
@@ -173,6 +186,8 @@ def score_table(results: ResultTable) -> Table:
         majority = Cell(MAJORITY, details=("no training",))
         rows.append(table_row(majority, *(score.cell for score in results.reference), kind="reference"))
     caption = MEAN if results.metric.higher_is_better else f"{MEAN} Lower is better."
+    if results.over_patients:
+        caption += f" {OVER_PATIENTS}"
     if any(score.best for row in results.rows for score in row.cells):
         per = "column and backbone" if results.by_backbone else "column"
         caption += f" Bold: best mean per {per}, not necessarily a significant difference to the next best."
@@ -202,6 +217,15 @@ def detail_table(comparison: Comparison) -> Table:
         rows=tuple(rows),
         caption=f"{MEAN} Lower is better for {lower}." if lower else MEAN,
     )
+
+
+def _crossed(interval: Interval, records: Sequence[RunRecord], metric: Metric, influences: Influences) -> Interval:
+    """The interval over seeds and shared test patients, if there are any; its mean to the last bit as before."""
+    crossed = crossed_score(records, metric, influences)
+    if crossed is None or crossed.over_patients == 0 or interval.low is None:
+        return interval
+    wide = crossed.interval()
+    return replace(wide, mean=interval.mean).within(*metric.limits)
 
 
 def label_columns(comparison: Comparison) -> tuple[LabelColumn, ...]:

@@ -96,7 +96,7 @@ def _full(findings: Findings) -> str:
     if reference is None:
         text = "no supervised technique was tested with 100 % of the labels"
         return text if ranking is None else f"{text}; {_winner(findings, ranking)}"
-    score = score_text(findings, mean_interval(list(reference.scores.values())))
+    score = score_text(findings, mean_interval(list(reference.scores.values()), limits=findings.table.metric.limits))
     text = f"{reference.technique.label} reaches {score} with all {reference.labels:.0f} labels"
     if ranking is None or len(ranking.entries) == 1:
         return text if ranking is None else f"{text}{majority_caveat(ranking)}"
@@ -152,7 +152,7 @@ def _full_briefly(findings: Findings) -> str:
     reference, ranking = findings.reference, findings.full
     if reference is None:
         return "not tested"
-    score = score_text(findings, mean_interval(list(reference.scores.values())))
+    score = score_text(findings, mean_interval(list(reference.scores.values()), limits=findings.table.metric.limits))
     text = f"{reference.technique.label} reaches {score}"
     if ranking is None or ranking.entries[0].technique == reference.technique:
         return text

@@ -8,11 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from s4mi.formatting import plural
-from s4mi.maths.paired import holm, paired_seeds
+from s4mi.maths.paired import holm
 from s4mi.maths.stats import mean_interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique, compare, technique_of
+from s4mi.reporting.results.crossed_tests import crossed_test
 from s4mi.reporting.results.paired_tests import ALPHA, TestResult, over_shared_patients, unit_of_all
+from s4mi.reporting.results.patient_effects import patient_influences
 from s4mi.reporting.results.runs import ReportRun, run_key
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of, percent, score_of
 from s4mi.reporting.results.tables import MeanScore, span
@@ -280,8 +282,8 @@ def _gain(
 ) -> VersionGain:
     before, after = [before.record for before, _ in pairs], [after.record for _, after in pairs]
     scores = [[score_of(record, metric) or 0.0 for record in records] for records in (before, after)]
-    differences = [new - old for old, new in zip(*scores, strict=True)]
-    cells = [MeanScore.of(mean_interval(values), len(values), metric) for values in scores]
+    influences = patient_influences([run for pair in pairs for run in pair], metric)
+    cells = [MeanScore.of(mean_interval(values, limits=metric.limits), len(values), metric) for values in scores]
     return VersionGain(
         technique=technique,
         amount=amount,
@@ -289,7 +291,10 @@ def _gain(
         labels=(_labels(before), _labels(after)),
         before=cells[0],
         after=cells[1],
-        seeds=TestResult(paired_seeds(differences), metric.digits, bounded=metric.bounded),
+        seeds=TestResult(
+            crossed_test([(new, old) for old, new in zip(before, after, strict=True)], metric, influences),
+            metric.digits,
+        ),
         patients=over_shared_patients([(new, old) for old, new in pairs], metric),
         tested=tuple(record.labels.test for record in after),
     )

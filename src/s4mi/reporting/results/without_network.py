@@ -17,7 +17,7 @@ from s4mi.formatting import plural
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.findings import Findings, RankedTechnique, Ranking, rank
 from s4mi.reporting.results.paired_tests import TechniquePair, in_common, tested_fractions
-from s4mi.reporting.results.scores import plus_minus
+from s4mi.reporting.results.scores import spread
 
 WITHOUT_NETWORK: Final = frozenset({"classical", "classical_segmenter", "colour_clusters"})
 FEWEST_SEEDS: Final = 3
@@ -208,8 +208,8 @@ def _lead(findings: Findings, rival: Rival) -> str:
     if rival.pair is None:
         return seeds
     result, metric = rival.pair.seeds, findings.table.metric
-    half = plus_minus(result.test.difference.half_width, digits=metric.digits, bounded=metric.bounded)
-    difference = f"{abs(result.test.difference.mean):.{metric.digits}f}{half}"
+    apart = result.test.difference
+    difference = f"{abs(apart.mean):.{metric.digits}f}{spread(apart, digits=metric.digits) if apart.symmetric else ''}"
     p = result.p_holm if result.p_holm.startswith("<") else f"= {result.p_holm}"
     test = "no variance between them" if result.holm is None else f"Holm-corrected p {p}"
     return f"{'ahead' if rival.ahead else 'behind'} by {difference} ({seeds}, {test})"

@@ -9,10 +9,10 @@ from s4mi.reporting.results.comparison import Comparison, compare, comparison_wa
 from s4mi.reporting.results.costs import cost_table
 from s4mi.reporting.results.data_card import DataCard, data_card
 from s4mi.reporting.results.ensemble_members import member_table
-from s4mi.reporting.results.findings import Findings, findings_of
+from s4mi.reporting.results.findings import Findings, findings_together
 from s4mi.reporting.results.fit_costs import encoding_sentence
 from s4mi.reporting.results.paired_tables import gains_table, pair_table
-from s4mi.reporting.results.paired_tests import TechniquePairs, pairs_of
+from s4mi.reporting.results.paired_tests import TechniquePairs
 from s4mi.reporting.results.patient_tables import patient_table, worst_patient_tables
 from s4mi.reporting.results.patients import PatientsSection, patients_section
 from s4mi.reporting.results.pretraining import collapses, in_order, pretraining_table
@@ -196,8 +196,8 @@ def report_contents(
     records = [run.record for run in runs]
     primary = {"multiclass": classification, "multilabel": classification, "segmentation": segmentation}
     comparisons = compare(records)
-    tables = [result_table(each, metric_of(each.task, primary[each.task])) for each in comparisons]
-    findings = [findings_of(comparison, table) for comparison, table in zip(comparisons, tables, strict=True)]
+    tables = [result_table(each, metric_of(each.task, primary[each.task]), runs) for each in comparisons]
+    findings = findings_together(comparisons, tables, runs)
     gains = gains_by_task(runs) if gains is None else gains
     tasks = [_task(one, runs, gains, with_findings=len(findings) > 1) for one in findings]
     pretrainings = in_order(pretrainings)
@@ -239,7 +239,7 @@ def _dataset(name: str, tasks: Sequence[TaskSection], pretrainings: Sequence[Pre
 def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask, *, with_findings: bool) -> TaskSection:
     comparison, metric = findings.comparison, findings.table.metric
     gained = gains.get((comparison.dataset, comparison.task))
-    pairs = pairs_of(comparison, metric, runs)
+    pairs = findings.pairs
     patients = patients_section(comparison, metric, runs)
     return TaskSection(
         comparison=comparison,

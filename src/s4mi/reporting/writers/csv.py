@@ -82,7 +82,9 @@ def _summary(comparison: Comparison) -> Iterator[Row]:
     for metric in _once_per_class(comparison):
         for technique, column, records in runs_by_cell(comparison):
             for name in comparison.records[0].classes:
-                interval = interval_over(records, partial(class_value, metric=metric, class_name=name))
+                interval = interval_over(
+                    records, partial(class_value, metric=metric, class_name=name), limits=metric.limits
+                )
                 if interval is not None:
                     yield _mean(comparison, (metric.per_class, name), technique, column, interval)
 

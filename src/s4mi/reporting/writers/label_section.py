@@ -37,7 +37,7 @@ class LabelsSection:
         """Full supervision in this comparison, in one sentence."""
         if self.reference is None:
             return "No supervised technique was tested with 100 % of the labels, so there is no target to reach."
-        scores = mean_interval(list(self.reference.scores.values()))
+        scores = mean_interval(list(self.reference.scores.values()), limits=self.metric.limits)
         name, labels = self.reference.technique.label, f"{self.reference.labels:.0f}"
         score = MeanScore.of(scores, scores.n, self.metric).text
         return f"Full supervision is {name} with all {labels} labels, {self.metric.label} {score}."

@@ -15,7 +15,7 @@ from s4mi.records import ImageScores, Predictions, RunRecord
 from s4mi.records.calibration import Calibration
 from s4mi.reporting.results.comparison import technique_of
 from s4mi.reporting.results.per_image import over_patients
-from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metrics_of, plus_minus, score_of
+from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metrics_of, score_of, spread
 from s4mi.reporting.results.tables import MAJORITY
 from s4mi.reporting.results.test_predictions import predictions_over_patients
 from s4mi.reporting.writers.markdown import markdown_text
@@ -133,9 +133,8 @@ def _over_seeds(source: CardSource, metric: Metric) -> str:
     known = [value for one in (source.record, *source.others) if (value := score_of(one, metric)) is not None]
     if len(known) < 2:
         return MISSING
-    interval = mean_interval(known)
-    half = plus_minus(interval.half_width, digits=metric.digits, bounded=metric.bounded)
-    return f"{interval.mean:.{metric.digits}f}{half} (n = {interval.n})"
+    interval = mean_interval(known, limits=metric.limits)
+    return f"{interval.mean:.{metric.digits}f}{spread(interval, digits=metric.digits)} (n = {interval.n})"
 
 
 def _unit(source: CardSource) -> str:

@@ -19,7 +19,7 @@ from s4mi.reporting.figures.style import (
     one_axes,
 )
 from s4mi.reporting.figures.svg import drawing, finish, standalone
-from s4mi.reporting.results.scores import MISSING, Metric, plus_minus
+from s4mi.reporting.results.scores import MISSING, Metric, spread
 from s4mi.reporting.results.simulation import RoundScore, SimulationCurve, curves_of
 from s4mi.reporting.results.table_model import Column, Table, table_row
 from s4mi.reporting.writers.csv import table_csv
@@ -34,7 +34,7 @@ def write_simulation(
     results: Sequence[RoundScore], metric: Metric, out: Path, *, reference: str
 ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Write `simulation.csv`, `.svg`, `.png` and `.md` into `out`; return the files and their findings as sentences."""
-    curves = curves_of(results, reference=reference)
+    curves = curves_of(results, reference=reference, limits=metric.limits)
     lines = tuple(_sentence(curve, metric, reference) for curve in curves if curve.strategy != reference)
     table, drawing_file, bitmap, page = (out / f"{NAME}.{ending}" for ending in ("csv", "svg", "png", "md"))
     write_text_atomically(table, _csv(results, metric))
@@ -148,4 +148,4 @@ def _short(interval: Interval | None, metric: Metric, *, signed: bool = False) -
     if interval is None:
         return MISSING
     mean = f"{interval.mean:{'+' if signed else ''}.{metric.digits}f}"
-    return mean + plus_minus(interval.half_width, digits=metric.digits, bounded=metric.bounded)
+    return mean + spread(interval, digits=metric.digits, signed=signed)

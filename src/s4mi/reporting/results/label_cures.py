@@ -1,0 +1,114 @@
+"""Why labels needed are not told, and what to add so that they are, as settings of the study."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from s4mi.formatting import plural
+from s4mi.maths.label_forecast import FEW_SEEDS, FEWEST_SEEDS, MISFIT, Needed
+from s4mi.maths.learning_curve import FEWEST_POINTS, FURTHEST
+from s4mi.reporting.results.label_curves import LabelCurveOf, sign_of
+from s4mi.reporting.results.scores import Metric
+
+USUAL = (5.0, 10.0, 20.0, 50.0, 100.0)
+"""Label fractions, in percent, that are proposed where too few were tested."""
+MOST_SEEDS = 20
+_MOSTLY = 0.5
+"""Share of the variance from test patients above which more seeds would not help."""
+
+
+def reason_of(curve: LabelCurveOf, needed: Needed | None, metric: Metric) -> str:
+    """Why there is no answer, without a full stop."""
+    if curve.forecast is None or needed is None:
+        return f"tested with {plural(len(curve.cells), 'number')} of labels"
+    fit, digits = curve.forecast, metric.digits
+    cells = len(curve.cells)
+    top = fit.asymptote()
+    reasons = {
+        "seeds": f"{plural(fit.seeds, 'seed')} leave no usable interval; at least {FEWEST_SEEDS} are needed",
+        "points": f"a curve needs {FEWEST_POINTS} numbers of labels with a score above the floor to be checked, "
+        f"{'it has' if cells == 1 else 'there are'} {0 if fit.curve is None and cells < 1 else _above(curve)}",
+        "falls": "the score falls with more labels, beyond chance",
+        "misfit": f"the learning curve does not fit the means (p = {fit.fit_p:.3f}, at least {MISFIT:g} is asked)",
+        "wide": "the interval spans more than a factor of 10",
+        "far": f"more than {FURTHEST:g} × the largest number of labels tested ({_whole(fit.most)})",
+        "never": "the curve levels off below it"
+        + ("" if top is None else f", at {_best(top.low, top.high, metric):.{digits}f} or less"),
+    }
+    return reasons[needed.refusal] if needed.refusal else ""
+
+
+def cure_of(curve: LabelCurveOf, needed: Needed | None, fractions: Sequence[float], seeds: Sequence[int]) -> str:
+    """What to add, as a setting of the study where one does it; empty where nothing would.
+
+    Args:
+        fractions: label fractions of the study in percent. seeds: of the study.
+    """
+    if curve.forecast is None or needed is None or needed.refusal == "points":
+        return f"add {fractions_setting(enough_fractions(fractions))}"
+    if needed.refusal in ("seeds", "falls"):
+        return f"add {seeds_setting(seeds, max(FEW_SEEDS, 2 * len(seeds) if needed.refusal == 'falls' else 0))}"
+    if needed.refusal == "wide":
+        if curve.from_patients > _MOSTLY:
+            return "test on more patients (split.test, or resample: test): they, not seeds, make it wide"
+        if len(seeds) >= MOST_SEEDS:
+            return f"add {fractions_setting(_between(fractions))}"
+        return f"add {seeds_setting(seeds, max(FEW_SEEDS, 2 * len(seeds)))}"
+    if needed.refusal == "misfit":
+        return f"add {fractions_setting(_between(fractions))}"
+    if needed.refusal == "far":
+        largest = max(fractions)
+        if largest >= 100:
+            return "annotate more images"
+        return f"add {fractions_setting([*fractions, min(100.0, FURTHEST * largest)])}"
+    return ""
+
+
+def _best(low: float | None, high: float | None, metric: Metric) -> float:
+    best = high if high is not None else low
+    return sign_of(metric) * (best or 0.0)
+
+
+def _above(curve: LabelCurveOf) -> int:
+    assert curve.forecast is not None
+    spread = curve.forecast.drawn.std(axis=0) if len(curve.forecast.drawn) else 0.0
+    return int((curve.forecast.means > curve.forecast.floor + spread).sum())
+
+
+def enough_fractions(fractions: Sequence[float]) -> list[float]:
+    """These fractions and usual ones, smallest first, until there are enough above 0."""
+    chosen = sorted({fraction for fraction in fractions if fraction > 0})
+    for usual in USUAL:
+        if len(chosen) >= FEWEST_POINTS:
+            break
+        if all(abs(usual - one) > 0.2 * usual for one in chosen):
+            chosen.append(usual)
+    return sorted(chosen) if len(chosen) >= FEWEST_POINTS else sorted(_between(chosen))
+
+
+def _between(fractions: Sequence[float]) -> list[float]:
+    """These fractions, and one in the widest gap by ratio."""
+    known = sorted({fraction for fraction in fractions if fraction > 0})
+    if len(known) < 2:
+        return sorted({*known, *USUAL})
+    low, high = max(itertools.pairwise(known), key=lambda gap: gap[1] / gap[0])
+    middle = math.sqrt(low * high)
+    return sorted({*known, float(f"{middle:.2g}")})
+
+
+def fractions_setting(fractions: Sequence[float]) -> str:
+    return f"label_fractions=[{','.join(f'{one:g}' for one in sorted(set(fractions)))}]"
+
+
+def seeds_setting(seeds: Sequence[int], count: int) -> str:
+    chosen = list(seeds)
+    candidate = 0
+    while len(chosen) < min(count, MOST_SEEDS):
+        if candidate not in chosen:
+            chosen.append(candidate)
+        candidate += 1
+    return f"seeds=[{','.join(map(str, sorted(chosen)))}]"
+
+
+def _whole(labels: float) -> int:
+    return math.ceil(labels - 1e-6)

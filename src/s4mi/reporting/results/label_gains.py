@@ -1,0 +1,81 @@
+"""What more labels have brought to a technique, and what still more would bring."""
+
+import math
+from dataclasses import dataclass
+
+from s4mi.maths.crossed import crossed_mean
+from s4mi.maths.learning_curve import FURTHEST
+from s4mi.maths.stats import Interval
+from s4mi.reporting.results.comparison import Technique
+from s4mi.reporting.results.label_curves import LabelCurveOf, sign_of
+from s4mi.reporting.results.patient_effects import less
+from s4mi.reporting.results.scores import Metric
+
+
+@dataclass(frozen=True)
+class LabelGain:
+    """From the fewest to the most labels tested, and on to `more`.
+
+    Attributes:
+        brought: score with the most less with the fewest, over the seeds that both have, and their test patients.
+        more: number of labels extrapolated to. would_bring: score with these less with the most tested; both None where
+            the curve does not hold.
+        sentence: without a full stop.
+    """
+
+    technique: Technique
+    fewest: int
+    most: int
+    brought: Interval
+    more: int | None
+    would_bring: Interval | None
+    sentence: str
+
+
+def gain_of(curve: LabelCurveOf, metric: Metric, noun: str) -> LabelGain | None:
+    """The gain of one technique; None without two numbers of labels that share a seed."""
+    if curve.forecast is None:
+        return None
+    first, last = curve.cells[0], curve.cells[-1]
+    shared = sorted(set(first.scores) & set(last.scores))
+    if not shared:
+        return None
+    sign = sign_of(metric)
+    parts = [less(last.influences[seed], first.influences[seed]) for seed in shared]
+    known = all(first.influences[seed] and last.influences[seed] for seed in shared)
+    mean = crossed_mean([last.scores[seed] - first.scores[seed] for seed in shared], parts if known else ())
+    brought = _signed(mean.interval(), sign, metric)
+    fewest, most = math.ceil(first.labels - 1e-6), math.ceil(last.labels - 1e-6)
+    sentence = f"{fewest} → {most} {noun} brought {metric.label} {gain_text(brought, metric)}"
+    more = _next(last.labels, last.fraction)
+    would = curve.forecast.gain_at(more)
+    if would is None:
+        return LabelGain(curve.technique, fewest, most, brought, None, None, sentence)
+    would = _signed(would, sign, metric)
+    sentence += f"; {more} would bring {gain_text(would, metric)} more"
+    return LabelGain(curve.technique, fewest, most, brought, more, would, sentence)
+
+
+def gain_text(gain: Interval, metric: Metric) -> str:
+    """`+0.026 (+0.011 to +0.041)`; the mean alone without an interval."""
+    text = f"{gain.mean:+.{metric.digits}f}"
+    if gain.low is not None and gain.high is not None:
+        text += f" (95 % {gain.low:+.{metric.digits}f} to {gain.high:+.{metric.digits}f})"
+    return text.replace("-", "−")
+
+
+def _next(labels: float, fraction: float) -> int:
+    """All labels where the most tested are a quarter of them or more, or else twice as many."""
+    everything = labels * 100 / fraction
+    within = fraction < 100 and everything <= FURTHEST * labels
+    return math.ceil((everything if within else 2 * labels) - 1e-6)
+
+
+def _signed(gain: Interval, sign: int, metric: Metric) -> Interval:
+    """In the metric's own direction, and within the range of differences."""
+    ends = [end for end in (gain.low, gain.high) if end is not None]
+    if not ends:
+        return Interval(sign * gain.mean, None, None, gain.n)
+    limit = 1.0 if metric.bounded else math.inf
+    low, high = sorted(max(-limit, min(limit, sign * end)) for end in ends)
+    return Interval(sign * gain.mean, low, high, gain.n)

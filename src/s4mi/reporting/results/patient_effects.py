@@ -1,0 +1,92 @@
+"""What each test patient adds to the score of a run, for intervals and tests over seeds and patients together.
+
+Classification scores that are functions of counts are computed anew without each patient, exactly. Pixels are not
+stored per image, so that pooled IoU and Dice take the deviations of the mean per test image. Scores of ranks and
+distances between probabilities, such as AUROC, have none, and are then judged over seeds alone.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from s4mi.maths.crossed import CrossedMean, crossed_mean, jackknife
+from s4mi.maths.patient_scores import COUNTED, scores_without_each
+from s4mi.records import RunRecord
+from s4mi.reporting.results.comparison import Comparison
+from s4mi.reporting.results.per_image import image_values, patients_of
+from s4mi.reporting.results.runs import ReportRun, RunKey, run_key
+from s4mi.reporting.results.scores import Metric, score_of
+from s4mi.reporting.results.test_predictions import patients_predicted
+
+Influences = Mapping[RunKey, Mapping[str, float]]
+"""By run, the influence of each test patient on its score; see `maths.crossed`."""
+
+
+def patient_influences(runs: Sequence[ReportRun], metric: Metric) -> dict[RunKey, dict[str, float]]:
+    """Influence of each patient on the score of each run; runs for which it is unknown are left out."""
+    found = {run_key(run.record): jackknife(_without_each(run, metric)) for run in runs}
+    return {key: one for key, one in found.items() if one}
+
+
+def influences_of(comparison: Comparison, runs: Sequence[ReportRun], metric: Metric) -> dict[RunKey, dict[str, float]]:
+    """Influences of the runs of one comparison, of all `runs` of a report."""
+    keys = {run_key(record) for record in comparison.records}
+    return patient_influences([run for run in runs if run_key(run.record) in keys], metric)
+
+
+def crossed_score(records: Sequence[RunRecord], metric: Metric, influences: Influences) -> CrossedMean | None:
+    """Mean score over the seeds of a cell, with its variance over seeds and patients; None without a score."""
+    known = [(record, score) for record in records if (score := score_of(record, metric)) is not None]
+    if not known:
+        return None
+    parts = [influences.get(run_key(record)) for record, _ in known]
+    return crossed_mean([score for _, score in known], [part for part in parts if part] if all(parts) else ())
+
+
+def crossed_difference(
+    pairs: Sequence[tuple[RunRecord, RunRecord]], metric: Metric, influences: Influences
+) -> CrossedMean | None:
+    """Mean of first less second over pairs of runs with the same seed; None without a pair that has both scores."""
+    differences: list[float] = []
+    parts: list[dict[str, float] | None] = []
+    for a, b in pairs:
+        score_a, score_b = score_of(a, metric), score_of(b, metric)
+        if score_a is None or score_b is None:
+            continue
+        differences.append(score_a - score_b)
+        one, other = influences.get(run_key(a)), influences.get(run_key(b))
+        parts.append(None if one is None or other is None else less(one, other))
+    if not differences:
+        return None
+    return crossed_mean(differences, [part for part in parts if part is not None] if all(parts) else ())
+
+
+def less(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """Influences on the difference of two scores; a patient that only one was tested on counts with that one."""
+    return {patient: one.get(patient, 0.0) - other.get(patient, 0.0) for patient in {**one, **other}}
+
+
+def _without_each(run: ReportRun, metric: Metric) -> dict[str, float]:
+    """Score without each patient, the others kept."""
+    if run.predictions is not None:
+        if metric.name not in COUNTED:
+            return {}
+        return scores_without_each(
+            metric.name,
+            run.predictions.truth,
+            run.predictions.decisions,
+            patients_predicted(run.predictions),
+            multilabel=run.record.task == "multilabel",
+        )
+    values, patients = image_values(run.images, metric), patients_of(run.images)
+    by_patient: dict[str, list[float]] = {}
+    for image, value in values.items():
+        by_patient.setdefault(patients[image], []).append(value)
+    if metric.name.endswith("_patient"):
+        by_patient = {patient: [math.fsum(mine) / len(mine)] for patient, mine in by_patient.items()}
+    total, count = (
+        math.fsum(value for mine in by_patient.values() for value in mine),
+        sum(map(len, by_patient.values())),
+    )
+    if len(by_patient) < 2:
+        return {}
+    return {patient: (total - math.fsum(mine)) / (count - len(mine)) for patient, mine in by_patient.items()}
