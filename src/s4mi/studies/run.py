@@ -23,15 +23,8 @@ from s4mi.studies.run_id import RunIdentity, run_identities
 from s4mi.studies.run_state import check_study_format
 from s4mi.studies.run_store import is_finished, run_locations
 from s4mi.studies.runner import StudyRunner
-from s4mi.studies.worker_pool import (
-    InProcessPool,
-    ProcessPool,
-    StopRequest,
-    WorkerPool,
-    check_importable,
-    stop_requests,
-    visible_gpus,
-)
+from s4mi.studies.signals import StopRequest, sigterm_interrupts, stop_requests
+from s4mi.studies.worker_pool import InProcessPool, ProcessPool, WorkerPool, check_importable, visible_gpus
 
 
 def run_study(
@@ -75,7 +68,8 @@ def run_study(
             with stop_requests() as request:
                 runner.run(ProcessPool(workers, threads, runner.on_progress, gpus), request, threads=threads)
         else:
-            runner.run(InProcessPool(runner.on_progress), StopRequest())
+            with sigterm_interrupts():
+                runner.run(InProcessPool(runner.on_progress), StopRequest())
     return [runner.outcomes[planned.name] for planned in plan]
 
 

@@ -25,8 +25,9 @@ from s4mi.studies.run_id import RunIdentity, RunMetadata, metadata_of, read_meta
 from s4mi.studies.run_state import claim_folder, clear_failure, disk_is_full, run_state, write_failure, write_study_file
 from s4mi.studies.run_store import arrange_runs, run_locations
 from s4mi.studies.scheduler import Scheduler
+from s4mi.studies.signals import StopRequest
 from s4mi.studies.worker import AttemptResult, Job
-from s4mi.studies.worker_pool import StopRequest, WorkerPool
+from s4mi.studies.worker_pool import WorkerPool
 from s4mi.training.environment import git_revision, versions
 from s4mi.training.progress import Progress
 from s4mi.training.versions import version_note

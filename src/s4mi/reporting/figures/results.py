@@ -20,10 +20,8 @@ from s4mi.reporting.figures.style import (
     LineStyle,
     annotate_points,
     axis_label,
-    clip_to_score_range,
     draw_intervals,
     epoch_axis,
-    label_fractions,
     legend_below,
     line_style,
     line_styles,
@@ -35,46 +33,8 @@ from s4mi.reporting.figures.svg import BLUE, INK, drawing, finish
 from s4mi.reporting.results.comparison import Comparison, Technique, interval_over, technique_of
 from s4mi.reporting.results.fit_costs import training_seconds
 from s4mi.reporting.results.runs import ReportRun
-from s4mi.reporting.results.scores import Metric, class_value, metric_of, metrics_of, percent, score_of
-from s4mi.reporting.results.tables import MAJORITY, LabelColumn, MeanScore, label_columns
-
-
-def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -> str | None:
-    """Draw the test score by number of labelled images: mean, interval and single seeds of every technique."""
-    metric = metric or metric_of(comparison.task)
-    with drawing():
-        figure, axes = one_axes(height=2.5)
-        columns = label_columns(comparison)
-        ticks, logarithmic = tick_positions(columns)
-        parts = []
-        for index, (technique, look) in enumerate(line_styles(comparison).items()):
-            # Techniques are shifted sideways so that no error bar hides another.
-            step = min(0.03, 0.12 / len(comparison.techniques)) * (index - (len(comparison.techniques) - 1) / 2)
-            points = []
-            for column, tick in zip(columns, ticks, strict=True):
-                interval = comparison.interval(technique, column.fraction, metric)
-                if interval is None:
-                    continue
-                x = tick * 10**step if logarithmic else tick + step * (ticks[-1] - ticks[0] or 1)
-                points.append((x, interval))
-                seeds = [score_of(record, metric) for record in comparison.at(technique, column.fraction)]
-                known = [score for score in seeds if score is not None]
-                axes.plot([x] * len(known), known, ".", color=look.colour, alpha=0.45, markersize=4)
-                parts.append(f"{technique.label} at {column.title}: {MeanScore.of(interval, interval.n, metric).text}")
-            draw_intervals(axes, points, look, label=technique.label)
-            if points and all(column.most == 0 for column in columns if comparison.at(technique, column.fraction)):
-                axes.axhline(points[0][1].mean, color=look.colour, linestyle=":", linewidth=0.9, zorder=0)
-        if not parts:
-            return None
-        label_fractions(axes, columns, ticks, logarithmic=logarithmic)
-        if len(columns) == 1:  # keep the points in the middle, not at the ends of the axis
-            axes.margins(x=0.8)
-        axes.set_ylabel(axis_label(metric))
-        _majority(axes, comparison, ticks, metric)
-        clip_to_score_range(axes, metric)
-        legend_below(figure, axes)
-        title = f"Test {metric.label} by number of labelled images: {comparison.title}"
-        return finish(figure, title=title, description="; ".join(parts) + ".")
+from s4mi.reporting.results.scores import Metric, class_value, metric_of, metrics_of, percent
+from s4mi.reporting.results.tables import LabelColumn, MeanScore
 
 
 def learning_curves(comparison: Comparison, runs: Sequence[ReportRun]) -> str | None:
@@ -278,17 +238,6 @@ def _heat(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
     axes.set_xlim(-0.5, counts.shape[1] - 0.5)
     axes.set_ylim(counts.shape[0] - 0.5, -0.5)
     axes.grid(visible=False)
-
-
-def _majority(axes: Axes, comparison: Comparison, ticks: Sequence[float], metric: Metric) -> None:
-    """Draw a dotted line at the score of the majority baseline, where it is known."""
-    known = [
-        (tick, i.mean)
-        for tick, f in zip(ticks, comparison.fractions, strict=True)
-        if (i := comparison.majority(f, metric))
-    ]
-    if known:
-        axes.plot(*zip(*known, strict=True), ":", color=INK, linewidth=1, marker="_", label=MAJORITY)
 
 
 def _label(comparison: Comparison, name: str) -> str:

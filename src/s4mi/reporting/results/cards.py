@@ -1,10 +1,10 @@
 """The head of a report: one card per data set and task, with what a clinician asks first.
 
-    no network     first of all, if no network is shown to beat the baseline without one
-    few labels     the best mean with the fewest labels, its interval, and whether its lead is significant
-    most labels    the same with the most labels tested
-    baseline       what colour, texture and shape alone reach, where that was tested
-    labels needed  how many labels a score takes, or why that is not told and what to add
+no network     first of all, if no network is shown to beat the baseline without one
+few labels     the best mean with the fewest labels, its interval, and whether its lead is significant
+most labels    the same with the most labels tested
+baseline       what colour, texture and shape alone reach, where that was tested
+labels needed  how many labels a score takes, or why that is not told and what to add
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,7 @@ from s4mi.reporting.results.findings import Findings, Ranking, majority_caveat
 from s4mi.reporting.results.label_efficiency import FULL
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import TASK_NAMES, Metric
+from s4mi.reporting.results.starts import random_starts
 from s4mi.reporting.results.tables import span
 from s4mi.reporting.results.training_length import length_sentence
 from s4mi.reporting.results.without_network import AtFraction, against_baseline
@@ -34,13 +35,15 @@ class TaskCard:
 
     Attributes:
         facts: seeds and images behind it, in one line.
-        alarm: why its scores are not to be trusted; empty if nothing is known.
+        alarm: why its scores are too optimistic; empty if nothing is known.
+        starts: which of its networks began from random weights although others were asked for; empty if none.
         sentences: the answer, most important first.
     """
 
     findings: Findings
     facts: str
     alarm: str
+    starts: str
     sentences: tuple[str, ...]
 
     @property
@@ -50,12 +53,13 @@ class TaskCard:
     @property
     def text(self) -> str:
         """The card as one paragraph."""
-        return f"{self.title}. {' '.join(filter(None, [self.alarm, *self.sentences]))} ({self.facts})"
+        return f"{self.title}. {' '.join(filter(None, [self.alarm, self.starts, *self.sentences]))} ({self.facts})"
 
 
 def task_card(findings: Findings, runs: Sequence[ReportRun]) -> TaskCard:
     """Make the card of one comparison; `runs` are those of the report."""
-    return TaskCard(findings, _facts(findings), _alarm(findings), tuple(_sentences(findings, runs)))
+    starts = " ".join(random_starts(findings.comparison.records))
+    return TaskCard(findings, _facts(findings), _alarm(findings), starts, tuple(_sentences(findings, runs)))
 
 
 def _sentences(findings: Findings, runs: Sequence[ReportRun]) -> Iterator[str]:

@@ -68,13 +68,8 @@ class MeanScore:
     @property
     def cell(self) -> Cell:
         """As a cell of a table, bold where it is the best."""
-        return self.cell_beside("")
-
-    def cell_beside(self, usual: str) -> Cell:
-        """As a cell of a table whose caption says the `usual` count: n is printed where it is another."""
         value = "" if self.interval is None else self.value
-        details = () if self.count == usual or (not value and not self.runs) else (self.count,)
-        return Cell(value, details=details, emphasis=BEST if self.best else "")
+        return Cell(value, details=(self.count,), emphasis=BEST if self.best else "")
 
 
 @dataclass(frozen=True)
@@ -169,17 +164,15 @@ def result_table(comparison: Comparison, metric: Metric) -> ResultTable:
 
 def score_table(results: ResultTable) -> Table:
     """Techniques down, label fractions across, the majority baseline last."""
-    usual = usual_count([score for row in results.rows for score in row.cells])
     rows: list[Row] = []
     for number, row in enumerate(results.rows):
         new = number > 0 and row.technique.backbone != results.rows[number - 1].technique.backbone
         kind: RowKind = "block" if results.by_backbone and new else ""
-        rows.append(table_row(technique_cell(row.technique), *(score.cell_beside(usual) for score in row.cells), kind=kind))
+        rows.append(table_row(technique_cell(row.technique), *(score.cell for score in row.cells), kind=kind))
     if results.reference:
         majority = Cell(MAJORITY, details=("no training",))
-        rows.append(table_row(majority, *(score.cell_beside(usual) for score in results.reference), kind="reference"))
-    mean = mean_caption(usual)
-    caption = mean if results.metric.higher_is_better else f"{mean} Lower is better."
+        rows.append(table_row(majority, *(score.cell for score in results.reference), kind="reference"))
+    caption = MEAN if results.metric.higher_is_better else f"{MEAN} Lower is better."
     if any(score.best for row in results.rows for score in row.cells):
         per = "column and backbone" if results.by_backbone else "column"
         caption += f" Bold: best mean per {per}, not necessarily a significant difference to the next best."
@@ -197,35 +190,18 @@ def detail_table(comparison: Comparison) -> Table:
     family = "segmentation" if comparison.task == "segmentation" else "classification"
     metrics = [metric for metric in metrics_of(comparison.task) if metric.name in DETAIL[family]]
     lower = ", ".join(metric.label for metric in metrics if not metric.higher_is_better)
-    every = [
-        MeanScore.of(comparison.interval(technique, column.fraction, metric), len(records), metric)
-        for technique, column, records in runs_by_cell(comparison)
-        for metric in metrics
-    ]
-    usual = usual_count(every)
     rows = []
     for technique, column, records in runs_by_cell(comparison):
         means = [(comparison.interval(technique, column.fraction, metric), metric) for metric in metrics]
-        scores = (MeanScore.of(interval, len(records), metric).cell_beside(usual) for interval, metric in means)
+        scores = (MeanScore.of(interval, len(records), metric).cell for interval, metric in means)
         rows.append(table_row(technique_cell(technique), column.title, *scores))
     return Table(
         title="Further test scores",
         subject=comparison.title,
         columns=(TECHNIQUE, LABELS, *(Column(metric.label[:1].upper() + metric.label[1:]) for metric in metrics)),
         rows=tuple(rows),
-        caption=f"{mean_caption(usual)} Lower is better for {lower}." if lower else mean_caption(usual),
+        caption=f"{MEAN} Lower is better for {lower}." if lower else MEAN,
     )
-
-
-def usual_count(scores: Sequence[MeanScore]) -> str:
-    """The most frequent count of seeds, such as `n = 3`; empty without scores."""
-    counts = Counter(score.count for score in scores if score.interval is not None)
-    return min(counts, key=lambda count: (-counts[count], count)) if counts else ""
-
-
-def mean_caption(usual: str) -> str:
-    """What a mean is, and over how many seeds where the cell does not say so."""
-    return f"{MEAN} {usual} where no other n is given." if usual else MEAN
 
 
 def label_columns(comparison: Comparison) -> tuple[LabelColumn, ...]:

@@ -16,6 +16,7 @@ from s4mi.reporting.results.paired_tests import ALPHA
 from s4mi.reporting.results.training_length import last_epoch_sentence, length_sentence
 from s4mi.reporting.results.without_network import baseline_sentence
 
+
 def finding_sentences(findings: Findings) -> list[str]:
     """Return the sentences on one comparison: no network, the three, training length; one if nothing was tested."""
     if not _is_tested(findings):

@@ -21,7 +21,7 @@ from s4mi.reporting.results.run_tables import run_table, unfinished_table
 from s4mi.reporting.results.runs import PretrainingRun, ReportRun, run_key, runs_by_key
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of
 from s4mi.reporting.results.starts import random_starts, tiny_networks
-from s4mi.reporting.results.table_model import Table
+from s4mi.reporting.results.table_model import Table, counted_once
 from s4mi.reporting.results.tables import ResultTable, detail_table, result_table, score_table, span
 from s4mi.reporting.results.unfinished_runs import UnfinishedRun, summary
 from s4mi.reporting.results.verdict import finding_sentences
@@ -224,7 +224,7 @@ def report_contents(
         cards=tuple(task_card(one, runs) for one in findings),
         remarks=(
             *nothing,
-            *random_starts(records, [run.record for run in pretrainings]),
+            *random_starts((), [run.record for run in pretrainings]),
             *summary_sentences(list(gains.values())),
         ),
         progress=progress,
@@ -267,16 +267,20 @@ def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask) -> TaskS
         patients=patients,
         gains=gained,
         test_images=len(_test_images(comparison, runs)),
-        scores=score_table(findings.table),
+        scores=counted_once(score_table(findings.table)),
         new_annotations=gains_table(gained) if gained else None,
-        paired=pair_table(pairs, comparison, metric),
-        classes=class_table(comparison, metric),
-        details=detail_table(comparison),
-        members=member_table(comparison, metric),
+        paired=_once(pair_table(pairs, comparison, metric)),
+        classes=_once(class_table(comparison, metric)),
+        details=counted_once(detail_table(comparison)),
+        members=_once(member_table(comparison, metric)),
         per_patient=patient_table(patients, subject=comparison.title) if patients else None,
         worst_patients=tuple(worst_patient_tables(patients, subject=comparison.title)) if patients else (),
-        costs=cost_table(comparison, metric),
+        costs=counted_once(cost_table(comparison, metric)),
     )
+
+
+def _once(table: Table | None) -> Table | None:
+    return None if table is None else counted_once(table)
 
 
 def _test_images(comparison: Comparison, runs: Sequence[ReportRun]) -> set[str]:

@@ -74,14 +74,14 @@ def write_report(
         runs, title=title, pretrainings=pretrainings, notes=notes, unfinished=unfinished, progress=progress,
         gains=gains, classification=classification, segmentation=segmentation,
     )  # fmt: skip
-    names = [dataset.name for dataset in contents.datasets]
+    places: dict[str | None, int] = {dataset.name: place for place, dataset in enumerate(contents.datasets)}
     tasks = [task for dataset in contents.datasets for task in dataset.tasks]
     text = (
         environment()
         .get_template("page.html.jinja")
         .render(
             report=contents,
-            pictures=sorted(sheets, key=lambda sheet: names.index(sheet.dataset) if sheet.dataset in names else len(names)),
+            pictures=sorted(sheets, key=lambda sheet: places.get(sheet.dataset, len(places))),
             figures={
                 task.scores.id: comparison_figures(task.comparison, task.results, contents.runs) for task in tasks
             },
