@@ -35,7 +35,7 @@ def test_the_report_notes_runs_without_a_result_and_leaves_out_others(tmp_path: 
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     for text in (
         "<title>mine",
-        "1 of 5 runs done; left: 2 failed, 2 ",
+        "1 of 5 runs done; left: 2 failed, 1 of late, 1 of later (no time left",
         "runs/waiting: not run: depends on runs/failed, which failed",
         "read this",
         "not included: 1 run in this folder that the study no longer lists",

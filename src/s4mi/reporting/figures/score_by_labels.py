@@ -25,7 +25,7 @@ from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.scores import Metric, score_of
 from s4mi.reporting.results.tables import MAJORITY, LabelColumn, MeanScore, label_columns
 
-WIDTH, HEIGHT = 5.0, 2.7
+WIDTH, HEIGHT = 4.5, 2.6
 NAMED = 7
 """Techniques with a colour and a name; of more, those with the best means at some number of labels have one."""
 GREY = "#868e96"
