@@ -202,8 +202,11 @@ def test_a_budget_is_planned_kept_and_printed(s4mi: Command, study: Path, tmp_pa
     assert lines[0] == "pretraining/simclr-seed0: skipped: the budget is exhausted"
     name = "runs/simclr-tiny_resnet-100pct-seed0"
     assert lines[1] == f"{name}: skipped: depends on pretraining/simclr-seed0, which was skipped"
-    assert lines[-2] == "3 runs skipped: rerun the same command with a larger budget to train them"
-    assert name in (out / "report.html").read_text()
+    assert lines[-2] == (
+        "0 of 3 runs done; left: 1 of simclr-seed0, 1 of transfer-from-scratch-tiny_resnet, 1 of simclr-tiny_resnet "
+        "(no time left: rerun the same command with a larger budget to train them)."
+    )
+    assert lines[-2] in (out / "report.html").read_text()
     assert s4mi("study", "run", study, "seeds=[0]", "budget=1 h", "-o", out, "--workers", "0").returncode == 0
     done = s4mi("study", "plan", study, "budget=1 h", "-o", out)
     assert re.fullmatch(r"budget 1 h, \d+ min left: 3 of 3 runs fit, one after the other", done.stdout.splitlines()[-1])

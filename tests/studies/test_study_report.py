@@ -6,7 +6,7 @@ from conftest import TRANSFER
 from made_records import record, write_run
 from s4mi.config import PlannedRun, make_run_config
 from s4mi.studies.events import RunOutcome
-from s4mi.studies.report import skipped_lines, write_study_report
+from s4mi.studies.report import write_study_report
 
 
 def outcomes(out: Path) -> list[RunOutcome]:
@@ -35,13 +35,9 @@ def test_the_report_notes_runs_without_a_result_and_leaves_out_others(tmp_path: 
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     for text in (
         "<title>mine",
-        "2 runs skipped, budget too small: runs/late, runs/later",
+        "1 of 5 runs done; left: 2 failed, 1 of late, 1 of later (no time left",
         "runs/waiting: not run: depends on runs/failed, which failed",
         "read this",
         "not included: 1 run in this folder that the study no longer lists",
     ):
         assert text in page
-
-
-def test_without_skipped_runs_there_is_no_line_on_them(tmp_path: Path) -> None:
-    assert skipped_lines(outcomes(tmp_path)[:3]) == []

@@ -7,7 +7,7 @@ import pytest
 
 from s4mi.config import make_study
 from s4mi.errors import S4miError
-from s4mi.studies.report import skipped_lines
+from s4mi.studies.progress_line import progress_line
 from s4mi.studies.run import run_study
 
 CONTENTS: dict[str, Any] = {
@@ -38,4 +38,5 @@ def test_the_other_runs_are_trained_and_the_report_says_which_were_not(
     assert full.record is not None
     assert (few.record, few.skipped, few.unsupported, few.failed) == (None, True, True, False)
     assert "has no labelled training image at 2 images" in few.reason
-    assert skipped_lines([few, full]) == [f"1 run skipped, a class would have no labelled image: {few.planned.name}"]
+    line = progress_line([few.planned, full.planned], {one.planned.name: one for one in (few, full)})
+    assert line == "1 of 2 runs done; left: 1 with a class without labels."

@@ -171,7 +171,7 @@ class _Study:
         self._ended, self._total, self._latest = 0, 1, ""
 
     def show(self, event: "Event") -> None:
-        from s4mi.studies.events import AttemptFailed, RunEnded, RunProgress, RunStarted, StudyChecked
+        from s4mi.studies.events import AttemptFailed, RunEnded, RunPostponed, RunProgress, RunStarted, StudyChecked
 
         match event:
             case StudyChecked():
@@ -183,6 +183,8 @@ class _Study:
             case AttemptFailed():
                 self._running.pop(event.planned.name, None)
                 self._bar.line(f"{event.planned.name}: failed, to be retried: {event.reason}")
+            case RunPostponed():
+                self._running.pop(event.planned.name, None)
             case RunEnded():
                 self._running.pop(event.outcome.planned.name, None)
                 self._ended += 1

@@ -196,16 +196,18 @@ class Study(os.PathLike[str]):
         Raises:
             S4miError: no run is finished, or several data sets or tasks fit.
         """
-        from s4mi.reporting.figures.results import score_by_fraction
+        from s4mi.reporting.figures.score_by_labels import missing, score_by_labels
+        from s4mi.reporting.results.scores import metric_of
 
         found = [one for one in self._comparisons() if dataset in (None, one.dataset) and task in (None, one.task)]
         if len(found) != 1:
             listed = ", ".join(f"{one.dataset} ({one.task})" for one in self._comparisons()) or "none"
             problem = "several comparisons fit" if found else "no such comparison"
             raise S4miError(f"{self.path}: {problem}; pass dataset= and task= of one of: {listed}")
-        svg = score_by_fraction(found[0])
+        metric = metric_of(found[0].task)
+        svg = score_by_labels(found[0], metric)
         if svg is None:
-            raise S4miError(f"{self.path}: no run has a test score yet")
+            raise S4miError(f"{self.path}: {missing(found[0], metric)}")
         return Figure(svg)
 
     def report(self, out: StrPath | None = None, *, title: str | None = None, sheets: bool = True) -> Report:

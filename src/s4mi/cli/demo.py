@@ -25,9 +25,10 @@ def demo(
     import joblib
 
     from s4mi.cli.console import setup_logging
-    from s4mi.cli.study import INTERRUPTED, exit_on_failures, report_outcomes
+    from s4mi.cli.study import INTERRUPTED, both, exit_on_failures, report_outcomes
     from s4mi.cli.study_progress import create_display
     from s4mi.studies.demo import NOTES, STUDY_FILE, demo_study, draw, example_sheets
+    from s4mi.studies.live_report import LiveReport
     from s4mi.studies.run import run_study
 
     setup_logging(facts=False)
@@ -35,13 +36,15 @@ def demo(
     if workers is None:
         workers = 2 if joblib.cpu_count() > 1 else 0
     study = demo_study(out, seeds=seeds, seconds=seconds - (time.monotonic() - start))
+    live = LiveReport(out, title="s4mi demonstration", notes=NOTES, images=example_sheets(manifests))
     try:
         with create_display() as display:
-            outcomes = run_study(study, out, workers=workers, on_event=display.handle)
+            outcomes = run_study(study, out, workers=workers, on_event=both(display.handle, live.handle))
     except KeyboardInterrupt:
+        live.interrupted()
         typer.echo("interrupted; rerun the same command to resume", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    report_outcomes(out, outcomes, title="s4mi demonstration", notes=NOTES, images=example_sheets(manifests))
+    report_outcomes(live, outcomes)
     typer.echo(
         f"next, use your own images: s4mi data import folder IMAGES -o datasets/mine, copy {out / STUDY_FILE}, replace "
         "its data sets with yours, and run: s4mi study run MY_STUDY.yaml -o results/mine"

@@ -8,8 +8,8 @@ import typer
 
 if TYPE_CHECKING:
     from s4mi.config import StudyConfig
-    from s4mi.reporting.writers.html import ReportImage
-    from s4mi.studies.events import RunOutcome
+    from s4mi.studies.events import Event, EventHandler, RunOutcome
+    from s4mi.studies.live_report import LiveReport
 
 app = typer.Typer(
     help="Compare techniques: every technique, label fraction and seed of one file.", no_args_is_help=True
@@ -91,7 +91,7 @@ def run(
     ),
     sheets: bool = typer.Option(True, "--sheets/--no-sheets", help="Include test images in the report."),
 ) -> None:  # fmt: skip
-    """Train all unfinished runs and write DIR/report.html.
+    """Train all unfinished runs and write DIR/report.html, which is updated while they are trained.
 
     A failed run is retried once and does not stop the others; failure.json and log.txt in its folder contain the
     reason. After any interruption, rerun the same command to resume.
@@ -103,6 +103,7 @@ def run(
     from s4mi.cli.console import setup_logging
     from s4mi.cli.study_progress import create_display
     from s4mi.config import load_study
+    from s4mi.studies.live_report import LiveReport
     from s4mi.studies.run import run_study
     from s4mi.studies.run_state import older_defaults
 
@@ -110,14 +111,16 @@ def run(
     study = load_study(study_file, overrides or ())
     if note := older_defaults(out):
         typer.echo(note, err=True)
+    live = LiveReport(out, title=study_file.stem, sheets=sheets)
     try:
         with create_display() as display:
             worker_count = int(ray is None) if workers is None else workers
-            outcomes = run_study(study, out, workers=worker_count, ray=ray, on_event=display.handle)
+            outcomes = run_study(study, out, workers=worker_count, ray=ray, on_event=both(display.handle, live.handle))
     except KeyboardInterrupt:
+        live.interrupted()
         typer.echo(f"interrupted: {_finished_count(study, out)}; rerun the same command to resume", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    report_outcomes(out, outcomes, title=study_file.stem, sheets=sheets)
+    report_outcomes(live, outcomes)
     exit_on_failures(outcomes)
 
 
@@ -130,28 +133,29 @@ def _finished_count(study: "StudyConfig", out: Path) -> str:
     return f"{sum(RunDir(out / run.name).finished for run in runs)} of {len(runs)} runs finished"
 
 
-def report_outcomes(
-    out: Path,
-    outcomes: Sequence["RunOutcome"],
-    *,
-    title: str,
-    notes: Sequence[str] = (),
-    images: Sequence["ReportImage"] = (),
-    sheets: bool = True,
-) -> None:
-    """Print the result tables of a study and write its report; see `write_study_report`."""
+def both(first: "EventHandler", second: "EventHandler") -> "EventHandler":
+    """Return a handler that calls two."""
+
+    def handle(event: "Event") -> None:
+        first(event)
+        second(event)
+
+    return handle
+
+
+def report_outcomes(live: "LiveReport", outcomes: Sequence["RunOutcome"]) -> None:
+    """Print the result tables of a study and write its report."""
     from s4mi.cli.console import print_gains, print_result_table
-    from s4mi.formatting import plural
     from s4mi.records import RunRecord
     from s4mi.reporting.results.tables import result_tables
-    from s4mi.studies.report import write_study_report
+    from s4mi.studies.progress_line import progress_line
 
     for table in result_tables([one.record for one in outcomes if isinstance(one.record, RunRecord)]):
         print_result_table(table)
-    written = write_study_report(out, outcomes, title=title, notes=notes, images=images, sheets=sheets)
+    written = live.finish(outcomes)
     print_gains(written.gains)
-    if skipped := sum(one.skipped and not one.unsupported for one in outcomes):
-        typer.echo(f"{plural(skipped, 'run')} skipped: rerun the same command with a larger budget to train them")
+    if any(one.record is None for one in outcomes):
+        typer.echo(progress_line([one.planned for one in outcomes], {one.planned.name: one for one in outcomes}))
     typer.echo(f"report: {written.files[0]}")
 
 

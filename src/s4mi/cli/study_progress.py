@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from s4mi.config import PlannedRun
-    from s4mi.studies.events import Event, RunOutcome, StudyChecked
+    from s4mi.studies.events import Event, RunOutcome, RunStarted, StudyChecked
     from s4mi.training.progress import Progress
 
 MAX_FAILURES = 5
@@ -40,18 +40,28 @@ class ProgressLines(Display):
     """Prints starts and results on standard output, and failures on standard error."""
 
     def handle(self, event: "Event") -> None:
-        from s4mi.studies.events import AttemptFailed, RunEnded, RunProgress, RunStarted, StudyChecked, StudyStopping
+        from s4mi.studies.events import (
+            AttemptFailed,
+            RunEnded,
+            RunPostponed,
+            RunProgress,
+            RunStarted,
+            StudyChecked,
+            StudyStopping,
+        )
 
         match event:
             case StudyChecked():
                 for line in _check_lines(event):
                     typer.echo(line)
             case RunStarted():
-                typer.echo(f"{event.planned.name}: started{'' if event.attempt == 1 else ' again'}")
+                typer.echo(f"{event.planned.name}: {_started(event)}")
             case RunProgress():
                 pass
             case AttemptFailed():
                 typer.echo(f"{event.planned.name}: failed, will be retried: {event.reason}", err=True)
+            case RunPostponed():
+                typer.echo(f"{event.planned.name}: postponed: {event.reason}")
             case RunEnded():
                 typer.echo(outcome_line(event.outcome), err=event.outcome.failed)
             case StudyStopping():
@@ -88,7 +98,15 @@ class ProgressTable(Display):
         self._live.stop()
 
     def handle(self, event: "Event") -> None:
-        from s4mi.studies.events import AttemptFailed, RunEnded, RunProgress, RunStarted, StudyChecked, StudyStopping
+        from s4mi.studies.events import (
+            AttemptFailed,
+            RunEnded,
+            RunPostponed,
+            RunProgress,
+            RunStarted,
+            StudyChecked,
+            StudyStopping,
+        )
 
         match event:
             case StudyChecked():
@@ -105,6 +123,8 @@ class ProgressTable(Display):
             case AttemptFailed():
                 self._deactivate(event.planned.name)
                 self._failures = {**self._failures, event.planned.name: f"will be retried: {event.reason}"}
+            case RunPostponed():
+                self._deactivate(event.planned.name)
             case RunEnded():
                 self._end(event.outcome)
                 self._print(outcome_line(event.outcome), style="red" if event.outcome.failed else None)
@@ -210,6 +230,13 @@ def outcome_line(outcome: "RunOutcome") -> str:
         return f"{name}: {epochs} in {seconds}, not scored"
     part = "validation" if record.test is None else "test"
     return f"{name}: {record.metric} {score:.3f} on {plural(scores.images, f'{part} image')}, in {seconds}"
+
+
+def _started(event: "RunStarted") -> str:
+    """Whether a run begins, is retried, or goes on after an interruption."""
+    if event.epochs:
+        return f"goes on after epoch {event.epochs} of {event.planned.config.epochs}"
+    return "started" if event.attempt == 1 else "started again"
 
 
 def _check_lines(event: "StudyChecked") -> list[str]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
@@ -15,6 +16,9 @@ from s4mi.reporting.writers.csv import write_csv
 from s4mi.reporting.writers.html import ReportImage, ReportRun, load_pretrainings, load_runs, write_report
 from s4mi.reporting.writers.markdown_latex import CSV, FORMATS, PAGE, check_ending, write_text
 from s4mi.training.versions import version_note
+
+Sheets = bool | Literal["drawn"]
+"""Whether a page shows test images; `drawn`: only those that an earlier report has drawn."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,11 @@ def report(
     out: Path,
     *,
     title: str | None = None,
-    sheets: bool = True,
+    sheets: Sheets = True,
     more: Sequence[ReportImage] = (),
     notes: Sequence[str] = (),
     only: Collection[str] | None = None,
+    progress: str = "",
 ) -> ReportResult:
     """Write the report on all finished runs at or below `folder` to `out`: `.html`, `.csv`, `.md` or `.tex`.
 
@@ -53,6 +58,7 @@ def report(
         notes: further notes for the head of the report.
         only: folders, below `folder`, of the runs to include; a note counts the others. Runs on older versions of the
             same data set still count for the effect of new annotations. None: all runs.
+        progress: how many runs of a study are done and what is left, in one line for the head.
 
     Raises:
         S4miError: the folder does not exist or contains no run, or `out` has an unknown extension.
@@ -77,7 +83,7 @@ def report(
     files: tuple[Path, ...] = (out,)
     gains = gains_by_task(runs, older)
     if out.suffix.lower() == PAGE:
-        shown, missing = sheets_of(folder, runs) if sheets else ([], [])
+        shown, missing = sheets_of(folder, runs, draw=sheets is True) if sheets else ([], [])
         notes, shown = [*notes, *missing], [*more, *shown]
         write_report(
             runs,
@@ -87,14 +93,16 @@ def report(
             notes=notes,
             sheets=shown,
             unfinished=unfinished,
+            progress=progress,
             gains=gains,
         )
     elif out.suffix.lower() == CSV:
         files = write_csv(runs, out)
     else:
         contents = report_contents(
-            runs, title=title, pretrainings=pretrainings, notes=notes, unfinished=unfinished, gains=gains
-        )
+            runs, title=title, pretrainings=pretrainings, notes=notes, unfinished=unfinished, progress=progress,
+            gains=gains,
+        )  # fmt: skip
         write_text(contents, out)
     lines = (*notes, *(run.line for run in unfinished))
     return ReportResult(len(runs), len(pretrainings), lines, files, tuple(gains.values()))
@@ -109,11 +117,15 @@ def _excluded(others: int, older: Sequence[ReportRun]) -> Iterator[str]:
         yield f"not included: {plural(others, 'run')} in this folder that the study no longer lists"
 
 
-def sheets_of(folder: Path, runs: Sequence[ReportRun]) -> tuple[list[ReportImage], list[str]]:
-    """Return the contact sheets of these runs, and a note on each that cannot be shown."""
+def sheets_of(folder: Path, runs: Sequence[ReportRun], *, draw: bool = True) -> tuple[list[ReportImage], list[str]]:
+    """Return the contact sheets of these runs, and a note on each that cannot be shown.
+
+    Args:
+        draw: draw those that are not there yet; otherwise they are missing without a note.
+    """
     if not runs:
         return [], []
     # Imported here, as torch takes seconds to import and nothing else in a report needs it.
     from s4mi.visualisation.render import study_sheets
 
-    return study_sheets(folder, runs)
+    return study_sheets(folder, runs, draw=draw)

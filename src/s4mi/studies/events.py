@@ -50,10 +50,11 @@ class StudyChecked:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run starts, or resumes from its checkpoint; `attempt` counts from 1."""
+    """A run starts, or resumes from its checkpoint; `attempt` counts from 1, `epochs` were finished before."""
 
     planned: PlannedRun
     attempt: int
+    epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,14 @@ class AttemptFailed:
 
 
 @dataclass(frozen=True)
+class RunPostponed:
+    """A run was stopped, as it would exceed the budget; it goes on if there is time for it later."""
+
+    planned: PlannedRun
+    reason: str
+
+
+@dataclass(frozen=True)
 class RunEnded:
     """A run is finished, skipped or given up."""
 
@@ -84,5 +93,5 @@ class StudyStopping:
     """The study was asked to stop and waits until its runs have completed their current step."""
 
 
-Event = StudyChecked | RunStarted | RunProgress | AttemptFailed | RunEnded | StudyStopping
+Event = StudyChecked | RunStarted | RunProgress | AttemptFailed | RunPostponed | RunEnded | StudyStopping
 EventHandler = Callable[[Event], None]

@@ -1,18 +1,23 @@
-"""Order of a study's runs: a run starts after the run it depends on, and failed runs are retried last."""
+"""Order of a study's runs: a run starts after the run it depends on, and failed runs are retried last.
+
+Which of the runs that are ready starts next is a choice of the budget; without one, it is the first of the order.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from s4mi.config import PlannedRun
+from s4mi.studies.order import Importance
 
 MAX_ATTEMPTS = 2
 """Attempts per run: the cause of a failure, such as a shortage of memory, may be over by the second."""
 
 
 class RunQueue:
-    """Pending, active and finished runs of a study."""
+    """Pending, active and finished runs of a study, in the order of `runs`, or by `order` if that is set."""
 
     def __init__(self, runs: Sequence[PlannedRun], *, max_attempts: int = MAX_ATTEMPTS) -> None:
+        self.order: Mapping[str, Importance] | None = None
         self._pending = {run.name: run for run in runs}
         self._active: set[str] = set()
         self._finished: set[str] = set()
@@ -29,19 +34,39 @@ class RunQueue:
         """Runs that have not started, or wait for a retry."""
         return list(self._pending.values())
 
-    def start_next(self) -> PlannedRun | None:
-        """Return the next run and mark it active; None while every pending run depends on an unfinished one.
+    @property
+    def active(self) -> bool:
+        """Whether any run is active."""
+        return bool(self._active)
 
-        Of the runs with the fewest attempts, the first in the order of the plan.
-        """
+    @property
+    def ready(self) -> list[PlannedRun]:
+        """Pending runs that depend on no unfinished one: those with the fewest attempts first, then by the order."""
         ready = [run for run in self._pending.values() if run.needs is None or run.needs in self._finished]
-        if not ready:
-            return None
-        run = min(ready, key=lambda run: self._attempts[run.name])
+        if self.order is not None:
+            order = self.order
+            ready.sort(key=lambda run: order[run.name])
+        return sorted(ready, key=lambda run: self._attempts[run.name])
+
+    def start(self, run: PlannedRun) -> None:
+        """Mark a run that is ready active."""
         del self._pending[run.name]
         self._active.add(run.name)
         self._attempts[run.name] += 1
-        return run
+
+    def start_next(self) -> PlannedRun | None:
+        """Return the first run that is ready and mark it active; None while every pending run depends on another."""
+        ready = self.ready
+        if not ready:
+            return None
+        self.start(ready[0])
+        return ready[0]
+
+    def postpone(self, run: PlannedRun) -> None:
+        """Return an active run to the pending ones; the attempt does not count."""
+        self._remove(run)
+        self._attempts[run.name] -= 1
+        self._pending[run.name] = run
 
     def attempt(self, run: PlannedRun) -> int:
         """Number of attempts so far."""

@@ -9,6 +9,7 @@ from s4mi.errors import S4miError
 from s4mi.records import finished_runs, read_any_record
 from s4mi.studies.budget import runs_within_budget
 from s4mi.studies.cost_model import CostModel
+from s4mi.studies.order import importance
 from s4mi.studies.run_id import read_metadata, run_identities
 from s4mi.studies.run_state import RunState, check_study_format, run_state
 from s4mi.studies.run_store import RunLocation, run_locations
@@ -131,7 +132,9 @@ def _seconds_spent(locations: Sequence[RunLocation]) -> float:
 def _fits(states: Sequence[RunState], seconds: dict[str, float | None], budget_left: float | None) -> dict[str, bool]:
     if budget_left is None:
         return {}
+    order = importance([state.planned for state in states])
     pending = [(state.planned, seconds[state.planned.name]) for state in states if not (state.record or state.conflict)]
+    pending.sort(key=lambda run: order[run[0].name])
     return runs_within_budget(pending, seconds_left=budget_left)
 
 

@@ -4,15 +4,13 @@ import logging
 import multiprocessing
 import signal
 import sys
-import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from types import FrameType
 from typing import Self, final
 
 from s4mi.config import PlannedRun
@@ -265,31 +263,3 @@ def _drain(connection: Connection) -> None:
     with suppress(EOFError, OSError):
         while connection.poll():
             connection.recv()
-
-
-@dataclass
-class StopRequest:
-    """Whether the study was asked to stop."""
-
-    requested: bool = False
-
-
-@contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """Turn the first Ctrl-C or SIGTERM into a request, and the second into an immediate KeyboardInterrupt."""
-    request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
-        yield request
-        return
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if request.requested:
-            raise KeyboardInterrupt
-        request.requested = True
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

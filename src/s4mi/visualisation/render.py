@@ -41,13 +41,16 @@ log = logging.getLogger("s4mi")
 
 
 def study_sheets(
-    folder: Path, runs: Sequence[ReportRun], *, seconds: float = SECONDS
+    folder: Path, runs: Sequence[ReportRun], *, seconds: float = SECONDS, draw: bool = True
 ) -> tuple[list[ReportImage], list[str]]:
     """Draw every sheet of the runs below `folder`, by data set and task, and note which cannot be drawn and why.
 
     Sheets are cached in `folder`/sheets.
+
+    Args:
+        draw: draw those that are not cached; otherwise they are left out, without a note.
     """
-    renderer = _Renderer(folder, deadline=time.monotonic() + seconds)
+    renderer = _Renderer(folder, deadline=time.monotonic() + seconds, draws=draw)
     sheet_runs = [SheetRun(run, _run_folder(folder, run)) for run in runs]
     sheets: list[ReportImage] = []
     notes: list[str] = []
@@ -71,6 +74,8 @@ def study_sheets(
                 missing.setdefault(_reason(error, folder), []).append(sheet.subject)
         name = f"{comparison.dataset}, {TASK_NAMES[comparison.task]}"
         notes += [f"{name}: could not draw {', '.join(subjects)}: {reason}" for reason, subjects in missing.items()]
+    if not draw:
+        return sheets, []
     if not notes:  # a sheet that could not be drawn now may be used again
         renderer.cache.prune()
     return sheets, notes
@@ -79,8 +84,9 @@ def study_sheets(
 class _Renderer:
     """Draws the sheets that are not cached, until the deadline."""
 
-    def __init__(self, folder: Path, *, deadline: float) -> None:
+    def __init__(self, folder: Path, *, deadline: float, draws: bool) -> None:
         self.cache = SheetCache(folder)
+        self._draws = draws
         self._deadline = deadline
         self._bytes = 0
         self._manifests: dict[Path, Manifest] = {}
@@ -104,6 +110,8 @@ class _Renderer:
         cached = self.cache.get(sheet.kind, key)
         if cached is not None:
             return cached
+        if not self._draws:
+            raise S4miError("not drawn yet")
         if time.monotonic() > self._deadline:
             raise S4miError("time limit for pictures reached; run s4mi report again to draw the rest")
         if sheet.needs_weights and not all(RunDir(run.path).best.exists() for run in sheet.runs):

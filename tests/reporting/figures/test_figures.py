@@ -13,10 +13,12 @@ from made_records import epochs, record
 from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord
 from s4mi.reporting.figures import results as figures
+from s4mi.reporting.figures.score_by_labels import score_by_labels
 from s4mi.reporting.figures.style import COLOURS, LineStyle, draw_intervals
 from s4mi.reporting.figures.svg import INK
 from s4mi.reporting.results.comparison import Comparison, Technique, compare
 from s4mi.reporting.results.runs import ReportRun
+from s4mi.reporting.results.scores import metric_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 BEST = Technique("transfer", "resnet10")
@@ -37,7 +39,7 @@ def curves(comparison: Comparison) -> str | None:
 
 
 DRAW: dict[str, Callable[[Comparison], str | None]] = {
-    "score": figures.score_by_fraction,
+    "score": lambda comparison: score_by_labels(comparison, metric_of(comparison.task)),
     "cost": figures.cost_score,
     "class": figures.per_class_bars,
     "confusion": lambda comparison: figures.confusion(comparison, BEST, fraction=100),
@@ -108,9 +110,9 @@ def test_ids_of_two_figures_never_clash_and_every_reference_holds() -> None:
 
 
 def test_score_by_fraction_says_the_numbers_and_names_every_technique() -> None:
-    svg = figures.score_by_fraction(compare(study())[0])
-    assert "transfer · resnet10 at 10 %: 0.535 ± 0.064 (n = 2)" in svg
-    assert {"10 %", "100 %", "48", "480", "cass · resnet10", "transfer · resnet10"} <= set(texts(svg))
+    svg = DRAW["score"](compare(study())[0])
+    assert "transfer · resnet10 with 48: 0.535 ± 0.064 (n = 2)" in svg
+    assert {"10 %", "100 %", "48", "480", "CASS · resnet10", "transfer · resnet10"} <= set(texts(svg))
 
 
 def test_without_a_test_score_there_is_no_figure_but_the_learning_curves() -> None:

@@ -26,8 +26,8 @@ def test_each_member_has_its_mean_over_seeds_and_how_often_it_was_selected() -> 
     (comparison,) = compare([*RUNS, record(0.5, task="segmentation", method="dedl")])
     table = member_table(comparison, metric_of("segmentation"))
     assert [tuple(cell.text for cell in row.cells) for row in table.rows] == [
-        ("cross_teaching", "10 %", "cnn", "0.700 (0.000–1.000)", "1 of 2 runs"),
-        ("cross_teaching", "10 %", "transformer", "0.800 (0.000–1.000)", "1 of 2 runs"),
+        ("cross teaching", "10 %", "cnn", "0.700 (0.000–1.000)", "1 of 2 runs"),
+        ("cross teaching", "10 %", "transformer", "0.800 (0.000–1.000)", "1 of 2 runs"),
     ]
 
 

@@ -160,7 +160,7 @@ def test_pre_training_is_told_beside_the_cost_of_a_run_and_never_in_it(tmp_path:
     shown = page(tmp_path, [], [ReportRun(run, (), "", f"{run.seed}") for run in runs]).text
     assert "2 min + 5 min pre-training" in shown
     assert "Pre-training comes on top, once for all the runs that start from it." in shown
-    assert "shared by all runs that start from it: 5 min for dino · tiny_resnet" in shown
+    assert "shared by all runs that start from it: 5 min for DINO · tiny_resnet" in shown
     assert "tiny_resnet after 20 epochs of dino on 480 images" in shown
 
 

@@ -23,7 +23,7 @@ def test_the_first_line_names_the_arms_and_networks_and_how_many_runs() -> None:
     )
     assert "S4MI_WEIGHTS" in line
     given = [ReportRun(each, (), "", f"runs/{n}") for n, each in enumerate(runs)]
-    assert report_contents(given, title="title").verdict[0] == line
+    assert report_contents(given, title="title").cards[0].starts == line
 
 
 def test_random_weights_that_were_asked_for_and_weights_that_were_found_need_no_line() -> None:

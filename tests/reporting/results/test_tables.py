@@ -153,7 +153,7 @@ def test_the_majority_row_stands_under_macro_f1_alone() -> None:
 def test_the_table_marks_the_best_and_says_so() -> None:
     table = score_table(result_tables(study())[0])
     assert {len(row.cells) for row in table.rows} == {3}
-    assert [row.cells[0].plain for row in table.rows if row.cells[1].emphasis] == ["cass (resnet10)"]
+    assert [row.cells[0].plain for row in table.rows if row.cells[1].emphasis] == ["CASS (resnet10)"]
     assert "Bold: best mean per column" in table.caption
     assert "Bold" not in score_table(result_tables([record()])[0]).caption, "a single technique has no best"
 

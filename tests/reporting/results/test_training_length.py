@@ -12,7 +12,8 @@ from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import metric_of
 from s4mi.reporting.results.tables import result_table
 from s4mi.reporting.results.training_length import last_epoch_sentence, last_score, length_sentence
-from s4mi.reporting.results.verdict import verdict
+from s4mi.reporting.results.verdict import finding_sentences
+from s4mi.reporting.writers.contents import report_contents
 from s4mi.reporting.writers.csv import runs_csv
 
 IOU = metric_of("segmentation")
@@ -36,8 +37,8 @@ def test_long_runs_need_no_sentence() -> None:
 def test_runs_that_ended_improving_or_made_few_steps_are_counted() -> None:
     runs = [made(steps=400, ended_improving=True), made(1, steps=30), made(2, steps=400), made(3)]
     assert length_sentence(runs) == (
-        "Training length: in 1 of 3 runs the best epoch was the last (dedl · resnet10), so that more steps may raise "
-        "their scores; 1 of 3 made fewer than 200 optimiser steps (dedl · resnet10)."
+        "Training length: in 1 of 3 runs the best epoch was the last (U-Net (DEDL) · resnet10), so that more steps may "
+        "raise their scores; 1 of 3 made fewer than 200 optimiser steps (U-Net (DEDL) · resnet10)."
     )
 
 
@@ -50,15 +51,16 @@ def test_the_last_epoch_is_compared_over_the_runs_where_it_is_another() -> None:
     assert [last_score(run) for run in runs] == [0.7, 0.8, None]
 
 
-def test_the_sentences_follow_the_verdict_on_one_comparison_and_the_first_that_on_several() -> None:
-    def said(*runs: RunRecord) -> list[str]:
-        return verdict([findings_of(each, result_table(each, metric_of(each.task))) for each in compare(list(runs))])
+def test_the_sentences_follow_those_on_the_scores_and_a_card_has_the_first() -> None:
+    def said(run: RunRecord) -> list[str]:
+        (comparison,) = compare([run])
+        return finding_sentences(findings_of(comparison, result_table(comparison, metric_of(comparison.task))))
 
     short = made(steps=30, last=0.7)
     assert [sentence.partition(":")[0] for sentence in said(short)[3:]] == ["Training length", "Last epoch"]
-    other = made(steps=400, dataset="cells")
-    assert [sentence.partition(":")[0] for sentence in said(short, other)[3:]] == ["Training length"]
     assert len(said(made(steps=400))) == 3
+    (card,) = report_contents([ReportRun(short, (), "", "a")], title="t").cards
+    assert card.sentences[-1].startswith("Training length: ")
 
 
 def test_the_table_of_runs_has_the_steps_and_the_score_of_the_last_epoch() -> None:

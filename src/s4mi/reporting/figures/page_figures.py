@@ -1,34 +1,36 @@
 """The figures of one comparison with their captions, as shown on the page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from s4mi.formatting import duration
 from s4mi.reporting.figures import results as figures
-from s4mi.reporting.figures.score_bars import fraction_bars
+from s4mi.reporting.figures.score_by_labels import caption, missing, score_by_labels
 from s4mi.reporting.figures.svg import CaptionedFigure
+from s4mi.reporting.results.cards import TaskCard
 from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.costs import cost_rows
 from s4mi.reporting.results.findings import rank
 from s4mi.reporting.results.runs import ReportRun
-from s4mi.reporting.results.scores import Metric, metric_of, percent
+from s4mi.reporting.results.scores import metric_of, percent
 from s4mi.reporting.results.tables import ResultTable
+
+
+def card_figure(card: TaskCard) -> CaptionedFigure | str:
+    """The one figure of a card, or what is missing for it."""
+    comparison, metric = card.findings.comparison, card.findings.table.metric
+    svg = score_by_labels(comparison, metric)
+    return missing(comparison, metric) if svg is None else CaptionedFigure(Markup(svg), caption(comparison, metric))
 
 
 def comparison_figures(
     comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun]
 ) -> tuple[CaptionedFigure, ...]:
-    """Draw every figure of a comparison for which there is data, with its caption."""
+    """Draw every further figure of a comparison for which there is data, with its caption."""
     metric = table.metric
     without = " and without labels" if comparison.fractions[0] == 0 else ""
     drawn = [
-        (
-            figures.score_by_fraction(comparison, metric=metric),
-            f"Test {metric.label} by number of labelled images. Points are means over seeds with 95 % confidence "
-            "intervals; small dots are single seeds." + _at_zero(comparison),
-        ),
-        *_fraction_bars(comparison, metric),
         (
             figures.cost_score(comparison, metric=metric),
             f"Test {metric.label} by training time, a point per label fraction, larger for more labels."
@@ -49,17 +51,6 @@ def comparison_figures(
     return tuple(CaptionedFigure(Markup(svg), caption) for svg, caption in drawn if svg)
 
 
-def _fraction_bars(comparison: Comparison, metric: Metric) -> Iterator[tuple[str | None, str]]:
-    """Bars by label fraction, in segmentation only, as in the paper."""
-    if comparison.task == "segmentation":
-        yield (
-            fraction_bars(comparison, metric),
-            f"The paper’s Figure 5 for this data: test {metric.label} at each label fraction. Bars are means, whiskers "
-            "95 % confidence intervals over seeds; one seed has none."
-            + (" Techniques that use no labels are at 0 %." if comparison.fractions[0] == 0 else ""),
-        )
-
-
 def _confusion(comparison: Comparison, table: ResultTable) -> tuple[str | None, str]:
     """Confusion matrix of the best technique at the largest label fraction that was tested."""
     rankings = [ranking for column in range(len(table.columns)) if (ranking := rank(table, column))]
@@ -76,16 +67,6 @@ def _confusion(comparison: Comparison, table: ResultTable) -> tuple[str | None, 
     svg = figures.confusion(comparison, best, fraction=fraction)
     title = f"Confusion matrix of {best.label} at {percent(fraction)} of the labels"
     return svg, f"{title}: test images summed over seeds; {shares}."
-
-
-def _at_zero(comparison: Comparison) -> str:
-    """Note on 0 % of the labels, if a technique was trained without labels."""
-    if comparison.fractions[0] > 0:
-        return ""
-    return (
-        " At 0 % no training annotation was used; validation masks assigned classes to the clusters. The dotted line "
-        "is the mean at 0 %."
-    )
 
 
 def _shared_cost(comparison: Comparison) -> str:

@@ -5,7 +5,7 @@ Every function returns an `<svg>` with a description in words, or None without d
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,16 +15,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from s4mi.formatting import plural
+from s4mi.reporting.figures.direct_labels import EndLabel, label_ends
 from s4mi.reporting.figures.style import (
     LINES,
     WIDTH,
     LineStyle,
     annotate_points,
     axis_label,
-    clip_to_score_range,
     draw_intervals,
     epoch_axis,
-    label_fractions,
     legend_below,
     line_style,
     line_styles,
@@ -36,46 +35,11 @@ from s4mi.reporting.figures.svg import BLUE, INK, drawing, finish
 from s4mi.reporting.results.comparison import Comparison, Technique, interval_over, technique_of
 from s4mi.reporting.results.fit_costs import training_seconds
 from s4mi.reporting.results.runs import ReportRun
-from s4mi.reporting.results.scores import Metric, class_value, metric_of, metrics_of, percent, score_of
-from s4mi.reporting.results.tables import MAJORITY, LabelColumn, MeanScore, label_columns
+from s4mi.reporting.results.scores import Metric, class_value, metric_of, metrics_of, percent
+from s4mi.reporting.results.tables import LabelColumn, MeanScore
 
-
-def score_by_fraction(comparison: Comparison, *, metric: Metric | None = None) -> str | None:
-    """Draw the test score by number of labelled images: mean, interval and single seeds of every technique."""
-    metric = metric or metric_of(comparison.task)
-    with drawing():
-        figure, axes = one_axes(height=2.5)
-        columns = label_columns(comparison)
-        ticks, logarithmic = tick_positions(columns)
-        parts = []
-        for index, (technique, look) in enumerate(line_styles(comparison).items()):
-            # Techniques are shifted sideways so that no error bar hides another.
-            step = min(0.03, 0.12 / len(comparison.techniques)) * (index - (len(comparison.techniques) - 1) / 2)
-            points = []
-            for column, tick in zip(columns, ticks, strict=True):
-                interval = comparison.interval(technique, column.fraction, metric)
-                if interval is None:
-                    continue
-                x = tick * 10**step if logarithmic else tick + step * (ticks[-1] - ticks[0] or 1)
-                points.append((x, interval))
-                seeds = [score_of(record, metric) for record in comparison.at(technique, column.fraction)]
-                known = [score for score in seeds if score is not None]
-                axes.plot([x] * len(known), known, ".", color=look.colour, alpha=0.45, markersize=4)
-                parts.append(f"{technique.label} at {column.title}: {MeanScore.of(interval, interval.n, metric).text}")
-            draw_intervals(axes, points, look, label=technique.label)
-            if points and all(column.most == 0 for column in columns if comparison.at(technique, column.fraction)):
-                axes.axhline(points[0][1].mean, color=look.colour, linestyle=":", linewidth=0.9, zorder=0)
-        if not parts:
-            return None
-        label_fractions(axes, columns, ticks, logarithmic=logarithmic)
-        if len(columns) == 1:  # keep the points in the middle, not at the ends of the axis
-            axes.margins(x=0.8)
-        axes.set_ylabel(axis_label(metric))
-        _majority(axes, comparison, ticks, metric)
-        clip_to_score_range(axes, metric)
-        legend_below(figure, axes)
-        title = f"Test {metric.label} by number of labelled images: {comparison.title}"
-        return finish(figure, title=title, description="; ".join(parts) + ".")
+NAMED_WIDTH = 5.0
+"""Width in inches of a figure with names right of its lines."""
 
 
 def learning_curves(comparison: Comparison, runs: Sequence[ReportRun]) -> str | None:
@@ -88,14 +52,14 @@ def learning_curves(comparison: Comparison, runs: Sequence[ReportRun]) -> str | 
     fractions = sorted({comparison.fractions[0], labelled[0], labelled[-1]})
     runs = [run for run in runs if run.epochs and run.record.fit is None and run.record.label_fraction in fractions]
     runs = [run for run in runs if run.record in comparison.records]
-    if not runs:
+    if not any(len(run.epochs) > 1 for run in runs):  # a single epoch is no curve
         return None
     runs.sort(key=lambda run: (technique_of(run.record), run.record.label_fraction, run.record.seed))
     looks = line_styles(comparison)
     dashes = {fraction: LINES[i % len(LINES)] for i, fraction in enumerate(reversed(fractions))}
     metric = runs[0].record.metric
     with drawing():
-        figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
+        figure = Figure(figsize=(NAMED_WIDTH, 3.7), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True)
         for run in runs:
             look = looks[technique_of(run.record)]
@@ -105,14 +69,13 @@ def learning_curves(comparison: Comparison, runs: Sequence[ReportRun]) -> str | 
         above.set_ylabel("training loss")
         below.set_ylabel(f"validation {_label(comparison, metric)}")
         epoch_axis(below)
-        for technique in dict.fromkeys(technique_of(run.record) for run in runs):
-            look = looks[technique]
-            below.plot([], [], marker=look.marker, color=look.colour, markersize=5, label=technique.label)
-        for fraction in fractions if len(fractions) > 1 else ():
-            below.plot(
-                [], [], color=INK, linestyle=dashes[fraction], linewidth=0.9, label=f"{percent(fraction)} labels"
-            )
-        legend_below(figure, below)
+        if len(fractions) > 1:
+            for fraction in fractions:
+                label = f"{percent(fraction)} labels"
+                below.plot([], [], color=INK, linestyle=dashes[fraction], linewidth=0.9, label=label)
+            legend_below(figure, below)
+        figure.canvas.draw()  # the names are placed where the lines are drawn
+        label_ends(below, _last_scores(runs, metric, looks))
         title = f"Learning curves of {plural(len(runs), 'run')}: {comparison.title}"
         epochs = sorted(run.record.best_epoch for run in runs)
         description = (
@@ -200,13 +163,17 @@ def per_class_bars(comparison: Comparison, *, metric: Metric | None = None) -> s
 
 
 def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str | None:
-    """Draw mean test score by mean training time; a point per technique and label fraction, larger for more labels."""
+    """Draw mean test score by mean training time; a point per technique and label fraction, larger for more labels.
+
+    None with fewer than two points.
+    """
     metric = metric or metric_of(comparison.task)
     with drawing():
-        figure, axes = one_axes(height=2.4)
+        figure, axes = one_axes(height=max(2.4, 0.24 * len(comparison.techniques)), width=NAMED_WIDTH)
         named: list[tuple[str, tuple[float, float]]] = []
         parts, times = [], [training_seconds(record) for record in comparison.records]
         unit, seconds = next(((u, s) for u, s in (("h", 3600), ("min", 60)) if max(times) >= 3 * s), ("s", 1))
+        labels = []
         for technique, look in line_styles(comparison).items():
             points = []
             for index, fraction in enumerate(comparison.fractions):
@@ -221,10 +188,9 @@ def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str |
                 score = f"{interval.mean:.{metric.digits}f} after {point[0]:.3g} {unit}"
                 parts.append(f"{technique.label} at {percent(fraction)}: {score}")
             if points:
-                style = line_style(look)
-                axes.plot(*zip(*points, strict=True), **{**style, "marker": ""})
-                axes.plot([], [], label=technique.label, **style)
-        if not parts:
+                axes.plot(*zip(*points, strict=True), **{**line_style(look), "marker": ""})
+                labels.append(EndLabel(technique.label, *points[-1], look.colour, look.marker))
+        if len(parts) < 2:
             return None
         plain_scale(axes, "x", logarithmic=min(times) > 0 and max(times) > 10 * min(times))
         axes.margins(0.12)
@@ -232,9 +198,21 @@ def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str |
             annotate_points(axes, named)
         axes.set_xlabel(f"training time per run ({unit})")
         axes.set_ylabel(axis_label(metric))
-        legend_below(figure, axes)
+        figure.canvas.draw()  # the names are placed where the points are drawn
+        label_ends(axes, labels)
         title = f"Test {metric.label} by training time: {comparison.title}"
         return finish(figure, title=title, description="; ".join(parts) + ".")
+
+
+def _last_scores(runs: Sequence[ReportRun], metric: str, looks: Mapping[Technique, LineStyle]) -> list[EndLabel]:
+    """The name of each technique, where its longest run ends on validation."""
+    ends: dict[Technique, tuple[int, float]] = {}
+    for run in runs:
+        scores = [(epoch.epoch, epoch.val[metric]) for epoch in run.epochs if metric in epoch.val]
+        if scores:
+            technique = technique_of(run.record)
+            ends[technique] = max(ends.get(technique, (0, 0.0)), scores[-1])
+    return [EndLabel(one.label, *end, looks[one].colour, looks[one].marker) for one, end in ends.items()]
 
 
 def _draw_run(above: Axes, below: Axes, run: ReportRun, look: LineStyle, *, dash: str) -> None:
@@ -281,17 +259,6 @@ def _heat(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
     axes.set_xlim(-0.5, counts.shape[1] - 0.5)
     axes.set_ylim(counts.shape[0] - 0.5, -0.5)
     axes.grid(visible=False)
-
-
-def _majority(axes: Axes, comparison: Comparison, ticks: Sequence[float], metric: Metric) -> None:
-    """Draw a dotted line at the score of the majority baseline, where it is known."""
-    known = [
-        (tick, i.mean)
-        for tick, f in zip(ticks, comparison.fractions, strict=True)
-        if (i := comparison.majority(f, metric))
-    ]
-    if known:
-        axes.plot(*zip(*known, strict=True), ":", color=INK, linewidth=1, marker="_", label=MAJORITY)
 
 
 def _label(comparison: Comparison, name: str) -> str:

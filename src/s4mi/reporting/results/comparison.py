@@ -9,6 +9,7 @@ from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.notes import shortened
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, majority_value, percent, score_of
+from s4mi.reporting.results.technique_names import technique_name
 
 
 @dataclass(frozen=True, order=True)
@@ -19,8 +20,13 @@ class Technique:
     backbone: str
 
     @property
+    def name(self) -> str:
+        """The method as readers know it."""
+        return technique_name(self.method, self.backbone)
+
+    @property
     def label(self) -> str:
-        return f"{self.method} · {self.backbone}"
+        return f"{self.name} · {self.backbone}"
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,12 @@ class Findings:
         return rank(self.table, partial[0]) if partial else None
 
     @property
+    def partial(self) -> tuple[Ranking | None, ...]:
+        """Rankings at the label fractions between 0 and 100 %, fewest labels first; None where nothing was tested."""
+        columns = enumerate(self.table.columns)
+        return tuple(rank(self.table, n) for n, column in columns if 0 < column.fraction < FULL)
+
+    @property
     def full(self) -> Ranking | None:
         """Ranking at 100 % of the labels, or None."""
         return next((rank(self.table, n) for n, c in enumerate(self.table.columns) if c.fraction == FULL), None)

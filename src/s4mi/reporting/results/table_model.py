@@ -6,7 +6,8 @@ small print in HTML and stand in parentheses elsewhere, so that all formats hold
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from s4mi.reporting.results.scores import MISSING
@@ -107,6 +108,22 @@ class Table:
         """Anchor in a page and label in LaTeX: `cost-3fa2b1c4`."""
         digest = hashlib.sha256(f"{self.subject}\0{self.title}".encode()).hexdigest()[:8]
         return "-".join([*re.findall("[a-z0-9]+", self.title.lower()), digest])
+
+
+def counted_once(table: Table) -> Table:
+    """Say the most frequent `n = …` once, in the caption, instead of in every cell; other counts stay in theirs."""
+    details = [detail for row in table.rows for cell in row.cells for detail in cell.details]
+    counts = Counter(detail for detail in details if re.fullmatch(r"n = \d+", detail))
+    if not counts:
+        return table
+    usual = min(counts, key=lambda count: (-counts[count], count))
+    rows = tuple(
+        replace(row, cells=tuple(replace(c, details=tuple(d for d in c.details if d != usual)) for c in row.cells))
+        for row in table.rows
+    )
+    only = len(counts) == 1 and all(detail == usual for detail in details if detail.startswith("n = "))
+    said = f"{usual}." if only else f"{usual} where no other n is given."
+    return replace(table, rows=rows, caption=f"{table.caption} {said}".strip())
 
 
 def table_row(*cells: Cell | str, kind: RowKind = "") -> Row:

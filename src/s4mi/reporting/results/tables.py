@@ -243,7 +243,7 @@ def runs_by_cell(comparison: Comparison) -> Iterator[tuple[Technique, LabelColum
 
 def technique_cell(technique: Technique) -> Cell:
     """The method, and its backbone below it."""
-    return Cell(technique.method, details=(technique.backbone,))
+    return Cell(technique.name, details=(technique.backbone,))
 
 
 def span(counts: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ The tests are those of the table of paired comparisons, at its label fractions. 
 the name that a study gives it; frozen features joined with classical ones come from a network.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -120,35 +120,12 @@ def _rival(findings: Findings, ranking: Ranking, baseline: RankedTechnique, entr
     return Rival(entry, seeds, next((row for row in rows if {row.ahead, row.behind} == {one, other}), None))
 
 
-def baseline_sentence(findings: Findings, *, title: str = "") -> str | None:
-    """One sentence on one comparison, with the scores at each label fraction; None without a baseline and a network.
-
-    Args:
-        title: the comparison, where a report has several.
-    """
+def baseline_sentence(findings: Findings) -> str | None:
+    """One sentence on one comparison, with the scores at each label fraction; None without a baseline and a network."""
     met = against_baseline(findings)
     if not met:
         return None
-    where = f" on {title}" if title else ""
-    return f"{_headline(met)}{where}: {'; '.join(_at(findings, one) for one in met)}."
-
-
-def counted_sentence(findings: Sequence[Findings]) -> str | None:
-    """One sentence that counts the outcomes of many comparisons; None where none has a baseline and a network."""
-    met = [(one.comparison.title, outcomes) for one in findings if (outcomes := against_baseline(one))]
-    if not met:
-        return None
-    rules: tuple[tuple[str, Callable[[set[Outcome]], bool]], ...] = (
-        ("no network beats the baseline without one beyond chance", lambda seen: seen == {"unbeaten"}),
-        ("it is not estimable with so few seeds", lambda seen: "untold" in seen and "beaten" not in seen),
-        ("a network beats it at some label fraction tested", lambda seen: "beaten" in seen),
-    )
-    parts = []
-    for words, holds in rules:
-        titles = [title for title, outcomes in met if holds({one.outcome for one in outcomes})]
-        if titles:
-            parts.append(f"{words} in {len(titles)} of {len(met)} ({'; '.join(titles)})")
-    return f"Without a network: {', '.join(parts)}."
+    return f"{_headline(met)}: {'; '.join(_at(findings, one) for one in met)}."
 
 
 def _headline(met: Sequence[AtFraction]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from s4mi.records import PretrainingRecord, RunRecord
+from s4mi.reporting.results.cards import NO_RUNS, TaskCard, task_card
 from s4mi.reporting.results.class_table import class_table
 from s4mi.reporting.results.comparison import Comparison, compare, comparison_warnings
 from s4mi.reporting.results.costs import cost_table
@@ -20,10 +21,10 @@ from s4mi.reporting.results.run_tables import run_table, unfinished_table
 from s4mi.reporting.results.runs import PretrainingRun, ReportRun, run_key, runs_by_key
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of
 from s4mi.reporting.results.starts import random_starts, tiny_networks
-from s4mi.reporting.results.table_model import Table
+from s4mi.reporting.results.table_model import Table, counted_once
 from s4mi.reporting.results.tables import ResultTable, detail_table, result_table, score_table, span
 from s4mi.reporting.results.unfinished_runs import UnfinishedRun, summary
-from s4mi.reporting.results.verdict import finding_sentences, verdict
+from s4mi.reporting.results.verdict import finding_sentences
 from s4mi.reporting.results.version_gains import ByTask, VersionGains, gains_by_task, summary_sentences
 from s4mi.reporting.writers.label_section import LabelsSection, labels_section
 
@@ -45,7 +46,6 @@ class TaskSection:
     """One task of a data set.
 
     Attributes:
-        findings: empty where the head of the report has them.
         labels: None with one label fraction or one technique. patients: None without per-image scores.
         gains: None where no older version of the data set was run.
         test_images: of all seeds together; 0 where no run recorded which it had.
@@ -125,10 +125,18 @@ class DatasetSection:
 
 @dataclass(frozen=True)
 class ReportContents:
-    """A report. `lost` counts the unfinished runs in one sentence; `last` is when the last run finished."""
+    """A report.
+
+    Attributes:
+        cards: the head, one for each data set and task. remarks: what else belongs into the head.
+        progress: how many runs of a study are done and what is left, in one line; empty if that is not known.
+        lost: the number of unfinished runs in one sentence. last: when the last run finished.
+    """
 
     title: str
-    verdict: tuple[str, ...]
+    cards: tuple[TaskCard, ...]
+    remarks: tuple[str, ...]
+    progress: str
     notes: tuple[str, ...]
     lost: str
     synthetic: tuple[str, ...]
@@ -137,6 +145,11 @@ class ReportContents:
     pretrainings: tuple[PretrainingRun, ...]
     unfinished: tuple[UnfinishedRun, ...]
     last: str
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """The head as paragraphs."""
+        return (*([self.progress] if self.progress else []), *(card.text for card in self.cards), *self.remarks)
 
     @property
     def unfinished_table(self) -> Table | None:
@@ -176,6 +189,7 @@ def report_contents(
     pretrainings: Sequence[PretrainingRun] = (),
     notes: Sequence[str] = (),
     unfinished: Sequence[UnfinishedRun] = (),
+    progress: str = "",
     gains: ByTask | None = None,
     classification: str | None = None,
     segmentation: str | None = None,
@@ -186,6 +200,7 @@ def report_contents(
         pretrainings: pre-training runs, from `load_pretrainings`.
         notes: further lines below the verdict, such as those of `load_runs`.
         unfinished: runs that failed, are unfinished or unreadable, from `load_unfinished`.
+        progress: how many runs of a study are done and what is left, in one line.
         gains: effect of new annotations, where runs outside this report matter; computed from `runs` when None.
         classification: primary metric of classification; macro F1 when None.
         segmentation: primary metric of segmentation; IoU when None.
@@ -199,18 +214,20 @@ def report_contents(
     tables = [result_table(each, metric_of(each.task, primary[each.task]), runs) for each in comparisons]
     findings = findings_together(comparisons, tables, runs)
     gains = gains_by_task(runs) if gains is None else gains
-    tasks = [_task(one, runs, gains, with_findings=len(findings) > 1) for one in findings]
+    tasks = [_task(one, runs, gains) for one in findings]
     pretrainings = in_order(pretrainings)
     names = list(dict.fromkeys([*(c.dataset for c in comparisons), *(run.record.dataset for run in pretrainings)]))
     every: list[RunRecord | PretrainingRecord] = [*records, *(run.record for run in pretrainings)]
-    head = verdict(findings) if runs or not pretrainings else [ONLY_PRETRAINED]
+    nothing = [] if runs else [ONLY_PRETRAINED if pretrainings else NO_RUNS]
     return ReportContents(
         title=title,
-        verdict=(
-            *random_starts(records, [run.record for run in pretrainings]),
-            *head,
+        cards=tuple(task_card(one, runs) for one in findings),
+        remarks=(
+            *nothing,
+            *random_starts((), [run.record for run in pretrainings]),
             *summary_sentences(list(gains.values())),
         ),
+        progress=progress,
         notes=(*comparison_warnings(records), *tiny_networks(records), *collapses(pretrainings), *notes),
         lost=summary(unfinished),
         synthetic=tuple(sorted({record.dataset for record in every if record.synthetic})),
@@ -236,7 +253,7 @@ def _dataset(name: str, tasks: Sequence[TaskSection], pretrainings: Sequence[Pre
     )
 
 
-def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask, *, with_findings: bool) -> TaskSection:
+def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask) -> TaskSection:
     comparison, metric = findings.comparison, findings.table.metric
     gained = gains.get((comparison.dataset, comparison.task))
     pairs = findings.pairs
@@ -244,22 +261,26 @@ def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask, *, with_
     return TaskSection(
         comparison=comparison,
         results=findings.table,
-        findings=tuple(finding_sentences(findings)) if with_findings else (),
+        findings=tuple(finding_sentences(findings)),
         labels=labels_section(comparison, metric, findings.reference, findings.curves),
         pairs=pairs,
         patients=patients,
         gains=gained,
         test_images=len(_test_images(comparison, runs)),
-        scores=score_table(findings.table),
+        scores=counted_once(score_table(findings.table)),
         new_annotations=gains_table(gained) if gained else None,
-        paired=pair_table(pairs, comparison, metric),
-        classes=class_table(comparison, metric),
-        details=detail_table(comparison),
-        members=member_table(comparison, metric),
+        paired=_once(pair_table(pairs, comparison, metric)),
+        classes=_once(class_table(comparison, metric)),
+        details=counted_once(detail_table(comparison)),
+        members=_once(member_table(comparison, metric)),
         per_patient=patient_table(patients, subject=comparison.title) if patients else None,
         worst_patients=tuple(worst_patient_tables(patients, subject=comparison.title)) if patients else (),
-        costs=cost_table(comparison, metric),
+        costs=counted_once(cost_table(comparison, metric)),
     )
+
+
+def _once(table: Table | None) -> Table | None:
+    return None if table is None else counted_once(table)
 
 
 def _test_images(comparison: Comparison, runs: Sequence[ReportRun]) -> set[str]:

@@ -1,7 +1,8 @@
 """One self-contained HTML page on a set of runs: opens offline, on a phone, in dark mode, and prints.
 
-The verdict comes first, then a section per data set, then every run with its settings and hashes, then how to read it.
-Everything is computed from records; the page makes no network request.
+A card for each task comes first, with the answer and one figure, then pictures; everything else is folded: a section
+per data set, every run with its settings and hashes, and how to read it. Printing unfolds it. Everything is computed
+from records; the page makes no network request.
 """
 
 import base64
@@ -10,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.records import write_text_atomically
-from s4mi.reporting.figures.page_figures import comparison_figures
+from s4mi.reporting.figures.page_figures import card_figure, comparison_figures
 from s4mi.reporting.results.runs import PretrainingRun, ReportRun, load_pretrainings, load_runs
 from s4mi.reporting.results.tables import MAJORITY
 from s4mi.reporting.results.unfinished_runs import UnfinishedRun
 from s4mi.reporting.results.version_gains import ByTask
 from s4mi.reporting.writers.contents import report_contents
-from s4mi.reporting.writers.label_section import labels_figure
 from s4mi.reporting.writers.pretraining_figures import pretraining_figures
 from s4mi.reporting.writers.templates import environment
 
@@ -57,6 +57,7 @@ def write_report(
     notes: Sequence[str] = (),
     sheets: Sequence[ReportImage] = (),
     unfinished: Sequence[UnfinishedRun] = (),
+    progress: str = "",
     gains: ByTask | None = None,
     classification: str | None = None,
     segmentation: str | None = None,
@@ -70,22 +71,21 @@ def write_report(
         S4miError: unknown metric.
     """
     contents = report_contents(
-        runs, title=title, pretrainings=pretrainings, notes=notes, unfinished=unfinished, gains=gains,
-        classification=classification, segmentation=segmentation,
+        runs, title=title, pretrainings=pretrainings, notes=notes, unfinished=unfinished, progress=progress,
+        gains=gains, classification=classification, segmentation=segmentation,
     )  # fmt: skip
-    names = [dataset.name for dataset in contents.datasets]
+    places: dict[str | None, int] = {dataset.name: place for place, dataset in enumerate(contents.datasets)}
     tasks = [task for dataset in contents.datasets for task in dataset.tasks]
     text = (
         environment()
         .get_template("page.html.jinja")
         .render(
             report=contents,
-            sheets={name: [sheet for sheet in sheets if sheet.dataset == name] for name in names},
-            other_sheets=[sheet for sheet in sheets if sheet.dataset not in names],
+            pictures=sorted(sheets, key=lambda sheet: places.get(sheet.dataset, len(places))),
             figures={
                 task.scores.id: comparison_figures(task.comparison, task.results, contents.runs) for task in tasks
             },
-            label_figures={task.scores.id: labels_figure(task.labels) for task in tasks if task.labels},
+            card_figures=[card_figure(card) for card in contents.cards],
             feature_figures={each.name: pretraining_figures(each.pretrainings) for each in contents.datasets},
             majority=MAJORITY,
         )

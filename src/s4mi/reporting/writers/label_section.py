@@ -1,16 +1,12 @@
-"""How many labels each technique needs to match full supervision: sentences, a table, and the curve."""
+"""How many labels each technique needs to match full supervision: sentences and a table."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from s4mi.formatting import plural
 from s4mi.maths.label_efficiency import NOT_REACHED, LabelEfficiency
 from s4mi.maths.stats import mean_interval
-from s4mi.reporting.figures.label_efficiency import efficiency_figure
-from s4mi.reporting.figures.svg import CaptionedFigure
 from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.label_efficiency import FullSupervision, TechniqueCurve
 from s4mi.reporting.results.scores import Metric
@@ -75,12 +71,6 @@ def labels_section(
     if len(tested) < 2 or len(curves) < 2:
         return None
     return LabelsSection(comparison, metric, reference, tuple(curves))
-
-
-def labels_figure(section: LabelsSection) -> CaptionedFigure:
-    """Score by number of labels, with the fits and where they reach full supervision."""
-    svg, caption = efficiency_figure(section.comparison, section.metric, section.curves, section.reference)
-    return CaptionedFigure(Markup(svg), caption)
 
 
 def _cells(one: LabelEfficiency) -> list[Cell]:
