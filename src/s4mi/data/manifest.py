@@ -155,7 +155,7 @@ def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:
         label = "" if row.labels is None else ";".join(row.labels) or NO_CLASS
         mask = "" if row.mask is None else _relative(row.mask, root)
         writer.writerow([row.id, _relative(row.image, root), mask, label, row.group or "", row.split or ""])
-    write_text_atomically(folder / MANIFEST_NAME, table.getvalue())
+    write_text_atomically(folder / MANIFEST_NAME, table.getvalue(), private=True)
     write_spec(folder, spec)
 
 
