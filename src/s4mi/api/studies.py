@@ -15,6 +15,7 @@ from s4mi.api.show import Figure, heading, note, table
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records.plain import load_json
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     import polars
@@ -32,6 +33,7 @@ TABLE = (
 log = logging.getLogger("s4mi")
 
 
+@system_errors()
 def run_study(
     study: "StrPath | Mapping[str, object] | StudyConfig",
     out: StrPath,

@@ -23,9 +23,9 @@ _OPERATORS = re.compile(
     r"|torch\.sym_(int|float|max|min|not|ite|sqrt)|math\.(ceil|floor|trunc)"
 )
 _NAMES = {
-    "Symbol", "Integer", "Float", "Rational", "Add", "Mul", "Pow", "Max", "Min", "Mod", "FloorDiv", "CleanDiv", "CeilDiv",
-    "PythonMod", "CeilToInt", "FloorToInt", "Eq", "Ne", "Ge", "Gt", "Le", "Lt", "And", "Or", "Not", "True", "False",
-    "positive", "nonnegative", "negative", "integer",
+    "Symbol", "Integer", "Float", "Rational", "Add", "Mul", "Pow", "Max", "Min", "Mod", "FloorDiv", "CleanDiv",
+    "CeilDiv", "PythonMod", "CeilToInt", "FloorToInt", "Eq", "Ne", "Ge", "Gt", "Le", "Lt", "And", "Or", "Not", "True",
+    "False", "positive", "nonnegative", "negative", "integer",
 }  # fmt: skip
 """Names in expressions for sizes, beside symbols such as s34."""
 _WORD = re.compile(r"[^\W\d]\w*")

@@ -50,7 +50,7 @@ from s4mi.training.prepare import prepare
 from s4mi.training.pretrained_start import read_pretrained_start, write_pretraining
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
-from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric
+from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric, only_process
 from s4mi.training.session import Session
 from s4mi.training.training_images import describe_training_images
 
@@ -76,6 +76,14 @@ def train(
     check_folder(run_dir, config, resume=resume)
     if run_dir.finished:
         return read_any_record(run)
+    with only_process(run):
+        return _train(config, run_dir, resume=resume, watch=watch)
+
+
+def _train(
+    config: RunConfig, run_dir: RunDir, *, resume: bool, watch: ProgressCallback
+) -> RunRecord | PretrainingRecord:
+    run = run_dir.path
     check_loggers(config)
     fabric = make_fabric(config, together=True)
     fabric.launch()

@@ -94,7 +94,7 @@ def fit_run(
         epoch=1, losses={**losses, "total": sum(losses.values())}, val=val, lr=0.0, seconds=seconds,
         images_per_second=images,
     )  # fmt: skip
-    run_dir.metrics.write_text(epoch.model_dump_json() + "\n", encoding="utf-8")
+    write_text_atomically(run_dir.metrics, epoch.model_dump_json() + "\n")
     loggers.epoch(epoch)
     watch(Progress("train", 1, 1, 1, 1, latest=epoch))
     joules = meter.read()

@@ -16,8 +16,8 @@ class DicomSource:
     """Where a DICOM file comes from.
 
     Attributes:
-        patient, study, series: hashes of PatientID, StudyInstanceUID and SeriesInstanceUID, None without one. They can be
-            reversed by trying identifiers, so they stay in memory; see `sources/pseudonyms`.
+        patient, study, series: hashes of PatientID, StudyInstanceUID and SeriesInstanceUID, None without one. They
+            can be reversed by trying identifiers, so they stay in memory; see `sources/pseudonyms`.
         burnt_in: whether the file declares text burned into its pixels.
     """
 

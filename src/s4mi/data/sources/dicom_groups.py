@@ -95,7 +95,7 @@ def dicom_findings(rows: Sequence[Row], sources: Mapping[Path, DicomSource], *, 
     with_patient = sum(source.patient is not None for source in sources.values())
     if with_patient:
         message = (
-            f"{plural(with_patient, 'DICOM file')} with a patient ID, whose pseudonym is the group of rows without one; "
+            f"{plural(with_patient, 'DICOM file')} with a patient ID; its pseudonym is the group of rows without one; "
             "no patient name or ID is written"
         )
         yield Finding("dicom-patients", "note", ".", None, message)

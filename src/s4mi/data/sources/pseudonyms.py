@@ -1,8 +1,8 @@
 """Pseudonyms of patients: HMAC-SHA256 of their identifiers with a secret key of the data set.
 
-Without the key nobody can tell whose a pseudonym is, not even by trying all identifiers of a hospital. The key is a file
-in the data set folder that only its owner may read; nothing exports it. Whoever gives the data set away leaves it out:
-then later imports into the folder name the same patients anew.
+Without the key nobody can tell whose a pseudonym is, not even by trying all identifiers of a hospital. The key is a
+file in the data set folder that only its owner may read; nothing exports it. Whoever gives the data set away leaves it
+out: then later imports into the folder name the same patients anew.
 """
 
 import hashlib
