@@ -28,6 +28,7 @@ from s4mi.inference.encoders import Encoder, load_encoder
 from s4mi.inference.features import BLOCK, Projection, decode, feature_map, features_of
 from s4mi.inference.input_files import ErrorList, Unreadable, find_images
 from s4mi.records import FeatureMap, Part, write_text_atomically
+from s4mi.records.atomic import replacing
 from s4mi.records.plain import load_json
 from s4mi.reporting.figures.feature_maps import draw_feature_map
 from s4mi.reporting.figures.svg import standalone
@@ -193,6 +194,5 @@ def _write_table(out: Path, images: Sequence[_Image], features: NDArray[np.float
             "feature": polars.Series(features, dtype=polars.Array(polars.Float32, features.shape[1])),
         }
     )
-    temporary = out.with_name(f".{out.name}.new")
-    table.write_parquet(temporary)
-    temporary.replace(out)
+    with replacing(out) as draft:
+        table.write_parquet(draft)

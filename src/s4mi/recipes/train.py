@@ -77,36 +77,29 @@ def train(
     if run_dir.finished:
         return read_any_record(run)
     with only_process(run):
-        return _train(config, run_dir, resume=resume, watch=watch)
-
-
-def _train(
-    config: RunConfig, run_dir: RunDir, *, resume: bool, watch: ProgressCallback
-) -> RunRecord | PretrainingRecord:
-    run = run_dir.path
-    check_loggers(config)
-    fabric = make_fabric(config, together=True)
-    fabric.launch()
-    with raise_on_all_ranks(fabric):
-        prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
-        if resume and run_dir.split_path.exists():
-            check_data_state(run, prepared, data_state(config, prepared))
-            run_dir.check_split(prepared.split)
-        pretraining = read_pretrained_start(config, prepared, run, resumed=run_dir.begun)
-        record: RunRecord | PretrainingRecord
-        if config.method.fitted:
-            return _fit(fit_run(fabric, config, prepared, run_dir, watch), pretraining, watch)
-        session = Session.begin(fabric, config, prepared, run_dir)
-        with session.loggers:
-            if isinstance(session.method, Pretrainer):
-                record = pretrain(session, session.method, watch)
-            else:
-                assert isinstance(session.method, Classifier | Segmenter)
-                record = _supervise(session, session.method, pretraining, watch)
-            if fabric.is_global_zero:
-                write_record(record, run)
-                session.loggers.end(record)
-            fabric.barrier()
+        check_loggers(config)
+        fabric = make_fabric(config, together=True)
+        fabric.launch()
+        with raise_on_all_ranks(fabric):
+            prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
+            if resume and run_dir.split_path.exists():
+                check_data_state(run, prepared, data_state(config, prepared))
+                run_dir.check_split(prepared.split)
+            pretraining = read_pretrained_start(config, prepared, run, resumed=run_dir.begun)
+            record: RunRecord | PretrainingRecord
+            if config.method.fitted:
+                return _fit(fit_run(fabric, config, prepared, run_dir, watch), pretraining, watch)
+            session = Session.begin(fabric, config, prepared, run_dir)
+            with session.loggers:
+                if isinstance(session.method, Pretrainer):
+                    record = pretrain(session, session.method, watch)
+                else:
+                    assert isinstance(session.method, Classifier | Segmenter)
+                    record = _supervise(session, session.method, pretraining, watch)
+                if fabric.is_global_zero:
+                    write_record(record, run)
+                    session.loggers.end(record)
+                fabric.barrier()
     return record
 
 

@@ -3,8 +3,8 @@
 A file is written under a temporary name that holds the process id, `.s4mi-<host>-<pid>-<number>-<random>`, and renamed.
 What killed processes left behind is removed by the next process that writes into the same folder.
 
-Permissions follow the umask. In a private folder (0700, see `make_private`) everything new is private: files 0600,
-folders 0700.
+Permissions follow the umask; what is `private`, such as images of patients, only its owner may read: files 0600,
+folders 0700. What is replaced keeps its permissions.
 """
 
 import errno
@@ -43,17 +43,17 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield an empty temporary file with the suffixes of `path`, which replaces `path` unless an exception is raised.
 
     Args:
-        private: only the owner may read it, as in a private folder. A file that is replaced keeps its permissions.
+        private: only the owner may read it, and enter folders that are created for it.
 
     Raises:
         OSError: the file cannot be written; `filename` of the error is `path`.
     """
     with naming(path):
-        make_folder(path.parent)
+        make_folder(path.parent, private=private)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         draft = temporary_beside(path)
-        mode = 0o600 if private or is_private(path.parent) else 0o666
+        mode = 0o600 if private else 0o666
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         try:
             yield draft
@@ -102,31 +102,23 @@ def sweep(folder: Path) -> None:
                     Path(entry.path).unlink(missing_ok=True)
 
 
-def is_private(folder: Path) -> bool:
-    """Whether only the owner may enter a folder."""
-    try:
-        return folder.stat().st_mode & 0o077 == 0
-    except OSError:
-        return False
-
-
-def make_folder(folder: Path) -> None:
-    """Create a folder and its parents; below a private folder they are private.
+def make_folder(folder: Path, *, private: bool = False) -> list[Path]:
+    """Create a folder and its parents and return those created, topmost first; `private`: for their owner alone.
 
     Raises:
         OSError: it cannot be created.
     """
-    missing = []
+    wanted, missing = folder, []
     while not folder.exists():
         missing.append(folder)
         if folder.parent == folder:
             break
         folder = folder.parent
-    private = is_private(folder)
     for one in reversed(missing):
         one.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
-    if not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    if not wanted.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(wanted))
+    return missing[::-1]
 
 
 def make_private(folder: Path) -> None:
@@ -136,7 +128,7 @@ def make_private(folder: Path) -> None:
         OSError: it cannot be created.
     """
     make_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
+    make_folder(folder, private=True)
 
 
 def sync(path: Path) -> None:

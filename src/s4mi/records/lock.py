@@ -12,14 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from s4mi.errors import S4miError
-from s4mi.records.atomic import is_private, make_folder
+from s4mi.records.atomic import make_folder
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
 @contextmanager
 def file_lock(path: Path, *, busy: str | None = None, private: bool = False) -> Iterator[None]:
-    """Hold the lock file `path`, whose folder is created if it does not exist.
+    """Hold the lock file `path`, whose folder is created if it does not exist, and removed if it is still empty then.
 
     Args:
         busy: message if another process holds the lock; None: wait for it.
@@ -29,8 +29,8 @@ def file_lock(path: Path, *, busy: str | None = None, private: bool = False) -> 
         S4miError: another process holds the lock and `busy` is given.
         OSError: the folder cannot be written.
     """
-    make_folder(path.parent)
-    mode = 0o600 if private or is_private(path.parent) else 0o666
+    created = make_folder(path.parent)
+    mode = 0o600 if private else 0o666
     descriptor = _acquire(path, mode, busy)
     try:
         yield
@@ -38,6 +38,9 @@ def file_lock(path: Path, *, busy: str | None = None, private: bool = False) -> 
         with suppress(OSError):
             path.unlink()
         os.close(descriptor)
+        with suppress(OSError):  # not empty
+            for folder in reversed(created):
+                folder.rmdir()
 
 
 def _acquire(path: Path, mode: int, busy: str | None) -> int:

@@ -16,7 +16,7 @@ from s4mi.config import RunConfig
 from s4mi.contract import Extractor, Fit, FittedClassifier, FittedSegmenter
 from s4mi.engine.checkpoint import save_best
 from s4mi.errors import S4miError
-from s4mi.records import Cost, EncodedFeatures, EpochRecord, FitRecord
+from s4mi.records import Cost, EncodedFeatures, EpochRecord, FitRecord, write_text_atomically
 from s4mi.training.energy import energy_meter
 from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
 from s4mi.training.evaluate import validate

@@ -107,12 +107,12 @@ def only_process(run: Path) -> AbstractContextManager[None]:
 def check_begun(run: Path) -> None:
     """Check that a folder holds a run to resume, so that a mistyped folder does not start another run.
 
-    A folder without files is that of a run which was killed before it wrote its first.
+    A folder with nothing but a lock or unfinished files is that of a run which was killed before it wrote a file.
 
     Raises:
         S4miError: it holds none.
     """
-    if not RunDir(run).config_path.exists() and (not run.is_dir() or visible(run)):
+    if not RunDir(run).config_path.exists() and (not run.is_dir() or visible(run) or not any(run.iterdir())):
         raise S4miError(
             f"{run}: no run to resume (no config.yaml); correct the folder, or start a run without --resume"
         )
