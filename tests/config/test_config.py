@@ -215,7 +215,7 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
         # invalid overrides
         (DEDL, "seed", "'seed' is not a valid override; write key=value, e.g. optim.lr=1e-3"),
         (DEDL, "=1", "'=1' is not a valid override; write key=value"),
-        (DEDL, "seed=[1", "'seed=[1': the value is not valid YAML; quote it"),
+        (DEDL, "seed=[1", "'seed=[1': the value is not valid YAML ("),
         (DEDL + "seed: 3\n", "seed.x=1", "'seed.x=1': 'seed' is the value 3, not a section; set seed itself"),
     ],
 )
@@ -241,7 +241,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path / "none.yaml", "file not found; write a run file or copy one from studies/"),
         (tmp_path, "cannot be read"),
-        (_binary(tmp_path), "not valid YAML"),
+        (_binary(tmp_path), "byte 0 is not valid UTF-8; save the file as UTF-8"),
     ):
         with pytest.raises(S4miError) as error:
             load_run_config(path)

@@ -215,7 +215,8 @@ def test_a_file_is_written_atomically_and_no_other_file_remains(tmp_path: Path) 
     write_text_atomically(path, "new\n")
     assert path.read_text(encoding="utf-8") == "new\n"
     assert [file.name for file in path.parent.iterdir()] == ["note.txt"]
-    assert path.stat().st_mode & 0o777 == 0o644
+    os.umask(umask := os.umask(0o027))
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

@@ -1,6 +1,5 @@
 """Which images of a data set a run already knows, by id in its own data set and by content in any other."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.manifest import Manifest
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.records.plain import load_json
 from s4mi.training.data_state import DIGITS, read_data_state
 from s4mi.training.run_dir import RunDir
 
@@ -57,7 +57,7 @@ def known_images(run: Path, manifest: Manifest) -> KnownImages:
 
 def _parts(path: Path) -> dict[str, frozenset[str]]:
     try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
+        contents = load_json(path.read_text(encoding="utf-8"))
         return {part: frozenset(map(str, contents[part])) for part in ("val", "test", "labelled")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise S4miError(f"{path}: not a valid split file ({error}); train the run again") from error

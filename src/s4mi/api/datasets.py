@@ -11,6 +11,7 @@ from s4mi.api.progress import StepCallback
 from s4mi.api.show import cards, facts, heading, legend, picture, table
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -154,6 +155,7 @@ class Dataset(os.PathLike[str]):
         except S4miError as error:
             raise S4miError(f"{row.mask}: {error}") from error
 
+    @system_errors()
     def check(self, *, duplicates: bool = True, progress: bool | StepCallback = True) -> "CheckOutput":
         """Decode every image and mask and list what is wrong; see `s4mi.check`."""
         from s4mi.api.checks import check
@@ -219,6 +221,7 @@ class Dataset(os.PathLike[str]):
         return shown
 
 
+@system_errors()
 def draw(
     kind: "Literal['lesions', 'cells']", out: StrPath, *, count: int = 200, size: int = 128, seed: int = 0
 ) -> Dataset:

@@ -9,6 +9,7 @@ from s4mi.api.progress import StepCallback, step_progress
 from s4mi.api.quiet import quiet
 from s4mi.api.show import Figure, facts, heading
 from s4mi.formatting import plural
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     import polars
@@ -61,6 +62,7 @@ class EmbedOutput:
         return heading(title) + facts(rows) + self.plot()._repr_html_()
 
 
+@system_errors()
 def embed(
     run: StrPath,
     dataset: StrPath,

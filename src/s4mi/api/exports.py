@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from s4mi.api.inputs import StrPath, as_path
 from s4mi.api.quiet import quiet
 from s4mi.api.show import facts, heading
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     from s4mi.api.models import Model
@@ -52,6 +53,7 @@ class ExportOutput:
         )
 
 
+@system_errors()
 def export(run: StrPath, out: StrPath, *, task: "TaskKind | None" = None, overwrite: bool = False) -> ExportOutput:
     """Export a model as one file that needs no s4mi to run, with a model card beside it.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from s4mi.api.inputs import StrPath, as_path
 from s4mi.errors import S4miError
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     """One image or several."""
 
 
+@system_errors()
 def list_images(images: "Images", runs: Sequence[Path], part: "Part | None") -> "tuple[list[InputImage], bool]":
     """Every image in order, and whether one was passed that is one: an array, or a file that holds one picture.
 

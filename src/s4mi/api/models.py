@@ -12,6 +12,7 @@ from s4mi.api.progress import StepCallback, step_progress
 from s4mi.api.quiet import quiet
 from s4mi.api.show import facts, heading
 from s4mi.errors import S4miError
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@system_errors()
 def load(path: StrPath, *, task: "TaskKind | None" = None, ensemble: bool = False, clusters: bool = False) -> "Model":
     """Load a trained model. A run that was never calibrated is calibrated now if its data set is still there.
 
@@ -232,6 +234,7 @@ class Model:
             raise S4miError(f"overlap must be in [0, 1) (given {overlap:g})")
         return Predictor(self._models, raw=raw or self.clusters, tta=tta, overlap=overlap)
 
+    @system_errors()
     def _run(
         self,
         images: "Images",

@@ -13,6 +13,7 @@ from s4mi.api.quiet import quiet
 from s4mi.api.show import cards, facts, heading, note, png, table, thumbnail
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     import polars
@@ -80,6 +81,7 @@ class PredictOutput:
         return shown + rows + note(f"and {plural(more, 'more row')}; all are in .table" if more > 0 else "")
 
 
+@system_errors()
 def predict(
     model: StrPath | Model,
     images: StrPath | Iterable[StrPath],

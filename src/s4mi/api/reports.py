@@ -8,6 +8,7 @@ from s4mi.api.inputs import StrPath, as_path
 from s4mi.api.quiet import quiet
 from s4mi.api.show import embedded_page, escape
 from s4mi.formatting import plural
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     from s4mi.reporting.results.version_gains import VersionGains
@@ -62,6 +63,7 @@ def report(folder: StrPath, out: StrPath | None = None, *, title: str | None = N
     return make_report(folder, folder / "report.html" if out is None else as_path(out), title=title, sheets=sheets)
 
 
+@system_errors()
 def make_report(
     folder: Path, out: Path, *, title: str | None, sheets: bool, only: frozenset[str] | None = None
 ) -> Report:

@@ -10,6 +10,7 @@ from s4mi.api.progress import StepCallback, step_progress
 from s4mi.api.quiet import quiet
 from s4mi.api.show import heading, note, png, table
 from s4mi.formatting import plural
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     import polars
@@ -69,6 +70,7 @@ class ExplainOutput:
         return shown + (png(self.sheet.read_bytes(), alt="saliency maps") if self.sheet is not None else "")
 
 
+@system_errors()
 def explain(
     runs: StrPath | Iterable[StrPath],
     images: StrPath | Iterable[StrPath],

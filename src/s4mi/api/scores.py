@@ -9,6 +9,7 @@ from s4mi.api.inputs import StrPath, as_path
 from s4mi.api.quiet import quiet
 from s4mi.api.show import facts, heading, note, table, whole
 from s4mi.errors import S4miError, nearest
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     import polars
@@ -69,6 +70,7 @@ class Evaluation:
         )
 
 
+@system_errors()
 def evaluate(run: StrPath, *, part: "Part" = "test") -> Evaluation:
     """Score the best weights of a run on a part of its own split; segmentation at the images' own size.
 
@@ -148,6 +150,7 @@ class CalibrationOutput:
         )
 
 
+@system_errors()
 def calibrate(run: StrPath) -> CalibrationOutput:
     """Fit temperature scaling and, for multi-label tasks, per-class thresholds on validation; write calibration.json.
 

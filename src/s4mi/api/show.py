@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from s4mi.api.inputs import StrPath, as_path
 from s4mi.errors import S4miError
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,7 @@ class Figure:
         found = re.search(r"<title[^>]*>(.*?)</title>", self.svg, re.DOTALL)
         return html.unescape(found.group(1)) if found else ""
 
+    @system_errors()
     def save(self, path: StrPath) -> Path:
         """Write the drawing as an SVG file, dark on white, and return its path.
 

@@ -10,6 +10,7 @@ from s4mi.api.progress import StepCallback, step_progress
 from s4mi.api.quiet import quiet
 from s4mi.api.show import heading, table
 from s4mi.errors import S4miError
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     import polars
@@ -58,6 +59,7 @@ class SplitOutput:
         columns = {_title(name): [row[name] for row in counted.values()] for name in counts.columns}
         return polars.DataFrame({"count": [*counted], **columns})
 
+    @system_errors()
     def save(self, path: StrPath) -> Path:
         """Write the split as JSON, for runs with `split.kind=file split.file=PATH`, and return its path.
 
@@ -84,6 +86,7 @@ class SplitOutput:
         return heading(title, synthetic=spec.synthetic) + table(frame.columns, frame.rows())
 
 
+@system_errors()
 def split(
     dataset: StrPath,
     *,

@@ -1,6 +1,5 @@
 """A study in Python: run it, look at its table, take its best run."""
 
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ from s4mi.api.runs import Run
 from s4mi.api.show import Figure, heading, note, table
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.records.plain import load_json
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     import polars
@@ -32,6 +33,7 @@ TABLE = (
 log = logging.getLogger("s4mi")
 
 
+@system_errors()
 def run_study(
     study: "StrPath | Mapping[str, object] | StudyConfig",
     out: StrPath,
@@ -223,7 +225,7 @@ class Study(os.PathLike[str]):
 
         path = self.path / STUDY_NAME
         try:
-            return list(json.loads(path.read_text(encoding="utf-8"))["runs"])
+            return list(load_json(path.read_text(encoding="utf-8"))["runs"])
         except FileNotFoundError:
             return [str(run.relative_to(self.path)) for run, _ in run_folders(self.path)]
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -10,6 +10,7 @@ from s4mi.api.quiet import quiet
 from s4mi.api.show import facts, heading, note, table
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     import polars
@@ -76,6 +77,7 @@ class SuggestOutput:
         )
 
 
+@system_errors()
 def suggest(
     source: StrPath,
     dataset: StrPath,

@@ -8,11 +8,13 @@ from s4mi.api.inputs import Settings, StrPath, as_mapping, as_overrides, as_path
 from s4mi.api.progress import TrainingCallback, training_progress
 from s4mi.api.quiet import quiet
 from s4mi.api.runs import Run
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     from s4mi.config import RunConfig
 
 
+@system_errors()
 def train(
     run: "StrPath | Mapping[str, object] | RunConfig",
     out: StrPath,

@@ -26,6 +26,7 @@ from s4mi.cli import (
     train,
 )
 from s4mi.errors import S4miError
+from s4mi.system_errors import system_errors
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
@@ -79,7 +80,8 @@ def _is_interrupt(leaving: SystemExit) -> bool:
 def main() -> None:
     """Run the command line; invalid input ends it with one line on standard error and exit status 1."""
     try:
-        app()
+        with system_errors():
+            app()
     except S4miError as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
         sys.exit(1)

@@ -58,26 +58,31 @@ class RunConfig(Section):
         "trained networks as last; last: the last epoch, temperature 1, thresholds 1/2",
     )
     seed: int = Field(
-        0, ge=0, description="Seed of all random draws of the run, and of the split unless split.seed is set"
+        0, ge=0, lt=2**63, description="Seed of all random draws of the run, and of the split unless split.seed is set"
     )
     steps: int | None = Field(
         None,
         ge=1,
+        le=1_000_000_000,
         description="Number of optimiser steps, whatever the number of images; rounded up to whole epochs of "
         "epoch_steps (default: train by epochs)",
     )
     epochs: int = Field(
         50,
         ge=1,
+        le=1_000_000,
         description="Number of training epochs, each ending with a validation; follows from steps if set",
     )
     epoch_steps: int | None = Field(
         None,
         ge=1,
+        le=1_000_000_000,
         description="Number of optimiser steps per epoch, to repeat few images often (default: each image once, or a "
         "twentieth of steps)",
     )
-    batch_size: int = Field(16, ge=1, description="Number of images per optimiser step, over all devices together")
+    batch_size: int = Field(
+        16, ge=1, le=65_536, description="Number of images per optimiser step, over all devices together"
+    )
     optim: OptimConfig = Field(OptimConfig(), description="Optimiser and learning-rate schedule")
     select: str | None = Field(
         None,

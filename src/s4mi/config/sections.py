@@ -12,7 +12,7 @@ from s4mi.data.loading.preprocessing import Preprocessing
 class Section(BaseModel):
     """Immutable settings; unknown keys are an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def default_cache() -> Path:
@@ -30,16 +30,18 @@ class DataConfig(Section):
         description="Data set version to use; `s4mi data merge` creates new ones (default: the newest, which is "
         "recorded with the run)",
     )
-    image_size: int = Field(224, ge=16, description="Side of the square network input in pixels")
+    image_size: int = Field(224, ge=16, le=16_384, description="Side of the square network input in pixels")
     resize_through: int | None = Field(
         None,
         ge=16,
+        le=65_536,
         description="Side in pixels of an intermediate square to resize to before data.image_size (paper: 480; "
         "default: resize directly)",
     )
     tile: int | None = Field(
         None,
         ge=16,
+        le=65_536,
         description="Side in pixels of the square tiles that images are cut into before resizing (paper: 480; "
         "default: no tiles)",
     )
@@ -75,14 +77,17 @@ class SplitConfig(Section):
     ratios: tuple[float, float, float] = Field(
         (0.7, 0.1, 0.2), description="Shares of training, validation and test set in a random split"
     )
-    folds: int = Field(5, ge=3, description="Number of equally large folds in a k-fold split")
+    folds: int = Field(5, ge=3, le=1000, description="Number of equally large folds in a k-fold split")
     fold: int = Field(
         0, ge=0, description="Test fold of a k-fold split, counted from 0; the fold after it is the validation set"
     )
-    seed: int | None = Field(None, ge=0, description="Seed of a random or k-fold split (default: the seed of the run)")
+    seed: int | None = Field(
+        None, ge=0, lt=2**63, description="Seed of a random or k-fold split (default: the seed of the run)"
+    )
     test_seed: int | None = Field(
         None,
         ge=0,
+        lt=2**63,
         description="Seed of the test part of a random or k-fold split, so that runs whose seeds differ have the same "
         "test images; training and validation are then drawn by split.seed or the seed of the run (default: one "
         "seed for all three parts)",
@@ -94,7 +99,7 @@ class SplitConfig(Section):
     @field_validator("ratios")
     @classmethod
     def _sum_to_one(cls, ratios: tuple[float, float, float]) -> tuple[float, float, float]:
-        if min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
+        if not all(0 < ratio < 1 for ratio in ratios) or abs(sum(ratios) - 1) > 1e-6:
             raise ValueError("must be three positive numbers that sum to 1")
         return ratios
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from s4mi.config.layers import without_other_length
 from s4mi.errors import S4miError
+from s4mi.records.plain import PlainError, load_yaml
 
 
 def read_settings(path: Path, *, first: str) -> dict[str, Any]:
@@ -21,16 +20,16 @@ def read_settings(path: Path, *, first: str) -> dict[str, Any]:
         S4miError: the file does not exist, cannot be read, is not valid YAML or contains no keys.
     """
     try:
-        contents = yaml.safe_load(path.read_text(encoding="utf-8"))
+        contents = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise S4miError(f"{path}: file not found; write a run file or copy one from studies/") from error
     except OSError as error:
         raise S4miError(f"{path}: cannot be read ({error.strerror}); pass a run file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark is not None else str(path)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise S4miError(f"{place}: not valid YAML ({problem}); fix the file") from error
+    except UnicodeDecodeError as error:
+        raise S4miError(f"{path}: byte {error.start} is not valid UTF-8; save the file as UTF-8") from error
+    except PlainError as error:
+        place = str(path) if error.line is None else f"{path}:{error.line}"
+        raise S4miError(f"{place}: not valid YAML ({error.problem}); fix the file") from error
     if not isinstance(contents, dict):
         raise S4miError(f"{path}: must contain keys and values, starting with: {first}")
     return contents
@@ -45,7 +44,10 @@ def apply_overrides(contents: dict[str, Any], overrides: Sequence[str]) -> dict[
     Raises:
         S4miError: an override has no `=` or no valid YAML value, or addresses a key below a plain value.
     """
-    result: dict[str, Any] = json.loads(json.dumps(contents, default=str))
+    try:
+        result: dict[str, Any] = json.loads(json.dumps(contents, default=str))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise S4miError(f"settings: {error}; use names, numbers and lists of these") from error
     parsed = [_parse(override) for override in overrides]
     for path in {path for path, _, _ in parsed}:
         _drop_other_length(result, path, {last: value for other, last, value in parsed if other == path})
@@ -69,9 +71,9 @@ def _parse(override: str) -> tuple[tuple[str, ...], str, Any]:
     if not equals or not key:
         raise S4miError(f"{override!r} is not a valid override; write key=value, e.g. optim.lr=1e-3")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise S4miError(f"{override!r}: the value is not valid YAML; quote it") from error
+        value = load_yaml(text)
+    except PlainError as error:
+        raise S4miError(f"{override!r}: the value is not valid YAML ({error.problem}); quote it") from error
     *path, last = key.split(".")
     return tuple(path), last, value
 

@@ -31,7 +31,7 @@ class MethodConfig(BaseModel, ABC):
     For the registry of methods, see `config/methods.py`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     summary: ClassVar[str]
     """One-line description, shown by `s4mi methods`."""

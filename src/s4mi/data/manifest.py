@@ -163,7 +163,7 @@ def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:
         label = label_cell(row.labels, row.unknown, spec.classes)
         mask = "" if row.mask is None else _relative(row.mask, root)
         writer.writerow([row.id, _relative(row.image, root), mask, label, row.group or "", row.split or ""])
-    write_text_atomically(folder / MANIFEST_NAME, table.getvalue())
+    write_text_atomically(folder / MANIFEST_NAME, table.getvalue(), private=True)
     write_spec(folder, spec)
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from s4mi.data.formats.intensity import DEFAULT, Intensity
 from s4mi.errors import S4miError, nearest
 from s4mi.records import TaskKind, write_text_atomically
+from s4mi.records.plain import PlainError, load_yaml
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -167,14 +168,12 @@ def read_spec(folder: Path, *, file: str = SPEC_NAME) -> tuple[DatasetSpec | Non
         ]
     try:
         text = path.read_text(encoding="utf-8-sig")
-        contents = yaml.safe_load(text)
+        contents = load_yaml(text)
     except UnicodeDecodeError as error:
         return None, [error_finding("encoding", SPEC_NAME, None, f"not UTF-8 (byte {error.start}); save it as UTF-8")]
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "unreadable"
-        line = None if mark is None else mark.line + 1
-        return None, [error_finding("bad-yaml", SPEC_NAME, line, f"not valid YAML ({problem}); correct the syntax")]
+    except PlainError as error:
+        message = f"not valid YAML ({error.problem}); correct the syntax"
+        return None, [error_finding("bad-yaml", SPEC_NAME, error.line, message)]
     if not isinstance(contents, dict):
         return None, [
             error_finding("bad-yaml", SPEC_NAME, 1, "must contain keys and values; begin with: name: my-data")

@@ -17,6 +17,7 @@ from pathlib import Path
 from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, load_manifest, read_manifest, write_dataset
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, read_spec, write_spec
 from s4mi.errors import S4miError
+from s4mi.records.atomic import replacing
 
 _KEPT_NAME = re.compile(r"manifest-v([1-9][0-9]*)\.csv")
 
@@ -91,10 +92,9 @@ def write_version(manifest: Manifest, spec: DatasetSpec, rows: Sequence[Row]) ->
     """
     folder, version = manifest.folder, manifest.version
     for current, kept in ((SPEC_NAME, spec_name(version)), (MANIFEST_NAME, manifest_name(version))):
-        part = folder / f".{kept}.part"
         if not (folder / kept).exists():
-            shutil.copy2(folder / current, part)
-            part.replace(folder / kept)
+            with replacing(folder / kept, private=True) as draft:
+                shutil.copyfile(folder / current, draft)
     write_spec(folder, spec)  # before the manifest, whose labels may be new classes
     write_dataset(folder, spec, rows)
     return version + 1

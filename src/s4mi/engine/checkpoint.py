@@ -54,6 +54,7 @@ def load_last(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         return None
     try:
         training: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        int(training["epoch"])
     except Exception as error:  # zip and pickle raise different types
         raise S4miError(f"{path}: damaged ({error}); start the run again in another folder") from error
     pending = folder / f"{LAST}.new"

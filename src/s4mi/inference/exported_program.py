@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from s4mi.data.formats.intensity import Pixels
 from s4mi.errors import S4miError
 from s4mi.inference.model_metadata import KEY, read_metadata
+from s4mi.inference.program_check import check_program
 
 METADATA_FILE = f"{KEY}.json"
 
@@ -28,10 +29,14 @@ class ProgramModel:
         """
         self.metadata = read_metadata(_read_metadata_text(path), path)
         try:
+            check_program(path)
             self._network = torch.export.load(path).module()
+        except S4miError:
+            raise
         except Exception as error:  # a damaged archive, or one of another torch version, may raise nearly anything
             raise S4miError(f"{path}: cannot be read by torch {torch.__version__} ({_reason(error)})") from error
         self.info = self.metadata.model_info(path)
+        self._check_outputs(path)
         self.calibration = self.metadata.calibration
 
     def logits(self, inputs: Pixels) -> NDArray[np.float32]:
@@ -41,6 +46,17 @@ class ProgramModel:
     def probabilities(self, inputs: Pixels) -> NDArray[np.float32]:
         """(B, S, S, 3) uint8 → (B, K, ...) float32, after temperature scaling."""
         return self._run(inputs)[0]
+
+    def _check_outputs(self, path: Path) -> None:
+        """Check that the network gives what the metadata say; otherwise classes would be named wrongly."""
+        size, classes = self.metadata.input.image_size, len(self.metadata.classes)
+        expected = (2, classes, size, size) if self.metadata.task == "segmentation" else (2, classes)
+        try:
+            found = {output.shape for output in self._run(np.zeros((2, size, size, 3), dtype=np.uint8))}
+        except Exception as error:  # a network of another shape may raise nearly anything
+            raise S4miError(f"{path}: does not run ({_reason(error)}); export the run again") from error
+        if found != {expected}:
+            raise S4miError(f"{path}: gives {sorted(found)}, but its metadata say {expected}; export the run again")
 
     @torch.inference_mode()
     def _run(self, inputs: Pixels) -> tuple[NDArray[np.float32], ...]:
@@ -57,7 +73,7 @@ def _read_metadata_text(path: Path) -> str | None:
         with zipfile.ZipFile(path) as archive:
             name = next((name for name in archive.namelist() if name.endswith(f"/extra/{METADATA_FILE}")), None)
             return None if name is None else archive.read(name).decode("utf-8")
-    except (zipfile.BadZipFile, UnicodeDecodeError, zlib.error) as error:
+    except (zipfile.BadZipFile, UnicodeDecodeError, zlib.error, NotImplementedError, RuntimeError) as error:
         raise S4miError(
             f"{path}: not a valid torch.export archive ({_reason(error)}); copy it again, or re-create it with: "
             "s4mi export"

@@ -7,7 +7,7 @@ from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, model_validator
 
 from s4mi import __version__
 from s4mi.data.formats.intensity import Pixels
@@ -17,6 +17,7 @@ from s4mi.errors import S4miError
 from s4mi.inference.predictor import Model, ModelInfo
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration
+from s4mi.records.plain import load_json
 from s4mi.records.scores import Frozen
 
 FORMAT: Final = 1
@@ -35,9 +36,11 @@ RESIZING = (
 class ImageInput(Frozen):
     """Preprocessing outside the graph, from an image file to (image_size, image_size, 3) uint8 RGB."""
 
-    image_size: int
-    resize_through: int | None
-    tile: int | None = Field(description="side of the square tiles that images are cut into first; null: whole images")
+    image_size: int = Field(ge=1, le=16_384)
+    resize_through: int | None = Field(ge=1, le=65_536)
+    tile: int | None = Field(
+        ge=1, description="side of the square tiles that images are cut into first; null: whole images"
+    )
     resizing: str = RESIZING
     intensity: str = Field(description="rule that maps images of more than 8 bits to 0..255")
     channels: Literal["rgb", "grey"] = Field(
@@ -73,7 +76,7 @@ class ModelMetadata(Frozen):
     format: Literal[1] = FORMAT
     version: str = Field(__version__, description="s4mi version")
     task: TaskKind
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = Field(min_length=1)
     unnamed: bool = Field(False, description="the classes are clusters without names")
     mask_values: dict[str, str] = Field(description="encoding of the data set's masks: number or colour → class")
     input: ImageInput
@@ -84,6 +87,14 @@ class ModelMetadata(Frozen):
         description="temperature of the probabilities, logits / temperature, and thresholds of multi-label tasks"
     )
     run: SourceRun
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelMetadata":
+        if len(set(self.classes)) < len(self.classes) or not all(map(str.isprintable, self.classes)):
+            raise ValueError("classes: names must be distinct and printable")
+        if self.calibration is not None and tuple(self.calibration.classes) != self.classes:
+            raise ValueError("calibration: is of other classes")
+        return self
 
     @property
     def temperature(self) -> float:
@@ -133,19 +144,21 @@ def read_metadata(text: str | None, path: Path) -> ModelMetadata:
             f"{path}: no s4mi metadata, so its inputs and outputs are unknown; use a file written by s4mi export"
         )
     try:
-        contents = json.loads(text)
+        contents = load_json(text)
         number = contents.get("format")
         if isinstance(number, int) and number > FORMAT:
             raise S4miError(
                 f"{path}: has format {number} of s4mi {contents.get('version')}, but this s4mi ({__version__}) reads "
                 f"formats up to {FORMAT}; upgrade it with: pip install --upgrade s4mi"
             )
-        return ModelMetadata.model_validate_json(text)
+        metadata = ModelMetadata.model_validate_json(text)
+        metadata.model_info(path)
+        return metadata
     except ValidationError as error:
         problem = error.errors()[0]
         location = ".".join(str(part) for part in problem["loc"])
         raise S4miError(f"{path}: {location or 'metadata'}: {problem['msg']}; export the run again") from error
-    except (json.JSONDecodeError, AttributeError) as error:
+    except (json.JSONDecodeError, AttributeError, ValueError) as error:
         raise S4miError(f"{path}: its s4mi metadata are damaged ({error}); export the run again") from error
 
 

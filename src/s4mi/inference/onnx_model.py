@@ -1,5 +1,6 @@
 """An ONNX file written by `s4mi export`, as a `Model` that runs in ONNX Runtime. Free of torch."""
 
+import os
 from pathlib import Path
 from typing import Any, final
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.errors import S4miError, require_extra
-from s4mi.inference.model_metadata import IMAGES, KEY, LOGITS, PROBABILITIES, read_metadata
+from s4mi.inference.model_metadata import IMAGES, KEY, LOGITS, PROBABILITIES, ModelMetadata, read_metadata
 
 PROVIDERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("CUDAExecutionProvider", {"use_tf32": 0}),  # TF32 is accurate to three digits only
@@ -32,6 +33,7 @@ class OnnxModel:
         Raises:
             S4miError: ONNX Runtime is not installed or cannot run the file, or it was not written by s4mi export.
         """
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import: no store in the home folder, no look-up of a host
         runtime: Any = require_extra("onnxruntime", extra="onnx", purpose=f"{path}: running an ONNX file")
         options = runtime.SessionOptions()
         options.log_severity_level = 3
@@ -47,6 +49,7 @@ class OnnxModel:
             problem = "not a valid ONNX file" if damaged else f"not supported by ONNX Runtime {runtime.__version__}"
             raise S4miError(f"{path}: {problem}; copy it again, or re-create it with: s4mi export") from error
         self.metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
+        _check_shapes(self._session, self.metadata, path)
         self.info = self.metadata.model_info(path)
         self.calibration = self.metadata.calibration
 
@@ -61,3 +64,17 @@ class OnnxModel:
     def _run(self, output: str, inputs: Pixels) -> NDArray[np.float32]:
         result: NDArray[np.float32] = self._session.run([output], {IMAGES: np.ascontiguousarray(inputs)})[0]
         return result
+
+
+def _check_shapes(session: Any, metadata: ModelMetadata, path: Path) -> None:
+    """Check that the graph takes and gives what the metadata say; otherwise classes would be named wrongly."""
+    size, classes = metadata.input.image_size, len(metadata.classes)
+    output = [classes, size, size] if metadata.task == "segmentation" else [classes]
+    expected = {IMAGES: [size, size, 3], LOGITS: output, PROBABILITIES: output}
+    found = {value.name: list(value.shape[1:]) for value in (*session.get_inputs(), *session.get_outputs())}
+    for name, shape in expected.items():
+        if found.get(name) != shape:
+            raise S4miError(
+                f"{path}: its graph has {name} of shape {found.get(name, 'none')}, but its metadata say {shape}; "
+                "export the run again"
+            )

@@ -13,6 +13,7 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.maths.saliency import area_share, energy_inside, mean_rank_correlation, pointing_game
 from s4mi.maths.stats import mean_interval
 from s4mi.records import IGNORE, Frozen
+from s4mi.records.atomic import replacing
 
 SANITY_LIMIT = 0.5
 """Mean rank correlation above which a map counts as independent of the weights, if its interval also excludes 0.
@@ -140,7 +141,7 @@ def summarise(scores: Sequence[MapScores], flaws: Flaws | None = None) -> list[M
 
 def write_scores(scores: Sequence[MapScores], path: Path) -> None:
     """Write one row per map; an undefined score is an empty cell."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
         for score in scores:

@@ -14,6 +14,7 @@ from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.nets.weight_files import read_file
 from s4mi.nets.weight_layouts import Match, match_weights
+from s4mi.records.atomic import replacing
 
 IMAGENET = "imagenet"
 NONE = "none"
@@ -167,10 +168,8 @@ def classifier_of(name: str, weights: str) -> nn.Linear | None:
 def save_encoder(net: nn.Module, run: Path, name: str) -> Path:
     """Save the weights of the timm network `net` where `encoder_file` finds them, atomically; return the path."""
     path = encoder_path(run, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    save_file({key: tensor.detach().cpu().contiguous() for key, tensor in net.state_dict().items()}, temporary)
-    temporary.replace(path)
+    with replacing(path) as draft:
+        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in net.state_dict().items()}, draft)
     return path
 
 

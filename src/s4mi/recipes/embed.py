@@ -6,7 +6,6 @@
 errors.csv      in the same folder, if images could not be read
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +28,8 @@ from s4mi.inference.encoders import Encoder, load_encoder
 from s4mi.inference.features import BLOCK, Projection, decode, feature_map, features_of
 from s4mi.inference.input_files import ErrorList, Unreadable, find_images
 from s4mi.records import FeatureMap, Part, write_text_atomically
+from s4mi.records.atomic import replacing
+from s4mi.records.plain import load_json
 from s4mi.reporting.figures.feature_maps import draw_feature_map
 from s4mi.reporting.figures.svg import standalone
 from s4mi.training.feature_stores import feature_store
@@ -132,7 +133,7 @@ def _images(dataset: Path, run: Path, config: RunConfig) -> Iterator[_Image]:
 def _parts(split: Path) -> dict[str, Part]:
     """Return the part of each image by its ID; images added later are missing."""
     try:
-        contents = json.loads(split.read_text(encoding="utf-8"))
+        contents = load_json(split.read_text(encoding="utf-8"))
         return {str(image): part for part in PARTS for image in contents[part]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise S4miError(f"{split}: not a valid split file ({error}); train the run again") from error
@@ -193,6 +194,5 @@ def _write_table(out: Path, images: Sequence[_Image], features: NDArray[np.float
             "feature": polars.Series(features, dtype=polars.Array(polars.Float32, features.shape[1])),
         }
     )
-    temporary = out.with_name(f".{out.name}.new")
-    table.write_parquet(temporary)
-    temporary.replace(out)
+    with replacing(out) as draft:
+        table.write_parquet(draft)

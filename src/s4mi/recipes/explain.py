@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import read_image
@@ -28,7 +27,8 @@ from s4mi.inference.saliency_scores import (
     without_scores,
     write_scores,
 )
-from s4mi.records import IGNORE, Part, write_text_atomically
+from s4mi.inference.writers.mask_files import save_png
+from s4mi.records import IGNORE, Part, write_bytes_atomically, write_text_atomically
 
 LIMIT = 16
 SHEET_ROWS = 16
@@ -179,7 +179,7 @@ class _Writer:
             overlays, captions = [], []
             for method, saliency in found.maps.items():
                 overlays.append(overlay(pixels, saliency))
-                Image.fromarray(overlays[-1]).save(self._out / f"{image.name}_{explainer.name}_{method}.png")
+                save_png(overlays[-1], self._out / f"{image.name}_{explainer.name}_{method}.png")
                 mask_scores = score_map(saliency, read.mask, tolerance=self._tolerance)
                 self.scores.append(
                     MapScores(
@@ -210,7 +210,7 @@ class _Writer:
         if not self._rows:
             sheet.unlink(missing_ok=True)
             return None
-        sheet.write_bytes(self._sheet.png())
+        write_bytes_atomically(sheet, self._sheet.png())
         return sheet
 
     def _add_row(self, image: DatasetImage, read: _Read, blocks: Sequence[OverlayBlock]) -> None:

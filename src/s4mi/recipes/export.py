@@ -5,11 +5,13 @@ model.pt2       torch.export archive, for torch without the training code
 MODEL_CARD.md   written beside the file
 """
 
+import errno
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ from s4mi.inference.export.verify import Verification, verification_inputs, veri
 from s4mi.inference.load import ensure_calibrated, load_exported, select_runs
 from s4mi.inference.model_metadata import ONNX, ImageInput, ModelMetadata, SourceRun, check_ending
 from s4mi.records import RunRecord, TaskKind, read_record
+from s4mi.records.atomic import make_folder, naming, sync, temporary_beside
 from s4mi.records.calibration import read_calibration
 from s4mi.training.feature_stores import attach
 from s4mi.training.prepare import prediction_spec, task_kind
@@ -88,6 +91,7 @@ def export_run(source: Path, out: Path, *, task: TaskKind | None = None, overwri
     if out.exists() and not overwrite:
         raise S4miError(f"{out}: already exists; choose another name, or replace it with --overwrite")
     if out.suffix.lower() == ONNX:
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
         for module in ("onnx", "onnxscript", "onnxruntime"):
             require_extra(module, extra="onnx", purpose=f"{out}: writing an ONNX file")
     chosen = select_runs(source, task=task)
@@ -184,14 +188,19 @@ def _predict(trained: _Trained, pixels: Pixels, *, temperature: float) -> tuple[
 @contextmanager
 def _keep_on_success(out: Path) -> Iterator[Path]:
     """Yield a temporary file to write to, which becomes `out` unless an exception is raised."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as folder:
-            draft = Path(folder) / out.name  # a torch.export archive contains its file name
+    with naming(out):
+        make_folder(out.parent)
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out))
+        folder = temporary_beside(out)
+        folder.mkdir(mode=0o700)
+        try:
+            draft = folder / out.name  # a torch.export archive contains its file name
             yield draft
+            sync(draft)
             draft.replace(out)
-    except OSError as error:
-        raise S4miError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _other_seeds(source: Path, run: Path, task: TaskKind | None) -> tuple[RunRecord, ...]:

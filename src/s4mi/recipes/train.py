@@ -56,7 +56,7 @@ from s4mi.training.prepare import prepare
 from s4mi.training.pretrained_start import read_pretrained_start, write_pretraining
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
-from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric
+from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric, only_process
 from s4mi.training.selection import selection_plan
 from s4mi.training.session import Session
 from s4mi.training.training_features import describe_training_features
@@ -84,33 +84,34 @@ def train(
     check_folder(run_dir, config, resume=resume)
     if run_dir.finished:
         return _with_external(config, run, read_any_record(run), watch)
-    check_loggers(config)
-    if config.tests:
-        check_external_tests(config, load_version(config.data.path, config.data.version).spec)
-    fabric = make_fabric(config, together=True)
-    fabric.launch()
-    with raise_on_all_ranks(fabric):
-        prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
-        if resume and run_dir.split_path.exists():
-            check_data_state(run, prepared, data_state(config, prepared))
-            run_dir.check_split(prepared.split)
-        pretraining = read_pretrained_start(config, prepared, run, resumed=run_dir.begun)
-        record: RunRecord | PretrainingRecord
-        if config.method.fitted:
-            record = _fit(fit_run(fabric, config, prepared, run_dir, watch), pretraining, watch)
+    with only_process(run):
+        check_loggers(config)
+        if config.tests:
+            check_external_tests(config, load_version(config.data.path, config.data.version).spec)
+        fabric = make_fabric(config, together=True)
+        fabric.launch()
+        with raise_on_all_ranks(fabric):
+            prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
+            if resume and run_dir.split_path.exists():
+                check_data_state(run, prepared, data_state(config, prepared))
+                run_dir.check_split(prepared.split)
+            pretraining = read_pretrained_start(config, prepared, run, resumed=run_dir.begun)
+            record: RunRecord | PretrainingRecord
+            if config.method.fitted:
+                record = _fit(fit_run(fabric, config, prepared, run_dir, watch), pretraining, watch)
+                return _external(fabric, config, run, record, watch)
+            session = Session.begin(fabric, config, prepared, run_dir)
+            with session.loggers:
+                if isinstance(session.method, Pretrainer):
+                    record = pretrain(session, session.method, watch)
+                else:
+                    assert isinstance(session.method, Classifier | Segmenter)
+                    record = _supervise(session, session.method, pretraining, watch)
+                if fabric.is_global_zero:
+                    write_record(record, run)
+                    session.loggers.end(record)
+                fabric.barrier()
             return _external(fabric, config, run, record, watch)
-        session = Session.begin(fabric, config, prepared, run_dir)
-        with session.loggers:
-            if isinstance(session.method, Pretrainer):
-                record = pretrain(session, session.method, watch)
-            else:
-                assert isinstance(session.method, Classifier | Segmenter)
-                record = _supervise(session, session.method, pretraining, watch)
-            if fabric.is_global_zero:
-                write_record(record, run)
-                session.loggers.end(record)
-            fabric.barrier()
-        return _external(fabric, config, run, record, watch)
 
 
 def train_supervised(
@@ -161,11 +162,12 @@ def _with_external(
     """Score a finished run on the external test sets whose results are missing; nothing is trained."""
     if isinstance(record, PretrainingRecord) or not pending_tests(config, run, record):
         return record
-    save_run_config(config, RunDir(run).config_path)
-    fabric = make_fabric(config, together=True)
-    fabric.launch()
-    with raise_on_all_ranks(fabric):
-        return _external(fabric, config, run, record, watch)
+    with only_process(run):
+        save_run_config(config, RunDir(run).config_path)
+        fabric = make_fabric(config, together=True)
+        fabric.launch()
+        with raise_on_all_ranks(fabric):
+            return _external(fabric, config, run, record, watch)
 
 
 def _external(

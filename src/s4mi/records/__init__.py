@@ -3,6 +3,7 @@
 Nothing here imports torch, so that a report on a thousand runs opens fast.
 """
 
+from s4mi.records.atomic import write_bytes_atomically, write_text_atomically
 from s4mi.records.data import DataSummary, Leakage, PartSummary
 from s4mi.records.external import EXTERNAL_FOLDER, ExternalTest, external_images, external_predictions
 from s4mi.records.failure import FAILURE_NAME, LOG_NAME, Failure, read_failure
@@ -16,9 +17,7 @@ from s4mi.records.files import (
     read_epochs,
     read_pretraining,
     read_record,
-    write_bytes_atomically,
     write_record,
-    write_text_atomically,
 )
 from s4mi.records.fit import EncodedFeatures, FitRecord
 from s4mi.records.per_image import TEST_IMAGES_NAME, ImageScores, write_image_scores

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
-from s4mi.records.files import write_text_atomically
+from s4mi.records.atomic import write_text_atomically
 from s4mi.records.reliability import Reliability
 from s4mi.records.scores import Frozen, TaskKind
 
@@ -29,6 +29,7 @@ class Calibration(Frozen):
     classes: list[str]
     temperature: float = Field(
         gt=0,
+        allow_inf_nan=False,
         description="temperature of least negative log-likelihood on validation, regularised towards 1 for few images; "
         "above 1 lowers confidence",
     )

@@ -1,13 +1,13 @@
-"""Record files in a run folder, written atomically."""
+"""Record files in a run folder."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from s4mi.errors import S4miError
+from s4mi.records.atomic import write_text_atomically
+from s4mi.records.plain import load_json
 from s4mi.records.run import EpochRecord, PretrainingRecord, RunRecord
 
 RECORD_NAME = "record.json"
@@ -15,27 +15,6 @@ CONFIG_NAME = "config.yaml"
 MAP_NAME = "feature_map.json"
 SUPERSEDED = "superseded"
 """Subfolder of a study with runs whose settings have changed since; they are not counted."""
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write `text` so that readers see either the old file or the new one, even after a power failure."""
-    write_bytes_atomically(path, text.encode("utf-8"))
-
-
-def write_bytes_atomically(path: Path, contents: bytes) -> None:
-    """Write `contents` as `write_text_atomically` does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def finished_runs(folder: Path) -> list[Path]:
@@ -85,7 +64,7 @@ def read_any_record(run_dir: Path) -> RunRecord | PretrainingRecord:
     path = run_dir / RECORD_NAME
     try:
         text = path.read_text(encoding="utf-8")
-        pretrains = json.loads(text).get("kind") == "pretraining"
+        pretrains = load_json(text).get("kind") == "pretraining"
     except (FileNotFoundError, NotADirectoryError) as error:
         raise S4miError(
             f"{path}: not found, so this is not a finished run; finish it with: s4mi train --resume"
@@ -110,7 +89,7 @@ def read_epochs(run_dir: Path) -> list[EpochRecord]:
     epochs = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            epochs.append(EpochRecord.model_validate(json.loads(line)))
+            epochs.append(EpochRecord.model_validate(load_json(line)))
         except (json.JSONDecodeError, ValidationError):
             break
     return epochs

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from s4mi.records.files import write_text_atomically
+from s4mi.records.atomic import write_text_atomically
 from s4mi.records.scores import Frozen
 
 TEST_IMAGES_NAME = "test_images.csv"

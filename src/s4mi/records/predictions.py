@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.records.files import write_text_atomically
+from s4mi.records.atomic import write_text_atomically
 
 TEST_PREDICTIONS_NAME = "test_predictions.csv"
 OLD_TEST_PREDICTIONS_NAME = "test_answers.csv"

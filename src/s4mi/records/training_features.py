@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.errors import S4miError
-from s4mi.records.files import write_bytes_atomically
+from s4mi.records.atomic import write_bytes_atomically
 
 TRAINING_FEATURES_NAME = "training_features.npz"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from s4mi.errors import S4miError
-from s4mi.records.files import write_text_atomically
+from s4mi.records.atomic import write_text_atomically
 from s4mi.records.scores import Frozen
 
 TRAINING_IMAGES_NAME = "training_images.json"

@@ -29,6 +29,7 @@ from s4mi.records import (
     read_failure,
     write_text_atomically,
 )
+from s4mi.records.plain import load_json
 from s4mi.studies.run_id import METADATA_NAME, RunIdentity, RunMetadata, write_metadata
 from s4mi.training.environment import now
 from s4mi.training.external import pending_tests
@@ -139,7 +140,7 @@ def check_study_format(out: Path) -> None:
     """
     path = out / STUDY_NAME
     try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
+        contents = load_json(path.read_text(encoding="utf-8"))
         number, writer = contents["format"], contents.get("s4mi", "of another version")
     except (FileNotFoundError, NotADirectoryError):
         return

@@ -28,6 +28,7 @@ from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.recipes.train import train, train_supervised
 from s4mi.records import CONFIG_NAME, RunRecord, TaskKind, write_text_atomically
+from s4mi.records.plain import load_json
 from s4mi.reporting.results.scores import metric_of, score_of
 from s4mi.reporting.results.simulation import RoundScore
 from s4mi.reporting.writers.simulation import read_simulation, write_simulation
@@ -192,7 +193,7 @@ class _SeedSimulation:
         path = folder / CHOSEN_NAME
         row_of = {row.id: number for number, row in enumerate(self._prepared.manifest.rows)}
         if path.exists():
-            return [row_of[str(row_id)] for row_id in json.loads(path.read_text(encoding="utf-8"))]
+            return [row_of[str(row_id)] for row_id in load_json(path.read_text(encoding="utf-8"))]
         manifest, hidden = self._prepared.manifest, {*self._prepared.annotated("train")} - {*labelled}
         candidates = Candidates(
             _by_id([manifest.rows[row] for row in hidden]), _by_id([manifest.rows[row] for row in labelled])
@@ -243,7 +244,7 @@ def _check_folder(out: Path, config: RunConfig, options: SimulationOptions) -> N
     fixed |= {"run": config.model_copy(update={"seed": 0}).hash, "data": str(config.data.path)}
     path = out / OPTIONS_NAME
     if path.exists():
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = load_json(path.read_text(encoding="utf-8"))
         changed = [f"{name} {stored.get(name)} → {value}" for name, value in fixed.items() if stored.get(name) != value]
         if changed:
             raise S4miError(

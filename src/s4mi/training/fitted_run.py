@@ -16,7 +16,7 @@ from s4mi.config import RunConfig
 from s4mi.contract import Extractor, FittedClassifier, FittedSegmenter
 from s4mi.engine.checkpoint import save_best
 from s4mi.errors import S4miError
-from s4mi.records import Cost, EncodedFeatures, EpochRecord, FitRecord
+from s4mi.records import Cost, EncodedFeatures, EpochRecord, FitRecord, write_text_atomically
 from s4mi.training.energy import energy_meter
 from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
 from s4mi.training.evaluate import Evaluation, validate
@@ -108,7 +108,7 @@ def fit_run(
         epoch=1, losses={**losses, "total": sum(losses.values())}, val=val, lr=0.0, seconds=seconds,
         images_per_second=images,
     )  # fmt: skip
-    run_dir.metrics.write_text(epoch.model_dump_json() + "\n", encoding="utf-8")
+    write_text_atomically(run_dir.metrics, epoch.model_dump_json() + "\n")
     loggers.epoch(epoch)
     watch(Progress("train", 1, 1, 1, 1, latest=epoch))
     joules = meter.read()

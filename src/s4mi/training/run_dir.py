@@ -1,6 +1,7 @@
 """The folder of a run: its files, and how to load the trained method from it."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,12 @@ from s4mi.engine.memory import keep_freed_memory
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME
+from s4mi.records.atomic import TEMPORARY
+from s4mi.records.lock import file_lock
 from s4mi.training.feature_stores import attach, feature_store
+
+LOCK_NAME = ".train.lock"
+BUSY = "another process is training this run; wait for it, or choose another folder"
 
 
 @dataclass(frozen=True)
@@ -86,16 +92,39 @@ class RunDir:
             )
 
 
+def only_process(run: Path) -> AbstractContextManager[None]:
+    """Keep other processes from training in a folder; of the processes of one run, the first holds the lock.
+
+    Raises:
+        S4miError: another process holds it.
+        OSError: the folder cannot be written.
+    """
+    if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0":
+        return nullcontext()
+    return file_lock(run / LOCK_NAME, busy=BUSY)
+
+
 def check_begun(run: Path) -> None:
     """Check that a folder holds a run to resume, so that a mistyped folder does not start another run.
+
+    A folder with nothing but a lock or unfinished files is that of a run which was killed before it wrote a file.
 
     Raises:
         S4miError: it holds none.
     """
-    if not RunDir(run).config_path.exists():
+    if not RunDir(run).config_path.exists() and (not run.is_dir() or visible(run) or not any(run.iterdir())):
         raise S4miError(
             f"{run}: no run to resume (no config.yaml); correct the folder, or start a run without --resume"
         )
+
+
+def visible(folder: Path) -> bool:
+    """Whether a folder holds anything but its lock and what killed processes left.
+
+    Raises:
+        OSError: it cannot be read, or is no folder.
+    """
+    return any(not TEMPORARY.fullmatch(path.name) and path.name != LOCK_NAME for path in folder.iterdir())
 
 
 def check_folder(run_dir: RunDir, config: RunConfig, *, resume: bool) -> None:
@@ -104,7 +133,7 @@ def check_folder(run_dir: RunDir, config: RunConfig, *, resume: bool) -> None:
     Raises:
         S4miError: the folder holds something else, another run, or this one without `resume`.
     """
-    if not run_dir.path.exists() or not any(run_dir.path.iterdir()):
+    if not run_dir.path.exists() or not visible(run_dir.path):
         return
     if not run_dir.config_path.exists():
         raise S4miError(f"{run_dir.path}: contains files but not a run; choose an empty folder")

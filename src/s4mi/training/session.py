@@ -96,7 +96,10 @@ class Session:
             fabric, config, prepared, run_dir, method, loader, optimizer, scheduler, meter, loggers, started=now()
         )
         if saved is not None:
-            session._restore(saved[1])
+            try:
+                session._restore(saved[1])
+            except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+                raise S4miError(f"{run_dir.checkpoints}: damaged ({error}); start the run again elsewhere") from error
         return session
 
     def write_settings(self) -> None:

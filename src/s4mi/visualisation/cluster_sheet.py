@@ -17,6 +17,7 @@ from s4mi.inference.dataset_images import select_evenly
 from s4mi.inference.overlays.masks import Colour, cluster_colour, cluster_overlay
 from s4mi.inference.overlays.saliency import CELL, ComparisonSheet, OverlayBlock
 from s4mi.inference.run_model import RunModel
+from s4mi.records import write_bytes_atomically
 
 SHEET, TABLE = "clusters.png", "clusters.csv"
 IMAGES = 12
@@ -68,7 +69,7 @@ class ClusterSheet:
     def __exit__(self, *_: object) -> None:
         self._file.close()
         if self._images:
-            self.path.write_bytes(self._draw())
+            write_bytes_atomically(self.path, self._draw())
 
     def add(self, name: str, pixels: Pixels, clusters: Pixels) -> None:
         """Add an image (H, W, 3) with its clusters (H, W)."""

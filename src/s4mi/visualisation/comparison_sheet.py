@@ -27,7 +27,7 @@ from s4mi.inference.overlays.saliency import SYNTHETIC_NOTE, ComparisonSheet, Ov
 from s4mi.inference.run_model import RunModel
 from s4mi.inference.saliency_maps import run_names
 from s4mi.maths.metrics import SegmentationTally
-from s4mi.records import IGNORE, Part, RunRecord, read_record
+from s4mi.records import IGNORE, Part, RunRecord, read_record, write_bytes_atomically
 from s4mi.training.run_dir import RunDir
 
 IMAGES = 6
@@ -70,8 +70,7 @@ def write_comparison(
         raise S4miError(f"{out}: a comparison sheet is a PNG file; end it in .png")
     manifest = load_manifest(data if data is not None else RunDir(runs[0]).config().data.path)
     png = comparison_sheet(runs, manifest, part=part, images=images, progress=progress)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(png)
+    write_bytes_atomically(out, png)
     return out
 
 

@@ -450,7 +450,7 @@ def full(*given: object, **named: object) -> None:
         if hasattr(os, "posix_fallocate")
         else "numpy.lib.format.open_memmap",
         "s4mi.data.loading.cache.np.savez",
-        "s4mi.data.loading.cache.FileLock",
+        "s4mi.data.loading.cache.file_lock",
     ],
 )
 def test_a_full_disk_is_one_line_and_leaves_no_partial_cache(

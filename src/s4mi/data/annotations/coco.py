@@ -13,6 +13,7 @@ import numpy as np
 import pycocotools.mask
 from numpy.typing import NDArray
 
+from s4mi.data.annotations.coco_rle import decode_runs
 from s4mi.data.annotations.contours import components_of, fill, pixel_edges, through_centres
 from s4mi.data.annotations.json_fields import FieldError, field_of, number, points_of
 from s4mi.data.annotations.types import AnnotatedRegion, Annotation, Points, PreAnnotation
@@ -148,19 +149,14 @@ def _rasterise(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 def _decode(shape: Any, size: tuple[int, int], *, location: str) -> NDArray[np.bool_]:
     """Decode run lengths, given as numbers or as text."""
-    if not isinstance(shape, dict) or "counts" not in shape or list(shape.get("size", ())) != list(size):
+    if not isinstance(shape, dict) or "counts" not in shape or shape.get("size") != list(size):
         found = shape.get("size") if isinstance(shape, dict) else shape
         raise FieldError(
             f"{location}: segmentation has size {found} but its image {list(size)}; export it at the size of the image"
         )
-    counts = shape["counts"]
     try:
-        if isinstance(counts, list):
-            if sum(counts) != size[0] * size[1] or min(counts) < 0:
-                raise ValueError("its counts do not add up to the size of the image")
-            shape = pycocotools.mask.frPyObjects({"size": list(size), "counts": counts}, *size)
-        return np.asarray(pycocotools.mask.decode(shape), dtype=bool)
-    except Exception as error:  # the library passes on any exception of its parser
+        return decode_runs(shape["counts"], size)
+    except ValueError as error:
         raise FieldError(f"{location}: segmentation is not valid run lengths ({error}); export it again") from error
 
 

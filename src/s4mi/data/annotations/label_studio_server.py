@@ -17,6 +17,7 @@ from typing import Any
 from s4mi.data.annotations.label_studio import is_label_studio
 from s4mi.errors import S4miError
 from s4mi.records import write_text_atomically
+from s4mi.records.plain import load_json
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 BATCH = 50
@@ -161,7 +162,7 @@ class LabelStudioServer:
         opener = urllib.request.build_opener(_NoRedirects)
         try:
             with opener.open(request, timeout=TIMEOUT) as answer:
-                return json.loads(answer.read() or b"null")
+                return load_json(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             raise S4miError(f"{self.address}: {_refusal(error, path)}") from error
         except (OSError, HTTPException) as error:
@@ -192,7 +193,7 @@ def _refusal(error: urllib.error.HTTPError, path: str) -> str:
     if error.code == 404:
         return f"has no {path.partition('?')[0]}; check the number of the project and LABEL_STUDIO_URL"
     try:
-        answer = json.loads(error.read())
+        answer = load_json(error.read())
         detail = answer.get("validation_errors") or answer.get("detail") or answer
     except (OSError, ValueError, AttributeError):
         detail = error.reason
@@ -201,7 +202,7 @@ def _refusal(error: urllib.error.HTTPError, path: str) -> str:
 
 def _read_tasks(path: Path) -> Sequence[dict[str, Any]]:
     try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
+        contents = load_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise S4miError(
             f"{path}: cannot be read ({error}); write it with: s4mi suggest --format label-studio"

@@ -8,13 +8,12 @@ import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-from filelock import FileLock
 
 from s4mi.data.annotations.match_rows import RowFinder, UnknownImageError
 from s4mi.data.annotations.rasterise import RasteriseError, Rasteriser
@@ -27,7 +26,9 @@ from s4mi.data.masks import encode_mask
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.versions import load_version, write_version
 from s4mi.errors import S4miError, nearest
-from s4mi.records import TaskKind
+from s4mi.records import TaskKind, write_bytes_atomically
+from s4mi.records.atomic import replacing
+from s4mi.records.lock import file_lock
 
 LOCK = ".merge.lock"
 
@@ -171,14 +172,9 @@ def apply_merge(plan: MergePlan) -> MergeResult:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Exclude other merges into the data set, and remove the lock file afterwards."""
-    with FileLock(folder / LOCK):
-        try:
-            yield
-        finally:
-            # A waiting process creates a new file; Windows does not remove one that is still open.
-            with suppress(OSError):
-                (folder / LOCK).unlink()
+    """Exclude other merges into the data set."""
+    with file_lock(folder / LOCK):
+        yield
 
 
 def _first_tasks(spec: DatasetSpec, *, before: Sequence[Row], after: Sequence[Row]) -> tuple[TaskKind, ...]:
@@ -270,13 +266,13 @@ def _write(mask: NewMask, row: Row, folder: Path, spec: DatasetSpec) -> Path:
     target = folder / f"{row.id}{'.png' if mask.file is None else suffix_of(mask.file)}"
     if not target.resolve().is_relative_to(folder.resolve()):
         raise S4miError(f"id {row.id!r}: leads out of the data set folder; correct it in the manifest")
-    target.parent.mkdir(parents=True, exist_ok=True)
     if mask.file is not None:
-        shutil.copyfile(mask.file, target)
+        with replacing(target, private=True) as draft:
+            shutil.copyfile(mask.file, draft)
         return target
     pixels = encode_mask(mask.classes, spec.mask_values)
     _, encoded = cv2.imencode(".png", pixels[..., ::-1] if pixels.ndim == 3 else pixels)
-    target.write_bytes(encoded.tobytes())
+    write_bytes_atomically(target, encoded.tobytes(), private=True)
     return target
 
 

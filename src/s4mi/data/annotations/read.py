@@ -1,6 +1,5 @@
 """Read annotations: tables, folders of masks (plain or of CVAT), segmentations of 3D Slicer, the JSON of tools."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from s4mi.data.sources.read_table import TABLE_SUFFIXES, read_table
 from s4mi.data.spec import NO_CLASS
 from s4mi.data.walk import image_files, visible_files
 from s4mi.errors import S4miError
+from s4mi.records.plain import load_json
 
 IMAGE_COLUMNS = ("id", "image")
 LABEL = "label"
@@ -112,7 +112,7 @@ def _slices(path: Path, location: str) -> Iterator[Annotation]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return load_json(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise S4miError(f"{path}: not valid JSON ({error}); export it again") from error
 

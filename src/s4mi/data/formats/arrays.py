@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.formats.frame import Frame, Header, ImageError, colours_last, image_errors
+from s4mi.data.formats.pixel_limit import check_pixels
 
 SUFFIXES = (".npy",)
 
@@ -53,4 +54,6 @@ def _stack(path: Path) -> NDArray[Any]:
         raise ImageError("undecodable", f"has shape {array.shape}; save an array of 2 to 4 dimensions")
     if 0 in array.shape:
         raise ImageError("undecodable", f"has shape {array.shape} and is empty; save it again")
-    return array[None] if single else array
+    stack = array[None] if single else array
+    check_pixels(*colours_last(stack[0]).shape[:2])
+    return stack

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from s4mi.data.formats.axial import Turn, turn_of
 from s4mi.data.formats.dicom_seg import NOT_AN_IMAGE, SOP_CLASSES
 from s4mi.data.formats.frame import Frame, Header, ImageError, colours_last, image_errors
+from s4mi.data.formats.pixel_limit import check_pixels
 from s4mi.errors import require_extra
 
 if TYPE_CHECKING:
@@ -226,6 +227,32 @@ def _first(value: Any) -> float | None:
     return float(value[0] if hasattr(value, "__len__") and not isinstance(value, str) else value)
 
 
+NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+"""Transfer syntaxes that store every pixel: implicit and explicit little endian, explicit big endian."""
+LEAST_FRAME = 8
+"""Bytes of the item tag of a compressed frame."""
+
+
+def _check_size(dataset: "Dataset", path: Path) -> None:
+    """Refuse a header that claims more pixels than the file can hold, which decoders would look for one by one."""
+    height, width = int(dataset.Rows), int(dataset.Columns)
+    check_pixels(height, width)
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    samples, bits = int(dataset.get("SamplesPerPixel") or 1), int(dataset.get("BitsAllocated") or 8)
+    if frames < 1 or samples not in (1, 3, 4) or bits not in (1, 8, 16, 32, 64):
+        raise ImageError(
+            "undecodable", f"declares {frames} frames of {samples} samples of {bits} bits; export it again"
+        )
+    native = str(dataset.file_meta.get("TransferSyntaxUID", NATIVE[0])) in NATIVE
+    subsampled = str(dataset.get("PhotometricInterpretation", "")) == "YBR_FULL_422"
+    pixels = frames * height * width * samples * bits // 8 * (2 if subsampled else 3) // 3
+    if (pixels if native else frames * LEAST_FRAME) > path.stat().st_size:
+        raise ImageError(
+            "undecodable", f"declares {frames} frames of {height}×{width} pixels, but is too small for them; "
+            "copy it again from its source"
+        )  # fmt: skip
+
+
 @contextmanager
 def open_dataset(path: Path, *, pixels: bool) -> "Iterator[Dataset]":
     """Open a DICOM image, with its pixels or without.
@@ -244,6 +271,7 @@ def open_dataset(path: Path, *, pixels: bool) -> "Iterator[Dataset]":
         if "Rows" not in dataset or "Columns" not in dataset:
             what = str(dataset.get("Modality", "")) or "a report or directory"
             raise ImageError("not-an-image", f"is a DICOM file without images ({what}); exclude it")
+        _check_size(dataset, path)
         try:
             yield dataset
         except (NotImplementedError, RuntimeError) as error:

@@ -16,7 +16,8 @@ class DicomSource:
     """Where a DICOM file comes from.
 
     Attributes:
-        patient, study, series: short hashes of PatientID, StudyInstanceUID and SeriesInstanceUID; None without one.
+        patient, study, series: hashes of PatientID, StudyInstanceUID and SeriesInstanceUID, None without one. They
+            can be reversed by trying identifiers, so they stay in memory; see `sources/pseudonyms`.
         burnt_in: whether the file declares text burned into its pixels.
     """
 
@@ -43,4 +44,4 @@ def read_source(path: Path) -> DicomSource:
 
 def _hash(dataset: "Dataset", name: str) -> str | None:
     identifier = str(dataset.get(name) or "").strip()
-    return hashlib.blake2b(identifier.encode(), digest_size=4).hexdigest() if identifier else None
+    return hashlib.blake2b(identifier.encode(), digest_size=16).hexdigest() if identifier else None

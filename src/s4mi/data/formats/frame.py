@@ -77,6 +77,12 @@ def image_errors(path: Path) -> Iterator[None]:
         yield
     except S4miError:
         raise
+    except MemoryError as error:
+        raise ImageError(
+            "too-large", "needs more memory than there is; cut it into tiles, or use a machine with more memory"
+        ) from error
+    except PermissionError as error:
+        raise ImageError("undecodable", "cannot be opened (permission denied); change its permissions") from error
     except FileNotFoundError as error:
         raise ImageError("missing-file", "does not exist; correct its path") from error
     except Exception as error:  # decoders raise almost any exception on broken files

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from s4mi.data.formats.axial import Turn
 from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
 from s4mi.data.formats.grid import Grid
+from s4mi.data.formats.pixel_limit import check_volume
 from s4mi.errors import require_extra
 
 SUFFIXES = (".nii", ".nii.gz")
@@ -48,6 +49,8 @@ def frames(path: Path, *, like: Path | None = None) -> Iterator[Frame]:
         ImageError: the file is missing, empty, truncated or not a NIfTI image of two or three dimensions.
     """
     with _open_image(path, like=like) as image:
+        if np.issubdtype(image.get_data_dtype(), np.complexfloating):
+            raise ImageError("undecodable", "holds complex numbers; save their magnitude instead")
         stored = image.dataobj  # already an array if the volume had to be reoriented
         scaled = (getattr(stored, "slope", 1), getattr(stored, "inter", 0)) != (1, 0)
         volume: Any = image.get_fdata(dtype=np.float32) if scaled else np.asanyarray(stored)
@@ -148,6 +151,7 @@ def _open_image(path: Path, *, like: Path | None = None) -> Iterator[Any]:
         if len(shape) not in (2, 3):
             sizes = "×".join(map(str, shape))
             raise ImageError("undecodable", f"has {len(shape)} dimensions ({sizes}); split it into 2-D or 3-D images")
+        check_volume(path, shape, image.get_data_dtype().itemsize, compressed=path.name.lower().endswith(".gz"))
         if like is not None:
             image = image.__class__(image.dataobj, stored_affine(like), image.header)
         yield nibabel.as_closest_canonical(image) if len(shape) == 3 else image

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
 from s4mi.data.formats.grid import Grid
+from s4mi.data.formats.pixel_limit import check_volume
 from s4mi.errors import require_extra
 
 SEGMENTATION = ".seg.nrrd"
@@ -58,6 +59,7 @@ def header(path: Path) -> Header:
     with image_errors(path):
         fields = _image_fields(path)
         layout = layout_of(fields)
+        _check(path, fields)
         number, height, width = layout.grid.slices
         channels = 1 if layout.other is None else int(fields["sizes"][layout.other])
         return Header(number, height, width, channels=channels, dtype=str(_dtype(fields)))
@@ -70,8 +72,16 @@ def frames(path: Path) -> Iterator[Frame]:
         ImageError: the file is missing, empty, truncated, a segmentation, or not an NRRD image.
     """
     with image_errors(path):
-        layout = layout_of(_image_fields(path))
+        layout = layout_of(fields := _image_fields(path))
+        _check(path, fields)
         yield from map(Frame, layout.grid.frames(read_volume(path, layout)))
+
+
+def _check(path: Path, fields: Mapping[str, Any]) -> None:
+    shape = tuple(int(size) for size in fields["sizes"])
+    encoding = str(fields.get("encoding", "raw")).lower()
+    if encoding in ("raw", "gzip", "gz"):
+        check_volume(path, shape, _dtype(fields).itemsize, compressed=encoding != "raw")
 
 
 def read_volume(path: Path, layout: Layout) -> NDArray[Any]:
@@ -91,7 +101,8 @@ def stored_volume(path: Path) -> NDArray[Any]:
         ImageError: the file is missing, empty, truncated or not NRRD, or its voxels are not single values.
     """
     with image_errors(path):
-        layout = layout_of(_image_fields(path))
+        layout = layout_of(fields := _image_fields(path))
+        _check(path, fields)
         if layout.other is not None:
             raise ImageError("bad-mask", "has several values for each voxel; save a mask with one")
         return read_volume(path, layout)

@@ -1,5 +1,6 @@
 """PNG, JPEG, BMP, WebP and GIF, through Pillow; also the errors of Pillow."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
 from s4mi.data.formats.orientation import TAG, TRANSPOSED, is_turned
+from s4mi.data.formats.pixel_limit import check_pixels, max_pixels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
 MULTI_FRAME = (".gif",)
@@ -71,8 +73,11 @@ def _count(image: Image.Image) -> int:
 
 @contextmanager
 def _open_image(path: Path, *, decode: bool = False) -> Iterator[Image.Image]:
-    with ExitStack() as files, image_errors(path), pillow_errors():
+    with ExitStack() as files, image_errors(path), pillow_errors(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        Image.MAX_IMAGE_PIXELS = max_pixels() // 2  # Pillow refuses twice as many
         image = files.enter_context(Image.open(path))
+        check_pixels(image.height, image.width)
         if decode:
             image.load()
         yield image

@@ -10,6 +10,7 @@ import tifffile
 
 from s4mi.data.formats import tiff_pixels
 from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
+from s4mi.data.formats.pixel_limit import check_pixels
 from s4mi.data.formats.tiff_names import page_names
 from s4mi.data.formats.tiff_planes import count_planes, stored_planes
 
@@ -91,6 +92,7 @@ def page(path: Path, number: int) -> Frame:
         found = _pages(file)
         if not 0 <= number < len(found):
             raise ImageError("undecodable", f"has {len(found)} pages and no page {number}; page numbers start at 0")
+        check_pixels(*tiff_pixels.size(found[number]))
         return _coloured(next(_planes(file, found[number], path, only=False)), found[number])
 
 
@@ -122,6 +124,7 @@ def _pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
 
 def _equal_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     pages = _pages(file)
+    check_pixels(*tiff_pixels.size(pages[0]))
     return [page for page in pages if page.shape == pages[0].shape and page.dtype == pages[0].dtype]
 
 

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from s4mi.data.duplicates import THUMBNAIL_SIZE, thumbnail
@@ -38,6 +37,8 @@ from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_threads
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
+from s4mi.records.atomic import make_private
+from s4mi.records.lock import file_lock
 
 FORMAT = 2
 
@@ -60,11 +61,11 @@ def open_cache(
             reported with its manifest line, the others are counted), or `folder` is not writable.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         digests = _digests(manifest, folder=folder, with_masks=with_masks)
         key = _key(manifest, preprocessing, digests=digests, with_masks=with_masks)
         location = folder / key
-        with FileLock(folder / f"{key}.lock"):
+        with file_lock(folder / f"{key}.lock", private=True):
             if location.exists():
                 cache = open_again(location, key)
                 if cache is not None:
@@ -122,7 +123,7 @@ def _build(
     tiles = np.array([len(preprocessing.grid((int(h), int(w))).corners) for h, w in sizes], dtype=np.int64)
     first = np.concatenate([[0], np.cumsum(tiles)])
     side, total = preprocessing.image_size, int(tiles.sum())
-    location.mkdir()
+    location.mkdir(mode=0o700)
     images = _on_disk(location / "images.npy", (total, side, side, 3))
     masks = _on_disk(location / "masks.npy", (total if with_masks else 0, side, side))
     thumbnails = _on_disk(location / "thumbnails.npy", (len(manifest.rows), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
@@ -157,14 +158,17 @@ def _build(
     for array in (images, masks, thumbnails):
         array.flush()
     row_of_entry = np.repeat(np.arange(len(manifest.rows)), tiles)
+    index = location / "index.npz"
+    os.close(os.open(index, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     np.savez(
-        location / "index.npz", row=row_of_entry, size=sizes, pixels=pixels, checksum=checksum,
+        index, row=row_of_entry, size=sizes, pixels=pixels, checksum=checksum,
         digests=np.array(digests, dtype=np.str_), foreground=foreground,
     )  # fmt: skip
 
 
 def _on_disk(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
     """Create an array in a file, allocating disk space at once, as a full disk would later kill the process."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # images of patients
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     if sys.platform == "linux":
         with path.open("r+b") as file:

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from s4mi.data.loading.feature_shard import ID_BYTES, SUFFIX, Features, Ids, Shard, encode_shard, open_shard
 from s4mi.errors import S4miError
+from s4mi.records.atomic import make_private
+from s4mi.records.lock import file_lock
 
 TEMPORARY_PREFIX = ".adding-"
 CHECKED_BYTES = 2 << 30
@@ -98,20 +99,17 @@ class FeatureFolder:
             S4miError: the folder cannot be written.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(f"{self.path}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                log.info("%s: another process is storing features; waiting for it", self.path)
-                lock.acquire()
+            make_private(self.path.parent)
+            make_private(self.path)
+            lock = file_lock(self.path.with_name(f"{self.path.name}.lock"), private=True)
+            lock.__enter__()
         except OSError as error:
             raise _not_writable(self.path, error) from error
         try:
             self._tidy()
             yield
         finally:
-            lock.release()
+            lock.__exit__(None, None, None)
 
     def add(self, ids: Ids, features: Features) -> None:
         """Write one shard of at most `shard_images` images; to be called within `adding`.
@@ -124,7 +122,7 @@ class FeatureFolder:
     def _write(self, name: str, contents: bytes) -> None:
         temporary = self.path / f"{TEMPORARY_PREFIX}{name}"
         try:
-            with temporary.open("wb") as file:
+            with os.fdopen(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
                 file.write(contents)
                 file.flush()
                 os.fsync(file.fileno())

@@ -53,6 +53,7 @@ class FileHashes:
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
+        os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))  # names of patients' files
         with closing(sqlite3.connect(self._path, timeout=60)) as database, database:
             database.execute("CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, stamp TEXT, digest TEXT)")
             yield database

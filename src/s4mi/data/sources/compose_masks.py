@@ -21,6 +21,7 @@ from s4mi.data.parallel import in_parallel
 from s4mi.data.sources.resume import ImportJournal, key_of
 from s4mi.data.spec import MaskKey
 from s4mi.errors import S4miError
+from s4mi.records import write_bytes_atomically
 
 FOREGROUND = 255
 BILEVEL = frozenset({0, 1, FOREGROUND})
@@ -157,10 +158,7 @@ def _write(job: ComposeJob, *, rule: MaskRule) -> tuple[MaskKey, ...] | ImageErr
         return type(error)(error.code, f"mask {file.name!r} {error}")
     pixels = _plain(mask)
     _, content = cv2.imencode(".png", np.ascontiguousarray(pixels if pixels.ndim == 2 else pixels[:, :, ::-1]))
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    part = job.target.with_name(f".{job.target.name}.part")
-    part.write_bytes(content.tobytes())
-    part.replace(job.target)
+    write_bytes_atomically(job.target, content.tobytes(), private=True)
     return codes
 
 

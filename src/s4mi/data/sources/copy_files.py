@@ -1,5 +1,6 @@
 """Copy images and masks into a data set folder, under paths that keep their folders."""
 
+import os
 import shutil
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from s4mi.data.parallel import in_parallel
 from s4mi.data.sources.types import FoundDataset, ProgressCallback
+from s4mi.records.atomic import replacing
 
 
 def copy_targets(found: FoundDataset, destination: Path) -> dict[Path, Path]:
@@ -41,10 +43,9 @@ def _copy(pair: tuple[Path, Path]) -> None:
         existing = target.stat()
         if (existing.st_size, existing.st_mtime_ns) == (state.st_size, state.st_mtime_ns):
             return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    shutil.copy2(path, part)
-    part.replace(target)
+    with replacing(target, private=True) as draft:
+        shutil.copyfile(path, draft)
+        os.utime(draft, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
 def relative_path(path: Path, folder: Path) -> PurePosixPath:

@@ -1,6 +1,6 @@
 """Groups of DICOM images: the patient, else the study, else the series, so that no split divides a series."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,10 +64,19 @@ def _read_source(path: Path) -> DicomSource | None:
         return None
 
 
-def group_dicom(rows: Sequence[Row], sources: Mapping[Path, DicomSource]) -> list[Row]:
-    """Assign each DICOM row without a group the one of its file; a file without any identifier stays without."""
+def group_dicom(
+    rows: Sequence[Row], sources: Mapping[Path, DicomSource], *, named: Callable[[str], str] = str
+) -> list[Row]:
+    """Assign each DICOM row without a group the one of its file; a file without any identifier stays without.
+
+    Args:
+        named: turns the hash of an identifier into a pseudonym.
+    """
     groups = DicomGroups.of(sources).group
-    return [row if row.group is not None else replace(row, group=groups.get(row.image)) for row in rows]
+    return [
+        row if row.group is not None or row.image not in groups else replace(row, group=named(groups[row.image]))
+        for row in rows
+    ]
 
 
 def dicom_findings(rows: Sequence[Row], sources: Mapping[Path, DicomSource], *, folder: Path) -> Iterator[Finding]:
@@ -86,7 +95,7 @@ def dicom_findings(rows: Sequence[Row], sources: Mapping[Path, DicomSource], *, 
     with_patient = sum(source.patient is not None for source in sources.values())
     if with_patient:
         message = (
-            f"{plural(with_patient, 'DICOM file')} with a patient ID, whose hash is the group of rows without one; "
+            f"{plural(with_patient, 'DICOM file')} with a patient ID; its pseudonym is the group of rows without one; "
             "no patient name or ID is written"
         )
         yield Finding("dicom-patients", "note", ".", None, message)

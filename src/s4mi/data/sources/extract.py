@@ -30,6 +30,7 @@ from s4mi.data.sources.types import EmbeddedImage, ProgressCallback
 from s4mi.data.spec import MaskKey
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.records.atomic import make_folder, write_bytes_atomically
 
 MAX_BATCHES = 8
 """Maximum number of batches of one array; an array in an archive is read from its beginning for each."""
@@ -177,7 +178,7 @@ def _write_batch(batch: _Batch, *, intensity: Intensity, mask_rule: MaskRule) ->
     codes: set[MaskKey] = set()
     failed: dict[str, str] = {}
     for folder in {path.parent for path in batch.targets}:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     if batch.file.suffix.lower() == ".zip":
         _copy_members(batch, codes, failed)
         return {"codes": sorted(codes, key=str), "failed": failed}
@@ -296,5 +297,4 @@ def _write_png(target: Path, pixels: Pixels) -> None:
 
 def _write(target: Path, content: bytes) -> None:
     """Write atomically, so that a killed import leaves no incomplete image."""
-    (part := target.with_name(f".{target.name}.part")).write_bytes(content)
-    part.replace(target)
+    write_bytes_atomically(target, content, private=True)

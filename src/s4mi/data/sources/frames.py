@@ -4,7 +4,7 @@ Images are always extracted from DICOM, NIfTI and NRRD files, even from those of
 and training needs no reader for these formats.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from s4mi.data.mask_grid import affine_problem, is_placed, placement_problem
 from s4mi.data.parallel import in_parallel
 from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.sources.dicom_groups import dicom_findings, group_dicom
+from s4mi.data.sources.pseudonyms import pseudonym
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset, ProgressCallback
 from s4mi.data.spec import Finding, Severity
 from s4mi.errors import S4miError
@@ -90,6 +91,7 @@ def expand(
     keep_dicom: bool,
     progress: ProgressCallback,
     image_affine: bool = False,
+    key: Callable[[], bytes] = bytes,
 ) -> FoundDataset:
     """Replace every row whose file holds several images, or is DICOM or NIfTI, by one row per image.
 
@@ -98,6 +100,7 @@ def expand(
 
     Args:
         image_affine: read every NIfTI mask with the affine of its NIfTI image instead of its own.
+        key: returns the key of the pseudonyms of patients; called if there is a DICOM file.
     """
     files = list(dict.fromkeys(
         path for row in found.rows for path in (row.image, row.mask, *found.united.get(row.mask or row.image, ()))
@@ -110,7 +113,8 @@ def expand(
     embedded = dict(found.embedded)
     sources = {path: file.source for path, file in contents.items() if file.source is not None}
     findings = [*found.findings, *dicom_findings(found.rows, sources, folder=found.folder)]
-    for row in group_dicom(found.rows, sources):
+    secret = key() if sources else b""
+    for row in group_dicom(found.rows, sources, named=partial(pseudonym, key=secret)):
         like = row.image if image_affine and row.mask is not None and _both_nifti(row.image, row.mask) else None
         if row.mask is not None and is_placed(row.image, row.mask):
             like = row.image

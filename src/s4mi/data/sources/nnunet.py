@@ -7,7 +7,6 @@ SRC/imagesTs/ (+ labelsTs/)               test images
 SRC/splits_final.json                     [{"train": [CASE, …], "val": […]}, …], one entry per fold
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from s4mi.data.walk import visible_files
 from s4mi.errors import S4miError, nearest
 from s4mi.formatting import plural
 from s4mi.records import Part
+from s4mi.records.plain import load_json
 
 DATASET, SPLITS = "dataset.json", "splits_final.json"
 BACKGROUND = "background"
@@ -258,6 +258,6 @@ def _stem(path: Path, ending: str) -> str:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return load_json(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise S4miError(f"{path}: not valid JSON ({error}); write it again") from error

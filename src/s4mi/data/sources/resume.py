@@ -1,11 +1,14 @@
 """The journal of an import, from which an interrupted one resumes."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from s4mi.data.files import decoding_revision
+from s4mi.records.atomic import make_private
+from s4mi.records.plain import load_json
 
 NAME: Final = ".import.jsonl"
 
@@ -22,15 +25,16 @@ class ImportJournal:
         self._known: dict[str, Any] = {}
 
     def __enter__(self) -> "ImportJournal":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._path.parent)
         text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.exists() else ""
         for line in text.splitlines():
             try:
-                entry = json.loads(line)
+                entry = load_json(line)
                 self._known[entry["key"]] = entry["value"]
             except (ValueError, KeyError, TypeError):
                 continue
-        self._file = self._path.open("a", encoding="utf-8")
+        descriptor = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        self._file = os.fdopen(descriptor, "a", encoding="utf-8")
         if text and not text.endswith("\n"):
             self._file.write("\n")
         return self

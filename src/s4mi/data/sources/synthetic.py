@@ -18,6 +18,7 @@ from s4mi.data.sources import synthetic_cells, synthetic_lesions
 from s4mi.data.sources.synthetic_drawing import Drawing, Kind, Pixels, stream
 from s4mi.data.spec import DatasetSpec
 from s4mi.errors import S4miError
+from s4mi.records import write_bytes_atomically, write_text_atomically
 
 __all__ = ["LEAST_SIZE", "Drawing", "Kind", "draw_cells", "draw_lesions", "write_synthetic"]
 
@@ -71,9 +72,7 @@ def write_synthetic(kind: Kind, folder: Path, *, count: int, size: int = 128, se
         if existing is None or existing.spec != spec:
             raise S4miError(f"{folder}: does not contain '{spec.source}'; choose another folder or empty it")
         return load_manifest(folder)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    (folder / "masks").mkdir(exist_ok=True)
-    marker.write_text(spec.source, encoding="utf-8")
+    write_text_atomically(marker, spec.source)
     drawings = itertools.islice(_draw(kind, size=size, seed=seed), count)
     write_dataset(folder, spec, [_write(drawing, number, kind, folder) for number, drawing in enumerate(drawings)])
     marker.unlink()
@@ -105,7 +104,7 @@ def _write(drawing: Drawing, number: int, kind: Kind, folder: Path) -> Row:
 
 def _write_png(path: Path, pixels: Pixels) -> None:
     _, encoded = cv2.imencode(".png", pixels)  # imwrite would return False on a full disk instead of raising
-    path.write_bytes(encoded.tobytes())
+    write_bytes_atomically(path, encoded.tobytes())
 
 
 def _spec(kind: Kind, *, count: int, size: int, seed: int) -> DatasetSpec:

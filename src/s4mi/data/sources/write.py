@@ -23,8 +23,10 @@ from s4mi.data.sources.extract import ExtractJob, extract_images
 from s4mi.data.sources.frames import FrameSelection, expand
 from s4mi.data.sources.label_names import find_label_problems
 from s4mi.data.sources.mask_naming import name_mask_values, propose_threshold, scan_masks
+from s4mi.data.sources.pseudonyms import pseudonym_key
 from s4mi.data.sources.referenced import shared_stretch_finding, verify_images
 from s4mi.data.sources.refuse import refuse_errors, skip_missing_files
+from s4mi.data.sources.resume import NAME as JOURNAL_NAME
 from s4mi.data.sources.resume import ImportJournal
 from s4mi.data.sources.types import DatasetNaming, FoundDataset, ProgressCallback
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, MaskKey
@@ -33,6 +35,11 @@ from s4mi.data.versions import newest_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import TaskKind
+from s4mi.records.atomic import make_private
+from s4mi.records.lock import file_lock
+
+LOCK_NAME = ".import.lock"
+BUSY = "another import is writing into this folder; wait for it, or choose another folder"
 
 
 @dataclass(frozen=True)
@@ -89,15 +96,18 @@ def write_import(
     refuse_errors(found)
     _check_destination(found, destination, force=options.force)
     found = expand(
-        found, options.frames, keep_dicom=options.keep_dicom, progress=progress, image_affine=options.image_affine
+        found,
+        options.frames,
+        keep_dicom=options.keep_dicom,
+        progress=progress,
+        image_affine=options.image_affine,
+        key=partial(pseudonym_key, destination),
     )
     refuse_errors(found)
     found = replace(found, rows=tuple(replace(row, id=name) for row, name in zip(found.rows, _ids(found), strict=True)))
-    try:
-        with ImportJournal(destination) as journal:
-            return _write(found, destination, naming, options, journal=journal, progress=progress)
-    except OSError as error:
-        raise S4miError(f"{destination}: cannot be written ({error}); free space, or choose another folder") from error
+    make_private(destination)
+    with file_lock(destination / LOCK_NAME, busy=BUSY), ImportJournal(destination) as journal:
+        return _write(found, destination, naming, options, journal=journal, progress=progress)
 
 
 def _write(
@@ -179,6 +189,7 @@ def _write(
     if grey and extracted_rows:
         grey = verify_images(extracted_rows, destination, progress=progress).grey
     spec = spec.model_copy(update={"channels": "grey" if grey else "rgb"})
+    (destination / SPEC_NAME).unlink(missing_ok=True)  # written last: without it, the import goes on
     write_dataset(destination, spec, rows)
     _, errors = read_manifest(destination)
     errors = [replace(finding, file=str(destination / finding.file)) for finding in errors]
@@ -246,6 +257,8 @@ def _check_destination(found: FoundDataset, destination: Path, *, force: bool) -
     if any(destination.is_relative_to(folder) for folder in folders):
         raise S4miError(f"{destination}: inside the source, which is never modified; choose a folder outside with -o")
     existing = [name for name in (SPEC_NAME, MANIFEST_NAME) if (destination / name).exists()]
+    if existing == [MANIFEST_NAME] and (destination / JOURNAL_NAME).exists():
+        return  # a killed import, which goes on
     if existing and not force:
         raise S4miError(f"{destination}: contains a {existing[0]}; choose another folder, or replace it with --force")
     if (version := newest_version(destination)) > 1:

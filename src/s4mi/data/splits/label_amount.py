@@ -1,5 +1,6 @@
 """Amount of labels to use: a percentage, a number of images or patients, or those listed in a saved split."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -40,7 +41,11 @@ class LabelAmount:
             unit = None
         if unit is None:
             raise S4miError(f"{text!r} is not a valid amount of labels; use 10 (percent), '50 images' or '5 patients'")
-        if value <= 0 or (unit == "percent" and value > 100) or (unit != "percent" and value != int(value)):
+        if (
+            not 0 < value < math.inf
+            or (unit == "percent" and value > 100)
+            or (unit != "percent" and value != int(value))
+        ):
             allowed = "a percentage above 0, up to 100" if unit == "percent" else f"a whole number of {unit} above 0"
             raise S4miError(f"{text!r} is not a valid amount of labels; use {allowed}")
         return cls(value, unit)

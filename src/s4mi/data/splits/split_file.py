@@ -11,6 +11,7 @@ from s4mi.data.manifest import PARTS, Manifest
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import Part, write_text_atomically
+from s4mi.records.plain import load_json
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def read_split_hash(path: Path) -> str:
         S4miError: the file is missing or damaged.
     """
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["hash"])
+        return str(load_json(path.read_text(encoding="utf-8"))["hash"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise S4miError(f"{path}: not a valid split file ({error}); train the run again") from error
 
@@ -80,7 +81,7 @@ def read_parts(path: Path, manifest: Manifest) -> dict[Part, tuple[int, ...]]:
         S4miError: the file is missing or damaged, or does not list every image of the manifest exactly once.
     """
     try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
+        contents = load_json(path.read_text(encoding="utf-8"))
         ids_of = {part: [str(name) for name in contents[part]] for part in PARTS}
     except OSError as error:
         raise S4miError(f"{path}: cannot be read ({error.strerror}); create it with: s4mi data split … -o") from error
@@ -116,7 +117,7 @@ def read_labelled(path: Path, manifest: Manifest) -> tuple[int, ...]:
     """
     number_of = {row.id: number for number, row in enumerate(manifest.rows)}
     try:
-        ids = [str(name) for name in json.loads(path.read_text(encoding="utf-8"))["labelled"]]
+        ids = [str(name) for name in load_json(path.read_text(encoding="utf-8"))["labelled"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise S4miError(
             f"{path}: not a valid split file ({error}); create it with: s4mi data split … -o {path}"

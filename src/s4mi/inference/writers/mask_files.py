@@ -4,8 +4,6 @@ png      one PNG per frame, with the values or colours of the data set's own mas
 match    TIFF pages for TIFF, a NIfTI volume with the same affine for NIfTI, DICOM-SEG for DICOM, PNG for all others
 """
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from s4mi.data.spec import MaskKey
 from s4mi.errors import S4miError, require_extra
 from s4mi.inference.image_list import InputImage
 from s4mi.inference.writers.output_settings import MaskFormat
+from s4mi.records.atomic import replacing
 
 
 def mask_paths(image: InputImage, folder: Path, form: MaskFormat) -> tuple[Path, ...]:
@@ -75,18 +74,8 @@ def save_png(picture: Pixels, path: Path) -> None:
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` create a hidden file beside `path`, and rename it once it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Some writers choose the format by the suffix, so the name ends with it.
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=f"-{path.name}")
-    os.close(descriptor)
-    hidden = Path(name)
-    try:
-        write(hidden)
-        hidden.chmod(0o644)
-        hidden.replace(path)
-    except BaseException:
-        hidden.unlink(missing_ok=True)
-        raise
+    with replacing(path) as draft:
+        write(draft)
 
 
 def _ending(path: Path) -> str:

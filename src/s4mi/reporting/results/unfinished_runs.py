@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import (
@@ -19,6 +17,7 @@ from s4mi.records import (
     read_epochs,
     read_failure,
 )
+from s4mi.records.plain import PlainError, load_yaml
 from s4mi.reporting.results.pretraining import collapsed
 from s4mi.reporting.results.runs import config_text, run_folders, shorten_paths
 
@@ -134,8 +133,8 @@ def _epochs(directory: Path) -> list[EpochRecord]:
 def _planned(text: str) -> int | None:
     """Number of epochs in the settings, or None."""
     try:
-        settings: Any = yaml.safe_load(text)
-    except yaml.YAMLError:
+        settings: Any = load_yaml(text)
+    except PlainError:
         return None
     epochs = settings.get("epochs") if isinstance(settings, dict) else None
     return epochs if isinstance(epochs, int) else None

@@ -10,6 +10,7 @@ from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
 from s4mi.records import write_text_atomically
+from s4mi.records.atomic import replacing
 from s4mi.reporting.figures.style import (
     axis_label,
     clip_to_score_range,
@@ -43,7 +44,8 @@ def write_simulation(
         seeds = len({one.seed for one in results})
         title = f"Test {metric.label} by annotation round, {plural(seeds, 'seed')}"
         svg = finish(figure, title=title, description=" ".join(lines) or _last_scores(curves, metric))
-        figure.savefig(bitmap, dpi=160, facecolor="white")
+        with replacing(bitmap) as draft:
+            figure.savefig(draft, dpi=160, facecolor="white")
     write_text_atomically(drawing_file, standalone(svg))
     write_text_atomically(page, _markdown(curves, metric, lines, seeds=seeds, reference=reference))
     return (table, drawing_file, bitmap, page), lines

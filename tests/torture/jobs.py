@@ -1,0 +1,127 @@
+"""Run command lines in forks of this process, which has imported everything: a job costs what the command itself costs."""
+
+import os
+import resource
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HANGS = 90.0
+"""Seconds after which a command hangs."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit status (negative: killed by that signal), what it printed, and whether it hung."""
+
+    status: int
+    output: str
+    hung: bool = False
+
+    @property
+    def traceback(self) -> bool:
+        return "Traceback (most recent call last)" in self.output or self.status not in (0, 1, 2, -signal.SIGKILL)
+
+
+def run_forked(
+    arguments: Sequence[object],
+    *,
+    before: Callable[[], None] = lambda: None,
+    after: Callable[[], str] = str,
+    kill_after: float | None = None,
+    seconds: float = HANGS,
+    home: Path | None = None,
+) -> Ended:
+    """Run a command line in a fork.
+
+    Args:
+        before: called in the fork before the command. after: called after it; what it returns is printed.
+        kill_after: seconds after which it is killed.
+        home: home folder of the command.
+    """
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _command(arguments, writing, before, after, home)
+    os.close(writing)
+    return _collect(child, reading, kill_after=kill_after, seconds=seconds)
+
+
+def in_fork(function: Callable[[], object]) -> Ended:
+    """Run a function in a fork: threads that it starts would make later forks of this process hang."""
+    return run_forked(("--version",), before=lambda: print(function() or "", end=""), seconds=600)
+
+
+def _command(
+    arguments: Sequence[object], pipe: int, before: Callable[[], None], after: Callable[[], str], home: Path | None
+) -> None:
+    status = 70
+    try:
+        os.setsid()
+        for stream in (1, 2):
+            os.dup2(pipe, stream)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        sys.stdout, sys.stderr = (os.fdopen(os.dup(stream), "w", buffering=1) for stream in (1, 2))
+        if home is not None:
+            os.environ["HOME"] = str(home)
+        from s4mi.cli import main
+
+        sys.argv = ["s4mi", *map(str, arguments)]
+        before()
+        try:
+            main()
+            status = 0
+        except SystemExit as left:
+            status = left.code if isinstance(left.code, int) else int(left.code is not None)
+        except BaseException:
+            traceback.print_exc()
+            status = 71
+        print(after(), end="")
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def _collect(child: int, reading: int, *, kill_after: float | None, seconds: float) -> Ended:
+    start, output, killed = time.monotonic(), b"", False
+    while True:
+        limit = seconds if kill_after is None or killed else kill_after
+        left = start + limit - time.monotonic()
+        ready, _, _ = select.select([reading], [], [], max(0.0, min(0.2, left)))
+        if not ready and left > 0:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:  # workers that it started may hold the pipe a little longer
+                os.close(reading)
+                return Ended(os.waitstatus_to_exitcode(status), output.decode(errors="replace"))
+        elif ready:
+            part = os.read(reading, 1 << 16)
+            if not part:
+                break
+            output += part
+        elif kill_after is not None and not killed:
+            killed = True
+            os.killpg(child, signal.SIGKILL)
+        else:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            os.close(reading)
+            return Ended(-signal.SIGKILL, output.decode(errors="replace"), hung=True)
+    os.close(reading)
+    _, status = os.waitpid(child, 0)
+    return Ended(os.waitstatus_to_exitcode(status), output.decode(errors="replace"))
+
+
+def limit_files(size: int) -> None:
+    """Let every write beyond `size` bytes of a file fail in this process, in C too."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
