@@ -95,7 +95,7 @@ function marked(item: Item): (Node | null)[] {
 }
 
 function doubtBar(doubt: number): HTMLElement {
-  const bar = h("span", { class: "doubt", title: `doubt ${doubt.toFixed(2)}` }, h("i"));
+  const bar = h("span", { class: "doubt-bar", title: `doubt ${doubt.toFixed(2)}` }, h("i"));
   (bar.firstElementChild as HTMLElement).style.width = `${Math.round(Math.min(1, Math.max(0, doubt)) * 100)}%`;
   return bar;
 }
