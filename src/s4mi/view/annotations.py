@@ -2,7 +2,8 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import RLock
 
@@ -33,6 +34,10 @@ class Writing:
     base: int
 
 
+class FrozenError(Exception):
+    """A merge is under way, so that nothing may change."""
+
+
 class Annotations:
     """Histories of the images of a data set, by row number, and their journal.
 
@@ -53,6 +58,7 @@ class Annotations:
         self._histories: dict[int, History] = {}
         self._masks: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
         self._last = 0
+        self._frozen = False
         for entry in entries:
             self._replay(entry, numbers)
 
@@ -169,6 +175,16 @@ class Annotations:
             for entry in entries:
                 self._replay(entry, numbers)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Refuse changes within this, so that what is merged is what is archived."""
+        with self.lock:
+            self._frozen = True
+        try:
+            yield
+        finally:
+            self._frozen = False
+
     def note(self, op: str, **contents: object) -> None:
         """Write an entry that changes no annotation."""
         assert self._journal is not None
@@ -216,6 +232,8 @@ class Annotations:
             return change
 
     def _checked(self, n: int, writing: Writing) -> History:
+        if self._frozen:
+            raise FrozenError
         history = self.history(n)
         other = history.changed_by_others(writing.base, writing.client)
         if other is not None:

@@ -15,6 +15,7 @@ from s4mi.view import annotate, browse
 from s4mi.view.describe import annotation_json
 from s4mi.view.findings import Findings, findings
 from s4mi.view.guard import Access, Guard
+from s4mi.view.merging import Merger, post_merge
 from s4mi.view.predicting import Predicting
 from s4mi.view.predictions import post_predict
 from s4mi.view.requests import json_body
@@ -37,7 +38,7 @@ def make_app(space: Workspace, access: Access, *, study: LiveStudy | None = None
     )
     app.state.space, app.state.study = space, study
     app.state.findings, app.state.predicting = Findings(space), Predicting(space)
-    app.state.annotation = annotation_json
+    app.state.annotation, app.state.merger = annotation_json, Merger(space)
     return app
 
 
@@ -45,7 +46,8 @@ def _routes() -> list[Route | Mount]:
     image = "/api/images/{n}"
     reads = {
         "/api/session": browse.session, "/api/facets": browse.facets, "/api/grid": browse.grid,
-        "/api/changes": annotate.changes, "/api/findings": findings, image: browse.image, f"{image}/picture": browse.picture,
+        "/api/changes": annotate.changes, "/api/findings": findings, image: browse.image,
+        f"{image}/picture": browse.picture,
         f"{image}/tiles/{{level}}/{{x}}/{{y}}": browse.tile, f"{image}/mask": browse.mask,
         f"{image}/difference": browse.difference_picture, f"{image}/saliency": browse.saliency,
         f"{image}/doubt": browse.doubt,
@@ -55,6 +57,7 @@ def _routes() -> list[Route | Mount]:
         ("PUT", f"{image}/skip"): annotate.put_skip, ("POST", f"{image}/undo"): annotate.post_undo,
         ("POST", f"{image}/redo"): annotate.post_redo, ("POST", f"{image}/start"): annotate.post_start,
         ("POST", f"{image}/open"): annotate.post_open, ("POST", "/api/predict"): post_predict,
+        ("POST", "/api/merge"): post_merge,
     }  # fmt: skip
     return [
         Route("/", _index, methods=["GET"]),

@@ -134,6 +134,8 @@ def image(space: Workspace, request: Request) -> dict[str, Any]:
     """Everything about an image but its pixels."""
     n = number_of(space, request)
     runs = [space.run(key) for key in request.query_params.getlist("run")]
+    for run in runs:
+        request.app.state.predicting.ask(run, [n], first=True)
     contents = item_of(space, n, runs[0] if runs else None)
     try:
         size = space.size(n)
@@ -144,7 +146,9 @@ def image(space: Workspace, request: Request) -> dict[str, Any]:
         "width": size[1], "height": size[0], "window": window, "large": size[0] * size[1] >= LARGE, "tile": TILE,
         "levels": levels_of(size), "predictions": [one for run in runs if (one := run.describe_image(n, space.row(n)))],
         "duplicates": list(space.duplicates.get(n, ())), "annotation": annotation_json(space, n),
-        "findings": [*([problem] if problem else []), *request.app.state.findings.of_image(n)],
+        "prediction_errors": {
+            run.key: error for run in runs if (error := request.app.state.predicting.error_of(run))
+        }, "findings": [*([problem] if problem else []), *request.app.state.findings.of_image(n)],
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class Journal:
         self._size += len(line)
 
     def restart(self, archive: str, entries: Sequence[Entry]) -> None:
-        """Rename the journal to `archive` beside it, and begin a new one with `entries`, in one step for readers.
+        """Copy the journal to `archive`.jsonl beside it, and begin a new one with `entries`, in one step for readers.
 
         Raises:
             OSError: the folder cannot be written.
@@ -97,8 +98,8 @@ class Journal:
         begun = self.folder / f".{NAME}.new"
         begun.unlink(missing_ok=True)
         _write_new(begun, b"".join(map(encode, entries)))
-        kept = self.folder / archive
-        kept.unlink(missing_ok=True)
+        names = (f"{archive}{'' if number == 1 else f'-{number}'}.jsonl" for number in count(1))
+        kept = next(path for name in names if not (path := self.folder / name).exists())
         _write_new(kept, self.path.read_bytes())  # the journal stays in place until the new one replaces it
         os.close(self._file)  # Windows replaces no open file
         begun.replace(self.path)

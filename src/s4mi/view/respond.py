@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from s4mi.data.formats.frame import ImageError
 from s4mi.errors import S4miError
-from s4mi.view.annotations import ConflictError
+from s4mi.view.annotations import ConflictError, FrozenError
 from s4mi.view.guard import NOTE, BodyTooLargeError
 from s4mi.view.pictures import Picture
 from s4mi.view.requests import RequestError
@@ -72,6 +72,8 @@ async def _answer(request: Request, work: Callable[[], Awaitable[Any]]) -> Respo
         n = int(request.path_params["n"])
         shown = await run_in_threadpool(request.app.state.annotation, space_of(request), n)
         return error_response(request, 409, message, by=error.by, annotation=shown)
+    except FrozenError:
+        return error_response(request, 503, "merge: under way; try again in a moment")
     except BodyTooLargeError:
         return error_response(request, 413, "body: too large; send less")
     except ClientDisconnect:

@@ -24,6 +24,7 @@ from s4mi.view.events import Events, Presence
 from s4mi.view.grid import Marks, Orders
 from s4mi.view.journal import FOLDER, NAME, Journal, read_journal
 from s4mi.view.masks import check_classes
+from s4mi.view.merge_files import finish_interrupted
 from s4mi.view.pictures import Pictures
 from s4mi.view.requests import RequestError, shown
 from s4mi.view.runs import ViewRun
@@ -164,6 +165,8 @@ def open_workspace(folder: Path, *, read_only: bool = False) -> Workspace:
         annotations, torn = Annotations(journal, journal.entries, numbers), journal.dropped > 0
         if torn:
             log.warning("%s: the last change was incomplete and is dropped; repeat it", home / NAME)
+        if finish_interrupted(annotations, manifest, folder, journal.entries):
+            log.warning("%s: a merge that was interrupted is complete as version %d", folder, manifest.version)
     if annotations.lost:
         count = plural(len(set(annotations.lost)), "image")
         log.warning("%s: changes of %s that the data set no longer has, such as %r, are kept and not shown",
