@@ -62,7 +62,7 @@ export async function send<T>(method: string, path: string, body: unknown): Prom
 export function query(parameters: Record<string, string | number | undefined | null>): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
-    if (value !== undefined && value !== null && value !== "") search.set(name, String(value));
+    if (value !== undefined && value !== null) search.set(name, String(value));
   }
   const text = search.toString();
   return text === "" ? "" : `?${text}`;

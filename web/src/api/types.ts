@@ -19,6 +19,8 @@ export interface Run {
   technique: string;
   score: Score | null;
   predicted: boolean;
+  /** How many images it has predicted. */
+  known: number;
   running: boolean;
 }
 
@@ -54,6 +56,7 @@ export interface Facets {
   changed: Facet;
   disagreement: Facet;
   near_duplicate: Facet;
+  skipped: Facet;
   groups: number;
 }
 
@@ -62,6 +65,8 @@ export interface Item {
   name: string;
   part: string;
   labels: string[];
+  /** False where nobody has said anything; true with no labels is the answer "none of the classes". */
+  labelled: boolean;
   annotated: boolean;
   mask: boolean;
   prediction: { labels: string[]; doubt: number | null } | null;
@@ -70,8 +75,11 @@ export interface Item {
   changed: boolean;
   skipped: boolean;
   duplicates: number;
-  width: number;
-  height: number;
+  /** Null while the file has not been read. */
+  width: number | null;
+  height: number | null;
+  /** What was answered and is not merged yet. */
+  answer?: { labels: string[] | null; mask: Annotation["mask"]; empty: boolean } | null;
 }
 
 export interface GridPage {
@@ -84,6 +92,7 @@ export interface GridPage {
 export interface Annotation {
   revision: number;
   labels: string[] | null;
+  /** What the unmerged mask began as; "none": the data set's own holds. */
   mask: "none" | "truth" | "prediction" | "edited";
   empty: boolean;
   skip: string | null;
@@ -111,7 +120,9 @@ export interface Window {
   max: number;
 }
 
-export interface ImageDetails extends Omit<Item, "duplicates"> {
+export interface ImageDetails extends Omit<Item, "duplicates" | "width" | "height"> {
+  width: number;
+  height: number;
   window: Window | null;
   large: boolean;
   tile: number;
@@ -121,6 +132,8 @@ export interface ImageDetails extends Omit<Item, "duplicates"> {
   duplicates: number[];
   annotation: Annotation;
   findings: string[];
+  /** Why runs cannot predict this data set, by run. */
+  prediction_errors: Record<string, string>;
 }
 
 export interface Written {
@@ -133,7 +146,9 @@ export interface Change {
   n: number;
   name: string;
   what: "labels" | "mask" | "empty" | "skip";
+  all: ("labels" | "mask" | "empty" | "skip")[];
   labels: string[];
+  reason: string | null;
 }
 
 export interface Changes {

@@ -1,7 +1,7 @@
 /** The changes of one image's annotation, each put in the queue of writes. */
 
 import { query, request, send } from "../api/client";
-import type { Annotation, Written } from "../api/types";
+import type { Annotation, ImageDetails, Written } from "../api/types";
 import { LabelMap } from "./labelmap";
 import { decodeGrey, encodeGrey } from "./png";
 import type { Rect } from "./rect";
@@ -37,10 +37,11 @@ export const annotate = {
 };
 
 /** The mask an annotator sees when opening the image: nothing, the truth, or what was painted. */
-export async function currentMask(n: number, width: number, height: number, annotation: Annotation): Promise<LabelMap> {
-  if (annotation.mask === "none") return new LabelMap(width, height);
-  const source = annotation.mask === "truth" ? "truth" : "edited";
-  const response = await request(`api/images/${n}/mask${query({ source, size: "full", at: annotation.revision })}`);
+export async function currentMask(image: ImageDetails, annotation: Annotation): Promise<LabelMap> {
+  const { n, width, height } = image;
+  if (annotation.mask === "none" && !image.mask) return new LabelMap(width, height);
+  const source = annotation.mask === "none" ? "truth" : "edited";
+  const response = await request(`api/images/${n}/mask${query({ source, size: "full" })}`);
   const map = await decodeGrey(await response.arrayBuffer());
   if (map.width !== width || map.height !== height)
     throw new Error(`the mask is ${map.width}×${map.height} but its image is ${width}×${height}; reload the page`);

@@ -35,14 +35,19 @@ export class AnswerPanel {
     this.element.append(this.state);
   }
 
-  show(annotation: Annotation): void {
+  /** `background`: the mask shows nothing but background, which is no answer unless it is declared empty. */
+  show(annotation: Annotation, background: boolean): void {
     this.undo.disabled = !annotation.can_undo;
     this.redo.disabled = !annotation.can_redo;
     this.back.disabled = annotation.revision === 0 || !annotation.can_undo;
     const parts = [
       annotation.skip === null ? "" : `Skipped${annotation.skip === "" ? "" : `: ${annotation.skip}`}.`,
       annotation.empty ? "Answer: empty mask." : "",
-      annotation.mask === "edited" && !annotation.empty ? "Mask painted, not merged yet." : "",
+      annotation.mask === "edited" && !annotation.empty
+        ? background
+          ? "Nothing but background: press Empty if that is the answer."
+          : "Mask painted, not merged yet."
+        : "",
       annotation.mask === "prediction" ? "Mask started from the prediction." : "",
       annotation.note,
     ];

@@ -53,6 +53,10 @@ export class Editor implements StrokeTarget {
     return this.last !== null || this.polygon.length > 0;
   }
 
+  get background(): boolean {
+    return !this.map.data.some((value) => value !== 0);
+  }
+
   choose(tool: Tool): void {
     this.cancel();
     this.tool = tool;
@@ -106,8 +110,9 @@ export class Editor implements StrokeTarget {
     this.commit();
   }
 
-  /** Takes back the stroke in hand. */
-  cancel(): void {
+  /** Takes back the stroke in hand; returns whether there was one. */
+  cancel(): boolean {
+    const drawing = this.drawing;
     this.last = null;
     this.polygon = [];
     if (this.dirty !== null) {
@@ -116,6 +121,7 @@ export class Editor implements StrokeTarget {
       this.dirty = null;
     }
     this.sketch();
+    return drawing;
   }
 
   hover(point: Point | null): void {
@@ -132,12 +138,14 @@ export class Editor implements StrokeTarget {
     if (this.polygon.length > 0) this.sketch();
   }
 
-  closePolygon(): void {
+  closePolygon(): boolean {
     const corners = this.polygon;
+    if (corners.length === 0) return false;
     this.polygon = [];
     this.changed(paintPolygon(this.map, corners, this.value));
     this.commit();
     this.sketch();
+    return true;
   }
 
   removeCorner(): boolean {

@@ -3,8 +3,8 @@
  * server is away. The page never waits for it.
  */
 
-import { ApiError, clientName } from "../api/client";
-import type { Annotation, Counts, Written } from "../api/types";
+import { ApiError, clientName, getJson } from "../api/client";
+import type { Annotation, Changes, Counts, ImageDetails, Written } from "../api/types";
 
 export interface Write {
   n: number;
@@ -77,7 +77,7 @@ export class Writes {
   private async deliver(write: Write): Promise<Written> {
     for (let attempt = 0; ; ) {
       try {
-        const written = await write.send(this.revision(write.n));
+        const written = (attempt > 0 ? await this.arrived(write.n) : null) ?? (await write.send(this.revision(write.n)));
         this.revisions.set(write.n, written.annotation.revision);
         return written;
       } catch (error) {
@@ -89,6 +89,14 @@ export class Writes {
         } else throw error;
       }
     }
+  }
+
+  /** A write whose answer was lost may be in the journal: sent again, an undo would undo twice. */
+  private async arrived(n: number): Promise<Written | null> {
+    const { annotation } = await getJson<ImageDetails>(`api/images/${n}`);
+    if (annotation.by !== clientName() || annotation.revision <= this.revision(n)) return null;
+    const { counts } = await getJson<Changes>("api/changes");
+    return { annotation, changes: counts };
   }
 
   /** An own change whose answer was lost is no conflict; one of somebody else is put to the user. */

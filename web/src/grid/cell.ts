@@ -72,14 +72,22 @@ export function makeCell(source: CellSource): Cell {
 
 function described(item: Item): (Node | string | null)[] {
   const predicted = item.prediction?.labels ?? [];
-  const same = predicted.join() === item.labels.join();
-  const truth = item.labels.length > 0 ? item.labels.join(", ") : item.mask ? "mask" : "not annotated";
+  const same = predicted.join() === (item.answer?.labels ?? item.labels).join();
+  const truth = annotated(item);
   return [
-    h("span", { class: item.annotated ? "truth" : "truth missing" }, truth),
+    h("span", { class: truth === "" ? "truth missing" : "truth" }, truth === "" ? "not annotated" : truth),
     predicted.length > 0 && !same
       ? h("span", { class: item.annotated ? "predicted differs" : "predicted" }, `→ ${predicted.join(", ")}`)
       : null,
   ];
+}
+
+/** The annotation in words, what is not merged yet included; "" where there is none. */
+function annotated(item: Item): string {
+  const labels = item.answer?.labels ?? (item.labelled ? item.labels : null);
+  if (labels !== null) return labels.length > 0 ? labels.join(", ") : "none of the classes";
+  if (item.answer?.empty === true) return "empty mask";
+  return item.mask || (item.answer != null && item.answer.mask !== "none") ? "mask" : "";
 }
 
 function marked(item: Item): (Node | null)[] {
@@ -104,7 +112,7 @@ function spoken(item: Item): string {
   const said = [
     item.name,
     item.part,
-    item.labels.length > 0 ? item.labels.join(", ") : item.mask ? "has a mask" : "not annotated",
+    annotated(item) || "not annotated",
     item.prediction !== null && item.prediction.labels.length > 0 ? `predicted ${item.prediction.labels.join(", ")}` : "",
     item.prediction?.doubt != null ? `doubt ${item.prediction.doubt.toFixed(2)}` : "",
     item.duplicates > 0 ? `${item.duplicates} near-duplicates` : "",

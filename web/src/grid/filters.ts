@@ -5,7 +5,7 @@ import type { Facet, Facets, Session } from "../api/types";
 import { classifies } from "../app";
 import { debounced, h, replace } from "../dom";
 
-export const FILTERS = ["part", "label", "annotated", "prediction", "disagreement", "near_duplicate", "changed", "group", "text"];
+export const FILTERS = ["part", "label", "annotated", "prediction", "disagreement", "near_duplicate", "changed", "skipped", "group", "text"];
 const ORDERS: [string, string][] = [
   ["manifest", "as in the manifest"],
   ["next", "what to annotate next"],
@@ -14,9 +14,6 @@ const ORDERS: [string, string][] = [
   ["name", "name"],
   ["group", "patient"],
 ];
-/** Orders in which the largest comes first. */
-export const DESCENDING = new Set(["doubt", "disagreement"]);
-
 const YES_NO = { yes: "yes", no: "no" };
 
 interface Control {
@@ -40,11 +37,12 @@ export class Filters {
   ) {
     this.controls = [
       { name: "part", title: "Part", facet: "part" },
-      ...(classifies(session) ? [{ name: "label", title: "Class", facet: "label" as const, texts: { "": "none" } }] : []),
+      ...(classifies(session) ? [{ name: "label", title: "Class", facet: "label" as const, texts: { "": "not labelled" } }] : []),
       { name: "annotated", title: "Annotated", facet: "annotated", texts: YES_NO },
       ...(session.runs.length > 0 ? this.ofRuns() : []),
       { name: "near_duplicate", title: "Near-duplicate", facet: "near_duplicate", texts: YES_NO },
-      { name: "changed", title: "Changed", facet: "changed", texts: YES_NO },
+      { name: "changed", title: "Changed, not merged", facet: "changed", texts: YES_NO },
+      { name: "skipped", title: "Skipped", facet: "skipped", texts: YES_NO },
     ];
     this.build();
   }

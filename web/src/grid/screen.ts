@@ -9,8 +9,9 @@ import { address, amend, go, type Route } from "../router";
 import { say, toast } from "../shell/dialogs";
 import { bind } from "../shell/keys";
 import { makeCell } from "./cell";
-import { DESCENDING, Filters, FILTERS } from "./filters";
+import { Filters, FILTERS } from "./filters";
 import { Pages, type Query } from "./pages";
+import { PredictButton } from "./predict";
 import { setThumbPalette } from "./thumb_mask";
 import { VirtualGrid, type Range } from "./virtual";
 
@@ -18,9 +19,7 @@ import { VirtualGrid, type Range } from "./virtual";
 export function gridQuery(app: App, parameters: URLSearchParams): Query {
   const query: Query = {};
   for (const name of FILTERS) if (parameters.has(name)) query[name] = parameters.get(name)!;
-  const sort = parameters.get("sort") ?? "manifest";
-  query["sort"] = sort;
-  if (DESCENDING.has(sort)) query["descending"] = "1";
+  query["sort"] = parameters.get("sort") ?? "manifest";
   const run = chosenRun(app.session, parameters);
   if (run !== undefined) query["run"] = run.key;
   return query;
@@ -48,6 +47,7 @@ export function gridScreen(app: App, route: Route): Screen {
     parameters.delete("at");
     grid.element.scrollTop = 0;
     start();
+    predict.show(chosenRun(app.session, parameters));
     void filters.load(chosenRun(app.session, parameters)?.key).catch(fail);
   });
 
@@ -95,7 +95,7 @@ export function gridScreen(app: App, route: Route): Screen {
     void pages.renew(range.first, range.last).then(() => grid.refill(true), fail);
     void filters.load(chosenRun(app.session, parameters)?.key).catch(fail);
   });
-  const stopListening = onEvent("changed", renew);
+  const endings = ["changed", "predicting", "findings"].map((name) => onEvent(name, renew));
 
   const maskSelect = h(
     "select",
@@ -144,7 +144,9 @@ export function gridScreen(app: App, route: Route): Screen {
     if (item !== undefined) go(imageAddress(focused, item));
   }
 
-  const bar = h("div", { class: "grid-bar" }, count, segments(app.session) ? maskSelect : null);
+  const predict = new PredictButton(app.session.dataset.count);
+  predict.show(chosenRun(app.session, parameters));
+  const bar = h("div", { class: "grid-bar" }, count, predict.element, segments(app.session) ? maskSelect : null);
   const element = h("div", { class: "grid-screen" }, filters.element, bar, grid.element);
   start();
   void filters.load(chosenRun(app.session, parameters)?.key).catch(fail);
@@ -164,8 +166,9 @@ export function gridScreen(app: App, route: Route): Screen {
     element,
     refresh: renew,
     close: () => {
-      stopListening();
+      for (const end of endings) end();
       unbind();
+      predict.close();
       pages.close();
       grid.close();
     },

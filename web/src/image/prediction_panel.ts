@@ -3,14 +3,20 @@
 import type { ImageDetails, Session } from "../api/types";
 import { h } from "../dom";
 
-export function predictionPanel(image: ImageDetails, session: Session): HTMLElement | null {
-  if (image.predictions.length === 0) return null;
+/** `asked`: the runs whose layers are shown; those not predicted yet are said to be under way. */
+export function predictionPanel(image: ImageDetails, session: Session, asked: string[]): HTMLElement | null {
+  const missing = asked.filter((run) => !image.predictions.some((prediction) => prediction.run === run));
+  if (image.predictions.length === 0 && missing.length === 0) return null;
+  const nameOf = (key: string): string => session.runs.find((run) => run.key === key)?.name ?? key;
   return h(
     "section",
     { class: "predictions" },
     h("h2", {}, "Predictions"),
+    ...missing.map((run) => {
+      const error = image.prediction_errors[run];
+      return h("p", { class: error === undefined ? "muted" : "error" }, `${nameOf(run)}: ${error ?? "predicting…"}`);
+    }),
     ...image.predictions.map((prediction) => {
-      const run = session.runs.find((other) => other.key === prediction.run);
       const rows = Object.entries(prediction.probabilities)
         .sort((a, b) => b[1] - a[1])
         .slice(0, 5)
@@ -27,9 +33,9 @@ export function predictionPanel(image: ImageDetails, session: Session): HTMLElem
       return h(
         "div",
         { class: "prediction" },
-        h("h3", {}, run?.name ?? prediction.run),
+        h("h3", {}, nameOf(prediction.run)),
         h("p", {}, facts.filter(Boolean).join(" · ")),
-        rows.length === 0 ? null : h("table", {}, h("caption", { class: "unseen" }, `Probabilities of ${run?.name ?? prediction.run}`), h("tbody", {}, ...rows)),
+        rows.length === 0 ? null : h("table", {}, h("caption", { class: "unseen" }, `Probabilities of ${nameOf(prediction.run)}`), h("tbody", {}, ...rows)),
       );
     }),
   );

@@ -4,7 +4,7 @@ import { getJson } from "../api/client";
 import { onEvent } from "../api/events";
 import type { ImageDetails } from "../api/types";
 import { chosenRun, classifies, type App, type Screen } from "../app";
-import { h, replace } from "../dom";
+import { debounced, h, replace } from "../dom";
 import { writes } from "../edit/writes";
 import { gridQuery } from "../grid/screen";
 import { address, amend, go, type Route } from "../router";
@@ -19,6 +19,7 @@ export function imageScreen(app: App, route: Route): Screen {
   const { parameters } = route;
   let n = Number(route.argument);
   let workbench: Workbench | null = null;
+  let shownNumber = -1;
   let closeImage = (): void => undefined;
   let ahead: Promise<number | null> = Promise.resolve(null);
   const order = orderOf(gridQuery(app, parameters));
@@ -30,13 +31,21 @@ export function imageScreen(app: App, route: Route): Screen {
   const fail = (error: unknown): void => toast(error instanceof Error ? error.message : String(error), true);
 
   async function open(): Promise<void> {
-    closeImage();
     const opened = n;
+    const view = shownNumber === n ? workbench?.stages[0]?.view : undefined;
+    closeImage();
+    shownNumber = n;
     const runs = [chosenRun(app.session, parameters)?.key, ...app.session.runs.map((run) => run.key)];
     const wanted = [...new Set(runs.filter((run) => run !== undefined))].slice(0, 6);
     const image = await getJson<ImageDetails>(detailsAddress(n, wanted));
     if (opened !== n) return;
-    const bench = new Workbench(app, image, parameters);
+    if (image.width === 0) {
+      replace(title, image.name);
+      replace(body, h("p", { class: "empty", role: "alert" }, image.findings.join(" ") || "this image cannot be read"));
+      void locate(opened);
+      return;
+    }
+    const bench = new Workbench(app, image, parameters, view);
     const here = presence(n);
     workbench = bench;
     bench.onAnswer = () => {
@@ -144,6 +153,12 @@ export function imageScreen(app: App, route: Route): Screen {
     toast(`${by} changed this image`);
     workbench.reload().catch(fail);
   });
+  const withPrediction = debounced(300, () => {
+    if (workbench?.lacksPrediction === true && !workbench.busy && !writes.pending(n)) void open().catch(fail);
+  });
+  const stopWaiting = onEvent<{ n: number }>("predicted", ({ n: predicted }) => {
+    if (predicted === n) withPrediction();
+  });
   writes.onConflict = (conflicted) => {
     if (conflicted === n && workbench !== null) workbench.stale = true;
   };
@@ -166,6 +181,7 @@ export function imageScreen(app: App, route: Route): Screen {
     close: () => {
       closeImage();
       stopListening();
+      stopWaiting();
       unbind();
     },
   };

@@ -21,6 +21,7 @@ import { neighbourStrip } from "./neighbours";
 import { predictionPanel } from "./prediction_panel";
 import { preferences } from "./preferences";
 import { Stage } from "./stage";
+import type { View } from "./view";
 
 export class Workbench {
   readonly stages: Stage[] = [];
@@ -46,6 +47,8 @@ export class Workbench {
     private readonly app: App,
     private image: ImageDetails,
     parameters: URLSearchParams,
+    /** Of the same image before, so that its zoom stays. */
+    private readonly view?: View,
   ) {
     this.annotation = image.annotation;
     writes.loaded(image.n, image.annotation.revision);
@@ -61,6 +64,10 @@ export class Workbench {
     this.closed = true;
     for (const end of this.endings) end();
     for (const stage of this.stages) stage.destroy();
+  }
+
+  get lacksPrediction(): boolean {
+    return this.layers.some(({ run }) => run !== undefined && !this.image.predictions.some((known) => known.run === run));
   }
 
   get busy(): boolean {
@@ -84,7 +91,8 @@ export class Workbench {
 
   private addStage(run: string | undefined, first: boolean): void {
     const name = this.app.session.runs.find((other) => other.key === run)?.name;
-    const stage = new Stage(this.image, `Image ${this.image.name}${name === undefined ? "" : `, ${name}`}`, this.stages[0]?.view, first);
+    const label = `Image ${this.image.name}${name === undefined ? "" : `, ${name}`}`;
+    const stage = new Stage(this.image, label, this.stages[0]?.view ?? this.view, first);
     const layers = new Layers(stage, this.image, this.app.session, run, this.editable && first);
     this.stages.push(stage);
     this.layers.push(layers);
@@ -105,13 +113,13 @@ export class Workbench {
   private async loadMask(): Promise<void> {
     if (this.editor === null) return;
     const round = ++this.round;
-    this.editor.locked = true;
+    this.lock(true);
     try {
-      const map = await currentMask(this.image.n, this.image.width, this.image.height, this.annotation);
+      const map = await currentMask(this.image, this.annotation);
       if (this.closed || round !== this.round) return;
       this.editor.load(map);
-      this.editor.locked = this.whole > 0;
-      this.stages[0]!.element.dataset["mask"] = "ready";
+      this.lock(this.whole > 0);
+      this.answers?.show(this.annotation, this.editor.background);
     } catch (error) {
       toast(error instanceof Error ? error.message : String(error), true);
     }
@@ -135,9 +143,9 @@ export class Workbench {
         bind("Mask", [
           ...panel.shortcuts,
           { keys: ["k"], text: "pen moved by arrow keys; space paints", run: () => pen.toggle() },
-          { keys: ["Enter"], text: "close the polygon", run: () => this.editor?.closePolygon() },
-          { keys: ["Backspace"], text: "remove the polygon's last corner", run: () => void this.editor?.removeCorner() },
-          { keys: ["Escape"], text: "give up the stroke in hand", run: () => this.editor?.cancel() },
+          { keys: ["Enter"], text: "close the polygon", run: () => this.editor?.closePolygon() === true },
+          { keys: ["Backspace"], text: "remove the polygon's last corner", run: () => this.editor?.removeCorner() === true },
+          { keys: ["Escape"], text: "give up the stroke in hand", run: () => this.editor?.cancel() === true },
         ]),
       );
     }
@@ -166,7 +174,7 @@ export class Workbench {
     });
     this.tools.append(this.answers.element);
     this.endings.push(bind("Answer", this.answers.shortcuts));
-    this.answers.show(this.annotation);
+    this.answers.show(this.annotation, false);
   }
 
   private buildSide(parameters: URLSearchParams): void {
@@ -188,7 +196,8 @@ export class Workbench {
       this.image.findings.length === 0
         ? null
         : h("section", {}, h("h2", {}, "Findings"), h("ul", {}, ...this.image.findings.map((text) => h("li", {}, text))));
-    const parts = [layerPanel.element, levels?.element, predictionPanel(this.image, session), findings, neighbourStrip(this.image, parameters)];
+    const asked = this.layers.map((layers) => layers.run).filter((run) => run !== undefined);
+    const parts = [layerPanel.element, levels?.element, predictionPanel(this.image, session, asked), findings, neighbourStrip(this.image, parameters)];
     for (const part of parts) if (part != null) this.side.append(part);
   }
 
@@ -197,7 +206,7 @@ export class Workbench {
     if (mask) {
       this.whole++;
       this.editor?.cancel();
-      if (this.editor !== null) this.editor.locked = true;
+      this.lock(true);
     }
     written
       .finally(() => {
@@ -216,6 +225,13 @@ export class Workbench {
       );
   }
 
+  /** While the mask is being read, what is painted would be lost. */
+  private lock(locked: boolean): void {
+    if (this.editor === null) return;
+    this.editor.locked = locked;
+    this.stages[0]!.element.dataset["mask"] = locked ? "loading" : "ready";
+  }
+
   private reloadOnce(): void {
     if (this.closed || writes.pending(this.image.n)) return;
     this.stale = false;
@@ -225,7 +241,7 @@ export class Workbench {
   private shows(annotation: Annotation): void {
     this.annotation = annotation;
     if (this.closed) return;
-    this.answers?.show(annotation);
+    this.answers?.show(annotation, this.editor?.background === true);
     if (!writes.pending(this.image.n)) this.labels?.show(annotation.labels ?? this.image.labels);
     this.stages[0]!.element.dataset["revision"] = String(annotation.revision);
   }

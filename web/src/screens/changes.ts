@@ -100,8 +100,9 @@ function table({ images }: Changes): HTMLElement {
     h(
       "tbody",
       {},
-      ...images.slice(0, SHOWN).map(({ n, name, what, labels }) => {
-        const text = `${WHAT[what]}${what === "labels" ? `: ${labels.join(", ") || "none"}` : ""}`;
+      ...images.slice(0, SHOWN).map(({ n, name, what, all, labels, reason }) => {
+        const texts: Record<string, string> = { labels: `: ${labels.join(", ") || "none"}`, skip: reason === null || reason === "" ? "" : `: ${reason}` };
+        const text = (all ?? [what]).map((one) => `${WHAT[one]}${texts[one] ?? ""}`).join("; ");
         const link = h("a", { href: address("image", n, new URLSearchParams({ changed: "yes" })) }, name);
         return h("tr", {}, h("td", {}, link), h("td", {}, text));
       }),
@@ -115,7 +116,7 @@ function report(merged: Merged, dryRun: boolean): HTMLElement[] {
   if (merged.errors.length > 0) {
     parts.push(h("p", { class: "error" }, `${plural(merged.errors.length, "error")}; nothing was written:`));
     parts.push(h("ul", { class: "error" }, ...merged.errors.map((text) => h("li", {}, text))));
-  } else if (dryRun) parts.push(h("p", {}, `Would become version ${merged.version}: ${numbers}.`));
+  } else if (dryRun) parts.push(h("p", { class: "good" }, `No errors. Version ${merged.version + 1} would have: ${numbers}.`));
   else parts.push(h("p", { class: "good" }, `Merged: version ${merged.version}. ${numbers}.`));
   if (merged.notes.length > 0) parts.push(h("ul", {}, ...merged.notes.map((text) => h("li", {}, text))));
   if (!dryRun && merged.next !== "") parts.push(nextCommand(merged.next));

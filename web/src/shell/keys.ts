@@ -4,7 +4,8 @@ export interface Shortcut {
   /** As `nameOf` writes them: "n", "Ctrl+z", "Shift+T", "ArrowRight", "?". */
   keys: string[];
   text: string;
-  run: () => void;
+  /** Returns false where it had nothing to do: the key goes on to what was bound before. */
+  run: () => unknown;
   /** Also while the key is held down. */
   repeats?: boolean;
 }
@@ -77,11 +78,11 @@ export function startKeys(): void {
     }
     if (taken(event, name)) return;
     if (!singleKeys() && event.key.length === 1 && !name.startsWith("Ctrl+")) return;
-    for (const shortcut of groups.flatMap((group) => group.shortcuts)) {
+    const newestFirst = [...groups].reverse().flatMap((group) => group.shortcuts);
+    for (const shortcut of newestFirst) {
       if (!shortcut.keys.includes(name) || (event.repeat && shortcut.repeats !== true)) continue;
       event.preventDefault();
-      shortcut.run();
-      return;
+      if (shortcut.run() !== false) return;
     }
   });
 }
