@@ -67,7 +67,7 @@ def _routes() -> list[Route | Mount]:
         Route(f"{image}/strokes", with_body(raw_body, annotate.post_stroke), methods=["POST"]),
         Route(f"{image}/annotation", in_thread(annotate.delete_annotation), methods=["DELETE"]),
         Route("/api/events", _events, methods=["GET"]),
-        Mount("/assets", _Assets(directory=STATIC / "assets", check_dir=False)),
+        *([Mount("/assets", _Assets(directory=STATIC / "assets"))] if (STATIC / "assets").is_dir() else []),
     ]
 
 

@@ -34,7 +34,8 @@ class MergeFiles:
     """The files of a merge.
 
     Attributes:
-        labelled: number of rows in the table of labels. numbers: images with anything to merge. notes: what is left out, one line each.
+        labelled: number of rows in the table of labels. numbers: images with anything to merge.
+        notes: what is left out, one line each.
     """
 
     labels: Path
