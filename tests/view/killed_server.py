@@ -10,4 +10,4 @@ from s4mi.view.server import ServerOptions, ViewServer
 
 if __name__ == "__main__":
     server = ViewServer(ServerOptions(Path(sys.argv[1]), port=0))
-    server.run(lambda: print(server.url, flush=True))
+    server.run(lambda: sys.stdout.write(f"{server.url}\n") and sys.stdout.flush())

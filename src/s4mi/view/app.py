@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from s4mi.view import annotate, browse
+from s4mi.view import annotate, browse, live
 from s4mi.view.describe import annotation_json
 from s4mi.view.findings import Findings, findings
 from s4mi.view.guard import Access, Guard
@@ -46,7 +46,7 @@ def _routes() -> list[Route | Mount]:
     image = "/api/images/{n}"
     reads = {
         "/api/session": browse.session, "/api/facets": browse.facets, "/api/grid": browse.grid,
-        "/api/changes": annotate.changes, "/api/findings": findings, image: browse.image,
+        "/api/changes": annotate.changes, "/api/findings": findings, "/api/study": live.study, image: browse.image,
         f"{image}/picture": browse.picture,
         f"{image}/tiles/{{level}}/{{x}}/{{y}}": browse.tile, f"{image}/mask": browse.mask,
         f"{image}/difference": browse.difference_picture, f"{image}/saliency": browse.saliency,

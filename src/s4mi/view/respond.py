@@ -110,9 +110,10 @@ def _response(request: Request, result: Any) -> Response:
 
 
 def picture_response(request: Request, picture: Picture) -> Response:
-    """Send a picture with an ETag, or 304 if the browser has it already."""
+    """Send a picture with an ETag, or 304 if the browser has it already; images, unlike masks, stay for a minute."""
     tag = f'"{hashlib.blake2b(picture.body, digest_size=12).hexdigest()}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    stays = request.url.path.endswith("/picture") or "/tiles/" in request.url.path
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=60" if stays else "private, no-cache"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(picture.body, media_type=picture.media_type, headers=headers)
