@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from s4mi.data.manifest import load_manifest
-from s4mi.view.annotations import Annotations
-from s4mi.view.journal import FOLDER, NAME, read_journal
+from s4mi.viewer.annotations import Annotations
+from s4mi.viewer.journal import FOLDER, NAME, read_journal
 
 SIDE = 48
 

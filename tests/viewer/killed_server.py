@@ -6,7 +6,7 @@ Each stroke is answered only when it is in the journal, so that a client knows w
 import sys
 from pathlib import Path
 
-from s4mi.view.server import ServerOptions, ViewServer
+from s4mi.viewer.server import ServerOptions, ViewServer
 
 if __name__ == "__main__":
     server = ViewServer(ServerOptions(Path(sys.argv[1]), port=0))

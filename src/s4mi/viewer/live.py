@@ -7,12 +7,12 @@ from typing import Any
 from starlette.requests import Request
 
 from s4mi.errors import S4miError
-from s4mi.view.events import Events
-from s4mi.view.requests import RequestError
-from s4mi.view.study import LiveStudy
-from s4mi.view.workspace import Workspace
+from s4mi.viewer.events import Events
+from s4mi.viewer.requests import RequestError
+from s4mi.viewer.study import LiveStudy
+from s4mi.viewer.workspace import Workspace
 
-log = logging.getLogger("s4mi.view")
+log = logging.getLogger("s4mi.viewer")
 
 LOOK_SECONDS = 2.0
 

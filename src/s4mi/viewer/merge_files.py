@@ -18,10 +18,10 @@ from s4mi.data.manifest import Manifest
 from s4mi.data.masks import encode_mask
 from s4mi.data.spec import NO_CLASS
 from s4mi.formatting import plural
-from s4mi.view.annotations import Annotations
-from s4mi.view.changes import Annotated
-from s4mi.view.journal import FOLDER as JOURNAL
-from s4mi.view.journal import Entry
+from s4mi.viewer.annotations import Annotations
+from s4mi.viewer.changes import Annotated
+from s4mi.viewer.journal import FOLDER as JOURNAL
+from s4mi.viewer.journal import Entry
 
 FOLDER = "merge"
 """Folder of the files to merge, inside that of the journal; it is made anew for each merge."""

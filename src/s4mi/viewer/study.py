@@ -26,7 +26,7 @@ from s4mi.records import (
     read_failure,
 )
 from s4mi.reporting.results.runs import run_folders, shorten_paths
-from s4mi.view.study_curves import task_results
+from s4mi.viewer.study_curves import task_results
 
 STUDY_NAME = "study.json"
 LOCK_NAME = "study.lock"

@@ -11,14 +11,14 @@ from pathlib import Path
 import uvicorn
 
 from s4mi.errors import S4miError
-from s4mi.view.app import make_app
-from s4mi.view.guard import LOOPBACK, Access
-from s4mi.view.live import StudyWatch
-from s4mi.view.run_list import open_runs
-from s4mi.view.study import LiveStudy
-from s4mi.view.workspace import Workspace, open_workspace
+from s4mi.viewer.app import make_app
+from s4mi.viewer.guard import LOOPBACK, Access
+from s4mi.viewer.live import StudyWatch
+from s4mi.viewer.run_list import open_runs
+from s4mi.viewer.study import LiveStudy
+from s4mi.viewer.workspace import Workspace, open_workspace
 
-log = logging.getLogger("s4mi.view")
+log = logging.getLogger("s4mi.viewer")
 
 FIRST_PORT = 8765
 """Port that is tried first, so that an address in the history of a browser works again."""

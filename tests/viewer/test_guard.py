@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from conftest import TOKEN, Tab, png
-from s4mi.view.journal import FOLDER, NAME
-from s4mi.view.server import ServerOptions, ViewServer
-from s4mi.view.workspace import open_workspace
+from s4mi.viewer.journal import FOLDER, NAME
+from s4mi.viewer.server import ServerOptions, ViewServer
+from s4mi.viewer.workspace import open_workspace
 
 WRITE = {"X-S4MI": "1", "X-Client": "c-1"}
 MASK = {**WRITE, "Content-Type": "image/png"}
@@ -127,12 +127,12 @@ def test_bad_requests_get_one_line(
     cookie = {} if token is None else {"Cookie": f"s4mi_token={token}"}
     if what == "a scope of unknown images":
         status = 404  # there is no run either
-    with caplog.at_level(logging.WARNING, logger="s4mi.view"):
+    with caplog.at_level(logging.WARNING, logger="s4mi.viewer"):
         answer = shared.client.request(method, path, headers=cookie | headers, **how)
     assert answer.status_code == status, answer.text
     assert "\n" not in answer.json()["error"]
     assert answer.json()["error"]
-    lines = [record.getMessage() for record in caplog.records if record.name == "s4mi.view"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "s4mi.viewer"]
     assert len(lines) == 1
     assert lines[0].startswith(f"refused {status} ")
     assert "\n" not in lines[0]

@@ -11,8 +11,8 @@ from s4mi.data.images import resize_mask
 from s4mi.data.spec import IGNORED_CLASS, DatasetSpec
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
-from s4mi.view.pictures import Picture, encode_lossless, shrunk_size
-from s4mi.view.requests import RequestError
+from s4mi.viewer.pictures import Picture, encode_lossless, shrunk_size
+from s4mi.viewer.requests import RequestError
 
 MAX_CLASSES = IGNORE
 """Most classes of a mask, background among them: 255 stands for ignored pixels."""

@@ -4,12 +4,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from s4mi.data.formats.frame import ImageError
-from s4mi.view.changes import Annotated
-from s4mi.view.pictures import WindowRange
-from s4mi.view.workspace import Workspace
+from s4mi.viewer.changes import Annotated
+from s4mi.viewer.pictures import WindowRange
+from s4mi.viewer.workspace import Workspace
 
 if TYPE_CHECKING:
-    from s4mi.view.runs import ViewRun
+    from s4mi.viewer.runs import ViewRun
 
 SIZE_SECONDS = 0.05
 """Time that one grid may spend on reading the sizes of images from their headers."""
