@@ -57,5 +57,5 @@ def _log_lines() -> None:
 
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logger = logging.getLogger("s4mi.view")
+    logger = logging.getLogger("s4mi.viewer")
     logger.handlers, logger.propagate = [handler], False

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from s4mi.data.formats.intensity import Pixels
-from s4mi.view.changes import Annotated, Change
+from s4mi.viewer.changes import Annotated, Change
 
 
 @dataclass

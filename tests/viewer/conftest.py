@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from s4mi.view.app import make_app
-from s4mi.view.guard import Access
-from s4mi.view.workspace import Workspace, open_workspace
+from s4mi.viewer.app import make_app
+from s4mi.viewer.guard import Access
+from s4mi.viewer.workspace import Workspace, open_workspace
 
 TOKEN = "secret-of-the-test"
 

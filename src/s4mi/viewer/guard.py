@@ -18,9 +18,9 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from s4mi.view.requests import shown
+from s4mi.viewer.requests import shown
 
-log = logging.getLogger("s4mi.view")
+log = logging.getLogger("s4mi.viewer")
 
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 CSP = (

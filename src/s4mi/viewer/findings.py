@@ -11,10 +11,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from s4mi.view.respond import without_paths
-from s4mi.view.workspace import Workspace
+from s4mi.viewer.respond import without_paths
+from s4mi.viewer.workspace import Workspace
 
-log = logging.getLogger("s4mi.view")
+log = logging.getLogger("s4mi.viewer")
 
 DUPLICATES = ("duplicate", "near-duplicate")
 """Start of the codes of findings on pairs of images that are alike."""
@@ -61,7 +61,7 @@ class Findings:
         self._process = None
 
     def _check(self, version: int) -> None:
-        command = [sys.executable, "-m", "s4mi.view.checking", str(self._space.folder)]
+        command = [sys.executable, "-m", "s4mi.viewer.checking", str(self._space.folder)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
             with self._lock:
                 if self._version != version:

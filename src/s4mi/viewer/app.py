@@ -11,17 +11,17 @@ from starlette.responses import FileResponse, HTMLResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from s4mi.view import annotate, browse
-from s4mi.view.describe import annotation_json
-from s4mi.view.findings import Findings, findings
-from s4mi.view.guard import Access, Guard
-from s4mi.view.merging import Merger, post_merge
-from s4mi.view.predicting import Predicting
-from s4mi.view.predictions import post_predict
-from s4mi.view.requests import json_body
-from s4mi.view.respond import error_response, in_thread, raw_body, with_body
-from s4mi.view.study import LiveStudy
-from s4mi.view.workspace import Workspace
+from s4mi.viewer import annotate, browse, live
+from s4mi.viewer.describe import annotation_json
+from s4mi.viewer.findings import Findings, findings
+from s4mi.viewer.guard import Access, Guard
+from s4mi.viewer.merging import Merger, post_merge
+from s4mi.viewer.predicting import Predicting
+from s4mi.viewer.predictions import post_predict
+from s4mi.viewer.requests import json_body
+from s4mi.viewer.respond import error_response, in_thread, raw_body, with_body
+from s4mi.viewer.study import LiveStudy
+from s4mi.viewer.workspace import Workspace
 
 STATIC = Path(__file__).parent / "static"
 PLACEHOLDER = "<!doctype html><title>s4mi</title><p>The page is not built; the server answers under /api.</p>"
@@ -46,7 +46,7 @@ def _routes() -> list[Route | Mount]:
     image = "/api/images/{n}"
     reads = {
         "/api/session": browse.session, "/api/facets": browse.facets, "/api/grid": browse.grid,
-        "/api/changes": annotate.changes, "/api/findings": findings, image: browse.image,
+        "/api/changes": annotate.changes, "/api/findings": findings, "/api/study": live.study, image: browse.image,
         f"{image}/picture": browse.picture,
         f"{image}/tiles/{{level}}/{{x}}/{{y}}": browse.tile, f"{image}/mask": browse.mask,
         f"{image}/difference": browse.difference_picture, f"{image}/saliency": browse.saliency,
@@ -67,7 +67,7 @@ def _routes() -> list[Route | Mount]:
         Route(f"{image}/strokes", with_body(raw_body, annotate.post_stroke), methods=["POST"]),
         Route(f"{image}/annotation", in_thread(annotate.delete_annotation), methods=["DELETE"]),
         Route("/api/events", _events, methods=["GET"]),
-        Mount("/assets", _Assets(directory=STATIC / "assets", check_dir=False)),
+        *([Mount("/assets", _Assets(directory=STATIC / "assets"))] if (STATIC / "assets").is_dir() else []),
     ]
 
 

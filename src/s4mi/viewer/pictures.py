@@ -1,6 +1,5 @@
 """Pictures of images at the asked size, encoded for a browser, with window and level, and as tiles."""
 
-import io
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -10,7 +9,6 @@ from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from s4mi.data.files import read_frame, read_header
 from s4mi.data.formats.frame import Frame
@@ -226,12 +224,3 @@ def encode_lossless(pixels: Pixels) -> Picture:
     found, body = cv2.imencode(".png", data, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert found
     return Picture(body.tobytes(), "image/png")
-
-
-def read_png_size(body: bytes) -> tuple[int, int, str] | None:
-    """Return height, width and mode of a PNG from its header, None if it is none."""
-    try:
-        with Image.open(io.BytesIO(body), formats=["PNG"]) as image:
-            return image.height, image.width, image.mode
-    except Exception:  # Pillow raises almost any exception on broken files
-        return None

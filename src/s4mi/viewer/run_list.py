@@ -7,11 +7,11 @@ from pathlib import Path
 from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
 from s4mi.records import CONFIG_NAME, RunRecord, finished_runs, read_any_record
-from s4mi.view.columns import columns_of
-from s4mi.view.runs import RunSource, ViewRun, check_classes_of, read_source
-from s4mi.view.workspace import Workspace
+from s4mi.viewer.columns import columns_of
+from s4mi.viewer.runs import RunSource, ViewRun, check_classes_of, read_source
+from s4mi.viewer.workspace import Workspace
 
-log = logging.getLogger("s4mi.view")
+log = logging.getLogger("s4mi.viewer")
 
 MOST_RUNS = 200
 SPLIT = "split.json"

@@ -121,16 +121,22 @@ def read_journal(path: Path) -> JournalContents:
         S4miError: it has another format.
     """
     try:
-        contents = path.read_bytes()
+        contents = parse(path.read_bytes())
     except FileNotFoundError:
         return JournalContents((), 0, b"")
+    for entry in contents.entries:
+        if entry.get("format", FORMAT) != FORMAT:
+            raise S4miError(f"{path}: format {entry['format']} is of another version of s4mi; update s4mi")
+    return contents
+
+
+def parse(contents: bytes) -> JournalContents:
+    """Read the bytes of a journal up to the first incomplete or damaged entry."""
     entries, size = [], 0
     for line in _lines(contents):
         entry = decode(line)
         if entry is None:
             break
-        if entry.get("format", FORMAT) != FORMAT:
-            raise S4miError(f"{path}: format {entry['format']} is of another version of s4mi; update s4mi")
         entries.append(entry)
         size += len(line)
     return JournalContents(tuple(entries), size, contents[size:])
@@ -147,9 +153,9 @@ def decode(line: bytes) -> Entry | None:
     if len(line) < 10 or line[8:9] != b" " or not line.endswith(b"\n"):
         return None
     text = line[9:-1]
+    if line[:8] != b"%08x" % zlib.crc32(text):
+        return None
     try:
-        if int(line[:8], 16) != zlib.crc32(text):
-            return None
         entry = json.loads(text.decode("utf-8", "surrogatepass"))
     except ValueError:
         return None

@@ -11,13 +11,13 @@ from starlette.responses import JSONResponse, Response
 
 from s4mi.data.formats.frame import ImageError
 from s4mi.errors import S4miError
-from s4mi.view.annotations import ConflictError, FrozenError
-from s4mi.view.guard import NOTE, BodyTooLargeError
-from s4mi.view.pictures import Picture
-from s4mi.view.requests import RequestError
-from s4mi.view.workspace import Workspace
+from s4mi.viewer.annotations import ConflictError, FrozenError
+from s4mi.viewer.guard import NOTE, BodyTooLargeError
+from s4mi.viewer.pictures import Picture
+from s4mi.viewer.requests import RequestError
+from s4mi.viewer.workspace import Workspace
 
-log = logging.getLogger("s4mi.view")
+log = logging.getLogger("s4mi.viewer")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Handler = Callable[..., Any]
@@ -110,9 +110,10 @@ def _response(request: Request, result: Any) -> Response:
 
 
 def picture_response(request: Request, picture: Picture) -> Response:
-    """Send a picture with an ETag, or 304 if the browser has it already."""
+    """Send a picture with an ETag, or 304 if the browser has it already; images, unlike masks, stay for a minute."""
     tag = f'"{hashlib.blake2b(picture.body, digest_size=12).hexdigest()}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    stays = request.url.path.endswith("/picture") or "/tiles/" in request.url.path
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=60" if stays else "private, no-cache"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(picture.body, media_type=picture.media_type, headers=headers)

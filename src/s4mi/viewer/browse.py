@@ -9,12 +9,12 @@ from starlette.requests import Request
 from s4mi import __version__
 from s4mi.data.formats.frame import ImageError
 from s4mi.records import IGNORE
-from s4mi.view.describe import annotation_json, counts_of, item_of, size_deadline, window_json
-from s4mi.view.grid import PART_NAMES, SORTS, Query, disagrees, select
-from s4mi.view.masks import difference, ignores, mask_picture, resized_grey
-from s4mi.view.pictures import LARGE, SIZES, TILE, Picture, Window, encode_lossless, levels_of
-from s4mi.view.requests import RequestError, decimal, flag, listed, one_of, whole, yes_no
-from s4mi.view.workspace import Workspace
+from s4mi.viewer.describe import annotation_json, counts_of, item_of, size_deadline, window_json
+from s4mi.viewer.grid import PART_NAMES, SORTS, Query, disagrees, select
+from s4mi.viewer.masks import difference, ignores, mask_picture, resized_grey
+from s4mi.viewer.pictures import LARGE, SIZES, TILE, Picture, Window, encode_lossless, levels_of
+from s4mi.viewer.requests import RequestError, decimal, flag, listed, one_of, whole, yes_no
+from s4mi.viewer.workspace import Workspace
 
 MOST_ITEMS = 500
 MASK_SIZES = SIZES

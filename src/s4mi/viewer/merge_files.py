@@ -18,10 +18,10 @@ from s4mi.data.manifest import Manifest
 from s4mi.data.masks import encode_mask
 from s4mi.data.spec import NO_CLASS
 from s4mi.formatting import plural
-from s4mi.view.annotations import Annotations
-from s4mi.view.changes import Annotated
-from s4mi.view.journal import FOLDER as JOURNAL
-from s4mi.view.journal import Entry
+from s4mi.viewer.annotations import Annotations
+from s4mi.viewer.changes import Annotated
+from s4mi.viewer.journal import FOLDER as JOURNAL
+from s4mi.viewer.journal import Entry
 
 FOLDER = "merge"
 """Folder of the files to merge, inside that of the journal; it is made anew for each merge."""
@@ -34,7 +34,8 @@ class MergeFiles:
     """The files of a merge.
 
     Attributes:
-        labelled: number of rows in the table of labels. numbers: images with anything to merge. notes: what is left out, one line each.
+        labelled: number of rows in the table of labels. numbers: images with anything to merge.
+        notes: what is left out, one line each.
     """
 
     labels: Path

@@ -18,12 +18,12 @@ from s4mi.data.spec import DatasetSpec
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME, RunRecord, TaskKind, read_any_record
 from s4mi.reporting.results.scores import metric_of, score_of
-from s4mi.view.columns import Labels
-from s4mi.view.grid import Predicted
-from s4mi.view.prediction_store import ImagePrediction, PredictionStore, stamp_of
-from s4mi.view.requests import RequestError
+from s4mi.viewer.columns import Labels
+from s4mi.viewer.grid import Predicted
+from s4mi.viewer.prediction_store import ImagePrediction, PredictionStore, stamp_of
+from s4mi.viewer.requests import RequestError
 
-log = logging.getLogger("s4mi.view")
+log = logging.getLogger("s4mi.viewer")
 
 
 @dataclass(frozen=True)

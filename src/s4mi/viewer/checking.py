@@ -1,4 +1,4 @@
-"""Check a data set in a process of its own: `python -m s4mi.view.checking DATASET` prints JSON, one object per line.
+"""Check a data set in a process of its own: `python -m s4mi.viewer.checking DATASET` prints JSON, one object per line.
 
 Decoding every image of a large data set takes minutes, and its thumbnails hundreds of megabytes.
 """

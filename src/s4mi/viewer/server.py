@@ -11,13 +11,14 @@ from pathlib import Path
 import uvicorn
 
 from s4mi.errors import S4miError
-from s4mi.view.app import make_app
-from s4mi.view.guard import LOOPBACK, Access
-from s4mi.view.run_list import open_runs
-from s4mi.view.study import LiveStudy
-from s4mi.view.workspace import Workspace, open_workspace
+from s4mi.viewer.app import make_app
+from s4mi.viewer.guard import LOOPBACK, Access
+from s4mi.viewer.live import StudyWatch
+from s4mi.viewer.run_list import open_runs
+from s4mi.viewer.study import LiveStudy
+from s4mi.viewer.workspace import Workspace, open_workspace
 
-log = logging.getLogger("s4mi.view")
+log = logging.getLogger("s4mi.viewer")
 
 FIRST_PORT = 8765
 """Port that is tried first, so that an address in the history of a browser works again."""
@@ -77,6 +78,7 @@ class ViewServer:
             timeout_graceful_shutdown=STOP_SECONDS, h11_max_incomplete_event_size=64 << 10, lifespan="off",
         ))  # fmt: skip
         self._thread: threading.Thread | None = None
+        self._watch = None if study is None else StudyWatch(study, self.space.events)
 
     def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Answer until the process is interrupted; `started` is called once it answers."""
@@ -115,6 +117,8 @@ class ViewServer:
         await self._server.serve(sockets=[self._socket])
 
     def _release(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
         self.app.state.findings.stop()
         self.app.state.predicting.stop()
         self._socket.close()

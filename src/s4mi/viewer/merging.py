@@ -16,12 +16,12 @@ from s4mi.data.annotations.rules import MergeRules
 from s4mi.data.versions import newest_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
-from s4mi.view.merge_files import MergeFiles, plan_files, write_files
-from s4mi.view.requests import RequestError
-from s4mi.view.respond import without_paths
-from s4mi.view.workspace import Workspace
+from s4mi.viewer.merge_files import MergeFiles, plan_files, write_files
+from s4mi.viewer.requests import RequestError
+from s4mi.viewer.respond import without_paths
+from s4mi.viewer.workspace import Workspace
 
-log = logging.getLogger("s4mi.view")
+log = logging.getLogger("s4mi.viewer")
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import resize_mask
 from s4mi.data.manifest import Row
 from s4mi.errors import S4miError
-from s4mi.view.masks import dice, resized_grey
-from s4mi.view.pictures import shrunk_size
-from s4mi.view.prediction_store import ImagePrediction, stamp_of
-from s4mi.view.runs import ViewRun, agreement_of, doubt_of
-from s4mi.view.workspace import Workspace
+from s4mi.viewer.masks import dice, resized_grey
+from s4mi.viewer.pictures import shrunk_size
+from s4mi.viewer.prediction_store import ImagePrediction, stamp_of
+from s4mi.viewer.runs import ViewRun, agreement_of, doubt_of
+from s4mi.viewer.workspace import Workspace
 
 if TYPE_CHECKING:
     from s4mi.inference.pipeline import DecodedImage
     from s4mi.inference.predictor import Predictor, Probabilities
 
-log = logging.getLogger("s4mi.view")
+log = logging.getLogger("s4mi.viewer")
 
 CHUNK = 16
 """Images predicted before the queue is looked at again."""

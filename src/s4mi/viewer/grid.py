@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.manifest import PARTS
-from s4mi.view.columns import UNASSIGNED, Bools, Columns, Labels
+from s4mi.viewer.columns import UNASSIGNED, Bools, Columns, Labels
 
 Order = NDArray[np.int64]
 SORTS = ("manifest", "next", "doubt", "disagreement", "name", "group")

@@ -22,6 +22,11 @@ class Events:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.closing = False
 
+    @property
+    def listened(self) -> bool:
+        """Whether any page listens."""
+        return bool(self._queues)
+
     def send(self, kind: str, contents: Any) -> None:
         """Send an event, from any thread."""
         text = f"event: {kind}\ndata: {json.dumps(contents)}\n\n"

@@ -7,7 +7,7 @@ from s4mi.api.inputs import StrPath, as_path, as_paths
 from s4mi.errors import require_extra
 
 if TYPE_CHECKING:
-    from s4mi.view.server import ViewServer
+    from s4mi.viewer.server import ViewServer
 
 
 def open_view(
@@ -28,7 +28,7 @@ def open_view(
     """
     for module in ("starlette", "uvicorn"):
         require_extra(module, extra="view", purpose="s4mi view")
-    from s4mi.view.server import ServerOptions, ViewServer
+    from s4mi.viewer.server import ServerOptions, ViewServer
 
     given = [] if run is None else run
     runs = as_paths(given) if isinstance(given, str) or given else []

@@ -11,8 +11,8 @@ from s4mi.data.images import resize_mask
 from s4mi.data.spec import IGNORED_CLASS, DatasetSpec
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
-from s4mi.view.pictures import Picture, encode_lossless, shrunk_size
-from s4mi.view.requests import RequestError
+from s4mi.viewer.pictures import Picture, encode_lossless, shrunk_size
+from s4mi.viewer.requests import RequestError
 
 MAX_CLASSES = IGNORE
 """Most classes of a mask, background among them: 255 stands for ignored pixels."""
@@ -49,27 +49,35 @@ def read_sent_mask(body: bytes, spec: DatasetSpec, *, most: tuple[int, int]) -> 
     Raises:
         RequestError: it is not an 8-bit grey PNG, too large, or has values that are no classes.
     """
-    if not body.startswith(PNG):
+    size = _png_size(body)
+    if size is None:
         raise RequestError(415, "body: not a PNG; send the mask as 8-bit grey PNG of class indices")
+    if size[0] > most[0] or size[1] > most[1]:
+        raise RequestError(
+            422, f"body: mask is {size[0]}×{size[1]}, more than {most[0]}×{most[1]}; send it at image size"
+        )
     try:
         with Image.open(io.BytesIO(body), formats=["PNG"]) as image:
-            if image.mode != "L":
-                depth = "16-bit" if image.mode.startswith("I") else f"of mode {image.mode}"
-                raise RequestError(415, f"body: PNG {depth}; send the mask as 8-bit grey PNG of class indices")
-            if image.height > most[0] or image.width > most[1]:
-                size = f"{image.height}×{image.width}"
-                raise RequestError(422, f"body: mask is {size}, more than {most[0]}×{most[1]}; send it at image size")
-            mask = np.array(image, dtype=np.uint8)
-    except RequestError:
-        raise
+            mode, mask = image.mode, np.array(image)
     except Exception as error:  # Pillow raises almost any exception on broken files
         raise RequestError(415, "body: PNG cannot be decoded; send it again") from error
+    if mode != "L":
+        depth = "is 16-bit" if mode.startswith("I") else f"has mode {mode}"
+        raise RequestError(415, f"body: PNG {depth}; send the mask as 8-bit grey PNG of class indices")
     count = len(spec.mask_classes)
     used = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
     wrong = [int(value) for value in used if value >= count and not (value == IGNORE and ignores(spec))]
     if wrong:
         raise RequestError(422, f"body: pixel value {wrong[0]} is no class; use 0 to {count - 1}")
     return mask
+
+
+def _png_size(body: bytes) -> tuple[int, int] | None:
+    """Return (height, width) in the header of a PNG, None if it is none; before a decoder sees the file."""
+    if not body.startswith(PNG) or body[12:16] != b"IHDR" or len(body) < 33:
+        return None
+    width, height = int.from_bytes(body[16:20], "big"), int.from_bytes(body[20:24], "big")
+    return (height, width) if width and height else None
 
 
 def mask_picture(mask: Pixels, size: str) -> Picture:

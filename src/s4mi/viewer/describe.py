@@ -4,11 +4,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from s4mi.data.formats.frame import ImageError
-from s4mi.view.pictures import WindowRange
-from s4mi.view.workspace import Workspace
+from s4mi.viewer.changes import Annotated
+from s4mi.viewer.pictures import WindowRange
+from s4mi.viewer.workspace import Workspace
 
 if TYPE_CHECKING:
-    from s4mi.view.runs import ViewRun
+    from s4mi.viewer.runs import ViewRun
 
 SIZE_SECONDS = 0.05
 """Time that one grid may spend on reading the sizes of images from their headers."""
@@ -23,9 +24,15 @@ def item_of(space: Workspace, n: int, run: "ViewRun | None", deadline: float | N
         "n": n, "name": columns.names[n], "part": columns.part(n), "labels": list(labels or ()),
         "labelled": labels is not None, "annotated": bool(columns.annotated[n]), "mask": bool(columns.masked[n]),
         "prediction": None if run is None else run.summary(n), "group": columns.group(n),
-        "rank": int(space.ranks[n]) or None, "changed": now.changed, "skipped": now.skip is not None,
+        "rank": int(space.ranks[n]) or None, "changed": now.changed, "answer": answer_json(now) if now.changed else None,
+        "skipped": now.skip is not None,
         "duplicates": len(space.duplicates.get(n, ())), "width": width, "height": height,
     }  # fmt: skip
+
+
+def answer_json(now: Annotated) -> dict[str, Any]:
+    """What was answered, as far as it is not merged."""
+    return {"labels": None if now.labels is None else list(now.labels), "mask": now.mask, "empty": now.empty}
 
 
 def annotation_json(space: Workspace, n: int) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from s4mi.view.browse import order_of, query_of
-from s4mi.view.requests import RequestError
-from s4mi.view.workspace import Workspace
+from s4mi.viewer.browse import order_of, query_of
+from s4mi.viewer.requests import RequestError
+from s4mi.viewer.workspace import Workspace
 
 MOST_LISTED = 10_000
 

@@ -18,18 +18,18 @@ from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import Part
-from s4mi.view.annotations import Annotations
-from s4mi.view.columns import Columns, columns_of
-from s4mi.view.events import Events, Presence
-from s4mi.view.grid import Marks, Orders
-from s4mi.view.journal import FOLDER, NAME, Journal, read_journal
-from s4mi.view.masks import check_classes
-from s4mi.view.merge_files import finish_interrupted
-from s4mi.view.pictures import Pictures
-from s4mi.view.requests import RequestError, shown
-from s4mi.view.runs import ViewRun
+from s4mi.viewer.annotations import Annotations
+from s4mi.viewer.columns import Columns, columns_of
+from s4mi.viewer.events import Events, Presence
+from s4mi.viewer.grid import Marks, Orders
+from s4mi.viewer.journal import FOLDER, NAME, Journal, read_journal
+from s4mi.viewer.masks import check_classes
+from s4mi.viewer.merge_files import finish_interrupted
+from s4mi.viewer.pictures import Pictures
+from s4mi.viewer.requests import RequestError, shown
+from s4mi.viewer.runs import ViewRun
 
-log = logging.getLogger("s4mi.view")
+log = logging.getLogger("s4mi.viewer")
 LOCK = ".open.lock"
 
 
