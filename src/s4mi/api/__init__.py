@@ -16,6 +16,7 @@ from s4mi.api.splits import SplitOutput, split
 from s4mi.api.studies import Study, run_study
 from s4mi.api.suggestions import SuggestOutput, suggest
 from s4mi.api.training import train
+from s4mi.api.view import open_view
 
 __all__ = [
     "CalibrationOutput",
@@ -43,6 +44,7 @@ __all__ = [
     "explain",
     "export",
     "load",
+    "open_view",
     "overlay",
     "predict",
     "report",

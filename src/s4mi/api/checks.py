@@ -127,7 +127,7 @@ def check(
 def _with_near_duplicates(
     report: "CheckReport", backbone: str, weights: str, distance: float, step: StepCallback
 ) -> "CheckReport":
-    from s4mi.config.sections import default_cache
+    from s4mi.data.loading.default_cache import default_cache
     from s4mi.inference.near_duplicates import NearDuplicateSearch, find_near_duplicates
 
     if report.command is not None:

@@ -24,6 +24,7 @@ from s4mi.cli import (
     study,
     suggest,
     train,
+    view,
 )
 from s4mi.errors import S4miError
 from s4mi.system_errors import system_errors
@@ -53,6 +54,7 @@ app.command("embed")(embed.embed)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("methods")(methods.methods)
+app.command("view")(view.view)
 app.command("demo")(demo.demo)
 
 

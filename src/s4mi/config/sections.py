@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, Literal
 
-import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from s4mi.data.loading.default_cache import default_cache
 from s4mi.data.loading.preprocessing import Preprocessing
 
 
@@ -13,11 +13,6 @@ class Section(BaseModel):
     """Immutable settings; unknown keys are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def default_cache() -> Path:
-    """Return the folder for cached images and features where the settings name none."""
-    return platformdirs.user_cache_path("s4mi")
 
 
 class DataConfig(Section):

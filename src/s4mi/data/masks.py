@@ -172,14 +172,19 @@ def foreground_share(mask: Pixels) -> float:
 
 
 def encode_mask(classes: Pixels, mask_values: Mapping[MaskKey, str]) -> Pixels:
-    """Encode class indices (H, W) like the masks of the data set: as (H, W) numbers or (H, W, 3) colours."""
+    """Encode class indices (H, W) like the masks of the data set: as (H, W) numbers or (H, W, 3) colours.
+
+    Ignored pixels need a value or colour of the class `ignore` in `mask_values`.
+    """
     first = {name: key for key, name in reversed(list(mask_values.items()))}
     names = dict.fromkeys(name for name in mask_values.values() if name != IGNORED_CLASS)
-    keys = [first[name] for name in names]
-    if any(isinstance(key, str) for key in keys):
-        table = np.array([tuple(bytes.fromhex(str(key).removeprefix("#"))) for key in keys], dtype=np.uint8)
-    else:
-        table = np.array(keys, dtype=np.uint8)
+    keys = {number: first[name] for number, name in enumerate(names)}
+    if IGNORED_CLASS in first:
+        keys[IGNORE] = first[IGNORED_CLASS]
+    shape = (3,) if any(isinstance(key, str) for key in keys.values()) else ()
+    table = np.zeros((max(keys) + 1, *shape), dtype=np.uint8)
+    for number, key in keys.items():
+        table[number] = tuple(bytes.fromhex(str(key).removeprefix("#"))) if shape else key
     return np.asarray(table[classes], dtype=np.uint8)
 
 

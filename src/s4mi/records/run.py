@@ -49,11 +49,6 @@ class LabelCounts(Frozen):
         """Number of annotations that the run has read but that `n` does not count."""
         return self.read - self.n
 
-    @property
-    def n(self) -> int:
-        """Number of labels as `label_fraction` counts them."""
-        return self.train_labelled
-
     def without_labels(self) -> "LabelCounts":
         """Return the counts of a run that used no annotation of a training image."""
         return self.model_copy(update={"train_labelled": 0, "per_class": dict.fromkeys(self.per_class, 0)})

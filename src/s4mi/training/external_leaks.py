@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from s4mi.config import RunConfig
 from s4mi.contract import PretrainedConfig
-from s4mi.data.detail import same_detail
 from s4mi.data.duplicates import near_duplicates
 from s4mi.data.images import read_image
 from s4mi.data.loading.cache import open_cache
 from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.manifest import Manifest
+from s4mi.data.second_look import SecondLook
 from s4mi.data.splits.split_file import read_seen
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
@@ -72,10 +72,10 @@ def leaked_rows(own: OwnImages, manifest: Manifest, cache: Cache) -> list[int]:
         return sorted(found)
     count, rule = len(own.paths), own.manifest.spec.rule
     files = [*own.paths, *(row.image for row in manifest.rows)]
-    look = same_detail(lambda number: read_image(files[number], rule))
+    look = SecondLook(lambda number: read_image(files[number], rule), len(files))
     thumbnails = np.concatenate([own.thumbnails, cache.thumbnails])
     parts = ["own"] * count + ["external"] * len(manifest.rows)
-    found |= {pair.second - count for pair in near_duplicates(thumbnails, parts=parts, same=look)}
+    found |= {pair.second - count for pair in near_duplicates(thumbnails, parts=parts, same=look.same)}
     return sorted(found)
 
 

@@ -55,9 +55,7 @@ def joined_predictions(parts: Sequence[Predictions]) -> Predictions:
         truth=np.concatenate([part.truth for part in parts]),
         probabilities=np.concatenate([part.probabilities for part in parts]),
         decisions=np.concatenate([part.decisions for part in parts]),
-        known=None
-        if all(part.known is None for part in parts)
-        else np.concatenate([part.labels >= 0 for part in parts]),
+        known=known,
     )
 
 

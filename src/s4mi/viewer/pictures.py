@@ -1,0 +1,226 @@
+"""Pictures of images at the asked size, encoded for a browser, with window and level, and as tiles."""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from threading import BoundedSemaphore, Lock
+from typing import Generic, TypeVar
+
+import cv2
+import numpy as np
+
+from s4mi.data.files import read_frame, read_header
+from s4mi.data.formats.frame import Frame
+from s4mi.data.formats.intensity import Intensity, Pixels
+from s4mi.data.images import as_rgb
+from s4mi.data.manifest import Row
+
+SIZES = ("160", "320", "640", "1280", "full")
+TILE = 512
+"""Side of a tile in pixels."""
+LARGE = 4_000_000
+"""Pixels from which an image is shown as tiles."""
+ENCODED_BYTES = 64 << 20
+DECODED_BYTES = 128 << 20
+"""Bytes of pictures and of decoded images kept in memory."""
+LOSSY_QUALITY = 82
+
+Value = TypeVar("Value")
+Window = tuple[float, float]
+
+
+class BoundedCache(Generic[Value]):
+    """Values by key, the least recently used of which are forgotten above a number of bytes."""
+
+    def __init__(self, limit: int, size_of: Callable[[Value], int]) -> None:
+        self._limit, self._size_of = limit, size_of
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    def get(self, key: Hashable) -> Value | None:
+        """Return a value, None if it is not kept."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def put(self, key: Hashable, value: Value) -> None:
+        """Keep a value unless it alone is above the limit."""
+        with self._lock:
+            old = self._values.pop(key, None)
+            self._bytes -= 0 if old is None else self._size_of(old)
+            self._values[key] = value
+            self._bytes += self._size_of(value)
+            while self._bytes > self._limit and self._values:
+                self._bytes -= self._size_of(self._values.popitem(last=False)[1])
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._values.clear()
+            self._bytes = 0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded picture and its media type."""
+
+    body: bytes
+    media_type: str
+
+
+@dataclass(frozen=True)
+class WindowRange:
+    """Window of an image of more than 8 bits: bits stored, values shown as black and white, and least and most."""
+
+    bits: int
+    low: float
+    high: float
+    least: float
+    most: float
+
+
+class Pictures:
+    """Decodes images of a data set and encodes pictures of them, with bounded memory and one decoder per core."""
+
+    def __init__(self, rule: Intensity) -> None:
+        self._rule = rule
+        self._encoded: BoundedCache[Picture] = BoundedCache(ENCODED_BYTES, lambda one: len(one.body))
+        self._frames: BoundedCache[Frame] = BoundedCache(DECODED_BYTES, lambda one: one.values.nbytes)
+        self._levels: BoundedCache[Pixels] = BoundedCache(DECODED_BYTES, lambda one: one.nbytes)
+        self._decoders = BoundedSemaphore(os.cpu_count() or 1)
+
+    def picture(self, row: Row, size: str, window: Window | None) -> Picture:
+        """Return an image whose longest side is at most `size`, one of `SIZES`, never enlarged.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        key = (row.image, size, window)
+        found = self._encoded.get(key)
+        if found is None:
+            with self._decoders:
+                pixels = self._shown(row, window)
+                if size != "full":
+                    pixels = shrunk(pixels, int(size))
+                found = encode_lossy(pixels) if size in ("160", "320", "640") else encode_lossless(pixels)
+            self._encoded.put(key, found)
+        return found
+
+    def tile(self, row: Row, level: int, x: int, y: int, window: Window | None) -> Picture | None:
+        """Return a tile of an image that was halved `level` times, None outside of it.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        key = (row.image, level, x, y, window)
+        found = self._encoded.get(key)
+        if found is None:
+            with self._decoders:
+                pixels = self._level(row, level, window)
+                cut = pixels[y * TILE : (y + 1) * TILE, x * TILE : (x + 1) * TILE]
+                if not cut.size:
+                    return None
+                found = encode_lossless(np.ascontiguousarray(cut))
+            self._encoded.put(key, found)
+        return found
+
+    def window(self, row: Row) -> WindowRange | None:
+        """Return the window of an image of more than 8 bits, None for others.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        if read_header(row.image).dtype in ("uint8", "bool"):
+            return None
+        with self._decoders:
+            frame = self._frame(row)
+        values = frame.values
+        if values.dtype in (np.uint8, np.bool_):
+            return None
+        inside = frame.sample()
+        finite = inside[np.isfinite(inside)] if inside.dtype.kind == "f" else inside
+        low, high = frame.window or self._rule.limits(inside)
+        least, most = (float(finite.min()), float(finite.max())) if finite.size else (low, high)
+        return WindowRange(8 * values.dtype.itemsize, low, high, least, most)
+
+    def pixels(self, row: Row) -> Pixels:
+        """Return an image as (H, W, 3) uint8, as in training.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        with self._decoders:
+            return self._shown(row, None)
+
+    def clear(self) -> None:
+        """Forget all pictures, as the files may be others."""
+        for cache in (self._encoded, self._frames, self._levels):
+            cache.clear()
+
+    def _frame(self, row: Row) -> Frame:
+        frame = self._frames.get(row.image)
+        if frame is None:
+            frame = read_frame(row.image)
+            self._frames.put(row.image, frame)
+        return frame
+
+    def _shown(self, row: Row, window: Window | None) -> Pixels:
+        frame = self._frame(row)
+        if window is None or frame.values.dtype in (np.uint8, np.bool_):
+            return as_rgb(self._rule.show(frame))
+        return as_rgb(self._rule.to_uint8(frame.values, limits=window, inverted=frame.inverted))
+
+    def _level(self, row: Row, level: int, window: Window | None) -> Pixels:
+        """An image halved `level` times by averaging."""
+        key = (row.image, level, window)
+        pixels = self._levels.get(key)
+        if pixels is None:
+            pixels = self._shown(row, window) if level == 0 else halved(self._level(row, level - 1, window))
+            self._levels.put(key, pixels)
+        return pixels
+
+
+def levels_of(size: tuple[int, int]) -> int:
+    """Return how many levels of tiles an image of (height, width) has: the last is a single tile."""
+    levels, side = 1, max(size)
+    while side > TILE:
+        side, levels = (side + 1) // 2, levels + 1
+    return levels
+
+
+def halved(pixels: Pixels) -> Pixels:
+    """Halve (H, W, 3), rounding sides up."""
+    height, width = ((side + 1) // 2 for side in pixels.shape[:2])
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def shrunk(pixels: Pixels, longest: int) -> Pixels:
+    """Shrink (H, W, 3) by averaging so that its longest side is at most `longest`."""
+    height, width = pixels.shape[:2]
+    if max(height, width) <= longest:
+        return pixels
+    size = shrunk_size((height, width), longest)
+    return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def shrunk_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Return (height, width) with the longest side at most `longest`, in the same proportion."""
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def encode_lossy(pixels: Pixels) -> Picture:
+    """Encode (H, W, 3) as lossy WebP."""
+    found, body = cv2.imencode(".webp", pixels[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, LOSSY_QUALITY])
+    return Picture(body.tobytes(), "image/webp") if found else encode_lossless(pixels)
+
+
+def encode_lossless(pixels: Pixels) -> Picture:
+    """Encode (H, W, 3) or (H, W) as PNG, fast rather than small."""
+    data = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    found, body = cv2.imencode(".png", data, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert found
+    return Picture(body.tobytes(), "image/png")

@@ -1,0 +1,260 @@
+"""The runs that the page shows: what they are, what they predict, and how that differs from the annotations."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from s4mi.data.formats.intensity import Pixels
+from s4mi.data.loading.default_cache import default_cache
+from s4mi.data.manifest import Manifest, Row
+from s4mi.data.spec import DatasetSpec
+from s4mi.errors import S4miError
+from s4mi.records import RECORD_NAME, RunRecord, TaskKind, read_any_record
+from s4mi.reporting.results.scores import metric_of, score_of
+from s4mi.viewer.columns import Labels
+from s4mi.viewer.grid import Predicted
+from s4mi.viewer.prediction_store import ImagePrediction, PredictionStore, stamp_of
+from s4mi.viewer.requests import RequestError
+
+log = logging.getLogger("s4mi.viewer")
+
+
+@dataclass(frozen=True)
+class RunSource:
+    """Where a run is and what its record says; without record it is an exported model, or not finished."""
+
+    path: Path
+    name: str
+    record: RunRecord | None
+    task: TaskKind | None = None
+
+    @property
+    def kind(self) -> str:
+        """Task as the page names it."""
+        task = self.record.task if self.record else self.task
+        return "segmentation" if task == "segmentation" else "classification"
+
+
+class ViewRun:
+    """A run and its predictions for the images of a data set.
+
+    Attributes:
+        key: its name in requests.
+    """
+
+    def __init__(self, key: str, source: RunSource, manifest: Manifest) -> None:
+        self.key, self.source = key, source
+        self._store = PredictionStore(default_cache() / "view" / f"{_identity(source.path, manifest.folder)}.sqlite")
+        self._lock, self._explain_lock = Lock(), Lock()
+        self._explainer: Any = None
+        self._reset(len(manifest.rows))
+        self._load(manifest)
+
+    def describe(self) -> dict[str, Any]:
+        """The run as the session lists it."""
+        record, score = self.source.record, None
+        if record is not None:
+            metric = metric_of(record.task)
+            value = score_of(record, metric)
+            score = None if value is None else {"name": metric.label, "value": value}
+        return {
+            "key": self.key, "name": self.source.name, "task": self.source.kind,
+            "technique": record.technique or record.method if record else self.source.name, "score": score,
+            "predicted": bool(self._known.all()), "known": int(self._known.sum()), "running": False,
+        }  # fmt: skip
+
+    def predicted(self) -> Predicted:
+        """The columns of its predictions."""
+        with self._lock:
+            labels = Labels.of(self._labels)
+            return Predicted(labels, self._known.copy(), self._doubt.copy(), self._agreement.copy())
+
+    def summary(self, n: int) -> dict[str, Any] | None:
+        """The prediction of an image as the grid shows it."""
+        with self._lock:
+            if not self._known[n]:
+                return None
+            doubt = float(self._doubt[n])
+            return {"labels": list(self._labels[n] or ()), "doubt": None if np.isnan(doubt) else round(doubt, 4)}
+
+    def unknown(self, numbers: Sequence[int]) -> list[int]:
+        """Return those images that it has not predicted."""
+        with self._lock:
+            return [n for n in numbers if not self._known[n]]
+
+    def describe_image(self, n: int, row: Row) -> dict[str, Any] | None:
+        """Everything about its prediction of an image, None if it has none."""
+        one = self._read(row)
+        if one is None:
+            summary = self.summary(n)
+            return None if summary is None else {
+                "run": self.key, **summary, "probabilities": self._tested.get(row.id, {}), "mask": False,
+                "score": None, "saliency": self.explainable,
+            }  # fmt: skip
+        name = "Dice" if self.source.kind == "segmentation" else "agreement"
+        return {
+            "run": self.key, "labels": list(one.labels), "probabilities": one.probabilities,
+            "doubt": round(one.doubt, 4), "mask": one.mask is not None, "saliency": self.explainable,
+            "score": None if one.agreement is None else {"name": name, "value": one.agreement},
+        }  # fmt: skip
+
+    @property
+    def explainable(self) -> bool:
+        """Whether saliency maps may be asked for."""
+        return self.source.kind == "classification" and self.source.record is not None
+
+    def mask(self, row: Row) -> Pixels | None:
+        """The predicted mask of an image, (H, W) class indices, None if it has none."""
+        one = self._read(row)
+        return None if one is None else one.mask
+
+    def doubt_map(self, row: Row) -> Pixels | None:
+        """Doubt in each pixel of an image, (H, W) of 0..255, None if unknown."""
+        one = self._read(row)
+        return None if one is None else one.doubt_map
+
+    def saliency(self, pixels: Pixels) -> Pixels:
+        """The saliency map of an image (H, W, 3) for the predicted class, (H, W) of 0..255.
+
+        Raises:
+            RequestError: the run has no saliency maps, or they are too coarse.
+        """
+        if not self.explainable:
+            raise RequestError(404, f"{self.source.name}: a segmenter is explained by its masks; show these")
+        with self._explain_lock:
+            if self._explainer is None:
+                from s4mi.inference.saliency_maps import Explainer
+
+                name = self.source.name
+                self._explainer = Explainer(self.source.path, name=name, methods=("grad_cam",), sanity=False, seed=0)
+            if reason := self._explainer.coarse("grad_cam"):
+                raise RequestError(404, f"{self.source.name}: {reason}")
+            found = self._explainer.explain(pixels, None).maps["grad_cam"]
+        return np.asarray(np.rint(found * 255), dtype=np.uint8)
+
+    def keep(self, n: int, row: Row, one: ImagePrediction) -> None:
+        """Keep the prediction of an image."""
+        self._store.write(row.id, stamp_of(row.image), one)
+        self._set(n, one.labels, one.doubt, one.agreement)
+
+    def renumber(self, manifest: Manifest) -> None:
+        """Read the predictions again for another version of the data set."""
+        self._reset(len(manifest.rows))
+        self._load(manifest)
+
+    def _read(self, row: Row) -> ImagePrediction | None:
+        return self._store.read(row.id, stamp_of(row.image))
+
+    def _reset(self, count: int) -> None:
+        self._labels: list[tuple[str, ...] | None] = [None] * count
+        self._known = np.zeros(count, dtype=np.bool_)
+        self._doubt = np.full(count, np.nan, dtype=np.float32)
+        self._agreement = np.full(count, np.nan, dtype=np.float32)
+        self._tested: dict[str, dict[str, float]] = {}
+
+    def _set(self, n: int, labels: tuple[str, ...], doubt: float, agreement: float | None) -> None:
+        with self._lock:
+            self._labels[n], self._known[n] = labels, True
+            self._doubt[n] = doubt
+            self._agreement[n] = np.nan if agreement is None else agreement
+
+    def _load(self, manifest: Manifest) -> None:
+        """Read stored predictions, and those that the run made of its test images."""
+        numbers = {row.id: n for n, row in enumerate(manifest.rows)}
+        for stored in self._store.summaries():
+            n = numbers.get(stored.id)
+            if n is None or stamp_of(manifest.rows[n].image) != stored.stamp:
+                continue
+            row = manifest.rows[n]
+            if self.source.kind == "classification":
+                agreement = agreement_of(row, stored.labels)
+            else:
+                agreement = stored.agreement if stored.truth == stamp_of(row.mask) else None
+            self._set(n, stored.labels, stored.doubt, agreement)
+        self._load_tested(manifest, numbers)
+
+    def _load_tested(self, manifest: Manifest, numbers: dict[str, int]) -> None:
+        record = self.source.record
+        if record is None or record.task == "segmentation" or record.dataset != manifest.spec.name:
+            return
+        from s4mi.reporting.results.test_predictions import read_predictions  # imports scipy
+
+        try:
+            tested = read_predictions(self.source.path)
+        except (S4miError, OSError) as error:
+            log.warning("%s: its test predictions are not used (%s)", self.source.name, error)
+            return
+        if tested is None:
+            return
+        for i, name in enumerate(tested.images):
+            n = numbers.get(name)
+            if n is None or self._known[n]:
+                continue
+            probabilities = tested.probabilities[i]
+            labels = tuple(k for k, on in zip(tested.classes, tested.decisions[i], strict=True) if on)
+            self._tested[name] = dict(zip(tested.classes, map(float, probabilities), strict=True))
+            doubt = doubt_of(probabilities, multilabel=record.task == "multilabel")
+            self._set(n, labels, doubt, agreement_of(manifest.rows[n], labels))
+
+
+def doubt_of(probabilities: Any, *, multilabel: bool) -> float:
+    """Entropy of (K,) probabilities in [0, 1]; the mean over labels of multi-label tasks."""
+    from s4mi.maths.acquisition import binary, entropy
+
+    p = np.asarray(probabilities, dtype=np.float64)
+    return float(entropy(binary(p)).mean()) if multilabel else float(entropy(p))
+
+
+def agreement_of(row: Row, labels: tuple[str, ...]) -> float | None:
+    """1 if an image has these labels, 0 if it has others, None if it is not labelled."""
+    return None if row.labels is None else float(set(row.labels) == set(labels))
+
+
+def check_classes_of(record: RunRecord, spec: DatasetSpec) -> None:
+    """Refuse a run with other classes than the data set.
+
+    Raises:
+        S4miError: they differ.
+    """
+    classes = spec.classes_of(record.task)
+    if classes and tuple(record.classes) != classes:
+        raise S4miError(
+            f"{record.technique or record.method}: a run of the classes {', '.join(record.classes)}, but {spec.name} "
+            f"has {', '.join(classes)}; choose a run on this data set"
+        )
+
+
+def read_source(path: Path, name: str = "") -> RunSource:
+    """Read what a finished run or an exported model is.
+
+    Raises:
+        S4miError: it is neither.
+    """
+    if path.is_file():
+        return RunSource(path, name or path.name, None, _exported_task(path))
+    record = read_any_record(path)
+    if not isinstance(record, RunRecord):
+        raise S4miError(f"{path}: a pre-training run predicts nothing; choose a run that was trained on labels")
+    technique = record.technique or record.method
+    return RunSource(path, name or f"{technique} {record.label_fraction:g} % seed {record.seed}", record)
+
+
+def _exported_task(path: Path) -> TaskKind:
+    from s4mi.inference.load import load_exported
+
+    return load_exported(path).info.kind
+
+
+def _identity(path: Path, folder: Path) -> str:
+    """A name for the predictions of a run in a data set; another training of the same run has another one."""
+    record = path / RECORD_NAME if path.is_dir() else path
+    contents = record.read_bytes() if path.is_dir() else stamp_of(record).encode()
+    parts = json.dumps([str(path.resolve()), str(folder.resolve())]).encode()
+    return hashlib.blake2b(contents + parts, digest_size=16).hexdigest()

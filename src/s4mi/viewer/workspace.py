@@ -1,0 +1,201 @@
+"""What the server holds while it runs: the data set, its columns, annotations, pictures and runs."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import RLock
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from s4mi.data.formats.intensity import Pixels
+from s4mi.data.images import image_size
+from s4mi.data.manifest import Manifest, Row
+from s4mi.data.masks import read_mask
+from s4mi.data.versions import load_version
+from s4mi.errors import S4miError
+from s4mi.formatting import plural
+from s4mi.records import Part
+from s4mi.viewer.annotations import Annotations
+from s4mi.viewer.columns import Columns, columns_of
+from s4mi.viewer.events import Events, Presence
+from s4mi.viewer.grid import Marks, Orders
+from s4mi.viewer.journal import FOLDER, NAME, Journal, read_journal
+from s4mi.viewer.masks import check_classes
+from s4mi.viewer.merge_files import finish_interrupted
+from s4mi.viewer.pictures import Pictures
+from s4mi.viewer.requests import RequestError, shown
+from s4mi.viewer.runs import ViewRun
+
+log = logging.getLogger("s4mi.viewer")
+LOCK = ".open.lock"
+
+
+@dataclass
+class Workspace:
+    """An open data set; `close` releases it.
+
+    Attributes:
+        sizes: (N, 2) height and width of each image, 0 where not read yet.
+        ranks: place of each image among those to annotate next, 0 without one.
+        duplicates: near-duplicates of images that have any.
+        torn: whether an incomplete last change was found and dropped.
+    """
+
+    folder: Path
+    read_only: bool
+    manifest: Manifest
+    columns: Columns
+    annotations: Annotations
+    pictures: Pictures
+    parts: Mapping[Part, Sequence[int]] | None = None
+    events: Events = field(default_factory=Events)
+    presence: Presence = field(default_factory=Presence)
+    orders: Orders = field(default_factory=Orders)
+    lock: RLock = field(default_factory=RLock)
+    duplicates: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    runs: dict[str, ViewRun] = field(default_factory=dict)
+    torn: bool = False
+    _file_lock: FileLock | None = None
+
+    def __post_init__(self) -> None:
+        count = self.columns.count
+        self.sizes = np.zeros((count, 2), dtype=np.int32)
+        self.ranks = np.zeros(count, dtype=np.int32)
+        self._stale = 0
+
+    @property
+    def revision(self) -> int:
+        """Number that changes with everything that the grid filters or sorts by."""
+        return self.annotations.last + self._stale
+
+    def touch(self) -> None:
+        """Note that predictions, ranks or duplicates have changed, so that kept orders are void."""
+        with self.lock:
+            self._stale += 1
+
+    def row(self, n: int) -> Row:
+        """Return the row of an image."""
+        return self.manifest.rows[n]
+
+    def run(self, key: str) -> ViewRun:
+        """Return a run by its key.
+
+        Raises:
+            RequestError: there is none.
+        """
+        if key not in self.runs:
+            known = ", ".join(self.runs) or "none; start s4mi view with --run RUN"
+            raise RequestError(404, f"run: {shown(key)} is unknown; choose from {known}")
+        return self.runs[key]
+
+    def size(self, n: int) -> tuple[int, int]:
+        """Return (height, width) of an image.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        if not self.sizes[n].any():
+            self.sizes[n] = image_size(self.row(n).image)
+        return int(self.sizes[n][0]), int(self.sizes[n][1])
+
+    def truth(self, n: int) -> Pixels | None:
+        """Return the mask of an image in the data set, (H, W) class indices; None if it has none.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        mask = self.row(n).mask
+        return None if mask is None else read_mask(mask, self.manifest.spec.mask_values)
+
+    def marks(self) -> Marks:
+        """Return the columns that change while the server runs."""
+        changed, skipped = (np.zeros(self.columns.count, dtype=np.bool_) for _ in range(2))
+        for n, one in self.annotations.changed().items():
+            changed[n], skipped[n] = True, one.skip is not None
+        duplicates = np.zeros(self.columns.count, dtype=np.int32)
+        for n, others in self.duplicates.items():
+            duplicates[n] = len(others)
+        return Marks(changed, skipped, self.ranks, duplicates)
+
+    def reload(self, finish: Callable[[Mapping[str, int]], None] = lambda _: None) -> None:
+        """Read the newest version of the data set; `finish` is called with its row numbers by id before it is shown."""
+        manifest = load_version(self.folder)
+        check_classes(manifest.spec)
+        numbers = {row.id: number for number, row in enumerate(manifest.rows)}
+        with self.lock:
+            finish(numbers)
+            old = self.manifest
+            same = [row.image for row in old.rows] == [row.image for row in manifest.rows]
+            self.manifest, self.columns = manifest, columns_of(manifest, self.parts)
+            if not same:
+                self.pictures.clear()
+                self.__post_init__()
+                self.duplicates = {}
+            for run in self.runs.values():
+                run.renumber(manifest)
+            self.touch()
+
+    def close(self) -> None:
+        """Close the journal and let others open the data set."""
+        self.events.closing = True
+        self.annotations.close()
+        if self._file_lock is not None:
+            self._file_lock.release()
+
+
+def open_workspace(folder: Path, *, read_only: bool = False) -> Workspace:
+    """Open a data set to look at it and, unless `read_only`, to annotate it.
+
+    Raises:
+        S4miError: it is not a data set, has an error, has too many classes, or is open elsewhere.
+    """
+    manifest = load_version(folder)
+    check_classes(manifest.spec)
+    numbers = {row.id: number for number, row in enumerate(manifest.rows)}
+    home = folder / FOLDER
+    if read_only:
+        contents = read_journal(home / NAME)
+        annotations, lock, torn = Annotations(None, contents.entries, numbers), None, False
+    else:
+        lock = _lock(home)
+        journal = Journal(home)
+        annotations, torn = Annotations(journal, journal.entries, numbers), journal.dropped > 0
+        if torn:
+            log.warning("%s: the last change was incomplete and is dropped; repeat it", home / NAME)
+        if finish_interrupted(annotations, manifest, folder, journal.entries):
+            log.warning("%s: a merge that was interrupted is complete as version %d", folder, manifest.version)
+    if annotations.lost:
+        count = plural(len(set(annotations.lost)), "image")
+        log.warning("%s: changes of %s that the data set no longer has, such as %r, are kept and not shown",
+                    home / NAME, count, annotations.lost[0])  # fmt: skip
+    space = Workspace(folder, read_only, manifest, columns_of(manifest), annotations, Pictures(manifest.spec.rule))
+    space.torn, space._file_lock = torn, lock
+    return space
+
+
+def _lock(home: Path) -> FileLock:
+    """Take the lock that a killed process leaves free.
+
+    Raises:
+        S4miError: another process has it, or the folder cannot be written.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(home / LOCK, timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise S4miError(
+            f"{home.parent}: is open in another s4mi view; use that one, or pass --read-only to look only"
+        ) from error
+    except OSError as error:
+        raise S4miError(f"{home}: cannot be written ({error.strerror}); pass --read-only to look only") from error
+    return lock
+
+
+def release_quietly(space: Workspace) -> None:
+    """Close a workspace, whatever state it is in."""
+    with suppress(OSError):
+        space.close()
