@@ -6,32 +6,11 @@ from typing import Annotated
 
 import typer
 
-from s4mi.cli.import_options import (
-    ALL_FRAMES,
-    RULE,
-    DropClass,
-    Force,
-    Foreground,
-    FramesOption,
-    GroupPattern,
-    ImageAffine,
-    IntensityOption,
-    Licence,
-    MaskNonzero,
-    MaskThreshold,
-    MaskValue,
-    Name,
-    Origin,
-    Out,
-    Rename,
-    Source,
-    dataset_naming,
-    edited,
-    file_options,
-    write_dataset,
-)
+from s4mi.cli.import_options import ABOUT, CLASSES, MASKS, ImportSettings, Out, Source
+from s4mi.cli.shared_options import offers
 
 
+@offers(ImportSettings, "group_pattern", "frames", "intensity", "image_affine", "mask_value", *CLASSES, *ABOUT)
 def nnunet(
     source: Source,
     out: Out,
@@ -51,31 +30,22 @@ def nnunet(
         Path | None,
         typer.Option("--splits", metavar="FILE", help="File of the folds; by default splits_final.json in SRC."),
     ] = None,
-    group_pattern: GroupPattern = "",
-    frames: FramesOption = ALL_FRAMES,
-    intensity: IntensityOption = RULE,
-    image_affine: ImageAffine = False,
-    mask_value: MaskValue = None,
-    name: Name = "",
-    origin: Origin = "",
-    licence: Licence = "",
-    force: Force = False,
+    *,
+    shared: ImportSettings,
 ) -> None:
     """Import a data set in the raw format of nnU-Net: imagesTr, labelsTr, imagesTs and dataset.json."""
     from s4mi.data.sources.nnunet import NnunetOptions, read_nnunet
 
     read = read_nnunet(
-        source, NnunetOptions(tuple(channel or ()), fold=fold, splits=splits, group_pattern=group_pattern)
+        source, NnunetOptions(tuple(channel or ()), fold=fold, splits=splits, group_pattern=shared.group_pattern)
     )
-    naming = dataset_naming(
-        out, name, origin=origin, licence=licence, foreground="foreground", mask_value=mask_value
-    )  # fmt: skip
+    naming = shared.naming(out)
     if not naming.mask_values:
         naming = replace(naming, mask_values=dict(read.mask_values.items()))
-    files = file_options(False, force, frames=frames, intensity=intensity, image_affine=image_affine)
-    write_dataset(read.found, out, naming, files)
+    shared.write(read.found, out, naming)
 
 
+@offers(ImportSettings, "intensity", *CLASSES, *MASKS, *ABOUT)
 def arrays(
     source: Annotated[
         Path, typer.Argument(metavar="SRC", help="File of arrays (.npy, .npz, .h5), or a folder of such files.")
@@ -113,17 +83,8 @@ def arrays(
     multilabel: Annotated[
         bool, typer.Option("--multilabel", help="Allow several classes per image, even if no image has several.")
     ] = False,
-    rename: Rename = None,
-    drop_class: DropClass = None,
-    intensity: IntensityOption = RULE,
-    foreground: Foreground = "foreground",
-    mask_value: MaskValue = None,
-    mask_threshold: MaskThreshold = None,
-    mask_nonzero: MaskNonzero = "",
-    name: Name = "",
-    origin: Origin = "",
-    licence: Licence = "",
-    force: Force = False,
+    *,
+    shared: ImportSettings,
 ) -> None:
     """Import images stored as arrays of N×H×W or N×H×W×C, with masks, labels, patients and the official split."""
     from s4mi.data.sources.arrays import ArraysOptions, read_arrays
@@ -138,12 +99,8 @@ def arrays(
         images=keys(images), masks=keys(masks), labels=keys(labels), groups=keys(groups), classes=names(classes),
         layers=names(layers), multilabel=multilabel,
     )  # fmt: skip
-    naming = dataset_naming(
-        out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
-        mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
-    )  # fmt: skip
+    naming = shared.naming(out)
     if options.layers and not naming.mask_values:
         present = ["background", *(one for one in options.layers if one != "background")]
         naming = replace(naming, mask_values=dict(enumerate(present)))
-    found = edited(read_arrays(source, options), rename=rename, drop_class=drop_class)
-    write_dataset(found, out, naming, file_options(False, force, intensity=intensity))
+    shared.write(read_arrays(source, options), out, naming)

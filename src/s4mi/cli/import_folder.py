@@ -6,86 +6,49 @@ import typer
 
 from s4mi.cli import import_arrays, import_public, import_table
 from s4mi.cli.import_options import (
-    ALL_FRAMES,
-    RULE,
-    Copy,
-    DropClass,
-    Force,
-    Foreground,
-    FramesOption,
-    GroupPattern,
-    ImageAffine,
+    ABOUT,
+    CLASSES,
+    FILES,
+    MASKS,
     ImageFolders,
     Images,
-    IntensityOption,
-    KeepDicom,
-    Licence,
+    ImportSettings,
     MaskFolders,
-    MaskNonzero,
     Masks,
     MaskSuffix,
     MaskSuffixOfFolder,
-    MaskThreshold,
-    MaskValue,
-    Name,
-    Origin,
     Out,
-    Rename,
     Source,
-    SplitList,
-    dataset_naming,
-    edited,
-    file_options,
-    write_dataset,
 )
+from s4mi.cli.shared_options import offers
 
 app = typer.Typer(help="Create a data set folder from images; the originals are not modified.", no_args_is_help=True)
+ALL = ("group_pattern", "split_list", *CLASSES, *FILES, *MASKS, *ABOUT)
 
 
 @app.command()
+@offers(ImportSettings, *ALL)
 def folder(
     source: Source,
     out: Out,
     images: Images = "images",
     masks: Masks = "masks",
     mask_suffix: MaskSuffixOfFolder = None,
-    group_pattern: GroupPattern = "",
-    rename: Rename = None,
-    drop_class: DropClass = None,
-    split_list: SplitList = None,
     classes: Annotated[bool, typer.Option("--classes/--no-classes", help="Treat sub-folders as classes.")] = True,
-    frames: FramesOption = ALL_FRAMES,
-    intensity: IntensityOption = RULE,
-    keep_dicom: KeepDicom = False,
-    image_affine: ImageAffine = False,
-    foreground: Foreground = "foreground",
-    mask_value: MaskValue = None,
-    mask_threshold: MaskThreshold = None,
-    mask_nonzero: MaskNonzero = "",
-    name: Name = "",
-    origin: Origin = "",
-    licence: Licence = "",
-    copy: Copy = False,
-    force: Force = False,
+    *,
+    shared: ImportSettings,
 ) -> None:
     """Import a folder per class, images/ and masks/ of the same names, or only images; also in train/, val/, test/."""
     from s4mi.data.sources.folder import FolderOptions, read_folder
 
     options = FolderOptions(
-        images=images, masks=masks, mask_suffix=mask_suffix, group_pattern=group_pattern, classes=classes
+        images=images, masks=masks, mask_suffix=mask_suffix, group_pattern=shared.group_pattern, classes=classes
     )
-    naming = dataset_naming(
-        out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
-        mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
-    )  # fmt: skip
-    files = file_options(
-        copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, image_affine=image_affine
-    )
-    found = edited(read_folder(source, options), rename=rename, drop_class=drop_class, split_list=split_list)
-    write_dataset(found, out, naming, files)
+    shared.write(read_folder(source, options), out)
 
 
 @app.command()
+@offers(ImportSettings, *ALL)
 def pairs(
     source: Source,
     out: Out,
@@ -98,21 +61,8 @@ def pairs(
     ] = None,
     mask_prefix: Annotated[str, typer.Option("--mask-prefix", help="Prefix of mask names.")] = "",
     mask_suffix: MaskSuffix = "",
-    group_pattern: GroupPattern = "",
-    split_list: SplitList = None,
-    frames: FramesOption = ALL_FRAMES,
-    intensity: IntensityOption = RULE,
-    keep_dicom: KeepDicom = False,
-    image_affine: ImageAffine = False,
-    foreground: Foreground = "foreground",
-    mask_value: MaskValue = None,
-    mask_threshold: MaskThreshold = None,
-    mask_nonzero: MaskNonzero = "",
-    name: Name = "",
-    origin: Origin = "",
-    licence: Licence = "",
-    copy: Copy = False,
-    force: Force = False,
+    *,
+    shared: ImportSettings,
 ) -> None:
     """Import folders of images and folders of masks, matched by name; also in train/, val/, test/ or one per image."""
     from s4mi.data.sources.pair_by_name import AffixPattern
@@ -121,16 +71,12 @@ def pairs(
     suffix, *more = image_suffix or [""]
     pattern = AffixPattern(image_prefix, suffix, mask_prefix, mask_suffix, more_image_suffixes=tuple(more))
     options = PairsOptions(
-        images=tuple(images or ["images"]), masks=tuple(masks or ["masks"]), naming=pattern, group_pattern=group_pattern
+        images=tuple(images or ["images"]),
+        masks=tuple(masks or ["masks"]),
+        naming=pattern,
+        group_pattern=shared.group_pattern,
     )
-    naming = dataset_naming(
-        out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
-        mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
-    )  # fmt: skip
-    files = file_options(
-        copy, force, frames=frames, intensity=intensity, keep_dicom=keep_dicom, image_affine=image_affine
-    )
-    write_dataset(edited(read_pairs(source, options), split_list=split_list), out, naming, files)
+    shared.write(read_pairs(source, options), out)
 
 
 app.command()(import_table.table)

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,14 +85,17 @@ GroupPattern = Annotated[
 ]
 Rename = Annotated[
     list[str] | None,
-    typer.Option("--rename", metavar="OLD=NEW", help="Rename a class, or merge it with another; repeatable."),
+    typer.Option(
+        "--rename", metavar="OLD=NEW", help="Rename a class of labels or masks, or merge it with another; repeatable."
+    ),
 ]
 DropClass = Annotated[
     list[str] | None,
     typer.Option(
         "--drop-class",
         metavar="CLASS",
-        help="Leave a class out; images without another class become unlabelled; repeatable.",
+        help="Leave a class out; images without another class become unlabelled, its pixels in masks background; "
+        "repeatable.",
     ),
 ]
 MaskSuffix = Annotated[str, typer.Option("--mask-suffix", help="Suffix of mask names, e.g. _segmentation.")]
@@ -110,6 +114,7 @@ SplitList = Annotated[
         "repeatable.",
     ),
 ]
+SkipMissing = Annotated[bool, typer.Option("--skip-missing", help="Skip rows whose image or mask does not exist.")]
 Masks = Annotated[str, typer.Option("--masks", metavar="DIR", help="Folder of masks, relative to SRC.")]
 Images = Annotated[str, typer.Option("--images", metavar="DIR", help="Folder of images, relative to SRC.")]
 MaskFolders = Annotated[
@@ -122,36 +127,93 @@ ImageFolders = Annotated[
 ]
 
 
-def dataset_naming(
-    out: Path,
-    name: str,
-    *,
-    origin: str,
-    licence: str,
-    foreground: str,
-    mask_value: Sequence[str] | None = None,
-    mask_threshold: int | None = None,
-    mask_nonzero: str = "",
-) -> "DatasetNaming":
-    """Return the properties of the data set that are given by options.
+@dataclass(frozen=True)
+class ImportSettings:
+    """What the options that import commands share were set to; a command that lacks one has its default."""
 
-    Raises:
-        S4miError: the options for masks contradict each other.
-    """
-    from s4mi.data.sources.compose_masks import MaskRule
-    from s4mi.data.sources.types import DatasetNaming
-    from s4mi.errors import S4miError
+    group_pattern: GroupPattern = ""
+    rename: Rename = None
+    drop_class: DropClass = None
+    split_list: SplitList = None
+    frames: FramesOption = ALL_FRAMES
+    intensity: IntensityOption = RULE
+    keep_dicom: KeepDicom = False
+    image_affine: ImageAffine = False
+    foreground: Foreground = "foreground"
+    mask_value: MaskValue = None
+    mask_threshold: MaskThreshold = None
+    mask_nonzero: MaskNonzero = ""
+    skip_missing: SkipMissing = False
+    name: Name = ""
+    origin: Origin = ""
+    licence: Licence = ""
+    copy: Copy = False
+    force: Force = False
 
-    name = name or out.expanduser().resolve().name
-    values = parse_mask_values(mask_value or ())
-    if sum((bool(values), mask_threshold is not None, bool(mask_nonzero))) > 1:
-        raise S4miError(
-            "--mask-value, --mask-threshold, --mask-nonzero: cannot be combined; use the one that fits the masks"
+    def naming(self, out: Path) -> "DatasetNaming":
+        """Return the properties of the data set that are given by options.
+
+        Raises:
+            S4miError: the options for masks contradict each other.
+        """
+        from s4mi.data.sources.compose_masks import MaskRule
+        from s4mi.data.sources.types import DatasetNaming
+        from s4mi.errors import S4miError
+
+        values = parse_mask_values(self.mask_value or ())
+        if sum((bool(values), self.mask_threshold is not None, bool(self.mask_nonzero))) > 1:
+            raise S4miError(
+                "--mask-value, --mask-threshold, --mask-nonzero: cannot be combined; use the one that fits the masks"
+            )
+        return DatasetNaming(
+            self.name or out.expanduser().resolve().name,
+            source=self.origin,
+            licence=self.licence,
+            foreground=self.mask_nonzero or self.foreground,
+            mask_values=values,
+            mask_rule=MaskRule(threshold=self.mask_threshold, nonzero=bool(self.mask_nonzero)),
         )
-    rule = MaskRule(threshold=mask_threshold, nonzero=bool(mask_nonzero))
-    return DatasetNaming(
-        name, source=origin, licence=licence, foreground=mask_nonzero or foreground, mask_values=values, mask_rule=rule
-    )
+
+    def files(self) -> "ImportOptions":
+        """Return the processing of files that is given by options."""
+        from s4mi.data.formats.intensity import Intensity
+        from s4mi.data.sources.frames import FrameSelection
+        from s4mi.data.sources.write import ImportOptions
+
+        return ImportOptions(
+            copy=self.copy, force=self.force, skip_missing=self.skip_missing, keep_dicom=self.keep_dicom,
+            frames=FrameSelection.parse(self.frames), intensity=Intensity.parse(self.intensity),
+            image_affine=self.image_affine,
+        )  # fmt: skip
+
+    def edited(self, found: "FoundDataset") -> "FoundDataset":
+        """Return a found data set with renamed and dropped classes, and the split that lists define.
+
+        Raises:
+            S4miError: there is no such class, or a list does not fit.
+        """
+        from s4mi.data.sources.edit_labels import edit_labels, parse_renames
+        from s4mi.data.sources.split_lists import apply_split_lists
+
+        changed = edit_labels(found, parse_renames(self.rename or ()), self.drop_class or ())
+        return apply_split_lists(changed, self.split_list or ())
+
+    def write(self, found: "FoundDataset", out: Path, naming: "DatasetNaming | None" = None) -> None:
+        """Write a found data set as the options say.
+
+        Args:
+            naming: its properties, if others than the options give.
+
+        Raises:
+            S4miError: as in `edited` and `naming`, or the data set cannot be written.
+        """
+        write_dataset(self.edited(found), out, naming or self.naming(out), self.files())
+
+
+CLASSES = ("rename", "drop_class")
+ABOUT = ("name", "origin", "licence", "force")
+MASKS = ("foreground", "mask_value", "mask_threshold", "mask_nonzero")
+FILES = ("frames", "intensity", "keep_dicom", "image_affine", "copy")
 
 
 def parse_mask_values(arguments: Sequence[str]) -> dict[int | str, str]:
@@ -171,45 +233,6 @@ def parse_mask_values(arguments: Sequence[str]) -> dict[int | str, str]:
             raise S4miError(f"--mask-value {argument!r}: not VALUE=NAME; use e.g. 2=nucleus or '#ff0000=nucleus'")
         values[f"#{colour.group(1)}" if colour else int(value)] = class_name.strip()
     return values
-
-
-def file_options(
-    copy: bool,
-    force: bool,
-    *,
-    frames: str = ALL_FRAMES,
-    intensity: str = RULE,
-    keep_dicom: bool = False,
-    skip_missing: bool = False,
-    image_affine: bool = False,
-) -> "ImportOptions":
-    """Return the processing of files that is given by options."""
-    from s4mi.data.formats.intensity import Intensity
-    from s4mi.data.sources.frames import FrameSelection
-    from s4mi.data.sources.write import ImportOptions
-
-    return ImportOptions(
-        copy=copy, force=force, skip_missing=skip_missing, frames=FrameSelection.parse(frames),
-        intensity=Intensity.parse(intensity), keep_dicom=keep_dicom, image_affine=image_affine,
-    )  # fmt: skip
-
-
-def edited(
-    found: "FoundDataset",
-    *,
-    rename: Sequence[str] | None = None,
-    drop_class: Sequence[str] | None = None,
-    split_list: Sequence[str] | None = None,
-) -> "FoundDataset":
-    """Return a found data set with renamed and dropped classes, and the split that lists define.
-
-    Raises:
-        S4miError: there is no such class, or a list does not fit.
-    """
-    from s4mi.data.sources.edit_labels import edit_labels, parse_renames
-    from s4mi.data.sources.split_lists import apply_split_lists
-
-    return apply_split_lists(edit_labels(found, parse_renames(rename or ()), drop_class or ()), split_list or ())
 
 
 def write_dataset(found: "FoundDataset", out: Path, naming: "DatasetNaming", options: "ImportOptions") -> None:

@@ -1,62 +1,36 @@
 """`s4mi data import` of public data sets, and of one with a published layout."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from s4mi.cli.import_options import (
-    RULE,
-    Copy,
-    Force,
-    Foreground,
-    IntensityOption,
-    Licence,
-    Masks,
-    MaskSuffix,
-    MaskValue,
-    Name,
-    Origin,
-    Out,
-    Source,
-    dataset_naming,
-    file_options,
-    write_dataset,
-)
+from s4mi.cli.import_options import ABOUT, CLASSES, ImportSettings, Masks, MaskSuffix, Out, Source
+from s4mi.cli.shared_options import offers
 
 
-def isic2017(
-    source: Source,
-    out: Out,
-    name: Name = "isic2017",
-    origin: Origin = "",
-    licence: Licence = "",
-    copy: Copy = False,
-    force: Force = False,
-) -> None:
+@offers(ImportSettings, "copy", *CLASSES, *ABOUT, name="isic2017")
+def isic2017(source: Source, out: Out, *, shared: ImportSettings) -> None:
     """Import ISIC-2017 from its unpacked official archives, with masks, diagnoses and the official split."""
     from s4mi.data.sources.isic2017 import LICENCE, SOURCE, read_isic2017
 
-    naming = dataset_naming(out, name, origin=origin or SOURCE, licence=licence or LICENCE, foreground="lesion")
-    write_dataset(read_isic2017(source), out, naming, file_options(copy, force))
+    shared = _from(shared, SOURCE, LICENCE, foreground="lesion")
+    shared.write(read_isic2017(source), out)
 
 
-def dermofit(
-    source: Source,
-    out: Out,
-    name: Name = "dermofit",
-    origin: Origin = "",
-    licence: Licence = "",
-    copy: Copy = False,
-    force: Force = False,
-) -> None:
+@offers(ImportSettings, "copy", *CLASSES, *ABOUT, name="dermofit")
+def dermofit(source: Source, out: Out, *, shared: ImportSettings) -> None:
     """Import the Dermofit Image Library from its ten class folders or their zip archives, with masks."""
     from s4mi.data.sources.dermofit import LICENCE, SOURCE, read_dermofit
 
-    naming = dataset_naming(out, name, origin=origin or SOURCE, licence=licence or LICENCE, foreground="lesion")
-    write_dataset(read_dermofit(source), out, naming, file_options(copy, force))
+    shared = _from(shared, SOURCE, LICENCE, foreground="lesion")
+    shared.write(read_dermofit(source), out)
 
 
+@offers(
+    ImportSettings, "intensity", "mask_value", *CLASSES, *ABOUT, group_pattern=r"^([^_\-. ]+)", foreground="nucleus"
+)
 def dermatomyositis(
     source: Source,
     out: Out,
@@ -76,21 +50,8 @@ def dermatomyositis(
     ] = None,
     masks: Masks = "masks",
     mask_suffix: MaskSuffix = "",
-    group_pattern: Annotated[
-        str,
-        typer.Option(
-            "--group-pattern",
-            metavar="REGEX",
-            help="Regular expression whose group 1 is the patient, searched in file names.",
-        ),
-    ] = r"^([^_\-. ]+)",
-    intensity: IntensityOption = RULE,
-    foreground: Foreground = "nucleus",
-    mask_value: MaskValue = None,
-    name: Name = "",
-    origin: Origin = "",
-    licence: Licence = "",
-    force: Force = False,
+    *,
+    shared: ImportSettings,
 ) -> None:
     """Import multi-page TIFF stacks of stained tissue, with a table of labels or a folder of masks."""
     from s4mi.data.sources.dermatomyositis import StackOptions, read_dermatomyositis
@@ -101,12 +62,12 @@ def dermatomyositis(
         raise S4miError(f"--task {task!r}: unknown task{hint}")
     options = StackOptions(
         task="segmentation" if task == "segmentation" else "classification",
-        page=page, labels=labels, masks=masks, mask_suffix=mask_suffix, group_pattern=group_pattern,
+        page=page, labels=labels, masks=masks, mask_suffix=mask_suffix, group_pattern=shared.group_pattern,
     )  # fmt: skip
-    naming = dataset_naming(out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value)
-    write_dataset(read_dermatomyositis(source, options), out, naming, file_options(False, force, intensity=intensity))
+    shared.write(read_dermatomyositis(source, options), out)
 
 
+@offers(ImportSettings, *CLASSES, *ABOUT)
 def medmnist(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="MedMNIST file (.npz), or a folder with one.")],
     out: Out,
@@ -114,14 +75,16 @@ def medmnist(
         str,
         typer.Option("--classes", metavar="A,B,...", help="Class names; by default those of the MedMNIST set."),
     ] = "",
-    name: Name = "",
-    origin: Origin = "",
-    licence: Licence = "",
-    force: Force = False,
+    *,
+    shared: ImportSettings,
 ) -> None:
     """Import a 2-D data set of MedMNIST v2, with its official split."""
     from s4mi.data.sources.medmnist import LICENCE, SOURCE, read_medmnist
 
     names = [name.strip() for name in classes.split(",") if name.strip()]
-    naming = dataset_naming(out, name, origin=origin or SOURCE, licence=licence or LICENCE, foreground="foreground")
-    write_dataset(read_medmnist(source, classes=names), out, naming, file_options(False, force))
+    _from(shared, SOURCE, LICENCE).write(read_medmnist(source, classes=names), out)
+
+
+def _from(shared: ImportSettings, source: str, licence: str, *, foreground: str = "foreground") -> ImportSettings:
+    """Return the settings of a published data set, whose source and terms are known unless options say otherwise."""
+    return replace(shared, origin=shared.origin or source, licence=shared.licence or licence, foreground=foreground)

@@ -6,33 +6,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from s4mi.cli.import_options import (
-    ALL_FRAMES,
-    RULE,
-    Copy,
-    DropClass,
-    Force,
-    Foreground,
-    FramesOption,
-    GroupPattern,
-    ImageAffine,
-    IntensityOption,
-    KeepDicom,
-    Licence,
-    MaskFolders,
-    MaskNonzero,
-    MaskThreshold,
-    MaskValue,
-    Name,
-    Origin,
-    Out,
-    Rename,
-    SplitList,
-    dataset_naming,
-    edited,
-    file_options,
-    write_dataset,
-)
+from s4mi.cli.import_options import ABOUT, CLASSES, FILES, MASKS, ImportSettings, MaskFolders, Out
+from s4mi.cli.shared_options import offers
 
 if TYPE_CHECKING:
     from s4mi.data.sources.table_options import Unknown
@@ -48,6 +23,7 @@ TableImages = Annotated[
 ]
 
 
+@offers(ImportSettings, "group_pattern", "split_list", "skip_missing", *CLASSES, *FILES, *MASKS, *ABOUT)
 def table(
     source: Annotated[
         Path,
@@ -115,7 +91,7 @@ def table(
         typer.Option(
             "--blank",
             metavar="no|unknown",
-            help="Meaning of blank cells of one-hot columns beside others; unknown: the image is not annotated.",
+            help="Meaning of blank cells of one-hot columns beside others; unknown: not learned or scored for it.",
         ),
     ] = "",
     uncertain: Annotated[
@@ -123,12 +99,9 @@ def table(
         typer.Option(
             "--uncertain",
             metavar="yes|no|unknown",
-            help="Meaning of -1 in one-hot columns, as in CheXpert; unknown: the image is not annotated.",
+            help="Meaning of -1 in one-hot columns, as in CheXpert; unknown: not learned or scored for the class.",
         ),
     ] = "",
-    rename: Rename = None,
-    drop_class: DropClass = None,
-    group_pattern: GroupPattern = "",
     join: Annotated[
         list[Path] | None,
         typer.Option("--join", metavar="TABLE", help="Further table whose columns are added to the rows; repeatable."),
@@ -142,25 +115,10 @@ def table(
             "default that of the image.",
         ),
     ] = "",
-    split_list: SplitList = None,
     images: TableImages = None,
     masks: MaskFolders = None,
-    skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="Skip rows whose image or mask does not exist.")
-    ] = False,
-    frames: FramesOption = ALL_FRAMES,
-    intensity: IntensityOption = RULE,
-    keep_dicom: KeepDicom = False,
-    image_affine: ImageAffine = False,
-    foreground: Foreground = "foreground",
-    mask_value: MaskValue = None,
-    mask_threshold: MaskThreshold = None,
-    mask_nonzero: MaskNonzero = "",
-    name: Name = "",
-    origin: Origin = "",
-    licence: Licence = "",
-    copy: Copy = False,
-    force: Force = False,
+    *,
+    shared: ImportSettings,
 ) -> None:
     """Import the images listed in a table, one row per image; pass '' as the name of a column to ignore it."""
     from s4mi.data.sources.table import read_tables
@@ -172,24 +130,10 @@ def table(
         one_hot_prefix=one_hot_prefix, multilabel=multilabel, separator=label_separator,
         blank=_meaning("--blank", blank, ("no", "unknown")),
         uncertain=_meaning("--uncertain", uncertain, ("yes", "no", "unknown")),
-        negatives=tuple(negative or ()), group_pattern=group_pattern, images=tuple(images or ["images"]),
+        negatives=tuple(negative or ()), group_pattern=shared.group_pattern, images=tuple(images or ["images"]),
         masks=tuple(masks or ["masks"]), join=tuple(join or ()), join_on=on or None,
     )  # fmt: skip
-    naming = dataset_naming(
-        out, name, origin=origin, licence=licence, foreground=foreground, mask_value=mask_value,
-        mask_threshold=mask_threshold, mask_nonzero=mask_nonzero,
-    )  # fmt: skip
-    files = file_options(
-        copy,
-        force,
-        frames=frames,
-        intensity=intensity,
-        keep_dicom=keep_dicom,
-        skip_missing=skip_missing,
-        image_affine=image_affine,
-    )
-    found = edited(read_tables(source, options), rename=rename, drop_class=drop_class, split_list=split_list)
-    write_dataset(found, out, naming, files)
+    shared.write(read_tables(source, options), out)
 
 
 def _meaning(option: str, given: str, known: Sequence[str]) -> "Unknown | None":

@@ -1,4 +1,4 @@
-"""Rename and drop classes while importing."""
+"""Rename and drop classes of labels while importing; those of masks are edited once masks are read (`edit_masks`)."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from s4mi.data.manifest import Row
 from s4mi.data.names import normalised
 from s4mi.data.sources.label_names import is_missing
-from s4mi.data.sources.types import FoundDataset
+from s4mi.data.sources.types import ClassEdits, FoundDataset
 from s4mi.errors import S4miError, nearest
 
 
@@ -14,7 +14,7 @@ def edit_labels(found: FoundDataset, rename: Mapping[str, str], drop: Collection
     """Rename classes, then drop classes.
 
     An image of a dropped class becomes unlabelled if each image has one class, or if the class is a word for a missing
-    value; otherwise it keeps its other classes.
+    value; otherwise it keeps its other classes. Names that labels do not have are left for masks, if there are any.
 
     Raises:
         S4miError: there is no such class.
@@ -22,6 +22,11 @@ def edit_labels(found: FoundDataset, rename: Mapping[str, str], drop: Collection
     if not rename and not drop:
         return found
     rename, drop = _as_found(rename, drop, found.classes)
+    asked = ClassEdits(dict(rename), tuple(drop))
+    if any(row.mask is not None for row in found.rows):
+        rename = {old: new for old, new in rename.items() if old in found.classes}
+        known = {rename.get(name, name) for name in found.classes}
+        drop = [name for name in drop if name in known]
     renamed = tuple(dict.fromkeys(rename.get(name, name) for name in found.classes))
     for option, names, known in (("--rename", rename, found.classes), ("--drop-class", drop, renamed)):
         if unknown := next((name for name in names if name not in known), None):
@@ -32,7 +37,8 @@ def edit_labels(found: FoundDataset, rename: Mapping[str, str], drop: Collection
     classes = tuple(name for name in renamed if name not in drop)
     rows = tuple(_without_labels(row) if row.unknown and set(classes) <= set(row.unknown) else row for row in rows)
     in_order = list(found.classes) == sorted(found.classes)
-    return replace(found, rows=rows, classes=tuple(sorted(classes)) if in_order else classes)
+    edits = replace(asked, in_labels=frozenset({*rename, *drop}))
+    return replace(found, rows=rows, classes=tuple(sorted(classes)) if in_order else classes, edits=edits)
 
 
 def parse_renames(arguments: Collection[str]) -> dict[str, str]:

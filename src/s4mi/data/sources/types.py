@@ -59,6 +59,15 @@ class EmbeddedImage:
 
 
 @dataclass(frozen=True)
+class ClassEdits:
+    """Classes to rename and to drop, and those of them that labels have, which masks need not have."""
+
+    rename: Mapping[str, str] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+    in_labels: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class FoundDataset:
     """Contents of a source, before anything is decoded.
 
@@ -75,6 +84,7 @@ class FoundDataset:
         channels: files of further channels of an image, by that of its first, which an import combines into one.
         listed: whether a file lists every image, so that other files in `folder` are never imported.
         segments: names of all segments of 3D Slicer, in the order of the values that masks get.
+        edits: classes to rename and drop in masks, whose names are known once they are read.
     """
 
     folder: Path
@@ -88,6 +98,7 @@ class FoundDataset:
     channels: Mapping[Path, tuple[Path, ...]] = field(default_factory=dict)
     listed: bool = False
     segments: tuple[str, ...] = ()
+    edits: ClassEdits = field(default_factory=ClassEdits)
 
 
 @dataclass(frozen=True)

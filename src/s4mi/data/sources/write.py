@@ -19,6 +19,7 @@ from s4mi.data.manifest import MANIFEST_NAME, Row, read_manifest, write_dataset
 from s4mi.data.sources.compose_masks import ComposeJob, compose_masks
 from s4mi.data.sources.conversion import describe_conversion
 from s4mi.data.sources.copy_files import copy_all, copy_targets, relative_path
+from s4mi.data.sources.edit_masks import edit_mask_names
 from s4mi.data.sources.extract import ExtractJob, extract_images
 from s4mi.data.sources.frames import FrameSelection, expand
 from s4mi.data.sources.label_names import find_label_problems
@@ -172,6 +173,7 @@ def _write(
     mask_values = (
         name_mask_values(scanned.values | codes, naming=naming, bilevel=bilevel, hint=hint) if masks or codes else {}
     )
+    mask_values = edit_mask_names(mask_values, found.edits)
     spec = _spec(replace(found, rows=rows), naming=naming, mask_values=mask_values)
     spec = spec.model_copy(
         update={"intensity": str(options.intensity), "conversion": describe_conversion(found, options.intensity)}
