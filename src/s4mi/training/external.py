@@ -33,8 +33,7 @@ from s4mi.records import (
     write_record,
 )
 from s4mi.records.calibration import read_calibration
-from s4mi.records.reliability import Reliability
-from s4mi.training.calibrate import labelled_probabilities, reliability
+from s4mi.training.calibrate import reliability_with
 from s4mi.training.evaluate import Evaluation, evaluate_rows
 from s4mi.training.external_data import ExternalData, external_data
 from s4mi.training.external_leaks import OwnImages, leaked_rows, own_images
@@ -163,20 +162,11 @@ def _result(
         additional=dict(data.additional),
         leaks=leaks,
         scores=scores,
-        calibration=_reliability(evaluation, prepared, run),
+        calibration=reliability_with(read_calibration(run), evaluation, prepared),
         data_hash=data.hash,
         seconds=0.0,
         notes=[*_notes(data, leaks), *([note] if note else [])],
     )
-
-
-def _reliability(evaluation: Evaluation, prepared: Prepared, run: Path) -> Reliability | None:
-    """Calibration with the run's own temperature, which is 1 if it has none."""
-    predicted = labelled_probabilities(evaluation, prepared)
-    calibration = read_calibration(run)
-    temperature = 1.0 if calibration is None else calibration.temperature
-    multilabel = prepared.task.kind == "multilabel"
-    return None if predicted is None else reliability(*predicted, temperature, multilabel=multilabel)
 
 
 def _notes(data: ExternalData, leaks: int) -> list[str]:
