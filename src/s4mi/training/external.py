@@ -28,6 +28,7 @@ from s4mi.records import (
     RunRecord,
     external_images,
     external_predictions,
+    read_record,
     write_image_scores,
     write_predictions,
     write_record,
@@ -38,7 +39,7 @@ from s4mi.training.evaluate import Evaluation, evaluate_rows
 from s4mi.training.external_data import ExternalData, external_data
 from s4mi.training.external_leaks import OwnImages, leaked_rows, own_images
 from s4mi.training.prepare import Prepared, prediction_spec, task_kind
-from s4mi.training.run_dir import RunDir, load_method
+from s4mi.training.run_dir import RunDir, load_method, make_fabric
 from s4mi.training.scoring import for_classes, score_predictions
 
 StepCallback = Callable[[str, int, int], None]
@@ -81,6 +82,18 @@ def pending_tests(config: RunConfig, run: Path, record: RunRecord) -> list[str]:
         if known is None or known.data_hash != data.hash:
             found.append(name)
     return found
+
+
+def evaluate_external(run: Path, name: str, test: ExternalTestConfig) -> ExternalTest:
+    """Score a finished run on one external test set, and add the result to its record under `name`.
+
+    Raises:
+        S4miError: the run is not finished, or as in `score_external_tests`.
+    """
+    record = read_record(run)
+    config = RunDir(run).config()
+    test = test.model_copy(update={"path": test.path.expanduser().absolute()})
+    return score_external_tests(make_fabric(config), run, record, {name: test}).external[name]
 
 
 def score_external_tests(
