@@ -332,3 +332,21 @@ def test_mask_classes_that_one_side_lacks(tmp_path: Path) -> None:
     assert data.shared.of_masks(read)[4, ::2].tolist() == [255, 0, 0, 1]
     predicted = np.array([[0, 1, 2]], dtype=np.uint8)
     assert data.shared.of_masks(predicted).tolist() == [[0, 0, 1]]
+
+
+def test_evaluate_takes_another_data_set(
+    lesions: Path, clinic: Path, quick: Quick, tmp_path: Path, s4mi: Callable[..., Any]
+) -> None:
+    run = tmp_path / "run"
+    trained(quick(lesions, FROZEN), run)
+    done = s4mi("evaluate", run, "--on", clinic, "--name", "clinic_b")
+    assert done.returncode == 0, done.stderr
+    assert "clinic_b" in done.stdout
+    result = read_record(run).external["clinic_b"]
+    assert (run / "external" / "clinic_b_predictions.csv").exists()
+    assert f"{result.scores.f1_macro:.3f}" in done.stdout  # type: ignore[union-attr]
+    first, *_ = load_manifest(clinic).spec.classes
+    wrong = s4mi("evaluate", run, "--on", clinic, "--class", first)
+    assert wrong.returncode == 1
+    assert "THEIRS=OURS" in wrong.stderr
+    assert s4mi("evaluate", run, "--on", clinic, "--name", "a/b").returncode == 1

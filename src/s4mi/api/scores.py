@@ -26,13 +26,15 @@ class Evaluation:
 
     Attributes:
         run: folder of the run.
-        part: train, val or test.
+        part: train, val or test, or the name of an external test set.
         scores: all scores, with the confusion matrix of a classifier.
+        notes: of an external test set, what the scores leave out, a sentence each.
     """
 
     run: Path
-    part: "Part"
+    part: str
     scores: "Scores"
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> float:
         known = main_scores(self.scores)
@@ -67,27 +69,58 @@ class Evaluation:
             heading(f"{self.run}: {self.part}")
             + table(("score", "value"), map(whole, self.table.rows()))
             + table(per_class.columns, per_class.rows())
+            + "".join(map(note, self.notes))
         )
 
 
 @system_errors()
-def evaluate(run: StrPath, *, part: "Part" = "test") -> Evaluation:
-    """Score the best weights of a run on a part of its own split; segmentation at the images' own size.
+def evaluate(
+    run: StrPath,
+    *,
+    part: "Part" = "test",
+    on: StrPath | None = None,
+    name: str | None = None,
+    classes: Mapping[str, str] | None = None,
+) -> Evaluation:
+    """Score the best weights of a run on a part of its own split, or on another data set.
+
+    Segmentation is scored at the images' own size. Scores on another data set are added to the run's record.
 
     Args:
         run: folder of a finished run whose data set is still there.
         part: train, val or test.
+        on: folder of another data set, an external test set; its classes are matched by name.
+        name: name of this test set in the record and in reports; by default that of its folder.
+        classes: classes of the other data set that have another name in the run, as {theirs: the run's}.
 
     Raises:
-        S4miError: no such run, its data set has changed, or nothing in the part is annotated.
+        S4miError: no such run, its data set has changed, nothing in the part is annotated, or the other data set does
+            not fit the run.
     """
     from s4mi.api.inputs import one_of
 
     one_of("part", part, ("train", "val", "test"))
+    if on is not None:
+        return _evaluate_external(as_path(run), as_path(on), name=name, classes=dict(classes or {}))
     with quiet():
         from s4mi.training.evaluate import evaluate_run
 
         return Evaluation(as_path(run), part, evaluate_run(as_path(run), part))
+
+
+def _evaluate_external(run: Path, on: Path, *, name: str | None, classes: dict[str, str]) -> Evaluation:
+    with quiet():
+        from s4mi.config.external_tests import ExternalTestConfig, check_names
+        from s4mi.formatting import folder_name
+        from s4mi.training.external import evaluate_external
+
+        test, name = ExternalTestConfig(path=on, classes=classes), name or folder_name(on.resolve().name)
+        try:
+            check_names({name: test})
+        except ValueError as error:
+            raise S4miError(f"name: {error}") from error
+        result = evaluate_external(run, name, test)
+        return Evaluation(run, name, result.scores, tuple(result.notes))
 
 
 @dataclass(frozen=True, repr=False)

@@ -50,9 +50,9 @@ def print_scores(parts: "Mapping[str, Scores | None]") -> None:
     names = [name for name, value in next(iter(known.values())).model_dump().items() if isinstance(value, int | float)]
     for name in names:
         main.add_row(name, *(_shown(getattr(scores, name)) for scores in known.values()))
-    for label in next(iter(known.values())).per_class:
+    for label in dict.fromkeys(label for scores in known.values() for label in scores.per_class):
         cells = [
-            _shown(getattr(scores.per_class[label], name))
+            _shown(getattr(scores.per_class.get(label), name, None))  # an external test set may lack a class
             for scores in known.values()
             for name in _class_score_names(scores)
         ]

@@ -59,7 +59,8 @@ def _print_trained(record: "RunRecord") -> None:
     labels = record.labels
     images = f"{labels.train_labelled} labelled" if labels.train_labelled else f"{labels.train_images} unlabelled"
     epochs = f"best epoch {record.best_epoch} of {record.epochs} by validation {record.metric}"
-    if record.val is None:  # nothing to select by
+    chosen = record.selection
+    if record.val is None or (chosen is not None and chosen.used != "validation"):  # nothing to select by
         epochs = plural(record.epochs, "epoch")
     if record.steps is not None:
         epochs = f"{epochs}, {plural(record.steps, 'step')}"
@@ -77,7 +78,16 @@ def _print_trained(record: "RunRecord") -> None:
             f"leakage: {plural(record.leaks, 'pair')} of the same image or patient in two parts of the split; scores "
             "are too optimistic"
         )
-    print_scores({"val": record.val, "test": record.test})
+    if labels.counted:
+        beside = f" and {labels.validation} to choose with" if labels.validation else ""
+        typer.echo(f"labels counted: {labels.n}, {labels.train_labelled} to train on{beside}")
+    if chosen is not None and chosen.note:
+        typer.echo(f"selection: {chosen.note}")
+    external = {name: result.scores for name, result in record.external.items()}
+    print_scores({"val": record.val, "test": record.test, **external})
+    for name, result in record.external.items():
+        for note in result.notes:
+            typer.echo(f"{name}: {note}")
     if record.last_test is not None:
         shown = "iou" if record.task == "segmentation" else "f1_macro"
         typer.echo(f"last epoch, not selected: test {shown} {getattr(record.last_test, shown):.3f}")

@@ -43,7 +43,7 @@ from s4mi.records import (
 from s4mi.records.calibration import write_calibration
 from s4mi.records.training_features import write_training_features
 from s4mi.records.training_images import write_training_images
-from s4mi.training.calibrate import calibrate
+from s4mi.training.calibrate import calibrate, reliability_with
 from s4mi.training.data_state import check_data_state, data_state, read_data_state
 from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
@@ -207,6 +207,7 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
         write_image_scores(test.images, session.run_dir.path / TEST_IMAGES_NAME)
     if test is not None and test.predictions is not None and fabric.is_global_zero:
         write_predictions(test.predictions, session.run_dir.path / TEST_PREDICTIONS_NAME)
+    calibration = None
     if fabric.is_global_zero:
         write_training_images(describe_training_images(prepared), session.run_dir.path)
         write_training_features(describe_training_features(fabric, method, prepared), session.run_dir.path)
@@ -248,6 +249,7 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
         val=None if val is None else val.scores,
         test=None if test is None else test.scores,
         last_test=None if last is None else last.scores,
+        calibration=reliability_with(calibration, test, prepared),
         member=method.members.choice.name if isinstance(method, Segmenter) and method.members is not None else "",
         members={
             name: MemberScores(val=val_members.get(name), test=test_members.get(name))

@@ -8,6 +8,7 @@ from s4mi.records.data import DataSummary
 from s4mi.records.external import ExternalTest
 from s4mi.records.fit import FitRecord
 from s4mi.records.pretraining import FeatureHealth, Pretraining
+from s4mi.records.reliability import Reliability
 from s4mi.records.scores import Frozen, Scores, SegmentationScores, TaskKind
 from s4mi.records.selection import Selection
 from s4mi.records.start import Start
@@ -125,6 +126,11 @@ class RunRecord(Frozen):
     )
     selection: Selection | None = Field(
         None, description="with which labels the run was chosen; None in records of older versions: the validation part"
+    )
+    calibration: Reliability | None = Field(
+        None,
+        description="calibration on the test part without and with the run's own temperature, which is 1 if it has "
+        "none; None in records of older versions",
     )
     external: dict[str, ExternalTest] = Field(
         default_factory=dict, description="results on external test sets by their names in the settings"

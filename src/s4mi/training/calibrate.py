@@ -116,6 +116,17 @@ def calibrate(
     return calibration
 
 
+def reliability_with(
+    calibration: Calibration | None, evaluation: Evaluation | None, prepared: Prepared
+) -> Reliability | None:
+    """Calibration error of evaluated images without and with the temperature of a run, 1 if it has none."""
+    predicted = None if evaluation is None else labelled_probabilities(evaluation, prepared)
+    if predicted is None:
+        return None
+    temperature = 1.0 if calibration is None else calibration.temperature
+    return reliability(*predicted, temperature, multilabel=prepared.task.kind == "multilabel")
+
+
 def labelled_probabilities(evaluation: Evaluation, prepared: Prepared) -> LabelledProbabilities | None:
     """Predictions and ground truth of the evaluated images, or of a sample of their pixels; None if there are none."""
     if evaluation.predictions is None:

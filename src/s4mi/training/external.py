@@ -28,18 +28,18 @@ from s4mi.records import (
     RunRecord,
     external_images,
     external_predictions,
+    read_record,
     write_image_scores,
     write_predictions,
     write_record,
 )
 from s4mi.records.calibration import read_calibration
-from s4mi.records.reliability import Reliability
-from s4mi.training.calibrate import labelled_probabilities, reliability
+from s4mi.training.calibrate import reliability_with
 from s4mi.training.evaluate import Evaluation, evaluate_rows
 from s4mi.training.external_data import ExternalData, external_data
 from s4mi.training.external_leaks import OwnImages, leaked_rows, own_images
 from s4mi.training.prepare import Prepared, prediction_spec, task_kind
-from s4mi.training.run_dir import RunDir, load_method
+from s4mi.training.run_dir import RunDir, load_method, make_fabric
 from s4mi.training.scoring import for_classes, score_predictions
 
 StepCallback = Callable[[str, int, int], None]
@@ -82,6 +82,18 @@ def pending_tests(config: RunConfig, run: Path, record: RunRecord) -> list[str]:
         if known is None or known.data_hash != data.hash:
             found.append(name)
     return found
+
+
+def evaluate_external(run: Path, name: str, test: ExternalTestConfig) -> ExternalTest:
+    """Score a finished run on one external test set, and add the result to its record under `name`.
+
+    Raises:
+        S4miError: the run is not finished, or as in `score_external_tests`.
+    """
+    record = read_record(run)
+    config = RunDir(run).config()
+    test = test.model_copy(update={"path": test.path.expanduser().absolute()})
+    return score_external_tests(make_fabric(config), run, record, {name: test}).external[name]
 
 
 def score_external_tests(
@@ -163,20 +175,11 @@ def _result(
         additional=dict(data.additional),
         leaks=leaks,
         scores=scores,
-        calibration=_reliability(evaluation, prepared, run),
+        calibration=reliability_with(read_calibration(run), evaluation, prepared),
         data_hash=data.hash,
         seconds=0.0,
         notes=[*_notes(data, leaks), *([note] if note else [])],
     )
-
-
-def _reliability(evaluation: Evaluation, prepared: Prepared, run: Path) -> Reliability | None:
-    """Calibration with the run's own temperature, which is 1 if it has none."""
-    predicted = labelled_probabilities(evaluation, prepared)
-    calibration = read_calibration(run)
-    temperature = 1.0 if calibration is None else calibration.temperature
-    multilabel = prepared.task.kind == "multilabel"
-    return None if predicted is None else reliability(*predicted, temperature, multilabel=multilabel)
 
 
 def _notes(data: ExternalData, leaks: int) -> list[str]:

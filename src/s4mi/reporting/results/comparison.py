@@ -11,6 +11,8 @@ from s4mi.reporting.results.notes import shortened
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, majority_value, percent, score_of
 from s4mi.reporting.results.technique_names import technique_name
 
+COUNTING = {False: ", labels counted the paper's way", True: ", validation labels counted"}
+
 
 @dataclass(frozen=True, order=True)
 class Technique:
@@ -34,16 +36,18 @@ class Comparison:
     """Runs that can be compared with each other, one per cell and seed; built by `compare`.
 
     Attributes:
-        records: sorted by technique, label fraction and seed; never empty.
+        records: sorted by technique, label fraction and seed; never empty. They count labels alike.
+        suffix: how they count labels, where other runs on the same data set and task count otherwise.
     """
 
     dataset: str
     task: TaskKind
     records: tuple[RunRecord, ...]
+    suffix: str = ""
 
     @property
     def title(self) -> str:
-        return f"{self.dataset}, {TASK_NAMES[self.task]}"
+        return f"{self.dataset}, {TASK_NAMES[self.task]}{self.suffix}"
 
     @property
     def synthetic(self) -> bool:
@@ -64,8 +68,8 @@ class Comparison:
         return tuple(r for r in self.records if r.label_fraction == fraction and technique_of(r) == technique)
 
     def labelled(self, fraction: float) -> tuple[int, int]:
-        """Fewest and most labelled training images among the runs at `fraction`; seeds may differ by an image."""
-        counts = [record.labels.train_labelled for record in self.records if record.label_fraction == fraction]
+        """Fewest and most labels among the runs at `fraction`, as they count them; seeds may differ by an image."""
+        counts = [record.labels.n for record in self.records if record.label_fraction == fraction]
         return min(counts), max(counts)
 
     def interval(self, technique: Technique, fraction: float, metric: Metric) -> Interval | None:
@@ -103,11 +107,14 @@ def compare(records: Sequence[RunRecord]) -> tuple[Comparison, ...]:
     for record in sorted(records, key=lambda r: (r.finished, r.config_hash)):
         latest[_cell_and_seed(record)] = record
     kept = sorted(_in_columns(list(latest.values())), key=_cell_and_seed)
-    groups = sorted({(record.dataset, record.task) for record in kept})
+    groups = sorted({(record.dataset, record.task, record.labels.counted) for record in kept})
     return tuple(
-        Comparison(dataset, task, tuple(r for r in kept if (r.dataset, r.task) == (dataset, task)))
-        for dataset, task in groups
-    )
+        Comparison(
+            dataset, task, tuple(r for r in kept if (r.dataset, r.task, r.labels.counted) == (dataset, task, counted)),
+            suffix=COUNTING[counted] if (dataset, task, not counted) in groups else "",
+        )
+        for dataset, task, counted in groups
+    )  # fmt: skip
 
 
 def comparison_warnings(records: Sequence[RunRecord]) -> list[str]:
@@ -115,7 +122,7 @@ def comparison_warnings(records: Sequence[RunRecord]) -> list[str]:
     repeated, warnings = [], []
     for cell, count in sorted(Counter(_cell_and_seed(record) for record in records).items()):
         if count > 1:
-            dataset, task, technique, fraction, seed = cell
+            dataset, task, _, technique, fraction, seed = cell
             repeated.append(
                 f"{dataset}, {task}, {technique.label}, {percent(fraction)}, seed {seed}: "
                 f"{count} runs; only the last finished one is included"
@@ -169,32 +176,42 @@ def _restarts(comparison: Comparison) -> list[str]:
 
 
 def _unequal_splits(comparison: Comparison) -> list[str]:
-    """Warnings on each seed and label fraction whose runs have different splits."""
+    """Warnings on each seed and label fraction whose runs have other test images or unequal numbers of labels."""
     warnings = []
     for seed in sorted({record.seed for record in comparison.records}):
         for fraction in comparison.fractions:
             records = [r for r in comparison.records if (r.seed, r.label_fraction) == (seed, fraction)]
-            splits = len({record.split_hash for record in records})
+            where = f"{comparison.title}, seed {seed} at {percent(fraction)}"
+            splits = len({part_tested(record) for record in records})
             if splits > 1:
                 warnings.append(
-                    f"{comparison.title}, seed {seed} at {percent(fraction)}: {splits} different splits; these runs "
-                    "were not all trained and tested on the same images"
+                    f"{where}: {splits} different splits; these runs were not all trained and tested on the same images"
                 )
+            counts = sorted({record.labels.n for record in records})
+            if len(counts) > 1:
+                warnings.append(f"{where}: runs with {', '.join(map(str, counts))} labels are not compared")
     return shortened(warnings, like=f"unequal splits of {comparison.title}")
+
+
+def part_tested(record: RunRecord) -> str:
+    """Identity of the images that a run was tested on; of its whole split where the record knows no more."""
+    return record.split_hash if record.data is None else record.data.parts["test"].hash
 
 
 def _in_columns(records: Sequence[RunRecord]) -> list[RunRecord]:
     """Set the mean label fraction where runs requested the same number of labels, so that they share a column."""
-    shares: dict[tuple[str, TaskKind, str], list[float]] = {}
+    shares: dict[tuple[str, TaskKind, bool, str], list[float]] = {}
     for record in records:
         if record.labels_asked and not record.labels_asked.endswith("%"):
-            shares.setdefault((record.dataset, record.task, record.labels_asked), []).append(record.label_fraction)
+            column = (record.dataset, record.task, record.labels.counted, record.labels_asked)
+            shares.setdefault(column, []).append(record.label_fraction)
     return [
-        record if column is None else record.model_copy(update={"label_fraction": sum(column) / len(column)})
+        record if share is None else record.model_copy(update={"label_fraction": sum(share) / len(share)})
         for record in records
-        for column in [shares.get((record.dataset, record.task, record.labels_asked))]
+        for share in [shares.get((record.dataset, record.task, record.labels.counted, record.labels_asked))]
     ]
 
 
-def _cell_and_seed(record: RunRecord) -> tuple[str, TaskKind, Technique, float, int]:
-    return (record.dataset, record.task, technique_of(record), record.label_fraction, record.seed)
+def _cell_and_seed(record: RunRecord) -> tuple[str, TaskKind, bool, Technique, float, int]:
+    counted = record.labels.counted
+    return (record.dataset, record.task, counted, technique_of(record), record.label_fraction, record.seed)

@@ -34,7 +34,7 @@ class Ranking:
     """The tested techniques of one column.
 
     Attributes:
-        entries: best mean first; never empty.
+        entries: the best of the column over shared seeds first, then by their means; never empty.
         beats_majority: the best mean is above the majority baseline, or the baseline is unknown.
     """
 
@@ -125,7 +125,12 @@ def rank(table: ResultTable, column: int) -> Ranking | None:
     ]
     if not entries:
         return None
-    entries.sort(key=lambda entry: entry.interval.mean, reverse=table.metric.higher_is_better)
+    sign = -1 if table.metric.higher_is_better else 1
+    # Where no technique is the best over shared seeds, the one with most seeds comes before one that was lucky once.
+    settled = any(entry.cell.best for entry in entries)
+    entries.sort(
+        key=lambda entry: (not entry.cell.best, 0 if settled else -entry.interval.n, sign * entry.interval.mean)
+    )
     majority = table.reference[column].interval if table.reference else None
     return Ranking(
         column=table.columns[column],

@@ -16,6 +16,7 @@ from s4mi.reporting.results.patient_effects import Influences, influences_of
 from s4mi.reporting.results.per_image import image_values, patients_of, unit_of
 from s4mi.reporting.results.runs import ReportRun, RunKey, run_key
 from s4mi.reporting.results.scores import MISSING, Metric, score_of, spread
+from s4mi.reporting.results.shared_seeds import in_common
 from s4mi.reporting.results.tables import LabelColumn, label_columns
 from s4mi.reporting.results.test_predictions import paired_predictions
 
@@ -75,7 +76,7 @@ class TechniquePair:
     """Two techniques at one label fraction; differences are `ahead`, which has the better mean, minus `behind`.
 
     Attributes:
-        seeds: test over the seeds that both were trained with, on the same split, at least two, and over the test
+        seeds: test over the seeds that both were trained with, on the same test images, at least two, and over the test
             patients that these seeds share.
         patients: test over the patients of their test images in those seeds; None if a run has no per-image scores.
     """
@@ -128,8 +129,8 @@ class TechniquePairs:
 def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> TechniquePairs:
     """Test every pair at the smallest label fraction above 0, at the largest, and at 0 if two techniques use no labels.
 
-    Two runs are paired if seed and split are the same, so that they had the same training and test images. Holm's
-    correction is applied to all rows, separately for seeds and patients.
+    Two runs are paired if seed, test images and number of labels are the same (`shared_seeds`). Holm's correction is
+    applied to all rows, separately for seeds and patients.
     """
     task = (comparison.dataset, comparison.task)
     images = {run_key(run.record): run for run in runs if (run.record.dataset, run.record.task) == task}
@@ -185,15 +186,6 @@ def probability(p: float | None) -> str:
     if p is None:
         return MISSING
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def in_common(
-    comparison: Comparison, metric: Metric, one: Technique, other: Technique, *, fraction: float
-) -> list[tuple[RunRecord, RunRecord]]:
-    """Pairs of runs of two techniques with the same split and seed, by seed."""
-    others = {(record.seed, record.split_hash): record for record in comparison.at(other, fraction)}
-    pairs = [(record, others.get((record.seed, record.split_hash))) for record in comparison.at(one, fraction)]
-    return [(a, b) for a, b in pairs if b and score_of(a, metric) is not None and score_of(b, metric) is not None]
 
 
 def _pair(

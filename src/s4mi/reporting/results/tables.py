@@ -15,6 +15,7 @@ from s4mi.reporting.results.comparison import Comparison, Technique, compare
 from s4mi.reporting.results.patient_effects import Influences, crossed_score, influences_of
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, metrics_of, percent, spread
+from s4mi.reporting.results.shared_seeds import leaders, other_seeds, seed_list
 from s4mi.reporting.results.table_model import BEST, Cell, Column, Row, RowKind, Table, table_row
 
 MAJORITY = "majority baseline"
@@ -35,7 +36,8 @@ class MeanScore:
     Attributes:
         interval: over the seeds that have the score; None where none has.
         runs: finished runs, with or without the score.
-        best: the best mean of its column, in a column where something can be compared.
+        best: the best of its column, over the seeds that it shares with each other technique.
+        seeds: the seeds, where they are not those of most other cells of the column; so that this mean is not compared.
     """
 
     interval: Interval | None
@@ -43,12 +45,15 @@ class MeanScore:
     digits: int = 3
     best: bool = False
     bounded: bool = True
+    seeds: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, interval: Interval | None, runs: int, metric: Metric, *, best: bool = False) -> "MeanScore":
+    def of(
+        cls, interval: Interval | None, runs: int, metric: Metric, *, best: bool = False, seeds: tuple[int, ...] = ()
+    ) -> "MeanScore":
         """Rounded as `metric` is printed, and within its range."""
         interval = None if interval is None else interval.within(*metric.limits)
-        return cls(interval, runs, digits=metric.digits, best=best, bounded=metric.bounded)
+        return cls(interval, runs, digits=metric.digits, best=best, bounded=metric.bounded, seeds=seeds)
 
     @property
     def value(self) -> str:
@@ -59,9 +64,10 @@ class MeanScore:
 
     @property
     def count(self) -> str:
-        """`n = 2`, and how many finished runs lack the score."""
+        """`n = 2`, how many finished runs lack the score, and the seeds where they are not the usual ones."""
         n = self.interval.n if self.interval else 0
-        return f"n = {n}" if n == self.runs else f"n = {n}, {self.runs - n} without score"
+        text = f"n = {n}" if n == self.runs else f"n = {n}, {self.runs - n} without score"
+        return f"{text}, {seed_list(self.seeds)} only" if self.seeds else text
 
     @property
     def text(self) -> str:
@@ -77,7 +83,7 @@ class MeanScore:
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """A label fraction in percent, and the fewest and most labelled training images it stands for."""
+    """A label fraction in percent, and the fewest and most labels it stands for; see `records.LabelCounts.n`."""
 
     fraction: float
     fewest: int
@@ -158,10 +164,11 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
         for fraction in comparison.fractions:
             interval = comparison.interval(technique, fraction, metric)
             records = comparison.at(technique, fraction)
-            is_best = interval is not None and interval.mean == _best_mean(comparison, rivals, fraction, metric)
+            is_best = technique in leaders(comparison, rivals, fraction=fraction, metric=metric)
+            seeds = other_seeds(comparison, techniques, fraction=fraction, metric=metric).get(technique, ())
             if interval is not None and influences:
                 interval = _crossed(interval, records, metric, influences)
-            cells.append(MeanScore.of(interval, len(records), metric, best=is_best))
+            cells.append(MeanScore.of(interval, len(records), metric, best=is_best, seeds=seeds))
         rows.append(TechniqueRow(technique, tuple(cells)))
     return ResultTable(
         dataset=comparison.dataset,
@@ -190,7 +197,9 @@ def score_table(results: ResultTable) -> Table:
         caption += f" {OVER_PATIENTS}"
     if any(score.best for row in results.rows for score in row.cells):
         per = "column and backbone" if results.by_backbone else "column"
-        caption += f" Bold: best mean per {per}, not necessarily a significant difference to the next best."
+        caption += (
+            f" Bold: best per {per} over the seeds shared with each other technique, not necessarily significantly."
+        )
     return Table(
         title=f"Test {results.metric.label} by label fraction",
         subject=results.subject,
@@ -256,17 +265,6 @@ def _shared_backbones(comparison: Comparison) -> int:
     """Number of backbones on which several techniques were tested."""
     counts = Counter(technique.backbone for technique in comparison.techniques)
     return sum(count > 1 for count in counts.values())
-
-
-def _best_mean(
-    comparison: Comparison, techniques: Sequence[Technique], fraction: float, metric: Metric
-) -> float | None:
-    """The best mean among the techniques; None where fewer than two were tested."""
-    intervals = (comparison.interval(technique, fraction, metric) for technique in techniques)
-    means = [interval.mean for interval in intervals if interval is not None]
-    if len(means) < 2:
-        return None
-    return max(means) if metric.higher_is_better else min(means)
 
 
 def _reference(comparison: Comparison, metric: Metric) -> tuple[MeanScore, ...] | None:

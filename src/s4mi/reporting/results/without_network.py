@@ -16,8 +16,9 @@ from typing import Final, Literal
 from s4mi.formatting import plural
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.findings import Findings, RankedTechnique, Ranking, rank
-from s4mi.reporting.results.paired_tests import TechniquePair, in_common, tested_fractions
+from s4mi.reporting.results.paired_tests import TechniquePair, tested_fractions
 from s4mi.reporting.results.scores import spread
+from s4mi.reporting.results.shared_seeds import in_common
 
 WITHOUT_NETWORK: Final = frozenset({"classical", "classical_segmenter", "colour_clusters"})
 FEWEST_SEEDS: Final = 3
@@ -176,7 +177,7 @@ def _beside(findings: Findings, rival: Rival) -> str:
 
 def _score(ranked: RankedTechnique, rival: Rival) -> str:
     """A mean with its interval, and its seeds where they are not those of the paired test."""
-    return ranked.cell.value if ranked.cell.count == f"n = {rival.seeds}" else ranked.cell.text
+    return ranked.cell.value if ranked.interval.n == rival.seeds else ranked.cell.text
 
 
 def _lead(findings: Findings, rival: Rival) -> str:

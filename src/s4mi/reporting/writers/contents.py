@@ -10,8 +10,10 @@ from s4mi.reporting.results.comparison import Comparison, compare, comparison_wa
 from s4mi.reporting.results.costs import cost_table
 from s4mi.reporting.results.data_card import DataCard, data_card
 from s4mi.reporting.results.ensemble_members import member_table
+from s4mi.reporting.results.external_tables import external_tables
 from s4mi.reporting.results.findings import Findings, findings_together
 from s4mi.reporting.results.fit_costs import encoding_sentence
+from s4mi.reporting.results.label_counting import label_table, with_counting
 from s4mi.reporting.results.paired_tables import gains_table, pair_table
 from s4mi.reporting.results.paired_tests import TechniquePairs
 from s4mi.reporting.results.patient_tables import patient_table, worst_patient_tables
@@ -68,6 +70,8 @@ class TaskSection:
     per_patient: Table | None
     worst_patients: tuple[Table, ...]
     costs: Table
+    label_counts: Table
+    external: tuple[Table, ...]
 
     @property
     def name(self) -> str:
@@ -92,8 +96,8 @@ class TaskSection:
         sentences = [self.facts, *self.findings, *([self.labels.target] if self.labels else []), self.pairs.finding]
         needed = self.labels.table if self.labels else None
         tables = (
-            *(self.scores, self.new_annotations, needed, self.paired, self.classes, self.details, self.members),
-            *(self.per_patient, *self.worst_patients, self.costs),
+            *(self.scores, *self.external, self.new_annotations, needed, self.paired, self.classes, self.details),
+            *(self.members, self.label_counts, self.per_patient, *self.worst_patients, self.costs),
         )
         return TextSection(3, self.name, tuple(filter(None, sentences)), tuple(table for table in tables if table))
 
@@ -215,6 +219,7 @@ def report_contents(
     findings = findings_together(comparisons, tables, runs)
     gains = gains_by_task(runs) if gains is None else gains
     tasks = [_task(one, runs, gains) for one in findings]
+    tasks = [with_counting(task, task.comparison) for task in tasks]
     pretrainings = in_order(pretrainings)
     names = list(dict.fromkeys([*(c.dataset for c in comparisons), *(run.record.dataset for run in pretrainings)]))
     every: list[RunRecord | PretrainingRecord] = [*records, *(run.record for run in pretrainings)]
@@ -276,6 +281,8 @@ def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask) -> TaskS
         per_patient=patient_table(patients, subject=comparison.title) if patients else None,
         worst_patients=tuple(worst_patient_tables(patients, subject=comparison.title)) if patients else (),
         costs=counted_once(cost_table(comparison, metric)),
+        label_counts=label_table(comparison, metric),
+        external=external_tables(comparison, metric),
     )
 
 

@@ -20,15 +20,16 @@ from s4mi.reporting.results.scores import Metric, class_value, metrics_of
 from s4mi.reporting.results.table_model import Column, Row, Table, table_row
 from s4mi.reporting.results.tables import MAJORITY, LabelColumn, result_table, runs_by_cell
 
+COUNTED = {False: "training", True: "training and validation"}
 SUMMARY = (
     *("dataset", "task", "metric", "class", "method", "backbone", "label_fraction", "labelled_fewest"),
-    *("labelled_most", "n", "mean", "low", "high", "best"),
+    *("labelled_most", "n", "mean", "low", "high", "best", "labels_counted"),
 )
 RUNS = (
     *("run", "dataset", "synthetic", "task", "method", "backbone", "label_fraction", "labelled", "seed", "part"),
     *("metric", "class", "value", "best_epoch", "epochs", "steps", "restarts", "leaks", "seconds", "images_per_second"),
     *("peak_memory_mib", "energy_wh", "parameters", "device", "config_hash", "split_hash", "data_hash"),
-    *("git_revision", "started", "finished"),
+    *("git_revision", "started", "finished", "labels", "labels_for_validation", "labels_counted", "selection"),
 )
 
 
@@ -102,7 +103,7 @@ def _mean(
     numbers = (0, None, None, None) if interval is None else (interval.n, interval.mean, interval.low, interval.high)
     return _row(
         comparison.dataset, comparison.task, *score, technique.method, technique.backbone, f"{column.fraction:g}",
-        column.fewest, column.most, *numbers, int(best),
+        column.fewest, column.most, *numbers, int(best), COUNTED[comparison.records[0].labels.counted],
     )  # fmt: skip
 
 
@@ -116,13 +117,16 @@ def _run(run: ReportRun) -> Iterator[Row]:
     tail = [
         record.best_epoch, record.epochs, record.steps, record.restarts, record.leaks, cost.seconds,
         cost.images_per_second, cost.peak_memory_mib, cost.energy_wh, cost.parameters, cost.device, record.config_hash,
-        record.split_hash, record.data_hash, record.git_revision, record.started, record.finished,
+        record.split_hash, record.data_hash, record.git_revision, record.started, record.finished, record.labels.n,
+        record.labels.read - record.labels.train_labelled, COUNTED[record.labels.counted],
+        "validation" if record.selection is None else record.selection.used,
     ]  # fmt: skip
-    parts: tuple[tuple[str, Scores | None], ...] = (
+    parts: list[tuple[str, Scores | None]] = [
         ("val", record.val),
         ("test", record.test),
         ("last_test", record.last_test),
-    )
+        *((f"external {name}", result.scores) for name, result in record.external.items()),
+    ]
     values: list[tuple[object, ...]] = [(part, *one) for part, scores in parts for one in _values(record, scores)]
     for value in values or [("", "", "", None)]:  # a run without scores still has a row
         yield _row(*head, *value, *tail)

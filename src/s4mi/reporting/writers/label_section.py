@@ -8,6 +8,7 @@ from s4mi.formatting import plural
 from s4mi.maths.label_efficiency import NOT_REACHED, LabelEfficiency
 from s4mi.maths.stats import mean_interval
 from s4mi.reporting.results.comparison import Comparison
+from s4mi.reporting.results.label_counting import counting
 from s4mi.reporting.results.label_efficiency import FullSupervision, TechniqueCurve
 from s4mi.reporting.results.scores import Metric
 from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
@@ -56,6 +57,7 @@ class LabelsSection:
         needed = Column("Labels needed", f"of {self.reference.labels:.0f}")
         columns = (TECHNIQUE, needed, Column("95 % interval"), Column("Labels saved"), Column("Seeds", kind="number"))
         caption = "Labels at which the fitted curve reaches full supervision. ≤: the fewest labels tested already do."
+        caption = f"{caption} {counting(self.comparison.records)}"
         return Table("Labels needed", self.comparison.title, columns, tuple(rows), caption)
 
 
