@@ -24,6 +24,7 @@ from s4mi.training.feature_stores import feature_store
 from s4mi.training.features import StoredFeatures
 from s4mi.training.fitting_data import labelled_features, masked_features
 from s4mi.training.loggers import Loggers, make_loggers
+from s4mi.training.machine_load import machine_load
 from s4mi.training.prepare import Prepared
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.run_dir import RunDir, build_method
@@ -106,6 +107,7 @@ def fit_run(
         device=device_name(fabric.device, processes=1),
         energy_wh=None if joules is None else joules / 3600,
         energy_of=meter.of,
+        load=machine_load(seconds),
     )
     fit = FitRecord(
         features=features, seconds=seconds, notes=list(result.notes), chosen=result.chosen or {},
