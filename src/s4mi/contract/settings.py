@@ -1,5 +1,6 @@
 """Settings of a method, and how a method is built from them."""
 
+import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -18,6 +19,7 @@ Recipe = Annotated[Literal["strong", "paper"], BeforeValidator(lambda value: "st
 """Source of the defaults of a method: what scores best here, or its paper. Older files call the former `s4mi`."""
 
 
+_SETTING = re.compile(r"method\.(\w+)=([\w.+-]+)")
 NetworkKind = Literal["encoder", "flexible_encoder", "cnn", "transformer", "segmenter"]
 """What a setting names: any timm network, also for images padded to its patches, one of these kinds, or a segmentation
 network on an encoder."""
@@ -55,8 +57,8 @@ class MethodConfig(BaseModel, ABC):
     differentiable: ClassVar[bool] = True
     """Whether predictions have gradients with respect to the image, as saliency maps need."""
 
-    hint: ClassVar[str] = ""
-    """What to try if representations collapse, for error messages and warnings."""
+    hints: ClassVar[tuple[str, ...]] = ("lower optim.lr",)
+    """What to try if representations collapse, each of which may name a setting as `method.name=value`."""
     default_optim: ClassVar[dict[str, Any]] = {}
     """Defaults of the section `optim` for this method, where they differ from those of `OptimConfig`."""
 
@@ -93,6 +95,27 @@ class MethodConfig(BaseModel, ABC):
         """Return the name shown in tables; `pretraining` is the method of the pre-training run it starts from."""
         name = str(type(self).model_fields["name"].default)
         return name if pretraining is None else f"{name} from {pretraining}"
+
+    @property
+    def hint(self) -> str:
+        """What to try if representations collapse, for error messages and warnings: no setting that is taken."""
+        left = [hint for hint in self.hints if not self._is_taken(hint)]
+        *most, last = left or ["train on more images"]
+        return f"{', '.join(most)}, or {last}" if most else last
+
+    def _is_taken(self, hint: str) -> bool:
+        """Whether a hint names a setting that has its value already."""
+        found = _SETTING.search(hint)
+        if found is None or found[1] not in type(self).model_fields:
+            return False
+        value = getattr(self, found[1])
+        if found[2] == "RUN":
+            return value is not None
+        if found[1] == "weights":  # a method with several networks may have others for each
+            each = [value, *(getattr(self, name) for name in type(self).model_fields if name.endswith("_weights"))]
+            return any(one not in (None, "none") for one in each if isinstance(one, str | None))
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return float(value) == float(found[2]) if number else str(value).lower() == found[2].lower()
 
     @property
     def own_classes(self) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from s4mi.records.selection import Selection
 from s4mi.records.start import Start
 
 FORMAT: Final = 1
+BUSY: Final = 1.5
+"""Processes per core above which a machine counts as busy: times are then longer than the run alone would take."""
 FEW_STEPS: Final = 200
 """With fewer optimiser steps a network has rarely learnt what its labels allow."""
 
@@ -65,6 +67,14 @@ class Cost(Frozen):
     device: str
     energy_wh: float | None = Field(None, description="energy in Wh, from hardware counters; None: not measured")
     energy_of: str = Field("", description="what was measured: processor, GPU or both, with all processes on them")
+    load: float | None = Field(
+        None, description="mean processes that ran or waited, per core, around the end of the run; None: not counted"
+    )
+
+    @property
+    def busy(self) -> bool:
+        """Whether other programs slowed the run down, as far as is known."""
+        return self.load is not None and self.load > BUSY
 
 
 class MemberScores(Frozen):

@@ -1,6 +1,5 @@
 """Worker pools that train the runs of a study: this process, or worker processes, each of which may die alone."""
 
-import logging
 import multiprocessing
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import Self, final
 from s4mi.config import PlannedRun
 from s4mi.errors import S4miError
 from s4mi.records import LOG_NAME
+from s4mi.studies.repeated_warnings import RepeatedWarnings
 from s4mi.studies.worker import AttemptResult, Job, JobStarted, WorkerWarning, attempt, worker_main
 from s4mi.training.progress import Progress
 
@@ -25,7 +25,6 @@ POLL_INTERVAL = 0.2
 """Seconds after which `wait` returns without a result, so that the study can check whether it was asked to stop."""
 
 ProgressHandler = Callable[[PlannedRun, Progress], None]
-log = logging.getLogger("s4mi")
 
 
 class WorkerPool(ABC):
@@ -122,6 +121,7 @@ class ProcessPool(WorkerPool):
     on_progress: ProgressHandler
     gpus: Sequence[str] = ()
     _workers: list[_Worker] = field(default_factory=list)
+    _warnings: RepeatedWarnings = field(default_factory=RepeatedWarnings)
 
     @property
     def has_capacity(self) -> bool:
@@ -152,6 +152,7 @@ class ProcessPool(WorkerPool):
 
     def stop(self) -> None:
         workers, self._workers = self._workers, []
+        self._warnings.finish()
         try:
             for worker in workers:
                 with suppress(OSError):
@@ -186,7 +187,7 @@ class ProcessPool(WorkerPool):
                 case JobStarted():
                     worker.job_started = True
                 case WorkerWarning():
-                    log.warning("%s: %s", planned.name, message.text)
+                    self._warnings.show(planned.name, message.text)
                 case _:
                     self.on_progress(planned, message)
         return None

@@ -24,6 +24,7 @@ from s4mi.training.feature_stores import feature_store
 from s4mi.training.features import StoredFeatures
 from s4mi.training.head_fit import fit_to_rows
 from s4mi.training.loggers import Loggers, make_loggers
+from s4mi.training.machine_load import machine_load
 from s4mi.training.out_of_fold import fresh_copy, out_of_fold
 from s4mi.training.prepare import Prepared
 from s4mi.training.progress import Progress, ProgressCallback
@@ -120,6 +121,7 @@ def fit_run(
         device=device_name(fabric.device, processes=1),
         energy_wh=None if joules is None else joules / 3600,
         energy_of=meter.of,
+        load=machine_load(seconds),
     )
     fit = FitRecord(
         features=features, seconds=seconds, notes=list(result.notes), chosen=result.chosen or {},

@@ -27,6 +27,7 @@ from s4mi.records import Cost, EpochRecord, read_epochs, write_text_atomically
 from s4mi.training.energy import EnergyMeter, energy_meter
 from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
 from s4mi.training.loggers import Loggers, make_loggers
+from s4mi.training.machine_load import machine_load
 from s4mi.training.prepare import Prepared
 from s4mi.training.progress import ProgressCallback, TrainingClock
 from s4mi.training.run_dir import RunDir, build_method
@@ -128,6 +129,7 @@ class Session:
             device=device_name(self.fabric.device, processes=self.fabric.world_size),
             energy_wh=None if joules is None else joules / 3600,
             energy_of=self.meter.of,
+            load=machine_load(self.seconds),
         )
 
     def epochs(self, watch: ProgressCallback) -> Iterator[EpochRecord]:

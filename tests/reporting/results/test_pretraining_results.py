@@ -49,7 +49,7 @@ def test_a_row_tells_health_before_and_after() -> None:
         "Std": "0.210 → 0.620",
         "Effective rank": "9.4 → 31.0 (of 128)",
         "k-NN macro F1": "0.310 → 0.550",
-        "Teacher entropy": "0.98 → 0.61",
+        "Evenness of the teacher's output": "0.98 → 0.61",
         "Time": "5 min (20 epochs; of 480 images)",
     }
 
@@ -95,7 +95,7 @@ def test_curves_begin_before_training_and_name_every_encoder() -> None:
     assert "dino · tiny_resnet: standard deviation 0.21 before training, 0.62 after 20 epochs" in svg
     assert {"cass · tiny_resnet", "dino · tiny_resnet", "collapse threshold"} <= set(texts(svg))
     assert spread_curves(runs[::-1]) == svg
-    assert "teacher entropy" in texts(signal_curves(runs, "teacher_entropy"))
+    assert "evenness of the teacher's output" in texts(signal_curves(runs, "teacher_entropy"))
     assert "dino · tiny_resnet: 0.31 before training, 0.55 after 20 epochs" in knn_curves(runs)
     assert knn_curves([runs[1]]) is None
 
@@ -160,7 +160,6 @@ def test_pre_training_is_told_beside_the_cost_of_a_run_and_never_in_it(tmp_path:
     shown = page(tmp_path, [], [ReportRun(run, (), "", f"{run.seed}") for run in runs]).text
     assert "2 min + 5 min pre-training" in shown
     assert "Pre-training comes on top, once for all the runs that start from it." in shown
-    assert "shared by all runs that start from it: 5 min for DINO · tiny_resnet" in shown
     assert "tiny_resnet after 20 epochs of dino on 480 images" in shown
 
 

@@ -34,7 +34,9 @@ class CassConfig(MethodConfig):
     networks: ClassVar[dict[str, NetworkKind]] = {"cnn": "cnn", "vit": "transformer"}
     unlabelled: ClassVar[bool] = True
     pretrains: ClassVar[bool] = True
-    hint: ClassVar[str] = "set method.variance_weight=1, start from method.weights=imagenet, or lower optim.lr"
+    hints: ClassVar[tuple[str, ...]] = (
+        "set method.variance_weight=1", "start from method.weights=imagenet", "lower optim.lr",
+    )  # fmt: skip
     default_views: ClassVar[ViewSpec] = ViewSpec(
         translation=0.05, scale=(0.8, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02
     )

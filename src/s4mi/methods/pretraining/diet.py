@@ -37,7 +37,9 @@ class DietConfig(TuningConfig):
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
     pretrains: ClassVar[bool] = True
-    hint: ClassVar[str] = "lower optim.lr, train fewer blocks (method.tuned_blocks=1), or raise method.head_first"
+    hints: ClassVar[tuple[str, ...]] = (
+        "lower optim.lr", "train fewer blocks (method.tuned_blocks=1)", "raise method.head_first",
+    )  # fmt: skip
     default_optim: ClassVar[dict[str, Any]] = {"name": "adamw", "lr": 1e-5, "min_lr": 1e-6, "weight_decay": 0.05}
     default_views: ClassVar[ViewSpec] = ViewSpec(
         scale=(0.4, 1.0), aspect=(3 / 4, 4 / 3), brightness=0.3, contrast=0.3, saturation=0.2, hue=0.05, jitter=0.8,

@@ -42,9 +42,10 @@ class DinoConfig(MethodConfig):
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
     pretrains: ClassVar[bool] = True
-    hint: ClassVar[str] = (
-        "lower method.teacher_temperature or optim.lr, set method.batch_norm=true, or start from ImageNet weights"
-    )
+    hints: ClassVar[tuple[str, ...]] = (
+        "lower method.teacher_temperature or optim.lr", "set method.batch_norm=true",
+        "start from method.weights=imagenet",
+    )  # fmt: skip
     default_views: ClassVar[ViewSpec] = ViewSpec(
         scale=(0.4, 1.0), aspect=(3 / 4, 4 / 3), brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, jitter=0.8,
         grey=0.2, blur=0.55, blur_sigma=(0.1, 2.0), solarise=0.1,

@@ -28,9 +28,9 @@ class SimclrConfig(MethodConfig):
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
     pretrains: ClassVar[bool] = True
-    hint: ClassVar[str] = (
-        "raise batch_size, lower method.temperature or optim.lr, or start from method.weights=imagenet"
-    )
+    hints: ClassVar[tuple[str, ...]] = (
+        "raise batch_size", "lower method.temperature or optim.lr", "start from method.weights=imagenet",
+    )  # fmt: skip
     default_views: ClassVar[ViewSpec] = ViewSpec(
         scale=(0.08, 1.0), aspect=(3 / 4, 4 / 3), brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, jitter=0.8,
         grey=0.2, blur=0.5, blur_sigma=(0.1, 2.0),

@@ -32,7 +32,9 @@ class SimmimConfig(MethodConfig):
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
     unlabelled: ClassVar[bool] = True
     pretrains: ClassVar[bool] = True
-    hint: ClassVar[str] = "lower optim.lr, change method.masked, or start from method.weights=imagenet"
+    hints: ClassVar[tuple[str, ...]] = (
+        "lower optim.lr", "change method.masked", "start from method.weights=imagenet",
+    )  # fmt: skip
     default_views: ClassVar[ViewSpec] = ViewSpec(rotation=0, scale=(0.67, 1.0), aspect=(3 / 4, 4 / 3))
 
     name: Literal["simmim"] = "simmim"

@@ -72,10 +72,10 @@ class ClusteringConfig(ClusterConfig, PretrainedConfig, ABC):
     explicitly overrides the recipe.
     """
 
-    hint: ClassVar[str] = (
-        "start from pre-trained weights (method.pretrained=RUN of DINO or CASS, or method.weights), "
-        "lower optim.lr, or change method.clusters"
-    )
+    hints: ClassVar[tuple[str, ...]] = (
+        "start from pre-trained weights (method.pretrained=RUN of DINO or CASS, or method.weights)", "lower optim.lr",
+        "change method.clusters",
+    )  # fmt: skip
     default_views: ClassVar[ViewSpec] = ViewSpec(
         rotation=0.0, scale=(0.5, 1.0), aspect=(3 / 4, 4 / 3), brightness=0.3, contrast=0.3, saturation=0.3, hue=0.02,
         jitter=0.8,

@@ -10,7 +10,7 @@ from s4mi.reporting.figures.score_by_labels import caption, missing, score_by_la
 from s4mi.reporting.figures.svg import CaptionedFigure
 from s4mi.reporting.results.cards import TaskCard
 from s4mi.reporting.results.comparison import Comparison
-from s4mi.reporting.results.costs import cost_rows
+from s4mi.reporting.results.costs import BUSY_NOTE, cost_rows
 from s4mi.reporting.results.findings import rank
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import metric_of, percent
@@ -80,4 +80,4 @@ def _shared_cost(comparison: Comparison) -> str:
     for note, seconds in notes:
         times = {f"{duration(s)} for {row.technique.label}" for row, s in zip(rows, seconds, strict=True) if s}
         text += f" {note} {', '.join(sorted(times))}." if times else ""
-    return text
+    return f"{text} {BUSY_NOTE}" if any(row.busy for row in rows) else text

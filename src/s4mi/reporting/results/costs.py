@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from s4mi.formatting import duration
 from s4mi.records import Cost, RunRecord
+from s4mi.records.run import BUSY
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.fit_costs import STORED, encoding_seconds, short_duration, training_seconds
 from s4mi.reporting.results.scores import Metric
@@ -12,6 +13,11 @@ from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
 from s4mi.reporting.results.tables import LABELS, TECHNIQUE, LabelColumn, MeanScore, runs_by_cell, technique_cell
 
 NOT_MEASURED = "Energy was not measured: no readable processor or GPU energy counter on the machines of these runs."
+
+BUSY_NOTE = (
+    f"Busy machine: more than {BUSY:g} processes per core ran or waited, so that times are longer than those of the "
+    "run alone; do not compare them."
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,7 @@ class CostRow:
         feature_seconds: additional, once for all the runs fitted to the same features; 0 where the store had them
             before, None where nothing is fitted to stored features.
         energy_wh: None unless it was measured for every run. energy_of: the devices measured.
+        busy: other programs ran beside any of the runs.
     """
 
     technique: Technique
@@ -38,6 +45,7 @@ class CostRow:
     energy_of: str
     parameters: int
     devices: str
+    busy: bool = False
 
 
 def cost_rows(comparison: Comparison, metric: Metric) -> tuple[CostRow, ...]:
@@ -58,6 +66,7 @@ def cost_rows(comparison: Comparison, metric: Metric) -> tuple[CostRow, ...]:
             energy_of=", ".join(sorted({cost.energy_of for cost in costs} - {""})),
             parameters=max(cost.parameters for cost in costs),
             devices=", ".join(sorted({cost.device for cost in costs})),
+            busy=any(cost.busy for cost in costs),
         )
         rows.append(row)
     return tuple(rows)
@@ -76,6 +85,8 @@ def cost_table(comparison: Comparison, metric: Metric) -> Table:
         caption.append("Pre-training comes on top, once for all the runs that start from it.")
     if any(row.feature_seconds is not None for row in costs):
         caption.append("Computing stored features comes on top, once for all the runs that are fitted to them.")
+    if any(row.busy for row in costs):
+        caption.append(BUSY_NOTE)
     return Table(
         title="Cost",
         subject=comparison.title,
@@ -89,7 +100,7 @@ def _cells(row: CostRow, *, energy: bool) -> list[Cell | str]:
     details = [] if row.pretraining_seconds is None else [f"+ {duration(row.pretraining_seconds)} pre-training"]
     if row.feature_seconds is not None:
         details.append(f"+ {short_duration(row.feature_seconds)} features" if row.feature_seconds else STORED)
-    time = Cell(short_duration(row.seconds), details=tuple(details))
+    time = Cell(short_duration(row.seconds), details=tuple(details), badge="busy machine" if row.busy else "")
     cells: list[Cell | str] = [technique_cell(row.technique), row.column.title, row.score.cell, time]
     cells += [f"{row.images_per_second:.0f}", f"{row.peak_memory_mib:.0f}"]
     if energy:

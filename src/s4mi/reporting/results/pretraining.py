@@ -64,14 +64,21 @@ def _rows(run: PretrainingRun, name: str, signals: Sequence[str], *, knn: bool) 
 
 
 def collapses(runs: Sequence[PretrainingRun]) -> list[str]:
-    """One sentence on each run whose features collapsed."""
+    """One sentence on each technique whose features collapsed, with the first such run and the number of others."""
     names = names_of(runs)
-    return [
-        f"{names[run.directory]}, seed {run.record.seed}: after {run.record.epochs} epochs the features of {symptoms}. "
-        "They hardly differ between images, so fine-tuning from this run gains nothing."
-        for run in in_order(runs)
-        if (symptoms := collapsed(run.record.end.features))
-    ]
+    found: dict[tuple[str, str], list[tuple[PretrainingRun, str]]] = {}
+    for run in in_order(runs):
+        if symptoms := collapsed(run.record.end.features):
+            found.setdefault((run.record.method, run.record.backbone), []).append((run, symptoms))
+    sentences = []
+    for (run, symptoms), *others in found.values():
+        seeds = ", ".join(f"{other.record.seed}" for other, _ in others)
+        more = f" (as {plural(len(others), 'other run')}, seed {seeds})" if others else ""
+        sentences.append(
+            f"{names[run.directory]}, seed {run.record.seed}: after {run.record.epochs} epochs the features of "
+            f"{symptoms}{more}. They hardly differ between images, so fine-tuning from this gains nothing."
+        )
+    return sentences
 
 
 def health_by_epoch(run: PretrainingRun) -> list[tuple[int, FeatureHealth]]:
@@ -80,9 +87,13 @@ def health_by_epoch(run: PretrainingRun) -> list[tuple[int, FeatureHealth]]:
     return sorted({0: run.record.start, run.record.epochs: run.record.end, **measured}.items())
 
 
+SIGNALS = {"teacher_entropy": "evenness of the teacher's output"}
+"""Names of metrics of a method for readers who do not know it; 1: the same output for all images."""
+
+
 def signal_name(name: str) -> str:
-    """`teacher entropy` for `teacher_entropy`."""
-    return name.replace("_", " ")
+    """`evenness of the teacher's output` for `teacher_entropy`."""
+    return SIGNALS.get(name, name.replace("_", " "))
 
 
 def _identity(run: PretrainingRun) -> tuple[str, str, str, int]:

@@ -29,6 +29,7 @@ from s4mi.studies.ray.connect import (
     responds,
 )
 from s4mi.studies.ray.remote_worker import Message, RemoteWorker, StudyFolderMissing, StudyToken, WorkerHost
+from s4mi.studies.repeated_warnings import RepeatedWarnings
 from s4mi.studies.worker import AttemptResult, Job, JobStarted, WorkerWarning
 from s4mi.studies.worker_pool import POLL_INTERVAL, STOP_TIMEOUT, ProgressHandler, WorkerPool
 from s4mi.training.progress import Progress
@@ -94,13 +95,12 @@ class RayPool(WorkerPool):
         self._owns_connection = not ray.is_initialized()
         if self._owns_connection:
             connect(address)
-        self._head = head_endpoint(address)
-        self._last_response = time.monotonic()
+        self._head, self._last_response = head_endpoint(address), time.monotonic()
         self._has_gpus = any(host.get("GPU", 0) for host in host_resources())
         self._hosts_seen: list[dict[str, float]] = []
         self._workers: list[_Worker] = []
         self._ended: list[_EndedRun] = []
-        self._failed_starts = 0
+        self._failed_starts, self._warnings = 0, RepeatedWarnings()
         self._token = StudyToken(out.absolute() / TOKEN_NAME, secrets.token_hex(8))
         try:
             self._token.path.write_text(self._token.text, encoding="utf-8")
@@ -152,6 +152,7 @@ class RayPool(WorkerPool):
 
     def stop(self) -> None:
         workers, self._workers = self._workers, []
+        self._warnings.finish()
         try:
             busy = [worker for worker in workers if worker.planned is not None and worker.location is not None]
             with suppress(RayError, OSError):
@@ -212,8 +213,7 @@ class RayPool(WorkerPool):
             worker.poll()
 
     def _handle(self, worker: _Worker, message: Message) -> None:
-        planned, job = worker.planned, worker.job
-        if planned is None or job is None:
+        if (planned := worker.planned) is None or (job := worker.job) is None:
             return
         match message:
             case WorkerHost():
@@ -228,7 +228,7 @@ class RayPool(WorkerPool):
             case JobStarted():
                 worker.job_started = True
             case WorkerWarning():
-                log.warning("%s: %s", planned.name, message.text)
+                self._warnings.show(planned.name, message.text)
             case Progress():
                 self._on_progress(planned, message)
             case AttemptResult():
