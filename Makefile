@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format docs bench bench-quick clean
+.PHONY: help demo test test-all check format docs bench bench-quick simulate clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -44,6 +44,9 @@ bench: $(READY) ## time everything side by side with what a user would write ins
 
 bench-quick: $(READY) ## the same with small networks and few images, printed only
 	$(BIN)/python benchmarks/everything.py --quick
+
+simulate: $(READY) ## simulate the coverage of every interval and write docs/explanation/intervals.md (under ten minutes on two cores)
+	$(BIN)/python benchmarks/simulate_intervals.py
 
 clean: ## remove the environment and everything made by tools
 	rm -rf $(VENV) s4mi-demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -90,7 +90,7 @@ def _print(summary: "ExplainSummary") -> None:
 
     console = Console()
     synthetic = " (synthetic)" if summary.synthetic else ""
-    console.print(f"{summary.images} images{synthetic}, {summary.explained_class} class; ± is the 95 % interval\n")
+    console.print(f"{summary.images} images{synthetic}, {summary.explained_class} class; with 95 % intervals\n")
     for run, technique in dict.fromkeys((one.run, one.technique) for one in summary.maps):
         table = Table("map", "pointing game", "energy inside", "area", "randomised", box=None, pad_edge=False,
             title=f"{run}: {technique}", title_justify="left",
@@ -109,4 +109,4 @@ def _print(summary: "ExplainSummary") -> None:
 def _cell(mean: "MeanInterval | None") -> str:
     if mean is None:
         return "–"
-    return f"{mean.mean:.2f}" + ("" if mean.high is None else f" ± {mean.high - mean.mean:.2f}")
+    return f"{mean.mean:.2f}" + ("" if mean.high is None else f" ({mean.low:.2f}–{mean.high:.2f})")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from s4mi.data.formats.intensity import Pixels
+from s4mi.maths.bootstrap import patient_interval
 from s4mi.maths.saliency import area_share, energy_inside, mean_rank_correlation, pointing_game
 from s4mi.maths.stats import mean_interval
 from s4mi.records import IGNORE, Frozen
@@ -153,14 +154,20 @@ def write_scores(scores: Sequence[MapScores], path: Path) -> None:
 
 
 def _summary(run: str, technique: str, method: str, members: Sequence[MapScores], flaw: str) -> MapSummary:
-    def mean(get: Callable[[MapScores], float | None]) -> MeanInterval | None:
+    def mean(
+        get: Callable[[MapScores], float | None], limits: tuple[float, float] = (0.0, 1.0)
+    ) -> MeanInterval | None:
         values = [value for score in members if (value := get(score)) is not None]
         if not values:
             return None
-        interval = mean_interval(values)
+        if limits == (0.0, 1.0):  # shares of images, for which Student's interval is wrong
+            names = [str(n) for n in range(len(values))]
+            interval = patient_interval(values, names, rng=np.random.default_rng(0))
+        else:
+            interval = mean_interval(values, limits=limits)
         return MeanInterval(mean=interval.mean, low=interval.low, high=interval.high, n=interval.n)
 
-    randomised = mean(lambda score: score.randomised)
+    randomised = mean(lambda score: score.randomised, (-1.0, 1.0))
     return MapSummary(
         run=run,
         technique=technique,
@@ -169,7 +176,7 @@ def _summary(run: str, technique: str, method: str, members: Sequence[MapScores]
         pointing=mean(lambda score: score.mask.pointing),
         energy=mean(lambda score: score.mask.energy),
         area=mean(lambda score: score.mask.area),
-        energy_above_area=mean(_energy_above_area),
+        energy_above_area=mean(_energy_above_area, (-1.0, 1.0)),
         randomised=randomised,
         warning="; ".join(filter(None, (flaw, _weights_warning(randomised)))),
     )

@@ -17,6 +17,7 @@ patients, which also contains their interaction with the seeds (the pigeonhole b
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ Floats = NDArray[np.float64]
 Influence = Mapping[str, float]
 """By patient, what this patient adds to a score; the sum of the squares is the jackknife variance of the score."""
 FEW_PATIENTS = 20
+FEW_SEEDS = 5
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,17 @@ class CrossedMean:
         return min(total**2 / parts, float((self.seeds - 1) ** 2))
 
     def interval(self, *, level: float = 0.95) -> Interval:
-        """Student's interval of the mean; without a spread none. `n` is the number of seeds."""
+        """Student's interval of the mean; with one seed none. `n` is the number of seeds.
+
+        With fewer than `FEW_SEEDS` seeds or `FEW_PATIENTS` patients it covers more than its level, and says so.
+        """
         if self.seeds < 2:
             return Interval(self.mean, None, None, self.seeds)
         half = float(stdtrit(self.freedom, (1 + level) / 2)) * self.deviation
-        return Interval(self.mean, self.mean - half, self.mean + half, self.seeds)
+        few: Literal["", "seeds", "patients"] = "patients" if 0 < self.patients < FEW_PATIENTS else ""
+        if self.seeds < FEW_SEEDS:
+            few = "seeds"
+        return Interval(self.mean, self.mean - half, self.mean + half, self.seeds, few)
 
     @property
     def p(self) -> float | None:

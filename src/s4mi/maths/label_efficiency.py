@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 from s4mi.maths.bootstrap import redrawn_means
 
 NOT_REACHED = "not reached"
+FEWEST_SEEDS = 3
+"""Two seeds leave intervals that reach from nothing to everything, or too little by chance."""
+FEW_SEEDS = 5
+"""Below this, intervals are widened, because variances of so few seeds are often too small by chance."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class LabelEfficiency:
 
     Attributes:
         needed: number of labels, from the fit to the means; infinite if the target is not reached.
-        low: lower end of its interval, or None with one seed; the value `fewest` means that number or less.
+        low: lower end of its interval, or None with fewer than 3 seeds; the value `fewest` means that number or less.
         high: upper end, or None; infinite if the target is not reached in more redrawn fits than the tail may hold.
         never: share of redrawn fits that do not reach the target, or None.
         fewest: smallest number of labels tested. most: largest number tested. full: labels of the reference.
@@ -93,8 +97,9 @@ class LabelEfficiency:
         """The result in words, with its interval and n."""
         target = "full supervision (100 % of the labels)"
         if self.low is None or self.high is None:
-            return f"{self.technique}: labels needed for {target} not estimable ({self.n} seed; needs at least 2)."
-        evidence = f"{100 * self.level:g} % interval {self._interval}, n = {self.n} seeds"
+            return f"{self.technique}: labels needed for {target} not estimable ({self.n} seed{'' if self.n == 1 else 's'}; needs at least {FEWEST_SEEDS})."
+        few = ", few seeds" if self.n < FEW_SEEDS else ""
+        evidence = f"{100 * self.level:g} % interval {self._interval}, n = {self.n} seeds{few}"
         if self.saved is not None:
             reached = f"{self.technique} reaches {target} at {self._number(self.needed)} of {_whole(self.full)} labels"
             if math.isinf(self.high):
@@ -134,7 +139,8 @@ def label_efficiency(
     """Estimate the number of labels that a technique needs to reach the mean of `target`.
 
     The interval is made of percentiles over redrawn curves and targets, where a curve that never reaches its target
-    counts as infinitely many labels. If a point or the target has a single seed, there is no interval.
+    counts as infinitely many labels. If a point or the target has fewer than 3 seeds, there is no interval; with 3 or 4
+    its tails are half as large.
 
     Args:
         target: scores of the reference with all labels, by seed.
@@ -147,12 +153,13 @@ def label_efficiency(
     )
     n = min(points.n, len(target))
     low = high = never = None
-    if n > 1:
+    if n >= FEWEST_SEEDS:
+        tail = (1 - level) / 2 if n >= FEW_SEEDS else (1 - level) / 4
         means = redrawn_means([*points.scores, target], rng=rng, draws=draws)
         drawn = labels_reached(points.labels, monotone(means[:, :-1], points.weights), means[:, -1])
         # Interpolated quantiles of infinite values would be NaN.
-        low = float(np.quantile(drawn, (1 - level) / 2, method="lower"))
-        high = float(np.quantile(drawn, (1 + level) / 2, method="higher"))
+        low = float(np.quantile(drawn, tail, method="lower"))
+        high = float(np.quantile(drawn, 1 - tail, method="higher"))
         never = float(np.isinf(drawn).mean())
     return LabelEfficiency(
         technique=technique,

@@ -18,7 +18,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.maths.label_efficiency import labels_reached, monotone
+from s4mi.maths.label_efficiency import FEW_SEEDS, FEWEST_SEEDS, labels_reached, monotone
 from s4mi.maths.learning_curve import FEWEST_POINTS, FURTHEST, PowerCurves, fit_power_curves
 from s4mi.maths.stats import Interval
 
@@ -27,9 +27,6 @@ Refusal = Literal["seeds", "points", "falls", "misfit", "wide", "far", "never"]
 """Why labels needed are not told: too few seeds or numbers of labels, a curve that falls or that the power law does not
 fit, an interval wider than a factor of 10, more than 4 × the largest number of labels, a score above the asymptote."""
 
-FEWEST_SEEDS: Final = 3
-FEW_SEEDS: Final = 5
-"""Below this, intervals are widened."""
 WIDEST: Final = 10.0
 """Largest ratio of the ends of an interval."""
 MISFIT: Final = 0.1

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.maths.calibration import BINS, THRESHOLD
+from s4mi.maths.calibration import THRESHOLD, calibration_error
 from s4mi.records import IGNORE, ClassificationScores, ClassScores, ImageScores, SegmentationScores
 
 
@@ -38,7 +38,7 @@ def score_multiclass(
         balanced_accuracy=float(recall[present].mean()),
         auroc=_mean([scores.auroc for scores in per_class.values()]),
         average_precision=_mean([scores.average_precision for scores in per_class.values()]),
-        calibration_error=float(tm.multiclass_calibration_error(probabilities, truth, k, n_bins=BINS)),
+        calibration_error=_calibration_error(probabilities, truth, multilabel=False),
         majority_f1_macro=_f1_macro(
             _per_class(_one_hot(torch.full_like(truth, majority), k), None, _one_hot(truth, k), classes)
         ),
@@ -81,11 +81,17 @@ def score_multilabel(
         balanced_accuracy=_nanmean(((sensitivity + specificity) / 2).tolist()) or 0.0,
         auroc=_mean([scores.auroc for scores in per_class.values()]),
         average_precision=_mean([scores.average_precision for scores in per_class.values()]),
-        calibration_error=float(tm.binary_calibration_error(probabilities[known], labels[known], n_bins=BINS)),
+        calibration_error=_calibration_error(probabilities, labels, multilabel=True),
         majority_f1_macro=_f1_macro(_per_class(majority.long().expand_as(labels), None, labels, classes)),
         per_class=per_class,
         confusion=counts.tolist(),
     )
+
+
+def _calibration_error(probabilities: Tensor, truth: Tensor, *, multilabel: bool) -> float:
+    """As `calibration.json` has it: another library's bin edges, which differ in the last bit, give another number."""
+    arrays = probabilities.detach().cpu().float().numpy(), truth.cpu().numpy()
+    return calibration_error(*arrays, multilabel=multilabel)
 
 
 def _per_class(

@@ -5,7 +5,8 @@ import math
 from collections.abc import Sequence
 
 from s4mi.formatting import plural
-from s4mi.maths.label_forecast import FEW_SEEDS, FEWEST_SEEDS, MISFIT, Needed
+from s4mi.maths.label_efficiency import FEW_SEEDS, FEWEST_SEEDS
+from s4mi.maths.label_forecast import MISFIT, Needed
 from s4mi.maths.learning_curve import FEWEST_POINTS, FURTHEST
 from s4mi.reporting.results.label_curves import LabelCurveOf, sign_of
 from s4mi.reporting.results.scores import Metric

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 
 from s4mi.formatting import plural
-from s4mi.maths.label_efficiency import LabelCurve, LabelEfficiency, LabelPoints, label_curve, label_efficiency
+from s4mi.maths.label_efficiency import FEWEST_SEEDS, LabelCurve, LabelEfficiency, LabelPoints, label_curve, label_efficiency
 from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.scores import Metric, score_of
@@ -156,7 +156,7 @@ def labels_needed(reference: FullSupervision | None, curves: Sequence[TechniqueC
         return LabelsNeeded("unknown", "not estimable (no other technique was tested)")
     known = [one for one in estimates if one.low is not None and one.high is not None]
     if not known:
-        return LabelsNeeded("unknown", f"not estimable ({plural(estimates[0].n, 'seed')}; needs ≥ 2)")
+        return LabelsNeeded("unknown", f"not estimable ({plural(estimates[0].n, 'seed')}; needs ≥ {FEWEST_SEEDS})")
     saving = [one for one in known if one.saved and one.high is not None and math.isfinite(one.high)]
     if saving:
         best = min(saving, key=lambda one: one.needed)

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from s4mi.maths.label_forecast import FEW_SEEDS, Needed
+from s4mi.maths.label_efficiency import FEW_SEEDS
+from s4mi.maths.label_forecast import Needed
 from s4mi.maths.learning_curve import FURTHEST
 from s4mi.records import TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique
