@@ -64,7 +64,8 @@ def mask_frames(mask: Path, image: Path | None, segments: Sequence[str] = ()) ->
     """Yield the frames of a mask, in the orientation of `image` if it is given.
 
     Args:
-        segments: names of all segments of a data set, in the order of their values, for segmentations of 3D Slicer.
+        segments: names of all segments of a data set, in the order of their values, for segmentations of 3D Slicer, and
+            of DICOM where one image has several.
 
     Raises:
         ImageError: a file cannot be read, or the mask does not fit the image.
@@ -75,12 +76,12 @@ def mask_frames(mask: Path, image: Path | None, segments: Sequence[str] = ()) ->
     elif image is not None and placed:
         yield from _placed(mask, image)
     elif image is not None:
-        yield from frames_like(mask, image)
+        yield from frames_like(mask, image, segments)
     else:
         yield from read_frames(mask)
 
 
-def frames_like(mask: Path, image: Path) -> Iterator[Frame]:
+def frames_like(mask: Path, image: Path, segments: Sequence[str] = ()) -> Iterator[Frame]:
     """Yield the frames of a mask in the orientation of its image: by its NIfTI affine, or turned like its DICOM file.
 
     The pixels of a DICOM segmentation are those of the image as stored, which it refers to.
@@ -94,7 +95,7 @@ def frames_like(mask: Path, image: Path) -> Iterator[Frame]:
     turn = dicom.turn_of_file(image)
     frames: Iterable[Frame]
     if dicom.is_dicom(mask) and dicom_seg.is_seg(mask):
-        frames = dicom_seg.masks_of(mask, image)
+        frames = dicom_seg.masks_of(mask, image, segments)
     else:
         frames = [read_mask_frame(mask)] if read_header(mask).frames == 1 else read_frames(mask)
     for frame in frames:

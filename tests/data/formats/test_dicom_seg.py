@@ -18,7 +18,6 @@ from s4mi.data.sources.pairs import read_pairs
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.data.spec import MaskKey
-from s4mi.errors import S4miError
 from s4mi.inference.writers.mask_files import write_dicom_seg
 
 highdicom = pytest.importorskip("highdicom", reason="highdicom is in the extra `dicom`")
@@ -225,14 +224,6 @@ def test_a_segmentation_of_other_images_is_refused_and_not_read_as_empty(tmp_pat
     other = series(tmp_path / "two")[0]
     with pytest.raises(ImageError, match=r"is a DICOM segmentation of other images than '0\.dcm'"):
         list(masks_of(path, other))
-
-
-def test_two_segmentations_of_an_image_are_refused(tmp_path: Path) -> None:
-    images = series(tmp_path / "images")
-    for name in "ab":
-        seg(tmp_path / f"masks/{name}.dcm", images, truth(), "BINARY")
-    with pytest.raises(S4miError, match="5 images with several DICOM segmentations"):
-        write_import(read_pairs(tmp_path), tmp_path / "out", naming=DatasetNaming("x"))
 
 
 def test_overlapping_segments_are_refused(tmp_path: Path) -> None:

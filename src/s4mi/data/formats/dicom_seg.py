@@ -6,10 +6,10 @@ and segment of the image.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,10 +54,37 @@ def references(path: Path) -> list[str]:
         return [str(instance) for *_, instance in _read(path).get_source_image_uids()]
 
 
-def masks_of(path: Path, image: Path) -> Iterator[Frame]:
+class Segment(NamedTuple):
+    """Label of a segment as its author chose it, and the code of the kind of structure that it shows."""
+
+    label: str
+    code: str
+
+
+def segments_of(path: Path) -> dict[int, Segment]:
+    """Segments of a segmentation, by number.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    with image_errors(path):
+        segmentation = _read(path)
+        numbers = [int(number) for number in segmentation.segment_numbers if int(number)]
+        described = {number: segmentation.get_segment_description(number) for number in numbers}
+    return {
+        number: Segment(str(one.segment_label).strip(), f"{one.segmented_property_type.value}")
+        for number, one in described.items()
+    }
+
+
+def masks_of(path: Path, image: Path, names: Sequence[str] = ()) -> Iterator[Frame]:
     """Yield the mask (H, W) of each frame of the DICOM file `image`: segment numbers, 0 where there is none.
 
     A pixel of a FRACTIONAL segmentation belongs to its likeliest segment, if that is at least 0.5.
+
+    Args:
+        names: labels of the segments of a whole data set; the values are then their positions, counted from 1, and a
+            segmentation that does not refer to the image is empty, as it is one of several.
 
     Raises:
         ImageError: one of the files cannot be read, the segmentation does not refer to the image, or segments overlap.
@@ -68,9 +95,15 @@ def masks_of(path: Path, image: Path) -> Iterator[Frame]:
         uid, count = str(source.SOPInstanceUID), int(source.get("NumberOfFrames") or 1)
     with image_errors(path):
         segmentation = _read(path)
-        if uid not in {str(instance) for *_, instance in segmentation.get_source_image_uids()}:
+        frames: Iterator[Frame] = iter(())
+        if uid in {str(instance) for *_, instance in segmentation.get_source_image_uids()}:
+            frames = _frames(segmentation, uid, count, multi_frame="NumberOfFrames" in source)
+        elif not names:
             raise ImageError("bad-mask", f"is a DICOM segmentation of other images than {image.name!r} ({uid})")
-        yield from _frames(segmentation, uid, count, multi_frame="NumberOfFrames" in source)
+        else:
+            size = (int(source.Rows), int(source.Columns))
+            frames = (Frame(np.zeros(size, dtype=np.uint8)) for _ in range(count))
+        yield from _by_name(frames, segments_of(path), names) if names else frames
 
 
 def only_mask(path: Path) -> Frame:
@@ -92,12 +125,21 @@ def only_mask(path: Path) -> Frame:
         return next(_frames(segmentation, instances.pop(), 1, multi_frame=bool(frames)))
 
 
+def _by_name(frames: Iterator[Frame], segments: dict[int, Segment], names: Sequence[str]) -> Iterator[Frame]:
+    """Replace segment numbers by the positions of their labels among `names`, from 1."""
+    values = np.zeros(max(segments, default=0) + 1, dtype=np.uint8)
+    for number, segment in segments.items():
+        values[number] = names.index(segment.label) + 1
+    for frame in frames:
+        yield Frame(values[frame.values])
+
+
 def _read(path: Path) -> Any:
     state = path.stat()
     return _read_file(os.fspath(path), (state.st_size, state.st_mtime_ns))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _read_file(path: str, _stamp: tuple[int, int]) -> Any:
     """Read a segmentation, which may be that of a whole series; the stamp, of size and time, is part of the key."""
     highdicom = require_extra("highdicom", extra="dicom", purpose=f"{Path(path).name}: reading DICOM-SEG")

@@ -24,9 +24,10 @@ from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
 from s4mi.data.masks import as_viewers_show, mask_codes, mask_file_values, mask_frames
 from s4mi.data.parallel import in_parallel
 from s4mi.data.series import Limits, sample_values, series_limits
-from s4mi.data.sources.compose_masks import MaskRule, merge_layers, unite
+from s4mi.data.sources.compose_masks import MaskConflictError, MaskRule, merge_layers
 from s4mi.data.sources.resume import ImportJournal, key_of
 from s4mi.data.sources.types import EmbeddedImage, ProgressCallback
+from s4mi.data.sources.unite_segments import unite_masks
 from s4mi.data.spec import MaskKey
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
@@ -191,12 +192,16 @@ def _write_batch(batch: _Batch, *, intensity: Intensity, mask_rule: MaskRule) ->
             number, target = pending.pop(frame_number)
             try:
                 if batch.mask:
-                    mask = _united(batch, [mask_rule.apply(as_viewers_show(frame)) for frame in frames])
+                    shown = [mask_rule.apply(as_viewers_show(frame)) for frame in frames]
+                    mask = unite_masks(dict(zip((batch.file, *batch.others), shown, strict=True)), batch.segments)
                     codes.update(found := mask_codes(mask))
                     _write_png(target, _mask_values(mask, found))
                 else:
-                    shown = [intensity.show(frame, limits=one) for frame, one in zip(frames, limits, strict=True)]
-                    _write_png(target, shown[0] if len(shown) == 1 else _combined(shown))
+                    grey = [intensity.show(frame, limits=one) for frame, one in zip(frames, limits, strict=True)]
+                    _write_png(target, grey[0] if len(grey) == 1 else _combined(grey))
+            except MaskConflictError as error:
+                image = f" of {batch.like.name!r}" if batch.like else ""
+                raise S4miError(f"{batch.file.parent}: masks of frame {frame_number}{image}: {error}") from error
             except ImageError as error:
                 failed[str(number)] = f"frame {frame_number} {error}"
     except ImageError as error:
@@ -228,14 +233,9 @@ def _frames_of(file: Path, batch: _Batch) -> Iterator[Frame]:
     return mask_frames(file, batch.like, batch.segments) if batch.mask else read_frames(file)
 
 
-def _channels(batch: _Batch) -> Iterator[_Batch]:
-    """Yield the batch of each channel alone, as each has its own limits."""
-    for file in (batch.file, *batch.others):
-        yield replace(batch, file=file, others=())
-
-
-def _united(batch: _Batch, masks: Sequence[Frame]) -> Frame:
-    return masks[0] if len(masks) == 1 else unite(dict(zip((batch.file, *batch.others), masks, strict=True)))
+def _channels(batch: _Batch) -> list[_Batch]:
+    """Return the batch of each channel alone, as each has its own limits."""
+    return [replace(batch, file=file, others=()) for file in (batch.file, *batch.others)]
 
 
 def _combined(channels: Sequence[Pixels]) -> Pixels:

@@ -5,13 +5,14 @@ and training needs no reader for these formats.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from s4mi.data.files import read_header, stem_of, suffix_of
 from s4mi.data.formats import arrays, dicom, dicom_seg, nifti, nrrd, nrrd_seg, raster, tiff
 from s4mi.data.formats.axial import AS_STORED, Turn
+from s4mi.data.formats.dicom_seg import Segment
 from s4mi.data.formats.dicom_series import DicomSource, read_source
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.manifest import Row
@@ -19,6 +20,7 @@ from s4mi.data.mask_grid import affine_problem, is_placed, placement_problem
 from s4mi.data.parallel import in_parallel
 from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.sources.dicom_groups import dicom_findings, group_dicom
+from s4mi.data.sources.named_segments import named_segmentations
 from s4mi.data.sources.pseudonyms import pseudonym
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset, ProgressCallback
 from s4mi.data.spec import Finding, Severity
@@ -69,6 +71,7 @@ class _FileContents:
         turn: how its stored frames become axial slices of the convention.
         seg: whether it is a DICOM segmentation, whose masks are found by reference to the images.
         segments: names of the segments of a segmentation of 3D Slicer, empty for other files.
+        labelled: segments of a DICOM segmentation, by number.
         error: why it cannot be read, else empty.
     """
 
@@ -77,6 +80,7 @@ class _FileContents:
     turn: Turn = AS_STORED
     seg: bool = False
     segments: tuple[str, ...] = ()
+    labelled: Mapping[int, Segment] = field(default_factory=dict)
     error: str = ""
 
     @property
@@ -130,16 +134,23 @@ def expand(
             embedded.update(images)
     if (group := single_group(rows)) is not None:
         findings.append(Finding("one-patient", "warning", ".", None, single_group_message(rows, group)))
-    names = tuple(sorted({name for file in contents.values() for name in file.segments}))
+    named, label_findings = named_segmentations(
+        found, {path: file.labelled for path, file in contents.items() if file.seg and not file.error}
+    )
+    findings += label_findings
+    of_dicom = {segment.label for path in named for segment in contents[path].labelled.values()}
+    names = tuple(sorted(of_dicom | {name for file in contents.values() for name in file.segments}))
     if names:
-        embedded = {path: replace(image, segments=names) if _is_seg_nrrd(image, contents) else image
-                    for path, image in embedded.items()}  # fmt: skip
+        embedded = {
+            path: replace(image, segments=names) if image.file in named or _is_seg_nrrd(image, contents) else image
+            for path, image in embedded.items()
+        }
         others = {row.mask for row in rows if row.mask is not None} - {
             path for path, image in embedded.items() if image.segments
         }
         if others:
             message = (
-                "masks are segmentations of 3D Slicer, whose classes have names, and others, whose values have none; "
+                "masks are segmentations whose segments have names, and others, whose values have none; "
                 "import them separately"
             )
             file = _relative_name(min(others), found.folder)
@@ -156,9 +167,9 @@ def _may_hold_several(path: Path) -> bool:
 
 
 def _inspect(path: Path, *, keep_dicom: bool) -> _FileContents:
-    if dicom.is_dicom(path) and dicom_seg.is_seg(path):
-        return _FileContents(seg=True)
     try:
+        if dicom.is_dicom(path) and dicom_seg.is_seg(path):
+            return _FileContents(seg=True, labelled=dicom_seg.segments_of(path))
         if nrrd_seg.is_segmentation(path):
             number, height, width = nrrd_seg.slices_of(path)
             names = tuple(segment.name for segment in nrrd_seg.segments_of(path))

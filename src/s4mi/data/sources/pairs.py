@@ -142,12 +142,15 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: PairsO
         raise S4miError(
             f"{image_roots[0]}: no images with a matching name; check --images, --image-prefix and --image-suffix"
         )
-    referenced, named, findings = match_segmentations(images, masks)
-    matches = Matches(referenced, {}, findings)
-    if named or not referenced:
-        left = [image for image in images if image not in referenced]
+    matches, named = match_segmentations(images, masks)
+    if named or not matches.mask_of:
+        left = [image for image in images if image not in matches.mask_of]
         by_name = match(left, named, image_roots=image_roots, mask_roots=mask_roots, naming=options.naming)
-        matches = Matches({**referenced, **by_name.mask_of}, by_name.further, [*findings, *by_name.findings])
+        matches = Matches(
+            {**matches.mask_of, **by_name.mask_of},
+            {**matches.further, **by_name.further},
+            [*matches.findings, *by_name.findings],
+        )
     part_of: dict[Path, Part | None] = {image: part or _part_of(image, image_roots) for image in images}
     official = all(part_of.values()) and (part is not None or len(image_roots) == 1 or len(set(part_of.values())) > 1)
     rows = [

@@ -208,7 +208,7 @@ def _named_by_segments(found: FoundDataset, naming: DatasetNaming) -> DatasetNam
         return naming
     if naming.mask_values:
         raise S4miError(
-            f"{found.folder}: --mask-value does not apply to segmentations of 3D Slicer, whose segments have names "
+            f"{found.folder}: --mask-value does not apply to these segmentations, whose segments have names "
             f"({', '.join(found.segments)}); leave it out"
         )
     return replace(naming, mask_values={0: "background", **dict(enumerate(found.segments, start=1))})
