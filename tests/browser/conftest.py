@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s4mi.view.app import STATIC
+from s4mi.viewer.app import STATIC
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -115,7 +115,7 @@ def test_help_lists_the_keys_that_work_here(serve, tab, data: Path) -> None:
 def test_bundle_was_built_from_these_sources() -> None:
     import hashlib
 
-    from s4mi.view.app import STATIC
+    from s4mi.viewer.app import STATIC
 
     web = Path(__file__).parents[2] / "web"
     if not web.is_dir():
