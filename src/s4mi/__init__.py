@@ -7,6 +7,7 @@
     predictions = run.predict("images/")         # classes or masks, in memory
     predictions[0].overlay()                     # an image with its mask
     s4mi.report("runs")                          # a page on all runs, shown inline
+    s4mi.view("datasets/mine", run)              # look at images and masks, correct them, merge
 
 Names are imported when they are first used: `import s4mi` alone loads neither torch nor pydantic.
 """
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         SplitOutput,
         Study,
         SuggestOutput,
+        View,
         calibrate,
         check,
         draw,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
         split,
         suggest,
         train,
+        view,
     )
     from s4mi.config.methods import register
     from s4mi.errors import S4miError
@@ -73,6 +76,7 @@ __all__ = [
     "SplitOutput",
     "Study",
     "SuggestOutput",
+    "View",
     "__version__",
     "calibrate",
     "check",
@@ -90,6 +94,7 @@ __all__ = [
     "split",
     "suggest",
     "train",
+    "view",
 ]
 
 _ELSEWHERE = {"S4miError": "s4mi.errors", "register": "s4mi.config.methods"}

@@ -8,7 +8,7 @@ import numpy as np
 from s4mi.data.masks import read_mask
 
 
-def test_a_stroke_changes_exactly_the_pixels_sent(tab, data: Path) -> None:
+def test_a_stroke_changes_exactly_the_pixels_sent(tab, lesion_copy: Path) -> None:
     truth = read_mask(tab.space.row(3).mask, tab.space.manifest.spec.mask_values)
     patch = np.array([[1, 0, 1], [0, 1, 0]], dtype=np.uint8)
     tab.change("POST", 3, "strokes", patch, x=5, y=7)
@@ -18,7 +18,7 @@ def test_a_stroke_changes_exactly_the_pixels_sent(tab, data: Path) -> None:
     assert np.array_equal(tab.mask(3, "truth"), truth)
 
 
-def test_undo_and_redo_last_over_a_restart(tab, data: Path, open_tab: Callable) -> None:
+def test_undo_and_redo_last_over_a_restart(tab, lesion_copy: Path, open_tab: Callable) -> None:
     ones = np.ones((4, 4), dtype=np.uint8)
     tab.change("POST", 0, "start", {"from": "nothing"})
     tab.change("POST", 0, "strokes", ones, x=0, y=0)
@@ -26,7 +26,7 @@ def test_undo_and_redo_last_over_a_restart(tab, data: Path, open_tab: Callable) 
     both = tab.mask(0, "edited")
     tab.change("POST", 0, "undo")
     tab.space.close()
-    again = open_tab(data)
+    again = open_tab(lesion_copy)
     assert again.mask(0, "edited").sum() == 16
     assert again.get("images/0")["annotation"]["can_redo"]
     again.change("POST", 0, "redo")

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import TOKEN, Tab, png
 from s4mi.viewer.journal import FOLDER, NAME
 from s4mi.viewer.server import ServerOptions, ViewServer
 from s4mi.viewer.workspace import open_workspace
+from viewer_tab import TOKEN, Tab, png
 
 WRITE = {"X-S4MI": "1", "X-Client": "c-1"}
 MASK = {**WRITE, "Content-Type": "image/png"}
@@ -159,12 +159,12 @@ def test_the_token_becomes_a_cookie_that_scripts_and_other_pages_cannot_use(tab:
     assert "Set-Cookie" not in tab.client.get("/", params={"token": "wrong"}).headers
 
 
-def test_looking_only_changes_nothing(data: Path, open_tab: Callable[..., Tab]) -> None:
-    tab = open_tab(data, read_only=True)
+def test_looking_only_changes_nothing(lesion_copy: Path, open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab(lesion_copy, read_only=True)
     answer = tab.write("PUT", "images/0/labels", {"labels": ["nevus"]}, base_revision=0)
     assert answer.status_code == 403
     assert tab.write("POST", "merge", {"dry_run": False}).status_code == 403
-    assert not (data / FOLDER).exists()
+    assert not (lesion_copy / FOLDER).exists()
 
 
 RAW = {

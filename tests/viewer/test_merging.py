@@ -16,15 +16,15 @@ def merge(tab, **options: bool) -> dict:
     return answer.json()
 
 
-def test_the_next_version_has_the_painted_pixels_and_the_chosen_class(tab, data: Path) -> None:
+def test_the_next_version_has_the_painted_pixels_and_the_chosen_class(tab, lesion_copy: Path) -> None:
     patch = np.ones((6, 9), dtype=np.uint8)
     tab.change("POST", 4, "start", {"from": "nothing"})
     tab.change("POST", 4, "strokes", patch, x=20, y=11)
     tab.change("PUT", 6, "labels", {"labels": ["melanoma"]})
     painted = tab.mask(4, "edited")
-    before = load_version(data)
+    before = load_version(lesion_copy)
     result = merge(tab, replace=True)
-    after = load_version(data)
+    after = load_version(lesion_copy)
     assert result["version"] == after.version == 2
     assert np.array_equal(read_mask(after.rows[4].mask, after.spec.mask_values), painted)
     assert after.rows[6].labels == ("melanoma",)
@@ -33,15 +33,15 @@ def test_the_next_version_has_the_painted_pixels_and_the_chosen_class(tab, data:
     assert all(before.rows[n].labels == after.rows[n].labels for n in range(len(before.rows)) if n != 6)
 
 
-def test_after_a_merge_the_page_shows_the_new_version_and_the_journal_begins_anew(tab, data: Path) -> None:
+def test_after_a_merge_the_page_shows_the_new_version_and_the_journal_begins_anew(tab, lesion_copy: Path) -> None:
     tab.change("PUT", 6, "labels", {"labels": ["melanoma"]})
     merge(tab, replace=True)
     session = tab.get("session")
     assert session["dataset"]["version"] == 2
     assert session["changes"] == {"labels": 0, "masks": 0, "empty": 0, "skipped": 0}
     assert tab.get("images/6")["labels"] == ["melanoma"]
-    assert [entry["op"] for entry in read_journal(data / FOLDER / NAME).entries] == ["begin"]
-    assert (data / FOLDER / "merged-v2.jsonl").is_file()
+    assert [entry["op"] for entry in read_journal(lesion_copy / FOLDER / NAME).entries] == ["begin"]
+    assert (lesion_copy / FOLDER / "merged-v2.jsonl").is_file()
 
 
 def test_a_change_on_a_revision_before_the_merge_is_told_so(tab) -> None:
@@ -51,7 +51,7 @@ def test_a_change_on_a_revision_before_the_merge_is_told_so(tab) -> None:
     assert (answer.status_code, answer.json()["by"]) == (409, "merge")
 
 
-def test_existing_annotations_are_replaced_only_if_asked(tab, data: Path) -> None:
+def test_existing_annotations_are_replaced_only_if_asked(tab, lesion_copy: Path) -> None:
     labels = tab.get("images/6")["labels"]
     other = next(name for name in ("nevus", "melanoma") if name not in labels)
     tab.change("PUT", 6, "labels", {"labels": [other]})
@@ -59,24 +59,24 @@ def test_existing_annotations_are_replaced_only_if_asked(tab, data: Path) -> Non
     assert len(checked["errors"]) == 1
     refused = tab.write("POST", "merge", {"dry_run": False})
     assert refused.status_code == 422
-    assert str(data) not in refused.text
-    assert load_version(data).version == 1
+    assert str(lesion_copy) not in refused.text
+    assert load_version(lesion_copy).version == 1
 
 
-def test_empty_is_a_mask_and_skipped_images_wait_with_their_reason(tab, data: Path, open_tab: Callable) -> None:
+def test_empty_is_a_mask_and_skipped_images_wait_with_their_reason(tab, lesion_copy: Path, open_tab: Callable) -> None:
     tab.change("PUT", 1, "empty")
     tab.change("PUT", 2, "labels", {"labels": ["melanoma"]})
     tab.change("PUT", 2, "skip", {"reason": "blurred"})
     assert merge(tab, replace=True)["skipped"] == 1
-    after = load_version(data)
+    after = load_version(lesion_copy)
     assert not read_mask(after.rows[1].mask, after.spec.mask_values).any()
     assert tab.get("images/2")["annotation"]["skip"] == "blurred"
     tab.space.close()
-    again = open_tab(data).get("images/2")["annotation"]
+    again = open_tab(lesion_copy).get("images/2")["annotation"]
     assert (again["skip"], again["labels"]) == ("blurred", ["melanoma"])
 
 
-def test_a_mask_erased_to_nothing_is_not_merged_as_an_answer(tab, data: Path) -> None:
+def test_a_mask_erased_to_nothing_is_not_merged_as_an_answer(tab, lesion_copy: Path) -> None:
     tab.change("POST", 1, "start", {"from": "nothing"})
     result = merge(tab, replace=True)
     assert result["version"] == 1
@@ -85,21 +85,21 @@ def test_a_mask_erased_to_nothing_is_not_merged_as_an_answer(tab, data: Path) ->
 
 
 def test_a_merge_killed_before_its_journal_was_archived_is_finished_on_the_next_start(
-    tab, data: Path, open_tab: Callable
+    tab, lesion_copy: Path, open_tab: Callable
 ) -> None:
     tab.change("PUT", 6, "labels", {"labels": ["melanoma"]})
-    journal = data / FOLDER / NAME
+    journal = lesion_copy / FOLDER / NAME
     merge(tab, replace=True)
     tab.space.close()
-    killed = (data / FOLDER / "merged-v2.jsonl").read_bytes()  # as it was when the version was written
+    killed = (lesion_copy / FOLDER / "merged-v2.jsonl").read_bytes()  # as it was when the version was written
     journal.write_bytes(killed)
-    again = open_tab(data)
+    again = open_tab(lesion_copy)
     assert again.get("session")["changes"]["labels"] == 0
     assert again.get("session")["dataset"]["version"] == 2
 
 
-def test_a_journal_whose_merge_was_not_written_keeps_everything(tab, data: Path, open_tab: Callable) -> None:
+def test_a_journal_whose_merge_was_not_written_keeps_everything(tab, lesion_copy: Path, open_tab: Callable) -> None:
     tab.change("PUT", 6, "labels", {"labels": ["melanoma"]})
     tab.space.annotations.note("merging", version=1)
     tab.space.close()
-    assert open_tab(data).get("session")["changes"]["labels"] == 1
+    assert open_tab(lesion_copy).get("session")["changes"]["labels"] == 1

@@ -16,7 +16,7 @@ from s4mi.api.splits import SplitOutput, split
 from s4mi.api.studies import Study, run_study
 from s4mi.api.suggestions import SuggestOutput, suggest
 from s4mi.api.training import train
-from s4mi.api.view import open_view
+from s4mi.api.viewing import View, view
 
 __all__ = [
     "CalibrationOutput",
@@ -36,6 +36,7 @@ __all__ = [
     "SplitOutput",
     "Study",
     "SuggestOutput",
+    "View",
     "calibrate",
     "check",
     "draw",
@@ -44,7 +45,6 @@ __all__ = [
     "explain",
     "export",
     "load",
-    "open_view",
     "overlay",
     "predict",
     "report",
@@ -52,4 +52,5 @@ __all__ = [
     "split",
     "suggest",
     "train",
+    "view",
 ]

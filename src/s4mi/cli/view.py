@@ -13,6 +13,9 @@ def view(
     study: Path | None = typer.Option(
         None, "--study", help="Folder of a study to follow while it runs; its finished runs are shown too."
     ),
+    ranking: Path | None = typer.Option(
+        None, "--next", metavar="TABLE", help="Table of s4mi suggest: the images to annotate next, in its order."
+    ),
     host: str = typer.Option(
         "127.0.0.1", "--host", help="Address to listen at; any other than this machine's own is open to the network."
     ),
@@ -32,12 +35,12 @@ def view(
 
     Everything stays on this machine. Press Ctrl-C to stop; corrections are kept until they are merged or taken back.
     """
-    from s4mi import api
+    from s4mi.api.viewing import open_view
     from s4mi.cli.console import print_line, setup_logging
 
     setup_logging(facts=False)
     _log_lines()
-    server = api.open_view(dataset, run=runs, study=study, host=host, port=port, read_only=read_only)
+    server = open_view(dataset, run=runs, study=study, host=host, port=port, read_only=read_only, ranking=ranking)
 
     def started() -> None:
         print_line(server.url)

@@ -1,5 +1,6 @@
 """The application: routes, and what they share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from s4mi.viewer import annotate, browse, live
+from s4mi.viewer import annotate, browse, label_studio, live
 from s4mi.viewer.describe import annotation_json
 from s4mi.viewer.findings import Findings, findings
 from s4mi.viewer.guard import Access, Guard
@@ -21,6 +22,7 @@ from s4mi.viewer.predictions import post_predict
 from s4mi.viewer.requests import json_body
 from s4mi.viewer.respond import error_response, in_thread, raw_body, with_body
 from s4mi.viewer.study import LiveStudy
+from s4mi.viewer.suggesting import Suggesting, post_suggest
 from s4mi.viewer.workspace import Workspace
 
 STATIC = Path(__file__).parent / "static"
@@ -38,6 +40,7 @@ def make_app(space: Workspace, access: Access, *, study: LiveStudy | None = None
     )
     app.state.space, app.state.study = space, study
     app.state.findings, app.state.predicting = Findings(space), Predicting(space)
+    app.state.finders, app.state.suggesting = {}, Suggesting(space)
     app.state.annotation, app.state.merger = annotation_json, Merger(space)
     return app
 
@@ -58,6 +61,7 @@ def _routes() -> list[Route | Mount]:
         ("POST", f"{image}/redo"): annotate.post_redo, ("POST", f"{image}/start"): annotate.post_start,
         ("POST", f"{image}/open"): annotate.post_open, ("POST", "/api/predict"): post_predict,
         ("POST", "/api/merge"): post_merge,
+        ("POST", "/api/suggest"): post_suggest,
     }  # fmt: skip
     return [
         Route("/", _index, methods=["GET"]),
@@ -66,9 +70,20 @@ def _routes() -> list[Route | Mount]:
         Route(f"{image}/mask", with_body(raw_body, annotate.put_mask), methods=["PUT"]),
         Route(f"{image}/strokes", with_body(raw_body, annotate.post_stroke), methods=["POST"]),
         Route(f"{image}/annotation", in_thread(annotate.delete_annotation), methods=["DELETE"]),
+        *_label_studio_routes(),
         Route("/api/events", _events, methods=["GET"]),
         *([Mount("/assets", _Assets(directory=STATIC / "assets"))] if (STATIC / "assets").is_dir() else []),
     ]
+
+
+def _label_studio_routes() -> Iterator[Route]:
+    reads = {"health": label_studio.health, "versions": label_studio.versions}
+    writes = {"setup": label_studio.setup, "predict": label_studio.predict, "webhook": label_studio.webhook}
+    for home in ("/label-studio", "/label-studio/{run}"):
+        for name, reader in reads.items():
+            yield Route(f"{home}/{name}", in_thread(reader), methods=["GET"])
+        for name, writer in writes.items():
+            yield Route(f"{home}/{name}", with_body(json_body, writer), methods=["POST"])
 
 
 class _Assets(StaticFiles):

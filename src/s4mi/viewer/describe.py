@@ -24,7 +24,8 @@ def item_of(space: Workspace, n: int, run: "ViewRun | None", deadline: float | N
         "n": n, "name": columns.names[n], "part": columns.part(n), "labels": list(labels or ()),
         "labelled": labels is not None, "annotated": bool(columns.annotated[n]), "mask": bool(columns.masked[n]),
         "prediction": None if run is None else run.summary(n), "group": columns.group(n),
-        "rank": int(space.ranks[n]) or None, "changed": now.changed, "answer": answer_json(now) if now.changed else None,
+        "rank": int(space.ranks[n]) or None, "changed": now.changed,
+        "answer": answer_json(now) if now.changed else None,
         "skipped": now.skip is not None,
         "duplicates": len(space.duplicates.get(n, ())), "width": width, "height": height,
     }  # fmt: skip

@@ -86,16 +86,20 @@ class Guard:
         if entered is not None:
             await respond(send, scope, 303, "", headers=entered)
             return
-        if scope["path"].startswith(("/api/", "/label-studio/")) and not self.authorised(headers):
-            asks = {"WWW-Authenticate": 'Basic realm="s4mi"'} if scope["path"].startswith("/label-studio/") else {}
+        is_backend = scope["path"].startswith("/label-studio/")
+        if (scope["path"].startswith("/api/") or is_backend) and not self.authorised(headers, cookies=not is_backend):
+            asks = {"WWW-Authenticate": 'Basic realm="s4mi"'} if is_backend else {}
             wrong = "token: missing or wrong; open the address that s4mi view printed"
             await respond(send, scope, 401, wrong, headers=asks)
             return
         await self._app(scope, _limited(receive, limit_of(scope, headers)), send)
 
-    def authorised(self, headers: Headers) -> bool:
-        """Whether the request carries the token: in the cookie, as a bearer, or as the password of basic auth."""
-        return any(self._is_token(given) for given in _tokens(headers, self._access.cookie))
+    def authorised(self, headers: Headers, *, cookies: bool) -> bool:
+        """Whether the request carries the token: as a bearer, as the password of basic auth or, if so, in the cookie.
+
+        A browser sends cookies unasked, so that a path without the header of writes takes none.
+        """
+        return any(self._is_token(given) for given in _tokens(headers, self._access.cookie if cookies else ""))
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self._access.token.encode())
@@ -205,8 +209,13 @@ def log_refusal(scope: Scope, status: int) -> None:
     log.warning("refused %d %s %s from %s%s", status, method, path, client, reason)
 
 
+def script_text(text: str) -> str:
+    """Return a text as a literal inside a script of a page."""
+    return json.dumps(text).replace("<", "\\u003c").replace("{", "\\u007b").replace("}", "\\u007d")
+
+
 def _tokens(headers: Headers, cookie: str) -> Iterable[str]:
-    for header in headers.getlist("cookie"):
+    for header in headers.getlist("cookie") if cookie else ():
         try:
             jar = SimpleCookie(header)
         except CookieError:

@@ -3,7 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +42,7 @@ class Predicting:
         self._predictors: dict[str, Predictor] = {}
         self._errors: dict[str, str] = {}
         self._changed, self._stopped = Condition(), False
+        self._model_lock = Lock()
         self._thread: Thread | None = None
 
     def ask(self, run: ViewRun, numbers: Iterable[int], *, first: bool = False) -> int:
@@ -128,15 +129,19 @@ class Predicting:
 
     def _predictor(self, run: ViewRun) -> "Predictor":
         """Load a run, and check that it fits the data set."""
-        if run.key not in self._predictors:
-            from s4mi.active_learning.candidates import check_compatible
-            from s4mi.inference.load import load_models
-            from s4mi.inference.predictor import Predictor
+        with self._model_lock:
+            if run.key not in self._predictors:
+                self._predictors[run.key] = self._load(run)
+            return self._predictors[run.key]
 
-            predictor = Predictor(load_models(run.source.path).models)
-            check_compatible(predictor.info, self._space.manifest)
-            self._predictors[run.key] = predictor
-        return self._predictors[run.key]
+    def _load(self, run: ViewRun) -> "Predictor":
+        from s4mi.active_learning.candidates import check_compatible
+        from s4mi.inference.load import load_models
+        from s4mi.inference.predictor import Predictor
+
+        predictor = Predictor(load_models(run.source.path).models)
+        check_compatible(predictor.info, self._space.manifest)
+        return predictor
 
     def _predictions(self, run: ViewRun, numbers: Sequence[int]) -> Iterator[tuple[int, ImagePrediction]]:
         """Predict images and keep the predictions; unreadable images are left out.
@@ -156,7 +161,9 @@ class Predicting:
         def process(decoded: "DecodedImage", predictions: "Iterator[Probabilities]") -> ImagePrediction:
             return self._prediction(predictor, rows[decoded.image.name], next(predictions))
 
-        for image, result in prediction_stream(images, predictor, process, KeepOptions()):
+        with self._model_lock:
+            predicted = list(prediction_stream(images, predictor, process, KeepOptions()))
+        for image, result in predicted:
             n = int(image.name)
             if isinstance(result, Unreadable):
                 log.warning("image %r cannot be predicted: %s", rows[image.name].id, result.message)

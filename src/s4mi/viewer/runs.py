@@ -46,12 +46,13 @@ class ViewRun:
     """A run and its predictions for the images of a data set.
 
     Attributes:
-        key: its name in requests.
+        key: its name in requests. identity: hash of the run and the data set.
     """
 
     def __init__(self, key: str, source: RunSource, manifest: Manifest) -> None:
         self.key, self.source = key, source
-        self._store = PredictionStore(default_cache() / "view" / f"{_identity(source.path, manifest.folder)}.sqlite")
+        self.identity = _identity(source.path, manifest.folder)
+        self._store = PredictionStore(default_cache() / "view" / f"{self.identity}.sqlite")
         self._lock, self._explain_lock = Lock(), Lock()
         self._explainer: Any = None
         self._reset(len(manifest.rows))
@@ -91,7 +92,7 @@ class ViewRun:
 
     def describe_image(self, n: int, row: Row) -> dict[str, Any] | None:
         """Everything about its prediction of an image, None if it has none."""
-        one = self._read(row)
+        one = self.stored(row)
         if one is None:
             summary = self.summary(n)
             return None if summary is None else {
@@ -112,12 +113,12 @@ class ViewRun:
 
     def mask(self, row: Row) -> Pixels | None:
         """The predicted mask of an image, (H, W) class indices, None if it has none."""
-        one = self._read(row)
+        one = self.stored(row)
         return None if one is None else one.mask
 
     def doubt_map(self, row: Row) -> Pixels | None:
         """Doubt in each pixel of an image, (H, W) of 0..255, None if unknown."""
-        one = self._read(row)
+        one = self.stored(row)
         return None if one is None else one.doubt_map
 
     def saliency(self, pixels: Pixels) -> Pixels:
@@ -129,15 +130,19 @@ class ViewRun:
         if not self.explainable:
             raise RequestError(404, f"{self.source.name}: a segmenter is explained by its masks; show these")
         with self._explain_lock:
-            if self._explainer is None:
-                from s4mi.inference.saliency_maps import Explainer
-
-                name = self.source.name
-                self._explainer = Explainer(self.source.path, name=name, methods=("grad_cam",), sanity=False, seed=0)
-            if reason := self._explainer.coarse("grad_cam"):
+            try:
+                explainer = self._explainer = self._explainer or self._load_explainer()
+            except S4miError as error:
+                raise RequestError(404, f"{self.source.name}: no saliency maps: {error}") from error
+            if reason := explainer.coarse("grad_cam"):
                 raise RequestError(404, f"{self.source.name}: {reason}")
-            found = self._explainer.explain(pixels, None).maps["grad_cam"]
+            found = explainer.explain(pixels, None).maps["grad_cam"]
         return np.asarray(np.rint(found * 255), dtype=np.uint8)
+
+    def _load_explainer(self) -> Any:
+        from s4mi.inference.saliency_maps import Explainer
+
+        return Explainer(self.source.path, name=self.source.name, methods=("grad_cam",), sanity=False, seed=0)
 
     def keep(self, n: int, row: Row, one: ImagePrediction) -> None:
         """Keep the prediction of an image."""
@@ -149,7 +154,8 @@ class ViewRun:
         self._reset(len(manifest.rows))
         self._load(manifest)
 
-    def _read(self, row: Row) -> ImagePrediction | None:
+    def stored(self, row: Row) -> ImagePrediction | None:
+        """The kept prediction of an image, None if there is none of its file as it is now."""
         return self._store.read(row.id, stamp_of(row.image))
 
     def _reset(self, count: int) -> None:

@@ -16,6 +16,7 @@ from s4mi.viewer.guard import LOOPBACK, Access
 from s4mi.viewer.live import StudyWatch
 from s4mi.viewer.run_list import open_runs
 from s4mi.viewer.study import LiveStudy
+from s4mi.viewer.suggesting import read_ranks
 from s4mi.viewer.workspace import Workspace, open_workspace
 
 log = logging.getLogger("s4mi.viewer")
@@ -31,6 +32,7 @@ class ServerOptions:
 
     Attributes:
         dataset: folder of the data set. runs: folders of runs, or exported models. study: folder of a study.
+        ranking: table of `s4mi suggest` with the images to annotate next.
         host: name or address to listen at. port: port, 0 for any that is free, None for the first that is free.
         framed: whether pages on this machine, such as a notebook, may show the page in a frame.
     """
@@ -42,6 +44,7 @@ class ServerOptions:
     port: int | None = None
     read_only: bool = False
     framed: bool = False
+    ranking: Path | None = None
 
 
 class ViewServer:
@@ -60,6 +63,8 @@ class ViewServer:
         self.space: Workspace = open_workspace(options.dataset, read_only=options.read_only)
         try:
             open_runs(self.space, options.runs, options.study)
+            if options.ranking is not None:
+                read_ranks(self.space, options.ranking)
             study = None if options.study is None else LiveStudy(options.study)
             self._socket = _listen(options.host, options.port)
         except BaseException:
@@ -78,6 +83,7 @@ class ViewServer:
             timeout_graceful_shutdown=STOP_SECONDS, h11_max_incomplete_event_size=64 << 10, lifespan="off",
         ))  # fmt: skip
         self._thread: threading.Thread | None = None
+        self._released = False
         self._watch = None if study is None else StudyWatch(study, self.space.events)
 
     def run(self, started: Callable[[], None] = lambda: None) -> None:
@@ -104,6 +110,11 @@ class ViewServer:
         self._thread.start()
         ready.wait()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it answers no more."""
+        return self._released
+
     def close(self) -> None:
         """Stop answering and let others open the data set."""
         self._server.should_exit = True
@@ -117,6 +128,7 @@ class ViewServer:
         await self._server.serve(sockets=[self._socket])
 
     def _release(self) -> None:
+        self._released = True
         if self._watch is not None:
             self._watch.stop()
         self.app.state.findings.stop()

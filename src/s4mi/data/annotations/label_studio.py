@@ -85,7 +85,7 @@ def write_label_studio(
     """
     tasks = []
     for proposal, address in zip(proposals, _addresses(proposals, root), strict=True):
-        result = [*_choices(proposal), *_region_results(proposal, rle=rle)]
+        result = results_of(proposal, rle=rle)
         tasks.append(
             {
                 # URL of local files in Label Studio, see its documentation on local storage.
@@ -99,17 +99,26 @@ def write_label_studio(
     return interface
 
 
+def results_of(proposal: PreAnnotation, *, rle: bool) -> list[dict[str, Any]]:
+    """Return the results of a prediction: choices of the control `class`, regions of `polygon` and `brush`.
+
+    Args:
+        rle: brush strokes for all regions, instead of only for those with holes.
+    """
+    return [*_choices(proposal), *_region_results(proposal, rle=rle)]
+
+
 def _annotation(data: Mapping[str, Any], result: Sequence[Any], location: str) -> Annotation:
     found = read_results(result, location)
     chosen = found.labels
     return Annotation(
-        _image_names(data), location, size=found.size, ignored=tuple(found.ignored),
+        image_names(data), location, size=found.size, ignored=tuple(found.ignored),
         labels=None if chosen is None else tuple(name for name in dict.fromkeys(chosen) if name != NO_CLASS),
         regions=tuple(found.regions) if found.regions or chosen is None else None,
     )  # fmt: skip
 
 
-def _image_names(data: Mapping[str, Any]) -> tuple[str, ...]:
+def image_names(data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the possible names of an image: the id that s4mi wrote into the task, or names derived from its URL."""
     names = [str(data["id"])] if data.get("id") not in (None, "") else []
     for key in ("image", "img", "photo", "picture"):

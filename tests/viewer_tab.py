@@ -69,9 +69,9 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 @pytest.fixture
-def data(lesions: Path, tmp_path: Path) -> Path:
+def lesion_copy(lesions: Path, tmp_path: Path) -> Path:
     """A copy of the drawn lesions that may be annotated."""
-    return Path(shutil.copytree(lesions, tmp_path / "data"))
+    return Path(shutil.copytree(lesions, tmp_path / "lesions"))
 
 
 @pytest.fixture
@@ -91,6 +91,6 @@ def open_tab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
 
 
 @pytest.fixture
-def tab(data: Path, open_tab: Callable[..., Tab]) -> Tab:
+def tab(lesion_copy: Path, open_tab: Callable[..., Tab]) -> Tab:
     """A tab on the drawn lesions."""
-    return open_tab(data)
+    return open_tab(lesion_copy)
