@@ -34,8 +34,7 @@ def test_merged_answers_are_the_next_version_and_train_the_next_run(
 ) -> None:
     truth = [row.labels for row in load_manifest(lesion_copy).rows]
     unlabel(lesion_copy, ANSWERED)
-    config = quick(lesion_copy, TRANSFER, epochs=1)
-    before = train(config, tmp_path / "before").labels.train_labelled
+    before = train(quick(lesion_copy, TRANSFER, epochs=1), tmp_path / "before").labels.train_labelled
     served = serve_page(lesion_copy)
     page = open_page(served, "#/image/0")
     classes = page.request.get(f"{served.address}api/session").json()["dataset"]["classes"]
@@ -55,7 +54,7 @@ def test_merged_answers_are_the_next_version_and_train_the_next_run(
     assert page.locator(".badge").is_hidden()
     served.stop()
     assert [row.labels for row in load_version(lesion_copy).rows] == truth
-    after = train(config, tmp_path / "after").labels.train_labelled
+    after = train(quick(lesion_copy, TRANSFER, epochs=1), tmp_path / "after").labels.train_labelled
     assert after > before
 
 

@@ -6,7 +6,7 @@ import { drawThumbMask } from "./thumb_mask";
 import type { Cell } from "./virtual";
 
 /** A thumbnail is asked for only where the scrolling rests this long (ms). */
-const REST = 60;
+const REST = 30;
 
 export interface CellSource {
   at(index: number): Item | undefined;
