@@ -52,7 +52,7 @@ export default defineConfig({
   root: here,
   base: "./",
   build: {
-    outDir: "../src/s4mi/view/static",
+    outDir: "../src/s4mi/viewer/static",
     emptyOutDir: true,
     target: "es2022",
     assetsInlineLimit: 0,

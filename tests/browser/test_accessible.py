@@ -17,11 +17,11 @@ SCREENS = {
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_axe_finds_no_serious_fault(serve, tab, data: Path, width: int, dark: bool) -> None:
+def test_axe_finds_no_serious_fault(serve_page, open_page, lesion_copy: Path, width: int, dark: bool) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core is not installed: cd web && npm ci")
-    served = serve(data)
-    page = tab(served, width=width, dark=dark, bypass_csp=True)
+    served = serve_page(lesion_copy)
+    page = open_page(served, width=width, dark=dark, bypass_csp=True)
     page.request.put(
         f"{served.address}api/images/3/labels?base_revision=0",
         data={"labels": ["nevus"]},

@@ -21,10 +21,10 @@ def unlabel(folder: Path, first: int) -> None:
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
 
 
-def test_twenty_images_are_classified_by_one_key_each(serve, tab, data: Path) -> None:
-    unlabel(data, 25)
-    served = serve(data)
-    page = tab(served)
+def test_twenty_images_are_classified_by_one_key_each(serve_page, open_page, lesion_copy: Path) -> None:
+    unlabel(lesion_copy, 25)
+    served = serve_page(lesion_copy)
+    page = open_page(served)
     page.wait_for_selector(".cell a[data-n='0']")
     page.keyboard.press("Home")
     page.keyboard.press("Enter")
@@ -39,9 +39,9 @@ def test_twenty_images_are_classified_by_one_key_each(serve, tab, data: Path) ->
     assert page.locator(".badge").inner_text().startswith("20")
 
 
-def test_class_key_is_undone_and_redone_after_a_reload(serve, tab, data: Path) -> None:
-    served = serve(data)
-    page = tab(served, "#/image/0")
+def test_class_key_is_undone_and_redone_after_a_reload(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served, "#/image/0")
     page.wait_for_selector("button[aria-pressed=true]:has-text('nevus'), button[aria-pressed=true]:has-text('mel')")
     page.get_by_label("next image after an answer").uncheck()
     page.locator("h1").click()
@@ -56,9 +56,9 @@ def test_class_key_is_undone_and_redone_after_a_reload(serve, tab, data: Path) -
     page.wait_for_selector(".labels [aria-pressed=true]:has-text('seborrheic_keratosis')")
 
 
-def test_skip_has_a_reason(serve, tab, data: Path) -> None:
-    served = serve(data)
-    page = tab(served, "#/image/2")
+def test_skip_has_a_reason(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served, "#/image/2")
     page.wait_for_selector(".stage")
     page.keyboard.press("s")
     page.keyboard.type("blurred")
@@ -68,11 +68,11 @@ def test_skip_has_a_reason(serve, tab, data: Path) -> None:
     assert [(one["n"], one["what"], one["reason"]) for one in changes["images"]] == [(2, "skip", "blurred")]
 
 
-def test_several_labels_of_an_image(serve, tab, cells: Path, tmp_path: Path) -> None:
+def test_several_labels_of_an_image(serve_page, open_page, cells: Path, tmp_path: Path) -> None:
     import shutil
 
-    served = serve(Path(shutil.copytree(cells, tmp_path / "cells")))
-    page = tab(served, "#/image/1")
+    served = serve_page(Path(shutil.copytree(cells, tmp_path / "cells")))
+    page = open_page(served, "#/image/1")
     page.wait_for_selector(".stage")
     page.keyboard.press("0")
     saved(page)

@@ -10,8 +10,8 @@ from s4mi.data.sources.synthetic import write_synthetic
 pytestmark = pytest.mark.browser
 
 
-def test_filters_and_sorting_give_the_images_they_name(serve, tab, data: Path) -> None:
-    page = tab(serve(data))
+def test_filters_and_sorting_give_the_images_they_name(serve_page, open_page, lesion_copy: Path) -> None:
+    page = open_page(serve_page(lesion_copy))
     page.wait_for_selector(".count:text-is('60 images')")
     page.select_option("select[name=label]", "melanoma")
     page.wait_for_selector("select[name=label] option:checked:has-text('melanoma (')", state="attached")
@@ -32,8 +32,8 @@ def test_filters_and_sorting_give_the_images_they_name(serve, tab, data: Path) -
     assert "sort=group" in page.url
 
 
-def test_arrow_keys_reach_every_image_and_enter_opens_it(serve, tab, data: Path) -> None:
-    page = tab(serve(data))
+def test_arrow_keys_reach_every_image_and_enter_opens_it(serve_page, open_page, lesion_copy: Path) -> None:
+    page = open_page(serve_page(lesion_copy))
     page.wait_for_selector(".cell a[data-n='0']")
     for key in ("Home", "ArrowRight", "ArrowRight"):
         page.keyboard.press(key)
@@ -47,11 +47,11 @@ def test_arrow_keys_reach_every_image_and_enter_opens_it(serve, tab, data: Path)
     page.wait_for_selector(".cells")
 
 
-def test_only_cells_on_the_screen_are_in_the_document(serve, tab, tmp_path: Path) -> None:
+def test_only_cells_on_the_screen_are_in_the_document(serve_page, open_page, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     write_synthetic("lesions", folder, count=40, size=32, seed=1)
     many_rows(folder, 3000)
-    page = tab(serve(folder))
+    page = open_page(serve_page(folder))
     page.wait_for_selector(".count:text-is('3,000 images')")
     for part in (0.1, 0.5, 0.9, 0.3, 1.0):
         page.evaluate(f"(s => s.scrollTop = {part} * s.scrollHeight)(document.querySelector('.scroller'))")
@@ -82,9 +82,9 @@ def many_rows(folder: Path, count: int) -> None:
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
 
 
-def test_layers_follow_their_keys_and_sliders(serve, tab, data: Path) -> None:
-    served = serve(data)
-    page = tab(served)
+def test_layers_follow_their_keys_and_sliders(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served)
     open_image(page, served.address, 3)
     layer = page.locator("canvas[data-layer=annotation]")
     assert layer.is_visible()
@@ -100,9 +100,9 @@ def test_layers_follow_their_keys_and_sliders(serve, tab, data: Path) -> None:
     assert page.locator("canvas[data-layer=annotation]").evaluate("canvas => canvas.style.opacity") == "0.25"
 
 
-def test_help_lists_the_keys_that_work_here(serve, tab, data: Path) -> None:
-    served = serve(data)
-    page = tab(served)
+def test_help_lists_the_keys_that_work_here(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served)
     open_image(page, served.address, 3)
     page.keyboard.press("?")
     text = page.locator("dialog").inner_text()
@@ -115,7 +115,7 @@ def test_help_lists_the_keys_that_work_here(serve, tab, data: Path) -> None:
 def test_bundle_was_built_from_these_sources() -> None:
     import hashlib
 
-    from s4mi.view.app import STATIC
+    from s4mi.viewer.app import STATIC
 
     web = Path(__file__).parents[2] / "web"
     if not web.is_dir():

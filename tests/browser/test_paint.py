@@ -24,25 +24,27 @@ STROKE = [(5.3, 6.4), (9.2, 7.7), (20.6, 11.3), (31.4, 8.8), (40.2, 30.7), (22.7
 
 
 @pytest.mark.parametrize("across", [1, 2, 3, 7, 12])
-def test_brush_paints_all_pixels_within_its_radius_of_the_path(serve, tab, data: Path, across: int) -> None:
-    served = serve(data)
-    page = tab(served)
+def test_brush_paints_all_pixels_within_its_radius_of_the_path(
+    serve_page, open_page, lesion_copy: Path, across: int
+) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served)
     open_image(page, served.address, 5)
     page.keyboard.press("b")
     set_diameter(page, across)
     paint(page, STROKE)
-    assert np.array_equal(mask_of(page, served.address, 5), swept(truth_of(data, 5), STROKE, across))
+    assert np.array_equal(mask_of(page, served.address, 5), swept(truth_of(lesion_copy, 5), STROKE, across))
 
 
-def test_eraser_and_fill_and_polygon_are_exact_too(serve, tab, data: Path) -> None:
-    served = serve(data)
-    page = tab(served)
+def test_eraser_and_fill_and_polygon_are_exact_too(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served)
     open_image(page, served.address, 5)
     page.keyboard.press("e")
     across = 5
     set_diameter(page, across)
     paint(page, STROKE)
-    expected = swept(truth_of(data, 5), STROKE, across, value=0)
+    expected = swept(truth_of(lesion_copy, 5), STROKE, across, value=0)
     assert np.array_equal(mask_of(page, served.address, 5), expected)
 
     corners = [(3.3, 3.6), (30.4, 5.3), (25.7, 20.6), (12.2, 9.8), (6.6, 25.4)]
@@ -65,16 +67,16 @@ def test_eraser_and_fill_and_polygon_are_exact_too(serve, tab, data: Path) -> No
     assert np.array_equal(mask_of(page, served.address, 5), expected)
 
 
-def test_undo_and_redo_survive_a_reload(serve, tab, data: Path) -> None:
-    served = serve(data)
-    page = tab(served)
+def test_undo_and_redo_survive_a_reload(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served)
     open_image(page, served.address, 5)
     page.keyboard.press("b")
     set_diameter(page, 7)
     first, second = STROKE[:3], STROKE[3:]
     paint(page, first)
     paint(page, second)
-    one = swept(truth_of(data, 5), first, 7)
+    one = swept(truth_of(lesion_copy, 5), first, 7)
     open_image(page, served.address, 5)
     page.keyboard.press("u")
     saved(page)
@@ -88,9 +90,9 @@ def test_undo_and_redo_survive_a_reload(serve, tab, data: Path) -> None:
     assert page.request.get(f"{served.address}api/images/5").json()["annotation"]["mask"] == "none"
 
 
-def test_strokes_after_an_undo_start_from_what_is_shown(serve, tab, data: Path) -> None:
-    served = serve(data)
-    page = tab(served)
+def test_strokes_after_an_undo_start_from_what_is_shown(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served)
     open_image(page, served.address, 5)
     page.keyboard.press("b")
     set_diameter(page, 5)
@@ -98,12 +100,12 @@ def test_strokes_after_an_undo_start_from_what_is_shown(serve, tab, data: Path) 
     page.keyboard.press("u")
     saved(page)
     paint(page, STROKE[3:])
-    assert np.array_equal(mask_of(page, served.address, 5), swept(truth_of(data, 5), STROKE[3:], 5))
+    assert np.array_equal(mask_of(page, served.address, 5), swept(truth_of(lesion_copy, 5), STROKE[3:], 5))
 
 
-def test_escape_gives_up_the_stroke_in_hand(serve, tab, data: Path) -> None:
-    served = serve(data)
-    page = tab(served)
+def test_escape_gives_up_the_stroke_in_hand(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served)
     open_image(page, served.address, 5)
     page.keyboard.press("b")
     points = to_screen(page, STROKE)
@@ -116,9 +118,9 @@ def test_escape_gives_up_the_stroke_in_hand(serve, tab, data: Path) -> None:
     assert page.request.get(f"{served.address}api/changes").json()["images"] == []
 
 
-def test_pen_paints_without_a_pointer(serve, tab, data: Path) -> None:
-    served = serve(data)
-    page = tab(served)
+def test_pen_paints_without_a_pointer(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served)
     open_image(page, served.address, 5)
     page.keyboard.press("e")
     set_diameter(page, 5)
@@ -128,12 +130,12 @@ def test_pen_paints_without_a_pointer(serve, tab, data: Path) -> None:
     step = 3  # half a brush, rounded
     way = [(24 - 2 * step, 24), (24 - 2 * step, 24 - step), (24 - 2 * step, 24 - 2 * step)]
     way.append((way[-1][0] + 1, way[-1][1]))
-    assert np.array_equal(mask_of(page, served.address, 5), swept(truth_of(data, 5), way, 5, value=0))
+    assert np.array_equal(mask_of(page, served.address, 5), swept(truth_of(lesion_copy, 5), way, 5, value=0))
 
 
-def test_finger_paints_at_phone_width(serve, tab, data: Path) -> None:
-    served = serve(data)
-    page = tab(served, width=390, height=844, has_touch=True, is_mobile=True, device_scale_factor=2)
+def test_finger_paints_at_phone_width(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served, width=390, height=844, has_touch=True, is_mobile=True, device_scale_factor=2)
     open_image(page, served.address, 5)
     page.locator("button[title=brush]").click()
     across = diameter(page)
@@ -143,12 +145,12 @@ def test_finger_paints_at_phone_width(serve, tab, data: Path) -> None:
         places = [] if point is None else [{"x": point[0], "y": point[1]}]
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
     saved(page)
-    assert np.array_equal(mask_of(page, served.address, 5), swept(truth_of(data, 5), STROKE, across))
+    assert np.array_equal(mask_of(page, served.address, 5), swept(truth_of(lesion_copy, 5), STROKE, across))
 
 
-def test_empty_is_an_answer(serve, tab, data: Path) -> None:
-    served = serve(data)
-    page = tab(served)
+def test_empty_is_an_answer(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served)
     open_image(page, served.address, 5)
     page.keyboard.press("x")
     saved(page)
@@ -156,9 +158,9 @@ def test_empty_is_an_answer(serve, tab, data: Path) -> None:
     assert page.request.get(f"{served.address}api/changes").json()["counts"]["empty"] == 1
 
 
-def test_a_killed_server_costs_no_finished_stroke(serve, tab, data: Path) -> None:
-    served = serve(data)
-    page = tab(served)
+def test_a_killed_server_costs_no_finished_stroke(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served)
     open_image(page, served.address, 5)
     page.keyboard.press("b")
     set_diameter(page, 7)
@@ -174,8 +176,8 @@ def test_a_killed_server_costs_no_finished_stroke(serve, tab, data: Path) -> Non
     page.wait_for_selector(".banner:not([hidden])")
     assert "2 changes kept in this tab" in page.locator(".banner").inner_text()
     served.start()
-    tab(served, beside=page).close()  # the new address, opened in the same browser, lets the first tab in again
+    open_page(served, beside=page).close()  # the new address, opened in the same browser, lets the first tab in again
     saved(page)
     assert page.locator(".banner").is_hidden()
-    expected = swept(swept(swept(truth_of(data, 5), STROKE[:2], 7), STROKE[2:5], 7), STROKE[1:3], 7)
+    expected = swept(swept(swept(truth_of(lesion_copy, 5), STROKE[:2], 7), STROKE[2:5], 7), STROKE[1:3], 7)
     assert np.array_equal(mask_of(page, served.address, 5), expected)

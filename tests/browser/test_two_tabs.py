@@ -17,9 +17,9 @@ def offline(page) -> None:
 
 
 @pytest.mark.parametrize("mine", [True, False])
-def test_second_tab_chooses_between_both_masks(serve, tab, data: Path, mine: bool) -> None:
-    served = serve(data)
-    first, second = tab(served), tab(served)
+def test_second_tab_chooses_between_both_masks(serve_page, open_page, lesion_copy: Path, mine: bool) -> None:
+    served = serve_page(lesion_copy)
+    first, second = open_page(served), open_page(served)
     offline(second)
     open_image(first, served.address, 5)
     open_image(second, served.address, 5)
@@ -32,7 +32,7 @@ def test_second_tab_chooses_between_both_masks(serve, tab, data: Path, mine: boo
     assert "changed this image after you opened it" in second.locator("dialog").inner_text()
     second.locator("dialog button", has_text="Put my stroke on top" if mine else "Take theirs").click()
     saved(second)
-    expected = swept(truth_of(data, 5), FIRST, 5)
+    expected = swept(truth_of(lesion_copy, 5), FIRST, 5)
     if mine:
         expected = swept(expected, SECOND, 5)
     assert np.array_equal(mask_of(second, served.address, 5), expected)
@@ -41,9 +41,9 @@ def test_second_tab_chooses_between_both_masks(serve, tab, data: Path, mine: boo
     assert np.array_equal(mask_of(second, served.address, 5), swept(expected, SECOND, 5))
 
 
-def test_open_tabs_see_each_other_and_each_others_changes(serve, tab, data: Path) -> None:
-    served = serve(data)
-    first, second = tab(served), tab(served)
+def test_open_tabs_see_each_other_and_each_others_changes(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    first, second = open_page(served), open_page(served)
     open_image(first, served.address, 5)
     open_image(second, served.address, 5)
     second.wait_for_selector(".presence:not([hidden])")

@@ -57,10 +57,8 @@ def score_multilabel(
     Args:
         majority: (K,) whether most labelled training images have each class.
     """
-    from torchmetrics.functional import classification as tm
 
     labels = truth.long()
-    known = labels >= 0
     predicted = (probabilities > THRESHOLD).long()
     per_class = _per_class(predicted, probabilities, labels, classes)
     # Counted here, as torchmetrics refuses a single label, which a data set may have.

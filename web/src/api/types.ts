@@ -181,12 +181,14 @@ export interface Progress {
 export interface CurvePoint {
   labels: number;
   mean: number;
-  low: number;
-  high: number;
+  /** Null with one run. */
+  low: number | null;
+  high: number | null;
   runs: number;
 }
 
 export interface TaskCurves {
+  dataset: string;
   task: string;
   metric: string;
   verdict: string[];
@@ -200,7 +202,7 @@ export interface RunningRun {
   seed: number;
   epoch: number | null;
   epochs: number | null;
-  score: number | Score | null;
+  score: Score | null;
 }
 
 export interface Study {

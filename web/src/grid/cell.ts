@@ -6,7 +6,7 @@ import { drawThumbMask } from "./thumb_mask";
 import type { Cell } from "./virtual";
 
 /** A thumbnail is asked for only where the scrolling rests this long (ms). */
-const REST = 60;
+const REST = 30;
 
 export interface CellSource {
   at(index: number): Item | undefined;
@@ -17,11 +17,11 @@ export interface CellSource {
 
 export function makeCell(source: CellSource): Cell {
   const picture = h("img", { alt: "", width: "160", height: "160", decoding: "async", draggable: "false" });
-  const mask = h("canvas", { class: "thumb-mask", "aria-hidden": "true", hidden: true });
+  const overlay = h("canvas", { class: "thumb-mask", "aria-hidden": "true", hidden: true });
   const marks = h("span", { class: "marks" });
   const name = h("span", { class: "name" });
   const facts = h("span", { class: "facts" });
-  const link = h("a", {}, h("span", { class: "thumb" }, picture, mask, marks), name, facts);
+  const link = h("a", {}, h("span", { class: "thumb" }, picture, overlay, marks), " ", name, " ", facts);
   const element = h("li", { class: "cell" }, link);
   let timer = 0;
   let shown = -1;
@@ -31,7 +31,7 @@ export function makeCell(source: CellSource): Cell {
     window.clearTimeout(timer);
     picture.removeAttribute("src");
     picture.classList.remove("loaded");
-    mask.hidden = true;
+    overlay.hidden = true;
     shown = -1;
   }
 
@@ -49,9 +49,8 @@ export function makeCell(source: CellSource): Cell {
     link.href = source.address(index, item);
     link.dataset["index"] = String(index);
     link.dataset["n"] = String(item.n);
-    link.setAttribute("aria-label", spoken(item));
     replace(name, item.name);
-    link.title = item.name;
+    name.title = item.name;
     replace(facts, ...described(item));
     replace(marks, ...marked(item));
     if (shown !== item.n) {
@@ -62,8 +61,8 @@ export function makeCell(source: CellSource): Cell {
       }, REST);
     }
     const wanted = source.maskOf(item);
-    mask.hidden = true;
-    if (wanted !== null) void drawThumbMask(mask, item.n, wanted, () => shown === item.n);
+    overlay.hidden = true;
+    if (wanted !== null) void drawThumbMask(overlay, item.n, wanted, () => shown === item.n);
     return true;
   }
 
@@ -94,30 +93,22 @@ function marked(item: Item): (Node | null)[] {
   const doubt = item.prediction?.doubt;
   return [
     h("span", { class: "part" }, item.part),
-    item.rank !== null ? h("span", { class: "rank", title: "place in what to annotate next" }, `${item.rank}.`) : null,
-    item.duplicates > 0 ? h("span", { class: "twins", title: "near-duplicates" }, `≈ ${item.duplicates}`) : null,
+    item.rank !== null ? mark("rank", `${item.rank}.`, "to annotate next") : null,
+    item.duplicates > 0 ? mark("twins", `≈ ${item.duplicates}`, item.duplicates === 1 ? "near-duplicate" : "near-duplicates") : null,
     item.skipped ? h("span", { class: "skipped" }, "skipped") : null,
-    item.changed ? h("span", { class: "changed", title: "changed, not merged" }, "●") : null,
+    item.changed ? mark("changed", "●", "changed, not merged") : null,
     doubt === null || doubt === undefined ? null : doubtBar(doubt),
   ];
 }
 
-function doubtBar(doubt: number): HTMLElement {
-  const bar = h("span", { class: "doubt-bar", title: `doubt ${doubt.toFixed(2)}` }, h("i"));
-  (bar.firstElementChild as HTMLElement).style.width = `${Math.round(Math.min(1, Math.max(0, doubt)) * 100)}%`;
-  return bar;
+/** A short mark; what it means is its tooltip and is read out. */
+function mark(kind: string, text: string, meaning: string): HTMLElement {
+  return h("span", { class: kind, title: meaning }, text, h("span", { class: "unseen" }, ` ${meaning}`));
 }
 
-function spoken(item: Item): string {
-  const said = [
-    item.name,
-    item.part,
-    annotated(item) || "not annotated",
-    item.prediction !== null && item.prediction.labels.length > 0 ? `predicted ${item.prediction.labels.join(", ")}` : "",
-    item.prediction?.doubt != null ? `doubt ${item.prediction.doubt.toFixed(2)}` : "",
-    item.duplicates > 0 ? `${item.duplicates} near-duplicates` : "",
-    item.changed ? "changed" : "",
-    item.skipped ? "skipped" : "",
-  ];
-  return said.filter(Boolean).join("; ");
+function doubtBar(doubt: number): HTMLElement {
+  const text = `doubt ${doubt.toFixed(2)}`;
+  const bar = h("span", { class: "doubt-bar", title: text }, h("i"), h("span", { class: "unseen" }, text));
+  (bar.firstElementChild as HTMLElement).style.width = `${Math.round(Math.min(1, Math.max(0, doubt)) * 100)}%`;
+  return bar;
 }

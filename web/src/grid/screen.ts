@@ -12,6 +12,7 @@ import { makeCell } from "./cell";
 import { Filters, FILTERS } from "./filters";
 import { Pages, type Query } from "./pages";
 import { PredictButton } from "./predict";
+import { SuggestButton } from "./suggest";
 import { setThumbPalette } from "./thumb_mask";
 import { VirtualGrid, type Range } from "./virtual";
 
@@ -47,7 +48,7 @@ export function gridScreen(app: App, route: Route): Screen {
     parameters.delete("at");
     grid.element.scrollTop = 0;
     start();
-    predict.show(chosenRun(app.session, parameters));
+    showJobs();
     void filters.load(chosenRun(app.session, parameters)?.key).catch(fail);
   });
 
@@ -95,7 +96,7 @@ export function gridScreen(app: App, route: Route): Screen {
     void pages.renew(range.first, range.last).then(() => grid.refill(true), fail);
     void filters.load(chosenRun(app.session, parameters)?.key).catch(fail);
   });
-  const endings = ["changed", "predicting", "findings"].map((name) => onEvent(name, renew));
+  const endings = ["changed", "predicting", "findings", "suggested"].map((name) => onEvent(name, renew));
 
   const maskSelect = h(
     "select",
@@ -145,8 +146,14 @@ export function gridScreen(app: App, route: Route): Screen {
   }
 
   const predict = new PredictButton(app.session.dataset.count);
-  predict.show(chosenRun(app.session, parameters));
-  const bar = h("div", { class: "grid-bar" }, count, predict.element, segments(app.session) ? maskSelect : null);
+  const suggest = new SuggestButton();
+  function showJobs(): void {
+    const run = chosenRun(app.session, parameters);
+    predict.show(run);
+    suggest.show(run, parameters.get("sort") === "next");
+  }
+  showJobs();
+  const bar = h("div", { class: "grid-bar" }, count, suggest.element, predict.element, segments(app.session) ? maskSelect : null);
   const element = h("div", { class: "grid-screen" }, filters.element, bar, grid.element);
   start();
   void filters.load(chosenRun(app.session, parameters)?.key).catch(fail);
@@ -169,6 +176,7 @@ export function gridScreen(app: App, route: Route): Screen {
       for (const end of endings) end();
       unbind();
       predict.close();
+      suggest.close();
       pages.close();
       grid.close();
     },

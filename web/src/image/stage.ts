@@ -43,6 +43,10 @@ export class Stage {
     this.element = h("div", { class: "stage", tabindex: "0", role: "application", "aria-label": label });
     this.picture = new Picture(image, view, () => this.schedule());
     this.element.append(this.picture.canvas, this.sketch);
+    void this.picture.ready.then(
+      () => (this.element.dataset["picture"] = "ready"),
+      () => (this.element.dataset["picture"] = "missing"),
+    );
     this.stopFollowing = view.onChange(() => this.schedule());
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.element);

@@ -104,7 +104,7 @@ export class Curves {
         {},
         ...this.curves.flatMap(({ technique, points }) =>
           points.map((point) =>
-            h("tr", {}, h("td", {}, technique), h("td", {}, point.labels), h("td", {}, point.mean.toFixed(3)), h("td", {}, `${point.low.toFixed(3)} to ${point.high.toFixed(3)}`), h("td", {}, point.runs)),
+            h("tr", {}, h("td", {}, technique), h("td", {}, point.labels), h("td", {}, point.mean.toFixed(3)), h("td", {}, point.low === null || point.high === null ? "" : `${point.low.toFixed(3)} to ${point.high.toFixed(3)}`), h("td", {}, point.runs)),
           ),
         ),
       ),

@@ -28,16 +28,17 @@ export function studyScreen(_app: App): Screen {
   }
 
   function showTask(task: TaskCurves): void {
-    let chart = charts.get(task.task);
+    const key = `${task.dataset} ${task.task}`;
+    let chart = charts.get(key);
     if (chart === undefined) {
       chart = new Curves(task.metric);
       const verdict = h("div", { class: "verdict" });
-      charts.set(task.task, chart);
-      verdicts.set(task.task, verdict);
-      tasks.append(h("section", {}, h("h2", {}, `${task.task}: ${task.metric} by number of labels`), verdict, chart.element));
+      charts.set(key, chart);
+      verdicts.set(key, verdict);
+      tasks.append(h("section", {}, h("h2", {}, `${task.dataset}, ${task.task}: ${task.metric} by number of labels`), verdict, chart.element));
     }
     chart.show(task.curves);
-    replace(verdicts.get(task.task)!, ...task.verdict.map((sentence) => h("p", {}, sentence)));
+    replace(verdicts.get(key)!, ...task.verdict.map((sentence) => h("p", {}, sentence)));
   }
 
   async function load(): Promise<void> {
@@ -76,8 +77,7 @@ function duration(seconds: number): string {
 }
 
 function runningTable(runs: RunningRun[]): HTMLElement {
-  const score = ({ score: value }: RunningRun): string =>
-    value === null ? "" : typeof value === "number" ? value.toFixed(3) : `${value.name} ${value.value.toFixed(3)}`;
+  const score = ({ score: value }: RunningRun): string => (value === null ? "" : `${value.name} ${value.value.toFixed(3)}`);
   return h(
     "table",
     { class: "list" },

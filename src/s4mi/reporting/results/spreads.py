@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from s4mi.maths.crossed import shared_covariance
 from s4mi.maths.power import Spread
 from s4mi.reporting.results.comparison import Comparison
-from s4mi.reporting.results.shared_seeds import in_common
 from s4mi.reporting.results.patient_effects import influences_of, less
 from s4mi.reporting.results.runs import ReportRun, run_key
 from s4mi.reporting.results.scores import Metric, score_of
+from s4mi.reporting.results.shared_seeds import in_common
 
 
 def measured_spread(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> tuple[Spread, int] | None:

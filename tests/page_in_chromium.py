@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from s4mi.view.app import STATIC
+
+from s4mi.viewer.app import STATIC
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-SOURCE = Path(__file__).parents[2] / "src"
+SOURCE = Path(__file__).parents[1] / "src"
 START_SECONDS = 60
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
@@ -28,7 +29,7 @@ def chromium_path() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:
+def chromium() -> Iterator["Browser"]:
     """One Chromium for all tests; skips where it or Playwright is missing."""
     api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
     path = chromium_path()
@@ -38,9 +39,9 @@ def browser() -> Iterator["Browser"]:
         pytest.skip("the page is not built: cd web && npm ci && npm run build")
     flags = ["--no-sandbox", "--enable-precise-memory-info", "--js-flags=--expose-gc"]
     with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=flags)
-        yield chromium
-        chromium.close()
+        launched = playwright.chromium.launch(executable_path=path, args=flags)
+        yield launched
+        launched.close()
 
 
 @dataclass
@@ -92,8 +93,8 @@ class Served:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Starts servers: `serve(folder, "--run", run)`; all end with the test."""
+def serve_page(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Starts servers: `serve_page(folder, "--run", run)`; all end with the test."""
     servers: list[Served] = []
 
     def start(folder: Path, *arguments: object) -> Served:
@@ -116,8 +117,8 @@ Open = Callable[..., "Page"]
 
 
 @pytest.fixture
-def tab(browser: "Browser") -> Iterator[Open]:
-    """Opens tabs: `tab(served, "#/image/3", width=390, dark=True)`; fails on errors and on what the CSP refuses."""
+def open_page(chromium: "Browser") -> Iterator[Open]:
+    """Opens tabs: `open_page(served, "#/image/3", width=390, dark=True)`; fails on errors and what the CSP refuses."""
     contexts: list[Any] = []
     problems: list[str] = []
 
@@ -126,7 +127,7 @@ def tab(browser: "Browser") -> Iterator[Open]:
         **options: Any,
     ) -> "Page":  # fmt: skip
         if beside is None:
-            context = browser.new_context(
+            context = chromium.new_context(
                 viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **options
             )
             contexts.append(context)
@@ -145,9 +146,3 @@ def tab(browser: "Browser") -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert not problems
-
-
-@pytest.fixture
-def data(lesions: Path, tmp_path: Path) -> Path:
-    """A copy of the drawn lesions that may be annotated."""
-    return Path(shutil.copytree(lesions, tmp_path / "data"))
