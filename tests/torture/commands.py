@@ -15,7 +15,7 @@ HIDDEN_STATE = re.compile(r"\.s4mi-.*|\.writing-.*|.*\.(part|new|lock|guard)|.*\
 """Names of files that only an unfinished command has."""
 VOLATILE = {
     "seconds", "images_per_second", "peak_memory_mib", "started", "finished", "energy_wh", "git_revision", "when",
-    "created", "estimate", "attempts", "cost", "version", "written",
+    "created", "estimate", "attempts", "cost", "version", "written", "computed",
 }  # fmt: skip
 """Fields of records that hold times."""
 TEXT = (".csv", ".json", ".jsonl", ".yaml", ".md", ".html", ".svg")
@@ -66,7 +66,7 @@ SCENES = (
           again=("predict", "{base}/cls", "{base}/data", "-o", "{here}/out", "--resume")),
     Scene("export", ("export", "{base}/cls", "-o", "{here}/m.onnx"), ("m.onnx", "MODEL_CARD.md"),
           again=("export", "{base}/cls", "-o", "{here}/m.onnx", "--overwrite")),
-    Scene("suggest", ("suggest", "{base}/cls", "{base}/data", "-n", "4", "-o", "{here}/next.csv"), ("",)),
+    Scene("suggest", ("suggest", "{base}/cls", "{base}/fresh", "-n", "4", "-o", "{here}/next.csv"), ("",)),
     Scene("explain", ("explain", "{base}/cls", "{base}/data", "-o", "{here}/maps", "--limit", "3"), ("maps",)),
     Scene("embed", ("embed", "{base}/cls", "{base}/data", "-o", "{here}/features.parquet"), ("",)),
     Scene("compare", ("compare", "{base}/seg", "-o", "{here}/sheet.png"), ("sheet.png",)),
@@ -77,8 +77,8 @@ SCENES = (
     Scene("data check", ("data", "check", "{base}/data"), ()),
     Scene("data merge", ("data", "merge", "{here}/open", "{base}/labels.csv"), ("open",), copies=("open",)),
     Scene("data erase", ("data", "erase", "{here}/data", "patient_0003", "--yes"), ("data",), copies=("data",)),
-    Scene("study run", ("study", "run", "{base}/study.yaml", "-o", "{here}/study", "data.cache={here}/cache"),
-          ("study",)),
+    Scene("study run", ("study", "run", "{base}/study.yaml", "-o", "{here}/study", "--workers", "0",
+                         "data.cache={here}/cache"), ("study",)),
 )  # fmt: skip
 
 
@@ -101,6 +101,7 @@ def look(here: Path, outputs: tuple[str, ...]) -> Left:
         root = here / output
         for path in [root] if root.is_file() else sorted(root.rglob("*")):
             name = path.relative_to(here).as_posix()
+            name = re.sub(r"sheets/(\w+)-[0-9a-f]+", r"sheets/\1", name)
             if HIDDEN_STATE.fullmatch(path.name):
                 left.litter.append(name)
             elif path.is_file():
@@ -109,6 +110,8 @@ def look(here: Path, outputs: tuple[str, ...]) -> Left:
 
 
 def _digest(path: Path, here: Path) -> str:
+    if path.parent.name == "sheets":  # named by the hash of runs, which hold times
+        return "present"
     if path.suffix in UNCOMPARED or path.name in ("events.jsonl", "metrics.csv", "info.json", ".pseudonym_key"):
         return "present"
     contents = path.read_bytes().replace(str(here).encode(), b"HERE")
@@ -126,8 +129,8 @@ def _settled(value: Any) -> Any:
     return [_settled(one) for one in value] if isinstance(value, list) else value
 
 
-def make_base(folder: Path, run: Callable[..., object]) -> None:
-    """Prepare what the commands read: data sets, run files, trained runs; `run` runs a command line."""
+def make_data(folder: Path) -> None:
+    """Prepare the data sets and settings that the commands read."""
     import cv2
     import numpy as np
 
@@ -147,6 +150,12 @@ def make_base(folder: Path, run: Callable[..., object]) -> None:
             pixels = cv2.imread(str(source), cv2.IMREAD_GRAYSCALE)
             np.save(target, np.stack([pixels, pixels]))
     shutil.copytree(folder / "data", folder / "open")
+    write_synthetic("lesions", folder / "fresh", count=12, size=32, seed=9)
+    lines = (folder / "fresh" / "manifest.csv").read_text().splitlines()
+    cells = [line.split(",") for line in lines[1:]]
+    (folder / "fresh" / "manifest.csv").write_text(
+        "\n".join([lines[0], *(",".join([*row[:3], "", *row[4:]]) for row in cells)]) + "\n"
+    )
     table = (folder / "open" / "manifest.csv").read_text().splitlines()
     blank = [line.split(",") for line in table[1:9]]
     labels = [(cells[0], cells[3]) for cells in blank]
@@ -155,7 +164,7 @@ def make_base(folder: Path, run: Callable[..., object]) -> None:
     (folder / "open" / "manifest.csv").write_text("\n".join([table[0], *map(",".join, blank), *table[9:]]) + "\n")
     (folder / "labels.csv").write_text("id,label\n" + "".join(f"{name},{label}\n" for name, label in labels))
     common = {
-        "data": {"path": str(folder / "data"), "image_size": 32, "cache": str(folder / "cache")},
+        "data": {"path": str(folder / "data"), "image_size": 64, "cache": str(folder / "cache")},
         "batch_size": 8,
         "epochs": 2,
         "optim": {"lr": 1e-3},
@@ -174,6 +183,10 @@ def make_base(folder: Path, run: Callable[..., object]) -> None:
     }  # fmt: skip
     for name, contents in files.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(contents))
+
+
+def make_runs(folder: Path, run: Callable[..., object]) -> None:
+    """Prepare the trained runs and models that the commands read; `run` runs a command line."""
     for name in ("cls", "seg"):
         run("train", folder / f"{name}.yaml", "-o", folder / name)
         shutil.copytree(folder / name, folder / "runs" / name)

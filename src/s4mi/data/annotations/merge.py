@@ -27,7 +27,7 @@ from s4mi.data.spec import DatasetSpec
 from s4mi.data.versions import load_version, write_version
 from s4mi.errors import S4miError, nearest
 from s4mi.records import TaskKind, write_bytes_atomically
-from s4mi.records.atomic import replacing
+from s4mi.records.atomic import replacing, sweep
 from s4mi.records.lock import file_lock
 
 LOCK = ".merge.lock"
@@ -151,8 +151,9 @@ def apply_merge(plan: MergePlan) -> MergeResult:
     changed = {*plan.labels, *plan.masks}
     rows = list(manifest.rows)
     version = manifest.version
-    if changed:
-        with _locked(folder):
+    with _locked(folder):
+        sweep(folder)  # what a killed merge left, also where nothing is new
+        if changed:
             if load_version(folder).version != version:
                 raise S4miError(f"{folder}: another merge has written a new version; run the same command again")
             masks = folder / f"masks-v{version + 1}"

@@ -1,0 +1,148 @@
+"""Kill and disturb commands, let each go on, and compare what it leaves with what an undisturbed one leaves."""
+
+import errno
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from commands import SCENES, Left, Scene, look
+from faults import Disturbance, fail_from, kill_at
+from jobs import Ended, limit_files, run_forked
+
+CODES = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO)
+
+
+@dataclass
+class Tally:
+    """Counts of one table row, and the first examples of what went wrong."""
+
+    tried: int = 0
+    tracebacks: int = 0
+    hangs: int = 0
+    refused: int = 0
+    different: int = 0
+    litter: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        return not (self.tracebacks or self.hangs or self.refused or self.different or self.litter)
+
+    def note(self, what: str, example: str) -> None:
+        setattr(self, what, getattr(self, what) + 1)
+        if len(self.examples) < 4:
+            self.examples.append(f"{what}: {example}")
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A command that nothing disturbs: what it leaves, the number of its file operations, and its seconds."""
+
+    left: Left
+    operations: int
+    seconds: float
+
+
+def measure(scene: Scene, base: Path, here: Path, disturbance: Disturbance) -> Undisturbed:
+    """Run a command undisturbed."""
+    import time
+
+    scene.prepare(base, here)
+    start = time.monotonic()
+
+    def count() -> None:
+        disturbance.at = lambda number, event: None
+
+    ended = run_forked(scene.words(base, here), before=count, after=lambda: f"\noperations {disturbance.count}")
+    seconds = time.monotonic() - start
+    if ended.status != 0:
+        raise AssertionError(f"{scene.name}: {ended.output[-2000:]}")
+    left = look(here, scene.outputs)
+    if left.litter:
+        raise AssertionError(f"{scene.name}: leaves {left.litter}")
+    return Undisturbed(left, int(ended.output.rpartition(" ")[2]), seconds)
+
+
+def disturb(
+    scene: Scene, base: Path, here: Path, disturbance: Disturbance, expected: Undisturbed, rng: random.Random
+) -> tuple[str, Ended]:
+    """Run a command and kill it, or let its disk fail, at a random moment; return how, and how it ended."""
+    scene.prepare(base, here)
+    words = scene.words(base, here)
+    kind = rng.choice(("operation", "operation", "time", "disk", "limit")) if expected.operations else "time"
+    if kind == "time":
+        moment = rng.uniform(0.2, 1.0) * expected.seconds
+        return f"killed after {moment:.2f} s", run_forked(words, kill_after=moment)
+    if kind == "limit":
+        size = int(10 ** rng.uniform(0, 6))
+        return f"files limited to {size} bytes", run_forked(words, before=lambda: limit_files(size))
+    number = rng.randint(1, expected.operations)
+    code = rng.choice(CODES)
+
+    def before() -> None:
+        disturbance.at = kill_at(number) if kind == "operation" else fail_from(number, code)
+
+    how = "killed at" if kind == "operation" else f"{errno.errorcode[code]} from"
+    return f"{how} operation {number} of {expected.operations}", run_forked(words, before=before)
+
+
+def torture_kills(base: Path, folder: Path, *, count: int, seed: int, names: tuple[str, ...] = ()) -> dict[str, Tally]:
+    """Disturb commands `count` times in all; return a tally per command."""
+    rng, disturbance = random.Random(seed), Disturbance()
+    scenes = [scene for scene in SCENES if not names or scene.name in names]
+    tallies: dict[str, Tally] = {}
+    weights = Counter({scene.name: 1 for scene in scenes})
+    share = {scene.name: count * weights[scene.name] // sum(weights.values()) for scene in scenes}
+    for scene in scenes:
+        here = folder / scene.name.replace(" ", "-")
+        tally = tallies[scene.name] = Tally()
+        expected = measure(scene, base, here, disturbance)
+        for _ in range(max(1, share[scene.name])):
+            how, ended = disturb(scene, base, here, disturbance, expected, rng)
+            tally.tried += 1
+            _judge(tally, scene, base, here, expected, how, ended)
+    return tallies
+
+
+def _judge(
+    tally: Tally, scene: Scene, base: Path, here: Path, expected: Undisturbed, how: str, ended: Ended
+) -> None:
+    if ended.hung:
+        tally.note("hangs", how)
+    if ended.traceback:
+        tally.note("tracebacks", f"{how}: {ended.output[-700:]}")
+    if ended.status == 0:  # it had finished, or wrote nothing beyond the limit
+        if different := look(here, scene.outputs).differences(expected.left):
+            tally.note("different", f"{how}, finished: {different[:4]}")
+        return
+    again = run_forked(scene.words(base, here, again=True))
+    if again.status == 1 and "no run to resume" in again.output:
+        again = run_forked(scene.words(base, here))  # nothing had been written
+    if again.status == 1 and "already merged" not in again.output:
+        tally.note("refused", f"{how}, then: {again.output[-300:]}")
+        return
+    if again.hung:
+        tally.note("hangs", f"{how}, then again")
+    if again.traceback:
+        tally.note("tracebacks", f"{how}, then: {again.output[-700:]}")
+        return
+    left = look(here, scene.outputs)
+    if left.litter:
+        tally.note("litter", f"{how}: {left.litter[:3]}")
+    if different := left.differences(expected.left):
+        tally.note("different", f"{how}: {different[:4]}")
+
+
+def table(tallies: dict[str, Tally]) -> str:
+    """Return the tallies as a Markdown table."""
+    head = "| command | disturbed | tracebacks | hangs | refuses to go on | lost or different | files left behind |"
+    lines = [head, "|---|---:|---:|---:|---:|---:|---:|"]
+    total = Tally()
+    for name, one in [*tallies.items(), ("all", total)]:
+        counts = (one.tried, one.tracebacks, one.hangs, one.refused, one.different, one.litter)
+        lines.append(f"| {name} | {' | '.join(map(str, counts))} |")
+        for field_name in ("tried", "tracebacks", "hangs", "refused", "different", "litter"):
+            if one is not total:
+                setattr(total, field_name, getattr(total, field_name) + getattr(one, field_name))
+    return "\n".join(lines)
