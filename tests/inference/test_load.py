@@ -51,6 +51,20 @@ def test_the_technique_with_the_best_mean_predicts_with_its_best_seed(tmp_path: 
     assert "all 2 seeds" in selected.why
 
 
+def test_runs_chosen_without_validation_predict_where_there_is_nothing_to_choose(tmp_path: Path, trained: Path) -> None:
+    one = study(tmp_path / "one", trained / "a-seed0", {"runs/a-seed1": 0.1, "runs/a-seed0": 0.2})
+    two = study(tmp_path / "two", trained / "a-seed0", {"runs/a-seed0": 0.1, "runs/b-seed0": 0.2})
+    for run in [*(one / "runs").iterdir(), *(two / "runs").iterdir()]:
+        record = json.loads((run / "record.json").read_text())
+        record["val"] = None
+        (run / "record.json").write_text(json.dumps(record))
+    selected = select_runs(one)
+    assert selected.runs == (one / "runs/a-seed0",)
+    assert "chosen without validation" in selected.why
+    with pytest.raises(S4miError, match="no finished run with a validation score"):
+        select_runs(two)
+
+
 def test_only_runs_on_the_newest_labels_count(tmp_path: Path, trained: Path) -> None:
     scores = {"runs/a-seed0": 0.9, "runs/a-v2-seed0": 0.5, "runs/b-v2-seed0": 0.6, "superseded/c-seed0": 0.99}
     folder = study(tmp_path, trained / "a-seed0", scores)

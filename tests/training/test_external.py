@@ -192,6 +192,17 @@ def test_sets_that_do_not_fit_are_refused_before_training(
     assert not (tmp_path / "run").exists()
 
 
+def test_the_names_of_classes_of_both_tasks_are_given_together(lesions: Path, clinic: Path) -> None:
+    """A study with heads for classes and for masks has one setting for both."""
+    own, theirs = load_spec(lesions), load_spec(clinic)
+    named = {theirs.classes[0]: own.classes[0], theirs.mask_classes[1]: own.mask_classes[1]}
+    for kind in ("multiclass", "segmentation"):
+        data = external_data(
+            ExternalTestConfig(path=clinic, classes=named), own, kind, name="b", classes=own.classes_of(kind)
+        )  # fmt: skip
+        assert data.shared.names[-1] in own.classes_of(kind)
+
+
 def test_other_tasks_and_missing_folders_are_refused(lesions: Path, cells: Path, quick: Quick, tmp_path: Path) -> None:
     config = quick(lesions, FROZEN, tests={"b": {"path": cells}})
     with pytest.raises(S4miError, match="annotated for multilabel and segmentation, but the run is multiclass"):

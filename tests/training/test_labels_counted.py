@@ -129,10 +129,15 @@ def test_the_last_epoch_is_chosen_with_nothing(lesions: Path, quick: Quick, tmp_
 
 
 def test_a_trained_network_is_not_cross_validated_and_says_so(lesions: Path, quick: Quick, tmp_path: Path) -> None:
-    record = trained(quick(lesions, FINETUNE, **COUNTED, epochs=1, selection="cross_validation"), tmp_path / "run")
-    assert record.selection is not None
-    assert (record.selection.asked, record.selection.used) == ("cross_validation", "last")
-    assert "per fold" in record.selection.note
+    runs = {
+        name: trained(quick(lesions, FINETUNE, **COUNTED, epochs=1, selection=name), tmp_path / name)
+        for name in ("cross_validation", "validation")
+    }
+    assert runs["cross_validation"].test == runs["validation"].test
+    selection = runs["cross_validation"].selection
+    assert selection is not None
+    assert (selection.asked, selection.used) == ("cross_validation", "validation")
+    assert "per fold" in selection.note
 
 
 def test_too_few_labels_fall_back_to_the_last_epoch(lesions: Path, quick: Quick, tmp_path: Path) -> None:

@@ -185,13 +185,15 @@ class CalibrationOutput:
 
 @system_errors()
 def calibrate(run: StrPath) -> CalibrationOutput:
-    """Fit temperature scaling and, for multi-label tasks, per-class thresholds on validation; write calibration.json.
+    """Fit temperature scaling and, for multi-label tasks, per-class thresholds; write calibration.json.
+
+    They are fitted on what the run was chosen with: validation, or labels that were held out, or its labels by folds.
 
     Args:
         run: folder of a finished run whose data set is still there.
 
     Raises:
-        S4miError: no such run, its data set is gone or has changed, or no validation image is annotated.
+        S4miError: no such run, its data set is gone or has changed, or it was chosen with no label.
     """
     with quiet():
         from s4mi.records.calibration import CALIBRATION_NAME

@@ -5,6 +5,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from s4mi.config.sections import Section
+from s4mi.contract import MethodConfig
 from s4mi.records import SelectionRule
 
 HOLD_OUT: Final = 0.2
@@ -24,27 +25,27 @@ class LabelsConfig(Section):
         HOLD_OUT,
         gt=0,
         lt=1,
-        description="Share of the counted labels that are held out of training to choose with, under selection: "
-        "validation",
+        description="Share of the counted labels that are held out of training to choose with, unless that is done by "
+        "folds or not at all (selection)",
     )
 
 
-def reads_validation_part(labels: LabelsConfig, selection: SelectionRule) -> bool:
-    """Whether a run chooses with a whole validation part whose labels do not count, the paper's way."""
-    return selection == "validation" and not labels.count_validation
+def holds_out(selection: SelectionRule, method: MethodConfig) -> bool:
+    """Whether a run chooses with labels that training does not see: a validation part, or some of the counted ones."""
+    return selection == "validation" or (selection == "cross_validation" and not method.fitted)
 
 
-def without_newer_defaults(settings: dict[str, Any], *, pretrains: bool) -> None:
+def without_newer_defaults(settings: dict[str, Any], method: MethodConfig) -> None:
     """Drop what an older version did not know from the settings of a run, where it changes nothing, in place.
 
     So runs of older versions keep their hash. Pre-training chooses nothing, and only its images depend on what counts.
     """
-    labels = LabelsConfig.model_validate(settings["labels"])
-    if pretrains or reads_validation_part(labels, settings["selection"]):
+    labels, selection = LabelsConfig.model_validate(settings["labels"]), settings["selection"]
+    if method.pretrains or (selection == "validation" and not labels.count_validation):
         del settings["selection"]
     if not labels.count_validation:
         del settings["labels"]
-    elif pretrains or settings["selection"] != "validation":
+    elif method.pretrains or not holds_out(selection, method):
         settings["labels"].pop("hold_out")
     if settings["split"]["test_seed"] is None:
         del settings["split"]["test_seed"]

@@ -55,7 +55,7 @@ class RunConfig(Section):
         "validation",
         description="How epoch, ensemble member, temperature and thresholds are chosen; validation: on the validation "
         "part, or on labels held out of the counted ones; cross_validation: fitted heads by folds inside the labels, "
-        "trained networks as last; last: the last epoch, temperature 1, thresholds 1/2",
+        "trained networks as validation; last: nothing is chosen, the last epoch, temperature 1, thresholds 1/2",
     )
     seed: int = Field(
         0, ge=0, lt=2**63, description="Seed of all random draws of the run, and of the split unless split.seed is set"
@@ -178,7 +178,7 @@ class RunConfig(Section):
                 "method": {"pretrained", "classes", "recipe"},
             },
         )  # monitoring, logging and names of clusters change no weight; what steps and recipe set is in other settings
-        without_newer_defaults(contents, pretrains=self.method.pretrains)
+        without_newer_defaults(contents, self.method)
         for key in (*self.method.starts, "join"):
             weights = contents["method"].get(key)
             if weights is not None and key != "pretrained":

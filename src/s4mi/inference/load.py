@@ -1,6 +1,7 @@
 """Load the models that predict: a run, an exported file, or the best run or ensemble of a study."""
 
 import logging
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,10 +104,12 @@ def select_runs(folder: Path, *, ensemble: bool = False, task: TaskKind | None =
         if len(runs) == most_seeds
     }
     name = max(means, key=lambda name: means[name])
-    runs = sorted(techniques[name], key=lambda run: -run[1])
+    runs = sorted(techniques[name], key=lambda run: -run[1] if run[1] == run[1] else 0.0)
     record = read_any_record(runs[0][0])
     assert isinstance(record, RunRecord)
     score = f"validation {record.metric} {means[name]:.3f}, mean of {plural(most_seeds, 'seed')}"
+    if math.isnan(means[name]):
+        score = "the only technique; its runs were chosen without validation"
     if ensemble:
         return RunSelection(
             tuple(sorted(run for run, _ in runs)), f"{name}: all {plural(most_seeds, 'seed')} ({score})"
@@ -115,14 +118,20 @@ def select_runs(folder: Path, *, ensemble: bool = False, task: TaskKind | None =
 
 
 def _finished_by_technique(folder: Path, task: TaskKind | None) -> dict[str, list[tuple[Path, float]]]:
-    """Finished runs below a folder on the newest data version, with their validation scores, by technique."""
-    found: list[tuple[Path, RunRecord, float]] = []
+    """Finished runs below a folder on the newest data version, with their validation scores, by technique.
+
+    Runs that were chosen without validation (`selection: last`) have none, and are left out beside others. Where all
+    runs are of one technique there is nothing to choose between, and their scores are NaN.
+    """
+    every: list[tuple[Path, RunRecord, float]] = []
     for run in finished_runs(folder):
         record = read_any_record(run)
-        if isinstance(record, RunRecord) and record.val is not None:
+        if isinstance(record, RunRecord):
             score = getattr(record.val, record.metric, None)
-            if score is not None:
-                found.append((run, record, float(score)))
+            every.append((run, record, math.nan if score is None else float(score)))
+    found = [one for one in every if not math.isnan(one[2])]
+    if not found and len({_technique(run, folder) for run, record, _ in every if record.selection is not None}) == 1:
+        found = [one for one in every if one[1].selection is not None]
     tasks = sorted({record.task for _, record, _ in found})
     if tasks and task not in (None, *tasks):
         raise S4miError(f"{folder}: no finished {task} run, only {' and '.join(tasks)}; choose with --task")
@@ -133,12 +142,12 @@ def _finished_by_technique(folder: Path, task: TaskKind | None) -> dict[str, lis
     for run, record, score in found:
         if _data_version(record) == newest:
             kinds.add((record.dataset, f"{record.task} by {record.metric}"))
-            name = SEED.sub("", run.relative_to(folder).as_posix()).removeprefix("runs/")
+            name = _technique(run, folder)
             techniques.setdefault(name, []).append((run, score))
     if not techniques:
         raise S4miError(
             f"{folder}: not a run (no config.yaml), and contains no finished run with a validation score; "
-            "use the folder of a run or of a study"
+            "use the folder of a run, or of a study whose runs were not chosen with selection=last"
         )
     if len(kinds) > 1:
         several = len({dataset for dataset, _ in kinds}) > 1
@@ -146,6 +155,10 @@ def _finished_by_technique(folder: Path, task: TaskKind | None) -> dict[str, lis
         hint = "use the folder of one data set" if several else "choose with --task, or use one of the runs"
         raise S4miError(f"{folder}: its runs cannot be compared: {listed}; {hint}")
     return techniques
+
+
+def _technique(run: Path, folder: Path) -> str:
+    return SEED.sub("", run.relative_to(folder).as_posix()).removeprefix("runs/")
 
 
 def _data_version(record: RunRecord) -> int:

@@ -41,7 +41,10 @@ class Calibration(Frozen):
         description="multi-label: threshold of best F1 on validation for each label, on calibrated probabilities; 1/2 "
         "if validation has no image with the label, or none without it",
     )
-    val: Reliability = Field(description="calibration on the images it was fitted on, therefore optimistic")
+    val: Reliability = Field(
+        description="calibration on the images it was fitted on, therefore optimistic: those of the validation part, "
+        "labels held out, or labels by folds"
+    )
     test: Reliability | None = Field(None, description="calibration on the held-out test images")
 
     @property

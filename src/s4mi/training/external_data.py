@@ -83,7 +83,10 @@ def external_data(
         has = " and ".join(manifest.spec.tasks) or "no task"
         raise S4miError(f"{place} is annotated for {has}, but the run is {kind}; remove it from tests")
     theirs = manifest.spec.classes_of(kind)
-    own_name = _names(test.classes, theirs, classes, kind, place=place)
+    # The setting may also name classes of the other task, for other runs of a study.
+    elsewhere = {*manifest.spec.classes, *manifest.spec.mask_classes} - {*theirs}
+    renamed = {one: other for one, other in test.classes.items() if one not in elsewhere}
+    own_name = _names(renamed, theirs, classes, kind, place=place)
     shared = [k for k, one in enumerate(classes) if one in own_name.values()]
     if not [k for k in shared if kind != "segmentation" or k > 0]:
         raise S4miError(_nothing_shared(place, name, theirs, classes, kind))

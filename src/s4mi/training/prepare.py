@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.config import RunConfig, SplitConfig
+from s4mi.config.labels import holds_out
 from s4mi.contract import Task
 from s4mi.data.loading.batch_source import CachedTargets
 from s4mi.data.loading.cache import open_cache
@@ -225,8 +226,8 @@ def budget_of(
     """
     if not config.labels.count_validation or (config.method.unlabelled and not config.method.pretrains):
         return None
-    holds_out = config.selection == "validation" and not config.method.pretrains and shows is not None
-    return LabelBudget(config.labels.hold_out if holds_out else 0.0, shows, foreground)
+    held_out = shows is not None and not config.method.pretrains and holds_out(config.selection, config.method)
+    return LabelBudget(config.labels.hold_out if held_out else 0.0, shows, foreground)
 
 
 def prediction_spec(config: RunConfig, spec: DatasetSpec) -> DatasetSpec:

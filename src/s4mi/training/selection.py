@@ -2,7 +2,7 @@
 
     validation         labels that training does not see: the validation part, or those held out of the counted labels
     cross_validation   a fitted head: for each fold inside the labels a head that has not seen it (`out_of_fold`);
-                       a network that is trained by epochs is not trained once per fold: as `last`
+                       a network that is trained by epochs is not trained once per fold: as `validation`
     last               nothing is chosen: the last epoch, the ensemble's default member, temperature 1, thresholds 1/2
 
 Clusters found without labels need some to get their classes. These are the validation part's whatever the rule, and
@@ -20,7 +20,7 @@ TOO_FEW = (
     "the labels are too few to hold any out: each class must be shown both by those held out and by the others, "
     "so the last epoch counts"
 )
-NOT_PER_FOLD = "a network is not trained once per fold, so the last epoch counts, with uncalibrated probabilities"
+NOT_PER_FOLD = "a network is not trained once per fold, so labels were held out instead"
 NO_FOLDS = "the labels are too few for folds, so probabilities are not calibrated"
 NAMES_CLUSTERS = "nothing is chosen, but the labels of the validation part give the clusters their classes"
 
@@ -66,14 +66,13 @@ class SelectionPlan:
 def selection_plan(config: RunConfig, prepared: Prepared) -> SelectionPlan:
     """Return the rule that a run with these labels can follow."""
     asked, validation = config.selection, bool(prepared.annotated("val"))
-    clusters = config.method.unlabelled and validation and not config.method.named
-    if asked == "validation":
+    if asked == "validation" or (asked == "cross_validation" and not config.method.fitted):
+        note = NOT_PER_FOLD if asked == "cross_validation" else ""
         if validation:
-            return SelectionPlan(asked, "validation")
+            return SelectionPlan(asked, "validation", note=note)
         return SelectionPlan(asked, "last", note=TOO_FEW if prepared.counted else NONE_ANNOTATED)
-    if clusters:
-        return SelectionPlan(asked, "last", names_clusters=True, note=NAMES_CLUSTERS)
-    if asked == "cross_validation" and config.method.fitted and not config.method.unlabelled:
-        return SelectionPlan(asked, "cross_validation")
-    note = NOT_PER_FOLD if asked == "cross_validation" and not config.method.fitted else ""
-    return SelectionPlan(asked, "last", note=note)
+    if config.method.unlabelled:
+        if validation and not config.method.named:
+            return SelectionPlan(asked, "last", names_clusters=True, note=NAMES_CLUSTERS)
+        return SelectionPlan(asked, "last")
+    return SelectionPlan(asked, asked)
