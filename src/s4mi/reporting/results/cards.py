@@ -21,7 +21,7 @@ from s4mi.reporting.results.scores import TASK_NAMES, Metric
 from s4mi.reporting.results.starts import random_starts
 from s4mi.reporting.results.tables import span
 from s4mi.reporting.results.training_length import length_sentence
-from s4mi.reporting.results.without_network import AtFraction, against_baseline
+from s4mi.reporting.results.without_network import FEWEST_SEEDS, AtFraction, against_baseline
 
 UNTESTED = "No run was tested yet, so there is nothing to compare."
 NO_RUNS = "There is no finished run yet."
@@ -134,11 +134,11 @@ def _unbeaten(met: Sequence[AtFraction]) -> str:
     """The first sentence, where no network is shown to beat the baseline without one at any label fraction."""
     if all(one.outcome == "unbeaten" for one in met):
         return "No network beats the baseline of colour, texture and shape beyond chance."
-    seeds = max(one.open.seeds for one in met if one.open is not None)
-    return (
-        "No network is shown to beat the baseline of colour, texture and shape: "
-        f"{plural(seeds, 'common seed')} {'is' if seeds == 1 else 'are'} too few to tell."
-    )
+    seeds = min(one.open.seeds for one in met if one.open is not None)
+    why = "no test can judge differences without variance"
+    if seeds < FEWEST_SEEDS:
+        why = f"{plural(seeds, 'common seed')} {'is' if seeds == 1 else 'are'} too few to tell"
+    return f"No network is shown to beat the baseline of colour, texture and shape: {why}."
 
 
 def _baseline(findings: Findings, met: Sequence[AtFraction]) -> str:
