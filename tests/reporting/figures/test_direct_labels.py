@@ -11,6 +11,7 @@ from s4mi.reporting.figures.direct_labels import spread, wrapped
 from s4mi.reporting.figures.score_by_labels import NAMED, score_by_labels
 from s4mi.reporting.results.comparison import compare
 from s4mi.reporting.results.scores import metric_of
+from s4mi.reporting.results.tables import result_table
 
 boxes = st.lists(st.tuples(st.floats(0, 200), st.floats(5, 25)), min_size=1, max_size=9)
 
@@ -39,7 +40,8 @@ def test_a_long_name_breaks_between_method_and_network() -> None:
 
 def names(techniques: int) -> list[str]:
     runs = [record(0.3 + 0.03 * n, method=f"m{n:02}", fraction=f) for n in range(techniques) for f in (10.0, 100.0)]
-    svg = score_by_labels(compare(runs)[0], metric_of("multiclass"))
+    (comparison,) = compare(runs)
+    svg = score_by_labels(comparison, result_table(comparison, metric_of("multiclass")))
     return [element.text or "" for element in ET.fromstring(svg).iter() if element.tag.endswith("text")]
 
 

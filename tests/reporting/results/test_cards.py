@@ -8,6 +8,7 @@ from s4mi.reporting.figures.score_by_labels import missing, score_by_labels
 from s4mi.reporting.results.comparison import compare
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import metric_of
+from s4mi.reporting.results.tables import result_table
 from s4mi.reporting.writers.contents import ReportContents, report_contents
 
 
@@ -101,6 +102,6 @@ def test_scores_of_a_leak_are_called_so_before_all_else() -> None:
 )  # fmt: skip
 def test_a_figure_has_two_points_at_least_or_says_what_is_missing(runs: list[RunRecord], figure: bool) -> None:
     (comparison,) = compare(runs)
-    metric = metric_of(comparison.task)
-    assert (score_by_labels(comparison, metric) is not None) == figure
-    assert (missing(comparison, metric) == "") == figure
+    table = result_table(comparison, metric_of(comparison.task))
+    assert (score_by_labels(comparison, table) is not None) == figure
+    assert (missing(table) == "") == figure

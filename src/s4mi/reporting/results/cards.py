@@ -25,8 +25,8 @@ from s4mi.reporting.results.without_network import FEWEST_SEEDS, AtFraction, aga
 
 UNTESTED = "No run was tested yet, so there is nothing to compare."
 NO_RUNS = "There is no finished run yet."
-WIDE = 0.5
-"""Half-width of an interval that says nothing of a score between 0 and 1."""
+WIDE = 0.8
+"""Width of an interval that says nothing of a score between 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,10 @@ def _score(findings: Findings, interval: Interval, *, named: bool) -> str:
     text = f"{metric.label} {_number(interval.mean, metric)}" if named else _number(interval.mean, metric)
     if interval.low is None or interval.high is None:
         return f"{text} (1 seed)"
-    if metric.bounded and (interval.high - interval.low) / 2 > WIDE:
-        return f"{text} ({interval.n} seeds: too few for an interval)"
     low = max(interval.low, 0.0)
     high = min(interval.high, 1.0) if metric.bounded else interval.high
+    if metric.bounded and high - low > WIDE:
+        return f"{text} ({interval.n} seeds: too few for an interval)"
     return f"{text} ({_number(low, metric)}–{_number(high, metric)})"
 
 
