@@ -200,16 +200,17 @@ class Study(os.PathLike[str]):
         """
         from s4mi.reporting.figures.score_by_labels import missing, score_by_labels
         from s4mi.reporting.results.scores import metric_of
+        from s4mi.reporting.results.tables import result_table
 
         found = [one for one in self._comparisons() if dataset in (None, one.dataset) and task in (None, one.task)]
         if len(found) != 1:
             listed = ", ".join(f"{one.dataset} ({one.task})" for one in self._comparisons()) or "none"
             problem = "several comparisons fit" if found else "no such comparison"
             raise S4miError(f"{self.path}: {problem}; pass dataset= and task= of one of: {listed}")
-        metric = metric_of(found[0].task)
-        svg = score_by_labels(found[0], metric)
+        table = result_table(found[0], metric_of(found[0].task))
+        svg = score_by_labels(found[0], table)
         if svg is None:
-            raise S4miError(f"{self.path}: {missing(found[0], metric)}")
+            raise S4miError(f"{self.path}: {missing(table)}")
         return Figure(svg)
 
     def report(self, out: StrPath | None = None, *, title: str | None = None, sheets: bool = True) -> Report:

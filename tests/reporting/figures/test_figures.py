@@ -19,6 +19,7 @@ from s4mi.reporting.figures.svg import INK
 from s4mi.reporting.results.comparison import Comparison, Technique, compare
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import metric_of
+from s4mi.reporting.results.tables import result_table
 
 SVG = "{http://www.w3.org/2000/svg}"
 BEST = Technique("transfer", "resnet10")
@@ -39,7 +40,7 @@ def curves(comparison: Comparison) -> str | None:
 
 
 DRAW: dict[str, Callable[[Comparison], str | None]] = {
-    "score": lambda comparison: score_by_labels(comparison, metric_of(comparison.task)),
+    "score": lambda comparison: score_by_labels(comparison, result_table(comparison, metric_of(comparison.task))),
     "cost": figures.cost_score,
     "class": figures.per_class_bars,
     "confusion": lambda comparison: figures.confusion(comparison, BEST, fraction=100),

@@ -19,9 +19,9 @@ from s4mi.reporting.results.tables import ResultTable
 
 def card_figure(card: TaskCard) -> CaptionedFigure | str:
     """The one figure of a card, or what is missing for it."""
-    comparison, metric = card.findings.comparison, card.findings.table.metric
-    svg = score_by_labels(comparison, metric)
-    return missing(comparison, metric) if svg is None else CaptionedFigure(Markup(svg), caption(comparison, metric))
+    table = card.findings.table
+    svg = score_by_labels(card.findings.comparison, table)
+    return missing(table) if svg is None else CaptionedFigure(Markup(svg), caption(table))
 
 
 def comparison_figures(

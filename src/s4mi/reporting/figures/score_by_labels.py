@@ -23,7 +23,7 @@ from s4mi.reporting.figures.style import (
 from s4mi.reporting.figures.svg import INK, drawing, finish
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.scores import Metric, score_of
-from s4mi.reporting.results.tables import MAJORITY, LabelColumn, MeanScore, label_columns
+from s4mi.reporting.results.tables import MAJORITY, LabelColumn, MeanScore, ResultTable, label_columns
 
 WIDTH, HEIGHT = 4.5, 2.6
 NAMED = 7
@@ -39,32 +39,32 @@ class _Line:
     points: tuple[tuple[LabelColumn, Interval], ...]
 
 
-def score_by_labels(comparison: Comparison, metric: Metric) -> str | None:
-    """Draw the figure of a comparison; None where it has fewer than two tested points."""
-    lines = _lines(comparison, metric)
+def score_by_labels(comparison: Comparison, table: ResultTable) -> str | None:
+    """Draw the figure of a comparison and its result table; None where it has fewer than two tested points."""
+    lines, metric = _lines(table), table.metric
     if sum(len(line.points) for line in lines) < 2:
         return None
     tested = {column for line in lines for column, _ in line.points}
     return _curves(comparison, metric, lines) if len(tested) > 1 else _dots(comparison, metric, lines)
 
 
-def missing(comparison: Comparison, metric: Metric) -> str:
+def missing(table: ResultTable) -> str:
     """What a comparison needs to have a figure; empty where it has one."""
-    points = sum(len(line.points) for line in _lines(comparison, metric))
+    points = sum(len(line.points) for line in _lines(table))
     if points > 1:
         return ""
     if not points:
         return "No figure: no run has a test score yet."
-    only = comparison.fractions[0]
+    only = next(line.points[0][0].title for line in _lines(table))
     return (
-        f"No figure: one technique at one amount of labels ({only:g} %) is a single point. More label_fractions give a "
+        f"No figure: one technique at one amount of labels ({only}) is a single point. More label_fractions give a "
         "curve, another technique a comparison."
     )
 
 
-def caption(comparison: Comparison, metric: Metric) -> str:
+def caption(table: ResultTable) -> str:
     """The caption of the figure."""
-    lines = _lines(comparison, metric)
+    lines, metric = _lines(table), table.metric
     tested = {column.fraction for line in lines for column, _ in line.points}
     seeds = {interval.n for line in lines for _, interval in line.points}
     bars = " with 95 % intervals over seeds" if max(seeds, default=1) > 1 else ", of one seed"
@@ -75,16 +75,13 @@ def caption(comparison: Comparison, metric: Metric) -> str:
     return f"Test {metric.label} by number of labelled training images: means{bars}; small dots are seeds.{zero}{lower}"
 
 
-def _lines(comparison: Comparison, metric: Metric) -> list[_Line]:
+def _lines(table: ResultTable) -> list[_Line]:
+    """The tested points of each technique, in the order of colours."""
     found = []
-    for technique in comparison.techniques:
-        points = [
-            (column, interval)
-            for column in label_columns(comparison)
-            if (interval := comparison.interval(technique, column.fraction, metric)) is not None
-        ]
+    for row in sorted(table.rows, key=lambda row: row.technique):
+        points = [(c, cell.interval) for c, cell in zip(table.columns, row.cells, strict=True) if cell.interval]
         if points:
-            found.append(_Line(technique, tuple(points)))
+            found.append(_Line(row.technique, tuple(points)))
     return found
 
 

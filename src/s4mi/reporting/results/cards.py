@@ -21,12 +21,12 @@ from s4mi.reporting.results.scores import TASK_NAMES, Metric
 from s4mi.reporting.results.starts import random_starts
 from s4mi.reporting.results.tables import span
 from s4mi.reporting.results.training_length import length_sentence
-from s4mi.reporting.results.without_network import AtFraction, against_baseline
+from s4mi.reporting.results.without_network import FEWEST_SEEDS, AtFraction, against_baseline
 
 UNTESTED = "No run was tested yet, so there is nothing to compare."
 NO_RUNS = "There is no finished run yet."
-WIDE = 0.5
-"""Half-width of an interval that says nothing of a score between 0 and 1."""
+WIDE = 0.8
+"""Width of an interval that says nothing of a score between 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,10 @@ def _score(findings: Findings, interval: Interval, *, named: bool) -> str:
     text = f"{metric.label} {_number(interval.mean, metric)}" if named else _number(interval.mean, metric)
     if interval.low is None or interval.high is None:
         return f"{text} (1 seed)"
-    if metric.bounded and (interval.high - interval.low) / 2 > WIDE:
-        return f"{text} ({interval.n} seeds: too few for an interval)"
     low = max(interval.low, 0.0)
     high = min(interval.high, 1.0) if metric.bounded else interval.high
+    if metric.bounded and high - low > WIDE:
+        return f"{text} ({interval.n} seeds: too few for an interval)"
     return f"{text} ({_number(low, metric)}–{_number(high, metric)})"
 
 
@@ -134,11 +134,11 @@ def _unbeaten(met: Sequence[AtFraction]) -> str:
     """The first sentence, where no network is shown to beat the baseline without one at any label fraction."""
     if all(one.outcome == "unbeaten" for one in met):
         return "No network beats the baseline of colour, texture and shape beyond chance."
-    seeds = max(one.open.seeds for one in met if one.open is not None)
-    return (
-        "No network is shown to beat the baseline of colour, texture and shape: "
-        f"{plural(seeds, 'common seed')} {'is' if seeds == 1 else 'are'} too few to tell."
-    )
+    seeds = min(one.open.seeds for one in met if one.open is not None)
+    why = "no test can judge differences without variance"
+    if seeds < FEWEST_SEEDS:
+        why = f"{plural(seeds, 'common seed')} {'is' if seeds == 1 else 'are'} too few to tell"
+    return f"No network is shown to beat the baseline of colour, texture and shape: {why}."
 
 
 def _baseline(findings: Findings, met: Sequence[AtFraction]) -> str:
