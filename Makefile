@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format docs bench bench-quick simulate clean
+.PHONY: help demo test test-browser test-all check format docs page bench bench-quick simulate clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -20,7 +20,10 @@ demo: $(READY) ## compare techniques on drawn images and write a report (at most
 	$(BIN)/s4mi demo --out s4mi-demo
 
 test: $(READY) ## the fast tests
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
+
+test-browser: $(READY) ## the page in Chromium; skipped, saying so, where that is not installed
+	$(BIN)/python -m pytest -m browser -rs
 
 test-all: $(READY) ## all tests, slow ones too
 	$(BIN)/python -m pytest -n 2
@@ -38,6 +41,9 @@ format: $(READY) ## put the code in its format
 
 docs: $(READY) ## write docs/reference from the code
 	$(BIN)/python docs/generate.py
+
+page: ## build the page of `s4mi view` from web/ into src/s4mi/viewer/static (needs Node.js 20.19 or later)
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 bench: $(READY) ## time everything side by side with what a user would write instead, and write docs/benchmarks.md (an hour, idle)
 	$(BIN)/python benchmarks/everything.py

@@ -3,8 +3,8 @@
     python benchmarks/view_page.py [--images N] [--places P] [--masks M] [--only grid|large|masks] [--quick]
 
 Needs Chromium (or its path in S4MI_CHROMIUM) and Playwright. The images of the grid are drawn lesions, each a file of
-its own. Times are those of the browser: from the start of the navigation, from a jump of the scroll bar to the last visible thumbnail,
-and of the handlers of `pointermove` events in the browser's trace, which draw the stroke themselves.
+its own. Times are those of the browser: from the start of the navigation, from a jump of the scroll bar to the last
+visible thumbnail, and of the handlers of `pointermove` events in the browser's trace, which draw the stroke themselves.
 """
 
 import argparse

@@ -39,6 +39,7 @@ export class Editor implements StrokeTarget {
     this.saved = map.clone();
     this.size = SIZES.find((size) => size >= Math.min(map.width, map.height) / 24) ?? 20;
     this.layer.map = map;
+    this.layer.fit(stage.width, stage.height);
     this.ring.className = "brush-ring";
     this.ring.hidden = true;
     stage.element.append(this.ring);

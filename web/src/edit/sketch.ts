@@ -1,13 +1,18 @@
 /** Draws the polygon in hand on the stage's sketch canvas. */
 
+import { release, resize } from "../image/canvases";
 import type { Stage } from "../image/stage";
 import type { Point } from "./raster";
 
 export function drawPolygon(stage: Stage, corners: readonly Point[], pointer: Point | null): void {
   const canvas = stage.sketch;
+  if (corners.length === 0) {
+    release(canvas);
+    return;
+  }
+  resize(canvas, stage.width, stage.height);
   const context = canvas.getContext("2d")!;
   context.clearRect(0, 0, canvas.width, canvas.height);
-  if (corners.length === 0) return;
   const ratio = window.devicePixelRatio;
   const points = [...corners, ...(pointer === null ? [] : [pointer])].map((point) => stage.view.toScreen(point));
   for (const [colour, width] of [

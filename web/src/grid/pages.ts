@@ -3,8 +3,8 @@
 import { getJson, query } from "../api/client";
 import type { GridPage, Item } from "../api/types";
 
-export const PAGE = 100;
-const KEPT = 30;
+export const PAGE = 60;
+const KEPT = 50;
 
 export type Query = Record<string, string>;
 

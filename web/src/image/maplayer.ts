@@ -3,6 +3,7 @@
 import type { LabelMap } from "../edit/labelmap";
 import { intersection, type Rect } from "../edit/rect";
 import type { Palette } from "./palettes";
+import { resize } from "./canvases";
 import type { View } from "./view";
 
 /** Opacity of the inside of a region beside that of its outline. */
@@ -53,14 +54,17 @@ export class MapLayer {
     this.only = only;
   }
 
+  /** Gives the canvas the size of the stage in screen pixels, or none at all while there is nothing to show. */
+  fit(width: number, height: number): void {
+    const needed = this.map !== null && this.shown;
+    resize(this.canvas, needed ? width : 0, needed ? height : 0);
+  }
+
   /** Draws the part of the image in `rect` (image pixels), or everything on the screen. */
   draw(view: View, rect?: Rect): void {
     const { canvas, map } = this;
     const screen = { x: 0, y: 0, w: canvas.width, h: canvas.height };
-    if (map === null || !this.shown) {
-      this.context.clearRect(0, 0, canvas.width, canvas.height);
-      return;
-    }
+    if (map === null || canvas.width === 0) return;
     const area = intersection(rect === undefined ? screen : onScreen(view, rect), screen);
     if (area === null) return;
     const pixels = new ImageData(area.w, area.h);

@@ -2,6 +2,7 @@
 
 import { query } from "../api/client";
 import type { ImageDetails } from "../api/types";
+import { release } from "./canvases";
 import type { View } from "./view";
 
 const FIRST = 1280;
@@ -39,6 +40,15 @@ export class Picture {
   async setLevels(levels: Levels): Promise<void> {
     this.levels = levels;
     await this.load();
+  }
+
+  /** Forgets the pixels. */
+  close(): void {
+    this.round++;
+    release(this.canvas);
+    for (const picture of [this.first, this.full, ...this.tiles.values()]) picture?.removeAttribute("src");
+    this.first = this.full = null;
+    this.tiles.clear();
   }
 
   draw(): void {

@@ -3,6 +3,7 @@
 import type { Point } from "../edit/raster";
 import type { ImageDetails } from "../api/types";
 import { h } from "../dom";
+import { release, resize } from "./canvases";
 import { MapLayer } from "./maplayer";
 import { Picture } from "./picture";
 import { View } from "./view";
@@ -31,6 +32,9 @@ export class Stage {
   private mode: "none" | "pan" | "stroke" | "levels" | "pinch" = "none";
   private readonly observer: ResizeObserver;
   private frame = 0;
+  /** In screen pixels. */
+  width = 1;
+  height = 1;
   private readonly stopFollowing: () => void;
 
   constructor(
@@ -57,12 +61,14 @@ export class Stage {
     this.observer.disconnect();
     this.stopFollowing();
     window.cancelAnimationFrame(this.frame);
+    for (const canvas of [this.sketch, ...this.layers.map((layer) => layer.canvas)]) release(canvas);
+    for (const layer of this.layers) layer.map = null;
+    this.picture.close();
   }
 
   add(layer: MapLayer): void {
     this.layers.push(layer);
     this.sketch.before(layer.canvas);
-    this.size(layer.canvas);
     this.schedule();
   }
 
@@ -90,19 +96,19 @@ export class Stage {
     dataset["x"] = String(this.view.x);
     dataset["y"] = String(this.view.y);
     this.picture.draw();
-    for (const layer of this.layers) layer.draw(this.view);
+    for (const layer of this.layers) {
+      layer.fit(this.width, this.height);
+      layer.draw(this.view);
+    }
     this.onSketch?.();
   }
 
-  private size(canvas: HTMLCanvasElement): void {
-    const ratio = window.devicePixelRatio;
-    canvas.width = Math.max(1, Math.round(this.element.clientWidth * ratio));
-    canvas.height = Math.max(1, Math.round(this.element.clientHeight * ratio));
-  }
-
   private resize(): void {
-    for (const canvas of [this.picture.canvas, this.sketch, ...this.layers.map((layer) => layer.canvas)]) this.size(canvas);
-    if (this.leads) this.view.resize(this.sketch.width, this.sketch.height);
+    const ratio = window.devicePixelRatio;
+    this.width = Math.max(1, Math.round(this.element.clientWidth * ratio));
+    this.height = Math.max(1, Math.round(this.element.clientHeight * ratio));
+    resize(this.picture.canvas, this.width, this.height);
+    if (this.leads) this.view.resize(this.width, this.height);
     this.draw();
   }
 
