@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from s4mi.data.annotations.merge import MergePlan, apply_merge
 from s4mi.data.annotations.next_steps import next_steps
 from s4mi.data.annotations.rules import MergeRules
-from s4mi.data.versions import newest_version
+from s4mi.data.versions import load_version, newest_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.viewer.merge_files import MergeFiles, plan_files, write_files
@@ -54,8 +54,9 @@ class Merger:
     def _checked(self, rules: MergeRules) -> tuple[MergeFiles, MergePlan, dict[str, Any]]:
         """The files to merge, the plan for them, and what the page shows of it."""
         space = self.space
-        files = write_files(space.annotations, space.manifest, space.folder)
-        plan = plan_files(files, space.manifest, rules)
+        manifest = load_version(space.folder)  # whose rows are asked for many times
+        files = write_files(space.annotations, manifest)
+        plan = plan_files(files, manifest, rules)
         return files, plan, {
             "version": space.manifest.version, "annotated": len({*plan.labels, *plan.masks}),
             "replaced": plan.replaced, "same": plan.same, "skipped": files.skipped,
@@ -64,7 +65,7 @@ class Merger:
 
     def _write(self, plan: MergePlan, files: MergeFiles) -> tuple[int, list[str]]:
         """Write the version, archive the journal and show the new version; return its number and what to do next."""
-        space, before = self.space, self.space.manifest
+        space, before = self.space, plan.manifest
         space.annotations.note("merging", version=before.version + 1)
         merged = apply_merge(plan)
         archive = f"merged-v{merged.version}" if merged.changed else f"merged-{space.annotations.last}"

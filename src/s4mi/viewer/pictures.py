@@ -83,10 +83,14 @@ class WindowRange:
 
 
 class Pictures:
-    """Decodes images of a data set and encodes pictures of them, with bounded memory and one decoder per core."""
+    """Decodes images of a data set and encodes pictures of them, with bounded memory and one decoder per core.
+
+    Attributes:
+        rule: conversion of values of more than 8 bits.
+    """
 
     def __init__(self, rule: Intensity) -> None:
-        self._rule = rule
+        self.rule = rule
         self._encoded: BoundedCache[Picture] = BoundedCache(ENCODED_BYTES, lambda one: len(one.body))
         self._frames: BoundedCache[Frame] = BoundedCache(DECODED_BYTES, lambda one: one.values.nbytes)
         self._levels: BoundedCache[Pixels] = BoundedCache(DECODED_BYTES, lambda one: one.nbytes)
@@ -142,7 +146,7 @@ class Pictures:
             return None
         inside = frame.sample()
         finite = inside[np.isfinite(inside)] if inside.dtype.kind == "f" else inside
-        low, high = frame.window or self._rule.limits(inside)
+        low, high = frame.window or self.rule.limits(inside)
         least, most = (float(finite.min()), float(finite.max())) if finite.size else (low, high)
         return WindowRange(8 * values.dtype.itemsize, low, high, least, most)
 
@@ -170,8 +174,8 @@ class Pictures:
     def _shown(self, row: Row, window: Window | None) -> Pixels:
         frame = self._frame(row)
         if window is None or frame.values.dtype in (np.uint8, np.bool_):
-            return as_rgb(self._rule.show(frame))
-        return as_rgb(self._rule.to_uint8(frame.values, limits=window, inverted=frame.inverted))
+            return as_rgb(self.rule.show(frame))
+        return as_rgb(self.rule.to_uint8(frame.values, limits=window, inverted=frame.inverted))
 
     def _level(self, row: Row, level: int, window: Window | None) -> Pixels:
         """An image halved `level` times by averaging."""
