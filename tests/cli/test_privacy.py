@@ -26,10 +26,12 @@ SETUP = """
 import os, sys
 sys.path.insert(0, {tests!r})
 os.environ["HOME"] = {home!r}
+import urllib3  # asks on import, with a socket of this machine's own, whether there is IPv6
 from seccomp_guard import forbid_sockets
 forbid_sockets()
-import resource
 from s4mi.cli import main
+import s4mi.recipes.train, s4mi.recipes.report, s4mi.recipes.explain, s4mi.recipes.export, s4mi.recipes.suggest
+import s4mi.recipes.embed, s4mi.recipes.predict, s4mi.studies.run, s4mi.visualisation.comparison_sheet
 def run(*words):
     sys.argv = ["s4mi", *words]
     child = os.fork()
