@@ -76,7 +76,8 @@ SCENES = (
     Scene("data split", ("data", "split", "{base}/data", "-o", "{here}/split.json"), ("split.json",)),
     Scene("data check", ("data", "check", "{base}/data"), ()),
     Scene("data merge", ("data", "merge", "{here}/open", "{base}/labels.csv"), ("open",), copies=("open",)),
-    Scene("data erase", ("data", "erase", "{here}/data", "patient_0003", "--yes"), ("data",), copies=("data",)),
+    Scene("data erase", ("data", "erase", "{here}/data", "patient_0003", "--yes", "--runs", "{here}/cls",
+                          "--cache", "{here}/cache"), ("data", "cls", "cache"), copies=("data", "cls", "cache")),
     Scene("study run", ("study", "run", "{base}/study.yaml", "-o", "{here}/study", "--workers", "0",
                          "data.cache={here}/cache"), ("study",)),
 )  # fmt: skip

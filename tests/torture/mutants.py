@@ -56,7 +56,7 @@ def _bytes(contents: bytes, rng: random.Random) -> tuple[bytes, str]:
     elif how == "blank":
         data[place : place + 64] = bytes(len(data[place : place + 64]))
     elif how == "double":
-        data += data
+        data = data + data
     elif how == "head":
         data = data[place:]
     else:

@@ -3,6 +3,7 @@
 from s4mi.api.checks import CheckOutput, check
 from s4mi.api.datasets import Dataset, draw
 from s4mi.api.embeddings import EmbedOutput, embed
+from s4mi.api.erasures import erase
 from s4mi.api.exports import ExportOutput, export
 from s4mi.api.models import Model, load
 from s4mi.api.prediction_files import PredictOutput, predict
@@ -41,6 +42,7 @@ __all__ = [
     "check",
     "draw",
     "embed",
+    "erase",
     "evaluate",
     "explain",
     "export",

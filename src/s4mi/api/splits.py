@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SplitKind = Literal["auto", "official", "random", "kfold", "file"]
 KINDS: tuple[SplitKind, ...] = ("auto", "official", "random", "kfold", "file")
 TASKS = ("multiclass", "multilabel", "segmentation")
+MAX_FOLDS = 1000
 SIDES = ("train", "val", "test")
 
 
@@ -159,11 +160,13 @@ def _method(
     from s4mi.data.splits.split import SplitMethod
 
     one_of("kind of split", kind, KINDS)
-    if kind == "auto":
-        return None
-    if len(ratios) != 3 or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
+    if len(ratios) != 3 or not all(0 < ratio < 1 for ratio in ratios) or abs(sum(ratios) - 1) > 1e-6:
         given = ", ".join(map(str, ratios))
         raise S4miError(f"ratios must be three positive numbers that sum to 1, e.g. 0.7, 0.1, 0.2 (given {given})")
+    if not 3 <= folds <= MAX_FOLDS:
+        raise S4miError(f"folds must be 3–{MAX_FOLDS} (given {folds})")
+    if kind == "auto":
+        return None
     if kind == "kfold" and not 0 <= fold < folds:
         raise S4miError(f"fold must be 0–{folds - 1} for {folds} folds (given {fold})")
     if kind == "file" and file is None:

@@ -1,4 +1,4 @@
-"""`s4mi data`: import, check, split and merge data sets."""
+"""`s4mi data`: import, check, split, merge data sets, and erase patients from them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s4mi.cli import import_folder, merge, split
+from s4mi.cli import erase, import_folder, merge, split
 from s4mi.cli.console import counted, how_many, print_facts, print_findings, print_line
 
 if TYPE_CHECKING:
     from s4mi.data.checks.check import CheckReport
 
-app = typer.Typer(help="Import, check, split and merge data sets.", no_args_is_help=True)
+app = typer.Typer(help="Import, check, split and merge data sets, and erase patients.", no_args_is_help=True)
 app.add_typer(import_folder.app, name="import")
 app.command("split")(split.split)
 app.command("merge")(merge.merge)
+app.command("erase")(erase.erase)
 
 
 @app.command()

@@ -1,7 +1,10 @@
 """A torch.export archive written by `s4mi export`, as a `Model`; needs torch, but none of the training code."""
 
+import logging
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
@@ -30,7 +33,8 @@ class ProgramModel:
         self.metadata = read_metadata(_read_metadata_text(path), path)
         try:
             check_program(path)
-            self._network = torch.export.load(path).module()
+            with _without_log():
+                self._network = torch.export.load(path).module()
         except S4miError:
             raise
         except Exception as error:  # a damaged archive, or one of another torch version, may raise nearly anything
@@ -78,6 +82,18 @@ def _read_metadata_text(path: Path) -> str | None:
             f"{path}: not a valid torch.export archive ({_reason(error)}); copy it again, or re-create it with: "
             "s4mi export"
         ) from error
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Silence the tracebacks that torch logs for files that it cannot read."""
+    logger = logging.getLogger("torch.export")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _reason(error: Exception) -> str:

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,10 +19,12 @@ from s4mi.data.series import series_limits
 from s4mi.data.spacing import Spacing, pixel_spacing
 from s4mi.data.volumes import read_rgb_frames
 from s4mi.errors import S4miError
+from s4mi.inference.bands import LargePage
 from s4mi.inference.dataset_images import read_true_mask
 from s4mi.inference.image_list import InputImage
 from s4mi.inference.input_files import Unreadable
 from s4mi.inference.predictor import BATCH_SIZE, Predictor, Probabilities, in_batches
+from s4mi.system_errors import describe
 
 PREFETCH = 16
 """Frames decoded ahead of the network, and predictions waiting to be written; more if one file has more frames."""
@@ -74,12 +77,14 @@ class KeepOptions:
     pixels: bool = False
     true_mask: bool = False
     spacing: bool = False
+    bands: bool = False
+    """Predict large frames band by band, so that only their classes are kept."""
 
 
 def prediction_stream(
     images: Sequence[InputImage],
     predictor: Predictor,
-    process: Callable[[DecodedImage, Iterator[Probabilities]], Result],
+    process: Callable[[DecodedImage, Iterator[Any]], Result],
     keep: KeepOptions,
 ) -> Iterator[tuple[InputImage, Result | Unreadable]]:
     """Predict files in order, and yield each with its result or with why it could not be predicted.
@@ -87,14 +92,17 @@ def prediction_stream(
     Logs one warning with the number of greyscale images if the model was trained on colour images.
 
     Args:
-        process: called in a thread with each file and the probabilities of its frames, one by one.
+        process: called in a thread with each file and the probabilities of its frames, one by one; if `keep.bands`,
+            with a `LargePage` of each frame that is large.
     """
     images = _with_limits(images, predictor.info.spec.rule)
     unexpected_grey = 0
 
     def finish(decoded: DecodedImage, outputs: tuple[Probabilities, ...]) -> Result | Unreadable:
         try:
-            return process(decoded, _predictions_by_frame(predictor, decoded, outputs))
+            return process(decoded, _predictions_by_frame(predictor, decoded, outputs, bands=keep.bands))
+        except (MemoryError, cv2.error) as error:
+            return Unreadable(decoded.image.source.path, describe(error) or str(error))
         except S4miError as error:
             return Unreadable(decoded.image.source.path, str(error))
 
@@ -149,8 +157,17 @@ def decode(image: InputImage, predictor: Predictor, keep: KeepOptions) -> Decode
             raise ImageError("undecodable", message)
         if spec.channels == "grey":
             _check_grey(frames, predictor)
+        return _prepared(image, frames, predictor, keep)
+    except (MemoryError, cv2.error) as error:
+        return Unreadable(path, describe(error) or str(error))
     except S4miError as error:
         return Unreadable(path, str(error))
+
+
+def _prepared(
+    image: InputImage, frames: Sequence[Pixels], predictor: Predictor, keep: KeepOptions
+) -> DecodedImage | Unreadable:
+    path, spec = image.source.path, predictor.info.spec
     sources, inputs = [], []
     for pixels in frames:
         size = (pixels.shape[0], pixels.shape[1])
@@ -238,10 +255,12 @@ def _infer(
 
 
 def _predictions_by_frame(
-    predictor: Predictor, decoded: DecodedImage, outputs: tuple[Probabilities, ...]
-) -> Iterator[Probabilities]:
+    predictor: Predictor, decoded: DecodedImage, outputs: tuple[Probabilities, ...], *, bands: bool
+) -> Iterator[Probabilities | LargePage]:
     """The probabilities of each frame of a file, computed lazily."""
     start = 0
     for frame, count in zip(decoded.frames, decoded.inputs_per_frame, strict=True):
-        yield predictor.postprocess([output[start : start + count] for output in outputs], frame.size)
+        large = bands and predictor.is_large(frame.size)
+        combine = predictor.postprocess_large if large else predictor.postprocess
+        yield combine([output[start : start + count] for output in outputs], frame.size)
         start += count

@@ -19,6 +19,15 @@ from s4mi.data.images import read_image
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.loading.sliding_window import Windows
 from s4mi.data.spec import DatasetSpec
+from s4mi.inference.bands import (
+    LARGE,
+    BandOfPage,
+    LargePage,
+    bands_of_tiles,
+    bands_of_whole,
+    bands_of_windows,
+    decided,
+)
 from s4mi.maths.calibration import THRESHOLD, sigmoid, softmax, tempered
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration
@@ -165,6 +174,35 @@ class Predictor:
                 prediction = tempered(prediction, model.calibration.temperature, multilabel=self.multilabel)
             predictions.append(prediction)
         return predictions[0] if len(predictions) == 1 else np.mean(predictions, axis=0, dtype=np.float32)
+
+    def is_large(self, size: tuple[int, int]) -> bool:
+        """Whether the probabilities of a page of (height, width) are too many to be kept at once."""
+        return self.segments and len(self.info.classes) * size[0] * size[1] > LARGE
+
+    def postprocess_large(self, outputs: Sequence[Probabilities], size: tuple[int, int]) -> LargePage:
+        """As `postprocess`, for segmentation of a page whose probabilities do not fit in memory."""
+        models = [self._bands(output, size) for output in outputs]
+
+        def averaged() -> Iterator[BandOfPage]:
+            for bands in zip(*models, strict=True):
+                predictions = [
+                    tempered(band.probabilities, model.calibration.temperature, multilabel=False)
+                    if model.calibration is not None and not self.raw
+                    else band.probabilities
+                    for model, band in zip(self.models, bands, strict=True)
+                ]
+                mean = predictions[0] if len(predictions) == 1 else np.mean(predictions, axis=0, dtype=np.float32)
+                yield BandOfPage(bands[0].top, mean)
+
+        return decided(averaged(), size)
+
+    def _bands(self, output: Probabilities, size: tuple[int, int]) -> Iterator[BandOfPage]:
+        windows = self._windows(size)
+        if windows is not None:
+            return bands_of_windows(output, windows)
+        if self.info.preprocessing.tile is None:
+            return bands_of_whole(output[0], size)
+        return bands_of_tiles(output, self.info.preprocessing.grid(size), size)
 
     def predict(self, images: Sequence[Pixels]) -> Iterator[Probabilities]:
         """Predict images (H, W, 3): for each (K,), for segmentation (K, H, W) at the image's own size."""

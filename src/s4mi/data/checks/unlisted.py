@@ -81,7 +81,7 @@ def _listed(folder: Path, root: Path) -> tuple[set[Path], set[Path], set[str], A
                 images.add(image)
                 if mask is None:
                     without_mask.add(stem_of(image))
-                elif stem_of(image) in stem_of(mask):
+                elif stem_of(image) and stem_of(image) in stem_of(mask):
                     before, _, after = stem_of(mask).partition(stem_of(image))
                     affixes.add((before, after))
     return images, masks, without_mask, affixes

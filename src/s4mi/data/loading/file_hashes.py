@@ -20,6 +20,15 @@ class FileHashes:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    @staticmethod
+    def hashed(files: Iterable[Path]) -> dict[Path, str]:
+        """Return the hash of each file without a database.
+
+        Raises:
+            S4miError: a file cannot be read.
+        """
+        return {file: _digest(file, None)[2] for file in files}
+
     def digests(self, files: Iterable[Path]) -> dict[Path, str]:
         """Return the hash of each file, reading only new and changed files.
 

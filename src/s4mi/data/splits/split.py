@@ -225,6 +225,8 @@ def _draw(manifest: Manifest, strata: NDArray[np.float64], method: SplitMethod) 
 def _folds(order: Sequence[list[int]], count: int) -> list[list[int]]:
     """Divide `order` into `count` folds, each ending where the number of rows so far is closest to its share."""
     total, assigned, rest = sum(map(len, order)), 0, list(order)
+    if count > len(order):
+        raise S4miError(f"split.folds is {count}, but only {len(order)} images or patients are annotated; use fewer")
     folds = []
     for number in range(1, count):
         fold = first_rows(rest, max(1, round(total * number / count) - assigned))

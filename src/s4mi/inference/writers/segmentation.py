@@ -9,6 +9,7 @@ import numpy as np
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spacing import Spacing
 from s4mi.errors import S4miError
+from s4mi.inference.bands import LargePage
 from s4mi.inference.image_list import InputImage
 from s4mi.inference.overlays.masks import class_overlay, cluster_overlay, comparison_overlay
 from s4mi.inference.pipeline import DecodedImage, KeepOptions, SourceFrame
@@ -16,7 +17,7 @@ from s4mi.inference.predictor import Predictor, Probabilities, classes_of
 from s4mi.inference.writers.mask_files import mask_paths, save_png, write_masks
 from s4mi.inference.writers.output_settings import MaskFormat
 from s4mi.inference.writers.resumable_csv import Cells, ResumableCsv
-from s4mi.maths.regions import measure
+from s4mi.maths.regions import measure, measure_large
 
 OVERLAYS = "overlays"
 """Folder of the overlays, inside that of the masks."""
@@ -65,7 +66,7 @@ class MaskWriter:
         self.output = out
         self._predictor, self._overlay, self._sheet, self._format = predictor, overlay, sheet, form
         self._unnamed = predictor.info.unnamed
-        self.keep = KeepOptions(pixels=overlay or sheet, true_mask=overlay and not sheet, spacing=True)
+        self.keep = KeepOptions(pixels=overlay or sheet, true_mask=overlay and not sheet, spacing=True, bands=True)
         # None of the clusters is background.
         self._measured = tuple(enumerate(predictor.info.classes))[0 if self._unnamed else 1 :]
         _check_paths(images, [self._paths(image) for image in images])
@@ -84,13 +85,14 @@ class MaskWriter:
         """Whether an earlier call predicted the image; never for a contact sheet, which needs all images again."""
         return not self._sheet and self._rows.has(image.ids) and all(path.is_file() for path in self._paths(image))
 
-    def process(self, decoded: DecodedImage, predictions: Iterator[Probabilities]) -> MaskMeasurements:
+    def process(self, decoded: DecodedImage, predictions: Iterator[Probabilities | LargePage]) -> MaskMeasurements:
         """Write the masks and overlays of a file and measure the masks; called in a thread."""
         image, info = decoded.image, self._predictor.info
         rows: list[Cells] = []
         masks = []
         for frame_id, probabilities in zip(image.ids, predictions, strict=True):
-            masks.append(classes_of(probabilities))
+            large = isinstance(probabilities, LargePage)
+            masks.append(probabilities.classes if large else classes_of(probabilities))
             rows += self._measure(frame_id, masks[-1], probabilities, decoded.spacing)
         if self._overlay:
             for path, frame, mask in zip(self._overlay_paths(image), decoded.frames, masks, strict=True):
@@ -122,17 +124,23 @@ class MaskWriter:
         return (cluster_overlay if self._unnamed else class_overlay)(frame.pixels, classes)
 
     def _measure(
-        self, frame_id: str, mask: Pixels, probabilities: Probabilities, spacing: Spacing | None
+        self, frame_id: str, mask: Pixels, probabilities: Probabilities | LargePage, spacing: Spacing | None
     ) -> Iterator[Cells]:
         for index, class_name in self._measured:
+            large = isinstance(probabilities, LargePage)
             inside = mask == index
-            regions = measure(inside)
+            regions = measure_large(inside) if large else measure(inside)
             area = "" if spacing is None else f"{regions.pixels * spacing[0] * spacing[1]:.6g}"
             centre = ("", "") if regions.centre is None else tuple(f"{position:.2f}" for position in regions.centre)
-            mean = f"{np.mean(probabilities[index][inside], dtype=np.float64):.6f}" if regions.pixels else ""
+            if isinstance(probabilities, LargePage):
+                average = float(probabilities.means[index])
+            else:
+                average = float(np.mean(probabilities[index][inside], dtype=np.float64)) if regions.pixels else 0.0
+            mean = f"{average:.6f}" if regions.pixels else ""
+            components = ("", "") if large else (str(regions.components), str(regions.largest))
             yield [
                 frame_id, class_name, str(regions.pixels), f"{regions.pixels / mask.size:.6f}", area,
-                str(regions.components), str(regions.largest), *centre, mean,
+                *components, *centre, mean,
             ]  # fmt: skip
 
 

@@ -1,0 +1,45 @@
+"""`s4mi data erase`: remove a patient from a data set and from what was made of it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from s4mi.cli.console import print_facts, print_line
+
+
+def erase(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Data set folder.")],
+    patient: Annotated[str, typer.Argument(metavar="PATIENT", help="Patient, as in the column group.")],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option("--runs", metavar="DIR", help="Folder with runs of this data set, at any depth; repeatable."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", metavar="DIR", help="Folder of the caches.  [default: that of runs]")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed; without it, only list.")] = False,
+) -> None:
+    """Remove a patient from a data set, its versions, caches and the lists of runs; say which runs have seen them."""
+    from s4mi.api.erasures import erase as erase_patient
+    from s4mi.formatting import plural
+
+    found = erase_patient(dataset, patient, runs=runs or (), cache=cache, confirmed=yes)
+    print_line(f"{'removed' if found.done else 'would remove'} of patient {patient}:", style="bold")
+    print_facts(
+        ("images", f"{plural(len(found.plan.ids), 'row')} of the data set, in all its versions"),
+        ("files", plural(len(found.plan.files), "file")),
+        ("decode caches", plural(len(found.caches), "cache") if found.caches else ""),
+        ("features", "all that are stored, as nobody can tell whose they are" if found.features else ""),
+        ("lists of runs", plural(len(found.runs), "run") if found.runs else ""),
+        ("pictures", ", ".join(map(str, found.pictures))),
+    )
+    if found.plan.outside:
+        print_line(f"left, as they are outside the data set folder: {', '.join(found.plan.outside)}", style="yellow")
+    for run, parts in found.runs:
+        print_line(f"{run}: has seen the patient ({', '.join(parts)}); its weights cannot forget, train it again")
+    if found.pictures and found.done:
+        print_line("write reports again with: s4mi report")
+    print_line("not searched: predictions, exported annotations, and copies that you made")
+    if not found.done:
+        print_line("remove it with: --yes", style="cyan")

@@ -1,0 +1,211 @@
+"""Find and remove what a data set folder, its versions and its caches hold of one patient.
+
+Every step can be repeated, and a plan in the data set folder says what to remove until all is done: an erasure that is
+killed goes on when it is started again. The rows go first, so that the data set is whole at every moment.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
+from s4mi.data.manifest import MANIFEST_NAME, read_manifest
+from s4mi.data.spec import SPEC_NAME, read_spec, write_spec
+from s4mi.data.versions import manifest_name, newest_version, spec_name
+from s4mi.errors import S4miError, nearest
+from s4mi.records import write_text_atomically
+from s4mi.records.atomic import sweep
+
+PLAN_NAME = ".erase.json"
+JOURNAL = ".import.jsonl"
+FEATURES = "features"
+"""Folder of the stored features in a cache. Their ids are hashes of pixels, of turned and cropped images too, so that
+nobody can tell which are a patient's: all are removed, and computed again when they are needed."""
+_KEY = re.compile(r"[0-9a-f]{32}")
+
+
+class ErasurePlan(BaseModel):
+    """What is removed.
+
+    Attributes:
+        patient: the group of the rows.
+        ids: ids of their rows, in any version.
+        files: images and masks within the data set folder, relative to it.
+        outside: images and masks elsewhere, which are left: originals that the data set only refers to.
+        digests: hashes of the contents of all these files.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    patient: str
+    ids: tuple[str, ...]
+    files: tuple[str, ...]
+    outside: tuple[str, ...]
+    digests: tuple[str, ...]
+
+
+def plan_erasure(folder: Path, patient: str, cache: Path) -> ErasurePlan:
+    """Find the rows and files of a patient in all versions of a data set, or read the plan of a killed erasure.
+
+    Raises:
+        S4miError: no row has this patient, or a version of the data set cannot be read.
+    """
+    pending = read_plan(folder)
+    if pending is not None and pending.patient == patient:
+        return pending
+    if pending is not None:
+        raise S4miError(f"{folder}: the erasure of another patient was interrupted; finish it first, with: "
+                        f"s4mi data erase {folder} {pending.patient!r} --yes")  # fmt: skip
+    ids: dict[str, None] = {}
+    paths: dict[Path, None] = {}
+    groups: set[str] = set()
+    for manifest_file, spec_file in _versions(folder):
+        manifest, findings = read_manifest(folder, file=manifest_file, spec_file=spec_file)
+        if manifest is None:
+            raise S4miError(f"{folder / findings[0].location}: {findings[0].message}")
+        groups.update(row.group for row in manifest.rows if row.group)
+        for row in manifest.rows:
+            if row.group == patient:
+                ids[row.id] = None
+                paths |= dict.fromkeys(path for path in (row.image, row.mask) if path is not None)
+    if not ids:
+        raise S4miError(f"{folder}: no image has the patient {patient!r} in the column group{nearest(patient, groups)}")
+    inside = [path for path in paths if path.resolve().is_relative_to(folder.resolve())]
+    present = [path for path in paths if path.is_file()]
+    known = FileHashes(cache / DATABASE_NAME).digests(present) if cache.is_dir() else FileHashes.hashed(present)
+    return ErasurePlan(
+        patient=patient,
+        ids=tuple(ids),
+        files=tuple(Path(os.path.relpath(path, folder)).as_posix() for path in inside),
+        outside=tuple(str(path) for path in paths if path not in inside),
+        digests=tuple(sorted(set(known.values()))),
+    )
+
+
+def read_plan(folder: Path) -> ErasurePlan | None:
+    """Read the plan of an erasure that is not finished, or return None.
+
+    Raises:
+        S4miError: it is damaged.
+    """
+    path = folder / PLAN_NAME
+    try:
+        return ErasurePlan.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise S4miError(f"{path}: damaged; remove it and start the erasure again") from error
+
+
+def begin_erasure(folder: Path, plan: ErasurePlan) -> None:
+    """Write the plan, so that a killed erasure can go on."""
+    sweep(folder)
+    write_text_atomically(folder / PLAN_NAME, plan.model_dump_json(indent=1) + "\n", private=True)
+
+
+def end_erasure(folder: Path) -> None:
+    """Remove the plan: all is done."""
+    (folder / PLAN_NAME).unlink(missing_ok=True)
+
+
+def erase_from_dataset(folder: Path, plan: ErasurePlan) -> None:
+    """Remove the rows of all versions, the files, and the journal of the import, which names files."""
+    gone = set(plan.ids)
+    for manifest_file, spec_file in _versions(folder):
+        erase_rows(folder / manifest_file, gone)
+        spec, _ = read_spec(folder, file=spec_file)
+        if spec is not None and any(gone & set(pair) for pair in spec.different):
+            kept = tuple(pair for pair in spec.different if not gone & set(pair))
+            if spec_file == SPEC_NAME:
+                write_spec(folder, spec.model_copy(update={"different": kept}))
+            else:
+                _rewrite_different(folder / spec_file, kept)
+    for name in plan.files:
+        (folder / name).unlink(missing_ok=True)
+        _remove_if_empty((folder / name).parent, folder)
+    (folder / JOURNAL).unlink(missing_ok=True)
+
+
+def erase_rows(table: Path, ids: Iterable[str]) -> bool:
+    """Remove the rows of a CSV file with one of these in the column id, else in the first; return if there were any."""
+    gone = set(ids)
+    try:
+        rows = list(csv.reader(io.StringIO(table.read_text(encoding="utf-8-sig"), newline="")))
+    except (FileNotFoundError, UnicodeDecodeError, csv.Error):
+        return False
+    header = [cell.strip() for cell in rows[0]] if rows else []
+    column = header.index("id") if "id" in header else 0
+    kept = [
+        row for number, row in enumerate(rows) if not number or len(row) <= column or row[column].strip() not in gone
+    ]
+    if len(kept) == len(rows):
+        return False
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(kept)
+    write_text_atomically(table, text.getvalue())
+    return True
+
+
+def caches_with(cache: Path, plan: ErasurePlan) -> list[Path]:
+    """Return the decode caches that hold an image of the patient, and those that cannot be read."""
+    found = []
+    for location in sorted(cache.iterdir()) if cache.is_dir() else ():
+        if location.is_dir() and _KEY.fullmatch(location.name):
+            try:
+                with np.load(location / "index.npz") as index:
+                    holds = bool(set(index["digests"].tolist()) & set(plan.digests))
+            except Exception:  # damaged, so nobody can tell; on such files numpy raises almost any exception
+                holds = True
+            if holds:
+                found.append(location)
+    return found
+
+
+def erase_from_cache(folder: Path, cache: Path, plan: ErasurePlan) -> None:
+    """Remove the decode caches with an image of the patient, all stored features, and the names of the files."""
+    for location in caches_with(cache, plan):
+        shutil.rmtree(location)
+    if (cache / FEATURES).is_dir():
+        shutil.rmtree(cache / FEATURES)
+    if (cache / DATABASE_NAME).is_file():
+        names = [str(folder / name) for name in plan.files] + list(plan.outside)
+        names += [str((folder / name).resolve()) for name in plan.files]
+        with closing(sqlite3.connect(cache / DATABASE_NAME, timeout=60)) as database:
+            database.execute("PRAGMA secure_delete = ON")
+            with database:
+                database.execute("CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, stamp TEXT, digest TEXT)")
+                database.executemany("DELETE FROM files WHERE path = ?", [(name,) for name in names])
+                database.executemany("DELETE FROM files WHERE digest = ?", [(digest,) for digest in plan.digests])
+
+
+def _versions(folder: Path) -> list[tuple[str, str]]:
+    """Return the manifest and description of every version that is kept, the newest last."""
+    kept = [(manifest_name(number), spec_name(number)) for number in range(1, newest_version(folder) + 1)]
+    return [pair for pair in kept if (folder / pair[0]).is_file()] + [(MANIFEST_NAME, SPEC_NAME)]
+
+
+def _rewrite_different(path: Path, kept: tuple[tuple[str, str], ...]) -> None:
+    import yaml
+
+    contents = yaml.safe_load(path.read_text(encoding="utf-8"))
+    contents["different"] = json.loads(json.dumps(kept))
+    write_text_atomically(path, yaml.safe_dump(contents, sort_keys=False, allow_unicode=True))
+
+
+def _remove_if_empty(folder: Path, root: Path) -> None:
+    try:
+        while folder != root and folder.is_relative_to(root):
+            folder.rmdir()
+            folder = folder.parent
+    except OSError:  # not empty
+        return
