@@ -9,7 +9,7 @@ class that the labels show (multi-class), a class with and without it (multi-lab
 must keep every class. Then there is no choice, and the last epoch counts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,30 +88,31 @@ def _by_size(foreground: NDArray[np.float64], labelled: Sequence[int]) -> NDArra
 
 def _chosen(order: Sequence[list[int]], shows: NDArray[np.bool_], wanted: int, *, every_class: bool) -> list[list[int]]:
     """Return the first groups that training can spare, about `wanted` rows, and then one for each class not shown."""
-    left = [shows[group].any(axis=0) for group in order]
-    remaining = np.sum(left, axis=0)  # groups in training that show each class
-    chosen: list[int] = []
+    left = np.array([shows[group].any(axis=0) for group in order], dtype=np.bool_).reshape(len(order), shows.shape[1])
+    remaining: NDArray[np.int64] = left.sum(axis=0)  # groups in training that show each class
+    chosen: dict[int, None] = {}
     rows = 0
+
+    def spares(number: int) -> bool:
+        own = left[number]
+        return number not in chosen and len(chosen) + 1 < len(order) and bool((remaining[own] > 1).all())
 
     def take(number: int) -> None:
         nonlocal rows, remaining
-        chosen.append(number)
+        chosen[number] = None
         rows += len(order[number])
         remaining = remaining - left[number]
 
-    def spared() -> Iterator[int]:
-        for number in range(len(order)):
-            if number not in chosen and len(chosen) + 1 < len(order) and (remaining > left[number])[left[number]].all():
-                yield number
-
     for number in range(len(order)):
-        if rows + len(order[number]) / 2 <= wanted and number in spared():
+        if rows + len(order[number]) / 2 <= wanted and spares(number):
             take(number)
     for k in np.flatnonzero(remaining) if every_class else ():
-        if not any(left[number][k] for number in chosen):
-            smallest = min((n for n in spared() if left[n][k]), key=lambda n: len(order[n]), default=None)
+        if not any(left[number, k] for number in chosen):
+            smallest = min(
+                (n for n in np.flatnonzero(left[:, k]) if spares(n)), key=lambda n: len(order[n]), default=None
+            )
             if smallest is not None:
-                take(smallest)
+                take(int(smallest))
     return [order[number] for number in chosen]
 
 

@@ -33,7 +33,7 @@ def counting(records: Sequence[RunRecord]) -> str:
 def with_counting(section: Section, comparison: Comparison) -> Section:
     """Return a section of a report, each of whose tables says in its caption what counts as labels."""
     sentence = counting(comparison.records)
-    changed = {}
+    changed: dict[str, Table | tuple[Table, ...]] = {}
     for one in fields(section):
         value = getattr(section, one.name)
         if isinstance(value, Table):
