@@ -27,7 +27,7 @@ from s4mi.maths.stats import Interval, mean_interval
 from simulated_worlds import CLINICS, CURVES, LABELS, SCORES, Clinic, Curve, Draw, labels_for, true_mean
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "intervals.md"
-TIMES = 1500
+TIMES = 1000
 DRAWS = 600
 """Draws of one interval: fewer than a report takes, which makes ends less exact and coverage a little lower."""
 LEAST, MOST = 0.93, 0.97

@@ -26,7 +26,7 @@ def reason_of(curve: LabelCurveOf, needed: Needed | None, metric: Metric) -> str
     cells = len(curve.cells)
     top = fit.asymptote()
     reasons = {
-        "seeds": f"{plural(fit.seeds, 'seed')} leave no usable interval; at least {FEWEST_SEEDS} are needed",
+        "seeds": f"{plural(fit.seeds, 'seed')} {'leaves' if fit.seeds == 1 else 'leave'} no usable interval; at least {FEWEST_SEEDS} are needed",
         "points": f"a curve needs {FEWEST_POINTS} numbers of labels with a score above the floor to be checked, "
         f"{'it has' if cells == 1 else 'there are'} {0 if fit.curve is None and cells < 1 else _above(curve)}",
         "falls": "the score falls with more labels, beyond chance",
