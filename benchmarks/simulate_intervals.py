@@ -2,7 +2,7 @@
 
     python benchmarks/simulate_intervals.py [--times N] [--only SECTION …] [--print]
 
-Each cell draws patients, seeds or curves N times (a third of it for curves), calls the function that a report calls, and
+Each cell draws patients, seeds or curves N times (curves a quarter of it), calls the function that a report calls, and
 counts how often the interval holds the value that the drawing is known to have. Seeds are fixed. The table of a section
 stands between the marks `<!-- NAME -->` and `<!-- /NAME -->`; the text around it is kept.
 """

@@ -62,9 +62,7 @@ class SimulatedStudy:
                     runs.append(self._run(NAMES[number], fraction, seed, np.clip(values, 0, 1), rng))
         return runs
 
-    def _run(
-        self, method: str, fraction: float, seed: int, values: np.ndarray, rng: np.random.Generator
-    ) -> ReportRun:
+    def _run(self, method: str, fraction: float, seed: int, values: np.ndarray, rng: np.random.Generator) -> ReportRun:
         names = [f"{0 if self.one_test_set else seed}-{n}" for n in range(self.patients)]
         if self.task == "segmentation":
             one = record(float(values.mean()), method=method, fraction=fraction, seed=seed, task="segmentation")

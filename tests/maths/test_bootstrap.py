@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s4mi.maths.bootstrap import patient_interval, redrawn_means
-from s4mi.maths.stats import Interval, mean_interval
+from s4mi.maths.stats import mean_interval
 
 
 def rng(seed: int = 0) -> np.random.Generator:

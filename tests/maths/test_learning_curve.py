@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -43,7 +44,7 @@ def test_the_fit_is_nearly_that_of_scipys_optimiser() -> None:
 def test_curves_never_fall_and_stay_between_floor_and_ceiling(means: list[float], floor: float) -> None:
     fit = fit_power_curves(LABELS, np.array([means]), ONES, ceiling=1.0, floor=floor)
     scores = [fit.at(n)[0] for n in (1.0, 10.0, 100.0, 1e4, 1e8)]
-    assert all(a <= b + 1e-12 for a, b in zip(scores, scores[1:], strict=False))
+    assert all(a <= b + 1e-12 for a, b in itertools.pairwise(scores))
     assert floor <= scores[0]
     assert scores[-1] <= 1 + 1e-12
 

@@ -27,7 +27,9 @@ def test_the_smallest_difference_has_the_power_asked_for() -> None:
 
 def test_more_seeds_patients_and_fewer_tests_tell_smaller_differences() -> None:
     spread = Spread(0.02, 0.1, 0.05)
-    told = [smallest_difference(spread, Design(*sizes)) for sizes in ((5, 100, 6), (10, 100, 6), (10, 400, 6), (10, 400, 1))]
+    told = [
+        smallest_difference(spread, Design(*sizes)) for sizes in ((5, 100, 6), (10, 100, 6), (10, 400, 6), (10, 400, 1))
+    ]
     assert told == sorted(told, reverse=True)
     assert smallest_difference(spread, Design(1, 100, 1)) == math.inf
     assert smallest_difference(spread, Design(5, 1, 1)) == math.inf

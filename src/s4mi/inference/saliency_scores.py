@@ -153,9 +153,7 @@ def write_scores(scores: Sequence[MapScores], path: Path) -> None:
 
 
 def _summary(run: str, technique: str, method: str, members: Sequence[MapScores], flaw: str) -> MapSummary:
-    def mean(
-        get: Callable[[MapScores], float | None], limits: tuple[float, float] = (0.0, 1.0)
-    ) -> MeanInterval | None:
+    def mean(get: Callable[[MapScores], float | None], limits: tuple[float, float] = (0.0, 1.0)) -> MeanInterval | None:
         values = [value for score in members if (value := get(score)) is not None]
         if not values:
             return None

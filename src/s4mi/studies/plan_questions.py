@@ -1,9 +1,9 @@
 """Which questions the plan of a study can answer, and how surely, before anything is trained.
 
-    difference      the smallest that two techniques' seeds and test patients tell at 80 % power, after correction for all
-                    pairs; from the spreads of finished runs of the same study, or from assumed ones, which are named
-    labels needed   whether there are enough label fractions and seeds, and full supervision to compare with
-    more            what more seeds would tell, and what they would cost
+difference      the smallest that two techniques' seeds and test patients tell at 80 % power, after correction for all
+                pairs; from the spreads of finished runs of the same study, or from assumed ones, which are named
+labels needed   whether there are enough label fractions and seeds, and full supervision to compare with
+more            what more seeds would tell, and what they would cost
 """
 
 import itertools
@@ -124,7 +124,10 @@ def planned_tasks(status: StudyStatus, out: Path | None) -> list[PlannedTask]:
 
 
 def _task(
-    runs: Sequence[RunStatus], manifest: Manifest, kind: TaskKind, measured: Mapping[tuple[str, TaskKind], tuple[Spread, int]]
+    runs: Sequence[RunStatus],
+    manifest: Manifest,
+    kind: TaskKind,
+    measured: Mapping[tuple[str, TaskKind], tuple[Spread, int]],
 ) -> PlannedTask:
     config = runs[0].planned.config
     patients, unit = _test_patients(manifest, config, kind)
@@ -175,10 +178,17 @@ def _one_test_set(config: RunConfig, manifest: Manifest) -> bool:
 
 
 def _answers(one: PlannedTask) -> Iterator[str]:
-    test = f"about {one.test_patients} test {one.unit}" if one.test_patients else f"an unknown number of test {one.unit}"
+    test = (
+        f"about {one.test_patients} test {one.unit}" if one.test_patients else f"an unknown number of test {one.unit}"
+    )
     shared = "the same for all seeds" if one.one_test_set else "others with every seed"
     arms = len({arm for arm, _ in one.cells})
-    yield f"{plural(arms, 'technique')}, {plural(len(one.fractions), 'amount')} of labels, {plural(len(one.seeds), 'seed')}; {test}, {shared}"
+    counts = (
+        plural(arms, "technique"),
+        f"{plural(len(one.fractions), 'amount')} of labels",
+        plural(len(one.seeds), "seed"),
+    )
+    yield f"{', '.join(counts)}; {test}, {shared}"
     yield _difference(one)
     yield from _labels(one)
     if (more := _more(one)) is not None:
@@ -188,14 +198,17 @@ def _answers(one: PlannedTask) -> Iterator[str]:
 def _difference(one: PlannedTask) -> str:
     """The smallest difference that the plan can tell."""
     if not one.pairs:
-        return "difference of two techniques: cannot be tested, no two share two seeds at the smallest or largest amount"
+        return (
+            "difference of two techniques: cannot be tested, no two share two seeds at the smallest or largest amount"
+        )
     if not one.test_patients:
         return "difference of two techniques: not known beforehand with a saved split"
     label = metric_of(one.task).label
     told = ", ".join(
         f"{_told(_smallest(one, count), label)} with {plural(count, 'seed')}" for count in sorted(set(one.pairs))
     )
-    return f"smallest difference told at {USUAL:.0%} power, {plural(len(one.pairs), 'test')} together: {told} ({_source(one)})".replace("%", " %")
+    tests = f"{plural(len(one.pairs), 'test')} together"
+    return f"smallest difference told at {100 * USUAL:.0f} % power, {tests}: {told} ({_source(one)})"
 
 
 def _smallest(one: PlannedTask, seeds: int) -> float:
@@ -256,6 +269,8 @@ def _more(one: PlannedTask) -> str | None:
     known = [value for value in seconds if value is not None]
     cost = f", about {duration(runs * sum(known) / len(known))} one after the other" if known else ""
     difference = _told(_smallest(one, count), metric_of(one.task).label)
-    limit = _told(smallest_difference(one.spread, Design(1000, one.test_patients, len(one.pairs), one.one_test_set)), "")
+    limit = _told(
+        smallest_difference(one.spread, Design(1000, one.test_patients, len(one.pairs), one.one_test_set)), ""
+    )
     endless = f"; no number of seeds tells less than{limit} with these test {one.unit}" if one.one_test_set else ""
     return f"with {setting}: {difference}, {plural(runs, 'more run')}{cost}{endless}"

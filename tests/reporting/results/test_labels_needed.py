@@ -20,7 +20,9 @@ def study(
     """Scores of three techniques by 4.8 labels per percent."""
     rng = np.random.default_rng(seed)
     return [
-        record(top - slope * round(4.8 * f) ** -power + rng.normal(0, noise), method=name, fraction=f, seed=s, task=task)
+        record(
+            top - slope * round(4.8 * f) ** -power + rng.normal(0, noise), method=name, fraction=f, seed=s, task=task
+        )
         for name, (top, slope, power) in CURVES.items()
         for f in fractions
         for s in range(seeds)
@@ -69,7 +71,7 @@ def test_a_given_score_is_answered_for_each_technique() -> None:
 def test_what_was_bought_and_what_more_would_bring() -> None:
     told = answers(study((5, 10, 20, 50), 5, task="segmentation"))
     gain = next(one for one in told.gains if one.technique.method == "finetune")
-    top, slope, power = CURVES["finetune"]
+    _, slope, power = CURVES["finetune"]
     assert (gain.fewest, gain.most, gain.more) == (24, 240, 480), "all masks, which are twice as many"
     expected = slope * (24**-power - 240**-power)
     assert gain.brought.low <= expected <= gain.brought.high

@@ -41,7 +41,13 @@ def test_one_image_per_patient_gives_the_standard_error_of_the_mean() -> None:
 
 def test_macro_f1_is_that_of_scikit_learn_without_each_patient() -> None:
     truth, given = "aabbccabc", "aabbcabbc"
-    run = ReportRun(record(0.8, classes=("a", "b", "c")), (), "", "run", predictions=predictions_of(truth, given, groups="ppqqrrsst"))
+    run = ReportRun(
+        record(0.8, classes=("a", "b", "c")),
+        (),
+        "",
+        "run",
+        predictions=predictions_of(truth, given, groups="ppqqrrsst"),
+    )
     ((_, one),) = patient_influences([run], metric_of("multiclass")).items()
     groups = np.array(list("ppqqrrsst"))
     without = {
@@ -68,7 +74,9 @@ def test_the_table_counts_the_patients_that_seeds_share() -> None:
     rng = np.random.default_rng(0)
     easy = rng.normal(0, 0.1, 30)
     runs = [
-        segmented({f"p{n}": [float(v)] for n, v in enumerate(np.clip(0.7 + easy + rng.normal(0, 0.01, 30), 0, 1))}, seed=s)
+        segmented(
+            {f"p{n}": [float(v)] for n, v in enumerate(np.clip(0.7 + easy + rng.normal(0, 0.01, 30), 0, 1))}, seed=s
+        )
         for s in range(5)
     ]
     (comparison,) = compare([run.record for run in runs])

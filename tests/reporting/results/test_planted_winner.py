@@ -38,9 +38,7 @@ def claims(findings: Findings) -> set[tuple[float, str, str]]:
 
 @cache
 def simulated(study: SimulatedStudy, winner: float, times: int) -> tuple[frozenset[tuple[float, str, str]], ...]:
-    return tuple(
-        frozenset(claims(one)) for n in range(times) for one in findings_in(study, 1000 + n, winner=winner)
-    )
+    return tuple(frozenset(claims(one)) for n in range(times) for one in findings_in(study, 1000 + n, winner=winner))
 
 
 def check_false_claims(study: SimulatedStudy, times: int) -> None:
@@ -80,7 +78,9 @@ def test_a_planted_winner_is_found_and_without_one_none_is_claimed() -> None:
 
 
 def test_the_head_of_the_report_names_the_planted_winner() -> None:
-    named = sum("finetune · resnet10 is best" in " ".join(verdict(findings_in(STUDY, n, winner=0.06))) for n in range(8))
+    named = sum(
+        "finetune · resnet10 is best" in " ".join(verdict(findings_in(STUDY, n, winner=0.06))) for n in range(8)
+    )
     assert named == 8
 
 

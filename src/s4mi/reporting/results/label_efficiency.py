@@ -13,7 +13,14 @@ from typing import Final, Literal
 import numpy as np
 
 from s4mi.formatting import plural
-from s4mi.maths.label_efficiency import FEWEST_SEEDS, LabelCurve, LabelEfficiency, LabelPoints, label_curve, label_efficiency
+from s4mi.maths.label_efficiency import (
+    FEWEST_SEEDS,
+    LabelCurve,
+    LabelEfficiency,
+    LabelPoints,
+    label_curve,
+    label_efficiency,
+)
 from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.scores import Metric, score_of
