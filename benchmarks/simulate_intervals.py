@@ -2,7 +2,7 @@
 
     python benchmarks/simulate_intervals.py [--times N] [--only SECTION …] [--print]
 
-Each cell draws patients, seeds or curves N times (a third of it for curves), calls the function that a report calls, and
+Each cell draws patients, seeds or curves N times (curves a quarter of it), calls the function that a report calls, and
 counts how often the interval holds the value that the drawing is known to have. Seeds are fixed. The table of a section
 stands between the marks `<!-- NAME -->` and `<!-- /NAME -->`; the text around it is kept.
 """
@@ -27,7 +27,7 @@ from s4mi.maths.stats import Interval, mean_interval
 from simulated_worlds import CLINICS, CURVES, LABELS, SCORES, Clinic, Curve, Draw, labels_for, true_mean
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "intervals.md"
-TIMES = 1500
+TIMES = 1000
 DRAWS = 600
 """Draws of one interval: fewer than a report takes, which makes ends less exact and coverage a little lower."""
 LEAST, MOST = 0.93, 0.97

@@ -93,59 +93,60 @@ def test_the_band_never_falls_and_holds_the_curve() -> None:
 def test_the_sentence_of_a_technique_that_reaches_the_target() -> None:
     technique = points([0.60, 0.61, 0.59], [0.71, 0.70, 0.72], [0.80, 0.81, 0.79], [0.82, 0.82, 0.81])
     told = estimate(technique, [0.76, 0.75, 0.76])
-    assert 35 < told.low < told.needed < told.high < 70
+    assert 35 < told.low < told.needed < told.high < 140
     assert told.n == 3
     assert told.never < 0.025
     assert told.saved == pytest.approx(1 - math.ceil(told.needed) / 140)
     low, high = math.ceil(told.low), math.ceil(told.high)
     assert told.sentence == (
         f"A reaches full supervision (100 % of the labels) at {math.ceil(told.needed)} of 140 labels, 95 % interval "
-        f"{low}–{high}, n = 3 seeds; labels saved: {int(100 * told.saved)} %."
+        f"{low}–{high}, n = 3 seeds, few seeds; labels saved: {int(100 * told.saved)} %."
     )
 
 
 def test_the_sentence_if_no_redrawn_fit_reaches_the_target() -> None:
-    told = estimate(points([0.60, 0.61], [0.62, 0.63], labels=(10, 100)), [0.90, 0.91])
+    told = estimate(points([0.60, 0.61, 0.605], [0.62, 0.63, 0.625], labels=(10, 100)), [0.90, 0.91, 0.905])
     assert (told.needed, told.low, told.high, told.saved) == (math.inf, math.inf, math.inf, None)
     assert told.sentence == (
-        "A does not reach full supervision (100 % of the labels) with up to 100 labels: not reached, n = 2 seeds."
+        "A does not reach full supervision (100 % of the labels) with up to 100 labels: not reached, n = 3 seeds."
     )
 
 
 def test_reaching_it_on_average_alone_saves_no_labels() -> None:
-    told = estimate(points([0.50, 0.70], [0.80, 0.95], labels=(10, 100)), [0.80, 0.75])
+    told = estimate(points([0.50, 0.70, 0.60], [0.80, 0.95, 0.85], labels=(10, 100)), [0.95, 0.75, 0.80])
     assert math.isfinite(told.needed)
     assert told.high == math.inf
     assert told.never > 0.025
-    assert "on average, but not reliably: 95 % interval ≤ 10 to not reached, n = 2 seeds" in told.sentence
+    assert "on average, but not reliably: 95 % interval ≤ 10 to not reached, n = 3 seeds, few seeds" in told.sentence
     assert "saved" not in told.sentence
 
 
 def test_missing_it_on_average_does_not_rule_it_out() -> None:
-    told = estimate(points([0.50, 0.70], [0.70, 0.85], labels=(10, 100)), [0.80, 0.82])
+    told = estimate(points([0.50, 0.70, 0.60], [0.70, 0.85, 0.75], labels=(10, 100)), [0.80, 0.82, 0.84])
     assert told.needed == math.inf
     assert math.isfinite(told.low)
     assert "with up to 100 labels on average, but may: 95 % interval" in told.sentence
 
 
 def test_without_labels_it_is_reached_or_not_and_there_is_no_curve() -> None:
-    below, above = points([0.40, 0.41], labels=[0]), points([0.95, 0.96], labels=[0])
+    below, above = (points([score, score + 0.01, score + 0.02], labels=[0]) for score in (0.40, 0.95))
     assert (
         "does not reach full supervision (100 % of the labels) without labels: not reached"
-        in estimate(below, [0.80, 0.81]).sentence
+        in estimate(below, [0.80, 0.81, 0.82]).sentence
     )
-    assert estimate(above, [0.80, 0.81]).sentence == (
-        "A reaches full supervision (100 % of the labels) at 0 of 140 labels, 95 % interval 0, n = 2 seeds; labels "
-        "saved: 100 %."
+    assert estimate(above, [0.80, 0.81, 0.82]).sentence == (
+        "A reaches full supervision (100 % of the labels) at 0 of 140 labels, 95 % interval 0, n = 3 seeds, few seeds; "
+        "labels saved: 100 %."
     )
 
 
-@pytest.mark.parametrize("target", [[0.7], [0.7, 0.8]])
-def test_with_one_seed_the_labels_needed_are_not_estimable(target: list[float]) -> None:
-    told = estimate(points([0.60], [0.80], labels=(10, 100)), target)
-    assert (told.low, told.high, told.never, told.n) == (None, None, None, 1)
+@pytest.mark.parametrize(("target", "seeds"), [([0.7], 1), ([0.7, 0.8], 2)])
+def test_with_one_or_two_seeds_the_labels_needed_are_not_estimable(target: list[float], seeds: int) -> None:
+    told = estimate(points([0.60] * seeds, [0.80] * seeds, labels=(10, 100)), target)
+    assert (told.low, told.high, told.never, told.n) == (None, None, None, seeds)
     assert told.sentence == (
-        "A: labels needed for full supervision (100 % of the labels) not estimable (1 seed; needs at least 2)."
+        f"A: labels needed for full supervision (100 % of the labels) not estimable ({seeds} seed"
+        f"{'s' if seeds > 1 else ''}; needs at least 3)."
     )
 
 
@@ -160,7 +161,7 @@ def test_effects_of_seeds_on_technique_and_target_cancel() -> None:
     assert strangers.high > 60
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("seeds", [3, 5])
 def test_about_95_percent_of_intervals_cover_the_labels_needed(seeds: int) -> None:
     draw, trials, goal = rng(8), 300, 0.76
     truth = np.array([0.5, 0.7, 0.8, 0.84])
@@ -172,4 +173,4 @@ def test_about_95_percent_of_intervals_cover_the_labels_needed(seeds: int) -> No
         scores = truth[:, None] + shared + draw.normal(0, 0.014, (4, seeds))
         told = estimate(points(*scores), goal + shared + draw.normal(0, 0.014, seeds), rng=draw, draws=400)
         held += told.low <= exact <= told.high
-    assert 0.90 <= held / trials <= 0.99
+    assert 0.92 <= held / trials <= (0.99 if seeds >= 5 else 1)

@@ -89,11 +89,10 @@ def test_scores_with_missing_classes_are_those_of_a_record() -> None:
 @pytest.mark.parametrize("multilabel", [False, True])
 @pytest.mark.parametrize("name", COUNTED)
 def test_a_score_is_the_mean_of_its_ratios(name: str, multilabel: bool) -> None:
-    truth, given = (
-        several(75, 3, right=0.7, seed=2)
-        if multilabel
-        else map(lambda each: one_hot(each, 3), labels(75, 3, right=0.5, seed=2))
-    )
+    if multilabel:
+        truth, given = several(75, 3, right=0.7, seed=2)
+    else:
+        truth, given = (one_hot(each, 3) for each in labels(75, 3, right=0.5, seed=2))
     counts = counts_of(truth, given, np.arange(75) // 3, 25)
     parts, wholes, jaccard = ratios_of_counts(name, counts, multilabel=multilabel)
     ratios = parts.sum(axis=0) / wholes.sum(axis=0)

@@ -12,6 +12,10 @@ def report(
         help="Output page (.html), or its tables: .md, .tex, .csv (and NAME-runs.csv).",
     ),
     title: str | None = typer.Option(None, help="Title of the page.  [default: the folder's name]"),
+    target: float | None = typer.Option(
+        None, "--target", metavar="SCORE",
+        help="Also tell how many labels each technique needs for this macro F1 or IoU, e.g. 0.85.",
+    ),
     sheets: bool = typer.Option(
         True, "--sheets/--no-sheets", help="Show some test images: masks, saliency maps, best and worst cases."
     ),
@@ -22,7 +26,7 @@ def report(
     from s4mi.formatting import plural
 
     setup_logging()
-    made = api.report(folder, out, title=title, sheets=sheets)
+    made = api.report(folder, out, title=title, sheets=sheets, target=target)
     for note in made.notes:
         typer.echo(note, err=True)
     print_gains(made.gains)

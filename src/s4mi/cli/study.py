@@ -34,7 +34,8 @@ def plan(
     """Print the runs of a study as a tree, with their status, and check their settings.
 
     Below them stands what the plan can tell: the smallest difference of two techniques at 80 % power, whether labels
-    needed can be told, and what more seeds would tell and cost. Remaining time is training time, estimated from finished runs of the same kind, one run after the other.
+    needed can be told, and what more seeds would tell and cost. Remaining time is training time, estimated from
+    finished runs of the same kind, one run after the other.
     """
     from s4mi.config.first_look import look_at_study
 

@@ -97,12 +97,13 @@ def shared_covariance(influences: Sequence[Influence]) -> float:
     if s < 2:
         return 0.0
     matrix = influence_matrix(influences)
+    if not ((matrix != 0).sum(axis=0) > 1).any():
+        return 0.0
     total, own = matrix.sum(axis=0), float((matrix**2).sum())
     shared = max(0.0, float(total @ total - own) / (s * (s - 1)))
     if matrix.shape[1] >= FEW_PATIENTS or s < 3:
         return shared
-    apart = not ((matrix != 0).sum(axis=0) > 1).any()
-    return shared if apart else (shared + float(total @ total) / s**2) / 2
+    return (shared + float(total @ total) / s**2) / 2
 
 
 def influence_matrix(influences: Sequence[Influence]) -> Floats:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.formatting import plural
 from s4mi.maths.bootstrap import redrawn_means
 
 NOT_REACHED = "not reached"
@@ -97,7 +98,9 @@ class LabelEfficiency:
         """The result in words, with its interval and n."""
         target = "full supervision (100 % of the labels)"
         if self.low is None or self.high is None:
-            return f"{self.technique}: labels needed for {target} not estimable ({self.n} seed{'' if self.n == 1 else 's'}; needs at least {FEWEST_SEEDS})."
+            seeds = plural(self.n, "seed")
+            why = f"not estimable ({seeds}; needs at least {FEWEST_SEEDS})"
+            return f"{self.technique}: labels needed for {target} {why}."
         few = ", few seeds" if self.n < FEW_SEEDS else ""
         evidence = f"{100 * self.level:g} % interval {self._interval}, n = {self.n} seeds{few}"
         if self.saved is not None:

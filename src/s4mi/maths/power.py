@@ -85,7 +85,7 @@ def smallest_difference(spread: Spread, design: Design, *, at: float = USUAL) ->
 
 
 def _beyond(critical: float, shift: float, freedom: float) -> float:
-    """P(|T'| > critical) of a noncentral t, by quantiles of its chi-squared; scipy's is not defined for large shifts."""
+    """P(|T'| > critical) of a noncentral t, by quantiles of its chi-squared; scipy's gives NaN for some shifts."""
     quantiles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
     scale = np.sqrt(2 * gammaincinv(freedom / 2, quantiles) / freedom)
     return float((ndtr(shift - critical * scale) + ndtr(-shift - critical * scale)).mean())

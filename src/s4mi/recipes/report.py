@@ -8,6 +8,7 @@ from typing import Literal
 
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.reporting.results.label_target import target_lines
 from s4mi.reporting.results.runs import shorten_paths
 from s4mi.reporting.results.unfinished_runs import load_unfinished
 from s4mi.reporting.results.version_gains import VersionGains, dataset_and_version, gains_by_task, older_versions
@@ -48,6 +49,7 @@ def report(
     notes: Sequence[str] = (),
     only: Collection[str] | None = None,
     progress: str = "",
+    target: float | None = None,
 ) -> ReportResult:
     """Write the report on all finished runs at or below `folder` to `out`: `.html`, `.csv`, `.md` or `.tex`.
 
@@ -56,12 +58,14 @@ def report(
         sheets: show test images on the page: predicted masks, saliency maps, best and worst cases.
         more: further images for the page.
         notes: further notes for the head of the report.
+        target: a score whose labels needed are to be told in notes.
         only: folders, below `folder`, of the runs to include; a note counts the others. Runs on older versions of the
             same data set still count for the effect of new annotations. None: all runs.
         progress: how many runs of a study are done and what is left, in one line for the head.
 
     Raises:
-        S4miError: the folder does not exist or contains no run, or `out` has an unknown extension.
+        S4miError: the folder does not exist or contains no run, `out` has an unknown extension, or `target` is no
+            score.
     """
     check_ending(out, (PAGE, *FORMATS))
     runs, problems = load_runs(folder)
@@ -77,6 +81,8 @@ def report(
         notes = [*notes, *_excluded(others, older)]
     if only is None and not runs and not pretrainings and not unfinished:
         raise S4miError(f"{folder}: contains no run; create one with: s4mi train RUN.yaml -o {folder / 'my-run'}")
+    if target is not None:
+        notes = [*notes, *target_lines(runs, target)]
     versions = version_note([run.record for run in runs] + [run.record for run in pretrainings])
     notes = [*problems, *map(shorten_paths, notes), *([versions] if versions else [])]
     title = title or folder.resolve().name

@@ -183,7 +183,12 @@ def _answers(one: PlannedTask) -> Iterator[str]:
     )
     shared = "the same for all seeds" if one.one_test_set else "others with every seed"
     arms = len({arm for arm, _ in one.cells})
-    yield f"{plural(arms, 'technique')}, {plural(len(one.fractions), 'amount')} of labels, {plural(len(one.seeds), 'seed')}; {test}, {shared}"
+    counts = (
+        plural(arms, "technique"),
+        f"{plural(len(one.fractions), 'amount')} of labels",
+        plural(len(one.seeds), "seed"),
+    )
+    yield f"{', '.join(counts)}; {test}, {shared}"
     yield _difference(one)
     yield from _labels(one)
     if (more := _more(one)) is not None:
@@ -202,9 +207,8 @@ def _difference(one: PlannedTask) -> str:
     told = ", ".join(
         f"{_told(_smallest(one, count), label)} with {plural(count, 'seed')}" for count in sorted(set(one.pairs))
     )
-    return f"smallest difference told at {USUAL:.0%} power, {plural(len(one.pairs), 'test')} together: {told} ({_source(one)})".replace(
-        "%", " %"
-    )
+    tests = f"{plural(len(one.pairs), 'test')} together"
+    return f"smallest difference told at {100 * USUAL:.0f} % power, {tests}: {told} ({_source(one)})"
 
 
 def _smallest(one: PlannedTask, seeds: int) -> float:

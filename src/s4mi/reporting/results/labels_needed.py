@@ -54,7 +54,8 @@ class LabelAnswer:
         kind: told: within the numbers of labels tested. extrapolated: beyond them, at most 4 ×. refused: see `reason`.
         labels: whole labels; None where refused. low, high: of the 95 % interval; `low` 0 means the fewest tested or
             fewer, `high` None more than 4 × the most tested.
-        sentence: without a full stop. reason: why it is refused, and cure: what to add; both empty if told.
+        span: the interval as text, without its level. sentence: without a full stop.
+        reason: why it is refused, and cure: what to add; both empty if told.
         few_seeds: whether the interval was widened, as fewer than 5 seeds are few.
     """
 
@@ -65,6 +66,7 @@ class LabelAnswer:
     low: int | None
     high: int | None
     sentence: str
+    span: str = ""
     reason: str = ""
     cure: str = ""
     few_seeds: bool = False
@@ -208,7 +210,7 @@ def _answer(
     if needed is None or needed.refusal:
         reason, cure = reason_of(curve, needed, metric), cure_of(curve, needed, fractions, seeds)
         sentence = f"not told for {name}: {reason}"
-        return LabelAnswer(curve.technique, target, "refused", None, None, None, sentence, reason, cure)
+        return LabelAnswer(curve.technique, target, "refused", None, None, None, sentence, reason=reason, cure=cure)
     assert curve.forecast is not None
     assert needed.low is not None
     assert needed.high is not None
@@ -220,11 +222,11 @@ def _answer(
     count = f"at most {start} {noun}, the fewest tested" if labels <= start else f"{labels} {noun}"
     span = _span(low, high, most, start=start)
     caution = f", few seeds, n = {curve.forecast.seeds}" if few else ""
-    sentence = f"to reach {target.title} {name} needs {count} ({span}{caution})"
+    sentence = f"to reach {target.title} {name} needs {count} (95 % {span}{caution})"
     if needed.extrapolated:
         sentence += f", extrapolated from {start}–{most}"
     kind: Literal["told", "extrapolated"] = "extrapolated" if needed.extrapolated else "told"
-    return LabelAnswer(curve.technique, target, kind, labels, low, high, sentence, few_seeds=few)
+    return LabelAnswer(curve.technique, target, kind, labels, low, high, sentence, span, few_seeds=few)
 
 
 def _needed(curve: LabelCurveOf, target: LabelTarget, metric: Metric, reference: Cell | None) -> Needed | None:
@@ -238,12 +240,10 @@ def _needed(curve: LabelCurveOf, target: LabelTarget, metric: Metric, reference:
 
 
 def _span(low: int, high: int | None, most: int, *, start: int) -> str:
-    """`95 % 44–88`, open where an end lies beyond what was tested."""
+    """`44–88`, open where an end lies beyond what was tested."""
     if high is None:
-        return f"95 % {low or f'fewer than {start}'} to more than {FURTHEST:g} × {most}"
-    if not low:
-        return f"95 % up to {high}"
-    return f"95 % {low}–{high}"
+        return f"{low or f'fewer than {start}'} to more than {FURTHEST:g} × {most}"
+    return f"{low}–{high}" if low else f"up to {high}"
 
 
 def _promise(answer: LabelAnswer) -> tuple[bool, float, str]:

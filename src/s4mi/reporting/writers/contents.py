@@ -94,9 +94,9 @@ class TaskSection:
     @property
     def text(self) -> TextSection:
         sentences = [self.facts, *self.findings, *([self.labels.target] if self.labels else []), self.pairs.finding]
-        needed = self.labels.table if self.labels else None
+        needed = (self.labels.table, self.labels.gains) if self.labels else ()
         tables = (
-            *(self.scores, *self.external, self.new_annotations, needed, self.paired, self.classes, self.details),
+            *(self.scores, *self.external, self.new_annotations, *needed, self.paired, self.classes, self.details),
             *(self.members, self.label_counts, self.per_patient, *self.worst_patients, self.costs),
         )
         return TextSection(3, self.name, tuple(filter(None, sentences)), tuple(table for table in tables if table))
@@ -267,7 +267,7 @@ def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask) -> TaskS
         comparison=comparison,
         results=findings.table,
         findings=tuple(finding_sentences(findings)),
-        labels=labels_section(comparison, metric, findings.reference, findings.curves),
+        labels=labels_section(comparison, metric, findings.reference, findings.curves, runs),
         pairs=pairs,
         patients=patients,
         gains=gained,

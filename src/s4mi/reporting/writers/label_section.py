@@ -1,18 +1,18 @@
 """How many labels each technique needs to match full supervision: sentences and a table."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from s4mi.formatting import plural
-from s4mi.maths.label_efficiency import NOT_REACHED, LabelEfficiency
 from s4mi.maths.stats import mean_interval
 from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.label_counting import counting
 from s4mi.reporting.results.label_efficiency import FullSupervision, TechniqueCurve
+from s4mi.reporting.results.label_tables import answers_table, gains_table_of
+from s4mi.reporting.results.labels_needed import LabelAnswers, label_answers
+from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import Metric
-from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
-from s4mi.reporting.results.tables import TECHNIQUE, MeanScore, technique_cell
+from s4mi.reporting.results.table_model import Table
+from s4mi.reporting.results.tables import MeanScore
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,14 @@ class LabelsSection:
 
     Attributes:
         reference: full supervision; None where no supervised technique was tested with all labels.
-        curves: by technique; never empty.
+        curves: by technique; never empty. answers: labels needed, and what more brought.
     """
 
     comparison: Comparison
     metric: Metric
     reference: FullSupervision | None
     curves: tuple[TechniqueCurve, ...]
+    answers: LabelAnswers
 
     @property
     def target(self) -> str:
@@ -41,28 +42,30 @@ class LabelsSection:
 
     @property
     def sentences(self) -> list[str]:
-        """A sentence on each other technique against full supervision."""
-        return [curve.efficiency.sentence for curve in self.curves if curve.efficiency is not None]
+        """A sentence on each technique and target, and on what more labels brought to each technique."""
+        gains = [f"{gain.technique.label}: {gain.sentence}." for gain in self.answers.gains]
+        return [*(f"{answer.sentence[:1].upper()}{answer.sentence[1:]}." for answer in self.answers.answers), *gains]
 
     @property
     def table(self) -> Table | None:
-        """A row per technique other than full supervision; None without full supervision."""
-        rows = [
-            table_row(technique_cell(curve.technique), *_cells(curve.efficiency))
-            for curve in self.curves
-            if curve.efficiency is not None
-        ]
-        if not rows or self.reference is None:
+        """A row per target and technique; None where nothing was tested with labels."""
+        table = answers_table(self.answers, subject=self.comparison.title)
+        if table is None:
             return None
-        needed = Column("Labels needed", f"of {self.reference.labels:.0f}")
-        columns = (TECHNIQUE, needed, Column("95 % interval"), Column("Labels saved"), Column("Seeds", kind="number"))
-        caption = "Labels at which the fitted curve reaches full supervision. ≤: the fewest labels tested already do."
-        caption = f"{caption} {counting(self.comparison.records)}"
-        return Table("Labels needed", self.comparison.title, columns, tuple(rows), caption)
+        return replace(table, caption=f"{table.caption} {counting(self.comparison.records)}".strip())
+
+    @property
+    def gains(self) -> Table | None:
+        """What more labels brought to each technique, and would bring."""
+        return gains_table_of(self.answers, subject=self.comparison.title)
 
 
 def labels_section(
-    comparison: Comparison, metric: Metric, reference: FullSupervision | None, curves: Sequence[TechniqueCurve]
+    comparison: Comparison,
+    metric: Metric,
+    reference: FullSupervision | None,
+    curves: Sequence[TechniqueCurve],
+    runs: Sequence[ReportRun] = (),
 ) -> LabelsSection | None:
     """The section on a comparison; None where fewer than two label fractions or techniques were tested."""
     tested = [
@@ -72,27 +75,6 @@ def labels_section(
     ]
     if len(tested) < 2 or len(curves) < 2:
         return None
-    return LabelsSection(comparison, metric, reference, tuple(curves))
+    return LabelsSection(comparison, metric, reference, tuple(curves), label_answers(comparison, metric, runs))
 
 
-def _cells(one: LabelEfficiency) -> list[Cell]:
-    """Labels needed, interval, labels saved and seeds."""
-    seeds = Cell(f"{one.n}")
-    if one.low is None or one.high is None:
-        return [Cell("not estimable", details=(f"{plural(one.n, 'seed')}; needs ≥ 2",)), Cell(), Cell(), seeds]
-    low, high = _labels(one.low, one), _labels(one.high, one)
-    reached = one.saved is not None and math.isfinite(one.high)
-    saved = f"{math.floor(100 * (one.saved or 0.0) + 1e-6)} %" if reached else ""
-    needed = Cell(_labels(one.needed, one), details=() if math.isfinite(one.needed) else (_within(one),))
-    return [needed, Cell(low if low == high else f"{low} to {high}"), Cell(saved), seeds]
-
-
-def _labels(labels: float, one: LabelEfficiency) -> str:
-    if math.isinf(labels):
-        return NOT_REACHED
-    whole = math.ceil(labels - 1e-6)
-    return f"≤ {whole}" if 0 < labels <= one.fewest else f"{whole}"
-
-
-def _within(one: LabelEfficiency) -> str:
-    return "without labels" if one.most == 0 else f"with up to {math.ceil(one.most - 1e-6)}"
