@@ -67,12 +67,14 @@ def caption(table: ResultTable) -> str:
     lines, metric = _lines(table), table.metric
     tested = {column.fraction for line in lines for column, _ in line.points}
     seeds = {interval.n for line in lines for _, interval in line.points}
-    bars = " with 95 % intervals over seeds" if max(seeds, default=1) > 1 else ", of one seed"
+    points = "means with 95 % intervals over seeds; small dots are seeds"
+    if max(seeds, default=1) == 1:
+        points = "scores of one seed"
     lower = "" if metric.higher_is_better else " Lower is better."
     if len(tested) == 1:
-        return f"Test {metric.label}: means{bars}.{lower}"
+        return f"Test {metric.label}: {points}.{lower}"
     zero = " At 0 no training label was used." if 0 in tested else ""
-    return f"Test {metric.label} by number of labelled training images: means{bars}; small dots are seeds.{zero}{lower}"
+    return f"Test {metric.label} by number of labelled training images: {points}.{zero}{lower}"
 
 
 def _lines(table: ResultTable) -> list[_Line]:
