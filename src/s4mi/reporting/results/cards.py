@@ -103,7 +103,7 @@ def _best(findings: Findings, ranking: Ranking, *, named: bool) -> str:
         return f"{text}, the only technique tested there"
     undecided = findings.undecided(ranking)
     if not undecided:
-        rest = "the other technique" if len(others) == 1 else f"all {len(others)} others"
+        rest = {1: "the other technique", 2: "both others"}.get(len(others), f"all {len(others)} others")
         return f"{text}, significantly better than {rest}"
     rival = undecided[0].technique.label
     if len(undecided) < len(others):
