@@ -12,7 +12,7 @@ from conftest import TRANSFER
 from s4mi.cli.study_progress import ProgressLines, ProgressTable, outcome_line
 from s4mi.config import PlannedRun, RunConfig
 from s4mi.records import Cost, RunRecord, SegmentationScores
-from s4mi.studies.events import AttemptFailed, RunEnded, RunOutcome, RunProgress, RunStarted, StudyChecked
+from s4mi.studies.events import AttemptFailed, RunEnded, RunOutcome, RunPostponed, RunProgress, RunStarted, StudyChecked
 from s4mi.training.progress import Progress
 
 Quick = Callable[..., RunConfig]
@@ -46,7 +46,14 @@ def test_without_a_terminal_a_line_is_printed_when_a_run_starts(
     lines = ProgressLines()
     lines.handle(RunStarted(planned_run, 1))
     lines.handle(RunStarted(planned_run, 2))
-    assert capsys.readouterr().out.splitlines() == ["runs/one: started", "runs/one: started again"]
+    lines.handle(RunStarted(planned_run, 1, 36))
+    lines.handle(RunPostponed(planned_run, "too slow"))
+    assert capsys.readouterr().out.splitlines() == [
+        "runs/one: started",
+        "runs/one: started again",
+        f"runs/one: goes on after epoch 36 of {planned_run.config.epochs}",
+        "runs/one: postponed: too slow",
+    ]
 
 
 def test_the_table_shows_active_and_failed_runs_and_the_time_left(planned_run: PlannedRun, quick: Quick) -> None:

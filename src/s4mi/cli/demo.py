@@ -8,7 +8,7 @@ import typer
 def demo(
     out: Path = typer.Option(Path("s4mi-demo"), "-o", "--out", help="Folder for data, runs and report."),
     seeds: int = typer.Option(2, min=1, help="Number of seeds of each run."),
-    seconds: float = typer.Option(300, min=1, help="Seconds until the report; runs that do not fit are skipped."),
+    seconds: float = typer.Option(300, min=1, help="Seconds until the report; if they are short, seeds are left out."),
     workers: int | None = typer.Option(
         None, "--workers", metavar="N", min=0, show_default="2 on at least two cores, else 0",
         help="Worker processes, which train a run each at a time; 0: train in this process.",

@@ -93,8 +93,8 @@ class StudyConfig(Section):
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="Seeds to repeat the comparison with")
     budget: str | None = Field(
         None,
-        description="Time limit for all runs together, e.g. '2 h'; runs that do not fit are skipped and listed "
-        "(default: no limit)",
+        description="Time limit for all runs together, e.g. '2 h'; if it is short, seeds are left out first, then "
+        "label fractions, never a technique (default: no limit)",
     )
     settings: Settings = Field({}, description="Settings of all runs, as in a run file")
     backbones: ByNetwork = Field(

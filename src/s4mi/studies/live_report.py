@@ -7,14 +7,18 @@ later at the earliest. Until the end only pictures that were drawn before are sh
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from s4mi.config import PlannedRun
+from s4mi.errors import S4miError
 from s4mi.recipes.report import ReportResult
+from s4mi.records import read_any_record
 from s4mi.reporting.writers.html import ReportImage
 from s4mi.studies.events import Event, RunEnded, RunOutcome, StudyChecked
 from s4mi.studies.progress_line import progress_line
 from s4mi.studies.report import write_study_report
+from s4mi.training.run_dir import RunDir
 
 SHARE = 0.05
 """Largest share of the time that reports may take while runs are trained."""
@@ -64,7 +68,12 @@ class LiveReport:
                     self._write_quickly()
 
     def interrupted(self) -> None:
-        """Write the report of what is there when the study is stopped."""
+        """Write the report of what is there when the study is stopped; a run may have finished meanwhile."""
+        for planned in self._plan:
+            if planned.name not in self._outcomes and RunDir(self._out / planned.name).finished:
+                with suppress(S4miError, OSError):
+                    record = read_any_record(self._out / planned.name)
+                    self._outcomes[planned.name] = RunOutcome(planned, record)
         if any(outcome.record is not None for outcome in self._outcomes.values()):
             self._write_quickly(stopped=True)
 

@@ -53,3 +53,13 @@ def test_every_technique_is_named_at_its_line_and_of_many_the_best() -> None:
     assert len(shown) == NAMED - 1
     assert "m11 · resnet10" in shown, "the best"
     assert f"{12 - len(shown)} others" in many
+
+
+def test_the_baseline_without_a_network_is_always_named() -> None:
+    runs = [
+        *(record(0.5 + 0.03 * n, method=f"m{n:02}", fraction=f) for n in range(10) for f in (10.0, 100.0)),
+        *(record(0.3, method="classical", backbone="colour", fraction=f) for f in (10.0, 100.0)),
+    ]
+    (comparison,) = compare(runs)
+    svg = score_by_labels(comparison, result_table(comparison, metric_of("multiclass")))
+    assert "classical · colour" in svg.split("</desc>")[1]

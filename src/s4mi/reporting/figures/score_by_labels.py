@@ -24,10 +24,11 @@ from s4mi.reporting.figures.svg import INK, drawing, finish
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.scores import Metric, score_of
 from s4mi.reporting.results.tables import MAJORITY, LabelColumn, MeanScore, ResultTable, label_columns
+from s4mi.reporting.results.without_network import has_network
 
 WIDTH, HEIGHT = 4.5, 2.6
 NAMED = 7
-"""Techniques with a colour and a name; of more, those with the best means at some number of labels have one."""
+"""Techniques with a colour and a name; of more, the best without a network and those with the best means have one."""
 GREY = "#868e96"
 
 
@@ -67,12 +68,14 @@ def caption(table: ResultTable) -> str:
     lines, metric = _lines(table), table.metric
     tested = {column.fraction for line in lines for column, _ in line.points}
     seeds = {interval.n for line in lines for _, interval in line.points}
-    bars = " with 95 % intervals over seeds" if max(seeds, default=1) > 1 else ", of one seed"
+    points = "means with 95 % intervals over seeds; small dots are seeds"
+    if max(seeds, default=1) == 1:
+        points = "scores of one seed"
     lower = "" if metric.higher_is_better else " Lower is better."
     if len(tested) == 1:
-        return f"Test {metric.label}: means{bars}.{lower}"
+        return f"Test {metric.label}: {points}.{lower}"
     zero = " At 0 no training label was used." if 0 in tested else ""
-    return f"Test {metric.label} by number of labelled training images: means{bars}; small dots are seeds.{zero}{lower}"
+    return f"Test {metric.label} by number of labelled training images: {points}.{zero}{lower}"
 
 
 def _lines(table: ResultTable) -> list[_Line]:
@@ -85,8 +88,8 @@ def _lines(table: ResultTable) -> list[_Line]:
     return found
 
 
-def _named(lines: Sequence[_Line], metric: Metric) -> set[Technique]:
-    """The techniques that have a name: all, or those with the best means, column by column."""
+def _named(comparison: Comparison, lines: Sequence[_Line], metric: Metric) -> set[Technique]:
+    """The techniques that have a name: all, or the best without a network and those with the best means by column."""
     if len(lines) <= NAMED:
         return {line.technique for line in lines}
     sign = 1 if metric.higher_is_better else -1
@@ -95,7 +98,8 @@ def _named(lines: Sequence[_Line], metric: Metric) -> set[Technique]:
         for column, interval in line.points:
             by_column.setdefault(column, []).append((sign * interval.mean, line.technique))
     ranked = [sorted(entries, key=lambda entry: -entry[0]) for entries in by_column.values()]
-    named: list[Technique] = []
+    baselines = [one for entries in ranked for _, one in entries if not has_network(comparison, one)]
+    named = baselines[:1]
     for place in range(len(lines)):
         for entries in ranked:
             if place < len(entries) and entries[place][1] not in named and len(named) < NAMED - 1:
@@ -107,7 +111,7 @@ def _curves(comparison: Comparison, metric: Metric, lines: Sequence[_Line]) -> s
     columns = label_columns(comparison)
     ticks, logarithmic = tick_positions(columns)
     position = dict(zip(columns, ticks, strict=True))
-    looks, named = line_styles(comparison), _named(lines, metric)
+    looks, named = line_styles(comparison), _named(comparison, lines, metric)
     with drawing():
         figure, axes = one_axes(height=HEIGHT, width=WIDTH)
         labels = []

@@ -103,7 +103,7 @@ def _best(findings: Findings, ranking: Ranking, *, named: bool) -> str:
         return f"{text}, the only technique tested there"
     undecided = findings.undecided(ranking)
     if not undecided:
-        rest = "the other technique" if len(others) == 1 else f"all {len(others)} others"
+        rest = {1: "the other technique", 2: "both others"}.get(len(others), f"all {len(others)} others")
         return f"{text}, significantly better than {rest}"
     rival = undecided[0].technique.label
     if len(undecided) < len(others):
@@ -163,10 +163,10 @@ def _facts(findings: Findings) -> str:
               findings.comparison.fractions} - {0}  # fmt: skip
     seeds = span(sorted(counts))
     test = span([record.labels.test for record in records])
-    return (
-        f"{'1 seed' if seeds == '1' else f'{seeds} seeds'} per score; intervals: 95 %, over seeds; "
-        f"{test} test images per seed; {plural(len(records), 'run')}"
+    count = (
+        "1 seed per score, so no intervals" if seeds == "1" else f"{seeds} seeds per score; intervals: 95 %, over seeds"
     )
+    return f"{count}; {test} test images per seed; {plural(len(records), 'run')}"
 
 
 def _alarm(findings: Findings) -> str:
