@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from s4mi.contract import Classifier, Task
 from s4mi.errors import S4miError
 from s4mi.methods.classification.finetune import FinetuneConfig
-from s4mi.nets.attribution import find_layer, grad_cam, input_gradient, smooth_grad
+from s4mi.nets.attribution import MIN_POSITIONS, find_layer, grad_cam, input_gradient, smooth_grad
 
 SIZE = 64
 CLASSES = (2, 0)
@@ -98,23 +98,24 @@ def test_a_map_does_not_depend_on_the_images_beside_it(images: Tensor) -> None:
         torch.testing.assert_close(together[1:], alone)
 
 
-def enlarged(weighted: Tensor) -> Tensor:
-    return F.interpolate(weighted.relu(), size=(SIZE, SIZE), mode="bilinear", align_corners=False)[:, 0]
+def enlarged(weighted: Tensor, size: int = SIZE) -> Tensor:
+    return F.interpolate(weighted.relu(), size=(size, size), mode="bilinear", align_corners=False)[:, 0]
 
 
 @pytest.mark.parametrize("backbone", ["tiny_resnet", "tiny_swin"])
-def test_grad_cam_with_average_pooling_is_the_head_at_every_position(backbone: str, images: Tensor) -> None:
+def test_grad_cam_with_average_pooling_is_the_head_at_every_position(backbone: str) -> None:
     """With logits W · mean A + b each position has the gradient W / h w (Selvaraju et al., section 3.1)."""
-    method = classifier(backbone)
+    method, size = classifier(backbone, 224), 224
+    images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1))
     net = method.backbone.net  # type: ignore[union-attr]
     features = net.forward_features(method.backbone.normalise(images))  # type: ignore[union-attr, operator]
     if backbone == "tiny_swin":
         features = features.permute(0, 3, 1, 2)
-    assert features.shape[2:] == (2, 2)
+    assert features.shape[2:] == (7, 7)
     weights = method.head.weight[list(CLASSES)]  # type: ignore[union-attr, index]
-    expected = torch.einsum("bchw,bc->bhw", features, weights)[:, None] / 4
-    maps = grad_cam(method.logits, images, CLASSES, layer=find_layer(method, SIZE))
-    torch.testing.assert_close(maps, enlarged(expected), rtol=1e-4, atol=1e-7)
+    expected = torch.einsum("bchw,bc->bhw", features, weights)[:, None] / 49
+    maps = grad_cam(method.logits, images, CLASSES, layer=find_layer(method, size))
+    torch.testing.assert_close(maps, enlarged(expected, size), rtol=1e-4, atol=1e-7)
 
 
 def test_grad_cam_of_a_vit_is_the_formula_on_the_patch_tokens(images: Tensor) -> None:
@@ -140,12 +141,18 @@ def test_grad_cam_of_a_vit_is_the_formula_on_the_patch_tokens(images: Tensor) ->
 @pytest.mark.parametrize(
     ("backbone", "size", "name", "layout"),
     [
-        ("resnet18", 64, "layer4", "NCHW"),
-        ("tf_efficientnet_lite0", 64, "bn2", "NCHW"),
-        ("convnext_atto", 64, "norm_pre", "NCHW"),
-        ("swin_tiny_patch4_window7_224", 64, "norm", "NHWC"),
+        ("resnet18", 224, "layer4", "NCHW"),
+        ("tf_efficientnet_lite0", 224, "bn2", "NCHW"),
+        ("convnext_atto", 224, "norm_pre", "NCHW"),
+        ("swin_tiny_patch4_window7_224", 224, "norm", "NHWC"),
         ("vit_tiny_patch16_224", 64, "blocks.11.norm1", "tokens"),
         ("deit_tiny_distilled_patch16_224", 64, "blocks.11.norm1", "tokens"),
+        # Their last feature maps have 2 × 2 or 4 × 4 positions here, so that an earlier stage is taken.
+        ("resnet18", 64, "layer2", "NCHW"),
+        ("resnet18", 128, "layer3", "NCHW"),
+        ("tf_efficientnet_lite0", 64, "blocks.2", "NCHW"),
+        ("convnext_atto", 64, "stages.1", "NCHW"),
+        ("swin_tiny_patch4_window7_224", 64, "layers.1", "NHWC"),
     ],
 )
 def test_grad_cam_finds_its_layer_in_networks_of_any_kind_and_leaves_them_as_they_were(
@@ -155,6 +162,8 @@ def test_grad_cam_finds_its_layer_in_networks_of_any_kind_and_leaves_them_as_the
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(2))
     layer = find_layer(method, size)
     assert (layer.name, layer.layout) == (name, layout)
+    assert layer.positions >= MIN_POSITIONS or layout == "tokens"
+    assert layer.finer == (size < 224 and layout != "tokens")
     modules, before = list(method.modules()), method.logits(image)
     maps = torch.cat([grad_cam(method.logits, image, [k], layer=layer) for k in range(3)])
     assert maps.shape == (3, size, size)
@@ -169,7 +178,7 @@ def test_grad_cam_finds_its_layer_in_networks_of_any_kind_and_leaves_them_as_the
 @pytest.mark.parametrize(
     ("backbone", "size", "message"),
     [
-        ("tiny_resnet", 32, "the feature map of ResNet has a single spatial position at 32 pixels"),
+        ("tiny_resnet", 16, "the feature map of ResNet has a single spatial position at 16 pixels"),
         ("mixer_s32_224", 64, "Grad-CAM finds no feature map in MlpMixer"),
         ("crossvit_tiny_240", 240, "Grad-CAM finds no feature map in CrossVit"),
     ],

@@ -27,14 +27,16 @@ from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import select_evenly
 from s4mi.inference.overlays.saliency import CELL, LINE, ComparisonSheet, OverlayBlock, overlay
-from s4mi.inference.saliency_maps import MAP_NAMES, TRUTH, Explainer, run_names
+from s4mi.inference.saliency_maps import GRADIENTS, MAP_NAMES, TRUTH, Explainer, run_names
 from s4mi.inference.saliency_scores import ALIKE, WEIGHT_INDEPENDENT, MapScores, MaskScores, alike, summarise
 from s4mi.maths.saliency import energy_inside, pointing_game
+from s4mi.maths.saliency_baselines import centre_blob
 from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.recipes.explain import explain
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
 from s4mi.training.run_dir import RunDir
+from s4mi.visualisation.saliency_sheet import saliency_sheet
 
 Quick = Callable[..., RunConfig]
 VIT = {**TRANSFER, "backbone": "tiny_vit"}
@@ -80,7 +82,7 @@ def test_overlays_have_the_size_of_their_images_and_a_broken_image_gets_a_line(
     assert (result.summary.images, result.summary.failed) == (2, 1)
     for name, size in (("wide", (70, 30)), ("more_high", (41, 90))):
         for run in ("cnn", "vit"):
-            for method in MAP_NAMES:
+            for method in GRADIENTS:
                 with Image.open(out / f"{name}_{run}_{method}.png") as picture:
                     assert picture.size == size
     (error,) = rows(out / "errors.csv")
@@ -211,7 +213,7 @@ def test_silent_maps_that_are_too_coarse_get_no_scores_and_the_sheet_says_so(
     fine, coarse = result.summary.maps
     assert fine.energy is not None
     assert (coarse.pointing, coarse.energy, coarse.area, coarse.energy_above_area) == (None, None, None, None)
-    assert re.match(r"the feature map has \d+ spatial positions, fewer than 7 × 7", coarse.warning)
+    assert re.match(r"the feature map has 4 × 4 spatial positions, fewer than 7 × 7", coarse.warning)
     assert "too coarse" not in fine.warning
     scored = {(one["method"], one["energy"] == "") for one in rows(tmp_path / "both" / "scores.csv")}
     assert scored == {("input_gradient", False), ("grad_cam", True)}
@@ -234,8 +236,77 @@ def test_silent_maps_that_are_alike_on_all_images_get_no_scores(
     many = explain([runs / "vit"], [lesions], tmp_path / "many", methods=["input_gradient"], limit=4, sanity=False)
     assert many.summary.maps[0].energy is None
     assert many.summary.maps[0].warning == ALIKE
-    assert notes == [f"input gradient of vit: {ALIKE}."]
+    assert notes[-1] == f"input gradient of vit: {ALIKE}."
+    assert sum("too few images to tell" in note for note in notes) == len(notes) - 1 == 2  # of the first two images
     assert {one["energy"] for one in rows(tmp_path / "many" / "scores.csv")} == {""}
+
+
+def test_silent_scores_are_beside_those_of_a_centre_blob_and_of_other_images(
+    tmp_path: Path, runs: Path, lesions: Path
+) -> None:
+    result = explain([runs / "vit"], [lesions], tmp_path, methods=["input_gradient"], limit=6, sanity=False)
+    (found,) = result.summary.maps
+    for score, beside in ((found.pointing, found.pointing_baselines), (found.energy, found.energy_baselines)):
+        assert score is not None
+        assert beside is not None
+        assert beside.others is not None
+        assert beside.centre.n == beside.others.n == score.n == 6
+        assert beside.above_centre.mean == pytest.approx(score.mean - beside.centre.mean, abs=1e-6)
+        assert beside.p_others is not None
+        assert beside.beyond_chance is (max(beside.p_centre or 0, beside.p_others) < 0.05)
+    written = json.loads((tmp_path / "summary.json").read_text())["maps"][0]["energy_baselines"]
+    assert found.energy_baselines is not None
+    assert written["centre"]["mean"] == found.energy_baselines.centre.mean
+    manifest = load_manifest(lesions)
+    by_id = {row.id: row for row in manifest.rows}
+    naive = []
+    for one in rows(tmp_path / "scores.csv"):
+        mask = by_id[one["image"]].mask
+        assert mask is not None
+        inside = read_mask(mask, manifest.spec.mask_values) > 0
+        naive.append(energy_inside(centre_blob(inside.shape, float(inside.mean())), inside))
+    assert found.energy_baselines.centre.mean == pytest.approx(np.mean(naive), abs=1e-6)  # type: ignore[arg-type]
+
+
+def test_attention_roll_out_is_drawn_where_all_runs_have_attention(tmp_path: Path, runs: Path, lesions: Path) -> None:
+    alone = explain([runs / "vit"], [lesions], tmp_path / "vit", limit=2, sanity=False)
+    assert [one.method for one in alone.summary.maps] == list(MAP_NAMES)
+    both = explain([runs / "vit", runs / "cnn"], [lesions], tmp_path / "both", limit=2, sanity=False)
+    assert {one.method for one in both.summary.maps} == set(GRADIENTS)
+    with pytest.raises(S4miError, match="attention roll-out needs a plain ViT, not ResNet; leave attention_rollout"):
+        explain([runs / "cnn"], [lesions], tmp_path / "cnn", methods=["attention_rollout"], limit=2)
+
+
+def test_silent_grad_cam_of_two_by_two_places_is_that_of_a_finer_stage(
+    tmp_path: Path, runs: Path, lesions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 64 pixels the last feature map of a tiny ResNet has 2 × 2 positions, the stage with 8 × 8 is taken."""
+    notes: list[str] = []
+    monkeypatch.setattr(ComparisonSheet, "add_note", lambda _, text: notes.append(text))
+    result = explain([runs / "cnn"], [lesions], tmp_path, methods=["grad_cam"], limit=4, sanity=False)
+    assert result.summary.maps[0].warning in ("", ALIKE)
+    assert "Grad-CAM of cnn: of an earlier stage, as the last feature map has fewer than 7 × 7 positions." in notes
+
+
+def test_silent_the_sheet_of_a_report_draws_no_map_that_is_too_coarse_or_alike(
+    runs: Path, lesions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captions: list[str] = []
+
+    def add(_: object, __: str, ___: str, pixels: np.ndarray, blocks: list[OverlayBlock], ____: object) -> None:
+        for block in blocks:
+            captions.extend(block.captions)
+            if "too coarse" in block.captions[0]:
+                np.testing.assert_array_equal(block.pictures[0], pixels)
+
+    monkeypatch.setattr(ComparisonSheet, "add", add)
+    monkeypatch.setattr(ComparisonSheet, "png", lambda _: b"")
+    saliency_sheet([runs / "vit"], load_manifest(lesions), [("a", "b")], images=3)
+    assert captions == ["Grad-CAM: too coarse"] * 3
+    captions.clear()
+    monkeypatch.setattr("s4mi.visualisation.saliency_sheet.alike", lambda _: True)
+    saliency_sheet([runs / "cnn"], load_manifest(lesions), [("a", "b")], images=3)
+    assert captions == ["Grad-CAM: alike on all"] * 3
 
 
 def test_maps_of_different_images_are_not_alike() -> None:

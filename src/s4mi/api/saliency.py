@@ -39,34 +39,40 @@ class ExplainOutput:
     @property
     def table(self) -> "polars.DataFrame":
         """One row per run and kind of map: means over images of the pointing game, the energy inside the mask, the area
-        of the mask, and the rank correlation with maps of a randomised network."""
+        of the mask, and the rank correlation with maps of a randomised network; beside the two scores those of a
+        blob in the centre and of the maps of other images, and whether they are above both beyond chance."""
         import polars
 
-        names = ("pointing", "energy", "area", "randomised")
-        rows = [
-            (
-                one.run,
-                one.technique,
-                one.method,
-                one.images,
-                *(_mean(getattr(one, name)) for name in names),
-                one.warning,
-            )
-            for one in self.summary.maps
-        ]
+        rows = []
+        for one in self.summary.maps:
+            numbers: list[float | bool | None] = []
+            for score, found in ((one.pointing, one.pointing_baselines), (one.energy, one.energy_baselines)):
+                centre, others = (None, None) if found is None else (found.centre, found.others)
+                numbers += [_mean(score), _mean(centre), _mean(others), None if found is None else found.beyond_chance]
+            numbers += [_mean(one.area), _mean(one.randomised)]
+            rows.append((one.run, one.technique, one.method, one.images, *numbers, one.warning))
         schema = {"run": polars.String, "technique": polars.String, "map": polars.String, "images": polars.Int64}
-        schema |= dict.fromkeys(names, polars.Float64)
-        return polars.DataFrame(rows, schema={**schema, "warning": polars.String}, orient="row")
+        for name in ("pointing", "energy"):
+            schema |= dict.fromkeys((name, f"{name}_centre", f"{name}_others"), polars.Float64)
+            schema |= {f"{name}_beyond_chance": polars.Boolean}
+        schema |= {"area": polars.Float64, "randomised": polars.Float64, "warning": polars.String}
+        return polars.DataFrame(rows, schema=schema, orient="row")
 
     def __repr__(self) -> str:
         return f"ExplainOutput({str(self.folder)!r}): {plural(self.summary.images, 'image')}"
 
     def _repr_html_(self) -> str:
         title = f"{plural(self.summary.images, 'image')}, {self.summary.explained_class} class"
-        rows = [(f"{run}: {kind}", *numbers) for run, _, kind, _, *numbers, _ in self.table.rows()]
+        columns = ("pointing", "pointing_centre", "pointing_others", "energy", "energy_centre", "energy_others", "area",
+                   "randomised")  # fmt: skip
+        names = ("pointing game", "centre blob", "other images", "energy inside", "centre blob", "other images", "area",
+                 "randomised")  # fmt: skip
+        rows = [(f"{row['run']}: {row['map']}", *(row[name] for name in columns)) for row in self.table.to_dicts()]
         shown = heading(title, synthetic=self.summary.synthetic)
-        shown += table(("map", "pointing game", "energy inside", "area", "randomised"), rows)
-        shown += "".join(note(f"{one.run}, {one.method}: {one.warning}") for one in self.summary.maps if one.warning)
+        shown += table(("map", *names), rows)
+        for one in self.summary.maps:
+            notes = (*filter(None, (one.warning,)), *one.verdicts)
+            shown += "".join(note(f"{one.run}, {one.method}: {text}") for text in notes)
         return shown + (png(self.sheet.read_bytes(), alt="saliency maps") if self.sheet is not None else "")
 
 
@@ -91,7 +97,8 @@ def explain(
         runs: folder of a run, or several to compare.
         images: image files, folders (searched recursively) or data set folders.
         out: output folder.
-        methods: kinds of maps: input_gradient, smooth_grad, grad_cam; None for all three.
+        methods: kinds of maps: input_gradient, smooth_grad, grad_cam, attention_rollout (of plain ViTs, the same for
+            all classes); None for all that each of the runs has.
         target: name of the class to explain, `truth` for each image's own, or None for the predicted one.
         part: for data sets, the images in this part of the runs' own split; None for all.
         limit: most images of each folder or data set, spread over its classes.
@@ -105,14 +112,13 @@ def explain(
     """
     folder = as_path(out)
     with quiet(), step_progress(progress) as step:
-        from s4mi.inference.saliency_maps import MAP_NAMES
         from s4mi.recipes.explain import explain as recipe
 
         made = recipe(
             as_paths(runs),
             as_paths(images),
             folder,
-            methods=MAP_NAMES if methods is None else methods,
+            methods=methods,
             target=target,
             part=part,
             limit=limit,

@@ -9,7 +9,8 @@ import typer
 from s4mi.cli.options import Split
 
 if TYPE_CHECKING:
-    from s4mi.inference.saliency_scores import ExplainSummary, MeanInterval
+    from s4mi.inference.mean_interval import MeanInterval
+    from s4mi.inference.saliency_scores import ExplainSummary
 
 
 class MapMethod(StrEnum):
@@ -18,6 +19,7 @@ class MapMethod(StrEnum):
     input_gradient = "input_gradient"
     smooth_grad = "smooth_grad"
     grad_cam = "grad_cam"
+    attention_rollout = "attention_rollout"
 
 
 def explain(
@@ -32,7 +34,8 @@ def explain(
         typer.Option("--beside", metavar="RUN_DIR", help="Another run to show side by side; repeatable."),
     ] = None,
     method: Annotated[
-        list[MapMethod] | None, typer.Option("--method", help="Kind of map; repeatable.  [default: all three]")
+        list[MapMethod] | None,
+        typer.Option("--method", help="Kind of map; repeatable.  [default: all that the runs have]"),
     ] = None,
     target: Annotated[
         str,
@@ -67,7 +70,7 @@ def explain(
         [run, *(beside or ())],
         images,
         out,
-        methods=[name for name in MAP_NAMES if not method or name in method],
+        methods=[name for name in MAP_NAMES if name in method] if method else None,
         target=target or None,
         part=split.part,
         limit=limit,
@@ -92,15 +95,23 @@ def _print(summary: "ExplainSummary") -> None:
     synthetic = " (synthetic)" if summary.synthetic else ""
     console.print(f"{summary.images} images{synthetic}, {summary.explained_class} class; with 95 % intervals\n")
     for run, technique in dict.fromkeys((one.run, one.technique) for one in summary.maps):
-        table = Table("map", "pointing game", "energy inside", "area", "randomised", box=None, pad_edge=False,
-            title=f"{run}: {technique}", title_justify="left",
-        )  # fmt: skip
         maps = [one for one in summary.maps if one.run == run]
+        compared = any(one.energy_baselines for one in maps)
+        beside = ("centre blob", "other images") if compared else ()
+        table = Table("map", "pointing game", *beside, "energy inside", *beside, "area", "randomised", box=None,
+            pad_edge=False, title=f"{run}: {technique}", title_justify="left",
+        )  # fmt: skip
         for one in maps:
-            means = (one.pointing, one.energy, one.area, one.randomised)
-            table.add_row(one.method, *map(_cell, means))
+            cells = []
+            for score, found in ((one.pointing, one.pointing_baselines), (one.energy, one.energy_baselines)):
+                cells.append(_cell(score))
+                if compared:
+                    cells += [_cell(found.centre), _cell(found.others)] if found is not None else ["–", "–"]
+            table.add_row(one.method, *cells, _cell(one.area), _cell(one.randomised))
         console.print(table)
         for one in maps:
+            for verdict in one.verdicts:
+                console.print(f"{one.method}, {verdict}", soft_wrap=True)
             if one.warning:
                 console.print(f"{one.method}: {one.warning}", style="yellow", soft_wrap=True)
         console.print()

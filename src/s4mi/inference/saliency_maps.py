@@ -3,6 +3,7 @@
 A head that is fitted to frozen features has no random weights to begin with, so that there is no such check of it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +23,21 @@ from s4mi.engine.inference import probabilities
 from s4mi.errors import S4miError, nearest
 from s4mi.inference.dataset_images import DatasetImage
 from s4mi.maths.saliency import rank_correlation
-from s4mi.nets.attribution import MapLayer, find_layer, grad_cam, input_gradient, smooth_grad
+from s4mi.nets.attention_rollout import AttentionBlocks, attention_rollout, find_attention
+from s4mi.nets.attribution import MIN_POSITIONS, MapLayer, find_layer, grad_cam, input_gradient, smooth_grad
 from s4mi.records import read_record
 from s4mi.training.feature_stores import attach
 from s4mi.training.prepare import task_kind
 from s4mi.training.run_dir import RunDir, build_method, load_method, make_runtime
 
-MapName = Literal["input_gradient", "smooth_grad", "grad_cam"]
+MapName = Literal["input_gradient", "smooth_grad", "grad_cam", "attention_rollout"]
 MAP_NAMES: tuple[MapName, ...] = get_args(MapName)
-TITLES: dict[MapName, str] = {"input_gradient": "input gradient", "smooth_grad": "SmoothGrad", "grad_cam": "Grad-CAM"}
-MIN_POSITIONS = 49
-"""Spatial positions of a feature map, 7 × 7, below which Grad-CAM is too coarse: that of a ResNet at 224 pixels."""
+GRADIENTS: tuple[MapName, ...] = MAP_NAMES[:3]
+"""Kinds of maps that nearly every network has."""
+TITLES: dict[MapName, str] = {
+    "input_gradient": "input gradient", "smooth_grad": "SmoothGrad", "grad_cam": "Grad-CAM",
+    "attention_rollout": "attention roll-out",
+}  # fmt: skip
 TRUTH = "truth"
 """In place of a class name: the image's own label."""
 
@@ -51,6 +56,28 @@ class Explanation:
     probability: float
     maps: dict[MapName, NDArray[np.float32]]
     randomised: dict[MapName, float | None]
+
+
+def default_methods(runs: Sequence[Path]) -> tuple[MapName, ...]:
+    """Kinds of maps that all of the runs have: those of gradients, and attention roll-out of plain ViTs."""
+    return MAP_NAMES if all(_has_attention(RunDir(run).config()) for run in runs) else GRADIENTS
+
+
+def _has_attention(config: RunConfig) -> bool:
+    if "segmentation" in config.method.tasks or not config.method.differentiable:
+        return False
+    task = Task(kind="multiclass", classes=("a", "b"), image_size=config.data.image_size, counts=(), labelled=0)
+    method = build_method(config, task, pretrained=False)
+    if not isinstance(method, Classifier):
+        return False
+    if isinstance(method, FittedClassifier):
+        for extractor in method.extractors:
+            extractor.materialise()
+    try:
+        find_attention(method.eval(), config.data.image_size)
+    except S4miError:
+        return False
+    return True
 
 
 def technique_label(run: Path, config: RunConfig) -> str:
@@ -87,7 +114,8 @@ class Explainer:
             seed: random seed of SmoothGrad's noise and of the randomised weights.
 
         Raises:
-            S4miError: this is not a run of a classifier, it has no weights, or Grad-CAM finds no feature map.
+            S4miError: this is not a run of a classifier, it has no weights, Grad-CAM finds no feature map, or attention
+                roll-out no attention.
         """
         self.name, self._methods, self._seed = name, methods, seed
         self.run = RunDir(run)
@@ -112,13 +140,20 @@ class Explainer:
 
     def coarse(self, method: MapName) -> str:
         """Say why maps of this kind are too coarse to be scored; empty if they are not."""
-        layer = self._trained.layer
-        if method != "grad_cam" or layer is None or layer.positions >= MIN_POSITIONS:
+        found = {"grad_cam": self._trained.layer, "attention_rollout": self._trained.attention}.get(method)
+        if found is None or found.positions >= MIN_POSITIONS:
             return ""
+        side = math.isqrt(found.positions)
+        places = f"{side} × {side}" if side * side == found.positions else f"{found.positions}"
         return (
-            f"the feature map has {layer.positions} spatial positions, fewer than 7 × 7, so maps are too coarse to be "
-            "scored; train with a larger data.image_size, or use another kind"
+            f"the feature map has {places} spatial positions, fewer than 7 × 7, so maps are too coarse to be scored; "
+            "train with a larger data.image_size, or use another kind"
         )
+
+    @property
+    def finer(self) -> bool:
+        """Whether Grad-CAM is that of an earlier stage, as the last one has too few positions."""
+        return self._trained.layer is not None and self._trained.layer.finer
 
     def check_target(self, target: str | None, images: Sequence[DatasetImage]) -> None:
         """Raise `S4miError` if `target`, or for `TRUTH` the label of an image, is not a class of this run."""
@@ -177,16 +212,21 @@ class Explainer:
             for extractor in method.extractors:
                 extractor.materialise()
         method.to(self._device).eval().requires_grad_(False)
-        needs_layer = "grad_cam" in self._methods
-        return _Network(method, find_layer(method, self.config.data.image_size) if needs_layer else None)
+        size = self.config.data.image_size
+        return _Network(
+            method,
+            layer=find_layer(method, size) if "grad_cam" in self._methods else None,
+            attention=find_attention(method, size) if "attention_rollout" in self._methods else None,
+        )
 
 
 @dataclass(frozen=True)
 class _Network:
-    """A classifier, and its layer for Grad-CAM if that is computed."""
+    """A classifier, its layer for Grad-CAM, and its attention for roll-out, if these are computed."""
 
     method: Classifier
     layer: MapLayer | None
+    attention: AttentionBlocks | None
 
     def maps(self, method: MapName, tiles: Tensor, k: int, *, seed: int) -> Tensor:
         """Non-negative maps of class `k`: (T, 3, S, S) → (T, S, S)."""
@@ -195,6 +235,9 @@ class _Network:
             return input_gradient(logits, tiles, classes)
         if method == "smooth_grad":
             return smooth_grad(logits, tiles, classes, seed=seed)
+        if method == "attention_rollout":
+            assert self.attention is not None
+            return attention_rollout(logits, tiles, blocks=self.attention)
         assert self.layer is not None
         return grad_cam(logits, tiles, classes, layer=self.layer)
 

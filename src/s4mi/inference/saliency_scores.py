@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from s4mi.data.formats.intensity import Pixels
-from s4mi.maths.bootstrap import patient_interval
+from s4mi.inference.mean_interval import MeanInterval, mean_of
+from s4mi.inference.saliency_baselines import Baselines, Placed, baselines
 from s4mi.maths.saliency import area_share, energy_inside, mean_rank_correlation, pointing_game
-from s4mi.maths.stats import mean_interval
 from s4mi.records import IGNORE, Frozen
 from s4mi.records.atomic import replacing
 
@@ -23,6 +23,8 @@ Adebayo et al. give no threshold.
 """
 WEIGHT_INDEPENDENT = "the map hardly depends on the weights; do not read it as an explanation"
 
+SMALL = (16, 16)
+"""Size at which maps of different images are compared to tell whether they are alike."""
 ALIKE_LIMIT = 0.9
 """Mean rank correlation of the maps of different images above which they show the network and not the images."""
 MIN_IMAGES = 3
@@ -64,15 +66,6 @@ class MapScores:
     randomised: float | None
 
 
-class MeanInterval(Frozen):
-    """Mean over images with its 95 % interval, which is None for a single image."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    n: int
-
-
 class MapSummary(Frozen):
     """Summary of one kind of map of one run. Images of one patient are treated as independent, which is approximate."""
 
@@ -84,10 +77,18 @@ class MapSummary(Frozen):
     energy: MeanInterval | None = Field(description="share of the map's energy inside the mask")
     area: MeanInterval | None = Field(description="share of the image inside the mask: the chance level of both scores")
     energy_above_area: MeanInterval | None = Field(description="mean difference of energy and area, image by image")
+    pointing_baselines: Baselines | None = Field(None, description="pointing game of what needs no look at a lesion")
+    energy_baselines: Baselines | None = Field(None, description="energy inside of what needs no look at a lesion")
     randomised: MeanInterval | None = Field(
         description="rank correlation with the maps of the network with randomised weights"
     )
     warning: str
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """What the comparison with the baselines says of each score, one sentence each."""
+        scores = (("pointing game", self.pointing_baselines), ("energy inside", self.energy_baselines))
+        return tuple(f"{name}: {found.verdict}" for name, found in scores if found is not None)
 
 
 class ExplainSummary(Frozen):
@@ -127,17 +128,27 @@ def alike(maps: Sequence[NDArray[np.float32]]) -> bool:
     return correlation is not None and correlation > ALIKE_LIMIT
 
 
-def summarise(scores: Sequence[MapScores], flaws: Flaws | None = None) -> list[MapSummary]:
+def summarise(
+    scores: Sequence[MapScores],
+    flaws: Flaws | None = None,
+    placed: Mapping[tuple[str, str], Sequence[Placed]] | None = None,
+) -> list[MapSummary]:
     """Summarise each kind of map of each run, in order of first appearance.
 
     Args:
-        flaws: what is wrong with the maps of a run and kind.
+        flaws: what is wrong with the maps of a run and kind, which then have no scores.
+        placed: the maps of a run and kind with their masks, for the baselines of their scores.
     """
     groups: dict[tuple[str, str, str], list[MapScores]] = {}
     for score in scores:
         groups.setdefault((score.run, score.technique, score.method), []).append(score)
     flaw_of = flaws or {}
-    return [_summary(*names, members, flaw_of.get((names[0], names[2]), "")) for names, members in groups.items()]
+    summaries = []
+    for (run, technique, method), members in groups.items():
+        flaw = flaw_of.get((run, method), "")
+        found = None if flaw else baselines((placed or {}).get((run, method), ()))
+        summaries.append(_summary(run, technique, method, members, flaw, found))
+    return summaries
 
 
 def write_scores(scores: Sequence[MapScores], path: Path) -> None:
@@ -153,17 +164,16 @@ def write_scores(scores: Sequence[MapScores], path: Path) -> None:
             )
 
 
-def _summary(run: str, technique: str, method: str, members: Sequence[MapScores], flaw: str) -> MapSummary:
+def _summary(
+    run: str,
+    technique: str,
+    method: str,
+    members: Sequence[MapScores],
+    flaw: str,
+    found: tuple[Baselines, Baselines] | None,
+) -> MapSummary:
     def mean(get: Callable[[MapScores], float | None], limits: tuple[float, float] = (0.0, 1.0)) -> MeanInterval | None:
-        values = [value for score in members if (value := get(score)) is not None]
-        if not values:
-            return None
-        if limits == (0.0, 1.0):  # shares of images, for which Student's interval is wrong
-            names = [str(n) for n in range(len(values))]
-            interval = patient_interval(values, names, rng=np.random.default_rng(0))
-        else:
-            interval = mean_interval(values, limits=limits)
-        return MeanInterval(mean=interval.mean, low=interval.low, high=interval.high, n=interval.n)
+        return mean_of((get(score) for score in members), limits)
 
     randomised = mean(lambda score: score.randomised, (-1.0, 1.0))
     return MapSummary(
@@ -175,6 +185,8 @@ def _summary(run: str, technique: str, method: str, members: Sequence[MapScores]
         energy=mean(lambda score: score.mask.energy),
         area=mean(lambda score: score.mask.area),
         energy_above_area=mean(_energy_above_area, (-1.0, 1.0)),
+        pointing_baselines=None if found is None else found[0],
+        energy_baselines=None if found is None else found[1],
         randomised=randomised,
         warning="; ".join(filter(None, (flaw, _weights_warning(randomised)))),
     )

@@ -5,7 +5,7 @@
     Grad-CAM         ReLU(Σ_k a_k A_k),  a_k = mean_ij ∂s/∂A_kij      Selvaraju et al. 2017
 
 s is the logit of the class, x the network's input with channels c, and A the last feature map with channels k and
-spatial positions ij:
+spatial positions ij, or of a CNN or Swin, whose last one has fewer than 7 × 7, that of the last stage with enough:
 
     CNN              output of the last stage before pooling
     Swin and alike   the same, with channels last
@@ -34,6 +34,10 @@ Logits = Callable[[Tensor], Tensor]
 
 SAMPLES = 25
 """Number of noisy copies of SmoothGrad; its authors saw little change beyond 50."""
+MIN_POSITIONS = 49
+"""Spatial positions of a feature map, 7 × 7, below which Grad-CAM is too coarse: that of a ResNet at 224 pixels."""
+STEM = 4
+"""Pixels per position from which on a stage is no longer the stem, whose features are edges and colours."""
 NOISE_LEVEL = 0.15
 """σ of its noise as a share of the image's value range; its authors recommend 0.1 to 0.2."""
 
@@ -47,6 +51,7 @@ class MapLayer:
         layout: NCHW or NHWC for feature maps, tokens for (B, prefix + h·w, C).
         prefix: number of leading tokens without a spatial position.
         positions: number of spatial positions.
+        finer: whether it is an earlier stage than the last, as that has too few positions.
     """
 
     net: nn.Module
@@ -54,6 +59,7 @@ class MapLayer:
     layout: Literal["NCHW", "NHWC", "tokens"]
     prefix: int = 0
     positions: int = 0
+    finer: bool = False
 
 
 def input_gradient(logits: Logits, images: Tensor, classes: Sequence[int]) -> Tensor:
@@ -106,7 +112,7 @@ def grad_cam(logits: Logits, images: Tensor, classes: Sequence[int], *, layer: M
 
 
 def find_layer(method: Classifier, image_size: int) -> MapLayer:
-    """Return the layer of a classifier for Grad-CAM.
+    """Return the layer of a classifier for Grad-CAM: the last one, or the last stage with `MIN_POSITIONS`.
 
     Raises:
         S4miError: the network has none, or its feature map has a single spatial position.
@@ -116,10 +122,16 @@ def find_layer(method: Classifier, image_size: int) -> MapLayer:
         raise S4miError(f"Grad-CAM needs a method with one network (found {len(backbones)}); leave grad_cam out")
     net: Any = backbones[0].net
     like = next(net.parameters())
-    name, shape = _last_features(net, torch.zeros(1, 3, image_size, image_size, dtype=like.dtype, device=like.device))
+    name, shape, shapes = _last_features(
+        net, torch.zeros(1, 3, image_size, image_size, dtype=like.dtype, device=like.device)
+    )
     if len(shape) == 4:
         layout: Literal["NCHW", "NHWC"] = "NHWC" if getattr(net, "output_fmt", "NCHW") == "NHWC" else "NCHW"
-        layer, positions = MapLayer(net, name, layout), math.prod(shape[1:3] if layout == "NHWC" else shape[2:])
+        sides = slice(1, 3) if layout == "NHWC" else slice(2, 4)
+        layer, positions = MapLayer(net, name, layout), math.prod(shape[sides])
+        finer = [stage for stage in _stages(net) if math.prod(shapes.get(stage, ())[sides] or (0,)) >= MIN_POSITIONS]
+        if positions < MIN_POSITIONS and finer:
+            layer, positions = MapLayer(net, finer[-1], layout, finer=True), math.prod(shapes[finer[-1]][sides])
     else:
         layer, positions = _token_layer(net, shape)
     if positions < 2:
@@ -130,8 +142,15 @@ def find_layer(method: Classifier, image_size: int) -> MapLayer:
     return replace(layer, positions=positions)
 
 
-def _last_features(net: Any, images: Tensor) -> tuple[str, tuple[int, ...]]:
-    """Name of the submodule whose output is the network's features, and their shape."""
+def _stages(net: Any) -> list[str]:
+    """Names of the submodules that end a stage after the stem, in order; empty if the network does not tell."""
+    described = getattr(net, "feature_info", ())
+    stages = described.get_dicts() if hasattr(described, "get_dicts") else described
+    return [str(stage["module"]) for stage in stages if stage["reduction"] >= STEM]
+
+
+def _last_features(net: Any, images: Tensor) -> tuple[str, tuple[int, ...], dict[str, tuple[int, ...]]]:
+    """Name of the submodule whose output is the network's features, their shape, and that of every feature map."""
     outputs: list[tuple[str, Any]] = []
 
     def record(name: str, _: nn.Module, __: Any, output: Any) -> None:
@@ -149,7 +168,8 @@ def _last_features(net: Any, images: Tensor) -> tuple[str, tuple[int, ...]]:
     name, output = outputs[-1]
     if output is not features:
         raise _no_map(net)
-    return name, tuple(features.shape)
+    shapes = {one: tuple(map_.shape) for one, map_ in outputs if isinstance(map_, Tensor) and map_.dim() == 4}
+    return name, tuple(features.shape), shapes
 
 
 def _token_layer(net: Any, shape: tuple[int, ...]) -> tuple[MapLayer, int]:

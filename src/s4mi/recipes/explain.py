@@ -15,9 +15,20 @@ from s4mi.errors import S4miError, nearest
 from s4mi.inference.dataset_images import DatasetImage, find_dataset_images, select_evenly
 from s4mi.inference.input_files import ErrorList, Unreadable
 from s4mi.inference.overlays.saliency import SYNTHETIC_NOTE, ComparisonSheet, OverlayBlock, overlay
-from s4mi.inference.saliency_maps import MAP_NAMES, TITLES, TRUTH, Explainer, Explanation, MapName, run_names
+from s4mi.inference.saliency_baselines import Placed, place
+from s4mi.inference.saliency_maps import (
+    MAP_NAMES,
+    TITLES,
+    TRUTH,
+    Explainer,
+    Explanation,
+    MapName,
+    default_methods,
+    run_names,
+)
 from s4mi.inference.saliency_scores import (
     ALIKE,
+    SMALL,
     ExplainSummary,
     MapScores,
     MaskScores,
@@ -32,8 +43,7 @@ from s4mi.records import IGNORE, Part, write_bytes_atomically, write_text_atomic
 
 LIMIT = 16
 SHEET_ROWS = 16
-SMALL = (16, 16)
-"""Size at which the maps of different images are compared."""
+FINER = "of an earlier stage, as the last feature map has fewer than 7 × 7 positions"
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ def explain(
     inputs: Sequence[Path],
     out: Path,
     *,
-    methods: Sequence[MapName] = MAP_NAMES,
+    methods: Sequence[MapName] | None = None,
     target: str | None = None,
     part: Part | None = "test",
     limit: int = LIMIT,
@@ -75,7 +85,7 @@ def explain(
         runs: folders of classification runs.
         inputs: image files, folders searched recursively, or data sets.
         out: output folder.
-        methods: kinds of saliency map.
+        methods: kinds of saliency map; None: all that each of the runs has.
         target: name of the class to explain, `TRUTH` for the image's label, or None for the predicted class.
         part: for a data set, explain images of this part of the runs' own split; None for all images.
         limit: maximum number of images of a folder or data set.
@@ -86,10 +96,11 @@ def explain(
     Raises:
         S4miError: a run is not a classifier or does not have the class, or there are no such images.
     """
-    for method in methods:
+    for method in methods or ():
         if method not in MAP_NAMES:
             hint = nearest(method, MAP_NAMES) or f"; choose from {', '.join(MAP_NAMES)}"
             raise S4miError(f"unknown kind of saliency map {method!r}{hint}")
+    methods = default_methods(runs) if methods is None else methods
     explainers = [
         Explainer(run, name=name, methods=methods, sanity=sanity, seed=seed)
         for run, name in zip(runs, run_names(runs), strict=True)
@@ -122,7 +133,7 @@ def explain(
         split=part or "all",
         tolerance=tolerance,
         seed=seed,
-        maps=summarise(without_scores(writer.scores, flaws), flaws),
+        maps=summarise(without_scores(writer.scores, flaws), flaws, writer.placed),
     )
     return ExplainResult(sheet=writer.finish(summary, flaws), summary=summary)
 
@@ -168,6 +179,7 @@ class _Writer:
         )
         self._rows = 0
         self._coarse = {(each.name, str(method)): each.coarse(method) for each in explainers for method in methods}
+        self.placed: dict[tuple[str, str], list[Placed]] = {key: [] for key in self._coarse}
         self._title_of = {str(method): TITLES[method] for method in methods}
         self._small: dict[tuple[str, str], list[NDArray[np.float32]]] = {key: [] for key in self._coarse}
 
@@ -188,6 +200,8 @@ class _Writer:
                         randomised=found.randomised.get(method),
                     )
                 )  # fmt: skip
+                if (at := place(saliency, read.mask, tolerance=self._tolerance)) is not None:
+                    self.placed[explainer.name, method].append(at)
                 captions.append("too coarse" if self._coarse[explainer.name, method] else _inside(mask_scores))
                 self._small[explainer.name, method].append(cv2.resize(saliency, SMALL, interpolation=cv2.INTER_AREA))
             caption = f"{found.label}  p = {found.probability:.2f}"
@@ -205,6 +219,12 @@ class _Writer:
         write_scores(without_scores(self.scores, flaws), self._out / "scores.csv")
         for (run, method), flaw in flaws.items():
             self._sheet.add_note(f"{self._title_of[method]} of {run}: {flaw}.")
+        for explainer in self._explainers:
+            if explainer.finer:
+                self._sheet.add_note(f"Grad-CAM of {explainer.name}: {FINER}.")
+        for one in summary.maps:
+            for verdict in one.verdicts:
+                self._sheet.add_note(f"{self._title_of[one.method]} of {one.run}, {verdict}.")
         write_text_atomically(self._out / "summary.json", summary.model_dump_json(indent=2) + "\n")
         sheet = self._out / "sheet.png"
         if not self._rows:

@@ -1,7 +1,12 @@
 """Comparison sheet of classification runs: rows of test images; columns with the saliency map of each run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.images import read_image
@@ -10,6 +15,7 @@ from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import DatasetImage, dataset_images, select_evenly
 from s4mi.inference.overlays.saliency import ComparisonSheet, OverlayBlock, overlay
 from s4mi.inference.saliency_maps import TITLES, TRUTH, Explainer, MapName, run_names
+from s4mi.inference.saliency_scores import SMALL, alike
 from s4mi.training.run_dir import RunDir
 
 
@@ -17,6 +23,8 @@ def saliency_sheet(
     runs: Sequence[Path], manifest: Manifest, titles: Sequence[tuple[str, str]], *, images: int
 ) -> bytes:
     """Draw a PNG with Grad-CAM of each run for the true class, or the input gradient where a network has no Grad-CAM.
+
+    Maps that are too coarse are not drawn, and those that are alike on all images are called so.
 
     Args:
         titles: two title lines of each run's column.
@@ -52,11 +60,17 @@ def _column(run: Path, name: str, shown: Sequence[DatasetImage], rule: Intensity
         kind = "input_gradient"
         explainer = Explainer(run, name=name, methods=[kind], sanity=False, seed=0)
     blocks = []
+    coarse = explainer.coarse(kind)
+    maps: list[NDArray[np.float32]] = []
     for image in shown:
         pixels = read_image(image.path, explainer.intensity)
         explanation = explainer.explain(pixels, TRUTH, image.labels or ())
         saliency = explanation.maps[kind]
         caption = f"{explanation.label}  p = {explanation.probability:.2f}"
         map_caption = f"{TITLES[kind]}{'' if saliency.any() else ': 0 everywhere'}"
-        blocks.append(OverlayBlock(caption, (overlay(pixels, saliency),), (map_caption,)))
+        maps.append(cv2.resize(saliency, SMALL, interpolation=cv2.INTER_AREA))
+        drawn, told = (pixels, f"{TITLES[kind]}: too coarse") if coarse else (overlay(pixels, saliency), map_caption)
+        blocks.append(OverlayBlock(caption, (drawn,), (told,)))
+    if not coarse and alike(maps):
+        return [replace(block, captions=(f"{TITLES[kind]}: alike on all",)) for block in blocks]
     return blocks

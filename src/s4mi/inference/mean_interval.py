@@ -1,0 +1,36 @@
+"""Mean over images with its interval, as a record."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from s4mi.maths.bootstrap import patient_interval
+from s4mi.maths.stats import mean_interval
+from s4mi.records import Frozen
+
+SHARE = (0.0, 1.0)
+
+
+class MeanInterval(Frozen):
+    """Mean over images with its 95 % interval, which is None for a single image."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+def mean_of(values: Iterable[float | None], limits: tuple[float, float] = SHARE) -> MeanInterval | None:
+    """Mean of the values that are defined (neither None nor NaN); None if none is.
+
+    Args:
+        limits: range of the values, which the interval does not leave.
+    """
+    known = [float(value) for value in values if value is not None and value == value]
+    if not known:
+        return None
+    if limits == SHARE:  # shares are too skewed for Student's interval
+        interval = patient_interval(known, [str(n) for n in range(len(known))], rng=np.random.default_rng(0))
+    else:
+        interval = mean_interval(known, limits=limits)
+    return MeanInterval(mean=interval.mean, low=interval.low, high=interval.high, n=interval.n)
