@@ -85,7 +85,7 @@ def test_a_server_killed_at_any_moment_loses_at_most_the_stroke_in_hand(lesions:
             os.kill(server.pid, signal.SIGKILL)
             thread.join()
         painted += painter.count
-        found = Annotations(None, read_journal(lesion_copy / FOLDER / NAME).entries, numbers)
+        found = Annotations(None, read_journal(data / FOLDER / NAME).entries, numbers)
         mask, revision = found.mask(0), found.history(0).revision
         assert mask is not None
         assert np.array_equal(mask, painter.answered) or np.array_equal(mask, painter.in_hand)

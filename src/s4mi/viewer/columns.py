@@ -11,6 +11,7 @@ import polars
 from numpy.typing import NDArray
 
 from s4mi.data.manifest import PARTS, Manifest, Row
+from s4mi.data.manifest_table import TableRows
 from s4mi.records import Part
 
 Bools = NDArray[np.bool_]
@@ -101,29 +102,51 @@ def columns_of(manifest: Manifest, parts: Mapping[Part, Sequence[int]] | None = 
     Args:
         parts: rows by part of the split of a run, for a data set without official split.
     """
-    rows = manifest.rows
-    codes = np.fromiter((PART_CODES[row.split] for row in rows), dtype=np.int8, count=len(rows))
-    if parts is not None and not manifest.official:
+    rows: Sequence[Row] = manifest.rows
+    if isinstance(rows, TableRows):
+        frame = rows.frame
+        names, masked = frame["id"], (frame["mask"] != "").to_numpy()
+        codes = frame["split"].replace_strict(_CODE_OF_CELL, return_dtype=polars.Int8).to_numpy().copy()
+        labels, (group_names, groups) = _labels_of_table(rows), _groups(frame["group"].to_list())
+    else:
+        names = polars.Series("id", [row.id for row in rows], dtype=polars.String)
+        masked = np.fromiter((row.mask is not None for row in rows), dtype=np.bool_, count=len(rows))
+        codes = np.fromiter((PART_CODES[row.split] for row in rows), dtype=np.int8, count=len(rows))
+        labels = Labels.of([row.labels for row in rows])
+        group_names, groups = _groups([row.group or "" for row in rows])
+    if parts is not None and (codes == UNASSIGNED).all():
         for part, numbers in parts.items():
             codes[list(numbers)] = PARTS.index(part)
-    groups: dict[str, int] = {}
-    group_codes = np.fromiter((_group(groups, row) for row in rows), dtype=np.int32, count=len(rows))
-    labels = Labels.of([row.labels for row in rows])
-    masked = np.fromiter((row.mask is not None for row in rows), dtype=np.bool_, count=len(rows))
     labelled = labels.codes != UNLABELLED
     wanted = [masked if task == "segmentation" else labelled for task in manifest.spec.tasks]
     annotated = np.logical_and.reduce(wanted) if wanted else masked | labelled
     return Columns(
-        polars.Series("id", [row.id for row in rows], dtype=polars.String), codes, labels, group_codes,
-        tuple(groups), groups, masked, np.asarray(annotated, dtype=np.bool_),
+        names, codes, labels, groups, tuple(group_names), group_names, np.asarray(masked, dtype=np.bool_),
+        np.asarray(annotated, dtype=np.bool_),
     )  # fmt: skip
 
 
 PART_CODES = {None: UNASSIGNED, **{part: code for code, part in enumerate(PARTS)}}
 
 
-def _group(groups: dict[str, int], row: Row) -> int:
-    return -1 if row.group is None else groups.setdefault(row.group, len(groups))
+_CODE_OF_CELL = {part or "": code for part, code in PART_CODES.items()}
+
+
+def _groups(cells: Sequence[str]) -> tuple[dict[str, int], Codes]:
+    """Code the groups of N images by the order of their first image; -1 for an empty cell."""
+    index: dict[str, int] = {}
+    codes = (index.setdefault(cell, len(index)) if cell else -1 for cell in cells)
+    array = np.fromiter(codes, dtype=np.int32, count=len(cells))
+    return index, array
+
+
+def _labels_of_table(rows: TableRows) -> Labels:
+    """Code the labels of the rows of a table by their cells; two cells may have the same labels."""
+    cells = rows.frame["label"].to_list()
+    combinations: dict[tuple[str, ...] | None, int] = {None: UNLABELLED}
+    code_of = {cell: combinations.setdefault(labels, len(combinations)) for cell, labels in rows.labels.items()}
+    codes = np.fromiter((code_of[cell] for cell in cells), dtype=np.int32, count=len(cells))
+    return Labels(tuple(combinations), codes)
 
 
 def _matches(labels: tuple[str, ...] | None, names: Sequence[str]) -> bool:

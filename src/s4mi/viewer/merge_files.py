@@ -46,9 +46,9 @@ class MergeFiles:
     skipped: int = 0
 
 
-def write_files(annotations: Annotations, manifest: Manifest, folder: Path) -> MergeFiles:
+def write_files(annotations: Annotations, manifest: Manifest) -> MergeFiles:
     """Write labels and masks as files; skipped images, and masks that hold nothing, are left out."""
-    home = folder / JOURNAL / FOLDER
+    home = manifest.folder / JOURNAL / FOLDER
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     table = io.StringIO(newline="")
@@ -91,14 +91,14 @@ def plan_files(files: MergeFiles, manifest: Manifest, rules: MergeRules) -> Merg
     return plan_merge(manifest, {files.labels: labels, files.labels.parent / MASKS: masks}, rules)
 
 
-def finish_interrupted(annotations: Annotations, manifest: Manifest, folder: Path, entries: Sequence[Entry]) -> bool:
+def finish_interrupted(annotations: Annotations, manifest: Manifest, entries: Sequence[Entry]) -> bool:
     """Archive a journal whose merge was written before the process was killed; tell whether that was so.
 
     The journal says that a merge began; whether it was written is decided by the contents of the data set alone.
     """
     if not entries or entries[-1]["op"] != "merging" or entries[-1].get("version") != manifest.version:
         return False
-    files = write_files(annotations, manifest, folder)
+    files = write_files(annotations, manifest)
     plan = plan_files(files, manifest, MergeRules(replace=True, held_out=True))
     if plan.errors or plan.labels or plan.masks:
         return False

@@ -7,7 +7,7 @@ from pathlib import Path
 from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
 from s4mi.records import CONFIG_NAME, RunRecord, finished_runs, read_any_record
-from s4mi.viewer.columns import columns_of
+from s4mi.viewer.columns import UNASSIGNED, columns_of
 from s4mi.viewer.runs import RunSource, ViewRun, check_classes_of, read_source
 from s4mi.viewer.workspace import Workspace
 
@@ -31,10 +31,10 @@ def open_runs(space: Workspace, runs: Sequence[Path], study: Path | None) -> Non
         known = {source.path.resolve() for source in sources}
         sources += [one for one in _finished(space, study) if one.path.resolve() not in known]
     for number, source in enumerate(sources[:MOST_RUNS]):
-        space.runs[f"r{number}"] = ViewRun(f"r{number}", source, space.manifest)
+        space.runs[f"r{number}"] = ViewRun(f"r{number}", source, space.manifest, space.numbers)
     if len(sources) > MOST_RUNS:
         log.warning("%s: shows %d of %d runs", study, MOST_RUNS, len(sources))
-    if sources and not space.manifest.official:
+    if sources and (space.columns.parts == UNASSIGNED).all():
         _take_parts(space, sources)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -49,14 +49,14 @@ class ViewRun:
         key: its name in requests. identity: hash of the run and the data set.
     """
 
-    def __init__(self, key: str, source: RunSource, manifest: Manifest) -> None:
+    def __init__(self, key: str, source: RunSource, manifest: Manifest, numbers: Mapping[str, int]) -> None:
         self.key, self.source = key, source
         self.identity = _identity(source.path, manifest.folder)
         self._store = PredictionStore(default_cache() / "view" / f"{self.identity}.sqlite")
         self._lock, self._explain_lock = Lock(), Lock()
         self._explainer: Any = None
         self._reset(len(manifest.rows))
-        self._load(manifest)
+        self._load(manifest, numbers)
 
     def describe(self) -> dict[str, Any]:
         """The run as the session lists it."""
@@ -149,10 +149,10 @@ class ViewRun:
         self._store.write(row.id, stamp_of(row.image), one)
         self._set(n, one.labels, one.doubt, one.agreement)
 
-    def renumber(self, manifest: Manifest) -> None:
+    def renumber(self, manifest: Manifest, numbers: Mapping[str, int]) -> None:
         """Read the predictions again for another version of the data set."""
         self._reset(len(manifest.rows))
-        self._load(manifest)
+        self._load(manifest, numbers)
 
     def stored(self, row: Row) -> ImagePrediction | None:
         """The kept prediction of an image, None if there is none of its file as it is now."""
@@ -171,9 +171,8 @@ class ViewRun:
             self._doubt[n] = doubt
             self._agreement[n] = np.nan if agreement is None else agreement
 
-    def _load(self, manifest: Manifest) -> None:
+    def _load(self, manifest: Manifest, numbers: Mapping[str, int]) -> None:
         """Read stored predictions, and those that the run made of its test images."""
-        numbers = {row.id: n for n, row in enumerate(manifest.rows)}
         for stored in self._store.summaries():
             n = numbers.get(stored.id)
             if n is None or stamp_of(manifest.rows[n].image) != stored.stamp:
@@ -186,7 +185,7 @@ class ViewRun:
             self._set(n, stored.labels, stored.doubt, agreement)
         self._load_tested(manifest, numbers)
 
-    def _load_tested(self, manifest: Manifest, numbers: dict[str, int]) -> None:
+    def _load_tested(self, manifest: Manifest, numbers: Mapping[str, int]) -> None:
         record = self.source.record
         if record is None or record.task == "segmentation" or record.dataset != manifest.spec.name:
             return

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
+from typing import cast
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -13,8 +14,9 @@ from filelock import FileLock, Timeout
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size
 from s4mi.data.manifest import Manifest, Row
+from s4mi.data.manifest_table import read_manifest_table
 from s4mi.data.masks import read_mask
-from s4mi.data.versions import load_version
+from s4mi.data.versions import load_version, newest_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import Part
@@ -24,7 +26,6 @@ from s4mi.viewer.events import Events, Presence
 from s4mi.viewer.grid import Marks, Orders
 from s4mi.viewer.journal import FOLDER, NAME, Journal, read_journal
 from s4mi.viewer.masks import check_classes
-from s4mi.viewer.merge_files import finish_interrupted
 from s4mi.viewer.pictures import Pictures
 from s4mi.viewer.requests import RequestError, shown
 from s4mi.viewer.runs import ViewRun
@@ -38,6 +39,7 @@ class Workspace:
     """An open data set; `close` releases it.
 
     Attributes:
+        numbers: row number of each id.
         sizes: (N, 2) height and width of each image, 0 where not read yet.
         ranks: place of each image among those to annotate next, 0 without one.
         duplicates: near-duplicates of images that have any.
@@ -50,6 +52,7 @@ class Workspace:
     columns: Columns
     annotations: Annotations
     pictures: Pictures
+    numbers: Mapping[str, int]
     parts: Mapping[Part, Sequence[int]] | None = None
     events: Events = field(default_factory=Events)
     presence: Presence = field(default_factory=Presence)
@@ -122,20 +125,20 @@ class Workspace:
 
     def reload(self, finish: Callable[[Mapping[str, int]], None] = lambda _: None) -> None:
         """Read the newest version of the data set; `finish` is called with its row numbers by id before it is shown."""
-        manifest = load_version(self.folder)
-        check_classes(manifest.spec)
-        numbers = {row.id: number for number, row in enumerate(manifest.rows)}
+        manifest = open_manifest(self.folder)
+        columns = columns_of(manifest, self.parts)
+        numbers = numbers_of(columns)
         with self.lock:
             finish(numbers)
-            old = self.manifest
-            same = [row.image for row in old.rows] == [row.image for row in manifest.rows]
-            self.manifest, self.columns = manifest, columns_of(manifest, self.parts)
+            same = columns.names.equals(self.columns.names)
+            self.manifest, self.columns, self.numbers = manifest, columns, numbers
+            self.pictures.rule = manifest.spec.rule
             if not same:
                 self.pictures.clear()
                 self.__post_init__()
                 self.duplicates = {}
             for run in self.runs.values():
-                run.renumber(manifest)
+                run.renumber(manifest, numbers)
             self.touch()
 
     def close(self) -> None:
@@ -152,9 +155,9 @@ def open_workspace(folder: Path, *, read_only: bool = False) -> Workspace:
     Raises:
         S4miError: it is not a data set, has an error, has too many classes, or is open elsewhere.
     """
-    manifest = load_version(folder)
-    check_classes(manifest.spec)
-    numbers = {row.id: number for number, row in enumerate(manifest.rows)}
+    manifest = open_manifest(folder)
+    columns = columns_of(manifest)
+    numbers = numbers_of(columns)
     home = folder / FOLDER
     if read_only:
         contents = read_journal(home / NAME)
@@ -165,15 +168,39 @@ def open_workspace(folder: Path, *, read_only: bool = False) -> Workspace:
         annotations, torn = Annotations(journal, journal.entries, numbers), journal.dropped > 0
         if torn:
             log.warning("%s: the last change was incomplete and is dropped; repeat it", home / NAME)
-        if finish_interrupted(annotations, manifest, folder, journal.entries):
-            log.warning("%s: a merge that was interrupted is complete as version %d", folder, manifest.version)
+        if journal.entries and journal.entries[-1]["op"] == "merging":
+            from s4mi.viewer.merge_files import finish_interrupted
+
+            if finish_interrupted(annotations, manifest, journal.entries):
+                log.warning("%s: a merge that was interrupted is complete as version %d", folder, manifest.version)
     if annotations.lost:
         count = plural(len(set(annotations.lost)), "image")
         log.warning("%s: changes of %s that the data set no longer has, such as %r, are kept and not shown",
                     home / NAME, count, annotations.lost[0])  # fmt: skip
-    space = Workspace(folder, read_only, manifest, columns_of(manifest), annotations, Pictures(manifest.spec.rule))
+    space = Workspace(folder, read_only, manifest, columns, annotations, Pictures(manifest.spec.rule), numbers)
     space.torn, space._file_lock = torn, lock
     return space
+
+
+def open_manifest(folder: Path) -> Manifest:
+    """Read the newest version of a data set, as columns if possible.
+
+    Raises:
+        S4miError: it is not a data set, has an error, or its masks have too many classes.
+    """
+    version, table = newest_version(folder), read_manifest_table(folder)
+    if table is None:
+        manifest = load_version(folder)
+    else:
+        rows = cast("tuple[Row, ...]", table.rows)  # a sequence that makes its rows when they are asked for
+        manifest = Manifest(folder, table.spec, rows, version)
+    check_classes(manifest.spec)
+    return manifest
+
+
+def numbers_of(columns: Columns) -> dict[str, int]:
+    """Row number of each id."""
+    return dict(zip(columns.names.to_list(), range(columns.count), strict=True))
 
 
 def _lock(home: Path) -> FileLock:

@@ -1,14 +1,8 @@
 """Push and pull with Label Studio: a real server in an environment of its own, and what a server may answer instead."""
 
 import json
-import os
-import socket
 import subprocess
-import sys
 import threading
-import time
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -18,6 +12,7 @@ import numpy as np
 import pytest
 
 from conftest import Command
+from label_studio_program import TOKEN, ask
 from s4mi.data.annotations.label_studio import write_label_studio
 from s4mi.data.annotations.label_studio_rle import encode_brush
 from s4mi.data.annotations.label_studio_server import LabelStudioServer
@@ -27,8 +22,6 @@ from s4mi.data.masks import read_mask
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 
-VERSION = "1.23.2"
-TOKEN = "0123456789abcdef0123456789abcdef01234567"
 HEIGHT, WIDTH = 64, 96
 CLASSES = ("background", "box", "oval", "free", "ring", "bits")
 
@@ -43,66 +36,6 @@ def ring() -> np.ndarray:
 def blob() -> np.ndarray:
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     return np.asarray(np.hypot(y - 45, (x - 60) / 2) < 11)
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Label Studio in a fresh environment, or the one that S4MI_LABEL_STUDIO names."""
-    if "S4MI_LABEL_STUDIO" in os.environ:
-        return Path(os.environ["S4MI_LABEL_STUDIO"])
-    folder = tmp_path_factory.mktemp("label-studio") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    installed = subprocess.run(
-        [folder / "bin" / "python", "-m", "pip", "install", "--quiet", f"label-studio=={VERSION}"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if installed.returncode:
-        pytest.skip(f"label-studio {VERSION} cannot be installed: {installed.stderr.strip().splitlines()[-1]}")
-    return folder / "bin" / "label-studio"
-
-
-@pytest.fixture
-def server(program: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of a running server, which serves local files below `tmp_path`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {
-        "LABEL_STUDIO_BASE_DATA_DIR": str(tmp_path / "label-studio"),
-        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
-        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(tmp_path),
-        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
-        "COLLECT_ANALYTICS": "False", "LATEST_VERSION_CHECK": "False", "SENTRY_DSN": "", "FRONTEND_SENTRY_DSN": "",
-        "HOME": str(tmp_path), "PATH": os.environ["PATH"],
-    }  # fmt: skip
-    (tmp_path / "label-studio").mkdir()
-    command = [program, "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port), "--username",
-               "a@example.org", "--password", "drawn-not-real", "--user-token", TOKEN]  # fmt: skip
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=settings, stdout=log, stderr=log)
-        address = f"http://127.0.0.1:{port}"
-        try:
-            for _ in range(240):
-                try:
-                    urllib.request.urlopen(f"{address}/api/version", timeout=5).close()
-                    break
-                except OSError:
-                    assert process.poll() is None, (tmp_path / "server.log").read_text()[-2000:]
-                    time.sleep(1)
-            yield address
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def ask(address: str, method: str, path: str, body: Any = None) -> Any:
-    request = urllib.request.Request(
-        address + path, None if body is None else json.dumps(body).encode(), method=method,
-        headers={"Authorization": f"Token {TOKEN}", "Content-Type": "application/json"},
-    )  # fmt: skip
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        content = answer.read()
-    return json.loads(content) if answer.headers.get_content_type() == "application/json" else content
 
 
 def drawn(kind: str, name: str, value: dict[str, Any]) -> dict[str, Any]:
@@ -157,11 +90,11 @@ def expected() -> np.ndarray:
 
 @pytest.mark.slow
 def test_silent_annotation_a_real_server_returns_every_pixel(
-    server: str, program: Path, s4mi: Command, plain_images: Callable[..., Manifest],
+    label_studio: str, label_studio_program: Path, s4mi: Command, plain_images: Callable[..., Manifest],
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:  # fmt: skip
     data = plain_images("c0 (1).png", "c#1.png", "c2.png")
-    monkeypatch.setenv("LABEL_STUDIO_URL", server)
+    monkeypatch.setenv("LABEL_STUDIO_URL", label_studio)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
     predicted = expected()
     proposals = [PreAnnotation(row.id, row.image.relative_to(data.folder).as_posix(), (HEIGHT, WIDTH), CLASSES, 0.5,
@@ -178,26 +111,26 @@ def test_silent_annotation_a_real_server_returns_every_pixel(
     early = s4mi("labelstudio", "pull", project, "-o", tmp_path / "early.json")
     assert (early.returncode, early.stderr.count("\n")) == (1, 1)
 
-    on_server = ask(server, "GET", f"/api/tasks/?project={project}")["tasks"]
+    on_server = ask(label_studio, "GET", f"/api/tasks/?project={project}")["tasks"]
     for task in on_server:
         # The server finds the image, and gives it out unchanged.
         row = next(row for row in data.rows if row.id == task["data"]["id"])
-        assert ask(server, "GET", task["data"]["image"]) == row.image.read_bytes()
-        full = ask(server, "GET", f"/api/tasks/{task['id']}/")
+        assert ask(label_studio, "GET", task["data"]["image"]) == row.image.read_bytes()
+        full = ask(label_studio, "GET", f"/api/tasks/{task['id']}/")
         (prediction,) = full["predictions"]
-        ask(server, "POST", f"/api/tasks/{task['id']}/annotations/", {"result": prediction["result"]})
+        ask(label_studio, "POST", f"/api/tasks/{task['id']}/annotations/", {"result": prediction["result"]})
     out = tmp_path / "export.json"
     pulled = s4mi("labelstudio", "pull", project, "-o", out)
     assert f"2 annotated tasks: {out}" in pulled.stdout.replace("\n", "")
     assert s4mi("data", "merge", data.folder, out).returncode == 0
     assert_masks(data.folder, {row.id: predicted for row in data.rows[:2]})
 
-    second = ask(server, "POST", "/api/projects/", {"title": "all tools", "label_config": INTERFACE})["id"]
-    (number,) = ask(server, "POST", f"/api/projects/{second}/import?return_task_ids=true",
+    second = ask(label_studio, "POST", "/api/projects/", {"title": "all tools", "label_config": INTERFACE})["id"]
+    (number,) = ask(label_studio, "POST", f"/api/projects/{second}/import?return_task_ids=true",
                     [{"data": {"image": f"/data/local-files/?d={data.folder.name}/images/c2.png"}}],
                     )["task_ids"]  # fmt: skip
-    result = [REMARKS[0], *shapes(program), *REMARKS[1:]]
-    ask(server, "POST", f"/api/tasks/{number}/annotations/", {"result": result})
+    result = [REMARKS[0], *shapes(label_studio_program), *REMARKS[1:]]
+    ask(label_studio, "POST", f"/api/tasks/{number}/annotations/", {"result": result})
     assert s4mi("labelstudio", "pull", second, "-o", out).returncode == 0
     merged = s4mi("data", "merge", data.folder, out)
     assert merged.returncode == 0, merged.stderr
