@@ -53,3 +53,14 @@ def test_open_tabs_see_each_other_and_each_others_changes(serve_page, open_page,
     first.keyboard.press("3")
     saved(first)
     second.wait_for_selector(".labels [aria-pressed=true]:has-text('seborrheic_keratosis')")
+
+
+def test_a_reloaded_tab_is_not_another(serve_page, open_page, lesion_copy: Path) -> None:
+    served = serve_page(lesion_copy)
+    page = open_page(served)
+    for _ in range(2):
+        open_image(page, served.address, 5)
+        page.wait_for_timeout(500)
+        assert page.locator(".presence").is_hidden()
+    second = open_page(served, "#/image/5", beside=page)
+    second.wait_for_selector(".presence:not([hidden])")

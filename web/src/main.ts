@@ -5,6 +5,7 @@ import "./styles/image.css";
 import "./styles/screens.css";
 import { ApiError, getJson, setClient } from "./api/client";
 import { onEvent, startEvents } from "./api/events";
+import { tabId } from "./api/tab_id";
 import type { Session } from "./api/types";
 import type { App, Screen } from "./app";
 import { h } from "./dom";
@@ -30,6 +31,7 @@ const SCREENS: Record<string, (app: App, route: Route) => Screen> = {
 
 async function start(): Promise<void> {
   const session = await getJson<Session>("api/session");
+  session.client = await tabId(session.client);
   setClient(session.client);
   document.title = `${session.dataset.name} · s4mi`;
   const shell = new Shell(session);

@@ -1,8 +1,9 @@
 """The application: routes, and what they share."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,7 +13,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from s4mi.viewer import annotate, browse, label_studio, live
+from s4mi.viewer import annotate, browse, live
 from s4mi.viewer.describe import annotation_json
 from s4mi.viewer.findings import Findings, findings
 from s4mi.viewer.guard import Access, Guard
@@ -20,10 +21,12 @@ from s4mi.viewer.merging import Merger, post_merge
 from s4mi.viewer.predicting import Predicting
 from s4mi.viewer.predictions import post_predict
 from s4mi.viewer.requests import json_body
-from s4mi.viewer.respond import error_response, in_thread, raw_body, with_body
-from s4mi.viewer.study import LiveStudy
+from s4mi.viewer.respond import Handler, error_response, in_thread, raw_body, with_body
 from s4mi.viewer.suggesting import Suggesting, post_suggest
 from s4mi.viewer.workspace import Workspace
+
+if TYPE_CHECKING:
+    from s4mi.viewer.study import LiveStudy
 
 STATIC = Path(__file__).parent / "static"
 PLACEHOLDER = "<!doctype html><title>s4mi</title><p>The page is not built; the server answers under /api.</p>"
@@ -31,7 +34,7 @@ IMMUTABLE = "private, max-age=31536000, immutable"
 """Names of assets contain a hash of their contents."""
 
 
-def make_app(space: Workspace, access: Access, *, study: LiveStudy | None = None) -> Starlette:
+def make_app(space: Workspace, access: Access, *, study: "LiveStudy | None" = None) -> Starlette:
     """Return the application of an open data set."""
     app = Starlette(
         routes=_routes(),
@@ -77,13 +80,20 @@ def _routes() -> list[Route | Mount]:
 
 
 def _label_studio_routes() -> Iterator[Route]:
-    reads = {"health": label_studio.health, "versions": label_studio.versions}
-    writes = {"setup": label_studio.setup, "predict": label_studio.predict, "webhook": label_studio.webhook}
     for home in ("/label-studio", "/label-studio/{run}"):
-        for name, reader in reads.items():
-            yield Route(f"{home}/{name}", in_thread(reader), methods=["GET"])
-        for name, writer in writes.items():
-            yield Route(f"{home}/{name}", with_body(json_body, writer), methods=["POST"])
+        for name in ("health", "versions"):
+            yield Route(f"{home}/{name}", in_thread(_label_studio(name)), methods=["GET"])
+        for name in ("setup", "predict", "webhook"):
+            yield Route(f"{home}/{name}", with_body(json_body, _label_studio(name)), methods=["POST"])
+
+
+def _label_studio(name: str) -> Handler:
+    """A handler whose module is imported when Label Studio asks."""
+
+    def handler(*arguments: Any) -> Any:
+        return getattr(import_module("s4mi.viewer.label_studio"), name)(*arguments)
+
+    return handler
 
 
 class _Assets(StaticFiles):

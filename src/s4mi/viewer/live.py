@@ -2,15 +2,17 @@
 
 import logging
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
 from s4mi.errors import S4miError
 from s4mi.viewer.events import Events
 from s4mi.viewer.requests import RequestError
-from s4mi.viewer.study import LiveStudy
 from s4mi.viewer.workspace import Workspace
+
+if TYPE_CHECKING:  # imports what a report needs
+    from s4mi.viewer.study import LiveStudy
 
 log = logging.getLogger("s4mi.viewer")
 
@@ -28,7 +30,7 @@ def study(_: Workspace, request: Request) -> dict[str, Any]:
 class StudyWatch:
     """Sends the event `study` whenever files of the study have changed and a page listens."""
 
-    def __init__(self, live: LiveStudy, events: Events) -> None:
+    def __init__(self, live: "LiveStudy", events: Events) -> None:
         self._live, self._events = live, events
         self._stopped = Event()
         self._thread = Thread(target=self._work, name="s4mi-view-study", daemon=True)

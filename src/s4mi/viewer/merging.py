@@ -5,21 +5,22 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from s4mi.data.annotations.merge import MergePlan, apply_merge
-from s4mi.data.annotations.next_steps import next_steps
-from s4mi.data.annotations.rules import MergeRules
 from s4mi.data.versions import load_version, newest_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
-from s4mi.viewer.merge_files import MergeFiles, plan_files, write_files
 from s4mi.viewer.requests import RequestError
 from s4mi.viewer.respond import without_paths
 from s4mi.viewer.workspace import Workspace
+
+if TYPE_CHECKING:  # the rules of a merge import much that a server needs only for a merge
+    from s4mi.data.annotations.merge import MergePlan
+    from s4mi.data.annotations.rules import MergeRules
+    from s4mi.viewer.merge_files import MergeFiles
 
 log = logging.getLogger("s4mi.viewer")
 
@@ -31,7 +32,7 @@ class Merger:
     space: Workspace
     lock: Lock = field(default_factory=Lock)
 
-    def merge(self, rules: MergeRules, *, dry_run: bool) -> dict[str, Any]:
+    def merge(self, rules: "MergeRules", *, dry_run: bool) -> dict[str, Any]:
         """Check and, unless `dry_run`, write the next version; nothing is written if there is any error.
 
         Returns:
@@ -51,8 +52,10 @@ class Merger:
                 version, lines = self._write(plan, files)
                 return result | {"version": version, "notes": [*files.notes, *lines[:-1]], "next": lines[-1]}
 
-    def _checked(self, rules: MergeRules) -> tuple[MergeFiles, MergePlan, dict[str, Any]]:
+    def _checked(self, rules: "MergeRules") -> "tuple[MergeFiles, MergePlan, dict[str, Any]]":
         """The files to merge, the plan for them, and what the page shows of it."""
+        from s4mi.viewer.merge_files import plan_files, write_files
+
         space = self.space
         manifest = load_version(space.folder)  # whose rows are asked for many times
         files = write_files(space.annotations, manifest)
@@ -63,8 +66,11 @@ class Merger:
             "errors": [without_paths(space, error) for error in plan.errors], "notes": list(files.notes), "next": "",
         }  # fmt: skip
 
-    def _write(self, plan: MergePlan, files: MergeFiles) -> tuple[int, list[str]]:
+    def _write(self, plan: "MergePlan", files: "MergeFiles") -> tuple[int, list[str]]:
         """Write the version, archive the journal and show the new version; return its number and what to do next."""
+        from s4mi.data.annotations.merge import apply_merge
+        from s4mi.data.annotations.next_steps import next_steps
+
         space, before = self.space, plan.manifest
         space.annotations.note("merging", version=before.version + 1)
         merged = apply_merge(plan)
@@ -89,6 +95,8 @@ def post_merge(space: Workspace, request: Request, body: Mapping[str, Any]) -> J
     for name in body:
         if name not in ("dry_run", "replace", "held_out") or not isinstance(body[name], bool):
             raise RequestError(400, f"merge: {name!r:.40} is no switch of it; send dry_run, replace and held_out")
+    from s4mi.data.annotations.rules import MergeRules
+
     dry_run = body.get("dry_run", True)
     rules = MergeRules(replace=body.get("replace", False), held_out=body.get("held_out", False))
     try:

@@ -31,36 +31,51 @@ Window = tuple[float, float]
 
 
 class BoundedCache(Generic[Value]):
-    """Values by key, the least recently used of which are forgotten above a number of bytes."""
+    """Values by key, each made once; the least recently used are forgotten above a number of bytes, but never the last.
+
+    A page asks for many tiles of an image at once, of which only the first should decode it.
+    """
 
     def __init__(self, limit: int, size_of: Callable[[Value], int]) -> None:
         self._limit, self._size_of = limit, size_of
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
+        self._making: dict[Hashable, Lock] = {}
 
-    def get(self, key: Hashable) -> Value | None:
-        """Return a value, None if it is not kept."""
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return a value, made by `make` if it is not kept."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
-            return self._values.get(key)
-
-    def put(self, key: Hashable, value: Value) -> None:
-        """Keep a value unless it alone is above the limit."""
-        with self._lock:
-            old = self._values.pop(key, None)
-            self._bytes -= 0 if old is None else self._size_of(old)
-            self._values[key] = value
-            self._bytes += self._size_of(value)
-            while self._bytes > self._limit and self._values:
-                self._bytes -= self._size_of(self._values.popitem(last=False)[1])
+                return self._values[key]
+            making = self._making.setdefault(key, Lock())
+        with making:
+            with self._lock:
+                if key in self._values:  # made by another thread in the meantime
+                    return self._values[key]
+            try:
+                value = make()
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+            self._put(key, value)
+            return value
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._values.clear()
             self._bytes = 0
+
+    def _put(self, key: Hashable, value: Value) -> None:
+        with self._lock:
+            if key in self._values:
+                return
+            self._values[key] = value
+            self._bytes += self._size_of(value)
+            while self._bytes > self._limit and len(self._values) > 1:
+                self._bytes -= self._size_of(self._values.popitem(last=False)[1])
 
 
 @dataclass(frozen=True)
@@ -102,16 +117,15 @@ class Pictures:
         Raises:
             ImageError: the file cannot be read.
         """
-        key = (row.image, size, window)
-        found = self._encoded.get(key)
-        if found is None:
+
+        def make() -> Picture:
             with self._decoders:
                 pixels = self._shown(row, window)
                 if size != "full":
                     pixels = shrunk(pixels, int(size))
-                found = encode_lossy(pixels) if size in ("160", "320", "640") else encode_lossless(pixels)
-            self._encoded.put(key, found)
-        return found
+                return encode_lossy(pixels) if size in ("160", "320", "640") else encode_lossless(pixels)
+
+        return self._encoded.get((row.image, size, window), make)
 
     def tile(self, row: Row, level: int, x: int, y: int, window: Window | None) -> Picture | None:
         """Return a tile of an image that was halved `level` times, None outside of it.
@@ -119,17 +133,15 @@ class Pictures:
         Raises:
             ImageError: the file cannot be read.
         """
-        key = (row.image, level, x, y, window)
-        found = self._encoded.get(key)
-        if found is None:
+
+        def make() -> Picture:
             with self._decoders:
                 pixels = self._level(row, level, window)
                 cut = pixels[y * TILE : (y + 1) * TILE, x * TILE : (x + 1) * TILE]
-                if not cut.size:
-                    return None
-                found = encode_lossless(np.ascontiguousarray(cut))
-            self._encoded.put(key, found)
-        return found
+                return encode_lossless(np.ascontiguousarray(cut)) if cut.size else Picture(b"", "")
+
+        found = self._encoded.get((row.image, level, x, y, window), make)
+        return found if found.body else None
 
     def window(self, row: Row) -> WindowRange | None:
         """Return the window of an image of more than 8 bits, None for others.
@@ -165,11 +177,7 @@ class Pictures:
             cache.clear()
 
     def _frame(self, row: Row) -> Frame:
-        frame = self._frames.get(row.image)
-        if frame is None:
-            frame = read_frame(row.image)
-            self._frames.put(row.image, frame)
-        return frame
+        return self._frames.get(row.image, lambda: read_frame(row.image))
 
     def _shown(self, row: Row, window: Window | None) -> Pixels:
         frame = self._frame(row)
@@ -179,12 +187,11 @@ class Pictures:
 
     def _level(self, row: Row, level: int, window: Window | None) -> Pixels:
         """An image halved `level` times by averaging."""
-        key = (row.image, level, window)
-        pixels = self._levels.get(key)
-        if pixels is None:
-            pixels = self._shown(row, window) if level == 0 else halved(self._level(row, level - 1, window))
-            self._levels.put(key, pixels)
-        return pixels
+
+        def make() -> Pixels:
+            return self._shown(row, window) if level == 0 else halved(self._level(row, level - 1, window))
+
+        return self._levels.get((row.image, level, window), make)
 
 
 def levels_of(size: tuple[int, int]) -> int:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -15,9 +16,11 @@ from s4mi.viewer.app import make_app
 from s4mi.viewer.guard import LOOPBACK, Access
 from s4mi.viewer.live import StudyWatch
 from s4mi.viewer.run_list import open_runs
-from s4mi.viewer.study import LiveStudy
 from s4mi.viewer.suggesting import read_ranks
 from s4mi.viewer.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from s4mi.viewer.study import LiveStudy
 
 log = logging.getLogger("s4mi.viewer")
 
@@ -65,7 +68,7 @@ class ViewServer:
             open_runs(self.space, options.runs, options.study)
             if options.ranking is not None:
                 read_ranks(self.space, options.ranking)
-            study = None if options.study is None else LiveStudy(options.study)
+            study = None if options.study is None else _study(options.study)
             self._socket = _listen(options.host, options.port)
         except BaseException:
             self.space.close()
@@ -135,6 +138,12 @@ class ViewServer:
         self.app.state.predicting.stop()
         self._socket.close()
         self.space.close()
+
+
+def _study(folder: Path) -> "LiveStudy":
+    from s4mi.viewer.study import LiveStudy  # imports what a report needs
+
+    return LiveStudy(folder)
 
 
 class _Server(uvicorn.Server):

@@ -26,7 +26,6 @@ from s4mi.viewer.events import Events, Presence
 from s4mi.viewer.grid import Marks, Orders
 from s4mi.viewer.journal import FOLDER, NAME, Journal, read_journal
 from s4mi.viewer.masks import check_classes
-from s4mi.viewer.merge_files import finish_interrupted
 from s4mi.viewer.pictures import Pictures
 from s4mi.viewer.requests import RequestError, shown
 from s4mi.viewer.runs import ViewRun
@@ -169,8 +168,11 @@ def open_workspace(folder: Path, *, read_only: bool = False) -> Workspace:
         annotations, torn = Annotations(journal, journal.entries, numbers), journal.dropped > 0
         if torn:
             log.warning("%s: the last change was incomplete and is dropped; repeat it", home / NAME)
-        if finish_interrupted(annotations, manifest, journal.entries):
-            log.warning("%s: a merge that was interrupted is complete as version %d", folder, manifest.version)
+        if journal.entries and journal.entries[-1]["op"] == "merging":
+            from s4mi.viewer.merge_files import finish_interrupted
+
+            if finish_interrupted(annotations, manifest, journal.entries):
+                log.warning("%s: a merge that was interrupted is complete as version %d", folder, manifest.version)
     if annotations.lost:
         count = plural(len(set(annotations.lost)), "image")
         log.warning("%s: changes of %s that the data set no longer has, such as %r, are kept and not shown",

@@ -11,6 +11,8 @@ const REST = 30;
 export interface CellSource {
   at(index: number): Item | undefined;
   address(index: number, item: Item): string;
+  /** Whether predictions are classes of the image, not regions in it. */
+  classes(): boolean;
   /** Which mask lies over thumbnails, as parameters of its address; null for none. */
   maskOf(item: Item): Record<string, string> | null;
 }
@@ -51,7 +53,7 @@ export function makeCell(source: CellSource): Cell {
     link.dataset["n"] = String(item.n);
     replace(name, item.name);
     name.title = item.name;
-    replace(facts, ...described(item));
+    replace(facts, ...described(item, source.classes()));
     replace(marks, ...marked(item));
     if (shown !== item.n) {
       clear();
@@ -69,8 +71,8 @@ export function makeCell(source: CellSource): Cell {
   return { element, show, clear };
 }
 
-function described(item: Item): (Node | string | null)[] {
-  const predicted = item.prediction?.labels ?? [];
+function described(item: Item, classes: boolean): (Node | string | null)[] {
+  const predicted = classes ? (item.prediction?.labels ?? []) : [];
   const same = predicted.join() === (item.answer?.labels ?? item.labels).join();
   const truth = annotated(item);
   return [

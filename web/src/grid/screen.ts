@@ -39,6 +39,7 @@ export function gridScreen(app: App, route: Route): Screen {
       makeCell({
         at: (index) => pages.at(index),
         address: (index, item) => imageAddress(index, item),
+        classes: () => chosenRun(app.session, parameters)?.task === "classification",
         maskOf: (item) => maskOf(item),
       }),
     "Images",
@@ -107,12 +108,16 @@ export function gridScreen(app: App, route: Route): Screen {
       ["prediction", "masks: prediction"],
     ].map(([value, text]) => h("option", { value: value!, selected: value === masks }, text)),
   );
+  function colourMasks(): void {
+    const { mask_classes, ignore } = app.session.dataset;
+    setThumbPalette(maskPalette(mask_classes.length, masks === "truth" ? "truth" : "prediction", ignore));
+  }
+  colourMasks();
   maskSelect.addEventListener("change", () => {
     masks = maskSelect.value;
     if (masks === "") parameters.delete("masks");
     else parameters.set("masks", masks);
-    const { mask_classes, ignore } = app.session.dataset;
-    setThumbPalette(maskPalette(mask_classes.length, masks === "truth" ? "truth" : "prediction", ignore));
+    colourMasks();
     amend(address("images", "", parameters));
     grid.refill(true);
   });

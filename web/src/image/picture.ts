@@ -57,10 +57,9 @@ export class Picture {
     context.imageSmoothingEnabled = view.zoom < 2;
     context.imageSmoothingQuality = "medium";
     const picture = this.full ?? this.first;
-    if (picture !== null) {
-      context.drawImage(picture, view.x, view.y, this.image.width * view.zoom, this.image.height * view.zoom);
-    }
-    const resolved = picture === null ? 0 : picture.naturalWidth / this.image.width;
+    if (picture === null || canvas.width === 0) return; // tiles wait, so that something is seen soon
+    context.drawImage(picture, view.x, view.y, this.image.width * view.zoom, this.image.height * view.zoom);
+    const resolved = picture.naturalWidth / this.image.width;
     if (view.zoom <= resolved * 1.1 || resolved >= 1) return;
     if (this.image.large) this.drawTiles();
     else this.askFull();

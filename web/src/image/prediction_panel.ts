@@ -1,6 +1,6 @@
 /** What each run says of the image: classes with probabilities, doubt, score. */
 
-import type { ImageDetails, Session } from "../api/types";
+import type { ImageDetails, Score, Session } from "../api/types";
 import { h } from "../dom";
 
 /** `asked`: the runs whose layers are shown; those not predicted yet are said to be under way. */
@@ -28,7 +28,8 @@ export function predictionPanel(image: ImageDetails, session: Session, asked: st
       const facts = [
         rows.length === 0 ? prediction.labels.join(", ") : "",
         prediction.doubt === null ? "" : `doubt ${prediction.doubt.toFixed(2)}`,
-        prediction.score === null ? "" : `${prediction.score.name} ${prediction.score.value.toFixed(3)}`,
+        prediction.score === null ? "" : scored(prediction.score),
+        prediction.mask && rows.length > 0 ? "share of the area:" : "",
       ];
       return h(
         "div",
@@ -39,4 +40,10 @@ export function predictionPanel(image: ImageDetails, session: Session, asked: st
       );
     }),
   );
+}
+
+/** A classifier agrees or does not; a segmenter does so to a degree. */
+function scored({ name, value }: Score): string {
+  if (name !== "agreement") return `${name} ${value.toFixed(3)}`;
+  return value === 1 ? "as annotated" : "differs from the annotation";
 }

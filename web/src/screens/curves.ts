@@ -11,6 +11,14 @@ type Technique = TaskCurves["curves"][number];
 const LIGHT = ["#0060a0", "#a85400", "#00704f", "#9c4a77", "#6b6300", "#b03a00", "#444444"];
 const DARK = ["#56b4e9", "#e69f00", "#2fcf9f", "#e38bbd", "#f0e442", "#ff7f50", "#cccccc"];
 
+/** Least range of the score's axis: differences far below what seeds make are not to fill it. */
+const LEAST = 0.05;
+
+function spread(_: uPlot, low: number, high: number): uPlot.Range.MinMax {
+  const margin = Math.max(LEAST - (high - low), (high - low) * 0.1) / 2;
+  return [low - margin, high + margin];
+}
+
 export class Curves {
   private readonly plot = h("div", { class: "plot", role: "img" });
   private readonly table = h("table", { class: "list" });
@@ -62,10 +70,10 @@ export class Curves {
       {
         width: this.plot.clientWidth,
         height: 320,
-        scales: { x: { time: false, distr: labels[0]! > 0 ? 3 : 1, range: [labels[0]! * 0.85, labels.at(-1)! * 1.15 || 1] } },
+        scales: { x: { time: false, distr: labels[0]! > 0 ? 3 : 1, range: [labels[0]! * 0.85, labels.at(-1)! * 1.15 || 1] }, y: { range: spread } },
         axes: [
           { ...axis, label: "labels", splits: () => labels, values: () => labels.map((count) => count.toLocaleString("en")) },
-          { ...axis, label: this.metric },
+          { ...axis, label: this.metric, size: 64 },
         ],
         series,
         bands,
