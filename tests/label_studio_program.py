@@ -56,7 +56,7 @@ def label_studio(label_studio_program: Path, tmp_path: Path) -> Iterator[str]:
         process = subprocess.Popen(command, env=settings, stdout=log, stderr=log)
         address = f"http://127.0.0.1:{port}"
         try:
-            for _ in range(240):
+            for _ in range(600):
                 try:
                     urllib.request.urlopen(f"{address}/api/version", timeout=5).close()
                     break

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from dicom_files import write_dicom
@@ -133,3 +134,38 @@ def test_an_unreadable_image_is_shown_with_its_problem_and_stops_nothing(
     answer = tab.client.get("/api/images/1/picture")
     assert answer.status_code == 422
     assert str(tmp_path) not in json.dumps(answer.json())
+
+
+@pytest.mark.parametrize("pyramid", [False, True])
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_tiled_tiff_is_read_by_regions_to_the_same_pixels(
+    tmp_path: Path, open_tab: Callable[..., Tab], monkeypatch: pytest.MonkeyPatch, pyramid: bool, grey: bool
+) -> None:
+    from s4mi.viewer import pictures
+
+    rng = np.random.default_rng(0)
+    image = cv2.resize(rng.integers(0, 255, (13, 17, 3), dtype=np.uint8), (2301, 1801), interpolation=cv2.INTER_CUBIC)
+    image = np.ascontiguousarray(image[:, :, 0] if grey else image)
+    levels = [image]
+    for _ in range(3):
+        levels.append(pictures.halved(levels[-1]))
+    (tmp_path / "tiled").mkdir()
+    path = tmp_path / "tiled" / "slide.tif"
+    photometric = "minisblack" if grey else "rgb"
+    with tifffile.TiffWriter(path) as file:
+        options = {"tile": (256, 128), "compression": "zlib", "photometric": photometric}
+        file.write(image, subfiletype=0, **options)
+        if pyramid:
+            file.write(levels[1], subfiletype=1, **options)
+    tab = open_tab(data_set(tmp_path / "tiled", path))
+    shown = tab.get("images/0")
+    assert shown["large"]
+    assert shown["levels"] == 4
+    monkeypatch.setattr(pictures, "read_frame", lambda _: pytest.fail("the whole image was decoded"))
+    for level, expected in enumerate(levels):
+        across, down = (-(-side // 512) for side in (expected.shape[1], expected.shape[0]))
+        rows = [
+            np.concatenate([fetch(tab, f"0/tiles/{level}/{x}/{y}") for x in range(across)], axis=1) for y in range(down)
+        ]
+        assert np.array_equal(np.concatenate(rows), np.stack([expected] * 3, axis=2) if grey else expected), level
+    assert fetch(tab, "0/picture", size=320).shape == (250, 320, 3)

@@ -4,6 +4,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import Generic, TypeVar
 
@@ -13,6 +14,8 @@ import numpy as np
 from s4mi.data.files import read_frame, read_header
 from s4mi.data.formats.frame import Frame
 from s4mi.data.formats.intensity import Intensity, Pixels
+from s4mi.data.formats.tiff_regions import SUFFIXES as TILED
+from s4mi.data.formats.tiff_regions import TiledPage, tiled_page
 from s4mi.data.images import as_rgb
 from s4mi.data.manifest import Row
 
@@ -109,6 +112,8 @@ class Pictures:
         self._encoded: BoundedCache[Picture] = BoundedCache(ENCODED_BYTES, lambda one: len(one.body))
         self._frames: BoundedCache[Frame] = BoundedCache(DECODED_BYTES, lambda one: one.values.nbytes)
         self._levels: BoundedCache[Pixels] = BoundedCache(DECODED_BYTES, lambda one: one.nbytes)
+        self._tiled: dict[Path, TiledPage | None] = {}
+        self._tiled_lock = Lock()
         self._decoders = BoundedSemaphore(os.cpu_count() or 1)
 
     def picture(self, row: Row, size: str, window: Window | None) -> Picture:
@@ -120,9 +125,9 @@ class Pictures:
 
         def make() -> Picture:
             with self._decoders:
-                pixels = self._shown(row, window)
+                pixels, whole = self._at_least(row, size, window)
                 if size != "full":
-                    pixels = shrunk(pixels, int(size))
+                    pixels = shrunk(pixels, shrunk_size(whole, int(size)))
                 return encode_lossy(pixels) if size in ("160", "320", "640") else encode_lossless(pixels)
 
         return self._encoded.get((row.image, size, window), make)
@@ -136,8 +141,12 @@ class Pictures:
 
         def make() -> Picture:
             with self._decoders:
-                pixels = self._level(row, level, window)
-                cut = pixels[y * TILE : (y + 1) * TILE, x * TILE : (x + 1) * TILE]
+                tiled = self._tiled_page(row)
+                if tiled is None:
+                    pixels = self._level(row, level, window)
+                    cut = pixels[y * TILE : (y + 1) * TILE, x * TILE : (x + 1) * TILE]
+                else:
+                    cut = self._region(tiled, level, x, y)
                 return encode_lossless(np.ascontiguousarray(cut)) if cut.size else Picture(b"", "")
 
         found = self._encoded.get((row.image, level, x, y, window), make)
@@ -175,6 +184,52 @@ class Pictures:
         """Forget all pictures, as the files may be others."""
         for cache in (self._encoded, self._frames, self._levels):
             cache.clear()
+        self._tiled.clear()
+
+    def _at_least(self, row: Row, size: str, window: Window | None) -> tuple[Pixels, tuple[int, int]]:
+        """An image, halved as often as its longest side stays at least `size` if that is less work, and its size."""
+        tiled = None if size == "full" else self._tiled_page(row)
+        if tiled is None:
+            pixels = self._shown(row, window)
+            return pixels, (pixels.shape[0], pixels.shape[1])
+        level = 0
+        while max(tiled.size(level + 1)) >= int(size):
+            level += 1
+        height, width = tiled.size(level)
+        rows = [
+            np.concatenate([self._region(tiled, level, x, y) for x in range(-(-width // TILE))], axis=1)
+            for y in range(-(-height // TILE))
+        ]
+        return np.concatenate(rows), (tiled.height, tiled.width)
+
+    def _tiled_page(self, row: Row) -> TiledPage | None:
+        """The page of a large image whose regions can be read by themselves, else None."""
+        if row.image.suffix.lower() not in TILED:
+            return None
+        with self._tiled_lock:
+            if row.image not in self._tiled:
+                header = read_header(row.image)
+                large = header.height * header.width >= LARGE
+                self._tiled[row.image] = tiled_page(row.image) if large else None
+            return self._tiled[row.image]
+
+    def _region(self, tiled: TiledPage, level: int, x: int, y: int) -> Pixels:
+        """A tile read from the file or, of a level that is not stored, made of the four below it."""
+        height, width = tiled.size(level)
+        if y * TILE >= height or x * TILE >= width:
+            return np.zeros((0, 0, 3), dtype=np.uint8)
+
+        def make() -> Pixels:
+            if level in tiled.pages:
+                return as_rgb(tiled.read(level, (y * TILE, x * TILE), (TILE, TILE)))
+            rows = []
+            for below in (2 * y, 2 * y + 1):
+                parts = [self._region(tiled, level - 1, beside, below) for beside in (2 * x, 2 * x + 1)]
+                if found := [part for part in parts if part.size]:
+                    rows.append(np.concatenate(found, axis=1))
+            return halved(np.concatenate(rows))
+
+        return self._levels.get((tiled.path, level, x, y), make)
 
     def _frame(self, row: Row) -> Frame:
         return self._frames.get(row.image, lambda: read_frame(row.image))
@@ -203,17 +258,17 @@ def levels_of(size: tuple[int, int]) -> int:
 
 
 def halved(pixels: Pixels) -> Pixels:
-    """Halve (H, W, 3), rounding sides up."""
-    height, width = ((side + 1) // 2 for side in pixels.shape[:2])
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def shrunk(pixels: Pixels, longest: int) -> Pixels:
-    """Shrink (H, W, 3) by averaging so that its longest side is at most `longest`."""
+    """Halve (H, W, 3) by the mean of four pixels, with sides rounded up and the last row or column repeated."""
     height, width = pixels.shape[:2]
-    if max(height, width) <= longest:
+    even = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    size = (even.shape[1] // 2, even.shape[0] // 2)
+    return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def shrunk(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Shrink (H, W, 3) by averaging to (height, width, 3)."""
+    if pixels.shape[:2] == size:
         return pixels
-    size = shrunk_size((height, width), longest)
     return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
