@@ -50,7 +50,7 @@ from s4mi.training.prepare import prepare
 from s4mi.training.pretrained_start import read_pretrained_start, write_pretraining
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
-from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric, only_process
+from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric, only_process, tidy
 from s4mi.training.session import Session
 from s4mi.training.training_images import describe_training_images
 
@@ -75,6 +75,7 @@ def train(
     run_dir = RunDir(run)
     check_folder(run_dir, config, resume=resume)
     if run_dir.finished:
+        tidy(run)
         return read_any_record(run)
     with only_process(run):
         check_loggers(config)
