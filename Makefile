@@ -1,11 +1,18 @@
 # Verbs of the house; CI runs the same ones. `make demo` and `make test` set everything up by themselves.
 PYTHON ?= python3
+KILLS ?= 500
+MUTANTS ?= 1000
+SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help demo test test-browser test-all check format docs page bench bench-quick simulate clean
+=======
+.PHONY: help demo test test-all torture check format docs bench bench-quick clean
+>>>>>>> h-hospital
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -20,13 +27,20 @@ demo: $(READY) ## compare techniques on drawn images and write a report (at most
 	$(BIN)/s4mi demo --out s4mi-demo
 
 test: $(READY) ## the fast tests
+<<<<<<< HEAD
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
 
 test-browser: $(READY) ## the page in Chromium; skipped, saying so, where that is not installed
 	$(BIN)/python -m pytest -m browser -rs
+=======
+	$(BIN)/python -m pytest -n 2 -m "not slow and not torture"
+>>>>>>> h-hospital
 
 test-all: $(READY) ## all tests, slow ones too
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not torture"
+
+torture: $(READY) ## kill every command and damage its inputs: make torture KILLS=500 MUTANTS=1000 SEED=0 (half an hour, idle)
+	KILLS=$(KILLS) MUTANTS=$(MUTANTS) SEED=$(SEED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -s -m torture tests/torture
 
 check: $(READY) ## formatting, lint, strict types, import contracts, generated pages
 	$(BIN)/ruff format --check .

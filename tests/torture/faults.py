@@ -28,7 +28,7 @@ class Disturbance:
         if self.at is None or self._inside or event not in OPERATIONS:
             return
         if event == "open":
-            name, mode, flags = (*arguments, None, None)[:3]
+            _, mode, flags = (*arguments, None, None)[:3]
             writes = isinstance(flags, int) and flags & WRITING
             if not writes and not (isinstance(mode, str) and set(mode) & set("wax+")):
                 return

@@ -1,4 +1,4 @@
-"""Run command lines in forks of this process, which has imported everything: a job costs what the command itself costs."""
+"""Run command lines in forks of this process, which has imported everything: a job costs what its command costs."""
 
 import os
 import resource
@@ -31,7 +31,7 @@ class Ended:
 def run_forked(
     arguments: Sequence[object],
     *,
-    before: Callable[[], None] = lambda: None,
+    before: Callable[[], object] = lambda: None,
     after: Callable[[], str] = str,
     kill_after: float | None = None,
     seconds: float = HANGS,
@@ -57,11 +57,11 @@ def run_forked(
 
 def in_fork(function: Callable[[], object]) -> Ended:
     """Run a function in a fork: threads that it starts would make later forks of this process hang."""
-    return run_forked(("--version",), before=lambda: print(function() or "", end=""), seconds=600)
+    return run_forked(("--version",), before=lambda: sys.stdout.write(str(function() or "")), seconds=600)
 
 
 def _command(
-    arguments: Sequence[object], pipe: int, before: Callable[[], None], after: Callable[[], str], home: Path | None
+    arguments: Sequence[object], pipe: int, before: Callable[[], object], after: Callable[[], str], home: Path | None
 ) -> None:
     status = 70
     try:
@@ -85,7 +85,7 @@ def _command(
         except BaseException:
             traceback.print_exc()
             status = 71
-        print(after(), end="")
+        sys.stdout.write(after())
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

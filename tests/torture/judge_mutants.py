@@ -104,19 +104,18 @@ def _work(makers: list[Callable[[], Mutant]], pipe: int) -> None:
 
     try:
         _work_on(makers, pipe, main)
-    except BaseException:
-        open("/tmp/hh/harness.txt","a").write(traceback.format_exc())
-    os._exit(0)
+    finally:
+        os._exit(0)
 
 
-def _work_on(makers, pipe, main) -> None:
+def _work_on(makers: list[Callable[[], Mutant]], pipe: int, main: Callable[[], None]) -> None:
     with os.fdopen(pipe, "w", buffering=1) as report:
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(null, stream)
         for make in makers:
             mutant = make()
-            about = {"kind": mutant.kind, "what": mutant.what, "words": list(mutant.words)[:4]}
+            about: dict[str, object] = {"kind": mutant.kind, "what": mutant.what, "words": list(mutant.words)[:4]}
             report.write(json.dumps(about) + "\n")
             errors, trace, status = io.StringIO(), "", 0
             sys.argv = ["s4mi", *mutant.words]
@@ -132,7 +131,9 @@ def _work_on(makers, pipe, main) -> None:
                 trace = text[-1500:]
             wrong = mutant.refused and status == 0 and not _listed(mutant)
             longest = max(map(len, text.splitlines()), default=0)
-            report.write(json.dumps({**about, "status": status, "trace": trace, "refused": wrong, "longest": longest}) + "\n")
+            report.write(
+                json.dumps({**about, "status": status, "trace": trace, "refused": wrong, "longest": longest}) + "\n"
+            )
 
 
 def _listed(mutant: Mutant) -> bool:
@@ -142,7 +143,10 @@ def _listed(mutant: Mutant) -> bool:
 
 def table(verdicts: dict[str, Verdicts]) -> str:
     """Return the verdicts as a Markdown table."""
-    lines = ["| input | mutants | tracebacks | hangs | wrongly accepted | overlong lines |", "|---|---:|---:|---:|---:|---:|"]
+    lines = [
+        "| input | mutants | tracebacks | hangs | wrongly accepted | overlong lines |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
     everything = [(one.tried, one.tracebacks, one.hangs, one.accepted, one.long_lines) for one in verdicts.values()]
     names = [*sorted(verdicts), "all"]
     rows = [(v.tried, v.tracebacks, v.hangs, v.accepted, v.long_lines) for v in (verdicts[name] for name in names[:-1])]

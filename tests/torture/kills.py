@@ -105,9 +105,7 @@ def torture_kills(base: Path, folder: Path, *, count: int, seed: int, names: tup
     return tallies
 
 
-def _judge(
-    tally: Tally, scene: Scene, base: Path, here: Path, expected: Undisturbed, how: str, ended: Ended
-) -> None:
+def _judge(tally: Tally, scene: Scene, base: Path, here: Path, expected: Undisturbed, how: str, ended: Ended) -> None:
     if ended.hung:
         tally.note("hangs", how)
     if ended.traceback:

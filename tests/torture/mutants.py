@@ -60,7 +60,9 @@ def _bytes(contents: bytes, rng: random.Random) -> tuple[bytes, str]:
     elif how == "head":
         data = data[place:]
     else:
-        data[place : place + 4] = struct.pack("<I", rng.choice((0, 1, 0x7FFFFFFF, 0xFFFFFFFF, 65536)))[: len(data) - place]
+        data[place : place + 4] = struct.pack("<I", rng.choice((0, 1, 0x7FFFFFFF, 0xFFFFFFFF, 65536)))[
+            : len(data) - place
+        ]
     return bytes(data), f"{how} at {place}"
 
 
@@ -86,7 +88,9 @@ def _text(text: str, rng: random.Random) -> tuple[str, str]:
         lines.insert(number, f"{rng.choice(WORDS)}: 1")
     elif lines[number]:
         at = rng.randrange(len(lines[number]))
-        lines[number] = lines[number][:at] + rng.choice(("", ":", "[", '"', "\x00", "\ufeff", ",")) + lines[number][at + 1 :]
+        lines[number] = (
+            lines[number][:at] + rng.choice(("", ":", "[", '"', "\x00", "\ufeff", ",")) + lines[number][at + 1 :]
+        )
     return "\n".join(lines) + "\n", f"line {number + 1}: {how}"
 
 
@@ -250,7 +254,9 @@ def _onnx(base: Path, here: Path, rng: random.Random) -> Mutant:
             metadata["classes"] = rng.choice((classes[:-1], [*classes, "more"], [], [classes[0]] * len(classes)))
             model.metadata_props[0].value, what, refused = json.dumps(metadata), "classes", True
         else:
-            model.metadata_props[0].value, what = _json(json.dumps(json.loads(model.metadata_props[0].value), indent=1), rng)
+            model.metadata_props[0].value, what = _json(
+                json.dumps(json.loads(model.metadata_props[0].value), indent=1), rng
+            )
         onnx.save(model, str(file))
     image = str(base / "data" / "images" / "lesion_0000.png")
     return Mutant("ONNX", what, ("predict", str(file), image, "-o", str(here / "out")), refused)
@@ -270,9 +276,13 @@ def _program(base: Path, here: Path, rng: random.Random) -> Mutant:
             for name in names:
                 contents = old.read(name)
                 if evil and name.endswith("models/model.json"):
-                    contents = contents.replace(b"torch.ops.aten.sub.Tensor", rng.choice((b"torch.os.system", b"torch.load")))
+                    contents = contents.replace(
+                        b"torch.ops.aten.sub.Tensor", rng.choice((b"torch.os.system", b"torch.load"))
+                    )
                 elif not evil and name == chosen:
-                    contents = _json(json.dumps(json.loads(contents), indent=1), rng)[0].encode("utf-8", "surrogatepass")
+                    contents = _json(json.dumps(json.loads(contents), indent=1), rng)[0].encode(
+                        "utf-8", "surrogatepass"
+                    )
                 new.writestr(name, contents)
     image = str(base / "data" / "images" / "lesion_0000.png")
     return Mutant("pt2", what, ("predict", str(file), image, "-o", str(here / "out")), refused)
@@ -319,8 +329,9 @@ def make_formats(folder: Path) -> None:
     import nibabel
     import nrrd
     import tifffile
-    from dicom_files import write_dicom
     from PIL import Image
+
+    from dicom_files import write_dicom
 
     folder.mkdir(exist_ok=True)
     rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 import os
 import sys
 
+import platformdirs
 import typer
 from rich.console import Console
 
@@ -28,6 +29,10 @@ from s4mi.cli import (
 )
 from s4mi.errors import S4miError
 from s4mi.system_errors import system_errors
+
+# What libraries would write into the home folder, or send; read when they are imported.
+os.environ.setdefault("MPLCONFIGDIR", str(platformdirs.user_cache_path("s4mi") / "matplotlib"))
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""

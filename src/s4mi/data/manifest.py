@@ -164,7 +164,7 @@ def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:
         mask = "" if row.mask is None else _relative(row.mask, root)
         writer.writerow([row.id, _relative(row.image, root), mask, label, row.group or "", row.split or ""])
     write_text_atomically(folder / MANIFEST_NAME, table.getvalue(), private=True)
-    write_spec(folder, spec)
+    write_spec(folder, spec, private=True)
 
 
 def _records(text: str) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:

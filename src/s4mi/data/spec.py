@@ -145,12 +145,12 @@ def load_spec(folder: Path) -> DatasetSpec:
     return spec
 
 
-def write_spec(folder: Path, spec: DatasetSpec) -> None:
-    """Write `dataset.yaml` into `folder`, atomically."""
+def write_spec(folder: Path, spec: DatasetSpec, *, private: bool = False) -> None:
+    """Write `dataset.yaml` into `folder`, atomically; `private`: only the owner may read it."""
     text = yaml.safe_dump(
         spec.model_dump(exclude=None if spec.different else {"different"}), sort_keys=False, allow_unicode=True
     )
-    write_text_atomically(folder / SPEC_NAME, text)
+    write_text_atomically(folder / SPEC_NAME, text, private=private)
 
 
 def error_finding(code: str, file: str, line: int | None, message: str) -> Finding:

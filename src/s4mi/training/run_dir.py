@@ -1,7 +1,7 @@
 """The folder of a run: its files, and how to load the trained method from it."""
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,7 @@ from s4mi.engine.memory import keep_freed_memory
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME
-from s4mi.records.atomic import TEMPORARY
+from s4mi.records.atomic import TEMPORARY, sweep
 from s4mi.records.lock import file_lock
 from s4mi.training.feature_stores import attach, feature_store
 
@@ -102,6 +102,15 @@ def only_process(run: Path) -> AbstractContextManager[None]:
     if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0":
         return nullcontext()
     return file_lock(run / LOCK_NAME, busy=BUSY)
+
+
+def tidy(run: Path) -> None:
+    """Remove what a process left that was killed after it had written the record."""
+    with suppress(OSError, S4miError):
+        sweep(run)
+        if (run / LOCK_NAME).exists():
+            with only_process(run):
+                pass
 
 
 def check_begun(run: Path) -> None:

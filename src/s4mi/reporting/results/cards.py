@@ -165,7 +165,9 @@ def _facts(findings: Findings) -> str:
     test = span([record.labels.test for record in records])
     over = "seeds and the test patients they share" if findings.table.over_patients else "seeds"
     count = (
-        "1 seed per score, so no intervals" if seeds == "1" else f"{seeds} seeds per score; intervals: 95 %, over {over}"
+        "1 seed per score, so no intervals"
+        if seeds == "1"
+        else f"{seeds} seeds per score; intervals: 95 %, over {over}"
     )
     return f"{count}; {test} test images per seed; {plural(len(records), 'run')}"
 

@@ -76,5 +76,3 @@ def labels_section(
     if len(tested) < 2 or len(curves) < 2:
         return None
     return LabelsSection(comparison, metric, reference, tuple(curves), label_answers(comparison, metric, runs))
-
-

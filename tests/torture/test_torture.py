@@ -1,0 +1,74 @@
+"""Kill, starve and feed nonsense to every command; `make torture` runs this, with KILLS, MUTANTS and SEED.
+
+The tables go to standard output, and into the file that TORTURE_REPORT names.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import commands
+import judge_mutants
+import kills
+import mutants
+from jobs import in_fork, run_forked
+
+pytestmark = pytest.mark.torture
+SEED = int(os.environ.get("SEED", "0"))
+
+
+def _import_all() -> None:
+    """Import what commands import, so that forks need not; nothing may start a thread here."""
+    import s4mi.recipes.embed
+    import s4mi.recipes.erase
+    import s4mi.recipes.explain
+    import s4mi.recipes.export
+    import s4mi.recipes.predict
+    import s4mi.recipes.report
+    import s4mi.recipes.suggest
+    import s4mi.recipes.train
+    import s4mi.studies.run  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("torture") / "base"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    _import_all()
+
+    def data() -> None:
+        commands.make_data(folder)
+        mutants.make_formats(folder / "formats")
+
+    made = in_fork(data)
+    assert made.status == 0, made.output
+
+    def run(*words: object) -> None:
+        ended = run_forked(words)
+        assert ended.status == 0, ended.output
+
+    commands.make_runs(folder, run)
+    return folder
+
+
+def _report(text: str) -> None:
+    sys.stdout.write(f"\nseed {SEED}\n\n{text}\n\n")
+    if name := os.environ.get("TORTURE_REPORT"):
+        with Path(name).open("a", encoding="utf-8") as file:
+            file.write(f"seed {SEED}\n\n{text}\n\n")
+
+
+def test_disturbed_commands_go_on_as_if_undisturbed(base: Path, tmp_path: Path) -> None:
+    tallies = kills.torture_kills(base, tmp_path, count=int(os.environ.get("KILLS", "500")), seed=SEED)
+    _report(kills.table(tallies))
+    assert not [f"{name}: {line}" for name, one in tallies.items() if not one.sound for line in one.examples]
+
+
+def test_damaged_inputs_end_in_one_line(base: Path, tmp_path: Path) -> None:
+    found = judge_mutants.torture_mutants(base, tmp_path, count=int(os.environ.get("MUTANTS", "1000")), seed=SEED)
+    _report(judge_mutants.table(found))
+    assert not [f"{name}: {line}" for name, one in found.items() for line in one.examples]
