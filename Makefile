@@ -8,11 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help demo test test-browser test-all check format docs page bench bench-quick simulate clean
-=======
-.PHONY: help demo test test-all torture check format docs bench bench-quick clean
->>>>>>> h-hospital
+.PHONY: help demo test test-browser test-all torture check format docs page bench bench-quick simulate clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -27,14 +23,10 @@ demo: $(READY) ## compare techniques on drawn images and write a report (at most
 	$(BIN)/s4mi demo --out s4mi-demo
 
 test: $(READY) ## the fast tests
-<<<<<<< HEAD
-	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser and not torture"
 
 test-browser: $(READY) ## the page in Chromium; skipped, saying so, where that is not installed
 	$(BIN)/python -m pytest -m browser -rs
-=======
-	$(BIN)/python -m pytest -n 2 -m "not slow and not torture"
->>>>>>> h-hospital
 
 test-all: $(READY) ## all tests, slow ones too
 	$(BIN)/python -m pytest -n 2 -m "not torture"

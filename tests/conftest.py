@@ -17,11 +17,7 @@ from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.data.spec import DatasetSpec
 
-<<<<<<< HEAD
-pytest_plugins = ("page_in_chromium", "viewer_tab", "label_studio_program")
-=======
 pytest_plugins = ("label_studio_program", "page_in_chromium", "viewer_tab")
->>>>>>> h-web
 
 REASON = "S4MI_DATA names no folder of real images"
 

@@ -56,12 +56,8 @@ from s4mi.training.prepare import prepare
 from s4mi.training.pretrained_start import read_pretrained_start, write_pretraining
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
-<<<<<<< HEAD
-from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric, only_process
-from s4mi.training.selection import selection_plan
-=======
 from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric, only_process, tidy
->>>>>>> h-hospital
+from s4mi.training.selection import selection_plan
 from s4mi.training.session import Session
 from s4mi.training.training_features import describe_training_features
 from s4mi.training.training_images import describe_training_images
@@ -87,12 +83,8 @@ def train(
     run_dir = RunDir(run)
     check_folder(run_dir, config, resume=resume)
     if run_dir.finished:
-<<<<<<< HEAD
-        return _with_external(config, run, read_any_record(run), watch)
-=======
         tidy(run)
-        return read_any_record(run)
->>>>>>> h-hospital
+        return _with_external(config, run, read_any_record(run), watch)
     with only_process(run):
         check_loggers(config)
         if config.tests:
