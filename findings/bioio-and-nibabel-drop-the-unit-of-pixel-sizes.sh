@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Packages: nibabel 5.4.2, SimpleITK 2.5.7, bioio 3.6.0, bioio-ome-tiff 1.4.0, tifffile 2026.3.3, numpy 2.2.6; Python 3.11.
+# Packages: nibabel 5.4.2, SimpleITK 2.5.7, bioio 3.6.0, bioio-ome-tiff 1.4.0, tifffile 2026.3.3, numpy 2.2.6; Python
+# 3.11.
 #
 # Sizes of lesions and cells in mm² or ml are as good as the pixel size. Both NIfTI (`xyzt_units`) and OME-TIFF
 # (`PhysicalSizeXUnit`) state the unit it is given in, and packages differ in whether they look. Of a NIfTI file in
 # micrometres SimpleITK converts to mm, nibabel's zooms and affine keep the number: two readings of one file differ by
-# 10³ in length and 10⁹ in volume. bioio returns the number of an OME-TIFF whatever its unit, and names no unit either (its
-# `dimension_properties` have one, which is None), so three files of equal pixels have pixel sizes of 0.5, 500 and 0.0005.
+# 10³ in length and 10⁹ in volume. bioio returns the number of an OME-TIFF whatever its unit, and names no unit either
+# (its `dimension_properties` have one, which is None), so three files of equal pixels have pixel sizes of 0.5, 500 and
+# 0.0005.
 #
 # Seen: NIfTI in mm / µm: nibabel 2 / 2, SimpleITK 2 / 0.002. OME-TIFF of 0.5 µm, 500 nm, 0.0005 mm: 0.5, 500, 0.0005.
 set -euo pipefail

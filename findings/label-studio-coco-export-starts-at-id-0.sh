@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Packages: label-studio-sdk 2.1.2, pycocotools 2.0.11, numpy 2.2.6; Python 3.11.
 #
-# The COCO export of Label Studio numbers annotations from 0. The COCO evaluation notes for each predicted object the id of the
-# true one it was matched with, and 0 there means "none". So the first annotation of each export can be found by no model:
-# a prediction on exactly that spot counts as a false positive, with whatever confidence, and the annotation as missed. With
-# many thousand annotations this is nothing; in a test set of a rare finding it decides: with one lesion the average
-# precision of a perfect detector is 0. Adding 1 to all ids before the evaluation is the remedy. (Both packages work as they
-# say: COCO's description of the format does not exclude 0.)
+# The COCO export of Label Studio numbers annotations from 0. The COCO evaluation notes for each predicted object the id
+# of the true one it was matched with, and 0 there means "none". So the first annotation of each export can be found by
+# no model: a prediction on exactly that spot counts as a false positive, with whatever confidence, and the annotation
+# as missed. With many thousand annotations this is nothing; in a test set of a rare finding it decides: with one lesion
+# the average precision of a perfect detector is 0. Adding 1 to all ids before the evaluation is the remedy. (Both
+# packages work as they say: COCO's description of the format does not exclude 0.)
 #
 # Seen: predictions equal to the annotations, AP and recall by number of annotations; all ids + 1: always 1 and 1
 #   1 annotation 0 and 0     2: 0.25 and 0.50     5: 0.64 and 0.80     20: 0.89 and 0.95

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Packages: SimpleITK 2.5.7, scipy 1.17.1, numpy 2.2.6; Python 3.11.
 #
-# Nearest-neighbour resampling copies labels and never makes one, so it is what one uses for masks of instances. In SimpleITK and
-# scipy the labels pass through floating-point numbers of 64 bits on the way, though type in and type out are integers of 64
-# bits. Up to 2⁵³ that shows nowhere; segments of electron-microscopy volumes have ids of about 7 · 10¹⁷ (their high
-# bits hold the place), where such numbers are 128 apart: neighbouring segments merge under an id that none had.
-# Even a resampling that does nothing (identity, same grid) does it, and so does `Expand` by whole factors. Writing and
-# reading such masks is exact.
+# Nearest-neighbour resampling copies labels and never makes one, so it is what one uses for masks of instances. In
+# SimpleITK and scipy the labels pass through floating-point numbers of 64 bits on the way, though type in and type out
+# are integers of 64 bits. Up to 2⁵³ that shows nowhere; segments of electron-microscopy volumes have ids of about 7 ·
+# 10¹⁷ (their high bits hold the place), where such numbers are 128 apart: neighbouring segments merge under an id that
+# none had. Even a resampling that does nothing (identity, same grid) does it, and so does `Expand` by whole factors.
+# Writing and reading such masks is exact.
 #
 # Seen: 1000 segments of consecutive ids from 720575940628857210: 9 are left after SimpleITK.Resample by the identity,
 # SimpleITK.Expand and scipy.ndimage.zoom (order 0); all 1000 after a .nrrd file.

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Packages: openslide-python 1.4.7, openslide-bin 4.0.1.2, tifffile 2026.3.3, numpy 2.2.6; Python 3.11.
 #
-# Tiles of a whole slide at 5× are read from a level with a downsample of 4. Sides of levels are rounded down to whole pixels,
-# so OpenSlide, which computes the downsample from the sizes, has 4.0017, and `get_best_level_for_downsample(4)` asks for a
-# level of at most 4: it returns the one of 2. Code that then reads tiles of 256 pixels at "the level for 4" has tiles at
-# twice the magnification and a quarter of the area, on slides whose sides are no multiple, and the right ones on all
-# others: one cohort, two magnifications. A factor of 4.01 asked for gives the right level.
+# Tiles of a whole slide at 5× are read from a level with a downsample of 4. Sides of levels are rounded down to whole
+# pixels, so OpenSlide, which computes the downsample from the sizes, has 4.0017, and `get_best_level_for_downsample(4)`
+# asks for a level of at most 4: it returns the one of 2. Code that then reads tiles of 256 pixels at "the level for 4"
+# has tiles at twice the magnification and a quarter of the area, on slides whose sides are no multiple, and the right
+# ones on all others: one cohort, two magnifications. A factor of 4.01 asked for gives the right level.
 #
-# Seen, levels 0 to 4 of halves: sides of 4096 pixels: levels 0 1 2 3 4 for 1 2 4 8 16; sides of 4097 and 5003: levels 0 0 1 2 3.
+# Seen, levels 0 to 4 of halves: sides of 4096 pixels: levels 0 1 2 3 4 for 1 2 4 8 16; sides of 4097 and 5003: levels 0
+# 0 1 2 3.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

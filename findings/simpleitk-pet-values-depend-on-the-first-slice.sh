@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Packages: SimpleITK 2.5.7, dcm2niix 1.0.20260724, nibabel 5.4.2, pydicom 3.0.2, numpy 2.2.6; Python 3.11.
 #
-# PET is stored as integers with a rescale slope of its own in every slice. SimpleITK applies each slope, but decides on the
-# type of the whole volume by the first slice it reads. Where that slope is a whole number the volume is of integers,
-# and the activity of all other slices is cut down to whole numbers; where the product does not fit into 16 bits it
-# wraps around. There is no warning, and the same files in reverse order give the right values. dcm2niix notices
+# PET is stored as integers with a rescale slope of its own in every slice. SimpleITK applies each slope, but decides on
+# the type of the whole volume by the first slice it reads. Where that slope is a whole number the volume is of
+# integers, and the activity of all other slices is cut down to whole numbers; where the product does not fit into 16
+# bits it wraps around. There is no warning, and the same files in reverse order give the right values. dcm2niix notices
 # that slopes differ and writes floating-point numbers.
 #
 # Seen, stored value 7 (slice 6: 2000) and slopes 1, 0.25, 0.5, 2.75, 0.1, 20.5:

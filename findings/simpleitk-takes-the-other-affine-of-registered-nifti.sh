@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Packages: nibabel 5.4.2, SimpleITK 2.5.7, numpy 2.2.6; Python 3.11.
 #
-# A NIfTI file has two affines, qform and sform, each with a code for what it leads to: 1 the scanner, 2 another image it is
-# aligned with, 4 a template. Registration usually writes the sform with code 2 or 4 and leaves the qform as the scanner
-# wrote it, so the two differ. nibabel takes the sform whenever its code is not 0. SimpleITK takes the sform only if its code
-# is 1, or if there is no qform; else it takes the qform, even where both have the same code. So masks drawn over one
-# reading lie elsewhere in the other, as soon as an image was registered and never before: files from the scanner agree.
+# A NIfTI file has two affines, qform and sform, each with a code for what it leads to: 1 the scanner, 2 another image
+# it is aligned with, 4 a template. Registration usually writes the sform with code 2 or 4 and leaves the qform as the
+# scanner wrote it, so the two differ. nibabel takes the sform whenever its code is not 0. SimpleITK takes the sform
+# only if its code is 1, or if there is no qform; else it takes the qform, even where both have the same code. So masks
+# drawn over one reading lie elsewhere in the other, as soon as an image was registered and never before: files from the
+# scanner agree.
 #
 # Seen: position of the first voxel (right, anterior, superior in mm) by codes of sform and qform:
 #   1 1  nibabel 10 20 30  SimpleITK 10 20 30      1 2  the same      1 0  the same

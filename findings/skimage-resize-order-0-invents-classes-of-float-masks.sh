@@ -2,13 +2,13 @@
 # Packages: scikit-image 0.26.0, nibabel 5.4.2, numpy 2.2.6; Python 3.11.
 #
 # `skimage.transform.resize(mask, shape, order=0)` is nearest-neighbour interpolation, which can only copy classes. For
-# integers it is. For floating-point masks, as `get_fdata` of nibabel gives them, the same call first blurs the mask with a
-# Gaussian when it makes it smaller, for antialiasing, and then picks neighbours from the blurred one. The result has values
-# between the classes; rounded, a lesion of class 3 gets a rim of class 2, of which no image had a pixel.
+# integers it is. For floating-point masks, as `get_fdata` of nibabel gives them, the same call first blurs the mask
+# with a Gaussian when it makes it smaller, for antialiasing, and then picks neighbours from the blurred one. The result
+# has values between the classes; rounded, a lesion of class 3 gets a rim of class 2, of which no image had a pixel.
 # `anti_aliasing=False` or an integer type are the remedy.
 #
-# Seen: a mask of classes 0 and 3, 64 × 64 → 16 × 16: as integers 0 and 3; from get_fdata 37 values, rounded 0, 2 and 3; with
-# anti_aliasing=False 0 and 3 again. Enlarging is exact.
+# Seen: a mask of classes 0 and 3, 64 × 64 → 16 × 16: as integers 0 and 3; from get_fdata 37 values, rounded 0, 2 and 3;
+# with anti_aliasing=False 0 and 3 again. Enlarging is exact.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
