@@ -20,8 +20,6 @@ import logging
 import math
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from s4mi.config import RunConfig, save_run_config
 from s4mi.config.starts import starts_of
 from s4mi.contract import Classifier, Pretrainer, Segmenter
@@ -48,7 +46,7 @@ from s4mi.training.data_state import check_data_state, data_state, read_data_sta
 from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.evaluate import evaluate, validate
-from s4mi.training.external import check_external_tests, pending_tests, score_external_tests
+from s4mi.training.external import check_external_tests, pending_tests, score_pending_tests
 from s4mi.training.fitted_run import FittedRun, fit_run
 from s4mi.training.length_notes import length_notes
 from s4mi.training.loggers import check_loggers
@@ -100,7 +98,7 @@ def train(
             record: RunRecord | PretrainingRecord
             if config.method.fitted:
                 record = _fit(fit_run(fabric, config, prepared, run_dir, watch), pretraining, watch)
-                return _external(fabric, config, run, record, watch)
+                return score_pending_tests(fabric, config, run, record, watch)
             session = Session.begin(fabric, config, prepared, run_dir)
             with session.loggers:
                 if isinstance(session.method, Pretrainer):
@@ -112,7 +110,7 @@ def train(
                     write_record(record, run)
                     session.loggers.end(record)
                 fabric.barrier()
-            return _external(fabric, config, run, record, watch)
+            return score_pending_tests(fabric, config, run, record, watch)
 
 
 def train_supervised(
@@ -168,21 +166,7 @@ def _with_external(
         fabric = make_fabric(config, together=True)
         fabric.launch()
         with raise_on_all_ranks(fabric):
-            return _external(fabric, config, run, record, watch)
-
-
-def _external(
-    fabric: Fabric, config: RunConfig, run: Path, record: RunRecord | PretrainingRecord, watch: ProgressCallback
-) -> RunRecord | PretrainingRecord:
-    if isinstance(record, PretrainingRecord) or not config.tests:
-        return record
-    tests = {name: config.tests[name] for name in pending_tests(config, run, record)}
-
-    def on_step(name: str, done: int, total: int) -> None:
-        log.info("scoring on the external test set %s", name)
-        watch(Progress("evaluate", done, total, config.epochs, config.epochs))
-
-    return score_external_tests(fabric, run, record, tests, on_step=on_step) if tests else record
+            return score_pending_tests(fabric, config, run, record, watch)
 
 
 def _fit(fitted: FittedRun, pretraining: Pretraining | None, watch: ProgressCallback) -> RunRecord:

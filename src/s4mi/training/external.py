@@ -7,6 +7,7 @@ Nothing is chosen or fitted: weights, temperature and thresholds are those of th
 as soon as it is there, so that an interrupted evaluation goes on with the next test set.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,6 +26,7 @@ from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import (
     ExternalTest,
+    PretrainingRecord,
     RunRecord,
     external_images,
     external_predictions,
@@ -39,11 +41,14 @@ from s4mi.training.evaluate import Evaluation, evaluate_rows
 from s4mi.training.external_data import ExternalData, external_data
 from s4mi.training.external_leaks import OwnImages, leaked_rows, own_images
 from s4mi.training.prepare import Prepared, prediction_spec, task_kind
+from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.run_dir import RunDir, load_method, make_fabric
 from s4mi.training.scoring import for_classes, score_predictions
 
 StepCallback = Callable[[str, int, int], None]
 """Called with the name of a test set, and how many of how many are done."""
+
+log = logging.getLogger("s4mi")
 
 
 def check_external_tests(config: RunConfig, spec: DatasetSpec) -> dict[str, ExternalData]:
@@ -133,6 +138,25 @@ def score_external_tests(
             write_record(record, run)
         fabric.barrier()
     return record
+
+
+def score_pending_tests(
+    fabric: Fabric, config: RunConfig, run: Path, record: RunRecord | PretrainingRecord, watch: ProgressCallback
+) -> RunRecord | PretrainingRecord:
+    """Score a finished run on those of its external test sets that have no results yet, and return its record.
+
+    Raises:
+        S4miError: as `score_external_tests`.
+    """
+    if isinstance(record, PretrainingRecord) or not config.tests:
+        return record
+    tests = {name: config.tests[name] for name in pending_tests(config, run, record)}
+
+    def on_step(name: str, done: int, total: int) -> None:
+        log.info("scoring on the external test set %s", name)
+        watch(Progress("evaluate", done, total, config.epochs, config.epochs))
+
+    return score_external_tests(fabric, run, record, tests, on_step=on_step) if tests else record
 
 
 def _prepared(config: RunConfig, data: ExternalData, own: OwnImages, task: Task, *, name: str) -> tuple[Prepared, int]:
