@@ -20,9 +20,7 @@ import logging
 import math
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
-from s4mi.config import RunConfig, save_run_config
+from s4mi.config import RunConfig
 from s4mi.config.starts import starts_of
 from s4mi.contract import Classifier, Pretrainer, Segmenter
 from s4mi.data.versions import load_version
@@ -47,7 +45,7 @@ from s4mi.training.data_state import check_data_state, data_state, read_data_sta
 from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.evaluate import evaluate, validate
-from s4mi.training.external import check_external_tests, pending_tests, score_external_tests
+from s4mi.training.external import check_external_tests, score_finished_run, score_pending_tests
 from s4mi.training.fitted_run import FittedRun, fit_run
 from s4mi.training.length_notes import length_notes
 from s4mi.training.loggers import check_loggers
@@ -81,7 +79,7 @@ def train(
     run_dir = RunDir(run)
     check_folder(run_dir, config, resume=resume)
     if run_dir.finished:
-        return _with_external(config, run, read_any_record(run), watch)
+        return score_finished_run(config, run, read_any_record(run), watch)
     check_loggers(config)
     if config.tests:
         check_external_tests(config, load_version(config.data.path, config.data.version).spec)
@@ -96,7 +94,7 @@ def train(
         record: RunRecord | PretrainingRecord
         if config.method.fitted:
             record = _fit(fit_run(fabric, config, prepared, run_dir, watch), pretraining, watch)
-            return _external(fabric, config, run, record, watch)
+            return score_pending_tests(fabric, config, run, record, watch)
         session = Session.begin(fabric, config, prepared, run_dir)
         with session.loggers:
             if isinstance(session.method, Pretrainer):
@@ -108,7 +106,7 @@ def train(
                 write_record(record, run)
                 session.loggers.end(record)
             fabric.barrier()
-        return _external(fabric, config, run, record, watch)
+        return score_pending_tests(fabric, config, run, record, watch)
 
 
 def train_supervised(
@@ -151,33 +149,6 @@ def _supervise(
     for note in length_notes(record):
         log.info(note)
     return record
-
-
-def _with_external(
-    config: RunConfig, run: Path, record: RunRecord | PretrainingRecord, watch: ProgressCallback
-) -> RunRecord | PretrainingRecord:
-    """Score a finished run on the external test sets whose results are missing; nothing is trained."""
-    if isinstance(record, PretrainingRecord) or not pending_tests(config, run, record):
-        return record
-    save_run_config(config, RunDir(run).config_path)
-    fabric = make_fabric(config, together=True)
-    fabric.launch()
-    with raise_on_all_ranks(fabric):
-        return _external(fabric, config, run, record, watch)
-
-
-def _external(
-    fabric: Fabric, config: RunConfig, run: Path, record: RunRecord | PretrainingRecord, watch: ProgressCallback
-) -> RunRecord | PretrainingRecord:
-    if isinstance(record, PretrainingRecord) or not config.tests:
-        return record
-    tests = {name: config.tests[name] for name in pending_tests(config, run, record)}
-
-    def on_step(name: str, done: int, total: int) -> None:
-        log.info("scoring on the external test set %s", name)
-        watch(Progress("evaluate", done, total, config.epochs, config.epochs))
-
-    return score_external_tests(fabric, run, record, tests, on_step=on_step) if tests else record
 
 
 def _fit(fitted: FittedRun, pretraining: Pretraining | None, watch: ProgressCallback) -> RunRecord:
