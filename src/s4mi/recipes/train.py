@@ -20,7 +20,7 @@ import logging
 import math
 from pathlib import Path
 
-from s4mi.config import RunConfig, save_run_config
+from s4mi.config import RunConfig
 from s4mi.config.starts import starts_of
 from s4mi.contract import Classifier, Pretrainer, Segmenter
 from s4mi.data.versions import load_version
@@ -46,7 +46,7 @@ from s4mi.training.data_state import check_data_state, data_state, read_data_sta
 from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.evaluate import evaluate, validate
-from s4mi.training.external import check_external_tests, pending_tests, score_pending_tests
+from s4mi.training.external import check_external_tests, score_finished_run, score_pending_tests
 from s4mi.training.fitted_run import FittedRun, fit_run
 from s4mi.training.length_notes import length_notes
 from s4mi.training.loggers import check_loggers
@@ -82,7 +82,7 @@ def train(
     check_folder(run_dir, config, resume=resume)
     if run_dir.finished:
         tidy(run)
-        return _with_external(config, run, read_any_record(run), watch)
+        return score_finished_run(config, run, read_any_record(run), watch)
     with only_process(run):
         check_loggers(config)
         if config.tests:
@@ -153,20 +153,6 @@ def _supervise(
     for note in length_notes(record):
         log.info(note)
     return record
-
-
-def _with_external(
-    config: RunConfig, run: Path, record: RunRecord | PretrainingRecord, watch: ProgressCallback
-) -> RunRecord | PretrainingRecord:
-    """Score a finished run on the external test sets whose results are missing; nothing is trained."""
-    if isinstance(record, PretrainingRecord) or not pending_tests(config, run, record):
-        return record
-    with only_process(run):
-        save_run_config(config, RunDir(run).config_path)
-        fabric = make_fabric(config, together=True)
-        fabric.launch()
-        with raise_on_all_ranks(fabric):
-            return score_pending_tests(fabric, config, run, record, watch)
 
 
 def _fit(fitted: FittedRun, pretraining: Pretraining | None, watch: ProgressCallback) -> RunRecord:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from lightning_fabric import Fabric
 
-from s4mi.config import RunConfig
+from s4mi.config import RunConfig, save_run_config
 from s4mi.config.external_tests import ExternalTestConfig
 from s4mi.contract import Task
 from s4mi.data.loading.cache import open_cache
@@ -42,13 +42,13 @@ from s4mi.training.external_data import ExternalData, external_data
 from s4mi.training.external_leaks import OwnImages, leaked_rows, own_images
 from s4mi.training.prepare import Prepared, prediction_spec, task_kind
 from s4mi.training.progress import Progress, ProgressCallback
-from s4mi.training.run_dir import RunDir, load_method, make_fabric
+from s4mi.training.rank_errors import raise_on_all_ranks
+from s4mi.training.run_dir import RunDir, load_method, make_fabric, only_process
 from s4mi.training.scoring import for_classes, score_predictions
 
+log = logging.getLogger("s4mi")
 StepCallback = Callable[[str, int, int], None]
 """Called with the name of a test set, and how many of how many are done."""
-
-log = logging.getLogger("s4mi")
 
 
 def check_external_tests(config: RunConfig, spec: DatasetSpec) -> dict[str, ExternalData]:
@@ -87,6 +87,39 @@ def pending_tests(config: RunConfig, run: Path, record: RunRecord) -> list[str]:
         if known is None or known.data_hash != data.hash:
             found.append(name)
     return found
+
+
+def score_finished_run(
+    config: RunConfig, run: Path, record: RunRecord | PretrainingRecord, watch: ProgressCallback
+) -> RunRecord | PretrainingRecord:
+    """Score a finished run on the external test sets of its settings whose results are missing; nothing is trained.
+
+    Raises:
+        S4miError: as in `score_external_tests`.
+    """
+    if isinstance(record, PretrainingRecord) or not pending_tests(config, run, record):
+        return record
+    with only_process(run):
+        save_run_config(config, RunDir(run).config_path)
+        fabric = make_fabric(config, together=True)
+        fabric.launch()
+        with raise_on_all_ranks(fabric):
+            return score_pending_tests(fabric, config, run, record, watch)
+
+
+def score_pending_tests(
+    fabric: Fabric, config: RunConfig, run: Path, record: RunRecord | PretrainingRecord, watch: ProgressCallback
+) -> RunRecord | PretrainingRecord:
+    """Do the same within the processes of a run that has just finished."""
+    if isinstance(record, PretrainingRecord) or not config.tests:
+        return record
+    tests = {name: config.tests[name] for name in pending_tests(config, run, record)}
+
+    def on_step(name: str, done: int, total: int) -> None:
+        log.info("scoring on the external test set %s", name)
+        watch(Progress("evaluate", done, total, config.epochs, config.epochs))
+
+    return score_external_tests(fabric, run, record, tests, on_step=on_step) if tests else record
 
 
 def evaluate_external(run: Path, name: str, test: ExternalTestConfig) -> ExternalTest:
@@ -138,25 +171,6 @@ def score_external_tests(
             write_record(record, run)
         fabric.barrier()
     return record
-
-
-def score_pending_tests(
-    fabric: Fabric, config: RunConfig, run: Path, record: RunRecord | PretrainingRecord, watch: ProgressCallback
-) -> RunRecord | PretrainingRecord:
-    """Score a finished run on those of its external test sets that have no results yet, and return its record.
-
-    Raises:
-        S4miError: as `score_external_tests`.
-    """
-    if isinstance(record, PretrainingRecord) or not config.tests:
-        return record
-    tests = {name: config.tests[name] for name in pending_tests(config, run, record)}
-
-    def on_step(name: str, done: int, total: int) -> None:
-        log.info("scoring on the external test set %s", name)
-        watch(Progress("evaluate", done, total, config.epochs, config.epochs))
-
-    return score_external_tests(fabric, run, record, tests, on_step=on_step) if tests else record
 
 
 def _prepared(config: RunConfig, data: ExternalData, own: OwnImages, task: Task, *, name: str) -> tuple[Prepared, int]:
