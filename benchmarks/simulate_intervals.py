@@ -105,8 +105,8 @@ def clinic_difference(clinic: Clinic, name: str, size: int, times: int) -> Cell:
         truth, (one, other), patient = clinic.draw(rng, size)
         pair = PairedPredictions(truth, one, other, [f"p{n}" for n in patient])
         made.append(paired_patient_scores(name, [pair], multilabel=False, rng=rng, draws=DRAWS // 2).difference)
-    one, other = _true_scores(clinic, name)
-    return counted(made, one - other)
+    first, second = _true_scores(clinic, name)
+    return counted(made, first - second)
 
 
 def _true_scores(clinic: Clinic, name: str) -> list[float]:
@@ -258,9 +258,10 @@ def holds(section: str, cell: Cell, *, errors: float = 2.5) -> bool:
     if cell.few:
         high = 1.0
     times = cell.times / max(cell.answered, 1e-9) if section == "labels" else cell.times
-    return (
-        low - errors * (low * (1 - low) / times) ** 0.5 <= covered <= high + errors * (high * (1 - high) / times) ** 0.5
+    least, most = (
+        share + sign * errors * (share * (1 - share) / times) ** 0.5 for share, sign in ((low, -1), (high, 1))
     )
+    return bool(least <= covered <= most)
 
 
 def tables(times: int, only: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:

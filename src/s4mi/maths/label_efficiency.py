@@ -216,7 +216,7 @@ def monotone(means: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArra
 
 
 def labels_reached(
-    labels: Sequence[float], fits: NDArray[np.float64], targets: NDArray[np.float64]
+    labels: Sequence[float] | NDArray[np.float64], fits: NDArray[np.float64], targets: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """(B,) fewest labels at which each of (B, F) monotone fits reaches its target (B,); infinite if it does not.
 

@@ -161,7 +161,8 @@ class LabelForecast:
         Between two of few points a curve that flattens lies above the straight line, and reaches the target earlier.
         """
         below = self._monotone(self.drawn) < targets[:, None]
-        return np.where(below, self.labels, 0.0).max(axis=1)
+        largest: Floats = np.where(below, self.labels, 0.0).max(axis=1)
+        return largest
 
     def _beyond(self, estimate: float, targets: Floats) -> Needed:
         """Answer by the power law, which fits."""

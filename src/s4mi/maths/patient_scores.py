@@ -145,7 +145,7 @@ def paired_patient_scores(
     def mean_difference(left: Sequence[Floats], right: Sequence[Floats]) -> Floats:
         """(D, K, 4) counts of each seed → (D,) mean difference over the seeds."""
         differences = [score(one) - score(other) for one, other in zip(left, right, strict=True)]
-        return np.mean(np.stack(differences, axis=-1), axis=-1)
+        return np.asarray(np.stack(differences, axis=-1).mean(axis=-1), dtype=np.float64)
 
     everyone = np.ones((1, g))
     whole = mean_difference([_weighted(everyone, a) for a in ones], [_weighted(everyone, b) for b in others])

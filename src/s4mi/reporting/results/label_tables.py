@@ -25,8 +25,8 @@ def answers_table(answers: LabelAnswers, *, subject: str) -> Table | None:
         ),
         rows=tuple(rows),
         caption=f"{noun.capitalize()} at which the learning curve reaches a score; intervals over seeds and the test "
-        "patients that they share. Within the numbers tested by monotone interpolation and a power law; beyond them, at "
-        "most 4 ×, by the power law where it fits.",
+        "patients that they share. Within the numbers tested by monotone interpolation and a power law, beyond them, "
+        "at most 4 ×, by the power law where it fits.",
     )
 
 
@@ -56,7 +56,7 @@ def gains_table_of(answers: LabelAnswers, *, subject: str) -> Table | None:
             Column("Expected more"),
         ),
         rows=tuple(rows),
-        caption="Differences with 95 % intervals over seeds and the test patients that they share; expected ones by the "
+        caption="Differences with 95 % intervals over seeds and the test patients that they share; expected by the "
         "learning curve, a dash where it does not fit.",
     )
 

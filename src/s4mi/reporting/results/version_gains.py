@@ -274,11 +274,7 @@ def _label_amount(record: RunRecord) -> str:
 
 
 def _gain(
-    version: int,
-    amount: str,
-    technique: Technique,
-    pairs: Sequence[tuple[ReportRun, ReportRun]],
-    metric: Metric,
+    version: int, amount: str, technique: Technique, pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric
 ) -> VersionGain:
     before, after = [before.record for before, _ in pairs], [after.record for _, after in pairs]
     scores = [[score_of(record, metric) or 0.0 for record in records] for records in (before, after)]
@@ -291,10 +287,7 @@ def _gain(
         labels=(_labels(before), _labels(after)),
         before=cells[0],
         after=cells[1],
-        seeds=TestResult(
-            crossed_test([(new, old) for old, new in zip(before, after, strict=True)], metric, influences),
-            metric.digits,
-        ),
+        seeds=TestResult(crossed_test(list(zip(after, before, strict=True)), metric, influences), metric.digits),
         patients=over_shared_patients([(new, old) for old, new in pairs], metric),
         tested=tuple(record.labels.test for record in after),
     )
