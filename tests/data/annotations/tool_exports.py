@@ -42,7 +42,7 @@ def labelme(folder, rng):
                 axes = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
                 points = (x, y) + (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half) @ axes
             else:
-                points = np.array([x, y]) + [[0, 0], rng.uniform(-9, 9, 2)]
+                points = np.stack([np.array([x, y]), np.array([x, y]) + rng.uniform(-9, 9, 2)])
             points = points.tolist()
             mask[shape_to_mask((HEIGHT, WIDTH), points, kind)] = value
             shapes.append({"label": NAMES[value], "points": points, "group_id": None, "shape_type": kind, "flags": {}})
