@@ -39,7 +39,7 @@ def offers(settings: type[Any], *names: str, **defaults: Any) -> Callable[[Calla
         ]
         run.__signature__ = own.replace(parameters=[*kept, *shared])  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*kept, *shared)}
-        del run.__wrapped__  # type: ignore[attr-defined]  # typer would read the signature of the command itself
+        del run.__wrapped__
         return run
 
     return decorate

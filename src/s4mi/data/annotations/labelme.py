@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from s4mi.data.annotations.json_fields import FieldError, field_of, number, points_of
 from s4mi.data.annotations.types import AnnotatedRegion, Annotation
 
-_CORNERS = {"polygon": None, "rectangle": 2, "circle": 2, "mask": 2}
+_CORNERS = {"polygon": None, "rectangle": 2, "circle": 2, "mask": 2, "oriented_rectangle": 4}
 """Number of points of a shape with an area, or None for at least three."""
 
 
@@ -57,13 +57,14 @@ def _mask(kind: str, shape: Mapping[str, Any], size: tuple[int, int], location: 
     if kind == "polygon":
         points_of(points, size, location=location)
     elif np.shape(points) != (_CORNERS[kind], 2):
-        raise FieldError(f"{location}: {kind} must have two points (given {points!r}); draw it again")
+        count = "four" if kind == "oriented_rectangle" else "two"
+        raise FieldError(f"{location}: {kind} must have {count} points (given {points!r}); draw it again")
     xy = [(float(x), float(y)) for x, y in points]
     if kind == "mask":
         return _pasted(str(field_of(shape, "mask", location)), xy, size, location)
     canvas = Image.new("L", (size[1], size[0]))
     draw = ImageDraw.Draw(canvas)
-    if kind == "polygon":
+    if kind in ("polygon", "oriented_rectangle"):
         draw.polygon(xy, outline=1, fill=1)
     elif kind == "rectangle":
         (x0, x1), (y0, y1) = (sorted(sides) for sides in zip(*xy, strict=True))
