@@ -1,11 +1,13 @@
 """Annotating: what is saved is what was sent, whoever asks, and after a restart too."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from s4mi.data.masks import read_mask
+from s4mi.data.versions import load_version
 
 
 def test_a_stroke_changes_exactly_the_pixels_sent(tab, lesion_copy: Path) -> None:
@@ -40,3 +42,59 @@ def test_the_second_of_two_tabs_is_told(tab) -> None:
     assert answer.json()["by"] == "c-first"
     assert answer.json()["annotation"]["labels"] == ["nevus"]
     assert tab.get("images/5")["annotation"]["labels"] == ["nevus"]
+
+
+def test_who_has_an_image_open_is_told_to_the_next(tab) -> None:
+    assert tab.write("POST", "images/4/open", by="c-first").json() == {"others": []}
+    assert tab.write("POST", "images/4/open", by="c-second").json() == {"others": ["c-first"]}
+    assert tab.write("POST", "images/5/open", by="c-second").json() == {"others": []}
+
+
+def test_a_tab_need_not_wait_for_its_own_strokes(tab) -> None:
+    ones = np.ones((2, 2), dtype=np.uint8)
+    for x in (0, 10, 20):
+        answer = tab.write("POST", "images/3/strokes", ones, base_revision=0, x=x, y=0)
+        assert answer.status_code == 200
+    assert tab.write("POST", "images/3/strokes", ones, by="c-2", base_revision=0, x=0, y=0).status_code == 409
+
+
+def test_everything_that_is_not_merged_is_listed(tab) -> None:
+    tab.change("PUT", 2, "labels", {"labels": ["nevus"]})
+    tab.change("PUT", 5, "empty")
+    tab.change("PUT", 7, "skip", {"reason": "blurred"})
+    tab.change("POST", 9, "start", {"from": "truth"})  # what the data set has already
+    listed = tab.get("changes")
+    assert listed["counts"] == {"labels": 1, "masks": 0, "empty": 1, "skipped": 1}
+    assert [(one["n"], one["what"]) for one in listed["images"]] == [(2, "labels"), (5, "empty"), (7, "skip")]
+    assert [item["n"] for item in tab.get("grid", changed="yes")["items"]] == [2, 5, 7]
+    assert [item["n"] for item in tab.get("grid", skipped="yes")["items"]] == [7]
+    tab.change("DELETE", 2, "annotation")
+    assert tab.get("changes")["counts"]["labels"] == 0
+    tab.change("POST", 2, "undo")
+    assert tab.get("images/2")["annotation"]["labels"] == ["nevus"]
+
+
+def test_a_stroke_that_fills_an_empty_mask_is_no_empty_answer_any_more(tab) -> None:
+    assert tab.change("PUT", 5, "empty")["empty"]
+    assert tab.change("POST", 5, "strokes", np.zeros((3, 3), dtype=np.uint8), x=0, y=0)["empty"]
+    assert not tab.change("POST", 5, "strokes", np.ones((3, 3), dtype=np.uint8), x=0, y=0)["empty"]
+
+
+def test_undo_of_a_stroke_tells_which_part_to_draw_again(tab) -> None:
+    tab.change("POST", 3, "start", {"from": "nothing"})
+    tab.change("POST", 3, "strokes", np.ones((4, 6), dtype=np.uint8), x=8, y=9)
+    revision = tab.space.annotations.history(3).revision
+    answer = tab.write("POST", "images/3/undo", base_revision=revision).json()
+    assert answer["patch"] == {"x": 8, "y": 9, "w": 6, "h": 4}
+    assert not tab.mask(3, "edited").any()
+
+
+def test_a_multi_label_image_has_any_number_of_classes(cells: Path, open_tab: Callable, tmp_path: Path) -> None:
+    tab = open_tab(Path(shutil.copytree(cells, tmp_path / "cells")))
+    classes = tab.get("session")["dataset"]["classes"]
+    assert tab.change("PUT", 0, "labels", {"labels": [classes[2], classes[0]]})["labels"] == [classes[0], classes[2]]
+    assert tab.change("PUT", 1, "labels", {"labels": []})["labels"] == []
+    answer = tab.write("POST", "merge", {"dry_run": False, "replace": True})
+    assert answer.status_code == 200, answer.text
+    rows = load_version(tmp_path / "cells").rows
+    assert (rows[0].labels, rows[1].labels) == ((classes[0], classes[2]), ())

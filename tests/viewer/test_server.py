@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -10,8 +13,10 @@ from pathlib import Path
 import pytest
 
 import s4mi
+from s4mi.data.spec import load_spec, write_spec
 from s4mi.errors import S4miError
 from s4mi.viewer.server import ServerOptions, ViewServer
+from s4mi.viewer.workspace import open_workspace
 
 
 def session(url: str) -> dict:
@@ -90,3 +95,44 @@ def test_another_version_of_the_data_set_or_none_is_said_in_one_line(tmp_path: P
     done = s4mi("view", tmp_path, "--no-browser")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "dataset.yaml" in done.stderr
+
+
+def test_masks_with_more_classes_than_a_pixel_can_hold_are_refused(lesion_copy: Path) -> None:
+    spec = load_spec(lesion_copy)
+    names = {number: f"class{number}" for number in range(256)}
+    write_spec(lesion_copy, spec.model_copy(update={"mask_values": names}))
+    with pytest.raises(S4miError, match="masks of 256 classes, more than 255"):
+        open_workspace(lesion_copy)
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_the_command_like_any_other_and_frees_the_data_set(lesion_copy: Path) -> None:
+    command = [sys.executable, "-m", "s4mi", "view", str(lesion_copy), "--no-browser", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "?token=" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    open_workspace(lesion_copy).close()
+
+
+def test_every_open_page_is_told_of_a_change(lesion_copy: Path) -> None:
+    with s4mi.view(lesion_copy) as view:
+        address, token = view.url.split("/?token=")
+        bearer = {"Authorization": f"Bearer {token}"}
+        events = urllib.request.urlopen(urllib.request.Request(f"{address}/api/events", headers=bearer), timeout=10)
+        assert events.headers["Content-Type"].startswith("text/event-stream")
+        assert events.readline() == b": open\n"
+        headers = {**bearer, "X-S4MI": "1", "X-Client": "c-1", "Content-Type": "application/json"}
+        urllib.request.urlopen(
+            urllib.request.Request(
+                f"{address}/api/images/3/labels?base_revision=0", b'{"labels": ["nevus"]}', headers, method="PUT"
+            ),
+            timeout=10,
+        ).close()
+        lines = iter(events.readline, b"")
+        assert next(line for line in lines if line.startswith(b"event:")) == b"event: changed\n"
+        told = json.loads(next(lines).removeprefix(b"data: "))
+        assert (told["n"], told["by"], told["changes"]["labels"]) == (3, "c-1", 1)
+        events.close()

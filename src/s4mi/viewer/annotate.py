@@ -9,7 +9,7 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.errors import nearest
 from s4mi.viewer.annotations import Writing
 from s4mi.viewer.browse import number_of
-from s4mi.viewer.changes import Annotated, Change
+from s4mi.viewer.changes import Annotated, Change, MaskKind
 from s4mi.viewer.describe import annotation_json, counts_of
 from s4mi.viewer.masks import read_sent_mask
 from s4mi.viewer.requests import RequestError, client_of, one_of, shown, whole
@@ -100,7 +100,7 @@ def post_start(space: Workspace, request: Request, body: Mapping[str, Any]) -> d
         raise RequestError(404, f"image {n}: no {begin} to start from; start from nothing")
     if mask.shape != size:
         raise RequestError(422, f"image {n}: its {begin} is {mask.shape[0]}×{mask.shape[1]}; start from nothing")
-    kind = "truth" if begin == "truth" else "prediction"
+    kind: MaskKind = "truth" if begin == "truth" else "prediction"
     space.annotations.set_mask(n, mask, Annotated(mask=kind), writing, op="start")
     return _changed(space, n, writing)
 

@@ -88,11 +88,10 @@ def query_of(space: Workspace, request: Request) -> Query:
 def order_of(space: Workspace, query: Query) -> tuple[int, Any]:
     """The revision of the columns, and the numbers of the images that a query finds, in order."""
     with space.lock:
-        revision, columns, marks = space.revision, space.columns, None
+        revision, columns = space.revision, space.columns
         order = space.orders.find(query, revision)
-        if order is None:
-            marks = space.marks()
-    if order is None:
+        marks = space.marks() if order is None else None
+    if marks is not None:
         predicted = space.run(query.run).predicted() if query.run else None
         order = select(query, columns, marks, predicted)
         space.orders.keep(query, revision, order)
@@ -147,7 +146,7 @@ def image(space: Workspace, request: Request) -> dict[str, Any]:
         "levels": levels_of(size), "predictions": [one for run in runs if (one := run.describe_image(n, space.row(n)))],
         "duplicates": list(space.duplicates.get(n, ())), "annotation": annotation_json(space, n),
         "prediction_errors": {
-            run.key: error for run in runs if (error := request.app.state.predicting.error_of(run))
+            run.key: message for run in runs if (message := request.app.state.predicting.error_of(run))
         }, "findings": [*([problem] if problem else []), *request.app.state.findings.of_image(n)],
     }  # fmt: skip
 

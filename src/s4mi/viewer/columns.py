@@ -126,9 +126,7 @@ def columns_of(manifest: Manifest, parts: Mapping[Part, Sequence[int]] | None = 
     )  # fmt: skip
 
 
-PART_CODES = {None: UNASSIGNED, **{part: code for code, part in enumerate(PARTS)}}
-
-
+PART_CODES: dict[Part | None, int] = {None: UNASSIGNED} | {part: code for code, part in enumerate(PARTS)}
 _CODE_OF_CELL = {part or "": code for part, code in PART_CODES.items()}
 
 

@@ -83,7 +83,9 @@ class Findings:
             message = said.get("error", "the check has ended early; run s4mi data check")
             said = {"findings": [{"code": "", "severity": "error", "text": message, "lines": []}]}
         number_of = {row.line: n for n, row in enumerate(self._space.manifest.rows)}
-        found, by_image, alike = [], defaultdict(list), defaultdict(set)
+        found: list[dict[str, Any]] = []
+        by_image: defaultdict[int, list[str]] = defaultdict(list)
+        alike: defaultdict[int, set[int]] = defaultdict(set)
         for one in said["findings"]:
             images = [number_of[line] for line in one["lines"] if line in number_of]
             text = without_paths(self._space, one["text"])

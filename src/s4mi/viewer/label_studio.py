@@ -77,7 +77,7 @@ class Interface:
         """Yield the results that the interface can show, with the names of its controls."""
         for one in results:
             control = self.controls.get(str(one["from_name"]))
-            value = next((names for key, names in one["value"].items() if key == one["type"]), [])
+            value: list[str] = next((names for key, names in one["value"].items() if key == one["type"]), [])
             if control is not None and set(value) <= control.values:
                 yield {**one, "from_name": control.name, "to_name": control.image}
 

@@ -114,7 +114,7 @@ class Predicting:
 
     def _next(self) -> tuple[str, list[int]]:
         """Take the next images of one run from the queue."""
-        key, numbers = self._waiting[0][0], []
+        key, numbers = self._waiting[0][0], list[int]()
         while self._waiting and self._waiting[0][0] == key and len(numbers) < CHUNK:
             numbers.append(self._waiting.popleft()[1])
         return key, numbers

@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,10 +91,11 @@ class ViewServer:
         self._watch = None if study is None else StudyWatch(study, self.space.events)
 
     def run(self, started: Callable[[], None] = lambda: None) -> None:
-        """Answer until the process is interrupted; `started` is called once it answers."""
+        """Answer until Ctrl-C, which ends it like any other command; `started` is called once it answers."""
         self._server.started_callback = started
         try:
-            asyncio.run(self._serve())
+            with suppress(KeyboardInterrupt):
+                asyncio.run(self._serve())
         finally:
             self._release()
 

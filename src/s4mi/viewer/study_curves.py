@@ -28,9 +28,9 @@ def _result(comparison: Comparison) -> dict[str, Any]:
 
 def curves_of(comparison: Comparison, metric: Metric) -> list[dict[str, Any]]:
     """Return mean test score and its 95 % interval by mean number of labels, for each technique."""
-    curves = []
+    curves: list[dict[str, Any]] = []
     for technique in comparison.techniques:
-        points = []
+        points: list[dict[str, Any]] = []
         for fraction in comparison.fractions:
             records = comparison.at(technique, fraction)
             interval = comparison.interval(technique, fraction, metric)
