@@ -47,7 +47,14 @@ class Report:
         return f'<pre style="overflow-x:auto">{escape(text)}</pre>'
 
 
-def report(folder: StrPath, out: StrPath | None = None, *, title: str | None = None, sheets: bool = True) -> Report:
+def report(
+    folder: StrPath,
+    out: StrPath | None = None,
+    *,
+    title: str | None = None,
+    sheets: bool = True,
+    names: bool = True,
+) -> Report:
     """Write a report on every finished run at or below a folder, which notebooks show inline.
 
     Args:
@@ -55,21 +62,29 @@ def report(folder: StrPath, out: StrPath | None = None, *, title: str | None = N
         out: a page (.html), or its tables as .md, .tex or .csv (and NAME-runs.csv); None for `report.html` in `folder`.
         title: title of the page; None for the folder's name.
         sheets: show some test images on the page: masks, saliency maps, best and worst cases.
+        names: name patients and images; else they are numbered, and no image is shown.
 
     Raises:
         S4miError: no such folder, it holds no run, or `out` has another ending.
     """
     folder = as_path(folder)
-    return make_report(folder, folder / "report.html" if out is None else as_path(out), title=title, sheets=sheets)
+    path = folder / "report.html" if out is None else as_path(out)
+    return make_report(folder, path, title=title, sheets=sheets, names=names)
 
 
 @system_errors()
 def make_report(
-    folder: Path, out: Path, *, title: str | None, sheets: bool, only: frozenset[str] | None = None
+    folder: Path,
+    out: Path,
+    *,
+    title: str | None,
+    sheets: bool,
+    only: frozenset[str] | None = None,
+    names: bool = True,
 ) -> Report:
     """`report`, on the runs below `folder` that are named in `only`, or on all."""
     with quiet():
         from s4mi.recipes.report import report as recipe
 
-        made = recipe(folder, out, title=title, sheets=sheets, only=only)
+        made = recipe(folder, out, title=title, sheets=sheets, only=only, names=names)
     return Report(made.files[0], made.files, made.runs, made.pretrainings, made.notes, made.gains)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.reporting.results.anonymous import without_names
 from s4mi.reporting.results.runs import shorten_paths
 from s4mi.reporting.results.unfinished_runs import load_unfinished
 from s4mi.reporting.results.version_gains import VersionGains, dataset_and_version, gains_by_task, older_versions
@@ -43,12 +44,14 @@ def report(
     more: Sequence[ReportImage] = (),
     notes: Sequence[str] = (),
     only: Collection[str] | None = None,
+    names: bool = True,
 ) -> ReportResult:
     """Write the report on all finished runs at or below `folder` to `out`: `.html`, `.csv`, `.md` or `.tex`.
 
     Args:
         title: title of the page; None for the name of the folder.
         sheets: show test images on the page: predicted masks, saliency maps, best and worst cases.
+        names: name patients and images; else they are numbered, and no image is shown.
         more: further images for the page.
         notes: further notes for the head of the report.
         only: folders, below `folder`, of the runs to include; a note counts the others. Runs on older versions of the
@@ -59,6 +62,8 @@ def report(
     """
     check_ending(out, (PAGE, *FORMATS))
     runs, problems = load_runs(folder)
+    if not names:
+        runs, sheets = without_names(runs), False
     pretrainings, unfinished = load_pretrainings(folder), load_unfinished(folder)
     older: list[ReportRun] = []
     if only is not None:
