@@ -54,6 +54,7 @@ def report(
     title: str | None = None,
     sheets: bool = True,
     target: float | None = None,
+    names: bool = True,
 ) -> Report:
     """Write a report on every finished run at or below a folder, which notebooks show inline.
 
@@ -63,13 +64,14 @@ def report(
         title: title of the page; None for the folder's name.
         sheets: show some test images on the page: masks, saliency maps, best and worst cases.
         target: a score of the primary metric, such as 0.85; notes tell how many labels each technique needs for it.
+        names: name patients and images; else they are numbered, and no image is shown.
 
     Raises:
         S4miError: no such folder, it holds no run, or `out` has another ending.
     """
     folder = as_path(folder)
-    out = folder / "report.html" if out is None else as_path(out)
-    return make_report(folder, out, title=title, sheets=sheets, target=target)
+    path = folder / "report.html" if out is None else as_path(out)
+    return make_report(folder, path, title=title, sheets=sheets, target=target, names=names)
 
 
 @system_errors()
@@ -81,10 +83,11 @@ def make_report(
     sheets: bool,
     only: frozenset[str] | None = None,
     target: float | None = None,
+    names: bool = True,
 ) -> Report:
     """`report`, on the runs below `folder` that are named in `only`, or on all."""
     with quiet():
         from s4mi.recipes.report import report as recipe
 
-        made = recipe(folder, out, title=title, sheets=sheets, only=only, target=target)
+        made = recipe(folder, out, title=title, sheets=sheets, only=only, target=target, names=names)
     return Report(made.files[0], made.files, made.runs, made.pretrainings, made.notes, made.gains)

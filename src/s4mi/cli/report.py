@@ -19,6 +19,9 @@ def report(
     sheets: bool = typer.Option(
         True, "--sheets/--no-sheets", help="Show some test images: masks, saliency maps, best and worst cases."
     ),
+    names: bool = typer.Option(
+        True, "--names/--no-names", help="Name patients and images; else they are numbered and no image is shown."
+    ),
 ) -> None:  # fmt: skip
     """Compare all finished runs on one self-contained page, and list those that are not finished."""
     from s4mi import api
@@ -26,7 +29,7 @@ def report(
     from s4mi.formatting import plural
 
     setup_logging()
-    made = api.report(folder, out, title=title, sheets=sheets, target=target)
+    made = api.report(folder, out, title=title, sheets=sheets, target=target, names=names)
     for note in made.notes:
         typer.echo(note, err=True)
     print_gains(made.gains)

@@ -10,6 +10,7 @@ Replacing `training.pt` commits the new epoch; if the process dies before the we
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,10 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 def _write_weights(path: Path, weights: Mapping[str, Tensor], *, epoch: int) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
     save_file(tensors, path, metadata={"epoch": str(epoch)})
+    path.chmod(mode)  # safetensors replaces the file by one that only its owner may read
     _sync(path)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.reporting.results.anonymous import without_names
 from s4mi.reporting.results.label_target import target_lines
 from s4mi.reporting.results.runs import shorten_paths
 from s4mi.reporting.results.unfinished_runs import load_unfinished
@@ -50,12 +51,14 @@ def report(
     only: Collection[str] | None = None,
     progress: str = "",
     target: float | None = None,
+    names: bool = True,
 ) -> ReportResult:
     """Write the report on all finished runs at or below `folder` to `out`: `.html`, `.csv`, `.md` or `.tex`.
 
     Args:
         title: title of the page; None for the name of the folder.
         sheets: show test images on the page: predicted masks, saliency maps, best and worst cases.
+        names: name patients and images; else they are numbered, and no image is shown.
         more: further images for the page.
         notes: further notes for the head of the report.
         target: a score whose labels needed are to be told in notes.
@@ -69,6 +72,8 @@ def report(
     """
     check_ending(out, (PAGE, *FORMATS))
     runs, problems = load_runs(folder)
+    if not names:
+        runs, sheets = without_names(runs), False
     pretrainings, unfinished = load_pretrainings(folder), load_unfinished(folder)
     older: list[ReportRun] = []
     if only is not None:

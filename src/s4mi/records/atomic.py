@@ -56,10 +56,12 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
         mode = 0o600 if private else 0o666
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         try:
+            mode = stat.S_IMODE(draft.stat().st_mode)
+            with suppress(FileNotFoundError):
+                mode = stat.S_IMODE(path.stat().st_mode)
             yield draft
             sync(draft)
-            with suppress(FileNotFoundError):
-                draft.chmod(stat.S_IMODE(path.stat().st_mode))
+            draft.chmod(mode)  # some libraries replace the file by one of their own, with permissions of their own
             draft.replace(path)
         except BaseException:
             draft.unlink(missing_ok=True)
