@@ -109,10 +109,10 @@ def _chosen(order: Sequence[list[int]], shows: NDArray[np.bool_], wanted: int, *
     for k in np.flatnonzero(remaining) if every_class else ():
         if not any(left[number, k] for number in chosen):
             smallest = min(
-                (n for n in np.flatnonzero(left[:, k]) if spares(n)), key=lambda n: len(order[n]), default=None
+                (n for n in np.flatnonzero(left[:, k]).tolist() if spares(n)), key=lambda n: len(order[n]), default=None
             )
             if smallest is not None:
-                take(int(smallest))
+                take(smallest)
     return [order[number] for number in chosen]
 
 
