@@ -108,7 +108,7 @@ def _print(summary: "ExplainSummary") -> None:
                 if compared:
                     cells += [_cell(found.centre), _cell(found.others)] if found is not None else ["–", "–"]
             table.add_row(one.method, *cells, _cell(one.area), _cell(one.randomised))
-        console.print(table)
+        Console(width=max(console.width, 110), highlight=False).print(table)
         for one in maps:
             for verdict in one.verdicts:
                 console.print(f"{one.method}, {verdict}", soft_wrap=True)

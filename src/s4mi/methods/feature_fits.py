@@ -71,7 +71,7 @@ def weights_of_classes(labels: NDArray[Any], classes: int, rule: WeightRule | tu
 def weights_of_labels(labels: NDArray[Any], of_class: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weight of each label, of the shape of `labels`; negatives of multi-label tasks have 1, unknown ones 0."""
     if labels.ndim == 1:
-        return of_class[labels]
+        return np.asarray(of_class[labels], dtype=np.float64)
     return np.where(np.isnan(labels), 0.0, np.where(labels > 0, of_class, 1.0))
 
 

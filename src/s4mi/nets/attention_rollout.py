@@ -49,8 +49,9 @@ def find_attention(method: Classifier, image_size: int) -> AttentionBlocks:
     net: Any = backbones[0].net if len(backbones) == 1 else None
     blocks = getattr(net, "blocks", None)
     prefix = getattr(net, "num_prefix_tokens", None)
-    modules = tuple(getattr(block, "attn", None) for block in blocks) if isinstance(blocks, nn.Sequential) else ()
-    if prefix is None or not modules or any(getattr(one, "attn_drop", None) is None for one in modules):
+    found = [getattr(block, "attn", None) for block in blocks] if isinstance(blocks, nn.Sequential) else []
+    modules = tuple(one for one in found if isinstance(getattr(one, "attn_drop", None), nn.Module) and one is not None)
+    if prefix is None or not modules or len(modules) < len(found):
         raise _no_attention(net)
     like = next(net.parameters())
     image = torch.zeros(1, 3, image_size, image_size, dtype=like.dtype, device=like.device)
@@ -102,7 +103,7 @@ def _recorded(modules: tuple[nn.Module, ...]) -> Iterator[list[Tensor]]:
             hook.remove()
         for module, flag in zip(modules, fused, strict=True):
             if flag is not None:
-                module.fused_attn = flag  # type: ignore[assignment]
+                module.fused_attn = flag
 
 
 def _no_attention(net: nn.Module | None) -> S4miError:

@@ -127,11 +127,18 @@ def find_layer(method: Classifier, image_size: int) -> MapLayer:
     )
     if len(shape) == 4:
         layout: Literal["NCHW", "NHWC"] = "NHWC" if getattr(net, "output_fmt", "NCHW") == "NHWC" else "NCHW"
-        sides = slice(1, 3) if layout == "NHWC" else slice(2, 4)
-        layer, positions = MapLayer(net, name, layout), math.prod(shape[sides])
-        finer = [stage for stage in _stages(net) if math.prod(shapes.get(stage, ())[sides] or (0,)) >= MIN_POSITIONS]
+        rows = 1 if layout == "NHWC" else 2
+        layer, positions = MapLayer(net, name, layout), math.prod(shape[rows : rows + 2])
+        finer = [
+            stage
+            for stage in _stages(net)
+            if stage in shapes and math.prod(shapes[stage][rows : rows + 2]) >= MIN_POSITIONS
+        ]
         if positions < MIN_POSITIONS and finer:
-            layer, positions = MapLayer(net, finer[-1], layout, finer=True), math.prod(shapes[finer[-1]][sides])
+            layer, positions = (
+                MapLayer(net, finer[-1], layout, finer=True),
+                math.prod(shapes[finer[-1]][rows : rows + 2]),
+            )
     else:
         layer, positions = _token_layer(net, shape)
     if positions < 2:

@@ -25,8 +25,8 @@ def edit_labels(found: FoundDataset, rename: Mapping[str, str], drop: Collection
     asked = ClassEdits(dict(rename), tuple(drop))
     if any(row.mask is not None for row in found.rows):
         rename = {old: new for old, new in rename.items() if old in found.classes}
-        known = {rename.get(name, name) for name in found.classes}
-        drop = [name for name in drop if name in known]
+        renamed_classes = {rename.get(name, name) for name in found.classes}
+        drop = [name for name in drop if name in renamed_classes]
     renamed = tuple(dict.fromkeys(rename.get(name, name) for name in found.classes))
     for option, names, known in (("--rename", rename, found.classes), ("--drop-class", drop, renamed)):
         if unknown := next((name for name in names if name not in known), None):
