@@ -221,9 +221,10 @@ def lines() -> Iterator[Line]:
 
 SEEDS: dict[str, Draw] = {
     "normal": lambda rng, n: np.clip(rng.normal(0.8, 0.03, n), 0, 1),
-    "skewed, Beta(6, 2)": SCORES["Beta(6, 2)"],
+    "skewed, Beta(50, 12)": lambda rng, n: rng.beta(50, 12, n),
 }
 UNPROMISED: dict[str, Draw] = {
+    "far apart and skewed, Beta(6, 2)": SCORES["Beta(6, 2)"],
     "close to 1, Beta(40, 2)": lambda rng, n: rng.beta(40, 2, n),
     "one training in ten fails": SCORES["0.90 ± 0.03, 10 % misses"],
 }

@@ -56,7 +56,7 @@ def test_a_plan_is_a_tree_of_every_run_once_with_its_id(s4mi: Command, study: Pa
     done = s4mi("study", "plan", study)
     assert done.returncode == 0, done.stderr
     *lines, total = done.stdout.splitlines()
-    assert lines == [
+    assert lines[:6] == [
         f"{branch}{name}  {hashes[name]}"
         for branch, name in (
             ("", "pretraining/simclr-seed0"),
@@ -67,6 +67,12 @@ def test_a_plan_is_a_tree_of_every_run_once_with_its_id(s4mi: Command, study: Pa
             ("", "runs/transfer-from-scratch-tiny_resnet-100pct-seed1"),
         )
     ]
+    assert lines[6] == "synthetic-lesions, multi-class classification:"
+    assert lines[7].startswith("  2 techniques, 1 amount of labels, 2 seeds; about ")
+    assert any(
+        line.startswith("  smallest difference told at 80 % power, 1 test together: macro F1 ") for line in lines
+    )
+    assert any(line.startswith("  labels needed: cannot be told beyond what is tested") for line in lines)
     assert total == "6 runs, 2 without labels"
     assert s4mi("study", "plan", study, "seeds=[0]").stdout.splitlines()[-1] == "3 runs, 1 without labels"
 

@@ -33,7 +33,7 @@ def plan(
 ) -> None:
     """Print the runs of a study as a tree, with their status, and check their settings.
 
-    Below them stands what the plan can tell: the smallest difference of two techniques at 80 % power, whether labels
+    Then follows what the plan can tell: the smallest difference of two techniques at 80 % power, whether labels
     needed can be told, and what more seeds would tell and cost. Remaining time is training time, estimated from
     finished runs of the same kind, one run after the other.
     """
@@ -54,13 +54,13 @@ def plan(
     status = study_status(runs, out, budget=study.seconds)
     for line in tree_lines(status.runs):
         typer.echo(line)
+    for line in questions(status, out):
+        typer.echo(line)
     typer.echo(total_line(status.runs))
     for name in unneeded(study):
         typer.echo(f"pretraining {name!r}: not needed by any arm, will not be run")
     if study.budget is not None:
         typer.echo(budget_line(status, study.budget))
-    for line in questions(status, out):
-        typer.echo(line)
     if status.version_note is not None:
         typer.echo(status.version_note, err=True)
     if out is not None and (note := older_defaults(out)):

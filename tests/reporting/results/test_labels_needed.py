@@ -99,7 +99,7 @@ def test_a_refusal_has_its_reason_and_its_cure(
     assert refused.cure == cure
     if seeds < 3:
         assert told.best is None
-        assert told.sentence.startswith("Labels needed to reach the best mean")
+        assert told.sentence.startswith("Labels needed to reach the best mean (macro F1 0.")
         assert told.sentence.endswith(f"{cure}.")
 
 

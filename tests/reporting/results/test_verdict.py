@@ -103,7 +103,7 @@ def study(few: list[float], full: list[float]) -> list[RunRecord]:
 def test_labels_that_are_saved_are_told_with_their_interval() -> None:
     needed = say(*study([0.75, 0.751, 0.752], [0.80, 0.81, 0.82]))[2]
     assert "cross teaching · resnet10 reaches full supervision (100 % of the labels) at ≤ 48 of 480 labels" in needed
-    assert "95 % interval ≤ 48, n = 3 seeds; labels saved: 90 %" in needed
+    assert "95 % interval ≤ 48, n = 3 seeds, few seeds; labels saved: 90 %" in needed
 
 
 def test_what_never_reaches_is_said_not_to() -> None:
@@ -115,7 +115,7 @@ def test_one_seed_says_nothing_of_labels_needed() -> None:
         record(0.7, method="dedl", task="segmentation", fraction=100.0),
         record(0.9, method="cross_teaching", task="segmentation"),
     ]
-    assert "not estimable (1 seed; needs ≥ 2)" in say(*runs)[2]
+    assert "not estimable (1 seed; needs ≥ 3)" in say(*runs)[2]
 
 
 def test_who_does_not_beat_the_majority_baseline_is_named_so() -> None:

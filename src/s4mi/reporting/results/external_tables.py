@@ -15,6 +15,10 @@ LIKELIHOOD = Metric("nll", "NLL", bounded=False, higher_is_better=False)
 Value = Callable[[RunRecord], float | None]
 
 
+DROP = 2
+"""Position of the difference among the values of a row."""
+
+
 def external_names(comparison: Comparison) -> tuple[str, ...]:
     """Names of the external test sets that any run was scored on, in the order of the settings."""
     return tuple(dict.fromkeys(name for record in comparison.records for name in record.external))
@@ -41,7 +45,11 @@ def external_table(comparison: Comparison, metric: Metric, name: str) -> Table:
             (lambda record: _likelihood(record.calibration), LIKELIHOOD),
             (lambda record: _likelihood(record.external[name].calibration), LIKELIHOOD),
         ]
-        cells = [_cell(scored, value, of, missing=len(records) - len(scored)) for value, of in values]
+        missing = len(records) - len(scored)
+        cells = [
+            _cell(scored, value, of, of.difference_limits if n == DROP else of.limits, missing=missing)
+            for n, (value, of) in enumerate(values)
+        ]
         rows.append(table_row(technique_cell(technique), column.title, *cells))
     return Table(
         title=f"External test set {name}",
@@ -71,8 +79,11 @@ def _caption(results: Sequence[ExternalTest]) -> str:
     ])  # fmt: skip
 
 
-def _cell(records: Sequence[RunRecord], value: Value, metric: Metric, *, missing: int) -> Cell:
-    return MeanScore.of(interval_over(records, value), len(records) + missing, metric).cell
+def _cell(
+    records: Sequence[RunRecord], value: Value, metric: Metric, limits: tuple[float, float], *, missing: int
+) -> Cell:
+    interval = interval_over(records, value, limits=limits)
+    return MeanScore.of(interval, len(records) + missing, metric, limits=limits).cell
 
 
 def _external_score(record: RunRecord, metric: Metric, name: str) -> float | None:

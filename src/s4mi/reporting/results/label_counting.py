@@ -50,7 +50,7 @@ def label_table(comparison: Comparison, metric: Metric) -> Table:
         labels = [record.labels for record in records]
         chosen, last = (
             MeanScore.of(
-                interval_over(records, partial(value, metric=metric)), len(records), metric
+                interval_over(records, partial(value, metric=metric), limits=metric.limits), len(records), metric
             ).cell
             for value in (score_of, last_score)
         )  # fmt: skip

@@ -51,7 +51,7 @@ def cure_of(curve: LabelCurveOf, needed: Needed | None, fractions: Sequence[floa
         return f"add {seeds_setting(seeds, max(FEW_SEEDS, 2 * len(seeds) if needed.refusal == 'falls' else 0))}"
     if needed.refusal == "wide":
         if curve.from_patients > _MOSTLY:
-            return "test on more patients (split.test, or resample: test): they, not seeds, make it wide"
+            return "test on more patients, as split.ratios=[0.6,0.1,0.3] does: they, not seeds, make it wide"
         if len(seeds) >= MOST_SEEDS:
             return f"add {fractions_setting(_between(fractions))}"
         return f"add {seeds_setting(seeds, max(FEW_SEEDS, 2 * len(seeds)))}"

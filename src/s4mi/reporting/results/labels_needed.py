@@ -115,7 +115,9 @@ class LabelAnswers:
             return "Labels needed: not estimable, nothing was tested with labels."
         closest = min(self.answers, key=_promise)
         cure = f"; {closest.cure}" if closest.cure else ""
-        return f"Labels needed to reach {closest.target.title}: not told for any technique; {closest.sentence}{cure}."
+        why = f"{closest.technique.label}: {closest.reason}"
+        title = f"{self.noun.capitalize()} needed to reach {closest.target.title}"
+        return f"{title} are not told for any technique ({why}){cure}."
 
     def gain(self, technique: Technique) -> LabelGain | None:
         """What more labels brought to a technique."""
@@ -184,7 +186,7 @@ def _targets(
         if found:
             score, technique, fraction = max(found, key=lambda one: one[0])
             reference, score = (technique, fraction), sign * score
-            targets.append(LabelTarget("best", score, f"the best mean reached ({name} {score:.{digits}f})", technique))
+            targets.append(LabelTarget("best", score, f"the best mean ({name} {score:.{digits}f})", technique))
     if targets and metric.bounded:
         first = targets[0]
         score = first.score - sign_of(metric) * POINT

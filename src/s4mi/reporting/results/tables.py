@@ -49,10 +49,17 @@ class MeanScore:
 
     @classmethod
     def of(
-        cls, interval: Interval | None, runs: int, metric: Metric, *, best: bool = False, seeds: tuple[int, ...] = ()
+        cls,
+        interval: Interval | None,
+        runs: int,
+        metric: Metric,
+        *,
+        best: bool = False,
+        seeds: tuple[int, ...] = (),
+        limits: tuple[float, float] | None = None,
     ) -> "MeanScore":
-        """Rounded as `metric` is printed, and within its range."""
-        interval = None if interval is None else interval.within(*metric.limits)
+        """Rounded as `metric` is printed, and within its range, or within `limits`."""
+        interval = None if interval is None else interval.within(*(limits or metric.limits))
         return cls(interval, runs, digits=metric.digits, best=best, bounded=metric.bounded, seeds=seeds)
 
     @property
