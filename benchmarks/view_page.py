@@ -133,10 +133,10 @@ def measure_large(data: Path) -> None:
 
 
 def measure_masks(data: Path, masks: int) -> None:
-    """Memory of the tab over many corrected masks."""
+    """Memory of the tab over many corrected masks; locators, as handles of elements would keep what is measured."""
     with serving(data) as server, opened(server) as page:
         page.goto(f"{server.address}#/image/0")
-        page.wait_for_selector(".stage[data-mask=ready]")
+        page.locator(".stage[data-mask=ready]").wait_for()
         page.keyboard.press("b")
         before, resident = tab_memory(page), renderer_memory(page)
         for n in range(masks):
@@ -147,8 +147,8 @@ def measure_masks(data: Path, masks: int) -> None:
             page.mouse.move(box["x"] + 420, box["y"] + 300)
             page.mouse.up()
             page.keyboard.press("n")
-            page.wait_for_selector(f"h1:has-text('copy_{n + 1:06d}')")
-            page.wait_for_selector(".stage[data-mask=ready]")
+            page.locator(f"h1:has-text('copy_{n + 1:06d}')").wait_for()
+            page.locator(".stage[data-mask=ready]").wait_for()
         saved = page.request.get(f"{server.address}api/changes").json()["counts"]["masks"]
         say(f"heap of the tab before and after {saved} corrected masks", before, f"MiB, {tab_memory(page):.0f} MiB")
         say("its process before and after", resident, f"MiB, {renderer_memory(page):.0f} MiB")

@@ -1,6 +1,6 @@
 /** The picture under the masks: a small one at once, then the full one, or tiles where the page is large. */
 
-import { query } from "../api/client";
+import { query, request } from "../api/client";
 import type { ImageDetails } from "../api/types";
 import { release } from "./canvases";
 import type { View } from "./view";
@@ -19,10 +19,11 @@ export class Picture {
   /** Settles when something of the image can be seen. */
   readonly ready: Promise<void>;
   private readonly context = this.canvas.getContext("2d", { alpha: true })!;
-  private first: HTMLImageElement | null = null;
-  private full: HTMLImageElement | null = null;
+  private first: ImageBitmap | null = null;
+  private full: ImageBitmap | null = null;
   private fullAsked = false;
-  private readonly tiles = new Map<string, HTMLImageElement>();
+  /** Null while a tile is on its way. */
+  private readonly tiles = new Map<string, ImageBitmap | null>();
   private round = 0;
 
   constructor(
@@ -42,12 +43,17 @@ export class Picture {
     await this.load();
   }
 
-  /** Forgets the pixels. */
+  /** Gives the pixels back at once; those of image elements would stay in the browser's caches. */
   close(): void {
     this.round++;
     release(this.canvas);
-    for (const picture of [this.first, this.full, ...this.tiles.values()]) picture?.removeAttribute("src");
+    this.forget();
+  }
+
+  private forget(): void {
+    for (const picture of [this.first, this.full, ...this.tiles.values()]) picture?.close();
     this.first = this.full = null;
+    this.fullAsked = false;
     this.tiles.clear();
   }
 
@@ -59,7 +65,7 @@ export class Picture {
     const picture = this.full ?? this.first;
     if (picture === null || canvas.width === 0) return; // tiles wait, so that something is seen soon
     context.drawImage(picture, view.x, view.y, this.image.width * view.zoom, this.image.height * view.zoom);
-    const resolved = picture.naturalWidth / this.image.width;
+    const resolved = picture.width / this.image.width;
     if (view.zoom <= resolved * 1.1 || resolved >= 1) return;
     if (this.image.large) this.drawTiles();
     else this.askFull();
@@ -77,11 +83,12 @@ export class Picture {
   private async load(): Promise<void> {
     const round = ++this.round;
     const loaded = await loadImage(this.address("picture", { size: this.small ? "full" : String(FIRST) }));
-    if (round !== this.round) return;
+    if (round !== this.round) {
+      loaded.close();
+      return;
+    }
+    this.forget();
     this.first = loaded;
-    this.full = null;
-    this.fullAsked = false;
-    this.tiles.clear();
     this.redraw();
   }
 
@@ -91,7 +98,10 @@ export class Picture {
     const round = this.round;
     loadImage(this.address("picture", { size: "full" }))
       .then((loaded) => {
-        if (round !== this.round) return;
+        if (round !== this.round) {
+          loaded.close();
+          return;
+        }
         this.full = loaded;
         this.redraw();
       })
@@ -111,29 +121,41 @@ export class Picture {
         this.drawTile(level, x, y, span);
       }
     }
-    while (this.tiles.size > KEPT_TILES) this.tiles.delete(this.tiles.keys().next().value!);
+    for (const [key, tile] of this.tiles) {
+      if (this.tiles.size <= KEPT_TILES) break;
+      tile?.close();
+      this.tiles.delete(key);
+    }
   }
 
   private drawTile(level: number, x: number, y: number, span: number): void {
     const key = `tiles/${level}/${x}/${y}`;
-    let tile = this.tiles.get(key);
-    if (tile === undefined) {
-      tile = new Image();
-      tile.src = this.address(key, {});
-      tile.decode().then(this.redraw, () => this.tiles.delete(key));
-    } else this.tiles.delete(key);
+    const tile = this.tiles.get(key);
+    if (tile === undefined) void this.fetchTile(key);
+    if (tile === undefined || tile === null) return;
+    this.tiles.delete(key);
     this.tiles.set(key, tile); // last in the order: used most recently
-    if (!tile.complete || tile.naturalWidth === 0) return;
     const w = Math.min(span, this.image.width - x * span);
     const h = Math.min(span, this.image.height - y * span);
     const at = this.view.toScreen({ x: x * span, y: y * span });
     this.context.drawImage(tile, at.x, at.y, w * this.view.zoom, h * this.view.zoom);
   }
+
+  private async fetchTile(key: string): Promise<void> {
+    const round = this.round;
+    this.tiles.set(key, null);
+    try {
+      const tile = await loadImage(this.address(key, {}));
+      if (round === this.round && this.tiles.has(key)) this.tiles.set(key, tile);
+      else tile.close();
+      this.redraw();
+    } catch {
+      if (round === this.round) this.tiles.delete(key);
+    }
+  }
 }
 
-async function loadImage(address: string): Promise<HTMLImageElement> {
-  const image = new Image();
-  image.src = address;
-  await image.decode();
-  return image;
+async function loadImage(address: string): Promise<ImageBitmap> {
+  const response = await request(address);
+  return createImageBitmap(await response.blob());
 }
