@@ -81,3 +81,11 @@ def test_several_unknown_values_are_listed_and_jpeg_gets_a_hint(tmp_path: Path) 
     ) as caught:
         read_mask(tmp_path / "a.jpg", {0: "background", 255: "lesion"})
     assert "dataset.yaml" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values", [{0: "background", 7: "x", 255: "ignore"}, {"#000000": "background", "#ff0000": "x", "#ffffff": "ignore"}]
+)
+def test_ignored_pixels_are_encoded_and_read_again(values: dict) -> None:
+    classes = np.array([[0, 1, IGNORE], [IGNORE, 0, 1]], dtype=np.uint8)
+    assert np.array_equal(decode_mask(Frame(encode_mask(classes, values)), values), classes)

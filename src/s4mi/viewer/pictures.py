@@ -260,7 +260,9 @@ def levels_of(size: tuple[int, int]) -> int:
 def halved(pixels: Pixels) -> Pixels:
     """Halve (H, W, 3) by the mean of four pixels, with sides rounded up and the last row or column repeated."""
     height, width = pixels.shape[:2]
-    even = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    even = pixels
+    if height % 2 or width % 2:
+        even = np.asarray(cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), dtype=np.uint8)
     size = (even.shape[1] // 2, even.shape[0] // 2)
     return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
