@@ -21,7 +21,7 @@ VOLATILE = {
 TEXT = (".csv", ".json", ".jsonl", ".yaml", ".md", ".html", ".svg")
 UNCOMPARED = (".pt", ".pt2", ".onnx", ".html", ".md", ".sqlite", ".svg", ".log", ".tex")
 """Files that hold times or random identifiers: only their presence is compared."""
-TIMES = re.compile(r"(seconds|images_per_second)[^,]*")
+UNCOMPARED_NAMES = ("events.jsonl", "metrics.csv", "info.json", ".pseudonym_key", ".import.jsonl")
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,18 @@ def look(here: Path, outputs: tuple[str, ...]) -> Left:
 def _digest(path: Path, here: Path) -> str:
     if path.parent.name == "sheets":  # named by the hash of runs, which hold times
         return "present"
-    if path.suffix in UNCOMPARED or path.name in ("events.jsonl", "metrics.csv", "info.json", ".pseudonym_key"):
+    if path.suffix in UNCOMPARED or path.name in (
+        "events.jsonl",
+        "metrics.csv",
+        "info.json",
+        ".pseudonym_key",
+        ".import.jsonl",
+    ):
         return "present"
     contents = path.read_bytes().replace(str(here).encode(), b"HERE")
     if path.suffix in (".json", ".jsonl"):
         documents = contents.splitlines() if path.suffix == ".jsonl" else [contents]
         contents = json.dumps([_settled(json.loads(one)) for one in documents], sort_keys=True).encode()
-        if path.name == ".import.jsonl":
-            return "present"
     return hashlib.blake2b(contents, digest_size=8).hexdigest()
 
 

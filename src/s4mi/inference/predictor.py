@@ -192,7 +192,7 @@ class Predictor:
                     for model, band in zip(self.models, bands, strict=True)
                 ]
                 mean = predictions[0] if len(predictions) == 1 else np.mean(predictions, axis=0, dtype=np.float32)
-                yield BandOfPage(bands[0].top, mean)
+                yield BandOfPage(bands[0].top, np.asarray(mean, dtype=np.float32))
 
         return decided(averaged(), size)
 

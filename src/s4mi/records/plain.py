@@ -68,7 +68,7 @@ class _Loader(yaml.SafeLoader):
         self._sizes: dict[int, int] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in self._open:
                 raise PlainError(f"{event.anchor!r} contains itself", event.start_mark.line + 1)
@@ -76,7 +76,7 @@ class _Loader(yaml.SafeLoader):
         if len(self._open) >= DEPTH:
             raise PlainError(f"nested more than {DEPTH} levels deep", event.start_mark.line + 1)
         self._open.append(getattr(event, "anchor", None))
-        node = super().compose_node(parent, index)
+        node: Any = super().compose_node(parent, index)
         self._open.pop()
         if isinstance(node, yaml.MappingNode):
             inner = [part for pair in node.value for part in pair]
