@@ -113,13 +113,7 @@ def look(here: Path, outputs: tuple[str, ...]) -> Left:
 def _digest(path: Path, here: Path) -> str:
     if path.parent.name == "sheets":  # named by the hash of runs, which hold times
         return "present"
-    if path.suffix in UNCOMPARED or path.name in (
-        "events.jsonl",
-        "metrics.csv",
-        "info.json",
-        ".pseudonym_key",
-        ".import.jsonl",
-    ):
+    if path.suffix in UNCOMPARED or path.name in UNCOMPARED_NAMES:
         return "present"
     contents = path.read_bytes().replace(str(here).encode(), b"HERE")
     if path.suffix in (".json", ".jsonl"):

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.manifest import MANIFEST_NAME, Row, read_manifest, write_dataset
+from s4mi.data.sources import resume
 from s4mi.data.sources.compose_masks import ComposeJob, compose_masks
 from s4mi.data.sources.conversion import describe_conversion
 from s4mi.data.sources.copy_files import copy_all, copy_targets, relative_path
@@ -27,7 +28,6 @@ from s4mi.data.sources.mask_naming import name_mask_values, propose_threshold, s
 from s4mi.data.sources.pseudonyms import pseudonym_key
 from s4mi.data.sources.referenced import shared_stretch_finding, verify_images
 from s4mi.data.sources.refuse import refuse_errors, skip_missing_files
-from s4mi.data.sources.resume import NAME as JOURNAL_NAME
 from s4mi.data.sources.resume import ImportJournal
 from s4mi.data.sources.types import DatasetNaming, FoundDataset, ProgressCallback
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, MaskKey
@@ -259,9 +259,8 @@ def _check_destination(found: FoundDataset, destination: Path, *, force: bool) -
     if any(destination.is_relative_to(folder) for folder in folders):
         raise S4miError(f"{destination}: inside the source, which is never modified; choose a folder outside with -o")
     existing = [name for name in (SPEC_NAME, MANIFEST_NAME) if (destination / name).exists()]
-    if existing == [MANIFEST_NAME] and (destination / JOURNAL_NAME).exists():
-        return  # a killed import, which goes on
-    if existing and not force:
+    unfinished = existing == [MANIFEST_NAME] and (destination / resume.NAME).exists()  # a killed import, which goes on
+    if existing and not force and not unfinished:
         raise S4miError(f"{destination}: contains a {existing[0]}; choose another folder, or replace it with --force")
     if (version := newest_version(destination)) > 1:
         raise S4miError(
