@@ -281,8 +281,8 @@ def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask) -> TaskS
         per_patient=patient_table(patients, subject=comparison.title) if patients else None,
         worst_patients=tuple(worst_patient_tables(patients, subject=comparison.title)) if patients else (),
         costs=counted_once(cost_table(comparison, metric)),
-        label_counts=label_table(comparison, metric),
-        external=external_tables(comparison, metric),
+        label_counts=counted_once(label_table(comparison, metric)),
+        external=tuple(map(counted_once, external_tables(comparison, metric))),
     )
 
 

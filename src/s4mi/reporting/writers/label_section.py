@@ -49,15 +49,18 @@ class LabelsSection:
     @property
     def table(self) -> Table | None:
         """A row per target and technique; None where nothing was tested with labels."""
-        table = answers_table(self.answers, subject=self.comparison.title)
-        if table is None:
-            return None
-        return replace(table, caption=f"{table.caption} {counting(self.comparison.records)}".strip())
+        return self._counted(answers_table(self.answers, subject=self.comparison.title))
 
     @property
     def gains(self) -> Table | None:
         """What more labels brought to each technique, and would bring."""
-        return gains_table_of(self.answers, subject=self.comparison.title)
+        return self._counted(gains_table_of(self.answers, subject=self.comparison.title))
+
+    def _counted(self, table: Table | None) -> Table | None:
+        """The table with a sentence on which labels count."""
+        if table is None:
+            return None
+        return replace(table, caption=f"{table.caption} {counting(self.comparison.records)}".strip())
 
 
 def labels_section(
