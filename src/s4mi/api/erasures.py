@@ -37,7 +37,7 @@ def erase(
         S4miError: there is no such patient or folder.
     """
     with quiet():
-        from s4mi.config.sections import default_cache
+        from s4mi.data.loading.default_cache import default_cache
         from s4mi.recipes.erase import erase_patient
 
         folders = as_paths(runs) if runs else []

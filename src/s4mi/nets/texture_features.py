@@ -71,10 +71,12 @@ def oriented_gradients(grey: NDArray[np.uint8]) -> dict[str, Floats]:
 
 def granulometry(grey: NDArray[np.uint8]) -> dict[str, Floats]:
     """Grey values that openings (bright grains) and closings (dark grains) by discs of each size remove."""
+    from skimage.morphology import disk
+
     bright, dark = [], []
     opened = closed = float(grey.mean())
     for radius in RADII:
-        disc = skimage.morphology.disk(radius)
+        disc = disk(radius)
         smaller = float(cv2.morphologyEx(grey, cv2.MORPH_OPEN, disc).mean())
         greater = float(cv2.morphologyEx(grey, cv2.MORPH_CLOSE, disc).mean())
         bright.append((opened - smaller) / 255)

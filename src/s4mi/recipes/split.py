@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from s4mi.config.sections import default_cache
 from s4mi.data.formats.frame import ImageError
+from s4mi.data.loading.default_cache import default_cache
 from s4mi.data.loading.thumbnail_store import dataset_thumbnails
 from s4mi.data.manifest import Manifest
 from s4mi.data.masks import foreground_share, read_mask

@@ -69,12 +69,13 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in self._open:
-                raise PlainError(f"{event.anchor!r} contains itself", event.start_mark.line + 1)
+                raise PlainError(f"{event.anchor!r} contains itself", line)
             return super().compose_node(parent, index)
         if len(self._open) >= DEPTH:
-            raise PlainError(f"nested more than {DEPTH} levels deep", event.start_mark.line + 1)
+            raise PlainError(f"nested more than {DEPTH} levels deep", line)
         self._open.append(getattr(event, "anchor", None))
         node: Any = super().compose_node(parent, index)
         self._open.pop()

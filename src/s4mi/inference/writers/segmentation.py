@@ -91,8 +91,10 @@ class MaskWriter:
         rows: list[Cells] = []
         masks = []
         for frame_id, probabilities in zip(image.ids, predictions, strict=True):
-            large = isinstance(probabilities, LargePage)
-            masks.append(probabilities.classes if large else classes_of(probabilities))
+            if isinstance(probabilities, LargePage):
+                masks.append(probabilities.classes)
+            else:
+                masks.append(classes_of(probabilities))
             rows += self._measure(frame_id, masks[-1], probabilities, decoded.spacing)
         if self._overlay:
             for path, frame, mask in zip(self._overlay_paths(image), decoded.frames, masks, strict=True):
