@@ -75,7 +75,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "simulate": ("simulate", "cls.yaml", "-o", "simulated", "--help"),
     "demo": ("demo", "--help"),
 }
-ASKED = frozenset({"labelstudio push", "labelstudio pull"})
+ASKED = frozenset({"labelstudio push", "labelstudio pull", "view"})
 """Commands whose purpose is a server, which their arguments name."""
 SAME_CODE = {
     "data import pairs": "data import folder", "data import nnunet": "data import folder",

@@ -384,5 +384,6 @@ def test_without_the_extra_there_is_one_line(
 
 
 def test_facts_survive_their_file(made: Made) -> None:
-    facts = load_exported(made.model("segmentation")).metadata
-    assert read_metadata(facts.model_dump_json(), Path("x")) == facts
+    model = made.model("segmentation")
+    facts = load_exported(model).metadata
+    assert read_metadata(facts.model_dump_json(), model) == facts

@@ -57,6 +57,7 @@ def test_a_run_leaves_everything_it_promises(finished: Path) -> None:
         "config.yaml",
         "dataset.yaml",
         "split.json",
+        "training_features.npz",
         "training_images.json",
         "data.json",
         "metrics.jsonl",

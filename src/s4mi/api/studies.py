@@ -14,7 +14,6 @@ from s4mi.api.runs import Run
 from s4mi.api.show import Figure, heading, note, table
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
-from s4mi.records.plain import load_json
 from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
@@ -226,6 +225,8 @@ class Study(os.PathLike[str]):
 
         path = self.path / STUDY_NAME
         try:
+            from s4mi.records.plain import load_json
+
             return list(load_json(path.read_text(encoding="utf-8"))["runs"])
         except FileNotFoundError:
             return [str(run.relative_to(self.path)) for run, _ in run_folders(self.path)]

@@ -206,6 +206,8 @@ def _distinct(codes: NDArray[Any]) -> tuple[MaskKey, ...]:
 
 def _codes(values: NDArray[Any]) -> NDArray[Any]:
     """Return (H, W) uint8 numbers, or (H, W) uint32 colours 0xrrggbb if any pixel is not grey."""
+    if not values.size:
+        raise ImageError("bad-mask", "has no pixels; re-export the mask")
     if values.dtype != np.bool_ and not (
         np.issubdtype(values.dtype, np.number) and values.min() >= 0 and values.max() <= 255 and not (values % 1).any()
     ):
