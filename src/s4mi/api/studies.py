@@ -221,12 +221,11 @@ class Study(os.PathLike[str]):
     @property
     def _names(self) -> list[str]:
         """The runs that the study plans or, of any other folder, those that are there; folders below its own."""
+        from s4mi.records.plain import load_json
         from s4mi.reporting.results.runs import run_folders
 
         path = self.path / STUDY_NAME
         try:
-            from s4mi.records.plain import load_json
-
             return list(load_json(path.read_text(encoding="utf-8"))["runs"])
         except FileNotFoundError:
             return [str(run.relative_to(self.path)) for run, _ in run_folders(self.path)]

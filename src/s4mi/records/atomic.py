@@ -160,11 +160,7 @@ def _alive(pid: int) -> bool:
     except (OSError, OverflowError):
         return True
     try:  # a killed process stays a zombie until its parent, or the first process of the machine, asks for its status
-        return (
-            not Path(f"/proc/{pid}/stat")
-            .read_text(encoding="utf-8", errors="replace")
-            .rpartition(")")[2]
-            .startswith(" Z")
-        )
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return not status.rpartition(")")[2].startswith(" Z")
     except OSError:
         return True

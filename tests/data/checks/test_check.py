@@ -345,9 +345,8 @@ def test_real_folders_are_recognised_and_sound(
     }
     known = {
         "fundus": {"668_left.jpg", "668_right.jpg"},  # patient 398 under another number
-        "nuclei": {
-            "cb4df20a83b2f38b394c67f1d9d4aef29f9794d5345da3576318374ec3a11490.png"
-        },  # the next plane of an embryo
+        # Two neighbouring planes of one embryo.
+        "nuclei": {"cb4df20a83b2f38b394c67f1d9d4aef29f9794d5345da3576318374ec3a11490.png"},
     }
     assert same == known.get(name, set())
     assert report.summary is not None

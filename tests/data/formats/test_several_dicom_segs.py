@@ -102,9 +102,8 @@ def test_silent_a_pixel_of_two_classes_is_refused_with_its_place(tmp_path: Path)
     message = str(caught.value)
     assert "masks of frame 0 of '" in message
     # Images are read side by side; which of the two is named is not fixed.
-    assert re.search(
-        r"'b\.dcm' has 'tumour' at row \d, column 8, where 'a\.dcm' has 'liver' \(1 such pixels\)", message
-    )
+    where = r"'b\.dcm' has 'tumour' at row \d, column 8, where 'a\.dcm' has 'liver' \(1 such pixels\)"
+    assert re.search(where, message)
     assert "\n" not in message
     masks, classes = imported(tmp_path / "in", foreground="any", mask_rule=MaskRule(nonzero=True))
     assert classes == ("background", "any")
