@@ -1,6 +1,5 @@
 """The report as a browser shows it, on a desk and on a phone: nothing is cut, cards come first, the rest is folded."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,19 +19,6 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5f64540"
     "0000000049454e44ae426082"
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium without a window."""
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("Chromium is not installed")
-    with api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +42,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=WIDTHS)
-def page(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Any]:
-    opened = browser.new_page(viewport={"width": WIDTHS[request.param], "height": 850})
+def page(request: pytest.FixtureRequest, chromium: Any, report: Path) -> Iterator[Any]:
+    opened = chromium.new_page(viewport={"width": WIDTHS[request.param], "height": 850})
     opened.goto(report.as_uri())
     yield opened
     opened.close()
@@ -110,16 +96,16 @@ def test_no_table_is_cut_without_a_sign(page: Any) -> None:
         assert tops == sorted(set(tops)), "one below the other"
 
 
-def test_cards_fill_a_wide_window(browser: Any, report: Path) -> None:
-    page = browser.new_page(viewport={"width": 1280, "height": 850})
+def test_cards_fill_a_wide_window(chromium: Any, report: Path) -> None:
+    page = chromium.new_page(viewport={"width": 1280, "height": 850})
     page.goto(report.as_uri())
     boxes = [card.bounding_box() for card in page.locator("article.card").all()]
     assert max(box["x"] + box["width"] for box in boxes) > 1280 - 64
     page.close()
 
 
-def test_printing_unfolds_the_sections(browser: Any, report: Path) -> None:
-    page = browser.new_page()
+def test_printing_unfolds_the_sections(chromium: Any, report: Path) -> None:
+    page = chromium.new_page()
     page.goto(report.as_uri())
     table = page.locator("table").first
     heights = [page.evaluate("document.documentElement.scrollHeight")]
