@@ -14,6 +14,7 @@ from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
 from s4mi.records import TaskKind
 from s4mi.reporting.results.card_labels import labels_sentence
+from s4mi.reporting.results.few import few_words
 from s4mi.reporting.results.findings import Findings, Ranking, majority_caveat
 from s4mi.reporting.results.label_efficiency import FULL
 from s4mi.reporting.results.runs import ReportRun
@@ -167,9 +168,16 @@ def _facts(findings: Findings) -> str:
     count = (
         "1 seed per score, so no intervals"
         if seeds == "1"
-        else f"{seeds} seeds per score; intervals: 95 %, over {over}"
+        else f"{seeds} seeds per score; intervals: 95 %, over {over}{_widened(findings)}"
     )
     return f"{count}; {test} test images per seed; {plural(len(records), 'run')}"
+
+
+def _widened(findings: Findings) -> str:
+    """`, widened (few seeds)`, where any score of the table rests on few seeds or patients."""
+    words = dict.fromkeys(few_words(score.interval) for row in findings.table.rows for score in row.cells)
+    few = " and ".join(sorted(filter(None, words), reverse=True))
+    return f", widened ({few})" if few else ""
 
 
 def _alarm(findings: Findings) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
 from s4mi.reporting.results.comparison import Comparison, Technique
+from s4mi.reporting.results.few import and_few
 from s4mi.reporting.results.label_efficiency import (
     FULL,
     FullSupervision,
@@ -140,9 +141,10 @@ def rank(table: ResultTable, column: int) -> Ranking | None:
 
 
 def score_text(findings: Findings, interval: Interval) -> str:
-    """`IoU 0.712 ± 0.034 (n = 3 seeds)`."""
+    """`IoU 0.712 ± 0.034 (n = 3 seeds)`, or `(n = 3 seeds, few patients)`."""
     score = MeanScore.of(interval, interval.n, findings.table.metric)
-    return f"{findings.table.metric.label} {score.value} (n = {plural(interval.n, 'seed')})"
+    n = and_few(f"n = {plural(interval.n, 'seed')}", interval)
+    return f"{findings.table.metric.label} {score.value} ({n})"
 
 
 def majority_caveat(ranking: Ranking) -> str:

@@ -18,6 +18,7 @@ from s4mi.maths.label_forecast import Needed
 from s4mi.maths.learning_curve import FURTHEST
 from s4mi.records import TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique
+from s4mi.reporting.results.few import FEW_SEEDS as FEW_WORDS
 from s4mi.reporting.results.label_cures import cure_of, reason_of
 from s4mi.reporting.results.label_curves import Cell, LabelCurveOf, cell_of, label_curve_of, sign_of
 from s4mi.reporting.results.label_efficiency import full_supervision
@@ -223,7 +224,7 @@ def _answer(
     start = _whole(curve.cells[0].labels)
     count = f"at most {start} {noun}, the fewest tested" if labels <= start else f"{labels} {noun}"
     span = _span(low, high, most, start=start)
-    caution = f", few seeds, n = {curve.forecast.seeds}" if few else ""
+    caution = f", {FEW_WORDS}, n = {curve.forecast.seeds}" if few else ""
     sentence = f"to reach {target.title} {name} needs {count} (95 % {span}{caution})"
     if needed.extrapolated:
         sentence += f", extrapolated from {start}–{most}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique, compare
+from s4mi.reporting.results.few import and_few, few_details, few_explained
 from s4mi.reporting.results.patient_effects import Influences, crossed_score, influences_of
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, metrics_of, percent, spread
@@ -78,14 +79,14 @@ class MeanScore:
 
     @property
     def text(self) -> str:
-        """`0.612 ± 0.034 (n = 3)`."""
-        return f"{self.value} ({self.count})"
+        """`0.612 ± 0.034 (n = 3)`, or `(n = 3, few seeds)`."""
+        return f"{self.value} ({and_few(self.count, self.interval)})"
 
     @property
     def cell(self) -> Cell:
         """As a cell of a table, bold where it is the best."""
         value = "" if self.interval is None else self.value
-        return Cell(value, details=(self.count,), emphasis=BEST if self.best else "")
+        return Cell(value, details=(self.count, *few_details(self.interval)), emphasis=BEST if self.best else "")
 
 
 @dataclass(frozen=True)
@@ -207,13 +208,14 @@ def score_table(results: ResultTable) -> Table:
         caption += (
             f" Bold: best per {per} over the seeds shared with each other technique, not necessarily significantly."
         )
-    return Table(
+    table = Table(
         title=f"Test {results.metric.label} by label fraction",
         subject=results.subject,
         columns=(TECHNIQUE, *(Column(c.title, f"{c.labelled} labelled") for c in results.columns)),
         rows=tuple(rows),
         caption=caption,
     )
+    return few_explained(table)
 
 
 def detail_table(comparison: Comparison) -> Table:
