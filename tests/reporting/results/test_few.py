@@ -99,7 +99,9 @@ def test_the_csv_has_the_intervals_of_the_report() -> None:
     runs = study(patients=5, seeds=6)
     rows = list(csv.DictReader(io.StringIO(summary_csv([run.record for run in runs], runs))))
     cell = report(patients=5, seeds=6).datasets[0].tasks[0].results.rows[0].cells[0]
-    row = next(r for r in rows if (r["metric"], r["class"], r["method"], r["label_fraction"]) == ("iou", "", "good", "10"))
+    row = next(
+        r for r in rows if (r["metric"], r["class"], r["method"], r["label_fraction"]) == ("iou", "", "good", "10")
+    )
     assert cell.interval is not None
     assert (float(row["low"]), float(row["high"])) == (cell.interval.low, cell.interval.high)
 

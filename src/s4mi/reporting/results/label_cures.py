@@ -21,7 +21,7 @@ _MOSTLY = 0.5
 def reason_of(curve: LabelCurveOf, needed: Needed | None, metric: Metric) -> str:
     """Why there is no answer, without a full stop."""
     if curve.forecast is None or needed is None:
-        return f"tested with {plural(len(curve.cells), 'number')} of labels"
+        return "tested with only one number of labels"
     fit, digits = curve.forecast, metric.digits
     top = fit.asymptote()
     reasons = {
