@@ -22,6 +22,8 @@ from s4mi.reporting.results.table_model import BEST, Cell, Column, Row, RowKind,
 MAJORITY = "majority baseline"
 MEAN = "Mean ± half-width of the 95 % confidence interval over n seeds."
 OVER_PATIENTS = "Intervals include the choice of test patients where seeds share them."
+POOLED = ("iou", "dice")
+OF_POOLED = "Their part is that of the mean per image, too small for pooled pixels where lesions differ much in size."
 TECHNIQUE = Column("Technique", "backbone")
 LABELS = Column("Labels")
 DETAIL = {
@@ -203,6 +205,8 @@ def score_table(results: ResultTable) -> Table:
     caption = MEAN if results.metric.higher_is_better else f"{MEAN} Lower is better."
     if results.over_patients:
         caption += f" {OVER_PATIENTS}"
+        if results.metric.name in POOLED:
+            caption += f" {OF_POOLED}"
     if any(score.best for row in results.rows for score in row.cells):
         per = "column and backbone" if results.by_backbone else "column"
         caption += (
