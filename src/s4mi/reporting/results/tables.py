@@ -141,11 +141,16 @@ class ResultTable:
 
 
 def result_tables(
-    records: Sequence[RunRecord], *, classification: str | None = None, segmentation: str | None = None
+    records: Sequence[RunRecord],
+    runs: Sequence[ReportRun] = (),
+    *,
+    classification: str | None = None,
+    segmentation: str | None = None,
 ) -> tuple[ResultTable, ...]:
     """One table per data set and task, whatever the order of the records.
 
     Args:
+        runs: of the records; with their test patients, intervals are over seeds and the patients that these share.
         classification: metric of the classification tables; macro F1 when None.
         segmentation: metric of the segmentation tables; IoU when None.
 
@@ -154,7 +159,8 @@ def result_tables(
     """
     names = {"multiclass": classification, "multilabel": classification, "segmentation": segmentation}
     return tuple(
-        result_table(comparison, metric_of(comparison.task, names[comparison.task])) for comparison in compare(records)
+        result_table(comparison, metric_of(comparison.task, names[comparison.task]), runs)
+        for comparison in compare(records)
     )
 
 
