@@ -121,8 +121,8 @@ class Study(os.PathLike[str]):
         """One row per technique and label fraction: the mean over seeds of the main test score, with its 95 % interval.
 
         Columns: `method`, `backbone`, `label_fraction` (percent), `n` (seeds), `mean`, `low`, `high`, `best` (1 marks
-        the best mean of a label fraction), `labelled_fewest` and `labelled_most` (images), `metric`, `task`, `dataset`, and
-        `few` (why the interval is widened, if it is). Intervals are those of the report.
+        the best mean of a label fraction), `labelled_fewest` and `labelled_most` (images), `metric`, `task`, `dataset`,
+        and `few` (why the interval is widened, if it is). Intervals are those of the report.
         """
         import polars
 

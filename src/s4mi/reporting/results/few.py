@@ -9,7 +9,7 @@ from s4mi.reporting.results.table_model import Table
 
 FEW_SEEDS: Final = "few seeds"
 _FEW_PATIENTS = ("few patients", "few images")
-WIDENED = "Such intervals are widened, and hold at least as often as they say."
+WIDENED = "Such intervals are widened."
 
 
 def few_words(interval: Interval | None, unit: str = "patients") -> str:
