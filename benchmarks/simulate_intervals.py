@@ -20,10 +20,12 @@ import numpy as np
 from s4mi.maths.bootstrap import patient_interval
 from s4mi.maths.crossed import crossed_mean, jackknife
 from s4mi.maths.crossed_draws import crossed_draws
-from s4mi.maths.label_forecast import Needed, forecast
+from s4mi.maths.label_forecast import LabelForecast, Needed, forecast
 from s4mi.maths.paired import paired_patients
 from s4mi.maths.patient_scores import PairedPredictions, paired_patient_scores, patient_score, score_of_counts
+from s4mi.maths.ratio_bootstrap import FEW_PATIENTS
 from s4mi.maths.stats import Interval, mean_interval
+from simulated_rest import DISTANCES, distances, drops, new_annotations, pooled_iou, strategies
 from simulated_worlds import CLINICS, CURVES, LABELS, SCORES, Clinic, Curve, Draw, labels_for, true_mean
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "intervals.md"
@@ -69,6 +71,11 @@ def counted(intervals: Sequence[Interval | None], truth: float) -> Cell:
     held = sum((one.low or 0.0) - 1e-9 <= truth <= (one.high or 0.0) + 1e-9 for one in known)
     few = sum(bool(one.few) for one in known) > len(known) / 2
     return Cell(held / max(1, len(known)), few, len(known) / len(intervals), len(known))
+
+
+def of_errors(make: Callable[[int, int], Sequence[Interval]], size: int, times: int) -> Cell:
+    """Coverage of intervals of errors, which are to hold 0."""
+    return counted(make(size, times), 0.0)
 
 
 def over_patients(draw: Draw, size: int, times: int) -> Cell:
@@ -155,21 +162,26 @@ def seeds_and_patients(
 def labels_needed(curve: Curve, at: float, size: int, times: int) -> Cell:
     """Labels for the score that the curve has at `at` labels: a share of the false answers and of the answers."""
     rng, target = np.random.default_rng(size), float(curve(np.array([at]))[0])
-    made: list[Interval | None] = []
-    for _ in range(times // 4):
-        spread = 0.014 * (LABELS[0] / LABELS[:, None]) ** 0.25
-        scores = curve(LABELS)[:, None] + rng.normal(0, 0.014, size) + rng.normal(0, 1, (len(LABELS), size)) * spread
-        cells = [dict(enumerate(row)) for row in scores.tolist()]
-        drawn = crossed_draws(cells, [{} for _ in cells], rng=rng, draws=DRAWS)
-        made.append(
-            _interval(
-                forecast(
-                    LABELS.tolist(), scores.mean(axis=1), drawn, weights=np.full(len(LABELS), float(size)),
-                    seeds=size, ceiling=1.0, floor=0.2,
-                ).needed(target)
-            )
-        )  # fmt: skip
+    made = [_interval(_curve(curve, size, rng).needed(target)) for _ in range(times // 4)]
     return counted(made, labels_for(curve, target))
+
+
+def would_bring(curve: Curve, size: int, times: int) -> Cell:
+    """Gain of 400 labels over the 200 that are the most tested."""
+    rng, ends = np.random.default_rng(size), curve(np.array([200.0, 400.0]))
+    return counted([_curve(curve, size, rng).gain_at(400.0) for _ in range(times // 4)], float(ends[1] - ends[0]))
+
+
+def _curve(curve: Curve, size: int, rng: np.random.Generator) -> LabelForecast:
+    """The forecast of `size` seeds at each number of labels."""
+    spread = 0.014 * (LABELS[0] / LABELS[:, None]) ** 0.25
+    scores = curve(LABELS)[:, None] + rng.normal(0, 0.014, size) + rng.normal(0, 1, (len(LABELS), size)) * spread
+    cells = [dict(enumerate(row)) for row in scores.tolist()]
+    drawn = crossed_draws(cells, [{} for _ in cells], rng=rng, draws=DRAWS)
+    return forecast(
+        LABELS.tolist(), scores.mean(axis=1), drawn, weights=np.full(len(LABELS), float(size)), seeds=size,
+        ceiling=1.0, floor=0.2,
+    )  # fmt: skip
 
 
 def _interval(needed: Needed) -> Interval | None:
@@ -214,9 +226,36 @@ def lines() -> Iterator[Line]:
             )
     plain = partial(seeds_and_patients, 100, SPREADS["both"], counts_patients=False)
     yield Line("seeds-alone", "100 patients, both", (2, 3, 5, 10, 20), plain)
+    yield from _rest(few)
     for name, curve in CURVES.items():
         for at in (60.0, 150.0, 400.0):
             yield Line("labels", f"{name}, at {at:.0f}", (3, 5, 10, 20), partial(labels_needed, curve, at))
+    for name, curve in CURVES.items():
+        section = "would-bring-straight" if name.startswith("straight") else "would-bring"
+        yield Line(section, name, (3, 5, 10, 20), partial(would_bring, curve))
+
+
+def _rest(few: tuple[int, ...]) -> Iterator[Line]:
+    """External test sets, new annotations, simulated choice, distances and pooled scores."""
+    seeds = (2, 3, 5, 10)
+    for section, name, make in (
+        ("seeds-of-tests", "drop between these two test sets", drops),
+        ("seeds-of-tests", "strategy less random choice, mean of 8 rounds", strategies),
+        ("drop-of-others", "drop, other patients of both", partial(drops, others=True)),
+    ):
+        yield Line(section, name, seeds, partial(of_errors, make))
+    for name, rare in (("gains exponential", False), ("one in ten gains 0.3", True)):
+        for patients in (30, 100):
+            gain = partial(of_errors, partial(new_annotations, patients, rare))
+            yield Line("annotations", f"{patients} patients, {name}", seeds, gain)
+    for patients in (30, 100):
+        for slope, name in ((0.0, "all sizes alike"), (0.5, "large lesions easier")):
+            pooled = partial(of_errors, partial(pooled_iou, patients, slope))
+            yield Line("pooled", f"{patients} patients, {name}", seeds, pooled)
+    for name, draw in DISTANCES.items():
+        distance = partial(of_errors, partial(distances, draw))
+        yield Line("distances", name, tuple(n for n in few if n >= FEW_PATIENTS), distance)
+        yield Line("distances-of-few", name, tuple(n for n in few if n < FEW_PATIENTS), distance)
 
 
 SEEDS: dict[str, Draw] = {
@@ -237,7 +276,16 @@ SPREADS = {
 HEADS = {
     "patients": "patients", "classification": "patients", "pairs": "patients", "seeds": "seeds",
     "seeds-and-patients": "seeds", "seeds-alone": "seeds", "labels": "seeds", "unpromised": "seeds",
+    "seeds-of-tests": "seeds", "drop-of-others": "seeds", "annotations": "seeds",
+    "pooled": "seeds", "would-bring": "seeds", "would-bring-straight": "seeds",
+    "distances": "patients", "distances-of-few": "patients",
 }  # fmt: skip
+
+
+OF_CURVES = ("labels", "would-bring", "would-bring-straight")
+"""Sections of learning curves, which are refused where they do not fit."""
+NOT_PROMISED = ("seeds-alone", "unpromised", "drop-of-others", "pooled", "distances-of-few", "would-bring-straight")
+"""Sections that show where intervals do not hold."""
 
 
 def simulated(number: int, size: int, times: int) -> Cell:
@@ -248,17 +296,17 @@ def simulated(number: int, size: int, times: int) -> Cell:
 def holds(section: str, cell: Cell, *, errors: float = 2.5) -> bool:
     """Whether a cell keeps what the page promises, up to the error of the simulation.
 
-    Labels needed promise that at most 7 % of all studies get an interval that does not hold; the others promise their
-    coverage.
+    Labels needed, and what more would bring, promise that at most 7 % of all studies get an interval that does not
+    hold; the others promise their coverage.
     """
-    if section in ("seeds-alone", "unpromised") or not cell.times:
+    if section in NOT_PROMISED or not cell.times:
         return True
     covered, low, high = cell.covered, LEAST, MOST
-    if section == "labels":
+    if section in OF_CURVES:
         covered, high = 1 - cell.answered * (1 - cell.covered), 1.0
     if cell.few:
         high = 1.0
-    times = cell.times / max(cell.answered, 1e-9) if section == "labels" else cell.times
+    times = cell.times / max(cell.answered, 1e-9) if section in OF_CURVES else cell.times
     least, most = (
         share + sign * errors * (share * (1 - share) / times) ** 0.5 for share, sign in ((low, -1), (high, 1))
     )

@@ -13,7 +13,9 @@ from parsed_page import Page
 from s4mi.config import RunConfig, make_study
 from s4mi.errors import S4miError
 from s4mi.records import read_record
-from s4mi.reporting.results.tables import MAJORITY
+from s4mi.reporting.results.few import few_words
+from s4mi.reporting.results.runs import load_runs
+from s4mi.reporting.results.tables import MAJORITY, result_tables
 from s4mi.studies.events import Event, RunEnded
 
 Quick = Callable[..., RunConfig]
@@ -49,6 +51,11 @@ def test_the_table_has_a_row_a_technique_and_fraction_with_the_mean_over_seeds(s
         assert row["metric"] == "f1_macro"
         assert row["n"] == 2
         assert row["mean"] == pytest.approx(np.mean(scores))
+    found, _ = load_runs(study.path)
+    cells = [cell.interval for one in result_tables([run.record for run in found], found) for cell in one.rows[0].cells]
+    assert [(row["low"], row["high"], row["few"]) for row in rows] == [
+        (cell.low, cell.high, few_words(cell) or None) for cell in cells if cell is not None
+    ], "the intervals of the report"
     scored = study.scores.filter(part="test", metric="f1_macro")
     assert set(scored["run"]) == {str(run.path.relative_to(study.path)) for run in study.runs}
 

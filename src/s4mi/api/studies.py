@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from s4mi.config import StudyConfig
     from s4mi.records import RunRecord, TaskKind
     from s4mi.reporting.results.comparison import Comparison
+    from s4mi.reporting.results.runs import ReportRun
 
 STUDY_NAME = "study.json"
 TABLE = (
     "method", "backbone", "label_fraction", "n", "mean", "low", "high", "best", "labelled_fewest", "labelled_most",
-    "metric", "task", "dataset",
+    "metric", "task", "dataset", "few",
 )  # fmt: skip
 log = logging.getLogger("s4mi")
 
@@ -119,19 +120,20 @@ class Study(os.PathLike[str]):
         """One row per technique and label fraction: the mean over seeds of the main test score, with its 95 % interval.
 
         Columns: `method`, `backbone`, `label_fraction` (percent), `n` (seeds), `mean`, `low`, `high`, `best` (1 marks
-        the best mean of a label fraction), `labelled_fewest` and `labelled_most` (images), `metric`, `task`, `dataset`.
+        the best mean of a label fraction), `labelled_fewest` and `labelled_most` (images), `metric`, `task`, `dataset`,
+        and `few` (why the interval is widened, if it is). Intervals are those of the report.
         """
         import polars
 
         from s4mi.reporting.results.scores import metrics_of
         from s4mi.reporting.writers.csv import summary_csv
 
-        names = ("dataset", "task", "metric", "class", "method", "backbone")
+        names = ("dataset", "task", "metric", "class", "method", "backbone", "few")
         types = {
             **dict.fromkeys(names, polars.String),
             **dict.fromkeys(("label_fraction", "mean", "low", "high"), polars.Float64),
         }
-        text = summary_csv(self._records()).encode()
+        text = summary_csv(self._records(), self._tested()).encode()
         frame = polars.read_csv(text, infer_schema_length=None, schema_overrides=types)
         leading = [(one.dataset, one.task, metrics_of(one.task)[0].name) for one in self._comparisons()]
         wanted = polars.DataFrame(
@@ -145,12 +147,9 @@ class Study(os.PathLike[str]):
         """One row per finished run, part, score and class, with seed, cost, device and hashes."""
         import polars
 
-        from s4mi.reporting.results.runs import load_runs
         from s4mi.reporting.writers.csv import runs_csv
 
-        runs, _ = load_runs(self.path)
-        names = self._names
-        text = runs_csv([run for run in runs if run.directory in names])
+        text = runs_csv(self._tested())
         return polars.read_csv(text.encode(), infer_schema_length=None)
 
     @property
@@ -237,6 +236,14 @@ class Study(os.PathLike[str]):
 
         return [record for run in self.runs if isinstance(record := run.record, RunRecord)]
 
+    def _tested(self) -> "list[ReportRun]":
+        """The runs with what was measured per test image, as a report reads them."""
+        from s4mi.reporting.results.runs import load_runs
+
+        runs, _ = load_runs(self.path)
+        names = self._names
+        return [run for run in runs if run.directory in names]
+
     def _comparisons(self) -> "tuple[Comparison, ...]":
         from s4mi.reporting.results.comparison import compare
 
@@ -249,7 +256,7 @@ class Study(os.PathLike[str]):
         from s4mi.reporting.results.tables import result_tables, score_table
 
         shown = heading(f"{self.path.resolve().name}: {len(self.runs)} of {plural(len(self._names), 'run')} finished")
-        for one in result_tables(self._records()):
+        for one in result_tables(self._records(), self._tested()):
             scores = score_table(one)
             rows = [[("▸ " if cell.emphasis else "") + cell.plain for cell in row.cells] for row in scores.rows]
             shown += table(

@@ -93,7 +93,11 @@ def _print(summary: "ExplainSummary") -> None:
 
     console = Console()
     synthetic = " (synthetic)" if summary.synthetic else ""
-    console.print(f"{summary.images} images{synthetic}, {summary.explained_class} class; with 95 % intervals\n")
+    means = [mean for one in summary.maps for mean in (one.pointing, one.energy, one.area) if mean is not None]
+    widened = ", widened (few images)" if any(mean.few for mean in means) else ""
+    console.print(
+        f"{summary.images} images{synthetic}, {summary.explained_class} class; with 95 % intervals{widened}\n"
+    )
     for run, technique in dict.fromkeys((one.run, one.technique) for one in summary.maps):
         maps = [one for one in summary.maps if one.run == run]
         compared = any(one.energy_baselines for one in maps)

@@ -12,12 +12,13 @@ SHARE = (0.0, 1.0)
 
 
 class MeanInterval(Frozen):
-    """Mean over images with its 95 % interval, which is None for a single image."""
+    """Mean over images with its 95 % interval, which is None for a single image; `few`: widened, as images are few."""
 
     mean: float
     low: float | None
     high: float | None
     n: int
+    few: bool = False
 
 
 def mean_of(values: Iterable[float | None], limits: tuple[float, float] = SHARE) -> MeanInterval | None:
@@ -33,4 +34,4 @@ def mean_of(values: Iterable[float | None], limits: tuple[float, float] = SHARE)
         interval = patient_interval(known, [str(n) for n in range(len(known))], rng=np.random.default_rng(0))
     else:
         interval = mean_interval(known, limits=limits)
-    return MeanInterval(mean=interval.mean, low=interval.low, high=interval.high, n=interval.n)
+    return MeanInterval(mean=interval.mean, low=interval.low, high=interval.high, n=interval.n, few=bool(interval.few))

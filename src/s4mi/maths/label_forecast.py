@@ -99,6 +99,11 @@ class LabelForecast:
             return "falls"
         return "misfit" if self.fit_p < MISFIT else ""
 
+    @property
+    def _few(self) -> Literal["", "seeds"]:
+        """Whether intervals are widened because seeds are few."""
+        return "seeds" if self.seeds < FEW_SEEDS else ""
+
     def needed(self, target: float, drawn: Floats | None = None) -> Needed:
         """Labels at which the curve reaches `target`.
 
@@ -120,7 +125,7 @@ class LabelForecast:
             return None
         drawn = self.curves.at(labels)
         low, high = np.quantile(drawn, [self.tail, 1 - self.tail])
-        return Interval(float(self.curve.at(labels)[0]), float(low), float(high), self.seeds)
+        return Interval(float(self.curve.at(labels)[0]), float(low), float(high), self.seeds, self._few)
 
     def gain_at(self, labels: float) -> Interval | None:
         """Score expected at a number of labels less that at the largest tested, as in `score_at`."""
@@ -129,14 +134,14 @@ class LabelForecast:
         drawn = self.curves.at(labels) - self.curves.at(self.most)
         low, high = np.quantile(drawn, [self.tail, 1 - self.tail])
         gain = float((self.curve.at(labels) - self.curve.at(self.most))[0])
-        return Interval(gain, min(gain, float(low)), max(gain, float(high)), self.seeds)
+        return Interval(gain, min(gain, float(low)), max(gain, float(high)), self.seeds, self._few)
 
     def asymptote(self) -> Interval | None:
         """The score that no number of labels exceeds, by the fit; None without one."""
         if self.curve is None or self.curves is None:
             return None
         low, high = np.quantile(self.curves.asymptote, [self.tail, 1 - self.tail])
-        return Interval(float(self.curve.asymptote[0]), float(low), float(high), self.seeds)
+        return Interval(float(self.curve.asymptote[0]), float(low), float(high), self.seeds, self._few)
 
     def _monotone(self, means: Floats) -> Floats:
         return monotone(means, self.weights)

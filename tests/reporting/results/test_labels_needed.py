@@ -48,7 +48,10 @@ def test_full_supervision_is_the_target_where_it_was_tested() -> None:
     best = told.cheapest(below)
     top, slope, power = CURVES["finetune"]
     assert best.low <= truth(best.technique.method, top - slope * 480**-power - 0.01) <= best.high
-    assert best.sentence.startswith(f"to reach {below.title} {best.technique.label} needs {best.labels} labels (95 % ")
+    assert best.sentence.startswith(
+        f"to reach {below.title}, {best.technique.label} needs {best.labels} labels (95 %: "
+    )
+    assert below.title.endswith(" (one point below full supervision)")
 
 
 def test_without_the_full_column_the_best_mean_is_the_target() -> None:
@@ -86,7 +89,7 @@ def test_what_was_bought_and_what_more_would_bring() -> None:
         ((10, 50), 5, "a curve needs 4 numbers of labels", "add label_fractions=[5,10,20,50]"),
         ((5, 10, 20, 50), 2, "2 seeds leave no usable interval; at least 3 are needed", "add seeds=[0,1,2,3,4]"),
         ((5, 10, 20, 50), 1, "1 seed leaves no usable interval; at least 3 are needed", "add seeds=[0,1,2,3,4]"),
-        ((10,), 5, "tested with 1 number of labels", "add label_fractions=[5,10,20,50]"),
+        ((10,), 5, "tested with only one number of labels", "add label_fractions=[5,10,20,50]"),
     ],
 )
 def test_a_refusal_has_its_reason_and_its_cure(
@@ -97,10 +100,13 @@ def test_a_refusal_has_its_reason_and_its_cure(
     assert (refused.kind, refused.labels) == ("refused", None)
     assert reason in refused.reason
     assert refused.cure == cure
+    start = "labels needed to reach macro F1 0.850 cannot be told for finetune · resnet10: "
+    assert refused.sentence == start + refused.reason
     if seeds < 3:
         assert told.best is None
         assert told.sentence.startswith("Labels needed to reach the best mean (macro F1 0.")
-        assert told.sentence.endswith(f"{cure}.")
+        assert ") cannot be told for any technique (" in told.sentence
+        assert told.sentence.endswith(f"; {cure}.")
 
 
 def test_three_seeds_say_that_they_are_few() -> None:

@@ -87,7 +87,7 @@ def test_the_head_of_the_report_names_the_planted_winner() -> None:
     for seed in range(3):
         runs = STUDY.runs(np.random.default_rng(seed), winner=0.06)
         (findings,) = findings_of_runs(runs)
-        named += "finetune · resnet10, significantly better than" in task_card(findings, runs).text
+        named += "finetune · resnet10, significantly better than" in task_card(findings).text
     assert named == 3
 
 

@@ -344,5 +344,5 @@ def test_with_all_labels_alone_nothing_is_said_of_fewer(tmp_path: Path) -> None:
         for seed in (0, 1)
     ]
     text = Page(write_report(made, tmp_path / "r.html", title="Full").read_text(encoding="utf-8")).text
-    assert "not estimable (nothing was tested with fewer than 100 % of the labels)" in text
+    assert "tested with only one number of labels); add label_fractions=" in text
     assert "reaches full supervision" not in text

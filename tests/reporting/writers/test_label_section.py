@@ -7,7 +7,8 @@ import scipy.stats
 from made_records import epochs, record, write_run
 from s4mi.records import ImageScores, Pretraining, RunRecord, write_image_scores
 from s4mi.reporting.results.comparison import Comparison, Technique, compare
-from s4mi.reporting.results.label_efficiency import full_supervision, technique_curves
+from s4mi.reporting.results.label_efficiency import full_supervision
+from s4mi.reporting.results.labels_needed import label_answers
 from s4mi.reporting.results.paired_tests import pairs_of, probability
 from s4mi.reporting.results.per_image import over_patients, read_image_scores
 from s4mi.reporting.results.runs import ReportRun, load_runs
@@ -40,8 +41,7 @@ def comparison(made: list[ReportRun]) -> Comparison:
 
 def section(made: list[ReportRun], metric: Metric = IOU) -> LabelsSection | None:
     each = comparison(made)
-    reference = full_supervision(each, metric)
-    return labels_section(each, metric, reference, technique_curves(each, metric, reference))
+    return labels_section(each, metric, full_supervision(each, metric), label_answers(each, metric))
 
 
 def images(run: RunRecord, *, ahead: float, patients: int = 8) -> tuple[ImageScores, ...]:
@@ -72,15 +72,13 @@ def with_images(made: list[ReportRun]) -> list[ReportRun]:
 def test_a_technique_that_needs_fewer_labels_is_said_to_with_its_interval() -> None:
     made = section(runs())
     assert made.target == "Full supervision is U-Net (DEDL) · resnet10 with all 480 labels, IoU 0.750 ± 0.025 (n = 3)."
-    crossed, picie = (curve.efficiency.sentence for curve in made.curves if curve.efficiency)
-    assert crossed.startswith("cross teaching · resnet10 reaches full supervision (100 % of the labels) at ")
-    assert "of 480 labels, 95 % interval " in crossed
-    assert "n = 3 seeds, few seeds; labels saved: " in crossed
-    answer = made.curves[0].efficiency
-    assert 48 <= answer.low < answer.needed < answer.high < 240
+    answer = made.answers.cheapest(made.answers.targets[0])
+    assert answer.technique.method == "cross_teaching"
+    assert 0 <= answer.low < answer.labels < answer.high < 240, "0: the fewest tested or fewer"
     # 0.70 at 48 and 0.80 at 240 labels: 0.75 lies halfway in the logarithm
-    assert answer.needed == pytest.approx(math.sqrt(48 * 240), rel=0.01)
-    assert picie.startswith("PiCIE · resnet10 does not reach full supervision (100 % of the labels) without labels")
+    assert answer.labels == math.ceil(math.sqrt(48 * 240))
+    full = "to reach full supervision (IoU 0.750), cross teaching · resnet10 needs 108 masks"
+    assert answer.sentence == f"{full} (95 %: {answer.span}; few seeds, n = 3)"
 
 
 def test_the_table_says_what_the_sentences_say() -> None:
@@ -90,7 +88,7 @@ def test_the_table_says_what_the_sentences_say() -> None:
     cells = [cell.plain for cell in crossed.cells]
     assert cells[1] == "full supervision (IoU 0.750)"
     assert cells[2:4] == [f"{answer.labels}", f"{answer.span} (few seeds)"]
-    assert f"needs {answer.labels} masks (95 % {answer.span}, few seeds, n = 3)." in made.sentences[0]
+    assert f"needs {answer.labels} masks (95 %: {answer.span}; few seeds, n = 3)." in made.sentences[0]
     assert [row.cells[1].plain for row in made.gains.rows] == ["48 → 480", "48 → 480"]
     one = {method: {f: cell[:1] for f, cell in cells.items()} for method, cells in SCORES.items()}
     told = [row.cells[4].plain for row in section(runs(one)).table.rows if "cross" in row.cells[0].plain]
@@ -99,11 +97,10 @@ def test_the_table_says_what_the_sentences_say() -> None:
 
 def test_where_lower_is_better_the_answer_is_the_same() -> None:
     # In these records HD95 is 80 · (1 - IoU)
-    by_iou, by_distance = (section(runs(), metric).curves[0] for metric in (IOU, HD95))
-    assert by_distance.efficiency.needed == pytest.approx(by_iou.efficiency.needed)
-    assert by_distance.efficiency.low == pytest.approx(by_iou.efficiency.low)
-    assert by_distance.curve.fit == pytest.approx(80 * (1 - by_iou.curve.fit))
-    assert by_distance.curve.low == pytest.approx(80 * (1 - by_iou.curve.high))
+    by_iou, by_distance = (section(runs(), metric).answers for metric in (IOU, HD95))
+    one, other = (answers.cheapest(answers.targets[0]) for answers in (by_iou, by_distance))
+    assert (one.labels, one.technique) == (other.labels, other.technique)
+    assert other.low == pytest.approx(one.low, rel=0.05)
 
 
 def test_full_supervision_is_the_best_that_learns_from_labels_alone() -> None:
@@ -156,7 +153,6 @@ def test_one_seed_claims_nothing() -> None:
     pairs = pairs_of(comparison(tested), IOU, tested)
     assert pairs.rows == ()
     assert pairs.finding.startswith("No pair of techniques was tested: fewer than two common seeds")
-    assert all(curve.curve is None or curve.curve.low is None for curve in made.curves)
 
 
 def test_pairs_are_tested_over_common_seeds_and_corrected_together() -> None:
@@ -246,15 +242,9 @@ def test_the_page_has_the_section_and_the_interval_of_each_run(tmp_path: Path) -
 def test_the_order_of_runs_is_nothing() -> None:
     metric, forth = IOU, comparison(runs())
     back = comparison(runs()[::-1])
-    sentences = [
-        [
-            curve.efficiency.sentence
-            for curve in technique_curves(each, metric, full_supervision(each, metric))
-            if curve.efficiency
-        ]
-        for each in (forth, back)
-    ]
-    assert sentences[0] == sentences[1]
+    one, other = (label_answers(each, metric) for each in (forth, back))
+    assert one.answers == other.answers
+    assert one.sentence == other.sentence
 
 
 def test_a_p_value_is_never_nothing() -> None:

@@ -57,7 +57,7 @@ def test_intervals_are_over_patients_where_images_were_scored_one_by_one() -> No
     expected = patient_interval(ious, groups, rng=np.random.default_rng(0))
     assert expected.low is not None
     assert expected.high is not None
-    assert row.interval == f"{max(expected.low, 0):.3f} to {min(expected.high, 1):.3f}"
+    assert row.interval == f"{max(expected.low, 0):.3f} to {min(expected.high, 1):.3f} (few patients)"
     assert "over patients or other groups of the data set (3)" in card_text(given)
 
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
 from s4mi.records import TaskKind
-from s4mi.reporting.results.card_labels import labels_sentence
+from s4mi.reporting.results.few import few_words
 from s4mi.reporting.results.findings import Findings, Ranking, majority_caveat
 from s4mi.reporting.results.label_efficiency import FULL
-from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import TASK_NAMES, Metric
 from s4mi.reporting.results.starts import random_starts
 from s4mi.reporting.results.tables import span
@@ -56,13 +55,13 @@ class TaskCard:
         return f"{self.title}. {' '.join(filter(None, [self.alarm, self.starts, *self.sentences]))} ({self.facts})"
 
 
-def task_card(findings: Findings, runs: Sequence[ReportRun]) -> TaskCard:
-    """Make the card of one comparison; `runs` are those of the report."""
+def task_card(findings: Findings) -> TaskCard:
+    """Make the card of one comparison."""
     starts = " ".join(random_starts(findings.comparison.records))
-    return TaskCard(findings, _facts(findings), _alarm(findings), starts, tuple(_sentences(findings, runs)))
+    return TaskCard(findings, _facts(findings), _alarm(findings), starts, tuple(_sentences(findings)))
 
 
-def _sentences(findings: Findings, runs: Sequence[ReportRun]) -> Iterator[str]:
+def _sentences(findings: Findings) -> Iterator[str]:
     if not any((findings.few, findings.full, findings.none)):
         yield UNTESTED
         return
@@ -76,7 +75,7 @@ def _sentences(findings: Findings, runs: Sequence[ReportRun]) -> Iterator[str]:
         yield f"Without labels: {_score(findings, best.interval, named=True)}, {best.technique.label}."
     if met:
         yield _baseline(findings, met)
-    yield _sentence(labels_sentence(findings, runs))
+    yield findings.answers.sentence
     if (length := length_sentence(findings.comparison.records)) is not None:
         yield length
 
@@ -167,9 +166,16 @@ def _facts(findings: Findings) -> str:
     count = (
         "1 seed per score, so no intervals"
         if seeds == "1"
-        else f"{seeds} seeds per score; intervals: 95 %, over {over}"
+        else f"{seeds} seeds per score; intervals: 95 %, over {over}{_widened(findings)}"
     )
     return f"{count}; {test} test images per seed; {plural(len(records), 'run')}"
+
+
+def _widened(findings: Findings) -> str:
+    """`, widened (few seeds)`, where any score of the table rests on few seeds or patients."""
+    words = dict.fromkeys(few_words(score.interval) for row in findings.table.rows for score in row.cells)
+    few = " and ".join(sorted(filter(None, words), reverse=True))
+    return f", widened ({few})" if few else ""
 
 
 def _alarm(findings: Findings) -> str:
@@ -182,8 +188,3 @@ def _alarm(findings: Findings) -> str:
 def noun_of(task: TaskKind) -> str:
     """What annotations of a task are called."""
     return "masks" if task == "segmentation" else "labels"
-
-
-def _sentence(text: str) -> str:
-    text = text.strip().removesuffix(".")
-    return f"{text[:1].upper()}{text[1:]}."

@@ -74,8 +74,8 @@ def _caption(results: Sequence[ExternalTest]) -> str:
     notes = dict.fromkeys(note for one in results for note in one.notes)
     sentences += [f"{note[:1].upper()}{note[1:]}." for note in notes]
     return " ".join([
-        *sentences, MEAN, "Drop: internal minus external, paired by run. ECE and NLL: calibration error and negative "
-        "log-likelihood with the temperature of the run.",
+        *sentences, MEAN, "Drop: internal minus external, paired by run, with its interval over seeds on these test "
+        "sets. ECE and NLL: calibration error and negative log-likelihood with the temperature of the run.",
     ])  # fmt: skip
 
 

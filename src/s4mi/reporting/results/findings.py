@@ -6,15 +6,9 @@ from dataclasses import dataclass, replace
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
 from s4mi.reporting.results.comparison import Comparison, Technique
-from s4mi.reporting.results.label_efficiency import (
-    FULL,
-    FullSupervision,
-    LabelsNeeded,
-    TechniqueCurve,
-    full_supervision,
-    labels_needed,
-    technique_curves,
-)
+from s4mi.reporting.results.few import and_few
+from s4mi.reporting.results.label_efficiency import FULL, FullSupervision, full_supervision
+from s4mi.reporting.results.labels_needed import LabelAnswers, label_answers
 from s4mi.reporting.results.paired_tests import TechniquePairs, corrected_together, pairs_of
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.tables import LabelColumn, MeanScore, ResultTable
@@ -51,7 +45,7 @@ class Findings:
     table: ResultTable
     pairs: TechniquePairs
     reference: FullSupervision | None
-    curves: tuple[TechniqueCurve, ...]
+    answers: LabelAnswers
 
     @property
     def few(self) -> Ranking | None:
@@ -75,13 +69,6 @@ class Findings:
         """Ranking without labels, or None."""
         return next((rank(self.table, n) for n, c in enumerate(self.table.columns) if c.fraction == 0), None)
 
-    @property
-    def need(self) -> LabelsNeeded:
-        """Labels that full supervision needs, as far as they can be estimated."""
-        if self.comparison.fractions == (FULL,) and self.reference is not None:
-            return LabelsNeeded("unknown", "not estimable (nothing was tested with fewer than 100 % of the labels)")
-        return labels_needed(self.reference, self.curves)
-
     def significantly_better(self, ranking: Ranking, one: Technique, other: Technique) -> bool:
         """Whether `one` is significantly better than `other` in this column."""
         return any(
@@ -98,13 +85,12 @@ class Findings:
 
 def findings_of(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun] = ()) -> Findings:
     """Compute the findings on a comparison; with `runs`, tests also count the test patients that seeds share."""
-    reference = full_supervision(comparison, table.metric)
     return Findings(
         comparison=comparison,
         table=table,
         pairs=pairs_of(comparison, table.metric, runs),
-        reference=reference,
-        curves=technique_curves(comparison, table.metric, reference),
+        reference=full_supervision(comparison, table.metric),
+        answers=label_answers(comparison, table.metric, runs),
     )
 
 
@@ -140,9 +126,10 @@ def rank(table: ResultTable, column: int) -> Ranking | None:
 
 
 def score_text(findings: Findings, interval: Interval) -> str:
-    """`IoU 0.712 ± 0.034 (n = 3 seeds)`."""
+    """`IoU 0.712 ± 0.034 (n = 3 seeds)`, or `(n = 3 seeds, few patients)`."""
     score = MeanScore.of(interval, interval.n, findings.table.metric)
-    return f"{findings.table.metric.label} {score.value} (n = {plural(interval.n, 'seed')})"
+    n = and_few(f"n = {plural(interval.n, 'seed')}", interval)
+    return f"{findings.table.metric.label} {score.value} ({n})"
 
 
 def majority_caveat(ranking: Ranking) -> str:

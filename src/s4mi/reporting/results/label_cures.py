@@ -21,14 +21,14 @@ _MOSTLY = 0.5
 def reason_of(curve: LabelCurveOf, needed: Needed | None, metric: Metric) -> str:
     """Why there is no answer, without a full stop."""
     if curve.forecast is None or needed is None:
-        return f"tested with {plural(len(curve.cells), 'number')} of labels"
+        return "tested with only one number of labels"
     fit, digits = curve.forecast, metric.digits
     top = fit.asymptote()
     reasons = {
         "seeds": f"{plural(fit.seeds, 'seed')} {'leaves' if fit.seeds == 1 else 'leave'} no usable interval; at least "
         f"{FEWEST_SEEDS} are needed",
         "points": f"a curve needs {FEWEST_POINTS} numbers of labels with a score above the floor to be checked, "
-        f"there are {_above(curve)}",
+        f"and there are {_above(curve)}",
         "falls": "the score falls with more labels, beyond chance",
         "misfit": f"the learning curve does not fit the means (p = {fit.fit_p:.3f}, at least {MISFIT:g} is asked)",
         "wide": "the interval spans more than a factor of 10",

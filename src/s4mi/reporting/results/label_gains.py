@@ -1,12 +1,13 @@
 """What more labels have brought to a technique, and what still more would bring."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s4mi.maths.crossed import crossed_mean
 from s4mi.maths.learning_curve import FURTHEST
 from s4mi.maths.stats import Interval
 from s4mi.reporting.results.comparison import Technique
+from s4mi.reporting.results.few import and_few
 from s4mi.reporting.results.label_curves import LabelCurveOf, sign_of
 from s4mi.reporting.results.patient_effects import less
 from s4mi.reporting.results.scores import Metric
@@ -46,22 +47,32 @@ def gain_of(curve: LabelCurveOf, metric: Metric, noun: str) -> LabelGain | None:
     mean = crossed_mean([last.scores[seed] - first.scores[seed] for seed in shared], parts if known else ())
     brought = _signed(mean.interval(), sign, metric)
     fewest, most = math.ceil(first.labels - 1e-6), math.ceil(last.labels - 1e-6)
-    sentence = f"{fewest} → {most} {noun} brought {metric.label} {gain_text(brought, metric)}"
+    sentence = f"{fewest} → {most} {noun} brought {metric.label} {_told(brought, metric)}"
     more = _next(last.labels, last.fraction)
     would = curve.forecast.gain_at(more)
     if would is None:
         return LabelGain(curve.technique, fewest, most, brought, None, None, sentence)
     would = _signed(would, sign, metric)
-    sentence += f"; {more} would bring {gain_text(would, metric)} more"
+    sentence += f"; {more} would bring {_told(would, metric)} more"
     return LabelGain(curve.technique, fewest, most, brought, more, would, sentence)
 
 
 def gain_text(gain: Interval, metric: Metric) -> str:
-    """`+0.026 (+0.011 to +0.041)`; the mean alone without an interval."""
-    text = f"{gain.mean:+.{metric.digits}f}"
-    if gain.low is not None and gain.high is not None:
-        text += f" (95 % {gain.low:+.{metric.digits}f} to {gain.high:+.{metric.digits}f})"
-    return text.replace("-", "−")
+    """`+0.026 (95 % +0.011 to +0.041)`; the mean alone without an interval."""
+    text, ends = f"{gain.mean:+.{metric.digits}f}", _ends(gain, metric)
+    return f"{text} ({ends})".replace("-", "−") if ends else text.replace("-", "−")
+
+
+def _told(gain: Interval, metric: Metric) -> str:
+    """The gain in a sentence, which says itself if it rests on few seeds or patients."""
+    text, ends = f"{gain.mean:+.{metric.digits}f}", _ends(gain, metric)
+    return f"{text} ({and_few(ends, gain)})".replace("-", "−") if ends else text.replace("-", "−")
+
+
+def _ends(gain: Interval, metric: Metric) -> str:
+    if gain.low is None or gain.high is None:
+        return ""
+    return f"95 % {gain.low:+.{metric.digits}f} to {gain.high:+.{metric.digits}f}"
 
 
 def _next(labels: float, fraction: float) -> int:
@@ -78,4 +89,4 @@ def _signed(gain: Interval, sign: int, metric: Metric) -> Interval:
         return Interval(sign * gain.mean, None, None, gain.n)
     limit = 1.0 if metric.bounded else math.inf
     low, high = sorted(max(-limit, min(limit, sign * end)) for end in ends)
-    return Interval(sign * gain.mean, low, high, gain.n)
+    return replace(gain, mean=sign * gain.mean, low=low, high=high)

@@ -1,8 +1,10 @@
 """Tables of labels needed: by target and technique, and what more labels brought and would bring."""
 
+from s4mi.maths.stats import Interval
+from s4mi.reporting.results.few import FEW_SEEDS, few_details, few_explained
 from s4mi.reporting.results.label_gains import gain_text
 from s4mi.reporting.results.labels_needed import LabelAnswer, LabelAnswers
-from s4mi.reporting.results.scores import MISSING
+from s4mi.reporting.results.scores import MISSING, Metric
 from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
 from s4mi.reporting.results.tables import TECHNIQUE, technique_cell
 
@@ -13,7 +15,7 @@ def answers_table(answers: LabelAnswers, *, subject: str) -> Table | None:
         return None
     noun = answers.noun
     rows = [table_row(technique_cell(one.technique), one.target.title, *_cells(one)) for one in answers.answers]
-    return Table(
+    table = Table(
         title="Labels needed",
         subject=subject,
         columns=(
@@ -28,6 +30,7 @@ def answers_table(answers: LabelAnswers, *, subject: str) -> Table | None:
         "patients that they share. Within the numbers tested by monotone interpolation and a power law, beyond them, "
         "at most 4 ×, by the power law where it fits.",
     )
+    return few_explained(table)
 
 
 def gains_table_of(answers: LabelAnswers, *, subject: str) -> Table | None:
@@ -37,15 +40,14 @@ def gains_table_of(answers: LabelAnswers, *, subject: str) -> Table | None:
     metric, noun = answers.metric, answers.noun
     rows = []
     for gain in answers.gains:
-        more = MISSING if gain.more is None or gain.would_bring is None else gain_text(gain.would_bring, metric)
         labels = f"{gain.fewest} → {gain.most}"
         rows.append(
             table_row(
-                technique_cell(gain.technique), labels, gain_text(gain.brought, metric),
-                MISSING if gain.more is None else f"{gain.more}", more,
+                technique_cell(gain.technique), labels, _gain(gain.brought, metric),
+                MISSING if gain.more is None else f"{gain.more}", _gain(gain.would_bring, metric),
             )
         )  # fmt: skip
-    return Table(
+    table = Table(
         title=f"What more {noun} bring",
         subject=subject,
         columns=(
@@ -59,6 +61,11 @@ def gains_table_of(answers: LabelAnswers, *, subject: str) -> Table | None:
         caption="Differences with 95 % intervals over seeds and the test patients that they share; expected by the "
         "learning curve, a dash where it does not fit.",
     )
+    return few_explained(table)
+
+
+def _gain(gain: Interval | None, metric: Metric) -> Cell:
+    return Cell() if gain is None else Cell(gain_text(gain, metric), details=few_details(gain))
 
 
 def _cells(one: LabelAnswer) -> list[Cell]:
@@ -66,5 +73,5 @@ def _cells(one: LabelAnswer) -> list[Cell]:
     if not one.told:
         return [Cell(), Cell(), Cell(one.reason, details=(one.cure,) if one.cure else ())]
     details = ("extrapolated",) if one.kind == "extrapolated" else ()
-    few = ("few seeds",) if one.few_seeds else ()
+    few = (FEW_SEEDS,) if one.few_seeds else ()
     return [Cell(f"{one.labels}", details=details), Cell(one.span, details=few), Cell()]

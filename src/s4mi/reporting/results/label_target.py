@@ -23,6 +23,5 @@ def target_lines(runs: Sequence[ReportRun], target: float) -> list[str]:
         answers = label_answers(comparison, metric, runs, target=target)
         for answer in answers.to(answers.targets[-1]):
             cure = f"; {answer.cure}" if answer.cure else ""
-            text = answer.sentence if answer.told else f"labels for {answer.target.title}: {answer.sentence}{cure}"
-            lines.append(f"{comparison.title}: {text}")
+            lines.append(f"{comparison.title}: {answer.sentence}{cure}")
     return lines

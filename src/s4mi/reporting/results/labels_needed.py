@@ -1,8 +1,8 @@
 """Labels needed: how many a technique takes to reach a score, what more have brought, and what still more would bring.
 
     target     what full supervision reaches, if it was tested, or else the best mean; one point below it; a given score
-    answer     "to reach macro F1 0.842 (full supervision) frozen · vit needs 61 labels (95 % 44–88)", or why not, with
-               the setting that would tell
+    answer     "to reach full supervision (macro F1 0.842), frozen · vit needs 61 labels (95 %: 44–88)", or why not,
+               with the setting that would tell
     gain       "21 → 104 masks brought IoU +0.026 (0.011–0.041); 208 would bring +0.009 (0.002–0.018) more"
 
 Curves and intervals are those of `maths.label_forecast`, over seeds and test patients together.
@@ -18,6 +18,7 @@ from s4mi.maths.label_forecast import Needed
 from s4mi.maths.learning_curve import FURTHEST
 from s4mi.records import TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique
+from s4mi.reporting.results.few import FEW_SEEDS as FEW_WORDS
 from s4mi.reporting.results.label_cures import cure_of, reason_of
 from s4mi.reporting.results.label_curves import Cell, LabelCurveOf, cell_of, label_curve_of, sign_of
 from s4mi.reporting.results.label_efficiency import full_supervision
@@ -117,7 +118,7 @@ class LabelAnswers:
         cure = f"; {closest.cure}" if closest.cure else ""
         why = f"{closest.technique.label}: {closest.reason}"
         title = f"{self.noun.capitalize()} needed to reach {closest.target.title}"
-        return f"{title} are not told for any technique ({why}){cure}."
+        return f"{title} cannot be told for any technique ({why}){cure}."
 
     def gain(self, technique: Technique) -> LabelGain | None:
         """What more labels brought to a technique."""
@@ -191,7 +192,7 @@ def _targets(
         first = targets[0]
         score = first.score - sign_of(metric) * POINT
         of = "full supervision" if first.kind == "full" else "the best mean"
-        title = f"{name} {score:.{digits}f}, one point below {of}"
+        title = f"{name} {score:.{digits}f} (one point below {of})"
         targets.append(LabelTarget("below", score, title, first.source))
     if given is not None:
         targets.append(LabelTarget("given", given, f"{name} {given:.{digits}f}"))
@@ -211,7 +212,7 @@ def _answer(
     name = curve.technique.label
     if needed is None or needed.refusal:
         reason, cure = reason_of(curve, needed, metric), cure_of(curve, needed, fractions, seeds)
-        sentence = f"not told for {name}: {reason}"
+        sentence = f"{noun} needed to reach {target.title} cannot be told for {name}: {reason}"
         return LabelAnswer(curve.technique, target, "refused", None, None, None, sentence, reason=reason, cure=cure)
     assert curve.forecast is not None
     assert needed.low is not None
@@ -223,10 +224,10 @@ def _answer(
     start = _whole(curve.cells[0].labels)
     count = f"at most {start} {noun}, the fewest tested" if labels <= start else f"{labels} {noun}"
     span = _span(low, high, most, start=start)
-    caution = f", few seeds, n = {curve.forecast.seeds}" if few else ""
-    sentence = f"to reach {target.title} {name} needs {count} (95 % {span}{caution})"
+    caution = f"; {FEW_WORDS}, n = {curve.forecast.seeds}" if few else ""
+    sentence = f"to reach {target.title}, {name} needs {count} (95 %: {span}{caution})"
     if needed.extrapolated:
-        sentence += f", extrapolated from {start}–{most}"
+        sentence += f", extrapolated from runs with {start}–{most}"
     kind: Literal["told", "extrapolated"] = "extrapolated" if needed.extrapolated else "told"
     return LabelAnswer(curve.technique, target, kind, labels, low, high, sentence, span, few_seeds=few)
 
@@ -242,10 +243,10 @@ def _needed(curve: LabelCurveOf, target: LabelTarget, metric: Metric, reference:
 
 
 def _span(low: int, high: int | None, most: int, *, start: int) -> str:
-    """`44–88`, open where an end lies beyond what was tested."""
+    """`44–88`, `at most 88` or `44 to more than 800`: open where an end lies beyond what was tested."""
     if high is None:
-        return f"{low or f'fewer than {start}'} to more than {FURTHEST:g} × {most}"
-    return f"{low}–{high}" if low else f"up to {high}"
+        return f"{low or f'fewer than {start}'} to more than {FURTHEST * most:g}"
+    return f"{low}–{high}" if low else f"at most {high}"
 
 
 def _promise(answer: LabelAnswer) -> tuple[bool, float, str]:

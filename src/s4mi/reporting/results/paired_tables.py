@@ -2,6 +2,7 @@
 
 from s4mi.records import TaskKind
 from s4mi.reporting.results.comparison import Comparison
+from s4mi.reporting.results.few import few_details, few_explained
 from s4mi.reporting.results.paired_tests import ALPHA, TechniquePairs, TestResult
 from s4mi.reporting.results.scores import Metric
 from s4mi.reporting.results.table_model import SIGNIFICANT, Cell, Column, Table, table_row
@@ -30,7 +31,7 @@ def pair_table(pairs: TechniquePairs, comparison: Comparison, metric: Metric) ->
         patients = _patient_cells(row.patients) if pairs.over_patients else []
         seeds = (_difference(row.seeds), row.seeds.effect, _p(row.seeds))
         rows.append(table_row(pair, row.column.title, *seeds, *patients))
-    return Table("Paired comparisons", comparison.title, tuple(columns), tuple(rows), caption)
+    return few_explained(Table("Paired comparisons", comparison.title, tuple(columns), tuple(rows), caption))
 
 
 def gains_table(gains: VersionGains) -> Table:
@@ -52,11 +53,11 @@ def gains_table(gains: VersionGains) -> Table:
         cells = [technique_cell(row.technique), labels, row.before.cell, row.after.cell]
         patients = _patient_cells(row.patients) if gains.over_patients else []
         rows.append(table_row(*cells, _difference(row.seeds), _p(row.seeds), *patients))
-    return Table(TITLE, gains.title, tuple(columns), tuple(rows), caption)
+    return few_explained(Table(TITLE, gains.title, tuple(columns), tuple(rows), caption))
 
 
 def _difference(result: TestResult) -> Cell:
-    return Cell(result.difference, details=(f"n = {result.n}",))
+    return Cell(result.difference, details=(f"n = {result.n}", *few_details(result.test.difference)))
 
 
 def _p(result: TestResult) -> Cell:
@@ -70,7 +71,8 @@ def _patient_columns(unit: str) -> list[Column]:
 def _patient_cells(result: TestResult | None) -> list[Cell]:
     if result is None:
         return [Cell(), Cell()]
-    return [Cell(result.mean, details=(result.span, f"n = {result.n} {result.unit}")), _p(result)]
+    few = few_details(result.test.difference, result.unit)
+    return [Cell(result.mean, details=(result.span, f"n = {result.n} {result.unit}", *few)), _p(result)]
 
 
 def _patient_note(unit: str, task: TaskKind, swapped: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from s4mi.formatting import plural
+from s4mi.reporting.results.few import few_details, few_explained
 from s4mi.reporting.results.patients import PatientsSection
 from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
 from s4mi.reporting.results.tables import LABELS, TECHNIQUE, technique_cell
@@ -16,10 +17,10 @@ def patient_table(section: PatientsSection, *, subject: str) -> Table | None:
     rows = []
     for row in section.rows:
         ends = () if row.mean.low is None or row.mean.high is None else (f"{row.mean.low:.3f} to {row.mean.high:.3f}",)
-        mean = Cell(f"{row.mean.mean:.3f}", details=(*ends, f"n = {row.mean.n} patients"))
+        mean = Cell(f"{row.mean.mean:.3f}", details=(*ends, f"n = {row.mean.n} patients", *few_details(row.mean)))
         values = (f"{value:.3f}" for value in (row.median, row.low, row.worst))
         rows.append(table_row(technique_cell(row.technique), row.column.title, mean, *values, f"{row.images}"))
-    return Table(
+    table = Table(
         title="Scores per patient",
         subject=subject,
         columns=(TECHNIQUE, LABELS, Column("Mean", "95 % interval"), *(Column(n, kind="number") for n in numbers)),
@@ -27,6 +28,7 @@ def patient_table(section: PatientsSection, *, subject: str) -> Table | None:
         caption=f"Test {section.measure} per patient: mean over the patient's images and the seeds that tested them. "
         "Every patient counts once; the interval is over patients.",
     )
+    return few_explained(table)
 
 
 def worst_patient_tables(section: PatientsSection, *, subject: str) -> Iterator[Table]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique, compare
+from s4mi.reporting.results.few import and_few, few_details, few_explained
 from s4mi.reporting.results.patient_effects import Influences, crossed_score, influences_of
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, metrics_of, percent, spread
@@ -21,6 +22,8 @@ from s4mi.reporting.results.table_model import BEST, Cell, Column, Row, RowKind,
 MAJORITY = "majority baseline"
 MEAN = "Mean ± half-width of the 95 % confidence interval over n seeds."
 OVER_PATIENTS = "Intervals include the choice of test patients where seeds share them."
+POOLED = ("iou", "dice")
+OF_POOLED = "Their part is that of the mean per image, too small for pooled pixels where lesions differ much in size."
 TECHNIQUE = Column("Technique", "backbone")
 LABELS = Column("Labels")
 DETAIL = {
@@ -78,14 +81,14 @@ class MeanScore:
 
     @property
     def text(self) -> str:
-        """`0.612 ± 0.034 (n = 3)`."""
-        return f"{self.value} ({self.count})"
+        """`0.612 ± 0.034 (n = 3)`, or `(n = 3, few seeds)`."""
+        return f"{self.value} ({and_few(self.count, self.interval)})"
 
     @property
     def cell(self) -> Cell:
         """As a cell of a table, bold where it is the best."""
         value = "" if self.interval is None else self.value
-        return Cell(value, details=(self.count,), emphasis=BEST if self.best else "")
+        return Cell(value, details=(self.count, *few_details(self.interval)), emphasis=BEST if self.best else "")
 
 
 @dataclass(frozen=True)
@@ -138,11 +141,16 @@ class ResultTable:
 
 
 def result_tables(
-    records: Sequence[RunRecord], *, classification: str | None = None, segmentation: str | None = None
+    records: Sequence[RunRecord],
+    runs: Sequence[ReportRun] = (),
+    *,
+    classification: str | None = None,
+    segmentation: str | None = None,
 ) -> tuple[ResultTable, ...]:
     """One table per data set and task, whatever the order of the records.
 
     Args:
+        runs: of the records; with their test patients, intervals are over seeds and the patients that these share.
         classification: metric of the classification tables; macro F1 when None.
         segmentation: metric of the segmentation tables; IoU when None.
 
@@ -151,7 +159,8 @@ def result_tables(
     """
     names = {"multiclass": classification, "multilabel": classification, "segmentation": segmentation}
     return tuple(
-        result_table(comparison, metric_of(comparison.task, names[comparison.task])) for comparison in compare(records)
+        result_table(comparison, metric_of(comparison.task, names[comparison.task]), runs)
+        for comparison in compare(records)
     )
 
 
@@ -202,18 +211,21 @@ def score_table(results: ResultTable) -> Table:
     caption = MEAN if results.metric.higher_is_better else f"{MEAN} Lower is better."
     if results.over_patients:
         caption += f" {OVER_PATIENTS}"
+        if results.metric.name in POOLED:
+            caption += f" {OF_POOLED}"
     if any(score.best for row in results.rows for score in row.cells):
         per = "column and backbone" if results.by_backbone else "column"
         caption += (
             f" Bold: best per {per} over the seeds shared with each other technique, not necessarily significantly."
         )
-    return Table(
+    table = Table(
         title=f"Test {results.metric.label} by label fraction",
         subject=results.subject,
         columns=(TECHNIQUE, *(Column(c.title, f"{c.labelled} labelled") for c in results.columns)),
         rows=tuple(rows),
         caption=caption,
     )
+    return few_explained(table)
 
 
 def detail_table(comparison: Comparison) -> Table:

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from s4mi.formatting import plural
 from s4mi.reporting.results.comparison import Comparison, Technique
+from s4mi.reporting.results.few import and_few
 from s4mi.reporting.results.findings import Findings, RankedTechnique, Ranking, rank
 from s4mi.reporting.results.paired_tests import TechniquePair, tested_fractions
 from s4mi.reporting.results.scores import spread
@@ -190,7 +191,7 @@ def _lead(findings: Findings, rival: Rival) -> str:
     difference = f"{abs(apart.mean):.{metric.digits}f}{spread(apart, digits=metric.digits) if apart.symmetric else ''}"
     p = result.p_holm if result.p_holm.startswith("<") else f"= {result.p_holm}"
     test = "no variance between them" if result.holm is None else f"Holm-corrected p {p}"
-    return f"{'ahead' if rival.ahead else 'behind'} by {difference} ({seeds}, {test})"
+    return f"{'ahead' if rival.ahead else 'behind'} by {difference} ({and_few(seeds, apart)}, {test})"
 
 
 def _listed(names: Sequence[str]) -> str:

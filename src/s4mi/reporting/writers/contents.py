@@ -226,7 +226,7 @@ def report_contents(
     nothing = [] if runs else [ONLY_PRETRAINED if pretrainings else NO_RUNS]
     return ReportContents(
         title=title,
-        cards=tuple(task_card(one, runs) for one in findings),
+        cards=tuple(task_card(one) for one in findings),
         remarks=(
             *nothing,
             *random_starts((), [run.record for run in pretrainings]),
@@ -267,7 +267,7 @@ def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask) -> TaskS
         comparison=comparison,
         results=findings.table,
         findings=tuple(finding_sentences(findings)),
-        labels=labels_section(comparison, metric, findings.reference, findings.curves, runs),
+        labels=labels_section(comparison, metric, findings.reference, findings.answers),
         pairs=pairs,
         patients=patients,
         gains=gained,

@@ -1,6 +1,6 @@
 """A report as CSV for a program: mean scores with intervals, and every score of every run.
 
-    NAME.csv        means and intervals over seeds: each score, and each class of it
+    NAME.csv        means and intervals: each score, and each class of it
     NAME-runs.csv   a row per run, part of the split, score and class, with seed, hashes and cost
 
 Numbers have full precision; a missing value is an empty field.
@@ -15,6 +15,7 @@ from pathlib import Path
 from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, Scores, write_text_atomically
 from s4mi.reporting.results.comparison import Comparison, Technique, compare, interval_over, technique_of
+from s4mi.reporting.results.few import few_words
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import Metric, class_value, metrics_of
 from s4mi.reporting.results.table_model import Column, Row, Table, table_row
@@ -23,7 +24,7 @@ from s4mi.reporting.results.tables import MAJORITY, LabelColumn, result_table, r
 COUNTED = {False: "training", True: "training and validation"}
 SUMMARY = (
     *("dataset", "task", "metric", "class", "method", "backbone", "label_fraction", "labelled_fewest"),
-    *("labelled_most", "n", "mean", "low", "high", "best", "labels_counted"),
+    *("labelled_most", "n", "mean", "low", "high", "best", "labels_counted", "few"),
 )
 RUNS = (
     *("run", "dataset", "synthetic", "task", "method", "backbone", "label_fraction", "labelled", "seed", "part"),
@@ -46,14 +47,18 @@ def table_csv(table: Table) -> str:
 def write_csv(runs: Sequence[ReportRun], path: Path) -> tuple[Path, Path]:
     """Write the two files, atomically, and return their paths."""
     single = path.with_name(f"{path.stem}-runs{path.suffix}")
-    write_text_atomically(path, summary_csv([run.record for run in runs]))
+    write_text_atomically(path, summary_csv([run.record for run in runs], runs))
     write_text_atomically(single, runs_csv(runs))
     return path, single
 
 
-def summary_csv(records: Sequence[RunRecord]) -> str:
-    """Every score of every technique and label fraction; `best` marks the best mean of a column of the result table."""
-    return table_csv(_table("Summary", SUMMARY, (row for each in compare(records) for row in _summary(each))))
+def summary_csv(records: Sequence[RunRecord], runs: Sequence[ReportRun] = ()) -> str:
+    """Every score of every technique and label fraction; `best` marks the best mean of a column of the result table.
+
+    Args:
+        runs: of the records; with their test patients, intervals are those of the report, over seeds and patients.
+    """
+    return table_csv(_table("Summary", SUMMARY, (row for each in compare(records) for row in _summary(each, runs))))
 
 
 def runs_csv(runs: Sequence[ReportRun]) -> str:
@@ -71,9 +76,9 @@ def _row(*values: object) -> Row:
     return table_row(*("" if value is None else f"{value}" for value in values))
 
 
-def _summary(comparison: Comparison) -> Iterator[Row]:
+def _summary(comparison: Comparison, runs: Sequence[ReportRun]) -> Iterator[Row]:
     for metric in metrics_of(comparison.task):
-        results = result_table(comparison, metric)
+        results = result_table(comparison, metric, runs)
         rows = [(row.technique, row.cells) for row in results.rows]
         if results.reference:
             rows.append((Technique(MAJORITY, ""), results.reference))
@@ -104,6 +109,7 @@ def _mean(
     return _row(
         comparison.dataset, comparison.task, *score, technique.method, technique.backbone, f"{column.fraction:g}",
         column.fewest, column.most, *numbers, int(best), COUNTED[comparison.records[0].labels.counted],
+        few_words(interval),
     )  # fmt: skip
 
 

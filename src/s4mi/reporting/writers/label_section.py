@@ -1,15 +1,13 @@
 """How many labels each technique needs to match full supervision: sentences and a table."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from s4mi.maths.stats import mean_interval
 from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.label_counting import counting
-from s4mi.reporting.results.label_efficiency import FullSupervision, TechniqueCurve
+from s4mi.reporting.results.label_efficiency import FullSupervision
 from s4mi.reporting.results.label_tables import answers_table, gains_table_of
-from s4mi.reporting.results.labels_needed import LabelAnswers, label_answers
-from s4mi.reporting.results.runs import ReportRun
+from s4mi.reporting.results.labels_needed import LabelAnswers
 from s4mi.reporting.results.scores import Metric
 from s4mi.reporting.results.table_model import Table
 from s4mi.reporting.results.tables import MeanScore
@@ -21,13 +19,12 @@ class LabelsSection:
 
     Attributes:
         reference: full supervision; None where no supervised technique was tested with all labels.
-        curves: by technique; never empty. answers: labels needed, and what more brought.
+        answers: labels needed, and what more brought.
     """
 
     comparison: Comparison
     metric: Metric
     reference: FullSupervision | None
-    curves: tuple[TechniqueCurve, ...]
     answers: LabelAnswers
 
     @property
@@ -64,18 +61,15 @@ class LabelsSection:
 
 
 def labels_section(
-    comparison: Comparison,
-    metric: Metric,
-    reference: FullSupervision | None,
-    curves: Sequence[TechniqueCurve],
-    runs: Sequence[ReportRun] = (),
+    comparison: Comparison, metric: Metric, reference: FullSupervision | None, answers: LabelAnswers
 ) -> LabelsSection | None:
     """The section on a comparison; None where fewer than two label fractions or techniques were tested."""
     tested = [
-        fraction
+        (technique, fraction)
+        for technique in comparison.techniques
         for fraction in comparison.fractions
-        if any(comparison.interval(technique, fraction, metric) for technique in comparison.techniques)
+        if comparison.interval(technique, fraction, metric)
     ]
-    if len(tested) < 2 or len(curves) < 2:
+    if any(len(set(names)) < 2 for names in zip(*tested, strict=True)) or not tested:
         return None
-    return LabelsSection(comparison, metric, reference, tuple(curves), label_answers(comparison, metric, runs))
+    return LabelsSection(comparison, metric, reference, answers)

@@ -14,10 +14,11 @@ from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import ImageScores, Predictions, RunRecord
 from s4mi.records.calibration import Calibration
 from s4mi.reporting.results.comparison import technique_of
-from s4mi.reporting.results.per_image import over_patients
+from s4mi.reporting.results.few import WIDENED, few_meaning, few_words
+from s4mi.reporting.results.per_image import over_patients, patients_of, unit_of
 from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metrics_of, score_of, spread
 from s4mi.reporting.results.tables import MAJORITY
-from s4mi.reporting.results.test_predictions import predictions_over_patients
+from s4mi.reporting.results.test_predictions import patients_predicted, predictions_over_patients
 from s4mi.reporting.writers.markdown import markdown_text
 
 OVER_IMAGES = ("iou_image", "dice_image", "hd95", "assd")
@@ -66,12 +67,17 @@ class CardSource:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One test score: its value, its interval over patients or images, and its mean over seeds."""
+    """One test score: its value, its interval over patients or images, and its mean over seeds.
+
+    Attributes:
+        few: the words, also in `interval`, that it rests on few patients or images; empty if it does not.
+    """
 
     label: str
     value: str
     interval: str
     seeds: str
+    few: str
 
 
 def card_mark(record: RunRecord) -> str:
@@ -91,14 +97,15 @@ def card_text(source: CardSource) -> str:
         keep_trailing_newline=True,
     )
     jinja.filters |= {"cell": markdown_text, "duration": duration, "plural": plural, "number": _number}
-    record = source.record
+    record, rows = source.record, score_rows(source)
     return jinja.get_template("model_card.md.jinja").render(
         mark=card_mark(record),
         source=source,
         record=record,
         task=TASK_NAMES[record.task],
         technique=technique_of(record),
-        rows=score_rows(source),
+        rows=rows,
+        few=[f"{few_meaning(few)} {WIDENED}" for few in dict.fromkeys(row.few for row in rows) if few],
         unit=_unit(source),
         tested=0 if record.test is None else record.test.images,
         limits=_limits(source),
@@ -114,10 +121,11 @@ def score_rows(source: CardSource) -> list[ScoreRow]:
         if value is None:
             continue
         interval = _interval(source, metric)
-        shown = MISSING
+        shown, few = MISSING, ""
         if interval is not None and abs(interval.mean - value) < SAME and interval.low is not None:
-            shown = _ends(interval, metric)
-        rows.append(ScoreRow(metric.label, f"{value:.{metric.digits}f}", shown, _over_seeds(source, metric)))
+            few = few_words(interval, _resampled(source))
+            shown = f"{_ends(interval, metric)}{f' ({few})' if few else ''}"
+        rows.append(ScoreRow(metric.label, f"{value:.{metric.digits}f}", shown, _over_seeds(source, metric), few))
     return rows
 
 
@@ -127,6 +135,13 @@ def _interval(source: CardSource, metric: Metric) -> Interval | None:
     if source.predictions is None:
         return None
     return predictions_over_patients(source.predictions, metric, multilabel=source.record.task == "multilabel")
+
+
+def _resampled(source: CardSource) -> str:
+    """`patients`, or `images` where no patient is known."""
+    if source.record.task == "segmentation":
+        return unit_of(list(patients_of(source.images).values()))
+    return "images" if source.predictions is None else unit_of(patients_predicted(source.predictions))
 
 
 def _over_seeds(source: CardSource, metric: Metric) -> str:

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from s4mi.formatting import plural
 from s4mi.records import Scores
 from s4mi.reporting.results.comparison import technique_of
+from s4mi.reporting.results.few import and_few
 from s4mi.reporting.results.fit_costs import fit_facts, short_duration
 from s4mi.reporting.results.patients import PatientInterval, run_over_patients
 from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, percent
@@ -57,10 +58,10 @@ def _score(scores: Scores | None, metric: Metric) -> str:
 
 
 def _with_interval(score: PatientInterval, metric: Metric) -> str:
-    """A score with its interval: `0.864, 95 % interval 0.841–0.889 over n = 13 patients`."""
+    """A score with its interval: `0.864, 95 % interval 0.841–0.889 over n = 13 patients, few patients`."""
     interval, unit = score.interval, score.unit
     mean = f"{interval.mean:.{metric.digits}f}"
     if interval.low is None or interval.high is None:
         return f"{mean}, n = {interval.n} {unit.removesuffix('s')}"
     low, high = (f"{end:.{metric.digits}f}" for end in (interval.low, interval.high))
-    return f"{mean}, 95 % interval {low}–{high} over n = {interval.n} {unit}"
+    return and_few(f"{mean}, 95 % interval {low}–{high} over n = {interval.n} {unit}", interval, unit)
