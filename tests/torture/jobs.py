@@ -5,6 +5,7 @@ import resource
 import select
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from pathlib import Path
 
 HANGS = 90.0
 """Seconds after which a command hangs."""
+ELSEWHERE = tempfile.TemporaryDirectory(prefix="s4mi-torture-")
+"""Working folder of the commands, for outputs whose names are damaged words."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def _command(
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         sys.stdout, sys.stderr = (os.fdopen(os.dup(stream), "w", buffering=1) for stream in (1, 2))
+        os.chdir(ELSEWHERE.name)
         if home is not None:
             os.environ["HOME"] = str(home)
         from s4mi.cli import main
