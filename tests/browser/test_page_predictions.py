@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from page_actions import mask_of, open_image, paint, saved, set_diameter, swept
+from page_actions import mask_of, open_image, paint, saved, set_diameter, swept, until
 
 from conftest import DEDL
 from s4mi.recipes.train import train
@@ -47,16 +47,13 @@ def test_two_runs_lie_side_by_side_with_one_view(serve_page, open_page, lesion_c
     page.wait_for_selector("figure:nth-child(2) canvas[data-layer=prediction]", timeout=60_000)
     assert page.locator("figcaption").count() == 2
     page.keyboard.press("z")
-    page.wait_for_timeout(200)
-    zooms = page.locator(".stage").evaluate_all("stages => stages.map(stage => stage.dataset.zoom)")
-    assert zooms == ["1", "1"]
+    until(page, "[...document.querySelectorAll('.stage')].map(stage => stage.dataset.zoom).join() === '1,1'")
     for key in ("Shift+D", "Shift+U"):
         page.keyboard.press(key)
     for layer in ("difference", "doubt"):
-        drawn = f"canvas => canvas.width > 0 && !canvas.hidden && canvas.dataset.layer === '{layer}'"
         page.wait_for_selector(f"figure:nth-child(2) canvas[data-layer={layer}]:not([hidden])")
-        page.wait_for_timeout(500)
-        assert page.locator(f"canvas[data-layer={layer}]").evaluate_all(f"all => all.every({drawn})")
+        drawn = "canvas => canvas.width > 0 && !canvas.hidden"
+        until(page, f"[...document.querySelectorAll('canvas[data-layer={layer}]')].every({drawn})")
 
 
 def test_difference_is_drawn_where_truth_and_prediction_differ(
@@ -68,12 +65,13 @@ def test_difference_is_drawn_where_truth_and_prediction_differ(
     page.wait_for_selector("canvas[data-layer=prediction]", timeout=60_000)
     page.keyboard.press("z")
     page.keyboard.press("Shift+D")
-    page.wait_for_timeout(800)
+    page.wait_for_selector("canvas[data-layer=difference]:not([hidden])")
     truth = mask_of(page, served.address, 5, "truth")
     predicted = mask_of(page, served.address, 5, "prediction&run=r0")
     stage = page.locator(".stage")
     x, y = (round(float(stage.get_attribute(f"data-{axis}") or "nan")) for axis in "xy")
-    read = f"canvas => Array.from(canvas.getContext('2d').getImageData({x}, {y}, 48, 48).data)"
-    colours = page.locator("canvas[data-layer=difference]").evaluate(read)
-    shown = np.array(colours, dtype=np.uint8).reshape(48, 48, 4)[..., 3] > 0
+    canvas = "document.querySelector('canvas[data-layer=difference]').getContext('2d')"
+    pixels = f"Array.from({canvas}.getImageData({x}, {y}, 48, 48).data)"
+    until(page, f"{pixels}.some(value => value > 0)")
+    shown = np.array(page.evaluate(pixels), dtype=np.uint8).reshape(48, 48, 4)[..., 3] > 0
     assert np.array_equal(shown, (truth > 0) | (predicted > 0))
