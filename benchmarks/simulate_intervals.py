@@ -284,7 +284,7 @@ HEADS = {
 
 OF_CURVES = ("labels", "would-bring", "would-bring-straight")
 """Sections of learning curves, which are refused where they do not fit."""
-NOT_PROMISED = ("seeds-alone", "unpromised", "drop-of-others", "pooled", "distances-of-few", "would-bring-straight")
+NOT_PROMISED = ("seeds-alone", "unpromised", "drop-of-others", "distances-of-few", "would-bring-straight")
 """Sections that show where intervals do not hold."""
 
 

@@ -77,7 +77,7 @@ def distances(draw: Draw, size: int, times: int) -> list[Interval]:
 
 
 def pooled_iou(patients: int, slope: float, size: int, times: int) -> list[Interval]:
-    """IoU of all pixels together; the patients' part is that of the mean per image.
+    """IoU of all pixels together, computed anew without each patient.
 
     Args:
         slope: how much easier large lesions are.
@@ -86,8 +86,11 @@ def pooled_iou(patients: int, slope: float, size: int, times: int) -> list[Inter
     for _ in range(times):
         area, iou = _segmented(rng, patients, size, slope)
         union = 2 * area / (1 + iou)
-        pooled = (iou * union).sum(axis=1) / union.sum(axis=1)
-        made.append(less(_crossed(pooled, iou).within(0.0, 1.0), truth))
+        overlap = iou * union
+        all_overlap, all_union = (each.sum(axis=1, keepdims=True) for each in (overlap, union))
+        rest = (all_overlap - overlap) / (all_union - union)
+        pooled = (all_overlap / all_union)[:, 0]
+        made.append(less(_crossed_without(pooled, rest).within(0.0, 1.0), truth))
     return made
 
 
@@ -116,7 +119,11 @@ def _mean(draw: Draw) -> float:
 
 def _crossed(means: Floats, scores: Floats) -> Interval:
     """The interval over (S,) seeds and the patients of (S, G) scores."""
-    rest = (scores.sum(axis=1, keepdims=True) - scores) / (scores.shape[1] - 1)
+    return _crossed_without(means, (scores.sum(axis=1, keepdims=True) - scores) / (scores.shape[1] - 1))
+
+
+def _crossed_without(means: Floats, rest: Floats) -> Interval:
+    """The interval over (S,) seeds and the patients, given the (S, G) scores without each patient."""
     influences = [jackknife({f"p{n}": value for n, value in enumerate(row)}) for row in rest.tolist()]
     return crossed_mean(means.tolist(), influences).interval()
 

@@ -15,6 +15,8 @@ ONE = ImageScores(
     dice={"lesion": 2 / 3, "hair": None},
     hd95={"lesion": 3.0, "hair": None},
     assd={"lesion": 1.25, "hair": None},
+    overlap={"lesion": 4, "hair": 0},
+    union={"lesion": 8, "hair": 0},
 )
 
 
@@ -24,17 +26,17 @@ def test_each_image_and_class_is_a_row_and_undefined_scores_are_empty(tmp_path: 
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert rows == [
-        ["image", "group", "class", "iou", "dice", "hd95", "assd"],
-        ["a, b", "", "lesion", "0.500000", "0.666667", "3.000000", "1.250000"],
-        ["a, b", "", "hair", "", "", "", ""],
-        ["c", "p1", "lesion", "0.500000", "0.666667", "3.000000", "1.250000"],
-        ["c", "p1", "hair", "", "", "", ""],
+        ["image", "group", "class", "iou", "dice", "hd95", "assd", "overlap", "union"],
+        ["a, b", "", "lesion", "0.500000", "0.666667", "3.000000", "1.250000", "4", "8"],
+        ["a, b", "", "hair", "", "", "", "", "0", "0"],
+        ["c", "p1", "lesion", "0.500000", "0.666667", "3.000000", "1.250000", "4", "8"],
+        ["c", "p1", "hair", "", "", "", "", "0", "0"],
     ]
 
 
 def test_a_table_of_no_images_is_its_header(tmp_path: Path) -> None:
     write_image_scores([], tmp_path / "t.csv")
-    assert (tmp_path / "t.csv").read_text(encoding="utf-8") == "image,group,class,iou,dice,hd95,assd\n"
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8") == "image,group,class,iou,dice,hd95,assd,overlap,union\n"
 
 
 def test_scores_of_an_image_cannot_be_changed() -> None:

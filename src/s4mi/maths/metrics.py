@@ -195,6 +195,8 @@ class SegmentationTally:
                 dice=self._by_class(_quotients(2 * overlap, both)[1:]),
                 hd95=self._by_class([hd95 for hd95, _ in surface]),
                 assd=self._by_class([assd for _, assd in surface]),
+                overlap=dict(zip(self.classes[1:], overlap[1:].tolist(), strict=True)),
+                union=dict(zip(self.classes[1:], union[1:].tolist(), strict=True)),
             )
         )
 

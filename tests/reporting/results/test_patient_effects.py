@@ -7,6 +7,7 @@ from sklearn.metrics import f1_score
 
 from made_predictions import predictions_of
 from made_records import record
+from s4mi.maths.metrics import SegmentationTally
 from s4mi.records import ImageScores
 from s4mi.reporting.results.comparison import compare
 from s4mi.reporting.results.findings import findings_together
@@ -37,6 +38,28 @@ def test_one_image_per_patient_gives_the_standard_error_of_the_mean() -> None:
     ((_, one),) = patient_influences([segmented(values)], IOU).items()
     assert sum(value**2 for value in one.values()) == pytest.approx(scipy.stats.sem([0.5, 0.9, 0.7, 0.8]) ** 2)
     assert one["patient b"] > 0 > one["patient a"]
+
+
+@pytest.mark.parametrize("name", ["iou", "dice"])
+def test_pooled_scores_are_computed_anew_without_each_patient(name: str) -> None:
+    """Against the confusion matrices of the other patients' pixels; class c is in one patient alone."""
+    rng, groups = np.random.default_rng(0), ["p", "p", "q", "r", "s"]
+    truths = [rng.integers(0, 4 if group == "s" else 3, (12, 9 + n)).astype(np.uint8) for n, group in enumerate(groups)]
+    given = [np.where(rng.random(t.shape) < 0.7, t, 0).astype(np.uint8) for t in truths]
+    classes = ("background", "a", "b", "c")
+
+    def tally(rows: list[int]) -> SegmentationTally:
+        made = SegmentationTally(classes, distances=False)
+        for n in rows:
+            made.add(given[n], truths[n], image=f"i{n}", group=groups[n])
+        return made
+
+    every = tally([0, 1, 2, 3, 4])
+    run = ReportRun(record(0.5, task="segmentation"), (), "", "run", images=every.per_image())
+    ((_, one),) = patient_influences([run], metric_of("segmentation", name)).items()
+    without = {g: getattr(tally([n for n in range(5) if groups[n] != g]).scores(), name) for g in "pqrs"}
+    mean = np.mean(list(without.values()))
+    assert one == pytest.approx({f"patient {g}": np.sqrt(3 / 4) * (mean - score) for g, score in without.items()})
 
 
 def test_macro_f1_is_that_of_scikit_learn_without_each_patient() -> None:

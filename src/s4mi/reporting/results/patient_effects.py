@@ -1,22 +1,27 @@
 """What each test patient adds to the score of a run, for intervals and tests over seeds and patients together.
 
-Classification scores that are functions of counts are computed anew without each patient, exactly. Pixels are not
-stored per image, so that pooled IoU and Dice take the deviations of the mean per test image. Scores of ranks and
-distances between probabilities, such as AUROC, have none, and are then judged over seeds alone.
+Classification scores that are functions of counts, and pooled IoU and Dice, which are functions of pixels, are computed
+anew without each patient, exactly. Runs of earlier versions stored no pixels of test images; their pooled scores take
+the deviations of the mean per test image. Scores of ranks and distances between probabilities, such as AUROC, have
+none, and are then judged over seeds alone.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from s4mi.maths.crossed import CrossedMean, crossed_mean, jackknife
 from s4mi.maths.patient_scores import COUNTED, scores_without_each
-from s4mi.records import RunRecord
+from s4mi.records import ImageScores, RunRecord
 from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.per_image import image_values, patients_of
 from s4mi.reporting.results.runs import ReportRun, RunKey, run_key
 from s4mi.reporting.results.scores import Metric, score_of
 from s4mi.reporting.results.test_predictions import patients_predicted
 
+POOLED = ("iou", "dice")
+"""Scores of the pixels of all test images together."""
 Influences = Mapping[RunKey, Mapping[str, float]]
 """By run, the influence of each test patient on its score; see `maths.crossed`."""
 
@@ -31,6 +36,11 @@ def influences_of(comparison: Comparison, runs: Sequence[ReportRun], metric: Met
     """Influences of the runs of one comparison, of all `runs` of a report."""
     keys = {run_key(record) for record in comparison.records}
     return patient_influences([run for run in runs if run_key(run.record) in keys], metric)
+
+
+def exact(run: ReportRun, metric: Metric) -> bool:
+    """Whether the influences of a run are those on the score itself, not on a mean per image that stands for it."""
+    return metric.name not in POOLED or run.predictions is not None or all(one.union for one in run.images)
 
 
 def crossed_score(records: Sequence[RunRecord], metric: Metric, influences: Influences) -> CrossedMean | None:
@@ -77,6 +87,8 @@ def _without_each(run: ReportRun, metric: Metric) -> dict[str, float]:
             patients_predicted(run.predictions),
             multilabel=run.record.task == "multilabel",
         )
+    if metric.name in POOLED and exact(run, metric):
+        return _pooled_without_each(run.images, metric)
     values, patients = image_values(run.images, metric), patients_of(run.images)
     by_patient: dict[str, list[float]] = {}
     for image, value in values.items():
@@ -90,3 +102,23 @@ def _without_each(run: ReportRun, metric: Metric) -> dict[str, float]:
     if len(by_patient) < 2:
         return {}
     return {patient: (total - math.fsum(mine)) / (count - len(mine)) for patient, mine in by_patient.items()}
+
+
+def _pooled_without_each(images: Sequence[ImageScores], metric: Metric) -> dict[str, float]:
+    """Pooled IoU or Dice, the mean over classes that truth or prediction have, without each patient."""
+    patients = patients_of(images)
+    names = sorted(set(patients.values()))
+    if len(names) < 2:
+        return {}
+    classes = list(images[0].union)
+    pixels = np.zeros((2, len(names), len(classes)), dtype=np.int64)
+    row = {name: n for n, name in enumerate(names)}
+    for one in images:
+        pixels[:, row[patients[one.image]]] += [[of[name] for name in classes] for of in (one.overlap, one.union)]
+    overlap, union = pixels.sum(axis=1, keepdims=True) - pixels
+    part, whole = (overlap, union) if metric.name == "iou" else (2 * overlap, union + overlap)
+    with np.errstate(invalid="ignore"):
+        of_classes = part / whole
+    known = whole > 0
+    means = np.where(known, of_classes, 0.0).sum(axis=1) / known.sum(axis=1).clip(1)
+    return dict(zip(names, means.tolist(), strict=True))

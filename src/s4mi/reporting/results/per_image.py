@@ -11,10 +11,11 @@ from s4mi.errors import S4miError
 from s4mi.maths.bootstrap import patient_interval
 from s4mi.maths.stats import Interval
 from s4mi.records import TEST_IMAGES_NAME, ImageScores
-from s4mi.records.per_image import COLUMNS
+from s4mi.records.per_image import COLUMNS, EARLIER_COLUMNS
 from s4mi.reporting.results.scores import Metric
 
 _MEASURED = ("iou", "dice", "hd95", "assd")
+_PIXELS = ("overlap", "union")
 _HINT = "train the run again"
 
 
@@ -30,12 +31,15 @@ def read_image_scores(directory: Path) -> tuple[ImageScores, ...]:
     images: dict[str, ImageScores] = {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
-        if tuple(rows.fieldnames or ()) != COLUMNS:
+        if tuple(rows.fieldnames or ()) not in (COLUMNS, EARLIER_COLUMNS):
             raise S4miError(f"{TEST_IMAGES_NAME}: columns are not {', '.join(COLUMNS)}; {_HINT}")
         for row in rows:
             one = images.setdefault(row["image"], _without_scores(row["image"], row["group"] or None))
             for name in _MEASURED:
                 getattr(one, name)[row["class"]] = _score(row[name], f"{TEST_IMAGES_NAME}:{rows.line_num}")
+            for name in _PIXELS:
+                if row.get(name):
+                    getattr(one, name)[row["class"]] = _pixels(row[name], f"{TEST_IMAGES_NAME}:{rows.line_num}")
     return tuple(images.values())
 
 
@@ -84,7 +88,13 @@ def over_patients(images: Sequence[ImageScores], metric: Metric) -> Interval | N
 
 
 def _without_scores(image: str, group: str | None) -> ImageScores:
-    return ImageScores(image=image, group=group, iou={}, dice={}, hd95={}, assd={})
+    return ImageScores(image=image, group=group, iou={}, dice={}, hd95={}, assd={}, overlap={}, union={})
+
+
+def _pixels(cell: str, location: str) -> int:
+    if not cell.isdecimal():
+        raise S4miError(f"{location}: {cell!r} is not a number of pixels; {_HINT}")
+    return int(cell)
 
 
 def _score(cell: str | None, location: str) -> float | None:

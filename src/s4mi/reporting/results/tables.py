@@ -13,8 +13,8 @@ from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique, compare
 from s4mi.reporting.results.few import and_few, few_details, few_explained
-from s4mi.reporting.results.patient_effects import Influences, crossed_score, influences_of
-from s4mi.reporting.results.runs import ReportRun
+from s4mi.reporting.results.patient_effects import Influences, crossed_score, exact, influences_of
+from s4mi.reporting.results.runs import ReportRun, run_key
 from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, metrics_of, percent, spread
 from s4mi.reporting.results.shared_seeds import leaders, other_seeds, seed_list
 from s4mi.reporting.results.table_model import BEST, Cell, Column, Row, RowKind, Table, table_row
@@ -22,8 +22,10 @@ from s4mi.reporting.results.table_model import BEST, Cell, Column, Row, RowKind,
 MAJORITY = "majority baseline"
 MEAN = "Mean ± half-width of the 95 % confidence interval over n seeds."
 OVER_PATIENTS = "Intervals include the choice of test patients where seeds share them."
-POOLED = ("iou", "dice")
-OF_POOLED = "Their part is that of the mean per image, too small for pooled pixels where lesions differ much in size."
+OF_MEANS = (
+    "Runs of an earlier version noted no pixels of test images: the patients' part is that of the mean per image, too "
+    "small where lesions differ much in size."
+)
 TECHNIQUE = Column("Technique", "backbone")
 LABELS = Column("Labels")
 DETAIL = {
@@ -124,6 +126,7 @@ class ResultTable:
         reference: score of the majority baseline, where known.
         by_backbone: rows are sorted by backbone, and the best mean is marked within each.
         over_patients: intervals are over seeds and the test patients that they share, not over seeds alone.
+        of_means: the patients' part of a pooled score is that of the mean per image, as runs did not note pixels.
     """
 
     dataset: str
@@ -134,6 +137,7 @@ class ResultTable:
     reference: tuple[MeanScore, ...] | None = None
     by_backbone: bool = False
     over_patients: bool = False
+    of_means: bool = False
 
     @property
     def subject(self) -> str:
@@ -195,6 +199,7 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
         reference=_reference(comparison, metric),
         by_backbone=by_backbone,
         over_patients=bool(influences),
+        of_means=bool(influences) and not all(exact(run, metric) for run in runs if run_key(run.record) in influences),
     )
 
 
@@ -211,8 +216,8 @@ def score_table(results: ResultTable) -> Table:
     caption = MEAN if results.metric.higher_is_better else f"{MEAN} Lower is better."
     if results.over_patients:
         caption += f" {OVER_PATIENTS}"
-        if results.metric.name in POOLED:
-            caption += f" {OF_POOLED}"
+        if results.of_means:
+            caption += f" {OF_MEANS}"
     if any(score.best for row in results.rows for score in row.cells):
         per = "column and backbone" if results.by_backbone else "column"
         caption += (
