@@ -35,7 +35,7 @@ def curves_of(comparison: Comparison, metric: Metric) -> list[dict[str, Any]]:
             records = comparison.at(technique, fraction)
             interval = comparison.interval(technique, fraction, metric)
             if interval is not None:
-                labels = sum(record.labels.train_labelled for record in records) / len(records)
+                labels = sum(record.labels.n for record in records) / len(records)
                 points.append({
                     "labels": round(labels, 2), "mean": interval.mean, "low": interval.low, "high": interval.high,
                     "runs": interval.n,

@@ -294,4 +294,4 @@ def _gain(
 
 
 def _labels(records: Sequence[RunRecord]) -> str:
-    return span([record.labels.train_labelled for record in records])
+    return span([record.labels.n for record in records])
