@@ -72,15 +72,22 @@ class Session:
         """Start a new run, or restore the last checkpoint in `run_dir`; nothing is written yet.
 
         Raises:
-            S4miError: the network cannot be built or compiled, a process has no image, or batches are too small for
-                batch normalisation.
+            S4miError: the network cannot be built or compiled, the checkpoint is not of this network, a process has no
+                image, or batches are too small for batch normalisation.
         """
         forget_peak_memory(fabric.device)
         with fabric.rank_zero_first():  # loading completes a checkpoint that was half moved when killed
             saved = load_last(run_dir.checkpoints)
         method = build_method(config, prepared.task, pretrained=saved is None)
         if saved is not None:
-            method.load_state_dict(saved[0])
+            try:
+                method.load_state_dict(saved[0])
+            except RuntimeError as error:
+                problem = str(error).strip().splitlines()[-1].strip()
+                raise S4miError(
+                    f"{run_dir.checkpoints}: weights of another network, or damaged ({problem}); start the run again "
+                    "in another folder"
+                ) from error
         loader = train_loader(fabric, config, prepared, method)
         if fabric.world_size > 1 and config.hardware.sync_batch_norm:
             sync_batch_norm(method, device=fabric.device)
