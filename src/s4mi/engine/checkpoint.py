@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 
@@ -66,6 +66,21 @@ def load_last(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
             f"{folder / LAST}: not the weights of epoch {training['epoch']}; start the run again in another folder"
         )
     return load_weights(folder / LAST), training
+
+
+def restore_weights(net: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Give a network the weights of a checkpoint in `folder`.
+
+    Raises:
+        S4miError: they are those of another network.
+    """
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        problem = str(error).strip().splitlines()[-1].strip()
+        raise S4miError(
+            f"{folder}: weights of another network, or damaged ({problem}); start the run again in another folder"
+        ) from error
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

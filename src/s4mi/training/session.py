@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from s4mi.config import RunConfig
 from s4mi.contract import CollapseError, Method, Pretrainer, TrainLoader
 from s4mi.engine.batch_norm import sync_batch_norm
-from s4mi.engine.checkpoint import load_last, save_best, save_last
+from s4mi.engine.checkpoint import load_last, restore_weights, save_best, save_last
 from s4mi.engine.compilation import compile_networks
 from s4mi.engine.cpu.optimise import optimise_for_device
 from s4mi.engine.fit import LossNotFiniteError, Step, fit
@@ -80,14 +80,7 @@ class Session:
             saved = load_last(run_dir.checkpoints)
         method = build_method(config, prepared.task, pretrained=saved is None)
         if saved is not None:
-            try:
-                method.load_state_dict(saved[0])
-            except RuntimeError as error:
-                problem = str(error).strip().splitlines()[-1].strip()
-                raise S4miError(
-                    f"{run_dir.checkpoints}: weights of another network, or damaged ({problem}); start the run again "
-                    "in another folder"
-                ) from error
+            restore_weights(method, saved[0], run_dir.checkpoints)
         loader = train_loader(fabric, config, prepared, method)
         if fabric.world_size > 1 and config.hardware.sync_batch_norm:
             sync_batch_norm(method, device=fabric.device)
