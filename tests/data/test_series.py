@@ -11,8 +11,9 @@ from s4mi.data.formats.intensity import Intensity
 from s4mi.data.images import read_image
 from s4mi.data.series import series_limits
 from s4mi.data.sources.folder import read_folder
+from s4mi.data.sources.import_options import ImportOptions
 from s4mi.data.sources.types import DatasetNaming
-from s4mi.data.sources.write import ImportOptions, ImportResult, write_import
+from s4mi.data.sources.write import ImportResult, write_import
 
 pytest.importorskip("pydicom", reason="pydicom is in the extra `dicom`")
 from dicom_files import write_dicom

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 from torch import Tensor
 
-from s4mi.maths.metrics import SegmentationTally, confusion, score_multiclass, score_multilabel, scores_of_confusion
+from s4mi.maths.classification_metrics import score_multiclass, score_multilabel
+from s4mi.maths.segmentation_metrics import SegmentationTally, confusion, scores_of_confusion
 from s4mi.records import IGNORE, ClassificationScores
 
 seeds = st.integers(0, 2**20)

@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
 from s4mi.maths.bootstrap import patient_interval
-from s4mi.maths.metrics import score_multiclass, score_multilabel
+from s4mi.maths.classification_metrics import score_multiclass, score_multilabel
 from s4mi.maths.paired import paired_patients
 from s4mi.maths.patient_scores import (
     COUNTED,

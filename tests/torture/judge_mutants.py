@@ -14,6 +14,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jobs import ELSEWHERE
 from mutants import Mutant, mutants
 
 BATCH = 40
@@ -103,6 +104,7 @@ def _work(makers: list[Callable[[], Mutant]], pipe: int) -> None:
     from s4mi.cli import main
 
     try:
+        os.chdir(ELSEWHERE.name)
         _work_on(makers, pipe, main)
     finally:
         os._exit(0)

@@ -13,7 +13,7 @@ from s4mi.config import RunConfig
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
 from s4mi.errors import S4miError
-from s4mi.maths.metrics import score_multiclass, score_multilabel
+from s4mi.maths.classification_metrics import score_multiclass, score_multilabel
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
 from s4mi.records import ClassificationScores, SegmentationScores, read_record

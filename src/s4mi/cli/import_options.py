@@ -12,8 +12,8 @@ import typer
 from s4mi.cli.console import counted, print_facts, print_findings, print_line, progress_bar
 
 if TYPE_CHECKING:
+    from s4mi.data.sources.import_options import ImportOptions
     from s4mi.data.sources.types import DatasetNaming, FoundDataset
-    from s4mi.data.sources.write import ImportOptions
 
 Source = Annotated[Path, typer.Argument(metavar="SRC", help="Folder to import from.")]
 Out = Annotated[Path, typer.Option("-o", "--out", metavar="DST", help="Data set folder to create.")]
@@ -178,7 +178,7 @@ class ImportSettings:
         """Return the processing of files that is given by options."""
         from s4mi.data.formats.intensity import Intensity
         from s4mi.data.sources.frames import FrameSelection
-        from s4mi.data.sources.write import ImportOptions
+        from s4mi.data.sources.import_options import ImportOptions
 
         return ImportOptions(
             copy=self.copy, force=self.force, skip_missing=self.skip_missing, keep_dicom=self.keep_dicom,

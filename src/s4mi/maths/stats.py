@@ -1,7 +1,7 @@
 """Mean and confidence interval over a few seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -81,3 +81,9 @@ def mean_interval(
     deviation = math.sqrt(math.fsum((ordered - mean) ** 2) / (n - 1))
     half = float(stdtrit(n - 1, (1 + level) / 2)) * deviation / math.sqrt(n)
     return Interval(mean=mean, low=mean - half, high=mean + half, n=n).within(*limits)
+
+
+def mean_of_known(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that are defined (neither None nor NaN); None if none is."""
+    known = [value for value in values if value is not None and value == value]
+    return sum(known) / len(known) if known else None

@@ -23,8 +23,8 @@ from s4mi.maths.learning_curve import FEWEST_POINTS
 from s4mi.maths.power import USUAL, Design, Spread, smallest_difference
 from s4mi.records import TaskKind
 from s4mi.reporting.results.comparison import compare
-from s4mi.reporting.results.label_cures import MOST_SEEDS, enough_fractions, fractions_setting, seeds_setting
 from s4mi.reporting.results.label_efficiency import FULL, SUPERVISED
+from s4mi.reporting.results.label_hints import MOST_SEEDS, enough_fractions, fractions_setting, seeds_setting
 from s4mi.reporting.results.runs import load_runs
 from s4mi.reporting.results.scores import TASK_NAMES, metric_of
 from s4mi.reporting.results.spreads import measured_spread

@@ -22,7 +22,7 @@ from s4mi.errors import S4miError
 from s4mi.maths.calibration import THRESHOLD
 from s4mi.maths.cluster_matching import match_clusters
 from s4mi.maths.distributed import own_share, sum_over_processes, values_of_all
-from s4mi.maths.metrics import SegmentationTally, confusion, scores_of_confusion
+from s4mi.maths.segmentation_metrics import SegmentationTally, confusion, scores_of_confusion
 from s4mi.records import ClassificationScores, ImageScores, Part, Predictions, Scores, SegmentationScores
 from s4mi.training.pixel_sample import LabelledProbabilities, PixelSample, joined
 from s4mi.training.prepare import Prepared, prepare

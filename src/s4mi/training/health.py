@@ -15,8 +15,8 @@ from s4mi.contract import Pretrainer
 from s4mi.data.loading.loader import PlainBatches
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.maths.classification_metrics import score_multiclass, score_multilabel
 from s4mi.maths.feature_health import nearest_neighbours, spread
-from s4mi.maths.metrics import score_multiclass, score_multilabel
 from s4mi.nets.backbone import Backbone
 from s4mi.records import FeatureHealth, read_epochs, write_text_atomically
 from s4mi.training.prepare import Prepared

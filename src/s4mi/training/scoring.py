@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from s4mi.contract import Task
-from s4mi.maths.metrics import score_multiclass, score_multilabel
+from s4mi.maths.classification_metrics import score_multiclass, score_multilabel
 from s4mi.records import IGNORE, ClassificationScores, Predictions
 
 

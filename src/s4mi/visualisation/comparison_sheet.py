@@ -26,7 +26,7 @@ from s4mi.inference.overlays.masks import (
 from s4mi.inference.overlays.saliency import SYNTHETIC_NOTE, ComparisonSheet, OverlayBlock
 from s4mi.inference.run_model import RunModel
 from s4mi.inference.saliency_maps import run_names
-from s4mi.maths.metrics import SegmentationTally
+from s4mi.maths.segmentation_metrics import SegmentationTally
 from s4mi.records import IGNORE, Part, RunRecord, read_record, write_bytes_atomically
 from s4mi.training.run_dir import RunDir
 

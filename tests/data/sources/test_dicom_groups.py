@@ -12,8 +12,9 @@ from s4mi.data.checks.check import check_path
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.sources.folder import read_folder
+from s4mi.data.sources.import_options import ImportOptions
 from s4mi.data.sources.types import DatasetNaming
-from s4mi.data.sources.write import ImportOptions, ImportResult, write_import
+from s4mi.data.sources.write import ImportResult, write_import
 from s4mi.data.splits.split import SplitMethod, make_split
 from s4mi.errors import S4miError
 

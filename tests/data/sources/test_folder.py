@@ -8,9 +8,10 @@ from PIL import Image
 
 from s4mi.data.manifest import Row, load_manifest
 from s4mi.data.sources.folder import FolderOptions, read_folder
+from s4mi.data.sources.import_options import ImportOptions
 from s4mi.data.sources.mask_naming import name_mask_values
 from s4mi.data.sources.types import DatasetNaming, FoundDataset
-from s4mi.data.sources.write import ImportOptions, ImportResult, tasks_of, write_import
+from s4mi.data.sources.write import ImportResult, tasks_of, write_import
 from s4mi.errors import S4miError
 
 

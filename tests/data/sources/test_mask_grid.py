@@ -11,8 +11,9 @@ from s4mi.data.checks.check import check_path
 from s4mi.data.images import read_image
 from s4mi.data.masks import read_mask
 from s4mi.data.sources.folder import read_folder
+from s4mi.data.sources.import_options import ImportOptions
 from s4mi.data.sources.types import DatasetNaming
-from s4mi.data.sources.write import ImportOptions, ImportResult, write_import
+from s4mi.data.sources.write import ImportResult, write_import
 from s4mi.errors import S4miError
 
 nibabel = pytest.importorskip("nibabel", reason="nibabel is in the extra `nifti`")

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from s4mi.data.manifest import load_manifest
+from s4mi.data.sources.import_options import ImportOptions
 from s4mi.data.sources.read_table import read_table
 from s4mi.data.sources.suggest import command_arguments, suggest_options
 from s4mi.data.sources.table import find_tables, read_tables
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import DatasetNaming, FoundDataset
-from s4mi.data.sources.write import ImportOptions, tasks_of, write_import
+from s4mi.data.sources.write import tasks_of, write_import
 from s4mi.errors import S4miError
 
 

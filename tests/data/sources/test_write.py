@@ -20,10 +20,11 @@ from s4mi.data.manifest import load_manifest
 from s4mi.data.sources import extract, mask_naming
 from s4mi.data.sources.folder import read_folder
 from s4mi.data.sources.frames import FrameSelection
+from s4mi.data.sources.import_options import ImportOptions
 from s4mi.data.sources.pairs import read_pairs
 from s4mi.data.sources.resume import NAME, ImportJournal, key_of
 from s4mi.data.sources.types import DatasetNaming
-from s4mi.data.sources.write import ImportOptions, ImportResult, write_import
+from s4mi.data.sources.write import ImportResult, write_import
 from s4mi.errors import S4miError
 
 

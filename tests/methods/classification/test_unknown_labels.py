@@ -17,10 +17,10 @@ from s4mi.config import METHODS
 from s4mi.contract import Batch, FittedClassifier, LabelledFeatures, Task
 from s4mi.maths.boosting import boosting_loss, fit_boosting
 from s4mi.maths.calibration import best_threshold, calibration_error, fit_temperature, negative_log_likelihood
+from s4mi.maths.classification_metrics import score_multilabel
 from s4mi.maths.folds import folds
 from s4mi.maths.logistic import LogisticProblem
 from s4mi.maths.losses import focal, multilabel_cross_entropy, positive_weights
-from s4mi.maths.metrics import score_multilabel
 from s4mi.maths.patient_scores import patient_score
 from s4mi.methods.feature_fits import Samples, fit_head, new_head, not_fitted, weights_of_classes, weights_of_labels
 from s4mi.nets.feature_heads import HeadName

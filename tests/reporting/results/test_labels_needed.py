@@ -84,7 +84,7 @@ def test_what_was_bought_and_what_more_would_bring() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fractions", "seeds", "reason", "cure"),
+    ("fractions", "seeds", "reason", "hint"),
     [
         ((10, 50), 5, "a curve needs 4 numbers of labels", "add label_fractions=[5,10,20,50]"),
         ((5, 10, 20, 50), 2, "2 seeds leave no usable interval; at least 3 are needed", "add seeds=[0,1,2,3,4]"),
@@ -92,21 +92,21 @@ def test_what_was_bought_and_what_more_would_bring() -> None:
         ((10,), 5, "tested with only one number of labels", "add label_fractions=[5,10,20,50]"),
     ],
 )
-def test_a_refusal_has_its_reason_and_its_cure(
-    fractions: tuple[float, ...], seeds: int, reason: str, cure: str
+def test_a_refusal_has_its_reason_and_its_hint(
+    fractions: tuple[float, ...], seeds: int, reason: str, hint: str
 ) -> None:
     told = answers(study(fractions, seeds), target=0.85)
     refused = next(one for one in told.to(told.targets[-1]) if one.technique.method == "finetune")
     assert (refused.kind, refused.labels) == ("refused", None)
     assert reason in refused.reason
-    assert refused.cure == cure
+    assert refused.hint == hint
     start = "labels needed to reach macro F1 0.850 cannot be told for finetune · resnet10: "
     assert refused.sentence == start + refused.reason
     if seeds < 3:
         assert told.best is None
         assert told.sentence.startswith("Labels needed to reach the best mean (macro F1 0.")
         assert ") cannot be told for any technique (" in told.sentence
-        assert told.sentence.endswith(f"; {cure}.")
+        assert told.sentence.endswith(f"; {hint}.")
 
 
 def test_three_seeds_say_that_they_are_few() -> None:
@@ -119,7 +119,7 @@ def test_a_level_above_all_scores_is_not_reached_by_labels() -> None:
     told = answers(study((5, 10, 20, 50, 100), 5, noise=0.001), target=0.97)
     reasons = {answer.technique.method: answer for answer in told.to(told.targets[-1])}
     assert "the curve levels off below it" in reasons["classical"].reason
-    assert reasons["classical"].cure == ""
+    assert reasons["classical"].hint == ""
 
 
 def test_with_test_patients_intervals_are_wider_than_over_seeds_alone() -> None:

@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score
 
 from made_predictions import predictions_of
 from made_records import record
-from s4mi.maths.metrics import SegmentationTally
+from s4mi.maths.segmentation_metrics import SegmentationTally
 from s4mi.records import ImageScores
 from s4mi.reporting.results.comparison import compare
 from s4mi.reporting.results.findings import findings_together

@@ -8,7 +8,7 @@ A journal in the data set folder records finished work, from which an interrupte
 """
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from s4mi.data.sources.conversion import describe_conversion
 from s4mi.data.sources.copy_files import copy_all, copy_targets, relative_path
 from s4mi.data.sources.edit_masks import edit_mask_names
 from s4mi.data.sources.extract import ExtractJob, extract_images
-from s4mi.data.sources.frames import FrameSelection, expand
+from s4mi.data.sources.frames import expand
+from s4mi.data.sources.import_options import ImportOptions
 from s4mi.data.sources.label_names import find_label_problems
 from s4mi.data.sources.mask_naming import name_mask_values, propose_threshold, scan_masks
 from s4mi.data.sources.pseudonyms import pseudonym_key
@@ -51,29 +52,6 @@ class ImportResult:
     spec: DatasetSpec
     rows: tuple[Row, ...]
     findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True)
-class ImportOptions:
-    """How an import processes files.
-
-    Attributes:
-        copy: copy images and masks into the data set folder instead of referencing them.
-        force: replace an existing data set.
-        skip_missing: skip rows whose image or mask does not exist.
-        frames: frames to import from files of several.
-        intensity: conversion of images of more than 8 bits to 0..255.
-        keep_dicom: reference single-frame DICOM files, with all their patient data, instead of extracting the image.
-        image_affine: read NIfTI masks with the affine of their image instead of their own.
-    """
-
-    copy: bool = False
-    force: bool = False
-    skip_missing: bool = False
-    frames: FrameSelection = field(default_factory=FrameSelection)
-    intensity: Intensity = field(default_factory=Intensity)
-    keep_dicom: bool = False
-    image_affine: bool = False
 
 
 def write_import(

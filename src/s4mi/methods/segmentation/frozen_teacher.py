@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from s4mi.contract import Batch, Batches, Losses, NetworkConfig, NetworkKind, SemiSupervised, Task, ViewSpec
 from s4mi.maths.distributed import from_all_processes, from_first_process
 from s4mi.maths.losses import class_weights, dice_cross_entropy
-from s4mi.maths.metrics import confusion, scores_of_confusion
 from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share
+from s4mi.maths.segmentation_metrics import confusion, scores_of_confusion
 from s4mi.methods.cross_fitting import HeldOut, LabelledViews, fit_to_folds
 from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.frozen_net import FrozenNet

@@ -71,7 +71,7 @@ def _gain(gain: Interval | None, metric: Metric) -> Cell:
 def _cells(one: LabelAnswer) -> list[Cell]:
     """Labels needed, interval, and why there is none with what to add."""
     if not one.told:
-        return [Cell(), Cell(), Cell(one.reason, details=(one.cure,) if one.cure else ())]
+        return [Cell(), Cell(), Cell(one.reason, details=(one.hint,) if one.hint else ())]
     details = ("extrapolated",) if one.kind == "extrapolated" else ()
     few = (FEW_SEEDS,) if one.few_seeds else ()
     return [Cell(f"{one.labels}", details=details), Cell(one.span, details=few), Cell()]

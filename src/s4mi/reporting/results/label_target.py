@@ -22,6 +22,6 @@ def target_lines(runs: Sequence[ReportRun], target: float) -> list[str]:
             raise S4miError(f"--target: {target:g} is no {metric.label}; give a score between 0 and 1, such as 0.85")
         answers = label_answers(comparison, metric, runs, target=target)
         for answer in answers.to(answers.targets[-1]):
-            cure = f"; {answer.cure}" if answer.cure else ""
-            lines.append(f"{comparison.title}: {answer.sentence}{cure}")
+            hint = f"; {answer.hint}" if answer.hint else ""
+            lines.append(f"{comparison.title}: {answer.sentence}{hint}")
     return lines

@@ -19,10 +19,10 @@ from s4mi.maths.learning_curve import FURTHEST
 from s4mi.records import TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.few import FEW_SEEDS as FEW_WORDS
-from s4mi.reporting.results.label_cures import cure_of, reason_of
 from s4mi.reporting.results.label_curves import Cell, LabelCurveOf, cell_of, label_curve_of, sign_of
 from s4mi.reporting.results.label_efficiency import full_supervision
 from s4mi.reporting.results.label_gains import LabelGain, gain_of
+from s4mi.reporting.results.label_hints import hint_of, reason_of
 from s4mi.reporting.results.patient_effects import influences_of
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import Metric
@@ -56,7 +56,7 @@ class LabelAnswer:
         labels: whole labels; None where refused. low, high: of the 95 % interval; `low` 0 means the fewest tested or
             fewer, `high` None more than 4 × the most tested.
         span: the interval as text, without its level. sentence: without a full stop.
-        reason: why it is refused, and cure: what to add; both empty if told.
+        reason: why it is refused, and hint: what to add; both empty if told.
         few_seeds: whether the interval was widened, as fewer than 5 seeds are few.
     """
 
@@ -69,7 +69,7 @@ class LabelAnswer:
     sentence: str
     span: str = ""
     reason: str = ""
-    cure: str = ""
+    hint: str = ""
     few_seeds: bool = False
 
     @property
@@ -115,10 +115,10 @@ class LabelAnswers:
         if not self.answers:
             return "Labels needed: not estimable, nothing was tested with labels."
         closest = min(self.answers, key=_promise)
-        cure = f"; {closest.cure}" if closest.cure else ""
+        hint = f"; {closest.hint}" if closest.hint else ""
         why = f"{closest.technique.label}: {closest.reason}"
         title = f"{self.noun.capitalize()} needed to reach {closest.target.title}"
-        return f"{title} cannot be told for any technique ({why}){cure}."
+        return f"{title} cannot be told for any technique ({why}){hint}."
 
     def gain(self, technique: Technique) -> LabelGain | None:
         """What more labels brought to a technique."""
@@ -211,9 +211,9 @@ def _answer(
     needed = _needed(curve, target, metric, reference)
     name = curve.technique.label
     if needed is None or needed.refusal:
-        reason, cure = reason_of(curve, needed, metric), cure_of(curve, needed, fractions, seeds)
+        reason, hint = reason_of(curve, needed, metric), hint_of(curve, needed, fractions, seeds)
         sentence = f"{noun} needed to reach {target.title} cannot be told for {name}: {reason}"
-        return LabelAnswer(curve.technique, target, "refused", None, None, None, sentence, reason=reason, cure=cure)
+        return LabelAnswer(curve.technique, target, "refused", None, None, None, sentence, reason=reason, hint=hint)
     assert curve.forecast is not None
     assert needed.low is not None
     assert needed.high is not None

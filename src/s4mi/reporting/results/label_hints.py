@@ -39,7 +39,7 @@ def reason_of(curve: LabelCurveOf, needed: Needed | None, metric: Metric) -> str
     return reasons[needed.refusal] if needed.refusal else ""
 
 
-def cure_of(curve: LabelCurveOf, needed: Needed | None, fractions: Sequence[float], seeds: Sequence[int]) -> str:
+def hint_of(curve: LabelCurveOf, needed: Needed | None, fractions: Sequence[float], seeds: Sequence[int]) -> str:
     """What to add, as a setting of the study where one does it; empty where nothing would.
 
     Args:
