@@ -134,7 +134,7 @@ class SegmentationTally:
         """Mean score of each foreground class over the rows for which it is defined."""
         return {name: mean_of_known([row[name] for row in rows]) for name in self.classes[1:]}
 
-    def mean_of_known(self, rows: Sequence[Mapping[str, float | None]]) -> float | None:
+    def _mean(self, rows: Sequence[Mapping[str, float | None]]) -> float | None:
         """Mean over the foreground classes of their means over rows."""
         return mean_of_known(list(self._class_means(rows).values()))
 
