@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.engine.checkpoint import save_best
 from s4mi.errors import S4miError
 from s4mi.records.atomic import TEMPORARY, make_private, replacing, temporary_beside, write_text_atomically
@@ -124,3 +125,13 @@ def test_a_folder_made_for_a_lock_goes_with_it(tmp_path: Path) -> None:
     with file_lock(tmp_path / "new" / "run" / ".lock"):
         pass
     assert not (tmp_path / "new").exists()
+
+
+def test_many_small_files_wait_for_the_disk_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for each of 2,000 copied images took ten times as long as copying them."""
+    waits = {"fsync": 0, "sync": 0}
+    for name in waits:
+        monkeypatch.setattr(os, name, lambda *_, name=name: waits.update({name: waits[name] + 1}))
+    write_synthetic("lesions", tmp_path / "data", count=20, size=32, seed=1)
+    assert waits["sync"] == 1
+    assert waits["fsync"] <= 4

@@ -23,6 +23,7 @@ from s4mi.data.names import existing_file
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, error_finding, read_spec, write_spec
 from s4mi.errors import S4miError, nearest
 from s4mi.records import Part, TaskKind, write_text_atomically
+from s4mi.records.atomic import flush_all
 
 MANIFEST_NAME = "manifest.csv"
 COLUMNS = ("id", "image", "mask", "label", "group", "split")
@@ -154,7 +155,11 @@ def load_manifest(folder: Path) -> Manifest:
 
 
 def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:
-    """Write `dataset.yaml` and `manifest.csv` into `folder`, with paths below the root as relative paths."""
+    """Write `dataset.yaml` and `manifest.csv` into `folder`, with paths below the root as relative paths.
+
+    The images and masks that they name are flushed to the disk first.
+    """
+    flush_all()
     root = (folder / spec.root).resolve()
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")

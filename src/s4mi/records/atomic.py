@@ -32,18 +32,19 @@ def write_text_atomically(path: Path, text: str, *, private: bool = False) -> No
     write_bytes_atomically(path, text.encode("utf-8"), private=private)
 
 
-def write_bytes_atomically(path: Path, contents: bytes, *, private: bool = False) -> None:
-    """Write `contents` as `write_text_atomically` does; `private` as in `replacing`."""
-    with replacing(path, private=private) as draft, draft.open("wb") as file:
+def write_bytes_atomically(path: Path, contents: bytes, *, private: bool = False, flush: bool = True) -> None:
+    """Write `contents` as `write_text_atomically` does; `private` and `flush` as in `replacing`."""
+    with replacing(path, private=private, flush=flush) as draft, draft.open("wb") as file:
         file.write(contents)
 
 
 @contextmanager
-def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, private: bool = False, flush: bool = True) -> Iterator[Path]:
     """Yield an empty temporary file with the suffixes of `path`, which replaces `path` unless an exception is raised.
 
     Args:
         private: only the owner may read it, and enter folders that are created for it.
+        flush: wait until it is on the disk; if not, as one of many small files, `flush_all` must follow.
 
     Raises:
         OSError: the file cannot be written; `filename` of the error is `path`.
@@ -60,7 +61,8 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
             with suppress(FileNotFoundError):
                 mode = stat.S_IMODE(path.stat().st_mode)
             yield draft
-            sync(draft)
+            if flush:
+                sync(draft)
             draft.chmod(mode)  # some libraries replace the file by one of their own, with permissions of their own
             draft.replace(path)
         except BaseException:
@@ -140,6 +142,11 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush_all() -> None:
+    """Flush all files that were written without: a thousand times faster than one after the other."""
+    os.sync()
 
 
 @functools.cache

@@ -268,12 +268,12 @@ def _write(mask: NewMask, row: Row, folder: Path, spec: DatasetSpec) -> Path:
     if not target.resolve().is_relative_to(folder.resolve()):
         raise S4miError(f"id {row.id!r}: leads out of the data set folder; correct it in the manifest")
     if mask.file is not None:
-        with replacing(target, private=True) as draft:
+        with replacing(target, private=True, flush=False) as draft:
             shutil.copyfile(mask.file, draft)
         return target
     pixels = encode_mask(mask.classes, spec.mask_values)
     _, encoded = cv2.imencode(".png", pixels[..., ::-1] if pixels.ndim == 3 else pixels)
-    write_bytes_atomically(target, encoded.tobytes(), private=True)
+    write_bytes_atomically(target, encoded.tobytes(), private=True, flush=False)
     return target
 
 

@@ -13,6 +13,8 @@ from s4mi.data.formats.frame import ImageError
 VARIABLE = "S4MI_MAX_MEGAPIXELS"
 DEFAULT = 1000
 """Megapixels of a page, frame or slice; one of as many takes 3 GB of memory if it is decoded at once."""
+DEFLATE = 1040
+"""Greatest ratio that deflate compresses by."""
 
 
 def max_pixels() -> int:
@@ -62,7 +64,3 @@ def check_volume(path: Path, shape: Sequence[int], itemsize: int, *, compressed:
         sizes = "×".join(map(str, shape))
         raise ImageError("undecodable", f"declares {sizes} voxels, but is too small for them; copy it again")
     check_pixels(*sorted(shape)[-2:] if len(shape) > 1 else (1, shape[0]))
-
-
-DEFLATE = 1040
-"""Greatest ratio that deflate compresses by."""

@@ -43,7 +43,7 @@ def _copy(pair: tuple[Path, Path]) -> None:
         existing = target.stat()
         if (existing.st_size, existing.st_mtime_ns) == (state.st_size, state.st_mtime_ns):
             return
-    with replacing(target, private=True) as draft:
+    with replacing(target, private=True, flush=False) as draft:
         shutil.copyfile(path, draft)
         os.utime(draft, ns=(state.st_atime_ns, state.st_mtime_ns))
 

@@ -7,12 +7,11 @@ out: then later imports into the folder name the same patients anew.
 
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
 from s4mi.errors import S4miError
-from s4mi.records.atomic import make_private, replacing
+from s4mi.records.atomic import make_private, write_text_atomically
 
 KEY_NAME = ".pseudonym_key"
 KEY_BYTES = 32
@@ -38,9 +37,7 @@ def pseudonym_key(folder: Path) -> bytes:
     except FileNotFoundError:
         make_private(folder)
         key = secrets.token_bytes(KEY_BYTES)
-        with replacing(path, private=True) as draft:
-            draft.write_text(key.hex(), encoding="ascii")
-        os.chmod(path, 0o600)  # noqa: PTH101
+        write_text_atomically(path, key.hex(), private=True)
         return key
     except ValueError:
         key = b""

@@ -104,7 +104,7 @@ def _write(drawing: Drawing, number: int, kind: Kind, folder: Path) -> Row:
 
 def _write_png(path: Path, pixels: Pixels) -> None:
     _, encoded = cv2.imencode(".png", pixels)  # imwrite would return False on a full disk instead of raising
-    write_bytes_atomically(path, encoded.tobytes())
+    write_bytes_atomically(path, encoded.tobytes(), flush=False)
 
 
 def _spec(kind: Kind, *, count: int, size: int, seed: int) -> DatasetSpec:
