@@ -10,11 +10,14 @@ import pytest
 
 from conftest import TRANSFER, Command
 from s4mi.config import RunConfig
+from s4mi.data.annotations.journal import FOLDER, LOCK, MERGE, NAME, Journal, read_journal
 from s4mi.data.manifest import load_manifest
+from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
 from s4mi.recipes import erase
 from s4mi.recipes.erase import erase_patient
 from s4mi.recipes.train import train
+from s4mi.records.lock import file_lock
 
 PATIENT = "patient_0003"
 
@@ -24,7 +27,26 @@ def place(tmp_path: Path, lesions: Path, quick: Callable[..., RunConfig]) -> Pat
     shutil.copytree(lesions, tmp_path / "data")
     config = quick(tmp_path / "data", TRANSFER, epochs=1, data={"cache": tmp_path / "cache"})
     train(config, tmp_path / "runs" / "one")
+    (tmp_path / "runs" / "report.html").write_bytes(b"<head>" + erase.MARK)
+    _draw_in_view(tmp_path / "data")
+    (tmp_path / "cache" / "view").mkdir()
+    (tmp_path / "cache" / "view" / "run.sqlite").write_bytes(b"predicted masks")
     return tmp_path
+
+
+def _draw_in_view(data: Path) -> None:
+    """Annotate an image of the patient and one of another in `s4mi view`, and do not merge the second."""
+    rows = load_manifest(data).rows
+    own = next(row.id for row in rows if row.group == PATIENT)
+    other = min(row.id for row in rows if row.group != PATIENT)
+    journal = Journal(data / FOLDER)
+    journal.append({"op": "begin", "number": 0, "version": 1, "merged": [own, other]})
+    for number, name in enumerate((own, other), start=1):
+        journal.append({"op": "change", "number": number, "id": name, "after": {"labels": ["nevus"]}})
+    journal.close()
+    (data / FOLDER / "torn-1.bin").write_bytes(own.encode())
+    (data / FOLDER / MERGE).mkdir()
+    (data / FOLDER / MERGE / "labels.csv").write_text(f"id,label\n{own},nevus\n")
 
 
 def test_a_dry_run_changes_nothing_and_says_what_it_would(place: Path, s4mi: Command) -> None:
@@ -41,12 +63,22 @@ def _assert_gone(place: Path, ids: set[str], digests: set[str], kept: set[str]) 
     assert {row.id for row in rows} == kept
     assert not [path for name in ids for path in (place / "data").rglob(f"{name}.png")]
     run = place / "runs" / "one"
-    for path in [*run.rglob("*.json"), *run.rglob("*.csv"), *(place / "data").glob("*")]:
+    for path in [
+        *run.rglob("*.json"),
+        *run.rglob("*.csv"),
+        *(place / "data").rglob("*.csv"),
+        *(place / "data").glob("*"),
+    ]:
         if path.is_file():
             text = path.read_text(encoding="utf-8")
             assert not [name for name in ids if f'"{name}"' in text or f"\n{name}," in text], path
             assert PATIENT not in text, path
+    journal = read_journal(place / "data" / FOLDER / NAME).entries
+    assert [entry.get("id") for entry in journal] == [None, sorted(kept)[0]]
+    assert journal[0]["merged"] == [sorted(kept)[0]]
+    assert not list((place / "runs").glob("*.html"))
     assert not list((place / "cache").glob("*/index.npz"))
+    assert not (place / "cache" / "view").exists()
     database = (place / "cache" / "fingerprints.sqlite").read_bytes()
     assert not [name for name in (*ids, *digests) if f"{name}".encode() in database]
     assert not (place / "data" / ".erase.json").exists()
@@ -85,6 +117,52 @@ def test_an_interrupted_erasure_goes_on(place: Path, monkeypatch: pytest.MonkeyP
         erase_patient(place / "data", "patient_0001", **options)
     result = erase_patient(place / "data", PATIENT, **options)
     _assert_gone(place, ids, set(result.plan.digests), {row.id for row in rows} - ids)
+    ((run, parts),) = result.plan.runs
+    assert run == place / "runs" / "one"
+    assert parts
+
+
+def test_annotations_that_another_process_has_open_are_refused(place: Path) -> None:
+    with (
+        file_lock(place / "data" / FOLDER / LOCK),
+        pytest.raises(S4miError, match="s4mi view has the data set open"),
+    ):
+        erase_patient(place / "data", PATIENT, cache=place / "cache", confirmed=True)
+
+
+def test_runs_that_start_from_pre_training_on_the_patient_are_named(place: Path) -> None:
+    plan = erase_patient(place / "data", PATIENT, cache=place / "cache").plan
+    for name, settings, seen in (
+        ("pretrained", "method: {name: dino}", plan.digests),
+        ("other", "method: {name: dino}", ["0" * 32]),
+        ("tuned", f"method: {{pretrained: {place}/runs/pretrained}}", ()),
+        ("clean", f"method: {{pretrained: {place}/runs/other}}", ()),
+    ):
+        folder = place / "runs" / name
+        folder.mkdir()
+        (folder / "config.yaml").write_text(settings)
+        (folder / "split.json").write_text('{"train": ["x"], "val": [], "test": []}')
+        (folder / "data.json").write_text('{"rows": {"x": ["0000000000000000", null, null]}}')
+        if seen:
+            (folder / "seen.txt").write_text("".join(f"{digest}\n" for digest in seen))
+    runs = dict(erase_patient(place / "data", PATIENT, runs=[place / "runs"], cache=place / "cache").plan.runs)
+    assert runs[place / "runs" / "tuned"] == ("pre-training",)
+    assert {run.name for run in runs} == {"one", "tuned"}
+
+
+def test_lists_of_an_external_test_set_lose_the_patient(place: Path) -> None:
+    rows = load_manifest(place / "data").rows
+    run = place / "runs" / "one"
+    record = json.loads((run / "record.json").read_text())
+    record["external"] = {"here": {"dataset": load_spec(place / "data").name}, "there": {"dataset": "another"}}
+    (run / "record.json").write_text(json.dumps(record))
+    (run / "external").mkdir()
+    for name in record["external"]:
+        (run / "external" / f"{name}_predictions.csv").write_text("id\n" + "".join(f"{row.id}\n" for row in rows))
+    erase_patient(place / "data", PATIENT, runs=[place / "runs"], cache=place / "cache", confirmed=True)
+    left = {n: (run / "external" / f"{n}_predictions.csv").read_text().splitlines()[1:] for n in record["external"]}
+    assert left["here"] == [row.id for row in rows if row.group != PATIENT]
+    assert left["there"] == [row.id for row in rows]
 
 
 def test_an_unknown_patient_is_one_line(place: Path) -> None:

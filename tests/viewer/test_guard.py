@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from s4mi.viewer.journal import FOLDER, NAME
+from s4mi.data.annotations.journal import FOLDER, NAME
 from s4mi.viewer.server import ServerOptions, ViewServer
 from s4mi.viewer.workspace import open_workspace
 from viewer_tab import TOKEN, Tab, png

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from s4mi.data.annotations.journal import NAME, Journal, encode, parse, read_journal
 from s4mi.errors import S4miError
 from s4mi.viewer.annotations import Annotations, Writing
 from s4mi.viewer.changes import Annotated
-from s4mi.viewer.journal import NAME, Journal, encode, parse, read_journal
 
 SIZE = (5, 7)
 TRUTH = np.arange(35, dtype=np.uint8).reshape(SIZE) % 3
@@ -162,7 +162,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("s4mi.viewer.journal.os.fsync", full)
+        patched.setattr("s4mi.data.annotations.journal.os.fsync", full)
         with pytest.raises(OSError, match="No space"):
             annotations.set_labels(0, ("b",), Writing("c-1", 1))
     assert (tmp_path / NAME).read_bytes() == before

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from s4mi.data.annotations.journal import FOLDER, NAME, read_journal
 from s4mi.data.manifest import load_manifest
 from s4mi.viewer.annotations import Annotations
-from s4mi.viewer.journal import FOLDER, NAME, read_journal
 
 SIDE = 48
 

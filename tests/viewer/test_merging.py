@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from s4mi.data.annotations.journal import FOLDER, NAME, read_journal
 from s4mi.data.masks import read_mask
 from s4mi.data.versions import load_version
-from s4mi.viewer.journal import FOLDER, NAME, read_journal
 
 
 def merge(tab, **options: bool) -> dict:

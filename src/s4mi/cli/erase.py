@@ -31,13 +31,16 @@ def erase(
         ("files", plural(len(found.plan.files), "file")),
         ("decode caches", plural(len(found.caches), "cache") if found.caches else ""),
         ("features", "all that are stored, as nobody can tell whose they are" if found.features else ""),
-        ("lists of runs", plural(len(found.runs), "run") if found.runs else ""),
+        ("lists of runs", plural(len(found.plan.runs), "run") if found.plan.runs else ""),
         ("pictures", ", ".join(map(str, found.pictures))),
     )
     if found.plan.outside:
         print_line(f"left, as they are outside the data set folder: {', '.join(found.plan.outside)}", style="yellow")
-    for run, parts in found.runs:
-        print_line(f"{run}: has seen the patient ({', '.join(parts)}); its weights cannot forget, train it again")
+    for run, parts in found.plan.runs:
+        if {*parts} == {"test"}:
+            print_line(f"{run}: was scored on the patient; its weights have not seen them")
+        else:
+            print_line(f"{run}: has seen the patient ({', '.join(parts)}); its weights cannot forget, train it again")
     if found.pictures and found.done:
         print_line("write reports again with: s4mi report")
     print_line("not searched: predictions, exported annotations, and copies that you made")

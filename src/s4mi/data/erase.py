@@ -6,7 +6,6 @@ killed goes on when it is started again. The rows go first, so that the data set
 
 import csv
 import io
-import json
 import os
 import re
 import shutil
@@ -16,8 +15,10 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from s4mi.data.annotations.journal import forget_images
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.manifest import MANIFEST_NAME, read_manifest
 from s4mi.data.spec import SPEC_NAME, read_spec, write_spec
@@ -25,12 +26,15 @@ from s4mi.data.versions import manifest_name, newest_version, spec_name
 from s4mi.errors import S4miError, nearest
 from s4mi.records import write_text_atomically
 from s4mi.records.atomic import sweep
+from s4mi.records.plain import load_yaml
 
 PLAN_NAME = ".erase.json"
 JOURNAL = ".import.jsonl"
 FEATURES = "features"
 """Folder of the stored features in a cache. Their ids are hashes of pixels, of turned and cropped images too, so that
 nobody can tell which are a patient's: all are removed, and computed again when they are needed."""
+VIEW = "view"
+"""Folder of the predictions that `s4mi view` keeps in a cache; they are made again when they are needed."""
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -43,6 +47,8 @@ class ErasurePlan(BaseModel):
         files: images and masks within the data set folder, relative to it.
         outside: images and masks elsewhere, which are left: originals that the data set only refers to.
         digests: hashes of the contents of all these files.
+        runs: folders of runs that have read images of the patient, each with the parts of its data that these are in;
+            noted before any list is changed, so that a killed erasure still knows them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,6 +58,7 @@ class ErasurePlan(BaseModel):
     files: tuple[str, ...]
     outside: tuple[str, ...]
     digests: tuple[str, ...]
+    runs: tuple[tuple[Path, tuple[str, ...]], ...] = ()
 
 
 def plan_erasure(folder: Path, patient: str, cache: Path) -> ErasurePlan:
@@ -119,8 +126,9 @@ def end_erasure(folder: Path) -> None:
 
 
 def erase_from_dataset(folder: Path, plan: ErasurePlan) -> None:
-    """Remove the rows of all versions, the files, and the journal of the import, which names files."""
+    """Remove the rows of all versions, the files, annotations that are not merged, and the journal of the import."""
     gone = set(plan.ids)
+    forget_images(folder, gone)
     for manifest_file, spec_file in _versions(folder):
         erase_rows(folder / manifest_file, gone)
         spec, _ = read_spec(folder, file=spec_file)
@@ -172,11 +180,12 @@ def caches_with(cache: Path, plan: ErasurePlan) -> list[Path]:
 
 
 def erase_from_cache(folder: Path, cache: Path, plan: ErasurePlan) -> None:
-    """Remove the decode caches with an image of the patient, all stored features, and the names of the files."""
+    """Remove decode caches with an image of the patient, all stored features and predictions, and names of files."""
     for location in caches_with(cache, plan):
         shutil.rmtree(location)
-    if (cache / FEATURES).is_dir():
-        shutil.rmtree(cache / FEATURES)
+    for name in (FEATURES, VIEW):
+        if (cache / name).is_dir():
+            shutil.rmtree(cache / name)
     if (cache / DATABASE_NAME).is_file():
         names = [str(folder / name) for name in plan.files] + list(plan.outside)
         names += [str((folder / name).resolve()) for name in plan.files]
@@ -195,10 +204,8 @@ def _versions(folder: Path) -> list[tuple[str, str]]:
 
 
 def _rewrite_different(path: Path, kept: tuple[tuple[str, str], ...]) -> None:
-    import yaml
-
-    contents = yaml.safe_load(path.read_text(encoding="utf-8"))
-    contents["different"] = json.loads(json.dumps(kept))
+    contents = load_yaml(path.read_text(encoding="utf-8"))
+    contents["different"] = [list(pair) for pair in kept]
     write_text_atomically(path, yaml.safe_dump(contents, sort_keys=False, allow_unicode=True))
 
 

@@ -5,7 +5,7 @@ Trained weights cannot forget; the result says which runs have seen the patient,
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,25 @@ from s4mi.data.erase import (
     erase_rows,
     plan_erasure,
 )
+from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
-from s4mi.records import CONFIG_NAME, TEST_IMAGES_NAME, TEST_PREDICTIONS_NAME, write_text_atomically
+from s4mi.records import (
+    CONFIG_NAME,
+    RECORD_NAME,
+    TEST_IMAGES_NAME,
+    TEST_PREDICTIONS_NAME,
+    external_images,
+    external_predictions,
+    write_text_atomically,
+)
 from s4mi.records.lock import file_lock
-from s4mi.records.plain import load_json
+from s4mi.records.plain import load_json, load_yaml
 from s4mi.training.data_state import DATA_NAME, DIGITS
 from s4mi.training.pretrained_start import SEEN
 from s4mi.visualisation.render import FOLDER as SHEETS
 
 PARTS = ("train", "val", "test")
+PRETRAINING = "pre-training"
 SPLIT = "split.json"
 MARK = b"default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """In the head of every page that s4mi writes: it loads nothing."""
@@ -40,9 +50,8 @@ class Erasure:
     """What an erasure removes, or has removed.
 
     Attributes:
-        plan: rows and files of the data set.
+        plan: rows and files of the data set, and runs that have read them.
         caches: decode caches with images of the patient. features: whether there are stored features.
-        runs: run folders whose lists name images of the patient, each with the parts that these are in.
         pictures: reports and sheets that may show images of the patient.
         done: whether it has been removed.
     """
@@ -50,7 +59,6 @@ class Erasure:
     plan: ErasurePlan
     caches: tuple[Path, ...]
     features: bool
-    runs: tuple[tuple[Path, tuple[str, ...]], ...]
     pictures: tuple[Path, ...]
     done: bool
 
@@ -77,25 +85,28 @@ def erase_patient(
     with file_lock(dataset / LOCK):
         plan = plan_erasure(dataset, patient, cache)
         found = _found(plan, runs, cache)
+        plan = found.plan
+        title = load_spec(dataset).name
         begin_erasure(dataset, plan)
         erase_from_dataset(dataset, plan)
         erase_from_cache(dataset, cache, plan)
         for run in _run_folders(runs):
-            _erase_from_run(run, plan)
+            _erase_from_run(run, plan, title)
         for picture in found.pictures:
             picture.unlink(missing_ok=True)
         end_erasure(dataset)
-    return Erasure(plan, found.caches, found.features, found.runs, found.pictures, done=True)
+    return replace(found, done=True)
 
 
 def _found(plan: ErasurePlan, runs: Sequence[Path], cache: Path) -> Erasure:
-    seen = tuple((run, parts) for run in _run_folders(runs) if (parts := _parts_of(run, plan)))
-    folders = dict.fromkeys(folder for run, _ in seen for folder in _above(run, runs))
+    seen = {run: parts for run in _run_folders(runs) if (parts := _parts_of(run, plan))} | dict(plan.runs)
+    plan = plan.model_copy(update={"runs": tuple(seen.items())})
+    folders = dict.fromkeys(folder for run in seen for folder in _above(run, runs))
     pages = [path for folder in folders for path in folder.glob("*.htm*") if _is_report(path)]
     sheets = [path for folder in folders for path in folder.glob(f"{SHEETS}/*-*") if path.suffix in (".jpg", ".png")]
     pictures = sorted({*pages, *sheets})
     features = (cache / FEATURES).is_dir()
-    return Erasure(plan, tuple(caches_with(cache, plan)), features, seen, tuple(pictures), done=False)
+    return Erasure(plan, tuple(caches_with(cache, plan)), features, tuple(pictures), done=False)
 
 
 def _is_report(path: Path) -> bool:
@@ -121,14 +132,32 @@ def _above(run: Path, roots: Sequence[Path]) -> Iterator[Path]:
 
 
 def _parts_of(run: Path, plan: ErasurePlan) -> tuple[str, ...]:
-    """Return the parts of a run's split that hold images of the patient, by the hash of their files."""
+    """Return the parts of a run's data that hold images of the patient, by the hash of their files."""
+    ids, split = _ids(run, plan), _json(run / SPLIT)
+    parts = [part for part in (*PARTS, "labelled") if ids & set(map(str, split.get(part, ())))]
+    if _seen_by_pretraining(run) & _digests(plan):
+        parts.append(PRETRAINING)
+    return tuple(parts)
+
+
+def _digests(plan: ErasurePlan) -> set[str]:
+    return {digest[:DIGITS] for digest in plan.digests}
+
+
+def _ids(run: Path, plan: ErasurePlan) -> set[str]:
+    """The ids that a run gives the images of the patient; runs of old versions keep no hashes to tell them by."""
     rows = _rows(run)
-    digests = {digest[:DIGITS] for digest in plan.digests}
-    ids = {name for name, hashes in rows.items() if hashes[0] in digests}
-    if not rows:
-        ids = set(plan.ids)
-    split = _json(run / SPLIT)
-    return tuple(part for part in (*PARTS, "labelled") if ids & set(map(str, split.get(part, ()))))
+    return {name for name, hashes in rows.items() if hashes[0] in _digests(plan)} if rows else set(plan.ids)
+
+
+def _seen_by_pretraining(run: Path) -> set[str]:
+    """Hashes of the images that the pre-training has seen from which a run started."""
+    try:
+        settings = load_yaml((run / CONFIG_NAME).read_text(encoding="utf-8"))
+        lines = (Path(settings["method"]["pretrained"]) / SEEN).read_text(encoding="utf-8").split()
+    except (OSError, ValueError, KeyError, TypeError):  # started from other weights, or the folder is gone
+        return set()
+    return {line[:DIGITS] for line in lines}
 
 
 def _rows(run: Path) -> dict[str, Any]:
@@ -144,17 +173,19 @@ def _json(path: Path) -> dict[str, Any]:
     return contents if isinstance(contents, dict) else {}
 
 
-def _erase_from_run(run: Path, plan: ErasurePlan) -> None:
+def _erase_from_run(run: Path, plan: ErasurePlan, title: str) -> None:
     """Remove the images of the patient from the lists of a run; scores and weights stay as they are."""
-    digests = {digest[:DIGITS] for digest in plan.digests}
-    rows = _rows(run)
-    ids = {name for name, hashes in rows.items() if hashes[0] in digests} if rows else set(plan.ids)
+    digests, rows, ids = _digests(plan), _rows(run), _ids(run, plan)
     for table in (TEST_IMAGES_NAME, TEST_PREDICTIONS_NAME):
         erase_rows(run / table, ids)
+    for name, test in _json(run / RECORD_NAME).get("external", {}).items():
+        if test.get("dataset") == title or test.get("dataset", "").startswith(f"{title}, version "):
+            for file in (external_images(name), external_predictions(name)):
+                erase_rows(run / file, plan.ids)
     seen = run / SEEN
     if seen.is_file():
         lines = seen.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line not in plan.digests and line[:DIGITS] not in digests]
+        kept = [line for line in lines if line[:DIGITS] not in digests]
         if len(kept) < len(lines):
             write_text_atomically(seen, "".join(f"{line}\n" for line in kept))
     split = _json(run / SPLIT)

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import RLock
 
+from s4mi.data.annotations.journal import FORMAT, Entry, Journal
 from s4mi.data.formats.intensity import Pixels
 from s4mi.viewer.changes import Annotated, Change, Patch, from_json, to_json
 from s4mi.viewer.history import History
-from s4mi.viewer.journal import FORMAT, Entry, Journal
 
 KEPT_BYTES = 96 << 20
 """Bytes of unpacked masks kept in memory."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from s4mi.data.annotations.journal import FOLDER, MERGE, Entry
 from s4mi.data.annotations.merge import MergePlan, plan_merge
 from s4mi.data.annotations.read import read_annotations
 from s4mi.data.annotations.rules import MergeRules
@@ -20,11 +21,7 @@ from s4mi.data.spec import NO_CLASS
 from s4mi.formatting import plural
 from s4mi.viewer.annotations import Annotations
 from s4mi.viewer.changes import Annotated
-from s4mi.viewer.journal import FOLDER as JOURNAL
-from s4mi.viewer.journal import Entry
 
-FOLDER = "merge"
-"""Folder of the files to merge, inside that of the journal; it is made anew for each merge."""
 LABELS = "labels.csv"
 MASKS = "masks"
 
@@ -48,7 +45,7 @@ class MergeFiles:
 
 def write_files(annotations: Annotations, manifest: Manifest) -> MergeFiles:
     """Write labels and masks as files; skipped images, and masks that hold nothing, are left out."""
-    home = manifest.folder / JOURNAL / FOLDER
+    home = manifest.folder / FOLDER / MERGE
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     table = io.StringIO(newline="")

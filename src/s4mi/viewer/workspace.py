@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 from filelock import FileLock, Timeout
 
+from s4mi.data.annotations.journal import FOLDER, LOCK, NAME, Journal, read_journal
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size
 from s4mi.data.manifest import Manifest, Row
@@ -24,14 +25,12 @@ from s4mi.viewer.annotations import Annotations
 from s4mi.viewer.columns import Columns, columns_of
 from s4mi.viewer.events import Events, Presence
 from s4mi.viewer.grid import Marks, Orders
-from s4mi.viewer.journal import FOLDER, NAME, Journal, read_journal
 from s4mi.viewer.masks import check_classes
 from s4mi.viewer.pictures import Pictures
 from s4mi.viewer.requests import RequestError, shown
 from s4mi.viewer.runs import ViewRun
 
 log = logging.getLogger("s4mi.viewer")
-LOCK = ".open.lock"
 
 
 @dataclass

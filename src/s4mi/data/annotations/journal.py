@@ -10,17 +10,24 @@ writes leaves an incomplete last line, which the next one cuts off, keeps beside
 
 import json
 import os
+import shutil
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from s4mi.errors import S4miError
+from s4mi.records.atomic import sync, write_bytes_atomically
+from s4mi.records.lock import file_lock
 
 FOLDER = "annotations.journal"
 NAME = "journal.jsonl"
+LOCK = ".open.lock"
+"""Held by the process that appends to the journal."""
+MERGE = "merge"
+"""Folder of the files to merge; it is made anew for each merge."""
 FORMAT = 1
 
 Entry = Mapping[str, Any]
@@ -67,7 +74,7 @@ class Journal:
             os.lseek(self._file, contents.size, os.SEEK_SET)
             self._size = contents.size
             os.fsync(self._file)
-            sync_folder(folder)
+            sync(folder)
         except OSError as error:
             raise S4miError(f"{folder}: cannot be written ({error.strerror}); pass --read-only to look only") from error
 
@@ -103,7 +110,7 @@ class Journal:
         _write_new(kept, self.path.read_bytes())  # the journal stays in place until the new one replaces it
         os.close(self._file)  # Windows replaces no open file
         begun.replace(self.path)
-        sync_folder(self.folder)
+        sync(self.folder)
         self._file = os.open(self.path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
         self._size = os.lseek(self._file, 0, os.SEEK_END)
 
@@ -142,6 +149,31 @@ def parse(contents: bytes) -> JournalContents:
     return JournalContents(tuple(entries), size, contents[size:])
 
 
+def forget_images(dataset: Path, ids: Collection[str]) -> None:
+    """Remove what the journals of a data set say of these images; fragments of entries, which may be theirs, go whole.
+
+    Raises:
+        S4miError: another process has the journal open.
+        OSError: it cannot be written.
+    """
+    folder = dataset / FOLDER
+    if not folder.is_dir():
+        return
+    with file_lock(folder / LOCK, busy="s4mi view has the data set open; stop it, and run the same command again"):
+        shutil.rmtree(folder / MERGE, ignore_errors=True)
+        for fragment in folder.glob("torn-*.bin"):
+            fragment.unlink()
+        for path in folder.glob("*.jsonl"):
+            entries = parse(path.read_bytes()).entries
+            kept = [_without(entry, ids) for entry in entries if entry.get("id") not in ids]
+            write_bytes_atomically(path, b"".join(map(encode, kept)))
+
+
+def _without(entry: Entry, ids: Collection[str]) -> Entry:
+    merged = entry.get("merged")
+    return entry if merged is None else {**entry, "merged": [name for name in merged if name not in ids]}
+
+
 def encode(entry: Entry) -> bytes:
     """Encode an entry as a line with its checksum."""
     text = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
@@ -160,16 +192,6 @@ def decode(line: bytes) -> Entry | None:
     except ValueError:
         return None
     return entry if isinstance(entry, dict) else None
-
-
-def sync_folder(folder: Path) -> None:
-    """Write the names in a folder to the disk, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _lines(contents: bytes) -> Iterator[bytes]:
