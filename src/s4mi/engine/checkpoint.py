@@ -9,8 +9,6 @@ Replacing `training.pt` commits the new epoch; if the process dies before the we
 `load_last` renames them.
 """
 
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError
+from s4mi.records.atomic import replacing, sync
 
 LAST = "last.safetensors"
 BEST = "best.safetensors"
@@ -31,17 +30,16 @@ def save_last(folder: Path, weights: Mapping[str, Tensor], training: Mapping[str
     """Save the state after `epoch`, atomically: `load_last` returns either this state or that of the previous save."""
     pending = folder / f"{LAST}.new"
     _write_weights(pending, weights, epoch=epoch)
-    _write_training(folder / f"{TRAINING}.new", {**training, "epoch": epoch})
-    (folder / f"{TRAINING}.new").replace(folder / TRAINING)
+    with replacing(folder / TRAINING) as draft:
+        torch.save({**training, "epoch": epoch}, draft)
     pending.replace(folder / LAST)
-    _sync(folder)
+    sync(folder)
 
 
 def save_best(folder: Path, weights: Mapping[str, Tensor], *, epoch: int) -> None:
     """Save the weights of the best epoch so far, atomically."""
-    _write_weights(folder / f"{BEST}.new", weights, epoch=epoch)
-    (folder / f"{BEST}.new").replace(folder / BEST)
-    _sync(folder)
+    _write_weights(folder / BEST, weights, epoch=epoch)
+    sync(folder)
 
 
 def load_last(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -99,16 +97,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 def _write_weights(path: Path, weights: Mapping[str, Tensor], *, epoch: int) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    path.touch()
-    mode = stat.S_IMODE(path.stat().st_mode)
-    save_file(tensors, path, metadata={"epoch": str(epoch)})
-    path.chmod(mode)  # safetensors replaces the file by one that only its owner may read
-    _sync(path)
-
-
-def _write_training(path: Path, training: Mapping[str, Any]) -> None:
-    torch.save(dict(training), path)
-    _sync(path)
+    with replacing(path) as draft:
+        save_file(tensors, draft, metadata={"epoch": str(epoch)})
 
 
 def _epoch_of(path: Path) -> int | None:
@@ -117,12 +107,3 @@ def _epoch_of(path: Path) -> int | None:
             return int((file.metadata() or {}).get("epoch", -1))
     except (OSError, SafetensorError):
         return None
-
-
-def _sync(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
