@@ -50,11 +50,7 @@ def run_forked(
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        _command(arguments, writing, before, after, home)
-    os.close(writing)
+    child = fork_elsewhere(lambda: _command(arguments, before, after), writing, home=home)
     return _collect(child, reading, kill_after=kill_after, seconds=seconds)
 
 
@@ -63,37 +59,57 @@ def in_fork(function: Callable[[], object]) -> Ended:
     return run_forked(("--version",), before=lambda: sys.stdout.write(str(function() or "")), seconds=600)
 
 
-def _command(
-    arguments: Sequence[object], pipe: int, before: Callable[[], object], after: Callable[[], str], home: Path | None
-) -> None:
+def fork_elsewhere(work: Callable[[], int], writing: int, *, home: Path | None = None) -> int:
+    """Run a function in a fork, the leader of a session, in a temporary folder; return its process id.
+
+    Args:
+        work: returns the exit status of the fork.
+        writing: where what it prints goes; closed in this process.
+        home: its home folder.
+    """
+    child = os.fork()
+    if child:
+        os.close(writing)
+        return child
     status = 70
     try:
         os.setsid()
         for stream in (1, 2):
-            os.dup2(pipe, stream)
+            os.dup2(writing, stream)
+        os.close(writing)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         sys.stdout, sys.stderr = (os.fdopen(os.dup(stream), "w", buffering=1) for stream in (1, 2))
         os.chdir(ELSEWHERE.name)
         if home is not None:
             os.environ["HOME"] = str(home)
-        from s4mi.cli import main
-
-        sys.argv = ["s4mi", *map(str, arguments)]
-        before()
-        try:
-            main()
-            status = 0
-        except SystemExit as left:
-            status = left.code if isinstance(left.code, int) else int(left.code is not None)
-        except BaseException:
-            traceback.print_exc()
-            status = 71
-        sys.stdout.write(after())
+        status = work()
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
         os._exit(status)
+
+
+def call_main(arguments: Sequence[object]) -> int:
+    """Run a command line in this process and return its exit status; 71 if it ends in a traceback, which is printed."""
+    from s4mi.cli import main
+
+    sys.argv = ["s4mi", *map(str, arguments)]
+    try:
+        main()
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 71
+    return 0
+
+
+def _command(arguments: Sequence[object], before: Callable[[], object], after: Callable[[], str]) -> int:
+    before()
+    status = call_main(arguments)
+    sys.stdout.write(after())
+    return status
 
 
 def _collect(child: int, reading: int, *, kill_after: float | None, seconds: float) -> Ended:

@@ -2,37 +2,19 @@
 
 import errno
 import random
-from collections import Counter
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from commands import SCENES, Left, Scene, look
 from faults import Disturbance, fail_from, kill_at
 from jobs import Ended, limit_files, run_forked
+from tallies import Tally, table_of
 
 CODES = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO)
 
 
-@dataclass
-class Tally:
-    """Counts of one table row, and the first examples of what went wrong."""
-
-    tried: int = 0
-    tracebacks: int = 0
-    hangs: int = 0
-    refused: int = 0
-    different: int = 0
-    litter: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    @property
-    def sound(self) -> bool:
-        return not (self.tracebacks or self.hangs or self.refused or self.different or self.litter)
-
-    def note(self, what: str, example: str) -> None:
-        setattr(self, what, getattr(self, what) + 1)
-        if len(self.examples) < 4:
-            self.examples.append(f"{what}: {example}")
+FAULTS = ("tracebacks", "hangs", "refuses to go on", "lost or different", "files left behind")
 
 
 @dataclass(frozen=True)
@@ -46,8 +28,6 @@ class Undisturbed:
 
 def measure(scene: Scene, base: Path, here: Path, disturbance: Disturbance) -> Undisturbed:
     """Run a command undisturbed."""
-    import time
-
     scene.prepare(base, here)
     start = time.monotonic()
 
@@ -92,13 +72,11 @@ def torture_kills(base: Path, folder: Path, *, count: int, seed: int, names: tup
     rng, disturbance = random.Random(seed), Disturbance()
     scenes = [scene for scene in SCENES if not names or scene.name in names]
     tallies: dict[str, Tally] = {}
-    weights = Counter({scene.name: 1 for scene in scenes})
-    share = {scene.name: count * weights[scene.name] // sum(weights.values()) for scene in scenes}
     for scene in scenes:
         here = folder / scene.name.replace(" ", "-")
         tally = tallies[scene.name] = Tally()
         expected = measure(scene, base, here, disturbance)
-        for _ in range(max(1, share[scene.name])):
+        for _ in range(max(1, count // len(scenes))):
             how, ended = disturb(scene, base, here, disturbance, expected, rng)
             tally.tried += 1
             _judge(tally, scene, base, here, expected, how, ended)
@@ -112,13 +90,13 @@ def _judge(tally: Tally, scene: Scene, base: Path, here: Path, expected: Undistu
         tally.note("tracebacks", f"{how}: {ended.output[-700:]}")
     if ended.status == 0:  # it had finished, or wrote nothing beyond the limit
         if different := look(here, scene.outputs).differences(expected.left):
-            tally.note("different", f"{how}, finished: {different[:4]}")
+            tally.note("lost or different", f"{how}, finished: {different[:4]}")
         return
     again = run_forked(scene.words(base, here, again=True))
     if again.status == 1 and "no run to resume" in again.output:
         again = run_forked(scene.words(base, here))  # nothing had been written
     if again.status == 1 and "already merged" not in again.output:
-        tally.note("refused", f"{how}, then: {again.output[-300:]}")
+        tally.note("refuses to go on", f"{how}, then: {again.output[-300:]}")
         return
     if again.hung:
         tally.note("hangs", f"{how}, then again")
@@ -127,20 +105,11 @@ def _judge(tally: Tally, scene: Scene, base: Path, here: Path, expected: Undistu
         return
     left = look(here, scene.outputs)
     if left.litter:
-        tally.note("litter", f"{how}: {left.litter[:3]}")
+        tally.note("files left behind", f"{how}: {left.litter[:3]}")
     if different := left.differences(expected.left):
-        tally.note("different", f"{how}: {different[:4]}")
+        tally.note("lost or different", f"{how}: {different[:4]}")
 
 
 def table(tallies: dict[str, Tally]) -> str:
     """Return the tallies as a Markdown table."""
-    head = "| command | disturbed | tracebacks | hangs | refuses to go on | lost or different | files left behind |"
-    lines = [head, "|---|---:|---:|---:|---:|---:|---:|"]
-    total = Tally()
-    for name, one in [*tallies.items(), ("all", total)]:
-        counts = (one.tried, one.tracebacks, one.hangs, one.refused, one.different, one.litter)
-        lines.append(f"| {name} | {' | '.join(map(str, counts))} |")
-        for field_name in ("tried", "tracebacks", "hangs", "refused", "different", "litter"):
-            if one is not total:
-                setattr(total, field_name, getattr(total, field_name) + getattr(one, field_name))
-    return "\n".join(lines)
+    return table_of(tallies, ("command", "disturbed", *FAULTS))
