@@ -361,3 +361,40 @@ def test_evaluate_takes_another_data_set(
     assert wrong.returncode == 1
     assert "THEIRS=OURS" in wrong.stderr
     assert s4mi("evaluate", run, "--on", clinic, "--name", "a/b").returncode == 1
+
+
+def test_labels_that_are_not_known_are_not_scored(cells: Path, quick: Quick, tmp_path: Path) -> None:
+    """Of every other image the first class is not known, and of the last image nothing is that the run knows."""
+    other = tmp_path / "clinic"
+    write_synthetic("cells", other, count=20, size=48, seed=9)
+    manifest = load_manifest(other)
+    first, *rest = classes = list(manifest.spec.classes)
+    theirs = ["their own", *rest, "rare"]
+    rows = [
+        replace(
+            row,
+            labels=tuple(name for name in row.labels or () if name != first or n % 2) if n < 19 else (),
+            unknown=() if n % 2 and n < 19 else (first,) if n < 19 else tuple(classes),
+        )
+        for n, row in enumerate(manifest.rows)
+    ]
+    names = dict(zip(classes, theirs, strict=False))
+    renamed = [
+        replace(
+            row, labels=tuple(names[name] for name in row.labels or ()), unknown=tuple(names[name] for name in row.unknown)
+        )
+        for row in rows
+    ]  # fmt: skip
+    write_dataset(other, manifest.spec.model_copy(update={"classes": tuple(theirs)}), renamed)
+    tests: dict[str, Any] = {"b": {"path": other, "classes": {"their own": first}}}
+    result = trained(quick(cells, FROZEN, task="multilabel", tests=tests), tmp_path / "run").external["b"]
+    assert result.images == 19
+    p = probabilities(tmp_path / "run", other)[:19]
+    truth = np.array([[name in (row.labels or ()) for name in classes] for row in rows[:19]])
+    known = np.array([[name not in row.unknown for name in classes] for row in rows[:19]])
+    assert result.scores.kind == "classification"
+    assert not known.all()
+    expected = f1_score(truth[known], p[known] > 0.5, average="binary", zero_division=0)
+    assert result.scores.f1_micro == pytest.approx(expected)
+    wrong = f1_score(truth, p > 0.5, average="micro", zero_division=0)
+    assert result.scores.f1_micro != pytest.approx(wrong)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from lightning_fabric import Fabric
 
 from s4mi.config import RunConfig, save_run_config
@@ -40,7 +39,7 @@ from s4mi.training.calibrate import reliability_with
 from s4mi.training.evaluate import Evaluation, evaluate_rows
 from s4mi.training.external_data import ExternalData, external_data
 from s4mi.training.external_leaks import OwnImages, leaked_rows, own_images
-from s4mi.training.prepare import Prepared, prediction_spec, task_kind
+from s4mi.training.prepare import Prepared, prediction_spec, shows_labels, task_kind, unknown_labels
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
 from s4mi.training.run_dir import RunDir, load_method, make_fabric, only_process
@@ -188,9 +187,12 @@ def _prepared(config: RunConfig, data: ExternalData, own: OwnImages, task: Task,
             f"tests.{name}: {manifest.folder}: all {plural(len(leaks), 'image')} are among the run's own images, or "
             "near-duplicates of them; use images from elsewhere"
         )
-    shows = np.array([[one in (row.labels or ()) for one in task.classes] for row in manifest.rows], dtype=bool)
     split = Split(train=(), val=(), test=rows, labelled=(), hash=data.hash)
-    return Prepared(manifest, cache, split, task, labels=None, shows=shows, leaks=()), len(leaks)
+    prepared = Prepared(
+        manifest, cache, split, task, labels=None, shows=shows_labels(manifest), leaks=(),
+        unknown=unknown_labels(manifest) if data.kind == "multilabel" else None,
+    )  # fmt: skip
+    return prepared, len(leaks)
 
 
 def _result(
