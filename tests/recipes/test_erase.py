@@ -10,6 +10,7 @@ import pytest
 
 from conftest import TRANSFER, Command
 from s4mi.config import RunConfig
+from s4mi.data.loading.thumbnail_store import dataset_thumbnails
 from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
 from s4mi.recipes import erase
@@ -24,6 +25,7 @@ def place(tmp_path: Path, lesions: Path, quick: Callable[..., RunConfig]) -> Pat
     shutil.copytree(lesions, tmp_path / "data")
     config = quick(tmp_path / "data", TRANSFER, epochs=1, data={"cache": tmp_path / "cache"})
     train(config, tmp_path / "runs" / "one")
+    dataset_thumbnails(load_manifest(tmp_path / "data"), tmp_path / "cache")
     return tmp_path
 
 
@@ -49,6 +51,9 @@ def _assert_gone(place: Path, ids: set[str], digests: set[str], kept: set[str]) 
     assert not list((place / "cache").glob("*/index.npz"))
     database = (place / "cache" / "fingerprints.sqlite").read_bytes()
     assert not [name for name in (*ids, *digests) if f"{name}".encode() in database]
+    thumbnails = (place / "cache" / "thumbnails.sqlite").read_bytes()
+    assert thumbnails
+    assert not [digest for digest in digests if digest.encode() in thumbnails]
     assert not (place / "data" / ".erase.json").exists()
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
+from s4mi.data.loading.thumbnail_store import forget_thumbnails
 from s4mi.data.manifest import MANIFEST_NAME, read_manifest
 from s4mi.data.spec import SPEC_NAME, read_spec, write_spec
 from s4mi.data.versions import manifest_name, newest_version, spec_name
@@ -172,11 +173,12 @@ def caches_with(cache: Path, plan: ErasurePlan) -> list[Path]:
 
 
 def erase_from_cache(folder: Path, cache: Path, plan: ErasurePlan) -> None:
-    """Remove the decode caches with an image of the patient, all stored features, and the names of the files."""
+    """Remove the decode caches with an image of the patient, all stored features, thumbnails and names of the files."""
     for location in caches_with(cache, plan):
         shutil.rmtree(location)
     if (cache / FEATURES).is_dir():
         shutil.rmtree(cache / FEATURES)
+    forget_thumbnails(cache, plan.digests)
     if (cache / DATABASE_NAME).is_file():
         names = [str(folder / name) for name in plan.files] + list(plan.outside)
         names += [str((folder / name).resolve()) for name in plan.files]

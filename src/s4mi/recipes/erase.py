@@ -122,18 +122,23 @@ def _above(run: Path, roots: Sequence[Path]) -> Iterator[Path]:
 
 def _parts_of(run: Path, plan: ErasurePlan) -> tuple[str, ...]:
     """Return the parts of a run's split that hold images of the patient, by the hash of their files."""
-    rows = _rows(run)
-    digests = {digest[:DIGITS] for digest in plan.digests}
-    ids = {name for name, hashes in rows.items() if hashes[0] in digests}
-    if not rows:
-        ids = set(plan.ids)
-    split = _json(run / SPLIT)
+    ids, split = _images_of(plan, _rows(run)), _json(run / SPLIT)
     return tuple(part for part in (*PARTS, "labelled") if ids & set(map(str, split.get(part, ()))))
 
 
 def _rows(run: Path) -> dict[str, Any]:
     rows: dict[str, Any] = _json(run / DATA_NAME).get("rows", {})
     return rows
+
+
+def _images_of(plan: ErasurePlan, rows: dict[str, Any]) -> set[str]:
+    """Ids of the patient's images in a run, by the hash of their files; of a run without hashes those of the plan."""
+    digests = _short(plan)
+    return {name for name, hashes in rows.items() if hashes[0] in digests} if rows else set(plan.ids)
+
+
+def _short(plan: ErasurePlan) -> set[str]:
+    return {digest[:DIGITS] for digest in plan.digests}
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -146,15 +151,15 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _erase_from_run(run: Path, plan: ErasurePlan) -> None:
     """Remove the images of the patient from the lists of a run; scores and weights stay as they are."""
-    digests = {digest[:DIGITS] for digest in plan.digests}
     rows = _rows(run)
-    ids = {name for name, hashes in rows.items() if hashes[0] in digests} if rows else set(plan.ids)
+    ids = _images_of(plan, rows)
     for table in (TEST_IMAGES_NAME, TEST_PREDICTIONS_NAME):
         erase_rows(run / table, ids)
     seen = run / SEEN
     if seen.is_file():
         lines = seen.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line not in plan.digests and line[:DIGITS] not in digests]
+        digests = _short(plan)
+        kept = [line for line in lines if line[:DIGITS] not in digests]
         if len(kept) < len(lines):
             write_text_atomically(seen, "".join(f"{line}\n" for line in kept))
     split = _json(run / SPLIT)
