@@ -380,11 +380,9 @@ def test_labels_that_are_not_known_are_not_scored(cells: Path, quick: Quick, tmp
     ]
     names = dict(zip(classes, theirs, strict=False))
     renamed = [
-        replace(
-            row, labels=tuple(names[name] for name in row.labels or ()), unknown=tuple(names[name] for name in row.unknown)
-        )
+        replace(row, **{key: tuple(names[name] for name in getattr(row, key)) for key in ("labels", "unknown")})
         for row in rows
-    ]  # fmt: skip
+    ]
     write_dataset(other, manifest.spec.model_copy(update={"classes": tuple(theirs)}), renamed)
     tests: dict[str, Any] = {"b": {"path": other, "classes": {"their own": first}}}
     result = trained(quick(cells, FROZEN, task="multilabel", tests=tests), tmp_path / "run").external["b"]

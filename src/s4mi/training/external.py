@@ -129,8 +129,7 @@ def evaluate_external(run: Path, name: str, test: ExternalTestConfig) -> Externa
     """
     record = read_record(run)
     config = RunDir(run).config()
-    test = test.model_copy(update={"path": test.path.expanduser().absolute()})
-    return score_external_tests(make_fabric(config), run, record, {name: test}).external[name]
+    return score_external_tests(make_fabric(config), run, record, {name: test.absolute()}).external[name]
 
 
 def score_external_tests(
