@@ -11,9 +11,11 @@ import polars
 import pytest
 from PIL import Image
 from sklearn.metrics import f1_score, recall_score
+from torch import Tensor
 
 from s4mi.config import RunConfig
 from s4mi.config.external_tests import ExternalTestConfig
+from s4mi.contract import Extractor
 from s4mi.data.manifest import Row, load_manifest, write_dataset
 from s4mi.data.masks import read_mask
 from s4mi.data.sources.synthetic import write_synthetic
@@ -27,6 +29,7 @@ from s4mi.records.calibration import read_calibration
 from s4mi.training import external
 from s4mi.training.external import pending_tests
 from s4mi.training.external_data import external_data
+from s4mi.training.features import StoredFeatures
 
 Quick = Callable[..., RunConfig]
 FROZEN: dict[str, Any] = {"name": "frozen", "backbone": "tiny_resnet", "weights": "none", "join": []}
@@ -396,3 +399,20 @@ def test_labels_that_are_not_known_are_not_scored(cells: Path, quick: Quick, tmp
     assert result.scores.f1_micro == pytest.approx(expected)
     wrong = f1_score(truth, p > 0.5, average="micro", zero_division=0)
     assert result.scores.f1_micro != pytest.approx(wrong)
+
+
+def test_features_of_an_external_set_are_computed_for_the_first_run_alone(
+    lesions: Path, clinic: Path, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+    original = StoredFeatures._compute
+
+    def counting(self: StoredFeatures, extractor: Extractor, images: Tensor) -> Any:
+        computed.append(len(images))
+        return original(self, extractor, images)
+
+    monkeypatch.setattr(StoredFeatures, "_compute", counting)
+    options: dict[str, Any] = {"tests": {"b": {"path": clinic}}, "data": {"cache": tmp_path / "cache"}}
+    first, second = (trained(quick(lesions, FROZEN, seed=seed, **options), tmp_path / f"{seed}") for seed in (0, 1))
+    assert sum(computed) == 60 + 24
+    assert first.external["b"].scores != second.external["b"].scores
