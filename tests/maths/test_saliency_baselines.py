@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from s4mi.inference.saliency_baselines import baselines, place
+from s4mi.inference.mask_scores import score_map
+from s4mi.inference.saliency_baselines import Placed, baselines, place
 from s4mi.maths.saliency import energy_inside, pointing_game
 from s4mi.maths.saliency_baselines import (
     SIDE,
@@ -28,6 +29,10 @@ def disc(y: float, x: float, radius: float, size: int = SIDE) -> NDArray[np.uint
 def glow(y: float, x: float, width: float, size: int = SIDE) -> NDArray[np.float32]:
     rows, columns = np.mgrid[:size, :size]
     return np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * width**2)).astype(np.float32)
+
+
+def scored_place(saliency: NDArray[np.float32], mask: NDArray[np.uint8] | None) -> Placed | None:
+    return place(saliency, mask, score_map(saliency, mask, tolerance=0), tolerance=0)
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (41, 61), (30, 90)])
@@ -98,7 +103,7 @@ def test_silent_the_same_central_square_on_every_image_is_not_beyond_the_centre(
     square[26:38, 26:38] = 1
     rng = np.random.default_rng(seed)
     placed = [
-        place(square + 0.01 * rng.random(square.shape).astype(np.float32), disc(*one), tolerance=0)
+        scored_place(square + 0.01 * rng.random(square.shape).astype(np.float32), disc(*one))
         for one in lesions(16, seed, spread=5)
     ]
     found = baselines([one for one in placed if one is not None])
@@ -113,7 +118,7 @@ def test_silent_the_same_central_square_on_every_image_is_not_beyond_the_centre(
 @pytest.mark.parametrize("seed", range(3))
 def test_a_map_that_follows_the_lesion_is_beyond_both(seed: int) -> None:
     placed = [
-        place(glow(y, x, 0.6 * radius), disc(y, x, radius), tolerance=0) for y, x, radius in lesions(16, seed, spread=9)
+        scored_place(glow(y, x, 0.6 * radius), disc(y, x, radius)) for y, x, radius in lesions(16, seed, spread=9)
     ]
     found = baselines([one for one in placed if one is not None])
     assert found is not None
@@ -132,7 +137,7 @@ def test_maps_that_know_nothing_of_their_images_are_called_better_in_at_most_fiv
     for seed in range(60):
         masks = lesions(10, seed, spread=8)
         maps = lesions(10, seed + 1000, spread=8)
-        placed = [place(glow(*one), disc(*mask), tolerance=0) for one, mask in zip(maps, masks, strict=True)]
+        placed = [scored_place(glow(*one), disc(*mask)) for one, mask in zip(maps, masks, strict=True)]
         found = baselines([one for one in placed if one is not None])
         assert found is not None
         claimed += found[1].p_others is not None and found[1].p_others < 0.05
@@ -140,11 +145,11 @@ def test_maps_that_know_nothing_of_their_images_are_called_better_in_at_most_fiv
 
 
 def test_few_images_and_no_masks_tell_nothing() -> None:
-    placed = [place(glow(*one), disc(*one), tolerance=0) for one in lesions(2, 0, spread=5)]
+    placed = [scored_place(glow(*one), disc(*one)) for one in lesions(2, 0, spread=5)]
     found = baselines([one for one in placed if one is not None])
     assert found is not None
     assert found[0].beyond_chance is None
     assert "too few images" in found[0].verdict
     assert baselines([]) is None
-    assert place(glow(3, 3, 2), None, tolerance=0) is None
-    assert place(glow(3, 3, 2), np.zeros((SIDE, SIDE), np.uint8), tolerance=0) is None
+    assert scored_place(glow(3, 3, 2), None) is None
+    assert scored_place(glow(3, 3, 2), np.zeros((SIDE, SIDE), np.uint8)) is None

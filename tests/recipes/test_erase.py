@@ -11,6 +11,7 @@ import pytest
 from conftest import TRANSFER, Command
 from s4mi.config import RunConfig
 from s4mi.data.annotations.journal import FOLDER, LOCK, MERGE, NAME, Journal, read_journal
+from s4mi.data.loading.thumbnail_store import dataset_thumbnails
 from s4mi.data.manifest import load_manifest
 from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
@@ -31,6 +32,7 @@ def place(tmp_path: Path, lesions: Path, quick: Callable[..., RunConfig]) -> Pat
     _draw_in_view(tmp_path / "data")
     (tmp_path / "cache" / "view").mkdir()
     (tmp_path / "cache" / "view" / "run.sqlite").write_bytes(b"predicted masks")
+    dataset_thumbnails(load_manifest(tmp_path / "data"), tmp_path / "cache")
     return tmp_path
 
 
@@ -81,6 +83,9 @@ def _assert_gone(place: Path, ids: set[str], digests: set[str], kept: set[str]) 
     assert not (place / "cache" / "view").exists()
     database = (place / "cache" / "fingerprints.sqlite").read_bytes()
     assert not [name for name in (*ids, *digests) if f"{name}".encode() in database]
+    thumbnails = (place / "cache" / "thumbnails.sqlite").read_bytes()
+    assert thumbnails
+    assert not [digest for digest in digests if digest.encode() in thumbnails]
     assert not (place / "data" / ".erase.json").exists()
 
 

@@ -26,9 +26,10 @@ from s4mi.data.sources.write import write_import
 from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import select_evenly
+from s4mi.inference.mask_scores import MaskScores
 from s4mi.inference.overlays.saliency import CELL, LINE, ComparisonSheet, OverlayBlock, overlay
 from s4mi.inference.saliency_maps import GRADIENTS, MAP_NAMES, TRUTH, Explainer, run_names
-from s4mi.inference.saliency_scores import ALIKE, WEIGHT_INDEPENDENT, MapScores, MaskScores, alike, summarise
+from s4mi.inference.saliency_scores import ALIKE, WEIGHT_INDEPENDENT, MapScores, alike, summarise
 from s4mi.maths.saliency import energy_inside, pointing_game
 from s4mi.maths.saliency_baselines import centre_blob
 from s4mi.methods.classification.finetune import FinetuneConfig

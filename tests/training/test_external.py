@@ -11,9 +11,11 @@ import polars
 import pytest
 from PIL import Image
 from sklearn.metrics import f1_score, recall_score
+from torch import Tensor
 
 from s4mi.config import RunConfig
 from s4mi.config.external_tests import ExternalTestConfig
+from s4mi.contract import Extractor
 from s4mi.data.manifest import Row, load_manifest, write_dataset
 from s4mi.data.masks import read_mask
 from s4mi.data.sources.synthetic import write_synthetic
@@ -27,6 +29,7 @@ from s4mi.records.calibration import read_calibration
 from s4mi.training import external
 from s4mi.training.external import pending_tests
 from s4mi.training.external_data import external_data
+from s4mi.training.features import StoredFeatures
 
 Quick = Callable[..., RunConfig]
 FROZEN: dict[str, Any] = {"name": "frozen", "backbone": "tiny_resnet", "weights": "none", "join": []}
@@ -361,3 +364,55 @@ def test_evaluate_takes_another_data_set(
     assert wrong.returncode == 1
     assert "THEIRS=OURS" in wrong.stderr
     assert s4mi("evaluate", run, "--on", clinic, "--name", "a/b").returncode == 1
+
+
+def test_labels_that_are_not_known_are_not_scored(cells: Path, quick: Quick, tmp_path: Path) -> None:
+    """Of every other image the first class is not known, and of the last image nothing is that the run knows."""
+    other = tmp_path / "clinic"
+    write_synthetic("cells", other, count=20, size=48, seed=9)
+    manifest = load_manifest(other)
+    first, *rest = classes = list(manifest.spec.classes)
+    theirs = ["their own", *rest, "rare"]
+    rows = [
+        replace(
+            row,
+            labels=tuple(name for name in row.labels or () if name != first or n % 2) if n < 19 else (),
+            unknown=() if n % 2 and n < 19 else (first,) if n < 19 else tuple(classes),
+        )
+        for n, row in enumerate(manifest.rows)
+    ]
+    names = dict(zip(classes, theirs, strict=False))
+    renamed = [
+        replace(row, **{key: tuple(names[name] for name in getattr(row, key)) for key in ("labels", "unknown")})
+        for row in rows
+    ]
+    write_dataset(other, manifest.spec.model_copy(update={"classes": tuple(theirs)}), renamed)
+    tests: dict[str, Any] = {"b": {"path": other, "classes": {"their own": first}}}
+    result = trained(quick(cells, FROZEN, task="multilabel", tests=tests), tmp_path / "run").external["b"]
+    assert result.images == 19
+    p = probabilities(tmp_path / "run", other)[:19]
+    truth = np.array([[name in (row.labels or ()) for name in classes] for row in rows[:19]])
+    known = np.array([[name not in row.unknown for name in classes] for row in rows[:19]])
+    assert result.scores.kind == "classification"
+    assert not known.all()
+    expected = f1_score(truth[known], p[known] > 0.5, average="binary", zero_division=0)
+    assert result.scores.f1_micro == pytest.approx(expected)
+    wrong = f1_score(truth, p > 0.5, average="micro", zero_division=0)
+    assert result.scores.f1_micro != pytest.approx(wrong)
+
+
+def test_features_of_an_external_set_are_computed_for_the_first_run_alone(
+    lesions: Path, clinic: Path, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+    original = StoredFeatures._compute
+
+    def counting(self: StoredFeatures, extractor: Extractor, images: Tensor) -> Any:
+        computed.append(len(images))
+        return original(self, extractor, images)
+
+    monkeypatch.setattr(StoredFeatures, "_compute", counting)
+    options: dict[str, Any] = {"tests": {"b": {"path": clinic}}, "data": {"cache": tmp_path / "cache"}}
+    first, second = (trained(quick(lesions, FROZEN, seed=seed, **options), tmp_path / f"{seed}") for seed in (0, 1))
+    assert sum(computed) == 60 + 24
+    assert first.external["b"].scores != second.external["b"].scores

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.manifest import Manifest
-from s4mi.errors import S4miError
+from s4mi.data.splits.split_file import read_split_ids
 from s4mi.formatting import plural
-from s4mi.records.plain import load_json
 from s4mi.training.data_state import DIGITS, read_data_state
 from s4mi.training.run_dir import RunDir
 
@@ -31,7 +30,7 @@ def known_images(run: Path, manifest: Manifest) -> KnownImages:
     Raises:
         S4miError: the split of the run cannot be read, or an image.
     """
-    parts = _parts(RunDir(run).split_path)
+    parts = read_split_ids(RunDir(run).split_path)
     config = RunDir(run).config()
     if config.data.path.resolve() == manifest.folder.resolve():
         return KnownImages(parts["val"] | parts["test"])
@@ -53,11 +52,3 @@ def known_images(run: Path, manifest: Manifest) -> KnownImages:
     left_out = f"; {plural(count, 'image')} that it has trained, validated or tested with left out" if count else ""
     ids = f"; {plural(alike, 'image')} with an id of that data set but other content" if alike else ""
     return KnownImages(known.held_out, known.labelled, f"{other}{left_out}{ids}")
-
-
-def _parts(path: Path) -> dict[str, frozenset[str]]:
-    try:
-        contents = load_json(path.read_text(encoding="utf-8"))
-        return {part: frozenset(map(str, contents[part])) for part in ("val", "test", "labelled")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise S4miError(f"{path}: not a valid split file ({error}); train the run again") from error

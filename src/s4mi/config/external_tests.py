@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from s4mi.config.sections import Section
 
@@ -26,6 +26,10 @@ class ExternalTestConfig(Section):
         "others are matched by name",
     )
 
+    def absolute(self) -> Self:
+        """Return the settings with an absolute path."""
+        return self.model_copy(update={"path": self.path.expanduser().absolute()})
+
 
 def check_names(tests: dict[str, ExternalTestConfig]) -> dict[str, ExternalTestConfig]:
     """Return the tests unchanged if their names can be file names.
@@ -37,3 +41,7 @@ def check_names(tests: dict[str, ExternalTestConfig]) -> dict[str, ExternalTestC
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a valid name; use letters, digits, '_', '.' and '-'")
     return tests
+
+
+Tests = Annotated[dict[str, ExternalTestConfig], AfterValidator(check_names)]
+"""External test sets by name."""

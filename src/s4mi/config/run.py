@@ -10,7 +10,7 @@ import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from s4mi.config.explain import explain
-from s4mi.config.external_tests import ExternalTestConfig, check_names
+from s4mi.config.external_tests import Tests
 from s4mi.config.labels import LabelsConfig, without_newer_defaults
 from s4mi.config.layers import leaves
 from s4mi.config.length import resolved_length
@@ -89,7 +89,7 @@ class RunConfig(Section):
         description="Validation score that selects the best epoch (default: iou for segmentation, f1_macro for "
         "classification)",
     )
-    tests: dict[str, ExternalTestConfig] = Field(
+    tests: Tests = Field(
         {}, description="External test sets by name, each with its path; the finished run is scored on them too"
     )
     health: HealthConfig = Field(HealthConfig(), description="Monitoring of the features during pre-training")
@@ -127,11 +127,6 @@ class RunConfig(Section):
             return LabelAmount.parse(value).setting
         except S4miError as error:
             raise ValueError(str(error)) from error
-
-    @field_validator("tests")
-    @classmethod
-    def _valid_names(cls, tests: dict[str, ExternalTestConfig]) -> dict[str, ExternalTestConfig]:
-        return check_names(tests)
 
     @model_validator(mode="after")
     def _valid_score(self) -> "RunConfig":
@@ -207,9 +202,7 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
     except ValidationError as error:
         raise S4miError(f"{origin}: {explain(error, RunConfig, METHODS)}") from error
     folders = {name: getattr(config.data, name).expanduser().absolute() for name in ("path", "cache")}
-    tests = {
-        name: test.model_copy(update={"path": test.path.expanduser().absolute()}) for name, test in config.tests.items()
-    }
+    tests = {name: test.absolute() for name, test in config.tests.items()}
     file = None if config.split.file is None else config.split.file.expanduser().absolute()
     split = config.split.model_copy(update={"file": file})
     method = config.method

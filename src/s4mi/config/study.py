@@ -26,7 +26,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from s4mi.config.duration import parse_duration
-from s4mi.config.external_tests import ExternalTestConfig, check_names
+from s4mi.config.external_tests import Tests
 from s4mi.config.labels import LabelsConfig
 from s4mi.config.layers import Settings
 from s4mi.config.profiles import ByNetwork, ProfileName
@@ -40,15 +40,10 @@ class StudyDataset(DataConfig):
     """One of several data sets: `data` of a run file, plus settings for the runs on it."""
 
     split: SplitConfig | None = Field(None, description="Split of this data set (default: the split of the study)")
-    tests: dict[str, ExternalTestConfig] | None = Field(
+    tests: Tests | None = Field(
         None, description="External test sets of the runs on this data set (default: those of the study)"
     )
     settings: Settings = Field({}, description="Settings of the runs on this data set, as in a run file")
-
-    @field_validator("tests")
-    @classmethod
-    def _valid_names(cls, tests: dict[str, ExternalTestConfig] | None) -> dict[str, ExternalTestConfig] | None:
-        return None if tests is None else check_names(tests)
 
     @property
     def explicit(self) -> Settings:
@@ -84,7 +79,7 @@ class StudyConfig(Section):
         description="How epoch, ensemble member, temperature and thresholds are chosen (default: that of the profile; "
         "cross_validation with small and strong, validation with paper)",
     )
-    tests: dict[str, ExternalTestConfig] = Field(
+    tests: Tests = Field(
         {}, description="External test sets by name, each with its path; every run is scored on them too"
     )
     label_fractions: Fractions = Field(
@@ -146,11 +141,6 @@ class StudyConfig(Section):
             kept = {name: _without(start, sets) for name, start in result["pretraining"].items()}
             result["pretraining"] = {name: start for name, start in kept.items() if start is not None}
         return result
-
-    @field_validator("tests")
-    @classmethod
-    def _valid_names(cls, tests: dict[str, ExternalTestConfig]) -> dict[str, ExternalTestConfig]:
-        return check_names(tests)
 
     @field_validator("budget", mode="before")
     @classmethod

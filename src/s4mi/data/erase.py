@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from s4mi.data.annotations.journal import forget_images
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
+from s4mi.data.loading.thumbnail_store import forget_thumbnails
 from s4mi.data.manifest import MANIFEST_NAME, read_manifest
 from s4mi.data.spec import SPEC_NAME, read_spec, write_spec
 from s4mi.data.versions import manifest_name, newest_version, spec_name
@@ -180,12 +181,13 @@ def caches_with(cache: Path, plan: ErasurePlan) -> list[Path]:
 
 
 def erase_from_cache(folder: Path, cache: Path, plan: ErasurePlan) -> None:
-    """Remove decode caches with an image of the patient, all stored features and predictions, and names of files."""
+    """Remove decode caches with an image of the patient, thumbnails and file names of it, all features and predictions."""
     for location in caches_with(cache, plan):
         shutil.rmtree(location)
     for name in (FEATURES, VIEW):
         if (cache / name).is_dir():
             shutil.rmtree(cache / name)
+    forget_thumbnails(cache, plan.digests)
     if (cache / DATABASE_NAME).is_file():
         names = [str(folder / name) for name in plan.files] + list(plan.outside)
         names += [str((folder / name).resolve()) for name in plan.files]

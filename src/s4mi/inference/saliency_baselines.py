@@ -9,8 +9,8 @@ from pydantic import Field
 from scipy.ndimage import distance_transform_edt
 
 from s4mi.data.formats.intensity import Pixels
+from s4mi.inference.mask_scores import MaskScores, score_map
 from s4mi.inference.mean_interval import MeanInterval, mean_of
-from s4mi.maths.saliency import area_share, energy_inside, pointing_game
 from s4mi.maths.saliency_baselines import (
     ReducedMap,
     ReducedMask,
@@ -77,27 +77,20 @@ class Placed:
     centre: tuple[float, float]
 
 
-def place(saliency: NDArray[np.float32], mask: Pixels | None, *, tolerance: float) -> Placed | None:
-    """Return a map (H, W) with its mask (H, W) of class indices; None where scores are undefined."""
-    if mask is None:
+def place(saliency: NDArray[np.float32], mask: Pixels | None, scores: MaskScores, *, tolerance: float) -> Placed | None:
+    """Return a map (H, W) with its mask (H, W) of class indices and its scores; None where these are undefined."""
+    if mask is None or scores.area is None or scores.pointing is None or scores.energy is None:
         return None
     known = mask != IGNORE
     inside = (mask > 0) & known
-    area = area_share(inside, known=known)
-    pointing = pointing_game(saliency, inside, known=known, tolerance=tolerance)
-    energy = energy_inside(saliency, inside, known=known)
-    if area is None or pointing is None or energy is None:
-        return None
-    blob = centre_blob((mask.shape[0], mask.shape[1]), area)
-    of_blob = (
-        pointing_game(blob, inside, known=known, tolerance=tolerance),
-        energy_inside(blob, inside, known=known),
-    )
-    if of_blob[0] is None or of_blob[1] is None:
+    blob = centre_blob((mask.shape[0], mask.shape[1]), scores.area)
+    of_blob = score_map(blob, mask, tolerance=tolerance)
+    if of_blob.pointing is None or of_blob.energy is None:
         return None
     hit = inside if tolerance == 0 else np.asarray(distance_transform_edt(~inside) <= tolerance)
     reduced = reduce_mask(inside, hit, known)
-    return Placed(reduce_map(np.where(known, saliency, 0)), reduced, pointing, energy, (of_blob[0], of_blob[1]))
+    centre = of_blob.pointing, of_blob.energy
+    return Placed(reduce_map(np.where(known, saliency, 0)), reduced, scores.pointing, scores.energy, centre)
 
 
 def baselines(placed: Sequence[Placed]) -> tuple[Baselines, Baselines] | None:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from s4mi.data.formats.intensity import Pixels
+from s4mi.inference.mask_scores import MaskScores
 from s4mi.inference.mean_interval import MeanInterval, mean_of
 from s4mi.inference.saliency_baselines import Baselines, Placed, baselines
-from s4mi.maths.saliency import area_share, energy_inside, mean_rank_correlation, pointing_game
-from s4mi.records import IGNORE, Frozen
+from s4mi.maths.saliency import mean_rank_correlation
+from s4mi.records import Frozen
 from s4mi.records.atomic import replacing
 
 SANITY_LIMIT = 0.5
@@ -37,15 +37,6 @@ Flaws = Mapping[tuple[str, str], str]
 COLUMNS = (
     "image", "run", "technique", "method", "class", "probability", "pointing", "energy", "area", "randomised"
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class MaskScores:
-    """Scores of a map against a mask; None if there is no mask or the score is undefined."""
-
-    pointing: float | None = None
-    energy: float | None = None
-    area: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,19 +93,6 @@ class ExplainSummary(Frozen):
     tolerance: float
     seed: int
     maps: list[MapSummary]
-
-
-def score_map(saliency: NDArray[np.float32], mask: Pixels | None, *, tolerance: float) -> MaskScores:
-    """Score a map (H, W) against a mask (H, W) of class indices; inside is every class except 0, the background."""
-    if mask is None:
-        return MaskScores()
-    known = mask != IGNORE
-    inside = (mask > 0) & known
-    return MaskScores(
-        pointing=pointing_game(saliency, inside, known=known, tolerance=tolerance),
-        energy=energy_inside(saliency, inside, known=known),
-        area=area_share(inside, known=known),
-    )
 
 
 def without_scores(scores: Sequence[MapScores], flaws: Flaws) -> list[MapScores]:

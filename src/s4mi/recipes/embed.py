@@ -23,13 +23,13 @@ from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import MANIFEST_NAME, PARTS, load_manifest
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import NO_CLASS, SPEC_NAME, load_spec
+from s4mi.data.splits.split_file import read_split_ids
 from s4mi.errors import S4miError, require_extra
 from s4mi.inference.encoders import Encoder, load_encoder
 from s4mi.inference.features import BLOCK, Projection, decode, feature_map, features_of
 from s4mi.inference.input_files import ErrorList, Unreadable, find_images
 from s4mi.records import FeatureMap, Part, write_text_atomically
 from s4mi.records.atomic import replacing
-from s4mi.records.plain import load_json
 from s4mi.reporting.figures.feature_maps import draw_feature_map
 from s4mi.reporting.figures.svg import standalone
 from s4mi.training.feature_stores import feature_store
@@ -124,19 +124,10 @@ def _images(dataset: Path, run: Path, config: RunConfig) -> Iterator[_Image]:
     if not ((dataset / SPEC_NAME).is_file() and (dataset / MANIFEST_NAME).is_file()):
         yield from (_Image(image.name, image.path) for image in find_images([dataset]))
         return
-    part_of = _parts(RunDir(run).split_path) if dataset.resolve() == config.data.path.resolve() else None
+    ids_of = read_split_ids(RunDir(run).split_path) if dataset.resolve() == config.data.path.resolve() else None
     for row in load_manifest(dataset).rows:
-        part = row.split if part_of is None else part_of.get(row.id)
+        part = row.split if ids_of is None else next((part for part in PARTS if row.id in ids_of[part]), None)
         yield _Image(row.id, row.image, labels=row.labels, group=row.group, part=part)
-
-
-def _parts(split: Path) -> dict[str, Part]:
-    """Return the part of each image by its ID; images added later are missing."""
-    try:
-        contents = load_json(split.read_text(encoding="utf-8"))
-        return {str(image): part for part in PARTS for image in contents[part]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise S4miError(f"{split}: not a valid split file ({error}); train the run again") from error
 
 
 def _decoded(

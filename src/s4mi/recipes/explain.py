@@ -14,6 +14,7 @@ from s4mi.data.masks import read_mask
 from s4mi.errors import S4miError, nearest
 from s4mi.inference.dataset_images import DatasetImage, find_dataset_images, select_evenly
 from s4mi.inference.input_files import ErrorList, Unreadable
+from s4mi.inference.mask_scores import MaskScores, score_map
 from s4mi.inference.overlays.saliency import SYNTHETIC_NOTE, ComparisonSheet, OverlayBlock, overlay
 from s4mi.inference.saliency_baselines import Placed, place
 from s4mi.inference.saliency_maps import (
@@ -31,9 +32,7 @@ from s4mi.inference.saliency_scores import (
     SMALL,
     ExplainSummary,
     MapScores,
-    MaskScores,
     alike,
-    score_map,
     summarise,
     without_scores,
     write_scores,
@@ -200,7 +199,7 @@ class _Writer:
                         randomised=found.randomised.get(method),
                     )
                 )  # fmt: skip
-                if (at := place(saliency, read.mask, tolerance=self._tolerance)) is not None:
+                if (at := place(saliency, read.mask, mask_scores, tolerance=self._tolerance)) is not None:
                     self.placed[explainer.name, method].append(at)
                 captions.append("too coarse" if self._coarse[explainer.name, method] else _inside(mask_scores))
                 self._small[explainer.name, method].append(cv2.resize(saliency, SMALL, interpolation=cv2.INTER_AREA))

@@ -220,7 +220,7 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
         val=None if val is None else val.scores,
         test=None if test is None else test.scores,
         last_test=None if last is None else last.scores,
-        calibration=reliability_with(calibration, test, prepared),
+        calibration=reliability_with(None, test, prepared) if calibration is None else calibration.test,
         member=method.members.choice.name if isinstance(method, Segmenter) and method.members is not None else "",
         members={
             name: MemberScores(val=val_members.get(name), test=test_members.get(name))

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from lightning_fabric import Fabric
 
 from s4mi.config import RunConfig, save_run_config
 from s4mi.config.external_tests import ExternalTestConfig
-from s4mi.contract import Task
+from s4mi.contract import FittedClassifier, FittedSegmenter, Task
 from s4mi.data.loading.cache import open_cache
 from s4mi.data.spec import DatasetSpec, load_spec
 from s4mi.data.splits.split_file import Split
@@ -40,7 +39,8 @@ from s4mi.training.calibrate import reliability_with
 from s4mi.training.evaluate import Evaluation, evaluate_rows
 from s4mi.training.external_data import ExternalData, external_data
 from s4mi.training.external_leaks import OwnImages, leaked_rows, own_images
-from s4mi.training.prepare import Prepared, prediction_spec, task_kind
+from s4mi.training.feature_stores import feature_store
+from s4mi.training.prepare import Prepared, prediction_spec, shows_labels, task_kind, unknown_labels
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
 from s4mi.training.run_dir import RunDir, load_method, make_fabric, only_process
@@ -73,20 +73,20 @@ def check_external_tests(config: RunConfig, spec: DatasetSpec) -> dict[str, Exte
 def pending_tests(config: RunConfig, run: Path, record: RunRecord) -> list[str]:
     """Return the names of the external test sets whose results are missing, or of another state of the set.
 
-    A set that cannot be read is pending if it has no result yet.
+    Only sets with a result are read; of one that cannot be read the result stands.
     """
-    found = []
-    for name, test in config.tests.items():
-        known = record.external.get(name)
-        try:
-            data = external_data(test, load_spec(run), record.task, name=name, classes=record.classes)
-        except S4miError:
-            if known is None:
-                found.append(name)
-            continue
-        if known is None or known.data_hash != data.hash:
-            found.append(name)
-    return found
+    return [name for name, test in config.tests.items() if _is_pending(run, record, name, test)]
+
+
+def _is_pending(run: Path, record: RunRecord, name: str, test: ExternalTestConfig) -> bool:
+    known = record.external.get(name)
+    if known is None:
+        return True
+    try:
+        data = external_data(test, load_spec(run), record.task, name=name, classes=record.classes)
+    except S4miError:
+        return False
+    return known.data_hash != data.hash
 
 
 def score_finished_run(
@@ -130,8 +130,7 @@ def evaluate_external(run: Path, name: str, test: ExternalTestConfig) -> Externa
     """
     record = read_record(run)
     config = RunDir(run).config()
-    test = test.model_copy(update={"path": test.path.expanduser().absolute()})
-    return score_external_tests(make_fabric(config), run, record, {name: test}).external[name]
+    return score_external_tests(make_fabric(config), run, record, {name: test.absolute()}).external[name]
 
 
 def score_external_tests(
@@ -161,6 +160,10 @@ def score_external_tests(
         data = external_data(test, spec, record.task, name=name, classes=names)
         prepared, leaks = _prepared(config, data, own, scored, name=name)
         rows = list(prepared.split.test)
+        if isinstance(method, FittedClassifier | FittedSegmenter):  # other runs read the same features
+            store, entries = feature_store(config, fabric), prepared.cache.entries_of(rows)
+            for extractor in method.extractors:
+                store.fill(extractor, prepared.cache, entries)
         shared = data.shared if data.kind == "segmentation" and data.missing else None
         evaluation = evaluate_rows(fabric, method, config, prepared, rows, shared=shared)
         result = _result(data, prepared, evaluation, run, leaks=leaks, note=own.note)
@@ -188,9 +191,12 @@ def _prepared(config: RunConfig, data: ExternalData, own: OwnImages, task: Task,
             f"tests.{name}: {manifest.folder}: all {plural(len(leaks), 'image')} are among the run's own images, or "
             "near-duplicates of them; use images from elsewhere"
         )
-    shows = np.array([[one in (row.labels or ()) for one in task.classes] for row in manifest.rows], dtype=bool)
     split = Split(train=(), val=(), test=rows, labelled=(), hash=data.hash)
-    return Prepared(manifest, cache, split, task, labels=None, shows=shows, leaks=()), len(leaks)
+    prepared = Prepared(
+        manifest, cache, split, task, labels=None, shows=shows_labels(manifest), leaks=(),
+        unknown=unknown_labels(manifest) if data.kind == "multilabel" else None,
+    )  # fmt: skip
+    return prepared, len(leaks)
 
 
 def _result(

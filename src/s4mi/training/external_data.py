@@ -37,8 +37,7 @@ class ExternalData:
         title: its name in results.
         missing: classes of the run that it lacks.
         additional: number of images of each class that the run does not know.
-        unknown: images left out, as their class is unknown to the run.
-        unannotated: images left out, as they are not annotated.
+        unannotated: images left out, as they are not annotated, or it is not known of any class of both.
     """
 
     manifest: Manifest
@@ -47,14 +46,21 @@ class ExternalData:
     shared: SharedClasses
     missing: tuple[str, ...]
     additional: Mapping[str, int]
-    unknown: int
     unannotated: int
 
     @property
     def hash(self) -> str:
         """Hash of the rows, their annotations and the classes that are scored; of no pixels and no path."""
         rows = [
-            [row.id, row.image.name, row.mask and row.mask.name, row.labels, row.group] for row in self.manifest.rows
+            [
+                row.id,
+                row.image.name,
+                row.mask and row.mask.name,
+                row.labels,
+                row.group,
+                *([row.unknown] * bool(row.unknown)),
+            ]
+            for row in self.manifest.rows
         ]
         values = [[str(value), name] for value, name in self.manifest.spec.mask_values.items()]
         contents = [self.title, self.kind, self.shared.names, self.shared.index.tolist(), values, rows]
@@ -98,7 +104,9 @@ def external_data(
     shown = Counter(label for row in annotated for label in row.labels or () if kind != "segmentation")
     additional = {one: shown[one] for one in theirs if one not in own_name}
     if kind != "segmentation":
-        annotated = [replace(row, labels=_labels(row, own_name)) for row in annotated]
+        annotated = [_renamed(row, own_name) for row in annotated]
+    if kind == "multilabel":
+        annotated = [row for row in annotated if len(row.unknown) < len(shared)]
     kept = [row for row in annotated if kind != "multiclass" or row.labels]
     if not kept:
         part = "" if test.part == "all" else f" in its part {test.part!r}"
@@ -110,7 +118,6 @@ def external_data(
         shared=SharedClasses(tuple(classes[k] for k in shared), index),
         missing=tuple(one for k, one in enumerate(classes) if k not in shared),
         additional=additional,
-        unknown=len(annotated) - len(kept),
         unannotated=len(rows) - len(annotated),
     )
 
@@ -134,8 +141,12 @@ def _names(
     return found
 
 
-def _labels(row: Row, own_name: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(own_name[label] for label in row.labels or () if label in own_name))
+def _renamed(row: Row, own_name: Mapping[str, str]) -> Row:
+    """Return the row with the classes of the run; of two of theirs that become one, a label that is present counts."""
+    labels, unknown = (
+        dict.fromkeys(own_name[name] for name in names if name in own_name) for names in (row.labels or (), row.unknown)
+    )
+    return replace(row, labels=tuple(labels), unknown=tuple(name for name in unknown if name not in labels))
 
 
 def _spec(

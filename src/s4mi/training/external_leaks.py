@@ -6,20 +6,17 @@ alone, and near-duplicates cannot be found.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.config import RunConfig
 from s4mi.contract import PretrainedConfig
-from s4mi.data.duplicates import near_duplicates
-from s4mi.data.images import read_image
+from s4mi.data.copies import find_copies
 from s4mi.data.loading.cache import open_cache
 from s4mi.data.loading.cached_arrays import Cache
-from s4mi.data.manifest import Manifest
-from s4mi.data.second_look import SecondLook
-from s4mi.data.splits.split_file import read_seen
+from s4mi.data.manifest import Manifest, Row
+from s4mi.data.splits.split_file import read_split_ids
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.training.data_state import DIGITS, read_data_state
@@ -35,21 +32,22 @@ class OwnImages:
     """Images that a run has seen.
 
     Attributes:
-        digests: first `DIGITS` hexadecimal digits of the hashes of their files.
-        paths, thumbnails: of those that can be read, (N, 32, 32, 3).
+        digests: first `DIGITS` hexadecimal digits of the hashes of their files. digests_of_rows: whole ones.
+        rows, thumbnails: of those that can be read, (N, 32, 32, 3).
         note: what could not be compared.
     """
 
     digests: frozenset[str]
-    paths: tuple[Path, ...]
+    rows: tuple[Row, ...]
+    digests_of_rows: tuple[str, ...]
     thumbnails: NDArray[np.uint8]
-    manifest: Manifest | None
     note: str = ""
 
 
 def own_images(run_dir: RunDir, config: RunConfig, *, with_masks: bool) -> OwnImages:
     """Return the images that a run has seen in training and for its choices."""
-    names = read_seen(run_dir.split_path)
+    parts = read_split_ids(run_dir.split_path)
+    names = parts["train"] | parts["val"]
     seen = _seen_by_pretraining(config)
     try:
         manifest = load_version(config.data.path, config.data.version)
@@ -58,25 +56,23 @@ def own_images(run_dir: RunDir, config: RunConfig, *, with_masks: bool) -> OwnIm
         state = read_data_state(run_dir.path)
         known = frozenset() if state is None else frozenset(state.rows[name][0] for name in names if name in state.rows)
         empty = np.zeros((0, 32, 32, 3), dtype=np.uint8)
-        return OwnImages(known | seen, (), empty, None, NO_HASHES if state is None else NO_IMAGES)
-    rows = [number for number, row in enumerate(manifest.rows) if row.id in names]
-    digests = frozenset(str(cache.digests[row])[:DIGITS] for row in rows)
-    paths = tuple(manifest.rows[row].image for row in rows)
-    return OwnImages(digests | seen, paths, cache.thumbnails[rows], manifest)
+        return OwnImages(known | seen, (), (), empty, NO_HASHES if state is None else NO_IMAGES)
+    numbers = [number for number, row in enumerate(manifest.rows) if row.id in names]
+    digests = tuple(str(cache.digests[number]) for number in numbers)
+    rows = tuple(manifest.rows[number] for number in numbers)
+    return OwnImages(seen | {digest[:DIGITS] for digest in digests}, rows, digests, cache.thumbnails[numbers])
 
 
 def leaked_rows(own: OwnImages, manifest: Manifest, cache: Cache) -> list[int]:
-    """Return the rows of an external test set that the run has seen, ascending."""
-    found = {row for row in range(len(manifest.rows)) if str(cache.digests[row])[:DIGITS] in own.digests}
-    if own.manifest is None or not own.paths:
-        return sorted(found)
-    count, rule = len(own.paths), own.manifest.spec.rule
-    files = [*own.paths, *(row.image for row in manifest.rows)]
-    look = SecondLook(lambda number: read_image(files[number], rule), len(files))
-    thumbnails = np.concatenate([own.thumbnails, cache.thumbnails])
-    parts = ["own"] * count + ["external"] * len(manifest.rows)
-    found |= {pair.second - count for pair in near_duplicates(thumbnails, parts=parts, same=look.same)}
-    return sorted(found)
+    """Return the rows of an external test set, read as the run reads its own, that the run has seen, ascending."""
+    count, digests = len(own.rows), [str(digest) for digest in cache.digests]
+    copies = find_copies(
+        [*own.rows, *manifest.rows], digests=[*own.digests_of_rows, *digests],
+        thumbnails=np.concatenate([own.thumbnails, cache.thumbnails]), intensity=manifest.spec.rule, different=(),
+        parts=["own"] * count + ["external"] * len(digests),
+    )  # fmt: skip
+    seen = own.digests | {digests[copy.second - count][:DIGITS] for copy in copies}
+    return [row for row, digest in enumerate(digests) if digest[:DIGITS] in seen]
 
 
 def _seen_by_pretraining(config: RunConfig) -> frozenset[str]:

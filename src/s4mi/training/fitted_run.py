@@ -30,7 +30,7 @@ from s4mi.training.prepare import Prepared
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.run_dir import RunDir, build_method
 from s4mi.training.run_files import write_run_files
-from s4mi.training.selection import SelectionPlan, selection_plan
+from s4mi.training.selection import selection_plan
 
 log = logging.getLogger("s4mi")
 
@@ -52,7 +52,6 @@ class FittedRun:
     cost: Cost
     fit: FitRecord
     started: str
-    selection: SelectionPlan
     out_of_fold: Evaluation | None
     best_epoch: int = 1
     epoch: int = 1
@@ -127,7 +126,7 @@ def fit_run(
         features=features, seconds=seconds, notes=list(result.notes), chosen=result.chosen or {},
         scores=result.scores or {},
     )  # fmt: skip
-    return FittedRun(fabric, config, prepared, run_dir, method, loggers, cost, fit, started, plan, folded)
+    return FittedRun(fabric, config, prepared, run_dir, method, loggers, cost, fit, started, folded)
 
 
 def _encode(

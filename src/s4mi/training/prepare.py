@@ -116,7 +116,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     cache = open_cache(
         manifest, config.data.preprocessing, folder=config.data.cache, with_masks=segmentation, progress=progress
     )
-    shows, foreground = _shows_pixels(cache, manifest) if segmentation else (_shows_labels(manifest), None)
+    shows, foreground = _shows_pixels(cache, manifest) if segmentation else (shows_labels(manifest), None)
     division = division_of(config.split, manifest, seed=config.seed)
     basis = base_version(manifest, kind, division, foreground=foreground)
     budget = budget_of(config, shows=shows, foreground=foreground)
@@ -148,7 +148,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         labelled=len(labelled),
         train_rows=tuple(split.train),
     )
-    unknown = _unknown_labels(manifest) if kind == "multilabel" else None
+    unknown = unknown_labels(manifest) if kind == "multilabel" else None
     if unknown is not None:
         task = replace(task, known=tuple(int(count) for count in (~unknown[labelled]).sum(axis=0)))
     labels = None if segmentation else _labels(manifest, kind, shows, unknown)[cache.row]
@@ -251,7 +251,8 @@ def division_of(config: SplitConfig, manifest: Manifest, *, seed: int) -> SplitM
     )  # fmt: skip
 
 
-def _shows_labels(manifest: Manifest) -> NDArray[np.bool_]:
+def shows_labels(manifest: Manifest) -> NDArray[np.bool_]:
+    """(R, K) which classes each row shows."""
     classes = manifest.spec.classes
     return np.array([[name in (row.labels or ()) for name in classes] for row in manifest.rows], dtype=bool)
 
@@ -263,7 +264,7 @@ def _shows_pixels(cache: Cache, manifest: Manifest) -> tuple[NDArray[np.bool_], 
     return pixels > 0, cache.foreground.tolist()
 
 
-def _unknown_labels(manifest: Manifest) -> NDArray[np.bool_] | None:
+def unknown_labels(manifest: Manifest) -> NDArray[np.bool_] | None:
     """(R, K) of which classes it is not known whether an annotated row shows them; None if there are none."""
     if not any(row.unknown for row in manifest.rows):
         return None

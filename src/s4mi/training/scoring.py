@@ -1,7 +1,7 @@
 """Scores of predictions that are already made: of all images of a part, of several folds, or of some classes only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -62,9 +62,8 @@ def joined_predictions(parts: Sequence[Predictions]) -> Predictions:
 def for_classes(predictions: Predictions, shared: SharedClasses) -> Predictions:
     """Return the columns of the shared classes, which are independent of each other in multi-label tasks."""
     columns = np.flatnonzero(shared.index >= 0)
-    return Predictions(
-        images=predictions.images,
-        groups=predictions.groups,
+    return replace(
+        predictions,
         classes=shared.names,
         truth=predictions.truth[:, columns],
         probabilities=predictions.probabilities[:, columns],

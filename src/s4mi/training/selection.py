@@ -20,7 +20,7 @@ TOO_FEW = (
     "the labels are too few to hold any out: each class must be shown both by those held out and by the others, "
     "so the last epoch counts"
 )
-NOT_PER_FOLD = "a network is not trained once per fold, so labels were held out instead"
+NOT_PER_FOLD = "a network is not trained once per fold, so it was chosen with labels held out of training instead"
 NO_FOLDS = "the labels are too few for folds, so probabilities are not calibrated"
 NAMES_CLUSTERS = "nothing is chosen, but the labels of the validation part give the clusters their classes"
 

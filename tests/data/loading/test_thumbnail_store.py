@@ -1,3 +1,4 @@
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from PIL import Image
 
 from s4mi.data.duplicates import thumbnail
 from s4mi.data.images import read_image
-from s4mi.data.loading.thumbnail_store import STORE_NAME, dataset_thumbnails
+from s4mi.data.loading.thumbnail_store import STORE_NAME, dataset_thumbnails, forget_thumbnails
 from s4mi.data.manifest import load_manifest
 from s4mi.errors import S4miError
 
@@ -48,3 +49,27 @@ def test_an_unreadable_image_is_named_with_its_line(plain_images: object, tmp_pa
         dataset_thumbnails(manifest, tmp_path / "cache")
     Image.new("L", (8, 8)).save(manifest.folder / "images" / "b.png")
     assert len(dataset_thumbnails(manifest, tmp_path / "cache")[1]) == 2
+
+
+def test_only_the_owner_may_read_thumbnails(lesions: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    dataset_thumbnails(load_manifest(lesions), folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+def test_thumbnails_of_given_files_are_forgotten_without_a_trace(lesions: Path, tmp_path: Path) -> None:
+    manifest = load_manifest(lesions)
+    digests, thumbnails = dataset_thumbnails(manifest, tmp_path)
+    store = tmp_path / STORE_NAME
+    assert all(thumbnails[n].tobytes()[:64] in store.read_bytes() for n in (3, 4))
+    forget_thumbnails(tmp_path, [digests[3]])
+    assert thumbnails[3].tobytes()[:64] not in store.read_bytes()
+    assert thumbnails[4].tobytes()[:64] in store.read_bytes()
+    decoded: list[int] = []
+    dataset_thumbnails(manifest, tmp_path, progress=lambda done, _: decoded.append(done))
+    assert decoded == [1]
+    store.write_bytes(b"no database" * 100)
+    forget_thumbnails(tmp_path, digests)
+    forget_thumbnails(tmp_path, digests)
+    assert not store.exists()

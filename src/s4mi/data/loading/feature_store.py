@@ -17,7 +17,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import final
 
@@ -98,18 +98,15 @@ class FeatureFolder:
         Raises:
             S4miError: the folder cannot be written.
         """
-        try:
-            make_private(self.path.parent)
-            make_private(self.path)
-            lock = file_lock(self.path.with_name(f"{self.path.name}.lock"), private=True)
-            lock.__enter__()
-        except OSError as error:
-            raise _not_writable(self.path, error) from error
-        try:
+        with ExitStack() as stack:
+            try:
+                make_private(self.path.parent)
+                make_private(self.path)
+                stack.enter_context(file_lock(self.path.with_name(f"{self.path.name}.lock"), private=True))
+            except OSError as error:
+                raise _not_writable(self.path, error) from error
             self._tidy()
             yield
-        finally:
-            lock.__exit__(None, None, None)
 
     def add(self, ids: Ids, features: Features) -> None:
         """Write one shard of at most `shard_images` images; to be called within `adding`.

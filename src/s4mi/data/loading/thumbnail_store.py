@@ -1,7 +1,8 @@
 """Thumbnails of images, kept by the content of their files, so that a data set is decoded once."""
 
+import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,11 @@ from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.manifest import Manifest
 from s4mi.data.parallel import in_parallel
 from s4mi.errors import S4miError
+from s4mi.records.atomic import make_private
 
 STORE_NAME = "thumbnails.sqlite"
 FORMAT = 1
+CREATE = "CREATE TABLE IF NOT EXISTS thumbnails (key TEXT PRIMARY KEY, pixels BLOB)"
 KEPT_AT_A_TIME = 512
 
 ProgressCallback = Callable[[int, int], None]
@@ -38,7 +41,7 @@ def dataset_thumbnails(
         S4miError: an image cannot be read (with its line), or the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         digests = FileHashes(folder / DATABASE_NAME).digests([row.image for row in manifest.rows])
         of_rows = [digests[row.image] for row in manifest.rows]
         keys = [
@@ -58,6 +61,24 @@ def dataset_thumbnails(
     except (OSError, sqlite3.Error) as error:
         raise S4miError(f"{folder}: cannot write the thumbnails ({error}); make room, or make it writable") from error
     return of_rows, np.stack([known[key] for key in keys])
+
+
+def forget_thumbnails(folder: Path, digests: Iterable[str]) -> None:
+    """Remove the thumbnails of files with these hashes from the store in `folder`, or all of them if it is damaged."""
+    path = folder / STORE_NAME
+    if not path.is_file():
+        return
+    try:
+        with closing(sqlite3.connect(path, timeout=60)) as database:
+            database.execute("PRAGMA secure_delete = ON")
+            with database:
+                database.execute(CREATE)
+                patterns = [(f"% {digest}",) for digest in digests]
+                database.executemany("DELETE FROM thumbnails WHERE key LIKE ?", patterns)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        path.unlink()
 
 
 def _decoded(manifest: Manifest, numbers: Sequence[int], progress: ProgressCallback) -> Iterator[Pixels | str]:
@@ -108,6 +129,7 @@ class _Store:
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
+        os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))  # images of patients
         with closing(sqlite3.connect(self._path, timeout=60)) as database, database:
-            database.execute("CREATE TABLE IF NOT EXISTS thumbnails (key TEXT PRIMARY KEY, pixels BLOB)")
+            database.execute(CREATE)
             yield database

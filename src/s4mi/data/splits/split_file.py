@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import Part, write_text_atomically
 from s4mi.records.plain import load_json
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,23 @@ def read_split_hash(path: Path) -> str:
     Raises:
         S4miError: the file is missing or damaged.
     """
+    return _read(path, lambda contents: str(contents["hash"]))
+
+
+def read_split_ids(path: Path) -> dict[Part | Literal["labelled"], frozenset[str]]:
+    """Read the ids of the images of each part of a saved split, and of those that are labelled.
+
+    Raises:
+        S4miError: the file is missing or damaged.
+    """
+    lists: tuple[Part | Literal["labelled"], ...] = (*PARTS, "labelled")
+    return _read(path, lambda contents: {name: frozenset(map(str, contents[name])) for name in lists})
+
+
+def _read(path: Path, get: Callable[[Any], T]) -> T:
+    """Return what `get` takes from the split file of a run."""
     try:
-        return str(load_json(path.read_text(encoding="utf-8"))["hash"])
+        return get(load_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise S4miError(f"{path}: not a valid split file ({error}); train the run again") from error
 
@@ -136,16 +153,3 @@ def _check_groups(path: Path, manifest: Manifest, rows: Mapping[Part, Sequence[i
             group = manifest.rows[number].group
             if group is not None and part_of.setdefault(group, part) != part:
                 raise S4miError(f"{path}: group {group!r} is in {part_of[group]} and in {part}; keep it in one part")
-
-
-def read_seen(path: Path) -> frozenset[str]:
-    """Read the ids of the training and validation images of a saved split.
-
-    Raises:
-        S4miError: the file is missing or damaged.
-    """
-    try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
-        return frozenset(str(name) for part in ("train", "val") for name in contents[part])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise S4miError(f"{path}: not a valid split file ({error}); train the run again") from error
