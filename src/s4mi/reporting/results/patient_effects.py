@@ -86,6 +86,7 @@ def _without_each(run: ReportRun, metric: Metric) -> dict[str, float]:
             run.predictions.decisions,
             patients_predicted(run.predictions),
             multilabel=run.record.task == "multilabel",
+            known=run.predictions.known,
         )
     if metric.name in POOLED and exact(run, metric):
         return _pooled_without_each(run.images, metric)
