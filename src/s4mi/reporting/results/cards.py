@@ -162,11 +162,10 @@ def _facts(findings: Findings) -> str:
               findings.comparison.fractions} - {0}  # fmt: skip
     seeds = span(sorted(counts))
     test = span([record.labels.test for record in records])
-    over = "seeds and the test patients they share" if findings.table.over_patients else "seeds"
     count = (
         "1 seed per score, so no intervals"
         if seeds == "1"
-        else f"{seeds} seeds per score; intervals: 95 %, over {over}{_widened(findings)}"
+        else f"{seeds} seeds per score; intervals: 95 %, over {findings.table.over}{_widened(findings)}"
     )
     return f"{count}; {test} test images per seed; {plural(len(records), 'run')}"
 

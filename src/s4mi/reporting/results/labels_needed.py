@@ -23,7 +23,7 @@ from s4mi.reporting.results.label_curves import Cell, LabelCurveOf, cell_of, lab
 from s4mi.reporting.results.label_efficiency import full_supervision
 from s4mi.reporting.results.label_gains import LabelGain, gain_of
 from s4mi.reporting.results.label_hints import hint_of, reason_of
-from s4mi.reporting.results.patient_effects import influences_of
+from s4mi.reporting.results.patient_effects import Influences, influences_of, judged_over
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import Metric
 
@@ -84,7 +84,8 @@ class LabelAnswers:
     Attributes:
         noun: what is counted: labels or masks.
         targets: the leading one first. answers: by target, then fewest labels first, then refused ones.
-        gains: one per technique with at least two numbers of labels. curves: for figures.
+        gains: one per technique with at least two numbers of labels. curves: those that were fitted.
+        over: what the intervals are over.
     """
 
     metric: Metric
@@ -93,6 +94,7 @@ class LabelAnswers:
     answers: tuple[LabelAnswer, ...]
     gains: tuple[LabelGain, ...]
     curves: tuple[LabelCurveOf, ...]
+    over: str
 
     def to(self, target: LabelTarget) -> tuple[LabelAnswer, ...]:
         """Answers for one target, fewest labels first."""
@@ -126,25 +128,29 @@ class LabelAnswers:
 
 
 def label_answers(
-    comparison: Comparison, metric: Metric, runs: Sequence[ReportRun] = (), *, target: float | None = None
+    comparison: Comparison,
+    metric: Metric,
+    runs: Sequence[ReportRun] = (),
+    *,
+    target: float | None = None,
+    influences: Influences | None = None,
 ) -> LabelAnswers:
     """Answer how many labels each technique of a comparison needs; deterministic for the same records.
 
     Args:
         runs: with scores of test patients, as `load_runs` reads them; without, intervals are over seeds alone.
         target: one more score to reach, such as 0.9.
+        influences: of the test patients of `runs`, where they are known already.
     """
-    influences = influences_of(comparison, runs, metric)
+    influences = influences_of(comparison, runs, metric) if influences is None else influences
     targets, reference = _targets(comparison, metric, given=target)
+    own = None if reference is None else cell_of(comparison.at(*reference), metric, influences)
     noun = noun_of(comparison.task)
     answers: list[LabelAnswer] = []
     gains: list[LabelGain] = []
     curves: list[LabelCurveOf] = []
     seeds = sorted({record.seed for record in comparison.records})
     for technique in comparison.techniques:
-        own = None
-        if reference is not None:
-            own = cell_of(comparison.at(*reference), metric, influences)
         curve = label_curve_of(comparison, technique, metric, influences, reference=own)
         if not curve.cells:
             continue
@@ -158,7 +164,8 @@ def label_answers(
             gains.append(gain)
     order = {one: n for n, one in enumerate(targets)}
     answers.sort(key=lambda answer: (order[answer.target], *_promise(answer)))
-    return LabelAnswers(metric, noun, tuple(targets), tuple(answers), tuple(gains), tuple(curves))
+    over = judged_over(comparison.records, metric, influences)
+    return LabelAnswers(metric, noun, tuple(targets), tuple(answers), tuple(gains), tuple(curves), over)
 
 
 def noun_of(task: TaskKind) -> str:
