@@ -84,7 +84,7 @@ class Findings:
 
 
 def findings_of(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun] = ()) -> Findings:
-    """Compute the findings on a comparison; with `runs`, as in its `table`, test patients that seeds share count too."""
+    """Compute the findings on a comparison; with `runs`, as in its `table`, shared test patients count too."""
     return Findings(
         comparison=comparison,
         table=table,

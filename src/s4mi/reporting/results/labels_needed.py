@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from s4mi.maths.label_efficiency import FEW_SEEDS
+from s4mi.maths.crossed import FEW_SEEDS
 from s4mi.maths.label_forecast import Needed
 from s4mi.maths.learning_curve import FURTHEST
-from s4mi.records import TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.few import FEW_SEEDS as FEW_WORDS
-from s4mi.reporting.results.label_curves import Cell, LabelCurveOf, cell_of, label_curve_of, sign_of
+from s4mi.reporting.results.label_curves import Cell, LabelCurveOf, cell_of, label_curve_of, sign_of, whole_labels
 from s4mi.reporting.results.label_efficiency import full_supervision
 from s4mi.reporting.results.label_gains import LabelGain, gain_of
 from s4mi.reporting.results.label_hints import hint_of, reason_of
@@ -122,10 +121,6 @@ class LabelAnswers:
         title = f"{self.noun.capitalize()} needed to reach {closest.target.title}"
         return f"{title} cannot be told for any technique ({why}){hint}."
 
-    def gain(self, technique: Technique) -> LabelGain | None:
-        """What more labels brought to a technique."""
-        return next((one for one in self.gains if one.technique == technique), None)
-
 
 def label_answers(
     comparison: Comparison,
@@ -145,7 +140,7 @@ def label_answers(
     influences = influences_of(comparison, runs, metric) if influences is None else influences
     targets, reference = _targets(comparison, metric, given=target)
     own = None if reference is None else cell_of(comparison.at(*reference), metric, influences)
-    noun = noun_of(comparison.task)
+    noun = "masks" if comparison.task == "segmentation" else "labels"
     answers: list[LabelAnswer] = []
     gains: list[LabelGain] = []
     curves: list[LabelCurveOf] = []
@@ -166,11 +161,6 @@ def label_answers(
     answers.sort(key=lambda answer: (order[answer.target], *_promise(answer)))
     over = judged_over(comparison.records, metric, influences)
     return LabelAnswers(metric, noun, tuple(targets), tuple(answers), tuple(gains), tuple(curves), over)
-
-
-def noun_of(task: TaskKind) -> str:
-    """What annotations of a task are called: `masks` or `labels`."""
-    return "masks" if task == "segmentation" else "labels"
 
 
 def _targets(
@@ -224,11 +214,11 @@ def _answer(
     assert curve.forecast is not None
     assert needed.low is not None
     assert needed.high is not None
-    low, labels = _whole(needed.low), _whole(needed.labels)
-    high = None if math.isinf(needed.high) else _whole(needed.high)
+    low, labels = whole_labels(needed.low), whole_labels(needed.labels)
+    high = None if math.isinf(needed.high) else whole_labels(needed.high)
     few = curve.forecast.seeds < FEW_SEEDS
-    most = _whole(curve.forecast.most)
-    start = _whole(curve.cells[0].labels)
+    most = whole_labels(curve.forecast.most)
+    start = whole_labels(curve.cells[0].labels)
     count = f"at most {start} {noun}, the fewest tested" if labels <= start else f"{labels} {noun}"
     span = _span(low, high, most, start=start)
     caution = f"; {FEW_WORDS}, n = {curve.forecast.seeds}" if few else ""
@@ -262,10 +252,3 @@ def _promise(answer: LabelAnswer) -> tuple[bool, float, str]:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _whole(labels: float) -> int:
-    return math.ceil(labels - 1e-6)
-
-
-__all__ = ["LabelAnswer", "LabelAnswers", "LabelGain", "LabelTarget", "label_answers", "noun_of"]

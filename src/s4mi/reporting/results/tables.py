@@ -57,7 +57,6 @@ class MeanScore:
     runs: int
     digits: int = 3
     best: bool = False
-    bounded: bool = True
     seeds: tuple[int, ...] = ()
 
     @classmethod
@@ -73,7 +72,7 @@ class MeanScore:
     ) -> "MeanScore":
         """Rounded as `metric` is printed, and within its range, or within `limits`."""
         interval = None if interval is None else interval.within(*(limits or metric.limits))
-        return cls(interval, runs, digits=metric.digits, best=best, bounded=metric.bounded, seeds=seeds)
+        return cls(interval, runs, digits=metric.digits, best=best, seeds=seeds)
 
     @property
     def value(self) -> str:
@@ -209,9 +208,7 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
             records = comparison.at(technique, fraction)
             if interval is not None and influences:
                 interval = _crossed(interval, records, metric, influences)
-            score = MeanScore.of(
-                interval, len(records), metric, best=technique in best, seeds=seeds.get(technique, ())
-            )
+            score = MeanScore.of(interval, len(records), metric, best=technique in best, seeds=seeds.get(technique, ()))
             cells[technique].append(score)
     return ResultTable(
         dataset=comparison.dataset,
