@@ -110,6 +110,20 @@ def test_without_each_patient_the_score_is_scikit_learns_of_the_others() -> None
     assert sorted(made) == sorted(set(patients))
 
 
+def test_without_each_patient_unknown_labels_count_neither_way() -> None:
+    truth, given = several(30, 3, right=0.7, seed=4)
+    known = np.random.default_rng(5).random(truth.shape) < 0.8
+    patients = [f"p{n % 10}" for n in range(30)]
+    made = [
+        scores_without_each("f1_macro", truth, each, patients, multilabel=True, known=known)
+        for each in (given, np.where(known, given, ~given))
+    ]
+    assert made[0] == made[1]
+    rest = np.array(patients) != "p3"
+    of_classes = [f1_score(truth[rest & k, c], given[rest & k, c]) for c, k in enumerate(known.T)]
+    assert made[0]["p3"] == pytest.approx(np.mean(of_classes))
+
+
 def test_with_many_patients_it_is_scipys_percentile_interval() -> None:
     truth, given = labels(600, 3, right=0.6, seed=3)
 

@@ -133,7 +133,8 @@ class Study(os.PathLike[str]):
             **dict.fromkeys(names, polars.String),
             **dict.fromkeys(("label_fraction", "mean", "low", "high"), polars.Float64),
         }
-        text = summary_csv(self._records(), self._tested()).encode()
+        tested = self._tested()
+        text = summary_csv([run.record for run in tested], tested).encode()
         frame = polars.read_csv(text, infer_schema_length=None, schema_overrides=types)
         leading = [(one.dataset, one.task, metrics_of(one.task)[0].name) for one in self._comparisons()]
         wanted = polars.DataFrame(
@@ -205,7 +206,7 @@ class Study(os.PathLike[str]):
             listed = ", ".join(f"{one.dataset} ({one.task})" for one in self._comparisons()) or "none"
             problem = "several comparisons fit" if found else "no such comparison"
             raise S4miError(f"{self.path}: {problem}; pass dataset= and task= of one of: {listed}")
-        table = result_table(found[0], metric_of(found[0].task))
+        table = result_table(found[0], metric_of(found[0].task), self._tested())
         svg = score_by_labels(found[0], table)
         if svg is None:
             raise S4miError(f"{self.path}: {missing(table)}")
@@ -256,7 +257,8 @@ class Study(os.PathLike[str]):
         from s4mi.reporting.results.tables import result_tables, score_table
 
         shown = heading(f"{self.path.resolve().name}: {len(self.runs)} of {plural(len(self._names), 'run')} finished")
-        for one in result_tables(self._records(), self._tested()):
+        tested = self._tested()
+        for one in result_tables([run.record for run in tested], tested):
             scores = score_table(one)
             rows = [[("▸ " if cell.emphasis else "") + cell.plain for cell in row.cells] for row in scores.rows]
             shown += table(

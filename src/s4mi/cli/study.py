@@ -147,13 +147,12 @@ def both(first: "EventHandler", second: "EventHandler") -> "EventHandler":
 def report_outcomes(live: "LiveReport", outcomes: Sequence["RunOutcome"]) -> None:
     """Print the result tables of a study and write its report."""
     from s4mi.cli.console import print_gains, print_result_table
-    from s4mi.records import RunRecord
     from s4mi.reporting.results.tables import result_tables
     from s4mi.studies.progress_line import progress_line
 
-    for table in result_tables([one.record for one in outcomes if isinstance(one.record, RunRecord)]):
-        print_result_table(table)
     written = live.finish(outcomes)
+    for table in result_tables([run.record for run in written.tested], written.tested):
+        print_result_table(table)
     print_gains(written.gains)
     if any(one.record is None for one in outcomes):
         typer.echo(progress_line([one.planned for one in outcomes], {one.planned.name: one for one in outcomes}))

@@ -30,6 +30,7 @@ Influence = Mapping[str, float]
 """By patient, what this patient adds to a score; the sum of the squares is the jackknife variance of the score."""
 FEW_PATIENTS = 20
 FEW_SEEDS = 5
+"""Below this, intervals are widened, because variances of so few seeds are often too small by chance."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 FEWEST_SEEDS = 3
 """Two seeds leave intervals that reach from nothing to everything, or too little by chance."""
-FEW_SEEDS = 5
-"""Below this, intervals are widened, because variances of so few seeds are often too small by chance."""
 
 
 def monotone(means: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,7 +18,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.maths.label_efficiency import FEW_SEEDS, FEWEST_SEEDS, labels_reached, monotone
+from s4mi.maths.crossed import FEW_SEEDS
+from s4mi.maths.label_efficiency import FEWEST_SEEDS, labels_reached, monotone
 from s4mi.maths.learning_curve import FEWEST_POINTS, FURTHEST, PowerCurves, fit_power_curves
 from s4mi.maths.stats import Interval
 
@@ -59,6 +60,7 @@ class LabelForecast:
         labels: (F,) numbers of labels above 0, ascending. means: (F,) scores. drawn: (B, F) redrawn scores; B is 0
             without intervals.
         curve: fit to the means. curves: fits to the redrawn means; both None with fewer than 4 numbers of labels.
+        above: (F,) whether the power law has the point: leading ones that do not rise above the floor are left out.
         fit_p: share of redrawn fits with a larger error than this one.
         falls: whether a score is below an earlier one beyond chance.
         seeds: smallest number of a point.
@@ -70,10 +72,10 @@ class LabelForecast:
     weights: Floats
     curve: PowerCurves | None
     curves: PowerCurves | None
+    above: NDArray[np.bool_]
     fit_p: float
     falls: bool
     seeds: int
-    floor: float
 
     @property
     def most(self) -> float:
@@ -83,10 +85,6 @@ class LabelForecast:
     def tail(self) -> float:
         """Probability of each tail of an interval."""
         return 0.025 if self.seeds >= FEW_SEEDS else 0.0125
-
-    @property
-    def extrapolates(self) -> bool:
-        return self._unfit == ""
 
     @property
     def _unfit(self) -> Refusal | Literal[""]:
@@ -227,7 +225,7 @@ def forecast(
             curves = fit_power_curves(points, drawn[:, above], own, ceiling=ceiling, floor=floor)
             fit_p = _fit_p(points, means[above], drawn[:, above], own, curve, ceiling)
     falls = bool(len(drawn)) and _falls(means, drawn)
-    return LabelForecast(x, means, drawn, weights, curve, curves, fit_p, falls, seeds, floor)
+    return LabelForecast(x, means, drawn, weights, curve, curves, above, fit_p, falls, seeds)
 
 
 def _fit_p(points: Floats, means: Floats, drawn: Floats, weights: Floats, curve: PowerCurves, ceiling: float) -> float:

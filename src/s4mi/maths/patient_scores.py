@@ -46,22 +46,16 @@ def score_of_counts(name: str, counts: Floats, *, multilabel: bool) -> Floats:
     Raises:
         ValueError: not a score of counts.
     """
-    tn, fp, fn, tp = (counts[..., i] for i in range(4))
-    if name == "f1_macro":
-        return _mean(_quotient(2 * tp, 2 * tp + fp + fn))
-    if name == "f1_micro":
-        return _mean(_quotient(2 * tp.sum(-1), (2 * tp + fp + fn).sum(-1))[..., None])
-    if name == "recall_micro":
-        return _mean(_quotient(tp.sum(-1), (tp + fn).sum(-1))[..., None])
-    if name == "recall_macro" or (name == "balanced_accuracy" and not multilabel):
-        return _mean(_quotient(tp, tp + fn))
-    if name == "balanced_accuracy":
-        return _mean((_quotient(tp, tp + fn) + _quotient(tn, tn + fp)) / 2)
-    raise ValueError(f"{name} is not a score of counts; choose from {', '.join(COUNTED)}")
+    parts, wholes, jaccard = ratios_of_counts(name, counts, multilabel=multilabel)
+    ratios = _quotient(2 * parts, parts + wholes) if jaccard else _quotient(parts, wholes)
+    if name == "balanced_accuracy" and multilabel:  # without the classes that have only positives or negatives
+        sensitivity, specificity = np.split(ratios, 2, axis=-1)
+        ratios = (sensitivity + specificity) / 2
+    return _mean(ratios)
 
 
 def ratios_of_counts(name: str, counts: Floats, *, multilabel: bool) -> tuple[Floats, Floats, bool]:
-    """(G, K, 4) counts → (G, R) parts and wholes whose ratios a score is the mean of, and whether F1 of them is meant.
+    """(..., K, 4) counts → (..., R) parts and wholes whose ratios a score is the mean of, and whether F1 is meant.
 
     Raises:
         ValueError: not a score of counts.
@@ -200,15 +194,24 @@ def _drawn_differences(
 
 
 def scores_without_each(
-    name: str, truth: Bools, predicted: Bools, patients: Sequence[str], *, multilabel: bool
+    name: str,
+    truth: Bools,
+    predicted: Bools,
+    patients: Sequence[str],
+    *,
+    multilabel: bool,
+    known: Bools | None = None,
 ) -> dict[str, float]:
     """By patient, the score of the other patients' (N, K) predictions; empty with fewer than 2 patients.
+
+    Args:
+        known: (N, K) whether the truth is known; None: all of it.
 
     Raises:
         ValueError: no image, shapes that do not match, or not a score of counts.
     """
     index, g = _patient_index(patients)
-    counts = _counts(truth, predicted, index, g)
+    counts = _counts(truth, predicted, index, g, known)
     if g < 2:
         return {}
     scores = score_of_counts(name, counts.sum(axis=0) - counts, multilabel=multilabel)

@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 from scipy.special import gammaincinv, ndtr, stdtrit
 
+from s4mi.maths.crossed import CrossedMean
+
 ALPHA: Final = 0.05
 USUAL: Final = 0.8
 """Power that a plan is said to have for a difference."""
@@ -67,8 +69,7 @@ def power(difference: float, spread: Spread, design: Design) -> float:
     total = from_seeds + from_patients
     if total == 0:
         return 1.0 if difference else 0.0
-    freedom = total**2 / (from_seeds**2 / (design.seeds - 1) + from_patients**2 / (design.patients - 1))
-    freedom = min(freedom, float((design.seeds - 1) ** 2))
+    freedom = CrossedMean(difference, from_seeds, from_patients, design.seeds, design.patients).freedom
     critical = float(stdtrit(freedom, 1 - ALPHA / (2 * max(1, design.tests))))
     return _beyond(critical, abs(difference) / math.sqrt(total), freedom)
 

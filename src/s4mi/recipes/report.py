@@ -31,6 +31,7 @@ class ReportResult:
         runs, pretrainings: number of finished runs.
         notes: unfinished or unreadable runs and other warnings, one line each.
         gains: effect of new annotations, for each data set and task that has runs on an older version too.
+        tested: the finished runs, with what was measured per test image.
     """
 
     runs: int
@@ -38,6 +39,7 @@ class ReportResult:
     notes: tuple[str, ...]
     files: tuple[Path, ...]
     gains: tuple[VersionGains, ...] = ()
+    tested: tuple[ReportRun, ...] = ()
 
 
 def report(
@@ -116,7 +118,7 @@ def report(
         )  # fmt: skip
         write_text(contents, out)
     lines = (*notes, *(run.line for run in unfinished))
-    return ReportResult(len(runs), len(pretrainings), lines, files, tuple(gains.values()))
+    return ReportResult(len(runs), len(pretrainings), lines, files, tuple(gains.values()), tuple(runs))
 
 
 def _excluded(others: int, older: Sequence[ReportRun]) -> Iterator[str]:

@@ -18,7 +18,8 @@ from s4mi.data.manifest import Manifest
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.formatting import duration, plural
-from s4mi.maths.label_efficiency import FEW_SEEDS, FEWEST_SEEDS
+from s4mi.maths.crossed import FEW_SEEDS
+from s4mi.maths.label_efficiency import FEWEST_SEEDS
 from s4mi.maths.learning_curve import FEWEST_POINTS
 from s4mi.maths.power import USUAL, Design, Spread, smallest_difference
 from s4mi.records import TaskKind

@@ -25,7 +25,7 @@ from s4mi.records import (
     read_epochs,
     read_failure,
 )
-from s4mi.reporting.results.runs import run_folders, shorten_paths
+from s4mi.reporting.results.runs import load_runs, run_folders, shorten_paths
 from s4mi.viewer.study_curves import task_results
 
 STUDY_NAME = "study.json"
@@ -152,8 +152,9 @@ class LiveStudy:
         """Curves and verdict, computed anew only when another run has finished."""
         key = tuple(sorted(self._records[self.folder / run.name][0] for run in done))
         if self._results[0] != key:
-            records = [run.record for run in done if isinstance(run.record, RunRecord)]
-            self._results = key, task_results(records)
+            names = {run.name for run in done}
+            tested = [run for run in load_runs(self.folder)[0] if run.directory in names]
+            self._results = key, task_results(tested)
         return self._results[1]
 
 

@@ -1,5 +1,7 @@
 """Influence of single patients on the score of a run, and what it does to tests, tables and spreads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -80,6 +82,19 @@ def test_macro_f1_is_that_of_scikit_learn_without_each_patient() -> None:
     mean = np.mean(list(without.values()))
     expected = {f"patient {g}": np.sqrt(4 / 5) * (mean - score) for g, score in without.items()}
     assert one == pytest.approx(expected)
+
+
+def test_unknown_labels_have_no_influence() -> None:
+    made = predictions_of("aabbccabc", "aabbcabbc", groups="ppqqrrsst")
+    known = np.ones_like(made.truth)
+    known[0] = known[5] = False
+    runs = [
+        ReportRun(record(0.8, task="multilabel", classes=("a", "b", "c")), (), "", "run",
+                  predictions=replace(made, decisions=decisions, known=known))
+        for decisions in (made.decisions, np.where(known, made.decisions, ~made.decisions))
+    ]  # fmt: skip
+    one, other = (patient_influences([run], metric_of("multilabel")) for run in runs)
+    assert one == other
 
 
 def test_scores_of_ranks_have_no_influences_and_tables_are_then_over_seeds() -> None:

@@ -13,6 +13,7 @@ from s4mi.reporting.results.paired_tests import pairs_of, probability
 from s4mi.reporting.results.per_image import over_patients, read_image_scores
 from s4mi.reporting.results.runs import ReportRun, load_runs
 from s4mi.reporting.results.scores import Metric, metric_of
+from s4mi.reporting.results.tables import result_table
 from s4mi.reporting.writers.html import write_report
 from s4mi.reporting.writers.label_section import LabelsSection, labels_section
 
@@ -41,7 +42,8 @@ def comparison(made: list[ReportRun]) -> Comparison:
 
 def section(made: list[ReportRun], metric: Metric = IOU) -> LabelsSection | None:
     each = comparison(made)
-    return labels_section(each, metric, full_supervision(each, metric), label_answers(each, metric))
+    table = result_table(each, metric)
+    return labels_section(each, table, full_supervision(each, metric), label_answers(each, metric))
 
 
 def images(run: RunRecord, *, ahead: float, patients: int = 8) -> tuple[ImageScores, ...]:

@@ -68,7 +68,7 @@ def caption(table: ResultTable) -> str:
     lines, metric = _lines(table), table.metric
     tested = {column.fraction for line in lines for column, _ in line.points}
     seeds = {interval.n for line in lines for _, interval in line.points}
-    points = "means with 95 % intervals over seeds; small dots are seeds"
+    points = f"means with 95 % intervals over {table.over}; small dots are seeds"
     if max(seeds, default=1) == 1:
         points = "scores of one seed"
     lower = "" if metric.higher_is_better else " Lower is better."

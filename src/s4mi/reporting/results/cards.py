@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
-from s4mi.records import TaskKind
 from s4mi.reporting.results.few import few_words
 from s4mi.reporting.results.findings import Findings, Ranking, majority_caveat
 from s4mi.reporting.results.label_efficiency import FULL
@@ -85,7 +84,7 @@ def _by_labels(findings: Findings) -> Iterator[str]:
     few, full = findings.few, findings.full
     partial = [ranking for ranking in findings.partial if ranking is not None]
     most = full or (partial[-1] if len(partial) > 1 else None)
-    nouns = noun_of(findings.comparison.task)
+    nouns = findings.answers.noun
     if few is not None:
         yield f"With {few.column.labelled} {nouns}: {_best(findings, few, named=True)}."
     if most is not None:
@@ -162,11 +161,10 @@ def _facts(findings: Findings) -> str:
               findings.comparison.fractions} - {0}  # fmt: skip
     seeds = span(sorted(counts))
     test = span([record.labels.test for record in records])
-    over = "seeds and the test patients they share" if findings.table.over_patients else "seeds"
     count = (
         "1 seed per score, so no intervals"
         if seeds == "1"
-        else f"{seeds} seeds per score; intervals: 95 %, over {over}{_widened(findings)}"
+        else f"{seeds} seeds per score; intervals: 95 %, over {findings.table.over}{_widened(findings)}"
     )
     return f"{count}; {test} test images per seed; {plural(len(records), 'run')}"
 
@@ -183,8 +181,3 @@ def _alarm(findings: Findings) -> str:
     if any(record.leaks or (record.pretraining is not None and record.pretraining.contaminated) for record in records):
         return "These scores are too optimistic: training had seen test images, or their patients or near-duplicates."
     return ""
-
-
-def noun_of(task: TaskKind) -> str:
-    """What annotations of a task are called."""
-    return "masks" if task == "segmentation" else "labels"

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval, mean_interval
@@ -63,9 +64,17 @@ class Comparison:
         """Label fractions in percent, smallest first."""
         return tuple(sorted({record.label_fraction for record in self.records}))
 
+    @cached_property
+    def _cells(self) -> dict[tuple[Technique, float], tuple[RunRecord, ...]]:
+        """Records by cell: a report asks for each many times."""
+        cells: dict[tuple[Technique, float], list[RunRecord]] = {}
+        for record in self.records:
+            cells.setdefault((technique_of(record), record.label_fraction), []).append(record)
+        return {cell: tuple(records) for cell, records in cells.items()}
+
     def at(self, technique: Technique, fraction: float) -> tuple[RunRecord, ...]:
         """The runs of one cell, by seed."""
-        return tuple(r for r in self.records if r.label_fraction == fraction and technique_of(r) == technique)
+        return self._cells.get((technique, fraction), ())
 
     def labelled(self, fraction: float) -> tuple[int, int]:
         """Fewest and most labels among the runs at `fraction`, as they count them; seeds may differ by an image."""

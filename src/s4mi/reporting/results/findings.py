@@ -84,13 +84,13 @@ class Findings:
 
 
 def findings_of(comparison: Comparison, table: ResultTable, runs: Sequence[ReportRun] = ()) -> Findings:
-    """Compute the findings on a comparison; with `runs`, tests also count the test patients that seeds share."""
+    """Compute the findings on a comparison; with `runs`, as in its `table`, shared test patients count too."""
     return Findings(
         comparison=comparison,
         table=table,
-        pairs=pairs_of(comparison, table.metric, runs),
+        pairs=pairs_of(comparison, table.metric, runs, table.influences),
         reference=full_supervision(comparison, table.metric),
-        answers=label_answers(comparison, table.metric, runs),
+        answers=label_answers(comparison, table.metric, influences=table.influences),
     )
 
 

@@ -55,6 +55,11 @@ def sign_of(metric: Metric) -> int:
     return 1 if metric.higher_is_better else -1
 
 
+def whole_labels(labels: float) -> int:
+    """A number of labels rounded up, but not for an error of rounding."""
+    return math.ceil(labels - 1e-6)
+
+
 def ceiling_of(metric: Metric) -> float:
     """The best value of a metric, times its sign: 1 for scores, 0 for errors and distances."""
     return 1.0 if metric.higher_is_better else 0.0

@@ -1,6 +1,5 @@
 """What more labels have brought to a technique, and what still more would bring."""
 
-import math
 from dataclasses import dataclass, replace
 
 from s4mi.maths.crossed import crossed_mean
@@ -8,7 +7,7 @@ from s4mi.maths.learning_curve import FURTHEST
 from s4mi.maths.stats import Interval
 from s4mi.reporting.results.comparison import Technique
 from s4mi.reporting.results.few import and_few
-from s4mi.reporting.results.label_curves import LabelCurveOf, sign_of
+from s4mi.reporting.results.label_curves import LabelCurveOf, sign_of, whole_labels
 from s4mi.reporting.results.patient_effects import less
 from s4mi.reporting.results.scores import Metric
 
@@ -46,7 +45,7 @@ def gain_of(curve: LabelCurveOf, metric: Metric, noun: str) -> LabelGain | None:
     known = all(first.influences[seed] and last.influences[seed] for seed in shared)
     mean = crossed_mean([last.scores[seed] - first.scores[seed] for seed in shared], parts if known else ())
     brought = _signed(mean.interval(), sign, metric)
-    fewest, most = math.ceil(first.labels - 1e-6), math.ceil(last.labels - 1e-6)
+    fewest, most = whole_labels(first.labels), whole_labels(last.labels)
     sentence = f"{fewest} → {most} {noun} brought {metric.label} {_told(brought, metric)}"
     more = _next(last.labels, last.fraction)
     would = curve.forecast.gain_at(more)
@@ -79,14 +78,12 @@ def _next(labels: float, fraction: float) -> int:
     """All labels where the most tested are a quarter of them or more, or else twice as many."""
     everything = labels * 100 / fraction
     within = fraction < 100 and everything <= FURTHEST * labels
-    return math.ceil((everything if within else 2 * labels) - 1e-6)
+    return whole_labels(everything if within else 2 * labels)
 
 
 def _signed(gain: Interval, sign: int, metric: Metric) -> Interval:
     """In the metric's own direction, and within the range of differences."""
-    ends = [end for end in (gain.low, gain.high) if end is not None]
-    if not ends:
-        return Interval(sign * gain.mean, None, None, gain.n)
-    limit = 1.0 if metric.bounded else math.inf
-    low, high = sorted(max(-limit, min(limit, sign * end)) for end in ends)
-    return replace(gain, mean=sign * gain.mean, low=low, high=high)
+    if gain.low is None or gain.high is None:
+        return replace(gain, mean=sign * gain.mean)
+    low, high = sorted((sign * gain.low, sign * gain.high))
+    return replace(gain, mean=sign * gain.mean, low=low, high=high).within(*metric.difference_limits)

@@ -5,10 +5,11 @@ import math
 from collections.abc import Sequence
 
 from s4mi.formatting import plural
-from s4mi.maths.label_efficiency import FEW_SEEDS, FEWEST_SEEDS
+from s4mi.maths.crossed import FEW_SEEDS
+from s4mi.maths.label_efficiency import FEWEST_SEEDS
 from s4mi.maths.label_forecast import MISFIT, Needed
 from s4mi.maths.learning_curve import FEWEST_POINTS, FURTHEST
-from s4mi.reporting.results.label_curves import LabelCurveOf, sign_of
+from s4mi.reporting.results.label_curves import LabelCurveOf, sign_of, whole_labels
 from s4mi.reporting.results.scores import Metric
 
 USUAL = (5.0, 10.0, 20.0, 50.0, 100.0)
@@ -28,11 +29,11 @@ def reason_of(curve: LabelCurveOf, needed: Needed | None, metric: Metric) -> str
         "seeds": f"{plural(fit.seeds, 'seed')} {'leaves' if fit.seeds == 1 else 'leave'} no usable interval; at least "
         f"{FEWEST_SEEDS} are needed",
         "points": f"a curve needs {FEWEST_POINTS} numbers of labels with a score above the floor to be checked, "
-        f"and there are {_above(curve)}",
+        f"and there are {fit.above.sum()}",
         "falls": "the score falls with more labels, beyond chance",
         "misfit": f"the learning curve does not fit the means (p = {fit.fit_p:.3f}, at least {MISFIT:g} is asked)",
         "wide": "the interval spans more than a factor of 10",
-        "far": f"more than {FURTHEST:g} × the largest number of labels tested ({_whole(fit.most)})",
+        "far": f"more than {FURTHEST:g} × the largest number of labels tested ({whole_labels(fit.most)})",
         "never": "the curve levels off below it"
         + ("" if top is None else f", at {_best(top.low, top.high, metric):.{digits}f} or less"),
     }
@@ -70,12 +71,6 @@ def _best(low: float | None, high: float | None, metric: Metric) -> float:
     return sign_of(metric) * (best or 0.0)
 
 
-def _above(curve: LabelCurveOf) -> int:
-    assert curve.forecast is not None
-    spread = curve.forecast.drawn.std(axis=0) if len(curve.forecast.drawn) else 0.0
-    return int((curve.forecast.means > curve.forecast.floor + spread).sum())
-
-
 def enough_fractions(fractions: Sequence[float]) -> list[float]:
     """These fractions and usual ones, smallest first, until there are enough above 0."""
     chosen = sorted({fraction for fraction in fractions if fraction > 0})
@@ -109,7 +104,3 @@ def seeds_setting(seeds: Sequence[int], count: int) -> str:
             chosen.append(candidate)
         candidate += 1
     return f"seeds=[{','.join(map(str, sorted(chosen)))}]"
-
-
-def _whole(labels: float) -> int:
-    return math.ceil(labels - 1e-6)

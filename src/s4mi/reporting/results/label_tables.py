@@ -26,9 +26,9 @@ def answers_table(answers: LabelAnswers, *, subject: str) -> Table | None:
             Column("Otherwise"),
         ),
         rows=tuple(rows),
-        caption=f"{noun.capitalize()} at which the learning curve reaches a score; intervals over seeds and the test "
-        "patients that they share. Within the numbers tested by monotone interpolation and a power law, beyond them, "
-        "at most 4 ×, by the power law where it fits.",
+        caption=f"{noun.capitalize()} at which the learning curve reaches a score; intervals over {answers.over}. "
+        "Within the numbers tested by monotone interpolation and a power law, beyond them, at most 4 ×, by the power "
+        "law where it fits.",
     )
     return few_explained(table)
 
@@ -58,8 +58,8 @@ def gains_table_of(answers: LabelAnswers, *, subject: str) -> Table | None:
             Column("Expected more"),
         ),
         rows=tuple(rows),
-        caption="Differences with 95 % intervals over seeds and the test patients that they share; expected by the "
-        "learning curve, a dash where it does not fit.",
+        caption=f"Differences with 95 % intervals over {answers.over}; expected by the learning curve, a dash where "
+        "it does not fit.",
     )
     return few_explained(table)
 

@@ -13,17 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from s4mi.maths.label_efficiency import FEW_SEEDS
+from s4mi.maths.crossed import FEW_SEEDS
 from s4mi.maths.label_forecast import Needed
 from s4mi.maths.learning_curve import FURTHEST
-from s4mi.records import TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.few import FEW_SEEDS as FEW_WORDS
-from s4mi.reporting.results.label_curves import Cell, LabelCurveOf, cell_of, label_curve_of, sign_of
+from s4mi.reporting.results.label_curves import Cell, LabelCurveOf, cell_of, label_curve_of, sign_of, whole_labels
 from s4mi.reporting.results.label_efficiency import full_supervision
 from s4mi.reporting.results.label_gains import LabelGain, gain_of
 from s4mi.reporting.results.label_hints import hint_of, reason_of
-from s4mi.reporting.results.patient_effects import influences_of
+from s4mi.reporting.results.patient_effects import Influences, influences_of, judged_over
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import Metric
 
@@ -84,7 +83,8 @@ class LabelAnswers:
     Attributes:
         noun: what is counted: labels or masks.
         targets: the leading one first. answers: by target, then fewest labels first, then refused ones.
-        gains: one per technique with at least two numbers of labels. curves: for figures.
+        gains: one per technique with at least two numbers of labels. curves: those that were fitted.
+        over: what the intervals are over.
     """
 
     metric: Metric
@@ -93,6 +93,7 @@ class LabelAnswers:
     answers: tuple[LabelAnswer, ...]
     gains: tuple[LabelGain, ...]
     curves: tuple[LabelCurveOf, ...]
+    over: str
 
     def to(self, target: LabelTarget) -> tuple[LabelAnswer, ...]:
         """Answers for one target, fewest labels first."""
@@ -120,31 +121,31 @@ class LabelAnswers:
         title = f"{self.noun.capitalize()} needed to reach {closest.target.title}"
         return f"{title} cannot be told for any technique ({why}){hint}."
 
-    def gain(self, technique: Technique) -> LabelGain | None:
-        """What more labels brought to a technique."""
-        return next((one for one in self.gains if one.technique == technique), None)
-
 
 def label_answers(
-    comparison: Comparison, metric: Metric, runs: Sequence[ReportRun] = (), *, target: float | None = None
+    comparison: Comparison,
+    metric: Metric,
+    runs: Sequence[ReportRun] = (),
+    *,
+    target: float | None = None,
+    influences: Influences | None = None,
 ) -> LabelAnswers:
     """Answer how many labels each technique of a comparison needs; deterministic for the same records.
 
     Args:
         runs: with scores of test patients, as `load_runs` reads them; without, intervals are over seeds alone.
         target: one more score to reach, such as 0.9.
+        influences: of the test patients of `runs`, where they are known already.
     """
-    influences = influences_of(comparison, runs, metric)
+    influences = influences_of(comparison, runs, metric) if influences is None else influences
     targets, reference = _targets(comparison, metric, given=target)
-    noun = noun_of(comparison.task)
+    own = None if reference is None else cell_of(comparison.at(*reference), metric, influences)
+    noun = "masks" if comparison.task == "segmentation" else "labels"
     answers: list[LabelAnswer] = []
     gains: list[LabelGain] = []
     curves: list[LabelCurveOf] = []
     seeds = sorted({record.seed for record in comparison.records})
     for technique in comparison.techniques:
-        own = None
-        if reference is not None:
-            own = cell_of(comparison.at(*reference), metric, influences)
         curve = label_curve_of(comparison, technique, metric, influences, reference=own)
         if not curve.cells:
             continue
@@ -158,12 +159,8 @@ def label_answers(
             gains.append(gain)
     order = {one: n for n, one in enumerate(targets)}
     answers.sort(key=lambda answer: (order[answer.target], *_promise(answer)))
-    return LabelAnswers(metric, noun, tuple(targets), tuple(answers), tuple(gains), tuple(curves))
-
-
-def noun_of(task: TaskKind) -> str:
-    """What annotations of a task are called: `masks` or `labels`."""
-    return "masks" if task == "segmentation" else "labels"
+    over = judged_over(comparison.records, metric, influences)
+    return LabelAnswers(metric, noun, tuple(targets), tuple(answers), tuple(gains), tuple(curves), over)
 
 
 def _targets(
@@ -217,11 +214,11 @@ def _answer(
     assert curve.forecast is not None
     assert needed.low is not None
     assert needed.high is not None
-    low, labels = _whole(needed.low), _whole(needed.labels)
-    high = None if math.isinf(needed.high) else _whole(needed.high)
+    low, labels = whole_labels(needed.low), whole_labels(needed.labels)
+    high = None if math.isinf(needed.high) else whole_labels(needed.high)
     few = curve.forecast.seeds < FEW_SEEDS
-    most = _whole(curve.forecast.most)
-    start = _whole(curve.cells[0].labels)
+    most = whole_labels(curve.forecast.most)
+    start = whole_labels(curve.cells[0].labels)
     count = f"at most {start} {noun}, the fewest tested" if labels <= start else f"{labels} {noun}"
     span = _span(low, high, most, start=start)
     caution = f"; {FEW_WORDS}, n = {curve.forecast.seeds}" if few else ""
@@ -255,10 +252,3 @@ def _promise(answer: LabelAnswer) -> tuple[bool, float, str]:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _whole(labels: float) -> int:
-    return math.ceil(labels - 1e-6)
-
-
-__all__ = ["LabelAnswer", "LabelAnswers", "LabelGain", "LabelTarget", "label_answers", "noun_of"]

@@ -126,16 +126,21 @@ class TechniquePairs:
         return text
 
 
-def pairs_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> TechniquePairs:
+def pairs_of(
+    comparison: Comparison, metric: Metric, runs: Sequence[ReportRun], influences: Influences | None = None
+) -> TechniquePairs:
     """Test every pair at the smallest label fraction above 0, at the largest, and at 0 if two techniques use no labels.
 
     Two runs are paired if seed, test images and number of labels are the same (`shared_seeds`). Holm's correction is
     applied to all rows, separately for seeds and patients.
+
+    Args:
+        influences: of the test patients of `runs`, where they are known already.
     """
     task = (comparison.dataset, comparison.task)
     images = {run_key(run.record): run for run in runs if (run.record.dataset, run.record.task) == task}
     fractions = tested_fractions(comparison)
-    influences = influences_of(comparison, runs, metric)
+    influences = influences_of(comparison, runs, metric) if influences is None else influences
     rows, untested = [], 0
     for column in label_columns(comparison):
         if column.fraction not in fractions:

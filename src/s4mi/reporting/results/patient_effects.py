@@ -25,6 +25,16 @@ POOLED = ("iou", "dice")
 Influences = Mapping[RunKey, Mapping[str, float]]
 """By run, the influence of each test patient on its score; see `maths.crossed`."""
 
+SEEDS_ALONE = "seeds"
+
+
+def judged_over(records: Sequence[RunRecord], metric: Metric, influences: Influences) -> str:
+    """What the intervals and tests of these runs are over, in words."""
+    known = [run_key(record) in influences for record in records if score_of(record, metric) is not None]
+    if not any(known):
+        return SEEDS_ALONE
+    return f"{SEEDS_ALONE} and the test patients they share" + ("" if all(known) else ", where their scores are known")
+
 
 def patient_influences(runs: Sequence[ReportRun], metric: Metric) -> dict[RunKey, dict[str, float]]:
     """Influence of each patient on the score of each run; runs for which it is unknown are left out."""
@@ -86,6 +96,7 @@ def _without_each(run: ReportRun, metric: Metric) -> dict[str, float]:
             run.predictions.decisions,
             patients_predicted(run.predictions),
             multilabel=run.record.task == "multilabel",
+            known=run.predictions.known,
         )
     if metric.name in POOLED and exact(run, metric):
         return _pooled_without_each(run.images, metric)

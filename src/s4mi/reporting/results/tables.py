@@ -7,13 +7,20 @@ that was not measured on the test set is a dash, never a validation score.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique, compare
 from s4mi.reporting.results.few import and_few, few_details, few_explained
-from s4mi.reporting.results.patient_effects import Influences, crossed_score, exact, influences_of
+from s4mi.reporting.results.patient_effects import (
+    SEEDS_ALONE,
+    Influences,
+    crossed_score,
+    exact,
+    influences_of,
+    judged_over,
+)
 from s4mi.reporting.results.runs import ReportRun, run_key
 from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, metrics_of, percent, spread
 from s4mi.reporting.results.shared_seeds import leaders, other_seeds, seed_list
@@ -22,6 +29,7 @@ from s4mi.reporting.results.table_model import BEST, Cell, Column, Row, RowKind,
 MAJORITY = "majority baseline"
 MEAN = "Mean ± half-width of the 95 % confidence interval over n seeds."
 OVER_PATIENTS = "Intervals include the choice of test patients where seeds share them."
+MAJORITY_OVER_SEEDS = "That of the majority baseline is over seeds alone."
 OF_MEANS = (
     "Runs of an earlier version noted no pixels of test images: the patients' part is that of the mean per image, too "
     "small where lesions differ much in size."
@@ -49,7 +57,6 @@ class MeanScore:
     runs: int
     digits: int = 3
     best: bool = False
-    bounded: bool = True
     seeds: tuple[int, ...] = ()
 
     @classmethod
@@ -65,7 +72,7 @@ class MeanScore:
     ) -> "MeanScore":
         """Rounded as `metric` is printed, and within its range, or within `limits`."""
         interval = None if interval is None else interval.within(*(limits or metric.limits))
-        return cls(interval, runs, digits=metric.digits, best=best, bounded=metric.bounded, seeds=seeds)
+        return cls(interval, runs, digits=metric.digits, best=best, seeds=seeds)
 
     @property
     def value(self) -> str:
@@ -125,7 +132,8 @@ class ResultTable:
     Attributes:
         reference: score of the majority baseline, where known.
         by_backbone: rows are sorted by backbone, and the best mean is marked within each.
-        over_patients: intervals are over seeds and the test patients that they share, not over seeds alone.
+        over: what its intervals are over: seeds alone, or seeds and the test patients that they share.
+        influences: of the test patients on the scores, as the tests of the same scores need them.
         of_means: the patients' part of a pooled score is that of the mean per image, as runs did not note pixels.
     """
 
@@ -136,12 +144,23 @@ class ResultTable:
     rows: tuple[TechniqueRow, ...]
     reference: tuple[MeanScore, ...] | None = None
     by_backbone: bool = False
-    over_patients: bool = False
+    over: str = SEEDS_ALONE
     of_means: bool = False
+    influences: Influences = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def subject(self) -> str:
         return f"{self.dataset}, {TASK_NAMES[self.task]}"
+
+    @property
+    def over_patients(self) -> bool:
+        return self.over != SEEDS_ALONE
+
+    def interval(self, technique: Technique, fraction: float) -> Interval | None:
+        """Mean score of one cell; None without one."""
+        columns = [column.fraction for column in self.columns]
+        cells = next((row.cells for row in self.rows if row.technique == technique), ())
+        return next((cell.interval for at, cell in zip(columns, cells, strict=False) if at == fraction), None)
 
 
 def result_tables(
@@ -177,29 +196,31 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
     influences = influences_of(comparison, runs, metric)
     by_backbone = _shared_backbones(comparison) > 1
     techniques = sorted(comparison.techniques, key=lambda one: (by_backbone and one.backbone, one))
-    rows = []
+    rivals: dict[str, list[Technique]] = {}
     for technique in techniques:
-        rivals = [one for one in techniques if not by_backbone or one.backbone == technique.backbone]
-        cells = []
-        for fraction in comparison.fractions:
+        rivals.setdefault(technique.backbone if by_backbone else "", []).append(technique)
+    cells: dict[Technique, list[MeanScore]] = {technique: [] for technique in techniques}
+    for fraction in comparison.fractions:
+        best = {one for each in rivals.values() for one in leaders(comparison, each, fraction=fraction, metric=metric)}
+        seeds = other_seeds(comparison, techniques, fraction=fraction, metric=metric)
+        for technique in techniques:
             interval = comparison.interval(technique, fraction, metric)
             records = comparison.at(technique, fraction)
-            is_best = technique in leaders(comparison, rivals, fraction=fraction, metric=metric)
-            seeds = other_seeds(comparison, techniques, fraction=fraction, metric=metric).get(technique, ())
             if interval is not None and influences:
                 interval = _crossed(interval, records, metric, influences)
-            cells.append(MeanScore.of(interval, len(records), metric, best=is_best, seeds=seeds))
-        rows.append(TechniqueRow(technique, tuple(cells)))
+            score = MeanScore.of(interval, len(records), metric, best=technique in best, seeds=seeds.get(technique, ()))
+            cells[technique].append(score)
     return ResultTable(
         dataset=comparison.dataset,
         task=comparison.task,
         metric=metric,
         columns=label_columns(comparison),
-        rows=tuple(rows),
+        rows=tuple(TechniqueRow(technique, tuple(scores)) for technique, scores in cells.items()),
         reference=_reference(comparison, metric),
         by_backbone=by_backbone,
-        over_patients=bool(influences),
-        of_means=bool(influences) and not all(exact(run, metric) for run in runs if run_key(run.record) in influences),
+        over=judged_over(comparison.records, metric, influences),
+        of_means=not all(exact(run, metric) for run in runs if run_key(run.record) in influences),
+        influences=influences,
     )
 
 
@@ -216,6 +237,8 @@ def score_table(results: ResultTable) -> Table:
     caption = MEAN if results.metric.higher_is_better else f"{MEAN} Lower is better."
     if results.over_patients:
         caption += f" {OVER_PATIENTS}"
+        if results.reference:
+            caption += f" {MAJORITY_OVER_SEEDS}"
         if results.of_means:
             caption += f" {OF_MEANS}"
     if any(score.best for row in results.rows for score in row.cells):

@@ -9,9 +9,9 @@ Significant: p < 0.05 in a paired test over seeds after Holm's correction, as in
 """
 
 from s4mi.formatting import plural
-from s4mi.maths.stats import mean_interval
 from s4mi.reporting.results.cards import UNTESTED
 from s4mi.reporting.results.findings import Findings, Ranking, majority_caveat, score_text
+from s4mi.reporting.results.label_efficiency import FULL
 from s4mi.reporting.results.paired_tests import ALPHA
 from s4mi.reporting.results.training_length import last_epoch_sentence, length_sentence
 from s4mi.reporting.results.without_network import baseline_sentence
@@ -72,7 +72,9 @@ def _full(findings: Findings) -> str:
     if reference is None:
         text = "no supervised technique was tested with 100 % of the labels"
         return text if ranking is None else f"{text}; {_winner(findings, ranking)}"
-    score = score_text(findings, mean_interval(list(reference.scores.values()), limits=findings.table.metric.limits))
+    interval = findings.table.interval(reference.technique, FULL)
+    assert interval is not None
+    score = score_text(findings, interval)
     text = f"{reference.technique.label} reaches {score} with all {reference.labels:.0f} labels"
     if ranking is None or len(ranking.entries) == 1:
         return text if ranking is None else f"{text}{majority_caveat(ranking)}"

@@ -267,7 +267,7 @@ def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask) -> TaskS
         comparison=comparison,
         results=findings.table,
         findings=tuple(finding_sentences(findings)),
-        labels=labels_section(comparison, metric, findings.reference, findings.answers),
+        labels=labels_section(comparison, findings.table, findings.reference, findings.answers),
         pairs=pairs,
         patients=patients,
         gains=gained,

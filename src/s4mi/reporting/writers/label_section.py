@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from s4mi.maths.stats import mean_interval
 from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.label_counting import counting
-from s4mi.reporting.results.label_efficiency import FullSupervision
+from s4mi.reporting.results.label_efficiency import FULL, FullSupervision
 from s4mi.reporting.results.label_tables import answers_table, gains_table_of
 from s4mi.reporting.results.labels_needed import LabelAnswers
-from s4mi.reporting.results.scores import Metric
 from s4mi.reporting.results.table_model import Table
-from s4mi.reporting.results.tables import MeanScore
+from s4mi.reporting.results.tables import MeanScore, ResultTable
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class LabelsSection:
     """
 
     comparison: Comparison
-    metric: Metric
+    results: ResultTable
     reference: FullSupervision | None
     answers: LabelAnswers
 
@@ -32,10 +30,11 @@ class LabelsSection:
         """Full supervision in this comparison, in one sentence."""
         if self.reference is None:
             return "No supervised technique was tested with 100 % of the labels, so there is no target to reach."
-        scores = mean_interval(list(self.reference.scores.values()), limits=self.metric.limits)
+        interval = self.results.interval(self.reference.technique, FULL)
+        assert interval is not None
         name, labels = self.reference.technique.label, f"{self.reference.labels:.0f}"
-        score = MeanScore.of(scores, scores.n, self.metric).text
-        return f"Full supervision is {name} with all {labels} labels, {self.metric.label} {score}."
+        score = MeanScore.of(interval, interval.n, self.results.metric).text
+        return f"Full supervision is {name} with all {labels} labels, {self.results.metric.label} {score}."
 
     @property
     def sentences(self) -> list[str]:
@@ -61,15 +60,15 @@ class LabelsSection:
 
 
 def labels_section(
-    comparison: Comparison, metric: Metric, reference: FullSupervision | None, answers: LabelAnswers
+    comparison: Comparison, results: ResultTable, reference: FullSupervision | None, answers: LabelAnswers
 ) -> LabelsSection | None:
     """The section on a comparison; None where fewer than two label fractions or techniques were tested."""
     tested = [
         (technique, fraction)
         for technique in comparison.techniques
         for fraction in comparison.fractions
-        if comparison.interval(technique, fraction, metric)
+        if results.interval(technique, fraction)
     ]
     if any(len(set(names)) < 2 for names in zip(*tested, strict=True)) or not tested:
         return None
-    return LabelsSection(comparison, metric, reference, answers)
+    return LabelsSection(comparison, results, reference, answers)
