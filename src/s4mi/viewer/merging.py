@@ -57,7 +57,7 @@ class Merger:
         from s4mi.viewer.merge_files import plan_files, write_files
 
         space = self.space
-        manifest = load_version(space.folder)  # whose rows are asked for many times
+        manifest = load_version(space.folder)  # rows are read many times: all at once, not on demand
         files = write_files(space.annotations, manifest)
         plan = plan_files(files, manifest, rules)
         return files, plan, {

@@ -120,8 +120,8 @@ class LiveStudy:
         )
         return LiveRun(
             name, None, "" if failure is None or active else failure.reason,
-            self._read(run / METRICS_NAME, lambda _: tuple(read_epochs(run))), _number(settings.get("epochs")), active,
-            settings, _labels(self._read(run / SPLIT_NAME, _split_sizes), settings),
+            self._read(run / METRICS_NAME, lambda _: tuple(read_epochs(run))) or (), _number(settings.get("epochs")),
+            active, settings, _labels(self._read(run / SPLIT_NAME, _split_sizes), settings),
         )  # fmt: skip
 
     def _record(self, run: Path) -> Record | None:
@@ -131,9 +131,11 @@ class LiveStudy:
         except (S4miError, OSError):
             return None
 
-    def _read(self, path: Path, read: Callable[[Path], Value]) -> Value:
-        """What `read` makes of a file, anew only when the file has changed."""
+    def _read(self, path: Path, read: Callable[[Path], Value]) -> Value | None:
+        """What `read` makes of a file, anew only when the file has changed; None if there is none."""
         changed = _changed(path)
+        if not changed:
+            return None
         if path not in self._files or self._files[path][0] != changed:
             self._files[path] = changed, read(path)
         value: Value = self._files[path][1]
