@@ -35,7 +35,7 @@ def test_the_next_version_has_the_painted_pixels_and_the_chosen_class(tab, lesio
 
 def test_after_a_merge_the_page_shows_the_new_version_and_the_journal_begins_anew(tab, lesion_copy: Path) -> None:
     tab.change("PUT", 6, "labels", {"labels": ["melanoma"]})
-    merge(tab, replace=True)
+    assert merge(tab, replace=True)["next"] == "s4mi study run STUDY.yaml -o FOLDER"  # a command to copy
     session = tab.get("session")
     assert session["dataset"]["version"] == 2
     assert session["changes"] == {"labels": 0, "masks": 0, "empty": 0, "skipped": 0}
