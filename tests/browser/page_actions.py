@@ -92,6 +92,17 @@ def truth_of(folder: Path, n: int) -> Mask:
     return (pixels > 0).astype(np.uint8)
 
 
+def unlabel(folder: Path, count: int) -> None:
+    """Take the labels of the first images away."""
+    lines = (folder / "manifest.csv").read_text().splitlines()
+    place = lines[0].split(",").index("label")
+    for n in range(1, count + 1):
+        cells = lines[n].split(",")
+        cells[place] = ""
+        lines[n] = ",".join(cells)
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+
+
 def swept(mask: Mask, points: Sequence[Point], across: int, value: int = 1) -> Mask:
     """`mask` after a brush of `across` pixels was drawn along points, by the distance of each pixel's centre."""
     out = mask.copy()

@@ -3,22 +3,11 @@
 from pathlib import Path
 
 import pytest
-from page_actions import saved, until
+from page_actions import saved, unlabel, until
 
 pytestmark = pytest.mark.browser
 
 CLASSES = ("nevus", "melanoma", "seborrheic_keratosis")
-
-
-def unlabel(folder: Path, first: int) -> None:
-    """Take the labels of the first images away."""
-    lines = (folder / "manifest.csv").read_text().splitlines()
-    place = lines[0].split(",").index("label")
-    for n in range(1, first + 1):
-        cells = lines[n].split(",")
-        cells[place] = ""
-        lines[n] = ",".join(cells)
-    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
 
 
 def test_twenty_images_are_classified_by_one_key_each(serve_page, open_page, lesion_copy: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from page_actions import mask_of, open_image, paint, saved, set_diameter, until
+from page_actions import mask_of, open_image, paint, saved, set_diameter, unlabel, until
 
 from conftest import TRANSFER
 from s4mi.data.manifest import load_manifest
@@ -16,17 +16,6 @@ from s4mi.recipes.train import train
 pytestmark = pytest.mark.browser
 
 ANSWERED = 20
-
-
-def unlabel(folder: Path, count: int) -> None:
-    """Take the labels of the first images away."""
-    lines = (folder / "manifest.csv").read_text().splitlines()
-    place = lines[0].split(",").index("label")
-    for n in range(1, count + 1):
-        cells = lines[n].split(",")
-        cells[place] = ""
-        lines[n] = ",".join(cells)
-    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
 
 
 def test_merged_answers_are_the_next_version_and_train_the_next_run(

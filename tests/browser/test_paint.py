@@ -1,6 +1,8 @@
 """Painting: the saved mask is, pixel for pixel, what was painted."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,23 +25,26 @@ pytestmark = pytest.mark.browser
 STROKE = [(5.3, 6.4), (9.2, 7.7), (20.6, 11.3), (31.4, 8.8), (40.2, 30.7), (22.7, 41.2)]
 
 
-@pytest.mark.parametrize("across", [1, 2, 3, 7, 12])
-def test_brush_paints_all_pixels_within_its_radius_of_the_path(
-    serve_page, open_page, lesion_copy: Path, across: int
-) -> None:
+@pytest.fixture
+def opened(serve_page: Callable, open_page: Callable, lesion_copy: Path) -> tuple[Any, Any]:
+    """A page with image 5 of the drawn lesions ready to be painted, and its server."""
     served = serve_page(lesion_copy)
     page = open_page(served)
     open_image(page, served.address, 5)
+    return page, served
+
+
+@pytest.mark.parametrize("across", [1, 2, 3, 7, 12])
+def test_brush_paints_all_pixels_within_its_radius_of_the_path(opened, lesion_copy: Path, across: int) -> None:
+    page, served = opened
     page.keyboard.press("b")
     set_diameter(page, across)
     paint(page, STROKE)
     assert np.array_equal(mask_of(page, served.address, 5), swept(truth_of(lesion_copy, 5), STROKE, across))
 
 
-def test_eraser_and_fill_and_polygon_are_exact_too(serve_page, open_page, lesion_copy: Path) -> None:
-    served = serve_page(lesion_copy)
-    page = open_page(served)
-    open_image(page, served.address, 5)
+def test_eraser_and_fill_and_polygon_are_exact_too(opened, lesion_copy: Path) -> None:
+    page, served = opened
     page.keyboard.press("e")
     across = 5
     set_diameter(page, across)
@@ -67,10 +72,8 @@ def test_eraser_and_fill_and_polygon_are_exact_too(serve_page, open_page, lesion
     assert np.array_equal(mask_of(page, served.address, 5), expected)
 
 
-def test_undo_and_redo_survive_a_reload(serve_page, open_page, lesion_copy: Path) -> None:
-    served = serve_page(lesion_copy)
-    page = open_page(served)
-    open_image(page, served.address, 5)
+def test_undo_and_redo_survive_a_reload(opened, lesion_copy: Path) -> None:
+    page, served = opened
     page.keyboard.press("b")
     set_diameter(page, 7)
     first, second = STROKE[:3], STROKE[3:]
@@ -90,10 +93,8 @@ def test_undo_and_redo_survive_a_reload(serve_page, open_page, lesion_copy: Path
     assert page.request.get(f"{served.address}api/images/5").json()["annotation"]["mask"] == "none"
 
 
-def test_strokes_after_an_undo_start_from_what_is_shown(serve_page, open_page, lesion_copy: Path) -> None:
-    served = serve_page(lesion_copy)
-    page = open_page(served)
-    open_image(page, served.address, 5)
+def test_strokes_after_an_undo_start_from_what_is_shown(opened, lesion_copy: Path) -> None:
+    page, served = opened
     page.keyboard.press("b")
     set_diameter(page, 5)
     paint(page, STROKE[:3])
@@ -103,10 +104,8 @@ def test_strokes_after_an_undo_start_from_what_is_shown(serve_page, open_page, l
     assert np.array_equal(mask_of(page, served.address, 5), swept(truth_of(lesion_copy, 5), STROKE[3:], 5))
 
 
-def test_escape_gives_up_the_stroke_in_hand(serve_page, open_page, lesion_copy: Path) -> None:
-    served = serve_page(lesion_copy)
-    page = open_page(served)
-    open_image(page, served.address, 5)
+def test_escape_gives_up_the_stroke_in_hand(opened, lesion_copy: Path) -> None:
+    page, served = opened
     page.keyboard.press("b")
     points = to_screen(page, STROKE)
     page.mouse.move(*points[0])
@@ -118,10 +117,8 @@ def test_escape_gives_up_the_stroke_in_hand(serve_page, open_page, lesion_copy: 
     assert page.request.get(f"{served.address}api/changes").json()["images"] == []
 
 
-def test_pen_paints_without_a_pointer(serve_page, open_page, lesion_copy: Path) -> None:
-    served = serve_page(lesion_copy)
-    page = open_page(served)
-    open_image(page, served.address, 5)
+def test_pen_paints_without_a_pointer(opened, lesion_copy: Path) -> None:
+    page, served = opened
     page.keyboard.press("e")
     set_diameter(page, 5)
     for key in ("k", "ArrowLeft", "ArrowLeft", "Space", "ArrowUp", "ArrowUp", "Shift+ArrowRight", "Space", "Escape"):
@@ -148,20 +145,16 @@ def test_finger_paints_at_phone_width(serve_page, open_page, lesion_copy: Path) 
     assert np.array_equal(mask_of(page, served.address, 5), swept(truth_of(lesion_copy, 5), STROKE, across))
 
 
-def test_empty_is_an_answer(serve_page, open_page, lesion_copy: Path) -> None:
-    served = serve_page(lesion_copy)
-    page = open_page(served)
-    open_image(page, served.address, 5)
+def test_empty_is_an_answer(opened, lesion_copy: Path) -> None:
+    page, served = opened
     page.keyboard.press("x")
     saved(page)
     assert not mask_of(page, served.address, 5).any()
     assert page.request.get(f"{served.address}api/changes").json()["counts"]["empty"] == 1
 
 
-def test_a_killed_server_costs_no_finished_stroke(serve_page, open_page, lesion_copy: Path) -> None:
-    served = serve_page(lesion_copy)
-    page = open_page(served)
-    open_image(page, served.address, 5)
+def test_a_killed_server_costs_no_finished_stroke(opened, open_page, lesion_copy: Path) -> None:
+    page, served = opened
     page.keyboard.press("b")
     set_diameter(page, 7)
     paint(page, STROKE[:2])

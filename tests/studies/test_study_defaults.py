@@ -12,12 +12,12 @@ from s4mi.config import PlannedRun, RunConfig, StudyConfig, make_study, plan_stu
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.errors import S4miError
-from s4mi.records import RunRecord, read_record
+from s4mi.records import STUDY_NAME, RunRecord, read_record
 from s4mi.studies import run_state
 from s4mi.studies.preflight import check_plan
 from s4mi.studies.run import run_study
 from s4mi.studies.run_id import run_identities
-from s4mi.studies.run_state import STUDY_NAME, as_begun, defaults_of
+from s4mi.studies.run_state import as_begun, defaults_of
 from s4mi.studies.status import study_status
 from s4mi.training.prepare import prepare
 

@@ -80,15 +80,6 @@ def test_a_stroke_that_fills_an_empty_mask_is_no_empty_answer_any_more(tab) -> N
     assert not tab.change("POST", 5, "strokes", np.ones((3, 3), dtype=np.uint8), x=0, y=0)["empty"]
 
 
-def test_undo_of_a_stroke_tells_which_part_to_draw_again(tab) -> None:
-    tab.change("POST", 3, "start", {"from": "nothing"})
-    tab.change("POST", 3, "strokes", np.ones((4, 6), dtype=np.uint8), x=8, y=9)
-    revision = tab.space.annotations.history(3).revision
-    answer = tab.write("POST", "images/3/undo", base_revision=revision).json()
-    assert answer["patch"] == {"x": 8, "y": 9, "w": 6, "h": 4}
-    assert not tab.mask(3, "edited").any()
-
-
 def test_a_multi_label_image_has_any_number_of_classes(cells: Path, open_tab: Callable, tmp_path: Path) -> None:
     tab = open_tab(Path(shutil.copytree(cells, tmp_path / "cells")))
     classes = tab.get("session")["dataset"]["classes"]

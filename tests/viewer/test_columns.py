@@ -43,7 +43,7 @@ def sets(draw: st.DrawFn) -> tuple[Manifest, Marks, Predicted]:
     known = column(st.booleans(), bool)
     labels = Labels.of([draw(st.sampled_from(LABELS[1:])) if one else None for one in known])
     shares = st.sampled_from((0.0, 0.25, 0.5, 1.0, float("nan")))
-    predicted = Predicted(labels, known, column(shares, np.float32), column(shares, np.float32))
+    predicted = Predicted(labels, column(shares, np.float32), column(shares, np.float32))
     return Manifest(Path(), spec, rows), marks, predicted
 
 

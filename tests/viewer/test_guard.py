@@ -103,7 +103,7 @@ REFUSED: list[tuple[str, int, str, str, dict[str, Any]]] = [
      {"headers": WRITE, "content": b"[" * 100_000}),
     ("a list", 400, "POST", "/api/merge", {"headers": WRITE, "json": [1]}),
     ("an unknown switch of a merge", 400, "POST", "/api/merge", {"headers": WRITE, "json": {"folder": "/etc"}}),
-    ("a scope of unknown images", 400, "POST", "/api/predict", {"headers": WRITE, "json": {"run": "r0", "scope": [1]}}),
+    ("a run that is unknown", 404, "POST", "/api/predict", {"headers": WRITE, "json": {"run": "r0", "scope": [1]}}),
 ]  # fmt: skip
 assert len(REFUSED) >= 20
 
@@ -125,8 +125,6 @@ def test_bad_requests_get_one_line(
     shared.client.cookies.clear()
     token = how.pop("token", TOKEN)
     cookie = {} if token is None else {"Cookie": f"s4mi_token={token}"}
-    if what == "a scope of unknown images":
-        status = 404  # there is no run either
     with caplog.at_level(logging.WARNING, logger="s4mi.viewer"):
         answer = shared.client.request(method, path, headers=cookie | headers, **how)
     assert answer.status_code == status, answer.text

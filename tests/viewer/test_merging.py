@@ -7,7 +7,7 @@ import numpy as np
 
 from s4mi.data.annotations.journal import FOLDER, NAME, read_journal
 from s4mi.data.masks import read_mask
-from s4mi.data.versions import load_version
+from s4mi.data.versions import load_version, write_version
 
 
 def merge(tab, **options: bool) -> dict:
@@ -35,7 +35,7 @@ def test_the_next_version_has_the_painted_pixels_and_the_chosen_class(tab, lesio
 
 def test_after_a_merge_the_page_shows_the_new_version_and_the_journal_begins_anew(tab, lesion_copy: Path) -> None:
     tab.change("PUT", 6, "labels", {"labels": ["melanoma"]})
-    merge(tab, replace=True)
+    assert merge(tab, replace=True)["next"] == "s4mi study run STUDY.yaml -o FOLDER"  # a command to copy
     session = tab.get("session")
     assert session["dataset"]["version"] == 2
     assert session["changes"] == {"labels": 0, "masks": 0, "empty": 0, "skipped": 0}
@@ -96,6 +96,18 @@ def test_a_merge_killed_before_its_journal_was_archived_is_finished_on_the_next_
     again = open_tab(lesion_copy)
     assert again.get("session")["changes"]["labels"] == 0
     assert again.get("session")["dataset"]["version"] == 2
+
+
+def test_orders_of_a_version_with_other_images_are_not_those_of_the_version_before(tab, lesion_copy: Path) -> None:
+    for _ in range(3):
+        tab.space.touch()
+        tab.get("grid")
+    manifest = load_version(lesion_copy)
+    write_version(manifest, manifest.spec, manifest.rows[:-1])
+    assert tab.write("POST", "merge", {"dry_run": True}).status_code == 200
+    for _ in range(3):
+        tab.space.touch()
+        assert tab.get("grid")["total"] == len(manifest.rows) - 1
 
 
 def test_a_journal_whose_merge_was_not_written_keeps_everything(tab, lesion_copy: Path, open_tab: Callable) -> None:

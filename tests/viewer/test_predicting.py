@@ -11,6 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image
 from sklearn.metrics import f1_score
 
@@ -22,6 +25,7 @@ from s4mi.errors import S4miError
 from s4mi.inference.load import load_models
 from s4mi.inference.predictor import Predictor, classes_of
 from s4mi.recipes.train import train
+from s4mi.viewer.masks import dice
 from s4mi.viewer.run_list import open_runs
 from s4mi.viewer.suggesting import read_ranks
 from viewer_tab import Tab
@@ -118,6 +122,17 @@ def test_correcting_starts_from_the_prediction_and_ends_in_the_next_version(pred
     merged = predicted.write("POST", "merge", {"dry_run": False, "replace": True})
     assert merged.json()["version"] == 2
     assert np.array_equal(predicted.mask(3, "truth"), corrected)
+    score = predicted.get("images/3", run="r0")["predictions"][0]["score"]["value"]  # with the mask as it is now
+    assert score == pytest.approx(f1_score(corrected.ravel() == 1, prediction.ravel() == 1))
+
+
+@given(arrays(np.uint8, (2, 30), elements=st.sampled_from([0, 1, 2, 7, 255])))
+def test_dice_is_the_mean_over_the_classes_in_either_mask_and_leaves_out_ignored_pixels(masks: np.ndarray) -> None:
+    truth, prediction = masks[0], np.where(masks[1] == 255, 0, masks[1])
+    known = truth != 255
+    classes = sorted({*truth[known], *prediction[known]} - {0})
+    expected = f1_score(truth[known], prediction[known], labels=classes, average="macro") if classes else 1
+    assert dice(truth, prediction) == pytest.approx(expected)
 
 
 def test_the_grid_sorts_by_doubt_and_finds_what_differs(predicted: Tab) -> None:

@@ -34,7 +34,7 @@ def study(tmp_path: Path) -> Path:
         seed, fraction = number % 3, FRACTIONS[number // 3]
         write_run(folder / name, record(scores(seed, fraction), fraction=fraction, seed=seed, seconds=100.0))
     write_run(folder / names[4], None, config=CONFIG)
-    (folder / names[4] / "split.json").write_text(json.dumps({"labelled": ["a", "b", "c"]}))
+    (folder / names[4] / "split.json").write_text(json.dumps({"labelled": ["a", "b", "c"], "val": ["d", "e"]}))
     (folder / names[5]).mkdir()
     (folder / names[5] / "config.yaml").write_text(CONFIG)
     failure = {"reason": f"{tmp_path}/lesions/manifest.csv:3: mask missing", "attempts": 2, "when": "2026-01-01"}
@@ -63,6 +63,32 @@ def test_a_study_that_runs_shows_what_is_under_way_and_the_time_left(study: Path
     (failed,) = shown["failed"]
     assert failed["run"] == "transfer-100pct-seed2"
     assert failed["error"] == "…/manifest.csv:3: mask missing"
+
+
+@pytest.mark.parametrize(("counted", "labels"), [("true", 5), ("false", 3)])
+def test_labels_of_a_run_under_way_are_counted_as_in_its_record(study: Path, counted: str, labels: int) -> None:
+    lock(study, os.getpid())
+    config = study / "transfer-100pct-seed1" / "config.yaml"
+    config.write_text(f"{CONFIG}labels:\n  count_validation: {counted}\n")
+    (run,) = LiveStudy(study).describe()["running"]
+    assert run["labels"] == labels
+
+
+def test_files_that_have_not_changed_are_read_once(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from s4mi.viewer import study as module
+
+    lock(study, os.getpid())
+    live = LiveStudy(study)
+    before = live.describe()
+    for name in ("load_yaml", "load_json", "read_any_record", "read_epochs", "task_results"):
+        monkeypatch.setattr(module, name, lambda *_: pytest.fail("read again"))
+    assert live.describe() == before
+
+
+@pytest.mark.parametrize("host", [socket.gethostname(), f"{socket.gethostname()}?pidns-1", "elsewhere"])
+def test_the_lock_of_a_process_of_this_host_that_has_ended_is_not_believed(study: Path, host: str) -> None:
+    lock(study, 2**22 - 3, host)
+    assert LiveStudy(study).describe()["state"] == ("running" if host == "elsewhere" else "stopped")
 
 
 def test_curves_are_means_over_seeds_with_their_intervals(study: Path) -> None:

@@ -42,6 +42,11 @@ export function debounced<A extends unknown[]>(wait: number, action: (...args: A
   };
 }
 
+/** What went wrong, as a line for the user. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }

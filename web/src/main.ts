@@ -8,7 +8,7 @@ import { onEvent, startEvents } from "./api/events";
 import { tabId } from "./api/tab_id";
 import type { Session } from "./api/types";
 import type { App, Screen } from "./app";
-import { h } from "./dom";
+import { h, messageOf } from "./dom";
 import { writes } from "./edit/writes";
 import { openConflict } from "./screens/conflict";
 import { currentRoute, type Route } from "./router";
@@ -77,6 +77,6 @@ async function start(): Promise<void> {
 start().catch((error: unknown) => {
   const refused = error instanceof ApiError && (error.status === 401 || error.status === 403);
   const hint = refused ? "Open the address that `s4mi view` printed: it carries the token." : "";
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   document.body.replaceChildren(h("main", { class: "refused", role: "alert" }, h("h1", {}, "s4mi"), h("p", {}, text), h("p", {}, hint)));
 });

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from s4mi.reporting.results.comparison import Comparison
     from s4mi.reporting.results.runs import ReportRun
 
-STUDY_NAME = "study.json"
 TABLE = (
     "method", "backbone", "label_fraction", "n", "mean", "low", "high", "best", "labelled_fewest", "labelled_most",
     "metric", "task", "dataset", "few",
@@ -101,6 +100,7 @@ class Study(os.PathLike[str]):
         Raises:
             S4miError: no such folder, or it holds no run.
         """
+        from s4mi.records import STUDY_NAME
         from s4mi.reporting.results.runs import run_folders
 
         self.path: Path = as_path(path)
@@ -214,6 +214,8 @@ class Study(os.PathLike[str]):
 
     def report(self, out: StrPath | None = None, *, title: str | None = None, sheets: bool = True) -> Report:
         """Write the report on the runs of this study, which notebooks show inline; see `s4mi.report`."""
+        from s4mi.records import STUDY_NAME
+
         only = frozenset(self._names) if (self.path / STUDY_NAME).exists() else None
         page = self.path / "report.html" if out is None else as_path(out)
         return make_report(self.path, page, title=title, sheets=sheets, only=only)
@@ -221,16 +223,9 @@ class Study(os.PathLike[str]):
     @property
     def _names(self) -> list[str]:
         """The runs that the study plans or, of any other folder, those that are there; folders below its own."""
-        from s4mi.records.plain import load_json
-        from s4mi.reporting.results.runs import run_folders
+        from s4mi.reporting.results.runs import planned_runs
 
-        path = self.path / STUDY_NAME
-        try:
-            return list(load_json(path.read_text(encoding="utf-8"))["runs"])
-        except FileNotFoundError:
-            return [str(run.relative_to(self.path)) for run, _ in run_folders(self.path)]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise S4miError(f"{path}: cannot be read ({error}); delete it, the runs beside it are kept") from error
+        return planned_runs(self.path)
 
     def _records(self) -> "list[RunRecord]":
         from s4mi.records import RunRecord

@@ -24,7 +24,7 @@ _INDIRECT = r"(?:^|/)\.{1,2}(?:/|$)"
 
 
 class TableRows(Sequence[Row]):
-    """The rows of a table, made when they are asked for."""
+    """The rows of a table, made on demand."""
 
     def __init__(self, frame: polars.DataFrame, root: Path, labels: dict[str, tuple[str, ...] | None]) -> None:
         self.frame, self.labels = frame, labels

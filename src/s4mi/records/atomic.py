@@ -99,7 +99,7 @@ def sweep(folder: Path) -> None:
     with suppress(OSError):
         for entry in os.scandir(folder):
             found = TEMPORARY.fullmatch(entry.name)
-            if found and found["host"] == _host() and not _alive(int(found["pid"])):
+            if found and found["host"] == _host() and not is_alive(int(found["pid"])):
                 if entry.is_dir(follow_symlinks=False):
                     shutil.rmtree(entry.path, ignore_errors=True)
                 else:
@@ -159,7 +159,8 @@ def _host() -> str:
     return hashlib.blake2b(f"{socket.gethostname()}\0{namespace}".encode(), digest_size=4).hexdigest()
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this host runs; one that has ended and is not reaped does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -13,6 +13,10 @@ from s4mi.records.run import EpochRecord, PretrainingRecord, RunRecord
 RECORD_NAME = "record.json"
 CONFIG_NAME = "config.yaml"
 MAP_NAME = "feature_map.json"
+METRICS_NAME = "metrics.jsonl"
+SPLIT_NAME = "split.json"
+STUDY_NAME = "study.json"
+"""File in the folder of a study that lists its planned runs."""
 SUPERSEDED = "superseded"
 """Subfolder of a study with runs whose settings have changed since; they are not counted."""
 
@@ -83,7 +87,7 @@ def read_any_record(run_dir: Path) -> RunRecord | PretrainingRecord:
 
 def read_epochs(run_dir: Path) -> list[EpochRecord]:
     """Read the epochs in `metrics.jsonl`, oldest first, without a line left incomplete by a killed process."""
-    path = run_dir / "metrics.jsonl"
+    path = run_dir / METRICS_NAME
     if not path.exists():
         return []
     epochs = []

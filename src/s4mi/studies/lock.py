@@ -7,6 +7,7 @@ another container (PID namespace), an empty file, and every lock that was left b
 exchange two names in one step, such as NFS. The message then names the file to delete.
 """
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,14 @@ from pathlib import Path
 from filelock import SoftFileLock, Timeout
 
 from s4mi.errors import S4miError
+from s4mi.records.atomic import is_alive
 
 LOCK_NAME = "study.lock"
 TIMEOUT = 3.0
 """Seconds to wait for a lock file that names no process; filelock takes a malformed one over when unchanged for 2 s."""
 POLL_INTERVAL = 0.1
+NAMESPACE = "?pidns-"
+"""What filelock puts between host and PID namespace inside a container."""
 
 
 @contextmanager
@@ -44,14 +48,37 @@ def study_lock(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def running_since(folder: Path) -> float | None:
+    """When the process that runs the study in a folder took its lock, in seconds since 1970; None if none runs it.
+
+    The lock of another host is believed, as its process ids mean nothing here.
+    """
+    try:
+        pid, host, since = _holder(folder / LOCK_NAME)
+        is_elsewhere = host.partition(NAMESPACE)[0] != socket.gethostname()
+        return since if is_elsewhere or is_alive(int(pid)) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _holder(path: Path) -> tuple[str, str, float]:
+    """Read process id and host from a lock, and when it was taken.
+
+    Raises:
+        OSError, ValueError: there is no lock, or it names no process.
+    """
+    pid, host, *_ = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return pid, host, path.stat().st_mtime
+
+
 def _describe_holder(path: Path) -> str:
     """Return the message that names the holder of a lock, and what to do."""
     try:
-        pid, host, *_ = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
+        pid, host, taken = _holder(path)
     except (OSError, ValueError):
         return f"{path}: names no process; rerun the command, or delete the file if no study is running in this folder"
-    host = host.replace("?pidns-", ", PID namespace ")  # filelock appends it inside a container
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(taken))
+    host = host.replace(NAMESPACE, ", PID namespace ")
     return (
         f"{path.parent}: process {pid} on {host} has been running this study since {since}; wait for it, or delete "
         f"{path} if that process no longer exists"

@@ -21,6 +21,7 @@ from s4mi.records import (
     CONFIG_NAME,
     FAILURE_NAME,
     LOG_NAME,
+    STUDY_NAME,
     Failure,
     PretrainingRecord,
     RunRecord,
@@ -127,7 +128,6 @@ def has_training_files(run: Path) -> bool:
     return not {path.name for path in run.iterdir() if not path.name.startswith(".")} <= _WRITTEN_BEFORE_TRAINING
 
 
-STUDY_NAME = "study.json"
 FORMAT = 2
 """Format 1 had no such file; its run folders are the same and can be used."""
 

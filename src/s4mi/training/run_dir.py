@@ -17,7 +17,7 @@ from s4mi.engine.checkpoint import BEST, LAST, TRAINING, load_weights
 from s4mi.engine.memory import keep_freed_memory
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError
-from s4mi.records import RECORD_NAME
+from s4mi.records import METRICS_NAME, RECORD_NAME, SPLIT_NAME
 from s4mi.records.atomic import TEMPORARY, sweep
 from s4mi.records.lock import file_lock
 from s4mi.training.feature_stores import attach, feature_store
@@ -38,11 +38,11 @@ class RunDir:
 
     @property
     def split_path(self) -> Path:
-        return self.path / "split.json"
+        return self.path / SPLIT_NAME
 
     @property
     def metrics(self) -> Path:
-        return self.path / "metrics.jsonl"
+        return self.path / METRICS_NAME
 
     @property
     def checkpoints(self) -> Path:

@@ -9,7 +9,7 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.errors import nearest
 from s4mi.viewer.annotations import Writing
 from s4mi.viewer.browse import number_of
-from s4mi.viewer.changes import Annotated, Change, MaskKind
+from s4mi.viewer.changes import Annotated, MaskKind
 from s4mi.viewer.describe import annotation_json, counts_of
 from s4mi.viewer.masks import read_sent_mask
 from s4mi.viewer.requests import RequestError, client_of, one_of, shown, whole
@@ -115,22 +115,20 @@ def delete_annotation(space: Workspace, request: Request) -> dict[str, Any]:
 def post_undo(space: Workspace, request: Request, _: Mapping[str, Any]) -> dict[str, Any]:
     """Undo the last change of an image."""
     n, writing = _writing(space, request)
-    return _changed(space, n, writing, space.annotations.undo(n, writing))
+    space.annotations.undo(n, writing)
+    return _changed(space, n, writing)
 
 
 def post_redo(space: Workspace, request: Request, _: Mapping[str, Any]) -> dict[str, Any]:
     """Redo what was undone last."""
     n, writing = _writing(space, request)
-    return _changed(space, n, writing, space.annotations.redo(n, writing))
+    space.annotations.redo(n, writing)
+    return _changed(space, n, writing)
 
 
 def post_open(space: Workspace, request: Request, _: Mapping[str, Any]) -> dict[str, Any]:
     """Note that a tab has an image open, and tell which others have."""
-    n, client = number_of(space, request), client_of(request)
-    others, is_new = space.presence.open(n, client)
-    if is_new:
-        space.events.send("opened", {"n": n, "by": client})
-    return {"others": others}
+    return {"others": space.presence.open(number_of(space, request), client_of(request))}
 
 
 def changes(space: Workspace, _: Request) -> dict[str, Any]:
@@ -160,16 +158,12 @@ def _writing(space: Workspace, request: Request) -> tuple[int, Writing]:
     return n, Writing(client, whole(request.query_params.get("base_revision"), "base_revision"))
 
 
-def _changed(space: Workspace, n: int, writing: Writing, undone: Change | None = None) -> dict[str, Any]:
+def _changed(space: Workspace, n: int, writing: Writing) -> dict[str, Any]:
     """The annotation after a change, which the other pages are told of."""
     annotation = annotation_json(space, n)
     counts = counts_of(space)
     space.events.send("changed", {"n": n, "revision": annotation["revision"], "by": writing.client, "changes": counts})
-    contents: dict[str, Any] = {"annotation": annotation, "changes": counts}
-    if undone is not None and not undone.whole and undone.new is not None:
-        x, y, width, height = undone.new.box
-        contents["patch"] = {"x": x, "y": y, "w": width, "h": height}
-    return contents
+    return {"annotation": annotation, "changes": counts}
 
 
 def _mask_size(space: Workspace, n: int) -> tuple[int, int]:

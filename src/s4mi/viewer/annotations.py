@@ -212,7 +212,7 @@ class Annotations:
             before = history.revision
             history.add(change, self._last)
             self._histories[n] = history
-            self._renew(n, before, change.new)
+            self._renew(n, before, change, change.new)
 
     def _step(self, n: int, op: str, writing: Writing) -> Change | None:
         assert self._journal is not None, "the page only looks"
@@ -228,7 +228,7 @@ class Annotations:
                 raise
             before = history.revision
             change = (history.undo if op == "undo" else history.redo)(self._last, writing.client)
-            self._renew(n, before, change.old if op == "undo" else change.new)
+            self._renew(n, before, change, change.old if op == "undo" else change.new)
             return change
 
     def _checked(self, n: int, writing: Writing) -> History:
@@ -264,19 +264,16 @@ class Annotations:
         else:
             history.add(from_json(entry), number)
 
-    def _renew(self, n: int, before: int, patch: Patch | None) -> None:
+    def _renew(self, n: int, before: int, change: Change, patch: Patch | None) -> None:
         """Bring an unpacked mask from one revision to the next, so that a stroke need not replay the others."""
-        mask, history = self._masks.pop((n, before), None), self.history(n)
-        if history.current.mask == "none":
-            return
-        if patch is not None and mask is not None and patch.pixels().shape != mask.shape:
+        mask = self._masks.pop((n, before), None)
+        if mask is None or change.whole:
+            return  # unpacked on demand
+        if patch is not None:
             mask = mask.copy()
             x, y, width, height = patch.box
             mask[y : y + height, x : x + width] = patch.pixels()
-        elif patch is not None and patch.box[:2] == (0, 0):
-            mask = None  # a whole mask, or a rectangle of it at the corner: unpacked when it is needed
-        if mask is not None:
-            self._keep((n, history.revision), mask)
+        self._keep((n, self.history(n).revision), mask)
 
     def _keep(self, key: tuple[int, int], mask: Pixels) -> None:
         mask.setflags(write=False)

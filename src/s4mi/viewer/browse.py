@@ -17,7 +17,6 @@ from s4mi.viewer.requests import RequestError, decimal, flag, listed, one_of, wh
 from s4mi.viewer.workspace import Workspace
 
 MOST_ITEMS = 500
-MASK_SIZES = SIZES
 SOURCES = ("truth", "edited", "prediction")
 
 
@@ -27,7 +26,7 @@ def session(space: Workspace, request: Request) -> dict[str, Any]:
     spec = manifest.spec
     study = request.app.state.study
     return {
-        "version": __version__, "csrf": "", "client": f"c-{secrets.token_hex(4)}", "read_only": space.read_only,
+        "version": __version__, "client": f"c-{secrets.token_hex(4)}", "read_only": space.read_only,
         "dataset": {
             "name": spec.name, "version": manifest.version, "count": len(manifest.rows), "tasks": tasks_of(space),
             "multilabel": "multilabel" in spec.tasks, "classes": list(spec.classes),
@@ -35,7 +34,7 @@ def session(space: Workspace, request: Request) -> dict[str, Any]:
             "synthetic": spec.synthetic, "groups": bool(space.columns.group_names),
         },
         "runs": [run.describe() for run in space.runs.values()],
-        "study": None if study is None else {"name": study.name}, "changes": counts_of(space), "torn": space.torn,
+        "study": None if study is None else {"name": study.name}, "changes": counts_of(space),
     }  # fmt: skip
 
 
@@ -152,7 +151,7 @@ def image(space: Workspace, request: Request) -> dict[str, Any]:
 
 
 def window_of(request: Request) -> Window | None:
-    """The values shown as black and white in a query, None if the file's own are asked for.
+    """The values shown as black and white in a query, None for those of the file.
 
     Raises:
         RequestError: only one is given, or the first is not below the second.
@@ -166,7 +165,7 @@ def window_of(request: Request) -> Window | None:
 
 
 def picture(space: Workspace, request: Request) -> Picture:
-    """An image at an asked size."""
+    """An image at the requested size."""
     n = number_of(space, request)
     size = one_of(request.query_params.get("size"), "size", SIZES, default="320")
     return space.pictures.picture(space.row(n), size, window_of(request))
@@ -188,7 +187,7 @@ def mask(space: Workspace, request: Request) -> Picture:
     """A mask of an image: that of the data set, as edited, or as predicted."""
     n = number_of(space, request)
     source = one_of(request.query_params.get("source"), "source", SOURCES, default="truth")
-    size = one_of(request.query_params.get("size"), "size", MASK_SIZES, default="full")
+    size = one_of(request.query_params.get("size"), "size", SIZES, default="full")
     if source == "truth":
         found = space.truth(n)
     elif source == "edited":
@@ -196,14 +195,14 @@ def mask(space: Workspace, request: Request) -> Picture:
     else:
         found = space.run(request.query_params.get("run", "")).mask(space.row(n))
     if found is None:
-        raise RequestError(404, f"image {n}: no {source} mask; start one, or ask for another source")
+        raise RequestError(404, f"image {n}: no {source} mask; start one, or choose another source")
     return mask_picture(found, size)
 
 
 def difference_picture(space: Workspace, request: Request) -> Picture:
     """Where the mask of the data set and the predicted one differ."""
     n = number_of(space, request)
-    size = one_of(request.query_params.get("size"), "size", MASK_SIZES, default="full")
+    size = one_of(request.query_params.get("size"), "size", SIZES, default="full")
     truth, predicted = space.truth(n), space.run(request.query_params.get("run", "")).mask(space.row(n))
     if truth is None or predicted is None:
         missing = "mask" if truth is None else "predicted mask"

@@ -43,7 +43,7 @@ def annotation_json(space: Workspace, n: int) -> dict[str, Any]:
     return {
         "revision": history.revision, "labels": None if now.labels is None else list(now.labels), "mask": now.mask,
         "empty": now.empty, "skip": now.skip, "can_undo": history.can_undo, "can_redo": history.can_redo,
-        "by": history.by, "note": "",
+        "by": history.by,
     }  # fmt: skip
 
 

@@ -67,16 +67,15 @@ class Presence:
         self._seen: dict[int, dict[str, float]] = {}
         self._lock = Lock()
 
-    def open(self, n: int, client: str) -> tuple[list[str], bool]:
-        """Note that a tab has an image open; return the other tabs that have, and whether this is new."""
+    def open(self, n: int, client: str) -> list[str]:
+        """Note that a tab has an image open; return the other tabs that have."""
         now = time.monotonic()
         with self._lock:
             tabs = {
                 name: seen for name, seen in self._seen.get(n, {}).items() if now - seen < PRESENT_SECONDS
             }  # fmt: skip
-            is_new = client not in tabs
             tabs[client] = now
             self._seen[n] = tabs
             if len(self._seen) > 4096:
                 self._seen = {m: own for m, own in self._seen.items() if max(own.values()) > now - PRESENT_SECONDS}
-            return sorted(name for name in tabs if name != client), is_new
+            return sorted(name for name in tabs if name != client)

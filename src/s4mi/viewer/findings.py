@@ -1,4 +1,4 @@
-"""What `s4mi data check` finds, made in the background when it is first asked for, with the images in question."""
+"""What `s4mi data check` finds, computed in the background at the first request, with the images concerned."""
 
 import json
 import logging
@@ -74,7 +74,6 @@ class Findings:
                 said = json.loads(line)
                 if "total" in said:
                     self._progress = (said["done"], said["total"])
-                    self._space.events.send("checking", said)
         self._finish(version, said)
 
     def _finish(self, version: int, said: dict[str, Any]) -> None:

@@ -42,12 +42,11 @@ class Predicted:
 
     Attributes:
         labels: predicted classes; not predicted counts as without labels.
-        known: (N,) whether an image is predicted. doubt: (N,) in [0, 1], NaN where unknown.
+        doubt: (N,) in [0, 1], NaN where unknown.
         agreement: (N,) agreement with the annotation in [0, 1], NaN where unknown: Dice, or 1 for equal labels.
     """
 
     labels: Labels
-    known: Bools
     doubt: NDArray[np.float32]
     agreement: NDArray[np.float32]
 
@@ -73,7 +72,7 @@ DISAGREES_BELOW = 0.5
 
 
 def select(query: Query, columns: Columns, marks: Marks, predicted: Predicted | None) -> Order:
-    """Return the numbers of the images that pass the filters, in the order asked for."""
+    """Return the numbers of the images that pass the filters, in the order of the query."""
     passing = np.ones(columns.count, dtype=np.bool_)
     if query.parts is not None:
         codes = [UNASSIGNED if part == "unassigned" else PART_NAMES.index(part) for part in query.parts]

@@ -135,7 +135,7 @@ class Guard:
         return bool(self._access.hosts) and name == server[0]
 
     def _entry(self, scope: Scope) -> dict[str, str] | None:
-        """The headers that store the token of `/?token=T` in a cookie and lead to `/`, if that is what is asked."""
+        """The headers that store the token of `/?token=T` in a cookie and lead to `/`; None for other requests."""
         if scope["path"] != "/" or scope["method"] != "GET" or b"token=" not in scope["query_string"]:
             return None
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]

@@ -2,12 +2,13 @@
 
 import io
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from s4mi.data.formats.intensity import Pixels
-from s4mi.data.images import resize_mask
+from s4mi.data.images import resize_image, resize_mask
+from s4mi.data.manifest import Row
+from s4mi.data.masks import read_mask
 from s4mi.data.spec import IGNORED_CLASS, DatasetSpec
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
@@ -105,24 +106,27 @@ def difference(truth: Pixels, prediction: Pixels) -> Pixels:
 def dice(truth: Pixels, prediction: Pixels) -> float:
     """Mean Dice of the foreground classes in either mask, without ignored pixels; 1 if both are background only."""
     known = truth != IGNORE
-    scores = []
-    for k in range(1, IGNORE):
-        here, there = (truth == k) & known, (prediction == k) & known
-        total = int(here.sum()) + int(there.sum())
-        if total:
-            scores.append(2 * int((here & there).sum()) / total)
-        if k >= max(_largest(truth), _largest(prediction)):
-            break
-    return float(np.mean(scores)) if scores else 1.0
+    truth, prediction = truth[known], prediction[known]
+    both, here, there = (
+        np.bincount(classes, minlength=256)[1:] for classes in (truth[truth == prediction], truth, prediction)
+    )
+    present = here + there > 0
+    return float((2 * both / np.maximum(here + there, 1))[present].mean()) if present.any() else 1.0
+
+
+def truth_like(size: tuple[int, ...], row: Row, spec: DatasetSpec) -> Pixels | None:
+    """The mask of an image in the data set, (H, W) class indices; None if it has none of this size."""
+    if row.mask is None:
+        return None
+    try:
+        truth = read_mask(row.mask, spec.mask_values)
+    except S4miError:
+        return None
+    return truth if truth.shape == size else None
 
 
 def resized_grey(picture: Pixels, size: str) -> Pixels:
     """Shrink a grey map (H, W) by averaging so that its longest side is at most `size`."""
     if size == "full":
         return picture
-    height, width = shrunk_size((picture.shape[0], picture.shape[1]), int(size))
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def _largest(mask: Pixels) -> int:
-    return int(np.where(mask == IGNORE, 0, mask).max(initial=0))
+    return resize_image(picture, shrunk_size((picture.shape[0], picture.shape[1]), int(size)))

@@ -49,15 +49,15 @@ class Merger:
                 files, plan, result = self._checked(rules)
                 if plan.errors or not files.numbers:
                     return result
-                version, lines = self._write(plan, files)
-                return result | {"version": version, "notes": [*files.notes, *lines[:-1]], "next": lines[-1]}
+                version, notes, command = self._write(plan, files)
+                return result | {"version": version, "notes": [*files.notes, *notes], "next": command}
 
     def _checked(self, rules: "MergeRules") -> "tuple[MergeFiles, MergePlan, dict[str, Any]]":
         """The files to merge, the plan for them, and what the page shows of it."""
         from s4mi.viewer.merge_files import plan_files, write_files
 
         space = self.space
-        manifest = load_version(space.folder)  # whose rows are asked for many times
+        manifest = load_version(space.folder)  # rows are read many times: all at once, not on demand
         files = write_files(space.annotations, manifest)
         plan = plan_files(files, manifest, rules)
         return files, plan, {
@@ -66,8 +66,12 @@ class Merger:
             "errors": [without_paths(space, error) for error in plan.errors], "notes": list(files.notes), "next": "",
         }  # fmt: skip
 
-    def _write(self, plan: "MergePlan", files: "MergeFiles") -> tuple[int, list[str]]:
-        """Write the version, archive the journal and show the new version; return its number and what to do next."""
+    def _write(self, plan: "MergePlan", files: "MergeFiles") -> tuple[int, list[str], str]:
+        """Write the version, archive the journal and show the new version.
+
+        Returns:
+            Its number, notes on it, and the next command.
+        """
         from s4mi.data.annotations.merge import apply_merge
         from s4mi.data.annotations.next_steps import next_steps
 
@@ -84,8 +88,9 @@ class Merger:
         space.events.send("merged", {"version": merged.version})
         log.info("%s merged into version %d", plural(len(files.numbers), "image"), merged.version)
         if not merged.changed:
-            return merged.version, ["the data set has all of these annotations already"]
-        return merged.version, list(next_steps(merged, before, added=()))
+            return merged.version, ["the data set has all of these annotations already"], ""
+        *notes, last = next_steps(merged, before, added=())
+        return merged.version, notes, last.partition(": ")[2]
 
 
 def post_merge(space: Workspace, request: Request, body: Mapping[str, Any]) -> JSONResponse:

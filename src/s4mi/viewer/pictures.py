@@ -1,4 +1,4 @@
-"""Pictures of images at the asked size, encoded for a browser, with window and level, and as tiles."""
+"""Pictures of images at the requested size, encoded for a browser, with window and level, and as tiles."""
 
 import os
 from collections import OrderedDict
@@ -16,7 +16,7 @@ from s4mi.data.formats.frame import Frame
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.formats.tiff_regions import SUFFIXES as TILED
 from s4mi.data.formats.tiff_regions import TiledPage, tiled_page
-from s4mi.data.images import as_rgb
+from s4mi.data.images import as_rgb, resize_image
 from s4mi.data.manifest import Row
 
 SIZES = ("160", "320", "640", "1280", "full")
@@ -127,7 +127,7 @@ class Pictures:
             with self._decoders:
                 pixels, whole = self._at_least(row, size, window)
                 if size != "full":
-                    pixels = shrunk(pixels, shrunk_size(whole, int(size)))
+                    pixels = resize_image(pixels, shrunk_size(whole, int(size)))
                 return encode_lossy(pixels) if size in ("160", "320", "640") else encode_lossless(pixels)
 
         return self._encoded.get((row.image, size, window), make)
@@ -265,13 +265,6 @@ def halved(pixels: Pixels) -> Pixels:
         even = np.asarray(cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), dtype=np.uint8)
     size = (even.shape[1] // 2, even.shape[0] // 2)
     return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def shrunk(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """Shrink (H, W, 3) by averaging to (height, width, 3)."""
-    if pixels.shape[:2] == size:
-        return pixels
-    return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def shrunk_size(size: tuple[int, int], longest: int) -> tuple[int, int]:

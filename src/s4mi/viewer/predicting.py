@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s4mi.data.formats.intensity import Pixels
-from s4mi.data.images import resize_mask
 from s4mi.data.manifest import Row
 from s4mi.errors import S4miError
-from s4mi.viewer.masks import dice, resized_grey
-from s4mi.viewer.pictures import shrunk_size
+from s4mi.viewer.masks import dice, resized_grey, truth_like
 from s4mi.viewer.prediction_store import ImagePrediction, stamp_of
 from s4mi.viewer.runs import ViewRun, agreement_of, doubt_of
 from s4mi.viewer.workspace import Workspace
@@ -31,7 +29,7 @@ DOUBT_SIDE = "640"
 
 
 class Predicting:
-    """One thread that predicts what is asked for, one run after the other."""
+    """A thread that predicts the queued images, one run after the other."""
 
     def __init__(self, space: Workspace) -> None:
         self._space = space
@@ -178,18 +176,8 @@ class Predicting:
             by_class = {name: round(float(p), 6) for name, p in zip(names, probabilities, strict=True)}
             doubt = doubt_of(probabilities, multilabel=predictor.multilabel)
             return ImagePrediction(labels, by_class, doubt, agreement_of(row, labels))
-        return segmented(names, probabilities, self._truth(row, probabilities.shape[1:]), stamp_of(row.mask))
-
-    def _truth(self, row: Row, size: tuple[int, ...]) -> Pixels | None:
-        from s4mi.data.masks import read_mask
-
-        if row.mask is None:
-            return None
-        try:
-            truth = read_mask(row.mask, self._space.manifest.spec.mask_values)
-        except S4miError:
-            return None
-        return truth if truth.shape == size else None
+        truth = truth_like(probabilities.shape[1:], row, self._space.manifest.spec)
+        return segmented(names, probabilities, truth, stamp_of(row.mask))
 
 
 def segmented(
@@ -209,9 +197,3 @@ def segmented(
         float(doubts.mean()), None if truth is None else dice(truth, mask), truth_stamp if truth is not None else "",
         mask, resized_grey(grey, DOUBT_SIDE),
     )  # fmt: skip
-
-
-def doubt_at_size(small: Pixels, size: tuple[int, int], longest: str) -> Pixels:
-    """Enlarge a kept map of doubt to the picture that is asked for."""
-    height, width = size if longest == "full" else shrunk_size(size, int(longest))
-    return resize_mask(small, (height, width))

@@ -87,6 +87,20 @@ class PredictionStore:
             _unpacked(doubt_map),
         )  # fmt: skip
 
+    def probabilities(self, name: str, stamp: str) -> dict[str, float] | None:
+        """Return the probabilities of an image without decoding its pixels, None if there are none of its file."""
+        if not self._path.exists():
+            return None
+        with self._database() as database:
+            query = "SELECT probabilities FROM predictions WHERE id = ? AND stamp = ?"
+            row = database.execute(query, (name, stamp)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def compare(self, name: str, agreement: float | None, truth: str) -> None:
+        """Keep the agreement of a prediction with another annotation, and the stamp of that."""
+        with self._database() as database:
+            database.execute("UPDATE predictions SET agreement = ?, truth = ? WHERE id = ?", (agreement, truth, name))
+
     def write(self, name: str, stamp: str, one: ImagePrediction) -> None:
         """Keep the prediction of an image."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +114,7 @@ class PredictionStore:
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
-        """Open the database, anew if it is damaged: predictions can be made again."""
+        """Open the database, and commit at the end."""
         with self._lock, closing(sqlite3.connect(self._path, timeout=60)) as database, database:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS predictions (id TEXT PRIMARY KEY, stamp TEXT, labels TEXT, "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
-from s4mi.records import CONFIG_NAME, RunRecord, finished_runs, read_any_record
+from s4mi.records import CONFIG_NAME, SPLIT_NAME, RunRecord, finished_runs, read_any_record
 from s4mi.viewer.columns import UNASSIGNED, columns_of
 from s4mi.viewer.runs import RunSource, ViewRun, check_classes_of, read_source
 from s4mi.viewer.workspace import Workspace
@@ -14,7 +14,6 @@ from s4mi.viewer.workspace import Workspace
 log = logging.getLogger("s4mi.viewer")
 
 MOST_RUNS = 200
-SPLIT = "split.json"
 
 
 def open_runs(space: Workspace, runs: Sequence[Path], study: Path | None) -> None:
@@ -64,10 +63,10 @@ def _finished(space: Workspace, study: Path) -> list[RunSource]:
 def _take_parts(space: Workspace, sources: Sequence[RunSource]) -> None:
     """Use the split of the first run that has one of this data set."""
     for source in sources:
-        if not (source.path / SPLIT).is_file():
+        if not (source.path / SPLIT_NAME).is_file():
             continue
         try:
-            space.parts = read_parts(source.path / SPLIT, space.manifest)
+            space.parts = read_parts(source.path / SPLIT_NAME, space.manifest)
         except S4miError as error:
             log.warning("%s: its split is not shown (%s)", source.name, error)
             continue

@@ -20,7 +20,8 @@ from s4mi.records import RECORD_NAME, RunRecord, TaskKind, read_any_record
 from s4mi.reporting.results.scores import metric_of, score_of
 from s4mi.viewer.columns import Labels
 from s4mi.viewer.grid import Predicted
-from s4mi.viewer.prediction_store import ImagePrediction, PredictionStore, stamp_of
+from s4mi.viewer.masks import dice, truth_like
+from s4mi.viewer.prediction_store import ImagePrediction, PredictionStore, StoredSummary, stamp_of
 from s4mi.viewer.requests import RequestError
 
 log = logging.getLogger("s4mi.viewer")
@@ -68,47 +69,44 @@ class ViewRun:
         return {
             "key": self.key, "name": self.source.name, "task": self.source.kind,
             "technique": record.technique or record.method if record else self.source.name, "score": score,
-            "predicted": bool(self._known.all()), "known": int(self._known.sum()), "running": False,
+            "predicted": bool(self._codes.all()), "known": int(np.count_nonzero(self._codes)),
         }  # fmt: skip
 
     def predicted(self) -> Predicted:
         """The columns of its predictions."""
         with self._lock:
-            labels = Labels.of(self._labels)
-            return Predicted(labels, self._known.copy(), self._doubt.copy(), self._agreement.copy())
+            labels = Labels((None, *self._names[1:]), self._codes.copy())
+            return Predicted(labels, self._doubt.copy(), self._agreement.copy())
 
     def summary(self, n: int) -> dict[str, Any] | None:
         """The prediction of an image as the grid shows it."""
         with self._lock:
-            if not self._known[n]:
+            if not self._codes[n]:
                 return None
-            doubt = float(self._doubt[n])
-            return {"labels": list(self._labels[n] or ()), "doubt": None if np.isnan(doubt) else round(doubt, 4)}
+            labels, doubt = self._names[self._codes[n]], float(self._doubt[n])
+            return {"labels": list(labels), "doubt": None if np.isnan(doubt) else round(doubt, 4)}
 
     def unknown(self, numbers: Sequence[int]) -> list[int]:
         """Return those images that it has not predicted."""
         with self._lock:
-            return [n for n in numbers if not self._known[n]]
+            return [n for n in numbers if not self._codes[n]]
 
     def describe_image(self, n: int, row: Row) -> dict[str, Any] | None:
         """Everything about its prediction of an image, None if it has none."""
-        one = self.stored(row)
-        if one is None:
-            summary = self.summary(n)
-            return None if summary is None else {
-                "run": self.key, **summary, "probabilities": self._tested.get(row.id, {}), "mask": False,
-                "score": None, "saliency": self.explainable,
-            }  # fmt: skip
+        summary = self.summary(n)
+        if summary is None:
+            return None
+        stored, agreement = self._store.probabilities(row.id, stamp_of(row.image)), float(self._agreement[n])
         name = "Dice" if self.source.kind == "segmentation" else "agreement"
         return {
-            "run": self.key, "labels": list(one.labels), "probabilities": one.probabilities,
-            "doubt": round(one.doubt, 4), "mask": one.mask is not None, "saliency": self.explainable,
-            "score": None if one.agreement is None else {"name": name, "value": one.agreement},
+            "run": self.key, **summary, "probabilities": self._tested.get(row.id, {}) if stored is None else stored,
+            "mask": stored is not None and self.source.kind == "segmentation", "saliency": self.explainable,
+            "score": None if np.isnan(agreement) else {"name": name, "value": agreement},
         }  # fmt: skip
 
     @property
     def explainable(self) -> bool:
-        """Whether saliency maps may be asked for."""
+        """Whether it has saliency maps."""
         return self.source.kind == "classification" and self.source.record is not None
 
     def mask(self, row: Row) -> Pixels | None:
@@ -159,31 +157,48 @@ class ViewRun:
         return self._store.read(row.id, stamp_of(row.image))
 
     def _reset(self, count: int) -> None:
-        self._labels: list[tuple[str, ...] | None] = [None] * count
-        self._known = np.zeros(count, dtype=np.bool_)
+        self._names: list[tuple[str, ...]] = [()]  # the code 0 stands for images that are not predicted
+        self._code_of: dict[tuple[str, ...], int] = {}
+        self._codes = np.zeros(count, dtype=np.int32)
         self._doubt = np.full(count, np.nan, dtype=np.float32)
         self._agreement = np.full(count, np.nan, dtype=np.float32)
         self._tested: dict[str, dict[str, float]] = {}
 
     def _set(self, n: int, labels: tuple[str, ...], doubt: float, agreement: float | None) -> None:
         with self._lock:
-            self._labels[n], self._known[n] = labels, True
-            self._doubt[n] = doubt
+            if labels not in self._code_of:
+                self._code_of[labels] = len(self._names)
+                self._names.append(labels)
+            self._codes[n], self._doubt[n] = self._code_of[labels], doubt
             self._agreement[n] = np.nan if agreement is None else agreement
 
     def _load(self, manifest: Manifest, numbers: Mapping[str, int]) -> None:
         """Read stored predictions, and those that the run made of its test images."""
         for stored in self._store.summaries():
             n = numbers.get(stored.id)
-            if n is None or stamp_of(manifest.rows[n].image) != stored.stamp:
+            if n is None:
                 continue
             row = manifest.rows[n]
+            if stamp_of(row.image) != stored.stamp:
+                continue
             if self.source.kind == "classification":
                 agreement = agreement_of(row, stored.labels)
+            elif stored.truth == stamp_of(row.mask):
+                agreement = stored.agreement
             else:
-                agreement = stored.agreement if stored.truth == stamp_of(row.mask) else None
+                agreement = self._compared(row, stored, manifest.spec)
             self._set(n, stored.labels, stored.doubt, agreement)
         self._load_tested(manifest, numbers)
+
+    def _compared(self, row: Row, stored: StoredSummary, spec: DatasetSpec) -> float | None:
+        """Dice of a kept mask with a mask that is new in the data set, which is kept too."""
+        one = self._store.read(row.id, stored.stamp)
+        if one is None or one.mask is None:
+            return None
+        truth = truth_like(one.mask.shape, row, spec)
+        agreement = None if truth is None else dice(truth, one.mask)
+        self._store.compare(row.id, agreement, "" if truth is None else stamp_of(row.mask))
+        return agreement
 
     def _load_tested(self, manifest: Manifest, numbers: Mapping[str, int]) -> None:
         record = self.source.record
@@ -200,7 +215,7 @@ class ViewRun:
             return
         for i, name in enumerate(tested.images):
             n = numbers.get(name)
-            if n is None or self._known[n]:
+            if n is None or self._codes[n]:
                 continue
             probabilities = tested.probabilities[i]
             labels = tuple(k for k, on in zip(tested.classes, tested.decisions[i], strict=True) if on)

@@ -1,23 +1,22 @@
 """A study while it runs, or after, from the files of its runs: what runs, how far, curves and verdict so far."""
 
-import json
-import os
 import re
-import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
-
-import yaml
+from typing import Any, TypeVar
 
 from s4mi.errors import S4miError
 from s4mi.records import (
     CONFIG_NAME,
+    FAILURE_NAME,
     LOG_NAME,
+    METRICS_NAME,
     RECORD_NAME,
+    SPLIT_NAME,
+    STUDY_NAME,
     EpochRecord,
     PretrainingRecord,
     RunRecord,
@@ -25,16 +24,15 @@ from s4mi.records import (
     read_epochs,
     read_failure,
 )
-from s4mi.reporting.results.runs import load_runs, run_folders, shorten_paths
+from s4mi.records.plain import load_json, load_yaml
+from s4mi.reporting.results.runs import load_runs, planned_runs, run_folders, shorten_paths
+from s4mi.studies.lock import LOCK_NAME, running_since
 from s4mi.viewer.study_curves import task_results
 
-STUDY_NAME = "study.json"
-LOCK_NAME = "study.lock"
-SPLIT_NAME = "split.json"
-METRICS_NAME = "metrics.jsonl"
 SEED = re.compile(r"-seed\d+$")
 """The end of a run's name by which the seeds of one technique differ."""
 Record = RunRecord | PretrainingRecord
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class LiveRun:
 
 
 class LiveStudy:
-    """A study that is read again whenever the page asks."""
+    """A study whose files are read again as they change."""
 
     def __init__(self, folder: Path) -> None:
         """Open the folder of a study, or any folder with runs.
@@ -66,8 +64,8 @@ class LiveStudy:
             S4miError: there is no such folder, or it holds neither a study nor a run.
         """
         self.folder, self._lock = folder, Lock()
-        self._records: dict[Path, tuple[int, Record]] = {}
-        self._results: tuple[tuple[int, ...], list[dict[str, Any]]] = ((), [])
+        self._files: dict[Path, tuple[int, Any]] = {}
+        self._results: tuple[tuple[object, ...], list[dict[str, Any]]] = ((), [])
         if not (folder / STUDY_NAME).exists() and next(run_folders(folder), None) is None:
             raise S4miError(f"{folder}: holds no study; begin it with: s4mi study run STUDY.yaml -o {folder}")
 
@@ -77,18 +75,25 @@ class LiveStudy:
         return self.folder.resolve().name
 
     def state(self) -> tuple[object, ...]:
-        """What changes when the study does, without reading any file."""
-        changed = [_changed(self.folder / STUDY_NAME), _changed(self.folder / LOCK_NAME)]
-        for name in self._names():
-            run = self.folder / name
-            changed += [_changed(run / file) for file in (RECORD_NAME, METRICS_NAME, "failure.json")]
-        return (*changed, self._since() is not None)
+        """What changes when the study does: times of change of its files, of which only the list of runs is read.
+
+        Raises:
+            S4miError: the study file cannot be read.
+        """
+        changed = [_changed(self.folder / name) for name in (STUDY_NAME, LOCK_NAME)]
+        for name in planned_runs(self.folder):
+            changed += [_changed(self.folder / name / file) for file in (RECORD_NAME, METRICS_NAME, FAILURE_NAME)]
+        return (*changed, running_since(self.folder) is not None)
 
     def describe(self) -> dict[str, Any]:
-        """Everything that the page shows of the study."""
+        """Everything that the page shows of the study.
+
+        Raises:
+            S4miError: the study file cannot be read.
+        """
         with self._lock:
-            since = self._since()
-            runs = [self._run(name, since) for name in self._names()]
+            since = running_since(self.folder)
+            runs = [self._run(name, since) for name in planned_runs(self.folder)]
             done = [run for run in runs if run.record is not None]
             active = [run for run in runs if run.active]
             state = "running" if since is not None else "finished" if len(done) == len(runs) else "stopped"
@@ -99,29 +104,11 @@ class LiveStudy:
                 "failed": [{"run": run.name, "error": shorten_paths(run.failure)} for run in runs if run.failure],
             }  # fmt: skip
 
-    def _names(self) -> list[str]:
-        """The planned runs, or those that are there."""
-        try:
-            return list(json.loads((self.folder / STUDY_NAME).read_text(encoding="utf-8"))["runs"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return [str(run.relative_to(self.folder)) for run, _ in run_folders(self.folder)]
-
-    def _since(self) -> float | None:
-        """Since when a process has been running the study, None if none does."""
-        path = self.folder / LOCK_NAME
-        try:
-            pid, host, *_ = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            since = path.stat().st_mtime
-        except (OSError, ValueError):
-            return None
-        # The process id of another host or container says nothing here; its lock is believed.
-        return since if host != socket.gethostname() or _is_alive(pid) else None
-
     def _run(self, name: str, since: float | None) -> LiveRun:
         run = self.folder / name
         if (record := self._record(run)) is not None:
             return LiveRun(name, record)
-        settings = _settings(run)
+        settings = self._read(run / CONFIG_NAME, _settings)
         if settings is None:
             return LiveRun(name)
         failure = read_failure(run)
@@ -129,28 +116,34 @@ class LiveStudy:
         active = (
             since is not None
             and touched >= since - 1
-            and (failure is None or _changed(run / "failure.json") / 1e9 < since)
+            and (failure is None or _changed(run / FAILURE_NAME) / 1e9 < since)
         )
         return LiveRun(
-            name, None, "" if failure is None or active else failure.reason, tuple(read_epochs(run)),
-            _number(settings.get("epochs")), active, settings, _labelled(run),
+            name, None, "" if failure is None or active else failure.reason,
+            self._read(run / METRICS_NAME, lambda _: tuple(read_epochs(run))) or (), _number(settings.get("epochs")),
+            active, settings, _labels(self._read(run / SPLIT_NAME, _split_sizes), settings),
         )  # fmt: skip
 
     def _record(self, run: Path) -> Record | None:
-        """The record of a finished run, read once."""
-        changed = _changed(run / RECORD_NAME)
+        """The record of a run, None if it is not finished."""
+        try:
+            return self._read(run / RECORD_NAME, lambda _: read_any_record(run))
+        except (S4miError, OSError):
+            return None
+
+    def _read(self, path: Path, read: Callable[[Path], Value]) -> Value | None:
+        """What `read` makes of a file, anew only when the file has changed; None if there is none."""
+        changed = _changed(path)
         if not changed:
             return None
-        if self._records.get(run, (0, None))[0] != changed:
-            try:
-                self._records[run] = changed, read_any_record(run)
-            except (S4miError, OSError):
-                return None
-        return self._records[run][1]
+        if path not in self._files or self._files[path][0] != changed:
+            self._files[path] = changed, read(path)
+        value: Value = self._files[path][1]
+        return value
 
     def _tasks(self, done: Sequence[LiveRun]) -> list[dict[str, Any]]:
         """Curves and verdict, computed anew only when another run has finished."""
-        key = tuple(sorted(self._records[self.folder / run.name][0] for run in done))
+        key = tuple((run.name, self._files[self.folder / run.name / RECORD_NAME][0]) for run in done)
         if self._results[0] != key:
             names = {run.name for run in done}
             tested = [run for run in load_runs(self.folder)[0] if run.directory in names]
@@ -199,21 +192,30 @@ def _started(runs: Sequence[LiveRun], since: float | None) -> str | None:
     return None if since is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
 
 
-def _settings(run: Path) -> Mapping[str, Any] | None:
+def _settings(path: Path) -> Mapping[str, Any] | None:
     """The settings of a run, None if it has not begun."""
     try:
-        settings = yaml.safe_load((run / CONFIG_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        settings = load_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
     return settings if isinstance(settings, dict) else None
 
 
-def _labelled(run: Path) -> int | None:
-    """Number of labels that a run may use."""
+def _split_sizes(path: Path) -> tuple[int, int] | None:
+    """Number of labelled training images and of validation images in a split, None if there is none."""
     try:
-        return len(json.loads((run / SPLIT_NAME).read_text(encoding="utf-8"))["labelled"])
+        split = load_json(path.read_text(encoding="utf-8"))
+        return len(split["labelled"]), len(split["val"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _labels(sizes: tuple[int, int] | None, settings: Mapping[str, Any]) -> int | None:
+    """Number of labels as `label_fraction` counts them: with those of validation images, or without."""
+    if sizes is None:
+        return None
+    counting = settings.get("labels")
+    return sum(sizes) if isinstance(counting, Mapping) and counting.get("count_validation") else sizes[0]
 
 
 def _number(value: Any) -> int:
@@ -226,13 +228,3 @@ def _changed(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _is_alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # it is another user's
-        return True
-    return True

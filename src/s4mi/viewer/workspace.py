@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import cast
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from s4mi.data.annotations.journal import FOLDER, LOCK, NAME, Journal, read_journal
 from s4mi.data.formats.intensity import Pixels
@@ -21,6 +20,7 @@ from s4mi.data.versions import load_version, newest_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import Part
+from s4mi.records.lock import file_lock
 from s4mi.viewer.annotations import Annotations
 from s4mi.viewer.columns import Columns, columns_of
 from s4mi.viewer.events import Events, Presence
@@ -42,7 +42,6 @@ class Workspace:
         sizes: (N, 2) height and width of each image, 0 where not read yet.
         ranks: place of each image among those to annotate next, 0 without one.
         duplicates: near-duplicates of images that have any.
-        torn: whether an incomplete last change was found and dropped.
     """
 
     folder: Path
@@ -57,16 +56,19 @@ class Workspace:
     presence: Presence = field(default_factory=Presence)
     orders: Orders = field(default_factory=Orders)
     lock: RLock = field(default_factory=RLock)
-    duplicates: dict[int, tuple[int, ...]] = field(default_factory=dict)
     runs: dict[str, ViewRun] = field(default_factory=dict)
-    torn: bool = False
-    _file_lock: FileLock | None = None
+    _held: ExitStack = field(default_factory=ExitStack)
+    _stale: int = 0
 
     def __post_init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget what is known of images by their number."""
         count = self.columns.count
         self.sizes = np.zeros((count, 2), dtype=np.int32)
         self.ranks = np.zeros(count, dtype=np.int32)
-        self._stale = 0
+        self.duplicates = dict[int, tuple[int, ...]]()
 
     @property
     def revision(self) -> int:
@@ -134,8 +136,7 @@ class Workspace:
             self.pictures.rule = manifest.spec.rule
             if not same:
                 self.pictures.clear()
-                self.__post_init__()
-                self.duplicates = {}
+                self._forget()
             for run in self.runs.values():
                 run.renumber(manifest, numbers)
             self.touch()
@@ -144,8 +145,7 @@ class Workspace:
         """Close the journal and let others open the data set."""
         self.events.closing = True
         self.annotations.close()
-        if self._file_lock is not None:
-            self._file_lock.release()
+        self._held.close()
 
 
 def open_workspace(folder: Path, *, read_only: bool = False) -> Workspace:
@@ -158,27 +158,33 @@ def open_workspace(folder: Path, *, read_only: bool = False) -> Workspace:
     columns = columns_of(manifest)
     numbers = numbers_of(columns)
     home = folder / FOLDER
-    if read_only:
-        contents = read_journal(home / NAME)
-        annotations, lock, torn = Annotations(None, contents.entries, numbers), None, False
-    else:
-        lock = _lock(home)
-        journal = Journal(home)
-        annotations, torn = Annotations(journal, journal.entries, numbers), journal.dropped > 0
-        if torn:
-            log.warning("%s: the last change was incomplete and is dropped; repeat it", home / NAME)
-        if journal.entries and journal.entries[-1]["op"] == "merging":
-            from s4mi.viewer.merge_files import finish_interrupted
+    with ExitStack() as opening:
+        if read_only:
+            annotations = Annotations(None, read_journal(home / NAME).entries, numbers)
+        else:
+            _lock(home, opening)
+            annotations = _open_journal(home, manifest, numbers)
+        if annotations.lost:
+            count = plural(len(set(annotations.lost)), "image")
+            log.warning("%s: changes of %s that the data set no longer has, such as %r, are kept and not shown",
+                        home / NAME, count, annotations.lost[0])  # fmt: skip
+        pictures = Pictures(manifest.spec.rule)
+        held = opening.pop_all()
+    return Workspace(folder, read_only, manifest, columns, annotations, pictures, numbers, _held=held)
 
-            if finish_interrupted(annotations, manifest, journal.entries):
-                log.warning("%s: a merge that was interrupted is complete as version %d", folder, manifest.version)
-    if annotations.lost:
-        count = plural(len(set(annotations.lost)), "image")
-        log.warning("%s: changes of %s that the data set no longer has, such as %r, are kept and not shown",
-                    home / NAME, count, annotations.lost[0])  # fmt: skip
-    space = Workspace(folder, read_only, manifest, columns, annotations, Pictures(manifest.spec.rule), numbers)
-    space.torn, space._file_lock = torn, lock
-    return space
+
+def _open_journal(home: Path, manifest: Manifest, numbers: Mapping[str, int]) -> Annotations:
+    """Open the journal in a folder; finish a merge that was interrupted."""
+    journal = Journal(home)
+    annotations = Annotations(journal, journal.entries, numbers)
+    if journal.dropped:
+        log.warning("%s: the last change was incomplete and is dropped; repeat it", journal.path)
+    if journal.entries and journal.entries[-1]["op"] == "merging":
+        from s4mi.viewer.merge_files import finish_interrupted
+
+        if finish_interrupted(annotations, manifest, journal.entries):
+            log.warning("%s: a merge that was interrupted is complete as version %d", manifest.folder, manifest.version)
+    return annotations
 
 
 def open_manifest(folder: Path) -> Manifest:
@@ -191,7 +197,7 @@ def open_manifest(folder: Path) -> Manifest:
     if table is None:
         manifest = load_version(folder)
     else:
-        rows = cast("tuple[Row, ...]", table.rows)  # a sequence that makes its rows when they are asked for
+        rows = cast("tuple[Row, ...]", table.rows)  # a sequence that makes its rows on demand
         manifest = Manifest(folder, table.spec, rows, version)
     check_classes(manifest.spec)
     return manifest
@@ -202,26 +208,14 @@ def numbers_of(columns: Columns) -> dict[str, int]:
     return dict(zip(columns.names.to_list(), range(columns.count), strict=True))
 
 
-def _lock(home: Path) -> FileLock:
-    """Take the lock that a killed process leaves free.
+def _lock(home: Path, held: ExitStack) -> None:
+    """Take the lock of a journal until `held` is closed.
 
     Raises:
         S4miError: another process has it, or the folder cannot be written.
     """
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(home / LOCK, timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise S4miError(
-            f"{home.parent}: is open in another s4mi view; use that one, or pass --read-only to look only"
-        ) from error
+        busy = "is open in another s4mi view; use that one, or pass --read-only to look only"
+        held.enter_context(file_lock(home / LOCK, busy=busy))
     except OSError as error:
         raise S4miError(f"{home}: cannot be written ({error.strerror}); pass --read-only to look only") from error
-    return lock
-
-
-def release_quietly(space: Workspace) -> None:
-    """Close a workspace, whatever state it is in."""
-    with suppress(OSError):
-        space.close()

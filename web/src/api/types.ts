@@ -21,10 +21,9 @@ export interface Run {
   predicted: boolean;
   /** How many images it has predicted. */
   known: number;
-  running: boolean;
 }
 
-export interface Dataset {
+interface Dataset {
   name: string;
   version: number;
   count: number;
@@ -99,7 +98,6 @@ export interface Annotation {
   can_undo: boolean;
   can_redo: boolean;
   by: string;
-  note: string;
 }
 
 export interface Prediction {
@@ -139,7 +137,6 @@ export interface ImageDetails extends Omit<Item, "duplicates" | "width" | "heigh
 export interface Written {
   annotation: Annotation;
   changes: Counts;
-  patch?: { x: number; y: number; w: number; h: number };
 }
 
 export interface Change {
@@ -178,7 +175,7 @@ export interface Progress {
   total: number;
 }
 
-export interface CurvePoint {
+interface CurvePoint {
   labels: number;
   mean: number;
   /** Null with one run. */

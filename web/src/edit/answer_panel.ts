@@ -49,7 +49,6 @@ export class AnswerPanel {
           : "Mask painted, not merged yet."
         : "",
       annotation.mask === "prediction" ? "Mask started from the prediction." : "",
-      annotation.note,
     ];
     replace(this.state, parts.filter(Boolean).join(" "));
   }

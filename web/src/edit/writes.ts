@@ -21,7 +21,7 @@ interface Queued extends Write {
 export type State = { waiting: number; away: string | null };
 
 /** Asked when somebody else changed the image; true puts the write on top of theirs. */
-export type AskConflict = (write: Write, by: string, theirs: Annotation) => Promise<boolean>;
+type AskConflict = (write: Write, by: string, theirs: Annotation) => Promise<boolean>;
 
 export class Writes {
   state: State = { waiting: 0, away: null };

@@ -5,10 +5,10 @@ import { h, replace } from "../dom";
 import { drawThumbMask } from "./thumb_mask";
 import type { Cell } from "./virtual";
 
-/** A thumbnail is asked for only where the scrolling rests this long (ms). */
+/** A thumbnail is requested only where the scrolling rests this long (ms). */
 const REST = 30;
 
-export interface CellSource {
+interface CellSource {
   at(index: number): Item | undefined;
   address(index: number, item: Item): string;
   /** Whether predictions are classes of the image, not regions in it. */

@@ -3,7 +3,7 @@
 import { getJson, query } from "../api/client";
 import type { GridPage, Item } from "../api/types";
 
-export const PAGE = 60;
+const PAGE = 60;
 const KEPT = 50;
 
 export type Query = Record<string, string>;

@@ -4,7 +4,7 @@ import { onEvent } from "../api/events";
 import { send } from "../api/client";
 import type { Run } from "../api/types";
 import { h } from "../dom";
-import { toast } from "../shell/dialogs";
+import { toastError } from "../shell/dialogs";
 
 interface Predicting {
   run: string;
@@ -47,7 +47,7 @@ export class PredictButton {
       await send("POST", "api/predict", { run: this.run.key, scope: "all" });
       this.progress.textContent = "Predicting…";
     } catch (error) {
-      toast(error instanceof Error ? error.message : String(error), true);
+      toastError(error);
     }
   }
 }

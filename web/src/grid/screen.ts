@@ -6,7 +6,7 @@ import { chosenRun, segments, type App, type Screen } from "../app";
 import { debounced, h, plural, replace } from "../dom";
 import { maskPalette } from "../image/palettes";
 import { address, amend, go, type Route } from "../router";
-import { say, toast } from "../shell/dialogs";
+import { say, toastError } from "../shell/dialogs";
 import { bind } from "../shell/keys";
 import { makeCell } from "./cell";
 import { Filters, FILTERS } from "./filters";
@@ -50,7 +50,7 @@ export function gridScreen(app: App, route: Route): Screen {
     grid.element.scrollTop = 0;
     start();
     showJobs();
-    void filters.load(chosenRun(app.session, parameters)?.key).catch(fail);
+    void filters.load(chosenRun(app.session, parameters)?.key).catch(toastError);
   });
 
   function imageAddress(index: number, item: Item): string {
@@ -65,10 +65,6 @@ export function gridScreen(app: App, route: Route): Screen {
     return masks === "prediction" && run !== undefined && item.prediction !== null ? { source: "prediction", run: run.key } : null;
   }
 
-  function fail(error: unknown): void {
-    toast(error instanceof Error ? error.message : String(error), true);
-  }
-
   function start(): void {
     amend(address("images", "", parameters));
     pages.close();
@@ -79,7 +75,7 @@ export function gridScreen(app: App, route: Route): Screen {
       replace(count, total === 0 ? "No image fits these filters." : plural(total, "image"));
       grid.refill(false);
     };
-    pages.onError = fail;
+    pages.onError = toastError;
     const size = grid.count;
     if (size === 0) pages.want(focused, focused);
     else {
@@ -88,14 +84,19 @@ export function gridScreen(app: App, route: Route): Screen {
     }
   }
 
+  let placed = false;
   grid.onRange = (next) => {
+    if (!placed && grid.count > 0) {
+      placed = true;
+      if (focused > 0) window.requestAnimationFrame(() => grid.focus(focused));
+    }
     range = next;
     pages.want(next.first, next.last);
   };
 
   const renew = debounced(400, () => {
-    void pages.renew(range.first, range.last).then(() => grid.refill(true), fail);
-    void filters.load(chosenRun(app.session, parameters)?.key).catch(fail);
+    void pages.renew(range.first, range.last).then(() => grid.refill(true), toastError);
+    void filters.load(chosenRun(app.session, parameters)?.key).catch(toastError);
   });
   const endings = ["changed", "predicting", "findings", "suggested"].map((name) => onEvent(name, renew));
 
@@ -161,18 +162,7 @@ export function gridScreen(app: App, route: Route): Screen {
   const bar = h("div", { class: "grid-bar" }, count, suggest.element, predict.element, segments(app.session) ? maskSelect : null);
   const element = h("div", { class: "grid-screen" }, filters.element, bar, grid.element);
   start();
-  void filters.load(chosenRun(app.session, parameters)?.key).catch(fail);
-  let placed = false;
-  const place = grid.onRange;
-  grid.onRange = (next) => {
-    if (!placed && grid.count > 0) {
-      placed = true;
-      if (focused > 0) {
-        window.requestAnimationFrame(() => grid.focus(focused));
-      }
-    }
-    place(next);
-  };
+  void filters.load(chosenRun(app.session, parameters)?.key).catch(toastError);
 
   return {
     element,

@@ -3,7 +3,7 @@
 import { onEvent } from "../api/events";
 import { send } from "../api/client";
 import type { Run } from "../api/types";
-import { h } from "../dom";
+import { h, messageOf } from "../dom";
 import { toast } from "../shell/dialogs";
 
 interface Suggesting {
@@ -61,7 +61,7 @@ export class SuggestButton {
     try {
       await send("POST", "api/suggest", { run: this.run.key });
     } catch (error) {
-      this.finished({ error: error instanceof Error ? error.message : String(error) });
+      this.finished({ error: messageOf(error) });
     }
   }
 }

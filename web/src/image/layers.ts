@@ -8,6 +8,7 @@ import { MapLayer } from "./maplayer";
 import { differencePalette, heatPalette, maskPalette, type Palette } from "./palettes";
 import { keepPreferences, preferences, type LayerPreference } from "./preferences";
 import type { Stage } from "./stage";
+import { messageOf } from "../dom";
 
 export interface LayerKind {
   name: "annotation" | "truth" | "prediction" | "difference" | "saliency" | "doubt";
@@ -75,14 +76,6 @@ export class Layers {
     this.apply();
   }
 
-  /** Forgets maps that depend on the annotation. */
-  renew(): void {
-    for (const name of ["difference"]) this.asked.delete(name);
-    const layer = this.byName.get("difference");
-    if (layer !== undefined) layer.map = null;
-    this.apply();
-  }
-
   private get prediction(): Prediction | undefined {
     return this.image.predictions.find((prediction) => prediction.run === this.run);
   }
@@ -114,7 +107,7 @@ export class Layers {
       this.reasons.delete(kind.name);
       this.stage.schedule();
     } catch (error) {
-      this.reasons.set(kind.name, error instanceof Error ? error.message : String(error));
+      this.reasons.set(kind.name, messageOf(error));
     }
     this.onReason();
   }

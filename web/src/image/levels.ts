@@ -4,7 +4,7 @@ import type { ImageDetails } from "../api/types";
 import { debounced, h } from "../dom";
 import type { Picture } from "./picture";
 
-export interface LevelControl {
+interface LevelControl {
   element: HTMLElement;
   drag: (dx: number, dy: number) => void;
 }

@@ -14,8 +14,8 @@ export class MapLayer {
   map: LabelMap | null = null;
   private readonly context = this.canvas.getContext("2d")!;
   private shown = true;
-  private strength = 1;
-  private only = false;
+  /** No insides of regions. */
+  outlineOnly = false;
 
   constructor(
     readonly name: string,
@@ -37,21 +37,8 @@ export class MapLayer {
     this.canvas.hidden = !shown;
   }
 
-  get opacity(): number {
-    return this.strength;
-  }
-
   set opacity(value: number) {
-    this.strength = value;
     this.canvas.style.opacity = String(value);
-  }
-
-  get outlineOnly(): boolean {
-    return this.only;
-  }
-
-  set outlineOnly(only: boolean) {
-    this.only = only;
   }
 
   /** Gives the canvas the size of the stage in screen pixels, or none at all while there is nothing to show. */
@@ -100,7 +87,7 @@ export class MapLayer {
 
   private insideOf(colour: number): number {
     if (!this.regions) return colour;
-    const alpha = this.only ? 0 : Math.round((colour >>> 24) * INSIDE);
+    const alpha = this.outlineOnly ? 0 : Math.round((colour >>> 24) * INSIDE);
     return ((colour & 0xffffff) | (alpha << 24)) >>> 0;
   }
 }

@@ -69,8 +69,3 @@ export function orderOf(asked: Query): Order {
   if (current === null || JSON.stringify(current.query) !== JSON.stringify(asked)) current = new Order(asked);
   return current;
 }
-
-/** The next look at the grid begins a new order. */
-export function forgetOrder(): void {
-  current = null;
-}

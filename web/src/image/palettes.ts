@@ -5,7 +5,7 @@ export type Palette = Uint32Array;
 /** Okabe and Ito (2008): told apart with every kind of colour vision. */
 const CLASSES = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2", "#b4e04a", "#9b7bff"];
 export const SOURCE_COLOURS = { truth: "#3ddc97", prediction: "#ff9f1c", edited: "#4cc2ff" } as const;
-export type Source = keyof typeof SOURCE_COLOURS;
+type Source = keyof typeof SOURCE_COLOURS;
 /** Of a difference image: equal, only truth, only prediction, another class. */
 export const DIFFERENCE = ["#00000000", "#3ddc97", "#4c8dff", "#ff5c5c", "#e3b505"] as const;
 const IGNORED = "#9aa0a6";

@@ -8,7 +8,7 @@ import type { View } from "./view";
 const FIRST = 1280;
 const KEPT_TILES = 96;
 
-export interface Levels {
+interface Levels {
   low: number;
   high: number;
 }

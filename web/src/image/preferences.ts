@@ -7,7 +7,7 @@ export interface LayerPreference {
   opacity: number;
 }
 
-export interface Preferences {
+interface Preferences {
   layers: Record<string, LayerPreference>;
   outline: boolean;
   advance: boolean;

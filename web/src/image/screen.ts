@@ -4,11 +4,11 @@ import { getJson } from "../api/client";
 import { onEvent } from "../api/events";
 import type { ImageDetails } from "../api/types";
 import { chosenRun, classifies, type App, type Screen } from "../app";
-import { debounced, h, replace } from "../dom";
+import { debounced, h, messageOf, replace } from "../dom";
 import { writes } from "../edit/writes";
 import { gridQuery } from "../grid/screen";
 import { address, amend, go, type Route } from "../router";
-import { say, toast } from "../shell/dialogs";
+import { say, toast, toastError } from "../shell/dialogs";
 import { bind } from "../shell/keys";
 import { orderOf } from "./order";
 import { keepPreferences, preferences } from "./preferences";
@@ -21,14 +21,12 @@ export function imageScreen(app: App, route: Route): Screen {
   let workbench: Workbench | null = null;
   let shownNumber = -1;
   let closeImage = (): void => undefined;
-  let ahead: Promise<number | null> = Promise.resolve(null);
   const order = orderOf(gridQuery(app, parameters));
   const place = h("span", { class: "place" });
   const title = h("h1", {});
   const who = h("div", {});
   const body = h("div", { class: "bench" });
 
-  const fail = (error: unknown): void => toast(error instanceof Error ? error.message : String(error), true);
 
   async function open(): Promise<void> {
     const opened = n;
@@ -68,8 +66,7 @@ export function imageScreen(app: App, route: Route): Screen {
     await order.open(opened, Number(parameters.get("at") ?? 0));
     if (opened !== n) return;
     replace(place, `${(order.indexOf(n) + 1).toLocaleString("en")} of ${order.total.toLocaleString("en")}`);
-    ahead = order.after(n);
-    const next = await ahead;
+    const next = await order.after(n);
     if (next !== null) new Image().src = `api/images/${next}/picture?size=1280`;
   }
 
@@ -95,7 +92,7 @@ export function imageScreen(app: App, route: Route): Screen {
     go(address("images", "", kept));
   }
 
-  const stepping = (by: 1 | -1) => (): void => void step(by).catch(fail);
+  const stepping = (by: 1 | -1) => (): void => void step(by).catch(toastError);
   const unbind = bind("Image", [
     { keys: ["ArrowRight", "n"], text: "next image", repeats: true, run: stepping(1) },
     { keys: ["ArrowLeft", "p"], text: "previous image", repeats: true, run: stepping(-1) },
@@ -119,7 +116,7 @@ export function imageScreen(app: App, route: Route): Screen {
       if (select.value === "none" && name === "beside") parameters.delete(name);
       else parameters.set(name, select.value);
       amend(address("image", n, parameters));
-      void open().catch(fail);
+      void open().catch(toastError);
     });
     return select;
   }
@@ -151,10 +148,10 @@ export function imageScreen(app: App, route: Route): Screen {
   const stopListening = onEvent<{ n: number; by: string }>("changed", ({ n: changed, by }) => {
     if (changed !== n || by === app.session.client || workbench === null || writes.pending(n)) return;
     toast(`${by} changed this image`);
-    workbench.reload().catch(fail);
+    workbench.reload().catch(toastError);
   });
   const withPrediction = debounced(300, () => {
-    if (workbench?.lacksPrediction === true && !workbench.busy && !writes.pending(n)) void open().catch(fail);
+    if (workbench?.lacksPrediction === true && !workbench.busy && !writes.pending(n)) void open().catch(toastError);
   });
   const stopWaiting = onEvent<{ n: number }>("predicted", ({ n: predicted }) => {
     if (predicted === n) withPrediction();
@@ -164,7 +161,7 @@ export function imageScreen(app: App, route: Route): Screen {
   };
 
   open().catch((error: unknown) => {
-    replace(body, h("p", { class: "empty", role: "alert" }, error instanceof Error ? error.message : String(error)));
+    replace(body, h("p", { class: "empty", role: "alert" }, messageOf(error)));
   });
 
   return {
@@ -174,10 +171,10 @@ export function imageScreen(app: App, route: Route): Screen {
       n = Number(next.argument);
       for (const name of [...parameters.keys()]) parameters.delete(name);
       for (const [name, value] of next.parameters) parameters.set(name, value);
-      void open().catch(fail);
+      void open().catch(toastError);
       return true;
     },
-    refresh: () => void workbench?.reload().catch(fail),
+    refresh: () => void workbench?.reload().catch(toastError),
     close: () => {
       closeImage();
       stopListening();

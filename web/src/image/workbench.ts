@@ -3,7 +3,7 @@
 import { getJson, query } from "../api/client";
 import type { Annotation, ImageDetails, Written } from "../api/types";
 import { chosenRun, classifies, segments, type App } from "../app";
-import { h } from "../dom";
+import { h, messageOf } from "../dom";
 import { annotate, currentMask } from "../edit/annotate";
 import { AnswerPanel } from "../edit/answer_panel";
 import { Editor } from "../edit/editor";
@@ -12,7 +12,7 @@ import { LabelMap } from "../edit/labelmap";
 import { LabelPanel } from "../edit/label_panel";
 import { MaskPanel } from "../edit/mask_panel";
 import { writes } from "../edit/writes";
-import { say, toast } from "../shell/dialogs";
+import { say, toast, toastError } from "../shell/dialogs";
 import { bind, intercept } from "../shell/keys";
 import { LayerPanel } from "./layer_panel";
 import { Layers } from "./layers";
@@ -98,7 +98,7 @@ export class Workbench {
     this.layers.push(layers);
     const caption = name === undefined ? null : h("figcaption", {}, name);
     this.stageArea.append(h("figure", {}, stage.element, caption));
-    stage.picture.ready.catch((error: unknown) => toast(`picture of ${this.image.name}: ${error instanceof Error ? error.message : String(error)}`, true));
+    stage.picture.ready.catch((error: unknown) => toast(`picture of ${this.image.name}: ${messageOf(error)}`, true));
     if (!first) return;
     const annotation = layers.byName.get("annotation");
     if (annotation === undefined) return;
@@ -121,7 +121,7 @@ export class Workbench {
       this.lock(this.whole > 0);
       this.answers?.show(this.annotation, this.editor.background);
     } catch (error) {
-      toast(error instanceof Error ? error.message : String(error), true);
+      toastError(error);
     }
   }
 
@@ -219,7 +219,7 @@ export class Workbench {
           else if (mask && this.whole === 0) void this.loadMask();
         },
         (error: unknown) => {
-          toast(`not saved: ${error instanceof Error ? error.message : String(error)}`, true);
+          toast(`not saved: ${messageOf(error)}`, true);
           this.reloadOnce();
         },
       );
@@ -235,7 +235,7 @@ export class Workbench {
   private reloadOnce(): void {
     if (this.closed || writes.pending(this.image.n)) return;
     this.stale = false;
-    this.reload().catch((error: unknown) => toast(error instanceof Error ? error.message : String(error), true));
+    this.reload().catch(toastError);
   }
 
   private shows(annotation: Annotation): void {

@@ -4,10 +4,10 @@ import { getJson, send } from "../api/client";
 import { onEvent } from "../api/events";
 import type { Changes, Merged } from "../api/types";
 import { changeCount, type App, type Screen } from "../app";
-import { debounced, h, plural, replace } from "../dom";
+import { debounced, h, messageOf, plural, replace } from "../dom";
 import { writes } from "../edit/writes";
 import { address } from "../router";
-import { toast } from "../shell/dialogs";
+import { toast, toastError } from "../shell/dialogs";
 
 const WHAT = { labels: "class", mask: "mask", empty: "empty mask", skip: "skipped" };
 const SHOWN = 500;
@@ -19,7 +19,6 @@ export function changesScreen(app: App): Screen {
   const heldOut = h("input", { type: "checkbox" });
   const dry = h("button", { type: "button", class: "primary" }, "Check the merge");
   const merge = h("button", { type: "button", disabled: true }, "Merge");
-  const fail = (error: unknown): void => toast(error instanceof Error ? error.message : String(error), true);
 
   async function load(): Promise<void> {
     const changes = await getJson<Changes>("api/changes");
@@ -48,7 +47,7 @@ export function changesScreen(app: App): Screen {
         await load();
       }
     } catch (error) {
-      replace(result, h("p", { class: "error" }, error instanceof Error ? error.message : String(error)));
+      replace(result, h("p", { class: "error" }, messageOf(error)));
     } finally {
       dry.disabled = changeCount(app.session.changes) === 0;
     }
@@ -57,12 +56,12 @@ export function changesScreen(app: App): Screen {
   dry.addEventListener("click", () => void run(true));
   merge.addEventListener("click", () => void run(false));
   for (const box of [replaceBox, heldOut]) box.addEventListener("change", () => (merge.disabled = true));
-  const renew = debounced(400, () => void load().catch(fail));
+  const renew = debounced(400, () => void load().catch(toastError));
   const stopListening = onEvent("changed", () => {
     merge.disabled = true;
     renew();
   });
-  void load().catch(fail);
+  void load().catch(toastError);
   const element = h(
     "div",
     { class: "page" },

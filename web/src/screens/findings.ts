@@ -3,7 +3,7 @@
 import { getJson } from "../api/client";
 import type { Finding, Progress } from "../api/types";
 import type { App, Screen } from "../app";
-import { h, plural, replace } from "../dom";
+import { h, messageOf, plural, replace } from "../dom";
 import { address } from "../router";
 
 const SHOWN = 40;
@@ -25,7 +25,7 @@ export function findingsScreen(_app: App): Screen {
   }
 
   const start = (): void =>
-    void load().catch((error: unknown) => replace(body, h("p", { class: "error" }, error instanceof Error ? error.message : String(error))));
+    void load().catch((error: unknown) => replace(body, h("p", { class: "error" }, messageOf(error))));
   start();
   return {
     element: h("div", { class: "page" }, h("h1", {}, "Findings"), body),

@@ -4,7 +4,7 @@ import { getJson } from "../api/client";
 import { onEvent } from "../api/events";
 import type { RunningRun, Study, TaskCurves } from "../api/types";
 import type { App, Screen } from "../app";
-import { h, plural, replace } from "../dom";
+import { h, messageOf, plural, replace } from "../dom";
 import { Curves } from "./curves";
 
 export function studyScreen(_app: App): Screen {
@@ -45,7 +45,7 @@ export function studyScreen(_app: App): Screen {
     try {
       show(await getJson<Study>("api/study"));
     } catch (error) {
-      replace(head, h("p", { class: "error" }, error instanceof Error ? error.message : String(error)));
+      replace(head, h("p", { class: "error" }, messageOf(error)));
     }
   }
 

@@ -1,9 +1,9 @@
 /** Modal questions and the help, as dialog elements: the browser keeps the focus inside and gives it back. */
 
-import { h, type Child } from "../dom";
+import { h, messageOf, type Child } from "../dom";
 import { bound, setSingleKeys, shown, singleKeys } from "./keys";
 
-export interface Choice {
+interface Choice {
   text: string;
   value: string;
   primary?: boolean;
@@ -61,6 +61,11 @@ export function toast(text: string, error = false): void {
   region.append(line);
   while (region.children.length > 3) region.firstElementChild?.remove();
   window.setTimeout(() => line.remove(), error ? 9000 : 3000);
+}
+
+/** Shows an error that the user can do nothing about here. */
+export function toastError(error: unknown): void {
+  toast(messageOf(error), true);
 }
 
 const speech = h("div", { class: "unseen", role: "status", "aria-live": "polite" });

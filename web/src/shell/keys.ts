@@ -10,7 +10,7 @@ export interface Shortcut {
   repeats?: boolean;
 }
 
-export interface Group {
+interface Group {
   title: string;
   shortcuts: Shortcut[];
 }

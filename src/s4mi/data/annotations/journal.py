@@ -8,11 +8,12 @@ Entries are only appended, and each is written to the disk before its change is 
 writes leaves an incomplete last line, which the next one cuts off, keeps beside the journal, and reports.
 """
 
+import io
 import json
 import os
 import shutil
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -67,8 +68,8 @@ class Journal:
             contents = read_journal(self.path)
             self.entries, self.dropped = contents.entries, len(contents.torn)
             if contents.torn:
-                _write_new(folder / f"torn-{_next_number(folder)}.bin", contents.torn)
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+                write_bytes_atomically(folder / f"torn-{_next_number(folder)}.bin", contents.torn)
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
             if contents.torn:
                 os.ftruncate(self._file, contents.size)
             os.lseek(self._file, contents.size, os.SEEK_SET)
@@ -102,16 +103,13 @@ class Journal:
         Raises:
             OSError: the folder cannot be written.
         """
-        begun = self.folder / f".{NAME}.new"
-        begun.unlink(missing_ok=True)
-        _write_new(begun, b"".join(map(encode, entries)))
         names = (f"{archive}{'' if number == 1 else f'-{number}'}.jsonl" for number in count(1))
         kept = next(path for name in names if not (path := self.folder / name).exists())
-        _write_new(kept, self.path.read_bytes())  # the journal stays in place until the new one replaces it
-        os.close(self._file)  # Windows replaces no open file
-        begun.replace(self.path)
+        write_bytes_atomically(kept, self.path.read_bytes())  # the journal stays until the new one replaces it
+        write_bytes_atomically(self.path, b"".join(map(encode, entries)))
         sync(self.folder)
-        self._file = os.open(self.path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+        os.close(self._file)
+        self._file = os.open(self.path, os.O_WRONLY)
         self._size = os.lseek(self._file, 0, os.SEEK_END)
 
     def close(self) -> None:
@@ -140,7 +138,7 @@ def read_journal(path: Path) -> JournalContents:
 def parse(contents: bytes) -> JournalContents:
     """Read the bytes of a journal up to the first incomplete or damaged entry."""
     entries, size = [], 0
-    for line in _lines(contents):
+    for line in io.BytesIO(contents):
         entry = decode(line)
         if entry is None:
             break
@@ -192,22 +190,6 @@ def decode(line: bytes) -> Entry | None:
     except ValueError:
         return None
     return entry if isinstance(entry, dict) else None
-
-
-def _lines(contents: bytes) -> Iterator[bytes]:
-    start = 0
-    while start < len(contents):
-        end = contents.find(b"\n", start)
-        end = len(contents) if end < 0 else end + 1
-        yield contents[start:end]
-        start = end
-
-
-def _write_new(path: Path, contents: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _next_number(folder: Path) -> int:

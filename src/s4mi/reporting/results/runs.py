@@ -13,6 +13,7 @@ from s4mi.records import (
     CONFIG_NAME,
     MAP_NAME,
     RECORD_NAME,
+    STUDY_NAME,
     SUPERSEDED,
     TEST_IMAGES_NAME,
     EpochRecord,
@@ -24,6 +25,7 @@ from s4mi.records import (
     read_any_record,
     read_epochs,
 )
+from s4mi.records.plain import load_json
 from s4mi.reporting.results.notes import shortened
 from s4mi.reporting.results.per_image import read_image_scores
 from s4mi.reporting.results.test_predictions import read_predictions
@@ -127,6 +129,21 @@ def run_folders(folder: Path) -> Iterator[tuple[Path, str]]:
         if SUPERSEDED in label.split("/"):
             continue
         yield directory, directory.resolve().name if label == "." else label
+
+
+def planned_runs(folder: Path) -> list[str]:
+    """The runs that a study plans or, of any other folder, those that are there; folders below its own.
+
+    Raises:
+        S4miError: there is no such folder, or the study file cannot be read.
+    """
+    path = folder / STUDY_NAME
+    try:
+        return list(load_json(path.read_text(encoding="utf-8"))["runs"])
+    except FileNotFoundError:
+        return [str(run.relative_to(folder)) for run, _ in run_folders(folder)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise S4miError(f"{path}: cannot be read ({error}); delete it, the runs beside it are kept") from error
 
 
 def config_text(directory: Path) -> str:
