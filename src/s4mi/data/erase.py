@@ -181,7 +181,7 @@ def caches_with(cache: Path, plan: ErasurePlan) -> list[Path]:
 
 
 def erase_from_cache(folder: Path, cache: Path, plan: ErasurePlan) -> None:
-    """Remove decode caches, thumbnails and file names with an image of the patient, and all features and predictions."""
+    """Remove decode caches, thumbnails and file names with an image of the patient, all features and predictions."""
     for location in caches_with(cache, plan):
         shutil.rmtree(location)
     for name in (FEATURES, VIEW):
