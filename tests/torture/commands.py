@@ -1,15 +1,14 @@
-"""The commands that are disturbed, each in a folder of its own, and what they leave when nothing disturbs them."""
+"""A command that is disturbed, in a folder of its own, and what it leaves."""
 
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 HIDDEN_STATE = re.compile(r"\.s4mi-.*|\.writing-.*|.*\.(part|new|lock|guard)|.*\.building-\d+|\.adding-.*|.*-journal")
 """Names of files that only an unfinished command has."""
@@ -34,6 +33,7 @@ class Scene:
         again: the words with which a user goes on after a kill.
         outputs: what it writes, below its own folder.
         copies: parts of the base that it changes, copied into its own folder first.
+        share: disturbances it gets, as a share of those of others; less for what takes long.
     """
 
     name: str
@@ -41,46 +41,21 @@ class Scene:
     outputs: tuple[str, ...]
     again: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
+    share: float = 1.0
 
     def words(self, base: Path, here: Path, *, again: bool = False) -> list[str]:
         chosen = self.again if again and self.again else self.arguments
         return [word.format(base=base, here=here) for word in chosen]
 
     def prepare(self, base: Path, here: Path) -> None:
-        shutil.rmtree(here, ignore_errors=True)
+        for _ in range(100):  # workers of a killed study may still write
+            shutil.rmtree(here, ignore_errors=True)
+            if not here.exists():
+                break
+            time.sleep(0.1)
         here.mkdir(parents=True)
         for name in self.copies:
             shutil.copytree(base / name, here / name, symlinks=True)
-
-
-SCENES = (
-    Scene("train", ("train", "{base}/cls.yaml", "-o", "{here}/run", "data.cache={here}/cache"), ("run", "cache"),
-          again=("train", "{base}/cls.yaml", "-o", "{here}/run", "data.cache={here}/cache", "--resume")),
-    Scene("train (fitted)", ("train", "{base}/fit.yaml", "-o", "{here}/run"), ("run",),
-          again=("train", "{base}/fit.yaml", "-o", "{here}/run", "--resume")),
-    Scene("evaluate", ("evaluate", "{here}/cls"), ("cls",), copies=("cls",)),
-    Scene("calibrate", ("calibrate", "{here}/cls"), ("cls",), copies=("cls",)),
-    Scene("predict", ("predict", "{base}/seg", "{base}/data/images", "-o", "{here}/out", "--overlay"), ("out",),
-          again=("predict", "{base}/seg", "{base}/data/images", "-o", "{here}/out", "--overlay", "--resume")),
-    Scene("predict (classes)", ("predict", "{base}/cls", "{base}/data", "-o", "{here}/out"), ("out",),
-          again=("predict", "{base}/cls", "{base}/data", "-o", "{here}/out", "--resume")),
-    Scene("export", ("export", "{base}/cls", "-o", "{here}/m.onnx"), ("m.onnx", "MODEL_CARD.md"),
-          again=("export", "{base}/cls", "-o", "{here}/m.onnx", "--overwrite")),
-    Scene("suggest", ("suggest", "{base}/cls", "{base}/fresh", "-n", "4", "-o", "{here}/next.csv"), ("",)),
-    Scene("explain", ("explain", "{base}/cls", "{base}/data", "-o", "{here}/maps", "--limit", "3"), ("maps",)),
-    Scene("embed", ("embed", "{base}/cls", "{base}/data", "-o", "{here}/features.parquet"), ("",)),
-    Scene("compare", ("compare", "{base}/seg", "-o", "{here}/sheet.png"), ("sheet.png",)),
-    Scene("report", ("report", "{base}/runs", "-o", "{here}/report.html", "--no-sheets"), ("report.html",)),
-    Scene("data import folder", ("data", "import", "folder", "{base}/photos", "-o", "{here}/set", "--copy"), ("set",)),
-    Scene("data import pairs", ("data", "import", "pairs", "{base}/scans", "-o", "{here}/set"), ("set",)),
-    Scene("data split", ("data", "split", "{base}/data", "-o", "{here}/split.json"), ("split.json",)),
-    Scene("data check", ("data", "check", "{base}/data"), ()),
-    Scene("data merge", ("data", "merge", "{here}/open", "{base}/labels.csv"), ("open",), copies=("open",)),
-    Scene("data erase", ("data", "erase", "{here}/data", "patient_0003", "--yes", "--runs", "{here}/cls",
-                          "--cache", "{here}/cache"), ("data", "cls", "cache"), copies=("data", "cls", "cache")),
-    Scene("study run", ("study", "run", "{base}/study.yaml", "-o", "{here}/study", "--workers", "0",
-                         "data.cache={here}/cache"), ("study",)),
-)  # fmt: skip
 
 
 @dataclass
@@ -126,68 +101,3 @@ def _settled(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _settled(inner) for key, inner in value.items() if key not in VOLATILE}
     return [_settled(one) for one in value] if isinstance(value, list) else value
-
-
-def make_data(folder: Path) -> None:
-    """Prepare the data sets and settings that the commands read."""
-    import cv2
-    import numpy as np
-
-    from s4mi.data.manifest import load_manifest
-    from s4mi.data.sources.synthetic import write_synthetic
-
-    folder.mkdir(parents=True, exist_ok=True)
-    write_synthetic("lesions", folder / "data", count=24, size=32, seed=1)
-    rows = load_manifest(folder / "data").rows
-    for row in rows:
-        target = folder / "photos" / (row.labels or ("x",))[0] / row.image.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(row.image, target)
-        for name, source in (("images", row.image), ("masks", row.mask)):
-            target = folder / "scans" / name / f"{row.id}.npy"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            pixels = cv2.imread(str(source), cv2.IMREAD_GRAYSCALE)
-            np.save(target, np.stack([pixels, pixels]))
-    shutil.copytree(folder / "data", folder / "open")
-    write_synthetic("lesions", folder / "fresh", count=12, size=32, seed=9)
-    lines = (folder / "fresh" / "manifest.csv").read_text().splitlines()
-    cells = [line.split(",") for line in lines[1:]]
-    (folder / "fresh" / "manifest.csv").write_text(
-        "\n".join([lines[0], *(",".join([*row[:3], "", *row[4:]]) for row in cells)]) + "\n"
-    )
-    table = (folder / "open" / "manifest.csv").read_text().splitlines()
-    blank = [line.split(",") for line in table[1:9]]
-    labels = [(cells[0], cells[3]) for cells in blank]
-    for cells in blank:
-        cells[3] = ""
-    (folder / "open" / "manifest.csv").write_text("\n".join([table[0], *map(",".join, blank), *table[9:]]) + "\n")
-    (folder / "labels.csv").write_text("id,label\n" + "".join(f"{name},{label}\n" for name, label in labels))
-    common = {
-        "data": {"path": str(folder / "data"), "image_size": 64, "cache": str(folder / "cache")},
-        "batch_size": 8,
-        "epochs": 2,
-        "optim": {"lr": 1e-3},
-        "hardware": {"accelerator": "cpu", "checkpoint_seconds": 0, "threads": 1},
-    }
-    network = {"name": "finetune", "backbone": "tiny_resnet", "weights": "none"}
-    decoder = {"name": "dedl", "encoder": "tiny_resnet", "weights": "none", "decoder_channels": [16, 8, 8]}
-    files = {
-        "cls": {**common, "method": network},
-        "seg": {**common, "method": decoder},
-        "fit": {**common, "method": {"name": "classical"}},
-        "study": {
-            "data": common["data"], "seeds": [0, 1], "label_fractions": [100],
-            "arms": [{"name": "cls", "method": network, "epochs": 1, "batch_size": 8}],
-        },
-    }  # fmt: skip
-    for name, contents in files.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(contents))
-
-
-def make_runs(folder: Path, run: Callable[..., object]) -> None:
-    """Prepare the trained runs and models that the commands read; `run` runs a command line."""
-    for name in ("cls", "seg"):
-        run("train", folder / f"{name}.yaml", "-o", folder / name)
-        shutil.copytree(folder / name, folder / "runs" / name)
-    for name, ending in (("cls", "onnx"), ("seg", "onnx"), ("cls", "pt2")):
-        run("export", folder / name, "-o", folder / f"{name}.{ending}", "--overwrite")

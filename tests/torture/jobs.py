@@ -47,11 +47,23 @@ def run_forked(
         kill_after: seconds after which it is killed.
         home: home folder of the command.
     """
+    child, reading = begin(arguments, before=before, after=after, home=home)
+    return collect(child, reading, kill_after=kill_after, seconds=seconds)
+
+
+def begin(
+    arguments: Sequence[object],
+    *,
+    before: Callable[[], object] = lambda: None,
+    after: Callable[[], str] = str,
+    home: Path | None = None,
+) -> tuple[int, int]:
+    """Start a command line in a fork, as `run_forked`; return its process id and where what it prints is read."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
     child = fork_elsewhere(lambda: _command(arguments, before, after), writing, home=home)
-    return _collect(child, reading, kill_after=kill_after, seconds=seconds)
+    return child, reading
 
 
 def in_fork(function: Callable[[], object]) -> Ended:
@@ -112,7 +124,8 @@ def _command(arguments: Sequence[object], before: Callable[[], object], after: C
     return status
 
 
-def _collect(child: int, reading: int, *, kill_after: float | None, seconds: float) -> Ended:
+def collect(child: int, reading: int, *, kill_after: float | None = None, seconds: float = HANGS) -> Ended:
+    """Wait for a command; kill it after `kill_after` seconds, or as one that hangs after `seconds`."""
     start, output, killed = time.monotonic(), b"", False
     while True:
         limit = seconds if kill_after is None or killed else kill_after

@@ -6,9 +6,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from commands import SCENES, Left, Scene, look
+from commands import Left, Scene, look
 from faults import Disturbance, fail_from, kill_at
-from jobs import Ended, limit_files, run_forked
+from jobs import HANGS, Ended, limit_files, run_forked
+from scenes import SCENES
 from tallies import Tally, table_of
 
 CODES = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO)
@@ -26,6 +27,11 @@ class Undisturbed:
     seconds: float
 
 
+def patience(expected: Undisturbed) -> float:
+    """Seconds after which a command hangs."""
+    return max(HANGS, 10 * expected.seconds)
+
+
 def measure(scene: Scene, base: Path, here: Path, disturbance: Disturbance) -> Undisturbed:
     """Run a command undisturbed."""
     scene.prepare(base, here)
@@ -34,7 +40,9 @@ def measure(scene: Scene, base: Path, here: Path, disturbance: Disturbance) -> U
     def count() -> None:
         disturbance.at = lambda number, event: None
 
-    ended = run_forked(scene.words(base, here), before=count, after=lambda: f"\noperations {disturbance.count}")
+    ended = run_forked(
+        scene.words(base, here), before=count, after=lambda: f"\noperations {disturbance.count}", seconds=600
+    )
     seconds = time.monotonic() - start
     if ended.status != 0:
         raise AssertionError(f"{scene.name}: {ended.output[-2000:]}")
@@ -49,14 +57,16 @@ def disturb(
 ) -> tuple[str, Ended]:
     """Run a command and kill it, or let its disk fail, at a random moment; return how, and how it ended."""
     scene.prepare(base, here)
-    words = scene.words(base, here)
+    words, seconds = scene.words(base, here), patience(expected)
     kind = rng.choice(("operation", "operation", "time", "disk", "limit")) if expected.operations else "time"
     if kind == "time":
         moment = rng.uniform(0.2, 1.0) * expected.seconds
-        return f"killed after {moment:.2f} s", run_forked(words, kill_after=moment)
+        return f"killed after {moment:.2f} s", run_forked(words, kill_after=moment, seconds=seconds)
     if kind == "limit":
         size = int(10 ** rng.uniform(0, 6))
-        return f"files limited to {size} bytes", run_forked(words, before=lambda: limit_files(size))
+        return f"files limited to {size} bytes", run_forked(
+            words, before=lambda: limit_files(size), seconds=seconds
+        )
     number = rng.randint(1, expected.operations)
     code = rng.choice(CODES)
 
@@ -64,7 +74,7 @@ def disturb(
         disturbance.at = kill_at(number) if kind == "operation" else fail_from(number, code)
 
     how = "killed at" if kind == "operation" else f"{errno.errorcode[code]} from"
-    return f"{how} operation {number} of {expected.operations}", run_forked(words, before=before)
+    return f"{how} operation {number} of {expected.operations}", run_forked(words, before=before, seconds=seconds)
 
 
 def torture_kills(base: Path, folder: Path, *, count: int, seed: int, names: tuple[str, ...] = ()) -> dict[str, Tally]:
@@ -72,11 +82,12 @@ def torture_kills(base: Path, folder: Path, *, count: int, seed: int, names: tup
     rng, disturbance = random.Random(seed), Disturbance()
     scenes = [scene for scene in SCENES if not names or scene.name in names]
     tallies: dict[str, Tally] = {}
+    shares = sum(scene.share for scene in scenes)
     for scene in scenes:
         here = folder / scene.name.replace(" ", "-")
         tally = tallies[scene.name] = Tally()
         expected = measure(scene, base, here, disturbance)
-        for _ in range(max(1, count // len(scenes))):
+        for _ in range(max(1, round(scene.share * count / shares))):
             how, ended = disturb(scene, base, here, disturbance, expected, rng)
             tally.tried += 1
             _judge(tally, scene, base, here, expected, how, ended)
@@ -92,14 +103,20 @@ def _judge(tally: Tally, scene: Scene, base: Path, here: Path, expected: Undistu
         if different := look(here, scene.outputs).differences(expected.left):
             tally.note("lost or different", f"{how}, finished: {different[:4]}")
         return
-    again = run_forked(scene.words(base, here, again=True))
+    go_on(tally, scene, base, here, expected, how)
+
+
+def go_on(tally: Tally, scene: Scene, base: Path, here: Path, expected: Undisturbed, how: str) -> None:
+    """Give a command again, and judge what it leaves then."""
+    again = run_forked(scene.words(base, here, again=True), seconds=patience(expected))
     if again.status == 1 and "no run to resume" in again.output:
-        again = run_forked(scene.words(base, here))  # nothing had been written
+        again = run_forked(scene.words(base, here), seconds=patience(expected))  # nothing had been written
     if again.status == 1 and "already merged" not in again.output:
         tally.note("refuses to go on", f"{how}, then: {again.output[-300:]}")
         return
     if again.hung:
         tally.note("hangs", f"{how}, then again")
+        return
     if again.traceback:
         tally.note("tracebacks", f"{how}, then: {again.output[-700:]}")
         return

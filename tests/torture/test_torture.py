@@ -4,17 +4,20 @@ The tables go to standard output, and into the file that TORTURE_REPORT names.
 """
 
 import os
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import commands
 import judge_mutants
 import kills
 import mutants
+import pairs
+import prepared
 from jobs import in_fork, run_forked
 
 pytestmark = pytest.mark.torture
@@ -35,13 +38,13 @@ def _import_all() -> None:
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("torture") / "base"
     os.environ["HF_HUB_OFFLINE"] = "1"
     _import_all()
 
     def data() -> None:
-        commands.make_data(folder)
+        prepared.make_data(folder)
         mutants.make_formats(folder / "formats")
 
     made = in_fork(data)
@@ -51,7 +54,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ended = run_forked(words)
         assert ended.status == 0, ended.output
 
-    commands.make_runs(folder, run)
+    prepared.make_runs(folder, run)
     return folder
 
 
@@ -65,6 +68,12 @@ def _report(text: str) -> None:
 def test_disturbed_commands_go_on_as_if_undisturbed(base: Path, tmp_path: Path) -> None:
     tallies = kills.torture_kills(base, tmp_path, count=int(os.environ.get("KILLS", "500")), seed=SEED)
     _report(kills.table(tallies))
+    assert not [f"{name}: {line}" for name, one in tallies.items() for line in one.examples]
+
+
+def test_two_processes_at_once_end_in_one_line_or_with_the_right_results(base: Path, tmp_path: Path) -> None:
+    tallies = pairs.torture_pairs(base, tmp_path, count=int(os.environ.get("PAIRS", "100")), seed=SEED)
+    _report(pairs.table(tallies))
     assert not [f"{name}: {line}" for name, one in tallies.items() for line in one.examples]
 
 

@@ -34,6 +34,7 @@ class Header:
         channels: 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha; palettes count as 3.
         dtype: NumPy name of the stored data type.
         turned: the pixels are stored rotated or mirrored, to be corrected by the EXIF orientation.
+        banded: the format allows the rows of the first page to be read in bands, without decoding the rest.
     """
 
     frames: int
@@ -42,6 +43,7 @@ class Header:
     channels: int
     dtype: str
     turned: bool = False
+    banded: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,21 @@ from s4mi.data.formats.frame import ImageError
 VARIABLE = "S4MI_MAX_MEGAPIXELS"
 DEFAULT = 1000
 """Megapixels of a page, frame or slice; one of as many takes 3 GB of memory if it is decoded at once."""
+DEFAULT_IN_BANDS = 10_000
+"""Megapixels of a page that is read in bands of its rows, of which memory holds one at a time."""
 DEFLATE = 1040
 """Greatest ratio that deflate compresses by."""
 
 
-def max_pixels() -> int:
-    """Return the greatest number of pixels of a page, frame or slice.
+def max_pixels(*, in_bands: bool = False) -> int:
+    """Return the greatest number of pixels of a page, frame or slice, or of a page that is read `in_bands`.
 
     Raises:
         ImageError: the environment variable is not a number above 0.
     """
     text = os.environ.get(VARIABLE, "")
     try:
-        limit = float(text) if text else float(DEFAULT)
+        limit = float(text) if text else float(DEFAULT_IN_BANDS if in_bands else DEFAULT)
         if not 0 < limit < 1e9:
             raise ValueError
     except ValueError as error:
@@ -33,7 +35,7 @@ def max_pixels() -> int:
     return int(limit * 1e6)
 
 
-def check_pixels(height: int, width: int) -> None:
+def check_pixels(height: int, width: int, *, in_bands: bool = False) -> None:
     """Check the size of a page before it is decoded.
 
     Raises:
@@ -41,11 +43,11 @@ def check_pixels(height: int, width: int) -> None:
     """
     if height < 1 or width < 1:
         raise ImageError("undecodable", f"is {height}×{width} pixels; copy it again from its source")
-    if height * width > max_pixels():
+    if height * width > (most := max_pixels(in_bands=in_bands)):
         raise ImageError(
             "too-large",
             f"is {height}×{width} = {height * width / 1e6:,.0f} megapixels, more than the limit of "
-            f"{max_pixels() / 1e6:,.0f}; cut it into tiles, or raise the limit with {VARIABLE}",
+            f"{most / 1e6:,.0f}; cut it into tiles, or raise the limit with {VARIABLE}",
         )
 
 

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
-from s4mi.data.formats import tiff_pixels
+from s4mi.data.formats import tiff_bands, tiff_pixels
 from s4mi.data.formats.frame import Frame, Header, ImageError, image_errors
 from s4mi.data.formats.pixel_limit import check_pixels
 from s4mi.data.formats.tiff_names import page_names
@@ -35,12 +37,12 @@ def header(path: Path) -> Header:
         ImageError: the file is missing, empty or not a TIFF file.
     """
     with _open_tiff(path) as file:
-        pages = _equal_pages(file)
+        pages = _equal_pages(file, in_bands=True)
         height, width = tiff_pixels.size(pages[0])
         return Header(
             sum(count_planes(file, page, only=len(pages) == 1) for page in pages), height, width,
             channels=tiff_pixels.channels(pages[0]), dtype=tiff_pixels.dtype(pages[0]),
-            turned=tiff_pixels.orientation(pages[0]) != 1,
+            turned=tiff_pixels.orientation(pages[0]) != 1, banded=tiff_bands.is_banded(pages[0]),
         )  # fmt: skip
 
 
@@ -55,6 +57,21 @@ def frames(path: Path) -> Iterator[Frame]:
         for page in pages:
             for frame in _planes(file, page, path, only=len(pages) == 1):
                 yield _coloured(frame, page)
+
+
+def bands(path: Path, *, codes: bool = False) -> Iterator[NDArray[Any]]:
+    """Yield the values of the first page in bands of rows, from top to bottom, of a file whose header is `banded`.
+
+    Args:
+        codes: palette indices, as of a mask, instead of their colours.
+
+    Raises:
+        ImageError: the file is missing, empty, truncated, not a TIFF file, or of an unsupported kind.
+    """
+    with _open_tiff(path) as file:
+        page = _equal_pages(file, in_bands=True)[0]
+        for values in tiff_bands.bands(file, page):
+            yield values if codes else _coloured(Frame(values), page).values
 
 
 def codes(path: Path) -> Frame:
@@ -122,9 +139,9 @@ def _pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     return [page for page in pages if not page.is_reduced] or pages
 
 
-def _equal_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+def _equal_pages(file: tifffile.TiffFile, *, in_bands: bool = False) -> list[tifffile.TiffPage]:
     pages = _pages(file)
-    check_pixels(*tiff_pixels.size(pages[0]))
+    check_pixels(*tiff_pixels.size(pages[0]), in_bands=in_bands and tiff_bands.is_banded(pages[0]))
     return [page for page in pages if page.shape == pages[0].shape and page.dtype == pages[0].dtype]
 
 

@@ -6,7 +6,7 @@ rest: other colour spaces, 2 and 4 bits, and compressions that tifffile cannot r
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
@@ -61,7 +61,7 @@ def dtype(page: tifffile.TiffPage) -> str:
     return "uint8" if is_colour else str(page.dtype)
 
 
-def pixels(page: tifffile.TiffPage, path: Path) -> NDArray[Any]:
+def pixels(page: tifffile.TiffPage, path: Path | BinaryIO) -> NDArray[Any]:
     """Decode a page of one plane: (H, W) grey or palette indices, or (H, W, C) colours, upright.
 
     Raises:
@@ -126,7 +126,7 @@ def inverted(values: NDArray[Any], bits: int) -> NDArray[Any]:
     return ~values if values.dtype.kind != "u" else np.asarray(2**bits - 1 - values, dtype=values.dtype)
 
 
-def _through_pillow(page: tifffile.TiffPage, path: Path) -> NDArray[Any]:
+def _through_pillow(page: tifffile.TiffPage, path: Path | BinaryIO) -> NDArray[Any]:
     """Decode a page with Pillow, which inverts white-is-zero up to 8 bits and turns the page upright by itself."""
     try:
         with pillow_errors(), Image.open(path, formats=["TIFF"]) as image:
