@@ -12,14 +12,7 @@ from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.folder import read_folder
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
-from s4mi.data.volumes import count_frames, read_rgb_frames
-
-
-def test_frames_are_counted_and_a_broken_file_counts_as_one(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 6, 5), np.uint8), photometric="minisblack")
-    (tmp_path / "broken.nii").write_bytes(b"no image")
-    (tmp_path / "b.png").write_bytes(b"not even opened")
-    assert [count_frames(tmp_path / name) for name in ("a.tif", "broken.nii", "b.png")] == [3, 1, 1]
+from s4mi.data.volumes import read_rgb_frames
 
 
 def test_slices_of_a_volume_have_one_pair_of_limits(tmp_path: Path) -> None:

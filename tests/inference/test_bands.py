@@ -5,9 +5,9 @@ import pytest
 
 from s4mi.data.loading.sliding_window import Windows
 from s4mi.data.loading.tiles import TileGrid
-from s4mi.inference.bands import BandOfPage, bands_of_tiles, bands_of_whole, bands_of_windows, decided
+from s4mi.inference.bands import BandOfPage, bands_of_tiles, bands_of_whole, bands_of_windows, decided, whole_page
 from s4mi.inference.predictor import classes_of, resized
-from s4mi.maths.regions import measure, measure_large
+from s4mi.maths.regions import measure
 
 
 def joined(bands: list[BandOfPage]) -> np.ndarray:
@@ -25,7 +25,9 @@ def rng() -> np.random.Generator:
 @pytest.mark.parametrize("size", [(700, 301), (32, 32), (1000, 40), (257, 90)])
 def test_bands_of_a_whole_page_are_its_enlargement(rng: np.random.Generator, size: tuple[int, int]) -> None:
     output = rng.random((1, 3, 32, 32), dtype=np.float32)
-    np.testing.assert_allclose(joined(list(bands_of_whole(output[0], size))), resized(output, size)[0], atol=2e-5)
+    page = joined(list(bands_of_whole(output[0], size)))
+    np.testing.assert_allclose(page, resized(output, size)[0], atol=2e-5)
+    np.testing.assert_array_equal(page, whole_page(output[0], size))
 
 
 @pytest.mark.parametrize("size", [(130, 170), (64, 64), (40, 200), (65, 64)])
@@ -34,7 +36,7 @@ def test_bands_of_windows_are_their_blend(rng: np.random.Generator, size: tuple[
     windows = Windows(*size, tile=64, overlap=overlap)
     tiles = rng.random((len(windows.corners), 2, 16, 16), dtype=np.float32)
     expected = windows.blend(resized(tiles, (64, 64)))
-    np.testing.assert_allclose(joined(list(bands_of_windows(tiles, windows))), expected, atol=1e-6)
+    np.testing.assert_array_equal(joined(list(bands_of_windows(tiles, windows))), expected)
 
 
 @pytest.mark.parametrize("size", [(130, 170), (64, 64), (40, 200)])
@@ -51,13 +53,14 @@ def test_decisions_and_means_are_those_of_the_page(rng: np.random.Generator) -> 
     large = decided((BandOfPage(top, page[:, top : top + 20]) for top in range(0, 90, 20)), (90, 40))
     classes = classes_of(page)
     np.testing.assert_array_equal(large.classes, classes)
-    means = [page[k][classes == k].mean(dtype=np.float64) for k in range(3)]
-    np.testing.assert_allclose(large.means, means, rtol=1e-6)
+    for k in range(3):
+        assert large.tally.mean(k) == pytest.approx(page[k][classes == k].mean(dtype=np.float64), rel=1e-6)
+        one, other = large.tally.regions(k), measure(classes == k)
+        assert one.pixels == other.pixels
+        assert one.centre == pytest.approx(other.centre)
 
 
-def test_large_masks_are_measured_as_others(rng: np.random.Generator) -> None:
-    mask = rng.random((300, 77)) > 0.7
-    one, other = measure_large(mask, rows=64), measure(mask)
-    assert one.pixels == other.pixels
-    assert one.centre == pytest.approx(other.centre)
-    assert measure_large(np.zeros((4, 4), dtype=bool)).centre is None
+def test_a_class_without_pixels_has_no_centre_and_no_mean() -> None:
+    large = decided(iter([BandOfPage(0, np.array([1, 0], np.float32).reshape(2, 1, 1))]), (1, 1))
+    assert large.tally.regions(1).centre is None
+    assert np.isnan(large.tally.mean(1))

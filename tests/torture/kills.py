@@ -2,6 +2,7 @@
 
 import errno
 import random
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,9 +65,7 @@ def disturb(
         return f"killed after {moment:.2f} s", run_forked(words, kill_after=moment, seconds=seconds)
     if kind == "limit":
         size = int(10 ** rng.uniform(0, 6))
-        return f"files limited to {size} bytes", run_forked(
-            words, before=lambda: limit_files(size), seconds=seconds
-        )
+        return f"files limited to {size} bytes", run_forked(words, before=lambda: limit_files(size), seconds=seconds)
     number = rng.randint(1, expected.operations)
     code = rng.choice(CODES)
 
@@ -86,12 +85,23 @@ def torture_kills(base: Path, folder: Path, *, count: int, seed: int, names: tup
     for scene in scenes:
         here = folder / scene.name.replace(" ", "-")
         tally = tallies[scene.name] = Tally()
-        expected = measure(scene, base, here, disturbance)
+        try:
+            expected = measure(scene, base, here, disturbance)
+        except AssertionError as error:
+            tally.note("refuses to go on", f"undisturbed: {error}")
+            continue
         for _ in range(max(1, round(scene.share * count / shares))):
             how, ended = disturb(scene, base, here, disturbance, expected, rng)
             tally.tried += 1
             _judge(tally, scene, base, here, expected, how, ended)
+        say(scene.name, tally)
     return tallies
+
+
+def say(name: str, tally: Tally) -> None:
+    """Print what is known of a command so far: the whole takes long."""
+    sys.stdout.write(f"{name}: {tally.tried}, {dict(tally.faults)}\n" + "".join(f"  {one}\n" for one in tally.examples))
+    sys.stdout.flush()
 
 
 def _judge(tally: Tally, scene: Scene, base: Path, here: Path, expected: Undisturbed, how: str, ended: Ended) -> None:

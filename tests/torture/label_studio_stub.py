@@ -1,4 +1,4 @@
-"""A server that answers as Label Studio does with one annotated task: `python label_studio_stub.py` prints its address."""
+"""A server that answers as Label Studio with one annotated task: `python label_studio_stub.py` prints its address."""
 
 import json
 import sys

@@ -11,7 +11,7 @@ from pathlib import Path
 from commands import Scene, look
 from faults import Disturbance
 from jobs import Ended, begin, collect
-from kills import FAULTS, Undisturbed, go_on, measure, patience
+from kills import FAULTS, Undisturbed, go_on, measure, patience, say
 from scenes import SCENES
 from tallies import Tally, table_of
 
@@ -25,9 +25,14 @@ def torture_pairs(base: Path, folder: Path, *, count: int, seed: int, names: tup
     for scene in scenes:
         here = folder / scene.name.replace(" ", "-")
         tally = tallies[scene.name] = Tally()
-        expected = measure(scene, base, here, disturbance)
+        try:
+            expected = measure(scene, base, here, disturbance)
+        except AssertionError as error:
+            tally.note("refuses to go on", f"undisturbed: {error}")
+            continue
         for _ in range(max(1, round(scene.share * count / shares))):
             _pair(tally, scene, base, here, expected, rng.choice((0.0, 0.0, 0.05, rng.random() * expected.seconds)))
+        say(scene.name, tally)
     return tallies
 
 

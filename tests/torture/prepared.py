@@ -35,6 +35,11 @@ def make_data(folder: Path) -> None:
     (folder / "fresh" / "manifest.csv").write_text(
         "\n".join([lines[0], *(",".join([*row[:3], "", *row[4:]]) for row in cells)]) + "\n"
     )
+    shutil.copytree(folder / "fresh", folder / "unseen")
+    place = lines[0].split(",").index("mask")
+    (folder / "unseen" / "manifest.csv").write_text(
+        "\n".join([lines[0], *(",".join([*row[:place], "", *row[place + 1 :]]) for row in cells)]) + "\n"
+    )
     table = (folder / "open" / "manifest.csv").read_text().splitlines()
     blank = [line.split(",") for line in table[1:9]]
     labels = [(cells[0], cells[3]) for cells in blank]

@@ -4,7 +4,6 @@ The tables go to standard output, and into the file that TORTURE_REPORT names.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,8 @@ from jobs import in_fork, run_forked
 
 pytestmark = pytest.mark.torture
 SEED = int(os.environ.get("SEED", "0"))
+ONLY = tuple(filter(None, os.environ.get("SCENES", "").split(",")))
+"""Names of scenes, if not all are disturbed."""
 
 
 def _import_all() -> None:
@@ -66,13 +67,13 @@ def _report(text: str) -> None:
 
 
 def test_disturbed_commands_go_on_as_if_undisturbed(base: Path, tmp_path: Path) -> None:
-    tallies = kills.torture_kills(base, tmp_path, count=int(os.environ.get("KILLS", "500")), seed=SEED)
+    tallies = kills.torture_kills(base, tmp_path, count=int(os.environ.get("KILLS", "500")), seed=SEED, names=ONLY)
     _report(kills.table(tallies))
     assert not [f"{name}: {line}" for name, one in tallies.items() for line in one.examples]
 
 
 def test_two_processes_at_once_end_in_one_line_or_with_the_right_results(base: Path, tmp_path: Path) -> None:
-    tallies = pairs.torture_pairs(base, tmp_path, count=int(os.environ.get("PAIRS", "100")), seed=SEED)
+    tallies = pairs.torture_pairs(base, tmp_path, count=int(os.environ.get("PAIRS", "100")), seed=SEED, names=ONLY)
     _report(pairs.table(tallies))
     assert not [f"{name}: {line}" for name, one in tallies.items() for line in one.examples]
 

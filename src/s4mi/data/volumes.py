@@ -4,27 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from s4mi.data.files import read_frames, read_header, suffix_of
-from s4mi.data.formats import arrays, dicom, nifti, nrrd, raster, tiff
+from s4mi.data.files import read_frames
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
 from s4mi.data.images import as_rgb
 from s4mi.data.series import Limits, sample_values
-from s4mi.errors import S4miError
-
-_MULTI_FRAME = (
-    *tiff.SUFFIXES, *arrays.SUFFIXES, *raster.MULTI_FRAME, *nifti.SUFFIXES, *nrrd.SUFFIXES, *dicom.SUFFIXES
-)  # fmt: skip
-
-
-def count_frames(path: Path) -> int:
-    """Return the number of frames from the header alone; 1 for an unreadable file, as decoding reports the error."""
-    if suffix_of(path) not in _MULTI_FRAME and not dicom.is_nameless(path):
-        return 1
-    try:
-        return read_header(path).frames
-    except S4miError:
-        return 1
 
 
 def read_rgb_frames(path: Path, intensity: Intensity, *, limits: Limits | None = None) -> list[Pixels]:

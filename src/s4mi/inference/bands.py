@@ -1,15 +1,17 @@
 """Probabilities of large pages, a band of rows at a time: at the size of a page they would not fit in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.banded_page import BandedPage
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.loading.sliding_window import Windows, importance_map
 from s4mi.data.loading.tiles import TileGrid
+from s4mi.maths.regions import Regions
 
 Floats = NDArray[np.float32]
 
@@ -29,41 +31,82 @@ class BandOfPage:
 
 @dataclass(frozen=True)
 class LargePage:
-    """The prediction of a page, made when it is iterated over.
+    """The prediction of a page whose probabilities do not fit in memory.
+
+    Attributes:
+        classes: (height, width) most likely class of each pixel.
+        tally: what is counted of them.
+    """
+
+    classes: Pixels
+    tally: "PageTally"
+
+
+@dataclass(frozen=True)
+class StreamedPage:
+    """The prediction of a page that is read in bands, made while its bands are iterated over, once.
 
     Attributes:
         size: (height, width) of the page.
-        classes: (height, width) most likely class of each pixel.
-        means: (K,) mean probability of each class over its own pixels; NaN for a class without any.
     """
 
+    page: BandedPage
     size: tuple[int, int]
-    classes: Pixels
-    means: NDArray[np.float64]
+    bands: Iterator[BandOfPage]
+
+
+class PageTally:
+    """Counts of the classes of a page, and their mean probabilities and centres, band by band."""
+
+    def __init__(self, classes: int) -> None:
+        self.pixels = np.zeros(classes, dtype=np.int64)
+        self._sums, self._rows, self._columns = (np.zeros(classes) for _ in range(3))
+
+    def add(self, band: BandOfPage) -> Pixels:
+        """Decide the classes of a band, (rows, width), and count them."""
+        number = len(band.probabilities)
+        found = band.probabilities.argmax(axis=0).astype(np.uint8)
+        best = np.take_along_axis(band.probabilities, found[None].astype(np.int64), axis=0)[0]
+        self._sums += np.bincount(found.ravel(), weights=best.ravel(), minlength=number)
+        rows, columns = np.arange(band.top, band.top + len(found)), np.arange(found.shape[1])
+        for index in range(number):
+            inside = found == index
+            self.pixels[index] += int(np.count_nonzero(inside))
+            self._rows[index] += float(inside.sum(axis=1, dtype=np.int64) @ rows)
+            self._columns[index] += float(inside.sum(axis=0, dtype=np.int64) @ columns)
+        return found
+
+    def mean(self, index: int) -> float:
+        """Mean probability of a class over its own pixels; NaN for a class without any."""
+        return float(self._sums[index] / self.pixels[index]) if self.pixels[index] else float("nan")
+
+    def regions(self, index: int) -> Regions:
+        """Pixels and centre of a class; its regions are not counted, which would take four bytes per pixel."""
+        pixels = int(self.pixels[index])
+        centre = (self._rows[index] / pixels, self._columns[index] / pixels) if pixels else None
+        return Regions(pixels, 0, 0, centre)
 
 
 def decided(bands: Iterator[BandOfPage], size: tuple[int, int]) -> LargePage:
     """Decide the classes of a page band by band; one byte per pixel is kept."""
-    classes = np.zeros(size, dtype=np.uint8)
-    sums: NDArray[np.float64] | None = None
-    counts: NDArray[np.int64] | None = None
+    classes, tally = np.zeros(size, dtype=np.uint8), None
     for band in bands:
-        found = band.probabilities.argmax(axis=0).astype(np.uint8)
+        tally = tally or PageTally(len(band.probabilities))
+        found = tally.add(band)
         classes[band.top : band.top + len(found)] = found
-        number = len(band.probabilities)
-        if sums is None or counts is None:
-            sums, counts = np.zeros(number), np.zeros(number, dtype=np.int64)
-        counts += np.bincount(found.ravel(), minlength=number)
-        best = np.take_along_axis(band.probabilities, found[None].astype(np.int64), axis=0)[0]
-        sums += np.bincount(found.ravel(), weights=best.ravel(), minlength=number)
-    assert sums is not None
-    assert counts is not None
-    with np.errstate(invalid="ignore"):
-        return LargePage(size, classes, sums / counts)
+    assert tally is not None
+    return LargePage(classes, tally)
+
+
+def whole_page(output: Floats, size: tuple[int, int]) -> Floats:
+    """Enlarge (K, S, S) to (K, height, width), bilinear as `torch.nn.functional.interpolate`."""
+    if output.shape[1:] == size:
+        return output
+    return np.concatenate([band.probabilities for band in bands_of_whole(output, size)], axis=1)
 
 
 def bands_of_whole(output: Floats, size: tuple[int, int]) -> Iterator[BandOfPage]:
-    """Enlarge (K, S, S) to a page, bilinear as `predictor.resized`, a band of rows at a time."""
+    """Enlarge (K, S, S) to a page as `whole_page`, a band of rows at a time."""
     height, width = size
     side = output.shape[1]
     for top in range(0, height, BAND):
@@ -76,41 +119,51 @@ def bands_of_whole(output: Floats, size: tuple[int, int]) -> Iterator[BandOfPage
         yield BandOfPage(top, np.stack([_widened(one, width) for one in stretched]))
 
 
-def bands_of_windows(tiles: Floats, windows: Windows) -> Iterator[BandOfPage]:
-    """Blend (T, K, S, S) as `Windows.blend`; rows that no later window covers are passed on at once."""
-    tile, corners = windows.tile, windows.corners
-    weight, classes = importance_map(tile), tiles.shape[1]
+def bands_of_windows(tiles: Iterable[Floats], windows: Windows) -> Iterator[BandOfPage]:
+    """Blend T of (K, S, S) as `Windows.blend`; rows that no later window covers are passed on at once."""
+    tile, corners, left_over = windows.tile, windows.corners, iter(tiles)
+    weight = importance_map(tile)
     tops = sorted({top for top, _ in corners})
     across = len(corners) // len(tops)
-    page = np.zeros((classes, tile, windows.width), dtype=np.float32)
     total = np.zeros((tile, windows.width), dtype=np.float32)
+    page: Floats | None = None
     for number, top in enumerate(tops):
         for place in range(number * across, (number + 1) * across):
             left = corners[place][1]
             right, bottom = min(left + tile, windows.width), min(top + tile, windows.height)
             inside = weight[: bottom - top, : right - left]
-            enlarged = _enlarged(tiles[place], tile)[:, : bottom - top, : right - left]
+            enlarged = _enlarged(next(left_over), tile)[:, : bottom - top, : right - left]
+            if page is None:
+                page = np.zeros((len(enlarged), tile, windows.width), dtype=np.float32)
             page[:, : bottom - top, left:right] += inside * enlarged
             total[: bottom - top, left:right] += inside
+        assert page is not None
         last = number + 1 == len(tops)
         done = min(tile, windows.height - top) if last else tops[number + 1] - top
-        yield BandOfPage(top, page[:, :done] / total[:done])
-        page = np.concatenate([page[:, done:], np.zeros_like(page[:, :done])], axis=1)
-        total = np.concatenate([total[done:], np.zeros_like(total[:done])])
+        for start in range(0, done, BAND // 4):
+            end = min(start + BAND // 4, done)
+            yield BandOfPage(top + start, page[:, start:end] / total[start:end])
+        if not last:
+            for each in (page, total[None]):  # in place: a row of windows of a wide page takes much memory
+                each[:, : tile - done] = each[:, done:].copy()
+                each[:, tile - done :] = 0
 
 
-def bands_of_tiles(tiles: Floats, grid: TileGrid, size: tuple[int, int]) -> Iterator[BandOfPage]:
-    """Put adjacent tiles (T, K, S, S) together, a row of tiles at a time."""
+def bands_of_tiles(tiles: Iterable[Floats], grid: TileGrid, size: tuple[int, int]) -> Iterator[BandOfPage]:
+    """Put adjacent tiles, T of (K, S, S), together, a row of tiles at a time."""
     height, width = size
-    corners: Sequence[tuple[int, int]] = grid.corners
-    for top in sorted({top for top, _ in corners}):
-        rows = min(grid.tile, height - top)
-        page = np.zeros((tiles.shape[1], rows, width), dtype=np.float32)
-        for place, (row, left) in enumerate(corners):
-            if row == top:
-                right = min(left + grid.tile, width)
-                page[:, :, left:right] = _enlarged(tiles[place], grid.tile)[:, :rows, : right - left]
-        yield BandOfPage(top, page)
+    left_over = iter(tiles)
+    for top in sorted({top for top, _ in grid.corners}):
+        rows, page = min(grid.tile, height - top), None
+        for left in range(0, width, grid.tile):
+            right = min(left + grid.tile, width)
+            enlarged = _enlarged(next(left_over), grid.tile)[:, :rows, : right - left]
+            if page is None:
+                page = np.zeros((len(enlarged), rows, width), dtype=np.float32)
+            page[:, :, left:right] = enlarged
+        assert page is not None
+        for start in range(0, rows, BAND // 4):
+            yield BandOfPage(top + start, page[:, start : start + BAND // 4])
 
 
 def _enlarged(tile: Floats, side: int) -> Floats:

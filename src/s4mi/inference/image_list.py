@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from s4mi.data.files import SUFFIXES, stem_of, suffix_of
+from s4mi.data.banded_page import banded_page
+from s4mi.data.files import SUFFIXES, read_header, stem_of, suffix_of
 from s4mi.data.manifest import load_manifest
-from s4mi.data.volumes import count_frames
 from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import DatasetImage, dataset_images, is_data_set
 from s4mi.inference.input_files import find_images
@@ -32,6 +32,7 @@ class InputImage:
         frame_count: pages, frames or slices of the file, each of which is predicted separately.
         values: (H, W) or (H, W, 3|4) of an image in memory instead of a file; `source.path` then names it in messages.
         limits: values that become 0 and 255 in the DICOM series of the file, if it shares one with other images.
+        pixels: of a frame, 0 if unknown. banded: it is so large that it is read and predicted in bands of rows.
     """
 
     name: str
@@ -40,6 +41,8 @@ class InputImage:
     frame_count: int = 1
     values: NDArray[Any] | None = field(default=None, compare=False)
     limits: tuple[float, float] | None = field(default=None, compare=False)
+    pixels: int = field(default=0, compare=False)
+    banded: bool = field(default=False, compare=False)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -96,8 +99,17 @@ def find_inputs(
             sources = _unannotated(sources, unannotated, folder)
         images += [InputImage(source.name, source.name, source) for source in sources]
     with ThreadPoolExecutor() as pool:
-        counts = list(pool.map(count_frames, [image.source.path for image in images]))
-    return _unique_names([replace(image, frame_count=count) for image, count in zip(images, counts, strict=True)])
+        return _unique_names(list(pool.map(_with_size, images)))
+
+
+def _with_size(image: InputImage) -> InputImage:
+    """Note the frames and the size of a file by its header; an unreadable file is reported when it is read."""
+    try:
+        header = read_header(image.source.path)
+    except S4miError:
+        return image
+    banded = banded_page(image.source.path) is not None
+    return replace(image, frame_count=header.frames, pixels=header.height * header.width, banded=banded)
 
 
 def _unannotated(images: Sequence[DatasetImage], kind: TaskKind, folder: Path) -> list[DatasetImage]:

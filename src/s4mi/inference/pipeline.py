@@ -5,13 +5,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.banded_page import BandedPage, banded_page
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import as_rgb, read_image
@@ -19,15 +20,18 @@ from s4mi.data.series import series_limits
 from s4mi.data.spacing import Spacing, pixel_spacing
 from s4mi.data.volumes import read_rgb_frames
 from s4mi.errors import S4miError
-from s4mi.inference.bands import LargePage
+from s4mi.inference.bands import LargePage, StreamedPage, decided
 from s4mi.inference.dataset_images import read_true_mask
 from s4mi.inference.image_list import InputImage
 from s4mi.inference.input_files import Unreadable
+from s4mi.inference.page_prediction import SeenInputs, bands_of_page, of_all_models, predict_page
 from s4mi.inference.predictor import BATCH_SIZE, Predictor, Probabilities, in_batches
 from s4mi.system_errors import describe
 
 PREFETCH = 16
 """Frames decoded ahead of the network, and predictions waiting to be written; more if one file has more frames."""
+LARGE_FRAME = 1 << 22
+"""Pixels that count as a frame: of larger images, fewer are decoded ahead."""
 
 log = logging.getLogger("s4mi")
 
@@ -59,6 +63,8 @@ class DecodedImage:
         features: of each model, (N, D) features of the inputs, once it has seen them; (N, 0) if it tells none.
         spacing: millimetres between rows and between columns, if known.
         unexpected_grey: every frame is greyscale, but the model was trained on colour images.
+        page: a large page that is read in bands while it is predicted, so that there are no `inputs`.
+        seen: what its inputs tell, once they have been predicted.
     """
 
     image: InputImage
@@ -68,6 +74,8 @@ class DecodedImage:
     spacing: Spacing | None
     unexpected_grey: bool = False
     features: tuple[NDArray[np.float32], ...] = ()
+    page: BandedPage | None = None
+    seen: SeenInputs = field(default_factory=SeenInputs)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,8 @@ def prediction_stream(
 
     Args:
         process: called in a thread with each file and the probabilities of its frames, one by one; if `keep.bands`,
-            with a `LargePage` of each frame that is large.
+            with a `LargePage` of each frame that is large. Of a page that is read in bands, called in this thread,
+            for segmentation with a `StreamedPage`.
     """
     images = _with_limits(images, predictor.info.spec.rule)
     unexpected_grey = 0
@@ -112,10 +121,15 @@ def prediction_stream(
         for image, decoded, outputs in _inferred(_decoded(pool, images, predictor, keep), predictor):
             if isinstance(decoded, Unreadable):
                 writing.append((image, pool.submit(lambda unreadable: unreadable, decoded)))
+            elif decoded.page is not None:  # the network runs in this thread, and predicts while the mask is written
+                done: Future[Result | Unreadable] = Future()
+                done.set_result(finish(decoded, ()))
+                writing.append((image, done))
+                unexpected_grey += predictor.info.spec.channels == "rgb" and decoded.seen.grey
             else:
                 unexpected_grey += decoded.unexpected_grey
                 writing.append((image, pool.submit(finish, decoded, outputs)))
-            while sum(waiting.frame_count for waiting, _ in writing) > PREFETCH:
+            while sum(_weight(waiting) for waiting, _ in writing) > PREFETCH:
                 first, future = writing.popleft()
                 yield first, future.result()
         while writing:
@@ -139,7 +153,7 @@ def _decoded(
     decoding: deque[tuple[InputImage, Future[DecodedImage | Unreadable]]] = deque()
     for image in images:
         decoding.append((image, pool.submit(decode, image, predictor, keep)))
-        while sum(waiting.frame_count for waiting, _ in decoding) > PREFETCH and len(decoding) > 1:
+        while sum(_weight(waiting) for waiting, _ in decoding) > PREFETCH and len(decoding) > 1:
             first, future = decoding.popleft()
             yield first, future.result()
     while decoding:
@@ -147,9 +161,18 @@ def _decoded(
         yield first, future.result()
 
 
+def _weight(image: InputImage) -> int:
+    """How many frames of usual size an image counts as."""
+    return image.frame_count * max(1, 0 if image.banded else image.pixels // LARGE_FRAME)
+
+
 def decode(image: InputImage, predictor: Predictor, keep: KeepOptions) -> DecodedImage | Unreadable:
     """Read a file and prepare its network inputs, or return what is wrong with it."""
     path, spec = image.source.path, predictor.info.spec
+    if image.banded and (page := banded_page(path, spec.rule)) is not None:
+        spacing = pixel_spacing(path) if keep.spacing else None
+        return DecodedImage(image, (SourceFrame(page.size, None, None),), np.zeros((0, 1, 1, 3), np.uint8), (0,),
+                            spacing, page=page)  # fmt: skip
     try:
         frames = read_input(image, spec.rule)
         if len(frames) != image.frame_count:
@@ -229,6 +252,11 @@ def _inferred(
     waiting: list[tuple[InputImage, DecodedImage | Unreadable]] = []
     count = 0
     for image, result in decoded:
+        if isinstance(result, DecodedImage) and result.page is not None:
+            yield from _infer(waiting, predictor)
+            waiting, count = [], 0
+            yield image, result, ()
+            continue
         waiting.append((image, result))
         count += 0 if isinstance(result, Unreadable) else len(result.inputs)
         if count >= BATCH_SIZE:
@@ -256,11 +284,16 @@ def _infer(
 
 def _predictions_by_frame(
     predictor: Predictor, decoded: DecodedImage, outputs: tuple[Probabilities, ...], *, bands: bool
-) -> Iterator[Probabilities | LargePage]:
+) -> Iterator[Probabilities | LargePage | StreamedPage]:
     """The probabilities of each frame of a file, computed lazily."""
+    if decoded.page is not None:
+        yield predict_page(predictor, decoded.page, decoded.seen)
+        return
     start = 0
     for frame, count in zip(decoded.frames, decoded.inputs_per_frame, strict=True):
-        large = bands and predictor.is_large(frame.size)
-        combine = predictor.postprocess_large if large else predictor.postprocess
-        yield combine([output[start : start + count] for output in outputs], frame.size)
+        own = [output[start : start + count] for output in outputs]
+        if bands and predictor.is_large(frame.size):
+            yield decided(bands_of_page(predictor, of_all_models(own), frame.size), frame.size)
+        else:
+            yield predictor.postprocess(own, frame.size)
         start += count

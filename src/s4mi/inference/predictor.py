@@ -19,15 +19,7 @@ from s4mi.data.images import read_image
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.loading.sliding_window import Windows
 from s4mi.data.spec import DatasetSpec
-from s4mi.inference.bands import (
-    LARGE,
-    BandOfPage,
-    LargePage,
-    bands_of_tiles,
-    bands_of_whole,
-    bands_of_windows,
-    decided,
-)
+from s4mi.inference.bands import LARGE, whole_page
 from s4mi.maths.calibration import THRESHOLD, sigmoid, softmax, tempered
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration
@@ -141,7 +133,7 @@ class Predictor:
 
     def preprocess(self, pixels: Pixels) -> Pixels:
         """An image (H, W, 3) → network inputs (T, S, S, 3)."""
-        windows = self._windows((pixels.shape[0], pixels.shape[1]))
+        windows = self.windows((pixels.shape[0], pixels.shape[1]))
         preprocessing = self.info.preprocessing
         if windows is None:
             return preprocessing.images(pixels)
@@ -179,31 +171,6 @@ class Predictor:
         """Whether the probabilities of a page of (height, width) are too many to be kept at once."""
         return self.segments and len(self.info.classes) * size[0] * size[1] > LARGE
 
-    def postprocess_large(self, outputs: Sequence[Probabilities], size: tuple[int, int]) -> LargePage:
-        """As `postprocess`, for segmentation of a page whose probabilities do not fit in memory."""
-        models = [self._bands(output, size) for output in outputs]
-
-        def averaged() -> Iterator[BandOfPage]:
-            for bands in zip(*models, strict=True):
-                predictions = [
-                    tempered(band.probabilities, model.calibration.temperature, multilabel=False)
-                    if model.calibration is not None and not self.raw
-                    else band.probabilities
-                    for model, band in zip(self.models, bands, strict=True)
-                ]
-                mean = predictions[0] if len(predictions) == 1 else np.mean(predictions, axis=0, dtype=np.float32)
-                yield BandOfPage(bands[0].top, np.asarray(mean, dtype=np.float32))
-
-        return decided(averaged(), size)
-
-    def _bands(self, output: Probabilities, size: tuple[int, int]) -> Iterator[BandOfPage]:
-        windows = self._windows(size)
-        if windows is not None:
-            return bands_of_windows(output, windows)
-        if self.info.preprocessing.tile is None:
-            return bands_of_whole(output[0], size)
-        return bands_of_tiles(output, self.info.preprocessing.grid(size), size)
-
     def predict(self, images: Sequence[Pixels]) -> Iterator[Probabilities]:
         """Predict images (H, W, 3): for each (K,), for segmentation (K, H, W) at the image's own size."""
         inputs = [self.preprocess(pixels) for pixels in images]
@@ -225,7 +192,8 @@ class Predictor:
             )
         return (names[int(probabilities.argmax())],)
 
-    def _windows(self, size: tuple[int, int]) -> Windows | None:
+    def windows(self, size: tuple[int, int]) -> Windows | None:
+        """The overlapping windows of a page of (height, width); None if it is not cut into such."""
         tile = self.info.preprocessing.tile
         if not self.segments or tile is None or self.overlap == 0:
             return None
@@ -250,12 +218,11 @@ class Predictor:
 
     def _stitch(self, tiles: Probabilities, size: tuple[int, int]) -> Probabilities:
         """Combine tiles or windows: (T, K, S, S) → (K, height, width)."""
-        windows = self._windows(size)
+        windows = self.windows(size)
         if windows is not None:
             return windows.blend(resized(tiles, (windows.tile, windows.tile)))
         if self.info.preprocessing.tile is None:
-            whole: Probabilities = resized(tiles, size)[0]
-            return whole
+            return whole_page(tiles[0], size)
         grid = self.info.preprocessing.grid(size)
         return grid.stitch(resized(tiles, (grid.tile, grid.tile)))
 

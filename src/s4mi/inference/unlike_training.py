@@ -20,6 +20,7 @@ from scipy.stats import binom
 
 from s4mi.formatting import plural
 from s4mi.inference.image_list import InputImage
+from s4mi.inference.page_prediction import mean_statistics
 from s4mi.inference.pipeline import DecodedImage
 from s4mi.maths.appearance import STATISTICS, appearance, distance
 from s4mi.maths.feature_distance import QUANTILE, distances, projected
@@ -70,20 +71,35 @@ class UnlikeTraining:
                 self._rows.setdefault(row[0], []).append(row)
 
     def look(self, decoded: DecodedImage) -> None:
-        """Compare the frames of a file with the training images; called in threads."""
+        """Compare the frames of a file with the training images, once they are predicted; called in threads."""
+        if not self._training:
+            return
+        if decoded.page is not None:
+            if decoded.seen.statistics:
+                self._compare(decoded.image.name, decoded.page.size, mean_statistics(decoded.seen),
+                              decoded.seen.of_models())  # fmt: skip
+            return
         start = 0
         for frame_id, frame, count in zip(decoded.image.ids, decoded.frames, decoded.inputs_per_frame, strict=True):
             inputs = decoded.inputs[start : start + count]
             start += count
-            if not self._training:
-                continue
-            statistics = appearance(inputs).mean(axis=0)
-            far = self._far([each[start - count : start] for each in decoded.features])
-            found = [{**_differences(training, frame.size, statistics), **far} for training in self._training]
-            common = set.intersection(*(set(one) for one in found))
-            rows = [_row(frame_id, name, *found[0][name]) for name in found[0] if name in common]
-            if rows:
-                self._rows[frame_id] = rows
+            features = [each[start - count : start] for each in decoded.features]
+            self._compare(frame_id, frame.size, appearance(inputs).mean(axis=0), features)
+
+    def _compare(
+        self,
+        frame_id: str,
+        size: tuple[int, int],
+        statistics: NDArray[np.float64],
+        features: Sequence[NDArray[np.float32]],
+    ) -> None:
+        """Compare a frame by its size, the mean appearance (7,) of its inputs and their features (T, D) by model."""
+        far = self._far(features)
+        found = [{**_differences(training, size, statistics), **far} for training in self._training]
+        common = set.intersection(*(set(one) for one in found))
+        rows = [_row(frame_id, name, *found[0][name]) for name in found[0] if name in common]
+        if rows:
+            self._rows[frame_id] = rows
 
     def _far(self, features: Sequence[NDArray[np.float32]]) -> dict[str, tuple[float, Range]]:
         """The difference of the features (T, D) of an image from those of training, by every model; {} if none.

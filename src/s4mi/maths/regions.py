@@ -32,18 +32,3 @@ def measure(mask: NDArray[np.bool_]) -> Regions:
         return Regions(0, 0, 0, None)
     x, y = (areas @ centroids[1:]) / pixels
     return Regions(pixels, int(count) - 1, int(areas.max()), (float(y), float(x)))
-
-
-def measure_large(mask: NDArray[np.bool_], *, rows: int = 1024) -> Regions:
-    """Count the pixels of an (H, W) mask and find their centre, by bands of `rows`; regions are not counted.
-
-    Numbering the regions would take four bytes per pixel.
-    """
-    pixels, row_sum, column_sum = 0, 0.0, 0.0
-    for top in range(0, len(mask), rows):
-        band = mask[top : top + rows]
-        by_row, by_column = band.sum(axis=1, dtype=np.int64), band.sum(axis=0, dtype=np.int64)
-        pixels += int(by_row.sum())
-        row_sum += float(by_row @ np.arange(top, top + len(band)))
-        column_sum += float(by_column @ np.arange(band.shape[1]))
-    return Regions(pixels, 0, 0, (row_sum / pixels, column_sum / pixels) if pixels else None)

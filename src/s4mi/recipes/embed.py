@@ -28,6 +28,7 @@ from s4mi.errors import S4miError, require_extra
 from s4mi.inference.encoders import Encoder, load_encoder
 from s4mi.inference.features import BLOCK, Projection, decode, feature_map, features_of
 from s4mi.inference.input_files import ErrorList, Unreadable, find_images
+from s4mi.inference.writers.only_writer import only_writer
 from s4mi.records import FeatureMap, Part, write_text_atomically
 from s4mi.records.atomic import replacing
 from s4mi.reporting.figures.feature_maps import draw_feature_map
@@ -87,8 +88,8 @@ def embed_run(
         batch_size: images, or tiles of images, in a forward pass.
 
     Raises:
-        S4miError: the run, encoder or images do not exist, it is a segmentation run, or the features cannot be
-            projected.
+        S4miError: the run, encoder or images do not exist, it is a segmentation run, the features cannot be projected,
+            or another process writes to the same folder.
     """
     if out.suffix.lower() != TABLE:
         raise S4miError(f"{out}: not a file name for a table of features; end it in {TABLE}")
@@ -98,25 +99,25 @@ def embed_run(
     images = list(_images(dataset, run, config))
     runtime = make_runtime(config)
     chosen = load_encoder(runtime, run, name=encoder)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    failed = ErrorList(out.parent / "errors.csv")
-    intensity = load_spec(run).rule
-    decoded = _decoded(images, config.data.preprocessing, intensity, failed, progress)
-    rows, blocks = [], []
-    store, extractor = feature_store(config, runtime, batch_size=batch_size), chosen.extractor
-    while block := list(islice(decoded, BLOCK)):
-        rows += [image for image, _ in block]
-        blocks.append(features_of(store, extractor, [tiles for _, tiles in block]))
-    if not rows:
-        raise S4miError(f"{dataset}: none of its {len(images)} images can be read; see {out.parent / 'errors.csv'}")
-    features = torch.cat(blocks).numpy()
-    projected = _project(run, rows, features, chosen, projection=projection, seed=config.seed)
-    _write_table(out, rows, features, chosen.name)
-    picture, points = out.with_suffix(".svg"), out.with_suffix(".json")
-    svg = draw_feature_map(projected, title=f"Features of {dataset.resolve().name} by {chosen.name}")
-    write_text_atomically(picture, standalone(svg or ""))
-    write_text_atomically(points, projected.model_dump_json() + "\n")
-    return EmbedResult(out, picture, points, chosen.name, chosen.others, embedded=len(rows), failed=failed.count)
+    with only_writer(out.parent):  # which has one errors.csv
+        failed = ErrorList(out.parent / "errors.csv")
+        intensity = load_spec(run).rule
+        decoded = _decoded(images, config.data.preprocessing, intensity, failed, progress)
+        rows, blocks = [], []
+        store, extractor = feature_store(config, runtime, batch_size=batch_size), chosen.extractor
+        while block := list(islice(decoded, BLOCK)):
+            rows += [image for image, _ in block]
+            blocks.append(features_of(store, extractor, [tiles for _, tiles in block]))
+        if not rows:
+            raise S4miError(f"{dataset}: none of its {len(images)} images can be read; see {out.parent / 'errors.csv'}")
+        features = torch.cat(blocks).numpy()
+        projected = _project(run, rows, features, chosen, projection=projection, seed=config.seed)
+        _write_table(out, rows, features, chosen.name)
+        picture, points = out.with_suffix(".svg"), out.with_suffix(".json")
+        svg = draw_feature_map(projected, title=f"Features of {dataset.resolve().name} by {chosen.name}")
+        write_text_atomically(picture, standalone(svg or ""))
+        write_text_atomically(points, projected.model_dump_json() + "\n")
+        return EmbedResult(out, picture, points, chosen.name, chosen.others, embedded=len(rows), failed=failed.count)
 
 
 def _images(dataset: Path, run: Path, config: RunConfig) -> Iterator[_Image]:

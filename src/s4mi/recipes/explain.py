@@ -38,6 +38,7 @@ from s4mi.inference.saliency_scores import (
     write_scores,
 )
 from s4mi.inference.writers.mask_files import save_png
+from s4mi.inference.writers.only_writer import only_writer
 from s4mi.records import IGNORE, Part, write_bytes_atomically, write_text_atomically
 
 LIMIT = 16
@@ -93,7 +94,8 @@ def explain(
         seed: seed of SmoothGrad's noise and of these random weights.
 
     Raises:
-        S4miError: a run is not a classifier or does not have the class, or there are no such images.
+        S4miError: a run is not a classifier or does not have the class, there are no such images, or another process
+            writes to `out`.
     """
     for method in methods or ():
         if method not in MAP_NAMES:
@@ -109,32 +111,32 @@ def explain(
     )  # fmt: skip
     for explainer in explainers:
         explainer.check_target(target, images)
-    out.mkdir(parents=True, exist_ok=True)
-    synthetic = any(image.synthetic for image in images)
-    writer = _Writer(out, explainers, methods, tolerance=tolerance, synthetic=synthetic)
-    failed = ErrorList(out / "errors.csv")
-    on_sheet = {images[i].name for i in select_evenly([image.labels for image in images], SHEET_ROWS)}
-    for done, image in enumerate(images, start=1):
-        read = _read(image, {explainer.intensity for explainer in explainers})
-        if isinstance(read, Unreadable):
-            failed.add(read)
-        else:
-            labels = image.labels or ()
-            explained = [each.explain(read.pixels[each.intensity], target, labels) for each in explainers]
-            writer.write(image, read, explained, on_sheet=image.name in on_sheet)
-        progress(done, len(images))
-    flaws = writer.flaws()
-    summary = ExplainSummary(
-        images=len(images) - failed.count,
-        failed=failed.count,
-        synthetic=synthetic,
-        explained_class=target or "predicted",
-        split=part or "all",
-        tolerance=tolerance,
-        seed=seed,
-        maps=summarise(without_scores(writer.scores, flaws), flaws, writer.placed),
-    )
-    return ExplainResult(sheet=writer.finish(summary, flaws), summary=summary)
+    with only_writer(out):
+        synthetic = any(image.synthetic for image in images)
+        writer = _Writer(out, explainers, methods, tolerance=tolerance, synthetic=synthetic)
+        failed = ErrorList(out / "errors.csv")
+        on_sheet = {images[i].name for i in select_evenly([image.labels for image in images], SHEET_ROWS)}
+        for done, image in enumerate(images, start=1):
+            read = _read(image, {explainer.intensity for explainer in explainers})
+            if isinstance(read, Unreadable):
+                failed.add(read)
+            else:
+                labels = image.labels or ()
+                explained = [each.explain(read.pixels[each.intensity], target, labels) for each in explainers]
+                writer.write(image, read, explained, on_sheet=image.name in on_sheet)
+            progress(done, len(images))
+        flaws = writer.flaws()
+        summary = ExplainSummary(
+            images=len(images) - failed.count,
+            failed=failed.count,
+            synthetic=synthetic,
+            explained_class=target or "predicted",
+            split=part or "all",
+            tolerance=tolerance,
+            seed=seed,
+            maps=summarise(without_scores(writer.scores, flaws), flaws, writer.placed),
+        )
+        return ExplainResult(sheet=writer.finish(summary, flaws), summary=summary)
 
 
 def _read(image: DatasetImage, rules: set[Intensity]) -> _Read | Unreadable:

@@ -16,6 +16,7 @@ from s4mi.inference.pipeline import DecodedImage, KeepOptions, prediction_stream
 from s4mi.inference.predictor import OVERLAP, Predictor, Probabilities
 from s4mi.inference.unlike_training import UnlikeTraining
 from s4mi.inference.writers.classification import PredictionWriter
+from s4mi.inference.writers.only_writer import only_writer
 from s4mi.inference.writers.output_settings import MaskFormat, OutputSettings, begin_folder
 from s4mi.inference.writers.segmentation import OVERLAYS, MaskMeasurements, MaskWriter
 from s4mi.records import Part, TaskKind
@@ -113,7 +114,7 @@ def predict_run(
     Raises:
         S4miError: the run or the images do not exist, overlays are requested from a classifier or clusters from a run
             without any, `part` is given for something other than a data set, a file would overwrite an image or
-            another prediction, or predictions to be kept were made with other settings.
+            another prediction, predictions to be kept were made with other settings, or another process writes here.
     """
     if not 0 <= overlap < 1:
         raise S4miError(f"--overlap must be at least 0 and below 1 (given {overlap:g})")
@@ -126,40 +127,42 @@ def predict_run(
     overlay = overlay or clusters
     sheet = _sheet(out, images, predictor) if clusters else None
     _writer(out, images, predictor, overlay=overlay, sheet=sheet, form=form, resume=False)  # only to check the paths
-    kept = begin_folder(out, _settings(predictor, form), resume=resume)
-    writer = _writer(out, images, predictor, overlay=overlay, sheet=sheet, form=form, resume=kept)
-    failed, finished = ErrorList(out / "errors.csv"), [image for image in images if writer.has(image)]
-    remaining = [image for image in images if not writer.has(image)] if finished else images
-    done = len(finished)
-    unlike = UnlikeTraining(out, loaded.runs, images, kept=finished)
+    with only_writer(out):
+        kept = begin_folder(out, _settings(predictor, form), resume=resume)
+        writer = _writer(out, images, predictor, overlay=overlay, sheet=sheet, form=form, resume=kept)
+        failed, finished = ErrorList(out / "errors.csv"), [image for image in images if writer.has(image)]
+        remaining = [image for image in images if not writer.has(image)] if finished else images
+        done = len(finished)
+        unlike = UnlikeTraining(out, loaded.runs, images, kept=finished)
 
-    def process(decoded: DecodedImage, predictions: Iterator[Probabilities]) -> Any:
-        unlike.look(decoded)
-        return writer.process(decoded, predictions)
+        def process(decoded: DecodedImage, predictions: Iterator[Probabilities]) -> Any:
+            written = writer.process(decoded, predictions)
+            unlike.look(decoded)
+            return written
 
-    with writer, sheet or nullcontext():
-        for image, result in prediction_stream(remaining, predictor, process, writer.keep):
-            if isinstance(result, Unreadable):
-                failed.add(result)
-            else:
-                writer.write(image, result)
-                if sheet is not None and isinstance(result, MaskMeasurements):
-                    for frame in result.frames:
-                        sheet.add(*frame)
-            done += 1
-            progress(done, len(images))
-    if warning := unlike.write():
-        log.warning(warning)
-    written = PredictResult(
-        output=writer.output,
-        predicted=len(images) - failed.count,
-        failed=failed.count,
-        kept=len(finished),
-        why=loaded.why,
-        overlays=out / OVERLAYS if overlay else None,
-        legend=_legend(predictor, images) if overlay else "",
-    )
-    return written if sheet is None else _with_sheet(written, sheet, loaded)
+        with writer, sheet or nullcontext():
+            for image, result in prediction_stream(remaining, predictor, process, writer.keep):
+                if isinstance(result, Unreadable):
+                    failed.add(result)
+                else:
+                    writer.write(image, result)
+                    if sheet is not None and isinstance(result, MaskMeasurements):
+                        for frame in result.frames:
+                            sheet.add(*frame)
+                done += 1
+                progress(done, len(images))
+        if warning := unlike.write():
+            log.warning(warning)
+        written = PredictResult(
+            output=writer.output,
+            predicted=len(images) - failed.count,
+            failed=failed.count,
+            kept=len(finished),
+            why=loaded.why,
+            overlays=out / OVERLAYS if overlay else None,
+            legend=_legend(predictor, images) if overlay else "",
+        )
+        return written if sheet is None else _with_sheet(written, sheet, loaded)
 
 
 def _run_dirs(loaded: LoadedModels) -> Sequence[Any]:

@@ -36,6 +36,7 @@ from s4mi.data.spec import NO_CLASS
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.inference.input_files import ErrorList, Unreadable
+from s4mi.inference.writers.only_writer import only_writer_of
 from s4mi.maths.acquisition import Selection
 from s4mi.records import TaskKind, write_text_atomically
 
@@ -115,28 +116,30 @@ def suggest(
         raise S4miError(f"{source}: --cold-start needs features; omit --diversity none")
     kind = None if committee is None else committee.info.kind
     candidates = find_candidates(manifest, kind, runs=() if committee is None else committee.runs, source=source)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    failed = ErrorList(out.with_name(f"{out.stem}.errors.csv"))
-    if strategy.uncertainty == "disagreement" and committee is not None and len(committee.members) < 2:
-        raise S4miError(
-            f"{source}: disagreement needs at least 2 networks, found 1; pass a study with several seeds, or use "
-            "--uncertainty entropy"
+    with only_writer_of(out):
+        failed = ErrorList(out.with_name(f"{out.stem}.errors.csv"))
+        if strategy.uncertainty == "disagreement" and committee is not None and len(committee.members) < 2:
+            raise S4miError(
+                f"{source}: disagreement needs at least 2 networks, found 1; pass a study with several seeds, or use "
+                "--uncertainty entropy"
+            )
+        scored = score_candidates(candidates, committee, encoder, progress=progress)
+        for row, why in scored.unreadable:
+            failed.add(Unreadable(row.image, why))
+        candidates, pool, outputs = scored.candidates, scored.pool, scored.outputs
+        if options.cold:
+            strategy = Strategy("none", strategy.diversity)
+        selections = choose(pool, strategy, count=options.count, per_patient=options.per_patient, seed=options.seed)
+        pre_annotations = _PreAnnotations(manifest, committee, candidates, outputs)
+        write_text_atomically(
+            out, _table(selections, candidates, pool, outputs, manifest=manifest, committee=committee)
         )
-    scored = score_candidates(candidates, committee, encoder, progress=progress)
-    for row, why in scored.unreadable:
-        failed.add(Unreadable(row.image, why))
-    candidates, pool, outputs = scored.candidates, scored.pool, scored.outputs
-    if options.cold:
-        strategy = Strategy("none", strategy.diversity)
-    selections = choose(pool, strategy, count=options.count, per_patient=options.per_patient, seed=options.seed)
-    pre_annotations = _PreAnnotations(manifest, committee, candidates, outputs)
-    write_text_atomically(out, _table(selections, candidates, pool, outputs, manifest=manifest, committee=committee))
-    files = (out, *_write_pre_annotations(out, selections, pre_annotations, options))
-    seen = TEST_SET_SEEN if options.cold and not (candidates.held_out or candidates.annotated) else ""
-    return SuggestResult(
-        files, len(selections), len(candidates.rows), str(strategy), _source(committee, encoder, source), failed.count,
-        note="; ".join(filter(None, (candidates.note, seen))),
-    )  # fmt: skip
+        files = (out, *_write_pre_annotations(out, selections, pre_annotations, options))
+        seen = TEST_SET_SEEN if options.cold and not (candidates.held_out or candidates.annotated) else ""
+        return SuggestResult(
+            files, len(selections), len(candidates.rows), str(strategy), _source(committee, encoder, source),
+            failed.count, note="; ".join(filter(None, (candidates.note, seen))),
+        )  # fmt: skip
 
 
 def _table(

@@ -7,7 +7,6 @@ from s4mi.data.files import read_frames, read_header
 from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import mask_file_values, read_mask, read_mask_frame
-from s4mi.data.volumes import count_frames
 
 VESSEL = (np.add.outer(np.arange(24), np.arange(30)) % 7 == 0).astype(np.uint8) * 255
 
@@ -51,7 +50,7 @@ def test_silent_every_frame_of_an_animation_is_read(tmp_path: Path) -> None:
     pages = [generator.integers(0, 256, (16, 18), dtype=np.uint8) for _ in range(4)]
     first, *others = map(Image.fromarray, pages)
     first.save(tmp_path / "a.gif", save_all=True, append_images=others)
-    assert read_header(tmp_path / "a.gif").frames == count_frames(tmp_path / "a.gif") == 4
+    assert read_header(tmp_path / "a.gif").frames == 4
     for frame, page in zip(read_frames(tmp_path / "a.gif"), pages, strict=True):
         grey = frame.values if frame.values.ndim == 2 else frame.values[:, :, 0]
         assert np.array_equal(grey, page)

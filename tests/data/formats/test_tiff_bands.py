@@ -75,29 +75,43 @@ KINDS: dict[str, Callable[[Path], object]] = {
     ),
     "big-endian 16 bits": lambda path: written(path, pixels(dtype="uint16"), tile=(32, 32), byteorder=">"),
     "16-bit RGB, planes apart": lambda path: written(
-        path, np.moveaxis(pixels(3, "uint16"), -1, 0), tile=(32, 48), photometric="rgb", planarconfig="separate",
+        path,
+        np.moveaxis(pixels(3, "uint16"), -1, 0),
+        tile=(32, 48),
+        photometric="rgb",
+        planarconfig="separate",
         compression="zlib",
-    ),  # fmt: skip
+    ),
     "RGB in strips, planes apart": lambda path: written(
-        path, np.moveaxis(pixels(3), -1, 0), rowsperstrip=7, photometric="rgb", planarconfig="separate",
+        path,
+        np.moveaxis(pixels(3), -1, 0),
+        rowsperstrip=7,
+        photometric="rgb",
+        planarconfig="separate",
         compression="zlib",
-    ),  # fmt: skip
+    ),
     "one strip per plane, uncompressed": lambda path: written(
         path, np.moveaxis(pixels(3), -1, 0), photometric="rgb", planarconfig="separate", rowsperstrip=HEIGHT
     ),
     "one uncompressed strip": lambda path: written(path, pixels(), rowsperstrip=HEIGHT),
     "strips, deflate": lambda path: written(path, pixels(3), rowsperstrip=16, compression="zlib", photometric="rgb"),
-    "white is zero": lambda path: written(
-        path, pixels(), tile=(32, 48), photometric="miniswhite", compression="zlib"
-    ),
+    "white is zero": lambda path: written(path, pixels(), tile=(32, 48), photometric="miniswhite", compression="zlib"),
     "white is zero, 12 of 16 bits": lambda path: written(
-        path, pixels(dtype="uint16") % 4096, tile=(32, 48), photometric="miniswhite", compression="zlib",
+        path,
+        pixels(dtype="uint16") % 4096,
+        tile=(32, 48),
+        photometric="miniswhite",
+        compression="zlib",
         extratags=[(281, "H", 1, 4095, True)],
-    ),  # fmt: skip
+    ),
     "palette": lambda path: written(
-        path, pixels(), tile=(32, 48), photometric="palette", compression="zlib",
+        path,
+        pixels(),
+        tile=(32, 48),
+        photometric="palette",
+        compression="zlib",
         colormap=RNG.integers(0, 65536, (3, 256), dtype=np.uint16),
-    ),  # fmt: skip
+    ),
     "bilevel": lambda path: written(path, pixels() > 99, rowsperstrip=8, photometric="minisblack"),
     "float": lambda path: written(path, pixels(dtype="float32"), tile=(32, 48), compression="zlib"),
     "BigTIFF": lambda path: written(path, pixels(3), tile=(32, 48), photometric="rgb", bigtiff=True),
@@ -109,7 +123,7 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "JPEG tiles, YCbCr": lambda path: jpeg_tiles(path, photometric=6, channels=3),
     "JPEG tiles, RGB": lambda path: jpeg_tiles(path, photometric=2, channels=3),
     "JPEG tiles, grey": lambda path: jpeg_tiles(path, photometric=1, channels=1),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -159,9 +173,7 @@ def test_what_is_read_at_once_is_said(kind: str, write: Callable[[Path], None], 
     assert not tiff.header(tmp_path / "a.tif").banded
 
 
-def test_the_limit_of_bands_is_higher_and_both_can_be_raised(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_limit_of_bands_is_higher_and_both_can_be_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, iter([b""] * 400), shape=(40_000, 40_000), dtype=np.uint8, tile=(2000, 2000),
                      compression="zlib", metadata=None)  # fmt: skip

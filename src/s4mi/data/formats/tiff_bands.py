@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from PIL.TiffImagePlugin import IFDRational as Rational
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG
 
 from s4mi.data.formats import tiff_pixels
@@ -83,11 +83,24 @@ def _is_raw(page: tifffile.TiffPage) -> bool:
 
 
 def _raw_bands(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Iterator[NDArray[Any]]:
-    stored = page.asarray(out="memmap") if page.is_memmappable else page.asarray()
-    separate = stored.ndim == 3 and page.planarconfig == PLANARCONFIG.SEPARATE
+    assert page.dtype is not None
+    kind = np.dtype(page.dtype).newbyteorder(file.byteorder)
+    separate = page.planarconfig == PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
+    planes, samples = (page.samplesperpixel, 1) if separate else (1, page.samplesperpixel)
+    line = page.imagewidth * samples * kind.itemsize
+
+    def rows(plane: int, top: int, count: int) -> NDArray[Any]:
+        file.filehandle.seek(page.dataoffsets[0] + (plane * page.imagelength + top) * line)
+        data = file.filehandle.read(count * line)
+        if len(data) < count * line:
+            raise ImageError("undecodable", "ends before its last row; copy it again from its source")
+        values = np.frombuffer(data, dtype=kind).astype(page.dtype)
+        return values.reshape(count, page.imagewidth, samples) if samples > 1 else values.reshape(count, -1)
+
     for top in range(0, page.imagelength, ROWS):
-        band = stored[:, top : top + ROWS] if separate else stored[top : top + ROWS]
-        yield np.ascontiguousarray(tiff_pixels.displayed(np.asarray(band), page))
+        count = min(ROWS, page.imagelength - top)
+        read = [rows(plane, top, count) for plane in range(planes)]
+        yield np.ascontiguousarray(tiff_pixels.displayed(np.stack(read) if separate else read[0], page))
 
 
 class _decoder:  # noqa: N801

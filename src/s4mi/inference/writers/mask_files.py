@@ -1,6 +1,7 @@
 """Mask files: PNG, or the format of the image, so that viewers can align the two.
 
-png      one PNG per frame, with the values or colours of the data set's own masks
+png      one PNG per frame, with the values or colours of the data set's own masks; a TIFF in tiles of a page that is
+         too large to be in memory at once
 match    TIFF pages for TIFF, a NIfTI volume with the same affine for NIfTI, DICOM-SEG for DICOM, PNG for all others
 """
 
@@ -25,7 +26,7 @@ from s4mi.records.atomic import replacing
 
 def mask_paths(image: InputImage, folder: Path, form: MaskFormat) -> tuple[Path, ...]:
     """Paths of the mask files of an image."""
-    ending = "" if form == "png" else _ending(image.source.path)
+    ending = ".tif" if image.banded else "" if form == "png" else _ending(image.source.path)
     if ending:
         return (folder / f"{image.output_stem}{ending}",)
     return tuple(folder / f"{stem}.png" for stem in image.output_stems)

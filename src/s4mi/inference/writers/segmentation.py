@@ -1,5 +1,6 @@
 """Outputs of a segmentation model: a mask per frame, optionally its overlay, and `measurements.csv`."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,16 @@ import numpy as np
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spacing import Spacing
 from s4mi.errors import S4miError
-from s4mi.inference.bands import LargePage
+from s4mi.inference.bands import LargePage, PageTally, StreamedPage
 from s4mi.inference.image_list import InputImage
 from s4mi.inference.overlays.masks import class_overlay, cluster_overlay, comparison_overlay
 from s4mi.inference.pipeline import DecodedImage, KeepOptions, SourceFrame
 from s4mi.inference.predictor import Predictor, Probabilities, classes_of
 from s4mi.inference.writers.mask_files import mask_paths, save_png, write_masks
 from s4mi.inference.writers.output_settings import MaskFormat
+from s4mi.inference.writers.page_masks import true_mask_reduced, write_page
 from s4mi.inference.writers.resumable_csv import Cells, ResumableCsv
-from s4mi.maths.regions import measure, measure_large
+from s4mi.maths.regions import Regions, measure
 
 OVERLAYS = "overlays"
 """Folder of the overlays, inside that of the masks."""
@@ -85,12 +87,19 @@ class MaskWriter:
         """Whether an earlier call predicted the image; never for a contact sheet, which needs all images again."""
         return not self._sheet and self._rows.has(image.ids) and all(path.is_file() for path in self._paths(image))
 
-    def process(self, decoded: DecodedImage, predictions: Iterator[Probabilities | LargePage]) -> MaskMeasurements:
+    def process(
+        self, decoded: DecodedImage, predictions: Iterator[Probabilities | LargePage | StreamedPage]
+    ) -> MaskMeasurements:
         """Write the masks and overlays of a file and measure the masks; called in a thread."""
         image, info = decoded.image, self._predictor.info
+        if decoded.page is not None:
+            streamed = next(predictions)
+            assert isinstance(streamed, StreamedPage)
+            return self._process_page(decoded, streamed)
         rows: list[Cells] = []
         masks = []
         for frame_id, probabilities in zip(image.ids, predictions, strict=True):
+            assert not isinstance(probabilities, StreamedPage)
             if isinstance(probabilities, LargePage):
                 masks.append(probabilities.classes)
             else:
@@ -107,6 +116,23 @@ class MaskWriter:
             return MaskMeasurements(rows)
         pixels = [frame.pixels for frame in decoded.frames if frame.pixels is not None]
         return MaskMeasurements(rows, tuple(zip(image.ids, pixels, masks, strict=True)))
+
+    def _process_page(self, decoded: DecodedImage, page: StreamedPage) -> MaskMeasurements:
+        """Write the mask of a page while it is predicted; its overlay is reduced."""
+        image, info = decoded.image, self._predictor.info
+        (path,) = mask_paths(image, self.output, self._format)
+        written = write_page(path, page, info.spec.mask_values, len(info.classes))
+        rows = list(self._measure_page(image.name, written.tally, page.size, decoded.spacing))
+        if not (self._overlay or self._sheet):
+            return MaskMeasurements(rows)
+        size = (written.reduced.shape[0], written.reduced.shape[1])
+        pixels, truth = page.page.shrunk(size), None
+        if self._overlay:
+            if image.source.mask is not None and self.keep.true_mask:
+                truth = true_mask_reduced(image.source.mask, image.source.mask_values, page.size, size)
+            frame = SourceFrame(size, pixels, truth)
+            save_png(self._draw_overlay(frame, written.reduced), self._overlay_paths(image)[0])
+        return MaskMeasurements(rows, ((image.name, pixels, written.reduced),) if self._sheet else ())
 
     def write(self, image: InputImage, measurements: MaskMeasurements) -> None:  # noqa: ARG002
         """Write the rows of a file; called in the order of the images."""
@@ -128,22 +154,40 @@ class MaskWriter:
     def _measure(
         self, frame_id: str, mask: Pixels, probabilities: Probabilities | LargePage, spacing: Spacing | None
     ) -> Iterator[Cells]:
+        if isinstance(probabilities, LargePage):
+            yield from self._measure_page(frame_id, probabilities.tally, mask.shape, spacing)
+            return
         for index, class_name in self._measured:
-            large = isinstance(probabilities, LargePage)
             inside = mask == index
-            regions = measure_large(inside) if large else measure(inside)
-            area = "" if spacing is None else f"{regions.pixels * spacing[0] * spacing[1]:.6g}"
-            centre = ("", "") if regions.centre is None else tuple(f"{position:.2f}" for position in regions.centre)
-            if isinstance(probabilities, LargePage):
-                average = float(probabilities.means[index])
-            else:
-                average = float(np.mean(probabilities[index][inside], dtype=np.float64)) if regions.pixels else 0.0
-            mean = f"{average:.6f}" if regions.pixels else ""
-            components = ("", "") if large else (str(regions.components), str(regions.largest))
-            yield [
-                frame_id, class_name, str(regions.pixels), f"{regions.pixels / mask.size:.6f}", area,
-                *components, *centre, mean,
-            ]  # fmt: skip
+            regions = measure(inside)
+            average = float(np.mean(probabilities[index][inside], dtype=np.float64)) if regions.pixels else 0.0
+            components = (str(regions.components), str(regions.largest))
+            yield _row(frame_id, class_name, regions, mask.size, spacing, components=components, average=average)
+
+    def _measure_page(
+        self, frame_id: str, tally: PageTally, size: tuple[int, ...], spacing: Spacing | None
+    ) -> Iterator[Cells]:
+        for index, class_name in self._measured:
+            regions, average = tally.regions(index), tally.mean(index)
+            yield _row(frame_id, class_name, regions, math.prod(size), spacing, components=("", ""), average=average)
+
+
+def _row(
+    frame_id: str,
+    class_name: str,
+    regions: Regions,
+    size: int,
+    spacing: Spacing | None,
+    *,
+    components: tuple[str, str],
+    average: float,
+) -> Cells:
+    area = "" if spacing is None else f"{regions.pixels * spacing[0] * spacing[1]:.6g}"
+    centre = ("", "") if regions.centre is None else tuple(f"{position:.2f}" for position in regions.centre)
+    mean = f"{average:.6f}" if regions.pixels else ""
+    return [
+        frame_id, class_name, str(regions.pixels), f"{regions.pixels / size:.6f}", area, *components, *centre, mean,
+    ]  # fmt: skip
 
 
 def _check_paths(images: Sequence[InputImage], outputs: Sequence[tuple[Path, ...]]) -> None:
