@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from s4mi.data.banded_page import banded_page
 from s4mi.data.formats import tiff
 from s4mi.data.formats.frame import Frame, ImageError
 from s4mi.data.formats.intensity import Pixels
-from s4mi.data.masks import MAX_COLOURS, decode_mask, mask_codes
+from s4mi.data.masks import MAX_COLOURS, decode_mask, mask_codes, read_mask
 from s4mi.data.spec import MaskKey
 
 
@@ -42,3 +44,22 @@ def large_mask_values(path: Path) -> tuple[MaskKey, ...] | None:
     if any(isinstance(code, str) for code in found):  # bands without a colour have numbers
         return tuple(sorted(code if isinstance(code, str) else f"#{code:02x}{code:02x}{code:02x}" for code in found))
     return tuple(sorted(found, key=int))
+
+
+def mask_chunks(path: Path, mask_values: Mapping[MaskKey, str], *, rows: int = 512) -> Iterator[Pixels]:
+    """Yield a mask of any size in chunks of `rows` rows, as `read_mask`; the last has fewer.
+
+    Raises:
+        ImageError: as `read_mask`.
+    """
+    large = mask_bands(path, mask_values)
+    kept: list[Pixels] = []
+    for band in (read_mask(path, mask_values),) if large is None else large:
+        kept.append(band)
+        if sum(map(len, kept)) >= rows:
+            joined = np.concatenate(kept)
+            whole = len(joined) // rows * rows
+            yield from (joined[top : top + rows] for top in range(0, whole, rows))
+            kept = [joined[whole:]] if whole < len(joined) else []
+    if kept:
+        yield np.concatenate(kept)

@@ -16,7 +16,7 @@ from s4mi.data.files import suffix_of
 from s4mi.data.formats import tiff
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
-from s4mi.data.images import as_rgb
+from s4mi.data.images import as_rgb, read_image
 from s4mi.errors import S4miError
 
 LARGE = 1 << 26
@@ -98,6 +98,16 @@ def banded_page(path: Path, rule: Intensity | None = None) -> BandedPage | None:
     if not header.banded or header.frames != 1 or header.height * header.width <= LARGE:
         return None
     return BandedPage(path, (header.height, header.width), header.channels, header.dtype, rule or Intensity())
+
+
+def read_for(path: Path, intensity: Intensity | None, size: Size) -> Pixels:
+    """Read an image that is to be resized to (height, width) `size`: a large page is shrunk to it while it is read.
+
+    Raises:
+        ImageError: the file cannot be read, or a large page is narrower than `size`.
+    """
+    page = banded_page(path, intensity)
+    return read_image(path, intensity) if page is None else page.shrunk(size)
 
 
 def reduced_size(size: Size, longest: int) -> Size:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.banded_page import read_for
+from s4mi.data.detail import SIDE
 from s4mi.data.duplicates import near_duplicates
 from s4mi.data.formats.intensity import Intensity
-from s4mi.data.images import read_image
 from s4mi.data.manifest import Row
 from s4mi.data.second_look import SecondLook, different_pairs
 
@@ -64,7 +65,7 @@ def find_copies(
             copies.append(Copy(sides[None], n, exact=True))
     unique = [n for n in used if first[digests[n]][side_of[n]] == n]
     declared = different_pairs(different)
-    look = SecondLook(lambda n: read_image(rows[n].image, intensity), len(rows))
+    look = SecondLook(lambda n: read_for(rows[n].image, intensity, (SIDE, SIDE)), len(rows))
 
     def same(one: int, other: int) -> bool:
         pair = unique[one], unique[other]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.contract.features import POOLED, Extractor
+from s4mi.data.banded_page import read_for
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import read_image
@@ -77,6 +78,8 @@ def _record_failure(index: int, tiles: Pixels | str, failed: dict[int, str]) -> 
 def decode(path: Path, *, preprocessing: Preprocessing, intensity: Intensity) -> Pixels | str:
     """Read an image file as (T, S, S, 3) network inputs, or return why it cannot be read."""
     try:
+        if preprocessing.tile is None:
+            return preprocessing.images(read_for(path, intensity, preprocessing.first_size))
         return preprocessing.images(read_image(path, intensity))
     except ImageError as error:
         return str(error)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.contract.features import POOLED
+from s4mi.data.banded_page import read_for
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
-from s4mi.data.images import read_image, resize_image
+from s4mi.data.images import resize_image
 from s4mi.data.manifest import Manifest, Row, load_manifest
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import Finding
@@ -111,7 +112,7 @@ def _blocks(images: Iterator[Pixels | None]) -> Iterator[list[tuple[int, NDArray
 
 def _read(path: Path, *, size: int, intensity: Intensity) -> Pixels | None:
     try:
-        return resize_image(read_image(path, intensity), (size, size))
+        return resize_image(read_for(path, intensity, (size, size)), (size, size))
     except ImageError:
         return None
 

@@ -106,8 +106,7 @@ def _inputs(predictor: Predictor, bands: Iterator[Pixels], page: BandedPage) -> 
     """Yield the network inputs (S, S, 3) of a page in the order of `Predictor.preprocess`."""
     preprocessing, windows = predictor.info.preprocessing, predictor.windows(page.size)
     if preprocessing.tile is None:
-        side = preprocessing.resize_through or preprocessing.image_size
-        yield preprocessing.image(page.shrunk((side, side), bands))
+        yield preprocessing.image(page.shrunk(preprocessing.first_size, bands))
         return
     cover = windows or preprocessing.grid(page.size)
     rows = RowBuffer(bands)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from s4mi.config import RunConfig
 from s4mi.contract import Classifier, FittedClassifier, Method, Task
+from s4mi.data.banded_page import BandedPage
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.spec import load_spec
 from s4mi.engine.inference import probabilities
@@ -164,13 +165,27 @@ class Explainer:
                 f"its classes are {', '.join(self.classes)}"
             )
 
-    def explain(self, pixels: Pixels, target: str | None, labels: Sequence[str] = ()) -> Explanation:
+    def inputs_of(self, page: BandedPage) -> Pixels | None:
+        """Network inputs (1, S, S, 3) of a large page; None if the run was trained on tiles.
+
+        Raises:
+            ImageError: the file cannot be decoded.
+        """
+        if self._preprocessing.tile is not None:
+            return None
+        return self._preprocessing.images(page.shrunk(self._preprocessing.first_size))
+
+    def explain(
+        self, pixels: Pixels, target: str | None, labels: Sequence[str] = (), *, inputs: Pixels | None = None
+    ) -> Explanation:
         """Explain an image (H, W, 3).
 
         Args:
+            inputs: (T, S, S, 3), if they are not to be made of `pixels`, as of a large page that is shown reduced.
             target: name of a class, `TRUTH` for the most likely of `labels`, or None for the most likely class.
         """
-        tiles = torch.tensor(self._preprocessing.images(pixels), device=self._device)  # a copy: they may be read-only
+        inputs = self._preprocessing.images(pixels) if inputs is None else inputs
+        tiles = torch.tensor(inputs, device=self._device)  # a copy: they may be read-only
         tiles = tiles.permute(0, 3, 1, 2).float().div_(255)
         predicted = self._probabilities(tiles)
         names = self.classes if target is None else labels if target == TRUTH else (target,)

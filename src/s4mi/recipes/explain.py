@@ -1,13 +1,15 @@
 """Explain trained classifiers with saliency maps, scored against masks if there are any."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.banded_page import BandedPage, banded_page
+from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import read_image
 from s4mi.data.masks import read_mask
@@ -39,7 +41,9 @@ from s4mi.inference.saliency_scores import (
 )
 from s4mi.inference.writers.mask_files import save_png
 from s4mi.inference.writers.only_writer import only_writer
+from s4mi.inference.writers.page_masks import SHOWN, true_mask_reduced
 from s4mi.records import IGNORE, Part, write_bytes_atomically, write_text_atomically
+from s4mi.system_errors import describe
 
 LIMIT = 16
 SHEET_ROWS = 16
@@ -56,10 +60,15 @@ class ExplainResult:
 
 @dataclass(frozen=True)
 class _Read:
-    """The (H, W, 3) pixels of an image by intensity rule, and its (H, W) mask of class indices."""
+    """The (H, W, 3) pixels of an image by intensity rule, and its (H, W) mask of class indices.
+
+    Attributes:
+        pages: by intensity rule, if it is a page that is too large to be in memory; the others are then reduced.
+    """
 
     pixels: dict[Intensity, Pixels]
     mask: Pixels | None
+    pages: dict[Intensity, BandedPage] = field(default_factory=dict)
 
 
 def explain(
@@ -78,8 +87,9 @@ def explain(
 ) -> ExplainResult:
     """Compute saliency maps of each run for each image; write overlays, `sheet.png`, `scores.csv` and `summary.json`.
 
-    Unreadable images are listed in `errors.csv` and skipped. Maps that are too coarse, or alike on all images, get no
-    scores, and the sheet says so.
+    Unreadable images are listed in `errors.csv` and skipped. A page that is too large to be in memory is shown reduced;
+    the network sees what it sees in `s4mi predict`, unless it was trained on tiles. Maps that are too coarse, or alike
+    on all images, get no scores, and the sheet says so.
 
     Args:
         runs: folders of classification runs.
@@ -118,11 +128,10 @@ def explain(
         on_sheet = {images[i].name for i in select_evenly([image.labels for image in images], SHEET_ROWS)}
         for done, image in enumerate(images, start=1):
             read = _read(image, {explainer.intensity for explainer in explainers})
-            if isinstance(read, Unreadable):
-                failed.add(read)
-            else:
-                labels = image.labels or ()
-                explained = [each.explain(read.pixels[each.intensity], target, labels) for each in explainers]
+            explained = read if isinstance(read, Unreadable) else _explained(explainers, image, read, target)
+            if isinstance(explained, Unreadable):
+                failed.add(explained)
+            elif not isinstance(read, Unreadable):
                 writer.write(image, read, explained, on_sheet=image.name in on_sheet)
             progress(done, len(images))
         flaws = writer.flaws()
@@ -141,9 +150,14 @@ def explain(
 
 def _read(image: DatasetImage, rules: set[Intensity]) -> _Read | Unreadable:
     try:
+        pages = {rule: page for rule in rules if (page := banded_page(image.path, rule)) is not None}
+        if pages:
+            return _read_reduced(image, pages)
         pixels = {rule: read_image(image.path, rule) for rule in rules}
     except S4miError as error:
         return Unreadable(image.path, str(error))
+    except MemoryError as error:
+        return Unreadable(image.path, describe(error) or str(error))
     if image.mask is None:
         return _Read(pixels, None)
     try:
@@ -156,6 +170,33 @@ def _read(image: DatasetImage, rules: set[Intensity]) -> _Read | Unreadable:
         message = f"mask is {mask_size} but its image is {height}×{width}; re-export the mask at the image's size"
         return Unreadable(image.mask, message)
     return _Read(pixels, mask)
+
+
+def _read_reduced(image: DatasetImage, pages: dict[Intensity, BandedPage]) -> _Read | Unreadable:
+    """Read a large page with its longest side reduced to `SHOWN` pixels."""
+    pixels = {rule: page.reduced(SHOWN) for rule, page in pages.items()}
+    if image.mask is None:
+        return _Read(pixels, None, pages)
+    size, shown = next(iter(pages.values())).size, next(iter(pixels.values()))
+    try:
+        mask = true_mask_reduced(image.mask, image.mask_values, size, (shown.shape[0], shown.shape[1]))
+    except S4miError as error:
+        return Unreadable(image.mask, str(error))
+    return _Read(pixels, mask, pages)
+
+
+def _explained(
+    explainers: Sequence[Explainer], image: DatasetImage, read: _Read, target: str | None
+) -> list[Explanation] | Unreadable:
+    found = []
+    try:
+        for each in explainers:
+            page = read.pages.get(each.intensity)
+            inputs = None if page is None else each.inputs_of(page)
+            found.append(each.explain(read.pixels[each.intensity], target, image.labels or (), inputs=inputs))
+    except ImageError as error:
+        return Unreadable(image.path, str(error))
+    return found
 
 
 class _Writer:

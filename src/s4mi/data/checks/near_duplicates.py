@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from s4mi.data.banded_masks import mask_chunks
 from s4mi.data.checks.scan import DatasetScan, FileEncoding, RowLocator, relative_name
 from s4mi.data.copies import find_copies
+from s4mi.data.images import image_size
 from s4mi.data.manifest import Row
-from s4mi.data.masks import read_mask
 from s4mi.data.spec import Finding, Severity
 from s4mi.errors import S4miError
 
@@ -78,14 +79,29 @@ def disagreement(row: Row, other: Row, encoding: FileEncoding) -> str:
         texts.append(f"one is {_labels(row)} and the other {_labels(other)}")
     if row.mask is not None and other.mask is not None and encoding.mask_values:
         try:
-            one, two = (read_mask(path, encoding.mask_values) for path in (row.mask, other.mask))
+            different = _different_masks(row.mask, other.mask, encoding)
         except S4miError:  # reported by the scan
             return " and ".join(texts)
-        if one.shape == two.shape and (one != two).any():
-            shared = int(((one > 0) & (one == two)).sum())
-            dice = 2 * shared / max(1, int((one > 0).sum()) + int((two > 0).sum()))
-            texts.append(f"their masks differ at {100 * (one != two).mean():.2g} % of the pixels (Dice {dice:.2f})")
+        if different:
+            texts.append(different)
     return " and ".join(texts)
+
+
+def _different_masks(mask: Path, other: Path, encoding: FileEncoding) -> str:
+    """Return how two masks of one size differ; `''` if they are equal, or of different sizes."""
+    size = image_size(mask)
+    if size != image_size(other):
+        return ""
+    differ = shared = inside = 0
+    chunks = (mask_chunks(path, encoding.mask_values) for path in (mask, other))
+    for one, two in zip(*chunks, strict=True):
+        differ += int((one != two).sum())
+        shared += int(((one > 0) & (one == two)).sum())
+        inside += int((one > 0).sum()) + int((two > 0).sum())
+    if not differ:
+        return ""
+    dice = 2 * shared / max(1, inside)
+    return f"their masks differ at {100 * differ / (size[0] * size[1]):.2g} % of the pixels (Dice {dice:.2f})"
 
 
 def _labels(row: Row) -> str:

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.duplicates import THUMBNAIL_SIZE, thumbnail
+from s4mi.data.checks.looks import MaskLook, look_at, look_at_mask
+from s4mi.data.duplicates import THUMBNAIL_SIZE
 from s4mi.data.files import read_header, suffix_of
 from s4mi.data.formats import dicom
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
-from s4mi.data.images import image_size, read_image
+from s4mi.data.images import image_size
 from s4mi.data.manifest import Row
 from s4mi.data.mask_grid import affine_problem
-from s4mi.data.masks import read_mask
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import IGNORED_CLASS, Finding, MaskKey, Severity
 from s4mi.records import IGNORE
@@ -106,16 +106,12 @@ def _scan_row(
     scan, small = RowScan(row), None
     name = f"image {relative_name(row.image, root)!r}"
     try:
-        header, pixels = read_header(row.image), read_image(row.image, encoding.intensity)
-        small = thumbnail(pixels)
-        scan = replace(
-            scan,
-            size=(pixels.shape[0], pixels.shape[1]),
-            header=header,
-            grey=bool((pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 1] == pixels[:, :, 2]).all()),
-            digest=hashlib.blake2b(row.image.read_bytes(), digest_size=16).digest(),
-        )
-        if int(pixels.max()) - int(pixels.min()) <= MAX_CONSTANT_RANGE:
+        look = look_at(row.image, encoding.intensity)
+        small = look.thumbnail
+        with row.image.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+        scan = replace(scan, size=look.size, header=read_header(row.image), grey=look.grey, digest=digest)
+        if look.range <= MAX_CONSTANT_RANGE:
             report(
                 "constant-image",
                 f"{name} is constant (a single grey level); export it again, or remove the row",
@@ -145,11 +141,10 @@ def _scan_mask(
     try:
         if problem := affine_problem(row.image, row.mask):
             report("mask-affine", f"{name} {problem}; re-export the mask on the grid of its image")
-        mask = read_mask(row.mask, encoding.mask_values)
-        size = (mask.shape[0], mask.shape[1])
-        histogram = np.bincount(mask.ravel(), minlength=256)[:IGNORE]
+        look = look_at_mask(row.mask, encoding.mask_values)
+        size, histogram = look.size, look.counts[:IGNORE]
         counts = tuple(int(count) for count in histogram)
-        _check_mask(mask, histogram, name, report=report)
+        _check_mask(look, histogram, name, report=report)
         _check_labels(row, histogram, name, encoding=encoding, report=report)
     except ImageError as error:
         report(error.code, f"{name} {error}")
@@ -160,7 +155,7 @@ def _scan_mask(
     return counts
 
 
-def _check_mask(mask: Pixels, counts: NDArray[np.intp], name: str, *, report: Callable[..., None]) -> None:
+def _check_mask(look: MaskLook, counts: NDArray[np.intp], name: str, *, report: Callable[..., None]) -> None:
     """Report masks that are empty, full, or touch all borders like an inverted mask."""
     if not counts[1:].any():
         message = "has no foreground; re-export it unless this is correct"
@@ -169,9 +164,7 @@ def _check_mask(mask: Pixels, counts: NDArray[np.intp], name: str, *, report: Ca
     if not counts[0] and counts[1:].any():
         report("full-mask", f"{name} has no background; review it, or re-export it", "warning")
         return
-    inside = (mask > 0) & (mask != IGNORE)
-    borders = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
-    if all(border.mean() > 0.5 for border in borders):
+    if all(share > 0.5 for share in look.borders):
         message = "covers most of all four borders, like an inverted mask; review it, or re-export it"
         report("mask-touches-borders", f"{name} {message}", "warning")
 

@@ -37,6 +37,12 @@ class Preprocessing:
         pixels = resize_image(pixels, (self.image_size, self.image_size))
         return normalise_red(pixels) if self.red_channel_normalisation else pixels
 
+    @property
+    def first_size(self) -> tuple[int, int]:
+        """(height, width) to which an image or tile is resized first."""
+        side = self.resize_through or self.image_size
+        return side, side
+
     def images(self, pixels: Pixels) -> Pixels:
         """Return all entries of an image (H, W, 3) as (tiles, S, S, 3)."""
         if self.tile is None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.banded_page import read_for
 from s4mi.data.duplicates import THUMBNAIL_SIZE, thumbnail
 from s4mi.data.files import decoding_revision
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
-from s4mi.data.images import read_image
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.manifest import Manifest
 from s4mi.data.parallel import in_parallel
@@ -88,7 +88,7 @@ def _decoded(manifest: Manifest, numbers: Sequence[int], progress: ProgressCallb
 
 def _thumbnail(path: Path, *, intensity: Intensity) -> Pixels | str:
     try:
-        return thumbnail(read_image(path, intensity))
+        return thumbnail(read_for(path, intensity, (THUMBNAIL_SIZE, THUMBNAIL_SIZE)))
     except ImageError as error:
         return str(error)
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from s4mi.data.banded_masks import large_mask_values
+from s4mi.data.banded_page import banded_page
 from s4mi.data.files import read_frame
+from s4mi.data.formats import tiff
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.masks import mask_file_values
 from s4mi.data.parallel import in_parallel
@@ -117,13 +120,14 @@ def propose_threshold(masks: Sequence[Path]) -> str:
     levels = np.zeros(256, dtype=np.int64)
     for path in masks[:: max(1, len(masks) // SAMPLED_MASKS)]:
         try:
-            values = read_frame(path).values
+            bands = (read_frame(path).values,) if banded_page(path) is None else tiff.bands(path)
+            for values in bands:
+                if values.dtype != np.uint8:
+                    return ""
+                grey = values if values.ndim == 2 else values[:, :, :3].mean(axis=2).astype(np.uint8)
+                levels += np.bincount(grey.ravel(), minlength=256)
         except ImageError:
             continue
-        if values.dtype != np.uint8:
-            return ""
-        grey = values if values.ndim == 2 else values[:, :, :3].mean(axis=2).astype(np.uint8)
-        levels += np.bincount(grey.ravel(), minlength=256)
     low, high = levels[: END + 1], levels[-END - 1 :]
     both = np.count_nonzero(low) > 1 and np.count_nonzero(high) > 1
     if not both or low.sum() + high.sum() < MIN_AT_ENDS * levels.sum():
@@ -133,6 +137,7 @@ def propose_threshold(masks: Sequence[Path]) -> str:
 
 def _values_of(path: Path) -> tuple[MaskKey, ...] | ImageError:
     try:
-        return mask_file_values(path)
+        large = large_mask_values(path)
+        return mask_file_values(path) if large is None else large
     except ImageError as error:
         return error
