@@ -3,6 +3,9 @@
 import csv
 import re
 import shutil
+import subprocess
+import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,8 +32,10 @@ from s4mi.recipes.train import train
 
 Quick = Callable[..., RunConfig]
 WHOLE, BANDED = 1 << 26, 1000
-PAGES = ("tiled grey, deflate", "tiled RGB", "tiled RGBA", "16-bit RGB, planes apart", "big-endian 16 bits",
-         "palette", "JPEG tiles, YCbCr", "strips, deflate", "white is zero", "one uncompressed strip", "LZW by Pillow")  # fmt: skip
+PAGES = (
+    "tiled grey, deflate", "tiled RGB", "tiled RGBA", "16-bit RGB, planes apart", "big-endian 16 bits", "palette",
+    "JPEG tiles, YCbCr", "strips, deflate", "white is zero", "one uncompressed strip", "LZW by Pillow",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +165,26 @@ def test_a_map_of_a_large_page_is_that_of_what_the_network_sees(
     (once, size), (bands, reduced) = both(explained, monkeypatch)
     assert (size, reduced) == ((333, 301), (120, 108))
     assert [row["probability"] for row in once] == [row["probability"] for row in bands]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
+@pytest.mark.parametrize("command", ["check", "whole", "classes"])
+def test_a_page_of_900_megapixels_takes_less_memory_than_its_pixels(command: str, runs: Path, tmp_path: Path) -> None:
+    tile = zlib.compress(np.full((500, 500), 77, np.uint8).tobytes())
+    folder = tmp_path / "in"
+    folder.mkdir()
+    written(folder / "a.tif", (tile for _ in range(3600)), shape=(30_000, 30_000), dtype=np.uint8, tile=(500, 500),
+            compression="zlib")  # fmt: skip
+    words = (
+        ("data", "check", folder) if command == "check" else ("predict", runs / command, folder, "-o", tmp_path / "o")
+    )
+    script = "import resource; from s4mi.cli import main\ntry: main()\nexcept SystemExit as left: assert not left.code\n" \
+             "print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", script, *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    peak = int(done.stdout.rpartition("PEAK ")[2]) * 1024
+    assert peak < 1.2e9  # 2.7e9 bytes are its pixels alone; PyTorch takes 0.4e9
 
 
 @pytest.fixture

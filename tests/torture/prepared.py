@@ -18,6 +18,7 @@ def make_data(folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     write_synthetic("lesions", folder / "data", count=24, size=32, seed=1)
+    write_synthetic("lesions", folder / "viewed", count=6, size=48, seed=2)
     rows = load_manifest(folder / "data").rows
     for row in rows:
         target = folder / "photos" / (row.labels or ("x",))[0] / row.image.name

@@ -17,6 +17,7 @@ import kills
 import mutants
 import pairs
 import prepared
+import views
 from jobs import in_fork, run_forked
 
 pytestmark = pytest.mark.torture
@@ -35,7 +36,8 @@ def _import_all() -> None:
     import s4mi.recipes.report
     import s4mi.recipes.suggest
     import s4mi.recipes.train
-    import s4mi.studies.run  # noqa: F401
+    import s4mi.studies.run
+    import s4mi.viewer.server  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,12 @@ def test_disturbed_commands_go_on_as_if_undisturbed(base: Path, tmp_path: Path) 
     tallies = kills.torture_kills(base, tmp_path, count=int(os.environ.get("KILLS", "500")), seed=SEED, names=ONLY)
     _report(kills.table(tallies))
     assert not [f"{name}: {line}" for name, one in tallies.items() for line in one.examples]
+
+
+def test_a_killed_server_of_the_page_loses_at_most_the_stroke_in_hand(base: Path, tmp_path: Path) -> None:
+    tally = views.torture_view(base, tmp_path, count=max(4, int(os.environ.get("KILLS", "500")) // 12), seed=SEED)
+    _report(kills.table({"view": tally}))
+    assert not tally.examples
 
 
 def test_two_processes_at_once_end_in_one_line_or_with_the_right_results(base: Path, tmp_path: Path) -> None:

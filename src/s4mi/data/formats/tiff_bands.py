@@ -59,7 +59,7 @@ def bands(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Iterator[NDArray[
     if _is_raw(page):
         yield from _raw_bands(file, page)
         return
-    decode = _decoder(file, page)
+    decode = Segments(file, page)
     across = -(-page.imagewidth // page.tilewidth) if page.is_tiled else 1
     height = page.tilelength if page.is_tiled else page.rowsperstrip
     down = -(-page.imagelength // height)
@@ -69,11 +69,6 @@ def bands(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Iterator[NDArray[
         parts = [[decode(row * across + column) for column in range(across)] for row in rows]
         band = np.concatenate([np.concatenate(line, axis=1) for line in parts])
         yield band[: page.imagelength - first * height, : page.imagewidth]
-
-
-def decode_segment(file: tifffile.TiffFile, page: tifffile.TiffPage, index: int) -> NDArray[Any]:
-    """Decode the tile or strip of a number as displayed: (h, w) or (h, w, C), with what lies outside of the page."""
-    return _decoder(file, page)(index)
 
 
 def _is_raw(page: tifffile.TiffPage) -> bool:
@@ -103,8 +98,12 @@ def _raw_bands(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Iterator[NDA
         yield np.ascontiguousarray(tiff_pixels.displayed(np.stack(read) if separate else read[0], page))
 
 
-class _decoder:  # noqa: N801
-    """Decodes tiles and strips of a page, with tifffile if it can, else with Pillow, as `tiff_pixels.pixels`."""
+class Segments:
+    """Decodes tiles and strips of a page, with tifffile if it can, else with Pillow, as `tiff_pixels.pixels`.
+
+    Called with the number of a tile or strip, it returns (h, w) or (h, w, C) as displayed, also what lies outside of
+    the page.
+    """
 
     def __init__(self, file: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
         self._file, self._page = file, page

@@ -3,16 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
-from tifffile import COMPRESSION, PHOTOMETRIC
+from tifffile import PHOTOMETRIC
 
 from s4mi.data.formats import tiff_pixels
 from s4mi.data.formats.frame import image_errors
 from s4mi.data.formats.intensity import Pixels
+from s4mi.data.formats.tiff_bands import Segments, is_banded
 
 SUFFIXES = (".tif", ".tiff")
 
@@ -48,12 +47,12 @@ class TiledPage:
             page = file.pages[self.pages[level]].aspage()
             height = min(size[0], page.imagelength - corner[0])
             width = min(size[1], page.imagewidth - corner[1])
-            shape = (height, width, 3) if page.samplesperpixel >= 3 else (height, width)
+            shape = (height, width, 3) if tiff_pixels.channels(page) >= 3 else (height, width)
             region = np.zeros(shape, dtype=np.uint8)
+            decode = Segments(file, page)
             for index, row, column in _tiles(page, corner, (height, width)):
-                tile = _decode(file, page, index)
-                if tile is None:
-                    continue
+                tile = decode(index)
+                tile = tile[:, :, :3] if tile.ndim == 3 else tile
                 top, left = max(row, corner[0]), max(column, corner[1])
                 bottom = min(row + tile.shape[0], corner[0] + height)
                 right = min(column + tile.shape[1], corner[1] + width)
@@ -79,26 +78,16 @@ def tiled_page(path: Path) -> TiledPage | None:
                 level = _level(full, page)
                 if level and _is_plain(page) and page.samplesperpixel == full.samplesperpixel:
                     pages.setdefault(level, index)
-            _decode(file, full, 0)
+            Segments(file, full)(0)
             return TiledPage(path, full.imagelength, full.imagewidth, pages)
     except Exception:  # whatever is unusual is read as a whole, which reports what is wrong
         return None
 
 
 def _is_plain(page: tifffile.TiffPage) -> bool:
-    """Whether the tiles of a page are 8-bit grey or RGB as displayed."""
-    is_colour = page.photometric == PHOTOMETRIC.RGB and page.samplesperpixel in (3, 4)
-    is_grey = page.photometric == PHOTOMETRIC.MINISBLACK and page.samplesperpixel == 1
-    is_jpeg = page.compression == COMPRESSION.JPEG and page.photometric == PHOTOMETRIC.YCBCR
-    contiguous = page.samplesperpixel == 1 or page.planarconfig == tifffile.PLANARCONFIG.CONTIG
-    return bool(
-        page.is_tiled
-        and page.imagedepth == 1
-        and page.dtype == np.uint8
-        and contiguous
-        and tiff_pixels.orientation(page) == 1
-        and (is_colour or is_grey or is_jpeg)
-    )
+    """Whether the tiles of a page are 8-bit grey or colours as displayed."""
+    indices = page.photometric == PHOTOMETRIC.PALETTE
+    return bool(page.is_tiled and not indices and tiff_pixels.dtype(page) == "uint8" and is_banded(page))
 
 
 def _level(full: tifffile.TiffPage, page: tifffile.TiffPage) -> int:
@@ -117,17 +106,3 @@ def _tiles(page: tifffile.TiffPage, corner: tuple[int, int], size: tuple[int, in
     for row in range(corner[0] // page.tilelength, -(-(corner[0] + size[0]) // page.tilelength)):
         for column in range(corner[1] // page.tilewidth, -(-(corner[1] + size[1]) // page.tilewidth)):
             yield row * across + column, row * page.tilelength, column * page.tilewidth
-
-
-def _decode(file: tifffile.TiffFile, page: tifffile.TiffPage, index: int) -> NDArray[Any] | None:
-    """Decode a tile, without what lies outside of the page; None for one that is not stored, which is black."""
-    if page.databytecounts[index] == 0:
-        return None
-    file.filehandle.seek(page.dataoffsets[index])
-    data = file.filehandle.read(page.databytecounts[index])
-    tables = {} if page.jpegtables is None else {"jpegtables": page.jpegtables}
-    tile, _, (_, height, width, _) = page.decode(data, index, **tables)
-    if tile is None:
-        return None
-    pixels = np.asarray(tile)[0, :height, :width]
-    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels[:, :, :3]
