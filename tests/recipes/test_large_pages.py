@@ -171,16 +171,18 @@ def test_a_map_of_a_large_page_is_that_of_what_the_network_sees(
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
 @pytest.mark.parametrize("command", ["check", "whole", "classes"])
 def test_a_page_of_900_megapixels_takes_less_memory_than_its_pixels(command: str, runs: Path, tmp_path: Path) -> None:
-    tile = zlib.compress(np.full((500, 500), 77, np.uint8).tobytes())
+    tile = zlib.compress(np.full((512, 512), 77, np.uint8).tobytes())
     folder = tmp_path / "in"
     folder.mkdir()
-    written(folder / "a.tif", (tile for _ in range(3600)), shape=(30_000, 30_000), dtype=np.uint8, tile=(500, 500),
+    written(folder / "a.tif", (tile for _ in range(59 * 59)), shape=(30_000, 30_000), dtype=np.uint8, tile=(512, 512),
             compression="zlib")  # fmt: skip
     words = (
         ("data", "check", folder) if command == "check" else ("predict", runs / command, folder, "-o", tmp_path / "o")
     )
-    script = "import resource; from s4mi.cli import main\ntry: main()\nexcept SystemExit as left: assert not left.code\n" \
-             "print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"  # fmt: skip
+    script = (
+        "import resource\nfrom s4mi.cli import main\ntry: main()\nexcept SystemExit as left: assert not left.code\n"
+        "print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
     done = subprocess.run([sys.executable, "-c", script, *map(str, words)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     peak = int(done.stdout.rpartition("PEAK ")[2]) * 1024
