@@ -11,8 +11,9 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from damage import Mutant
 from jobs import call_main, fork_elsewhere
-from mutants import Mutant, mutants
+from mutants import mutants
 from tallies import Tally, table_of
 
 BATCH = 40
@@ -78,6 +79,9 @@ def _judge(one: Tally, line: dict[str, object]) -> None:
 
 def _work(makers: list[Callable[[], Mutant]]) -> int:
     """Run mutants and print a line of JSON before and after each; what the commands themselves print is kept apart."""
+    from s4mi.data import banded_page
+
+    usual = banded_page.LARGE
     with os.fdopen(os.dup(1), "w", buffering=1) as report:
         null = os.open(os.devnull, os.O_WRONLY)
         for stream in (1, 2):  # libraries in C write here
@@ -87,6 +91,7 @@ def _work(makers: list[Callable[[], Mutant]]) -> int:
             about: dict[str, object] = {"kind": mutant.kind, "what": mutant.what, "words": list(mutant.words)[:4]}
             report.write(json.dumps(about) + "\n")
             errors = io.StringIO()
+            banded_page.LARGE = mutant.large or usual
             with redirect_stdout(io.StringIO()), redirect_stderr(errors):
                 status = call_main(mutant.words)
             text = errors.getvalue()

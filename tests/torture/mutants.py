@@ -2,120 +2,23 @@
 
 import json
 import random
-import re
 import shutil
-import struct
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import mutants_of_data
 import numpy as np
-
-WORDS = (
-    "2001-99-99", "0b_", "9" * 5000, "&a [*a]", "[" * 3000, "a\x00b", "x" * 5000, ".nan", ".inf", "-1", "0", "1e999",
-    str(2**63), str(2**200), "[]", "{}", "null", "~", "true", "''", "'\"", "!!python/object:os.system x", "\ud800",
-    "&x {a: *x}", "é" * 300, "../../etc/passwd", "/dev/null", "/", ".", "*", "<<: *a", "%", "1,2", "nan,nan,nan",
-    "&a [1,2]\nb: [*a,*a]", "!!binary abc", "!!set {a}", "0x", "1_000", "1:30:00", "@", "`", "\t", "? [a]\n: b",
-    "9999999", "-0", "0o9", "+.inf", "[1, 2, 3, 4]", "{name: x}", "100%", "no", "yes",
-)  # fmt: skip
-NUMBERS = ("-1", "0", "1e308", "NaN", "Infinity", "null", '"x"', "[]", "{}", "true", "9" * 5000, str(2**63), "1e-400")
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A damaged input in a folder of its own, and the command line that reads it.
-
-    Attributes:
-        refused: whether it must end in an error, because no reading of it is right.
-    """
-
-    kind: str
-    what: str
-    words: tuple[str, ...]
-    refused: bool = False
-
+from damage import WORDS, Mutant, damaged_bytes, damaged_json, damaged_text, write_text
 
 Maker = Callable[[Path, Path, random.Random], Mutant]
 
 
-def _bytes(contents: bytes, rng: random.Random) -> tuple[bytes, str]:
-    """Damage bytes: cut, flip, insert, repeat, blank."""
-    how = rng.choice(("cut", "flip", "insert", "blank", "double", "head", "number"))
-    place = rng.randrange(max(1, len(contents)))
-    if rng.random() < 0.5:
-        place = rng.randrange(max(1, min(512, len(contents))))
-    data = bytearray(contents)
-    if how == "cut":
-        data = data[:place]
-    elif how == "flip":
-        for _ in range(rng.choice((1, 1, 4, 64))):
-            data[rng.randrange(max(1, min(len(data), place + 64)))] ^= 1 << rng.randrange(8)
-    elif how == "insert":
-        data[place:place] = rng.randbytes(rng.choice((1, 8, 300)))
-    elif how == "blank":
-        data[place : place + 64] = bytes(len(data[place : place + 64]))
-    elif how == "double":
-        data = data + data
-    elif how == "head":
-        data = data[place:]
-    else:
-        data[place : place + 4] = struct.pack("<I", rng.choice((0, 1, 0x7FFFFFFF, 0xFFFFFFFF, 65536)))[
-            : len(data) - place
-        ]
-    return bytes(data), f"{how} at {place}"
-
-
-def _text(text: str, rng: random.Random) -> tuple[str, str]:
-    """Damage a text of keys and values: other values, lost and doubled lines, lost characters."""
-    lines = text.splitlines()
-    number = rng.randrange(len(lines))
-    how = rng.choice(("value", "value", "value", "drop", "double", "character", "key"))
-    if how == "value":
-        word = rng.choice(WORDS)
-        values = list(re.finditer(r"(?<=[:,=] )[^,}\n]+|(?<=[:,=])[^,}\s]+", lines[number]))
-        if values:
-            at = rng.choice(values)
-            lines[number] = lines[number][: at.start()] + word + lines[number][at.end() :]
-        else:
-            lines[number] = word
-        how = f"value {word[:20]!r}"
-    elif how == "drop":
-        del lines[number]
-    elif how == "double":
-        lines.insert(number, lines[number])
-    elif how == "key":
-        lines.insert(number, f"{rng.choice(WORDS)}: 1")
-    elif lines[number]:
-        at = rng.randrange(len(lines[number]))
-        lines[number] = (
-            lines[number][:at] + rng.choice(("", ":", "[", '"', "\x00", "\ufeff", ",")) + lines[number][at + 1 :]
-        )
-    return "\n".join(lines) + "\n", f"line {number + 1}: {how}"
-
-
-def _json(text: str, rng: random.Random) -> tuple[str, str]:
-    """Damage JSON: other values and types, lost keys, deep nesting, or as any text."""
-    if rng.random() < 0.2:
-        return _text(text, rng)
-    if rng.random() < 0.1:
-        return "[" * 100_000, "nested"
-    places = list(re.finditer(r'(?<=: )("[^"]*"|-?[\d.]+(?:e-?\d+)?|true|false|null)', text))
-    if not places:
-        return _text(text, rng)
-    at, word = rng.choice(places), rng.choice((*NUMBERS, '"\\ud800"', '"' + "x" * 5000 + '"', '"../x"'))
-    return text[: at.start()] + word + text[at.end() :], f"{text[max(0, at.start() - 25) : at.start()]!r} = {word[:20]}"
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_bytes(text.encode("utf-8", "surrogatepass"))
-
-
 def _settings(base: Path, here: Path, rng: random.Random) -> Mutant:
     name = rng.choice(("cls", "seg", "fit", "study"))
-    text, what = _text((base / f"{name}.yaml").read_text(), rng)
+    text, what = damaged_text((base / f"{name}.yaml").read_text(), rng)
     text = text.replace(str(base / "data"), str(here / "nothing"))
-    _write(here / "run.yaml", text)
+    write_text(here / "run.yaml", text)
     words = ("study", "plan", str(here / "run.yaml")) if name == "study" else (
         "train", str(here / "run.yaml"), "-o", str(here / "run"))  # fmt: skip
     return Mutant("settings", what, words)
@@ -163,11 +66,11 @@ def _manifest(base: Path, here: Path, rng: random.Random) -> Mutant:
     folder = _data_set(base, here)
     file = rng.choice(("manifest.csv", "dataset.yaml"))
     if rng.random() < 0.3:
-        contents, what = _bytes((folder / file).read_bytes(), rng)
+        contents, what = damaged_bytes((folder / file).read_bytes(), rng)
         (folder / file).write_bytes(contents)
     else:
-        text, what = _text((folder / file).read_text(), rng)
-        _write(folder / file, text)
+        text, what = damaged_text((folder / file).read_text(), rng)
+        write_text(folder / file, text)
     words = rng.choice((("data", "split", str(folder)), ("data", "check", str(folder))))
     return Mutant(file, what, words)
 
@@ -197,8 +100,8 @@ def _coco(base: Path, here: Path, rng: random.Random) -> Mutant:
     }
     text, what = json.dumps(contents, indent=1), kind
     if not refused:
-        text, what = _json(text, rng)
-    _write(here / "coco.json", text)
+        text, what = damaged_json(text, rng)
+    write_text(here / "coco.json", text)
     shutil.copytree(base / "data", here / "set")
     return Mutant("COCO", what, ("data", "merge", str(here / "set"), str(here / "coco.json"), "--replace"), refused)
 
@@ -212,8 +115,8 @@ def _records(base: Path, here: Path, rng: random.Random) -> Mutant:
     run = _run(base, here)
     file = rng.choice(("record.json", "split.json", "data.json", "calibration.json", "metrics.jsonl", "config.yaml",
                        "dataset.yaml", "training_images.json", "test_predictions.csv"))  # fmt: skip
-    text, what = (_json if file.endswith("json") else _text)((run / file).read_text(), rng)
-    _write(run / file, text)
+    text, what = (damaged_json if file.endswith("json") else damaged_text)((run / file).read_text(), rng)
+    write_text(run / file, text)
     images = str(base / "data" / "images" / "lesion_0000.png")
     words = rng.choice((
         ("predict", str(run), images, "-o", str(here / "out")), ("evaluate", str(run)),
@@ -229,7 +132,7 @@ def _weights(base: Path, here: Path, rng: random.Random) -> Mutant:
     resumes = rng.random() < 0.4
     name = rng.choice(("training.pt", "last.safetensors")) if resumes else "best.safetensors"
     file = run / "checkpoints" / name
-    contents, what = _bytes(file.read_bytes(), rng)
+    contents, what = damaged_bytes(file.read_bytes(), rng)
     file.write_bytes(contents)
     if resumes:
         (run / "record.json").unlink()
@@ -244,7 +147,7 @@ def _onnx(base: Path, here: Path, rng: random.Random) -> Mutant:
 
     file, refused = here / "m.onnx", False
     if rng.random() < 0.5:
-        contents, what = _bytes((base / "cls.onnx").read_bytes(), rng)
+        contents, what = damaged_bytes((base / "cls.onnx").read_bytes(), rng)
         file.write_bytes(contents)
     else:
         model = onnx.load(str(base / "cls.onnx"))
@@ -254,7 +157,7 @@ def _onnx(base: Path, here: Path, rng: random.Random) -> Mutant:
             metadata["classes"] = rng.choice((classes[:-1], [*classes, "more"], [], [classes[0]] * len(classes)))
             model.metadata_props[0].value, what, refused = json.dumps(metadata), "classes", True
         else:
-            model.metadata_props[0].value, what = _json(
+            model.metadata_props[0].value, what = damaged_json(
                 json.dumps(json.loads(model.metadata_props[0].value), indent=1), rng
             )
         onnx.save(model, str(file))
@@ -265,7 +168,7 @@ def _onnx(base: Path, here: Path, rng: random.Random) -> Mutant:
 def _program(base: Path, here: Path, rng: random.Random) -> Mutant:
     file, refused = here / "m.pt2", False
     if rng.random() < 0.4:
-        contents, what = _bytes((base / "cls.pt2").read_bytes(), rng)
+        contents, what = damaged_bytes((base / "cls.pt2").read_bytes(), rng)
         file.write_bytes(contents)
     else:
         with zipfile.ZipFile(base / "cls.pt2") as old, zipfile.ZipFile(file, "w") as new:
@@ -280,7 +183,7 @@ def _program(base: Path, here: Path, rng: random.Random) -> Mutant:
                         b"torch.ops.aten.sub.Tensor", rng.choice((b"torch.os.system", b"torch.load"))
                     )
                 elif not evil and name == chosen:
-                    contents = _json(json.dumps(json.loads(contents), indent=1), rng)[0].encode(
+                    contents = damaged_json(json.dumps(json.loads(contents), indent=1), rng)[0].encode(
                         "utf-8", "surrogatepass"
                     )
                 new.writestr(name, contents)
@@ -290,7 +193,7 @@ def _program(base: Path, here: Path, rng: random.Random) -> Mutant:
 
 def _image(base: Path, here: Path, rng: random.Random) -> Mutant:
     source = rng.choice(sorted((base / "formats").iterdir()))
-    contents, what = _bytes(source.read_bytes(), rng)
+    contents, what = damaged_bytes(source.read_bytes(), rng)
     folder = here / "in"
     folder.mkdir()
     (folder / source.name).write_bytes(contents)
@@ -306,7 +209,7 @@ def _image(base: Path, here: Path, rng: random.Random) -> Mutant:
 
 MAKERS: tuple[tuple[Maker, int], ...] = (
     (_settings, 5), (_words, 4), (_manifest, 4), (_coco, 3), (_records, 4), (_weights, 3), (_onnx, 3), (_program, 2),
-    (_image, 6),
+    (_image, 6), *mutants_of_data.MAKERS,
 )  # fmt: skip
 
 
@@ -347,3 +250,7 @@ def make_formats(folder: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), folder / "b.nii")
     nrrd.write(str(folder / "a.nrrd"), volume)
     np.save(folder / "a.npy", colour)
+    nrrd.write(str(folder / "a.seg.nrrd"), (volume > 500).astype(np.uint8), {
+        "space": "left-posterior-superior", "space directions": np.eye(3), "space origin": np.zeros(3),
+        "Segment0_LabelValue": "1", "Segment0_Layer": "0", "Segment0_Name": "tumour", "Segment0_ID": "a",
+    })  # fmt: skip

@@ -7,6 +7,15 @@ from pathlib import Path
 
 import yaml
 
+DICOM = {
+    "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "Modality": "CT", "StudyInstanceUID": "1.2.3",
+    "SeriesInstanceUID": "1.2.3.4", "FrameOfReferenceUID": "1.2.3.5", "PatientID": "p", "PatientName": "P^Q",
+    "PatientBirthDate": "", "PatientSex": "", "StudyDate": "", "StudyTime": "", "AccessionNumber": "", "StudyID": "",
+    "ReferringPhysicianName": "", "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, 0],
+    "PixelSpacing": [1, 1], "SliceThickness": 1, "InstanceNumber": 1,
+}  # fmt: skip
+"""What a DICOM segmentation takes over from its image."""
+
 
 def make_data(folder: Path) -> None:
     """Prepare the data sets and settings that the commands read."""
@@ -53,6 +62,7 @@ def make_data(folder: Path) -> None:
         "image,label\n" + "".join(f"{path.relative_to(folder)},{path.parent.name}\n" for path in photos)
     )
     _make_unmasked(folder)
+    _make_pages(folder)
     _make_layouts(folder / "layouts")
     common = {
         "data": {"path": str(folder / "data"), "image_size": 64, "cache": str(folder / "cache")},
@@ -121,6 +131,27 @@ def _make_layouts(folder: Path) -> None:
         tifffile.imwrite(target / f"s{number}.tif", pages, photometric="rgb", tile=(16, 16))
 
 
+def _make_pages(folder: Path) -> None:
+    """Write TIFF pages of every kind, and a DICOM image with its segmentation."""
+    import numpy as np
+
+    from dicom_files import write_dicom
+    from made_pages import KINDS
+    from s4mi.inference.writers.mask_files import write_dicom_seg
+
+    (folder / "pages").mkdir()
+    for number, kind in enumerate(KINDS):
+        KINDS[kind](folder / "pages" / f"{number:02d}.tif")
+    for name in ("images", "masks"):
+        (folder / "segmented" / name).mkdir(parents=True)
+    values = np.arange(24 * 32, dtype=np.uint16).reshape(24, 32)
+    image = write_dicom(folder / "segmented" / "images" / "a.dcm", values, **DICOM)
+    write_dicom_seg(
+        folder / "segmented" / "masks" / "a.dcm", (values[None] > 300).astype(np.uint8), image,
+        classes=("background", "tumour"), model_name="m",
+    )  # fmt: skip
+
+
 def _make_unmasked(folder: Path) -> None:
     """Write a data set without its first masks, and these as annotations in COCO's format."""
     import cv2
@@ -154,5 +185,8 @@ def make_runs(folder: Path, run: Callable[..., object]) -> None:
     for name in ("cls", "seg"):
         run("train", folder / f"{name}.yaml", "-o", folder / name)
         shutil.copytree(folder / name, folder / "runs" / name)
+    run("predict", folder / "seg", folder / "data" / "images", "-o", folder / "predicted")
+    run("data", "import", "pairs", folder / "scans", "-o", folder / "imported")
+    run("study", "run", folder / "study.yaml", "-o", folder / "studied", "--workers", "0", "--no-sheets")
     for name, ending in (("cls", "onnx"), ("seg", "onnx"), ("cls", "pt2")):
         run("export", folder / name, "-o", folder / f"{name}.{ending}", "--overwrite")
