@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.duplicates import THUMBNAIL_SIZE, thumbnail
 from s4mi.data.files import read_header, suffix_of
 from s4mi.data.formats import dicom
 from s4mi.data.formats.frame import Header, ImageError
@@ -20,6 +19,7 @@ from s4mi.data.mask_grid import affine_problem
 from s4mi.data.masks import read_mask
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import IGNORED_CLASS, Finding, MaskKey, Severity
+from s4mi.data.thumbnails import Description, Thumbnails, describe, is_kept, kept_or_read, thumbnail, thumbnails_of
 from s4mi.records import IGNORE
 
 Size = tuple[int, int]
@@ -29,6 +29,8 @@ RowLocator = Callable[[Row], tuple[str, int | None]]
 
 MAX_CONSTANT_RANGE = 2
 """An image whose grey levels differ by at most this is considered constant."""
+UNREADABLE = Description(0, (0.0, 0.0, 0.0))
+"""Stands for images that cannot be read, which are not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,10 @@ class FileEncoding:
 
 @dataclass(frozen=True)
 class DatasetScan:
-    """Results of all rows, (R, 32, 32, 3) thumbnails, black for unreadable images, and how files were read."""
+    """Results of all rows, their thumbnails, which are meaningless for unreadable images, and how files were read."""
 
     rows: tuple[RowScan, ...]
-    thumbnails: Pixels
+    thumbnails: Thumbnails
     encoding: FileEncoding = field(default_factory=FileEncoding)
 
 
@@ -84,18 +86,28 @@ def scan_dataset(
 ) -> DatasetScan:
     """Scan the image and mask of every row, on all cores."""
     work = partial(_scan_row, root=root, locate=locate, encoding=encoding)
-    thumbnails = np.zeros((len(rows), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), dtype=np.uint8)
-    scans = []
-    for number, (scan, small) in enumerate(in_parallel(work, rows, progress=progress)):
-        scans.append(replace(scan, row=rows[number]))  # the original row, not its copy from another process
-        if small is not None:
-            thumbnails[number] = small
-    return DatasetScan(tuple(scans), thumbnails, encoding)
+    scans: list[RowScan] = []
+    descriptions: list[Description] = []
+    kept: dict[int, Pixels] = {}
+    for number, one in enumerate(in_parallel(work, rows, progress=progress)):
+        scans.append(replace(one.scan, row=rows[number]))  # the original row, not its copy from another process
+        descriptions.append(one.description or UNREADABLE)
+        if one.thumbnail is not None:
+            kept[number] = one.thumbnail
+    pixels = kept_or_read(kept, lambda number: read_image(rows[number].image, encoding.intensity))
+    return DatasetScan(tuple(scans), thumbnails_of(descriptions, pixels), encoding)
 
 
-def _scan_row(
-    row: Row, *, root: Path, locate: RowLocator, encoding: FileEncoding
-) -> tuple[RowScan, NDArray[np.uint8] | None]:
+@dataclass(frozen=True, slots=True)
+class _Scanned:
+    """A scan, and the description and thumbnail of the image, as far as it can be read and the thumbnail is kept."""
+
+    scan: RowScan
+    description: Description | None
+    thumbnail: Pixels | None
+
+
+def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncoding) -> _Scanned:
     findings: list[Finding] = []
 
     def report(code: str, message: str, severity: Severity = "error") -> None:
@@ -103,17 +115,21 @@ def _scan_row(
         lines = () if line is None else (line,)
         findings.append(Finding(code=code, severity=severity, file=file, line=line, message=message, rows=lines))
 
-    scan, small = RowScan(row), None
+    scan, small, description = RowScan(row), None, None
     name = f"image {relative_name(row.image, root)!r}"
     try:
         header, pixels = read_header(row.image), read_image(row.image, encoding.intensity)
+        contents = row.image.read_bytes()
         small = thumbnail(pixels)
+        description = describe(small)
+        if not is_kept(len(contents)):
+            small = None
         scan = replace(
             scan,
             size=(pixels.shape[0], pixels.shape[1]),
             header=header,
             grey=bool((pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 1] == pixels[:, :, 2]).all()),
-            digest=hashlib.blake2b(row.image.read_bytes(), digest_size=16).digest(),
+            digest=hashlib.blake2b(contents, digest_size=16).digest(),
         )
         if int(pixels.max()) - int(pixels.min()) <= MAX_CONSTANT_RANGE:
             report(
@@ -127,7 +143,7 @@ def _scan_row(
     if row.mask is not None and encoding.mask_values:
         counts = _scan_mask(row, scan, root=root, encoding=encoding, report=report)
         scan = replace(scan, pixels=counts, mask_turned=None if counts is None else read_header(row.mask).turned)
-    return replace(scan, findings=tuple(findings)), small
+    return _Scanned(replace(scan, findings=tuple(findings)), description, small)
 
 
 def _with_dicom(scan: RowScan) -> RowScan:
@@ -148,7 +164,7 @@ def _scan_mask(
         mask = read_mask(row.mask, encoding.mask_values)
         size = (mask.shape[0], mask.shape[1])
         histogram = np.bincount(mask.ravel(), minlength=256)[:IGNORE]
-        counts = tuple(int(count) for count in histogram)
+        counts = tuple(histogram[: len(encoding.mask_classes)].tolist())
         _check_mask(mask, histogram, name, report=report)
         _check_labels(row, histogram, name, encoding=encoding, report=report)
     except ImageError as error:
