@@ -18,6 +18,7 @@ import yaml
 from seccomp_guard import AVAILABLE
 
 from dicom_files import ramp, write_dicom
+from made_import_sources import SOURCES, import_words
 from s4mi.cli import app
 from s4mi.data.sources.pseudonyms import KEY_NAME, pseudonym
 from s4mi.data.sources.synthetic import write_synthetic
@@ -33,6 +34,9 @@ forbid_sockets()
 from s4mi.cli import main
 import s4mi.recipes.train, s4mi.recipes.report, s4mi.recipes.explain, s4mi.recipes.export, s4mi.recipes.suggest
 import s4mi.recipes.embed, s4mi.recipes.predict, s4mi.studies.run, s4mi.visualisation.comparison_sheet
+import s4mi.studies.demo
+from s4mi.config import load_study
+s4mi.studies.demo.demo_study = lambda *_, **__: load_study("study.yaml")  # the demonstration with a smaller study
 def run(*words):
     sys.argv = ["s4mi", *words]
     child = os.fork()
@@ -68,22 +72,30 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "data check": ("data", "check", "data"),
     "data merge": ("data", "merge", "open", "labels.csv"),
     "data erase": ("data", "erase", "open", "patient_0003", "--yes", "--cache", "cache"),
-    "data import folder": ("data", "import", "folder", "photos", "-o", "set-folder", "--copy"),
-    "data import table": ("data", "import", "table", "photos.csv", "-o", "set-table"),
+    **{f"data import {name}": import_words(name, f"source-{name}", f"set-{name}") for name in SOURCES},
+    "data check of a folder": ("data", "check", "source-pairs"),
     "study plan": ("study", "plan", "study.yaml"),
     "study run": ("study", "run", "study.yaml", "-o", "study", "--workers", "0"),
-    "simulate": ("simulate", "cls.yaml", "-o", "simulated", "--help"),
-    "demo": ("demo", "--help"),
+    "study run with workers": ("study", "run", "study.yaml", "-o", "by-workers", "--workers", "2"),
+    "report of a study": ("report", "study", "-o", "study.html", "--no-names"),
+    "simulate": (
+        "simulate",
+        "cls.yaml",
+        "-o",
+        "simulated",
+        "--strategies",
+        "random",
+        "--seeds",
+        "0",
+        "--rounds",
+        "1",
+        "-n",
+        "4",
+    ),
+    "demo": ("demo", "-o", "demo", "--workers", "0"),
 }
 ASKED = frozenset({"labelstudio push", "labelstudio pull", "view"})
 """Commands whose purpose is a server, which their arguments name."""
-SAME_CODE = {
-    "data import pairs": "data import folder", "data import nnunet": "data import folder",
-    "data import arrays": "data import folder", "data import isic2017": "data import folder",
-    "data import dermofit": "data import folder", "data import dermatomyositis": "data import folder",
-    "data import medmnist": "data import folder",
-}  # fmt: skip
-"""Readers of other layouts, which end in the same writing of a data set."""
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
@@ -95,8 +107,12 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 def test_every_command_is_covered() -> None:
-    named = {*COMMANDS, *ASKED, *SAME_CODE}
-    assert set(commands(typer.main.get_command(app))) <= named
+    there = set(commands(typer.main.get_command(app)))
+    words = [" ".join(case) for case in COMMANDS.values()]
+    without = {name for name in there - ASKED if not any(f"{case} ".startswith(f"{name} ") for case in words)}
+    assert without == set()
+    assert there >= ASKED
+    assert not [case for case in words if "--help" in case]
 
 
 @pytest.fixture(scope="module")
@@ -112,11 +128,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             row[3] = ""
         (folder / name / "manifest.csv").write_text("\n".join([lines[0], *map(",".join, rows)]) + "\n")
     (folder / "labels.csv").write_text("id,label\nlesion_0000,nevus\n")
-    for number in range(4):
-        target = folder / "photos" / "ab"[number % 2] / f"{number}.png"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / "data" / "images" / f"lesion_000{number}.png", target)
-    (folder / "photos.csv").write_text("image,label\nphotos/a/0.png,a\nphotos/b/1.png,b\n")
+    for name, make in SOURCES.items():
+        make(folder / f"source-{name}")
     common: Mapping[str, Any] = {
         "data": {"path": "data", "image_size": 64, "cache": "cache"},
         "epochs": 1,
@@ -179,7 +192,8 @@ def test_no_command_writes_into_the_home_folder(ended: dict[str, int], place: Pa
 @pytest.mark.skipif(not AVAILABLE, reason="needs seccomp of Linux")
 def test_caches_and_data_sets_are_readable_by_their_owner_alone(ended: dict[str, int], place: Path) -> None:
     assert ended["train"] == 0
-    for root in (place / "cache", place / "set-folder", place / "set-table"):
+    roots = (place / "cache", *(place / f"set-{name}" for name in SOURCES))
+    for root in roots:
         for path in (root, *root.rglob("*")):
             mode = stat.S_IMODE(path.stat().st_mode)
             assert mode == (0o700 if path.is_dir() else 0o600), path

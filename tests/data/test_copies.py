@@ -14,11 +14,12 @@ from s4mi.config import RunConfig
 from s4mi.data.checks.check import check_path
 from s4mi.data.copies import Copy, find_copies
 from s4mi.data.detail import detail, detail_correlation
-from s4mi.data.duplicates import near_duplicates, thumbnail
+from s4mi.data.duplicates import near_duplicates
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.manifest import Row, load_manifest, write_dataset
 from s4mi.data.second_look import FEWEST, MIN_DETAIL, SecondLook
 from s4mi.data.spec import DatasetSpec
+from s4mi.data.thumbnails import thumbnail
 from s4mi.errors import S4miError
 from s4mi.recipes.split import split_dataset
 from s4mi.training.prepare import prepare

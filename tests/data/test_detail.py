@@ -9,12 +9,13 @@ from PIL import Image
 from made_modalities import COPIES, fundus, jpeg
 from s4mi.data.checks.check import check_path
 from s4mi.data.detail import detail, detail_correlation
-from s4mi.data.duplicates import MIN_CORRELATION, correlation, near_duplicates, thumbnail
+from s4mi.data.duplicates import MIN_CORRELATION, correlation, near_duplicates
 from s4mi.data.manifest import Row, load_manifest, write_dataset
 from s4mi.data.second_look import MIN_DETAIL, SecondLook
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.leakage import find_leaks
 from s4mi.data.splits.split_file import Split
+from s4mi.data.thumbnails import thumbnail
 
 
 def test_silent_a18_thumbnails_of_different_eyes_are_alike_and_their_vessels_are_not() -> None:

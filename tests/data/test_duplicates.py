@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.fft import dctn
 
-from s4mi.data import duplicates
-from s4mi.data.duplicates import MIN_CORRELATION, DuplicatePair, correlation, near_duplicates, thumbnail
+from s4mi.data import duplicates, similar_hashes
+from s4mi.data.duplicates import MIN_CORRELATION, DuplicatePair, correlation, near_duplicates
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.sources.synthetic import draw_cells, draw_lesions
+from s4mi.data.thumbnails import describe, thumbnail
 
 LESIONS = [drawing.image for drawing in draw_lesions(60, size=160, seed=5)]
 
@@ -72,8 +74,8 @@ def test_blocks_find_what_comparing_every_pair_finds(count: int, block: int, par
         if part_of[i] != part_of[j] and correlation(thumbnails[i], thumbnails[j]) >= MIN_CORRELATION
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "HASH_BLOCK", block)
-        patch.setattr(duplicates, "COMPARISON_BYTES", 9 * count * joblib.cpu_count() * block)
+        patch.setattr(duplicates, "LOOKS", block)
+        patch.setattr(similar_hashes, "COMPARISON_BYTES", 9 * count * joblib.cpu_count() * block)
         assert [(pair.first, pair.second) for pair in near_duplicates(thumbnails, parts=part_of)] == naive
 
 
@@ -101,3 +103,14 @@ def test_an_image_is_normalised_once_whatever_the_number_of_candidates(monkeypat
     thumbnails[:, 0, 0, 0] = range(40)  # so that no two are the same
     assert len(near_duplicates(thumbnails)) == 2 * (20 * 19 // 2)
     assert len(seen) == len(set(seen)) == 40
+
+
+def test_the_hash_holds_the_signs_of_the_low_frequencies_of_the_cosine_transform() -> None:
+    for image in LESIONS[:20]:
+        small = thumbnail(image)
+        low = dctn(small @ np.array([0.299, 0.587, 0.114]), norm="ortho")[:8, :8].ravel()
+        low[0] = 0
+        signs = (low > np.median(low[1:])).astype(int)
+        bits = np.unpackbits(np.array([describe(small).hash], dtype=np.uint64).view(np.uint8))
+        np.testing.assert_array_equal(bits, signs)
+        np.testing.assert_allclose(describe(small).colour, small.reshape(-1, 3).mean(axis=0))

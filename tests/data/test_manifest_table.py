@@ -8,8 +8,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s4mi.data.manifest import COLUMNS, load_manifest, read_manifest
+from s4mi.data.manifest import read_manifest, read_row_by_row
 from s4mi.data.manifest_table import read_manifest_table
+from s4mi.data.row import COLUMNS
 from s4mi.data.spec import DatasetSpec, write_spec
 
 SPEC = DatasetSpec(
@@ -48,7 +49,7 @@ def test_a_table_has_the_rows_of_the_manifest_and_a_manifest_with_an_error_has_n
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder, rows, columns, end)
-        manifest, findings = read_manifest(folder)
+        manifest, findings = read_row_by_row(folder)
         table = read_manifest_table(folder)
         if table is not None:
             assert not findings
@@ -56,13 +57,18 @@ def test_a_table_has_the_rows_of_the_manifest_and_a_manifest_with_an_error_has_n
             assert tuple(table.rows) == manifest.rows
             assert tuple(table.rows[n] for n in range(len(table.rows))) == manifest.rows
             assert table.spec == manifest.spec
+            assert read_manifest(folder) == (manifest, [])
+        else:
+            assert read_manifest(folder) == (manifest, findings)
 
 
 def test_plain_manifests_are_read_as_columns(lesions: Path, cells: Path) -> None:
     for folder in (lesions, cells):
         table = read_manifest_table(folder)
         assert table is not None
-        assert table.rows[:] == load_manifest(folder).rows
+        by_row, findings = read_row_by_row(folder)
+        assert by_row is not None
+        assert (table.rows[:], findings) == (by_row.rows, [])
 
 
 @given(st.lists(st.sampled_from(FILES[:4]), unique=True, min_size=1))
@@ -74,4 +80,6 @@ def test_whatever_is_valid_and_plain_has_a_table(images: list[str]) -> None:
         write(folder, rows, COLUMNS, "\n")
         table = read_manifest_table(folder)
         assert table is not None
-        assert tuple(table.rows) == load_manifest(folder).rows
+        by_row, findings = read_row_by_row(folder)
+        assert by_row is not None
+        assert (tuple(table.rows), findings) == (by_row.rows, [])

@@ -16,6 +16,7 @@ from s4mi.data.duplicates import near_duplicates
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.manifest import Row
 from s4mi.data.second_look import SecondLook, different_pairs
+from s4mi.data.thumbnails import Thumbnails, in_memory
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def find_copies(
     rows: Sequence[Row],
     *,
     digests: Sequence[Hashable],
-    thumbnails: NDArray[np.uint8],
+    thumbnails: Thumbnails | NDArray[np.uint8],
     intensity: Intensity,
     different: Sequence[tuple[str, str]],
     parts: Sequence[Hashable] | None = None,
@@ -47,7 +48,7 @@ def find_copies(
 
     Args:
         digests: hash of the image file of each row, None if it cannot be read; such rows are left out.
-        thumbnails: (R, 32, 32, 3).
+        thumbnails: of every row; also as an (R, 32, 32, 3) array.
         intensity: rule by which images are read again.
         different: pairs of ids that a person has declared different.
         parts: part of the split of each row, None if it is in none, to find only pairs across parts; None: all pairs.
@@ -73,8 +74,9 @@ def find_copies(
             return False
         return look.same(*pair)
 
-    complete = len(unique) == len(rows)  # avoids a copy of all thumbnails
-    chosen = thumbnails if complete else thumbnails[np.array(unique, dtype=np.int64)]
+    if not isinstance(thumbnails, Thumbnails):
+        thumbnails = in_memory(thumbnails)
+    chosen = thumbnails if len(unique) == len(rows) else thumbnails.take(unique)
     sides_of_unique = None if parts is None else [side_of[n] for n in unique]
     near = near_duplicates(chosen, parts=sides_of_unique, same=same)
     return copies + [Copy(unique[p.first], unique[p.second], exact=False, similarity=p.similarity) for p in near]

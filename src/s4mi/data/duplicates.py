@@ -1,7 +1,7 @@
 """Search for near-duplicate images: copies that were saved again, resized, slightly cropped or brightened.
 
-    hash        64 signs of the low frequencies of the cosine transform of a grey 32 × 32 thumbnail (pHash, Zauner 2010)
-    candidates  pairs whose hashes differ in at most `MAX_HASH_DISTANCE` bits; all pairs are compared
+    hash        64 bits of a grey 32 × 32 thumbnail (`thumbnails`)
+    candidates  all pairs whose hashes differ in at most `MAX_HASH_DISTANCE` bits (`similar_hashes`)
     verified    pairs of similar colour whose thumbnails, normalised by local mean and contrast, have a correlation of
                 at least `MIN_CORRELATION`
     second look the fine structure of the images themselves, which are read again for these pairs (`second_look`)
@@ -14,16 +14,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
-import joblib
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dctn
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.parallel import in_threads
+from s4mi.data.similar_hashes import Pairs, similar_pairs
+from s4mi.data.thumbnails import LUMA, Thumbnails, in_memory
 
-THUMBNAIL_SIZE = 32
-"""Side of a thumbnail in pixels."""
 MAX_HASH_DISTANCE = 10
 MIN_CORRELATION = 0.88
 """Both thresholds let pass what the second look shall judge: nearly all copies, those cropped by 1 % included, and few
@@ -34,13 +32,8 @@ MAX_COLOUR_DIFFERENCE = 25
 """Greatest difference between the means of a channel, in grey levels."""
 LOCAL_SIGMA = 3.0
 """Sigma of the Gaussian neighbourhood for local mean and contrast, in pixels of a thumbnail."""
-LUMA = np.array([0.299, 0.587, 0.114])
-HASH_BLOCK = 1024
-"""Number of thumbnails hashed at a time."""
-COMPARISON_BYTES = 16 << 20
-"""Memory limit for comparing hashes; larger blocks are slower because they exceed the processor's cache."""
 NORMALISED_IMAGES = 16_384
-"""Maximum number of normalised thumbnails kept in memory, at 8 KiB each."""
+"""Maximum number of normalised thumbnails kept in memory, at 11 KiB each."""
 
 
 @dataclass(frozen=True)
@@ -52,47 +45,36 @@ class DuplicatePair:
     similarity: float
 
 
-def thumbnail(pixels: Pixels) -> Pixels:
-    """Downscale (H, W, 3) to (32, 32, 3) by area averaging."""
-    size = (THUMBNAIL_SIZE, THUMBNAIL_SIZE)
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
 def near_duplicates(
-    thumbnails: NDArray[np.uint8],
+    thumbnails: Thumbnails | NDArray[np.uint8],
     *,
     parts: Sequence[Hashable] | None = None,
     same: Callable[[int, int], bool] = lambda *_: True,
 ) -> list[DuplicatePair]:
-    """Find all pairs of near-duplicates among (N, 32, 32, 3) thumbnails.
+    """Find all pairs of near-duplicates among images, in ascending order.
 
     Args:
+        thumbnails: also as an (N, 32, 32, 3) array.
         parts: part of the split of each image, to search only for pairs across parts; None: all pairs.
         same: second look at a pair of similar thumbnails.
     """
-    hashes = _hashes(thumbnails)
-    part_of = None if parts is None else np.unique([str(part) for part in parts], return_inverse=True)[1]
-    colours = thumbnails.mean(axis=(1, 2))
-    # Candidates grow with the square of the number of images: normalise once per image, not once per pair.
-    normalised = lru_cache(NORMALISED_IMAGES)(lambda index: _normalise(thumbnails[index]))
+    if not isinstance(thumbnails, Thumbnails):
+        thumbnails = in_memory(thumbnails)
+    looks = lru_cache(NORMALISED_IMAGES)(lambda number: _look(thumbnails.pixels(number)))
     duplicates: list[DuplicatePair] = []
-    waiting: list[DuplicatePair] = []
-
-    def judge() -> None:
-        verdicts = in_threads(lambda n: same(waiting[n].first, waiting[n].second), len(waiting))
-        duplicates.extend([pair for pair, verdict in zip(waiting, verdicts, strict=True) if verdict])
-        waiting.clear()
-
-    for first, second in _candidates(hashes, part_of):
-        if not _similar_colour(colours[first], colours[second]):
-            continue
-        similarity = _correlation(thumbnails[first], thumbnails[second], normalised(first), normalised(second))
-        if similarity >= MIN_CORRELATION:
-            waiting.append(DuplicatePair(first, second, similarity))
-        if len(waiting) == LOOKS:
-            judge()
-    judge()
-    return duplicates
+    for candidates in _candidates(thumbnails, parts):
+        # Candidates grow with the square of the number of images: normalise once per image, not once per pair.
+        numbers = np.unique(candidates).tolist()
+        for _ in in_threads(lambda n, numbers=numbers: looks(numbers[n]), len(numbers)):  # type: ignore[misc]
+            pass
+        similar = []
+        for first, second in candidates.tolist():
+            similarity = _correlation(looks(first), looks(second))
+            if similarity >= MIN_CORRELATION:
+                similar.append(DuplicatePair(first, second, similarity))
+        verdicts = in_threads(lambda n, similar=similar: same(similar[n].first, similar[n].second), len(similar))  # type: ignore[misc]
+        duplicates.extend([pair for pair, verdict in zip(similar, verdicts, strict=True) if verdict])
+    return sorted(duplicates, key=lambda pair: (pair.first, pair.second))
 
 
 def correlation(one: Pixels, other: Pixels) -> float:
@@ -101,19 +83,28 @@ def correlation(one: Pixels, other: Pixels) -> float:
     The normalisation reduces the weight of what all images of a kind share, e.g. the bright disc of a fundus image.
     Images of a single colour have no structure to compare: 1 if the colour is the same, else 0.
     """
-    return _correlation(one, other, _normalise(one), _normalise(other))
+    return _correlation(_look(one), _look(other))
 
 
-def _correlation(one: Pixels, other: Pixels, a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    norm = float(np.sqrt(np.square(a).sum() * np.square(b).sum()))
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A thumbnail, and what is left of it after normalisation."""
+
+    pixels: Pixels
+    normalised: NDArray[np.float64]
+    square: float
+
+
+def _look(pixels: Pixels) -> _Look:
+    normalised = _normalise(pixels)
+    return _Look(pixels, normalised, float(np.square(normalised).sum()))
+
+
+def _correlation(one: _Look, other: _Look) -> float:
+    norm = float(np.sqrt(one.square * other.square))
     if norm < 1:
-        return float(np.abs(one.astype(int) - other).max() <= 2)
-    return float((a * b).sum() / norm)
-
-
-def _similar_colour(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    """Whether saving and brightening explain the difference of mean colours; blurred fundus images differ by more."""
-    return bool(np.abs(one - other).max() <= MAX_COLOUR_DIFFERENCE)
+        return float(np.abs(one.pixels.astype(int) - other.pixels).max() <= 2)
+    return float((one.normalised * other.normalised).sum() / norm)
 
 
 def _normalise(image: Pixels) -> NDArray[np.float64]:
@@ -124,30 +115,26 @@ def _normalise(image: Pixels) -> NDArray[np.float64]:
     return np.asarray((difference - difference.mean()) / contrast, dtype=np.float64)
 
 
-def _hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Return (N,) hashes of 64 bits: whether each low frequency, except the mean, is above their median."""
-    hashes = np.zeros(len(thumbnails), dtype=np.uint64)
-    for start in range(0, len(thumbnails), HASH_BLOCK):
-        grey = thumbnails[start : start + HASH_BLOCK] @ LUMA
-        low = dctn(grey, axes=(1, 2), norm="ortho")[:, :8, :8].reshape(len(grey), 64)
-        low[:, 0] = 0
-        signs = low > np.median(low[:, 1:], axis=1, keepdims=True)
-        hashes[start : start + HASH_BLOCK] = np.packbits(signs, axis=1).view(np.uint64)[:, 0]
-    return hashes
+def _candidates(thumbnails: Thumbnails, parts: Sequence[Hashable] | None) -> Iterator[Pairs]:
+    """Yield pairs with similar hashes and colours, of different parts, `LOOKS` at a time.
 
-
-def _candidates(hashes: NDArray[np.uint64], part_of: NDArray[np.intp] | None) -> Iterator[tuple[int, int]]:
-    """Yield pairs with similar hashes in ascending order, comparing all pairs in blocks of rows in threads."""
-    block = max(1, COMPARISON_BYTES // (9 * max(1, len(hashes)) * joblib.cpu_count()))
-    starts = range(0, len(hashes), block)
-
-    def compare_block(number: int) -> NDArray[np.intp]:
-        start = starts[number]
-        rows, columns = hashes[start : start + block, None], hashes[None, start:]
-        similar = np.bitwise_count(rows ^ columns) <= MAX_HASH_DISTANCE
+    Saving and brightening explain the difference of mean colours; blurred fundus images differ by more.
+    """
+    part_of = None if parts is None else np.unique([str(part) for part in parts], return_inverse=True)[1]
+    colours = thumbnails.colours
+    waiting: list[Pairs] = []
+    count = 0
+    for pairs in similar_pairs(thumbnails.hashes, MAX_HASH_DISTANCE):
+        first, second = pairs.T
+        chosen = np.abs(colours[first] - colours[second]).max(axis=1, initial=0) <= MAX_COLOUR_DIFFERENCE
         if part_of is not None:
-            similar &= part_of[start : start + block, None] != part_of[None, start:]
-        return np.argwhere(np.triu(similar, 1)) + start
-
-    for pairs in in_threads(compare_block, len(starts)):
-        yield from ((int(first), int(second)) for first, second in pairs)
+            chosen &= part_of[first] != part_of[second]
+        waiting.append(pairs[chosen])
+        count += len(waiting[-1])
+        if count >= LOOKS:
+            together = np.concatenate(waiting)
+            full = count - count % LOOKS
+            yield from (together[start : start + LOOKS] for start in range(0, full, LOOKS))
+            waiting, count = [together[full:]], count - full
+    if count:
+        yield np.concatenate(waiting)

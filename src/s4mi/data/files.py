@@ -37,7 +37,11 @@ TILES = "cut whole slides into tiles first, e.g. with OpenSlide, and import thes
 def suffix_of(path: Path) -> str:
     """Return the file extension in lower case; `.nii.gz` and `.seg.nrrd` count as one extension."""
     name = path.name.lower()
-    return next((suffix for suffix in _DOUBLE if name.endswith(suffix)), path.suffix.lower())
+    if name.count(".") > 1:  # so that most files of large data sets are not compared with every extension
+        for suffix in _DOUBLE:
+            if name.endswith(suffix):
+                return suffix
+    return path.suffix.lower()
 
 
 REVISIONS = dict.fromkeys((".tif", ".tiff", *dicom.SUFFIXES, *nifti.SUFFIXES), 1)

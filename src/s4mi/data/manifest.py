@@ -16,46 +16,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from s4mi.data.label_cells import label_cell, read_label_cell
+from s4mi.data.manifest_table import read_manifest_table
 from s4mi.data.names import existing_file
+from s4mi.data.row import COLUMNS, MANIFEST_NAME, PARTS, Row
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, error_finding, read_spec, write_spec
 from s4mi.errors import S4miError, nearest
-from s4mi.records import Part, TaskKind, write_text_atomically
+from s4mi.records import write_text_atomically
 from s4mi.records.atomic import flush_all
-
-MANIFEST_NAME = "manifest.csv"
-COLUMNS = ("id", "image", "mask", "label", "group", "split")
-PARTS: tuple[Part, ...] = get_args(Part)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One image of a manifest.
-
-    Attributes:
-        labels: classes present; None if not annotated, empty if annotated with no class present.
-        unknown: of an annotated image, the classes of which it is not known whether it shows them (multi-label).
-    """
-
-    id: str
-    image: Path
-    mask: Path | None
-    labels: tuple[str, ...] | None
-    group: str | None
-    split: Part | None
-    line: int
-    unknown: tuple[str, ...] = ()
-
-    @property
-    def location(self) -> str:
-        """Location of this row for messages, `manifest.csv:line`."""
-        return f"{MANIFEST_NAME}:{self.line}"
-
-    def annotated(self, kind: TaskKind) -> bool:
-        """Whether this row is annotated for the task `kind`."""
-        return self.mask is not None if kind == "segmentation" else self.labels is not None
 
 
 @dataclass(frozen=True)
@@ -92,6 +61,16 @@ def read_manifest(
     Args:
         file, spec_file: kept copies to read instead of `manifest.csv` and `dataset.yaml`.
     """
+    table = read_manifest_table(folder, file=file, spec_file=spec_file)
+    if table is not None:
+        return Manifest(folder, table.spec, tuple(table.rows)), []
+    return read_row_by_row(folder, file=file, spec_file=spec_file)
+
+
+def read_row_by_row(
+    folder: Path, *, file: str = MANIFEST_NAME, spec_file: str = SPEC_NAME
+) -> tuple[Manifest | None, list[Finding]]:
+    """Read a data set folder as `read_manifest` does, looking at each cell by itself."""
     spec, findings = read_spec(folder, file=spec_file)
     if spec is None:
         return None, findings

@@ -1,7 +1,7 @@
 """Read a manifest of many images as columns, many times faster than row by row, if it is certain to be valid.
 
-`read_manifest` explains every problem of a manifest, for which it looks at each cell by itself. Here a table is either
-read as a whole, to the same rows, or not at all, so that what is unusual is left to `read_manifest`.
+`read_row_by_row` explains every problem of a manifest, for which it looks at each cell by itself. Here a table is
+either read as a whole, to the same rows, or not at all, so that what is unusual is left to `read_row_by_row`.
 """
 
 import os
@@ -13,8 +13,8 @@ from typing import cast, overload
 
 import polars
 
-from s4mi.data.manifest import COLUMNS, MANIFEST_NAME, PARTS, Row
-from s4mi.data.spec import NO_CLASS, DatasetSpec, read_spec
+from s4mi.data.row import COLUMNS, MANIFEST_NAME, PARTS, Row
+from s4mi.data.spec import NO_CLASS, SPEC_NAME, DatasetSpec, read_spec
 from s4mi.records import Part
 
 _UNUSUAL = re.compile(rb"[\"\x00-\x09\x0b-\x1f\x7f\\]|\n\n")
@@ -57,19 +57,23 @@ class TableRows(Sequence[Row]):
 
 @dataclass(frozen=True)
 class ManifestTable:
-    """A valid data set: its description and its rows, equal to those that `load_manifest` reads."""
+    """A valid data set: its description and its rows, equal to those that `read_row_by_row` reads."""
 
     spec: DatasetSpec
     rows: TableRows
 
 
-def read_manifest_table(folder: Path) -> ManifestTable | None:
-    """Read the manifest of a data set folder as columns; None if it has a problem, or anything unusual."""
-    spec, findings = read_spec(folder)
+def read_manifest_table(folder: Path, *, file: str = MANIFEST_NAME, spec_file: str = SPEC_NAME) -> ManifestTable | None:
+    """Read the manifest of a data set folder as columns; None if it has a problem, or anything unusual.
+
+    Args:
+        file, spec_file: kept copies to read instead of `manifest.csv` and `dataset.yaml`.
+    """
+    spec, findings = read_spec(folder, file=spec_file)
     if spec is None or findings:
         return None
     try:
-        contents = (folder / MANIFEST_NAME).read_bytes()
+        contents = (folder / file).read_bytes()
         contents.decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return None

@@ -8,6 +8,7 @@ The split has a hash of its own (`split.json`), which does not cover what the im
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +68,12 @@ def data_state(config: RunConfig, prepared: Prepared) -> DataState:
         masks = FileHashes(config.data.cache / DATABASE_NAME).digests(files)
     with_labels = targets and prepared.labels is not None
 
-    def hashes(number: int, row: Row) -> RowHashes:
-        mask = None if row.mask is None or row.mask not in masks else masks[row.mask][:DIGITS]
-        label = None
-        if with_labels and row.labels is not None:
-            label = _hash([*sorted(row.labels), *sorted(UNKNOWN_SIGN + name for name in row.unknown)])
-        return str(cache.digests[number])[:DIGITS], mask, label
+    def hashes(digest: str, row: Row) -> RowHashes:
+        mask = masks[row.mask][:DIGITS] if masks and row.mask is not None else None
+        label = _hash_of_label(row.labels, row.unknown) if with_labels and row.labels is not None else None
+        return digest[:DIGITS], mask, label
 
-    rows = {row.id: hashes(number, row) for number, row in enumerate(manifest.rows)}
+    rows = {row.id: hashes(digest, row) for digest, row in zip(cache.digests.tolist(), manifest.rows, strict=True)}
     # Mask values keep their order, which is that of the classes.
     parts: dict[str, Any] = {"channels": manifest.spec.channels, "intensity": str(manifest.spec.rule)}
     if with_labels:
@@ -142,6 +141,12 @@ def _changes(began: DataState, now: DataState, line_of: dict[str, str]) -> Itera
     common = [name for name in now.rows if name in began.rows]
     if common != [name for name in began.rows if name in now.rows]:
         yield "the order of the rows, which decides about batches"
+
+
+@lru_cache(maxsize=4096)
+def _hash_of_label(labels: tuple[str, ...], unknown: tuple[str, ...]) -> str:
+    """Hash a label; many rows have the same."""
+    return _hash([*sorted(labels), *sorted(UNKNOWN_SIGN + name for name in unknown)])
 
 
 def _hash(contents: Any) -> str:

@@ -8,7 +8,6 @@ alone, and near-duplicates cannot be found.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from s4mi.config import RunConfig
 from s4mi.contract import PretrainedConfig
@@ -17,6 +16,7 @@ from s4mi.data.loading.cache import open_cache
 from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.manifest import Manifest, Row
 from s4mi.data.splits.split_file import read_split_ids
+from s4mi.data.thumbnails import Thumbnails, in_memory
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.training.data_state import DIGITS, read_data_state
@@ -33,14 +33,14 @@ class OwnImages:
 
     Attributes:
         digests: first `DIGITS` hexadecimal digits of the hashes of their files. digests_of_rows: whole ones.
-        rows, thumbnails: of those that can be read, (N, 32, 32, 3).
+        rows, thumbnails: of those that can be read.
         note: what could not be compared.
     """
 
     digests: frozenset[str]
     rows: tuple[Row, ...]
     digests_of_rows: tuple[str, ...]
-    thumbnails: NDArray[np.uint8]
+    thumbnails: Thumbnails
     note: str = ""
 
 
@@ -55,12 +55,12 @@ def own_images(run_dir: RunDir, config: RunConfig, *, with_masks: bool) -> OwnIm
     except S4miError:
         state = read_data_state(run_dir.path)
         known = frozenset() if state is None else frozenset(state.rows[name][0] for name in names if name in state.rows)
-        empty = np.zeros((0, 32, 32, 3), dtype=np.uint8)
+        empty = in_memory(np.zeros((0, 32, 32, 3), dtype=np.uint8))
         return OwnImages(known | seen, (), (), empty, NO_HASHES if state is None else NO_IMAGES)
     numbers = [number for number, row in enumerate(manifest.rows) if row.id in names]
     digests = tuple(str(cache.digests[number]) for number in numbers)
     rows = tuple(manifest.rows[number] for number in numbers)
-    return OwnImages(seen | {digest[:DIGITS] for digest in digests}, rows, digests, cache.thumbnails[numbers])
+    return OwnImages(seen | {digest[:DIGITS] for digest in digests}, rows, digests, cache.thumbnails.take(numbers))
 
 
 def leaked_rows(own: OwnImages, manifest: Manifest, cache: Cache) -> list[int]:
@@ -68,7 +68,7 @@ def leaked_rows(own: OwnImages, manifest: Manifest, cache: Cache) -> list[int]:
     count, digests = len(own.rows), [str(digest) for digest in cache.digests]
     copies = find_copies(
         [*own.rows, *manifest.rows], digests=[*own.digests_of_rows, *digests],
-        thumbnails=np.concatenate([own.thumbnails, cache.thumbnails]), intensity=manifest.spec.rule, different=(),
+        thumbnails=own.thumbnails.followed_by(cache.thumbnails), intensity=manifest.spec.rule, different=(),
         parts=["own"] * count + ["external"] * len(digests),
     )  # fmt: skip
     seen = own.digests | {digests[copy.second - count][:DIGITS] for copy in copies}

@@ -3,7 +3,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from s4mi.data.duplicates import thumbnail
 from s4mi.data.manifest import Manifest, Row, load_manifest
 from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.data.sources.table import read_tables
@@ -11,6 +10,7 @@ from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.leakage import Leak, describe, find_leaks
 from s4mi.data.splits.split import SplitMethod, make_split
 from s4mi.data.splits.split_file import Split
+from s4mi.data.thumbnails import thumbnail
 
 DRAWN = [drawing.image for drawing in draw_lesions(12, size=64, seed=2)]
 

@@ -1,5 +1,7 @@
 """A model card says what is on record, and what follows from it for whoever uses the model."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -147,3 +149,40 @@ def test_it_names_the_initial_weights_with_their_licence_and_normalisation() -> 
         "inside the graph: mean 0.5, std 0.5.\n"
     ) in card
     assert "- `tiny_vit` began from random weights, as none were at hand.\n" in card
+
+
+EVIL = "a|b`c`` <img src=x onerror=alert(1)> [l](javascript:1) ```\n# heading"
+
+
+def test_names_from_outside_are_no_markup_and_end_no_code() -> None:
+    run = record(0.6)
+    assert run.test is not None
+    per_class = dict.fromkeys([EVIL], next(iter(run.test.per_class.values())))
+    labels = run.labels.model_copy(update={"per_class": {EVIL: 3}})
+    start = Start(network=EVIL, weights=EVIL, content=EVIL, licence=EVIL, normalisation=EVIL)
+    run = run.model_copy(
+        update={
+            "classes": [EVIL], "dataset": EVIL, "labels": labels, "starts": [start], "method": EVIL, "member": EVIL,
+            "test": run.test.model_copy(update={"per_class": per_class}),
+        }
+    )  # fmt: skip
+    file = ModelFile(name=f"{EVIL[:20]}.onnx", megabytes=1.0, checked=EVIL, load=f"x = 1  # {EVIL}")
+    given = source(record=run, files=[file], settings={EVIL: EVIL}, why=EVIL, source=EVIL, licence=EVIL)
+    seen = rendered_markup(card_text(given))
+    assert seen == set()
+
+
+def rendered_markup(card: str) -> set[str]:
+    """Names of HTML elements, links and headings that a reader of CommonMark would make of what stands outside code."""
+    outside, fence = [], ""
+    for line in card.splitlines():
+        opening = re.match(r"`{3,}", line)
+        if fence:
+            fence = "" if line.strip() == fence else fence
+        elif opening:
+            fence = opening[0]
+        else:
+            outside.append(re.sub(r"(?<![\\`])(`+)(?!`).*?(?<!`)\1(?!`)", "CODE", line))
+    text = re.sub(r"\\.", "", "\n".join(outside).replace(card.splitlines()[0], ""))
+    found = {f"<{name}>" for name in re.findall(r"<(\w+)", text)} | {"link" for _ in re.findall(r"\[[^\]]*\]\(", text)}
+    return found | {"heading" for _ in re.findall(r"^# heading", text, re.MULTILINE)}

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from s4mi.data.area_resize import AreaResize
 from s4mi.data.banded_masks import mask_bands
 from s4mi.data.banded_page import banded_page
-from s4mi.data.duplicates import THUMBNAIL_SIZE, thumbnail
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import read_image
 from s4mi.data.masks import read_mask
 from s4mi.data.spec import MaskKey
+from s4mi.data.thumbnails import THUMBNAIL_SIZE, thumbnail
 from s4mi.records import IGNORE
 
 Size = tuple[int, int]

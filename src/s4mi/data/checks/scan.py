@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.banded_page import read_for
 from s4mi.data.checks.looks import MaskLook, look_at, look_at_mask
-from s4mi.data.duplicates import THUMBNAIL_SIZE
 from s4mi.data.files import read_header, suffix_of
 from s4mi.data.formats import dicom
 from s4mi.data.formats.frame import Header, ImageError
@@ -20,6 +20,7 @@ from s4mi.data.manifest import Row
 from s4mi.data.mask_grid import affine_problem
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import IGNORED_CLASS, Finding, MaskKey, Severity
+from s4mi.data.thumbnails import THUMBNAIL_SIZE, Description, Thumbnails, describe, is_kept, kept_or_read, thumbnails_of
 from s4mi.records import IGNORE
 
 Size = tuple[int, int]
@@ -29,6 +30,8 @@ RowLocator = Callable[[Row], tuple[str, int | None]]
 
 MAX_CONSTANT_RANGE = 2
 """An image whose grey levels differ by at most this is considered constant."""
+UNREADABLE = Description(0, (0.0, 0.0, 0.0))
+"""Stands for images that cannot be read, which are not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,10 @@ class FileEncoding:
 
 @dataclass(frozen=True)
 class DatasetScan:
-    """Results of all rows, (R, 32, 32, 3) thumbnails, black for unreadable images, and how files were read."""
+    """Results of all rows, their thumbnails, which are meaningless for unreadable images, and how files were read."""
 
     rows: tuple[RowScan, ...]
-    thumbnails: Pixels
+    thumbnails: Thumbnails
     encoding: FileEncoding = field(default_factory=FileEncoding)
 
 
@@ -84,18 +87,32 @@ def scan_dataset(
 ) -> DatasetScan:
     """Scan the image and mask of every row, on all cores."""
     work = partial(_scan_row, root=root, locate=locate, encoding=encoding)
-    thumbnails = np.zeros((len(rows), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), dtype=np.uint8)
-    scans = []
-    for number, (scan, small) in enumerate(in_parallel(work, rows, progress=progress)):
-        scans.append(replace(scan, row=rows[number]))  # the original row, not its copy from another process
-        if small is not None:
-            thumbnails[number] = small
-    return DatasetScan(tuple(scans), thumbnails, encoding)
+    scans: list[RowScan] = []
+    descriptions: list[Description] = []
+    kept: dict[int, Pixels] = {}
+    for number, one in enumerate(in_parallel(work, rows, progress=progress)):
+        scans.append(replace(one.scan, row=rows[number]))  # the original row, not its copy from another process
+        descriptions.append(one.description or UNREADABLE)
+        if one.thumbnail is not None:
+            kept[number] = one.thumbnail
+    pixels = kept_or_read(kept, partial(_shrunk, rows, encoding.intensity))
+    return DatasetScan(tuple(scans), thumbnails_of(descriptions, pixels), encoding)
 
 
-def _scan_row(
-    row: Row, *, root: Path, locate: RowLocator, encoding: FileEncoding
-) -> tuple[RowScan, NDArray[np.uint8] | None]:
+def _shrunk(rows: Sequence[Row], intensity: Intensity, number: int) -> Pixels:
+    return read_for(rows[number].image, intensity, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scanned:
+    """A scan, and the description and thumbnail of the image, as far as it can be read and the thumbnail is kept."""
+
+    scan: RowScan
+    description: Description | None
+    thumbnail: Pixels | None
+
+
+def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncoding) -> _Scanned:
     findings: list[Finding] = []
 
     def report(code: str, message: str, severity: Severity = "error") -> None:
@@ -103,11 +120,12 @@ def _scan_row(
         lines = () if line is None else (line,)
         findings.append(Finding(code=code, severity=severity, file=file, line=line, message=message, rows=lines))
 
-    scan, small = RowScan(row), None
+    scan, small, description = RowScan(row), None, None
     name = f"image {relative_name(row.image, root)!r}"
     try:
         look = look_at(row.image, encoding.intensity)
-        small = look.thumbnail
+        description = describe(look.thumbnail)
+        small = look.thumbnail if is_kept(row.image.stat().st_size) else None
         with row.image.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
         scan = replace(scan, size=look.size, header=read_header(row.image), grey=look.grey, digest=digest)
@@ -123,7 +141,7 @@ def _scan_row(
     if row.mask is not None and encoding.mask_values:
         counts = _scan_mask(row, scan, root=root, encoding=encoding, report=report)
         scan = replace(scan, pixels=counts, mask_turned=None if counts is None else read_header(row.mask).turned)
-    return replace(scan, findings=tuple(findings)), small
+    return _Scanned(replace(scan, findings=tuple(findings)), description, small)
 
 
 def _with_dicom(scan: RowScan) -> RowScan:
@@ -143,7 +161,7 @@ def _scan_mask(
             report("mask-affine", f"{name} {problem}; re-export the mask on the grid of its image")
         look = look_at_mask(row.mask, encoding.mask_values)
         size, histogram = look.size, look.counts[:IGNORE]
-        counts = tuple(int(count) for count in histogram)
+        counts = tuple(histogram[: len(encoding.mask_classes)].tolist())
         _check_mask(look, histogram, name, report=report)
         _check_labels(row, histogram, name, encoding=encoding, report=report)
     except ImageError as error:

@@ -1,5 +1,7 @@
 """PNG, JPEG, BMP, WebP and GIF, through Pillow; also the errors of Pillow."""
 
+import os
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +16,9 @@ from s4mi.data.formats.pixel_limit import check_pixels, max_pixels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
 MULTI_FRAME = (".gif",)
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+ORIENTATION_CHUNKS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
+"""Chunks of PNG files that hold an orientation, as EXIF, or as text that Pillow understands."""
 CHANNELS = {"1": 1, "L": 1, "F": 1, "I": 1, "LA": 2, "La": 2, "PA": 4, "RGBA": 4, "RGBa": 4}
 
 
@@ -25,7 +30,7 @@ def header(path: Path) -> Header:
     """
     with _open_image(path) as image:
         width, height = image.size
-        orientation = image.getexif().get(TAG, 1)
+        orientation = image.getexif().get(TAG, 1) if _may_be_turned(image) else 1
         if orientation in TRANSPOSED:
             width, height = height, width
         dtypes = {"1": "bool", "F": "float32", "I": "int32"}
@@ -65,6 +70,24 @@ def codes(path: Path) -> Frame:
         palette = upright.mode == "P" and image.format != "GIF"
         plain = palette or upright.mode in ("1", "L", "F") or upright.mode.startswith("I")
         return Frame(np.asarray(upright if plain else upright.convert("L" if upright.mode == "LA" else "RGB")))
+
+
+def _may_be_turned(image: Image.Image) -> bool:
+    """Whether a file may hold an orientation: Pillow decodes a whole PNG to learn that, this looks at its chunks."""
+    file = image.fp
+    if image.format != "PNG" or file is None:
+        return True
+    place = file.tell()
+    try:
+        file.seek(len(PNG_SIGNATURE))
+        while len(start := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", start)
+            if kind in ORIENTATION_CHUNKS:
+                return True
+            file.seek(length + 4, os.SEEK_CUR)
+        return False
+    finally:
+        file.seek(place)
 
 
 def _count(image: Image.Image) -> int:

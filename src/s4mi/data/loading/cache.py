@@ -2,8 +2,8 @@
 
     <cache>/<key>/images.npy   (N, S, S, 3) uint8     N entries: one per image, or per tile
                   masks.npy    (N, S, S)    uint8     class indices, IGNORE without a mask
-                  thumbnails.npy (R, 32, 32, 3) uint8   one per image, to find near-duplicates
-                  index.npz    row, size, pixels, checksum, digests, foreground
+                  thumbnails.npy (K, 32, 32, 3) uint8   of the larger files, to find near-duplicates (`thumbnails`)
+                  index.npz    row, size, pixels, checksum, digests, foreground, hashes, colours, kept
 
 The key hashes the bytes of the source files and every setting that affects pixels: a changed image, mask or setting
 gives a new cache, so a cache is never stale. A cache is built in a temporary folder that is renamed under a lock: runs
@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.duplicates import THUMBNAIL_SIZE, thumbnail
 from s4mi.data.files import decoding_revision, suffix_of
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size, read_image
@@ -35,6 +34,7 @@ from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest, Row
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_threads
+from s4mi.data.thumbnails import THUMBNAIL_SIZE, describe, is_kept, thumbnail
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
 from s4mi.records.atomic import make_private
@@ -63,11 +63,15 @@ def open_cache(
     try:
         make_private(folder)
         digests = _digests(manifest, folder=folder, with_masks=with_masks)
+
+        def read(number: int) -> Pixels:
+            return read_image(manifest.rows[number].image, manifest.spec.rule)
+
         key = _key(manifest, preprocessing, digests=digests, with_masks=with_masks)
         location = folder / key
         with file_lock(folder / f"{key}.lock", private=True):
             if location.exists():
-                cache = open_again(location, key)
+                cache = open_again(location, key, read)
                 if cache is not None:
                     return cache
                 log.warning("cache %s is damaged; decoding the images again", key)
@@ -81,7 +85,7 @@ def open_cache(
                 building.rename(location)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
-            cache = open_arrays(location, key, reused=False)
+            cache = open_arrays(location, key, read, reused=False)
     except (OSError, sqlite3.Error) as error:
         raise S4miError(f"{folder}: cannot write the image cache ({error}); set data.cache to another disk") from error
     if cache is None:
@@ -126,7 +130,11 @@ def _build(
     location.mkdir(mode=0o700)
     images = _on_disk(location / "images.npy", (total, side, side, 3))
     masks = _on_disk(location / "masks.npy", (total if with_masks else 0, side, side))
-    thumbnails = _on_disk(location / "thumbnails.npy", (len(manifest.rows), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
+    kept = np.array([n for n, row in enumerate(manifest.rows) if is_kept(row.image.stat().st_size)], dtype=np.int64)
+    place = dict(zip(kept.tolist(), range(len(kept)), strict=True))
+    thumbnails = _on_disk(location / "thumbnails.npy", (len(kept), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
+    hashes = np.zeros(len(manifest.rows), dtype=np.uint64)
+    colours = np.zeros((len(manifest.rows), 3), dtype=np.float32)
     foreground = np.zeros(len(manifest.rows))
     classes = len(manifest.spec.mask_classes) if with_masks else 0
     pixels = np.zeros((total, classes), dtype=np.int64)
@@ -136,7 +144,11 @@ def _build(
         row, entries = manifest.rows[number], slice(first[number], first[number + 1])
         try:
             image = _image(row, manifest)
-            thumbnails[number] = thumbnail(image)
+            small = thumbnail(image)
+            description = describe(small)
+            hashes[number], colours[number] = description.hash, description.colour
+            if number in place:
+                thumbnails[place[number]] = small
             decoded = preprocessing.images(image)
             images[entries] = decoded
             mask = np.full(decoded.shape[:3], IGNORE, dtype=np.uint8)
@@ -162,7 +174,7 @@ def _build(
     os.close(os.open(index, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     np.savez(
         index, row=row_of_entry, size=sizes, pixels=pixels, checksum=checksum,
-        digests=np.array(digests, dtype=np.str_), foreground=foreground,
+        digests=np.array(digests, dtype=np.str_), foreground=foreground, hashes=hashes, colours=colours, kept=kept,
     )  # fmt: skip
 
 

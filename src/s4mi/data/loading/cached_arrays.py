@@ -1,7 +1,7 @@
 """The arrays of a decode cache on disk, memory-mapped and verified."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.formats.intensity import Pixels
+from s4mi.data.thumbnails import Thumbnails, in_memory, thumbnail
 
 ARRAYS = ("images.npy", "masks.npy", "thumbnails.npy")
 REMEMBERED = 4
@@ -29,7 +30,7 @@ class Cache:
         row: (N,) manifest row of each entry, ascending.
         size: (R, 2) height and width in the file, per manifest row.
         pixels: (N, K) number of pixels of each mask class per entry, or (N, 0).
-        thumbnails: (R, 32, 32, 3) uint8, of the whole image of each manifest row, before preprocessing.
+        thumbnails: of the whole image of each manifest row, before preprocessing.
         digests: (R,) hexadecimal hash of the bytes of each image file.
         foreground: (R,) share of foreground in each mask at its original resolution, 0 without a mask.
         reused: whether the cache existed before.
@@ -41,7 +42,7 @@ class Cache:
     row: NDArray[np.int64]
     size: NDArray[np.int64]
     pixels: NDArray[np.int64]
-    thumbnails: Pixels
+    thumbnails: Thumbnails
     digests: NDArray[np.str_]
     foreground: NDArray[np.float64]
     reused: bool
@@ -55,7 +56,11 @@ _verified: dict[tuple[Path, tuple[tuple[int, int], ...]], Cache] = {}
 """The caches that this process has verified last, by folder and by size and time of change of their files."""
 
 
-def open_again(location: Path, key: str) -> Cache | None:
+ReadRow = Callable[[int], Pixels]
+"""Reads the whole image of a manifest row."""
+
+
+def open_again(location: Path, key: str, read: ReadRow) -> Cache | None:
     """Open a cache; the runs of a study verify it once as long as its files do not change."""
     try:
         status = [(location / name).stat() for name in (*ARRAYS, "index.npz")]
@@ -63,7 +68,7 @@ def open_again(location: Path, key: str) -> Cache | None:
         return None
     version = (location, tuple((one.st_size, one.st_mtime_ns) for one in status))
     if version not in _verified:
-        cache = open_arrays(location, key, reused=True)
+        cache = open_arrays(location, key, read, reused=True)
         if cache is None:
             return None
         while len(_verified) >= REMEMBERED:
@@ -72,26 +77,49 @@ def open_again(location: Path, key: str) -> Cache | None:
     return _verified[version]
 
 
-def open_arrays(location: Path, key: str, *, reused: bool) -> Cache | None:
-    """Open and verify the cache at `location`, or return None if it is damaged."""
+def open_arrays(location: Path, key: str, read: ReadRow, *, reused: bool) -> Cache | None:
+    """Open and verify the cache at `location`, or return None if it is damaged.
+
+    Args:
+        read: called for thumbnails that are not kept.
+    """
     try:
         arrays: list[Any] = [np.load(location / name, mmap_mode="r") for name in ARRAYS]
-        images, masks, thumbnails = arrays
+        images, masks, kept = arrays
         with np.load(location / "index.npz") as index:
             row, size, pixels, checksum = (index[name] for name in ("row", "size", "pixels", "checksum"))
             digests, foreground = index["digests"], index["foreground"]
+            described = [index[name] for name in ("hashes", "colours", "kept")] if "hashes" in index else None
     except Exception:  # on damaged files numpy and zipfile raise almost any exception
         return None
     has_masks = pixels.shape[1] > 0
-    if len(images) != len(row) or (has_masks and len(masks) != len(row)) or len(thumbnails) != len(size):
+    if (
+        len(images) != len(row)
+        or (has_masks and len(masks) != len(row))
+        or len(kept) != len(size if described is None else described[2])
+    ):
         return None
     for entry in _entries_to_verify(len(row), images.nbytes + masks.nbytes):
         if checksum_of(images[entry], masks[entry] if has_masks else None) != checksum[entry]:
             return None
     return Cache(
         key=key, images=images, masks=masks if has_masks else None, row=row, size=size, pixels=pixels,
-        thumbnails=thumbnails, digests=digests, foreground=foreground, reused=reused,
+        thumbnails=_thumbnails(kept, described, read), digests=digests, foreground=foreground, reused=reused,
     )  # fmt: skip
+
+
+def _thumbnails(kept: Pixels, described: list[Any] | None, read: ReadRow) -> Thumbnails:
+    """Return the thumbnails of all rows; caches of older versions hold all of them and no hashes."""
+    if described is None:
+        return in_memory(kept)
+    hashes, colours, numbers = described
+    place = {int(number): index for index, number in enumerate(numbers)}
+
+    def pixels(number: int) -> Pixels:
+        index = place.get(number)
+        return thumbnail(read(number)) if index is None else np.asarray(kept[index])
+
+    return Thumbnails(hashes, colours, pixels)
 
 
 def _entries_to_verify(entries: int, size: int) -> NDArray[np.int64]:

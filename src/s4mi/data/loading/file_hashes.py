@@ -3,15 +3,18 @@
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from s4mi.errors import S4miError
 
 DATABASE_NAME = "fingerprints.sqlite"
 """Name of the database in a folder of caches."""
+FILES_AT_A_TIME, PIECE = 16_384, 64
+"""Files whose hashes are looked up at once, and that one thread examines in a row."""
 
 
 class FileHashes:
@@ -36,23 +39,30 @@ class FileHashes:
             S4miError: a file cannot be read.
         """
         unique = list(dict.fromkeys(files))
-        known = self._known()
         digests: dict[Path, str] = {}
-        updates: list[tuple[str, str, str]] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for file, stamp, digest in pool.map(lambda file: _digest(file, known.get(str(file))), unique):
-                digests[file] = digest
-                if known.get(str(file)) != (stamp, digest):
-                    updates.append((str(file), stamp, digest))
-        if updates:
-            with self._database() as database:
-                database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", updates)
+            for start in range(0, len(unique), FILES_AT_A_TIME):
+                some = unique[start : start + FILES_AT_A_TIME]
+                known = self._known(some)
+                pieces = [some[first : first + PIECE] for first in range(0, len(some), PIECE)]
+                updates: list[tuple[str, str, str]] = []
+                for piece in pool.map(partial(_digests, known=known), pieces):
+                    for file, stamp, digest in piece:
+                        digests[file] = digest
+                        if known.get(str(file)) != (stamp, digest):
+                            updates.append((str(file), stamp, digest))
+                if updates:
+                    with self._database() as database:
+                        database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", updates)
         return digests
 
-    def _known(self) -> dict[str, tuple[str, str]]:
+    def _known(self, files: Sequence[Path]) -> dict[str, tuple[str, str]]:
         try:
             with self._database() as database:
-                rows = database.execute("SELECT path, stamp, digest FROM files").fetchall()
+                marks = ",".join("?" * len(files))
+                rows = database.execute(
+                    f"SELECT path, stamp, digest FROM files WHERE path IN ({marks})", [str(file) for file in files]
+                ).fetchall()
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:  # damaged; the database can be rebuilt
@@ -66,6 +76,10 @@ class FileHashes:
         with closing(sqlite3.connect(self._path, timeout=60)) as database, database:
             database.execute("CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, stamp TEXT, digest TEXT)")
             yield database
+
+
+def _digests(files: Sequence[Path], known: Mapping[str, tuple[str, str]]) -> list[tuple[Path, str, str]]:
+    return [_digest(file, known.get(str(file))) for file in files]
 
 
 def _digest(file: Path, known: tuple[str, str] | None) -> tuple[Path, str, str]:

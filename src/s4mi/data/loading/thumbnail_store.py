@@ -1,38 +1,59 @@
-"""Thumbnails of images, kept by the content of their files, so that a data set is decoded once."""
+"""Hashes, mean colours and thumbnails of images, by the content of their files, so that a data set is decoded once.
 
+    descriptions   key, hash, colour      about 50 bytes of every image
+    pixels         key, thumbnail         3 KiB of images for which that is at most a tenth of the file (`thumbnails`)
+
+A key is the hash of the file, followed by one of what else decides about the pixels.
+"""
+
+import hashlib
 import os
 import sqlite3
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from s4mi.data.banded_page import read_for
-from s4mi.data.duplicates import THUMBNAIL_SIZE, thumbnail
 from s4mi.data.files import decoding_revision
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.manifest import Manifest
 from s4mi.data.parallel import in_parallel
+from s4mi.data.thumbnails import (
+    THUMBNAIL_SIZE,
+    Description,
+    Thumbnails,
+    describe,
+    is_kept,
+    thumbnail,
+    thumbnails_of,
+)
 from s4mi.errors import S4miError
 from s4mi.records.atomic import make_private
 
 STORE_NAME = "thumbnails.sqlite"
-FORMAT = 1
-CREATE = "CREATE TABLE IF NOT EXISTS thumbnails (key TEXT PRIMARY KEY, pixels BLOB)"
+FORMAT = 2
+CREATE = (
+    "CREATE TABLE IF NOT EXISTS descriptions (key BLOB PRIMARY KEY, hash INTEGER, colour BLOB) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS pixels (key BLOB PRIMARY KEY, thumbnail BLOB)",
+)
+FIRST_FORMAT = "thumbnails"
+"""Table of format 1, which held the thumbnails of all images."""
 KEPT_AT_A_TIME = 512
+COLOUR = struct.Struct("<3f")
 
 ProgressCallback = Callable[[int, int], None]
 
 
 def dataset_thumbnails(
     manifest: Manifest, folder: Path, *, progress: ProgressCallback = lambda *_: None
-) -> tuple[list[str], NDArray[np.uint8]]:
-    """Return the hash of every image file, and (R, 32, 32, 3) thumbnails, of which only new ones are decoded.
+) -> tuple[list[str], Thumbnails]:
+    """Return the hash of every image file, and the thumbnails of all rows, of which only new ones are decoded.
 
     Args:
         folder: where hashes and thumbnails are kept.
@@ -44,23 +65,30 @@ def dataset_thumbnails(
         make_private(folder)
         digests = FileHashes(folder / DATABASE_NAME).digests([row.image for row in manifest.rows])
         of_rows = [digests[row.image] for row in manifest.rows]
+        rule = str(manifest.spec.rule)
         keys = [
-            f"{FORMAT} {decoding_revision(row.image)} {manifest.spec.rule} {digest}"
-            for row, digest in zip(manifest.rows, of_rows, strict=True)
+            _key(digest, decoding_revision(row.image), rule) for row, digest in zip(manifest.rows, of_rows, strict=True)
         ]
         store = _Store(folder / STORE_NAME)
         known = store.read(keys)
         missing = [number for number, key in enumerate(keys) if key not in known]
-        for number, small in zip(missing, _decoded(manifest, missing, progress), strict=True):
-            if isinstance(small, str):
+        for number, described in zip(missing, _decoded(manifest, missing, progress), strict=True):
+            if isinstance(described, str):
                 row = manifest.rows[number]
-                raise S4miError(f"{manifest.folder / row.location}: image {row.image.name!r} {small}")
-            known[keys[number]] = small
-            store.add(keys[number], small)
+                raise S4miError(f"{manifest.folder / row.location}: image {row.image.name!r} {described}")
+            known[keys[number]] = described[0]
+            store.add(keys[number], *described)
         store.flush()
     except (OSError, sqlite3.Error) as error:
         raise S4miError(f"{folder}: cannot write the thumbnails ({error}); make room, or make it writable") from error
-    return of_rows, np.stack([known[key] for key in keys])
+
+    def pixels(number: int) -> Pixels:
+        kept = store.pixels(keys[number])
+        if kept is not None:
+            return kept
+        return thumbnail(read_for(manifest.rows[number].image, manifest.spec.rule, (THUMBNAIL_SIZE, THUMBNAIL_SIZE)))
+
+    return of_rows, thumbnails_of([known[key] for key in keys], pixels)
 
 
 def forget_thumbnails(folder: Path, digests: Iterable[str]) -> None:
@@ -68,68 +96,99 @@ def forget_thumbnails(folder: Path, digests: Iterable[str]) -> None:
     path = folder / STORE_NAME
     if not path.is_file():
         return
+    prefixes = [bytes.fromhex(digest) for digest in digests]
     try:
-        with closing(sqlite3.connect(path, timeout=60)) as database:
-            database.execute("PRAGMA secure_delete = ON")
-            with database:
-                database.execute(CREATE)
-                patterns = [(f"% {digest}",) for digest in digests]
-                database.executemany("DELETE FROM thumbnails WHERE key LIKE ?", patterns)
+        with _database(path) as database:
+            for table in ("descriptions", "pixels"):
+                database.executemany(
+                    f"DELETE FROM {table} WHERE key BETWEEN ? AND ?",
+                    [(prefix, prefix + b"\xff" * 8) for prefix in prefixes],
+                )
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError:
         path.unlink()
 
 
-def _decoded(manifest: Manifest, numbers: Sequence[int], progress: ProgressCallback) -> Iterator[Pixels | str]:
-    work = partial(_thumbnail, intensity=manifest.spec.rule)
+def _key(digest: str, revision: int, rule: str) -> bytes:
+    other = hashlib.blake2b(f"{FORMAT} {revision} {rule}".encode(), digest_size=4).digest()
+    return bytes.fromhex(digest) + other
+
+
+def _decoded(
+    manifest: Manifest, numbers: Sequence[int], progress: ProgressCallback
+) -> Iterator[tuple[Description, Pixels | None] | str]:
+    work = partial(_describe, intensity=manifest.spec.rule)
     return in_parallel(work, [manifest.rows[number].image for number in numbers], progress=progress)
 
 
-def _thumbnail(path: Path, *, intensity: Intensity) -> Pixels | str:
+def _describe(path: Path, *, intensity: Intensity) -> tuple[Description, Pixels | None] | str:
     try:
-        return thumbnail(read_for(path, intensity, (THUMBNAIL_SIZE, THUMBNAIL_SIZE)))
+        small = thumbnail(read_for(path, intensity, (THUMBNAIL_SIZE, THUMBNAIL_SIZE)))
+        return describe(small), small if is_kept(path.stat().st_size) else None
     except ImageError as error:
         return str(error)
 
 
 class _Store:
-    """Thumbnails in a database, by key; a damaged one is built again."""
+    """Descriptions and thumbnails in a database, by key; a damaged one is built again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._new: list[tuple[str, bytes]] = []
+        self._new: list[tuple[bytes, Description, Pixels | None]] = []
 
-    def read(self, keys: Sequence[str]) -> dict[str, Pixels]:
-        found: dict[str, bytes] = {}
+    def read(self, keys: Sequence[bytes]) -> dict[bytes, Description]:
+        found: dict[bytes, Description] = {}
         try:
-            with self._database() as database:
+            with _database(self._path) as database:
                 for start in range(0, len(keys), KEPT_AT_A_TIME):
                     some = keys[start : start + KEPT_AT_A_TIME]
                     marks = ",".join("?" * len(some))
-                    found |= database.execute(f"SELECT key, pixels FROM thumbnails WHERE key IN ({marks})", some)
+                    rows = database.execute(f"SELECT key, hash, colour FROM descriptions WHERE key IN ({marks})", some)
+                    for key, signed, colour in rows:
+                        found[key] = Description(signed % (1 << 64), COLOUR.unpack(colour))
         except sqlite3.OperationalError:
             raise
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, struct.error):
             self._path.unlink(missing_ok=True)
             return {}
-        shape = (THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3)
-        return {key: np.frombuffer(pixels, dtype=np.uint8).reshape(shape) for key, pixels in found.items()}
+        return found
 
-    def add(self, key: str, pixels: Pixels) -> None:
-        self._new.append((key, pixels.tobytes()))
+    def pixels(self, key: bytes) -> Pixels | None:
+        """Return the thumbnail that is kept under a key."""
+        try:
+            with _database(self._path) as database:
+                row = database.execute("SELECT thumbnail FROM pixels WHERE key = ?", (key,)).fetchone()
+            shape = (THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3)
+            return None if row is None else np.frombuffer(row[0], dtype=np.uint8).reshape(shape)
+        except (sqlite3.Error, ValueError):  # the image is read instead
+            return None
+
+    def add(self, key: bytes, description: Description, pixels: Pixels | None) -> None:
+        self._new.append((key, description, pixels))
         if len(self._new) == KEPT_AT_A_TIME:
             self.flush()
 
     def flush(self) -> None:
-        if self._new:
-            with self._database() as database:
-                database.executemany("INSERT OR REPLACE INTO thumbnails VALUES (?, ?)", self._new)
-            self._new.clear()
+        if not self._new:
+            return
+        signed = np.array([one.hash for _, one, _ in self._new], dtype=np.uint64).view(np.int64).tolist()
+        with _database(self._path) as database:
+            rows = [(key, n, COLOUR.pack(*one.colour)) for (key, one, _), n in zip(self._new, signed, strict=True)]
+            database.executemany("INSERT OR REPLACE INTO descriptions VALUES (?, ?, ?)", rows)
+            kept = [(key, small.tobytes()) for key, _, small in self._new if small is not None]
+            database.executemany("INSERT OR REPLACE INTO pixels VALUES (?, ?)", kept)
+        self._new.clear()
 
-    @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))  # images of patients
-        with closing(sqlite3.connect(self._path, timeout=60)) as database, database:
-            database.execute(CREATE)
-            yield database
+
+@contextmanager
+def _database(path: Path) -> Iterator[sqlite3.Connection]:
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # images of patients
+    with closing(sqlite3.connect(path, timeout=60)) as database, database:
+        database.execute("PRAGMA secure_delete = ON")
+        if database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (FIRST_FORMAT,)).fetchone():
+            database.execute(f"DROP TABLE {FIRST_FORMAT}")
+            database.execute("VACUUM")
+        for statement in CREATE:
+            database.execute(statement)
+        yield database

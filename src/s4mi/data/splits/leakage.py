@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from s4mi.data.copies import find_copies
 from s4mi.data.manifest import PARTS, Manifest
 from s4mi.data.splits.split_file import Split
+from s4mi.data.thumbnails import Thumbnails
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import Part
@@ -47,13 +48,17 @@ class Leak:
 
 
 def find_leaks(
-    manifest: Manifest, split: Split, *, digests: Sequence[str] | NDArray[np.str_], thumbnails: NDArray[np.uint8]
+    manifest: Manifest,
+    split: Split,
+    *,
+    digests: Sequence[str] | NDArray[np.str_],
+    thumbnails: Thumbnails | NDArray[np.uint8],
 ) -> tuple[Leak, ...]:
     """Find all leaks between the parts of a split, those into the test set first.
 
     Args:
         digests: (R,) hashes of the image files.
-        thumbnails: (R, 32, 32, 3) uint8.
+        thumbnails: of every row; also as an (R, 32, 32, 3) array.
     """
     part_of: dict[int, Part] = {row: part for part in PARTS for row in split.rows(part)}
     rows = sorted(part_of)

@@ -1,6 +1,7 @@
 """Write `MODEL_CARD.md` beside an exported model: collect the outputs of the run and let the report format them."""
 
 import csv
+import json
 from pathlib import Path
 
 import yaml
@@ -14,6 +15,7 @@ from s4mi.inference.model_metadata import ENDINGS, IMAGES, LOGITS, ONNX, PROBABI
 from s4mi.records import ImageScores, Predictions, RunRecord, write_text_atomically
 from s4mi.reporting.results.per_image import read_image_scores
 from s4mi.reporting.results.test_predictions import read_predictions
+from s4mi.reporting.writers.markdown import code_span, markdown_text, one_line
 from s4mi.reporting.writers.model_card import CardSource, ModelFile, card_mark, card_text
 from s4mi.training.run_dir import RunDir
 
@@ -99,10 +101,17 @@ def _settings(run: Path) -> dict[str, str]:
     """The run's settings as `section.key: value`, without those that are `HIDDEN`."""
     contents = yaml.safe_load(RunDir(run).config_path.read_text(encoding="utf-8"))
     return {
-        name: Path(value).name if isinstance(value, str) and "/" in value else str(value)
+        name: str(_without_folders(value))
         for name, value in leaves(contents)
         if value is not None and not any(name == hidden or name.startswith(f"{hidden}.") for hidden in HIDDEN)
     }
+
+
+def _without_folders(value: object) -> object:
+    """A setting in which paths are only names: folders say where a model was made, and often by whom."""
+    if isinstance(value, list | tuple):
+        return [_without_folders(one) for one in value]
+    return Path(value).name if isinstance(value, str) and "/" in value else value
 
 
 def _input_notes(metadata: ModelMetadata) -> list[str]:
@@ -118,7 +127,7 @@ def _input_notes(metadata: ModelMetadata) -> list[str]:
     lines += [
         f"Resize to {size}×{size}{through}: {image_input.resizing.partition(';')[0]}. The aspect ratio is not kept.",
         f"`{IMAGES}`: uint8, (batch, {size}, {size}, 3), RGB, any batch size. Values of more than 8 bits are mapped to "
-        f"0..255 by the rule `{image_input.intensity}`.",
+        f"0..255 by the rule {code_span(image_input.intensity)}.",
     ]
     inside = ["scaling", "normalisation"]
     if metadata.red_channel_normalisation:
@@ -126,10 +135,8 @@ def _input_notes(metadata: ModelMetadata) -> list[str]:
     inside += ["temperature scaling", "sigmoid" if metadata.task == "multilabel" else "softmax"]
     lines.append(f"Inside the graph: {', '.join(inside)}. Do not apply them yourself.")
     shape = f"(batch, {len(metadata.classes)}{f', {size}, {size}' if metadata.task == 'segmentation' else ''})"
-    lines.append(
-        f"`{PROBABILITIES}`: float32, {shape}, for {', '.join(metadata.classes)}. `{LOGITS}`: before temperature "
-        "scaling."
-    )
+    classes = markdown_text(", ".join(metadata.classes))
+    lines.append(f"`{PROBABILITIES}`: float32, {shape}, for {classes}. `{LOGITS}`: before temperature scaling.")
     if metadata.task == "segmentation":
         lines.append("For a mask, resize the probabilities to the image's size, then take the most likely class.")
     return lines
@@ -142,13 +149,14 @@ def _example(file: Path, metadata: ModelMetadata) -> str:
     for side in (size,) if through is None else (through, size):
         rule = f"cv2.INTER_AREA if min(image.shape[:2]) > {side} else cv2.INTER_LINEAR"
         read.append(f"image = cv2.resize(image, ({side}, {side}), interpolation={rule})")
+    name = json.dumps(file.name)
     if file.suffix.lower() == ONNX:
-        lines = ["import cv2, json, onnxruntime", f'session = onnxruntime.InferenceSession("{file.name}")', *read]
+        lines = ["import cv2, json, onnxruntime", f"session = onnxruntime.InferenceSession({name})", *read]
         lines += [
             f'(p,) = session.run(["{PROBABILITIES}"], {{"{IMAGES}": image[None]}})',
             'classes = json.loads(session.get_modelmeta().custom_metadata_map["s4mi"])["classes"]',
         ]
     else:
-        lines = ["import cv2, torch", f'model = torch.export.load("{file.name}").module()', *read]
-        lines += [f"p, logits = model(torch.from_numpy(image[None]))  # {', '.join(metadata.classes)}"]
+        lines = ["import cv2, torch", f"model = torch.export.load({name}).module()", *read]
+        lines += [f"p, logits = model(torch.from_numpy(image[None]))  # {one_line(', '.join(metadata.classes))}"]
     return "\n".join(lines)

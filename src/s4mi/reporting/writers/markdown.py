@@ -19,6 +19,23 @@ def markdown_text(text: object) -> str:
     return _MARKUP.sub(r"\\\g<0>", one_line(f"{text}"))
 
 
+def code_span(text: object) -> str:
+    """`text` in one line as code, also in a table, whatever backticks it holds."""
+    line = one_line(f"{text}").replace("|", "\\|")
+    fence = "`" * (_longest_run(line) + 1)
+    return f"{fence} {line} {fence}" if len(fence) > 1 else f"`{line}`"
+
+
+def code_block(text: str, language: str) -> str:
+    """Lines of code as a block that nothing in them ends."""
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
 def table_markdown(table: Table) -> str:
     """A table without title and caption; emphasised cells are bold."""
     rules = ["---:" if column.kind == "number" else "---" for column in table.columns]

@@ -19,7 +19,7 @@ from s4mi.reporting.results.per_image import over_patients, patients_of, unit_of
 from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metrics_of, score_of, spread
 from s4mi.reporting.results.tables import MAJORITY
 from s4mi.reporting.results.test_predictions import patients_predicted, predictions_over_patients
-from s4mi.reporting.writers.markdown import markdown_text
+from s4mi.reporting.writers.markdown import code_block, code_span, markdown_text
 
 OVER_IMAGES = ("iou_image", "dice_image", "hd95", "assd")
 """Segmentation scores that are means over images, so that resampling patients gives them an interval."""
@@ -96,7 +96,10 @@ def card_text(source: CardSource) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    jinja.filters |= {"cell": markdown_text, "duration": duration, "plural": plural, "number": _number}
+    jinja.filters |= {
+        "cell": markdown_text, "code": code_span, "block": code_block, "duration": duration, "plural": plural,
+        "number": _number,
+    }  # fmt: skip
     record, rows = source.record, score_rows(source)
     return jinja.get_template("model_card.md.jinja").render(
         mark=card_mark(record),

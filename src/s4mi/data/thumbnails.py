@@ -1,0 +1,118 @@
+"""What near-duplicates are found by: a perceptual hash and the mean colour of each image, and thumbnails.
+
+    hash      64 signs of the low frequencies of the cosine transform of the grey thumbnail (pHash, Zauner 2010)
+    colour    mean of red, green and blue
+
+Only hash and colour, 20 bytes, are needed of every image. The thumbnail of 3 KiB, which judges pairs that these find
+similar, is kept only where it is at most a tenth of the file: smaller images are read again as fast.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from s4mi.data.formats.intensity import Pixels
+
+THUMBNAIL_SIZE = 32
+"""Side of a thumbnail in pixels."""
+STORED_BYTES = 4500
+"""Size of a thumbnail in a database, of which each fills a page."""
+KEPT_SHARE = 0.1
+"""Largest size of a kept thumbnail relative to the file that it stands for."""
+LUMA = np.array([0.299, 0.587, 0.114])
+LOW = 8
+"""Number of low frequencies in each direction."""
+MIDDLE = (LOW**2 - 1) // 2
+"""Position of the median of all low frequencies but the mean."""
+DECIMALS = 6
+"""Coefficients are rounded to this many, as those of a single colour are zero but for noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """Hash and mean colour of a thumbnail."""
+
+    hash: int
+    colour: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Hashes (N,) uint64 and mean colours (N, 3) float32 of images, and the (32, 32, 3) thumbnail of each on demand."""
+
+    hashes: NDArray[np.uint64]
+    colours: NDArray[np.float32]
+    pixels: Callable[[int], Pixels]
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def take(self, numbers: Sequence[int]) -> "Thumbnails":
+        """Return those of some images, in the given order."""
+        chosen = np.asarray(numbers, dtype=np.int64)
+        return Thumbnails(self.hashes[chosen], self.colours[chosen], lambda n: self.pixels(int(chosen[n])))
+
+    def followed_by(self, other: "Thumbnails") -> "Thumbnails":
+        """Return these and those of other images after them."""
+        count = len(self)
+        return Thumbnails(
+            np.concatenate([self.hashes, other.hashes]),
+            np.concatenate([self.colours, other.colours]),
+            lambda n: self.pixels(n) if n < count else other.pixels(n - count),
+        )
+
+
+def thumbnail(pixels: Pixels) -> Pixels:
+    """Downscale (H, W, 3) to (32, 32, 3) by area averaging."""
+    size = (THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def is_kept(file_bytes: int) -> bool:
+    """Whether the thumbnail of a file of this size is kept."""
+    return file_bytes * KEPT_SHARE >= STORED_BYTES
+
+
+def describe(small: Pixels) -> Description:
+    """Describe a (32, 32, 3) thumbnail."""
+    transform = _low_frequencies()
+    low = np.round(transform @ (small @ LUMA) @ transform.T, DECIMALS).ravel()
+    low[0] = 0
+    signs = low > np.sort(low[1:])[MIDDLE]
+    red, green, blue, _ = cv2.mean(small)
+    return Description(int(np.packbits(signs).view(np.uint64)[0]), (red, green, blue))
+
+
+def thumbnails_of(descriptions: Sequence[Description], pixels: Callable[[int], Pixels]) -> Thumbnails:
+    """Return the thumbnails with these descriptions."""
+    hashes = np.fromiter((one.hash for one in descriptions), dtype=np.uint64, count=len(descriptions))
+    colours = np.array([one.colour for one in descriptions], dtype=np.float32).reshape(-1, 3)
+    return Thumbnails(hashes, colours, pixels)
+
+
+def in_memory(array: NDArray[np.uint8]) -> Thumbnails:
+    """Return the thumbnails of an (N, 32, 32, 3) array."""
+    return thumbnails_of([describe(small) for small in array], lambda n: np.asarray(array[n]))
+
+
+def kept_or_read(kept: Mapping[int, Pixels], read: Callable[[int], Pixels]) -> Callable[[int], Pixels]:
+    """Return a function that gives the thumbnail of an image by its number: one that is kept, or that of `read`."""
+
+    def pixels(number: int) -> Pixels:
+        small = kept.get(number)
+        return thumbnail(read(number)) if small is None else small
+
+    return pixels
+
+
+@cache
+def _low_frequencies() -> NDArray[np.float64]:
+    """(8, 32) rows of the orthonormal cosine transform (type II) of 32 values."""
+    frequency, position = np.mgrid[:LOW, :THUMBNAIL_SIZE]
+    basis = np.cos(np.pi * (position + 0.5) * frequency / THUMBNAIL_SIZE) * np.sqrt(2 / THUMBNAIL_SIZE)
+    basis[0] /= np.sqrt(2)
+    return np.asarray(basis, dtype=np.float64)
