@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_records import record
 
+from made_records import record
 from s4mi.errors import S4miError
 from s4mi.records import ImageScores, Predictions
 from s4mi.reporting.results.anonymous import without_names

@@ -1,20 +1,21 @@
-"""The compact form of a study's records: one gzipped file of JSON lines, without images and without names of patients or images.
+"""The compact form of a study's records: one gzipped file of JSON lines, without images and without names.
 
-    line 1     {"format": 1, "study": name, "file": study file, "machine": where it ran, "test": {key: images}}
+    line 1     {"format": 1, "study": name, "file": study file, "machine": where it ran, "measured": {},
+                "test": {key: images}}
     others     one run each: {"run": folder, "test": key, "record": record.json, and
                  "pixels": [[overlap, union of each foreground class] of each test image]    or
                  "decisions": text, for each test image its classes as bits                   }
 
     images     {"images": ["image 1", …], "groups": ["patient 1" or null, …], "classes": […], "truth": as decisions}
 
-Images and patients are numbered, the same in all runs of a data set. IoU and Dice of an image follow from its pixels; surface distances and probabilities
-are left out, and so are settings and what happened in each epoch.
+Images and patients are numbered, the same in all runs of a data set. IoU and Dice of an image follow from its pixels;
+surface distances and probabilities are left out, and so are settings and what happened in each epoch.
 """
 
 import gzip
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,14 @@ class CompactStudy:
 
     Attributes:
         file: the study file, relative to the repository. machine: where the runs were made, in a few words.
+        measured: what was measured of the study as a whole, such as its wall time, by name.
     """
 
     name: str
     file: str
     machine: str
     runs: tuple[ReportRun, ...]
+    measured: dict[str, str] = field(default_factory=dict)
 
 
 def write_compact(study: CompactStudy, path: Path) -> None:
@@ -58,7 +61,8 @@ def write_compact(study: CompactStudy, path: Path) -> None:
             keys[content] = str(len(keys))
             parts[keys[content]] = images
         lines.append({"run": run.directory, "test": keys.get(content), "record": _record(run.record), **own})
-    head = {"format": FORMAT, "study": study.name, "file": study.file, "machine": study.machine, "test": parts}
+    named = {"study": study.name, "file": study.file, "machine": study.machine, "measured": study.measured}
+    head = {"format": FORMAT, **named, "test": parts}
     text = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in (head, *lines))
     path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
@@ -72,7 +76,8 @@ def read_compact(path: Path) -> CompactStudy:
     head, *lines = map(json.loads, gzip.decompress(path.read_bytes()).decode().splitlines())
     if head.get("format") != FORMAT:
         raise S4miError(f"{path}: format {head.get('format')} instead of {FORMAT}; pack the study again")
-    return CompactStudy(head["study"], head["file"], head["machine"], tuple(_runs(lines, head["test"])))
+    runs = tuple(_runs(lines, head["test"]))
+    return CompactStudy(head["study"], head["file"], head["machine"], runs, head["measured"])
 
 
 def _record(record: RunRecord) -> dict[str, Any]:

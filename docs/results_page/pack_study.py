@@ -20,12 +20,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="folder of the study")
     parser.add_argument("file", type=Path, help="study file, relative to the repository")
     parser.add_argument("--machine", default=MACHINE, help="where the runs were made, in a few words")
+    parser.add_argument("--measured", nargs="*", default=[], metavar="NAME=TEXT", help="measured of the whole study")
     given = parser.parse_args()
     runs, notes = load_runs(given.folder)
     if notes:
         parser.error("; ".join(notes))
+    measured = dict(each.split("=", 1) for each in given.measured)
     path = RESULTS / f"{given.file.stem}{ENDING}"
-    write_compact(CompactStudy(given.file.stem, given.file.as_posix(), given.machine, tuple(runs)), path)
+    write_compact(CompactStudy(given.file.stem, given.file.as_posix(), given.machine, tuple(runs), measured), path)
     print(f"{path.name}: {len(runs)} runs, {path.stat().st_size / 1e3:.0f} kB")  # noqa: T201
 
 

@@ -24,9 +24,11 @@ def results_page(results: Path = RESULTS) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  Markdown
+        autoescape=False,
     )
-    return jinja.get_template(TEMPLATE).render(records=Records(results))
+    records = Records(results)
+    jinja.tests["present"] = records.has
+    return jinja.get_template(TEMPLATE).render(records=records)
 
 
 def main(*, check: bool) -> None:

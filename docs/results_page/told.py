@@ -17,12 +17,18 @@ from s4mi.reporting.results.few import and_few
 from s4mi.reporting.results.findings import findings_of
 from s4mi.reporting.results.paired_tests import ALPHA, TestResult
 from s4mi.reporting.results.runs import ReportRun
-from s4mi.reporting.results.scores import Metric, metric_of, score_of
+from s4mi.reporting.results.scores import Metric, metric_of, percent, score_of
 from s4mi.reporting.results.shared_seeds import in_common
 from s4mi.reporting.results.table_model import Table, counted_once
 from s4mi.reporting.results.tables import ResultTable, result_table, score_table
 from s4mi.reporting.results.verdict import finding_sentences
 from s4mi.reporting.writers.markdown import markdown_text, table_markdown
+
+FEWEST_AMOUNTS = 4
+"""Label fractions that a question about amounts of labels needs; see `maths.label_efficiency`."""
+OF_AMOUNTS = ("Full supervision: no supervised technique", "Labels needed")
+Labels = int | str
+"""A column of a table: a number of labels, or `10 %`."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,13 @@ class Told:
         return _markdown(counted_once(external_table(self.comparison, self.metric, name)))
 
     def findings(self) -> str:
-        """The sentences of a report on these runs, as a list."""
+        """The sentences of a report on these runs, as a list; without those on what a study was not to answer."""
         sentences = finding_sentences(findings_of(self.comparison, self.results, self.runs))
+        if len(self.comparison.fractions) < FEWEST_AMOUNTS:
+            sentences = [one for one in sentences if not one.startswith(OF_AMOUNTS)]
         return "\n".join(f"- {markdown_text(sentence)}" for sentence in sentences)
 
-    def score(self, arm: str, labels: int) -> str:
+    def score(self, arm: str, labels: Labels) -> str:
         """`0.863 ± 0.016 (n = 5 seeds, 40 test images)`."""
         fraction, technique = self._fraction(labels), self._technique(arm)
         column = [each.fraction for each in self.results.columns].index(fraction)
@@ -63,7 +71,7 @@ class Told:
         seeds = plural(cell.interval.n if cell.interval else 0, "seed")
         return f"{cell.value} (n = {and_few(f'{seeds}, {self._images(technique, fraction)}', cell.interval)})"
 
-    def lead(self, one: str, other: str, labels: int, *, labels_of_other: int | None = None) -> str:
+    def lead(self, one: str, other: str, labels: Labels, *, labels_of_other: Labels | None = None) -> str:
         """`A is ahead of B by 0.047 ± 0.012 (n = …)`, `A is behind …` or `A and B are not told apart: +0.003 ± …`."""
         first, second = self._technique(one), self._technique(other)
         result, images = self._paired(first, second, labels, labels_of_other)
@@ -73,10 +81,9 @@ class Told:
             return f"{result.difference} ({count}), not told apart"
         return f"{result.difference} ({count})"
 
-    def leads(self, reference: str, labels: int) -> str:
+    def leads(self, reference: str, labels: Labels) -> str:
         """The paired difference of every other technique from one, at one number of labels, as a table."""
         fraction, base = self._fraction(labels), self._technique(reference)
-        names = {technique: arm for arm, technique in self.arms.items()}
         lines = [f"| less {markdown_text(base.label)} | difference | seeds | p |", "| --- | --- | ---: | ---: |"]
         for technique in self.comparison.techniques:
             if technique == base or not in_common(self.comparison, self.metric, technique, base, fraction=fraction):
@@ -84,17 +91,24 @@ class Told:
             result, _ = self._paired(technique, base, labels, None)
             own = markdown_text(technique.label)
             lines.append(f"| {own} | {result.difference} | {result.n} | {result.p} |")
-            assert technique in names
         return "\n".join(lines)
 
-    def seconds(self, arm: str, labels: int) -> str:
+    def has(self, *arms: str) -> bool:
+        """Whether there are runs of all these arms."""
+        return self.arms.keys() >= set(arms)
+
+    def has_at(self, arm: str, labels: Labels) -> bool:
+        """Whether there are runs of an arm at this number of labels."""
+        return bool(self.comparison.at(self._technique(arm), self._fraction(labels)))
+
+    def seconds(self, arm: str, labels: Labels) -> str:
         """Median seconds of a run, with the size of the machine's queue around its end."""
         records = self.comparison.at(self._technique(arm), self._fraction(labels))
         each = sorted(record.cost.seconds for record in records)
         return f"{each[len(each) // 2]:.3g} s"
 
     def _paired(
-        self, one: Technique, other: Technique, labels: int, labels_of_other: int | None
+        self, one: Technique, other: Technique, labels: Labels, labels_of_other: Labels | None
     ) -> tuple[TestResult, str]:
         fraction = self._fraction(labels)
         if labels_of_other is None:
@@ -116,10 +130,11 @@ class Told:
             raise S4miError(f"{self.comparison.title}: no arm {arm!r}; there are {', '.join(sorted(self.arms))}")
         return self.arms[arm]
 
-    def _fraction(self, labels: int) -> float:
+    def _fraction(self, labels: Labels) -> float:
+        """Label fraction of a column, given as `10 %` or as a number of labels."""
         for fraction in self.comparison.fractions:
             fewest, most = self.comparison.labelled(fraction)
-            if fewest <= labels <= most:
+            if labels == percent(fraction) or (isinstance(labels, int) and fewest <= labels <= most):
                 return fraction
         raise S4miError(f"{self.comparison.title}: no column of {labels} labels")
 
@@ -145,6 +160,14 @@ class Records:
         if len(comparisons) != 1:
             raise S4miError(f"{dataset}, {task}: {len(comparisons)} comparisons in {', '.join(studies)}")
         return Told(comparisons[0], tuple(runs), metric_of(task, metric), _arms(runs))
+
+    def has(self, *names: str) -> bool:
+        """Whether the records of all these studies are there."""
+        return all((self.folder / f"{name}{ENDING}").is_file() for name in names)
+
+    def measured(self, name: str) -> dict[str, str]:
+        """What was measured of a study as a whole."""
+        return self.study(name).measured
 
     def runs(self, name: str) -> int:
         """Number of runs of a study."""

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
-from made_records import record
 
+from made_records import record
 from s4mi.config import make_run_config
 from s4mi.reporting.results.runs import ReportRun
-from s4mi.reporting.results.settings_text import NOT_SET, leaves_of, settings_texts
+from s4mi.reporting.results.settings_text import leaves_of, settings_texts
 
 
 def run(text: str, *, seed: int = 0, method: str = "dedl") -> ReportRun:

@@ -1,4 +1,4 @@
-"""The settings of each run as text, once in full for each technique, so that a report on a thousand runs stays small."""
+"""The settings of each run as text, in full once for each technique: a report on a thousand runs stays small."""
 
 import math
 import re
