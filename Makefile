@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser test-all torture check format docs page bench bench-quick simulate clean
+.PHONY: help demo test test-browser test-all torture check format docs results page bench bench-quick simulate clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -40,6 +40,7 @@ check: $(READY) ## formatting, lint, strict types, import contracts, generated p
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python docs/results_page/results_page.py --check
 
 format: $(READY) ## put the code in its format
 	$(BIN)/ruff format .
@@ -47,6 +48,9 @@ format: $(READY) ## put the code in its format
 
 docs: $(READY) ## write docs/reference from the code
 	$(BIN)/python docs/generate.py
+
+results: $(READY) ## write docs/results.md from the records in results/
+	$(BIN)/python docs/results_page/results_page.py
 
 page: ## build the page of `s4mi view` from web/ into src/s4mi/viewer/static (needs Node.js 20.19 or later)
 	cd web && npm ci --no-audit --no-fund && npm run build

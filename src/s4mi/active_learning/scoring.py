@@ -70,12 +70,15 @@ def score_candidates(
     if not readable:
         raise S4miError(f"{rows[0].image}: {failed[rows[0].id]}; no other candidate can be read either")
     readable_outputs = tuple(outputs[row.id] for row in readable) if committee is not None else ()
+    segments = committee is not None and committee.info.kind == "segmentation"
     pool = CandidatePool(
         [row.group for row in readable],
         np.stack([features[row.id] for row in readable]) if features else None,
         np.stack([features[row.id] for row in annotated]) if features and annotated else None,
         entropy=_column([output.entropy for output in readable_outputs]),
         disagreement=_column([output.disagreement for output in readable_outputs]),
+        shares=_shares(readable_outputs, segments=segments),
+        segments=segments,
     )
     unreadable = tuple((row, failed[row.id]) for row in rows if row.id in failed)
     return ScoredCandidates(replace(candidates, rows=readable, annotated=annotated), pool, readable_outputs, unreadable)
@@ -83,6 +86,14 @@ def score_candidates(
 
 def _labelled(progress: ProgressCallback, label: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(label, done, total)
+
+
+def _shares(outputs: Sequence[CommitteeOutput], *, segments: bool) -> NDArray[np.float64] | None:
+    """(N, K) what is predicted of each class, of masks without the background; None without predictions."""
+    if not outputs:
+        return None
+    likely = np.stack([output.likely for output in outputs]).astype(np.float64)
+    return likely[:, 1:] if segments else likely
 
 
 def _column(values: Sequence[float | None]) -> NDArray[np.float64] | None:

@@ -1,7 +1,9 @@
 """Query strategies: uncertainty of the predictions, times diversity or typicality of the images.
 
 entropy, disagreement, both      rank of the uncertainty among the candidates, as a share; `both` is the mean rank
+noised-entropy                   the same of a draw in proportion to a power of the entropy
 k-centre, typicality             diversity in the feature space of an encoder
+per-class, foreground            diversity of the predicted classes: in turns, or in proportion to the foreground
 random                           random choice
 entropy×k-centre and so on       uncertainty as weight of the diversity
 """
@@ -25,13 +27,16 @@ from s4mi.maths.acquisition import (
     ranks,
     typical,
 )
+from s4mi.maths.class_acquisition import by_foreground, in_turns, noised
 
-Uncertainty = Literal["entropy", "disagreement", "both", "none"]
-Diversity = Literal["k-centre", "typicality", "none"]
+Uncertainty = Literal["entropy", "noised-entropy", "disagreement", "both", "none"]
+Diversity = Literal["k-centre", "typicality", "per-class", "foreground", "none"]
 UNCERTAINTIES: tuple[Uncertainty, ...] = get_args(Uncertainty)
 DIVERSITIES: tuple[Diversity, ...] = get_args(Diversity)
 RANDOM = "random"
 TIMES = "×"
+OF_FEATURES: tuple[Diversity, ...] = ("k-centre", "typicality")
+OF_CLASSES: tuple[Diversity, ...] = ("per-class", "foreground")
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Strategy:
                 f"strategy {text!r}: not a valid combination; use at most one uncertainty and one diversity, such as "
                 f"entropy{TIMES}k-centre"
             )
+        if "foreground" in words and uncertainties:
+            raise S4miError(f"strategy {text!r}: foreground is a random choice, without any uncertainty; use it alone")
         return cls(uncertainties[0] if uncertainties else "none", diversities[0] if diversities else "none")
 
     def __str__(self) -> str:
@@ -72,12 +79,12 @@ class Strategy:
     @property
     def needs_predictions(self) -> bool:
         """Whether it depends on predictions for the candidates."""
-        return self.uncertainty != "none"
+        return self.uncertainty != "none" or self.diversity in OF_CLASSES
 
     @property
     def needs_features(self) -> bool:
         """Whether it depends on features of the candidates and the annotated images."""
-        return self.diversity != "none"
+        return self.diversity in OF_FEATURES
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,8 @@ class CandidatePool:
     Attributes:
         groups: patient of each candidate, or None. features: (N, D). annotated_features: (L, D) of annotated images.
         entropy, disagreement: (N,), or None.
+        shares: (N, K) predicted probability of each class, or share of the pixels of each foreground class; or None.
+        segments: whether the predictions are masks.
     """
 
     groups: Sequence[str | None]
@@ -94,6 +103,8 @@ class CandidatePool:
     annotated_features: NDArray[np.floating] | None = None
     entropy: NDArray[np.float64] | None = None
     disagreement: NDArray[np.float64] | None = None
+    shares: NDArray[np.float64] | None = None
+    segments: bool = False
 
 
 def choose(pool: CandidatePool, strategy: Strategy, *, count: int, per_patient: int, seed: int) -> list[Selection]:
@@ -104,11 +115,19 @@ def choose(pool: CandidatePool, strategy: Strategy, *, count: int, per_patient: 
         seed: random seed of k-means and of random choices; everything else is deterministic.
     """
     cap, n = GroupLimit(pool.groups, per_patient), len(pool.groups)
-    weights = weights_of(pool, strategy.uncertainty)
+    generator = np.random.default_rng(seed)
+    weights = weights_of(pool, strategy.uncertainty, generator)
     if strategy.diversity == "none":
         if weights is None:
-            return at_random(n, count=count, cap=cap, generator=np.random.default_rng(seed))
+            return at_random(n, count=count, cap=cap, generator=generator)
         return by_weight(weights, count=count, cap=cap)
+    if strategy.diversity in OF_CLASSES:
+        assert pool.shares is not None
+        if strategy.diversity == "per-class":
+            return in_turns(pool.shares, count=count, cap=cap, weights=weights)
+        if not pool.segments:
+            raise S4miError("strategy 'foreground': the predictions are classes, which have none; use per-class")
+        return by_foreground(pool.shares.sum(axis=1), count=count, cap=cap, generator=generator)
     assert pool.features is not None
     features = directions(pool.features)
     known = pool.annotated_features
@@ -119,8 +138,12 @@ def choose(pool: CandidatePool, strategy: Strategy, *, count: int, per_patient: 
     return typical(features, annotated, clusters=clusters, count=count, cap=cap, weights=weights)
 
 
-def weights_of(pool: CandidatePool, uncertainty: Uncertainty) -> NDArray[np.float64] | None:
-    """Weights (N,) in (0, 1] by uncertainty, or None if it does not count."""
+def weights_of(
+    pool: CandidatePool, uncertainty: Uncertainty, generator: np.random.Generator
+) -> NDArray[np.float64] | None:
+    """Weights (N,) in (0, 1] by uncertainty, or None if it does not count; noise is drawn from the generator."""
+    if uncertainty == "noised-entropy" and pool.entropy is not None:
+        return ranks(noised(pool.entropy, generator=generator))
     columns = {"entropy": [pool.entropy], "disagreement": [pool.disagreement], "none": []}.get(
         uncertainty, [pool.entropy, pool.disagreement]
     )

@@ -21,8 +21,8 @@ def simulate(
     out: Path = typer.Option(..., "-o", "--out", metavar="DIR", help="Output folder; finished runs in it are kept."),
     strategies: str = typer.Option(
         "random,both×k-centre", "--strategies", metavar="A,B,...",
-        help="Strategies to compare: random, entropy, disagreement, both, k-centre, typicality, or a combination such "
-        "as entropy×k-centre.",
+        help="Strategies to compare: random, foreground (of masks), entropy, noised-entropy, disagreement, both, "
+        "k-centre, typicality, per-class, or a combination such as entropy×k-centre or noised-entropy×per-class.",
     ),
     seeds: str = typer.Option("0,1,2,3,4", "--seeds", metavar="A,B,...", help="Seeds; each repeats the simulation."),
     rounds: int = typer.Option(5, "--rounds", min=1, help="Rounds of annotation after the start."),

@@ -19,6 +19,7 @@ from s4mi.contract import Fit, WeightRule
 from s4mi.maths.folds import folds
 from s4mi.maths.logistic import LogisticProblem
 from s4mi.maths.losses import class_weights, positive_weights
+from s4mi.maths.ridge import RidgePath
 from s4mi.nets.feature_heads import ClassMeansHead, HeadName, LinearHead, NeighboursHead, neighbour_logits
 
 Number = TypeVar("Number", int, float)
@@ -115,32 +116,41 @@ def _logistic(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -
 
 
 def _ridge(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> Fit:
-    from sklearn.linear_model import Ridge  # takes a second, which most runs save
-
     x, y = samples.x.numpy().astype(np.float64), 2 * samples.targets - 1
     weight = samples.weight if samples.weight.ndim == 1 else samples.weight.mean(axis=1)
-    known = ~np.isnan(y)
+    weight, known = weight.astype(np.float64), ~np.isnan(y)
+    # Classes that are unknown in some images are solved one by one.
+    together = [np.arange(y.shape[1])] if known.all() else [np.array([k]) for k in range(y.shape[1])]
 
-    def solution(rows: NDArray[np.int64], strength: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(K, D) weights and (K,) biases; classes that are unknown in some images are solved one by one."""
-        together = [np.arange(y.shape[1])] if known.all() else [np.array([k]) for k in range(y.shape[1])]
+    def paths(rows: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], RidgePath]]:
+        """What is solved together, without classes that are unknown in all of these rows."""
+        found = [(columns, rows[known[rows][:, columns[0]]]) for columns in together]
+        return [
+            (columns, RidgePath(x[used], y[used][:, columns], weight[used])) for columns, used in found if used.size
+        ]
+
+    def solution(
+        solved: list[tuple[NDArray[np.int64], RidgePath]], strength: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(K, D) weights and (K,) biases."""
         coefficients, biases = np.zeros((y.shape[1], x.shape[1])), np.zeros(y.shape[1])
-        for columns in together:
-            if (used := rows[known[rows][:, columns[0]]]).size:
-                model = Ridge(alpha=strength).fit(x[used], y[used][:, columns], sample_weight=weight[used])
-                coefficients[columns], biases[columns] = model.coef_, model.intercept_
+        for columns, path in solved:
+            coefficients[columns], biases[columns] = path.solution(strength)
         return coefficients, biases
+
+    every = np.arange(len(x))
+    without = [(rows, paths(np.setdiff1d(every, rows))) for rows in held_out]
 
     def squared_error(strength: float) -> float:
         total = 0.0
-        for rows in held_out:
-            coefficients, biases = solution(np.setdiff1d(np.arange(len(x)), rows), strength)
+        for rows, solved in without:
+            coefficients, biases = solution(solved, strength)
             errors = weight[rows, None] * (x[rows] @ coefficients.T + biases - y[rows]) ** 2
             total += float(np.nansum(errors))
         return total / float(sum(weight[rows].sum() for rows in held_out))
 
     strength, error = _best(RIDGE_STRENGTHS, squared_error) if held_out else (DEFAULT_STRENGTH, None)
-    coefficients, biases = solution(np.arange(len(x)), strength)
+    coefficients, biases = solution(paths(every), strength)
     head.give(weight=torch.from_numpy(RIDGE_GAIN * coefficients), bias=torch.from_numpy(RIDGE_GAIN * biases))
     return Fit(chosen={"strength": strength}, scores={} if error is None else {"squared_error": error})
 

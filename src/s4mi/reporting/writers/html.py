@@ -13,6 +13,7 @@ from pathlib import Path
 from s4mi.records import write_text_atomically
 from s4mi.reporting.figures.page_figures import card_figure, comparison_figures
 from s4mi.reporting.results.runs import PretrainingRun, ReportRun, load_pretrainings, load_runs
+from s4mi.reporting.results.settings_text import SettingsText, settings_texts
 from s4mi.reporting.results.tables import MAJORITY
 from s4mi.reporting.results.unfinished_runs import UnfinishedRun
 from s4mi.reporting.results.version_gains import ByTask
@@ -87,6 +88,10 @@ def write_report(
             },
             card_figures=[card_figure(card) for card in contents.cards],
             feature_figures={each.name: pretraining_figures(each.pretrainings) for each in contents.datasets},
+            settings={
+                **settings_texts(contents.runs),
+                **{run.directory: SettingsText(run.config_text) for run in contents.pretrainings if run.config_text},
+            },
             majority=MAJORITY,
         )
     )
