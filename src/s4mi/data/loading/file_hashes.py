@@ -12,6 +12,8 @@ from s4mi.errors import S4miError
 
 DATABASE_NAME = "fingerprints.sqlite"
 """Name of the database in a folder of caches."""
+BLOCK = 16
+"""Files that a thread takes at a time, as to hand one over takes longer than to see that it is unchanged."""
 
 
 class FileHashes:
@@ -40,7 +42,9 @@ class FileHashes:
         digests: dict[Path, str] = {}
         updates: list[tuple[str, str, str]] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for file, stamp, digest in pool.map(lambda file: _digest(file, known.get(str(file))), unique):
+            blocks = [unique[start : start + BLOCK] for start in range(0, len(unique), BLOCK)]
+            results = pool.map(lambda block: [_digest(file, known.get(str(file))) for file in block], blocks)
+            for file, stamp, digest in (one for block in results for one in block):
                 digests[file] = digest
                 if known.get(str(file)) != (stamp, digest):
                     updates.append((str(file), stamp, digest))
