@@ -225,8 +225,14 @@ def _is_still(method: MethodConfig, setting: str, choice: Choice) -> bool:
 
 def save_run_config(config: RunConfig, path: Path) -> None:
     """Write all settings with their resolved values; the file can be run again."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_text_atomically(path, text)
+    write_text_atomically(path, run_config_text(config))
+
+
+def run_config_text(config: RunConfig) -> str:
+    """Return the contents of the file that `save_run_config` writes."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # in C where PyYAML has it: each run of a study writes two
+    text: str = yaml.dump(config.model_dump(mode="json"), Dumper=dumper, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def differences(left: RunConfig, right: RunConfig) -> list[str]:

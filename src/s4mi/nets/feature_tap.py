@@ -48,9 +48,22 @@ class FeatureTap:
         if self._kept is not None:
             return
         if isinstance(output, dict):
-            output = output[POOLED] if POOLED in output else next(reversed(output.values()))
+            output = _of_extractor(output)
         if not isinstance(output, Tensor) or torch.compiler.is_exporting():
             return
-        if output.dim() > 2:
-            output = pooled_map(output, self._layout or ("NCHW" if output.dim() == 4 else "tokens"))
-        self._kept = output.detach().float().cpu()
+        self._kept = _pooled(output, self._layout)
+
+
+def pooled_output(outputs: dict[str, Tensor]) -> Tensor:
+    """(B, D) float32 features on the CPU, as the tap of an extractor keeps them, from its outputs."""
+    return _pooled(_of_extractor(outputs), None)
+
+
+def _of_extractor(outputs: dict[str, Tensor]) -> Tensor:
+    return outputs[POOLED] if POOLED in outputs else next(reversed(outputs.values()))
+
+
+def _pooled(output: Tensor, layout: Layout | None) -> Tensor:
+    if output.dim() > 2:
+        output = pooled_map(output, layout or ("NCHW" if output.dim() == 4 else "tokens"))
+    return output.detach().float().cpu()

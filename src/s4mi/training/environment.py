@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,7 +18,12 @@ from s4mi.training.versions import PACKAGES
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that affect numerical results."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {"python": platform.python_version(), **_installed()}
+
+
+@cache
+def _installed() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
 
 
 def forget_peak_memory(device: torch.device) -> None:
@@ -48,8 +54,12 @@ def device_name(device: torch.device, *, processes: int = 1) -> str:
     return name if processes == 1 else f"{processes} × {name}"
 
 
+@cache
 def git_revision() -> str | None:
-    """Return the commit of this package if git tracks this file; a user's repository around it does not count."""
+    """Return the commit of this package if git tracks this file; a user's repository around it does not count.
+
+    The one that this process asked for first, as its code was read then.
+    """
     here = Path(__file__)
     with suppress(OSError, subprocess.SubprocessError):
         for command in (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"]):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.config import CLASSIFICATION_METRICS, RunConfig
-from s4mi.contract import Classifier, ClusterAssignment, Segmenter
+from s4mi.contract import POOLED, Classifier, ClusterAssignment, FittedClassifier, Segmenter
 from s4mi.data.loading.loader import PlainBatches
 from s4mi.data.masks import read_mask
 from s4mi.engine.inference import ONLY, infer, infer_members, infer_with, probabilities, resize_probabilities
@@ -28,6 +28,7 @@ from s4mi.training.pixel_sample import LabelledProbabilities, PixelSample, joine
 from s4mi.training.prepare import Prepared, prepare
 from s4mi.training.run_dir import RunDir, load_method, make_fabric
 from s4mi.training.scoring import SharedClasses, joined_predictions, score_predictions
+from s4mi.training.stored_inputs import store_of, stored_outputs
 
 EVALUATION_BATCH = 32
 
@@ -173,8 +174,8 @@ def _classification(
 ) -> tuple[ClassificationScores, Predictions]:
     multilabel, classes = prepared.task.kind == "multilabel", prepared.task.classes
     local = [
-        (batch.rows, probabilities(logits, multilabel=multilabel).cpu())
-        for batch, logits in infer(fabric, method, _batches(fabric, prepared, own_share(rows)))
+        (of_tiles, probabilities(logits, multilabel=multilabel).cpu())
+        for of_tiles, logits in _logits(fabric, method, prepared, own_share(rows))
     ]
     row_of_tile, of_tiles = zip(*(pair for pairs in values_of_all(local) for pair in pairs), strict=True)
     predicted = _mean_over_tiles(torch.cat(of_tiles), torch.cat(row_of_tile), rows)
@@ -193,6 +194,23 @@ def _classification(
         known=labels >= 0 if (labels < 0).any() else None,
     )
     return score_predictions(predictions, prepared.task), predictions
+
+
+@torch.inference_mode()
+def _logits(
+    fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, rows: list[int]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the manifest rows (B,) of tiles with their float32 logits (B, K)."""
+    store = store_of(method.extractors) if isinstance(method, FittedClassifier) else None
+    if store is None or not isinstance(method, FittedClassifier):
+        for batch, logits in infer(fabric, method, _batches(fabric, prepared, rows)):
+            yield batch.rows, logits
+        return
+    entries = prepared.cache.entries_of(rows)
+    for block, outputs in stored_outputs(store, method.extractors, prepared.cache, entries):
+        with fabric.autocast():
+            logits = method.head_logits([each[POOLED] for each in outputs])
+        yield torch.from_numpy(prepared.cache.row[block]), logits.float()
 
 
 def _mean_over_tiles(predicted: Tensor, row_of_tile: Tensor, rows: list[int]) -> Tensor:

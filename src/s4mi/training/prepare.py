@@ -12,6 +12,7 @@ from torch import Tensor
 from s4mi.config import RunConfig, SplitConfig
 from s4mi.config.labels import holds_out
 from s4mi.contract import Task
+from s4mi.data.known_version import known_version
 from s4mi.data.loading.batch_source import CachedTargets
 from s4mi.data.loading.cache import open_cache
 from s4mi.data.loading.cached_arrays import Cache
@@ -24,7 +25,6 @@ from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.data.splits.split import SplitMethod, make_split
 from s4mi.data.splits.split_file import Split, hash_of, read_parts
 from s4mi.data.splits.split_version import base_version, merged_later
-from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.records import LabelCounts, Part, TaskKind
 
@@ -108,7 +108,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     Raises:
         S4miError: the data set is invalid, does not fit the method, or has a class without labelled images.
     """
-    manifest = load_version(config.data.path, config.data.version)
+    manifest = known_version(config.data.path, config.data.version)
     if config.method.unlabelled and not config.method.tasks & {*manifest.spec.tasks}:
         return _without_annotation(config, manifest, progress)
     kind = task_kind(config, manifest.spec)

@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from s4mi.config import RunConfig, differences, load_run_config
+from s4mi.config.run import run_config_text
 from s4mi.contract import Classifier, FittedClassifier, FittedSegmenter, Method, Segmenter, Task
 from s4mi.data.loading.sampling import seed_of
 from s4mi.data.splits.split_file import Split, read_split_hash
@@ -148,6 +149,8 @@ def check_folder(run_dir: RunDir, config: RunConfig, *, resume: bool) -> None:
         raise S4miError(f"{run_dir.path}: contains files but not a run; choose an empty folder")
     if not resume:
         raise S4miError(f"{run_dir.path}: contains a run already; pass --resume to continue it, or use another folder")
+    if _has_text(run_dir.config_path, run_config_text(config)):  # as a study writes it, just before the run begins
+        return
     changed = differences(run_dir.config(), config)
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
@@ -155,6 +158,13 @@ def check_folder(run_dir: RunDir, config: RunConfig, *, resume: bool) -> None:
             f"{run_dir.config_path}: the run was started with other settings ({'; '.join(changed[:3])}{more}); "
             "resume with the same settings, or choose another folder"
         )
+
+
+def _has_text(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8") == text
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def make_runtime(config: RunConfig) -> Runtime:

@@ -1,20 +1,22 @@
 """Features of a run's training images by its own network, and how far others of their kind are from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
+from torch import Tensor
 
 from s4mi.contract import Classifier, FittedClassifier, FittedSegmenter, Segmenter
 from s4mi.data.loading.loader import PlainBatches
 from s4mi.engine.inference import infer
 from s4mi.maths.feature_distance import Floats, distances, distances_of_each, projected, reach_of
-from s4mi.nets.feature_tap import FeatureTap
+from s4mi.nets.feature_tap import FeatureTap, pooled_output
 from s4mi.records.training_features import TrainingFeatures
 from s4mi.records.training_images import MIN_IMAGES
 from s4mi.training.prepare import Prepared
+from s4mi.training.stored_inputs import store_of, stored_outputs
 
 SAMPLED = 200
 """Inputs of the network that describe training: evenly spaced images, or fewer ones that are cut into tiles."""
@@ -56,16 +58,28 @@ def _features(
     fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, rows: NDArray[np.int64], tap: FeatureTap
 ) -> Floats:
     """(R, W) projected features of images; of one cut into tiles, the mean of its tiles."""
-    features, row_of = [], []
-    batches = PlainBatches(prepared.source(fabric.device), prepared.cache.entries_of(rows), batch_size=BATCH)
-    for batch, _ in infer(fabric, method, batches):
-        if (pooled := tap.take()) is not None:
-            features.append(pooled)
-            row_of.append(batch.rows)
-    if not features:
+    found = list(_of_inputs(fabric, method, prepared, prepared.cache.entries_of(rows), tap))
+    if not found:
         return np.zeros((0, 0), dtype=np.float32)
+    row_of, features = zip(*found, strict=True)
     _, position = np.unique(torch.cat(row_of).numpy(), return_inverse=True)
     values = torch.cat(features).numpy()
     mean = np.zeros((int(position.max()) + 1, values.shape[1]), dtype=np.float64)
     np.add.at(mean, position, values)
     return projected(mean / np.bincount(position)[:, None])
+
+
+def _of_inputs(
+    fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared, entries: NDArray[np.int64], tap: FeatureTap
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the manifest rows (B,) of network inputs with their features (B, D), stored ones where there are any."""
+    if isinstance(method, FittedClassifier | FittedSegmenter):
+        first = method.extractors[:1]
+        if (store := store_of(first)) is not None:
+            for block, outputs in stored_outputs(store, first, prepared.cache, entries):
+                yield torch.from_numpy(prepared.cache.row[block]), pooled_output(outputs[0])
+            return
+    batches = PlainBatches(prepared.source(fabric.device), entries, batch_size=BATCH)
+    for batch, _ in infer(fabric, method, batches):
+        if (pooled := tap.take()) is not None:
+            yield batch.rows, pooled
