@@ -7,12 +7,14 @@ none, and are then judged over seeds alone.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from s4mi.maths.crossed import CrossedMean, crossed_mean, jackknife
+from s4mi.maths.crossed_scores import crossed_score_interval
 from s4mi.maths.patient_scores import COUNTED, scores_without_each
+from s4mi.maths.stats import Interval
 from s4mi.records import ImageScores, RunRecord
 from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.per_image import image_values, patients_of
@@ -53,13 +55,24 @@ def exact(run: ReportRun, metric: Metric) -> bool:
     return metric.name not in POOLED or run.predictions is not None or all(one.union for one in run.images)
 
 
-def crossed_score(records: Sequence[RunRecord], metric: Metric, influences: Influences) -> CrossedMean | None:
-    """Mean score over the seeds of a cell, with its variance over seeds and patients; None without a score."""
-    known = [(record, score) for record in records if (score := score_of(record, metric)) is not None]
+def crossed_score(records: Sequence[RunRecord], metric: Metric, influences: Influences) -> Interval | None:
+    """Mean score over the seeds of a cell, with its interval over seeds and patients; None without a score."""
+    return crossed_score_of(records, lambda record: score_of(record, metric), metric, influences)
+
+
+def crossed_score_of(
+    records: Sequence[RunRecord],
+    value: Callable[[RunRecord], float | None],
+    metric: Metric,
+    influences: Influences,
+) -> Interval | None:
+    """The same of another score of each run, such as that on an external test set, and of its influences."""
+    known = [(record, score) for record in records if (score := value(record)) is not None]
     if not known:
         return None
     parts = [influences.get(run_key(record)) for record, _ in known]
-    return crossed_mean([score for _, score in known], [part for part in parts if part] if all(parts) else ())
+    scores, shared = [score for _, score in known], [part for part in parts if part] if all(parts) else []
+    return crossed_score_interval(scores, shared, limits=metric.limits)
 
 
 def crossed_difference(
