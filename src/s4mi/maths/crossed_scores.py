@@ -10,7 +10,8 @@ bootstrap of their pseudo-values (Tukey 1958), m + √(G(G - 1)) · influence, w
 Below `FEW_PATIENTS` patients, half a patient has the worst score that there is, and half a patient the best, for what
 no patient has shown yet; from there on, the worst and the best of the pseudo-values. Distances have no worst score:
 with so few patients, their intervals have no upper end, as no sample bounds the mean of what has no limit (Bahadur &
-Savage 1956).
+Savage 1956). Scores of classes take the mean of the runs' own intervals over patients, where patients, or those who
+have a class, are few: pseudo-values do not know that a class may be one of a few patients.
 """
 
 import math
@@ -29,12 +30,17 @@ def crossed_score_interval(
     influences: Sequence[Influence],
     *,
     limits: tuple[float, float] = (0.0, 1.0),
+    of_few: Sequence[Interval] = (),
     draws: int = 2000,
     level: float = 0.95,
 ) -> Interval:
     """Mean of (S,) scores of seeds, given the (S,) influences of patients on them, with an interval over both.
 
     Without patients whom seeds share it is over seeds alone; with one seed there is none. `n` is the number of seeds.
+
+    Args:
+        limits: range of the scores, where the interval ends; (0, inf) for distances.
+        of_few: (S,) intervals of the scores of single runs over few patients, see `patient_scores`; none: not few.
 
     Raises:
         ValueError: no value, another number of influences, or a value that is not finite.
@@ -43,11 +49,15 @@ def crossed_score_interval(
     seeds = mean_interval(values, level=level, limits=limits)
     if seeds.low is None or seeds.high is None or not crossed.shared:
         return seeds
-    few: Literal["", "seeds", "patients"] = "patients" if crossed.patients < FEW_PATIENTS else ""
+    few: Literal["", "seeds", "patients"] = "patients" if of_few or crossed.patients < FEW_PATIENTS else ""
     if crossed.seeds < FEW_SEEDS:
         few = "seeds"
-    low, high = _over_patients(crossed, influences, limits, draws=draws, level=level)
     mean = seeds.mean
+    if of_few:
+        low = mean - math.fsum(one.mean - one.low for one in of_few if one.low is not None) / len(of_few)
+        high = mean + math.fsum(one.high - one.mean for one in of_few if one.high is not None) / len(of_few)
+    else:
+        low, high = _over_patients(crossed, influences, limits, draws=draws, level=level)
     low, high = mean - math.hypot(mean - seeds.low, mean - low), mean + math.hypot(seeds.high - mean, high - mean)
     return Interval(mean, low, high, seeds.n, few).within(*limits)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.few import few_explained
-from s4mi.reporting.results.patient_effects import crossed_score, influences_of
+from s4mi.reporting.results.patient_effects import crossed_score, few_patients, influences_of
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import metrics_of
 from s4mi.reporting.results.table_model import Column, Table, table_row
@@ -26,10 +26,11 @@ def detail_table(comparison: Comparison, runs: Sequence[ReportRun] = ()) -> Tabl
     metrics = [metric for metric in metrics_of(comparison.task) if metric.name in DETAIL[family]]
     lower = ", ".join(metric.label for metric in metrics if not metric.higher_is_better)
     influences = {metric: influences_of(comparison, runs, metric) for metric in metrics}
+    few = {metric: few_patients(runs, metric) if influences[metric] else {} for metric in metrics}
     over = [metric.label for metric in metrics if influences[metric]]
     rows = []
     for technique, column, records in runs_by_cell(comparison):
-        means = [(crossed_score(records, metric, influences[metric]), metric) for metric in metrics]
+        means = [(crossed_score(records, metric, influences[metric], few[metric]), metric) for metric in metrics]
         scores = (MeanScore.of(interval, len(records), metric).cell for interval, metric in means)
         rows.append(table_row(technique_cell(technique), column.title, *scores))
     table = Table(

@@ -9,7 +9,7 @@ from s4mi.records import ExternalTest, RunRecord
 from s4mi.records.reliability import Reliability
 from s4mi.reporting.results.comparison import Comparison, interval_over
 from s4mi.reporting.results.few import few_explained
-from s4mi.reporting.results.patient_effects import Influences, crossed_score_of, influences_of
+from s4mi.reporting.results.patient_effects import Influences, crossed_score_of, few_patients, influences_of
 from s4mi.reporting.results.runs import ReportRun, run_key
 from s4mi.reporting.results.scores import Metric, score_of
 from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
@@ -37,7 +37,11 @@ def external_tables(comparison: Comparison, metric: Metric, runs: Sequence[Repor
 def external_table(comparison: Comparison, metric: Metric, name: str, runs: Sequence[ReportRun] = ()) -> Table:
     """Internal and external score of the same runs, the drop between them, and calibration on both."""
     here = influences_of(comparison, runs, metric)
-    there = influences_of(comparison, [one for run in runs if (one := run.on(name)) is not None], metric)
+    outside = [one for run in runs if (one := run.on(name)) is not None]
+    there = influences_of(comparison, outside, metric)
+    few_here, few_there = (
+        few_patients(some, metric) if len(comparison.records) > 1 else {} for some in (runs, outside)
+    )
     rows = []
     for technique, column, records in runs_by_cell(comparison):
         scored = [record for record in records if name in record.external]
@@ -45,8 +49,8 @@ def external_table(comparison: Comparison, metric: Metric, name: str, runs: Sequ
             continue
         missing = len(records) - len(scored)
         scores = (
-            crossed_score_of(scored, lambda record: score_of(record, metric), metric, here),
-            crossed_score_of(scored, lambda record: _external_score(record, metric, name), metric, there),
+            crossed_score_of(scored, lambda record: score_of(record, metric), metric, here, few_here),
+            crossed_score_of(scored, lambda record: _external_score(record, metric, name), metric, there, few_there),
             _drop(scored, metric, name, here, there),
         )
         limits = (metric.limits, metric.limits, metric.difference_limits)

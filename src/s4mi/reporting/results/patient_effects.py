@@ -20,12 +20,14 @@ from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.per_image import image_values, patients_of
 from s4mi.reporting.results.runs import ReportRun, RunKey, run_key
 from s4mi.reporting.results.scores import Metric, score_of
-from s4mi.reporting.results.test_predictions import patients_predicted
+from s4mi.reporting.results.test_predictions import patients_predicted, predictions_over_patients
 
 POOLED = ("iou", "dice")
 """Scores of the pixels of all test images together."""
 Influences = Mapping[RunKey, Mapping[str, float]]
 """By run, the influence of each test patient on its score; see `maths.crossed`."""
+FewPatients = Mapping[RunKey, Interval]
+"""By run, the interval of its score over few patients."""
 
 SEEDS_ALONE = "seeds"
 
@@ -55,9 +57,26 @@ def exact(run: ReportRun, metric: Metric) -> bool:
     return metric.name not in POOLED or run.predictions is not None or all(one.union for one in run.images)
 
 
-def crossed_score(records: Sequence[RunRecord], metric: Metric, influences: Influences) -> Interval | None:
-    """Mean score over the seeds of a cell, with its interval over seeds and patients; None without a score."""
-    return crossed_score_of(records, lambda record: score_of(record, metric), metric, influences)
+def few_patients(runs: Sequence[ReportRun], metric: Metric) -> dict[RunKey, Interval]:
+    """By run, the interval over patients of a score of classes, where patients or those of a class are few."""
+    found = {}
+    for run in runs:
+        if run.predictions is not None and metric.name in COUNTED:
+            interval = predictions_over_patients(run.predictions, metric, multilabel=run.record.task == "multilabel")
+            if interval is not None and interval.few:
+                found[run_key(run.record)] = interval
+    return found
+
+
+def crossed_score(
+    records: Sequence[RunRecord], metric: Metric, influences: Influences, few: FewPatients | None = None
+) -> Interval | None:
+    """Mean score over the seeds of a cell, with its interval over seeds and patients; None without a score.
+
+    Args:
+        few: from `few_patients`.
+    """
+    return crossed_score_of(records, lambda record: score_of(record, metric), metric, influences, few)
 
 
 def crossed_score_of(
@@ -65,6 +84,7 @@ def crossed_score_of(
     value: Callable[[RunRecord], float | None],
     metric: Metric,
     influences: Influences,
+    few: FewPatients | None = None,
 ) -> Interval | None:
     """The same of another score of each run, such as that on an external test set, and of its influences."""
     known = [(record, score) for record in records if (score := value(record)) is not None]
@@ -72,7 +92,8 @@ def crossed_score_of(
         return None
     parts = [influences.get(run_key(record)) for record, _ in known]
     scores, shared = [score for _, score in known], [part for part in parts if part] if all(parts) else []
-    return crossed_score_interval(scores, shared, limits=metric.limits)
+    of_few = [one for record, _ in known if (one := (few or {}).get(run_key(record))) is not None]
+    return crossed_score_interval(scores, shared, limits=metric.limits, of_few=of_few)
 
 
 def crossed_difference(

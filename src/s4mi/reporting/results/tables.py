@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, TaskKind
-from s4mi.reporting.results.comparison import Comparison, Technique, compare
+from s4mi.reporting.results.comparison import Comparison, Technique, compare, technique_of
 from s4mi.reporting.results.few import and_few, few_details, few_explained
 from s4mi.reporting.results.patient_effects import (
     SEEDS_ALONE,
     Influences,
     crossed_score,
     exact,
+    few_patients,
     influences_of,
     judged_over,
 )
@@ -190,6 +191,7 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
         runs: of the comparison; with their test patients, intervals are over seeds and the patients that these share.
     """
     influences = influences_of(comparison, runs, metric)
+    few = few_patients(_of_several(comparison, runs), metric)
     by_backbone = _shared_backbones(comparison) > 1
     techniques = sorted(comparison.techniques, key=lambda one: (by_backbone and one.backbone, one))
     rivals: dict[str, list[Technique]] = {}
@@ -201,7 +203,7 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
         seeds = other_seeds(comparison, techniques, fraction=fraction, metric=metric)
         for technique in techniques:
             records = comparison.at(technique, fraction)
-            interval = crossed_score(records, metric, influences)
+            interval = crossed_score(records, metric, influences, few)
             score = MeanScore.of(interval, len(records), metric, best=technique in best, seeds=seeds.get(technique, ()))
             cells[technique].append(score)
     return ResultTable(
@@ -216,6 +218,13 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
         of_means=not all(exact(run, metric) for run in runs if run_key(run.record) in influences),
         influences=influences,
     )
+
+
+def _of_several(comparison: Comparison, runs: Sequence[ReportRun]) -> list[ReportRun]:
+    """The runs of a comparison that share their cell with another seed; one alone has no interval."""
+    counts = Counter((technique_of(one), one.label_fraction) for one in comparison.records)
+    several = {run_key(one) for one in comparison.records if counts[technique_of(one), one.label_fraction] > 1}
+    return [run for run in runs if run_key(run.record) in several]
 
 
 def score_table(results: ResultTable) -> Table:
