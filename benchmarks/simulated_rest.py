@@ -1,4 +1,4 @@
-"""Drawn test sets, annotations, strategies, distances and pooled scores, with the intervals that a report gives them.
+"""Drawn annotations, strategies and distances, with the intervals that a report gives them.
 
 Each function returns the intervals of `times` cases less what is true in each, so that all are to hold 0.
 """
@@ -21,22 +21,6 @@ def less(interval: Interval, truth: float) -> Interval:
     if interval.low is None or interval.high is None:
         return replace(interval, mean=interval.mean - truth)
     return replace(interval, mean=interval.mean - truth, low=interval.low - truth, high=interval.high - truth)
-
-
-def drops(size: int, times: int, *, others: bool = False) -> list[Interval]:
-    """Internal less external score of runs that differ by 0.02, on 60 internal and 30 external patients.
-
-    Args:
-        others: of other patients, and not of these two test sets.
-    """
-    rng, made = np.random.default_rng(size), []
-    for _ in range(times):
-        here, there = rng.beta(8, 2, 60).mean(), rng.beta(6, 3, 30).mean()
-        run, own = rng.normal(0, 0.02, size), rng.normal(0, 0.02, (2, size))
-        drop = (here + run + own[0]) - (there + run + own[1])
-        truth = 8 / 10 - 6 / 9 if others else float(here - there)
-        made.append(less(mean_interval(drop.tolist(), limits=(-1.0, 1.0)), truth))
-    return made
 
 
 def new_annotations(patients: int, rare: bool, size: int, times: int) -> list[Interval]:
@@ -76,54 +60,14 @@ def distances(draw: Draw, size: int, times: int) -> list[Interval]:
     ]
 
 
-def pooled_iou(patients: int, slope: float, size: int, times: int) -> list[Interval]:
-    """IoU of all pixels together, computed anew without each patient.
-
-    Args:
-        slope: how much easier large lesions are.
-    """
-    rng, truth, made = np.random.default_rng(size), _pooled_truth(slope), []
-    for _ in range(times):
-        area, iou = _segmented(rng, patients, size, slope)
-        union = 2 * area / (1 + iou)
-        overlap = iou * union
-        all_overlap, all_union = (each.sum(axis=1, keepdims=True) for each in (overlap, union))
-        rest = (all_overlap - overlap) / (all_union - union)
-        pooled = (all_overlap / all_union)[:, 0]
-        made.append(less(_crossed_without(pooled, rest).within(0.0, 1.0), truth))
-    return made
-
-
-def _segmented(rng: np.random.Generator, patients: int, seeds: int, slope: float) -> tuple[Floats, Floats]:
-    """(1, G) areas and (S, G) IoU of predictions as large as the lesions."""
-    z = rng.normal(0, 1, patients)
-    logit = 1.4 + slope * z + rng.normal(0, 0.7, patients) + rng.normal(0, 0.12, (seeds, 1))
-    return np.exp(0.7 * z)[None], 1 / (1 + np.exp(-(logit + rng.normal(0, 0.3, (seeds, patients)))))
-
-
-@cache
-def _pooled_truth(slope: float) -> float:
-    """Of endless patients, the mean over seeds."""
-    rng, scores = np.random.default_rng(95), []
-    for _ in range(400):
-        area, iou = _segmented(rng, 20_000, 1, slope)
-        union = 2 * area / (1 + iou)
-        scores.append(float((iou * union).sum() / union.sum()))
-    return float(np.mean(scores))
-
-
 @cache
 def _mean(draw: Draw) -> float:
     return float(draw(np.random.default_rng(94), FAR).mean())
 
 
 def _crossed(means: Floats, scores: Floats) -> Interval:
-    """The interval over (S,) seeds and the patients of (S, G) scores."""
-    return _crossed_without(means, (scores.sum(axis=1, keepdims=True) - scores) / (scores.shape[1] - 1))
-
-
-def _crossed_without(means: Floats, rest: Floats) -> Interval:
-    """The interval over (S,) seeds and the patients, given the (S, G) scores without each patient."""
+    """The interval over (S,) seeds and the patients of (S, G) differences."""
+    rest = (scores.sum(axis=1, keepdims=True) - scores) / (scores.shape[1] - 1)
     influences = [jackknife({f"p{n}": value for n, value in enumerate(row)}) for row in rest.tolist()]
     return crossed_mean(means.tolist(), influences).interval()
 

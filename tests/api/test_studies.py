@@ -1,5 +1,7 @@
 """A study in Python: run, compared, its best run used and its report shown."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from s4mi.records import read_record
 from s4mi.reporting.results.few import few_words
 from s4mi.reporting.results.runs import load_runs
 from s4mi.reporting.results.tables import MAJORITY, result_tables
-from s4mi.studies.events import Event, RunEnded
+from s4mi.studies import live_report
+from s4mi.studies.events import Event, RunEnded, RunStarted
 
 Quick = Callable[..., RunConfig]
 
@@ -140,3 +143,26 @@ def test_workers_run_it_too(contents: dict[str, Any], tmp_path: Path) -> None:
     )
     assert len(study.runs) == 1
     assert len(study.failures) == 1
+
+
+def test_the_report_stands_beside_the_runs_while_they_train_on_interruption_and_at_the_end(
+    contents: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_report, "INTERVAL", 0.0)
+    works, page, during = {**contents, "arms": contents["arms"][:1], "seeds": [0]}, tmp_path / "mine/report.html", []
+
+    def stop(event: Event) -> None:
+        if isinstance(event, RunStarted):
+            during.append("1 of 2 runs done; left: 1 at 100 %." in page.read_text() if page.exists() else None)
+            if len(during) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        s4mi.run_study(works, tmp_path / "mine", progress=stop)
+    assert during == [None, True], "no page before the first run ends; after it, one with what is left"
+    assert "left: 1 at 100 % (interrupted: rerun the same command to go on)." in page.read_text()
+    s4mi.run_study(works, tmp_path / "mine", progress=False)
+    assert "2 of 2 runs done." in page.read_text()
+    page.unlink()
+    s4mi.run_study(works, tmp_path / "mine", progress=False, report=False)
+    assert not page.exists()

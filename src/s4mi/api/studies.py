@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,11 +42,12 @@ def run_study(
     workers: int = 0,
     ray: str | None = None,
     progress: bool | StudyCallback = True,
+    report: bool = True,
 ) -> "Study":
     """Run everything in a study that is not finished yet: every technique, label fraction and seed.
 
     A run that fails is retried once and stops no other; `Study.failures` lists what is missing. After an interruption
-    the same call continues.
+    the same call continues. Meanwhile `out/report.html` shows what is finished and what is left.
 
     Args:
         study: settings: the path of a YAML file, a mapping (keys may be dotted), or a `StudyConfig`.
@@ -56,17 +58,23 @@ def run_study(
         ray: address of a Ray cluster that trains the runs: auto, local, HOST:PORT or ray://HOST:PORT.
         progress: True shows a bar (terminal, notebook) or prints a line per run; False is silent; a function is called
             with every event.
+        report: write `report.html` into `out` after finished runs, on interruption and, with test images, at the end.
 
     Raises:
         S4miError: invalid settings or data, another process runs a study in `out`, the disk is full, or no such
             cluster.
     """
     with quiet():
+        from s4mi.studies.live_report import reported
         from s4mi.studies.run import run_study as recipe
 
         config, out = _config(study, settings), as_path(out)
+        title = as_path(study).stem if isinstance(study, (str, os.PathLike)) else out.absolute().name
         with study_progress(progress) as tell:
-            outcomes = recipe(config, out, workers=workers, ray=ray, on_event=tell)
+            if report:
+                outcomes = reported(partial(recipe, config, out, workers=workers, ray=ray), out, title=title, tell=tell)
+            else:
+                outcomes = recipe(config, out, workers=workers, ray=ray, on_event=tell)
     missing = sum(outcome.record is None for outcome in outcomes)
     if missing:
         log.warning("%d of %d runs have no result; see Study.failures", missing, len(outcomes))

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from s4mi.maths.bootstrap import patient_interval
-from s4mi.maths.stats import mean_interval
 from s4mi.records import Frozen
 
 SHARE = (0.0, 1.0)
@@ -30,8 +29,7 @@ def mean_of(values: Iterable[float | None], limits: tuple[float, float] = SHARE)
     known = [float(value) for value in values if value is not None and value == value]
     if not known:
         return None
-    if limits == SHARE:  # shares are too skewed for Student's interval
-        interval = patient_interval(known, [str(n) for n in range(len(known))], rng=np.random.default_rng(0))
-    else:
-        interval = mean_interval(known, limits=limits)
+    # Shares and their differences are too skewed for Student's interval, and often all alike.
+    images = [str(n) for n in range(len(known))]
+    interval = patient_interval(known, images, rng=np.random.default_rng(0), limits=limits)
     return MeanInterval(mean=interval.mean, low=interval.low, high=interval.high, n=interval.n, few=bool(interval.few))

@@ -13,6 +13,7 @@ from s4mi.inference.mask_scores import MaskScores
 from s4mi.inference.mean_interval import MeanInterval, mean_of
 from s4mi.inference.saliency_baselines import Baselines, Placed, baselines
 from s4mi.maths.saliency import mean_rank_correlation
+from s4mi.maths.stats import mean_interval
 from s4mi.records import Frozen
 from s4mi.records.atomic import replacing
 
@@ -153,7 +154,6 @@ def _summary(
     def mean(get: Callable[[MapScores], float | None], limits: tuple[float, float] = (0.0, 1.0)) -> MeanInterval | None:
         return mean_of((get(score) for score in members), limits)
 
-    randomised = mean(lambda score: score.randomised, (-1.0, 1.0))
     return MapSummary(
         run=run,
         technique=technique,
@@ -165,16 +165,22 @@ def _summary(
         energy_above_area=mean(_energy_above_area, (-1.0, 1.0)),
         pointing_baselines=None if found is None else found[0],
         energy_baselines=None if found is None else found[1],
-        randomised=randomised,
-        warning="; ".join(filter(None, (flaw, _weights_warning(randomised)))),
+        randomised=mean(lambda score: score.randomised, (-1.0, 1.0)),
+        warning="; ".join(filter(None, (flaw, _weights_warning([score.randomised for score in members])))),
     )
 
 
-def _weights_warning(randomised: MeanInterval | None) -> str:
-    """Warn if the interval shows it; a single image never does, as two small maps easily correlate by chance."""
-    if randomised is None or randomised.low is None:
+def _weights_warning(correlations: Sequence[float | None]) -> str:
+    """Warn if the maps agree on it; a single image never does, as two small maps easily correlate by chance.
+
+    The interval of the summary allows for images that nobody has seen; these few are judged by Student's.
+    """
+    known = [one for one in correlations if one is not None and one == one]
+    if len(known) < 2:
         return ""
-    return WEIGHT_INDEPENDENT if randomised.mean > SANITY_LIMIT and randomised.low > 0 else ""
+    interval = mean_interval(known)
+    assert interval.low is not None
+    return WEIGHT_INDEPENDENT if interval.mean > SANITY_LIMIT and interval.low > 0 else ""
 
 
 def _energy_above_area(score: MapScores) -> float | None:

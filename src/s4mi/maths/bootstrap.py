@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.maths.ratio_bootstrap import ratio_interval
+from s4mi.maths.ratio_bootstrap import FEW_PATIENTS, ratio_interval
 from s4mi.maths.stats import Interval
 
 
@@ -24,8 +24,9 @@ def patient_interval(
 
     Patients are resampled with all their images, because images of one patient are correlated: see `ratio_bootstrap`
     for the construction. Without an upper limit, half a patient is added at as far above the largest patient's mean as
-    the smallest lies below it; a distance that no patient comes near is then not allowed for. Fewer than 2 patients
-    give no interval. `n` of the result is the number of patients.
+    the smallest lies below it; with fewer than `FEW_PATIENTS` the interval has no upper end, because no sample bounds
+    the mean of what has no limit (Bahadur & Savage 1956). Fewer than 2 patients give no interval. `n` of the result is
+    the number of patients.
 
     Args:
         limits: range of the scores, where the interval ends; (0, inf) for distances.
@@ -43,6 +44,7 @@ def patient_interval(
     if values.min() < least - 1e-9 or values.max() > most + 1e-9:
         raise ValueError(f"scores must lie in [{least:g}, {most:g}] (found {values.min():g} to {values.max():g})")
     sums, counts = sums_by_patient(values, patients)
+    open_ended = math.isinf(most) and sums.size < FEW_PATIENTS
     if math.isinf(most):
         means = sums / counts
         most = 2 * float(means.max()) - float(means.min())
@@ -54,7 +56,7 @@ def patient_interval(
     )
     if interval.low is None or interval.high is None:
         return replace(interval, mean=mean)
-    low, high = least + width * interval.low, least + width * interval.high
+    low, high = least + width * interval.low, math.inf if open_ended else least + width * interval.high
     return replace(interval, mean=mean, low=min(low, mean), high=max(high, mean))
 
 

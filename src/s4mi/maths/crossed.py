@@ -12,6 +12,11 @@ patients and equal variances, the t-test over seeds rejects a true null hypothes
 (docs/explanation/intervals.md). The limit of ν, which is not in the papers, is for 2 and 3 seeds, whose variance may
 come out close to 0 by chance; with fewer than `FEW_PATIENTS`, C is drawn halfway to the variance of the mean over
 patients, which also contains their interaction with the seeds (the pigeonhole bootstrap's, Owen 2007).
+
+Patients may differ in a skewed way: a gain that few of them have. The t statistic T of such a mean is not Student's;
+that of Hall's transformation (1992) nearly is, with a the skewness of the mean, of its patients alone:
+
+    g(T) = T + a T² / 3 + a² T³ / 27 + a / 6
 """
 
 import math
@@ -31,6 +36,8 @@ Influence = Mapping[str, float]
 FEW_PATIENTS = 20
 FEW_SEEDS = 5
 """Below this, intervals are widened, because variances of so few seeds are often too small by chance."""
+MOST_SKEWED = 0.6
+_NO_SKEW = 1e-6
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class CrossedMean:
 
     Attributes:
         over_seeds: variance of the mean from seeds. over_patients: from patients, at least 0.
+        third: third central moment of the mean from patients.
+        shared: whether any two seeds share a patient.
     """
 
     mean: float
@@ -46,6 +55,13 @@ class CrossedMean:
     over_patients: float
     seeds: int
     patients: int
+    third: float = 0.0
+    shared: bool = False
+
+    @property
+    def skewness(self) -> float:
+        """Of the mean, from patients, within ± `MOST_SKEWED`; with few it is too uncertain to be used further."""
+        return min(max(self.third / self.deviation**3, -MOST_SKEWED), MOST_SKEWED) if self.deviation else 0.0
 
     @property
     def deviation(self) -> float:
@@ -62,24 +78,35 @@ class CrossedMean:
         return min(total**2 / parts, float((self.seeds - 1) ** 2))
 
     def interval(self, *, level: float = 0.95) -> Interval:
-        """Student's interval of the mean; with one seed none. `n` is the number of seeds.
+        """Interval of the mean; with one seed none. `n` is the number of seeds. Student's, unless patients are skewed.
 
         With fewer than `FEW_SEEDS` seeds or `FEW_PATIENTS` patients it covers more than its level, and says so.
         """
         if self.seeds < 2:
             return Interval(self.mean, None, None, self.seeds)
-        half = float(stdtrit(self.freedom, (1 + level) / 2)) * self.deviation
+        t, a = float(stdtrit(self.freedom, (1 + level) / 2)), self.skewness
+        low, high = self.mean - _inverse(t, a) * self.deviation, self.mean - _inverse(-t, a) * self.deviation
         few: Literal["", "seeds", "patients"] = "patients" if 0 < self.patients < FEW_PATIENTS else ""
         if self.seeds < FEW_SEEDS:
             few = "seeds"
-        return Interval(self.mean, self.mean - half, self.mean + half, self.seeds, few)
+        return Interval(self.mean, min(low, self.mean), max(high, self.mean), self.seeds, few)
 
     @property
     def p(self) -> float | None:
         """Two-sided p-value of a mean of 0; None with fewer than 2 seeds or without spread."""
         if self.seeds < 2 or self.deviation == 0:
             return None
-        return float(2 * stdtr(self.freedom, -abs(self.mean) / self.deviation))
+        return float(2 * stdtr(self.freedom, -abs(_hall(self.mean / self.deviation, self.skewness))))
+
+
+def _hall(t: float, a: float) -> float:
+    """g(T) of a mean of skewness a; T itself without."""
+    return t + a * t**2 / 3 + a**2 * t**3 / 27 + a / 6
+
+
+def _inverse(t: float, a: float) -> float:
+    """The T for which g(T) is t."""
+    return t if abs(a) < _NO_SKEW else 3 / a * (math.cbrt(1 + a * (t - a / 6)) - 1)
 
 
 def jackknife(without: Mapping[str, float]) -> dict[str, float]:
@@ -98,7 +125,7 @@ def shared_covariance(influences: Sequence[Influence]) -> float:
     if s < 2:
         return 0.0
     matrix = influence_matrix(influences)
-    if not ((matrix != 0).sum(axis=0) > 1).any():
+    if not _shared(matrix):
         return 0.0
     total, own = matrix.sum(axis=0), float((matrix**2).sum())
     shared = max(0.0, float(total @ total - own) / (s * (s - 1)))
@@ -127,5 +154,16 @@ def crossed_mean(values: Sequence[float], influences: Sequence[Influence] = ()) 
     s = ordered.size
     variance = float(ordered.var(ddof=1)) if s > 1 else 0.0
     patients = min((len(one) for one in influences), default=0)
-    covariance = shared_covariance(influences) if patients > 1 else 0.0
-    return CrossedMean(math.fsum(ordered) / s, variance / s, covariance, s, patients)
+    mean = math.fsum(ordered) / s
+    if patients < 2 or s < 2 or not _shared(matrix := influence_matrix(influences)):
+        return CrossedMean(mean, variance / s, 0.0, s, patients)
+    covariance = shared_covariance(influences)
+    of_mean = matrix.mean(axis=0)
+    total = float(of_mean @ of_mean)
+    third = float((of_mean**3).sum()) * (covariance / total) ** 1.5 if total else 0.0
+    return CrossedMean(mean, variance / s, covariance, s, patients, third, shared=total > 0)
+
+
+def _shared(matrix: Floats) -> bool:
+    """Whether any patient has an influence on two of (S, G)."""
+    return bool(((matrix != 0).sum(axis=0) > 1).any())

@@ -3,6 +3,7 @@
     within the tested numbers   monotone interpolation and the power law, where it fits: the wider of both intervals
     beyond them                 the power law, at most 4 × the largest number; its lower end is not above that of a
                                 straight line in log n through the last three points, as learning curves flatten
+    what more would bring       the power law; with 3 or 4 seeds its upper end is not below that of the straight line
 
 An interval is refused if it spans more than a factor of 10 or if more redrawn curves than its tail holds do not reach
 the score at all. With 3 or 4 seeds it is a 97.5 % interval, because variances of so few seeds are often too small by
@@ -132,6 +133,9 @@ class LabelForecast:
         drawn = self.curves.at(labels) - self.curves.at(self.most)
         low, high = np.quantile(drawn, [self.tail, 1 - self.tail])
         gain = float((self.curve.at(labels) - self.curve.at(self.most))[0])
+        if self._few:  # they often do not tell a power law from a curve that does not level off
+            straight = self._straight()[0] * math.log(labels / self.most)
+            high = max(float(high), float(np.quantile(straight, 1 - self.tail)))
         return Interval(gain, min(gain, float(low)), max(gain, float(high)), self.seeds, self._few)
 
     def asymptote(self) -> Interval | None:
@@ -173,14 +177,19 @@ class LabelForecast:
         low, high = self._ends(self.curves.needed(targets))
         if math.isinf(low):
             return Needed(math.inf, None, None, extrapolated=True, refusal="never")
-        x = np.log(self.labels[-3:])
-        centred = x - x.mean()
-        slope = np.maximum((self.drawn[:, -3:] @ centred) / (centred @ centred), 1e-9)
-        straight = np.exp(np.minimum(x.mean() + (targets - self.drawn[:, -3:].mean(axis=1)) / slope, 50.0))
+        slope, middle = self._straight()
+        straight = np.exp(np.minimum(middle + (targets - self.drawn[:, -3:].mean(axis=1)) / slope, 50.0))
         low = min(low, estimate, self._ends(straight)[0])
         if estimate > FURTHEST * self.most:
             return Needed(estimate, None, None, extrapolated=True, refusal="far")
         return self._answer(estimate, low, max(high, estimate), extrapolated=True)
+
+    def _straight(self) -> tuple[Floats, float]:
+        """(B,) slopes above 0 of redrawn straight lines in log n through the last three points, and their mean log n."""
+        x = np.log(self.labels[-3:])
+        centred = x - x.mean()
+        slopes: Floats = np.maximum((self.drawn[:, -3:] @ centred) / (centred @ centred), 1e-9)
+        return slopes, float(x.mean())
 
     def _ends(self, drawn: Floats) -> tuple[float, float]:
         """Quantiles of labels that may be infinite, which must not be interpolated."""

@@ -123,8 +123,8 @@ class CostModel:
         """Return the seconds of training at the present speed of the machine; None if no run has been measured.
 
         From runs that differ only in their seed; else from the time per image of runs of the same kind, active ones
-        too; else from the median over all other kinds, each scaled by its relative cost, which assumes the same
-        networks and image size.
+        too; else from the median over all other kinds that are trained, or fitted, alike, each scaled by its relative
+        cost, which assumes the same networks and image size.
         """
         same, images = self._by_settings.get(self._settings(config)), self._images(config)
         if same is not None:
@@ -150,8 +150,11 @@ class CostModel:
             return similar.fast_seconds / similar.images * self._slowdown
         if (active := self._active_seconds_per_image.get(kind)) is not None:
             return active
+        # A fitted method sees an image once, and takes as long for it as training does for many epochs, or no time.
         finished = {
-            other: one.fast_seconds / one.images * self._slowdown for other, one in self._by_kind.items() if one.images
+            other: one.fast_seconds / one.images * self._slowdown
+            for other, one in self._by_kind.items()
+            if one.images and _is_fitted(other) == config.method.fitted
         }
         costs = [each / _cost_of(other) for other, each in {**self._active_seconds_per_image, **finished}.items()]
         return median(costs) * _relative_cost(config) if costs else None
@@ -209,9 +212,10 @@ def _settings_without_seed(config: RunConfig) -> str:
 
 
 def _kind(config: RunConfig) -> tuple[object, ...]:
-    """Key of runs with the same cost per image; its last item is their relative cost."""
+    """Key of runs with the same cost per image; its last items are whether they are fitted, and their relative cost."""
     method = config.method.model_dump(mode="json", exclude={"pretrained", "weights", "classes"})
-    return (str(sorted(method.items())), config.data.image_size, config.batch_size, _relative_cost(config))
+    sizes = config.data.image_size, config.batch_size
+    return (str(sorted(method.items())), *sizes, config.method.fitted, _relative_cost(config))
 
 
 def _training_images(config: RunConfig) -> str:
@@ -219,6 +223,10 @@ def _training_images(config: RunConfig) -> str:
     if config.method.unlabelled:
         return "all"
     return "both" if isinstance(config.method, SemiSupervisedConfig) else "labelled"
+
+
+def _is_fitted(kind: tuple[object, ...]) -> bool:
+    return bool(kind[-2])
 
 
 def _cost_of(kind: tuple[object, ...]) -> float:

@@ -6,7 +6,7 @@ later at the earliest. Until the end only pictures that were drawn before are sh
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from s4mi.errors import S4miError
 from s4mi.recipes.report import ReportResult
 from s4mi.records import read_any_record
 from s4mi.reporting.writers.html import ReportImage
-from s4mi.studies.events import Event, RunEnded, RunOutcome, StudyChecked
+from s4mi.studies.events import Event, EventHandler, RunEnded, RunOutcome, StudyChecked
 from s4mi.studies.progress_line import progress_line
 from s4mi.studies.report import write_study_report
 from s4mi.training.run_dir import RunDir
@@ -97,3 +97,26 @@ class LiveReport:
             log.warning("the report could not be written yet: %s", error)
         took = time.monotonic() - start
         self._next = time.monotonic() + max(INTERVAL, took / SHARE)
+
+
+def reported(
+    run: Callable[..., Sequence[RunOutcome]], out: Path, *, title: str, tell: EventHandler
+) -> Sequence[RunOutcome]:
+    """Call `run(on_event=…)`, which runs a study in `out`, with its report written meanwhile, on interruption, at the end.
+
+    Args:
+        tell: called with every event before the report learns of it.
+    """
+    live = LiveReport(out, title=title)
+
+    def handle(event: Event) -> None:
+        tell(event)
+        live.handle(event)
+
+    try:
+        outcomes = run(on_event=handle)
+    except KeyboardInterrupt:
+        live.interrupted()
+        raise
+    live.finish(outcomes)
+    return outcomes

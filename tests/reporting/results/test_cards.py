@@ -30,9 +30,9 @@ def test_masks_interval_and_baseline_are_said_in_the_words_of_a_clinician() -> N
         *seeds([0.70, 0.712, 0.718], **COLOUR), *seeds([0.80, 0.812, 0.818], **COLOUR, fraction=100.0),
     ]  # fmt: skip
     (card,) = contents(*runs).cards
-    # mean ± 4.303 · 0.01 / √3
-    assert card.sentences[0].startswith("With 48 masks: IoU 0.89 (0.87–0.91), U-Net (DEDL) · resnet10, significantly")
-    assert card.sentences[1].startswith("With 480, all there are: 0.92 (0.90–0.94), U-Net (DEDL) · resnet10")
+    # mean + 4.303 · 0.01 / √3, and the same on the scale of log-odds below it, as scores end at 1
+    assert card.sentences[0].startswith("With 48 masks: IoU 0.89 (0.86–0.91), U-Net (DEDL) · resnet10, significantly")
+    assert card.sentences[1].startswith("With 480, all there are: 0.92 (0.89–0.94), U-Net (DEDL) · resnet10")
     assert card.sentences[2] == (
         "A baseline of colour, texture and shape has 0.71 (0.69–0.73) with 48 and 0.81 (0.79–0.83) with 480; a network "
         "beats it beyond chance."
@@ -66,7 +66,7 @@ def test_no_task_is_left_out_even_with_one_technique_or_no_score() -> None:
 
 def test_intervals_end_where_scores_end_and_too_wide_ones_are_not_shown() -> None:
     high = contents(*seeds([0.97, 0.99, 1.0], method="a")).cards[0].sentences[0]
-    assert "0.99 (0.95–1.00)" in high
+    assert "0.99 (0.91–1.00)" in high
     wide = contents(*seeds([0.2, 0.8], method="a")).cards[0].sentences[0]
     assert "0.50 (2 seeds: too few for an interval)" in wide
     assert "0.60 (1 seed)" in contents(record(0.6)).cards[0].sentences[0]

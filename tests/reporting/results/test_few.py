@@ -21,7 +21,13 @@ from s4mi.reporting.writers.markdown_latex import to_latex, to_markdown
 from s4mi.reporting.writers.templates import environment
 
 IOU = metric_of("segmentation")
-TABLES = ("Test IoU by label fraction", "Scores per patient", "Paired comparisons", "What more masks bring")
+TABLES = (
+    "Test IoU by label fraction",
+    "Further test scores",
+    "Scores per patient",
+    "Paired comparisons",
+    "What more masks bring",
+)
 
 
 def study(*, patients: int, seeds: int, known: bool = True) -> list[ReportRun]:

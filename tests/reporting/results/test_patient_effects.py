@@ -125,7 +125,8 @@ def test_the_table_counts_the_patients_that_seeds_share() -> None:
     assert "Intervals include the choice of test patients" in score_table(result_table(comparison, IOU, runs)).caption
     influences = influences_of(comparison, runs, IOU)
     assert set(influences) == {run_key(run.record) for run in runs}
-    assert crossed_score(comparison.records, IOU, influences).patients == 30
+    assert crossed_score(comparison.records, IOU, influences) == with_patients
+    assert (with_patients.n, with_patients.few, alone.few) == (5, "patients", "")
 
 
 def test_techniques_that_differ_on_one_test_set_by_luck_are_significant_over_seeds_alone() -> None:

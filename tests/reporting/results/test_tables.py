@@ -11,11 +11,11 @@ from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import compare, comparison_warnings
 from s4mi.reporting.results.costs import NOT_MEASURED, cost_rows, cost_table, energy_note
+from s4mi.reporting.results.detail_tables import detail_table
 from s4mi.reporting.results.scores import Metric, metric_of, spread
 from s4mi.reporting.results.tables import (
     MAJORITY,
     MeanScore,
-    detail_table,
     result_table,
     result_tables,
     score_table,
@@ -78,11 +78,12 @@ def test_shuffled_records_give_the_same_tables(order: random.Random) -> None:
     assert result_tables(shuffled) == result_tables(study())
 
 
-def test_a_cell_is_mean_and_half_interval_over_its_seeds() -> None:
+def test_a_cell_is_mean_and_interval_over_its_seeds() -> None:
     (table,) = result_tables([record(0.54, seed=0), record(0.56, seed=1), record(0.9, seed=0, fraction=100)])
     assert [column.title for column in table.columns] == ["10 %", "100 %"]
-    # s = 0.02/√2, so the half width is t(1, 0.975) · 0.01 = 12.7062 · 0.01
-    assert table.rows[0].cells[0].text == "0.550 ± 0.127 (n = 2)"
+    # s = 0.02/√2, so the upper end is t(1, 0.975) · 0.01 = 12.7062 · 0.01 above the mean. The lower one has that width on
+    # the scale of log-odds: log(0.55/0.45) - 0.127062/(0.55 · 0.45) is the log-odds of 0.4225.
+    assert table.rows[0].cells[0].text == "0.550 (0.422–0.677) (n = 2)"
 
 
 def test_an_interval_ends_where_scores_end() -> None:

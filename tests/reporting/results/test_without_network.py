@@ -51,14 +51,14 @@ def test_a_network_that_wins_is_named_with_its_lead() -> None:
     # Differences of mean 0.1 and deviation 0.01: half-width 4.303 · 0.01 / √3, p of t = 17.3 with 2 degrees of freedom.
     assert first(*seeds(BASE, **COLOUR), *seeds(plus(0.09, 0.11, 0.10), **FROZEN)) == (
         f"A network beats the baseline without one beyond chance: {FEW} frozen · vit beats classical · colour, macro "
-        "F1 0.750 ± 0.149 against 0.650 ± 0.124, ahead by 0.100 ± 0.025 (n = 3 common seeds, Holm-corrected p = 0.003)."
+        "F1 0.750 (0.575–0.899) against 0.650 (0.518–0.774), ahead by 0.100 ± 0.025 (n = 3 common seeds, Holm-corrected p = 0.003)."
     )
 
 
 def test_that_no_network_wins_comes_first_though_one_has_the_better_mean() -> None:
     sentence = first(*seeds(BASE, **COLOUR), *seeds(plus(0.10, -0.05, 0.01), **FROZEN))
     assert sentence.startswith(f"No network beats the baseline without one beyond chance: {FEW} classical · colour has")
-    assert "the only network tested, frozen · vit, 0.670 ± 0.066, ahead by 0.020 ± 0.188" in sentence
+    assert "the only network tested, frozen · vit, 0.670 (0.601–0.736), ahead by 0.020 ± 0.188" in sentence
 
 
 def test_a_network_that_loses_does_not_beat() -> None:
@@ -82,7 +82,7 @@ def test_what_few_seeds_leave_open_is_not_settled_by_other_networks() -> None:
     runs = [*seeds(BASE, **COLOUR), *seeds(plus(-0.09, -0.11, -0.10), **FROZEN)]
     ahead = seeds([0.9], method="finetune")
     assert first(*runs, *ahead).startswith("Whether a network beats the baseline without one is not estimable with 1")
-    assert "has macro F1 0.650 ± 0.124 (n = 3), and finetune · resnet10, 0.900, n = 1 common seed" in first(
+    assert "has macro F1 0.650 (0.518–0.774) (n = 3), and finetune · resnet10, 0.900, n = 1 common seed" in first(
         *runs, *ahead
     )
     behind = seeds([0.1], method="finetune")
@@ -162,8 +162,8 @@ def test_every_writer_puts_it_first_where_no_network_is_shown_to_win(tmp_path) -
     contents = report_contents(sets, title="Study")
     lost, won = contents.cards
     assert lost.sentences[0] == "No network beats the baseline of colour, texture and shape beyond chance."
-    assert won.sentences[0].startswith("With 48 labels: macro F1 0.75 (0.60–0.90), frozen · vit, significantly better")
-    assert "A baseline of colour, texture and shape has 0.65 (0.53–0.77) with 48; a network beats it beyond" in won.text
+    assert won.sentences[0].startswith("With 48 labels: macro F1 0.75 (0.58–0.90), frozen · vit, significantly better")
+    assert "A baseline of colour, texture and shape has 0.65 (0.52–0.77) with 48; a network beats it beyond" in won.text
     for text in (to_markdown(contents), to_latex(contents)):
         assert text.index(lost.sentences[0]) < text.index("With 48 labels")
     page = write_report(sets, tmp_path / "report.html", title="Study").read_text(encoding="utf-8")

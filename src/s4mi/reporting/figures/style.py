@@ -20,6 +20,8 @@ WIDTH = 4.4  # inches: on a phone the text shrinks by no more than a fifth
 COLOURS = (BLUE, "#D55E00", "#009E73", "#CC79A7", INK, "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 LINES = ("-", "--", "-.", ":")
+_BEYOND = 1e6
+"""Length of a bar without an upper end, which leaves the figure."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def draw_intervals(
     means = [interval.mean for _, interval in points]
     halves = [
         [math.nan if interval.low is None else interval.mean - interval.low for _, interval in points],
-        [math.nan if interval.high is None else interval.high - interval.mean for _, interval in points],
+        [math.nan if interval.high is None else min(interval.high - interval.mean, _BEYOND) for _, interval in points],
     ]
     style = {"capsize": 3, "elinewidth": 1, "label": label, **line_style(look)}
     if along == "y":

@@ -15,7 +15,7 @@ from s4mi.maths.stats import Interval
 from s4mi.reporting.results.few import few_words
 from s4mi.reporting.results.findings import Findings, Ranking, majority_caveat
 from s4mi.reporting.results.label_efficiency import FULL
-from s4mi.reporting.results.scores import TASK_NAMES, Metric
+from s4mi.reporting.results.scores import TASK_NAMES, Metric, ends
 from s4mi.reporting.results.starts import random_starts
 from s4mi.reporting.results.tables import span
 from s4mi.reporting.results.training_length import length_sentence
@@ -121,11 +121,15 @@ def _score(findings: Findings, interval: Interval, *, named: bool) -> str:
     high = min(interval.high, 1.0) if metric.bounded else interval.high
     if metric.bounded and high - low > WIDE:
         return f"{text} ({interval.n} seeds: too few for an interval)"
-    return f"{text} ({_number(low, metric)}–{_number(high, metric)})"
+    return f"{text} ({ends(low, high, digits=_digits(metric))})"
 
 
 def _number(score: float, metric: Metric) -> str:
-    return f"{score:.{2 if metric.bounded else metric.digits}f}"
+    return f"{score:.{_digits(metric)}f}"
+
+
+def _digits(metric: Metric) -> int:
+    return 2 if metric.bounded else metric.digits
 
 
 def _unbeaten(met: Sequence[AtFraction]) -> str:

@@ -7,23 +7,27 @@ none, and are then judged over seeds alone.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from s4mi.maths.crossed import CrossedMean, crossed_mean, jackknife
+from s4mi.maths.crossed_scores import crossed_score_interval
 from s4mi.maths.patient_scores import COUNTED, scores_without_each
+from s4mi.maths.stats import Interval
 from s4mi.records import ImageScores, RunRecord
 from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.per_image import image_values, patients_of
 from s4mi.reporting.results.runs import ReportRun, RunKey, run_key
 from s4mi.reporting.results.scores import Metric, score_of
-from s4mi.reporting.results.test_predictions import patients_predicted
+from s4mi.reporting.results.test_predictions import patients_predicted, predictions_over_patients
 
 POOLED = ("iou", "dice")
 """Scores of the pixels of all test images together."""
 Influences = Mapping[RunKey, Mapping[str, float]]
 """By run, the influence of each test patient on its score; see `maths.crossed`."""
+FewPatients = Mapping[RunKey, Interval]
+"""By run, the interval of its score over few patients."""
 
 SEEDS_ALONE = "seeds"
 
@@ -53,13 +57,43 @@ def exact(run: ReportRun, metric: Metric) -> bool:
     return metric.name not in POOLED or run.predictions is not None or all(one.union for one in run.images)
 
 
-def crossed_score(records: Sequence[RunRecord], metric: Metric, influences: Influences) -> CrossedMean | None:
-    """Mean score over the seeds of a cell, with its variance over seeds and patients; None without a score."""
-    known = [(record, score) for record in records if (score := score_of(record, metric)) is not None]
+def few_patients(runs: Sequence[ReportRun], metric: Metric) -> dict[RunKey, Interval]:
+    """By run, the interval over patients of a score of classes, where patients or those of a class are few."""
+    found = {}
+    for run in runs:
+        if run.predictions is not None and metric.name in COUNTED:
+            interval = predictions_over_patients(run.predictions, metric, multilabel=run.record.task == "multilabel")
+            if interval is not None and interval.few:
+                found[run_key(run.record)] = interval
+    return found
+
+
+def crossed_score(
+    records: Sequence[RunRecord], metric: Metric, influences: Influences, few: FewPatients | None = None
+) -> Interval | None:
+    """Mean score over the seeds of a cell, with its interval over seeds and patients; None without a score.
+
+    Args:
+        few: from `few_patients`.
+    """
+    return crossed_score_of(records, lambda record: score_of(record, metric), metric, influences, few)
+
+
+def crossed_score_of(
+    records: Sequence[RunRecord],
+    value: Callable[[RunRecord], float | None],
+    metric: Metric,
+    influences: Influences,
+    few: FewPatients | None = None,
+) -> Interval | None:
+    """The same of another score of each run, such as that on an external test set, and of its influences."""
+    known = [(record, score) for record in records if (score := value(record)) is not None]
     if not known:
         return None
     parts = [influences.get(run_key(record)) for record, _ in known]
-    return crossed_mean([score for _, score in known], [part for part in parts if part] if all(parts) else ())
+    scores, shared = [score for _, score in known], [part for part in parts if part] if all(parts) else []
+    of_few = [one for record, _ in known if (one := (few or {}).get(run_key(record))) is not None]
+    return crossed_score_interval(scores, shared, limits=metric.limits, of_few=of_few)
 
 
 def crossed_difference(

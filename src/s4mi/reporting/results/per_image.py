@@ -25,21 +25,29 @@ def read_image_scores(directory: Path) -> tuple[ImageScores, ...]:
     Raises:
         S4miError: the file has other columns or an invalid score.
     """
-    path = directory / TEST_IMAGES_NAME
+    return read_images_table(directory / TEST_IMAGES_NAME)
+
+
+def read_images_table(path: Path) -> tuple[ImageScores, ...]:
+    """Read a table of per-image scores, in its order; empty if there is none.
+
+    Raises:
+        S4miError: the file has other columns or an invalid score.
+    """
     if not path.exists():
         return ()
     images: dict[str, ImageScores] = {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
         if tuple(rows.fieldnames or ()) not in (COLUMNS, EARLIER_COLUMNS):
-            raise S4miError(f"{TEST_IMAGES_NAME}: columns are not {', '.join(COLUMNS)}; {_HINT}")
+            raise S4miError(f"{path.name}: columns are not {', '.join(COLUMNS)}; {_HINT}")
         for row in rows:
             one = images.setdefault(row["image"], _without_scores(row["image"], row["group"] or None))
             for name in _MEASURED:
-                getattr(one, name)[row["class"]] = _score(row[name], f"{TEST_IMAGES_NAME}:{rows.line_num}")
+                getattr(one, name)[row["class"]] = _score(row[name], f"{path.name}:{rows.line_num}")
             for name in _PIXELS:
                 if row.get(name):
-                    getattr(one, name)[row["class"]] = _pixels(row[name], f"{TEST_IMAGES_NAME}:{rows.line_num}")
+                    getattr(one, name)[row["class"]] = _pixels(row[name], f"{path.name}:{rows.line_num}")
     return tuple(images.values())
 
 

@@ -2,8 +2,8 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -25,10 +25,11 @@ from s4mi.records import (
     read_any_record,
     read_epochs,
 )
+from s4mi.records.external import external_images, external_predictions
 from s4mi.records.plain import load_json
 from s4mi.reporting.results.notes import shortened
-from s4mi.reporting.results.per_image import read_image_scores
-from s4mi.reporting.results.test_predictions import read_predictions
+from s4mi.reporting.results.per_image import read_image_scores, read_images_table
+from s4mi.reporting.results.test_predictions import read_predictions, read_predictions_table
 
 RunKey = tuple[str | int, ...]
 """Identity of a run."""
@@ -41,6 +42,7 @@ class ReportRun:
     Attributes:
         images: scores of each test image, of segmentation; empty where the run has none.
         predictions: predictions on the test images, of classification; None where the run has none.
+        external: the same of each external test set, by its name; only those that have it.
     """
 
     record: RunRecord
@@ -49,6 +51,20 @@ class ReportRun:
     directory: str
     images: tuple[ImageScores, ...] = ()
     predictions: Predictions | None = None
+    external: Mapping[str, "TestResults"] = field(default_factory=dict)
+
+    def on(self, name: str) -> "ReportRun | None":
+        """The run with what an external test set measured in place of its own test part; None where it is unknown."""
+        found = self.external.get(name)
+        return None if found is None else replace(self, images=found.images, predictions=found.predictions)
+
+
+@dataclass(frozen=True)
+class TestResults:
+    """What was measured on each image of an external test set; see `ReportRun`."""
+
+    images: tuple[ImageScores, ...]
+    predictions: Predictions | None
 
 
 @dataclass(frozen=True)
@@ -93,7 +109,8 @@ def load_runs(folder: Path) -> tuple[list[ReportRun], list[str]]:
             if isinstance(record, RunRecord):
                 epochs, text = tuple(read_epochs(directory)), config_text(directory)
                 images, predictions = _images(directory, label, notes), _predictions(directory, label, notes)
-                runs.append(ReportRun(record, epochs, text, label, images, predictions))
+                external = _external(directory, record, label, notes)
+                runs.append(ReportRun(record, epochs, text, label, images, predictions, external))
         except (S4miError, OSError):
             continue
     return runs, shortened(notes, like="unreadable files")
@@ -170,6 +187,22 @@ def _predictions(directory: Path, label: str, notes: list[str]) -> Predictions |
     except (S4miError, OSError, UnicodeDecodeError, csv.Error) as error:
         notes.append(f"{label}: counted without its predictions, which cannot be read: {error}")
         return None
+
+
+def _external(directory: Path, record: RunRecord, label: str, notes: list[str]) -> dict[str, TestResults]:
+    """What was measured on the images of each external test set; a note is added on those that cannot be read."""
+    found = {}
+    for name in record.external:
+        predicted = directory / external_predictions(name)
+        try:
+            images = read_images_table(directory / external_images(name))
+            predictions = read_predictions_table(predicted) if predicted.exists() else None
+        except (S4miError, OSError, UnicodeDecodeError, csv.Error) as error:
+            notes.append(f"{label}: results on the images of {name} cannot be read: {error}")
+            continue
+        if images or predictions is not None:
+            found[name] = TestResults(images, predictions)
+    return found
 
 
 def _feature_map(directory: Path) -> FeatureMap | None:

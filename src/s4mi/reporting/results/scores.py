@@ -113,7 +113,7 @@ def majority_value(record: RunRecord, metric: Metric) -> float | None:
 
 
 def spread(interval: Interval | None, *, digits: int, signed: bool = False) -> str:
-    """` ± 0.034`, or ` (0.580–1.000)` where the interval ends at the range of the score; empty without an interval.
+    """` ± 0.034`, or ` (0.580–0.631)` where it is not symmetric, ` (at least 4.1)` without end; empty if unknown.
 
     Args:
         signed: the interval is of a difference, and its ends are printed as ` (−0.012 to +0.034)`.
@@ -124,7 +124,12 @@ def spread(interval: Interval | None, *, digits: int, signed: bool = False) -> s
         return f" ± {interval.half_width:.{digits}f}"
     if signed:
         return f" ({interval.low:+.{digits}f} to {interval.high:+.{digits}f})".replace("-", "−")
-    return f" ({interval.low:.{digits}f}–{interval.high:.{digits}f})"
+    return f" ({ends(interval.low, interval.high, digits=digits)})"
+
+
+def ends(low: float, high: float, *, digits: int, to: str = "–") -> str:
+    """`0.580–0.631`, or `at least 0.580` where there is no upper end."""
+    return f"at least {low:.{digits}f}" if math.isinf(high) else f"{low:.{digits}f}{to}{high:.{digits}f}"
 
 
 def percent(fraction: float) -> str:

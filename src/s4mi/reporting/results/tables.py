@@ -1,33 +1,34 @@
 """Result tables in the shape of the paper's Table 1, from run records alone.
 
-Techniques × backbones down, label fractions across, mean ± half-width of the confidence interval over seeds, best mean
+Techniques × backbones down, label fractions across, mean with its confidence interval over seeds, best mean
 of a column in bold; where several techniques share several backbones, the best per backbone, as in the paper. A score
 that was not measured on the test set is a dash, never a validation score.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, TaskKind
-from s4mi.reporting.results.comparison import Comparison, Technique, compare
+from s4mi.reporting.results.comparison import Comparison, Technique, compare, technique_of
 from s4mi.reporting.results.few import and_few, few_details, few_explained
 from s4mi.reporting.results.patient_effects import (
     SEEDS_ALONE,
     Influences,
     crossed_score,
     exact,
+    few_patients,
     influences_of,
     judged_over,
 )
 from s4mi.reporting.results.runs import ReportRun, run_key
-from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, metrics_of, percent, spread
+from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, percent, spread
 from s4mi.reporting.results.shared_seeds import leaders, other_seeds, seed_list
 from s4mi.reporting.results.table_model import BEST, Cell, Column, Row, RowKind, Table, table_row
 
 MAJORITY = "majority baseline"
-MEAN = "Mean ± half-width of the 95 % confidence interval over n seeds."
+MEAN = "Mean with its 95 % confidence interval over n seeds."
 OVER_PATIENTS = "Intervals include the choice of test patients where seeds share them."
 MAJORITY_OVER_SEEDS = "That of the majority baseline is over seeds alone."
 OF_MEANS = (
@@ -36,10 +37,6 @@ OF_MEANS = (
 )
 TECHNIQUE = Column("Technique", "backbone")
 LABELS = Column("Labels")
-DETAIL = {
-    "classification": ("f1_macro", "recall_macro", "balanced_accuracy", "auroc", "calibration_error"),
-    "segmentation": ("iou", "dice", "hd95", "assd"),
-}
 
 
 @dataclass(frozen=True)
@@ -194,6 +191,7 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
         runs: of the comparison; with their test patients, intervals are over seeds and the patients that these share.
     """
     influences = influences_of(comparison, runs, metric)
+    few = few_patients(_of_several(comparison, runs), metric)
     by_backbone = _shared_backbones(comparison) > 1
     techniques = sorted(comparison.techniques, key=lambda one: (by_backbone and one.backbone, one))
     rivals: dict[str, list[Technique]] = {}
@@ -204,10 +202,8 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
         best = {one for each in rivals.values() for one in leaders(comparison, each, fraction=fraction, metric=metric)}
         seeds = other_seeds(comparison, techniques, fraction=fraction, metric=metric)
         for technique in techniques:
-            interval = comparison.interval(technique, fraction, metric)
             records = comparison.at(technique, fraction)
-            if interval is not None and influences:
-                interval = _crossed(interval, records, metric, influences)
+            interval = crossed_score(records, metric, influences, few)
             score = MeanScore.of(interval, len(records), metric, best=technique in best, seeds=seeds.get(technique, ()))
             cells[technique].append(score)
     return ResultTable(
@@ -222,6 +218,13 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
         of_means=not all(exact(run, metric) for run in runs if run_key(run.record) in influences),
         influences=influences,
     )
+
+
+def _of_several(comparison: Comparison, runs: Sequence[ReportRun]) -> list[ReportRun]:
+    """The runs of a comparison that share their cell with another seed; one alone has no interval."""
+    counts = Counter((technique_of(one), one.label_fraction) for one in comparison.records)
+    several = {run_key(one) for one in comparison.records if counts[technique_of(one), one.label_fraction] > 1}
+    return [run for run in runs if run_key(run.record) in several]
 
 
 def score_table(results: ResultTable) -> Table:
@@ -254,34 +257,6 @@ def score_table(results: ResultTable) -> Table:
         caption=caption,
     )
     return few_explained(table)
-
-
-def detail_table(comparison: Comparison) -> Table:
-    """Further test scores of the same runs: AUROC, balanced accuracy, Dice, surface distances."""
-    family = "segmentation" if comparison.task == "segmentation" else "classification"
-    metrics = [metric for metric in metrics_of(comparison.task) if metric.name in DETAIL[family]]
-    lower = ", ".join(metric.label for metric in metrics if not metric.higher_is_better)
-    rows = []
-    for technique, column, records in runs_by_cell(comparison):
-        means = [(comparison.interval(technique, column.fraction, metric), metric) for metric in metrics]
-        scores = (MeanScore.of(interval, len(records), metric).cell for interval, metric in means)
-        rows.append(table_row(technique_cell(technique), column.title, *scores))
-    return Table(
-        title="Further test scores",
-        subject=comparison.title,
-        columns=(TECHNIQUE, LABELS, *(Column(metric.label[:1].upper() + metric.label[1:]) for metric in metrics)),
-        rows=tuple(rows),
-        caption=f"{MEAN} Lower is better for {lower}." if lower else MEAN,
-    )
-
-
-def _crossed(interval: Interval, records: Sequence[RunRecord], metric: Metric, influences: Influences) -> Interval:
-    """The interval over seeds and shared test patients, if there are any; its mean to the last bit as before."""
-    crossed = crossed_score(records, metric, influences)
-    if crossed is None or crossed.over_patients == 0 or interval.low is None:
-        return interval
-    wide = crossed.interval()
-    return replace(wide, mean=interval.mean).within(*metric.limits)
 
 
 def label_columns(comparison: Comparison) -> tuple[LabelColumn, ...]:

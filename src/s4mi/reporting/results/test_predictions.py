@@ -25,8 +25,15 @@ def read_predictions(directory: Path) -> Predictions | None:
         S4miError: the file has other columns, an incomplete table or an invalid number.
     """
     path = _table_path(directory)
-    if path is None:
-        return None
+    return None if path is None else read_predictions_table(path)
+
+
+def read_predictions_table(path: Path) -> Predictions:
+    """Read a table of predictions, in its order.
+
+    Raises:
+        S4miError: the file has other columns, an incomplete table or an invalid number.
+    """
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
         if tuple(next(rows, ())) not in (PREDICTION_COLUMNS, OLD_PREDICTION_COLUMNS):

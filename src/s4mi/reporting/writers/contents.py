@@ -9,6 +9,7 @@ from s4mi.reporting.results.class_table import class_table
 from s4mi.reporting.results.comparison import Comparison, compare, comparison_warnings
 from s4mi.reporting.results.costs import cost_table
 from s4mi.reporting.results.data_card import DataCard, data_card
+from s4mi.reporting.results.detail_tables import detail_table
 from s4mi.reporting.results.ensemble_members import member_table
 from s4mi.reporting.results.external_tables import external_tables
 from s4mi.reporting.results.findings import Findings, findings_together
@@ -24,7 +25,7 @@ from s4mi.reporting.results.runs import PretrainingRun, ReportRun, run_key, runs
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of
 from s4mi.reporting.results.starts import random_starts, tiny_networks
 from s4mi.reporting.results.table_model import Table, counted_once
-from s4mi.reporting.results.tables import ResultTable, detail_table, result_table, score_table, span
+from s4mi.reporting.results.tables import ResultTable, result_table, score_table, span
 from s4mi.reporting.results.unfinished_runs import UnfinishedRun, summary
 from s4mi.reporting.results.verdict import finding_sentences
 from s4mi.reporting.results.version_gains import ByTask, VersionGains, gains_by_task, summary_sentences
@@ -276,13 +277,13 @@ def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask) -> TaskS
         new_annotations=gains_table(gained) if gained else None,
         paired=_once(pair_table(pairs, comparison, metric)),
         classes=_once(class_table(comparison, metric)),
-        details=counted_once(detail_table(comparison)),
+        details=counted_once(detail_table(comparison, runs)),
         members=_once(member_table(comparison, metric)),
         per_patient=patient_table(patients, subject=comparison.title) if patients else None,
         worst_patients=tuple(worst_patient_tables(patients, subject=comparison.title)) if patients else (),
         costs=counted_once(cost_table(comparison, metric)),
         label_counts=counted_once(label_table(comparison, metric)),
-        external=tuple(map(counted_once, external_tables(comparison, metric))),
+        external=tuple(map(counted_once, external_tables(comparison, metric, runs))),
     )
 
 

@@ -16,7 +16,7 @@ from s4mi.records.calibration import Calibration
 from s4mi.reporting.results.comparison import technique_of
 from s4mi.reporting.results.few import WIDENED, few_meaning, few_words
 from s4mi.reporting.results.per_image import over_patients, patients_of, unit_of
-from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metrics_of, score_of, spread
+from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, ends, metrics_of, score_of, spread
 from s4mi.reporting.results.tables import MAJORITY
 from s4mi.reporting.results.test_predictions import patients_predicted, predictions_over_patients
 from s4mi.reporting.writers.markdown import code_block, code_span, markdown_text
@@ -201,7 +201,7 @@ def _ends(interval: Interval, metric: Metric) -> str:
     low, high = interval.low, interval.high
     if metric.bounded:
         low, high = max(low, 0.0), min(high, 1.0)
-    return f"{low:.{metric.digits}f} to {high:.{metric.digits}f}"
+    return ends(low, high, digits=metric.digits, to=" to ")
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -11,7 +11,7 @@ from s4mi.reporting.results.comparison import technique_of
 from s4mi.reporting.results.few import and_few
 from s4mi.reporting.results.fit_costs import fit_facts, short_duration
 from s4mi.reporting.results.patients import PatientInterval, run_over_patients
-from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, percent
+from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, ends, metric_of, percent
 from s4mi.reporting.results.table_model import Table
 
 
@@ -63,5 +63,5 @@ def _with_interval(score: PatientInterval, metric: Metric) -> str:
     mean = f"{interval.mean:.{metric.digits}f}"
     if interval.low is None or interval.high is None:
         return f"{mean}, n = {interval.n} {unit.removesuffix('s')}"
-    low, high = (f"{end:.{metric.digits}f}" for end in (interval.low, interval.high))
-    return and_few(f"{mean}, 95 % interval {low}–{high} over n = {interval.n} {unit}", interval, unit)
+    known = ends(interval.low, interval.high, digits=metric.digits)
+    return and_few(f"{mean}, 95 % interval {known} over n = {interval.n} {unit}", interval, unit)
