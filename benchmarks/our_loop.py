@@ -3,10 +3,9 @@
 import itertools
 from collections.abc import Iterator
 
-from lightning_fabric import Fabric
-
 from s4mi.contract import Batch, Method, TrainLoader
 from s4mi.engine.cpu.optimise import optimise_for_device
+from s4mi.engine.fabric import Fabric
 from s4mi.engine.fit import Step, fit
 from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
 

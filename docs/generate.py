@@ -18,7 +18,17 @@ from pydantic_core import PydanticUndefined
 from python_reference import python_page
 
 from s4mi.cli import app
-from s4mi.config import METHOD_CONFIGS, Arm, DataConfig, RunConfig, StudyConfig, first_look, setting_names
+from s4mi.config import (
+    METHOD_CONFIGS,
+    METHODS,
+    Arm,
+    DataConfig,
+    RunConfig,
+    StudyConfig,
+    first_look,
+    method_table,
+    setting_names,
+)
 from s4mi.config.profiles import PROFILES, profile_text
 from s4mi.config.study import StudyDataset
 from s4mi.data.spec import DatasetSpec
@@ -120,6 +130,7 @@ def main() -> None:
         REFERENCE / "settings.md": settings(),
         REFERENCE / "python.md": HEAD + python_page(),
         Path(first_look.__file__).parent / first_look.NAMES: names_of_settings(),
+        Path(first_look.__file__).parent / method_table.TABLE: method_table.as_json(METHODS.rows()),
     }
     stale = [path.name for path, text in pages.items() if _read(path) != text]
     if "--check" in sys.argv[1:]:

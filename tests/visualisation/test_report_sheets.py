@@ -3,6 +3,8 @@
 import io
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,7 +132,7 @@ def test_an_unexpected_error_is_a_note(made: Path, tmp_path: Path, monkeypatch: 
     def fail(*_: object, **__: object) -> bytes:
         raise RuntimeError("out of memory\nand more")
 
-    monkeypatch.setattr(report_sheets, "comparison_sheet", fail)
+    monkeypatch.setattr(report_sheets, "_masks", fail)
     page, (note,) = page_of(made / "runs", tmp_path / "r.html")
     assert note.endswith("could not draw predicted masks: RuntimeError: out of memory")
     assert "<html" in page
@@ -198,7 +200,7 @@ def test_unchanged_runs_are_drawn_once(classified: Path, monkeypatch: pytest.Mon
     def fail(*_: object, **__: object) -> bytes:
         raise AssertionError("drawn again")
 
-    for name in ("saliency_sheet", "classification_case_sheet", "disputed_sheet"):
+    for name in ("_saliency", "_case_sheet", "_disputed"):
         monkeypatch.setattr(report_sheets, name, fail)
     monkeypatch.setattr(render, "load_manifest", fail)
     after, notes = study_sheets(classified, runs)
@@ -264,3 +266,14 @@ def test_a_case_shows_correct_missed_and_false_positive_pixels(made: Path, lesio
     left = MARGIN + 2 * (SIDE + 5)
     tops = [y for y in range(60) if (sheet[y : y + SIDE, left : left + SIDE] == expected).all()]
     assert len(tops) == 1
+
+
+def test_a_report_whose_sheets_are_there_imports_no_torch(classified: Path, tmp_path: Path) -> None:
+    report(classified, tmp_path / "first.html")
+    code = (
+        "import sys; from pathlib import Path; from s4mi.recipes.report import report; "
+        f"made = report(Path({str(classified)!r}), Path({str(tmp_path / 'r.html')!r})); "
+        "assert not {'torch', 'timm'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (tmp_path / "r.html").read_text().count("<img") == (tmp_path / "first.html").read_text().count("<img") > 0

@@ -48,7 +48,7 @@ def load(path: StrPath, *, task: "TaskKind | None" = None, ensemble: bool = Fals
         from s4mi.inference.load import load_models
 
         path = as_path(path)
-        loaded = load_models(path, ensemble=ensemble, task=task, clusters=clusters)
+        loaded = load_models(path, ensemble=ensemble, task=task, clusters=clusters, precision="auto")
     return Model(loaded, path, task=task, ensemble=ensemble, clusters=clusters)
 
 

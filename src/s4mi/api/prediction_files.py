@@ -18,6 +18,7 @@ from s4mi.system_errors import system_errors
 if TYPE_CHECKING:
     import polars
 
+    from s4mi.inference.predictor import Precision
     from s4mi.inference.writers.output_settings import MaskFormat
     from s4mi.records import Part, TaskKind
 
@@ -97,6 +98,7 @@ def predict(
     raw: bool = False,
     tta: bool = False,
     overlap: float = 0.25,
+    precision: "Precision" = "auto",
     resume: bool = False,
     progress: bool | StepCallback = True,
 ) -> PredictOutput:
@@ -120,6 +122,8 @@ def predict(
         raw: leave out temperature scaling and per-class thresholds.
         tta: average over the eight flips and quarter turns; 8× slower.
         overlap: overlap of neighbouring windows as a share of their side, for segmenters trained on tiles.
+        precision: of runs on a CPU: `32`, or `bf16`, which is faster where the processor multiplies in bfloat16 and is
+            used as far as it changes no decision; `auto` is bf16 on such processors.
         resume: keep predictions that are already there.
         progress: True shows a bar (terminal, notebook); a function is called with what is done, done and total.
 
@@ -132,6 +136,7 @@ def predict(
     if isinstance(given, list) and any(hasattr(one, "ndim") for one in given):
         raise S4miError("predict writes files for image files; for arrays use s4mi.load(model).predict(images)")
     one_of("format", format, ("png", "match"))
+    one_of("precision", precision, ("auto", "32", "bf16"))
     folder = as_path(out)
     with quiet(), step_progress(progress) as step:
         from s4mi.recipes.predict import predict_run
@@ -150,6 +155,7 @@ def predict(
             tta=tta,
             overlap=overlap,
             form=format,
+            precision=precision,
             resume=resume,
             progress=lambda done, total: step("predicting", done, total),
         )

@@ -23,14 +23,19 @@ def methods(
     from rich.console import Console
     from rich.table import Table
 
-    from s4mi.config import METHODS
+    from s4mi.config.method_table import has_others, stored_rows
 
+    rows, broken = [], []
+    if has_others():
+        from s4mi.config.methods import METHODS
+
+        rows, broken = METHODS.rows(), list(METHODS.broken.values())
+    rows = rows or stored_rows()
     table = Table("method", "tasks", "what it does", "paper", "from", box=None, pad_edge=False)
-    for name, method in METHODS.working().items():
-        config = method.config
-        table.add_row(name, ", ".join(sorted(config.tasks)), config.summary, config.paper, method.origin)
+    for row in rows:
+        table.add_row(row.name, ", ".join(row.tasks), row.summary, row.paper, row.origin)
     Console().print(table)
-    for reason in METHODS.broken.values():
+    for reason in broken:
         typer.echo(reason, err=True)
 
 

@@ -19,6 +19,14 @@ class MaskFile(StrEnum):
     match = "match"
 
 
+class NumberFormat(StrEnum):
+    """Precisions of a network on a CPU."""
+
+    auto = "auto"
+    single = "32"
+    bfloat16 = "bf16"
+
+
 def predict(
     run: Path = typer.Argument(
         ..., metavar="RUN", help="Folder of a run, an exported file, or folder of a study: its best run by validation."
@@ -45,6 +53,10 @@ def predict(
         help="Overlap of windows as a share of their side, for segmenters trained on tiles; 0: as evaluated.",
     ),
     raw: bool = typer.Option(False, "--raw", help="Leave out temperature scaling and per-class thresholds."),
+    precision: NumberFormat = typer.Option(
+        NumberFormat.auto, "--precision",
+        help="On a CPU: 32, or bf16 as far as it changes no decision; auto: bf16 where the processor has it.",
+    ),
     resume: bool = typer.Option(False, "--resume", help="Keep predictions that are already there."),
     clusters: bool = typer.Option(
         False, "--clusters",
@@ -76,6 +88,7 @@ def predict(
         raw=raw,
         tta=tta,
         overlap=overlap,
+        precision=precision.value,
         resume=resume,
     )
     _print(written)

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from s4mi.config.method_table import GROUP, OWN, MethodRow
 from s4mi.contract import MethodConfig
 from s4mi.errors import S4miError, nearest
 from s4mi.methods.classification.classical import ClassicalConfig
@@ -44,8 +45,6 @@ from s4mi.methods.segmentation.supervised import SupervisedConfig
 from s4mi.methods.segmentation.token_clusters import TokenClustersConfig
 from s4mi.methods.segmentation.weak_to_strong import WeakToStrongConfig
 
-GROUP = "s4mi.methods"
-OWN = "s4mi"
 METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FinetuneConfig,
     ClassicalConfig,
@@ -145,6 +144,13 @@ class MethodRegistry(Mapping[str, type[MethodConfig]]):
         """Methods of installed packages that cannot be used, by name, with the reason."""
         self.working()
         return dict(self._broken)
+
+    def rows(self) -> list[MethodRow]:
+        """What `s4mi methods` lists: all methods that can be used."""
+        return [
+            MethodRow(name, tuple(sorted(one.config.tasks)), one.config.summary, one.config.paper, one.origin)
+            for name, one in self.working().items()
+        ]
 
     def _installed(self) -> dict[str, EntryPoint]:
         if self._entry_points is None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from s4mi.contract import Batch, Losses, Method, TrainLoader, TrainState
+from s4mi.engine.fabric import Fabric
 from s4mi.maths.distributed import from_first_process
 
 CHECK_EVERY = 32

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.contract import Batch, Classifier, Segmenter
+from s4mi.engine.fabric import Fabric
 
 ONLY = ""
 """Name of the only member of a method that is not an ensemble."""

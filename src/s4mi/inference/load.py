@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.inference.model_metadata import ENDINGS, ONNX, ExportedModel
-from s4mi.inference.predictor import Model
+from s4mi.inference.predictor import Model, Precision
 from s4mi.records import CONFIG_NAME, RECORD_NAME, RunRecord, TaskKind, finished_runs, read_any_record
 from s4mi.records.calibration import read_calibration
 
@@ -49,7 +49,13 @@ class LoadedModels:
 
 
 def load_models(
-    path: Path, *, ensemble: bool = False, task: TaskKind | None = None, clusters: bool = False, raw: bool = False
+    path: Path,
+    *,
+    ensemble: bool = False,
+    task: TaskKind | None = None,
+    clusters: bool = False,
+    raw: bool = False,
+    precision: Precision = "32",
 ) -> LoadedModels:
     """Load the models of a run, an exported file or a folder of runs; calibrate runs that are not calibrated yet.
 
@@ -57,6 +63,7 @@ def load_models(
         ensemble: of a folder of runs, load all seeds of the best technique. task: select among runs of this task.
         clusters: predict the clusters that the run found instead of their classes.
         raw: probabilities are used uncalibrated, so do not calibrate.
+        precision: of runs on a CPU; see `RunModel`. An exported file has its own.
 
     Raises:
         S4miError: the path is none of these, or several runs are incompatible.
@@ -74,7 +81,7 @@ def load_models(
             ensure_calibrated(run)
     from s4mi.inference.run_model import RunModel
 
-    models = tuple(RunModel(run, clusters=clusters) for run in selection.runs)
+    models = tuple(RunModel(run, clusters=clusters, precision=precision) for run in selection.runs)
     _check_compatible(models)
     return LoadedModels(models, selection.runs, selection.why)
 

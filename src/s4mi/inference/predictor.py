@@ -8,7 +8,7 @@ postprocess   probabilities of one image's inputs → its prediction        in a
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
@@ -25,6 +25,8 @@ from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration
 
 Probabilities = NDArray[np.float32]
+Precision = Literal["auto", "32", "bf16"]
+"""Precision of a network on a CPU: float32, or bfloat16 where that changes no decision."""
 T = TypeVar("T", bound=np.generic)
 
 OVERLAP = 0.25

@@ -1,7 +1,9 @@
 """A trained run as a `Model`, ready for a `Predictor`."""
 
 import hashlib
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.config import METHODS
-from s4mi.contract import Classifier, Segmenter, Task
+from s4mi.contract import Classifier, FittedClassifier, FittedSegmenter, Segmenter, Task
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import load_spec
+from s4mi.engine.cpu.bfloat16 import gains_from_bfloat16, in_bfloat16
 from s4mi.engine.cpu.fold_batch_norm import fold_batch_norm
 from s4mi.engine.cpu.optimise import optimise_for_device
 from s4mi.errors import S4miError
-from s4mi.inference.predictor import ModelInfo, Predictor, classes_of
+from s4mi.inference.careful_bfloat16 import CarefulBfloat16, Comparison
+from s4mi.inference.predictor import ModelInfo, Precision, Predictor, classes_of
+from s4mi.maths.calibration import THRESHOLD
 from s4mi.nets.feature_tap import FeatureTap
 from s4mi.records.calibration import Calibration, read_calibration
+from s4mi.records.precision import PrecisionCheck, read_precision, write_precision
 from s4mi.training.prepare import prediction_spec, task_kind
 from s4mi.training.run_dir import RunDir, load_method, make_runtime
 
@@ -31,13 +37,15 @@ class RunModel:
         info: what it predicts, and how an image becomes its input.
         calibration: that of the run; None if it has none for these classes.
         unnamed: it predicts clusters without names.
+        precision: "bf16": on a CPU, in bfloat16 where that changes no decision; see `careful_bfloat16`.
     """
 
-    def __init__(self, run: Path, *, clusters: bool = False) -> None:
+    def __init__(self, run: Path, *, clusters: bool = False, precision: Precision = "32") -> None:
         """Load the run in the folder `run`.
 
         Args:
             clusters: predict the clusters that the run found instead of their classes.
+            precision: on a CPU; "auto": "bf16" where it is faster and the run's own setting is auto.
 
         Raises:
             S4miError: this is not a run, it has no weights, its settings do not fit them, its method predicts
@@ -78,6 +86,8 @@ class RunModel:
         calibration = None if self.unnamed else read_calibration(run)
         fits = calibration is not None and (calibration.task, tuple(calibration.classes)) == (kind, self.task.classes)
         self.calibration: Calibration | None = calibration if fits else None
+        self.precision: Precision = "32"
+        self._use_bfloat16(precision)
 
     def _load(self) -> Classifier | Segmenter:
         try:
@@ -97,6 +107,48 @@ class RunModel:
             self._forward,
             torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device),
         )
+
+    def _use_bfloat16(self, asked: Precision) -> None:
+        """Compute in bfloat16 if that is asked for, gains anything, and has not been found to change decisions."""
+        method = self._method
+        own = self._runtime.device.type == "cpu" and self.config.hardware.precision == "auto"
+        if asked == "32" or not own or self._forward != method.logits:
+            return
+        if isinstance(method, FittedClassifier | FittedSegmenter) or next(method.parameters(), None) is None:
+            return  # features have a precision of their own
+        known = read_precision(self.run.path, self.info.digest)
+        if (known is not None and not known.used) or (asked == "auto" and not gains_from_bfloat16(method)):
+            return
+        size = self.task.image_size
+        shared = {} if self._tap is None else {id(self._tap): self._tap}
+        self._forward = CarefulBfloat16(
+            exact=method.logits,
+            fast=in_bfloat16(method, "logits", torch.zeros(2, 3, size, size), shared=shared),
+            kind=self.task.kind,
+            boundaries=self._boundaries(),
+            error=None if known is None else known.error,
+            checked=self._record,
+        )
+        self.precision = "bf16"
+
+    def _boundaries(self) -> list[Tensor]:
+        """Logits at which labels are decided: 0, and those of the thresholds of calibrated probabilities."""
+        boundaries = [torch.zeros(len(self.task.classes))]
+        if self.calibration is not None:
+            thresholds = [self.calibration.thresholds.get(name, THRESHOLD) for name in self.task.classes]
+            boundaries.append(self.calibration.temperature * torch.tensor(thresholds).logit(eps=1e-6))
+        return boundaries
+
+    def _record(self, found: Comparison) -> None:
+        check = PrecisionCheck(
+            weights=self.info.digest,
+            images=found.images,
+            equal=found.equal,
+            error=found.error if math.isfinite(found.error) else -1.0,
+            used=found.good(self.task.kind),
+        )
+        with suppress(OSError):  # a run that cannot be written to is checked each time
+            write_precision(check, self.run.path)
 
     @torch.inference_mode()
     def logits(self, inputs: Pixels) -> NDArray[np.float32]:

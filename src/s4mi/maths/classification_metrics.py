@@ -1,6 +1,6 @@
-"""Scores of classification.
+"""Scores of classification, as torchmetrics has them, and how absent classes and unknown labels count.
 
-They come from torchmetrics; this module defines where tools disagree, how absent classes and unknown labels count.
+torchmetrics is the tests' oracle and not used here: importing it takes longer than scoring.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from s4mi.maths.calibration import THRESHOLD, calibration_error
+from s4mi.maths.ranking_metrics import auroc, average_precision
 from s4mi.maths.stats import mean_of_known
 from s4mi.records import ClassificationScores, ClassScores
 
@@ -17,21 +18,20 @@ def score_multiclass(
     probabilities: Tensor, truth: Tensor, classes: Sequence[str], *, majority: int
 ) -> ClassificationScores:
     """Score (N, K) probabilities against (N,) int64 truth; `majority` is the most frequent labelled training class."""
-    from torchmetrics.functional import classification as tm  # imports SciPy, Transformers and Matplotlib
-
     k = len(classes)
     predicted = probabilities.argmax(dim=1)
-    present = torch.bincount(truth, minlength=k) > 0
+    confusion = torch.bincount(truth * k + predicted, minlength=k * k).view(k, k)
+    support, correct = confusion.sum(dim=1), confusion.diagonal()
     per_class = _per_class(_one_hot(predicted, k), probabilities, _one_hot(truth, k), classes)
-    recall = tm.multiclass_recall(predicted, truth, k, average="none")
-    accuracy = float(tm.multiclass_accuracy(predicted, truth, k, average="micro"))
+    recall = float((correct / support)[support > 0].mean())
+    accuracy = int(correct.sum()) / max(len(truth), 1)
     return ClassificationScores(
         images=len(truth),
-        f1_micro=float(tm.multiclass_f1_score(predicted, truth, k, average="micro")),
+        f1_micro=accuracy,  # with one class per image, a false positive is another's false negative
         f1_macro=_f1_macro(per_class),
         recall_micro=accuracy,
-        recall_macro=float(recall[present].mean()),
-        balanced_accuracy=float(recall[present].mean()),
+        recall_macro=recall,
+        balanced_accuracy=recall,
         auroc=mean_of_known([scores.auroc for scores in per_class.values()]),
         average_precision=mean_of_known([scores.average_precision for scores in per_class.values()]),
         calibration_error=_calibration_error(probabilities, truth, multilabel=False),
@@ -39,7 +39,7 @@ def score_multiclass(
             _per_class(_one_hot(torch.full_like(truth, majority), k), None, _one_hot(truth, k), classes)
         ),
         per_class=per_class,
-        confusion=tm.multiclass_confusion_matrix(predicted, truth, k).tolist(),
+        confusion=confusion.tolist(),
     )
 
 
@@ -92,8 +92,6 @@ def _per_class(
     predicted: Tensor, probabilities: Tensor | None, truth: Tensor, classes: Sequence[str]
 ) -> dict[str, ClassScores]:
     """Scores of each class against the rest, from (N, K) 0/1 predictions and truth, of which -1 is unknown."""
-    from torchmetrics.functional import classification as tm
-
     scores = {}
     for k, name in enumerate(classes):
         known = truth[:, k] >= 0
@@ -106,10 +104,8 @@ def _per_class(
             f1=2 * tp / (support + positives) if support + positives else None,
             recall=tp / support if support else None,
             precision=tp / positives if positives else None,
-            auroc=float(tm.binary_auroc(scored, t)) if defined and scored is not None else None,
-            average_precision=(
-                float(tm.binary_average_precision(scored, t)) if defined and scored is not None else None
-            ),
+            auroc=auroc(scored, t) if defined and scored is not None else None,
+            average_precision=(average_precision(scored, t) if defined and scored is not None else None),
         )
     return scores
 

@@ -13,7 +13,7 @@ from s4mi.inference.input_files import ErrorList, Unreadable
 from s4mi.inference.load import LoadedModels, load_models
 from s4mi.inference.overlays.masks import class_colour, cluster_colour
 from s4mi.inference.pipeline import DecodedImage, KeepOptions, prediction_stream
-from s4mi.inference.predictor import OVERLAP, Predictor, Probabilities
+from s4mi.inference.predictor import OVERLAP, Precision, Predictor, Probabilities
 from s4mi.inference.unlike_training import UnlikeTraining
 from s4mi.inference.writers.classification import PredictionWriter
 from s4mi.inference.writers.only_writer import only_writer
@@ -84,6 +84,7 @@ def predict_run(
     tta: bool = False,
     overlap: float = OVERLAP,
     form: MaskFormat = "png",
+    precision: Precision = "auto",
     resume: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> PredictResult:
@@ -109,6 +110,8 @@ def predict_run(
         tta: test-time augmentation: average over the eight rotations and reflections of an image.
         overlap: overlap of the windows of a segmenter trained on tiles, as a share of their side, in [0, 1).
         form: file format of masks: PNG, or that of the image.
+        precision: of runs on a CPU: float32, or bfloat16 where that changes no decision; auto: bfloat16 where the
+            processor multiplies in it.
         resume: keep complete predictions of an earlier call.
 
     Raises:
@@ -118,7 +121,7 @@ def predict_run(
     """
     if not 0 <= overlap < 1:
         raise S4miError(f"--overlap must be at least 0 and below 1 (given {overlap:g})")
-    loaded = load_models(run, ensemble=ensemble, task=task, clusters=clusters, raw=raw)
+    loaded = load_models(run, ensemble=ensemble, task=task, clusters=clusters, raw=raw, precision=precision)
     kind = loaded.models[0].info.kind if unannotated else None
     images = find_inputs(inputs, _run_dirs(loaded) if part is not None else (), part, unannotated=kind)
     predictor = Predictor(loaded.models, raw=raw or clusters, tta=tta, overlap=overlap)
@@ -200,6 +203,7 @@ def _settings(predictor: Predictor, form: MaskFormat) -> OutputSettings:
         tta=predictor.tta,
         overlap=predictor.overlap,
         format=form,
+        precision=[model.precision if hasattr(model, "precision") else "32" for model in predictor.models],
     )
 
 

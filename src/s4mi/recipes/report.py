@@ -18,6 +18,7 @@ from s4mi.reporting.writers.csv import write_csv
 from s4mi.reporting.writers.html import ReportImage, ReportRun, load_pretrainings, load_runs, write_report
 from s4mi.reporting.writers.markdown_latex import CSV, FORMATS, PAGE, check_ending, write_text
 from s4mi.training.versions import version_note
+from s4mi.visualisation.render import study_sheets
 
 Sheets = bool | Literal["drawn"]
 """Whether a page shows test images; `drawn`: only those that an earlier report has drawn."""
@@ -138,7 +139,4 @@ def sheets_of(folder: Path, runs: Sequence[ReportRun], *, draw: bool = True) -> 
     """
     if not runs:
         return [], []
-    # Imported here, as torch takes seconds to import and nothing else in a report needs it.
-    from s4mi.visualisation.render import study_sheets
-
     return study_sheets(folder, runs, draw=draw)

@@ -12,6 +12,8 @@ from s4mi.records.run import EpochRecord, PretrainingRecord, RunRecord
 
 RECORD_NAME = "record.json"
 CONFIG_NAME = "config.yaml"
+WEIGHTS_NAME = "checkpoints/best.safetensors"
+"""The weights of the best epoch; torch, which reads them, is not needed to see whether they are there."""
 MAP_NAME = "feature_map.json"
 METRICS_NAME = "metrics.jsonl"
 SPLIT_NAME = "split.json"

@@ -8,11 +8,11 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from s4mi.config import RunConfig
 from s4mi.contract import Classifier, FittedClassifier, FittedSegmenter, Segmenter
+from s4mi.engine.fabric import Fabric
 from s4mi.errors import S4miError
 from s4mi.maths.calibration import (
     best_threshold,

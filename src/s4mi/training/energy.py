@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
+
+from s4mi.engine.fabric import Fabric
 
 POWERCAP = Path("/sys/class/powercap")
 

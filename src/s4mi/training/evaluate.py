@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from s4mi.config import CLASSIFICATION_METRICS, RunConfig
 from s4mi.contract import POOLED, Classifier, ClusterAssignment, FittedClassifier, Segmenter
 from s4mi.data.loading.loader import PlainBatches
 from s4mi.data.masks import read_mask
+from s4mi.engine.fabric import Fabric
 from s4mi.engine.inference import ONLY, infer, infer_members, infer_with, probabilities, resize_probabilities
 from s4mi.errors import S4miError
 from s4mi.maths.calibration import THRESHOLD

@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from s4mi.config import RunConfig, save_run_config
 from s4mi.config.external_tests import ExternalTestConfig
 from s4mi.contract import FittedClassifier, FittedSegmenter, Task
 from s4mi.data.loading.cache import open_cache
 from s4mi.data.spec import DatasetSpec, load_spec
 from s4mi.data.splits.split_file import Split
+from s4mi.engine.fabric import Fabric
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import (

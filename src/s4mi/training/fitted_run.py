@@ -9,12 +9,12 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from s4mi.config import RunConfig
 from s4mi.contract import Extractor, FittedClassifier, FittedSegmenter
 from s4mi.engine.checkpoint import save_best
+from s4mi.engine.fabric import Fabric
 from s4mi.errors import S4miError
 from s4mi.records import Cost, EncodedFeatures, EpochRecord, FitRecord, write_text_atomically
 from s4mi.training.energy import energy_meter

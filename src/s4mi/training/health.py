@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from s4mi.contract import Pretrainer
 from s4mi.data.loading.loader import PlainBatches
+from s4mi.engine.fabric import Fabric
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.maths.classification_metrics import score_multiclass, score_multilabel

@@ -9,11 +9,11 @@ import copy
 from typing import Final
 
 import numpy as np
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from s4mi.config import RunConfig
 from s4mi.contract import FittedClassifier, FittedSegmenter
+from s4mi.engine.fabric import Fabric
 from s4mi.maths.folds import folds
 from s4mi.training.evaluate import Evaluation, evaluate_rows, joined_evaluation
 from s4mi.training.features import StoredFeatures

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lightning_fabric import Fabric
 from torch.distributed import DistError
 
+from s4mi.engine.fabric import Fabric
 from s4mi.errors import S4miError
 
 POLL_SECONDS = 0.2

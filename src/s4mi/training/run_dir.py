@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from lightning_fabric import Fabric
 
 from s4mi.config import RunConfig, differences, load_run_config
 from s4mi.config.run import run_config_text
@@ -15,6 +14,7 @@ from s4mi.contract import Classifier, FittedClassifier, FittedSegmenter, Method,
 from s4mi.data.loading.sampling import seed_of
 from s4mi.data.splits.split_file import Split, read_split_hash
 from s4mi.engine.checkpoint import BEST, LAST, TRAINING, load_weights
+from s4mi.engine.fabric import Fabric
 from s4mi.engine.memory import keep_freed_memory
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError

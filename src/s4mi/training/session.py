@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -18,6 +17,7 @@ from s4mi.engine.batch_norm import sync_batch_norm
 from s4mi.engine.checkpoint import load_last, restore_weights, save_best, save_last
 from s4mi.engine.compilation import compile_networks
 from s4mi.engine.cpu.optimise import optimise_for_device
+from s4mi.engine.fabric import Fabric
 from s4mi.engine.fit import LossNotFiniteError, Step, fit
 from s4mi.engine.optim import make_optimizer, make_scheduler
 from s4mi.errors import S4miError

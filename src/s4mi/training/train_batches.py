@@ -3,7 +3,6 @@
 from typing import TypedDict
 
 import numpy as np
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -12,6 +11,7 @@ from s4mi.config import RunConfig
 from s4mi.contract import Method, Segmenter, SemiSupervisedConfig, TrainLoader
 from s4mi.data.loading.loader import TrainBatches
 from s4mi.data.loading.semi_supervised_loader import SemiSupervisedBatches
+from s4mi.engine.fabric import Fabric
 from s4mi.errors import S4miError
 from s4mi.training.prepare import Prepared
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.contract import Classifier, FittedClassifier, FittedSegmenter, Segmenter
 from s4mi.data.loading.loader import PlainBatches
+from s4mi.engine.fabric import Fabric
 from s4mi.engine.inference import infer
 from s4mi.maths.feature_distance import Floats, distances, distances_of_each, projected, reach_of
 from s4mi.nets.feature_tap import FeatureTap, pooled_output

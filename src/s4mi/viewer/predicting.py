@@ -137,7 +137,7 @@ class Predicting:
         from s4mi.inference.load import load_models
         from s4mi.inference.predictor import Predictor
 
-        predictor = Predictor(load_models(run.source.path).models)
+        predictor = Predictor(load_models(run.source.path, precision="auto").models)
         check_compatible(predictor.info, self._space.manifest)
         return predictor
 

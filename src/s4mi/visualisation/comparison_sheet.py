@@ -33,11 +33,6 @@ from s4mi.training.run_dir import RunDir
 IMAGES = 6
 MAX_MASKS = 64
 """Masks read to select images by the size of their objects; a part may have thousands."""
-CAPTION = (
-    "from small to large objects, with the IoU of each prediction on that image. Green: correct; orange: missed; "
-    "purple: false positive or wrong class; white: outline of the ground truth."
-)
-"""Caption of the sheet in a report."""
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from PIL import Image
 
+from s4mi.config.yaml_file import read_settings
 from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.errors import S4miError
-from s4mi.records import RECORD_NAME, write_bytes_atomically
+from s4mi.records import CONFIG_NAME, RECORD_NAME, write_bytes_atomically
 from s4mi.reporting.results.comparison import compare
 from s4mi.reporting.results.runs import ReportRun, shorten_paths
 from s4mi.reporting.results.scores import TASK_NAMES
 from s4mi.reporting.writers.html import ReportImage
-from s4mi.training.run_dir import RunDir
 from s4mi.visualisation.report_sheets import PlannedSheet, SheetRun, plan_sheets
 
 SECONDS = 120.0
@@ -114,20 +114,25 @@ class _Renderer:
             raise S4miError("not drawn yet")
         if time.monotonic() > self._deadline:
             raise S4miError("time limit for pictures reached; run s4mi report again to draw the rest")
-        if sheet.needs_weights and not all(RunDir(run.path).best.exists() for run in sheet.runs):
+        if sheet.needs_weights and not all(run.has_weights for run in sheet.runs):
             raise S4miError("the best weights of its runs no longer exist")
         picture = compact(sheet.draw(self._manifest(sheet.runs)))
         self.cache.put(sheet.kind, key, picture)
         return picture
 
     def _manifest(self, runs: Sequence[SheetRun]) -> Manifest:
-        folders = [RunDir(run.path).config().data.path for run in runs]
+        folders = [_data_folder(run) for run in runs]
         existing = [folder for folder in folders if folder.is_dir()]
         if not existing:
             raise S4miError("its data set is no longer where it was during training; restore it, or use --no-sheets")
         if existing[0] not in self._manifests:
             self._manifests[existing[0]] = load_manifest(existing[0])
         return self._manifests[existing[0]]
+
+
+def _data_folder(run: SheetRun) -> Path:
+    """The data set of a run, from its settings as they are: a run whose data set is gone needs no torch to say so."""
+    return Path(read_settings(run.path / CONFIG_NAME, first="data: {path: …}")["data"]["path"])
 
 
 def _fingerprint(run: SheetRun) -> list[str]:

@@ -1,6 +1,9 @@
-"""Plan which sheets a report shows for its runs, from the records alone; `render` draws them."""
+"""Plan which sheets a report shows for its runs, from the records alone; `render` draws them.
 
-from collections.abc import Callable, Sequence
+What draws a sheet is imported when it is drawn: it loads torch, which a report whose sheets are there does without.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +12,11 @@ from numpy.typing import NDArray
 
 from s4mi.data.manifest import Manifest
 from s4mi.records import RunRecord
+from s4mi.records.files import WEIGHTS_NAME
 from s4mi.reporting.results.comparison import Comparison, Technique, technique_of
 from s4mi.reporting.results.hard_cases import (
     Case,
+    HardCases,
     best_by_validation,
     cases_of,
     disputed,
@@ -22,12 +27,13 @@ from s4mi.reporting.results.hard_cases import (
 from s4mi.reporting.results.per_image import image_values
 from s4mi.reporting.results.runs import ReportRun, RunKey, run_key
 from s4mi.reporting.results.scores import metric_of, percent
-from s4mi.training.run_dir import RunDir
-from s4mi.visualisation.case_sheets import classification_case_sheet, disputed_sheet, segmentation_case_sheet
-from s4mi.visualisation.comparison_sheet import CAPTION, comparison_sheet
-from s4mi.visualisation.saliency_sheet import saliency_sheet
 
 IMAGES, MAX_RUNS = 4, 6
+CAPTION = (
+    "from small to large objects, with the IoU of each prediction on that image. Green: correct; orange: missed; "
+    "purple: false positive or wrong class; white: outline of the ground truth."
+)
+"""Caption of predicted masks."""
 CASES = {"segmentation": 4, "multiclass": 6, "multilabel": 6}
 """Number of worst and of best images of a sheet."""
 LETTERS = "ABCDEF"
@@ -48,6 +54,11 @@ class SheetRun:
     @property
     def technique(self) -> Technique:
         return technique_of(self.run.record)
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the weights of its best epoch are still there."""
+        return (self.path / WEIGHTS_NAME).exists()
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ def representative_runs(runs: Sequence[SheetRun]) -> list[SheetRun]:
     If there are too many techniques, those with the best validation scores are shown. Runs without weights are skipped
     if others have theirs.
     """
-    with_weights = [run for run in runs if RunDir(run.path).best.exists()] or list(runs)
+    with_weights = [run for run in runs if run.has_weights] or list(runs)
     latest_first = sorted(with_weights, key=lambda run: run.record.finished, reverse=True)
     by_technique: dict[Technique, SheetRun] = {}
     for run in sorted(latest_first, key=lambda run: (run.record.label_fraction, run.record.seed)):
@@ -118,7 +129,7 @@ def _overview(comparison: Comparison, runs: Sequence[SheetRun]) -> PlannedSheet:
             f"{names}",
             runs=shown,
             content=(IMAGES,),
-            draw=lambda manifest: comparison_sheet(paths, manifest, part="test", images=IMAGES),
+            draw=lambda manifest: _masks(paths, manifest, images=IMAGES),
         )
     titles = [(run.technique.method, f"{percent(run.record.label_fraction)} · {run.record.backbone}") for run in shown]
     return PlannedSheet(
@@ -131,7 +142,7 @@ def _overview(comparison: Comparison, runs: Sequence[SheetRun]) -> PlannedSheet:
         alt=f"Up to {IMAGES} test images of {comparison.dataset} beside saliency maps of {names}",
         runs=shown,
         content=(IMAGES, titles),
-        draw=lambda manifest: saliency_sheet(paths, manifest, titles, images=IMAGES),
+        draw=lambda manifest: _saliency(paths, manifest, titles),
     )
 
 
@@ -163,11 +174,7 @@ def _cases(comparison: Comparison, runs: dict[RunKey, SheetRun], fraction: float
         f"Best: {_alt_text(cases.best, is_segmentation)}",
         runs=(run,),
         content=tuple([case.image, case.score] for case in (*cases.worst, *cases.best)),
-        draw=lambda manifest: (
-            segmentation_case_sheet(cases, manifest, run.path)
-            if is_segmentation
-            else classification_case_sheet(cases, manifest)
-        ),
+        draw=lambda manifest: _case_sheet(cases, manifest, run.path if is_segmentation else None),
         needs_weights=is_segmentation,
         wide=False,
     )
@@ -195,14 +202,14 @@ def _disagreement(comparison: Comparison, runs: dict[RunKey, SheetRun]) -> Plann
     fraction, paths = percent(shown[0].record.label_fraction), [run.path for run in shown]
     source = f"{len(shown)} techniques with {fraction} of the labels, seed {shown[0].record.seed}"
     if comparison.task == "segmentation":
-        draw: Callable[[Manifest], bytes] = lambda manifest: comparison_sheet(  # noqa: E731
-            paths, manifest, part="test", images=len(images), only=images
+        draw: Callable[[Manifest], bytes] = lambda manifest: _masks(  # noqa: E731
+            paths, manifest, images=len(images), only=images
         )
         quantity = "the IoU"
     else:
         lines = {image: _prediction_lines(image, label, shown) for image, label in disputed_labels.items()}
         names = [f"{letter}  {run.technique.label}" for letter, run in zip(LETTERS, shown, strict=False)]
-        draw = lambda manifest: disputed_sheet(lines, names, manifest)  # noqa: E731
+        draw = lambda manifest: _disputed(lines, names, manifest)  # noqa: E731
         quantity = "the predicted probability of a class"
     return PlannedSheet(
         kind="disputed",
@@ -247,3 +254,28 @@ def _prediction_lines(image: str, label: str, runs: Sequence[SheetRun]) -> list[
 
 def _class_names(classes: Sequence[str], mask: NDArray[np.bool_]) -> str:
     return ", ".join(classes[int(k)] for k in np.flatnonzero(mask)) or "none"
+
+
+def _masks(paths: Sequence[Path], manifest: Manifest, *, images: int, only: Sequence[str] = ()) -> bytes:
+    from s4mi.visualisation.comparison_sheet import comparison_sheet
+
+    return comparison_sheet(paths, manifest, part="test", images=images, only=only)
+
+
+def _saliency(paths: Sequence[Path], manifest: Manifest, titles: Sequence[tuple[str, str]]) -> bytes:
+    from s4mi.visualisation.saliency_sheet import saliency_sheet
+
+    return saliency_sheet(paths, manifest, titles, images=IMAGES)
+
+
+def _case_sheet(cases: HardCases, manifest: Manifest, run: Path | None) -> bytes:
+    """Cases of a classifier, or of the segmentation run in a folder."""
+    from s4mi.visualisation.case_sheets import classification_case_sheet, segmentation_case_sheet
+
+    return classification_case_sheet(cases, manifest) if run is None else segmentation_case_sheet(cases, manifest, run)
+
+
+def _disputed(lines: Mapping[str, Sequence[str]], names: Sequence[str], manifest: Manifest) -> bytes:
+    from s4mi.visualisation.case_sheets import disputed_sheet
+
+    return disputed_sheet(lines, names, manifest)

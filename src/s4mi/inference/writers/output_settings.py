@@ -25,6 +25,7 @@ class OutputSettings(Frozen):
     tta: bool
     overlap: float
     format: MaskFormat
+    precision: list[str] = Field([], description="precision of each model; empty: written by an older version, in 32")
 
 
 def begin_folder(out: Path, settings: OutputSettings, *, resume: bool) -> bool:
@@ -42,6 +43,8 @@ def begin_folder(out: Path, settings: OutputSettings, *, resume: bool) -> bool:
             raise S4miError(f"{path}: is damaged; leave out --resume, or choose another folder with -o") from error
         for name in OutputSettings.model_fields:
             old, new = getattr(previous, name), getattr(settings, name)
+            if name == "precision" and not old:
+                old = ["32"] * len(settings.models)
             if old != new:
                 raise S4miError(
                     f"{path}: existing predictions were made with {name} {_format(old)}, not {_format(new)}; leave out "
