@@ -186,7 +186,7 @@ def test_a_page_of_900_megapixels_takes_less_memory_than_its_pixels(command: str
     done = subprocess.run([sys.executable, "-c", script, *map(str, words)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     peak = int(done.stdout.rpartition("PEAK ")[2]) * 1024
-    assert peak < 1.2e9  # 2.7e9 bytes are its pixels alone; PyTorch takes 0.4e9
+    assert peak < 1.5e9  # its pixels alone are 2.7e9 bytes, and PyTorch takes 0.5e9
 
 
 @pytest.fixture

@@ -68,8 +68,8 @@ def damaged_text(text: str, rng: random.Random) -> tuple[str, str]:
         word = rng.choice(WORDS)
         values = list(re.finditer(r"(?<=[:,=] )[^,}\n]+|(?<=[:,=])[^,}\s]+", lines[number]))
         if values:
-            at = rng.choice(values)
-            lines[number] = lines[number][: at.start()] + word + lines[number][at.end() :]
+            found = rng.choice(values)
+            lines[number] = lines[number][: found.start()] + word + lines[number][found.end() :]
         else:
             lines[number] = word
         how = f"value {word[:20]!r}"

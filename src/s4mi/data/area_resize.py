@@ -40,10 +40,10 @@ class AreaResize:
         self._exact = all(abs(factor - round(factor)) < np.finfo(float).eps for factor in self._factors)
         self._parts = iter(_parts(*size[:1], *target[:1]))
         self._next: _Part | None = next(self._parts)
-        self._row, self._sum, self._pending = 0, None, None
+        self._row = self._done = 0
+        self._sum: Floats | None = None
+        self._pending: Pixels | None = None
         self._result: Pixels | None = None
-        self._sum: Floats | None
-        self._pending: Pixels | None
 
     def feed(self, rows: Pixels) -> None:
         """Take the next rows (h, W[, C])."""

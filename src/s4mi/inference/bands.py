@@ -15,7 +15,7 @@ from s4mi.maths.regions import Regions
 
 Floats = NDArray[np.float32]
 
-BAND = 256
+BAND = 64
 """Rows of a band of a page that is predicted as a whole."""
 LARGE = 1 << 28
 """Probabilities of a page (1 GiB as float32) above which it is predicted in bands."""
@@ -140,8 +140,8 @@ def bands_of_windows(tiles: Iterable[Floats], windows: Windows) -> Iterator[Band
         assert page is not None
         last = number + 1 == len(tops)
         done = min(tile, windows.height - top) if last else tops[number + 1] - top
-        for start in range(0, done, BAND // 4):
-            end = min(start + BAND // 4, done)
+        for start in range(0, done, BAND):
+            end = min(start + BAND, done)
             yield BandOfPage(top + start, page[:, start:end] / total[start:end])
         if not last:
             for each in (page, total[None]):  # in place: a row of windows of a wide page takes much memory
@@ -162,8 +162,8 @@ def bands_of_tiles(tiles: Iterable[Floats], grid: TileGrid, size: tuple[int, int
                 page = np.zeros((len(enlarged), rows, width), dtype=np.float32)
             page[:, :, left:right] = enlarged
         assert page is not None
-        for start in range(0, rows, BAND // 4):
-            yield BandOfPage(top + start, page[:, start : start + BAND // 4])
+        for start in range(0, rows, BAND):
+            yield BandOfPage(top + start, page[:, start : start + BAND])
 
 
 def _enlarged(tile: Floats, side: int) -> Floats:

@@ -132,24 +132,38 @@ def _outputs(predictor: Predictor, inputs: Iterator[Pixels], seen: SeenInputs) -
 
 
 class RowBuffer:
-    """The rows of a page from its bands, of which those are kept that may still be asked for."""
+    """The rows of a page from its bands, of which those are kept that may still be asked for, in one array."""
 
     def __init__(self, bands: Iterator[Pixels]) -> None:
-        self._bands, self._top, self._kept = bands, 0, []
-        self._kept: list[Pixels]
+        self._bands = bands
+        self._top = self._count = 0
+        self._rows: Pixels | None = None
 
     def take(self, top: int, bottom: int) -> Pixels:
-        """Return rows `top` to `bottom`; `top` must not be less than in the call before."""
-        while self._kept and self._top + len(self._kept[0]) <= top:
-            self._top += len(self._kept.pop(0))
-        while self._top + sum(map(len, self._kept)) < bottom:
-            band = next(self._bands)
-            if not self._kept and self._top + len(band) <= top:
-                self._top += len(band)
-            else:
-                self._kept.append(band)
-        joined = self._kept[0] if len(self._kept) == 1 else np.concatenate(self._kept)
-        return joined[top - self._top : bottom - self._top]
+        """Return rows `top` to `bottom`, valid until the next call; `top` must not be less than in the call before."""
+        if self._rows is not None and (gone := min(top - self._top, self._count)):
+            self._count -= gone
+            for start in range(0, self._count, gone):  # in steps, as a whole copy would double the memory
+                part = slice(start, min(start + gone, self._count))
+                self._rows[part] = self._rows[part.start + gone : part.stop + gone]
+            self._top += gone
+        while self._top + self._count < bottom:
+            self._add(next(self._bands), top, bottom - top)
+        assert self._rows is not None
+        return self._rows[top - self._top : bottom - self._top]
+
+    def _add(self, band: Pixels, top: int, wanted: int) -> None:
+        if not self._count and self._top + len(band) <= top:
+            self._top += len(band)
+            return
+        needed = max(self._count + len(band), wanted + len(band))
+        if self._rows is None or len(self._rows) < needed:
+            larger = np.empty((needed, *band.shape[1:]), dtype=np.uint8)
+            if self._rows is not None:
+                larger[: self._count] = self._rows[: self._count]
+            self._rows = larger
+        self._rows[self._count : self._count + len(band)] = band
+        self._count += len(band)
 
 
 def mean_statistics(seen: SeenInputs) -> NDArray[np.float64]:

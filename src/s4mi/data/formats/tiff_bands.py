@@ -65,10 +65,17 @@ def bands(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Iterator[NDArray[
     down = -(-page.imagelength // height)
     per_band = 1 if page.is_tiled else max(1, ROWS // height)
     for first in range(0, down, per_band):
-        rows = range(first, min(first + per_band, down))
-        parts = [[decode(row * across + column) for column in range(across)] for row in rows]
-        band = np.concatenate([np.concatenate(line, axis=1) for line in parts])
-        yield band[: page.imagelength - first * height, : page.imagewidth]
+        rows = min(per_band * height, page.imagelength - first * height)
+        band: NDArray[Any] | None = None
+        for index in range(first * across, min(first + per_band, down) * across):
+            part = decode(index)
+            if band is None:
+                band = np.empty((rows, page.imagewidth, *part.shape[2:]), dtype=part.dtype)
+            top, left = (index // across - first) * height, index % across * part.shape[1]
+            part = part[: rows - top, : page.imagewidth - left]
+            band[top : top + len(part), left : left + part.shape[1]] = part
+        assert band is not None
+        yield band
 
 
 def _is_raw(page: tifffile.TiffPage) -> bool:

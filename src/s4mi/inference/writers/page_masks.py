@@ -18,7 +18,7 @@ from s4mi.inference.writers.mask_files import write_atomically
 
 TILE = 256
 """Side of the tiles of a mask in pixels."""
-SHOWN = 4096
+SHOWN = 2048
 """Longest side of the picture of a page in an overlay, in pixels."""
 BUFFER = 1 << 25
 """Bytes of tiles that are compressed at a time."""
