@@ -1,6 +1,7 @@
 """Errors of the operating system and lack of memory are one line, in the command line and in Python."""
 
 import errno
+import inspect
 import os
 import resource
 import signal
@@ -91,3 +92,42 @@ def test_messages_are_one_line_and_not_endless() -> None:
     assert len(one_line("x" * 5000)) < 300
     assert "(5,000 characters)" in one_line("x" * 5000)
     assert str(S4miError("place: 'v'\nhint")) == "place: 'v' hint"
+
+
+def test_every_function_and_method_of_the_api_has_the_handler() -> None:
+    """Whatever a public name calls: lack of space in it is one line."""
+    without = []
+    for name in package.__all__:
+        member = getattr(package, name)
+        if isinstance(member, type) and member.__module__.startswith("s4mi.api"):
+            for inner, one in vars(member).items():
+                function = one.fget if isinstance(one, property) else getattr(one, "func", one)
+                if not inner.startswith("_") and inspect.isfunction(function) and not _handles(function):
+                    without.append(f"{name}.{inner}")
+        elif inspect.isfunction(member) and member.__module__.startswith("s4mi.api") and not _handles(member):
+            without.append(name)
+    assert without == []
+
+
+def _handles(function: Callable[..., object]) -> bool:
+    """Whether a function is decorated with `system_errors`, which shows in the code that it runs."""
+    while function is not None:
+        if "_recreate_cm" in function.__code__.co_names:
+            return True
+        function = getattr(function, "__wrapped__", None)  # type: ignore[assignment]
+    return False
+
+
+def test_objects_of_the_api_name_a_lost_disk(lesions: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = package.Dataset(lesions)
+
+    def lost(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(lesions))
+
+    monkeypatch.setattr(Path, "open", lost)
+    monkeypatch.setattr(Path, "read_text", lost)
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    for use in (lambda: package.Dataset(lesions), lambda: package.Run(tmp_path).record):
+        with pytest.raises(S4miError, match=f"{lesions}: the disk reports an error"):
+            use()
+    assert data.name

@@ -35,8 +35,9 @@ from s4mi.cli import main
 import s4mi.recipes.train, s4mi.recipes.report, s4mi.recipes.explain, s4mi.recipes.export, s4mi.recipes.suggest
 import s4mi.recipes.embed, s4mi.recipes.predict, s4mi.studies.run, s4mi.visualisation.comparison_sheet
 import s4mi.studies.demo
+from pathlib import Path
 from s4mi.config import load_study
-s4mi.studies.demo.demo_study = lambda *_, **__: load_study("study.yaml")  # the demonstration with a smaller study
+s4mi.studies.demo.demo_study = lambda *_, **__: load_study(Path("study.yaml"))  # the demonstration with a smaller study
 def run(*words):
     sys.argv = ["s4mi", *words]
     child = os.fork()

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from conftest import TRANSFER, Command
 from s4mi.config import RunConfig
 from s4mi.data.annotations.journal import FOLDER, LOCK, MERGE, NAME, Journal, read_journal
+from s4mi.data.loading.file_hashes import FileHashes
 from s4mi.data.loading.thumbnail_store import dataset_thumbnails
 from s4mi.data.manifest import load_manifest
 from s4mi.data.spec import load_spec
@@ -18,6 +20,7 @@ from s4mi.errors import S4miError
 from s4mi.recipes import erase
 from s4mi.recipes.erase import erase_patient
 from s4mi.recipes.train import train
+from s4mi.records import atomic
 from s4mi.records.lock import file_lock
 
 PATIENT = "patient_0003"
@@ -84,8 +87,9 @@ def _assert_gone(place: Path, ids: set[str], digests: set[str], kept: set[str]) 
     database = (place / "cache" / "fingerprints.sqlite").read_bytes()
     assert not [name for name in (*ids, *digests) if f"{name}".encode() in database]
     thumbnails = (place / "cache" / "thumbnails.sqlite").read_bytes()
-    assert thumbnails
-    assert not [digest for digest in digests if digest.encode() in thumbnails]
+    kept_digest = FileHashes.hashed([load_manifest(place / "data").rows[0].image])
+    assert bytes.fromhex(next(iter(kept_digest.values()))) in thumbnails
+    assert not [digest for digest in digests if bytes.fromhex(digest) in thumbnails]
     assert not (place / "data" / ".erase.json").exists()
 
 
@@ -173,3 +177,119 @@ def test_lists_of_an_external_test_set_lose_the_patient(place: Path) -> None:
 def test_an_unknown_patient_is_one_line(place: Path) -> None:
     with pytest.raises(S4miError, match=r"no image has the patient 'patient_003'.*did you mean"):
         erase_patient(place / "data", "patient_003", cache=place / "cache")
+
+
+def _ids_of(place: Path) -> tuple[list[str], list[str]]:
+    rows = load_manifest(place / "data").rows
+    return [row.id for row in rows if row.group == PATIENT], [row.id for row in rows if row.group != PATIENT]
+
+
+def _simulate_by_hand(place: Path) -> Path:
+    """A round of a simulation: its split and choice lie above the run."""
+    own, others = _ids_of(place)
+    turn = place / "runs" / "simulated" / "entropy" / "round1"
+    shutil.copytree(place / "runs" / "one", turn / "run-seed0")
+    shutil.copyfile(place / "runs" / "one" / "split.json", turn / "split.json")
+    (turn / "chosen.json").write_text(json.dumps([others[0], own[0], others[1]]))
+    points = [{"id": name, "part": "train", "labels": None, "x": 0.0, "y": 1.0} for name in (own[0], others[0])]
+    (turn / "run-seed0" / "feature_map.json").write_text(json.dumps({"encoder": "e", "points": points}))
+    return turn
+
+
+def _suggest_by_hand(place: Path) -> Path:
+    own, others = _ids_of(place)
+    lines = [
+        "rank,id,image,patient,near,why", f"1,{own[0]},x.png,{PATIENT},,far", f"2,{others[0]},i.png,p,{own[0]},n",
+        f"3,{others[1]},i.png,p,,kept", f"4,{own[0]},i.png,somebody of another data set,,kept",
+    ]  # fmt: skip
+    (place / "runs" / "next.csv").write_text("\n".join(lines) + "\n")
+    (place / "runs" / "next.coco.json").write_text("{}")
+    (place / "runs" / "other.csv").write_text(f"id,score\n{own[0]},1\n")
+    return place / "runs" / "next.csv"
+
+
+def _everywhere(place: Path) -> tuple[Path, Path]:
+    return _simulate_by_hand(place), _suggest_by_hand(place)
+
+
+def _assert_gone_everywhere(place: Path, turn: Path, table: Path, own: list[str], others: list[str]) -> None:
+    assert json.loads((turn / "chosen.json").read_text()) == others[:2]
+    split = json.loads((turn / "split.json").read_text())
+    assert {name for part in ("train", "val", "test") for name in split[part]} == {*others}
+    points = json.loads((turn / "run-seed0" / "feature_map.json").read_text())["points"]
+    assert [point["id"] for point in points] == others[:1]
+    assert [line.split(",")[0] for line in table.read_text().splitlines()] == ["rank", "2", "3", "4"]
+    assert table.read_text().splitlines()[1] == f"2,{others[0]},i.png,p,,"
+    assert not (place / "runs" / "next.coco.json").exists()
+    assert (place / "runs" / "other.csv").read_text() == f"id,score\n{own[0]},1\n"
+
+
+def test_simulations_feature_maps_and_suggestions_below_the_runs_lose_the_patient(place: Path) -> None:
+    own, others = _ids_of(place)
+    turn, table = _everywhere(place)
+    found = erase_patient(place / "data", PATIENT, runs=[place / "runs"], cache=place / "cache")
+    assert found.lists == (table,)
+    assert place / "runs" / "next.coco.json" in found.pictures
+    erase_patient(place / "data", PATIENT, runs=[place / "runs"], cache=place / "cache", confirmed=True)
+    _assert_gone_everywhere(place, turn, table, own, others)
+
+
+@pytest.mark.parametrize("when", range(0, 24, 3))
+def test_an_erasure_killed_at_any_write_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch, when: int) -> None:
+    own, others = _ids_of(place)
+    turn, table = _everywhere(place)
+    writes = 0
+    original = atomic.replacing
+
+    @contextmanager
+    def until(path: Path, **options: bool) -> Iterator[Path]:
+        nonlocal writes
+        writes += 1
+        if writes > when:
+            raise KeyboardInterrupt
+        with original(path, **options) as draft:
+            yield draft
+
+    options = {"runs": [place / "runs"], "cache": place / "cache", "confirmed": True}
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic, "replacing", until)
+        with suppress(KeyboardInterrupt):
+            erase_patient(place / "data", PATIENT, **options)  # type: ignore[arg-type]
+    if (place / "data" / ".erase.json").exists() or any(
+        row.group == PATIENT for row in load_manifest(place / "data").rows
+    ):
+        result = erase_patient(place / "data", PATIENT, **options)  # type: ignore[arg-type]
+        assert {run for run, _ in result.plan.runs} == {place / "runs" / "one", turn / "run-seed0"}
+    else:
+        assert writes <= when
+    _assert_gone_everywhere(place, turn, table, own, others)
+    assert not [path for path in (place / "runs" / "one").glob("*.csv") for name in own if name in path.read_text()]
+
+
+def test_the_caches_that_runs_were_given_lose_the_patient_too(place: Path) -> None:
+    other = place / "elsewhere"
+    dataset_thumbnails(load_manifest(place / "data"), other)
+    (other / "features").mkdir()
+    shutil.copytree(place / "runs" / "one", place / "runs" / "two")
+    config = place / "runs" / "two" / "config.yaml"
+    config.write_text(config.read_text().replace(str(place / "cache"), str(other)))
+    result = erase_patient(place / "data", PATIENT, runs=[place / "runs"], cache=place / "cache", confirmed=True)
+    thumbnails = (other / "thumbnails.sqlite").read_bytes()
+    assert thumbnails
+    assert not [digest for digest in result.plan.digests if bytes.fromhex(digest) in thumbnails]
+    assert not (other / "features").exists()
+
+
+def test_a_run_scored_on_the_patient_as_external_test_is_named(place: Path) -> None:
+    own, _ = _ids_of(place)
+    run = place / "runs" / "elsewhere"
+    (run / "external").mkdir(parents=True)
+    (run / "config.yaml").write_text("method: {name: finetune}")
+    (run / "data.json").write_text('{"rows": {"x": ["0000000000000000", null, null]}}')
+    (run / "split.json").write_text('{"train": ["x"], "val": [], "test": []}')
+    title = load_spec(place / "data").name
+    (run / "record.json").write_text(json.dumps({"external": {"here": {"dataset": f"{title}, version 2"}}}))
+    (run / "external" / "here_predictions.csv").write_text(f"id\n{own[0]}\n")
+    runs = dict(erase_patient(place / "data", PATIENT, runs=[place / "runs"], cache=place / "cache").plan.runs)
+    assert runs[run] == ("external test",)
+    assert {*runs[run]} <= erase.SCORED_ONLY

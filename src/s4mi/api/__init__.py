@@ -5,6 +5,7 @@ from s4mi.api.datasets import Dataset, draw
 from s4mi.api.embeddings import EmbedOutput, embed
 from s4mi.api.erasures import erase
 from s4mi.api.exports import ExportOutput, export
+from s4mi.api.guard import guard_methods
 from s4mi.api.models import Model, load
 from s4mi.api.prediction_files import PredictOutput, predict
 from s4mi.api.predictions import Prediction, PredictionList, overlay
@@ -56,3 +57,7 @@ __all__ = [
     "train",
     "view",
 ]
+
+for _name in __all__:
+    if isinstance(_member := globals()[_name], type):
+        guard_methods(_member)

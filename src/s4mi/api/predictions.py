@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from s4mi.api.show import Html, cards, heading, legend, note, picture, table
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -216,6 +217,7 @@ class PredictionList(list[Prediction]):
         )
 
 
+@system_errors()
 def overlay(
     image: "Image", mask: "NDArray[np.uint8] | Prediction", *, truth: "NDArray[np.uint8] | None" = None
 ) -> "PilImage":

@@ -47,6 +47,7 @@ class Report:
         return f'<pre style="overflow-x:auto">{escape(text)}</pre>'
 
 
+@system_errors()
 def report(
     folder: StrPath,
     out: StrPath | None = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from s4mi.api.inputs import StrPath, as_path, as_paths
 from s4mi.errors import require_extra
+from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
     from s4mi.viewer.server import ViewServer
@@ -77,6 +78,7 @@ _views: dict[Path, View] = {}
 """The views that this process has open, by data set: running a cell again replaces its view."""
 
 
+@system_errors()
 def view(
     dataset: StrPath,
     run: StrPath | Iterable[StrPath] | None = None,

@@ -23,6 +23,7 @@ def erase(
     """Remove a patient from a data set, its versions, caches and the lists of runs; say which runs have seen them."""
     from s4mi.api.erasures import erase as erase_patient
     from s4mi.formatting import plural
+    from s4mi.recipes.erase import SCORED_ONLY
 
     found = erase_patient(dataset, patient, runs=runs or (), cache=cache, confirmed=yes)
     print_line(f"{'removed' if found.done else 'would remove'} of patient {patient}:", style="bold")
@@ -32,17 +33,20 @@ def erase(
         ("decode caches", plural(len(found.caches), "cache") if found.caches else ""),
         ("features", "all that are stored, as nobody can tell whose they are" if found.features else ""),
         ("lists of runs", plural(len(found.plan.runs), "run") if found.plan.runs else ""),
+        ("suggestions", ", ".join(map(str, found.lists))),
         ("pictures", ", ".join(map(str, found.pictures))),
     )
     if found.plan.outside:
         print_line(f"left, as they are outside the data set folder: {', '.join(found.plan.outside)}", style="yellow")
     for run, parts in found.plan.runs:
-        if {*parts} == {"test"}:
-            print_line(f"{run}: was scored on the patient; its weights have not seen them")
+        if {*parts} <= SCORED_ONLY:
+            print_line(f"{run}: was scored on the patient ({', '.join(parts)}); its weights have not seen them")
         else:
             print_line(f"{run}: has seen the patient ({', '.join(parts)}); its weights cannot forget, train it again")
     if found.pictures and found.done:
         print_line("write reports again with: s4mi report")
+    if not runs:
+        print_line("no runs were searched; say where models are that may have seen the patient, with: --runs DIR")
     print_line("not searched: predictions, exported annotations, and copies that you made")
     if not found.done:
         print_line("remove it with: --yes", style="cyan")

@@ -6,9 +6,11 @@ Trained weights cannot forget; the result says which runs have seen the patient,
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from glob import escape
 from pathlib import Path
 from typing import Any
 
+from s4mi.active_learning.suggestion_lists import erase_suggestions, names_patient, read_table
 from s4mi.data.annotations.merge import LOCK
 from s4mi.data.erase import (
     FEATURES,
@@ -25,6 +27,7 @@ from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
 from s4mi.records import (
     CONFIG_NAME,
+    MAP_NAME,
     RECORD_NAME,
     TEST_IMAGES_NAME,
     TEST_PREDICTIONS_NAME,
@@ -39,8 +42,10 @@ from s4mi.training.pretrained_start import SEEN
 from s4mi.visualisation.render import FOLDER as SHEETS
 
 PARTS = ("train", "val", "test")
-PRETRAINING = "pre-training"
-SPLIT = "split.json"
+PRETRAINING, EXTERNAL = "pre-training", "external test"
+SCORED_ONLY = frozenset({"test", EXTERNAL})
+"""Parts that only scores have been made from, not weights."""
+SPLIT, CHOSEN = "split.json", "chosen.json"
 MARK = b"default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """In the head of every page that s4mi writes: it loads nothing."""
 
@@ -52,7 +57,8 @@ class Erasure:
     Attributes:
         plan: rows and files of the data set, and runs that have read them.
         caches: decode caches with images of the patient. features: whether there are stored features.
-        pictures: reports and sheets that may show images of the patient.
+        pictures: reports and sheets that may show images of the patient, and pre-annotations of them.
+        lists: lists of `s4mi suggest` with images of the patient.
         done: whether it has been removed.
     """
 
@@ -61,6 +67,7 @@ class Erasure:
     features: bool
     pictures: tuple[Path, ...]
     done: bool
+    lists: tuple[Path, ...] = ()
 
 
 def erase_patient(
@@ -81,32 +88,56 @@ def erase_patient(
         if not folder.is_dir():
             raise S4miError(f"{folder}: not a folder; pass folders that hold runs")
     if not confirmed:
-        return _found(plan_erasure(dataset, patient, cache), runs, cache)
+        return _found(plan_erasure(dataset, patient, cache), runs, cache, load_spec(dataset).name)
     with file_lock(dataset / LOCK):
         plan = plan_erasure(dataset, patient, cache)
-        found = _found(plan, runs, cache)
-        plan = found.plan
         title = load_spec(dataset).name
+        found = _found(plan, runs, cache, title)
+        plan = found.plan
+        places = _caches(plan, cache)
         begin_erasure(dataset, plan)
         erase_from_dataset(dataset, plan)
-        erase_from_cache(dataset, cache, plan)
+        for place in places:
+            erase_from_cache(dataset, place, plan)
         for run in _run_folders(runs):
             _erase_from_run(run, plan, title)
+        for table in found.lists:
+            erase_suggestions(table, plan.patient, plan.ids)
         for picture in found.pictures:
             picture.unlink(missing_ok=True)
         end_erasure(dataset)
     return replace(found, done=True)
 
 
-def _found(plan: ErasurePlan, runs: Sequence[Path], cache: Path) -> Erasure:
-    seen = {run: parts for run in _run_folders(runs) if (parts := _parts_of(run, plan))} | dict(plan.runs)
+def _found(plan: ErasurePlan, runs: Sequence[Path], cache: Path, title: str) -> Erasure:
+    known = dict(plan.runs)
+    seen = {run: parts for run in _run_folders(runs) if (parts := _parts_of(run, plan, title))} | known
     plan = plan.model_copy(update={"runs": tuple(seen.items())})
     folders = dict.fromkeys(folder for run in seen for folder in _above(run, runs))
     pages = [path for folder in folders for path in folder.glob("*.htm*") if _is_report(path)]
     sheets = [path for folder in folders for path in folder.glob(f"{SHEETS}/*-*") if path.suffix in (".jpg", ".png")]
-    pictures = sorted({*pages, *sheets})
-    features = (cache / FEATURES).is_dir()
-    return Erasure(plan, tuple(caches_with(cache, plan)), features, tuple(pictures), done=False)
+    lists = sorted(
+        {path for root in runs for path in root.rglob("*.csv") if names_patient(path, plan.patient, plan.ids)}
+    )
+    drafts = [path for table in lists for path in table.parent.glob(f"{escape(table.stem)}.*.json")]
+    places = _caches(plan, cache)
+    features = any((place / FEATURES).is_dir() for place in places)
+    decoded = tuple(location for place in places for location in caches_with(place, plan))
+    return Erasure(plan, decoded, features, tuple(sorted({*pages, *sheets, *drafts})), done=False, lists=tuple(lists))
+
+
+def _caches(plan: ErasurePlan, cache: Path) -> list[Path]:
+    """The folder of the caches, and those that runs which have seen the patient were given."""
+    places = {cache.resolve(): None}
+    for run, _ in plan.runs:
+        try:
+            settings = load_yaml((run / CONFIG_NAME).read_text(encoding="utf-8"))
+            place = Path(settings["data"]["cache"]).resolve()
+        except (OSError, ValueError, KeyError, TypeError):  # the run is gone, or damaged
+            continue
+        if place.is_dir():
+            places[place] = None
+    return list(places)
 
 
 def _is_report(path: Path) -> bool:
@@ -131,13 +162,25 @@ def _above(run: Path, roots: Sequence[Path]) -> Iterator[Path]:
             yield from (parent for parent in run.parents if parent == root or parent.is_relative_to(root))
 
 
-def _parts_of(run: Path, plan: ErasurePlan) -> tuple[str, ...]:
+def _parts_of(run: Path, plan: ErasurePlan, title: str) -> tuple[str, ...]:
     """Return the parts of a run's data that hold images of the patient, by the hash of their files."""
     ids, split = _ids(run, plan), _json(run / SPLIT)
     parts = [part for part in (*PARTS, "labelled") if ids & set(map(str, split.get(part, ())))]
     if _seen_by_pretraining(run) & _digests(plan):
         parts.append(PRETRAINING)
+    if any(
+        {row.get("id") or row.get("image") for row in read_table(file)} & {*plan.ids} for file in _external(run, title)
+    ):
+        parts.append(EXTERNAL)
     return tuple(parts)
+
+
+def _external(run: Path, title: str) -> list[Path]:
+    """Tables of the results of a run on the data set as an external test set, in any version."""
+    tests = _json(run / RECORD_NAME).get("external", {})
+    names = [name for name, test in tests.items()
+             if test.get("dataset") == title or test.get("dataset", "").startswith(f"{title}, version ")]  # fmt: skip
+    return [run / file for name in names for file in (external_images(name), external_predictions(name))]
 
 
 def _digests(plan: ErasurePlan) -> set[str]:
@@ -166,11 +209,15 @@ def _rows(run: Path) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        contents = load_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
+    contents = _loaded(path)
     return contents if isinstance(contents, dict) else {}
+
+
+def _loaded(path: Path) -> object:
+    try:
+        return load_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
 
 
 def _erase_from_run(run: Path, plan: ErasurePlan, title: str) -> None:
@@ -178,24 +225,36 @@ def _erase_from_run(run: Path, plan: ErasurePlan, title: str) -> None:
     digests, rows, ids = _digests(plan), _rows(run), _ids(run, plan)
     for table in (TEST_IMAGES_NAME, TEST_PREDICTIONS_NAME):
         erase_rows(run / table, ids)
-    for name, test in _json(run / RECORD_NAME).get("external", {}).items():
-        if test.get("dataset") == title or test.get("dataset", "").startswith(f"{title}, version "):
-            for file in (external_images(name), external_predictions(name)):
-                erase_rows(run / file, plan.ids)
+    for table in _external(run, title):
+        erase_rows(table, plan.ids)
     seen = run / SEEN
     if seen.is_file():
         lines = seen.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if line[:DIGITS] not in digests]
         if len(kept) < len(lines):
             write_text_atomically(seen, "".join(f"{line}\n" for line in kept))
-    split = _json(run / SPLIT)
-    if ids & {str(name) for part in PARTS for name in split.get(part, ())}:
-        for part in (*PARTS, "labelled"):
-            split[part] = [name for name in split.get(part, ()) if name not in ids]
-        for name, listed in split.get("fractions", {}).items():
-            split["fractions"][name] = [one for one in listed if one not in ids]
-        write_text_atomically(run / SPLIT, json.dumps(split, indent=1, ensure_ascii=False) + "\n")
+    for folder in (run.parent, run):  # a round of a simulation holds the split of its runs
+        _erase_from_split(folder / SPLIT, ids)
+    chosen = _loaded(run.parent / CHOSEN)
+    if isinstance(chosen, list) and ids & {*map(str, chosen)}:
+        kept_ids = [one for one in chosen if str(one) not in ids]
+        write_text_atomically(run.parent / CHOSEN, json.dumps(kept_ids, ensure_ascii=False, indent=1) + "\n")
+    points = _json(run / MAP_NAME)
+    if ids & {str(point.get("id")) for point in points.get("points", ())}:
+        points["points"] = [point for point in points["points"] if str(point.get("id")) not in ids]
+        write_text_atomically(run / MAP_NAME, json.dumps(points, ensure_ascii=False) + "\n")
     if ids & rows.keys():  # last: by these the images are found
         state = _json(run / DATA_NAME)
         state["rows"] = {name: hashes for name, hashes in rows.items() if name not in ids}
         write_text_atomically(run / DATA_NAME, json.dumps(state, ensure_ascii=False) + "\n")
+
+
+def _erase_from_split(path: Path, ids: set[str]) -> None:
+    split = _json(path)
+    if not ids & {str(name) for part in PARTS for name in split.get(part, ())}:
+        return
+    for part in (*PARTS, "labelled"):
+        split[part] = [name for name in split.get(part, ()) if name not in ids]
+    for name, listed in split.get("fractions", {}).items():
+        split["fractions"][name] = [one for one in listed if one not in ids]
+    write_text_atomically(path, json.dumps(split, indent=1, ensure_ascii=False) + "\n")

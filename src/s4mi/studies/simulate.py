@@ -193,7 +193,12 @@ class _SeedSimulation:
         path = folder / CHOSEN_NAME
         row_of = {row.id: number for number, row in enumerate(self._prepared.manifest.rows)}
         if path.exists():
-            return [row_of[str(row_id)] for row_id in load_json(path.read_text(encoding="utf-8"))]
+            ids = [str(row_id) for row_id in load_json(path.read_text(encoding="utf-8"))]
+            if unknown := [row_id for row_id in ids if row_id not in row_of]:
+                raise S4miError(
+                    f"{path}: image {unknown[0]!r} is not in the data set any more; simulate again in another folder"
+                )
+            return [row_of[row_id] for row_id in ids]
         manifest, hidden = self._prepared.manifest, {*self._prepared.annotated("train")} - {*labelled}
         candidates = Candidates(
             _by_id([manifest.rows[row] for row in hidden]), _by_id([manifest.rows[row] for row in labelled])
