@@ -82,7 +82,7 @@ def read_compact(path: Path) -> CompactStudy:
 
 def _record(record: RunRecord) -> dict[str, Any]:
     """A record without what the page does not read, and without folders of the machine that made it."""
-    dropped = {name: {} if name in ("members", "versions") else None for name in DROPPED}
+    dropped: dict[str, Any] = {name: {} if name in ("members", "versions") else None for name in DROPPED}
     kept = record.model_copy(update=dropped).model_dump(mode="json")
     shortened: dict[str, Any] = json.loads(shorten_paths(json.dumps(kept, ensure_ascii=False)))
     return shortened

@@ -389,7 +389,6 @@ def test_run_files_and_studies_are_shipped() -> None:
         "real/nuclei",
         "real/nuclei-without-masks",
         "real/ph2-masks",
-        "real/ph2-unet",
         "real/thousand",
         "small/classification",
         "small/first-answer",
