@@ -57,10 +57,14 @@ def main() -> None:
             write_synthetic("lesions", dataset, count=arguments.images, size=96 if arguments.quick else PAGE, seed=0)
         images = len(load_manifest(dataset).rows)
         sides = Sides(name, weights or "none", size, dataset, workers=2)
-        first = _pass(sides, slice(None, images // 2))
+        half = min(arguments.pass_images or images, images) // 2
+        first = _pass(sides, slice(None, half))
+        print(f"half a pass: {first}", flush=True)
         grid, runs, parts = _grid(folder, dataset, name, weights or "none", size, arguments.seeds)
-        passes = first + _pass(sides, slice(images // 2, None))
-        finetuning = _finetuning(folder, dataset, name, weights or "none", size) * runs
+        print(f"the study: {grid}, {parts}", flush=True)
+        passes = (first + _pass(sides, slice(images - half, None))).times(images / (2 * half))
+        print(f"a pass: {passes}", flush=True)
+        finetuning = _finetuning(folder, name, weights or "none", size) * runs
         overhead, processor = _overhead(folder)
     what = f"{runs} frozen runs, {images} images, {name}"
     pairs = [
@@ -75,10 +79,11 @@ def main() -> None:
         ),
     ]
     setting = f"{machine(PACKAGES)} Images at {size} pixels, {len(FRACTIONS)} fractions × {arguments.seeds} seeds."
+    measured = "" if 2 * half >= images - 1 else f" (from {2 * half} images)"
     text = (
         f"- decoding, {parts.decoded:.1f} s; features, {parts.encoded:.1f} s; {runs} runs, "
-        f"{(grid.clock - parts.decoded - parts.encoded) / runs:.2f} s each; in processor time, which other load on the "
-        f"machine disturbs less, the study took {grid.processor:.0f} s and the pass {passes.processor:.0f} s: "
+        f"{(grid.clock - parts.decoded - parts.encoded) / runs:.2f} s each; in processor time, which other load "
+        f"disturbs less, the study took {grid.processor:.0f} s and the pass {passes.processor:.0f} s{measured}: "
         f"{grid.processor / passes.processor:.2f} of it\n"
         "- a run whose features are stored, with 200 images, 40 of them for testing: "
         f"{statistics.median(overhead):.2f} s ({min(overhead):.2f}–{max(overhead):.2f}), {OVERHEAD_RUNS} runs, "
@@ -99,6 +104,10 @@ class Taken:
         """Return the present readings."""
         times = os.times()
         return Taken(time.perf_counter(), times.user + times.system + times.children_user + times.children_system)
+
+    def times(self, factor: float) -> "Taken":
+        """Return the seconds of `factor` times as much work."""
+        return Taken(self.clock * factor, self.processor * factor)
 
     def __sub__(self, other: "Taken") -> "Taken":
         return Taken(self.clock - other.clock, self.processor - other.processor)
@@ -170,13 +179,15 @@ def _study(
     return make_study(contents, origin="benchmark")
 
 
-def _finetuning(folder: Path, dataset: Path, name: str, weights: str, size: int) -> float:
-    """Seconds of one run's training steps, from the images per second of a few."""
+def _finetuning(folder: Path, name: str, weights: str, size: int) -> float:
+    """Seconds of one run's training steps, from the images per second of a few; the images are another data set's."""
+    dataset = folder / "for-finetune"
+    write_synthetic("lesions", dataset, count=60, size=96, seed=2)
     contents = {
         "data": {"path": str(dataset), "image_size": size, "cache": str(folder / "cache")},
         "method": {"name": "finetune", "backbone": name, "weights": weights},
         "task": "multiclass",
-        "label_fraction": 20,
+        "label_fraction": 100,
         "epochs": 2,
         "epoch_steps": MEASURED_STEPS // 2,
         "batch_size": BATCH_SIZE,
@@ -190,6 +201,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1000, help="number of drawn images")
     parser.add_argument("--data", type=Path, help="a data set folder instead of drawn files")
+    parser.add_argument("--pass-images", type=int, default=0, help="images of the plain pass (default: all)")
     parser.add_argument("--seeds", type=int, default=20, help="number of seeds")
     parser.add_argument(
         "--weights", default="vit_small_patch16_224", help="NAME, or NAME=FILE: timm name and weight file"
