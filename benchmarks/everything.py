@@ -70,6 +70,10 @@ TARGETS = (
     Target(8, 2.0),
     Target(9, 2.5),
     Target(10, 1.6),
+    Target(11, 1.4, "features of files"),
+    Target(12, 2.0, "features of files"),
+    Target(13, 0.8),  # a grid of frozen runs takes at most 1.25 times as long as a pass
+    Target(14, 50),
 )
 
 

@@ -26,8 +26,9 @@ def train_decoder(
         lr: greatest learning rate.
     """
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
+    warm_up = WARM_UP if steps * WARM_UP != 1 else 2 / steps  # OneCycleLR divides by steps * warm_up - 1
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, lr, total_steps=steps, pct_start=WARM_UP, cycle_momentum=False
+        optimizer, lr, total_steps=steps, pct_start=warm_up, cycle_momentum=False
     )
     losses = Losses(total=torch.zeros(()))
     for _ in range(steps):

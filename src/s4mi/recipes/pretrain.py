@@ -7,21 +7,25 @@
 """
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
 from s4mi.config.starts import starts_of
 from s4mi.contract import Pretrainer
 from s4mi.inference.features import feature_map
+from s4mi.inference.run_encoder import RunEncoder
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.weights import save_encoder
 from s4mi.records import MAP_NAME, FeatureHealth, FeatureMap, Part, PretrainingRecord, write_text_atomically
 from s4mi.training.data_summary import summarise_data
 from s4mi.training.environment import git_revision, now, versions
-from s4mi.training.health import FeatureMonitor, backbones, features_of
+from s4mi.training.feature_stores import feature_store
+from s4mi.training.health import FeatureMonitor, backbones
 from s4mi.training.pretrained_start import write_seen
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.session import Session
+from s4mi.training.stored_inputs import pooled_of_rows
 
 MAP_IMAGES = 1000
 """Maximum number of training and validation images on the feature map."""
@@ -51,20 +55,28 @@ def pretrain(session: Session, method: Pretrainer, watch: ProgressCallback) -> P
         if session.fabric.is_global_zero:
             path = save_encoder(encoder.net, session.run_dir.path, name)
             files[name] = path.relative_to(session.run_dir.path).as_posix()
-    points = _feature_map(session, *next(iter(backbones(method).items())))
     if session.fabric.is_global_zero:
+        name = next(iter(files))
+        points = _feature_map(session, name, session.run_dir.path / files[name])
         write_text_atomically(session.run_dir.path / MAP_NAME, points.model_dump_json() + "\n")
     latest = None if session.latest is None else session.latest.health
     return _record(session, files, start=start, end=latest or monitor.check())
 
 
-def _feature_map(session: Session, name: str, encoder: Backbone) -> FeatureMap:
-    """Project the features of training and validation images with UMAP if installed, else PCA; test is left out."""
-    prepared = session.prepared
+def _feature_map(session: Session, name: str, weights: Path) -> FeatureMap:
+    """Project the features of training and validation images with UMAP if installed, else PCA; test is left out.
+
+    They are those of the saved encoder and go into the store, where `s4mi embed` and `s4mi suggest` find them.
+    """
+    config, prepared = session.config, session.prepared
     parts: list[tuple[int, Part]] = [(row, "train") for row in prepared.split.train]
     parts += [(row, "val") for row in prepared.split.val]
     parts = [parts[n] for n in np.unique(np.linspace(0, len(parts) - 1, min(MAP_IMAGES, len(parts))).astype(int))]
-    features = features_of(session.fabric, encoder, prepared, [row for row, _ in parts])
+    size = config.data.image_size
+    network = Backbone(name, image_size=size, weights=str(weights)).to(session.fabric.device).eval()
+    encoder = RunEncoder(name, network, weights, image_size=size)
+    store = feature_store(config, session.fabric)
+    features = pooled_of_rows(store, encoder, prepared.cache, [row for row, _ in parts])
     rows = [prepared.manifest.rows[row] for row, _ in parts]
     return feature_map(
         features,

@@ -64,12 +64,20 @@ class FeatureMonitor:
 
     def check(self) -> FeatureHealth:
         """Return the present health of the features of a fixed sample of training images."""
-        session, encoders = self._session, backbones(self._method)
-        spreads = {
-            name: spread(features_of(session.fabric, network, session.prepared, self._rows))
-            for name, network in {**encoders, **self._method.embedders()}.items()
-        }
-        knn = {name: self._knn(encoder) for name, encoder in encoders.items()} if self._settings.knn else {}
+        session, prepared = self._session, self._session.prepared
+        labelled, val = (list(prepared.split.labelled), prepared.annotated("val")) if self._settings.knn else ([], [])
+        spreads, knn = {}, {}
+        for name, encoder in backbones(self._method).items():
+            rows = sorted({*self._rows, *labelled, *val})  # an image is encoded once for all that is computed here
+            features, place = (
+                features_of(session.fabric, encoder, prepared, rows),
+                {row: n for n, row in enumerate(rows)},
+            )
+            spreads[name] = spread(features[[place[row] for row in self._rows]])
+            if self._settings.knn:
+                knn[name] = self._knn(*(features[[place[row] for row in part]] for part in (labelled, val)))
+        for name, network in self._method.embedders().items():
+            spreads[name] = spread(features_of(session.fabric, network, prepared, self._rows))
         self._method.train()
         # Identical to the bit in all processes, so that they stop together.
         return session.fabric.broadcast(FeatureHealth(features=spreads, signals=self._method.signals(), knn=knn))
@@ -92,11 +100,10 @@ class FeatureMonitor:
         if self._collapsed == 1:
             log.warning("%s; if this persists: %s", state, hint)
 
-    def _knn(self, encoder: Backbone) -> float:
-        """Validation macro F1 of a k-nearest-neighbour vote among the labelled training images."""
+    def _knn(self, references: Tensor, queries: Tensor) -> float:
+        """Validation macro F1 of a k-nearest-neighbour vote among the labelled training images, from their features."""
         prepared = self._session.prepared
         labelled, val = list(prepared.split.labelled), prepared.annotated("val")
-        references, queries = (features_of(self._session.fabric, encoder, prepared, rows) for rows in (labelled, val))
         truth = torch.from_numpy(prepared.truth(val))
         of_references = torch.from_numpy(prepared.truth(labelled))
         rate = (of_references == 1).sum(dim=0) / (of_references >= 0).sum(dim=0).clamp_min(1)
