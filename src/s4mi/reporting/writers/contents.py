@@ -12,6 +12,7 @@ from s4mi.reporting.results.data_card import DataCard, data_card
 from s4mi.reporting.results.detail_tables import detail_table
 from s4mi.reporting.results.ensemble_members import member_table
 from s4mi.reporting.results.external_tables import external_tables
+from s4mi.reporting.results.failed_seeds import failed_seed_notes
 from s4mi.reporting.results.findings import Findings, findings_together
 from s4mi.reporting.results.fit_costs import encoding_sentence
 from s4mi.reporting.results.label_counting import label_table, with_counting
@@ -234,7 +235,13 @@ def report_contents(
             *summary_sentences(list(gains.values())),
         ),
         progress=progress,
-        notes=(*comparison_warnings(records), *tiny_networks(records), *collapses(pretrainings), *notes),
+        notes=(
+            *failed_seed_notes(records),
+            *comparison_warnings(records),
+            *tiny_networks(records),
+            *collapses(pretrainings),
+            *notes,
+        ),
         lost=summary(unfinished),
         synthetic=tuple(sorted({record.dataset for record in every if record.synthetic})),
         datasets=tuple(_dataset(name, tasks, pretrainings) for name in names),
