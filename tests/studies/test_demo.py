@@ -67,7 +67,8 @@ def test_a_slow_machine_trains_fewer_epochs_and_never_fewer_techniques(tmp_path:
     for one, other in zip(usual, slow, strict=True):
         if not one.config.method.fitted:
             assert other.config.epochs == round(one.config.epochs / 2)
-            assert other.config.optim.cosine_epochs == round(one.config.optim.cosine_epochs / 2)
+            if one.config.optim.schedule == "cosine":
+                assert other.config.optim.cosine_epochs == other.config.epochs
     # A run of every technique was measured to take 171 s of one core, of which 7 are the start.
     assert effort_for(2.0, seconds=290) == effort_for(1.0, seconds=290) == 1.0
     assert effort_for(0.5, seconds=280) == 0.5

@@ -55,7 +55,8 @@ def demo_notes(effort: float = 1.0) -> tuple[str, ...]:
         "the numbers show how to read a report, not how well the techniques work.",
         f"All networks start from random weights. Each classification run trains for {8 * _epochs(20, effort)} steps "
         "of 16 images, whatever the number of labels, and each segmentation run with masks for "
-        f"{10 * _epochs(7, effort)} steps. Cross teaching's batches contain four unlabelled images, or one where all images are labelled.",
+        f"{10 * _epochs(7, effort)} steps. Cross teaching's batches contain four unlabelled images, or one where all "
+        "images are labelled.",
         f"PiCIE uses no training masks; it trains on all images for {_epochs(5, effort)} epochs, and validation masks "
         "assign classes to its clusters.",
         f"DINO and CASS pre-train on all training images for {_epochs(16, effort)} epochs, without labels; CASS uses "
