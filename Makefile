@@ -61,7 +61,7 @@ bench: $(READY) ## time everything side by side with what a user would write ins
 bench-quick: $(READY) ## the same with small networks and few images, printed only
 	$(BIN)/python benchmarks/everything.py --quick
 
-simulate: $(READY) ## simulate the coverage of every interval and write docs/explanation/intervals.md (under ten minutes on two cores)
+simulate: $(READY) ## simulate the coverage of every interval and write docs/explanation/intervals.md (TIME on two cores)
 	$(BIN)/python benchmarks/simulate_intervals.py
 
 clean: ## remove the environment and everything made by tools

@@ -235,7 +235,7 @@ def lines() -> Iterator[Line]:
 
 
 def _rest(few: tuple[int, ...]) -> Iterator[Line]:
-    """Scores over seeds and patients, external test sets, new annotations, simulated choice, distances, saliency maps."""
+    """Scores over seeds and patients, external sets, annotations, simulated choice, distances, saliency maps."""
     seeds = (2, 3, 5, 10)
     for patients in (8, 20, 50, 100):
         for name in ("Beta(6, 2)", "0.90 ± 0.03, 10 % misses", "right or wrong, 90 % right"):

@@ -7,7 +7,16 @@ import pytest
 
 from s4mi.config import load_study, plan_study
 from s4mi.reporting.results.runs import load_runs
-from s4mi.studies.demo import demo_study, demo_text, draw, example_sheets
+from s4mi.studies.demo import (
+    EFFORTS,
+    demo_notes,
+    demo_study,
+    demo_text,
+    draw,
+    effort_for,
+    effort_of,
+    example_sheets,
+)
 from s4mi.studies.run import run_study
 
 SHIPPED = Path(__file__).parents[2] / "studies/demo.yaml"
@@ -50,6 +59,32 @@ def test_compared_techniques_train_for_the_same_number_of_steps(tmp_path: Path) 
             key = (run.name.split("/")[0], config.method.name == "finetune")
             steps.setdefault(key, set()).add(config.epochs * config.epoch_steps * config.batch_size)
     assert all(len(found) == 1 for found in steps.values())
+
+
+def test_a_slow_machine_trains_fewer_epochs_and_never_fewer_techniques(tmp_path: Path) -> None:
+    usual, slow = (list(plan_study(demo_study(tmp_path / "d", effort=one), tmp_path)) for one in (1.0, 0.5))
+    assert [run.name for run in slow] == [run.name for run in usual]
+    for one, other in zip(usual, slow, strict=True):
+        if not one.config.method.fitted:
+            assert other.config.epochs == round(one.config.epochs / 2)
+            if one.config.optim.schedule == "cosine":
+                assert other.config.optim.cosine_epochs == other.config.epochs
+    # A run of every technique was measured to take 171 s of one core, of which 7 are the start.
+    assert effort_for(2.0, seconds=290) == effort_for(1.0, seconds=290) == 1.0
+    assert effort_for(0.5, seconds=280) == 0.5
+    assert effort_for(0.1, seconds=280) == min(EFFORTS)
+    assert "50 % of the usual epochs" in demo_notes(0.5)[0]
+    assert "80 steps of 16 images" in " ".join(demo_notes(0.5))
+    assert "slow" not in " ".join(demo_notes())
+
+
+def test_a_study_that_was_begun_keeps_its_epochs(tmp_path: Path) -> None:
+    assert effort_of(tmp_path) is None
+    for effort in EFFORTS:
+        demo_study(tmp_path, effort=effort)
+        assert effort_of(tmp_path) == effort
+    (tmp_path / "study.yaml").write_text("seeds: [0]\n")
+    assert effort_of(tmp_path) is None
 
 
 def test_drawn_images_are_shown_and_not_drawn_again(tmp_path: Path) -> None:

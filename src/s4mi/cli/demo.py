@@ -16,7 +16,8 @@ def demo(
 ) -> None:  # fmt: skip
     """Compare techniques on two synthetic data sets and write a report, in at most six minutes on two cores.
 
-    The demonstration is a regular study; copy its file DIR/study.yaml to write your own.
+    On a slow machine networks are trained for fewer epochs, so that all techniques are compared. The demonstration is
+    a regular study; copy its file DIR/study.yaml to write your own.
     """
     import time
 
@@ -27,16 +28,21 @@ def demo(
     from s4mi.cli.console import setup_logging
     from s4mi.cli.study import INTERRUPTED, both, exit_on_failures, report_outcomes
     from s4mi.cli.study_progress import create_display
-    from s4mi.studies.demo import NOTES, STUDY_FILE, demo_study, draw, example_sheets
+    from s4mi.studies.demo import STUDY_FILE, demo_notes, demo_study, draw, effort_for, effort_of, example_sheets
     from s4mi.studies.live_report import LiveReport
+    from s4mi.studies.machine_speed import cores_worth
     from s4mi.studies.run import run_study
 
     setup_logging(facts=False)
     manifests = draw(out, typer.echo)
-    if workers is None:
-        workers = 2 if joblib.cpu_count() > 1 else 0
-    study = demo_study(out, seeds=seeds, seconds=seconds - (time.monotonic() - start))
-    live = LiveReport(out, title="s4mi demonstration", notes=NOTES, images=example_sheets(manifests))
+    processes = 2 if joblib.cpu_count() > 1 else 1
+    cores = cores_worth(processes)
+    if workers is None:  # where there is less than a core, a second process costs more than it brings
+        workers = 2 if processes > 1 and cores > 1 else 0
+    left = seconds - (time.monotonic() - start)
+    effort = effort_of(out) or effort_for(cores, seconds=left)
+    study = demo_study(out, seeds=seeds, seconds=left, effort=effort)
+    live = LiveReport(out, title="s4mi demonstration", notes=demo_notes(effort), images=example_sheets(manifests))
     try:
         with create_display() as display:
             outcomes = run_study(study, out, workers=workers, on_event=both(display.handle, live.handle))

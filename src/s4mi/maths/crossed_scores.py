@@ -9,9 +9,10 @@ bootstrap of their pseudo-values (Tukey 1958), m + √(G(G - 1)) · influence, w
 
 Below `FEW_PATIENTS` patients, half a patient has the worst score that there is, and half a patient the best, for what
 no patient has shown yet; from there on, the worst and the best of the pseudo-values. Distances have no worst score:
-with so few patients, their intervals have no upper end, as no sample bounds the mean of what has no limit (Bahadur &
-Savage 1956). Scores of classes take the mean of the runs' own intervals over patients, where patients, or those who
-have a class, are few: pseudo-values do not know that a class may be one of a few patients.
+half a patient is added at as far above the largest as the smallest lies below it, and with so few patients the interval
+has no upper end, as no sample bounds the mean of what has no limit (Bahadur & Savage 1956). Scores of classes take the
+mean of the runs' own intervals over patients, where patients, or those who have a class, are few: pseudo-values do not
+know that a class may be one of a few patients.
 """
 
 import math
@@ -75,7 +76,9 @@ def _over_patients(
     few = crossed.patients < FEW_PATIENTS
     if not few or math.isinf(least):
         least = float(shrunk.min())
-    if not few or math.isinf(most):
+    if math.isinf(most):
+        most = 2 * float(shrunk.max()) - least
+    elif not few:
         most = float(shrunk.max())
     width = (most - least) or 1.0
     interval = ratio_interval(

@@ -185,7 +185,7 @@ class LabelForecast:
         return self._answer(estimate, low, max(high, estimate), extrapolated=True)
 
     def _straight(self) -> tuple[Floats, float]:
-        """(B,) slopes above 0 of redrawn straight lines in log n through the last three points, and their mean log n."""
+        """(B,) slopes above 0 of redrawn lines in log n through the last three points, and their mean log n."""
         x = np.log(self.labels[-3:])
         centred = x - x.mean()
         slopes: Floats = np.maximum((self.drawn[:, -3:] @ centred) / (centred @ centred), 1e-9)

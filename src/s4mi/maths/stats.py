@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit, stdtrit  # the quantile alone: importing scipy.stats takes longer than writing a report
 
 _FURTHEST: Final = 2.0
-"""Ends on the scale of log-odds lie at most this many half-widths away: scores close to 1 would reach down to nothing."""
+"""Ends on the scale of log-odds lie at most this many half-widths away: few scores close to 1 would reach far down."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def mean_interval(
         mean ± t(n - 1, (1 + level) / 2) · s / √n,    s² = Σ(x - mean)² / (n - 1)
 
     The result does not depend on the order of the values, to the last bit. The interval ends at the `limits` of the
-    values, such as 0 and 1: what lies beyond cannot be the mean. Values that lie between two limits are skewed away from
-    the closer one: there the interval is the union with Student's interval of the log-odds of the mean, whose variance
-    is that of the delta method. Simulated with 3 seeds of Beta(40, 2), Student's holds the mean in 92 % of cases, the
-    union in 95.
+    values, such as 0 and 1: what lies beyond cannot be the mean. Values that lie between two limits are skewed away
+    from the closer one: there the interval is the union with Student's interval of the log-odds of the mean, whose
+    variance is that of the delta method. Simulated with 3 seeds of Beta(40, 2), Student's holds the mean in 92 % of
+    cases, the union in 95.
 
     Raises:
         ValueError: no values, a value that is not finite, or a level outside (0, 1).

@@ -21,17 +21,51 @@ COUNTS: dict[Kind, int] = {"lesions": 200, "cells": 140}
 SIZE = 96
 """Width and height of a drawn image in pixels; the networks train on 64."""
 
-NOTES = (
-    "Networks are tiny and images are 64 pixels wide, so that everything finishes within six minutes on two cores; the "
-    "numbers show how to read a report, not how well the techniques work.",
-    "All networks start from random weights. Each classification run trains for 160 steps of 16 images, whatever the "
-    "number of labels, and each segmentation run with masks for 70 steps. Cross teaching's batches contain four "
-    "unlabelled images, or one where all images are labelled.",
-    "PiCIE uses no training masks; it trains on all images for 5 epochs, and validation masks assign classes to its "
-    "clusters.",
-    "DINO and CASS pre-train on all training images for 16 epochs, without labels; CASS uses its variance term, "
-    "without which it collapses from random weights.",
-)
+EFFORTS = (1.0, 0.5, 0.25)
+"""Shares of the epochs that networks may be trained for."""
+FIXED, TRAINING = 32.0, 132.0
+"""Seconds that one run of every technique takes on one core of the reference machine, without and for its epochs."""
+MARGIN = 0.75
+"""Share of the time that these runs may take by the estimate; the machine may get slower meanwhile."""
+_EPOCHS = re.compile(r"(?<=epochs: )\d+")
+
+
+def effort_for(cores: float, *, seconds: float) -> float:
+    """The largest effort with which every technique fits into `seconds` on a machine worth `cores`; else the least."""
+    fit = [effort for effort in EFFORTS if (FIXED + effort * TRAINING) / cores <= MARGIN * seconds]
+    return max(fit, default=min(EFFORTS))
+
+
+def effort_of(out: Path) -> float | None:
+    """The effort that the study in `out` was begun with; None where there is none, or it was changed by hand."""
+    path = out / STUDY_FILE
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return next((effort for effort in EFFORTS if text == demo_text(out, effort=effort)), None)
+
+
+def demo_notes(effort: float = 1.0) -> tuple[str, ...]:
+    """What a reader must know of the networks, one line each."""
+    slow = (
+        f"This machine was slow at the start: networks are trained for about {100 * effort:g} % of the usual epochs, "
+        "so that every technique is compared. For the usual number, delete the folder and run s4mi demo again.",
+    )
+    return (
+        *(slow if effort < 1 else ()),
+        "Networks are tiny and images are 64 pixels wide, so that everything finishes within six minutes on two cores; "
+        "the numbers show how to read a report, not how well the techniques work.",
+        f"All networks start from random weights. Each classification run trains for {8 * _epochs(20, effort)} steps "
+        "of 16 images, whatever the number of labels, and each segmentation run with masks for "
+        f"{10 * _epochs(7, effort)} steps. Cross teaching's batches contain four unlabelled images, or one where all "
+        "images are labelled.",
+        f"PiCIE uses no training masks; it trains on all images for {_epochs(5, effort)} epochs, and validation masks "
+        "assign classes to its clusters.",
+        f"DINO and CASS pre-train on all training images for {_epochs(16, effort)} epochs, without labels; CASS uses "
+        "its variance term, without which it collapses from random weights.",
+    )
+
+
+def _epochs(usual: int, effort: float) -> int:
+    return max(1, round(usual * effort))
 
 
 def draw(out: Path, on_message: Callable[[str], None] = lambda _: None) -> dict[Kind, Manifest]:
@@ -43,18 +77,23 @@ def draw(out: Path, on_message: Callable[[str], None] = lambda _: None) -> dict[
     return manifests
 
 
-def demo_study(out: Path, *, seeds: int = 2, seconds: float = SECONDS) -> StudyConfig:
-    """Write `out/study.yaml` for the user to copy, and load it with `seeds` seeds and a budget of `seconds`."""
+def demo_study(out: Path, *, seeds: int = 2, seconds: float = SECONDS, effort: float = 1.0) -> StudyConfig:
+    """Write `out/study.yaml` for the user to copy, and load it with `seeds` seeds and a budget of `seconds`.
+
+    Args:
+        effort: share of the epochs that networks are trained for.
+    """
     path = out / STUDY_FILE
-    text = demo_text(out)
+    text = demo_text(out, effort=effort)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_text_atomically(path, text)
     return load_study(path, [f"seeds={list(range(seeds))}", f"budget={max(seconds, 1e-6):.6f} s"])
 
 
-def demo_text(out: Path = Path(FOLDER)) -> str:
-    """Return the study file with data and cache below `out`."""
+def demo_text(out: Path = Path(FOLDER), *, effort: float = 1.0) -> str:
+    """Return the study file with data and cache below `out`, and that share of its epochs."""
     text = (files("s4mi.studies") / "demo.yaml").read_text(encoding="utf-8")
+    text = _EPOCHS.sub(lambda found: f"{_epochs(int(found[0]), effort)}", text)
     if out == Path(FOLDER):
         return text
     return re.sub(

@@ -102,7 +102,7 @@ class LiveReport:
 def reported(
     run: Callable[..., Sequence[RunOutcome]], out: Path, *, title: str, tell: EventHandler
 ) -> Sequence[RunOutcome]:
-    """Call `run(on_event=…)`, which runs a study in `out`, with its report written meanwhile, on interruption, at the end.
+    """Call `run(on_event=…)`, which runs a study in `out`, and write its report meanwhile and at the end.
 
     Args:
         tell: called with every event before the report learns of it.

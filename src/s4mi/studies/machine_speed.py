@@ -1,4 +1,4 @@
-"""How fast this machine trains small networks now, measured for about a second.
+"""How fast this machine trains small networks now, measured for half a second.
 
     steps of a small convolution, forward and backward, in as many threads as runs are to be trained at once
 
@@ -8,7 +8,7 @@ A quota, other programs and slow cores all count, as they will for the runs.
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-SECONDS = 1.0
+SECONDS = 0.5
 REFERENCE = 100.0
 """Steps a second of one core of the machine that `docs/benchmarks.md` was written on."""
 

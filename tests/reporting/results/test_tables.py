@@ -81,8 +81,8 @@ def test_shuffled_records_give_the_same_tables(order: random.Random) -> None:
 def test_a_cell_is_mean_and_interval_over_its_seeds() -> None:
     (table,) = result_tables([record(0.54, seed=0), record(0.56, seed=1), record(0.9, seed=0, fraction=100)])
     assert [column.title for column in table.columns] == ["10 %", "100 %"]
-    # s = 0.02/√2, so the upper end is t(1, 0.975) · 0.01 = 12.7062 · 0.01 above the mean. The lower one has that width on
-    # the scale of log-odds: log(0.55/0.45) - 0.127062/(0.55 · 0.45) is the log-odds of 0.4225.
+    # s = 0.02/√2, so the upper end is t(1, 0.975) · 0.01 = 12.7062 · 0.01 above the mean. The lower one has that width
+    # on the scale of log-odds: log(0.55/0.45) - 0.127062/(0.55 · 0.45) is the log-odds of 0.4225.
     assert table.rows[0].cells[0].text == "0.550 (0.422–0.677) (n = 2)"
 
 

@@ -51,7 +51,8 @@ def test_a_network_that_wins_is_named_with_its_lead() -> None:
     # Differences of mean 0.1 and deviation 0.01: half-width 4.303 · 0.01 / √3, p of t = 17.3 with 2 degrees of freedom.
     assert first(*seeds(BASE, **COLOUR), *seeds(plus(0.09, 0.11, 0.10), **FROZEN)) == (
         f"A network beats the baseline without one beyond chance: {FEW} frozen · vit beats classical · colour, macro "
-        "F1 0.750 (0.575–0.899) against 0.650 (0.518–0.774), ahead by 0.100 ± 0.025 (n = 3 common seeds, Holm-corrected p = 0.003)."
+        "F1 0.750 (0.575–0.899) against 0.650 (0.518–0.774), ahead by 0.100 ± 0.025 (n = 3 common seeds, "
+        "Holm-corrected p = 0.003)."
     )
 
 

@@ -48,6 +48,11 @@ class Findings:
     answers: LabelAnswers
 
     @property
+    def of_one_technique(self) -> bool:
+        """Whether nothing is compared, as on a data set that the time did not suffice for; its card comes last."""
+        return len(self.comparison.techniques) < 2
+
+    @property
     def few(self) -> Ranking | None:
         """Ranking at the smallest label fraction between 0 and 100 %, or None if nothing was tested there."""
         partial = [n for n, column in enumerate(self.table.columns) if 0 < column.fraction < FULL]

@@ -23,7 +23,7 @@ def answers_table(answers: LabelAnswers, *, subject: str) -> Table | None:
             Column("To reach"),
             Column(f"{noun.capitalize()} needed"),
             Column("95 % interval"),
-            Column("Otherwise"),
+            Column("Otherwise", kind="prose"),
         ),
         rows=tuple(rows),
         caption=f"{noun.capitalize()} at which the learning curve reaches a score; intervals over {answers.over}. "

@@ -133,6 +133,14 @@ def patients_section(comparison: Comparison, metric: Metric, runs: Sequence[Repo
     return PatientsSection(tuple(measures), "", tuple(rows), tuple(_lists(comparison, metric, cells)))
 
 
+def images_tested(comparison: Comparison, runs: Sequence[ReportRun]) -> set[str]:
+    """The names of all test images of the comparison's runs."""
+    by_key = runs_by_key(runs)
+    known = [run for record in comparison.records if (run := by_key.get(run_key(record))) is not None]
+    predicted = {name for run in known if run.predictions is not None for name in run.predictions.images}
+    return predicted | {one.image for run in known for one in run.images}
+
+
 def _lists(
     comparison: Comparison,
     metric: Metric,

@@ -12,16 +12,17 @@ from s4mi.reporting.results.data_card import DataCard, data_card
 from s4mi.reporting.results.detail_tables import detail_table
 from s4mi.reporting.results.ensemble_members import member_table
 from s4mi.reporting.results.external_tables import external_tables
+from s4mi.reporting.results.failed_seeds import failed_seed_notes
 from s4mi.reporting.results.findings import Findings, findings_together
 from s4mi.reporting.results.fit_costs import encoding_sentence
 from s4mi.reporting.results.label_counting import label_table, with_counting
 from s4mi.reporting.results.paired_tables import gains_table, pair_table
 from s4mi.reporting.results.paired_tests import TechniquePairs
 from s4mi.reporting.results.patient_tables import patient_table, worst_patient_tables
-from s4mi.reporting.results.patients import PatientsSection, patients_section
+from s4mi.reporting.results.patients import PatientsSection, images_tested, patients_section
 from s4mi.reporting.results.pretraining import collapses, in_order, pretraining_table
 from s4mi.reporting.results.run_tables import run_table, unfinished_table
-from s4mi.reporting.results.runs import PretrainingRun, ReportRun, run_key, runs_by_key
+from s4mi.reporting.results.runs import PretrainingRun, ReportRun
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of
 from s4mi.reporting.results.starts import random_starts, tiny_networks
 from s4mi.reporting.results.table_model import Table, counted_once
@@ -224,17 +225,18 @@ def report_contents(
     pretrainings = in_order(pretrainings)
     names = list(dict.fromkeys([*(c.dataset for c in comparisons), *(run.record.dataset for run in pretrainings)]))
     every: list[RunRecord | PretrainingRecord] = [*records, *(run.record for run in pretrainings)]
+    warnings = [*failed_seed_notes(records), *comparison_warnings(records), *tiny_networks(records)]
     nothing = [] if runs else [ONLY_PRETRAINED if pretrainings else NO_RUNS]
     return ReportContents(
         title=title,
-        cards=tuple(task_card(one) for one in findings),
+        cards=tuple(task_card(one) for one in sorted(findings, key=lambda one: one.of_one_technique)),
         remarks=(
             *nothing,
             *random_starts((), [run.record for run in pretrainings]),
             *summary_sentences(list(gains.values())),
         ),
         progress=progress,
-        notes=(*comparison_warnings(records), *tiny_networks(records), *collapses(pretrainings), *notes),
+        notes=(*warnings, *collapses(pretrainings), *notes),
         lost=summary(unfinished),
         synthetic=tuple(sorted({record.dataset for record in every if record.synthetic})),
         datasets=tuple(_dataset(name, tasks, pretrainings) for name in names),
@@ -272,7 +274,7 @@ def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask) -> TaskS
         pairs=pairs,
         patients=patients,
         gains=gained,
-        test_images=len(_test_images(comparison, runs)),
+        test_images=len(images_tested(comparison, runs)),
         scores=counted_once(score_table(findings.table)),
         new_annotations=gains_table(gained) if gained else None,
         paired=_once(pair_table(pairs, comparison, metric)),
@@ -289,11 +291,3 @@ def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask) -> TaskS
 
 def _once(table: Table | None) -> Table | None:
     return None if table is None else counted_once(table)
-
-
-def _test_images(comparison: Comparison, runs: Sequence[ReportRun]) -> set[str]:
-    """The names of all test images of the comparison's runs."""
-    by_key = runs_by_key(runs)
-    known = [run for record in comparison.records if (run := by_key.get(run_key(record))) is not None]
-    predicted = {name for run in known if run.predictions is not None for name in run.predictions.images}
-    return predicted | {one.image for run in known for one in run.images}
