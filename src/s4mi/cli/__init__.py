@@ -27,6 +27,7 @@ from s4mi.cli import (
     train,
     view,
 )
+from s4mi.cli.waiting import sleep_where_shared
 from s4mi.errors import S4miError
 from s4mi.system_errors import system_errors
 
@@ -86,6 +87,7 @@ def _is_interrupt(leaving: SystemExit) -> bool:
 
 def main() -> None:
     """Run the command line; invalid input ends it with one line on standard error and exit status 1."""
+    sleep_where_shared(os.environ)
     try:
         with system_errors():
             app()

@@ -144,7 +144,9 @@ class HardwareConfig(Section):
         "change results; false: per process, which is faster",
     )
     precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = Field(
-        "auto", description="Numerical precision; auto: bf16-mixed on a GPU, else 32"
+        "auto",
+        description="Numerical precision; auto: bf16-mixed on a GPU, else 32, but predictions and stored features are "
+        "computed in bfloat16 on CPUs that multiply in it",
     )
     threads: int | None = Field(None, ge=1, description="Number of CPU threads of this process (default: one per core)")
     keep_memory: bool = Field(
