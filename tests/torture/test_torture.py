@@ -89,4 +89,6 @@ def test_two_processes_at_once_end_in_one_line_or_with_the_right_results(base: P
 def test_damaged_inputs_end_in_one_line(base: Path, tmp_path: Path) -> None:
     found = judge_mutants.torture_mutants(base, tmp_path, count=int(os.environ.get("MUTANTS", "1000")), seed=SEED)
     _report(judge_mutants.table(found))
+    for name, one in found.items():
+        sys.stdout.writelines(f"{name}: {line}\n" for line in one.examples)
     assert not [f"{name}: {line}" for name, one in found.items() for line in one.examples]
