@@ -58,7 +58,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert ended.status == 0, ended.output
 
     prepared.make_runs(folder, run)
-    return folder
+    stub = str(Path(__file__).with_name("label_studio_stub.py"))
+    with subprocess.Popen([sys.executable, stub], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        os.environ["LABEL_STUDIO_URL"], os.environ["LABEL_STUDIO_API_KEY"] = server.stdout.readline().strip(), "token"
+        yield folder
+        server.terminate()
 
 
 def _report(text: str) -> None:
