@@ -4,6 +4,7 @@ The tables go to standard output, and into the file that TORTURE_REPORT names.
 """
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
