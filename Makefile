@@ -1,6 +1,7 @@
 # Verbs of the house; CI runs the same ones. `make demo` and `make test` set everything up by themselves.
 PYTHON ?= python3
 KILLS ?= 500
+PAIRS ?= 100
 MUTANTS ?= 1000
 SEED ?= 0
 VENV := .venv
@@ -31,8 +32,8 @@ test-browser: $(READY) ## the page in Chromium; skipped, saying so, where that i
 test-all: $(READY) ## all tests, slow ones too
 	$(BIN)/python -m pytest -n 2 -m "not torture"
 
-torture: $(READY) ## kill every command and damage its inputs: make torture KILLS=500 MUTANTS=1000 SEED=0 (half an hour, idle)
-	KILLS=$(KILLS) MUTANTS=$(MUTANTS) SEED=$(SEED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -s -m torture tests/torture
+torture: $(READY) ## kill every command, start it twice, damage its inputs: make torture KILLS=500 PAIRS=100 MUTANTS=1000 SEED=0 (an hour, idle)
+	KILLS=$(KILLS) PAIRS=$(PAIRS) MUTANTS=$(MUTANTS) SEED=$(SEED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -s -m torture tests/torture
 
 check: $(READY) ## formatting, lint, strict types, import contracts, generated pages
 	$(BIN)/ruff format --check .

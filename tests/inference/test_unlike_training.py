@@ -16,7 +16,9 @@ from s4mi.data.images import read_image, resize_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.splits.split_file import read_parts
 from s4mi.data.walk import image_files
-from s4mi.inference.unlike_training import UNLIKE_NAME
+from s4mi.inference.dataset_images import DatasetImage
+from s4mi.inference.image_list import InputImage
+from s4mi.inference.unlike_training import UNLIKE_NAME, UnlikeTraining
 from s4mi.maths.appearance import STATISTICS, appearance, distance, distances_of_left_out, mean_and_covariance
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
@@ -155,3 +157,18 @@ def test_real_images_of_other_kinds_are_unlike_and_those_of_the_same_are_not(rea
     # Fundus images are as dark as those of nuclei, and more varied; see training/training_images.py.
     others = {"ph2": ["fundus", "nuclei"], "fundus": ["ph2"], "nuclei": ["ph2", "fundus"]}
     assert min(share(values(name)) for name in others[trained]) >= 0.5
+
+
+def test_what_was_found_before_a_kill_is_still_listed_after_it(tmp_path: Path) -> None:
+    """The rows of an image are in the list before its prediction is complete."""
+    images = [InputImage(name, name, DatasetImage(tmp_path / name, name)) for name in ("a.png", "b.png")]
+    killed = UnlikeTraining(tmp_path, [], images, kept=[])
+    killed._rows = {"a.png": [("a.png", "height", "9", "1", "2")]}
+    killed.keep(images[0])
+    killed.keep(images[1])
+    resumed = UnlikeTraining(tmp_path, [], images, kept=images[:1])
+    resumed._rows["b.png"] = [("b.png", "width", "9", "1", "2")]
+    resumed.keep(images[1])
+    resumed.write()
+    lines = (tmp_path / UNLIKE_NAME).read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["id", "a.png", "b.png"]

@@ -20,7 +20,7 @@ VOLATILE = {
 TEXT = (".csv", ".json", ".jsonl", ".yaml", ".md", ".html", ".svg")
 UNCOMPARED = (".pt", ".pt2", ".onnx", ".html", ".md", ".sqlite", ".svg", ".log", ".tex")
 """Files that hold times or random identifiers: only their presence is compared."""
-UNCOMPARED_NAMES = ("events.jsonl", "metrics.csv", "info.json", ".pseudonym_key", ".import.jsonl")
+UNCOMPARED_NAMES = ("events.jsonl", "metrics.csv", "info.json", ".pseudonym_key", ".import.jsonl", "log.txt")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,9 @@ def _settings(base: Path, here: Path, rng: random.Random) -> Mutant:
 
 
 def _words(base: Path, here: Path, rng: random.Random) -> Mutant:
-    word, data = rng.choice([one for one in WORDS if "\x00" not in one and "\ud800" not in one]), str(base / "data")
+    # Not "/": folders are searched, and a whole disk takes as long as it takes.
+    usable = [one for one in WORDS if "\x00" not in one and "\ud800" not in one and one != "/"]
+    word, data = rng.choice(usable), str(base / "data")
     run, out = str(base / "cls.yaml"), str(here / "x")
     key = rng.choice(("optim.lr", "epochs", "batch_size", "seed", "data.image_size", "split.ratios", "label_fraction",
                       "method.backbone", "data.tile", "split.folds", "data.path", "select", "steps"))  # fmt: skip
@@ -48,7 +50,7 @@ def _words(base: Path, here: Path, rng: random.Random) -> Mutant:
         ("export", str(base / "cls"), "-o", f"{here}/{word}"),
     )
     words = rng.choice(options)
-    refused = "nan,nan,nan" in words[-1] or words[-1] in ("--ratios=1,2", "--folds=9999999")
+    refused = words[-1] == "--ratios=nan,nan,nan" or words[-1] in ("--ratios=1,2", "--folds=9999999")
     return Mutant("words", f"{words[0]} {word[:20]!r}", words, refused=refused)
 
 

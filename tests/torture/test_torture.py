@@ -4,6 +4,7 @@ The tables go to standard output, and into the file that TORTURE_REPORT names.
 """
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +59,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert ended.status == 0, ended.output
 
     prepared.make_runs(folder, run)
-    return folder
+    stub = str(Path(__file__).with_name("label_studio_stub.py"))
+    with subprocess.Popen([sys.executable, stub], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        os.environ["LABEL_STUDIO_URL"], os.environ["LABEL_STUDIO_API_KEY"] = server.stdout.readline().strip(), "token"
+        yield folder
+        server.terminate()
 
 
 def _report(text: str) -> None:
@@ -89,4 +95,6 @@ def test_two_processes_at_once_end_in_one_line_or_with_the_right_results(base: P
 def test_damaged_inputs_end_in_one_line(base: Path, tmp_path: Path) -> None:
     found = judge_mutants.torture_mutants(base, tmp_path, count=int(os.environ.get("MUTANTS", "1000")), seed=SEED)
     _report(judge_mutants.table(found))
+    for name, one in found.items():
+        sys.stdout.writelines(f"{name}: {line}\n" for line in one.examples)
     assert not [f"{name}: {line}" for name, one in found.items() for line in one.examples]

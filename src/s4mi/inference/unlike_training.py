@@ -69,6 +69,17 @@ class UnlikeTraining:
         for row in _read(self._path) if earlier else ():
             if row[0] in earlier:
                 self._rows.setdefault(row[0], []).append(row)
+        self._write_rows()
+
+    def keep(self, image: InputImage) -> None:
+        """Append the rows of an image to the list, before its prediction counts as complete: a kill loses neither."""
+        rows = [row for frame_id in image.ids for row in self._rows.get(frame_id, ())]
+        if rows:
+            with self._path.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                if not file.tell():
+                    writer.writerow(COLUMNS)
+                writer.writerows(rows)
 
     def look(self, decoded: DecodedImage) -> None:
         """Compare the frames of a file with the training images, once they are predicted; called in threads."""
@@ -121,15 +132,9 @@ class UnlikeTraining:
 
         There is no warning if nothing but features differs, and of no more images than is to be expected of the kind.
         """
-        rows = [row for frame_id in self._ids for row in self._rows.get(frame_id, ())]
+        rows = self._write_rows()
         if not rows:
-            self._path.unlink(missing_ok=True)
             return ""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
-        write_text_atomically(self._path, text.getvalue())
         kinds = Counter(row[1] for row in rows)
         if {*kinds} == {"features"} and len(self._ids) >= MANY and kinds["features"] <= _expected(len(self._ids)):
             return ""
@@ -138,6 +143,19 @@ class UnlikeTraining:
             f"{len(self._rows)} of {plural(len(self._ids), 'image')} unlike the training images ({what}); check their "
             f"predictions: {self._path}"
         )
+
+    def _write_rows(self) -> list[Row]:
+        """Write the list in the order of the images; without rows there is none."""
+        rows = [row for frame_id in self._ids for row in self._rows.get(frame_id, ())]
+        if not rows:
+            self._path.unlink(missing_ok=True)
+            return rows
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+        write_text_atomically(self._path, text.getvalue())
+        return rows
 
 
 def _expected(images: int) -> float:

@@ -148,6 +148,7 @@ def predict_run(
                 if isinstance(result, Unreadable):
                     failed.add(result)
                 else:
+                    unlike.keep(image)
                     writer.write(image, result)
                     if sheet is not None and isinstance(result, MaskMeasurements):
                         for frame in result.frames:

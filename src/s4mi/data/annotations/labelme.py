@@ -16,6 +16,8 @@ from PIL import Image, ImageDraw
 
 from s4mi.data.annotations.json_fields import FieldError, field_of, number, points_of
 from s4mi.data.annotations.types import AnnotatedRegion, Annotation
+from s4mi.data.formats.frame import ImageError
+from s4mi.data.formats.pixel_limit import check_pixels
 
 _CORNERS = {"polygon": None, "rectangle": 2, "circle": 2, "mask": 2, "oriented_rectangle": 4}
 """Number of points of a shape with an area, or None for at least three."""
@@ -36,7 +38,14 @@ def read_labelme(contents: Mapping[str, Any], name: str, location: str) -> Annot
     Raises:
         FieldError: the contents violate the format of LabelMe.
     """
-    size = (int(number(contents, "imageHeight", "file")), int(number(contents, "imageWidth", "file")))
+    sides = [number(contents, name, "file") for name in ("imageHeight", "imageWidth")]
+    if not all(math.isfinite(side) for side in sides):
+        raise FieldError(f"file: imageHeight and imageWidth must be numbers of pixels (given {sides}); export it again")
+    size = (int(sides[0]), int(sides[1]))
+    try:
+        check_pixels(*size)
+    except ImageError as error:
+        raise FieldError(f"file: {error}") from error
     regions = []
     ignored = ["flag" for raised in (contents.get("flags") or {}).values() if raised]
     for i, shape in enumerate(contents["shapes"]):

@@ -134,6 +134,6 @@ def _errors(path: Path) -> Iterator[None]:
     except S4miError as error:
         text = str(error)
         raise S4miError(text if text.startswith((str(path), path.name)) else f"{path}: {text}") from error
-    except (ValueError, KeyError, EOFError, OSError, IndexError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy, zipfile and h5py raise almost any exception on broken files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise S4miError(f"{path}: cannot be read ({reason}); copy or download it again") from error

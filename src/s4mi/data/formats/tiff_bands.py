@@ -38,7 +38,12 @@ def is_banded(page: tifffile.TiffPage) -> bool:
     Not if its rows are stored turned, if it is a volume, if one strip holds it all compressed, or if its colours are of
     a kind that is decoded as a whole only.
     """
-    if page.imagedepth != 1 or tiff_pixels.orientation(page) != 1 or page.compression not in CHUNKED:
+    if (
+        page.dtype is None
+        or page.imagedepth != 1
+        or tiff_pixels.orientation(page) != 1
+        or page.compression not in CHUNKED
+    ):
         return False
     if page.photometric not in (*tiff_pixels.GREY, *tiff_pixels.CONVERTED, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE):
         return False

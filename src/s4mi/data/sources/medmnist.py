@@ -6,13 +6,13 @@
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.formats import stacks
 from s4mi.data.manifest import PARTS, Row
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.errors import S4miError
@@ -55,14 +55,6 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "organamnist": ORGANS, "organcmnist": ORGANS, "organsmnist": ORGANS,
 }  # fmt: skip
 """Class names of each data set, as in the package `medmnist`."""
-
-
-@dataclass(frozen=True)
-class _Array:
-    """Header of an array."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
 
 
 def is_medmnist(source: Path) -> bool:
@@ -134,30 +126,27 @@ def _names(file: Path, classes: Sequence[str]) -> tuple[str, ...]:
 
 def _labels(file: Path, part: Part) -> NDArray[Any]:
     """Read the labels as (N, L) integers."""
-    with np.load(file, allow_pickle=False) as arrays:
-        if f"{part}_labels" not in arrays:
-            raise S4miError(f"{file}: has {part}_images but no {part}_labels; pass a MedMNIST file")
-        labels = np.asarray(arrays[f"{part}_labels"])
+    if f"{part}_labels.npy" not in _members(file):
+        raise S4miError(f"{file}: has {part}_images but no {part}_labels; pass a MedMNIST file")
+    labels = stacks.read(file, f"{part}_labels")
     labels = labels[:, None] if labels.ndim == 1 else labels
-    if labels.ndim != 2 or (labels.shape[1] > 1 and not np.isin(labels, (0, 1)).all()) or (labels < 0).any():
+    if (
+        labels.dtype.kind not in "iub"
+        or labels.ndim != 2
+        or not labels.shape[1]
+        or (labels.shape[1] > 1 and not np.isin(labels, (0, 1)).all())
+        or (labels < 0).any()
+    ):
         raise S4miError(
             f"{file}: {part}_labels {labels.shape} are neither (N, 1) classes nor (N, L) 0 and 1; pass a MedMNIST file"
         )
     return labels.astype(np.int64)
 
 
-def _header(file: Path, member: str) -> _Array:
-    with zipfile.ZipFile(file) as archive, archive.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(stream)
-    return _Array(shape, dtype)
-
-
 def _rows(file: Path, part: Part, labels: NDArray[Any]) -> Iterator[tuple[Row, EmbeddedImage]]:
     """Yield one row per image; its labels are numbers as text until the names are known."""
     member = f"{part}_images.npy"
-    array = _header(file, member)
+    array = stacks.headers(file)[f"{part}_images"]
     if array.dtype != np.uint8 or len(array.shape) not in (3, 4) or (len(array.shape) == 4 and array.shape[3] != 3):
         raise S4miError(
             f"{file}: {part}_images are {array.dtype} {array.shape}, not uint8 (N, H, W) or (N, H, W, 3); "

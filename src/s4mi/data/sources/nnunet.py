@@ -29,6 +29,8 @@ DATASET, SPLITS = "dataset.json", "splits_final.json"
 BACKGROUND = "background"
 CHANNEL = re.compile(r"(.+)_([0-9]{4})")
 MAX_CHANNELS = 3
+SHOWN = 120
+"""Characters of a reason that a message repeats."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,17 @@ def _describe(path: Path) -> _Description:
     if not isinstance(labels, dict) or not labels:
         raise S4miError(f"{path}: no 'labels'; pass the {DATASET} of an nnU-Net data set")
     channels = content.get("channel_names") or content.get("modality") or {"0": "image"}
-    names = tuple(str(channels[key]) for key in sorted(channels, key=int))
+    try:
+        names = tuple(str(channels[key]) for key in sorted(channels, key=int))
+        return _description(content, labels, names, path)
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:SHOWN]
+        raise S4miError(f"{path}: its channels or labels are not numbers with names ({reason}); correct it") from error
+
+
+def _description(
+    content: Mapping[str, Any], labels: Mapping[str, Any], names: tuple[str, ...], path: Path
+) -> _Description:
     regions = any(isinstance(value, list) for value in labels.values())
     if regions:
         values = _values_of_regions(labels, path)
