@@ -50,6 +50,8 @@ REVISIONS = dict.fromkeys((".tif", ".tiff", *dicom.SUFFIXES, *nifti.SUFFIXES), 1
 
 def decoding_revision(path: Path) -> int:
     """Return the revision of the decoding of a file, for keys of stored results: 0 unless it ever changed."""
+    if path.suffix in raster.SUFFIXES:  # most files of large data sets
+        return 0
     return REVISIONS[".dcm"] if dicom.is_nameless(path) else REVISIONS.get(suffix_of(path), 0)
 
 
