@@ -92,13 +92,13 @@ def test_an_image_of_another_colour_is_no_duplicate() -> None:
 
 def test_an_image_is_normalised_once_whatever_the_number_of_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes] = []
-    normalise = duplicates._normalise
+    normalise = duplicates.normalised
 
     def counted(image: Pixels) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         seen.append(image.tobytes())
         return normalise(image)
 
-    monkeypatch.setattr(duplicates, "_normalise", counted)
+    monkeypatch.setattr(duplicates, "normalised", counted)
     thumbnails = np.stack([thumbnail(image) for image in LESIONS[:2] for _ in range(20)])
     thumbnails[:, 0, 0, 0] = range(40)  # so that no two are the same
     assert len(near_duplicates(thumbnails)) == 2 * (20 * 19 // 2)
@@ -114,3 +114,23 @@ def test_the_hash_holds_the_signs_of_the_low_frequencies_of_the_cosine_transform
         bits = np.unpackbits(np.array([describe(small).hash], dtype=np.uint64).view(np.uint8))
         np.testing.assert_array_equal(bits, signs)
         np.testing.assert_allclose(describe(small).colour, small.reshape(-1, 3).mean(axis=0))
+
+
+def test_the_share_of_signs_that_differ_is_the_angle_between_images() -> None:
+    """Charikar 2002: P(sign differs) = arccos(correlation) / π; over many pairs, as signs of a pair are few."""
+    looks = [thumbnail(image) for image in LESIONS]
+    looks += [thumbnail(saved(resized(image, 0.5), 30)) for image in LESIONS]
+    bits = np.array([np.unpackbits(np.frombuffer(describe(one).signature, dtype=np.uint8)) for one in looks])
+    pairs = list(itertools.combinations(range(len(looks)), 2))
+    differing = np.array([np.mean(bits[i] != bits[j]) for i, j in pairs])
+    expected = np.arccos(np.clip([correlation(looks[i], looks[j]) for i, j in pairs], -1, 1)) / np.pi
+    assert abs(np.mean(differing - expected)) < 0.01
+    assert np.quantile(np.abs(differing - expected), 0.99) < 4 * np.sqrt(0.25 / 128)
+
+
+def test_signatures_leave_out_no_pair_that_thumbnails_would_find() -> None:
+    looks = [thumbnail(change(image)) for image in LESIONS[:20] for change in (np.asarray, *CHANGES.values())]
+    bits = np.array([np.frombuffer(describe(one).signature, dtype=np.uint8) for one in looks])
+    for i, j in itertools.combinations(range(len(looks)), 2):
+        if correlation(looks[i], looks[j]) >= MIN_CORRELATION:
+            assert duplicates._alike(bits, np.array([[i, j]]))[0]

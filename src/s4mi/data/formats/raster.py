@@ -73,7 +73,7 @@ def codes(path: Path) -> Frame:
 
 
 def _may_be_turned(image: Image.Image) -> bool:
-    """Whether a file may hold an orientation: Pillow decodes a whole PNG to learn that, this looks at its chunks."""
+    """Whether a file may hold an orientation, by its chunks: Pillow decodes a whole PNG file to learn that."""
     file = image.fp
     if image.format != "PNG" or file is None:
         return True

@@ -3,7 +3,7 @@
     <cache>/<key>/images.npy   (N, S, S, 3) uint8     N entries: one per image, or per tile
                   masks.npy    (N, S, S)    uint8     class indices, IGNORE without a mask
                   thumbnails.npy (K, 32, 32, 3) uint8   of the larger files, to find near-duplicates (`thumbnails`)
-                  index.npz    row, size, pixels, checksum, digests, foreground, hashes, colours, kept
+                  index.npz    row, size, pixels, checksum, digests, foreground, hashes, colours, signatures, kept
 
 The key hashes the bytes of the source files and every setting that affects pixels: a changed image, mask or setting
 gives a new cache, so a cache is never stale. A cache is built in a temporary folder that is renamed under a lock: runs
@@ -34,7 +34,7 @@ from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest, Row
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_threads
-from s4mi.data.thumbnails import THUMBNAIL_SIZE, describe, is_kept, thumbnail
+from s4mi.data.thumbnails import SIGNATURE_BYTES, THUMBNAIL_SIZE, describe, is_kept, thumbnail
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
 from s4mi.records.atomic import make_private
@@ -135,6 +135,7 @@ def _build(
     thumbnails = _on_disk(location / "thumbnails.npy", (len(kept), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
     hashes = np.zeros(len(manifest.rows), dtype=np.uint64)
     colours = np.zeros((len(manifest.rows), 3), dtype=np.float32)
+    signatures = np.zeros((len(manifest.rows), SIGNATURE_BYTES), dtype=np.uint8)
     foreground = np.zeros(len(manifest.rows))
     classes = len(manifest.spec.mask_classes) if with_masks else 0
     pixels = np.zeros((total, classes), dtype=np.int64)
@@ -147,6 +148,7 @@ def _build(
             small = thumbnail(image)
             description = describe(small)
             hashes[number], colours[number] = description.hash, description.colour
+            signatures[number] = np.frombuffer(description.signature, dtype=np.uint8)
             if number in place:
                 thumbnails[place[number]] = small
             decoded = preprocessing.images(image)
@@ -174,7 +176,8 @@ def _build(
     os.close(os.open(index, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     np.savez(
         index, row=row_of_entry, size=sizes, pixels=pixels, checksum=checksum,
-        digests=np.array(digests, dtype=np.str_), foreground=foreground, hashes=hashes, colours=colours, kept=kept,
+        digests=np.array(digests, dtype=np.str_), foreground=foreground, hashes=hashes, colours=colours,
+        signatures=signatures, kept=kept,
     )  # fmt: skip
 
 

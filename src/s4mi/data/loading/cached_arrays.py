@@ -13,6 +13,8 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.thumbnails import Thumbnails, in_memory, thumbnail
 
 ARRAYS = ("images.npy", "masks.npy", "thumbnails.npy")
+DESCRIBED = ("hashes", "colours", "signatures", "kept")
+"""Arrays of the index that describe the images, and tell the rows whose thumbnails are kept."""
 REMEMBERED = 4
 """Number of caches of which a process knows that they are undamaged."""
 CHECKED_BYTES = 2 << 30
@@ -89,7 +91,7 @@ def open_arrays(location: Path, key: str, read: ReadRow, *, reused: bool) -> Cac
         with np.load(location / "index.npz") as index:
             row, size, pixels, checksum = (index[name] for name in ("row", "size", "pixels", "checksum"))
             digests, foreground = index["digests"], index["foreground"]
-            described = [index[name] for name in ("hashes", "colours", "kept")] if "hashes" in index else None
+            described = [index[name] for name in DESCRIBED] if DESCRIBED[0] in index else None
     except Exception:  # on damaged files numpy and zipfile raise almost any exception
         return None
     has_masks = pixels.shape[1] > 0
@@ -112,14 +114,14 @@ def _thumbnails(kept: Pixels, described: list[Any] | None, read: ReadRow) -> Thu
     """Return the thumbnails of all rows; caches of older versions hold all of them and no hashes."""
     if described is None:
         return in_memory(kept)
-    hashes, colours, numbers = described
+    hashes, colours, signatures, numbers = described
     place = {int(number): index for index, number in enumerate(numbers)}
 
     def pixels(number: int) -> Pixels:
         index = place.get(number)
         return thumbnail(read(number)) if index is None else np.asarray(kept[index])
 
-    return Thumbnails(hashes, colours, pixels)
+    return Thumbnails(hashes, colours, signatures, pixels)
 
 
 def _entries_to_verify(entries: int, size: int) -> NDArray[np.int64]:

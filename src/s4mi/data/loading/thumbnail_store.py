@@ -1,7 +1,7 @@
 """Hashes, mean colours and thumbnails of images, by the content of their files, so that a data set is decoded once.
 
-    descriptions   key, hash, colour      about 50 bytes of every image
-    pixels         key, thumbnail         3 KiB of images for which that is at most a tenth of the file (`thumbnails`)
+    descriptions   key, hash, colour, signature   about 70 bytes of every image
+    pixels         key, thumbnail                 3 KiB of images where that is at most a tenth of the file
 
 A key is the hash of the file, followed by one of what else decides about the pixels.
 """
@@ -25,6 +25,7 @@ from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.manifest import Manifest
 from s4mi.data.parallel import in_parallel
 from s4mi.data.thumbnails import (
+    SIGNATURE_BYTES,
     THUMBNAIL_SIZE,
     Description,
     Thumbnails,
@@ -39,13 +40,13 @@ from s4mi.records.atomic import make_private
 STORE_NAME = "thumbnails.sqlite"
 FORMAT = 2
 CREATE = (
-    "CREATE TABLE IF NOT EXISTS descriptions (key BLOB PRIMARY KEY, hash INTEGER, colour BLOB) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS descriptions (key BLOB PRIMARY KEY, hash INTEGER, rest BLOB) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS pixels (key BLOB PRIMARY KEY, thumbnail BLOB)",
 )
 FIRST_FORMAT = "thumbnails"
 """Table of format 1, which held the thumbnails of all images."""
 KEPT_AT_A_TIME = 512
-COLOUR = struct.Struct("<3f")
+REST = struct.Struct(f"<3f{SIGNATURE_BYTES}s")
 
 ProgressCallback = Callable[[int, int], None]
 
@@ -144,9 +145,10 @@ class _Store:
                 for start in range(0, len(keys), KEPT_AT_A_TIME):
                     some = keys[start : start + KEPT_AT_A_TIME]
                     marks = ",".join("?" * len(some))
-                    rows = database.execute(f"SELECT key, hash, colour FROM descriptions WHERE key IN ({marks})", some)
-                    for key, signed, colour in rows:
-                        found[key] = Description(signed % (1 << 64), COLOUR.unpack(colour))
+                    rows = database.execute(f"SELECT key, hash, rest FROM descriptions WHERE key IN ({marks})", some)
+                    for key, signed, rest in rows:
+                        red, green, blue, signature = REST.unpack(rest)
+                        found[key] = Description(signed % (1 << 64), (red, green, blue), signature)
         except sqlite3.OperationalError:
             raise
         except (sqlite3.DatabaseError, struct.error):
@@ -174,7 +176,10 @@ class _Store:
             return
         signed = np.array([one.hash for _, one, _ in self._new], dtype=np.uint64).view(np.int64).tolist()
         with _database(self._path) as database:
-            rows = [(key, n, COLOUR.pack(*one.colour)) for (key, one, _), n in zip(self._new, signed, strict=True)]
+            rows = [
+                (key, n, REST.pack(*one.colour, one.signature))
+                for (key, one, _), n in zip(self._new, signed, strict=True)
+            ]
             database.executemany("INSERT OR REPLACE INTO descriptions VALUES (?, ?, ?)", rows)
             kept = [(key, small.tobytes()) for key, _, small in self._new if small is not None]
             database.executemany("INSERT OR REPLACE INTO pixels VALUES (?, ?)", kept)
