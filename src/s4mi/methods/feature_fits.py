@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s4mi.contract import Fit, WeightRule
+from s4mi.maths.blas_threads import one_blas_thread
 from s4mi.maths.folds import folds
 from s4mi.maths.logistic import LogisticProblem
 from s4mi.maths.losses import class_weights, positive_weights
@@ -95,7 +96,8 @@ def fit_head(head: Head, name: HeadName, samples: Samples, generator: np.random.
     """Fit a head to the samples."""
     held_out = folds(samples.labels, samples.groups, generator=generator)
     if name == "logistic":
-        return _logistic(head, samples, held_out)
+        with one_blas_thread():
+            return _logistic(head, samples, held_out)
     if name == "ridge":
         return _ridge(head, samples, held_out)
     return _neighbours(head, samples, held_out) if name == "knn" else _class_means(head, samples, held_out)

@@ -54,6 +54,7 @@ def test_the_activation_after_a_convolution_is_fused(activation: nn.Module) -> N
     x = 8 * images(2) - 4
     expected = network(x)
     assert prepack_convolutions(network, x, batch=2) == 2
+    assert isinstance(network, nn.Sequential)
     assert isinstance(network[2], nn.Identity)
     torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5)
 
@@ -72,6 +73,7 @@ def test_what_is_not_fused_stays() -> None:
     )
     expected = network(images(2))
     assert prepack_convolutions(network, images(2), batch=2) == 2
+    assert isinstance(network, nn.Sequential)
     assert [type(layer) for layer in network] == [
         PrepackedConv, nn.GELU, Own, nn.ReLU, PrepackedConv, nn.MaxPool2d, nn.ReLU
     ]  # fmt: skip

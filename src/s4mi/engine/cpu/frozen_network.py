@@ -5,8 +5,8 @@
     transformers        linear layers prepacked; in bfloat16 their products and the attention, while the sum of the
                         residual branches and layer normalisation stay in float32
 
-Measured with one thread on a processor with AVX-512 BF16 at 224 pixels, the network alone: ViT-S/14 1.17 times as fast
-as timm's in float32 and 1.79 times in bfloat16, ResNet-50 1.26 and 2.70 times.
+Measured with one thread on a processor with AVX-512 BF16 at 224 pixels, the network alone: ViT-S 1.2 to 1.3 times as
+fast as timm's in float32 and 1.8 to 2.2 times in bfloat16, ResNet-50 1.4 and 2.8 times (docs/decisions/0028).
 """
 
 import copy

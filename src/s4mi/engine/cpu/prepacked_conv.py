@@ -111,7 +111,7 @@ def _fuse_blocks(network: nn.Module) -> None:
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if type(child) in (BasicBlock, Bottleneck) and _is_plain(child):
-                parent.add_module(name, FusedBlock(child))  # type: ignore[arg-type]
+                parent.add_module(name, FusedBlock(child))
 
 
 def _is_plain(block: Any) -> bool:
