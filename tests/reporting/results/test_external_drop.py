@@ -12,7 +12,7 @@ from s4mi.records.external import external_images
 from s4mi.records.per_image import write_image_scores
 from s4mi.reporting.results.comparison import compare
 from s4mi.reporting.results.external_tables import external_table
-from s4mi.reporting.results.runs import ReportRun, ImageResults, load_runs
+from s4mi.reporting.results.runs import ImageResults, ReportRun, load_runs
 from s4mi.reporting.results.scores import metric_of
 
 METRIC = metric_of("segmentation", "iou_image")
