@@ -62,7 +62,7 @@ bench: $(READY) ## time everything side by side with what a user would write ins
 bench-quick: $(READY) ## the same with small networks and few images, printed only
 	$(BIN)/python benchmarks/everything.py --quick
 
-simulate: $(READY) ## simulate the coverage of every interval and write docs/explanation/intervals.md (TIME on two cores)
+simulate: $(READY) ## simulate the coverage of every interval and write docs/explanation/intervals.md (eight minutes of processor time, in two processes)
 	$(BIN)/python benchmarks/simulate_intervals.py
 
 clean: ## remove the environment and everything made by tools

@@ -37,7 +37,8 @@ def mean_scores(draw: Draw, patients: int, size: int, times: int, *, bounded: bo
 
 def clinic_scores(clinic: Clinic, name: str, patients: int, size: int, times: int) -> list[Interval]:
     """Macro F1 of classifiers of equal quality, one a seed, on the same patients."""
-    rng, made = np.random.default_rng(size), []
+    rng = np.random.default_rng(size)
+    made: list[Interval] = []
     seeds, truth = replace(clinic, right=(clinic.right[0],) * size), _true_score(clinic, name)
     while len(made) < times:
         labels, given, patient = seeds.draw(rng, patients)

@@ -13,7 +13,17 @@ def test_few_images_widen_the_interval_of_a_share_and_say_so(images: int, few: b
     assert (mean.n, mean.few) == (images, few)
 
 
-def test_differences_have_an_interval_that_is_not_widened() -> None:
-    mean = mean_of([0.1, -0.1, 0.2], limits=(-1.0, 1.0))
-    assert mean is not None
-    assert not mean.few
+def test_differences_of_few_images_are_widened_and_those_of_many_are_not() -> None:
+    rng = np.random.default_rng(1)
+    few, many = (mean_of(rng.normal(0.2, 0.1, n).tolist(), limits=(-1.0, 1.0)) for n in (10, 60))
+    assert few is not None
+    assert many is not None
+    assert (few.few, many.few) == (True, False)
+    assert many.high - many.low == pytest.approx(4 * 0.1 / 60**0.5, rel=0.3), "as Student's, where nothing is skewed"
+
+
+def test_differences_that_are_all_alike_do_not_exclude_others() -> None:
+    for images in (5, 60):
+        mean = mean_of([0.0] * images, limits=(-1.0, 1.0))
+        assert mean is not None
+        assert -1 <= mean.low < 0 < mean.high <= 1

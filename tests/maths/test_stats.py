@@ -79,3 +79,25 @@ def test_clear_of_needs_two_intervals_that_do_not_overlap() -> None:
 def test_invalid_input_is_refused(values: list, level: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         mean_interval(values, level=level)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(0.01, 0.99), min_size=2, max_size=8, unique=True))
+def test_scores_between_two_ends_have_at_least_students_interval_and_at_most_twice_as_much(values: list[float]) -> None:
+    plain, within = mean_interval(values), mean_interval(values, limits=(0.0, 1.0))
+    low, high = within.mean - within.low, within.high - within.mean
+    assert min(plain.half_width, within.mean) - 1e-9 <= low <= 2 * plain.half_width + 1e-9
+    assert min(plain.half_width, 1 - within.mean) - 1e-9 <= high <= 2 * plain.half_width + 1e-9
+    mirrored = mean_interval([1 - value for value in values], limits=(0.0, 1.0))
+    assert (mirrored.low, mirrored.high) == (pytest.approx(1 - within.high), pytest.approx(1 - within.low))
+
+
+def test_seeds_close_to_one_are_held_as_often_as_others() -> None:
+    rng, held, plain = np.random.default_rng(0), 0, 0
+    for _ in range(3000):
+        values = rng.beta(40, 2, 5).tolist()
+        found, student = mean_interval(values, limits=(0.0, 1.0)), mean_interval(values)
+        held += found.low <= 40 / 42 <= found.high
+        plain += student.low <= 40 / 42 <= student.high
+    assert held / 3000 > 0.935
+    assert plain / 3000 < 0.925

@@ -96,3 +96,13 @@ def test_what_differs_is_named_with_how_many_runs_are_on_each_side() -> None:
     note = version_note(records[:2], current=new, revision="9876543210")
     assert note is not None
     assert note.endswith(": torch 2.14.0 (2 runs), 2.15.0 (now); revision of s4mi 01234567 (2 runs), 98765432 (now)")
+
+
+def test_what_is_fitted_at_once_says_nothing_of_what_is_trained_by_epochs(lesions: Path, quick: Quick) -> None:
+    """A forest that takes 2.4 s an image made a network of 2,560 image passes look like hours."""
+    cost_model = CostModel()
+    forest = quick(lesions, {"name": "classical_segmenter"})
+    cost_model.add_record(forest, record(seconds=39, images=16, labelled=16, percent=100, epochs=1))
+    assert cost_model.estimate(quick(lesions, TRANSFER, epoch_steps=8)) is None
+    cost_model.add_record(quick(lesions, TRANSFER, epochs=3), record(seconds=12, images=120, labelled=40, percent=100))
+    assert cost_model.estimate(quick(lesions, DEDL, epochs=1, epoch_steps=5)) == pytest.approx(0.1 * 1.5 * 5 * 8)

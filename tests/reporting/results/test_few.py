@@ -118,4 +118,4 @@ def test_where_no_patient_is_known_images_are_few(known: bool, unit: str) -> Non
     score = run_over_patients(run, IOU)
     text = environment().filters["with_interval"](score, IOU)
     assert text.endswith(f"over n = {4 if known else 8} {unit}, few {unit}")
-    assert few_meaning(f"few {unit}").startswith(f"Few {unit}: fewer than 20 ")
+    assert few_meaning(f"few {unit}").startswith(f"Few {unit}: fewer than 40 behind a score, 20 behind a difference ")

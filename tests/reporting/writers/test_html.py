@@ -252,7 +252,7 @@ def test_no_run_gives_a_page_that_says_so(tmp_path: Path) -> None:
 
 def test_another_metric_may_lead(tmp_path: Path) -> None:
     page = Page(written(tmp_path, [run()], classification="recall_macro")).text
-    assert "Test macro recall by label fraction Mean ±" in page
+    assert "Test macro recall by label fraction Mean with its 95 % confidence interval" in page
     with pytest.raises(S4miError, match="unknown metric 'x'"):
         written(tmp_path, [run()], segmentation="f1", classification="x")
 

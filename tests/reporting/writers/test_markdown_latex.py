@@ -60,7 +60,7 @@ def test_markdown_holds_every_cell_and_a_rule_below_each_header() -> None:
         start = plain.index([column.plain for column in table.columns])
         assert set(plain[start + 1]) <= {"---", "---:"}
         assert plain[start + 2 : start + 2 + len(table.rows)] == [[c.plain for c in row.cells] for row in table.rows]
-    assert "**0.605 ± 0.064**" in text, "the best of its column"
+    assert "**0.605 (0.540–0.669)**" in text, "the best of its column"
     for said in ("With 48 labels: ", "Leakage: None found.", "the loss is not finite", "- a note", "# A study"):
         assert said in text
 
@@ -76,7 +76,7 @@ def test_latex_has_booktabs_rules_as_many_cells_as_columns_and_no_brace_left_ope
         assert bare.count("{") == bare.count("}")
         assert table.count(r"\resizebox{\linewidth}{!}{%") == table.count(r"\end{tabular}}")
         assert table.count("$") % 2 == 0
-    assert r"\textbf{0.605 $\pm$ 0.064}" in text
+    assert r"\textbf{0.605 (0.540--0.669)}" in text
     assert r"\usepackage{booktabs}" in text
     assert all(line.startswith("%") for line in text.split(r"\begin{table}")[0].splitlines() if line)
 

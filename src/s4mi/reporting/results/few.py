@@ -48,7 +48,6 @@ def few_meaning(words: str) -> str:
     if words == FEW_SEEDS:
         return f"{words.capitalize()}: fewer than {crossed.FEW_SEEDS}."
     return (
-        f"{words.capitalize()}: fewer than {crossed.FEW_PATIENTS} behind an interval over seeds, "
-        f"{ratio_bootstrap.FEW_PATIENTS} behind one over {words.removeprefix('few ')} alone, or "
-        f"{ratio_bootstrap.FEW_OF_A_CLASS} with a class."
+        f"{words.capitalize()}: fewer than {ratio_bootstrap.FEW_PATIENTS} behind a score, {crossed.FEW_PATIENTS} "
+        f"behind a difference over seeds, or {ratio_bootstrap.FEW_OF_A_CLASS} with a class."
     )

@@ -51,7 +51,7 @@ class ReportRun:
     directory: str
     images: tuple[ImageScores, ...] = ()
     predictions: Predictions | None = None
-    external: Mapping[str, "TestResults"] = field(default_factory=dict)
+    external: Mapping[str, "ImageResults"] = field(default_factory=dict)
 
     def on(self, name: str) -> "ReportRun | None":
         """The run with what an external test set measured in place of its own test part; None where it is unknown."""
@@ -60,7 +60,7 @@ class ReportRun:
 
 
 @dataclass(frozen=True)
-class TestResults:
+class ImageResults:
     """What was measured on each image of an external test set; see `ReportRun`."""
 
     images: tuple[ImageScores, ...]
@@ -189,7 +189,7 @@ def _predictions(directory: Path, label: str, notes: list[str]) -> Predictions |
         return None
 
 
-def _external(directory: Path, record: RunRecord, label: str, notes: list[str]) -> dict[str, TestResults]:
+def _external(directory: Path, record: RunRecord, label: str, notes: list[str]) -> dict[str, ImageResults]:
     """What was measured on the images of each external test set; a note is added on those that cannot be read."""
     found = {}
     for name in record.external:
@@ -201,7 +201,7 @@ def _external(directory: Path, record: RunRecord, label: str, notes: list[str]) 
             notes.append(f"{label}: results on the images of {name} cannot be read: {error}")
             continue
         if images or predictions is not None:
-            found[name] = TestResults(images, predictions)
+            found[name] = ImageResults(images, predictions)
     return found
 
 
