@@ -86,6 +86,7 @@ class CarefulBfloat16:
                 return self.exact(images)
         if self.kind == "segmentation":
             return logits
+        assert self.error is not None
         close = ~(self._margins(logits).amin(dim=1) > SAFE * self.error)  # also where a logit is not a number
         if bool(close.any()):
             again = self.exact(images[close])
