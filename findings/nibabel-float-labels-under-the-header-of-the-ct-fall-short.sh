@@ -5,9 +5,9 @@
 # The header also brings the type on disk, 16-bit integers for CT. If the mask happens to be of floats (from get_fdata,
 # scipy or a network), nibabel does not store the whole numbers that it holds: it stretches them over the 65 536 steps
 # of 16 bits and writes a slope in single precision. Each class then reads as a number a little beside it, mostly below,
-# and `astype(np.uint8)` cuts that down to the next lower class. Of a binary mask nothing is left in nibabel,
-# while SimpleITK, which computes in single precision, still reads 1; with seven classes both lose some. Rounding before
-# the cast restores every class, and so does a mask of integers, which is stored as it is.
+# and `astype(np.uint8)` cuts that down to the next lower class. Of a binary mask nothing is left in nibabel, while
+# SimpleITK, which computes in single precision, still reads 1; with seven classes both lose some. Rounding before the
+# cast restores every class, and so does a mask of integers, which is stored as it is.
 #
 # Seen, classes 0 to k; share of the foreground that is another class after `astype(np.uint8)`:
 #   k            1     2     3     7     13    104
@@ -36,8 +36,8 @@ def lost(classes, dtype):
     by_simpleitk = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage("mask.nii.gz")).T
     assert np.array_equal(np.round(by_nibabel), mask) and np.array_equal(np.round(by_simpleitk), mask)
     shares = [float((read.astype(np.uint8) != mask)[mask > 0].mean()) for read in (by_nibabel, by_simpleitk)]
-    print(f"0 to {classes}, {np.dtype(dtype)}: lost in nibabel {shares[0]:.2f}, in SimpleITK {shares[1]:.2f}; 1 reads as")
-    print("   ", by_nibabel[mask == 1][0], by_simpleitk[mask == 1][0])
+    print(f"0 to {classes}, {np.dtype(dtype)}: lost in nibabel {shares[0]:.2f}, in SimpleITK {shares[1]:.2f};")
+    print("    1 reads as", by_nibabel[mask == 1][0], by_simpleitk[mask == 1][0])
     return shares
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Packages: pydicom 3.0.2, SimpleITK 2.5.7, highdicom 0.28.2, numpy 2.2.6; Python 3.11.
 #
-# Stored values of CT, PET and quantitative MR become Hounsfield units, activity or mm²/s by a slope and an intercept. In
-# classic DICOM files these are at the top level; enhanced (multi-frame) files have them in functional groups, shared by
-# all frames or one for each frame. Three packages read the same file three ways, none with a warning.
+# Stored values of CT, PET and quantitative MR become Hounsfield units, activity or mm²/s by a slope and an intercept.
+# In classic DICOM files these are at the top level; enhanced (multi-frame) files have them in functional groups, shared
+# by all frames or one for each frame. Three packages read the same file three ways, none with a warning.
 # `pydicom.pixels.apply_modality_lut` (and `apply_rescale`) looks at the top level alone and returns the stored values
 # unchanged: air of an enhanced CT is 0 instead of -1024. SimpleITK applies the slope of the first frame to all frames,
 # which is right as long as they share one. highdicom applies to each frame its own.
@@ -55,7 +55,8 @@ def write(path, slopes):
     data.BitsAllocated, data.BitsStored, data.HighBit = 16, 12, 11
     data.Rows = data.Columns = 8
     data.NumberOfFrames = len(slopes)
-    orientation, measures = group(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]), group(PixelSpacing=[1, 1], SliceThickness=3)
+    orientation = group(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
+    measures = group(PixelSpacing=[1, 1], SliceThickness=3)
     shared = group(PlaneOrientationSequence=[orientation], PixelMeasuresSequence=[measures])
     frames = []
     for number, slope in enumerate(slopes):

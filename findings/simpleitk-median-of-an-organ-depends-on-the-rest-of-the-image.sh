@@ -38,7 +38,7 @@ for clip in (100, 3000, 30000):
     intensity = SimpleITK.LabelIntensityStatisticsImageFilter()
     intensity.Execute(mask, image)
     medians = statistics.GetMedian(1), intensity.GetMedian(1)
-    print(f"brightest pixel outside {clip}: LabelStatistics {medians[0]:.1f}, LabelIntensityStatistics {medians[1]:.1f}")
+    print(f"brightest pixel {clip}: LabelStatistics {medians[0]:.1f}, LabelIntensityStatistics {medians[1]:.1f}")
     error.append(max(abs(median - np.median(values)) for median in medians))
     for one in (statistics, intensity):
         assert np.isclose(one.GetMean(1), values.mean())
