@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
+from s4mi.data.manifest import Manifest, load_manifest, write_dataset
+from s4mi.data.row import Row
 from s4mi.data.sources.synthetic import Drawing, draw_lesions
 from s4mi.data.spec import DatasetSpec
 

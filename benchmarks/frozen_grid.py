@@ -143,8 +143,8 @@ def _grid(folder: Path, dataset: Path, name: str, weights: str, size: int, seeds
     with contextlib.redirect_stdout(io.StringIO()):
         outcomes = run_study(study, folder / "study", on_event=mark)
     taken = Taken.now() - begun
-    records = [outcome.record for outcome in outcomes]
-    assert all(isinstance(record, RunRecord) for record in records), outcomes[0].reason
+    records = [outcome.record for outcome in outcomes if isinstance(outcome.record, RunRecord)]
+    assert len(records) == len(outcomes), outcomes[0].reason
     encoded = sum(each.seconds for one in records if one.fit for each in one.fit.features)
     decoded = marks["encode"] - begun.clock if "encode" in marks else 0.0
     return taken, len(outcomes), Parts(decoded, encoded)

@@ -13,7 +13,8 @@ from PIL import Image
 
 from s4mi.cli import main
 from s4mi.config import RunConfig, make_run_config
-from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
+from s4mi.data.manifest import Manifest, load_manifest, write_dataset
+from s4mi.data.row import Row
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.data.spec import DatasetSpec
 

@@ -29,8 +29,8 @@ from s4mi.data.annotations.rasterise import Rasteriser
 from s4mi.data.annotations.read import read_annotations
 from s4mi.data.files import read_frames
 from s4mi.data.formats import dicom_seg, nrrd_seg
-from s4mi.data.manifest import Row
 from s4mi.data.masks import read_mask_frame
+from s4mi.data.row import Row
 from s4mi.data.spec import DatasetSpec
 from s4mi.errors import S4miError
 

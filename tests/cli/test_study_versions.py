@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from conftest import TRANSFER, Command
-from s4mi.data.manifest import Manifest, Row, write_dataset
+from s4mi.data.manifest import Manifest, write_dataset
+from s4mi.data.row import Row
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.data.versions import load_version, write_version
 from s4mi.reporting.results.version_gains import TITLE

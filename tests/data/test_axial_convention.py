@@ -10,8 +10,8 @@ from PIL import Image
 
 from s4mi.data.files import read_frame, read_frames, read_header
 from s4mi.data.images import read_image
-from s4mi.data.manifest import Row
 from s4mi.data.masks import read_mask
+from s4mi.data.row import Row
 from s4mi.data.sources.folder import read_folder
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import

@@ -16,7 +16,8 @@ from s4mi.data.copies import Copy, find_copies
 from s4mi.data.detail import detail, detail_correlation
 from s4mi.data.duplicates import near_duplicates
 from s4mi.data.formats.intensity import Intensity, Pixels
-from s4mi.data.manifest import Row, load_manifest, write_dataset
+from s4mi.data.manifest import load_manifest, write_dataset
+from s4mi.data.row import Row
 from s4mi.data.second_look import FEWEST, MIN_DETAIL, SecondLook
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.thumbnails import thumbnail

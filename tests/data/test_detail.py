@@ -10,7 +10,8 @@ from made_modalities import COPIES, fundus, jpeg
 from s4mi.data.checks.check import check_path
 from s4mi.data.detail import detail, detail_correlation
 from s4mi.data.duplicates import MIN_CORRELATION, correlation, near_duplicates
-from s4mi.data.manifest import Row, load_manifest, write_dataset
+from s4mi.data.manifest import load_manifest, write_dataset
+from s4mi.data.row import Row
 from s4mi.data.second_look import MIN_DETAIL, SecondLook
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.leakage import find_leaks

@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from s4mi.data.manifest import COLUMNS, Manifest, Row, load_manifest, read_manifest, write_dataset
+from s4mi.data.manifest import Manifest, load_manifest, read_manifest, write_dataset
+from s4mi.data.row import COLUMNS, Row
 from s4mi.data.spec import DatasetSpec, Finding
 from s4mi.errors import S4miError
 

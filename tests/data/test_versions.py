@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from s4mi.config import RunConfig
-from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
+from s4mi.data.manifest import Manifest, load_manifest, write_dataset
+from s4mi.data.row import Row
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.splits.split import SplitMethod, make_split

@@ -16,8 +16,9 @@ from torch import Tensor
 from s4mi.config import RunConfig
 from s4mi.config.external_tests import ExternalTestConfig
 from s4mi.contract import Extractor
-from s4mi.data.manifest import Row, load_manifest, write_dataset
+from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.data.masks import read_mask
+from s4mi.data.row import Row
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.data.spec import DatasetSpec, load_spec
 from s4mi.errors import S4miError

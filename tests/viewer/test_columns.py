@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s4mi.data.manifest import Manifest, Row
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import Row
 from s4mi.data.spec import DatasetSpec
 from s4mi.viewer.columns import Columns, Labels, columns_of
 from s4mi.viewer.grid import Marks, Predicted, Query, select

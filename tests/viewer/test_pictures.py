@@ -15,7 +15,8 @@ from PIL import Image
 
 from dicom_files import write_dicom
 from s4mi.data.images import read_image
-from s4mi.data.manifest import Row, write_dataset
+from s4mi.data.manifest import write_dataset
+from s4mi.data.row import Row
 from s4mi.data.spec import DatasetSpec
 from viewer_tab import Tab
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from s4mi.active_learning.known_images import known_images
 from s4mi.contract import PretrainedConfig
-from s4mi.data.manifest import Manifest, Row
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import Row
 from s4mi.errors import S4miError
 from s4mi.inference.predictor import ModelInfo
 from s4mi.records import CONFIG_NAME, RECORD_NAME, PretrainingRecord, TaskKind, finished_runs, read_any_record

@@ -4,7 +4,7 @@ import numpy as np
 
 from s4mi.active_learning.committee import CommitteeOutput
 from s4mi.active_learning.strategies import CandidatePool
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.inference.predictor import ModelInfo
 from s4mi.maths.acquisition import Selection
 

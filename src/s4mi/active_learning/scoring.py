@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from s4mi.active_learning.candidates import Candidates
 from s4mi.active_learning.committee import Committee, CommitteeOutput
 from s4mi.active_learning.strategies import CandidatePool
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.errors import S4miError
 from s4mi.inference.features import embed_files
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from s4mi.api.checks import CheckOutput
     from s4mi.data.formats.intensity import Pixels
-    from s4mi.data.manifest import Manifest, Row
+    from s4mi.data.manifest import Manifest
+    from s4mi.data.row import Row
     from s4mi.data.spec import DatasetSpec
     from s4mi.records import TaskKind
 

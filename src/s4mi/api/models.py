@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar, overload
 
 from s4mi.api.history import history_of
 from s4mi.api.images import list_images
-from s4mi.api.inputs import StrPath, as_path
+from s4mi.api.inputs import StrPath, as_path, one_of
 from s4mi.api.predictions import Prediction, PredictionList, PredictionSource
 from s4mi.api.progress import StepCallback, step_progress
 from s4mi.api.quiet import quiet
@@ -25,14 +25,21 @@ if TYPE_CHECKING:
     from s4mi.api.predictions import Probabilities
     from s4mi.inference.load import LoadedModels
     from s4mi.inference.pipeline import DecodedImage
-    from s4mi.inference.predictor import Predictor
+    from s4mi.inference.predictor import Precision, Predictor
     from s4mi.records import Part, TaskKind
 
 T = TypeVar("T")
 
 
 @system_errors()
-def load(path: StrPath, *, task: "TaskKind | None" = None, ensemble: bool = False, clusters: bool = False) -> "Model":
+def load(
+    path: StrPath,
+    *,
+    task: "TaskKind | None" = None,
+    ensemble: bool = False,
+    clusters: bool = False,
+    precision: "Precision" = "32",
+) -> "Model":
     """Load a trained model. A run that was never calibrated is calibrated now if its data set is still there.
 
     Args:
@@ -40,6 +47,7 @@ def load(path: StrPath, *, task: "TaskKind | None" = None, ensemble: bool = Fals
         task: for a study, only runs of this task.
         ensemble: for a study, average the probabilities of all seeds of its best technique.
         clusters: for a run that found clusters, predict these instead of the classes assigned to them.
+        precision: of runs on a CPU; see `s4mi.predict`.
 
     Raises:
         S4miError: `path` is none of these, has no finished run, or its runs cannot be combined.
@@ -47,8 +55,9 @@ def load(path: StrPath, *, task: "TaskKind | None" = None, ensemble: bool = Fals
     with quiet():
         from s4mi.inference.load import load_models
 
+        one_of("precision", precision, ("auto", "32", "bf16"))
         path = as_path(path)
-        loaded = load_models(path, ensemble=ensemble, task=task, clusters=clusters, precision="auto")
+        loaded = load_models(path, ensemble=ensemble, task=task, clusters=clusters, precision=precision)
     return Model(loaded, path, task=task, ensemble=ensemble, clusters=clusters)
 
 

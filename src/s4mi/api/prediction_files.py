@@ -98,7 +98,7 @@ def predict(
     raw: bool = False,
     tta: bool = False,
     overlap: float = 0.25,
-    precision: "Precision" = "auto",
+    precision: "Precision" = "32",
     resume: bool = False,
     progress: bool | StepCallback = True,
 ) -> PredictOutput:

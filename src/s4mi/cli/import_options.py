@@ -237,7 +237,7 @@ def parse_mask_values(arguments: Sequence[str]) -> dict[int | str, str]:
 
 def write_dataset(found: "FoundDataset", out: Path, naming: "DatasetNaming", options: "ImportOptions") -> None:
     """Write the data set folder and print a summary, the findings and the next command."""
-    from s4mi.data.manifest import PARTS
+    from s4mi.data.row import PARTS
     from s4mi.data.sources.refuse import ImportRefusedError
     from s4mi.data.sources.write import write_import
 

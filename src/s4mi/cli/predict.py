@@ -54,7 +54,7 @@ def predict(
     ),
     raw: bool = typer.Option(False, "--raw", help="Leave out temperature scaling and per-class thresholds."),
     precision: NumberFormat = typer.Option(
-        NumberFormat.auto, "--precision",
+        NumberFormat.single, "--precision",
         help="On a CPU: 32, or bf16 as far as it changes no decision; auto: bf16 where the processor has it.",
     ),
     resume: bool = typer.Option(False, "--resume", help="Keep predictions that are already there."),

@@ -14,7 +14,7 @@ from s4mi.data.banded_page import read_for
 from s4mi.data.detail import SIDE
 from s4mi.data.duplicates import near_duplicates
 from s4mi.data.formats.intensity import Intensity
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.data.second_look import SecondLook, different_pairs
 from s4mi.data.thumbnails import Thumbnails, in_memory
 

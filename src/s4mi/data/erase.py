@@ -21,7 +21,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from s4mi.data.annotations.journal import forget_images
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.loading.thumbnail_store import forget_thumbnails
-from s4mi.data.manifest import MANIFEST_NAME, read_manifest
+from s4mi.data.manifest import read_manifest
+from s4mi.data.row import MANIFEST_NAME
 from s4mi.data.spec import SPEC_NAME, read_spec, write_spec
 from s4mi.data.versions import manifest_name, newest_version, spec_name
 from s4mi.errors import S4miError, nearest

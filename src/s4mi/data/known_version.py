@@ -6,7 +6,8 @@ whoever reads them notices that one is gone.
 
 from pathlib import Path
 
-from s4mi.data.manifest import MANIFEST_NAME, Manifest
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import MANIFEST_NAME
 from s4mi.data.spec import SPEC_NAME
 from s4mi.data.versions import load_version, manifest_name, newest_version, spec_name
 

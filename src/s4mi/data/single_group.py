@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.formatting import plural
 
 

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, load_manifest, read_manifest, write_dataset
+from s4mi.data.manifest import Manifest, load_manifest, read_manifest, write_dataset
+from s4mi.data.row import MANIFEST_NAME, Row
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, read_spec, write_spec
 from s4mi.errors import S4miError
 from s4mi.records.atomic import replacing

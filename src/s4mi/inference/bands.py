@@ -65,7 +65,7 @@ class PageTally:
     def add(self, band: BandOfPage) -> Pixels:
         """Decide the classes of a band, (rows, width), and count them."""
         number = len(band.probabilities)
-        found = band.probabilities.argmax(axis=0).astype(np.uint8)
+        found: Pixels = band.probabilities.argmax(axis=0).astype(np.uint8)
         best = np.take_along_axis(band.probabilities, found[None].astype(np.int64), axis=0)[0]
         self._sums += np.bincount(found.ravel(), weights=best.ravel(), minlength=number)
         rows, columns = np.arange(band.top, band.top + len(found)), np.arange(found.shape[1])

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from s4mi.data.files import stem_of
 from s4mi.data.formats.intensity import Pixels
-from s4mi.data.manifest import MANIFEST_NAME, Manifest, load_manifest
+from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.masks import read_mask
+from s4mi.data.row import MANIFEST_NAME
 from s4mi.data.spec import IGNORED_CLASS, SPEC_NAME, MaskKey
 from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError

@@ -16,8 +16,9 @@ from s4mi.data.banded_page import read_for
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import resize_image
-from s4mi.data.manifest import Manifest, Row, load_manifest
+from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.parallel import in_parallel
+from s4mi.data.row import Row
 from s4mi.data.spec import Finding
 from s4mi.engine.runtime import PlainRuntime
 from s4mi.inference.features import BLOCK

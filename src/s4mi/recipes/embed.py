@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from s4mi.config import RunConfig
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.loading.preprocessing import Preprocessing
-from s4mi.data.manifest import MANIFEST_NAME, PARTS, load_manifest
+from s4mi.data.manifest import load_manifest
 from s4mi.data.parallel import in_parallel
+from s4mi.data.row import MANIFEST_NAME, PARTS
 from s4mi.data.spec import NO_CLASS, SPEC_NAME, load_spec
 from s4mi.data.splits.split_file import read_split_ids
 from s4mi.errors import S4miError, require_extra

@@ -225,8 +225,8 @@ def _erase_from_run(run: Path, plan: ErasurePlan, title: str) -> None:
     digests, rows, ids = _digests(plan), _rows(run), _ids(run, plan)
     for table in (TEST_IMAGES_NAME, TEST_PREDICTIONS_NAME):
         erase_rows(run / table, ids)
-    for table in _external(run, title):
-        erase_rows(table, plan.ids)
+    for external in _external(run, title):
+        erase_rows(external, plan.ids)
     seen = run / SEEN
     if seen.is_file():
         lines = seen.read_text(encoding="utf-8").splitlines()

@@ -84,7 +84,7 @@ def predict_run(
     tta: bool = False,
     overlap: float = OVERLAP,
     form: MaskFormat = "png",
-    precision: Precision = "auto",
+    precision: Precision = "32",
     resume: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> PredictResult:

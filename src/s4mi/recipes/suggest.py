@@ -31,7 +31,8 @@ from s4mi.data.annotations.coco import write_coco
 from s4mi.data.annotations.label_studio import write_label_studio
 from s4mi.data.annotations.types import PreAnnotation
 from s4mi.data.images import image_size
-from s4mi.data.manifest import Manifest, Row
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import Row
 from s4mi.data.spec import NO_CLASS
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from s4mi.config import PlannedRun, RunConfig, make_run_config
-from s4mi.data.manifest import Manifest, Row
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import Row
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.records import Pretraining, write_text_atomically

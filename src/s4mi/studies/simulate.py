@@ -22,7 +22,7 @@ from s4mi.active_learning.committee import Committee
 from s4mi.active_learning.scoring import score_candidates
 from s4mi.active_learning.strategies import RANDOM, Strategy, choose
 from s4mi.config import PlannedRun, RunConfig, SplitConfig
-from s4mi.data.manifest import PARTS, Row
+from s4mi.data.row import PARTS, Row
 from s4mi.data.splits.split_file import Split, hash_of, save_split
 from s4mi.errors import S4miError
 from s4mi.formatting import plural

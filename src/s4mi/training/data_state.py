@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from s4mi.config import RunConfig
 from s4mi.data.label_cells import UNKNOWN_SIGN
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import write_text_atomically

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from s4mi.config import RunConfig
-from s4mi.data.manifest import PARTS
+from s4mi.data.row import PARTS
 from s4mi.data.splits.leakage import Leak
 from s4mi.data.splits.split import SplitMethod
 from s4mi.records import DataSummary, Leakage, Part, PartSummary

@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from s4mi.config.external_tests import ExternalTestConfig
-from s4mi.data.manifest import Manifest, Row
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import Row
 from s4mi.data.spec import IGNORED_CLASS, DatasetSpec, MaskKey
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError, nearest

@@ -14,7 +14,8 @@ from s4mi.contract import PretrainedConfig
 from s4mi.data.copies import find_copies
 from s4mi.data.loading.cache import open_cache
 from s4mi.data.loading.cached_arrays import Cache
-from s4mi.data.manifest import Manifest, Row
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import Row
 from s4mi.data.splits.split_file import read_split_ids
 from s4mi.data.thumbnails import Thumbnails, in_memory
 from s4mi.data.versions import load_version

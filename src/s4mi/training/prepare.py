@@ -16,7 +16,8 @@ from s4mi.data.known_version import known_version
 from s4mi.data.loading.batch_source import CachedTargets
 from s4mi.data.loading.cache import open_cache
 from s4mi.data.loading.cached_arrays import Cache
-from s4mi.data.manifest import PARTS, Manifest
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import PARTS
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.splits.label_budget import LabelBudget

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from s4mi.config import RunConfig
 from s4mi.contract import PretrainedConfig
-from s4mi.data.manifest import PARTS
+from s4mi.data.row import PARTS
 from s4mi.data.spec import read_spec
 from s4mi.errors import S4miError
 from s4mi.formatting import plural

@@ -10,8 +10,9 @@ import numpy as np
 import polars
 from numpy.typing import NDArray
 
-from s4mi.data.manifest import PARTS, Manifest, Row
+from s4mi.data.manifest import Manifest
 from s4mi.data.manifest_table import TableRows
+from s4mi.data.row import PARTS, Row
 from s4mi.records import Part
 
 Bools = NDArray[np.bool_]

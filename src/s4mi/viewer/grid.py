@@ -7,7 +7,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.manifest import PARTS
+from s4mi.data.row import PARTS
 from s4mi.viewer.columns import UNASSIGNED, Bools, Columns, Labels
 
 Order = NDArray[np.int64]

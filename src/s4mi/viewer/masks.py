@@ -7,8 +7,8 @@ from PIL import Image
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import resize_image, resize_mask
-from s4mi.data.manifest import Row
 from s4mi.data.masks import read_mask
+from s4mi.data.row import Row
 from s4mi.data.spec import IGNORED_CLASS, DatasetSpec
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE

@@ -17,7 +17,7 @@ from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.formats.tiff_regions import SUFFIXES as TILED
 from s4mi.data.formats.tiff_regions import TiledPage, tiled_page
 from s4mi.data.images import as_rgb, resize_image
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 
 SIZES = ("160", "320", "640", "1280", "full")
 TILE = 512

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s4mi.data.formats.intensity import Pixels
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.errors import S4miError
 from s4mi.viewer.masks import dice, resized_grey, truth_like
 from s4mi.viewer.prediction_store import ImagePrediction, stamp_of
@@ -137,7 +137,7 @@ class Predicting:
         from s4mi.inference.load import load_models
         from s4mi.inference.predictor import Predictor
 
-        predictor = Predictor(load_models(run.source.path, precision="auto").models)
+        predictor = Predictor(load_models(run.source.path).models)
         check_compatible(predictor.info, self._space.manifest)
         return predictor
 

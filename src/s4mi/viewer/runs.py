@@ -13,7 +13,8 @@ import numpy as np
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.loading.default_cache import default_cache
-from s4mi.data.manifest import Manifest, Row
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import Row
 from s4mi.data.spec import DatasetSpec
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME, RunRecord, TaskKind, read_any_record

@@ -13,9 +13,10 @@ import numpy as np
 from s4mi.data.annotations.journal import FOLDER, LOCK, NAME, Journal, read_journal
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size
-from s4mi.data.manifest import Manifest, Row
+from s4mi.data.manifest import Manifest
 from s4mi.data.manifest_table import read_manifest_table
 from s4mi.data.masks import read_mask
+from s4mi.data.row import Row
 from s4mi.data.versions import load_version, newest_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural

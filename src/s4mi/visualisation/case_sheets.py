@@ -5,7 +5,8 @@ from pathlib import Path
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import read_image
-from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import MANIFEST_NAME, Row
 from s4mi.errors import S4miError
 from s4mi.inference.overlays.masks import class_overlay, comparison_overlay
 from s4mi.inference.overlays.saliency import SYNTHETIC_NOTE

@@ -9,8 +9,9 @@ import numpy as np
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import read_image
-from s4mi.data.manifest import MANIFEST_NAME, Manifest, Row, load_manifest
+from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.masks import foreground_share, read_mask
+from s4mi.data.row import MANIFEST_NAME, Row
 from s4mi.errors import S4miError
 from s4mi.inference.dataset_images import rows_in_part
 from s4mi.inference.overlays.masks import (

@@ -15,7 +15,8 @@ from PIL import Image
 from s4mi.data.annotations.merge import plan_merge
 from s4mi.data.annotations.read import read_annotations
 from s4mi.data.annotations.rules import MergeRules
-from s4mi.data.manifest import Manifest, Row, load_manifest, write_dataset
+from s4mi.data.manifest import Manifest, load_manifest, write_dataset
+from s4mi.data.row import Row
 from s4mi.data.spec import DatasetSpec
 
 PACKAGES = ("labelme==6.3.1", "datumaro==1.13.12")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from s4mi.cli.data import app
 from s4mi.data.checks.check import CheckReport, check_path
-from s4mi.data.manifest import COLUMNS
+from s4mi.data.row import COLUMNS
 from s4mi.errors import S4miError
 
 SIZE = (24, 30)

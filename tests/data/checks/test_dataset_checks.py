@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from s4mi.data.checks.check import check_path
-from s4mi.data.manifest import COLUMNS
+from s4mi.data.row import COLUMNS
 from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.data.spec import Finding
 

@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from s4mi.data.manifest import Row, load_manifest
+from s4mi.data.manifest import load_manifest
+from s4mi.data.row import Row
 from s4mi.data.sources.folder import FolderOptions, read_folder
 from s4mi.data.sources.import_options import ImportOptions
 from s4mi.data.sources.mask_naming import name_mask_values

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from s4mi.data.manifest import PARTS, Manifest, Row
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import PARTS, Row
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.splits.label_budget import MOST, LabelBudget, held_out

@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from s4mi.data.manifest import Manifest, Row, load_manifest
+from s4mi.data.manifest import Manifest, load_manifest
+from s4mi.data.row import Row
 from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.data.sources.table import read_tables
 from s4mi.data.spec import DatasetSpec

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s4mi.data.manifest import Manifest, Row
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import Row
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.official import lacks_val
 from s4mi.data.splits.split import SplitMethod, make_split

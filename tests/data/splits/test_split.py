@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from s4mi.data.manifest import PARTS, Manifest, Row, load_manifest
+from s4mi.data.manifest import Manifest, load_manifest
+from s4mi.data.row import PARTS, Row
 from s4mi.data.sources.table import read_tables
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import DatasetNaming

@@ -21,8 +21,9 @@ from s4mi.data.annotations.rules import MergeRules, complete_spec, with_tasks
 from s4mi.data.annotations.types import Annotation
 from s4mi.data.files import suffix_of
 from s4mi.data.formats.intensity import Pixels
-from s4mi.data.manifest import Manifest, Row
+from s4mi.data.manifest import Manifest
 from s4mi.data.masks import encode_mask
+from s4mi.data.row import Row
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.versions import load_version, write_version
 from s4mi.errors import S4miError, nearest

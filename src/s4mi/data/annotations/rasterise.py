@@ -12,8 +12,8 @@ from s4mi.data.annotations.types import AnnotatedRegion, Annotation
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size
-from s4mi.data.manifest import Row
 from s4mi.data.masks import mask_file_values, read_mask
+from s4mi.data.row import Row
 from s4mi.data.spec import DatasetSpec, MaskKey
 from s4mi.errors import S4miError, nearest
 

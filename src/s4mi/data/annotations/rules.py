@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from s4mi.data.annotations.rasterise import Rasteriser
 from s4mi.data.annotations.types import Annotation
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.data.sources.mask_naming import BACKGROUND, name_mask_values
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.spec import DatasetSpec, MaskKey

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from s4mi.data.checks.scan import RowLocator
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.data.sources.mask_names import masks_beside
 from s4mi.data.spec import Finding
 from s4mi.formatting import plural

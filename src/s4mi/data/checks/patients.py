@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from s4mi.data.checks.scan import RowLocator
 from s4mi.data.files import stem_of
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding

@@ -16,9 +16,9 @@ from s4mi.data.formats import dicom
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import image_size
-from s4mi.data.manifest import Row
 from s4mi.data.mask_grid import affine_problem
 from s4mi.data.parallel import in_parallel
+from s4mi.data.row import Row
 from s4mi.data.spec import IGNORED_CLASS, Finding, MaskKey, Severity
 from s4mi.data.thumbnails import THUMBNAIL_SIZE, Description, Thumbnails, describe, is_kept, kept_or_read, thumbnails_of
 from s4mi.records import IGNORE

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from s4mi.data.checks.scan import RowScan, Size
-from s4mi.data.manifest import PARTS
+from s4mi.data.row import PARTS
 
 
 @dataclass(frozen=True)

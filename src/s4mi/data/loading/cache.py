@@ -31,9 +31,10 @@ from s4mi.data.images import image_size, read_image
 from s4mi.data.loading.cached_arrays import Cache, checksum_of, open_again, open_arrays
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.loading.preprocessing import Preprocessing
-from s4mi.data.manifest import Manifest, Row
+from s4mi.data.manifest import Manifest
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_threads
+from s4mi.data.row import Row
 from s4mi.data.thumbnails import SIGNATURE_BYTES, THUMBNAIL_SIZE, describe, is_kept, thumbnail
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE

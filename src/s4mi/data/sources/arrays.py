@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.formats import stacks
-from s4mi.data.manifest import Row
 from s4mi.data.names import normalised
+from s4mi.data.row import Row
 from s4mi.data.sources.find_arrays import ArrayRef, ArrayStack, Role, find_stacks
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.data.spec import Finding

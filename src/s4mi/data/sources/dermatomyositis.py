@@ -14,8 +14,8 @@ from typing import Literal
 from s4mi.data.files import stem_of
 from s4mi.data.formats import tiff
 from s4mi.data.formats.frame import ImageError
-from s4mi.data.manifest import Row
 from s4mi.data.parallel import in_parallel
+from s4mi.data.row import Row
 from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match, some
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.read_table import read_table

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.data.spec import Finding

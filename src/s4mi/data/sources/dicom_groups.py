@@ -7,8 +7,8 @@ from pathlib import Path
 from s4mi.data.files import suffix_of
 from s4mi.data.formats import dicom
 from s4mi.data.formats.dicom_series import DicomSource, read_source
-from s4mi.data.manifest import Row
 from s4mi.data.parallel import in_parallel
+from s4mi.data.row import Row
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from s4mi.data.manifest import Row
 from s4mi.data.names import normalised
+from s4mi.data.row import Row
 from s4mi.data.sources.label_names import is_missing
 from s4mi.data.sources.types import ClassEdits, FoundDataset
 from s4mi.errors import S4miError, nearest

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from s4mi.data.files import SUFFIXES, TILES, WHOLE_SLIDES, is_image_file, suffix_of
 from s4mi.data.formats import nrrd_seg
-from s4mi.data.manifest import Row
 from s4mi.data.names import normalised
+from s4mi.data.row import Row
 from s4mi.data.sources.misplaced_masks import find_mask_folders, find_masks_beside
 from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match, some
 from s4mi.data.sources.patient_pattern import group_by_name

@@ -15,9 +15,9 @@ from s4mi.data.formats.axial import AS_STORED, Turn
 from s4mi.data.formats.dicom_seg import Segment
 from s4mi.data.formats.dicom_series import DicomSource, read_source
 from s4mi.data.formats.frame import Header, ImageError
-from s4mi.data.manifest import Row
 from s4mi.data.mask_grid import affine_problem, is_placed, placement_problem
 from s4mi.data.parallel import in_parallel
+from s4mi.data.row import Row
 from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.sources.dicom_groups import dicom_findings, group_dicom
 from s4mi.data.sources.named_segments import named_segmentations

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.data.sources.read_table import read_table
 from s4mi.data.sources.types import FoundDataset
 from s4mi.data.spec import Finding

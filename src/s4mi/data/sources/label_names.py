@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding
 

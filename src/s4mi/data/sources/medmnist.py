@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.formats import stacks
-from s4mi.data.manifest import PARTS, Row
+from s4mi.data.row import PARTS, Row
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.errors import S4miError
 from s4mi.formatting import plural

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.types import FoundDataset

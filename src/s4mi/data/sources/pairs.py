@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match, some
 from s4mi.data.sources.pair_by_reference import match_segmentations
 from s4mi.data.sources.patient_pattern import group_by_name

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from s4mi.data.manifest import Row
 from s4mi.data.names import normalised
+from s4mi.data.row import Row
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError

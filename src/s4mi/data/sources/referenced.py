@@ -8,8 +8,8 @@ from pathlib import Path
 from s4mi.data.files import read_frame, read_header, suffix_of
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity
-from s4mi.data.manifest import Row
 from s4mi.data.parallel import in_parallel
+from s4mi.data.row import Row
 from s4mi.data.series import series_limits
 from s4mi.data.sources.types import ProgressCallback
 from s4mi.data.spec import Finding

@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from s4mi.data.manifest import Manifest, Row, load_manifest, read_manifest, write_dataset
+from s4mi.data.manifest import Manifest, load_manifest, read_manifest, write_dataset
+from s4mi.data.row import Row
 from s4mi.data.sources import synthetic_cells, synthetic_lesions
 from s4mi.data.sources.synthetic_drawing import Drawing, Kind, Pixels, stream
 from s4mi.data.spec import DatasetSpec

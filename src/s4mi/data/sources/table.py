@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from s4mi.data.manifest import MANIFEST_NAME, Row
+from s4mi.data.row import MANIFEST_NAME, Row
 from s4mi.data.sources.join_tables import join_tables
 from s4mi.data.sources.one_hot import one_hot_classes
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, SourceTable, read_table

@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from s4mi.data.manifest import PARTS, Row
 from s4mi.data.names import normalised
+from s4mi.data.row import PARTS, Row
 from s4mi.data.sources.file_lookup import FileLookup
 from s4mi.data.sources.one_hot import OneHotLabels, read_one_hot
 from s4mi.data.sources.patient_pattern import compile_pattern, patient_of

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from s4mi.data.manifest import Row
+from s4mi.data.row import Row
 from s4mi.data.sources.compose_masks import MaskRule
 from s4mi.data.spec import Finding, MaskKey
 from s4mi.records import Part

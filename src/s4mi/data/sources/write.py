@@ -15,7 +15,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from s4mi.data.formats.intensity import Intensity
-from s4mi.data.manifest import MANIFEST_NAME, Row, read_manifest, write_dataset
+from s4mi.data.manifest import read_manifest, write_dataset
+from s4mi.data.row import MANIFEST_NAME, Row
 from s4mi.data.sources import resume
 from s4mi.data.sources.compose_masks import ComposeJob, compose_masks
 from s4mi.data.sources.conversion import describe_conversion

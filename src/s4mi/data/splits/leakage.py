@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.copies import find_copies
-from s4mi.data.manifest import PARTS, Manifest
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import PARTS
 from s4mi.data.splits.split_file import Split
 from s4mi.data.thumbnails import Thumbnails
 from s4mi.errors import S4miError

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.manifest import PARTS, Manifest, Row
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import PARTS, Row
 from s4mi.data.splits.stratification import first_rows, group_rows, stratified_order
 from s4mi.errors import S4miError
 from s4mi.records import Part

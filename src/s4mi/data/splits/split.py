@@ -17,7 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.manifest import PARTS, Manifest
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import PARTS
 from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.splits.label_budget import LabelBudget, held_out, pooled, without_patients

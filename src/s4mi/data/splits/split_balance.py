@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.manifest import PARTS, Manifest
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import PARTS
 from s4mi.data.splits.split_file import Split
 from s4mi.data.splits.stratification import SIZE_BINS, TOLERANCE
 

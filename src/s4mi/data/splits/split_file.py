@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from s4mi.data.manifest import PARTS, Manifest
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import PARTS
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import Part, write_text_atomically

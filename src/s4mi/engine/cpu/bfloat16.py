@@ -6,7 +6,7 @@
 
 Measured with one thread on a processor with AVX-512 BF16, 16 images of 224 pixels, against float32 with batch
 normalisation folded: ResNet-50 2.3 times as fast, ResNet-34 U-Net 2.1, ViT-S/16 2.1, ConvNeXt-T 2.1, DenseNet-121 1.9,
-EfficientNet-B0 1.4 (docs/decisions/0028).
+EfficientNet-B0 1.4 (docs/decisions/0029).
 """
 
 import copy
