@@ -55,7 +55,11 @@ CHOSEN = [
     ("pairs", "mean per patient, Beta(8, 2), 10 % misses", 20),
     ("seeds", "normal", 3),
     ("seeds-and-patients", "30 patients, both", 5),
-    ("seeds-of-tests", "drop between these two test sets", 5),
+    ("drops", "60 internal, 30 external patients", 5),
+    ("scores", "20 patients, right or wrong, 90 % right", 5),
+    ("scores", "50 patients, 0.90 ± 0.03, 10 % misses", 5),
+    ("distances-of-seeds", "50 patients, log-normal, σ = 0.6", 5),
+    ("maps", "energy inside, less that of other images' maps", 50),
     ("annotations", "30 patients, one in ten gains 0.3", 5),
     ("distances", "log-normal, σ = 0.6", 40),
 ]
