@@ -74,7 +74,7 @@ def codes(path: Path) -> Frame:
 
 def _may_be_turned(image: Image.Image) -> bool:
     """Whether a file may hold an orientation, by its chunks: Pillow decodes a whole PNG file to learn that."""
-    file = image.fp
+    file = getattr(image, "fp", None)
     if image.format != "PNG" or file is None:
         return True
     place = file.tell()
