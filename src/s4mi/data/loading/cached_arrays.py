@@ -98,7 +98,7 @@ def open_arrays(location: Path, key: str, read: ReadRow, *, reused: bool) -> Cac
     if (
         len(images) != len(row)
         or (has_masks and len(masks) != len(row))
-        or len(kept) != len(size if described is None else described[2])
+        or len(kept) != len(size if described is None else described[-1])
     ):
         return None
     for entry in _entries_to_verify(len(row), images.nbytes + masks.nbytes):
