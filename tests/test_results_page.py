@@ -138,6 +138,18 @@ def test_a_paired_difference_is_that_of_the_report(tmp_path: Path) -> None:
         told.lead("unet", "forest", 48)
 
 
+def test_the_page_can_ask_what_is_there(tmp_path: Path) -> None:
+    packed(RUNS, tmp_path)
+    records = Records(tmp_path)
+    told = records.on("lesions", "segmentation", "study")
+    assert told.has_at("dedl", 48)
+    assert told.has_at("dedl", "10 %")
+    assert not told.has_at("dedl", 480)
+    assert not told.has_at("unet", 48)
+    assert records.has("study")
+    assert not records.has("study", "other")
+
+
 def test_the_page_is_what_the_records_say() -> None:
     assert results_page.PAGE.read_text(encoding="utf-8") == results_page.results_page()
 

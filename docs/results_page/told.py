@@ -99,7 +99,10 @@ class Told:
 
     def has_at(self, arm: str, labels: Labels) -> bool:
         """Whether there are runs of an arm at this number of labels."""
-        return bool(self.comparison.at(self._technique(arm), self._fraction(labels)))
+        try:
+            return self.has(arm) and bool(self.comparison.at(self._technique(arm), self._fraction(labels)))
+        except S4miError:  # no run of any arm is there
+            return False
 
     def seconds(self, arm: str, labels: Labels) -> str:
         """Median seconds of a run, with the size of the machine's queue around its end."""
