@@ -16,6 +16,8 @@ from tallies import Tally, table_of
 CODES = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO)
 
 
+DONE_BEFORE = ("already merged", "no image has the patient")
+"""What a command says that had done everything before it was killed."""
 FAULTS = ("tracebacks", "hangs", "refuses to go on", "lost or different", "files left behind")
 
 
@@ -121,7 +123,7 @@ def go_on(tally: Tally, scene: Scene, base: Path, here: Path, expected: Undistur
     again = run_forked(scene.words(base, here, again=True), seconds=patience(expected))
     if again.status == 1 and "no run to resume" in again.output:
         again = run_forked(scene.words(base, here), seconds=patience(expected))  # nothing had been written
-    if again.status == 1 and "already merged" not in again.output:
+    if again.status == 1 and not any(words in again.output for words in DONE_BEFORE):
         tally.note("refuses to go on", f"{how}, then: {again.output[-300:]}")
         return
     if again.hung:

@@ -96,7 +96,7 @@ def test_curves_are_means_over_seeds_with_their_intervals(study: Path) -> None:
     (curve,) = task["curves"]
     assert (task["task"], task["metric"]) == ("multiclass", "macro F1")
     few, full = curve["points"]
-    expected = mean_interval([scores(seed, 10.0) for seed in range(3)])
+    expected = mean_interval([scores(seed, 10.0) for seed in range(3)], limits=(0, 1))
     assert (few["labels"], few["runs"]) == (48, 3)
     assert (few["mean"], few["low"], few["high"]) == pytest.approx((expected.mean, expected.low, expected.high))
     assert (full["labels"], full["runs"], full["low"]) == (480, 1, None)

@@ -94,7 +94,8 @@ def cross_scores(maps: Sequence[ReducedMap], masks: Sequence[ReducedMask]) -> tu
     total = known.astype(np.float64) @ energy.T
     shares = np.divide(inside.astype(np.float64) @ energy.T, total, out=np.full(total.shape, np.nan), where=total > 0)
     pointing = np.array([[mask.hit[one.at].mean() for one in maps] for mask in masks], dtype=np.float64)
-    return np.where(total > 0, pointing, np.nan), np.minimum(shares, 1)
+    # Areas that OpenCV averages in single precision may exceed 1 by the last bit.
+    return np.where(total > 0, np.minimum(pointing, 1), np.nan), np.minimum(shares, 1)
 
 
 def mean_of_others(scores: Scores) -> Scores:

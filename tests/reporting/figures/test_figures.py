@@ -112,7 +112,7 @@ def test_ids_of_two_figures_never_clash_and_every_reference_holds() -> None:
 
 def test_score_by_fraction_says_the_numbers_and_names_every_technique() -> None:
     svg = DRAW["score"](compare(study())[0])
-    assert "transfer · resnet10 with 48: 0.535 ± 0.064 (n = 2)" in svg
+    assert "transfer · resnet10 with 48: 0.535 (0.471–0.599) (n = 2)" in svg
     assert {"10 %", "100 %", "48", "480", "CASS · resnet10", "transfer · resnet10"} <= set(texts(svg))
 
 

@@ -44,7 +44,7 @@ def test_one_seed_has_no_interval_over_seeds_and_two_have() -> None:
     assert "mean over 2 seeds" in card_text(two)
     (f1,) = (row for row in score_rows(two) if row.label == "macro F1")
     # mean of 0.6 and 0.62, ± t(1, 0.975) · s / √2 = 12.706 · 0.01
-    assert (f1.value, f1.seeds) == ("0.600", "0.610 ± 0.127 (n = 2)")
+    assert (f1.value, f1.seeds) == ("0.600", "0.610 (0.478–0.737) (n = 2)")
 
 
 def test_intervals_are_over_patients_where_images_were_scored_one_by_one() -> None:

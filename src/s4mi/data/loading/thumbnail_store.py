@@ -38,13 +38,14 @@ from s4mi.errors import S4miError
 from s4mi.records.atomic import make_private
 
 STORE_NAME = "thumbnails.sqlite"
-FORMAT = 2
+FORMAT = 3
+"""Stored as the `user_version` of the database; one of another format is begun anew."""
 CREATE = (
     "CREATE TABLE IF NOT EXISTS descriptions (key BLOB PRIMARY KEY, hash INTEGER, rest BLOB) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS pixels (key BLOB PRIMARY KEY, thumbnail BLOB)",
 )
-FIRST_FORMAT = "thumbnails"
-"""Table of format 1, which held the thumbnails of all images."""
+TABLES = ("thumbnails", "descriptions", "pixels")
+"""Of this format and of earlier ones."""
 KEPT_AT_A_TIME = 512
 REST = struct.Struct(f"<3f{SIGNATURE_BYTES}s")
 
@@ -191,9 +192,11 @@ def _database(path: Path) -> Iterator[sqlite3.Connection]:
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # images of patients
     with closing(sqlite3.connect(path, timeout=60)) as database, database:
         database.execute("PRAGMA secure_delete = ON")
-        if database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (FIRST_FORMAT,)).fetchone():
-            database.execute(f"DROP TABLE {FIRST_FORMAT}")
+        if database.execute("PRAGMA user_version").fetchone() != (FORMAT,):
+            for table in TABLES:
+                database.execute(f"DROP TABLE IF EXISTS {table}")
             database.execute("VACUUM")
+            database.execute(f"PRAGMA user_version = {FORMAT}")
         for statement in CREATE:
             database.execute(statement)
         yield database

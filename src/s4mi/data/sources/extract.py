@@ -179,7 +179,7 @@ def _write_batch(batch: _Batch, *, intensity: Intensity, mask_rule: MaskRule) ->
     codes: set[MaskKey] = set()
     failed: dict[str, str] = {}
     for folder in {path.parent for path in batch.targets}:
-        make_folder(folder)
+        make_folder(folder, private=True)
     if batch.file.suffix.lower() == ".zip":
         _copy_members(batch, codes, failed)
         return {"codes": sorted(codes, key=str), "failed": failed}
