@@ -2,6 +2,8 @@
 
 import csv
 import json
+import resource
+import signal
 import subprocess
 import sys
 import zipfile
@@ -343,6 +345,20 @@ def foreign(path: Path, **metadata: str) -> Path:
     helper.set_model_props(model, metadata)
     onnx.save(model, str(path))
     return path
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".pt2"])
+def test_a_disk_that_is_full_is_an_error_of_the_system(made: Made, tmp_path: Path, ending: str) -> None:
+    run, old = made.run("multiclass"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, old[1]))
+    try:
+        with pytest.raises((OSError, S4miError)):
+            export_run(run, tmp_path / f"model{ending}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("ending", [".onnx", ".pt2"])

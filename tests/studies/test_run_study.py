@@ -164,6 +164,16 @@ def test_a_run_that_finished_after_it_was_given_up_has_not_failed(tmp_path: Path
     assert read_failure(tmp_path / "study" / NAMES[1]) is None
 
 
+def test_what_a_process_left_that_was_killed_after_its_run_is_removed(tmp_path: Path, finished: Finished) -> None:
+    study, out, outcomes = finished
+    moved = tmp_path / "study"
+    shutil.copytree(out, moved)
+    lock = moved / outcomes[-1].planned.name / ".train.lock"
+    lock.touch()
+    run_study(study, moved)
+    assert not lock.exists()
+
+
 def test_a_finished_study_may_be_moved(tmp_path: Path, finished: Finished) -> None:
     study, out, outcomes = finished
     shutil.copytree(out, tmp_path / "moved")

@@ -16,7 +16,7 @@ from tallies import Tally, table_of
 CODES = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO)
 
 
-DONE_BEFORE = ("already merged", "no image has the patient")
+DONE_BEFORE = ("already merged", "no image has the patient", "contains a dataset.yaml")
 """What a command says that had done everything before it was killed."""
 FAULTS = ("tracebacks", "hangs", "refuses to go on", "lost or different", "files left behind")
 

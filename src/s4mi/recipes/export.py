@@ -5,11 +5,7 @@ model.pt2       torch.export archive, for torch without the training code
 MODEL_CARD.md   written beside the file
 """
 
-import errno
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,7 +26,7 @@ from s4mi.inference.export.verify import Verification, verification_inputs, veri
 from s4mi.inference.load import ensure_calibrated, load_exported, select_runs
 from s4mi.inference.model_metadata import ONNX, ImageInput, ModelMetadata, SourceRun, check_ending
 from s4mi.records import RunRecord, TaskKind, read_record
-from s4mi.records.atomic import make_folder, naming, sync, temporary_beside
+from s4mi.records.atomic import replacing
 from s4mi.records.calibration import read_calibration
 from s4mi.training.feature_stores import attach
 from s4mi.training.prepare import prediction_spec, task_kind
@@ -104,7 +100,7 @@ def export_run(source: Path, out: Path, *, task: TaskKind | None = None, overwri
     inputs = verification_inputs(trained.run, trained.spec, trained.config.data.preprocessing)
     metadata = _metadata(trained)
     expected = _predict(trained, inputs.pixels, temperature=metadata.temperature)
-    with _keep_on_success(out) as draft:
+    with replacing(out) as draft:
         WRITERS[out.suffix.lower()](_deployable(trained, metadata), metadata, draft)
         check = verify_export(load_exported(draft), inputs, expected, name=out)
     others = _other_seeds(source, run, task)
@@ -183,24 +179,6 @@ def _predict(trained: _Trained, pixels: Pixels, *, temperature: float) -> tuple[
         return np.asarray((z.sigmoid() if trained.multilabel else z.softmax(dim=1)).numpy(), dtype=np.float32)
 
     return probabilities(logits / temperature), probabilities(logits)
-
-
-@contextmanager
-def _keep_on_success(out: Path) -> Iterator[Path]:
-    """Yield a temporary file to write to, which becomes `out` unless an exception is raised."""
-    with naming(out):
-        make_folder(out.parent)
-        if out.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out))
-        folder = temporary_beside(out)
-        folder.mkdir(mode=0o700)
-        try:
-            draft = folder / out.name  # a torch.export archive contains its file name
-            yield draft
-            sync(draft)
-            draft.replace(out)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _other_seeds(source: Path, run: Path, task: TaskKind | None) -> tuple[RunRecord, ...]:

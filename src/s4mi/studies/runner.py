@@ -30,6 +30,7 @@ from s4mi.studies.worker import AttemptResult, Job
 from s4mi.studies.worker_pool import WorkerPool
 from s4mi.training.environment import git_revision, versions
 from s4mi.training.progress import Progress
+from s4mi.training.run_dir import tidy
 from s4mi.training.versions import version_note
 
 
@@ -74,6 +75,7 @@ class StudyRunner:
                 self._budget.add_record(state.planned, state.record)
         for outcome in finished:
             clear_failure(self._out / outcome.planned.name)  # it may have ended after it was given up
+            tidy(self._out / outcome.planned.name)
             self._queue.finish(outcome.planned)
             self.outcomes[outcome.planned.name] = outcome
         records = [outcome.record for outcome in finished if outcome.record is not None]

@@ -1,5 +1,6 @@
 """Writers of the two formats of an exported model, each with its metadata inside."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,10 @@ def write_program(model: Deployable, metadata: ModelMetadata, path: Path) -> Non
     program = _export(model, metadata)
     if _drop_unused_weights(model, program):
         program = _export(model, metadata)
-    torch.export.save(program, path, extra_files={METADATA_FILE: metadata.model_dump_json()})
+    # In memory first: torch's writer of files ends the process, without an exception, where the disk is full.
+    archive = io.BytesIO()
+    torch.export.save(program, archive, extra_files={METADATA_FILE: metadata.model_dump_json()})
+    path.write_bytes(archive.getbuffer())
 
 
 WRITERS: dict[str, Callable[[Deployable, ModelMetadata, Path], None]] = {ONNX: write_onnx, PROGRAM: write_program}
