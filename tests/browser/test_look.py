@@ -109,7 +109,7 @@ def test_help_lists_the_keys_that_work_here(serve_page, open_page, lesion_copy: 
     for said in ("brush", "next image", "class melanoma", "Truth on or off", "undo"):
         assert said in text
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.locator("dialog").wait_for(state="detached")
 
 
 def test_bundle_was_built_from_these_sources() -> None:
