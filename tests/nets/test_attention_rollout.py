@@ -55,7 +55,7 @@ def test_the_map_is_the_class_tokens_row_of_the_product_of_attentions(backbone: 
     for block in net.blocks:  # type: ignore[union-attr]
         block.attn.fused_attn = fused
     images = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
-    blocks = find_attention(method, SIZE)
+    blocks = find_attention(method)
     before = method.logits(images)
     maps = attention_rollout(method.logits, images, blocks=blocks)
     normalised = method.backbone.normalise(images)  # type: ignore[union-attr, operator]
@@ -72,7 +72,7 @@ def test_without_a_class_token_the_map_is_the_mean_over_the_patches() -> None:
     method = classifier("vit_tiny_patch16_224")
     net = timm.create_model("vit_tiny_patch16_224", img_size=SIZE, class_token=False, global_pool="avg", num_classes=0)
     method.backbone.net = net.eval()  # type: ignore[union-attr]
-    blocks = find_attention(method, SIZE)
+    blocks = find_attention(method)
     assert (blocks.class_token, blocks.prefix, blocks.positions) == (False, 0, 16)
     image = torch.rand(1, 3, SIZE, SIZE)
     found = attention_rollout(net.forward_features, image, blocks=blocks)
@@ -83,7 +83,7 @@ def test_without_a_class_token_the_map_is_the_mean_over_the_patches() -> None:
 def test_a_class_token_that_attends_to_one_patch_lights_that_patch() -> None:
     """By hand: uniform attention of N tokens in every block but a peak of the class token in the first."""
     method = classifier("tiny_vit")
-    blocks = find_attention(method, SIZE)
+    blocks = find_attention(method)
     n = blocks.positions + blocks.prefix
     attention = torch.full((1, 1, n, n), 1 / n)
     peaked = attention.clone()
@@ -104,5 +104,5 @@ def test_a_class_token_that_attends_to_one_patch_lights_that_patch() -> None:
 @pytest.mark.parametrize("backbone", ["tiny_resnet", "tiny_swin", "convnext_atto"])
 def test_a_network_that_is_no_plain_vit_is_a_one_line_error(backbone: str) -> None:
     with pytest.raises(S4miError, match="attention roll-out needs a plain ViT, not ") as error:
-        find_attention(classifier(backbone), SIZE)
+        find_attention(classifier(backbone))
     assert "\n" not in str(error.value)

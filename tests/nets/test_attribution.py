@@ -83,7 +83,7 @@ def test_smooth_grad_is_the_same_again_and_leaves_the_global_generator_alone(ima
 
 def test_a_map_does_not_depend_on_the_images_beside_it(images: Tensor) -> None:
     method = classifier("tiny_resnet")
-    layer = find_layer(method, SIZE)
+    layer = find_layer(method)
     for together, alone in (
         (input_gradient(method.logits, images, CLASSES), input_gradient(method.logits, images[1:], CLASSES[1:])),
         (
@@ -114,7 +114,7 @@ def test_grad_cam_with_average_pooling_is_the_head_at_every_position(backbone: s
     assert features.shape[2:] == (7, 7)
     weights = method.head.weight[list(CLASSES)]  # type: ignore[union-attr, index]
     expected = torch.einsum("bchw,bc->bhw", features, weights)[:, None] / 49
-    maps = grad_cam(method.logits, images, CLASSES, layer=find_layer(method, size))
+    maps = grad_cam(method.logits, images, CLASSES, layer=find_layer(method))
     torch.testing.assert_close(maps, enlarged(expected, size), rtol=1e-4, atol=1e-7)
 
 
@@ -126,7 +126,7 @@ def test_grad_cam_of_a_vit_is_the_formula_on_the_patch_tokens(images: Tensor) ->
         tokens.retain_grad()
         kept.append(tokens)
 
-    layer = find_layer(method, SIZE)
+    layer = find_layer(method)
     assert (layer.name, layer.prefix) == ("blocks.3.norm1", 1)
     with method.backbone.net.blocks[-1].norm1.register_forward_hook(keep):  # type: ignore[union-attr, index]
         method.logits(images.clone().requires_grad_())[range(2), list(CLASSES)].sum().backward()
@@ -160,7 +160,7 @@ def test_grad_cam_finds_its_layer_in_networks_of_any_kind_and_leaves_them_as_the
 ) -> None:
     method = classifier(backbone, size)
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(2))
-    layer = find_layer(method, size)
+    layer = find_layer(method)
     assert (layer.name, layer.layout) == (name, layout)
     assert layer.positions >= MIN_POSITIONS or layout == "tokens"
     assert layer.finer == (size < 224 and layout != "tokens")
@@ -185,14 +185,14 @@ def test_grad_cam_finds_its_layer_in_networks_of_any_kind_and_leaves_them_as_the
 )
 def test_a_network_without_a_feature_map_is_a_one_line_error(backbone: str, size: int, message: str) -> None:
     with pytest.raises(S4miError, match=message) as error:
-        find_layer(classifier(backbone, size), size)
+        find_layer(classifier(backbone, size))
     assert "\n" not in str(error.value)
 
 
 def test_no_gradient_is_left_on_frozen_parameters_nor_on_the_images(images: Tensor) -> None:
     method = classifier("tiny_resnet")
     input_gradient(method.logits, images, CLASSES)
-    grad_cam(method.logits, images, CLASSES, layer=find_layer(method, SIZE))
+    grad_cam(method.logits, images, CLASSES, layer=find_layer(method))
     assert all(parameter.grad is None for parameter in method.parameters())
     assert images.grad is None
     assert not images.requires_grad

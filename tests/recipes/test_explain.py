@@ -70,6 +70,15 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_frozen_vit_of_another_size_than_the_images_has_all_maps(
+    tmp_path: Path, lesions: Path, images: Path, quick: Quick
+) -> None:
+    frozen = {"name": "frozen", "backbone": "vit_tiny_patch16_224", "weights": "none", "join": []}
+    train(quick(lesions, frozen, data={"image_size": 40}), tmp_path / "run")  # whole patches are 32 or 48 pixels
+    explain([tmp_path / "run"], [images], tmp_path / "maps", sanity=False)
+    assert {row["method"] for row in rows(tmp_path / "maps" / "scores.csv")} == set(MAP_NAMES)
+
+
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))

@@ -75,7 +75,7 @@ def _has_attention(config: RunConfig) -> bool:
         for extractor in method.extractors:
             extractor.materialise()
     try:
-        find_attention(method.eval(), config.data.image_size)
+        find_attention(method.eval())
     except S4miError:
         return False
     return True
@@ -227,11 +227,10 @@ class Explainer:
             for extractor in method.extractors:
                 extractor.materialise()
         method.to(self._device).eval().requires_grad_(False)
-        size = self.config.data.image_size
         return _Network(
             method,
-            layer=find_layer(method, size) if "grad_cam" in self._methods else None,
-            attention=find_attention(method, size) if "attention_rollout" in self._methods else None,
+            layer=find_layer(method) if "grad_cam" in self._methods else None,
+            attention=find_attention(method) if "attention_rollout" in self._methods else None,
         )
 
 

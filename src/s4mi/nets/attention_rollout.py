@@ -39,7 +39,7 @@ class AttentionBlocks:
     positions: int
 
 
-def find_attention(method: Classifier, image_size: int) -> AttentionBlocks:
+def find_attention(method: Classifier) -> AttentionBlocks:
     """Return the attention of a classifier with one plain ViT.
 
     Raises:
@@ -54,15 +54,17 @@ def find_attention(method: Classifier, image_size: int) -> AttentionBlocks:
     if prefix is None or not modules or len(modules) < len(found):
         raise _no_attention(net)
     like = next(net.parameters())
-    image = torch.zeros(1, 3, image_size, image_size, dtype=like.dtype, device=like.device)
+    side = backbones[0].image_size  # that of a frozen encoder may be another than the run's
+    image = torch.zeros(1, 3, side, side, dtype=like.dtype, device=like.device)
     with torch.no_grad(), _recorded(modules) as attention:
         net.forward_features(image)
     sizes = {tuple(one.shape[-2:]) for one in attention}
-    side = max(sizes)[0] if sizes else 0
-    if len(attention) != len(modules) or sizes != {(side, side)} or math.isqrt(side - prefix) ** 2 != side - prefix:
+    tokens = max(sizes)[0] if sizes else 0
+    positions = tokens - prefix
+    if len(attention) != len(modules) or sizes != {(tokens, tokens)} or math.isqrt(positions) ** 2 != positions:
         raise _no_attention(net)
     return AttentionBlocks(
-        modules, prefix, class_token=getattr(net, "cls_token", None) is not None, positions=side - prefix
+        modules, prefix, class_token=getattr(net, "cls_token", None) is not None, positions=positions
     )
 
 

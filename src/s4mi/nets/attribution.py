@@ -111,7 +111,7 @@ def grad_cam(logits: Logits, images: Tensor, classes: Sequence[int], *, layer: M
         return _per_image(images, classes, lambda image, k: cam(image, class_idx=k)[:, 0])
 
 
-def find_layer(method: Classifier, image_size: int) -> MapLayer:
+def find_layer(method: Classifier) -> MapLayer:
     """Return the layer of a classifier for Grad-CAM: the last one, or the last stage with `MIN_POSITIONS`.
 
     Raises:
@@ -121,10 +121,8 @@ def find_layer(method: Classifier, image_size: int) -> MapLayer:
     if len(backbones) != 1:
         raise S4miError(f"Grad-CAM needs a method with one network (found {len(backbones)}); leave grad_cam out")
     net: Any = backbones[0].net
-    like = next(net.parameters())
-    name, shape, shapes = _last_features(
-        net, torch.zeros(1, 3, image_size, image_size, dtype=like.dtype, device=like.device)
-    )
+    like, side = next(net.parameters()), backbones[0].image_size
+    name, shape, shapes = _last_features(net, torch.zeros(1, 3, side, side, dtype=like.dtype, device=like.device))
     if len(shape) == 4:
         layout: Literal["NCHW", "NHWC"] = "NHWC" if getattr(net, "output_fmt", "NCHW") == "NHWC" else "NCHW"
         rows = 1 if layout == "NHWC" else 2
@@ -143,7 +141,7 @@ def find_layer(method: Classifier, image_size: int) -> MapLayer:
         layer, positions = _token_layer(net, shape)
     if positions < 2:
         raise S4miError(
-            f"the feature map of {type(net).__name__} has a single spatial position at {image_size} pixels; "
+            f"the feature map of {type(net).__name__} has a single spatial position at {side} pixels; "
             "leave grad_cam out, or train with a larger data.image_size"
         )
     return replace(layer, positions=positions)

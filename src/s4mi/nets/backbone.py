@@ -93,7 +93,7 @@ class Backbone(nn.Module):
         super().__init__()
         check_backbone(name)
         check_weights(weights)
-        self.name = name
+        self.name, self.image_size = name, image_size
         self.net = _build(name, image_size=image_size, weights=weights, any_size=any_size)
         config = getattr(self.net, "pretrained_cfg", {}) or {}
         self.normalise = Normalise(config.get("mean", IMAGENET_MEAN), config.get("std", IMAGENET_STD))

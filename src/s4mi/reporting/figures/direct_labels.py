@@ -9,6 +9,8 @@ from s4mi.reporting.figures.svg import INK
 
 LINE_HEIGHT = 10.5
 """Points between the centres of two names."""
+GAP = 2.5
+"""Points between two names, so that names of two lines stay apart."""
 WRAP = 22
 """Letters of a line of a name."""
 LEFT = 1.06
@@ -36,7 +38,7 @@ def label_ends(axes: Axes, labels: Sequence[EndLabel]) -> None:
     ordered = sorted(labels, key=lambda label: label.y)
     lines = [wrapped(label.name) for label in ordered]
     centres = [axes.transData.transform((label.x, label.y))[1] / per_point for label in ordered]
-    heights = [LINE_HEIGHT * len(each) for each in lines]
+    heights = [LINE_HEIGHT * len(each) + GAP for each in lines]
     for label, text, centre in zip(ordered, lines, spread(centres, heights), strict=True):
         share = (centre * per_point - box.y0) / box.height
         axes.annotate(

@@ -21,6 +21,8 @@ COLOURS = (BLUE, "#D55E00", "#009E73", "#CC79A7", INK, "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 LINES = ("-", "--", "-.", ":")
 _BEYOND = 1e6
+LETTER = 6.5
+"""Width of a letter or digit of a tick label, in points, with its share of the gap to the next label."""
 """Length of a bar without an upper end, which leaves the figure."""
 
 
@@ -85,15 +87,34 @@ def draw_intervals(
 
 
 def label_fractions(axes: Axes, columns: Sequence[LabelColumn], ticks: Sequence[float], *, logarithmic: bool) -> None:
-    """Label each tick with the percentage of labels and, below it, the number of images."""
+    """Label ticks with the percentage of labels and, below it, the number of images, none over another."""
     if logarithmic:
         axes.set_xscale("log")
         axes.minorticks_off()
-    axes.set_xticks(ticks, [column.title for column in columns])
+    axes.set_xticks(ticks, [""] * len(ticks))
+    axes.autoscale_view()
+    per_point = axes.figure.dpi / 72
+    places = [axes.transData.transform((tick, 0))[0] / per_point for tick in ticks]
+    widths = [LETTER * max(len(column.title), len(column.labelled)) for column in columns]
+    written = without_overlap(places, widths)
+    axes.set_xticks(ticks, [column.title if n in written else "" for n, column in enumerate(columns)])
     offset: dict[str, Any] = {"xytext": (0, -26), "textcoords": "offset points", "annotation_clip": False}
-    for column, tick in zip(columns, ticks, strict=True):  # an SVG centres one line at a time, not two
+    for n in written:  # an SVG centres one line at a time, not two
+        column, tick = columns[n], ticks[n]
         axes.annotate(column.labelled, (tick, 0), xycoords=axes.get_xaxis_transform(), ha="center", **offset)
     axes.set_xlabel("labelled training images", labelpad=13)
+
+
+def without_overlap(places: Sequence[float], widths: Sequence[float]) -> list[int]:
+    """Which of the labels centred at ascending places are written: the first, the last, and all that fit between."""
+    kept: list[int] = []
+    last = len(places) - 1
+    for n, (place, width) in enumerate(zip(places, widths, strict=True)):
+        after_kept = not kept or place - width / 2 >= places[kept[-1]] + widths[kept[-1]] / 2
+        before_last = place + width / 2 <= places[last] - widths[last] / 2
+        if n in (0, last) or (after_kept and before_last):
+            kept.append(n)
+    return kept
 
 
 def plain_scale(axes: Axes, which: Literal["x", "y"], *, logarithmic: bool) -> None:

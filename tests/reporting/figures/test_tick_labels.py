@@ -1,0 +1,35 @@
+"""Labels of ticks never lie over another, and the ends of an axis are always labelled."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s4mi.reporting.figures.style import without_overlap
+
+
+@given(st.lists(st.tuples(st.floats(0, 300), st.floats(5, 40)), min_size=1, max_size=12))
+def test_written_labels_are_apart_and_no_other_would_fit(labels: list[tuple[float, float]]) -> None:
+    places, widths = sorted(place for place, _ in labels), [width for _, width in labels]
+    written = without_overlap(places, widths)
+    assert {0, len(labels) - 1} <= set(written)
+    inner = [pair for pair in pairwise(written) if pair != (0, len(labels) - 1)]
+    for one, other in inner:
+        assert places[one] + widths[one] / 2 <= places[other] - widths[other] / 2 + 1e-9
+        for between in range(one + 1, other):  # over the label before, or over the last one
+            before = places[one] + widths[one] / 2 > places[between] - widths[between] / 2
+            last = places[between] + widths[between] / 2 > places[-1] - widths[-1] / 2
+            assert before or last
+
+
+def test_the_usual_eight_fractions_keep_what_fits() -> None:
+    assert without_overlap([0, 58, 91, 115, 148, 191, 224, 247], [22, 22, 22, 22, 22, 22, 22, 28]) == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        7,
+    ]
+    assert without_overlap([0, 10, 20, 30], [22, 22, 22, 22]) == [0, 3]
