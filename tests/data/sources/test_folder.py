@@ -214,6 +214,16 @@ def test_a_data_set_is_replaced_only_by_force_and_never_written_into_the_source(
             write(found, inside, force=True)
 
 
+def test_the_lock_of_an_import_that_was_killed_at_its_end_is_removed(tmp_path: Path) -> None:
+    draw(tmp_path / "s" / "a.png")
+    found = read_folder(tmp_path / "s")
+    write(found, tmp_path / "out")
+    (tmp_path / "out" / ".import.lock").touch()
+    with pytest.raises(S4miError, match="--force"):
+        write(found, tmp_path / "out")
+    assert not (tmp_path / "out" / ".import.lock").exists()
+
+
 def test_grey_sources_are_recorded_as_grey(tmp_path: Path) -> None:
     draw(tmp_path / "s" / "a.png")
     assert write(read_folder(tmp_path / "s"), tmp_path / "one").spec.channels == "grey"

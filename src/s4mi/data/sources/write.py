@@ -240,6 +240,9 @@ def _check_destination(found: FoundDataset, destination: Path, *, force: bool) -
     existing = [name for name in (SPEC_NAME, MANIFEST_NAME) if (destination / name).exists()]
     unfinished = existing == [MANIFEST_NAME] and (destination / resume.NAME).exists()  # a killed import, which goes on
     if existing and not force and not unfinished:
+        if (destination / LOCK_NAME).exists():  # of an import that was killed after its last file, or that runs
+            with file_lock(destination / LOCK_NAME, busy=BUSY):
+                pass
         raise S4miError(f"{destination}: contains a {existing[0]}; choose another folder, or replace it with --force")
     if (version := newest_version(destination)) > 1:
         raise S4miError(
