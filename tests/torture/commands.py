@@ -20,7 +20,9 @@ VOLATILE = {
 TEXT = (".csv", ".json", ".jsonl", ".yaml", ".md", ".html", ".svg")
 UNCOMPARED = (".pt", ".pt2", ".onnx", ".html", ".md", ".sqlite", ".svg", ".log", ".tex")
 """Files that hold times or random identifiers: only their presence is compared."""
-UNCOMPARED_NAMES = ("events.jsonl", "metrics.csv", "info.json", ".pseudonym_key", ".import.jsonl", "log.txt")
+UNCOMPARED_NAMES = ("events.jsonl", "metrics.csv", "info.json", ".pseudonym_key", ".import.jsonl")
+LOG = "log.txt"
+"""Of attempts that failed, which an undisturbed run does not have; kept, so that one can see why."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def look(here: Path, outputs: tuple[str, ...]) -> Left:
             name = re.sub(r"sheets/(\w+)-[0-9a-f]+", r"sheets/\1", name)
             if HIDDEN_STATE.fullmatch(path.name):
                 left.litter.append(name)
-            elif path.is_file():
+            elif path.is_file() and path.name != LOG:
                 left.files[name] = _digest(path, here)
     return left
 
