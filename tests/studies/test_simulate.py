@@ -136,3 +136,9 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path, lesions: Path, qui
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(S4miError, match="contains other files"):
         simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], tmp_path, options=OPTIONS)
+
+
+def test_what_a_killed_call_left_is_no_other_file(tmp_path: Path, lesions: Path, quick: Quick) -> None:
+    (tmp_path / ".s4mi-0123abcd-1-0-0123abcd.json").write_text("{")
+    simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], tmp_path, options=OPTIONS)
+    assert (tmp_path / "simulation.json").exists()

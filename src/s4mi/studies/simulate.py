@@ -33,7 +33,7 @@ from s4mi.reporting.results.scores import metric_of, score_of
 from s4mi.reporting.results.simulation import RoundScore
 from s4mi.reporting.writers.simulation import read_simulation, write_simulation
 from s4mi.training.prepare import Prepared, prepare
-from s4mi.training.run_dir import RunDir
+from s4mi.training.run_dir import RunDir, visible
 
 OPTIONS_NAME = "simulation.json"
 CHOSEN_NAME = "chosen.json"
@@ -255,6 +255,6 @@ def _check_folder(out: Path, config: RunConfig, options: SimulationOptions) -> N
             raise S4miError(
                 f"{path}: the folder contains another simulation ({', '.join(changed)}); choose another folder with -o"
             )
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and visible(out):
         raise S4miError(f"{out}: the folder contains other files; choose an empty folder with -o")
     write_text_atomically(path, json.dumps(fixed, indent=1) + "\n")
