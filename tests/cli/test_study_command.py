@@ -72,7 +72,7 @@ def test_a_plan_is_a_tree_of_every_run_once_with_its_id(s4mi: Command, study: Pa
     assert any(
         line.startswith("  smallest difference told at 80 % power, 1 test together: macro F1 ") for line in lines
     )
-    assert any(line.startswith("  labels needed: cannot be told beyond what is tested") for line in lines)
+    assert any(line.startswith("  labels needed: not estimable beyond what is tested") for line in lines)
     assert total == "6 runs, 2 without labels"
     assert s4mi("study", "plan", study, "seeds=[0]").stdout.splitlines()[-1] == "3 runs, 1 without labels"
 

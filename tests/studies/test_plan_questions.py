@@ -49,7 +49,7 @@ def test_the_smallest_difference_has_the_power_that_is_said(lesions: Path) -> No
 
 def test_too_few_fractions_and_seeds_for_labels_needed_are_said_with_their_settings(lesions: Path) -> None:
     text = said(lesions, label_fractions=[10, 50], seeds=[0, 1])
-    assert "labels needed: cannot be told beyond what is tested (2 label fractions, needs 4: " in text
+    assert "labels needed: not estimable beyond what is tested (2 label fractions, needs 4: " in text
     assert "label_fractions=[5,10,20,50]" in text
     assert "2 seeds, needs 3: seeds=[0,1,2,3,4]" in text
     assert "full supervision: not tested" in text

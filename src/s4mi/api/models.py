@@ -1,6 +1,6 @@
 """A trained model in Python: load it from a run, a study or an exported file, and predict images in memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, overload
 
@@ -15,7 +15,6 @@ from s4mi.errors import S4miError
 from s4mi.system_errors import system_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     import polars
@@ -33,13 +32,9 @@ T = TypeVar("T")
 
 @system_errors()
 def load(
-    path: StrPath,
-    *,
-    task: "TaskKind | None" = None,
-    ensemble: bool = False,
-    clusters: bool = False,
+    path: StrPath, *, task: "TaskKind | None" = None, ensemble: bool = False, clusters: bool = False,
     precision: "Precision" = "32",
-) -> "Model":
+) -> "Model":  # fmt: skip
     """Load a trained model. A run that was never calibrated is calibrated now if its data set is still there.
 
     Args:

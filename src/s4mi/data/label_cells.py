@@ -68,5 +68,7 @@ def label_cell(labels: Sequence[str] | None, unknown: Sequence[str], classes: Se
         return ""
     marked = [UNKNOWN_SIGN + name for name in unknown]
     if ambiguous := next((name for name in marked if name in classes), None):
-        raise S4miError(f"classes: {ambiguous!r} cannot be told from unknown {ambiguous[1:]!r}; rename one of them")
+        raise S4miError(
+            f"classes: {ambiguous!r} cannot be distinguished from unknown {ambiguous[1:]!r}; rename one of them"
+        )
     return ";".join([*(labels or (NO_CLASS,)), *marked])

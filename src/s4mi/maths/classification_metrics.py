@@ -1,7 +1,4 @@
-"""Scores of classification, as torchmetrics has them, and how absent classes and unknown labels count.
-
-torchmetrics is the tests' oracle and not used here: importing it takes longer than scoring.
-"""
+"""Scores of classification, and how absent classes and unknown labels count; the tests' oracle is torchmetrics."""
 
 from collections.abc import Sequence
 
@@ -9,7 +6,6 @@ import torch
 from torch import Tensor
 
 from s4mi.maths.calibration import THRESHOLD, calibration_error
-from s4mi.maths.ranking_metrics import auroc, average_precision
 from s4mi.maths.stats import mean_of_known
 from s4mi.records import ClassificationScores, ClassScores
 
@@ -57,7 +53,6 @@ def score_multilabel(
     labels = truth.long()
     predicted = (probabilities > THRESHOLD).long()
     per_class = _per_class(predicted, probabilities, labels, classes)
-    # Counted here, as torchmetrics refuses a single label, which a data set may have.
     seen, missed = predicted == 1, predicted == 0
     counts = torch.stack(
         [(missed & (labels == 0)).sum(0), (seen & (labels == 0)).sum(0),
@@ -92,20 +87,22 @@ def _per_class(
     predicted: Tensor, probabilities: Tensor | None, truth: Tensor, classes: Sequence[str]
 ) -> dict[str, ClassScores]:
     """Scores of each class against the rest, from (N, K) 0/1 predictions and truth, of which -1 is unknown."""
+    from sklearn.metrics import average_precision_score, roc_auc_score  # slow to import, and not needed to train
+
     scores = {}
     for k, name in enumerate(classes):
         known = truth[:, k] >= 0
         p, t = predicted[known, k], truth[known, k]
-        scored = None if probabilities is None else probabilities[known, k]
+        scored = None if probabilities is None else probabilities[known, k].numpy(force=True)
         tp, support, positives = int((p & t).sum()), int(t.sum()), int(p.sum())
-        defined = scored is not None and 0 < support < len(t)
+        ranked = None if scored is None or not 0 < support < len(t) else (t.numpy(force=True), scored)
         scores[name] = ClassScores(
             support=support,
             f1=2 * tp / (support + positives) if support + positives else None,
             recall=tp / support if support else None,
             precision=tp / positives if positives else None,
-            auroc=auroc(scored, t) if defined and scored is not None else None,
-            average_precision=(average_precision(scored, t) if defined and scored is not None else None),
+            auroc=None if ranked is None else float(roc_auc_score(*ranked)),
+            average_precision=None if ranked is None else float(average_precision_score(*ranked)),
         )
     return scores
 

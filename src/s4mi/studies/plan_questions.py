@@ -245,7 +245,7 @@ def _labels(one: PlannedTask) -> Iterator[str]:
         wanted = seeds_setting(one.seeds, FEW_SEEDS)
         problems.append(f"{plural(seeds, 'seed')}, needs {FEWEST_SEEDS}: {wanted}")
     if problems:
-        yield f"labels needed: cannot be told beyond what is tested ({'; '.join(problems)})"
+        yield f"labels needed: not estimable beyond what is tested ({'; '.join(problems)})"
     else:
         few = f", with wide intervals ({seeds} seeds are few)" if seeds < FEW_SEEDS else ""
         yield f"labels needed: can be told, up to 4 × the largest amount{few}"

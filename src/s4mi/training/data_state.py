@@ -61,7 +61,7 @@ def data_state(config: RunConfig, prepared: Prepared) -> DataState:
         S4miError: a mask cannot be read.
     """
     manifest, cache = prepared.manifest, prepared.cache
-    targets = not config.method.pretrains or config.health.knn  # pre-training looks at no annotation
+    targets = not config.method.pretrains or config.health.knn  # pre-training uses no annotation
     masks: dict[Path, str] = {}
     if targets and cache.masks is not None:
         files = [row.mask for row in manifest.rows if row.mask is not None]

@@ -39,9 +39,10 @@ from s4mi.training.evaluate import Evaluation, evaluate_rows
 from s4mi.training.external_data import ExternalData, external_data
 from s4mi.training.external_leaks import OwnImages, leaked_rows, own_images
 from s4mi.training.feature_stores import feature_store
-from s4mi.training.prepare import Prepared, prediction_spec, shows_labels, task_kind, unknown_labels
+from s4mi.training.prepare import Prepared, prediction_spec, task_kind
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
+from s4mi.training.row_labels import shows_labels, unknown_labels
 from s4mi.training.run_dir import RunDir, load_method, make_fabric, only_process
 from s4mi.training.scoring import for_classes, score_predictions
 

@@ -28,6 +28,7 @@ from s4mi.data.splits.split_file import Split, hash_of, read_parts
 from s4mi.data.splits.split_version import base_version, merged_later
 from s4mi.errors import S4miError
 from s4mi.records import LabelCounts, Part, TaskKind
+from s4mi.training.row_labels import label_targets, shows_labels, shows_pixels, unknown_labels
 
 log = logging.getLogger("s4mi")
 
@@ -117,7 +118,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     cache = open_cache(
         manifest, config.data.preprocessing, folder=config.data.cache, with_masks=segmentation, progress=progress
     )
-    shows, foreground = _shows_pixels(cache, manifest) if segmentation else (shows_labels(manifest), None)
+    shows, foreground = shows_pixels(cache, manifest) if segmentation else (shows_labels(manifest), None)
     division = division_of(config.split, manifest, seed=config.seed)
     basis = base_version(manifest, kind, division, foreground=foreground)
     budget = budget_of(config, shows=shows, foreground=foreground)
@@ -152,7 +153,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     unknown = unknown_labels(manifest) if kind == "multilabel" else None
     if unknown is not None:
         task = replace(task, known=tuple(int(count) for count in (~unknown[labelled]).sum(axis=0)))
-    labels = None if segmentation else _labels(manifest, kind, shows, unknown)[cache.row]
+    labels = None if segmentation else label_targets(manifest, kind, shows, unknown)[cache.row]
     unscored = frozenset() if basis is None else merged_later(manifest, basis, kind)
     return Prepared(
         manifest=manifest, cache=cache, split=split, task=task, labels=labels, shows=shows, leaks=leaks,
@@ -250,34 +251,6 @@ def division_of(config: SplitConfig, manifest: Manifest, *, seed: int) -> SplitM
         kind=kind, ratios=config.ratios, folds=config.folds, fold=config.fold,
         seed=seed if config.seed is None else config.seed, file=config.file, test_seed=config.test_seed,
     )  # fmt: skip
-
-
-def shows_labels(manifest: Manifest) -> NDArray[np.bool_]:
-    """(R, K) which classes each row shows."""
-    classes = manifest.spec.classes
-    return np.array([[name in (row.labels or ()) for name in classes] for row in manifest.rows], dtype=bool)
-
-
-def _shows_pixels(cache: Cache, manifest: Manifest) -> tuple[NDArray[np.bool_], list[float]]:
-    """Return the mask classes that each row shows (R, K), and its share of foreground."""
-    pixels = np.zeros((len(manifest.rows), cache.pixels.shape[1]), dtype=np.int64)
-    np.add.at(pixels, cache.row, cache.pixels)
-    return pixels > 0, cache.foreground.tolist()
-
-
-def unknown_labels(manifest: Manifest) -> NDArray[np.bool_] | None:
-    """(R, K) of which classes it is not known whether an annotated row shows them; None if there are none."""
-    if not any(row.unknown for row in manifest.rows):
-        return None
-    return np.array([[name in row.unknown for name in manifest.spec.classes] for row in manifest.rows], dtype=bool)
-
-
-def _labels(manifest: Manifest, kind: TaskKind, shows: NDArray[np.bool_], unknown: NDArray[np.bool_] | None) -> Tensor:
-    annotated = np.array([row.labels is not None for row in manifest.rows])
-    if kind == "multilabel":
-        known = annotated[:, None] if unknown is None else annotated[:, None] & ~unknown
-        return torch.from_numpy(np.where(known, shows.astype(np.float32), np.nan).astype(np.float32))
-    return torch.from_numpy(np.where(annotated, shows.argmax(axis=1), -1).astype(np.int64))
 
 
 def _check_leaks(config: RunConfig, manifest: Manifest, leaks: Sequence[Leak]) -> None:

@@ -100,12 +100,12 @@ def test_a_refusal_has_its_reason_and_its_hint(
     assert (refused.kind, refused.labels) == ("refused", None)
     assert reason in refused.reason
     assert refused.hint == hint
-    start = "labels needed to reach macro F1 0.850 cannot be told for finetune · resnet10: "
+    start = "labels needed to reach macro F1 0.850: not estimable for finetune · resnet10: "
     assert refused.sentence == start + refused.reason
     if seeds < 3:
         assert told.best is None
         assert told.sentence.startswith("Labels needed to reach the best mean (macro F1 0.")
-        assert ") cannot be told for any technique (" in told.sentence
+        assert "): not estimable for any technique (" in told.sentence
         assert told.sentence.endswith(f"; {hint}.")
 
 

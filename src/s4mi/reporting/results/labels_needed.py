@@ -119,7 +119,7 @@ class LabelAnswers:
         hint = f"; {closest.hint}" if closest.hint else ""
         why = f"{closest.technique.label}: {closest.reason}"
         title = f"{self.noun.capitalize()} needed to reach {closest.target.title}"
-        return f"{title} cannot be told for any technique ({why}){hint}."
+        return f"{title}: not estimable for any technique ({why}){hint}."
 
 
 def label_answers(
@@ -209,7 +209,7 @@ def _answer(
     name = curve.technique.label
     if needed is None or needed.refusal:
         reason, hint = reason_of(curve, needed, metric), hint_of(curve, needed, fractions, seeds)
-        sentence = f"{noun} needed to reach {target.title} cannot be told for {name}: {reason}"
+        sentence = f"{noun} needed to reach {target.title}: not estimable for {name}: {reason}"
         return LabelAnswer(curve.technique, target, "refused", None, None, None, sentence, reason=reason, hint=hint)
     assert curve.forecast is not None
     assert needed.low is not None

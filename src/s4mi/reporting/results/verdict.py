@@ -3,7 +3,7 @@
     no network         whether any network beats the baseline without one, where there is such a baseline
     few labels         the technique with the best mean, and to which others the difference is significant
     full supervision   the score of supervised training with all labels
-    labels needed      how many labels a score takes, or why that cannot be told and what to add
+    labels needed      how many labels a score takes, or why that is not estimable and what to add
 
 Significant: p < 0.05 in a paired test over seeds after Holm's correction, as in the table of paired comparisons.
 """
