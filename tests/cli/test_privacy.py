@@ -7,19 +7,18 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import typer
 import yaml
 from seccomp_guard import AVAILABLE
 
 from dicom_files import ramp, write_dicom
+from every_command import every_command
 from made_import_sources import SOURCES, import_words
-from s4mi.cli import app
 from s4mi.data.sources.pseudonyms import KEY_NAME, pseudonym
 from s4mi.data.sources.synthetic import write_synthetic
 
@@ -99,16 +98,8 @@ ASKED = frozenset({"labelstudio push", "labelstudio pull", "view"})
 """Commands whose purpose is a server, which their arguments name."""
 
 
-def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from commands(command, (*path, name))
-        else:
-            yield " ".join((*path, name))
-
-
 def test_every_command_is_covered() -> None:
-    there = set(commands(typer.main.get_command(app)))
+    there = every_command()
     words = [" ".join(case) for case in COMMANDS.values()]
     without = {name for name in there - ASKED if not any(f"{case} ".startswith(f"{name} ") for case in words)}
     assert without == set()

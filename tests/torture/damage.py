@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,3 +104,14 @@ def damaged_json(text: str, rng: random.Random) -> tuple[str, str]:
 def write_text(path: Path, text: str) -> None:
     """Write a text that may hold what is no text."""
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def damaged_image(sources: Path, base: Path, here: Path, rng: random.Random) -> tuple[Path, Path, str]:
+    """Put a damaged image of a folder beside a sound one; return their folder, its source and what was done to it."""
+    source = rng.choice(sorted(sources.iterdir()))
+    contents, what = damaged_bytes(source.read_bytes(), rng)
+    folder = here / "in"
+    folder.mkdir()
+    (folder / source.name).write_bytes(contents)
+    shutil.copyfile(base / "data" / "images" / "lesion_0000.png", folder / "sound.png")
+    return folder, source, what

@@ -4,6 +4,7 @@ import errno
 import random
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,9 @@ class Undisturbed:
 def patience(expected: Undisturbed) -> float:
     """Seconds after which a command hangs."""
     return max(HANGS, 10 * expected.seconds)
+
+
+Trial = Callable[[Tally, Scene, Path, Undisturbed], None]
 
 
 def measure(scene: Scene, base: Path, here: Path, disturbance: Disturbance) -> Undisturbed:
@@ -81,6 +85,23 @@ def disturb(
 def torture_kills(base: Path, folder: Path, *, count: int, seed: int, names: tuple[str, ...] = ()) -> dict[str, Tally]:
     """Disturb commands `count` times in all; return a tally per command."""
     rng, disturbance = random.Random(seed), Disturbance()
+
+    def trial(tally: Tally, scene: Scene, here: Path, expected: Undisturbed) -> None:
+        how, ended = disturb(scene, base, here, disturbance, expected, rng)
+        tally.tried += 1
+        _judge(tally, scene, base, here, expected, how, ended)
+
+    return on_scenes(trial, base, folder, disturbance, count=count, names=names)
+
+
+def on_scenes(
+    trial: Trial, base: Path, folder: Path, disturbance: Disturbance, *, count: int, names: tuple[str, ...]
+) -> dict[str, Tally]:
+    """Make `count` trials in all, on each command its share; return a tally per command.
+
+    Args:
+        names: of the scenes; empty: all.
+    """
     scenes = [scene for scene in SCENES if not names or scene.name in names]
     tallies: dict[str, Tally] = {}
     shares = sum(scene.share for scene in scenes)
@@ -93,9 +114,7 @@ def torture_kills(base: Path, folder: Path, *, count: int, seed: int, names: tup
             tally.note("refuses to go on", f"undisturbed: {error}")
             continue
         for _ in range(max(1, round(scene.share * count / shares))):
-            how, ended = disturb(scene, base, here, disturbance, expected, rng)
-            tally.tried += 1
-            _judge(tally, scene, base, here, expected, how, ended)
+            trial(tally, scene, here, expected)
         say(scene.name, tally)
     return tallies
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mutants_of_data
 import numpy as np
-from damage import WORDS, Mutant, damaged_bytes, damaged_json, damaged_text, write_text
+from damage import WORDS, Mutant, damaged_bytes, damaged_image, damaged_json, damaged_text, write_text
 
 Maker = Callable[[Path, Path, random.Random], Mutant]
 
@@ -194,12 +194,7 @@ def _program(base: Path, here: Path, rng: random.Random) -> Mutant:
 
 
 def _image(base: Path, here: Path, rng: random.Random) -> Mutant:
-    source = rng.choice(sorted((base / "formats").iterdir()))
-    contents, what = damaged_bytes(source.read_bytes(), rng)
-    folder = here / "in"
-    folder.mkdir()
-    (folder / source.name).write_bytes(contents)
-    shutil.copyfile(base / "data" / "images" / "lesion_0000.png", folder / "sound.png")
+    folder, source, what = damaged_image(base / "formats", base, here, rng)
     words = rng.choice((
         ("predict", str(base / "cls"), str(folder), "-o", str(here / "out")),
         ("predict", str(base / "seg"), str(folder), "-o", str(here / "out")),

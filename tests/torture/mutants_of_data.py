@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from damage import Mutant, damaged_bytes, damaged_json, damaged_text, write_text
+from damage import Mutant, damaged_bytes, damaged_image, damaged_json, damaged_text, write_text
 
 LARGE_IN_TESTS = 200
 """Pixels above which a page is read in bands, for images of tests."""
@@ -126,12 +126,7 @@ def layouts(base: Path, here: Path, rng: random.Random) -> Mutant:
 
 def banded(base: Path, here: Path, rng: random.Random) -> Mutant:
     """Pages that are read in bands, of every kind of TIFF, with a sound one beside them."""
-    source = rng.choice(sorted((base / "pages").iterdir()))
-    contents, what = damaged_bytes(source.read_bytes(), rng)
-    folder = here / "in"
-    folder.mkdir()
-    (folder / source.name).write_bytes(contents)
-    shutil.copyfile(base / "data" / "images" / "lesion_0000.png", folder / "sound.png")
+    folder, source, what = damaged_image(base / "pages", base, here, rng)
     words = rng.choice((
         ("predict", str(base / "cls"), str(folder), "-o", str(here / "out")),
         ("predict", str(base / "seg"), str(folder), "-o", str(here / "out"), "--overlay"),

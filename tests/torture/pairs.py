@@ -11,29 +11,18 @@ from pathlib import Path
 from commands import Scene, look
 from faults import Disturbance
 from jobs import Ended, begin, collect
-from kills import FAULTS, Undisturbed, go_on, measure, patience, say
-from scenes import SCENES
+from kills import FAULTS, Undisturbed, go_on, on_scenes, patience
 from tallies import Tally, table_of
 
 
 def torture_pairs(base: Path, folder: Path, *, count: int, seed: int, names: tuple[str, ...] = ()) -> dict[str, Tally]:
     """Run pairs of commands, `count` in all; return a tally per command."""
-    rng, disturbance = random.Random(seed), Disturbance()
-    scenes = [scene for scene in SCENES if not names or scene.name in names]
-    shares = sum(scene.share for scene in scenes)
-    tallies: dict[str, Tally] = {}
-    for scene in scenes:
-        here = folder / scene.name.replace(" ", "-")
-        tally = tallies[scene.name] = Tally()
-        try:
-            expected = measure(scene, base, here, disturbance)
-        except AssertionError as error:
-            tally.note("refuses to go on", f"undisturbed: {error}")
-            continue
-        for _ in range(max(1, round(scene.share * count / shares))):
-            _pair(tally, scene, base, here, expected, rng.choice((0.0, 0.0, 0.05, rng.random() * expected.seconds)))
-        say(scene.name, tally)
-    return tallies
+    rng = random.Random(seed)
+
+    def trial(tally: Tally, scene: Scene, here: Path, expected: Undisturbed) -> None:
+        _pair(tally, scene, base, here, expected, rng.choice((0.0, 0.0, 0.05, rng.random() * expected.seconds)))
+
+    return on_scenes(trial, base, folder, Disturbance(), count=count, names=names)
 
 
 def _pair(tally: Tally, scene: Scene, base: Path, here: Path, expected: Undisturbed, delay: float) -> None:
