@@ -57,6 +57,18 @@ def test_the_rival_named_is_one_whose_difference_is_not_significant() -> None:
     assert "significantly better than 1 of the 2 others, but not than a · resnet10" in few
 
 
+def test_the_best_of_a_column_may_have_a_backbone_that_no_other_has() -> None:
+    """Bold marks the best within each backbone; the sentence is on all of them, over the seed that all share."""
+    runs = [
+        *seeds([0.76, 0.69], method="classical", backbone="colour, texture, shape"),
+        record(0.57, method="dino"), record(0.55, method="transfer"),
+        record(0.24, method="dino", backbone="vit"), record(0.19, method="transfer", backbone="vit"),
+    ]  # fmt: skip
+    (one,) = findings(runs)
+    few = next(sentence for sentence in finding_sentences(one) if sentence.startswith("Few labels: "))
+    assert "classical · colour, texture, shape has the best mean at 10 %" in few
+
+
 def test_the_smallest_fraction_is_told_and_none_between() -> None:
     runs = [record(0.5 + 0.1 * (m == "b"), method=m, fraction=f) for m in "ab" for f in (10, 50, 100)]
     assert "at 10 % of the labels (48 images)" in say(*runs)[0]

@@ -118,10 +118,12 @@ def rank(table: ResultTable, column: int) -> Ranking | None:
         return None
     sign = -1 if table.metric.higher_is_better else 1
     # Where no technique is the best over shared seeds, the one with most seeds comes before one that was lucky once.
-    settled = any(entry.cell.best for entry in entries)
+    leaders = table.leaders[column]
     entries.sort(
-        key=lambda entry: (not entry.cell.best, 0 if settled else -entry.interval.n, sign * entry.interval.mean)
-    )
+        key=lambda entry: (
+            entry.technique not in leaders, 0 if leaders else -entry.interval.n, sign * entry.interval.mean,
+        )
+    )  # fmt: skip
     majority = table.reference[column].interval if table.reference else None
     return Ranking(
         column=table.columns[column],

@@ -129,6 +129,7 @@ class ResultTable:
     Attributes:
         reference: score of the majority baseline, where known.
         by_backbone: rows are sorted by backbone, and the best mean is marked within each.
+        leaders: by column, the techniques that are behind no other of all backbones; see `shared_seeds`.
         over: what its intervals are over: seeds alone, or seeds and the test patients that they share.
         influences: of the test patients on the scores, as the tests of the same scores need them.
         of_means: the patients' part of a pooled score is that of the mean per image, as runs did not note pixels.
@@ -139,6 +140,7 @@ class ResultTable:
     metric: Metric
     columns: tuple[LabelColumn, ...]
     rows: tuple[TechniqueRow, ...]
+    leaders: tuple[frozenset[Technique], ...]
     reference: tuple[MeanScore, ...] | None = None
     by_backbone: bool = False
     over: str = SEEDS_ALONE
@@ -198,8 +200,10 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
     for technique in techniques:
         rivals.setdefault(technique.backbone if by_backbone else "", []).append(technique)
     cells: dict[Technique, list[MeanScore]] = {technique: [] for technique in techniques}
+    ahead = []
     for fraction in comparison.fractions:
         best = {one for each in rivals.values() for one in leaders(comparison, each, fraction=fraction, metric=metric)}
+        ahead.append(leaders(comparison, techniques, fraction=fraction, metric=metric))
         seeds = other_seeds(comparison, techniques, fraction=fraction, metric=metric)
         for technique in techniques:
             records = comparison.at(technique, fraction)
@@ -214,6 +218,7 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
         rows=tuple(TechniqueRow(technique, tuple(scores)) for technique, scores in cells.items()),
         reference=_reference(comparison, metric),
         by_backbone=by_backbone,
+        leaders=tuple(ahead),
         over=judged_over(comparison.records, metric, influences),
         of_means=not all(exact(run, metric) for run in runs if run_key(run.record) in influences),
         influences=influences,
