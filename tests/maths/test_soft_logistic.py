@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from s4mi.maths.soft_logistic import LinearSoftmax, SoftLogistic
+from s4mi.maths.soft_logistic import LinearSoftmax, SoftLogistic, losses_on_folds
 
 
 def rows(classes: int, *, count: int = 200, width: int = 6) -> tuple[Tensor, Tensor]:
@@ -61,13 +61,27 @@ def test_a_class_without_weight_is_never_the_most_likely() -> None:
     assert 1 not in fit.logits(features).argmax(dim=1)
 
 
-def test_the_path_goes_from_the_strongest_penalty_down_and_ends_where_each_fit_alone_ends() -> None:
+def test_losses_on_folds_are_those_of_fits_without_the_fold_and_end_where_they_get_worse() -> None:
     features, targets = rows(3)
-    path = list(SoftLogistic(features).path(targets, strengths=(0.01, 1.0, 0.1)))
-    assert [strength for strength, _ in path] == [1.0, 0.1, 0.01]
-    for strength, fit in path:
-        alone = SoftLogistic(features).fit(targets, strength=strength)
-        torch.testing.assert_close(fit.weight, alone.weight, rtol=0, atol=1e-4)
+    groups = np.arange(len(features)) // 20
+    strengths = (1e-5, 1e-3, 0.01, 0.1, 1.0)
+    losses = losses_on_folds(
+        SoftLogistic(features), targets, groups, strengths=strengths, folds=4, generator=np.random.default_rng(5)
+    )
+    expected = {}
+    for strength in strengths:
+        parts = np.array_split(np.random.default_rng(5).permutation(10), 4)
+        for held_out in (torch.from_numpy(np.isin(groups, part)) for part in parts):
+            fit = SoftLogistic(features[~held_out]).fit(targets[~held_out], strength=strength)
+            share = float(targets[held_out].sum() / targets.sum())
+            expected[strength] = expected.get(strength, 0) + share * float(
+                fit.loss(features[held_out], targets[held_out])
+            )
+    best = min(expected, key=lambda each: expected[each])
+    worse = [strength for strength in strengths if strength < best]
+    assert worse, "the best is not at the end of the path"
+    assert list(losses) == [strength for strength in reversed(strengths) if strength >= worse[-1]]
+    assert losses == pytest.approx({strength: expected[strength] for strength in losses}, abs=1e-4)
 
 
 def test_the_loss_is_the_weighted_mean_of_the_cross_entropy() -> None:

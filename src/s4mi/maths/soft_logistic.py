@@ -12,7 +12,7 @@ weight is scaled by √(CURVATURE s_j² + λ), about the root of the objective's
 change with a rotation, so that the axes serve every λ and every part of the rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -93,13 +93,6 @@ class SoftLogistic:
         # The bias is determined up to a constant, which the solver's path would otherwise set.
         return LinearSoftmax(found, shift - shift.mean())
 
-    def path(self, targets: Tensor, *, strengths: Sequence[float]) -> Iterator[tuple[float, LinearSoftmax]]:
-        """Yield each strength with its fit, strongest first, each started from the one before."""
-        fit: LinearSoftmax | None = None
-        for strength in sorted(strengths, reverse=True):
-            fit = self.fit(targets, strength=strength, start=fit)
-            yield strength, fit
-
 
 def losses_on_folds(
     solver: SoftLogistic,
@@ -110,7 +103,10 @@ def losses_on_folds(
     folds: int,
     generator: np.random.Generator,
 ) -> dict[float, float]:
-    """Mean cross-entropy of each strength on held-out groups; empty if there is one group alone.
+    """Mean cross-entropy of strengths on held-out groups; empty if there is one group alone.
+
+    The strongest comes first and each fit starts from the one before. They end with the first that is worse than the
+    best so far: the weaker the penalty, the longer a fit takes.
 
     Args:
         targets: (N, K). groups: (N,), which no fold separates.
@@ -119,15 +115,22 @@ def losses_on_folds(
     drawn = generator.permutation(np.unique(groups))
     if len(drawn) < 2:
         return {}
-    total = dict.fromkeys(strengths, 0.0)
-    for fold in np.array_split(drawn, min(folds, len(drawn))):
-        held_out = torch.from_numpy(np.isin(groups, fold)).to(targets.device)
-        share = targets[held_out].sum() / targets.sum()
-        if not 0 < share < 1:  # nothing annotated on one side
-            continue
-        for strength, fit in solver.path(targets * ~held_out[:, None], strengths=strengths):
-            total[strength] += float(fit.loss(solver.features[held_out], targets[held_out]) * share)
-    return total
+    parts = [torch.from_numpy(np.isin(groups, fold)) for fold in np.array_split(drawn, min(folds, len(drawn)))]
+    shares = [float(targets[part].sum() / targets.sum()) for part in parts]
+    # Where nothing is annotated on one side, there is nothing to fit or nothing to score.
+    fits: dict[int, LinearSoftmax | None] = {n: None for n, share in enumerate(shares) if 0 < share < 1}
+    losses: dict[float, float] = {}
+    for strength in sorted(strengths, reverse=True):
+        loss = 0.0
+        for n, start in fits.items():
+            held_out = parts[n].to(targets.device)
+            fit = solver.fit(targets * ~held_out[:, None], strength=strength, start=start)
+            loss += float(fit.loss(solver.features[held_out], targets[held_out])) * shares[n]
+            fits[n] = fit
+        losses[strength] = loss
+        if loss > min(losses.values()):
+            break
+    return losses
 
 
 def _mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
