@@ -5,8 +5,8 @@
 IMAGES holds isic2017/{train,val,test}/, ph2/, nuclei/ and fundus/, each with images/, masks/ (if any) and labels.csv.
 ISIC-2017 keeps its official split for classes; images of training and validation that are also in another part, as
 `s4mi data check` finds them, are left out. Its test part has no masks here, so masks are split at random, without the
-near-duplicates among images that have one. The two data sets with the suffix `-melanoma` have two classes, which two
-places share.
+near-duplicates among images that have one; one of two near-duplicates among the nuclei is left out. The two data sets
+with the suffix `-melanoma` have two classes, which two places share.
 """
 
 import csv
@@ -23,6 +23,8 @@ NEAR_DUPLICATES = (
     "ISIC_0012673", "ISIC_0013184", "ISIC_0013594", "ISIC_0014846", "ISIC_0012127", "ISIC_0015124",
 )  # fmt: skip
 """Images with a mask whose near-duplicate has one too."""
+NUCLEI_TWICE = "cb4df20a83b2f38b394c67f1d9d4aef29f9794d5345da3576318374ec3a11490"
+"""A near-duplicate of another page of nuclei."""
 EYES = ",".join(f"eye_{letter}" for letter in "NDGCAHMO")
 
 
@@ -42,6 +44,17 @@ def isic_table(source: Path, target: Path, *, masks: bool) -> None:
         writer.writerows(rows)
 
 
+def nuclei_table(source: Path, target: Path) -> None:
+    """Write the pages without the near-duplicate, with the full paths of images and masks."""
+    rows = list(csv.DictReader((source / "labels.csv").open(encoding="utf-8")))
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("image", "mask"))
+        for row in rows:
+            if Path(row["image"]).stem != NUCLEI_TWICE:
+                writer.writerow((source / "images" / row["image"], source / "masks" / row["mask"]))
+
+
 def import_table(source: Path, out: Path, *options: str) -> None:
     """Run `s4mi data import table`."""
     command = [sys.executable, "-m", "s4mi", "data", "import", "table", str(source), "-o", str(out), *options]
@@ -53,7 +66,7 @@ def main(images: Path, out: Path) -> None:
     images, out = images.resolve(), out.resolve()
     tables = out / "tables"
     tables.mkdir(parents=True, exist_ok=True)
-    isic, isic_masks = tables / "isic2017.csv", tables / "isic2017-masks.csv"
+    isic, isic_masks, nuclei = (tables / f"{name}.csv" for name in ("isic2017", "isic2017-masks", "nuclei"))
     isic_table(images / "isic2017", isic, masks=False)
     isic_table(images / "isic2017", isic_masks, masks=True)
     others = ("--rename", "nevus=other", "--rename", "seborrheic_keratosis=other")
@@ -64,7 +77,8 @@ def main(images: Path, out: Path) -> None:
     import_table(images / "ph2" / "labels.csv", out / "ph2", "--label", "diagnosis", *ph2)
     others = ("--rename", "common_nevus=other", "--rename", "atypical_nevus=other")
     import_table(images / "ph2" / "labels.csv", out / "ph2-melanoma", "--label", "diagnosis", *others, *ph2)
-    import_table(images / "nuclei" / "labels.csv", out / "nuclei", "--foreground", "nucleus")
+    nuclei_table(images / "nuclei", nuclei)
+    import_table(nuclei, out / "nuclei", "--foreground", "nucleus")
     fundus = ("--one-hot", EYES, "--group", "patient", "--multilabel")
     import_table(images / "fundus" / "labels.csv", out / "fundus", *fundus)
 
