@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.fft import dctn
 
-from s4mi.data import duplicates, similar_hashes
+from s4mi.data import candidates, duplicates, similar_hashes
 from s4mi.data.duplicates import MIN_CORRELATION, DuplicatePair, correlation, near_duplicates
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.sources.synthetic import draw_cells, draw_lesions
@@ -133,4 +133,4 @@ def test_signatures_leave_out_no_pair_that_thumbnails_would_find() -> None:
     bits = np.array([np.frombuffer(describe(one).signature, dtype=np.uint8) for one in looks])
     for i, j in itertools.combinations(range(len(looks)), 2):
         if correlation(looks[i], looks[j]) >= MIN_CORRELATION:
-            assert duplicates._alike(bits, np.array([[i, j]]))[0]
+            assert candidates.alike(bits, np.array([[i, j]]))[0]

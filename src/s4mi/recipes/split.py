@@ -9,7 +9,7 @@ import numpy as np
 
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.loading.default_cache import default_cache
-from s4mi.data.loading.thumbnail_store import dataset_thumbnails
+from s4mi.data.loading.thumbnail_store import dataset_digests, thumbnails_with
 from s4mi.data.manifest import Manifest
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_parallel
@@ -81,10 +81,10 @@ def split_dataset(
     whole = make_split(
         manifest, kind, method=division, fraction_seed=seed, foreground=foreground, base=basis, budget=budget
     )
-    digests, thumbnails = dataset_thumbnails(
-        manifest, cache or default_cache(), progress=partial(progress, "reading images")
-    )
-    leaks = find_leaks(manifest, whole, digests=digests, thumbnails=thumbnails)
+    cache = cache or default_cache()
+    digests = dataset_digests(manifest, cache)
+    thumbnails = partial(thumbnails_with, manifest, cache, digests, progress=partial(progress, "reading images"))
+    leaks = find_leaks(manifest, whole, digests=digests, thumbnails=thumbnails, cache=cache)
     refuse_leaks(leaks, manifest, allowed=allow_leakage, option="--allow-leakage")
     strata = strata_of(manifest, kind, foreground)
     order = label_order(manifest, kind, strata, train=whole.train, seed=seed)

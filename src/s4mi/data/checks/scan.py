@@ -16,6 +16,8 @@ from s4mi.data.formats import dicom
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import image_size
+from s4mi.data.loading.file_hashes import DIGEST_BYTES, stamp_of
+from s4mi.data.loading.thumbnail_store import ThumbnailKeeper
 from s4mi.data.mask_grid import affine_problem
 from s4mi.data.parallel import in_parallel
 from s4mi.data.row import Row
@@ -83,20 +85,42 @@ class DatasetScan:
 
 
 def scan_dataset(
-    rows: Sequence[Row], root: Path, *, locate: RowLocator, encoding: FileEncoding, progress: ProgressCallback
+    rows: Sequence[Row],
+    root: Path,
+    *,
+    locate: RowLocator,
+    encoding: FileEncoding,
+    progress: ProgressCallback,
+    cache: Path | None = None,
 ) -> DatasetScan:
-    """Scan the image and mask of every row, on all cores."""
+    """Scan the image and mask of every row, on all cores.
+
+    Args:
+        cache: folder of caches, where hashes and thumbnails are kept for other commands; None: nowhere.
+    """
     work = partial(_scan_row, root=root, locate=locate, encoding=encoding)
     scans: list[RowScan] = []
     descriptions: list[Description] = []
     kept: dict[int, Pixels] = {}
+    keeper = None if cache is None else ThumbnailKeeper(cache, encoding.intensity)
     for number, one in enumerate(in_parallel(work, rows, progress=progress)):
         scans.append(replace(one.scan, row=rows[number]))  # the original row, not its copy from another process
         descriptions.append(one.description or UNREADABLE)
-        if one.thumbnail is not None:
+        if keeper is not None and one.description is not None and one.scan.digest is not None:
+            digest = one.scan.digest.hex()
+            keeper.add(rows[number].image, one.stamp, digest, found=one.description, small=one.thumbnail)
+        elif one.thumbnail is not None:
             kept[number] = one.thumbnail
+    if keeper is not None:
+        keeper.flush()
+        digests = [(one.digest or bytes(DIGEST_BYTES)).hex() for one in scans]
+        images = [row.image for row in rows]
+        return DatasetScan(tuple(scans), keeper.thumbnails(images, digests, descriptions), encoding)
     pixels = kept_or_read(kept, partial(_shrunk, rows, encoding.intensity))
-    return DatasetScan(tuple(scans), thumbnails_of(descriptions, pixels), encoding)
+    thumbnails = thumbnails_of(
+        descriptions, pixels, lambda n: None if n in kept else (rows[n].image, encoding.intensity)
+    )
+    return DatasetScan(tuple(scans), thumbnails, encoding)
 
 
 def _shrunk(rows: Sequence[Row], intensity: Intensity, number: int) -> Pixels:
@@ -110,6 +134,7 @@ class _Scanned:
     scan: RowScan
     description: Description | None
     thumbnail: Pixels | None
+    stamp: str = ""
 
 
 def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncoding) -> _Scanned:
@@ -120,14 +145,15 @@ def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncodin
         lines = () if line is None else (line,)
         findings.append(Finding(code=code, severity=severity, file=file, line=line, message=message, rows=lines))
 
-    scan, small, description = RowScan(row), None, None
+    scan, small, description, stamp = RowScan(row), None, None, ""
     name = f"image {relative_name(row.image, root)!r}"
     try:
+        stamp = stamp_of(row.image) if row.image.exists() else ""
         look = look_at(row.image, encoding.intensity)
         description = describe(look.thumbnail)
         small = look.thumbnail if is_kept(row.image.stat().st_size) else None
         with row.image.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).digest()
         scan = replace(scan, size=look.size, header=read_header(row.image), grey=look.grey, digest=digest)
         if look.range <= MAX_CONSTANT_RANGE:
             report(
@@ -141,7 +167,7 @@ def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncodin
     if row.mask is not None and encoding.mask_values:
         counts = _scan_mask(row, scan, root=root, encoding=encoding, report=report)
         scan = replace(scan, pixels=counts, mask_turned=None if counts is None else read_header(row.mask).turned)
-    return _Scanned(replace(scan, findings=tuple(findings)), description, small)
+    return _Scanned(replace(scan, findings=tuple(findings)), description, small, stamp)
 
 
 def _with_dicom(scan: RowScan) -> RowScan:

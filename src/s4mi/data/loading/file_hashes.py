@@ -13,6 +13,7 @@ from s4mi.errors import S4miError
 
 DATABASE_NAME = "fingerprints.sqlite"
 """Name of the database in a folder of caches."""
+DIGEST_BYTES = 16
 FILES_AT_A_TIME, PIECE = 16_384, 64
 """Files whose hashes are looked up at once, and that one thread examines in a row."""
 
@@ -52,9 +53,27 @@ class FileHashes:
                         if known.get(str(file)) != (stamp, digest):
                             updates.append((str(file), stamp, digest))
                 if updates:
-                    with self._database() as database:
-                        database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", updates)
+                    self._write(updates)
         return digests
+
+    def remember(self, files: Sequence[tuple[Path, str, str]]) -> None:
+        """Keep hashes that were made elsewhere: files, `stamp_of` each before it was read, and hashes.
+
+        Raises:
+            OSError, sqlite3.Error: the database cannot be written.
+        """
+        rows = [(str(file), stamp, digest) for file, stamp, digest in files]
+        try:
+            self._write(rows)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:  # damaged; the database can be rebuilt
+            self._path.unlink(missing_ok=True)
+            self._write(rows)
+
+    def _write(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        with self._database() as database:
+            database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
 
     def _known(self, files: Sequence[Path]) -> dict[str, tuple[str, str]]:
         try:
@@ -78,19 +97,28 @@ class FileHashes:
             yield database
 
 
+def stamp_of(file: Path) -> str:
+    """Return what tells whether a file has changed; raises OSError."""
+    state = os.stat(file)  # noqa: PTH116  (half the time of Path.stat, of very many files)
+    # ctime too, because a file that replaces another may keep its own modification time.
+    return f"{state.st_size}-{state.st_mtime_ns}-{state.st_ctime_ns}"
+
+
 def _digests(files: Sequence[Path], known: Mapping[str, tuple[str, str]]) -> list[tuple[Path, str, str]]:
     return [_digest(file, known.get(str(file))) for file in files]
 
 
 def _digest(file: Path, known: tuple[str, str] | None) -> tuple[Path, str, str]:
     try:
-        state = file.stat()
-        # ctime too, because a file that replaces another may keep its own modification time.
-        stamp = f"{state.st_size}-{state.st_mtime_ns}-{state.st_ctime_ns}"
+        stamp = stamp_of(file)
         if known is not None and known[0] == stamp:
             return file, stamp, known[1]
         with file.open("rb") as stream:
-            return file, stamp, hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+            return (
+                file,
+                stamp,
+                hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest(),
+            )
     except OSError as error:
         raise S4miError(
             f"{file}: cannot be read ({error.strerror}); make it readable, or correct the manifest"
