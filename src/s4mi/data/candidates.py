@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.similar_hashes import COMPARED, Pairs, search_cost, similar_pairs
+from s4mi.data.similar_hashes import Pairs, search_cost, similar_pairs
 from s4mi.data.thumbnails import Thumbnails
 from s4mi.formatting import plural
 
 MAX_COLOUR_DIFFERENCE = 25
-"""Greatest difference between the means of a channel, in grey levels. Saving and brightening explain less; blurred fundus
-images differ by more."""
+"""Greatest difference between the means of a channel, in grey levels, which saving and brightening explain; blurred
+fundus images differ by more."""
 MAX_HASH_DISTANCE = 10
 MAX_SIGNATURE_DISTANCE = 40
 """Of 128 bits. A pair of the least correlation differs in 20 ± 4, unrelated images in 64 ± 6."""
@@ -57,8 +57,9 @@ def candidate_pairs(thumbnails: Thumbnails, wanted: Wanted | None, limited: Call
         source = similar_pairs(thumbnails.hashes, distance)
         if level != LEVELS[0]:
             limited(
-                f"of {plural(len(thumbnails), 'image')} so many look alike that only pairs with signatures within {most} "
-                f"of 128 bits (else {MAX_SIGNATURE_DISTANCE}) were compared; copies that were changed more may be missing"
+                f"of {plural(len(thumbnails), 'image')} so many look alike that only pairs with signatures within "
+                f"{most} of 128 bits (else {MAX_SIGNATURE_DISTANCE}) were compared; copies that were changed more may "
+                "be missing"
             )
     colours = thumbnails.colours
     for pairs in source:
@@ -89,7 +90,7 @@ def _level(thumbnails: Thumbnails) -> tuple[int, int] | None:
     longest = max(SEARCHED, SEARCHED_PER_IMAGE * count * math.log2(max(2.0, count / 1000)))
     counts = _counted(thumbnails)
     for level, share in zip(LEVELS, counts, strict=True):
-        if share * pairs <= most and min(search_cost(thumbnails.hashes, level[0]), COMPARED * pairs) <= longest:
+        if share * pairs <= most and search_cost(thumbnails.hashes, level[0]) <= longest:
             return level
     return None
 

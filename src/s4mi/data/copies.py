@@ -19,7 +19,7 @@ from s4mi.data.duplicates import MIN_CORRELATION, near_duplicates
 from s4mi.data.files import decoding_revision, suffix_of
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.judged_copies import judge
-from s4mi.data.loading.judged_store import ImageSet, JudgedStore
+from s4mi.data.loading.judged_store import DIGEST_BYTES, ImageSet, JudgedStore
 from s4mi.data.row import Row
 from s4mi.data.second_look import SecondLook, different_pairs, sample_of
 from s4mi.data.thumbnails import Thumbnails, in_memory
@@ -146,6 +146,8 @@ def _kept(
         if digest is not None:
             places.setdefault(digest, n)
     unique = list(places.values())
+    if len(unique) < 2:
+        return
 
     def chosen() -> Thumbnails:
         loaded = _loaded(thumbnails)
@@ -188,7 +190,7 @@ def _image_set(rows: Sequence[Row], digests: Digests, unique: Sequence[int], int
     about = repr([_hexadecimal(digests[n]) for n in sample_of(len(rows))])
     hashes = b"".join(bytes.fromhex(_hexadecimal(digests[n])) for n in unique)
     return ImageSet(
-        digests=np.frombuffer(hashes, dtype=np.uint8).reshape(len(unique), -1),
+        digests=np.frombuffer(hashes, dtype=np.uint8).reshape(-1, DIGEST_BYTES),
         relations=np.array(related, dtype=np.int32),
         kind=blake2b(kind.encode(), digest_size=16).digest(),
         about=blake2b(about.encode(), digest_size=16).digest(),

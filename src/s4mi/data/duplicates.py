@@ -25,8 +25,8 @@ from s4mi.data.thumbnails import Thumbnails, in_memory, normalised
 from s4mi.formatting import plural
 
 MIN_CORRELATION = 0.88
-"""This and the thresholds of `candidates` let pass what the second look shall judge: nearly all copies, those cropped by
-1 % included, and few different images. Rates by modality are in docs/explanation/leakage.md."""
+"""This and the thresholds of `candidates` let pass what the second look shall judge: nearly all copies, those cropped
+by 1 % included, and few different images. Rates by modality are in docs/explanation/leakage.md."""
 LOOKS = 1024
 """Pairs that take the second look at a time, in threads."""
 NORMALISED_IMAGES = 16_384
@@ -97,7 +97,7 @@ def judged_pairs(
     most = max(ALWAYS_LOOKED_AT, LOOKED_AT_PER_IMAGE * len(thumbnails))
     if len(similar) > most:
         limited(
-            f"{plural(len(similar), 'pair')} of images look alike, so only the {most} most similar were compared closely"
+            f"{plural(len(similar), 'pair')} of images look alike; only the {most} most similar were compared closely"
         )
         similar = sorted(sorted(similar, key=lambda pair: -pair.similarity)[:most], key=lambda pair: pair.first)
     for start in range(0, len(similar), LOOKS):

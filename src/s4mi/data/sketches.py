@@ -37,7 +37,7 @@ class Sketches:
     squares: NDArray[np.float64]
 
     def may_correlate(self, pairs: NDArray[np.int64], least: float) -> NDArray[np.bool_]:
-        """(P,) whether the correlation of (P, 2) images may be at least `least`, or is one of images without structure."""
+        """(P,) whether the correlation of (P, 2) images may be at least `least`, or one of them has no structure."""
         places = np.searchsorted(self.numbers, pairs)
         starts = range(0, len(pairs), PAIRS_AT_A_TIME)
 

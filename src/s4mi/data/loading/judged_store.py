@@ -1,5 +1,5 @@
-"""Which images of a data set were compared with which, and the pairs that look alike: kept by content, so that no command
-looks at a pair again that another has looked at.
+"""Which images of a data set were compared, and the pairs that look alike: kept by content, so that no command looks at
+a pair again that another has looked at.
 
     <cache>/copies/<key>.npz   digests (U, 16), relations (U,), first, second, similarity, same (P,), kind, about
 

@@ -71,7 +71,7 @@ def dataset_thumbnails(
 
 
 def dataset_digests(manifest: Manifest, folder: Path) -> list[str]:
-    """Return the hash of every image file, of which only new and changed ones are read; raises as `dataset_thumbnails`."""
+    """Return the hash of every image file, reading only new and changed ones; raises as `dataset_thumbnails`."""
     with _writing(folder):
         make_private(folder)
         images = [row.image for row in manifest.rows]
@@ -102,7 +102,7 @@ def thumbnails_with(
 
 
 class ThumbnailKeeper:
-    """Keeps what a scan of files finds out on the way: hashes and thumbnails. A scan that cannot write goes on without."""
+    """Keeps what a scan of files finds on its way: hashes and thumbnails. A scan that cannot write goes on without."""
 
     def __init__(self, folder: Path, rule: Intensity) -> None:
         self._hashes, self._store, self._rule = FileHashes(folder / DATABASE_NAME), _Store(folder / STORE_NAME), rule
