@@ -1,4 +1,4 @@
-"""Candidates are those that comparing every pair finds; of too many look-alikes the nearest are compared, and it is said."""
+"""Candidates are those that comparing every pair finds; of too many look-alikes only the nearest, and it is said."""
 
 import itertools
 
@@ -18,7 +18,7 @@ def nothing(_: int) -> Pixels:
 
 
 def drawn(count: int, *, kinds: int, flips: int, seed: int) -> Thumbnails:
-    """Descriptions around `kinds` images, each with up to `flips` bits of hash and twice as many of signature turned."""
+    """Descriptions around `kinds` images, each with up to `flips` bits of hash, and twice that of signature, turned."""
     generator = np.random.default_rng(seed)
     kind = generator.integers(0, kinds, count)
     hashes = generator.integers(0, 1 << 64, size=kinds, dtype=np.uint64, endpoint=False)[kind]

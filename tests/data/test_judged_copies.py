@@ -1,4 +1,4 @@
-"""Pairs are judged once: with what is kept the verdicts are the same, nothing is looked at again, and new images are."""
+"""Pairs are judged once: with what is kept the verdicts are the same, and only new images are looked at."""
 
 import subprocess
 import sys
@@ -189,8 +189,10 @@ def test_with_and_without_a_cache_the_same_copies_are_found(
         patch.setattr("s4mi.data.copies.read_for", lambda path, *_: pixels[int(path.stem)])
 
         def copies(cache: Path | None) -> list[Copy]:
-            return find_copies(rows, digests=digests, thumbnails=thumbnails, intensity=Intensity(), different=[("0", "12")],
-                               parts=parts, cache=cache)  # fmt: skip
+            return find_copies(
+                rows, digests=digests, thumbnails=thumbnails, intensity=Intensity(), different=[("0", "12")],
+                parts=parts, cache=cache,
+            )  # fmt: skip
 
         def asked(found: list[Copy]) -> list[Copy]:
             return [one for one in found if one.exact or parts is not None or not groups[one.first]

@@ -1,4 +1,4 @@
-"""What was compared is kept by content, privately, and without a trace of erased images; damaged files count as absent."""
+"""What was compared is kept by content, privately, and without a trace of erased images; damaged it is absent."""
 
 import os
 import stat

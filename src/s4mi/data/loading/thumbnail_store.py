@@ -74,9 +74,7 @@ def dataset_digests(manifest: Manifest, folder: Path) -> list[str]:
     """Return the hash of every image file, reading only new and changed ones; raises as `dataset_thumbnails`."""
     with _writing(folder):
         make_private(folder)
-        images = [row.image for row in manifest.rows]
-        digests = FileHashes(folder / DATABASE_NAME).digests(images)
-        return [digests[image] for image in images]
+        return FileHashes(folder / DATABASE_NAME).of([row.image for row in manifest.rows])
 
 
 def thumbnails_with(
