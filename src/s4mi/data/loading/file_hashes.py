@@ -112,6 +112,12 @@ def stamp_of(file: str | Path) -> str:
     return f"{state.st_size}-{state.st_mtime_ns}-{state.st_ctime_ns}"
 
 
+def digest_of(file: str | Path) -> bytes:
+    """Return the hash of the bytes of a file; raises OSError."""
+    with Path(file).open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).digest()
+
+
 def _digests(files: Sequence[str], known: Mapping[str, tuple[str, str]]) -> list[tuple[str, str, str]]:
     return [_digest(file, known.get(file)) for file in files]
 
@@ -121,12 +127,7 @@ def _digest(file: str, known: tuple[str, str] | None) -> tuple[str, str, str]:
         stamp = stamp_of(file)
         if known is not None and known[0] == stamp:
             return file, stamp, known[1]
-        with Path(file).open("rb") as stream:
-            return (
-                file,
-                stamp,
-                hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest(),
-            )
+        return file, stamp, digest_of(file).hex()
     except OSError as error:
         raise S4miError(
             f"{file}: cannot be read ({error.strerror}); make it readable, or correct the manifest"

@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
 from functools import partial
@@ -24,8 +24,10 @@ from s4mi.data.files import decoding_revision
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
+from s4mi.data.loading.mask_shares import MaskShares
 from s4mi.data.manifest import Manifest
 from s4mi.data.parallel import in_parallel
+from s4mi.data.spec import MaskKey
 from s4mi.data.thumbnails import (
     SIGNATURE_BYTES,
     THUMBNAIL_SIZE,
@@ -72,7 +74,7 @@ def dataset_thumbnails(
 
 def dataset_digests(manifest: Manifest, folder: Path) -> list[str]:
     """Return the hash of every image file, reading only new and changed ones; raises as `dataset_thumbnails`."""
-    with _writing(folder):
+    with writing_thumbnails(folder):
         make_private(folder)
         return FileHashes(folder / DATABASE_NAME).of([row.image for row in manifest.rows])
 
@@ -82,7 +84,7 @@ def thumbnails_with(
 ) -> Thumbnails:
     """Return the thumbnails of all rows, whose files have these hashes; raises as `dataset_thumbnails`."""
     rows, rule = manifest.rows, manifest.spec.rule
-    with _writing(folder):
+    with writing_thumbnails(folder):
         make_private(folder)
         keys = _keys([row.image for row in rows], digests, rule)
         store = _Store(folder / STORE_NAME)
@@ -102,7 +104,9 @@ def thumbnails_with(
 class ThumbnailKeeper:
     """Keeps what a scan of files finds on its way: hashes and thumbnails. A scan that cannot write goes on without."""
 
-    def __init__(self, folder: Path, rule: Intensity) -> None:
+    def __init__(self, folder: Path, rule: Intensity, mask_values: Mapping[MaskKey, str]) -> None:
+        self._shares = MaskShares(folder, mask_values)
+        self._masks: list[tuple[Path, str, str, float]] = []
         self._hashes, self._store, self._rule = FileHashes(folder / DATABASE_NAME), _Store(folder / STORE_NAME), rule
         self._new: list[tuple[Path, str, str]] = []
         self._folder, self._writes = folder, True
@@ -116,8 +120,14 @@ class ThumbnailKeeper:
         if len(self._new) == KEPT_AT_A_TIME:
             self.flush()
 
+    def add_mask(self, mask: Path, stamp: str, digest: str, share: float) -> None:
+        """Keep the hash and the share of foreground of a mask."""
+        if self._writes:
+            self._masks.append((mask, stamp, digest, share))
+
     def flush(self) -> None:
         """Write what is left."""
+        self._unless_it_fails(self._flush_masks)
         self._unless_it_fails(lambda: self._hashes.remember(self._new))
         self._unless_it_fails(self._store.flush)
         self._new.clear()
@@ -126,6 +136,12 @@ class ThumbnailKeeper:
         """Return the thumbnails of images that were added."""
         kept: set[bytes] = self._store.kept() if self._writes else set()
         return _on_demand(images, self._rule, _keys(images, digests, self._rule), found, self._store, kept)
+
+    def _flush_masks(self) -> None:
+        self._hashes.remember([mask[:3] for mask in self._masks])
+        masks, _, digests, shares = zip(*self._masks, strict=True) if self._masks else ((), (), (), ())
+        self._shares.add(masks, digests, shares)
+        self._masks.clear()
 
     def _unless_it_fails(self, write: Callable[[], None]) -> None:
         if not self._writes:
@@ -151,7 +167,8 @@ def _on_demand(
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing_thumbnails(folder: Path) -> Iterator[None]:
+    """Name the folder if it cannot be written."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
